@@ -1,0 +1,131 @@
+"""Masked convolution."""
+
+import keras
+import tensorflow as tf
+
+from keras_genimg.ops.checks import (
+    check_choice,
+    check_color_channels,
+    check_feature_map,
+    check_odd,
+    check_positive_int,
+)
+from keras_genimg.ops.color_masks import causal_kernel_mask
+
+# Arguments of Conv2D that a causal convolution cannot vary.
+_FIXED = {
+    "strides": (1, (1, 1)),
+    "padding": ("same",),
+    "data_format": (None, "channels_last"),
+    "dilation_rate": (1, (1, 1)),
+    "groups": (1,),
+}
+
+
+@keras.saving.register_keras_serializable(package="keras_genimg")
+class MaskedConv2D(keras.layers.Conv2D):
+    """2-D convolution that sees, for each sub-pixel, only what lies before it.
+
+    The kernel is multiplied by a constant mask of zeros and ones. Rows below the
+    centre are masked as a whole, so only the rows above and the centre row are
+    convolved. Channels of input and output are split into `num_colors` contiguous
+    groups: channel `k` of `F` belongs to colour `floor(k * num_colors / F)`.
+
+    Mask `"A"`, for the layer that reads the image, hides the centre from itself; mask
+    `"B"`, for all later layers, lets a colour see itself.
+
+    Args:
+        filters: Number of output channels, at least `num_colors`.
+        kernel_size: Odd integer or pair of odd integers, `(height, width)`. With mask
+            `"A"` at least one of them must be 3 or more.
+        mask_type: `"A"` or `"B"`.
+        num_colors: Number of colours that the channels are split into, 1 for grey
+            images and 3 for RGB.
+        **kwargs: Arguments of `keras.layers.Conv2D`, such as `activation`, `use_bias`,
+            initializers, regularizers and constraints. Strides, dilation and groups
+            other than 1, `padding` other than `"same"` and channels-first data are
+            refused.
+
+    Input shape:
+        `(batch, height, width, channels)`, with at least `num_colors` channels.
+
+    Output shape:
+        `(batch, height, width, filters)`.
+
+    Raises:
+        ValueError: If an argument or the input's shape is not as described.
+
+    Example:
+        >>> layer = MaskedConv2D(8, 7, mask_type="A")
+        >>> layer(np.zeros((1, 28, 28, 1))).shape
+        TensorShape([1, 28, 28, 8])
+
+    References:
+        van den Oord, Kalchbrenner and Kavukcuoglu, Pixel Recurrent Neural Networks,
+        2016, section 3.4, https://arxiv.org/abs/1601.06759
+    """
+
+    def __init__(self, filters, kernel_size, mask_type, num_colors=1, **kwargs):
+        name = type(self).__name__
+        filters = check_positive_int("filters", filters, name)
+        num_colors = check_positive_int("num_colors", num_colors, name)
+        check_choice("mask_type", mask_type, ("A", "B"), name)
+        check_color_channels("filters", filters, num_colors, name)
+        sizes = kernel_size if isinstance(kernel_size, (tuple, list)) else 2 * (kernel_size,)
+        sizes = tuple(check_odd("kernel_size", size, name) for size in sizes)
+        if len(sizes) != 2:
+            raise ValueError(
+                f"`kernel_size` of {name} must be an integer or a pair of integers. "
+                f"Received: kernel_size={kernel_size!r}"
+            )
+        if mask_type == "A" and max(sizes) < 3:
+            raise ValueError(
+                f"With mask_type='A' the centre of the kernel is hidden, so a "
+                f"`kernel_size` of {name} below 3 sees nothing. Use 3 or more, or "
+                f"mask_type='B'. Received: kernel_size={kernel_size!r}"
+            )
+        for key, allowed in _FIXED.items():
+            value = kwargs.pop(key, allowed[0])
+            if isinstance(value, list):
+                value = tuple(value)
+            if value not in allowed:
+                raise ValueError(
+                    f"{name} supports only {key}={allowed[0]!r}, because a map must "
+                    f"keep its size and order of pixels. Received: {key}={value!r}"
+                )
+        super().__init__(
+            filters, sizes, padding="same", data_format="channels_last", **kwargs
+        )
+        self.mask_type = mask_type
+        self.num_colors = num_colors
+
+    def build(self, input_shape):
+        check_feature_map(input_shape, self.num_colors, self.name)
+        super().build(input_shape)
+        self.mask = causal_kernel_mask(
+            self.kernel_size,
+            input_shape[-1],
+            self.filters,
+            self.mask_type,
+            self.num_colors,
+        )
+
+    def masked_kernel(self, kernel):
+        """Return the rows of `kernel` that the layer convolves, masked."""
+        live_rows = self.kernel_size[0] // 2 + 1
+        return kernel[:live_rows] * tf.cast(self.mask[:live_rows], kernel.dtype)
+
+    def convolution_op(self, inputs, kernel):
+        height, width = self.kernel_size
+        padding = [[0, 0], [height // 2, 0], [width // 2, width // 2], [0, 0]]
+        return tf.nn.conv2d(inputs, self.masked_kernel(kernel), 1, padding)
+
+    def get_config(self):
+        config = super().get_config()
+        for key in (*_FIXED, "rank"):
+            config.pop(key, None)
+        return {
+            **config,
+            "mask_type": self.mask_type,
+            "num_colors": self.num_colors,
+        }

@@ -1,0 +1,163 @@
+"""What the two LSTM layers over pixels have in common."""
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from keras_genimg.ops.checks import (
+    check_choice,
+    check_color_channels,
+    check_feature_map,
+    check_odd,
+    check_positive_int,
+)
+from keras_genimg.ops.color_masks import causal_kernel_mask
+
+
+class PixelLSTM(keras.layers.Layer):
+    """Base of the LSTM layers over pixels: weights and input-to-state map.
+
+    A subclass sets `directions`, the number of maps that its scan goes through, and
+    `taps`, the width of its state-to-state kernel, and implements `call`.
+    """
+
+    directions = 1
+
+    def __init__(
+        self,
+        units,
+        kernel_size,
+        num_colors=1,
+        mask_type="B",
+        use_bias=True,
+        unit_forget_bias=True,
+        kernel_initializer="glorot_uniform",
+        recurrent_initializer="orthogonal",
+        bias_initializer="zeros",
+        state_initializer="zeros",
+        kernel_regularizer=None,
+        recurrent_regularizer=None,
+        bias_regularizer=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        owner = type(self).__name__
+        self.units = check_positive_int("units", units, owner)
+        self.kernel_size = check_odd("kernel_size", kernel_size, owner)
+        self.num_colors = check_positive_int("num_colors", num_colors, owner)
+        self.mask_type = check_choice("mask_type", mask_type, ("A", "B"), owner)
+        check_color_channels("units", self.units, self.num_colors, owner)
+        self.use_bias = use_bias
+        self.unit_forget_bias = unit_forget_bias
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.recurrent_initializer = keras.initializers.get(recurrent_initializer)
+        self.bias_initializer = keras.initializers.get(bias_initializer)
+        self.state_initializer = keras.initializers.get(state_initializer)
+        self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
+        self.recurrent_regularizer = keras.regularizers.get(recurrent_regularizer)
+        self.bias_regularizer = keras.regularizers.get(bias_regularizer)
+
+    def build(self, inputs_shape, condition_shape=None):
+        check_feature_map(inputs_shape, self.num_colors, self.name)
+        gates = 4 * self.directions
+        self.mask = causal_kernel_mask(
+            (1, self.kernel_size),
+            inputs_shape[-1],
+            self.units,
+            self.mask_type,
+            self.num_colors,
+            gates,
+        )
+        self.input_kernel = self.add_weight(
+            name="input_kernel",
+            shape=self.mask.shape,
+            initializer=self.kernel_initializer,
+            regularizer=self.kernel_regularizer,
+        )
+        self.recurrent_kernel = self.add_weight(
+            name="recurrent_kernel",
+            shape=(self.directions, self.taps, self.units, 4 * self.units),
+            initializer=self.recurrent_initializer,
+            regularizer=self.recurrent_regularizer,
+        )
+        self.bias = None
+        if self.use_bias:
+            self.bias = self.add_weight(
+                name="bias",
+                shape=(gates * self.units,),
+                initializer=self._initial_bias,
+                regularizer=self.bias_regularizer,
+            )
+        self.condition_kernel = None
+        if condition_shape is not None:
+            if len(condition_shape) != 4 or condition_shape[-1] is None:
+                raise ValueError(
+                    f"`condition` of {self.name} must have the shape (batch, height "
+                    f"or 1, width or 1, channels). Received: {condition_shape}"
+                )
+            self.condition_kernel = self.add_weight(
+                name="condition_kernel",
+                shape=(condition_shape[-1], gates * self.units),
+                initializer=self.kernel_initializer,
+                regularizer=self.kernel_regularizer,
+            )
+        state = {
+            "shape": (self.directions, self.units),
+            "initializer": self.state_initializer,
+        }
+        self.initial_hidden = self.add_weight(name="initial_hidden", **state)
+        self.initial_cell = self.add_weight(name="initial_cell", **state)
+
+    def _initial_bias(self, shape, dtype=None):
+        bias = self.bias_initializer(shape, dtype)
+        if self.unit_forget_bias:
+            forget = keras.ops.array([0.0, 1.0, 0.0, 0.0] * self.directions, dtype)
+            bias = bias + keras.ops.repeat(forget, self.units)
+        return bias
+
+    def masked_input_kernel(self):
+        """Return the live taps of the input-to-state kernel, masked.
+
+        Shape `(1, kernel_size // 2 + 1, channels, directions * 4 * units)`: the taps
+        to the right of the centre are zero and left out.
+        """
+        live = self.kernel_size // 2 + 1
+        kernel = ops.convert_to_tensor(self.input_kernel)
+        return kernel[:, :live] * tf.cast(self.mask[:, :live], kernel.dtype)
+
+    def input_to_state(self, inputs, condition=None):
+        """Return the input-to-state map of all pixels in one product.
+
+        Shape `(batch, height, width, directions * 4 * units)`.
+        """
+        padding = [[0, 0], [0, 0], [self.kernel_size // 2, 0], [0, 0]]
+        outputs = tf.nn.conv2d(inputs, self.masked_input_kernel(), 1, padding)
+        if self.bias is not None:
+            outputs = outputs + self.bias
+        if condition is not None:
+            outputs = outputs + ops.matmul(condition, self.condition_kernel)
+        return outputs
+
+    def compute_output_shape(self, inputs_shape, condition_shape=None):
+        return (*inputs_shape[:-1], self.units)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "units": self.units,
+            "num_colors": self.num_colors,
+            "mask_type": self.mask_type,
+            "use_bias": self.use_bias,
+            "unit_forget_bias": self.unit_forget_bias,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "recurrent_initializer": keras.initializers.serialize(
+                self.recurrent_initializer
+            ),
+            "bias_initializer": keras.initializers.serialize(self.bias_initializer),
+            "state_initializer": keras.initializers.serialize(self.state_initializer),
+            "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
+            "recurrent_regularizer": keras.regularizers.serialize(
+                self.recurrent_regularizer
+            ),
+            "bias_regularizer": keras.regularizers.serialize(self.bias_regularizer),
+        }

@@ -1,0 +1,15 @@
+"""Tensor functions under the layers."""
+
+from keras_genimg.ops.color_masks import causal_kernel_mask, color_groups
+from keras_genimg.ops.conv_lstm_scan import conv_lstm_scan
+from keras_genimg.ops.skew import skew, unskew
+from keras_genimg.ops.uniforms import row_uniforms
+
+__all__ = [
+    "causal_kernel_mask",
+    "color_groups",
+    "conv_lstm_scan",
+    "row_uniforms",
+    "skew",
+    "unskew",
+]

@@ -1,0 +1,91 @@
+"""Checks of arguments, with errors that say what was received."""
+
+import numbers
+
+
+def check_positive_int(name, value, owner):
+    """Return `value` as an `int`, or raise if it is not an integer above 0.
+
+    Args:
+        name: Name of the argument, for the error text.
+        value: What was received.
+        owner: Name of the class or function that takes the argument.
+
+    Raises:
+        ValueError: If `value` is no integer of at least 1.
+    """
+    is_int = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if not is_int or value < 1:
+        raise ValueError(
+            f"`{name}` of {owner} must be an integer of at least 1. "
+            f"Received: {name}={value!r}"
+        )
+    return int(value)
+
+
+def check_odd(name, value, owner, smallest=1):
+    """Return `value` as an `int`, or raise if it is even or below `smallest`.
+
+    Raises:
+        ValueError: If `value` is no odd integer of at least `smallest`.
+    """
+    value = check_positive_int(name, value, owner)
+    if value % 2 == 0 or value < smallest:
+        raise ValueError(
+            f"`{name}` of {owner} must be odd and at least {smallest}, so that the "
+            f"kernel has a centre. Received: {name}={value}"
+        )
+    return value
+
+
+def check_choice(name, value, choices, owner):
+    """Return `value`, or raise if it is not one of `choices`.
+
+    Raises:
+        ValueError: If `value` is not among `choices`.
+    """
+    if value not in choices:
+        listed = ", ".join(repr(choice) for choice in choices)
+        raise ValueError(
+            f"`{name}` of {owner} must be one of {listed}. Received: {name}={value!r}"
+        )
+    return value
+
+
+def check_color_channels(name, channels, num_colors, owner):
+    """Raise if `channels` maps cannot be split into `num_colors` groups.
+
+    Raises:
+        ValueError: If there are fewer channels than colours.
+    """
+    if channels < num_colors:
+        raise ValueError(
+            f"`{name}` of {owner} must be at least `num_colors`, since every colour "
+            f"needs a channel of its own. Received: {name}={channels}, "
+            f"num_colors={num_colors}"
+        )
+
+
+def check_feature_map(shape, num_colors, owner):
+    """Raise if `shape` is not that of a map which `owner` can read.
+
+    Args:
+        shape: Shape of the input, `(batch, height, width, channels)` expected.
+        num_colors: Number of colours the channels are split into.
+        owner: Name of the layer.
+
+    Raises:
+        ValueError: If the rank is not 4, the channel count is unknown, or there are
+            fewer channels than colours.
+    """
+    if len(shape) != 4:
+        raise ValueError(
+            f"{owner} expects a map of shape (batch, height, width, channels). "
+            f"Received an input of rank {len(shape)}: shape={tuple(shape)}"
+        )
+    if shape[-1] is None:
+        raise ValueError(
+            f"{owner} needs to know the number of channels of its input. "
+            f"Received: shape={tuple(shape)}"
+        )
+    check_color_channels("input channels", shape[-1], num_colors, owner)
