@@ -1,0 +1,6 @@
+"""Image data sets as `tf.data` pipelines of known length."""
+
+from keras_genimg.datasets.arrays import as_array
+from keras_genimg.datasets.loading import load
+
+__all__ = ["as_array", "load"]

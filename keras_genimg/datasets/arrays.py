@@ -1,0 +1,30 @@
+"""Data sets as NumPy arrays."""
+
+import numpy as np
+import tensorflow as tf
+
+
+def as_array(dataset):
+    """Return all batches of a data set, joined along the first axis.
+
+    Args:
+        dataset: A finite `tf.data.Dataset` of batches, as `load` returns.
+
+    Returns:
+        A NumPy array of shape `(images, height, width, colors)`, or a dict of arrays
+        where the elements of `dataset` are dicts.
+
+    Raises:
+        ValueError: If `dataset` is empty or endless.
+
+    Example:
+        >>> from keras_genimg.datasets import as_array, load
+        >>> as_array(load("digits", split="test")).shape
+        (300, 8, 8, 1)
+    """
+    if dataset.cardinality() == tf.data.INFINITE_CARDINALITY:
+        raise ValueError(f"`dataset` must be finite. Received: {dataset}")
+    batches = list(dataset.as_numpy_iterator())
+    if not batches:
+        raise ValueError(f"`dataset` has no elements. Received: {dataset}")
+    return tf.nest.map_structure(lambda *parts: np.concatenate(parts), *batches)

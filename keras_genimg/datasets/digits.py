@@ -1,0 +1,52 @@
+"""The 8 by 8 digits that scikit-learn carries, so that no download is needed."""
+
+import numpy as np
+import tensorflow as tf
+
+# Seed of the permutation that decides which digit belongs to which split.
+SPLIT_SEED = 1797
+_SPLITS = {"train": slice(0, 1497), "test": slice(1497, 1797), "all": slice(0, 1797)}
+
+
+def read_digits(split):
+    """Return one split of scikit-learn's 1797 handwritten digits.
+
+    Position `i` of `"all"` holds digit `permutation[i]` of scikit-learn's order, with
+    `permutation = np.random.default_rng(1797).permutation(1797)`. `"train"` is its
+    first 1497 positions and `"test"` its last 300. The 17 grey levels `v` become
+    `round(v * 255 / 16)`, from which quantising to 17 values recovers them exactly.
+
+    Args:
+        split: `"train"` (1497 images), `"test"` (300) or `"all"` (1797).
+
+    Returns:
+        A `tf.data.Dataset` of `{"images": (8, 8, 1) uint8 in 0..255, "labels": ()
+        int32 in 0..9}`, not batched.
+
+    Raises:
+        ImportError: If scikit-learn is not installed.
+        ValueError: If `split` is unknown. Slices are not supported.
+
+    Example:
+        >>> int(read_digits("test").cardinality())
+        300
+    """
+    if split not in _SPLITS:
+        raise ValueError(
+            f'`split` of "digits" must be one of {list(_SPLITS)}, without a slice; use '
+            f"`take` and `skip` on the data set for a part. Received: split={split!r}"
+        )
+    try:
+        from sklearn.datasets import load_digits
+    except ImportError as error:
+        raise ImportError(
+            'The data set "digits" needs scikit-learn: '
+            "pip install keras_genimg[examples]"
+        ) from error
+
+    levels, labels = load_digits(return_X_y=True)
+    order = np.random.default_rng(SPLIT_SEED).permutation(len(levels))[_SPLITS[split]]
+    images = np.round(levels[order].reshape(-1, 8, 8, 1) * 255 / 16)
+    return tf.data.Dataset.from_tensor_slices(
+        {"images": images.astype("uint8"), "labels": labels[order].astype("int32")}
+    )

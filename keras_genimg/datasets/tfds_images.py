@@ -1,0 +1,117 @@
+"""Image data sets from TensorFlow Datasets."""
+
+import difflib
+import os
+
+import tensorflow as tf
+
+_KNOWN_IMAGE_SETS = (
+    "mnist",
+    "binarized_mnist",
+    "fashion_mnist",
+    "kmnist",
+    "omniglot",
+    "cifar10",
+    "svhn_cropped",
+    "downsampled_imagenet/32x32",
+    "downsampled_imagenet/64x64",
+)
+# Stored as 0 and 1, where all others are displayable.
+_ZERO_ONE_SETS = ("binarized_mnist",)
+
+
+def read_tfds(name, split, labels, any_size):
+    """Return one split of a data set of TensorFlow Datasets.
+
+    Data that was prepared before is read where it lies, without a network: in the
+    folder that the environment variable `TFDS_DATA_DIR` names, or else in
+    `~/tensorflow_datasets`. Otherwise it is downloaded to that place first. Examples
+    come in the order of their position in the split.
+
+    Args:
+        name: What `tfds.builder` takes, for example `"cifar10"`.
+        split: Name of a split, or a slice or sum of them, such as `"train[:80%]"`.
+        labels: Whether to read labels too.
+        any_size: Whether images may differ in size.
+
+    Returns:
+        A `tf.data.Dataset` of `{"images": (height, width, colors) uint8}`, with
+        `"labels": () int32` if `labels`, not batched.
+
+    Raises:
+        ValueError: If name or split is unknown or empty, or the data set lacks 8-bit
+            images or, with `labels=True`, labels.
+
+    Example:
+        >>> read_tfds("mnist", "test", labels=False, any_size=False).element_spec
+        {'images': TensorSpec(shape=(28, 28, 1), dtype=tf.uint8, name=None)}
+    """
+    import tensorflow_datasets as tfds
+
+    try:
+        # tfds itself reads the variable only once, at its import.
+        builder = tfds.builder(name, data_dir=os.environ.get("TFDS_DATA_DIR"))
+    except tfds.core.DatasetNotFoundError:
+        known = tfds.list_builders(with_community_datasets=False)
+        raise ValueError(_unknown_name(name, ["digits", *known])) from None
+    _check_features(name, builder.info.features, labels, any_size)
+
+    if not builder.is_prepared():
+        builder.download_and_prepare()
+    splits = builder.info.splits
+    try:
+        num_examples = splits[split].num_examples
+    except (KeyError, ValueError) as error:
+        raise ValueError(
+            f"`split` of {name!r} must be one of {[*splits, 'all']}, or a slice or sum "
+            f'of them such as "train[:80%]". Received: split={split!r}'
+        ) from error
+    if num_examples == 0:
+        raise ValueError(f"{name!r} has no example in split={split!r}.")
+
+    # One file after the other, so that positions are those of the split.
+    config = tfds.ReadConfig(interleave_cycle_length=1)
+    dataset = builder.as_dataset(split=split, read_config=config, shuffle_files=False)
+
+    def pick(example):
+        images = example["image"]
+        if builder.name in _ZERO_ONE_SETS:
+            images *= 255
+        picked = {"images": images}
+        if labels:
+            picked["labels"] = tf.cast(example["label"], tf.int32)
+        return picked
+
+    return dataset.map(pick, num_parallel_calls=tf.data.AUTOTUNE)
+
+
+def _unknown_name(name, known):
+    near = difflib.get_close_matches(name, known)
+    hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+    listed = ", ".join(map(repr, _KNOWN_IMAGE_SETS))
+    return (
+        f"Unknown data set: name={name!r}.{hint} Known are 'digits' and the image data "
+        f"sets of tensorflow_datasets, such as {listed}."
+    )
+
+
+def _check_features(name, features, labels, any_size):
+    features = dict(features.items())
+    image = features.get("image")
+    if image is None or len(image.shape) != 3 or image.dtype != tf.uint8:
+        raise ValueError(
+            f"Data set {name!r} must have a feature 'image' of shape (height, width, "
+            f"colors) and type uint8. Received: {features}"
+        )
+    if None in image.shape and not any_size:
+        raise ValueError(
+            f"Data set {name!r} fixes no size, with images of shape {image.shape}. Pass "
+            "`image_size`."
+        )
+    label = features.get("label")
+    is_scalar = label is not None and label.shape == ()
+    if labels and not (is_scalar and tf.as_dtype(label.dtype).is_integer):
+        raise ValueError(
+            f"`labels=True` needs an integer feature 'label', which {name!r} does not "
+            f"have. Its features: {list(features)}"
+        )

@@ -1,0 +1,7 @@
+"""Distributions of pixel values."""
+
+from keras_genimg.likelihoods.bernoulli import Bernoulli
+from keras_genimg.likelihoods.categorical import Categorical
+from keras_genimg.likelihoods.likelihood import Likelihood, get
+
+__all__ = ["Bernoulli", "Categorical", "Likelihood", "get"]

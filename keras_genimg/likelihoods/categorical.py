@@ -1,0 +1,51 @@
+"""Categorical likelihood."""
+
+import keras
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from keras_genimg.likelihoods.likelihood import Likelihood
+
+
+@keras.saving.register_keras_serializable(package="keras_genimg")
+class Categorical(Likelihood):
+    """Pixels of `num_values` unordered values, by a softmax for each sub-pixel.
+
+    Parameters are logits of shape `(batch, height, width, colors, num_values)`.
+
+    Args:
+        num_values: Number of values, from 2; 256 for 8-bit images.
+
+    Raises:
+        ValueError: If `num_values` is no integer of at least 2.
+
+    References:
+        van den Oord et al., Pixel Recurrent Neural Networks, 2016, section 3.
+    """
+
+    def __init__(self, num_values=256):
+        if not isinstance(num_values, int) or num_values < 2:
+            raise ValueError(
+                f"`num_values` of Categorical must be an integer of at least 2. "
+                f"Received: num_values={num_values!r}"
+            )
+        self.num_values = self.params_size = num_values
+
+    def distribution(self, params):
+        return tfp.distributions.Categorical(logits=tf.cast(params, tf.float32))
+
+    def sample(self, params, uniforms, temperature=1.0):
+        temperature = tf.convert_to_tensor(temperature, tf.float32)[..., None]
+        logits = tf.cast(params, tf.float32) / temperature
+        # Steps of the distribution function below the last, which is 1 and is left
+        # out so that rounding cannot lead past the last value.
+        steps = tf.cumsum(tf.nn.softmax(logits), axis=-1)[..., :-1]
+        return tf.reduce_sum(tf.cast(uniforms[..., None] >= steps, tf.float32), axis=-1)
+
+    def mean(self, params):
+        values = tf.range(self.num_values, dtype=tf.float32)
+        probabilities = tf.nn.softmax(tf.cast(params, tf.float32))
+        return tf.linalg.matvec(probabilities, values)
+
+    def get_config(self):
+        return {"num_values": self.num_values}

@@ -1,0 +1,165 @@
+"""Base of the pixel distributions."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+
+class Likelihood:
+    """Distribution of each sub-pixel, given parameters that a network computes.
+
+    A subclass sets `num_values`, says how many network outputs a sub-pixel needs
+    (`params_size`), and implements `distribution` and `sample`. Parameters have the
+    shape of the images, `(batch, height, width, colors)`, with one more axis of
+    `params_size` where that is above 1.
+
+    Attributes:
+        num_values: Pixels are integers from 0 to `num_values - 1`.
+        params_size: Network outputs a sub-pixel.
+    """
+
+    num_values = None
+    params_size = None
+
+    def distribution(self, params):
+        """Return the TFP distribution of all sub-pixels, in float32."""
+        raise NotImplementedError
+
+    def sample(self, params, uniforms, temperature=1.0):
+        """Draw pixels by the inverse of the cumulative distribution function.
+
+        Args:
+            params: Parameters of the sub-pixels.
+            uniforms: Uniform numbers in `[0, 1)`, of the images' shape.
+            temperature: Divides the logits; below 1 gives likelier images. A number,
+                or a tensor that broadcasts against `uniforms`.
+
+        Returns:
+            Float32 pixels in the likelihood's own range, of the shape of `uniforms`.
+        """
+        raise NotImplementedError
+
+    def mean(self, params):
+        """Return the mean of each sub-pixel, in the likelihood's own range."""
+        return self.distribution(params).mean()
+
+    def log_prob(self, params, images):
+        """Return the log-probability of each sub-pixel.
+
+        Args:
+            params: Parameters of the sub-pixels.
+            images: Pixels in the likelihood's own range,
+                `(batch, height, width, colors)`.
+
+        Returns:
+            Nats, float32, of the shape of `images`.
+        """
+        return self.distribution(params).log_prob(tf.cast(images, tf.float32))
+
+    @property
+    def dtype(self):
+        """NumPy dtype of images: uint8 where it holds every value."""
+        return np.uint8 if self.num_values <= 256 else np.int32
+
+    def check_images(self, images, owner="This likelihood"):
+        """Raise unless every pixel of a NumPy array is in range.
+
+        Args:
+            images: NumPy array of pixels.
+            owner: Who asks, for the error text.
+
+        Raises:
+            ValueError: If a pixel is no integer from 0 to `num_values - 1`.
+        """
+        if images.dtype == bool or images.size == 0:
+            return
+        low, high = images.min(), images.max()
+        in_range = low >= 0 and high < self.num_values  # False for NaN.
+        if not in_range or (images.dtype.kind == "f" and (images % 1 != 0).any()):
+            raise ValueError(
+                f"{owner} expects pixels that are integers from 0 to "
+                f"{self.num_values - 1}, the range of {self}. {self._hint} "
+                f"Received: values from {low} to {high}, dtype {images.dtype}"
+            )
+
+    def to_display(self, images):
+        """Convert pixels, or their means, to displayable integers 0 to 255.
+
+        Args:
+            images: Array or tensor in the likelihood's own range.
+
+        Returns:
+            The same shape in uint8: a NumPy array for an array.
+        """
+        if tf.is_tensor(images):
+            scaled = tf.cast(images, tf.float32) * (255 / (self.num_values - 1))
+            return tf.cast(tf.round(scaled), tf.uint8)
+        scaled = np.asarray(images, "float32") * np.float32(255 / (self.num_values - 1))
+        return np.round(scaled).astype("uint8")
+
+    def from_display(self, images):
+        """Convert displayable integers 0 to 255 to the nearest pixel values.
+
+        Args:
+            images: Array or tensor of integers from 0 to 255.
+
+        Returns:
+            The same shape in float32 for a tensor, in `dtype` for an array.
+        """
+        if tf.is_tensor(images):
+            scaled = tf.cast(images, tf.float32) * ((self.num_values - 1) / 255)
+            return tf.round(scaled)
+        scaled = np.asarray(images, "float32") * np.float32((self.num_values - 1) / 255)
+        return np.round(scaled).astype(self.dtype)
+
+    @property
+    def _hint(self):
+        return (
+            f"Quantise them first, as `datasets.load(..., num_values="
+            f"{self.num_values})` does."
+        )
+
+    def get_config(self):
+        """Return the constructor's arguments."""
+        return {}
+
+    @classmethod
+    def from_config(cls, config):
+        """Return the likelihood that `get_config` described."""
+        return cls(**config)
+
+    def __eq__(self, other):
+        return type(self) is type(other) and self.get_config() == other.get_config()
+
+    def __hash__(self):
+        return hash((type(self), str(self.get_config())))
+
+    def __repr__(self):
+        arguments = ", ".join(f"{k}={v}" for k, v in self.get_config().items())
+        return f"{type(self).__name__}({arguments})"
+
+
+def get(identifier):
+    """Return the likelihood that a name, a config or an object stands for.
+
+    Args:
+        identifier: `"bernoulli"`, `"categorical"` (256 values), the config of a
+            serialised likelihood, or a `Likelihood`.
+
+    Raises:
+        ValueError: If it is none of these.
+    """
+    from keras_genimg.likelihoods.bernoulli import Bernoulli
+    from keras_genimg.likelihoods.categorical import Categorical
+
+    known = {"bernoulli": Bernoulli, "categorical": Categorical}
+    if isinstance(identifier, Likelihood):
+        return identifier
+    if isinstance(identifier, str) and identifier in known:
+        return known[identifier]()
+    if isinstance(identifier, dict):
+        return keras.saving.deserialize_keras_object(identifier)
+    raise ValueError(
+        f"A likelihood is one of {', '.join(map(repr, known))}, or an object such as "
+        f"Categorical(256). Received: likelihood={identifier!r}"
+    )

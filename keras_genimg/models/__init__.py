@@ -1,0 +1,8 @@
+"""Functional-API models for image generation."""
+
+from keras_genimg.models.autoregressive_model import AutoregressiveModel
+from keras_genimg.models.generative_model import GenerativeModel
+from keras_genimg.models.pixel_cnn import PixelCNN
+from keras_genimg.models.pixel_rnn import PixelRNN
+
+__all__ = ["AutoregressiveModel", "GenerativeModel", "PixelCNN", "PixelRNN"]

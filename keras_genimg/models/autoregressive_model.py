@@ -1,0 +1,241 @@
+"""Models that draw an image one sub-pixel after the other."""
+
+import math
+
+import keras
+import tensorflow as tf
+
+from keras_genimg import likelihoods
+from keras_genimg.models.generative_model import GenerativeModel
+from keras_genimg.models.image_inputs import images_of
+from keras_genimg.ops.checks import check_choice
+from keras_genimg.ops.uniforms import row_uniforms
+from keras_genimg.sampling import METHODS
+from keras_genimg.serving.endpoint import (
+    Endpoint,
+    checked_images,
+    checked_seeds,
+)
+from keras_genimg.training import BitsPerDim, NegativeLogLikelihood
+
+
+@keras.saving.register_keras_serializable(package="keras_genimg")
+class AutoregressiveModel(GenerativeModel):
+    """Any functional graph of causal layers, as a model of images.
+
+    The probability of an image is the product of the probabilities of its sub-pixels,
+    each given those before it in raster order, and within a pixel the colours before
+    it:
+
+        log p(x) = sum over i of log p(x[i] | x[0], ..., x[i - 1])
+
+    The graph must be causal: the parameters it computes for a sub-pixel may depend
+    on earlier sub-pixels alone. Its first layer that reads the image has mask `"A"`.
+
+    Args:
+        inputs: `keras.Input` of images in the likelihood's own range,
+            `(batch, height, width, colors)`, or a list of it and further inputs,
+            the conditions.
+        outputs: Parameters of the likelihood, float32: `(batch, height, width,
+            colors)`, with one more axis for `Categorical`.
+        likelihood: `"bernoulli"`, `"categorical"` or an object.
+        **kwargs: Arguments of `keras.Model`, such as `name`.
+
+    Raises:
+        ValueError: If the outputs do not fit the images and the likelihood.
+
+    Example:
+        >>> images = keras.Input((28, 28, 1))
+        >>> x = MaskedConv2D(32, 7, mask_type="A")(images)
+        >>> x = DiagonalBiLSTM(16)(x)
+        >>> logits = MaskedConv2D(1, 1, mask_type="B")(x)
+        >>> model = AutoregressiveModel(images, logits, "bernoulli")
+        >>> model.generate(4, seed=0).shape
+        (4, 28, 28, 1)
+
+    References:
+        van den Oord, Kalchbrenner and Kavukcuoglu, Pixel Recurrent Neural Networks,
+        2016, section 2, https://arxiv.org/abs/1601.06759
+    """
+
+    def __init__(self, inputs, outputs, likelihood="bernoulli", **kwargs):
+        likelihood = likelihoods.get(likelihood)
+        images = tf.nest.flatten(inputs)[0]
+        expected = tuple(images.shape)
+        if likelihood.params_size > 1:
+            expected = (*expected, likelihood.params_size)
+        if len(images.shape) != 4 or tuple(outputs.shape) != expected:
+            raise ValueError(
+                f"A graph with images of shape {tuple(images.shape)} and the likelihood "
+                f"{likelihood} must end in parameters of shape {expected}, where images "
+                f"are (batch, height, width, colors). Received: outputs of shape "
+                f"{tuple(outputs.shape)}"
+            )
+        super().__init__(inputs=inputs, outputs=outputs, **kwargs)
+        self.likelihood = likelihood
+        self._compiled_functions = {}
+
+    def compile(self, optimizer="rmsprop", loss=None, metrics=None, **kwargs):
+        """Configure training; the loss is the negative log-likelihood.
+
+        Args:
+            optimizer: As in `keras.Model.compile`; the paper used RMSProp.
+            loss: Must be left out, since the model knows its loss: nats per image.
+            metrics: Metrics besides `bits_per_dim`, as in `keras.Model.compile`.
+            **kwargs: As in `keras.Model.compile`.
+
+        Raises:
+            ValueError: If a loss is given.
+        """
+        if loss is not None:
+            raise ValueError(
+                f"{self.name} is trained on its own negative log-likelihood, so leave "
+                f"`loss` out of compile. Received: loss={loss!r}"
+            )
+        super().compile(
+            optimizer,
+            loss=NegativeLogLikelihood(self.likelihood),
+            metrics=[BitsPerDim(self.likelihood), *(metrics or [])],
+            **kwargs,
+        )
+
+    def get_compile_config(self):
+        config = super().get_compile_config()
+        if not config:
+            return config
+        config["loss"] = None
+        config["metrics"] = config["metrics"][1:]
+        return config
+
+    def compile_from_config(self, config):
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        if getattr(self, "optimizer", None) is not None:
+            self.optimizer.build(self.trainable_variables)
+
+    def compute_loss(
+        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
+    ):
+        y = images_of(x, self)
+        return super().compute_loss(x, y, y_pred, sample_weight, training)
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        return super().compute_metrics(x, images_of(x, self), y_pred, sample_weight)
+
+
+    def draw_function(
+        self, method="ancestral", temperature=1.0, image_size=None, jit_compile=False
+    ):
+        """Return a compiled function of `(seeds, *conditions)` that draws images.
+
+        Args:
+            method: How to draw, which changes the time it takes and not the images.
+                `"ancestral"`: one forward pass a sub-pixel.
+            temperature: Divides the logits, above 0; below 1 gives likelier images.
+            image_size: `(height, width)`, for a graph of any size.
+            jit_compile: Whether to compile with XLA.
+
+        Raises:
+            ValueError: If an argument is not as described.
+        """
+        check_choice("method", method, tuple(METHODS), "generate")
+        if not (temperature > 0 and math.isfinite(temperature)):
+            raise ValueError(
+                f"`temperature` must be a finite number above 0. Received: "
+                f"temperature={temperature!r}"
+            )
+        shape = self.sized_image_shape(image_size, "generate")
+        key = (method, shape, jit_compile)
+        if key not in self._compiled_functions:
+            self._compiled_functions[key] = tf.function(
+                self.sampler(method, shape),
+                reduce_retracing=True,
+                jit_compile=jit_compile,
+                autograph=False,
+            )
+        draw = self._compiled_functions[key]
+        temperature = tf.constant(temperature, tf.float32)
+        return lambda seeds, *conditions: draw(seeds, temperature, *conditions)
+
+    def sampler(self, method, image_shape):
+        """Return a function of `(seeds, temperature, *conditions)` that draws images.
+
+        Args:
+            method: As in `draw_function`.
+            image_shape: `(height, width, colors)`.
+
+        Returns:
+            A function for a graph: seeds of shape `(batch,)` and a temperature that is
+            a scalar or of shape `(batch,)` in, float32 images in the likelihood's own
+            range out.
+        """
+        draw = METHODS[method](self)
+
+        def sample(seeds, temperature, *conditions):
+            uniforms = row_uniforms(seeds, image_shape)
+            temperature = tf.reshape(temperature, (-1, 1, 1, 1))
+            images = draw(uniforms, temperature, conditions)
+            return tf.ensure_shape(images, (None, *image_shape))
+
+        return sample
+
+    def log_prob_function(self):
+        if "log_prob" not in self._compiled_functions:
+            self._compiled_functions["log_prob"] = tf.function(
+                self._log_prob, reduce_retracing=True, autograph=False
+            )
+        return self._compiled_functions["log_prob"]
+
+    def _log_prob(self, images, *conditions):
+        params = self([images, *conditions] if conditions else images, training=False)
+        log_prob = self.likelihood.log_prob(params, images)
+        return tf.reduce_sum(log_prob, axis=(1, 2, 3))
+
+    def endpoints(self, image_shape):
+        conditions = {
+            tensor.name: tf.TensorSpec(tensor.shape, tensor.dtype)
+            for tensor in self.inputs[1:]
+        }
+        sampler = self.sampler("ancestral", image_shape)
+        bits = 1 / (math.log(2) * math.prod(image_shape))
+
+        def sample(seed, **conditions):
+            conditions = self.checked_conditions(conditions)
+            images = sampler(checked_seeds(seed), 1.0, *conditions.values())
+            return {"images": self.likelihood.to_display(images)}
+
+        def log_prob(images, **conditions):
+            images = self.likelihood.from_display(checked_images(images))
+            conditions = self.checked_conditions(conditions)
+            nats = self._log_prob(images, *conditions.values())
+            return {"log_prob": nats, "bits_per_dim": -nats * bits}
+
+        seed = {"seed": tf.TensorSpec((None,), tf.int64)}
+        images = {"images": tf.TensorSpec((None, *image_shape), tf.int32)}
+        return {
+            "sample": Endpoint(sample, {**seed, **conditions}),
+            "log_prob": Endpoint(log_prob, {**images, **conditions}),
+        }
+
+    def checked_conditions(self, conditions):
+        """Return a server's conditions with checks in the graph; a hook."""
+        return conditions
+
+    def get_config(self):
+        config = {"name": self.name, "trainable": self.trainable}
+        graph = keras.Model(self.inputs, self.outputs[0], name=self.name)
+        return {
+            **config,
+            "graph": keras.saving.serialize_keras_object(graph),
+            "likelihood": keras.saving.serialize_keras_object(self.likelihood),
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        config = dict(config)
+        if "graph" not in config:
+            return cls(**config)
+        graph = keras.saving.deserialize_keras_object(
+            config.pop("graph"), custom_objects=custom_objects
+        )
+        inputs = graph.inputs if len(graph.inputs) > 1 else graph.inputs[0]
+        return cls(inputs, graph.outputs[0], **config)

@@ -1,0 +1,350 @@
+"""Base class of all models."""
+
+import random
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_genimg.models.image_inputs import checked_inputs, images_of, inputs_of
+from keras_genimg.ops.checks import check_positive_int
+from keras_genimg.ops.uniforms import MAX_SEED
+
+
+class GenerativeModel(keras.Model):
+    """A functional Keras model of images that draws images too.
+
+    The first input is the batch of images, in the likelihood's own range; further
+    inputs are conditions, such as labels.
+
+    A subclass implements `draw_function`, `log_prob_function` and `endpoints`.
+
+    Attributes:
+        likelihood: The distribution of a sub-pixel.
+        presets: Published and small settings by name, see `from_preset`.
+    """
+
+    presets = {}
+
+    @property
+    def image_shape(self):
+        """`(height, width, colors)` of the images; None where any size will do."""
+        return tuple(self.inputs[0].shape[1:])
+
+    @classmethod
+    def from_preset(cls, name, **overrides):
+        """Build an untrained model with the settings that `name` stands for.
+
+        Args:
+            name: A key of `presets`.
+            **overrides: Constructor arguments that replace the preset's.
+
+        Raises:
+            ValueError: If there is no such preset.
+        """
+        if name not in cls.presets:
+            raise ValueError(
+                f"{cls.__name__} has no preset {name!r}. "
+                f"Known presets: {', '.join(sorted(cls.presets))}"
+            )
+        return cls(**{**cls.presets[name]["config"], **overrides})
+
+    def fit(self, x=None, y=None, *args, validation_data=None, **kwargs):
+        """Train as `keras.Model.fit` does, on images alone.
+
+        Args:
+            x: Images in the likelihood's own range, as an array, a `tf.data.Dataset`
+                or anything else that Keras reads. A model with conditions takes a
+                list or a dict of all its inputs.
+            y: Must be left out: the images are the targets.
+            *args: As in `keras.Model.fit`.
+            validation_data: Images, or a data set of images.
+            **kwargs: As in `keras.Model.fit`.
+
+        Returns:
+            A `keras.callbacks.History`.
+
+        Raises:
+            ValueError: If there are no images, or their shape or pixels do not fit.
+        """
+        x = self._checked(x, y, "fit")
+        if validation_data is not None:
+            validation_data = self._checked(validation_data, None, "validation_data")
+            if not isinstance(validation_data, tf.data.Dataset):
+                validation_data = (validation_data,)  # Keras unpacks a tuple.
+        return super().fit(x, None, *args, validation_data=validation_data, **kwargs)
+
+    def evaluate(self, x=None, y=None, *args, **kwargs):
+        """Evaluate as `keras.Model.evaluate` does, on images alone.
+
+        Args:
+            x: As in `fit`.
+            y: Must be left out.
+            *args: As in `keras.Model.evaluate`.
+            **kwargs: As in `keras.Model.evaluate`.
+
+        Returns:
+            As `keras.Model.evaluate`.
+
+        Raises:
+            ValueError: If there are no images, or their shape or pixels do not fit.
+        """
+        # `fit` evaluates through this method too, on what it has checked already.
+        if kwargs.get("_use_cached_eval_dataset"):
+            return super().evaluate(x, y, *args, **kwargs)
+        return super().evaluate(self._checked(x, y, "evaluate"), None, *args, **kwargs)
+
+    def _checked(self, x, y, method):
+        owner = f"{self.name}.{method}" if method != "validation_data" else method
+        if y is not None:
+            raise ValueError(
+                f"{owner} takes no targets, since the images are the targets. Pass "
+                f"conditions such as labels with the images, as one dict of the "
+                f"inputs {[tensor.name for tensor in self.inputs]}. Received: y of "
+                f"type {type(y).__name__}"
+            )
+        return checked_inputs(x, self, owner)
+
+    def generate(
+        self,
+        num_images=1,
+        seed=None,
+        conditions=None,
+        batch_size=64,
+        verbose="auto",
+        **options,
+    ):
+        """Draw images.
+
+        Args:
+            num_images: How many.
+            seed: Integer of the first image; the next ones have the seeds that follow.
+                Or one integer for each image. By default a random one, which
+                `keras.utils.set_random_seed` makes reproducible. An image depends on
+                its own seed alone, never on the others drawn with it.
+            conditions: Inputs of the model besides the images, one row an image: an
+                array if there is one, else a dict by input name.
+            batch_size: How many images to draw at a time.
+            verbose: 0 for silence, 1 for a progress bar; "auto" shows one if there is
+                more than one batch.
+            **options: Options of the model's own kind, see `draw_function`.
+
+        Returns:
+            NumPy array of shape `(num_images, height, width, colors)`, pixels in the
+            likelihood's own range.
+
+        Raises:
+            ValueError: If an argument is not as described.
+        """
+        num_images = check_positive_int("num_images", num_images, "generate")
+        batch_size = check_positive_int("batch_size", batch_size, "generate")
+        seeds = row_seeds(num_images, seed)
+        conditions = self._condition_rows(conditions, num_images)
+        draw = self.draw_function(**options)
+        if verbose == "auto":
+            verbose = int(num_images > batch_size)
+        progress = keras.utils.Progbar(num_images, verbose=verbose, unit_name="image")
+        batches = []
+        for start in range(0, num_images, batch_size):
+            rows = slice(start, start + batch_size)
+            images = draw(
+                tf.constant(seeds[rows]), *(tf.constant(c[rows]) for c in conditions)
+            )
+            batches.append(images.numpy().astype(self.likelihood.dtype))
+            progress.update(min(start + batch_size, num_images))
+        return np.concatenate(batches)
+
+    def _condition_rows(self, conditions, num_images):
+        """Return the conditions as arrays in the order of the model's inputs."""
+        inputs = self.inputs[1:]
+        if conditions is None:
+            conditions = {}
+        elif not isinstance(conditions, dict):
+            conditions = {inputs[0].name: conditions} if len(inputs) == 1 else {"": 0}
+        names = [tensor.name for tensor in inputs]
+        if sorted(conditions) != sorted(names):
+            raise ValueError(
+                f"`conditions` of {self.name} must give the inputs {names}, as a dict "
+                f"by name. Received: {sorted(conditions)}"
+            )
+        rows = [np.asarray(conditions[tensor.name]) for tensor in inputs]
+        for tensor, row in zip(inputs, rows, strict=True):
+            if row.ndim != len(tensor.shape) or len(row) != num_images:
+                raise ValueError(
+                    f"Condition '{tensor.name}' must have the shape {tensor.shape} "
+                    f"with one row for each of the {num_images} images. Received: "
+                    f"shape={row.shape}"
+                )
+        self.check_conditions(dict(zip(names, rows, strict=True)))
+        return [
+            row.astype(tensor.dtype) for tensor, row in zip(inputs, rows, strict=True)
+        ]
+
+    def check_conditions(self, conditions):
+        """Raise if a condition's values do not make sense; a hook for subclasses."""
+
+    def log_prob(self, images, batch_size=64, verbose=0):
+        """Return the log-probability of each image.
+
+        Args:
+            images: Images in the likelihood's own range, as an array or a
+                `tf.data.Dataset` of batches. A model with conditions takes a list or
+                a dict of all its inputs.
+            batch_size: Images a batch, for arrays.
+            verbose: 0 for silence, 1 for a progress bar.
+
+        Returns:
+            Nats, a NumPy float32 array of shape `(num_images,)`.
+
+        Raises:
+            ValueError: If there are no images, or their shape or pixels do not fit.
+        """
+        batch_size = check_positive_int("batch_size", batch_size, "log_prob")
+        data = checked_inputs(images, self, f"{self.name}.log_prob")
+        if not isinstance(data, tf.data.Dataset):
+            data = tf.data.Dataset.from_tensor_slices(data).batch(batch_size)
+        steps = int(data.cardinality())
+        progress = keras.utils.Progbar(steps if steps > 0 else None, verbose=verbose)
+        log_prob = self.log_prob_function()
+        batches = []
+        for step, batch in enumerate(data, start=1):
+            batch = inputs_of(batch) if len(self.inputs) == 1 else batch
+            if isinstance(batch, dict):
+                batch = [batch[tensor.name] for tensor in self.inputs]
+            batch = batch if isinstance(batch, (list, tuple)) else [batch]
+            batches.append(log_prob(*batch).numpy())
+            progress.update(step)
+        return np.concatenate(batches)
+
+    def bits_per_dim(self, images, batch_size=64, verbose=0):
+        """Return the negative log-probability of each image in bits per sub-pixel.
+
+        Args:
+            images: As in `log_prob`.
+            batch_size: As in `log_prob`.
+            verbose: As in `log_prob`.
+
+        Returns:
+            NumPy float32 array of shape `(num_images,)`.
+
+        Raises:
+            ValueError: As in `log_prob`.
+        """
+        shape = self.image_shape
+        if None in shape:
+            if isinstance(images, tf.data.Dataset):
+                raise ValueError(
+                    f"{self.name} takes images of any size, so bits_per_dim needs an "
+                    f"array to know theirs. Received: {images}"
+                )
+            shape = np.shape(images_of(images, self))[1:]
+        nats = self.log_prob(images, batch_size, verbose)
+        return -nats / np.float32(np.log(2) * np.prod(shape))
+
+    def draw_function(self, **options):
+        """Return a compiled function of `(seeds, *conditions)` that draws images."""
+        raise NotImplementedError
+
+    def log_prob_function(self):
+        """Return a compiled function of `(images, *conditions)` that gives nats."""
+        raise NotImplementedError
+
+    def endpoints(self, image_shape):
+        """Return what a server can ask of the model.
+
+        Args:
+            image_shape: `(height, width, colors)`, all known.
+
+        Returns:
+            Dict of `keras_genimg.serving.Endpoint` by signature name.
+        """
+        raise NotImplementedError
+
+    def export(
+        self,
+        filepath,
+        format="tf_saved_model",
+        image_size=None,
+        max_rows=256,
+        verbose=True,
+        **kwargs,
+    ):
+        """Write a SavedModel that draws images without this library.
+
+        Its signatures are those of `endpoints`; `serving_default` is `sample`. The
+        directory appears whole or not at all.
+
+        Args:
+            filepath: Directory to create; must not exist.
+            format: `"tf_saved_model"`; any other goes to `keras.Model.export`.
+            image_size: `(height, width)` to serve, for a model of any size.
+            max_rows: Most rows that a signature takes in one call.
+            verbose: Whether to print the signatures.
+            **kwargs: Arguments of `keras.Model.export` for other formats.
+
+        Raises:
+            ValueError: If `filepath` exists or the image size is not known.
+        """
+        if format != "tf_saved_model":
+            return super().export(filepath, format=format, verbose=verbose, **kwargs)
+        from keras_genimg.serving import write_saved_model
+
+        if kwargs:
+            raise ValueError(
+                f"export to a SavedModel takes no such arguments: {sorted(kwargs)}"
+            )
+        max_rows = check_positive_int("max_rows", max_rows, "export")
+        shape = self.sized_image_shape(image_size, "export")
+        write_saved_model(self, filepath, self.endpoints(shape), max_rows, verbose)
+
+    def sized_image_shape(self, image_size, owner):
+        """Return `image_shape` with unknown height and width taken from `image_size`.
+
+        Raises:
+            ValueError: If a size is missing or disagrees with the model's.
+        """
+        *known, colors = self.image_shape
+        size = tuple(known if image_size is None else image_size)
+        fits = len(size) == 2 and all(
+            have is not None and want in (None, have)
+            for want, have in zip(known, size, strict=True)
+        )
+        if not fits:
+            raise ValueError(
+                f"{owner} needs `image_size=(height, width)` that fits the model's "
+                f"image shape {self.image_shape}. Received: image_size={image_size}"
+            )
+        return (
+            check_positive_int("height", size[0], owner),
+            check_positive_int("width", size[1], owner),
+            colors,
+        )
+
+
+def row_seeds(num_images, seed):
+    """Return the seed of each image.
+
+    Args:
+        num_images: How many.
+        seed: None, the first of consecutive seeds, or one seed an image.
+
+    Returns:
+        NumPy int64 array of shape `(num_images,)`.
+
+    Raises:
+        ValueError: If the seeds are no integers from 0 to `MAX_SEED`, or not
+            `num_images` of them.
+    """
+    if seed is None:
+        seed = random.randrange(2**31)
+    seeds = np.asarray(seed)
+    valid = seeds.dtype.kind in "iu" and seeds.shape in ((), (num_images,))
+    if valid and seeds.ndim == 0:
+        valid = 0 <= seeds <= MAX_SEED - num_images
+        seeds = seeds + np.arange(num_images) if valid else seeds
+    if not valid or (seeds < 0).any() or (seeds > MAX_SEED).any():
+        raise ValueError(
+            f"`seed` must be an integer from 0 to 2**62 - 1, or one such integer for "
+            f"each of the {num_images} images. Received: seed={seed!r}"
+        )
+    return seeds.astype("int64")

@@ -1,0 +1,103 @@
+"""PixelCNN."""
+
+import keras
+
+from keras_genimg.layers import ResidualMaskedConvBlock
+from keras_genimg.models.pixel_network import PixelNetwork
+from keras_genimg.models.presets import PIXEL_CNN
+from keras_genimg.ops.checks import check_odd, check_positive_int
+
+
+@keras.saving.register_keras_serializable(package="keras_genimg")
+class PixelCNN(PixelNetwork):
+    """PixelCNN: masked convolutions in residual blocks.
+
+    A convolution with mask `"A"`, `num_blocks` residual blocks with a skip connection
+    each, a head of 1×1 convolutions, and the parameters of the likelihood.
+
+    Args:
+        image_shape: `(height, width, colors)`; height and width may be None.
+        units: Channels inside a block, at least `colors`; maps between blocks have
+            twice as many.
+        num_blocks: Number of residual blocks.
+        head_filters: Channels of the head.
+        likelihood: `"bernoulli"`, `"categorical"` or an object.
+        kernel_size: Odd size of the blocks' convolution in pixels.
+        first_kernel_size: Odd size of the first convolution in pixels.
+        num_head_layers: Number of 1×1 convolutions in the head.
+        skip: Whether every block is connected to the head.
+        num_classes: Number of classes, for a model with a second input `"label"`.
+        condition_shape: `(height or 1, width or 1, depth)`, for a model with a second
+            input `"condition"`, a map that every block sees.
+        dtype: Dtype policy of the layers; the likelihood's parameters are float32.
+        **kwargs: Arguments of `keras.Model`, such as `name`.
+
+    Input shape:
+        Images in the likelihood's own range, `(batch, height, width, colors)`.
+
+    Output shape:
+        Parameters of the likelihood, `(batch, height, width, colors)`, with one more
+        axis for `Categorical`.
+
+    Raises:
+        ValueError: If an argument is not as described.
+
+    Example:
+        >>> model = PixelCNN((28, 28, 1), units=32, num_blocks=7)
+        >>> model.compile("adam")
+        >>> history = model.fit(images, epochs=10)
+        >>> drawn = model.generate(16, seed=0)
+
+    References:
+        van den Oord, Kalchbrenner and Kavukcuoglu, Pixel Recurrent Neural Networks,
+        2016, sections 3.4 and 3.5, table 1, https://arxiv.org/abs/1601.06759
+    """
+
+    presets = PIXEL_CNN
+
+    def __init__(
+        self,
+        image_shape,
+        units,
+        num_blocks,
+        head_filters=32,
+        likelihood="bernoulli",
+        kernel_size=3,
+        first_kernel_size=7,
+        num_head_layers=2,
+        skip=True,
+        num_classes=None,
+        condition_shape=None,
+        dtype=None,
+        **kwargs,
+    ):
+        num_blocks = check_positive_int("num_blocks", num_blocks, "PixelCNN")
+        check_odd("kernel_size", kernel_size, "PixelCNN", smallest=3)
+
+        def make_block(**arguments):
+            return ResidualMaskedConvBlock(units, kernel_size, **arguments)
+
+        super().__init__(
+            image_shape,
+            units,
+            num_blocks,
+            make_block,
+            head_filters,
+            num_head_layers,
+            likelihood,
+            first_kernel_size,
+            skip,
+            num_classes,
+            condition_shape,
+            dtype,
+            **kwargs,
+        )
+        self.num_blocks = num_blocks
+        self.kernel_size = kernel_size
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "num_blocks": self.num_blocks,
+            "kernel_size": self.kernel_size,
+        }

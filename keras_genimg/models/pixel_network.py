@@ -1,0 +1,161 @@
+"""What PixelCNN and PixelRNN have in common."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import layers
+
+from keras_genimg import likelihoods
+from keras_genimg.layers import MaskedConv2D, SplitColors
+from keras_genimg.models.autoregressive_model import AutoregressiveModel
+from keras_genimg.ops.checks import check_odd, check_positive_int
+
+
+class PixelNetwork(AutoregressiveModel):
+    """Base of the paper's networks: first convolution, stack, skips and head.
+
+    A subclass implements `make_stack_layer`.
+    """
+
+    def __init__(
+        self,
+        image_shape,
+        units,
+        depth,
+        make_stack_layer,
+        head_filters,
+        num_head_layers,
+        likelihood,
+        first_kernel_size,
+        skip,
+        num_classes,
+        condition_shape,
+        dtype,
+        **kwargs,
+    ):
+        owner = type(self).__name__
+        image_shape = tuple(image_shape)
+        if len(image_shape) != 3 or image_shape[-1] is None:
+            raise ValueError(
+                f"`image_shape` of {owner} must be (height, width, colors). Received: "
+                f"image_shape={image_shape}"
+            )
+        num_colors = check_positive_int("colors", image_shape[-1], owner)
+        units = check_positive_int("units", units, owner)
+        head_filters = check_positive_int("head_filters", head_filters, owner)
+        first_kernel_size = check_odd(
+            "first_kernel_size", first_kernel_size, owner, smallest=3
+        )
+        likelihood = likelihoods.get(likelihood)
+        if num_classes is not None and condition_shape is not None:
+            raise ValueError(
+                f"{owner} takes `num_classes` or `condition_shape`, not both. "
+                f"Received: num_classes={num_classes}, "
+                f"condition_shape={condition_shape}"
+            )
+        masked = {"num_colors": num_colors, "dtype": dtype}
+
+        # Layers.
+        first = MaskedConv2D(
+            2 * units, first_kernel_size, "A", name="first_convolution", **masked
+        )
+        stack = [
+            make_stack_layer(name=f"layer_{index}", **masked) for index in range(depth)
+        ]
+        skips = [
+            MaskedConv2D(2 * units, 1, "B", name=f"skip_{index}", **masked)
+            for index in range(depth if skip else 0)
+        ]
+        head = [
+            MaskedConv2D(head_filters, 1, "B", name=f"head_{index}", **masked)
+            for index in range(num_head_layers)
+        ]
+        logits = MaskedConv2D(
+            num_colors * likelihood.params_size,
+            1,
+            "B",
+            num_colors,
+            name="logits",
+            dtype="float32",
+        )
+
+        # Functional graph.
+        images = keras.Input(image_shape, name="images")
+        condition, condition_inputs = None, []
+        if num_classes is not None:
+            num_classes = check_positive_int("num_classes", num_classes, owner)
+            label = keras.Input((), dtype="int32", name="label")
+            embedding = layers.Embedding(
+                num_classes, units, name="class_embedding", dtype=dtype
+            )
+            condition = layers.Reshape((1, 1, units), dtype=dtype)(embedding(label))
+            condition_inputs = [label]
+        elif condition_shape is not None:
+            condition = keras.Input(condition_shape, name="condition")
+            condition_inputs = [condition]
+        # Scaled and centred, so that a zero of the padding is no pixel value.
+        scale = 2 / (likelihood.num_values - 1)
+        x = layers.Rescaling(scale, -1, name="centre", dtype="float32")(images)
+        x = first(x)
+        skipped = []
+        for index, layer in enumerate(stack):
+            x = layer(x) if condition is None else layer(x, condition)
+            if skip:
+                skipped.append(skips[index](x))
+        if skip:
+            x = layers.Add(name="skips", dtype=dtype)(skipped) if depth > 1 else skipped[0]
+        for layer in head:
+            x = layer(layers.ReLU(dtype=dtype)(x))
+        x = logits(layers.ReLU(dtype=dtype)(x))
+        if likelihood.params_size > 1:
+            x = SplitColors(num_colors, name="split_colors", dtype="float32")(x)
+        super().__init__([images, *condition_inputs], x, likelihood, **kwargs)
+
+        # Configuration.
+        if dtype is not None:
+            self.dtype_policy = keras.dtype_policies.get(dtype)
+        self.units = units
+        self.head_filters = head_filters
+        self.num_head_layers = num_head_layers
+        self.first_kernel_size = first_kernel_size
+        self.skip = skip
+        self.num_classes = num_classes
+        self.condition_shape = condition_shape
+
+    def check_conditions(self, conditions):
+        if self.num_classes is None:
+            return
+        labels = conditions["label"]
+        valid = labels.dtype.kind in "iu"
+        if not valid or (labels < 0).any() or (labels >= self.num_classes).any():
+            raise ValueError(
+                f"Labels of {self.name} must be integers from 0 to "
+                f"{self.num_classes - 1}. Received: {np.unique(labels)[:20]}"
+            )
+
+    def checked_conditions(self, conditions):
+        if self.num_classes is None:
+            return conditions
+        label = conditions["label"]
+        check = tf.debugging.Assert(
+            tf.reduce_all((label >= 0) & (label < self.num_classes)),
+            [f"label must be integers from 0 to {self.num_classes - 1}, got", label],
+        )
+        with tf.control_dependencies([check]):
+            return {"label": tf.identity(label)}
+
+    def get_config(self):
+        return {
+            "name": self.name,
+            "trainable": self.trainable,
+            "dtype": keras.dtype_policies.serialize(self.dtype_policy),
+            "likelihood": keras.saving.serialize_keras_object(self.likelihood),
+            "image_shape": self.image_shape,
+            "units": self.units,
+            "head_filters": self.head_filters,
+            "num_head_layers": self.num_head_layers,
+            "first_kernel_size": self.first_kernel_size,
+            "skip": self.skip,
+            "num_classes": self.num_classes,
+            "condition_shape": self.condition_shape,
+        }

@@ -1,0 +1,117 @@
+"""PixelRNN."""
+
+import keras
+
+from keras_genimg.layers import ResidualLSTMBlock
+from keras_genimg.layers.residual_lstm_block import make_pixel_lstm
+from keras_genimg.models.pixel_network import PixelNetwork
+from keras_genimg.models.presets import PIXEL_RNN
+from keras_genimg.ops.checks import check_choice, check_odd, check_positive_int
+
+
+@keras.saving.register_keras_serializable(package="keras_genimg")
+class PixelRNN(PixelNetwork):
+    """PixelRNN: Row LSTM or Diagonal BiLSTM layers in residual blocks.
+
+    A convolution with mask `"A"`, `num_layers` residual blocks with a skip connection
+    each, a head of 1×1 convolutions, and the parameters of the likelihood.
+
+    Args:
+        image_shape: `(height, width, colors)`; height and width may be None.
+        units: Units of an LSTM layer, at least `colors`; maps between blocks have
+            twice as many channels.
+        num_layers: Number of LSTM layers.
+        layer: `"diagonal"` or `"row"`.
+        head_filters: Channels of the head.
+        likelihood: `"bernoulli"`, `"categorical"` or an object.
+        kernel_size: Odd kernel width of a Row LSTM in pixels; the diagonal layer has
+            none.
+        first_kernel_size: Odd size of the first convolution in pixels.
+        num_head_layers: Number of 1×1 convolutions in the head.
+        residual: Whether the layers are in residual blocks. Without, LSTM layers of
+            `units` channels follow one another.
+        skip: Whether every layer is connected to the head.
+        num_classes: Number of classes, for a model with a second input `"label"`.
+        condition_shape: `(height or 1, width or 1, depth)`, for a model with a second
+            input `"condition"`, a map that every layer sees.
+        dtype: Dtype policy of the layers; the likelihood's parameters are float32.
+        **kwargs: Arguments of `keras.Model`, such as `name`.
+
+    Input shape:
+        Images in the likelihood's own range, `(batch, height, width, colors)`.
+
+    Output shape:
+        Parameters of the likelihood, `(batch, height, width, colors)`, with one more
+        axis for `Categorical`.
+
+    Raises:
+        ValueError: If an argument is not as described.
+
+    Example:
+        >>> model = PixelRNN((28, 28, 1), units=16, num_layers=7)
+        >>> model.compile("adam")
+        >>> history = model.fit(images, epochs=10)
+        >>> drawn = model.generate(16, seed=0)
+
+    References:
+        van den Oord, Kalchbrenner and Kavukcuoglu, Pixel Recurrent Neural Networks,
+        2016, section 3, table 1, https://arxiv.org/abs/1601.06759
+    """
+
+    presets = PIXEL_RNN
+
+    def __init__(
+        self,
+        image_shape,
+        units,
+        num_layers,
+        layer="diagonal",
+        head_filters=32,
+        likelihood="bernoulli",
+        kernel_size=3,
+        first_kernel_size=7,
+        num_head_layers=2,
+        residual=True,
+        skip=True,
+        num_classes=None,
+        condition_shape=None,
+        dtype=None,
+        **kwargs,
+    ):
+        num_layers = check_positive_int("num_layers", num_layers, "PixelRNN")
+        check_choice("layer", layer, ("diagonal", "row"), "PixelRNN")
+        check_odd("kernel_size", kernel_size, "PixelRNN", smallest=3)
+
+        def make_layer(**arguments):
+            if residual:
+                return ResidualLSTMBlock(units, layer, kernel_size, **arguments)
+            return make_pixel_lstm(layer, units, kernel_size, **arguments)
+
+        super().__init__(
+            image_shape,
+            units,
+            num_layers,
+            make_layer,
+            head_filters,
+            num_head_layers,
+            likelihood,
+            first_kernel_size,
+            skip,
+            num_classes,
+            condition_shape,
+            dtype,
+            **kwargs,
+        )
+        self.num_layers = num_layers
+        self.layer = layer
+        self.kernel_size = kernel_size
+        self.residual = residual
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "num_layers": self.num_layers,
+            "layer": self.layer,
+            "kernel_size": self.kernel_size,
+            "residual": self.residual,
+        }

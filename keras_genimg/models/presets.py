@@ -1,0 +1,109 @@
+"""Settings by name: those the paper publishes, and small ones for the digits.
+
+Each preset is a dict of `config`, the constructor's arguments; `batch_size` and
+`optimizer` as published (the paper gives no learning rates); and `description`.
+
+References:
+    van den Oord, Kalchbrenner and Kavukcuoglu, Pixel Recurrent Neural Networks, 2016,
+    sections 5.3 to 5.6 and table 1, https://arxiv.org/abs/1601.06759
+"""
+
+from keras_genimg.likelihoods import Categorical
+
+
+def _preset(description, batch_size, optimizer="rmsprop", **config):
+    return {
+        "description": description,
+        "batch_size": batch_size,
+        "optimizer": optimizer,
+        "config": config,
+    }
+
+
+_MNIST = {"image_shape": (28, 28, 1), "head_filters": 32, "likelihood": "bernoulli"}
+_CIFAR10 = {
+    "image_shape": (32, 32, 3),
+    "units": 128,
+    "head_filters": 1024,
+    "likelihood": Categorical(256),
+}
+_IMAGENET32 = {**_CIFAR10, "units": 384}
+_IMAGENET64 = {**_CIFAR10, "image_shape": (64, 64, 3), "units": 512}
+_DIGITS = {
+    "image_shape": (8, 8, 1),
+    "head_filters": 32,
+    "likelihood": Categorical(17),
+    "first_kernel_size": 5,
+}
+
+PIXEL_CNN = {
+    "cifar10_15x128": _preset(
+        "PixelCNN of 15 blocks on CIFAR-10.", 16, num_blocks=15, **_CIFAR10
+    ),
+    "digits": _preset(
+        "Small PixelCNN for the embedded 8x8 digits with 17 grey levels.",
+        32,
+        "adam",
+        units=16,
+        num_blocks=3,
+        **_DIGITS,
+    ),
+}
+
+PIXEL_RNN = {
+    "mnist_diagonal_1x32": _preset(
+        "One Diagonal BiLSTM layer on binarized MNIST.",
+        16,
+        units=32,
+        num_layers=1,
+        layer="diagonal",
+        **_MNIST,
+    ),
+    "mnist_diagonal_7x16": _preset(
+        "Seven Diagonal BiLSTM layers on binarized MNIST, the paper's best.",
+        16,
+        units=16,
+        num_layers=7,
+        layer="diagonal",
+        **_MNIST,
+    ),
+    "cifar10_row_12x128": _preset(
+        "Row LSTM on CIFAR-10.", 16, num_layers=12, layer="row", **_CIFAR10
+    ),
+    "cifar10_diagonal_12x128": _preset(
+        "Diagonal BiLSTM on CIFAR-10, the paper's best.",
+        16,
+        num_layers=12,
+        layer="diagonal",
+        **_CIFAR10,
+    ),
+    "imagenet32_row_12x384": _preset(
+        "Row LSTM on ImageNet at 32x32.", 64, num_layers=12, layer="row", **_IMAGENET32
+    ),
+    "imagenet64_row_4x512": _preset(
+        "Row LSTM on ImageNet at 64x64, without residual connections.",
+        32,
+        num_layers=4,
+        layer="row",
+        residual=False,
+        **_IMAGENET64,
+    ),
+    "digits_diagonal": _preset(
+        "Small Diagonal BiLSTM for the embedded 8x8 digits with 17 grey levels.",
+        32,
+        "adam",
+        units=16,
+        num_layers=2,
+        layer="diagonal",
+        **_DIGITS,
+    ),
+    "digits_row": _preset(
+        "Small Row LSTM for the embedded 8x8 digits with 17 grey levels.",
+        32,
+        "adam",
+        units=16,
+        num_layers=2,
+        layer="row",
+        **_DIGITS,
+    ),
+}

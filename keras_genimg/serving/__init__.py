@@ -1,0 +1,6 @@
+"""What a trained model offers to a server."""
+
+from keras_genimg.serving.endpoint import Endpoint
+from keras_genimg.serving.saved_model import write_saved_model
+
+__all__ = ["Endpoint", "write_saved_model"]

@@ -1,0 +1,64 @@
+"""Writing of SavedModels that serve without this library."""
+
+import os
+import shutil
+import uuid
+
+import tensorflow as tf
+
+
+def write_saved_model(model, path, endpoints, max_rows, verbose=True):
+    """Write a model's endpoints as the signatures of a SavedModel.
+
+    Weights are stored once, which `keras.export.ExportArchive` does not do. The
+    directory is written under another name beside its place and renamed when it is
+    whole.
+
+    Args:
+        model: The Keras model whose variables the endpoints read.
+        path: Directory to create; must not exist.
+        endpoints: Dict of `Endpoint` by signature name; `sample` is the default.
+        max_rows: Most rows that a signature takes in one call.
+        verbose: Whether to print the signatures.
+
+    Raises:
+        ValueError: If `path` exists.
+    """
+    path = os.path.abspath(os.fspath(path))
+    if os.path.lexists(path):
+        raise ValueError(
+            f"Cannot export to a path that exists, since that could overwrite a model. "
+            f"Remove it or choose another. Received: {path}"
+        )
+    # The module holds bare variables: a tf.Module that owned the Keras layers would
+    # load in Python and fail on a server.
+    module = tf.Module()
+    module.weights = [variable.value for variable in model.variables]
+    signatures = {
+        name: endpoint.concrete(max_rows) for name, endpoint in endpoints.items()
+    }
+    signatures["serving_default"] = signatures["sample"]
+    parent = os.path.dirname(path)
+    os.makedirs(parent, exist_ok=True)
+    unfinished = os.path.join(parent, f".{os.path.basename(path)}.{uuid.uuid4().hex}")
+    try:
+        tf.saved_model.save(module, unfinished, signatures=signatures)
+        os.rename(unfinished, path)
+    except BaseException:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
+    if verbose:
+        print(_describe(path, signatures))
+
+
+def _describe(path, signatures):
+    lines = [f"Saved {path} with the signatures"]
+    for name, function in signatures.items():
+        inputs = function.structured_input_signature[1].values()
+        given = ", ".join(f"{s.name} {s.dtype.name} {s.shape}" for s in inputs)
+        returned = ", ".join(
+            f"{key} {value.dtype.name} {value.shape}"
+            for key, value in function.structured_outputs.items()
+        )
+        lines.append(f"  {name}: {given} -> {returned}")
+    return "\n".join(lines)

@@ -1,0 +1,45 @@
+"""Bits per dimension."""
+
+import math
+
+import keras
+import tensorflow as tf
+
+from keras_genimg import likelihoods
+
+
+@keras.saving.register_keras_serializable(package="keras_genimg")
+class BitsPerDim(keras.metrics.Mean):
+    """Mean negative log-likelihood in bits per sub-pixel.
+
+    Nats per image divided by `ln(2) * height * width * colors`.
+
+    Args:
+        likelihood: Name or object, see `keras_genimg.likelihoods.get`.
+        name: Name of the metric.
+        dtype: As in `keras.metrics.Metric`.
+
+    Example:
+        >>> metric = BitsPerDim("bernoulli")
+        >>> metric.update_state(np.ones((2, 28, 28, 1)), np.zeros((2, 28, 28, 1)))
+        >>> float(metric.result())
+        1.0
+
+    References:
+        van den Oord et al., Pixel Recurrent Neural Networks, 2016, section 5.1.
+    """
+
+    def __init__(self, likelihood, name="bits_per_dim", dtype=None):
+        super().__init__(name=name, dtype=dtype)
+        self.likelihood = likelihoods.get(likelihood)
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        log_prob = self.likelihood.log_prob(y_pred, y_true)
+        bits = -tf.reduce_mean(log_prob, axis=(1, 2, 3)) / math.log(2)
+        return super().update_state(bits, sample_weight)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "likelihood": keras.saving.serialize_keras_object(self.likelihood),
+        }

@@ -1,0 +1,50 @@
+"""Loss of models with an exact likelihood."""
+
+import keras
+import tensorflow as tf
+
+from keras_genimg import likelihoods
+
+
+@keras.saving.register_keras_serializable(package="keras_genimg")
+class NegativeLogLikelihood(keras.losses.Loss):
+    """Negative log-likelihood of images, in nats per image.
+
+    The loss of an image is the sum over its sub-pixels. It has one value per image,
+    which Keras averages over the batch and scales over replicas.
+
+    Args:
+        likelihood: Name or object, see `keras_genimg.likelihoods.get`.
+        reduction: As in `keras.losses.Loss`.
+        name: Name of the loss.
+        dtype: As in `keras.losses.Loss`.
+
+    Call arguments:
+        y_true: Images in the likelihood's own range, `(batch, height, width, colors)`.
+        y_pred: The likelihood's parameters.
+
+    Example:
+        >>> loss = NegativeLogLikelihood("bernoulli")
+        >>> float(loss(np.ones((2, 28, 28, 1)), np.zeros((2, 28, 28, 1))))
+        543.4273681640625
+    """
+
+    def __init__(
+        self,
+        likelihood,
+        reduction="sum_over_batch_size",
+        name="negative_log_likelihood",
+        dtype=None,
+    ):
+        super().__init__(name=name, reduction=reduction, dtype=dtype)
+        self.likelihood = likelihoods.get(likelihood)
+
+    def call(self, y_true, y_pred):
+        log_prob = self.likelihood.log_prob(y_pred, y_true)
+        return -tf.reduce_sum(log_prob, axis=(1, 2, 3))
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "likelihood": keras.saving.serialize_keras_object(self.likelihood),
+        }
