@@ -20,7 +20,7 @@ def read_digits(split):
         split: `"train"` (1497 images), `"test"` (300) or `"all"` (1797).
 
     Returns:
-        A `tf.data.Dataset` of `{"images": (8, 8, 1) uint8 in 0..255, "labels": ()
+        A `tf.data.Dataset` of `{"images": (8, 8, 1) uint8 in 0..255, "label": ()
         int32 in 0..9}`, not batched.
 
     Raises:
@@ -48,5 +48,5 @@ def read_digits(split):
     order = np.random.default_rng(SPLIT_SEED).permutation(len(levels))[_SPLITS[split]]
     images = np.round(levels[order].reshape(-1, 8, 8, 1) * 255 / 16)
     return tf.data.Dataset.from_tensor_slices(
-        {"images": images.astype("uint8"), "labels": labels[order].astype("int32")}
+        {"images": images.astype("uint8"), "label": labels[order].astype("int32")}
     )

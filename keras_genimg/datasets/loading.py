@@ -50,7 +50,7 @@ def load(
         shuffle: Whether to shuffle anew at each pass, uniformly for splits of up to
             65536 images and within a window of that many for larger ones.
         drop_remainder: Whether to drop a last batch that is not full.
-        labels: Whether elements are `{"images": images, "labels": labels}` with `int32`
+        labels: Whether elements are `{"images": images, "label": labels}` with `int32`
             labels of shape `(batch,)`, which class-conditional models are fitted to.
 
     Returns:
@@ -98,7 +98,7 @@ dtype=tf.uint8, name=None)>
             # Rounds to nearest. There are no ties, since 255 is odd.
             scaled = tf.cast(images, tf.int32) * (num_values - 1)
             images = tf.cast((scaled + 127) // 255, tf.uint8)
-        return {"images": images, "labels": example["labels"]} if labels else images
+        return {"images": images, "label": example["label"]} if labels else images
 
     parallel = tf.data.AUTOTUNE
     if image_size is not None or binarize == "fixed":

@@ -3,6 +3,7 @@
 import difflib
 import os
 
+import numpy as np
 import tensorflow as tf
 
 _KNOWN_IMAGE_SETS = (
@@ -36,7 +37,7 @@ def read_tfds(name, split, labels, any_size):
 
     Returns:
         A `tf.data.Dataset` of `{"images": (height, width, colors) uint8}`, with
-        `"labels": () int32` if `labels`, not batched.
+        `"label": () int32` if `labels`, not batched.
 
     Raises:
         ValueError: If name or split is unknown or empty, or the data set lacks 8-bit
@@ -79,7 +80,7 @@ def read_tfds(name, split, labels, any_size):
             images *= 255
         picked = {"images": images}
         if labels:
-            picked["labels"] = tf.cast(example["label"], tf.int32)
+            picked["label"] = tf.cast(example["label"], tf.int32)
         return picked
 
     return dataset.map(pick, num_parallel_calls=tf.data.AUTOTUNE)
@@ -98,19 +99,19 @@ def _unknown_name(name, known):
 def _check_features(name, features, labels, any_size):
     features = dict(features.items())
     image = features.get("image")
-    if image is None or len(image.shape) != 3 or image.dtype != tf.uint8:
+    if image is None or len(image.shape) != 3 or image.np_dtype != np.uint8:
         raise ValueError(
             f"Data set {name!r} must have a feature 'image' of shape (height, width, "
             f"colors) and type uint8. Received: {features}"
         )
     if None in image.shape and not any_size:
         raise ValueError(
-            f"Data set {name!r} fixes no size, with images of shape {image.shape}. Pass "
-            "`image_size`."
+            f"Data set {name!r} states no fixed size: its images are of shape "
+            f"{image.shape}. Pass `image_size`."
         )
     label = features.get("label")
     is_scalar = label is not None and label.shape == ()
-    if labels and not (is_scalar and tf.as_dtype(label.dtype).is_integer):
+    if labels and not (is_scalar and np.issubdtype(label.np_dtype, np.integer)):
         raise ValueError(
             f"`labels=True` needs an integer feature 'label', which {name!r} does not "
             f"have. Its features: {list(features)}"

@@ -48,7 +48,7 @@ class AutoregressiveModel(GenerativeModel):
         >>> images = keras.Input((28, 28, 1))
         >>> x = MaskedConv2D(32, 7, mask_type="A")(images)
         >>> x = DiagonalBiLSTM(16)(x)
-        >>> logits = MaskedConv2D(1, 1, mask_type="B")(x)
+        >>> logits = MaskedConv2D(1, 1, mask_type="B", dtype="float32")(x)
         >>> model = AutoregressiveModel(images, logits, "bernoulli")
         >>> model.generate(4, seed=0).shape
         (4, 28, 28, 1)
@@ -70,6 +70,12 @@ class AutoregressiveModel(GenerativeModel):
                 f"{likelihood} must end in parameters of shape {expected}, where images "
                 f"are (batch, height, width, colors). Received: outputs of shape "
                 f"{tuple(outputs.shape)}"
+            )
+        if outputs.dtype != "float32":
+            raise ValueError(
+                f"Parameters of a likelihood must be float32, also in mixed precision: "
+                f'give the last layer dtype="float32". Received: outputs of dtype '
+                f"{outputs.dtype}"
             )
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
         self.likelihood = likelihood
@@ -148,7 +154,11 @@ class AutoregressiveModel(GenerativeModel):
         if key not in self._compiled_functions:
             self._compiled_functions[key] = tf.function(
                 self.sampler(method, shape),
-                reduce_retracing=True,
+                input_signature=[
+                    tf.TensorSpec((None,), tf.int64),
+                    tf.TensorSpec((), tf.float32),
+                    *(tf.TensorSpec(t.shape, t.dtype) for t in self.inputs[1:]),
+                ],
                 jit_compile=jit_compile,
                 autograph=False,
             )

@@ -202,6 +202,8 @@ class GenerativeModel(keras.Model):
         batch_size = check_positive_int("batch_size", batch_size, "log_prob")
         data = checked_inputs(images, self, f"{self.name}.log_prob")
         if not isinstance(data, tf.data.Dataset):
+            if isinstance(data, list):
+                data = tuple(data)  # A list would be stacked.
             data = tf.data.Dataset.from_tensor_slices(data).batch(batch_size)
         steps = int(data.cardinality())
         progress = keras.utils.Progbar(steps if steps > 0 else None, verbose=verbose)

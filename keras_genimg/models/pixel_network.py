@@ -109,7 +109,8 @@ class PixelNetwork(AutoregressiveModel):
         x = logits(layers.ReLU(dtype=dtype)(x))
         if likelihood.params_size > 1:
             x = SplitColors(num_colors, name="split_colors", dtype="float32")(x)
-        super().__init__([images, *condition_inputs], x, likelihood, **kwargs)
+        inputs = [images, *condition_inputs] if condition_inputs else images
+        super().__init__(inputs, x, likelihood, **kwargs)
 
         # Configuration.
         if dtype is not None:

@@ -1,0 +1,116 @@
+"""Train a PixelRNN on handwritten digits, draw new ones, and serve them.
+
+Everything happens offline, on the 1,797 digits of 8x8 pixels and 17 grey levels that
+scikit-learn ships. Needs the extra `examples`.
+
+    python examples/quickstart.py
+    python examples/quickstart.py --epochs 1 --output outputs/try
+"""
+
+import argparse
+import math
+import pathlib
+import subprocess
+import sys
+
+NUM_VALUES = 17
+SEED = 100
+
+# Runs in a process of its own, in which this library and Keras cannot be imported.
+DRAW_FROM_SAVED_MODEL = """
+import sys
+sys.modules["keras_genimg"] = sys.modules["keras"] = None
+import numpy as np
+import tensorflow as tf
+path, output, seed, num_images = sys.argv[1:]
+model = tf.saved_model.load(path)
+seeds = int(seed) + np.arange(int(num_images))
+np.save(output, model.signatures["sample"](seed=tf.constant(seeds))["images"])
+"""
+
+
+def independent_pixels_nats(train, test):
+    """Return the mean nats of test images if every pixel had its own histogram.
+
+    Histograms are those of the training images, with one count added to each value.
+    """
+    import numpy as np
+
+    counts = (train[..., None] == np.arange(NUM_VALUES)).sum(axis=0) + 1.0
+    log_prob = np.log(counts / counts.sum(axis=-1, keepdims=True))
+    return -np.mean(
+        np.take_along_axis(log_prob[None], test[..., None].astype(int), -1).sum(
+            axis=(1, 2, 3, 4)
+        )
+    )
+
+
+def draw_in_new_process(saved_model, output, num_images):
+    """Draw images with a SavedModel, where keras_genimg cannot be imported."""
+    import numpy as np
+
+    command = [sys.executable, "-c", DRAW_FROM_SAVED_MODEL]
+    arguments = [str(saved_model), str(output), str(SEED), str(num_images)]
+    subprocess.run(command + arguments, check=True)
+    return np.load(output)
+
+
+def next_version(directory):
+    """Return the first path `directory/<number>` above all that exist."""
+    numbers = [int(p.name) for p in directory.glob("*") if p.name.isdigit()]
+    return directory / str(1 + max(numbers, default=0))
+
+
+def main():
+    """Run the whole example."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--output", type=pathlib.Path, default="outputs/quickstart")
+    arguments = parser.parse_args()
+
+    import keras
+
+    from keras_genimg import datasets
+    from keras_genimg.models import PixelRNN
+    from keras_genimg.visualization import save_comparison
+
+    keras.utils.set_random_seed(0)
+    train, test = (
+        datasets.as_array(datasets.load("digits", split, num_values=NUM_VALUES))
+        for split in ("train", "test")
+    )
+
+    model = PixelRNN.from_preset("digits_diagonal")
+    steps = arguments.epochs * math.ceil(len(train) / 32)
+    rate = keras.optimizers.schedules.CosineDecay(3e-3, steps)
+    model.compile(keras.optimizers.Adam(rate, global_clipnorm=1.0))
+    model.fit(train, batch_size=32, epochs=arguments.epochs, verbose=2)
+
+    dims = math.prod(model.image_shape)
+    nats = {
+        "PixelRNN, diagonal": -model.log_prob(test).mean(),
+        "independent pixels": independent_pixels_nats(train, test),
+        "uniform noise": dims * math.log(NUM_VALUES),
+    }
+    print(f"\n{len(test)} test digits      nats/image  bits/dim")
+    for name, value in nats.items():
+        print(f"{name:<20} {value:>12.2f} {value / dims / math.log(2):>9.3f}")
+
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    drawn = model.likelihood.to_display(model.generate(64, seed=SEED))
+    picture = arguments.output / "digits.png"
+    real = model.likelihood.to_display(test[:64])
+    save_comparison(picture, {"Real digits (test)": real, "Drawn": drawn})
+    print(f"\nWrote {picture}")
+
+    saved_model = next_version(arguments.output / "digits")
+    model.export(saved_model)
+    served = draw_in_new_process(saved_model, arguments.output / "served.npy", 64)
+    if not (served == drawn).all():
+        differing = int((served != drawn).any(axis=(1, 2, 3)).sum())
+        sys.exit(f"The SavedModel drew {differing} of 64 images differently.")
+    print("A process without keras_genimg drew the same 64 images from it.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""Grids of images side by side under their titles."""
+
+import math
+
+import numpy as np
+
+from keras_genimg.visualization.grid import image_grid
+from keras_genimg.visualization.png_file import check_png_path, replace_file
+
+_DPI = 100
+_MARGIN = 24  # Around the figure and between panels, in pixels.
+_GAP = 10  # Between a title and its panel, in pixels.
+
+
+def save_comparison(path, panels, columns=None, padding=1, scale=3):
+    """Write grids of images, side by side under their titles, as a PNG file.
+
+    Pixels are drawn as crisp squares, `scale` pixels of the file wide. The file appears
+    complete or not at all, and replaces one that is there.
+
+    Args:
+        path: Where to write, ending in `.png`.
+        panels: Dict from titles to images, from left to right. Images are as
+            `image_grid` takes them. Their number, size and colours may differ from
+            panel to panel.
+        columns: Images in a row of each panel. `None` takes the smallest square that
+            holds all.
+        padding: Width of the white lines between images, in pixels of the file.
+        scale: Side of the square of pixels that each pixel of an image becomes.
+
+    Raises:
+        ImportError: If matplotlib is not installed.
+        ValueError: If `path` does not end in `.png`, `panels` is empty or no dict, or
+            `image_grid` refuses the rest.
+
+    Example:
+        >>> from keras_genimg.datasets import as_array, load
+        >>> from keras_genimg.visualization import save_comparison
+        >>> grey = as_array(load("digits", "test"))
+        >>> binary = as_array(load("digits", "test", binarize="fixed")) * 255
+        >>> save_comparison("digits.png", {"grey": grey[:16], "binary": binary[:16]})
+    """
+    path = check_png_path(path)
+    if not isinstance(panels, dict) or not panels:
+        raise ValueError(
+            "`panels` must be a dict from titles to images, with at least one entry. "
+            f"Received: panels={panels!r}"
+        )
+    grids = []
+    for title, images in panels.items():
+        try:
+            grid = image_grid(images, columns, padding, scale)
+        except ValueError as error:
+            raise ValueError(f"Panel {title!r}: {error}") from error
+        grids.append(grid if grid.ndim == 3 else np.stack([grid] * 3, axis=-1))
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ImportError(
+            "`save_comparison` needs matplotlib: pip install keras_genimg[examples]"
+        ) from error
+
+    # Figure and canvas are made by hand: no pyplot state, no display.
+    figure = Figure(dpi=_DPI, facecolor="white")
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    titles = [
+        figure.text(0, 0, title, ha="center", va="bottom", parse_math=False)
+        for title in panels
+    ]
+    for title in titles:
+        title.set(fontsize=12, color="#202020", transform=None)
+    extents = [title.get_window_extent(renderer) for title in titles]
+    title_height = math.ceil(max(extent.height for extent in extents))
+    widths = [
+        max(grid.shape[1], math.ceil(extent.width))
+        for grid, extent in zip(grids, extents, strict=True)
+    ]
+    tallest = max(len(grid) for grid in grids)
+    width = sum(widths) + _MARGIN * (len(grids) + 1)
+    height = tallest + _GAP + title_height + 2 * _MARGIN
+    figure.set_size_inches(width / _DPI, height / _DPI)
+
+    left = _MARGIN
+    top = _MARGIN + tallest  # Panels hang from here; the origin is at the bottom.
+    for grid, title, panel_width in zip(grids, titles, widths, strict=True):
+        # `figimage` copies pixels one to one, where `imshow` would resample them.
+        x = left + (panel_width - grid.shape[1]) // 2
+        figure.figimage(grid, x, top - len(grid), origin="upper")
+        title.set_position((left + panel_width / 2, top + _GAP))
+        left += panel_width + _MARGIN
+    replace_file(path, lambda file: figure.savefig(file, format="png", dpi=_DPI))

@@ -1,0 +1,143 @@
+"""Every public class, once, with what a contract needs to try it."""
+
+import dataclasses
+from collections.abc import Callable
+
+import keras
+import numpy as np
+
+from keras_genimg import layers, likelihoods, models, training
+
+
+@dataclasses.dataclass(frozen=True)
+class LayerCase:
+    """A layer and the shapes of its call arguments, without the batch."""
+
+    make: Callable
+    inputs: dict
+
+    def example(self, batch=4, seed=0):
+        generator = np.random.default_rng(seed)
+        return {
+            name: generator.normal(size=(batch, *shape)).astype("float32")
+            for name, shape in self.inputs.items()
+        }
+
+    def model(self, **kwargs):
+        """Return a functional model of the layer, with something to train."""
+        inputs = {
+            name: keras.Input(shape, name=name) for name, shape in self.inputs.items()
+        }
+        outputs = self.make(**kwargs)(*inputs.values())
+        return keras.Model(inputs, keras.layers.Dense(2, dtype="float32")(outputs))
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelCase:
+    """A model and the number of values of its pixels."""
+
+    make: Callable
+    num_values: int
+    num_classes: int | None = None
+
+    def example(self, batch=4, seed=0):
+        generator = np.random.default_rng(seed)
+        shape = self.make().image_shape
+        images = generator.integers(self.num_values, size=(batch, *shape))
+        if self.num_classes is None:
+            return images.astype("uint8")
+        label = generator.integers(self.num_classes, size=batch).astype("int32")
+        return {"images": images.astype("uint8"), "label": label}
+
+
+LAYERS = {
+    "MaskedConv2D": LayerCase(
+        lambda **k: layers.MaskedConv2D(6, (5, 3), "A", num_colors=3, **k),
+        {"inputs": (5, 4, 7)},
+    ),
+    "RowLSTM": LayerCase(
+        lambda **k: layers.RowLSTM(5, 5, num_colors=2, **k), {"inputs": (4, 6, 7)}
+    ),
+    "RowLSTM_condition": LayerCase(
+        lambda **k: layers.RowLSTM(4, **k),
+        {"inputs": (4, 6, 7), "condition": (4, 6, 2)},
+    ),
+    "DiagonalBiLSTM": LayerCase(
+        lambda **k: layers.DiagonalBiLSTM(5, num_colors=3, **k), {"inputs": (4, 6, 7)}
+    ),
+    "DiagonalBiLSTM_condition": LayerCase(
+        lambda **k: layers.DiagonalBiLSTM(4, mask_type="A", **k),
+        {"inputs": (6, 3, 1), "condition": (1, 1, 2)},
+    ),
+    "ResidualMaskedConvBlock": LayerCase(
+        lambda **k: layers.ResidualMaskedConvBlock(4, 5, num_colors=3, **k),
+        {"inputs": (4, 6, 8)},
+    ),
+    "ResidualMaskedConvBlock_condition": LayerCase(
+        lambda **k: layers.ResidualMaskedConvBlock(4, **k),
+        {"inputs": (4, 6, 8), "condition": (1, 1, 3)},
+    ),
+    "ResidualLSTMBlock": LayerCase(
+        lambda **k: layers.ResidualLSTMBlock(4, "row", num_colors=3, **k),
+        {"inputs": (4, 6, 8)},
+    ),
+    "ResidualLSTMBlock_condition": LayerCase(
+        lambda **k: layers.ResidualLSTMBlock(4, **k),
+        {"inputs": (4, 6, 8), "condition": (4, 6, 3)},
+    ),
+    "SplitColors": LayerCase(
+        lambda **k: layers.SplitColors(3, **k), {"inputs": (4, 5, 6)}
+    ),
+}
+
+
+def _wired_by_hand():
+    images = keras.Input((4, 5, 1))
+    x = layers.MaskedConv2D(6, 3, "A")(images)
+    x = keras.layers.Activation("tanh")(layers.DiagonalBiLSTM(4)(x))
+    logits = layers.MaskedConv2D(1, 1, "B", dtype="float32")(x)
+    return models.AutoregressiveModel(images, logits, "bernoulli")
+
+
+MODELS = {
+    "AutoregressiveModel": ModelCase(_wired_by_hand, 2),
+    "PixelCNN": ModelCase(
+        lambda: models.PixelCNN(
+            (4, 5, 3), 4, 2, head_filters=8, likelihood=likelihoods.Categorical(5)
+        ),
+        5,
+    ),
+    "PixelCNN_classes": ModelCase(
+        lambda: models.PixelCNN((4, 4, 1), 3, 2, head_filters=4, num_classes=3), 2, 3
+    ),
+    "PixelRNN_diagonal": ModelCase(
+        lambda: models.PixelRNN((5, 4, 1), 4, 2, head_filters=8), 2
+    ),
+    "PixelRNN_row": ModelCase(
+        lambda: models.PixelRNN(
+            (4, 5, 3), 5, 1, "row", head_filters=8, likelihood=likelihoods.Categorical(4)
+        ),
+        4,
+    ),
+    "PixelRNN_plain": ModelCase(
+        lambda: models.PixelRNN(
+            (4, 4, 1), 3, 2, "row", residual=False, skip=False, num_classes=2
+        ),
+        2,
+        2,
+    ),
+}
+
+LIKELIHOODS = {
+    "Bernoulli": likelihoods.Bernoulli,
+    "Categorical": lambda: likelihoods.Categorical(7),
+}
+
+# Losses and metrics; each takes images and parameters of a Bernoulli likelihood.
+MEASURES = {
+    "NegativeLogLikelihood": lambda: training.NegativeLogLikelihood("bernoulli"),
+    "BitsPerDim": lambda: training.BitsPerDim(likelihoods.Bernoulli()),
+}
+
+# Public names that are bases, functions or modules, not classes to try.
+NOT_TRIED = {"GenerativeModel", "Likelihood", "get"}

@@ -1,0 +1,72 @@
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from tests.conformance.registry import LAYERS
+
+CASES = pytest.mark.parametrize("case", LAYERS.values(), ids=LAYERS)
+
+
+@CASES
+def test_config_round_trips(case):
+    layer = case.make(name="layer")
+    config = layer.get_config()
+    again = type(layer).from_config(config)
+    assert json.dumps(again.get_config()) == json.dumps(config)
+    serialized = keras.saving.serialize_keras_object(layer)
+    revived = keras.saving.deserialize_keras_object(json.loads(json.dumps(serialized)))
+    assert json.dumps(revived.get_config()) == json.dumps(config)
+    assert dir(revived) == dir(layer)
+
+
+@CASES
+def test_build_alone_creates_all_weights(case):
+    example = case.example()
+    built, called = case.make(), case.make()
+    built.build(*((None, *shape) for shape in case.inputs.values()))
+    called(*example.values())
+    assert [w.shape for w in built.weights] == [w.shape for w in called.weights]
+    assert [w.path.split("/", 1)[1] for w in built.weights] == [
+        w.path.split("/", 1)[1] for w in called.weights
+    ]
+
+
+@CASES
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16", "mixed_float16"])
+def test_symbolic_equals_eager(case, policy):
+    layer = case.make(dtype=policy)
+    symbolic = layer(
+        *(keras.Input((None, None, shape[-1])) for shape in case.inputs.values())
+    )
+    outputs = layer(*case.example().values())
+    compute = keras.dtype_policies.get(policy).compute_dtype
+    assert outputs.dtype == symbolic.dtype == compute
+    assert len(symbolic.shape) == len(outputs.shape)
+    assert symbolic.shape[3:] == outputs.shape[3:]
+    shapes = [(4, *shape) for shape in case.inputs.values()]
+    assert tuple(layer.compute_output_shape(*shapes)) == tuple(outputs.shape)
+    assert all(weight.dtype == "float32" for weight in layer.weights)
+    assert np.isfinite(np.asarray(outputs, "float32")).all()
+
+
+@CASES
+def test_half_precision_is_close_to_full(case):
+    full, half = case.make(), case.make(dtype="mixed_bfloat16")
+    example = case.example().values()
+    full(*example), half(*example)
+    half.set_weights(full.get_weights())
+    expected = np.asarray(full(*example))
+    assert np.abs(np.asarray(half(*example), "float32") - expected).max() < 0.1
+
+
+@CASES
+def test_trains_under_xla(case):
+    model = case.model()
+    model.compile("sgd", "mse", jit_compile=True)
+    example = case.example()
+    target = np.zeros(model(example).shape)
+    before = float(np.mean(np.square(model(example))))
+    np.testing.assert_allclose(model.train_on_batch(example, target), before, rtol=1e-4)
+    assert float(np.mean(np.square(model(example)))) < before

@@ -1,0 +1,114 @@
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from tests.conformance.registry import LAYERS, MODELS
+from tests.subprocesses import run_python
+
+CASES = pytest.mark.parametrize("case", MODELS.values(), ids=MODELS)
+
+
+@CASES
+def test_config_round_trips(case):
+    model = case.make()
+    config = keras.saving.serialize_keras_object(model)
+    revived = keras.saving.deserialize_keras_object(json.loads(json.dumps(config)))
+    assert [w.shape for w in revived.weights] == [w.shape for w in model.weights]
+    assert revived.likelihood == model.likelihood
+    assert type(revived) is type(model)
+    again = keras.saving.serialize_keras_object(revived)
+    assert json.dumps(again["config"]) == json.dumps(config["config"])
+
+
+@CASES
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+def test_logits_are_float32_and_images_reproducible(case, policy):
+    keras.mixed_precision.set_global_policy(policy)
+    model = case.make()
+    x = case.example()
+    conditions = x["label"][:2] if isinstance(x, dict) else None
+    assert model(x).dtype == "float32"
+    drawn = model.generate(2, seed=5, conditions=conditions)
+    assert drawn.shape == (2, *model.image_shape)
+    assert drawn.max() < case.num_values
+    last = conditions[1:] if conditions is not None else None
+    np.testing.assert_array_equal(model.generate(1, 6, conditions=last), drawn[1:])
+
+
+@CASES
+def test_fits_and_reports(case):
+    model = case.make()
+    model.compile("adam")
+    x = case.example(6)
+    history = model.fit(x, batch_size=2, epochs=2, verbose=0, validation_data=x)
+    assert set(history.history) == {
+        "loss",
+        "bits_per_dim",
+        "val_loss",
+        "val_bits_per_dim",
+    }
+    nats, bits = model.evaluate(x, verbose=0)
+    np.testing.assert_allclose(nats, -model.log_prob(x).mean(), rtol=1e-5)
+    np.testing.assert_allclose(bits, model.bits_per_dim(x).mean(), rtol=1e-5)
+    dims = np.prod(model.image_shape)
+    np.testing.assert_allclose(bits, nats / dims / np.log(2), rtol=1e-5)
+
+
+@CASES
+def test_trains_under_xla_as_without(case):
+    x = case.example()
+    losses = {}
+    for jit_compile in (False, True):
+        keras.utils.set_random_seed(1)
+        model = case.make()
+        model.compile(keras.optimizers.SGD(0.01), jit_compile=jit_compile)
+        model.fit(x, batch_size=4, epochs=2, verbose=0)
+        losses[jit_compile] = model.evaluate(x, verbose=0)
+    np.testing.assert_allclose(losses[True], losses[False], rtol=1e-4)
+
+
+def test_keras_files_load_in_a_fresh_process(tmp_path):
+    for name, case in LAYERS.items():
+        model = case.model(dtype="mixed_bfloat16" if "LSTM" in name else None)
+        model.save(tmp_path / f"{name}.keras")
+        example = case.example()
+        outputs = np.asarray(model(example), "float32")
+        np.savez(tmp_path / f"{name}.npz", outputs=outputs, **example)
+    for name, case in MODELS.items():
+        model = case.make()
+        model.compile("adam")
+        x = case.example()
+        model.fit(x, verbose=0)
+        model.save(tmp_path / f"{name}.keras")
+        example = x if isinstance(x, dict) else {model.inputs[0].name: x}
+        outputs = np.asarray(model(x))
+        evaluation = model.evaluate(x, verbose=0)
+        np.savez(
+            tmp_path / f"{name}.npz", outputs=outputs, evaluation=evaluation, **example
+        )
+    script = """
+import pathlib, sys
+import keras, numpy as np
+import keras_genimg.layers, keras_genimg.models
+for path in sorted(pathlib.Path(sys.argv[1]).glob("*.keras")):
+    model = keras.models.load_model(path)
+    data = dict(np.load(path.with_suffix(".npz")))
+    outputs = data.pop("outputs")
+    evaluation = data.pop("evaluation", None)
+    x = data if len(data) > 1 else next(iter(data.values()))
+    again = np.asarray(model(x if evaluation is not None else data), "float32")
+    np.testing.assert_array_equal(again, outputs)
+    if evaluation is not None:
+        assert model.optimizer.iterations == 1
+        np.testing.assert_array_equal(model.evaluate(x, verbose=0), evaluation)
+    print("loaded", path.stem)
+"""
+    output = run_python("-c", script, tmp_path)
+    assert output.count("loaded") == len(LAYERS) + len(MODELS)
+
+
+def test_two_replicas_train_as_one():
+    output = run_python("-m", "tests.conformance.replicas")
+    assert output.count("same weights") == len(LAYERS) + len(MODELS)

@@ -1,0 +1,332 @@
+"""Tests of keras_genimg.datasets on real digits and on sets written for the purpose."""
+
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+import zlib
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_genimg.datasets import as_array, load
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+def digits_of_sklearn():
+    from sklearn.datasets import load_digits
+
+    levels, labels = load_digits(return_X_y=True)
+    return levels.reshape(-1, 8, 8, 1), labels
+
+
+@pytest.fixture
+def mnist(monkeypatch):
+    """Point tfds to prepared MNIST, and forbid connections."""
+    folder = os.environ.get("TFDS_DATA_DIR") or ROOT.parent / "shared/data/tfds"
+    if not (pathlib.Path(folder) / "mnist").is_dir():
+        pytest.skip("needs MNIST, prepared in the folder that TFDS_DATA_DIR names")
+    monkeypatch.setenv("TFDS_DATA_DIR", str(folder))
+
+    def refuse(*_):
+        raise AssertionError("a prepared data set must load without a network")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+
+
+@pytest.fixture
+def write_set(monkeypatch, tmp_path):
+    """Return a function that writes images as a prepared data set of tfds."""
+    import tensorflow_datasets as tfds
+
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+
+    def write(name, images, shape, num_shards=1, version="1.0.0"):
+        folder = tmp_path / name / version
+        folder.mkdir(parents=True)
+        features = tfds.features.FeaturesDict({"image": tfds.features.Image(shape)})
+        shards = [images[k::num_shards] for k in range(num_shards)]
+        for k, shard in enumerate(shards):
+            file = folder / f"{name}-train.tfrecord-{k:05d}-of-{num_shards:05d}"
+            with tf.io.TFRecordWriter(str(file)) as writer:
+                for image in shard:
+                    example = features.encode_example({"image": image})
+                    writer.write(features.serialize_example(example))
+        split = tfds.core.SplitInfo(
+            name="train", shard_lengths=[len(shard) for shard in shards], num_bytes=0
+        )
+        tfds.folder_dataset.write_metadata(
+            data_dir=str(folder),
+            features=features,
+            split_infos=[split],
+            filename_template="{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}",
+            check_data=False,
+        )
+
+    return write
+
+
+class TestDigits:
+    def test_17_values_are_those_of_sklearn_in_the_documented_order(self):
+        levels, labels = digits_of_sklearn()
+        order = np.random.default_rng(1797).permutation(1797)
+        loaded = as_array(load("digits", "all", num_values=17, labels=True))
+        np.testing.assert_array_equal(loaded["images"], levels[order])
+        np.testing.assert_array_equal(loaded["labels"], labels[order])
+        assert loaded["labels"].dtype == np.int32
+
+    def test_splits_do_not_change_between_versions(self):
+        order = np.random.default_rng(1797).permutation(1797).astype("<i4")
+        assert zlib.crc32(order.tobytes()) == 1978885512
+
+    def test_splits_part_the_whole(self):
+        train, test = as_array(load("digits")), as_array(load("digits", "test"))
+        assert (len(train), len(test)) == (1497, 300)
+        whole = as_array(load("digits", "all"))
+        np.testing.assert_array_equal(np.concatenate([train, test]), whole)
+
+    def test_default_is_displayable(self):
+        images = as_array(load("digits"))
+        assert images.dtype == np.uint8 and images.shape[1:] == (8, 8, 1)
+        assert set(np.unique(images)) == {round(k * 255 / 16) for k in range(17)}
+
+    def test_missing_sklearn_names_the_extra(self, monkeypatch):
+        monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
+        with pytest.raises(ImportError, match=r"pip install keras_genimg\[examples\]"):
+            load("digits")
+
+    def test_slice_is_refused(self):
+        with pytest.raises(ValueError, match=r"\['train', 'test', 'all'\].*train\[:9"):
+            load("digits", "train[:9]")
+
+
+class TestBatches:
+    @pytest.mark.parametrize("drop_remainder", [False, True])
+    @pytest.mark.parametrize("labels", [False, True])
+    @pytest.mark.parametrize("binarize", [None, "fixed", "dynamic"])
+    def test_cardinality_is_known(self, binarize, labels, drop_remainder):
+        dataset = load(
+            "digits",
+            "test",
+            batch_size=64,
+            binarize=binarize,
+            shuffle=True,
+            labels=labels,
+            drop_remainder=drop_remainder,
+        )
+        sizes = [len(tf.nest.flatten(batch)[0]) for batch in dataset]
+        assert sizes == [64] * 4 + ([] if drop_remainder else [44])
+        assert dataset.cardinality() == len(sizes)
+        spec = dataset.element_spec["images"] if labels else dataset.element_spec
+        assert spec.shape == (64 if drop_remainder else None, 8, 8, 1)
+        assert spec.dtype == tf.uint8
+
+    def test_fit_takes_as_many_steps_as_there_are_batches(self):
+        model = keras.Sequential([keras.layers.Flatten(), keras.layers.Dense(10)])
+        model.compile("sgd", "mse")
+        data = load("digits", "test", batch_size=128, binarize="dynamic", labels=True)
+        data = data.map(lambda x: (x["images"], x["labels"]))
+        model.fit(data, epochs=2, verbose=0)
+        assert model.optimizer.iterations == 6
+
+    def test_shuffle_reorders_each_pass_and_follows_the_seed(self):
+        plain = as_array(load("digits", "test", labels=True))
+        dataset = load("digits", "test", shuffle=True, seed=3, labels=True)
+        passes = [as_array(dataset) for _ in range(2)]
+        again = load("digits", "test", shuffle=True, seed=3, labels=True)
+        other = load("digits", "test", shuffle=True, seed=4, labels=True)
+        for shuffled in passes:
+            assert pairs(shuffled) == pairs(plain)
+            np.testing.assert_equal(shuffled, as_array(again))
+        orders = [plain, *passes, as_array(other)]
+        assert len({data["labels"].tobytes() for data in orders}) == 4
+
+    def test_image_size(self):
+        images = as_array(load("digits", "test")).astype(float)
+        halved = as_array(load("digits", "test", image_size=(4, 8)))
+        assert halved.shape == (300, 4, 8, 1) and halved.dtype == np.uint8
+        # Antialiased by a triangle over four rows: weights 1, 3, 3, 1.
+        rows = np.einsum("nkwc,k->nwc", images[:, 1:5], [1, 3, 3, 1]) / 8
+        assert np.abs(halved[:, 1] - rows).max() <= 0.5 + 1e-3
+        assert load("digits", image_size=5).element_spec.shape == (None, 5, 5, 1)
+
+    def test_image_size_of_the_images_changes_nothing(self):
+        resized = as_array(load("digits", "test", image_size=8))
+        np.testing.assert_array_equal(resized, as_array(load("digits", "test")))
+
+
+def pairs(data):
+    """Return images and labels as pairs that can be compared whatever their order."""
+    images = [image.tobytes() for image in data["images"]]
+    return sorted(zip(images, data["labels"].tolist(), strict=True))
+
+
+class TestBinarize:
+    def test_fixed_is_the_same_for_any_batch_size_pass_and_order(self):
+        dataset = load("digits", "test", binarize="fixed", seed=5, labels=True)
+        fixed = as_array(dataset)
+        np.testing.assert_equal(as_array(dataset), fixed)
+        kwargs = {"binarize": "fixed", "seed": 5, "labels": True}
+        other_batches = load("digits", "test", batch_size=77, **kwargs)
+        np.testing.assert_equal(as_array(other_batches), fixed)
+        shuffled = load("digits", "test", shuffle=True, **kwargs)
+        assert pairs(as_array(shuffled)) == pairs(fixed)
+        assert pairs(as_array(shuffled)) == pairs(fixed)
+        # Nor does the global seed matter.
+        keras.utils.set_random_seed(1)
+        np.testing.assert_equal(as_array(load("digits", "test", **kwargs)), fixed)
+
+    def test_fixed_depends_on_seed_and_position(self):
+        draws = [
+            as_array(load("digits", "test", binarize="fixed", seed=seed))
+            for seed in (0, 1, -1)
+        ]
+        assert (draws[0] != draws[1]).any() and (draws[0] != draws[2]).any()
+
+    def test_fixed_draws_differ_between_equal_images(self, write_set):
+        write_set("grey", np.full((8, 6, 6, 1), 128, "uint8"), (6, 6, 1))
+        drawn = as_array(load("grey", binarize="fixed"))
+        assert len(np.unique(drawn, axis=0)) == 8
+
+    def test_dynamic_is_new_at_each_pass_and_follows_the_seed(self):
+        dataset = load("digits", "test", binarize="dynamic", seed=7)
+        again = load("digits", "test", binarize="dynamic", seed=7)
+        passes = [as_array(dataset) for _ in range(3)]
+        assert len({images.tobytes() for images in passes}) == 3
+        for images in passes:
+            np.testing.assert_array_equal(images, as_array(again))
+        first, second = np.split(as_array(again.repeat(2)), 2)
+        assert (first != second).any()
+        other = load("digits", "test", binarize="dynamic", seed=8)
+        assert (as_array(other) != passes[0]).any()
+
+    @pytest.mark.parametrize("binarize", ["fixed", "dynamic"])
+    def test_probability_is_v_over_255(self, write_set, binarize):
+        values = np.array([0, 1, 64, 128, 254, 255], "uint8")
+        images = np.tile(values[None, :, None, None], (40, 1, 500, 1))
+        write_set("levels", images, (6, 500, 1))
+        drawn = as_array(load("levels", binarize=binarize))
+        assert set(np.unique(drawn)) == {0, 1}
+        p = values / 255
+        deviation = np.sqrt(p * (1 - p) / 20000)
+        means = drawn.mean(axis=(0, 2, 3))
+        assert (np.abs(means - p) <= 5 * deviation).all()
+
+
+class TestTfds:
+    @pytest.mark.parametrize("num_values", [2, 3, 4, 17, 128, 255])
+    def test_num_values_rounds_to_nearest(self, write_set, num_values):
+        values = np.arange(256, dtype="uint8").reshape(1, 16, 16, 1)
+        write_set("all_values", values, (16, 16, 1))
+        expected = np.round(values * (num_values - 1.0) / 255)
+        loaded = as_array(load("all_values", num_values=num_values))
+        assert loaded.dtype == np.uint8
+        np.testing.assert_array_equal(loaded, expected)
+
+    def test_positions_are_those_of_the_split(self, write_set):
+        images = np.arange(40, dtype="uint8").reshape(40, 1, 1, 1)
+        write_set("sharded", images, (1, 1, 1), num_shards=4)
+        expected = np.arange(40).reshape(10, 4).T.ravel()
+        loaded = as_array(load("sharded")).ravel()
+        np.testing.assert_array_equal(loaded, expected)
+        part = as_array(load("sharded", "train[15:35]")).ravel()
+        np.testing.assert_array_equal(part, expected[15:35])
+
+    def test_binarized_mnist_is_displayable(self, write_set):
+        images = np.random.default_rng(0).integers(0, 2, (3, 28, 28, 1), "uint8")
+        write_set("binarized_mnist", images, (28, 28, 1))
+        np.testing.assert_array_equal(as_array(load("binarized_mnist")), images * 255)
+        for binarize in ("fixed", "dynamic"):
+            drawn = as_array(load("binarized_mnist", binarize=binarize))
+            np.testing.assert_array_equal(drawn, images)
+
+    def test_sizes_that_differ_need_image_size(self, write_set):
+        images = [np.full((4 + k, 5, 3), 10 * k, "uint8") for k in range(5)]
+        write_set("odd_sizes", images, (None, None, 3))
+        with pytest.raises(ValueError, match="Pass `image_size`"):
+            load("odd_sizes")
+        loaded = as_array(load("odd_sizes", image_size=(2, 3)))
+        expected = np.arange(0, 50, 10)[:, None, None, None] * np.ones((5, 2, 3, 3))
+        np.testing.assert_array_equal(loaded, expected)
+
+    def test_labels_of_a_set_without(self, write_set):
+        write_set("bare", np.zeros((1, 2, 2, 1), "uint8"), (2, 2, 1))
+        with pytest.raises(ValueError, match="'bare' does not have.*'image'"):
+            load("bare", labels=True)
+
+    def test_set_without_images(self):
+        with pytest.raises(ValueError, match="'glue' must have a feature 'image'"):
+            load("glue")
+
+    def test_unknown_name_suggests(self):
+        with pytest.raises(ValueError, match="'mnsit'. Did you mean.*'mnist'.*'digits"):
+            load("mnsit")
+
+    def test_mnist(self, mnist):
+        dataset = load("mnist", "test", batch_size=256, labels=True)
+        assert dataset.cardinality() == 40
+        loaded = as_array(dataset)
+        assert loaded["images"].shape == (10000, 28, 28, 1)
+        assert loaded["images"].dtype == np.uint8 and loaded["images"].max() == 255
+        counts = [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
+        assert np.bincount(loaded["labels"]).tolist() == counts
+        part = as_array(load("mnist", "test[:80%]", batch_size=256))
+        np.testing.assert_array_equal(part, loaded["images"][:8000])
+
+    def test_mnist_binarized_and_shuffled_has_known_cardinality(self, mnist):
+        dataset = load("mnist", batch_size=64, binarize="dynamic", shuffle=True)
+        assert dataset.cardinality() == 938
+
+    @pytest.mark.parametrize("split", ["dev", "train[", "dev[:9]"])
+    def test_mnist_unknown_split(self, mnist, split):
+        with pytest.raises(ValueError, match=r"one of \['train', 'test', 'all'\]"):
+            load("mnist", split)
+
+    def test_mnist_empty_split(self, mnist):
+        with pytest.raises(ValueError, match=r"no example in split='train\[:0\]'"):
+            load("mnist", "train[:0]")
+
+    def test_import_leaves_tfds_out(self):
+        code = (
+            "import sys, keras_genimg.datasets\n"
+            "sys.exit('tensorflow_datasets' in sys.modules)"
+        )
+        subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+@pytest.mark.parametrize(
+    "kwargs",
+    [
+        {"batch_size": 0},
+        {"batch_size": 2.5},
+        {"batch_size": True},
+        {"image_size": 0},
+        {"image_size": (8, -1)},
+        {"image_size": (8, 8, 1)},
+        {"image_size": "8"},
+        {"binarize": "static"},
+        {"num_values": 1},
+        {"num_values": 257},
+        {"binarize": "fixed", "num_values": 2},
+        {"seed": None},
+        {"split": "validation"},
+        {"batch_size": 1498, "drop_remainder": True},
+    ],
+)
+def test_error_names_what_was_received(kwargs):
+    name, value = next(iter(kwargs.items()))
+    with pytest.raises(ValueError) as error:
+        load("digits", **kwargs)
+    assert f"{name}={value!r}" in str(error.value)
+
+
+def test_as_array_refuses_empty_and_endless():
+    dataset = load("digits", "test")
+    with pytest.raises(ValueError, match="no elements"):
+        as_array(dataset.take(0))
+    with pytest.raises(ValueError, match="finite"):
+        as_array(dataset.repeat())

@@ -1,0 +1,145 @@
+import numpy as np
+import pytest
+
+from keras_genimg.layers import DiagonalBiLSTM
+from tests import reference
+from tests.causality import (
+    assert_sees_exactly,
+    diagonal_bilstm_field,
+    influence,
+    past_field,
+    random_images,
+    randomize,
+)
+
+
+def random_layer(shape, *args, **kwargs):
+    layer = DiagonalBiLSTM(*args, **kwargs)
+    layer.build((None, *shape))
+    randomize(layer)
+    return layer
+
+
+def reference_outputs(layer, images, mask_type, num_colors, condition_term=None):
+    return reference.diagonal_bilstm(
+        images,
+        np.asarray(layer.input_kernel),
+        np.asarray(layer.recurrent_kernel),
+        np.asarray(layer.bias),
+        np.asarray(layer.initial_hidden),
+        np.asarray(layer.initial_cell),
+        mask_type,
+        num_colors,
+        condition_term,
+    )
+
+
+def test_weight_shapes():
+    layer = random_layer((4, 6, 3), 5, num_colors=3)
+    assert layer.input_kernel.shape == (1, 1, 3, 40)
+    assert layer.recurrent_kernel.shape == (2, 2, 5, 20)
+    assert layer.bias.shape == (40,)
+    assert layer.initial_hidden.shape == (2, 5)
+    assert layer.initial_cell.shape == (2, 5)
+    assert len(layer.trainable_weights) == len(layer.weights) == 5
+
+
+@pytest.mark.parametrize("mask_type", ["A", "B"])
+@pytest.mark.parametrize(
+    ("shape", "units", "num_colors"),
+    [
+        ((4, 6, 1), 3, 1),
+        ((5, 3, 2), 4, 1),
+        ((4, 6, 3), 3, 3),
+        ((5, 3, 3), 5, 3),
+        ((4, 6, 8), 8, 3),
+        ((5, 3, 5), 10, 3),
+        ((1, 6, 3), 5, 3),
+        ((5, 1, 3), 5, 3),
+    ],
+)
+def test_equals_reference(shape, units, num_colors, mask_type):
+    layer = random_layer(shape, units, num_colors=num_colors, mask_type=mask_type)
+    images = random_images(2, *shape)
+    expected = reference_outputs(layer, images, mask_type, num_colors)
+    outputs = np.asarray(layer(images))
+    np.testing.assert_allclose(outputs, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("condition_size", [(4, 5), (1, 1), (1, 5), (4, 1)])
+def test_condition_is_added_to_the_gates(condition_size):
+    layer = DiagonalBiLSTM(5, num_colors=3)
+    images = random_images(2, 4, 5, 3)
+    condition = random_images(2, *condition_size, 3, seed=2)
+    layer(images, condition)
+    randomize(layer)
+    assert layer.condition_kernel.shape == (3, 40)
+    term = condition.astype("float64") @ np.asarray(layer.condition_kernel)
+    term = np.broadcast_to(term, (2, 4, 5, 40))
+    expected = reference_outputs(layer, images, "B", 3, term)
+    outputs = np.asarray(layer(images, condition))
+    np.testing.assert_allclose(outputs, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_one_layer_sees_the_full_past_of_8x8():
+    layer = random_layer((8, 8, 1), 4)
+    seen = influence(layer, random_images(3, 8, 8, 1)).any(axis=(2, 5))
+    order = seen.reshape(64, 64)  # (perturbed pixel, changed pixel)
+    past, future = np.triu(order, 1), np.tril(order, -1)
+    assert past.sum() == 2016
+    assert future.sum() == 0
+    assert np.all(np.diag(order))
+
+
+@pytest.mark.parametrize("mask_type", ["A", "B"])
+@pytest.mark.parametrize(
+    ("shape", "units", "num_colors"),
+    [
+        ((8, 8, 1), 4, 1),
+        ((4, 6, 1), 3, 1),
+        ((5, 3, 2), 3, 1),
+        ((4, 6, 3), 3, 3),
+        ((5, 3, 3), 5, 3),
+        ((4, 6, 3), 10, 3),
+        ((3, 5, 8), 8, 3),
+    ],
+)
+def test_sees_its_whole_field(shape, units, num_colors, mask_type):
+    layer = random_layer(shape, units, num_colors=num_colors, mask_type=mask_type)
+    field = diagonal_bilstm_field(*shape[:2], num_colors, mask_type)
+    assert_sees_exactly(layer, random_images(3, *shape), field)
+
+
+@pytest.mark.parametrize("num_colors", [1, 3])
+def test_field_of_mask_b_is_the_whole_past(num_colors):
+    np.testing.assert_array_equal(
+        diagonal_bilstm_field(4, 5, num_colors, "B"), past_field(4, 5, num_colors)
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        ({"mask_type": "C"}, "mask_type.*'C'"),
+        ({"units": 0}, r"units.*Received.*0"),
+        ({"units": -1}, r"units.*Received.*-1"),
+        ({"units": 2, "num_colors": 3}, r"units.*Received.*2"),
+        ({"num_colors": 0}, r"num_colors.*Received.*0"),
+    ],
+)
+def test_bad_argument_is_refused(arguments, match):
+    with pytest.raises(ValueError, match=f"(?s){match}"):
+        DiagonalBiLSTM(**({"units": 4} | arguments))
+
+
+@pytest.mark.parametrize(
+    ("shape", "match"),
+    [
+        ((4, 6, 3), "3"),
+        ((2, 4, 6, 2), r"channels.*2.*num_colors=3"),
+    ],
+)
+def test_bad_input_is_refused(shape, match):
+    layer = DiagonalBiLSTM(6, num_colors=3)
+    with pytest.raises(ValueError, match=f"(?s){match}"):
+        layer(np.zeros(shape, "float32"))

@@ -1,0 +1,144 @@
+import numpy as np
+import pytest
+
+from keras_genimg.layers import MaskedConv2D
+from tests import reference
+from tests.causality import (
+    assert_sees_exactly,
+    convolution_field,
+    random_images,
+    randomize,
+)
+
+
+def random_layer(shape, *args, **kwargs):
+    layer = MaskedConv2D(*args, **kwargs)
+    layer.build((None, *shape))
+    randomize(layer)
+    return layer
+
+
+def outputs(layer, images):
+    return np.asarray(layer(images))
+
+
+@pytest.mark.parametrize("mask_type", ["A", "B"])
+@pytest.mark.parametrize(
+    ("shape", "kernel_size", "filters", "num_colors"),
+    [
+        ((4, 6, 1), 3, 1, 1),
+        ((5, 3, 2), 5, 3, 1),
+        ((4, 6, 2), (3, 5), 4, 1),
+        ((4, 6, 3), 3, 3, 3),
+        ((5, 3, 3), 7, 5, 3),
+        ((4, 6, 8), 3, 8, 3),
+        ((5, 3, 5), (5, 3), 10, 3),
+    ],
+)
+def test_equals_reference(shape, kernel_size, filters, num_colors, mask_type):
+    layer = random_layer(shape, filters, kernel_size, mask_type, num_colors=num_colors)
+    images = random_images(2, *shape)
+    expected = reference.masked_conv2d(
+        images,
+        np.asarray(layer.kernel),
+        np.asarray(layer.bias),
+        mask_type,
+        num_colors,
+    )
+    np.testing.assert_allclose(outputs(layer, images), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("filters", "in_channels", "num_colors"), [(1, 1, 1), (8, 5, 3), (10, 8, 3)]
+)
+def test_pointwise_mask_b_equals_reference(filters, in_channels, num_colors):
+    shape = (4, 6, in_channels)
+    layer = random_layer(shape, filters, 1, "B", num_colors=num_colors)
+    images = random_images(2, *shape)
+    expected = reference.masked_conv2d(
+        images,
+        np.asarray(layer.kernel),
+        np.asarray(layer.bias),
+        "B",
+        num_colors,
+    )
+    np.testing.assert_allclose(outputs(layer, images), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_activation_without_bias():
+    layer = random_layer((4, 6, 3), 5, 3, "A", activation="relu", use_bias=False)
+    images = random_images(2, 4, 6, 3)
+    kernel = np.asarray(layer.kernel)
+    linear = reference.masked_conv2d(images, kernel, np.zeros(5), "A", 1)
+    assert len(layer.weights) == 1
+    expected = np.maximum(linear, 0.0)
+    np.testing.assert_allclose(outputs(layer, images), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_weights_are_full_and_stay_unmasked():
+    layer = random_layer((4, 6, 3), 5, (3, 7), "A", num_colors=3)
+    before = np.asarray(layer.kernel)
+    layer(random_images(2, 4, 6, 3))
+    assert layer.kernel.shape == (3, 7, 3, 5)
+    assert layer.bias.shape == (5,)
+    assert len(layer.weights) == 2
+    np.testing.assert_array_equal(np.asarray(layer.kernel), before)
+    assert np.all(before != 0)
+
+
+@pytest.mark.parametrize("mask_type", ["A", "B"])
+@pytest.mark.parametrize(
+    ("shape", "kernel_size", "filters", "num_colors"),
+    [
+        ((6, 6, 1), (3, 3), 2, 1),
+        ((4, 6, 1), (7, 7), 1, 1),
+        ((5, 3, 2), (3, 5), 3, 1),
+        ((4, 6, 3), (3, 3), 3, 3),
+        ((5, 3, 3), (5, 5), 5, 3),
+        ((4, 6, 8), (3, 3), 8, 3),
+        ((5, 3, 5), (5, 3), 10, 3),
+    ],
+)
+def test_sees_the_past_within_the_kernel(
+    shape, kernel_size, filters, num_colors, mask_type
+):
+    layer = random_layer(shape, filters, kernel_size, mask_type, num_colors=num_colors)
+    field = convolution_field(*shape[:2], num_colors, mask_type, kernel_size)
+    assert_sees_exactly(layer, random_images(3, *shape), field)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        ({"mask_type": "C"}, "mask_type.*'C'"),
+        ({"kernel_size": 2}, r"kernel_size.*Received.*2"),
+        ({"kernel_size": (3, 4)}, r"kernel_size.*Received.*4"),
+        ({"kernel_size": 1, "mask_type": "A"}, r"kernel_size.*Received.*1"),
+        ({"filters": 0}, r"filters.*Received.*0"),
+        ({"filters": -1}, r"filters.*Received.*-1"),
+        ({"filters": 2, "num_colors": 3}, r"filters.*Received.*2"),
+        ({"num_colors": 0}, r"num_colors.*Received.*0"),
+        ({"strides": 2}, r"strides.*Received.*2"),
+        ({"padding": "valid"}, "padding.*Received.*valid"),
+        ({"groups": 2}, r"groups.*Received.*2"),
+        ({"dilation_rate": 2}, r"dilation_rate.*Received.*2"),
+        ({"data_format": "channels_first"}, "data_format.*Received.*channels_first"),
+    ],
+)
+def test_bad_argument_is_refused(arguments, match):
+    good = {"filters": 4, "kernel_size": 3, "mask_type": "B"}
+    with pytest.raises(ValueError, match=f"(?s){match}"):
+        MaskedConv2D(**(good | arguments))
+
+
+@pytest.mark.parametrize(
+    ("shape", "match"),
+    [
+        ((4, 6, 3), "3"),
+        ((2, 4, 6, 2), r"channels.*2.*num_colors=3"),
+    ],
+)
+def test_bad_input_is_refused(shape, match):
+    layer = MaskedConv2D(6, 3, "A", num_colors=3)
+    with pytest.raises(ValueError, match=f"(?s){match}"):
+        layer(np.zeros(shape, "float32"))

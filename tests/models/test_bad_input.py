@@ -1,0 +1,128 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_genimg.likelihoods import Categorical
+from keras_genimg.models import AutoregressiveModel, PixelCNN, PixelRNN
+
+
+@pytest.fixture(scope="module")
+def model():
+    model = PixelCNN((4, 5, 1), 4, 1, first_kernel_size=3)
+    model.compile("adam")
+    return model
+
+
+IMAGES = np.zeros((4, 4, 5, 1), "uint8")
+CALLS = ["fit", "evaluate", "log_prob", "bits_per_dim"]
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize(
+    "images, text",
+    [
+        (IMAGES[..., 0], r"add the colour axis.*received: shape=\(4, 4, 5\)"),
+        (np.zeros((4, 4, 5, 3)), r"\(None, 4, 5, 1\).*received: shape=\(4, 4, 5, 3\)"),
+        (np.zeros((4, 5, 4, 1)), r"received: shape=\(4, 5, 4, 1\)"),
+        (np.zeros((0, 4, 5, 1)), "received no images"),
+        (IMAGES + 2, r"integers from 0 to 1.*received: values from 2 to 2"),
+        (IMAGES - 1.0, "values from -1.0 to -1.0"),
+        (IMAGES + 0.5, r"integers.*values from 0.5"),
+        (IMAGES + np.nan, "values from nan"),
+        ({"pictures": IMAGES}, r"takes the inputs \['images'\].*pictures"),
+    ],
+)
+def test_images_that_do_not_fit(model, call, images, text):
+    with pytest.raises(ValueError, match=f"(?is){text}"):
+        getattr(model, call)(images)
+
+
+def dataset(images, size=2):
+    return tf.data.Dataset.from_tensor_slices(images).batch(size)
+
+
+@pytest.mark.parametrize("call", ["fit", "evaluate", "log_prob"])
+def test_data_sets_that_do_not_fit(model, call):
+    run = getattr(model, call)
+    with pytest.raises(ValueError, match="received an empty data set"):
+        run(dataset(IMAGES[:0]))
+    with pytest.raises(ValueError, match=r"Received: shape=\(None, 4, 5\)"):
+        run(dataset(IMAGES[..., 0]))
+    with pytest.raises(ValueError, match="takes no targets"):
+        run(tf.data.Dataset.zip(dataset(IMAGES), dataset(IMAGES)))
+    with pytest.raises(tf.errors.InvalidArgumentError, match="integers from 0 to 1"):
+        run(dataset(IMAGES + 7))
+
+
+def test_fit_refuses_targets_and_bad_validation_data(model):
+    with pytest.raises(ValueError, match="takes no targets"):
+        model.fit(IMAGES, IMAGES)
+    with pytest.raises(ValueError, match="validation_data expects pixels"):
+        model.fit(IMAGES, validation_data=IMAGES + 9)
+    with pytest.raises(ValueError, match="leave `loss` out"):
+        model.compile("adam", loss="mse")
+
+
+@pytest.mark.parametrize(
+    "arguments, text",
+    [
+        ({"num_images": 0}, "`num_images`.*at least 1. Received: num_images=0"),
+        ({"num_images": 1.5}, "Received: num_images=1.5"),
+        ({"seed": -1}, "from 0 to 2.*Received: seed=-1"),
+        ({"seed": 0.5}, "Received: seed=0.5"),
+        ({"seed": 2**62}, "Received: seed=4611"),
+        ({"seed": [1, 2, 3]}, "each of the 2 images"),
+        ({"method": "magic"}, "one of 'ancestral'.*Received: method='magic'"),
+        ({"temperature": 0}, "above 0. Received: temperature=0"),
+        ({"temperature": float("nan")}, "Received: temperature=nan"),
+        ({"image_size": (3, 5)}, r"image_size=\(3, 5\)"),
+        ({"conditions": [1, 2]}, r"must give the inputs \[\]"),
+        ({"batch_size": 0}, "Received: batch_size=0"),
+    ],
+    ids=str,
+)
+def test_generate_refuses(model, arguments, text):
+    with pytest.raises(ValueError, match=f"(?s){text}"):
+        model.generate(**{"num_images": 2, **arguments})
+
+
+def test_labels_out_of_range():
+    model = PixelCNN((3, 3, 1), 3, 1, num_classes=3, first_kernel_size=3)
+    for labels in ([0, 3], [-1, 0], [0.5, 1.0]):
+        with pytest.raises(ValueError, match="Labels of .* integers from 0 to 2"):
+            model.generate(2, conditions=labels)
+    with pytest.raises(ValueError, match=r"must give the inputs \['label'\]"):
+        model.generate(2)
+    with pytest.raises(ValueError, match="one row for each of the 2 images"):
+        model.generate(2, conditions=[1])
+
+
+@pytest.mark.parametrize(
+    "make, text",
+    [
+        (lambda: PixelCNN((4, 4), 4, 1), r"`image_shape`.*\(4, 4\)"),
+        (lambda: PixelCNN((4, 4, 0), 4, 1), "colors=0"),
+        (lambda: PixelCNN((4, 4, 1), 0, 1), "units=0"),
+        (lambda: PixelCNN((4, 4, 1), 4, 0), "num_blocks=0"),
+        (lambda: PixelCNN((4, 4, 1), 4, 1, kernel_size=4), "kernel_size=4"),
+        (lambda: PixelCNN((4, 4, 1), 4, 1, first_kernel_size=1), "first_kernel_size=1"),
+        (lambda: PixelCNN((4, 4, 3), 2, 1), "num_colors=3"),
+        (lambda: PixelCNN((4, 4, 3), 4, 1, head_filters=2), "num_colors=3"),
+        (lambda: PixelRNN((4, 4, 1), 4, 1, layer="up"), "'diagonal', 'row'.*'up'"),
+        (lambda: PixelRNN((4, 4, 1), 4, 1, likelihood="gauss"), "likelihood='gauss'"),
+        (lambda: PixelRNN((4, 4, 1), 4, 1, num_classes=0), "num_classes=0"),
+        (
+            lambda: PixelRNN((4, 4, 1), 4, 1, num_classes=2, condition_shape=(4, 4, 1)),
+            "not both",
+        ),
+        (lambda: Categorical(1), "num_values=1"),
+    ],
+)
+def test_constructors_refuse(make, text):
+    with pytest.raises(ValueError, match=f"(?s){text}"):
+        make()
+
+
+def test_a_graph_must_fit_the_likelihood(model):
+    with pytest.raises(ValueError, match=r"parameters of shape \(None, 4, 5, 1, 256\)"):
+        AutoregressiveModel(model.inputs, model.outputs[0], "categorical")

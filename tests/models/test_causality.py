@@ -1,0 +1,136 @@
+"""Every sub-pixel sees its past and nothing else, in every model."""
+
+import itertools
+
+import keras
+import numpy as np
+import pytest
+
+from keras_genimg.likelihoods import Categorical
+from keras_genimg.models import PixelCNN, PixelRNN
+
+
+def randomize(model, seed=0):
+    """Give all weights, biases and initial states random values."""
+    generator = np.random.default_rng(seed)
+    model.set_weights(
+        [generator.normal(0, 0.4, size=w.shape) for w in model.get_weights()]
+    )
+
+
+def influences(model, image, num_values, *conditions):
+    """Return whether sub-pixel [i] influences the parameters of [j], flattened.
+
+    Each changed image is compared with the unchanged one at the same place of a batch
+    of the same size, where all arithmetic is the same to the last bit.
+    """
+    size = image.size
+    same = np.repeat(image[None], size, axis=0)
+    changed = same.reshape(size, size).copy()
+    i = np.arange(size)
+    changed[i, i] = (changed[i, i] + 1 + i % (num_values - 1)) % num_values
+    params = [
+        np.asarray(model(images)).reshape(size, size, -1)
+        for images in (same, changed.reshape(same.shape))
+    ]
+    return (params[0] != params[1]).any(axis=-1)
+
+
+FAMILIES = {
+    "cnn": lambda shape, **k: PixelCNN(shape, num_blocks=4, first_kernel_size=5, **k),
+    "row": lambda shape, **k: PixelRNN(
+        shape, num_layers=3, layer="row", first_kernel_size=5, **k
+    ),
+    "diagonal": lambda shape, **k: PixelRNN(
+        shape, num_layers=2, layer="diagonal", first_kernel_size=3, **k
+    ),
+    "plain": lambda shape, **k: PixelRNN(
+        shape, num_layers=2, first_kernel_size=3, residual=False, skip=False, **k
+    ),
+}
+
+CASES = [
+    (shape, units, values)
+    for shape, units, values in [
+        ((5, 5, 1), 6, 2),
+        ((3, 6, 1), 5, 7),
+        ((4, 3, 2), 5, 4),
+        ((3, 4, 3), 8, 5),
+        ((3, 3, 3), 10, 2),
+    ]
+]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_future_changes_nothing(family, case):
+    shape, units, values = case
+    likelihood = Categorical(values) if values > 2 else "bernoulli"
+    model = FAMILIES[family](shape, units=units, head_filters=9, likelihood=likelihood)
+    seen = False
+    for seed in range(6):  # One draw can have dead ReLUs in the way.
+        randomize(model, seed)
+        image = np.random.default_rng(seed).integers(values, size=shape)
+        seen = seen | influences(model, image, values)
+    past = np.triu(np.ones_like(seen), 1)  # [i, j]: i lies before j.
+    assert not (seen & ~past).any()
+    if family in ("diagonal", "plain"):
+        np.testing.assert_array_equal(seen, past & ~blind_spot(shape, kernel_size=3))
+
+
+def blind_spot(shape, kernel_size):
+    """Return the pairs that the paper's diagonal network cannot connect.
+
+    The layer's field is complete, but the first convolution hides a sub-pixel from the
+    features of its own place, so that the last sub-pixel of a row is in no feature of
+    that row, and the first pixels of the next row see it only through the kernel.
+    """
+    height, width, colors = shape
+    unseen = np.zeros((*shape, *shape), bool)
+    for row in range(height - 1):
+        reach = width - 1 - kernel_size // 2
+        unseen[row, -1, -1, row + 1, : max(reach, 0)] = True
+    return unseen.reshape(height * width * colors, -1)
+
+
+@pytest.mark.parametrize("family", ["cnn", "row"])
+def test_neighbors_are_seen(family):
+    model = FAMILIES[family]((4, 5, 3), units=8, likelihood=Categorical(4))
+    randomize(model)
+    image = np.random.default_rng(1).integers(4, size=(4, 5, 3))
+    seen = influences(model, image, 4).reshape(4, 5, 3, 4, 5, 3)
+    for r, c in itertools.product(range(1, 4), range(1, 5)):
+        for color in range(3):
+            assert seen[r, c, :color, r, c, color].all()
+            assert seen[r, c - 1, :, r, c, color].all()
+            assert seen[r - 1, c - 1 : c + 2, :, r, c, color].all()
+
+
+def test_labels_are_seen_everywhere():
+    for family in FAMILIES.values():
+        model = family((3, 4, 1), units=4, num_classes=3)
+        randomize(model)
+        images = np.zeros((3, 3, 4, 1))
+        params = np.asarray(model([images, np.arange(3)]))
+        assert (params[0] != params[1]).all()
+        assert (params[1] != params[2]).all()
+
+
+def test_a_condition_map_is_seen_without_a_mask():
+    model = PixelRNN((3, 4, 1), 4, 2, condition_shape=(3, 4, 2))
+    randomize(model)
+    images = np.zeros((2, 3, 4, 1))
+    condition = np.zeros((2, 3, 4, 2))
+    condition[1, 1, 1, 0] = 1
+    params = np.asarray(model([images, condition]))
+    assert params[0, 1, 1, 0] != params[1, 1, 1, 0]
+    assert (params[0, 0] == params[1, 0]).all()
+
+
+def test_untrained_models_are_about_uniform():
+    x = np.random.default_rng(0).integers(2, size=(8, 12, 12, 1))
+    for family in FAMILIES.values():
+        keras.utils.set_random_seed(3)
+        model = family((12, 12, 1), units=8)
+        nats = -model.log_prob(x).mean()
+        assert abs(nats / (144 * np.log(2)) - 1) < 0.1

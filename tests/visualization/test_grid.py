@@ -1,0 +1,157 @@
+"""Tests of keras_genimg.visualization: layout by hand, files read back by Pillow."""
+
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_genimg.visualization import image_grid, save_comparison, save_grid
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+def images_of(*shape):
+    return np.random.default_rng(0).integers(0, 256, shape, "uint8")
+
+
+def test_layout_by_hand():
+    images = np.array([1, 2, 3], "uint8").reshape(3, 1, 1, 1)
+    expected = [[1, 255, 2], [255, 255, 255], [3, 255, 255]]
+    np.testing.assert_array_equal(image_grid(images), expected)
+    np.testing.assert_array_equal(image_grid(images, columns=3, padding=0), [[1, 2, 3]])
+    scaled = [[1, 1, 255, 2, 2], [1, 1, 255, 2, 2]]
+    np.testing.assert_array_equal(image_grid(images[:2], columns=2, scale=2), scaled)
+
+
+def test_colour_cells_are_the_images():
+    images = images_of(5, 4, 6, 3)
+    grid = image_grid(images, columns=2, padding=3)
+    assert grid.shape == (3 * 7 - 3, 2 * 9 - 3, 3) and grid.dtype == np.uint8
+    for k, image in enumerate(images):
+        top, left = k // 2 * 7, k % 2 * 9
+        np.testing.assert_array_equal(grid[top : top + 4, left : left + 6], image)
+    assert (grid[14:, 9:] == 255).all()
+
+
+def test_more_columns_than_images_leaves_white_cells():
+    assert image_grid(images_of(2, 4, 4, 1), columns=3, padding=0).shape == (4, 12)
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        images_of(3, 4, 4),
+        images_of(3, 4, 4, 2),
+        images_of(3, 4, 4, 1).astype("float32"),
+        images_of(3, 4, 4, 1) > 127,
+        images_of(0, 4, 4, 1),
+        images_of(1, 0, 4, 1),
+    ],
+)
+def test_wrong_images_are_refused_and_no_file_is_touched(tmp_path, images):
+    received = rf"Received: shape=\({images.shape[0]}, .*dtype={images.dtype}"
+    with pytest.raises(ValueError, match=received):
+        image_grid(images)
+    with pytest.raises(ValueError, match=received):
+        save_grid(tmp_path / "a.png", images)
+    with pytest.raises(ValueError, match=f"Panel 'bad': .*{received}"):
+        save_comparison(
+            tmp_path / "a.png", {"good": images_of(1, 2, 2, 1), "bad": images}
+        )
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("kwargs", [{"columns": 0}, {"padding": -1}, {"scale": 1.5}])
+def test_wrong_numbers_are_refused(kwargs):
+    (name, value) = next(iter(kwargs.items()))
+    with pytest.raises(ValueError, match=f"{name}={value}"):
+        image_grid(images_of(3, 4, 4, 1), **kwargs)
+
+
+@pytest.mark.parametrize("colors", [1, 3])
+def test_save_grid_reads_back(tmp_path, colors):
+    images = images_of(7, 5, 4, colors)
+    path = tmp_path / "grid.png"
+    path.write_text("an older file")
+    save_grid(str(path), images, columns=4, padding=2, scale=3)
+    with Image.open(path) as read:
+        assert read.format == "PNG"
+        np.testing.assert_array_equal(read, image_grid(images, 4, 2, 3))
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_failed_write_leaves_the_older_file(tmp_path, monkeypatch):
+    path = tmp_path / "grid.png"
+    path.write_text("an older file")
+
+    def fail(self, file, format):
+        file.write(b"half")
+        raise OSError("disk full")
+
+    monkeypatch.setattr(Image.Image, "save", fail)
+    with pytest.raises(OSError, match="disk full"):
+        save_grid(path, images_of(1, 4, 4, 1))
+    assert path.read_text() == "an older file"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_only_png_files_are_written(tmp_path):
+    for save, what in ((save_grid, images_of(1, 4, 4, 1)), (save_comparison, {})):
+        with pytest.raises(ValueError, match="must end in .png.*a.jpg"):
+            save(tmp_path / "a.jpg", what)
+
+
+def test_comparison_holds_each_grid_pixel_by_pixel(tmp_path):
+    grey, color = images_of(6, 8, 8, 1), images_of(4, 5, 7, 3)
+    panels = {"grey $x$ and $": grey, "a title wider than its panel\nand more": color}
+    path = tmp_path / "both.png"
+    save_comparison(path, panels, columns=3, scale=2)
+    with Image.open(path) as read:
+        page = np.asarray(read.convert("RGB"))
+    assert list(tmp_path.iterdir()) == [path]
+    grids = [image_grid(grey, 3, 1, 2), image_grid(color, 3, 1, 2)]
+    assert contains(page, np.stack([grids[0]] * 3, axis=-1))
+    assert contains(page, grids[1])
+    border = [page[0], page[-1], page[:, 0], page[:, -1]]
+    assert all((line == 255).all() for line in border)
+    # Dark titles above the panels.
+    assert page[: len(page) - 24 - len(grids[0])].min() < 64
+
+
+def contains(page, grid):
+    windows = np.lib.stride_tricks.sliding_window_view(page, grid.shape)
+    return (windows == grid).all(axis=(-3, -2, -1)).any()
+
+
+@pytest.mark.parametrize("panels", [{}, [images_of(1, 2, 2, 1)]])
+def test_comparison_needs_a_dict(tmp_path, panels):
+    with pytest.raises(ValueError, match="dict from titles to images"):
+        save_comparison(tmp_path / "a.png", panels)
+
+
+@pytest.mark.parametrize(
+    "module, save, what",
+    [
+        ("PIL", save_grid, images_of(1, 2, 2, 1)),
+        ("matplotlib.figure", save_comparison, {"a": images_of(1, 2, 2, 1)}),
+    ],
+)
+def test_missing_library_names_the_extra(tmp_path, monkeypatch, module, save, what):
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(ImportError, match=r"pip install keras_genimg\[examples\]"):
+        save(tmp_path / "a.png", what)
+    assert not list(tmp_path.iterdir())
+
+
+def test_import_leaves_matplotlib_out_and_saving_leaves_pyplot_out(tmp_path):
+    code = (
+        "import sys, numpy, keras_genimg.visualization as visualization\n"
+        "assert not {'matplotlib', 'PIL'} & set(sys.modules)\n"
+        "panels = {'a': numpy.zeros((1, 2, 2, 1), 'uint8')}\n"
+        f"visualization.save_comparison({str(tmp_path / 'a.png')!r}, panels)\n"
+        "assert 'matplotlib.pyplot' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
