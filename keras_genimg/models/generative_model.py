@@ -68,6 +68,8 @@ class GenerativeModel(keras.Model):
             ValueError: If there are no images, or their shape or pixels do not fit.
         """
         x = self._checked(x, y, "fit")
+        if isinstance(x, tf.data.Dataset):
+            kwargs.setdefault("shuffle", False)  # Keras warns of its own default.
         if validation_data is not None:
             validation_data = self._checked(validation_data, None, "validation_data")
             if not isinstance(validation_data, tf.data.Dataset):

@@ -16,6 +16,11 @@ class PixelRNN(PixelNetwork):
     A convolution with mask `"A"`, `num_layers` residual blocks with a skip connection
     each, a head of 1×1 convolutions, and the parameters of the likelihood.
 
+    A Diagonal BiLSTM layer sees the whole past of the map it reads, but the network is
+    not quite complete: the first convolution hides each sub-pixel from the features of
+    its own place, so the last sub-pixel of a row is in no feature of that row, and the
+    first pixels of the next row see it only where the convolution's kernel reaches.
+
     Args:
         image_shape: `(height, width, colors)`; height and width may be None.
         units: Units of an LSTM layer, at least `colors`; maps between blocks have

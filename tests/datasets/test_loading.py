@@ -76,8 +76,8 @@ class TestDigits:
         order = np.random.default_rng(1797).permutation(1797)
         loaded = as_array(load("digits", "all", num_values=17, labels=True))
         np.testing.assert_array_equal(loaded["images"], levels[order])
-        np.testing.assert_array_equal(loaded["labels"], labels[order])
-        assert loaded["labels"].dtype == np.int32
+        np.testing.assert_array_equal(loaded["label"], labels[order])
+        assert loaded["label"].dtype == np.int32
 
     def test_splits_do_not_change_between_versions(self):
         order = np.random.default_rng(1797).permutation(1797).astype("<i4")
@@ -129,7 +129,7 @@ class TestBatches:
         model = keras.Sequential([keras.layers.Flatten(), keras.layers.Dense(10)])
         model.compile("sgd", "mse")
         data = load("digits", "test", batch_size=128, binarize="dynamic", labels=True)
-        data = data.map(lambda x: (x["images"], x["labels"]))
+        data = data.map(lambda x: (x["images"], x["label"]))
         model.fit(data, epochs=2, verbose=0)
         assert model.optimizer.iterations == 6
 
@@ -143,7 +143,7 @@ class TestBatches:
             assert pairs(shuffled) == pairs(plain)
             np.testing.assert_equal(shuffled, as_array(again))
         orders = [plain, *passes, as_array(other)]
-        assert len({data["labels"].tobytes() for data in orders}) == 4
+        assert len({data["label"].tobytes() for data in orders}) == 4
 
     def test_image_size(self):
         images = as_array(load("digits", "test")).astype(float)
@@ -162,7 +162,7 @@ class TestBatches:
 def pairs(data):
     """Return images and labels as pairs that can be compared whatever their order."""
     images = [image.tobytes() for image in data["images"]]
-    return sorted(zip(images, data["labels"].tolist(), strict=True))
+    return sorted(zip(images, data["label"].tolist(), strict=True))
 
 
 class TestBinarize:
@@ -170,7 +170,7 @@ class TestBinarize:
         dataset = load("digits", "test", binarize="fixed", seed=5, labels=True)
         fixed = as_array(dataset)
         np.testing.assert_equal(as_array(dataset), fixed)
-        kwargs = {"binarize": "fixed", "seed": 5, "labels": True}
+        kwargs = {"binarize": "fixed", "seed": 5, "label": True}
         other_batches = load("digits", "test", batch_size=77, **kwargs)
         np.testing.assert_equal(as_array(other_batches), fixed)
         shuffled = load("digits", "test", shuffle=True, **kwargs)
@@ -273,7 +273,7 @@ class TestTfds:
         assert loaded["images"].shape == (10000, 28, 28, 1)
         assert loaded["images"].dtype == np.uint8 and loaded["images"].max() == 255
         counts = [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
-        assert np.bincount(loaded["labels"]).tolist() == counts
+        assert np.bincount(loaded["label"]).tolist() == counts
         part = as_array(load("mnist", "test[:80%]", batch_size=256))
         np.testing.assert_array_equal(part, loaded["images"][:8000])
 

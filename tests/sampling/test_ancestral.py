@@ -1,0 +1,98 @@
+import keras
+import numpy as np
+import pytest
+
+from keras_genimg.likelihoods import Categorical
+from keras_genimg.models import PixelCNN, PixelRNN
+from keras_genimg.ops import row_uniforms
+
+
+def draw_one_by_one(model, seeds, temperature=1.0):
+    """Draw in plain NumPy, from the distribution function of each sub-pixel."""
+    height, width, colors = model.image_shape
+    images = np.zeros((len(seeds), height, width, colors))
+    uniforms = np.asarray(row_uniforms(seeds, (height, width, colors)), "float64")
+    for r in range(height):
+        for c in range(width):
+            for k in range(colors):
+                logits = np.asarray(model(images), "float64")[:, r, c, k] / temperature
+                if logits.ndim == 1:
+                    logits = np.stack([np.zeros_like(logits), logits], axis=-1)
+                p = np.exp(logits - logits.max(axis=-1, keepdims=True))
+                steps = np.cumsum(p / p.sum(axis=-1, keepdims=True), axis=-1)
+                u = uniforms[:, r, c, k, None]
+                assert abs(u - steps).min() > 1e-5, "a tie; choose other seeds"
+                images[:, r, c, k] = (u >= steps[:, :-1]).sum(axis=-1)
+    return images
+
+
+MODELS = {
+    "cnn": lambda: PixelCNN((4, 3, 1), 4, 2),
+    "row": lambda: PixelRNN((3, 4, 3), 6, 1, "row", likelihood=Categorical(5)),
+    "diagonal": lambda: PixelRNN((3, 4, 1), 4, 2, likelihood=Categorical(4)),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("temperature", [1.0, 0.3])
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_draws_what_numpy_draws(name, temperature, jit_compile):
+    keras.utils.set_random_seed(7)
+    model = MODELS[name]()
+    model.set_weights([1.5 * w for w in model.get_weights()])  # Away from uniform.
+    seeds = np.array([0, 11, 2**40 + 5])
+    drawn = model.generate(
+        3,
+        seed=seeds,
+        method="ancestral",
+        temperature=temperature,
+        jit_compile=jit_compile,
+    )
+    np.testing.assert_array_equal(drawn, draw_one_by_one(model, seeds, temperature))
+    assert len(np.unique(drawn)) > 1
+    assert (drawn[0] != drawn[1]).any()
+
+
+def test_rows_do_not_depend_on_their_batch():
+    model = MODELS["row"]()
+    together = model.generate(6, seed=10)
+    for batch_size in (1, 4):
+        np.testing.assert_array_equal(
+            model.generate(6, seed=10, batch_size=batch_size), together
+        )
+    np.testing.assert_array_equal(model.generate(2, seed=[13, 11]), together[[3, 1]])
+
+
+def test_seed_none_follows_the_global_seed():
+    model = MODELS["cnn"]()
+    keras.utils.set_random_seed(1)
+    first, second = model.generate(3), model.generate(3)
+    keras.utils.set_random_seed(1)
+    np.testing.assert_array_equal(model.generate(3), first)
+    assert (first != second).any()
+
+
+def test_colors_are_drawn_with_noise_of_their_own():
+    noise = np.asarray(row_uniforms(np.arange(50), (8, 8, 3))).reshape(-1, 3)
+    correlation = np.corrcoef(noise.T)
+    assert abs(correlation[np.triu_indices(3, 1)]).max() < 0.05
+
+
+def test_samples_follow_the_model():
+    """The mean nats of a model's own samples match the entropy it assigns them."""
+    model = MODELS["diagonal"]()
+    model.set_weights([2 * w for w in model.get_weights()])
+    drawn = model.generate(500, seed=0, batch_size=500)
+    nats = -model.log_prob(drawn)
+    params = np.asarray(model(drawn), "float64")
+    p = np.exp(params) / np.exp(params).sum(axis=-1, keepdims=True)
+    entropy = -(p * np.log(p)).sum(axis=(1, 2, 3, 4))
+    error = np.std(nats - entropy) / np.sqrt(len(drawn))
+    assert abs(np.mean(nats - entropy)) < 4 * error
+
+
+def test_any_size_at_call_time():
+    model = PixelRNN((None, None, 1), 3, 1)
+    assert model.generate(2, seed=0, image_size=(3, 5)).shape == (2, 3, 5, 1)
+    with pytest.raises(ValueError, match="needs `image_size="):
+        model.generate(2)
