@@ -100,7 +100,8 @@ def main():
     drawn = model.likelihood.to_display(model.generate(64, seed=SEED))
     picture = arguments.output / "digits.png"
     real = model.likelihood.to_display(test[:64])
-    save_comparison(picture, {"Real digits (test)": real, "Drawn": drawn})
+    panels = {"Real digits (test)": real, "Drawn": drawn}
+    save_comparison(picture, panels, scale=5)
     print(f"\nWrote {picture}")
 
     saved_model = next_version(arguments.output / "digits")

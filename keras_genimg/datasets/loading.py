@@ -64,9 +64,11 @@ def load(
 
     Example:
         >>> from keras_genimg.datasets import load
-        >>> load("digits", batch_size=100, num_values=17, drop_remainder=True)
-        <_PrefetchDataset element_spec=TensorSpec(shape=(100, 8, 8, 1), \
-dtype=tf.uint8, name=None)>
+        >>> dataset = load("digits", batch_size=100, num_values=17)
+        >>> dataset.element_spec
+        TensorSpec(shape=(None, 8, 8, 1), dtype=tf.uint8, name=None)
+        >>> int(dataset.cardinality())
+        15
     """
     image_size = _checked_size(image_size)
     _check_arguments(batch_size, binarize, num_values, seed)

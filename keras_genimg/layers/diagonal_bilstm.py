@@ -28,8 +28,9 @@ class DiagonalBiLSTM(PixelLSTM):
         units: Number of output channels, at least `num_colors`.
         num_colors: Number of colours that the channels are split into, 1 for grey
             images and 3 for RGB.
-        mask_type: Mask of the input-to-state kernel: `"B"`, or `"A"` for a layer that
-            reads the image itself.
+        mask_type: Mask of the 1×1 input-to-state kernel. `"A"` hides each sub-pixel
+            from all positions, not only its own, so it suits no grey image and never
+            sees the last colour; let a `MaskedConv2D` with mask `"A"` read the image.
         use_bias: Whether the input-to-state map has a bias.
         unit_forget_bias: Whether 1 is added to the forget gates' initial bias.
         kernel_initializer: Initializer of the input-to-state kernel.
@@ -65,6 +66,12 @@ class DiagonalBiLSTM(PixelLSTM):
     taps = 2
 
     def __init__(self, units, num_colors=1, mask_type="B", **kwargs):
+        if mask_type == "A" and num_colors == 1:
+            raise ValueError(
+                "DiagonalBiLSTM reads its input through a 1×1 kernel, all of which "
+                "mask 'A' hides when there is one colour. Use mask_type='B' after a "
+                "MaskedConv2D with mask 'A'. Received: mask_type='A', num_colors=1"
+            )
         super().__init__(units, 1, num_colors, mask_type, **kwargs)
 
     def call(self, inputs, condition=None):

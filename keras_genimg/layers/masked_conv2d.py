@@ -71,7 +71,11 @@ class MaskedConv2D(keras.layers.Conv2D):
         num_colors = check_positive_int("num_colors", num_colors, name)
         check_choice("mask_type", mask_type, ("A", "B"), name)
         check_color_channels("filters", filters, num_colors, name)
-        sizes = kernel_size if isinstance(kernel_size, (tuple, list)) else 2 * (kernel_size,)
+        sizes = (
+            kernel_size
+            if isinstance(kernel_size, (tuple, list))
+            else 2 * (kernel_size,)
+        )
         sizes = tuple(check_odd("kernel_size", size, name) for size in sizes)
         if len(sizes) != 2:
             raise ValueError(

@@ -7,6 +7,7 @@ from keras import ops
 from keras_genimg.ops.checks import (
     check_choice,
     check_color_channels,
+    check_condition,
     check_feature_map,
     check_odd,
     check_positive_int,
@@ -90,11 +91,7 @@ class PixelLSTM(keras.layers.Layer):
             )
         self.condition_kernel = None
         if condition_shape is not None:
-            if len(condition_shape) != 4 or condition_shape[-1] is None:
-                raise ValueError(
-                    f"`condition` of {self.name} must have the shape (batch, height "
-                    f"or 1, width or 1, channels). Received: {condition_shape}"
-                )
+            check_condition(inputs_shape, condition_shape, self.name)
             self.condition_kernel = self.add_weight(
                 name="condition_kernel",
                 shape=(condition_shape[-1], gates * self.units),
@@ -135,6 +132,12 @@ class PixelLSTM(keras.layers.Layer):
         if self.bias is not None:
             outputs = outputs + self.bias
         if condition is not None:
+            if self.condition_kernel is None:
+                raise ValueError(
+                    f"{self.name} was built without `condition`, so it has no weights "
+                    f"for one. Pass it in the first call too. Received: condition of "
+                    f"shape {tuple(condition.shape)}"
+                )
             outputs = outputs + ops.matmul(condition, self.condition_kernel)
         return outputs
 

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from keras_genimg.layers.masked_conv2d import MaskedConv2D
-from keras_genimg.ops.checks import check_odd, check_positive_int
+from keras_genimg.ops.checks import check_condition, check_odd, check_positive_int
 
 
 @keras.saving.register_keras_serializable(package="keras_genimg")
@@ -64,6 +64,7 @@ class ResidualMaskedConvBlock(keras.layers.Layer):
         self.convolution.build(inner)
         self.expand.build(inner)
         if condition_shape is not None:
+            check_condition(inputs_shape, condition_shape, self.name)
             self.project = keras.layers.Dense(
                 self.filters, use_bias=False, name="project", dtype=self.dtype_policy
             )

@@ -38,9 +38,7 @@ class SplitColors(keras.layers.Layer):
             )
 
     def call(self, inputs):
-        return ops.reshape(
-            inputs, self.compute_output_shape(ops.shape(inputs))
-        )
+        return ops.reshape(inputs, self.compute_output_shape(ops.shape(inputs)))
 
     def compute_output_shape(self, input_shape):
         values = input_shape[-1] // self.num_colors

@@ -66,10 +66,10 @@ class AutoregressiveModel(GenerativeModel):
             expected = (*expected, likelihood.params_size)
         if len(images.shape) != 4 or tuple(outputs.shape) != expected:
             raise ValueError(
-                f"A graph with images of shape {tuple(images.shape)} and the likelihood "
-                f"{likelihood} must end in parameters of shape {expected}, where images "
-                f"are (batch, height, width, colors). Received: outputs of shape "
-                f"{tuple(outputs.shape)}"
+                f"A graph with images of shape {tuple(images.shape)} and the "
+                f"likelihood {likelihood} must end in parameters of shape {expected}, "
+                f"where images are (batch, height, width, colors). Received: outputs "
+                f"of shape {tuple(outputs.shape)}"
             )
         if outputs.dtype != "float32":
             raise ValueError(
@@ -126,7 +126,6 @@ class AutoregressiveModel(GenerativeModel):
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         return super().compute_metrics(x, images_of(x, self), y_pred, sample_weight)
-
 
     def draw_function(
         self, method="ancestral", temperature=1.0, image_size=None, jit_compile=False

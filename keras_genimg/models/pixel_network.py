@@ -103,7 +103,11 @@ class PixelNetwork(AutoregressiveModel):
             if skip:
                 skipped.append(skips[index](x))
         if skip:
-            x = layers.Add(name="skips", dtype=dtype)(skipped) if depth > 1 else skipped[0]
+            x = (
+                layers.Add(name="skips", dtype=dtype)(skipped)
+                if depth > 1
+                else skipped[0]
+            )
         for layer in head:
             x = layer(layers.ReLU(dtype=dtype)(x))
         x = logits(layers.ReLU(dtype=dtype)(x))

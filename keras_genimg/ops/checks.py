@@ -89,3 +89,26 @@ def check_feature_map(shape, num_colors, owner):
             f"Received: shape={tuple(shape)}"
         )
     check_color_channels("input channels", shape[-1], num_colors, owner)
+
+
+def check_condition(inputs_shape, condition_shape, owner):
+    """Raise if a condition map does not go with a layer's input.
+
+    Args:
+        inputs_shape: `(batch, height, width, channels)`.
+        condition_shape: `(batch, height or 1, width or 1, depth)` expected.
+        owner: Name of the layer.
+
+    Raises:
+        ValueError: If rank, height or width do not fit, or the depth is unknown.
+    """
+    fits = len(condition_shape) == 4 and condition_shape[-1] is not None
+    if fits:
+        sizes = zip(inputs_shape[1:3], condition_shape[1:3], strict=True)
+        fits = all(have in (1, None, want) or want is None for want, have in sizes)
+    if not fits:
+        raise ValueError(
+            f"`condition` of {owner} must have the shape (batch, height or 1, width or "
+            f"1, depth) for an input of shape {tuple(inputs_shape)}. Received: "
+            f"shape={tuple(condition_shape)}"
+        )

@@ -46,7 +46,10 @@ class Endpoint:
                 ),
                 tf.debugging.Assert(
                     tf.reduce_all(tf.equal(rows, rows[0])),
-                    [f"{', '.join(inputs)} must have the same number of rows, got", rows],
+                    [
+                        f"{', '.join(inputs)} must have the same number of rows, got",
+                        rows,
+                    ],
                 ),
             ]
             with tf.control_dependencies(checks):

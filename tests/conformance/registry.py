@@ -66,8 +66,8 @@ LAYERS = {
         lambda **k: layers.DiagonalBiLSTM(5, num_colors=3, **k), {"inputs": (4, 6, 7)}
     ),
     "DiagonalBiLSTM_condition": LayerCase(
-        lambda **k: layers.DiagonalBiLSTM(4, mask_type="A", **k),
-        {"inputs": (6, 3, 1), "condition": (1, 1, 2)},
+        lambda **k: layers.DiagonalBiLSTM(4, 2, mask_type="A", **k),
+        {"inputs": (6, 3, 2), "condition": (1, 1, 2)},
     ),
     "ResidualMaskedConvBlock": LayerCase(
         lambda **k: layers.ResidualMaskedConvBlock(4, 5, num_colors=3, **k),
@@ -115,7 +115,12 @@ MODELS = {
     ),
     "PixelRNN_row": ModelCase(
         lambda: models.PixelRNN(
-            (4, 5, 3), 5, 1, "row", head_filters=8, likelihood=likelihoods.Categorical(4)
+            (4, 5, 3),
+            5,
+            1,
+            "row",
+            head_filters=8,
+            likelihood=likelihoods.Categorical(4),
         ),
         4,
     ),

@@ -29,7 +29,9 @@ def test_every_public_class_is_registered():
     assert public - registry.NOT_TRIED == tried
 
 
-@pytest.mark.parametrize("make", registry.LIKELIHOODS.values(), ids=registry.LIKELIHOODS)
+@pytest.mark.parametrize(
+    "make", registry.LIKELIHOODS.values(), ids=registry.LIKELIHOODS
+)
 def test_likelihood_round_trips(make):
     likelihood = make()
     serialized = keras.saving.serialize_keras_object(likelihood)

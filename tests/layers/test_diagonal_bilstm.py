@@ -44,19 +44,27 @@ def test_weight_shapes():
     assert len(layer.trainable_weights) == len(layer.weights) == 5
 
 
-@pytest.mark.parametrize("mask_type", ["A", "B"])
-@pytest.mark.parametrize(
-    ("shape", "units", "num_colors"),
-    [
-        ((4, 6, 1), 3, 1),
-        ((5, 3, 2), 4, 1),
-        ((4, 6, 3), 3, 3),
-        ((5, 3, 3), 5, 3),
-        ((4, 6, 8), 8, 3),
-        ((5, 3, 5), 10, 3),
-        ((1, 6, 3), 5, 3),
-        ((5, 1, 3), 5, 3),
-    ],
+def with_masks(*cases):
+    """Add mask "B" to each case, and mask "A", which needs colours, where it can be."""
+    return pytest.mark.parametrize(
+        ("shape", "units", "num_colors", "mask_type"),
+        [
+            (*case, mask_type)
+            for case in cases
+            for mask_type in ("AB" if case[-1] > 1 else "B")
+        ],
+    )
+
+
+@with_masks(
+    ((4, 6, 1), 3, 1),
+    ((5, 3, 2), 4, 1),
+    ((4, 6, 3), 3, 3),
+    ((5, 3, 3), 5, 3),
+    ((4, 6, 8), 8, 3),
+    ((5, 3, 5), 10, 3),
+    ((1, 6, 3), 5, 3),
+    ((5, 1, 3), 5, 3),
 )
 def test_equals_reference(shape, units, num_colors, mask_type):
     layer = random_layer(shape, units, num_colors=num_colors, mask_type=mask_type)
@@ -91,18 +99,14 @@ def test_one_layer_sees_the_full_past_of_8x8():
     assert np.all(np.diag(order))
 
 
-@pytest.mark.parametrize("mask_type", ["A", "B"])
-@pytest.mark.parametrize(
-    ("shape", "units", "num_colors"),
-    [
-        ((8, 8, 1), 4, 1),
-        ((4, 6, 1), 3, 1),
-        ((5, 3, 2), 3, 1),
-        ((4, 6, 3), 3, 3),
-        ((5, 3, 3), 5, 3),
-        ((4, 6, 3), 10, 3),
-        ((3, 5, 8), 8, 3),
-    ],
+@with_masks(
+    ((8, 8, 1), 4, 1),
+    ((4, 6, 1), 3, 1),
+    ((5, 3, 2), 3, 1),
+    ((4, 6, 3), 3, 3),
+    ((5, 3, 3), 5, 3),
+    ((4, 6, 3), 10, 3),
+    ((3, 5, 8), 8, 3),
 )
 def test_sees_its_whole_field(shape, units, num_colors, mask_type):
     layer = random_layer(shape, units, num_colors=num_colors, mask_type=mask_type)
@@ -125,6 +129,7 @@ def test_field_of_mask_b_is_the_whole_past(num_colors):
         ({"units": -1}, r"units.*Received.*-1"),
         ({"units": 2, "num_colors": 3}, r"units.*Received.*2"),
         ({"num_colors": 0}, r"num_colors.*Received.*0"),
+        ({"mask_type": "A"}, r"Use mask_type='B'.*Received: mask_type='A'"),
     ],
 )
 def test_bad_argument_is_refused(arguments, match):
@@ -135,7 +140,7 @@ def test_bad_argument_is_refused(arguments, match):
 @pytest.mark.parametrize(
     ("shape", "match"),
     [
-        ((4, 6, 3), "3"),
+        ((4, 6, 3), r"(rank |ndim=)3"),
         ((2, 4, 6, 2), r"channels.*2.*num_colors=3"),
     ],
 )
@@ -143,3 +148,15 @@ def test_bad_input_is_refused(shape, match):
     layer = DiagonalBiLSTM(6, num_colors=3)
     with pytest.raises(ValueError, match=f"(?s){match}"):
         layer(np.zeros(shape, "float32"))
+
+
+def test_a_condition_that_does_not_fit_is_refused():
+    images = np.zeros((2, 4, 5, 3), "float32")
+    with pytest.raises(
+        ValueError, match=r"height or 1.*Received: shape=\(2, 3, 5, 2\)"
+    ):
+        DiagonalBiLSTM(4)(images, images[:, 1:, :, 1:])
+    layer = DiagonalBiLSTM(4)
+    layer(images)
+    with pytest.raises(ValueError, match="built without `condition`"):
+        layer(images, images)

@@ -29,7 +29,10 @@ def test_log_prob_by_hand(dtype):
 
 def test_log_prob_is_float32_from_half_precision():
     images = np.ones((1, 2, 2, 1))
-    for likelihood, shape in [(Bernoulli(), (1, 2, 2, 1)), (Categorical(6), (1, 2, 2, 1, 6))]:
+    for likelihood, shape in [
+        (Bernoulli(), (1, 2, 2, 1)),
+        (Categorical(6), (1, 2, 2, 1, 6)),
+    ]:
         params = tf.ones(shape, tf.bfloat16)
         assert likelihood.log_prob(params, images).dtype == tf.float32
         assert likelihood.sample(params, np.zeros((1, 2, 2, 1))).dtype == tf.float32

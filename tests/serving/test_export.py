@@ -91,7 +91,9 @@ def test_bad_requests_get_invalid_argument(exported, loaded, name, inputs, text)
 
 def test_graph_is_plain_and_weights_are_stored_once(exported):
     model, path = exported
-    saved = saved_model_pb2.SavedModel.FromString((path / "saved_model.pb").read_bytes())
+    saved = saved_model_pb2.SavedModel.FromString(
+        (path / "saved_model.pb").read_bytes()
+    )
     graph = saved.meta_graphs[0].graph_def
     nodes = [*graph.node, *(n for f in graph.library.function for n in f.node_def)]
     refused = ("Xla", "Cudnn", "PyFunc", "EagerPyFunc")

@@ -1,0 +1,29 @@
+import re
+
+from tests.subprocesses import ROOT, run_python
+
+README = (ROOT / "README.md").read_text()
+
+
+def test_the_script_runs_as_printed(tmp_path):
+    (script,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert len([line for line in script.splitlines() if line]) <= 20
+    (tmp_path / "script.py").write_text(script.replace("epochs=10", "epochs=1"))
+    output = run_python("script.py", cwd=tmp_path)
+    assert "bits_per_dim" in output
+    assert (tmp_path / "drawn.png").exists()
+    assert (tmp_path / "served" / "digits" / "1" / "saved_model.pb").exists()
+
+
+def test_continuous_integration_runs_the_commands_of_the_readme():
+    run = (ROOT / ".ci" / "run").read_text()
+    for command in ("pytest -n 2", "examples/quickstart.py", '".[examples,test]"'):
+        assert command in README
+        assert command in run
+
+
+def test_presets_are_listed():
+    from keras_genimg.models import PixelCNN, PixelRNN
+
+    for name in [*PixelCNN.presets, *PixelRNN.presets]:
+        assert f"`{name}`" in README
