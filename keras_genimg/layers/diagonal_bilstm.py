@@ -4,13 +4,18 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from keras_genimg.layers.causal_layer import CausalLayer
 from keras_genimg.layers.pixel_lstm import PixelLSTM
 from keras_genimg.ops.conv_lstm_scan import conv_lstm_scan
-from keras_genimg.ops.skew import skew, unskew
+from keras_genimg.ops.lstm_cell import lstm_sequence, lstm_step, prepare_lstm
+from keras_genimg.ops.skew import SkewedMap
+
+# A logit whose sigmoid is exactly 0 or 1, in half precision too.
+_CLOSED = 1000.0
 
 
 @keras.saving.register_keras_serializable(package="keras_genimg")
-class DiagonalBiLSTM(PixelLSTM):
+class DiagonalBiLSTM(CausalLayer, PixelLSTM):
     """LSTM that processes an image along its diagonals, from both upper corners.
 
     For the direction from the upper left corner, with `hidden` and `cell` zero above
@@ -73,24 +78,144 @@ class DiagonalBiLSTM(PixelLSTM):
                 "MaskedConv2D with mask 'A'. Received: mask_type='A', num_colors=1"
             )
         super().__init__(units, 1, num_colors, mask_type, **kwargs)
+        self.num_segments = 4
 
     def call(self, inputs, condition=None):
         batch, height, width, _ = ops.shape(inputs)
-        gates = self.input_to_state(inputs, condition)
-        gates = tf.reshape(gates, (batch, height, width, 2, 4 * self.units))
-        # (height, width, directions, batch, 4 * units), the second map mirrored.
-        gates = tf.transpose(gates, (1, 2, 3, 0, 4))
-        gates = tf.stack([gates[:, :, 0], tf.reverse(gates[:, :, 1], [1])], axis=2)
-        hidden = conv_lstm_scan(
-            tf.transpose(skew(gates), (0, 2, 1, 3, 4)),
-            tf.convert_to_tensor(self.recurrent_kernel),
-            tf.convert_to_tensor(self.initial_hidden),
-            tf.convert_to_tensor(self.initial_cell),
-            first_offset=-1,
-            staggered=True,
+        units = self.units
+        kernel = ops.convert_to_tensor(self.recurrent_kernel)
+        skewed = SkewedMap(height, width, self.num_segments)
+        features, weights = self._features(inputs, condition, kernel)
+        initial_cell = ops.convert_to_tensor(self.initial_cell)[:, None, :]
+        hidden = tf.zeros((2, 0, units), inputs.dtype)
+        cell = hidden
+        first_row = end_row = 0
+        outputs = []
+        for segment, window in zip(skewed.skew(features), skewed.segments, strict=True):
+            # Rows that no diagonal crosses any more leave the state, new ones enter.
+            gone = (window[2] - first_row) * batch
+            entering = (window[3] - end_row) * batch
+            first_row, end_row = window[2:]
+            hidden, cell = hidden[:, gone:], cell[:, gone:]
+            hidden = tf.pad(hidden, [[0, 0], [0, entering], [0, 0]])
+            start = tf.broadcast_to(initial_cell, (2, entering, units))
+            cell = tf.concat([cell, start], axis=1)
+            steps, lines = ops.shape(segment)[0], ops.shape(cell)[1]
+            gates = tf.matmul(
+                tf.reshape(segment, (steps, 2, lines, weights.shape[1])), weights
+            )
+            states, cell = conv_lstm_scan(
+                gates, kernel, hidden, cell, batch, -1, self.recompute
+            )
+            hidden = states[-1]
+            outputs.append(
+                tf.reshape(states, (steps, 2, end_row - first_row, batch, units))
+            )
+        outputs = tf.reshape(skewed.unskew(outputs), (height, width, batch, units))
+        return tf.transpose(outputs, (2, 0, 1, 3))
+
+    def _features(self, inputs, condition, kernel):
+        """Return what the gates are a linear function of, pixel by pixel.
+
+        Besides the inputs and the condition these are four flags: one for a pixel,
+        whose weight is the bias; two for the pixel that a row starts with in either
+        direction, whose weight is the state-to-state term of the learned hidden state
+        before it; and one for padding, whose weight closes the gates o and i and opens
+        f, so that before a row starts its hidden state is 0 and its cell state the
+        learned one.
+
+        Returns:
+            Features of shape `(height * width + 1, batch, features)`, the last row for
+            padding, and weights of shape `(2, features, 4 * units)`.
+        """
+        batch, height, width, channels = ops.shape(inputs)
+        gates = 4 * self.units
+        weights = [tf.reshape(self.masked_input_kernel(), (channels, 2, gates))]
+        features = [inputs]
+        if condition is not None:
+            depth = self.check_condition_kernel(condition)
+            weights.append(tf.reshape(self.condition_kernel, (depth, 2, gates)))
+            features.append(tf.broadcast_to(condition, (batch, height, width, depth)))
+        features = tf.concat(features, axis=-1) if condition is not None else inputs
+        features = tf.reshape(
+            tf.transpose(features, (1, 2, 0, 3)),
+            (height * width, batch, features.shape[-1]),
         )
-        hidden = unskew(tf.transpose(hidden, (0, 2, 1, 3, 4)), width)
-        left, right = hidden[:, :, 0], tf.reverse(hidden[:, :, 1], [1])
-        # The row above is past for every column; the row itself is not.
-        right = tf.pad(right, [[1, 0], [0, 0], [0, 0], [0, 0]])[:-1]
-        return tf.transpose(left + right, (2, 0, 1, 3))
+        features = tf.pad(features, [[0, 1], [0, 0], [0, 0]])
+        index = tf.range(height * width + 1)
+        is_pixel = index < height * width
+        is_first = is_pixel & (index % width == 0)
+        is_last = is_pixel & (index % width == width - 1)
+        flags = tf.stack([is_pixel, is_first, is_last, ~is_pixel], axis=-1)
+        flags = tf.cast(flags, inputs.dtype)[:, None, :]
+        flags = tf.broadcast_to(flags, (height * width + 1, batch, 4))
+        bias = tf.zeros((2, gates)) if self.bias is None else self.bias
+        initial_hidden = ops.convert_to_tensor(self.initial_hidden)[:, None, :]
+        before_row = tf.squeeze(tf.matmul(initial_hidden, kernel[:, 1]), 1)
+        closed = tf.constant([-_CLOSED, _CLOSED, -_CLOSED, 0.0], inputs.dtype)
+        weights += [
+            tf.reshape(tf.cast(bias, inputs.dtype), (1, 2, gates)),
+            tf.eye(2, dtype=inputs.dtype)[:, :, None] * before_row,
+            tf.broadcast_to(tf.repeat(closed, self.units), (1, 2, gates)),
+        ]
+        weights = tf.transpose(tf.concat(weights, axis=0), (1, 0, 2))
+        return tf.concat([features, flags], axis=-1), weights
+
+    def prepare(self, fused):
+        dtype = self.compute_dtype
+        gates = 4 * self.units
+        channels = self.input_kernel.shape[2]
+        inputs = tf.reshape(self.masked_input_kernel(), (channels, 2, gates))
+        bias = tf.zeros((2 * gates,)) if self.bias is None else self.bias
+        bias = tf.reshape(bias, (2, gates))
+        prepared = []
+        for direction in range(2):
+            # As a step's input has them: the input, the condition, the hidden state
+            # above; then that of the left neighbour, an LSTM's own hidden state.
+            above, before = tf.unstack(tf.cast(self.recurrent_kernel[direction], dtype))
+            kernels = [tf.cast(inputs[:, direction], dtype), above, before]
+            if self.condition_kernel is not None:
+                depth = self.condition_kernel.shape[0]
+                kernel = tf.reshape(self.condition_kernel, (depth, 2, gates))
+                kernels.insert(1, tf.cast(kernel[:, direction], dtype))
+            prepared.append(
+                prepare_lstm(
+                    tf.concat(kernels, axis=0), tf.cast(bias[direction], dtype), fused
+                )
+            )
+        return prepared
+
+    def initial_cache(self, weights, batch, width, channels):
+        dtype, units = self.compute_dtype, self.units
+        nothing = tf.zeros((width, batch, units), dtype)
+        states = tf.stack(
+            [tf.cast(self.initial_hidden, dtype), tf.cast(self.initial_cell, dtype)]
+        )
+        states = tf.broadcast_to(states[:, :, None], (2, 2, batch, units))
+        # What lies above a row in either direction, and the states before a row.
+        return nothing, nothing, states
+
+    def begin_row(self, weights, cache):
+        above, right_above, states = cache
+        return (states[0, 0], states[1, 0]), (above, right_above)
+
+    def step(self, weights, carry, row, inputs, condition=None):
+        hidden, cell = carry
+        above, right_above = row
+        seen = inputs
+        if condition is not None:
+            seen = tf.concat([inputs, condition], axis=-1)
+        hidden, cell = lstm_step(
+            weights[0], tf.concat([seen, above], axis=-1), hidden, cell
+        )
+        return hidden + right_above, (hidden, cell), (hidden, seen)
+
+    def end_row(self, weights, cache, kept):
+        _, right_above, states = cache
+        hidden, seen = kept
+        # The other direction runs over the finished row, from its end.
+        features = tf.concat([seen, right_above], axis=-1)
+        right = lstm_sequence(
+            weights[1], tf.reverse(features, [0]), states[0, 1], states[1, 1]
+        )
+        return hidden, tf.reverse(right, [0]), states

@@ -2,7 +2,10 @@
 
 import keras
 import tensorflow as tf
+from keras import ops
 
+from keras_genimg.layers.causal_layer import CausalLayer
+from keras_genimg.ops.affine import affine
 from keras_genimg.ops.checks import (
     check_choice,
     check_color_channels,
@@ -11,6 +14,7 @@ from keras_genimg.ops.checks import (
     check_positive_int,
 )
 from keras_genimg.ops.color_masks import causal_kernel_mask
+from keras_genimg.ops.lines import shifted_lines
 
 # Arguments of Conv2D that a causal convolution cannot vary.
 _FIXED = {
@@ -23,7 +27,7 @@ _FIXED = {
 
 
 @keras.saving.register_keras_serializable(package="keras_genimg")
-class MaskedConv2D(keras.layers.Conv2D):
+class MaskedConv2D(CausalLayer, keras.layers.Conv2D):
     """2-D convolution that sees, for each sub-pixel, only what lies before it.
 
     The kernel is multiplied by a constant mask of zeros and ones. Rows below the
@@ -121,8 +125,75 @@ class MaskedConv2D(keras.layers.Conv2D):
 
     def convolution_op(self, inputs, kernel):
         height, width = self.kernel_size
+        if (height, width) == (1, 1):
+            # As a matrix product, whose gradient XLA is good at on a CPU.
+            rows = tf.reshape(inputs, (-1, inputs.shape[-1]))
+            outputs = tf.matmul(rows, self.masked_kernel(kernel)[0, 0])
+            return tf.reshape(outputs, (*ops.shape(inputs)[:-1], self.filters))
         padding = [[0, 0], [height // 2, 0], [width // 2, width // 2], [0, 0]]
         return tf.nn.conv2d(inputs, self.masked_kernel(kernel), 1, padding)
+
+    def prepare(self, fused):
+        height, width = self.kernel_size
+        kernel = tf.cast(self.masked_kernel(self.kernel), self.compute_dtype)
+        bias = tf.zeros((self.filters,)) if self.bias is None else self.bias
+        # Centre row: the taps left of the centre, and the centre unless it is masked.
+        channels = kernel.shape[2]
+        taps = width // 2 + 1
+        if not self.mask[height // 2, width // 2].any():
+            taps -= 1
+        return {
+            "above": tf.reshape(
+                kernel[:-1], (height // 2 * width * channels, self.filters)
+            ),
+            "left": tf.reshape(kernel[-1, :taps], (taps * channels, self.filters)),
+            "bias": tf.cast(bias, self.compute_dtype),
+        }
+
+    def initial_cache(self, weights, batch, width, channels):
+        rows = self.kernel_size[0] // 2
+        zeros = tf.zeros(
+            (batch, self.kernel_size[1] // 2 * channels), self.compute_dtype
+        )
+        # The rows above, behind one another on the last axis, and the left border.
+        return (
+            tf.zeros((width, batch, rows * channels), self.compute_dtype),
+            zeros,
+        )
+
+    def begin_row(self, weights, cache):
+        above, border = cache
+        height, width = self.kernel_size
+        if height == 1:
+            return (border,), ()
+        # Taps in the order of the kernel: rows of it, then columns, then channels.
+        rows = tf.split(above, height // 2, axis=-1)
+        offsets = range(-(width // 2), width // 2 + 1)
+        windows = tf.concat([shifted_lines(row, offsets) for row in rows], axis=-1)
+        return (border,), (
+            tf.tensordot(windows, weights["above"], 1) + weights["bias"],
+        )
+
+    def step(self, weights, carry, row, inputs):
+        (window,) = carry
+        seen = tf.concat([window, inputs], axis=-1) if window.shape[-1] else inputs
+        left = weights["left"]
+        seen_left = seen[:, : left.shape[0]] if left.shape[0] < seen.shape[1] else seen
+        if row:
+            outputs = affine(seen_left, left) + row[0]
+        else:
+            outputs = affine(seen_left, left, weights["bias"])
+        if self.activation is not None:
+            outputs = self.activation(outputs)
+        kept = (inputs,) if row else ()
+        return outputs, (seen[:, inputs.shape[-1] :],), kept
+
+    def end_row(self, weights, cache, kept):
+        if not kept:
+            return cache
+        above, border = cache
+        row = kept[0]
+        return tf.concat([above[..., row.shape[-1] :], row], axis=-1), border
 
     def get_config(self):
         config = super().get_config()

@@ -39,6 +39,7 @@ class PixelLSTM(keras.layers.Layer):
         kernel_regularizer=None,
         recurrent_regularizer=None,
         bias_regularizer=None,
+        recompute=False,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -57,6 +58,7 @@ class PixelLSTM(keras.layers.Layer):
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
         self.recurrent_regularizer = keras.regularizers.get(recurrent_regularizer)
         self.bias_regularizer = keras.regularizers.get(bias_regularizer)
+        self.recompute = recompute
 
     def build(self, inputs_shape, condition_shape=None):
         check_feature_map(inputs_shape, self.num_colors, self.name)
@@ -122,24 +124,19 @@ class PixelLSTM(keras.layers.Layer):
         kernel = ops.convert_to_tensor(self.input_kernel)
         return kernel[:, :live] * tf.cast(self.mask[:, :live], kernel.dtype)
 
-    def input_to_state(self, inputs, condition=None):
-        """Return the input-to-state map of all pixels in one product.
+    def check_condition_kernel(self, condition):
+        """Return the depth of a condition, or raise if the layer has no weights for it.
 
-        Shape `(batch, height, width, directions * 4 * units)`.
+        Raises:
+            ValueError: If the layer was built without a condition.
         """
-        padding = [[0, 0], [0, 0], [self.kernel_size // 2, 0], [0, 0]]
-        outputs = tf.nn.conv2d(inputs, self.masked_input_kernel(), 1, padding)
-        if self.bias is not None:
-            outputs = outputs + self.bias
-        if condition is not None:
-            if self.condition_kernel is None:
-                raise ValueError(
-                    f"{self.name} was built without `condition`, so it has no weights "
-                    f"for one. Pass it in the first call too. Received: condition of "
-                    f"shape {tuple(condition.shape)}"
-                )
-            outputs = outputs + ops.matmul(condition, self.condition_kernel)
-        return outputs
+        if self.condition_kernel is None:
+            raise ValueError(
+                f"{self.name} was built without `condition`, so it has no weights for "
+                f"one. Pass it in the first call too. Received: condition of shape "
+                f"{tuple(condition.shape)}"
+            )
+        return self.condition_kernel.shape[0]
 
     def compute_output_shape(self, inputs_shape, condition_shape=None):
         return (*inputs_shape[:-1], self.units)
@@ -163,4 +160,5 @@ class PixelLSTM(keras.layers.Layer):
                 self.recurrent_regularizer
             ),
             "bias_regularizer": keras.regularizers.serialize(self.bias_regularizer),
+            "recompute": self.recompute,
         }

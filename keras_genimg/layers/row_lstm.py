@@ -2,14 +2,18 @@
 
 import keras
 import tensorflow as tf
+from keras import ops
 
+from keras_genimg.layers.causal_layer import CausalLayer
 from keras_genimg.layers.pixel_lstm import PixelLSTM
 from keras_genimg.ops.checks import check_odd
 from keras_genimg.ops.conv_lstm_scan import conv_lstm_scan
+from keras_genimg.ops.lines import shifted_lines
+from keras_genimg.ops.lstm_cell import lstm_step, prepare_lstm
 
 
 @keras.saving.register_keras_serializable(package="keras_genimg")
-class RowLSTM(PixelLSTM):
+class RowLSTM(CausalLayer, PixelLSTM):
     """LSTM that processes an image row by row, from top to bottom.
 
     With `*` a convolution along the row, `Kis` masked and `Kss` not:
@@ -65,18 +69,103 @@ class RowLSTM(PixelLSTM):
         self.taps = self.kernel_size
 
     def call(self, inputs, condition=None):
-        gates = self.input_to_state(inputs, condition)
-        # To (height, directions, width, batch, 4 * units).
-        gates = tf.transpose(gates, (1, 2, 0, 3))[:, None]
-        hidden = conv_lstm_scan(
-            gates,
-            tf.convert_to_tensor(self.recurrent_kernel),
-            tf.convert_to_tensor(self.initial_hidden),
-            tf.convert_to_tensor(self.initial_cell),
-            first_offset=-(self.taps // 2),
-            staggered=False,
+        batch, height, width, channels = ops.shape(inputs)
+        units = self.units
+        gates = self._input_to_state(inputs, condition)
+        shape = (1, width * batch, units)
+        states, _ = conv_lstm_scan(
+            tf.reshape(gates, (height, 1, width * batch, 4 * units)),
+            ops.convert_to_tensor(self.recurrent_kernel),
+            tf.broadcast_to(self.initial_hidden[:, None, :], shape),
+            tf.broadcast_to(self.initial_cell[:, None, :], shape),
+            batch,
+            -(self.taps // 2),
+            self.recompute,
         )
-        return tf.transpose(hidden[:, 0], (2, 0, 1, 3))
+        states = tf.reshape(states, (height, width, batch, units))
+        return tf.transpose(states, (2, 0, 1, 3))
+
+    def _input_to_state(self, inputs, condition):
+        """Return the input-to-state map, `(height, width * batch, 4 * units)`."""
+        batch, height, width, channels = ops.shape(inputs)
+        rows = tf.reshape(
+            tf.transpose(inputs, (1, 2, 0, 3)), (height, width * batch, channels)
+        )
+        live_taps = self.kernel_size // 2 + 1
+        offsets = range(1 - live_taps, 1)
+        rows = shifted_lines(rows, offsets, batch)
+        kernel = tf.reshape(
+            self.masked_input_kernel(), (live_taps * channels, 4 * self.units)
+        )
+        outputs = tf.matmul(rows, kernel)
+        if self.bias is not None:
+            outputs = outputs + self.bias
+        if condition is not None:
+            depth = self.check_condition_kernel(condition)
+            term = tf.matmul(
+                tf.reshape(condition, (-1, depth)),
+                ops.convert_to_tensor(self.condition_kernel),
+            )
+            term = tf.reshape(term, (*ops.shape(condition)[:3], 4 * self.units))
+            term = tf.broadcast_to(term, (batch, height, width, 4 * self.units))
+            term = tf.transpose(term, (1, 2, 0, 3))
+            outputs = outputs + tf.reshape(term, ops.shape(outputs))
+        return outputs
+
+    def prepare(self, fused):
+        dtype = self.compute_dtype
+        # Rows of the kernel as a step's input has them: the live input taps, the
+        # condition, the hidden states of the row above but for that right above, which
+        # takes the place of an LSTM's own hidden state.
+        live_taps = self.kernel_size // 2 + 1
+        gates = 4 * self.units
+        taps = tf.cast(self.recurrent_kernel[0], dtype)
+        center = self.taps // 2
+        kernels = [tf.reshape(self.masked_input_kernel(), (-1, gates))]
+        if self.condition_kernel is not None:
+            kernels.append(self.condition_kernel)
+        kernels += [taps[tap] for tap in range(self.taps) if tap != center]
+        kernel = tf.concat(
+            [tf.cast(k, dtype) for k in [*kernels, taps[center]]], axis=0
+        )
+        bias = tf.zeros((gates,)) if self.bias is None else self.bias
+        return {
+            "lstm": prepare_lstm(kernel, tf.cast(bias, dtype), fused),
+            "border": live_taps - 1,
+        }
+
+    def initial_cache(self, weights, batch, width, channels):
+        dtype = self.compute_dtype
+        shape = (width, batch, self.units)
+        return (
+            tf.broadcast_to(tf.cast(self.initial_hidden, dtype), shape),
+            tf.broadcast_to(tf.cast(self.initial_cell, dtype), shape),
+            tf.zeros((batch, weights["border"] * channels), dtype),
+        )
+
+    def begin_row(self, weights, cache):
+        hidden, cell, border = cache
+        reach = self.taps // 2
+        beside = [offset for offset in range(-reach, reach + 1) if offset]
+        return (border,), (shifted_lines(hidden, beside), hidden, cell)
+
+    def step(self, weights, carry, row, inputs, condition=None):
+        (window,) = carry
+        beside, above, cell = row
+        seen = [window, inputs]
+        features = [*seen, beside] if condition is None else [*seen, condition, beside]
+        hidden, cell = lstm_step(
+            weights["lstm"], tf.concat(features, axis=-1), above, cell
+        )
+        channels = inputs.shape[-1]
+        if window.shape[-1] > channels:
+            window = tf.concat([window[:, channels:], inputs], axis=-1)
+        else:
+            window = inputs
+        return hidden, (window,), (hidden, cell)
+
+    def end_row(self, weights, cache, kept):
+        return (*kept, cache[2])
 
     def get_config(self):
         return {**super().get_config(), "kernel_size": self.kernel_size}

@@ -128,13 +128,15 @@ class AutoregressiveModel(GenerativeModel):
         return super().compute_metrics(x, images_of(x, self), y_pred, sample_weight)
 
     def draw_function(
-        self, method="ancestral", temperature=1.0, image_size=None, jit_compile=False
+        self, method="incremental", temperature=1.0, image_size=None, jit_compile=False
     ):
         """Return a compiled function of `(seeds, *conditions)` that draws images.
 
         Args:
             method: How to draw, which changes the time it takes and not the images.
-                `"ancestral"`: one forward pass a sub-pixel.
+                `"incremental"`: each pixel evaluated once, about the price of a
+                forward pass; for graphs of causal and pointwise layers.
+                `"ancestral"`: one forward pass a sub-pixel, for any causal graph.
             temperature: Divides the logits, above 0; below 1 gives likelier images.
             image_size: `(height, width)`, for a graph of any size.
             jit_compile: Whether to compile with XLA.
@@ -152,7 +154,7 @@ class AutoregressiveModel(GenerativeModel):
         key = (method, shape, jit_compile)
         if key not in self._compiled_functions:
             self._compiled_functions[key] = tf.function(
-                self.sampler(method, shape),
+                self.sampler(method, shape, jit_compile),
                 input_signature=[
                     tf.TensorSpec((None,), tf.int64),
                     tf.TensorSpec((), tf.float32),
@@ -165,19 +167,20 @@ class AutoregressiveModel(GenerativeModel):
         temperature = tf.constant(temperature, tf.float32)
         return lambda seeds, *conditions: draw(seeds, temperature, *conditions)
 
-    def sampler(self, method, image_shape):
+    def sampler(self, method, image_shape, jit_compile=False):
         """Return a function of `(seeds, temperature, *conditions)` that draws images.
 
         Args:
             method: As in `draw_function`.
             image_shape: `(height, width, colors)`.
+            jit_compile: Whether the graph will be compiled with XLA.
 
         Returns:
             A function for a graph: seeds of shape `(batch,)` and a temperature that is
             a scalar or of shape `(batch,)` in, float32 images in the likelihood's own
             range out.
         """
-        draw = METHODS[method](self)
+        draw = METHODS[method](self, jit_compile)
 
         def sample(seeds, temperature, *conditions):
             uniforms = row_uniforms(seeds, image_shape)
@@ -204,7 +207,7 @@ class AutoregressiveModel(GenerativeModel):
             tensor.name: tf.TensorSpec(tensor.shape, tensor.dtype)
             for tensor in self.inputs[1:]
         }
-        sampler = self.sampler("ancestral", image_shape)
+        sampler = self.sampler("incremental", image_shape)
         bits = 1 / (math.log(2) * math.prod(image_shape))
 
         def sample(seed, **conditions):

@@ -2,7 +2,7 @@
 
 from keras_genimg.ops.color_masks import causal_kernel_mask, color_groups
 from keras_genimg.ops.conv_lstm_scan import conv_lstm_scan
-from keras_genimg.ops.skew import skew, unskew
+from keras_genimg.ops.skew import SkewedMap
 from keras_genimg.ops.uniforms import row_uniforms
 
 __all__ = [
@@ -10,6 +10,5 @@ __all__ = [
     "color_groups",
     "conv_lstm_scan",
     "row_uniforms",
-    "skew",
-    "unskew",
+    "SkewedMap",
 ]

@@ -1,53 +1,146 @@
-"""Skewing of maps, which lines their anti-diagonals up as columns."""
+"""Skewing of maps, which lines their diagonals up for a scan."""
 
+import numpy as np
 import tensorflow as tf
-from keras import ops
 
 
-def skew(inputs):
-    """Shift row `r` of a map by `r` columns.
+class SkewedMap:
+    """Where the pixels of a map go when row `r` is shifted right by `r` columns.
 
-    `outputs[t, r] = inputs[r, t - r]`, and 0 where that lies outside the map. Step `t`
-    of the result holds the cells of one anti-diagonal, the time axis first, as a scan
-    wants it.
+    Step `t` of the skewed map holds the pixels `(r, t - r)` of one diagonal, and those
+    of the mirrored map as a second direction. Pixels outside the map are padding.
+
+    A diagonal crosses only some rows. The steps are cut into segments, each with the
+    rows that its diagonals cross and the one above them, so that less padding is
+    computed. Segments need the size of the map to be known.
 
     Args:
-        inputs: Tensor of shape `(height, width, ...)`.
+        height: Height of the map, an integer or a scalar tensor.
+        width: Width of the map, an integer or a scalar tensor.
+        num_segments: Into how many segments to cut the steps.
 
-    Returns:
-        Tensor of shape `(height + width - 1, height, ...)`.
+    Attributes:
+        segments: List of `(first_step, end_step, first_row, end_row)`.
 
     References:
         van den Oord et al., Pixel Recurrent Neural Networks, 2016, section 3.2,
         figure 3.
     """
-    height, width = ops.shape(inputs)[:2]
-    rest = ops.shape(inputs)[2:]
-    # A row of zeros stands for everything outside the map.
-    flat = tf.reshape(inputs, (height * width, *rest))
-    flat = tf.concat([flat, tf.zeros((1, *rest), inputs.dtype)], axis=0)
-    step = tf.range(height + width - 1)[:, None]
-    row = tf.range(height)[None, :]
-    column = step - row
-    inside = (column >= 0) & (column < width)
-    index = tf.where(inside, row * width + column, height * width)
-    return tf.gather(flat, index)
+
+    def __init__(self, height, width, num_segments):
+        self.height, self.width = height, width
+        steps = height + width - 1
+        if isinstance(steps, int):
+            bounds = np.unique(np.linspace(0, steps, num_segments + 1).round())
+            bounds = bounds.astype(int).tolist()
+            self.segments = [
+                (first, end, max(0, first - width), min(height, end))
+                for first, end in zip(bounds[:-1], bounds[1:], strict=True)
+            ]
+        else:
+            self.segments = [(0, steps, 0, height)]
+
+    def skew(self, rows):
+        """Arrange the pixels of a map in segments.
+
+        Args:
+            rows: One row a pixel, and one more for padding, of shape
+                `(height * width + 1, ...)`.
+
+        Returns:
+            A tensor of shape `(steps, 2, rows, ...)` for each segment.
+        """
+        tables = [self._pixels(*segment) for segment in self.segments]
+        left, right = self._positions()
+
+        @tf.custom_gradient
+        def gather(rows):
+            def gradient(*d_segments):
+                flat = _flatten(d_segments)
+                d_rows = tf.gather(flat, left) + tf.gather(flat, right)
+                return tf.concat([d_rows, tf.zeros_like(d_rows[:1])], axis=0)
+
+            return [tf.gather(rows, table) for table in tables], gradient
+
+        return gather(rows)
+
+    def unskew(self, segments):
+        """Add the maps of the two directions, the second one row further down.
+
+        The second map is mirrored back. A pixel gets what lies above it there, since
+        the rest of its own row would be the future.
+
+        Args:
+            segments: A tensor of shape `(steps, 2, rows, ...)` for each segment.
+
+        Returns:
+            One row a pixel, of shape `(height * width, ...)`.
+        """
+        height, width = self.height, self.width
+        left, right = self._positions()
+        nowhere = sum(
+            (end - first) * 2 * (end_row - first_row)
+            for first, end, first_row, end_row in self.segments
+        )
+        first_row = tf.fill((width,), nowhere)
+        above = tf.concat([first_row, right[: (height - 1) * width]], axis=0)
+        tables = [self._pixels(*segment, shift=1) for segment in self.segments]
+
+        @tf.custom_gradient
+        def gather(*segments):
+            flat = _flatten(segments)
+            flat = tf.concat([flat, tf.zeros_like(flat[:1])], axis=0)
+
+            def gradient(d_rows):
+                d_rows = tf.concat([d_rows, tf.zeros_like(d_rows[:1])], axis=0)
+                return [tf.gather(d_rows, table) for table in tables]
+
+            return tf.gather(flat, left) + tf.gather(flat, above), gradient
+
+        return gather(*segments)
+
+    def _pixels(self, first, end, first_row, end_row, shift=0):
+        """Return the pixel at each place of a segment, or the padding's index.
+
+        Shape `(steps, 2, rows)`; `shift` moves the second direction's pixels down.
+        """
+        height, width = self.height, self.width
+        row = tf.range(first_row, end_row)[None, :]
+        column = tf.range(first, end)[:, None] - row
+        inside = (column >= 0) & (column < width)
+        left = tf.where(inside, row * width + column, height * width)
+        inside &= row + shift < height
+        mirrored = (row + shift) * width + width - 1 - column
+        right = tf.where(inside, mirrored, height * width)
+        return tf.stack([left, right], axis=1)
+
+    def _positions(self):
+        """Return where each pixel lies in the flattened segments, both directions."""
+        start, first_rows, num_rows = [], [], []
+        offset = 0
+        for first, end, first_row, end_row in self.segments:
+            rows = end_row - first_row
+            start.append(offset + tf.range(end - first) * 2 * rows)
+            first_rows.append(tf.fill((end - first,), first_row))
+            num_rows.append(tf.fill((end - first,), rows))
+            offset += (end - first) * 2 * rows
+        start = tf.concat(start, axis=0)
+        first_row, rows = tf.concat(first_rows, axis=0), tf.concat(num_rows, axis=0)
+        row = tf.range(self.height)[:, None]
+        column = tf.range(self.width)[None, :]
+        step = tf.reshape(row + column, (-1,))
+        mirrored = tf.reshape(row + self.width - 1 - column, (-1,))
+        row = tf.reshape(tf.broadcast_to(row, (self.height, self.width)), (-1,))
+        left = tf.gather(start, step) + row - tf.gather(first_row, step)
+        right = tf.gather(start + rows, mirrored) + row - tf.gather(first_row, mirrored)
+        return left, right
 
 
-def unskew(inputs, width):
-    """Undo `skew`.
-
-    `outputs[r, j] = inputs[r + j, r]`.
-
-    Args:
-        inputs: Tensor of shape `(height + width - 1, height, ...)`.
-        width: Width of the map, an integer or a scalar tensor.
-
-    Returns:
-        Tensor of shape `(height, width, ...)`.
-    """
-    steps, height = ops.shape(inputs)[:2]
-    flat = tf.reshape(inputs, (steps * height, *ops.shape(inputs)[2:]))
-    row = tf.range(height)[:, None]
-    column = tf.range(width)[None, :]
-    return tf.gather(flat, (row + column) * height + row)
+def _flatten(segments):
+    return tf.concat(
+        [
+            tf.reshape(segment, tf.concat([[-1], tf.shape(segment)[3:]], axis=0))
+            for segment in segments
+        ],
+        axis=0,
+    )

@@ -4,7 +4,7 @@ import tensorflow as tf
 from keras import ops
 
 
-def ancestral_sampler(model):
+def ancestral_sampler(model, jit_compile=False):
     """Return a function that draws images, each sub-pixel by a whole forward pass.
 
     It asks nothing of the model but that it be causal, and is the reference that
@@ -12,14 +12,15 @@ def ancestral_sampler(model):
 
     Args:
         model: An `AutoregressiveModel`.
+        jit_compile: Whether the graph will be compiled with XLA; makes no difference.
 
     Returns:
         A function of `uniforms` (batch, height, width, colors), a `temperature` that
-        broadcasts against them, and a list of conditions, that returns float32 images
-        of the shape of `uniforms`.
+        broadcasts against them, a list of conditions, and optionally `images` and
+        `known`, that returns float32 images of the shape of `uniforms`.
     """
 
-    def draw(uniforms, temperature, conditions):
+    def draw(uniforms, temperature, conditions, images=None, known=None):
         batch, height, width, colors = ops.shape(uniforms)
         size = height * width * colors
         position = tf.reshape(tf.range(size), (1, height, width, colors))
@@ -28,7 +29,11 @@ def ancestral_sampler(model):
             inputs = [images, *conditions] if conditions else images
             params = model(inputs, training=False)
             drawn = model.likelihood.sample(params, uniforms, temperature)
+            if known is not None:
+                drawn = tf.where(known > 0, given, drawn)
             return index + 1, tf.where(position == index, drawn, images)
+
+        given = images
 
         _, images = tf.while_loop(
             lambda index, _: index < size,

@@ -1,0 +1,94 @@
+"""What a layer must do to be sampled one pixel at a time."""
+
+
+class CausalLayer:
+    """Protocol of layers that the incremental sampler can evaluate pixel by pixel.
+
+    A layer that sees, for each pixel, only pixels before it in raster order can be
+    evaluated one pixel at a time, with caches of what was computed before. Besides
+    `call`, which computes a whole map, it then implements the methods below. They must
+    together give what `call` gives. Derive from this class and from
+    `keras.layers.Layer`.
+
+    The sampler calls `prepare` and `initial_cache` once; then for each row
+    `begin_row`; for each pixel of the row `step`; and `end_row`. All of them build a
+    graph: `step` is traced once, however many pixels there are. Tensors are in the
+    layer's compute dtype; those of a pixel have the shape `(batch, channels)`, those of
+    a row `(width, batch, channels)`, and a cache keeps its shapes.
+
+    The layer that reads the image is stepped before its pixel is drawn, with zeros for
+    the colours not yet drawn, and again when all are; so `step` must not let an output
+    depend on what its mask hides.
+
+    Example:
+        A layer that gives each pixel the sum of those left of it:
+
+        >>> class LeftSum(CausalLayer, keras.layers.Layer):
+        ...     def call(self, inputs):
+        ...         return keras.ops.cumsum(inputs, axis=2) - inputs
+        ...     def begin_row(self, weights, cache):
+        ...         (template,) = cache
+        ...         return (template,), ()
+        ...     def initial_cache(self, weights, batch, width, channels):
+        ...         return (tf.zeros((batch, channels)),)
+        ...     def step(self, weights, carry, row, inputs):
+        ...         (total,) = carry
+        ...         return total, (total + inputs,), ()
+    """
+
+    def prepare(self, fused):
+        """Return the weights as the steps need them: masked, sliced, concatenated.
+
+        Args:
+            fused: Whether TensorFlow's fused kernels may be used, which XLA lacks.
+
+        Returns:
+            Anything, handed to the other methods as `weights`.
+        """
+        return ()
+
+    def initial_cache(self, weights, batch, width, channels):
+        """Return the cache before the first row, a tuple of tensors.
+
+        Args:
+            weights: What `prepare` returned.
+            batch: Number of images, a scalar tensor.
+            width: Width of the images, an integer or a scalar tensor.
+            channels: Channels of the input.
+        """
+        return ()
+
+    def begin_row(self, weights, cache):
+        """Return what a row starts with: all that depends on finished rows alone.
+
+        Returns:
+            The carry before the first pixel, a tuple of `(batch, n)` tensors; and what
+            each pixel of the row will need, a tuple of `(width, batch, n)` tensors.
+        """
+        return (), ()
+
+    def step(self, weights, carry, row, inputs):
+        """Evaluate one pixel.
+
+        Args:
+            weights: What `prepare` returned.
+            carry: From the pixel to the left, or from `begin_row`.
+            row: The tensors of `begin_row` at this pixel, each `(batch, n)`.
+            inputs: Input at this pixel, `(batch, channels)`. A layer with more than one
+                input gets them as further arguments.
+
+        Returns:
+            The output, `(batch, filters)`; the carry for the pixel to the right; and
+            what `end_row` will need of this pixel, a tuple of `(batch, n)` tensors.
+        """
+        raise NotImplementedError
+
+    def end_row(self, weights, cache, kept):
+        """Return the cache for the next row.
+
+        Args:
+            weights: What `prepare` returned.
+            cache: The cache of this row.
+            kept: What the steps kept, each `(width, batch, n)`.
+        """
+        return cache

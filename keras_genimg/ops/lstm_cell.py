@@ -1,0 +1,109 @@
+"""One step, and one sequence, of an LSTM whose input is a vector."""
+
+import tensorflow as tf
+
+
+def prepare_lstm(kernel, bias, fused):
+    """Return weights as `lstm_step` and `lstm_sequence` need them.
+
+    TensorFlow's fused kernels do a step in one operation instead of a dozen, which is
+    most of the time of a small step. They exist for float32 and half precision, and
+    not under XLA, which fuses the plain operations itself.
+
+    Args:
+        kernel: Rows for the input, then for the hidden state, `(inputs + units,
+            4 * units)`, with the gates o, f, i, g on the last axis.
+        bias: Bias of the gates, `(4 * units,)`.
+        fused: Whether to use TensorFlow's fused kernels, where they exist.
+
+    Returns:
+        A dict of tensors.
+    """
+    fused = fused and kernel.dtype in (tf.float32, tf.float16)
+    if not fused:
+        return {"kernel": kernel, "bias": bias}
+    o, f, i, g = tf.split(kernel, 4, axis=-1)
+    bias_o, bias_f, bias_i, bias_g = tf.split(bias, 4)
+    return {
+        "w": tf.concat([i, g, f, o], axis=-1),
+        "b": tf.concat([bias_i, bias_g, bias_f, bias_o], axis=0),
+        "peephole": tf.zeros_like(bias_o),
+    }
+
+
+def lstm_step(weights, inputs, hidden, cell):
+    """Return the next hidden and cell state.
+
+    Args:
+        weights: As `prepare_lstm` returns them.
+        inputs: `(batch, inputs)`.
+        hidden: `(batch, units)`.
+        cell: `(batch, units)`.
+    """
+    if "w" in weights:
+        outputs = tf.raw_ops.LSTMBlockCell(
+            x=inputs, cs_prev=cell, h_prev=hidden, **_fused_arguments(weights)
+        )
+        return outputs.h, outputs.cs
+    summed = tf.matmul(tf.concat([inputs, hidden], axis=-1), weights["kernel"])
+    return _gates(summed + weights["bias"], cell)
+
+
+def lstm_sequence(weights, inputs, hidden, cell):
+    """Return the hidden states of a sequence.
+
+    Args:
+        weights: As `prepare_lstm` returns them.
+        inputs: `(steps, batch, inputs)`.
+        hidden: Hidden state before the first step, `(batch, units)`.
+        cell: Cell state before the first step, `(batch, units)`.
+
+    Returns:
+        `(steps, batch, units)`.
+    """
+    steps = tf.shape(inputs)[0]
+    if "w" in weights:
+        outputs = tf.raw_ops.BlockLSTM(
+            seq_len_max=tf.cast(steps, tf.int64),
+            x=inputs,
+            cs_prev=cell,
+            h_prev=hidden,
+            **_fused_arguments(weights),
+        )
+        return outputs.h
+    num_inputs = inputs.shape[-1]
+    summed = tf.tensordot(inputs, weights["kernel"][:num_inputs], 1) + weights["bias"]
+    recurrent = weights["kernel"][num_inputs:]
+
+    def step(t, hidden, cell, states):
+        hidden, cell = _gates(summed[t] + tf.matmul(hidden, recurrent), cell)
+        return t + 1, hidden, cell, states.write(t, hidden)
+
+    states = tf.TensorArray(inputs.dtype, size=steps, element_shape=hidden.shape)
+    *_, states = tf.while_loop(
+        lambda t, *_: t < steps,
+        step,
+        (tf.constant(0), hidden, cell, states),
+        maximum_iterations=steps,
+    )
+    return states.stack()
+
+
+def _gates(summed, cell):
+    o, f, i, g = tf.split(summed, 4, axis=-1)
+    cell = tf.sigmoid(f) * cell + tf.sigmoid(i) * tf.tanh(g)
+    return tf.sigmoid(o) * tf.tanh(cell), cell
+
+
+def _fused_arguments(weights):
+    peephole = weights["peephole"]
+    return {
+        "w": weights["w"],
+        "b": weights["b"],
+        "wci": peephole,
+        "wcf": peephole,
+        "wco": peephole,
+        "forget_bias": 0.0,  # It is in the bias, as for any other layer of Keras.
+        "cell_clip": -1.0,
+        "use_peephole": False,
+    }
