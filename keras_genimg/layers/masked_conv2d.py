@@ -5,7 +5,7 @@ import tensorflow as tf
 from keras import ops
 
 from keras_genimg.layers.causal_layer import CausalLayer
-from keras_genimg.ops.affine import affine
+from keras_genimg.ops.affine import affine, prepare_affine
 from keras_genimg.ops.checks import (
     check_choice,
     check_color_channels,
@@ -136,19 +136,17 @@ class MaskedConv2D(CausalLayer, keras.layers.Conv2D):
     def prepare(self, fused):
         height, width = self.kernel_size
         kernel = tf.cast(self.masked_kernel(self.kernel), self.compute_dtype)
-        bias = tf.zeros((self.filters,)) if self.bias is None else self.bias
+        bias = None if self.bias is None else tf.cast(self.bias, self.compute_dtype)
         # Centre row: the taps left of the centre, and the centre unless it is masked.
         channels = kernel.shape[2]
         taps = width // 2 + 1
         if not self.mask[height // 2, width // 2].any():
             taps -= 1
-        return {
-            "above": tf.reshape(
-                kernel[:-1], (height // 2 * width * channels, self.filters)
-            ),
-            "left": tf.reshape(kernel[-1, :taps], (taps * channels, self.filters)),
-            "bias": tf.cast(bias, self.compute_dtype),
-        }
+        left = tf.reshape(kernel[-1, :taps], (taps * channels, self.filters))
+        if height == 1:
+            return {"left": prepare_affine(left, bias)}
+        above = tf.reshape(kernel[:-1], (height // 2 * width * channels, self.filters))
+        return {"above": (above, bias), "left": (left, None)}
 
     def initial_cache(self, weights, batch, width, channels):
         rows = self.kernel_size[0] // 2
@@ -170,19 +168,18 @@ class MaskedConv2D(CausalLayer, keras.layers.Conv2D):
         rows = tf.split(above, height // 2, axis=-1)
         offsets = range(-(width // 2), width // 2 + 1)
         windows = tf.concat([shifted_lines(row, offsets) for row in rows], axis=-1)
-        return (border,), (
-            tf.tensordot(windows, weights["above"], 1) + weights["bias"],
-        )
+        kernel, bias = weights["above"]
+        terms = tf.tensordot(windows, kernel, 1)
+        return (border,), (terms if bias is None else terms + bias,)
 
     def step(self, weights, carry, row, inputs):
         (window,) = carry
         seen = tf.concat([window, inputs], axis=-1) if window.shape[-1] else inputs
-        left = weights["left"]
-        seen_left = seen[:, : left.shape[0]] if left.shape[0] < seen.shape[1] else seen
+        num_left = weights["left"][0].shape[0]
+        seen_left = seen if seen.shape[1] == num_left else seen[:, :num_left]
+        outputs = affine(seen_left, weights["left"])
         if row:
-            outputs = affine(seen_left, left) + row[0]
-        else:
-            outputs = affine(seen_left, left, weights["bias"])
+            outputs = outputs + row[0]
         if self.activation is not None:
             outputs = self.activation(outputs)
         kept = (inputs,) if row else ()

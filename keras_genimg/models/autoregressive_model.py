@@ -6,16 +6,11 @@ import keras
 import tensorflow as tf
 
 from keras_genimg import likelihoods
-from keras_genimg.models.generative_model import GenerativeModel
-from keras_genimg.models.image_inputs import images_of
+from keras_genimg.models.generative_model import GenerativeModel, row_seeds
+from keras_genimg.models.image_inputs import checked_completion, images_of
 from keras_genimg.ops.checks import check_choice
 from keras_genimg.ops.uniforms import row_uniforms
 from keras_genimg.sampling import METHODS
-from keras_genimg.serving.endpoint import (
-    Endpoint,
-    checked_images,
-    checked_seeds,
-)
 from keras_genimg.training import BitsPerDim, NegativeLogLikelihood
 
 
@@ -127,8 +122,52 @@ class AutoregressiveModel(GenerativeModel):
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         return super().compute_metrics(x, images_of(x, self), y_pred, sample_weight)
 
+    def complete(
+        self,
+        images,
+        known,
+        seed=None,
+        conditions=None,
+        batch_size=64,
+        verbose="auto",
+        **options,
+    ):
+        """Draw the unknown pixels of images.
+
+        Args:
+            images: `(num_images, height, width, colors)`, known pixels in the
+                likelihood's own range; what unknown ones hold makes no difference.
+            known: Which pixels are known, 1 or True, and which are not, 0 or False:
+                `(num_images, height, width)`, or `(height, width)` for all images.
+            seed: As in `generate`.
+            conditions: As in `generate`.
+            batch_size: As in `generate`.
+            verbose: As in `generate`.
+            **options: As in `generate`, see `draw_function`.
+
+        Returns:
+            NumPy array of the shape of `images`, known pixels as they were.
+
+        Raises:
+            ValueError: If an argument is not as described.
+
+        References:
+            van den Oord et al., Pixel Recurrent Neural Networks, 2016, figure 1.
+        """
+        images, known = checked_completion(images, known, self)
+        options.setdefault("image_size", images.shape[1:3])
+        draw = self.draw_function(completes=True, **options)
+        rows = self.condition_rows(conditions, len(images))
+        rows = [row_seeds(len(images), seed), images, known, *rows]
+        return self.draw_in_batches(draw, rows, batch_size, verbose)
+
     def draw_function(
-        self, method="incremental", temperature=1.0, image_size=None, jit_compile=False
+        self,
+        method="incremental",
+        temperature=1.0,
+        image_size=None,
+        jit_compile=False,
+        completes=False,
     ):
         """Return a compiled function of `(seeds, *conditions)` that draws images.
 
@@ -136,10 +175,13 @@ class AutoregressiveModel(GenerativeModel):
             method: How to draw, which changes the time it takes and not the images.
                 `"incremental"`: each pixel evaluated once, about the price of a
                 forward pass; for graphs of causal and pointwise layers.
+                `"fixed_point"`: forward passes until nothing changes, for any causal
+                graph.
                 `"ancestral"`: one forward pass a sub-pixel, for any causal graph.
             temperature: Divides the logits, above 0; below 1 gives likelier images.
             image_size: `(height, width)`, for a graph of any size.
             jit_compile: Whether to compile with XLA.
+            completes: Whether the function takes `images` and `known` after the seeds.
 
         Raises:
             ValueError: If an argument is not as described.
@@ -151,13 +193,15 @@ class AutoregressiveModel(GenerativeModel):
                 f"temperature={temperature!r}"
             )
         shape = self.sized_image_shape(image_size, "generate")
-        key = (method, shape, jit_compile)
+        key = (method, shape, jit_compile, completes)
         if key not in self._compiled_functions:
+            given = [tf.TensorSpec((None, *shape))] * 2 if completes else []
             self._compiled_functions[key] = tf.function(
-                self.sampler(method, shape, jit_compile),
+                self.sampler(method, shape, jit_compile, completes),
                 input_signature=[
                     tf.TensorSpec((None,), tf.int64),
                     tf.TensorSpec((), tf.float32),
+                    *given,
                     *(tf.TensorSpec(t.shape, t.dtype) for t in self.inputs[1:]),
                 ],
                 jit_compile=jit_compile,
@@ -165,15 +209,18 @@ class AutoregressiveModel(GenerativeModel):
             )
         draw = self._compiled_functions[key]
         temperature = tf.constant(temperature, tf.float32)
-        return lambda seeds, *conditions: draw(seeds, temperature, *conditions)
+        return lambda seeds, *others: draw(seeds, temperature, *others)
 
-    def sampler(self, method, image_shape, jit_compile=False):
+    def sampler(self, method, image_shape, jit_compile=False, completes=False):
         """Return a function of `(seeds, temperature, *conditions)` that draws images.
 
         Args:
             method: As in `draw_function`.
             image_shape: `(height, width, colors)`.
             jit_compile: Whether the graph will be compiled with XLA.
+            completes: Whether the function takes float32 `images` and `known`, both of
+                shape `(batch, height, width, colors)` or broadcasting to it, before
+                the conditions.
 
         Returns:
             A function for a graph: seeds of shape `(batch,)` and a temperature that is
@@ -182,10 +229,11 @@ class AutoregressiveModel(GenerativeModel):
         """
         draw = METHODS[method](self, jit_compile)
 
-        def sample(seeds, temperature, *conditions):
+        def sample(seeds, temperature, *others):
             uniforms = row_uniforms(seeds, image_shape)
             temperature = tf.reshape(temperature, (-1, 1, 1, 1))
-            images = draw(uniforms, temperature, conditions)
+            given, conditions = others[: 2 * completes], others[2 * completes :]
+            images = draw(uniforms, temperature, conditions, *given)
             return tf.ensure_shape(images, (None, *image_shape))
 
         return sample
@@ -193,40 +241,20 @@ class AutoregressiveModel(GenerativeModel):
     def log_prob_function(self):
         if "log_prob" not in self._compiled_functions:
             self._compiled_functions["log_prob"] = tf.function(
-                self._log_prob, reduce_retracing=True, autograph=False
+                self.log_prob_graph, reduce_retracing=True, autograph=False
             )
         return self._compiled_functions["log_prob"]
 
-    def _log_prob(self, images, *conditions):
+    def log_prob_graph(self, images, *conditions):
+        """Return nats of images, for a graph; see `log_prob`."""
         params = self([images, *conditions] if conditions else images, training=False)
         log_prob = self.likelihood.log_prob(params, images)
         return tf.reduce_sum(log_prob, axis=(1, 2, 3))
 
-    def endpoints(self, image_shape):
-        conditions = {
-            tensor.name: tf.TensorSpec(tensor.shape, tensor.dtype)
-            for tensor in self.inputs[1:]
-        }
-        sampler = self.sampler("incremental", image_shape)
-        bits = 1 / (math.log(2) * math.prod(image_shape))
+    def endpoints(self, image_shape, method="incremental"):
+        from keras_genimg.serving import autoregressive_endpoints
 
-        def sample(seed, **conditions):
-            conditions = self.checked_conditions(conditions)
-            images = sampler(checked_seeds(seed), 1.0, *conditions.values())
-            return {"images": self.likelihood.to_display(images)}
-
-        def log_prob(images, **conditions):
-            images = self.likelihood.from_display(checked_images(images))
-            conditions = self.checked_conditions(conditions)
-            nats = self._log_prob(images, *conditions.values())
-            return {"log_prob": nats, "bits_per_dim": -nats * bits}
-
-        seed = {"seed": tf.TensorSpec((None,), tf.int64)}
-        images = {"images": tf.TensorSpec((None, *image_shape), tf.int32)}
-        return {
-            "sample": Endpoint(sample, {**seed, **conditions}),
-            "log_prob": Endpoint(log_prob, {**images, **conditions}),
-        }
+        return autoregressive_endpoints(self, image_shape, method)
 
     def checked_conditions(self, conditions):
         """Return a server's conditions with checks in the graph; a hook."""

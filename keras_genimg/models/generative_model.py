@@ -139,25 +139,38 @@ class GenerativeModel(keras.Model):
             ValueError: If an argument is not as described.
         """
         num_images = check_positive_int("num_images", num_images, "generate")
-        batch_size = check_positive_int("batch_size", batch_size, "generate")
-        seeds = row_seeds(num_images, seed)
-        conditions = self._condition_rows(conditions, num_images)
         draw = self.draw_function(**options)
+        rows = self.condition_rows(conditions, num_images)
+        seeds = row_seeds(num_images, seed)
+        return self.draw_in_batches(draw, [seeds, *rows], batch_size, verbose)
+
+    def draw_in_batches(self, draw, rows, batch_size, verbose):
+        """Call `draw` on batches of arrays of rows; return the images it drew.
+
+        Args:
+            draw: Function of tensors, one for each of `rows`, that returns images.
+            rows: Arrays with one row an image.
+            batch_size: As in `generate`.
+            verbose: As in `generate`.
+        """
+        batch_size = check_positive_int("batch_size", batch_size, "generate")
+        num_images = len(rows[0])
         if verbose == "auto":
             verbose = int(num_images > batch_size)
         progress = keras.utils.Progbar(num_images, verbose=verbose, unit_name="image")
         batches = []
         for start in range(0, num_images, batch_size):
-            rows = slice(start, start + batch_size)
-            images = draw(
-                tf.constant(seeds[rows]), *(tf.constant(c[rows]) for c in conditions)
-            )
-            batches.append(images.numpy().astype(self.likelihood.dtype))
+            batch = [tf.constant(row[start : start + batch_size]) for row in rows]
+            batches.append(draw(*batch).numpy().astype(self.likelihood.dtype))
             progress.update(min(start + batch_size, num_images))
         return np.concatenate(batches)
 
-    def _condition_rows(self, conditions, num_images):
-        """Return the conditions as arrays in the order of the model's inputs."""
+    def condition_rows(self, conditions, num_images):
+        """Return the conditions as arrays in the order of the model's inputs.
+
+        Raises:
+            ValueError: If they are not those that the model has, one row an image.
+        """
         inputs = self.inputs[1:]
         if conditions is None:
             conditions = {}
@@ -253,11 +266,12 @@ class GenerativeModel(keras.Model):
         """Return a compiled function of `(images, *conditions)` that gives nats."""
         raise NotImplementedError
 
-    def endpoints(self, image_shape):
+    def endpoints(self, image_shape, **options):
         """Return what a server can ask of the model.
 
         Args:
             image_shape: `(height, width, colors)`, all known.
+            **options: Options of the model's own kind.
 
         Returns:
             Dict of `keras_genimg.serving.Endpoint` by signature name.
@@ -284,7 +298,8 @@ class GenerativeModel(keras.Model):
             image_size: `(height, width)` to serve, for a model of any size.
             max_rows: Most rows that a signature takes in one call.
             verbose: Whether to print the signatures.
-            **kwargs: Arguments of `keras.Model.export` for other formats.
+            **kwargs: Options of `endpoints`; for other formats, arguments of
+                `keras.Model.export`.
 
         Raises:
             ValueError: If `filepath` exists or the image size is not known.
@@ -293,13 +308,10 @@ class GenerativeModel(keras.Model):
             return super().export(filepath, format=format, verbose=verbose, **kwargs)
         from keras_genimg.serving import write_saved_model
 
-        if kwargs:
-            raise ValueError(
-                f"export to a SavedModel takes no such arguments: {sorted(kwargs)}"
-            )
         max_rows = check_positive_int("max_rows", max_rows, "export")
         shape = self.sized_image_shape(image_size, "export")
-        write_saved_model(self, filepath, self.endpoints(shape), max_rows, verbose)
+        endpoints = self.endpoints(shape, **kwargs)
+        write_saved_model(self, filepath, endpoints, max_rows, verbose)
 
     def sized_image_shape(self, image_size, owner):
         """Return `image_shape` with unknown height and width taken from `image_size`.

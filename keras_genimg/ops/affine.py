@@ -1,19 +1,29 @@
-"""Affine maps of vectors."""
+"""Affine maps of vectors, for loops in which each operation counts."""
 
 import tensorflow as tf
 
 
-def affine(inputs, kernel, bias=None):
-    """Return `inputs @ kernel + bias`.
-
-    A batched product, though there is no batch of matrices: TensorFlow 2.21's graph
-    optimizer fuses a plain product with a bias and a residual sum, and leaves a broken
-    graph behind where two such sums follow one another.
+def prepare_affine(kernel, bias):
+    """Return weights as `affine` needs them, to be called outside the loop.
 
     Args:
-        inputs: `(batch, inputs)`.
         kernel: `(inputs, outputs)`.
         bias: `(outputs,)`, or None.
     """
-    outputs = tf.raw_ops.BatchMatMulV2(x=inputs, y=kernel)
-    return outputs if bias is None else tf.nn.bias_add(outputs, bias)
+    return kernel, None if bias is None else -bias
+
+
+def affine(inputs, weights):
+    """Return `inputs @ kernel + bias`.
+
+    The bias is subtracted with its sign changed: TensorFlow 2.21's graph optimizer
+    fuses a product with an added bias and a residual sum, and leaves a broken graph
+    behind where two such sums follow one another. A subtraction it leaves alone.
+
+    Args:
+        inputs: `(batch, inputs)`.
+        weights: As `prepare_affine` returns them.
+    """
+    kernel, negative_bias = weights
+    outputs = tf.matmul(inputs, kernel)
+    return outputs if negative_bias is None else outputs - negative_bias

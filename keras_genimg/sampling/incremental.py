@@ -3,7 +3,6 @@
 import tensorflow as tf
 from keras import ops
 
-from keras_genimg.layers.causal_layer import CausalLayer
 from keras_genimg.sampling.bundle import Bundle
 from keras_genimg.sampling.program import Program, Value
 
@@ -53,9 +52,14 @@ class _Run:
         self.causal = [
             instruction
             for instruction in program.instructions
-            if instruction.depends and isinstance(instruction.operation, CausalLayer)
+            if instruction.depends and instruction.pixel is None
         ]
         self.weights = [step.operation.prepare(fused) for step in self.causal]
+        self.pointwise = {
+            number: instruction.pixel()
+            for number, instruction in enumerate(program.instructions)
+            if instruction.pixel is not None
+        }
         self.fixed = self._image_independent(conditions)
         self.maps = self._maps()
         self.direct = self._fed_by_pixel()
@@ -238,7 +242,7 @@ class _Run:
             args, kwargs = _fill(instruction, values)
             if instruction.pixel is not None:
                 if again:
-                    output = instruction.pixel(*args, **kwargs)
+                    output = self.pointwise[number](*args, **kwargs)
                     values[instruction.outputs[0].index] = output
                 continue
             if again:

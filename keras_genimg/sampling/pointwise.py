@@ -2,10 +2,11 @@
 
 import keras
 import tensorflow as tf
-from keras import layers
+from keras import layers, ops
 
+from keras_genimg.layers.masked_conv2d import MaskedConv2D
 from keras_genimg.layers.split_colors import SplitColors
-from keras_genimg.ops.affine import affine
+from keras_genimg.ops.affine import affine, prepare_affine
 
 # Operations of `keras.ops`, by class name, that act on each number alone.
 _ELEMENTWISE = set(
@@ -60,33 +61,28 @@ def pointwise_function(operation, args, kwargs):
         kwargs: Its keyword arguments.
 
     Returns:
-        A function of the same arguments, with `(batch, channels)` tensors.
+        A function that prepares weights, outside all loops, and returns a function of
+        the same arguments with `(batch, channels)` tensors.
     """
     if kwargs.get("training"):
         return None
     if not isinstance(operation, keras.Layer):
         return _pointwise_operation(operation, args, kwargs)
     if isinstance(operation, _NO_EFFECT_IN_INFERENCE):
-        return lambda inputs, **_: inputs
+        return lambda: lambda inputs, **_: inputs
     if isinstance(operation, SplitColors):
-        return operation.call
+        return lambda: operation.call
     if isinstance(operation, layers.Add):
-        return lambda inputs: tf.add_n(inputs)
+        return lambda: tf.add_n
     if isinstance(operation, (*_ELEMENTWISE_LAYERS, *_MERGES)):
-        return operation
+        return lambda: operation
     if isinstance(operation, layers.Concatenate):
         rank = len(args[0][0].spec.shape)
         if operation.axis in (-1, rank - 1):
-            return lambda inputs: tf.concat(inputs, axis=-1)
+            return lambda: lambda inputs: tf.concat(inputs, axis=-1)
         return None
-    is_1x1 = isinstance(operation, layers.Conv2D) and (
-        operation.kernel_size == (1, 1)
-        and operation.strides == (1, 1)
-        and operation.groups == 1
-        and operation.data_format == "channels_last"
-    )
-    if is_1x1 or type(operation) is layers.Dense:
-        return _linear(operation)
+    if is_linear(operation):
+        return lambda: _sum_of_linear([operation])
     over_channels = isinstance(operation, _OVER_CHANNELS) and (
         operation.axis in (-1, 3, [3], [-1], (3,), (-1,))
     )
@@ -106,27 +102,64 @@ def _pointwise_operation(operation, args, kwargs):
     # A constant with axes of its own might differ from pixel to pixel.
     constants = [leaf for leaf in leaves if len(getattr(leaf, "shape", ())) > 1]
     if kind in _ELEMENTWISE and not constants:
-        return operation
+        return lambda: operation
     if kind in ("Concatenate", "Softmax", "LogSoftmax"):
         if operation.axis in (-1, rank - 1):
-            return type(operation)(axis=-1)
+            return lambda: type(operation)(axis=-1)
     return None
 
 
-def _linear(layer):
-    """Return a dense layer or a 1×1 convolution as a matrix product."""
+def is_linear(operation):
+    """Return whether a layer is one product: dense, or a 1×1 convolution."""
+    if type(operation) is layers.Dense:
+        return True
+    return (
+        isinstance(operation, layers.Conv2D)
+        and operation.kernel_size == (1, 1)
+        and operation.strides == (1, 1)
+        and operation.groups == 1
+        and operation.data_format == "channels_last"
+    )
+
+
+def linear_sum(operations):
+    """Return the sum of linear layers, each of its own input, as one product.
+
+    Args:
+        operations: Layers for which `is_linear` holds, without activations.
+
+    Returns:
+        As `pointwise_function`, for a function of a list of inputs.
+    """
+
+    def prepare():
+        apply = _sum_of_linear(operations)
+        return lambda inputs: apply(tf.concat(inputs, axis=-1))
+
+    return prepare
+
+
+def _sum_of_linear(operations):
+    dtype = operations[0].compute_dtype
+    kernels = [tf.cast(_kernel(layer), dtype) for layer in operations]
+    biases = [tf.cast(x.bias, dtype) for x in operations if x.bias is not None]
+    kernel = tf.concat(kernels, axis=0) if len(kernels) > 1 else kernels[0]
+    weights = prepare_affine(kernel, tf.add_n(biases) if biases else None)
+    activation = operations[-1].activation
 
     def apply(inputs):
-        dtype = layer.compute_dtype
-        kernel = tf.cast(layer.kernel, dtype)
-        kernel = tf.reshape(kernel, kernel.shape[-2:])
-        bias = None if layer.bias is None else tf.cast(layer.bias, dtype)
-        outputs = affine(tf.cast(inputs, dtype), kernel, bias)
-        if layer.activation is not None:
-            outputs = layer.activation(outputs)
-        return outputs
+        outputs = affine(tf.cast(inputs, dtype), weights)
+        return activation(outputs) if activation else outputs
 
     return apply
+
+
+def _kernel(layer):
+    """Return the kernel of a linear layer, `(inputs, outputs)`."""
+    kernel = ops.convert_to_tensor(layer.kernel)
+    if isinstance(layer, MaskedConv2D):
+        kernel = layer.masked_kernel(kernel)
+    return tf.reshape(kernel, kernel.shape[-2:])
 
 
 def _on_one_pixel(layer):
@@ -139,4 +172,4 @@ def _on_one_pixel(layer):
         args, kwargs = tf.nest.map_structure(expand, (args, kwargs))
         return layer(*args, **kwargs)[:, 0, 0]
 
-    return apply
+    return lambda: apply

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_genimg.layers.causal_layer import CausalLayer
-from keras_genimg.sampling.pointwise import pointwise_function
+from keras_genimg.sampling.pointwise import is_linear, linear_sum, pointwise_function
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Instruction:
         kwargs: Its keyword arguments.
         outputs: The `Value`s it computes.
         pixel: For an operation that the image decides and that acts on each pixel
-            alone, the function of `(batch, channels)` tensors that it amounts to.
+            alone, what `pointwise_function` returned.
     """
 
     operation: object
@@ -84,6 +84,7 @@ class Program:
             for position, spec in enumerate(model.inputs)
         ]
         self.output = self._inline(model, self.inputs)[0]
+        self._fuse_linear_sums()
 
     def _value(self, spec, depends):
         self._num_values += 1
@@ -106,7 +107,7 @@ class Program:
             values = self._inline(operation, args[0])
             return values if len(values) > 1 else values[0]
         depends = any(value.depends for value in inputs)
-        causal = isinstance(operation, CausalLayer)
+        causal = isinstance(operation, CausalLayer) and not is_linear(operation)
         pixel = None
         if depends and not causal:
             pixel = pointwise_function(operation, args, kwargs)
@@ -119,6 +120,32 @@ class Program:
         outputs = [self._value(spec, depends) for spec in specs]
         self.instructions.append(Instruction(operation, args, kwargs, outputs, pixel))
         return outputs if len(outputs) > 1 else outputs[0]
+
+    def _fuse_linear_sums(self):
+        """Make sums of linear layers, such as skip connections, one product each."""
+        uses = [v.index for step in self.instructions for v in step.inputs]
+        makers = {
+            step.outputs[0].index: step
+            for step in self.instructions
+            if step.depends
+            and is_linear(step.operation)
+            and step.operation.activation in (None, keras.activations.linear)
+            and uses.count(step.outputs[0].index) == 1
+        }
+        for position, step in enumerate(self.instructions):
+            terms = [makers.get(value.index) for value in step.inputs]
+            is_sum = isinstance(step.operation, keras.layers.Add) and all(terms)
+            if not is_sum or len({t.operation.compute_dtype for t in terms}) > 1:
+                continue
+            self.instructions[position] = dataclasses.replace(
+                step,
+                args=([term.inputs[0] for term in terms],),
+                pixel=linear_sum([term.operation for term in terms]),
+            )
+            self.instructions = [
+                step for step in self.instructions if step not in terms
+            ]
+            return self._fuse_linear_sums()
 
 
 def _output_specs(operation, args, kwargs):

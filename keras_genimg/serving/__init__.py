@@ -1,6 +1,7 @@
 """What a trained model offers to a server."""
 
+from keras_genimg.serving.autoregressive import autoregressive_endpoints
 from keras_genimg.serving.endpoint import Endpoint
 from keras_genimg.serving.saved_model import write_saved_model
 
-__all__ = ["Endpoint", "write_saved_model"]
+__all__ = ["Endpoint", "autoregressive_endpoints", "write_saved_model"]

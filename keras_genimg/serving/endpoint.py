@@ -86,3 +86,18 @@ def checked_images(images):
     )
     with tf.control_dependencies([check]):
         return tf.identity(images)
+
+
+def checked_known(known):
+    """Return masks of known pixels that are refused where they are neither 0 nor 1."""
+    check = tf.debugging.Assert(
+        tf.reduce_all((known == 0) | (known == 1)),
+        [
+            "known must be 0 or 1, got values from",
+            tf.reduce_min(known),
+            "to",
+            tf.reduce_max(known),
+        ],
+    )
+    with tf.control_dependencies([check]):
+        return tf.identity(known)

@@ -1,0 +1,69 @@
+"""The sampler that asks nothing of a graph: forward passes until nothing changes."""
+
+import tensorflow as tf
+from keras import ops
+
+
+def fixed_point(
+    model, uniforms, temperature=1.0, conditions=(), images=None, known=None
+):
+    """Draw images by forward passes with fixed noise until nothing changes.
+
+    Each pass computes the parameters of all sub-pixels and draws all of them again
+    from the same noise. The first sub-pixel is right after one pass, the next after
+    two at the latest, so the fixed point is exact: the image that the ancestral
+    sampler draws. It is reached in as many passes as there are sub-pixels at most, and
+    far fewer where pixels depend on each other loosely.
+
+    Args:
+        model: An `AutoregressiveModel`.
+        uniforms: Uniform numbers in `[0, 1)`, `(batch, height, width, colors)`.
+        temperature: Divides the logits; broadcasts against `uniforms`.
+        conditions: The model's inputs besides the images, in order.
+        images: Images whose known pixels are kept, float32; optional.
+        known: Where they are known, 1 or 0, broadcasts against `images`.
+
+    Returns:
+        Float32 images of the shape of `uniforms`, and the number of forward passes, an
+        int32 scalar, which counts the last one that changed nothing.
+    """
+    _, height, width, colors = ops.shape(uniforms)
+    most = height * width * colors + 1
+
+    def step(passes, images, _):
+        inputs = [images, *conditions] if conditions else images
+        params = model(inputs, training=False)
+        drawn = model.likelihood.sample(params, uniforms, temperature)
+        if known is not None:
+            drawn = tf.where(known > 0, given, drawn)
+        return passes + 1, drawn, tf.reduce_any(drawn != images)
+
+    given = images
+    start = tf.zeros_like(uniforms)
+    if known is not None:
+        start = tf.where(known > 0, given, start)
+    passes, images, _ = tf.while_loop(
+        lambda passes, images, changed: changed,
+        step,
+        (tf.constant(0), start, tf.constant(True)),
+        maximum_iterations=most,
+    )
+    return images, passes
+
+
+def fixed_point_sampler(model, jit_compile=False):
+    """Return a function that draws images by `fixed_point`.
+
+    Args:
+        model: An `AutoregressiveModel`.
+        jit_compile: Whether the graph will be compiled with XLA; makes no difference.
+
+    Returns:
+        A function as `incremental_sampler` returns it.
+    """
+
+    def draw(uniforms, temperature, conditions, images=None, known=None):
+        images, _ = fixed_point(model, uniforms, temperature, conditions, images, known)
+        return images
+
+    return draw

@@ -1,0 +1,113 @@
+"""Whether a model is causal, and how much of the past it sees."""
+
+import dataclasses
+
+import numpy as np
+
+from keras_genimg.testing.influence import influence
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class CausalityReport:
+    """What a causal model sees of the past.
+
+    Attributes:
+        num_past: Number of pairs of an earlier and a later sub-pixel.
+        num_seen: How many of these pairs are an influence.
+        missing: The pairs that are none, an array of shape `(pairs, 6)`: row, column
+            and colour of the earlier sub-pixel, then of the later.
+    """
+
+    num_past: int
+    num_seen: int
+    missing: np.ndarray
+
+    @property
+    def complete(self):
+        """Whether every sub-pixel sees all of its past."""
+        return len(self.missing) == 0
+
+    def __str__(self):
+        text = (
+            f"Causal: no sub-pixel sees itself or a later one. "
+            f"{self.num_seen} of {self.num_past} pairs of the past are seen"
+        )
+        if self.complete:
+            return f"{text}: complete."
+        return (
+            f"{text}, {len(self.missing)} are not: for example, sub-pixel "
+            f"{_name(self.missing[0, :3])} does not change the parameters of "
+            f"{_name(self.missing[0, 3:])}."
+        )
+
+
+def assert_causal(model, complete=False, **options):
+    """Check that no sub-pixel of a model sees itself or a later one.
+
+    The order is that in which an image is drawn: row by row, and within a pixel colour
+    by colour.
+
+    Args:
+        model: An `AutoregressiveModel`.
+        complete: Whether every sub-pixel must see all of its past too.
+        **options: Arguments of `influence`. With `randomize=True` the answer is about
+            the graph, without about the model as it is: zero biases and dead ReLUs can
+            hide influences.
+
+    Returns:
+        A `CausalityReport`, which tells what of the past is seen.
+
+    Raises:
+        AssertionError: If the model is not causal or, with `complete`, not complete.
+        ValueError: As in `influence`.
+
+    Example:
+        >>> images = keras.Input((5, 5, 1))
+        >>> x = MaskedConv2D(8, 3, mask_type="A", activation="relu")(images)
+        >>> logits = MaskedConv2D(1, 1, mask_type="B")(x)
+        >>> model = AutoregressiveModel(images, logits, "bernoulli")
+        >>> print(assert_causal(model, randomize=True))
+        Causal: no sub-pixel sees itself or a later one. 72 of 300 pairs of the past
+        are seen, 228 are not: ...
+    """
+    seen = influence(model, **options)
+    shape = seen.shape[:3]
+    size = int(np.prod(shape))
+    past = np.triu(np.ones((size, size), bool), 1).reshape(seen.shape)
+    leaks = np.argwhere(seen & ~past)
+    if len(leaks):
+        raise AssertionError(f"{model.name} is not causal. {_describe(leaks)}")
+    missing = np.argwhere(past & ~seen)
+    report = CausalityReport(int(past.sum()), int(past.sum()) - len(missing), missing)
+    if complete and not report.complete:
+        raise AssertionError(f"{model.name} is not complete. {report}")
+    return report
+
+
+def _name(sub_pixel):
+    return "(row {}, column {}, color {})".format(*sub_pixel)
+
+
+def _describe(leaks):
+    """Say what is wrong with some pairs of sub-pixels, by the worst of them."""
+    other_pixel = (leaks[:, :2] != leaks[:, 3:5]).any(axis=1)
+    other_color = leaks[:, 2] != leaks[:, 5]
+    if other_pixel.any():
+        pair = leaks[other_pixel][0]
+        reason = (
+            "which is drawn earlier: a layer is not masked, and sees pixels to the "
+            "right or below"
+        )
+    elif other_color.any():
+        pair = leaks[other_color][0]
+        reason = (
+            "an earlier color of the same pixel: a layer does not know the model's "
+            "`num_colors`"
+        )
+    else:
+        pair = leaks[0]
+        reason = 'which is itself: the first layer that reads images needs mask "A"'
+    return (
+        f"Changing sub-pixel {_name(pair[:3])} changes the parameters of "
+        f"{_name(pair[3:])}, {reason}. Number of such pairs: {len(leaks)}."
+    )

@@ -1,0 +1,188 @@
+"""The LSTM layers over pixels as others would write them in TensorFlow and Keras.
+
+Each peer is a function of `inputs` (batch, height, width, channels) and of the weights
+as a dict:
+
+- `input_kernel` (taps, channels, directions * 4 * units), the live taps, the last one
+  at the pixel itself, the others left of it;
+- `bias` (directions * 4 * units,);
+- `recurrent_kernel` (directions, taps, units, 4 * units);
+- `initial_hidden`, `initial_cell` (directions, units).
+
+It returns the layer's map, (batch, height, width, units).
+"""
+
+import keras
+import tensorflow as tf
+
+
+def input_to_state(inputs, weights):
+    """Return (batch, height, width, directions * 4 * units), in one convolution."""
+    kernel = weights["input_kernel"]
+    padding = [[0, 0], [0, 0], [kernel.shape[0] - 1, 0], [0, 0]]
+    return tf.nn.conv2d(inputs, kernel[None], 1, padding) + weights["bias"]
+
+
+def skew_index(height, width):
+    """Return for each step and row the pixel it holds, `height * width` for none."""
+    row = tf.range(height)[None, :]
+    column = tf.range(height + width - 1)[:, None] - row
+    inside = (column >= 0) & (column < width)
+    return tf.where(inside, row * width + column, height * width)
+
+
+def skewed_gates(inputs, weights):
+    """Return the gates of both directions, (steps, directions, line, batch, gates)."""
+    batch, height, width, _ = inputs.shape
+    gates = input_to_state(inputs, weights)
+    gates = tf.reshape(gates, (batch, height, width, 2, -1))
+    gates = tf.transpose(gates, (1, 2, 3, 0, 4))
+    # The second direction reads the mirrored image.
+    gates = tf.stack([gates[:, :, 0], tf.reverse(gates[:, :, 1], [1])], axis=2)
+    flat = tf.reshape(gates, (height * width, *gates.shape[2:]))
+    flat = tf.pad(flat, [[0, 1], [0, 0], [0, 0], [0, 0]])
+    skewed = tf.gather(flat, skew_index(height, width))
+    return tf.transpose(skewed, (0, 2, 1, 3, 4))
+
+
+def merged_directions(hidden, width):
+    """Return the map of (steps, directions, line, batch, units)."""
+    steps, _, height, batch, units = hidden.shape
+    hidden = tf.transpose(hidden, (0, 2, 1, 3, 4))
+    flat = tf.reshape(hidden, (steps * height, 2, batch, units))
+    row, column = tf.range(height)[:, None], tf.range(width)[None, :]
+    hidden = tf.gather(flat, (row + column) * height + row)
+    left, right = hidden[:, :, 0], tf.reverse(hidden[:, :, 1], [1])
+    right = tf.pad(right, [[1, 0], [0, 0], [0, 0], [0, 0]])[:-1]
+    return tf.transpose(left + right, (2, 0, 1, 3))
+
+
+def plain_scan(inputs, weights, first_offset, staggered):
+    """Scan (steps, directions, line, batch, gates) in a loop with automatic gradients.
+
+    This is how the library's own scan was written before it got a gradient by hand.
+    """
+    kernel = tf.convert_to_tensor(weights["recurrent_kernel"])
+    steps, directions, line, batch, _ = inputs.shape
+    taps, units = kernel.shape[1:3]
+    kernel = tf.reshape(kernel, (directions, taps * units, 4 * units))
+    before, after = -first_offset, first_offset + taps - 1
+    shape = (directions, line, batch, units)
+    hidden = tf.broadcast_to(weights["initial_hidden"][:, None, None, :], shape)
+    cell = tf.broadcast_to(weights["initial_cell"][:, None, None, :], shape)
+
+    def step(t, hidden, cell, outputs):
+        padded = tf.pad(hidden, [[0, 0], [before, after], [0, 0], [0, 0]])
+        neighbors = tf.concat(
+            [padded[:, tap : tap + line] for tap in range(taps)], axis=-1
+        )
+        state_to_state = tf.matmul(
+            tf.reshape(neighbors, (directions, line * batch, taps * units)), kernel
+        )
+        gates = inputs[t] + tf.reshape(
+            state_to_state, (directions, line, batch, 4 * units)
+        )
+        new_hidden, new_cell = lstm(gates, cell)
+        if staggered:
+            started = (tf.range(line) <= t)[None, :, None, None]
+            new_cell = tf.where(started, new_cell, cell)
+            new_hidden = tf.where(started, new_hidden, hidden)
+        return t + 1, new_hidden, new_cell, outputs.write(t, new_hidden)
+
+    outputs = tf.TensorArray(
+        inputs.dtype, size=steps, element_shape=shape, clear_after_read=False
+    )
+    *_, outputs = tf.while_loop(
+        lambda t, *_: t < steps,
+        step,
+        (tf.constant(0), hidden, cell, outputs),
+        maximum_iterations=steps,
+    )
+    return outputs.stack()
+
+
+def lstm(gates, cell):
+    """Return the new hidden and cell state."""
+    o, f, i, g = tf.split(gates, 4, axis=-1)
+    cell = tf.sigmoid(f) * cell + tf.sigmoid(i) * tf.tanh(g)
+    return tf.sigmoid(o) * tf.tanh(cell), cell
+
+
+def plain_diagonal(inputs, weights):
+    hidden = plain_scan(skewed_gates(inputs, weights), weights, -1, staggered=True)
+    return merged_directions(hidden, inputs.shape[2])
+
+
+def plain_row(inputs, weights):
+    gates = tf.transpose(input_to_state(inputs, weights), (1, 2, 0, 3))[:, None]
+    taps = weights["recurrent_kernel"].shape[1]
+    hidden = plain_scan(gates, weights, -(taps // 2), staggered=False)
+    return tf.transpose(hidden[:, 0], (2, 0, 1, 3))
+
+
+class DiagonalCell(keras.layers.Layer):
+    """Cell over the columns of a skewed map; its state is a line of LSTM cells.
+
+    The axis that `keras.layers.RNN` takes for the batch is that of the directions, so
+    that one product serves both.
+    """
+
+    def __init__(self, kernel, **kwargs):
+        super().__init__(**kwargs)
+        directions, taps, units, gates = kernel.shape
+        self.kernel = tf.reshape(kernel, (directions, taps * units, gates))
+        self.state_size = (units, units, 1)
+
+    def call(self, inputs, states):
+        hidden, cell, step = states
+        directions, line, batch, units = hidden.shape
+        above = tf.pad(hidden, [[0, 0], [1, 0], [0, 0], [0, 0]])[:, :-1]
+        neighbors = tf.concat([above, hidden], axis=-1)
+        neighbors = tf.reshape(neighbors, (directions, line * batch, 2 * units))
+        gates = inputs + tf.reshape(tf.matmul(neighbors, self.kernel), inputs.shape)
+        new_hidden, new_cell = lstm(gates, cell)
+        # A row starts one step after the row above.
+        started = (tf.range(line, dtype=step.dtype) <= step[0, 0])[None, :, None, None]
+        new_hidden = tf.where(started, new_hidden, hidden)
+        new_cell = tf.where(started, new_cell, cell)
+        return new_hidden, [new_hidden, new_cell, step + 1]
+
+
+def rnn_diagonal(inputs, weights):
+    gates = tf.transpose(skewed_gates(inputs, weights), (1, 0, 2, 3, 4))
+    cell = DiagonalCell(tf.convert_to_tensor(weights["recurrent_kernel"]))
+    directions, _, line, batch, gate_units = gates.shape
+    shape = (directions, line, batch, gate_units // 4)
+    states = [
+        tf.broadcast_to(weights[name][:, None, None, :], shape)
+        for name in ("initial_hidden", "initial_cell")
+    ]
+    states.append(tf.zeros((directions, 1)))
+    hidden = keras.layers.RNN(cell, return_sequences=True)(gates, states)
+    return merged_directions(tf.transpose(hidden, (1, 0, 2, 3, 4)), inputs.shape[2])
+
+
+class RowCell(keras.layers.Layer):
+    """Cell over the rows of a map; its state is a row of LSTM cells."""
+
+    def __init__(self, kernel, **kwargs):
+        super().__init__(**kwargs)
+        self.kernel = kernel
+        self.state_size = (kernel.shape[1], kernel.shape[1])
+
+    def call(self, inputs, states):
+        hidden, cell = states
+        gates = inputs + tf.nn.conv1d(hidden, self.kernel, 1, "SAME")
+        hidden, cell = lstm(gates, cell)
+        return hidden, [hidden, cell]
+
+
+def rnn_row(inputs, weights):
+    cell = RowCell(tf.convert_to_tensor(weights["recurrent_kernel"])[0])
+    batch, _, width, _ = inputs.shape
+    states = [
+        tf.broadcast_to(weights[name][:, None], (batch, width, cell.state_size[0]))
+        for name in ("initial_hidden", "initial_cell")
+    ]
+    rnn = keras.layers.RNN(cell, return_sequences=True)
+    return rnn(input_to_state(inputs, weights), states)

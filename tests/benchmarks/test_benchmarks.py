@@ -1,0 +1,26 @@
+"""The benchmarks run, and their programs agree; how long they take is no test."""
+
+import json
+
+import pytest
+
+from tests.subprocesses import run_python
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name, num_tables, peers",
+    [
+        ("scans", 3, ["keras.layers.RNN loop", "tf.while_loop, automatic gradients"]),
+        ("sampling", 6, ["one model.predict a pixel (keras.io)"]),
+    ],
+)
+def test_benchmark_runs(name, num_tables, peers, tmp_path):
+    path = tmp_path / "rows.json"
+    module = f"tests.benchmarks.{name}"
+    output = run_python("-m", module, "--quick", "--json", path)
+    tables = json.loads(path.read_text())["tables"]
+    assert len(tables) == output.count("### ") == num_tables
+    rows = [row for table in tables.values() for row in table]
+    assert {row["program"] for row in rows} >= set(peers)
+    assert all(row["seconds"] > 0 for row in rows)

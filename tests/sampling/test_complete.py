@@ -1,0 +1,98 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_genimg.likelihoods import Categorical
+from keras_genimg.models import PixelCNN, PixelRNN
+
+METHODS = ["incremental", "fixed_point", "ancestral"]
+MODELS = {
+    "cnn": lambda: PixelCNN((4, 5, 1), 4, 1),
+    "row": lambda: PixelRNN((4, 5, 3), 6, 1, "row", likelihood=Categorical(8)),
+    "diagonal": lambda: PixelRNN((5, 4, 1), 4, 2, likelihood=Categorical(8)),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_known_pixels_stay_and_methods_agree(name):
+    model = MODELS[name]()
+    generator = np.random.default_rng(0)
+    shape = model.image_shape
+    images = generator.integers(model.likelihood.num_values, size=(6, *shape))
+    known = generator.integers(2, size=(6, *shape[:2]))
+    completed = {
+        method: model.complete(images, known, seed=3, method=method)
+        for method in METHODS
+    }
+    for method in METHODS:
+        np.testing.assert_array_equal(completed[method], completed["ancestral"])
+    xla = model.complete(images, known, seed=3, jit_compile=True)
+    np.testing.assert_array_equal(xla, completed["ancestral"])
+    where = known == 1
+    np.testing.assert_array_equal(completed["incremental"][where], images[where])
+    assert (completed["incremental"][~where] != images[~where]).any()
+    # What unknown pixels hold makes no difference, and neither does the batch.
+    spoiled = np.where(where[..., None], images, 77.5)
+    np.testing.assert_array_equal(
+        model.complete(spoiled, known, seed=3, batch_size=4), completed["ancestral"]
+    )
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_nothing_known_generates_and_all_known_returns(name):
+    model = MODELS[name]()
+    shape = model.image_shape
+    images = np.zeros((3, *shape), "uint8")
+    for method in METHODS:
+        drawn = model.complete(images, np.zeros(shape[:2]), seed=5, method=method)
+        np.testing.assert_array_equal(drawn, model.generate(3, seed=5))
+        kept = model.complete(drawn, np.ones(shape[:2], bool), seed=9, method=method)
+        np.testing.assert_array_equal(kept, drawn)
+
+
+def test_pixels_before_the_first_unknown_do_not_change_the_rest():
+    """A completion of the lower half is a draw given the upper half."""
+    model = MODELS["diagonal"]()
+    drawn = model.generate(4, seed=2)
+    known = np.zeros((5, 4))
+    known[:2] = 1
+    np.testing.assert_array_equal(model.complete(drawn, known, seed=2), drawn)
+    assert (model.complete(drawn, known, seed=50) != drawn).any()
+
+
+@pytest.mark.parametrize(
+    "images, known, text",
+    [
+        (np.zeros((2, 4, 5, 1)), np.zeros((4, 4)), r"shape \(2, 4, 5\) or \(4, 5\).*"),
+        (np.zeros((2, 4, 5, 1)), np.zeros((3, 4, 5)), r"Received: shape=\(3, 4, 5\)"),
+        (np.zeros((2, 4, 5, 1)), np.full((4, 5), 2), "0 or 1 everywhere.*2"),
+        (np.zeros((2, 4, 5, 1)), np.full((4, 5), 0.5), "0 or 1 everywhere.*0.5"),
+        (np.full((2, 4, 5, 1), 7), np.ones((4, 5)), "from 0 to 1.*values from 7 to 7"),
+        (np.zeros((2, 4, 5)), np.ones((4, 5)), "Add the colour axis"),
+        (np.zeros((0, 4, 5, 1)), np.ones((4, 5)), "received no images"),
+    ],
+)
+def test_bad_input(images, known, text):
+    with pytest.raises(ValueError, match=f"(?s){text}"):
+        MODELS["cnn"]().complete(images, known)
+
+
+def test_exported(tmp_path):
+    model = MODELS["diagonal"]()
+    model.export(tmp_path / "model", verbose=False)
+    complete = tf.saved_model.load(str(tmp_path / "model")).signatures["complete"]
+    images = model.generate(3, seed=0)
+    known = np.random.default_rng(0).integers(2, size=(3, 5, 4)).astype("int32")
+    shown = model.likelihood.to_display(images).astype("int32")
+    served = complete(
+        images=shown, known=known, seed=tf.constant([7, 8, 9], tf.int64)
+    )["images"].numpy()
+    expected = model.likelihood.to_display(model.complete(images, known, seed=7))
+    np.testing.assert_array_equal(served, expected)
+    np.testing.assert_array_equal(served[known == 1], shown[known == 1])
+    # Known pixels come back as they were sent, also where no level is theirs.
+    odd = np.full_like(shown, 13)
+    served = complete(images=odd, known=known, seed=tf.constant([7, 8, 9], tf.int64))
+    assert (served["images"].numpy()[known == 1] == 13).all()
+    with pytest.raises(tf.errors.InvalidArgumentError, match="known must be 0 or 1"):
+        complete(images=shown, known=known + 1, seed=tf.constant([7, 8, 9], tf.int64))

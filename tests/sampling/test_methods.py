@@ -1,0 +1,174 @@
+"""All samplers draw the same images, in every family, size and way to run them."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_genimg.likelihoods import Categorical
+from keras_genimg.models import PixelCNN, PixelRNN
+from keras_genimg.ops import row_uniforms
+from keras_genimg.sampling import fixed_point
+from tests.subprocesses import run_python
+
+SEEDS = np.arange(16)
+
+FAMILIES = {
+    "cnn": lambda shape, units, **k: PixelCNN(shape, units, 2, **k),
+    "row": lambda shape, units, **k: PixelRNN(shape, units, 2, "row", **k),
+    "diagonal": lambda shape, units, **k: PixelRNN(shape, units, 2, **k),
+    "plain": lambda shape, units, **k: PixelRNN(shape, units, 2, residual=False, **k),
+}
+
+CASES = [
+    ((5, 5, 1), 4, "bernoulli"),
+    ((5, 9, 1), 5, Categorical(256)),
+    ((4, 4, 3), 8, Categorical(256)),
+    ((5, 9, 3), 10, Categorical(256)),
+    ((3, 4, 3), 12, Categorical(256)),
+]
+
+
+def make(family, case):
+    shape, units, likelihood = case
+    keras.utils.set_random_seed(5)
+    model = FAMILIES[family](shape, units, likelihood=likelihood, head_filters=9)
+    generator = np.random.default_rng(3)
+    # Away from uniform, and with initial states and biases that are not zero.
+    model.set_weights(
+        [1.5 * w + generator.normal(0, 0.1, w.shape) for w in model.get_weights()]
+    )
+    return model
+
+
+def assert_same_but_for_ties(model, expected, actual, seeds=SEEDS):
+    """Where images part, the first sub-pixel that differs must be a tie."""
+    for image, other, seed in zip(expected, actual, seeds, strict=True):
+        differing = np.flatnonzero(image != other)
+        if not len(differing):
+            continue
+        first = differing[0]
+        params = np.asarray(model(image[None]), "float64").reshape(image.size, -1)[first]
+        if params.size == 1:
+            params = np.array([0, params[0]])
+        steps = np.cumsum(np.exp(params) / np.exp(params).sum())
+        u = float(np.ravel(row_uniforms([seed], image.shape))[first])
+        assert abs(u - steps).min() < 1e-5, f"seed {seed} differs without a tie"
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_methods_agree(family, case):
+    model = make(family, case)
+    expected = model.generate(16, seed=0, method="ancestral")
+    assert len(np.unique(expected)) > 1
+    for method in ("incremental", "fixed_point"):
+        drawn = model.generate(16, seed=0, method=method)
+        assert_same_but_for_ties(model, expected, drawn)
+    for batch_size in (1, 3):
+        drawn = model.generate(10, seed=0, batch_size=batch_size)
+        assert_same_but_for_ties(model, expected[:10], drawn, SEEDS[:10])
+
+
+@pytest.mark.parametrize("case", [CASES[0], CASES[3]], ids=str)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_xla_and_eager_agree(family, case):
+    model = make(family, case)
+    expected = model.generate(16, seed=0, method="ancestral")
+    for method in ("incremental", "fixed_point"):
+        drawn = model.generate(16, seed=0, method=method, jit_compile=True)
+        assert_same_but_for_ties(model, expected, drawn)
+    # Eagerly, as a debugger would step through it.
+    eager = model.sampler("incremental", model.image_shape)
+    drawn = eager(tf.constant(SEEDS[:2]), tf.constant(1.0)).numpy()
+    assert_same_but_for_ties(model, expected[:2], drawn, SEEDS[:2])
+
+
+@pytest.mark.parametrize("temperature", [0.5, 2.0])
+def test_temperatures_agree(temperature):
+    model = make("diagonal", CASES[1])
+    drawn = {
+        method: model.generate(8, 0, method=method, temperature=temperature)
+        for method in ("ancestral", "incremental", "fixed_point")
+    }
+    for method in ("incremental", "fixed_point"):
+        np.testing.assert_array_equal(drawn[method], drawn["ancestral"])
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_conditions_agree(family):
+    for options, condition in [
+        ({"num_classes": 3}, SEEDS[:6] % 3),
+        (
+            {"condition_shape": (4, 5, 2)},
+            np.random.default_rng(0).normal(size=(6, 4, 5, 2)),
+        ),
+    ]:
+        model = FAMILIES[family]((4, 5, 1), 5, **options)
+        expected = model.generate(6, 0, conditions=condition, method="ancestral")
+        for method in ("incremental", "fixed_point"):
+            drawn = model.generate(6, 0, conditions=condition, method=method)
+            np.testing.assert_array_equal(drawn, expected)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_any_size_at_call_time(family):
+    model = FAMILIES[family]((None, None, 1), 4)
+    for size in [(3, 7), (6, 2), (1, 4), (4, 1)]:
+        drawn = [
+            model.generate(4, 0, image_size=size, method=method)
+            for method in ("ancestral", "incremental")
+        ]
+        np.testing.assert_array_equal(drawn[0], drawn[1])
+
+
+def test_half_precision_draws():
+    keras.mixed_precision.set_global_policy("mixed_bfloat16")
+    for family in FAMILIES.values():
+        model = family((4, 5, 3), 6, likelihood=Categorical(4))
+        drawn = model.generate(4, seed=0)
+        assert drawn.shape == (4, 4, 5, 3)
+        np.testing.assert_array_equal(drawn, model.generate(4, seed=0))
+
+
+def test_fixed_point_counts_its_passes():
+    model = make("cnn", CASES[0])
+    uniforms = row_uniforms(SEEDS, model.image_shape)
+    images, passes = fixed_point(model, uniforms)
+    np.testing.assert_array_equal(images, model.generate(16, seed=0))
+    assert 2 <= int(passes) <= 26
+    known = np.ones((5, 5, 1), "float32")
+    again, passes = fixed_point(model, uniforms, images=images, known=known)
+    np.testing.assert_array_equal(again, images)
+    assert int(passes) == 1
+
+
+def test_one_trace_for_all_batches():
+    model = make("row", CASES[0])
+    for num_images in (1, 3, 7):
+        model.generate(num_images, seed=0)
+    (function,) = model._compiled_functions.values()
+    assert function.experimental_get_tracing_count() == 1
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_exported_in_a_fresh_process(family, tmp_path):
+    model = make(family, CASES[3])
+    model.export(tmp_path / "model", verbose=False)
+    script = """
+import sys
+sys.modules["keras"] = sys.modules["keras_genimg"] = None
+import numpy as np, tensorflow as tf
+model = tf.saved_model.load(sys.argv[1])
+seeds = tf.range(16, dtype=tf.int64)
+images = [model.signatures["sample"](seed=seeds)["images"].numpy()]
+for size in (1, 3):
+    images.append(model.signatures["sample"](seed=seeds[:size])["images"].numpy())
+np.savez(sys.argv[2], *images)
+"""
+    run_python("-c", script, tmp_path / "model", tmp_path / "drawn.npz", PYTHONPATH="")
+    drawn = np.load(tmp_path / "drawn.npz")
+    expected = model.generate(16, seed=0, method="ancestral")
+    for images in (drawn["arr_0"], drawn["arr_1"], drawn["arr_2"]):
+        size = len(images)
+        assert_same_but_for_ties(model, expected[:size], images, SEEDS[:size])

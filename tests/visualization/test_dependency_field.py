@@ -1,0 +1,132 @@
+"""Dependency fields of layers by hand, of models, and their picture pixel by pixel."""
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_genimg.layers import DiagonalBiLSTM, MaskedConv2D, RowLSTM
+from keras_genimg.models import PixelCNN, PixelRNN
+from keras_genimg.visualization import dependency_field, save_dependency_fields
+
+HEIGHT, WIDTH = 6, 9
+
+
+def field_of(*layers, pixel, size=(HEIGHT, WIDTH)):
+    inputs = keras.Input((*size, 2))
+    x = inputs
+    for layer in layers:
+        x = layer(x)
+    return dependency_field(keras.Model(inputs, x), pixel)
+
+
+def where(is_seen):
+    """Return the field of the pixels `(row, column)` for which `is_seen` is true."""
+    return np.fromfunction(np.vectorize(is_seen, otypes=[bool]), (HEIGHT, WIDTH))
+
+
+@pytest.mark.parametrize("pixel", [(4, 4), (0, 3), (5, 0), (3, 8)])
+@pytest.mark.parametrize("kernel_size", [3, 5])
+def test_row_lstm_sees_a_triangle(pixel, kernel_size):
+    row, column = pixel
+    reach = kernel_size // 2
+
+    def is_seen(r, c):
+        # The states above widen by `reach` a row, and read as far to their left.
+        up = row - r
+        return up >= 0 and -(up + 1) * reach <= c - column <= up * reach
+
+    field = field_of(RowLSTM(4, kernel_size), pixel=pixel)
+    np.testing.assert_array_equal(field, where(is_seen))
+
+
+@pytest.mark.parametrize("pixel", [(4, 4), (0, 3), (5, 0), (3, 8)])
+def test_diagonal_bilstm_sees_all_of_the_past(pixel):
+    row, column = pixel
+    field = field_of(DiagonalBiLSTM(4), pixel=pixel)
+    expected = where(lambda r, c: r < row or (r == row and c <= column))
+    np.testing.assert_array_equal(field, expected)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_masked_convolutions_have_a_blind_spot(depth):
+    row, column = 5, 4
+    stack = [
+        MaskedConv2D(8, 3, "A" if index == 0 else "B", activation="relu")
+        for index in range(depth)
+    ]
+
+    def is_seen(r, c):
+        # To the right they reach no further than a diagonal, however many they are.
+        up, side = row - r, c - column
+        above = 0 < up <= depth and -depth <= side <= up
+        return above or (up == 0 and -depth <= side < 0)
+
+    field = field_of(*stack, pixel=(row, column))
+    np.testing.assert_array_equal(field, where(is_seen))
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        PixelCNN((None, None, 1), 6, 2, first_kernel_size=3),
+        PixelRNN((None, None, 1), 6, 1, first_kernel_size=3, num_classes=4),
+    ],
+    ids=["cnn", "diagonal"],
+)
+def test_models_of_any_size_keep_their_weights(model):
+    weights = model.get_weights()
+    field = dependency_field(model, (3, 2), image_size=(5, 6))
+    assert field.shape == (5, 6)
+    assert not field[3, 2:].any() and not field[4:].any()
+    assert field[3, :2].all() and field[2, :4].all()
+    # The network's own blind spot: the last pixel of the row above.
+    assert field[:2].all() == field[2, 4] == isinstance(model, PixelRNN)
+    assert not field[2, 5]
+    for now, then in zip(model.get_weights(), weights, strict=True):
+        np.testing.assert_array_equal(now, then)
+
+
+def test_a_pixel_of_an_rgb_model_sees_itself():
+    field = dependency_field(PixelCNN((3, 4, 3), 6, 1), (1, 1))
+    assert field[1].tolist() == [True, True, False, False]
+
+
+def test_picture_by_hand(tmp_path):
+    path = tmp_path / "fields.png"
+    field = np.zeros((3, 4), bool)
+    field[0] = True
+    save_dependency_fields(path, {"one": field, "two": ~field}, pixel=(1, 2), scale=5)
+    with Image.open(path) as read:
+        page = np.asarray(read.convert("RGB")).astype(int)
+    assert list(tmp_path.iterdir()) == [path]
+    red = (page[..., 0] > page[..., 2] + 50).sum()
+    blue = (page[..., 2] > page[..., 0] + 50).sum()
+    # The pixel once in each panel; 4 pixels, and 8 but for the pixel itself.
+    assert red == 2 * 25
+    assert blue == (4 + 7) * 25
+
+
+def test_bad_arguments_are_refused(tmp_path):
+    model = PixelCNN((None, 4, 1), 4, 1)
+    with pytest.raises(ValueError, match="image_size=None"):
+        dependency_field(model, (0, 0))
+    with pytest.raises(ValueError, match=r"image_size=\(3, 5\)"):
+        dependency_field(model, (0, 0), image_size=(3, 5))
+    with pytest.raises(ValueError, match=r"3 rows and 4 columns.*pixel=\(3, 0\)"):
+        dependency_field(model, (3, 0), image_size=(3, 4))
+    with pytest.raises(ValueError, match="functional keras.Model"):
+        dependency_field(RowLSTM(4), (0, 0))
+    inputs = keras.Input((4, 4, 1))
+    pooled = keras.Model(inputs, keras.layers.MaxPooling2D()(inputs))
+    with pytest.raises(ValueError, match=r"outputs of shape \(1, 2, 2, 1\)"):
+        dependency_field(pooled, (0, 0))
+    path = tmp_path / "a.png"
+    for fields, text in [
+        ({}, "at least one"),
+        ({"a": np.zeros((2, 2))}, "Field 'a' must be a boolean array"),
+        ({"a": np.zeros((1, 2), bool)}, "1 rows and 2 columns"),
+    ]:
+        with pytest.raises(ValueError, match=text):
+            save_dependency_fields(path, fields, pixel=(1, 1))
+    assert not list(tmp_path.iterdir())
