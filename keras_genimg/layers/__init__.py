@@ -1,5 +1,6 @@
 """Keras layers for autoregressive image generation."""
 
+from keras_genimg.layers.causal_layer import CausalLayer
 from keras_genimg.layers.diagonal_bilstm import DiagonalBiLSTM
 from keras_genimg.layers.masked_conv2d import MaskedConv2D
 from keras_genimg.layers.residual_lstm_block import ResidualLSTMBlock
@@ -8,6 +9,7 @@ from keras_genimg.layers.row_lstm import RowLSTM
 from keras_genimg.layers.split_colors import SplitColors
 
 __all__ = [
+    "CausalLayer",
     "DiagonalBiLSTM",
     "MaskedConv2D",
     "ResidualLSTMBlock",

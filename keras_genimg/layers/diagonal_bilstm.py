@@ -6,6 +6,7 @@ from keras import ops
 
 from keras_genimg.layers.causal_layer import CausalLayer
 from keras_genimg.layers.pixel_lstm import PixelLSTM
+from keras_genimg.ops.checks import check_positive_int
 from keras_genimg.ops.conv_lstm_scan import conv_lstm_scan
 from keras_genimg.ops.lstm_cell import lstm_sequence, lstm_step, prepare_lstm
 from keras_genimg.ops.skew import SkewedMap
@@ -45,6 +46,11 @@ class DiagonalBiLSTM(CausalLayer, PixelLSTM):
         kernel_regularizer: Regularizer of the input-to-state kernel.
         recurrent_regularizer: Regularizer of the state-to-state kernel.
         bias_regularizer: Regularizer of the bias.
+        recompute: Whether the layer is computed again for the gradient, so that
+            nothing but its input is kept until then: less memory for more time.
+        num_segments: Into how many segments the diagonals are cut, each computed on
+            the rows that they cross alone. More save arithmetic and take longer to
+            trace; 1 suits a GPU, where steps cost the same however short a diagonal is.
         **kwargs: Arguments of `keras.layers.Layer`, such as `name` and `dtype`.
 
     Call arguments:
@@ -70,7 +76,7 @@ class DiagonalBiLSTM(CausalLayer, PixelLSTM):
     directions = 2
     taps = 2
 
-    def __init__(self, units, num_colors=1, mask_type="B", **kwargs):
+    def __init__(self, units, num_colors=1, mask_type="B", num_segments=4, **kwargs):
         if mask_type == "A" and num_colors == 1:
             raise ValueError(
                 "DiagonalBiLSTM reads its input through a 1×1 kernel, all of which "
@@ -78,9 +84,11 @@ class DiagonalBiLSTM(CausalLayer, PixelLSTM):
                 "MaskedConv2D with mask 'A'. Received: mask_type='A', num_colors=1"
             )
         super().__init__(units, 1, num_colors, mask_type, **kwargs)
-        self.num_segments = 4
+        self.num_segments = check_positive_int(
+            "num_segments", num_segments, type(self).__name__
+        )
 
-    def call(self, inputs, condition=None):
+    def scan_map(self, inputs, condition=None):
         batch, height, width, _ = ops.shape(inputs)
         units = self.units
         kernel = ops.convert_to_tensor(self.recurrent_kernel)
@@ -104,9 +112,7 @@ class DiagonalBiLSTM(CausalLayer, PixelLSTM):
             gates = tf.matmul(
                 tf.reshape(segment, (steps, 2, lines, weights.shape[1])), weights
             )
-            states, cell = conv_lstm_scan(
-                gates, kernel, hidden, cell, batch, -1, self.recompute
-            )
+            states, cell = conv_lstm_scan(gates, kernel, hidden, cell, batch, -1)
             hidden = states[-1]
             outputs.append(
                 tf.reshape(states, (steps, 2, end_row - first_row, batch, units))
@@ -160,6 +166,9 @@ class DiagonalBiLSTM(CausalLayer, PixelLSTM):
         ]
         weights = tf.transpose(tf.concat(weights, axis=0), (1, 0, 2))
         return tf.concat([features, flags], axis=-1), weights
+
+    def get_config(self):
+        return {**super().get_config(), "num_segments": self.num_segments}
 
     def prepare(self, fused):
         dtype = self.compute_dtype

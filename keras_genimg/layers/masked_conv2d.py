@@ -167,7 +167,9 @@ class MaskedConv2D(CausalLayer, keras.layers.Conv2D):
         # Taps in the order of the kernel: rows of it, then columns, then channels.
         rows = tf.split(above, height // 2, axis=-1)
         offsets = range(-(width // 2), width // 2 + 1)
-        windows = tf.concat([shifted_lines(row, offsets) for row in rows], axis=-1)
+        windows = tf.concat(
+            [shifted_lines(row, offsets, axis=0) for row in rows], axis=-1
+        )
         kernel, bias = weights["above"]
         terms = tf.tensordot(windows, kernel, 1)
         return (border,), (terms if bias is None else terms + bias,)

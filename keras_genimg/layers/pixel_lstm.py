@@ -19,7 +19,8 @@ class PixelLSTM(keras.layers.Layer):
     """Base of the LSTM layers over pixels: weights and input-to-state map.
 
     A subclass sets `directions`, the number of maps that its scan goes through, and
-    `taps`, the width of its state-to-state kernel, and implements `call`.
+    `taps`, the width of its state-to-state kernel, and implements `scan_map`, which
+    computes the layer's output.
     """
 
     directions = 1
@@ -123,6 +124,10 @@ class PixelLSTM(keras.layers.Layer):
         live = self.kernel_size // 2 + 1
         kernel = ops.convert_to_tensor(self.input_kernel)
         return kernel[:, :live] * tf.cast(self.mask[:, :live], kernel.dtype)
+
+    def call(self, inputs, condition=None):
+        run = keras.remat(self.scan_map) if self.recompute else self.scan_map
+        return run(inputs) if condition is None else run(inputs, condition)
 
     def check_condition_kernel(self, condition):
         """Return the depth of a condition, or raise if the layer has no weights for it.

@@ -41,6 +41,8 @@ class RowLSTM(CausalLayer, PixelLSTM):
         kernel_regularizer: Regularizer of the input-to-state kernel.
         recurrent_regularizer: Regularizer of the state-to-state kernel.
         bias_regularizer: Regularizer of the bias.
+        recompute: Whether the layer is computed again for the gradient, so that
+            nothing but its input is kept until then: less memory for more time.
         **kwargs: Arguments of `keras.layers.Layer`, such as `name` and `dtype`.
 
     Call arguments:
@@ -68,7 +70,7 @@ class RowLSTM(CausalLayer, PixelLSTM):
         super().__init__(units, kernel_size, num_colors, mask_type, **kwargs)
         self.taps = self.kernel_size
 
-    def call(self, inputs, condition=None):
+    def scan_map(self, inputs, condition=None):
         batch, height, width, channels = ops.shape(inputs)
         units = self.units
         gates = self._input_to_state(inputs, condition)
@@ -80,7 +82,6 @@ class RowLSTM(CausalLayer, PixelLSTM):
             tf.broadcast_to(self.initial_cell[:, None, :], shape),
             batch,
             -(self.taps // 2),
-            self.recompute,
         )
         states = tf.reshape(states, (height, width, batch, units))
         return tf.transpose(states, (2, 0, 1, 3))
@@ -147,7 +148,7 @@ class RowLSTM(CausalLayer, PixelLSTM):
         hidden, cell, border = cache
         reach = self.taps // 2
         beside = [offset for offset in range(-reach, reach + 1) if offset]
-        return (border,), (shifted_lines(hidden, beside), hidden, cell)
+        return (border,), (shifted_lines(hidden, beside, axis=0), hidden, cell)
 
     def step(self, weights, carry, row, inputs, condition=None):
         (window,) = carry

@@ -4,49 +4,47 @@ import tensorflow as tf
 from keras import ops
 
 
-def shift_line(line, offset, cell_size=1):
+def shift_line(line, offset, cell_size=1, axis=-2):
     """Give each cell of a line what its neighbour holds, and zero beyond the ends.
 
-    `outputs[..., p, :] = line[..., p + offset * cell_size, :]`.
+    `outputs[p] = line[p + offset * cell_size]` along the line's axis.
 
     Args:
-        line: Tensor whose second-last axis is the line.
+        line: Tensor with a line of cells along one axis.
         offset: Which neighbour, an integer.
         cell_size: Rows of the axis that one cell has, an integer or a scalar tensor.
+        axis: The line's axis.
 
     Returns:
         A tensor of the shape of `line`.
     """
-    if offset == 0:
-        return line
-    axis = len(line.shape) - 2
-    return _shift(line, offset, cell_size, axis)
+    return _windows(line, [offset], cell_size, axis)[0]
 
 
-def shifted_lines(line, offsets, cell_size=None):
+def shifted_lines(line, offsets, cell_size=1, axis=-2):
     """Concatenate the neighbours of each cell on the last axis.
 
     Args:
-        line: Tensor whose second-last axis is a line of cells of `cell_size` rows, or,
-            if there is no `cell_size`, whose first axis is the line.
+        line: As in `shift_line`, and so are `cell_size` and `axis`.
         offsets: Offsets of the neighbours.
         cell_size: Rows of the axis that one cell has.
+        axis: The line's axis.
     """
-    axis, size = (0, 1) if cell_size is None else (len(line.shape) - 2, cell_size)
-    return tf.concat(
-        [_shift(line, offset, size, axis) if offset else line for offset in offsets],
-        axis=-1,
-    )
+    return tf.concat(_windows(line, offsets, cell_size, axis), axis=-1)
 
 
-def _shift(line, offset, cell_size, axis):
-    distance = abs(offset) * cell_size
+def _windows(line, offsets, cell_size, axis):
+    before, after = max(0, -min(offsets)), max(0, max(offsets))
+    axis %= len(line.shape)
     length = ops.shape(line)[axis]
     padding = [[0, 0] for _ in line.shape]
-    padding[axis] = [distance, 0] if offset < 0 else [0, distance]
-    start = 0 if offset < 0 else distance
-    window = [slice(None)] * len(line.shape)
-    window[axis] = slice(start, start + length)
-    shifted = tf.pad(line, padding)[tuple(window)]
-    shifted.set_shape(line.shape)
-    return shifted
+    padding[axis] = [before * cell_size, after * cell_size]
+    padded = tf.pad(line, padding) if before or after else line
+    windows = []
+    for offset in offsets:
+        start = (before + offset) * cell_size
+        window = [slice(None)] * len(line.shape)
+        window[axis] = slice(start, start + length)
+        windows.append(padded[tuple(window)] if offset else line)
+        windows[-1].set_shape(line.shape)
+    return windows

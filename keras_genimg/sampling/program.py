@@ -115,7 +115,10 @@ class Program:
                 graph = _symbolic_graph(operation, inputs)
                 if graph is None:
                     raise ValueError(_refusal(operation, args, kwargs))
-                return self._inline(graph, inputs)[0]
+                try:
+                    return self._inline(graph, inputs)[0]
+                except ValueError as error:
+                    raise ValueError(_refusal(operation, args, kwargs)) from error
         specs = _output_specs(operation, args, kwargs)
         outputs = [self._value(spec, depends) for spec in specs]
         self.instructions.append(Instruction(operation, args, kwargs, outputs, pixel))

@@ -55,8 +55,8 @@ def influence(
 
     Example:
         >>> seen = influence(PixelCNN((4, 5, 1), 8, 2), randomize=True)
-        >>> seen[0, 0, 0, 0, 1, 0], seen[0, 1, 0, 0, 0, 0]
-        (True, False)
+        >>> seen[0, 0, 0, 0].astype(int).tolist()
+        [[0], [1], [1], [1], [1]]
 
     References:
         van den Oord, Kalchbrenner and Kavukcuoglu, Pixel Recurrent Neural Networks,

@@ -5,7 +5,8 @@ import math
 
 import numpy as np
 
-_GAIN = 2.0
+_KERNEL_GAIN = 2.0
+_VECTOR_SCALE = 0.3
 
 
 @contextlib.contextmanager
@@ -14,9 +15,10 @@ def random_weights(model, seed=0):
 
     Biases and initial states, zero in an untrained model, become random too, so that
     what the graph cannot see and what its weights happen to hide can be told apart.
-    Numbers are normal, with a standard deviation of `2 / sqrt(inputs of a unit)`:
-    enough that an influence does not die out on its way through a recurrent layer.
-    Weights that are frozen, or no part of training, keep their values.
+    Numbers are normal. Kernels have a standard deviation of `2 / sqrt(inputs of a
+    unit)`, so that an influence does not die out on its way through a recurrent layer;
+    biases and other vectors one of 0.3, so that few ReLUs are dead. Weights that are
+    frozen, or no part of training, keep their values.
 
     Args:
         model: A `keras.Model` that has been built.
@@ -30,7 +32,9 @@ def random_weights(model, seed=0):
     saved = [(weight, weight.numpy()) for weight in model.trainable_weights]
     try:
         for weight, value in saved:
-            scale = _GAIN / math.sqrt(max(1, math.prod(value.shape[:-1])))
+            scale = _VECTOR_SCALE
+            if value.ndim > 1:
+                scale = _KERNEL_GAIN / math.sqrt(math.prod(value.shape[:-1]))
             weight.assign(generator.normal(0, scale, size=value.shape))
         yield
     finally:

@@ -1,11 +1,7 @@
 """Pictures of the pixels that an output can depend on."""
 
-import keras
 import numpy as np
-import tensorflow as tf
 
-from keras_genimg.ops.checks import check_positive_int
-from keras_genimg.testing.random_weights import random_weights
 from keras_genimg.visualization.comparison import save_comparison
 from keras_genimg.visualization.grid import image_grid
 
@@ -51,6 +47,12 @@ def dependency_field(model, pixel, image_size=None, seed=0, num_draws=4):
         van den Oord, Kalchbrenner and Kavukcuoglu, Pixel Recurrent Neural Networks,
         2016, figure 2 and section 3, https://arxiv.org/abs/1601.06759
     """
+    # Imported here, so that who only saves pictures does without TensorFlow.
+    import tensorflow as tf
+
+    from keras_genimg.ops.checks import check_positive_int
+    from keras_genimg.testing.random_weights import random_weights
+
     shape = _input_shape(model, image_size)
     _check_pixel(pixel, shape[:2])
     check_positive_int("num_draws", num_draws, "dependency_field")
@@ -122,6 +124,8 @@ def save_dependency_fields(path, fields, pixel, scale=16):
 
 def _gradient(model, inputs, conditions, pixel, generator):
     """Return the gradient of a random sum of the outputs at `pixel`."""
+    import tensorflow as tf
+
     with tf.GradientTape() as tape:
         tape.watch(inputs)
         outputs = model([inputs, *conditions] if conditions else inputs, training=False)
@@ -140,12 +144,14 @@ def _gradient(model, inputs, conditions, pixel, generator):
 
 def _input_shape(model, image_size):
     """Return `(height, width, channels)` of a model's first input."""
+    import keras
+
     inputs = getattr(model, "inputs", None)
     if not isinstance(model, keras.Model) or not inputs or len(inputs[0].shape) != 4:
         raise ValueError(
             f"`model` must be a functional keras.Model that takes maps of shape "
-            f"(batch, height, width, channels), such as keras.Model(inputs, layer(inputs)). "
-            f"Received: {model!r}"
+            f"(batch, height, width, channels), such as keras.Model(inputs, "
+            f"layer(inputs)). Received: {model!r}"
         )
     *known, channels = inputs[0].shape[1:]
     size = tuple(known if image_size is None else image_size)

@@ -145,4 +145,4 @@ MEASURES = {
 }
 
 # Public names that are bases, functions or modules, not classes to try.
-NOT_TRIED = {"GenerativeModel", "Likelihood", "get"}
+NOT_TRIED = {"CausalLayer", "GenerativeModel", "Likelihood", "get"}

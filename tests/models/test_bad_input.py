@@ -72,7 +72,10 @@ def test_fit_refuses_targets_and_bad_validation_data(model):
         ({"seed": 0.5}, "Received: seed=0.5"),
         ({"seed": 2**62}, "Received: seed=4611"),
         ({"seed": [1, 2, 3]}, "each of the 2 images"),
-        ({"method": "magic"}, "one of 'incremental', 'fixed_point', 'ancestral'.*Received: method='magic'"),
+        (
+            {"method": "magic"},
+            "one of 'incremental', 'fixed_point', 'ancestral'.*Received: method='magic'",
+        ),
         ({"temperature": 0}, "above 0. Received: temperature=0"),
         ({"temperature": float("nan")}, "Received: temperature=nan"),
         ({"image_size": (3, 5)}, r"image_size=\(3, 5\)"),

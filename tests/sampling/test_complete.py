@@ -84,9 +84,9 @@ def test_exported(tmp_path):
     images = model.generate(3, seed=0)
     known = np.random.default_rng(0).integers(2, size=(3, 5, 4)).astype("int32")
     shown = model.likelihood.to_display(images).astype("int32")
-    served = complete(
-        images=shown, known=known, seed=tf.constant([7, 8, 9], tf.int64)
-    )["images"].numpy()
+    served = complete(images=shown, known=known, seed=tf.constant([7, 8, 9], tf.int64))[
+        "images"
+    ].numpy()
     expected = model.likelihood.to_display(model.complete(images, known, seed=7))
     np.testing.assert_array_equal(served, expected)
     np.testing.assert_array_equal(served[known == 1], shown[known == 1])

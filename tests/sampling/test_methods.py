@@ -48,7 +48,9 @@ def assert_same_but_for_ties(model, expected, actual, seeds=SEEDS):
         if not len(differing):
             continue
         first = differing[0]
-        params = np.asarray(model(image[None]), "float64").reshape(image.size, -1)[first]
+        params = np.asarray(model(image[None]), "float64").reshape(image.size, -1)[
+            first
+        ]
         if params.size == 1:
             params = np.array([0, params[0]])
         steps = np.cumsum(np.exp(params) / np.exp(params).sum())

@@ -1,0 +1,21 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.subprocesses import ROOT, run_python
+
+SCRIPT = ROOT / "examples" / "complete_digits.py"
+
+
+@pytest.mark.slow
+def test_digits_are_completed_by_a_new_and_by_a_saved_model(tmp_path):
+    new, again = tmp_path / "new", tmp_path / "again"
+    output = run_python(SCRIPT, "--epochs", 1, "--output", new)
+    nats = float(output.split(" nats for the lower half")[0].split()[-1])
+    assert 0 < nats < 32 * np.log(17)
+    saved = run_python(SCRIPT, "--model", new / "digits.keras", "--output", again)
+    assert f"{nats:.2f} nats" in saved and "Epoch" not in saved
+    pictures = [np.asarray(Image.open(p / "completions.png")) for p in (new, again)]
+    np.testing.assert_array_equal(*pictures)
+    blue = (pictures[0][..., :3] == (120, 165, 215)).all(axis=-1)
+    assert blue.sum() == 10 * 4 * 8 * 8**2  # The lower halves, each pixel 8 by 8.

@@ -1,0 +1,158 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_genimg.layers import DiagonalBiLSTM, RowLSTM
+from keras_genimg.ops import conv_lstm_scan
+
+
+def plain_scan(inputs, kernel, hidden, cell, cell_size, first_offset):
+    """Return what `conv_lstm_scan` does, as a Python loop with automatic gradients."""
+    line = hidden.shape[1] // cell_size
+    states = []
+    for t in range(inputs.shape[0]):
+        summed = inputs[t]
+        for tap in range(kernel.shape[1]):
+            offset = first_offset + tap
+            cells = [
+                hidden[:, (p + offset) * cell_size : (p + offset + 1) * cell_size]
+                if 0 <= p + offset < line
+                else tf.zeros_like(hidden[:, :cell_size])
+                for p in range(line)
+            ]
+            summed += tf.concat(cells, axis=1) @ kernel[:, tap]
+        o, f, i, g = tf.split(summed, 4, axis=-1)
+        cell = tf.sigmoid(f) * cell + tf.sigmoid(i) * tf.tanh(g)
+        hidden = tf.sigmoid(o) * tf.tanh(cell)
+        states.append(hidden)
+    return tf.stack(states), cell
+
+
+def arguments(directions, taps, dtype, units=3, line=4, batch=2, steps=5):
+    generator = np.random.default_rng(0)
+
+    def random(*shape):
+        return tf.constant(generator.normal(size=shape), dtype)
+
+    state = (directions, line * batch, units)
+    return (
+        random(steps, directions, line * batch, 4 * units),
+        random(directions, taps, units, 4 * units),
+        random(*state),
+        random(*state),
+    )
+
+
+CASES = pytest.mark.parametrize(
+    "directions, taps, first", [(1, 3, -1), (2, 2, -1), (1, 5, -2)]
+)
+
+
+@CASES
+def test_equals_a_plain_loop_and_its_gradients(directions, taps, first):
+    inputs = arguments(directions, taps, tf.float32)
+    weights = [
+        tf.constant(np.random.default_rng(1).normal(size=s.shape), tf.float32)
+        for s in plain_scan(*inputs, 2, first)
+    ]
+    results = {}
+    for name, scan in [("plain", plain_scan), ("ours", conv_lstm_scan)]:
+        for run in (
+            lambda f: f,
+            tf.function,
+            lambda f: tf.function(f, jit_compile=True),
+        ):
+
+            @run
+            def gradients(*inputs, scan=scan):
+                with tf.GradientTape() as tape:
+                    tape.watch(inputs)
+                    states, cell = scan(*inputs, 2, first)
+                    total = tf.reduce_sum(states * weights[0]) + tf.reduce_sum(
+                        cell * weights[1]
+                    )
+                return [states, cell, *tape.gradient(total, inputs)]
+
+            results.setdefault(name, []).append(gradients(*inputs))
+    for actual in results["ours"]:
+        for a, e in zip(actual, results["plain"][0], strict=True):
+            scale = np.abs(e).max()
+            np.testing.assert_allclose(a, e, rtol=1e-5, atol=1e-5 * scale)
+
+
+@CASES
+def test_gradients_match_finite_differences(directions, taps, first):
+    inputs = arguments(directions, taps, tf.float64, units=2, line=3, batch=1, steps=3)
+    for position in range(4):
+
+        def scan(x, position=position):
+            changed = [*inputs[:position], x, *inputs[position + 1 :]]
+            states, cell = conv_lstm_scan(*changed, 1, first)
+            return tf.concat([tf.reshape(states, [-1]), tf.reshape(cell, [-1])], axis=0)
+
+        theoretical, numerical = tf.test.compute_gradient(
+            scan, [inputs[position]], delta=1e-5
+        )
+        np.testing.assert_allclose(theoretical[0], numerical[0], atol=1e-7)
+
+
+LAYERS = {"row": RowLSTM, "diagonal": DiagonalBiLSTM}
+
+
+@pytest.mark.parametrize("make", LAYERS.values(), ids=LAYERS)
+def test_second_derivatives_are_refused(make):
+    layer = make(3)
+    x = tf.random.normal((2, 4, 5, 3))
+    layer(x)
+    with tf.GradientTape() as outer:
+        outer.watch(x)
+        with tf.GradientTape() as inner:
+            inner.watch(x)
+            total = tf.reduce_sum(layer(x))
+        first = inner.gradient(total, x)
+    with pytest.raises(ValueError, match="no second derivatives.*stop_gradient"):
+        outer.gradient(first, x)
+
+
+def gradients_of(layer, x):
+    x = tf.convert_to_tensor(x)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        outputs = layer(x)
+        total = tf.reduce_sum(tf.sin(outputs))
+    variables = [variable.value for variable in layer.trainable_variables]
+    return [outputs, *tape.gradient(total, [x, *variables])]
+
+
+@pytest.mark.parametrize("make", LAYERS.values(), ids=LAYERS)
+@pytest.mark.parametrize("compiled", [False, True])
+def test_recompute_changes_nothing(make, compiled):
+    x = np.random.default_rng(0).normal(size=(2, 5, 4, 3)).astype("float32")
+    layer, again = make(4), make(4, recompute=True)
+    layer(x), again(x)
+    again.set_weights(layer.get_weights())
+    run = tf.function(gradients_of) if compiled else gradients_of
+    for a, b in zip(run(layer, x), run(again, x), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("num_segments", [1, 2, 7, 100])
+def test_segments_change_nothing(num_segments):
+    x = np.random.default_rng(0).normal(size=(2, 6, 4, 3)).astype("float32")
+    expected, layer = DiagonalBiLSTM(3), DiagonalBiLSTM(3, num_segments=num_segments)
+    expected(x), layer(x)
+    generator = np.random.default_rng(1)
+    expected.set_weights([generator.normal(size=w.shape) for w in expected.weights])
+    layer.set_weights(expected.get_weights())
+    for a, b in zip(gradients_of(layer, x), gradients_of(expected, x), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
+def test_keras_exports_a_model_of_such_layers(tmp_path):
+    inputs = keras.Input((5, 4, 2))
+    model = keras.Model(inputs, RowLSTM(3)(DiagonalBiLSTM(3)(inputs)))
+    model.export(tmp_path / "model", verbose=False)
+    x = np.random.default_rng(0).normal(size=(3, 5, 4, 2)).astype("float32")
+    loaded = tf.saved_model.load(str(tmp_path / "model"))
+    np.testing.assert_allclose(loaded.serve(x), model(x), rtol=1e-5, atol=1e-6)

@@ -1,0 +1,207 @@
+"""What the incremental sampler makes of graphs that users wire."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+
+from keras_genimg.layers import (
+    CausalLayer,
+    DiagonalBiLSTM,
+    MaskedConv2D,
+    ResidualMaskedConvBlock,
+    RowLSTM,
+)
+from keras_genimg.models import AutoregressiveModel
+
+SHAPE = (5, 4, 1)
+
+
+class RowAverage(CausalLayer, layers.Layer):
+    """Average of the pixels to the left in the row, and of the row above.
+
+    A causal layer as a user would write one: no weights, one running sum, one cache.
+    """
+
+    def call(self, inputs):
+        column = keras.ops.arange(inputs.shape[2], dtype=inputs.dtype)
+        total = keras.ops.cumsum(inputs, axis=2) - inputs
+        left = total / keras.ops.maximum(column, 1)[:, None]
+        above = keras.ops.mean(inputs, axis=2, keepdims=True)
+        above = keras.ops.pad(above, [[0, 0], [1, 0], [0, 0], [0, 0]])[:, :-1]
+        return left + above
+
+    def initial_cache(self, weights, batch, width, channels):
+        return (tf.zeros((batch, channels)),)
+
+    def begin_row(self, weights, cache):
+        (above,) = cache
+        return (above * 0, above[:, :1] * 0, above), ()
+
+    def step(self, weights, carry, row, inputs):
+        total, count, above = carry
+        output = total / tf.maximum(count, 1) + above
+        return output, (total + inputs, count + 1, above), (inputs,)
+
+    def end_row(self, weights, cache, kept):
+        return (tf.reduce_mean(kept[0], axis=0),)
+
+
+def model_of(body, *conditions):
+    images = keras.Input(SHAPE, name="images")
+    x = MaskedConv2D(6, 3, "A")(images)
+    x = body(x, *conditions)
+    logits = MaskedConv2D(1, 1, "B")(x)
+    inputs = [images, *conditions] if conditions else images
+    model = AutoregressiveModel(inputs, logits, "bernoulli")
+    generator = np.random.default_rng(0)
+    model.set_weights(
+        [generator.normal(0, 0.5, w.shape) + w for w in model.get_weights()]
+    )
+    return model
+
+
+def nested(x):
+    inner_input = keras.Input((*SHAPE[:2], 6))
+    inner = keras.Model(inner_input, DiagonalBiLSTM(6)(layers.ReLU()(inner_input)))
+    # Twice, so that each occurrence needs a cache of its own.
+    return inner(inner(x))
+
+
+def shared(x):
+    convolution = MaskedConv2D(6, 5, "B", activation="tanh")
+    return convolution(layers.Add()([x, convolution(x)]))
+
+
+def pointwise(x):
+    y = layers.Dense(8, activation="gelu")(x)
+    y = layers.LayerNormalization()(layers.Dropout(0.5)(y))
+    y = layers.BatchNormalization()(layers.Conv2D(6, 1)(y))
+    y = layers.Concatenate()(
+        [x, keras.ops.tanh(y) * 2 - 1, layers.Activation("silu")(x)]
+    )
+    y = layers.Multiply()([y, keras.ops.sigmoid(y)])
+    return keras.ops.concatenate([RowLSTM(4, 5)(y), layers.LeakyReLU()(x)], axis=-1)
+
+
+def sums(x):
+    a, b = MaskedConv2D(5, 1, "B")(x), layers.Dense(5)(x)
+    return layers.Add()([a, b, layers.Conv2D(5, 1, use_bias=False)(x)])
+
+
+BODIES = {
+    "nested": nested,
+    "shared": shared,
+    "pointwise": pointwise,
+    "sums": sums,
+    "of_the_users": lambda x: RowAverage()(x),
+    "wide": lambda x: MaskedConv2D(4, (1, 5), "B")(MaskedConv2D(5, (5, 1), "B")(x)),
+    "block": lambda x: ResidualMaskedConvBlock(3)(x),
+    "rows": lambda x: RowLSTM(5, 7, use_bias=False)(x),
+}
+
+
+@pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
+def test_any_graph_of_causal_and_pointwise_layers(body):
+    model = model_of(body)
+    expected = model.generate(12, seed=0, method="ancestral")
+    np.testing.assert_array_equal(model.generate(12, seed=0), expected)
+    np.testing.assert_array_equal(
+        model.generate(12, seed=0, jit_compile=True), expected
+    )
+
+
+def test_layers_without_bias_and_other_masks():
+    images = keras.Input((4, 5, 3))
+    x = RowLSTM(7, 3, num_colors=3, mask_type="A", use_bias=False)(images)
+    x = layers.Add()([x, MaskedConv2D(7, 3, "A", 3, use_bias=False)(images)])
+    x = DiagonalBiLSTM(5, 3, use_bias=False)(layers.ReLU()(x))
+    model = AutoregressiveModel(images, MaskedConv2D(3, 1, "B", 3)(x))
+    expected = model.generate(8, seed=0, method="ancestral")
+    np.testing.assert_array_equal(model.generate(8, seed=0), expected)
+
+
+def test_conditions_meet_the_image_as_maps():
+    label = keras.Input((), dtype="int32", name="label")
+    wide = keras.Input((*SHAPE[:2], 2), name="wide")
+
+    def body(x, label, wide):
+        embedded = layers.Embedding(3, 6)(label)
+        x = x + layers.Reshape((1, 1, 6))(embedded)
+        x = layers.Concatenate()([x, layers.Conv2D(3, 3, padding="same")(wide)])
+        return RowLSTM(4)(x, layers.Conv2D(2, 3, padding="same")(wide))
+
+    model = model_of(body, label, wide)
+    conditions = {
+        "label": np.arange(6) % 3,
+        "wide": np.random.default_rng(0).normal(size=(6, *SHAPE[:2], 2)),
+    }
+    expected = model.generate(6, 0, conditions, method="ancestral")
+    np.testing.assert_array_equal(model.generate(6, 0, conditions), expected)
+    vector = model_of(lambda x, label: x + layers.Embedding(3, 6)(label), label)
+    with pytest.raises(ValueError, match=r"no height and width.*\(batch, 1, 1, chan"):
+        vector.generate(2, conditions=[0, 1])
+
+
+@pytest.mark.parametrize(
+    "make, kind, advice",
+    [
+        (
+            lambda x: layers.Conv2D(6, 3, padding="same", name="bad")(x),
+            "Conv2D",
+            "Masked",
+        ),
+        (
+            lambda x: layers.SpatialDropout2D(0.1, name="bad")(x, training=True),
+            "Spatial",
+            "",
+        ),
+        (
+            lambda x: layers.BatchNormalization(name="bad")(x, training=True),
+            "BatchNormalization",
+            "training=False",
+        ),
+        (
+            lambda x: layers.Reshape((*SHAPE[:2], 6), name="bad")(x),
+            "Reshape",
+            "keep the map's axes",
+        ),
+        (
+            lambda x: layers.Reshape((*SHAPE[:2], 6))(layers.Flatten(name="bad")(x)),
+            "Flatten",
+            "keep the map's axes",
+        ),
+        (
+            lambda x: layers.MultiHeadAttention(1, 2, name="bad")(x, x),
+            "MultiHeadAttention",
+            "",
+        ),
+        (lambda x: layers.AveragePooling2D(1, name="bad")(x), "AveragePooling2D", ""),
+        (lambda x: layers.LayerNormalization((1, 2), name="bad")(x), "LayerNorm", ""),
+        (lambda x: layers.Softmax(axis=1, name="bad")(x), "Softmax", ""),
+        (lambda x: x + np.ones((*SHAPE[:2], 6), "float32"), "Add", ""),
+        (lambda x: keras.ops.flip(x, axis=1), "Flip", ""),
+    ],
+)
+def test_other_layers_are_refused_by_name(make, kind, advice):
+    model = model_of(make)
+    with pytest.raises(ValueError, match=f"(?s){kind}.*{advice}.*fixed_point"):
+        model.generate(1, seed=0)
+
+
+def test_fixed_point_serves_graphs_that_the_incremental_sampler_refuses():
+    model = model_of(lambda x: layers.Reshape((*SHAPE[:2], 6))(DiagonalBiLSTM(6)(x)))
+    drawn = model.generate(5, seed=0, method="fixed_point")
+    np.testing.assert_array_equal(drawn, model.generate(5, 0, method="ancestral"))
+
+
+def test_it_can_be_exported_by_naming_the_method(tmp_path):
+    model = model_of(lambda x: layers.Reshape((*SHAPE[:2], 6))(x))
+    with pytest.raises(ValueError, match="Reshape"):
+        model.export(tmp_path / "model")
+    model.export(tmp_path / "model", method="fixed_point", verbose=False)
+    loaded = tf.saved_model.load(str(tmp_path / "model"))
+    images = loaded.signatures["sample"](seed=tf.constant([3], tf.int64))["images"]
+    expected = model.likelihood.to_display(model.generate(1, 3, method="ancestral"))
+    np.testing.assert_array_equal(images, expected)
