@@ -48,14 +48,6 @@ def unknown_nats(model, images, known):
     return -log_prob[:, known == 0].sum(axis=(1, 2)).mean()
 
 
-def occlude(displayed, known):
-    """Return grey images as RGB, with their unknown pixels in a colour."""
-    import numpy as np
-
-    color = np.array(OCCLUDED_COLOR, "uint8")
-    return np.where(known[..., None], displayed, color)
-
-
 def main():
     """Run the whole example."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -95,22 +87,22 @@ def main():
     originals = test[:NUM_DIGITS]
     images = originals.repeat(NUM_COMPLETIONS, axis=0)
     completed = model.complete(images, known, seed=SEED)
-    display = model.likelihood.to_display
-    columns = {
-        "Occluded": (occlude(display(originals), known), 1),
-        "Completions": (display(completed), NUM_COMPLETIONS),
-        "Originals": (display(originals), 1),
-    }
+    originals, completed = (
+        model.likelihood.to_display(images).repeat(3, axis=-1)  # Grey as RGB.
+        for images in (originals, completed)
+    )
+    color = np.array(OCCLUDED_COLOR, "uint8")
     panels = {
-        title: image_grid(images, columns=columns, padding=4, scale=6)
-        for title, (images, columns) in columns.items()
+        "Occluded": (np.where(known[..., None], originals, color), 1),
+        "Completions": (completed, NUM_COMPLETIONS),
+        "Originals": (originals, 1),
     }
-    panels = {
-        title: np.broadcast_to(grid.reshape(*grid.shape[:2], -1), (*grid.shape[:2], 3))
-        for title, grid in panels.items()
+    grids = {
+        title: image_grid(images, columns, padding=4, scale=8)[None]
+        for title, (images, columns) in panels.items()
     }
     picture = arguments.output / "completions.png"
-    save_comparison(picture, {t: grid[None] for t, grid in panels.items()}, scale=1)
+    save_comparison(picture, grids, scale=1)
     print(f"\nWrote {picture}")
 
 

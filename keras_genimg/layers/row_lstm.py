@@ -1,6 +1,7 @@
 """Row LSTM."""
 
 import keras
+import numpy as np
 import tensorflow as tf
 from keras import ops
 
@@ -75,14 +76,24 @@ class RowLSTM(CausalLayer, PixelLSTM):
         units = self.units
         gates = self._input_to_state(inputs, condition)
         shape = (1, width * batch, units)
-        states, _ = conv_lstm_scan(
-            tf.reshape(gates, (height, 1, width * batch, 4 * units)),
-            ops.convert_to_tensor(self.recurrent_kernel),
-            tf.broadcast_to(self.initial_hidden[:, None, :], shape),
-            tf.broadcast_to(self.initial_cell[:, None, :], shape),
-            batch,
-            -(self.taps // 2),
-        )
+        gates = tf.reshape(gates, (height, 1, width * batch, 4 * units))
+        hidden = tf.broadcast_to(self.initial_hidden[:, None, :], shape)
+        cell = tf.broadcast_to(self.initial_cell[:, None, :], shape)
+        kernel = ops.convert_to_tensor(self.recurrent_kernel)
+        # In parts, so that the gradient's tensors for all steps at once stay small.
+        sizes = [height]
+        if isinstance(height, int):
+            sizes = [
+                len(part) for part in np.array_split(range(height), 4) if len(part)
+            ]
+        outputs = []
+        for part in tf.split(gates, sizes, axis=0) if len(sizes) > 1 else [gates]:
+            states, cell = conv_lstm_scan(
+                part, kernel, hidden, cell, batch, -(self.taps // 2)
+            )
+            hidden = states[-1]
+            outputs.append(states)
+        states = tf.concat(outputs, axis=0)
         states = tf.reshape(states, (height, width, batch, units))
         return tf.transpose(states, (2, 0, 1, 3))
 
@@ -98,9 +109,10 @@ class RowLSTM(CausalLayer, PixelLSTM):
         kernel = tf.reshape(
             self.masked_input_kernel(), (live_taps * channels, 4 * self.units)
         )
-        outputs = tf.matmul(rows, kernel)
+        outputs = tf.matmul(tf.reshape(rows, (-1, live_taps * channels)), kernel)
         if self.bias is not None:
-            outputs = outputs + self.bias
+            outputs = tf.nn.bias_add(outputs, self.bias)
+        outputs = tf.reshape(outputs, (height, width * batch, 4 * self.units))
         if condition is not None:
             depth = self.check_condition_kernel(condition)
             term = tf.matmul(

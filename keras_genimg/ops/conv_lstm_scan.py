@@ -18,9 +18,10 @@ def conv_lstm_scan(inputs, kernel, hidden, cell, cell_size, first_offset):
 
     The gradient is written by hand. Automatic differentiation of the loop would keep
     every intermediate tensor and add to the kernel's gradient at each step. Here the
-    forward loop keeps the two states alone; the gates follow from them for all steps at
-    once, since no step then waits for another; the backward loop carries the gradients
-    of the states; and the kernel's gradient is one product after it.
+    forward loop keeps the states and gates, the backward loop carries the gradients of
+    the two states alone, and the kernel's gradient is one product after it. What is
+    kept are plain tensors, not the loops' lists of tensors, which a SavedModel cannot
+    hold with its gradients.
 
     Args:
         inputs: Input-to-state map with bias, time first, of shape
@@ -60,21 +61,18 @@ def _scan(inputs, kernel, hidden, cell, offsets, cell_size):
 
     @tf.custom_gradient
     def scan(inputs, kernel, hidden, cell):
-        states, cells = _forward(inputs, kernel, hidden, cell, offsets, cell_size)
+        states, cells, gates = _forward(
+            inputs, kernel, hidden, cell, offsets, cell_size
+        )
 
         @_first_derivative_only
         def backward(d_states, d_cell, inputs, kernel, hidden, cell):
-            earlier = tf.concat([hidden[None], states[:-1]], axis=0)
             earlier_cells = tf.concat([cell[None], cells[:-1]], axis=0)
-            neighbors = shifted_lines(earlier, offsets, cell_size)
-            gates = _gates(inputs + _product(neighbors, kernel))
             d_inputs, d_hidden, d_cell = _backward(
-                (d_states, d_cell),
-                *_local_derivatives(gates, cells, earlier_cells),
-                kernel,
-                offsets,
-                cell_size,
+                (d_states, d_cell), (gates, earlier_cells), kernel, offsets, cell_size
             )
+            earlier = tf.concat([hidden[None], states[:-1]], axis=0)
+            neighbors = shifted_lines(earlier, offsets, cell_size)
             return d_inputs, _kernel_gradient(neighbors, d_inputs), d_hidden, d_cell
 
         def gradient(d_states, d_cell):
@@ -83,14 +81,6 @@ def _scan(inputs, kernel, hidden, cell, offsets, cell_size):
         return (states, cells[-1]), gradient
 
     return scan(inputs, kernel, hidden, cell)
-
-
-def _product(neighbors, kernel):
-    """Return `neighbors @ kernel` for all steps."""
-    if len(kernel.shape) == 3:
-        return tf.matmul(neighbors, kernel)
-    rows = tf.matmul(_rows(neighbors), kernel)
-    return tf.reshape(rows, (*ops.shape(neighbors)[:-1], kernel.shape[-1]))
 
 
 def _kernel_gradient(neighbors, d_inputs):
@@ -104,61 +94,53 @@ def _rows(tensor):
     return tf.reshape(tensor, (-1, tensor.shape[-1]))
 
 
-def _gates(summed):
-    """Return o, f, i together, and g."""
-    units = summed.shape[-1] // 4
-    return tf.sigmoid(summed[..., : 3 * units]), tf.tanh(summed[..., 3 * units :])
-
-
 def _forward(inputs, kernel, hidden, cell, offsets, cell_size):
-    """Return the hidden and cell states of all steps."""
+    """Return hidden states, cell states, and o, f, i, g and tanh(cell) of all steps."""
     steps = ops.shape(inputs)[0]
+    units = hidden.shape[-1]
 
-    def step(t, hidden, cell, states, cells):
+    def step(t, hidden, cell, states, cells, gates):
         neighbors = shifted_lines(hidden, offsets, cell_size)
-        sigmoids, g = _gates(inputs[t] + tf.matmul(neighbors, kernel))
+        summed = inputs[t] + tf.matmul(neighbors, kernel)
+        sigmoids = tf.sigmoid(summed[..., : 3 * units])
+        g = tf.tanh(summed[..., 3 * units :])
         o, f, i = tf.split(sigmoids, 3, axis=-1)
         cell = f * cell + i * g
-        hidden = o * tf.tanh(cell)
-        return t + 1, hidden, cell, states.write(t, hidden), cells.write(t, cell)
+        squashed = tf.tanh(cell)
+        hidden = o * squashed
+        gates = gates.write(t, tf.concat([sigmoids, g, squashed], axis=-1))
+        return t + 1, hidden, cell, states.write(t, hidden), cells.write(t, cell), gates
 
-    arrays = [_array(inputs, steps, hidden.shape) for _ in range(2)]
-    *_, states, cells = tf.while_loop(
+    shapes = [hidden.shape, hidden.shape, (*hidden.shape[:-1], 5 * units)]
+    *_, states, cells, gates = tf.while_loop(
         lambda t, *_: t < steps,
         step,
-        (tf.constant(0), hidden, cell, *arrays),
+        (tf.constant(0), hidden, cell, *(_array(inputs, steps, s) for s in shapes)),
         maximum_iterations=steps,
     )
-    return states.stack(), cells.stack()
+    return states.stack(), cells.stack(), gates.stack()
 
 
-def _local_derivatives(gates, cells, earlier_cells):
-    """Return what a step of the backward loop multiplies by, for all steps at once.
-
-    Returns:
-        The derivative of the cell state by the hidden state's; of the summed inputs of
-        each gate by the hidden state (o) or the cell state (f, i, g) it acts on; and
-        of the cell state by the one before.
-    """
-    sigmoids, g = gates
-    o, f, i = tf.split(sigmoids, 3, axis=-1)
-    squashed = tf.tanh(cells)
-    slopes = sigmoids * (1 - sigmoids)
-    acted_on = tf.concat([squashed, earlier_cells, g], axis=-1)
-    by_gate = tf.concat([acted_on * slopes, i * (1 - g * g)], axis=-1)
-    return o * (1 - squashed * squashed), by_gate, f
-
-
-def _backward(gradients, by_hidden, by_gate, forget, kernel, offsets, cell_size):
+def _backward(gradients, kept, kernel, offsets, cell_size):
     """Return the gradients of inputs, hidden and cell."""
     d_states, d_cell = gradients
+    gates, earlier_cells = kept
     steps = ops.shape(d_states)[0]
     taps = len(offsets)
 
     def step(t, d_hidden, d_cell, d_inputs):
+        o, f, i, g, squashed = tf.split(gates[t], 5, axis=-1)
         d_hidden += d_states[t]
-        d_cell += d_hidden * by_hidden[t]
-        d_summed = tf.concat([d_hidden, d_cell, d_cell, d_cell], axis=-1) * by_gate[t]
+        d_cell += d_hidden * o * (1 - squashed * squashed)
+        d_summed = tf.concat(
+            [
+                d_hidden * squashed * o * (1 - o),
+                d_cell * earlier_cells[t] * f * (1 - f),
+                d_cell * g * i * (1 - i),
+                d_cell * i * (1 - g * g),
+            ],
+            axis=-1,
+        )
         d_neighbors = tf.matmul(d_summed, kernel, transpose_b=True)
         d_hidden = tf.add_n(
             [
@@ -168,7 +150,7 @@ def _backward(gradients, by_hidden, by_gate, forget, kernel, offsets, cell_size)
                 )
             ]
         )
-        return t - 1, d_hidden, d_cell * forget[t], d_inputs.write(t, d_summed)
+        return t - 1, d_hidden, d_cell * f, d_inputs.write(t, d_summed)
 
     shape = (*d_cell.shape[:-1], kernel.shape[-1])
     _, d_hidden, d_cell, d_inputs = tf.while_loop(
