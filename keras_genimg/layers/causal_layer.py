@@ -92,3 +92,23 @@ class CausalLayer:
             kept: What the steps kept, each `(width, batch, n)`.
         """
         return cache
+
+    @classmethod
+    def end_rows(cls, layers, weights, caches, kept):
+        """Call `end_row` of all layers of this class in a graph.
+
+        A hook for layers whose work at the end of a row can be shared.
+
+        Args:
+            layers: The layers, in the order of the graph.
+            weights: List of what `prepare` returned for each.
+            caches: List of their caches.
+            kept: List of what their steps kept.
+
+        Returns:
+            List of their caches for the next row.
+        """
+        return [
+            layer.end_row(*arguments)
+            for layer, *arguments in zip(layers, weights, caches, kept, strict=True)
+        ]

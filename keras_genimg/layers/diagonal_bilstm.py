@@ -8,7 +8,7 @@ from keras_genimg.layers.causal_layer import CausalLayer
 from keras_genimg.layers.pixel_lstm import PixelLSTM
 from keras_genimg.ops.checks import check_positive_int
 from keras_genimg.ops.conv_lstm_scan import conv_lstm_scan
-from keras_genimg.ops.lstm_cell import lstm_sequence, lstm_step, prepare_lstm
+from keras_genimg.ops.lstm_cell import lstm_sequences, lstm_step, prepare_lstm
 from keras_genimg.ops.skew import SkewedMap
 
 # A logit whose sigmoid is exactly 0 or 1, in half precision too.
@@ -219,12 +219,22 @@ class DiagonalBiLSTM(CausalLayer, PixelLSTM):
         )
         return hidden + right_above, (hidden, cell), (hidden, seen)
 
-    def end_row(self, weights, cache, kept):
-        _, right_above, states = cache
-        hidden, seen = kept
+    @classmethod
+    def end_rows(cls, layers, weights, caches, kept):
         # The other direction runs over the finished row, from its end.
-        features = tf.concat([seen, right_above], axis=-1)
-        right = lstm_sequence(
-            weights[1], tf.reverse(features, [0]), states[0, 1], states[1, 1]
+        features = [
+            tf.reverse(tf.concat([seen, right_above], axis=-1), [0])
+            for (_, seen), (_, right_above, _) in zip(kept, caches, strict=True)
+        ]
+        rights = lstm_sequences(
+            [backward for _, backward in weights],
+            features,
+            [states[0, 1] for *_, states in caches],
+            [states[1, 1] for *_, states in caches],
         )
-        return hidden, tf.reverse(right, [0]), states
+        return [
+            (hidden, tf.reverse(right, [0]), states)
+            for (hidden, _), right, (*_, states) in zip(
+                kept, rights, caches, strict=True
+            )
+        ]

@@ -1,10 +1,10 @@
-"""One step, and one sequence, of an LSTM whose input is a vector."""
+"""Steps and sequences of LSTMs whose input is a vector."""
 
 import tensorflow as tf
 
 
 def prepare_lstm(kernel, bias, fused):
-    """Return weights as `lstm_step` and `lstm_sequence` need them.
+    """Return weights as `lstm_step` and `lstm_sequences` need them.
 
     TensorFlow's fused kernels do a step in one operation instead of a dozen, which is
     most of the time of a small step. They exist for float32 and half precision, and
@@ -49,44 +49,60 @@ def lstm_step(weights, inputs, hidden, cell):
     return _gates(summed + weights["bias"], cell)
 
 
-def lstm_sequence(weights, inputs, hidden, cell):
-    """Return the hidden states of a sequence.
+def lstm_sequences(weights, inputs, hidden, cell):
+    """Return the hidden states of several LSTMs, each over a sequence of its own.
+
+    They run side by side in one loop, whose overhead is then paid once.
 
     Args:
-        weights: As `prepare_lstm` returns them.
-        inputs: `(steps, batch, inputs)`.
-        hidden: Hidden state before the first step, `(batch, units)`.
-        cell: Cell state before the first step, `(batch, units)`.
+        weights: List of what `prepare_lstm` returned.
+        inputs: List of `(steps, batch, inputs)`, with the same number of steps.
+        hidden: List of hidden states before the first step, `(batch, units)`.
+        cell: List of cell states before the first step, `(batch, units)`.
 
     Returns:
-        `(steps, batch, units)`.
+        List of `(steps, batch, units)`.
     """
-    steps = tf.shape(inputs)[0]
-    if "w" in weights:
-        outputs = tf.raw_ops.BlockLSTM(
-            seq_len_max=tf.cast(steps, tf.int64),
-            x=inputs,
-            cs_prev=cell,
-            h_prev=hidden,
-            **_fused_arguments(weights),
-        )
-        return outputs.h
-    num_inputs = inputs.shape[-1]
-    summed = tf.tensordot(inputs, weights["kernel"][:num_inputs], 1) + weights["bias"]
-    recurrent = weights["kernel"][num_inputs:]
+    steps = tf.shape(inputs[0])[0]
+    if "w" in weights[0]:
+        return [
+            tf.raw_ops.BlockLSTM(
+                seq_len_max=tf.cast(steps, tf.int64),
+                x=x,
+                cs_prev=c,
+                h_prev=h,
+                **_fused_arguments(w),
+            ).h
+            for w, x, h, c in zip(weights, inputs, hidden, cell, strict=True)
+        ]
+    sizes = [x.shape[-1] for x in inputs]
+    summed = [
+        tf.tensordot(x, w["kernel"][:size], 1) + w["bias"]
+        for w, x, size in zip(weights, inputs, sizes, strict=True)
+    ]
+    recurrent = [w["kernel"][size:] for w, size in zip(weights, sizes, strict=True)]
 
-    def step(t, hidden, cell, states):
-        hidden, cell = _gates(summed[t] + tf.matmul(hidden, recurrent), cell)
-        return t + 1, hidden, cell, states.write(t, hidden)
+    def step(t, states, outputs):
+        states = [
+            _gates(total[t] + tf.matmul(h, kernel), c)
+            for total, kernel, (h, c) in zip(summed, recurrent, states, strict=True)
+        ]
+        outputs = [
+            output.write(t, h) for output, (h, _) in zip(outputs, states, strict=True)
+        ]
+        return t + 1, states, outputs
 
-    states = tf.TensorArray(inputs.dtype, size=steps, element_shape=hidden.shape)
-    *_, states = tf.while_loop(
+    outputs = [
+        tf.TensorArray(h.dtype, size=steps, element_shape=h.shape) for h in hidden
+    ]
+    states = list(zip(hidden, cell, strict=True))
+    *_, outputs = tf.while_loop(
         lambda t, *_: t < steps,
         step,
-        (tf.constant(0), hidden, cell, states),
+        (tf.constant(0), states, outputs),
         maximum_iterations=steps,
     )
-    return states.stack()
+    return [output.stack() for output in outputs]
 
 
 def _gates(summed, cell):

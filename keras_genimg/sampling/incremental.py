@@ -142,13 +142,7 @@ class _Run:
                 *(row for _, row in started),
             ]
             row, kept = self._draw_pixels(Bundle(groups), carries)
-            caches = tuple(
-                _like(step.operation.end_row(weights, cache, keep), cache)
-                for step, weights, cache, keep in zip(
-                    self.causal, self.weights, caches, kept, strict=True
-                )
-            )
-            return r + 1, caches, rows.write(r, row)
+            return r + 1, self._end_row(caches, kept), rows.write(r, row)
 
         *_, rows = tf.while_loop(
             lambda r, *_: r < self.height,
@@ -157,6 +151,23 @@ class _Run:
             maximum_iterations=self.height,
         )
         return tf.transpose(rows.stack(), (2, 0, 1, 3))
+
+    def _end_row(self, caches, kept):
+        """Return the caches for the next row."""
+        after = list(caches)
+        kinds = [type(step.operation) for step in self.causal]
+        for kind in dict.fromkeys(kinds):
+            members = [number for number, other in enumerate(kinds) if other is kind]
+            ended = kind.end_rows(
+                [self.causal[number].operation for number in members],
+                *(
+                    [group[n] for n in members]
+                    for group in (self.weights, caches, kept)
+                ),
+            )
+            for number, cache in zip(members, ended, strict=True):
+                after[number] = _like(cache, caches[number])
+        return tuple(after)
 
     def _draw_pixels(self, bundle, carries):
         """Draw one row; return it and what the layers keep of it, by column."""

@@ -74,7 +74,7 @@ def test_fit_refuses_targets_and_bad_validation_data(model):
         ({"seed": [1, 2, 3]}, "each of the 2 images"),
         (
             {"method": "magic"},
-            "one of 'incremental', 'fixed_point', 'ancestral'.*Received: method='magic'",
+            "one of 'incremental', 'fixed_point'.*Received: method='magic'",
         ),
         ({"temperature": 0}, "above 0. Received: temperature=0"),
         ({"temperature": float("nan")}, "Received: temperature=nan"),
