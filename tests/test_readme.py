@@ -6,12 +6,14 @@ README = (ROOT / "README.md").read_text()
 
 
 def test_the_script_runs_as_printed(tmp_path):
-    (script,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    script, fields = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     assert len([line for line in script.splitlines() if line]) <= 20
-    (tmp_path / "script.py").write_text(script.replace("epochs=10", "epochs=1"))
+    script = script.replace("epochs=10", "epochs=1") + fields
+    (tmp_path / "script.py").write_text(script)
     output = run_python("script.py", cwd=tmp_path)
     assert "bits_per_dim" in output
     assert (tmp_path / "drawn.png").exists()
+    assert (tmp_path / "dependency_fields.png").exists()
     assert (tmp_path / "served" / "digits" / "1" / "saved_model.pb").exists()
 
 

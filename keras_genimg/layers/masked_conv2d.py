@@ -5,7 +5,7 @@ import tensorflow as tf
 from keras import ops
 
 from keras_genimg.layers.causal_layer import CausalLayer
-from keras_genimg.ops.affine import affine, prepare_affine
+from keras_genimg.ops.affine import affine, prepare_affine, row_product
 from keras_genimg.ops.checks import (
     check_choice,
     check_color_channels,
@@ -171,7 +171,7 @@ class MaskedConv2D(CausalLayer, keras.layers.Conv2D):
             [shifted_lines(row, offsets, axis=0) for row in rows], axis=-1
         )
         kernel, bias = weights["above"]
-        terms = tf.tensordot(windows, kernel, 1)
+        terms = row_product(windows, kernel)
         return (border,), (terms if bias is None else terms + bias,)
 
     def step(self, weights, carry, row, inputs):
@@ -185,7 +185,11 @@ class MaskedConv2D(CausalLayer, keras.layers.Conv2D):
         if self.activation is not None:
             outputs = self.activation(outputs)
         kept = (inputs,) if row else ()
-        return outputs, (seen[:, inputs.shape[-1] :],), kept
+        if window.shape[-1] == inputs.shape[-1]:
+            window = inputs
+        elif window.shape[-1]:
+            window = seen[:, inputs.shape[-1] :]
+        return outputs, (window,), kept
 
     def end_row(self, weights, cache, kept):
         if not kept:

@@ -1,6 +1,7 @@
 """Affine maps of vectors, for loops in which each operation counts."""
 
 import tensorflow as tf
+from keras import ops
 
 
 def prepare_affine(kernel, bias):
@@ -27,3 +28,14 @@ def affine(inputs, weights):
     kernel, negative_bias = weights
     outputs = tf.matmul(inputs, kernel)
     return outputs if negative_bias is None else outputs - negative_bias
+
+
+def row_product(inputs, kernel):
+    """Return `inputs @ kernel` for all columns of a row.
+
+    Args:
+        inputs: `(width, batch, inputs)`.
+        kernel: `(inputs, outputs)`.
+    """
+    outputs = tf.matmul(tf.reshape(inputs, (-1, kernel.shape[0])), kernel)
+    return tf.reshape(outputs, (*ops.shape(inputs)[:2], kernel.shape[1]))

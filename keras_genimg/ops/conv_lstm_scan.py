@@ -61,7 +61,7 @@ def _scan(inputs, kernel, hidden, cell, offsets, cell_size):
 
     @tf.custom_gradient
     def scan(inputs, kernel, hidden, cell):
-        states, cells, gates = _forward(
+        states, cells, *gates = _forward(
             inputs, kernel, hidden, cell, offsets, cell_size
         )
 
@@ -95,11 +95,16 @@ def _rows(tensor):
 
 
 def _forward(inputs, kernel, hidden, cell, offsets, cell_size):
-    """Return hidden states, cell states, and o, f, i, g and tanh(cell) of all steps."""
+    """Run the loop.
+
+    Returns:
+        For all steps: hidden states, cell states, the gates o, f and i together, the
+        gate g, and the hyperbolic tangent of the cell states.
+    """
     steps = ops.shape(inputs)[0]
     units = hidden.shape[-1]
 
-    def step(t, hidden, cell, states, cells, gates):
+    def step(t, hidden, cell, *arrays):
         neighbors = shifted_lines(hidden, offsets, cell_size)
         summed = inputs[t] + tf.matmul(neighbors, kernel)
         sigmoids = tf.sigmoid(summed[..., : 3 * units])
@@ -108,36 +113,38 @@ def _forward(inputs, kernel, hidden, cell, offsets, cell_size):
         cell = f * cell + i * g
         squashed = tf.tanh(cell)
         hidden = o * squashed
-        gates = gates.write(t, tf.concat([sigmoids, g, squashed], axis=-1))
-        return t + 1, hidden, cell, states.write(t, hidden), cells.write(t, cell), gates
+        values = (hidden, cell, sigmoids, g, squashed)
+        arrays = [a.write(t, value) for a, value in zip(arrays, values, strict=True)]
+        return t + 1, hidden, cell, *arrays
 
-    shapes = [hidden.shape, hidden.shape, (*hidden.shape[:-1], 5 * units)]
-    *_, states, cells, gates = tf.while_loop(
+    widths = (units, units, 3 * units, units, units)
+    arrays = [_array(inputs, steps, (*hidden.shape[:-1], width)) for width in widths]
+    _, _, _, *arrays = tf.while_loop(
         lambda t, *_: t < steps,
         step,
-        (tf.constant(0), hidden, cell, *(_array(inputs, steps, s) for s in shapes)),
+        (tf.constant(0), hidden, cell, *arrays),
         maximum_iterations=steps,
     )
-    return states.stack(), cells.stack(), gates.stack()
+    return [array.stack() for array in arrays]
 
 
 def _backward(gradients, kept, kernel, offsets, cell_size):
     """Return the gradients of inputs, hidden and cell."""
     d_states, d_cell = gradients
-    gates, earlier_cells = kept
+    (sigmoids, g, squashed), earlier_cells = kept
     steps = ops.shape(d_states)[0]
     taps = len(offsets)
 
     def step(t, d_hidden, d_cell, d_inputs):
-        o, f, i, g, squashed = tf.split(gates[t], 5, axis=-1)
+        o, f, i = tf.split(sigmoids[t], 3, axis=-1)
         d_hidden += d_states[t]
-        d_cell += d_hidden * o * (1 - squashed * squashed)
+        d_cell += _tanh_gradient(squashed[t], d_hidden * o)
         d_summed = tf.concat(
             [
-                d_hidden * squashed * o * (1 - o),
-                d_cell * earlier_cells[t] * f * (1 - f),
-                d_cell * g * i * (1 - i),
-                d_cell * i * (1 - g * g),
+                _sigmoid_gradient(o, d_hidden * squashed[t]),
+                _sigmoid_gradient(f, d_cell * earlier_cells[t]),
+                _sigmoid_gradient(i, d_cell * g[t]),
+                _tanh_gradient(g[t], d_cell * i),
             ],
             axis=-1,
         )
@@ -165,6 +172,14 @@ def _backward(gradients, kept, kernel, offsets, cell_size):
         maximum_iterations=steps,
     )
     return d_inputs.stack(), d_hidden, d_cell
+
+
+def _sigmoid_gradient(outputs, gradient):
+    return tf.raw_ops.SigmoidGrad(y=outputs, dy=gradient)
+
+
+def _tanh_gradient(outputs, gradient):
+    return tf.raw_ops.TanhGrad(y=outputs, dy=gradient)
 
 
 def _array(like, steps, element_shape):

@@ -2,6 +2,8 @@
 
 import tensorflow as tf
 
+from keras_genimg.ops.affine import row_product
+
 
 def prepare_lstm(kernel, bias, fused):
     """Return weights as `lstm_step` and `lstm_sequences` need them.
@@ -77,7 +79,7 @@ def lstm_sequences(weights, inputs, hidden, cell):
         ]
     sizes = [x.shape[-1] for x in inputs]
     summed = [
-        tf.tensordot(x, w["kernel"][:size], 1) + w["bias"]
+        row_product(x, w["kernel"][:size]) + w["bias"]
         for w, x, size in zip(weights, inputs, sizes, strict=True)
     ]
     recurrent = [w["kernel"][size:] for w, size in zip(weights, sizes, strict=True)]

@@ -83,7 +83,7 @@ def test_equals_a_plain_loop_and_its_gradients(directions, taps, first):
 
 @CASES
 def test_gradients_match_finite_differences(directions, taps, first):
-    inputs = arguments(directions, taps, tf.float64, units=2, line=3, batch=1, steps=3)
+    inputs = arguments(directions, taps, tf.float64, units=1, line=3, batch=1, steps=3)
     for position in range(4):
 
         def scan(x, position=position):

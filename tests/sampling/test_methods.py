@@ -77,7 +77,8 @@ def test_methods_agree(family, case):
 def test_xla_and_eager_agree(family, case):
     model = make(family, case)
     expected = model.generate(16, seed=0, method="ancestral")
-    for method in ("incremental", "fixed_point"):
+    methods = ("incremental", "fixed_point") if case is CASES[0] else ("incremental",)
+    for method in methods:
         drawn = model.generate(16, seed=0, method=method, jit_compile=True)
         assert_same_but_for_ties(model, expected, drawn)
     # Eagerly, as a debugger would step through it.
