@@ -69,6 +69,25 @@ def test_trains_under_xla_as_without(case):
     np.testing.assert_allclose(losses[True], losses[False], rtol=1e-4)
 
 
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize("name", ["PixelRNN_diagonal", "PixelRNN_row"])
+def test_recurrent_models_train_in_half_precision(name, policy):
+    case = MODELS[name]
+    full = case.make()
+    keras.mixed_precision.set_global_policy(policy)
+    half = case.make()
+    half.set_weights(full.get_weights())
+    x = case.example()
+    losses = []
+    for model in (full, half):
+        model.compile(keras.optimizers.SGD(0.02))
+        model.fit(x, epochs=5, verbose=0)
+        losses.append(model.evaluate(x, verbose=0)[0])
+    before = -case.make().log_prob(x).mean()
+    assert losses[0] < before
+    np.testing.assert_allclose(losses[1], losses[0], rtol=0.02)
+
+
 def test_keras_files_load_in_a_fresh_process(tmp_path):
     for name, case in LAYERS.items():
         model = case.model(dtype="mixed_bfloat16" if "LSTM" in name else None)

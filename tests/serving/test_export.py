@@ -89,8 +89,14 @@ def test_bad_requests_get_invalid_argument(exported, loaded, name, inputs, text)
             session.run(outputs, feed)
 
 
-def test_graph_is_plain_and_weights_are_stored_once(exported):
-    model, path = exported
+def test_graph_is_plain_and_weights_are_stored_once(exported, tmp_path):
+    recurrent = PixelRNN((3, 4, 1), 12, 1)
+    recurrent.export(tmp_path / "rnn", verbose=False)
+    for model, path in (exported, (recurrent, tmp_path / "rnn")):
+        check_plain_and_stored_once(model, path)
+
+
+def check_plain_and_stored_once(model, path):
     saved = saved_model_pb2.SavedModel.FromString(
         (path / "saved_model.pb").read_bytes()
     )
