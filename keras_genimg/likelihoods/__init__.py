@@ -2,6 +2,7 @@
 
 from keras_genimg.likelihoods.bernoulli import Bernoulli
 from keras_genimg.likelihoods.categorical import Categorical
+from keras_genimg.likelihoods.gaussian import Gaussian
 from keras_genimg.likelihoods.likelihood import Likelihood, get
 
-__all__ = ["Bernoulli", "Categorical", "Likelihood", "get"]
+__all__ = ["Bernoulli", "Categorical", "Gaussian", "Likelihood", "get"]

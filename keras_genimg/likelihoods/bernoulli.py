@@ -13,13 +13,25 @@ class Bernoulli(Likelihood):
 
     Parameters are logits of shape `(batch, height, width, colors)`.
 
+    Args:
+        intensities: Whether pixels are real intensities from 0 to 1 in place of 0 and
+            1, as DRAW takes colour images: each is treated as the probability of a 1,
+            and its log-probability is the expected one, `x log p + (1 - x) log(1 - p)`,
+            which is no density of intensities.
+
     Example:
         >>> Bernoulli().log_prob(np.zeros((1, 2, 2, 1)), np.ones((1, 2, 2, 1)))[0, 0, 0]
         <tf.Tensor: shape=(1,), dtype=float32, numpy=array([-0.6931472], dtype=float32)>
+
+    References:
+        Gregor et al., DRAW, 2015, section 4.4, https://arxiv.org/abs/1502.04623
     """
 
-    num_values = 2
     params_size = 1
+
+    def __init__(self, intensities=False):
+        self.intensities = intensities
+        self.num_values = None if intensities else 2
 
     def distribution(self, params):
         return tfp.distributions.Bernoulli(logits=tf.cast(params, tf.float32))
@@ -29,6 +41,11 @@ class Bernoulli(Likelihood):
         # The probability of 0 is the first step of the distribution function.
         return tf.cast(uniforms >= tf.sigmoid(-logits), tf.float32)
 
+    def get_config(self):
+        return {"intensities": True} if self.intensities else {}
+
     @property
     def _hint(self):
+        if self.intensities:
+            return super()._hint
         return 'Binarize them first, as `datasets.load(..., binarize="dynamic")` does.'

@@ -14,12 +14,18 @@ class Likelihood:
     `params_size` where that is above 1.
 
     Attributes:
-        num_values: Pixels are integers from 0 to `num_values - 1`.
+        num_values: Pixels are integers from 0 to `num_values - 1`; or None for real
+            intensities from 0 to 1.
         params_size: Network outputs a sub-pixel.
     """
 
     num_values = None
     params_size = None
+
+    @property
+    def max_value(self):
+        """Largest value of a pixel."""
+        return 1 if self.num_values is None else self.num_values - 1
 
     def distribution(self, params):
         """Return the TFP distribution of all sub-pixels, in float32."""
@@ -59,7 +65,21 @@ class Likelihood:
     @property
     def dtype(self):
         """NumPy dtype of images: uint8 where it holds every value."""
+        if self.num_values is None:
+            return np.float32
         return np.uint8 if self.num_values <= 256 else np.int32
+
+    @property
+    def pixel_range(self):
+        """The pixels that there are, in words."""
+        kind = "real numbers" if self.num_values is None else "integers"
+        return f"{kind} from 0 to {self.max_value}"
+
+    def in_range(self, images):
+        """Return where pixels are in range, as a boolean tensor."""
+        images = tf.cast(images, tf.float32)
+        in_range = (images >= 0) & (images <= self.max_value)  # False for NaN.
+        return in_range if self.num_values is None else in_range & (images % 1 == 0)
 
     def check_images(self, images, owner="This likelihood"):
         """Raise unless every pixel of a NumPy array is in range.
@@ -69,33 +89,37 @@ class Likelihood:
             owner: Who asks, for the error text.
 
         Raises:
-            ValueError: If a pixel is no integer from 0 to `num_values - 1`.
+            ValueError: If a pixel is not in `pixel_range`.
         """
         if images.dtype == bool or images.size == 0:
             return
         low, high = images.min(), images.max()
-        in_range = low >= 0 and high < self.num_values  # False for NaN.
-        if not in_range or (images.dtype.kind == "f" and (images % 1 != 0).any()):
+        in_range = low >= 0 and high <= self.max_value  # False for NaN.
+        if in_range and images.dtype.kind == "f" and self.num_values is not None:
+            in_range = (images % 1 == 0).all()
+        if not in_range:
             raise ValueError(
-                f"{owner} expects pixels that are integers from 0 to "
-                f"{self.num_values - 1}, the range of {self}. {self._hint} "
-                f"Received: values from {low} to {high}, dtype {images.dtype}"
+                f"{owner} expects pixels that are {self.pixel_range}, the range of "
+                f"{self}. {self._hint} Received: values from {low} to {high}, dtype "
+                f"{images.dtype}"
             )
 
     def to_display(self, images):
         """Convert pixels, or their means, to displayable integers 0 to 255.
 
         Args:
-            images: Array or tensor in the likelihood's own range.
+            images: Array or tensor in the likelihood's own range. Intensities that a
+                `Gaussian` drew outside of it become 0 or 255, the nearest there are.
 
         Returns:
             The same shape in uint8: a NumPy array for an array.
         """
+        factor = 255 / self.max_value
         if tf.is_tensor(images):
-            scaled = tf.cast(images, tf.float32) * (255 / (self.num_values - 1))
-            return tf.cast(tf.round(scaled), tf.uint8)
-        scaled = np.asarray(images, "float32") * np.float32(255 / (self.num_values - 1))
-        return np.round(scaled).astype("uint8")
+            scaled = tf.round(tf.cast(images, tf.float32) * factor)
+            return tf.cast(tf.clip_by_value(scaled, 0, 255), tf.uint8)
+        scaled = np.round(np.asarray(images, "float32") * np.float32(factor))
+        return np.clip(scaled, 0, 255).astype("uint8")
 
     def from_display(self, images):
         """Convert displayable integers 0 to 255 to the nearest pixel values.
@@ -106,14 +130,20 @@ class Likelihood:
         Returns:
             The same shape in float32 for a tensor, in `dtype` for an array.
         """
-        if tf.is_tensor(images):
-            scaled = tf.cast(images, tf.float32) * ((self.num_values - 1) / 255)
-            return tf.round(scaled)
-        scaled = np.asarray(images, "float32") * np.float32((self.num_values - 1) / 255)
-        return np.round(scaled).astype(self.dtype)
+        factor = self.max_value / 255
+        is_tensor = tf.is_tensor(images)
+        if is_tensor:
+            scaled = tf.cast(images, tf.float32) * factor
+        else:
+            scaled = np.asarray(images, "float32") * np.float32(factor)
+        if self.num_values is None:
+            return scaled
+        return tf.round(scaled) if is_tensor else np.round(scaled).astype(self.dtype)
 
     @property
     def _hint(self):
+        if self.num_values is None:
+            return "Scale them first, as `datasets.load(..., intensities=True)` does."
         return (
             f"Quantise them first, as `datasets.load(..., num_values="
             f"{self.num_values})` does."
@@ -143,16 +173,17 @@ def get(identifier):
     """Return the likelihood that a name, a config or an object stands for.
 
     Args:
-        identifier: `"bernoulli"`, `"categorical"` (256 values), the config of a
-            serialised likelihood, or a `Likelihood`.
+        identifier: `"bernoulli"`, `"categorical"` (256 values), `"gaussian"`, the
+            config of a serialised likelihood, or a `Likelihood`.
 
     Raises:
         ValueError: If it is none of these.
     """
     from keras_genimg.likelihoods.bernoulli import Bernoulli
     from keras_genimg.likelihoods.categorical import Categorical
+    from keras_genimg.likelihoods.gaussian import Gaussian
 
-    known = {"bernoulli": Bernoulli, "categorical": Categorical}
+    known = {"bernoulli": Bernoulli, "categorical": Categorical, "gaussian": Gaussian}
     if isinstance(identifier, Likelihood):
         return identifier
     if isinstance(identifier, str) and identifier in known:

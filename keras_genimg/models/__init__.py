@@ -2,7 +2,16 @@
 
 from keras_genimg.models.autoregressive_model import AutoregressiveModel
 from keras_genimg.models.generative_model import GenerativeModel
+from keras_genimg.models.latent_model import LatentModel
 from keras_genimg.models.pixel_cnn import PixelCNN
 from keras_genimg.models.pixel_rnn import PixelRNN
+from keras_genimg.models.vae import VAE
 
-__all__ = ["AutoregressiveModel", "GenerativeModel", "PixelCNN", "PixelRNN"]
+__all__ = [
+    "AutoregressiveModel",
+    "GenerativeModel",
+    "LatentModel",
+    "PixelCNN",
+    "PixelRNN",
+    "VAE",
+]

@@ -7,11 +7,11 @@ import tensorflow as tf
 
 from keras_genimg import likelihoods
 from keras_genimg.models.generative_model import GenerativeModel, row_seeds
-from keras_genimg.models.image_inputs import checked_completion, images_of
+from keras_genimg.models.image_inputs import checked_completion
 from keras_genimg.ops.checks import check_choice
 from keras_genimg.ops.uniforms import row_uniforms
 from keras_genimg.sampling import METHODS
-from keras_genimg.training import BitsPerDim, NegativeLogLikelihood
+from keras_genimg.training import BitsPerDim
 
 
 @keras.saving.register_keras_serializable(package="keras_genimg")
@@ -55,72 +55,15 @@ class AutoregressiveModel(GenerativeModel):
 
     def __init__(self, inputs, outputs, likelihood="bernoulli", **kwargs):
         likelihood = likelihoods.get(likelihood)
-        images = tf.nest.flatten(inputs)[0]
-        expected = tuple(images.shape)
-        if likelihood.params_size > 1:
-            expected = (*expected, likelihood.params_size)
-        if len(images.shape) != 4 or tuple(outputs.shape) != expected:
+        if likelihood.num_values is None:
             raise ValueError(
-                f"A graph with images of shape {tuple(images.shape)} and the "
-                f"likelihood {likelihood} must end in parameters of shape {expected}, "
-                f"where images are (batch, height, width, colors). Received: outputs "
-                f"of shape {tuple(outputs.shape)}"
+                f"An autoregressive model needs a likelihood of finitely many pixel "
+                f"values, such as Categorical(256). Received: likelihood={likelihood}"
             )
-        if outputs.dtype != "float32":
-            raise ValueError(
-                f"Parameters of a likelihood must be float32, also in mixed precision: "
-                f'give the last layer dtype="float32". Received: outputs of dtype '
-                f"{outputs.dtype}"
-            )
-        super().__init__(inputs=inputs, outputs=outputs, **kwargs)
-        self.likelihood = likelihood
-        self._compiled_functions = {}
+        super().__init__(inputs, outputs, likelihood, **kwargs)
 
-    def compile(self, optimizer="rmsprop", loss=None, metrics=None, **kwargs):
-        """Configure training; the loss is the negative log-likelihood.
-
-        Args:
-            optimizer: As in `keras.Model.compile`; the paper used RMSProp.
-            loss: Must be left out, since the model knows its loss: nats per image.
-            metrics: Metrics besides `bits_per_dim`, as in `keras.Model.compile`.
-            **kwargs: As in `keras.Model.compile`.
-
-        Raises:
-            ValueError: If a loss is given.
-        """
-        if loss is not None:
-            raise ValueError(
-                f"{self.name} is trained on its own negative log-likelihood, so leave "
-                f"`loss` out of compile. Received: loss={loss!r}"
-            )
-        super().compile(
-            optimizer,
-            loss=NegativeLogLikelihood(self.likelihood),
-            metrics=[BitsPerDim(self.likelihood), *(metrics or [])],
-            **kwargs,
-        )
-
-    def get_compile_config(self):
-        config = super().get_compile_config()
-        if not config:
-            return config
-        config["loss"] = None
-        config["metrics"] = config["metrics"][1:]
-        return config
-
-    def compile_from_config(self, config):
-        self.compile(**keras.saving.deserialize_keras_object(config))
-        if getattr(self, "optimizer", None) is not None:
-            self.optimizer.build(self.trainable_variables)
-
-    def compute_loss(
-        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
-    ):
-        y = images_of(x, self)
-        return super().compute_loss(x, y, y_pred, sample_weight, training)
-
-    def compute_metrics(self, x, y, y_pred, sample_weight=None):
-        return super().compute_metrics(x, images_of(x, self), y_pred, sample_weight)
+    def own_metrics(self):
+        return [BitsPerDim(self.likelihood)]
 
     def complete(
         self,
@@ -196,8 +139,9 @@ class AutoregressiveModel(GenerativeModel):
         key = (method, shape, jit_compile, completes)
         if key not in self._compiled_functions:
             given = [tf.TensorSpec((None, *shape))] * 2 if completes else []
+            sample = self.sampler(method, shape, jit_compile, completes)
             self._compiled_functions[key] = tf.function(
-                self.sampler(method, shape, jit_compile, completes),
+                lambda *rows: tf.cast(sample(*rows), self.likelihood.dtype),
                 input_signature=[
                     tf.TensorSpec((None,), tf.int64),
                     tf.TensorSpec((), tf.float32),

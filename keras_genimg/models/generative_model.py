@@ -6,9 +6,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_genimg import likelihoods
 from keras_genimg.models.image_inputs import checked_inputs, images_of, inputs_of
 from keras_genimg.ops.checks import check_positive_int
 from keras_genimg.ops.uniforms import MAX_SEED
+from keras_genimg.training import NegativeLogLikelihood
 
 
 class GenerativeModel(keras.Model):
@@ -19,12 +21,41 @@ class GenerativeModel(keras.Model):
 
     A subclass implements `draw_function`, `log_prob_function` and `endpoints`.
 
+    Args:
+        inputs: `keras.Input` of images, or a list of it and the conditions.
+        outputs: Parameters of the likelihood, float32.
+        likelihood: Name or object, see `keras_genimg.likelihoods.get`.
+        **kwargs: Arguments of `keras.Model`, such as `name`.
+
     Attributes:
         likelihood: The distribution of a sub-pixel.
         presets: Published and small settings by name, see `from_preset`.
     """
 
     presets = {}
+
+    def __init__(self, inputs, outputs, likelihood, **kwargs):
+        likelihood = likelihoods.get(likelihood)
+        images = tf.nest.flatten(inputs)[0]
+        expected = tuple(images.shape)
+        if likelihood.params_size > 1:
+            expected = (*expected, likelihood.params_size)
+        if len(images.shape) != 4 or tuple(outputs.shape) != expected:
+            raise ValueError(
+                f"A graph with images of shape {tuple(images.shape)} and the "
+                f"likelihood {likelihood} must end in parameters of shape {expected}, "
+                f"where images are (batch, height, width, colors). Received: outputs "
+                f"of shape {tuple(outputs.shape)}"
+            )
+        if outputs.dtype != "float32":
+            raise ValueError(
+                f"Parameters of a likelihood must be float32, also in mixed precision: "
+                f'give the last layer dtype="float32". Received: outputs of dtype '
+                f"{outputs.dtype}"
+            )
+        super().__init__(inputs=inputs, outputs=outputs, **kwargs)
+        self.likelihood = likelihood
+        self._compiled_functions = {}
 
     @property
     def image_shape(self):
@@ -48,6 +79,61 @@ class GenerativeModel(keras.Model):
                 f"Known presets: {', '.join(sorted(cls.presets))}"
             )
         return cls(**{**cls.presets[name]["config"], **overrides})
+
+    def own_metrics(self):
+        """Return the metrics that every training reports; a hook for subclasses."""
+        return []
+
+    def targets_of(self, x, y_pred):
+        """Return the images that the outputs `y_pred` for the inputs `x` are about."""
+        return images_of(x, self)
+
+    def compile(self, optimizer="rmsprop", loss=None, metrics=None, **kwargs):
+        """Configure training; the model knows its loss.
+
+        Args:
+            optimizer: As in `keras.Model.compile`.
+            loss: Must be left out.
+            metrics: Metrics besides the model's own, as in `keras.Model.compile`.
+            **kwargs: As in `keras.Model.compile`.
+
+        Raises:
+            ValueError: If a loss is given.
+        """
+        if loss is not None:
+            raise ValueError(
+                f"{self.name} is trained on its own negative log-likelihood, so leave "
+                f"`loss` out of compile. Received: loss={loss!r}"
+            )
+        super().compile(
+            optimizer,
+            loss=NegativeLogLikelihood(self.likelihood),
+            metrics=[*self.own_metrics(), *(metrics or [])],
+            **kwargs,
+        )
+
+    def get_compile_config(self):
+        config = super().get_compile_config()
+        if not config:
+            return config
+        config["loss"] = None
+        config["metrics"] = config["metrics"][len(self.own_metrics()) :]
+        return config
+
+    def compile_from_config(self, config):
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        if getattr(self, "optimizer", None) is not None:
+            self.optimizer.build(self.trainable_variables)
+
+    def compute_loss(
+        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
+    ):
+        y = self.targets_of(x, y_pred)
+        return super().compute_loss(x, y, y_pred, sample_weight, training)
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        y = self.targets_of(x, y_pred)
+        return super().compute_metrics(x, y, y_pred, sample_weight)
 
     def fit(self, x=None, y=None, *args, validation_data=None, **kwargs):
         """Train as `keras.Model.fit` does, on images alone.
@@ -145,10 +231,11 @@ class GenerativeModel(keras.Model):
         return self.draw_in_batches(draw, [seeds, *rows], batch_size, verbose)
 
     def draw_in_batches(self, draw, rows, batch_size, verbose):
-        """Call `draw` on batches of arrays of rows; return the images it drew.
+        """Call `draw` on batches of arrays of rows; return NumPy arrays of all rows.
 
         Args:
-            draw: Function of tensors, one for each of `rows`, that returns images.
+            draw: Function of tensors, one for each of `rows`, that returns a tensor
+                or a structure of them.
             rows: Arrays with one row an image.
             batch_size: As in `generate`.
             verbose: As in `generate`.
@@ -161,9 +248,9 @@ class GenerativeModel(keras.Model):
         batches = []
         for start in range(0, num_images, batch_size):
             batch = [tf.constant(row[start : start + batch_size]) for row in rows]
-            batches.append(draw(*batch).numpy().astype(self.likelihood.dtype))
+            batches.append(tf.nest.map_structure(np.asarray, draw(*batch)))
             progress.update(min(start + batch_size, num_images))
-        return np.concatenate(batches)
+        return tf.nest.map_structure(lambda *parts: np.concatenate(parts), *batches)
 
     def condition_rows(self, conditions, num_images):
         """Return the conditions as arrays in the order of the model's inputs.
@@ -214,24 +301,41 @@ class GenerativeModel(keras.Model):
         Raises:
             ValueError: If there are no images, or their shape or pixels do not fit.
         """
-        batch_size = check_positive_int("batch_size", batch_size, "log_prob")
-        data = checked_inputs(images, self, f"{self.name}.log_prob")
+        return self.map_images(
+            self.log_prob_function(), images, "log_prob", batch_size, verbose
+        )
+
+    def map_images(self, function, images, method, batch_size, verbose):
+        """Call `function` on batches of the model's inputs; return what it gives.
+
+        Args:
+            function: Function of `(images, *conditions)`, tensors or arrays, that
+                returns a tensor or a structure of them, with one row an image.
+            images: As in `log_prob`.
+            method: Name of the public method, for error texts.
+            batch_size: As in `log_prob`.
+            verbose: As in `log_prob`.
+
+        Returns:
+            NumPy arrays of all rows.
+        """
+        batch_size = check_positive_int("batch_size", batch_size, method)
+        data = checked_inputs(images, self, f"{self.name}.{method}")
         if not isinstance(data, tf.data.Dataset):
             if isinstance(data, list):
                 data = tuple(data)  # A list would be stacked.
             data = tf.data.Dataset.from_tensor_slices(data).batch(batch_size)
         steps = int(data.cardinality())
         progress = keras.utils.Progbar(steps if steps > 0 else None, verbose=verbose)
-        log_prob = self.log_prob_function()
         batches = []
         for step, batch in enumerate(data, start=1):
             batch = inputs_of(batch) if len(self.inputs) == 1 else batch
             if isinstance(batch, dict):
                 batch = [batch[tensor.name] for tensor in self.inputs]
             batch = batch if isinstance(batch, (list, tuple)) else [batch]
-            batches.append(log_prob(*batch).numpy())
+            batches.append(tf.nest.map_structure(np.asarray, function(*batch)))
             progress.update(step)
-        return np.concatenate(batches)
+        return tf.nest.map_structure(lambda *parts: np.concatenate(parts), *batches)
 
     def bits_per_dim(self, images, batch_size=64, verbose=0):
         """Return the negative log-probability of each image in bits per sub-pixel.

@@ -97,17 +97,16 @@ def _checked_dataset(dataset, model, owner):
     spec = images_of(inputs_of(element), model)
     if spec.shape.rank is not None:
         check_shape(spec.shape, model, owner)
-    highest = model.likelihood.num_values - 1
+    likelihood = model.likelihood
 
     def check(*element):
         element = element if len(element) > 1 else element[0]
-        images = tf.cast(images_of(inputs_of(element), model), tf.float32)
-        in_range = (images >= 0) & (images <= highest) & (tf.round(images) == images)
+        images = images_of(inputs_of(element), model)
         tf.debugging.Assert(
-            tf.reduce_all(in_range),
+            tf.reduce_all(likelihood.in_range(images)),
             [
-                f"{owner} expects pixels that are integers from 0 to {highest}, the "
-                f"range of {model.likelihood}. Received values from",
+                f"{owner} expects pixels that are {likelihood.pixel_range}, the range "
+                f"of {likelihood}. Received values from",
                 tf.reduce_min(images),
                 "to",
                 tf.reduce_max(images),

@@ -94,7 +94,7 @@ class PixelNetwork(AutoregressiveModel):
             condition = keras.Input(condition_shape, name="condition")
             condition_inputs = [condition]
         # Scaled and centred, so that a zero of the padding is no pixel value.
-        scale = 2 / (likelihood.num_values - 1)
+        scale = 2 / likelihood.max_value
         x = layers.Rescaling(scale, -1, name="centre", dtype="float32")(images)
         x = first(x)
         skipped = []

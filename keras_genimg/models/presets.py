@@ -1,14 +1,18 @@
 """Settings by name: those the paper publishes, and small ones for the digits.
 
 Each preset is a dict of `config`, the constructor's arguments; `batch_size` and
-`optimizer` as published (the paper gives no learning rates); and `description`.
+`optimizer` as published, where they are (DRAW's paper gives no batch size, and that of
+PixelRNN no learning rates); and `description`.
 
 References:
     van den Oord, Kalchbrenner and Kavukcuoglu, Pixel Recurrent Neural Networks, 2016,
     sections 5.3 to 5.6 and table 1, https://arxiv.org/abs/1601.06759
+    Kingma and Welling, Auto-Encoding Variational Bayes, 2013, section 5,
+    https://arxiv.org/abs/1312.6114
+    Gregor et al., DRAW, 2015, table 3, https://arxiv.org/abs/1502.04623
 """
 
-from keras_genimg.likelihoods import Categorical
+from keras_genimg.likelihoods import Bernoulli, Categorical
 
 
 def _preset(description, batch_size, optimizer="rmsprop", **config):
@@ -105,5 +109,86 @@ PIXEL_RNN = {
         num_layers=2,
         layer="row",
         **_DIGITS,
+    ),
+}
+
+VAE = {
+    "mnist": _preset(
+        "Binary MNIST with 20 latent numbers.",
+        100,
+        "adagrad",
+        image_shape=(28, 28, 1),
+        latent_dim=20,
+        hidden_units=500,
+    ),
+    "frey_face": _preset(
+        "Frey Face with a Gaussian decoder, intensities from 0 to 1.",
+        100,
+        "adagrad",
+        image_shape=(28, 20, 1),
+        latent_dim=10,
+        hidden_units=200,
+        likelihood="gaussian",
+    ),
+    "digits": _preset(
+        "Two latent numbers for the embedded 8x8 digits, intensities from 0 to 1.",
+        100,
+        "adam",
+        image_shape=(8, 8, 1),
+        latent_dim=2,
+        hidden_units=200,
+        likelihood=Bernoulli(intensities=True),
+    ),
+}
+
+_INTENSITIES = Bernoulli(intensities=True)
+
+DRAW = {
+    "mnist": _preset(
+        "Binarized MNIST, the paper's best.",
+        None,
+        "adam",
+        image_shape=(28, 28, 1),
+        num_glimpses=64,
+        units=256,
+        latent_dim=100,
+        read_size=2,
+        write_size=5,
+    ),
+    "svhn": _preset(
+        "Street View House Numbers, crops of 54x54 pixels.",
+        None,
+        "adam",
+        image_shape=(54, 54, 3),
+        num_glimpses=32,
+        units=800,
+        latent_dim=100,
+        read_size=12,
+        write_size=12,
+        likelihood=_INTENSITIES,
+    ),
+    "cifar10": _preset(
+        "CIFAR-10.",
+        None,
+        "adam",
+        image_shape=(32, 32, 3),
+        num_glimpses=64,
+        units=400,
+        latent_dim=200,
+        read_size=5,
+        write_size=5,
+        likelihood=_INTENSITIES,
+    ),
+    "digits": _preset(
+        "Small DRAW for the embedded 8x8 digits, intensities from 0 to 1.",
+        100,
+        "adam",
+        image_shape=(8, 8, 1),
+        num_glimpses=8,
+        units=64,
+        latent_dim=8,
+        read_size=3,
+        write_size=3,
+        likelihood=_INTENSITIES,
     ),
 }

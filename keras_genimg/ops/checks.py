@@ -38,6 +38,25 @@ def check_odd(name, value, owner, smallest=1):
     return value
 
 
+def check_image_shape(image_shape, owner):
+    """Return `image_shape` as three positive integers.
+
+    Raises:
+        ValueError: If it is not `(height, width, colors)`, all known.
+    """
+    shape = tuple(image_shape)
+    if len(shape) != 3:
+        raise ValueError(
+            f"`image_shape` of {owner} must be (height, width, colors). Received: "
+            f"image_shape={shape}"
+        )
+    names = ("height", "width", "colors")
+    return tuple(
+        check_positive_int(name, size, owner)
+        for name, size in zip(names, shape, strict=True)
+    )
+
+
 def check_choice(name, value, choices, owner):
     """Return `value`, or raise if it is not one of `choices`.
 

@@ -1,10 +1,12 @@
-"""The random numbers that draw images: one uniform number a sub-pixel."""
+"""The random numbers that draw images: uniform for pixels, normal for latents."""
 
 import tensorflow as tf
 
 # Streams of noise that one row seed gives, so that no two uses share numbers.
 PIXELS = 0
 LATENTS = 1
+# Of latents inferred from an image: sample k has the stream `POSTERIOR + k`.
+POSTERIOR = 2
 
 MAX_SEED = 2**62 - 1
 
@@ -48,3 +50,39 @@ def row_uniforms(seeds, shape, stream=PIXELS):
         return tf.cast(top_24_bits, tf.float32) * 2.0**-24
 
     return tf.map_fn(one_row, seeds, fn_output_signature=tf.float32)
+
+
+def row_normals(seeds, shape, stream=LATENTS):
+    """Draw standard normal numbers that depend on each row's own seed alone.
+
+    Args:
+        seeds: As in `row_uniforms`.
+        shape: As in `row_uniforms`.
+        stream: As in `row_uniforms`.
+
+    Returns:
+        Float32, of shape `(batch, *shape)`, from -5.4 to 5.4.
+    """
+    uniforms = row_uniforms(seeds, shape, stream)
+    # Odd multiples of 2**-24 are symmetric about 1/2, and never 0 or 1.
+    steps = tf.bitwise.bitwise_or(tf.cast(uniforms * 2.0**24, tf.int32), 1)
+    return tf.math.ndtri(tf.cast(steps, tf.float32) * 2.0**-24)
+
+
+def replica_seed(generator):
+    """Return the next seed of a Keras generator, another one on each replica.
+
+    Replicas share a generator's state, so that without this they would draw the same
+    numbers.
+
+    Args:
+        generator: A `keras.random.SeedGenerator`.
+
+    Returns:
+        Two non-negative integers, int32, for stateless random functions.
+    """
+    seed = tf.cast(tf.convert_to_tensor(generator.next()), tf.int64)
+    seed = tf.cast(tf.bitwise.bitwise_and(seed, _LOW_31_BITS), tf.int32)
+    context = tf.distribute.get_replica_context()
+    replica = 0 if context is None else context.replica_id_in_sync_group
+    return tf.bitwise.bitwise_and(tf.random.fold_in(seed, replica), _LOW_31_BITS)

@@ -1,0 +1,96 @@
+"""Train a VAE on handwritten digits and look at what its latent vectors mean.
+
+By default on the 8x8 digits that scikit-learn ships, with two latent numbers, whose
+plane is drawn as a picture. With `--data mnist` on MNIST by way of
+tensorflow-datasets, binarized anew at each pass. Needs the extra `examples`.
+
+    python examples/vae_digits.py
+    python examples/vae_digits.py --data mnist
+
+The picture of the plane is that of appendix A of the paper, Auto-Encoding Variational
+Bayes, https://arxiv.org/abs/1312.6114.
+"""
+
+import argparse
+import pathlib
+import time
+
+SEED = 100
+NUM_IMAGES = 10
+# Preset, how pixels are loaded, and settings that can be trained in the time.
+DATA = {
+    "digits": ("digits", {"intensities": True}, 300),
+    "mnist": ("mnist", {"binarize": "dynamic"}, 150),
+}
+
+
+def main():
+    """Run the whole example."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", choices=tuple(DATA), default="digits")
+    parser.add_argument("--epochs", type=int, help="300 for digits, 150 for MNIST")
+    parser.add_argument("--latent-dim", type=int, help="2 for digits, 20 for MNIST")
+    parser.add_argument("--samples", type=int, default=100, help="for log_prob")
+    parser.add_argument("--output", type=pathlib.Path, default="outputs/vae_digits")
+    arguments = parser.parse_args()
+
+    import keras
+    import numpy as np
+
+    from keras_genimg import datasets
+    from keras_genimg.models import VAE
+    from keras_genimg.visualization import (
+        latent_manifold,
+        save_comparison,
+        save_grid,
+    )
+
+    keras.utils.set_random_seed(0)
+    preset, pixels, epochs = DATA[arguments.data]
+    epochs = arguments.epochs or epochs
+    train = datasets.load(
+        arguments.data, "train", batch_size=100, shuffle=True, **pixels
+    )
+    if "binarize" in pixels:
+        pixels = {"binarize": "fixed"}  # One binarization, to be tested on.
+    test = datasets.as_array(datasets.load(arguments.data, "test", **pixels))
+
+    overrides = {"latent_dim": arguments.latent_dim} if arguments.latent_dim else {}
+    model = VAE.from_preset(preset, **overrides)
+    steps = epochs * len(train)
+    rate = keras.optimizers.schedules.CosineDecay(1e-3, steps)
+    model.compile(keras.optimizers.Adam(rate))
+    start = time.perf_counter()
+    model.fit(train, epochs=epochs, verbose=2)
+    print(f"\nTrained for {time.perf_counter() - start:.0f} s")
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    model.save(arguments.output / "model.keras")
+
+    elbo = model.elbo(test, num_samples=10, seed=SEED)
+    bound = model.log_prob(test, num_samples=arguments.samples, seed=SEED)
+    print(f"{len(test)} test images: ELBO {elbo.mean():.2f} nats, importance-weighted")
+    print(f"bound of {arguments.samples} samples {bound.mean():.2f} nats")
+
+    display = model.likelihood.to_display
+    pairs = np.stack(
+        [test[:NUM_IMAGES], model.reconstruct(test[:NUM_IMAGES], seed=SEED)], axis=1
+    )
+    pairs = display(pairs.reshape(-1, *model.image_shape))
+    drawn = display(model.generate(5 * NUM_IMAGES, seed=SEED))
+    scale = 112 // model.image_shape[0] // 2
+    picture = arguments.output / "digits.png"
+    panels = {
+        "Test images, reconstructed": pairs,
+        "Drawn": drawn,
+    }
+    save_comparison(picture, panels, columns=NUM_IMAGES, scale=scale)
+    print(f"Wrote {picture}")
+    if model.latent_dim == 2:
+        picture = arguments.output / "manifold.png"
+        plane = latent_manifold(model, size=20)
+        save_grid(picture, plane, columns=20, padding=0, scale=4)
+        print(f"Wrote {picture}")
+
+
+if __name__ == "__main__":
+    main()

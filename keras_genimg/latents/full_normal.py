@@ -1,0 +1,43 @@
+"""Normal distributions with a full covariance."""
+
+import keras
+import tensorflow as tf
+
+from keras_genimg.latents.family import LatentFamily
+from keras_genimg.ops.uniforms import row_normals
+
+
+@keras.saving.register_keras_serializable(package="keras_genimg")
+class FullNormal(LatentFamily):
+    """Normal vectors of any covariance; the standard member is N(0, I).
+
+    Parameters are `latent_dim` means and the lower triangle of a matrix whose diagonal
+    is exponentiated, which gives the Cholesky factor of the covariance:
+    `(..., latent_dim + latent_dim * (latent_dim + 1) / 2)`.
+
+    References:
+        Kingma and Welling, Auto-Encoding Variational Bayes, 2013, section 2.3.
+    """
+
+    def params_size(self, latent_dim):
+        return latent_dim + latent_dim * (latent_dim + 1) // 2
+
+    def _mean_and_factor(self, params):
+        import tensorflow_probability as tfp
+
+        # size = d + d (d + 1) / 2 = ((2 d + 3)**2 - 9) / 8
+        latent_dim = round(((8 * params.shape[-1] + 9) ** 0.5 - 3) / 2)
+        mean, triangle = params[..., :latent_dim], params[..., latent_dim:]
+        factor = tfp.math.fill_triangular(triangle)
+        diagonal = tf.exp(tf.linalg.diag_part(factor))
+        return mean, tf.linalg.set_diag(factor, diagonal)
+
+    def distribution(self, params):
+        import tensorflow_probability as tfp
+
+        return tfp.distributions.MultivariateNormalTriL(*self._mean_and_factor(params))
+
+    def sample_rows(self, params, seeds, latent_dim, stream):
+        mean, factor = self._mean_and_factor(params)
+        noise = row_normals(seeds, (latent_dim,), stream)
+        return mean + tf.linalg.matvec(factor, noise)

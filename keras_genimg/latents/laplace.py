@@ -1,0 +1,28 @@
+"""Laplace distributions."""
+
+import keras
+import tensorflow as tf
+
+from keras_genimg.latents.family import LatentFamily
+
+
+@keras.saving.register_keras_serializable(package="keras_genimg")
+class Laplace(LatentFamily):
+    """Vectors of independent Laplace numbers; the standard member has scale 1.
+
+    Parameters are locations and logarithms of scales, one after the other,
+    `(..., 2 * latent_dim)`.
+
+    References:
+        Kingma and Welling, Auto-Encoding Variational Bayes, 2013, section 2.4 (2).
+    """
+
+    def params_size(self, latent_dim):
+        return 2 * latent_dim
+
+    def distribution(self, params):
+        import tensorflow_probability as tfp
+
+        location, log_scale = tf.split(params, 2, axis=-1)
+        laplace = tfp.distributions.Laplace(location, tf.exp(log_scale))
+        return tfp.distributions.Independent(laplace, reinterpreted_batch_ndims=1)

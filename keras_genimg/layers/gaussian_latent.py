@@ -1,0 +1,53 @@
+"""Gaussian latent variables."""
+
+import keras
+
+from keras_genimg.layers.latent import Latent
+
+
+@keras.saving.register_keras_serializable(package="keras_genimg")
+class GaussianLatent(Latent):
+    """Draws latent vectors from N(mu, diag(sigma^2)), under the prior N(0, I).
+
+    `mu` and `log sigma` are linear maps of the features, and
+
+        z = mu + sigma * noise
+        KL = 1/2 * sum over the latent_dim coordinates of
+             (mu^2 + sigma^2 - log sigma^2 - 1)
+
+    See `Latent` for what is added to the loss, and for other families.
+
+    Args:
+        latent_dim: Numbers in a latent vector.
+        estimator: `"analytic"` adds the divergence above, `"monte_carlo"` estimates it
+            from the samples.
+        num_samples: Samples an image.
+        **kwargs: Other arguments of `Latent`, such as `kernel_initializer` and `seed`.
+
+    Input shape:
+        `(batch, features)`.
+
+    Output shape:
+        `(batch * num_samples, latent_dim)`; the samples of an image are neighbours.
+
+    Raises:
+        ValueError: If an argument is not as described.
+
+    Example:
+        >>> features = keras.layers.Dense(500, "tanh")(flat_images)
+        >>> z = GaussianLatent(20)(features)
+
+    References:
+        Kingma and Welling, Auto-Encoding Variational Bayes, 2013, section 3 and
+        appendix B, https://arxiv.org/abs/1312.6114
+    """
+
+    def __init__(self, latent_dim, estimator="analytic", num_samples=1, **kwargs):
+        super().__init__(
+            latent_dim, estimator=estimator, num_samples=num_samples, **kwargs
+        )
+
+    def get_config(self):
+        config = super().get_config()
+        del config["posterior"], config["prior"]
+        return config

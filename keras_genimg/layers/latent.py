@@ -1,0 +1,164 @@
+"""Latent variables of any reparameterisable family."""
+
+import keras
+import tensorflow as tf
+
+from keras_genimg import latents
+from keras_genimg.ops.checks import check_choice, check_positive_int
+from keras_genimg.ops.uniforms import replica_seed
+
+
+@keras.saving.register_keras_serializable(package="keras_genimg")
+class Latent(keras.layers.Layer):
+    """Draws latent vectors from a posterior, and adds its divergence to the loss.
+
+    One linear map of the features gives the posterior's parameters. The latent
+    vectors are reparameterised samples of it, so gradients reach the features. What
+    the bound on the log-probability loses by them is added to the model's loss, as a
+    mean over the batch in nats, and reported as the metric `kl`:
+
+        "analytic":     KL(q(z | x) || p(z)), estimator B of the paper
+        "monte_carlo":  mean over the samples of log q(z | x) - log p(z), which is
+                        estimator A
+
+    Args:
+        latent_dim: Numbers in a latent vector.
+        posterior: Family of the posterior: `"diagonal_normal"`, `"full_normal"`,
+            `"laplace"` or a `keras_genimg.latents.LatentFamily`.
+        prior: Family whose standard member is the prior; by default the posterior's.
+        estimator: `"analytic"`, for pairs whose divergence TFP knows, or
+            `"monte_carlo"`, for all.
+        num_samples: Samples an image, L in the paper.
+        kernel_initializer: Of the linear map, as in `keras.layers.Dense`.
+        bias_initializer: As in `keras.layers.Dense`.
+        kernel_regularizer: As in `keras.layers.Dense`.
+        bias_regularizer: As in `keras.layers.Dense`.
+        seed: Integer that makes the noise reproducible.
+        **kwargs: Arguments of `keras.layers.Layer`.
+
+    Input shape:
+        `(batch, features)`.
+
+    Output shape:
+        `(batch * num_samples, latent_dim)`; the samples of an image are neighbours.
+
+    Raises:
+        ValueError: If an argument is not as described, or TFP knows no closed form of
+            the divergence.
+
+    Example:
+        >>> features = keras.layers.Dense(500, "tanh")(flat_images)
+        >>> z = Latent(20, posterior="laplace", estimator="monte_carlo")(features)
+
+    References:
+        Kingma and Welling, Auto-Encoding Variational Bayes, 2013, sections 2.3 and
+        2.4, https://arxiv.org/abs/1312.6114
+    """
+
+    def __init__(
+        self,
+        latent_dim,
+        posterior="diagonal_normal",
+        prior=None,
+        estimator="analytic",
+        num_samples=1,
+        kernel_initializer="glorot_uniform",
+        bias_initializer="zeros",
+        kernel_regularizer=None,
+        bias_regularizer=None,
+        seed=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        owner = type(self).__name__
+        self.latent_dim = check_positive_int("latent_dim", latent_dim, owner)
+        self.posterior = latents.get(posterior)
+        self.prior = self.posterior if prior is None else latents.get(prior)
+        self.estimator = check_choice(
+            "estimator", estimator, ("analytic", "monte_carlo"), owner
+        )
+        self.num_samples = check_positive_int("num_samples", num_samples, owner)
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.bias_initializer = keras.initializers.get(bias_initializer)
+        self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
+        self.bias_regularizer = keras.regularizers.get(bias_regularizer)
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.kl = keras.metrics.Mean(name="kl")
+        self.parameters = keras.layers.Dense(
+            self.posterior.params_size(self.latent_dim),
+            kernel_initializer=self.kernel_initializer,
+            bias_initializer=self.bias_initializer,
+            kernel_regularizer=self.kernel_regularizer,
+            bias_regularizer=self.bias_regularizer,
+            name="parameters",
+            dtype="float32",
+        )
+
+    def build(self, input_shape):
+        if len(input_shape) != 2 or input_shape[-1] is None:
+            raise ValueError(
+                f"{type(self).__name__} expects features of shape (batch, features). "
+                f"Use keras.layers.Flatten before it. Received: "
+                f"shape={tuple(input_shape)}"
+            )
+        self.parameters.build(input_shape)
+
+    def call(self, inputs):
+        posterior = self.posterior.distribution(self.parameters(inputs))
+        seed = replica_seed(self.seed_generator)
+        samples = posterior.sample(self.num_samples, seed=seed)
+        if self.estimator == "analytic":
+            divergence = self.divergence(posterior)
+        else:
+            prior = self.prior.standard(self.latent_dim)
+            log_ratio = posterior.log_prob(samples) - prior.log_prob(samples)
+            divergence = tf.reduce_mean(log_ratio, axis=0)
+        self.kl.update_state(divergence)
+        # A mean over the batch, and 0 for the empty batch of an idle replica.
+        rows = tf.cast(tf.size(divergence), tf.float32)
+        self.add_loss(tf.math.divide_no_nan(tf.reduce_sum(divergence), rows))
+        # (samples, batch, latent_dim) -> (batch * samples, latent_dim)
+        samples = tf.reshape(tf.transpose(samples, (1, 0, 2)), (-1, self.latent_dim))
+        return tf.cast(samples, self.compute_dtype)
+
+    def divergence(self, posterior):
+        """Return the KL divergence of a posterior to the prior, in nats.
+
+        Args:
+            posterior: A TFP distribution of batch shape `(batch,)`.
+
+        Raises:
+            ValueError: If TFP knows no closed form.
+        """
+        import tensorflow_probability as tfp
+
+        prior = self.prior.standard(self.latent_dim)
+        try:
+            return tfp.distributions.kl_divergence(posterior, prior)
+        except NotImplementedError as error:
+            raise ValueError(
+                f"TensorFlow Probability knows no closed form of the divergence of "
+                f'{self.posterior} to {self.prior}. Use estimator="monte_carlo" for '
+                f"{self.name}. Received: estimator={self.estimator!r}"
+            ) from error
+
+    def compute_output_shape(self, input_shape):
+        rows = input_shape[0]
+        return (rows and rows * self.num_samples, self.latent_dim)
+
+    def get_config(self):
+        serialize = keras.saving.serialize_keras_object
+        return {
+            **super().get_config(),
+            "latent_dim": self.latent_dim,
+            "posterior": serialize(self.posterior),
+            "prior": serialize(self.prior),
+            "estimator": self.estimator,
+            "num_samples": self.num_samples,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "bias_initializer": keras.initializers.serialize(self.bias_initializer),
+            "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
+            "bias_regularizer": keras.regularizers.serialize(self.bias_regularizer),
+            "seed": self.seed,
+        }

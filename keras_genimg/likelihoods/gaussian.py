@@ -1,0 +1,57 @@
+"""Gaussian likelihood."""
+
+import keras
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from keras_genimg.likelihoods.likelihood import Likelihood
+
+
+@keras.saving.register_keras_serializable(package="keras_genimg")
+class Gaussian(Likelihood):
+    """Real intensities from 0 to 1, each normal with a mean and variance of its own.
+
+    Parameters `(a, b)` have the shape `(batch, height, width, colors, 2)`:
+
+        mean = sigmoid(a), standard deviation = min_stddev + exp(b / 2)
+
+    Its log-probability is that of a density, in nats, and can be above 0.
+
+    Args:
+        min_stddev: Smallest standard deviation, at least 0. Pixels that are the same in
+            all images would let the density grow without bound at 0.
+
+    Raises:
+        ValueError: If `min_stddev` is below 0.
+
+    References:
+        Kingma and Welling, Auto-Encoding Variational Bayes, 2013, appendix C.2 and
+        section 5, https://arxiv.org/abs/1312.6114
+    """
+
+    num_values = None
+    params_size = 2
+
+    def __init__(self, min_stddev=1e-3):
+        if not min_stddev >= 0:
+            raise ValueError(
+                f"`min_stddev` of Gaussian must be at least 0. Received: "
+                f"min_stddev={min_stddev!r}"
+            )
+        self.min_stddev = float(min_stddev)
+
+    def distribution(self, params):
+        a, b = tf.unstack(tf.cast(params, tf.float32), axis=-1)
+        stddev = self.min_stddev + tf.exp(b / 2)
+        return tfp.distributions.Normal(tf.sigmoid(a), stddev)
+
+    def sample(self, params, uniforms, temperature=1.0):
+        """Draw intensities; `temperature` multiplies the variance."""
+        # The middle of the step of 2**-24 that a uniform stands for, so never 0 or 1.
+        uniforms = tf.clip_by_value(uniforms, 2.0**-25, 1 - 2.0**-24)
+        normal = self.distribution(params)
+        noise = tf.math.ndtri(uniforms) * tf.sqrt(temperature)
+        return normal.mean() + normal.stddev() * noise
+
+    def get_config(self):
+        return {"min_stddev": self.min_stddev}

@@ -1,0 +1,306 @@
+"""Models that draw an image from latent variables."""
+
+import typing
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_genimg.models.generative_model import GenerativeModel, row_seeds
+from keras_genimg.models.image_inputs import images_of
+from keras_genimg.ops.checks import check_positive_int
+from keras_genimg.ops.uniforms import MAX_SEED, POSTERIOR, row_uniforms
+
+
+class Inference(typing.NamedTuple):
+    """What one sample of the latent variables of each image tells.
+
+    Attributes:
+        params: Parameters of the likelihood.
+        log_likelihood: `log p(x | z)` in nats, `(batch,)`.
+        log_ratio: `log p(z) - log q(z | x)` in nats, `(batch,)`.
+        kl: The divergence of the posterior to the prior as the model's estimator gives
+            it, in nats, `(batch,)`.
+    """
+
+    params: tf.Tensor
+    log_likelihood: tf.Tensor
+    log_ratio: tf.Tensor
+    kl: tf.Tensor
+
+
+class LatentModel(GenerativeModel):
+    """Base of the models trained on a bound of the log-probability.
+
+        log p(x) >= E[log p(x | z)] - KL(q(z | x) || p(z))
+
+    Training reports the two terms in nats as `reconstruction` (with the sign of a
+    loss) and `kl`, and the bound as `elbo`. A layer of the model adds the divergence
+    to the loss and has the metric `kl`.
+
+    A subclass implements `infer`, `prior_params` and `endpoints`.
+    """
+
+    def __init__(self, inputs, outputs, likelihood, **kwargs):
+        super().__init__(inputs, outputs, likelihood, **kwargs)
+        self.reconstruction = keras.metrics.Mean(name="reconstruction")
+
+    # How many samples the model draws for an image in training.
+    num_samples = 1
+
+    def targets_of(self, x, y_pred):
+        return self._repeated(images_of(x, self))
+
+    def _repeated(self, rows):
+        """Return each row `num_samples` times."""
+        if rows is None or self.num_samples == 1:
+            return rows
+        return tf.repeat(rows, self.num_samples, axis=0)
+
+    def compute_loss(
+        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
+    ):
+        sample_weight = self._repeated(sample_weight)
+        return super().compute_loss(x, y, y_pred, sample_weight, training)
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        sample_weight = self._repeated(sample_weight)
+        nats = -self.log_likelihood(y_pred, self.targets_of(x, y_pred))
+        self.reconstruction.update_state(nats, sample_weight)
+        return super().compute_metrics(x, y, y_pred, sample_weight)
+
+    def get_metrics_result(self):
+        results = super().get_metrics_result()
+        return {**results, "elbo": -results["reconstruction"] - results["kl"]}
+
+    def log_likelihood(self, params, images):
+        """Return `log p(x | z)` of each image in nats, `(batch,)`."""
+        log_prob = self.likelihood.log_prob(params, images)
+        return tf.reduce_sum(log_prob, axis=(1, 2, 3))
+
+    def infer(self, images):
+        """Return a function that draws latent variables of images, for a graph.
+
+        Args:
+            images: `(batch, height, width, colors)`.
+
+        Returns:
+            A function of `(seeds, stream)`, the integers of shape `(batch,)` and the
+            stream of their noise, that returns an `Inference`.
+        """
+        raise NotImplementedError
+
+    def prior_params(self, seeds):
+        """Return parameters of images whose latents come from the prior, for a graph.
+
+        Args:
+            seeds: Integers from 0 to `MAX_SEED`, `(batch,)`.
+        """
+        raise NotImplementedError
+
+    def images_from(self, params, seeds, sample_pixels=False):
+        """Return the likelihood's mean, or pixels drawn from it, for a graph."""
+        if not sample_pixels:
+            return self.likelihood.mean(params)
+        uniforms = row_uniforms(seeds, self.image_shape)
+        return tf.cast(self.likelihood.sample(params, uniforms), self.likelihood.dtype)
+
+    def draw_function(self, sample_pixels=False, jit_compile=False):
+        """Return a compiled function of seeds that draws images.
+
+        Args:
+            sample_pixels: Whether to draw pixels from the likelihood, in place of its
+                mean, which the papers show. A mean is a real number in the range of
+                pixels, float32.
+            jit_compile: Whether to compile with XLA.
+        """
+
+        def draw(seeds):
+            return self.images_from(self.prior_params(seeds), seeds, sample_pixels)
+
+        return self.compiled_function(
+            ("draw", sample_pixels, jit_compile),
+            draw,
+            [tf.TensorSpec((None,), tf.int64)],
+            jit_compile,
+        )
+
+    def compiled_function(self, key, function, signature, jit_compile=False):
+        """Return `function` as a `tf.function`, always the same one for a key."""
+        if key not in self._compiled_functions:
+            self._compiled_functions[key] = tf.function(
+                function,
+                input_signature=signature,
+                jit_compile=jit_compile,
+                autograph=False,
+            )
+        return self._compiled_functions[key]
+
+    def bounds(self, images, seeds, num_samples):
+        """Return two bounds of the log-probability, for a graph.
+
+        Args:
+            images: `(batch, height, width, colors)`.
+            seeds: Integers from 0 to `MAX_SEED`, `(batch,)`.
+            num_samples: Scalar, samples of the latent variables an image.
+
+        Returns:
+            The mean of the samples' ELBOs, and the importance-weighted bound, in nats,
+            `(batch,)`. Sample `k` is the same for any number of samples.
+        """
+        infer = self.infer(images)
+
+        def step(k, elbo, log_sum):
+            sample = infer(seeds, POSTERIOR + k)
+            log_weight = sample.log_likelihood + sample.log_ratio
+            log_sum = tf.reduce_logsumexp(tf.stack([log_sum, log_weight]), axis=0)
+            return k + 1, elbo + sample.log_likelihood - sample.kl, log_sum
+
+        zeros = tf.zeros(tf.shape(seeds))
+        _, elbo, log_sum = tf.while_loop(
+            lambda k, *_: k < num_samples,
+            step,
+            (0, zeros, zeros - np.inf),
+            shape_invariants=(tf.TensorShape(()), *[tf.TensorShape((None,))] * 2),
+        )
+        count = tf.cast(num_samples, tf.float32)
+        return elbo / count, log_sum - tf.math.log(count)
+
+    def elbo(self, images, num_samples=1, seed=None, batch_size=64, verbose=0):
+        """Return the evidence lower bound of each image's log-probability.
+
+        Args:
+            images: Images in the likelihood's own range, as an array or a
+                `tf.data.Dataset` of batches.
+            num_samples: Samples of the latent variables an image; more of them make
+                the estimate steadier, not higher.
+            seed: Integer of the first image; the next ones have the seeds that follow.
+                By default a random one.
+            batch_size: Images a batch, for arrays.
+            verbose: 0 for silence, 1 for a progress bar.
+
+        Returns:
+            Nats, a NumPy float32 array of shape `(num_images,)`.
+
+        Raises:
+            ValueError: If there are no images, or their shape or pixels do not fit.
+        """
+        return self._bound(0, "elbo", images, num_samples, seed, batch_size, verbose)
+
+    def log_prob(self, images, batch_size=64, verbose=0, num_samples=100, seed=None):
+        """Return the importance-weighted bound of each image's log-probability.
+
+            log mean over k of p(x, z_k) / q(z_k | x),  z_k from q(z | x)
+
+        It is never below the ELBO but by chance, and rises to the log-probability with
+        the number of samples.
+
+        Args:
+            images: As in `elbo`.
+            batch_size: As in `elbo`.
+            verbose: As in `elbo`.
+            num_samples: Samples of the latent variables an image.
+            seed: As in `elbo`.
+
+        Returns:
+            Nats, a NumPy float32 array of shape `(num_images,)`.
+
+        Raises:
+            ValueError: As `elbo`.
+
+        References:
+            Burda, Grosse and Salakhutdinov, Importance Weighted Autoencoders, 2015,
+            equation 8, https://arxiv.org/abs/1509.00519
+        """
+        return self._bound(
+            1, "log_prob", images, num_samples, seed, batch_size, verbose
+        )
+
+    def _bound(self, index, method, images, num_samples, seed, batch_size, verbose):
+        num_samples = check_positive_int("num_samples", num_samples, method)
+        signature = [
+            tf.TensorSpec((None, *self.image_shape)),
+            tf.TensorSpec((None,), tf.int64),
+            tf.TensorSpec((), tf.int32),
+        ]
+        bounds = self.compiled_function("bounds", self.bounds, signature)
+
+        def bound(images, seeds):
+            return bounds(images, seeds, tf.constant(num_samples))[index]
+
+        bound = self.seeded(bound, seed)
+        return self.map_images(bound, images, method, batch_size, verbose)
+
+    def seeded(self, function, seed):
+        """Return a function of batches of images that gives each image its own seed.
+
+        Args:
+            function: Function of float32 images and seeds.
+            seed: As in `elbo`.
+        """
+        if seed is not None and np.ndim(seed) != 0:
+            raise ValueError(
+                f"`seed` must be one integer here, that of the first image. Received: "
+                f"seed={seed!r}"
+            )
+        next_seed = int(row_seeds(1, seed)[0])
+
+        def call(images):
+            nonlocal next_seed
+            images = tf.cast(images, tf.float32)
+            seeds = next_seed + np.arange(len(images))
+            if seeds[-1] > MAX_SEED:
+                raise ValueError(
+                    f"`seed` is too large for the number of images: their seeds exceed "
+                    f"2**62 - 1. Received: seed={seed!r}"
+                )
+            next_seed += len(images)
+            return function(images, tf.constant(seeds, tf.int64))
+
+        return call
+
+    def reconstruct(
+        self,
+        images,
+        seed=None,
+        sample_pixels=False,
+        batch_size=64,
+        verbose=0,
+        **options,
+    ):
+        """Draw latent variables of images, and images from these.
+
+        Args:
+            images: As in `elbo`.
+            seed: As in `elbo`.
+            sample_pixels: As in `generate`.
+            batch_size: As in `elbo`.
+            verbose: As in `elbo`.
+            **options: Options of the model's own kind, see `reconstruct_function`.
+
+        Returns:
+            NumPy array of the shape of `images`: the likelihood's mean, float32, or
+            pixels.
+
+        Raises:
+            ValueError: As `elbo`.
+        """
+        function = self.reconstruct_function(sample_pixels, **options)
+        function = self.seeded(function, seed)
+        return self.map_images(function, images, "reconstruct", batch_size, verbose)
+
+    def reconstruct_function(self, sample_pixels=False):
+        """Return a compiled function of `(images, seeds)`; see `reconstruct`."""
+
+        def reconstruct(images, seeds):
+            params = self.infer(images)(seeds, POSTERIOR).params
+            return self.images_from(params, seeds, sample_pixels)
+
+        return self.compiled_function(
+            ("reconstruct", sample_pixels),
+            reconstruct,
+            [
+                tf.TensorSpec((None, *self.image_shape)),
+                tf.TensorSpec((None,), tf.int64),
+            ],
+        )

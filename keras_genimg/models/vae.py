@@ -1,0 +1,312 @@
+"""Variational auto-encoder."""
+
+import math
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import layers
+
+from keras_genimg import likelihoods
+from keras_genimg.layers import Latent
+from keras_genimg.models.latent_model import Inference, LatentModel
+from keras_genimg.models.presets import VAE as VAE_PRESETS
+from keras_genimg.ops.checks import check_image_shape, check_positive_int
+from keras_genimg.ops.uniforms import LATENTS
+
+
+@keras.saving.register_keras_serializable(package="keras_genimg")
+class VAE(LatentModel):
+    """Auto-encoding variational Bayes: an encoder, latent vectors, and a decoder.
+
+    By default encoder and decoder have one hidden layer of tanh units each, and all
+    weights start from a normal distribution, as in the paper, which trained with
+    Adagrad on batches of 100 images.
+
+    Args:
+        image_shape: `(height, width, colors)`.
+        latent_dim: Numbers in a latent vector.
+        hidden_units: Units of the hidden layers.
+        likelihood: `"bernoulli"`, `"gaussian"`, `"categorical"` or an object.
+        encoder: Functional model from images in the likelihood's own range to features
+            `(batch, features)`, in place of the hidden layer.
+        decoder: Functional model from latent vectors `(batch, latent_dim)` to the
+            likelihood's parameters, float32 of the shape of the images, with one more
+            axis where a sub-pixel has several parameters.
+        posterior: Family of the posterior, see `keras_genimg.layers.Latent`.
+        prior: Family of the prior, see `keras_genimg.layers.Latent`.
+        estimator: `"analytic"`, the paper's estimator B, or `"monte_carlo"`, A.
+        num_samples: Samples of the latent vector an image in training, L in the paper.
+        weight_stddev: Standard deviation of the initial weights and biases.
+        weight_prior: Number of training images, to put the prior N(0, I) on all
+            weights and biases: the loss of an image then has the term
+            `|weights|^2 / (2 * weight_prior)`. None for no such prior.
+        dtype: Dtype policy of the layers; latents' and likelihood's parameters are
+            float32.
+        **kwargs: Arguments of `keras.Model`, such as `name`.
+
+    Input shape:
+        Images in the likelihood's own range, `(batch, height, width, colors)`.
+
+    Output shape:
+        Parameters of the likelihood for sampled latent vectors, `(batch * num_samples,
+        height, width, colors)`, with one more axis for `Categorical` and `Gaussian`.
+
+    Raises:
+        ValueError: If an argument is not as described, or encoder and decoder do not
+            fit it.
+
+    Example:
+        >>> model = VAE((28, 28, 1), latent_dim=20)
+        >>> model.compile(keras.optimizers.Adagrad(0.02))
+        >>> history = model.fit(images, batch_size=100, epochs=10)
+        >>> bound = model.log_prob(test_images, num_samples=100)
+        >>> drawn = model.generate(16, seed=0)
+
+    References:
+        Kingma and Welling, Auto-Encoding Variational Bayes, 2013, sections 3 and 5 and
+        appendix C, https://arxiv.org/abs/1312.6114
+    """
+
+    presets = VAE_PRESETS
+
+    def __init__(
+        self,
+        image_shape,
+        latent_dim,
+        hidden_units=500,
+        likelihood="bernoulli",
+        encoder=None,
+        decoder=None,
+        posterior="diagonal_normal",
+        prior=None,
+        estimator="analytic",
+        num_samples=1,
+        weight_stddev=0.01,
+        weight_prior=None,
+        dtype=None,
+        **kwargs,
+    ):
+        image_shape = check_image_shape(image_shape, "VAE")
+        latent_dim = check_positive_int("latent_dim", latent_dim, "VAE")
+        hidden_units = check_positive_int("hidden_units", hidden_units, "VAE")
+        likelihood = likelihoods.get(likelihood)
+        if not weight_stddev >= 0:
+            raise ValueError(
+                f"`weight_stddev` of VAE must be at least 0. Received: "
+                f"weight_stddev={weight_stddev!r}"
+            )
+        if weight_prior is not None:
+            weight_prior = check_positive_int("weight_prior", weight_prior, "VAE")
+            if encoder is not None or decoder is not None:
+                raise ValueError(
+                    "`weight_prior` of VAE is for its own encoder and decoder. Give the "
+                    "layers of yours regularizers, keras.regularizers.L2(0.5 / "
+                    f"num_images). Received: weight_prior={weight_prior}"
+                )
+
+        def weights(prefixes=("kernel", "bias")):
+            """Return how kernels and biases start and what pulls them to 0."""
+            arguments = {}
+            for prefix in prefixes:
+                normal = keras.initializers.RandomNormal(stddev=weight_stddev)
+                arguments[f"{prefix}_initializer"] = normal
+                if weight_prior is not None:
+                    decay = keras.regularizers.L2(0.5 / weight_prior)
+                    arguments[f"{prefix}_regularizer"] = decay
+            return arguments
+
+        # Layers.
+        own_encoder, own_decoder = encoder is None, decoder is None
+        if own_encoder:
+            images = keras.Input(image_shape, name="images")
+            x = layers.Rescaling(1 / likelihood.max_value, dtype="float32")(images)
+            x = layers.Flatten(dtype=dtype)(x)
+            x = layers.Dense(hidden_units, "tanh", dtype=dtype, **weights())(x)
+            encoder = keras.Model(images, x, name="encoder")
+        latent = Latent(
+            latent_dim,
+            posterior,
+            prior,
+            estimator,
+            num_samples,
+            name="latent",
+            dtype=dtype,
+            **weights(),
+        )
+        if own_decoder:
+            size = math.prod(image_shape) * likelihood.params_size
+            params_shape = image_shape
+            if likelihood.params_size > 1:
+                params_shape = (*image_shape, likelihood.params_size)
+            vectors = keras.Input((latent_dim,), name="latent")
+            x = layers.Dense(hidden_units, "tanh", dtype=dtype, **weights())(vectors)
+            x = layers.Dense(size, dtype="float32", **weights())(x)
+            x = layers.Reshape(params_shape, dtype="float32")(x)
+            decoder = keras.Model(vectors, x, name="decoder")
+        _check_parts(encoder, decoder, image_shape, latent_dim)
+
+        # Functional graph.
+        images = keras.Input(image_shape, name="images")
+        outputs = decoder(latent(encoder(images)))
+        super().__init__(images, outputs, likelihood, **kwargs)
+
+        # Configuration.
+        if dtype is not None:
+            self.dtype_policy = keras.dtype_policies.get(dtype)
+        self.latent_dim = latent_dim
+        self.hidden_units = hidden_units
+        self.encoder = encoder
+        self.latent = latent
+        self.decoder = decoder
+        self.num_samples = latent.num_samples
+        self.weight_stddev = weight_stddev
+        self.weight_prior = weight_prior
+        self._own_parts = (own_encoder, own_decoder)
+
+    def posterior_params(self, images):
+        """Return the posterior's parameters, float32, for a graph."""
+        return self.latent.parameters(self.encoder(images, training=False))
+
+    def infer(self, images):
+        latent = self.latent
+        posterior_params = self.posterior_params(images)
+        posterior = latent.posterior.distribution(posterior_params)
+        prior = latent.prior.standard(self.latent_dim)
+        analytic = latent.estimator == "analytic"
+        divergence = latent.divergence(posterior) if analytic else None
+
+        def draw(seeds, stream):
+            z = latent.posterior.sample_rows(
+                posterior_params, seeds, self.latent_dim, stream
+            )
+            params = self.decoder(z, training=False)
+            log_ratio = prior.log_prob(z) - posterior.log_prob(z)
+            kl = divergence if analytic else -log_ratio
+            return Inference(params, self.log_likelihood(params, images), log_ratio, kl)
+
+        return draw
+
+    def prior_params(self, seeds):
+        prior = self.latent.prior
+        size = prior.params_size(self.latent_dim)
+        standard = tf.zeros((tf.shape(seeds)[0], size))
+        z = prior.sample_rows(standard, seeds, self.latent_dim, LATENTS)
+        return self.decoder(z, training=False)
+
+    def encode(self, images, batch_size=64, verbose=0):
+        """Return mean and standard deviation of the posterior of each image.
+
+        Args:
+            images: As in `elbo`.
+            batch_size: As in `elbo`.
+            verbose: As in `elbo`.
+
+        Returns:
+            Two NumPy float32 arrays of shape `(num_images, latent_dim)`.
+
+        Raises:
+            ValueError: As `elbo`.
+        """
+
+        encode = self.compiled_function(
+            "encode", self.encode_graph, [tf.TensorSpec((None, *self.image_shape))]
+        )
+        return self.map_images(
+            lambda images: encode(tf.cast(images, tf.float32)),
+            images,
+            "encode",
+            batch_size,
+            verbose,
+        )
+
+    def encode_graph(self, images):
+        """Return mean and standard deviation of the posterior, for a graph."""
+        posterior_params = self.posterior_params(images)
+        posterior = self.latent.posterior.distribution(posterior_params)
+        return posterior.mean(), posterior.stddev()
+
+    def decode(self, latents, batch_size=64, verbose=0):
+        """Return the images that latent vectors stand for.
+
+        Args:
+            latents: `(num_images, latent_dim)`.
+            batch_size: Vectors a batch.
+            verbose: 0 for silence, 1 for a progress bar.
+
+        Returns:
+            NumPy float32 array of shape `(num_images, height, width, colors)`, the
+            likelihood's mean.
+
+        Raises:
+            ValueError: If the shape does not fit or a number is not finite.
+        """
+        latents = np.asarray(latents, "float32")
+        if latents.shape != (len(latents), self.latent_dim) or len(latents) == 0:
+            raise ValueError(
+                f"decode expects latents of shape (num_images, {self.latent_dim}). "
+                f"Received: shape={latents.shape}"
+            )
+        if not np.isfinite(latents).all():
+            raise ValueError("decode expects finite latents. Received: NaN or infinity")
+        decode = self.compiled_function(
+            "decode",
+            lambda z: self.likelihood.mean(self.decoder(z, training=False)),
+            [tf.TensorSpec((None, self.latent_dim))],
+        )
+        return self.draw_in_batches(decode, [latents], batch_size, verbose)
+
+    def endpoints(self, image_shape):
+        from keras_genimg.serving import vae_endpoints
+
+        return vae_endpoints(self)
+
+    def get_config(self):
+        serialize = keras.saving.serialize_keras_object
+        own_encoder, own_decoder = self._own_parts
+        return {
+            "name": self.name,
+            "trainable": self.trainable,
+            "dtype": keras.dtype_policies.serialize(self.dtype_policy),
+            "image_shape": self.image_shape,
+            "latent_dim": self.latent_dim,
+            "hidden_units": self.hidden_units,
+            "likelihood": serialize(self.likelihood),
+            "encoder": None if own_encoder else serialize(self.encoder),
+            "decoder": None if own_decoder else serialize(self.decoder),
+            "posterior": serialize(self.latent.posterior),
+            "prior": serialize(self.latent.prior),
+            "estimator": self.latent.estimator,
+            "num_samples": self.num_samples,
+            "weight_stddev": self.weight_stddev,
+            "weight_prior": self.weight_prior,
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        config = dict(config)
+        for part in ("encoder", "decoder"):
+            if config[part] is not None:
+                config[part] = keras.saving.deserialize_keras_object(
+                    config[part], custom_objects=custom_objects
+                )
+        return cls(**config)
+
+
+def _check_parts(encoder, decoder, image_shape, latent_dim):
+    """Raise unless encoder and decoder are models that take images and latents."""
+    expected = {"encoder": (encoder, image_shape), "decoder": (decoder, (latent_dim,))}
+    for name, (part, shape) in expected.items():
+        inputs = getattr(part, "inputs", None)
+        fits = isinstance(part, keras.Model) and inputs and len(inputs) == 1
+        if not fits or tuple(inputs[0].shape[1:]) != shape:
+            received = [tuple(tensor.shape) for tensor in inputs] if inputs else part
+            raise ValueError(
+                f"`{name}` of VAE must be a functional model with one input of shape "
+                f"{(None, *shape)}. Received: {received!r}"
+            )
+    if len(decoder.outputs) != 1 or len(encoder.outputs) != 1:
+        raise ValueError(
+            f"`encoder` and `decoder` of VAE must have one output each. Received: "
+            f"{len(encoder.outputs)} and {len(decoder.outputs)}"
+        )
