@@ -1,16 +1,24 @@
-"""Pictures of images, side by side under titles, and of what a pixel depends on."""
+"""Pictures of images and models: grids, DRAW's canvases, latents, what a pixel sees."""
 
+from keras_genimg.visualization.attention_box import attention_box
+from keras_genimg.visualization.canvases import save_canvases
 from keras_genimg.visualization.comparison import save_comparison
 from keras_genimg.visualization.dependency_field import (
     dependency_field,
     save_dependency_fields,
 )
 from keras_genimg.visualization.grid import image_grid, save_grid
+from keras_genimg.visualization.kl_per_step import save_kl_per_step
+from keras_genimg.visualization.latent_manifold import latent_manifold
 
 __all__ = [
+    "attention_box",
     "dependency_field",
     "image_grid",
+    "latent_manifold",
+    "save_canvases",
     "save_comparison",
     "save_dependency_fields",
     "save_grid",
+    "save_kl_per_step",
 ]

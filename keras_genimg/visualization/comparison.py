@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from keras_genimg.visualization.grid import image_grid
-from keras_genimg.visualization.png_file import check_png_path, replace_file
+from keras_genimg.visualization.picture_file import check_suffix, replace_file
 
 _DPI = 100
 _MARGIN = 24  # Around the figure and between panels, in pixels.
@@ -40,7 +40,7 @@ def save_comparison(path, panels, columns=None, padding=1, scale=3):
         >>> binary = as_array(load("digits", "test", binarize="fixed")) * 255
         >>> save_comparison("digits.png", {"grey": grey[:16], "binary": binary[:16]})
     """
-    path = check_png_path(path)
+    path = check_suffix(path, ".png")
     if not isinstance(panels, dict) or not panels:
         raise ValueError(
             "`panels` must be a dict from titles to images, with at least one entry. "

@@ -1,11 +1,11 @@
 """Many images in one, as an array or as a PNG file."""
 
 import math
-import numbers
 
 import numpy as np
 
-from keras_genimg.visualization.png_file import check_png_path, replace_file
+from keras_genimg.visualization.checks import check_images, check_int
+from keras_genimg.visualization.picture_file import check_suffix, replace_file
 
 
 def image_grid(images, columns=None, padding=1, scale=1):
@@ -33,11 +33,11 @@ def image_grid(images, columns=None, padding=1, scale=1):
         >>> image_grid(np.zeros((6, 8, 8, 1), "uint8"), columns=3).shape
         (17, 26)
     """
-    images = _checked_images(images)
+    images = check_images("images", images)
     columns = math.ceil(math.sqrt(len(images))) if columns is None else columns
-    _check_int("columns", columns, 1)
-    _check_int("padding", padding, 0)
-    _check_int("scale", scale, 1)
+    check_int("columns", columns, 1)
+    check_int("padding", padding, 0)
+    check_int("scale", scale, 1)
 
     images = images.repeat(scale, axis=1).repeat(scale, axis=2)
     rows = math.ceil(len(images) / columns)
@@ -72,7 +72,7 @@ def save_grid(path, images, columns=None, padding=1, scale=1):
         >>> from keras_genimg.visualization import save_grid
         >>> save_grid("digits.png", as_array(load("digits", "test")), scale=4)
     """
-    path = check_png_path(path)
+    path = check_suffix(path, ".png")
     grid = image_grid(images, columns, padding, scale)
     try:
         from PIL import Image
@@ -81,24 +81,3 @@ def save_grid(path, images, columns=None, padding=1, scale=1):
             "`save_grid` needs Pillow: pip install keras_genimg[examples]"
         ) from error
     replace_file(path, lambda file: Image.fromarray(grid).save(file, format="PNG"))
-
-
-def _checked_images(images):
-    images = np.asarray(images)
-    is_batch = images.ndim == 4 and images.shape[-1] in (1, 3)
-    if not is_batch or images.dtype != np.uint8 or images.size == 0:
-        raise ValueError(
-            "`images` must be uint8 of shape (images, height, width, colors), with 1 "
-            "or 3 colours and at least one pixel. Received: "
-            f"shape={images.shape}, dtype={images.dtype}"
-        )
-    return images
-
-
-def _check_int(name, value, smallest):
-    is_int = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-    if not is_int or value < smallest:
-        raise ValueError(
-            f"`{name}` must be an integer of at least {smallest}. "
-            f"Received: {name}={value!r}"
-        )

@@ -4,15 +4,19 @@ import os
 import pathlib
 
 
-def check_png_path(path):
-    """Return `path` as a `pathlib.Path`, or raise if it does not end in `.png`.
+def check_suffix(path, suffix):
+    """Return `path` as a `pathlib.Path`, or raise if it does not end in `suffix`.
+
+    Args:
+        path: Where a picture is to be written.
+        suffix: What it must end in, such as `".png"`, in small letters.
 
     Raises:
         ValueError: If it does not.
     """
     path = pathlib.Path(path)
-    if path.suffix.lower() != ".png":
-        raise ValueError(f"`path` must end in .png. Received: path={str(path)!r}")
+    if path.suffix.lower() != suffix:
+        raise ValueError(f"`path` must end in {suffix}. Received: path={str(path)!r}")
     return path
 
 

@@ -1,0 +1,93 @@
+"""How much each glimpse adds to what the latents say."""
+
+import numpy as np
+
+from keras_genimg.visualization.picture_file import check_suffix, replace_file
+
+_PERCENTILES = (10, 90)
+
+
+def save_kl_per_step(path, kl):
+    """Plot the KL divergence of each glimpse's latents as a PNG file.
+
+    The line is the mean over images. The band goes from the 10th to the 90th percentile
+    of the images. The legend has the sum over glimpses, averaged over images. The file
+    appears complete or not at all, and replaces one that is there.
+
+    Args:
+        path: Where to write, ending in `.png`.
+        kl: KL divergences of the posterior from the prior, in nats, of shape `(images,
+            glimpses)`; or a dict from labels to such arrays, to compare models. Their
+            numbers of images and glimpses may differ.
+
+    Raises:
+        ImportError: If matplotlib is not installed.
+        ValueError: If `path` does not end in `.png`, or `kl` is not as described.
+
+    Example:
+        >>> kl = np.random.default_rng(0).gamma(2.0, size=(100, 64))
+        >>> save_kl_per_step("kl.png", {"DRAW": kl, "half of it": kl / 2})
+
+    References:
+        Gregor et al., DRAW: A Recurrent Neural Network For Image Generation, 2015,
+        equations 10 and 11, https://arxiv.org/abs/1502.04623
+    """
+    path = check_suffix(path, ".png")
+    if isinstance(kl, dict):
+        if not kl:
+            raise ValueError("`kl` must have at least one entry. Received: kl={}")
+        curves = {
+            f"{label}: ": _checked_kl(values, f"`kl` of {label!r}")
+            for label, values in kl.items()
+        }
+    else:
+        curves = {"": _checked_kl(kl, "`kl`")}
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+        from matplotlib.ticker import MaxNLocator
+    except ImportError as error:
+        raise ImportError(
+            "`save_kl_per_step` needs matplotlib: pip install keras_genimg[examples]"
+        ) from error
+
+    # Figure and canvas are made by hand: no pyplot state, no display.
+    figure = Figure(figsize=(6.4, 4), dpi=150, facecolor="white", layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    lines = []
+    for values in curves.values():
+        glimpses = np.arange(1, values.shape[1] + 1)
+        lines += axes.plot(glimpses, values.mean(axis=0), marker=".")
+        low, high = np.percentile(values, _PERCENTILES, axis=0)
+        axes.fill_between(
+            glimpses, low, high, color=lines[-1].get_color(), alpha=0.2, linewidth=0
+        )
+    axes.set_xlabel("glimpse")
+    axes.set_ylabel("KL, nats")
+    axes.set_xlim(0.5, max(values.shape[1] for values in curves.values()) + 0.5)
+    if axes.dataLim.y0 >= 0:  # An estimate from samples can be negative.
+        axes.set_ylim(bottom=0)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(alpha=0.3)
+    # A label may begin with an underscore or hold a dollar sign: set as plain text.
+    legend = axes.legend(lines, ["-"] * len(lines), frameon=False)
+    for text, (label, values) in zip(legend.get_texts(), curves.items(), strict=True):
+        text.set_parse_math(False)
+        text.set_text(f"{label}total {values.sum(axis=1).mean():.1f} nats")
+    replace_file(path, lambda file: figure.savefig(file, format="png"))
+
+
+def _checked_kl(kl, name):
+    kl = np.asarray(kl)
+    if kl.ndim != 2 or kl.size == 0 or kl.dtype.kind not in "iuf":
+        raise ValueError(
+            f"{name} must be numbers (images, glimpses), with at least one of each. "
+            f"Received: shape={kl.shape}, dtype={kl.dtype}"
+        )
+    kl = kl.astype("float64")
+    if not np.isfinite(kl).all():
+        odd = kl[~np.isfinite(kl)]
+        raise ValueError(f"{name} must be finite. Received: {odd[0]}")
+    return kl

@@ -1,0 +1,354 @@
+"""Animations of canvases, read back by Pillow frame by frame."""
+
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_genimg.visualization import image_grid, save_canvases
+
+RED = (255, 0, 0)
+PADDING, GAP = 2, 24
+
+
+def canvases_of(*shape, high=256):
+    return np.random.default_rng(0).integers(0, high, shape, "uint8")
+
+
+def attention_of(images, glimpses, x=0, y=0, stride=1, sigma=0, gamma=1):
+    attention = np.zeros((images, glimpses, 5), "float32")
+    attention[...] = x, y, stride, sigma, gamma
+    return attention
+
+
+def read_back(path):
+    """Return the RGB frames of a GIF file, and their durations in ms."""
+    with Image.open(path) as gif:
+        assert gif.format == "GIF" and gif.info["loop"] == 0
+        frames, durations = [], []
+        for index in range(gif.n_frames):
+            gif.seek(index)
+            frames.append(np.asarray(gif.convert("RGB")))
+            durations.append(gif.info["duration"])
+    return np.stack(frames), durations
+
+
+def grid_of(images, columns=None, scale=1):
+    grid = image_grid(images, columns, PADDING, scale)
+    return grid if grid.ndim == 3 else np.stack([grid] * 3, axis=-1)
+
+
+def red_of(frame):
+    return (frame == RED).all(axis=-1)
+
+
+def filled(shape, *boxes):
+    """Return where any of the boxes (left, top, right, bottom) lies, by hand."""
+    map_ = np.zeros(shape, bool)
+    for left, top, right, bottom in boxes:
+        map_[top:bottom, left:right] = True
+    return map_
+
+
+@pytest.mark.parametrize("glimpses", [1, 4])
+def test_greys_are_exact_and_the_last_frame_is_held(tmp_path, glimpses):
+    # All 256 greys occur in each frame.
+    canvases = canvases_of(5, glimpses, 9, 8, 1)
+    canvases[0, :, :8].flat = np.tile(np.arange(64), glimpses)
+    path = tmp_path / "draw.gif"
+    path.write_text("an older file")
+    save_canvases(str(path), canvases, columns=3, scale=2)
+    frames, durations = read_back(path)
+    assert list(tmp_path.iterdir()) == [path]
+    assert durations == [100] * (glimpses - 1) + [1500]
+    for step, frame in enumerate(frames):
+        np.testing.assert_array_equal(frame, grid_of(canvases[:, step], 3, 2))
+
+
+def test_durations_are_rounded_to_what_the_file_keeps(tmp_path):
+    path = tmp_path / "draw.gif"
+    canvases = canvases_of(1, 3, 4, 4, 1)
+    save_canvases(path, canvases, seconds_per_frame=0.29, hold_seconds=np.float32(2))
+    assert read_back(path)[1] == [290, 290, 2000]
+
+
+def test_equal_frames_are_shown_for_as_long(tmp_path):
+    path = tmp_path / "draw.gif"
+    canvases = canvases_of(2, 5, 4, 4, 1)
+    canvases[:, 1:3] = canvases[:, :1]
+    save_canvases(path, canvases)
+    assert read_back(path)[1] == [300, 100, 1500]
+    save_canvases(path, canvases[:, :3])
+    frames, durations = read_back(path)
+    assert durations == [1700]
+    np.testing.assert_array_equal(frames[0], grid_of(canvases[:, 0], scale=4))
+
+
+def test_write_boxes_by_hand(tmp_path):
+    path = tmp_path / "draw.gif"
+    canvases = canvases_of(2, 3, 8, 10, 1, high=200)
+    attention = attention_of(2, 3, x=4, y=3, stride=2)
+    attention[0, 1, :3] = 7, 5, 1
+    save_canvases(path, canvases, attention, write_size=3, scale=4)
+    frames, _ = read_back(path)
+    # Centres 2, 4, 6 and 1, 3, 5: from pixel 2 to 6 and from 1 to 5, in 4s.
+    usual = (8, 4, 28, 24)
+    other = (24, 16, 36, 28)
+    right = 10 * 4 + PADDING
+    for step, frame in enumerate(frames):
+        plain = grid_of(canvases[:, step], scale=4)
+        expected = np.zeros(plain.shape[:2], bool)
+        for x, (left, top, end, bottom) in [
+            (0, other if step == 1 else usual),
+            (right, usual),
+        ]:
+            outside = filled(expected.shape, (x + left, top, x + end, bottom))
+            inside = (x + left + 1, top + 1, x + end - 1, bottom - 1)
+            expected |= outside & ~filled(expected.shape, inside)
+        np.testing.assert_array_equal(red_of(frame), expected)
+        np.testing.assert_array_equal(frame[~expected], plain[~expected])
+
+
+@pytest.mark.parametrize("size, stride", [(1, 5), (4, 0)])
+def test_smallest_box_is_a_pixel(tmp_path, size, stride):
+    path = tmp_path / "draw.gif"
+    attention = attention_of(1, 1, x=2, y=1, stride=stride)
+    save_canvases(path, canvases_of(1, 1, 4, 4, 1), attention, size, scale=6)
+    (frame,), _ = read_back(path)
+    expected = filled((24, 24), (12, 6, 18, 12)) & ~filled((24, 24), (13, 7, 17, 11))
+    np.testing.assert_array_equal(red_of(frame), expected)
+
+
+@pytest.mark.parametrize("center", [0.5, 1.5, 2.5, 1.49])
+def test_box_between_pixels_is_a_pixel_wide(tmp_path, center):
+    path = tmp_path / "draw.gif"
+    attention = attention_of(1, 1, x=center, y=center)
+    save_canvases(path, canvases_of(1, 1, 5, 5, 1), attention, 1, scale=1)
+    (frame,), _ = read_back(path)
+    assert red_of(frame).sum() == 1
+
+
+@pytest.mark.parametrize(
+    "sigma, stride, line",
+    [
+        (0, 10, 1),
+        (0.25, 10, 1),
+        (1, 10, 4),
+        (1.5, 10, 6),
+        (2.9, 10, 12),
+        # A sixteenth of the image: 2 of 32 pixels.
+        (7, 10, 16),
+        (1e9, 10, 16),
+        # A quarter of the box, which is three pixels.
+        (7, 1, 6),
+    ],
+)
+def test_line_grows_with_sigma(tmp_path, sigma, stride, line):
+    path = tmp_path / "draw.gif"
+    attention = attention_of(1, 1, x=15, y=16, stride=stride, sigma=sigma)
+    save_canvases(path, canvases_of(1, 1, 32, 40, 1), attention, 3, scale=8)
+    (frame,), _ = read_back(path)
+    left, top = 8 * (15 - stride), 8 * (16 - stride)
+    right, bottom = 8 * (16 + stride), 8 * (17 + stride)
+    outside = filled((256, 320), (left, top, right, bottom))
+    inside = (left + line, top + line, right - line, bottom - line)
+    expected = outside & ~filled((256, 320), inside)
+    np.testing.assert_array_equal(red_of(frame), expected)
+
+
+def test_boxes_stay_in_their_cells(tmp_path):
+    path = tmp_path / "draw.gif"
+    canvases = canvases_of(9, 1, 6, 5, 1, high=200)
+    attention = attention_of(9, 1, x=2, y=2, stride=1)
+    attention[1, 0, :2] = 4, 5  # Beyond the lower right corner.
+    attention[2, 0, 0] = -0.5  # Beyond the left edge.
+    attention[3, 0, 0] = -2  # Just left of the image.
+    attention[4, 0, 1] = 1e9
+    attention[5, 0, :2] = -1e9
+    attention[6, 0, 2] = 1e9
+    attention[7, 0, :4] = 1e9, -1e9, 1e9, 1e9
+    attention[8, 0, 2:4] = 1e9
+    save_canvases(path, canvases, attention, write_size=3, columns=9, scale=2)
+    (frame,), _ = read_back(path)
+    red = red_of(frame)
+    shape, whole = (12, 10), (0, 0, 10, 12)
+    clipped = [
+        (2, 2, 8, 8),
+        (6, 8, 10, 12),
+        (0, 2, 3, 8),
+        None,
+        None,
+        None,
+        whole,
+        # Its left edge passes through the image's, its lower one too.
+        (0, 0, 10, 2),
+        whole,
+    ]
+    for index, box in enumerate(clipped):
+        x = index * (10 + PADDING)
+        expected = np.zeros(shape, bool)
+        if box is not None:
+            left, top, right, bottom = box
+            inside = (left + 1, top + 1, right - 1, bottom - 1)
+            expected = filled(shape, box) & ~filled(shape, inside)
+        np.testing.assert_array_equal(red[:, x : x + 10], expected, str(index))
+        assert (frame[:, x + 10 : x + 10 + PADDING] == 255).all()
+        plain = canvases[index, 0].repeat(2, axis=0).repeat(2, axis=1).repeat(3, -1)
+        cell = frame[:, x : x + 10]
+        np.testing.assert_array_equal(cell[~expected], plain[~expected])
+
+
+@pytest.mark.parametrize("colors", [1, 3])
+def test_images_are_read_to_the_left(tmp_path, colors):
+    path = tmp_path / "draw.gif"
+    # Few enough colours for any palette.
+    canvases = canvases_of(3, 2, 4, 6, colors, high=4) * 80
+    images = canvases_of(3, 4, 6, colors, high=3) * 70 + 5
+    write = attention_of(3, 2, x=1, y=1)
+    read = attention_of(3, 2, x=4, y=2)
+    read[:, 1, 0] = 3
+    save_canvases(path, canvases, write, 1, images, read, 1, columns=2, scale=4)
+    frames, _ = read_back(path)
+    for step, frame in enumerate(frames):
+        left, right = grid_of(images, 2, 4), grid_of(canvases[:, step], 2, 4)
+        gap = np.full((len(left), GAP, 3), 255, "uint8")
+        plain = np.hstack([left, gap, right])
+        expected = np.zeros(plain.shape[:2], bool)
+        boxes = [(0, (4 - step, 2)), (left.shape[1] + GAP, (1, 1))]
+        for x, (column, row) in boxes:
+            for index in range(3):
+                left = x + index % 2 * (24 + PADDING) + 4 * column
+                top = index // 2 * (16 + PADDING) + 4 * row
+                expected |= filled(expected.shape, (left, top, left + 4, top + 4))
+                inside = (left + 1, top + 1, left + 3, top + 3)
+                expected &= ~filled(expected.shape, inside)
+        np.testing.assert_array_equal(red_of(frame), expected)
+        np.testing.assert_array_equal(frame[~expected], plain[~expected])
+
+
+@pytest.mark.parametrize("has_images", [0, 1])
+@pytest.mark.parametrize("has_write", [0, 1])
+def test_no_red_without_attention(tmp_path, has_images, has_write):
+    path = tmp_path / "draw.gif"
+    canvases = canvases_of(2, 2, 4, 4, 1)
+    kwargs = {}
+    if has_images:
+        kwargs["images"] = canvases[:, 1]
+    if has_write:
+        kwargs.update(write_attention=attention_of(2, 2), write_size=2)
+    save_canvases(path, canvases, **kwargs)
+    frames, _ = read_back(path)
+    canvas_width = grid_of(canvases[:, 0], scale=4).shape[1]
+    assert frames.shape[2] == canvas_width + has_images * (canvas_width + GAP)
+    red = np.stack([red_of(frame) for frame in frames])
+    assert red[:, :, -canvas_width:].any() == has_write
+    assert not red[:, :, :-canvas_width].any()
+
+
+def test_red_takes_the_place_of_the_rarest_grey(tmp_path):
+    path = tmp_path / "draw.gif"
+    canvases = np.arange(512, dtype="uint8").reshape(1, 2, 16, 16, 1)
+    canvases[0, 0, 15, 14] = 9  # 254 is now the rarest.
+    attention = attention_of(1, 2, x=100, y=3)
+    attention[0, 1] = 0, 0, 0, 0, 1
+    save_canvases(path, canvases, attention, write_size=2, scale=1)
+    frames, _ = read_back(path)
+    expected = canvases[0].repeat(3, axis=-1)
+    expected[1, 15, 14] = 253
+    expected[1, 0, 0] = RED
+    np.testing.assert_array_equal(frames, expected)
+
+
+def test_many_colours_come_close_and_red_is_exact(tmp_path):
+    path = tmp_path / "draw.gif"
+    ramp = np.linspace(0, 255, 32).astype("uint8")
+    image = np.stack(np.broadcast_arrays(ramp, ramp[:, None], 128), axis=-1)
+    canvases = np.stack([image, image[::-1]])[None].astype("uint8")
+    attention = attention_of(1, 2, x=10, y=10, stride=4)
+    save_canvases(path, canvases, attention, write_size=2, scale=2)
+    frames, _ = read_back(path)
+    for step, frame in enumerate(frames):
+        red = red_of(frame)
+        assert red.sum() == 4 * 9
+        difference = frame.astype(int) - grid_of(canvases[:, step], scale=2)
+        assert abs(difference[~red]).max() < 24
+        assert abs(difference[~red]).mean() < 6
+
+
+GOOD = canvases_of(2, 3, 4, 5, 1)
+IMAGES = canvases_of(2, 4, 5, 1)
+ATTENTION = attention_of(2, 3)
+
+
+@pytest.mark.parametrize(
+    "kwargs, text",
+    [
+        ({"canvases": GOOD[0]}, r"glimpses, height.*Received: shape=\(3, 4, 5, 1\)"),
+        ({"canvases": GOOD / 255}, "`canvases` must be uint8.*dtype=float64"),
+        ({"canvases": GOOD[:, :0]}, r"shape=\(2, 0, 4, 5, 1\)"),
+        ({"canvases": GOOD.repeat(2, axis=-1)}, "1 or 3 colours"),
+        ({"images": GOOD}, "`images` must be uint8"),
+        ({"images": IMAGES[:1]}, r"\(2, 3, 4, 5, 1\).*shape=\(1, 4, 5, 1\)"),
+        ({"images": IMAGES[:, 1:]}, "as large"),
+        ({"images": IMAGES.repeat(3, axis=-1)}, "as many colours"),
+        ({"write_attention": ATTENTION}, "go together.*write_size=None"),
+        ({"write_size": 3}, "go together.*write_size=3"),
+        ({"images": IMAGES, "read_attention": ATTENTION}, "read_size=None"),
+        ({"read_attention": ATTENTION, "read_size": 2}, "needs `images`"),
+        ({"read_size": 2}, "go together.*read_size=2"),
+        (
+            {"write_attention": ATTENTION[:, :2], "write_size": 2},
+            r"`write_attention` must be.*\(2, 3, 5\).*shape=\(2, 2, 5\)",
+        ),
+        (
+            {"write_attention": ATTENTION[..., :4], "write_size": 2},
+            r"`write_attention` must be.*shape=\(2, 3, 4\)",
+        ),
+        ({"write_attention": ATTENTION, "write_size": 0}, "size=0"),
+        ({"write_attention": ATTENTION * np.nan, "write_size": 2}, "write_.*finite"),
+        (
+            {
+                "images": IMAGES,
+                "read_attention": ATTENTION + np.inf,
+                "read_size": 2,
+            },
+            "`read_attention`.*finite.*inf",
+        ),
+        ({"columns": 0}, "columns=0"),
+        ({"scale": 0}, "scale=0"),
+        ({"scale": 1.5}, "scale=1.5"),
+        ({"seconds_per_frame": 0.01}, "seconds_per_frame=0.01"),
+        ({"seconds_per_frame": "0.1"}, "seconds_per_frame='0.1'"),
+        ({"hold_seconds": float("nan")}, "hold_seconds=nan"),
+        ({"hold_seconds": 1000}, "hold_seconds=1000"),
+        ({"path": "draw.png"}, "must end in .gif.*draw.png"),
+    ],
+)
+def test_bad_arguments_are_refused(tmp_path, kwargs, text):
+    path = tmp_path / kwargs.pop("path", "draw.gif")
+    with pytest.raises(ValueError, match=text):
+        save_canvases(path, **{"canvases": GOOD, **kwargs})
+    assert not list(tmp_path.iterdir())
+
+
+def test_missing_pillow_names_the_extra(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    with pytest.raises(ImportError, match=r"pip install keras_genimg\[examples\]"):
+        save_canvases(tmp_path / "draw.gif", GOOD)
+    assert not list(tmp_path.iterdir())
+
+
+def test_failed_write_leaves_the_older_file(tmp_path, monkeypatch):
+    path = tmp_path / "draw.gif"
+    path.write_text("an older file")
+
+    def fail(self, file, **kwargs):
+        file.write(b"half")
+        raise OSError("disk full")
+
+    monkeypatch.setattr(Image.Image, "save", fail)
+    with pytest.raises(OSError, match="disk full"):
+        save_canvases(path, GOOD)
+    assert path.read_text() == "an older file"
+    assert list(tmp_path.iterdir()) == [path]
