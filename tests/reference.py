@@ -1,9 +1,13 @@
 """The layers' definitions in plain NumPy, one pixel at a time, in float64.
 
 Nothing here is shared with the library: each function says, for pixel (row, column),
-which neighbours are read, as the PixelRNN paper does (van den Oord et al. 2016).
+which neighbours are read, as the PixelRNN paper does (van den Oord et al. 2016), or
+which pixels a filter weighs, as the DRAW paper does (Gregor et al. 2015).
 Images are `(batch, height, width, channels)`.
 """
+
+import math
+from fractions import Fraction
 
 import numpy as np
 
@@ -187,3 +191,130 @@ def diagonal_bilstm(
             else:
                 outputs[b, 1:] += states[:-1]
     return outputs
+
+
+def gaussian_filter(mean, variance, length):
+    """Return one normalised filter over the pixels 1 to `length` (DRAW, equation 25).
+
+    The exponents are exact fractions. The largest is divided out before `exp`, which
+    changes neither the numerator's nor the sum's ratio, so that a filter far outside
+    the image is not 0 / 0.
+    """
+    mean, variance = Fraction(mean), Fraction(variance)
+    exponents = [-((a - mean) ** 2) / (2 * variance) for a in range(1, length + 1)]
+    values = [math.exp(exponent - max(exponents)) for exponent in exponents]
+    return [value / sum(values) for value in values]
+
+
+def attention(raw, height, width, size):
+    """Return the filterbanks of rows and of columns, and gamma, of one image.
+
+    Equations 19 to 26 of DRAW, whose pixels and filters are counted from 1.
+    """
+    x, y, log_variance, log_stride, log_gamma = (float(number) for number in raw)
+    g_x = (width + 1) / 2 * (x + 1)
+    g_y = (height + 1) / 2 * (y + 1)
+    stride = 0.0
+    if size > 1:
+        stride = (max(height, width) - 1) / (size - 1) * math.exp(log_stride)
+    rows, columns = [], []
+    for i in range(1, size + 1):
+        shift = (i - size / 2 - 0.5) * stride
+        rows.append(gaussian_filter(g_y + shift, math.exp(log_variance), height))
+        columns.append(gaussian_filter(g_x + shift, math.exp(log_variance), width))
+    return rows, columns, math.exp(log_gamma)
+
+
+def read_attention(images, raw, size):
+    """Read one glimpse of each image (DRAW, equation 27)."""
+    batch, height, width, channels = images.shape
+    glimpse = np.zeros((batch, size, size, channels))
+    for b in range(batch):
+        rows, columns, gamma = attention(raw[b], height, width, size)
+        for i in range(size):
+            for j in range(size):
+                for r in range(height):
+                    for k in range(width):
+                        weight = gamma * rows[i][r] * columns[j][k]
+                        glimpse[b, i, j] += weight * images[b, r, k].astype("float64")
+    return glimpse
+
+
+def write_attention(patch, raw, height, width):
+    """Write one patch into each image (DRAW, equation 29)."""
+    batch, size, _, channels = patch.shape
+    update = np.zeros((batch, height, width, channels))
+    for b in range(batch):
+        rows, columns, gamma = attention(raw[b], height, width, size)
+        for r in range(height):
+            for k in range(width):
+                for i in range(size):
+                    for j in range(size):
+                        weight = rows[i][r] * columns[j][k] / gamma
+                        update[b, r, k] += weight * patch[b, i, j].astype("float64")
+    return update
+
+
+def lstm_step(inputs, hidden, cell, kernel, bias):
+    """One step of an LSTM with the gates o, f, i, g."""
+    summed = np.concatenate([inputs, hidden]) @ kernel + bias
+    o, f, i, g = np.split(summed, 4)
+    o, f, i = (1 / (1 + np.exp(-gate)) for gate in (o, f, i))
+    cell = f * cell + i * np.tanh(g)
+    return o * np.tanh(cell), cell
+
+
+def draw(images, noise, weights, read_size, write_size, params_size, mean):
+    """Run DRAW on images, one at a time (equations 3 to 8).
+
+    `mean` is the likelihood's mean of parameters, scaled to 0 to 1 like the images.
+    """
+    images, noise = images.astype("float64"), noise.astype("float64")
+    batch, height, width, colors = images.shape
+    weights = {name: value.astype("float64") for name, value in weights.items()}
+
+    def linear(name, x):
+        return x @ weights[f"{name}/kernel"] + weights[f"{name}/bias"]
+
+    canvases, posteriors = [], []
+    for b in range(batch):
+        image = images[b : b + 1]
+        names = ("canvas", "encoder_hidden", "encoder_cell")
+        names += ("decoder_hidden", "decoder_cell")
+        canvas, h_enc, c_enc, h_dec, c_dec = (
+            weights[f"initial_{name}"] for name in names
+        )
+        steps = []
+        for t in range(len(noise)):
+            shape = (1, height, width, colors)
+            shape += (params_size,) if params_size > 1 else ()
+            error = image - mean(canvas.reshape(shape).astype("float32"))
+            if read_size is None:
+                patches = [image, error]
+            else:
+                raw = linear("read/attention", h_dec)[None]
+                patches = [read_attention(x, raw, read_size) for x in (image, error)]
+            glimpse = np.concatenate(patches, axis=-1).reshape(-1)
+            inputs = np.concatenate([glimpse, h_dec])
+            lstm = [weights["encoder/kernel"], weights["encoder/bias"]]
+            h_enc, c_enc = lstm_step(inputs, h_enc, c_enc, *lstm)
+            params = linear("posterior_params", h_enc)
+            mu, log_sigma = np.split(params, 2)
+            z = mu + np.exp(log_sigma) * noise[t, b]
+            lstm = [weights["decoder/kernel"], weights["decoder/bias"]]
+            h_dec, c_dec = lstm_step(z, h_dec, c_dec, *lstm)
+            patch = linear("write/patch", h_dec)
+            if write_size is None:
+                update = patch
+            else:
+                raw = linear("write/attention", h_dec)[None]
+                patch = patch.reshape(1, write_size, write_size, -1)
+                update = write_attention(patch, raw, height, width)
+            canvas = canvas + update.reshape(-1)
+            steps.append(params)
+        canvases.append(canvas)
+        posteriors.append(steps)
+    return {
+        "canvas": np.array(canvases),
+        "posterior": np.array(posteriors).swapaxes(0, 1),
+    }

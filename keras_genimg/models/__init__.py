@@ -1,6 +1,7 @@
 """Functional-API models for image generation."""
 
 from keras_genimg.models.autoregressive_model import AutoregressiveModel
+from keras_genimg.models.draw import DRAW
 from keras_genimg.models.generative_model import GenerativeModel
 from keras_genimg.models.latent_model import LatentModel
 from keras_genimg.models.pixel_cnn import PixelCNN
@@ -8,6 +9,7 @@ from keras_genimg.models.pixel_rnn import PixelRNN
 from keras_genimg.models.vae import VAE
 
 __all__ = [
+    "DRAW",
     "AutoregressiveModel",
     "GenerativeModel",
     "LatentModel",

@@ -2,6 +2,18 @@
 
 from keras_genimg.serving.autoregressive import autoregressive_endpoints
 from keras_genimg.serving.endpoint import Endpoint
+from keras_genimg.serving.latent import (
+    draw_endpoints,
+    latent_endpoints,
+    vae_endpoints,
+)
 from keras_genimg.serving.saved_model import write_saved_model
 
-__all__ = ["Endpoint", "autoregressive_endpoints", "write_saved_model"]
+__all__ = [
+    "Endpoint",
+    "autoregressive_endpoints",
+    "draw_endpoints",
+    "latent_endpoints",
+    "vae_endpoints",
+    "write_saved_model",
+]

@@ -101,3 +101,13 @@ def checked_known(known):
     )
     with tf.control_dependencies([check]):
         return tf.identity(known)
+
+
+def checked_latents(latents):
+    """Return latent vectors that are refused where they are not finite."""
+    check = tf.debugging.Assert(
+        tf.reduce_all(tf.math.is_finite(latents)),
+        ["latent must be finite numbers, got", latents],
+    )
+    with tf.control_dependencies([check]):
+        return tf.identity(latents)

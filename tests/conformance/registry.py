@@ -11,10 +11,16 @@ from keras_genimg import layers, likelihoods, models, training
 
 @dataclasses.dataclass(frozen=True)
 class LayerCase:
-    """A layer and the shapes of its call arguments, without the batch."""
+    """A layer and the shapes of its call arguments, without the batch.
+
+    A layer that does not take maps of `any_size` gets the sizes of `inputs` alone. One
+    with several outputs returns a tuple, whose first output is in the compute dtype and
+    whose others are float32.
+    """
 
     make: Callable
     inputs: dict
+    any_size: bool = True
 
     def example(self, batch=4, seed=0):
         generator = np.random.default_rng(seed)
@@ -23,12 +29,22 @@ class LayerCase:
             for name, shape in self.inputs.items()
         }
 
+    def symbolic(self):
+        """Return symbolic inputs, with the fewest sizes known that the layer needs."""
+        return [
+            keras.Input((None, None, shape[-1]) if self.any_size else shape)
+            for shape in self.inputs.values()
+        ]
+
     def model(self, **kwargs):
         """Return a functional model of the layer, with something to train."""
         inputs = {
             name: keras.Input(shape, name=name) for name, shape in self.inputs.items()
         }
         outputs = self.make(**kwargs)(*inputs.values())
+        if isinstance(outputs, tuple):
+            flat = [keras.layers.Flatten(dtype="float32")(each) for each in outputs]
+            outputs = keras.layers.Concatenate()(flat)
         return keras.Model(inputs, keras.layers.Dense(2, dtype="float32")(outputs))
 
 
@@ -87,6 +103,26 @@ LAYERS = {
     ),
     "SplitColors": LayerCase(
         lambda **k: layers.SplitColors(3, **k), {"inputs": (4, 5, 6)}
+    ),
+    "ReadAttention": LayerCase(
+        lambda **k: layers.ReadAttention(3, **k),
+        {"images": (5, 4, 3), "state": (6,)},
+        any_size=False,
+    ),
+    "ReadAttention_whole": LayerCase(
+        lambda **k: layers.ReadAttention(None, **k),
+        {"images": (5, 4, 3), "state": (6,)},
+        any_size=False,
+    ),
+    "WriteAttention": LayerCase(
+        lambda **k: layers.WriteAttention(4, (3, 5, 3), **k),
+        {"state": (6,)},
+        any_size=False,
+    ),
+    "WriteAttention_whole": LayerCase(
+        lambda **k: layers.WriteAttention(None, (3, 5, 3), **k),
+        {"state": (6,)},
+        any_size=False,
     ),
 }
 

@@ -37,18 +37,23 @@ def test_build_alone_creates_all_weights(case):
 @pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16", "mixed_float16"])
 def test_symbolic_equals_eager(case, policy):
     layer = case.make(dtype=policy)
-    symbolic = layer(
-        *(keras.Input((None, None, shape[-1])) for shape in case.inputs.values())
-    )
+    symbols = layer(*case.symbolic())
     outputs = layer(*case.example().values())
+    shapes = layer.compute_output_shape(
+        *((4, *shape) for shape in case.inputs.values())
+    )
+    if not isinstance(outputs, tuple):
+        symbols, outputs, shapes = (symbols,), (outputs,), (shapes,)
     compute = keras.dtype_policies.get(policy).compute_dtype
-    assert outputs.dtype == symbolic.dtype == compute
-    assert len(symbolic.shape) == len(outputs.shape)
-    assert symbolic.shape[3:] == outputs.shape[3:]
-    shapes = [(4, *shape) for shape in case.inputs.values()]
-    assert tuple(layer.compute_output_shape(*shapes)) == tuple(outputs.shape)
+    dtypes = [compute] + ["float32"] * (len(outputs) - 1)
+    assert [output.dtype for output in outputs] == dtypes
+    assert [symbol.dtype for symbol in symbols] == dtypes
+    for output, symbol, shape in zip(outputs, symbols, shapes, strict=True):
+        assert len(symbol.shape) == len(output.shape)
+        assert symbol.shape[3:] == output.shape[3:]
+        assert tuple(shape) == tuple(output.shape)
+        assert np.isfinite(np.asarray(output, "float32")).all()
     assert all(weight.dtype == "float32" for weight in layer.weights)
-    assert np.isfinite(np.asarray(outputs, "float32")).all()
 
 
 @CASES
@@ -57,8 +62,11 @@ def test_half_precision_is_close_to_full(case):
     example = case.example().values()
     full(*example), half(*example)
     half.set_weights(full.get_weights())
-    expected = np.asarray(full(*example))
-    assert np.abs(np.asarray(half(*example), "float32") - expected).max() < 0.1
+    expected = keras.tree.flatten(full(*example))
+    outputs = keras.tree.flatten(half(*example))
+    for output, full_output in zip(outputs, expected, strict=True):
+        error = np.asarray(output, "float32") - np.asarray(full_output)
+        assert np.abs(error).max() < 0.1
 
 
 @CASES

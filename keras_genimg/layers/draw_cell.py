@@ -1,0 +1,226 @@
+"""One time step of DRAW."""
+
+import math
+
+import keras
+import tensorflow as tf
+
+from keras_genimg import likelihoods
+from keras_genimg.latents import DiagonalNormal
+from keras_genimg.layers.lstm_step import LSTMStep
+from keras_genimg.layers.read_attention import ReadAttention
+from keras_genimg.layers.write_attention import WriteAttention
+from keras_genimg.ops.checks import check_image_shape, check_positive_int
+
+_ATTENTION = 5  # Numbers that describe where a glimpse lies.
+
+
+@keras.saving.register_keras_serializable(package="keras_genimg")
+class DRAWCell(keras.layers.Layer):
+    """One time step of DRAW, as a cell of `keras.layers.RNN`.
+
+        error = image - mean of the likelihood of the canvas
+        glimpse = read([image, error], decoder_hidden)
+        encoder_hidden = LSTM([glimpse, decoder_hidden], encoder_hidden)
+        z = mu + sigma * noise,  [mu, log sigma] = linear(encoder_hidden)
+        decoder_hidden = LSTM(z, decoder_hidden)
+        canvas = canvas + write(decoder_hidden)
+
+    The noise is the input, so nothing is drawn inside a loop. All states are vectors,
+    float32 in mixed precision too, where the canvas adds up many small updates. The
+    canvas holds the parameters of the likelihood. `keras_genimg.layers.DRAWLoop` runs
+    the cell.
+
+    Args:
+        image_shape: `(height, width, colors)`.
+        units: Units of the encoder's LSTM and of the decoder's.
+        latent_dim: Numbers in the latent vector of a step.
+        read_size: Side of the grid of filters of the read attention, or None to read
+            the whole image.
+        write_size: Side of the grid of filters of the write attention, or None to
+            write the whole canvas.
+        likelihood: `"bernoulli"` or another name or object.
+        **kwargs: Arguments of `keras.layers.Layer`.
+
+    Call arguments:
+        inputs: Standard normal noise, `(batch, latent_dim)`.
+        states: List of image, canvas, encoder's hidden and cell state, and decoder's
+            hidden and cell state, each `(batch, size)`; see `initial_states`.
+
+    Returns:
+        The outputs, `(batch, 2 * latent_dim + 10)`, and the next states. Outputs are
+        the posterior's parameters and the five numbers of the read and of the write
+        attention (see `ReadAttention`), in this order.
+
+    Raises:
+        ValueError: If an argument is not as described.
+
+    Example:
+        >>> cell = DRAWCell((28, 28, 1), 256, 100, read_size=2, write_size=5)
+        >>> rnn = keras.layers.RNN(cell, return_sequences=True, return_state=True)
+        >>> states = cell.initial_states(images)
+        >>> outputs, image, canvas, *_ = rnn(noise, initial_state=states)
+
+    References:
+        Gregor, Danihelka, Graves, Rezende and Wierstra, DRAW: A Recurrent Neural
+        Network for Image Generation, 2015, equations 3 to 8,
+        https://arxiv.org/abs/1502.04623
+    """
+
+    def __init__(
+        self,
+        image_shape,
+        units,
+        latent_dim,
+        read_size=None,
+        write_size=None,
+        likelihood="bernoulli",
+        **kwargs,
+    ):
+        # States and noise stay in float32; the layers inside cast.
+        super().__init__(autocast=False, **kwargs)
+        self.image_shape = check_image_shape(image_shape, "DRAWCell")
+        self.units = check_positive_int("units", units, "DRAWCell")
+        self.latent_dim = check_positive_int("latent_dim", latent_dim, "DRAWCell")
+        self.read_size = read_size
+        self.write_size = write_size
+        self.likelihood = likelihoods.get(likelihood)
+        self.posterior = DiagonalNormal()
+        height, width, colors = self.image_shape
+        self.canvas_shape = (height, width, colors * self.likelihood.params_size)
+        policy = self.dtype_policy
+        self.read = ReadAttention(read_size, name="read", dtype=policy)
+        self.write = WriteAttention(
+            write_size, self.canvas_shape, name="write", dtype=policy
+        )
+        self.encoder = LSTMStep(self.units, name="encoder", dtype=policy)
+        self.decoder = LSTMStep(self.units, name="decoder", dtype=policy)
+        self.posterior_params = keras.layers.Dense(
+            2 * self.latent_dim, name="posterior_params", dtype="float32"
+        )
+        self.output_size = 2 * self.latent_dim + 2 * _ATTENTION
+
+    @property
+    def state_size(self):
+        """Lengths of the states."""
+        return [math.prod(self.image_shape), *self._started_sizes]
+
+    @property
+    def _started_sizes(self):
+        """Lengths of the states that start from learned values."""
+        return [math.prod(self.canvas_shape), *[self.units] * 4]
+
+    def build(self, inputs_shape=None, states_shape=None):
+        height, width, colors = self.image_shape
+        # The image and its error lie side by side as channels.
+        pair, state = (None, height, width, 2 * colors), (None, self.units)
+        self.read.build(pair, state)
+        side = (self.read_size or height), (self.read_size or width)
+        glimpse = math.prod(side) * 2 * colors
+        self.encoder.build((None, glimpse + self.units))
+        self.posterior_params.build(state)
+        self.decoder.build((None, self.latent_dim))
+        self.write.build(state)
+        names = ["canvas", "encoder_hidden", "encoder_cell"]
+        names += ["decoder_hidden", "decoder_cell"]
+        self.initial = [
+            self.add_weight((size,), "zeros", name=f"initial_{name}")
+            for name, size in zip(names, self._started_sizes, strict=True)
+        ]
+
+    def initial_states(self, images):
+        """Return the states before the first step.
+
+        Args:
+            images: `(batch, height, width, colors)`, in the likelihood's own range.
+        """
+        if not self.built:
+            self.build()
+        scaled = tf.cast(images, tf.float32) / self.likelihood.max_value
+        image = tf.reshape(scaled, (-1, math.prod(self.image_shape)))
+        return [image, *self.started(tf.shape(image)[0])]
+
+    def started(self, batch):
+        """Return the learned initial states for `batch` rows."""
+        return [
+            tf.broadcast_to(tf.convert_to_tensor(weight), (batch, weight.shape[0]))
+            for weight in self.initial
+        ]
+
+    def get_initial_state(self, batch_size=None):
+        return self.initial_states(tf.zeros((batch_size, *self.image_shape)))
+
+    def call(self, inputs, states):
+        image, canvas, encoder_hidden, encoder_cell, decoder_hidden, decoder_cell = (
+            states
+        )
+        images = tf.reshape(image, (-1, *self.image_shape))
+        mean = self.likelihood.mean(self.params(canvas)) / self.likelihood.max_value
+        pair = tf.concat([images, images - mean], axis=-1)
+        half = self.compute_dtype
+        hidden = tf.cast(decoder_hidden, half)
+        glimpse, read = self.read(tf.cast(pair, half), hidden)
+        glimpse = tf.reshape(glimpse, (-1, math.prod(glimpse.shape[1:])))
+        encoder_hidden, encoder_cell = self._lstm(
+            self.encoder,
+            tf.concat([glimpse, hidden], axis=-1),
+            encoder_hidden,
+            encoder_cell,
+        )
+        params = self.posterior_params(encoder_hidden)
+        latent = self.posterior.from_noise(params, tf.cast(inputs, tf.float32))
+        decoded, write = self.decode(latent, [canvas, decoder_hidden, decoder_cell])
+        canvas, decoder_hidden, decoder_cell = decoded
+        outputs = tf.concat([params, read, write], axis=-1)
+        states = [image, canvas, encoder_hidden, encoder_cell]
+        return outputs, [*states, decoder_hidden, decoder_cell]
+
+    def decode(self, latent, states):
+        """Return what a latent vector makes of canvas and decoder.
+
+        Args:
+            latent: `(batch, latent_dim)`.
+            states: List of canvas, and decoder's hidden and cell state.
+
+        Returns:
+            The next states, and the five numbers of the write attention.
+        """
+        canvas, hidden, cell = states
+        latent = tf.cast(latent, self.compute_dtype)
+        hidden, cell = self._lstm(self.decoder, latent, hidden, cell)
+        update, write = self.write(tf.cast(hidden, self.compute_dtype))
+        update = tf.cast(update, tf.float32)
+        canvas += tf.reshape(update, (-1, math.prod(self.canvas_shape)))
+        return [canvas, hidden, cell], write
+
+    def _lstm(self, layer, inputs, hidden, cell):
+        """Run a layer in compute dtype between float32 states."""
+        hidden, cell = (tf.cast(state, self.compute_dtype) for state in (hidden, cell))
+        hidden, cell = layer(inputs, hidden, cell)
+        return tf.cast(hidden, tf.float32), tf.cast(cell, tf.float32)
+
+    def params(self, canvas):
+        """Return canvases `(..., size)` as parameters of the likelihood."""
+        shape = self.image_shape
+        if self.likelihood.params_size > 1:
+            shape = (*shape, self.likelihood.params_size)
+        return tf.reshape(canvas, (*tf.unstack(tf.shape(canvas)[:-1]), *shape))
+
+    def split_outputs(self, outputs):
+        """Return the posterior's parameters, and the read and write attention."""
+        sizes = [2 * self.latent_dim, _ATTENTION, _ATTENTION]
+        return tf.split(outputs, sizes, axis=-1)
+
+    def compute_output_shape(self, inputs_shape, states_shape):
+        return (inputs_shape[0], self.output_size), list(states_shape)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "image_shape": self.image_shape,
+            "units": self.units,
+            "latent_dim": self.latent_dim,
+            "read_size": self.read_size,
+            "write_size": self.write_size,
+            "likelihood": keras.saving.serialize_keras_object(self.likelihood),
+        }

@@ -1,0 +1,212 @@
+"""The loop of DRAW over its glimpses."""
+
+import keras
+import tensorflow as tf
+
+from keras_genimg.layers.draw_cell import DRAWCell
+from keras_genimg.ops.checks import check_positive_int
+from keras_genimg.ops.uniforms import replica_seed
+
+
+@keras.saving.register_keras_serializable(package="keras_genimg")
+class DRAWLoop(keras.layers.Layer):
+    """Reads an image in glimpses and draws it on a canvas, step by step.
+
+    Fresh standard normal noise for all steps is drawn before the loop. The divergences
+    of all steps' posteriors to N(0, I),
+
+        1/2 * sum over steps and coordinates of (mu^2 + sigma^2 - log sigma^2 - 1),
+
+    are added to the model's loss as a mean over the batch in nats, and reported as the
+    metric `kl`.
+
+    Args:
+        num_glimpses: Time steps, T in the paper.
+        image_shape: As in `DRAWCell`, and so are the next arguments.
+        units: As in `DRAWCell`.
+        latent_dim: As in `DRAWCell`.
+        read_size: As in `DRAWCell`.
+        write_size: As in `DRAWCell`.
+        likelihood: As in `DRAWCell`.
+        seed: Integer that makes the noise reproducible.
+        **kwargs: Arguments of `keras.layers.Layer`.
+
+    Input shape:
+        Images in the likelihood's own range, `(batch, height, width, colors)`.
+
+    Output shape:
+        Parameters of the likelihood from the last canvas, float32, `(batch, height,
+        width, colors)`, with one more axis where a sub-pixel has several.
+
+    Raises:
+        ValueError: If an argument is not as described.
+
+    Example:
+        >>> loop = DRAWLoop(64, (28, 28, 1), 256, 100, read_size=2, write_size=5)
+        >>> logits = loop(images)
+
+    References:
+        Gregor et al., DRAW, 2015, section 2, https://arxiv.org/abs/1502.04623. Its
+        equation 11 has the constant `-T / 2` where that of `latent_dim` coordinates is
+        `-T * latent_dim / 2`.
+    """
+
+    def __init__(
+        self,
+        num_glimpses,
+        image_shape,
+        units,
+        latent_dim,
+        read_size=None,
+        write_size=None,
+        likelihood="bernoulli",
+        seed=None,
+        **kwargs,
+    ):
+        super().__init__(autocast=False, **kwargs)
+        self.num_glimpses = check_positive_int("num_glimpses", num_glimpses, "DRAW")
+        self.cell = DRAWCell(
+            image_shape,
+            units,
+            latent_dim,
+            read_size,
+            write_size,
+            likelihood,
+            name="cell",
+            dtype=self.dtype_policy,
+        )
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.kl = keras.metrics.Mean(name="kl")
+
+    def build(self, input_shape):
+        if tuple(input_shape[1:]) != self.cell.image_shape:
+            raise ValueError(
+                f"{self.name} expects images of shape {(None, *self.cell.image_shape)}."
+                f" Received: shape={tuple(input_shape)}"
+            )
+        self.cell.build()
+
+    def call(self, inputs):
+        shape = (self.num_glimpses, tf.shape(inputs)[0], self.cell.latent_dim)
+        seed = replica_seed(self.seed_generator)
+        outputs, canvas = self.run(inputs, tf.random.stateless_normal(shape, seed))
+        divergence = tf.reduce_sum(self.divergences(outputs), axis=0)
+        self.kl.update_state(divergence)
+        # A mean over the batch, and 0 for the empty batch of an idle replica.
+        rows = tf.cast(tf.size(divergence), tf.float32)
+        self.add_loss(tf.math.divide_no_nan(tf.reduce_sum(divergence), rows))
+        return self.cell.params(canvas)
+
+    def run(self, images, noise, return_canvases=False):
+        """Run all steps on images.
+
+        Args:
+            images: `(batch, height, width, colors)`.
+            noise: Standard normal, `(num_glimpses, batch, latent_dim)`.
+            return_canvases: Whether to return the canvas after each step too.
+
+        Returns:
+            The cell's outputs, `(num_glimpses, batch, size)`, and the last canvas,
+            `(batch, size)`, or all, `(num_glimpses, batch, size)`.
+        """
+        image, *states = self.cell.initial_states(images)
+
+        def step(noise, states):
+            outputs, states = self.cell(noise, [image, *states])
+            return outputs, states[1:]
+
+        return self._loop(step, noise, states, return_canvases)
+
+    def run_prior(self, latents, return_canvases=False):
+        """Run all steps of the decoder alone, on latent vectors from the prior.
+
+        Args:
+            latents: `(num_glimpses, batch, latent_dim)`.
+            return_canvases: As in `run`.
+
+        Returns:
+            The write attention, `(num_glimpses, batch, 5)`, and canvases as `run`.
+        """
+        canvas, _, _, hidden, cell = self.cell.started(tf.shape(latents)[1])
+
+        def step(latent, states):
+            states, write = self.cell.decode(latent, states)
+            return write, states
+
+        return self._loop(step, latents, [canvas, hidden, cell], return_canvases)
+
+    def _loop(self, step, sequence, states, return_canvases):
+        """Run `step` over a sequence; the first state is the canvas.
+
+        Args:
+            step: Function of an element of the sequence and the states, that returns
+                outputs and the next states.
+            sequence: `(num_glimpses, batch, size)`.
+            states: List of `(batch, size)`.
+            return_canvases: As in `run`.
+        """
+        glimpses = self.num_glimpses
+        given = tf.TensorArray(tf.float32, glimpses).unstack(sequence)
+        kept = [tf.TensorArray(tf.float32, glimpses) for _ in range(1 + return_canvases)]
+
+        def body(t, states, kept):
+            outputs, states = step(given.read(t), states)
+            kept = [
+                array.write(t, tensor)
+                for array, tensor in zip(kept, [outputs, states[0]], strict=False)
+            ]
+            return t + 1, states, kept
+
+        _, states, kept = tf.while_loop(
+            lambda t, *_: t < glimpses,
+            body,
+            (tf.constant(0), states, kept),
+            maximum_iterations=glimpses,
+        )
+        kept = [
+            tf.ensure_shape(array.stack(), (glimpses, None, None)) for array in kept
+        ]
+        return kept[0], kept[1] if return_canvases else states[0]
+
+    def posterior(self, outputs):
+        """Return the posteriors of all steps, a TFP distribution.
+
+        Args:
+            outputs: As `run` returns them.
+        """
+        return self.cell.posterior.distribution(self.cell.split_outputs(outputs)[0])
+
+    def prior(self):
+        """Return N(0, I), a TFP distribution."""
+        return self.cell.posterior.standard(self.cell.latent_dim)
+
+    def divergences(self, outputs):
+        """Return the KL divergence of each step in nats, `(num_glimpses, batch)`."""
+        import tensorflow_probability as tfp
+
+        return tfp.distributions.kl_divergence(self.posterior(outputs), self.prior())
+
+    def compute_output_spec(self, inputs):
+        # Also in mixed precision parameters of a likelihood are float32.
+        shape = (inputs.shape[0], *self.cell.image_shape)
+        if self.cell.likelihood.params_size > 1:
+            shape = (*shape, self.cell.likelihood.params_size)
+        return keras.KerasTensor(shape, "float32")
+
+    def compute_output_shape(self, input_shape):
+        shape = tuple(input_shape)
+        if self.cell.likelihood.params_size > 1:
+            shape = (*shape, self.cell.likelihood.params_size)
+        return shape
+
+    def get_config(self):
+        config = self.cell.get_config()
+        for key in ("name", "trainable", "dtype"):
+            del config[key]
+        return {
+            **super().get_config(),
+            "num_glimpses": self.num_glimpses,
+            **config,
+            "seed": self.seed,
+        }

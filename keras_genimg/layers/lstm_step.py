@@ -1,0 +1,52 @@
+"""One step of an LSTM, inside of other layers."""
+
+import keras
+import tensorflow as tf
+
+from keras_genimg.ops.lstm_cell import lstm_step
+
+
+class LSTMStep(keras.layers.Layer):
+    """LSTM of vectors whose weights are one matrix, for one product a step.
+
+    Args:
+        units: Length of the hidden state.
+        **kwargs: Arguments of `keras.layers.Layer`.
+
+    Call arguments:
+        inputs: `(batch, inputs)`.
+        hidden: `(batch, units)`.
+        cell: `(batch, units)`.
+
+    Returns:
+        The next hidden and cell state.
+
+    References:
+        Gregor et al., DRAW, 2015, section 2.
+    """
+
+    def __init__(self, units, **kwargs):
+        super().__init__(**kwargs)
+        self.units = units
+
+    def build(self, inputs_shape, hidden_shape=None, cell_shape=None):
+        units, num_inputs = self.units, inputs_shape[-1]
+        # Rows for the input, then for the hidden state; gates o, f, i, g.
+        self.kernel = self.add_weight(
+            (num_inputs + units, 4 * units), "glorot_uniform", name="kernel"
+        )
+        self.bias = self.add_weight(
+            (4 * units,),
+            # The forget gate starts open.
+            lambda shape, dtype: tf.concat(
+                [tf.zeros(units), tf.ones(units), tf.zeros(2 * units)], axis=0
+            ),
+            name="bias",
+        )
+
+    def call(self, inputs, hidden, cell):
+        weights = {
+            "kernel": tf.convert_to_tensor(self.kernel),
+            "bias": tf.convert_to_tensor(self.bias),
+        }
+        return lstm_step(weights, inputs, hidden, cell)

@@ -1,0 +1,232 @@
+import itertools
+import math
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_genimg.layers import ReadAttention, WriteAttention
+from tests import reference
+from tests.causality import random_images, randomize
+
+BATCH = 3
+
+
+def linear(state, dense):
+    kernel, bias = (np.asarray(w, "float64") for w in (dense.kernel, dense.bias))
+    return state @ kernel + bias
+
+
+def build(layer, *shapes):
+    layer.build(*shapes)
+    randomize(layer)
+    return layer
+
+
+def state_is_raw(layer):
+    """Make the layer's state the five raw numbers, and more that the patch reads."""
+    layer.attention.kernel.assign(np.eye(*layer.attention.kernel.shape))
+    layer.attention.bias.assign(np.zeros(5))
+
+
+def extreme_state(units):
+    corners = np.array(list(itertools.product([-20.0, 0.0, 20.0], repeat=5)))
+    between = np.random.default_rng(0).uniform(-20, 20, size=(100, 5))
+    raw = np.concatenate([corners, between]).astype("float32")
+    others = random_images(len(raw), units - 5)
+    return np.concatenate([raw, others], axis=1)
+
+
+CASES = pytest.mark.parametrize(
+    ("height", "width", "channels", "size"),
+    [(5, 5, 1, 2), (4, 7, 2, 5), (6, 3, 3, 1), (3, 4, 6, 4)],
+)
+
+
+@CASES
+def test_read_equals_reference(height, width, channels, size):
+    shapes = (None, height, width, channels), (None, 4)
+    layer = build(ReadAttention(size), *shapes)
+    images, state = (
+        random_images(BATCH, height, width, channels),
+        random_images(BATCH, 4),
+    )
+    raw = linear(state, layer.attention)
+    glimpse, _ = layer(images, state)
+    expected = reference.read_attention(images, raw, size)
+    np.testing.assert_allclose(glimpse, expected, rtol=1e-3, atol=1e-5)
+
+
+@CASES
+def test_write_equals_reference(height, width, channels, size):
+    layer = build(WriteAttention(size, (height, width, channels)), (None, 4))
+    state = random_images(BATCH, 4)
+    raw, patch = linear(state, layer.attention), linear(state, layer.patch)
+    update, _ = layer(state)
+    patch = patch.reshape(BATCH, size, size, channels)
+    expected = reference.write_attention(patch, raw, height, width)
+    np.testing.assert_allclose(update, expected, rtol=1e-3, atol=1e-5)
+
+
+def test_attention_is_in_pixels_from_0():
+    read = build(ReadAttention(4), (None, 4, 7, 1), (None, 5))
+    write = build(WriteAttention(4, (4, 7, 1)), (None, 5))
+    state = np.array([[0.5, -1.0, math.log(4.0), math.log(0.5), math.log(3.0)]])
+    state_is_raw(read), state_is_raw(write)
+    attentions = read(np.zeros((1, 4, 7, 1)), state)[1], write(state)[1]
+    for attention in attentions:
+        np.testing.assert_allclose(attention, [[5.0, -1.0, 1.0, 2.0, 3.0]], rtol=1e-6)
+
+
+def test_narrow_attention_crops_and_pastes_exactly():
+    images = random_images(1, 9, 9, 2)
+    # Centre at column 6 and row 3; stride 1, for 8 / 2 would be the widest.
+    state = np.array([[7 / 5 - 1, 4 / 5 - 1, -20, math.log(1 / 4), 0]], "float32")
+    read = build(ReadAttention(3), (None, 9, 9, 2), (None, 5))
+    state_is_raw(read)
+    glimpse, _ = read(images, state)
+    np.testing.assert_array_equal(glimpse, images[:, 2:5, 5:8])
+    write = build(WriteAttention(3, (9, 9, 2)), (None, 5))
+    state_is_raw(write)
+    update = np.array(write(state)[0])
+    patch = np.reshape(write.patch(state), (1, 3, 3, 2))
+    np.testing.assert_array_equal(update[:, 2:5, 5:8], patch)
+    update[:, 2:5, 5:8] = 0
+    assert not update.any()
+
+
+def test_no_attention():
+    images, state = random_images(BATCH, 4, 7, 2), random_images(BATCH, 3)
+    read = ReadAttention(None)
+    glimpse, attention = read(images, state)
+    np.testing.assert_array_equal(glimpse, images)
+    assert not read.weights
+    expected = [[3.0, 1.5, 1.0, 0.0, 1.0]] * BATCH
+    np.testing.assert_array_equal(attention, expected)
+    write = build(WriteAttention(None, (4, 7, 2)), (None, 3))
+    update, attention = write(state)
+    expected_update = linear(state, write.patch).reshape(BATCH, 4, 7, 2)
+    np.testing.assert_allclose(update, expected_update, rtol=1e-4, atol=1e-6)
+    np.testing.assert_array_equal(attention, expected)
+    assert len(write.weights) == 2
+
+
+def outputs_and_gradients(layer, inputs, jit_compile=False):
+    """Return the layer's outputs, and gradients of a sum for inputs and weights."""
+
+    @tf.function(jit_compile=jit_compile)
+    def run(*inputs):
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            outputs = layer(*inputs)
+            weights = tf.cast(random_images(*outputs[0].shape, seed=3), tf.float32)
+            loss = tf.reduce_sum(weights * tf.cast(outputs[0], tf.float32))
+        sources = [*inputs, *(weight.value for weight in layer.trainable_weights)]
+        return outputs, tape.gradient(loss, sources)
+
+    return tf.nest.flatten(run(*map(tf.constant, inputs)))
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+@pytest.mark.parametrize("size", [1, 2, 5, 12])
+@pytest.mark.parametrize("kind", ["read", "write"])
+def test_extreme_states_give_finite_outputs_and_gradients(kind, size, policy):
+    state = extreme_state(7)
+    if kind == "read":
+        layer = build(ReadAttention(size, dtype=policy), (None, 7, 12, 2), (None, 7))
+        inputs = random_images(len(state), 7, 12, 2), state
+    else:
+        layer = build(WriteAttention(size, (7, 12, 2), dtype=policy), (None, 7))
+        inputs = (state,)
+    state_is_raw(layer)
+    found = outputs_and_gradients(layer, inputs)
+    assert len(found) == 2 + len(inputs) + len(layer.weights)
+    for each in found:
+        assert np.isfinite(tf.cast(each, tf.float32)).all()
+
+
+@pytest.mark.parametrize("kind", ["read", "write"])
+def test_xla_equals_eager(kind):
+    state = random_images(BATCH, 6)
+    if kind == "read":
+        layer = build(ReadAttention(3), (None, 5, 7, 2), (None, 6))
+        inputs = random_images(BATCH, 5, 7, 2), state
+    else:
+        layer = build(WriteAttention(3, (5, 7, 2)), (None, 6))
+        inputs = (state,)
+    found = outputs_and_gradients(layer, inputs, jit_compile=True)
+    expected = outputs_and_gradients(layer, inputs)
+    for each, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(each, other, rtol=1e-4, atol=1e-4)
+
+
+def test_filters_are_float32_in_half_precision():
+    # At column 200 bfloat16 counts every other pixel only.
+    images = random_images(1, 3, 260, 1)
+    images = np.asarray(tf.cast(tf.cast(images, "bfloat16"), "float32"))
+    layer = build(
+        ReadAttention(3, dtype="mixed_bfloat16"), (None, 3, 260, 1), (None, 1)
+    )
+    layer.attention.kernel.assign(np.zeros((1, 5)))
+    layer.attention.bias.assign([202 / 130.5 - 1, 0, -20, math.log(2 / 259), 0])
+    glimpse, attention = layer(images, np.zeros((1, 1)))
+    assert attention.dtype == "float32"
+    np.testing.assert_allclose(attention[0, 0], 201, rtol=1e-6)
+    np.testing.assert_array_equal(tf.cast(glimpse, "float32"), images[:, :, 200:203])
+
+
+def test_unrolled_updates_add_up():
+    # TensorFlow's graph optimizer breaks some sums of products and biases.
+    for size in (2, None):
+        layer = build(WriteAttention(size, (4, 5, 1)), (None, 3))
+        states = random_images(4, BATCH, 3)
+
+        @tf.function
+        def canvas(states, layer=layer):
+            total = tf.zeros((BATCH, 4, 5, 1))
+            for t in range(4):
+                total = total + layer(states[t])[0]
+            return total
+
+        expected = sum(np.asarray(layer(state)[0], "float64") for state in states)
+        np.testing.assert_allclose(canvas(states), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [0, -1, 2.5, "5", True])
+def test_bad_size_is_refused(size):
+    for make in (ReadAttention, lambda size: WriteAttention(size, (4, 5, 1))):
+        with pytest.raises(ValueError, match=f"(?s)`size`.*Received.*{size!r}"):
+            make(size)
+
+
+def test_size_above_the_image_is_refused():
+    match = r"(?s)`size`.*at most 6.*Received: size=7"
+    with pytest.raises(ValueError, match=match):
+        ReadAttention(7)(np.zeros((2, 4, 6, 1)), np.zeros((2, 3)))
+    with pytest.raises(ValueError, match=match):
+        WriteAttention(7, (4, 6, 1))
+    ReadAttention(6)(np.zeros((2, 4, 6, 1)), np.zeros((2, 3)))
+    WriteAttention(6, (4, 6, 1))(np.zeros((2, 3)))
+
+
+@pytest.mark.parametrize("size", [2, None])
+def test_bad_inputs_are_refused(size):
+    state = np.zeros((2, 3))
+    layer = ReadAttention(size)
+    with pytest.raises(ValueError, match=r"(?s)rank 3: shape=\(2, 4, 6\)"):
+        layer(np.zeros((2, 4, 6)), state)
+    layer(np.zeros((2, 4, 6, 1)), state)
+    with pytest.raises(ValueError, match=r"(?s)state of shape.*\(2, 4, 3\)"):
+        layer(np.zeros((2, 4, 6, 1)), np.zeros((2, 4, 3)))
+    with pytest.raises(ValueError, match=r"(?s)state of shape.*\(2, 4, 3\)"):
+        WriteAttention(size, (4, 6, 1))(np.zeros((2, 4, 3)))
+    for shape in [(None, 6, 1), (4, None, 1), (4, 6, None)]:
+        with pytest.raises(ValueError, match=r"(?s)needs to know height.*None"):
+            ReadAttention(size)(keras.Input(shape), keras.Input((3,)))
+
+
+@pytest.mark.parametrize("shape", [(4, 6), (4, 6, 0), (4, None, 1), (4, 6, 1, 1)])
+def test_bad_image_shape_is_refused(shape):
+    with pytest.raises(ValueError, match="(?s)WriteAttention.*Received"):
+        WriteAttention(2, shape)

@@ -1,0 +1,284 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from keras_genimg.layers import DRAWCell, DRAWLoop
+from keras_genimg.likelihoods import Bernoulli, Categorical
+from keras_genimg.models import DRAW
+from keras_genimg.testing.random_weights import random_weights
+from tests import reference
+
+KINDS = {
+    "attention": ((5, 7, 1), 3, 2, "bernoulli"),
+    "read_only": ((5, 7, 1), 3, None, "bernoulli"),
+    "write_only": ((7, 5, 3), None, 4, Bernoulli(intensities=True)),
+    "without": ((4, 6, 3), None, None, Categorical(6)),
+    "gaussian": ((5, 4, 1), 1, 1, "gaussian"),
+}
+
+
+def make(kind, num_glimpses=3, **kwargs):
+    shape, read_size, write_size, likelihood = KINDS[kind]
+    return DRAW(
+        shape, num_glimpses, 6, 4, read_size, write_size, likelihood, **kwargs
+    )
+
+
+def example(model, batch=3, seed=0):
+    generator = np.random.default_rng(seed)
+    shape = (batch, *model.image_shape)
+    if model.likelihood.num_values is None:
+        return generator.random(shape).astype("float32")
+    return generator.integers(model.likelihood.num_values, size=shape).astype("uint8")
+
+
+@pytest.fixture(scope="module")
+def model():
+    """Return a DRAW whose weights are random and large."""
+    model = make("attention")
+    generator = np.random.default_rng(1)
+    model.set_weights([generator.normal(0, 0.5, w.shape) for w in model.weights])
+    return model
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_loop_equals_a_plain_loop_over_the_papers_equations(kind):
+    model = make(kind)
+    x = example(model)
+    noise = np.random.default_rng(2).normal(size=(3, len(x), 4)).astype("float32")
+    with random_weights(model, 3):
+        outputs, canvas = model.loop.run(x, noise)
+        weights = {w.path.split("cell/", 1)[1]: w.numpy() for w in model.weights}
+        expected = reference.draw(
+            x / model.likelihood.max_value,
+            noise,
+            weights,
+            KINDS[kind][1],
+            KINDS[kind][2],
+            model.likelihood.params_size,
+            lambda params: np.asarray(model.likelihood.mean(params))
+            / model.likelihood.max_value,
+        )
+        params, _, _ = model.loop.cell.split_outputs(outputs)
+    np.testing.assert_allclose(canvas, expected["canvas"], rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(params, expected["posterior"], rtol=1e-3, atol=1e-3)
+
+
+def test_the_cell_runs_in_an_rnn_of_keras(model):
+    loop, x = model.loop, example(model)
+    noise = np.random.default_rng(2).normal(size=(3, len(x), 4)).astype("float32")
+    outputs, canvas = loop.run(x, noise)
+    rnn = keras.layers.RNN(loop.cell, return_sequences=True, return_state=True)
+    states = loop.cell.initial_states(x)
+    again, _, last_canvas, *_ = rnn(noise.swapaxes(0, 1), initial_state=states)
+    np.testing.assert_allclose(again, np.swapaxes(outputs, 0, 1), atol=1e-5)
+    np.testing.assert_allclose(last_canvas, canvas, atol=1e-5)
+
+
+def test_divergence_of_all_steps_has_the_constant_of_all_coordinates():
+    """The paper prints `-T / 2`, which holds for one coordinate alone."""
+    num_glimpses, latent_dim, mean, log_stddev = 5, 4, 0.7, -0.3
+    model = make("attention", num_glimpses)
+    for weight in model.weights:
+        weight.assign(tf.zeros_like(weight))
+    bias = [mean] * latent_dim + [log_stddev] * latent_dim
+    model.loop.cell.posterior_params.bias.assign(bias)
+    model.compile()
+    kl = model.evaluate(example(model), verbose=0, return_dict=True)["kl"]
+    terms = mean**2 + np.exp(2 * log_stddev) - 2 * log_stddev
+    steps = num_glimpses * latent_dim
+    np.testing.assert_allclose(kl, steps * terms / 2 - steps / 2, rtol=1e-5)
+    normal = tfp.distributions.MultivariateNormalDiag(
+        tf.fill(latent_dim, mean), tf.exp(tf.fill(latent_dim, log_stddev))
+    )
+    standard = tfp.distributions.MultivariateNormalDiag(tf.zeros(latent_dim))
+    per_step = tfp.distributions.kl_divergence(normal, standard)
+    np.testing.assert_allclose(kl, num_glimpses * per_step, rtol=1e-5)
+
+
+def test_noise_of_the_steps_of_one_call_is_uncorrelated(model, monkeypatch):
+    seen = []
+    run = model.loop.run
+    monkeypatch.setattr(
+        model.loop, "run", lambda x, noise: seen.append(noise) or run(x, noise)
+    )
+    images = np.zeros((300, *model.image_shape), "float32")
+    model.loop(images), model.loop(images)
+    noises = [*seen, model.noise(tf.range(300, dtype=tf.int64), 1)]
+    # (calls * steps, images * coordinates): every pair of rows.
+    rows = np.concatenate([np.reshape(noise, (3, -1)) for noise in noises])
+    correlation = np.corrcoef(rows) - np.eye(len(rows))
+    assert np.abs(correlation).max() < 5 / np.sqrt(rows.shape[1])
+    np.testing.assert_allclose(rows.std(axis=1), 1, atol=0.05)
+
+
+def test_drawing_touches_no_weight_of_the_encoder(model):
+    before = model.generate(3, seed=4, return_canvases=True)
+    weights = model.get_weights()
+    cell = model.loop.cell
+    encoder = [*cell.read.weights, *cell.encoder.weights]
+    encoder += [*cell.posterior_params.weights, *cell.initial[1:3]]
+    for weight in encoder:
+        weight.assign(tf.fill(weight.shape, np.nan))
+    after = model.generate(3, seed=4, return_canvases=True)
+    assert np.isnan(model.elbo(example(model), seed=0)).all()
+    model.set_weights(weights)
+    for name in before:
+        np.testing.assert_array_equal(after[name], before[name])
+
+
+def test_an_image_depends_on_its_seed_alone(model):
+    drawn = model.generate(4, seed=10)
+    assert drawn.dtype == "float32" and 0 <= drawn.min() < drawn.max() <= 1
+    assert len(np.unique(drawn, axis=0)) == 4
+    np.testing.assert_allclose(model.generate(1, seed=12), drawn[2:3], atol=1e-6)
+    small = model.generate(4, seed=10, batch_size=3)
+    np.testing.assert_allclose(small, drawn, atol=1e-6)
+    compiled = model.generate(4, seed=10, jit_compile=True)
+    np.testing.assert_allclose(compiled, drawn, atol=1e-5)
+    pixels = model.generate(4, seed=10, sample_pixels=True)
+    assert pixels.dtype == "uint8" and set(np.unique(pixels)) == {0, 1}
+
+
+def test_canvases_and_attention(model):
+    x = example(model)
+    drawn = model.generate(3, seed=4, return_canvases=True)
+    assert set(drawn) == {"images", "canvases", "write_attention"}
+    read = model.reconstruct(x, seed=4, return_canvases=True)
+    assert set(read) == {*drawn, "read_attention", "kl"}
+    for result in (drawn, read):
+        assert result["canvases"].shape == (3, 3, *model.image_shape)
+        assert result["write_attention"].shape == (3, 3, 5)
+        np.testing.assert_allclose(
+            result["canvases"][:, -1], result["images"], atol=1e-6
+        )
+    np.testing.assert_allclose(model.generate(3, seed=4), drawn["images"], atol=1e-6)
+    np.testing.assert_allclose(
+        model.reconstruct(x, seed=4), read["images"], atol=1e-6
+    )
+    assert read["read_attention"].shape == (3, 3, 5) and read["kl"].shape == (3, 3)
+    model.compile()
+    kl = model.evaluate(x, verbose=0, return_dict=True)["kl"]
+    assert kl > 0 and (read["kl"] > 0).all()
+
+
+def test_bounds(model):
+    x = example(model, 8)
+    elbo = model.elbo(x, num_samples=64, seed=0)
+    bounds = [model.log_prob(x, num_samples=k, seed=0).mean() for k in (1, 8, 64)]
+    assert bounds[0] < bounds[1] < bounds[2]
+    assert elbo.mean() < bounds[2]
+    again = model.log_prob(x, num_samples=8, seed=0, batch_size=3)
+    np.testing.assert_allclose(again.mean(), bounds[1], rtol=1e-5)
+
+
+def test_estimators_of_the_divergence_agree(model):
+    x = np.repeat(example(model), 300, axis=0).astype("float32")
+    infer = tf.function(lambda seeds: model.infer(x)(seeds, 2), autograph=False)
+    sample = infer(tf.range(len(x), dtype=tf.int64))
+    differences = np.reshape(-sample.log_ratio - sample.kl, (3, 300))
+    error = differences.std(axis=1) / np.sqrt(300)
+    assert (np.abs(differences.mean(axis=1)) < 5 * error).all()
+    assert (error > 0).all()
+
+
+def test_graph_is_the_same_for_any_number_of_glimpses():
+    nodes, ranks = set(), set()
+    for num_glimpses in (2, 20):
+        loop = DRAWLoop(num_glimpses, (6, 7, 1), 5, 4, 3, 2)
+        loop.build((None, 6, 7, 1))
+
+        @tf.function(autograph=False)
+        def step(x, noise, loop=loop):
+            with tf.GradientTape() as tape:
+                loss = tf.reduce_sum(loop.run(x, noise)[1])
+            return tape.gradient(loss, loop.trainable_variables[0].value)
+
+        graph = step.get_concrete_function(
+            tf.TensorSpec((2, 6, 7, 1)), tf.TensorSpec((num_glimpses, 2, 4))
+        ).graph
+        functions = [f.graph for f in graph._functions.values() if hasattr(f, "graph")]
+        operations = [o for g in (graph, *functions) for o in g.get_operations()]
+        nodes.add(len(operations))
+        ranks |= {t.shape.rank for o in operations for t in o.outputs}
+    assert len(nodes) == 1
+    # Not even for the gradient a tensor (batch, size, size, height, width).
+    assert max(rank for rank in ranks if rank is not None) <= 4
+
+
+def test_half_precision_is_close_and_canvases_are_not_half():
+    full, half = make("attention"), make("attention", dtype="mixed_bfloat16")
+    half.set_weights(full.get_weights())
+    x = example(full)
+    assert half(x).dtype == "float32"
+    noise = tf.random.normal((3, len(x), 4))
+    expected, actual = full.loop.run(x, noise)[1], half.loop.run(x, noise)[1]
+    np.testing.assert_allclose(actual, expected, atol=0.05)
+
+
+def test_published_settings():
+    table = {
+        # name: (image shape, glimpses, units, latent numbers, read, write)
+        "mnist": ((28, 28, 1), 64, 256, 100, 2, 5),
+        "svhn": ((54, 54, 3), 32, 800, 100, 12, 12),
+        "cifar10": ((32, 32, 3), 64, 400, 200, 5, 5),
+    }
+    for name, expected in table.items():
+        config = DRAW.presets[name]["config"]
+        keys = ("image_shape", "num_glimpses", "units", "latent_dim")
+        keys += ("read_size", "write_size")
+        assert tuple(config[key] for key in keys) == expected
+        likelihood = config.get("likelihood", Bernoulli())
+        assert likelihood == Bernoulli(intensities=name != "mnist")
+        assert DRAW.presets[name]["optimizer"] == "adam"
+    model = DRAW.from_preset("cifar10", num_glimpses=2, units=4)
+    assert model.generate(1, seed=0).shape == (1, 32, 32, 3)
+
+
+@pytest.mark.parametrize(
+    "arguments, text",
+    [
+        ({"image_shape": (5, 7)}, r"`image_shape` of DRAW.*\(5, 7\)"),
+        ({"num_glimpses": 0}, "num_glimpses=0"),
+        ({"units": 0}, "units=0"),
+        ({"latent_dim": 0}, "latent_dim=0"),
+        ({"read_size": 0}, "size=0"),
+        ({"write_size": 8}, "at most 7.*size=8"),
+        ({"read_size": 8}, "at most 7.*size=8"),
+        ({"likelihood": "poisson"}, "likelihood='poisson'"),
+    ],
+    ids=str,
+)
+def test_constructor_refuses(arguments, text):
+    settings = {
+        "image_shape": (5, 7, 1),
+        "num_glimpses": 2,
+        "units": 4,
+        "latent_dim": 3,
+        "read_size": 2,
+        "write_size": 2,
+    }
+    with pytest.raises(ValueError, match=f"(?s){text}"):
+        DRAW(**{**settings, **arguments})
+
+
+def test_calls_refuse(model):
+    x = example(model)
+    for call in (model.elbo, model.log_prob, model.reconstruct, model.fit):
+        with pytest.raises(ValueError, match="(?s)from 0 to 1.*values from 2 to"):
+            call(x + 2)
+    with pytest.raises(ValueError, match="num_samples=0"):
+        model.elbo(x, num_samples=0)
+    with pytest.raises(ValueError, match=r"one integer here.*seed=\[1, 2\]"):
+        model.log_prob(x, seed=[1, 2])
+    with pytest.raises(ValueError, match=r"shape \(None, 5, 7, 1\)"):
+        DRAWLoop(2, (5, 7, 1), 3, 2)(np.zeros((1, 7, 5, 1), "float32"))
+
+
+def test_cell_round_trips():
+    cell = DRAWCell((5, 7, 1), 6, 4, 3, None, Categorical(5))
+    again = DRAWCell.from_config(cell.get_config())
+    assert again.get_config() == cell.get_config()
+    assert cell.state_size == [35, 175, 6, 6, 6, 6]

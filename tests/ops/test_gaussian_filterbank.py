@@ -1,0 +1,197 @@
+import itertools
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_genimg.ops.gaussian_filterbank import (
+    attention_filters,
+    attention_geometry,
+    gaussian_filterbank,
+    read_patch,
+    whole_image_attention,
+    write_patch,
+)
+from tests import reference
+from tests.causality import random_images
+
+BATCH = 3
+
+
+def moderate_raw(seed=0):
+    """Return raw numbers whose filters overlap the image and one another."""
+    return random_images(BATCH, 5, seed=seed)
+
+
+def extreme_raw():
+    """Return all raw numbers of -20, 0 and 20, and some between."""
+    corners = list(itertools.product([-20.0, 0.0, 20.0], repeat=5))
+    between = np.random.default_rng(0).uniform(-20, 20, size=(100, 5))
+    return np.concatenate([corners, between]).astype("float32")
+
+
+@pytest.mark.parametrize("size", [1, 2, 5])
+@pytest.mark.parametrize(("height", "width"), [(4, 7), (6, 3), (5, 5)])
+def test_filters_equal_reference(height, width, size):
+    raw = moderate_raw()
+    attention = attention_geometry(raw, height, width, size)
+    found = attention_filters(attention, height, width, size)
+    for b in range(BATCH):
+        *filters, gamma = reference.attention(raw[b], height, width, size)
+        for each, expected in zip(found, filters, strict=True):
+            np.testing.assert_allclose(each[b], expected, rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(attention[b, 4], gamma, rtol=1e-5)
+
+
+def test_geometry_by_hand():
+    raw = np.array([[0.5, -1.0, math.log(4.0), math.log(0.5), math.log(3.0)]])
+    # g = (7 + 1) / 2 * 1.5 - 1 and (4 + 1) / 2 * 0 - 1; d = 6 / 3 * 0.5.
+    expected = [[5.0, -1.0, 1.0, 2.0, 3.0]]
+    attention = attention_geometry(raw, 4, 7, 4)
+    assert attention.dtype == "float32"
+    np.testing.assert_allclose(attention, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5])
+@pytest.mark.parametrize(("height", "width"), [(5, 5), (4, 7), (8, 3), (1, 6)])
+def test_all_zero_is_centred_and_as_wide_as_the_longer_side(height, width, size):
+    attention = attention_geometry(np.zeros((1, 5)), height, width, size)
+    longest = max(height, width) - 1
+    stride = longest / (size - 1) if size > 1 else longest
+    np.testing.assert_allclose(
+        attention, [[(width - 1) / 2, (height - 1) / 2, stride, 1, 1]], rtol=1e-6
+    )
+    for filters in attention_filters(attention, height, width, size):
+        filters = np.asarray(filters[0])
+        np.testing.assert_allclose(filters, filters[::-1, ::-1], atol=1e-6)
+        centers = filters @ np.arange(filters.shape[1])
+        middle = (filters.shape[1] - 1) / 2
+        np.testing.assert_allclose(centers.mean(), middle, rtol=1e-5)
+
+
+@pytest.mark.parametrize("variance_exponent", [-20.0, -3.0, 0.0, 5.0, 20.0])
+def test_far_filters_equal_the_exact_ratio(variance_exponent):
+    sigma = np.float32(math.exp(variance_exponent / 2))
+    means = [-1e10, -4e3, -0.5, 0.0, 2.5, 3.25, 9.49, 11.0, 11.75, 5e6, 1e10]
+    means = np.array(means, "float32")
+    filters = gaussian_filterbank(
+        tf.constant(means), tf.zeros_like(means), tf.fill(means.shape, sigma), 1, 12
+    )
+    for mean, found in zip(means, np.asarray(filters[:, 0]), strict=True):
+        variance = float(sigma) ** 2
+        expected = reference.gaussian_filter(float(mean) + 1, variance, 12)
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("size", "jit_compile"), [(1, False), (2, False), (12, False), (5, True)]
+)
+def test_extreme_filters_and_gradients_are_finite(size, jit_compile):
+    raw = tf.constant(extreme_raw())
+    weights = tf.constant(random_images(*raw.shape[:1], size, 12))
+
+    @tf.function(jit_compile=jit_compile)
+    def filters_and_gradient(raw):
+        with tf.GradientTape() as tape:
+            tape.watch(raw)
+            attention = attention_geometry(raw, 7, 12, size)
+            filters = attention_filters(attention, 7, 12, size)
+            loss = sum(
+                tf.reduce_sum(each * weights[:, :, : each.shape[-1]])
+                for each in filters
+            )
+        return *filters, tape.gradient(loss, raw)
+
+    filters_y, filters_x, gradient = filters_and_gradient(raw)
+    assert np.isfinite(gradient).all()
+    for filters in (filters_y, filters_x):
+        np.testing.assert_allclose(tf.reduce_sum(filters, axis=-1), 1, rtol=1e-5)
+        assert np.min(filters) >= 0
+
+
+def test_gradient_equals_differences():
+    raw = moderate_raw()
+    weights = random_images(BATCH, 3, 6, seed=1)
+
+    def loss(raw):
+        attention = attention_geometry(raw, 6, 6, 3)
+        filters_y, filters_x = attention_filters(attention, 6, 6, 3)
+        gamma = attention[:, 4, None, None]
+        return tf.reduce_sum(weights * (filters_y + filters_x * gamma), (1, 2))
+
+    def reference_loss(raw):
+        rows, columns, gamma = (
+            np.array(each)
+            for each in zip(
+                *(reference.attention(r, 6, 6, 3) for r in raw), strict=True
+            )
+        )
+        total = rows + columns * gamma[:, None, None]
+        return (weights.astype("float64") * total).sum((1, 2))
+
+    variable = tf.constant(raw)
+    with tf.GradientTape() as tape:
+        tape.watch(variable)
+        total = tf.reduce_sum(loss(variable))
+    gradient = np.asarray(tape.gradient(total, variable))
+    for k, step in enumerate(1e-5 * np.eye(5)):
+        raised, lowered = (reference_loss(raw + sign * step) for sign in (1, -1))
+        expected = (raised - lowered) / 2e-5
+        np.testing.assert_allclose(gradient[:, k], expected, rtol=1e-3, atol=1e-4)
+
+
+def narrow_attention(center_x, center_y, sigma):
+    return tf.constant([[center_x, center_y, 1.0, sigma, 1.0]] * BATCH)
+
+
+@pytest.mark.parametrize("sigma", [0.0, 4.5e-5, 0.03])
+def test_narrow_filters_crop_and_paste_exactly(sigma):
+    images = random_images(BATCH, 6, 9, 2)
+    # Three filters round column 5 and row 2.
+    attention = narrow_attention(5.0, 2.0, sigma)
+    filters = attention_filters(attention, 6, 9, 3)
+    patch = read_patch(tf.constant(images), *filters)
+    np.testing.assert_array_equal(patch, images[:, 1:4, 4:7])
+    expected = np.zeros_like(images)
+    expected[:, 1:4, 4:7] = patch
+    np.testing.assert_array_equal(write_patch(patch, *filters), expected)
+
+
+def test_whole_image_attention_copies():
+    attention = whole_image_attention(BATCH, 4, 7)
+    center_x, center_y, stride, sigma, gamma = tf.unstack(attention, axis=-1)
+    filters_y = gaussian_filterbank(center_y, stride, sigma, 4, 4)
+    filters_x = gaussian_filterbank(center_x, stride, sigma, 7, 7)
+    images = random_images(BATCH, 4, 7, 2)
+    copy = read_patch(tf.constant(images), filters_y, filters_x)
+    np.testing.assert_array_equal(gamma[:, None, None, None] * copy, images)
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_products_are_few_and_small(channels):
+    height, width, rows, columns = 28, 20, 12, 5
+    filters = tf.TensorSpec((8, rows, height)), tf.TensorSpec((8, columns, width))
+    image = tf.TensorSpec((8, height, width, channels))
+    patch = tf.TensorSpec((8, rows, columns, channels))
+    for function, first in ((read_patch, image), (write_patch, patch)):
+        traced = tf.function(function).get_concrete_function(first, *filters)
+        kinds = [operation.type for operation in traced.graph.get_operations()]
+        assert sum("BatchMatMul" in kind for kind in kinds) == 2
+        assert "Einsum" not in kinds
+        for operation in traced.graph.get_operations():
+            for tensor in operation.outputs:
+                assert tensor.shape.rank <= 4
+                assert math.prod(tensor.shape) <= 8 * height * width * channels
+
+
+def test_read_and_write_are_transposes_of_one_another():
+    filters_y = tf.constant(random_images(BATCH, 2, 5, seed=1))
+    filters_x = tf.constant(random_images(BATCH, 3, 4, seed=2))
+    images, patch = random_images(BATCH, 5, 4, 2), random_images(BATCH, 2, 3, 2)
+    glimpse = read_patch(tf.constant(images), filters_y, filters_x)
+    expected = np.einsum("bih,bjw,bhwc->bijc", filters_y, filters_x, images)
+    np.testing.assert_allclose(glimpse, expected, rtol=1e-4, atol=1e-5)
+    update = write_patch(tf.constant(patch), filters_y, filters_x)
+    expected = np.einsum("bih,bjw,bijc->bhwc", filters_y, filters_x, patch)
+    np.testing.assert_allclose(update, expected, rtol=1e-4, atol=1e-5)
