@@ -11,8 +11,8 @@ def as_array(dataset):
         dataset: A finite `tf.data.Dataset` of batches, as `load` returns.
 
     Returns:
-        A NumPy array of shape `(images, height, width, colors)`, or a dict of arrays
-        where the elements of `dataset` are dicts.
+        A NumPy array of shape `(images, height, width, colors)`, or a dict or tuple of
+        arrays where the elements of `dataset` are dicts or tuples.
 
     Raises:
         ValueError: If `dataset` is empty or endless.

@@ -2,7 +2,6 @@
 
 import keras
 import tensorflow as tf
-import tensorflow_probability as tfp
 
 from keras_genimg.likelihoods.likelihood import Likelihood
 
@@ -34,6 +33,8 @@ class Bernoulli(Likelihood):
         self.num_values = None if intensities else 2
 
     def distribution(self, params):
+        import tensorflow_probability as tfp
+
         return tfp.distributions.Bernoulli(logits=tf.cast(params, tf.float32))
 
     def sample(self, params, uniforms, temperature=1.0):

@@ -2,7 +2,6 @@
 
 import keras
 import tensorflow as tf
-import tensorflow_probability as tfp
 
 from keras_genimg.likelihoods.likelihood import Likelihood
 
@@ -32,6 +31,8 @@ class Categorical(Likelihood):
         self.num_values = self.params_size = num_values
 
     def distribution(self, params):
+        import tensorflow_probability as tfp
+
         return tfp.distributions.Categorical(logits=tf.cast(params, tf.float32))
 
     def sample(self, params, uniforms, temperature=1.0):

@@ -2,7 +2,6 @@
 
 import keras
 import tensorflow as tf
-import tensorflow_probability as tfp
 
 from keras_genimg.likelihoods.likelihood import Likelihood
 
@@ -41,6 +40,8 @@ class Gaussian(Likelihood):
         self.min_stddev = float(min_stddev)
 
     def distribution(self, params):
+        import tensorflow_probability as tfp
+
         a, b = tf.unstack(tf.cast(params, tf.float32), axis=-1)
         stddev = self.min_stddev + tf.exp(b / 2)
         return tfp.distributions.Normal(tf.sigmoid(a), stddev)

@@ -1,8 +1,6 @@
 """Tests of keras_genimg.datasets on real digits and on sets written for the purpose."""
 
-import os
 import pathlib
-import socket
 import subprocess
 import sys
 import zlib
@@ -22,54 +20,6 @@ def digits_of_sklearn():
 
     levels, labels = load_digits(return_X_y=True)
     return levels.reshape(-1, 8, 8, 1), labels
-
-
-@pytest.fixture
-def mnist(monkeypatch):
-    """Point tfds to prepared MNIST, and forbid connections."""
-    folder = os.environ.get("TFDS_DATA_DIR") or ROOT.parent / "shared/data/tfds"
-    if not (pathlib.Path(folder) / "mnist").is_dir():
-        pytest.skip("needs MNIST, prepared in the folder that TFDS_DATA_DIR names")
-    monkeypatch.setenv("TFDS_DATA_DIR", str(folder))
-
-    def refuse(*_):
-        raise AssertionError("a prepared data set must load without a network")
-
-    monkeypatch.setattr(socket.socket, "connect", refuse)
-
-
-@pytest.fixture
-def write_set(monkeypatch, tmp_path):
-    """Return a function that writes images as a prepared data set of tfds."""
-    import tensorflow_datasets as tfds
-
-    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
-
-    def write(name, images, shape, num_shards=1, version="1.0.0"):
-        folder = tmp_path / name / version
-        folder.mkdir(parents=True)
-        features = tfds.features.FeaturesDict(
-            {"image": tfds.features.Image(shape=shape)}
-        )
-        shards = [images[k::num_shards] for k in range(num_shards)]
-        for k, shard in enumerate(shards):
-            file = folder / f"{name}-train.tfrecord-{k:05d}-of-{num_shards:05d}"
-            with tf.io.TFRecordWriter(str(file)) as writer:
-                for image in shard:
-                    example = features.encode_example({"image": image})
-                    writer.write(features.serialize_example(example))
-        split = tfds.core.SplitInfo(
-            name="train", shard_lengths=[len(shard) for shard in shards], num_bytes=0
-        )
-        tfds.folder_dataset.write_metadata(
-            data_dir=str(folder),
-            features=features,
-            split_infos=[split],
-            filename_template="{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}",
-            check_data=False,
-        )
-
-    return write
 
 
 class TestDigits:

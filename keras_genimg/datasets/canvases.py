@@ -1,0 +1,111 @@
+"""Canvases that are drawn from the images of a split."""
+
+import tensorflow as tf
+
+from keras_genimg.datasets.arrays import as_array
+from keras_genimg.datasets.batches import new_seeds
+from keras_genimg.datasets.checks import checked_size
+from keras_genimg.datasets.loading import load
+
+# Canvases drawn from one pair of seeds. Those of `fixed=True` depend on it.
+BLOCK_SIZE = 128
+
+
+def read_split(name, split, labels):
+    """Return all images of a split, and their labels if asked for.
+
+    Args:
+        name: As `load` takes it.
+        split: As `load` takes it.
+        labels: Whether to read labels.
+
+    Returns:
+        Images, `uint8` of shape `(images, height, width, colors)`, and labels, `int32`
+        of shape `(images,)`, or `None`.
+
+    Raises:
+        ValueError: If `load` refuses name or split.
+
+    Example:
+        >>> read_split("digits", "test", labels=False)[0].shape
+        TensorShape([300, 8, 8, 1])
+    """
+    arrays = as_array(load(name, split, batch_size=1024, labels=labels))
+    # Canvases are drawn on the processor, whatever the model runs on.
+    with tf.device("CPU:0"):
+        if not labels:
+            return tf.constant(arrays), None
+        return tf.constant(arrays["images"]), tf.constant(arrays["label"])
+
+
+def in_proportion(images, side):
+    """Return the size that stands to these digits as `side` to those of MNIST.
+
+    Args:
+        images: Digits of shape `(images, height, width, colors)`.
+        side: The paper's choice for digits of 28 by 28 pixels.
+
+    Returns:
+        `(height, width)`, each at least 1.
+
+    Example:
+        >>> in_proportion(tf.zeros((1, 8, 8, 1)), 60)
+        (17, 17)
+    """
+    return tuple(max(1, round(size * side / 28)) for size in images.shape[1:3])
+
+
+def checked_canvas_size(canvas_size, images, side):
+    """Return the size of canvases that hold any of `images`.
+
+    Args:
+        canvas_size: `(height, width)`, one integer for both, or `None`.
+        images: Digits of shape `(images, height, width, colors)`.
+        side: Default for digits of 28 by 28 pixels.
+
+    Returns:
+        `(height, width)`.
+
+    Raises:
+        ValueError: If `canvas_size` is no size, or smaller than `images`.
+
+    Example:
+        >>> checked_canvas_size(20, tf.zeros((1, 8, 8, 1)), 60)
+        (20, 20)
+    """
+    size = checked_size("canvas_size", canvas_size) or in_proportion(images, side)
+    height, width = images.shape[1:3]
+    if size[0] < height or size[1] < width:
+        raise ValueError(
+            f"`canvas_size` must be at least the digits' size ({height}, {width}). "
+            f"Received: canvas_size={canvas_size!r}"
+        )
+    return size
+
+
+def draw_examples(draw, num_images, seed, fixed):
+    """Return drawn examples as a data set.
+
+    Args:
+        draw: Function of positions, `int64` of shape `(BLOCK_SIZE,)`, and a pair of
+            seeds, that returns a dict of tensors with an example for each position.
+        num_images: Number of examples at each pass.
+        seed: Integer that decides the draws.
+        fixed: Whether each pass gives the same examples, those of `seed` and position.
+
+    Returns:
+        A `tf.data.Dataset` of known cardinality, not batched.
+    """
+    num_blocks = -(-num_images // BLOCK_SIZE)
+    if fixed:
+        seeds = tf.data.Dataset.range(num_blocks).map(lambda k: tf.stack([seed, k]))
+    else:
+        seeds = new_seeds(seed).take(num_blocks)
+
+    def draw_block(block, block_seed):
+        positions = block * BLOCK_SIZE + tf.range(BLOCK_SIZE, dtype=tf.int64)
+        # Folded in, since the binarization draws from such seeds themselves.
+        return draw(positions, tf.random.fold_in(block_seed, 1, alg="philox"))
+
+    blocks = seeds.enumerate().map(draw_block, num_parallel_calls=tf.data.AUTOTUNE)
+    return blocks.unbatch().take(num_images)

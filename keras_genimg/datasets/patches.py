@@ -1,0 +1,100 @@
+"""Patches of images: drawn places, cut out, and pasted on canvases."""
+
+import tensorflow as tf
+
+
+def random_integers(seed, shape, limits):
+    """Draw integers uniformly, such as images and the places of patches.
+
+    Args:
+        seed: Pair of integers that decides the draws.
+        shape: Shape of the result, less its last axis.
+        limits: Exclusive upper limits of the integers along the last axis.
+
+    Returns:
+        An `int32` tensor of shape `(*shape, len(limits))`, from 0 on.
+
+    Example:
+        >>> random_integers([0, 1], (2,), (1, 1)).numpy().tolist()
+        [[0, 0], [0, 0]]
+    """
+    shape = tf.concat([shape, [len(limits)]], axis=0)
+    # Of all 64 bits, so that the remainders are uniform to one part in 2 ** 32.
+    draws = tf.random.stateless_uniform(shape, seed, None, None, tf.int64, alg="philox")
+    return tf.cast(draws % tf.constant(limits, tf.int64), tf.int32)
+
+
+def free_places(size, image_size):
+    """Return how many rows and columns the upper left corner of a patch can lie in.
+
+    Args:
+        size: `(height, width)` of the patch.
+        image_size: `(height, width)` of the image that holds it.
+
+    Example:
+        >>> free_places((28, 28), (60, 28))
+        (33, 1)
+    """
+    return tuple(whole - part + 1 for part, whole in zip(size, image_size, strict=True))
+
+
+def cut(images, corners, size):
+    """Return one patch of each image.
+
+    Args:
+        images: Tensor of shape `(batch, height, width, colors)`.
+        corners: `int32` tensor of shape `(batch, 2)`: row and column of the upper left
+            pixels.
+        size: `(height, width)` of the patches.
+
+    Returns:
+        A tensor of the type of `images` and shape `(batch, *size, colors)`.
+
+    Example:
+        >>> cut(tf.reshape(tf.range(9), (1, 3, 3, 1)), [[1, 0]], (1, 2)).numpy().ravel()
+        array([3, 4], dtype=int32)
+    """
+    owners = tf.range(tf.shape(images)[0])
+    pixels = _flat_positions(owners, corners, size, images.shape[1:3])
+    return tf.gather(tf.reshape(images, (-1, images.shape[-1])), pixels)
+
+
+def paste(patches, corners, canvas_size):
+    """Return the sums of patches on canvases that are otherwise 0.
+
+    Args:
+        patches: `uint8` tensor of shape `(batch, patches, height, width, colors)`.
+        corners: `int32` tensor of shape `(batch, patches, 2)`: row and column of the
+            upper left pixels.
+        canvas_size: `(height, width)` of the canvases, which hold all patches.
+
+    Returns:
+        An `int32` tensor of shape `(batch, *canvas_size, colors)`, not clipped.
+
+    Example:
+        >>> patches = tf.constant([200, 100], "uint8", shape=(1, 2, 1, 1, 1))
+        >>> paste(patches, [[[0, 1], [0, 1]]], (1, 3)).numpy().ravel()
+        array([  0, 300,   0], dtype=int32)
+    """
+    batch, num, height, width, colors = patches.shape
+    owners = tf.repeat(tf.range(batch), num)
+    corners = tf.reshape(corners, (-1, 2))
+    pixels = _flat_positions(owners, corners, (height, width), canvas_size)
+    # Each pixel of a canvas is a segment, the sum of what lies on it. That is three
+    # times as fast as `tf.scatter_nd`.
+    sums = tf.math.unsorted_segment_sum(
+        tf.reshape(tf.cast(patches, tf.int32), (-1, colors)),
+        tf.reshape(pixels, (-1,)),
+        batch * canvas_size[0] * canvas_size[1],
+    )
+    return tf.reshape(sums, (batch, *canvas_size, colors))
+
+
+def _flat_positions(owners, corners, size, image_size):
+    """Return where the pixels of patches lie in the list of all images' pixels."""
+    height, width = image_size
+    corners = tf.convert_to_tensor(corners)
+    # (patches, patch height) and (patches, patch width)
+    rows = owners[:, None] * height + corners[:, :1] + tf.range(size[0])
+    columns = corners[:, 1:] + tf.range(size[1])
+    return rows[:, :, None] * width + columns[:, None, :]

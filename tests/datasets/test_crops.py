@@ -1,0 +1,184 @@
+"""Tests of real intensities and of crops, on sets written for the purpose."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_genimg.datasets import as_array, load
+
+
+@pytest.fixture
+def numbered(write_set):
+    """Write 12 images of 5 by 7 pixels that say where a crop was cut.
+
+    Pixel (row, column) of image `k` is `35 * (k % 7) + 7 * row + column`.
+    """
+    pixels = np.arange(35).reshape(5, 7, 1)
+    images = [(35 * (k % 7) + pixels).astype("uint8") for k in range(12)]
+    write_set("numbered", images, (5, 7, 1))
+    return np.stack(images)
+
+
+def corners_of(crops):
+    """Return rows and columns at which crops of `numbered`, in order, were cut."""
+    offsets = crops[:, 0, 0, 0] - 35 * (np.arange(len(crops)) % 12 % 7)
+    return offsets // 7, offsets % 7
+
+
+class TestIntensities:
+    def test_are_v_over_255(self, write_set):
+        values = np.arange(256, dtype="uint8").reshape(1, 16, 16, 1)
+        write_set("all_values", values, (16, 16, 1))
+        loaded = as_array(load("all_values", intensities=True))
+        assert loaded.dtype == np.float32
+        np.testing.assert_array_equal(loaded, values / np.float32(255))
+        assert loaded.min() == 0 and loaded.max() == 1
+
+    def test_come_with_labels(self):
+        plain = as_array(load("digits", "test", labels=True))
+        real = as_array(load("digits", "test", labels=True, intensities=True))
+        np.testing.assert_array_equal(real["images"], plain["images"] / np.float32(255))
+        np.testing.assert_array_equal(real["label"], plain["label"])
+
+    @pytest.mark.parametrize("other", [{"binarize": "fixed"}, {"num_values": 17}])
+    def test_exclude_binarize_and_num_values(self, other):
+        with pytest.raises(ValueError, match="exclude each other.*intensities=True"):
+            load("digits", intensities=True, **other)
+
+
+class TestCentreCrop:
+    @pytest.mark.parametrize(
+        ("crop_size", "rows", "columns"),
+        [
+            (3, slice(1, 4), slice(2, 5)),
+            ((5, 7), slice(0, 5), slice(0, 7)),
+            # Where a margin is odd, its larger part is below and right.
+            ((2, 4), slice(1, 3), slice(1, 5)),
+            ((1, 7), slice(2, 3), slice(0, 7)),
+        ],
+    )
+    def test_is_exact(self, numbered, crop_size, rows, columns):
+        dataset = load("numbered", batch_size=5, crop_size=crop_size)
+        expected = numbered[:, rows, columns]
+        assert dataset.element_spec.shape == (None, *expected.shape[1:])
+        np.testing.assert_array_equal(as_array(dataset), expected)
+
+    def test_comes_after_the_resizing(self, numbered):
+        resized = as_array(load("numbered", image_size=(10, 9)))
+        cropped = as_array(load("numbered", image_size=(10, 9), crop_size=(4, 3)))
+        np.testing.assert_array_equal(cropped, resized[:, 3:7, 3:6])
+
+
+class TestRandomCrop:
+    def test_is_a_part_of_its_image_at_every_place_equally_often(self, numbered):
+        dataset = load("numbered", batch_size=5, crop_size=(3, 5), random_crop=True)
+        crops = as_array(dataset.repeat(150)).astype(int)
+        rows, columns = corners_of(crops)
+        for k in range(30):
+            expected = numbered[k % 12, rows[k] : rows[k] + 3, columns[k] :][:, :5]
+            np.testing.assert_array_equal(crops[k], expected)
+        # 1800 crops, 200 at each of 3 * 3 places: chi-squared with 8 degrees.
+        counts = np.bincount(3 * rows + columns, minlength=9)
+        assert len(counts) == 9
+        assert ((counts - 200) ** 2 / 200).sum() < 35
+
+    def test_places_are_drawn_for_each_image_and_axis(self, numbered):
+        dataset = load("numbered", batch_size=12, crop_size=(2, 4), random_crop=True)
+        rows, columns = corners_of(as_array(dataset.repeat(100)).astype(int))
+        for places in (rows, columns):
+            assert (
+                np.abs(np.corrcoef(places.reshape(100, 12).T) - np.eye(12)).max() < 0.45
+            )
+        assert abs(np.corrcoef(rows, columns)[0, 1]) < 0.1
+
+    def test_is_new_at_each_pass_and_follows_the_seed(self):
+        kwargs = {"crop_size": 5, "random_crop": True, "shuffle": True, "labels": True}
+        dataset = load("digits", "test", seed=3, **kwargs)
+        again = load("digits", "test", seed=3, **kwargs)
+        passes = [as_array(dataset) for _ in range(3)]
+        assert len({data["images"].tobytes() for data in passes}) == 3
+        for data in passes:
+            np.testing.assert_equal(data, as_array(again))
+        other = as_array(load("digits", "test", seed=4, **kwargs))
+        assert (other["images"] != passes[0]["images"]).any()
+        keras.utils.set_random_seed(1)
+        other = as_array(load("digits", "test", seed=3, **kwargs))
+        assert (other["images"] != passes[0]["images"]).any()
+
+    def test_leaves_order_and_labels(self):
+        plain = as_array(load("digits", "test", shuffle=True, labels=True))
+        kwargs = {"shuffle": True, "labels": True, "crop_size": 8, "random_crop": True}
+        np.testing.assert_equal(as_array(load("digits", "test", **kwargs)), plain)
+
+    def test_fixed_binarization_is_that_of_the_whole_image(self):
+        kwargs = {"binarize": "fixed", "seed": 5}
+        whole = as_array(load("digits", "test", **kwargs))
+        centre = as_array(load("digits", "test", crop_size=(6, 4), **kwargs))
+        np.testing.assert_array_equal(centre, whole[:, 1:7, 2:6])
+        load_crops = load("digits", "test", crop_size=7, random_crop=True, **kwargs)
+        crops = as_array(load_crops)
+        parts = [whole[:, y : y + 7, x : x + 7] for y in (0, 1) for x in (0, 1)]
+        assert np.any([(crops == part).all((1, 2, 3)) for part in parts], axis=0).all()
+
+    def test_places_say_nothing_of_the_dynamic_binarization(self, write_set):
+        # One pixel is left, at place 0 or 1, and grey: places and pixels both vary.
+        grey = np.full((4000, 1, 2, 1), [[[120], [121]]], "uint8")
+        write_set("pairs", grey, (1, 2, 1))
+        kwargs = {"batch_size": 4000, "crop_size": 1, "random_crop": True, "seed": 2}
+        places = as_array(load("pairs", **kwargs)).ravel() == 121
+        pixels = as_array(load("pairs", binarize="dynamic", **kwargs)).ravel()
+        assert abs(np.corrcoef(places, pixels)[0, 1]) < 0.08
+
+    @pytest.mark.parametrize(
+        ("binarize", "drop_remainder"),
+        [(None, False), ("fixed", False), ("dynamic", True)],
+    )
+    def test_cardinality_is_known(self, binarize, drop_remainder):
+        dataset = load(
+            "digits",
+            "test",
+            batch_size=64,
+            crop_size=(5, 6),
+            random_crop=True,
+            binarize=binarize,
+            drop_remainder=drop_remainder,
+        )
+        assert dataset.cardinality() == len(list(dataset)) == 5 - drop_remainder
+        batch = 64 if drop_remainder else None
+        assert dataset.element_spec.shape == (batch, 5, 6, 1)
+
+    def test_draw_recipe_for_svhn(self, write_set):
+        rng = np.random.default_rng(0)
+        images = rng.integers(0, 256, (9, 32, 32, 3), "uint8")
+        write_set("svhn_like", images, (32, 32, 3))
+        kwargs = {"image_size": 64, "crop_size": 54, "intensities": True}
+        train = load("svhn_like", random_crop=True, shuffle=True, **kwargs)
+        whole = as_array(load("svhn_like", image_size=64)) / np.float32(255)
+        crops = as_array(train)
+        assert crops.shape == (9, 54, 54, 3) and crops.dtype == np.float32
+        for crop in crops:
+            found = [
+                (crop == image[y : y + 54, x : x + 54]).all()
+                for image in whole
+                for y in range(11)
+                for x in range(11)
+            ]
+            assert sum(found) == 1
+        centres = as_array(load("svhn_like", **kwargs))
+        np.testing.assert_array_equal(centres, whole[:, 5:59, 5:59])
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [
+        ({"crop_size": 9}, r"at most the images' size \(8, 8\).*crop_size=\(9, 9\)"),
+        ({"crop_size": (8, 9)}, r"crop_size=\(8, 9\)"),
+        ({"crop_size": 6, "image_size": 5}, r"size \(5, 5\).*crop_size=\(6, 6\)"),
+        ({"crop_size": 0}, "crop_size=0"),
+        ({"crop_size": "54"}, "crop_size='54'"),
+        ({"random_crop": True}, "needs `crop_size`.*random_crop=True"),
+    ],
+)
+def test_error_names_what_was_received(kwargs, message):
+    with pytest.raises(ValueError, match=message):
+        load("digits", **kwargs)
