@@ -255,7 +255,7 @@ def write_attention(patch, raw, height, width):
     return update
 
 
-def lstm_step(inputs, hidden, cell, kernel, bias):
+def vector_lstm_step(inputs, hidden, cell, kernel, bias):
     """One step of an LSTM with the gates o, f, i, g."""
     summed = np.concatenate([inputs, hidden]) @ kernel + bias
     o, f, i, g = np.split(summed, 4)
@@ -297,12 +297,12 @@ def draw(images, noise, weights, read_size, write_size, params_size, mean):
             glimpse = np.concatenate(patches, axis=-1).reshape(-1)
             inputs = np.concatenate([glimpse, h_dec])
             lstm = [weights["encoder/kernel"], weights["encoder/bias"]]
-            h_enc, c_enc = lstm_step(inputs, h_enc, c_enc, *lstm)
+            h_enc, c_enc = vector_lstm_step(inputs, h_enc, c_enc, *lstm)
             params = linear("posterior_params", h_enc)
             mu, log_sigma = np.split(params, 2)
             z = mu + np.exp(log_sigma) * noise[t, b]
             lstm = [weights["decoder/kernel"], weights["decoder/bias"]]
-            h_dec, c_dec = lstm_step(z, h_dec, c_dec, *lstm)
+            h_dec, c_dec = vector_lstm_step(z, h_dec, c_dec, *lstm)
             patch = linear("write/patch", h_dec)
             if write_size is None:
                 update = patch

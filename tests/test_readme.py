@@ -6,14 +6,15 @@ README = (ROOT / "README.md").read_text()
 
 
 def test_the_script_runs_as_printed(tmp_path):
-    script, fields = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    assert len([line for line in script.splitlines() if line]) <= 20
-    script = script.replace("epochs=10", "epochs=1") + fields
+    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert len([line for line in blocks[0].splitlines() if line]) <= 20
+    script = "\n".join(blocks).replace("epochs=10", "epochs=1")
     (tmp_path / "script.py").write_text(script)
     output = run_python("script.py", cwd=tmp_path)
     assert "bits_per_dim" in output
     assert (tmp_path / "drawn.png").exists()
     assert (tmp_path / "dependency_fields.png").exists()
+    assert (tmp_path / "canvases.gif").exists()
     assert (tmp_path / "served" / "digits" / "1" / "saved_model.pb").exists()
 
 
@@ -25,7 +26,8 @@ def test_continuous_integration_runs_the_commands_of_the_readme():
 
 
 def test_presets_are_listed():
-    from keras_genimg.models import PixelCNN, PixelRNN
+    from keras_genimg.models import DRAW, VAE, PixelCNN, PixelRNN
 
-    for name in [*PixelCNN.presets, *PixelRNN.presets]:
+    models = (PixelCNN, PixelRNN, VAE, DRAW)
+    for name in [name for model in models for name in model.presets]:
         assert f"`{name}`" in README

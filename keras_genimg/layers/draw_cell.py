@@ -124,7 +124,7 @@ class DRAWCell(keras.layers.Layer):
         names = ["canvas", "encoder_hidden", "encoder_cell"]
         names += ["decoder_hidden", "decoder_cell"]
         self.initial = [
-            self.add_weight((size,), "zeros", name=f"initial_{name}")
+            self.add_weight((size,), "zeros", name=f"initial_{name}", autocast=False)
             for name, size in zip(names, self._started_sizes, strict=True)
         ]
 

@@ -148,7 +148,8 @@ class DRAWLoop(keras.layers.Layer):
         """
         glimpses = self.num_glimpses
         given = tf.TensorArray(tf.float32, glimpses).unstack(sequence)
-        kept = [tf.TensorArray(tf.float32, glimpses) for _ in range(1 + return_canvases)]
+        num_kept = 2 if return_canvases else 1
+        kept = [tf.TensorArray(tf.float32, glimpses) for _ in range(num_kept)]
 
         def body(t, states, kept):
             outputs, states = step(given.read(t), states)

@@ -103,6 +103,9 @@ class Latent(keras.layers.Layer):
                 f"shape={tuple(input_shape)}"
             )
         self.parameters.build(input_shape)
+        if self.estimator == "analytic":
+            # Raise here rather than in the first step of training.
+            self.divergence(self.posterior.standard(self.latent_dim))
 
     def call(self, inputs):
         posterior = self.posterior.distribution(self.parameters(inputs))
@@ -126,7 +129,7 @@ class Latent(keras.layers.Layer):
         """Return the KL divergence of a posterior to the prior, in nats.
 
         Args:
-            posterior: A TFP distribution of batch shape `(batch,)`.
+            posterior: A TFP distribution, of batch shape `(batch,)` or without a batch.
 
         Raises:
             ValueError: If TFP knows no closed form.

@@ -49,9 +49,10 @@ class Gaussian(Likelihood):
     def sample(self, params, uniforms, temperature=1.0):
         """Draw intensities; `temperature` multiplies the variance."""
         # The middle of the step of 2**-24 that a uniform stands for, so never 0 or 1.
+        uniforms = tf.cast(uniforms, tf.float32)
         uniforms = tf.clip_by_value(uniforms, 2.0**-25, 1 - 2.0**-24)
         normal = self.distribution(params)
-        noise = tf.math.ndtri(uniforms) * tf.sqrt(temperature)
+        noise = tf.math.ndtri(uniforms) * tf.sqrt(tf.cast(temperature, tf.float32))
         return normal.mean() + normal.stddev() * noise
 
     def get_config(self):

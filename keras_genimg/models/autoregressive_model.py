@@ -195,14 +195,31 @@ class AutoregressiveModel(GenerativeModel):
         log_prob = self.likelihood.log_prob(params, images)
         return tf.reduce_sum(log_prob, axis=(1, 2, 3))
 
-    def endpoints(self, image_shape, method="incremental"):
+    def endpoints(self, image_shape, jit_compile=False, method="incremental"):
         from keras_genimg.serving import autoregressive_endpoints
 
-        return autoregressive_endpoints(self, image_shape, method)
+        return autoregressive_endpoints(self, image_shape, method, jit_compile)
 
-    def checked_conditions(self, conditions):
-        """Return a server's conditions with checks in the graph; a hook."""
-        return conditions
+    def served_conditions(self, image_shape):
+        """Return what a server is given besides images and seeds, in order.
+
+        Args:
+            image_shape: `(height, width, colors)`, which a condition of any size
+                follows.
+
+        Returns:
+            Dict of `keras_genimg.serving.Input` by name.
+        """
+        from keras_genimg.serving.inputs import real_input
+
+        served = {}
+        for tensor in self.inputs[1:]:
+            shape = list(tensor.shape)
+            if len(shape) == 4:
+                sizes = zip(shape[1:3], image_shape[:2], strict=True)
+                shape[1:3] = [size or whole for size, whole in sizes]
+            served[tensor.name] = real_input(shape, tensor.dtype)
+        return served
 
     def get_config(self):
         config = {"name": self.name, "trainable": self.trainable}

@@ -192,10 +192,10 @@ class DRAW(LatentModel):
             "canvases": _batch_first(self.likelihood.mean(params)),
         }
 
-    def endpoints(self, image_shape):
+    def endpoints(self, image_shape, jit_compile=False):
         from keras_genimg.serving import draw_endpoints
 
-        return draw_endpoints(self)
+        return draw_endpoints(self, jit_compile)
 
     def get_config(self):
         config = self.loop.get_config()

@@ -370,11 +370,12 @@ class GenerativeModel(keras.Model):
         """Return a compiled function of `(images, *conditions)` that gives nats."""
         raise NotImplementedError
 
-    def endpoints(self, image_shape, **options):
+    def endpoints(self, image_shape, jit_compile=False, **options):
         """Return what a server can ask of the model.
 
         Args:
             image_shape: `(height, width, colors)`, all known.
+            jit_compile: Whether to compile with XLA.
             **options: Options of the model's own kind.
 
         Returns:
@@ -388,19 +389,32 @@ class GenerativeModel(keras.Model):
         format="tf_saved_model",
         image_size=None,
         max_rows=256,
+        bad_rows="error",
+        xla_twins=False,
+        metadata=None,
         verbose=True,
         **kwargs,
     ):
         """Write a SavedModel that draws images without this library.
 
         Its signatures are those of `endpoints`; `serving_default` is `sample`. The
-        directory appears whole or not at all.
+        directory appears whole or not at all. The file `assets.extra/metadata.json` in
+        it describes model and signatures.
 
         Args:
             filepath: Directory to create; must not exist.
             format: `"tf_saved_model"`; any other goes to `keras.Model.export`.
             image_size: `(height, width)` to serve, for a model of any size.
             max_rows: Most rows that a signature takes in one call.
+            bad_rows: What a row that is out of range does: `"error"` fails the call;
+                `"flag"` gives zeros and false in the output `ok`, for a server that
+                merges the requests of several clients, all of which an error would
+                fail.
+            xla_twins: Whether to add signatures `<name>_xla`, which draw the same
+                images faster on a server that was started with
+                `--xla_cpu_compilation_enabled`, and fail on others.
+            metadata: Dict to add to the metadata, such as training figures and a
+                licence note.
             verbose: Whether to print the signatures.
             **kwargs: Options of `endpoints`; for other formats, arguments of
                 `keras.Model.export`.
@@ -415,7 +429,12 @@ class GenerativeModel(keras.Model):
         max_rows = check_positive_int("max_rows", max_rows, "export")
         shape = self.sized_image_shape(image_size, "export")
         endpoints = self.endpoints(shape, **kwargs)
-        write_saved_model(self, filepath, endpoints, max_rows, verbose)
+        if xla_twins:
+            twins = self.endpoints(shape, jit_compile=True, **kwargs)
+            endpoints.update({f"{name}_xla": twin for name, twin in twins.items()})
+        write_saved_model(
+            self, filepath, endpoints, max_rows, bad_rows, metadata, verbose
+        )
 
     def sized_image_shape(self, image_size, owner):
         """Return `image_shape` with unknown height and width taken from `image_size`.

@@ -5,8 +5,8 @@ import tensorflow_probability as tfp
 
 # A chain's steps are this part of the guesses' spread, before they adapt.
 _FIRST_STEP = 0.1
-# Share of the burn-in in which steps adapt, and the acceptance they adapt to.
-_ADAPTING, _ACCEPTANCE = 0.8, 0.9
+# They adapt in this share of the burn-in, towards this acceptance, at this rate.
+_ADAPTING, _ACCEPTANCE, _RATE = 0.8, 0.95, 0.05
 # Each transition multiplies a chain's step by a number in this range.
 _JITTER = (0.5, 1.5)
 # Share of itself by which each variance grows, so that no covariance is singular.
@@ -46,14 +46,15 @@ def marginal_log_likelihood(
     References:
         Kingma and Welling, Auto-Encoding Variational Bayes, 2013, appendix D,
         https://arxiv.org/abs/1312.6114
-        Hoffman and Gelman, The No-U-Turn Sampler, 2014, section 3.2 (adaptation of the
-        step), https://arxiv.org/abs/1111.4246
     """
     sampler = _JitteredHMC(
         log_joint, _FIRST_STEP * _stddev(guesses), num_leapfrog_steps
     )
     adapting = tf.cast(_ADAPTING * tf.cast(num_burnin, tf.float32), tf.int32)
-    sampler = tfp.mcmc.DualAveragingStepSizeAdaptation(sampler, adapting, _ACCEPTANCE)
+    # TFP's adaptation by dual averaging fails with one latent and a batch of any size.
+    sampler = tfp.mcmc.SimpleStepSizeAdaptation(
+        sampler, adapting, _ACCEPTANCE, adaptation_rate=_RATE
+    )
     latents, log_joints = tfp.mcmc.sample_chain(
         2 * num_samples,
         guesses[0],

@@ -2,7 +2,6 @@
 
 import keras
 import numpy as np
-import tensorflow as tf
 from keras import layers
 
 from keras_genimg import likelihoods
@@ -138,16 +137,12 @@ class PixelNetwork(AutoregressiveModel):
                 f"{self.num_classes - 1}. Received: {np.unique(labels)[:20]}"
             )
 
-    def checked_conditions(self, conditions):
+    def served_conditions(self, image_shape):
+        from keras_genimg.serving.inputs import label_input
+
         if self.num_classes is None:
-            return conditions
-        label = conditions["label"]
-        check = tf.debugging.Assert(
-            tf.reduce_all((label >= 0) & (label < self.num_classes)),
-            [f"label must be integers from 0 to {self.num_classes - 1}, got", label],
-        )
-        with tf.control_dependencies([check]):
-            return {"label": tf.identity(label)}
+            return super().served_conditions(image_shape)
+        return {"label": label_input(self.num_classes)}
 
     def get_config(self):
         return {

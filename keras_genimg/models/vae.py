@@ -100,8 +100,8 @@ class VAE(LatentModel):
             weight_prior = check_positive_int("weight_prior", weight_prior, "VAE")
             if encoder is not None or decoder is not None:
                 raise ValueError(
-                    "`weight_prior` of VAE is for its own encoder and decoder. Give the "
-                    "layers of yours regularizers, keras.regularizers.L2(0.5 / "
+                    "`weight_prior` of VAE is for its own encoder and decoder. Give "
+                    "the layers of yours regularizers, keras.regularizers.L2(0.5 / "
                     f"num_images). Received: weight_prior={weight_prior}"
                 )
 
@@ -241,7 +241,8 @@ class VAE(LatentModel):
             ValueError: If the shape does not fit or a number is not finite.
         """
         latents = np.asarray(latents, "float32")
-        if latents.shape != (len(latents), self.latent_dim) or len(latents) == 0:
+        fits = latents.ndim == 2 and latents.shape[1] == self.latent_dim
+        if not fits or len(latents) == 0:
             raise ValueError(
                 f"decode expects latents of shape (num_images, {self.latent_dim}). "
                 f"Received: shape={latents.shape}"
@@ -274,7 +275,7 @@ class VAE(LatentModel):
         Args:
             images: As in `elbo`.
             num_samples: Samples of the posterior an image, L in the paper, of each of
-                the two sets.
+                the two sets; at least 20.
             num_leapfrog_steps: Steps of the integrator before each sample.
             num_burnin: Samples dropped before the first set, while chains adapt.
             seed: As in `elbo`. The noise belongs to a batch as a whole, so the same
@@ -286,8 +287,8 @@ class VAE(LatentModel):
             Nats, a NumPy float32 array of shape `(num_images,)`.
 
         Raises:
-            ValueError: If the model has 5 latents or more, or `num_samples` is not
-                above `latent_dim`; else as `elbo`.
+            ValueError: If the model has 5 latents or more, or an argument is not as
+                described; else as `elbo`.
 
         References:
             Kingma and Welling, Auto-Encoding Variational Bayes, 2013, section 5 and
@@ -304,10 +305,10 @@ class VAE(LatentModel):
             check_positive_int("num_leapfrog_steps", num_leapfrog_steps, method),
             check_positive_int("num_burnin", num_burnin, method),
         ]
-        if num_samples <= self.latent_dim:
+        if num_samples < 20:
             raise ValueError(
-                f"`num_samples` of {method} must be above latent_dim="
-                f"{self.latent_dim}, to fit a covariance to the samples. Received: "
+                f"`num_samples` of {method} must be at least 20, since the covariance "
+                f"that is fitted to fewer samples is far off. Received: "
                 f"num_samples={num_samples}"
             )
         estimate = self.compiled_function(
@@ -349,10 +350,10 @@ class VAE(LatentModel):
             seed=keys[0, 1],
         )
 
-    def endpoints(self, image_shape):
+    def endpoints(self, image_shape, jit_compile=False):
         from keras_genimg.serving import vae_endpoints
 
-        return vae_endpoints(self)
+        return vae_endpoints(self, jit_compile)
 
     def get_config(self):
         serialize = keras.saving.serialize_keras_object

@@ -44,16 +44,15 @@ def check_image_shape(image_shape, owner):
     Raises:
         ValueError: If it is not `(height, width, colors)`, all known.
     """
-    shape = tuple(image_shape)
-    if len(shape) != 3:
+    if not isinstance(image_shape, (tuple, list)) or len(image_shape) != 3:
         raise ValueError(
             f"`image_shape` of {owner} must be (height, width, colors). Received: "
-            f"image_shape={shape}"
+            f"image_shape={image_shape!r}"
         )
     names = ("height", "width", "colors")
     return tuple(
         check_positive_int(name, size, owner)
-        for name, size in zip(names, shape, strict=True)
+        for name, size in zip(names, image_shape, strict=True)
     )
 
 

@@ -4,66 +4,76 @@ import math
 
 import tensorflow as tf
 
-from keras_genimg.serving.endpoint import (
-    Endpoint,
-    checked_images,
-    checked_known,
-    checked_seeds,
+from keras_genimg.serving.endpoint import Endpoint
+from keras_genimg.serving.inputs import (
+    images_input,
+    known_input,
+    seed_input,
+    temperature_input,
 )
+from keras_genimg.serving.png import with_png
 
 
-def autoregressive_endpoints(model, image_shape, method="incremental"):
+def autoregressive_endpoints(
+    model, image_shape, method="incremental", jit_compile=False
+):
     """Return what a server can ask of an autoregressive model.
 
     Args:
         model: An `AutoregressiveModel`.
         image_shape: `(height, width, colors)`, all known.
         method: How to draw, as in `AutoregressiveModel.generate`.
+        jit_compile: Whether to compile with XLA.
 
     Returns:
-        Dict of `Endpoint` by signature name: `sample`, `complete` and `log_prob`.
-        Conditions are inputs of all of them.
+        Dict of `Endpoint` by signature name: `sample`, `sample_png`,
+        `sample_with_temperature`, `complete` and `log_prob`. Conditions are inputs of
+        all of them.
     """
     likelihood = model.likelihood
-    conditions = {
-        tensor.name: tf.TensorSpec(tensor.shape, tensor.dtype)
-        for tensor in model.inputs[1:]
-    }
-    draw = model.sampler(method, image_shape)
-    complete = model.sampler(method, image_shape, completes=True)
+    conditions = model.served_conditions(image_shape)
+    draw = model.sampler(method, image_shape, jit_compile)
+    complete = model.sampler(method, image_shape, jit_compile, completes=True)
     bits = 1 / (math.log(2) * math.prod(image_shape))
 
-    def run_sample(seed, **conditions):
-        conditions = model.checked_conditions(conditions).values()
-        images = draw(checked_seeds(seed), 1.0, *conditions)
+    def in_order(given):
+        return [given[name] for name in conditions]
+
+    def run_sample(seed, temperature=1.0, **given):
+        images = draw(seed, temperature, *in_order(given))
         return {"images": likelihood.to_display(images)}
 
-    def run_complete(images, known, seed, **conditions):
-        conditions = model.checked_conditions(conditions).values()
-        images, known = checked_images(images), checked_known(known)[..., None]
+    def run_complete(images, known, seed, **given):
+        known = known[..., None]
         completed = complete(
-            checked_seeds(seed),
+            seed,
             1.0,
             likelihood.from_display(images),
             tf.cast(known, tf.float32),
-            *conditions,
+            *in_order(given),
         )
         completed = likelihood.to_display(completed)
         # A known pixel comes back as it was sent, also where it is no value that the
         # likelihood has.
         return {"images": tf.where(known > 0, tf.cast(images, tf.uint8), completed)}
 
-    def run_log_prob(images, **conditions):
-        conditions = model.checked_conditions(conditions).values()
-        images = likelihood.from_display(checked_images(images))
-        nats = model.log_prob_graph(images, *conditions)
+    def run_log_prob(images, **given):
+        images = likelihood.from_display(images)
+        nats = model.log_prob_graph(images, *in_order(given))
         return {"log_prob": nats, "bits_per_dim": -nats * bits}
 
-    seed = {"seed": tf.TensorSpec((None,), tf.int64)}
-    images = {"images": tf.TensorSpec((None, *image_shape), tf.int32)}
-    known = {"known": tf.TensorSpec((None, *image_shape[:2]), tf.int32)}
-    return {
-        "sample": Endpoint(run_sample, {**seed, **conditions}),
-        "complete": Endpoint(run_complete, {**images, **known, **seed, **conditions}),
-        "log_prob": Endpoint(run_log_prob, {**images, **conditions}),
+    seed = {"seed": seed_input()}
+    images = {"images": images_input(image_shape)}
+    temperature = {"temperature": temperature_input()}
+    known = {"known": known_input(image_shape)}
+    functions = {
+        "sample": (run_sample, {**seed, **conditions}),
+        "sample_with_temperature": (run_sample, {**seed, **temperature, **conditions}),
+        "complete": (run_complete, {**images, **known, **seed, **conditions}),
+        "log_prob": (run_log_prob, {**images, **conditions}),
     }
+    endpoints = {
+        name: Endpoint(function, inputs, jit_compile)
+        for name, (function, inputs) in functions.items()
+    }
+    return with_png(endpoints)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from keras_genimg.ops.uniforms import MAX_SEED
+from keras_genimg.serving.inputs import Input
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,13 +17,16 @@ class Endpoint:
 
     Attributes:
         function: Takes the inputs by name and returns a dict of outputs by name.
-        inputs: `tf.TensorSpec` of each input, by name.
+        inputs: `Input` by name.
+        jit_compile: Whether to compile the function with XLA, which a server must be
+            told to allow.
     """
 
     function: Callable
-    inputs: dict
+    inputs: dict[str, Input]
+    jit_compile: bool = False
 
-    def concrete(self, max_rows):
+    def concrete(self, max_rows, bad_rows="error"):
         """Return the traced function, which checks shapes before all else.
 
         TensorFlow Serving checks no shapes, and a wrong rank that reaches a
@@ -31,83 +34,80 @@ class Endpoint:
 
         Args:
             max_rows: Most rows that one call may have.
+            bad_rows: What a row that is out of range does: `"error"` fails the call,
+                `"flag"` gives zeros and false in the output `ok`, for a server that
+                merges the requests of several clients.
         """
+        function = self.function
+        if self.jit_compile:
+            function = tf.function(function, jit_compile=True, autograph=False)
 
         def run(**inputs):
             inputs = {
-                name: tf.ensure_shape(inputs[name], spec.shape)
-                for name, spec in self.inputs.items()
+                name: tf.ensure_shape(inputs[name], given.spec.shape)
+                for name, given in self.inputs.items()
             }
-            rows = [tf.shape(tensor)[0] for tensor in inputs.values()]
-            checks = [
-                tf.debugging.Assert(
-                    (rows[0] > 0) & (rows[0] <= max_rows),
-                    [f"a call takes 1 to {max_rows} rows, got", rows[0]],
-                ),
-                tf.debugging.Assert(
-                    tf.reduce_all(tf.equal(rows, rows[0])),
-                    [
-                        f"{', '.join(inputs)} must have the same number of rows, got",
-                        rows,
-                    ],
-                ),
+            inputs = _with_row_checks(inputs, max_rows)
+            in_range = {
+                name: given.in_range(inputs[name])
+                for name, given in self.inputs.items()
+            }
+            if bad_rows == "error":
+                return function(**self._refused(inputs, in_range))
+            valid = [
+                tf.reduce_all(where, axis=list(range(1, where.shape.rank)))
+                for where in in_range.values()
             ]
-            with tf.control_dependencies(checks):
-                inputs = {name: tf.identity(tensor) for name, tensor in inputs.items()}
-            return self.function(**inputs)
+            ok = tf.reduce_all(tf.stack(valid), axis=0)  # (batch,)
+            inputs = {
+                name: tf.where(_like(ok, tensor), tensor, self.inputs[name].safe)
+                for name, tensor in inputs.items()
+            }
+            outputs = {
+                name: tf.where(_like(ok, tensor), tensor, tf.zeros_like(tensor))
+                for name, tensor in function(**inputs).items()
+            }
+            return {**outputs, "ok": ok}
 
         specs = {
-            name: tf.TensorSpec(spec.shape, spec.dtype, name=name)
-            for name, spec in self.inputs.items()
+            name: tf.TensorSpec(given.spec.shape, given.spec.dtype, name=name)
+            for name, given in self.inputs.items()
         }
         return tf.function(run, autograph=False).get_concrete_function(**specs)
 
-
-def checked_seeds(seeds):
-    """Return seeds that are refused where they are out of range."""
-    check = tf.debugging.Assert(
-        tf.reduce_all((seeds >= 0) & (seeds <= MAX_SEED)),
-        ["seed must be integers from 0 to 2**62 - 1, got", seeds],
-    )
-    with tf.control_dependencies([check]):
-        return tf.identity(seeds)
-
-
-def checked_images(images):
-    """Return displayable images that are refused where they are out of range."""
-    check = tf.debugging.Assert(
-        tf.reduce_all((images >= 0) & (images <= 255)),
-        [
-            "images must be integers from 0 to 255, got values from",
-            tf.reduce_min(images),
-            "to",
-            tf.reduce_max(images),
-        ],
-    )
-    with tf.control_dependencies([check]):
-        return tf.identity(images)
+    def _refused(self, inputs, in_range):
+        """Return the inputs, which fail where a value is not in range."""
+        checks = [
+            tf.debugging.Assert(
+                tf.reduce_all(in_range[name]),
+                [
+                    f"{name} must be {given.requirement}, got",
+                    tf.boolean_mask(inputs[name], ~in_range[name]),
+                ],
+            )
+            for name, given in self.inputs.items()
+        ]
+        with tf.control_dependencies(checks):
+            return {name: tf.identity(tensor) for name, tensor in inputs.items()}
 
 
-def checked_known(known):
-    """Return masks of known pixels that are refused where they are neither 0 nor 1."""
-    check = tf.debugging.Assert(
-        tf.reduce_all((known == 0) | (known == 1)),
-        [
-            "known must be 0 or 1, got values from",
-            tf.reduce_min(known),
-            "to",
-            tf.reduce_max(known),
-        ],
-    )
-    with tf.control_dependencies([check]):
-        return tf.identity(known)
+def _with_row_checks(inputs, max_rows):
+    """Return inputs that fail unless they have as many rows, 1 to `max_rows`."""
+    rows = [tf.shape(tensor)[0] for tensor in inputs.values()]
+    checks = [
+        tf.debugging.Assert(
+            (rows[0] > 0) & (rows[0] <= max_rows),
+            [f"a call takes 1 to {max_rows} rows, got", rows[0]],
+        ),
+        tf.debugging.Assert(
+            tf.reduce_all(tf.equal(rows, rows[0])),
+            [f"{', '.join(inputs)} must have the same number of rows, got", rows],
+        ),
+    ]
+    with tf.control_dependencies(checks):
+        return {name: tf.identity(tensor) for name, tensor in inputs.items()}
 
 
-def checked_latents(latents):
-    """Return latent vectors that are refused where they are not finite."""
-    check = tf.debugging.Assert(
-        tf.reduce_all(tf.math.is_finite(latents)),
-        ["latent must be finite numbers, got", latents],
-    )
-    with tf.control_dependencies([check]):
-        return tf.identity(latents)
+def _like(ok, tensor):
+    """Return `(batch,)` with axes of 1 behind, to be broadcast against `tensor`."""
+    return tf.reshape(ok, (-1, *[1] * (tensor.shape.rank - 1)))

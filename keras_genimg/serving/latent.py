@@ -3,35 +3,32 @@
 import tensorflow as tf
 
 from keras_genimg.ops.uniforms import LATENTS, POSTERIOR
-from keras_genimg.serving.endpoint import (
-    Endpoint,
-    checked_images,
-    checked_latents,
-    checked_seeds,
-)
-
-_SEED = {"seed": tf.TensorSpec((None,), tf.int64)}
+from keras_genimg.serving.endpoint import Endpoint
+from keras_genimg.serving.inputs import images_input, real_input, seed_input
+from keras_genimg.serving.png import with_png
 
 
-def latent_endpoints(model):
+def latent_endpoints(model, jit_compile=False):
     """Return what a server can ask of any model with latent variables.
 
     Args:
         model: A `LatentModel`.
+        jit_compile: Whether to compile with XLA.
 
     Returns:
-        Dict of `Endpoint` by signature name: `sample`, `reconstruct` and `elbo`.
+        Dict of `Endpoint` by signature name: `sample`, `sample_png`, `reconstruct` and
+        `elbo`.
     """
     likelihood = model.likelihood
-    images = {"images": tf.TensorSpec((None, *model.image_shape), tf.int32)}
+    seed = {"seed": seed_input()}
+    images = {"images": images_input(model.image_shape)}
 
     def run_sample(seed):
-        drawn = likelihood.mean(model.prior_params(checked_seeds(seed)))
+        drawn = likelihood.mean(model.prior_params(seed))
         return {"images": likelihood.to_display(drawn)}
 
     def inferred(images, seed):
-        images = likelihood.from_display(checked_images(images))
-        return model.infer(images)(checked_seeds(seed), POSTERIOR)
+        return model.infer(likelihood.from_display(images))(seed, POSTERIOR)
 
     def run_reconstruct(images, seed):
         drawn = likelihood.mean(inferred(images, seed).params)
@@ -41,49 +38,60 @@ def latent_endpoints(model):
         sample = inferred(images, seed)
         return {"elbo": sample.log_likelihood - sample.kl}
 
-    return {
-        "sample": Endpoint(run_sample, _SEED),
-        "reconstruct": Endpoint(run_reconstruct, {**images, **_SEED}),
-        "elbo": Endpoint(run_elbo, {**images, **_SEED}),
-    }
+    return with_png(
+        {
+            "sample": Endpoint(run_sample, seed, jit_compile),
+            "reconstruct": Endpoint(run_reconstruct, {**images, **seed}, jit_compile),
+            "elbo": Endpoint(run_elbo, {**images, **seed}, jit_compile),
+        }
+    )
 
 
-def vae_endpoints(model):
-    """Return what a server can ask of a `VAE`: also `encode` and `decode`."""
+def vae_endpoints(model, jit_compile=False):
+    """Return what a server can ask of a `VAE`: also `encode` and `decode`.
+
+    Args:
+        model: A `VAE`.
+        jit_compile: Whether to compile with XLA.
+    """
     likelihood = model.likelihood
 
     def run_encode(images):
-        images = likelihood.from_display(checked_images(images))
-        mean, stddev = model.encode_graph(images)
+        mean, stddev = model.encode_graph(likelihood.from_display(images))
         return {"latent_mean": mean, "latent_stddev": stddev}
 
     def run_decode(latent):
-        params = model.decoder(checked_latents(latent), training=False)
+        params = model.decoder(latent, training=False)
         return {"images": likelihood.to_display(likelihood.mean(params))}
 
-    images = {"images": tf.TensorSpec((None, *model.image_shape), tf.int32)}
-    latent = {"latent": tf.TensorSpec((None, model.latent_dim))}
+    images = {"images": images_input(model.image_shape)}
+    latent = {"latent": real_input((None, model.latent_dim))}
     return {
-        **latent_endpoints(model),
-        "encode": Endpoint(run_encode, images),
-        "decode": Endpoint(run_decode, latent),
+        **latent_endpoints(model, jit_compile),
+        "encode": Endpoint(run_encode, images, jit_compile),
+        "decode": Endpoint(run_decode, latent, jit_compile),
     }
 
 
-def draw_endpoints(model):
-    """Return what a server can ask of a `DRAW`: also `sample_canvases`."""
+def draw_endpoints(model, jit_compile=False):
+    """Return what a server can ask of a `DRAW`: also `sample_canvases`.
+
+    Args:
+        model: A `DRAW`.
+        jit_compile: Whether to compile with XLA.
+    """
     likelihood = model.likelihood
 
     def run_sample_canvases(seed):
-        noise = model.noise(checked_seeds(seed), LATENTS)
+        noise = model.noise(seed, LATENTS)
         _, canvases = model.loop.run_prior(noise, return_canvases=True)
         means = likelihood.mean(model.loop.cell.params(canvases))
         # (glimpses, batch, ...) -> (batch, glimpses, ...)
-        return {
-            "canvases": likelihood.to_display(tf.transpose(means, (1, 0, 2, 3, 4)))
-        }
+        canvases = likelihood.to_display(tf.transpose(means, (1, 0, 2, 3, 4)))
+        return {"canvases": canvases}
 
+    seed = {"seed": seed_input()}
     return {
-        **latent_endpoints(model),
-        "sample_canvases": Endpoint(run_sample_canvases, _SEED),
+        **latent_endpoints(model, jit_compile),
+        "sample_canvases": Endpoint(run_sample_canvases, seed, jit_compile),
     }

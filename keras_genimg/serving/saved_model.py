@@ -1,13 +1,19 @@
 """Writing of SavedModels that serve without this library."""
 
+import json
 import os
 import shutil
 import uuid
 
 import tensorflow as tf
 
+from keras_genimg.ops.checks import check_choice
+from keras_genimg.serving.metadata import METADATA_FILE, saved_metadata
 
-def write_saved_model(model, path, endpoints, max_rows, verbose=True):
+
+def write_saved_model(
+    model, path, endpoints, max_rows, bad_rows="error", metadata=None, verbose=True
+):
     """Write a model's endpoints as the signatures of a SavedModel.
 
     Weights are stored once, which `keras.export.ExportArchive` does not do. The
@@ -19,11 +25,16 @@ def write_saved_model(model, path, endpoints, max_rows, verbose=True):
         path: Directory to create; must not exist.
         endpoints: Dict of `Endpoint` by signature name; `sample` is the default.
         max_rows: Most rows that a signature takes in one call.
+        bad_rows: What a row that is out of range does, `"error"` or `"flag"`, see
+            `Endpoint.concrete`.
+        metadata: Dict of what JSON can hold, added to that of `saved_metadata`, which
+            goes into the file `METADATA_FILE`.
         verbose: Whether to print the signatures.
 
     Raises:
-        ValueError: If `path` exists.
+        ValueError: If `path` exists, or an argument is not as described.
     """
+    check_choice("bad_rows", bad_rows, ("error", "flag"), "export")
     path = os.path.abspath(os.fspath(path))
     if os.path.lexists(path):
         raise ValueError(
@@ -35,14 +46,21 @@ def write_saved_model(model, path, endpoints, max_rows, verbose=True):
     module = tf.Module()
     module.weights = [variable.value for variable in model.variables]
     signatures = {
-        name: endpoint.concrete(max_rows) for name, endpoint in endpoints.items()
+        name: endpoint.concrete(max_rows, bad_rows)
+        for name, endpoint in endpoints.items()
     }
+    described = saved_metadata(model, endpoints, signatures, max_rows, bad_rows)
+    text = json.dumps({**described, **(metadata or {})}, indent=1, allow_nan=False)
     signatures["serving_default"] = signatures["sample"]
     parent = os.path.dirname(path)
     os.makedirs(parent, exist_ok=True)
     unfinished = os.path.join(parent, f".{os.path.basename(path)}.{uuid.uuid4().hex}")
     try:
         tf.saved_model.save(module, unfinished, signatures=signatures)
+        file = os.path.join(unfinished, METADATA_FILE)
+        os.makedirs(os.path.dirname(file))
+        with open(file, "w") as opened:
+            opened.write(text)
         os.rename(unfinished, path)
     except BaseException:
         shutil.rmtree(unfinished, ignore_errors=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
-from keras_genimg import layers, likelihoods, models, training
+from keras_genimg import latents, layers, likelihoods, models, training
 
 
 @dataclasses.dataclass(frozen=True)
@@ -14,13 +14,15 @@ class LayerCase:
     """A layer and the shapes of its call arguments, without the batch.
 
     A layer that does not take maps of `any_size` gets the sizes of `inputs` alone. One
-    with several outputs returns a tuple, whose first output is in the compute dtype and
-    whose others are float32.
+    with several outputs returns a tuple, whose first output is in the compute dtype (or
+    in `dtype`) and whose others are float32. A `random` layer draws noise.
     """
 
     make: Callable
     inputs: dict
     any_size: bool = True
+    random: bool = False
+    dtype: str | None = None
 
     def example(self, batch=4, seed=0):
         generator = np.random.default_rng(seed)
@@ -50,15 +52,22 @@ class LayerCase:
 
 @dataclasses.dataclass(frozen=True)
 class ModelCase:
-    """A model and the number of values of its pixels."""
+    """A model and the number of values of its pixels; None for intensities."""
 
     make: Callable
-    num_values: int
+    num_values: int | None
     num_classes: int | None = None
+
+    @property
+    def random(self):
+        """Whether training draws noise."""
+        return issubclass(type(self.make()), models.LatentModel)
 
     def example(self, batch=4, seed=0):
         generator = np.random.default_rng(seed)
         shape = self.make().image_shape
+        if self.num_values is None:
+            return generator.random((batch, *shape)).astype("float32")
         images = generator.integers(self.num_values, size=(batch, *shape))
         if self.num_classes is None:
             return images.astype("uint8")
@@ -124,6 +133,29 @@ LAYERS = {
         {"state": (6,)},
         any_size=False,
     ),
+    "Latent": LayerCase(
+        lambda **k: layers.Latent(
+            3, "laplace", "diagonal_normal", "monte_carlo", seed=1, **k
+        ),
+        {"inputs": (6,)},
+        any_size=False,
+        random=True,
+    ),
+    "GaussianLatent": LayerCase(
+        lambda **k: layers.GaussianLatent(4, seed=1, **k),
+        {"inputs": (6,)},
+        any_size=False,
+        random=True,
+    ),
+    "DRAWLoop": LayerCase(
+        lambda **k: layers.DRAWLoop(
+            2, (4, 5, 1), 6, 3, 3, 2, "categorical", seed=1, **k
+        ),
+        {"inputs": (4, 5, 1)},
+        any_size=False,
+        random=True,
+        dtype="float32",
+    ),
 }
 
 
@@ -167,11 +199,34 @@ MODELS = {
         2,
         2,
     ),
+    "VAE": ModelCase(lambda: models.VAE((4, 5, 1), 3, 8, num_samples=2), 2),
+    "VAE_full_normal": ModelCase(
+        lambda: models.VAE(
+            (4, 3, 3), 2, 8, "gaussian", posterior="full_normal", weight_prior=10
+        ),
+        None,
+    ),
+    "DRAW": ModelCase(lambda: models.DRAW((4, 5, 1), 2, 6, 3, 3, 2), 2),
+    "DRAW_whole": ModelCase(
+        lambda: models.DRAW(
+            (4, 5, 3), 2, 6, 3, likelihood=likelihoods.Bernoulli(intensities=True)
+        ),
+        None,
+    ),
 }
 
 LIKELIHOODS = {
     "Bernoulli": likelihoods.Bernoulli,
+    "Bernoulli_intensities": lambda: likelihoods.Bernoulli(intensities=True),
     "Categorical": lambda: likelihoods.Categorical(7),
+    "Gaussian": lambda: likelihoods.Gaussian(0.01),
+}
+
+# Families of latent distributions.
+FAMILIES = {
+    "DiagonalNormal": latents.DiagonalNormal,
+    "FullNormal": latents.FullNormal,
+    "Laplace": latents.Laplace,
 }
 
 # Losses and metrics; each takes images and parameters of a Bernoulli likelihood.
@@ -180,5 +235,14 @@ MEASURES = {
     "BitsPerDim": lambda: training.BitsPerDim(likelihoods.Bernoulli()),
 }
 
-# Public names that are bases, functions or modules, not classes to try.
-NOT_TRIED = {"CausalLayer", "GenerativeModel", "Likelihood", "get"}
+# Public names that are bases, functions or modules, not classes to try; and `DRAWCell`,
+# whose states are a list, which `tests/models/test_draw.py` tries, and `DRAWLoop`.
+NOT_TRIED = {
+    "CausalLayer",
+    "DRAWCell",
+    "GenerativeModel",
+    "LatentFamily",
+    "LatentModel",
+    "Likelihood",
+    "get",
+}

@@ -32,9 +32,21 @@ def test_logits_are_float32_and_images_reproducible(case, policy):
     assert model(x).dtype == "float32"
     drawn = model.generate(2, seed=5, conditions=conditions)
     assert drawn.shape == (2, *model.image_shape)
-    assert drawn.max() < case.num_values
+    assert drawn.max() < (case.num_values or 1)
     last = conditions[1:] if conditions is not None else None
-    np.testing.assert_array_equal(model.generate(1, 6, conditions=last), drawn[1:])
+    # Means are real numbers, which other batches round otherwise; pixels differ by 1.
+    tolerance = 1e-5 if policy == "float32" else 0.05
+    again = model.generate(1, 6, conditions=last)
+    np.testing.assert_allclose(again, drawn[1:], atol=tolerance)
+
+
+def regularization(model):
+    """Return what the weights add to the loss."""
+    for layer in model._flatten_layers():
+        for name in ("kernel", "bias"):
+            regularizer = getattr(layer, f"{name}_regularizer", None)
+            if regularizer is not None and hasattr(layer, name):
+                yield regularizer(getattr(layer, name))
 
 
 @CASES
@@ -43,12 +55,17 @@ def test_fits_and_reports(case):
     model.compile("adam")
     x = case.example(6)
     history = model.fit(x, batch_size=2, epochs=2, verbose=0, validation_data=x)
-    assert set(history.history) == {
-        "loss",
-        "bits_per_dim",
-        "val_loss",
-        "val_bits_per_dim",
-    }
+    names = {"loss", "kl", "reconstruction", "elbo"}
+    names = names if case.random else {"loss", "bits_per_dim"}
+    assert set(history.history) == {*names, *(f"val_{name}" for name in names)}
+    if case.random:
+        results = model.evaluate(x, verbose=0, return_dict=True)
+        elbo = -results["kl"] - results["reconstruction"]
+        np.testing.assert_allclose(results["elbo"], elbo, rtol=1e-5)
+        penalty = sum(float(np.sum(r)) for r in regularization(model))
+        np.testing.assert_allclose(results["loss"], penalty - elbo, rtol=1e-4)
+        assert np.isfinite(model.bits_per_dim(x)).all()
+        return
     nats, bits = model.evaluate(x, verbose=0)
     np.testing.assert_allclose(nats, -model.log_prob(x).mean(), rtol=1e-5)
     np.testing.assert_allclose(bits, model.bits_per_dim(x).mean(), rtol=1e-5)
@@ -66,6 +83,9 @@ def test_trains_under_xla_as_without(case):
         model.compile(keras.optimizers.SGD(0.01), jit_compile=jit_compile)
         model.fit(x, batch_size=4, epochs=2, verbose=0)
         losses[jit_compile] = model.evaluate(x, verbose=0)
+    if case.random:  # The noise that XLA draws is another.
+        assert np.isfinite([*losses[True], *losses[False]]).all()
+        return
     np.testing.assert_allclose(losses[True], losses[False], rtol=1e-4)
 
 
@@ -95,6 +115,8 @@ def test_keras_files_load_in_a_fresh_process(tmp_path):
         model.save(tmp_path / f"{name}.keras")
         example = case.example()
         outputs = np.asarray(model(example), "float32")
+        if case.random:
+            outputs = np.concatenate([w.ravel() for w in model.get_weights()])
         np.savez(tmp_path / f"{name}.npz", outputs=outputs, **example)
     for name, case in MODELS.items():
         model = case.make()
@@ -103,8 +125,8 @@ def test_keras_files_load_in_a_fresh_process(tmp_path):
         model.fit(x, verbose=0)
         model.save(tmp_path / f"{name}.keras")
         example = x if isinstance(x, dict) else {model.inputs[0].name: x}
-        outputs = np.asarray(model(x))
-        evaluation = model.evaluate(x, verbose=0)
+        outputs = model.elbo(x, seed=0) if case.random else np.asarray(model(x))
+        evaluation = [0] if case.random else model.evaluate(x, verbose=0)
         np.savez(
             tmp_path / f"{name}.npz", outputs=outputs, evaluation=evaluation, **example
         )
@@ -118,7 +140,13 @@ for path in sorted(pathlib.Path(sys.argv[1]).glob("*.keras")):
     outputs = data.pop("outputs")
     evaluation = data.pop("evaluation", None)
     x = data if len(data) > 1 else next(iter(data.values()))
-    again = np.asarray(model(x if evaluation is not None else data), "float32")
+    if isinstance(model, keras_genimg.models.LatentModel):
+        again, evaluation = model.elbo(x, seed=0), None
+        assert model.optimizer.iterations == 1
+    elif outputs.ndim == 1:
+        again = np.concatenate([w.ravel() for w in model.get_weights()])
+    else:
+        again = np.asarray(model(x if evaluation is not None else data), "float32")
     np.testing.assert_array_equal(again, outputs)
     if evaluation is not None:
         assert model.optimizer.iterations == 1
@@ -131,4 +159,7 @@ for path in sorted(pathlib.Path(sys.argv[1]).glob("*.keras")):
 
 def test_two_replicas_train_as_one():
     output = run_python("-m", "tests.conformance.replicas")
-    assert output.count("same weights") == len(LAYERS) + len(MODELS)
+    cases = [*LAYERS.values(), *MODELS.values()]
+    random = sum(case.random for case in cases)
+    assert output.count("other noise") == random
+    assert output.count("same weights") == len(cases) - random

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+import keras_genimg.latents
 import keras_genimg.layers
 import keras_genimg.likelihoods
 import keras_genimg.models
@@ -13,6 +14,7 @@ from tests.conformance import registry
 
 def test_every_public_class_is_registered():
     packages = (
+        keras_genimg.latents,
         keras_genimg.layers,
         keras_genimg.likelihoods,
         keras_genimg.models,
@@ -23,22 +25,26 @@ def test_every_public_class_is_registered():
         registry.LAYERS,
         registry.MODELS,
         registry.LIKELIHOODS,
+        registry.FAMILIES,
         registry.MEASURES,
     )
     tried = {name.split("_")[0] for table in tables for name in table}
     assert public - registry.NOT_TRIED == tried
 
 
-@pytest.mark.parametrize(
-    "make", registry.LIKELIHOODS.values(), ids=registry.LIKELIHOODS
-)
-def test_likelihood_round_trips(make):
-    likelihood = make()
-    serialized = keras.saving.serialize_keras_object(likelihood)
-    revived = keras_genimg.likelihoods.get(json.loads(json.dumps(serialized)))
-    assert revived == likelihood
-    assert hash(revived) == hash(likelihood)
-    assert repr(revived) == repr(likelihood)
+DISTRIBUTIONS = {**registry.LIKELIHOODS, **registry.FAMILIES}
+
+
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
+def test_distribution_round_trips(name):
+    distribution = DISTRIBUTIONS[name]()
+    serialized = json.dumps(keras.saving.serialize_keras_object(distribution))
+    is_family = name in registry.FAMILIES
+    package = keras_genimg.latents if is_family else keras_genimg.likelihoods
+    revived = package.get(json.loads(serialized))
+    assert revived == distribution
+    assert hash(revived) == hash(distribution)
+    assert repr(revived) == repr(distribution)
 
 
 @pytest.mark.parametrize("make", registry.MEASURES.values(), ids=registry.MEASURES)

@@ -1,12 +1,15 @@
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from keras_genimg import likelihoods
-from keras_genimg.likelihoods import Bernoulli, Categorical
+from keras_genimg.likelihoods import Bernoulli, Categorical, Gaussian
+from keras_genimg.models import AutoregressiveModel, PixelCNN, PixelRNN
 
 PARAMS = np.random.default_rng(0).normal(0, 2, size=(3, 4, 5, 2)).astype("float32")
 LOGITS = np.random.default_rng(1).normal(0, 2, size=(3, 4, 5, 2, 6)).astype("float32")
+INTENSITIES = np.random.default_rng(3).uniform(size=PARAMS.shape).astype("float32")
 
 
 def softmax(logits):
@@ -27,11 +30,36 @@ def test_log_prob_by_hand(dtype):
     np.testing.assert_allclose(actual, expected[..., 0], rtol=1e-5)
 
 
+@pytest.mark.parametrize("min_stddev", [0.0, 0.2])
+def test_gaussian_log_prob_by_hand(min_stddev):
+    a, b = LOGITS[..., 0].astype("float64"), LOGITS[..., 1].astype("float64")
+    mean, stddev = 1 / (1 + np.exp(-a)), min_stddev + np.exp(b / 2)
+    expected = -(((INTENSITIES - mean) / stddev) ** 2) / 2 - np.log(stddev)
+    expected -= np.log(2 * np.pi) / 2
+    likelihood = Gaussian(min_stddev)
+    actual = likelihood.log_prob(LOGITS[..., :2], INTENSITIES)
+    np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(likelihood.mean(LOGITS[..., :2]), mean, rtol=1e-5)
+
+
+def test_log_prob_of_intensities_is_the_expected_one():
+    p = 1 / (1 + np.exp(-PARAMS.astype("float64")))
+    expected = INTENSITIES * np.log(p) + (1 - INTENSITIES) * np.log(1 - p)
+    likelihood = Bernoulli(intensities=True)
+    actual = likelihood.log_prob(PARAMS, INTENSITIES)
+    np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-6)
+    binary = np.round(INTENSITIES)
+    np.testing.assert_array_equal(
+        likelihood.log_prob(PARAMS, binary), Bernoulli().log_prob(PARAMS, binary)
+    )
+
+
 def test_log_prob_is_float32_from_half_precision():
     images = np.ones((1, 2, 2, 1))
     for likelihood, shape in [
         (Bernoulli(), (1, 2, 2, 1)),
         (Categorical(6), (1, 2, 2, 1, 6)),
+        (Gaussian(), (1, 2, 2, 1, 2)),
     ]:
         params = tf.ones(shape, tf.bfloat16)
         assert likelihood.log_prob(params, images).dtype == tf.float32
@@ -48,6 +76,27 @@ def test_sample_inverts_the_distribution_function():
     drawn = Bernoulli().sample(np.full(2000, 0.7, "float32"), grid).numpy()
     assert (np.diff(drawn) >= 0).all()
     np.testing.assert_allclose(drawn.mean(), 1 / (1 + np.exp(-0.7)), atol=1e-3)
+
+
+def test_gaussian_sample_inverts_the_distribution_function():
+    grid = np.arange(1, 2000, dtype="float32") / 2000
+    params = np.tile(np.array([0.5, -4.0], "float32"), (len(grid), 1))
+    likelihood = Gaussian(min_stddev=0.01)
+    drawn = likelihood.sample(params, grid)
+    assert (np.diff(drawn) > 0).all()
+    back = likelihood.distribution(params).cdf(drawn)
+    np.testing.assert_allclose(back, grid, atol=1e-5)
+    top = np.nextafter(np.float32(1), np.float32(0))
+    ends = likelihood.sample(params[:2], np.array([0, top], "float32"))
+    assert np.isfinite(ends).all()
+    np.testing.assert_allclose(np.mean(ends), 1 / (1 + np.exp(-0.5)), atol=0.01)
+    # Temperature multiplies the variance.
+    mean = likelihood.mean(params)
+    for temperature in (0.25, 4, 4.0):
+        warm = likelihood.sample(params, grid, temperature)
+        np.testing.assert_allclose(
+            warm - mean, temperature**0.5 * (drawn - mean), atol=1e-5
+        )
 
 
 def test_extreme_parameters_stay_in_range():
@@ -96,11 +145,34 @@ def test_display_and_back(num_values):
     assert likelihood.from_display(shown).dtype == likelihood.dtype
 
 
+@pytest.mark.parametrize("likelihood", [Gaussian(), Bernoulli(intensities=True)])
+def test_display_of_intensities_and_back(likelihood):
+    shown = np.arange(256)
+    values = likelihood.from_display(shown)
+    assert values.dtype == likelihood.dtype == np.float32
+    assert (values[0], values[-1]) == (0, 1)
+    np.testing.assert_allclose(values, shown / 255, rtol=1e-6)
+    likelihood.check_images(values)
+    np.testing.assert_array_equal(likelihood.to_display(values), shown)
+    as_tensor = likelihood.from_display(tf.constant(shown))
+    np.testing.assert_allclose(as_tensor, values, rtol=1e-6)
+    np.testing.assert_array_equal(likelihood.to_display(as_tensor), shown)
+    # What a Gaussian drew outside of the range.
+    outside = np.array([-0.3, 1.7], "float32")
+    for drawn in (outside, tf.constant(outside)):
+        np.testing.assert_array_equal(likelihood.to_display(drawn), [0, 255])
+
+
 def test_get():
     assert likelihoods.get("bernoulli") == Bernoulli()
     assert likelihoods.get("categorical") == Categorical(256)
+    assert likelihoods.get("gaussian") == Gaussian() != Gaussian(min_stddev=0.1)
     assert likelihoods.get(Categorical(9)) == Categorical(9) != Categorical(8)
-    with pytest.raises(ValueError, match="'bernoulli', 'categorical'.*Received: .*'x'"):
+    assert Bernoulli(intensities=True) != Bernoulli()
+    for likelihood in (Gaussian(0.25), Bernoulli(intensities=True), Bernoulli()):
+        config = keras.saving.serialize_keras_object(likelihood)
+        assert likelihoods.get(config) == likelihood
+    with pytest.raises(ValueError, match="'categorical', 'gaussian'.*Received: .*'x'"):
         likelihoods.get("x")
 
 
@@ -110,3 +182,34 @@ def test_range_checks_accept_what_fits():
     Categorical(256).check_images(np.arange(256))
     with pytest.raises(ValueError, match="from 0 to 255.*values from 0 to 256"):
         Categorical(256).check_images(np.arange(257))
+    for likelihood in (Gaussian(), Bernoulli(intensities=True)):
+        likelihood.check_images(np.array([0.0, 0.3, 1.0]))
+        likelihood.check_images(np.array([0, 1], "uint8"))
+        likelihood.check_images(np.array([True, False]))
+        expected = (
+            f"real numbers from 0 to 1, the range of {type(likelihood).__name__}.*"
+            "intensities=True.*Received: values from"
+        )
+        for images in ([0, 255], [-0.1, 0.5], [0.5, np.nan]):
+            with pytest.raises(ValueError, match=expected):
+                likelihood.check_images(np.array(images))
+        in_range = likelihood.in_range([-0.1, 0.0, 0.5, 1.0, 1.1, np.nan])
+        np.testing.assert_array_equal(in_range, [False, True, True, True, False, False])
+
+
+def test_gaussian_refuses():
+    for min_stddev in (-0.1, float("nan")):
+        with pytest.raises(ValueError, match=f"Received: min_stddev={min_stddev}"):
+            Gaussian(min_stddev)
+
+
+@pytest.mark.parametrize("likelihood", ["gaussian", Bernoulli(intensities=True)])
+def test_autoregressive_models_refuse_real_intensities(likelihood):
+    images = keras.Input((3, 3, 1))
+    for make in (
+        lambda: PixelCNN((3, 3, 1), 3, 1, likelihood=likelihood),
+        lambda: PixelRNN((3, 3, 1), 3, 1, likelihood=likelihood),
+        lambda: AutoregressiveModel(images, images, likelihood),
+    ):
+        with pytest.raises(ValueError, match="finitely many pixel values.*Received"):
+            make()

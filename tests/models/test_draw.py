@@ -21,9 +21,7 @@ KINDS = {
 
 def make(kind, num_glimpses=3, **kwargs):
     shape, read_size, write_size, likelihood = KINDS[kind]
-    return DRAW(
-        shape, num_glimpses, 6, 4, read_size, write_size, likelihood, **kwargs
-    )
+    return DRAW(shape, num_glimpses, 6, 4, read_size, write_size, likelihood, **kwargs)
 
 
 def example(model, batch=3, seed=0):
@@ -58,8 +56,9 @@ def test_loop_equals_a_plain_loop_over_the_papers_equations(kind):
             KINDS[kind][1],
             KINDS[kind][2],
             model.likelihood.params_size,
-            lambda params: np.asarray(model.likelihood.mean(params))
-            / model.likelihood.max_value,
+            lambda params: (
+                np.asarray(model.likelihood.mean(params)) / model.likelihood.max_value
+            ),
         )
         params, _, _ = model.loop.cell.split_outputs(outputs)
     np.testing.assert_allclose(canvas, expected["canvas"], rtol=1e-3, atol=1e-3)
@@ -155,9 +154,7 @@ def test_canvases_and_attention(model):
             result["canvases"][:, -1], result["images"], atol=1e-6
         )
     np.testing.assert_allclose(model.generate(3, seed=4), drawn["images"], atol=1e-6)
-    np.testing.assert_allclose(
-        model.reconstruct(x, seed=4), read["images"], atol=1e-6
-    )
+    np.testing.assert_allclose(model.reconstruct(x, seed=4), read["images"], atol=1e-6)
     assert read["read_attention"].shape == (3, 3, 5) and read["kl"].shape == (3, 3)
     model.compile()
     kl = model.evaluate(x, verbose=0, return_dict=True)["kl"]

@@ -1,7 +1,11 @@
+import math
+from statistics import NormalDist
+
 import numpy as np
 import tensorflow as tf
 
-from keras_genimg.ops.uniforms import LATENTS, MAX_SEED, row_uniforms
+from keras_genimg.ops import uniforms
+from keras_genimg.ops.uniforms import LATENTS, MAX_SEED, row_normals, row_uniforms
 
 SEEDS = np.concatenate([np.arange(40), 2 ** np.arange(31, 62), [MAX_SEED]])
 
@@ -27,3 +31,47 @@ def test_rows_and_streams_differ():
     assert len(np.unique(np.asarray(row_uniforms(SEEDS, (3,))), axis=0)) == len(SEEDS)
     pixels, latents = row_uniforms([5], (9,)), row_uniforms([5], (9,), LATENTS)
     assert (np.asarray(pixels) != np.asarray(latents)).all()
+
+
+def test_normals_are_finite_and_symmetric_at_the_ends(monkeypatch):
+    step = 2.0**-24
+    lowest = tf.constant([0, step, 0.25, 0.5 - 2 * step])
+    highest = tf.constant([1 - step, 1 - 2 * step, 0.75 - step, 0.5 + step])
+    ends = []
+    for drawn in (lowest, highest):
+        monkeypatch.setattr(uniforms, "row_uniforms", lambda *_, drawn=drawn: drawn)
+        ends.append(np.asarray(row_normals([0], (4,))))
+    np.testing.assert_allclose(ends[0], -ends[1], rtol=1e-5)
+    assert (ends[0] < 0).all()
+    assert 5.2 < ends[1].max() < 5.4
+
+
+def test_normals_are_distributed_as_such():
+    draw = tf.function(row_normals)
+    drawn = np.sort(np.asarray(draw(tf.range(400), (50,)), "float64").ravel())
+    count = drawn.size
+    for power, moment, variance in [(1, 0, 1), (2, 1, 2), (3, 0, 15), (4, 3, 96)]:
+        error = (drawn**power).mean() - moment
+        assert abs(error) < 4 * math.sqrt(variance / count)
+    # Kolmogorov and Smirnov: above 1.95 once in a thousand seeds.
+    expected = np.vectorize(NormalDist().cdf)(drawn)
+    ranks = np.arange(count + 1) / count
+    distance = max((ranks[1:] - expected).max(), (expected - ranks[:-1]).max())
+    assert distance * math.sqrt(count) < 1.95
+
+
+def test_normals_of_a_row_depend_on_its_seed_and_stream():
+    seeds = SEEDS[-5:]
+    drawn = np.asarray(row_normals(seeds, (2, 3)))
+    assert drawn.shape == (5, 2, 3)
+    for row, seed in enumerate(seeds):
+        alone = row_normals([seed], (2, 3))[0]
+        np.testing.assert_allclose(alone, drawn[row], rtol=1e-5)
+    compiled = tf.function(row_normals, jit_compile=True)
+    np.testing.assert_allclose(
+        compiled(tf.constant(seeds), (2, 3)), drawn, rtol=1e-5, atol=1e-6
+    )
+    draw = tf.function(row_normals)
+    others = np.asarray(draw(tf.range(100), (30,), stream=5)).ravel()
+    normals = np.asarray(draw(tf.range(100), (30,))).ravel()
+    assert abs(np.corrcoef(normals, others)[0, 1]) < 4 / math.sqrt(3000)

@@ -1,0 +1,71 @@
+"""What a SavedModel says of itself."""
+
+import json
+import os
+
+import keras
+import tensorflow as tf
+
+import keras_genimg
+
+METADATA_FILE = "assets.extra/metadata.json"
+
+
+def saved_metadata(model, endpoints, signatures, max_rows, bad_rows):
+    """Return what a client may want to know, as a dict that JSON can hold.
+
+    Args:
+        model: A `GenerativeModel`.
+        endpoints: Dict of `Endpoint` by signature name.
+        signatures: Dict of traced functions by signature name.
+        max_rows: Most rows that a signature takes in one call.
+        bad_rows: `"error"` or `"flag"`.
+
+    Returns:
+        A dict of `family`, the class of the model; `name`; `image_shape`;
+        `likelihood`; `max_rows`; `bad_rows`; `signatures` with types, shapes and
+        requirements; and `versions`.
+    """
+    described = {}
+    for name, endpoint in endpoints.items():
+        outputs = signatures[name].structured_outputs
+        described[name] = {
+            "inputs": {
+                key: {**_described(given.spec), "must_be": given.requirement}
+                for key, given in endpoint.inputs.items()
+            },
+            "outputs": {key: _described(tensor) for key, tensor in outputs.items()},
+            "xla": endpoint.jit_compile,
+        }
+    sample = signatures["sample"].structured_outputs["images"]
+    return {
+        "family": type(model).__name__,
+        "name": model.name,
+        "image_shape": sample.shape.as_list()[1:],
+        "likelihood": keras.saving.serialize_keras_object(model.likelihood),
+        "max_rows": max_rows,
+        "bad_rows": bad_rows,
+        "signatures": described,
+        "versions": {
+            "keras_genimg": keras_genimg.__version__,
+            "tensorflow": tf.__version__,
+            "keras": keras.__version__,
+        },
+    }
+
+
+def read_metadata(directory):
+    """Return the metadata of a SavedModel, or an empty dict if it has none.
+
+    Args:
+        directory: Path of the SavedModel.
+    """
+    file = os.path.join(directory, METADATA_FILE)
+    if not os.path.exists(file):
+        return {}
+    with open(file) as opened:
+        return json.load(opened)
+
+
+def _described(tensor):
+    return {"dtype": tensor.dtype.name, "shape": tensor.shape.as_list()}

@@ -1,0 +1,169 @@
+import math
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_genimg import latents
+from keras_genimg.latents import DiagonalNormal, FullNormal, Laplace, LatentFamily
+from keras_genimg.ops.uniforms import LATENTS, POSTERIOR
+
+DIM = 2
+# Means (1, -2), standard deviations or scales (0.5, 3).
+LOCATION, SCALE = np.array([1.0, -2.0]), np.array([0.5, 3.0])
+TWO_BY_TWO = np.array([*LOCATION, *np.log(SCALE)], "float32")
+# TFP fills a triangle from its last row, here with (1.5, 3) and then 0.5.
+FACTOR = np.array([[0.5, 0.0], [1.5, 3.0]])
+FULL = np.array([*LOCATION, np.log(3.0), 1.5, np.log(0.5)], "float32")
+FAMILIES = {
+    "diagonal_normal": (DiagonalNormal(), TWO_BY_TWO, np.diag(SCALE**2)),
+    "full_normal": (FullNormal(), FULL, FACTOR @ FACTOR.T),
+    "laplace": (Laplace(), TWO_BY_TWO, np.diag(2 * SCALE**2)),
+}
+EVERY_FAMILY = pytest.mark.parametrize("name", FAMILIES)
+
+
+def normal_log_density(z, mean, covariance):
+    offset = z - mean
+    distance = np.einsum("ni,ij,nj->n", offset, np.linalg.inv(covariance), offset)
+    return -(distance + np.linalg.slogdet(2 * np.pi * covariance)[1]) / 2
+
+
+def log_density(name, z, location, covariance):
+    if name != "laplace":
+        return normal_log_density(z, location, covariance)
+    scale = np.sqrt(np.diag(covariance) / 2)
+    return -(np.abs(z - location) / scale + np.log(2 * scale)).sum(axis=-1)
+
+
+@EVERY_FAMILY
+def test_density_and_moments_by_hand(name):
+    family, params, covariance = FAMILIES[name]
+    assert family.params_size(DIM) == len(params)
+    z = np.random.default_rng(0).normal(size=(20, DIM)) * 3
+    distribution = family.distribution(np.tile(params, (20, 1)))
+    assert (distribution.batch_shape, distribution.event_shape) == ((20,), (DIM,))
+    np.testing.assert_allclose(
+        distribution.log_prob(z.astype("float32")),
+        log_density(name, z, LOCATION, covariance),
+        rtol=1e-5,
+    )
+    np.testing.assert_allclose(distribution.mean()[0], LOCATION, rtol=1e-6)
+    np.testing.assert_allclose(
+        distribution.stddev()[0], np.sqrt(np.diag(covariance)), rtol=1e-5
+    )
+
+
+@EVERY_FAMILY
+def test_standard_member(name):
+    standard = FAMILIES[name][0].standard(3)
+    assert (standard.batch_shape, standard.event_shape) == ((), (3,))
+    z = np.random.default_rng(1).normal(size=(9, 3))
+    covariance = np.eye(3) * (2 if name == "laplace" else 1)
+    np.testing.assert_allclose(
+        standard.log_prob(z.astype("float32")),
+        log_density(name, z, 0, covariance),
+        rtol=1e-5,
+    )
+
+
+@EVERY_FAMILY
+def test_sizes_of_full_triangles(name):
+    family = FAMILIES[name][0]
+    for dim in (1, 3, 4, 20):
+        params = tf.zeros((2, family.params_size(dim)))
+        assert family.distribution(params).event_shape == (dim,)
+
+
+@EVERY_FAMILY
+def test_sampled_rows_have_the_moments(name):
+    family, params, covariance = FAMILIES[name]
+    count = 4000
+    sample = tf.function(family.sample_rows)
+    rows = np.tile(params, (count, 1))
+    drawn = np.asarray(sample(rows, tf.range(count), DIM, LATENTS), "float64")
+    assert drawn.shape == (count, DIM)
+    deviation = np.sqrt(np.diag(covariance))
+    error = (drawn.mean(axis=0) - LOCATION) / deviation * math.sqrt(count)
+    assert np.abs(error).max() < 4
+    # The variance of a square is at most 5 times that of a normal number's variance.
+    relative = (np.cov(drawn.T) - covariance) / np.outer(deviation, deviation)
+    assert np.abs(relative).max() < 4 * math.sqrt(5 / count)
+
+
+@EVERY_FAMILY
+def test_sampled_rows_depend_on_their_own_seed_and_parameters(name):
+    family, params, _ = FAMILIES[name]
+    seeds = np.array([7, 0, 2**40, 8])
+    rows = np.stack([params, params + 0.1, params - 0.1, params])
+    drawn = np.asarray(family.sample_rows(rows, seeds, DIM, LATENTS))
+    for row in range(4):
+        one = slice(row, row + 1)
+        alone = family.sample_rows(rows[one], seeds[one], DIM, LATENTS)
+        np.testing.assert_allclose(alone, drawn[one], rtol=1e-6)
+    assert len(np.unique(drawn[:, 0])) == 4
+    again = family.sample_rows(rows[::-1], seeds[::-1].copy(), DIM, LATENTS)
+    np.testing.assert_allclose(again, drawn[::-1], rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["diagonal_normal", "full_normal"])
+def test_normal_rows_are_the_same_under_xla(name):
+    family, params, _ = FAMILIES[name]
+    rows, seeds = np.tile(params, (30, 1)), np.arange(30)
+    eager = family.sample_rows(rows, seeds, DIM, LATENTS)
+    compiled = tf.function(family.sample_rows, jit_compile=True)
+    np.testing.assert_allclose(
+        compiled(tf.constant(rows), tf.constant(seeds), DIM, LATENTS),
+        eager,
+        rtol=1e-5,
+        atol=1e-6,
+    )
+
+
+@EVERY_FAMILY
+def test_streams_are_uncorrelated(name):
+    family, params, _ = FAMILIES[name]
+    sample = tf.function(family.sample_rows)
+    rows, seeds = np.tile(params, (1000, 1)), tf.range(1000)
+    columns = [
+        np.asarray(sample(rows, seeds, DIM, tf.constant(stream)))
+        for stream in (LATENTS, POSTERIOR, POSTERIOR + 1)
+    ]
+    correlation = np.corrcoef(np.concatenate(columns, axis=1).T)
+    for one in range(3):
+        for other in range(one):
+            between = correlation[2 * one : 2 * one + 2, 2 * other : 2 * other + 2]
+            assert np.abs(between).max() < 4 / math.sqrt(1000)
+
+
+@keras.saving.register_keras_serializable(package="families_test")
+class Scaled(LatentFamily):
+    def __init__(self, scale):
+        self.scale = scale
+
+    def get_config(self):
+        return {"scale": self.scale}
+
+
+def test_get():
+    for name, (family, _, _) in FAMILIES.items():
+        assert latents.get(name) == family
+        assert latents.get(family) is family
+    assert DiagonalNormal() != Laplace()
+    assert Scaled(2) == Scaled(2) != Scaled(3)
+    assert len({Scaled(2), Scaled(2), Scaled(3), Laplace(), Laplace()}) == 3
+    assert repr(Scaled(2)) == "Scaled(scale=2)"
+    for family in (Laplace(), Scaled(2)):
+        config = keras.saving.serialize_keras_object(family)
+        assert latents.get(config) == family
+    for identifier in ("gauss", None, 3, Laplace):
+        with pytest.raises(ValueError, match="'full_normal', 'laplace'.*Received"):
+            latents.get(identifier)
+
+
+def test_a_family_without_its_methods():
+    with pytest.raises(NotImplementedError):
+        LatentFamily().params_size(2)
+    with pytest.raises(NotImplementedError):
+        LatentFamily().distribution(tf.zeros((1, 2)))

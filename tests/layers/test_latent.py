@@ -1,0 +1,274 @@
+import itertools
+import math
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from keras_genimg.latents import LatentFamily
+from keras_genimg.layers import GaussianLatent, Latent
+
+tfd = tfp.distributions
+FAMILIES = pytest.mark.parametrize(
+    "family", ["diagonal_normal", "full_normal", "laplace"]
+)
+
+
+def plain(latent_dim, family="diagonal_normal", **kwargs):
+    """Return a layer whose features are the posterior's parameters themselves."""
+    return Latent(latent_dim, family, kernel_initializer="identity", **kwargs)
+
+
+def random_params(family, batch, latent_dim, seed=0):
+    size = plain(latent_dim, family).posterior.params_size(latent_dim)
+    return np.random.default_rng(seed).normal(size=(batch, size)).astype("float32")
+
+
+def divergence_by_hand(family, params, dim):
+    params = params.astype("float64")
+    location, rest = params[:, :dim], params[:, dim:]
+    if family == "full_normal":
+        variances, log_determinant = np.zeros(len(params)), np.zeros(len(params))
+        for row, triangle in enumerate(np.asarray(tfp.math.fill_triangular(rest))):
+            factor = np.tril(triangle, -1) + np.diag(np.exp(np.diag(triangle)))
+            variances[row] = np.trace(factor @ factor.T)
+            log_determinant[row] = np.linalg.slogdet(factor @ factor.T)[1]
+        squares = (location**2).sum(axis=1)
+        return (squares + variances - log_determinant - dim) / 2
+    if family == "laplace":
+        scale, distance = np.exp(rest), np.abs(location)
+        terms = distance + scale * np.exp(-distance / scale) - rest - 1
+        return terms.sum(axis=1)
+    variance = np.exp(2 * rest)
+    return (location**2 + variance - np.log(variance) - 1).sum(axis=1) / 2
+
+
+@FAMILIES
+def test_divergence_is_the_batch_mean_of_the_closed_form(family):
+    params = random_params(family, 6, 3)
+    expected = divergence_by_hand(family, params, 3)
+    layer = plain(3, family)
+    assert layer(params).shape == (6, 3)
+    assert len(layer.losses) == 1
+    np.testing.assert_allclose(layer.losses[0], expected.mean(), rtol=1e-5)
+    layer(params[:2])
+    mean_of_calls = (expected.sum() + expected[:2].sum()) / 8
+    np.testing.assert_allclose(layer.kl.result(), mean_of_calls, rtol=1e-5)
+    posterior = layer.posterior.distribution(params)
+    np.testing.assert_allclose(layer.divergence(posterior), expected, rtol=1e-5)
+    prior = layer.prior.standard(3)
+    np.testing.assert_allclose(tfd.kl_divergence(posterior, prior), expected, rtol=1e-5)
+
+
+def test_gaussian_latent_is_the_default_latent():
+    layer = GaussianLatent(2, kernel_initializer="identity", seed=3)
+    params = random_params("diagonal_normal", 5, 2)
+    np.testing.assert_array_equal(layer(params), plain(2, seed=3)(params))
+    expected = divergence_by_hand("diagonal_normal", params, 2).mean()
+    np.testing.assert_allclose(layer.losses[0], expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("estimator", ["analytic", "monte_carlo"])
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+@FAMILIES
+def test_finite_for_extreme_parameters(family, policy, estimator):
+    layer = plain(2, family, estimator=estimator, num_samples=2, dtype=policy)
+    size = layer.posterior.params_size(2)
+    corners = np.array(list(itertools.product((-20, 0, 20), repeat=size)))
+    inside = np.random.default_rng(0).uniform(-20, 20, size=(200, size))
+    params = tf.constant(np.concatenate([corners, inside]), tf.float32)
+    with tf.GradientTape() as tape:
+        tape.watch(params)
+        samples = layer(params)
+        loss = layer.losses[0] + tf.reduce_mean(tf.cast(samples, tf.float32))
+    gradients = [tape.gradient(loss, params)]
+    assert samples.dtype == keras.dtype_policies.get(policy).compute_dtype
+    for values in (samples, loss, *gradients):
+        assert np.isfinite(np.asarray(values, "float32")).all()
+
+
+def gradients_of_rows(layer, params):
+    """Return the gradients of `KL + sum of z` in each row's own parameters."""
+    params = tf.constant(params)
+    with tf.GradientTape() as tape:
+        tape.watch(params)
+        z = layer(params)
+        rows = tf.cast(tf.shape(params)[0], tf.float32)
+        loss = layer.losses[0] * rows + tf.reduce_sum(z) / layer.num_samples
+    return np.asarray(tape.gradient(loss, params)), float(layer.losses[0])
+
+
+@FAMILIES
+def test_estimators_agree_and_the_analytic_one_is_steadier(family):
+    count = 20000
+    params = random_params(family, 1, 2, seed=4) * 0.7
+    params[0, :2] = [0.8, -0.6]
+    rows = np.tile(params, (count, 1))
+    exact = divergence_by_hand(family, params, 2)[0]
+    a, loss = gradients_of_rows(plain(2, family, estimator="monte_carlo"), rows)
+    b, _ = gradients_of_rows(plain(2, family), rows)
+    assert abs(loss - exact) < 0.15
+    difference = a.mean(axis=0) - b.mean(axis=0)
+    deviation = np.sqrt((a.var(axis=0) + b.var(axis=0)) / count)
+    assert np.abs(difference / deviation).max() < 4
+    assert (b.var(axis=0) < a.var(axis=0)).all()
+    # As many samples of one row estimate the same.
+    many = plain(2, family, estimator="monte_carlo", num_samples=count)
+    gradient, loss = gradients_of_rows(many, params)
+    assert abs(loss - exact) < 0.15
+    assert np.abs((gradient[0] - b.mean(axis=0)) / deviation).max() < 4
+
+
+def test_samples_of_a_row_are_neighbours():
+    means = np.arange(4, dtype="float32") * 10
+    params = np.stack([means, means + 5, *np.full((2, 4), -3)], axis=1)
+    layer = plain(2, num_samples=3)
+    samples = np.asarray(layer(params.astype("float32")))
+    np.testing.assert_allclose(samples, np.repeat(params[:, :2], 3, axis=0), atol=0.5)
+    assert len(np.unique(samples[:, 0])) == 12
+    assert layer.compute_output_shape((4, 4)) == (12, 2)
+    assert layer.compute_output_shape((None, 4)) == (None, 2)
+    assert layer(keras.Input((4,))).shape == (None, 2)
+
+
+def test_an_empty_batch_adds_nothing():
+    layer = plain(2)
+    assert layer(np.zeros((0, 4), "float32")).shape == (0, 2)
+    assert float(layer.losses[0]) == 0
+
+
+def test_noise():
+    params = np.zeros((50, 4), "float32")
+    layer, same = plain(2, seed=5), plain(2, seed=5)
+    first, second = np.asarray(layer(params)), np.asarray(layer(params))
+    assert len(np.unique([first, second])) == 200
+    np.testing.assert_array_equal(same(params), first)
+    np.testing.assert_array_equal(same(params), second)
+    assert (np.asarray(plain(2, seed=6)(params)) != first).all()
+    assert (np.asarray(plain(2)(params)) != np.asarray(plain(2)(params))).all()
+
+
+@keras.saving.register_keras_serializable(package="latent_test")
+class StudentT(LatentFamily):
+    def __init__(self, df=5.0):
+        self.df = df
+
+    def params_size(self, latent_dim):
+        return 2 * latent_dim
+
+    def distribution(self, params):
+        location, log_scale = tf.split(params, 2, axis=-1)
+        numbers = tfd.StudentT(self.df, location, tf.exp(log_scale))
+        return tfd.Independent(numbers, 1)
+
+    def get_config(self):
+        return {"df": self.df}
+
+
+@keras.saving.register_keras_serializable(package="latent_test")
+class Logistic(LatentFamily):
+    def params_size(self, latent_dim):
+        return 2 * latent_dim
+
+    def distribution(self, params):
+        location, log_scale = tf.split(params, 2, axis=-1)
+        return tfd.Independent(tfd.Logistic(location, tf.exp(log_scale)), 1)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: GaussianLatent(2, seed=1),
+        lambda: Latent(2, "full_normal", seed=1),
+        lambda: Latent(2, "laplace", seed=1),
+        lambda: Latent(
+            2, StudentT(7.0), Logistic(), estimator="monte_carlo", num_samples=1, seed=1
+        ),
+    ],
+    ids=["gaussian", "full_normal", "laplace", "own"],
+)
+def test_trains_reports_and_round_trips(make, tmp_path):
+    inputs = keras.Input((3,))
+    layer = make()
+    model = keras.Model(inputs, keras.layers.Dense(1)(layer(inputs)))
+    model.compile(keras.optimizers.Adam(0.02), "mse", run_eagerly=True)
+    x = np.random.default_rng(0).normal(size=(60, 3)).astype("float32")
+    before = model.weights[0].numpy().copy()
+    history = model.fit(x, x[:, :1], batch_size=30, epochs=3, verbose=0).history
+    assert {"loss", "kl"} == set(history)
+    assert (model.weights[0].numpy() != before).all()
+    assert history["loss"][-1] < history["loss"][0]
+    model.save(tmp_path / "model.keras")
+    revived = keras.models.load_model(tmp_path / "model.keras")
+    again = next(each for each in revived.layers if isinstance(each, Latent))
+    assert again.get_config() == layer.get_config()
+    assert (again.posterior, again.prior) == (layer.posterior, layer.prior)
+    np.testing.assert_array_equal(again.parameters(x), layer.parameters(x))
+
+
+def test_loss_of_a_model_is_its_own_and_the_divergence():
+    inputs = keras.Input((2,))
+    z = GaussianLatent(1, kernel_initializer="identity")(inputs)
+    model = keras.Model(inputs, keras.layers.Rescaling(0.0)(z))
+    model.compile("sgd", "mse", run_eagerly=True)
+    params = random_params("diagonal_normal", 8, 1)
+    logs = model.evaluate(params, np.ones((8, 1)), verbose=0, return_dict=True)
+    expected = divergence_by_hand("diagonal_normal", params, 1).mean()
+    np.testing.assert_allclose(logs["kl"], expected, rtol=1e-5)
+    np.testing.assert_allclose(logs["loss"], 1 + expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        Latent(2, "laplace", "diagonal_normal", name="z"),
+        Latent(2, StudentT(), name="z"),
+    ],
+)
+def test_divergence_without_a_closed_form(layer):
+    with pytest.raises(ValueError, match='(?s)estimator="monte_carlo" for z. Received'):
+        layer(keras.Input((4,)))
+
+
+def test_own_families_are_estimated_from_samples():
+    layer = plain(1, StudentT(9.0), prior=Logistic(), estimator="monte_carlo")
+    layer(np.tile(np.array([[1.0, 0.5]], "float32"), (20000, 1)))
+    # By quadrature, of densities written out.
+    z = np.linspace(-300, 300, 600001)
+    scale, df = math.exp(0.5), 9.0
+    log_q = (
+        math.lgamma((df + 1) / 2)
+        - math.lgamma(df / 2)
+        - math.log(math.sqrt(df * math.pi) * scale)
+        - (df + 1) / 2 * np.log1p(((z - 1) / scale) ** 2 / df)
+    )
+    log_p = -z - 2 * np.logaddexp(0, -z)
+    exact = (np.exp(log_q) * (log_q - log_p)).sum() * (z[1] - z[0])
+    np.testing.assert_allclose(layer.losses[0], exact, atol=0.05)
+
+
+@pytest.mark.parametrize(
+    "arguments, text",
+    [
+        ({"latent_dim": 0}, "`latent_dim` of Latent.*Received: latent_dim=0"),
+        ({"latent_dim": 1.5}, "Received: latent_dim=1.5"),
+        ({"num_samples": 0}, "Received: num_samples=0"),
+        ({"estimator": "C"}, "one of 'analytic', 'monte_carlo'.*estimator='C'"),
+        ({"posterior": "gauss"}, "'diagonal_normal', .*Received: 'gauss'"),
+        ({"prior": 3}, "Received: 3"),
+    ],
+    ids=str,
+)
+def test_constructor_refuses(arguments, text):
+    with pytest.raises(ValueError, match=f"(?s){text}"):
+        Latent(**{"latent_dim": 2, **arguments})
+
+
+def test_maps_of_features_are_refused():
+    layer = GaussianLatent(2)
+    with pytest.raises(ValueError, match=r"Flatten before it. .*shape=\(3, 4, 5\)"):
+        layer(np.zeros((3, 4, 5), "float32"))
+    with pytest.raises(ValueError, match=r"Received: shape=\(None, None\)"):
+        layer.build((None, None))

@@ -1,0 +1,446 @@
+import json
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_genimg.likelihoods import Bernoulli, Categorical
+from keras_genimg.models import VAE
+from keras_genimg.visualization import latent_manifold
+
+SHAPE = (4, 3, 1)
+IMAGES = np.random.default_rng(0).integers(2, size=(20, *SHAPE)).astype("uint8")
+IMAGES[:, 0] = 1
+INTENSITIES = np.random.default_rng(1).uniform(size=(20, *SHAPE)).astype("float32")
+
+
+def dataset(images, size):
+    return tf.data.Dataset.from_tensor_slices(images).batch(size)
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """Return a model of two latents and the history of its training."""
+    keras.utils.set_random_seed(0)
+    model = VAE(SHAPE, 2, hidden_units=8)
+    model.compile(keras.optimizers.Adam(0.02))
+    history = model.fit(
+        IMAGES, batch_size=10, epochs=15, validation_data=IMAGES, verbose=0
+    )
+    return model, history.history
+
+
+@pytest.fixture(scope="module")
+def monte_carlo():
+    keras.utils.set_random_seed(1)
+    return VAE(
+        SHAPE, 3, 4, posterior="full_normal", estimator="monte_carlo", weight_stddev=0.4
+    )
+
+
+def test_training_reports_the_bound(trained):
+    model, history = trained
+    names = {"loss", "kl", "reconstruction", "elbo"}
+    assert set(history) == names | {f"val_{name}" for name in names}
+    for prefix in ("", "val_"):
+        loss, kl, reconstruction, elbo = (
+            np.array(history[prefix + name])
+            for name in ("loss", "kl", "reconstruction", "elbo")
+        )
+        np.testing.assert_allclose(elbo, -loss, rtol=1e-5)
+        np.testing.assert_allclose(elbo, -reconstruction - kl, rtol=1e-5)
+    assert history["loss"][-1] < history["loss"][0] - 1
+    assert (np.array(history["kl"]) >= 0).all()
+
+
+def test_evaluation_is_the_bound(trained):
+    model, _ = trained
+    logs = model.evaluate(IMAGES, verbose=0, return_dict=True)
+    assert set(logs) == {"loss", "kl", "reconstruction", "elbo"}
+    np.testing.assert_allclose(logs["elbo"], -logs["loss"], rtol=1e-5)
+    elbo = model.elbo(IMAGES, num_samples=500, seed=0).mean()
+    np.testing.assert_allclose(logs["elbo"], elbo, atol=1)
+    assert model.evaluate(IMAGES, verbose=0)[0] == pytest.approx(logs["loss"], abs=2)
+
+
+def test_bounds_by_hand(trained):
+    """From what the parts compute, in float64."""
+    model, _ = trained
+    mean, stddev = (part.astype("float64") for part in model.encode(IMAGES))
+    squares = mean**2 + stddev**2
+    kl = (squares - 2 * np.log(stddev) - 1).sum(axis=1) / 2
+    reconstructed = model.reconstruct(IMAGES, seed=9).astype("float64")
+    p = np.where(IMAGES == 1, reconstructed, 1 - reconstructed)
+    expected = np.log(p).sum(axis=(1, 2, 3)) - kl
+    np.testing.assert_allclose(model.elbo(IMAGES, seed=9), expected, rtol=1e-4)
+
+
+def test_importance_weighted_bound(monte_carlo):
+    elbo = monte_carlo.elbo(IMAGES, num_samples=500, seed=0)
+    one, few, many = (
+        monte_carlo.log_prob(IMAGES, num_samples=count, seed=0)
+        for count in (1, 10, 500)
+    )
+    assert elbo.mean() < few.mean() < many.mean()
+    assert one.mean() < many.mean()
+    assert (many > elbo).all()
+    # With one sample, it is what estimator A draws.
+    np.testing.assert_allclose(
+        one, monte_carlo.elbo(IMAGES, num_samples=1, seed=0), rtol=1e-5
+    )
+
+
+def test_estimators_of_the_bound_agree(monte_carlo):
+    analytic = VAE(SHAPE, 3, 4, posterior="full_normal")
+    analytic.set_weights(monte_carlo.get_weights())
+    bounds = [
+        model.elbo(IMAGES, num_samples=500, seed=0).mean()
+        for model in (monte_carlo, analytic)
+    ]
+    np.testing.assert_allclose(*bounds, atol=0.3)
+
+
+@pytest.mark.parametrize("method", ["elbo", "log_prob", "reconstruct"])
+def test_batches_and_data_sets_make_no_difference(trained, method):
+    call = getattr(trained[0], method)
+    expected = call(IMAGES, seed=4)
+    assert (len(expected), expected.dtype) == (20, np.float32)
+    for images, options in [
+        (IMAGES, {"batch_size": 7}),
+        (IMAGES.astype("float32"), {"verbose": 0}),
+        (dataset(IMAGES, 6), {}),
+    ]:
+        np.testing.assert_allclose(call(images, seed=4, **options), expected, rtol=1e-5)
+    last = call(IMAGES[15:], seed=4 + 15)
+    np.testing.assert_allclose(last, expected[15:], rtol=1e-5)
+    assert (call(IMAGES, seed=5) != expected).any()
+    assert (call(IMAGES) != call(IMAGES)).any()
+
+
+def test_bits_per_dim(trained):
+    model, _ = trained
+    keras.utils.set_random_seed(3)
+    bits = model.bits_per_dim(IMAGES)
+    keras.utils.set_random_seed(3)
+    np.testing.assert_allclose(
+        bits, -model.log_prob(IMAGES) / 12 / np.log(2), rtol=1e-5
+    )
+
+
+def test_encode_and_decode(trained):
+    model, _ = trained
+    mean, stddev = model.encode(IMAGES, batch_size=8)
+    assert mean.shape == stddev.shape == (20, 2)
+    params = np.asarray(model.latent.parameters(model.encoder(IMAGES)))
+    np.testing.assert_allclose(mean, params[:, :2], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(stddev, np.exp(params[:, 2:]), rtol=1e-5)
+    again = model.encode(dataset(IMAGES, 9))
+    np.testing.assert_allclose(again, (mean, stddev), rtol=1e-5, atol=1e-6)
+    decoded = model.decode(mean, batch_size=6)
+    logits = np.asarray(model.decoder(mean), "float64")
+    np.testing.assert_allclose(decoded, 1 / (1 + np.exp(-logits)), rtol=1e-4)
+    assert (decoded.shape, decoded.dtype) == ((20, *SHAPE), np.float32)
+
+
+def test_reconstruction(trained):
+    model, _ = trained
+    means = model.reconstruct(IMAGES, seed=2)
+    assert (means.shape, means.dtype) == (IMAGES.shape, np.float32)
+    pixels = model.reconstruct(IMAGES, seed=2, sample_pixels=True)
+    assert (pixels.shape, pixels.dtype) == (IMAGES.shape, np.uint8)
+    assert set(np.unique(pixels)) <= {0, 1}
+    assert means[:, 0].mean() > 0.8  # Rows that are 1 in every image.
+
+
+def test_exported_endpoints_are_the_methods(trained, tmp_path):
+    model, _ = trained
+    model.export(tmp_path / "vae", verbose=False)
+    served = tf.saved_model.load(str(tmp_path / "vae")).signatures
+    shown = model.likelihood.to_display
+    images = tf.constant(shown(IMAGES), tf.int32)
+    seed = tf.range(30, 50, dtype=tf.int64)
+    np.testing.assert_array_equal(
+        served["sample"](seed=seed)["images"], shown(model.generate(20, seed=30))
+    )
+    np.testing.assert_array_equal(
+        served["reconstruct"](images=images, seed=seed)["images"],
+        shown(model.reconstruct(IMAGES, seed=30)),
+    )
+    np.testing.assert_allclose(
+        served["elbo"](images=images, seed=seed)["elbo"],
+        model.elbo(IMAGES, seed=30),
+        rtol=1e-5,
+    )
+    encoded = served["encode"](images=images)
+    mean, stddev = model.encode(IMAGES)
+    np.testing.assert_allclose(encoded["latent_mean"], mean, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(encoded["latent_stddev"], stddev, rtol=1e-5)
+    np.testing.assert_array_equal(
+        served["decode"](latent=mean)["images"], shown(model.decode(mean))
+    )
+
+
+def test_generation(trained):
+    model, _ = trained
+    drawn = model.generate(4, seed=10)
+    assert (drawn.shape, drawn.dtype) == ((4, *SHAPE), np.float32)
+    assert 0 <= drawn.min() <= drawn.max() <= 1
+    assert len(np.unique(drawn[:, 1, 0, 0])) == 4
+    np.testing.assert_allclose(model.generate(1, seed=12)[0], drawn[2], rtol=1e-5)
+    rows = model.generate(3, seed=[13, 10, 11], batch_size=2)
+    np.testing.assert_allclose(rows, drawn[[3, 0, 1]], rtol=1e-5)
+    under_xla = model.generate(4, seed=10, jit_compile=True)
+    np.testing.assert_allclose(under_xla, drawn, rtol=1e-4)
+    pixels = model.generate(300, seed=10, sample_pixels=True)
+    assert pixels.dtype == np.uint8
+    assert set(np.unique(pixels)) == {0, 1}
+    means = model.generate(300, seed=10)
+    np.testing.assert_allclose(pixels.mean(axis=0), means.mean(axis=0), atol=0.15)
+
+
+def test_generation_needs_no_encoder(trained):
+    model, _ = trained
+    drawn = model.generate(3, seed=1)
+    weights = model.get_weights()
+    for part in (model.encoder, model.latent):
+        part.set_weights([w * np.nan for w in part.get_weights()])
+    again = model.generate(3, seed=1)
+    model.set_weights(weights)
+    np.testing.assert_array_equal(again, drawn)
+    assert np.isfinite(drawn).all()
+
+
+def test_latent_manifold(trained):
+    model, _ = trained
+    images = latent_manifold(model, size=3)
+    assert (images.shape, images.dtype) == ((9, *SHAPE), np.uint8)
+    middle = model.decode(np.zeros((1, 2)))
+    np.testing.assert_array_equal(images[4], model.likelihood.to_display(middle)[0])
+
+
+def test_initial_weights():
+    model = VAE((8, 8, 1), 10, hidden_units=100)
+    for weight in model.weights:
+        values = np.asarray(weight)
+        error = 4 * 0.01 / np.sqrt(2 * values.size)
+        assert abs(values.std() - 0.01) < error, weight.path
+        assert abs(values.mean()) < 4 * 0.01 / np.sqrt(values.size)
+    assert len(model.weights) == 8
+    assert not any(np.any(w) for w in VAE(SHAPE, 2, 4, weight_stddev=0).weights)
+
+
+def test_weight_prior():
+    model = VAE(SHAPE, 2, 4, weight_prior=50, weight_stddev=1.0)
+    model.compile("sgd", run_eagerly=True)
+    logs = model.evaluate(IMAGES, verbose=0, return_dict=True)
+    squares = sum(np.square(np.asarray(w, "float64")).sum() for w in model.weights)
+    np.testing.assert_allclose(
+        logs["loss"], -logs["elbo"] + squares / (2 * 50), rtol=1e-5
+    )
+
+
+def test_several_samples_in_training():
+    keras.utils.set_random_seed(2)
+    model = VAE(SHAPE, 2, 4, num_samples=3, estimator="monte_carlo", weight_stddev=0.3)
+    assert model(IMAGES).shape == (60, *SHAPE)
+    model.compile("adam", run_eagerly=True)
+    history = model.fit(IMAGES, batch_size=8, verbose=0).history
+    np.testing.assert_allclose(history["loss"], -np.array(history["elbo"]), rtol=1e-5)
+
+
+def test_sample_weights_count_for_every_sample_of_an_image():
+    model = VAE(SHAPE, 2, 4, num_samples=2, weight_stddev=0)
+    # The first pixel of every image is unlikely if it is 0.
+    bias = np.zeros(12)
+    bias[0] = 3
+    model.decoder.weights[-1].assign(bias)
+    images = np.ones((4, *SHAPE), "uint8")
+    images[:2, 0, 0] = 0
+    model.compile("sgd", run_eagerly=True)
+    nats = np.log1p(np.exp(np.array([3, 3, -3, -3]))) + 11 * np.log(2)
+    for weights in ([1, 1, 1, 1], [2, 0, 1, 0.5]):
+        logs = model.test_on_batch(
+            images, sample_weight=np.array(weights, "float32"), return_dict=True
+        )
+        np.testing.assert_allclose(logs["loss"], weights @ nats / 4, rtol=1e-5)
+        np.testing.assert_allclose(
+            logs["reconstruction"], weights @ nats / np.sum(weights), rtol=1e-5
+        )
+        model.reset_metrics()
+
+
+@pytest.mark.parametrize(
+    "likelihood, images",
+    [
+        ("gaussian", INTENSITIES),
+        (Bernoulli(intensities=True), INTENSITIES),
+        (Categorical(5), (INTENSITIES * 4.99).astype("int32")),
+    ],
+    ids=["gaussian", "intensities", "categorical"],
+)
+def test_likelihoods(likelihood, images):
+    model = VAE(SHAPE, 2, 6, likelihood)
+    model.compile(keras.optimizers.Adam(0.03), run_eagerly=True)
+    history = model.fit(images, batch_size=20, epochs=6, verbose=0).history
+    assert history["loss"][-1] < history["loss"][0]
+    np.testing.assert_allclose(history["elbo"], -np.array(history["loss"]), rtol=1e-4)
+    params_size = model.likelihood.params_size
+    expected = (20, *SHAPE, params_size) if params_size > 1 else (20, *SHAPE)
+    assert model(images).shape == expected
+    drawn = model.generate(5, seed=0)
+    assert (drawn.shape, drawn.dtype) == ((5, *SHAPE), np.float32)
+    assert drawn.min() >= 0
+    assert drawn.max() <= model.likelihood.max_value
+    pixels = model.generate(5, seed=0, sample_pixels=True)
+    assert pixels.dtype == model.likelihood.dtype
+    assert np.isfinite(model.log_prob(images, num_samples=3)).all()
+
+
+def convolutional(likelihood="bernoulli", channels=1, **kwargs):
+    images = keras.Input(SHAPE)
+    x = keras.layers.Conv2D(3, 3, activation="relu", padding="same")(images)
+    encoder = keras.Model(images, keras.layers.Flatten()(x), name="my_encoder")
+    vectors = keras.Input((2,))
+    x = keras.layers.Reshape((4, 3, 1))(keras.layers.Dense(12)(vectors))
+    x = keras.layers.Conv2D(channels, 3, padding="same", dtype="float32")(x)
+    if channels > 1:
+        x = keras.layers.Reshape((*SHAPE, channels))(x)
+    decoder = keras.Model(vectors, x, name="my_decoder")
+    return VAE(
+        SHAPE, 2, likelihood=likelihood, encoder=encoder, decoder=decoder, **kwargs
+    )
+
+
+def test_parts_of_ones_own(tmp_path):
+    model = convolutional("gaussian", 2, prior="diagonal_normal", name="mine")
+    model.compile("adam", run_eagerly=True)
+    model.fit(INTENSITIES, verbose=0)
+    model.save(tmp_path / "model.keras")
+    revived = keras.models.load_model(tmp_path / "model.keras")
+    configs = [json.dumps(each.get_config()) for each in (model, revived)]
+    assert configs[0] == configs[1]
+    assert (revived.encoder.name, revived.name) == ("my_encoder", "mine")
+    np.testing.assert_array_equal(
+        revived.reconstruct(INTENSITIES, seed=0), model.reconstruct(INTENSITIES, seed=0)
+    )
+    np.testing.assert_array_equal(
+        revived.generate(2, seed=0), model.generate(2, seed=0)
+    )
+
+
+def test_presets():
+    for name in VAE.presets:
+        config = VAE.presets[name]["config"]
+        model = VAE.from_preset(name, hidden_units=2)
+        assert model.image_shape == config["image_shape"]
+        assert model.latent_dim == config["latent_dim"]
+
+
+def sequential_without_inputs():
+    return keras.Sequential([keras.layers.Flatten()])
+
+
+def part(input_shape, output_shape):
+    inputs = keras.Input(input_shape)
+    x = keras.layers.Flatten()(inputs)
+    x = keras.layers.Dense(int(np.prod(output_shape)), dtype="float32")(x)
+    return keras.Model(inputs, keras.layers.Reshape(output_shape)(x))
+
+
+@pytest.mark.parametrize(
+    "arguments, text",
+    [
+        ({"latent_dim": 0}, "`latent_dim` of VAE.*Received: latent_dim=0"),
+        ({"hidden_units": -1}, "Received: hidden_units=-1"),
+        ({"image_shape": (4, 3)}, r"image_shape=\(4, 3\)"),
+        ({"likelihood": "normal"}, "likelihood='normal'"),
+        ({"weight_stddev": -1.0}, "weight_stddev=-1.0"),
+        ({"weight_prior": 0}, "weight_prior=0"),
+        ({"num_samples": 0}, "num_samples=0"),
+        ({"estimator": "B"}, "estimator='B'"),
+        ({"posterior": "gauss"}, "Received: 'gauss'"),
+        ({"encoder": part((3, 4, 1), (5,))}, r"\(None, 4, 3, 1\).*\(None, 3, 4, 1\)"),
+        ({"encoder": keras.layers.Flatten()}, "`encoder` of VAE.*functional model"),
+        ({"encoder": sequential_without_inputs()}, "`encoder` of VAE.*functional"),
+        ({"encoder": part(SHAPE, (5, 2))}, r"\(batch, features\).*\(None, 5, 2\)"),
+        ({"decoder": part((3,), SHAPE)}, r"`decoder`.*\(None, 2\).*\(None, 3\)"),
+        ({"decoder": part((2,), (3, 4, 1))}, r"end in parameters of shape \(None, 4"),
+        (
+            {"decoder": part((2,), SHAPE), "likelihood": "gaussian"},
+            r"parameters of shape \(None, 4, 3, 1, 2\).*outputs of shape \(None, 4",
+        ),
+        (
+            {"encoder": part(SHAPE, (5,)), "weight_prior": 9},
+            r"regularizers.L2\(0.5 / num_images.*weight_prior=9",
+        ),
+        ({"decoder": part((2,), SHAPE), "weight_prior": 9}, "own encoder and decoder"),
+    ],
+    ids=str,
+)
+def test_constructor_refuses(arguments, text):
+    with pytest.raises(ValueError, match=f"(?s){text}"):
+        VAE(**{"image_shape": SHAPE, "latent_dim": 2, "hidden_units": 3, **arguments})
+
+
+def test_a_divergence_without_closed_form_is_refused_at_once():
+    with pytest.raises(ValueError, match='estimator="monte_carlo"'):
+        VAE(SHAPE, 2, 3, posterior="laplace", prior="diagonal_normal")
+
+
+@pytest.mark.parametrize("call", ["fit", "elbo", "log_prob", "encode", "reconstruct"])
+def test_images_that_do_not_fit(trained, call):
+    run = getattr(trained[0], call)
+    for images, text in [
+        (IMAGES + 2, "integers from 0 to 1.*values from 2"),
+        (INTENSITIES, "integers from 0 to 1"),
+        (IMAGES[..., 0], "add the colour axis"),
+        (IMAGES[:, 1:], r"received: shape=\(20, 3, 3, 1\)"),
+        (IMAGES[:0], "received no images"),
+    ]:
+        with pytest.raises(ValueError, match=f"(?is){text}"):
+            run(images)
+    with pytest.raises(ValueError, match="data set whose elements are 2-tuples"):
+        run(dataset((IMAGES, IMAGES), 4))
+
+
+@pytest.mark.parametrize(
+    "latents, text",
+    [
+        (np.zeros((3, 4)), r"\(num_images, 2\). Received: shape=\(3, 4\)"),
+        (np.zeros(2), r"Received: shape=\(2,\)"),
+        (1.0, r"Received: shape=\(\)"),
+        (np.zeros((0, 2)), r"Received: shape=\(0, 2\)"),
+        (np.zeros((1, 2, 1)), r"Received: shape=\(1, 2, 1\)"),
+        ([[0, np.nan]], "finite latents"),
+        ([[np.inf, 0]], "finite latents"),
+    ],
+)
+def test_latents_that_do_not_fit(trained, latents, text):
+    with pytest.raises(ValueError, match=text):
+        trained[0].decode(latents)
+
+
+@pytest.mark.parametrize(
+    "call, arguments, text",
+    [
+        ("elbo", {"num_samples": 0}, "Received: num_samples=0"),
+        ("log_prob", {"num_samples": 2.5}, "Received: num_samples=2.5"),
+        ("elbo", {"seed": -1}, "Received: seed=-1"),
+        ("elbo", {"seed": [1, 2]}, r"that of the first image. Received: seed=\[1, 2\]"),
+        ("reconstruct", {"seed": 2**62 - 5}, "too large for the number of images"),
+        ("reconstruct", {"batch_size": 0}, "Received: batch_size=0"),
+    ],
+)
+def test_arguments_that_do_not_fit(trained, call, arguments, text):
+    with pytest.raises(ValueError, match=f"(?s){text}"):
+        getattr(trained[0], call)(IMAGES, **arguments)
+
+
+def test_refuses_a_loss_and_bad_options(trained):
+    with pytest.raises(ValueError, match="leave `loss` out"):
+        VAE(SHAPE, 2, 3).compile("adam", loss="mse")
+    with pytest.raises(ValueError, match="Received: num_images=0"):
+        trained[0].generate(0)
+    with pytest.raises(ValueError, match=r"must give the inputs \[\]"):
+        trained[0].generate(2, conditions=[1, 2])
