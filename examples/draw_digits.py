@@ -1,16 +1,16 @@
 """Train DRAW on handwritten digits and watch it draw.
 
-By default on the 8x8 digits that scikit-learn ships. With `--data mnist` on MNIST by way
-of tensorflow-datasets, binarized anew at each pass, at a size that two CPU cores train
-in half an hour. Needs the extra `examples`.
+By default on the 8x8 digits that scikit-learn ships. With `--data mnist` on MNIST by
+way of tensorflow-datasets, binarized anew at each pass, at a size that two CPU cores
+train in half an hour. Needs the extra `examples`.
 
     python examples/draw_digits.py
     python examples/draw_digits.py --data mnist
     python examples/draw_digits.py --model outputs/draw_digits/model.keras
 
 The animation is that of figure 1 and 7 of the paper, DRAW: A Recurrent Neural Network
-for Image Generation, https://arxiv.org/abs/1502.04623: what is drawn after each glimpse,
-with the attention as a red rectangle.
+for Image Generation, https://arxiv.org/abs/1502.04623: what is drawn after each
+glimpse, with the attention as a red rectangle.
 """
 
 import argparse
@@ -20,9 +20,10 @@ import time
 
 SEED = 100
 NUM_IMAGES = 16
-# How pixels are loaded, settings that replace those of the preset, and epochs.
+# How pixels are loaded, settings that replace those of the preset, epochs, images a
+# batch and learning rate.
 DATA = {
-    "digits": ({"intensities": True}, {}, 200),
+    "digits": ({"intensities": True}, {}, 100, 32, 3e-3),
     "mnist": (
         {"binarize": "dynamic"},
         {
@@ -33,6 +34,8 @@ DATA = {
             "write_size": 5,
         },
         30,
+        100,
+        1e-3,
     ),
 }
 
@@ -44,15 +47,20 @@ def trained_model(data, epochs, output):
     from keras_genimg import datasets
     from keras_genimg.models import DRAW
 
-    pixels, settings, default_epochs = DATA[data]
+    pixels, settings, default_epochs, batch_size, rate = DATA[data]
     epochs = epochs or default_epochs
     train = datasets.load(
-        data, "train", batch_size=100, shuffle=True, drop_remainder=True, **pixels
+        data,
+        "train",
+        batch_size=batch_size,
+        shuffle=True,
+        drop_remainder=True,
+        **pixels,
     )
     model = DRAW.from_preset(data, **settings)
     steps = epochs * len(train)
-    rate = keras.optimizers.schedules.CosineDecay(1e-3, steps, alpha=0.01)
-    model.compile(keras.optimizers.Adam(rate, clipnorm=10.0))
+    schedule = keras.optimizers.schedules.CosineDecay(rate, steps, alpha=0.01)
+    model.compile(keras.optimizers.Adam(schedule, clipnorm=10.0))
     checkpoint = keras.callbacks.ModelCheckpoint(output / "model.keras")
     start = time.perf_counter()
     model.fit(train, epochs=epochs, verbose=2, callbacks=[checkpoint])
@@ -64,7 +72,7 @@ def main():
     """Run the whole example."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", choices=tuple(DATA), default="digits")
-    parser.add_argument("--epochs", type=int, help="200 for digits, 30 for MNIST")
+    parser.add_argument("--epochs", type=int, help="100 for digits, 30 for MNIST")
     parser.add_argument("--samples", type=int, default=20, help="for log_prob")
     parser.add_argument("--model", type=pathlib.Path, help="a .keras file to reuse")
     parser.add_argument("--output", type=pathlib.Path, default="outputs/draw_digits")
@@ -72,6 +80,7 @@ def main():
 
     import keras
 
+    import keras_genimg.models  # noqa: F401  Known to `load_model` once imported.
     from keras_genimg import datasets
     from keras_genimg.visualization import save_canvases, save_kl_per_step
 
@@ -96,7 +105,7 @@ def main():
     print(f"weighted bound of {arguments.samples} samples {bound.mean():.2f} nats")
 
     display, cell = model.likelihood.to_display, model.loop.cell
-    scale = math.ceil(56 / model.image_shape[0])
+    scale = math.ceil(84 / model.image_shape[0])
     drawn = model.generate(NUM_IMAGES, seed=SEED, return_canvases=True)
     picture = arguments.output / "drawn.gif"
     save_canvases(

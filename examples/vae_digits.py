@@ -17,10 +17,10 @@ import time
 
 SEED = 100
 NUM_IMAGES = 10
-# Preset, how pixels are loaded, and settings that can be trained in the time.
+# How pixels are loaded, epochs, images a batch and learning rate.
 DATA = {
-    "digits": ("digits", {"intensities": True}, 300),
-    "mnist": ("mnist", {"binarize": "dynamic"}, 150),
+    "digits": ({"intensities": True}, 300, 50, 3e-3),
+    "mnist": ({"binarize": "dynamic"}, 60, 100, 1e-3),
 }
 
 
@@ -28,7 +28,7 @@ def main():
     """Run the whole example."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", choices=tuple(DATA), default="digits")
-    parser.add_argument("--epochs", type=int, help="300 for digits, 150 for MNIST")
+    parser.add_argument("--epochs", type=int, help="300 for digits, 60 for MNIST")
     parser.add_argument("--latent-dim", type=int, help="2 for digits, 20 for MNIST")
     parser.add_argument("--samples", type=int, default=100, help="for log_prob")
     parser.add_argument("--output", type=pathlib.Path, default="outputs/vae_digits")
@@ -46,20 +46,20 @@ def main():
     )
 
     keras.utils.set_random_seed(0)
-    preset, pixels, epochs = DATA[arguments.data]
+    pixels, epochs, batch_size, rate = DATA[arguments.data]
     epochs = arguments.epochs or epochs
     train = datasets.load(
-        arguments.data, "train", batch_size=100, shuffle=True, **pixels
+        arguments.data, "train", batch_size=batch_size, shuffle=True, **pixels
     )
     if "binarize" in pixels:
         pixels = {"binarize": "fixed"}  # One binarization, to be tested on.
     test = datasets.as_array(datasets.load(arguments.data, "test", **pixels))
 
     overrides = {"latent_dim": arguments.latent_dim} if arguments.latent_dim else {}
-    model = VAE.from_preset(preset, **overrides)
+    model = VAE.from_preset(arguments.data, **overrides)
     steps = epochs * len(train)
-    rate = keras.optimizers.schedules.CosineDecay(1e-3, steps)
-    model.compile(keras.optimizers.Adam(rate))
+    schedule = keras.optimizers.schedules.CosineDecay(rate, steps)
+    model.compile(keras.optimizers.Adam(schedule))
     start = time.perf_counter()
     model.fit(train, epochs=epochs, verbose=2)
     print(f"\nTrained for {time.perf_counter() - start:.0f} s")

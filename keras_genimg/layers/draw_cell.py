@@ -46,6 +46,8 @@ class DRAWCell(keras.layers.Layer):
         inputs: Standard normal noise, `(batch, latent_dim)`.
         states: List of image, canvas, encoder's hidden and cell state, and decoder's
             hidden and cell state, each `(batch, size)`; see `initial_states`.
+        transposed: What `transposed_kernels` returned outside the loop that calls this,
+            or None, with which gradients take longer.
 
     Returns:
         The outputs, `(batch, 2 * latent_dim + 10)`, and the next states. Outputs are
@@ -150,7 +152,12 @@ class DRAWCell(keras.layers.Layer):
     def get_initial_state(self, batch_size=None):
         return self.initial_states(tf.zeros((batch_size, *self.image_shape)))
 
-    def call(self, inputs, states):
+    def transposed_kernels(self):
+        """Return the transposed kernels of encoder and decoder."""
+        return [layer.transposed_kernel() for layer in (self.encoder, self.decoder)]
+
+    def call(self, inputs, states, transposed=None):
+        for_encoder, for_decoder = transposed or (None, None)
         image, canvas, encoder_hidden, encoder_cell, decoder_hidden, decoder_cell = (
             states
         )
@@ -166,37 +173,40 @@ class DRAWCell(keras.layers.Layer):
             tf.concat([glimpse, hidden], axis=-1),
             encoder_hidden,
             encoder_cell,
+            for_encoder,
         )
         params = self.posterior_params(encoder_hidden)
         latent = self.posterior.from_noise(params, tf.cast(inputs, tf.float32))
-        decoded, write = self.decode(latent, [canvas, decoder_hidden, decoder_cell])
-        canvas, decoder_hidden, decoder_cell = decoded
+        states = [canvas, decoder_hidden, decoder_cell]
+        states, write = self.decode(latent, states, for_decoder)
+        canvas, decoder_hidden, decoder_cell = states
         outputs = tf.concat([params, read, write], axis=-1)
         states = [image, canvas, encoder_hidden, encoder_cell]
         return outputs, [*states, decoder_hidden, decoder_cell]
 
-    def decode(self, latent, states):
+    def decode(self, latent, states, transposed=None):
         """Return what a latent vector makes of canvas and decoder.
 
         Args:
             latent: `(batch, latent_dim)`.
             states: List of canvas, and decoder's hidden and cell state.
+            transposed: The decoder's transposed kernel, or None.
 
         Returns:
             The next states, and the five numbers of the write attention.
         """
         canvas, hidden, cell = states
         latent = tf.cast(latent, self.compute_dtype)
-        hidden, cell = self._lstm(self.decoder, latent, hidden, cell)
+        hidden, cell = self._lstm(self.decoder, latent, hidden, cell, transposed)
         update, write = self.write(tf.cast(hidden, self.compute_dtype))
         update = tf.cast(update, tf.float32)
         canvas += tf.reshape(update, (-1, math.prod(self.canvas_shape)))
         return [canvas, hidden, cell], write
 
-    def _lstm(self, layer, inputs, hidden, cell):
+    def _lstm(self, layer, inputs, hidden, cell, transposed):
         """Run a layer in compute dtype between float32 states."""
         hidden, cell = (tf.cast(state, self.compute_dtype) for state in (hidden, cell))
-        hidden, cell = layer(inputs, hidden, cell)
+        hidden, cell = layer(inputs, hidden, cell, transposed)
         return tf.cast(hidden, tf.float32), tf.cast(cell, tf.float32)
 
     def params(self, canvas):

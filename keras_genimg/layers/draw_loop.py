@@ -111,9 +111,10 @@ class DRAWLoop(keras.layers.Layer):
             `(batch, size)`, or all, `(num_glimpses, batch, size)`.
         """
         image, *states = self.cell.initial_states(images)
+        transposed = self.cell.transposed_kernels()
 
         def step(noise, states):
-            outputs, states = self.cell(noise, [image, *states])
+            outputs, states = self.cell(noise, [image, *states], transposed)
             return outputs, states[1:]
 
         return self._loop(step, noise, states, return_canvases)

@@ -17,6 +17,8 @@ class LSTMStep(keras.layers.Layer):
         inputs: `(batch, inputs)`.
         hidden: `(batch, units)`.
         cell: `(batch, units)`.
+        transposed: What `transposed_kernel` returned outside the loop that calls this,
+            or None, with which gradients take longer.
 
     Returns:
         The next hidden and cell state.
@@ -44,9 +46,14 @@ class LSTMStep(keras.layers.Layer):
             name="bias",
         )
 
-    def call(self, inputs, hidden, cell):
+    def transposed_kernel(self):
+        """Return the transposed kernel, `(4 * units, inputs + units)`."""
+        return tf.transpose(tf.cast(self.kernel, self.compute_dtype))
+
+    def call(self, inputs, hidden, cell, transposed=None):
         weights = {
             "kernel": tf.convert_to_tensor(self.kernel),
             "bias": tf.convert_to_tensor(self.bias),
+            "transposed": transposed,
         }
         return lstm_step(weights, inputs, hidden, cell)

@@ -33,6 +33,8 @@ class GenerativeModel(keras.Model):
     """
 
     presets = {}
+    # Whether all of the loss is per image, so that `sample_weight` weighs it.
+    weighs_images = True
 
     def __init__(self, inputs, outputs, likelihood, **kwargs):
         likelihood = likelihoods.get(likelihood)
@@ -160,7 +162,8 @@ class GenerativeModel(keras.Model):
             validation_data = self._checked(validation_data, None, "validation_data")
             if not isinstance(validation_data, tf.data.Dataset):
                 validation_data = (validation_data,)  # Keras unpacks a tuple.
-        return super().fit(x, None, *args, validation_data=validation_data, **kwargs)
+        y = self._weighted_targets(x, kwargs, "fit")
+        return super().fit(x, y, *args, validation_data=validation_data, **kwargs)
 
     def evaluate(self, x=None, y=None, *args, **kwargs):
         """Evaluate as `keras.Model.evaluate` does, on images alone.
@@ -180,7 +183,22 @@ class GenerativeModel(keras.Model):
         # `fit` evaluates through this method too, on what it has checked already.
         if kwargs.get("_use_cached_eval_dataset"):
             return super().evaluate(x, y, *args, **kwargs)
-        return super().evaluate(self._checked(x, y, "evaluate"), None, *args, **kwargs)
+        x = self._checked(x, y, "evaluate")
+        y = self._weighted_targets(x, kwargs, "evaluate")
+        return super().evaluate(x, y, *args, **kwargs)
+
+    def _weighted_targets(self, x, kwargs, method):
+        """Return what Keras must have as targets, without which it drops weights."""
+        for name in ("class_weight", "sample_weight"):
+            supported = self.weighs_images and name == "sample_weight"
+            if kwargs.get(name) is not None and not supported:
+                raise ValueError(
+                    f"{self.name}.{method} takes no `{name}`, since it would not weigh "
+                    f"the whole loss of an image. Leave it out, or repeat images in "
+                    f"the data. Received: {name} of type {type(kwargs[name]).__name__}"
+                )
+        weighted = kwargs.get("sample_weight") is not None
+        return images_of(x, self) if weighted else None
 
     def _checked(self, x, y, method):
         owner = f"{self.name}.{method}" if method != "validation_data" else method

@@ -47,6 +47,8 @@ class LatentModel(GenerativeModel):
 
     # How many samples the model draws for an image in training.
     num_samples = 1
+    # The divergence is a mean over the batch.
+    weighs_images = False
 
     def targets_of(self, x, y_pred):
         return self._repeated(images_of(x, self))

@@ -30,6 +30,31 @@ def affine(inputs, weights):
     return outputs if negative_bias is None else outputs - negative_bias
 
 
+def product(inputs, kernel, transposed=None):
+    """Return `inputs @ kernel`.
+
+    The gradient of the inputs needs the transposed kernel, which a loop would rearrange
+    at each step: on CPUs that takes twice the time of the product itself.
+
+    Args:
+        inputs: `(batch, inputs)`.
+        kernel: `(inputs, outputs)`.
+        transposed: `tf.transpose(kernel)`, made outside the loop, or None.
+    """
+    if transposed is None:
+        return tf.matmul(inputs, kernel)
+
+    @tf.custom_gradient
+    def multiply(inputs, kernel, transposed):
+        def gradient(d_outputs):
+            d_kernel = tf.matmul(inputs, d_outputs, transpose_a=True)
+            return tf.matmul(d_outputs, transposed), d_kernel, None
+
+        return tf.matmul(inputs, kernel), gradient
+
+    return multiply(inputs, kernel, transposed)
+
+
 def row_product(inputs, kernel):
     """Return `inputs @ kernel` for all columns of a row.
 

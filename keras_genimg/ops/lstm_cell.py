@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from keras_genimg.ops.affine import row_product
+from keras_genimg.ops.affine import product, row_product
 
 
 def prepare_lstm(kernel, bias, fused):
@@ -37,7 +37,8 @@ def lstm_step(weights, inputs, hidden, cell):
     """Return the next hidden and cell state.
 
     Args:
-        weights: As `prepare_lstm` returns them.
+        weights: As `prepare_lstm` returns them. An unfused kernel may come with its
+            transpose, `transposed`, see `product`.
         inputs: `(batch, inputs)`.
         hidden: `(batch, units)`.
         cell: `(batch, units)`.
@@ -47,7 +48,8 @@ def lstm_step(weights, inputs, hidden, cell):
             x=inputs, cs_prev=cell, h_prev=hidden, **_fused_arguments(weights)
         )
         return outputs.h, outputs.cs
-    summed = tf.matmul(tf.concat([inputs, hidden], axis=-1), weights["kernel"])
+    both = tf.concat([inputs, hidden], axis=-1)
+    summed = product(both, weights["kernel"], weights.get("transposed"))
     return _gates(summed + weights["bias"], cell)
 
 

@@ -27,6 +27,7 @@ def latent_manifold(model, size=20):
         ValueError: If `model` has not two latents, or `size` is out of range.
 
     Example:
+        >>> model = VAE((28, 28, 1), latent_dim=2)
         >>> images = latent_manifold(model, size=20)
         >>> save_grid("manifold.png", images, columns=20, padding=0)
 

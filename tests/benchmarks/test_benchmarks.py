@@ -13,6 +13,7 @@ from tests.subprocesses import run_python
     [
         ("scans", 3, ["keras.layers.RNN loop", "tf.while_loop, automatic gradients"]),
         ("sampling", 6, ["one model.predict a pixel (keras.io)"]),
+        ("draw", 5, ["plain TensorFlow, unrolled", "without: keras.Model by hand"]),
     ],
 )
 def test_benchmark_runs(name, num_tables, peers, tmp_path):

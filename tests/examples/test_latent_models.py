@@ -1,0 +1,50 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.subprocesses import ROOT, run_python
+
+EXAMPLES = ROOT / "examples"
+
+
+def nats(output, before, after=" nats"):
+    """Return the number between two texts of an output."""
+    return float(output.split(before)[1].split(after)[0])
+
+
+@pytest.mark.slow
+def test_vae_draws_the_plane_of_its_latents(tmp_path):
+    arguments = ["--epochs", 2, "--samples", 5, "--output", tmp_path]
+    output = run_python(EXAMPLES / "vae_digits.py", *arguments)
+    elbo = nats(output, "300 test images: ELBO ")
+    assert elbo <= nats(output, "bound of 5 samples ") < 0
+    plane = np.asarray(Image.open(tmp_path / "manifold.png"))
+    assert plane.shape == (20 * 8 * 4, 20 * 8 * 4)
+    assert (tmp_path / "digits.png").exists()
+    assert (tmp_path / "model.keras").exists()
+
+
+@pytest.mark.slow
+def test_draw_shows_its_canvases_from_a_new_and_from_a_saved_model(tmp_path):
+    script = EXAMPLES / "draw_digits.py"
+    new, again = tmp_path / "new", tmp_path / "again"
+    arguments = ["--epochs", 2, "--samples", 3]
+    output = run_python(script, *arguments, "--output", new)
+    saved = ["--samples", 3, "--model", new / "model.keras", "--output", again]
+    assert nats(output, "300 test images: ELBO ") == nats(
+        run_python(script, *saved), "300 test images: ELBO "
+    )
+    for name in ("drawn.gif", "reconstructed.gif"):
+        first, second = (Image.open(path / name) for path in (new, again))
+        assert first.n_frames == second.n_frames > 1
+        np.testing.assert_array_equal(first.convert("RGB"), second.convert("RGB"))
+    assert (new / "kl.png").exists()
+
+
+@pytest.mark.slow
+def test_classifier_looks_in_glimpses(tmp_path):
+    script = EXAMPLES / "classify_cluttered_digits.py"
+    arguments = ["--epochs", 1, "--units", 16, "--size", 4, "--glimpses", 3]
+    output = run_python(script, *arguments, "--output", tmp_path)
+    assert 0 < nats(output, "cluttered test images: ", "%") < 100
+    assert Image.open(tmp_path / "glimpses.gif").n_frames > 1
