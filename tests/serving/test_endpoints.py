@@ -1,0 +1,178 @@
+import io
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from keras_genimg.models import DRAW, VAE, PixelCNN, PixelRNN
+from keras_genimg.serving import read_metadata
+from tests.subprocesses import run_python
+
+SEEDS = [5, 6, 7]
+
+
+def seeds(values=SEEDS):
+    return tf.constant(values, tf.int64)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return PixelRNN((3, 4, 1), 4, 1, layer="row", likelihood="categorical")
+
+
+@pytest.fixture(scope="module")
+def served(model, tmp_path_factory):
+    """Return the signatures of an export with all options, and its path."""
+    path = tmp_path_factory.mktemp("served") / "1"
+    figures = {"training": {"test_nats": -12.5}, "licence": "Apache-2.0"}
+    model.export(
+        path,
+        max_rows=4,
+        bad_rows="flag",
+        xla_twins=True,
+        metadata=figures,
+        verbose=False,
+    )
+    loaded = tf.saved_model.load(str(path))
+    return loaded, path
+
+
+def displayed(model, *arguments, **options):
+    return model.likelihood.to_display(model.generate(*arguments, **options))
+
+
+def test_png_files_are_the_images(model, served):
+    files = served[0].signatures["sample_png"](seed=seeds())["png_bytes"]
+    assert files.dtype == tf.string and files.shape == (3,)
+    expected = displayed(model, 3, seed=5)
+    for file, image in zip(files.numpy(), expected, strict=True):
+        np.testing.assert_array_equal(Image.open(io.BytesIO(file)), image[..., 0])
+
+
+def test_temperature_of_each_row(model, served):
+    temperatures = [0.5, 1.0, 2.0]
+    drawn = served[0].signatures["sample_with_temperature"](
+        seed=seeds(), temperature=tf.constant(temperatures)
+    )
+    for row, (seed, temperature) in enumerate(zip(SEEDS, temperatures, strict=True)):
+        expected = displayed(model, 1, seed=seed, temperature=temperature)
+        np.testing.assert_array_equal(drawn["images"][row], expected[0])
+
+
+def test_bad_rows_are_flagged_and_the_others_are_served(model, served):
+    signatures = served[0].signatures
+    expected = displayed(model, 3, seed=5)
+    drawn = signatures["sample"](seed=seeds([5, -1, 7]))
+    np.testing.assert_array_equal(drawn["ok"], [True, False, True])
+    np.testing.assert_array_equal(
+        drawn["images"], expected * [[[[1]]], [[[0]]], [[[1]]]]
+    )
+    drawn = signatures["sample_with_temperature"](
+        seed=seeds(), temperature=tf.constant([np.nan, 1.0, 0.0])
+    )
+    np.testing.assert_array_equal(drawn["ok"], [False, True, False])
+    np.testing.assert_array_equal(drawn["images"][1], expected[1])
+    images = expected.astype("int32")
+    images[0, 0, 0, 0] = 256
+    known = np.ones((3, 3, 4), "int32")
+    known[1, 2, 3] = 2
+    completed = signatures["complete"](images=images, known=known, seed=seeds())
+    np.testing.assert_array_equal(completed["ok"], [False, False, True])
+    np.testing.assert_array_equal(completed["images"][2], expected[2])
+    nats = signatures["log_prob"](images=images)
+    np.testing.assert_array_equal(nats["ok"], [False, True, True])
+    assert nats["log_prob"][0] == 0 and np.all(nats["log_prob"][1:] < 0)
+    # A bad row has no PNG file.
+    files = signatures["sample_png"](seed=seeds([5, -1, 7]))
+    np.testing.assert_array_equal(files["ok"], [True, False, True])
+    assert files["png_bytes"][1] == b"" and files["png_bytes"][0] != b""
+
+
+def test_shapes_and_row_counts_are_errors_even_where_rows_are_flagged(served):
+    for wrong in ([], range(5)):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="1 to 4 rows"):
+            served[0].signatures["sample"](seed=seeds(list(wrong)))
+
+
+def test_xla_twins_draw_the_same(model, served):
+    signatures = served[0].signatures
+    plain = {name for name in signatures if not name.endswith("_xla")}
+    assert plain == {
+        "serving_default",
+        "sample",
+        "sample_png",
+        "sample_with_temperature",
+        "complete",
+        "log_prob",
+    }
+    assert set(signatures) - plain == {
+        f"{name}_xla" for name in plain - {"serving_default", "sample_png"}
+    }
+    twin = signatures["sample_xla"](seed=seeds())
+    np.testing.assert_array_equal(twin["images"], displayed(model, 3, seed=5))
+
+
+def test_metadata(model, served):
+    metadata = read_metadata(served[1])
+    assert metadata["family"] == "PixelRNN"
+    assert metadata["image_shape"] == [3, 4, 1]
+    assert metadata["max_rows"] == 4 and metadata["bad_rows"] == "flag"
+    assert metadata["training"] == {"test_nats": -12.5}
+    assert metadata["licence"] == "Apache-2.0"
+    assert metadata["likelihood"]["config"]["num_values"] == 256
+    for name, described in metadata["signatures"].items():
+        function = served[0].signatures[name]
+        for kind, tensors in (
+            ("inputs", function.structured_input_signature[1]),
+            ("outputs", function.structured_outputs),
+        ):
+            assert described[kind].keys() == tensors.keys()
+            for key, tensor in tensors.items():
+                assert described[kind][key]["dtype"] == tensor.dtype.name
+    seed = metadata["signatures"]["sample"]["inputs"]["seed"]
+    assert seed["must_be"] == "integers from 0 to 2**62 - 1"
+    assert metadata["signatures"]["sample_xla"]["xla"]
+
+
+def test_metadata_that_are_no_json_are_refused_before_anything_is_written(
+    model, tmp_path
+):
+    for metadata in ({"nats": float("nan")}, {"nats": object()}):
+        with pytest.raises((ValueError, TypeError)):
+            model.export(tmp_path / "1", metadata=metadata, verbose=False)
+    with pytest.raises(ValueError, match="`bad_rows`.*'error', 'flag'"):
+        model.export(tmp_path / "1", bad_rows="ignore", verbose=False)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda dtype: PixelCNN((3, 4, 1), 4, 1, dtype=dtype),
+        lambda dtype: VAE((3, 4, 1), 2, 4, dtype=dtype),
+        lambda dtype: DRAW((3, 4, 1), 2, 4, 2, 2, 2, dtype=dtype),
+    ],
+    ids=["PixelCNN", "VAE", "DRAW"],
+)
+def test_half_precision(make, tmp_path):
+    model = make("mixed_bfloat16")
+    model.export(tmp_path / "1", verbose=False)
+    signatures = tf.saved_model.load(str(tmp_path / "1")).signatures
+    np.testing.assert_array_equal(
+        signatures["sample"](seed=seeds())["images"], displayed(model, 3, seed=5)
+    )
+    sent = {"float32", "uint8", "int32", "int64", "bool", "string"}
+    for function in signatures.values():
+        tensors = [
+            *function.structured_input_signature[1].values(),
+            *function.structured_outputs.values(),
+        ]
+        assert {tensor.dtype.name for tensor in tensors} <= sent
+
+
+@pytest.mark.slow
+def test_models_trained_on_two_devices(tmp_path):
+    output = run_python("-m", "tests.serving.two_devices", tmp_path)
+    assert json.loads(output.splitlines()[-1]) == ["PixelCNN", "VAE", "DRAW"]

@@ -1,0 +1,44 @@
+"""Trains models on two CPU devices, exports them, and draws; run by a test."""
+
+import json
+import pathlib
+import sys
+
+import numpy as np
+import tensorflow as tf
+
+from keras_genimg.models import DRAW, VAE, PixelCNN
+
+
+def main():
+    device = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(
+        device, [tf.config.LogicalDeviceConfiguration()] * 2
+    )
+    strategy = tf.distribute.MirroredStrategy(["/cpu:0", "/cpu:1"])
+    makers = [
+        lambda: PixelCNN((3, 4, 1), 4, 1),
+        lambda: VAE((3, 4, 1), 2, 4),
+        lambda: DRAW((3, 4, 1), 2, 4, 2, 2, 2),
+    ]
+    images = np.random.default_rng(0).integers(0, 2, (8, 3, 4, 1)).astype("uint8")
+    done = []
+    for make in makers:
+        with strategy.scope():
+            model = make()
+            model.compile("adam")
+        model.fit(images, batch_size=4, verbose=0)
+        path = pathlib.Path(sys.argv[1]) / type(model).__name__
+        model.export(path, verbose=False)
+        stored = sum(f.stat().st_size for f in (path / "variables").glob("*.data-*"))
+        assert stored < 1.5 * sum(w.numpy().nbytes for w in model.weights) + 20_000
+        sample = tf.saved_model.load(str(path)).signatures["sample"]
+        drawn = sample(seed=tf.constant([5, 6, 7], tf.int64))["images"]
+        expected = model.likelihood.to_display(model.generate(3, seed=5))
+        np.testing.assert_array_equal(drawn, expected)
+        done.append(type(model).__name__)
+    print(json.dumps(done))
+
+
+if __name__ == "__main__":
+    main()
