@@ -6,8 +6,9 @@ import keras
 import tensorflow as tf
 
 from keras_genimg import likelihoods
-from keras_genimg.models.generative_model import GenerativeModel, row_seeds
+from keras_genimg.models.generative_model import GenerativeModel
 from keras_genimg.models.image_inputs import checked_completion
+from keras_genimg.models.row_seeds import row_seeds
 from keras_genimg.ops.checks import check_choice
 from keras_genimg.ops.uniforms import row_uniforms
 from keras_genimg.sampling import METHODS

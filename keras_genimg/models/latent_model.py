@@ -6,8 +6,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_genimg.models.generative_model import GenerativeModel, row_seeds
+from keras_genimg.models.generative_model import GenerativeModel
 from keras_genimg.models.image_inputs import images_of
+from keras_genimg.models.row_seeds import row_seeds
 from keras_genimg.ops.checks import check_positive_int
 from keras_genimg.ops.uniforms import MAX_SEED, POSTERIOR, row_uniforms
 
