@@ -25,3 +25,17 @@ def test_benchmark_runs(name, num_tables, peers, tmp_path):
     rows = [row for table in tables.values() for row in table]
     assert {row["program"] for row in rows} >= set(peers)
     assert all(row["seconds"] > 0 for row in rows)
+
+
+@pytest.mark.slow
+def test_every_client_of_the_server_gets_its_images(tmp_path):
+    for package in ("fastapi", "requests", "uvicorn"):
+        pytest.importorskip(package, reason='needs the extra "serving"')
+    path = tmp_path / "rows.json"
+    run_python("-m", "tests.benchmarks.serving", "--quick", "--json", path)
+    rows = json.loads(path.read_text())["rows"]
+    loads = [row for row in rows if row["batch window"] in ("off", "5 ms")]
+    assert len(loads) == 2
+    for row in loads:
+        assert row["wrong"] == row["refused"] == row["dropped"] == 0
+        assert int(row["images"].replace(",", "")) > 4

@@ -1,0 +1,163 @@
+"""Serve exported models on this machine: an embedded stand-in, not TF-Serving.
+
+For laptops and tests. The REST paths, replies and error codes are TF-Serving's, and a
+page at / draws images in the browser. Needs the extra `serving`, not Keras.
+
+    python export/serve.py --base-dir models
+    python export/serve.py --base-dir models --label digits:stable=1 --batch-window-ms 5
+
+Models are directories <base-dir>/<name>/<version>/, as `export_model.py` makes them.
+The newest version is served, and a newer one takes over as soon as it is loaded.
+"""
+
+import argparse
+import logging
+import os
+import sys
+
+NOTICE = (
+    "This is not TF-Serving but an embedded stand-in for laptops and tests. Put real "
+    "traffic on TF-Serving; see export/tf_serving/."
+)
+
+
+def parse_arguments(arguments=None):
+    """Return what the command line says."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    models = parser.add_mutually_exclusive_group(required=True)
+    models.add_argument("--base-dir", metavar="DIR", help="where the models are")
+    models.add_argument(
+        "--model-config", metavar="FILE", help="or a models.config of TF-Serving"
+    )
+    add("--host", default="127.0.0.1", help="address to listen on (default: loopback)")
+    add("--port", type=int, default=8501, help="default: 8501; 0 for a free one")
+    add("--all-versions", action="store_true", help="load all versions, not the newest")
+    add(
+        "--label",
+        action="append",
+        default=[],
+        metavar="NAME:LABEL=VERSION",
+        help="give a version a label; more than once if need be",
+    )
+    add("--poll-seconds", type=_positive(float), default=2, help="default: 2")
+    add(
+        "--timeout",
+        type=_positive(float),
+        default=30,
+        metavar="SECONDS",
+        help="from a request's arrival to its answer (default: 30)",
+    )
+    add(
+        "--max-body-bytes",
+        type=_positive(int),
+        default=16 * 2**20,
+        help="of a request (default: 16 MiB)",
+    )
+    add(
+        "--max-concurrent",
+        type=_positive(int),
+        default=os.cpu_count(),
+        help="requests computed at the same time (default: one a core)",
+    )
+    add(
+        "--max-queued",
+        type=_positive(int),
+        default=64,
+        help="requests that may wait; more get a 503 (default: 64)",
+    )
+    add(
+        "--batch-window-ms",
+        type=_positive(float),
+        default=0,
+        help="merge requests that come within this time (default: off)",
+    )
+    add(
+        "--max-batch-rows",
+        type=_positive(int),
+        default=256,
+        help="of merged requests, for models that do not say theirs (default: 256)",
+    )
+    given = parser.parse_args(arguments)
+    if given.model_config and (given.label or given.all_versions):
+        parser.error(
+            "--label and --all-versions go with --base-dir; a models.config says both"
+        )
+    return given
+
+
+def _positive(kind):
+    def convert(text):
+        number = kind(text)
+        if not 0 < number < float("inf"):
+            raise ValueError
+        return number
+
+    convert.__name__ = f"{kind.__name__} above 0"
+    return convert
+
+
+def settings_reader(arguments):
+    """Return a function that returns the `ModelSettings` of all models."""
+    from server.settings import find_models, parse_labels, read_model_config
+
+    if arguments.model_config:
+        return lambda: read_model_config(arguments.model_config)
+    labels = parse_labels(arguments.label)
+    latest = None if arguments.all_versions else 1
+    return lambda: find_models(arguments.base_dir, latest, labels)
+
+
+def main():
+    """Serve until a SIGTERM or Ctrl-C."""
+    arguments = parse_arguments()
+    try:
+        read_settings = settings_reader(arguments)
+        read_settings()
+    except (ImportError, OSError, ValueError) as error:
+        sys.exit(f"serve: {error}")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        import fastapi  # noqa: F401
+        import tensorflow as tf
+        import uvicorn
+    except ImportError as error:
+        sys.exit(f'{error}. Install it with: pip install "keras_genimg[serving]"')
+    from server.app import create_app
+    from server.catalogue import Catalogue
+    from server.limits import Limits
+    from server.service import Service
+
+    logging.basicConfig(format="serve: %(message)s", level=logging.WARNING)
+    logging.getLogger("serve").setLevel(logging.INFO)
+    tf.get_logger().setLevel("ERROR")
+    limits = Limits(
+        max_body_bytes=arguments.max_body_bytes,
+        max_concurrent=arguments.max_concurrent,
+        max_queued=arguments.max_queued,
+        timeout=arguments.timeout,
+    )
+    service = Service(
+        Catalogue(read_settings, arguments.poll_seconds),
+        limits,
+        batch_window=arguments.batch_window_ms / 1000,
+        max_batch_rows=arguments.max_batch_rows,
+    )
+    print(NOTICE, flush=True)
+    if arguments.host not in ("127.0.0.1", "::1", "localhost"):
+        print(f"Whoever reaches {arguments.host} can use it.", flush=True)
+    uvicorn.run(
+        create_app(service),
+        host=arguments.host,
+        port=arguments.port,
+        access_log=False,
+        server_header=False,
+        # After it, requests in progress have had all the time they may take.
+        timeout_graceful_shutdown=int(arguments.timeout) + 1,
+    )
+
+
+if __name__ == "__main__":
+    main()

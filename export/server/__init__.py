@@ -1,0 +1,1 @@
+"""The parts of `export/serve.py`, the embedded server."""

@@ -1,0 +1,128 @@
+"""TensorFlow Serving's REST paths, and the page."""
+
+import contextlib
+import pathlib
+import re
+
+import fastapi
+from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+from .errors import ServingError, invalid
+
+_PAGE = pathlib.Path(__file__).parent / "page"
+_MEDIA_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
+_PAGE_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+        "img-src 'self' data:; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-cache",
+}
+_VERSION = re.compile("[0-9]{1,18}")
+
+
+def create_app(service):
+    """Return the FastAPI application of a `Service`."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_):
+        await service.start()
+        yield
+        await service.stop()
+
+    app = fastapi.FastAPI(
+        title="keras_genimg embedded server",
+        lifespan=lifespan,
+        openapi_url=None,  # No interactive pages, which fetch scripts from elsewhere.
+        redirect_slashes=False,
+    )
+    app.add_exception_handler(ServingError, _answer_error)
+    app.add_exception_handler(HTTPException, _answer_http_error)
+    app.add_exception_handler(ClientDisconnect, _answer_nobody)
+    app.add_exception_handler(Exception, _answer_bug)
+
+    async def predict(request: fastapi.Request):
+        reply = await service.predict(request, **_named(request))
+        return Response(reply, media_type="application/json")
+
+    async def status(request: fastapi.Request):
+        return JSONResponse(service.status(**_named(request)))
+
+    async def metadata(request: fastapi.Request):
+        return JSONResponse(service.metadata(**_named(request)))
+
+    async def asset_metadata(request: fastapi.Request):
+        return JSONResponse(service.asset_metadata(**_named(request)))
+
+    async def models():
+        return JSONResponse(service.models())
+
+    model = "/v1/models/{name}"
+    for place in (model, model + "/versions/{version}", model + "/labels/{label}"):
+        app.add_api_route(place + ":predict", predict, methods=["POST"])
+        app.add_api_route(place, status, methods=["GET"])
+        app.add_api_route(place + "/metadata", metadata, methods=["GET"])
+        # These two are ours, for the page.
+        app.add_api_route(place + "/assets/metadata", asset_metadata, methods=["GET"])
+    app.add_api_route("/v1/models", models, methods=["GET"])
+    for file in _PAGE.iterdir():
+        if file.suffix not in _MEDIA_TYPES:
+            continue
+        path = "/" if file.name == "index.html" else f"/page/{file.name}"
+        app.add_api_route(path, _page_route(file), methods=["GET"])
+    return app
+
+
+def _page_route(file):
+    content, media_type = file.read_bytes(), _MEDIA_TYPES[file.suffix]
+
+    async def page():
+        return Response(content, media_type=media_type, headers=_PAGE_HEADERS)
+
+    return page
+
+
+def _named(request):
+    """Return which model and version a path names."""
+    named = dict(request.path_params)
+    if ":" in named["name"] or ":" in named.get("label", ""):
+        raise _malformed(request)
+    if "version" in named:
+        if not _VERSION.fullmatch(named["version"]):
+            raise _malformed(request)
+        named["version"] = int(named["version"])
+    return named
+
+
+def _malformed(request):
+    return invalid(
+        f"Malformed request: {request.method} {request.url.path}. A request is POST "
+        f"/v1/models/NAME[/versions/NUMBER|/labels/LABEL]:predict, or GET of such a "
+        f"path without :predict, alone or with /metadata"
+    )
+
+
+async def _answer_error(request, error):
+    content = {"error": error.message}
+    return JSONResponse(content, error.status, headers=error.headers)
+
+
+async def _answer_http_error(request, error):
+    if request.url.path.startswith("/v1"):
+        return await _answer_error(request, _malformed(request))
+    content = {"error": f"{error.detail}: {request.method} {request.url.path}"}
+    return JSONResponse(content, error.status_code)
+
+
+async def _answer_nobody(request, error):
+    return Response(status_code=499)
+
+
+async def _answer_bug(request, error):
+    content = {"error": f"Internal error, {type(error).__name__}: {error}"}
+    return JSONResponse(content, 500)

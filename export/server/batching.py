@@ -1,0 +1,133 @@
+"""Merging of requests that come at about the same time."""
+
+import asyncio
+import logging
+
+import numpy as np
+
+_log = logging.getLogger("serve")
+
+
+class Batcher:
+    """Runs calls of one signature together, where their rows can be stacked.
+
+    A merged call that fails is repeated one by one, so that a bad request fails alone.
+
+    Args:
+        run: Coroutine function of `(model, signature_name, inputs, deadline)` that
+            returns the outputs.
+        window: Seconds that the first call waits for others; 0 for no merging.
+        max_rows: Most rows of a merged call, for models that do not say theirs.
+    """
+
+    def __init__(self, run, window, max_rows):
+        self._run = run
+        self._window = window
+        self._max_rows = max_rows
+        self._waiting = {}  # Batch by what its calls have in common.
+        self._tasks = set()
+
+    async def __call__(self, call, deadline):
+        """Return the outputs of a `Call`, NumPy arrays by name.
+
+        Args:
+            call: The `Call`.
+            deadline: Time at which it is given up, by `time.monotonic`.
+        """
+        most = call.model.max_rows or self._max_rows
+        if not self._window or not call.rows or call.rows >= most:
+            return await self._alone(call, deadline)
+        # The model itself is part of the key, so that versions never mix.
+        shapes = tuple((k, v.shape[1:]) for k, v in sorted(call.inputs.items()))
+        key = (call.model, call.signature_name, shapes)
+        batch = self._waiting.get(key)
+        if batch is not None and batch.rows + call.rows > most:
+            self._start(key)
+            batch = None
+        if batch is None:
+            batch = self._waiting[key] = _Batch()
+            loop = asyncio.get_running_loop()
+            batch.timer = loop.call_later(self._window, self._start, key)
+        answer = batch.add(call, deadline)
+        if batch.rows == most:
+            self._start(key)
+        return await answer
+
+    async def _alone(self, call, deadline):
+        return await self._run(call.model, call.signature_name, call.inputs, deadline)
+
+    def _start(self, key):
+        """Run the batch that waits under `key`."""
+        batch = self._waiting.pop(key)
+        batch.timer.cancel()
+        task = asyncio.get_running_loop().create_task(self._run_batch(batch))
+        self._tasks.add(task)  # The loop itself holds no reference.
+        task.add_done_callback(self._tasks.discard)
+
+    async def _run_batch(self, batch):
+        # Clients that have given up are no longer part of it.
+        members = [member for member in batch.members if not member[2].done()]
+        if len(members) > 1:
+            try:
+                parts = await self._merged(members)
+            except TimeoutError as error:  # As would each alone.
+                parts = [error] * len(members)
+            except Exception as error:
+                _log.debug("merged call failed, running each alone: %s", error)
+                parts = None
+            if parts is not None:
+                for (_, _, answer), part in zip(members, parts, strict=True):
+                    _set(answer, part)
+                return
+        await asyncio.gather(*(self._answer_alone(*member) for member in members))
+
+    async def _merged(self, members):
+        """Return the outputs of each member, cut from those of all."""
+        calls = [call for call, _, _ in members]
+        first = calls[0]
+        inputs = {
+            name: np.concatenate([call.inputs[name] for call in calls])
+            for name in first.inputs
+        }
+        deadline = max(deadline for _, deadline, _ in members)
+        outputs = await self._run(first.model, first.signature_name, inputs, deadline)
+        ends = np.cumsum([call.rows for call in calls])
+        for name, array in outputs.items():
+            if not array.ndim or len(array) != ends[-1]:
+                raise ValueError(f"output {name} does not have the batch first")
+        return [
+            {name: array[end - call.rows : end] for name, array in outputs.items()}
+            for call, end in zip(calls, ends, strict=True)
+        ]
+
+    async def _answer_alone(self, call, deadline, answer):
+        try:
+            _set(answer, await self._alone(call, deadline))
+        except Exception as error:
+            _set(answer, error)
+
+
+class _Batch:
+    """Calls that wait to be run together."""
+
+    def __init__(self):
+        self.members = []  # (call, deadline, future of the outputs)
+        self.rows = 0
+        self.timer = None
+
+    def add(self, call, deadline):
+        """Return the future of the outputs of one more call."""
+        answer = asyncio.get_running_loop().create_future()
+        self.members.append((call, deadline, answer))
+        self.rows += call.rows
+        return answer
+
+
+def _set(answer, result):
+    """Give a future its result or error, unless its client has given up."""
+    if answer.done():
+        return
+    if isinstance(result, Exception):
+        answer.set_exception(result)
+    else:
+        answer.set_result(result)

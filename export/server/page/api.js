@@ -1,0 +1,50 @@
+// Requests to the server.
+
+/** An answer that is not the one asked for; its message is for people. */
+export class ServerError extends Error {}
+
+async function answerOf(path, options) {
+  let response;
+  try {
+    response = await fetch(path, options);
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new ServerError("The server cannot be reached. Is it still running?");
+  }
+  const text = await response.text();
+  let content;
+  try {
+    content = JSON.parse(text);
+  } catch {
+    throw new ServerError(`The server's answer (${response.status}) is not JSON.`);
+  }
+  if (!response.ok) throw new ServerError(`${content.error} (${response.status})`);
+  return content;
+}
+
+/** Returns all models with their versions and labels. */
+export async function listModels() {
+  return (await answerOf("/v1/models")).models;
+}
+
+/** Returns what the model at `path` says of itself. */
+export async function readMetadata(path) {
+  return (await answerOf(`${path}/assets/metadata`)).metadata;
+}
+
+/** Returns one output, a list with an element for each of `rows`. */
+export async function predict(path, signature, rows, output, signal) {
+  const { predictions } = await answerOf(`${path}:predict`, {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ signature_name: signature, instances: rows }),
+    signal,
+  });
+  // A signature with more than one output gives objects.
+  const named = predictions.every((row) => row !== null && output in Object(row));
+  if (!named) return predictions;
+  if (predictions.some((row) => row.ok === false)) {
+    throw new ServerError("The server refused a row: a value is out of range.");
+  }
+  return predictions.map((row) => row[output]);
+}

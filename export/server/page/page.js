@@ -1,0 +1,231 @@
+// The page: which model, and what to do with it.
+
+import { ServerError, listModels, predict, readMetadata } from "./api.js";
+import { Editor } from "./editor.js";
+import { figureOf } from "./images.js";
+import { Player } from "./player.js";
+
+const NEWEST = "newest";
+const MOST_IMAGES = 64;
+const FILLABLE = ["seed", "temperature", "label", "images", "known"];
+
+const byId = (id) => document.getElementById(id);
+const player = new Player(byId);
+const editor = new Editor(byId("editor"), byId("brush"), offerCompletion);
+let models = [];
+let metadata = null;
+let current = null; // AbortController of the request in progress.
+
+function showError(error) {
+  if (error.name === "AbortError") return;
+  if (!(error instanceof ServerError)) console.error(error);
+  byId("error").textContent = error.message;
+  byId("error").hidden = false;
+}
+
+/** Runs `work(signal)`, ends what ran before, and shows progress and errors. */
+async function attempt(text, work) {
+  current?.abort();
+  const mine = (current = new AbortController());
+  byId("error").hidden = true;
+  byId("progress").textContent = text;
+  document.body.setAttribute("aria-busy", "true");
+  const start = performance.now();
+  try {
+    const done = await work(mine.signal);
+    const seconds = ((performance.now() - start) / 1000).toFixed(2);
+    if (mine === current) byId("progress").textContent = `${done} in ${seconds} s`;
+  } catch (error) {
+    if (mine !== current) return;
+    byId("progress").textContent = "";
+    showError(error);
+  } finally {
+    if (mine === current) document.body.removeAttribute("aria-busy");
+  }
+}
+
+/** Returns the number in a field, or throws an error that says what it must be. */
+function numberIn(id, { low, high, whole = true }) {
+  const field = byId(id);
+  const name = field.labels[0].firstChild.textContent.trim();
+  const value = field.value === "" ? NaN : Number(field.value);
+  const fits = value >= low && value <= high && (!whole || Number.isInteger(value));
+  if (!fits) {
+    const kind = whole ? "a whole number" : "a number";
+    field.focus();
+    throw new ServerError(`${name} must be ${kind} from ${low} to ${high}.`);
+  }
+  return value;
+}
+
+/** Returns the seeds that the fields `seedId` and `countId` ask for. */
+function seedsIn(seedId, countId) {
+  const most = Math.min(MOST_IMAGES, metadata.max_rows ?? MOST_IMAGES);
+  const count = numberIn(countId, { low: 1, high: most });
+  // Larger integers are no longer exact in a browser.
+  const high = Number.MAX_SAFE_INTEGER - count;
+  const seed = numberIn(seedId, { low: 0, high });
+  return Array.from({ length: count }, (_, index) => seed + index);
+}
+
+const captionsOf = (seeds) => seeds.map((seed) => `seed ${seed}`);
+
+/** Returns the inputs of a signature besides seeds and images, the same in each row. */
+function conditionsOf(signature) {
+  if (!("label" in metadata.signatures[signature].inputs)) return {};
+  return { label: numberIn("label", { low: 0, high: highestLabel() }) };
+}
+
+function highestLabel() {
+  const text = metadata.signatures.sample.inputs.label?.must_be ?? "";
+  return Number(text.match(/to (\d+)$/)?.[1] ?? 2 ** 31 - 1);
+}
+
+function modelPath() {
+  const path = `/v1/models/${encodeURIComponent(byId("model").value)}`;
+  const version = byId("version").value;
+  return version === NEWEST ? path : `${path}/${version}`;
+}
+
+function pick(image, button) {
+  for (const other of byId("drawn").querySelectorAll("button")) {
+    other.setAttribute("aria-pressed", String(other === button));
+  }
+  byId("completed").replaceChildren();
+  editor.show(image);
+}
+
+function offerCompletion(edited) {
+  byId("complete-button").disabled = !edited.erased;
+  for (const id of ["erase-half", "restore"]) byId(id).disabled = !edited.image;
+}
+
+async function draw(signal) {
+  const seeds = seedsIn("seed", "count");
+  const hot = "sample_with_temperature" in metadata.signatures;
+  const temperature = hot
+    ? numberIn("temperature", { low: 0.01, high: 100, whole: false })
+    : 1;
+  const signature = temperature === 1 ? "sample" : "sample_with_temperature";
+  const shared = { ...conditionsOf(signature), ...(temperature !== 1 && { temperature }) };
+  const rows = seeds.map((seed) => ({ seed, ...shared }));
+  const images = await predict(modelPath(), signature, rows, "images", signal);
+  const editable = !byId("complete").hidden;
+  const captions = captionsOf(seeds);
+  byId("drawn").replaceChildren(
+    ...images.map((image, i) => figureOf(image, captions[i], editable && pick)));
+  if (editable) pick(images[0], byId("drawn").querySelector("button"));
+  return `Drew ${images.length} images`;
+}
+
+async function complete(signal) {
+  const seeds = seedsIn("complete-seed", "complete-count");
+  const { known } = editor;
+  const images = editor.image.map((line, row) =>
+    line.map((pixel, column) => pixel.map((value) => value * known[row][column])));
+  const shared = { images, known, ...conditionsOf("complete") };
+  const rows = seeds.map((seed) => ({ seed, ...shared }));
+  const completed = await predict(modelPath(), "complete", rows, "images", signal);
+  const captions = captionsOf(seeds);
+  byId("completed").replaceChildren(
+    ...completed.map((image, i) => figureOf(image, captions[i])));
+  return `Completed the image ${completed.length} times`;
+}
+
+async function watch(signal) {
+  const seeds = seedsIn("canvases-seed", "canvases-count");
+  const rows = seeds.map((seed) => ({ seed }));
+  const canvases = await predict(
+    modelPath(), "sample_canvases", rows, "canvases", signal);
+  player.show(canvases, captionsOf(seeds));
+  return `Drew ${canvases[0].length} canvases of ${canvases.length} images`;
+}
+
+/** Returns whether the page can fill all inputs of a signature. */
+function offers(signature) {
+  const inputs = metadata.signatures?.[signature]?.inputs;
+  return Boolean(inputs) && Object.keys(inputs).every((name) => FILLABLE.includes(name));
+}
+
+function clearResults() {
+  for (const id of ["drawn", "completed"]) byId(id).replaceChildren();
+  for (const id of ["draw", "complete", "canvases"]) byId(id).hidden = true;
+  editor.clear();
+  player.clear();
+  byId("about").textContent = "";
+}
+
+/** Shows what the chosen version can do. */
+async function showVersion() {
+  clearResults();
+  metadata = await readMetadata(modelPath());
+  byId("draw").hidden = !offers("sample");
+  byId("complete").hidden = !offers("complete");
+  byId("canvases").hidden = !offers("sample_canvases");
+  const label = "label" in (metadata.signatures?.sample?.inputs ?? {});
+  document.querySelector(".for-label").hidden = !label;
+  document.querySelector(".for-temperature").hidden = !offers("sample_with_temperature");
+  const [height, width, colors] = metadata.image_shape ?? [];
+  const size = `${height} × ${width} pixels, ${colors === 1 ? "grey" : `${colors} colors`}`;
+  byId("about").textContent = `${metadata.family} · ${size}`;
+  if (byId("draw").hidden) {
+    const inputs = Object.keys(metadata.signatures?.sample?.inputs ?? {});
+    throw new ServerError(
+      `This page cannot draw with the model: its inputs are ${inputs.join(", ")}.`);
+  }
+  return "Ready";
+}
+
+function fillSelect(select, options) {
+  const before = select.value;
+  select.replaceChildren(...options.map(([value, text]) => new Option(text, value)));
+  if (options.some(([value]) => value === before)) select.value = before;
+}
+
+function listVersions() {
+  const model = models.find(({ name }) => name === byId("model").value);
+  const available = (model?.versions ?? []).filter((v) => v.state === "AVAILABLE");
+  fillSelect(byId("version"), [
+    [NEWEST, `newest (${available[0]?.version ?? "none"})`],
+    ...available.map(({ version }) => [`versions/${version}`, version]),
+    ...Object.entries(model?.labels ?? {}).map(
+      ([label, version]) => [`labels/${label}`, `${label} (${version})`]),
+  ]);
+}
+
+async function refresh() {
+  models = await listModels();
+  fillSelect(byId("model"), models.map(({ name }) => [name, name]));
+  listVersions();
+  if (!models.length) {
+    clearResults();
+    throw new ServerError("No model is served yet. Export one into the base directory.");
+  }
+  const broken = models.flatMap(({ name, versions }) => versions
+    .filter(({ status }) => status.error_code !== "OK")
+    .map(({ version, status }) => `${name} ${version}: ${status.error_message}`));
+  const done = await showVersion();
+  if (broken.length) throw new ServerError(`Not loaded: ${broken.join("; ")}`);
+  return done;
+}
+
+function onSubmit(id, text, work) {
+  byId(id).addEventListener("submit", (event) => {
+    event.preventDefault();
+    attempt(text, work);
+  });
+}
+
+onSubmit("draw-form", "Drawing…", draw);
+onSubmit("complete-form", "Completing…", complete);
+onSubmit("canvases-form", "Drawing canvases…", watch);
+byId("erase-half").addEventListener("click", () =>
+  editor.eraseWhere((row) => row >= editor.image.length / 2));
+byId("restore").addEventListener("click", () => editor.show(editor.image));
+byId("refresh").addEventListener("click", () => attempt("Looking…", refresh));
+byId("version").addEventListener("change", () => attempt("Loading…", showVersion));
+byId("model").addEventListener("change", () => {
+  listVersions();
+  attempt("Loading…", showVersion);
+});
+attempt("Loading…", refresh);

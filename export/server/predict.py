@@ -1,0 +1,209 @@
+"""Predict requests: from JSON to arrays, and from arrays to the reply."""
+
+import dataclasses
+import json
+
+import tensorflow as tf
+
+from .errors import invalid
+from .limits import check_depth
+from .saved_model import SERVED_TYPES
+from .tensors import to_array, to_json
+
+_KEYS = ("signature_name", "instances", "inputs")
+
+
+@dataclasses.dataclass(frozen=True)
+class Call:
+    """A call of a signature.
+
+    Attributes:
+        model: `LoadedModel`.
+        signature_name: A key of its `signatures`.
+        inputs: NumPy arrays by name.
+        by_row: Whether the client sent rows (`instances`) and so gets rows.
+        rows: Number of rows, or None where inputs have no common first axis.
+    """
+
+    model: object
+    signature_name: str
+    inputs: dict
+    by_row: bool
+    rows: int | None
+
+
+def parse_call(model, body, max_depth):
+    """Return the `Call` that the body of a request asks for.
+
+    Args:
+        model: `LoadedModel`.
+        body: Bytes of the request's body.
+        max_depth: Deepest nesting of lists and objects.
+
+    Raises:
+        ServingError: If the body is not as it must be.
+    """
+    check_depth(body, max_depth)
+    content = _parse_json(body)
+    if type(content) is not dict:
+        raise invalid('The request body must be an object: {"instances": [...]}')
+    unknown = [key for key in content if key not in _KEYS]
+    if unknown:
+        raise invalid(f"Unknown keys {unknown}; a request has {', '.join(_KEYS)}")
+    if ("instances" in content) == ("inputs" in content):
+        raise invalid(
+            "The request must have one of instances (a list of rows) and inputs (an "
+            "object of columns), and not both"
+        )
+    name = content.get("signature_name", "serving_default")
+    if type(name) is not str:
+        raise invalid(f"signature_name must be a string. Received {name!r:.80}")
+    signature = model.signature(name)
+    for output, info in signature.outputs.items():
+        if tf.as_dtype(info.dtype) not in SERVED_TYPES:
+            raise invalid(
+                f"Output {output} of signature {name} is of type "
+                f"{tf.as_dtype(info.dtype).name}, which JSON replies cannot hold"
+            )
+    by_row = "instances" in content
+    if by_row:
+        columns = _columns_of_rows(content["instances"], signature)
+    else:
+        columns = _columns(content["inputs"], signature)
+    inputs = {
+        key: _checked_array(columns[key], info, key)
+        for key, info in signature.inputs.items()
+    }
+    firsts = {array.shape[0] if array.ndim else None for array in inputs.values()}
+    rows = firsts.pop() if len(firsts) == 1 else None
+    return Call(model, name, inputs, by_row, rows)
+
+
+def _parse_json(body):
+    """Return the content of a JSON text, without what JSON does not have."""
+
+    def refuse_constant(name):
+        raise ValueError(f"{name} is no JSON number")
+
+    def without_duplicates(pairs):
+        content = dict(pairs)
+        if len(content) < len(pairs):
+            names = [name for name, _ in pairs]
+            twice = next(name for name in names if names.count(name) > 1)
+            raise ValueError(f"key {twice!r:.80} is there twice")
+        return content
+
+    try:
+        return json.loads(
+            body.decode("utf-8"),
+            parse_constant=refuse_constant,
+            object_pairs_hook=without_duplicates,
+        )
+    except ValueError as error:
+        raise invalid(f"JSON Parse error: {error}") from None
+
+
+def _columns_of_rows(instances, signature):
+    """Return a list of values by input name, from the row form."""
+    names = sorted(signature.inputs)
+    if type(instances) is not list:
+        raise invalid("instances must be a list with one element a row")
+    if not instances:
+        raise invalid("No values in 'instances' array")
+    named = [_is_named(row, names) for row in instances]
+    if not any(named):
+        if len(names) > 1:
+            raise invalid(
+                f"instances must be a list of objects with the keys "
+                f"{', '.join(names)}, since the signature has more than one input"
+            )
+        return {names[0]: instances}
+    if not all(named):
+        raise invalid(
+            f"instances[{named.index(False)}] is not an object, and "
+            f"instances[{named.index(True)}] is; all must be alike"
+        )
+    for index, row in enumerate(instances):
+        _check_names(row, names, f"instances[{index}]")
+    return {name: [row[name] for row in instances] for name in names}
+
+
+def _columns(inputs, signature):
+    """Return a value by input name, from the column form."""
+    names = sorted(signature.inputs)
+    if not _is_named(inputs, names):
+        if len(names) > 1:
+            raise invalid(
+                f"inputs must be an object with the keys {', '.join(names)}, since the "
+                f"signature has more than one input"
+            )
+        return {names[0]: inputs}
+    _check_names(inputs, names, "inputs")
+    return inputs
+
+
+def _is_named(value, names):
+    """Return whether a value is an object of inputs rather than a base64 string."""
+    return type(value) is dict and (list(value) != ["b64"] or names == ["b64"])
+
+
+def _check_names(given, names, where):
+    if sorted(given) != names:
+        missing = sorted(set(names) - set(given))
+        extra = sorted(set(given) - set(names))
+        found = [f"missing: {', '.join(missing)}"] * bool(missing)
+        found += [f"not an input: {', '.join(extra)[:200]}"] * bool(extra)
+        raise invalid(
+            f"The keys of {where} must be equal to: {', '.join(names)} "
+            f"({'; '.join(found)})"
+        )
+
+
+def _checked_array(value, info, name):
+    """Return a column as an array of the type and shape that the signature takes."""
+    dtype = tf.as_dtype(info.dtype)
+    if dtype not in SERVED_TYPES:
+        raise invalid(f"Input {name} is of type {dtype.name}, which JSON cannot hold")
+    array = to_array(value, dtype, name)
+    expected = tf.TensorShape(info.tensor_shape)
+    if not expected.is_compatible_with(array.shape):
+        sizes = ["?" if size is None else str(size) for size in expected.as_list()]
+        raise invalid(
+            f"{name} has the shape [{','.join(map(str, array.shape))}], and the "
+            f"signature takes [{','.join(sizes)}], where ? is the number of rows or "
+            f"any size"
+        )
+    return array
+
+
+def render_reply(call, outputs):
+    """Return the JSON text of a reply, as bytes.
+
+    Args:
+        call: The `Call`.
+        outputs: NumPy arrays by name.
+
+    Raises:
+        ServingError: If a client that sent rows cannot get rows.
+    """
+    names = sorted(outputs)
+    if call.by_row:
+        for name in names:
+            rows = outputs[name].shape[0] if outputs[name].ndim else None
+            if rows != call.rows:
+                raise invalid(
+                    f"Tensor name: {name} has inconsistent batch size: {rows} "
+                    f'expecting: {call.rows}. Ask with "inputs" instead of "instances"'
+                )
+    columns = {name: to_json(outputs[name], name) for name in names}
+    if len(names) == 1:
+        reply = columns[names[0]]
+    elif call.by_row:
+        reply = [
+            dict(zip(names, row, strict=True))
+            for row in zip(*columns.values(), strict=True)
+        ]
+    else:
+        reply = columns
+    key = "predictions" if call.by_row else "outputs"
+    return json.dumps({key: reply}, separators=(",", ":")).encode("ascii")

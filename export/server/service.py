@@ -1,0 +1,119 @@
+"""What the server answers, apart from HTTP."""
+
+import asyncio
+import concurrent.futures
+import time
+
+import anyio
+
+from .batching import Batcher
+from .errors import ServingError, timed_out
+from .limits import Admission, read_body
+from .predict import parse_call, render_reply
+
+
+class Service:
+    """Answers requests from the models of a catalogue.
+
+    Parsing, computing and writing of replies happen in a pool of threads, which is
+    also what bounds how many requests are computed at the same time.
+
+    Args:
+        catalogue: `Catalogue`.
+        limits: `Limits`.
+        batch_window: Seconds that a request waits for others to be merged with; 0 for
+            no merging.
+        max_batch_rows: Most rows of merged requests, for models that do not say theirs.
+    """
+
+    def __init__(self, catalogue, limits, batch_window=0.0, max_batch_rows=256):
+        self._catalogue = catalogue
+        self._limits = limits
+        self._admission = Admission(limits)
+        self._batcher = Batcher(self._run, batch_window, max_batch_rows)
+        self._pool = concurrent.futures.ThreadPoolExecutor(
+            limits.max_concurrent, thread_name_prefix="compute"
+        )
+
+    async def start(self):
+        """Load the models."""
+        await anyio.to_thread.run_sync(self._catalogue.start)
+
+    async def stop(self):
+        """Let go of the models."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        await anyio.to_thread.run_sync(self._catalogue.stop)
+
+    async def predict(self, request, name, **which):
+        """Return the reply to a predict request, as bytes of JSON.
+
+        Args:
+            request: `starlette.requests.Request`.
+            name: Name of the model.
+            **which: `version` or `label`.
+
+        Raises:
+            ServingError: If there is no reply.
+        """
+        deadline = time.monotonic() + self._limits.timeout
+        with self._admission.one():
+            try:
+                with anyio.fail_after(self._limits.timeout):
+                    body = await read_body(request, self._limits.max_body_bytes)
+                    _, model = self._catalogue.model(name).find(**which)
+                    depth = self._limits.max_depth
+                    call = await self._in_pool(parse_call, model, body, depth)
+                    outputs = await self._batcher(call, deadline)
+                    return await self._in_pool(render_reply, call, outputs)
+            except TimeoutError:
+                raise timed_out(self._limits.timeout) from None
+
+    def status(self, name, **which):
+        """Return the states of a model's versions, as TensorFlow Serving's JSON."""
+        if name not in self._catalogue.models():
+            raise ServingError(404, f"Could not find any versions of model {name}")
+        return self._catalogue.model(name).status(**which)
+
+    def metadata(self, name, **which):
+        """Return the signatures of a model, as TensorFlow Serving's JSON."""
+        number, model = self._catalogue.model(name).find(**which)
+        spec = {"name": name, "signature_name": "", "version": str(number)}
+        signatures = {"signature_def": model.signature_defs()}
+        return {"model_spec": spec, "metadata": {"signature_def": signatures}}
+
+    def asset_metadata(self, name, **which):
+        """Return what a model's `assets.extra/metadata.json` says of it.
+
+        Raises:
+            ServingError: If it has no such file.
+        """
+        number, model = self._catalogue.model(name).find(**which)
+        if model.metadata is None:
+            raise ServingError(
+                404,
+                f"Version {number} of model {name} has no assets.extra/metadata.json "
+                f"with a JSON object. `model.export` of keras_genimg writes it.",
+            )
+        return {"version": str(number), "metadata": model.metadata}
+
+    def models(self):
+        """Return all models with the states of their versions and their labels."""
+        models = []
+        for name, model in self._catalogue.models().items():
+            try:
+                versions = model.status()["model_version_status"]
+            except ServingError:  # It has none now.
+                versions = []
+            labels = {k: str(v) for k, v in sorted(model.settings.labels.items())}
+            models.append({"name": name, "versions": versions, "labels": labels})
+        return {"models": models}
+
+    async def _in_pool(self, function, *arguments):
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._pool, function, *arguments)
+
+    async def _run(self, model, signature_name, inputs, deadline):
+        def run():  # Waiting for a thread counts too.
+            return model.run(signature_name, inputs, deadline - time.monotonic())
+
+        return await self._in_pool(run)

@@ -1,0 +1,39 @@
+import pytest
+
+from keras_genimg.likelihoods import Categorical
+from keras_genimg.models import DRAW, VAE, PixelCNN
+from tests.export.plain_model import Plain
+
+
+@pytest.fixture(scope="session")
+def models():
+    """Tiny models by name; `pixels` takes labels."""
+    return {
+        "pixels": PixelCNN(
+            (4, 5, 3), 4, 1, head_filters=4, likelihood=Categorical(4), num_classes=3
+        ),
+        "draw": DRAW((4, 4, 1), 3, 4, 2, read_size=2, write_size=2),
+        "vae": VAE((4, 4, 1), 2, 4),
+    }
+
+
+@pytest.fixture(scope="session")
+def base_dir(models, tmp_path_factory):
+    """Where version 1 of each model is, and of `plain`, which is no image model."""
+    directory = tmp_path_factory.mktemp("models")
+    for name, model in models.items():
+        model.export(directory / name / "1", max_rows=16, verbose=False)
+    Plain().save(directory / "plain" / "1")
+    return directory
+
+
+@pytest.fixture(scope="session")
+def server(base_dir, tmp_path_factory):
+    # Here, since it skips where the extra is not installed.
+    from tests.export.running_server import running
+
+    directory = tmp_path_factory.mktemp("server")
+    limits = ("--max-body-bytes", 1_000_000, "--timeout", 20)
+    label = ("--label", "vae:stable=1")
+    with running(directory, "--base-dir", base_dir, *limits, *label) as started:
+        yield started

@@ -1,0 +1,111 @@
+"""The embedded server in a process of its own."""
+
+import contextlib
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import time
+
+import pytest
+
+requests = pytest.importorskip("requests", reason='needs the extra "serving"')
+for name in ("fastapi", "uvicorn"):
+    pytest.importorskip(name, reason='needs the extra "serving"')
+
+ROOT = pathlib.Path(__file__).parent.parent.parent
+BLOCKED = ("keras", "keras_genimg", "tensorflow_probability")
+
+
+class RunningServer:
+    """`python export/serve.py` where Keras and this library cannot be imported."""
+
+    def __init__(self, directory, *arguments):
+        for name in BLOCKED:
+            (directory / f"{name}.py").write_text(
+                "raise ImportError('not for servers')"
+            )
+        self._log = directory / "log.txt"
+        environment = {**os.environ, "PYTHONPATH": str(directory)}
+        command = [sys.executable, str(ROOT / "export" / "serve.py"), "--port", "0"]
+        with open(self._log, "wb") as log:
+            self.process = subprocess.Popen(
+                [*command, *map(str, arguments)],
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=directory,
+                env=environment,
+            )
+        found = wait_until(
+            lambda: (
+                self.process.poll() is not None
+                or re.search(r"running on (http://\S+)", self.log)
+            ),
+            seconds=60,
+        )
+        assert found is not True, self.log
+        self.address = found[1]
+        self.session = requests.Session()
+
+    @property
+    def log(self):
+        return self._log.read_text()
+
+    @property
+    def memory(self):
+        """Bytes that the process holds in memory."""
+        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
+        return 1024 * int(re.search(r"VmRSS:\s+(\d+)", status)[1])
+
+    @property
+    def cpu_seconds(self):
+        """CPU time that the process has used."""
+        stat = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text()
+        user, system = stat.rpartition(")")[2].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+    def get(self, path):
+        return self.session.get(self.address + path, timeout=60)
+
+    def post(self, path, body):
+        """Send `body`, bytes as they are and anything else as JSON."""
+        kind = "data" if isinstance(body, (bytes, str)) else "json"
+        url = f"{self.address}/v1/models/{path}"
+        return self.session.post(url, **{kind: body}, timeout=60)
+
+    def predict(self, path, **body):
+        """Return what a predict request gives, which must be a success."""
+        answer = self.post(f"{path}:predict", body)
+        assert answer.status_code == 200, answer.text
+        (reply,) = answer.json().values()
+        return reply
+
+    def stop(self):
+        """End the process; return its exit code."""
+        self.session.close()
+        self.process.terminate()
+        try:
+            return self.process.wait(timeout=30)
+        finally:
+            self.process.kill()
+
+
+@contextlib.contextmanager
+def running(directory, *arguments):
+    server = RunningServer(directory, *arguments)
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def wait_until(condition, seconds=30):
+    """Return what `condition()` gives once it is true; fail after `seconds`."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        found = condition()
+        if found:
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"not so within {seconds} s")

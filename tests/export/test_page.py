@@ -1,0 +1,196 @@
+import shutil
+
+import numpy as np
+import pytest
+
+playwright = pytest.importorskip(
+    "playwright.sync_api", reason="needs playwright, and Chromium of the system"
+)
+
+ARGUMENTS = (
+    "--headless --no-sandbox --disable-gpu --no-first-run "
+    "--disable-background-networking --disable-component-update --disable-sync"
+).split()
+
+READ_IMAGE = """canvas => {
+    const {data, width, height} = canvas.getContext("2d")
+        .getImageData(0, 0, canvas.width, canvas.height);
+    return {data: Array.from(data), width, height};
+}"""
+
+
+@pytest.fixture(scope="module")
+def browser():
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("needs Chromium: apt-get install chromium")
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser, server):
+    """The page, which must run without a complaint of the browser."""
+    page = browser.new_page()
+    page.set_default_timeout(20_000)
+    complaints = []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on(
+        "console",
+        lambda message: (
+            # The browser reports each answer of 400 on the console.
+            message.type == "error"
+            and "Failed to load resource" not in message.text
+            and complaints.append(message.text)
+        ),
+    )
+    page.goto(server.address)
+    choose(page, "vae")
+    yield page
+    page.close()
+    assert not complaints
+
+
+def choose(page, name):
+    page.get_by_label("Model").select_option(name)
+    page.get_by_role("status").get_by_text("Ready").wait_for()
+
+
+def images_in(page, place):
+    """Return the images that canvases show, in all four channels."""
+    read = [c.evaluate(READ_IMAGE) for c in page.locator(f"#{place} canvas").all()]
+    return np.array([np.reshape(r["data"], (r["height"], r["width"], 4)) for r in read])
+
+
+def as_shown(images):
+    images = np.broadcast_to(images, (*images.shape[:-1], 3))
+    return np.concatenate([images, np.full_like(images[..., :1], 255)], axis=-1)
+
+
+def drawn(model, seeds, **options):
+    images = model.generate(len(seeds), seed=seeds, **options)
+    return model.likelihood.to_display(images)
+
+
+def draw(page, text, **fields):
+    for name, value in fields.items():
+        page.locator(f"#{name}").fill(str(value))
+    page.locator("#draw").get_by_role("button", name="Draw").click()
+    page.get_by_role("status").get_by_text(text).wait_for()
+
+
+def test_draws_by_seed(page, models):
+    draw(page, "Drew 3 images", seed=5, count=3)
+    expected = as_shown(drawn(models["vae"], [5, 6, 7]))
+    np.testing.assert_array_equal(images_in(page, "drawn"), expected)
+    assert page.locator("#drawn figcaption").all_inner_texts() == [
+        "seed 5",
+        "seed 6",
+        "seed 7",
+    ]
+    assert not page.locator("#complete").is_visible()
+    assert not page.locator("#temperature").is_visible()
+
+
+def test_draws_by_label_and_temperature(page, models):
+    choose(page, "pixels")
+    draw(page, "Drew 4 images", seed=1, count=4, label=2)
+    two = {"conditions": np.full(4, 2)}
+    expected = as_shown(drawn(models["pixels"], [1, 2, 3, 4], **two))
+    np.testing.assert_array_equal(images_in(page, "drawn"), expected)
+    draw(page, "Drew 4 images", temperature=0.2)
+    expected = as_shown(drawn(models["pixels"], [1, 2, 3, 4], temperature=0.2, **two))
+    np.testing.assert_array_equal(images_in(page, "drawn"), expected)
+
+
+def test_erases_with_the_mouse_and_completes(page, models):
+    model = models["pixels"]
+    choose(page, "pixels")
+    draw(page, "Drew 2 images", seed=1, count=2, label=1)
+    assert page.get_by_role("button", name="Complete").is_disabled()
+    page.locator("#drawn button").nth(1).click()
+    page.locator("#brush").fill("1")
+    editor = page.locator("#editor")
+    editor.scroll_into_view_if_needed()
+    box = editor.bounding_box()
+    size = box["width"] / 5
+    # Along the third row of 4, from its second pixel to its last of 5.
+    page.mouse.move(box["x"] + 1.5 * size, box["y"] + 2.5 * size)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 4.5 * size, box["y"] + 2.5 * size)
+    page.mouse.up()
+    page.mouse.move(box["x"] + 1.5 * size, box["y"] + 0.5 * size)  # Not pressed.
+    known = np.ones((4, 5), int)
+    known[2, 1:] = 0
+    check_completion(page, model, known)
+
+    page.get_by_role("button", name="Restore").click()
+    assert page.get_by_role("button", name="Complete").is_disabled()
+    page.get_by_role("button", name="Erase lower half").click()
+    known = np.ones((4, 5), int)
+    known[2:] = 0
+    check_completion(page, model, known)
+
+
+def check_completion(page, model, known):
+    label = np.array([1])
+    page.locator("#complete-seed").fill("30")
+    page.locator("#complete-count").fill("2")
+    page.get_by_role("button", name="Complete").click()
+    page.locator("#completed figure").nth(1).wait_for()
+    page.get_by_role("status").get_by_text("Completed the image 2 times").wait_for()
+    original = model.generate(1, seed=[2], conditions=label)
+    for index, image in enumerate(images_in(page, "completed")):
+        expected = model.complete(original, known, [30 + index], conditions=label)
+        expected = as_shown(model.likelihood.to_display(expected))
+        np.testing.assert_array_equal(image, expected[0])
+
+
+def test_watches_canvases(page, models):
+    model = models["draw"]
+    choose(page, "draw")
+    page.locator("#canvases-count").fill("2")
+    page.get_by_role("button", name="Watch").click()
+    page.get_by_role("button", name="Play").wait_for()  # It has played to the end.
+    canvases = model.generate(2, seed=0, return_canvases=True)["canvases"]
+    canvases = as_shown(model.likelihood.to_display(canvases))
+    np.testing.assert_array_equal(images_in(page, "watched"), canvases[:, 2])
+    page.get_by_label("Glimpse").fill("1")
+    assert "1 of 3" in page.locator("#player").inner_text()
+    np.testing.assert_array_equal(images_in(page, "watched"), canvases[:, 0])
+
+
+def test_errors_can_be_read(page, server):
+    alert = page.get_by_role("alert")
+    page.locator("#seed").fill("-1")
+    page.get_by_role("button", name="Draw").click()
+    alert.get_by_text("First seed must be a whole number from 0").wait_for()
+    page.locator("#seed").fill("0")
+    page.locator("#count").fill("17")
+    page.get_by_role("button", name="Draw").click()
+    alert.get_by_text("Images must be a whole number from 1 to 16.").wait_for()
+    draw(page, "Drew 1 images", count=1)
+    assert not alert.is_visible()
+    page.get_by_label("Model").select_option("plain")
+    alert.get_by_text("has no assets.extra/metadata.json").wait_for()
+    # What the server says is shown too.
+    choose(page, "vae")
+    page.route("**/*:predict", lambda route: route.continue_(post_data="{"))
+    page.get_by_role("button", name="Draw").click()
+    alert.get_by_text("JSON Parse error").wait_for()
+    page.route("**/*:predict", lambda route: route.abort())
+    page.get_by_role("button", name="Draw").click()
+    alert.get_by_text("The server cannot be reached").wait_for()
+
+
+def test_nothing_comes_from_elsewhere(page, server):
+    policy = server.get("/").headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy and "script-src 'self'" in policy
+    assert "unsafe" not in policy and "http" not in policy
+    sources = page.evaluate(
+        "performance.getEntriesByType('resource').map(entry => entry.name)"
+    )
+    assert len(sources) > 5
+    assert all(s.startswith((server.address, "data:")) for s in sources)

@@ -1,0 +1,200 @@
+import base64
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from google.protobuf import json_format
+from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
+
+from tests.export.running_server import ROOT, RunningServer
+
+
+def drawn(model, seeds, **options):
+    images = model.generate(len(seeds), seed=seeds, **options)
+    return model.likelihood.to_display(images)
+
+
+def test_says_what_it_is_and_listens_on_loopback_only(server):
+    assert "not TF-Serving but an embedded stand-in" in server.log
+    assert server.address.startswith("http://127.0.0.1:")
+
+
+def test_both_forms_draw_what_generate_draws(models, server):
+    seeds, labels = [7, 2**62 - 1, 7], [0, 2, 1]
+    expected = drawn(models["pixels"], seeds, conditions=np.array(labels))
+    rows = [{"seed": s, "label": c} for s, c in zip(seeds, labels, strict=True)]
+    columns = {"seed": seeds, "label": labels}
+    for signature in ("sample", "serving_default"):
+        ask = {"signature_name": signature}
+        for reply in (
+            server.predict("pixels", instances=rows, **ask),
+            server.predict("pixels", inputs=columns, **ask),
+            server.predict("pixels/versions/1", inputs=columns, **ask),
+        ):
+            np.testing.assert_array_equal(reply, expected)
+
+
+@pytest.mark.parametrize("path", ["draw", "vae", "vae/labels/stable"])
+def test_latent_models_draw_what_generate_draws(path, models, server):
+    expected = drawn(models[path.split("/")[0]], [3, 4])
+    for body in (
+        {"instances": [3, 4]},
+        {"instances": [{"seed": 3}, {"seed": 4}]},
+        {"inputs": [3, 4]},
+        {"inputs": {"seed": [3, 4]}},
+    ):
+        np.testing.assert_array_equal(server.predict(path, **body), expected)
+
+
+def test_png_is_of_the_same_image(models, server):
+    reply = server.predict("vae", instances=[5], signature_name="sample_png")
+    image = tf.io.decode_png(base64.b64decode(reply[0]["b64"]))
+    np.testing.assert_array_equal(image, drawn(models["vae"], [5])[0])
+
+
+def test_temperature_completion_and_canvases(models, server):
+    pixels, draw = models["pixels"], models["draw"]
+    label = np.array([1])
+    row = {"seed": 3, "label": 1, "temperature": 0.5}
+    cold = server.predict(
+        "pixels", instances=[row], signature_name="sample_with_temperature"
+    )
+    expected = drawn(pixels, [3], conditions=label, temperature=0.5)
+    np.testing.assert_array_equal(cold, expected)
+
+    images = drawn(pixels, [9], conditions=label)
+    known = np.arange(4)[:, None] < np.full(5, 2)
+    row = {"seed": 8, "label": 1, "known": known.astype(int).tolist()}
+    row["images"] = images[0].tolist()
+    reply = server.predict("pixels", instances=[row], signature_name="complete")
+    completed = pixels.complete(
+        pixels.generate(1, seed=[9], conditions=label), known, [8], conditions=label
+    )
+    np.testing.assert_array_equal(reply, pixels.likelihood.to_display(completed))
+
+    canvases = draw.generate(2, seed=4, return_canvases=True)["canvases"]
+    reply = server.predict("draw", inputs=[4, 5], signature_name="sample_canvases")
+    np.testing.assert_array_equal(reply, draw.likelihood.to_display(canvases))
+
+
+def test_more_than_one_output(models, server):
+    images = drawn(models["pixels"], [1, 2], conditions=np.array([0, 0]))
+    columns = {"images": images.tolist(), "label": [0, 0]}
+    rows = [{"images": image.tolist(), "label": 0} for image in images]
+    by_column = server.predict("pixels", inputs=columns, signature_name="log_prob")
+    by_row = server.predict("pixels", instances=rows, signature_name="log_prob")
+    assert list(by_column) == ["bits_per_dim", "log_prob"]
+    assert by_row == [
+        {name: values[i] for name, values in by_column.items()} for i in range(2)
+    ]
+    loaded = tf.saved_model.load(server_path(server, "pixels"))
+    expected = loaded.signatures["log_prob"](
+        images=tf.constant(images, tf.int32), label=tf.zeros(2, tf.int32)
+    )
+    for name, values in expected.items():
+        np.testing.assert_array_equal(np.float32(by_column[name]), values)
+
+
+def server_path(server, name):
+    arguments = server.process.args
+    return f"{arguments[arguments.index('--base-dir') + 1]}/{name}/1"
+
+
+def test_every_type_comes_back_as_it_was_sent(server):
+    row = {
+        "bool_value": True,
+        "string_value": 'ä\n"\\',
+        "float32_value": float(np.float32(0.1)),
+        "float64_value": 5e-324,
+        "int8_value": -128,
+        "int16_value": 32767,
+        "int32_value": -(2**31),
+        "int64_value": 9007199254740993,
+        "uint8_value": 255,
+        "uint16_value": 65535,
+        "uint32_value": 2**32 - 1,
+        "uint64_value": 2**64 - 1,
+    }
+    reply = server.predict("plain", instances=[row, row], signature_name="types")
+    assert reply == [row, row]
+    assert type(reply[0]["bool_value"]) is bool
+
+
+def test_bytes_travel_as_base64(server):
+    raw = bytes(range(256))
+    sent = {"b64": base64.b64encode(raw).decode()}
+    ask = {"signature_name": "text"}
+    answer = server.post("plain:predict", {"instances": [sent], **ask})
+    assert answer.status_code == 400 and "Output text is binary" in answer.text
+    text = {"b64": base64.b64encode("ä".encode()).decode()}
+    for body in ({"instances": [text]}, {"instances": [{"text": text}]}):
+        assert server.predict("plain", **body, **ask) == [
+            {"text": "ä", "text_bytes": text}
+        ]
+    assert server.predict("plain", inputs=[text], **ask) == {
+        "text": ["ä"],
+        "text_bytes": [text],
+    }
+
+
+def test_status_metadata_and_list(server, base_dir):
+    available = {
+        "version": "1",
+        "state": "AVAILABLE",
+        "status": {"error_code": "OK", "error_message": ""},
+    }
+    for path in ("vae", "vae/versions/1", "vae/labels/stable"):
+        reply = server.get(f"/v1/models/{path}").json()
+        assert reply == {"model_version_status": [available]}
+        reply = server.get(f"/v1/models/{path}/metadata").json()
+        spec = {"name": "vae", "signature_name": "", "version": "1"}
+        assert reply["model_spec"] == spec
+        saved = saved_model_pb2.SavedModel.FromString(
+            (base_dir / "vae" / "1" / "saved_model.pb").read_bytes()
+        )
+        served = reply["metadata"]["signature_def"]["signature_def"]
+        assert {
+            name: json_format.ParseDict(value, meta_graph_pb2.SignatureDef())
+            for name, value in served.items()
+        } == dict(saved.meta_graphs[0].signature_def)
+        reply = server.get(f"/v1/models/{path}/assets/metadata").json()
+        assert reply["metadata"]["family"] == "VAE"
+    listed = {m["name"]: m for m in server.get("/v1/models").json()["models"]}
+    assert {"draw", "pixels", "plain", "vae"} <= set(listed)
+    assert listed["vae"] == {
+        "name": "vae",
+        "versions": [available],
+        "labels": {"stable": "1"},
+    }
+    answer = server.get("/v1/models/plain/assets/metadata")
+    assert answer.status_code == 404 and "metadata.json" in answer.json()["error"]
+
+
+@pytest.mark.parametrize(
+    "arguments, text",
+    [
+        ((), "--base-dir"),
+        (("--base-dir", "nowhere"), "nowhere"),
+        (("--base-dir", ".", "--label", "stable=1"), "NAME:LABEL=VERSION"),
+        (("--base-dir", ".", "--timeout", "0"), "float above 0"),
+        (("--model-config", "x", "--all-versions"), "go with --base-dir"),
+        (("--model-config", "nowhere"), "nowhere"),
+    ],
+)
+def test_wrong_command_lines_are_refused(arguments, text, tmp_path):
+    finished = subprocess.run(
+        [sys.executable, ROOT / "export" / "serve.py", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
+    assert finished.returncode not in (0, None)
+    assert text in finished.stderr
+
+
+def test_says_how_to_install_what_is_missing(tmp_path):
+    (tmp_path / "uvicorn.py").write_text("raise ImportError('No module uvicorn')")
+    with pytest.raises(AssertionError, match=r'pip install "keras_genimg\[serving\]"'):
+        RunningServer(tmp_path, "--base-dir", tmp_path)

@@ -1,0 +1,105 @@
+import concurrent.futures
+import socket
+import threading
+import time
+
+import pytest
+
+from tests.export.running_server import requests, running
+
+FOREVER = {"signature_name": "spin", "instances": [2**60]}
+
+
+@pytest.fixture(scope="module")
+def small(base_dir, tmp_path_factory):
+    """A server that computes one request and lets one wait, for 2 seconds."""
+    limits = ("--max-concurrent", 1, "--max-queued", 1, "--timeout", 2)
+    directory = tmp_path_factory.mktemp("small")
+    arguments = ("--base-dir", base_dir, "--max-body-bytes", 1000, *limits)
+    with running(directory, *arguments) as started:
+        yield started
+
+
+def post(server, body, path="plain"):
+    url = f"{server.address}/v1/models/{path}:predict"
+    return requests.post(url, json=body, timeout=60)
+
+
+def test_a_request_that_takes_too_long_is_given_up(small):
+    start = time.monotonic()
+    answer = post(small, FOREVER)
+    took = time.monotonic() - start
+    assert answer.status_code == 504, answer.text
+    assert "Timed out after 2 s" in answer.json()["error"]
+    assert 1.5 < took < 5
+    # Its work has ended too.
+    time.sleep(0.5)
+    before = small.cpu_seconds
+    time.sleep(1)
+    assert small.cpu_seconds - before < 0.5
+    assert small.predict("vae", instances=[1])
+
+
+def test_requests_above_the_limit_are_told_to_come_back(small):
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        waiting = [pool.submit(post, small, FOREVER) for _ in range(2)]
+        time.sleep(1)
+        refused = post(small, {"instances": [1]}, "vae")
+        # The event loop is free meanwhile.
+        assert small.get("/v1/models/vae").status_code == 200
+        assert [w.result().status_code for w in waiting] == [504, 504]
+    assert refused.status_code == 503
+    assert refused.headers["Retry-After"] == "1"
+    assert "2 requests are in progress" in refused.json()["error"]
+    assert post(small, {"instances": [1]}, "vae").status_code == 200
+
+
+def test_bodies_over_the_limit_never_lie_in_memory(small):
+    def pieces():
+        for _ in range(100):
+            yield b"0" * 2**20
+
+    most, stop = [], threading.Event()
+
+    def watch():
+        while not stop.wait(0.02):
+            most.append(small.memory)
+
+    before = small.memory
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        url = f"{small.address}/v1/models/vae:predict"
+        answer = requests.post(url, data=pieces(), timeout=60)
+    finally:
+        stop.set()
+        watcher.join()
+    assert answer.status_code == 413, answer.text
+    assert (
+        f"has {100 * 2**20} bytes or more, and at most 1000" in answer.json()["error"]
+    )
+    assert max(most) < before + 20 * 2**20
+
+
+def test_clients_that_leave_do_no_harm(small):
+    host, port = small.address.removeprefix("http://").split(":")
+    head = (
+        b"POST /v1/models/vae:predict HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n"
+    )
+    for sent in (b"POST /v1", b"garbage\r\n\r\n", head, head + b'{"insta'):
+        with socket.create_connection((host, int(port))) as client:
+            client.sendall(sent)
+    time.sleep(0.2)
+    assert small.predict("vae", instances=[1])
+    assert "Traceback" not in small.log
+
+
+def test_sigterm_lets_requests_finish(small):
+    """Last of this file, since the server ends."""
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        waiting = pool.submit(post, small, FOREVER)
+        time.sleep(1)
+        small.process.terminate()
+        assert waiting.result().status_code == 504
+    assert small.process.wait(timeout=10) in (0, -15)
+    assert "Traceback" not in small.log

@@ -1,0 +1,212 @@
+import shutil
+import threading
+
+import pytest
+
+from keras_genimg.models import VAE
+from tests.export.running_server import running, wait_until
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory):
+    """Another VAE than that of `models`."""
+    path = tmp_path_factory.mktemp("other") / "1"
+    VAE((4, 4, 1), 2, 5).export(path, verbose=False)
+    return path
+
+
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory):
+    """A server and its base directory, empty at first."""
+    base = tmp_path_factory.mktemp("watched")
+    polling = ("--poll-seconds", 0.2, "--label", "labelled:old=1")
+    directory = tmp_path_factory.mktemp("watching")
+    with running(directory, "--base-dir", base, *polling) as started:
+        yield started, base
+
+
+def publish(source, base, number):
+    """Copy a version beside its place, then rename it, as the exporter does."""
+    base.mkdir(exist_ok=True)
+    shutil.copytree(source, base / f".{number}")
+    (base / f".{number}").rename(base / str(number))
+
+
+def states(server, name):
+    answer = server.get(f"/v1/models/{name}").json()
+    return {
+        int(s["version"]): (s["state"], s["status"]["error_code"])
+        for s in answer.get("model_version_status", [])
+    }
+
+
+def wait_for_states(server, name, **expected):
+    expected = {int(key[1:]): state for key, state in expected.items()}
+
+    def as_expected():
+        found = states(server, name)
+        return all(found.get(v, ("",))[0] == state for v, state in expected.items())
+
+    try:
+        wait_until(as_expected)
+    except AssertionError:
+        raise AssertionError((states(server, name), server.log)) from None
+
+
+def test_a_new_version_takes_over_without_a_lost_request(watched, base_dir, other):
+    server, base = watched
+    publish(base_dir / "vae" / "1", base / "swapped", 1)
+    wait_for_states(server, "swapped", v1="AVAILABLE")
+    old = server.predict("swapped", instances=[1])
+    replies, stop = [], threading.Event()
+
+    def ask():
+        while not stop.is_set():
+            replies.append(server.post("swapped:predict", {"instances": [1]}))
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    try:
+        publish(other, base / "swapped", 12)
+        wait_for_states(server, "swapped", v1="END", v12="AVAILABLE")
+        more = len(replies) + 3
+        wait_until(lambda: len(replies) > more)
+    finally:
+        stop.set()
+        asking.join()
+    assert {reply.status_code for reply in replies} == {200}
+    seen = [reply.json()["predictions"] for reply in replies]
+    new = server.predict("swapped", instances=[1])
+    assert new != old and seen[0] == old and seen[-1] == new
+    assert all(reply in (old, new) for reply in seen)
+    assert server.post("swapped/versions/1:predict", {}).status_code == 404
+
+    # Going back, by removing the new one.
+    shutil.rmtree(base / "swapped" / "12")
+    wait_for_states(server, "swapped", v1="AVAILABLE", v12="END")
+    assert server.predict("swapped", instances=[1]) == old
+
+
+def test_a_broken_version_leaves_the_old_one_serving(watched, base_dir, other):
+    server, base = watched
+    model = base / "mended"
+    publish(base_dir / "vae" / "1", model, 1)
+    wait_for_states(server, "mended", v1="AVAILABLE")
+    old = server.predict("mended", instances=[1])
+
+    shutil.copytree(other, model / "2")
+    (model / "2" / "saved_model.pb").write_bytes(b"garbage")
+    wait_for_states(server, "mended", v1="AVAILABLE", v2="END")
+    assert states(server, "mended")[2][1] != "OK"
+    assert server.predict("mended", instances=[1]) == old
+    status = server.get("/v1/models/mended/versions/2").json()
+    assert status["model_version_status"][0]["status"]["error_message"]
+
+    # A copy that is mended is loaded, since its files have changed.
+    shutil.copy(other / "saved_model.pb", model / "2" / "saved_model.pb")
+    wait_for_states(server, "mended", v1="END", v2="AVAILABLE")
+    assert states(server, "mended")[2][1] == "OK"
+    assert server.predict("mended", instances=[1]) != old
+
+
+@pytest.mark.parametrize(
+    "missing",
+    ["saved_model.pb", "variables", "variables/variables.data-00000-of-00001"],
+)
+def test_a_half_copied_version_is_not_served_until_it_is_whole(
+    missing, watched, base_dir, other
+):
+    server, base = watched
+    model = base / f"half{len(missing)}"
+    publish(base_dir / "vae" / "1", model, 1)
+    wait_for_states(server, model.name, v1="AVAILABLE")
+    old = server.predict(model.name, instances=[1])
+    away = base.parent / f"away{len(missing)}"
+    half = base.parent / f"part{len(missing)}"
+    shutil.copytree(other, half)
+    (half / missing).rename(away)
+    half.rename(model / "2")
+    wait_for_states(server, model.name, v1="AVAILABLE", v2="END")
+    assert server.predict(model.name, instances=[1]) == old
+    away.rename(model / "2" / missing)
+    wait_for_states(server, model.name, v1="END", v2="AVAILABLE")
+    assert server.predict(model.name, instances=[1]) != old
+
+
+def test_an_older_version_stands_in_for_one_that_was_broken_from_the_start(
+    watched, base_dir, other
+):
+    server, base = watched
+    model = base.parent / "fallback"
+    for number in (1, 2, 3):
+        publish(base_dir / "vae" / "1", model, number)
+    (model / "3" / "saved_model.pb").write_bytes(b"garbage")
+    model.rename(base / "fallback")
+    wait_for_states(server, "fallback", v2="AVAILABLE", v3="END")
+    assert sorted(states(server, "fallback")) == [2, 3]
+    publish(other, base / "fallback", 4)
+    wait_for_states(server, "fallback", v2="END", v4="AVAILABLE")
+
+
+def test_deleted_versions(watched, base_dir):
+    server, base = watched
+    model = base / "deleted"
+    publish(base_dir / "vae" / "1", model, 3)
+    wait_for_states(server, "deleted", v3="AVAILABLE")
+    # Only a broken one is left: what is in memory goes on.
+    (model / "2").mkdir()
+    shutil.rmtree(model / "3")
+    wait_for_states(server, "deleted", v3="AVAILABLE", v2="END")
+    assert server.predict("deleted", instances=[1])
+    shutil.rmtree(model)
+    wait_for_states(server, "deleted", v3="END")
+    answer = server.post("deleted:predict", {"instances": [1]})
+    assert answer.status_code == 404
+
+
+def test_only_directories_named_by_a_plain_integer_are_versions(watched, base_dir):
+    server, base = watched
+    model = base / "named"
+    for name in ("1", ".22", "23.tmp", "v24", "-3", "2_5", "٣"):
+        shutil.copytree(base_dir / "vae" / "1", model / name)
+    (model / "99").touch()
+    wait_for_states(server, "named", v1="AVAILABLE")
+    assert list(states(server, "named")) == [1]
+
+
+def test_a_labelled_version_is_served_beside_the_newest(watched, base_dir, other):
+    server, base = watched
+    publish(base_dir / "vae" / "1", base / "labelled", 1)
+    publish(other, base / "labelled", 2)
+    wait_for_states(server, "labelled", v1="AVAILABLE", v2="AVAILABLE")
+    ask = {"instances": [1]}
+    old = server.predict("labelled/labels/old", **ask)
+    assert old == server.predict("labelled/versions/1", **ask)
+    assert server.predict("labelled", **ask) != old
+
+
+def test_reads_a_models_config_of_tensorflow_serving(base_dir, other, tmp_path):
+    pytest.importorskip("tensorflow_serving", reason='needs the extra "serving"')
+    base = tmp_path / "models" / "vae"
+    (tmp_path / "models").mkdir()
+    publish(base_dir / "vae" / "1", base, 1)
+    publish(other, base, 2)
+    publish(other, base, 3)
+    (base / "3" / "saved_model.pb").unlink()
+    config = tmp_path / "models.config"
+    model = 'name: "mine" base_path: "models/vae" model_platform: "tensorflow"'
+    text = "model_config_list {{ config {{ {} {} }} }}"
+    config.write_text(text.format(model, "model_version_policy { all {} }"))
+    polling = ("--poll-seconds", 0.2)
+    with running(tmp_path, "--model-config", config, *polling) as server:
+        wait_for_states(server, "mine", v1="AVAILABLE", v2="AVAILABLE", v3="END")
+        newest = server.predict("mine", instances=[1])
+        pinned = "model_version_policy { specific { versions: 1 } }"
+        label = 'version_labels { key: "stable" value: 1 }'
+        config.write_text(text.format(model, f"{pinned} {label}"))
+        wait_for_states(server, "mine", v1="AVAILABLE", v2="END")
+        pinned = server.predict("mine", instances=[1])
+        assert pinned == server.predict("mine/labels/stable", instances=[1]) != newest
+        config.write_text("not a config")
+        wait_until(lambda: "no models.config" in server.log)
+        assert server.predict("mine", instances=[1]) == pinned
