@@ -104,6 +104,8 @@ def main():
     save_comparison(picture, panels, scale=5)
     print(f"\nWrote {picture}")
 
+    model.save(arguments.output / "digits.keras")
+    print(f"Wrote {arguments.output / 'digits.keras'}")
     saved_model = next_version(arguments.output / "digits")
     model.export(saved_model)
     served = draw_in_new_process(saved_model, arguments.output / "served.npy", 64)

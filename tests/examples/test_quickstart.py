@@ -14,3 +14,4 @@ def test_quickstart_runs_end_to_end(tmp_path):
     np.testing.assert_allclose(nats["uniform"], 64 * np.log(17), atol=0.01)
     assert (tmp_path / "digits.png").read_bytes().startswith(b"\x89PNG")
     assert (tmp_path / "digits" / "1" / "saved_model.pb").exists()
+    assert (tmp_path / "digits.keras").exists()

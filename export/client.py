@@ -1,0 +1,128 @@
+"""Draw images with a model on TensorFlow Serving, and write them as PNG files.
+
+Needs neither Keras nor keras_genimg, and TensorFlow for --grpc only. Seed s gives the
+file <output>/s.png, and the same image whenever and however it is asked for.
+
+    python export/client.py --model digits status
+    python export/client.py --model digits sample --num-images 64 --output drawn
+    python export/client.py --model digits complete a.png mask.png --output completed
+    python export/client.py --grpc 127.0.0.1:8500 --model digits sample --output drawn
+"""
+
+import argparse
+import functools
+import os
+import pathlib
+import sys
+
+from clients import ClientError, ImageClient, Retries
+from clients.commands import complete_to_files, print_status, sample_to_files
+
+
+def parse_arguments(arguments=None):
+    """Return what the command line says."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    server = parser.add_mutually_exclusive_group()
+    server.add_argument(
+        "--url",
+        default="http://127.0.0.1:8501",
+        help="of the REST interface (default: %(default)s)",
+    )
+    server.add_argument(
+        "--grpc", metavar="HOST:PORT", help="use the gRPC interface there"
+    )
+    add("--model", required=True, metavar="NAME", help="name of the model")
+    version = parser.add_mutually_exclusive_group()
+    version.add_argument("--version", type=int, help="default: the newest")
+    version.add_argument("--label", help="label of a version, such as stable")
+    add("--retries", type=_integer(0), default=5, help="while the server is away (5)")
+    add("--timeout", type=_positive, default=120, help="seconds a request (120)")
+
+    commands = parser.add_subparsers(dest="command", required=True)
+    status = commands.add_parser("status", help="print versions and signatures")
+    status.set_defaults(run=print_status, batch_size=1, in_flight=1)
+    sample = commands.add_parser("sample", help="draw images")
+    sample.set_defaults(run=sample_to_files)
+    sample.add_argument("--temperature", type=_positive, metavar="NUMBER")
+    complete = commands.add_parser("complete", help="draw the unknown part of an image")
+    complete.set_defaults(run=complete_to_files)
+    complete.add_argument("image", help="image file of the model's size")
+    complete.add_argument(
+        "mask", help="image file: white where pixels are kept, black where drawn"
+    )
+    for command, num_images in ((sample, 16), (complete, 1)):
+        add = command.add_argument
+        add(
+            "--num-images", type=_integer(1), default=num_images, help=f"({num_images})"
+        )
+        add("--seed", type=_integer(0, 2**62 - 1), default=0, help="the first (0)")
+        add("--label-class", type=int, help="class, for models that take one")
+        add("--batch-size", type=_integer(1), default=32, help="rows a request (32)")
+        add("--in-flight", type=_integer(1), default=1, help="requests at a time (1)")
+        add("--output", type=pathlib.Path, required=True, metavar="DIR")
+        add("--grid", type=pathlib.Path, metavar="FILE", help="also all in one PNG")
+        existing = command.add_mutually_exclusive_group()
+        existing.add_argument("--overwrite", action="store_true")
+        existing.add_argument(
+            "--skip-existing", action="store_true", help="draw only what is not there"
+        )
+    return parser.parse_args(arguments)
+
+
+def _positive(text):
+    number = float(text)
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not a number above 0")
+    return number
+
+
+def _integer(low, high=2**31 - 1):
+    def convert(text):
+        if not text.isdecimal() or not low <= int(text) <= high:
+            raise argparse.ArgumentTypeError(
+                f"{text} is not an integer from {low} to {high}"
+            )
+        return int(text)
+
+    return convert
+
+
+def connect(arguments):
+    """Return the `ImageClient` that the command line asks for."""
+    if arguments.grpc:
+        from clients.grpc import GrpcModel
+
+        connect_to = functools.partial(GrpcModel, arguments.grpc)
+    else:
+        from clients.rest import RestModel
+
+        connect_to = functools.partial(RestModel, arguments.url)
+    model = connect_to(
+        arguments.model, arguments.version, arguments.label, arguments.timeout
+    )
+    retries = Retries(arguments.retries)
+    return ImageClient(model, arguments.batch_size, arguments.in_flight, retries)
+
+
+def main():
+    """Run a command; return its exit code."""
+    arguments = parse_arguments()
+    try:
+        arguments.run(connect(arguments), arguments)
+    except ImportError as error:
+        print(f'client: {error}: pip install "keras_genimg[serving]"', file=sys.stderr)
+    except (ClientError, OSError) as error:
+        print(f"client: {error}", file=sys.stderr)
+    except KeyboardInterrupt:
+        print("client: interrupted", file=sys.stderr, flush=True)
+        os._exit(130)  # Not waiting for the replies of requests in flight.
+    else:
+        return 0
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

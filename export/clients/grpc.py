@@ -1,0 +1,125 @@
+"""TensorFlow Serving by gRPC, with its official stubs."""
+
+import os
+
+from clients.errors import ClientError, Unavailable, first_line
+from clients.signature import Signature, Tensor
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+try:
+    import grpc
+    import tensorflow as tf
+    from tensorflow_serving.apis import (
+        get_model_metadata_pb2,
+        get_model_status_pb2,
+        model_service_pb2_grpc,
+        predict_pb2,
+        prediction_service_pb2_grpc,
+    )
+except ImportError as error:
+    raise ClientError(
+        f'gRPC needs more: pip install "keras_genimg[serving]" ({error})'
+    ) from error
+
+TRY_AGAIN = (
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.RESOURCE_EXHAUSTED,
+    grpc.StatusCode.DEADLINE_EXCEEDED,
+)
+
+
+class GrpcModel:
+    """A model behind the gRPC interface.
+
+    Args:
+        address: `host:port`.
+        model: Name of the model.
+        version: Number of a version, or None.
+        label: Label of a version, or None. With neither the server takes the newest.
+        timeout: Seconds to wait for a reply.
+    """
+
+    def __init__(self, address, model, version=None, label=None, timeout=120):
+        # Images of a batch may be larger than the 4 MB that gRPC takes by default.
+        channel = grpc.insecure_channel(
+            address, options=[("grpc.max_receive_message_length", -1)]
+        )
+        self._predictions = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+        self._models = model_service_pb2_grpc.ModelServiceStub(channel)
+        self._address, self._timeout = address, timeout
+        self._model, self._version, self._label = model, version, label
+
+    def predict(self, signature, inputs):
+        """Return the outputs of a signature, as arrays by name.
+
+        Args:
+            signature: `Signature`.
+            inputs: Arrays by name, of its types.
+
+        Raises:
+            Unavailable: If it may work later.
+            ClientError: If it failed otherwise.
+        """
+        request = self._addressed(predict_pb2.PredictRequest())
+        request.model_spec.signature_name = signature.name
+        for name, array in inputs.items():
+            request.inputs[name].CopyFrom(tf.make_tensor_proto(array))
+        reply = self._call(self._predictions.Predict, request)
+        return {name: tf.make_ndarray(value) for name, value in reply.outputs.items()}
+
+    def signatures(self):
+        """Return the `Signature`s of the model by name."""
+        request = self._addressed(get_model_metadata_pb2.GetModelMetadataRequest())
+        request.metadata_field.append("signature_def")
+        reply = self._call(self._predictions.GetModelMetadata, request)
+        found = get_model_metadata_pb2.SignatureDefMap()
+        reply.metadata["signature_def"].Unpack(found)
+        return {
+            name: Signature(
+                name, _tensors(definition.inputs), _tensors(definition.outputs)
+            )
+            for name, definition in found.signature_def.items()
+            if not name.startswith("__")
+        }
+
+    def versions(self):
+        """Return a list of `(number, state, message)` of the model's versions."""
+        request = get_model_status_pb2.GetModelStatusRequest()
+        request.model_spec.name = self._model
+        reply = self._call(self._models.GetModelStatus, request)
+        states = get_model_status_pb2.ModelVersionStatus.State
+        return [
+            (
+                status.version,
+                states.Name(status.state),
+                first_line(status.status.error_message),
+            )
+            for status in reply.model_version_status
+        ]
+
+    def _addressed(self, request):
+        request.model_spec.name = self._model
+        if self._version is not None:
+            request.model_spec.version.value = int(self._version)
+        elif self._label is not None:
+            request.model_spec.version_label = self._label
+        return request
+
+    def _call(self, method, request):
+        try:
+            return method(request, timeout=self._timeout)
+        except grpc.RpcError as error:
+            text = f"{first_line(error.details() or '')} (gRPC {error.code().name})"
+            if error.code() in TRY_AGAIN:
+                raise Unavailable(f"{self._address}: {text}") from None
+            raise ClientError(text) from None
+
+
+def _tensors(described):
+    return {
+        name: Tensor(
+            tf.as_dtype(info.dtype).name,
+            tuple(dim.size for dim in info.tensor_shape.dim),
+        )
+        for name, info in described.items()
+    }

@@ -1,0 +1,165 @@
+"""TensorFlow Serving by REST."""
+
+import base64
+import urllib.parse
+
+import numpy as np
+import requests
+
+from clients.errors import ClientError, Unavailable, first_line
+from clients.signature import Signature, Tensor
+
+# 429 is the embedded server's, 502 a proxy's whose server is away, 504 a time-out.
+TRY_AGAIN = (429, 502, 503, 504)
+TYPES = {"DT_FLOAT": "float32", "DT_DOUBLE": "float64"}
+
+
+class RestModel:
+    """A model behind the REST interface.
+
+    Args:
+        url: Such as `http://127.0.0.1:8501`.
+        model: Name of the model.
+        version: Number of a version, or None.
+        label: Label of a version, or None. With neither the server takes the newest.
+        timeout: Seconds to wait for a reply.
+    """
+
+    def __init__(self, url, model, version=None, label=None, timeout=120):
+        if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
+            raise ClientError(f"the URL must begin with http:// or https://: {url}")
+        self._model = f"{url.rstrip('/')}/v1/models/{_quoted(model)}"
+        self._path = self._model
+        if version is not None:
+            self._path += f"/versions/{_quoted(version)}"
+        elif label is not None:
+            self._path += f"/labels/{_quoted(label)}"
+        self._timeout = timeout
+
+    def predict(self, signature, inputs):
+        """Return the outputs of a signature, as arrays by name.
+
+        Args:
+            signature: `Signature`.
+            inputs: Arrays by name, of its types.
+
+        Raises:
+            Unavailable: If it may work later.
+            ClientError: If it failed otherwise.
+        """
+        # The row form, since its reply is the smaller one.
+        names, columns = list(inputs), [_to_json(array) for array in inputs.values()]
+        rows = [
+            dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)
+        ]
+        content = self._request(
+            "POST",
+            f"{self._path}:predict",
+            {"signature_name": signature.name, "instances": rows},
+        )
+        replies = content.get("predictions")
+        if not isinstance(replies, list) or len(replies) != len(rows):
+            raise ClientError(f"{self._path} sent no `predictions` of {len(rows)} rows")
+        if len(signature.outputs) == 1:  # Its name is left out.
+            (name,) = signature.outputs
+            replies = [{name: reply} for reply in replies]
+        try:
+            return {
+                name: _from_json([reply[name] for reply in replies], tensor.dtype)
+                for name, tensor in signature.outputs.items()
+            }
+        except (AttributeError, KeyError, TypeError, ValueError):
+            raise ClientError(
+                f"{self._path} sent no outputs of signature {signature.name}; has it "
+                f"another version now? Start again, or choose a --version"
+            ) from None
+
+    def signatures(self):
+        """Return the `Signature`s of the model by name."""
+        content = self._request("GET", f"{self._path}/metadata")
+        try:
+            found = content["metadata"]["signature_def"]["signature_def"]
+            return {
+                name: Signature(
+                    name,
+                    _tensors(signature.get("inputs", {})),
+                    _tensors(signature.get("outputs", {})),
+                )
+                for name, signature in found.items()
+                if not name.startswith("__")
+            }
+        except (AttributeError, KeyError, TypeError, ValueError):
+            raise ClientError(f"{self._path}/metadata has no signatures") from None
+
+    def versions(self):
+        """Return a list of `(number, state, message)` of the model's versions."""
+        content = self._request("GET", self._model)
+        return [
+            (
+                int(status["version"]),
+                status["state"],
+                first_line(status.get("status", {}).get("error_message", "")),
+            )
+            for status in content.get("model_version_status", [])
+        ]
+
+    def _request(self, method, url, body=None):
+        """Return the content of the reply to a request."""
+        try:
+            # A connection for each request: on one that is kept, the server's replies
+            # of more than about 10 KB come 40 ms late.
+            response = requests.request(
+                method, url, json=body, timeout=self._timeout, allow_redirects=False
+            )
+        except requests.Timeout:
+            raise Unavailable(f"{url} sent nothing for {self._timeout:g} s") from None
+        except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError):
+            raise Unavailable(f"cannot reach {url}") from None
+        except requests.RequestException as error:
+            raise ClientError(f"{url}: {first_line(str(error))}") from None
+        try:
+            content = response.json()
+        except ValueError:
+            content = None
+        if response.status_code == 200 and isinstance(content, dict):
+            return content
+        if isinstance(content, dict) and "error" in content:
+            text = first_line(str(content["error"]))
+        else:
+            text = f"no JSON of TensorFlow Serving came from {url}"
+        text = f"{text} (HTTP {response.status_code})"
+        if response.status_code in TRY_AGAIN:
+            wait = response.headers.get("Retry-After", "")
+            raise Unavailable(text, float(wait) if wait.isdecimal() else None)
+        raise ClientError(text)
+
+
+def _quoted(part):
+    return urllib.parse.quote(str(part), safe="")
+
+
+def _tensors(described):
+    return {
+        name: Tensor(
+            TYPES.get(tensor["dtype"], tensor["dtype"].removeprefix("DT_").lower()),
+            tuple(int(dim["size"]) for dim in tensor["tensor_shape"].get("dim", [])),
+        )
+        for name, tensor in described.items()
+    }
+
+
+def _to_json(array):
+    if array.dtype != object:
+        return array.tolist()
+    return [{"b64": base64.b64encode(value).decode("ascii")} for value in array]
+
+
+def _from_json(values, dtype):
+    if dtype != "string":
+        return np.array(values, dtype)
+    array = np.empty(len(values), object)
+    array[:] = [
+        base64.b64decode(value["b64"]) if isinstance(value, dict) else value.encode()
+        for value in values
+    ]
+    return array

@@ -1,0 +1,74 @@
+"""What a server says of a signature."""
+
+import dataclasses
+
+import numpy as np
+
+from clients.errors import ClientError
+
+
+@dataclasses.dataclass(frozen=True)
+class Tensor:
+    """Type and shape of an input or an output.
+
+    Attributes:
+        dtype: Name of a NumPy type, or `"string"`.
+        shape: Sizes, -1 where any will do; the batch first.
+    """
+
+    dtype: str
+    shape: tuple[int, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Signature:
+    """A function that a model offers.
+
+    Attributes:
+        name: Its name.
+        inputs: `Tensor` by name.
+        outputs: `Tensor` by name.
+    """
+
+    name: str
+    inputs: dict[str, Tensor]
+    outputs: dict[str, Tensor]
+
+    def checked(self, inputs):
+        """Return the inputs as arrays of the types that the signature takes.
+
+        Raises:
+            ClientError: If one is missing, unknown, or has values that its type has
+                not.
+        """
+        if set(inputs) != set(self.inputs):
+            raise ClientError(
+                f"signature {self.name} takes {', '.join(sorted(self.inputs))}; "
+                f"given: {', '.join(sorted(inputs)) or 'nothing'}"
+            )
+        return {
+            name: _cast(name, value, self.inputs[name].dtype)
+            for name, value in inputs.items()
+        }
+
+
+def _cast(name, value, dtype):
+    """Return a value as an array of a type, which loses nothing on the way."""
+    array = np.asarray(value)
+    if dtype == "string":
+        return array.astype(object)
+    wanted = np.dtype(dtype)
+    if wanted.kind in "iu":
+        fits = array.dtype.kind in "iu" and _within(array, np.iinfo(wanted))
+    elif wanted.kind == "f":
+        fits = array.dtype.kind in "iuf" and _within(array, np.finfo(wanted))
+    else:
+        fits = array.dtype == wanted
+    if not fits:
+        found = f"{array.dtype} {array.reshape(-1)[:3].tolist()}"
+        raise ClientError(f"{name} must be of type {dtype}; given: {found}")
+    return array.astype(wanted)
+
+
+def _within(array, limits):
+    return bool(np.all((array >= limits.min) & (array <= limits.max)))

@@ -1,0 +1,79 @@
+"""An HTTP proxy that fails as proxies, networks and servers do."""
+
+import contextlib
+import http.server
+import json
+import threading
+import time
+
+import requests
+
+
+class FlakyProxy(http.server.ThreadingHTTPServer):
+    """Passes requests on to `target`, after the faults that were planted.
+
+    Attributes:
+        faults: What to do with the next POST requests: an HTTP status to answer with,
+            `"close"` to end the connection, `"stall"` to answer nothing for
+            `stall_seconds`, `"no JSON"` to answer as some other server.
+        posts: How many POST requests came.
+        address: Such as `http://127.0.0.1:12345`.
+    """
+
+    daemon_threads = True
+
+    def __init__(self, target):
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.target = target
+        self.faults = []
+        self.stall_seconds = 1
+        self.posts = 0
+        self.address = f"http://127.0.0.1:{self.server_port}"
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        answer = requests.get(self.server.target + self.path, timeout=60)
+        self._answer(answer.status_code, answer.content)
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.posts += 1
+        fault = self.server.faults.pop(0) if self.server.faults else None
+        if fault == "close":
+            self.close_connection = True
+        elif fault == "stall":
+            time.sleep(self.server.stall_seconds)
+        elif fault == "no JSON":
+            self._answer(200, b"<html>Welcome</html>")
+        elif fault is not None:
+            text = json.dumps({"error": "a planted fault\n\t [[and its node]]"})
+            self._answer(fault, text.encode(), {"Retry-After": "0"})
+        else:
+            url = self.server.target + self.path
+            answer = requests.post(url, data=body, timeout=60)
+            self._answer(answer.status_code, answer.content)
+
+    def _answer(self, status, content, headers=None):
+        self.send_response(status)
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *arguments):
+        """Keep silent."""
+
+
+@contextlib.contextmanager
+def flaky_proxy(target):
+    """Run a `FlakyProxy` and give it."""
+    with FlakyProxy(target) as proxy:
+        thread = threading.Thread(target=proxy.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            yield proxy
+        finally:
+            proxy.shutdown()
+            thread.join()

@@ -1,0 +1,350 @@
+import os
+import re
+import shlex
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+pytest.importorskip("tqdm", reason='needs the extra "serving"')
+Image = pytest.importorskip("PIL.Image", reason='needs the extra "serving"')
+grpc = pytest.importorskip("grpc", reason='needs the extra "serving"')
+pytest.importorskip("tensorflow_serving", reason='needs the extra "serving"')
+
+from tests.export.flaky_proxy import flaky_proxy  # noqa: E402
+from tests.export.grpc_stand_in import serving  # noqa: E402
+from tests.export.running_server import ROOT  # noqa: E402
+
+sys.path.append(str(ROOT / "export"))
+import client as command_line  # noqa: E402
+from clients import ClientError, ImageClient, Retries  # noqa: E402
+from clients.files import write_whole  # noqa: E402
+from clients.grpc import GrpcModel  # noqa: E402
+from clients.rest import RestModel  # noqa: E402
+
+AT_ONCE = Retries(retries=3, first_wait=0.01)
+LABELS = np.array([0, 2, 1, 1, 0])
+
+
+@pytest.fixture(scope="module")
+def grpc_server(base_dir):
+    with serving(base_dir) as service:
+        yield service
+
+
+@pytest.fixture
+def proxy(server):
+    with flaky_proxy(server.address) as started:
+        yield started
+
+
+@pytest.fixture(params=["rest", "grpc"])
+def connect(request, server, grpc_server):
+    """Return a function that makes a client, by REST or by gRPC."""
+
+    def make(name, version=None, label=None, **options):
+        if request.param == "rest":
+            model = RestModel(server.address, name, version, label)
+        else:
+            model = GrpcModel(grpc_server.address, name, version, label)
+        return ImageClient(model, retries=AT_ONCE, **options)
+
+    return make
+
+
+def displayed(model, images):
+    return model.likelihood.to_display(images)
+
+
+def run_client(*arguments, **environment):
+    """Run the command line; return exit code, output and errors."""
+    finished = subprocess.run(
+        [sys.executable, ROOT / "export" / "client.py", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, **environment},
+    )
+    assert "Traceback" not in finished.stderr, finished.stderr
+    return finished.returncode, finished.stdout, finished.stderr
+
+
+def pictures(directory):
+    """Return the images of a directory by name."""
+    return {path.name: np.asarray(Image.open(path)) for path in directory.iterdir()}
+
+
+@pytest.mark.parametrize("batch_size, in_flight", [(32, 1), (2, 1), (2, 3)])
+def test_draws_what_generate_draws(connect, models, batch_size, in_flight):
+    model = models["pixels"]
+    client = connect("pixels", batch_size=batch_size, in_flight=in_flight)
+    seeds = [7, 2**62 - 1, 7, 0, 2**53 + 1]
+    drawn = model.generate(5, seed=seeds, conditions=LABELS)
+    served = client.sample(seeds, label=LABELS)
+    assert served.dtype == np.uint8
+    np.testing.assert_array_equal(served, displayed(model, drawn))
+    cool = model.generate(5, seed=seeds, conditions=LABELS, temperature=0.25)
+    np.testing.assert_array_equal(
+        client.sample(seeds, temperature=0.25, label=LABELS), displayed(model, cool)
+    )
+
+
+def test_completes_what_complete_completes(connect, models, tmp_path):
+    model, client = models["pixels"], connect("pixels", batch_size=2)
+    images = model.generate(5, seed=1, conditions=LABELS)
+    known = np.random.default_rng(0).integers(0, 2, (5, 4, 5))
+    expected = model.complete(images, known, seed=50, conditions=LABELS)
+    shown = displayed(model, images)
+    completed = client.complete(shown, known, np.arange(50, 55), label=LABELS)
+    np.testing.assert_array_equal(completed, displayed(model, expected))
+    nats = client.log_prob(shown, label=LABELS)
+    expected = model.log_prob({model.inputs[0].name: images, "label": LABELS})
+    np.testing.assert_allclose(nats, expected, rtol=1e-5)
+
+
+def test_png_files_hold_the_same_images(connect, models, tmp_path):
+    contents = connect("vae", version=1).sample_png([3, 4])
+    expected = displayed(models["vae"], models["vae"].generate(2, seed=3))
+    for content, image in zip(contents, expected, strict=True):
+        write_whole(tmp_path / "a.png", content)
+        np.testing.assert_array_equal(pictures(tmp_path)["a.png"], image[..., 0])
+
+
+def test_status(connect):
+    client = connect("pixels")
+    assert client.model.versions() == [(1, "AVAILABLE", "")]
+    sample = client.signatures["sample"]
+    assert sample.inputs["seed"].dtype == "int64"
+    assert sample.outputs["images"].shape == (-1, 4, 5, 3)
+
+
+@pytest.mark.parametrize(
+    "call, text",
+    [
+        (lambda c: c.sample([1]), "sample takes label, seed; given: seed"),
+        (lambda c: c.sample([1.5], label=[0]), r"int64; given: float64 \[1.5\]"),
+        (lambda c: c.sample([1], label=[2**31]), "label must be of type int32"),
+        (lambda c: c.sample([1], label=[[0]]), "label"),
+        (lambda c: c.sample([], label=[]), "same number of rows, at least 1"),
+        (lambda c: c.sample([1, 2], label=[0]), "same number of rows.* 2, 1"),
+        (lambda c: c.sample([1], np.nan, label=[0]), "temperature must be of type"),
+        (lambda c: c.sample([-1], label=[0]), "seed must be integers from 0"),
+        (lambda c: c.sample([1], label=[3]), "label must be integers from 0 to 2"),
+        (lambda c: c.sample(range(20), label=[0] * 20), "1 to 16 rows, got"),
+        (lambda c: c.predict("nope", seed=[1]), "no signature nope; it has complete"),
+    ],
+)
+def test_says_what_is_wrong_with_a_request(connect, call, text):
+    with pytest.raises(ClientError, match=text) as caught:
+        call(connect("pixels"))
+    assert "\n" not in str(caught.value)
+
+
+def test_versions_and_labels(connect):
+    with pytest.raises(ClientError, match="NOT_FOUND|404"):
+        connect("pixels", version=9).sample([1])
+    with pytest.raises(ClientError, match="NOT_FOUND|404"):
+        connect("nobody").sample([1])
+    with pytest.raises(ClientError, match="NOT_FOUND|400"):
+        connect("vae", label="nope").sample([1])
+    stable, newest = connect("vae", label="stable"), connect("vae")
+    np.testing.assert_array_equal(stable.sample([5]), newest.sample([5]))
+
+
+@pytest.mark.parametrize("fault", [429, 502, 503, 504, "close", "stall"])
+def test_rest_tries_again(fault, proxy, models):
+    proxy.faults = [fault] * 2
+    client = ImageClient(RestModel(proxy.address, "vae", timeout=0.5), retries=AT_ONCE)
+    client.model.signatures()
+    np.testing.assert_array_equal(
+        client.sample([8]), displayed(models["vae"], models["vae"].generate(1, seed=8))
+    )
+    assert proxy.posts == 3
+
+
+@pytest.mark.parametrize("fault", [400, 404, 413, 500, "no JSON"])
+def test_rest_does_not_try_again_in_vain(fault, proxy):
+    proxy.faults = [fault]
+    client = ImageClient(RestModel(proxy.address, "vae"), retries=AT_ONCE)
+    text = "no JSON of Tens" if fault == "no JSON" else f"^a planted.*HTTP {fault}.$"
+    with pytest.raises(ClientError, match=text):
+        client.sample([8])
+    assert proxy.posts == 1
+
+
+@pytest.mark.parametrize(
+    "code", ["UNAVAILABLE", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED"]
+)
+def test_grpc_tries_again(code, grpc_server, models):
+    grpc_server.faults = [grpc.StatusCode[code]] * 2
+    before = grpc_server.predictions
+    client = ImageClient(GrpcModel(grpc_server.address, "vae"), retries=AT_ONCE)
+    np.testing.assert_array_equal(
+        client.sample([8]), displayed(models["vae"], models["vae"].generate(1, seed=8))
+    )
+    assert grpc_server.predictions == before + 3
+
+
+def test_grpc_does_not_try_again_in_vain(grpc_server):
+    grpc_server.faults = [grpc.StatusCode.FAILED_PRECONDITION]
+    before = grpc_server.predictions
+    client = ImageClient(GrpcModel(grpc_server.address, "vae"), retries=AT_ONCE)
+    with pytest.raises(ClientError, match="^a planted fault .gRPC FAILED_PREC"):
+        client.sample([8])
+    assert grpc_server.predictions == before + 1
+
+
+def test_gives_up(proxy):
+    proxy.faults = [503] * 9
+    client = ImageClient(RestModel(proxy.address, "vae"), retries=AT_ONCE)
+    with pytest.raises(ClientError, match=r"HTTP 503\) \(attempts: 4\)"):
+        client.sample([8])
+    assert proxy.posts == 4
+
+
+def test_flagged_rows_give_no_image(models, tmp_path):
+    models["pixels"].export(tmp_path / "pixels" / "1", bad_rows="flag", verbose=False)
+    with serving(tmp_path) as service:
+        client = ImageClient(GrpcModel(service.address, "pixels"), batch_size=2)
+        drawn = client.sample([1, 2, 3], label=[0, 1, 2])
+        expected = models["pixels"].generate(3, seed=1, conditions=np.arange(3))
+        np.testing.assert_array_equal(drawn, displayed(models["pixels"], expected))
+        with pytest.raises(ClientError, match=r"refused 1 rows \(row 2 first\)"):
+            client.sample([1, 2, 3], label=[0, 1, 7])
+
+
+@pytest.mark.parametrize("by_grpc", [False, True])
+def test_command_writes_one_file_a_seed(by_grpc, server, grpc_server, models, tmp_path):
+    out = tmp_path / "a" / "b"
+    at = ("--grpc", grpc_server.address) if by_grpc else ("--url", server.address)
+    sample = ("--model", "pixels", "sample", "--label-class", 2, "--output", out)
+    more = ("--batch-size", 4, "--in-flight", 2, "--grid", tmp_path / "grid.png")
+    status, text, errors = run_client(
+        *at, *sample, *more, "--num-images", 6, "--seed", 3
+    )
+    assert status == 0, errors
+    assert text.startswith(f"Wrote 6 images to {out}\n")
+    model = models["pixels"]
+    drawn = model.generate(6, seed=3, conditions=np.full(6, 2))
+    drawn = displayed(model, drawn)
+    found = pictures(out)
+    assert sorted(found) == [f"{seed}.png" for seed in range(3, 9)]
+    for seed, image in zip(range(3, 9), drawn, strict=True):
+        np.testing.assert_array_equal(found[f"{seed}.png"], image)
+    grid = np.asarray(Image.open(tmp_path / "grid.png"))
+    assert grid.shape == (8, 15, 3)  # 2 rows of 3.
+    np.testing.assert_array_equal(grid[4:, 5:10], drawn[4])
+
+
+def test_command_keeps_what_is_there(server, models, tmp_path):
+    there = tmp_path / "4.png"
+    there.write_bytes(b"mine")
+    command = (
+        "--url",
+        server.address,
+        "--model",
+        "vae",
+        "sample",
+        "--output",
+        tmp_path,
+    )
+    command = (*command, "--num-images", 3, "--seed", 3)
+    status, _, errors = run_client(*command)
+    assert status == 1
+    assert errors.startswith(f"client: {there} exists") and errors.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["4.png"]
+
+    status, text, _ = run_client(*command, "--skip-existing")
+    assert (status, text) == (0, f"Wrote 2 images to {tmp_path}\n")
+    assert there.read_bytes() == b"mine"
+    assert run_client(*command, "--overwrite")[0] == 0
+    drawn = displayed(models["vae"], models["vae"].generate(3, seed=3))
+    for seed, image in zip((3, 4, 5), drawn, strict=True):
+        np.testing.assert_array_equal(pictures(tmp_path)[f"{seed}.png"], image[..., 0])
+
+
+def test_command_that_fails_midway_leaves_whole_files(proxy, tmp_path):
+    proxy.faults = [None, None, 500]
+    command = ("--url", proxy.address, "--model", "vae", "sample", "--output", tmp_path)
+    status, text, errors = run_client(*command, "--num-images", 8, "--batch-size", 2)
+    assert (status, text) == (1, "")
+    assert errors == "client: a planted fault (HTTP 500)\n"
+    assert sorted(pictures(tmp_path)) == ["0.png", "1.png", "2.png", "3.png"]
+
+
+def test_command_completes_an_image(server, models, tmp_path):
+    model = models["pixels"]
+    labels = np.full(2, 1)
+    image = model.generate(1, seed=0, conditions=labels[:1])
+    mask = np.zeros((4, 5), np.uint8)
+    mask[:2] = 255
+    Image.fromarray(displayed(model, image)[0]).save(tmp_path / "image.png")
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    out = tmp_path / "out"
+    command = ("--url", server.address, "--model", "pixels", "complete")
+    files = (tmp_path / "image.png", tmp_path / "mask.png")
+    more = ("--num-images", 2, "--seed", 9, "--label-class", 1, "--output", out)
+    status, _, errors = run_client(*command, *files, *more)
+    assert status == 0, errors
+    images = image.repeat(2, axis=0)
+    expected = model.complete(images, mask > 0, seed=9, conditions=labels)
+    for seed, completed in zip((9, 10), displayed(model, expected), strict=True):
+        np.testing.assert_array_equal(pictures(out)[f"{seed}.png"], completed)
+
+    Image.fromarray(mask[:, :3]).save(tmp_path / "mask.png")
+    status, _, errors = run_client(*command, *files, *more, "--overwrite")
+    assert status == 1
+    assert "mask.png must have 5x4 pixels" in errors and "it has 3x4" in errors
+
+
+def test_command_prints_the_status(server):
+    status, text, _ = run_client("--url", server.address, "--model", "vae", "status")
+    assert status == 0
+    assert text.startswith("vae version 1: AVAILABLE\n")
+    assert "  sample: seed int64 (rows) -> images uint8 (rows, 4, 4, 1)\n" in text
+
+
+@pytest.mark.parametrize(
+    "arguments, code, text",
+    [
+        (["--url", "http://127.0.0.1:9", "--retries", 0], 1, "cannot reach http://"),
+        (["--url", "127.0.0.1:9"], 1, "must begin with http"),
+        (["--grpc", "127.0.0.1:9", "--retries", 0], 1, "gRPC UNAVAILABLE"),
+        (["--retries", "-1"], 2, "not an integer from 0"),
+        (["--timeout", "nan"], 2, "not a number above 0"),
+        (["--version", "1", "--label", "a"], 2, "not allowed with"),
+    ],
+)
+def test_command_fails_in_one_line(arguments, code, text):
+    status, _, errors = run_client(*arguments, "--model", "vae", "status")
+    assert status == code
+    assert text in errors.splitlines()[-1]
+    # TensorFlow, which gRPC needs, writes lines of its own.
+    assert code == 2 or errors.count("\n") == 1 or "--grpc" in arguments
+
+
+def test_command_by_rest_needs_no_tensorflow(server, tmp_path):
+    blocked = ("keras", "keras_genimg", "tensorflow", "tensorflow_serving", "grpc")
+    for name in (*blocked, "tensorflow_probability"):
+        (tmp_path / f"{name}.py").write_text("raise ImportError('not for clients')")
+    out = tmp_path / "out"
+    command = ("--url", server.address, "--model", "vae", "sample", "--output", out)
+    status, _, errors = run_client(*command, PYTHONPATH=str(tmp_path))
+    assert status == 0, errors
+    assert len(pictures(out)) == 16
+
+
+def test_commands_of_the_readme_are_understood():
+    text = (ROOT / "export" / "README.md").read_text().replace("\\\n", " ")
+    commands = re.findall(r"python export/client.py ([^`\n]+)", text)
+    assert len(commands) >= 6
+    for command in commands:
+        assert command_line.parse_arguments(shlex.split(command)).model == "digits"
+
+
+def test_a_file_that_cannot_be_written_leaves_nothing(tmp_path):
+    (tmp_path / "a.png").mkdir()
+    with pytest.raises(OSError):
+        write_whole(tmp_path / "a.png", b"content")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]

@@ -1,0 +1,215 @@
+import inspect
+import re
+import shlex
+
+import numpy as np
+import pytest
+from google.protobuf import (
+    descriptor_pb2,
+    descriptor_pool,
+    message_factory,
+    text_format,
+    wrappers_pb2,
+)
+
+from keras_genimg.models import VAE, GenerativeModel
+from tests.export.running_server import ROOT, running, wait_until
+
+model_server_config_pb2 = pytest.importorskip(
+    "tensorflow_serving.config.model_server_config_pb2",
+    reason='needs the extra "serving"',
+)
+
+TF_SERVING = ROOT / "export" / "tf_serving"
+KSERVE = ROOT / "export" / "kserve" / "inference_service.yaml"
+
+# Of the flags that the server's main.cc declares, those that are of use here.
+FLAGS = {
+    "allow_version_labels_for_unavailable_models",
+    "batching_parameters_file",
+    "enable_batching",
+    "enable_grpc_healthcheck_service",
+    "enable_model_warmup",
+    "file_system_poll_wait_seconds",
+    "max_num_load_retries",
+    "model_base_path",
+    "model_config_file",
+    "model_config_file_poll_wait_seconds",
+    "model_name",
+    "monitoring_config_file",
+    "port",
+    "rest_api_port",
+    "rest_api_timeout_in_ms",
+    "xla_cpu_compilation_enabled",
+}
+
+
+def read_models(name):
+    config = model_server_config_pb2.ModelServerConfig()
+    text_format.Parse((TF_SERVING / name).read_text(), config)
+    return config.model_config_list.config
+
+
+def read_yaml(path):
+    yaml = pytest.importorskip("yaml", reason="needs PyYAML")
+    return yaml.safe_load(path.read_text())
+
+
+def message(name, **fields):
+    """Return an empty message of a type that the wheel of TF-Serving's API has not.
+
+    Args:
+        name: Name of the type.
+        **fields: `(number, type)` by name, as in the server's own .proto files.
+    """
+    proto = descriptor_pb2.FieldDescriptorProto
+    file = descriptor_pb2.FileDescriptorProto(
+        name=f"{name}.proto", syntax="proto3", package="test"
+    )
+    file.dependency.append("google/protobuf/wrappers.proto")
+    described = file.message_type.add(name=name)
+    for field, (number, kind) in fields.items():
+        repeated = kind.startswith("repeated ")
+        kind = kind.removeprefix("repeated ")
+        added = described.field.add(
+            name=field,
+            number=number,
+            label=proto.LABEL_REPEATED if repeated else proto.LABEL_OPTIONAL,
+        )
+        if "." in kind:
+            added.type, added.type_name = proto.TYPE_MESSAGE, f".{kind}"
+        else:
+            added.type = getattr(proto, f"TYPE_{kind.upper()}")
+    pool = descriptor_pool.DescriptorPool()
+    pool.AddSerializedFile(wrappers_pb2.DESCRIPTOR.serialized_pb)
+    pool.Add(file)
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"test.{name}"))()
+
+
+def compose_flags():
+    """Return the server's flags in compose.yaml, values by name, batching on."""
+    text = (TF_SERVING / "compose.yaml").read_text()
+    command = read_yaml(TF_SERVING / "compose.yaml")["services"]["tf-serving"][
+        "command"
+    ]
+    (batching,) = re.findall(r"^# BATCHING_FLAGS +(.+)$", text, re.M)
+    command = command.replace("${BATCHING_FLAGS:-}", batching)
+    assert "$" not in command
+    flags = [flag.partition("=") for flag in shlex.split(command)]
+    assert all(name.startswith("--") for name, _, _ in flags)
+    return {name.removeprefix("--"): value for name, _, value in flags}
+
+
+def test_models_are_where_the_container_has_them():
+    for name in ("models.config", "models.labels.config"):
+        for model in read_models(name):
+            assert model.base_path == f"/models/{model.name}"
+            assert model.model_platform == "tensorflow"
+
+
+def test_labels_are_of_versions_that_are_loaded():
+    (model,) = read_models("models.labels.config")
+    assert dict(model.version_labels) == {"stable": 1, "canary": 2}
+    assert set(model.model_version_policy.specific.versions) == {1, 2}
+    (model,) = read_models("models.config")
+    assert not model.version_labels and not model.HasField("model_version_policy")
+
+
+def test_batches_are_within_what_a_model_takes():
+    wrapped = "google.protobuf.Int64Value"
+    parameters = message(
+        "BatchingParameters",
+        max_batch_size=(1, wrapped),
+        batch_timeout_micros=(2, wrapped),
+        max_enqueued_batches=(3, wrapped),
+        num_batch_threads=(4, wrapped),
+        thread_pool_name=(5, "google.protobuf.StringValue"),
+        allowed_batch_sizes=(6, "repeated int64"),
+        pad_variable_length_inputs=(7, "bool"),
+    )
+    text_format.Parse((TF_SERVING / "batching.config").read_text(), parameters)
+    sizes = list(parameters.allowed_batch_sizes)
+    assert sizes == sorted(sizes)
+    assert sizes[-1] == parameters.max_batch_size.value
+    max_rows = inspect.signature(GenerativeModel.export).parameters["max_rows"].default
+    assert parameters.max_batch_size.value <= max_rows
+    assert not parameters.pad_variable_length_inputs
+
+
+def test_monitoring_is_on():
+    prometheus = message("PrometheusConfig", enable=(1, "bool"), path=(2, "string"))
+    text = (TF_SERVING / "monitoring.config").read_text()
+    found = re.fullmatch(r"(#.*\n)*prometheus_config \{(.*)\}\n", text, re.S)
+    text_format.Parse(found[2], prometheus)
+    assert prometheus.enable
+    assert prometheus.path == "/monitoring/prometheus/metrics"
+
+
+def test_flags_and_files_of_compose_exist():
+    flags = compose_flags()
+    assert set(flags) <= FLAGS
+    for name, value in flags.items():
+        if name.endswith("_file"):
+            assert (TF_SERVING / value.removeprefix("/config/")).is_file()
+
+
+def test_images_are_of_fixed_versions():
+    services = read_yaml(TF_SERVING / "compose.yaml")["services"]
+    (tag,) = re.findall(r":-tensorflow/serving:(2\.\d+\.\d+)}", str(services))
+    assert re.search(r":-nginx:1\.\d+\.\d+}", services["proxy"]["image"])
+    assert read_yaml(KSERVE)["spec"]["predictor"]["model"]["runtimeVersion"] == tag
+
+
+def test_only_the_proxy_and_loopback_are_open():
+    services = read_yaml(TF_SERVING / "compose.yaml")["services"]
+    assert services["tf-serving"]["ports"] == ["127.0.0.1:8500:8500"]
+    assert services["proxy"]["ports"] == ["${LISTEN:-127.0.0.1}:8501:8501"]
+
+
+def test_time_outs_are_longer_from_the_server_outwards():
+    milliseconds = int(compose_flags()["rest_api_timeout_in_ms"])
+    text = (TF_SERVING / "nginx.conf").read_text()
+    (proxy,) = re.findall(r"proxy_read_timeout (\d+)s;", text)
+    assert 30_000 < milliseconds < 1000 * int(proxy)
+    predictor = read_yaml(KSERVE)["spec"]["predictor"]
+    (argument,) = predictor["model"]["args"]
+    name, _, value = argument.removeprefix("--").partition("=")
+    assert name in FLAGS
+    assert int(value) < 1000 * predictor["timeout"]
+
+
+def test_kserve_asks_for_the_tensorflow_runtime():
+    service = read_yaml(KSERVE)
+    assert service["apiVersion"] == "serving.kserve.io/v1beta1"
+    assert service["kind"] == "InferenceService"
+    model = service["spec"]["predictor"]["model"]
+    assert model["modelFormat"] == {"name": "tensorflow", "version": "2"}
+    assert model["protocolVersion"] == "v1"
+    assert model["storageUri"].startswith("pvc://")
+
+
+def test_labels_lead_to_their_versions_and_a_rollback_back(tmp_path):
+    """On the embedded server, which reads the same file."""
+    drawn = {}
+    for version in (1, 2):
+        model = VAE((4, 4, 1), 2, 4)
+        model.export(tmp_path / "digits" / str(version), verbose=False)
+        drawn[version] = model.likelihood.to_display(model.generate(1, seed=0))
+    assert not np.array_equal(drawn[1], drawn[2])
+    config = tmp_path / "models.config"
+    text = (TF_SERVING / "models.labels.config").read_text()
+    text = text.replace("/models/digits", str(tmp_path / "digits"))
+    config.write_text(text)
+    arguments = ("--model-config", config, "--poll-seconds", 0.2)
+    with running(tmp_path, *arguments) as server:
+
+        def served(label):
+            return server.predict(f"digits/labels/{label}", instances=[{"seed": 0}])
+
+        np.testing.assert_array_equal(served("stable"), drawn[1])
+        np.testing.assert_array_equal(served("canary"), drawn[2])
+        promoted = re.sub(r'(key: "stable"\s+value:) 1', r"\1 2", text)
+        assert promoted != text
+        for content, version in ((promoted, 2), (text, 1)):
+            config.write_text(content)
+            wait_until(lambda v=version: np.array_equal(served("stable"), drawn[v]))
