@@ -18,7 +18,9 @@ SEED = 100
 
 # Runs in a process of its own, in which this library and Keras cannot be imported.
 DRAW_FROM_SAVED_MODEL = """
+import logging
 import sys
+logging.getLogger("absl").setLevel("ERROR")  # Or it warns of gradients, not taken here.
 sys.modules["keras_genimg"] = sys.modules["keras"] = None
 import numpy as np
 import tensorflow as tf

@@ -20,7 +20,11 @@ def test_the_script_runs_as_printed(tmp_path):
 
 def test_continuous_integration_runs_the_commands_of_the_readme():
     run = (ROOT / ".ci" / "run").read_text()
-    for command in ("pytest -n 2", "examples/quickstart.py", '".[examples,serving,test]"'):
+    for command in (
+        "pytest -n 2",
+        "examples/quickstart.py",
+        '".[examples,serving,test]"',
+    ):
         assert command in README
         assert command in run
 

@@ -1,0 +1,1 @@
+"""The parts of `keras_genimg.serving.verify`."""

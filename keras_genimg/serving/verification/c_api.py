@@ -1,0 +1,253 @@
+"""Runs a SavedModel through TensorFlow's C API, where TensorFlow is not imported.
+
+A script, started by `c_process` with the names of two files: it
+reads one pickle of work from the first and appends pickles of results to the second,
+one after another, so that what it had done is known if a request ends it. A server is
+such a process: it has the kernels of TensorFlow's library and no Python.
+"""
+
+import ctypes
+import glob
+import importlib.util
+import os
+import pickle
+import sys
+
+import numpy as np
+
+# Values of the enum `TF_DataType` that a server can send and receive.
+TYPES = {
+    1: np.float32,
+    2: np.float64,
+    3: np.int32,
+    4: np.uint8,
+    5: np.int16,
+    6: np.int8,
+    9: np.int64,
+    10: np.bool_,
+    17: np.uint16,
+    19: np.float16,
+    22: np.uint32,
+    23: np.uint64,
+}
+STRING = 7
+STRING_BYTES = 24  # sizeof(TF_TString)
+ENUMS = {np.dtype(numpy_type): enum for enum, numpy_type in TYPES.items()}
+
+CODES = (
+    "OK CANCELLED UNKNOWN INVALID_ARGUMENT DEADLINE_EXCEEDED NOT_FOUND ALREADY_EXISTS "
+    "PERMISSION_DENIED RESOURCE_EXHAUSTED FAILED_PRECONDITION ABORTED OUT_OF_RANGE "
+    "UNIMPLEMENTED INTERNAL UNAVAILABLE DATA_LOSS UNAUTHENTICATED"
+).split()
+
+
+class Output(ctypes.Structure):
+    """`TF_Output`."""
+
+    _fields_ = [("operation", ctypes.c_void_p), ("index", ctypes.c_int)]
+
+
+class Buffer(ctypes.Structure):
+    """`TF_Buffer`."""
+
+    _fields_ = [
+        ("data", ctypes.c_void_p),
+        ("length", ctypes.c_size_t),
+        ("deallocator", ctypes.c_void_p),
+    ]
+
+
+def load_library():
+    """Return TensorFlow's library, out of the installed wheel."""
+    spec = importlib.util.find_spec("tensorflow")
+    folders = (spec and spec.submodule_search_locations) or []
+    for folder in folders:
+        for file in sorted(glob.glob(os.path.join(folder, "libtensorflow_cc.*"))):
+            library = ctypes.CDLL(file)
+            _declare(library)
+            # What a server does unless it is told not to.
+            if hasattr(library, "_ZN10tensorflow21DisableXlaCompilationEv"):
+                library._ZN10tensorflow21DisableXlaCompilationEv()
+            return library
+    raise OSError(f"there is no libtensorflow_cc in {list(folders)}")
+
+
+def _declare(library):
+    """Say which functions return pointers and sizes; ctypes takes them for ints."""
+    pointers = (
+        "NewStatus NewGraph NewSessionOptions NewBuffer AllocateTensor TensorData "
+        "LoadSessionFromSavedModel GraphOperationByName GetRegisteredKernelsForOp "
+        "StringGetDataPointer"
+    )
+    for name in pointers.split():
+        getattr(library, f"TF_{name}").restype = ctypes.c_void_p
+    for name in ("TF_StringGetSize", "TF_TensorByteSize"):
+        getattr(library, name).restype = ctypes.c_size_t
+    library.TF_Dim.restype = ctypes.c_int64
+    library.TF_Message.restype = ctypes.c_char_p
+
+
+class Failure(Exception):
+    """A status that is not OK: its code and message."""
+
+
+class Session:
+    """TensorFlow's C API, as much of it as a server uses.
+
+    Args:
+        library: The library.
+    """
+
+    def __init__(self, library):
+        self.library = library
+        self.status = ctypes.c_void_p(library.TF_NewStatus())
+        self.graph = ctypes.c_void_p(library.TF_NewGraph())
+        self.session = None
+
+    def load(self, directory, tags):
+        """Load a SavedModel."""
+        options = ctypes.c_void_p(self.library.TF_NewSessionOptions())
+        tags = [tag.encode() for tag in tags]
+        self.session = self._checked(
+            self.library.TF_LoadSessionFromSavedModel,
+            options,
+            None,
+            os.fsencode(directory),
+            (ctypes.c_char_p * len(tags))(*tags),
+            len(tags),
+            self.graph,
+            None,
+        )
+
+    def run(self, inputs, outputs):
+        """Return arrays of the tensors that are named `outputs`.
+
+        Args:
+            inputs: Dict of arrays by name of tensor; strings are arrays of objects.
+            outputs: Names of tensors.
+        """
+        places = (Output * len(inputs))(*map(self._output, inputs))
+        values = (ctypes.c_void_p * len(inputs))(*map(self._tensor, inputs.values()))
+        fetched = (Output * len(outputs))(*map(self._output, outputs))
+        results = (ctypes.c_void_p * len(outputs))()
+        try:
+            self._checked(
+                self.library.TF_SessionRun,
+                self.session,
+                None,
+                places,
+                values,
+                len(inputs),
+                fetched,
+                results,
+                len(outputs),
+                None,
+                0,
+                None,
+            )
+            return [self._array(ctypes.c_void_p(result)) for result in results]
+        finally:
+            for tensor in (*values, *filter(None, results)):
+                self.library.TF_DeleteTensor(ctypes.c_void_p(tensor))
+
+    def kernels(self, op):
+        """Return the bytes of an op's `KernelList`; None if it is not registered."""
+        buffer = ctypes.POINTER(Buffer)
+        definition = ctypes.cast(self.library.TF_NewBuffer(), buffer)
+        try:
+            self._checked(
+                self.library.TF_GraphGetOpDef, self.graph, op.encode(), definition
+            )
+        except Failure:
+            return None
+        kernels = self._checked(self.library.TF_GetRegisteredKernelsForOp, op.encode())
+        kernels = ctypes.cast(kernels, buffer).contents
+        return ctypes.string_at(kernels.data, kernels.length)
+
+    def _checked(self, function, *arguments):
+        result = function(*arguments, self.status)
+        code = self.library.TF_GetCode(self.status)
+        if code:
+            text = self.library.TF_Message(self.status).decode(errors="replace")
+            raise Failure(CODES[code], text)
+        return result if result is None else ctypes.c_void_p(result)
+
+    def _output(self, name):
+        operation, _, index = name.partition(":")
+        found = self.library.TF_GraphOperationByName(self.graph, operation.encode())
+        if not found:
+            raise Failure("NOT_FOUND", f"the graph has no operation {operation!r}")
+        return Output(found, int(index or 0))
+
+    def _tensor(self, array):
+        strings = array.dtype == object
+        if not strings and array.dtype not in ENUMS:
+            raise Failure("UNIMPLEMENTED", f"an input is {array.dtype}")
+        dims = (ctypes.c_int64 * array.ndim)(*array.shape)
+        size = array.size * STRING_BYTES if strings else array.nbytes
+        enum = STRING if strings else ENUMS[array.dtype]
+        tensor = ctypes.c_void_p(
+            self.library.TF_AllocateTensor(
+                enum, dims, array.ndim, ctypes.c_size_t(size)
+            )
+        )
+        data = self.library.TF_TensorData(tensor)
+        if strings:
+            for i, text in enumerate(array.ravel()):
+                place = ctypes.c_void_p(data + i * STRING_BYTES)
+                self.library.TF_StringInit(place)
+                self.library.TF_StringCopy(place, text, ctypes.c_size_t(len(text)))
+        elif size:
+            ctypes.memmove(data, np.ascontiguousarray(array).ctypes.data, size)
+        return tensor.value
+
+    def _array(self, tensor):
+        enum = self.library.TF_TensorType(tensor)
+        shape = [
+            self.library.TF_Dim(tensor, i)
+            for i in range(self.library.TF_NumDims(tensor))
+        ]
+        data = self.library.TF_TensorData(tensor)
+        if enum != STRING and enum not in TYPES:
+            raise Failure("UNIMPLEMENTED", f"an output has the TF_DataType {enum}")
+        if enum != STRING:
+            size = self.library.TF_TensorByteSize(tensor)
+            raw = ctypes.string_at(data, size) if size else b""
+            return np.frombuffer(raw, TYPES[enum]).reshape(shape)
+        array = np.empty(shape, object)
+        for i in range(array.size):
+            place = ctypes.c_void_p(data + i * STRING_BYTES)
+            array.flat[i] = ctypes.string_at(
+                self.library.TF_StringGetDataPointer(place),
+                self.library.TF_StringGetSize(place),
+            )
+        return array
+
+
+def main(work_file, results_file):
+    """Do the work: ask for kernels, load, run every request."""
+    with open(work_file, "rb") as opened:
+        work = pickle.load(opened)
+    with open(results_file, "ab") as results:
+
+        def tell(result):
+            pickle.dump(result, results)
+            results.flush()
+
+        def attempt(function, *arguments):
+            try:
+                tell(("OK", "", function(*arguments)))
+            except Failure as failure:
+                tell((*failure.args, None))
+
+        session = Session(load_library())
+        tell({op: session.kernels(op) for op in work["ops"]})
+        if "tensorflow" in sys.modules:
+            raise RuntimeError("TensorFlow was imported, so this would show nothing.")
+        attempt(session.load, work["directory"], work["tags"])
+        for request in work["requests"]:
+            attempt(session.run, *request)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

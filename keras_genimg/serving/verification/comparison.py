@@ -1,0 +1,75 @@
+"""Comparison of outputs of two runs."""
+
+import numpy as np
+import tensorflow as tf
+
+FLOAT_TOLERANCE = 1e-4  # Relative and absolute.
+MAX_ROUNDED = 0.01  # Part of a uint8 output that may be rounded to a neighbour.
+TOLERANCES = (
+    f"integers equal, at most {MAX_ROUNDED:.0%} of the uint8 1 apart, floats within "
+    f"{FLOAT_TOLERANCE:g}"
+)
+PNG = b"\x89PNG"
+
+
+def different_bits(expected, got):
+    """Return in words how dicts of arrays differ, or None if all bits are the same."""
+    return _first_difference(expected, got, _same_bits)
+
+
+def different_values(expected, got):
+    """Return in words how dicts of arrays differ, or None if they are within rounding.
+
+    Sums of floats in another order, as in a batch of another size, differ in their last
+    bits, and a mean of a pixel may then be rounded to the neighbouring integer.
+    """
+    return _first_difference(expected, got, _close)
+
+
+def _first_difference(expected, got, same):
+    if set(expected) != set(got):
+        return f"outputs {sorted(got)}, not {sorted(expected)}"
+    for name, want in expected.items():
+        have = got[name]
+        if (have.dtype, have.shape) != (want.dtype, want.shape):
+            return (
+                f"{name} is {have.dtype} {list(have.shape)}, not "
+                f"{want.dtype} {list(want.shape)}"
+            )
+        if not same(want, have):
+            return f"{name} has other values{_largest(want, have)}"
+    return None
+
+
+def _same_bits(want, have):
+    if want.dtype == object:
+        return want.tolist() == have.tolist()
+    return want.tobytes() == have.tobytes()
+
+
+def _close(want, have):
+    if want.dtype == object:
+        pairs = zip(want.ravel(), have.ravel(), strict=True)
+        return all(a == b or _close_pngs(a, b) for a, b in pairs)
+    if want.dtype.kind == "f":
+        return np.allclose(have, want, FLOAT_TOLERANCE, FLOAT_TOLERANCE, equal_nan=True)
+    if want.dtype != np.uint8:
+        return np.array_equal(want, have)
+    apart = np.abs(want.astype(int) - have)
+    return apart.size == 0 or (
+        apart.max() <= 1 and np.count_nonzero(apart) <= max(1, MAX_ROUNDED * apart.size)
+    )
+
+
+def _close_pngs(want, have):
+    if not (want.startswith(PNG) and have.startswith(PNG)):
+        return False
+    want, have = (tf.io.decode_png(png).numpy() for png in (want, have))
+    return want.shape == have.shape and _close(want, have)
+
+
+def _largest(want, have):
+    if want.dtype.kind not in "fiu" or not want.size:
+        return ""
+    apart = np.abs(want.astype(float) - have.astype(float)).max()
+    return f", up to {apart:.3g} apart"

@@ -1,0 +1,168 @@
+"""What the file of a SavedModel says, without running it."""
+
+import dataclasses
+import functools
+import math
+import os
+
+import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
+
+TAG = "serve"
+PYTHON_OPS = ("PyFunc", "EagerPyFunc", "PyFuncStateless")
+SENDABLE = (tf.float32, tf.uint8, tf.int32, tf.int64, tf.bool, tf.string)
+HIDDEN = "__saved_model"  # Names of operations to run on loading begin so.
+
+
+@dataclasses.dataclass(frozen=True)
+class Tensor:
+    """An input or output of a signature: its name in the graph, type and shape.
+
+    The shape is a tuple with None for sizes that are not known, or None if the rank is
+    not.
+    """
+
+    name: str
+    dtype: tf.DType
+    shape: tuple | None
+
+    @property
+    def batched(self):
+        """Whether the first axis is one of any size."""
+        return bool(self.shape) and self.shape[0] is None
+
+    @property
+    def sendable(self):
+        """Whether clients can send and read the type, also in JSON."""
+        return self.dtype in SENDABLE
+
+    @property
+    def is_string(self):
+        """Whether it holds bytes."""
+        return self.dtype == tf.string
+
+
+@dataclasses.dataclass(frozen=True)
+class Signature:
+    """A signature: dicts of `Tensor` by name."""
+
+    name: str
+    inputs: dict
+    outputs: dict
+
+    @property
+    def needs_xla(self):
+        """Whether its name says that it needs a server with XLA."""
+        return self.name.endswith("_xla")
+
+    @property
+    def batched(self):
+        """Whether all inputs begin with the batch."""
+        return all(tensor.batched for tensor in self.inputs.values())
+
+    @property
+    def sendable(self):
+        """Whether clients can send all inputs."""
+        return all(tensor.sendable for tensor in self.inputs.values())
+
+
+class SavedGraph:
+    """The graph and the signatures of a SavedModel.
+
+    Args:
+        directory: Path of the SavedModel.
+    """
+
+    def __init__(self, directory):
+        with open(os.path.join(directory, "saved_model.pb"), "rb") as opened:
+            saved = saved_model_pb2.SavedModel.FromString(opened.read())
+        found = [m for m in saved.meta_graphs if TAG in m.meta_info_def.tags]
+        if not found:
+            raise ValueError(f"saved_model.pb has no graph with the tag {TAG!r}")
+        self.tags = list(found[0].meta_info_def.tags)
+        self.signatures = {
+            name: Signature(name, _tensors(given.inputs), _tensors(given.outputs))
+            for name, given in sorted(found[0].signature_def.items())
+            if not name.startswith(HIDDEN)
+        }
+        if not self.plain_signatures:
+            raise ValueError("saved_model.pb has no signature that runs without XLA")
+        graph = found[0].graph_def
+        self._nodes = {node.name: node for node in graph.node}
+        self._functions = {f.signature.name: f for f in graph.library.function}
+
+    @property
+    def plain_signatures(self):
+        """List of the signatures that every server can run."""
+        return [s for s in self.signatures.values() if not s.needs_xla]
+
+    @property
+    def ops(self):
+        """Set of all ops in the graph."""
+        bodies = [self._nodes.values(), *(f.node_def for f in self._functions.values())]
+        return {n.op for body in bodies for n in body} - set(self._functions)
+
+    def users(self, op):
+        """Return names of the signatures that reach an op."""
+        return [name for name, ops in self._reached_ops.items() if op in ops]
+
+    @functools.cached_property
+    def _reached_ops(self):
+        return {
+            name: {node.op for node in self.reached(signature)[0]}
+            for name, signature in self.signatures.items()
+        }
+
+    def reached(self, signature):
+        """Return nodes and functions that a signature runs, as two lists."""
+        names = [tensor.name for tensor in signature.outputs.values()]
+        nodes, functions = {}, {}
+        while names:
+            name = names.pop().lstrip("^").partition(":")[0]
+            if name in self._nodes and name not in nodes:
+                nodes[name] = self._nodes[name]
+                names.extend(nodes[name].input)
+        nodes = list(nodes.values())
+        for node in nodes:  # The list grows by the nodes of functions.
+            for name in self._called(node) - set(functions):
+                functions[name] = self._functions[name]
+                nodes.extend(functions[name].node_def)
+        return nodes, list(functions.values())
+
+    def xla_parts(self, signature):
+        """Return names of XLA ops and must-compile functions of a signature, sorted."""
+        nodes, functions = self.reached(signature)
+        parts = {node.op for node in nodes if node.op.startswith("Xla")}
+        for name, attr in [
+            *((node.name, node.attr) for node in nodes),
+            *((f.signature.name, f.attr) for f in functions),
+        ]:
+            if "_XlaMustCompile" in attr and attr["_XlaMustCompile"].b:
+                parts.add(f"_XlaMustCompile of {name}")
+        return sorted(parts)
+
+    def read_bytes(self):
+        """Return the bytes of the distinct variables that the signatures read."""
+        sizes = {}
+        for signature in self.signatures.values():
+            for node in self.reached(signature)[0]:
+                if node.op == "VarHandleOp":
+                    dtype = tf.as_dtype(node.attr["dtype"].type)
+                    shape = tf.TensorShape(node.attr["shape"].shape).as_list()
+                    sizes[node.name] = dtype.size * math.prod(shape)
+        return sum(sizes.values())
+
+    def _called(self, node):
+        names = {node.op}
+        for attr in node.attr.values():
+            names.update(f.name for f in [attr.func, *attr.list.func])
+        return names & set(self._functions)
+
+
+def _tensors(infos):
+    tensors = {}
+    for name, info in sorted(infos.items()):
+        shape = tf.TensorShape(info.tensor_shape)
+        known = None if shape.rank is None else tuple(shape.as_list())
+        tensors[name] = Tensor(info.name, tf.as_dtype(info.dtype), known)
+    return tensors

@@ -1,0 +1,104 @@
+"""What a SavedModel is asked, and what it answered."""
+
+from keras_genimg.serving.verification.c_process import Request, serve
+from keras_genimg.serving.verification.probe_inputs import (
+    ROWS,
+    described_inputs,
+    example_inputs,
+    wrong_shapes,
+    wrong_value,
+)
+from keras_genimg.serving.verification.recorded_requests import recorded_requests
+
+
+class Trial:
+    """Requests to all plain signatures, and their outcomes in a process of its own.
+
+    A request has a key: `("batch", signature)`, `("row", signature, i)` for row `i` of
+    that batch alone, `("changed", signature)` for the batch with all rows but the
+    middle one changed, `("record", i)`, and `("shape", signature, input, shape)`.
+
+    Args:
+        directory: Path of the SavedModel.
+        graph: Its `SavedGraph`.
+        metadata: Its metadata, a dict that may be empty.
+        timeout: Seconds that the requests may take.
+    """
+
+    def __init__(self, directory, graph, metadata, timeout):
+        self.directory = directory
+        self.graph = graph
+        self.metadata = metadata
+        self.timeout = timeout
+        self.rows = min(ROWS, metadata.get("max_rows", ROWS))
+        self.middle = self.rows // 2
+        self.inputs = {}
+        self.records = self.record_fault = None
+        tried = [s for s in graph.plain_signatures if s.sendable]
+        self.requests = {}
+        for signature in tried:
+            right = self._right(signature)
+            self.inputs[signature.name] = right["batch", signature.name].inputs
+            self.requests.update(right)
+        self.requests.update(self._recorded())
+        for signature in tried:  # Last, since these may end the process.
+            self.requests.update(self._wrong(signature))
+        requests = list(self.requests.values())
+        self.served = serve(directory, graph.tags, graph.ops, requests, timeout)
+        self.outcomes = dict(zip(self.requests, self.served.outcomes, strict=True))
+
+    def of(self, kind):
+        """Return outcomes by key, of one kind."""
+        return {key: out for key, out in self.outcomes.items() if key[0] == kind}
+
+    def again(self, names, seed):
+        """Return outcomes by key of right requests with other values.
+
+        Args:
+            names: Names of signatures.
+            seed: Seed of the values, above 0.
+        """
+        requests = {}
+        for name in names:
+            requests.update(self._right(self.graph.signatures[name], seed))
+        served = serve(
+            self.directory, self.graph.tags, [], list(requests.values()), self.timeout
+        )
+        return dict(zip(requests, served.outcomes, strict=True))
+
+    def _right(self, signature, seed=0):
+        described = described_inputs(self.metadata, signature.name)
+        inputs = example_inputs(signature, described, self.rows, 2 * seed)
+        requests = {("batch", signature.name): Request(signature, inputs)}
+        if not signature.batched:
+            return requests
+        for i in range(self.rows):
+            row = {name: value[i : i + 1] for name, value in inputs.items()}
+            requests["row", signature.name, i] = Request(signature, row)
+        changed = example_inputs(signature, described, self.rows, 2 * seed + 1)
+        for name, value in inputs.items():
+            changed[name][self.middle] = value[self.middle]
+        requests["changed", signature.name] = Request(signature, changed)
+        return requests
+
+    def _wrong(self, signature):
+        if not signature.batched:
+            return {}
+        requests = {}
+        rows = min(2, self.rows)
+        for name, tensor in signature.inputs.items():
+            for shape in wrong_shapes(signature, name, rows):
+                inputs = {k: v[:rows] for k, v in self.inputs[signature.name].items()}
+                inputs[name] = wrong_value(tensor.dtype, shape)
+                requests["shape", signature.name, name, shape] = Request(
+                    signature, inputs
+                )
+        return requests
+
+    def _recorded(self):
+        try:
+            self.records = recorded_requests(self.directory, self.graph)
+        except ValueError as error:
+            self.record_fault = str(error)
+        records = enumerate(self.records or [])
+        return {("record", i): request for i, request in records}

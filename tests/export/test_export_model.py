@@ -1,0 +1,115 @@
+import json
+import pathlib
+import runpy
+import sys
+
+import keras
+import pytest
+
+from keras_genimg.models import VAE, PixelRNN
+from keras_genimg.serving import read_metadata
+from tests.subprocesses import ROOT, run_python
+
+SCRIPT = pathlib.Path(ROOT, "export", "export_model.py")
+
+
+@pytest.fixture(scope="module")
+def main():
+    """Return the script's `main`, to run it where TensorFlow is imported already."""
+    return runpy.run_path(str(SCRIPT), run_name="export_model")["main"]
+
+
+@pytest.fixture
+def command(main, monkeypatch):
+    """Return a function that runs a command line and returns its exit code."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["export_model.py", *map(str, arguments)])
+        return main()
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """Return a folder of `.keras` files."""
+    folder = tmp_path_factory.mktemp("models")
+    VAE((4, 4, 1), 2, 4).save(folder / "vae.keras")
+    PixelRNN((None, None, 1), 3, 1).save(folder / "any_size.keras")
+    keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]).save(
+        folder / "other.keras"
+    )
+    (folder / "broken.keras").write_text("no model")
+    (folder / "list.json").write_text("[1]")
+    return folder
+
+
+def test_a_trained_model_becomes_a_version(files, tmp_path):
+    (tmp_path / "notes.json").write_text(json.dumps({"licence": "CC0"}))
+    arguments = [SCRIPT, files / "vae.keras", "--name", "vae", "--base-dir", tmp_path]
+    options = ["--batch-sizes", "1,8", "--metadata", tmp_path / "notes.json"]
+    printed = run_python(*arguments, *options)
+    path = tmp_path / "vae" / "1"
+    assert f"Published {path}\n" in printed
+    assert "pass  warm-up: 14 records run" in printed
+    assert f"--model_name=vae --model_base_path={tmp_path / 'vae'} " in printed
+    assert """-d '{"inputs": {"seed": [1, 2]}}'""" in printed
+    assert read_metadata(path)["licence"] == "CC0"
+
+
+@pytest.mark.slow
+def test_options_reach_the_export(command, files, tmp_path):
+    options = "--image-size 3 4 --max-rows 5 --bad-rows flag --xla-twins --version 7"
+    arguments = [files / "any_size.keras", "--name", "rnn", "--base-dir", tmp_path]
+    assert command(*arguments, *options.split(), "--batch-sizes", "5") == 0
+    metadata = read_metadata(tmp_path / "rnn" / "7")
+    assert metadata["image_shape"] == [3, 4, 1]
+    assert (metadata["max_rows"], metadata["bad_rows"]) == (5, "flag")
+    assert "sample_xla" in metadata["signatures"]
+    again = [tmp_path / "rnn" / "7", "--name", "rnn", "--base-dir", tmp_path]
+    assert command(*again, "--keep", "1", "--batch-sizes", "") == 0
+    assert [p.name for p in (tmp_path / "rnn").iterdir() if p.name[0] != "."] == ["8"]
+
+
+@pytest.mark.parametrize(
+    "model, options, text",
+    [
+        ("nowhere.keras", [], "path of a `.keras` file"),
+        ("broken.keras", [], "broken.keras cannot be loaded"),
+        ("other.keras", [], "type Sequential"),
+        ("any_size.keras", [], "export needs `image_size="),
+        ("vae.keras", ["--name", "../vae"], "Received: name='../vae'"),
+        ("vae.keras", ["--version", "0"], "`version` of publish"),
+        ("vae.keras", ["--batch-sizes", "1,0"], "`batch_sizes` of publish"),
+        ("vae.keras", ["--max-rows", "4", "--batch-sizes", "8"], "at most 4"),
+        ("vae.keras", ["--base-dir", "gs://bucket"], "must be a directory"),
+        ("vae.keras", ["--base-dir", __file__], "Not a directory"),
+    ],
+)
+def test_faults_are_told_without_a_traceback(
+    command, files, tmp_path, capsys, model, options, text
+):
+    arguments = ["--name", "vae", "--base-dir", tmp_path, *options]
+    assert command(files / model, *arguments) == 1
+    captured = capsys.readouterr()
+    assert captured.err.startswith("Not published")
+    assert text in captured.err
+    assert not captured.out
+    assert not [p for p in tmp_path.rglob("*") if p.name not in ("vae", ".lock")]
+
+
+@pytest.mark.parametrize(
+    "options, text",
+    [
+        (["--batch-sizes", "1,x"], "invalid batch_sizes value: '1,x'"),
+        (["--metadata", "nowhere.json"], "nowhere.json cannot be read"),
+        (["--metadata", "list.json"], "must hold a JSON object"),
+        (["--bad-rows", "ignore"], "invalid choice"),
+    ],
+)
+def test_usage(command, files, capsys, monkeypatch, options, text):
+    monkeypatch.chdir(files)
+    with pytest.raises(SystemExit) as raised:
+        command("vae.keras", "--name", "vae", "--base-dir", "served", *options)
+    assert raised.value.code == 2
+    assert text in capsys.readouterr().err

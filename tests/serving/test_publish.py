@@ -1,0 +1,246 @@
+import os
+import pathlib
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_genimg.models import VAE
+from keras_genimg.serving import VerificationError, publish, read_metadata, verify
+from keras_genimg.serving.versions import Versions
+from tests.serving import planted
+from tests.subprocesses import run_python
+
+SCRIPT = pathlib.Path(__file__).with_name("publishers.py")
+WARMUP = "assets.extra/tf_serving_warmup_requests"
+
+
+@pytest.fixture(scope="module")
+def model():
+    return VAE((4, 4, 1), 2, 4)
+
+
+@pytest.fixture(scope="module")
+def exported(model, tmp_path_factory):
+    path = tmp_path_factory.mktemp("exported") / "model"
+    model.export(path, max_rows=8, verbose=False)
+    return path
+
+
+def put(source, base, **options):
+    """Publish without a verification, which takes seconds."""
+    return publish(source, base, "digits", verify=False, verbose=False, **options)
+
+
+def names(directory):
+    return sorted(path.name for path in directory.iterdir())
+
+
+def test_a_model_is_verified_and_published(model, tmp_path, capsys):
+    options = {"max_rows": 4, "bad_rows": "flag", "metadata": {"licence": "none"}}
+    path = publish(model, tmp_path / "new" / "base", "digits", **options)
+    assert path == tmp_path / "new" / "base" / "digits" / "1"
+    assert names(path.parent) == [".last_version", ".lock", "1"]
+    metadata = read_metadata(path)
+    assert (metadata["max_rows"], metadata["licence"]) == (4, "none")
+    printed = capsys.readouterr().out
+    assert "pass  warm-up: 7 records run" in printed
+    assert printed.endswith(f"Published {path}\n")
+    loaded = tf.saved_model.load(str(path))
+    drawn = loaded.signatures["sample"](seed=tf.constant([3, 4], tf.int64))["images"]
+    expected = model.likelihood.to_display(model.generate(2, seed=3))
+    np.testing.assert_array_equal(drawn, expected)
+
+
+def test_a_keras_file_and_a_saved_model(model, exported, tmp_path):
+    model.save(tmp_path / "model.keras")
+    first = put(tmp_path / "model.keras", tmp_path, max_rows=8)
+    second = put(str(exported), tmp_path)
+    third = put(first, tmp_path)
+    assert [p.name for p in (first, second, third)] == ["1", "2", "3"]
+    assert read_metadata(first) == read_metadata(second) == read_metadata(third)
+    assert (exported / "saved_model.pb").exists()
+
+
+def test_a_read_only_saved_model(exported, tmp_path):
+    source = shutil.copytree(exported, tmp_path / "source")
+    source.chmod(0o555)
+    assert put(source, tmp_path).stat().st_mode & 0o777 == 0o755
+
+
+def test_numbers_are_never_used_again(exported, tmp_path):
+    assert put(exported, tmp_path, version=7).name == "7"
+    assert put(exported, tmp_path).name == "8"
+    folder = tmp_path / "digits"
+    shutil.rmtree(folder / "8")
+    for used in (7, 8, 3):
+        with pytest.raises(ValueError, match=rf"above 8.*Received: version={used}"):
+            put(exported, tmp_path, version=used)
+    assert put(exported, tmp_path).name == "9"
+    # What others put there counts, as it does for a server.
+    (folder / "011").mkdir()
+    (folder / "12").touch()
+    (folder / "13.tmp").mkdir()
+    (folder / "²").mkdir()
+    assert put(exported, tmp_path).name == "13"
+    (folder / ".last_version").write_text("20")
+    assert put(exported, tmp_path).name == "21"
+    assert (folder / ".last_version").read_text() == "21\n"
+    with pytest.raises(ValueError, match="above 21"):
+        put(exported, tmp_path, version=2**63)
+
+
+def test_a_damaged_record_is_not_guessed(exported, tmp_path):
+    (tmp_path / "digits").mkdir()
+    (tmp_path / "digits" / ".last_version").write_text("")
+    with pytest.raises(ValueError, match="must hold the number of the last version"):
+        put(exported, tmp_path)
+    assert names(tmp_path / "digits") == [".last_version", ".lock"]
+
+
+def test_keeps_the_highest_versions(exported, tmp_path, capsys):
+    folder = tmp_path / "digits"
+    for _ in range(3):
+        put(exported, tmp_path)
+    os.symlink(folder / "3", folder / "4")
+    (folder / "notes").mkdir()
+    path = publish(exported, tmp_path, "digits", verify=False, keep=1)
+    assert path.name == "5"
+    assert names(folder) == [".last_version", ".lock", "4", "5", "notes"]
+    assert "Removed versions 1, 2, 3" in capsys.readouterr().out
+    put(exported, tmp_path, keep=3)
+    assert {"5", "6"} <= set(names(folder))
+
+
+def test_what_fails_is_not_published(tmp_path):
+    planted.save(tmp_path / "bad", {"scalar": (planted.scalar, [planted.COUNT])})
+    with pytest.raises(VerificationError, match="no batch as its first") as raised:
+        publish(tmp_path / "bad", tmp_path, "digits", verbose=False, batch_sizes=())
+    assert not raised.value.report.passed
+    assert f"new version of {tmp_path / 'digits'} must not" in str(raised.value)
+    assert names(tmp_path / "digits") == [".lock"]
+
+
+def test_records_that_fail_are_not_published(exported, tmp_path):
+    shutil.copytree(exported, tmp_path / "bad")
+    bad = planted.record("sample", seed=np.array([-1]))
+    planted.write_records(tmp_path / "bad", [bad])
+    with pytest.raises(VerificationError, match="record 0, for sample: INVALID"):
+        publish(tmp_path / "bad", tmp_path, "digits", verbose=False, batch_sizes=())
+    assert names(tmp_path / "digits") == [".lock"]
+    # Other records take their place, and the source stays as it was.
+    before = (tmp_path / "bad" / WARMUP).read_bytes()
+    path = publish(tmp_path / "bad", tmp_path, "digits", verbose=False)
+    assert path.name == "1"
+    assert (tmp_path / "bad" / WARMUP).read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "options, text",
+    [
+        ({"name": "../digits"}, "`name` of publish.*Received: name='../digits'"),
+        ({"name": ".."}, "`name` of publish"),
+        ({"name": ""}, "`name` of publish"),
+        ({"name": "a/b"}, "`name` of publish"),
+        ({"name": "a\n"}, "`name` of publish"),
+        ({"name": 3}, "`name` of publish"),
+        ({"base_dir": "gs://bucket/models"}, "must be a directory"),
+        ({"version": 0}, "`version` of publish.*at least 1"),
+        ({"version": "2"}, "`version` of publish"),
+        ({"keep": 0}, "`keep` of publish"),
+        ({"batch_sizes": (1, 0)}, "`batch_sizes` of publish"),
+        ({"batch_sizes": (1, 9)}, "`batch_sizes` of publish must be at most 8"),
+        ({"bad_rows": "flag"}, "is a SavedModel.*Received: bad_rows"),
+        ({"model": "nowhere.keras"}, "path of a `.keras` file.*nowhere.keras"),
+        ({"model": __file__}, "cannot be loaded"),
+        ({"model": object()}, "of type object"),
+    ],
+)
+def test_bad_arguments_touch_nothing(exported, tmp_path, options, text):
+    arguments = {"model": exported, "base_dir": tmp_path, "name": "digits", **options}
+    with pytest.raises(ValueError, match=f"(?s){text}"):
+        publish(**arguments, verbose=False)
+    assert not names(tmp_path)
+
+
+def test_publishers_at_the_same_time_lose_nothing(exported, tmp_path):
+    printed = run_python(SCRIPT, "race", exported, tmp_path, 4, 5, 0)
+    assert sorted(map(int, printed.split())) == list(range(1, 21))
+    numbers = {str(number) for number in range(1, 21)}
+    assert set(names(tmp_path / "model")) == {".last_version", ".lock", *numbers}
+    for number in numbers:
+        assert (tmp_path / "model" / number / WARMUP).stat().st_size > 0
+
+
+def test_publishers_that_prune_at_the_same_time(exported, tmp_path):
+    run_python(SCRIPT, "race", exported, tmp_path, 3, 5, 2)
+    expected = [".last_version", ".lock", "14", "15"]
+    assert names(tmp_path / "model") == expected
+
+
+def test_killed_before_any_call_that_touches_a_file(exported, tmp_path):
+    moments = int(run_python(SCRIPT, "kill_at_calls", exported, tmp_path))
+    assert moments > 20
+    # The last one was not killed, and removed what the others had left.
+    left = names(tmp_path / "model")
+    assert left[:2] == [".last_version", ".lock"]
+    assert len(left) == 4
+    assert int(left[-1]) >= 2
+
+
+@pytest.mark.slow
+def test_killed_at_random_times(exported, tmp_path):
+    printed = run_python(SCRIPT, "kill_at_times", exported, tmp_path, 5, 5)
+    assert printed.count("killed") >= 5
+    path = put(exported, tmp_path / "other")
+    assert verify(path, verbose=False).passed
+    versions = [p for p in (tmp_path / "model").iterdir() if p.name.isdigit()]
+    assert versions
+    for path in versions:
+        report = verify(path, verbose=False)
+        assert report.passed, str(report)
+    publish(exported, tmp_path, "model", verify=False, verbose=False)
+    assert not list((tmp_path / "model").glob(".unfinished-*"))
+
+
+def test_a_publisher_at_work_is_left_alone(exported, tmp_path):
+    put(exported, tmp_path)
+    versions = Versions(tmp_path / "digits")
+    with versions.workspace() as workspace:
+        put(exported, tmp_path)
+        assert workspace.is_dir()
+    assert not workspace.exists()
+    (tmp_path / "digits" / ".unfinished-of-somebody-dead").mkdir()
+    put(exported, tmp_path)
+    assert names(tmp_path / "digits") == [".last_version", ".lock", "1", "2", "3"]
+
+
+@pytest.fixture
+def small_disk(tmp_path, exported):
+    """Give a file system with room for one version and a half."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    size = sum(-(-f.stat().st_size // 4096) * 4096 for f in exported.rglob("*"))
+    options = f"size={int(1.6 * size) + 40_000}"
+    mount = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
+    try:
+        subprocess.run(mount, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"a small disk needs `mount`, which is not allowed here: {error}")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.mark.parametrize("source", ["model", "exported"])
+def test_a_full_disk(source, request, small_disk):
+    source = request.getfixturevalue(source)
+    first = put(source, small_disk)
+    before = {p: p.read_bytes() for p in first.rglob("*") if p.is_file()}
+    with pytest.raises(OSError, match="No space left on device. Nothing was publ"):
+        put(source, small_disk)
+    assert names(first.parent) == [".last_version", ".lock", "1"]
+    assert {p: p.read_bytes() for p in first.rglob("*") if p.is_file()} == before
+    shutil.rmtree(first)
+    assert put(source, small_disk).name == "2"

@@ -1,0 +1,289 @@
+import json
+import shutil
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
+
+from keras_genimg.likelihoods import Categorical
+from keras_genimg.models import DRAW, VAE, PixelCNN, PixelRNN
+from keras_genimg.serving import verify
+from keras_genimg.serving.verification.checks import CHECKS
+from keras_genimg.serving.verification.graph_scan import SavedGraph, Signature, Tensor
+from keras_genimg.serving.verification.probe_inputs import example_inputs
+from keras_genimg.serving.verification.recorded_requests import recorded_requests
+from keras_genimg.serving.verification.trial import Trial
+from tests.serving import planted
+
+
+def classes():
+    likelihood = Categorical(5)
+    return PixelCNN(
+        (3, 4, 3), 4, 1, head_filters=5, num_classes=4, likelihood=likelihood
+    )
+
+
+def draw():
+    return DRAW((4, 4, 1), 2, 4, 2, read_size=2, write_size=2)
+
+
+FAMILIES = {
+    "PixelCNN": lambda: PixelCNN((4, 4, 1), 4, 1, head_filters=4),
+    "PixelCNN with classes": classes,
+    "PixelRNN, row": lambda: PixelRNN((3, 4, 1), 4, 1, layer="row", head_filters=4),
+    "PixelRNN, diagonal": lambda: PixelRNN((4, 3, 1), 4, 1, head_filters=4),
+    "VAE": lambda: VAE((4, 4, 1), 2, 4),
+    "DRAW": draw,
+}
+
+
+def failures(report):
+    """Return texts of the failed checks by name."""
+    return {c.name: c.message for c in report.checks if not c.passed}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "family, twins",
+    [
+        ("PixelCNN", False),
+        ("PixelCNN with classes", True),
+        ("PixelRNN, row", True),
+        ("PixelRNN, diagonal", False),
+        ("VAE", False),
+        ("VAE", True),
+        ("DRAW", True),
+    ],
+)
+def test_every_family_passes(family, twins, tmp_path):
+    options = {"bad_rows": "flag", "xla_twins": True, "max_rows": 2} if twins else {}
+    path = tmp_path / "model"
+    FAMILIES[family]().export(path, verbose=False, **options)
+    report = verify(path, verbose=False)
+    assert report.passed, str(report)
+    assert str(report).endswith(f"{path} can be served")
+    c_api = next(check for check in report.checks if check.name == "C API")
+    assert ("sample_xla" in c_api.message) == twins
+
+
+@pytest.fixture(scope="module")
+def faults(tmp_path_factory):
+    """Return what is found in a SavedModel of signatures with a fault each."""
+    path = tmp_path_factory.mktemp("planted") / "model"
+    planted.save_with_faults(path)
+    report = verify(path, verbose=False)
+    assert str(report).endswith("must not be served")
+    return failures(report)
+
+
+@pytest.mark.parametrize(
+    "check, text",
+    [
+        ("graph", "the op EagerPyFunc of calls_python needs Python"),
+        ("graph", "has_xla_op needs XLA: XlaSort"),
+        ("graph", "must_be_compiled needs XLA: _XlaMustCompile of "),
+        ("C API", "calls_python: INVALID_ARGUMENT No OpKernel"),
+        ("C API", "has_xla_op: INTERNAL XLA compilation disabled"),
+        ("C API", "must_be_compiled: INTERNAL XLA compilation disabled"),
+        ("rows", "uses_first_seed: row 1 alone: numbers has other values"),
+        ("rows", "mean_of_batch: numbers has the shape [5] for 3 rows"),
+        ("rows", "turned_round: numbers has the shape [5, 3] for 3 rows"),
+        ("signatures", "mean_of_batch: output numbers has no batch as its first axis"),
+        ("signatures", "scalar: input count has no batch as its first axis: ()"),
+        ("signatures", "half_precision: output numbers is float16"),
+        ("signatures", "output text is binary, so its name must end in _bytes"),
+        ("wrong shapes", "convolution: images of shape [0] gives CRASH the process"),
+        ("wrong shapes", "SIGABRT: Check failed: index"),
+        ("wrong shapes", "any_width: images of shape [2, 3, 4, 2] is accepted"),
+    ],
+)
+def test_planted_faults_are_told(faults, check, text):
+    assert text in faults[check]
+
+
+def test_nothing_else_is_told(faults):
+    assert set(faults) == {"graph", "C API", "rows", "signatures", "wrong shapes"}
+    assert not any("sound" in message for message in faults.values())
+
+
+@pytest.fixture
+def sound(tmp_path):
+    path = tmp_path / "sound"
+    planted.save(path, {"sound": (planted.sound, [planted.SEED])})
+    return path
+
+
+def test_a_sound_model_passes_without_metadata(sound, capsys):
+    report = verify(sound)
+    assert report.passed, str(report)
+    assert capsys.readouterr().out.count("pass  ") == len(report.checks)
+
+
+def test_a_tie_that_falls_the_other_way_is_no_fault(tmp_path):
+    """One image in many may change with the size of the batch, not one in each try."""
+    path = tmp_path / "tie"
+    inputs = {"seed": Tensor("seed", tf.int64, (None,))}
+    drawn = example_inputs(Signature("tie", inputs, {}), {}, rows=3)["seed"]
+
+    def tie(seed):
+        alone = tf.size(seed) == 1
+        changed = alone & (seed[:, None] == int(drawn[1]))
+        return {"numbers": planted.noise(seed) + tf.cast(changed, tf.int32)}
+
+    planted.save(path, {"tie": (tie, [planted.SEED])})
+    trial = Trial(str(path), SavedGraph(path), {}, timeout=100)
+    rows = [trial.outcomes[key].outputs["numbers"] for key in trial.of("row")]
+    batch = trial.outcomes["batch", "tie"].outputs["numbers"]
+    assert [(batch[i] == rows[i]).all() for i in range(3)] == [True, False, True]
+    assert "1 signatures give a row the same alone" in CHECKS["rows"](trial)
+
+
+def test_what_takes_too_long_fails(sound):
+    found = failures(verify(sound, verbose=False, timeout=0.05))
+    assert "it took too long" in found["C API"]
+
+
+def test_no_saved_model(tmp_path):
+    assert "saved_model.pb" in failures(verify(tmp_path, verbose=False))["files"]
+    (tmp_path / "saved_model.pb").write_bytes(b"\xff no protocol buffer")
+    assert "DecodeError" in failures(verify(tmp_path, verbose=False))["files"]
+
+
+def test_unknown_op(sound):
+    """As an op of a library that a server does not load."""
+    file = sound / "saved_model.pb"
+    saved = saved_model_pb2.SavedModel.FromString(file.read_bytes())
+    functions = saved.meta_graphs[0].graph_def.library.function
+    nodes = [node for function in functions for node in function.node_def]
+    next(n for n in nodes if n.op == "EnsureShape").op = "MyEnsureShape"
+    file.write_bytes(saved.SerializeToString())
+    found = failures(verify(sound, verbose=False))
+    assert found["graph"] == "the op MyEnsureShape of sound is not one of TensorFlow"
+    assert "it does not load: NOT_FOUND Op type not registered" in found["C API"]
+
+
+def described(dtype):
+    seed = {"seed": {"dtype": dtype, "shape": [None]}}
+    numbers = {"numbers": {"dtype": "int32", "shape": [None, 5]}}
+    return {"signatures": {"sound": {"inputs": seed, "outputs": numbers}}}
+
+
+@pytest.mark.parametrize(
+    "text, fault",
+    [
+        (json.dumps(described("int64")), None),
+        (json.dumps(described("int32")), "inputs of sound are {'seed': ('int64', "),
+        (json.dumps({"signatures": {}}), "not {} as described"),
+        (json.dumps({"family": "PixelCNN"}), "KeyError"),
+    ],
+)
+def test_metadata(sound, text, fault):
+    (sound / "assets.extra").mkdir()
+    (sound / "assets.extra" / "metadata.json").write_text(text)
+    found = failures(verify(sound, verbose=False))
+    if fault is None:
+        assert not found
+    else:
+        assert set(found) == {"metadata"}
+        assert fault in found["metadata"]
+
+
+@pytest.fixture(scope="module")
+def decoder():
+    return keras.Sequential([keras.Input((16,)), keras.layers.Dense(16)])
+
+
+def test_weights_stored_twice(decoder, tmp_path):
+    archive = keras.export.ExportArchive()
+    archive.track(decoder)
+    spec = tf.TensorSpec((None, 16), tf.float32, name="latent")
+    archive.add_endpoint("decode", decoder.call, [spec])
+    archive.write_out(str(tmp_path / "twice"), verbose=False)
+    found = failures(verify(tmp_path / "twice", verbose=False))
+    stored = "2176 bytes of weights stored, 1088 read by signatures"
+    assert f"stored twice or for nothing: {stored}" in found["weights"]
+
+
+def test_what_only_the_loader_of_python_accepts(decoder, tmp_path):
+    planted.save_module_of_layers(tmp_path / "layers", decoder, 16)
+    found = failures(verify(tmp_path / "layers", verbose=False))
+    assert "Python" not in found
+    for check in ("C API", "TF1 loader"):
+        assert "Could not find variable" in found[check]
+
+
+def test_missing_and_damaged_weights(tmp_path):
+    VAE((4, 4, 1), 2, 4).export(tmp_path / "model", verbose=False)
+    shutil.copytree(tmp_path / "model", tmp_path / "missing")
+    shutil.rmtree(tmp_path / "missing" / "variables")
+    found = failures(verify(tmp_path / "missing", verbose=False))
+    assert "there is no variables/variables.index" in found["weights"]
+    assert "Could not find variable" in found["C API"]
+    (data,) = (tmp_path / "model" / "variables").glob("*.data-*")
+    data.write_bytes(data.read_bytes()[:-400])
+    found = failures(verify(tmp_path / "model", verbose=False))
+    assert "it does not load" in found["C API"]
+
+
+def test_warm_up_records_are_run(sound):
+    good = planted.record("sound", seed=np.array([1, 2]))
+    planted.write_records(sound, [good, good])
+    report = verify(sound, verbose=False)
+    assert report.passed, str(report)
+    assert report.checks[-1].message == "2 records run"
+    no_rows = planted.record("sound", seed=np.zeros(0, "int64"))
+    planted.write_records(sound, [good, no_rows])
+    found = failures(verify(sound, verbose=False))
+    assert set(found) == {"warm-up"}
+    assert "record 1, for sound: INVALID_ARGUMENT" in found["warm-up"]
+    assert "no rows" in found["warm-up"]
+
+
+@pytest.mark.parametrize(
+    "records, text",
+    [
+        ([planted.record("other", seed=[1])], "no signature 'other'"),
+        ([planted.record("sound", other=[1])], "takes ['seed'], not ['other']"),
+        ([planted.record("", seed=[1])], "no signature 'serving_default'"),
+        ([b"no protocol buffer"], "record 0 is broken"),
+        ([b""], "no log of a predict request"),
+        (
+            [planted.record("sound", seed=[1])] * 1001,
+            "1001 records, and a server takes",
+        ),
+    ],
+)
+def test_records_that_keep_a_server_from_starting(sound, records, text):
+    planted.write_records(sound, records)
+    with pytest.raises(ValueError) as raised:
+        recorded_requests(sound, SavedGraph(sound))
+    assert text in str(raised.value)
+
+
+def test_broken_files_of_records(sound):
+    file = planted.write_records(sound, [planted.record("sound", seed=[1])])
+    whole = file.read_bytes()
+    for broken in (whole[:-3], b"no TFRecord file at all"):
+        file.write_bytes(broken)
+        with pytest.raises(ValueError, match="it is no TFRecord file"):
+            recorded_requests(sound, SavedGraph(sound))
+    found = failures(verify(sound, verbose=False))
+    assert set(found) == {"warm-up"}
+    file.write_bytes(b"")
+    assert recorded_requests(sound, SavedGraph(sound)) == []
+
+
+def test_records_for_xla_twins_are_refused(tmp_path):
+    path = tmp_path / "twins"
+    seeds = [planted.SEED]
+    twins = {
+        "sound": (planted.sound, seeds),
+        "sound_xla": (planted.must_be_compiled, seeds),
+    }
+    planted.save(path, twins)
+    planted.write_records(path, [planted.record("sound_xla", seed=[1])])
+    found = failures(verify(path, verbose=False))
+    assert set(found) == {"warm-up"}
+    assert "sound_xla needs XLA, which a server has off" in found["warm-up"]

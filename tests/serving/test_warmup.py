@@ -1,0 +1,131 @@
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow_serving.apis import prediction_log_pb2
+
+from keras_genimg.likelihoods import Categorical
+from keras_genimg.models import PixelCNN
+from keras_genimg.serving import verify, write_warmup
+from tests.serving import planted
+from tests.subprocesses import ROOT
+
+FILE = "assets.extra/tf_serving_warmup_requests"
+SIGNATURES = {
+    "complete",
+    "log_prob",
+    "sample",
+    "sample_png",
+    "sample_with_temperature",
+    "serving_default",
+}
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    path = tmp_path_factory.mktemp("warmup") / "model"
+    model = PixelCNN(
+        (3, 4, 3), 4, 1, likelihood=Categorical(5), num_classes=4, head_filters=5
+    )
+    model.export(path, max_rows=8, xla_twins=True, verbose=False)
+    return path
+
+
+def requests(path):
+    """Return the requests as the protocol buffers of a server read them."""
+    records = tf.data.TFRecordDataset(str(path / FILE)).as_numpy_iterator()
+    logs = [prediction_log_pb2.PredictionLog.FromString(record) for record in records]
+    return [log.predict_log.request for log in logs]
+
+
+def test_a_record_for_each_signature_and_batch_size(exported, tmp_path):
+    path = shutil.copytree(exported, tmp_path / "model")
+    assert write_warmup(path, (1, 3, 8, 3)) == 18
+    got = requests(path)
+    sent = {}
+    for request in got:
+        inputs = {k: tf.make_ndarray(v) for k, v in request.inputs.items()}
+        (rows,) = {len(value) for value in inputs.values()}
+        sent[request.model_spec.signature_name, rows] = inputs
+    assert set(sent) == {(name, rows) for name in SIGNATURES for rows in (1, 3, 8)}
+    assert len(got) == len(sent)
+    inputs = sent["complete", 8]
+    assert {k: (v.dtype.name, v.shape) for k, v in inputs.items()} == {
+        "images": ("int32", (8, 3, 4, 3)),
+        "known": ("int32", (8, 3, 4)),
+        "label": ("int32", (8,)),
+        "seed": ("int64", (8,)),
+    }
+    assert inputs["label"].max() <= 3
+    assert set(np.unique(inputs["known"])) == {0, 1}
+    # As a server does: each signature, answered by what Python loads.
+    loaded = tf.saved_model.load(str(path))
+    for (name, rows), inputs in sent.items():
+        given = {key: tf.constant(value) for key, value in inputs.items()}
+        outputs = loaded.signatures[name](**given)
+        assert all(len(value) == rows for value in outputs.values())
+
+
+@pytest.mark.slow
+def test_verification_runs_them(exported, tmp_path):
+    path = shutil.copytree(exported, tmp_path / "model")
+    write_warmup(path, (1, 8))
+    report = verify(path, verbose=False)
+    assert report.passed, str(report)
+    assert report.checks[-1].message == "12 records run"
+
+
+def test_records_take_the_place_of_others(exported, tmp_path):
+    path = shutil.copytree(exported, tmp_path / "model")
+    planted.write_records(path, [b"old"])
+    assert write_warmup(path) == 6
+    assert len(requests(path)) == 6
+    assert write_warmup(path, ()) == 0
+    assert requests(path) == []
+    names = sorted(file.name for file in (path / "assets.extra").iterdir())
+    assert names == ["metadata.json", "tf_serving_warmup_requests"]
+
+
+@pytest.mark.parametrize(
+    "sizes, text",
+    [
+        ((1, 9), r"at most 8.*Received: batch_sizes=\[1, 9\]"),
+        ((0,), "`batch_sizes` of write_warmup.*at least 1"),
+        ((1.5,), "`batch_sizes` of write_warmup"),
+        (4, "must be integers.*Received: batch_sizes=4"),
+    ],
+)
+def test_batch_sizes_are_checked(exported, sizes, text):
+    with pytest.raises(ValueError, match=text):
+        write_warmup(exported, sizes)
+    assert not (exported / FILE).exists()
+
+
+def test_at_most_what_a_server_takes(tmp_path):
+    planted.save(tmp_path / "model", {"sound": (planted.sound, [planted.SEED])})
+    assert write_warmup(tmp_path / "model", range(1, 1001)) == 1000
+    with pytest.raises(ValueError, match="takes 1000 warm-up records"):
+        write_warmup(tmp_path / "model", range(1, 1002))
+    assert len(requests(tmp_path / "model")) == 1000
+
+
+def test_without_the_protocol_buffers(exported, tmp_path):
+    path = shutil.copytree(exported, tmp_path / "model")
+    script = """
+import sys
+sys.modules["tensorflow_serving"] = None
+from keras_genimg.serving import write_warmup
+write_warmup(sys.argv[1])
+"""
+    finished = subprocess.run(
+        [sys.executable, "-c", script, str(path)],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+    assert finished.returncode == 1
+    assert 'pip install "keras_genimg[serving]"' in finished.stderr
+    assert not (path / FILE).exists()
