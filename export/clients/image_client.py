@@ -16,7 +16,7 @@ class ImageClient:
 
     Example:
     ```python
-    from client import ImageClient
+    from clients import ImageClient
     from clients.rest import RestModel
 
     client = ImageClient(RestModel("http://127.0.0.1:8501", "digits"))

@@ -18,8 +18,8 @@ def test_vae_draws_the_plane_of_its_latents(tmp_path):
     output = run_python(EXAMPLES / "vae_digits.py", *arguments)
     elbo = nats(output, "300 test images: ELBO ")
     assert elbo <= nats(output, "bound of 5 samples ") < 0
-    plane = np.asarray(Image.open(tmp_path / "manifold.png"))
-    assert plane.shape == (20 * 8 * 4, 20 * 8 * 4)
+    with Image.open(tmp_path / "manifold.png") as plane:
+        assert plane.size == (20 * 8 * 4, 20 * 8 * 4)
     assert (tmp_path / "digits.png").exists()
     assert (tmp_path / "model.keras").exists()
 
@@ -35,9 +35,9 @@ def test_draw_shows_its_canvases_from_a_new_and_from_a_saved_model(tmp_path):
         run_python(script, *saved), "300 test images: ELBO "
     )
     for name in ("drawn.gif", "reconstructed.gif"):
-        first, second = (Image.open(path / name) for path in (new, again))
-        assert first.n_frames == second.n_frames > 1
-        np.testing.assert_array_equal(first.convert("RGB"), second.convert("RGB"))
+        with Image.open(new / name) as first, Image.open(again / name) as second:
+            assert first.n_frames == second.n_frames > 1
+            np.testing.assert_array_equal(first.convert("RGB"), second.convert("RGB"))
     assert (new / "kl.png").exists()
 
 
@@ -47,4 +47,5 @@ def test_classifier_looks_in_glimpses(tmp_path):
     arguments = ["--epochs", 1, "--units", 16, "--size", 4, "--glimpses", 3]
     output = run_python(script, *arguments, "--output", tmp_path)
     assert 0 < nats(output, "cluttered test images: ", "%") < 100
-    assert Image.open(tmp_path / "glimpses.gif").n_frames > 1
+    with Image.open(tmp_path / "glimpses.gif") as picture:
+        assert picture.n_frames > 1
