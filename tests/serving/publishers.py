@@ -48,7 +48,8 @@ def race(source, base, children, versions, keep):
             path = publish(
                 source, base, NAME, verify=False, verbose=False, keep=int(keep) or None
             )
-            print(path.name, flush=True)
+            # One write, so that lines of several processes do not mix.
+            os.write(1, f"{path.name}\n".encode())
 
     numbers = [child(run) for _ in range(int(children))]
     if any([ending(number) for number in numbers]):
