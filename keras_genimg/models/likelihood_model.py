@@ -134,6 +134,14 @@ class LikelihoodModel(keras.Model):
         y = self._weighted_targets(x, kwargs, "fit")
         return super().fit(x, y, *args, validation_data=validation_data, **kwargs)
 
+    def make_train_function(self, force=False):
+        # Left to the first step, the optimizer's variables would be made in the midst
+        # of tracing, and TensorFlow would trace the step a second time.
+        if not self.optimizer.built:
+            with self.distribute_strategy.scope():
+                self.optimizer.build(self.trainable_variables)
+        return super().make_train_function(force)
+
     def evaluate(self, x=None, y=None, *args, **kwargs):
         """Evaluate as `keras.Model.evaluate` does, on images alone.
 

@@ -32,14 +32,19 @@ def autoregressive_endpoints(
     """
     likelihood = model.likelihood
     conditions = model.served_conditions(image_shape)
-    draw = model.sampler(method, image_shape, jit_compile)
+    # A function of its own: the signatures that draw share its one graph.
+    draw = tf.function(
+        model.sampler(method, image_shape, jit_compile), autograph=False
+    )
     complete = model.sampler(method, image_shape, jit_compile, completes=True)
     bits = 1 / (math.log(2) * math.prod(image_shape))
 
     def in_order(given):
         return [given[name] for name in conditions]
 
-    def run_sample(seed, temperature=1.0, **given):
+    def run_sample(seed, temperature=None, **given):
+        if temperature is None:
+            temperature = tf.ones_like(seed, tf.float32)
         images = draw(seed, temperature, *in_order(given))
         return {"images": likelihood.to_display(images)}
 

@@ -20,10 +20,15 @@ def with_png(endpoints):
     if sample.jit_compile:
         return endpoints
 
+    # A function of its own, so that both signatures share its one graph.
+    sample = dataclasses.replace(
+        sample, function=tf.function(sample.function, autograph=False)
+    )
+
     def run_sample_png(**inputs):
         images = sample.function(**inputs)["images"]
         png = tf.map_fn(tf.io.encode_png, images, fn_output_signature=tf.string)
         return {"png_bytes": png}
 
     png = dataclasses.replace(sample, function=run_sample_png)
-    return {**endpoints, "sample_png": png}
+    return {**endpoints, "sample": sample, "sample_png": png}

@@ -56,7 +56,9 @@ def write_saved_model(
     os.makedirs(parent, exist_ok=True)
     unfinished = os.path.join(parent, f".{os.path.basename(path)}.{uuid.uuid4().hex}")
     try:
-        tf.saved_model.save(module, unfinished, signatures=signatures)
+        # A server asks for no gradients, and theirs were a third of the graph.
+        options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+        tf.saved_model.save(module, unfinished, signatures, options)
         file = os.path.join(unfinished, METADATA_FILE)
         os.makedirs(os.path.dirname(file))
         with open(file, "w") as opened:
