@@ -214,7 +214,7 @@ def print_first_calls(timings):
 def drawing_rows(family, options):
     """Return the table's rows of one family."""
     with_targets = options.size == 28 and not options.quick
-    batches = (3, 1, 2) if options.quick else (64, 1, PEER_BATCH)
+    batches = (1, 2) if options.quick else (64, 1, PEER_BATCH)
     model = make_model(family, options.size, options.quick)
     programs = drawing_programs(family, model, batches, options)
     timings, results = time_programs(programs, **options.timing)

@@ -128,7 +128,7 @@ def test_never_overwrites_and_leaves_nothing_half_written(exported, tmp_path):
 
 
 def test_a_failed_write_is_removed(exported, tmp_path, monkeypatch):
-    def fail(module, path, signatures):
+    def fail(module, path, *_):
         (tmp_path / path).mkdir()
         raise OSError("disk full")
 
