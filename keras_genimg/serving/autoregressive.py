@@ -33,9 +33,7 @@ def autoregressive_endpoints(
     likelihood = model.likelihood
     conditions = model.served_conditions(image_shape)
     # A function of its own: the signatures that draw share its one graph.
-    draw = tf.function(
-        model.sampler(method, image_shape, jit_compile), autograph=False
-    )
+    draw = tf.function(model.sampler(method, image_shape, jit_compile), autograph=False)
     complete = model.sampler(method, image_shape, jit_compile, completes=True)
     bits = 1 / (math.log(2) * math.prod(image_shape))
 

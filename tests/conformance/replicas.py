@@ -2,7 +2,7 @@
 
 Layers and models that draw noise do not end with the same weights. Of them it is tested
 that the two devices train, and draw other noise. Layers are trained side by side in one
-model, and eagerly on the one device, since tracing takes most of the time.
+model, and eagerly, as tracing takes most of the time; models are trained in graphs.
 """
 
 import keras
@@ -12,7 +12,7 @@ import tensorflow as tf
 from tests.conformance.registry import LAYERS, MODELS
 
 
-def model_of_layers(eager):
+def model_of_layers():
     """Return a model with an output for each layer, and its parts by name of layer."""
     parts = {name: case.model() for name, case in LAYERS.items()}
     inputs, outputs = {}, {}
@@ -25,15 +25,15 @@ def model_of_layers(eager):
         outputs[name] = part(own)
     model = keras.Model(inputs, outputs)
     losses = {name: "mse" for name in outputs}
-    model.compile(keras.optimizers.SGD(0.01), losses, run_eagerly=eager)
+    model.compile(keras.optimizers.SGD(0.01), losses, run_eagerly=True)
     return model, parts
 
 
-def train_layers(strategy, eager=False):
+def train_layers(strategy):
     """Return the weights by name of layer, and the losses."""
     keras.utils.set_random_seed(3)
     with strategy.scope():
-        model, parts = model_of_layers(eager)
+        model, parts = model_of_layers()
     x = {
         f"{name}_{key}": value
         for name, case in LAYERS.items()
@@ -88,7 +88,7 @@ def main():
     one = tf.distribute.OneDeviceStrategy("/cpu:0")
     two = tf.distribute.MirroredStrategy(["/cpu:0", "/cpu:1"])
 
-    weights, losses = train_layers(one, eager=True)
+    weights, losses = train_layers(one)
     others, other_losses = train_layers(two)
     for name, case in LAYERS.items():
         if case.random:
