@@ -73,6 +73,21 @@ def test_fits_and_reports(case):
     np.testing.assert_allclose(bits, nats / dims / np.log(2), rtol=1e-5)
 
 
+def test_the_first_step_is_traced_once(monkeypatch):
+    model = MODELS["VAE"].make()
+    traces = []
+    step = type(model).train_step
+
+    def counted(self, data):
+        traces.append(data)
+        return step(self, data)
+
+    monkeypatch.setattr(type(model), "train_step", counted)
+    model.compile("adam")
+    model.fit(MODELS["VAE"].example(), batch_size=2, epochs=2, verbose=0)
+    assert len(traces) == 1
+
+
 @CASES
 def test_trains_under_xla_as_without(case):
     x = case.example()
