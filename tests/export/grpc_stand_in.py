@@ -103,13 +103,14 @@ def _session(directory):
 
 
 @contextlib.contextmanager
-def serving(base_dir):
-    """Run a `StandIn`; give it with its `address`."""
+def serving(base_dir, address="127.0.0.1:0"):
+    """Run a `StandIn` at an address; give it with its `address`, port included."""
     service = StandIn(base_dir)
     server = grpc.server(concurrent.futures.ThreadPoolExecutor(4))
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(service, server)
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(service, server)
-    service.address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    port = server.add_insecure_port(address)
+    service.address = f"{address.rpartition(':')[0]}:{port}"
     server.start()
     try:
         yield service
