@@ -15,11 +15,10 @@ import threading
 
 import numpy as np
 import pytest
-import requests
 
 from keras_genimg.models import VAE
 from keras_genimg.serving import publish
-from tests.export.running_server import ROOT, wait_until
+from tests.export.running_server import ROOT, requests, wait_until
 
 pytest.importorskip("tensorflow_serving", reason='needs the extra "serving"')
 sys.path.append(str(ROOT / "export"))
@@ -32,9 +31,9 @@ README = (ROOT / "export" / "README.md").read_text()
 TF_SERVING = ROOT / "export" / "tf_serving"
 COMPOSE = "docker compose -f export/tf_serving/compose.yaml"
 PORTS = (8500, 8501)
+SEEDS = range(40, 44)
 
 pytestmark = pytest.mark.slow
-SEEDS = range(40, 44)
 
 
 def official(variable):

@@ -11,10 +11,9 @@ import subprocess
 
 import numpy as np
 import pytest
-import requests
 
 from tests.export.flaky_proxy import flaky_proxy
-from tests.export.running_server import ROOT, wait_until
+from tests.export.running_server import ROOT, requests, wait_until
 
 TF_SERVING = ROOT / "export" / "tf_serving"
 NGINX = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
