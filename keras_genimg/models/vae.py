@@ -1,14 +1,17 @@
 """Variational auto-encoder."""
 
-import math
-
 import keras
 import numpy as np
 import tensorflow as tf
-from keras import layers
 
 from keras_genimg import likelihoods
 from keras_genimg.layers import Latent
+from keras_genimg.models.dense_networks import (
+    check_parts,
+    dense_decoder,
+    dense_encoder,
+    normal_weights,
+)
 from keras_genimg.models.latent_model import Inference, LatentModel
 from keras_genimg.models.presets import VAE as VAE_PRESETS
 from keras_genimg.ops.checks import check_image_shape, check_positive_int
@@ -105,25 +108,15 @@ class VAE(LatentModel):
                     f"num_images). Received: weight_prior={weight_prior}"
                 )
 
-        def weights(prefixes=("kernel", "bias")):
-            """Return how kernels and biases start and what pulls them to 0."""
-            arguments = {}
-            for prefix in prefixes:
-                normal = keras.initializers.RandomNormal(stddev=weight_stddev)
-                arguments[f"{prefix}_initializer"] = normal
-                if weight_prior is not None:
-                    decay = keras.regularizers.L2(0.5 / weight_prior)
-                    arguments[f"{prefix}_regularizer"] = decay
-            return arguments
+        def weights():
+            return normal_weights(weight_stddev, weight_prior)
 
         # Layers.
         own_encoder, own_decoder = encoder is None, decoder is None
         if own_encoder:
-            images = keras.Input(image_shape, name="images")
-            x = layers.Rescaling(1 / likelihood.max_value, dtype="float32")(images)
-            x = layers.Flatten(dtype=dtype)(x)
-            x = layers.Dense(hidden_units, "tanh", dtype=dtype, **weights())(x)
-            encoder = keras.Model(images, x, name="encoder")
+            encoder = dense_encoder(
+                image_shape, hidden_units, likelihood, weights, dtype
+            )
         latent = Latent(
             latent_dim,
             posterior,
@@ -135,16 +128,10 @@ class VAE(LatentModel):
             **weights(),
         )
         if own_decoder:
-            size = math.prod(image_shape) * likelihood.params_size
-            params_shape = image_shape
-            if likelihood.params_size > 1:
-                params_shape = (*image_shape, likelihood.params_size)
-            vectors = keras.Input((latent_dim,), name="latent")
-            x = layers.Dense(hidden_units, "tanh", dtype=dtype, **weights())(vectors)
-            x = layers.Dense(size, dtype="float32", **weights())(x)
-            x = layers.Reshape(params_shape, dtype="float32")(x)
-            decoder = keras.Model(vectors, x, name="decoder")
-        _check_parts(encoder, decoder, image_shape, latent_dim)
+            decoder = dense_decoder(
+                latent_dim, image_shape, hidden_units, likelihood, weights, dtype
+            )
+        check_parts(encoder, decoder, image_shape, latent_dim)
 
         # Functional graph.
         images = keras.Input(image_shape, name="images")
@@ -385,22 +372,3 @@ class VAE(LatentModel):
                     config[part], custom_objects=custom_objects
                 )
         return cls(**config)
-
-
-def _check_parts(encoder, decoder, image_shape, latent_dim):
-    """Raise unless encoder and decoder are models that take images and latents."""
-    expected = {"encoder": (encoder, image_shape), "decoder": (decoder, (latent_dim,))}
-    for name, (part, shape) in expected.items():
-        inputs = getattr(part, "inputs", None)
-        fits = isinstance(part, keras.Model) and inputs and len(inputs) == 1
-        if not fits or tuple(inputs[0].shape[1:]) != shape:
-            received = [tuple(tensor.shape) for tensor in inputs] if inputs else part
-            raise ValueError(
-                f"`{name}` of VAE must be a functional model with one input of shape "
-                f"{(None, *shape)}. Received: {received!r}"
-            )
-    if len(decoder.outputs) != 1 or len(encoder.outputs) != 1:
-        raise ValueError(
-            f"`encoder` and `decoder` of VAE must have one output each. Received: "
-            f"{len(encoder.outputs)} and {len(decoder.outputs)}"
-        )

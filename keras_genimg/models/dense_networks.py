@@ -1,0 +1,81 @@
+"""Encoder and decoder of the paper's VAE, and what any encoder and decoder must be."""
+
+import math
+
+import keras
+from keras import layers
+
+
+def normal_weights(stddev, weight_prior):
+    """Return how a layer's weights start and what pulls them to 0, as its arguments.
+
+    Args:
+        stddev: Standard deviation of the initial weights.
+        weight_prior: Number of training images that share the prior N(0, I), or None.
+    """
+    arguments = {}
+    for prefix in ("kernel", "bias"):
+        # An object each, since a Keras initializer must not be used twice.
+        normal = keras.initializers.RandomNormal(stddev=stddev)
+        arguments[f"{prefix}_initializer"] = normal
+        if weight_prior is not None:
+            decay = keras.regularizers.L2(0.5 / weight_prior)
+            arguments[f"{prefix}_regularizer"] = decay
+    return arguments
+
+
+def dense_encoder(image_shape, units, likelihood, weights, dtype):
+    """Return a model from images to one hidden layer of tanh units.
+
+    Args:
+        image_shape: `(height, width, colors)`.
+        units: Units of the hidden layer.
+        likelihood: `Likelihood`, whose `max_value` images are divided by.
+        weights: Function that returns the arguments of `normal_weights`.
+        dtype: Dtype policy.
+    """
+    images = keras.Input(image_shape, name="images")
+    x = layers.Rescaling(1 / likelihood.max_value, dtype="float32")(images)
+    x = layers.Flatten(dtype=dtype)(x)
+    x = layers.Dense(units, "tanh", dtype=dtype, **weights())(x)
+    return keras.Model(images, x, name="encoder")
+
+
+def dense_decoder(latent_dim, image_shape, units, likelihood, weights, dtype):
+    """Return a model from latent vectors to a likelihood's parameters, float32.
+
+    Args:
+        latent_dim: Numbers in a latent vector.
+        image_shape: As for the encoder; so are the arguments below.
+        units: Units of the hidden layer.
+        likelihood: `Likelihood` of the images.
+        weights: As for the encoder.
+        dtype: Dtype policy of the hidden layer.
+    """
+    params_shape = image_shape
+    if likelihood.params_size > 1:
+        params_shape = (*image_shape, likelihood.params_size)
+    latents = keras.Input((latent_dim,), name="latent")
+    x = layers.Dense(units, "tanh", dtype=dtype, **weights())(latents)
+    x = layers.Dense(math.prod(params_shape), dtype="float32", **weights())(x)
+    x = layers.Reshape(params_shape, dtype="float32")(x)
+    return keras.Model(latents, x, name="decoder")
+
+
+def check_parts(encoder, decoder, image_shape, latent_dim):
+    """Raise unless encoder and decoder are models that take images and latents."""
+    expected = {"encoder": (encoder, image_shape), "decoder": (decoder, (latent_dim,))}
+    for name, (part, shape) in expected.items():
+        inputs = getattr(part, "inputs", None)
+        fits = isinstance(part, keras.Model) and inputs and len(inputs) == 1
+        if not fits or tuple(inputs[0].shape[1:]) != shape:
+            received = [tuple(tensor.shape) for tensor in inputs] if inputs else part
+            raise ValueError(
+                f"`{name}` of VAE must be a functional model with one input of shape "
+                f"{(None, *shape)}. Received: {received!r}"
+            )
+    if len(decoder.outputs) != 1 or len(encoder.outputs) != 1:
+        raise ValueError(
+            f"`encoder` and `decoder` of VAE must have one output each. Received: "
+            f"{len(encoder.outputs)} and {len(decoder.outputs)}"
+        )
