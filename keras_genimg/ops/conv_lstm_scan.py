@@ -4,6 +4,7 @@ import tensorflow as tf
 from keras import ops
 
 from keras_genimg.ops.lines import shift_line, shifted_lines
+from keras_genimg.ops.traced_once import traced_once
 
 
 def conv_lstm_scan(inputs, kernel, hidden, cell, cell_size, first_offset):
@@ -45,7 +46,7 @@ def conv_lstm_scan(inputs, kernel, hidden, cell, cell_size, first_offset):
         van den Oord et al., Pixel Recurrent Neural Networks, 2016, equation 3.
     """
     directions, taps, units, _ = kernel.shape
-    offsets = range(first_offset, first_offset + taps)
+    offsets = tuple(range(first_offset, first_offset + taps))
     kernel = tf.reshape(kernel, (directions, taps * units, 4 * units))
     if directions == 1:
         # Without the axis, products are plain and slices of the line copy nothing.
@@ -67,13 +68,13 @@ def _scan(inputs, kernel, hidden, cell, offsets, cell_size):
 
         @_first_derivative_only
         def backward(d_states, d_cell, inputs, kernel, hidden, cell):
-            earlier_cells = tf.concat([cell[None], cells[:-1]], axis=0)
-            d_inputs, d_hidden, d_cell = _backward(
-                (d_states, d_cell), (gates, earlier_cells), kernel, offsets, cell_size
+            return _backward(
+                (d_states, d_cell),
+                (states, cells, gates),
+                (kernel, hidden, cell),
+                offsets,
+                cell_size,
             )
-            earlier = tf.concat([hidden[None], states[:-1]], axis=0)
-            neighbors = shifted_lines(earlier, offsets, cell_size)
-            return d_inputs, _kernel_gradient(neighbors, d_inputs), d_hidden, d_cell
 
         def gradient(d_states, d_cell):
             return backward(d_states, d_cell, inputs, kernel, hidden, cell)
@@ -83,17 +84,7 @@ def _scan(inputs, kernel, hidden, cell, offsets, cell_size):
     return scan(inputs, kernel, hidden, cell)
 
 
-def _kernel_gradient(neighbors, d_inputs):
-    if len(d_inputs.shape) == 4:
-        products = tf.matmul(neighbors, d_inputs, transpose_a=True)
-        return tf.reduce_sum(products, axis=0)
-    return tf.matmul(_rows(neighbors), _rows(d_inputs), transpose_a=True)
-
-
-def _rows(tensor):
-    return tf.reshape(tensor, (-1, tensor.shape[-1]))
-
-
+@traced_once
 def _forward(inputs, kernel, hidden, cell, offsets, cell_size):
     """Run the loop.
 
@@ -128,7 +119,22 @@ def _forward(inputs, kernel, hidden, cell, offsets, cell_size):
     return [array.stack() for array in arrays]
 
 
-def _backward(gradients, kept, kernel, offsets, cell_size):
+@traced_once
+@traced_once
+def _backward(gradients, kept, arguments, offsets, cell_size):
+    """Return the gradients of inputs, kernel, hidden and cell."""
+    states, cells, gates = kept
+    kernel, hidden, cell = arguments
+    earlier_cells = tf.concat([cell[None], cells[:-1]], axis=0)
+    d_inputs, d_hidden, d_cell = _backward_loop(
+        gradients, (gates, earlier_cells), kernel, offsets, cell_size
+    )
+    earlier = tf.concat([hidden[None], states[:-1]], axis=0)
+    neighbors = shifted_lines(earlier, offsets, cell_size)
+    return d_inputs, _kernel_gradient(neighbors, d_inputs), d_hidden, d_cell
+
+
+def _backward_loop(gradients, kept, kernel, offsets, cell_size):
     """Return the gradients of inputs, hidden and cell."""
     d_states, d_cell = gradients
     (sigmoids, g, squashed), earlier_cells = kept
@@ -174,6 +180,18 @@ def _backward(gradients, kept, kernel, offsets, cell_size):
     return d_inputs.stack(), d_hidden, d_cell
 
 
+def _kernel_gradient(neighbors, d_inputs):
+    if len(d_inputs.shape) == 4:
+        products = tf.matmul(neighbors, d_inputs, transpose_a=True)
+        return tf.reduce_sum(products, axis=0)
+    return tf.matmul(_rows(neighbors), _rows(d_inputs), transpose_a=True)
+
+
+def _rows(tensor):
+    return tf.reshape(tensor, (-1, tensor.shape[-1]))
+
+
+@traced_once
 def _sigmoid_gradient(outputs, gradient):
     return tf.raw_ops.SigmoidGrad(y=outputs, dy=gradient)
 

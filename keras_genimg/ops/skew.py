@@ -3,6 +3,8 @@
 import numpy as np
 import tensorflow as tf
 
+from keras_genimg.ops.traced_once import traced_once
+
 
 class SkewedMap:
     """Where the pixels of a map go when row `r` is shifted right by `r` columns.
@@ -29,6 +31,7 @@ class SkewedMap:
 
     def __init__(self, height, width, num_segments):
         self.height, self.width = height, width
+        self.num_segments = num_segments
         steps = height + width - 1
         if isinstance(steps, int):
             bounds = np.unique(np.linspace(0, steps, num_segments + 1).round())
@@ -50,17 +53,14 @@ class SkewedMap:
         Returns:
             A tensor of shape `(steps, 2, rows, ...)` for each segment.
         """
-        tables = [self._pixels(*segment) for segment in self.segments]
-        left, right = self._positions()
+        size = self.height, self.width, self.num_segments
 
         @tf.custom_gradient
         def gather(rows):
             def gradient(*d_segments):
-                flat = _flatten(d_segments)
-                d_rows = tf.gather(flat, left) + tf.gather(flat, right)
-                return tf.concat([d_rows, tf.zeros_like(d_rows[:1])], axis=0)
+                return _skew_gradient(d_segments, *size)
 
-            return [tf.gather(rows, table) for table in tables], gradient
+            return _skew(rows, *size), gradient
 
         return gather(rows)
 
@@ -76,30 +76,18 @@ class SkewedMap:
         Returns:
             One row a pixel, of shape `(height * width, ...)`.
         """
-        height, width = self.height, self.width
-        left, right = self._positions()
-        nowhere = sum(
-            (end - first) * 2 * (end_row - first_row)
-            for first, end, first_row, end_row in self.segments
-        )
-        first_row = tf.fill((width,), nowhere)
-        above = tf.concat([first_row, right[: (height - 1) * width]], axis=0)
-        tables = [self._pixels(*segment, shift=1) for segment in self.segments]
+        size = self.height, self.width, self.num_segments
 
         @tf.custom_gradient
         def gather(*segments):
-            flat = _flatten(segments)
-            flat = tf.concat([flat, tf.zeros_like(flat[:1])], axis=0)
-
             def gradient(d_rows):
-                d_rows = tf.concat([d_rows, tf.zeros_like(d_rows[:1])], axis=0)
-                return [tf.gather(d_rows, table) for table in tables]
+                return _unskew_gradient(d_rows, *size)
 
-            return tf.gather(flat, left) + tf.gather(flat, above), gradient
+            return _unskew(segments, *size), gradient
 
         return gather(*segments)
 
-    def _pixels(self, first, end, first_row, end_row, shift=0):
+    def pixels(self, first, end, first_row, end_row, shift=0):
         """Return the pixel at each place of a segment, or the padding's index.
 
         Shape `(steps, 2, rows)`; `shift` moves the second direction's pixels down.
@@ -114,7 +102,7 @@ class SkewedMap:
         right = tf.where(inside, mirrored, height * width)
         return tf.stack([left, right], axis=1)
 
-    def _positions(self):
+    def positions(self):
         """Return where each pixel lies in the flattened segments, both directions."""
         start, first_rows, num_rows = [], [], []
         offset = 0
@@ -144,3 +132,38 @@ def _flatten(segments):
         ],
         axis=0,
     )
+
+
+@traced_once
+def _skew(rows, *size):
+    skewed = SkewedMap(*size)
+    return [tf.gather(rows, skewed.pixels(*segment)) for segment in skewed.segments]
+
+
+@traced_once
+def _skew_gradient(d_segments, *size):
+    left, right = SkewedMap(*size).positions()
+    flat = _flatten(d_segments)
+    d_rows = tf.gather(flat, left) + tf.gather(flat, right)
+    return tf.concat([d_rows, tf.zeros_like(d_rows[:1])], axis=0)
+
+
+@traced_once
+def _unskew(segments, *size):
+    skewed = SkewedMap(*size)
+    left, right = skewed.positions()
+    flat = _flatten(segments)
+    first_row = tf.fill((skewed.width,), tf.shape(flat)[0])
+    above = right[: (skewed.height - 1) * skewed.width]
+    flat = tf.concat([flat, tf.zeros_like(flat[:1])], axis=0)
+    return tf.gather(flat, left) + tf.gather(flat, tf.concat([first_row, above], 0))
+
+
+@traced_once
+def _unskew_gradient(d_rows, *size):
+    skewed = SkewedMap(*size)
+    d_rows = tf.concat([d_rows, tf.zeros_like(d_rows[:1])], axis=0)
+    return [
+        tf.gather(d_rows, skewed.pixels(*segment, shift=1))
+        for segment in skewed.segments
+    ]
