@@ -3,6 +3,7 @@
 import contextlib
 
 import numpy as np
+import tensorflow as tf
 
 from keras_genimg.models.autoregressive_model import AutoregressiveModel
 from keras_genimg.models.image_inputs import check_shape
@@ -81,6 +82,10 @@ def influence(
         raise ValueError(f"influence received no images: shape={images.shape}")
     conditions = model.condition_rows(conditions, len(images))
 
+    @tf.function(autograph=False)
+    def params(batch, conditions):
+        return model([batch, *conditions] if conditions else batch, training=False)
+
     shape = images.shape[1:]
     seen = np.zeros((images[0].size, images[0].size), bool)
     for index, image in enumerate(images):
@@ -90,31 +95,36 @@ def influence(
         if randomize:
             weights = random_weights(model, generator.integers(2**31))
         with weights:
-            seen |= _influence_in_image(model, image, changes, rows, batch_size)
+            seen |= _influence_in_image(model, params, image, changes, rows, batch_size)
     return seen.reshape(*shape, *shape)
 
 
-def _influence_in_image(model, image, changes, conditions, batch_size):
-    """Return which sub-pixels of one image change which, both flattened."""
+def _influence_in_image(model, params, image, changes, conditions, batch_size):
+    """Return which sub-pixels of one image change which, both flattened.
+
+    `params` is the model as a function of a batch and the conditions.
+    """
     size = image.size
     batch_size = min(batch_size, size)
-    conditions = [np.repeat(row, batch_size, axis=0) for row in conditions]
+    conditions = [
+        tf.constant(np.repeat(row, batch_size, axis=0), tensor.dtype)
+        for row, tensor in zip(conditions, model.inputs[1:], strict=True)
+    ]
 
-    def params(batch):
-        batch = batch.reshape(batch_size, *image.shape).astype("float32")
-        values = model([batch, *conditions] if conditions else batch, training=False)
-        values = np.asarray(values).reshape(batch_size, size, -1)
+    def evaluate(batch):
+        batch = tf.constant(batch.reshape(batch_size, *image.shape), tf.float32)
+        values = params(batch, conditions).numpy().reshape(batch_size, size, -1)
         if not np.isfinite(values).all():
             raise ValueError(f"{model.name} returned numbers that are not finite.")
         return values
 
     same = np.repeat(image.reshape(1, size), batch_size, axis=0)
-    before = params(same)
+    before = evaluate(same)
     seen = np.zeros((size, size), bool)
     for start in range(0, size, batch_size):
         i = np.arange(start, min(start + batch_size, size))
         changed = same.copy()
         changed[i - start, i] += changes[i].astype(changed.dtype)
         changed %= model.likelihood.num_values
-        seen[i] = (params(changed) != before).any(axis=-1)[: len(i)]
+        seen[i] = (evaluate(changed) != before).any(axis=-1)[: len(i)]
     return seen

@@ -56,7 +56,7 @@ def train_model(strategy, case, eager=False):
 
 
 def fit(model, x, y=None):
-    history = model.fit(x, y, batch_size=4, epochs=2, shuffle=False, verbose=0)
+    history = model.fit(x, y, batch_size=8, epochs=2, shuffle=False, verbose=0)
     return history.history
 
 

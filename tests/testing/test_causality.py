@@ -140,12 +140,16 @@ def test_a_fault_of_the_weights_is_seen_where_it_is():
 
 def test_weights_come_back_after_an_error():
     class Fails(keras.layers.Layer):
+        fails = False
+
         def call(self, inputs):
-            if isinstance(inputs, tf.Tensor) and tf.executing_eagerly():
+            if self.fails:
                 raise RuntimeError("planted")
             return inputs
 
-    model = wired(middle=Fails())
+    layer = Fails()
+    model = wired(middle=layer)
+    layer.fails = True
     weights = weights_of(model)
     with pytest.raises(RuntimeError, match="planted"):
         influence(model, randomize=True)
