@@ -5,7 +5,6 @@ it in tests/models/test_causality.py.
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from keras_genimg.layers import DiagonalBiLSTM, MaskedConv2D, RowLSTM, SplitColors
 from keras_genimg.likelihoods import Categorical
