@@ -6,7 +6,7 @@ import sys
 import keras
 import pytest
 
-from keras_genimg.models import VAE, PixelRNN
+from keras_genimg.models import VAE, PixelCNN
 from keras_genimg.serving import read_metadata
 from tests.subprocesses import ROOT, run_python
 
@@ -35,7 +35,7 @@ def files(tmp_path_factory):
     """Return a folder of `.keras` files."""
     folder = tmp_path_factory.mktemp("models")
     VAE((4, 4, 1), 2, 4).save(folder / "vae.keras")
-    PixelRNN((None, None, 1), 3, 1).save(folder / "any_size.keras")
+    PixelCNN((None, None, 1), 3, 1).save(folder / "any_size.keras")
     keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]).save(
         folder / "other.keras"
     )
@@ -60,15 +60,15 @@ def test_a_trained_model_becomes_a_version(files, tmp_path):
 @pytest.mark.slow
 def test_options_reach_the_export(command, files, tmp_path):
     options = "--image-size 3 4 --max-rows 5 --bad-rows flag --xla-twins --version 7"
-    arguments = [files / "any_size.keras", "--name", "rnn", "--base-dir", tmp_path]
+    arguments = [files / "any_size.keras", "--name", "cnn", "--base-dir", tmp_path]
     assert command(*arguments, *options.split(), "--batch-sizes", "5") == 0
-    metadata = read_metadata(tmp_path / "rnn" / "7")
+    metadata = read_metadata(tmp_path / "cnn" / "7")
     assert metadata["image_shape"] == [3, 4, 1]
     assert (metadata["max_rows"], metadata["bad_rows"]) == (5, "flag")
     assert "sample_xla" in metadata["signatures"]
-    again = [tmp_path / "rnn" / "7", "--name", "rnn", "--base-dir", tmp_path]
+    again = [tmp_path / "cnn" / "7", "--name", "cnn", "--base-dir", tmp_path]
     assert command(*again, "--keep", "1", "--batch-sizes", "") == 0
-    assert [p.name for p in (tmp_path / "rnn").iterdir() if p.name[0] != "."] == ["8"]
+    assert [p.name for p in (tmp_path / "cnn").iterdir() if p.name[0] != "."] == ["8"]
 
 
 @pytest.mark.parametrize(

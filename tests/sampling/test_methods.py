@@ -87,15 +87,15 @@ def test_xla_and_eager_agree(family, case):
     assert_same_but_for_ties(model, expected[:2], drawn, SEEDS[:2])
 
 
-@pytest.mark.parametrize("temperature", [0.5, 2.0])
-def test_temperatures_agree(temperature):
+def test_temperatures_agree():
     model = make("diagonal", CASES[1])
-    drawn = {
-        method: model.generate(8, 0, method=method, temperature=temperature)
-        for method in ("ancestral", "incremental", "fixed_point")
-    }
-    for method in ("incremental", "fixed_point"):
-        np.testing.assert_array_equal(drawn[method], drawn["ancestral"])
+    for temperature in (0.5, 2.0):
+        drawn = {
+            method: model.generate(8, 0, method=method, temperature=temperature)
+            for method in ("ancestral", "incremental", "fixed_point")
+        }
+        for method in ("incremental", "fixed_point"):
+            np.testing.assert_array_equal(drawn[method], drawn["ancestral"])
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -174,7 +174,7 @@ for family in families:
     run_python("-c", script, tmp_path, *models, PYTHONPATH="")
     for family, model in models.items():
         drawn = np.load(tmp_path / f"{family}.npz")
-        expected = model.generate(16, seed=0, method="ancestral")
+        expected = model.generate(16, seed=0)
         for images in (drawn["arr_0"], drawn["arr_1"], drawn["arr_2"]):
             size = len(images)
             assert_same_but_for_ties(model, expected[:size], images, SEEDS[:size])
