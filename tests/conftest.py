@@ -1,3 +1,4 @@
+import gc
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -6,6 +7,12 @@ os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 
 import keras  # noqa: E402
 import pytest  # noqa: E402
+
+
+def pytest_collection_finish():
+    # What is imported by now stays, so that no collection need look through it.
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
