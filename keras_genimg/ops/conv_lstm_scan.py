@@ -120,7 +120,6 @@ def _forward(inputs, kernel, hidden, cell, offsets, cell_size):
 
 
 @traced_once
-@traced_once
 def _backward(gradients, kept, arguments, offsets, cell_size):
     """Return the gradients of inputs, kernel, hidden and cell."""
     states, cells, gates = kept
@@ -191,7 +190,6 @@ def _rows(tensor):
     return tf.reshape(tensor, (-1, tensor.shape[-1]))
 
 
-@traced_once
 def _sigmoid_gradient(outputs, gradient):
     return tf.raw_ops.SigmoidGrad(y=outputs, dy=gradient)
 
