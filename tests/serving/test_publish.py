@@ -242,10 +242,10 @@ def small_disk(tmp_path, exported):
 def test_a_full_disk(source, request, small_disk):
     source = request.getfixturevalue(source)
     first = put(source, small_disk)
-    before = {p: p.read_bytes() for p in first.rglob("*") if p.is_file()}
+    before = contents(first)
     with pytest.raises(OSError, match="No space left on device. Nothing was publ"):
         put(source, small_disk)
     assert names(first.parent) == [".last_version", ".lock", "1"]
-    assert {p: p.read_bytes() for p in first.rglob("*") if p.is_file()} == before
+    assert contents(first) == before
     shutil.rmtree(first)
     assert put(source, small_disk).name == "2"
