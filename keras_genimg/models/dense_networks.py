@@ -15,7 +15,7 @@ def normal_weights(stddev, weight_prior):
     """
     arguments = {}
     for prefix in ("kernel", "bias"):
-        # An object each, since a Keras initializer must not be used twice.
+        # An object each, since one used twice draws the same values.
         normal = keras.initializers.RandomNormal(stddev=stddev)
         arguments[f"{prefix}_initializer"] = normal
         if weight_prior is not None:

@@ -10,7 +10,6 @@ the same thing do it from the same weights and noise, and are checked to agree.
 
 import dataclasses
 import gc
-import json
 import math
 import os
 import statistics
@@ -18,12 +17,20 @@ import statistics
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import keras  # noqa: E402
-import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
-from keras_genimg.layers import DRAWLoop  # noqa: E402
-from keras_genimg.models import VAE  # noqa: E402
-from tests.benchmarks import draw_peers  # noqa: E402
+from tests.benchmarks.draw_memory import memory_rows  # noqa: E402
+from tests.benchmarks.draw_programs import (  # noqa: E402
+    MNIST,
+    OURS,
+    TINY,
+    UNROLLED,
+    XLA,
+    our_step,
+    random_loop,
+    unrolled_step,
+    weights_of,
+)
 from tests.benchmarks.timing import (  # noqa: E402
     Program,
     Row,
@@ -40,105 +47,17 @@ from tests.benchmarks.timing import (  # noqa: E402
     timed,
     write_json,
 )
-from tests.subprocesses import run_python  # noqa: E402
+from tests.benchmarks.vae_step import vae_rows  # noqa: E402
 
-
-@dataclasses.dataclass(frozen=True)
-class Setting:
-    """Sizes of DRAW on black and white square images."""
-
-    glimpses: int
-    units: int
-    latent_dim: int
-    read_size: int
-    write_size: int
-    side: int
-    batch: int
-
-    def __str__(self):
-        return f"{self.glimpses} glimpses, h={self.units}, batch {self.batch}"
-
-
-MNIST = Setting(64, 256, 100, 2, 5, 28, 64)
-TINY = Setting(3, 8, 4, 2, 3, 6, 2)
 # Rounding errors grow over the glimpses.
 TOLERANCE = 1e-3
 
-OURS = "keras_genimg"
-UNROLLED = "plain TensorFlow, unrolled"
 TORCH = "PyTorch, eager loop"
-XLA = ", XLA"
 # How many times faster than the peer.
 TARGETS = {UNROLLED: at_least(1), TORCH: at_least(1.3)}
 # A filter of its own for each pixel and each cell of a glimpse would need five.
 MAX_RANK = 4
 PRODUCT_SIZE = 2048
-
-
-def random_loop(setting):
-    """Return a loop with random weights, images and noise."""
-    random = np.random.default_rng(0)
-    shape = (setting.side, setting.side, 1)
-    loop = DRAWLoop(
-        setting.glimpses,
-        shape,
-        setting.units,
-        setting.latent_dim,
-        setting.read_size,
-        setting.write_size,
-        name="loop",
-    )
-    loop.build((None, *shape))
-    for weight in loop.trainable_weights:
-        scale = 0.3 if weight.shape.rank == 1 else 0.5 * weight.shape[0] ** -0.5
-        weight.assign(random.normal(0, scale, weight.shape))
-    images = random.integers(0, 2, (setting.batch, *shape)).astype("float32")
-    noise = random.normal(size=(setting.glimpses, setting.batch, setting.latent_dim))
-    return loop, images, noise.astype("float32")
-
-
-def weights_of(loop):
-    """Return the weights by their paths inside the cell."""
-    prefix = "loop/cell/"
-    return {w.path.removeprefix(prefix): w.value for w in loop.trainable_weights}
-
-
-def our_loss(loop, images, noise):
-    outputs, canvas = loop.run(images, noise)
-    likelihood = loop.cell.likelihood
-    log_prob = likelihood.log_prob(loop.cell.params(canvas), images)
-    divergence = tf.reduce_sum(loop.divergences(outputs))
-    return (divergence - tf.reduce_sum(log_prob)) / images.shape[0]
-
-
-def our_step(loop, images, noise, jit_compile):
-    """Return a `tf.function` of images and noise, not traced yet."""
-    weights = weights_of(loop)
-
-    @tf.function(jit_compile=jit_compile, autograph=False)
-    def step(images, noise):
-        with tf.GradientTape() as tape:
-            loss = our_loss(loop, images, noise)
-        return loss, tape.gradient(loss, weights)
-
-    return step
-
-
-def unrolled_step(loop, setting):
-    """Return a `tf.function` of images and noise, not traced yet."""
-    weights = {
-        name: tf.Variable(value.numpy()) for name, value in weights_of(loop).items()
-    }
-    sizes = setting.read_size, setting.write_size
-
-    @tf.function(autograph=False)
-    def step(images, noise):
-        with tf.GradientTape() as tape:
-            read = {name: weight.read_value() for name, weight in weights.items()}
-            loss = draw_peers.unrolled_draw(images, noise, read, *sizes)
-        return loss, tape.gradient(loss, weights)
-
-    return step
 
 
 def step_programs(setting):
@@ -348,105 +267,6 @@ def timed_trace(step, tensors):
     traced = []
     seconds, _ = timed(lambda: traced.append(step.get_concrete_function(*tensors)))
     return seconds, traced[0]
-
-
-def print_peak(glimpses, kind, quick):
-    """Print the seconds of a step and the bytes that it took, as JSON.
-
-    To be run in a process of its own. What a first step costs once was paid by a step
-    of few glimpses.
-    """
-    setting = dataclasses.replace(TINY if quick else MNIST, glimpses=glimpses)
-    for count in (2, glimpses):
-        loop, images, noise = random_loop(dataclasses.replace(setting, glimpses=count))
-        tensors = tf.constant(images), tf.constant(noise)
-        if kind == UNROLLED:
-            step = unrolled_step(loop, setting)
-        else:
-            step = our_step(loop, *tensors, XLA in kind)
-        step.get_concrete_function(*tensors)
-        gc.collect()
-        with open("/proc/self/clear_refs", "w") as opened:
-            opened.write("5")  # The peak is what there is now.
-        before = peak_bytes()
-        seconds, _ = timed(lambda: step(*tensors))  # noqa: B023
-    print(json.dumps({"seconds": seconds, "bytes": peak_bytes() - before}))
-
-
-def peak_bytes():
-    """Return the most memory that the process has had, where Linux tells."""
-    with open("/proc/self/status") as opened:
-        for line in opened:
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    raise OSError("/proc/self/status says nothing of VmHWM")
-
-
-def memory_rows(kinds, glimpses, quick):
-    """Return rows of the memory of a step, for several numbers of glimpses."""
-    rows = []
-    for kind in kinds:
-        taken = []
-        for count in glimpses:
-            call = f"print_peak({count}, {kind!r}, {quick})"
-            code = f"from tests.benchmarks.draw import print_peak; {call}"
-            output = json.loads(run_python("-c", code).splitlines()[-1])
-            taken.append(output["bytes"])
-            row = Row(
-                kind,
-                f"{count} glimpses: {output['bytes'] / 2**20:,.0f} MiB",
-                output["seconds"],
-                note="Growth of the process's peak memory, and the ratio of it to that "
-                "of half as many glimpses; the time is that of the first step.",
-            )
-            rows.append(row)
-            if len(taken) < 2 or quick:
-                continue
-            ratio = taken[-1] / taken[-2]
-            if XLA in kind:
-                row.xla_ratio, row.xla_target = ratio, at_most(2.2)
-            else:
-                row.ratio, row.target = ratio, at_most(2.2)
-    return rows
-
-
-def vae_rows(timing_options, quick):
-    """Time `train_on_batch` of a VAE against one that is written by hand."""
-    side, hidden, latent_dim, batch = (6, 8, 2, 4) if quick else (28, 500, 20, 100)
-    images = np.random.default_rng(0).integers(0, 2, (batch, side, side, 1))
-    images = images.astype("float32")
-    keras.utils.set_random_seed(0)
-    ours = VAE((side, side, 1), latent_dim, hidden)
-    theirs = draw_peers.HandWrittenVAE((side, side, 1), latent_dim, hidden)
-    weights = [weight.numpy() for weight in ours.trainable_weights]
-    # With almost no noise both must come to the same, whatever noise they draw.
-    weights[3][latent_dim:] = -12
-    names = ["with TFP: keras_genimg.models.VAE", "without: keras.Model by hand"]
-    models = dict(zip(names, (ours, theirs), strict=True))
-    for model in models.values():
-        model.compile(keras.optimizers.Adagrad(0.02))
-        for weight, value in zip(model.trainable_weights, weights, strict=True):
-            weight.assign(value)
-    results = [
-        model.train_on_batch(images, return_dict=True) for model in (ours, theirs)
-    ]
-    for key in ("loss", "kl", "reconstruction"):
-        np.testing.assert_allclose(results[0][key], results[1][key], rtol=1e-4)
-    for pair in zip(ours.trainable_weights, theirs.trainable_weights, strict=True):
-        np.testing.assert_allclose(*(w.numpy() for w in pair), rtol=0, atol=1e-3)
-    programs = {
-        name: Program(lambda m=model: m.train_on_batch(images, return_dict=True))
-        for name, model in models.items()
-    }
-    timings, _ = time_programs(programs, **timing_options)
-    print_unsteady(timings)
-    first, second = (timings[name].median for name in names)
-    size = f"{hidden} hidden, latent {latent_dim}, batch {batch}"
-    target = None if quick else at_most(1.05)
-    return [
-        Row(names[0], size, first, first / second, target, note="Over the other's."),
-        Row(names[1], size, second),
-    ]
 
 
 def main():

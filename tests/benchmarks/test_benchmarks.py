@@ -12,10 +12,10 @@ from tests.subprocesses import run_python
     "command, num_tables, peers",
     [
         ("scans", 3, ["keras.layers.RNN loop", "tf.while_loop, automatic gradients"]),
-        # Of the families the one that has a peer more; the others run the same lines.
+        # Without "row", which runs the same lines as "diagonal".
         (
-            "sampling --family cnn",
-            2,
+            "sampling --family diagonal cnn",
+            4,
             ["one model.predict a pixel (keras.io)"],
         ),
         ("draw", 5, ["plain TensorFlow, unrolled", "without: keras.Model by hand"]),

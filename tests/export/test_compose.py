@@ -74,12 +74,12 @@ class Checkout:
     def expected(self, version):
         return images_of(self.models[version])
 
-    def run(self, command, **variables):
+    def run(self, command):
         """Run a command line in a shell; return what it prints."""
         done = subprocess.run(
             ["bash", "-c", command],
             cwd=self.directory,
-            env={**os.environ, **IMAGES, **variables},
+            env={**os.environ, **IMAGES},
             capture_output=True,
             text=True,
             timeout=300,
@@ -146,15 +146,15 @@ def test_only_the_proxy_answers_by_rest(compose):
     ports = compose.run(f"{COMPOSE} ps --format '{{{{.Ports}}}}'")
     published = set(re.findall(r"(\S+)->", ports))
     assert published == {"127.0.0.1:8500", "127.0.0.1:8501"}
-    reply = requests.get("http://127.0.0.1:8501/monitoring/prometheus/metrics")
+    path = "monitoring/prometheus/metrics"
+    reply = requests.get(f"http://127.0.0.1:8501/{path}", timeout=60)
     assert reply.status_code == 404
     assert "nothing here but" in reply.json()["error"]
 
 
 def test_the_guard_is_before_the_server(compose):
-    reply = requests.post(
-        "http://127.0.0.1:8501/v1/models/digits:predict", data=b"[" * 20_000
-    )
+    url = "http://127.0.0.1:8501/v1/models/digits:predict"
+    reply = requests.post(url, data=b"[" * 20_000, timeout=60)
     assert reply.status_code == 400
     assert "at most 10 deep" in reply.json()["error"]
 

@@ -1,5 +1,3 @@
-import json
-
 import keras
 import numpy as np
 import pytest
@@ -297,95 +295,12 @@ def test_likelihoods(likelihood, images):
     assert np.isfinite(model.log_prob(images, num_samples=3)).all()
 
 
-def convolutional(likelihood="bernoulli", channels=1, **kwargs):
-    images = keras.Input(SHAPE)
-    x = keras.layers.Conv2D(3, 3, activation="relu", padding="same")(images)
-    encoder = keras.Model(images, keras.layers.Flatten()(x), name="my_encoder")
-    vectors = keras.Input((2,))
-    x = keras.layers.Reshape((4, 3, 1))(keras.layers.Dense(12)(vectors))
-    x = keras.layers.Conv2D(channels, 3, padding="same", dtype="float32")(x)
-    if channels > 1:
-        x = keras.layers.Reshape((*SHAPE, channels))(x)
-    decoder = keras.Model(vectors, x, name="my_decoder")
-    return VAE(
-        SHAPE, 2, likelihood=likelihood, encoder=encoder, decoder=decoder, **kwargs
-    )
-
-
-def test_parts_of_ones_own(tmp_path):
-    model = convolutional("gaussian", 2, prior="diagonal_normal", name="mine")
-    model.compile("adam", run_eagerly=True)
-    model.fit(INTENSITIES, verbose=0)
-    model.save(tmp_path / "model.keras")
-    revived = keras.models.load_model(tmp_path / "model.keras")
-    configs = [json.dumps(each.get_config()) for each in (model, revived)]
-    assert configs[0] == configs[1]
-    assert (revived.encoder.name, revived.name) == ("my_encoder", "mine")
-    np.testing.assert_array_equal(
-        revived.reconstruct(INTENSITIES, seed=0), model.reconstruct(INTENSITIES, seed=0)
-    )
-    np.testing.assert_array_equal(
-        revived.generate(2, seed=0), model.generate(2, seed=0)
-    )
-
-
 def test_presets():
     for name in VAE.presets:
         config = VAE.presets[name]["config"]
         model = VAE.from_preset(name, hidden_units=2)
         assert model.image_shape == config["image_shape"]
         assert model.latent_dim == config["latent_dim"]
-
-
-def sequential_without_inputs():
-    return keras.Sequential([keras.layers.Flatten()])
-
-
-def part(input_shape, output_shape):
-    inputs = keras.Input(input_shape)
-    x = keras.layers.Flatten()(inputs)
-    x = keras.layers.Dense(int(np.prod(output_shape)), dtype="float32")(x)
-    return keras.Model(inputs, keras.layers.Reshape(output_shape)(x))
-
-
-@pytest.mark.parametrize(
-    "arguments, text",
-    [
-        ({"latent_dim": 0}, "`latent_dim` of VAE.*Received: latent_dim=0"),
-        ({"hidden_units": -1}, "Received: hidden_units=-1"),
-        ({"image_shape": (4, 3)}, r"image_shape=\(4, 3\)"),
-        ({"likelihood": "normal"}, "likelihood='normal'"),
-        ({"weight_stddev": -1.0}, "weight_stddev=-1.0"),
-        ({"weight_prior": 0}, "weight_prior=0"),
-        ({"num_samples": 0}, "num_samples=0"),
-        ({"estimator": "B"}, "estimator='B'"),
-        ({"posterior": "gauss"}, "Received: 'gauss'"),
-        ({"encoder": part((3, 4, 1), (5,))}, r"\(None, 4, 3, 1\).*\(None, 3, 4, 1\)"),
-        ({"encoder": keras.layers.Flatten()}, "`encoder` of VAE.*functional model"),
-        ({"encoder": sequential_without_inputs()}, "`encoder` of VAE.*functional"),
-        ({"encoder": part(SHAPE, (5, 2))}, r"\(batch, features\).*\(None, 5, 2\)"),
-        ({"decoder": part((3,), SHAPE)}, r"`decoder`.*\(None, 2\).*\(None, 3\)"),
-        ({"decoder": part((2,), (3, 4, 1))}, r"end in parameters of shape \(None, 4"),
-        (
-            {"decoder": part((2,), SHAPE), "likelihood": "gaussian"},
-            r"parameters of shape \(None, 4, 3, 1, 2\).*outputs of shape \(None, 4",
-        ),
-        (
-            {"encoder": part(SHAPE, (5,)), "weight_prior": 9},
-            r"regularizers.L2\(0.5 / num_images.*weight_prior=9",
-        ),
-        ({"decoder": part((2,), SHAPE), "weight_prior": 9}, "own encoder and decoder"),
-    ],
-    ids=str,
-)
-def test_constructor_refuses(arguments, text):
-    with pytest.raises(ValueError, match=f"(?s){text}"):
-        VAE(**{"image_shape": SHAPE, "latent_dim": 2, "hidden_units": 3, **arguments})
-
-
-def test_a_divergence_without_closed_form_is_refused_at_once():
-    with pytest.raises(ValueError, match='estimator="monte_carlo"'):
-        VAE(SHAPE, 2, 3, posterior="laplace", prior="diagonal_normal")
 
 
 @pytest.mark.parametrize("call", ["fit", "elbo", "log_prob", "encode", "reconstruct"])

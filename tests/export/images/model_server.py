@@ -10,6 +10,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import tempfile
 
 CHECKOUT = pathlib.Path(__file__).parents[3]
 sys.path.insert(0, str(CHECKOUT / "tests" / "export"))
@@ -69,7 +70,7 @@ def main():
     )
     config = given.model_config_file
     if config is None:
-        config = "/tmp/models.config"
+        config = os.path.join(tempfile.mkdtemp(), "models.config")
         text = MODEL_CONFIG.format(name=given.model_name, path=given.model_base_path)
         pathlib.Path(config).write_text(text)
     command = [sys.executable, str(CHECKOUT / "export" / "serve.py")]
