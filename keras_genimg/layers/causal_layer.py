@@ -1,4 +1,4 @@
-"""What a layer must do to be sampled one pixel at a time."""
+"""Protocol of layers that are sampled one pixel at a time."""
 
 
 class CausalLayer:
@@ -6,9 +6,12 @@ class CausalLayer:
 
     A layer that sees, for each pixel, only pixels before it in raster order can be
     evaluated one pixel at a time, with caches of what was computed before. Besides
-    `call`, which computes a whole map, it then implements the methods below. They must
-    together give what `call` gives. Derive from this class and from
-    `keras.layers.Layer`.
+    `call`, which computes a whole map, it then implements the methods below. Together
+    they must give what `call` gives; `generate` and `export` compare the two. Derive
+    from this class and from `keras.layers.Layer`.
+
+    A subclass that replaces `call`, or a method that `call` uses, must replace the
+    methods for the sampler too, else the sampler refuses it.
 
     The sampler calls `prepare` and `initial_cache` once; then for each row
     `begin_row`; for each pixel of the row `step`; and `end_row`. All of them build a
@@ -17,8 +20,16 @@ class CausalLayer:
     a row `(width, batch, channels)`, and a cache keeps its shapes.
 
     The layer that reads the image is stepped before its pixel is drawn, with zeros for
-    the colours not yet drawn, and again when all are; so `step` must not let an output
+    the colors not yet drawn, and again when all are; so `step` must not let an output
     depend on what its mask hides.
+
+    A layer whose output sees finished rows alone sets `sees_current_row = False`. Its
+    `begin_row` returns the outputs of the whole row as the one tensor of the row, and
+    it has no `step`; `end_row` gets the row of its inputs. What follows from such
+    outputs alone is computed once a row.
+
+    Attributes:
+        sees_current_row: Whether an output depends on pixels of its own row.
 
     Example:
         A layer that gives each pixel the sum of those left of it:
@@ -35,6 +46,8 @@ class CausalLayer:
         ...         (total,) = carry
         ...         return total, (total + inputs,), ()
     """
+
+    sees_current_row = True
 
     def prepare(self, fused):
         """Return the weights as the steps need them: masked, sliced, concatenated.
@@ -74,12 +87,13 @@ class CausalLayer:
             weights: What `prepare` returned.
             carry: From the pixel to the left, or from `begin_row`.
             row: The tensors of `begin_row` at this pixel, each `(batch, n)`.
-            inputs: Input at this pixel, `(batch, channels)`. A layer with more than one
-                input gets them as further arguments.
+            inputs: Input at this pixel, `(batch, channels)`. Further arguments of
+                `call` come by name, maps as `(batch, channels)` tensors.
 
         Returns:
-            The output, `(batch, filters)`; the carry for the pixel to the right; and
-            what `end_row` will need of this pixel, a tuple of `(batch, n)` tensors.
+            The output, `(batch, filters)`, or a tuple of outputs; the carry for the
+            pixel to the right; and what `end_row` will need of this pixel, a
+            tuple of `(batch, n)` tensors.
         """
         raise NotImplementedError
 

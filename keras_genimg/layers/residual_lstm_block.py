@@ -40,6 +40,8 @@ class ResidualLSTMBlock(keras.layers.Layer):
         2016, figure 5 right, https://arxiv.org/abs/1601.06759
     """
 
+    composite = True  # The sampler evaluates the layers that it is made of.
+
     def __init__(self, units, layer="diagonal", kernel_size=3, num_colors=1, **kwargs):
         super().__init__(**kwargs)
         self.units = units

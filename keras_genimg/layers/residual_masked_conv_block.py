@@ -39,6 +39,8 @@ class ResidualMaskedConvBlock(keras.layers.Layer):
         2016, figure 5 left, https://arxiv.org/abs/1601.06759
     """
 
+    composite = True  # The sampler evaluates the layers that it is made of.
+
     def __init__(self, filters, kernel_size=3, num_colors=1, **kwargs):
         super().__init__(**kwargs)
         owner = type(self).__name__

@@ -138,10 +138,11 @@ class AutoregressiveModel(GenerativeModel):
             )
         shape = self.sized_image_shape(image_size, "generate")
         key = (method, shape, jit_compile, completes)
-        if key not in self._compiled_functions:
+        functions = self._compiled_functions
+        if key not in functions:
             given = [tf.TensorSpec((None, *shape))] * 2 if completes else []
             sample = self.sampler(method, shape, jit_compile, completes)
-            self._compiled_functions[key] = tf.function(
+            functions[key] = tf.function(
                 lambda *rows: tf.cast(sample(*rows), self.likelihood.dtype),
                 input_signature=[
                     tf.TensorSpec((None,), tf.int64),
@@ -152,7 +153,7 @@ class AutoregressiveModel(GenerativeModel):
                 jit_compile=jit_compile,
                 autograph=False,
             )
-        draw = self._compiled_functions[key]
+        draw = functions[key]
         temperature = tf.constant(temperature, tf.float32)
         return lambda seeds, *others: draw(seeds, temperature, *others)
 
@@ -184,11 +185,12 @@ class AutoregressiveModel(GenerativeModel):
         return sample
 
     def log_prob_function(self):
-        if "log_prob" not in self._compiled_functions:
-            self._compiled_functions["log_prob"] = tf.function(
+        functions = self._compiled_functions
+        if "log_prob" not in functions:
+            functions["log_prob"] = tf.function(
                 self.log_prob_graph, reduce_retracing=True, autograph=False
             )
-        return self._compiled_functions["log_prob"]
+        return functions["log_prob"]
 
     def log_prob_graph(self, images, *conditions):
         """Return nats of images, for a graph; see `log_prob`."""

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_genimg.models.function_cache import FunctionCache
 from keras_genimg.models.image_inputs import checked_inputs, images_of, inputs_of
 from keras_genimg.models.likelihood_model import LikelihoodModel
 from keras_genimg.models.row_seeds import row_seeds
@@ -33,7 +34,11 @@ class GenerativeModel(LikelihoodModel):
 
     def __init__(self, inputs, outputs, likelihood, **kwargs):
         super().__init__(inputs, outputs, likelihood, **kwargs)
-        self._compiled_functions = {}
+        self._function_cache = FunctionCache()
+
+    @property
+    def _compiled_functions(self):
+        return self._function_cache.functions(self)
 
     @classmethod
     def from_preset(cls, name, **overrides):

@@ -130,14 +130,15 @@ class LatentModel(GenerativeModel):
 
     def compiled_function(self, key, function, signature, jit_compile=False):
         """Return `function` as a `tf.function`, always the same one for a key."""
-        if key not in self._compiled_functions:
-            self._compiled_functions[key] = tf.function(
+        functions = self._compiled_functions
+        if key not in functions:
+            functions[key] = tf.function(
                 function,
                 input_signature=signature,
                 jit_compile=jit_compile,
                 autograph=False,
             )
-        return self._compiled_functions[key]
+        return functions[key]
 
     def bounds(self, images, seeds, num_samples):
         """Return two bounds of the log-probability, for a graph.

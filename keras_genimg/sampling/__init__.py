@@ -2,7 +2,12 @@
 
 from keras_genimg.sampling.ancestral import ancestral_sampler
 from keras_genimg.sampling.fixed_point import fixed_point, fixed_point_sampler
-from keras_genimg.sampling.incremental import incremental_sampler
+from keras_genimg.sampling.incremental import (
+    incremental_sampler,
+    teacher_forced_params,
+)
+from keras_genimg.sampling.proof import first_disagreement, sampler_difference
+from keras_genimg.sampling.tolerance import tolerance
 
 METHODS = {
     "incremental": incremental_sampler,
@@ -13,7 +18,11 @@ METHODS = {
 __all__ = [
     "METHODS",
     "ancestral_sampler",
+    "first_disagreement",
     "fixed_point",
     "fixed_point_sampler",
     "incremental_sampler",
+    "sampler_difference",
+    "teacher_forced_params",
+    "tolerance",
 ]

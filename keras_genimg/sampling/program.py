@@ -1,128 +1,235 @@
-"""A functional model as a list of instructions, split by what the image decides."""
+"""A functional model compiled to a program for one pixel."""
 
 import dataclasses
+import inspect
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from keras_genimg.layers.causal_layer import CausalLayer
-from keras_genimg.sampling.pointwise import is_linear, linear_sum, pointwise_function
+from keras_genimg.sampling.graph import (
+    is_composite,
+    is_functional,
+    is_sequential,
+    walk,
+)
+from keras_genimg.sampling.instructions import (
+    Instruction,
+    Level,
+    Value,
+    Weight,
+    values_in,
+)
+from keras_genimg.sampling.linear import has_activation, is_linear, linear_function
+from keras_genimg.sampling.pointwise import pointwise_function
+from keras_genimg.sampling.refusal import refusal
+from keras_genimg.sampling.trust import is_known, overrides
 
-
-@dataclasses.dataclass(frozen=True)
-class Value:
-    """A tensor of the graph.
-
-    Attributes:
-        index: Its number.
-        depends: Whether the image decides it.
-        spec: Its `keras.KerasTensor`.
-    """
-
-    index: int
-    depends: bool
-    spec: keras.KerasTensor
-
-
-@dataclasses.dataclass(frozen=True)
-class Instruction:
-    """One operation of the graph, with `Value`s where it takes tensors.
-
-    Attributes:
-        operation: The Keras layer or operation.
-        args: Its positional arguments.
-        kwargs: Its keyword arguments.
-        outputs: The `Value`s it computes.
-        pixel: For an operation that the image decides and that acts on each pixel
-            alone, what `pointwise_function` returned.
-    """
-
-    operation: object
-    args: tuple
-    kwargs: dict
-    outputs: list
-    pixel: object = None
-
-    @property
-    def depends(self):
-        """Whether the image decides its outputs."""
-        return self.outputs[0].depends
-
-    @property
-    def inputs(self):
-        """The `Value`s among the arguments."""
-        leaves = tf.nest.flatten((self.args, self.kwargs))
-        return [leaf for leaf in leaves if isinstance(leaf, Value)]
+_ACTIVATION = (
+    "has an activation that is not made of elementwise operations of keras.ops; call "
+    "it after the layer"
+)
+# Methods of `CausalLayer` that must together give what `call` gives.
+_PROTOCOL = {
+    "prepare",
+    "initial_cache",
+    "begin_row",
+    "step",
+    "end_row",
+    "end_rows",
+    "sees_current_row",
+}
 
 
 class Program:
     """What a functional model computes, in order.
 
-    Nested functional models are inlined, and so are layers made of other layers whose
-    `call` can be traced symbolically, such as the residual blocks. A layer that occurs
-    twice gives two instructions.
+    Nested models are inlined, and so are layers made of other layers whose `call` can
+    be traced symbolically, such as the residual blocks. A layer that occurs twice gives
+    two instructions.
+
+    Built inside a `tf.function`, a program belongs to its graph: what a composite layer
+    computes from its weights is computed there too.
 
     Args:
         model: A functional Keras model whose first input is the image.
+        fuse: Whether to make sums of linear layers one product each.
 
     Attributes:
         inputs: `Value`s of the model's inputs, the image first.
         output: `Value` of the likelihood's parameters.
         instructions: List of `Instruction`, in the order of computation.
+        operations: List of all operations met, also those made of others.
+        foreign: Names of layers, operations and activations that are neither Keras' nor
+            the library's.
 
     Raises:
-        ValueError: If the image decides the output of a layer that is neither causal
-            nor pointwise; the layer is named.
+        ValueError: If a layer above level `FIXED` is neither causal nor pointwise; the
+            layer is named.
     """
 
-    def __init__(self, model):
+    def __init__(self, model, fuse=True):
         self.instructions = []
+        self.operations = []
+        self.foreign = []
         self._num_values = 0
         self.inputs = [
-            self._value(spec, depends=position == 0)
+            self._value(spec, Level.FIXED if position else Level.PIXEL)
             for position, spec in enumerate(model.inputs)
         ]
-        self.output = self._inline(model, self.inputs)[0]
-        self._fuse_linear_sums()
+        if not is_functional(model):
+            raise refusal(model, reason="computes more than its graph")
+        (self.output,) = values_in(self._inline(model, self.inputs))
+        if fuse:
+            self._fuse_linear_sums()
 
-    def _value(self, spec, depends):
+    def _value(self, spec, level):
         self._num_values += 1
-        return Value(self._num_values - 1, depends, spec)
+        return Value(self._num_values - 1, level, spec)
 
-    def _inline(self, model, values):
-        """Append the operations of a functional model; return its outputs."""
-        # Private, and the only way to walk a graph with another meaning of its nodes.
-        outputs = model._run_through_graph(
-            tf.nest.flatten(values),
-            operation_fn=lambda operation: (
-                lambda *args, **kwargs: self._append(operation, args, kwargs)
-            ),
-        )
-        return tf.nest.flatten(outputs)
+    def _inline(self, model, values, dtype=None):
+        """Append the operations of a functional model; return its outputs' structure.
 
-    def _append(self, operation, args, kwargs):
-        inputs = Instruction(operation, args, kwargs, []).inputs
-        if isinstance(operation, keras.Model) and hasattr(operation, "inputs"):
-            values = self._inline(operation, args[0])
-            return values if len(values) > 1 else values[0]
-        depends = any(value.depends for value in inputs)
-        causal = isinstance(operation, CausalLayer) and not is_linear(operation)
-        pixel = None
-        if depends and not causal:
-            pixel = pointwise_function(operation, args, kwargs)
-            if pixel is None:
-                graph = _symbolic_graph(operation, inputs)
-                if graph is None:
-                    raise ValueError(_refusal(operation, args, kwargs))
-                try:
-                    return self._inline(graph, inputs)[0]
-                except ValueError as error:
-                    raise ValueError(_refusal(operation, args, kwargs)) from error
-        specs = _output_specs(operation, args, kwargs)
-        outputs = [self._value(spec, depends) for spec in specs]
+        Args:
+            model: A functional model.
+            values: Its inputs, in order.
+            dtype: Compute dtype of the layer whose `call` the model traces, if it does.
+        """
+
+        def weight(leaf):
+            return Weight(leaf, dtype) if isinstance(leaf, keras.Variable) else leaf
+
+        def call(operation, args, kwargs, specs):
+            if dtype is not None:
+                args, kwargs = tf.nest.map_structure(weight, (args, kwargs))
+            return tf.nest.flatten(self._append(operation, args, kwargs, specs))
+
+        return walk(model, values, call)
+
+    def _append(self, operation, args, kwargs, specs):
+        """Append an operation; return its output values, flat or in a structure."""
+        inputs = values_in((args, kwargs))
+        level = max((value.level for value in inputs), default=Level.FIXED)
+        if level != Level.FIXED:
+            args, kwargs = tf.nest.map_structure(self._lift, (args, kwargs))
+        self.operations.append(operation)
+        if not is_known(type(operation)) or overrides(operation):
+            self.foreign.append(operation.name)
+        if level == Level.FIXED:
+            return self._instruction(operation, args, kwargs, specs, level)
+        # Some layers' `call` takes it by position.
+        if _bound(operation, args, kwargs).get("training"):
+            reason = "is called with training=True, which the sampler cannot repeat"
+            raise refusal(operation, args, kwargs, reason)
+        if is_sequential(operation):
+            return self._append_sequence(operation, args, kwargs)
+        if is_functional(operation):
+            return self._inline(operation, self._model_inputs(operation, args, kwargs))
+        causal = _is_causal(operation)
+        if causal or not is_composite(operation):
+            _check_maps(operation, inputs)
+        if causal:
+            _check_step(operation, args, kwargs)
+            self._check_activation(operation, args, kwargs)
+            if not operation.sees_current_row:
+                level = Level.ROWS
+            return self._instruction(operation, args, kwargs, specs, level)
+        pixel = pointwise_function(operation, args, kwargs)
+        if pixel is not None:
+            self._check_activation(operation, args, kwargs)
+            return self._instruction(operation, args, kwargs, specs, level, pixel)
+        if not is_composite(operation):
+            raise refusal(operation, args, kwargs)
+        return self._append_composite(operation, args, kwargs)
+
+    def _instruction(self, operation, args, kwargs, specs, level, pixel=None):
+        outputs = [self._value(spec, level) for spec in keras.tree.flatten(specs)]
         self.instructions.append(Instruction(operation, args, kwargs, outputs, pixel))
-        return outputs if len(outputs) > 1 else outputs[0]
+        return outputs
+
+    def _append_sequence(self, model, args, kwargs):
+        (value,) = values_in((args, kwargs))
+        values = [value]
+        for layer in model.layers:
+            specs = layer.compute_output_spec(values[0].spec)
+            values = tf.nest.flatten(self._append(layer, tuple(values), {}, specs))
+        return values
+
+    def _model_inputs(self, model, args, kwargs):
+        """Return the inputs of a nested model in its own order, cast to its dtypes."""
+        given = _bound(model, args, kwargs)["inputs"]
+        if isinstance(given, dict) and not isinstance(model.input, dict):
+            given = [given[spec.name] for spec in model.inputs]
+        values = keras.tree.flatten(given)
+        for value, spec in zip(values, model.inputs, strict=True):
+            if not isinstance(value, Value) or len(value.spec.shape) != len(spec.shape):
+                reason = f"takes inputs of the shapes {[x.shape for x in model.inputs]}"
+                raise refusal(model, args, kwargs, reason)
+        return [
+            self._cast(value, spec.dtype)
+            for value, spec in zip(values, model.inputs, strict=True)
+        ]
+
+    def _cast(self, value, dtype):
+        if value.spec.dtype == dtype:
+            return value
+        spec = keras.Input(batch_shape=value.spec.shape, dtype=value.spec.dtype)
+        cast = keras.Model(spec, keras.ops.cast(spec, dtype))
+        return self._inline(cast, [value])
+
+    def _append_composite(self, layer, args, kwargs):
+        """Append the operations that the `call` of a layer of layers is made of."""
+        values = values_in((args, kwargs))
+        autocast = getattr(layer, "autocast", True)
+        values = [
+            self._cast(value, layer.compute_dtype)
+            if autocast and "float" in value.spec.dtype
+            else value
+            for value in values
+        ]
+        specs = [
+            keras.Input(batch_shape=value.spec.shape, dtype=value.spec.dtype)
+            for value in values
+        ]
+        in_order = iter(specs)
+        args, kwargs = tf.nest.map_structure(
+            lambda leaf: next(in_order) if isinstance(leaf, Value) else leaf,
+            (args, kwargs),
+        )
+        try:
+            graph = keras.Model(specs, layer.call(*args, **kwargs))
+        except Exception as error:  # Whatever a `call` does with symbolic tensors.
+            reason = "cannot be traced, since its call fails on symbolic tensors"
+            raise refusal(layer, args, kwargs, reason) from error
+        try:
+            return self._inline(graph, values, layer.compute_dtype)
+        except ValueError as error:
+            reason = f"is made of layers that cannot all be sampled ({error})"
+            raise refusal(layer, args, kwargs, reason) from error
+
+    def _check_activation(self, operation, args, kwargs):
+        """Raise unless the activation of a known layer acts on each number alone."""
+        activation = getattr(operation, "activation", None)
+        if overrides(operation) or getattr(operation, "pointwise", False):
+            return  # Its own methods apply the activation.
+        if not callable(activation) or _is_known_function(activation):
+            return
+        self.foreign.append(operation.name)
+        value = values_in((args, kwargs))[0]
+        try:
+            acts_on_pixels = _is_elementwise(activation, value.spec)
+        except Exception as error:  # Whatever it does with symbolic tensors.
+            raise refusal(operation, args, kwargs, _ACTIVATION) from error
+        if not acts_on_pixels:
+            raise refusal(operation, args, kwargs, _ACTIVATION)
+
+    def _lift(self, leaf):
+        """Return a `Value` for a constant map, and other leaves as they are."""
+        if isinstance(leaf, Value) or len(getattr(leaf, "shape", ())) != 4:
+            return leaf
+        spec = keras.KerasTensor(tuple(leaf.shape), getattr(leaf, "dtype", "float32"))
+        constant = _Constant(leaf.read() if isinstance(leaf, Weight) else leaf)
+        return self._instruction(constant, (), {}, spec, Level.FIXED)[0]
 
     def _fuse_linear_sums(self):
         """Make sums of linear layers, such as skip connections, one product each."""
@@ -130,20 +237,30 @@ class Program:
         makers = {
             step.outputs[0].index: step
             for step in self.instructions
-            if step.depends
+            if step.pixel is not None
+            and isinstance(step.operation, keras.Layer)
             and is_linear(step.operation)
-            and step.operation.activation in (None, keras.activations.linear)
+            and not has_activation(step.operation)
+            and not overrides(step.operation)
+            and not getattr(step.operation, "pointwise", False)
             and uses.count(step.outputs[0].index) == 1
+            and step.outputs[0] is not self.output
         }
         for position, step in enumerate(self.instructions):
             terms = [makers.get(value.index) for value in step.inputs]
-            is_sum = isinstance(step.operation, keras.layers.Add) and all(terms)
+            is_sum = (
+                isinstance(step.operation, keras.layers.Add)
+                and not overrides(step.operation)
+                and all(terms)
+                and len({t.outputs[0].spec.shape[-1] for t in terms if t}) == 1
+            )
             if not is_sum or len({t.operation.compute_dtype for t in terms}) > 1:
                 continue
             self.instructions[position] = dataclasses.replace(
                 step,
                 args=([term.inputs[0] for term in terms],),
-                pixel=linear_sum([term.operation for term in terms]),
+                kwargs={},
+                pixel=linear_function([term.operation for term in terms]),
             )
             self.instructions = [
                 step for step in self.instructions if step not in terms
@@ -151,44 +268,98 @@ class Program:
             return self._fuse_linear_sums()
 
 
-def _output_specs(operation, args, kwargs):
-    args, kwargs = tf.nest.map_structure(
-        lambda leaf: leaf.spec if isinstance(leaf, Value) else leaf, (args, kwargs)
+class _Constant(keras.Operation):
+    """A map that the graph holds as a constant."""
+
+    def __init__(self, tensor):
+        super().__init__()
+        self.tensor = tensor
+
+    def call(self):
+        return tf.convert_to_tensor(self.tensor)
+
+
+def _is_causal(operation):
+    """Return whether a layer's methods for the sampler can be trusted.
+
+    A subclass that replaces what a causal layer computes must replace some of the
+    methods for the sampler too.
+    """
+    if not isinstance(operation, CausalLayer) or getattr(operation, "pointwise", False):
+        return False
+    replaced = overrides(operation)
+    if replaced and not replaced & _PROTOCOL:
+        return False
+    # As one product it takes fewer operations a pixel.
+    return bool(replaced) or not (
+        isinstance(operation, keras.layers.Conv2D) and is_linear(operation)
     )
-    return tf.nest.flatten(operation.compute_output_spec(*args, **kwargs))
 
 
-def _symbolic_graph(layer, inputs):
-    """Return a layer of layers as a functional model, or None if it is none."""
-    if not isinstance(layer, keras.Layer) or not layer._layers:
-        return None
-    specs = [keras.Input(batch_shape=v.spec.shape, dtype=v.spec.dtype) for v in inputs]
+def _bound(operation, args, kwargs):
+    """Return the arguments of an operation's `call` by name."""
+    signature = inspect.signature(operation.call)
+    arguments = dict(signature.bind(*args, **kwargs).arguments)
+    for name, parameter in signature.parameters.items():
+        if parameter.kind == inspect.Parameter.VAR_KEYWORD:
+            arguments.update(arguments.pop(name, {}))
+    return arguments
+
+
+def _check_maps(operation, inputs):
+    """Raise unless all that meets the image is a map."""
+    for value in inputs:
+        if value.level == Level.FIXED and len(value.spec.shape) < 4:
+            raise ValueError(
+                f"{type(operation).__name__} '{operation.name}' combines the image "
+                f"with a tensor of shape {value.spec.shape}, which has no height "
+                f"and width. Give it the shape (batch, 1, 1, channels)."
+            )
+
+
+def _check_step(layer, args, kwargs):
+    """Raise unless the `step` of a causal layer takes what its `call` is given."""
+    inputs, others = step_arguments(layer, args, kwargs)
     try:
-        return keras.Model(specs, layer.call(*specs))
-    except Exception:  # Its call takes tensors only, or more than tensors.
-        return None
+        inspect.signature(layer.step).bind((), (), (), inputs, **others)
+    except TypeError as error:
+        reason = f"is called with arguments that its `step` does not take ({error})"
+        raise refusal(layer, args, kwargs, reason) from error
 
 
-def _refusal(operation, args, kwargs):
-    kind = type(operation).__name__
-    advice = {
-        "Conv2D": "use MaskedConv2D instead",
-        "DepthwiseConv2D": "use MaskedConv2D instead",
-        "SeparableConv2D": "use MaskedConv2D instead",
-        "BatchNormalization": "call it with training=False, or use "
-        "LayerNormalization(axis=-1)",
-        "Flatten": "keep the map's axes",
-        "Reshape": "keep the map's axes",
-    }.get(kind, "use layers that are")
-    shapes = [
-        leaf.spec.shape if isinstance(leaf, Value) else np.shape(leaf)
-        for leaf in tf.nest.flatten((args, kwargs))
-        if isinstance(leaf, (Value, np.ndarray))
-    ]
-    return (
-        f"The incremental sampler evaluates an image pixel by pixel, but {kind} "
-        f"'{operation.name}' is neither causal nor pointwise: {advice}, implement the "
-        f"protocol of keras_genimg.layers.CausalLayer, or draw with "
-        f"method='fixed_point', which needs only the forward pass. Received: inputs of "
-        f"shape {shapes}"
+def step_arguments(layer, args, kwargs):
+    """Return what the `step` of a causal layer takes: the inputs, others by name.
+
+    Args:
+        layer: A `CausalLayer`.
+        args: Positional arguments of its `call`.
+        kwargs: Keyword arguments of its `call`.
+    """
+    (_, inputs), *others = _bound(layer, args, kwargs).items()
+    others = dict(others)
+    for name in ("training", "mask"):
+        if others.get(name) is None or others.get(name) is False:
+            others.pop(name, None)
+    return inputs, others
+
+
+def _is_known_function(activation):
+    return inspect.isroutine(activation) and (
+        is_known(activation) and not inspect.ismethod(activation)
     )
+
+
+def _is_elementwise(activation, spec):
+    """Return whether a function is made of elementwise operations of `keras.ops`."""
+    spec = keras.Input(batch_shape=spec.shape, dtype=spec.dtype)
+    found = []
+
+    def call(operation, args, kwargs, specs):
+        pixel = None
+        if not isinstance(operation, keras.Layer):
+            pixel = pointwise_function(operation, args, kwargs)
+        found.append(pixel is not None)
+        return [Value(0, Level.PIXEL, output) for output in keras.tree.flatten(specs)]
+
+    walk(keras.Model(spec, activation(spec)), [Value(0, Level.PIXEL, spec)], call)
+    return all(found)

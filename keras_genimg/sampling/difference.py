@@ -1,0 +1,26 @@
+"""How far the parameters of two programs are apart."""
+
+import numpy as np
+import tensorflow as tf
+
+
+def difference_of_params(params, expected):
+    """Return how far parameters are from those of a forward pass.
+
+    Args:
+        params: Parameters of a likelihood, the batch first.
+        expected: Parameters of the same shape.
+
+    Returns:
+        For each image the largest difference as a part of the largest expected
+        parameter, float32 `(batch,)`. Infinite where a parameter is not finite.
+    """
+    params = tf.reshape(params, (tf.shape(params)[0], -1))
+    expected = tf.reshape(expected, (tf.shape(expected)[0], -1))
+    largest = tf.reduce_max(tf.abs(expected), axis=-1)
+    difference = tf.reduce_max(tf.abs(params - expected), axis=-1)
+    finite = tf.reduce_all(
+        tf.math.is_finite(params) & tf.math.is_finite(expected), axis=-1
+    )
+    part = tf.where(difference == 0, 0.0, difference / largest)
+    return tf.where(finite, part, np.inf)

@@ -1,0 +1,103 @@
+"""Walks over the graphs of functional models."""
+
+import keras
+
+from keras_genimg.sampling.trust import overrides
+
+
+class _StandIn(keras.Operation):
+    """Stands in for an operation, so that a walk adds no node to the operation itself.
+
+    Args:
+        operation: The Keras layer or operation.
+    """
+
+    def __init__(self, operation):
+        super().__init__()
+        self.operation = operation
+
+    def compute_output_spec(self, *args, **kwargs):
+        return self.operation.compute_output_spec(*args, **kwargs)
+
+
+def walk(model, values, call):
+    """Visit the operations of a functional model in the order of computation.
+
+    Args:
+        model: A functional model. Models and layers inside it are visited as one
+            operation.
+        values: What stands for its inputs, in the order of `model.inputs`.
+        call: Function of `(operation, args, kwargs, specs)`. The arguments are those
+            that the operation was called with, with values in place of tensors; `specs`
+            is the structure of `keras.KerasTensor` that it returns. Gives the values of
+            the outputs as a flat list.
+
+    Returns:
+        The values of the outputs, in the structure of `model.output`.
+    """
+    inputs = [
+        keras.Input(batch_shape=spec.shape, dtype=spec.dtype) for spec in model.inputs
+    ]
+    # Tensors are kept, so that no other takes the id of one.
+    known = {
+        id(tensor): (tensor, value)
+        for tensor, value in zip(inputs, values, strict=True)
+    }
+
+    def value_of(leaf):
+        return known[id(leaf)][1] if isinstance(leaf, keras.KerasTensor) else leaf
+
+    def visit(operation, *args, **kwargs):
+        outputs = _StandIn(operation)(*args, **kwargs)
+        args, kwargs = keras.tree.map_structure(value_of, (args, kwargs))
+        results = call(operation, args, kwargs, outputs)
+        for tensor, value in zip(keras.tree.flatten(outputs), results, strict=True):
+            known[id(tensor)] = (tensor, value)
+        return outputs
+
+    # A copy that was never compiled, whose inputs are a flat list.
+    plain = keras.Model(list(model.inputs), list(model.outputs))
+    clone = keras.models.clone_model(
+        plain,
+        input_tensors=inputs,
+        clone_function=lambda operation: operation,
+        call_function=visit,
+    )
+    outputs = [known[id(tensor)][1] for tensor in clone.outputs]
+    return keras.tree.pack_sequence_as(model.output, outputs)
+
+
+def is_functional(operation):
+    """Return whether an operation is a functional model that runs its own graph."""
+    return (
+        isinstance(operation, keras.Model)
+        and _definer(operation, "call").__name__ == "Functional"
+        and not {"call", "__call__"} & overrides(operation)
+    )
+
+
+def is_sequential(operation):
+    """Return whether an operation is a `keras.Sequential` that calls its layers."""
+    return isinstance(operation, keras.Sequential) and (
+        not {"call", "__call__"} & overrides(operation)
+    )
+
+
+def is_composite(operation):
+    """Return whether an operation is a layer made of other layers.
+
+    A layer says so by an attribute `composite`; one that says nothing is composite if
+    it holds layers.
+    """
+    if not isinstance(operation, keras.Layer):
+        return False
+    said = getattr(operation, "composite", None)
+    if said is not None:
+        return bool(said)
+    leaves = keras.tree.flatten(list(vars(operation).values()))
+    return any(isinstance(leaf, keras.Layer) for leaf in leaves)
+
+
+def _definer(operation, name):
+    """Return the class that defines a method of an operation."""
+    return next(kind for kind in type(operation).__mro__ if name in vars(kind))

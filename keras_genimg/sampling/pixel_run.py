@@ -1,0 +1,280 @@
+"""One run of a program over the pixels of a batch of images."""
+
+import tensorflow as tf
+from keras import ops
+
+from keras_genimg.sampling.instructions import Level
+from keras_genimg.sampling.program import step_arguments
+from keras_genimg.sampling.raster import visit_pixels
+
+
+class PixelRun:
+    """The graph of one run of a `Program` over the pixels of a batch of images.
+
+    Args:
+        program: A `Program`, built in the same graph.
+        fused: Whether TensorFlow's fused kernels may be used, which XLA lacks.
+        template: Tensor of shape `(height, width, batch, colors)`.
+        conditions: The model's inputs besides the images, in order.
+    """
+
+    def __init__(self, program, fused, template, conditions):
+        self.program = program
+        self.height, self.width, self.batch, self.colors = ops.shape(template)
+        steps = [step for step in program.instructions if step.level != Level.FIXED]
+        self.row_steps = [step for step in steps if step.level == Level.ROWS]
+        self.pixel_steps = [step for step in steps if step.level == Level.PIXEL]
+        # Causal layers, those that are stepped first.
+        causal = [step for step in steps if step.pixel is None]
+        self.stepped = [step for step in causal if step.level == Level.PIXEL]
+        self.causal = self.stepped + [s for s in causal if s.level == Level.ROWS]
+        self.weights = {id(s): s.operation.prepare(fused) for s in self.causal}
+        self.pointwise = {id(s): s.pixel() for s in steps if s.pixel is not None}
+        self.maps = self._maps(conditions, steps)
+        self.direct = self._fed_by_pixel()
+        needed = [value for step in self.pixel_steps for value in step.inputs]
+        needed = {value.index: value for value in (*needed, program.output)}
+        self.known = [v for v in needed.values() if v.level != Level.PIXEL]
+        # What layers that see finished rows alone will need of each pixel.
+        self.inputs_kept = [
+            step.inputs[0]
+            for step in self.causal[len(self.stepped) :]
+            if step.inputs[0].level == Level.PIXEL
+        ]
+
+    def _maps(self, conditions, steps):
+        """Return the fixed values that pixels meet, `(height, width, batch, n)`."""
+        values = {
+            value.index: tensor
+            for value, tensor in zip(self.program.inputs[1:], conditions, strict=True)
+        }
+        for step in self.program.instructions:
+            if step.level == Level.FIXED:
+                outputs = step.run(*step.fill(values))
+                for value, output in zip(step.outputs, outputs, strict=True):
+                    values[value.index] = output
+        maps = {}
+        met = [value for step in steps for value in step.inputs]
+        for value in (*met, self.program.output):
+            if value.level == Level.FIXED and value.index not in maps:
+                tensor = values[value.index]
+                rest = tensor.shape[3:]
+                shape = (self.batch, self.height, self.width, *rest)
+                tensor = tf.broadcast_to(tensor, shape)
+                tensor = tf.transpose(tensor, (1, 2, 0, *range(3, len(shape))))
+                shape = (self.height, self.width, self.batch, rest.num_elements())
+                maps[value.index] = tf.reshape(tensor, shape)
+        return maps
+
+    def _fed_by_pixel(self):
+        """Return which instructions see the pixel with no causal layer between."""
+        direct, fed = {self.program.inputs[0].index}, set()
+        for step in self.pixel_steps:
+            if any(value.index in direct for value in step.inputs):
+                fed.add(id(step))
+                if step.pixel is not None:
+                    direct.update(value.index for value in step.outputs)
+        return fed
+
+    def visit(self, given, choose, more=()):
+        """Visit all pixels.
+
+        Args:
+            given: List of tensors `(height, width, batch, n)`, handed to `choose`.
+            choose: Function of `(params, here, *given)`: the parameters of one color,
+                `(batch, 1, ...)`; the slice of this color; and the given tensors at
+                this pixel, `(batch, n)`. Returns the sub-pixel, `(batch, 1)`.
+            more: Functions of `(params, values)`: the list of the parameters of all
+                colors, and the dict of all values of the pixel by index. Each returns
+                what else to keep of a pixel, float32 `(rows, n)`.
+
+        Returns:
+            The pixels, `(height, width, batch, colors)`, and a list of what else was
+            kept, `(height, width, rows, n)` each.
+        """
+        caches = tuple(
+            step.operation.initial_cache(
+                self.weights[id(step)],
+                self.batch,
+                self.width,
+                step.inputs[0].spec.shape[-1],
+            )
+            for step in self.causal
+        )
+
+        def begin_row(r, caches):
+            values = {index: tensor[r] for index, tensor in self.maps.items()}
+            carries, rows = self._begin_row(values, caches)
+            known = [_flat(values[value.index]) for value in self.known]
+            groups = [[tensor[r] for tensor in given], known, *rows]
+            return groups, carries, values
+
+        def draw_pixel(groups, carries):
+            given, known, *rows = groups
+            known = {
+                value.index: tf.reshape(tensor, (-1, *value.spec.shape[3:]))
+                for value, tensor in zip(self.known, known, strict=True)
+            }
+            pixel, params, values, states = self._draw_pixel(
+                known, carries, rows, lambda *arguments: choose(*arguments, *given)
+            )
+            kept = [kept for _, kept in states]
+            kept.append([values[value.index] for value in self.inputs_kept])
+            others = [function(params, values) for function in more]
+            return pixel, others, tuple(carry for carry, _ in states), kept
+
+        def end_row(caches, values, kept):
+            *kept, inputs = kept
+            for value, tensor in zip(self.inputs_kept, inputs, strict=True):
+                values = {**values, value.index: tensor}
+            for step in self.causal[len(self.stepped) :]:
+                kept.append([values[step.inputs[0].index]])
+            return self._end_row(caches, kept)
+
+        pixels, *others = visit_pixels(
+            self.height,
+            self.width,
+            caches,
+            begin_row,
+            draw_pixel,
+            end_row,
+            num_more=len(more),
+        )
+        return pixels, others
+
+    def _begin_row(self, values, caches):
+        """Compute all that depends on finished rows alone.
+
+        Args:
+            values: Dict of `(width, batch, n)` tensors by index of value, to which the
+                values of level `ROWS` are added.
+            caches: Cache of each causal layer.
+
+        Returns:
+            Carries of the stepped layers before the first pixel, and what each of them
+            needs at the pixels of the row.
+        """
+        carries, rows = [], {}
+        for step, cache in zip(self.causal, caches, strict=True):
+            carry, row = step.operation.begin_row(self.weights[id(step)], cache)
+            carries.append(tuple(carry))
+            rows[id(step)] = row
+        for step in self.row_steps:
+            outputs = rows.get(id(step))
+            if outputs is None:
+                outputs = self._over_row(step, values)
+            for value, output in zip(step.outputs, outputs, strict=True):
+                values[value.index] = output
+        number = len(self.stepped)
+        return tuple(carries[:number]), [rows[id(step)] for step in self.stepped]
+
+    def _over_row(self, step, values):
+        """Return what a pointwise operation makes of a row, `(width, batch, ...)`."""
+        flat = {
+            value.index: tf.reshape(values[value.index], (-1, *value.spec.shape[3:]))
+            for value in step.inputs
+        }
+        args, kwargs = step.fill(flat)
+        outputs = tf.nest.flatten(self.pointwise[id(step)](*args, **kwargs))
+        sizes = (self.width, self.batch)
+        return [tf.reshape(x, (*sizes, *x.shape[1:])) for x in outputs]
+
+    def _end_row(self, caches, kept):
+        """Return the caches for the next row."""
+        after = list(caches)
+        kinds = [type(step.operation) for step in self.causal]
+        weights = [self.weights[id(step)] for step in self.causal]
+        for kind in dict.fromkeys(kinds):
+            members = [number for number, other in enumerate(kinds) if other is kind]
+            ended = kind.end_rows(
+                [self.causal[number].operation for number in members],
+                *([group[n] for n in members] for group in (weights, caches, kept)),
+            )
+            for number, cache in zip(members, ended, strict=True):
+                after[number] = tuple(cache)
+        return tuple(after)
+
+    def _draw_pixel(self, known, carries, rows, choose):
+        """Draw one pixel, color by color.
+
+        Returns:
+            The pixel, `(batch, colors)`; the parameters of each color; all values of
+            the pixel; and for each stepped layer its carry and what it keeps.
+        """
+        pixel = tf.zeros((self.batch, self.colors))
+        params = []
+        for color in range(self.colors):
+            values, states = self._evaluate(pixel, known, carries, rows)
+            here = slice(color, color + 1)
+            params.append(values[self.program.output.index][:, here])
+            drawn = choose(params[-1], here)
+            if self.colors == 1:
+                pixel = drawn
+            else:
+                rest = tf.zeros_like(pixel[:, color + 1 :])
+                pixel = tf.concat([pixel[:, :color], drawn, rest], axis=-1)
+        # What reads the pixel itself takes its last color now.
+        values, states = self._evaluate(pixel, known, carries, rows, (values, states))
+        return pixel, params, values, states
+
+    def _evaluate(self, pixel, known, carries, rows, earlier=None):
+        """Run the program on one pixel.
+
+        Args:
+            pixel: `(batch, colors)`, zero where not drawn yet.
+            known: Values at this pixel that do not depend on its row, by index.
+            carries: Carry of each stepped layer.
+            rows: What each stepped layer's row holds for this pixel.
+            earlier: What this method returned for a pixel that differs in its last
+                color. Only what sees the pixel directly is then run again.
+
+        Returns:
+            Dict of `(batch, channels)` tensors by index of value; and for each stepped
+            layer its carry and what it keeps.
+        """
+        values = {**(earlier[0] if earlier else {}), **known}
+        states = list(earlier[1]) if earlier else []
+        values[self.program.inputs[0].index] = pixel
+        position = -1
+        for step in self.pixel_steps:
+            position += step.pixel is None
+            if earlier is not None and id(step) not in self.direct:
+                continue
+            args, kwargs = step.fill(values)
+            if step.pixel is not None:
+                outputs = self.pointwise[id(step)](*args, **kwargs)
+            else:
+                outputs, *state = self._step(
+                    step.operation,
+                    (self.weights[id(step)], carries[position], rows[position]),
+                    *step_arguments(step.operation, args, kwargs),
+                )
+                if earlier is not None:
+                    # Its output, computed before, must not see the last color.
+                    states[position] = state
+                    continue
+                states.append(state)
+            outputs = tf.nest.flatten(outputs)
+            for value, output in zip(step.outputs, outputs, strict=True):
+                values[value.index] = output
+        return values, states
+
+    def _step(self, layer, state, inputs, others):
+        """Call a layer's `step` with its arguments in the compute dtype."""
+
+        def cast(leaf):
+            if tf.is_tensor(leaf) and leaf.dtype.is_floating:
+                return tf.cast(leaf, layer.compute_dtype)
+            return leaf
+
+        inputs, others = tf.nest.map_structure(cast, (inputs, others))
+        outputs, carry, kept = layer.step(*state, inputs, **others)
+        return outputs, tuple(carry), tuple(kept)
+
+
+def _flat(tensor):
+    """Return a row with the axes behind the batch as one, `(width, batch, n)`."""
+    if tensor.shape.rank == 3:
+        return tensor
+    sizes = tf.unstack(tf.shape(tensor)[:2])
+    return tf.reshape(tensor, (*sizes, tensor.shape[2:].num_elements()))

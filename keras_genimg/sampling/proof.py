@@ -1,0 +1,102 @@
+"""Proof that the incremental sampler computes what the forward pass computes."""
+
+import tensorflow as tf
+
+from keras_genimg.sampling.difference import difference_of_params
+from keras_genimg.sampling.incremental import teacher_forced_params
+from keras_genimg.sampling.instructions import Level
+from keras_genimg.sampling.pixel_run import PixelRun
+from keras_genimg.sampling.program import Program
+from keras_genimg.sampling.tolerance import tolerance
+
+
+def sampler_difference(model, images, conditions=(), jit_compile=False):
+    """Return how far the sampler's parameters are from those of the forward pass.
+
+    Args:
+        model: An `AutoregressiveModel`.
+        images: Float32 images in the likelihood's own range, `(batch, height, width,
+            colors)`.
+        conditions: The model's inputs besides the images, in order.
+        jit_compile: Whether the graph will be compiled with XLA.
+
+    Returns:
+        As `difference_of_params`.
+    """
+    inputs = [images, *conditions] if conditions else images
+    expected = model(inputs, training=False)
+    params = teacher_forced_params(model, images, conditions, jit_compile)
+    return difference_of_params(params, expected)
+
+
+def first_disagreement(model, images, conditions=()):
+    """Return the first layer whose pixel by pixel output is not that of its `call`.
+
+    Args:
+        model: An `AutoregressiveModel`.
+        images: As in `sampler_difference`.
+        conditions: As in `sampler_difference`.
+
+    Returns:
+        The layer or operation, or None if all agree.
+    """
+
+    @tf.function(autograph=False)
+    def compare(images, conditions):
+        program = Program(model, fuse=False)
+        compared = [
+            (step, value)
+            for step in program.instructions
+            if step.level != Level.FIXED
+            for value in step.outputs
+        ]
+        given = tf.transpose(images, (1, 2, 0, 3))
+        run = PixelRun(program, True, given, conditions)
+        run.known += [v for _, v in compared if v.level == Level.ROWS]
+        _, pixels = run.visit(
+            [given],
+            lambda params, here, pixel: pixel[:, here],
+            [
+                lambda params, values, value=value: _as_float(values[value.index])
+                for _, value in compared
+            ],
+        )
+        maps = _maps(program, images, conditions)
+        steps.extend(step for step, _ in compared)
+        differences = []
+        for (_, value), pixel in zip(compared, pixels, strict=True):
+            expected = tf.transpose(
+                maps[value.index], (1, 2, 0, *range(3, maps[value.index].shape.rank))
+            )
+            expected = tf.cast(tf.reshape(expected, tf.shape(pixel)), tf.float32)
+            axes = (2, 0, 1, 3)
+            differences.append(
+                difference_of_params(
+                    tf.transpose(pixel, axes), tf.transpose(expected, axes)
+                )
+            )
+        return tf.reduce_max(tf.stack(differences), axis=-1)
+
+    steps = []
+    differences = compare(images, list(conditions)).numpy()
+    limit = tolerance(model, images, conditions)
+    for step, difference in zip(steps, differences, strict=True):
+        if not difference <= limit:
+            return step.operation
+    return None
+
+
+def _maps(program, images, conditions):
+    """Return all values of a program on whole maps, by index."""
+    values = dict(
+        zip([v.index for v in program.inputs], [images, *conditions], strict=True)
+    )
+    for step in program.instructions:
+        outputs = step.run(*step.fill(values))
+        for value, output in zip(step.outputs, outputs, strict=True):
+            values[value.index] = output
+    return values
+
+
+def _as_float(tensor):
+    return tf.cast(tf.reshape(tensor, (tf.shape(tensor)[0], -1)), tf.float32)

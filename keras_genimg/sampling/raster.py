@@ -1,0 +1,99 @@
+"""The order in which pixels are visited: row by row, from left to right."""
+
+import tensorflow as tf
+
+from keras_genimg.sampling.bundle import Bundle
+
+
+def visit_pixels(height, width, caches, begin_row, draw_pixel, end_row, num_more=0):
+    """Run two nested loops, over rows and over the pixels of a row.
+
+    Args:
+        height: Number of rows, an integer or a scalar tensor.
+        width: Number of pixels in a row, likewise.
+        caches: Structure of tensors that rows hand on: what layers keep of finished
+            rows. Shapes stay the same.
+        begin_row: Function of `(r, caches)`. Returns what the pixels of row `r` need, a
+            list of lists of `(width, batch, n)` tensors; the structure of carries
+            before the first pixel; and anything, for `end_row`.
+        draw_pixel: Function of `(pixel, carries)`, where `pixel` is the list of lists
+            at one pixel, tensors `(batch, n)`. Returns the result, a float32 tensor
+            `(batch, n)`; a list of further float32 results, `(rows, n)` for any number
+            of rows; the carries for the next pixel; and a list of lists of tensors that
+            `end_row` will need of this pixel.
+        end_row: Function of `(caches, row, kept)`, where `row` is what `begin_row`
+            returned last and `kept` what `draw_pixel` did, `(width, batch, n)` each.
+            Returns the caches for the next row.
+
+        num_more: How many further results `draw_pixel` returns.
+
+    Returns:
+        The results of all pixels, a list of float32 `(height, width, batch, n)`; those
+        that `draw_pixel` returned as further ones come last.
+    """
+    layout = {}
+
+    def visit_row(r, caches, rows):
+        groups, carries, row = begin_row(r, caches)
+        bundle = Bundle(groups)
+
+        def visit_pixel(c, carries, kept, columns):
+            pixel = bundle.unpack(bundle.packed[c])
+            result, more, carries_after, kept_here = draw_pixel(pixel, carries)
+            layout["kept"] = packed = Bundle([[result], *kept_here])
+            columns = _written(columns, c, more)
+            after = _like(carries_after, carries)
+            return c + 1, after, kept.write(c, packed.packed), columns
+
+        _, _, kept, columns = tf.while_loop(
+            lambda c, *_: c < width,
+            visit_pixel,
+            (
+                tf.constant(0),
+                carries,
+                tf.TensorArray(
+                    bundle.packed.dtype, size=width, element_shape=(None, None)
+                ),
+                _arrays(num_more, width, 2),
+            ),
+            maximum_iterations=width,
+        )
+        kept = kept.stack()
+        kept.set_shape((*bundle.packed.shape[:2], layout["kept"].size))
+        (result,), *kept = layout["kept"].unpack(kept)
+        caches = _like(end_row(caches, row, kept), caches)
+        results = [result, *(column.stack() for column in columns)]
+        layout["shapes"] = [result.shape for result in results]
+        return r + 1, caches, _written(rows, r, results)
+
+    *_, rows = tf.while_loop(
+        lambda r, *_: r < height,
+        visit_row,
+        (tf.constant(0), caches, _arrays(1 + num_more, height, 3)),
+        maximum_iterations=height,
+    )
+    results = [row.stack() for row in rows]
+    for result, shape in zip(results, layout["shapes"], strict=True):
+        result.set_shape((None, *shape))
+    return results
+
+
+def _arrays(number, size, rank):
+    return [
+        tf.TensorArray(tf.float32, size, element_shape=(None,) * rank)
+        for _ in range(number)
+    ]
+
+
+def _written(arrays, index, tensors):
+    return [array.write(index, t) for array, t in zip(arrays, tensors, strict=True)]
+
+
+def _like(tensors, templates):
+    """Return tensors with the static shapes of a loop's variables."""
+
+    def with_shape(tensor, template):
+        tensor.set_shape(template.shape)
+        return tensor
+
+    return tf.nest.map_structure(with_shape, tensors, templates)

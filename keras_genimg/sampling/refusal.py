@@ -1,0 +1,47 @@
+"""What to say of a layer that cannot be sampled pixel by pixel."""
+
+import numpy as np
+import tensorflow as tf
+
+from keras_genimg.sampling.trust import overrides
+
+_ADVICE = {
+    "Conv2D": "use MaskedConv2D instead",
+    "DepthwiseConv2D": "use MaskedConv2D instead",
+    "SeparableConv2D": "use MaskedConv2D instead",
+    "BatchNormalization": "call it with training=False, or use "
+    "LayerNormalization(axis=-1)",
+    "Flatten": "keep the map's axes",
+    "Reshape": "keep the map's axes",
+}
+
+
+def refusal(operation, args=(), kwargs=None, reason=None):
+    """Return a `ValueError` that names an operation and says what to use instead.
+
+    Args:
+        operation: A Keras layer or operation.
+        args: Its positional arguments in the graph.
+        kwargs: Its keyword arguments.
+        reason: Why it cannot be sampled; found from its class if left out.
+    """
+    kind = type(operation).__name__
+    replaced = sorted(overrides(operation))
+    if reason is None:
+        reason = "is neither known to be causal nor to act on each pixel alone"
+        if replaced:
+            reason += f" (it has its own {', '.join(replaced)})"
+    advice = _ADVICE.get(kind, "use layers that are")
+    shapes = [
+        tuple(getattr(leaf, "spec", leaf).shape)
+        for leaf in tf.nest.flatten((args, kwargs or {}))
+        if hasattr(leaf, "spec") or isinstance(leaf, np.ndarray)
+    ]
+    return ValueError(
+        f"The incremental sampler evaluates an image pixel by pixel, but {kind} "
+        f"'{operation.name}' {reason}: {advice}; implement the protocol of "
+        f"keras_genimg.layers.CausalLayer; or, for a layer that acts on each pixel "
+        f"alone, set `pointwise = True` in its class. If the model is causal, "
+        f"method='fixed_point' draws from it as it is. Received: inputs of shape "
+        f"{shapes}"
+    )

@@ -1,0 +1,33 @@
+"""The incremental sampler's parameters on given images, compared with a forward pass."""
+
+import numpy as np
+import tensorflow as tf
+
+from keras_genimg.sampling import sampler_difference, tolerance
+
+
+def random_images(model, num_images=3, image_size=None, seed=0):
+    shape = model.sized_image_shape(image_size, "random_images")
+    values = np.random.default_rng(seed).integers(
+        model.likelihood.num_values, size=(num_images, *shape)
+    )
+    return tf.constant(values, tf.float32)
+
+
+def assert_sampled_as_computed(
+    model, num_images=3, conditions=None, image_size=None, jit_compile=False
+):
+    """Every sub-pixel is drawn from the parameters that the forward pass computes."""
+    images = random_images(model, num_images, image_size)
+    conditions = [
+        tf.constant(row) for row in model.condition_rows(conditions, num_images)
+    ]
+    compare = tf.function(
+        lambda images, *conditions: sampler_difference(
+            model, images, conditions, jit_compile
+        ),
+        autograph=False,
+        jit_compile=jit_compile,
+    )
+    difference = compare(images, *conditions).numpy()
+    assert difference.max() <= tolerance(model, images, conditions), difference
