@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_genimg.sampling.trust import is_known
 
 class FunctionCache:
     """Compiled functions by key, dropped when the layers of their model change.
@@ -44,9 +45,8 @@ def _state(model):
             attributes.get("activation"),
             attributes.get("call"),
         ]
-        for value in attributes.values():
-            if isinstance(value, keras.Layer):
-                pending.append(value)
-            elif isinstance(value, list):
-                pending += [x for x in value if isinstance(x, keras.Layer)]
+        if isinstance(layer, keras.Model):
+            pending += layer.layers
+        elif getattr(layer, "composite", not is_known(type(layer))):
+            pending += [x for x in attributes.values() if isinstance(x, keras.Layer)]
     return state

@@ -131,8 +131,8 @@ class Program:
         if causal:
             _check_step(operation, args, kwargs)
             self._check_activation(operation, args, kwargs)
-            if not operation.sees_current_row:
-                level = Level.ROWS
+            # Stepped along a row, even if the row's inputs are known before it.
+            level = Level.PIXEL if operation.sees_current_row else Level.ROWS
             return self._instruction(operation, args, kwargs, specs, level)
         pixel = pointwise_function(operation, args, kwargs)
         if pixel is not None:

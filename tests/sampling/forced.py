@@ -1,4 +1,4 @@
-"""The incremental sampler's parameters on given images, compared with a forward pass."""
+"""The sampler's parameters on given images, compared with a forward pass."""
 
 import numpy as np
 import tensorflow as tf

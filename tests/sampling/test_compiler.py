@@ -98,7 +98,10 @@ def keyword_tensor(x):
 
 def nested_functional(x):
     inputs = {name: keras.Input((*SHAPE[:2], 6), name=name) for name in ("q", "p")}
-    outputs = {"sum": inputs["p"] * 3 + inputs["q"], "first": layers.ReLU()(inputs["p"])}
+    outputs = {
+        "sum": inputs["p"] * 3 + inputs["q"],
+        "first": layers.ReLU()(inputs["p"]),
+    }
     inner = keras.Model(inputs, outputs)
     outputs = inner({"p": x, "q": layers.Dense(6)(x)})
     return outputs["sum"] - 2 * outputs["first"]
@@ -127,8 +130,9 @@ COMPILED = {
     "map_of_weights": lambda x: LearnedMap()(x),
     "prelu": lambda x: layers.PReLU(shared_axes=[1, 2])(x),
     "rms_normalization": lambda x: layers.RMSNormalization()(x),
-    "channel_operations": lambda x: ops.softmax(x[..., 1:5], axis=3)
-    * ops.mean(x, axis=-1, keepdims=True),
+    "channel_operations": lambda x: (
+        ops.softmax(x[..., 1:5], axis=3) * ops.mean(x, axis=-1, keepdims=True)
+    ),
     "constants": lambda x: ops.where(x > 0, x * np.arange(1.0, 7, dtype="float32"), -x),
     "map_of_numbers": lambda x: x * np.ones((1, *SHAPE[:2], 6), "float32") * 2,
     "broadcast_sum": lambda x: layers.Add()([x, layers.Dense(1)(x)]),
@@ -297,9 +301,7 @@ def vertical(x):
 
 def test_what_finished_rows_decide_is_computed_once_a_row():
     model = model_of(vertical)
-    levels = {
-        step.operation.name: step.level for step in Program(model).instructions
-    }
+    levels = {step.operation.name: step.level for step in Program(model).instructions}
     assert levels["above"] == levels["above_1"] == levels["dense"] == Level.ROWS
     assert list(levels.values()).count(Level.PIXEL) >= 3
     assert_sampled_as_computed(model)
@@ -311,9 +313,7 @@ def test_what_finished_rows_decide_is_computed_once_a_row():
 
 
 def quantized_model():
-    return model_of(
-        lambda x: DiagonalBiLSTM(6)(layers.Dense(12, activation="relu")(x))
-    )
+    return model_of(lambda x: DiagonalBiLSTM(6)(layers.Dense(12, activation="relu")(x)))
 
 
 @pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize` method")

@@ -9,6 +9,7 @@ from keras_genimg.likelihoods import Categorical
 from keras_genimg.models import PixelCNN, PixelRNN
 from keras_genimg.ops import row_uniforms
 from keras_genimg.sampling import fixed_point
+from tests.sampling.forced import assert_sampled_as_computed
 from tests.subprocesses import run_python
 
 SEEDS = np.arange(16)
@@ -60,8 +61,16 @@ def assert_same_but_for_ties(model, expected, actual, seeds=SEEDS):
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 @pytest.mark.parametrize("family", FAMILIES)
-def test_methods_agree(family, case):
+def test_draws_from_the_parameters_of_the_forward_pass(family, case):
     model = make(family, case)
+    assert_sampled_as_computed(model)
+    if case in (CASES[0], CASES[3]):
+        assert_sampled_as_computed(model, jit_compile=True)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_methods_agree(family):
+    model = make(family, CASES[2])
     expected = model.generate(16, seed=0, method="ancestral")
     assert len(np.unique(expected)) > 1
     for method in ("incremental", "fixed_point"):
@@ -72,13 +81,11 @@ def test_methods_agree(family, case):
         assert_same_but_for_ties(model, expected[:10], drawn, SEEDS[:10])
 
 
-@pytest.mark.parametrize("case", [CASES[0], CASES[3]], ids=str)
 @pytest.mark.parametrize("family", FAMILIES)
-def test_xla_and_eager_agree(family, case):
-    model = make(family, case)
+def test_xla_and_eager_agree(family):
+    model = make(family, CASES[0])
     expected = model.generate(16, seed=0)
-    methods = ("incremental", "fixed_point") if case is CASES[0] else ("incremental",)
-    for method in methods:
+    for method in ("incremental", "fixed_point"):
         drawn = model.generate(16, seed=0, method=method, jit_compile=True)
         assert_same_but_for_ties(model, expected, drawn)
     # Eagerly, as a debugger would step through it.
@@ -108,6 +115,7 @@ def test_conditions_agree(family):
         ),
     ]:
         model = FAMILIES[family]((4, 5, 1), 5, **options)
+        assert_sampled_as_computed(model, 6, condition)
         expected = model.generate(6, 0, conditions=condition, method="ancestral")
         for method in ("incremental", "fixed_point"):
             drawn = model.generate(6, 0, conditions=condition, method=method)
@@ -118,20 +126,26 @@ def test_conditions_agree(family):
 def test_any_size_at_call_time(family):
     model = FAMILIES[family]((None, None, 1), 4)
     for size in [(3, 7), (6, 2), (1, 4), (4, 1)]:
-        drawn = [
-            model.generate(4, 0, image_size=size, method=method)
-            for method in ("ancestral", "incremental")
-        ]
-        np.testing.assert_array_equal(drawn[0], drawn[1])
+        assert_sampled_as_computed(model, image_size=size)
+    drawn = [
+        model.generate(4, 0, image_size=(3, 7), method=method)
+        for method in ("ancestral", "incremental")
+    ]
+    np.testing.assert_array_equal(drawn[0], drawn[1])
 
 
-def test_half_precision_draws():
-    keras.mixed_precision.set_global_policy("mixed_bfloat16")
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_half_precision_draws(policy):
+    keras.mixed_precision.set_global_policy(policy)
     for family in FAMILIES.values():
         model = family((4, 5, 3), 6, likelihood=Categorical(4))
+        assert_sampled_as_computed(model)
         drawn = model.generate(4, seed=0)
         assert drawn.shape == (4, 4, 5, 3)
+        # The same sampler draws the same images. Another one rounds otherwise.
         np.testing.assert_array_equal(drawn, model.generate(4, seed=0))
+        other = model.generate(4, seed=0, method="ancestral")
+        assert (drawn[:, 0, 0] == other[:, 0, 0]).mean() > 0.5
 
 
 def test_fixed_point_counts_its_passes():

@@ -1,0 +1,95 @@
+"""A layer whose methods for the sampler disagree with its `call` is found out."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+
+from keras_genimg.layers import CausalLayer, DiagonalBiLSTM, MaskedConv2D
+from keras_genimg.models import AutoregressiveModel, PixelCNN, PixelRNN
+from keras_genimg.sampling import (
+    first_disagreement,
+    sampler_difference,
+    teacher_forced_params,
+    tolerance,
+)
+from tests.sampling.forced import random_images
+
+SHAPE = (4, 5, 1)
+
+
+class Slanted(DiagonalBiLSTM):
+    """A causal layer whose `step` disagrees with its `call` by a factor."""
+
+    def __init__(self, *args, factor=1.02, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.factor = factor
+
+    def step(self, *arguments, **others):
+        output, carry, kept = super().step(*arguments, **others)
+        return output * self.factor, carry, kept
+
+
+class Left(CausalLayer, layers.Layer):
+    """The pixel to the left, which `step` forgets."""
+
+    def call(self, inputs):
+        padded = keras.ops.pad(inputs, [[0, 0], [0, 0], [1, 0], [0, 0]])
+        return padded[:, :, :-1]
+
+    def step(self, weights, carry, row, inputs):
+        return 0 * inputs, (), ()
+
+
+def model_of(body, shape=SHAPE, dtype=None):
+    images = keras.Input(shape, name="images")
+    x = MaskedConv2D(6, 3, "A", num_colors=shape[-1], dtype=dtype, name="first")(images)
+    x = layers.Activation("tanh", dtype=dtype)(body(layers.ReLU(dtype=dtype)(x)))
+    x = MaskedConv2D(6, 3, "B", num_colors=shape[-1], dtype=dtype)(x)
+    logits = MaskedConv2D(shape[-1], 1, "B", num_colors=shape[-1], dtype="float32")(x)
+    return AutoregressiveModel(images, logits, "bernoulli")
+
+
+def test_teacher_forcing_gives_the_parameters_of_every_sub_pixel():
+    model = PixelRNN((3, 4, 3), 6, 1, likelihood="categorical")
+    images = random_images(model)
+    expected = model(images)
+    params = teacher_forced_params(model, images)
+    assert params.shape == expected.shape == (3, 3, 4, 3, 256)
+    np.testing.assert_allclose(params, expected, atol=1e-6)
+    assert float(tf.math.reduce_std(expected)) > 1e-3
+
+
+@pytest.mark.parametrize("colors", [1, 3])
+def test_a_step_that_disagrees_with_call_is_named(colors):
+    model = model_of(lambda x: Slanted(6, colors, name="slanted")(x), (4, 5, colors))
+    images = random_images(model)
+    assert (sampler_difference(model, images).numpy() > 1e-3).all()
+    assert first_disagreement(model, images).name == "slanted"
+    right = model_of(lambda x: Slanted(6, colors, factor=1)(x), (4, 5, colors))
+    assert (sampler_difference(right, images).numpy() < 1e-5).all()
+    assert first_disagreement(right, images) is None
+
+
+@pytest.mark.parametrize("policy", ["float64", "mixed_bfloat16", "mixed_float16"])
+def test_a_planted_fault_exceeds_the_tolerance_of_every_precision(policy):
+    def difference_and_limit(factor):
+        slanted = Slanted(6, factor=factor, dtype=policy)
+        model = model_of(slanted, SHAPE, policy)
+        images = random_images(model)
+        difference = sampler_difference(model, images).numpy().max()
+        return difference, tolerance(model, images)
+
+    half = "16" in policy
+    difference, limit = difference_and_limit(1)
+    assert difference <= limit
+    assert (1e-4 < limit < 0.1) if half else limit == 1e-4
+    difference, limit = difference_and_limit(1.5 if half else 1.001)
+    assert difference > limit
+
+
+def test_parameters_that_are_not_finite_are_no_proof():
+    model = PixelCNN(SHAPE, 4, 1)
+    model.set_weights([w * np.nan for w in model.get_weights()])
+    assert np.isinf(sampler_difference(model, random_images(model))).all()
