@@ -23,8 +23,14 @@ def is_causal(model, image_shape=None):
     Args:
         model: An `AutoregressiveModel`.
         image_shape: As in `first_leak`.
+
+    Returns:
+        True or False; False if the graph cannot be evaluated.
     """
-    return first_leak(model, image_shape) is None
+    try:
+        return first_leak(model, image_shape) is None
+    except Exception:
+        return False
 
 
 def first_leak(model, image_shape=None):
@@ -41,8 +47,8 @@ def first_leak(model, image_shape=None):
     counts above 1e-5 of the largest one seen. Where one counts, it could still be
     rounding, which differs with the place in a batch. So the images and the changed
     ones are evaluated again at the same places of two batches, where it does not, and
-    the former once more: more than what differs there must remain. Nothing is found in
-    a graph that fails on such images, or returns numbers that are not finite.
+    the former once more: more than what differs there must remain. Of
+    parameters that are not finite nothing is said.
 
     Args:
         model: An `AutoregressiveModel`.
@@ -51,6 +57,11 @@ def first_leak(model, image_shape=None):
 
     Returns:
         A `Leak`, or None. Its text says what is wrong, where, and how to mend it.
+
+    Raises:
+        Exception: Whatever the graph raises. Sizes of conditions that are not known,
+            taken to be those of the images, and integers that are no labels, taken to
+            be 0, can be a wrong guess.
     """
     generator = np.random.default_rng(0)
     shape = image_shape or model.image_shape
@@ -77,13 +88,7 @@ def first_leak(model, image_shape=None):
         past = np.arange(num_units) <= units[:, None]
         return past & (changes > max(_TOLERANCE * changes.max(), noise))
 
-    try:
-        both = params(images, changed)
-    except Exception:
-        # Sizes and conditions may be a bad guess, and who calls the model next gets
-        # the error if they are not.
-        return None
-    if not leaks_between(*np.split(both, 2)).any():
+    if not leaks_between(*np.split(params(images, changed), 2)).any():
         return None
     before, after = params(images), params(changed)
     if not leaks_between(before, after).any():
@@ -104,7 +109,10 @@ def first_leak(model, image_shape=None):
     one_before, one_after = (
         _tensors(model, batch[row : row + 1], rows) for batch in (images, changed)
     )
-    layer = leaking_layer(model, leak, shape, one_before, one_after)
+    try:
+        layer = leaking_layer(model, leak, shape, one_before, one_after)
+    except Exception:
+        layer = None  # Keras cannot walk the graph.
     return dataclasses.replace(leak, layer=layer)
 
 
