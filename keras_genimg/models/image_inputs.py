@@ -85,6 +85,27 @@ def check_shape(shape, model, owner):
         )
 
 
+def known_image_shape(x, model):
+    """Return the shape of the images in `x`, with None where it cannot be told.
+
+    Args:
+        x: What `checked_inputs` returned.
+        model: A `GenerativeModel`.
+
+    Returns:
+        `(height, width, colors)`.
+    """
+    if None not in model.image_shape:
+        return model.image_shape
+    if isinstance(x, tf.data.Dataset):
+        x = inputs_of(x.element_spec)
+    elif not isinstance(x, (np.ndarray, dict, list, tuple)):
+        return model.image_shape
+    shape = tf.TensorShape(images_of(x, model).shape)
+    known = tf.TensorShape((None, *model.image_shape)).merge_with(shape)
+    return tuple(known[1:])
+
+
 def _checked_dataset(dataset, model, owner):
     if int(dataset.cardinality()) == 0:
         raise ValueError(f"{owner} received an empty data set: {dataset}")

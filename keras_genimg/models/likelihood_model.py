@@ -55,6 +55,13 @@ class LikelihoodModel(keras.Model):
         """Return the metrics that every training reports; a hook for subclasses."""
         return []
 
+    def check_before_fit(self, x):
+        """Raise if the model cannot be trained; a hook for subclasses.
+
+        Args:
+            x: What `fit` was given, checked.
+        """
+
     def targets_of(self, x, y_pred):
         """Return the images that the outputs `y_pred` for the inputs `x` are about."""
         return images_of(x, self)
@@ -125,6 +132,7 @@ class LikelihoodModel(keras.Model):
             ValueError: If there are no images, or their shape or pixels do not fit.
         """
         x = self._checked(x, y, "fit")
+        self.check_before_fit(x)
         if isinstance(x, tf.data.Dataset):
             kwargs.setdefault("shuffle", False)  # Keras warns of its own default.
         if validation_data is not None:

@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from keras_genimg.causality.leak import REASONS, name_sub_pixel, worst_pair
 from keras_genimg.testing.influence import influence
 
 
@@ -15,7 +16,7 @@ class CausalityReport:
         num_past: Number of pairs of an earlier and a later sub-pixel.
         num_seen: How many of these pairs are an influence.
         missing: The pairs that are none, an array of shape `(pairs, 6)`: row, column
-            and colour of the earlier sub-pixel, then of the later.
+            and color of the earlier sub-pixel, then of the later.
     """
 
     num_past: int
@@ -36,16 +37,16 @@ class CausalityReport:
             return f"{text}: complete."
         return (
             f"{text}, {len(self.missing)} are not: for example, sub-pixel "
-            f"{_name(self.missing[0, :3])} does not change the parameters of "
-            f"{_name(self.missing[0, 3:])}."
+            f"{name_sub_pixel(self.missing[0, :3])} does not change the parameters of "
+            f"{name_sub_pixel(self.missing[0, 3:])}."
         )
 
 
 def assert_causal(model, complete=False, **options):
     """Check that no sub-pixel of a model sees itself or a later one.
 
-    The order is that in which an image is drawn: row by row, and within a pixel colour
-    by colour.
+    The order is that in which an image is drawn: row by row, and within a pixel color
+    by color.
 
     Args:
         model: An `AutoregressiveModel`.
@@ -84,30 +85,11 @@ def assert_causal(model, complete=False, **options):
     return report
 
 
-def _name(sub_pixel):
-    return "(row {}, column {}, color {})".format(*sub_pixel)
-
-
 def _describe(leaks):
     """Say what is wrong with some pairs of sub-pixels, by the worst of them."""
-    other_pixel = (leaks[:, :2] != leaks[:, 3:5]).any(axis=1)
-    other_color = leaks[:, 2] != leaks[:, 5]
-    if other_pixel.any():
-        pair = leaks[other_pixel][0]
-        reason = (
-            "which is drawn earlier: a layer is not masked, and sees pixels to the "
-            "right or below"
-        )
-    elif other_color.any():
-        pair = leaks[other_color][0]
-        reason = (
-            "an earlier color of the same pixel: a layer does not know the model's "
-            "`num_colors`"
-        )
-    else:
-        pair = leaks[0]
-        reason = 'which is itself: the first layer that reads images needs mask "A"'
+    pair, kind = worst_pair(leaks)
     return (
-        f"Changing sub-pixel {_name(pair[:3])} changes the parameters of "
-        f"{_name(pair[3:])}, {reason}. Number of such pairs: {len(leaks)}."
+        f"Changing sub-pixel {name_sub_pixel(pair[:3])} changes the parameters of "
+        f"{name_sub_pixel(pair[3:])}, {REASONS[kind]}. Number of such pairs: "
+        f"{len(leaks)}."
     )

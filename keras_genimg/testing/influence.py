@@ -5,6 +5,7 @@ import contextlib
 import numpy as np
 import tensorflow as tf
 
+from keras_genimg.causality.changes import other_values
 from keras_genimg.models.autoregressive_model import AutoregressiveModel
 from keras_genimg.models.image_inputs import check_shape
 from keras_genimg.ops.checks import check_positive_int
@@ -90,19 +91,20 @@ def influence(
     seen = np.zeros((images[0].size, images[0].size), bool)
     for index, image in enumerate(images):
         rows = [condition[index : index + 1] for condition in conditions]
-        changes = generator.integers(1, model.likelihood.num_values, size=image.size)
+        others = other_values(generator, image, model.likelihood.num_values)
         weights = contextlib.nullcontext()
         if randomize:
             weights = random_weights(model, generator.integers(2**31))
         with weights:
-            seen |= _influence_in_image(model, params, image, changes, rows, batch_size)
+            seen |= _influence_in_image(model, params, image, others, rows, batch_size)
     return seen.reshape(*shape, *shape)
 
 
-def _influence_in_image(model, params, image, changes, conditions, batch_size):
+def _influence_in_image(model, params, image, others, conditions, batch_size):
     """Return which sub-pixels of one image change which, both flattened.
 
-    `params` is the model as a function of a batch and the conditions.
+    `params` is the model as a function of a batch and the conditions; `others` holds
+    the value that each sub-pixel gets.
     """
     size = image.size
     batch_size = min(batch_size, size)
@@ -124,7 +126,6 @@ def _influence_in_image(model, params, image, changes, conditions, batch_size):
     for start in range(0, size, batch_size):
         i = np.arange(start, min(start + batch_size, size))
         changed = same.copy()
-        changed[i - start, i] += changes[i].astype(changed.dtype)
-        changed %= model.likelihood.num_values
+        changed[i - start, i] = others.ravel()[i]
         seen[i] = (evaluate(changed) != before).any(axis=-1)[: len(i)]
     return seen

@@ -171,6 +171,12 @@ def test_given_images_and_any_size():
     assert (images == 0).all()
 
 
+def test_bytes_of_256_values():
+    model = wired(num_values=256)
+    images = np.full((1, 4, 5, 1), 255, "uint8")
+    assert assert_causal(model, images=images).num_seen > 0
+
+
 def test_conditions_are_as_in_generate():
     model = PixelCNN((3, 4, 1), 4, 1, num_classes=3)
     assert assert_causal(model, num_images=2, conditions=[0, 2]).num_past == 66

@@ -1,0 +1,142 @@
+"""Which layer of a graph lets a pixel see itself or a later one."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_genimg.layers.causal_layer import CausalLayer
+
+
+def leaking_layer(model, leak, image_shape, before, after):
+    """Return kind and name of the layer that lets a change through, if it can be told.
+
+    The changed image is followed through the graph. A change that reaches an earlier
+    pixel, or an earlier color, enters by the first operation whose output has it there
+    while its inputs have not. If the pixel sees itself, all operations from the image
+    on may show it; then the first of them is named that should have hidden it, because
+    it is a causal layer, or that adds the image to what is causal; else the first with
+    weights.
+
+    Args:
+        model: A functional model.
+        leak: The `Leak`.
+        image_shape: `(height, width, colors)`.
+        before: Tensors for the inputs of `model`, of one image each.
+        after: The same of the image that was changed from `leak.changed` on.
+    """
+    inputs, steps = _steps(model)
+    tensors = [*inputs, *(tensor for step in steps for tensor in step.made)]
+    graph = keras.Model(inputs, tensors)
+    values = {
+        id(tensor): pair
+        for tensor, *pair in zip(
+            tensors,
+            graph(before, training=False),
+            graph(after, training=False),
+            strict=True,
+        )
+    }
+    effects = {key: _effect(leak, image_shape, *pair) for key, pair in values.items()}
+
+    def effects_on(tensors):
+        """Return the effects on those of the tensors that change."""
+        found = [effects[id(tensor)] for tensor in tensors]
+        return [effect for effect in found if effect.changes]
+
+    def name(step):
+        operation = step.operation
+        inner = None
+        if isinstance(operation, (keras.Sequential, keras.Model)) and operation.inputs:
+            pairs = [values[id(tensor)] for tensor in step.taken]
+            inner = leaking_layer(
+                operation, leak, image_shape, *zip(*pairs, strict=True)
+            )
+        return inner or f"{type(operation).__name__} '{operation.name}'"
+
+    leaking = [s for s in steps if any(e.leaks for e in effects_on(s.made))]
+    for step in leaking:
+        if any(effect.leaks for effect in effects_on(step.taken)):
+            continue
+        # A map that is made of what was none, as by Reshape after Flatten: go back to
+        # where there was one.
+        while flat := [t for t in step.taken if effects[id(t)].hides_places]:
+            step = next(maker for maker in steps if flat[0] in maker.made)
+        return name(step)
+    for step in leaking:
+        joins = not all(effect.leaks for effect in effects_on(step.taken))
+        if joins or isinstance(step.operation, CausalLayer):
+            return name(step)
+    return next((name(s) for s in leaking if getattr(s.operation, "weights", [])), None)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Step:
+    """An operation, and the symbolic tensors that it takes and makes."""
+
+    operation: object
+    taken: list
+    made: list
+
+
+@dataclasses.dataclass(frozen=True)
+class _Effect:
+    """What a change of the image does to a tensor.
+
+    Attributes:
+        changes: Whether the tensor changes at all.
+        leaks: Whether it changes where it must not; None if it is no map of the
+            image's height and width.
+    """
+
+    changes: bool
+    leaks: bool | None
+
+    @property
+    def hides_places(self):
+        """Whether the tensor changes, one cannot say where."""
+        return self.changes and self.leaks is None
+
+
+def _steps(model):
+    """Return new symbolic inputs of a model, and what it does with them, in order."""
+    steps = []
+
+    def record(operation, *args, **kwargs):
+        result = operation(*args, **kwargs)
+        taken, made = (
+            [t for t in tf.nest.flatten(part) if isinstance(t, keras.KerasTensor)]
+            for part in ((args, kwargs), result)
+        )
+        steps.append(_Step(operation, taken, made))
+        return result
+
+    inputs = [keras.Input(batch_shape=t.shape, dtype=t.dtype) for t in model.inputs]
+    # The only public way to visit a graph. It adds nodes to the layers, which nothing
+    # but their attribute `output` shows.
+    keras.models.clone_model(
+        keras.Model(model.inputs, model.outputs),
+        input_tensors=inputs,
+        clone_function=lambda layer: layer,
+        call_function=record,
+    )
+    return inputs, steps
+
+
+def _effect(leak, image_shape, before, after):
+    changes = np.asarray(before) != np.asarray(after)
+    height, width, num_colors = image_shape
+    if changes.ndim < 4 or changes.shape[1:3] != (height, width):
+        return _Effect(bool(changes.any()), None)
+    num_channels = changes.shape[3]
+    pixels = changes.reshape(height * width, num_channels, -1).any(axis=-1)
+    place = leak.changed[0] * width + leak.changed[1]
+    if leak.kind == "pixel":
+        hidden = pixels[:place]
+    else:
+        # Without a color, all colors of the pixel are hidden.
+        color = leak.changed[2] if len(leak.changed) > 2 else num_colors
+        groups = np.arange(num_channels) * num_colors // num_channels
+        hidden = pixels[place, groups <= color]
+    return _Effect(bool(changes.any()), bool(hidden.any()))

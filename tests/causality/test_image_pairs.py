@@ -1,0 +1,43 @@
+import numpy as np
+import pytest
+
+from keras_genimg.causality.image_pairs import ImagePairs
+from keras_genimg.likelihoods import Categorical
+from keras_genimg.models import PixelCNN
+
+
+@pytest.mark.parametrize("shape", [(28, 28, 1), (8, 6, 3), (1, 40, 1), (40, 1, 1)])
+@pytest.mark.parametrize("num_values", [2, 256])
+def test_all_from_a_place_on_changes_and_nothing_before(shape, num_values):
+    likelihood = Categorical(num_values)
+    model = PixelCNN(shape, 3, 1, head_filters=3, likelihood=likelihood)
+    pairs = ImagePairs(model, shape)
+    height, width, colors = shape
+    units = pairs.units
+    assert len(set(units)) == 16 and units[0] == 0
+    assert units[-1] == height * width * colors - 1
+    ends = units[units // colors % width == width - 1]
+    assert len(ends) >= min(height, 5)
+    if colors > 1:
+        assert set(ends % colors) == set(range(colors))
+    for unit, image, changed in zip(units, pairs.images, pairs.changed, strict=True):
+        differs = (image != changed).ravel()
+        assert not differs[:unit].any() and differs[unit:].all()
+        for pixels in (image, changed):
+            assert pixels.min() >= 0 and pixels.max() < num_values
+    again = ImagePairs(model, shape)
+    np.testing.assert_array_equal(again.changed, pairs.changed)
+
+
+def test_small_images_have_all_their_places():
+    pairs = ImagePairs(PixelCNN((3, 5, 1), 3, 1), (3, 5, 1))
+    np.testing.assert_array_equal(pairs.units, range(15))
+
+
+def test_conditions_are_in_range():
+    model = PixelCNN((6, 6, 1), 3, 1, num_classes=3)
+    (labels,) = ImagePairs(model, (6, 6, 1)).conditions
+    assert labels.shape == (16,) and set(labels) == {0, 1, 2}
+    model = PixelCNN((6, 7, 1), 3, 1, condition_shape=(None, None, 2))
+    (maps,) = ImagePairs(model, (6, 7, 1)).conditions
+    assert maps.shape == (16, 6, 7, 2) and maps.std() > 0.9

@@ -1,0 +1,205 @@
+"""Models that see their own pixels neither train, nor draw, nor leave the house."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_genimg.layers import MaskedConv2D
+from keras_genimg.models import AutoregressiveModel, PixelCNN
+from keras_genimg.serving import publish
+from tests.subprocesses import run_python
+
+IMAGES = np.random.default_rng(0).integers(2, size=(16, 4, 5, 1)).astype("uint8")
+TEXT = (
+    "(?s)model is not causal.*from \\(row 0, column 0, color 0\\) on changes the "
+    "parameters of \\(row 0, column 0, color 0\\).*enters by MaskedConv2D 'first'.*"
+    'mask_type="A".*check_causality = False'
+)
+
+
+def model_of(mask, shape=(4, 5, 1), **options):
+    images = keras.Input(shape, name="images")
+    x = MaskedConv2D(4, 3, mask, name="first", activation="tanh", **options)(images)
+    model = AutoregressiveModel(images, MaskedConv2D(1, 1, "B")(x), name="model")
+    model.compile("adam")
+    return model
+
+
+CALLS = {
+    "fit": lambda model, path: model.fit(IMAGES, verbose=0),
+    "fit a data set": lambda model, path: model.fit(
+        tf.data.Dataset.from_tensor_slices(IMAGES).batch(4), verbose=0
+    ),
+    "generate": lambda model, path: model.generate(1),
+    "fixed_point": lambda model, path: model.generate(1, method="fixed_point"),
+    "ancestral": lambda model, path: model.generate(1, method="ancestral"),
+    "complete": lambda model, path: model.complete(IMAGES, IMAGES[0, ..., 0]),
+    "export": lambda model, path: model.export(path / "model", verbose=False),
+    "export fixed_point": lambda model, path: model.export(
+        path / "model", method="fixed_point", verbose=False
+    ),
+    "publish": lambda model, path: publish(
+        model, path, "model", verify=False, verbose=False
+    ),
+}
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+def test_calls_that_refuse_it(call, tmp_path):
+    model = model_of("B")
+    for _ in range(2):
+        with pytest.raises(ValueError, match=TEXT):
+            call(model, tmp_path)
+    assert not list(tmp_path.rglob("saved_model.pb"))
+    model.check_causality = False
+    call(model, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "call", ["generate", "fixed_point", "complete", "export"], ids=str
+)
+def test_a_leak_that_training_brings(call, tmp_path):
+    """Zero weights hide it from the first probe."""
+    model = model_of("B", kernel_initializer="zeros")
+    model.generate(1)
+    model.fit(IMAGES, verbose=0)
+    with pytest.raises(ValueError, match=TEXT):
+        CALLS[call](model, tmp_path)
+
+
+def test_a_leak_that_an_assignment_brings():
+    model = model_of("B", kernel_initializer="zeros")
+    model.generate(1)
+    model.get_layer("first").kernel.assign(np.ones((3, 3, 1, 4)))
+    with pytest.raises(ValueError, match=TEXT):
+        model.generate(1)
+    model.get_layer("first").kernel.assign(np.zeros((3, 3, 1, 4)))
+    model.generate(1)
+
+
+class Counts(keras.layers.Layer):
+    """Counts its forward passes outside of graphs, as the probe makes them."""
+
+    pointwise = True
+    runs = 0
+
+    def call(self, inputs):
+        self.runs += tf.executing_eagerly()
+        return inputs
+
+
+def test_it_runs_once_for_the_same_weights():
+    images = keras.Input((4, 5, 1))
+    counts = Counts()
+    x = MaskedConv2D(1, 1, "B")(counts(MaskedConv2D(4, 3, "A")(images)))
+    model = AutoregressiveModel(images, x)
+    model.compile("adam")
+    assert counts.runs == 0
+    for epoch in range(3):
+        model.fit(IMAGES, verbose=0)
+        assert counts.runs == 1 + epoch  # The first time alone.
+        for _ in range(2):
+            model.generate(2, seed=0)
+            model.complete(IMAGES, IMAGES[0, ..., 0])
+        assert counts.runs == 2 + epoch
+    model.check_causality = False
+    model.fit(IMAGES, verbose=0)
+    model.generate(2, seed=0)
+    assert counts.runs == 2 + epoch
+
+
+def test_images_of_any_size_are_probed_at_their_own():
+    """The leak takes wide images to show."""
+    images = keras.Input((None, None, 1))
+    far = keras.layers.Conv2D(4, (1, 31), padding="same")
+    x = MaskedConv2D(1, 1, "B")(far(MaskedConv2D(4, 3, "A")(images)))
+    model = AutoregressiveModel(images, x)
+    model.compile("adam")
+    kernel = np.zeros(far.kernel.shape)
+    kernel[:, -1] = 1
+    far.kernel.assign(kernel)
+    narrow, wide = np.zeros((2, 4, 8, 1), "uint8"), np.zeros((2, 4, 20, 1), "uint8")
+    data = tf.data.Dataset.from_tensor_slices(wide).batch(2)
+    for x in (wide, data):
+        with pytest.raises(ValueError, match="not causal.*Conv2D"):
+            model.fit(x, verbose=0)
+    with pytest.raises(ValueError, match="not causal.*Conv2D"):
+        model.generate(1, image_size=(4, 20), method="ancestral")
+    model.generate(1, image_size=(4, 8), method="ancestral")
+    model.fit(narrow, verbose=0)
+
+
+@pytest.mark.parametrize("inputs", [dict, list])
+def test_models_with_conditions(inputs):
+    model = PixelCNN((4, 5, 1), 4, 1, num_classes=3)
+    model.compile("adam")
+    x = {"images": IMAGES, "label": np.arange(16, dtype="int32") % 3}
+    model.fit(x if inputs is dict else list(x.values()), verbose=0)
+    model.generate(3, conditions=[0, 1, 2])
+
+
+def test_conditions_whose_size_is_not_known():
+    """The probe cannot guess it, and is left out."""
+    images = keras.Input((None, None, 1), name="images")
+    small = keras.Input((None, None, 3), name="small")
+    layers = [MaskedConv2D(3, 3, "A"), keras.layers.UpSampling2D(2)]
+    x = keras.layers.Add()([layers[0](images), layers[1](small)])
+    model = AutoregressiveModel([images, small], MaskedConv2D(1, 1, "B")(x))
+    model.compile("adam")
+    x = {"images": IMAGES[:, :, :4], "small": np.zeros((16, 2, 2, 3))}
+    model.fit(x, verbose=0)
+    conditions = {"small": x["small"][:3]}
+    options = {"image_size": (4, 4), "method": "ancestral"}
+    assert model.generate(3, conditions=conditions, **options).shape == (3, 4, 4, 1)
+
+
+def test_the_switch_is_not_saved(tmp_path):
+    model = model_of("B")
+    assert model.check_causality
+    model.check_causality = False
+    model.fit(IMAGES, verbose=0)
+    expected = model.generate(2, seed=0)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    for copy in (loaded, model.from_config(model.get_config())):
+        assert copy.check_causality
+        copy.compile("adam")
+        for call in (lambda copy=copy: copy.fit(IMAGES), copy.generate):
+            with pytest.raises(ValueError, match="not causal"):
+                call()
+    loaded.check_causality = False
+    np.testing.assert_array_equal(loaded.generate(2, seed=0), expected)
+
+
+def test_under_a_strategy():
+    """Good models train and draw on two devices, others are refused."""
+    script = """
+import numpy as np
+import pytest
+import tensorflow as tf
+
+cpu = tf.config.list_physical_devices("CPU")[0]
+two = [tf.config.LogicalDeviceConfiguration()] * 2
+tf.config.set_logical_device_configuration(cpu, two)
+from tests.models.test_causality_check import IMAGES, TEXT, model_of
+
+strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+with strategy.scope():
+    good, bad = model_of("A"), model_of("B")
+    hidden = model_of("B", kernel_initializer="zeros")
+    with pytest.raises(ValueError, match=TEXT):
+        bad.fit(IMAGES, verbose=0)
+with pytest.raises(ValueError, match=TEXT):
+    bad.fit(IMAGES, verbose=0)
+for model in (good, hidden):
+    model.generate(1)
+    before = model.get_weights()
+    model.fit(IMAGES, batch_size=8, verbose=0)
+    assert (before[0] != model.get_weights()[0]).any()
+good.generate(1)
+with pytest.raises(ValueError, match=TEXT):
+    hidden.generate(1)
+print("done")
+"""
+    assert run_python("-c", script).strip().endswith("done")
