@@ -35,13 +35,11 @@ def row_uniforms(seeds, shape, stream=PIXELS):
         Float32 multiples of `2**-24` in `[0, 1)`, of shape `(batch, *shape)`.
     """
     seeds = tf.cast(seeds, tf.int64)
-    folds = [
-        tf.broadcast_to(tf.cast(fold, tf.int32), tf.shape(seeds))
-        for fold in (stream if isinstance(stream, tuple) else (stream,))
-    ]
+    kind, *index = stream if isinstance(stream, tuple) else (stream,)
+    index = [tf.broadcast_to(number, tf.shape(seeds)) for number in index]
 
     def one_row(row):
-        seed, *folds = row
+        seed, *index = row
         halves = tf.stack(
             [
                 tf.bitwise.bitwise_and(tf.bitwise.right_shift(seed, 31), _LOW_31_BITS),
@@ -49,8 +47,8 @@ def row_uniforms(seeds, shape, stream=PIXELS):
             ]
         )
         key = tf.cast(halves, tf.int32)
-        for fold in folds:
-            key = tf.random.fold_in(key, fold, alg="philox")
+        for number in (kind, *index):
+            key = tf.random.fold_in(key, number, alg="philox")
             key = tf.bitwise.bitwise_and(key, _LOW_31_BITS)
         bits = tf.random.stateless_uniform(
             shape,
@@ -63,7 +61,7 @@ def row_uniforms(seeds, shape, stream=PIXELS):
         top_24_bits = tf.bitwise.bitwise_and(tf.bitwise.right_shift(bits, 8), 0xFFFFFF)
         return tf.cast(top_24_bits, tf.float32) * 2.0**-24
 
-    return tf.map_fn(one_row, (seeds, *folds), fn_output_signature=tf.float32)
+    return tf.map_fn(one_row, (seeds, *index), fn_output_signature=tf.float32)
 
 
 def row_normals(seeds, shape, stream=LATENTS):
