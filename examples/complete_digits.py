@@ -2,7 +2,7 @@
 
 Trains a PixelRNN on the 1,797 digits of 8x8 pixels and 17 gray levels that scikit-learn
 ships, or takes a model that was trained before. With `--data mnist`, a small PixelCNN
-on MNIST from tensorflow-datasets, binarized. Needs the extra `examples`.
+on 12,800 images of MNIST, binarized. Needs the extra `examples`.
 
     python examples/complete_digits.py
     python examples/complete_digits.py --model outputs/complete_digits/digits.keras
@@ -20,10 +20,11 @@ import argparse
 import math
 import pathlib
 
-# How pixels are loaded, epochs, and how many test images are completed.
+# How pixels are loaded, on how many images to train, for how many epochs, and how many
+# test images to complete.
 DATA = {
-    "digits": ({"num_values": 17}, 30, 300),
-    "mnist": ({"binarize": "fixed"}, 2, 100),
+    "digits": ({"num_values": 17}, 1497, 30, 300),
+    "mnist": ({"binarize": "fixed"}, 12_800, 1, 50),
 }
 NUM_DIGITS = 10
 NUM_COMPLETIONS = 4
@@ -91,7 +92,7 @@ def main():
     parser.add_argument("--data", choices=tuple(DATA), default="digits")
     parser.add_argument("--known", choices=("upper", "lower"), default="upper")
     parser.add_argument("--candidates", type=int, default=1, metavar="K")
-    parser.add_argument("--epochs", type=int, help="30 for digits, 2 for MNIST")
+    parser.add_argument("--epochs", type=int, help="30 for digits, 1 for MNIST")
     parser.add_argument("--model", type=pathlib.Path, help="a .keras file to reuse")
     parser.add_argument(
         "--output", type=pathlib.Path, default="outputs/complete_digits"
@@ -107,7 +108,7 @@ def main():
 
     keras.utils.set_random_seed(0)
     data = arguments.data
-    pixels, epochs, num_completed = DATA[data]
+    pixels, num_trained, epochs, num_completed = DATA[data]
     train, test = (
         datasets.as_array(datasets.load(data, split, **pixels))
         for split in ("train", "test")
@@ -116,7 +117,7 @@ def main():
     if arguments.model:
         model = keras.models.load_model(arguments.model)
     else:
-        model = trained_model(data, train, arguments.epochs or epochs)
+        model = trained_model(data, train[:num_trained], arguments.epochs or epochs)
         model.save(arguments.output / f"{data}.keras")
 
     _, height, width, _ = test.shape

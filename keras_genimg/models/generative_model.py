@@ -279,11 +279,13 @@ class GenerativeModel(LikelihoodModel):
             metadata: Dict to add to the metadata, such as training figures and a
                 licence note.
             verbose: Whether to print the signatures.
-            **kwargs: Options of `endpoints`; for other formats, arguments of
+            **kwargs: Options of `endpoints`, such as `method` and `num_candidates` of
+                autoregressive models; for other formats, arguments of
                 `keras.Model.export`.
 
         Raises:
-            ValueError: If `filepath` exists or the image size is not known.
+            ValueError: If `filepath` exists, the image size is not known, or an
+                argument is not as described.
         """
         if format != "tf_saved_model":
             return super().export(filepath, format=format, verbose=verbose, **kwargs)
