@@ -1,10 +1,16 @@
-"""Hide the lower half of handwritten digits, and let a PixelRNN complete them.
+"""Hide one half of handwritten digits, and let a model complete them.
 
-Trains on the 1,797 digits of 8x8 pixels and 17 grey levels that scikit-learn ships, or
-takes a model that was trained before. Needs the extra `examples`.
+Trains a PixelRNN on the 1,797 digits of 8x8 pixels and 17 gray levels that scikit-learn
+ships, or takes a model that was trained before. With `--data mnist`, a small PixelCNN
+on 12,800 images of MNIST, binarized. Needs the extra `examples`.
 
     python examples/complete_digits.py
     python examples/complete_digits.py --model outputs/complete_digits/digits.keras
+    python examples/complete_digits.py --known lower --candidates 48
+    python examples/complete_digits.py --known lower --candidates 48 --data mnist
+
+If the lower half is known, all known pixels come after the unknown ones. A single
+completion does not see them then; several candidates are weighted by them.
 
 The picture is that of figures 1 and 9 of the paper, Pixel Recurrent Neural Networks,
 https://arxiv.org/abs/1601.06759: occluded digits, completions, originals.
@@ -14,20 +20,28 @@ import argparse
 import math
 import pathlib
 
-NUM_VALUES = 17
+# How pixels are loaded, on how many images to train, for how many epochs, and how many
+# test images to complete.
+DATA = {
+    "digits": ({"num_values": 17}, 1497, 30, 300),
+    "mnist": ({"binarize": "fixed"}, 12_800, 1, 50),
+}
 NUM_DIGITS = 10
 NUM_COMPLETIONS = 4
 OCCLUDED_COLOR = (120, 165, 215)
 SEED = 100
 
 
-def trained_model(train, epochs):
-    """Return a PixelRNN trained on digits."""
+def trained_model(data, train, epochs):
+    """Return a model trained on digits."""
     import keras
 
-    from keras_genimg.models import PixelRNN
+    from keras_genimg.models import PixelCNN, PixelRNN
 
-    model = PixelRNN.from_preset("digits_diagonal")
+    if data == "digits":
+        model = PixelRNN.from_preset("digits_diagonal")
+    else:
+        model = PixelCNN((28, 28, 1), units=16, num_blocks=5)
     steps = epochs * math.ceil(len(train) / 32)
     rate = keras.optimizers.schedules.CosineDecay(3e-3, steps)
     model.compile(keras.optimizers.Adam(rate, global_clipnorm=1.0))
@@ -48,10 +62,37 @@ def unknown_nats(model, images, known):
     return -log_prob[:, known == 0].sum(axis=(1, 2)).mean()
 
 
+def completion_table(model, images, known, counts):
+    """Return lines of text: how likely completed images are, by number of candidates.
+
+    Args:
+        model: An `AutoregressiveModel`.
+        images: Test images.
+        known: Which of their pixels are known, `(height, width)`.
+        counts: Numbers of candidates.
+    """
+    import numpy as np
+
+    lines = ["candidates   log p of the image   effective sample size, mean and median"]
+    for count in counts:
+        options = {"seed": SEED, "num_candidates": count, "batch_size": 1024}
+        completed = model.complete(images, known, verbose=0, **options)
+        sizes = model.effective_sample_size(images, known, verbose=0, **options)
+        lines.append(
+            f"{count:>10} {model.log_prob(completed).mean():>15.2f} nats "
+            f"{sizes.mean():>20.2f} {np.median(sizes):>10.2f}"
+        )
+    lines.append(f"{'originals':>10} {model.log_prob(images).mean():>15.2f} nats")
+    return lines
+
+
 def main():
     """Run the whole example."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--data", choices=tuple(DATA), default="digits")
+    parser.add_argument("--known", choices=("upper", "lower"), default="upper")
+    parser.add_argument("--candidates", type=int, default=1, metavar="K")
+    parser.add_argument("--epochs", type=int, help="30 for digits, 1 for MNIST")
     parser.add_argument("--model", type=pathlib.Path, help="a .keras file to reuse")
     parser.add_argument(
         "--output", type=pathlib.Path, default="outputs/complete_digits"
@@ -66,27 +107,39 @@ def main():
     from keras_genimg.visualization import image_grid, save_comparison
 
     keras.utils.set_random_seed(0)
+    data = arguments.data
+    pixels, num_trained, epochs, num_completed = DATA[data]
     train, test = (
-        datasets.as_array(datasets.load("digits", split, num_values=NUM_VALUES))
+        datasets.as_array(datasets.load(data, split, **pixels))
         for split in ("train", "test")
     )
     arguments.output.mkdir(parents=True, exist_ok=True)
     if arguments.model:
         model = keras.models.load_model(arguments.model)
     else:
-        model = trained_model(train, arguments.epochs)
-        model.save(arguments.output / "digits.keras")
+        model = trained_model(data, train[:num_trained], arguments.epochs or epochs)
+        model.save(arguments.output / f"{data}.keras")
 
     _, height, width, _ = test.shape
     known = np.zeros((height, width), "uint8")
-    known[: height // 2] = 1
-    nats = unknown_nats(model, test, known)
-    print(f"\n{len(test)} test digits: {nats:.2f} nats for the lower half given the")
-    print(f"upper, {(known == 0).sum() * math.log(NUM_VALUES):.2f} for uniform noise.")
+    if arguments.known == "upper":
+        known[: height // 2] = 1
+        nats = unknown_nats(model, test, known)
+        noise = (known == 0).sum() * math.log(model.likelihood.num_values)
+        print(f"\n{len(test)} test digits: {nats:.2f} nats for the lower half given")
+        print(f"the upper, {noise:.2f} for uniform noise.")
+    else:
+        known[height // 2 :] = 1
+        counts = sorted({1, min(8, arguments.candidates), arguments.candidates})
+        print(f"\nThe first {num_completed} test digits, lower half known:")
+        for line in completion_table(model, test[:num_completed], known, counts):
+            print(line)
 
     originals = test[:NUM_DIGITS]
     images = originals.repeat(NUM_COMPLETIONS, axis=0)
-    completed = model.complete(images, known, seed=SEED)
+    completed = model.complete(
+        images, known, seed=SEED, num_candidates=arguments.candidates
+    )
     originals, completed = (
         model.likelihood.to_display(images).repeat(3, axis=-1)  # Grey as RGB.
         for images in (originals, completed)
@@ -98,7 +151,7 @@ def main():
         "Originals": (originals, 1),
     }
     grids = {
-        title: image_grid(images, columns, padding=4, scale=8)[None]
+        title: image_grid(images, columns, padding=4, scale=64 // height)[None]
         for title, (images, columns) in panels.items()
     }
     picture = arguments.output / "completions.png"

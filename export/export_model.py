@@ -99,7 +99,19 @@ def parse_arguments():
         metavar=("H", "W"),
         help="of the images, for a model of any size",
     )
-    add("--max-rows", type=int, metavar="N", help="most rows of a call (default: 256)")
+    add(
+        "--max-rows",
+        type=int,
+        metavar="N",
+        help="most rows of a call, each candidate counted (default: 256)",
+    )
+    add(
+        "--num-candidates",
+        type=int,
+        metavar="K",
+        help="completions that `complete` draws for a row and chooses one of, by the "
+        "known pixels after the first unknown one (default: 1)",
+    )
     add(
         "--bad-rows",
         choices=["error", "flag"],

@@ -98,7 +98,7 @@ def _draw_to_files(client, arguments, request):
         name, inputs = request(seeds)
         with tqdm(total=len(seeds), unit="image", disable=None) as progress:
             for rows, outputs in client.predict_batches(name, **inputs):
-                (drawn,) = outputs.values()
+                drawn = outputs["png_bytes" if name == "sample_png" else "images"]
                 for seed, image in zip(seeds[rows], drawn, strict=True):
                     content = image if isinstance(image, bytes) else to_png(image)
                     write_whole(paths[seed], content)

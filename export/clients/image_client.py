@@ -26,7 +26,7 @@ class ImageClient:
     Args:
         model: `RestModel` or `GrpcModel`.
         batch_size: Rows a request; at most the `max_rows` that the model was exported
-            with.
+            with, and for `complete` that number divided by the number of candidates.
         in_flight: Requests at the same time.
         retries: `Retries`.
     """
@@ -86,6 +86,10 @@ class ImageClient:
 
     def complete(self, images, known, seeds, **conditions):
         """Return images whose unknown pixels were drawn.
+
+        Each is given the pixels before it in raster order. Known pixels after an
+        unknown one count only if the model was exported with several candidates. How
+        well these do is in the output `effective_sample_size` of `predict("complete")`.
 
         Args:
             images: Integers 0 to 255, `(rows, height, width, colors)`.

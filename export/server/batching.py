@@ -34,7 +34,7 @@ class Batcher:
             call: The `Call`.
             deadline: Time at which it is given up, by `time.monotonic`.
         """
-        most = call.model.max_rows or self._max_rows
+        most = call.model.max_rows(call.signature_name) or self._max_rows
         if not self._window or not call.rows or call.rows >= most:
             return await self._alone(call, deadline)
         # The model itself is part of the key, so that versions never mix.

@@ -54,11 +54,16 @@ class LoadedModel:
         }
         self.metadata = _read_json(os.path.join(directory, METADATA_FILE))
 
-    @property
-    def max_rows(self):
-        """Most rows that a call takes, as far as the model says."""
-        rows = (self.metadata or {}).get("max_rows")
-        return rows if isinstance(rows, int) else None
+    def max_rows(self, signature_name):
+        """Return the most rows that a call takes, as far as the model says."""
+        signature = self.metadata
+        for key in ("signatures", signature_name):
+            signature = signature.get(key) if isinstance(signature, dict) else None
+        for said in (signature, self.metadata):
+            rows = said.get("max_rows") if isinstance(said, dict) else None
+            if isinstance(rows, int):
+                return rows
+        return None
 
     def signature(self, name):
         """Return the `SignatureDef` called `name`.

@@ -38,9 +38,12 @@ class Bernoulli(Likelihood):
         return tfp.distributions.Bernoulli(logits=tf.cast(params, tf.float32))
 
     def sample(self, params, uniforms, temperature=1.0):
-        logits = tf.cast(params, tf.float32) / temperature
+        logits = self.at_temperature(params, temperature)
         # The probability of 0 is the first step of the distribution function.
         return tf.cast(uniforms >= tf.sigmoid(-logits), tf.float32)
+
+    def at_temperature(self, params, temperature):
+        return tf.cast(params, tf.float32) / temperature
 
     def get_config(self):
         return {"intensities": True} if self.intensities else {}

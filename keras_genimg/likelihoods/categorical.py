@@ -36,12 +36,15 @@ class Categorical(Likelihood):
         return tfp.distributions.Categorical(logits=tf.cast(params, tf.float32))
 
     def sample(self, params, uniforms, temperature=1.0):
-        temperature = tf.convert_to_tensor(temperature, tf.float32)[..., None]
-        logits = tf.cast(params, tf.float32) / temperature
+        logits = self.at_temperature(params, temperature)
         # Steps of the distribution function below the last, which is 1 and is left
         # out so that rounding cannot lead past the last value.
         steps = tf.cumsum(tf.nn.softmax(logits), axis=-1)[..., :-1]
         return tf.reduce_sum(tf.cast(uniforms[..., None] >= steps, tf.float32), axis=-1)
+
+    def at_temperature(self, params, temperature):
+        temperature = tf.convert_to_tensor(temperature, tf.float32)[..., None]
+        return tf.cast(params, tf.float32) / temperature
 
     def mean(self, params):
         values = tf.range(self.num_values, dtype=tf.float32)

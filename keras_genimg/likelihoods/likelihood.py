@@ -45,6 +45,27 @@ class Likelihood:
         """
         raise NotImplementedError
 
+    def at_temperature(self, params, temperature):
+        """Return the parameters of the distribution that `sample` draws from.
+
+        `complete` with more than one candidate needs this, to weight the candidates by
+        the distribution that they were drawn from.
+
+        Args:
+            params: Parameters of the sub-pixels.
+            temperature: As in `sample`.
+
+        Returns:
+            Float32 parameters of the shape of `params`.
+
+        Raises:
+            NotImplementedError: If the likelihood does not define them.
+        """
+        raise NotImplementedError(
+            f"{type(self).__name__} does not define `at_temperature`, which `complete` "
+            f"needs to weight candidates. Implement it, or use num_candidates=1."
+        )
+
     def mean(self, params):
         """Return the mean of each sub-pixel, in the likelihood's own range."""
         return self.distribution(params).mean()

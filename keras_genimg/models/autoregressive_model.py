@@ -7,13 +7,15 @@ import tensorflow as tf
 
 from keras_genimg import likelihoods
 from keras_genimg.causality import first_leak
+from keras_genimg.models.candidates import candidate_completer, completions
 from keras_genimg.models.generative_model import GenerativeModel
-from keras_genimg.models.image_inputs import checked_completion, known_image_shape
-from keras_genimg.models.row_seeds import row_seeds
+from keras_genimg.models.image_inputs import known_image_shape
+from keras_genimg.models.sampler_proof import SamplerProof
 from keras_genimg.ops.checks import check_choice
 from keras_genimg.ops.fingerprint import weights_fingerprint
 from keras_genimg.ops.uniforms import row_uniforms
 from keras_genimg.sampling import METHODS
+from keras_genimg.sampling.program import Program
 from keras_genimg.training import BitsPerDim
 
 
@@ -79,6 +81,7 @@ class AutoregressiveModel(GenerativeModel):
         super().__init__(inputs, outputs, likelihood, **kwargs)
         # By image shape: the fingerprint of the weights that were probed.
         self._probed = {}
+        self._sampler_proof = SamplerProof()
 
     def own_metrics(self):
         return [BitsPerDim(self.likelihood)]
@@ -123,9 +126,23 @@ class AutoregressiveModel(GenerativeModel):
         conditions=None,
         batch_size=64,
         verbose="auto",
+        num_candidates=1,
         **options,
     ):
         """Draw the unknown pixels of images.
+
+        Unknown pixels are drawn in raster order, each given the pixels before it: the
+        known ones and those drawn already. Known pixels *after* an unknown one do not
+        influence it. If all known pixels come before all unknown ones, as in an upper
+        half, this is an exact draw of the unknown pixels given the known ones. If not,
+        the result may not fit the known pixels that follow.
+
+        With `num_candidates` above 1, that many completions are drawn, each is weighted
+        by the probability of the known pixels after its first unknown one, and one of
+        them is chosen with probability in proportion to its weight. The more
+        candidates, the closer the result is to a draw given all known pixels.
+        `effective_sample_size` tells how far to trust it: where that is near 1, one
+        candidate outweighs the others, and the result is merely the best of them.
 
         Args:
             images: `(num_images, height, width, colors)`, known pixels in the
@@ -134,8 +151,13 @@ class AutoregressiveModel(GenerativeModel):
                 `(num_images, height, width)`, or `(height, width)` for all images.
             seed: As in `generate`.
             conditions: As in `generate`.
-            batch_size: As in `generate`.
+            batch_size: How many completions to draw at a time, each candidate counted;
+                at least one image with all of its candidates.
             verbose: As in `generate`.
+            num_candidates: How many completions to choose from. Candidate 0 is the
+                image that 1 candidate gives, and a candidate does not depend on how
+                many there are. Where no known pixel follows an unknown one there is
+                nothing to choose by, and candidate 0 is returned.
             **options: As in `generate`, see `draw_function`.
 
         Returns:
@@ -146,13 +168,56 @@ class AutoregressiveModel(GenerativeModel):
 
         References:
             van den Oord et al., Pixel Recurrent Neural Networks, 2016, figure 1.
+            Rubin, Using the SIR algorithm to simulate posterior distributions, 1988.
         """
-        images, known = checked_completion(images, known, self)
-        options.setdefault("image_size", images.shape[1:3])
-        draw = self.draw_function(completes=True, **options)
-        rows = self.condition_rows(conditions, len(images))
-        rows = [row_seeds(len(images), seed), images, known, *rows]
-        return self.draw_in_batches(draw, rows, batch_size, verbose)
+        completed, _ = completions(
+            self,
+            images,
+            known,
+            seed,
+            conditions,
+            batch_size,
+            verbose,
+            num_candidates,
+            **options,
+        )
+        return completed
+
+    def effective_sample_size(
+        self,
+        images,
+        known,
+        seed=None,
+        **options,
+    ):
+        """Return how many equally weighted candidates a completion was chosen from.
+
+        With the weights `w` of the candidates that `complete` draws for the same
+        arguments, this is
+
+            sum(w)**2 / sum(w**2)
+
+        It is 1 if one candidate has all the weight, and `num_candidates` if all weights
+        are equal, as they are where no known pixel follows an unknown one.
+
+        Args:
+            images: As in `complete`.
+            known: As in `complete`.
+            seed: As in `complete`.
+            **options: The other arguments of `complete`, such as `num_candidates`.
+
+        Returns:
+            NumPy float32 array of shape `(num_images,)`, from 1 to `num_candidates`.
+
+        Raises:
+            ValueError: If an argument is not as described.
+
+        References:
+            Kong, Liu and Wong, Sequential Imputations and Bayesian Missing Data
+            Problems, 1994.
+        """
+        _, sizes = completions(self, images, known, seed, **options)
+        return sizes
 
     def draw_function(
         self,
@@ -161,6 +226,7 @@ class AutoregressiveModel(GenerativeModel):
         image_size=None,
         jit_compile=False,
         completes=False,
+        num_candidates=1,
     ):
         """Return a compiled function of `(seeds, *conditions)` that draws images.
 
@@ -174,7 +240,9 @@ class AutoregressiveModel(GenerativeModel):
             temperature: Divides the logits, above 0; below 1 gives likelier images.
             image_size: `(height, width)`, for a graph of any size.
             jit_compile: Whether to compile with XLA.
-            completes: Whether the function takes `images` and `known` after the seeds.
+            completes: Whether the function takes `images` and `known` after the seeds,
+                and returns effective sample sizes after the images.
+            num_candidates: As in `complete`, for a function that completes.
 
         Raises:
             ValueError: If an argument is not as described, or the model is not causal.
@@ -187,52 +255,121 @@ class AutoregressiveModel(GenerativeModel):
             )
         shape = self.sized_image_shape(image_size, "generate")
         self.check_before_use(shape)
-        key = (method, shape, jit_compile, completes)
+        key = (method, shape, jit_compile, completes, num_candidates)
         functions = self._compiled_functions
         if key not in functions:
-            given = [tf.TensorSpec((None, *shape))] * 2 if completes else []
-            sample = self.sampler(method, shape, jit_compile, completes)
-            functions[key] = tf.function(
-                lambda *rows: tf.cast(sample(*rows), self.likelihood.dtype),
-                input_signature=[
-                    tf.TensorSpec((None,), tf.int64),
-                    tf.TensorSpec((), tf.float32),
-                    *given,
-                    *(tf.TensorSpec(t.shape, t.dtype) for t in self.inputs[1:]),
-                ],
-                jit_compile=jit_compile,
-                autograph=False,
+            functions[key] = self._traced_sampler(
+                method, shape, jit_compile, num_candidates if completes else None
             )
         draw = functions[key]
         temperature = tf.constant(temperature, tf.float32)
-        return lambda seeds, *others: draw(seeds, temperature, *others)
 
-    def sampler(self, method, image_shape, jit_compile=False, completes=False):
+        def draw_rows(seeds, *others):
+            outputs, drawn = draw(seeds, temperature, *others)
+            if drawn:
+                self._sampler_proof.check_drawn(key, self, *drawn)
+            return outputs
+
+        return draw_rows
+
+    def _traced_sampler(self, method, shape, jit_compile, num_candidates):
+        """Return a compiled function of `(seeds, temperature, *others)`.
+
+        It returns what `sampler` or, with `num_candidates`, `completer` returns; and
+        what `SamplerProof.check_drawn` needs, or nothing if the graph holds no layer of
+        another package.
+        """
+        drawn = []
+        record = None
+        if method == "incremental" and Program(self).foreign:
+            record = drawn.append
+        arguments = (method, shape, jit_compile)
+        if num_candidates is None:
+            sample, given = self.sampler(*arguments, record), []
+        else:
+            sample = self.completer(*arguments, num_candidates, record)
+            given = [tf.TensorSpec((None, *shape))] * 2
+
+        def run(*rows):
+            drawn.clear()
+            outputs = sample(*rows)
+            if num_candidates is None:
+                return tf.cast(outputs, self.likelihood.dtype), tuple(*drawn)
+            images, sizes = outputs
+            images = tf.cast(images, self.likelihood.dtype)
+            return (images, sizes), tuple(*drawn)
+
+        return tf.function(
+            run,
+            input_signature=[
+                tf.TensorSpec((None,), tf.int64),
+                tf.TensorSpec((), tf.float32),
+                *given,
+                *(tf.TensorSpec(t.shape, t.dtype) for t in self.inputs[1:]),
+            ],
+            jit_compile=jit_compile,
+            autograph=False,
+        )
+
+    def sampler(self, method, image_shape, jit_compile=False, record=None):
         """Return a function of `(seeds, temperature, *conditions)` that draws images.
 
         Args:
             method: As in `draw_function`.
             image_shape: `(height, width, colors)`.
             jit_compile: Whether the graph will be compiled with XLA.
-            completes: Whether the function takes float32 `images` and `known`, both of
-                shape `(batch, height, width, colors)` or broadcasting to it, before
-                the conditions.
+            record: For `"incremental"`, a function that is called when the graph is
+                traced, with one tuple: the first image, the parameters that it was
+                drawn from, and its conditions.
 
         Returns:
             A function for a graph: seeds of shape `(batch,)` and a temperature that is
             a scalar or of shape `(batch,)` in, float32 images in the likelihood's own
             range out.
         """
-        draw = METHODS[method](self, jit_compile)
+        draw = self._draw(method, jit_compile, record)
 
-        def sample(seeds, temperature, *others):
+        def sample(seeds, temperature, *conditions):
             uniforms = row_uniforms(seeds, image_shape)
             temperature = tf.reshape(temperature, (-1, 1, 1, 1))
-            given, conditions = others[: 2 * completes], others[2 * completes :]
-            images = draw(uniforms, temperature, conditions, *given)
+            images = draw(uniforms, temperature, conditions)
             return tf.ensure_shape(images, (None, *image_shape))
 
         return sample
+
+    def completer(
+        self, method, image_shape, jit_compile=False, num_candidates=1, record=None
+    ):
+        """Return a function that completes images.
+
+        Args:
+            method: As in `draw_function`.
+            image_shape: `(height, width, colors)`.
+            jit_compile: Whether the graph will be compiled with XLA.
+            num_candidates: As in `complete`.
+            record: As in `sampler`.
+
+        Returns:
+            A function for a graph, see `candidate_completer`:
+            `(seeds, temperature, images, known, *conditions)` in, float32 images in the
+            likelihood's own range and effective sample sizes out.
+        """
+        draw = self._draw(method, jit_compile, record)
+        return candidate_completer(self, draw, image_shape, num_candidates)
+
+    def _draw(self, method, jit_compile, record):
+        draw = METHODS[method](self, jit_compile)
+        if record is None:
+            return draw
+
+        def recorded(uniforms, temperature, conditions, *given):
+            images, params = draw(
+                uniforms, temperature, conditions, *given, with_params=True
+            )
+            record((images[:1], params, [rows[:1] for rows in conditions]))
+            return images
+
+        return recorded
 
     def log_prob_function(self):
         functions = self._compiled_functions
@@ -248,11 +385,15 @@ class AutoregressiveModel(GenerativeModel):
         log_prob = self.likelihood.log_prob(params, images)
         return tf.reduce_sum(log_prob, axis=(1, 2, 3))
 
-    def endpoints(self, image_shape, jit_compile=False, method="incremental"):
+    def endpoints(
+        self, image_shape, jit_compile=False, method="incremental", num_candidates=1
+    ):
         from keras_genimg.serving import autoregressive_endpoints
 
         self.check_before_use(tuple(image_shape))
-        return autoregressive_endpoints(self, image_shape, method, jit_compile)
+        return autoregressive_endpoints(
+            self, image_shape, method, jit_compile, num_candidates
+        )
 
     def served_conditions(self, image_shape):
         """Return what a server is given besides images and seeds, in order.

@@ -4,6 +4,7 @@ import keras
 
 from keras_genimg.sampling.trust import is_known
 
+
 class FunctionCache:
     """Compiled functions by key, dropped when the layers of their model change.
 

@@ -1,5 +1,7 @@
 """Base class of all models."""
 
+import inspect
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -270,7 +272,8 @@ class GenerativeModel(LikelihoodModel):
             filepath: Directory to create; must not exist.
             format: `"tf_saved_model"`; any other goes to `keras.Model.export`.
             image_size: `(height, width)` to serve, for a model of any size.
-            max_rows: Most rows that a signature takes in one call.
+            max_rows: Most rows that a signature takes in one call. A signature that
+                draws several candidates for a row counts all of them.
             bad_rows: What a row that is out of range does: `"error"` fails the call;
                 `"flag"` gives zeros and false in the output `ok`, for a server that
                 merges the requests of several clients, all of which an error would
@@ -281,11 +284,13 @@ class GenerativeModel(LikelihoodModel):
             metadata: Dict to add to the metadata, such as training figures and a
                 licence note.
             verbose: Whether to print the signatures.
-            **kwargs: Options of `endpoints`; for other formats, arguments of
+            **kwargs: Options of `endpoints`, such as `method` and `num_candidates` of
+                autoregressive models; for other formats, arguments of
                 `keras.Model.export`.
 
         Raises:
-            ValueError: If `filepath` exists or the image size is not known.
+            ValueError: If `filepath` exists, the image size is not known, or an
+                argument is not as described.
         """
         if format != "tf_saved_model":
             return super().export(filepath, format=format, verbose=verbose, **kwargs)
@@ -293,6 +298,7 @@ class GenerativeModel(LikelihoodModel):
 
         max_rows = check_positive_int("max_rows", max_rows, "export")
         shape = self.sized_image_shape(image_size, "export")
+        self._check_endpoint_options(kwargs)
         endpoints = self.endpoints(shape, **kwargs)
         if xla_twins:
             twins = self.endpoints(shape, jit_compile=True, **kwargs)
@@ -300,6 +306,20 @@ class GenerativeModel(LikelihoodModel):
         write_saved_model(
             self, filepath, endpoints, max_rows, bad_rows, metadata, verbose
         )
+
+    def _check_endpoint_options(self, options):
+        """Raise if `endpoints` takes no option of that name."""
+        parameters = inspect.signature(self.endpoints).parameters
+        if any(taken.kind is taken.VAR_KEYWORD for taken in parameters.values()):
+            return
+        taken = sorted(set(parameters) - {"image_shape", "jit_compile"})
+        unknown = sorted(set(options) - set(parameters))
+        if unknown:
+            raise ValueError(
+                f"`export` of {type(self).__name__} does not take "
+                f"{', '.join(unknown)}. Options of its endpoints: "
+                f"{', '.join(taken) or 'none'}"
+            )
 
     def sized_image_shape(self, image_size, owner):
         """Return `image_shape` with unknown height and width taken from `image_size`.

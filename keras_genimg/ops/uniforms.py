@@ -7,6 +7,10 @@ PIXELS = 0
 LATENTS = 1
 # Of latents inferred from an image: sample k has the stream `POSTERIOR + k`.
 POSTERIOR = 2
+# Kinds of streams, each of them as many as there are indices: stream `(kind, index)`.
+# They are negative, since every number from 0 may be a stream without an index.
+CANDIDATES = -1  # Candidate k of a completion, from 1; candidate 0 has `PIXELS`.
+CHOICE = -2  # Which candidate is returned; index 0 alone.
 
 MAX_SEED = 2**62 - 1
 
@@ -23,24 +27,32 @@ def row_uniforms(seeds, shape, stream=PIXELS):
     Args:
         seeds: Integers of shape `(batch,)`, from 0 to `MAX_SEED`.
         shape: Shape of the numbers of one row, integers or scalar tensors.
-        stream: Which of the independent streams of a seed to draw from.
+        stream: Which of the independent streams of a seed to draw from: an integer, or
+            a tuple of a kind and an index within it. An index is an integer, or
+            integers of shape `(batch,)`.
 
     Returns:
         Float32 multiples of `2**-24` in `[0, 1)`, of shape `(batch, *shape)`.
     """
     seeds = tf.cast(seeds, tf.int64)
+    kind, *index = stream if isinstance(stream, tuple) else (stream,)
+    index = [tf.broadcast_to(number, tf.shape(seeds)) for number in index]
 
-    def one_row(seed):
+    def one_row(row):
+        seed, *index = row
         halves = tf.stack(
             [
                 tf.bitwise.bitwise_and(tf.bitwise.right_shift(seed, 31), _LOW_31_BITS),
                 tf.bitwise.bitwise_and(seed, _LOW_31_BITS),
             ]
         )
-        key = tf.random.fold_in(tf.cast(halves, tf.int32), stream, alg="philox")
+        key = tf.cast(halves, tf.int32)
+        for number in (kind, *index):
+            key = tf.random.fold_in(key, number, alg="philox")
+            key = tf.bitwise.bitwise_and(key, _LOW_31_BITS)
         bits = tf.random.stateless_uniform(
             shape,
-            seed=tf.bitwise.bitwise_and(key, _LOW_31_BITS),
+            seed=key,
             minval=None,
             maxval=None,
             dtype=tf.int32,
@@ -49,7 +61,7 @@ def row_uniforms(seeds, shape, stream=PIXELS):
         top_24_bits = tf.bitwise.bitwise_and(tf.bitwise.right_shift(bits, 8), 0xFFFFFF)
         return tf.cast(top_24_bits, tf.float32) * 2.0**-24
 
-    return tf.map_fn(one_row, seeds, fn_output_signature=tf.float32)
+    return tf.map_fn(one_row, (seeds, *index), fn_output_signature=tf.float32)
 
 
 def row_normals(seeds, shape, stream=LATENTS):

@@ -1,9 +1,11 @@
 """Endpoints of autoregressive models."""
 
+import dataclasses
 import math
 
 import tensorflow as tf
 
+from keras_genimg.ops.checks import check_positive_int
 from keras_genimg.serving.endpoint import Endpoint
 from keras_genimg.serving.inputs import (
     images_input,
@@ -15,7 +17,7 @@ from keras_genimg.serving.png import with_png
 
 
 def autoregressive_endpoints(
-    model, image_shape, method="incremental", jit_compile=False
+    model, image_shape, method="incremental", jit_compile=False, num_candidates=1
 ):
     """Return what a server can ask of an autoregressive model.
 
@@ -24,17 +26,23 @@ def autoregressive_endpoints(
         image_shape: `(height, width, colors)`, all known.
         method: How to draw, as in `AutoregressiveModel.generate`.
         jit_compile: Whether to compile with XLA.
+        num_candidates: How many completions `complete` draws for a row, to choose one
+            from, as in `AutoregressiveModel.complete`.
 
     Returns:
         Dict of `Endpoint` by signature name: `sample`, `sample_png`,
         `sample_with_temperature`, `complete` and `log_prob`. Conditions are inputs of
         all of them.
+
+    Raises:
+        ValueError: If `num_candidates` is no integer of at least 1.
     """
+    num_candidates = check_positive_int("num_candidates", num_candidates, "endpoints")
     likelihood = model.likelihood
     conditions = model.served_conditions(image_shape)
     # A function of its own: the signatures that draw share its one graph.
     draw = tf.function(model.sampler(method, image_shape, jit_compile), autograph=False)
-    complete = model.sampler(method, image_shape, jit_compile, completes=True)
+    complete = model.completer(method, image_shape, jit_compile, num_candidates)
     bits = 1 / (math.log(2) * math.prod(image_shape))
 
     def in_order(given):
@@ -48,7 +56,7 @@ def autoregressive_endpoints(
 
     def run_complete(images, known, seed, **given):
         known = known[..., None]
-        completed = complete(
+        completed, effective_sample_size = complete(
             seed,
             1.0,
             likelihood.from_display(images),
@@ -58,7 +66,10 @@ def autoregressive_endpoints(
         completed = likelihood.to_display(completed)
         # A known pixel comes back as it was sent, also where it is no value that the
         # likelihood has.
-        return {"images": tf.where(known > 0, tf.cast(images, tf.uint8), completed)}
+        return {
+            "images": tf.where(known > 0, tf.cast(images, tf.uint8), completed),
+            "effective_sample_size": effective_sample_size,
+        }
 
     def run_log_prob(images, **given):
         images = likelihood.from_display(images)
@@ -79,4 +90,7 @@ def autoregressive_endpoints(
         name: Endpoint(function, inputs, jit_compile)
         for name, (function, inputs) in functions.items()
     }
+    endpoints["complete"] = dataclasses.replace(
+        endpoints["complete"], num_candidates=num_candidates
+    )
     return with_png(endpoints)

@@ -20,11 +20,31 @@ class Endpoint:
         inputs: `Input` by name.
         jit_compile: Whether to compile the function with XLA, which a server must be
             told to allow.
+        num_candidates: How many images the function draws for each row, to return one
+            of them. All of them count as rows of a call.
     """
 
     function: Callable
     inputs: dict[str, Input]
     jit_compile: bool = False
+    num_candidates: int = 1
+
+    def most_rows(self, max_rows):
+        """Return how many rows one call may have.
+
+        Args:
+            max_rows: Most rows, each candidate counted.
+
+        Raises:
+            ValueError: If a single row has more candidates than that.
+        """
+        if self.num_candidates > max_rows:
+            raise ValueError(
+                f"A call must have room for one row and all of its candidates. "
+                f"Increase `max_rows`, or decrease `num_candidates`. Received: "
+                f"max_rows={max_rows}, num_candidates={self.num_candidates}"
+            )
+        return max_rows // self.num_candidates
 
     def concrete(self, max_rows, bad_rows="error"):
         """Return the traced function, which checks shapes before all else.
@@ -33,11 +53,17 @@ class Endpoint:
         convolution ends its process.
 
         Args:
-            max_rows: Most rows that one call may have.
+            max_rows: Most rows that one call may have, each candidate counted.
             bad_rows: What a row that is out of range does: `"error"` fails the call,
                 `"flag"` gives zeros and false in the output `ok`, for a server that
                 merges the requests of several clients.
         """
+        most_rows, limit = self.most_rows(max_rows), f"{max_rows} rows"
+        if self.num_candidates > 1:
+            limit = (
+                f"{most_rows} rows of {self.num_candidates} candidates, {max_rows} "
+                f"images in all"
+            )
         function = self.function
         if self.jit_compile:
             function = tf.function(function, jit_compile=True, autograph=False)
@@ -47,7 +73,7 @@ class Endpoint:
                 name: tf.ensure_shape(inputs[name], given.spec.shape)
                 for name, given in self.inputs.items()
             }
-            inputs = _with_row_checks(inputs, max_rows)
+            inputs = _with_row_checks(inputs, most_rows, limit)
             in_range = {
                 name: given.in_range(inputs[name])
                 for name, given in self.inputs.items()
@@ -91,13 +117,13 @@ class Endpoint:
             return {name: tf.identity(tensor) for name, tensor in inputs.items()}
 
 
-def _with_row_checks(inputs, max_rows):
-    """Return inputs that fail unless they have as many rows, 1 to `max_rows`."""
+def _with_row_checks(inputs, most_rows, limit):
+    """Return inputs that fail unless they have as many rows, 1 to `most_rows`."""
     rows = [tf.shape(tensor)[0] for tensor in inputs.values()]
     checks = [
         tf.debugging.Assert(
-            (rows[0] > 0) & (rows[0] <= max_rows),
-            [f"a call takes 1 to {max_rows} rows, got", rows[0]],
+            (rows[0] > 0) & (rows[0] <= most_rows),
+            [f"a call takes 1 to {limit}, got", rows[0]],
         ),
         tf.debugging.Assert(
             tf.reduce_all(tf.equal(rows, rows[0])),

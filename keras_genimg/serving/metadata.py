@@ -18,13 +18,13 @@ def saved_metadata(model, endpoints, signatures, max_rows, bad_rows):
         model: A `GenerativeModel`.
         endpoints: Dict of `Endpoint` by signature name.
         signatures: Dict of traced functions by signature name.
-        max_rows: Most rows that a signature takes in one call.
+        max_rows: Most rows that a signature takes in one call, each candidate counted.
         bad_rows: `"error"` or `"flag"`.
 
     Returns:
         A dict of `family`, the class of the model; `name`; `image_shape`;
-        `likelihood`; `max_rows`; `bad_rows`; `signatures` with types, shapes and
-        requirements; and `versions`.
+        `likelihood`; `max_rows`; `bad_rows`; `signatures` with types, shapes,
+        requirements, their own `max_rows` and `num_candidates`; and `versions`.
     """
     described = {}
     for name, endpoint in endpoints.items():
@@ -36,6 +36,8 @@ def saved_metadata(model, endpoints, signatures, max_rows, bad_rows):
             },
             "outputs": {key: _described(tensor) for key, tensor in outputs.items()},
             "xla": endpoint.jit_compile,
+            "max_rows": endpoint.most_rows(max_rows),
+            "num_candidates": endpoint.num_candidates,
         }
     sample = signatures["sample"].structured_outputs["images"]
     return {
@@ -65,6 +67,17 @@ def read_metadata(directory):
         return {}
     with open(file) as opened:
         return json.load(opened)
+
+
+def most_rows(metadata, name):
+    """Return how many rows a call of a signature may have, or None if not known.
+
+    Args:
+        metadata: Those of a SavedModel, a dict that may be empty.
+        name: Name of the signature.
+    """
+    signature = metadata.get("signatures", {}).get(name, {})
+    return signature.get("max_rows", metadata.get("max_rows"))
 
 
 def _described(tensor):

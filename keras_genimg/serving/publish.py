@@ -62,7 +62,8 @@ def publish(
         timeout: Seconds for the verification's runs through TensorFlow's C API.
         verbose: Whether to print each check and where the version is.
         **options: Those of `GenerativeModel.export`: `image_size`, `max_rows`,
-            `bad_rows`, `xla_twins`, `metadata` and those of `endpoints`.
+            `bad_rows`, `xla_twins`, `metadata` and those of `endpoints`, such as
+            `num_candidates`.
 
     Returns:
         The version's `pathlib.Path`.

@@ -24,7 +24,7 @@ def write_saved_model(
         model: The Keras model whose variables the endpoints read.
         path: Directory to create; must not exist.
         endpoints: Dict of `Endpoint` by signature name; `sample` is the default.
-        max_rows: Most rows that a signature takes in one call.
+        max_rows: Most rows that a signature takes in one call, each candidate counted.
         bad_rows: What a row that is out of range does, `"error"` or `"flag"`, see
             `Endpoint.concrete`.
         metadata: Dict of what JSON can hold, added to that of `saved_metadata`, which

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import tensorflow as tf
 
 from keras_genimg.ops.checks import check_positive_int
-from keras_genimg.serving.metadata import read_metadata
+from keras_genimg.serving.metadata import most_rows, read_metadata
 from keras_genimg.serving.verification.graph_scan import SavedGraph
 from keras_genimg.serving.verification.probe_inputs import (
     described_inputs,
@@ -25,7 +25,9 @@ def write_warmup(directory, batch_sizes=(1,)):
     A server answers them while it loads the model, so that the first client need not
     wait for what is done only once. Signatures whose names end in `_xla` get none,
     since most servers cannot run them, and one record that fails keeps a server from
-    starting. The file takes the place of one that is there. Needs the extra `serving`.
+    starting. For the same reason a signature that takes fewer rows than the others, as
+    `complete` with several candidates does, gets no record of a larger batch. The file
+    takes the place of one that is there. Needs the extra `serving`.
 
     Args:
         directory: Path of the SavedModel, not of one that is being served.
@@ -42,15 +44,19 @@ def write_warmup(directory, batch_sizes=(1,)):
     graph, metadata = SavedGraph(directory), read_metadata(directory)
     sizes = checked_batch_sizes(batch_sizes, metadata.get("max_rows"), "write_warmup")
     signatures = graph.plain_signatures
-    if len(signatures) * len(sizes) > MAX_RECORDS:
+    requests = [
+        (signature, rows)
+        for signature in signatures
+        for rows in sizes
+        if rows <= (most_rows(metadata, signature.name) or rows)
+    ]
+    if len(requests) > MAX_RECORDS:
         raise ValueError(
             f"A server takes {MAX_RECORDS} warm-up records, and {len(sizes)} batch "
             f"sizes of {len(signatures)} signatures are more. Name fewer batch sizes. "
             f"Received: batch_sizes={sizes}"
         )
-    records = [
-        _record(signature, metadata, rows) for signature in signatures for rows in sizes
-    ]
+    records = [_record(signature, metadata, rows) for signature, rows in requests]
     file = os.path.join(directory, WARMUP_FILE)
     os.makedirs(os.path.dirname(file), exist_ok=True)
     unfinished = f"{file}.unfinished"

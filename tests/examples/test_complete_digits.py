@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -19,3 +21,14 @@ def test_digits_are_completed_by_a_new_and_by_a_saved_model(tmp_path):
     np.testing.assert_array_equal(*pictures)
     blue = (pictures[0][..., :3] == (120, 165, 215)).all(axis=-1)
     assert blue.sum() == 10 * 4 * 8 * 8**2  # The lower halves, each pixel 8 by 8.
+
+    options = ["--known", "lower", "--candidates", 3]
+    output = run_python(
+        SCRIPT, "--model", new / "digits.keras", "--output", again, *options
+    )
+    rows = re.findall(r"^ *(\d+) +(-\d+\.\d+) nats +([\d.]+) +([\d.]+)$", output, re.M)
+    assert [int(row[0]) for row in rows] == [1, 3]
+    one, three = ([float(number) for number in row[1:]] for row in rows)
+    assert one[1:] == [1, 1] and 1 < three[1] < 3
+    original = float(output.split("originals")[1].split()[0])
+    assert one[0] < three[0] < original

@@ -98,6 +98,13 @@ def test_completes_what_complete_completes(connect, models, tmp_path):
     shown = displayed(model, images)
     completed = client.complete(shown, known, np.arange(50, 55), label=LABELS)
     np.testing.assert_array_equal(completed, displayed(model, expected))
+    # A model that was exported with three candidates takes 16 // 3 rows.
+    weighted = connect("candidates", batch_size=5)
+    expected = model.complete(
+        images, known, seed=50, conditions=LABELS, num_candidates=3
+    )
+    completed = weighted.complete(shown, known, np.arange(50, 55), label=LABELS)
+    np.testing.assert_array_equal(completed, displayed(model, expected))
     nats = client.log_prob(shown, label=LABELS)
     expected = model.log_prob({model.inputs[0].name: images, "label": LABELS})
     np.testing.assert_allclose(nats, expected, rtol=1e-5)

@@ -10,6 +10,7 @@ from keras_genimg.models import VAE, PixelCNN
 from keras_genimg.serving import read_metadata
 from tests.subprocesses import ROOT, run_python
 
+SIZE = ["--image-size", "3", "4"]
 SCRIPT = pathlib.Path(ROOT, "export", "export_model.py")
 
 
@@ -60,12 +61,15 @@ def test_a_trained_model_becomes_a_version(files, tmp_path):
 @pytest.mark.slow
 def test_options_reach_the_export(command, files, tmp_path):
     options = "--image-size 3 4 --max-rows 5 --bad-rows flag --xla-twins --version 7"
+    options += " --num-candidates 2"
     arguments = [files / "any_size.keras", "--name", "cnn", "--base-dir", tmp_path]
     assert command(*arguments, *options.split(), "--batch-sizes", "5") == 0
     metadata = read_metadata(tmp_path / "cnn" / "7")
     assert metadata["image_shape"] == [3, 4, 1]
     assert (metadata["max_rows"], metadata["bad_rows"]) == (5, "flag")
     assert "sample_xla" in metadata["signatures"]
+    complete = metadata["signatures"]["complete"]
+    assert (complete["num_candidates"], complete["max_rows"]) == (2, 2)
     again = [tmp_path / "cnn" / "7", "--name", "cnn", "--base-dir", tmp_path]
     assert command(*again, "--keep", "1", "--batch-sizes", "") == 0
     assert [p.name for p in (tmp_path / "cnn").iterdir() if p.name[0] != "."] == ["8"]
@@ -78,6 +82,9 @@ def test_options_reach_the_export(command, files, tmp_path):
         ("broken.keras", [], "broken.keras cannot be loaded"),
         ("other.keras", [], "type Sequential"),
         ("any_size.keras", [], "export needs `image_size="),
+        ("any_size.keras", [*SIZE, "--num-candidates", "0"], "at least 1"),
+        ("any_size.keras", [*SIZE, "--num-candidates", "300"], "Increase `max_rows`"),
+        ("vae.keras", ["--num-candidates", "2"], "VAE does not take num_candidates"),
         ("vae.keras", ["--name", "../vae"], "Received: name='../vae'"),
         ("vae.keras", ["--version", "0"], "`version` of publish"),
         ("vae.keras", ["--batch-sizes", "1,0"], "`batch_sizes` of publish"),

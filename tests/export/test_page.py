@@ -132,9 +132,51 @@ def test_erases_with_the_mouse_and_completes(page, models):
     known = np.ones((4, 5), int)
     known[2:] = 0
     check_completion(page, model, known)
+    captions = page.locator("#completed figcaption").all_inner_texts()
+    assert captions == ["seed 30", "seed 31"]
+    text = page.locator("#about-completion").inner_text()
+    assert "kept after an erased one do not influence it" in text
 
 
-def check_completion(page, model, known):
+def test_completes_with_candidates(page, models):
+    model = models["pixels"]
+    choose(page, "candidates")
+    assert "Of 3 candidates" in page.locator("#about-completion").text_content()
+    draw(page, "Drew 2 images", seed=1, count=2, label=1)
+    page.locator("#drawn button").nth(1).click()
+    # No more completions are asked for than the model takes: 16 // 3.
+    assert page.locator("#complete-count").input_value() == "5"
+    editor = page.locator("#editor")
+    editor.scroll_into_view_if_needed()
+    box = editor.bounding_box()
+    size = box["width"] / 5
+    page.locator("#brush").fill("1")
+    page.mouse.move(box["x"] + 0.5 * size, box["y"] + 0.5 * size)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 4.5 * size, box["y"] + 0.5 * size)
+    page.mouse.up()
+    known = np.ones((4, 5), int)
+    known[0] = 0
+    check_completion(page, model, known, num_candidates=3)
+    sizes = model.effective_sample_size(
+        model.generate(1, seed=[2], conditions=[1]).repeat(2, axis=0),
+        known,
+        [30, 31],
+        conditions=[1, 1],
+        num_candidates=3,
+    )
+    captions = page.locator("#completed figcaption").all_inner_texts()
+    assert captions == [
+        f"seed {seed}, ESS {size:.1f}"
+        for seed, size in zip((30, 31), sizes, strict=True)
+    ]
+    page.locator("#complete-count").fill("6")
+    page.get_by_role("button", name="Complete").click()
+    text = "Completions must be a whole number from 1 to 5."
+    page.get_by_role("alert").get_by_text(text).wait_for()
+
+
+def check_completion(page, model, known, **options):
     label = np.array([1])
     page.locator("#complete-seed").fill("30")
     page.locator("#complete-count").fill("2")
@@ -143,7 +185,9 @@ def check_completion(page, model, known):
     page.get_by_role("status").get_by_text("Completed the image 2 times").wait_for()
     original = model.generate(1, seed=[2], conditions=label)
     for index, image in enumerate(images_in(page, "completed")):
-        expected = model.complete(original, known, [30 + index], conditions=label)
+        expected = model.complete(
+            original, known, [30 + index], conditions=label, **options
+        )
         expected = as_shown(model.likelihood.to_display(expected))
         np.testing.assert_array_equal(image, expected[0])
 

@@ -72,7 +72,11 @@ def test_temperature_completion_and_canvases(models, server):
     completed = pixels.complete(
         pixels.generate(1, seed=[9], conditions=label), known, [8], conditions=label
     )
-    np.testing.assert_array_equal(reply, pixels.likelihood.to_display(completed))
+    (reply,) = reply
+    np.testing.assert_array_equal(
+        reply["images"], pixels.likelihood.to_display(completed)[0]
+    )
+    assert reply["effective_sample_size"] == 1
 
     canvases = draw.generate(2, seed=4, return_canvases=True)["canvases"]
     reply = server.predict("draw", inputs=[4, 5], signature_name="sample_canvases")

@@ -1,9 +1,13 @@
 import concurrent.futures
+import sys
 
 import numpy as np
 import pytest
 
 from tests.export.running_server import requests, running
+from tests.subprocesses import ROOT
+
+sys.path.append(str(ROOT / "export"))
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +58,27 @@ def test_images_are_those_of_a_server_that_does_not_merge(merging, server):
     for one, other in zip(merged, alone, strict=True):
         for name, value in other[0].items():
             np.testing.assert_allclose(one[0][name], value, rtol=1e-5)
+
+
+def test_a_signature_with_candidates_has_its_own_row_limit(merging, base_dir):
+    from server.saved_model import LoadedModel
+
+    weighted, plain = (
+        LoadedModel(str(base_dir / name / "1")) for name in ("candidates", "plain")
+    )
+    limits = [weighted.max_rows(name) for name in ("complete", "sample", "nope")]
+    assert limits == [5, 16, 16]
+    assert plain.max_rows("count") is None
+    weighted.metadata = {"signatures": [], "max_rows": "many"}
+    assert weighted.max_rows("complete") is None
+    # More rows at a time than one call takes.
+    row = {"images": [[[0] * 3] * 5] * 4, "known": [[0, 1, 0, 1, 0]] * 4, "label": 0}
+    bodies = [
+        {"signature_name": "complete", "instances": [{**row, "seed": seed}]}
+        for seed in range(7)
+    ]
+    replies = predictions(post_all(merging, "candidates", bodies))
+    assert all(1 <= reply[0]["effective_sample_size"] <= 3 for reply in replies)
 
 
 def test_a_bad_request_fails_alone(merging):

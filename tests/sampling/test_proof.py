@@ -7,7 +7,7 @@ import tensorflow as tf
 from keras import layers
 
 from keras_genimg.layers import CausalLayer, DiagonalBiLSTM, MaskedConv2D
-from keras_genimg.models import AutoregressiveModel, PixelCNN, PixelRNN
+from keras_genimg.models import AutoregressiveModel, PixelCNN, PixelRNN, sampler_proof
 from keras_genimg.sampling import (
     first_disagreement,
     sampler_difference,
@@ -93,3 +93,48 @@ def test_parameters_that_are_not_finite_are_no_proof():
     model = PixelCNN(SHAPE, 4, 1)
     model.set_weights([w * np.nan for w in model.get_weights()])
     assert np.isinf(sampler_difference(model, random_images(model))).all()
+
+
+def test_generate_refuses_a_sampler_that_does_not_compute_the_model():
+    model = model_of(lambda x: Slanted(6, name="slanted")(x))
+    for draw in (
+        lambda: model.generate(2, seed=0),
+        lambda: model.generate(2, seed=0, jit_compile=True),
+        lambda: model.complete(np.zeros((2, *SHAPE)), np.eye(4, 5), seed=0),
+        lambda: model.complete(
+            np.zeros((2, *SHAPE)), np.eye(4, 5), seed=0, num_candidates=2
+        ),
+    ):
+        with pytest.raises(ValueError, match="Slanted 'slanted'.*ancestral"):
+            draw()
+    model.generate(2, seed=0, method="ancestral")
+
+
+def test_generate_looks_again_when_weights_have_changed():
+    model = model_of(Left(name="forgetful"))
+    weights = model.get_weights()
+    # Nothing shows what a convolution of zeros is given.
+    model.set_weights([w * 0 if w.shape[:2] == (3, 3) else w for w in weights])
+    model.generate(2, seed=0)
+    model.set_weights(weights)
+    with pytest.raises(ValueError, match="Left 'forgetful'"):
+        model.generate(2, seed=0)
+
+
+def test_generate_compares_once_for_each_state_of_the_weights(monkeypatch):
+    model = model_of(lambda x: Slanted(6, factor=1)(x))
+    compared = []
+    monkeypatch.setattr(
+        sampler_proof,
+        "check_difference",
+        lambda *arguments: compared.append(arguments),
+    )
+    for _ in range(2):
+        model.generate(3, seed=0, batch_size=2, verbose=0)
+    assert len(compared) == 1
+    model.set_weights([w * 2 for w in model.get_weights()])
+    model.generate(2, seed=0)
+    assert len(compared) == 2
+    known = model_of(lambda x: DiagonalBiLSTM(6)(x))
+    known.generate(2, seed=0)
+    assert len(compared) == 2

@@ -32,19 +32,28 @@ export async function readMetadata(path) {
   return (await answerOf(`${path}/assets/metadata`)).metadata;
 }
 
-/** Returns one output, a list with an element for each of `rows`. */
-export async function predict(path, signature, rows, output, signal) {
+/**
+ * Returns all outputs by name, an object for each of `rows`.
+ * @param output Name of an output, which an answer without names holds.
+ */
+export async function predictAll(path, signature, rows, output, signal) {
   const { predictions } = await answerOf(`${path}:predict`, {
     method: "POST",
     headers: { "Content-Type": "application/json" },
     body: JSON.stringify({ signature_name: signature, instances: rows }),
     signal,
   });
-  // A signature with more than one output gives objects.
+  // A signature with one output gives its values without a name.
   const named = predictions.every((row) => row !== null && output in Object(row));
-  if (!named) return predictions;
+  if (!named) return predictions.map((value) => ({ [output]: value }));
   if (predictions.some((row) => row.ok === false)) {
     throw new ServerError("The server refused a row: a value is out of range.");
   }
+  return predictions;
+}
+
+/** Returns one output, a list with an element for each of `rows`. */
+export async function predict(path, signature, rows, output, signal) {
+  const predictions = await predictAll(path, signature, rows, output, signal);
   return predictions.map((row) => row[output]);
 }

@@ -1,6 +1,8 @@
 // The page: which model, and what to do with it.
 
-import { ServerError, listModels, predict, readMetadata } from "./api.js";
+import {
+  ServerError, listModels, predict, predictAll, readMetadata,
+} from "./api.js";
 import { Editor } from "./editor.js";
 import { figureOf } from "./images.js";
 import { Player } from "./player.js";
@@ -58,9 +60,15 @@ function numberIn(id, { low, high, whole = true }) {
   return value;
 }
 
-/** Returns the seeds that the fields `seedId` and `countId` ask for. */
-function seedsIn(seedId, countId) {
-  const most = Math.min(MOST_IMAGES, metadata.max_rows ?? MOST_IMAGES);
+/** Returns how many images the page asks a signature for at most. */
+function mostImages(signature) {
+  const rows = metadata.signatures?.[signature]?.max_rows ?? metadata.max_rows;
+  return Math.min(MOST_IMAGES, rows ?? MOST_IMAGES);
+}
+
+/** Returns the seeds that the fields `seedId` and `countId` ask a signature for. */
+function seedsIn(seedId, countId, signature) {
+  const most = mostImages(signature);
   const count = numberIn(countId, { low: 1, high: most });
   // Larger integers are no longer exact in a browser.
   const high = Number.MAX_SAFE_INTEGER - count;
@@ -101,7 +109,7 @@ function offerCompletion(edited) {
 }
 
 async function draw(signal) {
-  const seeds = seedsIn("seed", "count");
+  const seeds = seedsIn("seed", "count", "sample");
   const hot = "sample_with_temperature" in metadata.signatures;
   const temperature = hot
     ? numberIn("temperature", { low: 0.01, high: 100, whole: false })
@@ -118,22 +126,43 @@ async function draw(signal) {
   return `Drew ${images.length} images`;
 }
 
+/** Returns how many candidates the model draws for each completion. */
+const candidatesOfCompletion = () =>
+  metadata.signatures?.complete?.num_candidates ?? 1;
+
+/** Says what the model samples when it completes an image, and asks for no more. */
+function describeCompletion() {
+  const candidates = candidatesOfCompletion();
+  const order = "Erased pixels are drawn row by row, each given the pixels before it. ";
+  byId("about-completion").textContent = order + (candidates === 1
+    ? "Pixels kept after an erased one do not influence it."
+    : `Of ${candidates} candidates, one is chosen by how well the pixels kept after ` +
+      "the first erased one fit it. ESS is the effective sample size: near 1, the " +
+      "result is merely the best of the candidates.");
+  const count = byId("complete-count");
+  count.value = Math.min(Number(count.value), mostImages("complete"));
+}
+
 async function complete(signal) {
-  const seeds = seedsIn("complete-seed", "complete-count");
+  const seeds = seedsIn("complete-seed", "complete-count", "complete");
   const { known } = editor;
   const images = editor.image.map((line, row) =>
     line.map((pixel, column) => pixel.map((value) => value * known[row][column])));
   const shared = { images, known, ...conditionsOf("complete") };
   const rows = seeds.map((seed) => ({ seed, ...shared }));
-  const completed = await predict(modelPath(), "complete", rows, "images", signal);
+  const completed = await predictAll(modelPath(), "complete", rows, "images", signal);
   const captions = captionsOf(seeds);
-  byId("completed").replaceChildren(
-    ...completed.map((image, i) => figureOf(image, captions[i])));
+  const candidates = candidatesOfCompletion();
+  byId("completed").replaceChildren(...completed.map((row, i) => {
+    const size = candidates > 1 && row.effective_sample_size.toFixed(1);
+    const caption = size ? `${captions[i]}, ESS ${size}` : captions[i];
+    return figureOf(row.images, caption);
+  }));
   return `Completed the image ${completed.length} times`;
 }
 
 async function watch(signal) {
-  const seeds = seedsIn("canvases-seed", "canvases-count");
+  const seeds = seedsIn("canvases-seed", "canvases-count", "sample_canvases");
   const rows = seeds.map((seed) => ({ seed }));
   const canvases = await predict(
     modelPath(), "sample_canvases", rows, "canvases", signal);
@@ -162,6 +191,7 @@ async function showVersion() {
   byId("draw").hidden = !offers("sample");
   byId("complete").hidden = !offers("complete");
   byId("canvases").hidden = !offers("sample_canvases");
+  describeCompletion();
   const label = "label" in (metadata.signatures?.sample?.inputs ?? {});
   document.querySelector(".for-label").hidden = !label;
   document.querySelector(".for-temperature").hidden = !offers("sample_with_temperature");

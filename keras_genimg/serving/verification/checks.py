@@ -7,6 +7,7 @@ from keras_genimg.serving.verification.comparison import (
     different_values,
 )
 from keras_genimg.serving.verification.graph_scan import PYTHON_OPS
+from keras_genimg.serving.verification.probe_inputs import ROWS
 from keras_genimg.serving.verification.python_runs import run_in_session, run_loaded
 from keras_genimg.serving.verification.stored_weights import weights_fault
 
@@ -122,7 +123,7 @@ def check_rows(trial):
     _raise(f"{name}: {fault}" for name, fault in faults.items())
     return (
         f"{len(names)} signatures give a row the same alone, in a batch of "
-        f"{trial.rows} and among other rows ({TOLERANCES})"
+        f"up to {ROWS} and among other rows ({TOLERANCES})"
     )
 
 
@@ -226,14 +227,14 @@ def _row_faults(trial, names, outcomes):
 
 
 def _row_fault(trial, name, outcomes):
-    batch = outcomes["batch", name]
+    batch, num_rows = outcomes["batch", name], trial.rows(name)
     if not batch.succeeded:
         return "the batch does not run"
     for key, array in batch.outputs.items():
-        if array.shape[:1] != (trial.rows,):
-            return f"{key} has the shape {list(array.shape)} for {trial.rows} rows"
-    rows = {("row", name, i): (i, 0) for i in range(trial.rows)}
-    rows["changed", name] = (trial.middle, trial.middle)
+        if array.shape[:1] != (num_rows,):
+            return f"{key} has the shape {list(array.shape)} for {num_rows} rows"
+    rows = {("row", name, i): (i, 0) for i in range(num_rows)}
+    rows["changed", name] = (num_rows // 2, num_rows // 2)
     for key, (row, place) in rows.items():
         outcome = outcomes[key]
         how = "among other rows" if key[0] == "changed" else "alone"

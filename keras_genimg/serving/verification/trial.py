@@ -1,5 +1,6 @@
 """What a SavedModel is asked, and what it answered."""
 
+from keras_genimg.serving.metadata import most_rows
 from keras_genimg.serving.verification.c_process import Request, serve
 from keras_genimg.serving.verification.probe_inputs import (
     ROWS,
@@ -30,8 +31,6 @@ class Trial:
         self.graph = graph
         self.metadata = metadata
         self.timeout = timeout
-        self.rows = min(ROWS, metadata.get("max_rows", ROWS))
-        self.middle = self.rows // 2
         self.inputs = {}
         self.records = self.record_fault = None
         tried = [s for s in graph.plain_signatures if s.sendable]
@@ -46,6 +45,10 @@ class Trial:
         requests = list(self.requests.values())
         self.served = serve(directory, graph.tags, graph.ops, requests, timeout)
         self.outcomes = dict(zip(self.requests, self.served.outcomes, strict=True))
+
+    def rows(self, name):
+        """Return how many rows the batch of a signature has."""
+        return min(ROWS, most_rows(self.metadata, name) or ROWS)
 
     def of(self, kind):
         """Return outcomes by key, of one kind."""
@@ -68,16 +71,18 @@ class Trial:
 
     def _right(self, signature, seed=0):
         described = described_inputs(self.metadata, signature.name)
-        inputs = example_inputs(signature, described, self.rows, 2 * seed)
+        num_rows = self.rows(signature.name)
+        middle = num_rows // 2
+        inputs = example_inputs(signature, described, num_rows, 2 * seed)
         requests = {("batch", signature.name): Request(signature, inputs)}
         if not signature.batched:
             return requests
-        for i in range(self.rows):
+        for i in range(num_rows):
             row = {name: value[i : i + 1] for name, value in inputs.items()}
             requests["row", signature.name, i] = Request(signature, row)
-        changed = example_inputs(signature, described, self.rows, 2 * seed + 1)
+        changed = example_inputs(signature, described, num_rows, 2 * seed + 1)
         for name, value in inputs.items():
-            changed[name][self.middle] = value[self.middle]
+            changed[name][middle] = value[middle]
         requests["changed", signature.name] = Request(signature, changed)
         return requests
 
@@ -85,7 +90,7 @@ class Trial:
         if not signature.batched:
             return {}
         requests = {}
-        rows = min(2, self.rows)
+        rows = min(2, self.rows(signature.name))
         for name, tensor in signature.inputs.items():
             for shape in wrong_shapes(signature, name, rows):
                 inputs = {k: v[:rows] for k, v in self.inputs[signature.name].items()}

@@ -1,0 +1,203 @@
+"""Completions drawn several times, of which one is chosen by the known pixels."""
+
+import tensorflow as tf
+
+from keras_genimg.likelihoods import Categorical
+from keras_genimg.models.image_inputs import checked_completion
+from keras_genimg.models.row_seeds import row_seeds
+from keras_genimg.ops.checks import check_positive_int
+from keras_genimg.ops.uniforms import CANDIDATES, CHOICE, row_uniforms
+
+
+def completions(
+    model,
+    images,
+    known,
+    seed,
+    conditions=None,
+    batch_size=64,
+    verbose="auto",
+    num_candidates=1,
+    **options,
+):
+    """Return completed images and effective sample sizes.
+
+    Args:
+        model: An `AutoregressiveModel`.
+        images: As in `AutoregressiveModel.complete`, as are the other arguments.
+        known: As in `complete`.
+        seed: As in `complete`.
+        conditions: As in `complete`.
+        batch_size: As in `complete`.
+        verbose: As in `complete`.
+        num_candidates: As in `complete`.
+        **options: As in `complete`.
+
+    Returns:
+        NumPy arrays: images, and float32 of shape `(num_images,)`.
+
+    Raises:
+        ValueError: If an argument is not as described.
+    """
+    num_candidates = check_positive_int("num_candidates", num_candidates, "complete")
+    batch_size = check_positive_int("batch_size", batch_size, "complete")
+    images, known = checked_completion(images, known, model)
+    options.setdefault("image_size", images.shape[1:3])
+    draw = model.draw_function(completes=True, num_candidates=num_candidates, **options)
+    rows = model.condition_rows(conditions, len(images))
+    rows = [row_seeds(len(images), seed), images, known, *rows]
+    images_at_a_time = max(1, batch_size // num_candidates)
+    return model.draw_in_batches(draw, rows, images_at_a_time, verbose)
+
+
+def candidate_completer(model, draw, image_shape, num_candidates):
+    """Return a function that completes images by sampling importance resampling.
+
+    Candidates are drawn in raster order, so none has seen the known pixels that follow
+    its first unknown one. Each is weighted by the probability of those pixels:
+
+        log w[k] = sum of log p(x[k, i] | x[k, 0], ..., x[k, i - 1])
+                   over known sub-pixels i after the first unknown one
+
+    and one of them is chosen with probability `w[k] / sum(w)`. As the number of
+    candidates grows, the result tends to a draw of the unknown pixels given all known
+    ones. The effective sample size, `sum(w)**2 / sum(w**2)`, tells how far that goes.
+
+    Args:
+        model: An `AutoregressiveModel`.
+        draw: Function of `(uniforms, temperature, conditions, images, known)`, as a
+            sampler returns it.
+        image_shape: `(height, width, colors)`.
+        num_candidates: How many candidates an image has, from 1. With 1 there is
+            nothing to weigh, and no forward pass.
+
+    Returns:
+        A function for a graph: `seeds` of shape `(batch,)`, `temperature` that is a
+        scalar or of shape `(batch,)`, float32 `images` and `known` that broadcast to
+        `(batch, height, width, colors)`, and the conditions in; float32 images and
+        effective sample sizes of shape `(batch,)` out.
+
+    References:
+        Rubin, Using the SIR algorithm to simulate posterior distributions, 1988.
+    """
+
+    def complete_once(seeds, temperature, images, known, *conditions):
+        uniforms = row_uniforms(seeds, image_shape)
+        temperature = tf.reshape(temperature, (-1, 1, 1, 1))
+        completed = draw(uniforms, temperature, conditions, images, known)
+        return completed, tf.ones_like(seeds, tf.float32)
+
+    def complete(seeds, temperature, images, known, *conditions):
+        batch = tf.shape(seeds)[0]
+        shape = (batch, *image_shape)
+        known = tf.broadcast_to(known, shape)
+        images = tf.broadcast_to(images, shape)
+        temperature = tf.broadcast_to(tf.reshape(temperature, (-1,)), (batch,))
+        repeated = [
+            tf.repeat(tensor, num_candidates, axis=0)
+            for tensor in (temperature, images, known, *conditions)
+        ]
+        temperature, given, given_known, *given_conditions = repeated
+        temperature = tf.reshape(temperature, (-1, 1, 1, 1))
+        candidates = draw(
+            candidate_uniforms(seeds, image_shape, num_candidates),
+            temperature,
+            given_conditions,
+            given,
+            given_known,
+        )
+        log_prob = _pixel_log_prob(model, candidates, temperature, given_conditions)
+        evidence = later_known(known)
+        shape = (batch, num_candidates, *image_shape[:2])
+        log_prob = tf.where(evidence[:, None], tf.reshape(log_prob, shape), 0.0)
+        log_weights = _log_weights(log_prob)
+        chosen = tf.where(
+            tf.reduce_any(evidence, axis=(1, 2)), _choice(seeds, log_weights), 0
+        )
+        candidates = tf.reshape(candidates, (batch, num_candidates, *image_shape))
+        completed = tf.gather(candidates, chosen, axis=1, batch_dims=1)
+        return completed, effective_size(log_weights)
+
+    run = complete_once if num_candidates == 1 else complete
+
+    def ensured(*rows):
+        completed, size = run(*rows)
+        return tf.ensure_shape(completed, (None, *image_shape)), size
+
+    return ensured
+
+
+def candidate_uniforms(seeds, shape, num_candidates):
+    """Return the random numbers of all candidates, those of a row one after another.
+
+    Candidate 0 has the numbers of `generate`; candidate `k` has a stream of the same
+    seed, which does not depend on how many candidates there are.
+
+    Args:
+        seeds: Integers of shape `(batch,)`.
+        shape: Shape of the numbers of one candidate.
+        num_candidates: How many candidates a row has, from 2.
+
+    Returns:
+        Float32 uniform numbers of shape `(batch * num_candidates, *shape)`.
+    """
+    batch = tf.shape(seeds)[0]
+    first = row_uniforms(seeds, shape)
+    indices = tf.tile(tf.range(1, num_candidates), (batch,))
+    others = tf.repeat(seeds, num_candidates - 1, axis=0)
+    others = row_uniforms(others, shape, (CANDIDATES, indices))
+    others = tf.reshape(others, (batch, num_candidates - 1, *shape))
+    together = tf.concat([first[:, None], others], axis=1)
+    return tf.reshape(together, (batch * num_candidates, *shape))
+
+
+def later_known(known):
+    """Return which known pixels come after the first unknown one, in raster order.
+
+    Args:
+        known: 1 or 0, `(batch, height, width, colors)`; the colors of a pixel are all
+            known or all unknown.
+
+    Returns:
+        Booleans of shape `(batch, height, width)`.
+    """
+    known = known[..., 0] > 0
+    unknown = tf.cast(tf.reshape(~known, (tf.shape(known)[0], -1)), tf.int32)
+    begun = tf.reshape(tf.cumsum(unknown, axis=1) > 0, tf.shape(known))
+    return known & begun
+
+
+def effective_size(log_weights):
+    """Return the effective sample size, `sum(w)**2 / sum(w**2)`.
+
+    Args:
+        log_weights: `(batch, num_candidates)`.
+
+    Returns:
+        Float32 from 1 to `num_candidates`, of shape `(batch,)`.
+    """
+    return 1 / tf.reduce_sum(tf.nn.softmax(log_weights) ** 2, axis=1)
+
+
+def _pixel_log_prob(model, images, temperature, conditions):
+    """Return nats of each pixel, all colors together: `(batch, height, width)`."""
+    params = model([images, *conditions] if conditions else images, training=False)
+    likelihood = model.likelihood
+    params = likelihood.at_temperature(params, temperature)
+    return tf.reduce_sum(likelihood.log_prob(params, images), axis=-1)
+
+
+def _log_weights(log_prob):
+    """Return sums over pixels, less the largest of a row: `(batch, candidates)`."""
+    # In float64, since a large image has thousands of nats, of which float32 keeps
+    # only thousandths. What decides are differences of a few nats.
+    sums = tf.reduce_sum(tf.cast(log_prob, tf.float64), axis=(2, 3))
+    return tf.cast(sums - tf.reduce_max(sums, axis=1, keepdims=True), tf.float32)
+
+
+def _choice(seeds, log_weights):
+    """Return the index of a candidate of each row, drawn by the weights, int32."""
+    uniforms = row_uniforms(seeds, (), (CHOICE, 0))
+    num_candidates = log_weights.shape[1]
+    drawn = Categorical(num_candidates).sample(log_weights, uniforms)
+    return tf.cast(drawn, tf.int32)

@@ -1,0 +1,156 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_genimg.likelihoods import Categorical
+from keras_genimg.models import VAE, PixelCNN
+from keras_genimg.serving import read_metadata, verify, write_warmup
+from keras_genimg.testing.random_weights import random_weights
+
+SEEDS = [7, 8]
+LABELS = np.array([1, 2])
+
+
+@pytest.fixture(scope="module")
+def model():
+    model = PixelCNN(
+        (3, 4, 3), 6, 1, head_filters=6, likelihood=Categorical(4), num_classes=3
+    )
+    with random_weights(model, seed=1):
+        yield model
+
+
+@pytest.fixture(scope="module")
+def path(model, tmp_path_factory):
+    path = tmp_path_factory.mktemp("candidates") / "1"
+    model.export(
+        path,
+        max_rows=14,
+        bad_rows="flag",
+        xla_twins=True,
+        num_candidates=5,
+        verbose=False,
+    )
+    return path
+
+
+@pytest.fixture(scope="module")
+def complete(path):
+    loaded = tf.saved_model.load(str(path))
+
+    def complete(images, known, seeds=SEEDS, name="complete"):
+        return loaded.signatures[name](
+            images=tf.constant(images, tf.int32),
+            known=tf.constant(known, tf.int32),
+            seed=tf.constant(seeds, tf.int64),
+            label=tf.constant(LABELS[: len(images)], tf.int32),
+        )
+
+    return complete
+
+
+@pytest.fixture(scope="module")
+def request_of(model):
+    """Return images as displayed, and masks with known pixels after unknown ones."""
+    images = model.generate(2, seed=0, conditions=LABELS)
+    known = np.array([[[1, 0, 0, 1]] * 3, [[0, 0, 0, 0], [1, 1, 0, 1], [0, 0, 0, 1]]])
+    return images, model.likelihood.to_display(images), known
+
+
+@pytest.mark.parametrize("name", ["complete", "complete_xla"])
+def test_exports_choose_what_python_chooses(model, complete, request_of, name):
+    images, shown, known = request_of
+    options = {"seed": SEEDS, "conditions": LABELS, "num_candidates": 5}
+    expected = model.complete(images, known, **options)
+    first = model.complete(images, known, seed=SEEDS, conditions=LABELS)
+    assert (expected != first).any()
+    served = complete(shown, known, name=name)
+    np.testing.assert_array_equal(
+        served["images"], model.likelihood.to_display(expected)
+    )
+    sizes = served["effective_sample_size"].numpy()
+    assert sizes.dtype == np.float32 and sizes.shape == (2,)
+    assert (sizes > 1).all() and (sizes < 4.9).all()
+    expected = model.effective_sample_size(images, known, **options)
+    np.testing.assert_allclose(sizes, expected, rtol=1e-4)
+
+
+def test_candidate_0_comes_back_where_no_known_pixel_follows(
+    model, complete, request_of
+):
+    images, shown, _ = request_of
+    known = np.zeros((2, 3, 4), int)
+    known[:, 0] = known[:, 1, :2] = 1
+    served = complete(shown, known)
+    first = model.complete(images, known, seed=SEEDS, conditions=LABELS)
+    np.testing.assert_array_equal(served["images"], model.likelihood.to_display(first))
+    np.testing.assert_allclose(served["effective_sample_size"], [5, 5], rtol=1e-6)
+
+
+def test_a_bad_row_is_flagged(complete, request_of):
+    _, shown, known = request_of
+    good, served = complete(shown, known), complete(shown, known, [-1, 8])
+    np.testing.assert_array_equal(served["ok"], [False, True])
+    assert served["effective_sample_size"][0] == 0
+    assert (served["images"][0].numpy() == 0).all()
+    for name in ("images", "effective_sample_size"):
+        np.testing.assert_allclose(served[name][1], good[name][1], rtol=1e-5)
+
+
+def test_rows_times_candidates_are_limited(path, complete, request_of):
+    _, shown, known = request_of
+    loaded = tf.saved_model.load(str(path))
+    three = {
+        "images": tf.constant(np.repeat(shown[:1], 3, axis=0), tf.int32),
+        "known": tf.constant(np.repeat(known[:1], 3, axis=0), tf.int32),
+        "seed": tf.constant([1, 2, 3], tf.int64),
+        "label": tf.constant([0, 0, 0]),
+    }
+    text = r"a call takes 1 to 2 rows of 5 candidates, 14 images in all, got\] \[3\]"
+    with pytest.raises(tf.errors.InvalidArgumentError, match=text):
+        loaded.signatures["complete"](**three)
+    del three["images"], three["known"]
+    assert len(loaded.signatures["sample"](**three)["images"]) == 3
+
+
+def test_metadata_and_warmup_records_know_the_limit(path):
+    signatures = read_metadata(path)["signatures"]
+    for name, described in signatures.items():
+        completes = name in ("complete", "complete_xla")
+        assert described["num_candidates"] == (5 if completes else 1)
+        assert described["max_rows"] == (2 if completes else 14)
+    assert signatures["complete"]["outputs"]["effective_sample_size"] == {
+        "dtype": "float32",
+        "shape": [None],
+    }
+    # Of five signatures three records each, and of `complete` two.
+    assert write_warmup(path, (1, 2, 8)) == 17
+
+
+@pytest.mark.slow
+def test_verification_passes(path):
+    report = verify(path, verbose=False)
+    assert report.passed, str(report)
+
+
+def test_one_candidate_has_the_effective_sample_size_1(tmp_path):
+    model = PixelCNN((3, 4, 1), 4, 1)
+    model.export(tmp_path / "1", verbose=False)
+    complete = tf.saved_model.load(str(tmp_path / "1")).signatures["complete"]
+    served = complete(
+        images=tf.zeros((2, 3, 4, 1), tf.int32),
+        known=tf.constant([[[0, 1, 0, 1]] * 3] * 2),
+        seed=tf.constant(SEEDS, tf.int64),
+    )
+    np.testing.assert_array_equal(served["effective_sample_size"], [1, 1])
+
+
+def test_what_cannot_be_exported_is_refused(tmp_path):
+    model = PixelCNN((3, 4, 1), 4, 1)
+    text = "Increase `max_rows`.*Received: max_rows=4, num_candidates=5"
+    with pytest.raises(ValueError, match=text):
+        model.export(tmp_path / "1", max_rows=4, num_candidates=5, verbose=False)
+    text = "`export` of VAE does not take num_candidates"
+    with pytest.raises(ValueError, match=text):
+        VAE((3, 4, 1), 2, 4).export(tmp_path / "1", num_candidates=2, verbose=False)
+    assert not list(tmp_path.iterdir())
