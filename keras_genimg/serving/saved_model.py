@@ -8,6 +8,7 @@ import uuid
 import tensorflow as tf
 
 from keras_genimg.ops.checks import check_choice
+from keras_genimg.serving.canonical import make_canonical
 from keras_genimg.serving.metadata import METADATA_FILE, saved_metadata
 
 
@@ -44,7 +45,7 @@ def write_saved_model(
     # The module holds bare variables: a tf.Module that owned the Keras layers would
     # load in Python and fail on a server.
     module = tf.Module()
-    module.weights = [variable.value for variable in model.variables]
+    module.weights = [variable.value for variable in model.weights]
     signatures = {
         name: endpoint.concrete(max_rows, bad_rows)
         for name, endpoint in endpoints.items()
@@ -59,6 +60,7 @@ def write_saved_model(
         # A server asks for no gradients, and theirs were a third of the graph.
         options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
         tf.saved_model.save(module, unfinished, signatures, options)
+        make_canonical(unfinished)
         file = os.path.join(unfinished, METADATA_FILE)
         os.makedirs(os.path.dirname(file))
         with open(file, "w") as opened:
