@@ -13,9 +13,9 @@ def make_canonical(directory):
     """Rewrite the graph of a SavedModel so that equal models have equal bytes.
 
     TensorFlow numbers functions, captured tensors and gradients with counters of the
-    process, lists functions in random order, and so does Protocol Buffers with the
-    entries of maps. Here functions are numbered and listed in the order of their use.
-    What the graph computes stays the same.
+    process. It lists functions in random order, as Protocol Buffers do the entries of
+    maps. Here functions are numbered and listed in the order of their use. The graph
+    computes the same as before.
 
     `fingerprint.pb` is removed. It holds a random number and hashes of the old bytes,
     and no loader needs it.
@@ -75,7 +75,7 @@ def _order_of_use(graph):
 
 
 class _Renaming:
-    """New numbers of functions, wherever a message mentions them.
+    """Gives functions new numbers, wherever a message mentions them.
 
     Names of arguments contain names of functions too.
 

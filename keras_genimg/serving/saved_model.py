@@ -21,6 +21,12 @@ def write_saved_model(
     directory is written under another name beside its place and renamed when it is
     whole.
 
+    Equal models give equal bytes in every file, in any process with the same versions
+    of TensorFlow, Keras and this library and the same kind of device. Names are part of
+    the model: Keras numbers the layers and models that have none (`dense_3`) in the
+    order in which a process makes them. A `.keras` file stores the name of the model
+    and those of the layers of a functional one.
+
     Args:
         model: The Keras model whose variables the endpoints read.
         path: Directory to create; must not exist.
