@@ -35,9 +35,11 @@ def dense_encoder(image_shape, units, likelihood, weights, dtype):
         dtype: Dtype policy.
     """
     images = keras.Input(image_shape, name="images")
-    x = layers.Rescaling(1 / likelihood.max_value, dtype="float32")(images)
-    x = layers.Flatten(dtype=dtype)(x)
-    x = layers.Dense(units, "tanh", dtype=dtype, **weights())(x)
+    # Named, since Keras' own names count the layers of the process.
+    scale = 1 / likelihood.max_value
+    x = layers.Rescaling(scale, name="scale", dtype="float32")(images)
+    x = layers.Flatten(name="flatten", dtype=dtype)(x)
+    x = layers.Dense(units, "tanh", name="encoder_hidden", dtype=dtype, **weights())(x)
     return keras.Model(images, x, name="encoder")
 
 
@@ -56,9 +58,14 @@ def dense_decoder(latent_dim, image_shape, units, likelihood, weights, dtype):
     if likelihood.params_size > 1:
         params_shape = (*image_shape, likelihood.params_size)
     latents = keras.Input((latent_dim,), name="latent")
-    x = layers.Dense(units, "tanh", dtype=dtype, **weights())(latents)
-    x = layers.Dense(math.prod(params_shape), dtype="float32", **weights())(x)
-    x = layers.Reshape(params_shape, dtype="float32")(x)
+    hidden = layers.Dense(
+        units, "tanh", name="decoder_hidden", dtype=dtype, **weights()
+    )
+    params = layers.Dense(
+        math.prod(params_shape), name="decoder_params", dtype="float32", **weights()
+    )
+    x = params(hidden(latents))
+    x = layers.Reshape(params_shape, name="reshape", dtype="float32")(x)
     return keras.Model(latents, x, name="decoder")
 
 

@@ -87,7 +87,8 @@ class PixelNetwork(AutoregressiveModel):
             embedding = layers.Embedding(
                 num_classes, units, name="class_embedding", dtype=dtype
             )
-            condition = layers.Reshape((1, 1, units), dtype=dtype)(embedding(label))
+            as_image = layers.Reshape((1, 1, units), name="class_image", dtype=dtype)
+            condition = as_image(embedding(label))
             condition_inputs = [label]
         elif condition_shape is not None:
             condition = keras.Input(condition_shape, name="condition")
@@ -107,9 +108,9 @@ class PixelNetwork(AutoregressiveModel):
                 if depth > 1
                 else skipped[0]
             )
-        for layer in head:
-            x = layer(layers.ReLU(dtype=dtype)(x))
-        x = logits(layers.ReLU(dtype=dtype)(x))
+        # Named, since Keras' own names count the layers of the process.
+        for layer in (*head, logits):
+            x = layer(layers.ReLU(name=f"{layer.name}_relu", dtype=dtype)(x))
         if likelihood.params_size > 1:
             x = SplitColors(num_colors, name="split_colors", dtype="float32")(x)
         inputs = [images, *condition_inputs] if condition_inputs else images

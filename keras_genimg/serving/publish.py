@@ -39,6 +39,12 @@ def publish(
     and overwrites nothing, also when this process is killed or others publish at the
     same time. After a failure there is nothing new but the empty `<base_dir>/<name>/`.
 
+    Publishing the same `.keras` file or SavedModel again gives the same bytes in every
+    file, also from another process, with the same versions of TensorFlow, Keras and
+    this library and the same kind of device. The exception is a class that makes layers
+    without names: Keras numbers these (`dense_3`) in the order in which a process makes
+    them, and their names are in the graph and beside the weights.
+
     Example:
     ```python
     from keras_genimg.serving import publish

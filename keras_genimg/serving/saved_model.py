@@ -8,6 +8,7 @@ import uuid
 import tensorflow as tf
 
 from keras_genimg.ops.checks import check_choice
+from keras_genimg.serving.canonical import make_canonical
 from keras_genimg.serving.metadata import METADATA_FILE, saved_metadata
 
 
@@ -19,6 +20,12 @@ def write_saved_model(
     Weights are stored once, which `keras.export.ExportArchive` does not do. The
     directory is written under another name beside its place and renamed when it is
     whole.
+
+    Equal models give equal bytes in every file, in any process with the same versions
+    of TensorFlow, Keras and this library and the same kind of device. Names are part of
+    the model: Keras numbers the layers and models that have none (`dense_3`) in the
+    order in which a process makes them. A `.keras` file stores the name of the model
+    and those of the layers of a functional one.
 
     Args:
         model: The Keras model whose variables the endpoints read.
@@ -44,7 +51,7 @@ def write_saved_model(
     # The module holds bare variables: a tf.Module that owned the Keras layers would
     # load in Python and fail on a server.
     module = tf.Module()
-    module.weights = [variable.value for variable in model.variables]
+    module.weights = [variable.value for variable in model.weights]
     signatures = {
         name: endpoint.concrete(max_rows, bad_rows)
         for name, endpoint in endpoints.items()
@@ -59,6 +66,7 @@ def write_saved_model(
         # A server asks for no gradients, and theirs were a third of the graph.
         options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
         tf.saved_model.save(module, unfinished, signatures, options)
+        make_canonical(unfinished)
         file = os.path.join(unfinished, METADATA_FILE)
         os.makedirs(os.path.dirname(file))
         with open(file, "w") as opened:

@@ -107,7 +107,7 @@ def _record(signature, metadata, rows):
     request.model_spec.signature_name = signature.name
     for name, value in inputs.items():
         request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
-    return log.SerializeToString()
+    return log.SerializeToString(deterministic=True)
 
 
 def _prediction_log():

@@ -160,9 +160,14 @@ def test_versions_and_labels(connect):
 
 
 @pytest.mark.parametrize("fault", [429, 502, 503, 504, "close", "stall"])
-def test_rest_tries_again(fault, proxy, models):
+def test_rest_tries_again(fault, server, proxy, models):
+    # The first request is slow, and a slow answer must not look like a stall.
+    ImageClient(RestModel(server.address, "vae")).sample([8])
     proxy.faults = [fault] * 2
-    client = ImageClient(RestModel(proxy.address, "vae", timeout=0.5), retries=AT_ONCE)
+    proxy.stall_seconds = 4
+    timeout = 2 if fault == "stall" else 60
+    model = RestModel(proxy.address, "vae", timeout=timeout)
+    client = ImageClient(model, retries=AT_ONCE)
     client.model.signatures()
     np.testing.assert_array_equal(
         client.sample([8]), displayed(models["vae"], models["vae"].generate(1, seed=8))

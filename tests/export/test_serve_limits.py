@@ -10,13 +10,16 @@ from tests.export.running_server import requests, running
 FOREVER = {"signature_name": "spin", "instances": [2**60]}
 
 
+def running_small(base_dir, directory):
+    """Run a server that computes one request and lets one wait, for 2 seconds."""
+    limits = ("--max-concurrent", 1, "--max-queued", 1, "--timeout", 2)
+    arguments = ("--base-dir", base_dir, "--max-body-bytes", 1000, *limits)
+    return running(directory, *arguments)
+
+
 @pytest.fixture(scope="module")
 def small(base_dir, tmp_path_factory):
-    """A server that computes one request and lets one wait, for 2 seconds."""
-    limits = ("--max-concurrent", 1, "--max-queued", 1, "--timeout", 2)
-    directory = tmp_path_factory.mktemp("small")
-    arguments = ("--base-dir", base_dir, "--max-body-bytes", 1000, *limits)
-    with running(directory, *arguments) as started:
+    with running_small(base_dir, tmp_path_factory.mktemp("small")) as started:
         yield started
 
 
@@ -94,12 +97,14 @@ def test_clients_that_leave_do_no_harm(small):
     assert "Traceback" not in small.log
 
 
-def test_sigterm_lets_requests_finish(small):
-    """Last of this file, since the server ends."""
-    with concurrent.futures.ThreadPoolExecutor() as pool:
-        waiting = pool.submit(post, small, FOREVER)
+def test_sigterm_lets_requests_finish(base_dir, tmp_path):
+    with (
+        running_small(base_dir, tmp_path) as server,
+        concurrent.futures.ThreadPoolExecutor() as pool,
+    ):
+        waiting = pool.submit(post, server, FOREVER)
         time.sleep(1)
-        small.process.terminate()
+        server.process.terminate()
         assert waiting.result().status_code == 504
-    assert small.process.wait(timeout=10) in (0, -15)
-    assert "Traceback" not in small.log
+        assert server.process.wait(timeout=10) in (0, -15)
+        assert "Traceback" not in server.log

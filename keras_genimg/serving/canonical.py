@@ -1,0 +1,146 @@
+"""Names in the graph of a SavedModel that do not depend on the process."""
+
+import os
+import re
+
+from tensorflow.core.protobuf import saved_model_pb2
+
+COUNTER = re.compile(r"_(\d+)")
+BYTES_COUNTER = re.compile(COUNTER.pattern.encode())
+
+
+def make_canonical(directory):
+    """Rewrite the graph of a SavedModel so that equal models have equal bytes.
+
+    TensorFlow numbers functions, captured tensors and gradients with counters of the
+    process. It lists functions in random order, as Protocol Buffers do the entries of
+    maps. Here functions are numbered and listed in the order of their use. The graph
+    computes the same as before.
+
+    `fingerprint.pb` is removed. It holds a random number and hashes of the old bytes,
+    and no loader needs it.
+
+    Args:
+        directory: Path of the SavedModel.
+    """
+    file = os.path.join(directory, "saved_model.pb")
+    with open(file, "rb") as opened:
+        saved = saved_model_pb2.SavedModel.FromString(opened.read())
+    for meta_graph in saved.meta_graphs:
+        _number_functions(meta_graph)
+        for function in meta_graph.graph_def.library.function:
+            _name_captures(function)
+            _name_gradients(function)
+    with open(file, "wb") as opened:
+        opened.write(saved.SerializeToString(deterministic=True))
+    fingerprint = os.path.join(directory, "fingerprint.pb")
+    if os.path.exists(fingerprint):
+        os.remove(fingerprint)
+
+
+def _number_functions(meta_graph):
+    """Number and list functions in the order of their use."""
+    library = meta_graph.graph_def.library
+    order = _order_of_use(meta_graph.graph_def)
+    functions = sorted(library.function, key=lambda f: order.index(f.signature.name))
+    functions = [type(f).FromString(f.SerializeToString()) for f in functions]
+    del library.function[:]
+    library.function.extend(functions)
+
+    numbers = {}  # New number by counter and by the name in front of it.
+    for number, name in enumerate(order):
+        base, _, counter = name.rpartition("_")
+        if counter.isdecimal():
+            numbers.setdefault(counter, {})[base] = number
+    _Renaming(numbers).message(meta_graph)
+
+
+def _order_of_use(graph):
+    """Return the names of all functions, each before those that it calls."""
+    functions = {f.signature.name: f for f in graph.library.function}
+    order = {}
+
+    def visit(nodes):
+        for node in nodes:
+            called = [node.op]
+            for _, attr in sorted(node.attr.items()):
+                called += [f.name for f in (attr.func, *attr.list.func)]
+            for name in called:
+                if name in functions and name not in order:
+                    order[name] = None
+                    visit(functions[name].node_def)
+
+    visit(graph.node)
+    return [*order, *sorted(set(functions) - set(order))]
+
+
+class _Renaming:
+    """Gives functions new numbers, wherever a message mentions them.
+
+    Names of arguments contain names of functions too.
+
+    Args:
+        numbers: Dict by counter of dicts of the new number by the name in front of it.
+    """
+
+    def __init__(self, numbers):
+        self._numbers = numbers
+        self._counters = {counter.encode() for counter in numbers}
+
+    def message(self, message):
+        """Rename in a message and in all that it holds."""
+        found = BYTES_COUNTER.findall(message.SerializePartialToString())
+        if self._counters.isdisjoint(found):
+            return  # Nearly all messages; reading their fields takes long in Python.
+        for field, value in message.ListFields():
+            if field.message_type and field.message_type.GetOptions().map_entry:
+                self._map(field, value)
+            elif field.message_type:
+                for item in value if field.is_repeated else [value]:
+                    self.message(item)
+            elif field.is_repeated:
+                value[:] = [self._scalar(item) for item in value]
+            else:
+                setattr(message, field.name, self._scalar(value))
+
+    def _map(self, field, entries):
+        holds_messages = field.message_type.fields_by_name["value"].message_type
+        for key in list(entries):
+            new_key = self._scalar(key)
+            if not holds_messages:
+                entries[new_key] = self._scalar(entries.pop(key))
+                continue
+            self.message(entries[key])
+            if new_key != key:
+                entries[new_key].CopyFrom(entries[key])
+                del entries[key]
+
+    def _scalar(self, value):
+        if isinstance(value, bytes):
+            # Bytes of constants are Latin-1 as well as anything.
+            return self._scalar(value.decode("latin-1")).encode("latin-1")
+        return COUNTER.sub(self._number, value) if isinstance(value, str) else value
+
+    def _number(self, match):
+        numbers = self._numbers.get(match[1], {})
+        bases = [b for b in numbers if match.string.endswith(b, 0, match.start())]
+        return f"_{numbers[max(bases, key=len)]}" if bases else match[0]
+
+
+def _name_captures(function):
+    """Name captured tensors by their places, not by the counter of tensors."""
+    for index, arguments in function.arg_attr.items():
+        name = arguments.attr.get("_user_specified_name")
+        if name is not None and name.s.isdigit():
+            name.s = f"capture_{index}".encode()
+
+
+def _name_gradients(function):
+    """Drop counters from gradients, which are not saved and fail when asked for.
+
+    A number could be that of another gradient in the process that loads the model.
+    """
+    for node in function.node_def:
+        gradient = node.attr.get("_gradient_op_type")
+        if gradient is not None:
+            gradient.s = re.sub(rb"-\d+$", b"-unsaved", gradient.s)
