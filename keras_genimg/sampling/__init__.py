@@ -6,7 +6,11 @@ from keras_genimg.sampling.incremental import (
     incremental_sampler,
     teacher_forced_params,
 )
-from keras_genimg.sampling.proof import first_disagreement, sampler_difference
+from keras_genimg.sampling.proof import (
+    check_difference,
+    first_disagreement,
+    sampler_difference,
+)
 from keras_genimg.sampling.tolerance import tolerance
 
 METHODS = {
@@ -18,6 +22,7 @@ METHODS = {
 __all__ = [
     "METHODS",
     "ancestral_sampler",
+    "check_difference",
     "first_disagreement",
     "fixed_point",
     "fixed_point_sampler",

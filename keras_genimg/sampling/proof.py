@@ -7,7 +7,7 @@ from keras_genimg.sampling.incremental import teacher_forced_params
 from keras_genimg.sampling.instructions import Level
 from keras_genimg.sampling.pixel_run import PixelRun
 from keras_genimg.sampling.program import Program
-from keras_genimg.sampling.tolerance import tolerance
+from keras_genimg.sampling.tolerance import FLOAT32_TOLERANCE, tolerance
 
 
 def sampler_difference(model, images, conditions=(), jit_compile=False):
@@ -27,6 +27,41 @@ def sampler_difference(model, images, conditions=(), jit_compile=False):
     expected = model(inputs, training=False)
     params = teacher_forced_params(model, images, conditions, jit_compile)
     return difference_of_params(params, expected)
+
+
+def check_difference(model, difference, images, conditions=()):
+    """Raise if a difference to the forward pass is more than rounding explains.
+
+    Args:
+        model: An `AutoregressiveModel`.
+        difference: What `sampler_difference` returned for `images`.
+        images: Float32 images, `(batch, height, width, colors)`.
+        conditions: The model's inputs besides the images.
+
+    Raises:
+        ValueError: With the first layer that disagrees, if it is found.
+    """
+    largest = float(tf.reduce_max(difference))
+    # Most often it is far below, so that half precision needs no second model.
+    if largest <= FLOAT32_TOLERANCE:
+        return
+    limit = tolerance(model, images, conditions)
+    if largest <= limit:
+        return
+    layer = first_disagreement(model, images, conditions)
+    where = ""
+    if layer is not None:
+        where = (
+            f" The first layer that disagrees is {type(layer).__name__} "
+            f"'{layer.name}': its methods for the sampler (see "
+            f"keras_genimg.layers.CausalLayer) do not give what its `call` gives."
+        )
+    raise ValueError(
+        f"The incremental sampler of {model.name} does not compute what the model "
+        f"computes, so its images would be wrong: parameters of a pixel differ by "
+        f"{largest:.2g} of the largest, where rounding explains {limit:.2g}.{where} "
+        f"Mend the layer, or draw with method='ancestral'."
+    )
 
 
 def first_disagreement(model, images, conditions=()):

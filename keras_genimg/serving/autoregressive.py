@@ -5,7 +5,9 @@ import math
 
 import tensorflow as tf
 
+from keras_genimg.causality.image_pairs import ImagePairs
 from keras_genimg.ops.checks import check_positive_int
+from keras_genimg.sampling import check_difference, sampler_difference, tolerance
 from keras_genimg.serving.endpoint import Endpoint
 from keras_genimg.serving.inputs import (
     images_input,
@@ -14,6 +16,9 @@ from keras_genimg.serving.inputs import (
     temperature_input,
 )
 from keras_genimg.serving.png import with_png
+
+# Random images on which an export compares the sampler with the forward pass.
+_NUM_TRIED = 3
 
 
 def autoregressive_endpoints(
@@ -32,10 +37,12 @@ def autoregressive_endpoints(
     Returns:
         Dict of `Endpoint` by signature name: `sample`, `sample_png`,
         `sample_with_temperature`, `complete` and `log_prob`. Conditions are inputs of
-        all of them.
+        all of them. With the incremental sampler and without XLA also `check_sampler`,
+        which compares the sampler with the forward pass on given images.
 
     Raises:
-        ValueError: If `num_candidates` is no integer of at least 1.
+        ValueError: If `num_candidates` is no integer of at least 1, or the incremental
+            sampler does not compute what the model computes.
     """
     num_candidates = check_positive_int("num_candidates", num_candidates, "endpoints")
     likelihood = model.likelihood
@@ -93,4 +100,47 @@ def autoregressive_endpoints(
     endpoints["complete"] = dataclasses.replace(
         endpoints["complete"], num_candidates=num_candidates
     )
+    if method == "incremental" and not jit_compile:
+        endpoints["check_sampler"] = _check_sampler(
+            model, image_shape, {**images, **conditions}
+        )
     return with_png(endpoints)
+
+
+def _check_sampler(model, image_shape, inputs):
+    """Return the endpoint that compares the sampler with the forward pass.
+
+    It is tried here on a few random images.
+
+    Raises:
+        ValueError: If they differ by more than rounding explains.
+    """
+
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec((None, *image_shape)),
+            *(tf.TensorSpec(t.shape, t.dtype) for t in model.inputs[1:]),
+        ],
+        autograph=False,
+    )
+    def difference(images, *conditions):
+        return sampler_difference(model, images, conditions)
+
+    def run(images, **given):
+        images = model.likelihood.from_display(images)
+        conditions = [given[name] for name in inputs if name != "images"]
+        return {"largest_difference": difference(images, *conditions)}
+
+    random = ImagePairs(model, image_shape)
+    tried = [
+        tf.cast(rows[:_NUM_TRIED], tensor.dtype)
+        for rows, tensor in zip(
+            (random.images, *random.conditions), model.inputs, strict=True
+        )
+    ]
+    images, *conditions = tried
+    check_difference(model, difference(*tried), images, conditions)
+    limit = tolerance(model, images, conditions)
+    return Endpoint(
+        run, inputs, warm_up=False, at_most={"largest_difference": float(limit)}
+    )

@@ -22,12 +22,17 @@ class Endpoint:
             told to allow.
         num_candidates: How many images the function draws for each row, to return one
             of them. All of them count as rows of a call.
+        warm_up: Whether a server may be given warm-up requests for it.
+        at_most: Largest value that an output may have, by name of output; `verify`
+            refuses more.
     """
 
     function: Callable
     inputs: dict[str, Input]
     jit_compile: bool = False
     num_candidates: int = 1
+    warm_up: bool = True
+    at_most: dict[str, float] = dataclasses.field(default_factory=dict)
 
     def most_rows(self, max_rows):
         """Return how many rows one call may have.

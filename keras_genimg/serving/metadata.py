@@ -24,7 +24,8 @@ def saved_metadata(model, endpoints, signatures, max_rows, bad_rows):
     Returns:
         A dict of `family`, the class of the model; `name`; `image_shape`;
         `likelihood`; `max_rows`; `bad_rows`; `signatures` with types, shapes,
-        requirements, their own `max_rows` and `num_candidates`; and `versions`.
+        requirements, their own `max_rows` and `num_candidates`, and whether they are
+        warmed up; and `versions`.
     """
     described = {}
     for name, endpoint in endpoints.items():
@@ -34,7 +35,18 @@ def saved_metadata(model, endpoints, signatures, max_rows, bad_rows):
                 key: {**_described(given.spec), "must_be": given.requirement}
                 for key, given in endpoint.inputs.items()
             },
-            "outputs": {key: _described(tensor) for key, tensor in outputs.items()},
+            "outputs": {
+                key: {
+                    **_described(tensor),
+                    **(
+                        {"at_most": endpoint.at_most[key]}
+                        if key in endpoint.at_most
+                        else {}
+                    ),
+                }
+                for key, tensor in outputs.items()
+            },
+            "warm_up": endpoint.warm_up,
             "xla": endpoint.jit_compile,
             "max_rows": endpoint.most_rows(max_rows),
             "num_candidates": endpoint.num_candidates,
@@ -78,6 +90,12 @@ def most_rows(metadata, name):
     """
     signature = metadata.get("signatures", {}).get(name, {})
     return signature.get("max_rows", metadata.get("max_rows"))
+
+
+def warms_up(metadata, name):
+    """Return whether a signature may be warmed up, True if nothing is known."""
+    signature = metadata.get("signatures", {}).get(name, {})
+    return signature.get("warm_up", True)
 
 
 def _described(tensor):

@@ -20,7 +20,9 @@ def verify(directory, verbose=True, timeout=600):
     have types that can be sent, and the batch first; metadata and graph agree; weights
     are stored once; every signature gives the same bits in C, in Python and in a
     session of TensorFlow 1; row `i` of the outputs depends on row `i` of the inputs
-    alone; nine wrong shapes for each input are refused; every warm-up record runs.
+    alone; outputs stay below the limits in the metadata, so that the incremental
+    sampler computes what the model computes; nine wrong shapes for each input are
+    refused; every warm-up record runs.
 
     Args:
         directory: Path of the SavedModel.

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import tensorflow as tf
 
 from keras_genimg.ops.checks import check_positive_int
-from keras_genimg.serving.metadata import most_rows, read_metadata
+from keras_genimg.serving.metadata import most_rows, read_metadata, warms_up
 from keras_genimg.serving.verification.graph_scan import SavedGraph
 from keras_genimg.serving.verification.probe_inputs import (
     described_inputs,
@@ -23,11 +23,12 @@ def write_warmup(directory, batch_sizes=(1,)):
     """Write a warm-up record for each signature and batch size into a SavedModel.
 
     A server answers them while it loads the model, so that the first client need not
-    wait for what is done only once. Signatures whose names end in `_xla` get none,
-    since most servers cannot run them, and one record that fails keeps a server from
-    starting. For the same reason a signature that takes fewer rows than the others, as
-    `complete` with several candidates does, gets no record of a larger batch. The file
-    takes the place of one that is there. Needs the extra `serving`.
+    wait for what is done only once. One record that fails keeps a server from
+    starting. So signatures whose names end in `_xla` get none, since most servers
+    cannot run them. A signature that takes fewer rows than the others, as `complete`
+    with several candidates does, gets no record of a larger batch. Nor does
+    `check_sampler` get records, which clients rarely call. The file takes the place of
+    one that is there. Needs the extra `serving`.
 
     Args:
         directory: Path of the SavedModel, not of one that is being served.
@@ -43,7 +44,7 @@ def write_warmup(directory, batch_sizes=(1,)):
     directory = os.path.abspath(os.fspath(directory))
     graph, metadata = SavedGraph(directory), read_metadata(directory)
     sizes = checked_batch_sizes(batch_sizes, metadata.get("max_rows"), "write_warmup")
-    signatures = graph.plain_signatures
+    signatures = [s for s in graph.plain_signatures if warms_up(metadata, s.name)]
     requests = [
         (signature, rows)
         for signature in signatures

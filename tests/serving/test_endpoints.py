@@ -1,13 +1,15 @@
 import io
 import json
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
 
-from keras_genimg.models import DRAW, VAE, PixelCNN, PixelRNN
-from keras_genimg.serving import read_metadata
+from keras_genimg.layers import MaskedConv2D, RowLSTM
+from keras_genimg.models import DRAW, VAE, AutoregressiveModel, PixelCNN, PixelRNN
+from keras_genimg.serving import autoregressive, read_metadata, verify
 from tests.subprocesses import run_python
 
 SEEDS = [5, 6, 7]
@@ -106,10 +108,10 @@ def test_xla_twins_draw_the_same(model, served):
         "sample_with_temperature",
         "complete",
         "log_prob",
+        "check_sampler",
     }
-    assert set(signatures) - plain == {
-        f"{name}_xla" for name in plain - {"serving_default", "sample_png"}
-    }
+    without = {"serving_default", "sample_png", "check_sampler"}
+    assert set(signatures) - plain == {f"{name}_xla" for name in plain - without}
     twin = signatures["sample_xla"](seed=seeds())
     np.testing.assert_array_equal(twin["images"], displayed(model, 3, seed=5))
 
@@ -176,3 +178,51 @@ def test_half_precision(make, tmp_path):
 def test_models_trained_on_two_devices(tmp_path):
     output = run_python("-m", "tests.serving.two_devices", tmp_path)
     assert json.loads(output.splitlines()[-1]) == ["PixelCNN", "VAE", "DRAW"]
+
+
+def test_check_sampler_compares_the_sampler_with_the_model(model, served, tmp_path):
+    images = np.random.default_rng(1).integers(256, size=(4, 3, 4, 1)).astype("int32")
+    check = served[0].signatures["check_sampler"]
+    difference = check(images=tf.constant(images))["largest_difference"].numpy()
+    assert difference.shape == (4,) and difference.dtype == "float32"
+    assert 0 < difference.max() <= 1e-4
+    described = read_metadata(served[1])["signatures"]["check_sampler"]
+    assert described["warm_up"] is False
+    assert described["outputs"]["largest_difference"]["at_most"] == 1e-4
+    model.export(tmp_path / "fixed", method="fixed_point", verbose=False)
+    assert "check_sampler" not in read_metadata(tmp_path / "fixed")["signatures"]
+
+
+class Slanted(RowLSTM):
+    """A layer whose `step` disagrees with its `call`."""
+
+    def step(self, *arguments, **others):
+        output, *rest = super().step(*arguments, **others)
+        return 1.1 * output, *rest
+
+
+def slanted_model(dtype=None):
+    images = keras.Input((3, 4, 1))
+    x = MaskedConv2D(4, 3, "A", dtype=dtype)(images)
+    x = Slanted(4, name="slanted", dtype=dtype)(x)
+    return AutoregressiveModel(images, MaskedConv2D(1, 1, "B", dtype="float32")(x))
+
+
+def test_export_refuses_a_sampler_that_does_not_compute_the_model(tmp_path):
+    with pytest.raises(ValueError, match="Slanted 'slanted'"):
+        slanted_model().export(tmp_path / "model", verbose=False)
+    assert list(tmp_path.iterdir()) == []
+    slanted_model().export(tmp_path / "model", method="fixed_point", verbose=False)
+
+
+def test_verify_runs_check_sampler(tmp_path, monkeypatch):
+    monkeypatch.setattr(autoregressive, "check_difference", lambda *arguments: None)
+    slanted_model().export(tmp_path / "wrong", verbose=False)
+    report = verify(tmp_path / "wrong", verbose=False)
+    failed = [check for check in report.checks if not check.passed]
+    assert [check.name for check in failed] == ["limits"]
+    assert "largest_difference of check_sampler" in failed[0].message
+    model = PixelRNN((3, 4, 1), 4, 1, layer="row", dtype="mixed_bfloat16")
+    model.export(tmp_path / "half", verbose=False)
+    report = verify(tmp_path / "half", verbose=False)
+    assert report.passed, report

@@ -127,6 +127,25 @@ def check_rows(trial):
     )
 
 
+def check_limits(trial):
+    """Outputs stay below their limits, as the sampler's distance to the model must."""
+    faults, checked = [], []
+    for name, described in trial.metadata.get("signatures", {}).items():
+        outcome = trial.outcomes.get(("batch", name))
+        for key, output in described["outputs"].items():
+            if "at_most" not in output or outcome is None:
+                continue
+            if not outcome.succeeded:
+                faults.append(f"{name} does not run: {outcome}")
+                continue
+            largest, limit = float(outcome.outputs[key].max()), output["at_most"]
+            checked.append(f"{key} of {name} is {largest:.2g}, at most {limit:.2g}")
+            if not largest <= limit:
+                faults.append(f"{key} of {name} is {largest:.2g}, above {limit:.2g}")
+    _raise(faults)
+    return "; ".join(checked) or "there are none"
+
+
 def check_shapes(trial):
     """Wrong shapes are refused."""
     outcomes = trial.of("shape")
@@ -164,6 +183,7 @@ CHECKS = {
     "Python": check_python,
     "TF1 loader": check_session,
     "rows": check_rows,
+    "limits": check_limits,
     "wrong shapes": check_shapes,
     "warm-up": check_records,
 }
