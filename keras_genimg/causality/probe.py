@@ -62,6 +62,11 @@ def first_leak(model, image_shape=None):
             be 0, can be a wrong guess.
     """
     shape = tuple(size or _SIZE for size in image_shape or model.image_shape)
+    with tf.init_scope():  # Eagerly, also where the caller is being traced.
+        return _first_leak(model, shape)
+
+
+def _first_leak(model, shape):
     pairs = ImagePairs(model, shape)
     past = np.arange(pairs.num_units) <= pairs.units[:, None]
 
@@ -107,7 +112,7 @@ def _params(model, batches, conditions):
     """Return the parameters of the images in all batches, as an array."""
     rows = [np.concatenate([values] * len(batches)) for values in conditions]
     inputs = _tensors(model, [np.concatenate(batches), *rows])
-    # Eagerly: to trace the graph would take longer than to run it.
+    # Not as a graph, which takes longer to trace than the layers take to run.
     return model(inputs if conditions else inputs[0], training=False).numpy()
 
 

@@ -29,16 +29,22 @@ def weights_fingerprint(variables):
         >>> weights_fingerprint(model.weights) == before
         False
     """
-    variables = [v.value if isinstance(v, keras.Variable) else v for v in variables]
     if not variables:
         return bytes(8)
+    with tf.init_scope():  # Also where the caller is being traced.
+        return _current_function(variables)().numpy().tobytes()
+
+
+def _current_function(variables):
+    """Return the graph of the fingerprint of these variables, traced if it must be."""
+    variables = [v.value if isinstance(v, keras.Variable) else v for v in variables]
     references, function = _functions.get(id(variables[0]), ((), None))
     if len(references) != len(variables) or any(
         reference() is not variable
         for reference, variable in zip(references, variables, strict=True)
     ):
         function = _trace(variables)
-    return function().numpy().tobytes()
+    return function
 
 
 def _trace(variables):

@@ -109,6 +109,20 @@ def test_it_runs_once_for_the_same_weights():
     assert counts.runs == 2 + epoch
 
 
+def test_inside_a_graph():
+    for mask in "AB":
+        model = model_of(mask)
+        draw = tf.function(
+            lambda model=model: model.draw_function()(tf.constant([7], tf.int64)),
+            autograph=False,
+        )
+        if mask == "A":
+            np.testing.assert_array_equal(draw(), model.generate(1, seed=7))
+        else:
+            with pytest.raises(ValueError, match=TEXT):
+                draw()
+
+
 def test_images_of_any_size_are_probed_at_their_own():
     """The leak takes wide images to show."""
     images = keras.Input((None, None, 1))

@@ -74,6 +74,14 @@ def test_plain_variables_and_none():
     assert weights_fingerprint([tf.Variable(np.zeros((0, 2)))])
 
 
+def test_inside_a_graph_it_is_that_of_the_moment():
+    variables = variables_of()
+    before = weights_fingerprint(variables)
+    seen = []
+    tf.function(lambda: seen.append(weights_fingerprint(variables)))()
+    assert seen == [before]
+
+
 def test_mirrored_variables():
     strategy = tf.distribute.MirroredStrategy(
         [device.name for device in tf.config.list_logical_devices("CPU")]
