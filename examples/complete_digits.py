@@ -24,7 +24,7 @@ import pathlib
 # test images to complete.
 DATA = {
     "digits": ({"num_values": 17}, 1497, 30, 300),
-    "mnist": ({"binarize": "fixed"}, 12_800, 1, 50),
+    "mnist": ({"binarize": "fixed"}, 12_800, 1, 300),
 }
 NUM_DIGITS = 10
 NUM_COMPLETIONS = 4
