@@ -23,14 +23,17 @@ def row_uniforms(seeds, shape, stream=PIXELS):
     Args:
         seeds: Integers of shape `(batch,)`, from 0 to `MAX_SEED`.
         shape: Shape of the numbers of one row, integers or scalar tensors.
-        stream: Which of the independent streams of a seed to draw from.
+        stream: Which of the independent streams of a seed to draw from: one integer,
+            or one for each row.
 
     Returns:
         Float32 multiples of `2**-24` in `[0, 1)`, of shape `(batch, *shape)`.
     """
     seeds = tf.cast(seeds, tf.int64)
+    streams = tf.broadcast_to(tf.cast(stream, tf.int32), tf.shape(seeds))
 
-    def one_row(seed):
+    def one_row(row):
+        seed, stream = row
         halves = tf.stack(
             [
                 tf.bitwise.bitwise_and(tf.bitwise.right_shift(seed, 31), _LOW_31_BITS),
@@ -49,7 +52,7 @@ def row_uniforms(seeds, shape, stream=PIXELS):
         top_24_bits = tf.bitwise.bitwise_and(tf.bitwise.right_shift(bits, 8), 0xFFFFFF)
         return tf.cast(top_24_bits, tf.float32) * 2.0**-24
 
-    return tf.map_fn(one_row, seeds, fn_output_signature=tf.float32)
+    return tf.map_fn(one_row, (seeds, streams), fn_output_signature=tf.float32)
 
 
 def row_normals(seeds, shape, stream=LATENTS):
