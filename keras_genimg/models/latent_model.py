@@ -235,6 +235,8 @@ class LatentModel(GenerativeModel):
         Args:
             images: As in `elbo`.
             num_samples: Samples of the latent variables per image; None for 100.
+                Images are evaluated one by one, so a few samples take hardly less
+                time than 50.
             seed: As in `elbo`. The same seed gives the same bits whatever the batch
                 size.
             batch_size: Images per batch at most, for arrays.

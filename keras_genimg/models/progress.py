@@ -75,11 +75,13 @@ class Progress:
                 self._bar.update(self._done)
 
     def __exit__(self, *error):
-        self._timer.cancel()
         with self._lock:
             self._running = False
             if self._bar.target is None:
                 self._bar.update(self._done, finalize=True)
+        if self._speaks:
+            self._timer.cancel()
+            self._timer.join()
 
 
 def slices(total, size):

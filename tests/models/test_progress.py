@@ -98,12 +98,13 @@ def test_a_call_of_one_batch_says_what_runs_before_it_ends(models, monkeypatch):
 
 
 def test_two_seconds_pass_in_silence(capsys):
+    began, out = time.monotonic(), ""
     with Progress("model.method", 3) as running:
-        time.sleep(1)
         running.add(1)
-        assert capsys.readouterr().out == ""
-        time.sleep(1.3)
-        out = capsys.readouterr().out
+        while "1/3" not in out and time.monotonic() < began + 30:
+            time.sleep(0.05)
+            out += capsys.readouterr().out
+        assert time.monotonic() - began > 1.99
         assert out.startswith("model.method: 3 images ...\n")
         assert "1/3" in out
         running.add(2)
@@ -162,4 +163,4 @@ def test_slices_cover_all_rows(monkeypatch):
     for part in timed_slices(20, 16):
         sizes.append(part.stop - part.start)
         time.sleep(0.02 * sizes[-1])
-    assert sum(sizes) == 20 and max(sizes[2:]) <= 4
+    assert sum(sizes) == 20 and max(sizes) <= 2
