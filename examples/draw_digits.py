@@ -95,11 +95,9 @@ def main():
     if "binarize" in pixels:
         pixels = {"binarize": "fixed"}  # One binarization, to be tested on.
     test = datasets.as_array(datasets.load(arguments.data, "test", **pixels))
-    elbo = model.elbo(test, seed=SEED, batch_size=200, verbose=1)
+    elbo = model.elbo(test, seed=SEED, batch_size=200)
     few = test[:1000]
-    bound = model.log_prob(
-        few, num_samples=arguments.samples, seed=SEED, batch_size=200, verbose=1
-    )
+    bound = model.log_prob(few, num_samples=arguments.samples, seed=SEED)
     print(f"{len(test)} test images: ELBO {elbo.mean():.2f} nats")
     print(f"the first {len(few)}: ELBO {elbo[: len(few)].mean():.2f} nats, importance-")
     print(f"weighted bound of {arguments.samples} samples {bound.mean():.2f} nats")

@@ -17,6 +17,7 @@ import sys
 
 from clients import ClientError, ImageClient, Retries
 from clients.commands import complete_to_files, print_status, sample_to_files
+from install_hint import INSTALL_HINT
 
 
 def parse_arguments(arguments=None):
@@ -113,7 +114,7 @@ def main():
     try:
         arguments.run(connect(arguments), arguments)
     except ImportError as error:
-        print(f'client: {error}: pip install "keras_genimg[serving]"', file=sys.stderr)
+        print(f"client: {error}: {INSTALL_HINT}", file=sys.stderr)
     except (ClientError, OSError) as error:
         print(f"client: {error}", file=sys.stderr)
     except KeyboardInterrupt:

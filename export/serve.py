@@ -15,6 +15,8 @@ import logging
 import os
 import sys
 
+from install_hint import INSTALL_HINT
+
 NOTICE = (
     "This is not TF-Serving but an embedded stand-in for laptops and tests. Put real "
     "traffic on TF-Serving; see export/tf_serving/."
@@ -124,7 +126,7 @@ def main():
         import tensorflow as tf
         import uvicorn
     except ImportError as error:
-        sys.exit(f'{error}. Install it with: pip install "keras_genimg[serving]"')
+        sys.exit(f"serve: {error}: {INSTALL_HINT}")
     from server.app import create_app
     from server.catalogue import Catalogue
     from server.limits import Limits

@@ -8,15 +8,14 @@ import pathlib
 import uuid
 
 import numpy as np
+from install_hint import INSTALL_HINT
 
 from clients.errors import ClientError
 
 try:
     from PIL import Image
 except ImportError as error:
-    raise ClientError(
-        'Pillow is missing: pip install "keras_genimg[serving]"'
-    ) from error
+    raise ClientError(f"Pillow is missing: {INSTALL_HINT}") from error
 
 MODES = {1: "L", 3: "RGB"}
 

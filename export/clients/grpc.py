@@ -2,6 +2,8 @@
 
 import os
 
+from install_hint import INSTALL_HINT
+
 from clients.errors import ClientError, Unavailable, first_line
 from clients.signature import Signature, Tensor
 
@@ -17,9 +19,7 @@ try:
         prediction_service_pb2_grpc,
     )
 except ImportError as error:
-    raise ClientError(
-        f'gRPC needs more: pip install "keras_genimg[serving]" ({error})'
-    ) from error
+    raise ClientError(f"gRPC needs more ({error}): {INSTALL_HINT}") from error
 
 TRY_AGAIN = (
     grpc.StatusCode.UNAVAILABLE,

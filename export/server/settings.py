@@ -4,6 +4,8 @@ import dataclasses
 import os
 import re
 
+from install_hint import INSTALL_HINT
+
 _VERSION = re.compile("[0-9]{1,18}")
 _LABEL = re.compile(r"([^/:=]+):([^/:=]+)=([0-9]{1,18})")
 
@@ -107,8 +109,8 @@ def read_model_config(path):
         from tensorflow_serving.config import model_server_config_pb2
     except ImportError as error:
         raise ImportError(
-            "Reading --model-config takes tensorflow-serving-api. Install it with "
-            'pip install "keras_genimg[serving]", or use --base-dir'
+            f"Reading --model-config takes tensorflow-serving-api: {INSTALL_HINT}, or "
+            f"use --base-dir"
         ) from error
 
     with open(path, encoding="utf-8") as opened:

@@ -3,6 +3,8 @@
 import numpy as np
 import tensorflow as tf
 
+from keras_genimg.extras import install_hint
+
 # Seed of the permutation that decides which digit belongs to which split.
 SPLIT_SEED = 1797
 _SPLITS = {"train": slice(0, 1497), "test": slice(1497, 1797), "all": slice(0, 1797)}
@@ -40,8 +42,7 @@ def read_digits(split):
         from sklearn.datasets import load_digits
     except ImportError as error:
         raise ImportError(
-            'The data set "digits" needs scikit-learn: '
-            "pip install keras_genimg[examples]"
+            f'The data set "digits" needs scikit-learn: {install_hint("examples")}'
         ) from error
 
     levels, labels = load_digits(return_X_y=True)

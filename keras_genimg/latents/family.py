@@ -59,7 +59,8 @@ class LatentFamily:
             params: Float32, `(batch, params_size)`.
             seeds: Integers from 0 to `MAX_SEED`, `(batch,)`.
             latent_dim: Length of a vector.
-            stream: Which of the independent streams of a seed to draw from.
+            stream: Which of the independent streams of a seed to draw from: one
+                integer, or one for each row.
 
         Returns:
             Float32, `(batch, latent_dim)`.

@@ -311,6 +311,14 @@ class AutoregressiveModel(GenerativeModel):
             autograph=False,
         )
 
+    def drawing_note(self, method="incremental", image_size=None, **_):
+        passes = math.prod(self.sized_image_shape(image_size, "generate"))
+        if method == "ancestral":
+            return f"{passes} forward passes per batch"
+        if method == "fixed_point":
+            return f"up to {passes + 1} forward passes per batch"
+        return ""
+
     def sampler(self, method, image_shape, jit_compile=False, record=None):
         """Return a function of `(seeds, temperature, *conditions)` that draws images.
 
@@ -371,7 +379,39 @@ class AutoregressiveModel(GenerativeModel):
 
         return recorded
 
+    def log_prob(
+        self, images, *, num_samples=None, seed=None, batch_size=64, verbose="auto"
+    ):
+        """Return the exact log-probability of each image.
+
+        Args:
+            images: Images in the likelihood's own range, as an array or a
+                `tf.data.Dataset` of batches. A model with conditions takes a list or
+                a dict of all its inputs.
+            num_samples: Must be None, since nothing is sampled.
+            seed: Must be None.
+            batch_size: Images per batch, for arrays.
+            verbose: As in `generate`.
+
+        Returns:
+            Nats, a NumPy float32 array of shape `(num_images,)`.
+
+        Raises:
+            ValueError: If there are no images, or their shape or pixels do not fit, or
+                `num_samples` or `seed` is given.
+        """
+        for name, value in (("num_samples", num_samples), ("seed", seed)):
+            if value is not None:
+                raise ValueError(
+                    f"The log-probability of {self.name} is exact, without samples of "
+                    f"latent variables: leave out `{name}`. Received: {name}={value!r}"
+                )
+        return self.map_images(
+            self.log_prob_function(), images, "log_prob", batch_size, verbose
+        )
+
     def log_prob_function(self):
+        """Return a compiled function of `(images, *conditions)` that gives nats."""
         functions = self._compiled_functions
         if "log_prob" not in functions:
             functions["log_prob"] = tf.function(

@@ -47,7 +47,10 @@ def completions(
     rows = model.condition_rows(conditions, len(images))
     rows = [row_seeds(len(images), seed), images, known, *rows]
     images_at_a_time = max(1, batch_size // num_candidates)
-    return model.draw_in_batches(draw, rows, images_at_a_time, verbose)
+    note = model.drawing_note(**options)
+    return model.draw_in_batches(
+        draw, rows, images_at_a_time, verbose, "complete", note
+    )
 
 
 def candidate_completer(model, draw, image_shape, num_candidates):

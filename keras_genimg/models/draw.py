@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from keras_genimg import likelihoods
 from keras_genimg.layers import DRAWLoop
-from keras_genimg.models.latent_model import Inference, LatentModel
+from keras_genimg.models.latent_model import Inference, LatentModel, repeated
 from keras_genimg.models.presets import DRAW as DRAW_PRESETS
 from keras_genimg.ops.checks import check_image_shape
 from keras_genimg.ops.uniforms import LATENTS, POSTERIOR, row_normals
@@ -97,7 +97,9 @@ class DRAW(LatentModel):
         noise = row_normals(seeds, (self.num_glimpses, self.latent_dim), stream)
         return tf.transpose(noise, (1, 0, 2))
 
-    def infer(self, images):
+    def infer(self, images, copies=None):
+        images = repeated(images, copies)
+
         def draw(seeds, stream):
             noise = self.noise(seeds, stream)
             outputs, canvas = self.loop.run(images, noise)

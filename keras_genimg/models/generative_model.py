@@ -2,13 +2,13 @@
 
 import inspect
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from keras_genimg.models.function_cache import FunctionCache
 from keras_genimg.models.image_inputs import checked_inputs, images_of, inputs_of
 from keras_genimg.models.likelihood_model import LikelihoodModel
+from keras_genimg.models.progress import Progress, slices, timed_slices
 from keras_genimg.models.row_seeds import row_seeds
 from keras_genimg.ops.checks import check_positive_int
 
@@ -19,7 +19,7 @@ class GenerativeModel(LikelihoodModel):
     The first input is the batch of images, in the likelihood's own range; further
     inputs are conditions, such as labels.
 
-    A subclass implements `draw_function`, `log_prob_function` and `endpoints`.
+    A subclass implements `draw_function`, `log_prob` and `endpoints`.
 
     Args:
         inputs: `keras.Input` of images, or a list of it and the conditions.
@@ -80,8 +80,8 @@ class GenerativeModel(LikelihoodModel):
             conditions: Inputs of the model besides the images, one row an image: an
                 array if there is one, else a dict by input name.
             batch_size: How many images to draw at a time.
-            verbose: 0 for silence, 1 for a progress bar; "auto" shows one if there is
-                more than one batch.
+            verbose: 0 for silence, 1 for a progress bar, 2 for one line at the end;
+                "auto" for silence in the first two seconds, then a bar.
             **options: Options of the model's own kind, see `draw_function`.
 
         Returns:
@@ -95,9 +95,18 @@ class GenerativeModel(LikelihoodModel):
         draw = self.draw_function(**options)
         rows = self.condition_rows(conditions, num_images)
         seeds = row_seeds(num_images, seed)
-        return self.draw_in_batches(draw, [seeds, *rows], batch_size, verbose)
+        note = self.drawing_note(**options)
+        return self.draw_in_batches(
+            draw, [seeds, *rows], batch_size, verbose, note=note
+        )
 
-    def draw_in_batches(self, draw, rows, batch_size, verbose):
+    def drawing_note(self, **options):
+        """Return what drawing an image takes, for `Progress`; a hook for subclasses."""
+        return ""
+
+    def draw_in_batches(
+        self, draw, rows, batch_size, verbose, method="generate", note=""
+    ):
         """Call `draw` on batches of arrays of rows; return NumPy arrays of all rows.
 
         Args:
@@ -106,17 +115,18 @@ class GenerativeModel(LikelihoodModel):
             rows: Arrays with one row an image.
             batch_size: As in `generate`.
             verbose: As in `generate`.
+            method: Name of the public method, for texts.
+            note: Further words on the work, see `Progress`.
         """
-        batch_size = check_positive_int("batch_size", batch_size, "generate")
+        batch_size = check_positive_int("batch_size", batch_size, method)
         num_images = len(rows[0])
-        if verbose == "auto":
-            verbose = int(num_images > batch_size)
-        progress = keras.utils.Progbar(num_images, verbose=verbose, unit_name="image")
+        task = f"{self.name}.{method}"
         batches = []
-        for start in range(0, num_images, batch_size):
-            batch = [tf.constant(row[start : start + batch_size]) for row in rows]
-            batches.append(tf.nest.map_structure(np.asarray, draw(*batch)))
-            progress.update(min(start + batch_size, num_images))
+        with Progress(task, num_images, verbose, note=note) as progress:
+            for part in slices(num_images, batch_size):
+                batch = [tf.constant(row[part]) for row in rows]
+                batches.append(tf.nest.map_structure(np.asarray, draw(*batch)))
+                progress.add(len(batch[0]))
         return tf.nest.map_structure(lambda *parts: np.concatenate(parts), *batches)
 
     def condition_rows(self, conditions, num_images):
@@ -152,27 +162,35 @@ class GenerativeModel(LikelihoodModel):
     def check_conditions(self, conditions):
         """Raise if a condition's values do not make sense; a hook for subclasses."""
 
-    def log_prob(self, images, batch_size=64, verbose=0):
-        """Return the log-probability of each image.
+    def log_prob(
+        self, images, *, num_samples=None, seed=None, batch_size=64, verbose="auto"
+    ):
+        """Return the log-probability of each image, or a bound of it.
 
         Args:
             images: Images in the likelihood's own range, as an array or a
                 `tf.data.Dataset` of batches. A model with conditions takes a list or
                 a dict of all its inputs.
-            batch_size: Images a batch, for arrays.
-            verbose: 0 for silence, 1 for a progress bar.
+            num_samples: Samples of the latent variables per image, for models that
+                have them; None for the model's default.
+            seed: Integer of the first image's samples; the next images have the seeds
+                that follow. By default a random one, as in `generate`. For models with
+                latent variables.
+            batch_size: Images per batch, for arrays.
+            verbose: As in `generate`.
 
         Returns:
             Nats, a NumPy float32 array of shape `(num_images,)`.
 
         Raises:
-            ValueError: If there are no images, or their shape or pixels do not fit.
+            ValueError: If there are no images, or their shape or pixels do not fit, or
+                the model has no latent variables and receives `num_samples` or `seed`.
         """
-        return self.map_images(
-            self.log_prob_function(), images, "log_prob", batch_size, verbose
-        )
+        raise NotImplementedError
 
-    def map_images(self, function, images, method, batch_size, verbose):
+    def map_images(
+        self, function, images, method, batch_size, verbose, note="", splits=False
+    ):
         """Call `function` on batches of the model's inputs; return what it gives.
 
         Args:
@@ -182,33 +200,49 @@ class GenerativeModel(LikelihoodModel):
             method: Name of the public method, for error texts.
             batch_size: As in `log_prob`.
             verbose: As in `log_prob`.
+            note: Further words on the work, see `Progress`.
+            splits: Whether arrays may be split into smaller batches that take about
+                half a second each. The split depends on how fast the machine is, so
+                this is for functions whose results do not depend on the batch, to the
+                last bit.
 
         Returns:
             NumPy arrays of all rows.
         """
         batch_size = check_positive_int("batch_size", batch_size, method)
-        data = checked_inputs(images, self, f"{self.name}.{method}")
-        if not isinstance(data, tf.data.Dataset):
-            if isinstance(data, list):
-                data = tuple(data)  # A list would be stacked.
-            data = tf.data.Dataset.from_tensor_slices(data).batch(batch_size)
-        steps = int(data.cardinality())
-        progress = keras.utils.Progbar(steps if steps > 0 else None, verbose=verbose)
-        batches = []
-        for step, batch in enumerate(data, start=1):
-            batch = inputs_of(batch) if len(self.inputs) == 1 else batch
-            if isinstance(batch, dict):
-                batch = [batch[tensor.name] for tensor in self.inputs]
-            batch = batch if isinstance(batch, (list, tuple)) else [batch]
-            batches.append(tf.nest.map_structure(np.asarray, function(*batch)))
-            progress.update(step)
-        return tf.nest.map_structure(lambda *parts: np.concatenate(parts), *batches)
+        task = f"{self.name}.{method}"
+        data = checked_inputs(images, self, task)
+        if isinstance(data, tf.data.Dataset):
+            total, unit = int(data.cardinality()), "batch"
+            batches = map(self._rows_of, data)
+        else:
+            rows = self._rows_of(data)
+            total, unit = len(rows[0]), "image"
+            parts = (timed_slices if splits else slices)(total, batch_size)
+            batches = ([tf.constant(row[part]) for row in rows] for part in parts)
+        results = []
+        with Progress(task, total, verbose, note, unit) as progress:
+            for batch in batches:
+                results.append(tf.nest.map_structure(np.asarray, function(*batch)))
+                progress.add(1 if unit == "batch" else len(batch[0]))
+        return tf.nest.map_structure(lambda *parts: np.concatenate(parts), *results)
 
-    def bits_per_dim(self, images, batch_size=64, verbose=0):
+    def _rows_of(self, element):
+        """Return the inputs in an array or an element of a data set, as a list."""
+        element = inputs_of(element) if len(self.inputs) == 1 else element
+        if isinstance(element, dict):
+            element = [element[tensor.name] for tensor in self.inputs]
+        return element if isinstance(element, (list, tuple)) else [element]
+
+    def bits_per_dim(
+        self, images, *, num_samples=None, seed=None, batch_size=64, verbose="auto"
+    ):
         """Return the negative log-probability of each image in bits per sub-pixel.
 
         Args:
             images: As in `log_prob`.
+            num_samples: As in `log_prob`.
+            seed: As in `log_prob`.
             batch_size: As in `log_prob`.
             verbose: As in `log_prob`.
 
@@ -226,15 +260,17 @@ class GenerativeModel(LikelihoodModel):
                     f"array to know theirs. Received: {images}"
                 )
             shape = np.shape(images_of(images, self))[1:]
-        nats = self.log_prob(images, batch_size, verbose)
+        nats = self.log_prob(
+            images,
+            num_samples=num_samples,
+            seed=seed,
+            batch_size=batch_size,
+            verbose=verbose,
+        )
         return -nats / np.float32(np.log(2) * np.prod(shape))
 
     def draw_function(self, **options):
         """Return a compiled function of `(seeds, *conditions)` that draws images."""
-        raise NotImplementedError
-
-    def log_prob_function(self):
-        """Return a compiled function of `(images, *conditions)` that gives nats."""
         raise NotImplementedError
 
     def endpoints(self, image_shape, jit_compile=False, **options):

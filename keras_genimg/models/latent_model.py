@@ -12,6 +12,9 @@ from keras_genimg.models.row_seeds import row_seeds
 from keras_genimg.ops.checks import check_positive_int
 from keras_genimg.ops.uniforms import MAX_SEED, POSTERIOR, row_uniforms
 
+# Samples of an image that `log_prob` evaluates as one batch, at most.
+_MOST_ROWS = 100
+
 
 class Inference(typing.NamedTuple):
     """What one sample of the latent variables of each image tells.
@@ -28,6 +31,11 @@ class Inference(typing.NamedTuple):
     log_likelihood: tf.Tensor
     log_ratio: tf.Tensor
     kl: tf.Tensor
+
+
+def repeated(rows, copies):
+    """Return each row `copies` times, one after the other, or once for None."""
+    return rows if copies is None else tf.repeat(rows, copies, axis=0)
 
 
 class LatentModel(GenerativeModel):
@@ -58,7 +66,7 @@ class LatentModel(GenerativeModel):
         """Return each row `num_samples` times."""
         if rows is None or self.num_samples == 1:
             return rows
-        return tf.repeat(rows, self.num_samples, axis=0)
+        return repeated(rows, self.num_samples)
 
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
@@ -81,15 +89,18 @@ class LatentModel(GenerativeModel):
         log_prob = self.likelihood.log_prob(params, images)
         return tf.reduce_sum(log_prob, axis=(1, 2, 3))
 
-    def infer(self, images):
+    def infer(self, images, copies=None):
         """Return a function that draws latent variables of images, for a graph.
 
         Args:
             images: `(batch, height, width, colors)`.
+            copies: How many samples of each image one call of the function draws, a
+                scalar; None for one. The samples of an image are consecutive rows.
 
         Returns:
-            A function of `(seeds, stream)`, the integers of shape `(batch,)` and the
-            stream of their noise, that returns an `Inference`.
+            A function of `(seeds, stream)`, integers of shape `(batch * copies,)` and
+            the stream of their noise, one or one for each row, that returns an
+            `Inference` of `batch * copies` rows.
         """
         raise NotImplementedError
 
@@ -140,48 +151,68 @@ class LatentModel(GenerativeModel):
             )
         return functions[key]
 
-    def bounds(self, images, seeds, num_samples):
-        """Return two bounds of the log-probability, for a graph.
+    def elbo_graph(self, images, seeds, num_samples):
+        """Return the mean of the ELBOs of samples in nats, for a graph; see `elbo`."""
+        infer = self.infer(images)
+
+        def step(k, elbo):
+            sample = infer(seeds, POSTERIOR + k)
+            return k + 1, elbo + sample.log_likelihood - sample.kl
+
+        _, elbo = tf.while_loop(
+            lambda k, _: k < num_samples, step, (0, tf.zeros(tf.shape(seeds)))
+        )
+        return elbo / tf.cast(num_samples, tf.float32)
+
+    def log_prob_graph(self, images, seeds, num_samples):
+        """Return the bound of `log_prob` in nats, for a graph.
+
+        Images are evaluated one by one, their samples as one batch of rows, because
+        the last bits of a matrix product depend on how many rows it has. So an image's
+        number does not depend on the images that share its batch.
 
         Args:
             images: `(batch, height, width, colors)`.
             seeds: Integers from 0 to `MAX_SEED`, `(batch,)`.
-            num_samples: Scalar, samples of the latent variables an image.
-
-        Returns:
-            The mean of the samples' ELBOs, and the importance-weighted bound, in nats,
-            `(batch,)`. Sample `k` is the same for any number of samples.
+            num_samples: Scalar, samples of the latent variables per image.
         """
-        infer = self.infer(images)
+        loops = -(-num_samples // _MOST_ROWS)
+        rows = -(-num_samples // loops)
 
-        def step(k, elbo, log_sum):
-            sample = infer(seeds, POSTERIOR + k)
-            log_weight = sample.log_likelihood + sample.log_ratio
-            log_sum = tf.reduce_logsumexp(tf.stack([log_sum, log_weight]), axis=0)
-            return k + 1, elbo + sample.log_likelihood - sample.kl, log_sum
+        def bound(inputs):
+            image, seed = inputs
+            infer = self.infer(image[None], copies=rows)
+            same_seed = tf.fill([rows], seed)
 
-        zeros = tf.zeros(tf.shape(seeds))
-        _, elbo, log_sum = tf.while_loop(
-            lambda k, *_: k < num_samples,
-            step,
-            (0, zeros, zeros - np.inf),
-            shape_invariants=(tf.TensorShape(()), *[tf.TensorShape((None,))] * 2),
-        )
-        count = tf.cast(num_samples, tf.float32)
-        return elbo / count, log_sum - tf.math.log(count)
+            def step(start, log_sum):
+                k = start + tf.range(rows)
+                sample = infer(same_seed, POSTERIOR + k)
+                log_weights = sample.log_likelihood + sample.log_ratio
+                log_weights = tf.where(k < num_samples, log_weights, -np.inf)
+                log_sum = tf.concat([log_sum[None], log_weights], axis=0)
+                return start + rows, tf.reduce_logsumexp(log_sum)
 
-    def elbo(self, images, num_samples=1, seed=None, batch_size=64, verbose=0):
+            _, log_sum = tf.while_loop(
+                lambda start, _: start < num_samples, step, (0, -np.inf)
+            )
+            return log_sum - tf.math.log(tf.cast(num_samples, tf.float32))
+
+        return tf.map_fn(bound, (images, seeds), fn_output_signature=tf.float32)
+
+    def elbo(self, images, num_samples=1, seed=None, batch_size=64, verbose="auto"):
         """Return the evidence lower bound of each image's log-probability.
 
         Args:
             images: Images in the likelihood's own range, as an array or a
                 `tf.data.Dataset` of batches.
-            num_samples: Samples of the latent variables an image; more of them make
+            num_samples: Samples of the latent variables per image; more of them make
                 the estimate steadier, not higher.
             seed: Integer of the first image; the next ones have the seeds that follow.
-                By default a random one.
-            batch_size: Images a batch, for arrays.
-            verbose: 0 for silence, 1 for a progress bar.
+                By default a random one, which `keras.utils.set_random_seed` makes
+                reproducible.
+            batch_size: Images per batch, for arrays. The last bits of the result may
+                depend on it.
+            verbose: As in `generate`.
 
         Returns:
             Nats, a NumPy float32 array of shape `(num_images,)`.
@@ -189,22 +220,28 @@ class LatentModel(GenerativeModel):
         Raises:
             ValueError: If there are no images, or their shape or pixels do not fit.
         """
-        return self._bound(0, "elbo", images, num_samples, seed, batch_size, verbose)
+        function = self._sampling("elbo", self.elbo_graph, num_samples, seed)
+        return self.map_images(function, images, "elbo", batch_size, verbose)
 
-    def log_prob(self, images, batch_size=64, verbose=0, num_samples=100, seed=None):
+    def log_prob(
+        self, images, *, num_samples=None, seed=None, batch_size=64, verbose="auto"
+    ):
         """Return the importance-weighted bound of each image's log-probability.
 
             log mean over k of p(x, z_k) / q(z_k | x),  z_k from q(z | x)
 
-        It is never below the ELBO but by chance, and rises to the log-probability with
-        the number of samples.
+        Its mean is never below the ELBO, and rises to the log-probability with the
+        number of samples.
 
         Args:
             images: As in `elbo`.
-            batch_size: As in `elbo`.
-            verbose: As in `elbo`.
-            num_samples: Samples of the latent variables an image.
-            seed: As in `elbo`.
+            num_samples: Samples of the latent variables per image; None for 100.
+                Images are evaluated one by one, so a few samples take hardly less
+                time than 50.
+            seed: As in `elbo`. The same seed gives the same bits whatever the batch
+                size.
+            batch_size: Images per batch at most, for arrays.
+            verbose: As in `generate`.
 
         Returns:
             Nats, a NumPy float32 array of shape `(num_images,)`.
@@ -216,24 +253,27 @@ class LatentModel(GenerativeModel):
             Burda, Grosse and Salakhutdinov, Importance Weighted Autoencoders, 2015,
             equation 8, https://arxiv.org/abs/1509.00519
         """
-        return self._bound(
-            1, "log_prob", images, num_samples, seed, batch_size, verbose
+        num_samples = 100 if num_samples is None else num_samples
+        function = self._sampling("log_prob", self.log_prob_graph, num_samples, seed)
+        return self.map_images(
+            function, images, "log_prob", batch_size, verbose, splits=True
         )
 
-    def _bound(self, index, method, images, num_samples, seed, batch_size, verbose):
+    def _sampling(self, method, graph, num_samples, seed):
+        """Return a function of batches of images that runs `graph` on samples."""
         num_samples = check_positive_int("num_samples", num_samples, method)
-        signature = [
-            tf.TensorSpec((None, *self.image_shape)),
-            tf.TensorSpec((None,), tf.int64),
-            tf.TensorSpec((), tf.int32),
-        ]
-        bounds = self.compiled_function("bounds", self.bounds, signature)
-
-        def bound(images, seeds):
-            return bounds(images, seeds, tf.constant(num_samples))[index]
-
-        bound = self.seeded(bound, seed)
-        return self.map_images(bound, images, method, batch_size, verbose)
+        run = self.compiled_function(
+            method,
+            graph,
+            [
+                tf.TensorSpec((None, *self.image_shape)),
+                tf.TensorSpec((None,), tf.int64),
+                tf.TensorSpec((), tf.int32),
+            ],
+        )
+        return self.seeded(
+            lambda images, seeds: run(images, seeds, tf.constant(num_samples)), seed
+        )
 
     def seeded(self, function, seed):
         """Return a function of batches of images that gives each image its own seed.
@@ -269,7 +309,7 @@ class LatentModel(GenerativeModel):
         seed=None,
         sample_pixels=False,
         batch_size=64,
-        verbose=0,
+        verbose="auto",
         **options,
     ):
         """Draw latent variables of images, and images from these.

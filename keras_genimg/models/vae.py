@@ -12,7 +12,7 @@ from keras_genimg.models.dense_networks import (
     dense_encoder,
     normal_weights,
 )
-from keras_genimg.models.latent_model import Inference, LatentModel
+from keras_genimg.models.latent_model import Inference, LatentModel, repeated
 from keras_genimg.models.presets import VAE as VAE_PRESETS
 from keras_genimg.ops.checks import check_image_shape, check_positive_int
 from keras_genimg.ops.uniforms import LATENTS, POSTERIOR, row_uniforms
@@ -155,9 +155,10 @@ class VAE(LatentModel):
         """Return the posterior's parameters, float32, for a graph."""
         return self.latent.parameters(self.encoder(images, training=False))
 
-    def infer(self, images):
+    def infer(self, images, copies=None):
         latent = self.latent
-        posterior_params = self.posterior_params(images)
+        posterior_params = repeated(self.posterior_params(images), copies)
+        images = repeated(images, copies)
         posterior = latent.posterior.distribution(posterior_params)
         prior = latent.prior.standard(self.latent_dim)
         analytic = latent.estimator == "analytic"
@@ -181,7 +182,7 @@ class VAE(LatentModel):
         z = prior.sample_rows(standard, seeds, self.latent_dim, LATENTS)
         return self.decoder(z, training=False)
 
-    def encode(self, images, batch_size=64, verbose=0):
+    def encode(self, images, batch_size=64, verbose="auto"):
         """Return mean and standard deviation of the posterior of each image.
 
         Args:
@@ -212,13 +213,13 @@ class VAE(LatentModel):
         posterior = self.latent.posterior.distribution(posterior_params)
         return posterior.mean(), posterior.stddev()
 
-    def decode(self, latents, batch_size=64, verbose=0):
+    def decode(self, latents, batch_size=64, verbose="auto"):
         """Return the images that latent vectors stand for.
 
         Args:
             latents: `(num_images, latent_dim)`.
             batch_size: Vectors a batch.
-            verbose: 0 for silence, 1 for a progress bar.
+            verbose: As in `generate`.
 
         Returns:
             NumPy float32 array of shape `(num_images, height, width, colors)`, the
@@ -241,7 +242,7 @@ class VAE(LatentModel):
             lambda z: self.likelihood.mean(self.decoder(z, training=False)),
             [tf.TensorSpec((None, self.latent_dim))],
         )
-        return self.draw_in_batches(decode, [latents], batch_size, verbose)
+        return self.draw_in_batches(decode, [latents], batch_size, verbose, "decode")
 
     def marginal_log_likelihood(
         self,
@@ -251,7 +252,7 @@ class VAE(LatentModel):
         num_burnin=200,
         seed=None,
         batch_size=64,
-        verbose=0,
+        verbose="auto",
     ):
         """Estimate the log-probability of each image, with fewer than 5 latents.
 
@@ -311,7 +312,9 @@ class VAE(LatentModel):
             lambda images, seeds: estimate(images, seeds, *map(tf.constant, counts)),
             seed,
         )
-        return self.map_images(function, images, method, batch_size, verbose)
+        steps = (num_burnin + 2 * num_samples) * num_leapfrog_steps
+        note = f"{steps} leapfrog steps for each batch of {batch_size}"
+        return self.map_images(function, images, method, batch_size, verbose, note)
 
     def marginal_log_likelihood_graph(
         self, images, seeds, num_samples, num_leapfrog_steps, num_burnin

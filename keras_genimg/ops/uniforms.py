@@ -28,18 +28,21 @@ def row_uniforms(seeds, shape, stream=PIXELS):
         seeds: Integers of shape `(batch,)`, from 0 to `MAX_SEED`.
         shape: Shape of the numbers of one row, integers or scalar tensors.
         stream: Which of the independent streams of a seed to draw from: an integer, or
-            a tuple of a kind and an index within it. An index is an integer, or
+            a tuple of a kind and an index within it. Each of them is one integer, or
             integers of shape `(batch,)`.
 
     Returns:
         Float32 multiples of `2**-24` in `[0, 1)`, of shape `(batch, *shape)`.
     """
     seeds = tf.cast(seeds, tf.int64)
-    kind, *index = stream if isinstance(stream, tuple) else (stream,)
-    index = [tf.broadcast_to(number, tf.shape(seeds)) for number in index]
+    numbers = stream if isinstance(stream, tuple) else (stream,)
+    numbers = [
+        tf.broadcast_to(tf.cast(number, tf.int32), tf.shape(seeds))
+        for number in numbers
+    ]
 
     def one_row(row):
-        seed, *index = row
+        seed, *numbers = row
         halves = tf.stack(
             [
                 tf.bitwise.bitwise_and(tf.bitwise.right_shift(seed, 31), _LOW_31_BITS),
@@ -47,7 +50,7 @@ def row_uniforms(seeds, shape, stream=PIXELS):
             ]
         )
         key = tf.cast(halves, tf.int32)
-        for number in (kind, *index):
+        for number in numbers:
             key = tf.random.fold_in(key, number, alg="philox")
             key = tf.bitwise.bitwise_and(key, _LOW_31_BITS)
         bits = tf.random.stateless_uniform(
@@ -61,7 +64,7 @@ def row_uniforms(seeds, shape, stream=PIXELS):
         top_24_bits = tf.bitwise.bitwise_and(tf.bitwise.right_shift(bits, 8), 0xFFFFFF)
         return tf.cast(top_24_bits, tf.float32) * 2.0**-24
 
-    return tf.map_fn(one_row, (seeds, *index), fn_output_signature=tf.float32)
+    return tf.map_fn(one_row, (seeds, *numbers), fn_output_signature=tf.float32)
 
 
 def row_normals(seeds, shape, stream=LATENTS):

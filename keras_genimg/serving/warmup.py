@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import tensorflow as tf
 
+from keras_genimg.extras import install_hint
 from keras_genimg.ops.checks import check_positive_int
 from keras_genimg.serving.metadata import most_rows, read_metadata, warms_up
 from keras_genimg.serving.verification.graph_scan import SavedGraph
@@ -116,8 +117,7 @@ def _prediction_log():
         from tensorflow_serving.apis import prediction_log_pb2
     except ImportError as error:
         raise ImportError(
-            "Warm-up records need the protocol buffers of TensorFlow Serving. Install "
-            'them with `pip install "keras_genimg[serving]"`, or ask for none with '
-            "`batch_sizes=()`."
+            f"Warm-up records need the protocol buffers of TensorFlow Serving: "
+            f"{install_hint('serving')}; or ask for none with `batch_sizes=()`."
         ) from error
     return prediction_log_pb2.PredictionLog()

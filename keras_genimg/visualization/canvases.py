@@ -4,6 +4,7 @@ import numbers
 
 import numpy as np
 
+from keras_genimg.extras import install_hint
 from keras_genimg.visualization.attention_box import attention_box
 from keras_genimg.visualization.checks import check_images, check_int
 from keras_genimg.visualization.grid import image_grid
@@ -102,7 +103,7 @@ def save_canvases(
         from PIL import Image
     except ImportError as error:
         raise ImportError(
-            "`save_canvases` needs Pillow: pip install keras_genimg[examples]"
+            f"`save_canvases` needs Pillow: {install_hint('examples')}"
         ) from error
 
     # One colour after the other, (panels, images, glimpses, height, width), as indices

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from keras_genimg.extras import install_hint
 from keras_genimg.visualization.grid import image_grid
 from keras_genimg.visualization.picture_file import check_suffix, replace_file
 
@@ -58,7 +59,7 @@ def save_comparison(path, panels, columns=None, padding=1, scale=3):
         from matplotlib.figure import Figure
     except ImportError as error:
         raise ImportError(
-            "`save_comparison` needs matplotlib: pip install keras_genimg[examples]"
+            f"`save_comparison` needs matplotlib: {install_hint('examples')}"
         ) from error
 
     # Figure and canvas are made by hand: no pyplot state, no display.

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from keras_genimg.extras import install_hint
 from keras_genimg.visualization.checks import check_images, check_int
 from keras_genimg.visualization.picture_file import check_suffix, replace_file
 
@@ -78,6 +79,6 @@ def save_grid(path, images, columns=None, padding=1, scale=1):
         from PIL import Image
     except ImportError as error:
         raise ImportError(
-            "`save_grid` needs Pillow: pip install keras_genimg[examples]"
+            f"`save_grid` needs Pillow: {install_hint('examples')}"
         ) from error
     replace_file(path, lambda file: Image.fromarray(grid).save(file, format="PNG"))

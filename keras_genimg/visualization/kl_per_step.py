@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from keras_genimg.extras import install_hint
 from keras_genimg.visualization.picture_file import check_suffix, replace_file
 
 _PERCENTILES = (10, 90)
@@ -48,7 +49,7 @@ def save_kl_per_step(path, kl):
         from matplotlib.ticker import MaxNLocator
     except ImportError as error:
         raise ImportError(
-            "`save_kl_per_step` needs matplotlib: pip install keras_genimg[examples]"
+            f"`save_kl_per_step` needs matplotlib: {install_hint('examples')}"
         ) from error
 
     # Figure and canvas are made by hand: no pyplot state, no display.

@@ -48,7 +48,7 @@ class TestDigits:
 
     def test_missing_sklearn_names_the_extra(self, monkeypatch):
         monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
-        with pytest.raises(ImportError, match=r"pip install keras_genimg\[examples\]"):
+        with pytest.raises(ImportError, match=r'pip install "\.\[examples\]"'):
             load("digits")
 
     def test_slice_is_refused(self):

@@ -200,5 +200,5 @@ def test_wrong_command_lines_are_refused(arguments, text, tmp_path):
 
 def test_says_how_to_install_what_is_missing(tmp_path):
     (tmp_path / "uvicorn.py").write_text("raise ImportError('No module uvicorn')")
-    with pytest.raises(AssertionError, match=r'pip install "keras_genimg\[serving\]"'):
+    with pytest.raises(AssertionError, match=r'pip install "\.\[serving\]"'):
         RunningServer(tmp_path, "--base-dir", tmp_path)

@@ -127,5 +127,5 @@ write_warmup(sys.argv[1])
         cwd=ROOT,
     )
     assert finished.returncode == 1
-    assert 'pip install "keras_genimg[serving]"' in finished.stderr
+    assert 'pip install ".[serving]"' in finished.stderr
     assert not (path / FILE).exists()

@@ -334,7 +334,7 @@ def test_bad_arguments_are_refused(tmp_path, kwargs, text):
 
 def test_missing_pillow_names_the_extra(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "PIL", None)
-    with pytest.raises(ImportError, match=r"pip install keras_genimg\[examples\]"):
+    with pytest.raises(ImportError, match=r'pip install "\.\[examples\]"'):
         save_canvases(tmp_path / "draw.gif", GOOD)
     assert not list(tmp_path.iterdir())
 

@@ -141,7 +141,7 @@ def test_comparison_needs_a_dict(tmp_path, panels):
 )
 def test_missing_library_names_the_extra(tmp_path, monkeypatch, module, save, what):
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(ImportError, match=r"pip install keras_genimg\[examples\]"):
+    with pytest.raises(ImportError, match=r'pip install "\.\[examples\]"'):
         save(tmp_path / "a.png", what)
     assert not list(tmp_path.iterdir())
 

@@ -100,6 +100,6 @@ def test_other_files_and_missing_libraries_are_named(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="must end in .png.*kl.pdf"):
         save_kl_per_step(tmp_path / "kl.pdf", [[1.0]])
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(ImportError, match=r"pip install keras_genimg\[examples\]"):
+    with pytest.raises(ImportError, match=r'pip install "\.\[examples\]"'):
         save_kl_per_step(tmp_path / "kl.png", [[1.0]])
     assert not list(tmp_path.iterdir())

@@ -1,0 +1,13 @@
+"""How to install the optional dependencies."""
+
+
+def install_hint(extra):
+    """Return how to install an extra of `pyproject.toml`, for error texts.
+
+    Args:
+        extra: Name of the extra, such as `"examples"`.
+    """
+    return (
+        f'pip install "keras_genimg[{extra}]" where keras_genimg is installed, or '
+        f'pip install ".[{extra}]" in a checkout'
+    )

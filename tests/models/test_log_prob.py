@@ -1,0 +1,145 @@
+"""One signature of `log_prob` and `bits_per_dim` for all families."""
+
+import inspect
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_genimg.models import (
+    DRAW,
+    VAE,
+    AutoregressiveModel,
+    GenerativeModel,
+    LatentModel,
+    PixelCNN,
+    PixelRNN,
+)
+from keras_genimg.ops.uniforms import POSTERIOR
+
+FAMILIES = [
+    GenerativeModel,
+    AutoregressiveModel,
+    PixelCNN,
+    PixelRNN,
+    LatentModel,
+    VAE,
+    DRAW,
+]
+LATENT = ("vae", "full_normal", "draw")
+
+
+@pytest.fixture(scope="module")
+def models():
+    """Return models whose weights are random and large, by name."""
+    models = {
+        "vae": VAE((28, 28, 1), 5, 100),
+        "full_normal": VAE(
+            (4, 3, 1), 3, 8, posterior="full_normal", estimator="monte_carlo"
+        ),
+        "draw": DRAW((5, 7, 1), 3, 6, 4, 3, 2),
+    }
+    generator = np.random.default_rng(1)
+    for model in models.values():
+        scale = 0.1 if model.image_shape[0] == 28 else 0.5
+        model.set_weights(
+            [generator.normal(0, scale, weight.shape) for weight in model.weights]
+        )
+    return models
+
+
+def images_for(model, count=70):
+    generator = np.random.default_rng(0)
+    return generator.integers(2, size=(count, *model.image_shape)).astype("uint8")
+
+
+@pytest.mark.parametrize("method", ["log_prob", "bits_per_dim"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_all_families_have_one_signature(family, method):
+    signature = inspect.signature(getattr(family, method))
+    assert str(signature) == (
+        "(self, images, *, num_samples=None, seed=None, batch_size=64, verbose='auto')"
+    )
+
+
+def test_the_base_promises_what_every_family_keeps():
+    assert not hasattr(GenerativeModel, "log_prob_function")
+    assert not hasattr(LatentModel, "log_prob_function")
+
+
+@pytest.mark.parametrize("method", ["log_prob", "bits_per_dim"])
+def test_exact_models_refuse_samples_and_seeds(method):
+    model = PixelCNN((4, 3, 1), 2, num_blocks=1, head_filters=2)
+    x = images_for(model, 2)
+    run = getattr(model, method)
+    assert run(x, num_samples=None, seed=None).shape == (2,)
+    for name in ("num_samples", "seed"):
+        with pytest.raises(ValueError, match=rf"exact.*leave out `{name}`.*{name}=0"):
+            run(x, **{name: 0})
+    with pytest.raises(TypeError, match="positional"):
+        run(x, 64)
+
+
+@pytest.mark.parametrize("method", ["log_prob", "bits_per_dim"])
+@pytest.mark.parametrize("kind", LATENT)
+def test_same_bits_whatever_the_batch_size(models, kind, method):
+    model = models[kind]
+    x = images_for(model)
+    run = getattr(model, method)
+    expected = run(x, seed=3)
+    assert len(np.unique(expected)) > 60
+    for batch_size in (1, 3, 64):
+        np.testing.assert_array_equal(run(x, seed=3, batch_size=batch_size), expected)
+    data = tf.data.Dataset.from_tensor_slices(x).batch(17)
+    np.testing.assert_array_equal(run(data, seed=3), expected)
+    # One image is one seed.
+    np.testing.assert_array_equal(run(x[41:], seed=3 + 41), expected[41:])
+
+
+@pytest.mark.parametrize("method", ["log_prob", "bits_per_dim"])
+@pytest.mark.parametrize("kind", LATENT)
+def test_a_hundred_samples_and_a_random_seed_by_default(models, kind, method):
+    model = models[kind]
+    x = images_for(model, 3)
+    run = getattr(model, method)
+    np.testing.assert_array_equal(run(x, seed=4), run(x, num_samples=100, seed=4))
+    assert (run(x, num_samples=99, seed=4) != run(x, seed=4)).any()
+    drawn = []
+    for _ in range(2):
+        keras.utils.set_random_seed(5)
+        drawn.append([run(x, num_samples=2), run(x, num_samples=2)])
+    np.testing.assert_array_equal(drawn[0], drawn[1])
+    assert (drawn[0][0] != drawn[0][1]).any()
+
+
+@pytest.mark.parametrize("num_samples", [1, 7, 100, 101, 250])
+@pytest.mark.parametrize("kind", ["full_normal", "draw"])
+def test_bound_is_the_mean_of_the_samples_weights(models, kind, num_samples):
+    model = models[kind]
+    x = images_for(model, 3)
+    seeds = tf.range(9, 12, dtype=tf.int64)
+    infer = tf.function(lambda k: model.infer(x)(seeds, POSTERIOR + k), autograph=False)
+    samples = [infer(tf.constant(k)) for k in range(num_samples)]
+    log_weights = [
+        np.asarray(sample.log_likelihood, "float64") + np.asarray(sample.log_ratio)
+        for sample in samples
+    ]
+    np.testing.assert_allclose(
+        model.log_prob(x, num_samples=num_samples, seed=9),
+        np.logaddexp.reduce(log_weights) - np.log(num_samples),
+        rtol=1e-5,
+    )
+
+
+def test_copies_of_an_image_are_rows_of_their_own(models):
+    model = models["draw"]
+    x = images_for(model, 2)
+    seeds = tf.constant([1, 2, 3, 4, 5, 6], tf.int64)
+    streams = POSTERIOR + tf.constant([0, 1, 2, 0, 1, 2])
+    copies = model.infer(x, copies=3)(seeds, streams)
+    for row in range(6):
+        image = x[row // 3][None]
+        alone = model.infer(image)(seeds[row : row + 1], streams[row])
+        for part, expected in zip(copies, alone, strict=True):
+            np.testing.assert_allclose(part[row], expected[0], rtol=1e-4, atol=1e-5)

@@ -1,0 +1,30 @@
+import re
+
+from keras_genimg.extras import install_hint
+from tests.subprocesses import ROOT
+
+FILES = sorted([*ROOT.glob("export/**/*.py"), *ROOT.glob("keras_genimg/**/*.py")])
+
+
+def extras():
+    text = (ROOT / "pyproject.toml").read_text()
+    table = text.split("[project.optional-dependencies]")[1].split("\n[")[0]
+    return set(re.findall(r"^(\w+) = \[", table, re.MULTILINE))
+
+
+def test_hint_works_installed_and_in_a_checkout():
+    hint = install_hint("serving")
+    assert 'pip install "keras_genimg[serving]" where keras_genimg is installed' in hint
+    assert 'pip install ".[serving]" in a checkout' in hint
+
+
+def test_hints_are_written_once_and_name_extras_that_exist():
+    written, named = [], []
+    for path in FILES:
+        text = path.read_text()
+        if "pip install" in text:
+            written.append(str(path.relative_to(ROOT)))
+        named += re.findall(r"install_hint\([\"'](\w+)[\"']\)", text)
+        named += re.findall(r"pip install [^\n]*\[(\w+)\]", text)
+    assert written == ["export/install_hint.py", "keras_genimg/extras.py"]
+    assert set(named) == {"examples", "serving"} <= extras()
