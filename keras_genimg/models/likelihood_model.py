@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from keras_genimg import likelihoods
+from keras_genimg.models.constructor_arguments import check_constructor_arguments
 from keras_genimg.models.image_inputs import checked_inputs, images_of
 from keras_genimg.training import NegativeLogLikelihood
 
@@ -15,16 +16,21 @@ class LikelihoodModel(keras.Model):
         inputs: `keras.Input` of images, or a list of it and the conditions.
         outputs: Parameters of the likelihood, float32.
         likelihood: Name or object, see `keras_genimg.likelihoods.get`.
-        **kwargs: Arguments of `keras.Model`, such as `name`.
+        **kwargs: `name`, `trainable` and `dtype`, as in `keras.Model`.
 
     Attributes:
         likelihood: The distribution of a sub-pixel.
+
+    Raises:
+        ValueError: If the outputs do not fit the images and the likelihood, or an
+            argument is unknown.
     """
 
     # Whether all of the loss is per image, so that `sample_weight` weighs it.
     weighs_images = True
 
     def __init__(self, inputs, outputs, likelihood, **kwargs):
+        check_constructor_arguments(type(self), kwargs)
         likelihood = likelihoods.get(likelihood)
         images = tf.nest.flatten(inputs)[0]
         expected = tuple(images.shape)
