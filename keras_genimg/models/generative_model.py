@@ -4,7 +4,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_genimg.models.image_inputs import checked_inputs, images_of, inputs_of
+from keras_genimg.models.image_inputs import (
+    check_values,
+    checked_inputs,
+    images_of,
+    inputs_of,
+)
 from keras_genimg.models.likelihood_model import LikelihoodModel
 from keras_genimg.models.row_seeds import row_seeds
 from keras_genimg.ops.checks import check_positive_int
@@ -143,7 +148,23 @@ class GenerativeModel(LikelihoodModel):
         ]
 
     def check_conditions(self, conditions):
-        """Raise if a condition's values do not make sense; a hook for subclasses."""
+        """Raise if a condition's values do not make sense; a hook for subclasses.
+
+        Args:
+            conditions: Dict of NumPy arrays by input name.
+        """
+
+    def conditions_in_range(self, conditions):
+        """Return where the values of conditions make sense, for a graph; a hook.
+
+        Args:
+            conditions: Dict of tensors by input name.
+
+        Returns:
+            Dict of boolean tensors of the same shapes; conditions of which any value
+            makes sense may be left out.
+        """
+        return {}
 
     def log_prob(self, images, batch_size=64, verbose=0):
         """Return the log-probability of each image.
@@ -193,6 +214,7 @@ class GenerativeModel(LikelihoodModel):
             if isinstance(batch, dict):
                 batch = [batch[tensor.name] for tensor in self.inputs]
             batch = batch if isinstance(batch, (list, tuple)) else [batch]
+            check_values(batch, self, f"{self.name}.{method}")
             batches.append(tf.nest.map_structure(np.asarray, function(*batch)))
             progress.update(step)
         return tf.nest.map_structure(lambda *parts: np.concatenate(parts), *batches)
