@@ -44,11 +44,11 @@ def inputs_by_name(x, model):
 
 
 def like(x, inputs):
-    """Return the dict `inputs` in the structure of `x`, from which it was made."""
-    if isinstance(x, dict):
-        return inputs
+    """Return the dict `inputs` in the structure of `x`; a single input as a tensor."""
     values = list(inputs.values())
-    return values if isinstance(x, (list, tuple)) else values[0]
+    if len(values) == 1:
+        return values[0]
+    return inputs if isinstance(x, dict) else values
 
 
 def checked_inputs(x, model, owner, in_steps=False):
@@ -140,7 +140,7 @@ def check_shape(shape, model, owner):
         if len(shape) == 3:
             hint = " Add the color axis with images[..., None]."
         elif len(shape) == 4 and shape[1] == expected[-1] != shape[-1]:
-            hint = " Move the color axis to the end, as np.moveaxis(images, 1, -1) does."
+            hint = " Move the color axis to the end: np.moveaxis(images, 1, -1)."
         raise ValueError(
             f"{owner} expects images of shape (batch, height, width, colors) = "
             f"{(None, *expected)}.{hint} Received: shape={tuple(shape)}"

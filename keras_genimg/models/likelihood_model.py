@@ -1,11 +1,12 @@
 """Keras models that know the distribution of their images."""
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from keras_genimg import likelihoods
 from keras_genimg.models.constructor_arguments import check_constructor_arguments
-from keras_genimg.models.image_inputs import checked_inputs, images_of
+from keras_genimg.models.image_inputs import check_shape, checked_inputs, images_of
 from keras_genimg.models.step_check import StepCheck
 from keras_genimg.training import NegativeLogLikelihood
 
@@ -147,6 +148,18 @@ class LikelihoodModel(keras.Model):
             return super().fit(x, y, *args, validation_data=validation_data, **kwargs)
         finally:
             self._is_fitting = False
+
+    def train_on_batch(self, x, *args, **kwargs):
+        self._check_batch_shape(x, "train_on_batch")
+        return super().train_on_batch(x, *args, **kwargs)
+
+    def test_on_batch(self, x, *args, **kwargs):
+        self._check_batch_shape(x, "test_on_batch")
+        return super().test_on_batch(x, *args, **kwargs)
+
+    def _check_batch_shape(self, x, method):
+        # A step that was traced for several shapes does not know the rank.
+        check_shape(np.shape(images_of(x, self)), self, f"{self.name}.{method}")
 
     def train_step(self, data):
         return super().train_step(self._checked_step(data, "Training"))

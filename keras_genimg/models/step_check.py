@@ -58,7 +58,7 @@ class StepCheck:
         return like(x, inputs)
 
     def after(self, function, owner):
-        """Return `function`, which runs steps, followed by the host's part of the check.
+        """Return `function`, which runs steps, followed by the check on the host.
 
         Args:
             function: What `make_train_function` or `make_test_function` made.
