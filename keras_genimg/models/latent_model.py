@@ -48,14 +48,13 @@ class LatentModel(GenerativeModel):
         self.reconstruction = keras.metrics.Mean(name="reconstruction")
 
     def own_metrics(self):
+        def elbo():
+            return -sum(term.result() for term in self._terms.values())
+
         return [
             ReportedValue("reconstruction", "down", self.reconstruction.result),
             ReportedValue("kl", "down", lambda: self._terms["kl"].result()),
-            ReportedValue(
-                "elbo",
-                "up",
-                lambda: -sum(term.result() for term in self._terms.values()),
-            ),
+            ReportedValue("elbo", "up", elbo),
         ]
 
     @property
