@@ -79,7 +79,10 @@ class Likelihood:
         """Return where pixels are in range, as a boolean tensor."""
         images = tf.cast(images, tf.float32)
         nearest = images if self.num_values is None else tf.round(images)
-        nearest = tf.clip_by_value(nearest, 0, self.max_value)
+        # `tf.clip_by_value` would pass over the images twice.
+        nearest = tf.raw_ops.ClipByValue(
+            t=nearest, clip_value_min=0.0, clip_value_max=float(self.max_value)
+        )
         return images == nearest  # False for NaN.
 
     def check_images(self, images, owner="This likelihood"):

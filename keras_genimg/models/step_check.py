@@ -46,16 +46,28 @@ class StepCheck:
             image_name: self.model.likelihood.in_range(images),
             **self.model.conditions_in_range({n: inputs[n] for n in conditions}),
         }
-        rows = []
-        for name, value in inputs.items():
-            if name not in in_range:
-                rows.append(tf.zeros(self.row_size))
-                continue
-            inputs[name] = tf.where(in_range[name], value, tf.zeros_like(value))
-            rows.append(_report(value, in_range[name]))
-        first = self.received[:, :1] > 0
-        self.received.assign(tf.where(first, self.received, tf.stack(rows)))
-        return like(x, inputs)
+
+        def without_bad_values():
+            rows = [
+                _report(value, in_range[name])
+                if name in in_range
+                else tf.zeros(self.row_size)
+                for name, value in inputs.items()
+            ]
+            # The first batch of bad values stays until the host has read it.
+            first = self.received[:, :1] > 0
+            self.received.assign(tf.where(first, self.received, tf.stack(rows)))
+            return {
+                name: tf.where(in_range[name], value, tf.zeros_like(value))
+                if name in in_range
+                else value
+                for name, value in inputs.items()
+            }
+
+        all_in_range = tf.reduce_all(
+            [tf.reduce_all(mask) for mask in in_range.values()]
+        )
+        return like(x, tf.cond(all_in_range, lambda: inputs, without_bad_values))
 
     def after(self, function, owner):
         """Return `function`, which runs steps, followed by the check on the host.
@@ -107,15 +119,8 @@ class StepCheck:
 
 def _report(values, in_range):
     """Return a row of `StepCheck.received`."""
-
-    def nothing():
-        return tf.zeros(StepCheck.row_size)
-
-    def what():
-        flat = tf.reshape(tf.cast(values, tf.float32), (-1,))
-        first = tf.argmin(tf.cast(tf.reshape(in_range, (-1,)), tf.int32))
-        dtype = np.float32(values.dtype.as_datatype_enum)
-        low, high = tf.reduce_min(flat), tf.reduce_max(flat)
-        return tf.stack([1.0, low, high, flat[first], dtype])
-
-    return tf.cond(tf.reduce_all(in_range), nothing, what)
+    flat = tf.reshape(tf.cast(values, tf.float32), (-1,))
+    first = tf.argmin(tf.cast(tf.reshape(in_range, (-1,)), tf.int32))
+    dtype = np.float32(values.dtype.as_datatype_enum)
+    row = [1.0, tf.reduce_min(flat), tf.reduce_max(flat), flat[first], dtype]
+    return tf.where(tf.reduce_all(in_range), tf.zeros_like(row), tf.stack(row))
