@@ -8,7 +8,7 @@ from keras_genimg.ops.checks import check_positive_int
 
 @keras.saving.register_keras_serializable(package="keras_genimg")
 class SplitColors(keras.layers.Layer):
-    """Gives the channels of a map their colour axis, for likelihoods of many values.
+    """Gives the channels of a map their color axis, for likelihoods of many values.
 
     Args:
         num_colors: Number of colours; must divide the channels.

@@ -52,4 +52,8 @@ class Bernoulli(Likelihood):
     def _hint(self):
         if self.intensities:
             return super()._hint
-        return 'Binarize them first, as `datasets.load(..., binarize="dynamic")` does.'
+        return (
+            'Binarize them first, as `datasets.load(..., binarize="dynamic")` does; or '
+            "use the likelihood Categorical(256) for integers from 0 to 255, or "
+            "Bernoulli(intensities=True) for real numbers from 0 to 1."
+        )

@@ -99,8 +99,12 @@ class Likelihood:
     def in_range(self, images):
         """Return where pixels are in range, as a boolean tensor."""
         images = tf.cast(images, tf.float32)
-        in_range = (images >= 0) & (images <= self.max_value)  # False for NaN.
-        return in_range if self.num_values is None else in_range & (images % 1 == 0)
+        nearest = images if self.num_values is None else tf.round(images)
+        # `tf.clip_by_value` would pass over the images twice.
+        nearest = tf.raw_ops.ClipByValue(
+            t=nearest, clip_value_min=0.0, clip_value_max=float(self.max_value)
+        )
+        return images == nearest  # False for NaN.
 
     def check_images(self, images, owner="This likelihood"):
         """Raise unless every pixel of a NumPy array is in range.
@@ -164,10 +168,14 @@ class Likelihood:
     @property
     def _hint(self):
         if self.num_values is None:
-            return "Scale them first, as `datasets.load(..., intensities=True)` does."
+            return (
+                "Divide pixels from 0 to 255 by 255 first, as "
+                "`datasets.load(..., intensities=True)` does."
+            )
         return (
-            f"Quantise them first, as `datasets.load(..., num_values="
-            f"{self.num_values})` does."
+            f"Quantize them first, as `datasets.load(..., num_values="
+            f"{self.num_values})` does, or `likelihood.from_display` for integers from "
+            f"0 to 255."
         )
 
     def get_config(self):

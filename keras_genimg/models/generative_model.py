@@ -6,7 +6,12 @@ import numpy as np
 import tensorflow as tf
 
 from keras_genimg.models.function_cache import FunctionCache
-from keras_genimg.models.image_inputs import checked_inputs, images_of, inputs_of
+from keras_genimg.models.image_inputs import (
+    check_values,
+    checked_inputs,
+    images_of,
+    inputs_of,
+)
 from keras_genimg.models.likelihood_model import LikelihoodModel
 from keras_genimg.models.progress import Progress, slices, timed_slices
 from keras_genimg.models.row_seeds import row_seeds
@@ -160,7 +165,23 @@ class GenerativeModel(LikelihoodModel):
         ]
 
     def check_conditions(self, conditions):
-        """Raise if a condition's values do not make sense; a hook for subclasses."""
+        """Raise if a condition's values do not make sense; a hook for subclasses.
+
+        Args:
+            conditions: Dict of NumPy arrays by input name.
+        """
+
+    def conditions_in_range(self, conditions):
+        """Return where the values of conditions make sense, for a graph; a hook.
+
+        Args:
+            conditions: Dict of tensors by input name.
+
+        Returns:
+            Dict of boolean tensors of the same shapes; conditions of which any value
+            makes sense may be left out.
+        """
+        return {}
 
     def log_prob(
         self, images, *, num_samples=None, seed=None, batch_size=64, verbose="auto"
@@ -214,7 +235,7 @@ class GenerativeModel(LikelihoodModel):
         data = checked_inputs(images, self, task)
         if isinstance(data, tf.data.Dataset):
             total, unit = int(data.cardinality()), "batch"
-            batches = map(self._rows_of, data)
+            batches = self._checked_batches(data, task)
         else:
             rows = self._rows_of(data)
             total, unit = len(rows[0]), "image"
@@ -226,6 +247,12 @@ class GenerativeModel(LikelihoodModel):
                 results.append(tf.nest.map_structure(np.asarray, function(*batch)))
                 progress.add(1 if unit == "batch" else len(batch[0]))
         return tf.nest.map_structure(lambda *parts: np.concatenate(parts), *results)
+
+    def _checked_batches(self, dataset, owner):
+        for element in dataset:
+            batch = self._rows_of(element)
+            check_values(batch, self, owner)
+            yield batch
 
     def _rows_of(self, element):
         """Return the inputs in an array or an element of a data set, as a list."""

@@ -1,4 +1,4 @@
-"""Checks of the images that a model is given, at the call that gives them."""
+"""Checks of images and conditions, at the call that receives them."""
 
 import keras
 import numpy as np
@@ -16,13 +16,26 @@ def images_of(x, model):
     Raises:
         ValueError: If `x` does not hold the inputs of `model`.
     """
+    return inputs_by_name(x, model)[model.inputs[0].name]
+
+
+def inputs_by_name(x, model):
+    """Return a model's inputs as a dict in the order of `model.inputs`.
+
+    Args:
+        x: As in `images_of`.
+        model: The model that takes `x`.
+
+    Raises:
+        ValueError: If `x` does not hold the inputs of `model`.
+    """
     names = [tensor.name for tensor in model.inputs]
     if isinstance(x, dict) and set(x) == set(names):
-        return x[names[0]]
+        return {name: x[name] for name in names}
     if isinstance(x, (list, tuple)) and len(x) == len(names):
-        return x[0]
+        return dict(zip(names, x, strict=True))
     if len(names) == 1 and not isinstance(x, (dict, list, tuple)):
-        return x
+        return {names[0]: x}
     received = sorted(x) if isinstance(x, dict) else type(x).__name__
     raise ValueError(
         f"{model.name} takes the inputs {names}, in this order or as a dict by name. "
@@ -30,47 +43,92 @@ def images_of(x, model):
     )
 
 
-def checked_inputs(x, model, owner):
-    """Return what `fit` and its kind were given, checked.
+def like(x, inputs):
+    """Return the dict `inputs` in the structure of `x`; a single input as a tensor."""
+    values = list(inputs.values())
+    if len(values) == 1:
+        return values[0]
+    return inputs if isinstance(x, dict) else values
 
-    Arrays and tensors are checked at once. A `tf.data.Dataset` is checked as far as
-    its element spec tells, and its pixels as they pass. Other sources go unchecked.
+
+def checked_inputs(x, model, owner, in_steps=False):
+    """Validate what `fit`, `log_prob` and the like received.
+
+    Arrays and tensors are checked at once, a `tf.data.Dataset` as far as its element
+    spec tells. The values of data sources are left to the caller: `StepCheck` checks
+    them in steps, `check_values` in batches on the host.
 
     Args:
-        x: Images and further inputs as arrays, or a data source that Keras reads.
+        x: Images and conditions as arrays, or a data source that Keras reads.
         model: A `GenerativeModel`.
         owner: The call that received `x`, for error texts.
+        in_steps: Whether Keras will read `x`, and so any source that it knows. If not,
+            `x` must be arrays, a `tf.data.Dataset` or a PyTorch `DataLoader`.
 
     Returns:
-        `x`, with lists and the like as NumPy arrays.
+        `x`: lists and the like as NumPy arrays, a PyTorch `DataLoader` as a
+        `tf.data.Dataset`.
 
     Raises:
         ValueError: If there are no images, or their shape or pixels do not fit.
     """
+    if is_torch_loader(x):
+        x = loader_dataset(x, owner)
     if isinstance(x, tf.data.Dataset):
-        return _checked_dataset(x, model, owner)
-    if isinstance(x, (keras.utils.PyDataset, tf.distribute.DistributedDataset)):
+        check_dataset(x, model, owner)
         return x
-    if hasattr(x, "__next__"):
-        return x
+    sources = (keras.utils.PyDataset, tf.distribute.DistributedDataset)
+    if isinstance(x, sources) or hasattr(x, "__next__"):
+        if in_steps:
+            return x
+        raise ValueError(
+            f"{owner} reads arrays, a tf.data.Dataset of batches or a PyTorch "
+            f"DataLoader. Call it for each batch, or make a data set of them with "
+            f"tf.data.Dataset.from_generator. Received: {type(x).__name__}"
+        )
     images_of(x, model)
     if isinstance(x, (dict, list, tuple)):
         x = tf.nest.map_structure(np.asarray, x)
     else:
+        received = type(x).__name__
         x = np.asarray(x)
+        if x.dtype == object:
+            raise ValueError(
+                f"{owner} cannot read a {received}. Pass an array, a tf.data.Dataset, "
+                f"a keras.utils.PyDataset, a PyTorch DataLoader, or a generator of "
+                f"1-tuples, such as ((batch,) for batch in data). Received: {received}"
+            )
     images = images_of(x, model)
     check_shape(images.shape, model, owner)
     if len(images) == 0:
         raise ValueError(f"{owner} received no images: shape={images.shape}")
-    model.likelihood.check_images(images, owner)
+    check_values(x, model, owner)
     return x
+
+
+def check_values(x, model, owner):
+    """Raise if a pixel or a condition is out of range.
+
+    Args:
+        x: Inputs of the model as arrays or eager tensors, see `images_of`.
+        model: A `GenerativeModel`.
+        owner: Who received them, for error texts.
+
+    Raises:
+        ValueError: If a value is out of range.
+    """
+    inputs = inputs_by_name(x, model)
+    images, *others = (np.asarray(value) for value in inputs.values())
+    model.likelihood.check_images(images, owner)
+    _, *names = inputs
+    model.check_conditions(dict(zip(names, others, strict=True)))
 
 
 def check_shape(shape, model, owner):
     """Raise unless `shape` is that of a batch of the model's images.
 
     Raises:
-        ValueError: If rank, height, width or number of colours disagree.
+        ValueError: If rank, height, width or number of colors disagree.
     """
     expected = model.image_shape
     fits = len(shape) == 4 and all(
@@ -78,7 +136,11 @@ def check_shape(shape, model, owner):
         for want, have in zip(expected, tuple(shape)[1:], strict=True)
     )
     if not fits:
-        hint = " Add the colour axis with images[..., None]." if len(shape) == 3 else ""
+        hint = ""
+        if len(shape) == 3:
+            hint = " Add the color axis with images[..., None]."
+        elif len(shape) == 4 and shape[1] == expected[-1] != shape[-1]:
+            hint = " Move the color axis to the end: np.moveaxis(images, 1, -1)."
         raise ValueError(
             f"{owner} expects images of shape (batch, height, width, colors) = "
             f"{(None, *expected)}.{hint} Received: shape={tuple(shape)}"
@@ -106,7 +168,12 @@ def known_image_shape(x, model):
     return tuple(known[1:])
 
 
-def _checked_dataset(dataset, model, owner):
+def check_dataset(dataset, model, owner):
+    """Raise if a data set is empty or its elements are not batches of inputs.
+
+    Raises:
+        ValueError: If the element spec shows that they are not.
+    """
     if int(dataset.cardinality()) == 0:
         raise ValueError(f"{owner} received an empty data set: {dataset}")
     element = dataset.element_spec
@@ -118,25 +185,48 @@ def _checked_dataset(dataset, model, owner):
     spec = images_of(inputs_of(element), model)
     if spec.shape.rank is not None:
         check_shape(spec.shape, model, owner)
-    likelihood = model.likelihood
 
-    def check(*element):
-        element = element if len(element) > 1 else element[0]
-        images = images_of(inputs_of(element), model)
-        tf.debugging.Assert(
-            tf.reduce_all(likelihood.in_range(images)),
-            [
-                f"{owner} expects pixels that are {likelihood.pixel_range}, the range "
-                f"of {likelihood}. Received values from",
-                tf.reduce_min(images),
-                "to",
-                tf.reduce_max(images),
-            ],
-        )
-        return element
 
-    checked = dataset.map(check, num_parallel_calls=tf.data.AUTOTUNE)
-    return checked.prefetch(tf.data.AUTOTUNE)
+def is_torch_loader(x):
+    """Return whether `x` is a PyTorch `DataLoader`, without importing PyTorch."""
+    return any(
+        base.__name__ == "DataLoader" and base.__module__.startswith("torch.utils.data")
+        for base in type(x).__mro__
+    )
+
+
+def loader_dataset(loader, owner):
+    """Return the batches of a PyTorch `DataLoader` as a `tf.data.Dataset`.
+
+    Keras reads only loaders of tuples and lists; this reads also tensors and dicts.
+
+    Args:
+        loader: A `torch.utils.data.DataLoader`.
+        owner: The call that received it, for error texts.
+
+    Raises:
+        ValueError: If it yields nothing.
+    """
+
+    def as_array(tensor):
+        return np.asarray(tensor.cpu() if hasattr(tensor, "cpu") else tensor)
+
+    def batches():
+        for batch in loader:
+            # `default_collate` makes lists, which data sets would stack.
+            batch = tuple(batch) if isinstance(batch, list) else batch
+            yield tf.nest.map_structure(as_array, batch)
+
+    first = next(batches(), None)
+    if first is None:
+        raise ValueError(f"{owner} received an empty DataLoader: {loader}")
+    spec = tf.nest.map_structure(
+        lambda array: tf.TensorSpec((None, *array.shape[1:]), array.dtype), first
+    )
+    dataset = tf.data.Dataset.from_generator(batches, output_signature=spec)
+    if hasattr(loader.dataset, "__len__"):
+        dataset = dataset.apply(tf.data.experimental.assert_cardinality(len(loader)))
+    return dataset.prefetch(tf.data.AUTOTUNE)
 
 
 def inputs_of(element):

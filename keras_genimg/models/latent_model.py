@@ -11,6 +11,7 @@ from keras_genimg.models.image_inputs import images_of
 from keras_genimg.models.row_seeds import row_seeds
 from keras_genimg.ops.checks import check_positive_int
 from keras_genimg.ops.uniforms import MAX_SEED, POSTERIOR, row_uniforms
+from keras_genimg.training.reported_value import ReportedValue
 
 # Samples of an image that `log_prob` evaluates as one batch, at most.
 _MOST_ROWS = 100
@@ -54,6 +55,32 @@ class LatentModel(GenerativeModel):
         super().__init__(inputs, outputs, likelihood, **kwargs)
         self.reconstruction = keras.metrics.Mean(name="reconstruction")
 
+    def own_metrics(self):
+        def elbo():
+            return -sum(term.result() for term in self._terms.values())
+
+        return [
+            ReportedValue("reconstruction", "down", self.reconstruction.result),
+            ReportedValue("kl", "down", lambda: self._terms["kl"].result()),
+            ReportedValue("elbo", "up", elbo),
+        ]
+
+    @property
+    def _terms(self):
+        """The metrics that collect the two terms of the bound, by name."""
+        metrics = {metric.name: metric for metric in super().metrics}
+        return {name: metrics[name] for name in ("reconstruction", "kl")}
+
+    @property
+    def metrics(self):
+        """The metrics of `compile`, which report those that collect the terms."""
+        return [m for m in super().metrics if m.name not in ("reconstruction", "kl")]
+
+    def reset_metrics(self):
+        super().reset_metrics()
+        for term in self._terms.values():
+            term.reset_state()
+
     # How many samples the model draws for an image in training.
     num_samples = 1
     # The divergence is a mean over the batch.
@@ -79,10 +106,6 @@ class LatentModel(GenerativeModel):
         nats = -self.log_likelihood(y_pred, self.targets_of(x, y_pred))
         self.reconstruction.update_state(nats, sample_weight)
         return super().compute_metrics(x, y, y_pred, sample_weight)
-
-    def get_metrics_result(self):
-        results = super().get_metrics_result()
-        return {**results, "elbo": -results["reconstruction"] - results["kl"]}
 
     def log_likelihood(self, params, images):
         """Return `log p(x | z)` of each image in nats, `(batch,)`."""

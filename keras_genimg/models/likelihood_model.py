@@ -1,10 +1,13 @@
 """Keras models that know the distribution of their images."""
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from keras_genimg import likelihoods
-from keras_genimg.models.image_inputs import checked_inputs, images_of
+from keras_genimg.models.constructor_arguments import check_constructor_arguments
+from keras_genimg.models.image_inputs import check_shape, checked_inputs, images_of
+from keras_genimg.models.step_check import StepCheck
 from keras_genimg.training import NegativeLogLikelihood
 
 
@@ -15,16 +18,21 @@ class LikelihoodModel(keras.Model):
         inputs: `keras.Input` of images, or a list of it and the conditions.
         outputs: Parameters of the likelihood, float32.
         likelihood: Name or object, see `keras_genimg.likelihoods.get`.
-        **kwargs: Arguments of `keras.Model`, such as `name`.
+        **kwargs: `name`, `trainable` and `dtype`, as in `keras.Model`.
 
     Attributes:
         likelihood: The distribution of a sub-pixel.
+
+    Raises:
+        ValueError: If the outputs do not fit the images and the likelihood, or an
+            argument is unknown.
     """
 
     # Whether all of the loss is per image, so that `sample_weight` weighs it.
     weighs_images = True
 
     def __init__(self, inputs, outputs, likelihood, **kwargs):
+        check_constructor_arguments(type(self), kwargs)
         likelihood = likelihoods.get(likelihood)
         images = tf.nest.flatten(inputs)[0]
         expected = tuple(images.shape)
@@ -45,6 +53,8 @@ class LikelihoodModel(keras.Model):
             )
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
         self.likelihood = likelihood
+        self._step_check = StepCheck(self)
+        self._is_fitting = False
 
     @property
     def image_shape(self):
@@ -117,9 +127,9 @@ class LikelihoodModel(keras.Model):
         """Train as `keras.Model.fit` does, on images alone.
 
         Args:
-            x: Images in the likelihood's own range, as an array, a `tf.data.Dataset`
-                or anything else that Keras reads. A model with conditions takes a
-                list or a dict of all its inputs.
+            x: Images in the likelihood's own range, as an array, a `tf.data.Dataset`,
+                a PyTorch `DataLoader` or anything else that Keras reads. A model with
+                conditions takes a list or a dict of all its inputs.
             y: Must be left out: the images are the targets.
             *args: As in `keras.Model.fit`.
             validation_data: Images, or a data set of images.
@@ -129,26 +139,71 @@ class LikelihoodModel(keras.Model):
             A `keras.callbacks.History`.
 
         Raises:
-            ValueError: If there are no images, or their shape or pixels do not fit.
+            ValueError: If there are no images, or their shape, a pixel or a label does
+                not fit. Arrays are checked at once, other sources batch by batch.
         """
         x = self._checked(x, y, "fit")
         self.check_before_fit(x)
-        if isinstance(x, tf.data.Dataset):
+        if isinstance(x, tf.data.Dataset) or hasattr(x, "__next__"):
             kwargs.setdefault("shuffle", False)  # Keras warns of its own default.
         if validation_data is not None:
             validation_data = self._checked(validation_data, None, "validation_data")
             if not isinstance(validation_data, tf.data.Dataset):
                 validation_data = (validation_data,)  # Keras unpacks a tuple.
         y = self._weighted_targets(x, kwargs, "fit")
-        return super().fit(x, y, *args, validation_data=validation_data, **kwargs)
+        self._is_fitting = True
+        try:
+            return super().fit(x, y, *args, validation_data=validation_data, **kwargs)
+        finally:
+            self._is_fitting = False
+
+    def train_on_batch(self, x, *args, **kwargs):
+        self._check_batch_shape(x, "train_on_batch")
+        return super().train_on_batch(x, *args, **kwargs)
+
+    def test_on_batch(self, x, *args, **kwargs):
+        self._check_batch_shape(x, "test_on_batch")
+        return super().test_on_batch(x, *args, **kwargs)
+
+    def _check_batch_shape(self, x, method):
+        # A step that was traced for several shapes does not know the rank.
+        check_shape(np.shape(images_of(x, self)), self, f"{self.name}.{method}")
+
+    def train_step(self, data):
+        return super().train_step(self._checked_step(data, "Training"))
+
+    def test_step(self, data):
+        return super().test_step(self._checked_step(data, "Evaluation"))
+
+    def _checked_step(self, data, what):
+        owner = f"{what} of {self.name}"
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        # Keras drops weights that come without targets, so `fit` adds these.
+        if sample_weight is None:
+            self._refuse_targets(y, owner)
+        x = self._step_check.inputs(x, owner)
+        return keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
 
     def make_train_function(self, force=False):
+        if self.train_function is not None and not force:
+            return
         # Left to the first step, the optimizer's variables would be made in the midst
         # of tracing, and TensorFlow would trace the step a second time.
         if not self.optimizer.built:
             with self.distribute_strategy.scope():
                 self.optimizer.build(self.trainable_variables)
-        return super().make_train_function(force)
+        super().make_train_function(force)
+        self.train_function = self._step_check.after(
+            self.train_function, f"Training of {self.name}"
+        )
+
+    def make_test_function(self, force=False):
+        if self.test_function is not None and not force:
+            return
+        super().make_test_function(force)
+        self.test_function = self._step_check.after(
+            self.test_function, f"Evaluation of {self.name}"
+        )
 
     def evaluate(self, x=None, y=None, *args, **kwargs):
         """Evaluate as `keras.Model.evaluate` does, on images alone.
@@ -163,10 +218,13 @@ class LikelihoodModel(keras.Model):
             As `keras.Model.evaluate`.
 
         Raises:
-            ValueError: If there are no images, or their shape or pixels do not fit.
+            ValueError: If there are no images, or their shape, a pixel or a label does
+                not fit. Arrays are checked at once, other sources batch by batch.
         """
-        # `fit` evaluates through this method too, on what it has checked already.
-        if kwargs.get("_use_cached_eval_dataset"):
+        # `fit` evaluates through this method too, on what it has checked already. It
+        # passes its own callbacks, which tells it from a call by one of them.
+        callbacks = kwargs.get("callbacks")
+        if self._is_fitting and isinstance(callbacks, keras.callbacks.CallbackList):
             return super().evaluate(x, y, *args, **kwargs)
         x = self._checked(x, y, "evaluate")
         y = self._weighted_targets(x, kwargs, "evaluate")
@@ -187,6 +245,10 @@ class LikelihoodModel(keras.Model):
 
     def _checked(self, x, y, method):
         owner = f"{self.name}.{method}" if method != "validation_data" else method
+        self._refuse_targets(y, owner)
+        return checked_inputs(x, self, owner, in_steps=True)
+
+    def _refuse_targets(self, y, owner):
         if y is not None:
             raise ValueError(
                 f"{owner} takes no targets, since the images are the targets. Pass "
@@ -194,4 +256,3 @@ class LikelihoodModel(keras.Model):
                 f"inputs {[tensor.name for tensor in self.inputs]}. Received: y of "
                 f"type {type(y).__name__}"
             )
-        return checked_inputs(x, self, owner)

@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import tensorflow as tf
 from keras import layers
 
 from keras_genimg import likelihoods
@@ -128,15 +129,22 @@ class PixelNetwork(AutoregressiveModel):
         self.condition_shape = condition_shape
 
     def check_conditions(self, conditions):
+        for name, in_range in self.conditions_in_range(conditions).items():
+            if not np.all(in_range):
+                raise ValueError(
+                    f"Labels of {self.name} must be integers from 0 to "
+                    f"{self.num_classes - 1}. Received: "
+                    f"{np.unique(conditions[name])[:20]}"
+                )
+
+    def conditions_in_range(self, conditions):
         if self.num_classes is None:
-            return
-        labels = conditions["label"]
-        valid = labels.dtype.kind in "iu"
-        if not valid or (labels < 0).any() or (labels >= self.num_classes).any():
-            raise ValueError(
-                f"Labels of {self.name} must be integers from 0 to "
-                f"{self.num_classes - 1}. Received: {np.unique(labels)[:20]}"
-            )
+            return {}
+        labels = tf.convert_to_tensor(conditions["label"])
+        if not labels.dtype.is_integer:
+            return {"label": tf.zeros_like(labels, tf.bool)}
+        labels = tf.cast(labels, tf.int64)
+        return {"label": (labels >= 0) & (labels < self.num_classes)}
 
     def served_conditions(self, image_shape):
         from keras_genimg.serving.inputs import label_input

@@ -32,6 +32,8 @@ class BitsPerDim(keras.metrics.Mean):
     def __init__(self, likelihood, name="bits_per_dim", dtype=None):
         super().__init__(name=name, dtype=dtype)
         self.likelihood = likelihoods.get(likelihood)
+        # For `EarlyStopping` in auto mode; Keras has no public way to say it.
+        self._direction = "down"
 
     def update_state(self, y_true, y_pred, sample_weight=None):
         log_prob = self.likelihood.log_prob(y_pred, y_true)

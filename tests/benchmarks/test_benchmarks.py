@@ -19,6 +19,7 @@ from tests.subprocesses import run_python
             ["one model.predict a pixel (keras.io)"],
         ),
         ("draw", 5, ["plain TensorFlow, unrolled", "without: keras.Model by hand"]),
+        ("step_check", 1, ["VAE, checked", "VAE, unchecked"]),
     ],
 )
 def test_benchmark_runs(command, num_tables, peers, tmp_path):

@@ -309,7 +309,7 @@ def test_images_that_do_not_fit(trained, call):
     for images, text in [
         (IMAGES + 2, "integers from 0 to 1.*values from 2"),
         (INTENSITIES, "integers from 0 to 1"),
-        (IMAGES[..., 0], "add the colour axis"),
+        (IMAGES[..., 0], "add the color axis"),
         (IMAGES[:, 1:], r"received: shape=\(20, 3, 3, 1\)"),
         (IMAGES[:0], "received no images"),
     ]:

@@ -128,15 +128,20 @@ class RandomGraph:
         must_be_refused: Whether it holds a layer that the sampler cannot know.
     """
 
+    unknown = (OtherCall, OtherConvolution)
+
     def __init__(self, seed):
         self.generator = np.random.default_rng(seed)
         keras.utils.set_random_seed(seed)
-        self.must_be_refused = False
         self.colors = int(self.pick([1, 1, 3]))
         self.channels = 2 * self.colors * int(self.pick([1, 2]))
         self.size = SIZES[self.generator.integers(len(SIZES))]
         self.shape = (*self.size, self.colors)
         self.model = self._model()
+        # What no output depends on is no part of the model.
+        self.must_be_refused = any(
+            isinstance(layer, self.unknown) for layer in self.model.layers
+        )
         self.model.set_weights(
             [
                 w + self.generator.normal(0, 0.4, w.shape).astype(w.dtype)
@@ -283,7 +288,6 @@ class RandomGraph:
     def add_unknown(self):
         if self.generator.random() < 0.8:
             return self.add_arithmetic()
-        self.must_be_refused = True
         if self.generator.random() < 0.5:
             return OtherCall(self.channels, self.colors)(self.value())
         return OtherConvolution(self.channels, 3, "B", self.colors)(self.value())

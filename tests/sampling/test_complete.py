@@ -68,7 +68,7 @@ def test_pixels_before_the_first_unknown_do_not_change_the_rest():
         (np.zeros((2, 4, 5, 1)), np.full((4, 5), 2), "0 or 1 everywhere.*2"),
         (np.zeros((2, 4, 5, 1)), np.full((4, 5), 0.5), "0 or 1 everywhere.*0.5"),
         (np.full((2, 4, 5, 1), 7), np.ones((4, 5)), "from 0 to 1.*values from 7 to 7"),
-        (np.zeros((2, 4, 5)), np.ones((4, 5)), "Add the colour axis"),
+        (np.zeros((2, 4, 5)), np.ones((4, 5)), "Add the color axis"),
         (np.zeros((0, 4, 5, 1)), np.ones((4, 5)), "received no images"),
     ],
 )

@@ -1,0 +1,126 @@
+"""Check of the images and conditions in the steps of training and evaluation."""
+
+import numpy as np
+import tensorflow as tf
+
+from keras_genimg.models.image_inputs import check_shape, inputs_by_name, like
+
+
+class StepCheck:
+    """Finds input values out of range inside a step, whatever source they come from.
+
+    XLA removes assertions from a step, Keras keeps only the outputs of the last of
+    `steps_per_execution` steps, and replicas see different batches. A variable outlives
+    all three: a step writes to it what it received, and the host reads it after each
+    call. Values out of range become 0 in the step, so they leave no NaN in the weights.
+
+    Args:
+        model: A `GenerativeModel`.
+    """
+
+    # For each input: whether a value was out of range; then, of the first batch where
+    # one was, the smallest, the largest and the first such value, and their dtype.
+    row_size = 5
+
+    def __init__(self, model):
+        self.model = model
+        self.received = None
+
+    def inputs(self, x, owner):
+        """Return a step's inputs with 0 in place of values out of range.
+
+        Args:
+            x: The inputs of the model, see `images_of`.
+            owner: Who received them, for error texts.
+
+        Raises:
+            ValueError: If `x` does not hold the inputs, or the images' shape is wrong.
+        """
+        inputs = inputs_by_name(x, self.model)
+        inputs = {name: tf.convert_to_tensor(value) for name, value in inputs.items()}
+        image_name, *conditions = inputs
+        images = inputs[image_name]
+        if images.shape.rank is not None:
+            check_shape(images.shape, self.model, owner)
+        in_range = {
+            image_name: self.model.likelihood.in_range(images),
+            **self.model.conditions_in_range({n: inputs[n] for n in conditions}),
+        }
+
+        def without_bad_values():
+            rows = [
+                _report(value, in_range[name])
+                if name in in_range
+                else tf.zeros(self.row_size)
+                for name, value in inputs.items()
+            ]
+            # The first batch of bad values stays until the host has read it.
+            first = self.received[:, :1] > 0
+            self.received.assign(tf.where(first, self.received, tf.stack(rows)))
+            return {
+                name: tf.where(in_range[name], value, tf.zeros_like(value))
+                if name in in_range
+                else value
+                for name, value in inputs.items()
+            }
+
+        all_in_range = tf.reduce_all(
+            [tf.reduce_all(mask) for mask in in_range.values()]
+        )
+        return like(x, tf.cond(all_in_range, lambda: inputs, without_bad_values))
+
+    def after(self, function, owner):
+        """Return `function`, which runs steps, followed by the check on the host.
+
+        Args:
+            function: What `make_train_function` or `make_test_function` made.
+            owner: Who received the inputs, for error texts.
+        """
+        strategy = self.model.distribute_strategy
+        if self.received is None:
+            with strategy.scope():
+                self.received = tf.Variable(
+                    tf.zeros((len(self.model.inputs), self.row_size)),
+                    trainable=False,
+                    synchronization=tf.VariableSynchronization.ON_READ,
+                    aggregation=tf.VariableAggregation.NONE,
+                )
+        replicas = strategy.experimental_local_results(self.received)
+
+        def checked(iterator):
+            logs = function(iterator)
+            for received in replicas:
+                rows = received.numpy()
+                if rows[:, 0].any():
+                    self._raise(rows, replicas, owner)
+            return logs
+
+        return checked
+
+    def _raise(self, rows, replicas, owner):
+        for received in replicas:
+            received.assign(tf.zeros_like(received))
+        for index, row in enumerate(rows):
+            if not row[0]:
+                continue
+            dtype = tf.as_dtype(int(row[-1])).as_numpy_dtype
+            values, name = row[1:-1].astype(dtype), self.model.inputs[index].name
+            # The checks of arrays say what is wrong, here of these few values.
+            if index == 0:
+                self.model.likelihood.check_images(values, owner)
+            else:
+                self.model.check_conditions({name: values})
+            raise ValueError(
+                f"{owner} received values of the input '{name}' that are out of range, "
+                f"among them {values[-1]}. Received: values from {values[0]} to "
+                f"{values[1]}, dtype {values.dtype}"
+            )
+
+
+def _report(values, in_range):
+    """Return a row of `StepCheck.received`."""
+    flat = tf.reshape(tf.cast(values, tf.float32), (-1,))
+    first = tf.argmin(tf.cast(tf.reshape(in_range, (-1,)), tf.int32))
+    dtype = np.float32(values.dtype.as_datatype_enum)
+    row = [1.0, tf.reduce_min(flat), tf.reduce_max(flat), flat[first], dtype]
+    return tf.where(tf.reduce_all(in_range), tf.zeros_like(row), tf.stack(row))

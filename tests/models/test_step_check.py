@@ -1,0 +1,315 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_genimg import layers, likelihoods
+from keras_genimg.likelihoods import Bernoulli, Categorical
+from keras_genimg.models import DRAW, VAE, AutoregressiveModel, PixelCNN
+from tests.subprocesses import run_python
+
+GOOD = np.random.default_rng(0).integers(0, 2, (8, 4, 5, 1)).astype("float32")
+MODES = {
+    "plain": {},
+    "xla": {"jit_compile": True},
+    "eager": {"run_eagerly": True},
+    "steps": {"steps_per_execution": 4},
+    "steps with xla": {"steps_per_execution": 4, "jit_compile": True},
+}
+
+
+class Batches(keras.utils.PyDataset):
+    def __init__(self, images, size=2):
+        super().__init__()
+        self.images, self.size = images, size
+
+    def __len__(self):
+        return len(self.images) // self.size
+
+    def __getitem__(self, index):
+        return (self.images[index * self.size : (index + 1) * self.size],)
+
+
+def generator(images, size=2):
+    yield from (Batches(images, size)[i] for i in range(len(images) // size))
+
+
+def dataset(images, size=2):
+    return tf.data.Dataset.from_tensor_slices(images).batch(size)
+
+
+SOURCES = {"PyDataset": Batches, "generator": generator, "tf.data": dataset}
+ONCE = {"verbose": 0, "shuffle": False, "steps_per_epoch": 4}
+
+
+def small(likelihood="bernoulli", mode="plain"):
+    likelihood = likelihoods.get(likelihood)
+    images = keras.Input((4, 5, 1), name="images")
+    x = layers.MaskedConv2D(likelihood.params_size, 3, "A", name="logits")(images)
+    if likelihood.params_size > 1:
+        x = layers.SplitColors(1)(x)
+    if likelihood.num_values is None:
+        model = VAE((4, 5, 1), 2, 4, likelihood, name="cnn")
+    else:
+        model = AutoregressiveModel(images, x, likelihood, name="cnn")
+    model.compile(keras.optimizers.SGD(0.01), **MODES[mode])
+    return model
+
+
+def with_labels(mode="plain"):
+    model = PixelCNN((4, 5, 1), 3, 1, first_kernel_size=3, num_classes=3, name="cnn")
+    model.compile(keras.optimizers.SGD(0.01), **MODES[mode])
+    return model
+
+
+def spoiled(value, position=5):
+    images = GOOD.copy()
+    images[position, 2, 3] = value
+    return images
+
+
+class Count(keras.callbacks.Callback):
+    steps = 0
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.steps += 1
+
+
+@pytest.mark.parametrize(
+    "source, mode",
+    [
+        *(("PyDataset", mode) for mode in MODES),
+        ("generator", "plain"),
+        ("tf.data", "plain"),
+    ],
+)
+def test_bad_pixels_of_every_source_raise_before_the_next_step(source, mode):
+    model = small(mode=mode)
+    count = Count()
+    with pytest.raises(ValueError) as error:
+        model.fit(SOURCES[source](spoiled(255)), callbacks=[count], **ONCE)
+    text = str(error.value)
+    assert text.startswith(
+        "Training of cnn expects pixels that are integers from 0 to 1, the range of "
+        "Bernoulli(). Binarize them first"
+    )
+    assert "Categorical(256)" in text
+    assert text.endswith("Received: values from 0.0 to 255.0, dtype float32")
+    # The bad batch is the third one.
+    assert count.steps == (0 if "steps" in mode else 2)
+    with pytest.raises(ValueError, match="^Evaluation of cnn expects.*0.0 to 255.0"):
+        model.evaluate(SOURCES[source](spoiled(255)), verbose=0)
+    # Nothing of it stays.
+    history = model.fit(SOURCES[source](GOOD), **ONCE).history
+    assert set(history) == {"loss", "bits_per_dim"}
+    assert len(model.evaluate(SOURCES[source](GOOD), steps=4, verbose=0)) == 2
+
+
+@pytest.mark.parametrize("mode", ["plain", "xla", "eager"])
+def test_calls_of_one_batch(mode):
+    model = small(mode=mode)
+    for call in (model.train_on_batch, model.test_on_batch):
+        logs = call(GOOD, return_dict=True)
+        assert set(logs) == {"loss", "bits_per_dim"}
+        with pytest.raises(ValueError, match=r"of cnn expects pixels.*0.0 to 3.0"):
+            call(spoiled(3))
+        with pytest.raises(ValueError, match="takes no targets"):
+            call(GOOD, GOOD)
+        with pytest.raises(ValueError, match=r"Add the color axis.*shape=\(8, 4, 5\)"):
+            call(GOOD[..., 0])
+        again = call(GOOD, sample_weight=np.ones(8, "float32"), return_dict=True)
+        assert np.isfinite(again["loss"])
+
+
+@pytest.mark.parametrize("mode", ["plain", "xla"])
+@pytest.mark.parametrize(
+    "likelihood, value, text",
+    [
+        ("bernoulli", 0.5, "integers from 0 to 1.*Binarize"),
+        ("bernoulli", np.nan, "Received: values from nan to nan"),
+        (Categorical(7), 7, "integers from 0 to 6.*Quantize.*0.0 to 7.0"),
+        (Categorical(7), 2.5, "integers from 0 to 6.*Quantize.*0.0 to 2.5"),
+        (Categorical(7), -1, "Quantize.*Received: values from -1.0 to 1.0"),
+        (Bernoulli(intensities=True), 1.1, "real numbers from 0 to 1.*by 255.*1.10"),
+        (Bernoulli(intensities=True), -np.inf, "real numbers.*from -inf to 1.0"),
+        (Bernoulli(intensities=True), np.nan, "values from nan"),
+    ],
+)
+def test_every_kind_of_bad_pixel_has_the_text_of_arrays(likelihood, value, text, mode):
+    model = small(likelihood, mode)
+    with pytest.raises(ValueError, match=text) as in_step:
+        model.train_on_batch(spoiled(value))
+    with pytest.raises(ValueError, match=text) as at_once:
+        model.fit(spoiled(value))
+    step_text = str(in_step.value).replace("Training of cnn", "cnn.fit")
+    assert step_text == str(at_once.value)
+    assert all(np.isfinite(weight).all() for weight in model.get_weights())
+
+
+def test_the_dtype_is_that_which_was_received():
+    model = small()
+    for dtype in ("uint8", "int64", "float64"):
+        text = "0 to 200" if "int" in dtype else "0.0 to 200.0"
+        with pytest.raises(ValueError, match=f"values from {text}, dtype {dtype}"):
+            model.train_on_batch(spoiled(200).astype(dtype))
+    assert np.isfinite(model.train_on_batch(GOOD.astype(bool))).all()
+
+
+@pytest.mark.parametrize(
+    "make, mode",
+    [
+        (lambda: VAE((4, 5, 1), 2, 4), "xla"),
+        (lambda: VAE((4, 5, 1), 2, 4), "steps"),
+        (lambda: DRAW((4, 5, 1), 2, 4, 2), "eager"),
+    ],
+    ids=["VAE xla", "VAE steps", "DRAW eager"],
+)
+def test_latent_models(make, mode):
+    model = make()
+    model.compile("sgd", **MODES[mode])
+    names = {"loss", "kl", "reconstruction", "elbo"}
+    assert set(model.train_on_batch(GOOD, return_dict=True)) == names
+    with pytest.raises(ValueError, match="Training of .*from 0.0 to 255.0"):
+        model.fit(Batches(spoiled(255)), verbose=0)
+
+
+LABELS = np.array([0, 1, 2, 0, 1, 2, 0, 1], "int32")
+
+
+@pytest.mark.parametrize("mode", ["plain", "xla", "eager"])
+def test_labels(mode):
+    model = with_labels(mode)
+    for bad in (-1, 3):
+        labels = LABELS.copy()
+        labels[4] = bad
+        data = dataset({"images": GOOD, "label": labels})
+        # XLA compiles the gradients of convolutions for long.
+        for call in (model.evaluate, model.fit)[: 1 if mode == "xla" else 2]:
+            with pytest.raises(ValueError) as error:
+                call(data, verbose=0)
+            assert str(error.value).startswith(
+                "Labels of cnn must be integers from 0 to 2. Received: "
+            )
+            assert str(bad) in str(error.value)
+    model.evaluate(dataset({"images": GOOD, "label": LABELS}), verbose=0)
+
+
+def test_labels_of_arrays_and_in_log_prob():
+    model = with_labels()
+    text = r"Labels of cnn must be integers from 0 to 2. Received: \["
+    for labels in (LABELS + 1, LABELS - 1, LABELS + 0.5, LABELS.astype("float32")):
+        x = {"images": GOOD, "label": labels}
+        with pytest.raises(ValueError, match=text):
+            model.generate(8, conditions=labels)
+        for call in (model.fit, model.evaluate, model.log_prob, model.bits_per_dim):
+            with pytest.raises(ValueError, match=text):
+                call(x)
+        with pytest.raises(ValueError, match=text):
+            model.log_prob(dataset(x))
+        with pytest.raises(ValueError, match=text):
+            model.train_on_batch(x)
+    assert model.log_prob(dataset({"images": GOOD, "label": LABELS})).all()
+    # Any integers will do.
+    model.train_on_batch({"images": GOOD, "label": LABELS.astype("uint8")})
+
+
+def test_log_prob_checks_data_sets_and_refuses_other_sources():
+    model = small()
+    with pytest.raises(ValueError, match="^cnn.log_prob expects pixels.*0.0 to 9.0"):
+        model.log_prob(dataset(spoiled(9)))
+    for make in (Batches, generator):
+        with pytest.raises(ValueError, match="from_generator. Received: "):
+            model.log_prob(make(GOOD))
+
+
+class Loader:
+    """An iterable of batches that Keras cannot read."""
+
+    def __iter__(self):
+        yield from (GOOD[:4], GOOD[4:])
+
+
+def test_other_iterables_are_refused_with_the_line_that_mends_it():
+    model = small()
+    for call in (model.fit, model.evaluate, model.log_prob):
+        with pytest.raises(ValueError, match=r"cannot read a Loader.*\(\(batch,\) for"):
+            call(Loader())
+    batches = ((batch,) for batch in Loader())
+    model.fit(batches, steps_per_epoch=2, verbose=0)
+
+
+def test_targets_of_generators_are_refused():
+    model = with_labels()
+    pairs = ((GOOD[i : i + 2], LABELS[i : i + 2]) for i in range(0, 8, 2))
+    with pytest.raises(ValueError, match=r"takes no targets.*\['images', 'label'\]"):
+        model.fit(pairs, verbose=0)
+
+
+def test_validation_data_is_checked_in_fit_and_in_callbacks():
+    model = small()
+    with pytest.raises(ValueError, match="^Evaluation of cnn expects pixels"):
+        model.fit(GOOD, validation_data=Batches(spoiled(7)), verbose=0)
+
+    class Evaluates(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            with pytest.raises(ValueError, match="^cnn.evaluate expects pixels"):
+                self.model.evaluate(spoiled(7), verbose=0)
+            with pytest.raises(ValueError, match="^cnn.evaluate takes no targets"):
+                self.model.evaluate(GOOD, GOOD, verbose=0)
+
+    history = model.fit(
+        GOOD,
+        epochs=2,
+        verbose=0,
+        validation_split=0.5,
+        sample_weight=np.ones(8, "float32"),
+        callbacks=[Evaluates()],
+    )
+    assert len(history.history["val_loss"]) == 2
+
+
+def test_models_remain_as_they_were(tmp_path):
+    model = small()
+    weights = len(model.weights)
+    model.fit(GOOD, verbose=0)
+    assert len(model.weights) == weights
+    assert len(model.non_trainable_variables) == 0
+    model.save(tmp_path / "cnn.keras")
+    again = keras.models.load_model(tmp_path / "cnn.keras")
+    with pytest.raises(ValueError, match="Training of cnn expects pixels"):
+        again.fit(Batches(spoiled(7)), verbose=0)
+
+
+REPLICAS = """
+import tensorflow as tf
+from tests.models import test_step_check as t
+
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(
+    cpu, [tf.config.LogicalDeviceConfiguration()] * 2
+)
+with tf.distribute.MirroredStrategy(["/cpu:0", "/cpu:1"]).scope():
+    model, conditional = t.small(), t.with_labels()
+bad_labels = t.dataset({"images": t.GOOD, "label": t.LABELS * 2}, 8)
+for name, call, data in [
+    ("first fit", model.fit, t.dataset(t.spoiled(9, position=0), 8)),
+    ("second fit", model.fit, t.dataset(t.spoiled(9, position=7), 8)),
+    ("second evaluate", model.evaluate, t.dataset(t.spoiled(9, position=7), 8)),
+    ("labels", conditional.evaluate, bad_labels),
+]:
+    try:
+        call(data, verbose=0)
+    except ValueError as error:
+        print(name, error)
+print(sorted(model.fit(t.dataset(t.GOOD, 8), verbose=0).history))
+"""
+
+
+@pytest.mark.slow
+def test_two_replicas():
+    output = run_python("-c", REPLICAS)
+    for where in ("first fit Training", "second fit Training", "second evaluate Eval"):
+        assert where in output
+    assert output.count("values from 0.0 to 9.0, dtype float32") == 3
+    assert "labels Labels of cnn must be integers from 0 to 2" in output
+    assert "['bits_per_dim', 'loss']" in output
