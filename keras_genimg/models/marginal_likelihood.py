@@ -32,8 +32,8 @@ def marginal_log_likelihood(
     samples nor a longer burn-in helps.
 
     Steps are in proportion to the guesses' spread, times a factor that adapts to the
-    chain during burn-in. The covariance of `q` has 1e-5 of each variance added to its diagonal, so
-    that it is never singular.
+    chain during burn-in. The covariance of `q` has 1e-5 of each variance added to its
+    diagonal, so that it is never singular.
 
     Args:
         log_joint: Function of `z`, `(batch, latent_dim)`, that returns
