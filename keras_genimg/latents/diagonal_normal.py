@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from keras_genimg.latents.family import LatentFamily
+from keras_genimg.ops.checks import check_choice
 from keras_genimg.ops.uniforms import row_normals
 
 
@@ -11,13 +12,33 @@ from keras_genimg.ops.uniforms import row_normals
 class DiagonalNormal(LatentFamily):
     """Vectors of independent normal numbers; the standard member is N(0, I).
 
-    Parameters are means and logarithms of standard deviations, one after the other,
-    `(..., 2 * latent_dim)`.
+    Parameters are the means, then the logarithms of the scales,
+    `(..., 2 * latent_dim)`. With s the second half, the standard deviation sigma is
+
+        "log_stddev":    sigma = exp(s)
+        "log_variance":  sigma = exp(s / 2)
+
+    Both give the same distributions. They differ in training: the same step of s
+    changes log sigma twice as much with `"log_stddev"`, so learning rates that were
+    published for one of them can diverge with the other.
+
+    Args:
+        scale: Meaning of the second half, `"log_stddev"` as in the DRAW paper, or
+            `"log_variance"` as in the VAE paper. Files without this setting mean
+            `"log_stddev"`.
+
+    Raises:
+        ValueError: If `scale` is neither.
 
     References:
-        Kingma and Welling, Auto-Encoding Variational Bayes, 2013, equation 9;
-        Gregor et al., DRAW, 2015, equations 1 and 2.
+        Kingma and Welling, Auto-Encoding Variational Bayes, 2013, equation 9 and
+        appendix C.2, where the network computes log sigma^2;
+        Gregor et al., DRAW, 2015, equations 1 and 2, where it computes log sigma.
     """
+
+    def __init__(self, scale="log_stddev"):
+        choices = ("log_stddev", "log_variance")
+        self.scale = check_choice("scale", scale, choices, "DiagonalNormal")
 
     def params_size(self, latent_dim):
         return 2 * latent_dim
@@ -25,13 +46,22 @@ class DiagonalNormal(LatentFamily):
     def distribution(self, params):
         import tensorflow_probability as tfp
 
-        mean, log_stddev = tf.split(params, 2, axis=-1)
-        return tfp.distributions.MultivariateNormalDiag(mean, tf.exp(log_stddev))
+        return tfp.distributions.MultivariateNormalDiag(*self._moments(params))
 
     def from_noise(self, params, noise):
         """Return vectors from standard normal noise, `(..., latent_dim)`."""
-        mean, log_stddev = tf.split(params, 2, axis=-1)
-        return mean + tf.exp(log_stddev) * noise
+        mean, stddev = self._moments(params)
+        return mean + stddev * noise
 
     def sample_rows(self, params, seeds, latent_dim, stream):
         return self.from_noise(params, row_normals(seeds, (latent_dim,), stream))
+
+    def _moments(self, params):
+        """Return mean and standard deviation, `(..., latent_dim)` each."""
+        mean, log_scale = tf.split(params, 2, axis=-1)
+        if self.scale == "log_variance":
+            log_scale = log_scale / 2
+        return mean, tf.exp(log_scale)
+
+    def get_config(self):
+        return {"scale": self.scale}

@@ -90,7 +90,7 @@ class LatentFamily:
         return hash((type(self), str(self.get_config())))
 
     def __repr__(self):
-        arguments = ", ".join(f"{k}={v}" for k, v in self.get_config().items())
+        arguments = ", ".join(f"{k}={v!r}" for k, v in self.get_config().items())
         return f"{type(self).__name__}({arguments})"
 
 

@@ -145,7 +145,7 @@ class DRAWCell(keras.layers.Layer):
     def started(self, batch):
         """Return the learned initial states for `batch` rows."""
         return [
-            tf.broadcast_to(tf.convert_to_tensor(weight), (batch, weight.shape[0]))
+            tf.broadcast_to(tf.cast(weight, tf.float32), (batch, weight.shape[0]))
             for weight in self.initial
         ]
 

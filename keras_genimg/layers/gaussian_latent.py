@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_genimg.latents import DiagonalNormal
 from keras_genimg.layers.latent import Latent
 
 
@@ -9,7 +10,8 @@ from keras_genimg.layers.latent import Latent
 class GaussianLatent(Latent):
     """Draws latent vectors from N(mu, diag(sigma^2)), under the prior N(0, I).
 
-    `mu` and `log sigma` are linear maps of the features, and
+    `mu` and `log sigma` (or `log sigma^2`, see `scale`) are linear maps of the
+    features, and
 
         z = mu + sigma * noise
         KL = 1/2 * sum over the latent_dim coordinates of
@@ -22,6 +24,8 @@ class GaussianLatent(Latent):
         estimator: `"analytic"` adds the divergence above, `"monte_carlo"` estimates it
             from the samples.
         num_samples: Samples an image.
+        scale: What the second half of the linear map gives, `"log_stddev"` or
+            `"log_variance"`, see `keras_genimg.latents.DiagonalNormal`.
         **kwargs: Other arguments of `Latent`, such as `kernel_initializer` and `seed`.
 
     Input shape:
@@ -42,12 +46,23 @@ class GaussianLatent(Latent):
         appendix B, https://arxiv.org/abs/1312.6114
     """
 
-    def __init__(self, latent_dim, estimator="analytic", num_samples=1, **kwargs):
+    def __init__(
+        self,
+        latent_dim,
+        estimator="analytic",
+        num_samples=1,
+        scale="log_stddev",
+        **kwargs,
+    ):
         super().__init__(
-            latent_dim, estimator=estimator, num_samples=num_samples, **kwargs
+            latent_dim,
+            DiagonalNormal(scale),
+            estimator=estimator,
+            num_samples=num_samples,
+            **kwargs,
         )
 
     def get_config(self):
         config = super().get_config()
         del config["posterior"], config["prior"]
-        return config
+        return {**config, "scale": self.posterior.scale}

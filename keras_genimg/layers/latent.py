@@ -24,7 +24,9 @@ class Latent(keras.layers.Layer):
     Args:
         latent_dim: Numbers in a latent vector.
         posterior: Family of the posterior: `"diagonal_normal"`, `"full_normal"`,
-            `"laplace"` or a `keras_genimg.latents.LatentFamily`.
+            `"laplace"` or a `keras_genimg.latents.LatentFamily`. The family decides
+            what the linear map's outputs mean, see
+            `keras_genimg.latents.DiagonalNormal` for the VAE paper's.
         prior: Family whose standard member is the prior; by default the posterior's.
         estimator: `"analytic"`, for pairs whose divergence TFP knows, or
             `"monte_carlo"`, for all.

@@ -40,8 +40,8 @@ class LSTMStep(keras.layers.Layer):
         self.bias = self.add_weight(
             (4 * units,),
             # The forget gate starts open.
-            lambda shape, dtype: tf.concat(
-                [tf.zeros(units), tf.ones(units), tf.zeros(2 * units)], axis=0
+            lambda shape, dtype: tf.repeat(
+                tf.constant([0, 1, 0, 0], dtype), self.units
             ),
             name="bias",
         )

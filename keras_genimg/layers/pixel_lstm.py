@@ -81,7 +81,7 @@ class PixelLSTM(keras.layers.Layer):
         self.recurrent_kernel = self.add_weight(
             name="recurrent_kernel",
             shape=(self.directions, self.taps, self.units, 4 * self.units),
-            initializer=self.recurrent_initializer,
+            initializer=self._initial_recurrent_kernel,
             regularizer=self.recurrent_regularizer,
         )
         self.bias = None
@@ -107,6 +107,12 @@ class PixelLSTM(keras.layers.Layer):
         }
         self.initial_hidden = self.add_weight(name="initial_hidden", **state)
         self.initial_cell = self.add_weight(name="initial_cell", **state)
+
+    def _initial_recurrent_kernel(self, shape, dtype=None):
+        # The orthogonal initializer needs a QR decomposition, which TensorFlow does
+        # not have for bfloat16.
+        drawn = "float32" if dtype == "bfloat16" else dtype
+        return keras.ops.cast(self.recurrent_initializer(shape, drawn), dtype)
 
     def _initial_bias(self, shape, dtype=None):
         bias = self.bias_initializer(shape, dtype)

@@ -78,7 +78,9 @@ class ReadAttention(keras.layers.Layer):
         images = ops.cast(images, self.compute_dtype)
         if self.size is None:
             return images, whole_image_attention(ops.shape(images)[0], height, width)
-        attention = attention_geometry(self.attention(state), height, width, self.size)
+        attention = attention_geometry(
+            self.attention(state), height, width, self.size, self.compute_dtype
+        )
         filters = attention_filters(attention, height, width, self.size)
         gamma = ops.cast(attention_gamma(attention), self.compute_dtype)
         return gamma * read_patch(images, *filters), attention

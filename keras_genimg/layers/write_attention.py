@@ -91,7 +91,9 @@ class WriteAttention(keras.layers.Layer):
         patch = ops.reshape(self.patch(state), (-1, *self.patch_shape))
         if self.size is None:
             return patch, whole_image_attention(ops.shape(state)[0], height, width)
-        attention = attention_geometry(self.attention(state), height, width, self.size)
+        attention = attention_geometry(
+            self.attention(state), height, width, self.size, self.compute_dtype
+        )
         filters = attention_filters(attention, height, width, self.size)
         gamma = ops.cast(attention_gamma(attention), self.compute_dtype)
         return write_patch(patch / gamma, *filters), attention

@@ -14,6 +14,8 @@ class Gaussian(Likelihood):
 
         mean = sigmoid(a), standard deviation = min_stddev + exp(b / 2)
 
+    Except for `min_stddev`, b is thus the logarithm of the variance, as in the paper.
+
     Its log-probability is that of a density, in nats, and can be above 0.
 
     Args:

@@ -6,12 +6,13 @@ import tensorflow as tf
 
 from keras_genimg import likelihoods
 from keras_genimg.models.constructor_arguments import check_constructor_arguments
+from keras_genimg.models.freeable_model import FreeableModel
 from keras_genimg.models.image_inputs import check_shape, checked_inputs, images_of
 from keras_genimg.models.step_check import StepCheck
 from keras_genimg.training import NegativeLogLikelihood
 
 
-class LikelihoodModel(keras.Model):
+class LikelihoodModel(FreeableModel):
     """A functional Keras model that trains on images alone: they are its targets.
 
     Args:

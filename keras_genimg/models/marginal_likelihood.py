@@ -25,10 +25,15 @@ def marginal_log_likelihood(
 
            log p(x) ~ -log(1 / L * sum over l of q(z_l) / (p(z_l) p(x | z_l)))
 
-    Every image has a chain of its own; all take their steps together. Steps are in
-    proportion to the guesses' spread, times a factor that adapts to the chain during
-    burn-in. The covariance of `q` has 1e-5 of each variance added to its diagonal, so
-    that it is never singular.
+    Each image has one chain; all take their steps together. A chain cannot cross
+    between modes that are far apart. It then sees only the mode that it starts in, and
+    the estimate is the log of that mode's part of `p(x)`: too low by `-log w`, with w
+    the mode's share of the posterior, which is log K for K equal modes. Neither more
+    samples nor a longer burn-in helps.
+
+    Steps are in proportion to the guesses' spread, times a factor that adapts to the
+    chain during burn-in. The covariance of `q` has 1e-5 of each variance added to its
+    diagonal, so that it is never singular.
 
     Args:
         log_joint: Function of `z`, `(batch, latent_dim)`, that returns

@@ -2,7 +2,8 @@
 
 Each preset is a dict of `config`, the constructor's arguments; `batch_size` and
 `optimizer` as published, where they are (DRAW's paper gives no batch size, and that of
-PixelRNN no learning rates); and `description`.
+PixelRNN no learning rates); and `description`. The encoders of the VAE paper's two
+presets compute log variances, as the paper's do.
 
 References:
     van den Oord, Kalchbrenner and Kavukcuoglu, Pixel Recurrent Neural Networks, 2016,
@@ -12,6 +13,7 @@ References:
     Gregor et al., DRAW, 2015, table 3, https://arxiv.org/abs/1502.04623
 """
 
+from keras_genimg.latents import DiagonalNormal
 from keras_genimg.likelihoods import Bernoulli, Categorical
 
 
@@ -120,6 +122,7 @@ VAE = {
         image_shape=(28, 28, 1),
         latent_dim=20,
         hidden_units=500,
+        posterior=DiagonalNormal("log_variance"),
     ),
     "frey_face": _preset(
         "Frey Face with a Gaussian decoder, intensities from 0 to 1.",
@@ -129,6 +132,7 @@ VAE = {
         latent_dim=10,
         hidden_units=200,
         likelihood="gaussian",
+        posterior=DiagonalNormal("log_variance"),
     ),
     "digits": _preset(
         "Two latent numbers for the embedded 8x8 digits, intensities from 0 to 1.",

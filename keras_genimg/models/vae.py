@@ -36,7 +36,9 @@ class VAE(LatentModel):
         decoder: Functional model from latent vectors `(batch, latent_dim)` to the
             likelihood's parameters, float32 of the shape of the images, with one more
             axis where a sub-pixel has several parameters.
-        posterior: Family of the posterior, see `keras_genimg.layers.Latent`.
+        posterior: Family of the posterior, see `keras_genimg.layers.Latent`. By
+            default the encoder computes log sigma. The paper's computes log sigma^2,
+            `posterior=DiagonalNormal("log_variance")`, which its learning rates need.
         prior: Family of the prior, see `keras_genimg.layers.Latent`.
         estimator: `"analytic"`, the paper's estimator B, or `"monte_carlo"`, A.
         num_samples: Samples of the latent vector an image in training, L in the paper.
@@ -258,7 +260,11 @@ class VAE(LatentModel):
 
         Latent vectors come from the true posterior, by Hamiltonian Monte Carlo, in
         place of the encoder's; see `keras_genimg.models.marginal_likelihood`. The
-        estimate is no bound: it errs to both sides, the less the more samples.
+        estimate is no bound: it errs in both directions, less with more samples.
+
+        Each image has one chain. If its posterior has several modes far apart, the
+        chain stays in one of them, and the estimate is too low: with K modes of equal
+        weight by log K nats. More samples do not help.
 
         Args:
             images: As in `elbo`.

@@ -3,6 +3,8 @@
 import tensorflow as tf
 from keras import ops
 
+from keras_genimg.ops.custom_gradient import custom_gradient
+
 
 def prepare_affine(kernel, bias):
     """Return weights as `affine` needs them, to be called outside the loop.
@@ -44,15 +46,15 @@ def product(inputs, kernel, transposed=None):
     if transposed is None:
         return tf.matmul(inputs, kernel)
 
-    @tf.custom_gradient
+    @custom_gradient
     def multiply(inputs, kernel, transposed):
         def gradient(d_outputs):
             d_kernel = tf.matmul(inputs, d_outputs, transpose_a=True)
             return tf.matmul(d_outputs, transposed), d_kernel, None
 
-        return tf.matmul(inputs, kernel), gradient
+        return [tf.matmul(inputs, kernel)], gradient
 
-    return multiply(inputs, kernel, transposed)
+    return multiply(inputs, kernel, transposed)[0]
 
 
 def row_product(inputs, kernel):

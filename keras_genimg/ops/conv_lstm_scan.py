@@ -3,6 +3,7 @@
 import tensorflow as tf
 from keras import ops
 
+from keras_genimg.ops.custom_gradient import custom_gradient
 from keras_genimg.ops.lines import shift_line, shifted_lines
 from keras_genimg.ops.traced_once import traced_once
 
@@ -60,7 +61,7 @@ def conv_lstm_scan(inputs, kernel, hidden, cell, cell_size, first_offset):
 def _scan(inputs, kernel, hidden, cell, offsets, cell_size):
     """Run `conv_lstm_scan` on arguments with or without an axis of directions."""
 
-    @tf.custom_gradient
+    @custom_gradient
     def scan(inputs, kernel, hidden, cell):
         states, cells, *gates = _forward(
             inputs, kernel, hidden, cell, offsets, cell_size
@@ -79,7 +80,7 @@ def _scan(inputs, kernel, hidden, cell, offsets, cell_size):
         def gradient(d_states, d_cell):
             return backward(d_states, d_cell, inputs, kernel, hidden, cell)
 
-        return (states, cells[-1]), gradient
+        return [states, cells[-1]], gradient
 
     return scan(inputs, kernel, hidden, cell)
 
@@ -205,7 +206,7 @@ def _array(like, steps, element_shape):
 def _first_derivative_only(function):
     """Return a function whose own gradient is refused instead of silently wrong."""
 
-    @tf.custom_gradient
+    @custom_gradient
     def wrapped(*arguments):
         def refuse(*_):
             raise ValueError(

@@ -1,10 +1,15 @@
 """Gaussian filters that read a patch of an image and write one into it."""
 
+import math
+
 import numpy as np
 import tensorflow as tf
 
+# No filter's mean lies further from the image, in pixels.
+_FARTHEST = 1e12
 
-def attention_geometry(raw, height, width, size):
+
+def attention_geometry(raw, height, width, size, dtype="float32"):
     """Return where and how a square of `size` by `size` Gaussian filters looks.
 
     With g the grid's centre, d its stride, A the width and B the height, in pixels
@@ -16,15 +21,23 @@ def attention_geometry(raw, height, width, size):
         sigma^2 = exp(v)
         gamma = exp(c)
 
-    At x = y = s = 0 the grid is centred and as wide as the longer side of the image.
+    At x = y = s = 0 the grid is centered and as wide as the longer side of the image.
+
+    Raw numbers of any size give finite numbers and gradients: x and y are clipped to
+    1e9 in size, and v / 2, s and c to a third of the logarithm of the largest number,
+    so that products of three such factors do not overflow. For s and v / 2 that is the
+    largest float32, and the bound is 29.6. For c it is the largest number of `dtype`,
+    so float16 keeps gamma between 1/40 and 40. Beyond its bound a number has no
+    gradient.
 
     Args:
         raw: `(batch, 5)`, of any float dtype: x, y, v, s and c, that is, in the paper's
             order, centre x, centre y, log variance, log stride and log gamma.
         height: Height of the image, an integer.
         width: Width of the image, an integer.
-        size: Filters along either axis, an integer. A single one has no neighbours,
+        size: Filters along either axis, an integer. A single one has no neighbors,
             and its stride no effect.
+        dtype: Floating-point type that gamma is used in.
 
     Returns:
         The attention, `(batch, 5)` in float32: centre x and centre y, the pixel that
@@ -39,6 +52,12 @@ def attention_geometry(raw, height, width, size):
     x, y, log_variance, log_stride, log_gamma = tf.split(
         tf.cast(raw, "float32"), 5, axis=-1
     )
+    x, y = tf.clip_by_value(x, -1e9, 1e9), tf.clip_by_value(y, -1e9, 1e9)
+    bound = _log_bound("float32")
+    log_variance = tf.clip_by_value(log_variance, -2 * bound, 2 * bound)
+    log_stride = tf.clip_by_value(log_stride, -bound, bound)
+    gamma_bound = min(bound, _log_bound(dtype))
+    log_gamma = tf.clip_by_value(log_gamma, -gamma_bound, gamma_bound)
     widest_stride = (max(height, width) - 1) / max(size - 1, 1)
     attention = [
         (width + 1) / 2 * (x + 1) - 1,
@@ -50,6 +69,10 @@ def attention_geometry(raw, height, width, size):
     # Not stacked: of `tf.stack(...)[:, 4, None]`, TensorFlow 2.21's graph optimizer
     # loses the new axis.
     return tf.concat(attention, axis=-1)
+
+
+def _log_bound(dtype):
+    return math.log(float(tf.as_dtype(dtype).max)) / 3
 
 
 def whole_image_attention(batch, height, width):
@@ -74,9 +97,10 @@ def gaussian_filterbank(center, stride, sigma, size, length):
         mean[i] = center + (i - (size - 1) / 2) * stride
         filters[i, a] = exp(-(a - mean[i])^2 / (2 * sigma^2)) / sum over pixels
 
-    for filters i and pixels a counted from 0. That is computed without overflow and
-    without 0 / 0 wherever the filter lies and however narrow it is: a filter far
-    outside of the image is all on the nearest pixel. A filter of sigma 0 is, too.
+    for filters i and pixels a counted from 0. Filters and gradients are finite wherever
+    a filter lies and however narrow it is: a filter far outside the image is all on
+    the nearest pixel, and so is a filter of sigma 0. Means further than 1e12 pixels
+    away are moved to that distance.
 
     Args:
         center: Middle of the row of filters in pixels, `(batch,)` in float32.
@@ -94,6 +118,7 @@ def gaussian_filterbank(center, stride, sigma, size, length):
     """
     steps = tf.constant(np.arange(size) - (size - 1) / 2, "float32")
     mean = (center[:, None] + steps * stride[:, None])[:, :, None]
+    mean = tf.clip_by_value(mean, -_FARTHEST, _FARTHEST)
     pixels = tf.range(length, dtype="float32")
     # The exponent of the nearest pixel is subtracted, which cancels in the quotient,
     # and the difference of two squares factored. So the largest exponent is exactly 0,

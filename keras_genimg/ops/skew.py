@@ -3,6 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
+from keras_genimg.ops.custom_gradient import custom_gradient
 from keras_genimg.ops.traced_once import traced_once
 
 
@@ -55,7 +56,7 @@ class SkewedMap:
         """
         size = self.height, self.width, self.num_segments
 
-        @tf.custom_gradient
+        @custom_gradient
         def gather(rows):
             def gradient(*d_segments):
                 return _skew_gradient(d_segments, *size)
@@ -78,14 +79,14 @@ class SkewedMap:
         """
         size = self.height, self.width, self.num_segments
 
-        @tf.custom_gradient
+        @custom_gradient
         def gather(*segments):
             def gradient(d_rows):
                 return _unskew_gradient(d_rows, *size)
 
-            return _unskew(segments, *size), gradient
+            return [_unskew(segments, *size)], gradient
 
-        return gather(*segments)
+        return gather(*segments)[0]
 
     def pixels(self, first, end, first_row, end_row, shift=0):
         """Return the pixel at each place of a segment, or the padding's index.

@@ -155,6 +155,27 @@ def test_other_sizes_and_narrow_densities(dim):
     assert np.isfinite(estimate(np.zeros((20, 30, dim)), 20)).all()
 
 
+def test_a_chain_misses_other_modes():
+    """Half of a mixture of N(-20, 1) and N(20, 1), times e^-70, is lost."""
+    mixture = tfp.distributions.MixtureSameFamily(
+        tfp.distributions.Categorical([0.0, 0.0]),
+        tfp.distributions.MultivariateNormalDiag([[-20.0], [20.0]], [[1.0], [1.0]]),
+    )
+
+    @tf.function(autograph=False)
+    def estimate(guesses):
+        return marginal_log_likelihood(
+            lambda z: mixture.log_prob(z) - 70, guesses, 100, 4, 100, (0, 1)
+        )
+
+    # Fifteen chains start in each mode.
+    modes = np.repeat([[-20.0], [20.0]], 15, axis=0)
+    noise = np.random.default_rng(0).normal(size=(20, 30, 1))
+    drawn = np.asarray(estimate((modes + noise).astype("float32")))
+    np.testing.assert_allclose(drawn, -70 - np.log(2), atol=0.3)
+    np.testing.assert_allclose(drawn.mean(), -70 - np.log(2), atol=0.1)
+
+
 def test_what_is_refused(exact):
     images = exact.images
     for arguments, text in [

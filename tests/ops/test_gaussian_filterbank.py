@@ -1,10 +1,12 @@
 import itertools
 import math
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_genimg.layers import ReadAttention, WriteAttention
 from keras_genimg.ops.gaussian_filterbank import (
     attention_filters,
     attention_geometry,
@@ -108,6 +110,72 @@ def test_extreme_filters_and_gradients_are_finite(size, jit_compile):
     for filters in (filters_y, filters_x):
         np.testing.assert_allclose(tf.reduce_sum(filters, axis=-1), 1, rtol=1e-5)
         assert np.min(filters) >= 0
+
+
+def huge_raw():
+    """Return raw numbers far beyond what exponentials can bear."""
+    corners = list(itertools.product([-1e4, 0.0, 1e4], repeat=5))
+    random = 1e4 * np.random.default_rng(0).normal(size=(50, 5))
+    single = [row for k in range(5) for row in np.eye(5)[[k, k]] * [[100], [-100]]]
+    largest = [[sign * 3e38] * 5 for sign in (-1, 1)]
+    return np.concatenate([corners, random, single, largest]).astype("float32")
+
+
+POLICIES = ["float32", "float64", "bfloat16", "float16", "mixed_float16"]
+
+
+@pytest.mark.parametrize("dtype", POLICIES)
+@pytest.mark.parametrize("layer", ["read", "write"])
+def test_huge_numbers_give_finite_glimpses_and_gradients(layer, dtype):
+    raw = huge_raw()
+    count = len(raw)
+    # Each row of the kernel is then the raw numbers of one image.
+    state = tf.eye(count, dtype=keras.dtype_policies.get(dtype).compute_dtype)
+    images = tf.constant(random_images(count, 7, 12, 2))
+    if layer == "read":
+        attend, given = ReadAttention(3, dtype=dtype), [images]
+        attend.build(images.shape, state.shape)
+    else:
+        attend, given = WriteAttention(3, (7, 12, 2), dtype=dtype), []
+        attend.build(state.shape)
+        attend.patch.bias.assign(np.linspace(-2, 2, 18))
+    attend.attention.kernel.assign(raw)
+    with tf.GradientTape() as tape:
+        tape.watch(given)
+        outputs, attention = attend(*given, state)
+        loss = tf.reduce_sum(tf.cast(outputs, "float32") * images[:, :1, :1])
+    sources = [*given, *(w.value for w in attend.trainable_weights)]
+    for each in [outputs, attention, *tape.gradient(loss, sources)]:
+        assert np.isfinite(np.asarray(each, "float64")).all()
+    assert (np.asarray(attention)[:, 2:] > 0).all()
+
+
+@pytest.mark.parametrize("size", [1, 5])
+def test_huge_raw_numbers_give_finite_filters_and_gradients(size):
+    raw = tf.constant(huge_raw())
+    weights = random_images(raw.shape[0], size, 12)
+    with tf.GradientTape() as tape:
+        tape.watch(raw)
+        attention = attention_geometry(raw, 7, 12, size)
+        filters = attention_filters(attention, 7, 12, size)
+        loss = tf.reduce_sum(attention[:, 4])
+        for each in filters:
+            loss += tf.reduce_sum(each * weights[:, :, : each.shape[-1]])
+    assert np.isfinite(attention).all()
+    assert np.isfinite(tape.gradient(loss, raw)).all()
+    for each in filters:
+        np.testing.assert_allclose(tf.reduce_sum(each, axis=-1), 1, rtol=1e-5)
+
+
+def test_gamma_keeps_its_range_in_half_precision_only():
+    raw = np.zeros((1, 5), "float32")
+    for log_gamma in (3.5, 9.0):
+        raw[0, 4] = log_gamma
+        for dtype in ("float32", "float64", "bfloat16", "float16"):
+            gamma = attention_geometry(raw, 5, 5, 3, dtype)[0, 4]
+            bounded = dtype == "float16" and log_gamma > 4
+            expected = 65504 ** (1 / 3) if bounded else math.exp(log_gamma)
+            np.testing.assert_allclose(gamma, expected, rtol=1e-5)
 
 
 def test_gradient_equals_differences():

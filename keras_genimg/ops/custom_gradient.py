@@ -1,0 +1,50 @@
+"""Hand-written gradients that do not keep their graphs alive."""
+
+import functools
+import weakref
+
+import tensorflow as tf
+
+
+def custom_gradient(function):
+    """Give a function a hand-written gradient; drop-in for `tf.custom_gradient`.
+
+    TensorFlow 2.21 registers each gradient that it traces under a new name, and never
+    forgets one. What it registers refers to the graph in two ways: by the gradient
+    function itself, and by the list of outputs, of which it needs the length alone. A
+    process that makes many models would keep all their graphs. Here the first
+    reference is weak, and the second is dropped. The gradient function lives as long as
+    the graph that it was traced in.
+
+    Args:
+        function: Function of tensors that returns a list of tensors, and a function
+            that maps their gradients to a list of those of the arguments, with None
+            where there is none.
+
+    Returns:
+        A function of the same arguments that returns the list of tensors.
+    """
+
+    @functools.wraps(function)
+    def call(*tensors):
+        if tf.executing_eagerly():
+            # Without a graph nothing is registered.
+            return tf.custom_gradient(function)(*tensors)
+        graph = tf.compat.v1.get_default_graph()
+        registered = []
+
+        def traced(*tensors):
+            outputs, gradient = function(*tensors)
+            registered.extend(outputs)
+            if not hasattr(graph, "keras_genimg_gradients"):
+                graph.keras_genimg_gradients = []
+            graph.keras_genimg_gradients.append(gradient)
+            reference = weakref.ref(gradient)
+            return registered, lambda *gradients: reference()(*gradients)
+
+        outputs = tf.custom_gradient(traced)(*tensors)
+        with tf.init_scope():
+            registered[:] = [tf.constant(0.0)] * len(registered)
+        return outputs
+
+    return call
