@@ -15,7 +15,7 @@ from keras_genimg.ops.checks import check_choice
 from keras_genimg.ops.fingerprint import weights_fingerprint
 from keras_genimg.ops.uniforms import row_uniforms
 from keras_genimg.sampling import METHODS
-from keras_genimg.sampling.program import Program
+from keras_genimg.sampling.program import program_of
 from keras_genimg.training import BitsPerDim
 
 
@@ -281,7 +281,7 @@ class AutoregressiveModel(GenerativeModel):
         """
         drawn = []
         record = None
-        if method == "incremental" and Program(self).foreign:
+        if method == "incremental" and program_of(self).foreign:
             record = drawn.append
         arguments = (method, shape, jit_compile)
         if num_candidates is None:

@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 from keras_genimg.sampling.pixel_run import PixelRun
-from keras_genimg.sampling.program import Program
+from keras_genimg.sampling.program import program_of
 
 
 def incremental_sampler(model, jit_compile=False):
@@ -32,7 +32,7 @@ def incremental_sampler(model, jit_compile=False):
     def draw(
         uniforms, temperature, conditions, images=None, known=None, with_params=False
     ):
-        program = Program(model)
+        program = program_of(model)
         # By row, then column: (height, width, batch, colors).
         given = [tf.transpose(uniforms, (1, 2, 0, 3))]
         if known is not None:
@@ -79,7 +79,7 @@ def teacher_forced_params(model, images, conditions=(), jit_compile=False):
         ValueError: If the image decides the output of a layer that is neither causal
             nor pointwise; the layer is named.
     """
-    program = Program(model)
+    program = program_of(model)
     given = tf.transpose(images, (1, 2, 0, 3))
     run = PixelRun(program, not jit_compile, given, conditions)
     _, (params,) = run.visit(

@@ -6,6 +6,7 @@ import inspect
 import keras
 import tensorflow as tf
 
+from keras_genimg.causality import is_causal
 from keras_genimg.layers.causal_layer import CausalLayer
 from keras_genimg.sampling.graph import (
     is_composite,
@@ -22,7 +23,7 @@ from keras_genimg.sampling.instructions import (
 )
 from keras_genimg.sampling.linear import has_activation, is_linear, linear_function
 from keras_genimg.sampling.pointwise import pointwise_function
-from keras_genimg.sampling.refusal import refusal
+from keras_genimg.sampling.refusal import Refusal, refusal
 from keras_genimg.sampling.trust import is_known, overrides
 
 _ACTIVATION = (
@@ -39,6 +40,30 @@ _PROTOCOL = {
     "end_rows",
     "sees_current_row",
 }
+
+
+def program_of(model, fuse=True):
+    """Return the `Program` of an `AutoregressiveModel`.
+
+    Args:
+        model: An `AutoregressiveModel`.
+        fuse: As in `Program`.
+
+    Raises:
+        ValueError: As `Program`. If the model is causal, the text recommends the
+            fixed-point sampler.
+    """
+    try:
+        return Program(model, fuse)
+    except Refusal as error:
+        with tf.init_scope():
+            causal = not error.depends_on_batch and is_causal(model)
+        if not causal:
+            raise
+        raise Refusal(
+            f"{error}. The model is causal, so method='fixed_point' draws from it as "
+            f"it is."
+        ) from error
 
 
 class Program:
@@ -120,7 +145,9 @@ class Program:
         # Some layers' `call` takes it by position.
         if _bound(operation, args, kwargs).get("training"):
             reason = "is called with training=True, which the sampler cannot repeat"
-            raise refusal(operation, args, kwargs, reason)
+            error = refusal(operation, args, kwargs, reason)
+            error.depends_on_batch = True  # Batch statistics, or noise.
+            raise error
         if is_sequential(operation):
             return self._append_sequence(operation, args, kwargs)
         if is_functional(operation):
@@ -203,7 +230,7 @@ class Program:
             raise refusal(layer, args, kwargs, reason) from error
         try:
             return self._inline(graph, values, layer.compute_dtype)
-        except ValueError as error:
+        except Refusal as error:
             reason = f"is made of layers that cannot all be sampled ({error})"
             raise refusal(layer, args, kwargs, reason) from error
 
@@ -310,7 +337,7 @@ def _check_maps(operation, inputs):
     """Raise unless all that meets the image is a map."""
     for value in inputs:
         if value.level == Level.FIXED and len(value.spec.shape) < 4:
-            raise ValueError(
+            raise Refusal(
                 f"{type(operation).__name__} '{operation.name}' combines the image "
                 f"with a tensor of shape {value.spec.shape}, which has no height "
                 f"and width. Give it the shape (batch, 1, 1, channels)."

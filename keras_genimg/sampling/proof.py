@@ -6,7 +6,7 @@ from keras_genimg.sampling.difference import difference_of_params
 from keras_genimg.sampling.incremental import teacher_forced_params
 from keras_genimg.sampling.instructions import Level
 from keras_genimg.sampling.pixel_run import PixelRun
-from keras_genimg.sampling.program import Program
+from keras_genimg.sampling.program import program_of
 from keras_genimg.sampling.tolerance import FLOAT32_TOLERANCE, tolerance
 
 
@@ -78,7 +78,7 @@ def first_disagreement(model, images, conditions=()):
 
     @tf.function(autograph=False)
     def compare(images, conditions):
-        program = Program(model, fuse=False)
+        program = program_of(model, fuse=False)
         compared = [
             (step, value)
             for step in program.instructions

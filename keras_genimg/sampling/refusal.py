@@ -16,8 +16,19 @@ _ADVICE = {
 }
 
 
+class Refusal(ValueError):
+    """A layer cannot be sampled pixel by pixel.
+
+    Attributes:
+        depends_on_batch: Whether no sampler draws images that are independent of the
+            others in their batch.
+    """
+
+    depends_on_batch = False
+
+
 def refusal(operation, args=(), kwargs=None, reason=None):
-    """Return a `ValueError` that names an operation and says what to use instead.
+    """Return a `Refusal` that names an operation and says what to use instead.
 
     Args:
         operation: A Keras layer or operation.
@@ -37,11 +48,10 @@ def refusal(operation, args=(), kwargs=None, reason=None):
         for leaf in tf.nest.flatten((args, kwargs or {}))
         if hasattr(leaf, "spec") or isinstance(leaf, np.ndarray)
     ]
-    return ValueError(
+    return Refusal(
         f"The incremental sampler evaluates an image pixel by pixel, but {kind} "
         f"'{operation.name}' {reason}: {advice}; implement the protocol of "
         f"keras_genimg.layers.CausalLayer; or, for a layer that acts on each pixel "
-        f"alone, set `pointwise = True` in its class. If the model is causal, "
-        f"method='fixed_point' draws from it as it is. Received: inputs of shape "
+        f"alone, set `pointwise = True` in its class. Received: inputs of shape "
         f"{shapes}"
     )

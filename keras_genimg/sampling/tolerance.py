@@ -5,7 +5,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_genimg.sampling.difference import difference_of_params
-from keras_genimg.sampling.program import Program
+from keras_genimg.sampling.program import program_of
 
 # Of the largest parameter, where all is computed in float32 or float64.
 FLOAT32_TOLERANCE = 1e-4
@@ -37,7 +37,7 @@ def tolerance(model, images, conditions=()):
     """
     layers = [
         operation
-        for operation in Program(model).operations
+        for operation in program_of(model).operations
         if isinstance(operation, keras.Layer)
     ]
     if any(getattr(layer, "quantization_mode", None) for layer in layers):
