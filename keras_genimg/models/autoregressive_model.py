@@ -10,12 +10,11 @@ from keras_genimg.causality import first_leak
 from keras_genimg.models.candidates import candidate_completer, completions
 from keras_genimg.models.generative_model import GenerativeModel
 from keras_genimg.models.image_inputs import known_image_shape
-from keras_genimg.models.sampler_proof import SamplerProof
+from keras_genimg.models.progress import Counted
+from keras_genimg.models.traced_sampler import TracedSampler, pixel_sampler
 from keras_genimg.ops.checks import check_choice
 from keras_genimg.ops.fingerprint import weights_fingerprint
-from keras_genimg.ops.uniforms import row_uniforms
 from keras_genimg.sampling import METHODS
-from keras_genimg.sampling.program import program_of
 from keras_genimg.training import BitsPerDim
 
 
@@ -81,7 +80,6 @@ class AutoregressiveModel(GenerativeModel):
         super().__init__(inputs, outputs, likelihood, **kwargs)
         # By image shape: the fingerprint of the weights that were probed.
         self._probed = {}
-        self._sampler_proof = SamplerProof()
 
     def own_metrics(self):
         return [BitsPerDim(self.likelihood)]
@@ -258,57 +256,13 @@ class AutoregressiveModel(GenerativeModel):
         key = (method, shape, jit_compile, completes, num_candidates)
         functions = self._compiled_functions
         if key not in functions:
-            functions[key] = self._traced_sampler(
-                method, shape, jit_compile, num_candidates if completes else None
+            functions[key] = TracedSampler(
+                self, method, shape, jit_compile, num_candidates if completes else None
             )
         draw = functions[key]
         temperature = tf.constant(temperature, tf.float32)
-
-        def draw_rows(seeds, *others):
-            outputs, drawn = draw(seeds, temperature, *others)
-            if drawn:
-                self._sampler_proof.check_drawn(key, self, *drawn)
-            return outputs
-
-        return draw_rows
-
-    def _traced_sampler(self, method, shape, jit_compile, num_candidates):
-        """Return a compiled function of `(seeds, temperature, *others)`.
-
-        It returns what `sampler` or, with `num_candidates`, `completer` returns; and
-        what `SamplerProof.check_drawn` needs, or nothing if the graph holds no layer of
-        another package.
-        """
-        drawn = []
-        record = None
-        if method == "incremental" and program_of(self).foreign:
-            record = drawn.append
-        arguments = (method, shape, jit_compile)
-        if num_candidates is None:
-            sample, given = self.sampler(*arguments, record), []
-        else:
-            sample = self.completer(*arguments, num_candidates, record)
-            given = [tf.TensorSpec((None, *shape))] * 2
-
-        def run(*rows):
-            drawn.clear()
-            outputs = sample(*rows)
-            if num_candidates is None:
-                return tf.cast(outputs, self.likelihood.dtype), tuple(*drawn)
-            images, sizes = outputs
-            images = tf.cast(images, self.likelihood.dtype)
-            return (images, sizes), tuple(*drawn)
-
-        return tf.function(
-            run,
-            input_signature=[
-                tf.TensorSpec((None,), tf.int64),
-                tf.TensorSpec((), tf.float32),
-                *given,
-                *(tf.TensorSpec(t.shape, t.dtype) for t in self.inputs[1:]),
-            ],
-            jit_compile=jit_compile,
-            autograph=False,
+        return Counted(
+            lambda seeds, *others: draw(seeds, temperature, *others), draw.counter
         )
 
     def drawing_note(self, method="incremental", image_size=None, **_):
@@ -319,35 +273,22 @@ class AutoregressiveModel(GenerativeModel):
             return f"up to {passes + 1} forward passes per batch"
         return ""
 
-    def sampler(self, method, image_shape, jit_compile=False, record=None):
+    def sampler(self, method, image_shape, jit_compile=False):
         """Return a function of `(seeds, temperature, *conditions)` that draws images.
 
         Args:
             method: As in `draw_function`.
             image_shape: `(height, width, colors)`.
             jit_compile: Whether the graph will be compiled with XLA.
-            record: For `"incremental"`, a function that is called when the graph is
-                traced, with one tuple: the first image, the parameters that it was
-                drawn from, and its conditions.
 
         Returns:
             A function for a graph: seeds of shape `(batch,)` and a temperature that is
             a scalar or of shape `(batch,)` in, float32 images in the likelihood's own
             range out.
         """
-        draw = self._draw(method, jit_compile, record)
+        return pixel_sampler(METHODS[method](self, jit_compile), image_shape)
 
-        def sample(seeds, temperature, *conditions):
-            uniforms = row_uniforms(seeds, image_shape)
-            temperature = tf.reshape(temperature, (-1, 1, 1, 1))
-            images = draw(uniforms, temperature, conditions)
-            return tf.ensure_shape(images, (None, *image_shape))
-
-        return sample
-
-    def completer(
-        self, method, image_shape, jit_compile=False, num_candidates=1, record=None
-    ):
+    def completer(self, method, image_shape, jit_compile=False, num_candidates=1):
         """Return a function that completes images.
 
         Args:
@@ -355,29 +296,14 @@ class AutoregressiveModel(GenerativeModel):
             image_shape: `(height, width, colors)`.
             jit_compile: Whether the graph will be compiled with XLA.
             num_candidates: As in `complete`.
-            record: As in `sampler`.
 
         Returns:
             A function for a graph, see `candidate_completer`:
             `(seeds, temperature, images, known, *conditions)` in, float32 images in the
             likelihood's own range and effective sample sizes out.
         """
-        draw = self._draw(method, jit_compile, record)
-        return candidate_completer(self, draw, image_shape, num_candidates)
-
-    def _draw(self, method, jit_compile, record):
         draw = METHODS[method](self, jit_compile)
-        if record is None:
-            return draw
-
-        def recorded(uniforms, temperature, conditions, *given):
-            images, params = draw(
-                uniforms, temperature, conditions, *given, with_params=True
-            )
-            record((images[:1], params, [rows[:1] for rows in conditions]))
-            return images
-
-        return recorded
+        return candidate_completer(self, draw, image_shape, num_candidates)
 
     def log_prob(
         self, images, *, num_samples=None, seed=None, batch_size=64, verbose="auto"

@@ -13,7 +13,7 @@ from keras_genimg.models.image_inputs import (
     inputs_of,
 )
 from keras_genimg.models.likelihood_model import LikelihoodModel
-from keras_genimg.models.progress import Progress, slices, timed_slices
+from keras_genimg.models.progress import Counted, Progress, slices, timed_slices
 from keras_genimg.models.row_seeds import row_seeds
 from keras_genimg.ops.checks import check_positive_int
 
@@ -127,9 +127,11 @@ class GenerativeModel(LikelihoodModel):
         num_images = len(rows[0])
         task = f"{self.name}.{method}"
         batches = []
-        with Progress(task, num_images, verbose, note=note) as progress:
+        counter = draw.counter if isinstance(draw, Counted) else None
+        with Progress(task, num_images, verbose, note, inside=counter) as progress:
             for part in slices(num_images, batch_size):
                 batch = [tf.constant(row[part]) for row in rows]
+                progress.begin(len(batch[0]))
                 batches.append(tf.nest.map_structure(np.asarray, draw(*batch)))
                 progress.add(len(batch[0]))
         return tf.nest.map_structure(lambda *parts: np.concatenate(parts), *batches)

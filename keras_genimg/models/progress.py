@@ -4,11 +4,14 @@ import threading
 import time
 
 import keras
+import tensorflow as tf
 
 from keras_genimg.ops.checks import check_choice
 
 # Seconds of silence under `verbose="auto"`.
 PATIENCE = 2.0
+# Seconds between two looks into a graph call.
+_INTERVAL = 1.0
 # Seconds that a batch of `timed_slices` should take.
 _BATCH_SECONDS = 0.5
 
@@ -18,7 +21,8 @@ class Progress:
 
     A timer, not the work, decides when to speak, because a single graph call of many
     seconds cannot report from inside. If nothing is on screen after two seconds, one
-    line says what is running, and Keras' progress bar follows after each batch.
+    line says what is running, and Keras' progress bar follows after each batch. With a
+    `GraphCounter` it also moves within a batch.
 
     Args:
         task: What is running, such as `"vae.log_prob"`.
@@ -27,12 +31,13 @@ class Progress:
             "auto" for silence in the first two seconds, then a bar.
         note: What makes the work long, such as `"784 forward passes per batch"`.
         unit: What `total` counts.
+        inside: The `GraphCounter` that the work of a batch reports to, or None.
 
     Raises:
         ValueError: If `verbose` is not as described.
     """
 
-    def __init__(self, task, total, verbose="auto", note="", unit="image"):
+    def __init__(self, task, total, verbose="auto", note="", unit="image", inside=None):
         check_choice("verbose", verbose, ("auto", 0, 1, 2), task)
         known = total >= 0
         plural = {"image": "images", "batch": "batches"}[unit]
@@ -44,44 +49,101 @@ class Progress:
             unit_name=unit,
         )
         self._done = 0
-        self._running = True
+        self._batch = 0
+        self._inside = inside
         self._lock = threading.Lock()
-        # Keras' switch holds for one thread, so the timer's thread cannot ask.
+        self._ended = threading.Event()
+        # Keras' switch holds for one thread, so the watching thread cannot ask.
         interactive = keras.utils.is_interactive_logging_enabled()
         self._speaks = verbose in ("auto", 1) and interactive
-        self._timer = threading.Timer(PATIENCE, self._speak)
-        self._timer.daemon = True
+        self._thread = threading.Thread(target=self._watch, daemon=True)
 
     def __enter__(self):
         if self._speaks:
-            self._timer.start()
+            self._thread.start()
         return self
+
+    def begin(self, count):
+        """Report that work on `count` images or batches begins."""
+        with self._lock:
+            self._batch = count
+            if self._inside is not None:
+                self._inside.reset()
 
     def add(self, count):
         """Report that `count` more images or batches are done."""
         with self._lock:
             self._done += count
-            self._running = self._done != self._bar.target
+            self._batch = 0
+            if self._done == self._bar.target:
+                self._ended.set()
             self._bar.update(self._done)
 
-    def _speak(self):
+    def _watch(self):
+        if self._ended.wait(PATIENCE):
+            return
         with self._lock:
-            if not self._running:
+            if self._ended.is_set():
                 return
             if not self._done or not self._bar.verbose:
                 print(self._line, flush=True)
             self._bar.verbose = 1
             if self._done:
                 self._bar.update(self._done)
+        while self._inside is not None and not self._ended.wait(_INTERVAL):
+            with self._lock:
+                part = int(self._batch * self._inside.fraction())
+                if part and not self._ended.is_set():
+                    self._bar.update(self._done + min(part, self._batch - 1))
 
     def __exit__(self, *error):
         with self._lock:
-            self._running = False
+            self._ended.set()
             if self._bar.target is None:
                 self._bar.update(self._done, finalize=True)
         if self._speaks:
-            self._timer.cancel()
-            self._timer.join()
+            self._thread.join()
+
+
+class GraphCounter:
+    """Counts steps of work inside a graph call, to be read while it runs.
+
+    Args:
+        num_steps: How many steps a call takes.
+    """
+
+    def __init__(self, num_steps):
+        self.num_steps = num_steps
+        with tf.init_scope(), tf.device("CPU"):
+            self._done = tf.Variable(0, trainable=False)
+
+    def report(self, done):
+        """Say, in a graph, how many steps are done, an int32 scalar."""
+        self._done.assign(done)
+
+    def reset(self):
+        """Begin anew, outside of a graph."""
+        self._done.assign(0)
+
+    def fraction(self):
+        """Return the part of the work that is done, from 0 to 1."""
+        return int(self._done.numpy()) / self.num_steps
+
+
+class Counted:
+    """A function whose calls report to a `GraphCounter`.
+
+    Args:
+        function: The function.
+        counter: The `GraphCounter`, or None.
+    """
+
+    def __init__(self, function, counter):
+        self.function = function
+        self.counter = counter
+
+    def __call__(self, *arguments):
+        return self.function(*arguments)
 
 
 def slices(total, size):

@@ -4,7 +4,7 @@ import tensorflow as tf
 from keras import ops
 
 
-def ancestral_sampler(model, jit_compile=False):
+def ancestral_sampler(model, jit_compile=False, report=None):
     """Return a function that draws images, each sub-pixel by a whole forward pass.
 
     It asks nothing of the model but that it be causal, and is the reference that
@@ -13,6 +13,8 @@ def ancestral_sampler(model, jit_compile=False):
     Args:
         model: An `AutoregressiveModel`.
         jit_compile: Whether the graph will be compiled with XLA; makes no difference.
+        report: Function that is told in the graph how many sub-pixels are drawn, or
+            None.
 
     Returns:
         A function of `uniforms` (batch, height, width, colors), a `temperature` that
@@ -31,6 +33,8 @@ def ancestral_sampler(model, jit_compile=False):
             drawn = model.likelihood.sample(params, uniforms, temperature)
             if known is not None:
                 drawn = tf.where(known > 0, given, drawn)
+            if report is not None:
+                report(index + 1)
             return index + 1, tf.where(position == index, drawn, images)
 
         given = images

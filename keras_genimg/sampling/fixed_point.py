@@ -5,7 +5,13 @@ from keras import ops
 
 
 def fixed_point(
-    model, uniforms, temperature=1.0, conditions=(), images=None, known=None
+    model,
+    uniforms,
+    temperature=1.0,
+    conditions=(),
+    images=None,
+    known=None,
+    report=None,
 ):
     """Draw images by forward passes with fixed noise until nothing changes.
 
@@ -22,6 +28,7 @@ def fixed_point(
         conditions: The model's inputs besides the images, in order.
         images: Images whose known pixels are kept, float32; optional.
         known: Where they are known, 1 or 0, broadcasts against `images`.
+        report: Function that is told in the graph how many passes are done, or None.
 
     Returns:
         Float32 images of the shape of `uniforms`, and the number of forward passes, an
@@ -36,6 +43,8 @@ def fixed_point(
         drawn = model.likelihood.sample(params, uniforms, temperature)
         if known is not None:
             drawn = tf.where(known > 0, given, drawn)
+        if report is not None:
+            report(passes + 1)
         return passes + 1, drawn, tf.reduce_any(drawn != images)
 
     given = images
@@ -51,19 +60,22 @@ def fixed_point(
     return images, passes
 
 
-def fixed_point_sampler(model, jit_compile=False):
+def fixed_point_sampler(model, jit_compile=False, report=None):
     """Return a function that draws images by `fixed_point`.
 
     Args:
         model: An `AutoregressiveModel`.
         jit_compile: Whether the graph will be compiled with XLA; makes no difference.
+        report: As in `fixed_point`.
 
     Returns:
         A function as `incremental_sampler` returns it.
     """
 
     def draw(uniforms, temperature, conditions, images=None, known=None):
-        images, _ = fixed_point(model, uniforms, temperature, conditions, images, known)
+        images, _ = fixed_point(
+            model, uniforms, temperature, conditions, images, known, report
+        )
         return images
 
     return draw

@@ -6,7 +6,7 @@ from keras_genimg.sampling.pixel_run import PixelRun
 from keras_genimg.sampling.program import program_of
 
 
-def incremental_sampler(model, jit_compile=False):
+def incremental_sampler(model, jit_compile=False, report=None):
     """Return a function that draws images for about the price of a forward pass.
 
     The model's graph is compiled to a program of two nested loops, over rows and over
@@ -18,6 +18,7 @@ def incremental_sampler(model, jit_compile=False):
         model: An `AutoregressiveModel`.
         jit_compile: Whether the graph will be compiled with XLA, which lacks the fused
             kernels that are best without.
+        report: Function that is told in the graph how many rows are drawn, or None.
 
     Returns:
         A function of `uniforms` (batch, height, width, colors), a `temperature` that
@@ -51,7 +52,7 @@ def incremental_sampler(model, jit_compile=False):
 
         run = PixelRun(program, not jit_compile, given[0], conditions)
         more = [first_params] if with_params else []
-        drawn, more = run.visit(given, choose, more)
+        drawn, more = run.visit(given, choose, more, report)
         drawn = tf.transpose(drawn, (2, 0, 1, 3))
         return (drawn, _as_output(*more, program)) if with_params else drawn
 

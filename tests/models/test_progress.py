@@ -164,3 +164,16 @@ def test_slices_cover_all_rows(monkeypatch):
         sizes.append(part.stop - part.start)
         time.sleep(0.02 * sizes[-1])
     assert sum(sizes) == 20 and max(sizes) <= 2
+
+
+@pytest.mark.parametrize("method", ["ancestral", "fixed_point", "incremental"])
+def test_the_bar_moves_inside_a_graph_call(models, method, monkeypatch, capsys):
+    monkeypatch.setattr(progress, "PATIENCE", 0.0)
+    monkeypatch.setattr(progress, "_INTERVAL", 0.001)
+    model = models["pixels"]
+    model.generate(1, seed=0, method=method, verbose=0)  # Traced before.
+    capsys.readouterr()
+    model.generate(500, seed=0, method=method, batch_size=500)
+    shown = [int(n) for n in re.findall(r"(\d+)/500", capsys.readouterr().out)]
+    assert shown == sorted(shown) and shown[-1] == 500
+    assert any(0 < number < 500 for number in shown)

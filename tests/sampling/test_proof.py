@@ -7,7 +7,7 @@ import tensorflow as tf
 from keras import layers
 
 from keras_genimg.layers import CausalLayer, DiagonalBiLSTM, MaskedConv2D
-from keras_genimg.models import AutoregressiveModel, PixelCNN, PixelRNN, sampler_proof
+from keras_genimg.models import AutoregressiveModel, PixelCNN, PixelRNN, traced_sampler
 from keras_genimg.sampling import (
     first_disagreement,
     sampler_difference,
@@ -125,7 +125,7 @@ def test_generate_compares_once_for_each_state_of_the_weights(monkeypatch):
     model = model_of(lambda x: Slanted(6, factor=1)(x))
     compared = []
     monkeypatch.setattr(
-        sampler_proof,
+        traced_sampler,
         "check_difference",
         lambda *arguments: compared.append(arguments),
     )

@@ -1,0 +1,154 @@
+"""Compiled samplers of autoregressive models."""
+
+import math
+
+import tensorflow as tf
+
+from keras_genimg.models.candidates import candidate_completer
+from keras_genimg.models.progress import GraphCounter
+from keras_genimg.ops.fingerprint import weights_fingerprint
+from keras_genimg.ops.uniforms import row_uniforms
+from keras_genimg.sampling import METHODS, check_difference
+from keras_genimg.sampling.difference import difference_of_params
+from keras_genimg.sampling.program import program_of
+
+
+class TracedSampler:
+    """A compiled function that draws or completes images.
+
+    A graph may hold layers that are neither Keras' nor the library's. Their methods for
+    the sampler may disagree with their `call`, or they may be called pointwise without
+    being so. So the parameters that the first image was drawn from are compared with
+    those of a forward pass, once for the weights as they are: weights of zero can hide
+    a fault.
+
+    Args:
+        model: An `AutoregressiveModel`.
+        method: As in `AutoregressiveModel.draw_function`.
+        image_shape: `(height, width, colors)`.
+        jit_compile: Whether to compile with XLA.
+        num_candidates: Number of candidates for a function that completes; None for one
+            that draws.
+
+    Call arguments:
+        seeds: Integers, `(batch,)`.
+        temperature: A scalar.
+        *others: `images` and `known` if the function completes; then the conditions.
+
+    Returns:
+        Images; of a function that completes also effective sample sizes.
+
+    Raises:
+        ValueError: If the sampler does not compute what the model computes.
+
+    Attributes:
+        counter: The `GraphCounter` that a call reports to, or None.
+    """
+
+    def __init__(self, model, method, image_shape, jit_compile, num_candidates=None):
+        self._model = model
+        self._proven = None
+        self._forward = tf.function(
+            lambda inputs: model(inputs, training=False), autograph=False
+        )
+        self.counter = None
+        # XLA writes variables only at the end.
+        if not jit_compile and not tf.distribute.has_strategy():
+            self.counter = GraphCounter(_num_steps(method, image_shape))
+        report = None if self.counter is None else self.counter.report
+        draw = METHODS[method](model, jit_compile, report)
+        drawn = []
+        if method == "incremental" and program_of(model).foreign:
+            draw = _recorded(draw, drawn)
+        given = []
+        if num_candidates is None:
+            sample = pixel_sampler(draw, image_shape)
+        else:
+            sample = candidate_completer(model, draw, image_shape, num_candidates)
+            given = [tf.TensorSpec((None, *image_shape))] * 2
+
+        def run(*rows):
+            drawn.clear()
+            outputs = sample(*rows)
+            images, *sizes = outputs if num_candidates else (outputs,)
+            outputs = (tf.cast(images, model.likelihood.dtype), *sizes)
+            return outputs if num_candidates else outputs[0], tuple(*drawn)
+
+        self._function = tf.function(
+            run,
+            input_signature=[
+                tf.TensorSpec((None,), tf.int64),
+                tf.TensorSpec((), tf.float32),
+                *given,
+                *(tf.TensorSpec(t.shape, t.dtype) for t in model.inputs[1:]),
+            ],
+            jit_compile=jit_compile,
+            autograph=False,
+        )
+
+    def __call__(self, seeds, temperature, *others):
+        outputs, drawn = self._function(seeds, temperature, *others)
+        if drawn:
+            self._check(*drawn)
+        return outputs
+
+    @property
+    def num_traces(self):
+        """How often the graph has been traced."""
+        return self._function.experimental_get_tracing_count()
+
+    def _check(self, image, params, conditions):
+        """Raise unless an image was drawn from the parameters of a forward pass."""
+        fingerprint = weights_fingerprint(self._model.weights)
+        if self._proven == fingerprint:
+            return
+        expected = self._forward([image, *conditions] if conditions else image)
+        difference = difference_of_params(params, expected)
+        check_difference(self._model, difference, image, conditions)
+        self._proven = fingerprint
+
+
+def pixel_sampler(draw, image_shape):
+    """Return a function of `(seeds, temperature, *conditions)` that draws images.
+
+    Args:
+        draw: What a sampler of `keras_genimg.sampling.METHODS` returned.
+        image_shape: `(height, width, colors)`.
+
+    Returns:
+        A function for a graph: seeds of shape `(batch,)` and a temperature that is a
+        scalar or of shape `(batch,)` in, float32 images in the likelihood's own range
+        out.
+    """
+
+    def sample(seeds, temperature, *conditions):
+        uniforms = row_uniforms(seeds, image_shape)
+        temperature = tf.reshape(temperature, (-1, 1, 1, 1))
+        images = draw(uniforms, temperature, conditions)
+        return tf.ensure_shape(images, (None, *image_shape))
+
+    return sample
+
+
+def _recorded(draw, drawn):
+    """Return `draw`, which adds what `TracedSampler` compares to the list `drawn`."""
+
+    def recorded(uniforms, temperature, conditions, *given):
+        images, params = draw(
+            uniforms, temperature, conditions, *given, with_params=True
+        )
+        drawn.append((images[:1], params, [rows[:1] for rows in conditions]))
+        return images
+
+    return recorded
+
+
+def _num_steps(method, image_shape):
+    """Return how many steps a sampler reports at most."""
+    passes = math.prod(image_shape)
+    steps = {
+        "incremental": image_shape[0],
+        "fixed_point": passes + 1,
+        "ancestral": passes,
+    }
+    return steps[method]
