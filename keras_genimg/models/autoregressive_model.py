@@ -88,26 +88,28 @@ class AutoregressiveModel(GenerativeModel):
         if not self._probed:
             self.check_before_use(known_image_shape(x, self))
 
-    def check_before_use(self, image_shape):
+    def check_before_use(self, image_shape, fingerprint=None):
         """Raise if a sub-pixel sees itself or a later one, as far as a probe can tell.
 
         Nothing is done if these weights have passed, or `check_causality` is False.
 
         Args:
             image_shape: `(height, width, colors)`; None for a size that is not known.
+            fingerprint: Of the weights, see `weights_fingerprint`; taken if left out.
 
         Raises:
             ValueError: If the model is not causal, with the layer where it can be told.
         """
         if not self.check_causality:
             return
-        fingerprint = weights_fingerprint(self.weights)
+        if fingerprint is None:
+            fingerprint = weights_fingerprint(self.weights)
         if self._probed.get(image_shape) == fingerprint:
             return
         try:
             leak = first_leak(self, image_shape)
         except Exception:
-            return  # Conditions were a bad guess, or the call that follows fails too.
+            leak = None  # A bad guess of conditions, or the next call fails too.
         if leak is not None:
             raise ValueError(
                 f"{self.name} is not causal, so that it learns to copy pixels that it "
@@ -252,7 +254,8 @@ class AutoregressiveModel(GenerativeModel):
                 f"temperature={temperature!r}"
             )
         shape = self.sized_image_shape(image_size, "generate")
-        self.check_before_use(shape)
+        if shape not in self._probed:
+            self.check_before_use(shape)  # Later the sampler itself asks for it.
         key = (method, shape, jit_compile, completes, num_candidates)
         functions = self._compiled_functions
         if key not in functions:

@@ -10,8 +10,9 @@ from keras_genimg.ops.checks import check_choice
 
 # Seconds of silence under `verbose="auto"`.
 PATIENCE = 2.0
-# Seconds between two looks into a graph call.
-_INTERVAL = 1.0
+# Seconds between two looks at the work, and until the thread that looks ends idle.
+_INTERVAL = 0.2
+_IDLE = 10.0
 # Seconds that a batch of `timed_slices` should take.
 _BATCH_SECONDS = 0.5
 
@@ -52,15 +53,16 @@ class Progress:
         self._batch = 0
         self._inside = inside
         self._lock = threading.Lock()
-        self._ended = threading.Event()
+        self._running = True
+        self._spoken = False
         # Keras' switch holds for one thread, so the watching thread cannot ask.
         interactive = keras.utils.is_interactive_logging_enabled()
         self._speaks = verbose in ("auto", 1) and interactive
-        self._thread = threading.Thread(target=self._watch, daemon=True)
 
     def __enter__(self):
+        self._began = time.monotonic()
         if self._speaks:
-            self._thread.start()
+            _watch(self)
         return self
 
     def begin(self, count):
@@ -75,34 +77,80 @@ class Progress:
         with self._lock:
             self._done += count
             self._batch = 0
-            if self._done == self._bar.target:
-                self._ended.set()
-            self._bar.update(self._done)
-
-    def _watch(self):
-        if self._ended.wait(PATIENCE):
-            return
-        with self._lock:
-            if self._ended.is_set():
-                return
-            if not self._done or not self._bar.verbose:
-                print(self._line, flush=True)
-            self._bar.verbose = 1
-            if self._done:
+            self._running = self._done != self._bar.target
+            if self._is_due() and not self._spoken:
+                self._speak()
+            else:
                 self._bar.update(self._done)
-        while self._inside is not None and not self._ended.wait(_INTERVAL):
-            with self._lock:
-                part = int(self._batch * self._inside.fraction())
-                if part and not self._ended.is_set():
-                    self._bar.update(self._done + min(part, self._batch - 1))
+
+    def _is_due(self):
+        silent = time.monotonic() - self._began < PATIENCE
+        return self._speaks and self._running and not silent
+
+    def look(self):
+        """Show how far the work is, if it has been silent for long enough.
+
+        Returns:
+            Whether it goes on.
+        """
+        with self._lock:
+            if self._is_due():
+                if not self._spoken:
+                    self._speak()
+                elif self._inside is not None:
+                    part = int(self._batch * self._inside.fraction())
+                    if part:
+                        self._bar.update(self._done + min(part, self._batch - 1))
+            return self._running
+
+    def _speak(self):
+        self._spoken = True
+        if not self._done or not self._bar.verbose:
+            print(self._line, flush=True)
+        self._bar.verbose = 1
+        if self._done:
+            self._bar.update(self._done)
 
     def __exit__(self, *error):
         with self._lock:
-            self._ended.set()
+            self._running = False
             if self._bar.target is None:
                 self._bar.update(self._done, finalize=True)
-        if self._speaks:
-            self._thread.join()
+
+
+# One thread looks after all work: to start one takes a call of a few milliseconds
+# longer than it may.
+_watched = []
+_watching = threading.Lock()
+_thread = None
+
+
+def _watch(progress):
+    """Have a thread look at `progress` until it ends."""
+    global _thread
+    with _watching:
+        _watched.append(progress)
+        if _thread is None:
+            _thread = threading.Thread(target=_look_after_all, daemon=True)
+            _thread.start()
+
+
+def _look_after_all():
+    """Look at all that is watched, again and again; end when there is long nothing."""
+    global _thread
+    idle = 0.0
+    while True:
+        time.sleep(_INTERVAL)
+        with _watching:
+            watched = list(_watched)
+            idle = 0.0 if watched else idle + _INTERVAL
+            if idle > _IDLE:
+                _thread = None
+                return
+        for progress in watched:
+            if not progress.look():
+                with _watching:
+                    _watched.remove(progress)
 
 
 class GraphCounter:

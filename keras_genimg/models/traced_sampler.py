@@ -1,16 +1,16 @@
 """Compiled samplers of autoregressive models."""
 
+import functools
 import math
 
 import tensorflow as tf
 
 from keras_genimg.models.candidates import candidate_completer
 from keras_genimg.models.progress import GraphCounter
-from keras_genimg.ops.fingerprint import weights_fingerprint
+from keras_genimg.ops.fingerprint import fingerprint_of
 from keras_genimg.ops.uniforms import row_uniforms
 from keras_genimg.sampling import METHODS, check_difference
 from keras_genimg.sampling.difference import difference_of_params
-from keras_genimg.sampling.program import program_of
 
 
 class TracedSampler:
@@ -47,19 +47,22 @@ class TracedSampler:
 
     def __init__(self, model, method, image_shape, jit_compile, num_candidates=None):
         self._model = model
+        self._image_shape = tuple(image_shape)
         self._proven = None
         self._forward = tf.function(
             lambda inputs: model(inputs, training=False), autograph=False
         )
         self.counter = None
-        # XLA writes variables only at the end.
-        if not jit_compile and not tf.distribute.has_strategy():
-            self.counter = GraphCounter(_num_steps(method, image_shape))
-        report = None if self.counter is None else self.counter.report
-        draw = METHODS[method](model, jit_compile, report)
         drawn = []
-        if method == "incremental" and program_of(model).foreign:
-            draw = _recorded(draw, drawn)
+        if method == "incremental":
+            # To count its rows would take half as long again as to draw them.
+            draw = METHODS[method](model, jit_compile)
+            draw = functools.partial(draw, record=drawn.append)
+        elif jit_compile or tf.distribute.has_strategy():
+            draw = METHODS[method](model)  # XLA writes variables only at the end.
+        else:
+            self.counter = GraphCounter(math.prod(image_shape))
+            draw = METHODS[method](model, report=self.counter.report)
         given = []
         if num_candidates is None:
             sample = pixel_sampler(draw, image_shape)
@@ -74,22 +77,30 @@ class TracedSampler:
             outputs = (tf.cast(images, model.likelihood.dtype), *sizes)
             return outputs if num_candidates else outputs[0], tuple(*drawn)
 
+        if jit_compile:
+            run = tf.function(run, jit_compile=True, autograph=False)
+
+        # The weights' fingerprint in the same graph: it costs next to nothing there.
         self._function = tf.function(
-            run,
+            lambda *rows: (*run(*rows), fingerprint_of(model.weights)),
             input_signature=[
                 tf.TensorSpec((None,), tf.int64),
                 tf.TensorSpec((), tf.float32),
                 *given,
                 *(tf.TensorSpec(t.shape, t.dtype) for t in model.inputs[1:]),
             ],
-            jit_compile=jit_compile,
             autograph=False,
         )
 
     def __call__(self, seeds, temperature, *others):
-        outputs, drawn = self._function(seeds, temperature, *others)
-        if drawn:
+        outputs, drawn, fingerprint = self._function(seeds, temperature, *others)
+        if not tf.executing_eagerly():
+            return outputs  # In a graph of the caller's nothing can be looked at.
+        fingerprint = fingerprint.numpy().tobytes()
+        self._model.check_before_use(self._image_shape, fingerprint)
+        if drawn and self._proven != fingerprint:
             self._check(*drawn)
+            self._proven = fingerprint
         return outputs
 
     @property
@@ -99,13 +110,9 @@ class TracedSampler:
 
     def _check(self, image, params, conditions):
         """Raise unless an image was drawn from the parameters of a forward pass."""
-        fingerprint = weights_fingerprint(self._model.weights)
-        if self._proven == fingerprint:
-            return
         expected = self._forward([image, *conditions] if conditions else image)
         difference = difference_of_params(params, expected)
         check_difference(self._model, difference, image, conditions)
-        self._proven = fingerprint
 
 
 def pixel_sampler(draw, image_shape):
@@ -128,27 +135,3 @@ def pixel_sampler(draw, image_shape):
         return tf.ensure_shape(images, (None, *image_shape))
 
     return sample
-
-
-def _recorded(draw, drawn):
-    """Return `draw`, which adds what `TracedSampler` compares to the list `drawn`."""
-
-    def recorded(uniforms, temperature, conditions, *given):
-        images, params = draw(
-            uniforms, temperature, conditions, *given, with_params=True
-        )
-        drawn.append((images[:1], params, [rows[:1] for rows in conditions]))
-        return images
-
-    return recorded
-
-
-def _num_steps(method, image_shape):
-    """Return how many steps a sampler reports at most."""
-    passes = math.prod(image_shape)
-    steps = {
-        "incremental": image_shape[0],
-        "fixed_point": passes + 1,
-        "ancestral": passes,
-    }
-    return steps[method]

@@ -35,6 +35,18 @@ def weights_fingerprint(variables):
         return _current_function(variables)().numpy().tobytes()
 
 
+def fingerprint_of(variables):
+    """Return what `weights_fingerprint` returns, for a graph: uint8, `(1, 8)`.
+
+    Args:
+        variables: As in `weights_fingerprint`.
+    """
+    if not variables:
+        return tf.zeros((1, 8), tf.uint8)
+    each = [_hash(v.value if isinstance(v, keras.Variable) else v) for v in variables]
+    return _hash(tf.concat(each, axis=1))
+
+
 def _current_function(variables):
     """Return the graph of the fingerprint of these variables, traced if it must be."""
     variables = [v.value if isinstance(v, keras.Variable) else v for v in variables]
@@ -52,8 +64,7 @@ def _trace(variables):
 
     @tf.function(autograph=False)
     def fingerprint():
-        each = [_hash(variable) for variable in variables]
-        return _hash(tf.concat(each, axis=1))
+        return fingerprint_of(variables)
 
     # The concrete function refers to variables weakly, as `fingerprint` does not.
     function = fingerprint.get_concrete_function()

@@ -6,7 +6,7 @@ from keras_genimg.sampling.pixel_run import PixelRun
 from keras_genimg.sampling.program import program_of
 
 
-def incremental_sampler(model, jit_compile=False, report=None):
+def incremental_sampler(model, jit_compile=False):
     """Return a function that draws images for about the price of a forward pass.
 
     The model's graph is compiled to a program of two nested loops, over rows and over
@@ -18,21 +18,19 @@ def incremental_sampler(model, jit_compile=False, report=None):
         model: An `AutoregressiveModel`.
         jit_compile: Whether the graph will be compiled with XLA, which lacks the fused
             kernels that are best without.
-        report: Function that is told in the graph how many rows are drawn, or None.
 
     Returns:
         A function of `uniforms` (batch, height, width, colors), a `temperature` that
         broadcasts against them, a list of conditions, and optionally `images` and
-        `known`, that returns float32 images of the shape of `uniforms`. With
-        `with_params=True` it also returns the parameters that it drew the first image
-        from, in the shape of the model's output for one image. It raises a `ValueError`
-        that names the layer if the image decides the output of a layer that is neither
-        causal nor pointwise.
+        `known`, that returns float32 images of the shape of `uniforms`. If the graph
+        holds layers that are neither Keras' nor the library's, the optional function
+        `record` is called with a tuple: the first image; the parameters that it was
+        drawn from, in the shape of the model's output; and its conditions. A
+        `ValueError` names the layer if the image decides the output of a layer that is
+        neither causal nor pointwise.
     """
 
-    def draw(
-        uniforms, temperature, conditions, images=None, known=None, with_params=False
-    ):
+    def draw(uniforms, temperature, conditions, images=None, known=None, record=None):
         program = program_of(model)
         # By row, then column: (height, width, batch, colors).
         given = [tf.transpose(uniforms, (1, 2, 0, 3))]
@@ -51,10 +49,13 @@ def incremental_sampler(model, jit_compile=False, report=None):
             return _flat([part[:1] for part in params])
 
         run = PixelRun(program, not jit_compile, given[0], conditions)
-        more = [first_params] if with_params else []
-        drawn, more = run.visit(given, choose, more, report)
+        records = record is not None and program.foreign
+        drawn, more = run.visit(given, choose, [first_params] if records else [])
         drawn = tf.transpose(drawn, (2, 0, 1, 3))
-        return (drawn, _as_output(*more, program)) if with_params else drawn
+        if records:
+            params = _as_output(*more, program)
+            record((drawn[:1], params, [rows[:1] for rows in conditions]))
+        return drawn
 
     return draw
 

@@ -76,7 +76,7 @@ class PixelRun:
                     direct.update(value.index for value in step.outputs)
         return fed
 
-    def visit(self, given, choose, more=(), report=None):
+    def visit(self, given, choose, more=()):
         """Visit all pixels.
 
         Args:
@@ -87,7 +87,6 @@ class PixelRun:
             more: Functions of `(params, values)`: the list of the parameters of all
                 colors, and the dict of all values of the pixel by index. Each returns
                 what else to keep of a pixel, float32 `(rows, n)`.
-            report: As in `visit_pixels`.
 
         Returns:
             The pixels, `(height, width, batch, colors)`, and a list of what else was
@@ -140,7 +139,6 @@ class PixelRun:
             draw_pixel,
             end_row,
             num_more=len(more),
-            report=report,
         )
         return pixels, others
 

@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from keras_genimg.causality import first_leak
 from keras_genimg.sampling.difference import difference_of_params
 from keras_genimg.sampling.incremental import teacher_forced_params
 from keras_genimg.sampling.instructions import Level
@@ -48,19 +49,22 @@ def check_difference(model, difference, images, conditions=()):
     limit = tolerance(model, images, conditions)
     if largest <= limit:
         return
+    leak = first_leak(model, tuple(images.shape[1:]))
     layer = first_disagreement(model, images, conditions)
-    where = ""
-    if layer is not None:
-        where = (
-            f" The first layer that disagrees is {type(layer).__name__} "
-            f"'{layer.name}': its methods for the sampler (see "
-            f"keras_genimg.layers.CausalLayer) do not give what its `call` gives."
+    if leak is not None:
+        why = f"The model is not causal. {leak}"
+    elif layer is not None:
+        why = (
+            f"The first layer that disagrees is {type(layer).__name__} '{layer.name}': "
+            f"its methods for the sampler (see keras_genimg.layers.CausalLayer) do not "
+            f"give what its `call` gives. Mend it, or draw with method='ancestral'."
         )
+    else:
+        why = "No single layer disagrees. Draw with method='ancestral'."
     raise ValueError(
         f"The incremental sampler of {model.name} does not compute what the model "
         f"computes, so its images would be wrong: parameters of a pixel differ by "
-        f"{largest:.2g} of the largest, where rounding explains {limit:.2g}.{where} "
-        f"Mend the layer, or draw with method='ancestral'."
+        f"{largest:.2g} of the largest, where rounding explains {limit:.2g}. {why}"
     )
 
 

@@ -5,9 +5,7 @@ import tensorflow as tf
 from keras_genimg.sampling.bundle import Bundle
 
 
-def visit_pixels(
-    height, width, caches, begin_row, draw_pixel, end_row, num_more=0, report=None
-):
+def visit_pixels(height, width, caches, begin_row, draw_pixel, end_row, num_more=0):
     """Run two nested loops, over rows and over the pixels of a row.
 
     Args:
@@ -27,7 +25,6 @@ def visit_pixels(
             returned last and `kept` what `draw_pixel` did, `(width, batch, n)` each.
             Returns the caches for the next row.
         num_more: How many further results `draw_pixel` returns.
-        report: Function that is told in the graph how many rows are done, or None.
 
     Returns:
         The results of all pixels, a list of float32 `(height, width, batch, n)`; those
@@ -65,8 +62,6 @@ def visit_pixels(
         (result,), *kept = layout["kept"].unpack(kept)
         caches = _like(end_row(caches, row, kept), caches)
         results = [result, *(column.stack() for column in columns)]
-        if report is not None:
-            report(r + 1)
         layout["shapes"] = [result.shape for result in results]
         return r + 1, caches, _written(rows, r, results)
 

@@ -16,6 +16,11 @@ SHAPE = (5, 4, 1)
 IMAGES = np.random.default_rng(0).integers(2, size=(6, *SHAPE)).astype("uint8")
 
 
+@pytest.fixture(autouse=True)
+def quick_looks(monkeypatch):
+    monkeypatch.setattr(progress, "_INTERVAL", 0.01)
+
+
 @pytest.fixture(scope="module")
 def models():
     keras.utils.set_random_seed(0)
@@ -109,7 +114,19 @@ def test_two_seconds_pass_in_silence(capsys):
         assert "1/3" in out
         running.add(2)
     assert "3/3" in capsys.readouterr().out
-    assert not [t for t in threading.enumerate() if isinstance(t, threading.Timer)]
+
+
+def test_one_thread_looks_after_all_work_and_ends(monkeypatch):
+    monkeypatch.setattr(progress, "_IDLE", 0.05)
+    before = threading.active_count()
+    for _ in range(5):
+        with Progress("model.method", 2):
+            pass
+    assert threading.active_count() <= before + 1
+    ended = time.monotonic() + 30
+    while progress._thread is not None and time.monotonic() < ended:
+        time.sleep(0.05)
+    assert progress._thread is None and not progress._watched
 
 
 def test_nothing_once_the_work_is_done_or_has_failed(capsys, monkeypatch):
@@ -166,14 +183,13 @@ def test_slices_cover_all_rows(monkeypatch):
     assert sum(sizes) == 20 and max(sizes) <= 2
 
 
-@pytest.mark.parametrize("method", ["ancestral", "fixed_point", "incremental"])
+@pytest.mark.parametrize("method", ["ancestral", "fixed_point"])
 def test_the_bar_moves_inside_a_graph_call(models, method, monkeypatch, capsys):
     monkeypatch.setattr(progress, "PATIENCE", 0.0)
-    monkeypatch.setattr(progress, "_INTERVAL", 0.001)
     model = models["pixels"]
     model.generate(1, seed=0, method=method, verbose=0)  # Traced before.
     capsys.readouterr()
-    model.generate(500, seed=0, method=method, batch_size=500)
-    shown = [int(n) for n in re.findall(r"(\d+)/500", capsys.readouterr().out)]
-    assert shown == sorted(shown) and shown[-1] == 500
-    assert any(0 < number < 500 for number in shown)
+    model.generate(20_000, seed=0, method=method, batch_size=20_000)
+    shown = [int(n) for n in re.findall(r"(\d+)/20000", capsys.readouterr().out)]
+    assert shown == sorted(shown) and shown[-1] == 20_000
+    assert any(0 < number < 20_000 for number in shown)
