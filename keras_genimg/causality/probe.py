@@ -61,27 +61,47 @@ def first_leak(model, image_shape=None):
             taken to be those of the images, and integers that are no labels, taken to
             be 0, can be a wrong guess.
     """
+    leak, _ = probe(model, image_shape)
+    return leak
+
+
+def probe(model, image_shape=None, also=()):
+    """Return what `first_leak` returns, and parameters of further images.
+
+    Args:
+        model: As in `first_leak`.
+        image_shape: As in `first_leak`.
+        also: Inputs of the model, images and conditions, that are evaluated in the same
+            forward pass.
+
+    Returns:
+        A `Leak` or None; and the model's output for `also`, a NumPy array.
+    """
     shape = tuple(size or _SIZE for size in image_shape or model.image_shape)
     with tf.init_scope():  # Eagerly, also where the caller is being traced.
-        return _first_leak(model, shape)
+        pairs = ImagePairs(model, shape)
+        first = [pairs.images, *pairs.conditions]
+        second = [pairs.changed, *pairs.conditions]
+        params = _params(model, first, second, *([also] if also else []))
+        size = len(pairs.images)
+        leak = _first_leak(model, shape, pairs, params[: 2 * size])
+    return leak, params[2 * size :]
 
 
-def _first_leak(model, shape):
-    pairs = ImagePairs(model, shape)
+def _first_leak(model, shape, pairs, both):
     past = np.arange(pairs.num_units) <= pairs.units[:, None]
 
     def leaks_between(before, after, noise=0.0):
         changes = change_of_units(before, after, pairs.num_units)
         return past & (changes > max(_TOLERANCE * changes.max(), noise))
 
-    both = _params(model, [pairs.images, pairs.changed], pairs.conditions)
     if not leaks_between(*np.split(both, 2)).any():
         return None
-    before = _params(model, [pairs.images], pairs.conditions)
-    after = _params(model, [pairs.changed], pairs.conditions)
+    before = _params(model, [pairs.images, *pairs.conditions])
+    after = _params(model, [pairs.changed, *pairs.conditions])
     if not leaks_between(before, after).any():
         return None
-    again = _params(model, [pairs.images], pairs.conditions)
+    again = _params(model, [pairs.images, *pairs.conditions])
     noise = change_of_units(before, again, pairs.num_units).max()
     leaks = leaks_between(before, after, _NOISE_FACTOR * noise)
     return _worst_leak(model, shape, pairs, leaks) if leaks.any() else None
@@ -108,12 +128,13 @@ def _worst_leak(model, shape, pairs, leaks):
     return dataclasses.replace(leak, layer=layer)
 
 
-def _params(model, batches, conditions):
-    """Return the parameters of the images in all batches, as an array."""
-    rows = [np.concatenate([values] * len(batches)) for values in conditions]
-    inputs = _tensors(model, [np.concatenate(batches), *rows])
-    # Not as a graph, which takes longer to trace than the layers take to run.
-    return model(inputs if conditions else inputs[0], training=False).numpy()
+def _params(model, *batches):
+    """Return the parameters of the images in all batches of inputs, as an array."""
+    inputs = [np.concatenate(rows) for rows in zip(*batches, strict=True)]
+    inputs = _tensors(model, inputs)
+    # Eagerly: to trace the graph would take longer than to run it.
+    inputs = inputs if len(inputs) > 1 else inputs[0]
+    return model(inputs, training=False).numpy()
 
 
 def _tensors(model, inputs):

@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from keras_genimg import likelihoods
-from keras_genimg.causality import first_leak
+from keras_genimg.causality import probe
 from keras_genimg.models.candidates import candidate_completer, completions
 from keras_genimg.models.generative_model import GenerativeModel
 from keras_genimg.models.image_inputs import known_image_shape
@@ -88,7 +88,7 @@ class AutoregressiveModel(GenerativeModel):
         if not self._probed:
             self.check_before_use(known_image_shape(x, self))
 
-    def check_before_use(self, image_shape, fingerprint=None):
+    def check_before_use(self, image_shape, fingerprint=None, also=()):
         """Raise if a sub-pixel sees itself or a later one, as far as a probe can tell.
 
         Nothing is done if these weights have passed, or `check_causality` is False.
@@ -96,20 +96,24 @@ class AutoregressiveModel(GenerativeModel):
         Args:
             image_shape: `(height, width, colors)`; None for a size that is not known.
             fingerprint: Of the weights, see `weights_fingerprint`; taken if left out.
+            also: Inputs to be evaluated in the probe's forward pass, as tensors.
+
+        Returns:
+            The model's output for `also`, or None if the probe did not run.
 
         Raises:
             ValueError: If the model is not causal, with the layer where it can be told.
         """
         if not self.check_causality:
-            return
+            return None
         if fingerprint is None:
             fingerprint = weights_fingerprint(self.weights)
         if self._probed.get(image_shape) == fingerprint:
-            return
+            return None
         try:
-            leak = first_leak(self, image_shape)
-        except Exception:
-            leak = None  # A bad guess of conditions, or the next call fails too.
+            leak, params = probe(self, image_shape, also)
+        except Exception:  # A bad guess of conditions, or the next call fails too.
+            leak = params = None
         if leak is not None:
             raise ValueError(
                 f"{self.name} is not causal, so that it learns to copy pixels that it "
@@ -117,6 +121,7 @@ class AutoregressiveModel(GenerativeModel):
                 f"this check off by `check_causality = False` on the model."
             )
         self._probed[image_shape] = fingerprint
+        return params
 
     def complete(
         self,
@@ -245,7 +250,8 @@ class AutoregressiveModel(GenerativeModel):
             num_candidates: As in `complete`, for a function that completes.
 
         Raises:
-            ValueError: If an argument is not as described, or the model is not causal.
+            ValueError: If an argument is not as described. The function raises one if
+                the model is not causal.
         """
         check_choice("method", method, tuple(METHODS), "generate")
         if not (temperature > 0 and math.isfinite(temperature)):
@@ -254,8 +260,6 @@ class AutoregressiveModel(GenerativeModel):
                 f"temperature={temperature!r}"
             )
         shape = self.sized_image_shape(image_size, "generate")
-        if shape not in self._probed:
-            self.check_before_use(shape)  # Later the sampler itself asks for it.
         key = (method, shape, jit_compile, completes, num_candidates)
         functions = self._compiled_functions
         if key not in functions:

@@ -49,9 +49,6 @@ class TracedSampler:
         self._model = model
         self._image_shape = tuple(image_shape)
         self._proven = None
-        self._forward = tf.function(
-            lambda inputs: model(inputs, training=False), autograph=False
-        )
         self.counter = None
         drawn = []
         if method == "incremental":
@@ -93,13 +90,23 @@ class TracedSampler:
         )
 
     def __call__(self, seeds, temperature, *others):
+        if not tf.executing_eagerly():
+            # In a graph of the caller, which may run when nothing can be looked at.
+            self._model.check_before_use(self._image_shape)
         outputs, drawn, fingerprint = self._function(seeds, temperature, *others)
         if not tf.executing_eagerly():
-            return outputs  # In a graph of the caller's nothing can be looked at.
+            return outputs
         fingerprint = fingerprint.numpy().tobytes()
-        self._model.check_before_use(self._image_shape, fingerprint)
-        if drawn and self._proven != fingerprint:
-            self._check(*drawn)
+        drawn = drawn if self._proven != fingerprint else ()
+        image, params, conditions = drawn or (None, None, ())
+        also = [image, *conditions] if drawn else []
+        expected = self._model.check_before_use(self._image_shape, fingerprint, also)
+        if drawn:
+            if expected is None:
+                # Eagerly: to trace the graph would take longer than to run it.
+                expected = self._model(also if conditions else image, training=False)
+            difference = difference_of_params(params, expected)
+            check_difference(self._model, difference, image, conditions)
             self._proven = fingerprint
         return outputs
 
@@ -107,12 +114,6 @@ class TracedSampler:
     def num_traces(self):
         """How often the graph has been traced."""
         return self._function.experimental_get_tracing_count()
-
-    def _check(self, image, params, conditions):
-        """Raise unless an image was drawn from the parameters of a forward pass."""
-        expected = self._forward([image, *conditions] if conditions else image)
-        difference = difference_of_params(params, expected)
-        check_difference(self._model, difference, image, conditions)
 
 
 def pixel_sampler(draw, image_shape):

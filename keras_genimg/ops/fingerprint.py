@@ -21,7 +21,7 @@ def weights_fingerprint(variables):
             Of a variable with a copy on each device, the first copy is read.
 
     Returns:
-        Eight bytes: FarmHash64 of the variables' bytes, in order.
+        Eight bytes: FarmHash64 of the variables' bytes, by dtype, in order.
 
     Example:
         >>> before = weights_fingerprint(model.weights)
@@ -41,10 +41,13 @@ def fingerprint_of(variables):
     Args:
         variables: As in `weights_fingerprint`.
     """
-    if not variables:
-        return tf.zeros((1, 8), tf.uint8)
-    each = [_hash(v.value if isinstance(v, keras.Variable) else v) for v in variables]
-    return _hash(tf.concat(each, axis=1))
+    by_dtype = {}
+    for variable in variables:
+        value = variable.value if isinstance(variable, keras.Variable) else variable
+        row = tf.reshape(value, (1, -1))
+        by_dtype.setdefault(row.dtype, []).append(row)
+    hashes = [_hash(tf.concat(rows, axis=1)) for rows in by_dtype.values()]
+    return _hash(tf.concat(hashes, axis=1)) if hashes else tf.zeros((1, 8), tf.uint8)
 
 
 def _current_function(variables):
@@ -75,6 +78,5 @@ def _trace(variables):
     return function
 
 
-def _hash(tensor):
-    row = tf.reshape(tensor, (1, -1))
-    return tf.raw_ops.Fingerprint(data=row, method="farmhash64")
+def _hash(rows):
+    return tf.raw_ops.Fingerprint(data=rows, method="farmhash64")

@@ -55,7 +55,7 @@ def walk(model, values, call):
             known[id(tensor)] = (tensor, value)
         return outputs
 
-    # A copy that was never compiled, whose inputs are a flat list.
+    # Without what a subclass or `compile` adds, which Keras would copy too.
     plain = keras.Model(list(model.inputs), list(model.outputs))
     clone = keras.models.clone_model(
         plain,
