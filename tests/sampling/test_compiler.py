@@ -148,6 +148,15 @@ def test_compiles_what_the_graph_computes(body):
     np.testing.assert_array_equal(drawn, model.generate(4, 0, method="ancestral"))
 
 
+def test_nested_models_are_exported(tmp_path):
+    model = model_of(lambda x: nested_sequential(nested_functional(x)))
+    model.export(tmp_path / "model", verbose=False)
+    loaded = tf.saved_model.load(str(tmp_path / "model"))
+    images = loaded.signatures["sample"](seed=tf.range(4, dtype=tf.int64))["images"]
+    expected = model.likelihood.to_display(model.generate(4, seed=0))
+    np.testing.assert_array_equal(images, expected)
+
+
 class MyConv2D(layers.Conv2D):
     def convolution_op(self, inputs, kernel):
         return 3 * super().convolution_op(inputs, kernel)
