@@ -14,6 +14,8 @@ from keras_genimg.causality.leak import Leak, sub_pixel_pairs, worst_pair
 _TOLERANCE = 1e-5
 # A leak must exceed what differs between two runs this many times.
 _NOISE_FACTOR = 10
+# Sub-pixels of the images of one forward pass, at most; 41 images of 28x28.
+_MOST_PIXELS = 2**15
 # Height and width of images where a model takes any and none is at hand.
 _SIZE = 8
 
@@ -131,10 +133,15 @@ def _worst_leak(model, shape, pairs, leaks):
 def _params(model, *batches):
     """Return the parameters of the images in all batches of inputs, as an array."""
     inputs = [np.concatenate(rows) for rows in zip(*batches, strict=True)]
-    inputs = _tensors(model, inputs)
-    # Eagerly: to trace the graph would take longer than to run it.
-    inputs = inputs if len(inputs) > 1 else inputs[0]
-    return model(inputs, training=False).numpy()
+    # Large images in several calls, so that the maps of all of them are never there.
+    at_once = max(1, _MOST_PIXELS // int(np.prod(inputs[0].shape[1:])))
+    params = []
+    for start in range(0, len(inputs[0]), at_once):
+        some = _tensors(model, [rows[start : start + at_once] for rows in inputs])
+        # Eagerly: to trace the graph would take longer than to run it.
+        some = some if len(some) > 1 else some[0]
+        params.append(model(some, training=False).numpy())
+    return np.concatenate(params) if len(params) > 1 else params[0]
 
 
 def _tensors(model, inputs):

@@ -182,8 +182,8 @@ class LikelihoodModel(FreeableModel):
         # Keras drops weights that come without targets, so `fit` adds these.
         if sample_weight is None:
             self._refuse_targets(y, owner)
-        x = self._step_check.inputs(x, owner)
-        return keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
+        # Keras' own packing would drop weights that come without targets.
+        return self._step_check.inputs(x, owner), y, sample_weight
 
     def make_train_function(self, force=False):
         if self.train_function is not None and not force:

@@ -139,7 +139,10 @@ def test_status(connect):
         (lambda c: c.sample([-1], label=[0]), "seed must be integers from 0"),
         (lambda c: c.sample([1], label=[3]), "label must be integers from 0 to 2"),
         (lambda c: c.sample(range(20), label=[0] * 20), "1 to 16 rows, got"),
-        (lambda c: c.predict("nope", seed=[1]), "no signature nope; it has complete"),
+        (
+            lambda c: c.predict("nope", seed=[1]),
+            "no signature nope; it has check_sampler, complete",
+        ),
     ],
 )
 def test_says_what_is_wrong_with_a_request(connect, call, text):

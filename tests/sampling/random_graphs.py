@@ -38,6 +38,10 @@ class Composite(layers.Layer):
         self.first = MaskedConv2D(channels, 3, "B", colors)
         self.second = MaskedConv2D(channels, 1, "B", colors)
 
+    def build(self, inputs_shape, gate_shape=None):
+        self.first.build(inputs_shape)
+        self.second.build(inputs_shape)
+
     def call(self, inputs, scale=1.0, *, gate=None, negate=False):
         x = self.first(inputs) * scale
         if gate is not None:

@@ -303,15 +303,16 @@ class Above(CausalLayer, layers.Layer):
 
 
 def vertical(x):
-    above = layers.Dense(6, activation="tanh")(Above()(x))
-    twice_above = Above()(above)
+    above = layers.Dense(6, activation="tanh", name="dense")(Above(name="above")(x))
+    twice_above = Above(name="twice_above")(above)
     return layers.Add()([MaskedConv2D(6, 3, "B")(x), above * 2, twice_above])
 
 
 def test_what_finished_rows_decide_is_computed_once_a_row():
     model = model_of(vertical)
     levels = {step.operation.name: step.level for step in Program(model).instructions}
-    assert levels["above"] == levels["above_1"] == levels["dense"] == Level.ROWS
+    for name in ("above", "dense", "twice_above"):
+        assert levels[name] == Level.ROWS
     assert list(levels.values()).count(Level.PIXEL) >= 3
     assert_sampled_as_computed(model)
     assert_sampled_as_computed(model, jit_compile=True)
@@ -328,12 +329,13 @@ def quantized_model():
 @pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize` method")
 def test_quantized_layers_are_sampled_as_they_compute():
     model = quantized_model()
-    before = model.generate(16, seed=0)
+    before = model.generate(200, seed=0, batch_size=200)
     model.quantize("int8")
     assert_sampled_as_computed(model)
     # A sampler made before must not go on drawing.
-    drawn = model.generate(16, seed=0)
-    np.testing.assert_array_equal(drawn, model.generate(16, 0, method="ancestral"))
+    drawn = model.generate(200, seed=0, batch_size=200)
+    expected = model.generate(200, seed=0, batch_size=200, method="ancestral")
+    np.testing.assert_array_equal(drawn, expected)
     assert (drawn != before).any() and 0 < drawn.mean() < 1
 
 
