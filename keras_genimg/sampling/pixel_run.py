@@ -3,8 +3,8 @@
 import tensorflow as tf
 from keras import ops
 
+from keras_genimg.sampling.causal import step_arguments
 from keras_genimg.sampling.instructions import Level
-from keras_genimg.sampling.program import step_arguments
 from keras_genimg.sampling.raster import visit_pixels
 
 

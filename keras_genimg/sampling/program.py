@@ -1,13 +1,12 @@
 """A functional model compiled to a program for one pixel."""
 
-import dataclasses
-import inspect
-
 import keras
 import tensorflow as tf
 
 from keras_genimg.causality import is_causal
-from keras_genimg.layers.causal_layer import CausalLayer
+from keras_genimg.sampling.activations import check_activation
+from keras_genimg.sampling.causal import bound_arguments, check_step, is_causal_layer
+from keras_genimg.sampling.fusion import fuse_linear_sums
 from keras_genimg.sampling.graph import (
     is_composite,
     is_functional,
@@ -21,25 +20,9 @@ from keras_genimg.sampling.instructions import (
     Weight,
     values_in,
 )
-from keras_genimg.sampling.linear import has_activation, is_linear, linear_function
 from keras_genimg.sampling.pointwise import pointwise_function
 from keras_genimg.sampling.refusal import Refusal, refusal
 from keras_genimg.sampling.trust import is_known, overrides
-
-_ACTIVATION = (
-    "has an activation that is not made of elementwise operations of keras.ops; call "
-    "it after the layer"
-)
-# Methods of `CausalLayer` that must together give what `call` gives.
-_PROTOCOL = {
-    "prepare",
-    "initial_cache",
-    "begin_row",
-    "step",
-    "end_row",
-    "end_rows",
-    "sees_current_row",
-}
 
 
 def program_of(model, fuse=True):
@@ -106,7 +89,7 @@ class Program:
             raise refusal(model, reason="computes more than its graph")
         (self.output,) = values_in(self._inline(model, self.inputs))
         if fuse:
-            self._fuse_linear_sums()
+            self.instructions = fuse_linear_sums(self.instructions, self.output)
 
     def _value(self, spec, level):
         self._num_values += 1
@@ -143,7 +126,7 @@ class Program:
         if level == Level.FIXED:
             return self._instruction(operation, args, kwargs, specs, level)
         # Some layers' `call` takes it by position.
-        if _bound(operation, args, kwargs).get("training"):
+        if bound_arguments(operation, args, kwargs).get("training"):
             reason = "is called with training=True, which the sampler cannot repeat"
             error = refusal(operation, args, kwargs, reason)
             error.depends_on_batch = True  # Batch statistics, or noise.
@@ -152,18 +135,20 @@ class Program:
             return self._append_sequence(operation, args, kwargs)
         if is_functional(operation):
             return self._inline(operation, self._model_inputs(operation, args, kwargs))
-        causal = _is_causal(operation)
+        causal = is_causal_layer(operation)
         if causal or not is_composite(operation):
             _check_maps(operation, inputs)
         if causal:
-            _check_step(operation, args, kwargs)
-            self._check_activation(operation, args, kwargs)
+            check_step(operation, args, kwargs)
+            if check_activation(operation, args, kwargs):
+                self.foreign.append(operation.name)
             # Stepped along a row, even if the row's inputs are known before it.
             level = Level.PIXEL if operation.sees_current_row else Level.ROWS
             return self._instruction(operation, args, kwargs, specs, level)
         pixel = pointwise_function(operation, args, kwargs)
         if pixel is not None:
-            self._check_activation(operation, args, kwargs)
+            if check_activation(operation, args, kwargs):
+                self.foreign.append(operation.name)
             return self._instruction(operation, args, kwargs, specs, level, pixel)
         if not is_composite(operation):
             raise refusal(operation, args, kwargs)
@@ -184,7 +169,7 @@ class Program:
 
     def _model_inputs(self, model, args, kwargs):
         """Return the inputs of a nested model in its own order, cast to its dtypes."""
-        given = _bound(model, args, kwargs)["inputs"]
+        given = bound_arguments(model, args, kwargs)["inputs"]
         if isinstance(given, dict) and not isinstance(model.input, dict):
             given = [given[spec.name] for spec in model.inputs]
         values = keras.tree.flatten(given)
@@ -234,22 +219,6 @@ class Program:
             reason = f"is made of layers that cannot all be sampled ({error})"
             raise refusal(layer, args, kwargs, reason) from error
 
-    def _check_activation(self, operation, args, kwargs):
-        """Raise unless the activation of a known layer acts on each number alone."""
-        activation = getattr(operation, "activation", None)
-        if overrides(operation) or getattr(operation, "pointwise", False):
-            return  # Its own methods apply the activation.
-        if not callable(activation) or _is_known_function(activation):
-            return
-        self.foreign.append(operation.name)
-        value = values_in((args, kwargs))[0]
-        try:
-            acts_on_pixels = _is_elementwise(activation, value.spec)
-        except Exception as error:  # Whatever it does with symbolic tensors.
-            raise refusal(operation, args, kwargs, _ACTIVATION) from error
-        if not acts_on_pixels:
-            raise refusal(operation, args, kwargs, _ACTIVATION)
-
     def _lift(self, leaf):
         """Return a `Value` for a constant map, and other leaves as they are."""
         if isinstance(leaf, Value) or len(getattr(leaf, "shape", ())) != 4:
@@ -257,42 +226,6 @@ class Program:
         spec = keras.KerasTensor(tuple(leaf.shape), getattr(leaf, "dtype", "float32"))
         constant = _Constant(leaf.read() if isinstance(leaf, Weight) else leaf)
         return self._instruction(constant, (), {}, spec, Level.FIXED)[0]
-
-    def _fuse_linear_sums(self):
-        """Make sums of linear layers, such as skip connections, one product each."""
-        uses = [v.index for step in self.instructions for v in step.inputs]
-        makers = {
-            step.outputs[0].index: step
-            for step in self.instructions
-            if step.pixel is not None
-            and isinstance(step.operation, keras.Layer)
-            and is_linear(step.operation)
-            and not has_activation(step.operation)
-            and not overrides(step.operation)
-            and not getattr(step.operation, "pointwise", False)
-            and uses.count(step.outputs[0].index) == 1
-            and step.outputs[0] is not self.output
-        }
-        for position, step in enumerate(self.instructions):
-            terms = [makers.get(value.index) for value in step.inputs]
-            is_sum = (
-                isinstance(step.operation, keras.layers.Add)
-                and not overrides(step.operation)
-                and all(terms)
-                and len({t.outputs[0].spec.shape[-1] for t in terms if t}) == 1
-            )
-            if not is_sum or len({t.operation.compute_dtype for t in terms}) > 1:
-                continue
-            self.instructions[position] = dataclasses.replace(
-                step,
-                args=([term.inputs[0] for term in terms],),
-                kwargs={},
-                pixel=linear_function([term.operation for term in terms]),
-            )
-            self.instructions = [
-                step for step in self.instructions if step not in terms
-            ]
-            return self._fuse_linear_sums()
 
 
 class _Constant(keras.Operation):
@@ -306,33 +239,6 @@ class _Constant(keras.Operation):
         return tf.convert_to_tensor(self.tensor)
 
 
-def _is_causal(operation):
-    """Return whether a layer's methods for the sampler can be trusted.
-
-    A subclass that replaces what a causal layer computes must replace some of the
-    methods for the sampler too.
-    """
-    if not isinstance(operation, CausalLayer) or getattr(operation, "pointwise", False):
-        return False
-    replaced = overrides(operation)
-    if replaced and not replaced & _PROTOCOL:
-        return False
-    # As one product it takes fewer operations a pixel.
-    return bool(replaced) or not (
-        isinstance(operation, keras.layers.Conv2D) and is_linear(operation)
-    )
-
-
-def _bound(operation, args, kwargs):
-    """Return the arguments of an operation's `call` by name."""
-    signature = inspect.signature(operation.call)
-    arguments = dict(signature.bind(*args, **kwargs).arguments)
-    for name, parameter in signature.parameters.items():
-        if parameter.kind == inspect.Parameter.VAR_KEYWORD:
-            arguments.update(arguments.pop(name, {}))
-    return arguments
-
-
 def _check_maps(operation, inputs):
     """Raise unless all that meets the image is a map."""
     for value in inputs:
@@ -342,51 +248,3 @@ def _check_maps(operation, inputs):
                 f"with a tensor of shape {value.spec.shape}, which has no height "
                 f"and width. Give it the shape (batch, 1, 1, channels)."
             )
-
-
-def _check_step(layer, args, kwargs):
-    """Raise unless the `step` of a causal layer takes what its `call` is given."""
-    inputs, others = step_arguments(layer, args, kwargs)
-    try:
-        inspect.signature(layer.step).bind((), (), (), inputs, **others)
-    except TypeError as error:
-        reason = f"is called with arguments that its `step` does not take ({error})"
-        raise refusal(layer, args, kwargs, reason) from error
-
-
-def step_arguments(layer, args, kwargs):
-    """Return what the `step` of a causal layer takes: the inputs, others by name.
-
-    Args:
-        layer: A `CausalLayer`.
-        args: Positional arguments of its `call`.
-        kwargs: Keyword arguments of its `call`.
-    """
-    (_, inputs), *others = _bound(layer, args, kwargs).items()
-    others = dict(others)
-    for name in ("training", "mask"):
-        if others.get(name) is None or others.get(name) is False:
-            others.pop(name, None)
-    return inputs, others
-
-
-def _is_known_function(activation):
-    return inspect.isroutine(activation) and (
-        is_known(activation) and not inspect.ismethod(activation)
-    )
-
-
-def _is_elementwise(activation, spec):
-    """Return whether a function is made of elementwise operations of `keras.ops`."""
-    spec = keras.Input(batch_shape=spec.shape, dtype=spec.dtype)
-    found = []
-
-    def call(operation, args, kwargs, specs):
-        pixel = None
-        if not isinstance(operation, keras.Layer):
-            pixel = pointwise_function(operation, args, kwargs)
-        found.append(pixel is not None)
-        return [Value(0, Level.PIXEL, output) for output in keras.tree.flatten(specs)]
-
-    walk(keras.Model(spec, activation(spec)), [Value(0, Level.PIXEL, spec)], call)
-    return all(found)

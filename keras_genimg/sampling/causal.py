@@ -1,0 +1,74 @@
+"""Causal layers: which can be trusted, and the arguments of their steps."""
+
+import inspect
+
+import keras
+
+from keras_genimg.layers.causal_layer import CausalLayer
+from keras_genimg.sampling.linear import is_linear
+from keras_genimg.sampling.refusal import refusal
+from keras_genimg.sampling.trust import overrides
+
+# Methods of `CausalLayer` that must together give what `call` gives.
+_PROTOCOL = {
+    "prepare",
+    "initial_cache",
+    "begin_row",
+    "step",
+    "end_row",
+    "end_rows",
+    "sees_current_row",
+}
+
+
+def is_causal_layer(operation):
+    """Return whether a layer's methods for the sampler can be trusted.
+
+    A subclass that replaces what a causal layer computes must replace some of the
+    methods for the sampler too.
+    """
+    if not isinstance(operation, CausalLayer) or getattr(operation, "pointwise", False):
+        return False
+    replaced = overrides(operation)
+    if replaced and not replaced & _PROTOCOL:
+        return False
+    # As one product it takes fewer operations a pixel.
+    return bool(replaced) or not (
+        isinstance(operation, keras.layers.Conv2D) and is_linear(operation)
+    )
+
+
+def step_arguments(layer, args, kwargs):
+    """Return what the `step` of a causal layer takes: the inputs, others by name.
+
+    Args:
+        layer: A `CausalLayer`.
+        args: Positional arguments of its `call`.
+        kwargs: Keyword arguments of its `call`.
+    """
+    (_, inputs), *others = bound_arguments(layer, args, kwargs).items()
+    others = dict(others)
+    for name in ("training", "mask"):
+        if others.get(name) is None or others.get(name) is False:
+            others.pop(name, None)
+    return inputs, others
+
+
+def check_step(layer, args, kwargs):
+    """Raise unless the `step` of a causal layer takes what its `call` is given."""
+    inputs, others = step_arguments(layer, args, kwargs)
+    try:
+        inspect.signature(layer.step).bind((), (), (), inputs, **others)
+    except TypeError as error:
+        reason = f"is called with arguments that its `step` does not take ({error})"
+        raise refusal(layer, args, kwargs, reason) from error
+
+
+def bound_arguments(operation, args, kwargs):
+    """Return the arguments of an operation's `call` by name."""
+    signature = inspect.signature(operation.call)
+    arguments = dict(signature.bind(*args, **kwargs).arguments)
+    for name, parameter in signature.parameters.items():
+        if parameter.kind == inspect.Parameter.VAR_KEYWORD:
+            arguments.update(arguments.pop(name, {}))
+    return arguments

@@ -1,0 +1,52 @@
+"""Fusion of instructions."""
+
+import dataclasses
+
+import keras
+
+from keras_genimg.sampling.linear import has_activation, is_linear, linear_function
+from keras_genimg.sampling.trust import overrides
+
+
+def fuse_linear_sums(instructions, output):
+    """Make sums of linear layers, such as skip connections, one product each.
+
+    Args:
+        instructions: List of `Instruction`.
+        output: `Value` that must stay.
+
+    Returns:
+        List of `Instruction` that compute the same.
+    """
+    uses = [v.index for step in instructions for v in step.inputs]
+    makers = {
+        step.outputs[0].index: step
+        for step in instructions
+        if step.pixel is not None
+        and isinstance(step.operation, keras.Layer)
+        and is_linear(step.operation)
+        and not has_activation(step.operation)
+        and not overrides(step.operation)
+        and not getattr(step.operation, "pointwise", False)
+        and uses.count(step.outputs[0].index) == 1
+        and step.outputs[0] is not output
+    }
+    for position, step in enumerate(instructions):
+        terms = [makers.get(value.index) for value in step.inputs]
+        is_sum = (
+            isinstance(step.operation, keras.layers.Add)
+            and not overrides(step.operation)
+            and all(terms)
+            and len({t.outputs[0].spec.shape[-1] for t in terms if t}) == 1
+        )
+        if not is_sum or len({t.operation.compute_dtype for t in terms}) > 1:
+            continue
+        instructions[position] = dataclasses.replace(
+            step,
+            args=([term.inputs[0] for term in terms],),
+            kwargs={},
+            pixel=linear_function([term.operation for term in terms]),
+        )
+        instructions = [step for step in instructions if step not in terms]
+        return fuse_linear_sums(instructions, output)
+    return instructions
