@@ -74,10 +74,8 @@ class TracedSampler:
             outputs = (tf.cast(images, model.likelihood.dtype), *sizes)
             return outputs if num_candidates else outputs[0], tuple(*drawn)
 
-        if jit_compile:
-            run = tf.function(run, jit_compile=True, autograph=False)
-
-        # The weights' fingerprint in the same graph: it costs next to nothing there.
+        # The weights' fingerprint in the same graph: it costs next to nothing there. (A
+        # graph around an XLA function slows down all later graphs of a process.)
         self._function = tf.function(
             lambda *rows: (*run(*rows), fingerprint_of(model.weights)),
             input_signature=[
@@ -87,6 +85,7 @@ class TracedSampler:
                 *(tf.TensorSpec(t.shape, t.dtype) for t in model.inputs[1:]),
             ],
             autograph=False,
+            jit_compile=jit_compile,
         )
 
     def __call__(self, seeds, temperature, *others):
