@@ -95,6 +95,10 @@ class Above(CausalLayer, layers.Layer):
     def call(self, inputs):
         return ops.pad(inputs, [[0, 0], [1, 0], [0, 0], [0, 0]])[:, :-1]
 
+    def compute_output_shape(self, input_shape):
+        # Keras takes some products for sparse, and then fails to infer it.
+        return input_shape
+
     def initial_cache(self, weights, batch, width, channels):
         return (tf.zeros((width, batch, channels), self.compute_dtype),)
 
@@ -110,6 +114,10 @@ class Left(CausalLayer, layers.Layer):
 
     def call(self, inputs, offset=0.0):
         return ops.pad(inputs, [[0, 0], [0, 0], [1, 0], [0, 0]])[:, :, :-1] + offset
+
+    def compute_output_shape(self, input_shape):
+        # Keras takes some products for sparse, and then fails to infer it.
+        return input_shape
 
     def initial_cache(self, weights, batch, width, channels):
         return (tf.zeros((batch, channels), self.compute_dtype),)
