@@ -39,7 +39,8 @@ class TracedSampler:
         Images; of a function that completes also effective sample sizes.
 
     Raises:
-        ValueError: If the sampler does not compute what the model computes.
+        ValueError: If the model is not causal, or the sampler does not compute what the
+            model computes.
 
     Attributes:
         counter: The `GraphCounter` that a call reports to, or None.

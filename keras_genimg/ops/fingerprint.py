@@ -51,7 +51,8 @@ def fingerprint_of(variables):
         value = variable.value if isinstance(variable, keras.Variable) else variable
         row = tf.reshape(value, (-1,))
         by_dtype.setdefault(row.dtype, []).append(row)
-    return tf.stack([_hash(tf.concat(rows, axis=0)) for rows in by_dtype.values()])
+    hashes = [_hash(tf.concat(rows, axis=0)) for rows in by_dtype.values()]
+    return tf.stack(hashes) if hashes else tf.zeros((0,), tf.int32)
 
 
 def _current_function(variables):
@@ -88,6 +89,8 @@ def _hash(values):
         bits = tf.reshape(tf.bitcast(values, tf.int32), (-1,))
     elif values.dtype.size == 2:
         bits = tf.cast(tf.bitcast(values, tf.int16), tf.int32)
+    elif values.dtype.is_floating:  # Of eight bits, which has no bitcast.
+        bits = tf.bitcast(tf.cast(values, tf.float32), tf.int32)
     else:
         bits = tf.cast(values, tf.int32)
     # The low bits of simple numbers, such as 1.0, are 0 and would tell nothing.

@@ -18,7 +18,17 @@ def variables_of(dtype="float32"):
 
 
 @pytest.mark.parametrize(
-    "dtype", ["float32", "float64", "float16", "bfloat16", "int8", "int32", "bool"]
+    "dtype",
+    [
+        "float32",
+        "float64",
+        "float16",
+        "bfloat16",
+        "float8_e4m3fn",
+        "int8",
+        "int32",
+        "bool",
+    ],
 )
 def test_each_value_counts(dtype):
     variables = variables_of(dtype)

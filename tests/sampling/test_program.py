@@ -209,3 +209,11 @@ def test_it_can_be_exported_by_naming_the_method(tmp_path):
     images = loaded.signatures["sample"](seed=tf.constant([3], tf.int64))["images"]
     expected = model.likelihood.to_display(model.generate(1, 3, method="ancestral"))
     np.testing.assert_array_equal(images, expected)
+
+
+def test_a_graph_without_weights_is_drawn():
+    images = keras.Input(SHAPE)
+    model = AutoregressiveModel(images, RowAverage()(images) - 0.5, "bernoulli")
+    assert not model.weights
+    expected = model.generate(8, seed=0, method="ancestral")
+    np.testing.assert_array_equal(model.generate(8, seed=0), expected)
