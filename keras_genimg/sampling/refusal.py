@@ -42,7 +42,7 @@ def refusal(operation, args=(), kwargs=None, reason=None):
         reason = "is neither known to be causal nor to act on each pixel alone"
         if replaced:
             reason += f" (it has its own {', '.join(replaced)})"
-    advice = _ADVICE.get(kind, "use layers that are")
+    advice = _ADVICE.get(kind, "use causal or pointwise layers")
     shapes = [
         tuple(getattr(leaf, "spec", leaf).shape)
         for leaf in tf.nest.flatten((args, kwargs or {}))
@@ -50,8 +50,8 @@ def refusal(operation, args=(), kwargs=None, reason=None):
     ]
     return Refusal(
         f"The incremental sampler evaluates an image pixel by pixel, but {kind} "
-        f"'{operation.name}' {reason}: {advice}; implement the protocol of "
-        f"keras_genimg.layers.CausalLayer; or, for a layer that acts on each pixel "
+        f"'{operation.name}' {reason}. To mend it, {advice}; implement the protocol "
+        f"of keras_genimg.layers.CausalLayer; or, for a layer that acts on each pixel "
         f"alone, set `pointwise = True` in its class. Received: inputs of shape "
         f"{shapes}"
     )

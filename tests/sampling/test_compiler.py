@@ -7,7 +7,6 @@ import tensorflow as tf
 from keras import layers, ops
 
 from keras_genimg.layers import (
-    CausalLayer,
     DiagonalBiLSTM,
     MaskedConv2D,
     ResidualMaskedConvBlock,
@@ -17,6 +16,7 @@ from keras_genimg.models import AutoregressiveModel
 from keras_genimg.sampling.instructions import Level
 from keras_genimg.sampling.program import Program
 from tests.sampling.forced import assert_sampled_as_computed
+from tests.sampling.random_graphs import Above
 
 SHAPE = (4, 5, 1)
 
@@ -283,24 +283,6 @@ def test_what_sees_other_pixels_is_refused(make, text):
 
 def tf_activation(x):
     return x - tf.reduce_mean(x, axis=1, keepdims=True)
-
-
-class Above(CausalLayer, layers.Layer):
-    """The row above, which is all that a vertical stack sees."""
-
-    sees_current_row = False
-
-    def call(self, inputs):
-        return ops.pad(inputs, [[0, 0], [1, 0], [0, 0], [0, 0]])[:, :-1]
-
-    def initial_cache(self, weights, batch, width, channels):
-        return (tf.zeros((width, batch, channels), self.compute_dtype),)
-
-    def begin_row(self, weights, cache):
-        return (), cache
-
-    def end_row(self, weights, cache, kept):
-        return kept
 
 
 def vertical(x):
