@@ -1,6 +1,7 @@
 """Models that draw an image one sub-pixel after the other."""
 
 import math
+import warnings
 
 import keras
 import tensorflow as tf
@@ -112,8 +113,15 @@ class AutoregressiveModel(GenerativeModel):
             return None
         try:
             leak, params = probe(self, image_shape, also)
-        except Exception:  # A bad guess of conditions, or the next call fails too.
+        except Exception as error:  # Conditions were a bad guess, for example.
             leak = params = None
+            warnings.warn(
+                f"Whether {self.name} is causal could not be found out, since it fails "
+                f"on random images and conditions ({type(error).__name__}). Check it "
+                f"with keras_genimg.testing.assert_causal(model, images, "
+                f"conditions=...), then set `check_causality = False` on the model.",
+                stacklevel=2,
+            )
         if leak is not None:
             raise ValueError(
                 f"{self.name} is not causal, so that it learns to copy pixels that it "
