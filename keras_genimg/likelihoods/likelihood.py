@@ -99,12 +99,24 @@ class Likelihood:
     def in_range(self, images):
         """Return where pixels are in range, as a boolean tensor."""
         images = tf.cast(images, tf.float32)
+        return images == self._nearest(images)  # False for NaN.
+
+    def all_in_range(self, images):
+        """Return whether every pixel is in range, as a boolean scalar.
+
+        Three times as fast as reducing `in_range`: TensorFlow is slow at comparing
+        numbers and at reducing booleans. A pixel within 1e-19 of a valid value passes,
+        since the square of the distance is 0.
+        """
+        images = tf.cast(images, tf.float32)
+        return tf.nn.l2_loss(images - self._nearest(images)) == 0  # False for NaN.
+
+    def _nearest(self, images):
         nearest = images if self.num_values is None else tf.round(images)
         # `tf.clip_by_value` would pass over the images twice.
-        nearest = tf.raw_ops.ClipByValue(
+        return tf.raw_ops.ClipByValue(
             t=nearest, clip_value_min=0.0, clip_value_max=float(self.max_value)
         )
-        return images == nearest  # False for NaN.
 
     def check_images(self, images, owner="This likelihood"):
         """Raise unless every pixel of a NumPy array is in range.

@@ -171,10 +171,12 @@ class LikelihoodModel(FreeableModel):
         check_shape(np.shape(images_of(x, self)), self, f"{self.name}.{method}")
 
     def train_step(self, data):
-        return super().train_step(self._checked_step(data, "Training"))
+        logs = super().train_step(self._checked_step(data, "Training"))
+        return self._step_check.with_flag(logs)
 
     def test_step(self, data):
-        return super().test_step(self._checked_step(data, "Evaluation"))
+        logs = super().test_step(self._checked_step(data, "Evaluation"))
+        return self._step_check.with_flag(logs)
 
     def _checked_step(self, data, what):
         owner = f"{what} of {self.name}"
