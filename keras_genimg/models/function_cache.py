@@ -1,5 +1,7 @@
 """Compiled functions of a model, made anew when its layers change."""
 
+import operator
+
 import keras
 
 from keras_genimg.sampling.trust import is_known
@@ -21,10 +23,8 @@ class FunctionCache:
         """Return the dict of functions of a model as it is now."""
         state = _state(model)
         # By identity: tensors have no truth value, and equal objects may be others.
-        same = len(state) == len(self._state) and all(
-            now is before for now, before in zip(state, self._state, strict=True)
-        )
-        if not same:
+        same = len(state) == len(self._state)
+        if not (same and all(map(operator.is_, state, self._state))):
             self._functions.clear()
             self._state = state
         return self._functions
@@ -32,22 +32,25 @@ class FunctionCache:
 
 def _state(model):
     """Return the objects that traced functions of a model hold on to."""
-    state = list(model.variables)
-    seen, pending = set(), [model]
-    while pending:
-        layer = pending.pop()
-        if id(layer) in seen:
-            continue
-        seen.add(id(layer))
+    # Each drawing asks, so this is kept under 0.1 ms.
+    state = model.variables
+    pending, seen = [model], {id(model)}
+    for layer in pending:
         attributes = vars(layer)
-        state += [
+        state += (
             layer,
             layer.dtype_policy,
             attributes.get("activation"),
             attributes.get("call"),
-        ]
+        )
         if isinstance(layer, keras.Model):
-            pending += layer.layers
-        elif getattr(layer, "composite", not is_known(type(layer))):
-            pending += [x for x in attributes.values() if isinstance(x, keras.Layer)]
+            inner = layer.layers
+        elif getattr(layer, "composite", None) or not is_known(type(layer)):
+            inner = [x for x in attributes.values() if isinstance(x, keras.Layer)]
+        else:
+            continue
+        for each in inner:
+            if id(each) not in seen:
+                seen.add(id(each))
+                pending.append(each)
     return state
