@@ -26,7 +26,7 @@ def main():
     arguments = parser.parse_args()
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    from keras_genimg.serving.verify import verify
+    from keras_genimg.serving.verifying import verify
 
     report = verify(arguments.directory, timeout=arguments.timeout)
     print(str(report).splitlines()[-1])

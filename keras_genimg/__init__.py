@@ -1,8 +1,52 @@
 """Recurrent and autoregressive image generation with Keras 3.
 
-Import what is used from its own package, for example
-`from keras_genimg.layers import DiagonalBiLSTM` or
-`from keras_genimg.models import PixelRNN`.
+    import keras_genimg as kg
+
+    layer = kg.layers.DiagonalBiLSTM(16)
+
+Importing the library registers every class that a `.keras` file may name. Packages
+that only some scripts use, such as `kg.datasets`, are imported when they are touched.
 """
 
-__version__ = "0.1.0"
+import importlib
+
+from keras_genimg import latents, layers, likelihoods, models, training
+from keras_genimg.version import __version__
+
+_LAZY = (
+    "causality",
+    "datasets",
+    "ops",
+    "sampling",
+    "saved_model",
+    "serving",
+    "testing",
+    "visualization",
+)
+
+__all__ = [
+    "__version__",
+    "causality",
+    "datasets",
+    "latents",
+    "layers",
+    "likelihoods",
+    "models",
+    "ops",
+    "sampling",
+    "saved_model",
+    "serving",
+    "testing",
+    "training",
+    "visualization",
+]
+
+
+def __getattr__(name):
+    if name in _LAZY:
+        return importlib.import_module(f"keras_genimg.{name}")
+    raise AttributeError(f"module 'keras_genimg' has no attribute {name!r}")
+
+
+def __dir__():
+    return __all__

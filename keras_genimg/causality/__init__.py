@@ -1,6 +1,6 @@
 """Whether a model sees pixels that are not drawn yet, found out by changing them."""
 
 from keras_genimg.causality.leak import Leak
-from keras_genimg.causality.probe import first_leak, is_causal, probe
+from keras_genimg.causality.probing import first_leak, is_causal, probe
 
 __all__ = ["Leak", "first_leak", "is_causal", "probe"]

@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from keras_genimg.latents.family import LatentFamily
+from keras_genimg.latents.latent_family import LatentFamily
 from keras_genimg.ops.uniforms import row_normals
 
 

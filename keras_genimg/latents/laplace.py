@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from keras_genimg.latents.family import LatentFamily
+from keras_genimg.latents.latent_family import LatentFamily
 
 
 @keras.saving.register_keras_serializable(package="keras_genimg")

@@ -7,9 +7,9 @@ from keras import ops
 from keras_genimg.layers.causal_layer import CausalLayer
 from keras_genimg.layers.pixel_lstm import PixelLSTM
 from keras_genimg.ops.checks import check_positive_int
-from keras_genimg.ops.conv_lstm_scan import conv_lstm_scan
+from keras_genimg.ops.conv_lstm import conv_lstm_scan
 from keras_genimg.ops.lstm_cell import lstm_sequences, lstm_step, prepare_lstm
-from keras_genimg.ops.skew import SkewedMap
+from keras_genimg.ops.skewed_map import SkewedMap
 
 # A logit whose sigmoid is exactly 0 or 1, in half precision too.
 _CLOSED = 1000.0

@@ -8,7 +8,7 @@ from keras import ops
 from keras_genimg.layers.causal_layer import CausalLayer
 from keras_genimg.layers.pixel_lstm import PixelLSTM
 from keras_genimg.ops.checks import check_odd
-from keras_genimg.ops.conv_lstm_scan import conv_lstm_scan
+from keras_genimg.ops.conv_lstm import conv_lstm_scan
 from keras_genimg.ops.lines import shifted_lines
 from keras_genimg.ops.lstm_cell import lstm_step, prepare_lstm
 

@@ -1,6 +1,5 @@
 """Base of the pixel distributions."""
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -208,30 +207,3 @@ class Likelihood:
     def __repr__(self):
         arguments = ", ".join(f"{k}={v}" for k, v in self.get_config().items())
         return f"{type(self).__name__}({arguments})"
-
-
-def get(identifier):
-    """Return the likelihood that a name, a config or an object stands for.
-
-    Args:
-        identifier: `"bernoulli"`, `"categorical"` (256 values), `"gaussian"`, the
-            config of a serialised likelihood, or a `Likelihood`.
-
-    Raises:
-        ValueError: If it is none of these.
-    """
-    from keras_genimg.likelihoods.bernoulli import Bernoulli
-    from keras_genimg.likelihoods.categorical import Categorical
-    from keras_genimg.likelihoods.gaussian import Gaussian
-
-    known = {"bernoulli": Bernoulli, "categorical": Categorical, "gaussian": Gaussian}
-    if isinstance(identifier, Likelihood):
-        return identifier
-    if isinstance(identifier, str) and identifier in known:
-        return known[identifier]()
-    if isinstance(identifier, dict):
-        return keras.saving.deserialize_keras_object(identifier)
-    raise ValueError(
-        f"A likelihood is one of {', '.join(map(repr, known))}, or an object such as "
-        f"Categorical(256). Received: likelihood={identifier!r}"
-    )

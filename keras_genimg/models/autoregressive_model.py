@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from keras_genimg import likelihoods
 from keras_genimg.causality import probe
+from keras_genimg.models.autoregressive_endpoints import autoregressive_endpoints
 from keras_genimg.models.candidates import candidate_completer, completions
 from keras_genimg.models.generative_model import GenerativeModel
 from keras_genimg.models.image_inputs import known_image_shape
@@ -16,6 +17,7 @@ from keras_genimg.models.traced_sampler import TracedSampler, pixel_sampler
 from keras_genimg.ops.checks import check_choice
 from keras_genimg.ops.fingerprint import weights_fingerprint
 from keras_genimg.sampling import METHODS
+from keras_genimg.saved_model.input import real_input
 from keras_genimg.training import BitsPerDim
 
 
@@ -369,8 +371,6 @@ class AutoregressiveModel(GenerativeModel):
     def endpoints(
         self, image_shape, jit_compile=False, method="incremental", num_candidates=1
     ):
-        from keras_genimg.serving import autoregressive_endpoints
-
         self.check_before_use(tuple(image_shape))
         return autoregressive_endpoints(
             self, image_shape, method, jit_compile, num_candidates
@@ -384,10 +384,8 @@ class AutoregressiveModel(GenerativeModel):
                 follows.
 
         Returns:
-            Dict of `keras_genimg.serving.Input` by name.
+            Dict of `keras_genimg.saved_model.Input` by name.
         """
-        from keras_genimg.serving.inputs import real_input
-
         served = {}
         for tensor in self.inputs[1:]:
             shape = list(tensor.shape)

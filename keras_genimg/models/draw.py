@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from keras_genimg import likelihoods
 from keras_genimg.layers import DRAWLoop
+from keras_genimg.models.latent_endpoints import draw_endpoints
 from keras_genimg.models.latent_model import Inference, LatentModel, repeated
 from keras_genimg.models.presets import DRAW as DRAW_PRESETS
 from keras_genimg.ops.checks import check_image_shape
@@ -195,8 +196,6 @@ class DRAW(LatentModel):
         }
 
     def endpoints(self, image_shape, jit_compile=False):
-        from keras_genimg.serving import draw_endpoints
-
         return draw_endpoints(self, jit_compile)
 
     def get_config(self):

@@ -16,6 +16,7 @@ from keras_genimg.models.likelihood_model import LikelihoodModel
 from keras_genimg.models.progress import Counted, Progress, slices, timed_slices
 from keras_genimg.models.row_seeds import row_seeds
 from keras_genimg.ops.checks import check_positive_int
+from keras_genimg.saved_model import write_saved_model
 
 
 class GenerativeModel(LikelihoodModel):
@@ -311,7 +312,7 @@ class GenerativeModel(LikelihoodModel):
             **options: Options of the model's own kind.
 
         Returns:
-            Dict of `keras_genimg.serving.Endpoint` by signature name.
+            Dict of `keras_genimg.saved_model.Endpoint` by signature name.
         """
         raise NotImplementedError
 
@@ -359,8 +360,6 @@ class GenerativeModel(LikelihoodModel):
         """
         if format != "tf_saved_model":
             return super().export(filepath, format=format, verbose=verbose, **kwargs)
-        from keras_genimg.serving import write_saved_model
-
         max_rows = check_positive_int("max_rows", max_rows, "export")
         shape = self.sized_image_shape(image_size, "export")
         self._check_endpoint_options(kwargs)

@@ -9,6 +9,7 @@ from keras_genimg import likelihoods
 from keras_genimg.layers import MaskedConv2D, SplitColors
 from keras_genimg.models.autoregressive_model import AutoregressiveModel
 from keras_genimg.ops.checks import check_odd, check_positive_int
+from keras_genimg.saved_model.input import label_input
 
 
 class PixelNetwork(AutoregressiveModel):
@@ -147,8 +148,6 @@ class PixelNetwork(AutoregressiveModel):
         return {"label": (labels >= 0) & (labels < self.num_classes)}
 
     def served_conditions(self, image_shape):
-        from keras_genimg.serving.inputs import label_input
-
         if self.num_classes is None:
             return super().served_conditions(image_shape)
         return {"label": label_input(self.num_classes)}

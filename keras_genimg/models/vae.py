@@ -12,6 +12,7 @@ from keras_genimg.models.dense_networks import (
     dense_encoder,
     normal_weights,
 )
+from keras_genimg.models.latent_endpoints import vae_endpoints
 from keras_genimg.models.latent_model import Inference, LatentModel, repeated
 from keras_genimg.models.presets import VAE as VAE_PRESETS
 from keras_genimg.ops.checks import check_image_shape, check_positive_int
@@ -347,8 +348,6 @@ class VAE(LatentModel):
         )
 
     def endpoints(self, image_shape, jit_compile=False):
-        from keras_genimg.serving import vae_endpoints
-
         return vae_endpoints(self, jit_compile)
 
     def get_config(self):

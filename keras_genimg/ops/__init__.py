@@ -1,8 +1,8 @@
 """Tensor functions under the layers."""
 
 from keras_genimg.ops.color_masks import causal_kernel_mask, color_groups
-from keras_genimg.ops.conv_lstm_scan import conv_lstm_scan
-from keras_genimg.ops.skew import SkewedMap
+from keras_genimg.ops.conv_lstm import conv_lstm_scan
+from keras_genimg.ops.skewed_map import SkewedMap
 from keras_genimg.ops.uniforms import row_uniforms
 
 __all__ = [

@@ -1,7 +1,7 @@
 """How a causal model draws images."""
 
 from keras_genimg.sampling.ancestral import ancestral_sampler
-from keras_genimg.sampling.fixed_point import fixed_point, fixed_point_sampler
+from keras_genimg.sampling.fixed_point_sampling import fixed_point, fixed_point_sampler
 from keras_genimg.sampling.incremental import (
     incremental_sampler,
     teacher_forced_params,
@@ -11,7 +11,7 @@ from keras_genimg.sampling.proof import (
     first_disagreement,
     sampler_difference,
 )
-from keras_genimg.sampling.tolerance import tolerance
+from keras_genimg.sampling.tolerances import tolerance
 
 METHODS = {
     "incremental": incremental_sampler,

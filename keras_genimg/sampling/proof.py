@@ -8,7 +8,7 @@ from keras_genimg.sampling.incremental import teacher_forced_params
 from keras_genimg.sampling.instructions import Level
 from keras_genimg.sampling.pixel_run import PixelRun
 from keras_genimg.sampling.program import program_of
-from keras_genimg.sampling.tolerance import FLOAT32_TOLERANCE, tolerance
+from keras_genimg.sampling.tolerances import FLOAT32_TOLERANCE, tolerance
 
 
 def sampler_difference(model, images, conditions=(), jit_compile=False):

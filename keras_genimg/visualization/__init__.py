@@ -1,15 +1,15 @@
 """Pictures of images and models: grids, DRAW's canvases, latents, what a pixel sees."""
 
-from keras_genimg.visualization.attention_box import attention_box
+from keras_genimg.visualization.attention_boxes import attention_box
 from keras_genimg.visualization.canvases import save_canvases
 from keras_genimg.visualization.comparison import save_comparison
-from keras_genimg.visualization.dependency_field import (
+from keras_genimg.visualization.dependency_fields import (
     dependency_field,
     save_dependency_fields,
 )
 from keras_genimg.visualization.grid import image_grid, save_grid
 from keras_genimg.visualization.kl_per_step import save_kl_per_step
-from keras_genimg.visualization.latent_manifold import latent_manifold
+from keras_genimg.visualization.manifold import latent_manifold
 
 __all__ = [
     "attention_box",

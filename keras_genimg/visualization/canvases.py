@@ -5,7 +5,7 @@ import numbers
 import numpy as np
 
 from keras_genimg.extras import install_hint
-from keras_genimg.visualization.attention_box import attention_box
+from keras_genimg.visualization.attention_boxes import attention_box
 from keras_genimg.visualization.checks import check_images, check_int
 from keras_genimg.visualization.grid import image_grid
 from keras_genimg.visualization.picture_file import check_suffix, replace_file

@@ -4,10 +4,10 @@ import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from keras_genimg.causality.random_weights import random_weights
 from keras_genimg.layers import DRAWCell, DRAWLoop
 from keras_genimg.likelihoods import Bernoulli, Categorical
 from keras_genimg.models import DRAW
-from keras_genimg.testing.random_weights import random_weights
 from tests import reference
 
 KINDS = {

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_genimg.causality.random_weights import random_weights
 from keras_genimg.likelihoods import Categorical
 from keras_genimg.models import VAE, PixelCNN
 from keras_genimg.serving import read_metadata, verify, write_warmup
-from keras_genimg.testing.random_weights import random_weights
 
 SEEDS = [7, 8]
 LABELS = np.array([1, 2])

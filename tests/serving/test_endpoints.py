@@ -8,8 +8,15 @@ import tensorflow as tf
 from PIL import Image
 
 from keras_genimg.layers import MaskedConv2D, RowLSTM
-from keras_genimg.models import DRAW, VAE, AutoregressiveModel, PixelCNN, PixelRNN
-from keras_genimg.serving import autoregressive, read_metadata, verify
+from keras_genimg.models import (
+    DRAW,
+    VAE,
+    AutoregressiveModel,
+    PixelCNN,
+    PixelRNN,
+    autoregressive_endpoints,
+)
+from keras_genimg.serving import read_metadata, verify
 from tests.subprocesses import run_python
 
 SEEDS = [5, 6, 7]
@@ -216,7 +223,9 @@ def test_export_refuses_a_sampler_that_does_not_compute_the_model(tmp_path):
 
 
 def test_verify_runs_check_sampler(tmp_path, monkeypatch):
-    monkeypatch.setattr(autoregressive, "check_difference", lambda *arguments: None)
+    monkeypatch.setattr(
+        autoregressive_endpoints, "check_difference", lambda *arguments: None
+    )
     slanted_model().export(tmp_path / "wrong", verbose=False)
     report = verify(tmp_path / "wrong", verbose=False)
     failed = [check for check in report.checks if not check.passed]

@@ -1,6 +1,6 @@
 """What a SavedModel is asked, and what it answered."""
 
-from keras_genimg.serving.metadata import most_rows
+from keras_genimg.saved_model.metadata import most_rows
 from keras_genimg.serving.verification.c_process import Request, serve
 from keras_genimg.serving.verification.probe_inputs import (
     ROWS,

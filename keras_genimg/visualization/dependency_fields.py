@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from keras_genimg.causality.random_weights import random_weights
+from keras_genimg.ops.checks import check_positive_int
 from keras_genimg.visualization.comparison import save_comparison
 from keras_genimg.visualization.grid import image_grid
 
@@ -49,9 +51,6 @@ def dependency_field(model, pixel, image_size=None, seed=0, num_draws=4):
     """
     # Imported here, so that who only saves pictures does without TensorFlow.
     import tensorflow as tf
-
-    from keras_genimg.ops.checks import check_positive_int
-    from keras_genimg.testing.random_weights import random_weights
 
     shape = _input_shape(model, image_size)
     _check_pixel(pixel, shape[:2])

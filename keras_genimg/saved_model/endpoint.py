@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from keras_genimg.serving.inputs import Input
+from keras_genimg.saved_model.input import Input
 
 
 @dataclasses.dataclass(frozen=True)

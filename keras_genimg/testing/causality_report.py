@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from keras_genimg.causality.leak import REASONS, name_sub_pixel, worst_pair
-from keras_genimg.testing.influence import influence
+from keras_genimg.testing.pixel_influence import influence
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -12,10 +12,11 @@ import warnings
 import keras
 import tensorflow as tf
 
+from keras_genimg.models import GenerativeModel
 from keras_genimg.ops.checks import check_positive_int
-from keras_genimg.serving.metadata import read_metadata
+from keras_genimg.saved_model.metadata import read_metadata
 from keras_genimg.serving.verification.report import VerificationError
-from keras_genimg.serving.verify import verify as verify_saved_model
+from keras_genimg.serving.verifying import verify as verify_saved_model
 from keras_genimg.serving.versions import Versions, sync_tree
 from keras_genimg.serving.warmup import checked_batch_sizes, write_warmup
 
@@ -140,8 +141,6 @@ def _writer(model, options):
             write = _copier(path)
             return write, read_metadata(path).get("max_rows")
         model = _load(path)
-    from keras_genimg.models import GenerativeModel
-
     if not isinstance(model, GenerativeModel):
         raise ValueError(
             "`model` of publish must be a `GenerativeModel`, or the path of a `.keras` "
@@ -161,8 +160,6 @@ def _copier(source):
 
 
 def _load(path):
-    from keras_genimg import models  # noqa: F401  Registers the classes.
-
     if not path.is_file():
         raise ValueError(
             "`model` of publish must be the path of a `.keras` file, or of a "

@@ -6,10 +6,10 @@ import numpy as np
 import tensorflow as tf
 
 from keras_genimg.causality.changes import other_values
+from keras_genimg.causality.random_weights import random_weights
 from keras_genimg.models.autoregressive_model import AutoregressiveModel
 from keras_genimg.models.image_inputs import check_shape
 from keras_genimg.ops.checks import check_positive_int
-from keras_genimg.testing.random_weights import random_weights
 
 
 def influence(

@@ -8,14 +8,14 @@ import tensorflow as tf
 from keras_genimg.causality.image_pairs import ImagePairs
 from keras_genimg.ops.checks import check_positive_int
 from keras_genimg.sampling import check_difference, sampler_difference, tolerance
-from keras_genimg.serving.endpoint import Endpoint
-from keras_genimg.serving.inputs import (
+from keras_genimg.saved_model.endpoint import Endpoint
+from keras_genimg.saved_model.input import (
     images_input,
     known_input,
     seed_input,
     temperature_input,
 )
-from keras_genimg.serving.png import with_png
+from keras_genimg.saved_model.png import with_png
 
 # Random images on which an export compares the sampler with the forward pass.
 _NUM_TRIED = 3

@@ -6,7 +6,7 @@ import os
 import keras
 import tensorflow as tf
 
-import keras_genimg
+from keras_genimg.version import __version__
 
 METADATA_FILE = "assets.extra/metadata.json"
 
@@ -61,7 +61,7 @@ def saved_metadata(model, endpoints, signatures, max_rows, bad_rows):
         "bad_rows": bad_rows,
         "signatures": described,
         "versions": {
-            "keras_genimg": keras_genimg.__version__,
+            "keras_genimg": __version__,
             "tensorflow": tf.__version__,
             "keras": keras.__version__,
         },

@@ -3,9 +3,9 @@
 import tensorflow as tf
 
 from keras_genimg.ops.uniforms import LATENTS, POSTERIOR
-from keras_genimg.serving.endpoint import Endpoint
-from keras_genimg.serving.inputs import images_input, real_input, seed_input
-from keras_genimg.serving.png import with_png
+from keras_genimg.saved_model.endpoint import Endpoint
+from keras_genimg.saved_model.input import images_input, real_input, seed_input
+from keras_genimg.saved_model.png import with_png
 
 
 def latent_endpoints(model, jit_compile=False):

@@ -1,6 +1,5 @@
 """Base of the families of latent distributions."""
 
-import keras
 import tensorflow as tf
 
 from keras_genimg.ops.uniforms import row_uniforms
@@ -92,34 +91,3 @@ class LatentFamily:
     def __repr__(self):
         arguments = ", ".join(f"{k}={v!r}" for k, v in self.get_config().items())
         return f"{type(self).__name__}({arguments})"
-
-
-def get(identifier):
-    """Return the family that a name, a config or an object stands for.
-
-    Args:
-        identifier: `"diagonal_normal"`, `"full_normal"`, `"laplace"`, the config of a
-            serialised family, or a `LatentFamily`.
-
-    Raises:
-        ValueError: If it is none of these.
-    """
-    from keras_genimg.latents.diagonal_normal import DiagonalNormal
-    from keras_genimg.latents.full_normal import FullNormal
-    from keras_genimg.latents.laplace import Laplace
-
-    known = {
-        "diagonal_normal": DiagonalNormal,
-        "full_normal": FullNormal,
-        "laplace": Laplace,
-    }
-    if isinstance(identifier, LatentFamily):
-        return identifier
-    if isinstance(identifier, str) and identifier in known:
-        return known[identifier]()
-    if isinstance(identifier, dict):
-        return keras.saving.deserialize_keras_object(identifier)
-    raise ValueError(
-        f"A family of latent distributions is one of {', '.join(map(repr, known))}, or "
-        f"an object such as DiagonalNormal(). Received: {identifier!r}"
-    )

@@ -8,8 +8,8 @@ import uuid
 import tensorflow as tf
 
 from keras_genimg.ops.checks import check_choice
-from keras_genimg.serving.canonical import make_canonical
-from keras_genimg.serving.metadata import METADATA_FILE, saved_metadata
+from keras_genimg.saved_model.canonical import make_canonical
+from keras_genimg.saved_model.metadata import METADATA_FILE, saved_metadata
 
 
 def write_saved_model(

@@ -1,0 +1,8 @@
+"""SavedModels that serve images without this library."""
+
+from keras_genimg.saved_model.endpoint import Endpoint
+from keras_genimg.saved_model.input import Input
+from keras_genimg.saved_model.metadata import read_metadata
+from keras_genimg.saved_model.writing import write_saved_model
+
+__all__ = ["Endpoint", "Input", "read_metadata", "write_saved_model"]

@@ -1,0 +1,113 @@
+"""The order of the packages, and names that mean one thing."""
+
+import ast
+import functools
+import importlib
+import pathlib
+
+import pytest
+
+PACKAGE = pathlib.Path(__file__).parents[1] / "keras_genimg"
+
+# From the bottom up. A package imports from lines above its own only; packages on one
+# line do not know each other.
+LINES = [
+    ["version", "extras"],
+    ["ops"],
+    ["latents", "likelihoods"],
+    ["datasets", "training"],
+    ["layers"],
+    ["causality"],
+    ["sampling", "saved_model"],
+    ["models"],
+    ["serving", "testing", "visualization"],
+    ["__init__"],
+]
+HEIGHT = {name: height for height, line in enumerate(LINES) for name in line}
+
+
+@functools.cache
+def modules():
+    """Return the path of each module by its dotted name."""
+    found = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def imports_of(path):
+    """Return the modules of the library that a file imports anywhere, also lazily."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} imports relatively"
+            for name in node.names:
+                module = f"{node.module}.{name.name}"
+                found.add(module if module in modules() else node.module)
+        elif isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+    return {name for name in found if name.split(".")[0] == PACKAGE.name}
+
+
+def place(module):
+    """Return the package below `keras_genimg` that a module is in."""
+    return (module.split(".") + ["__init__"])[1]
+
+
+def test_every_package_has_its_line():
+    assert {place(module) for module in modules()} == set(HEIGHT)
+
+
+@pytest.mark.parametrize("name", sorted(HEIGHT))
+def test_imports_point_down(name):
+    """Nor does anything import what stands beside the package: export/, tests/."""
+    for module, path in modules().items():
+        if place(module) == name:
+            for imported in imports_of(path):
+                other = place(imported)
+                if other != name:
+                    assert HEIGHT[other] < HEIGHT[name], f"{module} imports {imported}"
+
+
+def test_no_modules_import_each_other():
+    """No circle in a package either; a package is its `__init__`."""
+    graph = {module: imports_of(path) for module, path in modules().items()}
+    done, path = set(), []
+
+    def visit(module):
+        assert module not in path, " -> ".join([*path[path.index(module) :], module])
+        if module in done:
+            return
+        path.append(module)
+        for imported in sorted(graph[module]):
+            visit(imported)
+        done.add(path.pop())
+
+    for module in graph:
+        visit(module)
+
+
+def test_a_name_is_a_function_or_a_module():
+    """A file is not called as a function that its package exports.
+
+    Otherwise `keras_genimg.serving.publish` would be one or the other, depending on
+    what was imported before.
+    """
+    for module, path in modules().items():
+        if path.name == "__init__.py" and module != PACKAGE.name:
+            exported = getattr(importlib.import_module(module), "__all__", [])
+            files = {file.stem for file in path.parent.iterdir()}
+            assert not files & set(exported), module
+
+
+def test_no_file_imports_what_stands_beside_the_package():
+    beside = {"export", "genimg_export", "examples", "tests", "docs"}
+    for path in modules().values():
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = []
+            if isinstance(node, ast.ImportFrom):
+                names = [node.module]
+            elif isinstance(node, ast.Import):
+                names = [name.name for name in node.names]
+            assert not beside & {name.split(".")[0] for name in names}, path
