@@ -149,7 +149,7 @@ def test_missing_library_names_the_extra(tmp_path, monkeypatch, module, save, wh
 def test_import_leaves_matplotlib_out_and_saving_leaves_pyplot_out(tmp_path):
     code = (
         "import sys, keras, numpy\n"
-        "before = set(sys.modules)  # Keras imports matplotlib itself, if it is there.\n"
+        "before = set(sys.modules)  # Keras imports matplotlib itself.\n"
         "import keras_genimg.visualization as visualization\n"
         "assert not {'matplotlib', 'PIL'} & (set(sys.modules) - before)\n"
         "panels = {'a': numpy.zeros((1, 2, 2, 1), 'uint8')}\n"
