@@ -104,7 +104,7 @@ def main():
 
     display, cell = model.likelihood.to_display, model.loop.cell
     scale = math.ceil(84 / model.image_shape[0])
-    drawn = model.generate(NUM_IMAGES, seed=SEED, return_canvases=True)
+    drawn = model.generate_canvases(NUM_IMAGES, seed=SEED)
     picture = arguments.output / "drawn.gif"
     save_canvases(
         picture,
@@ -115,7 +115,7 @@ def main():
     )
     print(f"Wrote {picture}")
     images = test[:NUM_IMAGES]
-    read = model.reconstruct(images, seed=SEED, return_canvases=True)
+    read = model.reconstruct_canvases(images, seed=SEED)
     picture = arguments.output / "reconstructed.gif"
     save_canvases(
         picture,
@@ -129,7 +129,7 @@ def main():
     )
     print(f"Wrote {picture}")
     picture = arguments.output / "kl.png"
-    kl = model.reconstruct(few, seed=SEED, return_canvases=True)["kl"]
+    kl = model.reconstruct_canvases(few, seed=SEED)["kl"]
     save_kl_per_step(picture, kl)
     print(f"Wrote {picture}")
 

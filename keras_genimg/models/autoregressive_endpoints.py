@@ -6,8 +6,16 @@ import math
 import tensorflow as tf
 
 from keras_genimg.causality.image_pairs import ImagePairs
+from keras_genimg.models.candidates import candidate_completer
+from keras_genimg.models.conditions import served_conditions
+from keras_genimg.models.traced_sampler import pixel_sampler
 from keras_genimg.ops.checks import check_positive_int
-from keras_genimg.sampling import check_difference, sampler_difference, tolerance
+from keras_genimg.sampling import (
+    METHODS,
+    check_difference,
+    sampler_difference,
+    tolerance,
+)
 from keras_genimg.saved_model.endpoint import Endpoint
 from keras_genimg.saved_model.input import (
     images_input,
@@ -29,10 +37,10 @@ def autoregressive_endpoints(
     Args:
         model: An `AutoregressiveModel`.
         image_shape: `(height, width, colors)`, all known.
-        method: How to draw, as in `AutoregressiveModel.generate`.
+        method: `"incremental"`, `"fixed_point"` or `"ancestral"`.
         jit_compile: Whether to compile with XLA.
         num_candidates: How many completions `complete` draws for a row, to choose one
-            from, as in `AutoregressiveModel.complete`.
+            from.
 
     Returns:
         Dict of `Endpoint` by signature name: `sample`, `sample_png`,
@@ -46,10 +54,13 @@ def autoregressive_endpoints(
     """
     num_candidates = check_positive_int("num_candidates", num_candidates, "endpoints")
     likelihood = model.likelihood
-    conditions = model.served_conditions(image_shape)
+    conditions = served_conditions(model, image_shape)
     # A function of its own: the signatures that draw share its one graph.
-    draw = tf.function(model.sampler(method, image_shape, jit_compile), autograph=False)
-    complete = model.completer(method, image_shape, jit_compile, num_candidates)
+    draw = pixel_sampler(METHODS[method](model, jit_compile), image_shape)
+    draw = tf.function(draw, autograph=False)
+    complete = candidate_completer(
+        model, METHODS[method](model, jit_compile), image_shape, num_candidates
+    )
     bits = 1 / (math.log(2) * math.prod(image_shape))
 
     def in_order(given):
@@ -80,7 +91,7 @@ def autoregressive_endpoints(
 
     def run_log_prob(images, **given):
         images = likelihood.from_display(images)
-        nats = model.log_prob_graph(images, *in_order(given))
+        nats = log_prob_of(model, images, *in_order(given))
         return {"log_prob": nats, "bits_per_dim": -nats * bits}
 
     seed = {"seed": seed_input()}
@@ -105,6 +116,22 @@ def autoregressive_endpoints(
             model, image_shape, {**images, **conditions}
         )
     return with_png(endpoints)
+
+
+def log_prob_of(model, images, *conditions):
+    """Return the log-probability of images, for a graph.
+
+    Args:
+        model: An `AutoregressiveModel`.
+        images: `(batch, height, width, colors)`, in the likelihood's own range.
+        *conditions: The other inputs of the model.
+
+    Returns:
+        Nats, float32 of shape `(batch,)`.
+    """
+    params = model([images, *conditions] if conditions else images, training=False)
+    log_prob = model.likelihood.log_prob(params, images)
+    return tf.reduce_sum(log_prob, axis=(1, 2, 3))
 
 
 def _check_sampler(model, image_shape, inputs):

@@ -1,23 +1,26 @@
 """Models that draw an image one sub-pixel after the other."""
 
 import math
-import warnings
 
 import keras
 import tensorflow as tf
 
 from keras_genimg import likelihoods
-from keras_genimg.causality import probe
-from keras_genimg.models.autoregressive_endpoints import autoregressive_endpoints
-from keras_genimg.models.candidates import candidate_completer, completions
+from keras_genimg.models.autoregressive_endpoints import (
+    autoregressive_endpoints,
+    log_prob_of,
+)
+from keras_genimg.models.batched_calls import draw_images, map_images
+from keras_genimg.models.causality_check import CausalityCheck
+from keras_genimg.models.completion import completions
+from keras_genimg.models.conditions import condition_rows
 from keras_genimg.models.generative_model import GenerativeModel
-from keras_genimg.models.image_inputs import known_image_shape
+from keras_genimg.models.image_inputs import known_image_shape, sized_image_shape
 from keras_genimg.models.progress import Counted
-from keras_genimg.models.traced_sampler import TracedSampler, pixel_sampler
-from keras_genimg.ops.checks import check_choice
-from keras_genimg.ops.fingerprint import weights_fingerprint
+from keras_genimg.models.row_seeds import row_seeds
+from keras_genimg.models.traced_sampler import TracedSampler
+from keras_genimg.ops.checks import check_choice, check_positive_int
 from keras_genimg.sampling import METHODS
-from keras_genimg.saved_model.input import real_input
 from keras_genimg.training import BitsPerDim
 
 
@@ -81,68 +84,80 @@ class AutoregressiveModel(GenerativeModel):
                 f"values, such as Categorical(256). Received: likelihood={likelihood}"
             )
         super().__init__(inputs, outputs, likelihood, **kwargs)
-        # By image shape: the fingerprint of the weights that were probed.
-        self._probed = {}
+        self._causality_check = CausalityCheck(self)
 
-    def own_metrics(self):
+    def _own_metrics(self):
         return [BitsPerDim(self.likelihood)]
 
-    def check_before_fit(self, x):
-        if not self._probed:
-            self.check_before_use(known_image_shape(x, self))
+    def _check_before_fit(self, x):
+        if not self._causality_check.has_passed:
+            self._causality_check.run(known_image_shape(x, self))
 
-    def check_before_use(self, image_shape, fingerprint=None, also=()):
-        """Raise if a sub-pixel sees itself or a later one, as far as a probe can tell.
-
-        Nothing is done if these weights have passed, or `check_causality` is False.
+    def generate(
+        self,
+        num_images=1,
+        *,
+        seed=None,
+        temperature=1.0,
+        method="incremental",
+        jit_compile=False,
+        conditions=None,
+        image_size=None,
+        batch_size=64,
+        verbose="auto",
+    ):
+        """Draw images.
 
         Args:
-            image_shape: `(height, width, colors)`; None for a size that is not known.
-            fingerprint: Of the weights, see `weights_fingerprint`; taken if left out.
-            also: Inputs to be evaluated in the probe's forward pass, as tensors.
+            num_images: Number of images.
+            seed: Integer seed of the first image; the next images have the seeds that
+                follow. Or one integer for each image. By default a random one, which
+                `keras.utils.set_random_seed` makes reproducible. An image depends on
+                its own seed alone, never on the others drawn with it.
+            temperature: Number above 0 that divides the logits; below 1 gives likelier
+                images.
+            method: How to draw, which changes the time it takes and not the images.
+                `"incremental"` evaluates each pixel once, for about the price of a
+                forward pass; it takes graphs of causal and pointwise layers.
+                `"fixed_point"` makes forward passes until nothing changes, and
+                `"ancestral"` one forward pass for each sub-pixel; both take any causal
+                graph.
+            jit_compile: Whether to compile with XLA.
+            conditions: Inputs of the model besides the images, one row for each image:
+                an array if there is one input, else a dict by input name.
+            image_size: `(height, width)`, for a model of any size.
+            batch_size: Number of images to draw at a time.
+            verbose: 0 for silence, 1 for a progress bar, 2 for one line at the end;
+                "auto" for silence in the first two seconds, then a bar.
 
         Returns:
-            The model's output for `also`, or None if the probe did not run.
+            NumPy array of shape `(num_images, height, width, colors)`, pixels in the
+            likelihood's own range.
 
         Raises:
-            ValueError: If the model is not causal, with the layer where it can be told.
+            ValueError: If an argument is not as described, the model is not causal, or
+                the incremental sampler does not support a layer.
         """
-        if not self.check_causality:
-            return None
-        if fingerprint is None:
-            fingerprint = weights_fingerprint(self.weights)
-        if self._probed.get(image_shape) == fingerprint:
-            return None
-        try:
-            leak, params = probe(self, image_shape, also)
-        except Exception as error:  # Conditions were a bad guess, for example.
-            leak = params = None
-            warnings.warn(
-                f"Whether {self.name} is causal could not be found out, since it fails "
-                f"on random images and conditions ({type(error).__name__}). Check it "
-                f"with keras_genimg.testing.assert_causal(model, images, "
-                f"conditions=...), then set `check_causality = False` on the model.",
-                stacklevel=2,
-            )
-        if leak is not None:
-            raise ValueError(
-                f"{self.name} is not causal, so that it learns to copy pixels that it "
-                f"will not have when it draws. {leak} If it is meant to be so, switch "
-                f"this check off by `check_causality = False` on the model."
-            )
-        self._probed[image_shape] = fingerprint
-        return params
+        num_images = check_positive_int("num_images", num_images, "generate")
+        draw = self._draw_function(method, temperature, image_size, jit_compile)
+        rows = condition_rows(self, conditions, num_images)
+        rows = [row_seeds(num_images, seed), *rows]
+        note = self._drawing_note(method, image_size)
+        return draw_images(self, draw, rows, batch_size, verbose, note=note)
 
     def complete(
         self,
         images,
         known,
+        *,
         seed=None,
+        num_candidates=1,
+        temperature=1.0,
+        method="incremental",
+        jit_compile=False,
         conditions=None,
         batch_size=64,
         verbose="auto",
-        num_candidates=1,
-        **options,
     ):
         """Draw the unknown pixels of images.
 
@@ -164,22 +179,36 @@ class AutoregressiveModel(GenerativeModel):
                 likelihood's own range; what unknown ones hold makes no difference.
             known: Which pixels are known, 1 or True, and which are not, 0 or False:
                 `(num_images, height, width)`, or `(height, width)` for all images.
-            seed: As in `generate`.
-            conditions: As in `generate`.
-            batch_size: How many completions to draw at a time, each candidate counted;
-                at least one image with all of its candidates.
-            verbose: As in `generate`.
-            num_candidates: How many completions to choose from. Candidate 0 is the
+            seed: Integer seed of the first image; the next images have the seeds that
+                follow. Or one integer for each image. By default a random one, which
+                `keras.utils.set_random_seed` makes reproducible. An image depends on
+                its own seed alone, never on the others drawn with it.
+            num_candidates: Number of completions to choose from. Candidate 0 is the
                 image that 1 candidate gives, and a candidate does not depend on how
                 many there are. Where no known pixel follows an unknown one there is
                 nothing to choose by, and candidate 0 is returned.
-            **options: As in `generate`, see `draw_function`.
+            temperature: Number above 0 that divides the logits; below 1 gives likelier
+                images.
+            method: How to draw, which changes the time it takes and not the images.
+                `"incremental"` evaluates each pixel once, for about the price of a
+                forward pass; it takes graphs of causal and pointwise layers.
+                `"fixed_point"` makes forward passes until nothing changes, and
+                `"ancestral"` one forward pass for each sub-pixel; both take any causal
+                graph.
+            jit_compile: Whether to compile with XLA.
+            conditions: Inputs of the model besides the images, one row for each image:
+                an array if there is one input, else a dict by input name.
+            batch_size: Number of completions to draw at a time, counting every
+                candidate; at least one image with all of its candidates.
+            verbose: 0 for silence, 1 for a progress bar, 2 for one line at the end;
+                "auto" for silence in the first two seconds, then a bar.
 
         Returns:
             NumPy array of the shape of `images`, known pixels as they were.
 
         Raises:
-            ValueError: If an argument is not as described.
+            ValueError: If an argument is not as described, the model is not causal, or
+                the incremental sampler does not support a layer.
 
         References:
             van den Oord et al., Pixel Recurrent Neural Networks, 2016, figure 1.
@@ -189,12 +218,14 @@ class AutoregressiveModel(GenerativeModel):
             self,
             images,
             known,
-            seed,
-            conditions,
-            batch_size,
-            verbose,
-            num_candidates,
-            **options,
+            seed=seed,
+            num_candidates=num_candidates,
+            temperature=temperature,
+            method=method,
+            jit_compile=jit_compile,
+            conditions=conditions,
+            batch_size=batch_size,
+            verbose=verbose,
         )
         return completed
 
@@ -202,8 +233,15 @@ class AutoregressiveModel(GenerativeModel):
         self,
         images,
         known,
+        *,
         seed=None,
-        **options,
+        num_candidates=1,
+        temperature=1.0,
+        method="incremental",
+        jit_compile=False,
+        conditions=None,
+        batch_size=64,
+        verbose="auto",
     ):
         """Return how many equally weighted candidates a completion was chosen from.
 
@@ -216,48 +254,69 @@ class AutoregressiveModel(GenerativeModel):
         are equal, as they are where no known pixel follows an unknown one.
 
         Args:
-            images: As in `complete`.
-            known: As in `complete`.
-            seed: As in `complete`.
-            **options: The other arguments of `complete`, such as `num_candidates`.
+            images: `(num_images, height, width, colors)`, known pixels in the
+                likelihood's own range; what unknown ones hold makes no difference.
+            known: Which pixels are known, 1 or True, and which are not, 0 or False:
+                `(num_images, height, width)`, or `(height, width)` for all images.
+            seed: Integer seed of the first image; the next images have the seeds that
+                follow. Or one integer for each image. By default a random one, which
+                `keras.utils.set_random_seed` makes reproducible. An image depends on
+                its own seed alone, never on the others drawn with it.
+            num_candidates: Number of completions to choose from.
+            temperature: Number above 0 that divides the logits; below 1 gives likelier
+                images.
+            method: How to draw, which changes the time it takes and not the images.
+                `"incremental"` evaluates each pixel once, for about the price of a
+                forward pass; it takes graphs of causal and pointwise layers.
+                `"fixed_point"` makes forward passes until nothing changes, and
+                `"ancestral"` one forward pass for each sub-pixel; both take any causal
+                graph.
+            jit_compile: Whether to compile with XLA.
+            conditions: Inputs of the model besides the images, one row for each image:
+                an array if there is one input, else a dict by input name.
+            batch_size: Number of completions to draw at a time, counting every
+                candidate; at least one image with all of its candidates.
+            verbose: 0 for silence, 1 for a progress bar, 2 for one line at the end;
+                "auto" for silence in the first two seconds, then a bar.
 
         Returns:
             NumPy float32 array of shape `(num_images,)`, from 1 to `num_candidates`.
 
         Raises:
-            ValueError: If an argument is not as described.
+            ValueError: If an argument is not as described, the model is not causal, or
+                the incremental sampler does not support a layer.
 
         References:
             Kong, Liu and Wong, Sequential Imputations and Bayesian Missing Data
             Problems, 1994.
         """
-        _, sizes = completions(self, images, known, seed, **options)
+        _, sizes = completions(
+            self,
+            images,
+            known,
+            seed=seed,
+            num_candidates=num_candidates,
+            temperature=temperature,
+            method=method,
+            jit_compile=jit_compile,
+            conditions=conditions,
+            batch_size=batch_size,
+            verbose=verbose,
+        )
         return sizes
 
-    def draw_function(
+    def _draw_function(
         self,
         method="incremental",
         temperature=1.0,
         image_size=None,
         jit_compile=False,
-        completes=False,
-        num_candidates=1,
+        num_candidates=None,
     ):
         """Return a compiled function of `(seeds, *conditions)` that draws images.
 
-        Args:
-            method: How to draw, which changes the time it takes and not the images.
-                `"incremental"`: each pixel evaluated once, about the price of a
-                forward pass; for graphs of causal and pointwise layers.
-                `"fixed_point"`: forward passes until nothing changes, for any causal
-                graph.
-                `"ancestral"`: one forward pass a sub-pixel, for any causal graph.
-            temperature: Divides the logits, above 0; below 1 gives likelier images.
-            image_size: `(height, width)`, for a graph of any size.
-            jit_compile: Whether to compile with XLA.
-            completes: Whether the function takes `images` and `known` after the seeds,
-                and returns effective sample sizes after the images.
-            num_candidates: As in `complete`, for a function that completes.
+        With `num_candidates` it completes: it takes `images` and `known` after the
+        seeds, and returns effective sample sizes after the images.
 
         Raises:
             ValueError: If an argument is not as described. The function raises one if
@@ -269,58 +328,25 @@ class AutoregressiveModel(GenerativeModel):
                 f"`temperature` must be a finite number above 0. Received: "
                 f"temperature={temperature!r}"
             )
-        shape = self.sized_image_shape(image_size, "generate")
-        key = (method, shape, jit_compile, completes, num_candidates)
-        functions = self._compiled_functions
-        if key not in functions:
-            functions[key] = TracedSampler(
-                self, method, shape, jit_compile, num_candidates if completes else None
-            )
-        draw = functions[key]
+        shape = sized_image_shape(self, image_size, "generate")
+        draw = self._function_cache.get(
+            self,
+            (method, shape, jit_compile, num_candidates),
+            lambda: TracedSampler(self, method, shape, jit_compile, num_candidates),
+        )
         temperature = tf.constant(temperature, tf.float32)
         return Counted(
             lambda seeds, *others: draw(seeds, temperature, *others), draw.counter
         )
 
-    def drawing_note(self, method="incremental", image_size=None, **_):
-        passes = math.prod(self.sized_image_shape(image_size, "generate"))
+    def _drawing_note(self, method, image_size):
+        """Return what drawing a batch takes, for `Progress`."""
+        passes = math.prod(sized_image_shape(self, image_size, "generate"))
         if method == "ancestral":
             return f"{passes} forward passes per batch"
         if method == "fixed_point":
             return f"up to {passes + 1} forward passes per batch"
         return ""
-
-    def sampler(self, method, image_shape, jit_compile=False):
-        """Return a function of `(seeds, temperature, *conditions)` that draws images.
-
-        Args:
-            method: As in `draw_function`.
-            image_shape: `(height, width, colors)`.
-            jit_compile: Whether the graph will be compiled with XLA.
-
-        Returns:
-            A function for a graph: seeds of shape `(batch,)` and a temperature that is
-            a scalar or of shape `(batch,)` in, float32 images in the likelihood's own
-            range out.
-        """
-        return pixel_sampler(METHODS[method](self, jit_compile), image_shape)
-
-    def completer(self, method, image_shape, jit_compile=False, num_candidates=1):
-        """Return a function that completes images.
-
-        Args:
-            method: As in `draw_function`.
-            image_shape: `(height, width, colors)`.
-            jit_compile: Whether the graph will be compiled with XLA.
-            num_candidates: As in `complete`.
-
-        Returns:
-            A function for a graph, see `candidate_completer`:
-            `(seeds, temperature, images, known, *conditions)` in, float32 images in the
-            likelihood's own range and effective sample sizes out.
-        """
-        draw = METHODS[method](self, jit_compile)
-        return candidate_completer(self, draw, image_shape, num_candidates)
 
     def log_prob(
         self, images, *, num_samples=None, seed=None, batch_size=64, verbose="auto"
@@ -334,7 +360,8 @@ class AutoregressiveModel(GenerativeModel):
             num_samples: Must be None, since nothing is sampled.
             seed: Must be None.
             batch_size: Images per batch, for arrays.
-            verbose: As in `generate`.
+            verbose: 0 for silence, 1 for a progress bar, 2 for one line at the end;
+                "auto" for silence in the first two seconds, then a bar.
 
         Returns:
             Nats, a NumPy float32 array of shape `(num_images,)`.
@@ -349,51 +376,40 @@ class AutoregressiveModel(GenerativeModel):
                     f"The log-probability of {self.name} is exact, without samples of "
                     f"latent variables: leave out `{name}`. Received: {name}={value!r}"
                 )
-        return self.map_images(
-            self.log_prob_function(), images, "log_prob", batch_size, verbose
+        function = self._function_cache.get(
+            self,
+            "log_prob",
+            lambda: tf.function(
+                lambda *inputs: log_prob_of(self, *inputs),
+                reduce_retracing=True,
+                autograph=False,
+            ),
         )
-
-    def log_prob_function(self):
-        """Return a compiled function of `(images, *conditions)` that gives nats."""
-        functions = self._compiled_functions
-        if "log_prob" not in functions:
-            functions["log_prob"] = tf.function(
-                self.log_prob_graph, reduce_retracing=True, autograph=False
-            )
-        return functions["log_prob"]
-
-    def log_prob_graph(self, images, *conditions):
-        """Return nats of images, for a graph; see `log_prob`."""
-        params = self([images, *conditions] if conditions else images, training=False)
-        log_prob = self.likelihood.log_prob(params, images)
-        return tf.reduce_sum(log_prob, axis=(1, 2, 3))
+        return map_images(self, function, images, "log_prob", batch_size, verbose)
 
     def endpoints(
         self, image_shape, jit_compile=False, method="incremental", num_candidates=1
     ):
-        self.check_before_use(tuple(image_shape))
+        """Return what a server can ask of the model.
+
+        Args:
+            image_shape: `(height, width, colors)`, all known.
+            jit_compile: Whether to compile with XLA.
+            method: `"incremental"`, `"fixed_point"` or `"ancestral"`, see `generate`.
+            num_candidates: Number of completions that `complete` draws for a row, to
+                choose one from.
+
+        Returns:
+            Dict of `keras_genimg.saved_model.Endpoint` by signature name.
+
+        Raises:
+            ValueError: If an argument is not as described, the model is not causal, or
+                the sampler does not compute what the model computes.
+        """
+        self._causality_check.run(tuple(image_shape))
         return autoregressive_endpoints(
             self, image_shape, method, jit_compile, num_candidates
         )
-
-    def served_conditions(self, image_shape):
-        """Return what a server is given besides images and seeds, in order.
-
-        Args:
-            image_shape: `(height, width, colors)`, which a condition of any size
-                follows.
-
-        Returns:
-            Dict of `keras_genimg.saved_model.Input` by name.
-        """
-        served = {}
-        for tensor in self.inputs[1:]:
-            shape = list(tensor.shape)
-            if len(shape) == 4:
-                sizes = zip(shape[1:3], image_shape[:2], strict=True)
-                shape[1:3] = [size or whole for size, whole in sizes]
-            served[tensor.name] = real_input(shape, tensor.dtype)
-        return served
 
     def get_config(self):
         config = {"name": self.name, "trainable": self.trainable}

@@ -3,54 +3,7 @@
 import tensorflow as tf
 
 from keras_genimg.likelihoods import Categorical
-from keras_genimg.models.image_inputs import checked_completion
-from keras_genimg.models.row_seeds import row_seeds
-from keras_genimg.ops.checks import check_positive_int
 from keras_genimg.ops.uniforms import CANDIDATES, CHOICE, row_uniforms
-
-
-def completions(
-    model,
-    images,
-    known,
-    seed,
-    conditions=None,
-    batch_size=64,
-    verbose="auto",
-    num_candidates=1,
-    **options,
-):
-    """Return completed images and effective sample sizes.
-
-    Args:
-        model: An `AutoregressiveModel`.
-        images: As in `AutoregressiveModel.complete`, as are the other arguments.
-        known: As in `complete`.
-        seed: As in `complete`.
-        conditions: As in `complete`.
-        batch_size: As in `complete`.
-        verbose: As in `complete`.
-        num_candidates: As in `complete`.
-        **options: As in `complete`.
-
-    Returns:
-        NumPy arrays: images, and float32 of shape `(num_images,)`.
-
-    Raises:
-        ValueError: If an argument is not as described.
-    """
-    num_candidates = check_positive_int("num_candidates", num_candidates, "complete")
-    batch_size = check_positive_int("batch_size", batch_size, "complete")
-    images, known = checked_completion(images, known, model)
-    options.setdefault("image_size", images.shape[1:3])
-    draw = model.draw_function(completes=True, num_candidates=num_candidates, **options)
-    rows = model.condition_rows(conditions, len(images))
-    rows = [row_seeds(len(images), seed), images, known, *rows]
-    images_at_a_time = max(1, batch_size // num_candidates)
-    note = model.drawing_note(**options)
-    return model.draw_in_batches(
-        draw, rows, images_at_a_time, verbose, "complete", note
-    )
 
 
 def candidate_completer(model, draw, image_shape, num_candidates):

@@ -5,10 +5,12 @@ import tensorflow as tf
 
 from keras_genimg import likelihoods
 from keras_genimg.layers import DRAWLoop
+from keras_genimg.models.batched_calls import draw_images, map_images
 from keras_genimg.models.latent_endpoints import draw_endpoints
 from keras_genimg.models.latent_model import Inference, LatentModel, repeated
 from keras_genimg.models.presets import DRAW as DRAW_PRESETS
-from keras_genimg.ops.checks import check_image_shape
+from keras_genimg.models.row_seeds import row_seeds
+from keras_genimg.ops.checks import check_image_shape, check_positive_int
 from keras_genimg.ops.uniforms import LATENTS, POSTERIOR, row_normals
 
 
@@ -112,7 +114,7 @@ class DRAW(LatentModel):
             params = self.loop.cell.params(canvas)
             return Inference(
                 params,
-                self.log_likelihood(params, images),
+                self._log_likelihood(params, images),
                 tf.reduce_sum(log_ratio, axis=0),
                 tf.reduce_sum(self.loop.divergences(outputs), axis=0),
             )
@@ -123,22 +125,44 @@ class DRAW(LatentModel):
         _, canvas = self.loop.run_prior(self.noise(seeds, LATENTS))
         return self.loop.cell.params(canvas)
 
-    def draw_function(
-        self, sample_pixels=False, jit_compile=False, return_canvases=False
+    def generate_canvases(
+        self,
+        num_images=1,
+        *,
+        seed=None,
+        sample_pixels=False,
+        jit_compile=False,
+        batch_size=64,
+        verbose="auto",
     ):
-        """Return a compiled function of seeds that draws images.
+        """Draw images, and return the canvas after each step too.
+
+        The images are those that `generate` draws for the same arguments.
 
         Args:
+            num_images: Number of images.
+            seed: Integer seed of the first image; the next images have the seeds that
+                follow. Or one integer for each image. By default a random one, which
+                `keras.utils.set_random_seed` makes reproducible. An image depends on
+                its own seed alone, never on the others drawn with it.
             sample_pixels: Whether to draw pixels from the likelihood, in place of its
                 mean, which the paper shows.
             jit_compile: Whether to compile with XLA.
-            return_canvases: Whether to return, in place of the images, a dict of
-                `images`; `canvases`, the mean after each step, `(num_images,
-                num_glimpses, height, width, colors)`; and `write_attention`,
-                `(num_images, num_glimpses, 5)`, see `ReadAttention`.
+            batch_size: Number of images to draw at a time.
+            verbose: 0 for silence, 1 for a progress bar, 2 for one line at the end;
+                "auto" for silence in the first two seconds, then a bar.
+
+        Returns:
+            Dict of NumPy arrays: `images`, `(num_images, height, width, colors)`;
+            `canvases`, the mean after each step, `(num_images, num_glimpses, height,
+            width, colors)`; and `write_attention`, `(num_images, num_glimpses, 5)`, see
+            `keras_genimg.layers.ReadAttention`.
+
+        Raises:
+            ValueError: If an argument is not as described.
         """
-        if not return_canvases:
-            return super().draw_function(sample_pixels, jit_compile)
+        method = "generate_canvases"
+        num_images = check_positive_int("num_images", num_images, method)
 
         def draw(seeds):
             write, canvases = self.loop.run_prior(self.noise(seeds, LATENTS), True)
@@ -147,24 +171,45 @@ class DRAW(LatentModel):
                 "write_attention": _batch_first(write),
             }
 
-        return self.compiled_function(
-            ("canvases", sample_pixels, jit_compile),
+        draw = self._compiled(
+            (method, sample_pixels, jit_compile),
             draw,
             [tf.TensorSpec((None,), tf.int64)],
             jit_compile,
         )
+        rows = [row_seeds(num_images, seed)]
+        return draw_images(self, draw, rows, batch_size, verbose, method)
 
-    def reconstruct_function(self, sample_pixels=False, return_canvases=False):
-        """Return a compiled function of `(images, seeds)`; see `reconstruct`.
+    def reconstruct_canvases(
+        self, images, *, seed=None, sample_pixels=False, batch_size=64, verbose="auto"
+    ):
+        """Reconstruct images, and return the canvas after each step too.
+
+        The images are those that `reconstruct` draws for the same arguments.
 
         Args:
-            sample_pixels: As in `draw_function`.
-            return_canvases: Whether to return, in place of the images, a dict as that
-                of `draw_function`, with `read_attention` and `kl`, the divergence of
-                each step in nats, `(num_images, num_glimpses)`.
+            images: Images in the likelihood's own range, as an array or a
+                `tf.data.Dataset` of batches.
+            seed: Integer seed of the first image; the next images have the seeds that
+                follow. By default a random one, which `keras.utils.set_random_seed`
+                makes reproducible.
+            sample_pixels: Whether to draw pixels from the likelihood, in place of its
+                mean, which the paper shows.
+            batch_size: Images per batch, for arrays. The last bits of the result may
+                depend on it.
+            verbose: 0 for silence, 1 for a progress bar, 2 for one line at the end;
+                "auto" for silence in the first two seconds, then a bar.
+
+        Returns:
+            Dict of NumPy arrays: `images`, `canvases` and `write_attention` as
+            `generate_canvases` returns them; `read_attention`, `(num_images,
+            num_glimpses, 5)`; and `kl`, the divergence of each step in nats,
+            `(num_images, num_glimpses)`.
+
+        Raises:
+            ValueError: If there are no images, or their shape or pixels do not fit.
         """
-        if not return_canvases:
-            return super().reconstruct_function(sample_pixels)
+        method = "reconstruct_canvases"
 
         def reconstruct(images, seeds):
             noise = self.noise(seeds, POSTERIOR)
@@ -177,19 +222,14 @@ class DRAW(LatentModel):
                 "kl": tf.transpose(self.loop.divergences(outputs)),
             }
 
-        return self.compiled_function(
-            ("reconstructed canvases", sample_pixels),
-            reconstruct,
-            [
-                tf.TensorSpec((None, *self.image_shape)),
-                tf.TensorSpec((None,), tf.int64),
-            ],
-        )
+        function = self._of_images_and_seeds((method, sample_pixels), reconstruct)
+        function = self._seeded(function, seed)
+        return map_images(self, function, images, method, batch_size, verbose)
 
     def _pictures(self, canvases, seeds, sample_pixels):
         """Return images and canvases, as means, from `(num_glimpses, batch, size)`."""
         params = self.loop.cell.params(canvases)
-        images = self.images_from(params[-1], seeds, sample_pixels)
+        images = self._images_from(params[-1], seeds, sample_pixels)
         return {
             "images": images,
             "canvases": _batch_first(self.likelihood.mean(params)),

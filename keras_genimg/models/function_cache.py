@@ -19,6 +19,13 @@ class FunctionCache:
         self._functions = {}
         self._state = ()
 
+    def get(self, model, key, make):
+        """Return the function of a key, made by `make()` unless it is there."""
+        functions = self.functions(model)
+        if key not in functions:
+            functions[key] = make()
+        return functions[key]
+
     def functions(self, model):
         """Return the dict of functions of a model as it is now."""
         state = _state(model)

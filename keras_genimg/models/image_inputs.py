@@ -4,6 +4,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_genimg.models.conditions import check_conditions
+from keras_genimg.models.torch_loader import is_torch_loader, loader_dataset
+from keras_genimg.ops.checks import check_positive_int
+
 
 def images_of(x, model):
     """Return the images among a model's inputs, which are its first input.
@@ -23,7 +27,8 @@ def inputs_by_name(x, model):
     """Return a model's inputs as a dict in the order of `model.inputs`.
 
     Args:
-        x: As in `images_of`.
+        x: Images; or, for a model with more inputs, a list or tuple in the order of
+            `model.inputs`, or a dict by input name.
         model: The model that takes `x`.
 
     Raises:
@@ -121,7 +126,7 @@ def check_values(x, model, owner):
     images, *others = (np.asarray(value) for value in inputs.values())
     model.likelihood.check_images(images, owner)
     _, *names = inputs
-    model.check_conditions(dict(zip(names, others, strict=True)))
+    check_conditions(model, dict(zip(names, others, strict=True)))
 
 
 def check_shape(shape, model, owner):
@@ -168,6 +173,38 @@ def known_image_shape(x, model):
     return tuple(known[1:])
 
 
+def sized_image_shape(model, image_size, owner):
+    """Return a model's image shape with unknown sizes taken from `image_size`.
+
+    Args:
+        model: A `GenerativeModel`.
+        image_size: `(height, width)`, or None if the model knows its own.
+        owner: Who needs to know, for error texts.
+
+    Returns:
+        `(height, width, colors)`, all known.
+
+    Raises:
+        ValueError: If a size is missing or disagrees with the model's.
+    """
+    *known, colors = model.image_shape
+    size = tuple(known if image_size is None else image_size)
+    fits = len(size) == 2 and all(
+        have is not None and want in (None, have)
+        for want, have in zip(known, size, strict=True)
+    )
+    if not fits:
+        raise ValueError(
+            f"{owner} needs `image_size=(height, width)` that fits the model's image "
+            f"shape {model.image_shape}. Received: image_size={image_size}"
+        )
+    return (
+        check_positive_int("height", size[0], owner),
+        check_positive_int("width", size[1], owner),
+        colors,
+    )
+
+
 def check_dataset(dataset, model, owner):
     """Raise if a data set is empty or its elements are not batches of inputs.
 
@@ -187,83 +224,6 @@ def check_dataset(dataset, model, owner):
         check_shape(spec.shape, model, owner)
 
 
-def is_torch_loader(x):
-    """Return whether `x` is a PyTorch `DataLoader`, without importing PyTorch."""
-    return any(
-        base.__name__ == "DataLoader" and base.__module__.startswith("torch.utils.data")
-        for base in type(x).__mro__
-    )
-
-
-def loader_dataset(loader, owner):
-    """Return the batches of a PyTorch `DataLoader` as a `tf.data.Dataset`.
-
-    Keras reads only loaders of tuples and lists; this reads also tensors and dicts.
-
-    Args:
-        loader: A `torch.utils.data.DataLoader`.
-        owner: The call that received it, for error texts.
-
-    Raises:
-        ValueError: If it yields nothing.
-    """
-
-    def as_array(tensor):
-        return np.asarray(tensor.cpu() if hasattr(tensor, "cpu") else tensor)
-
-    def batches():
-        for batch in loader:
-            # `default_collate` makes lists, which data sets would stack.
-            batch = tuple(batch) if isinstance(batch, list) else batch
-            yield tf.nest.map_structure(as_array, batch)
-
-    first = next(batches(), None)
-    if first is None:
-        raise ValueError(f"{owner} received an empty DataLoader: {loader}")
-    spec = tf.nest.map_structure(
-        lambda array: tf.TensorSpec((None, *array.shape[1:]), array.dtype), first
-    )
-    dataset = tf.data.Dataset.from_generator(batches, output_signature=spec)
-    if hasattr(loader.dataset, "__len__"):
-        dataset = dataset.apply(tf.data.experimental.assert_cardinality(len(loader)))
-    return dataset.prefetch(tf.data.AUTOTUNE)
-
-
 def inputs_of(element):
     """Return the inputs in an element of a data set, which may be a 1-tuple of them."""
     return element[0] if isinstance(element, tuple) else element
-
-
-def checked_completion(images, known, model):
-    """Return images and masks of known pixels as `complete` needs them.
-
-    Args:
-        images: Images, known pixels in the likelihood's own range.
-        known: `(num_images, height, width)` or `(height, width)`, 0 or 1.
-        model: A `GenerativeModel`.
-
-    Returns:
-        Two float32 arrays of the shape of `images`; unknown pixels are 0.
-
-    Raises:
-        ValueError: If a shape or a value is not as described.
-    """
-    owner = f"{model.name}.complete"
-    images, known = np.asarray(images), np.asarray(known)
-    check_shape(images.shape, model, owner)
-    if len(images) == 0:
-        raise ValueError(f"{owner} received no images: shape={images.shape}")
-    if known.shape not in (images.shape[:3], images.shape[1:3]):
-        raise ValueError(
-            f"`known` of {owner} must have the shape {images.shape[:3]} or "
-            f"{images.shape[1:3]}. Received: shape={known.shape}"
-        )
-    if not np.isin(known, (0, 1)).all():
-        raise ValueError(
-            f"`known` of {owner} must be 0 or 1 everywhere. Received: values "
-            f"{np.unique(known)[:10]}"
-        )
-    known = np.broadcast_to((known == 1)[..., None], images.shape)
-    model.likelihood.check_images(images[known], owner)
-    images = np.where(known, images, 0)
-    return images.astype("float32"), known.astype("float32")

@@ -57,7 +57,7 @@ def vae_endpoints(model, jit_compile=False):
     likelihood = model.likelihood
 
     def run_encode(images):
-        mean, stddev = model.encode_graph(likelihood.from_display(images))
+        mean, stddev = model._encode_graph(likelihood.from_display(images))
         return {"latent_mean": mean, "latent_stddev": stddev}
 
     def run_decode(latent):

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_genimg.models.batched_calls import draw_images, map_images
 from keras_genimg.models.generative_model import GenerativeModel
 from keras_genimg.models.image_inputs import images_of
 from keras_genimg.models.row_seeds import row_seeds
@@ -55,7 +56,7 @@ class LatentModel(GenerativeModel):
         super().__init__(inputs, outputs, likelihood, **kwargs)
         self.reconstruction = keras.metrics.Mean(name="reconstruction")
 
-    def own_metrics(self):
+    def _own_metrics(self):
         def elbo():
             return -sum(term.result() for term in self._terms.values())
 
@@ -84,9 +85,9 @@ class LatentModel(GenerativeModel):
     # How many samples the model draws for an image in training.
     num_samples = 1
     # The divergence is a mean over the batch.
-    weighs_images = False
+    _weighs_images = False
 
-    def targets_of(self, x, y_pred):
+    def _targets_of(self, x, y_pred):
         return self._repeated(images_of(x, self))
 
     def _repeated(self, rows):
@@ -103,11 +104,11 @@ class LatentModel(GenerativeModel):
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         sample_weight = self._repeated(sample_weight)
-        nats = -self.log_likelihood(y_pred, self.targets_of(x, y_pred))
+        nats = -self._log_likelihood(y_pred, self._targets_of(x, y_pred))
         self.reconstruction.update_state(nats, sample_weight)
         return super().compute_metrics(x, y, y_pred, sample_weight)
 
-    def log_likelihood(self, params, images):
+    def _log_likelihood(self, params, images):
         """Return `log p(x | z)` of each image in nats, `(batch,)`."""
         log_prob = self.likelihood.log_prob(params, images)
         return tf.reduce_sum(log_prob, axis=(1, 2, 3))
@@ -135,46 +136,75 @@ class LatentModel(GenerativeModel):
         """
         raise NotImplementedError
 
-    def images_from(self, params, seeds, sample_pixels=False):
+    def _images_from(self, params, seeds, sample_pixels=False):
         """Return the likelihood's mean, or pixels drawn from it, for a graph."""
         if not sample_pixels:
             return self.likelihood.mean(params)
         uniforms = row_uniforms(seeds, self.image_shape)
         return tf.cast(self.likelihood.sample(params, uniforms), self.likelihood.dtype)
 
-    def draw_function(self, sample_pixels=False, jit_compile=False):
-        """Return a compiled function of seeds that draws images.
-
-        Args:
-            sample_pixels: Whether to draw pixels from the likelihood, in place of its
-                mean, which the papers show. A mean is a real number in the range of
-                pixels, float32.
-            jit_compile: Whether to compile with XLA.
-        """
-
-        def draw(seeds):
-            return self.images_from(self.prior_params(seeds), seeds, sample_pixels)
-
-        return self.compiled_function(
-            ("draw", sample_pixels, jit_compile),
-            draw,
-            [tf.TensorSpec((None,), tf.int64)],
-            jit_compile,
-        )
-
-    def compiled_function(self, key, function, signature, jit_compile=False):
+    def _compiled(self, key, function, signature, jit_compile=False):
         """Return `function` as a `tf.function`, always the same one for a key."""
-        functions = self._compiled_functions
-        if key not in functions:
-            functions[key] = tf.function(
+        return self._function_cache.get(
+            self,
+            key,
+            lambda: tf.function(
                 function,
                 input_signature=signature,
                 jit_compile=jit_compile,
                 autograph=False,
-            )
-        return functions[key]
+            ),
+        )
 
-    def elbo_graph(self, images, seeds, num_samples):
+    def generate(
+        self,
+        num_images=1,
+        *,
+        seed=None,
+        sample_pixels=False,
+        jit_compile=False,
+        batch_size=64,
+        verbose="auto",
+    ):
+        """Draw images from latent variables of the prior.
+
+        Args:
+            num_images: Number of images.
+            seed: Integer seed of the first image; the next images have the seeds that
+                follow. Or one integer for each image. By default a random one, which
+                `keras.utils.set_random_seed` makes reproducible. An image depends on
+                its own seed alone, never on the others drawn with it.
+            sample_pixels: Whether to draw pixels from the likelihood, in place of its
+                mean, which the papers show. A mean is a real number in the range of
+                pixels.
+            jit_compile: Whether to compile with XLA.
+            batch_size: Number of images to draw at a time.
+            verbose: 0 for silence, 1 for a progress bar, 2 for one line at the end;
+                "auto" for silence in the first two seconds, then a bar.
+
+        Returns:
+            NumPy array of shape `(num_images, height, width, colors)`: means, float32,
+            or pixels in the likelihood's own range and dtype.
+
+        Raises:
+            ValueError: If an argument is not as described.
+        """
+        num_images = check_positive_int("num_images", num_images, "generate")
+
+        def draw(seeds):
+            return self._images_from(self.prior_params(seeds), seeds, sample_pixels)
+
+        draw = self._compiled(
+            ("generate", sample_pixels, jit_compile),
+            draw,
+            [tf.TensorSpec((None,), tf.int64)],
+            jit_compile,
+        )
+        return draw_images(
+            self, draw, [row_seeds(num_images, seed)], batch_size, verbose
+        )
+
+    def _elbo_graph(self, images, seeds, num_samples):
         """Return the mean of the ELBOs of samples in nats, for a graph; see `elbo`."""
         infer = self.infer(images)
 
@@ -187,7 +217,7 @@ class LatentModel(GenerativeModel):
         )
         return elbo / tf.cast(num_samples, tf.float32)
 
-    def log_prob_graph(self, images, seeds, num_samples):
+    def _log_prob_graph(self, images, seeds, num_samples):
         """Return the bound of `log_prob` in nats, for a graph.
 
         Images are evaluated one by one, their samples as one batch of rows, because
@@ -222,7 +252,7 @@ class LatentModel(GenerativeModel):
 
         return tf.map_fn(bound, (images, seeds), fn_output_signature=tf.float32)
 
-    def elbo(self, images, num_samples=1, seed=None, batch_size=64, verbose="auto"):
+    def elbo(self, images, *, num_samples=1, seed=None, batch_size=64, verbose="auto"):
         """Return the evidence lower bound of each image's log-probability.
 
         Args:
@@ -235,7 +265,8 @@ class LatentModel(GenerativeModel):
                 reproducible.
             batch_size: Images per batch, for arrays. The last bits of the result may
                 depend on it.
-            verbose: As in `generate`.
+            verbose: 0 for silence, 1 for a progress bar, 2 for one line at the end;
+                "auto" for silence in the first two seconds, then a bar.
 
         Returns:
             Nats, a NumPy float32 array of shape `(num_images,)`.
@@ -243,8 +274,8 @@ class LatentModel(GenerativeModel):
         Raises:
             ValueError: If there are no images, or their shape or pixels do not fit.
         """
-        function = self._sampling("elbo", self.elbo_graph, num_samples, seed)
-        return self.map_images(function, images, "elbo", batch_size, verbose)
+        function = self._sampling("elbo", self._elbo_graph, num_samples, seed)
+        return map_images(self, function, images, "elbo", batch_size, verbose)
 
     def log_prob(
         self, images, *, num_samples=None, seed=None, batch_size=64, verbose="auto"
@@ -257,35 +288,39 @@ class LatentModel(GenerativeModel):
         number of samples.
 
         Args:
-            images: As in `elbo`.
+            images: Images in the likelihood's own range, as an array or a
+                `tf.data.Dataset` of batches.
             num_samples: Samples of the latent variables per image; None for 100.
                 Images are evaluated one by one, so a few samples take hardly less
                 time than 50.
-            seed: As in `elbo`. The same seed gives the same bits whatever the batch
+            seed: Integer seed of the first image; the next images have the seeds that
+                follow. By default a random one, which `keras.utils.set_random_seed`
+                makes reproducible. The same seed gives the same bits whatever the batch
                 size.
             batch_size: Images per batch at most, for arrays.
-            verbose: As in `generate`.
+            verbose: 0 for silence, 1 for a progress bar, 2 for one line at the end;
+                "auto" for silence in the first two seconds, then a bar.
 
         Returns:
             Nats, a NumPy float32 array of shape `(num_images,)`.
 
         Raises:
-            ValueError: As `elbo`.
+            ValueError: If there are no images, or their shape or pixels do not fit.
 
         References:
             Burda, Grosse and Salakhutdinov, Importance Weighted Autoencoders, 2015,
             equation 8, https://arxiv.org/abs/1509.00519
         """
         num_samples = 100 if num_samples is None else num_samples
-        function = self._sampling("log_prob", self.log_prob_graph, num_samples, seed)
-        return self.map_images(
-            function, images, "log_prob", batch_size, verbose, splits=True
+        function = self._sampling("log_prob", self._log_prob_graph, num_samples, seed)
+        return map_images(
+            self, function, images, "log_prob", batch_size, verbose, splits=True
         )
 
     def _sampling(self, method, graph, num_samples, seed):
         """Return a function of batches of images that runs `graph` on samples."""
         num_samples = check_positive_int("num_samples", num_samples, method)
-        run = self.compiled_function(
+        run = self._compiled(
             method,
             graph,
             [
@@ -294,16 +329,16 @@ class LatentModel(GenerativeModel):
                 tf.TensorSpec((), tf.int32),
             ],
         )
-        return self.seeded(
+        return self._seeded(
             lambda images, seeds: run(images, seeds, tf.constant(num_samples)), seed
         )
 
-    def seeded(self, function, seed):
+    def _seeded(self, function, seed):
         """Return a function of batches of images that gives each image its own seed.
 
         Args:
             function: Function of float32 images and seeds.
-            seed: As in `elbo`.
+            seed: Integer seed of the first image, or None for a random one.
         """
         if seed is not None and np.ndim(seed) != 0:
             raise ValueError(
@@ -327,45 +362,46 @@ class LatentModel(GenerativeModel):
         return call
 
     def reconstruct(
-        self,
-        images,
-        seed=None,
-        sample_pixels=False,
-        batch_size=64,
-        verbose="auto",
-        **options,
+        self, images, *, seed=None, sample_pixels=False, batch_size=64, verbose="auto"
     ):
         """Draw latent variables of images, and images from these.
 
         Args:
-            images: As in `elbo`.
-            seed: As in `elbo`.
-            sample_pixels: As in `generate`.
-            batch_size: As in `elbo`.
-            verbose: As in `elbo`.
-            **options: Options of the model's own kind, see `reconstruct_function`.
+            images: Images in the likelihood's own range, as an array or a
+                `tf.data.Dataset` of batches.
+            seed: Integer seed of the first image; the next images have the seeds that
+                follow. By default a random one, which `keras.utils.set_random_seed`
+                makes reproducible.
+            sample_pixels: Whether to draw pixels from the likelihood, in place of its
+                mean, which the papers show.
+            batch_size: Images per batch, for arrays. The last bits of the result may
+                depend on it.
+            verbose: 0 for silence, 1 for a progress bar, 2 for one line at the end;
+                "auto" for silence in the first two seconds, then a bar.
 
         Returns:
             NumPy array of the shape of `images`: the likelihood's mean, float32, or
             pixels.
 
         Raises:
-            ValueError: As `elbo`.
+            ValueError: If there are no images, or their shape or pixels do not fit.
         """
-        function = self.reconstruct_function(sample_pixels, **options)
-        function = self.seeded(function, seed)
-        return self.map_images(function, images, "reconstruct", batch_size, verbose)
-
-    def reconstruct_function(self, sample_pixels=False):
-        """Return a compiled function of `(images, seeds)`; see `reconstruct`."""
 
         def reconstruct(images, seeds):
             params = self.infer(images)(seeds, POSTERIOR).params
-            return self.images_from(params, seeds, sample_pixels)
+            return self._images_from(params, seeds, sample_pixels)
 
-        return self.compiled_function(
-            ("reconstruct", sample_pixels),
-            reconstruct,
+        function = self._of_images_and_seeds(
+            ("reconstruct", sample_pixels), reconstruct
+        )
+        function = self._seeded(function, seed)
+        return map_images(self, function, images, "reconstruct", batch_size, verbose)
+
+    def _of_images_and_seeds(self, key, function):
+        """Return a function of images and their seeds, compiled."""
+        return self._compiled(
+            key,
+            function,
             [
                 tf.TensorSpec((None, *self.image_shape)),
                 tf.TensorSpec((None,), tf.int64),

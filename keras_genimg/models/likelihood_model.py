@@ -30,7 +30,7 @@ class LikelihoodModel(FreeableModel):
     """
 
     # Whether all of the loss is per image, so that `sample_weight` weighs it.
-    weighs_images = True
+    _weighs_images = True
 
     def __init__(self, inputs, outputs, likelihood, **kwargs):
         check_constructor_arguments(type(self), kwargs)
@@ -62,18 +62,18 @@ class LikelihoodModel(FreeableModel):
         """`(height, width, colors)` of the images; None where any size will do."""
         return tuple(self.inputs[0].shape[1:])
 
-    def own_metrics(self):
+    def _own_metrics(self):
         """Return the metrics that every training reports; a hook for subclasses."""
         return []
 
-    def check_before_fit(self, x):
+    def _check_before_fit(self, x):
         """Raise if the model cannot be trained; a hook for subclasses.
 
         Args:
             x: What `fit` was given, checked.
         """
 
-    def targets_of(self, x, y_pred):
+    def _targets_of(self, x, y_pred):
         """Return the images that the outputs `y_pred` for the inputs `x` are about."""
         return images_of(x, self)
 
@@ -81,10 +81,11 @@ class LikelihoodModel(FreeableModel):
         """Configure training; the model knows its loss.
 
         Args:
-            optimizer: As in `keras.Model.compile`.
+            optimizer: Name or `keras.optimizers.Optimizer`.
             loss: Must be left out.
-            metrics: Metrics besides the model's own, as in `keras.Model.compile`.
-            **kwargs: As in `keras.Model.compile`.
+            metrics: List of metrics besides the model's own.
+            **kwargs: The other arguments of `keras.Model.compile`, such as
+                `jit_compile`.
 
         Raises:
             ValueError: If a loss is given.
@@ -97,7 +98,7 @@ class LikelihoodModel(FreeableModel):
         super().compile(
             optimizer,
             loss=NegativeLogLikelihood(self.likelihood),
-            metrics=[*self.own_metrics(), *(metrics or [])],
+            metrics=[*self._own_metrics(), *(metrics or [])],
             **kwargs,
         )
 
@@ -106,7 +107,7 @@ class LikelihoodModel(FreeableModel):
         if not config:
             return config
         config["loss"] = None
-        config["metrics"] = config["metrics"][len(self.own_metrics()) :]
+        config["metrics"] = config["metrics"][len(self._own_metrics()) :]
         return config
 
     def compile_from_config(self, config):
@@ -117,11 +118,11 @@ class LikelihoodModel(FreeableModel):
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
     ):
-        y = self.targets_of(x, y_pred)
+        y = self._targets_of(x, y_pred)
         return super().compute_loss(x, y, y_pred, sample_weight, training)
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
-        y = self.targets_of(x, y_pred)
+        y = self._targets_of(x, y_pred)
         return super().compute_metrics(x, y, y_pred, sample_weight)
 
     def fit(self, x=None, y=None, *args, validation_data=None, **kwargs):
@@ -132,9 +133,9 @@ class LikelihoodModel(FreeableModel):
                 a PyTorch `DataLoader` or anything else that Keras reads. A model with
                 conditions takes a list or a dict of all its inputs.
             y: Must be left out: the images are the targets.
-            *args: As in `keras.Model.fit`.
+            *args: The next arguments of `keras.Model.fit`.
             validation_data: Images, or a data set of images.
-            **kwargs: As in `keras.Model.fit`.
+            **kwargs: The other arguments of `keras.Model.fit`, such as `epochs`.
 
         Returns:
             A `keras.callbacks.History`.
@@ -144,7 +145,7 @@ class LikelihoodModel(FreeableModel):
                 not fit. Arrays are checked at once, other sources batch by batch.
         """
         x = self._checked(x, y, "fit")
-        self.check_before_fit(x)
+        self._check_before_fit(x)
         if isinstance(x, tf.data.Dataset) or hasattr(x, "__next__"):
             kwargs.setdefault("shuffle", False)  # Keras warns of its own default.
         if validation_data is not None:
@@ -212,13 +213,16 @@ class LikelihoodModel(FreeableModel):
         """Evaluate as `keras.Model.evaluate` does, on images alone.
 
         Args:
-            x: As in `fit`.
+            x: Images in the likelihood's own range, as an array, a `tf.data.Dataset`,
+                a PyTorch `DataLoader` or anything else that Keras reads. A model with
+                conditions takes a list or a dict of all its inputs.
             y: Must be left out.
-            *args: As in `keras.Model.evaluate`.
-            **kwargs: As in `keras.Model.evaluate`.
+            *args: The next arguments of `keras.Model.evaluate`.
+            **kwargs: The other arguments of `keras.Model.evaluate`, such as
+                `batch_size`.
 
         Returns:
-            As `keras.Model.evaluate`.
+            The loss and the metrics, in a list or, with `return_dict=True`, a dict.
 
         Raises:
             ValueError: If there are no images, or their shape, a pixel or a label does
@@ -236,7 +240,7 @@ class LikelihoodModel(FreeableModel):
     def _weighted_targets(self, x, kwargs, method):
         """Return what Keras must have as targets, without which it drops weights."""
         for name in ("class_weight", "sample_weight"):
-            supported = self.weighs_images and name == "sample_weight"
+            supported = self._weighs_images and name == "sample_weight"
             if kwargs.get(name) is not None and not supported:
                 raise ValueError(
                     f"{self.name}.{method} takes no `{name}`, since it would not weigh "

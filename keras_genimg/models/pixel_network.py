@@ -1,15 +1,12 @@
 """What PixelCNN and PixelRNN have in common."""
 
 import keras
-import numpy as np
-import tensorflow as tf
 from keras import layers
 
 from keras_genimg import likelihoods
 from keras_genimg.layers import MaskedConv2D, SplitColors
 from keras_genimg.models.autoregressive_model import AutoregressiveModel
 from keras_genimg.ops.checks import check_odd, check_positive_int
-from keras_genimg.saved_model.input import label_input
 
 
 class PixelNetwork(AutoregressiveModel):
@@ -129,28 +126,9 @@ class PixelNetwork(AutoregressiveModel):
         self.num_classes = num_classes
         self.condition_shape = condition_shape
 
-    def check_conditions(self, conditions):
-        for name, in_range in self.conditions_in_range(conditions).items():
-            if not np.all(in_range):
-                raise ValueError(
-                    f"Labels of {self.name} must be integers from 0 to "
-                    f"{self.num_classes - 1}. Received: "
-                    f"{np.unique(conditions[name])[:20]}"
-                )
-
-    def conditions_in_range(self, conditions):
-        if self.num_classes is None:
-            return {}
-        labels = tf.convert_to_tensor(conditions["label"])
-        if not labels.dtype.is_integer:
-            return {"label": tf.zeros_like(labels, tf.bool)}
-        labels = tf.cast(labels, tf.int64)
-        return {"label": (labels >= 0) & (labels < self.num_classes)}
-
-    def served_conditions(self, image_shape):
-        if self.num_classes is None:
-            return super().served_conditions(image_shape)
-        return {"label": label_input(self.num_classes)}
+    @property
+    def condition_ranges(self):
+        return {} if self.num_classes is None else {"label": (0, self.num_classes - 1)}
 
     def get_config(self):
         return {

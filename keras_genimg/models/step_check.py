@@ -3,6 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
+from keras_genimg.models.conditions import check_conditions, conditions_in_range
 from keras_genimg.models.image_inputs import check_shape, inputs_by_name, like
 
 
@@ -47,7 +48,7 @@ class StepCheck:
         if images.shape.rank is not None:
             check_shape(images.shape, self.model, owner)
         likelihood = self.model.likelihood
-        in_range = self.model.conditions_in_range({n: inputs[n] for n in conditions})
+        in_range = conditions_in_range(self.model, {n: inputs[n] for n in conditions})
         all_in_range = tf.reduce_all(
             [
                 likelihood.all_in_range(images),
@@ -128,7 +129,7 @@ class StepCheck:
             if index == 0:
                 self.model.likelihood.check_images(values, owner)
             else:
-                self.model.check_conditions({name: values})
+                check_conditions(self.model, {name: values})
             raise ValueError(
                 f"{owner} received values of the input '{name}' that are out of range, "
                 f"among them {values[-1]}. Received: values from {values[0]} to "

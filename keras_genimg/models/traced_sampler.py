@@ -24,7 +24,7 @@ class TracedSampler:
 
     Args:
         model: An `AutoregressiveModel`.
-        method: As in `AutoregressiveModel.draw_function`.
+        method: A key of `keras_genimg.sampling.METHODS`.
         image_shape: `(height, width, colors)`.
         jit_compile: Whether to compile with XLA.
         num_candidates: Number of candidates for a function that completes; None for one
@@ -93,7 +93,7 @@ class TracedSampler:
     def __call__(self, seeds, temperature, *others):
         if not tf.executing_eagerly():
             # In a graph of the caller, which may run when nothing can be looked at.
-            self._model.check_before_use(self._image_shape)
+            self._model._causality_check.run(self._image_shape)
             return self._function(seeds, temperature, *others)[0]
         if self._concrete is None:
             self._concrete = self._function.get_concrete_function()
@@ -103,7 +103,9 @@ class TracedSampler:
         drawn = drawn if self._proven != fingerprint else ()
         image, params, conditions = drawn or (None, None, ())
         also = [image, *conditions] if drawn else []
-        expected = self._model.check_before_use(self._image_shape, fingerprint, also)
+        expected = self._model._causality_check.run(
+            self._image_shape, fingerprint, also
+        )
         if drawn:
             if expected is None:
                 # Eagerly: to trace the graph would take longer than to run it.

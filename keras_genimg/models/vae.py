@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from keras_genimg import likelihoods
 from keras_genimg.layers import Latent
+from keras_genimg.models.batched_calls import draw_images, map_images
 from keras_genimg.models.dense_networks import (
     check_parts,
     dense_decoder,
@@ -154,13 +155,13 @@ class VAE(LatentModel):
         self.weight_prior = weight_prior
         self._own_parts = (own_encoder, own_decoder)
 
-    def posterior_params(self, images):
+    def _posterior_params(self, images):
         """Return the posterior's parameters, float32, for a graph."""
         return self.latent.parameters(self.encoder(images, training=False))
 
     def infer(self, images, copies=None):
         latent = self.latent
-        posterior_params = repeated(self.posterior_params(images), copies)
+        posterior_params = repeated(self._posterior_params(images), copies)
         images = repeated(images, copies)
         posterior = latent.posterior.distribution(posterior_params)
         prior = latent.prior.standard(self.latent_dim)
@@ -174,7 +175,9 @@ class VAE(LatentModel):
             params = self.decoder(z, training=False)
             log_ratio = prior.log_prob(z) - posterior.log_prob(z)
             kl = divergence if analytic else -log_ratio
-            return Inference(params, self.log_likelihood(params, images), log_ratio, kl)
+            return Inference(
+                params, self._log_likelihood(params, images), log_ratio, kl
+            )
 
         return draw
 
@@ -185,24 +188,28 @@ class VAE(LatentModel):
         z = prior.sample_rows(standard, seeds, self.latent_dim, LATENTS)
         return self.decoder(z, training=False)
 
-    def encode(self, images, batch_size=64, verbose="auto"):
+    def encode(self, images, *, batch_size=64, verbose="auto"):
         """Return mean and standard deviation of the posterior of each image.
 
         Args:
-            images: As in `elbo`.
-            batch_size: As in `elbo`.
-            verbose: As in `elbo`.
+            images: Images in the likelihood's own range, as an array or a
+                `tf.data.Dataset` of batches.
+            batch_size: Images per batch, for arrays. The last bits of the result may
+                depend on it.
+            verbose: 0 for silence, 1 for a progress bar, 2 for one line at the end;
+                "auto" for silence in the first two seconds, then a bar.
 
         Returns:
             Two NumPy float32 arrays of shape `(num_images, latent_dim)`.
 
         Raises:
-            ValueError: As `elbo`.
+            ValueError: If there are no images, or their shape or pixels do not fit.
         """
-        encode = self.compiled_function(
-            "encode", self.encode_graph, [tf.TensorSpec((None, *self.image_shape))]
+        encode = self._compiled(
+            "encode", self._encode_graph, [tf.TensorSpec((None, *self.image_shape))]
         )
-        return self.map_images(
+        return map_images(
+            self,
             lambda images: encode(tf.cast(images, tf.float32)),
             images,
             "encode",
@@ -210,19 +217,20 @@ class VAE(LatentModel):
             verbose,
         )
 
-    def encode_graph(self, images):
+    def _encode_graph(self, images):
         """Return mean and standard deviation of the posterior, for a graph."""
-        posterior_params = self.posterior_params(images)
+        posterior_params = self._posterior_params(images)
         posterior = self.latent.posterior.distribution(posterior_params)
         return posterior.mean(), posterior.stddev()
 
-    def decode(self, latents, batch_size=64, verbose="auto"):
+    def decode(self, latents, *, batch_size=64, verbose="auto"):
         """Return the images that latent vectors stand for.
 
         Args:
             latents: `(num_images, latent_dim)`.
             batch_size: Vectors a batch.
-            verbose: As in `generate`.
+            verbose: 0 for silence, 1 for a progress bar, 2 for one line at the end;
+                "auto" for silence in the first two seconds, then a bar.
 
         Returns:
             NumPy float32 array of shape `(num_images, height, width, colors)`, the
@@ -240,16 +248,17 @@ class VAE(LatentModel):
             )
         if not np.isfinite(latents).all():
             raise ValueError("decode expects finite latents. Received: NaN or infinity")
-        decode = self.compiled_function(
+        decode = self._compiled(
             "decode",
             lambda z: self.likelihood.mean(self.decoder(z, training=False)),
             [tf.TensorSpec((None, self.latent_dim))],
         )
-        return self.draw_in_batches(decode, [latents], batch_size, verbose, "decode")
+        return draw_images(self, decode, [latents], batch_size, verbose, "decode")
 
     def marginal_log_likelihood(
         self,
         images,
+        *,
         num_samples=50,
         num_leapfrog_steps=4,
         num_burnin=200,
@@ -268,22 +277,26 @@ class VAE(LatentModel):
         weight by log K nats. More samples do not help.
 
         Args:
-            images: As in `elbo`.
+            images: Images in the likelihood's own range, as an array or a
+                `tf.data.Dataset` of batches.
             num_samples: Samples of the posterior an image, L in the paper, of each of
                 the two sets; at least 20.
             num_leapfrog_steps: Steps of the integrator before each sample.
             num_burnin: Samples dropped before the first set, while chains adapt.
-            seed: As in `elbo`. The noise belongs to a batch as a whole, so the same
-                seed gives the same numbers for the same `batch_size` only.
-            batch_size: As in `elbo`.
-            verbose: As in `elbo`.
+            seed: Integer seed; by default a random one. The noise belongs to a batch as
+                a whole, so the same seed gives the same numbers for the same
+                `batch_size` only.
+            batch_size: Images per batch, for arrays. The last bits of the result may
+                depend on it.
+            verbose: 0 for silence, 1 for a progress bar, 2 for one line at the end;
+                "auto" for silence in the first two seconds, then a bar.
 
         Returns:
             Nats, a NumPy float32 array of shape `(num_images,)`.
 
         Raises:
-            ValueError: If the model has 5 latents or more, or an argument is not as
-                described; else as `elbo`.
+            ValueError: If the model has 5 latents or more, there are no images, their
+                shape or pixels do not fit, or an argument is not as described.
 
         References:
             Kingma and Welling, Auto-Encoding Variational Bayes, 2013, section 5 and
@@ -306,35 +319,35 @@ class VAE(LatentModel):
                 f"that is fitted to fewer samples is far off. Received: "
                 f"num_samples={num_samples}"
             )
-        estimate = self.compiled_function(
+        estimate = self._compiled(
             method,
-            self.marginal_log_likelihood_graph,
+            self._marginal_log_likelihood_graph,
             [
                 tf.TensorSpec((None, *self.image_shape)),
                 tf.TensorSpec((None,), tf.int64),
                 *[tf.TensorSpec((), tf.int32)] * 3,
             ],
         )
-        function = self.seeded(
+        function = self._seeded(
             lambda images, seeds: estimate(images, seeds, *map(tf.constant, counts)),
             seed,
         )
         steps = (num_burnin + 2 * num_samples) * num_leapfrog_steps
         note = f"{steps} leapfrog steps for each batch of {batch_size}"
-        return self.map_images(function, images, method, batch_size, verbose, note)
+        return map_images(self, function, images, method, batch_size, verbose, note)
 
-    def marginal_log_likelihood_graph(
+    def _marginal_log_likelihood_graph(
         self, images, seeds, num_samples, num_leapfrog_steps, num_burnin
     ):
         """Return nats of images, for a graph; see `marginal_log_likelihood`."""
         from keras_genimg.models.marginal_likelihood import marginal_log_likelihood
 
-        posterior = self.latent.posterior.distribution(self.posterior_params(images))
+        posterior = self.latent.posterior.distribution(self._posterior_params(images))
         prior = self.latent.prior.standard(self.latent_dim)
 
         def log_joint(z):
             params = self.decoder(z, training=False)
-            return prior.log_prob(z) + self.log_likelihood(params, images)
+            return prior.log_prob(z) + self._log_likelihood(params, images)
 
         # Two numbers of 24 bits each are a seed of TFP's own samplers.
         keys = tf.cast(row_uniforms(seeds[:1], (2, 2), POSTERIOR) * 2.0**24, tf.int32)

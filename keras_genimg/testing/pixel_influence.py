@@ -8,7 +8,8 @@ import tensorflow as tf
 from keras_genimg.causality.changes import other_values
 from keras_genimg.causality.random_weights import random_weights
 from keras_genimg.models.autoregressive_model import AutoregressiveModel
-from keras_genimg.models.image_inputs import check_shape
+from keras_genimg.models.conditions import condition_rows
+from keras_genimg.models.image_inputs import check_shape, sized_image_shape
 from keras_genimg.ops.checks import check_positive_int
 
 
@@ -73,7 +74,7 @@ def influence(
     generator = np.random.default_rng(seed)
     if images is None:
         check_positive_int("num_images", num_images, "influence")
-        shape = model.sized_image_shape(image_size, "influence")
+        shape = sized_image_shape(model, image_size, "influence")
         size = (num_images, *shape)
         images = generator.integers(model.likelihood.num_values, size=size)
     images = np.asarray(images)
@@ -81,7 +82,7 @@ def influence(
     model.likelihood.check_images(images, "influence")
     if images.size == 0:
         raise ValueError(f"influence received no images: shape={images.shape}")
-    conditions = model.condition_rows(conditions, len(images))
+    conditions = condition_rows(model, conditions, len(images))
 
     @tf.function(autograph=False)
     def params(batch, conditions):

@@ -89,7 +89,7 @@ class Checkout:
 
 
 def images_of(model):
-    return model.likelihood.to_display(model.generate(len(SEEDS), SEEDS[0]))
+    return model.likelihood.to_display(model.generate(len(SEEDS), seed=SEEDS[0]))
 
 
 def draw(connect=RestModel, address="http://127.0.0.1:8501", **which):

@@ -161,7 +161,7 @@ def test_completes_with_candidates(page, models):
     sizes = model.effective_sample_size(
         model.generate(1, seed=[2], conditions=[1]).repeat(2, axis=0),
         known,
-        [30, 31],
+        seed=[30, 31],
         conditions=[1, 1],
         num_candidates=3,
     )
@@ -186,7 +186,7 @@ def check_completion(page, model, known, **options):
     original = model.generate(1, seed=[2], conditions=label)
     for index, image in enumerate(images_in(page, "completed")):
         expected = model.complete(
-            original, known, [30 + index], conditions=label, **options
+            original, known, seed=[30 + index], conditions=label, **options
         )
         expected = as_shown(model.likelihood.to_display(expected))
         np.testing.assert_array_equal(image, expected[0])
@@ -198,7 +198,7 @@ def test_watches_canvases(page, models):
     page.locator("#canvases-count").fill("2")
     page.get_by_role("button", name="Watch").click()
     page.get_by_role("button", name="Play").wait_for()  # It has played to the end.
-    canvases = model.generate(2, seed=0, return_canvases=True)["canvases"]
+    canvases = model.generate_canvases(2, seed=0)["canvases"]
     canvases = as_shown(model.likelihood.to_display(canvases))
     np.testing.assert_array_equal(images_in(page, "watched"), canvases[:, 2])
     page.get_by_label("Glimpse").fill("1")

@@ -70,7 +70,10 @@ def test_temperature_completion_and_canvases(models, server):
     row["images"] = images[0].tolist()
     reply = server.predict("pixels", instances=[row], signature_name="complete")
     completed = pixels.complete(
-        pixels.generate(1, seed=[9], conditions=label), known, [8], conditions=label
+        pixels.generate(1, seed=[9], conditions=label),
+        known,
+        seed=[8],
+        conditions=label,
     )
     (reply,) = reply
     np.testing.assert_array_equal(
@@ -78,7 +81,7 @@ def test_temperature_completion_and_canvases(models, server):
     )
     assert reply["effective_sample_size"] == 1
 
-    canvases = draw.generate(2, seed=4, return_canvases=True)["canvases"]
+    canvases = draw.generate_canvases(2, seed=4)["canvases"]
     reply = server.predict("draw", inputs=[4, 5], signature_name="sample_canvases")
     np.testing.assert_array_equal(reply, draw.likelihood.to_display(canvases))
 

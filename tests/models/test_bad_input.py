@@ -93,7 +93,7 @@ def test_generate_refuses(model, arguments, text):
 def test_labels_out_of_range():
     model = PixelCNN((3, 3, 1), 3, 1, num_classes=3, first_kernel_size=3)
     for labels in ([0, 3], [-1, 0], [0.5, 1.0]):
-        with pytest.raises(ValueError, match="Labels of .* integers from 0 to 2"):
+        with pytest.raises(ValueError, match="`label` of .* integers from 0 to 2"):
             model.generate(2, conditions=labels)
     with pytest.raises(ValueError, match=r"must give the inputs \['label'\]"):
         model.generate(2)

@@ -211,13 +211,13 @@ def test_the_batch_makes_no_difference(case):
 def test_a_batch_counts_candidates(monkeypatch):
     model = MODELS["cnn"]()
     batches = []
-    draw = model.draw_function(completes=True, num_candidates=4)
+    draw = model._draw_function(num_candidates=4)
 
     def spy(seeds, *rest):
         batches.append(len(seeds))
         return draw(seeds, *rest)
 
-    monkeypatch.setattr(model, "draw_function", lambda **options: spy)
+    monkeypatch.setattr(model, "_draw_function", lambda *options: spy)
     images = np.zeros((7, 3, 4, 1))
     model.complete(images, np.zeros((3, 4)), batch_size=12, num_candidates=4)
     model.complete(images[:2], np.zeros((3, 4)), batch_size=3, num_candidates=4)

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from keras_genimg.causality import probe
 from keras_genimg.layers import MaskedConv2D
-from keras_genimg.models import AutoregressiveModel, PixelCNN, autoregressive_model
+from keras_genimg.models import AutoregressiveModel, PixelCNN, causality_check
 from keras_genimg.serving import publish
 from tests.subprocesses import run_python
 
@@ -91,7 +91,7 @@ def test_it_runs_once_for_the_same_weights(monkeypatch):
         runs.append(arguments)
         return probe(*arguments)
 
-    monkeypatch.setattr(autoregressive_model, "probe", counted)
+    monkeypatch.setattr(causality_check, "probe", counted)
     model = model_of("A")
     assert len(runs) == 0
     for epoch in range(3):
@@ -111,7 +111,7 @@ def test_inside_a_graph():
     for mask in "AB":
         model = model_of(mask)
         draw = tf.function(
-            lambda model=model: model.draw_function()(tf.constant([7], tf.int64)),
+            lambda model=model: model._draw_function()(tf.constant([7], tf.int64)),
             autograph=False,
         )
         if mask == "A":

@@ -114,14 +114,14 @@ def test_noise_of_the_steps_of_one_call_is_uncorrelated(model, monkeypatch):
 
 
 def test_drawing_touches_no_weight_of_the_encoder(model):
-    before = model.generate(3, seed=4, return_canvases=True)
+    before = model.generate_canvases(3, seed=4)
     weights = model.get_weights()
     cell = model.loop.cell
     encoder = [*cell.read.weights, *cell.encoder.weights]
     encoder += [*cell.posterior_params.weights, *cell.initial[1:3]]
     for weight in encoder:
         weight.assign(tf.fill(weight.shape, np.nan))
-    after = model.generate(3, seed=4, return_canvases=True)
+    after = model.generate_canvases(3, seed=4)
     assert np.isnan(model.elbo(example(model), seed=0)).all()
     model.set_weights(weights)
     for name in before:
@@ -143,9 +143,9 @@ def test_an_image_depends_on_its_seed_alone(model):
 
 def test_canvases_and_attention(model):
     x = example(model)
-    drawn = model.generate(3, seed=4, return_canvases=True)
+    drawn = model.generate_canvases(3, seed=4)
     assert set(drawn) == {"images", "canvases", "write_attention"}
-    read = model.reconstruct(x, seed=4, return_canvases=True)
+    read = model.reconstruct_canvases(x, seed=4)
     assert set(read) == {*drawn, "read_attention", "kl"}
     for result in (drawn, read):
         assert result["canvases"].shape == (3, 3, *model.image_shape)

@@ -188,7 +188,7 @@ def test_labels(mode):
             with pytest.raises(ValueError) as error:
                 call(data, verbose=0)
             assert str(error.value).startswith(
-                "Labels of cnn must be integers from 0 to 2. Received: "
+                "`label` of cnn must be integers from 0 to 2. Received: "
             )
             assert str(bad) in str(error.value)
     model.evaluate(dataset({"images": GOOD, "label": LABELS}), verbose=0)
@@ -196,7 +196,7 @@ def test_labels(mode):
 
 def test_labels_of_arrays_and_in_log_prob():
     model = with_labels()
-    text = r"Labels of cnn must be integers from 0 to 2. Received: \["
+    text = r"`label` of cnn must be integers from 0 to 2. Received: \["
     for labels in (LABELS + 1, LABELS - 1, LABELS + 0.5, LABELS.astype("float32")):
         x = {"images": GOOD, "label": labels}
         with pytest.raises(ValueError, match=text):
@@ -311,5 +311,5 @@ def test_two_replicas():
     for where in ("first fit Training", "second fit Training", "second evaluate Eval"):
         assert where in output
     assert output.count("values from 0.0 to 9.0, dtype float32") == 3
-    assert "labels Labels of cnn must be integers from 0 to 2" in output
+    assert "labels `label` of cnn must be integers from 0 to 2" in output
     assert "['bits_per_dim', 'loss']" in output

@@ -61,7 +61,7 @@ def test_loaders_of_unknown_length():
 def test_labels():
     model = with_labels("eager")
     model.fit(loader(lambda i: {"images": GOOD[i], "label": LABELS[i]}), verbose=0)
-    with pytest.raises(ValueError, match="Labels of cnn must be integers from 0 to 2"):
+    with pytest.raises(ValueError, match="`label` of cnn must be integers from 0 to 2"):
         model.fit(loader(lambda i: {"images": GOOD[i], "label": i}), verbose=0)
 
 

@@ -3,11 +3,13 @@
 import numpy as np
 import tensorflow as tf
 
+from keras_genimg.models.conditions import condition_rows
+from keras_genimg.models.image_inputs import sized_image_shape
 from keras_genimg.sampling import sampler_difference, tolerance
 
 
 def random_images(model, num_images=3, image_size=None, seed=0):
-    shape = model.sized_image_shape(image_size, "random_images")
+    shape = sized_image_shape(model, image_size, "random_images")
     values = np.random.default_rng(seed).integers(
         model.likelihood.num_values, size=(num_images, *shape)
     )
@@ -20,7 +22,7 @@ def assert_sampled_as_computed(
     """Every sub-pixel is drawn from the parameters that the forward pass computes."""
     images = random_images(model, num_images, image_size)
     conditions = [
-        tf.constant(row) for row in model.condition_rows(conditions, num_images)
+        tf.constant(row) for row in condition_rows(model, conditions, num_images)
     ]
     compare = tf.function(
         lambda images, *conditions: sampler_difference(

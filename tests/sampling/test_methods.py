@@ -7,8 +7,9 @@ import tensorflow as tf
 
 from keras_genimg.likelihoods import Categorical
 from keras_genimg.models import PixelCNN, PixelRNN
+from keras_genimg.models.traced_sampler import pixel_sampler
 from keras_genimg.ops import row_uniforms
-from keras_genimg.sampling import fixed_point
+from keras_genimg.sampling import fixed_point, incremental_sampler
 from tests.sampling.forced import assert_sampled_as_computed
 from tests.subprocesses import run_python
 
@@ -89,7 +90,7 @@ def test_xla_and_eager_agree(family):
         drawn = model.generate(16, seed=0, method=method, jit_compile=True)
         assert_same_but_for_ties(model, expected, drawn)
     # Eagerly, as a debugger would step through it.
-    eager = model.sampler("incremental", model.image_shape)
+    eager = pixel_sampler(incremental_sampler(model), model.image_shape)
     drawn = eager(tf.constant(SEEDS[:2]), tf.constant(1.0)).numpy()
     assert_same_but_for_ties(model, expected[:2], drawn, SEEDS[:2])
 
@@ -98,7 +99,7 @@ def test_temperatures_agree():
     model = make("diagonal", CASES[1])
     for temperature in (0.5, 2.0):
         drawn = {
-            method: model.generate(8, 0, method=method, temperature=temperature)
+            method: model.generate(8, seed=0, method=method, temperature=temperature)
             for method in ("ancestral", "incremental", "fixed_point")
         }
         for method in ("incremental", "fixed_point"):
@@ -116,9 +117,9 @@ def test_conditions_agree(family):
     ]:
         model = FAMILIES[family]((4, 5, 1), 5, **options)
         assert_sampled_as_computed(model, 6, condition)
-        expected = model.generate(6, 0, conditions=condition, method="ancestral")
+        expected = model.generate(6, seed=0, conditions=condition, method="ancestral")
         for method in ("incremental", "fixed_point"):
-            drawn = model.generate(6, 0, conditions=condition, method=method)
+            drawn = model.generate(6, seed=0, conditions=condition, method=method)
             np.testing.assert_array_equal(drawn, expected)
 
 
@@ -128,7 +129,7 @@ def test_any_size_at_call_time(family):
     for size in [(3, 7), (6, 2), (1, 4), (4, 1)]:
         assert_sampled_as_computed(model, image_size=size)
     drawn = [
-        model.generate(4, 0, image_size=(3, 7), method=method)
+        model.generate(4, seed=0, image_size=(3, 7), method=method)
         for method in ("ancestral", "incremental")
     ]
     np.testing.assert_array_equal(drawn[0], drawn[1])
@@ -176,7 +177,7 @@ def test_one_trace_for_all_batches():
     model = make("row", CASES[0])
     for num_images in (1, 3, 7):
         model.generate(num_images, seed=0)
-    (sampler,) = model._compiled_functions.values()
+    (sampler,) = model._function_cache.functions(model).values()
     assert sampler.num_traces == 1
 
 

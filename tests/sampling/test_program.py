@@ -137,8 +137,10 @@ def test_conditions_meet_the_image_as_maps():
         "label": np.arange(6) % 3,
         "wide": np.random.default_rng(0).normal(size=(6, *SHAPE[:2], 2)),
     }
-    expected = model.generate(6, 0, conditions, method="ancestral")
-    np.testing.assert_array_equal(model.generate(6, 0, conditions), expected)
+    expected = model.generate(6, seed=0, conditions=conditions, method="ancestral")
+    np.testing.assert_array_equal(
+        model.generate(6, seed=0, conditions=conditions), expected
+    )
     vector = model_of(lambda x, label: x + layers.Embedding(3, 6)(label), label)
     with pytest.raises(ValueError, match=r"no height and width.*\(batch, 1, 1, chan"):
         vector.generate(2, conditions=[0, 1])
@@ -197,7 +199,7 @@ def test_noise_in_inference_is_refused_by_name():
 def test_fixed_point_serves_graphs_that_the_incremental_sampler_refuses():
     model = model_of(lambda x: layers.Reshape((*SHAPE[:2], 6))(DiagonalBiLSTM(6)(x)))
     drawn = model.generate(5, seed=0, method="fixed_point")
-    np.testing.assert_array_equal(drawn, model.generate(5, 0, method="ancestral"))
+    np.testing.assert_array_equal(drawn, model.generate(5, seed=0, method="ancestral"))
 
 
 def test_it_can_be_exported_by_naming_the_method(tmp_path):
@@ -207,7 +209,9 @@ def test_it_can_be_exported_by_naming_the_method(tmp_path):
     model.export(tmp_path / "model", method="fixed_point", verbose=False)
     loaded = tf.saved_model.load(str(tmp_path / "model"))
     images = loaded.signatures["sample"](seed=tf.constant([3], tf.int64))["images"]
-    expected = model.likelihood.to_display(model.generate(1, 3, method="ancestral"))
+    expected = model.likelihood.to_display(
+        model.generate(1, seed=3, method="ancestral")
+    )
     np.testing.assert_array_equal(images, expected)
 
 
