@@ -20,23 +20,10 @@ import time
 
 SEED = 100
 NUM_IMAGES = 16
-# How pixels are loaded, settings that replace those of the preset, epochs, images a
-# batch and learning rate.
+# How pixels are loaded, and the preset.
 DATA = {
-    "digits": ({"intensities": True}, {}, 100, 32, 3e-3),
-    "mnist": (
-        {"binarize": "dynamic"},
-        {
-            "num_glimpses": 10,
-            "units": 256,
-            "latent_dim": 16,
-            "read_size": 5,
-            "write_size": 5,
-        },
-        30,
-        100,
-        1e-3,
-    ),
+    "digits": ({"intensities": True}, "digits"),
+    "mnist": ({"binarize": "dynamic"}, "mnist_small"),
 }
 
 
@@ -47,20 +34,19 @@ def trained_model(data, epochs, output):
     from keras_genimg import datasets
     from keras_genimg.models import DRAW
 
-    pixels, settings, default_epochs, batch_size, rate = DATA[data]
-    epochs = epochs or default_epochs
+    pixels, preset = DATA[data]
+    recipe = DRAW.presets[preset].recipe
+    epochs = epochs or recipe.epochs
     train = datasets.load(
         data,
         "train",
-        batch_size=batch_size,
+        batch_size=recipe.batch_size,
         shuffle=True,
         drop_remainder=True,
         **pixels,
     )
-    model = DRAW.from_preset(data, **settings)
-    steps = epochs * len(train)
-    schedule = keras.optimizers.schedules.CosineDecay(rate, steps, alpha=0.01)
-    model.compile(keras.optimizers.Adam(schedule, clipnorm=10.0))
+    model = DRAW.from_preset(preset)
+    model.compile(recipe.optimizer(len(train), epochs))
     checkpoint = keras.callbacks.ModelCheckpoint(output / "model.keras")
     start = time.perf_counter()
     model.fit(train, epochs=epochs, verbose=2, callbacks=[checkpoint])

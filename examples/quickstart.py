@@ -66,7 +66,7 @@ def next_version(directory):
 def main():
     """Run the whole example."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--epochs", type=int, help="30 by default")
     parser.add_argument("--output", type=pathlib.Path, default="outputs/quickstart")
     arguments = parser.parse_args()
 
@@ -83,10 +83,10 @@ def main():
     )
 
     model = PixelRNN.from_preset("digits_diagonal")
-    steps = arguments.epochs * math.ceil(len(train) / 32)
-    rate = keras.optimizers.schedules.CosineDecay(3e-3, steps)
-    model.compile(keras.optimizers.Adam(rate, global_clipnorm=1.0))
-    model.fit(train, batch_size=32, epochs=arguments.epochs, verbose=2)
+    recipe = PixelRNN.presets["digits_diagonal"].recipe
+    epochs, batch_size = arguments.epochs or recipe.epochs, recipe.batch_size
+    model.compile(recipe.optimizer(math.ceil(len(train) / batch_size), epochs))
+    model.fit(train, batch_size=batch_size, epochs=epochs, verbose=2)
 
     dims = math.prod(model.image_shape)
     nats = {

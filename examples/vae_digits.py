@@ -17,11 +17,8 @@ import time
 
 SEED = 100
 NUM_IMAGES = 10
-# How pixels are loaded, epochs, images a batch and learning rate.
-DATA = {
-    "digits": ({"intensities": True}, 300, 50, 3e-3),
-    "mnist": ({"binarize": "dynamic"}, 60, 100, 1e-3),
-}
+# How pixels are loaded.
+DATA = {"digits": {"intensities": True}, "mnist": {"binarize": "dynamic"}}
 
 
 def main():
@@ -46,10 +43,10 @@ def main():
     )
 
     keras.utils.set_random_seed(0)
-    pixels, epochs, batch_size, rate = DATA[arguments.data]
-    epochs = arguments.epochs or epochs
+    pixels, recipe = DATA[arguments.data], VAE.presets[arguments.data].recipe
+    epochs = arguments.epochs or recipe.epochs
     train = datasets.load(
-        arguments.data, "train", batch_size=batch_size, shuffle=True, **pixels
+        arguments.data, "train", batch_size=recipe.batch_size, shuffle=True, **pixels
     )
     if "binarize" in pixels:
         pixels = {"binarize": "fixed"}  # One binarization, to be tested on.
@@ -57,9 +54,7 @@ def main():
 
     overrides = {"latent_dim": arguments.latent_dim} if arguments.latent_dim else {}
     model = VAE.from_preset(arguments.data, **overrides)
-    steps = epochs * len(train)
-    schedule = keras.optimizers.schedules.CosineDecay(rate, steps)
-    model.compile(keras.optimizers.Adam(schedule))
+    model.compile(recipe.optimizer(len(train), epochs))
     start = time.perf_counter()
     model.fit(train, epochs=epochs, verbose=2)
     print(f"\nTrained for {time.perf_counter() - start:.0f} s")

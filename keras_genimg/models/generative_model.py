@@ -28,7 +28,7 @@ class GenerativeModel(LikelihoodModel):
 
     Attributes:
         likelihood: The distribution of a sub-pixel.
-        presets: Published and small settings by name, see `from_preset`.
+        presets: `Preset` by name: published and small settings, see `from_preset`.
         condition_ranges: `(lowest, highest)` by input name, for conditions that are
             integers in a range, such as labels.
     """
@@ -59,7 +59,7 @@ class GenerativeModel(LikelihoodModel):
                 f"{cls.__name__} has no preset {name!r}. "
                 f"Known presets: {', '.join(sorted(cls.presets))}"
             )
-        return cls(**{**cls.presets[name]["config"], **overrides})
+        return cls(**{**cls.presets[name].config, **overrides})
 
     def generate(self, num_images=1, *, seed=None, batch_size=64, verbose="auto"):
         """Draw images.

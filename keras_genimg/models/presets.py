@@ -1,9 +1,8 @@
-"""Settings by name: those the paper publishes, and small ones for the digits.
+"""Settings by name: those the papers publish, and small ones for two CPU cores.
 
-Each preset is a dict of `config`, the constructor's arguments; `batch_size` and
-`optimizer` as published, where they are (DRAW's paper gives no batch size, and that of
-PixelRNN no learning rates); and `description`. The encoders of the VAE paper's two
-presets compute log variances, as the paper's do.
+Batch sizes and optimizers are named in the descriptions as published. The paper of DRAW
+gives no batch size, and that of PixelRNN no learning rates. The encoders of the VAE
+paper's two presets compute log variances, as the paper's do.
 
 References:
     van den Oord, Kalchbrenner and Kavukcuoglu, Pixel Recurrent Neural Networks, 2016,
@@ -15,15 +14,11 @@ References:
 
 from keras_genimg.latents import DiagonalNormal
 from keras_genimg.likelihoods import Bernoulli, Categorical
+from keras_genimg.models.preset import Preset, Recipe
 
 
-def _preset(description, batch_size, optimizer="rmsprop", **config):
-    return {
-        "description": description,
-        "batch_size": batch_size,
-        "optimizer": optimizer,
-        "config": config,
-    }
+def _preset(description, recipe=None, **config):
+    return Preset(description, config, recipe)
 
 
 _MNIST = {"image_shape": (28, 28, 1), "head_filters": 32, "likelihood": "bernoulli"}
@@ -41,15 +36,17 @@ _DIGITS = {
     "likelihood": Categorical(17),
     "first_kernel_size": 5,
 }
+_DIGITS_RECIPE = Recipe(30, 32, 3e-3, clipping={"global_clipnorm": 1.0})
 
 PIXEL_CNN = {
     "cifar10_15x128": _preset(
-        "PixelCNN of 15 blocks on CIFAR-10.", 16, num_blocks=15, **_CIFAR10
+        "PixelCNN of 15 blocks on CIFAR-10. The paper: RMSProp, batches of 16.",
+        num_blocks=15,
+        **_CIFAR10,
     ),
     "digits": _preset(
         "Small PixelCNN for the embedded 8x8 digits with 17 grey levels.",
-        32,
-        "adam",
+        _DIGITS_RECIPE,
         units=16,
         num_blocks=3,
         **_DIGITS,
@@ -58,37 +55,43 @@ PIXEL_CNN = {
 
 PIXEL_RNN = {
     "mnist_diagonal_1x32": _preset(
-        "One Diagonal BiLSTM layer on binarized MNIST.",
-        16,
+        "One Diagonal BiLSTM layer on binarized MNIST. The paper: RMSProp, batches "
+        "of 16.",
         units=32,
         num_layers=1,
         layer="diagonal",
         **_MNIST,
     ),
     "mnist_diagonal_7x16": _preset(
-        "Seven Diagonal BiLSTM layers on binarized MNIST, the paper's best.",
-        16,
+        "Seven Diagonal BiLSTM layers on binarized MNIST, the paper's best. The paper: "
+        "RMSProp, batches of 16.",
         units=16,
         num_layers=7,
         layer="diagonal",
         **_MNIST,
     ),
     "cifar10_row_12x128": _preset(
-        "Row LSTM on CIFAR-10.", 16, num_layers=12, layer="row", **_CIFAR10
+        "Row LSTM on CIFAR-10. The paper: RMSProp, batches of 16.",
+        num_layers=12,
+        layer="row",
+        **_CIFAR10,
     ),
     "cifar10_diagonal_12x128": _preset(
-        "Diagonal BiLSTM on CIFAR-10, the paper's best.",
-        16,
+        "Diagonal BiLSTM on CIFAR-10, the paper's best. The paper: RMSProp, batches of "
+        "16.",
         num_layers=12,
         layer="diagonal",
         **_CIFAR10,
     ),
     "imagenet32_row_12x384": _preset(
-        "Row LSTM on ImageNet at 32x32.", 64, num_layers=12, layer="row", **_IMAGENET32
+        "Row LSTM on ImageNet at 32x32. The paper: RMSProp, batches of 64.",
+        num_layers=12,
+        layer="row",
+        **_IMAGENET32,
     ),
     "imagenet64_row_4x512": _preset(
-        "Row LSTM on ImageNet at 64x64, without residual connections.",
-        32,
+        "Row LSTM on ImageNet at 64x64, without residual connections. The paper: "
+        "RMSProp, batches of 32.",
         num_layers=4,
         layer="row",
         residual=False,
@@ -96,8 +99,7 @@ PIXEL_RNN = {
     ),
     "digits_diagonal": _preset(
         "Small Diagonal BiLSTM for the embedded 8x8 digits with 17 grey levels.",
-        32,
-        "adam",
+        _DIGITS_RECIPE,
         units=16,
         num_layers=2,
         layer="diagonal",
@@ -105,8 +107,7 @@ PIXEL_RNN = {
     ),
     "digits_row": _preset(
         "Small Row LSTM for the embedded 8x8 digits with 17 grey levels.",
-        32,
-        "adam",
+        _DIGITS_RECIPE,
         units=16,
         num_layers=2,
         layer="row",
@@ -116,18 +117,17 @@ PIXEL_RNN = {
 
 VAE = {
     "mnist": _preset(
-        "Binary MNIST with 20 latent numbers.",
-        100,
-        "adagrad",
+        "Binary MNIST with 20 latent numbers. The paper: Adagrad with a rate of 0.01, "
+        "0.02 or 0.1, batches of 100.",
+        Recipe(60, 100, 1e-3),
         image_shape=(28, 28, 1),
         latent_dim=20,
         hidden_units=500,
         posterior=DiagonalNormal("log_variance"),
     ),
     "frey_face": _preset(
-        "Frey Face with a Gaussian decoder, intensities from 0 to 1.",
-        100,
-        "adagrad",
+        "Frey Face with a Gaussian decoder, intensities from 0 to 1. The paper: "
+        "Adagrad with a rate of 0.01, 0.02 or 0.1, batches of 100.",
         image_shape=(28, 20, 1),
         latent_dim=10,
         hidden_units=200,
@@ -136,8 +136,7 @@ VAE = {
     ),
     "digits": _preset(
         "Two latent numbers for the embedded 8x8 digits, intensities from 0 to 1.",
-        100,
-        "adam",
+        Recipe(300, 50, 3e-3),
         image_shape=(8, 8, 1),
         latent_dim=2,
         hidden_units=200,
@@ -149,9 +148,7 @@ _INTENSITIES = Bernoulli(intensities=True)
 
 DRAW = {
     "mnist": _preset(
-        "Binarized MNIST, the paper's best.",
-        None,
-        "adam",
+        "Binarized MNIST, the paper's best. The paper: Adam.",
         image_shape=(28, 28, 1),
         num_glimpses=64,
         units=256,
@@ -159,10 +156,18 @@ DRAW = {
         read_size=2,
         write_size=5,
     ),
+    "mnist_small": _preset(
+        "Binarized MNIST in ten glimpses, which two CPU cores train in half an hour.",
+        Recipe(30, 100, 1e-3, final_fraction=0.01, clipping={"clipnorm": 10.0}),
+        image_shape=(28, 28, 1),
+        num_glimpses=10,
+        units=256,
+        latent_dim=16,
+        read_size=5,
+        write_size=5,
+    ),
     "svhn": _preset(
-        "Street View House Numbers, crops of 54x54 pixels.",
-        None,
-        "adam",
+        "Street View House Numbers, crops of 54x54 pixels. The paper: Adam.",
         image_shape=(54, 54, 3),
         num_glimpses=32,
         units=800,
@@ -172,9 +177,7 @@ DRAW = {
         likelihood=_INTENSITIES,
     ),
     "cifar10": _preset(
-        "CIFAR-10.",
-        None,
-        "adam",
+        "CIFAR-10. The paper: Adam.",
         image_shape=(32, 32, 3),
         num_glimpses=64,
         units=400,
@@ -185,8 +188,7 @@ DRAW = {
     ),
     "digits": _preset(
         "Small DRAW for the embedded 8x8 digits, intensities from 0 to 1.",
-        100,
-        "adam",
+        Recipe(100, 32, 3e-3, final_fraction=0.01, clipping={"clipnorm": 10.0}),
         image_shape=(8, 8, 1),
         num_glimpses=8,
         units=64,

@@ -257,7 +257,7 @@ PRESETS = {
 
 @pytest.mark.parametrize("model, name", PRESETS.values(), ids=PRESETS)
 def test_presets_raise_no_alarm(model, name):
-    *_, colors = model.presets[name]["config"]["image_shape"]
+    *_, colors = model.presets[name].config["image_shape"]
     options = {"image_shape": (9, 8, colors), "units": 4, "head_filters": 6}
     assert is_causal(model.from_preset(name, **options))
 

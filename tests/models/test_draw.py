@@ -223,13 +223,13 @@ def test_published_settings():
         "cifar10": ((32, 32, 3), 64, 400, 200, 5, 5),
     }
     for name, expected in table.items():
-        config = DRAW.presets[name]["config"]
+        config = DRAW.presets[name].config
         keys = ("image_shape", "num_glimpses", "units", "latent_dim")
         keys += ("read_size", "write_size")
         assert tuple(config[key] for key in keys) == expected
         likelihood = config.get("likelihood", Bernoulli())
         assert likelihood == Bernoulli(intensities=name != "mnist")
-        assert DRAW.presets[name]["optimizer"] == "adam"
+        assert "The paper: Adam" in DRAW.presets[name].description
     model = DRAW.from_preset("cifar10", num_glimpses=2, units=4)
     assert model.generate(1, seed=0).shape == (1, 32, 32, 3)
 

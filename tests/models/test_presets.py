@@ -18,7 +18,7 @@ PAPER = {
 @pytest.mark.parametrize("name", PAPER)
 def test_published_settings(name):
     layers, units, head, colors, side, layer, residual = PAPER[name]
-    config = PixelRNN.presets[name]["config"]
+    config = PixelRNN.presets[name].config
     assert (config["num_layers"], config["units"]) == (layers, units)
     assert config["head_filters"] == head
     assert config["image_shape"] == (side, side, colors)
@@ -26,7 +26,7 @@ def test_published_settings(name):
     assert config.get("residual", True) == residual
     expected = Bernoulli() if colors == 1 else Categorical(256)
     assert expected in (config["likelihood"], Bernoulli())
-    assert PixelRNN.presets[name]["optimizer"] == "rmsprop"
+    assert "RMSProp" in PixelRNN.presets[name].description
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_published_settings(name):
     ids=lambda value: value if isinstance(value, str) else value.__name__,
 )
 def test_presets_compute_at_small_size(model_class, name):
-    colors = model_class.presets[name]["config"]["image_shape"][-1]
+    colors = model_class.presets[name].config["image_shape"][-1]
     depth = "num_blocks" if model_class is PixelCNN else "num_layers"
     model = model_class.from_preset(
         name, image_shape=(4, 5, colors), units=6, head_filters=6, **{depth: 2}

@@ -297,7 +297,7 @@ def test_likelihoods(likelihood, images):
 
 def test_presets():
     for name in VAE.presets:
-        config = VAE.presets[name]["config"]
+        config = VAE.presets[name].config
         model = VAE.from_preset(name, hidden_units=2)
         assert model.image_shape == config["image_shape"]
         assert model.latent_dim == config["latent_dim"]
