@@ -36,7 +36,6 @@ _DIGITS = {
     "likelihood": Categorical(17),
     "first_kernel_size": 5,
 }
-_DIGITS_RECIPE = Recipe(30, 32, 3e-3, clipping={"global_clipnorm": 1.0})
 
 PIXEL_CNN = {
     "cifar10_15x128": _preset(
@@ -46,7 +45,6 @@ PIXEL_CNN = {
     ),
     "digits": _preset(
         "Small PixelCNN for the embedded 8x8 digits with 17 grey levels.",
-        _DIGITS_RECIPE,
         units=16,
         num_blocks=3,
         **_DIGITS,
@@ -99,7 +97,7 @@ PIXEL_RNN = {
     ),
     "digits_diagonal": _preset(
         "Small Diagonal BiLSTM for the embedded 8x8 digits with 17 grey levels.",
-        _DIGITS_RECIPE,
+        Recipe(30, 32, 3e-3, clipping={"global_clipnorm": 1.0}),
         units=16,
         num_layers=2,
         layer="diagonal",
@@ -107,7 +105,6 @@ PIXEL_RNN = {
     ),
     "digits_row": _preset(
         "Small Row LSTM for the embedded 8x8 digits with 17 grey levels.",
-        _DIGITS_RECIPE,
         units=16,
         num_layers=2,
         layer="row",
