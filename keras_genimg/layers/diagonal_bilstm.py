@@ -76,14 +76,47 @@ class DiagonalBiLSTM(CausalLayer, PixelLSTM):
     directions = 2
     taps = 2
 
-    def __init__(self, units, num_colors=1, mask_type="B", num_segments=4, **kwargs):
+    def __init__(
+        self,
+        units,
+        num_colors=1,
+        mask_type="B",
+        num_segments=4,
+        use_bias=True,
+        unit_forget_bias=True,
+        kernel_initializer="glorot_uniform",
+        recurrent_initializer="orthogonal",
+        bias_initializer="zeros",
+        state_initializer="zeros",
+        kernel_regularizer=None,
+        recurrent_regularizer=None,
+        bias_regularizer=None,
+        recompute=False,
+        **kwargs,
+    ):
         if mask_type == "A" and num_colors == 1:
             raise ValueError(
                 "DiagonalBiLSTM reads its input through a 1×1 kernel, all of which "
                 "mask 'A' hides when there is one colour. Use mask_type='B' after a "
                 "MaskedConv2D with mask 'A'. Received: mask_type='A', num_colors=1"
             )
-        super().__init__(units, 1, num_colors, mask_type, **kwargs)
+        super().__init__(
+            units,
+            1,
+            num_colors,
+            mask_type,
+            use_bias=use_bias,
+            unit_forget_bias=unit_forget_bias,
+            kernel_initializer=kernel_initializer,
+            recurrent_initializer=recurrent_initializer,
+            bias_initializer=bias_initializer,
+            state_initializer=state_initializer,
+            kernel_regularizer=kernel_regularizer,
+            recurrent_regularizer=recurrent_regularizer,
+            bias_regularizer=bias_regularizer,
+            recompute=recompute,
+            **kwargs,
+        )
         self.num_segments = check_positive_int(
             "num_segments", num_segments, type(self).__name__
         )

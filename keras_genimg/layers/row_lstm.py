@@ -66,9 +66,42 @@ class RowLSTM(CausalLayer, PixelLSTM):
         2016, section 3.1 and equation 3, https://arxiv.org/abs/1601.06759
     """
 
-    def __init__(self, units, kernel_size=3, num_colors=1, mask_type="B", **kwargs):
+    def __init__(
+        self,
+        units,
+        kernel_size=3,
+        num_colors=1,
+        mask_type="B",
+        use_bias=True,
+        unit_forget_bias=True,
+        kernel_initializer="glorot_uniform",
+        recurrent_initializer="orthogonal",
+        bias_initializer="zeros",
+        state_initializer="zeros",
+        kernel_regularizer=None,
+        recurrent_regularizer=None,
+        bias_regularizer=None,
+        recompute=False,
+        **kwargs,
+    ):
         check_odd("kernel_size", kernel_size, type(self).__name__, smallest=3)
-        super().__init__(units, kernel_size, num_colors, mask_type, **kwargs)
+        super().__init__(
+            units,
+            kernel_size,
+            num_colors,
+            mask_type,
+            use_bias=use_bias,
+            unit_forget_bias=unit_forget_bias,
+            kernel_initializer=kernel_initializer,
+            recurrent_initializer=recurrent_initializer,
+            bias_initializer=bias_initializer,
+            state_initializer=state_initializer,
+            kernel_regularizer=kernel_regularizer,
+            recurrent_regularizer=recurrent_regularizer,
+            bias_regularizer=bias_regularizer,
+            recompute=recompute,
+            **kwargs,
+        )
         self.taps = self.kernel_size
 
     def scan_map(self, inputs, condition=None):

@@ -1,0 +1,67 @@
+"""What a user of Keras sees: names, signatures, help texts."""
+
+import inspect
+import pathlib
+
+import keras
+import pytest
+
+import keras_genimg as kg
+
+MODELS = [getattr(kg.models, name) for name in kg.models.__all__]
+LSTMS = [kg.layers.RowLSTM, kg.layers.DiagonalBiLSTM]
+
+
+def own_methods(kind):
+    """Return the public methods of a class that Keras' has not."""
+    return {
+        name
+        for name in set(dir(kind)) - set(dir(keras.Model))
+        if not name.startswith("_") and callable(getattr(kind, name))
+    }
+
+
+def test_packages_show():
+    folders = pathlib.Path(kg.__file__).parent.glob("*/__init__.py")
+    assert {folder.parent.name for folder in folders} <= set(dir(kg))
+    assert kg.layers.DiagonalBiLSTM and kg.datasets.load
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda kind: kind.__name__)
+def test_a_model_has_few_methods_of_its_own(model):
+    assert len(own_methods(model)) <= 15
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda kind: kind.__name__)
+def test_signatures_are_written_out(model):
+    """A subclass of the base class may have endpoints with options of its own."""
+    for name in own_methods(model) - {"endpoints", "from_preset"}:
+        kinds = {
+            parameter.kind
+            for parameter in inspect.signature(getattr(model, name)).parameters.values()
+        }
+        assert inspect.Parameter.VAR_KEYWORD not in kinds, name
+
+
+@pytest.mark.parametrize("layer", LSTMS, ids=lambda kind: kind.__name__)
+def test_lstm_layers_have_the_arguments_of_keras(layer):
+    expected = """units use_bias unit_forget_bias kernel_initializer
+        recurrent_initializer bias_initializer kernel_regularizer
+        recurrent_regularizer bias_regularizer""".split()
+    assert set(expected) <= set(inspect.signature(layer).parameters)
+    assert set(expected) <= set(inspect.signature(keras.layers.LSTM).parameters)
+
+
+@pytest.mark.parametrize("package", ["layers", "models"])
+def test_help_stands_alone(package):
+    """A reader of `help()` is not sent to another docstring for an argument."""
+    package = getattr(kg, package)
+    for name in package.__all__:
+        thing = getattr(package, name)
+        texts = {name: thing.__doc__}
+        for method, value in vars(thing).items():
+            if not method.startswith("_"):
+                texts[method] = inspect.getdoc(value) or ""
+        for method, text in texts.items():
+            for words in ("As in `", "as in `", "As `"):
+                assert words not in text, f"{name}.{method}"
