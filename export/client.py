@@ -15,9 +15,14 @@ import os
 import pathlib
 import sys
 
-from clients import ClientError, ImageClient, Retries
-from clients.commands import complete_to_files, print_status, sample_to_files
-from install_hint import INSTALL_HINT
+if not __package__:  # Run as a file, which is part of no package.
+    import script_package
+
+    __package__ = script_package.NAME
+
+from .clients import ClientError, ImageClient, Retries
+from .clients.commands import complete_to_files, print_status, sample_to_files
+from .install_hint import INSTALL_HINT
 
 
 def parse_arguments(arguments=None):
@@ -94,11 +99,11 @@ def _integer(low, high=2**31 - 1):
 def connect(arguments):
     """Return the `ImageClient` that the command line asks for."""
     if arguments.grpc:
-        from clients.grpc import GrpcModel
+        from .clients.grpc import GrpcModel
 
         connect_to = functools.partial(GrpcModel, arguments.grpc)
     else:
-        from clients.rest import RestModel
+        from .clients.rest import RestModel
 
         connect_to = functools.partial(RestModel, arguments.url)
     model = connect_to(

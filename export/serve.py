@@ -15,7 +15,12 @@ import logging
 import os
 import sys
 
-from install_hint import INSTALL_HINT
+if not __package__:  # Run as a file, which is part of no package.
+    import script_package
+
+    __package__ = script_package.NAME
+
+from .install_hint import INSTALL_HINT
 
 NOTICE = (
     "This is not TF-Serving but an embedded stand-in for laptops and tests. Put real "
@@ -103,7 +108,7 @@ def _positive(kind):
 
 def settings_reader(arguments):
     """Return a function that returns the `ModelSettings` of all models."""
-    from server.settings import find_models, parse_labels, read_model_config
+    from .server.settings import find_models, parse_labels, read_model_config
 
     if arguments.model_config:
         return lambda: read_model_config(arguments.model_config)
@@ -127,10 +132,10 @@ def main():
         import uvicorn
     except ImportError as error:
         sys.exit(f"serve: {error}: {INSTALL_HINT}")
-    from server.app import create_app
-    from server.catalogue import Catalogue
-    from server.limits import Limits
-    from server.service import Service
+    from .server.app import create_app
+    from .server.catalogue import Catalogue
+    from .server.limits import Limits
+    from .server.service import Service
 
     logging.basicConfig(format="serve: %(message)s", level=logging.WARNING)
     logging.getLogger("serve").setLevel(logging.INFO)

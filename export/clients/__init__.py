@@ -3,8 +3,8 @@
 Imports neither Keras nor keras_genimg, and TensorFlow for gRPC only.
 """
 
-from clients.errors import ClientError
-from clients.image_client import ImageClient
-from clients.retries import Retries
+from .errors import ClientError
+from .image_client import ImageClient
+from .retries import Retries
 
 __all__ = ["ClientError", "ImageClient", "Retries"]

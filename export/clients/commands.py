@@ -5,7 +5,7 @@ Each takes an `ImageClient` and the arguments of the command line.
 
 import numpy as np
 
-from clients.errors import ClientError
+from .errors import ClientError
 
 
 def print_status(client, arguments):
@@ -47,7 +47,7 @@ def sample_to_files(client, arguments):
 
 def complete_to_files(client, arguments):
     """Draw the unknown part of an image, once for each seed, and write the results."""
-    from clients.files import read_image
+    from .files import read_image
 
     _, *shape = client.signature("complete").inputs["images"].shape
     image = read_image(arguments.image, shape)
@@ -80,7 +80,7 @@ def _draw_to_files(client, arguments, request):
     """
     from tqdm import tqdm
 
-    from clients.files import from_png, grid, to_png, write_whole
+    from .files import from_png, grid, to_png, write_whole
 
     seeds = arguments.seed + np.arange(arguments.num_images)
     paths = {int(seed): arguments.output / f"{seed}.png" for seed in seeds}

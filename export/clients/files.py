@@ -8,9 +8,9 @@ import pathlib
 import uuid
 
 import numpy as np
-from install_hint import INSTALL_HINT
 
-from clients.errors import ClientError
+from ..install_hint import INSTALL_HINT
+from .errors import ClientError
 
 try:
     from PIL import Image

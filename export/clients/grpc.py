@@ -2,10 +2,9 @@
 
 import os
 
-from install_hint import INSTALL_HINT
-
-from clients.errors import ClientError, Unavailable, first_line
-from clients.signature import Signature, Tensor
+from ..install_hint import INSTALL_HINT
+from .errors import ClientError, Unavailable, first_line
+from .signature import Signature, Tensor
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 try:

@@ -4,8 +4,8 @@ import concurrent.futures
 
 import numpy as np
 
-from clients.errors import ClientError
-from clients.retries import Retries
+from .errors import ClientError
+from .retries import Retries
 
 
 class ImageClient:
@@ -16,8 +16,8 @@ class ImageClient:
 
     Example:
     ```python
-    from clients import ImageClient
-    from clients.rest import RestModel
+    from genimg_export.clients import ImageClient
+    from genimg_export.clients.rest import RestModel
 
     client = ImageClient(RestModel("http://127.0.0.1:8501", "digits"))
     images = client.sample([10, 11, 12])  # uint8 (3, height, width, colors)

@@ -6,8 +6,8 @@ import urllib.parse
 import numpy as np
 import requests
 
-from clients.errors import ClientError, Unavailable, first_line
-from clients.signature import Signature, Tensor
+from .errors import ClientError, Unavailable, first_line
+from .signature import Signature, Tensor
 
 # 429 is the embedded server's, 502 a proxy's whose server is away, 504 a time-out.
 TRY_AGAIN = (429, 502, 503, 504)

@@ -4,7 +4,7 @@ import dataclasses
 import random
 import time
 
-from clients.errors import ClientError, Unavailable
+from .errors import ClientError, Unavailable
 
 
 @dataclasses.dataclass(frozen=True)

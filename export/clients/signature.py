@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from clients.errors import ClientError
+from .errors import ClientError
 
 
 @dataclasses.dataclass(frozen=True)

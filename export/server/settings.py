@@ -4,7 +4,7 @@ import dataclasses
 import os
 import re
 
-from install_hint import INSTALL_HINT
+from ..install_hint import INSTALL_HINT
 
 _VERSION = re.compile("[0-9]{1,18}")
 _LABEL = re.compile(r"([^/:=]+):([^/:=]+)=([0-9]{1,18})")
