@@ -3,6 +3,7 @@
 import os
 
 from ..install_hint import INSTALL_HINT
+from ..status_codes import TEMPORARY
 from .errors import ClientError, Unavailable, first_line
 from .signature import Signature, Tensor
 
@@ -20,11 +21,7 @@ try:
 except ImportError as error:
     raise ClientError(f"gRPC needs more ({error}): {INSTALL_HINT}") from error
 
-TRY_AGAIN = (
-    grpc.StatusCode.UNAVAILABLE,
-    grpc.StatusCode.RESOURCE_EXHAUSTED,
-    grpc.StatusCode.DEADLINE_EXCEEDED,
-)
+TRY_AGAIN = {grpc.StatusCode[code.name] for code in TEMPORARY}
 
 
 class GrpcModel:

@@ -6,11 +6,12 @@ import urllib.parse
 import numpy as np
 import requests
 
+from ..status_codes import TEMPORARY
 from .errors import ClientError, Unavailable, first_line
 from .signature import Signature, Tensor
 
-# 429 is the embedded server's, 502 a proxy's whose server is away, 504 a time-out.
-TRY_AGAIN = (429, 502, 503, 504)
+# 502 comes from a proxy whose server is away.
+TRY_AGAIN = {502, *(code.http for code in TEMPORARY)}
 TYPES = {"DT_FLOAT": "float32", "DT_DOUBLE": "float64"}
 
 

@@ -2,19 +2,8 @@
 
 import re
 
-import tensorflow as tf
+from ..status_codes import StatusCode
 
-_HTTP_STATUS = {
-    tf.errors.InvalidArgumentError: 400,
-    tf.errors.FailedPreconditionError: 400,
-    tf.errors.OutOfRangeError: 400,
-    tf.errors.NotFoundError: 404,
-    tf.errors.ResourceExhaustedError: 429,
-    tf.errors.CancelledError: 499,
-    tf.errors.UnimplementedError: 501,
-    tf.errors.UnavailableError: 503,
-    tf.errors.DeadlineExceededError: 504,
-}
 _ASSERTION = re.compile(r"assertion failed: \[(.*?)\] ?(.*)")
 
 
@@ -56,12 +45,10 @@ def from_tensorflow(error):
     Args:
         error: A `tf.errors.OpError`.
     """
-    status = next(
-        (code for kind, code in _HTTP_STATUS.items() if isinstance(error, kind)), 500
-    )
     text = error.message.removeprefix("Graph execution error:").strip()
     text = text.split("\n")[0].split(" [[")[0].strip()
     found = _ASSERTION.fullmatch(text)
     if found:
         text = f"{found[1]} {found[2]}".strip()
+    status = StatusCode(error.error_code).http
     return ServingError(status, text or type(error).__name__)

@@ -6,20 +6,11 @@ import logging
 import os
 import threading
 
-import tensorflow as tf
-
+from ..status_codes import StatusCode
 from .errors import ServingError, invalid
 from .saved_model import LoadedModel
 from .settings import version_directories
 
-_ERROR_NAMES = {
-    getattr(tf.errors, name): name
-    for name in (
-        "CANCELLED INVALID_ARGUMENT DEADLINE_EXCEEDED NOT_FOUND ALREADY_EXISTS "
-        "PERMISSION_DENIED RESOURCE_EXHAUSTED FAILED_PRECONDITION ABORTED OUT_OF_RANGE "
-        "UNIMPLEMENTED INTERNAL UNAVAILABLE DATA_LOSS UNAUTHENTICATED"
-    ).split()
-}
 _log = logging.getLogger("serve")
 
 
@@ -169,7 +160,7 @@ class ModelVersions:
         try:
             model = LoadedModel(directory)
         except Exception as error:
-            code = _ERROR_NAMES.get(getattr(error, "error_code", None), "UNKNOWN")
+            code = StatusCode(getattr(error, "error_code", None)).name
             text = str(getattr(error, "message", error))
             changes = {"error_code": code, "error_message": text}
             self._set(number, state="END", failed_files=files, **changes)
