@@ -1,6 +1,6 @@
-"""Parts of `client.py`: a client of TensorFlow Serving, by REST or gRPC.
+"""A client of TensorFlow Serving, by REST or gRPC.
 
-Imports neither Keras nor keras_genimg, and TensorFlow for gRPC only.
+Runs without Keras and keras_genimg; only `genimg_export.clients.grpc` needs TensorFlow.
 """
 
 from .errors import ClientError
