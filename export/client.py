@@ -1,12 +1,14 @@
 """Draw images with a model on TensorFlow Serving, and write them as PNG files.
 
-Needs neither Keras nor keras_genimg, and TensorFlow for --grpc only. Seed s gives the
-file <output>/s.png, and the same image whenever and however it is asked for.
+Runs without Keras and keras_genimg; only --grpc needs TensorFlow. The image of seed s
+is written to <output>/s.png, and is the same in every run.
 
     python export/client.py --model digits status
     python export/client.py --model digits sample --num-images 64 --output drawn
     python export/client.py --model digits complete a.png mask.png --output completed
     python export/client.py --grpc 127.0.0.1:8500 --model digits sample --output drawn
+
+Without a checkout, `python -m genimg_export.client` does the same.
 """
 
 import argparse
@@ -15,13 +17,18 @@ import os
 import pathlib
 import sys
 
-from clients import ClientError, ImageClient, Retries
-from clients.commands import complete_to_files, print_status, sample_to_files
-from install_hint import INSTALL_HINT
+if not __package__:  # Run as a file, which is part of no package.
+    import script_package
+
+    __package__ = script_package.NAME
+
+from .clients import ClientError, ImageClient, Retries
+from .clients.commands import complete_to_files, print_status, sample_to_files
+from .install_hint import INSTALL_HINT
 
 
 def parse_arguments(arguments=None):
-    """Return what the command line says."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -30,17 +37,22 @@ def parse_arguments(arguments=None):
     server.add_argument(
         "--url",
         default="http://127.0.0.1:8501",
-        help="of the REST interface (default: %(default)s)",
+        help="address of the REST interface (default: %(default)s)",
     )
-    server.add_argument(
-        "--grpc", metavar="HOST:PORT", help="use the gRPC interface there"
-    )
+    server.add_argument("--grpc", metavar="HOST:PORT", help="use this gRPC interface")
     add("--model", required=True, metavar="NAME", help="name of the model")
     version = parser.add_mutually_exclusive_group()
-    version.add_argument("--version", type=int, help="default: the newest")
+    version.add_argument(
+        "--version", type=int, help="number of a version (default: the newest)"
+    )
     version.add_argument("--label", help="label of a version, such as stable")
-    add("--retries", type=_integer(0), default=5, help="while the server is away (5)")
-    add("--timeout", type=_positive, default=120, help="seconds a request (120)")
+    add(
+        "--retries",
+        type=_integer(0),
+        default=5,
+        help="attempts after the first, while the server is unavailable (5)",
+    )
+    add("--timeout", type=_positive, default=120, help="seconds per request (120)")
 
     commands = parser.add_subparsers(dest="command", required=True)
     status = commands.add_parser("status", help="print versions and signatures")
@@ -59,16 +71,21 @@ def parse_arguments(arguments=None):
         add(
             "--num-images", type=_integer(1), default=num_images, help=f"({num_images})"
         )
-        add("--seed", type=_integer(0, 2**62 - 1), default=0, help="the first (0)")
-        add("--label-class", type=int, help="class, for models that take one")
-        add("--batch-size", type=_integer(1), default=32, help="rows a request (32)")
-        add("--in-flight", type=_integer(1), default=1, help="requests at a time (1)")
+        add("--seed", type=_integer(0, 2**62 - 1), default=0, help="first seed (0)")
+        add("--label-class", type=int, help="class to draw, for models that take one")
+        add("--batch-size", type=_integer(1), default=32, help="rows per request (32)")
+        add("--in-flight", type=_integer(1), default=1, help="concurrent requests (1)")
         add("--output", type=pathlib.Path, required=True, metavar="DIR")
-        add("--grid", type=pathlib.Path, metavar="FILE", help="also all in one PNG")
+        add(
+            "--grid",
+            type=pathlib.Path,
+            metavar="FILE",
+            help="also write all images to one PNG",
+        )
         existing = command.add_mutually_exclusive_group()
         existing.add_argument("--overwrite", action="store_true")
         existing.add_argument(
-            "--skip-existing", action="store_true", help="draw only what is not there"
+            "--skip-existing", action="store_true", help="draw only missing images"
         )
     return parser.parse_args(arguments)
 
@@ -94,11 +111,11 @@ def _integer(low, high=2**31 - 1):
 def connect(arguments):
     """Return the `ImageClient` that the command line asks for."""
     if arguments.grpc:
-        from clients.grpc import GrpcModel
+        from .clients.grpc import GrpcModel
 
         connect_to = functools.partial(GrpcModel, arguments.grpc)
     else:
-        from clients.rest import RestModel
+        from .clients.rest import RestModel
 
         connect_to = functools.partial(RestModel, arguments.url)
     model = connect_to(
@@ -119,7 +136,7 @@ def main():
         print(f"client: {error}", file=sys.stderr)
     except KeyboardInterrupt:
         print("client: interrupted", file=sys.stderr, flush=True)
-        os._exit(130)  # Not waiting for the replies of requests in flight.
+        os._exit(130)  # Do not wait for requests in flight.
     else:
         return 0
     return 1

@@ -1,3 +1,6 @@
-"""How to install what the scripts need, which run without keras_genimg."""
+"""How to install the extra `serving`, for modules that run without keras_genimg."""
 
-INSTALL_HINT = 'run pip install ".[serving]" in the checkout that holds this script'
+INSTALL_HINT = (
+    'run pip install "keras_genimg[serving]" where keras_genimg is installed, or '
+    'pip install ".[serving]" in a checkout'
+)

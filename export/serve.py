@@ -6,8 +6,10 @@ page at / draws images in the browser. Needs the extra `serving`, not Keras.
     python export/serve.py --base-dir models
     python export/serve.py --base-dir models --label digits:stable=1 --batch-window-ms 5
 
-Models are directories <base-dir>/<name>/<version>/, as `export_model.py` makes them.
+Models are directories <base-dir>/<name>/<version>/, as `export_model.py` writes them.
 The newest version is served, and a newer one takes over as soon as it is loaded.
+
+Without a checkout, `python -m genimg_export.serve` does the same.
 """
 
 import argparse
@@ -15,7 +17,12 @@ import logging
 import os
 import sys
 
-from install_hint import INSTALL_HINT
+if not __package__:  # Run as a file, which is part of no package.
+    import script_package
+
+    __package__ = script_package.NAME
+
+from .install_hint import INSTALL_HINT
 
 NOTICE = (
     "This is not TF-Serving but an embedded stand-in for laptops and tests. Put real "
@@ -24,45 +31,54 @@ NOTICE = (
 
 
 def parse_arguments(arguments=None):
-    """Return what the command line says."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
     models = parser.add_mutually_exclusive_group(required=True)
-    models.add_argument("--base-dir", metavar="DIR", help="where the models are")
+    models.add_argument("--base-dir", metavar="DIR", help="directory of the models")
     models.add_argument(
-        "--model-config", metavar="FILE", help="or a models.config of TF-Serving"
+        "--model-config", metavar="FILE", help="models.config of TF-Serving"
     )
     add("--host", default="127.0.0.1", help="address to listen on (default: loopback)")
     add("--port", type=int, default=8501, help="default: 8501; 0 for a free one")
-    add("--all-versions", action="store_true", help="load all versions, not the newest")
+    add(
+        "--all-versions",
+        action="store_true",
+        help="load every version, not only the newest",
+    )
     add(
         "--label",
         action="append",
         default=[],
         metavar="NAME:LABEL=VERSION",
-        help="give a version a label; more than once if need be",
+        help="label a version; may be repeated",
     )
-    add("--poll-seconds", type=_positive(float), default=2, help="default: 2")
+    add(
+        "--poll-seconds",
+        type=_positive(float),
+        default=2,
+        help="time between two scans for new versions (default: 2)",
+    )
     add(
         "--timeout",
         type=_positive(float),
         default=30,
         metavar="SECONDS",
-        help="from a request's arrival to its answer (default: 30)",
+        help="limit from a request's arrival to its reply (default: 30)",
     )
     add(
         "--max-body-bytes",
         type=_positive(int),
         default=16 * 2**20,
-        help="of a request (default: 16 MiB)",
+        help="largest request body (default: 16 MiB)",
     )
     add(
         "--max-concurrent",
         type=_positive(int),
         default=os.cpu_count(),
-        help="requests computed at the same time (default: one a core)",
+        help="requests computed at the same time (default: one per core)",
     )
     add(
         "--max-queued",
@@ -74,18 +90,19 @@ def parse_arguments(arguments=None):
         "--batch-window-ms",
         type=_positive(float),
         default=0,
-        help="merge requests that come within this time (default: off)",
+        help="merge requests that arrive within this time (default: off)",
     )
     add(
         "--max-batch-rows",
         type=_positive(int),
         default=256,
-        help="of merged requests, for models that do not say theirs (default: 256)",
+        help="most rows of merged requests, for models without max_rows (default: 256)",
     )
     given = parser.parse_args(arguments)
     if given.model_config and (given.label or given.all_versions):
         parser.error(
-            "--label and --all-versions go with --base-dir; a models.config says both"
+            "--label and --all-versions go with --base-dir; in a models.config, set "
+            "version_labels and model_version_policy"
         )
     return given
 
@@ -103,7 +120,7 @@ def _positive(kind):
 
 def settings_reader(arguments):
     """Return a function that returns the `ModelSettings` of all models."""
-    from server.settings import find_models, parse_labels, read_model_config
+    from .server.settings import find_models, parse_labels, read_model_config
 
     if arguments.model_config:
         return lambda: read_model_config(arguments.model_config)
@@ -113,7 +130,7 @@ def settings_reader(arguments):
 
 
 def main():
-    """Serve until a SIGTERM or Ctrl-C."""
+    """Serve until SIGTERM or Ctrl-C."""
     arguments = parse_arguments()
     try:
         read_settings = settings_reader(arguments)
@@ -127,10 +144,10 @@ def main():
         import uvicorn
     except ImportError as error:
         sys.exit(f"serve: {error}: {INSTALL_HINT}")
-    from server.app import create_app
-    from server.catalogue import Catalogue
-    from server.limits import Limits
-    from server.service import Service
+    from .server.app import create_app
+    from .server.catalogue import Catalogue
+    from .server.limits import Limits
+    from .server.service import Service
 
     logging.basicConfig(format="serve: %(message)s", level=logging.WARNING)
     logging.getLogger("serve").setLevel(logging.INFO)
@@ -149,14 +166,14 @@ def main():
     )
     print(NOTICE, flush=True)
     if arguments.host not in ("127.0.0.1", "::1", "localhost"):
-        print(f"Whoever reaches {arguments.host} can use it.", flush=True)
+        print(f"Anyone who can reach {arguments.host} can use it.", flush=True)
     uvicorn.run(
         create_app(service),
         host=arguments.host,
         port=arguments.port,
         access_log=False,
         server_header=False,
-        # After it, requests in progress have had all the time they may take.
+        # By then, every request in progress has timed out.
         timeout_graceful_shutdown=int(arguments.timeout) + 1,
     )
 

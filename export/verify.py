@@ -1,8 +1,10 @@
-"""Say whether TensorFlow Serving can serve a SavedModel.
+"""Check that TensorFlow Serving can serve a SavedModel.
 
-Prints one line for each check and ends with exit code 0 if all passed, else 1.
+Prints one line per check. The exit code is 0 if all pass, else 1.
 
     python export/verify.py models/digits/1
+
+Without a checkout, `python -m genimg_export.verify` does the same.
 """
 
 import argparse
@@ -11,17 +13,17 @@ import sys
 
 
 def main():
-    """Verify the directory that the command line names."""
+    """Verify a directory; return the exit code."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("directory", metavar="DIR", help="where saved_model.pb is")
+    parser.add_argument("directory", metavar="DIR", help="directory of saved_model.pb")
     parser.add_argument(
         "--timeout",
         type=float,
         default=600,
         metavar="SECONDS",
-        help="for all runs through TensorFlow's C API together (default: 600)",
+        help="limit for all runs through TensorFlow's C API (default: 600)",
     )
     arguments = parser.parse_args()
 

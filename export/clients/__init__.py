@@ -1,10 +1,10 @@
-"""Parts of `client.py`: a client of TensorFlow Serving, by REST or gRPC.
+"""A client of TensorFlow Serving, by REST or gRPC.
 
-Imports neither Keras nor keras_genimg, and TensorFlow for gRPC only.
+Runs without Keras and keras_genimg; only `genimg_export.clients.grpc` needs TensorFlow.
 """
 
-from clients.errors import ClientError
-from clients.image_client import ImageClient
-from clients.retries import Retries
+from .errors import ClientError
+from .image_client import ImageClient
+from .retries import Retries
 
 __all__ = ["ClientError", "ImageClient", "Retries"]

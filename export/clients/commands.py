@@ -1,11 +1,11 @@
-"""What the commands of `client.py` do.
+"""The commands of `client.py`.
 
 Each takes an `ImageClient` and the arguments of the command line.
 """
 
 import numpy as np
 
-from clients.errors import ClientError
+from .errors import ClientError
 
 
 def print_status(client, arguments):
@@ -14,7 +14,9 @@ def print_status(client, arguments):
     for number, state, message in versions:
         print(f"{arguments.model} version {number}: {state} {message}".rstrip())
     if not any(state == "AVAILABLE" for _, state, _ in versions):
-        raise ClientError(f"no version of {arguments.model} can be used")
+        raise ClientError(
+            f"no version of {arguments.model} is available; see the states above"
+        )
     for name, signature in sorted(client.signatures.items()):
         inputs, outputs = (
             ", ".join(
@@ -31,13 +33,13 @@ def _size(size):
 
 
 def sample_to_files(client, arguments):
-    """Draw images and write them."""
+    """Draw images and write them to files."""
 
     def request(seeds):
         name, inputs = client.sample_inputs(
             seeds, arguments.temperature, **_label(arguments, len(seeds))
         )
-        # Files that the server has made are smaller than lists of numbers.
+        # PNG files are smaller than lists of numbers.
         if name == "sample" and "sample_png" in client.signatures:
             name = "sample_png"
         return name, inputs
@@ -46,8 +48,8 @@ def sample_to_files(client, arguments):
 
 
 def complete_to_files(client, arguments):
-    """Draw the unknown part of an image, once for each seed, and write the results."""
-    from clients.files import read_image
+    """Draw the unknown part of an image once per seed, and write the results."""
+    from .files import read_image
 
     _, *shape = client.signature("complete").inputs["images"].shape
     image = read_image(arguments.image, shape)
@@ -71,16 +73,16 @@ def _label(arguments, num_rows):
 
 
 def _draw_to_files(client, arguments, request):
-    """Write one file a seed, as batches come.
+    """Write one file per seed as batches arrive.
 
     Args:
         client: `ImageClient`.
-        arguments: Those of the command line.
+        arguments: Arguments of the command line.
         request: Function of seeds that returns a signature's name and its inputs.
     """
     from tqdm import tqdm
 
-    from clients.files import from_png, grid, to_png, write_whole
+    from .files import from_png, grid, to_png, write_whole
 
     seeds = arguments.seed + np.arange(arguments.num_images)
     paths = {int(seed): arguments.output / f"{seed}.png" for seed in seeds}
@@ -90,8 +92,8 @@ def _draw_to_files(client, arguments, request):
     existing = [path for path in written if path.exists()]
     if existing and not arguments.overwrite:
         raise ClientError(
-            f"{existing[0]} exists, as do {len(existing) - 1} others of the files to "
-            f"write; choose another --output and --grid, or --overwrite"
+            f"{existing[0]} exists, and so do {len(existing) - 1} more of the files to "
+            f"write; choose another --output and --grid, or pass --overwrite"
         )
     arguments.output.mkdir(parents=True, exist_ok=True)
     if seeds.size:

@@ -2,11 +2,11 @@
 
 
 class ClientError(Exception):
-    """A request that failed, said in one line."""
+    """A failed request, described in one line."""
 
 
 class Unavailable(ClientError):
-    """A request that failed and may succeed if it is sent again.
+    """A failed request that may succeed when sent again.
 
     Args:
         message: What happened.
@@ -19,5 +19,5 @@ class Unavailable(ClientError):
 
 
 def first_line(text):
-    """Return what a server said, without the graph nodes in which it happened."""
+    """Return the first line of a server's message, without names of graph nodes."""
     return text.strip().partition("\n")[0].partition("\t [[")[0].strip()[:500]

@@ -1,4 +1,4 @@
-"""Image files, written whole or not at all."""
+"""Image files, written atomically."""
 
 import contextlib
 import io
@@ -8,9 +8,9 @@ import pathlib
 import uuid
 
 import numpy as np
-from install_hint import INSTALL_HINT
 
-from clients.errors import ClientError
+from ..install_hint import INSTALL_HINT
+from .errors import ClientError
 
 try:
     from PIL import Image
@@ -21,7 +21,7 @@ MODES = {1: "L", 3: "RGB"}
 
 
 def write_whole(path, content):
-    """Write bytes to a file, which appears when it is complete.
+    """Write bytes to a file, which appears only when complete.
 
     Args:
         path: Path of the file; overwritten if it exists.
@@ -39,10 +39,10 @@ def write_whole(path, content):
 
 
 def to_png(image):
-    """Return an image, uint8 `(height, width, colors)`, as the bytes of a PNG file."""
+    """Return the PNG file of an image, uint8 `(height, width, colors)`, as bytes."""
     *_, colors = image.shape
     if colors not in MODES:
-        raise ClientError(f"PNG files have 1 or 3 colours; the images have {colors}")
+        raise ClientError(f"PNG files have 1 or 3 colors; the images have {colors}")
     pixels = image[..., 0] if colors == 1 else image
     opened = io.BytesIO()
     Image.fromarray(pixels).save(opened, "PNG")
@@ -50,25 +50,25 @@ def to_png(image):
 
 
 def from_png(content):
-    """Return the bytes of a PNG file as an image, `(height, width, colors)`."""
+    """Return the image in a PNG file, given as bytes: `(height, width, colors)`."""
     with Image.open(io.BytesIO(content)) as image:
         pixels = np.asarray(image)
     return pixels[..., None] if pixels.ndim == 2 else pixels
 
 
 def read_image(path, image_shape):
-    """Return an image file as uint8 `image_shape`.
+    """Read an image file as an array, uint8 `image_shape`.
 
     Raises:
-        ClientError: If it is no image, or not of this height and width.
+        ClientError: If it is not an image of this height and width.
     """
     height, width, colors = image_shape
     if colors not in MODES:
-        raise ClientError(f"image files have 1 or 3 colours; the model takes {colors}")
+        raise ClientError(f"image files have 1 or 3 colors; the model takes {colors}")
     try:
         with Image.open(path) as image:
             if image.mode[0] in "IF":
-                raise ClientError(f"{path} must have 8 bits a colour; it has more")
+                raise ClientError(f"{path} must have 8 bits per color; it has more")
             if image.size != (width, height):
                 raise ClientError(
                     f"{path} must have {width}x{height} pixels, as the model's images "
@@ -81,7 +81,7 @@ def read_image(path, image_shape):
 
 
 def grid(images):
-    """Return images, one shape, as one image, about as wide as high."""
+    """Return images of one shape, tiled to an image about as wide as high."""
     height, width, colors = images[0].shape
     columns = math.ceil(math.sqrt(len(images)))
     rows = math.ceil(len(images) / columns)

@@ -2,10 +2,10 @@
 
 import os
 
-from install_hint import INSTALL_HINT
-
-from clients.errors import ClientError, Unavailable, first_line
-from clients.signature import Signature, Tensor
+from ..install_hint import INSTALL_HINT
+from ..status_codes import TEMPORARY
+from .errors import ClientError, Unavailable, first_line
+from .signature import Signature, Tensor
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 try:
@@ -19,13 +19,9 @@ try:
         prediction_service_pb2_grpc,
     )
 except ImportError as error:
-    raise ClientError(f"gRPC needs more ({error}): {INSTALL_HINT}") from error
+    raise ClientError(f"gRPC needs more packages ({error}): {INSTALL_HINT}") from error
 
-TRY_AGAIN = (
-    grpc.StatusCode.UNAVAILABLE,
-    grpc.StatusCode.RESOURCE_EXHAUSTED,
-    grpc.StatusCode.DEADLINE_EXCEEDED,
-)
+TRY_AGAIN = {grpc.StatusCode[code.name] for code in TEMPORARY}
 
 
 class GrpcModel:
@@ -35,12 +31,12 @@ class GrpcModel:
         address: `host:port`.
         model: Name of the model.
         version: Number of a version, or None.
-        label: Label of a version, or None. With neither the server takes the newest.
+        label: Label of a version, or None. With neither, the newest is used.
         timeout: Seconds to wait for a reply.
     """
 
     def __init__(self, address, model, version=None, label=None, timeout=120):
-        # Images of a batch may be larger than the 4 MB that gRPC takes by default.
+        # A batch of images may be larger than gRPC's default limit of 4 MB.
         channel = grpc.insecure_channel(
             address, options=[("grpc.max_receive_message_length", -1)]
         )
@@ -54,11 +50,11 @@ class GrpcModel:
 
         Args:
             signature: `Signature`.
-            inputs: Arrays by name, of its types.
+            inputs: Arrays by name, of the signature's types.
 
         Raises:
-            Unavailable: If it may work later.
-            ClientError: If it failed otherwise.
+            Unavailable: If it may succeed when sent again.
+            ClientError: If it fails for another reason.
         """
         request = self._addressed(predict_pb2.PredictRequest())
         request.model_spec.signature_name = signature.name

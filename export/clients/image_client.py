@@ -4,20 +4,20 @@ import concurrent.futures
 
 import numpy as np
 
-from clients.errors import ClientError
-from clients.retries import Retries
+from .errors import ClientError
+from .retries import Retries
 
 
 class ImageClient:
     """Draws and completes images with a model on a server.
 
-    Seed `s` gives the same image whatever the batch size, so rows are sent in batches
-    and a request that failed is sent again.
+    A seed gives the same image in any batch, so rows are sent in batches, and a failed
+    request is sent again.
 
     Example:
     ```python
-    from clients import ImageClient
-    from clients.rest import RestModel
+    from genimg_export.clients import ImageClient
+    from genimg_export.clients.rest import RestModel
 
     client = ImageClient(RestModel("http://127.0.0.1:8501", "digits"))
     images = client.sample([10, 11, 12])  # uint8 (3, height, width, colors)
@@ -25,9 +25,9 @@ class ImageClient:
 
     Args:
         model: `RestModel` or `GrpcModel`.
-        batch_size: Rows a request; at most the `max_rows` that the model was exported
+        batch_size: Rows per request; at most the `max_rows` that the model was exported
             with, and for `complete` that number divided by the number of candidates.
-        in_flight: Requests at the same time.
+        in_flight: Number of concurrent requests.
         retries: `Retries`.
     """
 
@@ -43,7 +43,7 @@ class ImageClient:
 
     @property
     def signatures(self):
-        """`Signature`s of the model by name, asked for once."""
+        """`Signature`s of the model by name, fetched once."""
         if self._signatures is None:
             self._signatures = self.retries.call(self.model.signatures)
         return self._signatures
@@ -52,7 +52,7 @@ class ImageClient:
         """Return the `Signature` called `name`.
 
         Raises:
-            ClientError: If the model has none.
+            ClientError: If the model does not have it.
         """
         if name not in self.signatures:
             raise ClientError(
@@ -67,16 +67,16 @@ class ImageClient:
         Args:
             seeds: Integers from 0 to 2**62 - 1.
             temperature: Number above 0, or None.
-            **conditions: Further inputs, such as `label`, one value a row.
+            **conditions: Further inputs, such as `label`, one value per row.
 
         Raises:
-            ClientError: If the server refuses them or stays away.
+            ClientError: If the server refuses the request or stays unavailable.
         """
         name, inputs = self.sample_inputs(seeds, temperature, **conditions)
         return self.predict(name, **inputs)["images"]
 
     def sample_png(self, seeds, **conditions):
-        """Return the images of seeds as a list of PNG files, made by the server.
+        """Return the images of seeds as a list of PNG files, encoded by the server.
 
         Args:
             seeds: As in `sample`.
@@ -85,17 +85,17 @@ class ImageClient:
         return list(self.predict("sample_png", seed=seeds, **conditions)["png_bytes"])
 
     def complete(self, images, known, seeds, **conditions):
-        """Return images whose unknown pixels were drawn.
+        """Return images with their unknown pixels drawn.
 
-        Each is given the pixels before it in raster order. Known pixels after an
-        unknown one count only if the model was exported with several candidates. How
-        well these do is in the output `effective_sample_size` of `predict("complete")`.
+        Each is drawn given the pixels before it in raster order. Known pixels after an
+        unknown one count only if the model was exported with several candidates;
+        `predict("complete")` also returns their `effective_sample_size`.
 
         Args:
             images: Integers 0 to 255, `(rows, height, width, colors)`.
             known: 1 where a pixel is kept, 0 where it is drawn,
                 `(rows, height, width)`.
-            seeds: One a row.
+            seeds: One per row.
             **conditions: As in `sample`.
         """
         return self.predict(
@@ -103,7 +103,7 @@ class ImageClient:
         )["images"]
 
     def log_prob(self, images, **conditions):
-        """Return the nats of images, float32 `(rows,)`.
+        """Return the log-likelihoods of images in nats, float32 `(rows,)`.
 
         Args:
             images: As in `complete`.
@@ -125,7 +125,7 @@ class ImageClient:
 
         Args:
             signature_name: Name of the signature.
-            **inputs: Its inputs, one row each.
+            **inputs: Its inputs, the batch first.
         """
         batches = list(self.predict_batches(signature_name, **inputs))
         return {
@@ -134,11 +134,11 @@ class ImageClient:
         }
 
     def predict_batches(self, signature_name, **inputs):
-        """Yield `(slice of rows, outputs)` for each batch in order, as they come.
+        """Yield `(slice of rows, outputs)` of each batch in order, as they arrive.
 
         Args:
             signature_name: Name of the signature.
-            **inputs: Its inputs, one row each.
+            **inputs: Its inputs, the batch first.
         """
         signature = self.signature(signature_name)
         sizes = [np.shape(value)[:1] for value in inputs.values()]
@@ -155,8 +155,8 @@ class ImageClient:
             outputs = self.retries.call(lambda: self.model.predict(signature, batch))
             if set(outputs) != set(signature.outputs):
                 raise ClientError(
-                    f"signature {signature_name} has other outputs now; has the model "
-                    f"another version? Start again, or choose a version"
+                    f"signature {signature_name} has other outputs than before, maybe "
+                    f"of a newer version; start again, or choose a version"
                 )
             return rows, _of_good_rows(outputs, rows)
 
@@ -168,17 +168,21 @@ class ImageClient:
         try:
             yield from pool.map(run, batches)
         finally:
-            # After an error, requests that were not sent are not sent.
+            # After an error, drop the requests that are still queued.
             pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _of_good_rows(outputs, rows):
-    """Return the outputs but `ok`, of a model that flags bad rows with it."""
+    """Return the outputs without `ok`, in which a model may flag bad rows.
+
+    Raises:
+        ClientError: If a row is flagged.
+    """
     ok = outputs.pop("ok", None)
     if ok is not None and not np.all(ok):
         bad = [rows.start + int(row) for row in np.flatnonzero(~ok)]
         raise ClientError(
             f"the model refused {len(bad)} rows (row {bad[0]} first): a seed, label, "
-            f"temperature or pixel is out of its range"
+            f"temperature or pixel is out of range"
         )
     return outputs

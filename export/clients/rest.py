@@ -6,11 +6,12 @@ import urllib.parse
 import numpy as np
 import requests
 
-from clients.errors import ClientError, Unavailable, first_line
-from clients.signature import Signature, Tensor
+from ..status_codes import TEMPORARY
+from .errors import ClientError, Unavailable, first_line
+from .signature import Signature, Tensor
 
-# 429 is the embedded server's, 502 a proxy's whose server is away, 504 a time-out.
-TRY_AGAIN = (429, 502, 503, 504)
+# 502 comes from a proxy whose server is away.
+TRY_AGAIN = {502, *(code.http for code in TEMPORARY)}
 TYPES = {"DT_FLOAT": "float32", "DT_DOUBLE": "float64"}
 
 
@@ -21,13 +22,15 @@ class RestModel:
         url: Such as `http://127.0.0.1:8501`.
         model: Name of the model.
         version: Number of a version, or None.
-        label: Label of a version, or None. With neither the server takes the newest.
+        label: Label of a version, or None. With neither, the newest is used.
         timeout: Seconds to wait for a reply.
     """
 
     def __init__(self, url, model, version=None, label=None, timeout=120):
         if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
-            raise ClientError(f"the URL must begin with http:// or https://: {url}")
+            raise ClientError(
+                f"the URL must begin with http:// or https://; given: {url}"
+            )
         self._model = f"{url.rstrip('/')}/v1/models/{_quoted(model)}"
         self._path = self._model
         if version is not None:
@@ -41,13 +44,13 @@ class RestModel:
 
         Args:
             signature: `Signature`.
-            inputs: Arrays by name, of its types.
+            inputs: Arrays by name, of the signature's types.
 
         Raises:
-            Unavailable: If it may work later.
-            ClientError: If it failed otherwise.
+            Unavailable: If it may succeed when sent again.
+            ClientError: If it fails for another reason.
         """
-        # The row form, since its reply is the smaller one.
+        # The row form, because its reply is smaller.
         names, columns = list(inputs), [_to_json(array) for array in inputs.values()]
         rows = [
             dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)
@@ -60,7 +63,7 @@ class RestModel:
         replies = content.get("predictions")
         if not isinstance(replies, list) or len(replies) != len(rows):
             raise ClientError(f"{self._path} sent no `predictions` of {len(rows)} rows")
-        if len(signature.outputs) == 1:  # Its name is left out.
+        if len(signature.outputs) == 1:  # The reply omits its name.
             (name,) = signature.outputs
             replies = [{name: reply} for reply in replies]
         try:
@@ -70,8 +73,8 @@ class RestModel:
             }
         except (AttributeError, KeyError, TypeError, ValueError):
             raise ClientError(
-                f"{self._path} sent no outputs of signature {signature.name}; has it "
-                f"another version now? Start again, or choose a --version"
+                f"{self._path} sent other outputs than signature {signature.name} has, "
+                f"maybe of a newer version; start again, or choose a --version"
             ) from None
 
     def signatures(self):
@@ -89,7 +92,7 @@ class RestModel:
                 if not name.startswith("__")
             }
         except (AttributeError, KeyError, TypeError, ValueError):
-            raise ClientError(f"{self._path}/metadata has no signatures") from None
+            raise ClientError(f"{self._path}/metadata sent no signatures") from None
 
     def versions(self):
         """Return a list of `(number, state, message)` of the model's versions."""
@@ -106,8 +109,8 @@ class RestModel:
     def _request(self, method, url, body=None):
         """Return the content of the reply to a request."""
         try:
-            # A connection for each request: on one that is kept, the server's replies
-            # of more than about 10 KB come 40 ms late.
+            # A new connection per request: on a kept one, the server's replies of more
+            # than about 10 KB arrive 40 ms late.
             response = requests.request(
                 method, url, json=body, timeout=self._timeout, allow_redirects=False
             )

@@ -1,22 +1,22 @@
-"""Sending again what failed for a while."""
+"""Retries of requests to a server that is unavailable."""
 
 import dataclasses
 import random
 import time
 
-from clients.errors import ClientError, Unavailable
+from .errors import ClientError, Unavailable
 
 
 @dataclasses.dataclass(frozen=True)
 class Retries:
-    """Sends a request again, ever more slowly, while the server is unavailable.
+    """Sends a request again, with longer and longer waits, while it may yet succeed.
 
-    A seed decides an image, so that a request does no harm when it is sent twice.
+    A seed decides an image, so sending a request twice does no harm.
 
     Attributes:
-        retries: How often to send again.
-        first_wait: Seconds before the second attempt; doubled for each one after it.
-        max_wait: Most seconds between two attempts.
+        retries: Attempts after the first.
+        first_wait: Seconds before the second attempt; doubled before each later one.
+        max_wait: Longest wait between two attempts, in seconds.
     """
 
     retries: int = 5
@@ -24,11 +24,11 @@ class Retries:
     max_wait: float = 20.0
 
     def call(self, function):
-        """Return what `function` returns.
+        """Return the result of `function`, which sends a request.
 
         Raises:
-            ClientError: If the server refused the request, or was still unavailable
-                at the last attempt.
+            ClientError: If the server refuses the request, or the last attempt fails
+                too.
         """
         for attempt in range(self.retries + 1):
             try:
@@ -36,6 +36,6 @@ class Retries:
             except Unavailable as error:
                 if attempt == self.retries:
                     raise ClientError(f"{error} (attempts: {attempt + 1})") from error
-                # Random, so that clients that failed together do not return together.
+                # Random, so that clients that fail together do not return together.
                 wait = self.first_wait * 2**attempt * random.uniform(0.5, 1)
                 time.sleep(min(self.max_wait, max(wait, error.wait or 0)))

@@ -1,10 +1,10 @@
-"""What a server says of a signature."""
+"""Signatures of a served model."""
 
 import dataclasses
 
 import numpy as np
 
-from clients.errors import ClientError
+from .errors import ClientError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -13,7 +13,7 @@ class Tensor:
 
     Attributes:
         dtype: Name of a NumPy type, or `"string"`.
-        shape: Sizes, -1 where any will do; the batch first.
+        shape: Sizes, the batch first; -1 for any size.
     """
 
     dtype: str
@@ -22,7 +22,7 @@ class Tensor:
 
 @dataclasses.dataclass(frozen=True)
 class Signature:
-    """A function that a model offers.
+    """A function of a served model.
 
     Attributes:
         name: Its name.
@@ -38,8 +38,7 @@ class Signature:
         """Return the inputs as arrays of the types that the signature takes.
 
         Raises:
-            ClientError: If one is missing, unknown, or has values that its type has
-                not.
+            ClientError: If one is missing or unknown, or does not fit its type.
         """
         if set(inputs) != set(self.inputs):
             raise ClientError(
@@ -53,7 +52,7 @@ class Signature:
 
 
 def _cast(name, value, dtype):
-    """Return a value as an array of a type, which loses nothing on the way."""
+    """Cast a value to a type; refuse other kinds and values out of range."""
     array = np.asarray(value)
     if dtype == "string":
         return array.astype(object)

@@ -38,7 +38,7 @@ def create_app(service):
     app = fastapi.FastAPI(
         title="keras_genimg embedded server",
         lifespan=lifespan,
-        openapi_url=None,  # No interactive pages, which fetch scripts from elsewhere.
+        openapi_url=None,  # No interactive docs: they load scripts from other hosts.
         redirect_slashes=False,
     )
     app.add_exception_handler(ServingError, _answer_error)
@@ -67,7 +67,7 @@ def create_app(service):
         app.add_api_route(place + ":predict", predict, methods=["POST"])
         app.add_api_route(place, status, methods=["GET"])
         app.add_api_route(place + "/metadata", metadata, methods=["GET"])
-        # These two are ours, for the page.
+        # Not in TensorFlow Serving; for the page.
         app.add_api_route(place + "/assets/metadata", asset_metadata, methods=["GET"])
     app.add_api_route("/v1/models", models, methods=["GET"])
     for file in _PAGE.iterdir():
@@ -88,7 +88,7 @@ def _page_route(file):
 
 
 def _named(request):
-    """Return which model and version a path names."""
+    """Return the model and the version in a path."""
     named = dict(request.path_params)
     if ":" in named["name"] or ":" in named.get("label", ""):
         raise _malformed(request)

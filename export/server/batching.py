@@ -1,4 +1,4 @@
-"""Merging of requests that come at about the same time."""
+"""Merging of requests that arrive at about the same time."""
 
 import asyncio
 import logging
@@ -9,7 +9,7 @@ _log = logging.getLogger("serve")
 
 
 class Batcher:
-    """Runs calls of one signature together, where their rows can be stacked.
+    """Runs calls of one signature together if their rows can be stacked.
 
     A merged call that fails is repeated one by one, so that a bad request fails alone.
 
@@ -17,14 +17,14 @@ class Batcher:
         run: Coroutine function of `(model, signature_name, inputs, deadline)` that
             returns the outputs.
         window: Seconds that the first call waits for others; 0 for no merging.
-        max_rows: Most rows of a merged call, for models that do not say theirs.
+        max_rows: Most rows of a merged call, for models without `max_rows`.
     """
 
     def __init__(self, run, window, max_rows):
         self._run = run
         self._window = window
         self._max_rows = max_rows
-        self._waiting = {}  # Batch by what its calls have in common.
+        self._waiting = {}  # Batch by model, signature and shapes of its calls.
         self._tasks = set()
 
     async def __call__(self, call, deadline):
@@ -32,7 +32,7 @@ class Batcher:
 
         Args:
             call: The `Call`.
-            deadline: Time at which it is given up, by `time.monotonic`.
+            deadline: Time at which it times out, by `time.monotonic`.
         """
         most = call.model.max_rows(call.signature_name) or self._max_rows
         if not self._window or not call.rows or call.rows >= most:
@@ -65,12 +65,12 @@ class Batcher:
         task.add_done_callback(self._tasks.discard)
 
     async def _run_batch(self, batch):
-        # Clients that have given up are no longer part of it.
+        # Leave out clients that have given up.
         members = [member for member in batch.members if not member[2].done()]
         if len(members) > 1:
             try:
                 parts = await self._merged(members)
-            except TimeoutError as error:  # As would each alone.
+            except TimeoutError as error:  # Each alone would time out too.
                 parts = [error] * len(members)
             except Exception as error:
                 _log.debug("merged call failed, running each alone: %s", error)

@@ -10,11 +10,11 @@ _log = logging.getLogger("serve")
 
 
 class Catalogue:
-    """The models that are served, kept as the disk has them.
+    """The served models, kept in step with the disk.
 
     Args:
         read_settings: Function that returns the `ModelSettings` of all models.
-        poll_seconds: Time between two looks at the disk.
+        poll_seconds: Seconds between two scans of the disk.
     """
 
     def __init__(self, read_settings, poll_seconds):
@@ -27,14 +27,14 @@ class Catalogue:
         )
 
     def start(self):
-        """Load what there is, then watch in the background."""
+        """Load the models, then watch the disk in the background."""
         self.sync()
         if not self._models:
-            _log.warning("no models yet; looking again every %g s", self._poll_seconds)
+            _log.warning("no models yet; scanning again every %g s", self._poll_seconds)
         self._watcher.start()
 
     def stop(self):
-        """Stop watching and let go of all models."""
+        """Stop watching and unload all models."""
         self._stopped.set()
         if self._watcher.is_alive():
             self._watcher.join()
@@ -42,7 +42,7 @@ class Catalogue:
             model.close()
 
     def sync(self):
-        """Look at the disk once; load and unload what has changed."""
+        """Scan the disk once; load new versions and unload old ones."""
         settings = {given.name: given for given in self._read_settings()}
         for name, given in settings.items():
             if name not in self._models:
@@ -76,7 +76,7 @@ class Catalogue:
             try:
                 self.sync()
                 failure = None
-            except Exception as error:  # The models that there are go on.
+            except Exception as error:  # Loaded models keep serving.
                 if str(error) != failure:
                     failure = str(error)
-                    _log.error("cannot look for new versions: %s", failure)
+                    _log.error("cannot scan for new versions: %s", failure)

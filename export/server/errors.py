@@ -1,30 +1,19 @@
-"""Errors that clients see, with the codes that TensorFlow Serving gives them."""
+"""Error replies, with the HTTP statuses of TensorFlow Serving."""
 
 import re
 
-import tensorflow as tf
+from ..status_codes import StatusCode
 
-_HTTP_STATUS = {
-    tf.errors.InvalidArgumentError: 400,
-    tf.errors.FailedPreconditionError: 400,
-    tf.errors.OutOfRangeError: 400,
-    tf.errors.NotFoundError: 404,
-    tf.errors.ResourceExhaustedError: 429,
-    tf.errors.CancelledError: 499,
-    tf.errors.UnimplementedError: 501,
-    tf.errors.UnavailableError: 503,
-    tf.errors.DeadlineExceededError: 504,
-}
 _ASSERTION = re.compile(r"assertion failed: \[(.*?)\] ?(.*)")
 
 
 class ServingError(Exception):
-    """An answer other than 200.
+    """A reply other than 200.
 
     Args:
         status: HTTP status code.
         message: What was received, what was expected and how to mend it.
-        headers: HTTP headers of the answer, by name.
+        headers: HTTP headers of the reply, by name.
     """
 
     def __init__(self, status, message, headers=None):
@@ -35,12 +24,12 @@ class ServingError(Exception):
 
 
 def invalid(message):
-    """Return the error of a request that is not as it must be."""
+    """Return the error for an invalid request."""
     return ServingError(400, message)
 
 
 def timed_out(seconds):
-    """Return the error of a request that took longer than it may."""
+    """Return the error for a request that timed out."""
     return ServingError(
         504,
         f"Timed out after {seconds:g} s. Ask for fewer rows, or start the server with "
@@ -51,17 +40,15 @@ def timed_out(seconds):
 def from_tensorflow(error):
     """Return the `ServingError` for an error of a model's graph.
 
-    The text begins with what the graph says; names of its nodes are left out.
+    Its message is the graph's, without names of nodes.
 
     Args:
         error: A `tf.errors.OpError`.
     """
-    status = next(
-        (code for kind, code in _HTTP_STATUS.items() if isinstance(error, kind)), 500
-    )
     text = error.message.removeprefix("Graph execution error:").strip()
     text = text.split("\n")[0].split(" [[")[0].strip()
     found = _ASSERTION.fullmatch(text)
     if found:
         text = f"{found[1]} {found[2]}".strip()
+    status = StatusCode(error.error_code).http
     return ServingError(status, text or type(error).__name__)

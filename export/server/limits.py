@@ -1,4 +1,4 @@
-"""What one request may ask of the server, and how many may ask at once."""
+"""Limits on the size of requests and on their number."""
 
 import contextlib
 import dataclasses
@@ -16,14 +16,14 @@ _STEPS[[ord("]"), ord("}")]] = -1
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """Bounds of requests.
+    """Limits of a server.
 
     Attributes:
         max_body_bytes: Most bytes of a request's body.
         max_depth: Deepest nesting of lists and objects in a body.
         max_concurrent: Requests that are computed at the same time.
-        max_queued: Requests that may wait besides; more get a 503.
-        timeout: Seconds from a request's arrival to its answer.
+        max_queued: Further requests that may wait; more get a 503.
+        timeout: Seconds from a request's arrival to its reply.
     """
 
     max_body_bytes: int = 16 * 2**20
@@ -46,10 +46,10 @@ class Admission:
 
     @contextlib.contextmanager
     def one(self):
-        """Hold a place for one request.
+        """Count one request as in progress.
 
         Raises:
-            ServingError: 503 if there is none.
+            ServingError: 503 if the limit is reached.
         """
         if self._now >= self._most:
             raise ServingError(
@@ -68,8 +68,8 @@ class Admission:
 async def read_body(request, most):
     """Return the body of a Starlette request.
 
-    What is too long is read on for a while and thrown away piece by piece: a client
-    that is cut off while it sends does not see the answer.
+    The rest of a body that is too long is read and discarded for a while: a client that
+    is cut off while sending does not see the reply.
 
     Args:
         request: `starlette.requests.Request`.
@@ -97,7 +97,7 @@ async def read_body(request, most):
             size += len(piece)
     raise ServingError(
         413,
-        f"The request body has {size} bytes or more, and at most {most} are taken. "
+        f"The request body has {size} bytes or more, and at most {most} are accepted. "
         f"Send fewer rows, or start the server with a larger --max-body-bytes.",
     )
 
@@ -105,7 +105,7 @@ async def read_body(request, most):
 def check_depth(body, most):
     """Raise if lists and objects in a JSON text are nested too deep.
 
-    JSON parsers recurse, so this comes before them.
+    JSON parsers recurse, so this runs before them.
 
     Args:
         body: Bytes of the text.
@@ -122,5 +122,5 @@ def check_depth(body, most):
     if depth > most:
         raise invalid(
             f"JSON Parse error: lists and objects are nested {depth} deep, and at most "
-            f"{most} are taken"
+            f"{most} levels are accepted"
         )

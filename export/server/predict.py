@@ -1,4 +1,4 @@
-"""Predict requests: from JSON to arrays, and from arrays to the reply."""
+"""Conversion of predict requests to arrays, and of outputs to replies."""
 
 import dataclasses
 import json
@@ -21,8 +21,8 @@ class Call:
         model: `LoadedModel`.
         signature_name: A key of its `signatures`.
         inputs: NumPy arrays by name.
-        by_row: Whether the client sent rows (`instances`) and so gets rows.
-        rows: Number of rows, or None where inputs have no common first axis.
+        by_row: Whether the client sent rows (`instances`), and so gets rows back.
+        rows: Number of rows, or None if the inputs have no common first axis.
     """
 
     model: object
@@ -33,7 +33,7 @@ class Call:
 
 
 def parse_call(model, body, max_depth):
-    """Return the `Call` that the body of a request asks for.
+    """Parse the body of a request to a `Call`.
 
     Args:
         model: `LoadedModel`.
@@ -41,7 +41,7 @@ def parse_call(model, body, max_depth):
         max_depth: Deepest nesting of lists and objects.
 
     Raises:
-        ServingError: If the body is not as it must be.
+        ServingError: If the body is invalid.
     """
     check_depth(body, max_depth)
     content = _parse_json(body)
@@ -80,17 +80,17 @@ def parse_call(model, body, max_depth):
 
 
 def _parse_json(body):
-    """Return the content of a JSON text, without what JSON does not have."""
+    """Parse a JSON text; refuse NaN, infinities and duplicate keys."""
 
     def refuse_constant(name):
-        raise ValueError(f"{name} is no JSON number")
+        raise ValueError(f"{name} is not a JSON number")
 
     def without_duplicates(pairs):
         content = dict(pairs)
         if len(content) < len(pairs):
             names = [name for name, _ in pairs]
             twice = next(name for name in names if names.count(name) > 1)
-            raise ValueError(f"key {twice!r:.80} is there twice")
+            raise ValueError(f"key {twice!r:.80} occurs twice")
         return content
 
     try:
@@ -107,7 +107,7 @@ def _columns_of_rows(instances, signature):
     """Return a list of values by input name, from the row form."""
     names = sorted(signature.inputs)
     if type(instances) is not list:
-        raise invalid("instances must be a list with one element a row")
+        raise invalid("instances must be a list with one element per row")
     if not instances:
         raise invalid("No values in 'instances' array")
     named = [_is_named(row, names) for row in instances]
@@ -121,7 +121,7 @@ def _columns_of_rows(instances, signature):
     if not all(named):
         raise invalid(
             f"instances[{named.index(False)}] is not an object, and "
-            f"instances[{named.index(True)}] is; all must be alike"
+            f"instances[{named.index(True)}] is; all rows must have one form"
         )
     for index, row in enumerate(instances):
         _check_names(row, names, f"instances[{index}]")
@@ -184,7 +184,7 @@ def render_reply(call, outputs):
         outputs: NumPy arrays by name.
 
     Raises:
-        ServingError: If a client that sent rows cannot get rows.
+        ServingError: If the client sent rows and an output has no such rows.
     """
     names = sorted(outputs)
     if call.by_row:

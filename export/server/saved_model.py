@@ -10,7 +10,7 @@ from google.protobuf import json_format
 from .errors import ServingError, from_tensorflow
 
 METADATA_FILE = os.path.join("assets.extra", "metadata.json")
-# As in TensorFlow Serving, whose JSON has no other types; half precision is not one.
+# The types of TensorFlow Serving's JSON, which has no half precision.
 SERVED_TYPES = frozenset(
     tf.as_dtype(name)
     for name in (
@@ -22,14 +22,13 @@ SERVED_TYPES = frozenset(
 class LoadedModel:
     """A SavedModel in a session, as TensorFlow Serving holds it.
 
-    A session, since its runs end when their time is over, which `tf.function`s called
-    from Python do not. It lives as long as this object is referred to.
+    A session, because its runs can time out; a `tf.function` called from Python cannot.
 
     Args:
         directory: Path of the SavedModel.
 
     Attributes:
-        signatures: `SignatureDef` by name, those that clients can call.
+        signatures: `SignatureDef` by name, of those that clients can call.
         metadata: The content of `assets.extra/metadata.json`, or None.
 
     Raises:
@@ -55,7 +54,7 @@ class LoadedModel:
         self.metadata = _read_json(os.path.join(directory, METADATA_FILE))
 
     def max_rows(self, signature_name):
-        """Return the most rows that a call takes, as far as the model says."""
+        """Return the most rows of a call by the metadata, or None if unknown."""
         signature = self.metadata
         for key in ("signatures", signature_name):
             signature = signature.get(key) if isinstance(signature, dict) else None
@@ -69,18 +68,18 @@ class LoadedModel:
         """Return the `SignatureDef` called `name`.
 
         Raises:
-            ServingError: If there is none.
+            ServingError: If the model does not have it.
         """
         if name not in self.signatures:
             raise ServingError(
                 400,
                 f'Serving signature name: "{name}" not found in signature def. '
-                f"There are: {', '.join(sorted(self.signatures))}",
+                f"Available: {', '.join(sorted(self.signatures))}",
             )
         return self.signatures[name]
 
     def signature_defs(self):
-        """Return all signatures as JSON of TensorFlow Serving's metadata."""
+        """Return all signatures as in TensorFlow Serving's metadata reply."""
         return {
             name: json_format.MessageToDict(
                 signature,
@@ -96,14 +95,14 @@ class LoadedModel:
         Args:
             signature_name: A key of `signatures`.
             inputs: NumPy arrays by name.
-            seconds: Time after which the run is given up.
+            seconds: Time limit of the run.
 
         Returns:
             NumPy arrays by name.
 
         Raises:
             ServingError: If the graph refuses the inputs.
-            TimeoutError: If time is up.
+            TimeoutError: If the run takes longer.
         """
         if seconds <= 0:
             raise TimeoutError
@@ -123,7 +122,7 @@ class LoadedModel:
 
 
 def _read_json(path):
-    """Return the object in a JSON file; None if there is no such file, or no object."""
+    """Return the object in a JSON file, or None if there is none."""
     try:
         with open(path, encoding="utf-8") as opened:
             content = json.load(opened)

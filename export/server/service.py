@@ -1,4 +1,4 @@
-"""What the server answers, apart from HTTP."""
+"""The replies of the server, apart from HTTP."""
 
 import asyncio
 import concurrent.futures
@@ -15,15 +15,15 @@ from .predict import parse_call, render_reply
 class Service:
     """Answers requests from the models of a catalogue.
 
-    Parsing, computing and writing of replies happen in a pool of threads, which is
-    also what bounds how many requests are computed at the same time.
+    Requests are parsed, computed and rendered in a pool of threads. Its size is the
+    number of requests that are computed at the same time.
 
     Args:
         catalogue: `Catalogue`.
         limits: `Limits`.
         batch_window: Seconds that a request waits for others to be merged with; 0 for
             no merging.
-        max_batch_rows: Most rows of merged requests, for models that do not say theirs.
+        max_batch_rows: Most rows of merged requests, for models without `max_rows`.
     """
 
     def __init__(self, catalogue, limits, batch_window=0.0, max_batch_rows=256):
@@ -40,7 +40,7 @@ class Service:
         await anyio.to_thread.run_sync(self._catalogue.start)
 
     async def stop(self):
-        """Let go of the models."""
+        """Unload the models."""
         self._pool.shutdown(wait=False, cancel_futures=True)
         await anyio.to_thread.run_sync(self._catalogue.stop)
 
@@ -53,7 +53,7 @@ class Service:
             **which: `version` or `label`.
 
         Raises:
-            ServingError: If there is no reply.
+            ServingError: If the request is refused, fails or times out.
         """
         deadline = time.monotonic() + self._limits.timeout
         with self._admission.one():
@@ -82,7 +82,7 @@ class Service:
         return {"model_spec": spec, "metadata": {"signature_def": signatures}}
 
     def asset_metadata(self, name, **which):
-        """Return what a model's `assets.extra/metadata.json` says of it.
+        """Return the content of a model's `assets.extra/metadata.json`.
 
         Raises:
             ServingError: If it has no such file.
@@ -102,7 +102,7 @@ class Service:
         for name, model in self._catalogue.models().items():
             try:
                 versions = model.status()["model_version_status"]
-            except ServingError:  # It has none now.
+            except ServingError:  # It has none at the moment.
                 versions = []
             labels = {k: str(v) for k, v in sorted(model.settings.labels.items())}
             models.append({"name": name, "versions": versions, "labels": labels})
@@ -113,7 +113,7 @@ class Service:
         return await loop.run_in_executor(self._pool, function, *arguments)
 
     async def _run(self, model, signature_name, inputs, deadline):
-        def run():  # Waiting for a thread counts too.
+        def run():  # Called in a thread: waiting for it counts too.
             return model.run(signature_name, inputs, deadline - time.monotonic())
 
         return await self._in_pool(run)

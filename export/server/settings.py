@@ -1,10 +1,10 @@
-"""Which models the server serves, and which of their versions."""
+"""Settings: which models and versions are served."""
 
 import dataclasses
 import os
 import re
 
-from install_hint import INSTALL_HINT
+from ..install_hint import INSTALL_HINT
 
 _VERSION = re.compile("[0-9]{1,18}")
 _LABEL = re.compile(r"([^/:=]+):([^/:=]+)=([0-9]{1,18})")
@@ -12,14 +12,14 @@ _LABEL = re.compile(r"([^/:=]+):([^/:=]+)=([0-9]{1,18})")
 
 @dataclasses.dataclass(frozen=True)
 class ModelSettings:
-    """How one model is served.
+    """Settings of one model.
 
     Attributes:
         name: Name in the URLs.
         base_path: Directory of the version directories.
         latest: How many of the newest versions to load; None for all.
-        specific: The versions to load instead, if there are any.
-        labels: Version number by label. These are loaded too.
+        specific: Numbers of versions to load instead; empty for `latest`.
+        labels: Version number by label. Labeled versions are loaded too.
     """
 
     name: str
@@ -41,7 +41,7 @@ class ModelSettings:
 def version_directories(base_path):
     """Return the paths of version directories by number.
 
-    Names that are no plain integers are ignored, and so are files.
+    Files, and names that are not plain integers, are ignored.
     """
     try:
         with os.scandir(base_path) as entries:
@@ -85,7 +85,7 @@ def parse_labels(texts):
         found = _LABEL.fullmatch(text)
         if not found:
             raise ValueError(
-                f"A label is given as NAME:LABEL=VERSION, such as digits:stable=1. "
+                f"A label must be NAME:LABEL=VERSION, such as digits:stable=1. "
                 f"Received: {text!r}"
             )
         labels.setdefault(found[1], {})[found[2]] = int(found[3])
@@ -96,12 +96,12 @@ def read_model_config(path):
     """Return `ModelSettings` from a `models.config` of TensorFlow Serving.
 
     Args:
-        path: Path of the text file; base paths in it that are not absolute start at
-            its directory.
+        path: Path of the text file. Relative base paths in it start at its
+            directory.
 
     Raises:
         ImportError: If `tensorflow-serving-api` is not installed.
-        ValueError: If the file is no such text.
+        ValueError: If the file is not a valid `models.config`.
     """
     from google.protobuf import text_format
 
@@ -109,7 +109,7 @@ def read_model_config(path):
         from tensorflow_serving.config import model_server_config_pb2
     except ImportError as error:
         raise ImportError(
-            f"Reading --model-config takes tensorflow-serving-api: {INSTALL_HINT}, or "
+            f"--model-config needs tensorflow-serving-api: {INSTALL_HINT}, or "
             f"use --base-dir"
         ) from error
 
@@ -118,7 +118,7 @@ def read_model_config(path):
     try:
         config = text_format.Parse(text, model_server_config_pb2.ModelServerConfig())
     except text_format.ParseError as error:
-        raise ValueError(f"{path} is no models.config: {error}") from None
+        raise ValueError(f"{path} is not a valid models.config: {error}") from None
     directory = os.path.dirname(os.path.abspath(path))
     return [_from_proto(model, directory) for model in config.model_config_list.config]
 

@@ -1,4 +1,4 @@
-"""Between nested lists of JSON and arrays, without a silent change of any value."""
+"""Conversion between JSON lists and arrays that never changes a value silently."""
 
 import base64
 import binascii
@@ -21,7 +21,7 @@ _JSON_NAMES = {
 
 
 def to_array(value, dtype, where):
-    """Return a JSON value as an array.
+    """Convert a JSON value to an array.
 
     Args:
         value: A scalar, or nested lists of equal lengths.
@@ -72,7 +72,7 @@ def _flat_array(values, dtype, where):
                 raise _out_of_range(extreme, dtype, where)
     try:
         array = np.asarray(values, np.float64 if dtype.is_floating else None)
-    except OverflowError:  # An integer that no float holds.
+    except OverflowError:  # An integer too large for a float.
         raise _out_of_range(max(values, key=abs), dtype, where) from None
     with np.errstate(over="ignore"):
         array = array.astype(dtype.as_numpy_dtype)
@@ -94,8 +94,8 @@ def _to_bytes(value, where):
             return base64.b64decode(value["b64"], validate=True)
         except (binascii.Error, ValueError):
             raise invalid(
-                f"Unable to base64 decode {_shown(value['b64'])} of {where}; the "
-                f"standard alphabet with padding is taken"
+                f"Unable to base64 decode {_shown(value['b64'])} of {where}; use the "
+                f"standard alphabet, with padding"
             ) from None
     if type(value) is not str:
         raise invalid(
@@ -109,14 +109,14 @@ def _to_bytes(value, where):
 
 
 def to_json(array, name):
-    """Return an array as what JSON can hold: nested lists.
+    """Convert an array to nested lists for JSON.
 
     Args:
         array: NumPy array.
         name: Name of the output; strings become `{"b64": ...}` if it ends in `_bytes`.
 
     Raises:
-        ServingError: If a string is no text.
+        ServingError: If a string is not UTF-8 text.
     """
     if array.dtype != object:
         return array.tolist()
@@ -143,7 +143,7 @@ def _base64_object(value):
 
 
 def _shown(value):
-    """Return a value for an error text, cut where it is long."""
+    """Return a value for an error text, shortened if it is long."""
     if type(value) is int and abs(value) >= 10**40:
         return "an integer of more than 40 digits"
     text = repr(value)

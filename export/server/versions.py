@@ -1,4 +1,4 @@
-"""The versions of one model: which are loaded, and what became of the others."""
+"""The versions of one model and their states."""
 
 import dataclasses
 import gc
@@ -6,26 +6,17 @@ import logging
 import os
 import threading
 
-import tensorflow as tf
-
+from ..status_codes import StatusCode
 from .errors import ServingError, invalid
 from .saved_model import LoadedModel
 from .settings import version_directories
 
-_ERROR_NAMES = {
-    getattr(tf.errors, name): name
-    for name in (
-        "CANCELLED INVALID_ARGUMENT DEADLINE_EXCEEDED NOT_FOUND ALREADY_EXISTS "
-        "PERMISSION_DENIED RESOURCE_EXHAUSTED FAILED_PRECONDITION ABORTED OUT_OF_RANGE "
-        "UNIMPLEMENTED INTERNAL UNAVAILABLE DATA_LOSS UNAUTHENTICATED"
-    ).split()
-}
 _log = logging.getLogger("serve")
 
 
 @dataclasses.dataclass
 class _Version:
-    """What is known of a version; `model` is there while it is AVAILABLE."""
+    """State of a version; `model` is set while it is AVAILABLE."""
 
     number: int
     state: str = "START"
@@ -36,15 +27,15 @@ class _Version:
 
 
 class ModelVersions:
-    """Loads and unloads versions of a model, and finds the one that is asked for.
+    """Loads and unloads versions of a model, and finds the one of a request.
 
-    `sync` is called by one thread, the rest by any.
+    `sync` is called by one thread, the other methods by any.
 
     Args:
         settings: `ModelSettings`.
 
     Attributes:
-        settings: As given, or as given to `sync` last.
+        settings: The latest `ModelSettings`.
     """
 
     def __init__(self, settings):
@@ -53,10 +44,10 @@ class ModelVersions:
         self._lock = threading.Lock()
 
     def sync(self, settings=None):
-        """Load and unload until it fits the settings and what lies on the disk.
+        """Load and unload versions to match the settings and the disk.
 
-        A version goes only when the newest wanted one is available, so that there
-        is always one to answer. One that failed is tried again when its files change.
+        Old versions are unloaded once the newest wanted one is available, so one can
+        always answer. A version that failed to load is retried when its files change.
 
         Args:
             settings: New `ModelSettings`, if they may have changed.
@@ -70,7 +61,7 @@ class ModelVersions:
         for number in sorted(wanted, reverse=True):
             self._load(number, directories[number])
         if wanted and not self._available():
-            # The newest is broken, and this server has just started.
+            # The newest version is broken, and the server has just started.
             for number in sorted(set(directories) - wanted, reverse=True):
                 if self._load(number, directories[number]):
                     break
@@ -146,7 +137,7 @@ class ModelVersions:
         return [number for number, v in self._versions.items() if v.model is not None]
 
     def _available(self):
-        """Return the numbers of the versions that can answer, the newest last."""
+        """Return the numbers of loaded versions, the newest last."""
         with self._lock:
             return sorted(self._loaded())
 
@@ -157,7 +148,7 @@ class ModelVersions:
         _log.info("%s version %d is %s", self.settings.name, number, changes["state"])
 
     def _load(self, number, directory):
-        """Load a version unless it is; return whether it is available."""
+        """Load a version unless it is loaded; return whether it is available."""
         with self._lock:
             record = self._versions.get(number, _Version(number))
         if record.model is not None:
@@ -169,7 +160,7 @@ class ModelVersions:
         try:
             model = LoadedModel(directory)
         except Exception as error:
-            code = _ERROR_NAMES.get(getattr(error, "error_code", None), "UNKNOWN")
+            code = StatusCode(getattr(error, "error_code", None)).name
             text = str(getattr(error, "message", error))
             changes = {"error_code": code, "error_message": text}
             self._set(number, state="END", failed_files=files, **changes)
@@ -179,24 +170,24 @@ class ModelVersions:
         return True
 
     def _unload(self, numbers):
-        """Let go of versions; requests that run on them hold them until they end."""
+        """Unload versions; requests in progress hold theirs until they end."""
         for number in numbers:
             self._set(number, state="UNLOADING", model=None)
         if numbers:
-            gc.collect()  # A graph refers to itself.
+            gc.collect()  # Graphs contain reference cycles.
         for number in numbers:
             self._set(number, state="END")
 
 
 def _files(directory):
-    """Return what tells whether files of a version have changed since."""
+    """Return paths, sizes and times of a version's files, to detect changes."""
     found = []
     for parent, _, names in os.walk(directory):
         for name in names:
             path = os.path.join(parent, name)
             try:
                 stat = os.stat(path)
-            except OSError:  # It goes away just now.
+            except OSError:  # Deleted meanwhile.
                 continue
             found.append((path, stat.st_size, stat.st_mtime_ns))
     return tuple(sorted(found))

@@ -1,7 +1,7 @@
-// Refuses what TensorFlow Serving cannot take: it reads nested lists by recursion, so
-// that 20,000 levels end its process, and when it batches, a request without rows keeps
-// one of its few HTTP threads for ever. Bytes are read, not JSON, since only brackets
-// count, and those in strings do not.
+// Refuses requests that harm TensorFlow Serving. It parses nested lists by recursion, so
+// 20,000 levels end its process. With batching on, a request without rows blocks one of
+// its few HTTP threads for ever. The body is scanned as bytes, not parsed as JSON: only
+// brackets outside strings count.
 
 const MAX_DEPTH = 10; // {"instances": [{"images": [[[0]]]}]} has 6.
 
@@ -16,7 +16,7 @@ const CLOSE_OBJECT = 0x7d;
 function faultOf(body) {
     const size = body.length;
     let depth = 0;
-    let last = 0; // The last byte outside strings that was no space.
+    let last = 0; // The last byte outside strings that is not a space.
     for (let i = 0; i < size; i++) {
         const byte = body[i];
         if (byte < OPEN_LIST && byte !== QUOTE) { // Digits and commas, most of a body.
@@ -53,7 +53,7 @@ function refuse(r, status, text) {
 
 // Passes a request on to TensorFlow Serving, or refuses it.
 function predict(r) {
-    // The server would decompress it, and nobody would have looked at the brackets.
+    // The server would decompress a body whose brackets were not counted.
     if (r.headersIn['Content-Encoding']) {
         refuse(r, 415, 'a request must not be compressed');
         return;

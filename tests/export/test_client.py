@@ -12,16 +12,14 @@ Image = pytest.importorskip("PIL.Image", reason='needs the extra "serving"')
 grpc = pytest.importorskip("grpc", reason='needs the extra "serving"')
 pytest.importorskip("tensorflow_serving", reason='needs the extra "serving"')
 
+from export import client as command_line  # noqa: E402
+from export.clients import ClientError, ImageClient, Retries  # noqa: E402
+from export.clients.files import write_whole  # noqa: E402
+from export.clients.grpc import GrpcModel  # noqa: E402
+from export.clients.rest import RestModel  # noqa: E402
 from tests.export.flaky_proxy import flaky_proxy  # noqa: E402
 from tests.export.grpc_stand_in import serving  # noqa: E402
 from tests.export.running_server import ROOT  # noqa: E402
-
-sys.path.append(str(ROOT / "export"))
-import client as command_line  # noqa: E402
-from clients import ClientError, ImageClient, Retries  # noqa: E402
-from clients.files import write_whole  # noqa: E402
-from clients.grpc import GrpcModel  # noqa: E402
-from clients.rest import RestModel  # noqa: E402
 
 AT_ONCE = Retries(retries=3, first_wait=0.01)
 LABELS = np.array([0, 2, 1, 1, 0])

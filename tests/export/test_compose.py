@@ -10,7 +10,6 @@ import re
 import shutil
 import socket
 import subprocess
-import sys
 import threading
 
 import numpy as np
@@ -21,11 +20,10 @@ from keras_genimg.serving import publish
 from tests.export.running_server import ROOT, requests, wait_until
 
 pytest.importorskip("tensorflow_serving", reason='needs the extra "serving"')
-sys.path.append(str(ROOT / "export"))
-from clients import ImageClient  # noqa: E402
-from clients.errors import ClientError  # noqa: E402
-from clients.grpc import GrpcModel  # noqa: E402
-from clients.rest import RestModel  # noqa: E402
+from export.clients import ImageClient  # noqa: E402
+from export.clients.errors import ClientError  # noqa: E402
+from export.clients.grpc import GrpcModel  # noqa: E402
+from export.clients.rest import RestModel  # noqa: E402
 
 README = (ROOT / "export" / "README.md").read_text()
 TF_SERVING = ROOT / "export" / "tf_serving"

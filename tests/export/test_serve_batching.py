@@ -1,13 +1,10 @@
 import concurrent.futures
-import sys
 
 import numpy as np
 import pytest
 
+from export.server.saved_model import LoadedModel
 from tests.export.running_server import requests, running
-from tests.subprocesses import ROOT
-
-sys.path.append(str(ROOT / "export"))
 
 
 @pytest.fixture(scope="module")
@@ -61,8 +58,6 @@ def test_images_are_those_of_a_server_that_does_not_merge(merging, server):
 
 
 def test_a_signature_with_candidates_has_its_own_row_limit(merging, base_dir):
-    from server.saved_model import LoadedModel
-
     weighted, plain = (
         LoadedModel(str(base_dir / name / "1")) for name in ("candidates", "plain")
     )

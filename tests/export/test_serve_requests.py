@@ -23,7 +23,7 @@ MALFORMED = [
     ("vae", b"{", 400, "JSON Parse error"),
     ("vae", b'{"instances": [1 2]}', 400, "Expecting ',' delimiter"),
     ("vae", b'{"instances": [1]} more', 400, "Extra data"),
-    ("vae", b'{"instances": [1], "instances": [2]}', 400, "'instances' is there twice"),
+    ("vae", b'{"instances": [1], "instances": [2]}', 400, "'instances' occurs twice"),
     ("vae", b'{"instances": ["\xff"]}', 400, "utf-8"),
     ("vae", DEEP, 400, "nested 20001 deep, and at most 32"),
     ("vae", b"[" * 900_000, 400, "nested 900000 deep"),
@@ -70,12 +70,12 @@ MALFORMED = [
     ("vae", {"instances": [{"b64": "AA=="}]}, 400, "an object"),
     ("vae", {"instances": [2**63]}, 400, "9223372036854775808"),
     ("pixels", {"instances": [row(label=2**31)]}, 400, "label must be of type int32"),
-    ("vae", b'{"instances": [NaN]}', 400, "NaN is no JSON number"),
+    ("vae", b'{"instances": [NaN]}', 400, "NaN is not a JSON number"),
     (
         "vae",
         b'{"signature_name": "decode", "instances": [[0, Infinity]]}',
         400,
-        "Infinity is no JSON number",
+        "Infinity is not a JSON number",
     ),
     (
         "vae",

@@ -208,5 +208,5 @@ def test_reads_a_models_config_of_tensorflow_serving(base_dir, other, tmp_path):
         pinned = server.predict("mine", instances=[1])
         assert pinned == server.predict("mine/labels/stable", instances=[1]) != newest
         config.write_text("not a config")
-        wait_until(lambda: "no models.config" in server.log)
+        wait_until(lambda: "is not a valid models.config" in server.log)
         assert server.predict("mine", instances=[1]) == pinned

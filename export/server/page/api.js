@@ -1,6 +1,6 @@
 // Requests to the server.
 
-/** An answer that is not the one asked for; its message is for people. */
+/** A failed request; its message is shown to the user. */
 export class ServerError extends Error {}
 
 async function answerOf(path, options) {
@@ -27,7 +27,7 @@ export async function listModels() {
   return (await answerOf("/v1/models")).models;
 }
 
-/** Returns what the model at `path` says of itself. */
+/** Returns the metadata of the model at `path`. */
 export async function readMetadata(path) {
   return (await answerOf(`${path}/assets/metadata`)).metadata;
 }
@@ -43,7 +43,7 @@ export async function predictAll(path, signature, rows, output, signal) {
     body: JSON.stringify({ signature_name: signature, instances: rows }),
     signal,
   });
-  // A signature with one output gives its values without a name.
+  // The reply of a signature with one output omits its name.
   const named = predictions.every((row) => row !== null && output in Object(row));
   if (!named) return predictions.map((value) => ({ [output]: value }));
   if (predictions.some((row) => row.ok === false)) {

@@ -2,7 +2,7 @@
 
 import { scaleOf } from "./images.js";
 
-/** Shows an image on a canvas and erases from it where the pointer is drawn. */
+/** Shows an image on a canvas and erases it along the path of the pointer. */
 export class Editor {
   /**
    * @param canvas The canvas element.
@@ -31,7 +31,7 @@ export class Editor {
     }
   }
 
-  /** Whether something is erased. */
+  /** Whether any pixel is erased. */
   get erased() {
     return this.known.some((row) => row.includes(0));
   }
@@ -69,7 +69,7 @@ export class Editor {
     ];
   }
 
-  /** Erases what lies within the brush along a line between two points. */
+  /** Erases the pixels within the brush along a line between two points. */
   eraseLine([fromRow, fromColumn], [toRow, toColumn]) {
     const radius = Number(this.brush.value) / 2;
     const rows = toRow - fromRow;
@@ -98,7 +98,7 @@ export class Editor {
       context.fillStyle = known ? `rgb(${rgb.slice(0, 3).join()})` : "#f0b429";
       context.fillRect(x, y, scale, scale);
       if (known) return;
-      context.strokeStyle = "#8a6100";  // A stroke, so that color is not all.
+      context.strokeStyle = "#8a6100";  // A stroke, so that color is not the only cue.
       context.beginPath();
       context.moveTo(x, y + scale);
       context.lineTo(x + scale, y);

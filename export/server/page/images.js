@@ -1,6 +1,6 @@
 // Images as lists [row][column][color] of integers 0..255, and canvases.
 
-/** Returns how many times larger than life to show an image. */
+/** Returns the factor by which an image is enlarged. */
 export function scaleOf(image, size) {
   return Math.max(1, Math.floor(size / Math.max(image.length, image[0].length)));
 }

@@ -1,4 +1,4 @@
-// The page: which model, and what to do with it.
+// The page: chooses a model and calls its signatures.
 
 import {
   ServerError, listModels, predict, predictAll, readMetadata,
@@ -25,7 +25,7 @@ function showError(error) {
   byId("error").hidden = false;
 }
 
-/** Runs `work(signal)`, ends what ran before, and shows progress and errors. */
+/** Runs `work(signal)`, cancels the previous run, and shows progress and errors. */
 async function attempt(text, work) {
   current?.abort();
   const mine = (current = new AbortController());
@@ -60,7 +60,7 @@ function numberIn(id, { low, high, whole = true }) {
   return value;
 }
 
-/** Returns how many images the page asks a signature for at most. */
+/** Returns the most images that the page asks a signature for. */
 function mostImages(signature) {
   const rows = metadata.signatures?.[signature]?.max_rows ?? metadata.max_rows;
   return Math.min(MOST_IMAGES, rows ?? MOST_IMAGES);
@@ -130,7 +130,7 @@ async function draw(signal) {
 const candidatesOfCompletion = () =>
   metadata.signatures?.complete?.num_candidates ?? 1;
 
-/** Says what the model samples when it completes an image, and asks for no more. */
+/** Explains how the model completes an image, and limits the count. */
 function describeCompletion() {
   const candidates = candidatesOfCompletion();
   const order = "Erased pixels are drawn row by row, each given the pixels before it. ";

@@ -22,7 +22,7 @@ export class Player {
     this.clear();
   }
 
-  /** Removes what is shown. */
+  /** Removes all canvases. */
   clear() {
     this.stop();
     this.canvases = [];
