@@ -1,8 +1,8 @@
-"""Protocol of layers that are sampled one pixel at a time."""
+"""Protocol for layers that are sampled one pixel at a time."""
 
 
 class CausalLayer:
-    """Protocol of layers that the incremental sampler can evaluate pixel by pixel.
+    """Protocol for layers that the incremental sampler evaluates pixel by pixel.
 
     A layer that sees, for each pixel, only pixels before it in raster order can be
     evaluated one pixel at a time, with caches of what was computed before. Besides

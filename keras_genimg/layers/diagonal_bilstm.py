@@ -32,11 +32,11 @@ class DiagonalBiLSTM(CausalLayer, PixelLSTM):
 
     Args:
         units: Number of output channels, at least `num_colors`.
-        num_colors: Number of colours that the channels are split into, 1 for grey
+        num_colors: Number of colors that the channels are split into, 1 for grey
             images and 3 for RGB.
         mask_type: Mask of the 1×1 input-to-state kernel. `"A"` hides each sub-pixel
             from all positions, not only its own, so it suits no grey image and never
-            sees the last colour; let a `MaskedConv2D` with mask `"A"` read the image.
+            sees the last color; let a `MaskedConv2D` with mask `"A"` read the image.
         use_bias: Whether the input-to-state map has a bias.
         unit_forget_bias: Whether 1 is added to the forget gates' initial bias.
         kernel_initializer: Initializer of the input-to-state kernel.
@@ -97,7 +97,7 @@ class DiagonalBiLSTM(CausalLayer, PixelLSTM):
         if mask_type == "A" and num_colors == 1:
             raise ValueError(
                 "DiagonalBiLSTM reads its input through a 1×1 kernel, all of which "
-                "mask 'A' hides when there is one colour. Use mask_type='B' after a "
+                "mask 'A' hides when there is one color. Use mask_type='B' after a "
                 "MaskedConv2D with mask 'A'. Received: mask_type='A', num_colors=1"
             )
         super().__init__(
@@ -154,14 +154,13 @@ class DiagonalBiLSTM(CausalLayer, PixelLSTM):
         return tf.transpose(outputs, (2, 0, 1, 3))
 
     def _features(self, inputs, condition, kernel):
-        """Return what the gates are a linear function of, pixel by pixel.
+        """Compute the features of each pixel that the gates are linear in.
 
-        Besides the inputs and the condition these are four flags: one for a pixel,
-        whose weight is the bias; two for the pixel that a row starts with in either
-        direction, whose weight is the state-to-state term of the learned hidden state
-        before it; and one for padding, whose weight closes the gates o and i and opens
-        f, so that before a row starts its hidden state is 0 and its cell state the
-        learned one.
+        Besides the inputs and the condition there are four flags. One marks a pixel;
+        its weight is the bias. Two mark the first pixel of a row in either direction;
+        their weight is the state-to-state term of the learned hidden state. One marks
+        padding; its weight closes the gates o and i and opens f. Before a row starts,
+        its hidden state is therefore 0 and its cell state the learned one.
 
         Returns:
             Features of shape `(height * width + 1, batch, features)`, the last row for
@@ -213,7 +212,7 @@ class DiagonalBiLSTM(CausalLayer, PixelLSTM):
         prepared = []
         for direction in range(2):
             # As a step's input has them: the input, the condition, the hidden state
-            # above; then that of the left neighbour, an LSTM's own hidden state.
+            # above; then that of the left neighbor, an LSTM's own hidden state.
             above, before = tf.unstack(tf.cast(self.recurrent_kernel[direction], dtype))
             kernels = [tf.cast(inputs[:, direction], dtype), above, before]
             if self.condition_kernel is not None:

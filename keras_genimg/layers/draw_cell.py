@@ -185,7 +185,7 @@ class DRAWCell(keras.layers.Layer):
         return outputs, [*states, decoder_hidden, decoder_cell]
 
     def decode(self, latent, states, transposed=None):
-        """Return what a latent vector makes of canvas and decoder.
+        """Update canvas and decoder with a latent vector.
 
         Args:
             latent: `(batch, latent_dim)`.

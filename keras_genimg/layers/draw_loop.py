@@ -22,12 +22,15 @@ class DRAWLoop(keras.layers.Layer):
 
     Args:
         num_glimpses: Time steps, T in the paper.
-        image_shape: As in `DRAWCell`, and so are the next arguments.
-        units: As in `DRAWCell`.
-        latent_dim: As in `DRAWCell`.
-        read_size: As in `DRAWCell`.
-        write_size: As in `DRAWCell`.
-        likelihood: As in `DRAWCell`.
+        image_shape: `(height, width, colors)`.
+        units: Units of the encoder's LSTM and of the decoder's.
+        latent_dim: Size of the latent vector of a step.
+        read_size: Side of the grid of filters of the read attention, or None to read
+            the whole image.
+        write_size: Side of the grid of filters of the write attention, or None to
+            write the whole canvas.
+        likelihood: `"bernoulli"` or another name or object, see
+            `keras_genimg.likelihoods.get`.
         seed: Integer that makes the noise reproducible.
         **kwargs: Arguments of `keras.layers.Layer`.
 
@@ -124,10 +127,11 @@ class DRAWLoop(keras.layers.Layer):
 
         Args:
             latents: `(num_glimpses, batch, latent_dim)`.
-            return_canvases: As in `run`.
+            return_canvases: Whether to return the canvas after each step too.
 
         Returns:
-            The write attention, `(num_glimpses, batch, 5)`, and canvases as `run`.
+            The write attention, `(num_glimpses, batch, 5)`, and the last canvas,
+            `(batch, size)`, or all, `(num_glimpses, batch, size)`.
         """
         canvas, _, _, hidden, cell = self.cell.started(tf.shape(latents)[1])
 
@@ -145,7 +149,7 @@ class DRAWLoop(keras.layers.Layer):
                 outputs and the next states.
             sequence: `(num_glimpses, batch, size)`.
             states: List of `(batch, size)`.
-            return_canvases: As in `run`.
+            return_canvases: Whether to return the canvas after each step too.
         """
         glimpses = self.num_glimpses
         given = tf.TensorArray(tf.float32, glimpses).unstack(sequence)
@@ -175,7 +179,7 @@ class DRAWLoop(keras.layers.Layer):
         """Return the posteriors of all steps, a TFP distribution.
 
         Args:
-            outputs: As `run` returns them.
+            outputs: The outputs of `run`, `(num_glimpses, batch, size)`.
         """
         return self.cell.posterior.distribution(self.cell.split_outputs(outputs)[0])
 

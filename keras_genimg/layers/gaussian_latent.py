@@ -32,7 +32,7 @@ class GaussianLatent(Latent):
         `(batch, features)`.
 
     Output shape:
-        `(batch * num_samples, latent_dim)`; the samples of an image are neighbours.
+        `(batch * num_samples, latent_dim)`; the samples of an image are neighbors.
 
     Raises:
         ValueError: If an argument is not as described.

@@ -1,4 +1,4 @@
-"""Latent variables of any reparameterisable family."""
+"""Latent variables of any reparameterizable family."""
 
 import keras
 import tensorflow as tf
@@ -13,16 +13,16 @@ class Latent(keras.layers.Layer):
     """Draws latent vectors from a posterior, and adds its divergence to the loss.
 
     One linear map of the features gives the posterior's parameters. The latent
-    vectors are reparameterised samples of it, so gradients reach the features. What
-    the bound on the log-probability loses by them is added to the model's loss, as a
-    mean over the batch in nats, and reported as the metric `kl`:
+    vectors are reparameterized samples of it, so gradients reach the features. The
+    divergence from the posterior to the prior is added to the model's loss, as a mean
+    over the batch in nats, and reported as the metric `kl`:
 
         "analytic":     KL(q(z | x) || p(z)), estimator B of the paper
         "monte_carlo":  mean over the samples of log q(z | x) - log p(z), which is
                         estimator A
 
     Args:
-        latent_dim: Numbers in a latent vector.
+        latent_dim: Size of a latent vector.
         posterior: Family of the posterior: `"diagonal_normal"`, `"full_normal"`,
             `"laplace"` or a `keras_genimg.latents.LatentFamily`. The family decides
             what the linear map's outputs mean, see
@@ -31,10 +31,10 @@ class Latent(keras.layers.Layer):
         estimator: `"analytic"`, for pairs whose divergence TFP knows, or
             `"monte_carlo"`, for all.
         num_samples: Samples an image, L in the paper.
-        kernel_initializer: Of the linear map, as in `keras.layers.Dense`.
-        bias_initializer: As in `keras.layers.Dense`.
-        kernel_regularizer: As in `keras.layers.Dense`.
-        bias_regularizer: As in `keras.layers.Dense`.
+        kernel_initializer: Initializer of the linear map's kernel.
+        bias_initializer: Initializer of the linear map's bias.
+        kernel_regularizer: Regularizer of the linear map's kernel.
+        bias_regularizer: Regularizer of the linear map's bias.
         seed: Integer that makes the noise reproducible.
         **kwargs: Arguments of `keras.layers.Layer`.
 
@@ -42,7 +42,7 @@ class Latent(keras.layers.Layer):
         `(batch, features)`.
 
     Output shape:
-        `(batch * num_samples, latent_dim)`; the samples of an image are neighbours.
+        `(batch * num_samples, latent_dim)`; the samples of an image are neighbors.
 
     Raises:
         ValueError: If an argument is not as described, or TFP knows no closed form of

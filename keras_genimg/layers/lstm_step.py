@@ -1,4 +1,4 @@
-"""One step of an LSTM, inside of other layers."""
+"""One step of an LSTM, used inside other layers."""
 
 import keras
 import tensorflow as tf
@@ -7,7 +7,7 @@ from keras_genimg.ops.lstm_cell import lstm_step
 
 
 class LSTMStep(keras.layers.Layer):
-    """LSTM of vectors whose weights are one matrix, for one product a step.
+    """LSTM step of vectors, with all weights in one matrix.
 
     Args:
         units: Length of the hidden state.

@@ -31,19 +31,19 @@ class MaskedConv2D(CausalLayer, keras.layers.Conv2D):
     """2-D convolution that sees, for each sub-pixel, only what lies before it.
 
     The kernel is multiplied by a constant mask of zeros and ones. Rows below the
-    centre are masked as a whole, so only the rows above and the centre row are
+    center are masked as a whole, so only the rows above and the center row are
     convolved. Channels of input and output are split into `num_colors` contiguous
-    groups: channel `k` of `F` belongs to colour `floor(k * num_colors / F)`.
+    groups: channel `k` of `F` belongs to color `floor(k * num_colors / F)`.
 
-    Mask `"A"`, for the layer that reads the image, hides the centre from itself; mask
-    `"B"`, for all later layers, lets a colour see itself.
+    Mask `"A"`, for the layer that reads the image, hides the center from itself; mask
+    `"B"`, for all later layers, lets a color see itself.
 
     Args:
         filters: Number of output channels, at least `num_colors`.
         kernel_size: Odd integer or pair of odd integers, `(height, width)`. With mask
             `"A"` at least one of them must be 3 or more.
         mask_type: `"A"` or `"B"`.
-        num_colors: Number of colours that the channels are split into, 1 for grey
+        num_colors: Number of colors that the channels are split into, 1 for grey
             images and 3 for RGB.
         **kwargs: Arguments of `keras.layers.Conv2D`, such as `activation`, `use_bias`,
             initializers, regularizers and constraints. Strides, dilation and groups
@@ -88,7 +88,7 @@ class MaskedConv2D(CausalLayer, keras.layers.Conv2D):
             )
         if mask_type == "A" and max(sizes) < 3:
             raise ValueError(
-                f"With mask_type='A' the centre of the kernel is hidden, so a "
+                f"With mask_type='A' the center of the kernel is hidden, so a "
                 f"`kernel_size` of {name} below 3 sees nothing. Use 3 or more, or "
                 f"mask_type='B'. Received: kernel_size={kernel_size!r}"
             )
@@ -137,7 +137,7 @@ class MaskedConv2D(CausalLayer, keras.layers.Conv2D):
         height, width = self.kernel_size
         kernel = tf.cast(self.masked_kernel(self.kernel), self.compute_dtype)
         bias = None if self.bias is None else tf.cast(self.bias, self.compute_dtype)
-        # Centre row: the taps left of the centre, and the centre unless it is masked.
+        # Center row: the taps left of the center, and the center unless it is masked.
         channels = kernel.shape[2]
         taps = width // 2 + 1
         if not self.mask[height // 2, width // 2].any():

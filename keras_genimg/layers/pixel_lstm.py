@@ -1,4 +1,4 @@
-"""What the two LSTM layers over pixels have in common."""
+"""Base class of the LSTM layers over pixels."""
 
 import keras
 import tensorflow as tf
@@ -125,7 +125,7 @@ class PixelLSTM(keras.layers.Layer):
         """Return the live taps of the input-to-state kernel, masked.
 
         Shape `(1, kernel_size // 2 + 1, channels, directions * 4 * units)`: the taps
-        to the right of the centre are zero and left out.
+        to the right of the center are zero and left out.
         """
         live = self.kernel_size // 2 + 1
         kernel = ops.convert_to_tensor(self.input_kernel)

@@ -15,11 +15,11 @@ from keras_genimg.ops.gaussian_filterbank import (
 
 @keras.saving.register_keras_serializable(package="keras_genimg")
 class ReadAttention(keras.layers.Layer):
-    """Reads a glimpse of an image, through Gaussian filters that a state places.
+    """Reads a glimpse of an image through Gaussian filters placed by a state.
 
     A linear map of the state gives five numbers for each image, which place a square
     grid of Gaussian filters over it, with one stride and one width of filter for both
-    axes. With `filters_y` and `filters_x` normalised over the image's rows and columns,
+    axes. With `filters_y` and `filters_x` normalized over the image's rows and columns,
     and the same for all channels:
 
         glimpse = gamma * filters_y @ image @ transpose(filters_x)
@@ -39,7 +39,7 @@ class ReadAttention(keras.layers.Layer):
     Output shape:
         A tuple of the glimpse, `(batch, size, size, channels)`, or
         `(batch, height, width, channels)` if `size` is None; and the attention,
-        `(batch, 5)` in float32: centre x, centre y, stride and sigma in pixels, and
+        `(batch, 5)` in float32: center x, center y, stride and sigma in pixels, and
         gamma, as `keras_genimg.ops.gaussian_filterbank.attention_geometry` describes
         them.
 
@@ -144,6 +144,6 @@ def check_state_shape(state_shape, owner):
 
 
 def attention_specs(shapes, dtype):
-    """Return symbolic outputs: of `dtype`, and an attention in float32."""
+    """Return symbolic outputs: one of `dtype`, and the attention in float32."""
     output, attention = shapes
     return keras.KerasTensor(output, dtype), keras.KerasTensor(attention, "float32")

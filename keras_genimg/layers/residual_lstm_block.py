@@ -21,7 +21,7 @@ class ResidualLSTMBlock(keras.layers.Layer):
         layer: `"diagonal"` for `DiagonalBiLSTM`, `"row"` for `RowLSTM`.
         kernel_size: Odd kernel width of the Row LSTM in pixels, at least 3; the
             diagonal layer has none.
-        num_colors: Number of colours that the channels are split into.
+        num_colors: Number of colors that the channels are split into.
         **kwargs: Arguments of `keras.layers.Layer`, such as `name` and `dtype`.
 
     Call arguments:
@@ -89,7 +89,7 @@ class ResidualLSTMBlock(keras.layers.Layer):
 
 
 def make_pixel_lstm(layer, units, kernel_size, **kwargs):
-    """Return the LSTM layer that `layer`, `"diagonal"` or `"row"`, names."""
+    """Return a new `DiagonalBiLSTM` or `RowLSTM`."""
     if layer == "diagonal":
         return DiagonalBiLSTM(units, **kwargs)
     return RowLSTM(units, kernel_size, **kwargs)

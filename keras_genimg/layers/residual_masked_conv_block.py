@@ -20,7 +20,7 @@ class ResidualMaskedConvBlock(keras.layers.Layer):
         filters: Channels inside the block; the maps it reads and returns have twice
             as many.
         kernel_size: Odd size of the convolution in pixels, at least 3.
-        num_colors: Number of colours that the channels are split into.
+        num_colors: Number of colors that the channels are split into.
         **kwargs: Arguments of `keras.layers.Layer`, such as `name` and `dtype`.
 
     Call arguments:

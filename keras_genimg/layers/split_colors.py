@@ -1,4 +1,4 @@
-"""Colour axis of a network's output."""
+"""Color axis of a network's output."""
 
 import keras
 from keras import ops
@@ -11,7 +11,7 @@ class SplitColors(keras.layers.Layer):
     """Gives the channels of a map their color axis, for likelihoods of many values.
 
     Args:
-        num_colors: Number of colours; must divide the channels.
+        num_colors: Number of colors; must divide the channels.
         **kwargs: Arguments of `keras.layers.Layer`, such as `name` and `dtype`.
 
     Input shape:
@@ -34,7 +34,7 @@ class SplitColors(keras.layers.Layer):
         if input_shape[-1] is None or input_shape[-1] % self.num_colors:
             raise ValueError(
                 f"{self.name} cannot split the channels of its input into "
-                f"{self.num_colors} colours. Received: shape={tuple(input_shape)}"
+                f"{self.num_colors} colors. Received: shape={tuple(input_shape)}"
             )
 
     def call(self, inputs):

@@ -22,10 +22,10 @@ from keras_genimg.ops.gaussian_filterbank import (
 
 @keras.saving.register_keras_serializable(package="keras_genimg")
 class WriteAttention(keras.layers.Layer):
-    """Writes a patch into an image, through Gaussian filters; both come of a state.
+    """Writes a patch into an image through Gaussian filters, both computed from a state.
 
-    A linear map of the state gives the patch, and another one five numbers for each
-    image, which place a grid of filters as those of `ReadAttention` do:
+    One linear map of the state gives the patch. Another gives five numbers for each
+    image, which place a grid of filters as in `ReadAttention`:
 
         update = 1 / gamma * transpose(filters_y) @ patch @ filters_x
 
@@ -43,7 +43,7 @@ class WriteAttention(keras.layers.Layer):
 
     Output shape:
         A tuple of the update, `(batch, height, width, channels)`; and the attention,
-        `(batch, 5)` in float32: centre x, centre y, stride and sigma in pixels, and
+        `(batch, 5)` in float32: center x, center y, stride and sigma in pixels, and
         gamma, as `keras_genimg.ops.gaussian_filterbank.attention_geometry` describes
         them.
 

@@ -29,7 +29,7 @@ class AutoregressiveModel(GenerativeModel):
     """Any functional graph of causal layers, as a model of images.
 
     The probability of an image is the product of the probabilities of its sub-pixels,
-    each given those before it in raster order, and within a pixel the colours before
+    each given those before it in raster order, and within a pixel the colors before
     it:
 
         log p(x) = sum over i of log p(x[i] | x[0], ..., x[i - 1])

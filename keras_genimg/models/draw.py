@@ -30,7 +30,7 @@ class DRAW(LatentModel):
         write_size: Side of the grid of filters that writes, in filters; None writes the
             whole canvas without attention.
         likelihood: `"bernoulli"`, `"gaussian"`, `"categorical"` or an object;
-            `Bernoulli(intensities=True)` for colour images, as in the paper.
+            `Bernoulli(intensities=True)` for color images, as in the paper.
         seed: Integer that makes the noise of the training reproducible.
         dtype: Dtype policy of the layers; canvas and latents are float32.
         **kwargs: Arguments of `keras.Model`, such as `name`.
