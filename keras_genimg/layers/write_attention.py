@@ -22,7 +22,7 @@ from keras_genimg.ops.gaussian_filterbank import (
 
 @keras.saving.register_keras_serializable(package="keras_genimg")
 class WriteAttention(keras.layers.Layer):
-    """Writes a patch into an image through Gaussian filters, both computed from a state.
+    """Writes a patch into an image through Gaussian filters placed by a state.
 
     One linear map of the state gives the patch. Another gives five numbers for each
     image, which place a grid of filters as in `ReadAttention`:

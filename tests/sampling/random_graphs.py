@@ -154,12 +154,11 @@ class RandomGraph:
         self.must_be_refused = any(
             isinstance(layer, self.unknown) for layer in self.model.layers
         )
-        self.model.set_weights(
-            [
-                w + self.generator.normal(0, 0.4, w.shape).astype(w.dtype)
-                for w in self.model.get_weights()
-            ]
-        )
+        for weight in self.model.weights:
+            value = weight.numpy() + self.generator.normal(0, 0.4, weight.shape)
+            # A variance below 0 would make the forward pass NaN.
+            positive = weight.path.endswith("variance")
+            weight.assign(abs(value) if positive else value)
 
     def pick(self, choices):
         return choices[self.generator.integers(len(choices))]
@@ -271,7 +270,9 @@ class RandomGraph:
                 lambda: layers.Average()([a, b]),
                 lambda: layers.Subtract()([a, b]),
                 lambda: a + np.linspace(-1, 1, self.channels).astype("float32"),
-                lambda: a * np.full((1, *self.size, self.channels), 2, "float32"),
+                # Plus `b`: Keras takes the product with an array for sparse, and cannot
+                # infer the shape of a layer that follows it.
+                lambda: b + a * np.full((1, *self.size, self.channels), 2, "float32"),
             ]
         )()
 
