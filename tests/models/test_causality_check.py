@@ -161,11 +161,11 @@ def test_conditions_whose_size_is_not_known():
     model = AutoregressiveModel([images, small], MaskedConv2D(1, 1, "B")(x))
     model.compile("adam")
     x = {"images": IMAGES[:, :, :4], "small": np.zeros((16, 2, 2, 3))}
-    with pytest.warns(UserWarning, match="could not be found out.*assert_causal"):
+    with pytest.warns(UserWarning, match="Could not check whether.*assert_causal"):
         model.fit(x, verbose=0)
     conditions = {"small": x["small"][:3]}
     options = {"image_size": (4, 4), "method": "ancestral"}
-    with pytest.warns(UserWarning, match="could not be found out"):
+    with pytest.warns(UserWarning, match="Could not check whether"):
         drawn = model.generate(3, conditions=conditions, **options)
     assert drawn.shape == (3, 4, 4, 1)
     # Warnings are errors in tests, so this must not warn again for the same weights.
