@@ -1,10 +1,11 @@
-"""Find and name a digit among fragments of others, by looking where it matters.
+"""Classify a digit among fragments of others with a few glimpses of attention.
 
-`ReadAttention`, made for DRAW, is a Keras layer like any other: here an LSTM looks at
-an image in a few glimpses, each where the state after the one before says, and names
-the digit after the last. By default with the 8x8 digits that scikit-learn ships, on
-canvases of 29x29 pixels; with `--data mnist` with digits of 28x28 on 100x100 pixels, as
-in section 4.1 of DRAW, https://arxiv.org/abs/1502.04623. Needs the extra `examples`.
+`ReadAttention` was made for DRAW but works in any Keras model. Here, an LSTM takes a
+few glimpses of an image and classifies the digit after the last one. Its state decides
+where to look next. By default, the example uses the 8x8 digits that scikit-learn ships,
+on canvases of 29x29 pixels. With `--data mnist`, it uses digits of 28x28 on 100x100
+pixels, as in section 4.1 of DRAW, https://arxiv.org/abs/1502.04623. It needs the extra
+`examples`.
 
     python examples/classify_cluttered_digits.py
     python examples/classify_cluttered_digits.py --data mnist --units 256 --size 12
@@ -17,17 +18,17 @@ NUM_IMAGES = 16
 
 
 def attentive_classifier(image_shape, num_glimpses, units, size):
-    """Return a model of class logits, and one of where it looks.
+    """Build a model of class logits, and a model of its attention.
 
     Args:
         image_shape: `(height, width, colors)`.
-        num_glimpses: How often to look.
+        num_glimpses: Number of glimpses.
         units: Units of the LSTM.
-        size: Side of the grid of filters of a glimpse.
+        size: Filters along either axis of a glimpse.
 
     Returns:
-        Two models of images that share their layers: logits `(batch, 10)`, and
-        attention `(batch, num_glimpses, 5)`.
+        Two models of images that share their layers. The first returns logits
+        `(batch, 10)`, and the second attention `(batch, num_glimpses, 5)`.
     """
     import keras
     from keras import layers
@@ -36,7 +37,7 @@ def attentive_classifier(image_shape, num_glimpses, units, size):
 
     read, lstm = ReadAttention(size), layers.LSTMCell(units)
     images = keras.Input(image_shape, name="images")
-    # No state of the LSTM is known before the first glimpse.
+    # The LSTM starts from a state of zeros.
     hidden = keras.ops.zeros_like(keras.ops.repeat(images[:, 0, 0, :1], units, axis=1))
     cell = hidden
     attention = []
@@ -56,7 +57,7 @@ def main():
     parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument("--glimpses", type=int, default=6)
     parser.add_argument("--units", type=int, default=128)
-    parser.add_argument("--size", type=int, default=8, help="of a glimpse, in filters")
+    parser.add_argument("--size", type=int, default=8, help="filters along an axis")
     parser.add_argument(
         "--output", type=pathlib.Path, default="outputs/classify_cluttered_digits"
     )

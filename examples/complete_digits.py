@@ -1,27 +1,29 @@
 """Hide one half of handwritten digits, and let a model complete them.
 
-Trains a PixelRNN on the 1,797 digits of 8x8 pixels and 17 gray levels that scikit-learn
-ships, or takes a model that was trained before. With `--data mnist`, a small PixelCNN
-on 12,800 images of MNIST, binarized. Needs the extra `examples`.
+By default, the example trains a PixelRNN on the 1,797 digits of 8x8 pixels and 17 gray
+levels that scikit-learn ships. With `--data mnist`, it trains a small PixelCNN on
+12,800 binarized images of MNIST. With `--model`, it loads a model trained before. It
+needs the extra `examples`.
 
     python examples/complete_digits.py
     python examples/complete_digits.py --model outputs/complete_digits/digits.keras
     python examples/complete_digits.py --known lower --candidates 48
     python examples/complete_digits.py --known lower --candidates 48 --data mnist
 
-If the lower half is known, all known pixels come after the unknown ones. A single
-completion does not see them then; several candidates are weighted by them.
+If the lower half is known, all known pixels come after the unknown ones, and a single
+completion does not see them. With several candidates, the known pixels decide how
+likely each candidate is to be chosen.
 
-The picture is that of figures 1 and 9 of the paper, Pixel Recurrent Neural Networks,
-https://arxiv.org/abs/1601.06759: occluded digits, completions, originals.
+The picture shows occluded digits, completions and originals, like figures 1 and 9 of
+Pixel Recurrent Neural Networks, https://arxiv.org/abs/1601.06759.
 """
 
 import argparse
 import math
 import pathlib
 
-# How pixels are loaded, on how many images to train, for how many epochs, and how many
-# test images to complete.
+# Arguments of `datasets.load`, number of training images, number of epochs, and number
+# of test images to complete.
 DATA = {
     "digits": ({"num_values": 17}, 1497, 30, 300),
     "mnist": ({"binarize": "fixed"}, 12_800, 1, 300),
@@ -52,8 +54,8 @@ def trained_model(data, train, epochs):
 def unknown_nats(model, images, known):
     """Return the mean nats of the unknown pixels of `images`, given the known ones.
 
-    The unknown pixels must be the last ones in raster order: a model gives each pixel
-    its probability given all those before it.
+    The unknown pixels must be the last ones in raster order, since the model gives the
+    probability of each pixel given those before it.
     """
     import numpy as np
 
@@ -63,13 +65,16 @@ def unknown_nats(model, images, known):
 
 
 def completion_table(model, images, known, counts):
-    """Return lines of text: how likely completed images are, by number of candidates.
+    """Return a table of the likelihood of completed images by number of candidates.
 
     Args:
         model: An `AutoregressiveModel`.
         images: Test images.
-        known: Which of their pixels are known, `(height, width)`.
+        known: Mask of the known pixels, `(height, width)`.
         counts: Numbers of candidates.
+
+    Returns:
+        List of lines.
     """
     import numpy as np
 
@@ -102,7 +107,7 @@ def main():
     import keras
     import numpy as np
 
-    import keras_genimg.models  # noqa: F401  Known to `load_model` once imported.
+    import keras_genimg.models  # noqa: F401  Registers classes for `load_model`.
     from keras_genimg import datasets
     from keras_genimg.visualization import image_grid, save_comparison
 
@@ -141,7 +146,7 @@ def main():
         images, known, seed=SEED, num_candidates=arguments.candidates
     )
     originals, completed = (
-        model.likelihood.to_display(images).repeat(3, axis=-1)  # Grey as RGB.
+        model.likelihood.to_display(images).repeat(3, axis=-1)  # Gray as RGB.
         for images in (originals, completed)
     )
     color = np.array(OCCLUDED_COLOR, "uint8")

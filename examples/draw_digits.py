@@ -1,16 +1,16 @@
 """Train DRAW on handwritten digits and watch it draw.
 
-By default on the 8x8 digits that scikit-learn ships. With `--data mnist` on MNIST by
-way of tensorflow-datasets, binarized anew at each pass, at a size that two CPU cores
-train in half an hour. Needs the extra `examples`.
+By default, the example uses the 8x8 digits that scikit-learn ships. With `--data
+mnist`, it uses MNIST from tensorflow-datasets, binarized again in each epoch, and a
+model that two CPU cores train in half an hour. It needs the extra `examples`.
 
     python examples/draw_digits.py
     python examples/draw_digits.py --data mnist
     python examples/draw_digits.py --model outputs/draw_digits/model.keras
 
-The animation is that of figure 1 and 7 of the paper, DRAW: A Recurrent Neural Network
-for Image Generation, https://arxiv.org/abs/1502.04623: what is drawn after each
-glimpse, with the attention as a red rectangle.
+The animation shows the canvas after each glimpse, with the attention as a red
+rectangle, like figures 1 and 7 of DRAW: A Recurrent Neural Network for Image
+Generation, https://arxiv.org/abs/1502.04623.
 """
 
 import argparse
@@ -20,7 +20,7 @@ import time
 
 SEED = 100
 NUM_IMAGES = 16
-# How pixels are loaded, and the preset.
+# Arguments of `datasets.load`, and the preset.
 DATA = {
     "digits": ({"intensities": True}, "digits"),
     "mnist": ({"binarize": "dynamic"}, "mnist_small"),
@@ -28,7 +28,7 @@ DATA = {
 
 
 def trained_model(data, epochs, output):
-    """Return a DRAW trained on digits, saved after each epoch."""
+    """Train a DRAW on digits, and save it after each epoch."""
     import keras
 
     from keras_genimg import datasets
@@ -66,7 +66,7 @@ def main():
 
     import keras
 
-    import keras_genimg.models  # noqa: F401  Known to `load_model` once imported.
+    import keras_genimg.models  # noqa: F401  Registers classes for `load_model`.
     from keras_genimg import datasets
     from keras_genimg.visualization import save_canvases, save_kl_per_step
 
@@ -79,7 +79,7 @@ def main():
 
     pixels = DATA[arguments.data][0]
     if "binarize" in pixels:
-        pixels = {"binarize": "fixed"}  # One binarization, to be tested on.
+        pixels = {"binarize": "fixed"}  # Test on one fixed binarization.
     test = datasets.as_array(datasets.load(arguments.data, "test", **pixels))
     elbo = model.elbo(test, seed=SEED, batch_size=200)
     few = test[:1000]

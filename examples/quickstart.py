@@ -1,7 +1,7 @@
 """Train a PixelRNN on handwritten digits, draw new ones, and serve them.
 
-Everything happens offline, on the 1,797 digits of 8x8 pixels and 17 grey levels that
-scikit-learn ships. Needs the extra `examples`.
+The example works offline, on the 1,797 digits of 8x8 pixels and 17 gray levels that
+scikit-learn ships. It needs the extra `examples`.
 
     python examples/quickstart.py
     python examples/quickstart.py --epochs 1 --output outputs/try
@@ -16,7 +16,7 @@ import sys
 NUM_VALUES = 17
 SEED = 100
 
-# Runs in a process of its own, in which this library and Keras cannot be imported.
+# Runs in a new process in which this library and Keras cannot be imported.
 DRAW_FROM_SAVED_MODEL = """
 import logging
 import sys
@@ -32,9 +32,9 @@ np.save(output, model.signatures["sample"](seed=tf.constant(seeds))["images"])
 
 
 def independent_pixels_nats(train, test):
-    """Return the mean nats of test images if every pixel had its own histogram.
+    """Return the mean nats of test images under a histogram for each pixel.
 
-    Histograms are those of the training images, with one count added to each value.
+    Histograms count the values of the training images, plus one for each value.
     """
     import numpy as np
 
@@ -48,7 +48,7 @@ def independent_pixels_nats(train, test):
 
 
 def draw_in_new_process(saved_model, output, num_images):
-    """Draw images with a SavedModel, where keras_genimg cannot be imported."""
+    """Draw images with a SavedModel in a process without keras_genimg."""
     import numpy as np
 
     command = [sys.executable, "-c", DRAW_FROM_SAVED_MODEL]
@@ -58,7 +58,7 @@ def draw_in_new_process(saved_model, output, num_images):
 
 
 def next_version(directory):
-    """Return the first path `directory/<number>` above all that exist."""
+    """Return the path `directory/<number>` after the highest existing number."""
     numbers = [int(p.name) for p in directory.glob("*") if p.name.isdigit()]
     return directory / str(1 + max(numbers, default=0))
 

@@ -1,13 +1,13 @@
-"""Train a VAE on handwritten digits and look at what its latent vectors mean.
+"""Train a VAE on handwritten digits and look at its latent space.
 
-By default on the 8x8 digits that scikit-learn ships, with two latent numbers, whose
-plane is drawn as a picture. With `--data mnist` on MNIST by way of
-tensorflow-datasets, binarized anew at each pass. Needs the extra `examples`.
+By default, the example uses the 8x8 digits that scikit-learn ships and two latent
+dimensions, and draws a picture of the latent plane. With `--data mnist`, it uses MNIST
+from tensorflow-datasets, binarized again in each epoch. It needs the extra `examples`.
 
     python examples/vae_digits.py
     python examples/vae_digits.py --data mnist
 
-The picture of the plane is that of appendix A of the paper, Auto-Encoding Variational
+The picture of the plane is like those in appendix A of Auto-Encoding Variational
 Bayes, https://arxiv.org/abs/1312.6114.
 """
 
@@ -17,7 +17,7 @@ import time
 
 SEED = 100
 NUM_IMAGES = 10
-# How pixels are loaded.
+# Arguments of `datasets.load`.
 DATA = {"digits": {"intensities": True}, "mnist": {"binarize": "dynamic"}}
 
 
@@ -49,7 +49,7 @@ def main():
         arguments.data, "train", batch_size=recipe.batch_size, shuffle=True, **pixels
     )
     if "binarize" in pixels:
-        pixels = {"binarize": "fixed"}  # One binarization, to be tested on.
+        pixels = {"binarize": "fixed"}  # Test on one fixed binarization.
     test = datasets.as_array(datasets.load(arguments.data, "test", **pixels))
 
     overrides = {"latent_dim": arguments.latent_dim} if arguments.latent_dim else {}

@@ -1,8 +1,8 @@
-"""How to install the optional dependencies."""
+"""Installation hints for optional dependencies."""
 
 
 def install_hint(extra):
-    """Return how to install an extra of `pyproject.toml`, for error texts.
+    """Return the command that installs an extra of `pyproject.toml`, for error texts.
 
     Args:
         extra: Name of the extra, such as `"examples"`.

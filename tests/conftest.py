@@ -2,7 +2,7 @@ import gc
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-# `pytest -n 2` has a worker for each core; threads that wait for work only steal time.
+# `pytest -n 2` has a worker per core; more threads would only compete.
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 
 import keras  # noqa: E402
@@ -10,7 +10,7 @@ import pytest  # noqa: E402
 
 
 def pytest_collection_finish():
-    # What is imported by now stays, so that no collection need look through it.
+    # Imported objects stay alive, so exclude them from garbage collection.
     gc.collect()
     gc.freeze()
 

@@ -1,8 +1,8 @@
 """The layers' definitions in plain NumPy, one pixel at a time, in float64.
 
-Nothing here is shared with the library: each function says, for pixel (row, column),
-which neighbours are read, as the PixelRNN paper does (van den Oord et al. 2016), or
-which pixels a filter weighs, as the DRAW paper does (Gregor et al. 2015).
+Nothing here is shared with the library. As in the PixelRNN paper (van den Oord et al.
+2016), each function lists the neighbors that pixel (row, column) reads. As in the DRAW
+paper (Gregor et al. 2015), it lists the pixels that a filter weighs.
 Images are `(batch, height, width, channels)`.
 """
 
@@ -13,22 +13,22 @@ import numpy as np
 
 
 def color_group(channel, channels, num_colors):
-    """Return the colour that `channel` of a map of `channels` belongs to."""
+    """Return the color that `channel` of a map of `channels` belongs to."""
     return int(np.floor(channel * num_colors / channels))
 
 
 def center_tap_kept(source_group, target_group, mask_type):
-    """Return whether a colour may read another one of the same pixel."""
+    """Return whether a color may read another one of the same pixel."""
     if mask_type == "A":
         return source_group < target_group
     return source_group <= target_group
 
 
 def masked_kernel(kernel, mask_type, num_colors, maps=1):
-    """Return a float64 copy of `kernel` without the weights that are not allowed.
+    """Return a float64 copy of `kernel` with forbidden weights set to zero.
 
-    The output axis holds `maps` maps behind one another (the gates of an LSTM, of one
-    or two directions), each split into colours by itself.
+    The output axis is a concatenation of `maps` maps (the gates of an LSTM, for one or
+    two directions). Each map is split into colors separately.
     """
     kernel = np.array(kernel, "float64")
     height, width, sources, targets = kernel.shape
@@ -194,11 +194,10 @@ def diagonal_bilstm(
 
 
 def gaussian_filter(mean, variance, length):
-    """Return one normalised filter over the pixels 1 to `length` (DRAW, equation 25).
+    """Return one normalized filter over the pixels 1 to `length` (DRAW, equation 25).
 
-    The exponents are exact fractions. The largest is divided out before `exp`, which
-    changes neither the numerator's nor the sum's ratio, so that a filter far outside
-    the image is not 0 / 0.
+    The exponents are exact fractions. The largest is subtracted before `exp`, which
+    cancels in the quotient, so that a filter far outside the image is not 0 / 0.
     """
     mean, variance = Fraction(mean), Fraction(variance)
     exponents = [-((a - mean) ** 2) / (2 * variance) for a in range(1, length + 1)]
@@ -207,9 +206,9 @@ def gaussian_filter(mean, variance, length):
 
 
 def attention(raw, height, width, size):
-    """Return the filterbanks of rows and of columns, and gamma, of one image.
+    """Return row filters, column filters and gamma of one image.
 
-    Equations 19 to 26 of DRAW, whose pixels and filters are counted from 1.
+    Equations 19 to 26 of DRAW, which counts pixels and filters from 1.
     """
     x, y, log_variance, log_stride, log_gamma = (float(number) for number in raw)
     g_x = (width + 1) / 2 * (x + 1)
@@ -256,7 +255,7 @@ def write_attention(patch, raw, height, width):
 
 
 def vector_lstm_step(inputs, hidden, cell, kernel, bias):
-    """One step of an LSTM with the gates o, f, i, g."""
+    """Compute one step of an LSTM with the gates o, f, i, g."""
     summed = np.concatenate([inputs, hidden]) @ kernel + bias
     o, f, i, g = np.split(summed, 4)
     o, f, i = (1 / (1 + np.exp(-gate)) for gate in (o, f, i))
@@ -267,7 +266,7 @@ def vector_lstm_step(inputs, hidden, cell, kernel, bias):
 def draw(images, noise, weights, read_size, write_size, params_size, mean):
     """Run DRAW on images, one at a time (equations 3 to 8).
 
-    `mean` is the likelihood's mean of parameters, scaled to 0 to 1 like the images.
+    `mean` maps parameters to the mean image, scaled to 0 to 1 like the images.
     """
     images, noise = images.astype("float64"), noise.astype("float64")
     batch, height, width, colors = images.shape

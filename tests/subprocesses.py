@@ -1,4 +1,4 @@
-"""Running of Python code in a process of its own."""
+"""Running Python code in a new process."""
 
 import os
 import pathlib
@@ -9,7 +9,7 @@ ROOT = pathlib.Path(__file__).parent.parent
 
 
 def run_python(*arguments, timeout=300, cwd=ROOT, **environment):
-    """Run Python with `arguments`; return its output, or fail with it."""
+    """Run Python with `arguments`; return its output, or fail and show it."""
     environment = {
         **os.environ,
         "TF_CPP_MIN_LOG_LEVEL": "2",

@@ -2,10 +2,10 @@ from tests.subprocesses import run_python
 
 
 def test_imports_stay_light():
-    """The library brings in neither data sets nor plots nor serving protos."""
+    """Importing the library imports no data sets, plots or serving protos."""
     script = """
 import sys, time
-import keras  # Which imports matplotlib and scikit-learn where it finds them.
+import keras  # Keras imports matplotlib and scikit-learn if installed.
 before = set(sys.modules)
 began = time.perf_counter()
 import keras_genimg as kg

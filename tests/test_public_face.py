@@ -52,7 +52,9 @@ def test_lstm_layers_have_the_arguments_of_keras(layer):
     assert set(expected) <= set(inspect.signature(keras.layers.LSTM).parameters)
 
 
-@pytest.mark.parametrize("package", ["layers", "models"])
+@pytest.mark.parametrize(
+    "package", ["layers", "models", "causality", "testing", "training", "latents"]
+)
 def test_help_stands_alone(package):
     """A reader of `help()` is not sent to another docstring for an argument."""
     package = getattr(kg, package)

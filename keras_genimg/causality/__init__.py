@@ -1,4 +1,4 @@
-"""Whether a model sees pixels that are not drawn yet, found out by changing them."""
+"""Quick checks that a model does not see pixels that are not drawn yet."""
 
 from keras_genimg.causality.leak import Leak
 from keras_genimg.causality.probing import first_leak, is_causal, probe

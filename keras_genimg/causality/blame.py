@@ -1,4 +1,4 @@
-"""Which layer of a graph lets a pixel see itself or a later one."""
+"""Search for the layer that lets a pixel see itself or a later one."""
 
 import dataclasses
 
@@ -10,21 +10,21 @@ from keras_genimg.layers.causal_layer import CausalLayer
 
 
 def leaking_layer(model, leak, image_shape, before, after):
-    """Return kind and name of the layer that lets a change through, if it can be told.
+    """Return type and name of the layer that leaks, or None if it cannot be found.
 
-    The changed image is followed through the graph. A change that reaches an earlier
-    pixel, or an earlier color, enters by the first operation whose output has it there
-    while its inputs have not. If the pixel sees itself, all operations from the image
-    on may show it; then the first of them is named that should have hidden it, because
-    it is a causal layer, or that adds the image to what is causal; else the first with
-    weights.
+    The search follows the changed image through the graph. If the change reaches an
+    earlier pixel or color, the leaking layer is the first operation whose output
+    changes there although its inputs do not. If the pixel sees itself, every operation
+    after the image may show the change. The search then names the first operation that
+    is a causal layer, which should have hidden it, or that adds the image to causal
+    features. If there is none, it names the first operation with weights.
 
     Args:
         model: A functional model.
         leak: The `Leak`.
         image_shape: `(height, width, colors)`.
-        before: Tensors for the inputs of `model`, of one image each.
-        after: The same of the image that was changed from `leak.changed` on.
+        before: Input tensors of `model` for one image.
+        after: Input tensors for the same image, changed from `leak.changed` on.
     """
     inputs, steps = _steps(model)
     tensors = [*inputs, *(tensor for step in steps for tensor in step.made)]
@@ -41,7 +41,7 @@ def leaking_layer(model, leak, image_shape, before, after):
     effects = {key: _effect(leak, image_shape, *pair) for key, pair in values.items()}
 
     def effects_on(tensors):
-        """Return the effects on those of the tensors that change."""
+        """Return the effects on the tensors that change."""
         found = [effects[id(tensor)] for tensor in tensors]
         return [effect for effect in found if effect.changes]
 
@@ -59,8 +59,8 @@ def leaking_layer(model, leak, image_shape, before, after):
     for step in leaking:
         if any(effect.leaks for effect in effects_on(step.taken)):
             continue
-        # A map that is made of what was none, as by Reshape after Flatten: go back to
-        # where there was one.
+        # The map was made from a tensor without image axes, as by Reshape after
+        # Flatten. Go back to the operation that read a map.
         while flat := [t for t in step.taken if effects[id(t)].hides_places]:
             step = next(maker for maker in steps if flat[0] in maker.made)
         return name(step)
@@ -73,7 +73,7 @@ def leaking_layer(model, leak, image_shape, before, after):
 
 @dataclasses.dataclass(frozen=True)
 class _Step:
-    """An operation, and the symbolic tensors that it takes and makes."""
+    """An operation with its symbolic input and output tensors."""
 
     operation: object
     taken: list
@@ -82,11 +82,11 @@ class _Step:
 
 @dataclasses.dataclass(frozen=True)
 class _Effect:
-    """What a change of the image does to a tensor.
+    """Effect of a change of the image on a tensor.
 
     Attributes:
         changes: Whether the tensor changes at all.
-        leaks: Whether it changes where it must not; None if it is no map of the
+        leaks: Whether it changes where it must not. None if it is not a map with the
             image's height and width.
     """
 
@@ -95,12 +95,12 @@ class _Effect:
 
     @property
     def hides_places(self):
-        """Whether the tensor changes, one cannot say where."""
+        """Whether the tensor changes at unknown positions."""
         return self.changes and self.leaks is None
 
 
 def _steps(model):
-    """Return new symbolic inputs of a model, and what it does with them, in order."""
+    """Return new symbolic inputs of a model, and its operations in order."""
     steps = []
 
     def record(operation, *args, **kwargs):
@@ -113,8 +113,8 @@ def _steps(model):
         return result
 
     inputs = [keras.Input(batch_shape=t.shape, dtype=t.dtype) for t in model.inputs]
-    # The only public way to visit a graph. It adds nodes to the layers, which nothing
-    # but their attribute `output` shows.
+    # The only public way to visit a graph. It adds nodes to the layers, which are
+    # visible only through their `output` attribute.
     keras.models.clone_model(
         keras.Model(model.inputs, model.outputs),
         input_tensors=inputs,
@@ -135,7 +135,7 @@ def _effect(leak, image_shape, before, after):
     if leak.kind == "pixel":
         hidden = pixels[:place]
     else:
-        # Without a color, all colors of the pixel are hidden.
+        # If no color is given, all colors of the pixel must be hidden.
         color = leak.changed[2] if len(leak.changed) > 2 else num_colors
         groups = np.arange(num_channels) * num_colors // num_channels
         hidden = pixels[place, groups <= color]

@@ -1,10 +1,10 @@
-"""Changed images, and what they change in the output of a model."""
+"""Changes of images, and the changes of model output they cause."""
 
 import numpy as np
 
 
 def other_values(generator, images, num_values):
-    """Return images every sub-pixel of which has another value.
+    """Return images that differ from `images` in every sub-pixel.
 
     Args:
         generator: `np.random.Generator`.
@@ -16,23 +16,22 @@ def other_values(generator, images, num_values):
 
 
 def change_of_units(before, after, num_units):
-    """Return by how much each part of some outputs changes.
+    """Return the largest change of the output in each unit.
 
     Args:
-        before: Output for some images, `(images, ...)`, in the order in which the
-            images are drawn.
+        before: Output for the original images, `(images, ...)`, in the order in which
+            pixels are drawn.
         after: Output for the changed images, of the same shape.
-        num_units: Number of parts: sub-pixels or pixels.
+        num_units: Number of units (sub-pixels or pixels) of an image.
 
     Returns:
-        Largest absolute change in each part, float64 of shape `(images, num_units)`.
-        Numbers that are not finite, before or after, count as no change: of them
-        nothing can be said.
+        Largest absolute change in each unit, float64 of shape `(images, num_units)`.
+        Values that are not finite before or after count as unchanged.
     """
     changes = np.zeros((len(before), num_units))
     for row, (old, new) in enumerate(zip(before, after, strict=True)):
         finite = np.isfinite(old) & np.isfinite(new)
-        # In float64, which holds the difference of any two parameters.
+        # The difference of two float32 parameters can overflow float32.
         old, new = (np.where(finite, x, 0).astype("float64") for x in (old, new))
         change = new - old
         changes[row] = np.abs(change).reshape(num_units, -1).max(axis=1)

@@ -1,4 +1,4 @@
-"""Random images, and the same changed from some sub-pixel on."""
+"""Random images, each with a copy that differs from some sub-pixel on."""
 
 import numpy as np
 
@@ -9,12 +9,13 @@ _NUM_ROW_ENDS = 5
 
 
 class ImagePairs:
-    """Images in pairs that the parameters up to a place must not tell apart.
+    """Pairs of images that a causal model cannot tell apart up to a given unit.
 
-    The unit of a place is a sub-pixel, or a pixel where the model's likelihood has an
-    attribute `couples_colors` that is True. Sixteen images are changed, each from
-    another unit on: the first, the last, some at ends of rows, others at random. Every
-    sub-pixel from there on gets another value. Numbers are the same at every call.
+    A unit is a sub-pixel, or a whole pixel if the model's likelihood sets
+    `couples_colors` to True. There are sixteen pairs, or fewer for smaller images. The
+    second image of a pair differs from the first in every sub-pixel from some unit on.
+    The units include the first, the last and some at ends of rows; the others are
+    random. The pairs are the same at every call.
 
     Args:
         model: An `AutoregressiveModel`.
@@ -22,11 +23,11 @@ class ImagePairs:
 
     Attributes:
         unit_shape: Shape of an image in units.
-        units: Flat index of the unit that each image is changed from, `(pairs,)`.
-        images: `(pairs, height, width, colors)`.
-        changed: The same shape.
-        conditions: A row for each image, for each further input of the model. Labels
-            are random; other integers are 0, which alone is sure to be in range.
+        units: Flat index of the first changed unit of each image, `(pairs,)`.
+        images: Original images, `(pairs, height, width, colors)`.
+        changed: Changed images, `(pairs, height, width, colors)`.
+        conditions: One array per further input of the model, with a row per image.
+            Labels are random. Other integers are 0, the only value sure to be in range.
     """
 
     def __init__(self, model, shape):
@@ -67,7 +68,7 @@ def _places(shape, generator):
 
 
 def _random_rows(tensor, images_shape, num_classes, generator):
-    """Return random values for an input, whose unknown sizes are the images'."""
+    """Return random values for an input, with unknown sizes taken from the images."""
     size = [images_shape[0], *tensor.shape[1:]]
     if len(size) == 4:
         size[1:3] = [n or m for n, m in zip(size[1:3], images_shape[1:3], strict=True)]

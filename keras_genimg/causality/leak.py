@@ -1,4 +1,4 @@
-"""Pairs of sub-pixels of which the first must not change the second, in words."""
+"""Leaks: pairs of sub-pixels of which the first must not change the second."""
 
 import dataclasses
 
@@ -6,21 +6,21 @@ import numpy as np
 
 
 def name_sub_pixel(sub_pixel):
-    """Return "(row 0, column 1, color 2)", without the color if there is none."""
+    """Return text like "(row 0, column 1, color 2)"; the color is optional."""
     parts = zip(("row", "column", "color"), sub_pixel, strict=False)
     return f"({', '.join(f'{part} {number}' for part, number in parts)})"
 
 
 def worst_pair(pairs):
-    """Return the pair that tells most of what is wrong with a model, and the reason.
+    """Return the most informative pair of leaking sub-pixels, and its kind.
 
     Args:
         pairs: Integers of shape `(pairs, 6)`: row, column and color of a sub-pixel,
-            then of an earlier one, or itself, that sees it. Or `(pairs, 4)`: rows and
-            columns of pixels.
+            then those of the sub-pixel that sees it (an earlier one or itself). For
+            whole pixels, shape `(pairs, 4)` without the colors.
 
     Returns:
-        A row of `pairs`; and which it is, a key of `REASONS`.
+        A row of `pairs`, and a key of `REASONS`.
     """
     half = pairs.shape[1] // 2
     other_pixel = (pairs[:, :2] != pairs[:, half : half + 2]).any(axis=1)
@@ -32,18 +32,18 @@ def worst_pair(pairs):
 
 
 REASONS = {
-    "pixel": "which is drawn earlier: a layer is not masked, and sees pixels to the "
+    "pixel": "which is drawn earlier: a layer is not masked and sees pixels to the "
     "right or below",
-    "color": "an earlier color of the same pixel: a layer does not know the model's "
+    "color": "an earlier color of the same pixel: a layer was not given the model's "
     "`num_colors`",
-    "itself": 'which is itself: the first layer that reads images needs mask "A"',
+    "itself": 'the same position: the first layer that reads images needs mask "A"',
 }
 
 _REMEDIES = {
-    "pixel": "Use layers that see earlier pixels alone, such as MaskedConv2D in place "
+    "pixel": "Use layers that see only earlier pixels, such as MaskedConv2D in place "
     "of Conv2D.",
-    "color": "Give every masked layer the same `num_colors`, the number of colors of "
-    'the images, and those that read the image mask_type="A".',
+    "color": "Set `num_colors` of every masked layer to the number of colors of the "
+    'images, and use mask_type="A" in the layers that read the image.',
     "itself": "Let the image enter the graph only through layers with "
     'mask_type="A", such as MaskedConv2D(..., mask_type="A").',
 }
@@ -51,16 +51,19 @@ _REMEDIES = {
 
 @dataclasses.dataclass(frozen=True)
 class Leak:
-    """A part of an image that changes the parameters of itself or of an earlier part.
+    """A sub-pixel whose value changes its own parameters or those of an earlier one.
+
+    `str(leak)` describes the leak and how to fix it.
 
     Attributes:
-        changed: Row, column and color from which on an image was changed; without the
-            color where the likelihood couples the colors of a pixel.
-        seen_by: Row, column and color whose parameters changed, alike.
-        kind: `"pixel"` if that is another pixel, `"color"` if it is another color of
-            the same pixel, else `"itself"`.
-        layer: Kind and name of the first layer that lets the change through, such as
-            "Conv2D 'conv2d'"; None where it cannot be told.
+        changed: Row, column and color of the first changed sub-pixel. The color is
+            left out if the likelihood couples the colors of a pixel.
+        seen_by: Row, column and color of the sub-pixel whose parameters changed, with
+            the same exception.
+        kind: `"pixel"` if `seen_by` is another pixel than `changed`, `"color"` if it is
+            another color of the same pixel, else `"itself"`.
+        layer: Type and name of the first layer that lets the change through, such as
+            "Conv2D 'conv2d'". None if it cannot be found.
     """
 
     changed: tuple
@@ -69,7 +72,7 @@ class Leak:
     layer: str | None = None
 
     def __str__(self):
-        where = f" It enters by {self.layer}." if self.layer else ""
+        where = f" It enters through {self.layer}." if self.layer else ""
         return (
             f"Changing images from {name_sub_pixel(self.changed)} on changes the "
             f"parameters of {name_sub_pixel(self.seen_by)}, {REASONS[self.kind]}."
@@ -78,7 +81,7 @@ class Leak:
 
 
 def sub_pixel_pairs(pairs, shape):
-    """Return pairs of flat indices, `(pairs, 2)`, as rows of `worst_pair`."""
+    """Convert pairs of flat indices, `(pairs, 2)`, to rows for `worst_pair`."""
     return np.concatenate(
         [np.stack(np.unravel_index(i, shape), -1) for i in pairs.T], 1
     )

@@ -1,4 +1,4 @@
-"""A quick check that no sub-pixel of a model sees itself or a later one."""
+"""Quick check that no sub-pixel of a model sees itself or a later one."""
 
 import dataclasses
 
@@ -10,25 +10,29 @@ from keras_genimg.causality.changes import change_of_units
 from keras_genimg.causality.image_pairs import ImagePairs
 from keras_genimg.causality.leak import Leak, sub_pixel_pairs, worst_pair
 
-# Below this part of the largest change, a change may be rounding.
+# Changes smaller than this fraction of the largest one may be rounding.
 _TOLERANCE = 1e-5
-# A leak must exceed what differs between two runs this many times.
+# A leak must exceed the difference between two runs by this factor.
 _NOISE_FACTOR = 10
-# Sub-pixels of the images of one forward pass, at most; 41 images of 28x28.
+# Maximum number of sub-pixels per forward pass; 41 images of 28x28.
 _MOST_PIXELS = 2**15
-# Height and width of images where a model takes any and none is at hand.
+# Height and width of the images for a model of any size.
 _SIZE = 8
 
 
 def is_causal(model, image_shape=None):
-    """Return whether `first_leak` finds nothing.
+    """Return whether no sub-pixel is found to see itself or a later one.
+
+    The check is that of `first_leak`, which also describes the leak.
 
     Args:
         model: An `AutoregressiveModel`.
-        image_shape: As in `first_leak`.
+        image_shape: `(height, width, colors)` of the images to check with, for a model
+            of any size. Unknown sizes are 8 by default.
 
     Returns:
-        True or False; False if the graph cannot be evaluated.
+        True if no leak is found. False if there is one or if the graph cannot be
+        evaluated.
     """
     try:
         return first_leak(model, image_shape) is None
@@ -39,48 +43,48 @@ def is_causal(model, image_shape=None):
 def first_leak(model, image_shape=None):
     """Find a sub-pixel that sees itself or a later one.
 
-    Sixteen random images are changed, each from another sub-pixel on, and the
-    parameters up to that sub-pixel, its own included, must stay; see `ImagePairs`. The
-    test is by value: it sees integer look-ups, which have no gradient, and does not see
-    what weights of 0 hide. Of parameters that are not finite nothing is said.
+    Sixteen random images are each changed from a different sub-pixel on. The parameters
+    of that sub-pixel and of all earlier ones must stay the same. The check compares
+    values, not gradients: it detects integer look-ups, which have no gradient, but not
+    connections whose weights are 0. Parameters that are not finite are ignored.
 
-    It takes one forward pass over the 32 images. A change counts above 1e-5 of the
-    largest one seen. Where one counts, it could still be rounding, which differs with
-    the place in a batch. So images and changed images are evaluated again at the same
-    places of two batches, where it does not, and the former once more: the change must
-    also exceed what differs between two runs.
+    The check takes one forward pass over the 32 images. A change counts if it exceeds
+    1e-5 of the largest change. It may still be rounding, which differs between
+    positions of a batch. If a change counts, the original and the changed images are
+    therefore evaluated again, at the same positions of two batches, and the originals
+    once more. The change must also exceed ten times the difference between two runs of
+    the originals.
 
     Args:
         model: An `AutoregressiveModel`.
-        image_shape: `(height, width, colors)`, for a model of any size. By default 8
-            takes the place of a size that is not known.
+        image_shape: `(height, width, colors)` of the images to check with, for a model
+            of any size. Unknown sizes are 8 by default.
 
     Returns:
-        A `Leak`, or None. Its text says what is wrong, where, and how to mend it.
+        A `Leak`, or None. `str(leak)` says what is wrong, where, and how to fix it.
 
     Raises:
-        Exception: Whatever the graph raises. Sizes of conditions that are not known,
-            taken to be those of the images, and integers that are no labels, taken to
-            be 0, can be a wrong guess.
+        Exception: Any error of the graph. Values for the conditions are guesses:
+            unknown sizes are those of the images, and integers other than labels are 0.
     """
     leak, _ = probe(model, image_shape)
     return leak
 
 
 def probe(model, image_shape=None, also=()):
-    """Return what `first_leak` returns, and parameters of further images.
+    """Run `first_leak` and evaluate further images in the same forward pass.
 
     Args:
-        model: As in `first_leak`.
-        image_shape: As in `first_leak`.
-        also: Inputs of the model, images and conditions, that are evaluated in the same
-            forward pass.
+        model: An `AutoregressiveModel`.
+        image_shape: `(height, width, colors)` of the images to check with, for a model
+            of any size. Unknown sizes are 8 by default.
+        also: Further inputs of the model to evaluate, a list of images and conditions.
 
     Returns:
-        A `Leak` or None; and the model's output for `also`, a NumPy array.
+        A `Leak` or None, and the model's output for `also` as a NumPy array.
     """
     shape = tuple(size or _SIZE for size in image_shape or model.image_shape)
-    with tf.init_scope():  # Eagerly, also where the caller is being traced.
+    with tf.init_scope():  # Run eagerly even while the caller is being traced.
         pairs = ImagePairs(model, shape)
         first = [pairs.images, *pairs.conditions]
         second = [pairs.changed, *pairs.conditions]
@@ -110,7 +114,7 @@ def _first_leak(model, shape, pairs, both):
 
 
 def _worst_leak(model, shape, pairs, leaks):
-    """Return the `Leak` that tells most, of those marked in `(pairs, num_units)`."""
+    """Return the most informative `Leak` of those marked in `(pairs, num_units)`."""
     row, seen_by = np.nonzero(leaks)
     places = np.stack([pairs.units[row], seen_by], axis=1)
     pair, kind = worst_pair(sub_pixel_pairs(places, pairs.unit_shape))
@@ -131,14 +135,14 @@ def _worst_leak(model, shape, pairs, leaks):
 
 
 def _params(model, *batches):
-    """Return the parameters of the images in all batches of inputs, as an array."""
+    """Return the parameters for all batches of inputs, concatenated in one array."""
     inputs = [np.concatenate(rows) for rows in zip(*batches, strict=True)]
-    # Large images in several calls, so that the maps of all of them are never there.
+    # Several calls for large images, to bound the memory of the feature maps.
     at_once = max(1, _MOST_PIXELS // int(np.prod(inputs[0].shape[1:])))
     params = []
     for start in range(0, len(inputs[0]), at_once):
         some = _tensors(model, [rows[start : start + at_once] for rows in inputs])
-        # Eagerly: to trace the graph would take longer than to run it.
+        # Eager, since tracing the graph would take longer than running it.
         some = some if len(some) > 1 else some[0]
         params.append(model(some, training=False).numpy())
     return np.concatenate(params) if len(params) > 1 else params[0]

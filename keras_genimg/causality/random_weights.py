@@ -1,4 +1,4 @@
-"""Random weights for a while."""
+"""Temporary random weights for a model."""
 
 import contextlib
 import math
@@ -11,14 +11,16 @@ _VECTOR_SCALE = 0.3
 
 @contextlib.contextmanager
 def random_weights(model, seed=0):
-    """Give a model random weights inside a `with` block, and its own back after it.
+    """Give a model random weights inside a `with` block, and restore them afterwards.
 
-    Biases and initial states, zero in an untrained model, become random too, so that
-    what the graph cannot see and what its weights happen to hide can be told apart.
-    Numbers are normal. Kernels have a standard deviation of `2 / sqrt(inputs of a
-    unit)`, so that an influence does not die out on its way through a recurrent layer;
-    biases and other vectors one of 0.3, so that few ReLUs are dead. Weights that are
-    frozen, or no part of training, keep their values.
+    Biases and initial states, which are zero in an untrained model, become random too.
+    This distinguishes pixels that the graph cannot see from pixels that its weights
+    happen to hide.
+
+    Weights are drawn from normal distributions. Kernels have a standard deviation of
+    `2 / sqrt(inputs of a unit)`, so that influences do not vanish in recurrent layers.
+    Biases and other vectors have a standard deviation of 0.3, so that few ReLUs are
+    dead. Weights that are not trainable keep their values.
 
     Args:
         model: A `keras.Model` that has been built.

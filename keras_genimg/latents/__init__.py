@@ -1,4 +1,4 @@
-"""Families of distributions of latent vectors."""
+"""Families of distributions over latent vectors."""
 
 from keras_genimg.latents.diagonal_normal import DiagonalNormal
 from keras_genimg.latents.full_normal import FullNormal

@@ -10,25 +10,25 @@ from keras_genimg.ops.uniforms import row_normals
 
 @keras.saving.register_keras_serializable(package="keras_genimg")
 class DiagonalNormal(LatentFamily):
-    """Vectors of independent normal numbers; the standard member is N(0, I).
+    """Normal distributions with a diagonal covariance; the standard member is N(0, I).
 
-    Parameters are the means, then the logarithms of the scales,
-    `(..., 2 * latent_dim)`. With s the second half, the standard deviation sigma is
+    Parameters have the shape `(..., 2 * latent_dim)`: the means, then the log scales s.
+    The standard deviation sigma is
 
         "log_stddev":    sigma = exp(s)
         "log_variance":  sigma = exp(s / 2)
 
-    Both give the same distributions. They differ in training: the same step of s
-    changes log sigma twice as much with `"log_stddev"`, so learning rates that were
-    published for one of them can diverge with the other.
+    Both settings give the same distributions but differ in training: the same step of s
+    changes log sigma twice as much with `"log_stddev"`. Training with a learning rate
+    published for one setting can diverge with the other.
 
     Args:
-        scale: Meaning of the second half, `"log_stddev"` as in the DRAW paper, or
-            `"log_variance"` as in the VAE paper. Files without this setting mean
-            `"log_stddev"`.
+        scale: Meaning of s: `"log_stddev"`, the choice of the DRAW paper, or
+            `"log_variance"`, the choice of the VAE paper. Saved files without this
+            setting are read as `"log_stddev"`.
 
     Raises:
-        ValueError: If `scale` is neither.
+        ValueError: If `scale` is neither of these.
 
     References:
         Kingma and Welling, Auto-Encoding Variational Bayes, 2013, equation 9 and
@@ -49,7 +49,7 @@ class DiagonalNormal(LatentFamily):
         return tfp.distributions.MultivariateNormalDiag(*self._moments(params))
 
     def from_noise(self, params, noise):
-        """Return vectors from standard normal noise, `(..., latent_dim)`."""
+        """Transform standard normal noise into vectors, `(..., latent_dim)` each."""
         mean, stddev = self._moments(params)
         return mean + stddev * noise
 

@@ -9,11 +9,11 @@ from keras_genimg.ops.uniforms import row_normals
 
 @keras.saving.register_keras_serializable(package="keras_genimg")
 class FullNormal(LatentFamily):
-    """Normal vectors of any covariance; the standard member is N(0, I).
+    """Normal distributions with any covariance; the standard member is N(0, I).
 
-    Parameters are `latent_dim` means and the lower triangle of a matrix whose diagonal
-    is exponentiated, which gives the Cholesky factor of the covariance:
-    `(..., latent_dim + latent_dim * (latent_dim + 1) / 2)`.
+    Parameters have the shape `(..., latent_dim + latent_dim * (latent_dim + 1) / 2)`:
+    the means, then a lower triangular matrix. With its diagonal exponentiated, the
+    matrix is the Cholesky factor of the covariance.
 
     References:
         Kingma and Welling, Auto-Encoding Variational Bayes, 2013, section 2.3.

@@ -1,4 +1,4 @@
-"""Laplace distributions."""
+"""Laplace distributions of independent coordinates."""
 
 import keras
 import tensorflow as tf
@@ -8,10 +8,10 @@ from keras_genimg.latents.latent_family import LatentFamily
 
 @keras.saving.register_keras_serializable(package="keras_genimg")
 class Laplace(LatentFamily):
-    """Vectors of independent Laplace numbers; the standard member has scale 1.
+    """Independent Laplace distributions; the standard member has scale 1.
 
-    Parameters are locations and logarithms of scales, one after the other,
-    `(..., 2 * latent_dim)`.
+    Parameters have the shape `(..., 2 * latent_dim)`: the locations, then the
+    logarithms of the scales. The locations of the standard member are 0.
 
     References:
         Kingma and Welling, Auto-Encoding Variational Bayes, 2013, section 2.4 (2).

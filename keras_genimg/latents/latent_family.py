@@ -1,4 +1,4 @@
-"""Base of the families of latent distributions."""
+"""Base class for families of latent distributions."""
 
 import tensorflow as tf
 
@@ -6,14 +6,14 @@ from keras_genimg.ops.uniforms import row_uniforms
 
 
 class LatentFamily:
-    """A reparameterisable family of distributions of latent vectors.
+    """Base class for reparameterizable families of distributions over latent vectors.
 
-    A posterior is a member of a family, with parameters that a network computes. A
+    A posterior is a member of a family whose parameters are computed by a network. The
     prior is the standard member, whose parameters are all 0.
 
-    A subclass implements `params_size` and `distribution`, with any TFP distribution
-    that TFP can reparameterise, and is registered as a Keras object. If it has
-    arguments, it implements `get_config`.
+    Subclasses implement `params_size` and `distribution`, and must be registered as a
+    Keras serializable. The distribution can be any one that TFP can reparameterize. If
+    the constructor has arguments, the subclass also implements `get_config`.
 
     Example:
         >>> @keras.saving.register_keras_serializable(package="my_package")
@@ -33,38 +33,38 @@ class LatentFamily:
     """
 
     def params_size(self, latent_dim):
-        """Return how many parameters a vector of `latent_dim` numbers has."""
+        """Return the number of parameters for vectors of length `latent_dim`."""
         raise NotImplementedError
 
     def distribution(self, params):
-        """Return the TFP distribution of vectors.
+        """Return the TFP distribution with the given parameters.
 
         Args:
             params: Float32, `(..., params_size)`.
 
         Returns:
-            A distribution of batch shape `(...)` and event shape `(latent_dim,)`.
+            A distribution with batch shape `(...)` and event shape `(latent_dim,)`.
         """
         raise NotImplementedError
 
     def standard(self, latent_dim):
-        """Return the standard member, a distribution without a batch."""
+        """Return the standard member, a TFP distribution with an empty batch shape."""
         return self.distribution(tf.zeros((self.params_size(latent_dim),)))
 
     def sample_rows(self, params, seeds, latent_dim, stream):
-        """Draw one vector a row, which depends on the row's parameters and seed alone.
+        """Draw one vector per row, which depends only on the row's parameters and seed.
 
         Args:
             params: Float32, `(batch, params_size)`.
             seeds: Integers from 0 to `MAX_SEED`, `(batch,)`.
             latent_dim: Length of a vector.
-            stream: Which of the independent streams of a seed to draw from: one
-                integer, or one for each row.
+            stream: Independent stream of the seed to draw from: one integer, or one
+                per row.
 
         Returns:
             Float32, `(batch, latent_dim)`.
         """
-        # Two numbers of 24 bits each are the seed of TFP's own sampler.
+        # TFP's sampler is seeded with two numbers of 24 bits each.
         keys = tf.cast(row_uniforms(seeds, (2,), stream) * 2.0**24, tf.int32)
         latents = tf.map_fn(
             lambda row: self.distribution(row[0]).sample(seed=row[1]),
@@ -74,12 +74,12 @@ class LatentFamily:
         return tf.ensure_shape(latents, (None, latent_dim))
 
     def get_config(self):
-        """Return the constructor's arguments."""
+        """Return the constructor's arguments as a dict."""
         return {}
 
     @classmethod
     def from_config(cls, config):
-        """Return the family that `get_config` described."""
+        """Create a family from the dict returned by `get_config`."""
         return cls(**config)
 
     def __eq__(self, other):

@@ -15,11 +15,11 @@ _BY_NAME = {
 
 
 def get(identifier):
-    """Return the family that a name, a config or an object stands for.
+    """Return a family of latent distributions by name, config or object.
 
     Args:
         identifier: `"diagonal_normal"`, `"full_normal"`, `"laplace"`, the config of a
-            serialised family, or a `LatentFamily`.
+            serialized family, or a `LatentFamily`.
 
     Raises:
         ValueError: If it is none of these.
@@ -31,7 +31,7 @@ def get(identifier):
     if isinstance(identifier, dict):
         return keras.saving.deserialize_keras_object(identifier)
     raise ValueError(
-        f"A family of latent distributions is one of "
+        f"A family of latent distributions must be one of "
         f"{', '.join(map(repr, _BY_NAME))}, or an object such as DiagonalNormal(). "
         f"Received: {identifier!r}"
     )

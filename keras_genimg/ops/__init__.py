@@ -1,4 +1,4 @@
-"""Tensor functions under the layers."""
+"""Tensor functions that the layers are built from."""
 
 from keras_genimg.ops.color_masks import causal_kernel_mask, color_groups
 from keras_genimg.ops.conv_lstm import conv_lstm_scan

@@ -1,4 +1,4 @@
-"""Affine maps of vectors, for loops in which each operation counts."""
+"""Affine maps of vectors, for loops in which every operation costs time."""
 
 import tensorflow as tf
 from keras import ops
@@ -7,11 +7,14 @@ from keras_genimg.ops.custom_gradient import custom_gradient
 
 
 def prepare_affine(kernel, bias):
-    """Return weights as `affine` needs them, to be called outside the loop.
+    """Prepare the weights of `affine`; call this outside the loop.
 
     Args:
         kernel: `(inputs, outputs)`.
         bias: `(outputs,)`, or None.
+
+    Returns:
+        The kernel, and the bias with its sign changed or None.
     """
     return kernel, None if bias is None else -bias
 
@@ -19,13 +22,13 @@ def prepare_affine(kernel, bias):
 def affine(inputs, weights):
     """Return `inputs @ kernel + bias`.
 
-    The bias is subtracted with its sign changed: TensorFlow 2.21's graph optimizer
-    fuses a product with an added bias and a residual sum, and leaves a broken graph
-    behind where two such sums follow one another. A subtraction it leaves alone.
+    The negated bias is subtracted to work around a bug in TensorFlow 2.21. Its graph
+    optimizer fuses a product, an added bias and a residual sum, and breaks the graph if
+    two such sums follow each other. It leaves subtractions alone.
 
     Args:
         inputs: `(batch, inputs)`.
-        weights: As `prepare_affine` returns them.
+        weights: Result of `prepare_affine`.
     """
     kernel, negative_bias = weights
     outputs = tf.matmul(inputs, kernel)
@@ -35,8 +38,8 @@ def affine(inputs, weights):
 def product(inputs, kernel, transposed=None):
     """Return `inputs @ kernel`.
 
-    The gradient of the inputs needs the transposed kernel, which a loop would rearrange
-    at each step: on CPUs that takes twice the time of the product itself.
+    The gradient of the inputs needs the transposed kernel. A loop would transpose it at
+    each step, which on CPUs takes twice the time of the product itself.
 
     Args:
         inputs: `(batch, inputs)`.
@@ -58,7 +61,7 @@ def product(inputs, kernel, transposed=None):
 
 
 def row_product(inputs, kernel):
-    """Return `inputs @ kernel` for all columns of a row.
+    """Return `inputs @ kernel` for each column of a row.
 
     Args:
         inputs: `(width, batch, inputs)`.

@@ -1,4 +1,4 @@
-"""Checks of arguments, with errors that say what was received."""
+"""Checks of arguments, with errors that show the received value."""
 
 import numbers
 
@@ -8,11 +8,11 @@ def check_positive_int(name, value, owner):
 
     Args:
         name: Name of the argument, for the error text.
-        value: What was received.
+        value: The received value.
         owner: Name of the class or function that takes the argument.
 
     Raises:
-        ValueError: If `value` is no integer of at least 1.
+        ValueError: If `value` is not an integer of at least 1.
     """
     is_int = isinstance(value, numbers.Integral) and not isinstance(value, bool)
     if not is_int or value < 1:
@@ -27,13 +27,13 @@ def check_odd(name, value, owner, smallest=1):
     """Return `value` as an `int`, or raise if it is even or below `smallest`.
 
     Raises:
-        ValueError: If `value` is no odd integer of at least `smallest`.
+        ValueError: If `value` is not an odd integer of at least `smallest`.
     """
     value = check_positive_int(name, value, owner)
     if value % 2 == 0 or value < smallest:
         raise ValueError(
             f"`{name}` of {owner} must be odd and at least {smallest}, so that the "
-            f"kernel has a centre. Received: {name}={value}"
+            f"kernel has a center. Received: {name}={value}"
         )
     return value
 
@@ -42,7 +42,7 @@ def check_image_shape(image_shape, owner):
     """Return `image_shape` as three positive integers.
 
     Raises:
-        ValueError: If it is not `(height, width, colors)`, all known.
+        ValueError: If it is not `(height, width, colors)`, with all sizes known.
     """
     if not isinstance(image_shape, (tuple, list)) or len(image_shape) != 3:
         raise ValueError(
@@ -74,27 +74,27 @@ def check_color_channels(name, channels, num_colors, owner):
     """Raise if `channels` maps cannot be split into `num_colors` groups.
 
     Raises:
-        ValueError: If there are fewer channels than colours.
+        ValueError: If there are fewer channels than colors.
     """
     if channels < num_colors:
         raise ValueError(
-            f"`{name}` of {owner} must be at least `num_colors`, since every colour "
-            f"needs a channel of its own. Received: {name}={channels}, "
+            f"`{name}` of {owner} must be at least `num_colors`, since every color "
+            f"needs at least one channel. Received: {name}={channels}, "
             f"num_colors={num_colors}"
         )
 
 
 def check_feature_map(shape, num_colors, owner):
-    """Raise if `shape` is not that of a map which `owner` can read.
+    """Raise if `owner` cannot read a feature map of the given shape.
 
     Args:
         shape: Shape of the input, `(batch, height, width, channels)` expected.
-        num_colors: Number of colours the channels are split into.
+        num_colors: Number of colors the channels are split into.
         owner: Name of the layer.
 
     Raises:
         ValueError: If the rank is not 4, the channel count is unknown, or there are
-            fewer channels than colours.
+            fewer channels than colors.
     """
     if len(shape) != 4:
         raise ValueError(
@@ -110,7 +110,7 @@ def check_feature_map(shape, num_colors, owner):
 
 
 def check_condition(inputs_shape, condition_shape, owner):
-    """Raise if a condition map does not go with a layer's input.
+    """Raise if a condition map does not match the input of a layer.
 
     Args:
         inputs_shape: `(batch, height, width, channels)`.
@@ -118,7 +118,7 @@ def check_condition(inputs_shape, condition_shape, owner):
         owner: Name of the layer.
 
     Raises:
-        ValueError: If rank, height or width do not fit, or the depth is unknown.
+        ValueError: If the rank, height or width do not match, or the depth is unknown.
     """
     fits = len(condition_shape) == 4 and condition_shape[-1] is not None
     if fits:

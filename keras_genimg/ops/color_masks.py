@@ -1,7 +1,7 @@
-"""Which weights of a kernel a causal layer may use.
+"""Masks of the kernel weights that a causal layer may use.
 
-Pixels are ordered in raster order and colours within a pixel by their index, so that
-sub-pixel `(row, column, color)` may depend on what lies before it alone
+Pixels are in raster order, and colors within a pixel are ordered by their index. A
+sub-pixel `(row, column, color)` may depend only on the sub-pixels before it
 (van den Oord et al. 2016, section 3.4).
 """
 
@@ -11,14 +11,14 @@ from keras_genimg.ops.checks import check_choice
 
 
 def color_groups(channels, num_colors):
-    """Return the colour that each channel of a map belongs to.
+    """Return the color that each channel of a map belongs to.
 
-    Channel `k` of `F` belongs to colour `floor(k * num_colors / F)`: contiguous groups
-    that differ by at most one channel, for any width.
+    Channel `k` of `F` belongs to color `floor(k * num_colors / F)`. Groups are
+    contiguous, and their sizes differ by at most one channel for any `F`.
 
     Args:
         channels: Number of channels `F`.
-        num_colors: Number of colours.
+        num_colors: Number of colors.
 
     Returns:
         NumPy integers of shape `(channels,)`, non-decreasing, in `[0, num_colors)`.
@@ -29,20 +29,20 @@ def color_groups(channels, num_colors):
 def causal_kernel_mask(
     kernel_size, in_channels, out_channels, mask_type, num_colors, gates=1
 ):
-    """Return the mask of a convolution that sees the past of each sub-pixel alone.
+    """Return the kernel mask of a convolution that sees only earlier sub-pixels.
 
-    Rows above the centre are kept, and the centre row left of the centre. At the
-    centre, mask `"A"` keeps connections from earlier colours to later ones, and mask
-    `"B"` those within a colour too.
+    The mask keeps the rows above the center, and the center row left of the center. At
+    the center, mask `"A"` keeps connections from earlier to later colors. Mask `"B"`
+    also keeps those within a color.
 
     Args:
         kernel_size: `(height, width)` of the kernel, both odd.
-        in_channels: Channels of the input, split into colours by `color_groups`.
-        out_channels: Channels of the output, of each gate.
+        in_channels: Channels of the input, split into colors by `color_groups`.
+        out_channels: Channels of the output, per gate.
         mask_type: `"A"` or `"B"`.
-        num_colors: Number of colours.
-        gates: How many maps of `out_channels` lie behind one another on the output
-            axis, each with its own split into colours (the gates of an LSTM).
+        num_colors: Number of colors.
+        gates: Number of maps of `out_channels` channels concatenated on the output
+            axis (the gates of an LSTM). Each map is split into colors separately.
 
     Returns:
         NumPy float32 array of zeros and ones with shape

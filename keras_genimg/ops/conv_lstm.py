@@ -1,4 +1,4 @@
-"""The scan that RowLSTM and DiagonalBiLSTM share, with its gradient written out."""
+"""Scan shared by RowLSTM and DiagonalBiLSTM, with a hand-written gradient."""
 
 import tensorflow as tf
 from keras import ops
@@ -9,21 +9,21 @@ from keras_genimg.ops.traced_once import traced_once
 
 
 def conv_lstm_scan(inputs, kernel, hidden, cell, cell_size, first_offset):
-    """Run an LSTM whose state is a line of cells with a convolution along the line.
+    """Run a convolutional LSTM whose state is a line of cells.
 
-    At step `t`, with `n` the cells at the taps' offsets from a cell, and hidden states
-    zero beyond the ends of the line:
+    At step `t`, where `n` are the cells at the taps' offsets from a cell and hidden
+    states are zero beyond the ends of the line:
 
         [o, f, i, g] = inputs[t] + concat(hidden[n]) @ kernel
         cell = sigmoid(f) * cell + sigmoid(i) * tanh(g)
         hidden = sigmoid(o) * tanh(cell)
 
     The gradient is written by hand. Automatic differentiation of the loop would keep
-    every intermediate tensor and add to the kernel's gradient at each step. Here the
-    forward loop keeps the states and gates, the backward loop carries the gradients of
-    the two states alone, and the kernel's gradient is one product after it. What is
-    kept are plain tensors, not the loops' lists of tensors, which a SavedModel cannot
-    hold with its gradients.
+    every intermediate tensor and update the kernel's gradient at each step. Here, the
+    forward loop keeps only states and gates, the backward loop carries only the
+    gradients of the two states, and the kernel's gradient is a single product after the
+    loop. Kept values are plain tensors: a SavedModel with gradients cannot hold the
+    tensor lists of the loops.
 
     Args:
         inputs: Input-to-state map with bias, time first, of shape
@@ -32,7 +32,7 @@ def conv_lstm_scan(inputs, kernel, hidden, cell, cell_size, first_offset):
         hidden: Hidden state before the first step, of shape
             `(directions, line * cell_size, units)`.
         cell: Cell state before the first step, of the same shape.
-        cell_size: Rows that one cell of the line has, which is the batch size.
+        cell_size: Rows per cell of the line, which is the batch size.
         first_offset: Offset of the first tap; tap `k` reads cell
             `position + first_offset + k`.
 
@@ -41,7 +41,7 @@ def conv_lstm_scan(inputs, kernel, hidden, cell, cell_size, first_offset):
         the last cell state.
 
     Raises:
-        ValueError: If a second derivative is asked for.
+        ValueError: If a second derivative is computed.
 
     References:
         van den Oord et al., Pixel Recurrent Neural Networks, 2016, equation 3.
@@ -50,7 +50,7 @@ def conv_lstm_scan(inputs, kernel, hidden, cell, cell_size, first_offset):
     offsets = tuple(range(first_offset, first_offset + taps))
     kernel = tf.reshape(kernel, (directions, taps * units, 4 * units))
     if directions == 1:
-        # Without the axis, products are plain and slices of the line copy nothing.
+        # Without this axis, products are not batched and slices need no copy.
         states, cell = _scan(
             inputs[:, 0], kernel[0], hidden[0], cell[0], offsets, cell_size
         )
@@ -59,7 +59,7 @@ def conv_lstm_scan(inputs, kernel, hidden, cell, cell_size, first_offset):
 
 
 def _scan(inputs, kernel, hidden, cell, offsets, cell_size):
-    """Run `conv_lstm_scan` on arguments with or without an axis of directions."""
+    """Run `conv_lstm_scan` with or without the axis of directions."""
 
     @custom_gradient
     def scan(inputs, kernel, hidden, cell):
@@ -87,11 +87,11 @@ def _scan(inputs, kernel, hidden, cell, offsets, cell_size):
 
 @traced_once
 def _forward(inputs, kernel, hidden, cell, offsets, cell_size):
-    """Run the loop.
+    """Run the forward loop.
 
     Returns:
-        For all steps: hidden states, cell states, the gates o, f and i together, the
-        gate g, and the hyperbolic tangent of the cell states.
+        For all steps: hidden states, cell states, the gates o, f and i concatenated,
+        the gate g, and the hyperbolic tangent of the cell states.
     """
     steps = ops.shape(inputs)[0]
     units = hidden.shape[-1]
@@ -204,15 +204,15 @@ def _array(like, steps, element_shape):
 
 
 def _first_derivative_only(function):
-    """Return a function whose own gradient is refused instead of silently wrong."""
+    """Make the gradient of a function raise an error, since it would be wrong."""
 
     @custom_gradient
     def wrapped(*arguments):
         def refuse(*_):
             raise ValueError(
-                "RowLSTM and DiagonalBiLSTM have no second derivatives: their gradient "
-                "is written by hand. Take gradients once, or stop the inner one with "
-                "tf.stop_gradient."
+                "RowLSTM and DiagonalBiLSTM have no second derivatives, since "
+                "their gradient is written by hand. Take gradients once, or stop the "
+                "inner one with tf.stop_gradient."
             )
 
         return function(*arguments), refuse

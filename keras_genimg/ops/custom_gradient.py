@@ -9,17 +9,17 @@ import tensorflow as tf
 def custom_gradient(function):
     """Give a function a hand-written gradient; drop-in for `tf.custom_gradient`.
 
-    TensorFlow 2.21 registers each gradient that it traces under a new name, and never
-    forgets one. What it registers refers to the graph in two ways: by the gradient
-    function itself, and by the list of outputs, of which it needs the length alone. A
-    process that makes many models would keep all their graphs. Here the first
-    reference is weak, and the second is dropped. The gradient function lives as long as
-    the graph that it was traced in.
+    TensorFlow 2.21 registers each traced gradient under a new name and never removes
+    it. The registered object refers to the graph through the gradient function and
+    through the list of outputs, of which only the length is needed. A process that
+    builds many models would therefore keep all their graphs. Here, the first reference
+    is weak and the second is dropped. The gradient function lives as long as the graph
+    that it was traced in.
 
     Args:
-        function: Function of tensors that returns a list of tensors, and a function
-            that maps their gradients to a list of those of the arguments, with None
-            where there is none.
+        function: Function of tensors that returns a list of tensors and a gradient
+            function. The latter maps the gradients of the outputs to a list of the
+            gradients of the arguments, with None for arguments without a gradient.
 
     Returns:
         A function of the same arguments that returns the list of tensors.
@@ -28,7 +28,7 @@ def custom_gradient(function):
     @functools.wraps(function)
     def call(*tensors):
         if tf.executing_eagerly():
-            # Without a graph nothing is registered.
+            # Eager execution registers nothing.
             return tf.custom_gradient(function)(*tensors)
         graph = tf.compat.v1.get_default_graph()
         registered = []

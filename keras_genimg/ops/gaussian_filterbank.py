@@ -5,15 +5,15 @@ import math
 import numpy as np
 import tensorflow as tf
 
-# No filter's mean lies further from the image, in pixels.
+# Largest distance of a filter's mean from the image, in pixels.
 _FARTHEST = 1e12
 
 
 def attention_geometry(raw, height, width, size, dtype="float32"):
-    """Return where and how a square of `size` by `size` Gaussian filters looks.
+    """Return position, stride, width and gain of `size` by `size` Gaussian filters.
 
-    With g the grid's centre, d its stride, A the width and B the height, in pixels
-    counted from 0, for raw numbers x, y, v, s, c:
+    For raw numbers x, y, v, s and c, an image of width A and height B, and a grid with
+    center g and stride d, in pixels counted from 0:
 
         g_x = (A + 1) / 2 * (x + 1) - 1
         g_y = (B + 1) / 2 * (y + 1) - 1
@@ -23,28 +23,27 @@ def attention_geometry(raw, height, width, size, dtype="float32"):
 
     At x = y = s = 0 the grid is centered and as wide as the longer side of the image.
 
-    Raw numbers of any size give finite numbers and gradients: x and y are clipped to
-    1e9 in size, and v / 2, s and c to a third of the logarithm of the largest number,
-    so that products of three such factors do not overflow. For s and v / 2 that is the
-    largest float32, and the bound is 29.6. For c it is the largest number of `dtype`,
-    so float16 keeps gamma between 1/40 and 40. Beyond its bound a number has no
-    gradient.
+    Raw numbers of any magnitude give finite results and gradients. The magnitudes of x
+    and y are clipped to 1e9. Those of v / 2, s and c are clipped to a third of the
+    logarithm of the largest number, so that products of three such factors do not
+    overflow. For s and v / 2 that is the largest float32, and the bound is 29.6. For c
+    it is the largest number of `dtype`; float16 keeps gamma between 1/40 and 40. A
+    number beyond its bound has no gradient.
 
     Args:
-        raw: `(batch, 5)`, of any float dtype: x, y, v, s and c, that is, in the paper's
-            order, centre x, centre y, log variance, log stride and log gamma.
+        raw: `(batch, 5)`, of any float dtype: x, y, v, s and c. In the paper's order,
+            these give center x, center y, log variance, log stride and log gamma.
         height: Height of the image, an integer.
         width: Width of the image, an integer.
-        size: Filters along either axis, an integer. A single one has no neighbors,
-            and its stride no effect.
+        size: Filters along either axis, an integer. The stride of a single filter has
+            no effect.
         dtype: Floating-point type that gamma is used in.
 
     Returns:
-        The attention, `(batch, 5)` in float32: centre x and centre y, the pixel that
-        the middle of the grid lies on, 0 being the middle of the first one; stride,
-        the pixels from one filter to the next; sigma, the filters' standard deviation
-        in pixels; and gamma, which a glimpse is multiplied with and an update divided
-        by.
+        The attention, `(batch, 5)` in float32: center x and center y of the grid in
+        pixels, where 0 is the middle of the first pixel; stride, the distance between
+        neighboring filters in pixels; sigma, the filters' standard deviation in pixels;
+        and gamma, which multiplies a glimpse and divides an update.
 
     References:
         Gregor et al., DRAW, 2015, equations 21 to 24, https://arxiv.org/abs/1502.04623
@@ -66,8 +65,8 @@ def attention_geometry(raw, height, width, size, dtype="float32"):
         tf.exp(log_variance / 2),
         tf.exp(log_gamma),
     ]
-    # Not stacked: of `tf.stack(...)[:, 4, None]`, TensorFlow 2.21's graph optimizer
-    # loses the new axis.
+    # Not `tf.stack`: TensorFlow 2.21's graph optimizer loses the new axis of
+    # `tf.stack(...)[:, 4, None]`.
     return tf.concat(attention, axis=-1)
 
 
@@ -84,27 +83,27 @@ def whole_image_attention(batch, height, width):
         width: Width of the images, an integer.
 
     Returns:
-        `(batch, 5)` in float32, as of `attention_geometry`: the image's centre, a
-        stride of 1, a sigma of 0 and a gamma of 1.
+        The attention, `(batch, 5)` in float32, in the order of `attention_geometry`:
+        the image's center, a stride of 1, a sigma of 0 and a gamma of 1.
     """
     attention = tf.constant([(width - 1) / 2, (height - 1) / 2, 1, 0, 1], "float32")
     return tf.broadcast_to(attention, (batch, 5))
 
 
 def gaussian_filterbank(center, stride, sigma, size, length):
-    """Return Gaussian filters in a row, each of sum 1 over the pixels.
+    """Return a row of Gaussian filters, each of which sums to 1 over the pixels.
 
         mean[i] = center + (i - (size - 1) / 2) * stride
         filters[i, a] = exp(-(a - mean[i])^2 / (2 * sigma^2)) / sum over pixels
 
-    for filters i and pixels a counted from 0. Filters and gradients are finite wherever
-    a filter lies and however narrow it is: a filter far outside the image is all on
-    the nearest pixel, and so is a filter of sigma 0. Means further than 1e12 pixels
-    away are moved to that distance.
+    for filters i and pixels a counted from 0. Filters and gradients are finite for any
+    position and width: a filter far outside the image, or with sigma 0, puts all its
+    weight on the nearest pixel. Means more than 1e12 pixels away are clipped to that
+    distance.
 
     Args:
         center: Middle of the row of filters in pixels, `(batch,)` in float32.
-        stride: Pixels from one filter to the next, `(batch,)` in float32.
+        stride: Distance between neighboring filters in pixels, `(batch,)` in float32.
         sigma: Standard deviation in pixels, at least 0, `(batch,)` in float32.
         size: Number of filters, an integer.
         length: Number of pixels, an integer.
@@ -120,11 +119,11 @@ def gaussian_filterbank(center, stride, sigma, size, length):
     mean = (center[:, None] + steps * stride[:, None])[:, :, None]
     mean = tf.clip_by_value(mean, -_FARTHEST, _FARTHEST)
     pixels = tf.range(length, dtype="float32")
-    # The exponent of the nearest pixel is subtracted, which cancels in the quotient,
-    # and the difference of two squares factored. So the largest exponent is exactly 0,
-    # and none is a difference of huge numbers.
+    # Subtract the exponent of the nearest pixel, which cancels in the quotient, and
+    # factor the difference of squares. The largest exponent is then exactly 0, and no
+    # exponent is a difference of huge numbers.
     nearest = tf.stop_gradient(tf.clip_by_value(tf.round(mean), 0, length - 1))
-    # Of narrower filters float32 cannot tell the exponents from 0 and infinity.
+    # For a smaller sigma, float32 exponents would only be 0 or infinite.
     precision = 1 / tf.square(tf.maximum(sigma, 1e-6))[:, None, None]
     exponents = (pixels - nearest) * (pixels + nearest - 2 * mean) * (-precision / 2)
     return tf.nn.softmax(exponents)
@@ -132,16 +131,16 @@ def gaussian_filterbank(center, stride, sigma, size, length):
 
 def attention_gamma(attention):
     """Return the gamma of an attention, `(batch, 1, 1, 1)` in float32."""
-    # TensorFlow 2.21's graph optimizer takes a slice of a stack for the tensor that was
-    # stacked, and drops new axes of the slice; so not `attention[:, 4, None, ...]`.
+    # Not `attention[:, 4, None, ...]`: TensorFlow 2.21's graph optimizer replaces a
+    # slice of a stack by the stacked tensor, and drops new axes of the slice.
     return tf.reshape(attention[:, 4], (-1, 1, 1, 1))
 
 
 def attention_filters(attention, height, width, size):
-    """Return the filters of rows and those of columns that an attention means.
+    """Return the row filters and column filters of an attention.
 
     Args:
-        attention: `(batch, 5)`, as of `attention_geometry`.
+        attention: `(batch, 5)` in float32, from `attention_geometry`.
         height: Height of the image, an integer.
         width: Width of the image, an integer.
         size: Filters along either axis, an integer.
@@ -170,8 +169,8 @@ def read_patch(images, filters_y, filters_x):
     rows, columns = filters_y.shape[1], filters_x.shape[1]
     filters_y = tf.cast(filters_y, images.dtype)
     filters_x = tf.cast(filters_x, images.dtype)
-    # Rows first, with nothing moved: only what is left of the image is transposed, and
-    # not even that where there is one channel.
+    # Reduce the rows first, which needs no transpose. Only the smaller result is
+    # transposed, and with one channel not even that.
     x = tf.matmul(filters_y, tf.reshape(images, (-1, height, width * channels)))
     x = tf.transpose(tf.reshape(x, (-1, rows, width, channels)), (0, 1, 3, 2))
     x = tf.reshape(x, (-1, rows * channels, width))

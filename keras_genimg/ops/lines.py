@@ -1,33 +1,33 @@
-"""Neighbours along a line of cells."""
+"""Neighbors along a line of cells."""
 
 import tensorflow as tf
 from keras import ops
 
 
 def shift_line(line, offset, cell_size=1, axis=-2):
-    """Give each cell of a line what its neighbour holds, and zero beyond the ends.
+    """Shift a line of cells by `offset` cells, with zeros beyond the ends.
 
     `outputs[p] = line[p + offset * cell_size]` along the line's axis.
 
     Args:
         line: Tensor with a line of cells along one axis.
-        offset: Which neighbour, an integer.
-        cell_size: Rows of the axis that one cell has, an integer or a scalar tensor.
+        offset: Number of cells to shift by, an integer.
+        cell_size: Rows of the axis per cell, an integer or a scalar tensor.
         axis: The line's axis.
 
     Returns:
-        A tensor of the shape of `line`.
+        A tensor with the shape of `line`.
     """
     return _windows(line, [offset], cell_size, axis)[0]
 
 
 def shifted_lines(line, offsets, cell_size=1, axis=-2):
-    """Concatenate the neighbours of each cell on the last axis.
+    """Concatenate the neighbors of each cell on the last axis.
 
     Args:
-        line: As in `shift_line`, and so are `cell_size` and `axis`.
-        offsets: Offsets of the neighbours.
-        cell_size: Rows of the axis that one cell has.
+        line: Tensor with a line of cells along one axis.
+        offsets: Offsets of the neighbors, a list of integers.
+        cell_size: Rows of the axis per cell, an integer or a scalar tensor.
         axis: The line's axis.
     """
     return tf.concat(_windows(line, offsets, cell_size, axis), axis=-1)

@@ -6,17 +6,18 @@ from keras_genimg.ops.affine import product, row_product
 
 
 def prepare_lstm(kernel, bias, fused):
-    """Return weights as `lstm_step` and `lstm_sequences` need them.
+    """Prepare weights for `lstm_step` and `lstm_sequences`.
 
-    TensorFlow's fused kernels do a step in one operation instead of a dozen, which is
-    most of the time of a small step. They exist for float32 and half precision, and
-    not under XLA, which fuses the plain operations itself.
+    TensorFlow's fused kernels compute a step in one operation instead of a dozen. The
+    overhead of these operations is most of the time of a small step. Fused kernels
+    exist for float32 and half precision, but not under XLA, which fuses the plain
+    operations itself.
 
     Args:
         kernel: Rows for the input, then for the hidden state, `(inputs + units,
             4 * units)`, with the gates o, f, i, g on the last axis.
         bias: Bias of the gates, `(4 * units,)`.
-        fused: Whether to use TensorFlow's fused kernels, where they exist.
+        fused: Whether to use TensorFlow's fused kernels if the dtype has them.
 
     Returns:
         A dict of tensors.
@@ -37,8 +38,8 @@ def lstm_step(weights, inputs, hidden, cell):
     """Return the next hidden and cell state.
 
     Args:
-        weights: As `prepare_lstm` returns them. An unfused kernel may come with its
-            transpose, `transposed`, see `product`.
+        weights: Result of `prepare_lstm`. Unfused weights may also contain the
+            transposed kernel, `"transposed"`, which speeds up the gradient.
         inputs: `(batch, inputs)`.
         hidden: `(batch, units)`.
         cell: `(batch, units)`.
@@ -54,12 +55,12 @@ def lstm_step(weights, inputs, hidden, cell):
 
 
 def lstm_sequences(weights, inputs, hidden, cell):
-    """Return the hidden states of several LSTMs, each over a sequence of its own.
+    """Return the hidden states of several LSTMs, each over its own sequence.
 
-    They run side by side in one loop, whose overhead is then paid once.
+    Without fused kernels, all LSTMs run in one loop to share its overhead.
 
     Args:
-        weights: List of what `prepare_lstm` returned.
+        weights: List of results of `prepare_lstm`.
         inputs: List of `(steps, batch, inputs)`, with the same number of steps.
         hidden: List of hidden states before the first step, `(batch, units)`.
         cell: List of cell states before the first step, `(batch, units)`.
@@ -123,7 +124,7 @@ def _fused_arguments(weights):
         "wci": peephole,
         "wcf": peephole,
         "wco": peephole,
-        "forget_bias": 0.0,  # It is in the bias, as for any other layer of Keras.
+        "forget_bias": 0.0,  # Already in the bias, as in every Keras layer.
         "cell_clip": -1.0,
         "use_peephole": False,
     }

@@ -1,4 +1,4 @@
-"""Skewing of maps, which lines their diagonals up for a scan."""
+"""Skewing of maps, which turns their diagonals into steps of a scan."""
 
 import numpy as np
 import tensorflow as tf
@@ -8,19 +8,19 @@ from keras_genimg.ops.traced_once import traced_once
 
 
 class SkewedMap:
-    """Where the pixels of a map go when row `r` is shifted right by `r` columns.
+    """Layout of a map whose row `r` is shifted right by `r` columns.
 
-    Step `t` of the skewed map holds the pixels `(r, t - r)` of one diagonal, and those
-    of the mirrored map as a second direction. Pixels outside the map are padding.
+    Step `t` of the skewed map holds the pixels `(r, t - r)` of one diagonal. A second
+    direction holds those of the mirrored map. Pixels outside the map are padding.
 
-    A diagonal crosses only some rows. The steps are cut into segments, each with the
-    rows that its diagonals cross and the one above them, so that less padding is
-    computed. Segments need the size of the map to be known.
+    A diagonal crosses only some rows. To compute less padding, the steps are split into
+    segments. Each segment has the rows that its diagonals cross and the row above them.
+    If the size of the map is not known, there is a single segment.
 
     Args:
         height: Height of the map, an integer or a scalar tensor.
         width: Width of the map, an integer or a scalar tensor.
-        num_segments: Into how many segments to cut the steps.
+        num_segments: Number of segments to split the steps into.
 
     Attributes:
         segments: List of `(first_step, end_step, first_row, end_row)`.
@@ -48,7 +48,7 @@ class SkewedMap:
         """Arrange the pixels of a map in segments.
 
         Args:
-            rows: One row a pixel, and one more for padding, of shape
+            rows: One row per pixel and a last row for padding, of shape
                 `(height * width + 1, ...)`.
 
         Returns:
@@ -66,16 +66,16 @@ class SkewedMap:
         return gather(rows)
 
     def unskew(self, segments):
-        """Add the maps of the two directions, the second one row further down.
+        """Add the maps of the two directions, the second one shifted down by one row.
 
-        The second map is mirrored back. A pixel gets what lies above it there, since
-        the rest of its own row would be the future.
+        The second map is mirrored back first. The shift keeps the sum causal: in the
+        second map, a pixel has seen the part of its row that is drawn later.
 
         Args:
             segments: A tensor of shape `(steps, 2, rows, ...)` for each segment.
 
         Returns:
-            One row a pixel, of shape `(height * width, ...)`.
+            One row per pixel, of shape `(height * width, ...)`.
         """
         size = self.height, self.width, self.num_segments
 
@@ -89,9 +89,19 @@ class SkewedMap:
         return gather(*segments)[0]
 
     def pixels(self, first, end, first_row, end_row, shift=0):
-        """Return the pixel at each place of a segment, or the padding's index.
+        """Return the index of the pixel at each position of a segment.
 
-        Shape `(steps, 2, rows)`; `shift` moves the second direction's pixels down.
+        Positions outside the map get the index of the padding row.
+
+        Args:
+            first: First step of the segment.
+            end: Step after the last one.
+            first_row: First row of the segment.
+            end_row: Row after the last one.
+            shift: Rows to shift the second direction down by.
+
+        Returns:
+            Integers of shape `(steps, 2, rows)`.
         """
         height, width = self.height, self.width
         row = tf.range(first_row, end_row)[None, :]
@@ -104,7 +114,7 @@ class SkewedMap:
         return tf.stack([left, right], axis=1)
 
     def positions(self):
-        """Return where each pixel lies in the flattened segments, both directions."""
+        """Return the index of each pixel in the flattened segments, per direction."""
         start, first_rows, num_rows = [], [], []
         offset = 0
         for first, end, first_row, end_row in self.segments:

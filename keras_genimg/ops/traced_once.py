@@ -1,4 +1,4 @@
-"""Graphs that the layers of a network share."""
+"""Function graphs shared by the layers of a network."""
 
 import functools
 import weakref
@@ -9,18 +9,18 @@ _functions = weakref.WeakKeyDictionary()
 
 
 def traced_once(function):
-    """Trace a function once a graph for all layers that call it with the same shapes.
+    """Trace a function once per graph for all calls with the same shapes.
 
-    A network has many layers whose maps are alike. Were the loop of each traced anew,
-    this would take most of the time before the first step, and most of the bytes of an
-    export. Eagerly the function runs as it is.
+    Many layers of a network have maps of the same shape. Tracing the loop of each layer
+    again would take most of the time before the first step, and most of the bytes of an
+    export. In eager execution, the function runs without tracing.
 
-    What is traced lives as long as the graph that calls it, so that nothing piles up in
-    a process that makes many models.
+    A trace lives as long as the graph that calls it, so that a process that builds many
+    models does not accumulate traces.
 
     Args:
-        function: Function of tensors, and of integers or tuples of them, that uses no
-            tensor but its arguments.
+        function: Function of tensors, integers and tuples of integers. It must not use
+            tensors other than its arguments.
     """
 
     @functools.wraps(function)

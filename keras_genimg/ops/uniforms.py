@@ -1,16 +1,16 @@
-"""The random numbers that draw images: uniform for pixels, normal for latents."""
+"""Random numbers for drawing images: uniform for pixels, normal for latents."""
 
 import tensorflow as tf
 
-# Streams of noise that one row seed gives, so that no two uses share numbers.
+# Each row seed has independent streams of noise. No two uses share a stream.
 PIXELS = 0
 LATENTS = 1
-# Of latents inferred from an image: sample k has the stream `POSTERIOR + k`.
+# Latents inferred from an image: sample k uses the stream `POSTERIOR + k`.
 POSTERIOR = 2
-# Kinds of streams, each of them as many as there are indices: stream `(kind, index)`.
-# They are negative, since every number from 0 may be a stream without an index.
-CANDIDATES = -1  # Candidate k of a completion, from 1; candidate 0 has `PIXELS`.
-CHOICE = -2  # Which candidate is returned; index 0 alone.
+# Kinds of indexed streams, used as `(kind, index)`. Kinds are negative because any
+# number from 0 may be a stream without an index.
+CANDIDATES = -1  # Candidate k of a completion, from 1; candidate 0 uses `PIXELS`.
+CHOICE = -2  # Choice of the candidate to return; the only index is 0.
 
 MAX_SEED = 2**62 - 1
 
@@ -18,18 +18,17 @@ _LOW_31_BITS = 0x7FFFFFFF
 
 
 def row_uniforms(seeds, shape, stream=PIXELS):
-    """Draw uniform numbers that depend on each row's own seed alone.
+    """Draw uniform numbers for each row that depend only on the row's seed.
 
-    They are made from integer random bits, because the bits are the same with and
-    without XLA while floating-point draws are not, and every seed half is masked to 31
-    bits, because that holds for non-negative halves only.
+    The numbers are made from integer random bits, which are the same with and without
+    XLA; floating-point draws are not. This holds only for non-negative seeds, so each
+    half of a seed is masked to 31 bits.
 
     Args:
         seeds: Integers of shape `(batch,)`, from 0 to `MAX_SEED`.
         shape: Shape of the numbers of one row, integers or scalar tensors.
-        stream: Which of the independent streams of a seed to draw from: an integer, or
-            a tuple of a kind and an index within it. Each of them is one integer, or
-            integers of shape `(batch,)`.
+        stream: Independent stream of the seed to draw from: an integer, or a tuple of a
+            kind and an index. Each is one integer, or integers of shape `(batch,)`.
 
     Returns:
         Float32 multiples of `2**-24` in `[0, 1)`, of shape `(batch, *shape)`.
@@ -68,27 +67,27 @@ def row_uniforms(seeds, shape, stream=PIXELS):
 
 
 def row_normals(seeds, shape, stream=LATENTS):
-    """Draw standard normal numbers that depend on each row's own seed alone.
+    """Draw standard normal numbers for each row that depend only on the row's seed.
 
     Args:
-        seeds: As in `row_uniforms`.
-        shape: As in `row_uniforms`.
-        stream: As in `row_uniforms`.
+        seeds: Integers of shape `(batch,)`, from 0 to `MAX_SEED`.
+        shape: Shape of the numbers of one row, integers or scalar tensors.
+        stream: Independent stream of the seed to draw from: an integer, or a tuple of a
+            kind and an index. Each is one integer, or integers of shape `(batch,)`.
 
     Returns:
         Float32, of shape `(batch, *shape)`, from -5.4 to 5.4.
     """
     uniforms = row_uniforms(seeds, shape, stream)
-    # Odd multiples of 2**-24 are symmetric about 1/2, and never 0 or 1.
+    # Odd multiples of 2**-24 are symmetric about 1/2 and never 0 or 1.
     steps = tf.bitwise.bitwise_or(tf.cast(uniforms * 2.0**24, tf.int32), 1)
     return tf.math.ndtri(tf.cast(steps, tf.float32) * 2.0**-24)
 
 
 def replica_seed(generator):
-    """Return the next seed of a Keras generator, another one on each replica.
+    """Return the next seed of a Keras generator, a different one on each replica.
 
-    Replicas share a generator's state, so that without this they would draw the same
-    numbers.
+    Replicas share the generator's state, and would otherwise draw the same numbers.
 
     Args:
         generator: A `keras.random.SeedGenerator`.

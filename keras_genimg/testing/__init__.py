@@ -1,4 +1,4 @@
-"""Checks for models of one's own."""
+"""Checks for custom models."""
 
 from keras_genimg.testing.causality_report import CausalityReport, assert_causal
 from keras_genimg.testing.pixel_influence import influence

@@ -1,4 +1,4 @@
-"""Whether a model is causal, and how much of the past it sees."""
+"""Check that a model is causal, and report how much of the past it sees."""
 
 import dataclasses
 
@@ -10,13 +10,14 @@ from keras_genimg.testing.pixel_influence import influence
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class CausalityReport:
-    """What a causal model sees of the past.
+    """Influences of earlier on later sub-pixels in a causal model.
 
     Attributes:
-        num_past: Number of pairs of an earlier and a later sub-pixel.
-        num_seen: How many of these pairs are an influence.
-        missing: The pairs that are none, an array of shape `(pairs, 6)`: row, column
-            and color of the earlier sub-pixel, then of the later.
+        num_past: Number of possible influences, which is the number of pairs of an
+            earlier and a later sub-pixel.
+        num_seen: Number of these influences that the model has.
+        missing: Influences that the model lacks, integers of shape `(pairs, 6)`: row,
+            column and color of the earlier sub-pixel, then of the later one.
     """
 
     num_past: int
@@ -31,12 +32,12 @@ class CausalityReport:
     def __str__(self):
         text = (
             f"Causal: no sub-pixel sees itself or a later one. "
-            f"{self.num_seen} of {self.num_past} pairs of the past are seen"
+            f"{self.num_seen} of {self.num_past} possible influences are present"
         )
         if self.complete:
             return f"{text}: complete."
         return (
-            f"{text}, {len(self.missing)} are not: for example, sub-pixel "
+            f"{text}, {len(self.missing)} are missing: for example, sub-pixel "
             f"{name_sub_pixel(self.missing[0, :3])} does not change the parameters of "
             f"{name_sub_pixel(self.missing[0, 3:])}."
         )
@@ -45,22 +46,27 @@ class CausalityReport:
 def assert_causal(model, complete=False, **options):
     """Check that no sub-pixel of a model sees itself or a later one.
 
-    The order is that in which an image is drawn: row by row, and within a pixel color
-    by color.
+    Sub-pixels are ordered as they are drawn: row by row, and color by color within a
+    pixel.
 
     Args:
         model: An `AutoregressiveModel`.
-        complete: Whether every sub-pixel must see all of its past too.
-        **options: Arguments of `influence`. With `randomize=True` the answer is about
-            the graph, without about the model as it is: zero biases and dead ReLUs can
-            hide influences.
+        complete: Whether every sub-pixel must also see its whole past.
+        **options: Keyword arguments of `influence`: `images` to change (random by
+            default), `seed` and `num_images` of random images, `image_size` as
+            `(height, width)` for a model of any size, `conditions` with one row per
+            image, `randomize`, and the `batch_size` of the evaluation. With
+            `randomize=True`, the check is of the graph, under random weights.
+            Otherwise it is of the model with its weights, where zero biases and dead
+            ReLUs can hide influences.
 
     Returns:
-        A `CausalityReport`, which tells what of the past is seen.
+        A `CausalityReport` of the influences on later sub-pixels.
 
     Raises:
         AssertionError: If the model is not causal or, with `complete`, not complete.
-        ValueError: As in `influence`.
+        ValueError: If an option is invalid, or the model returns numbers that are not
+            finite.
 
     Example:
         >>> images = keras.Input((5, 5, 1))
@@ -68,8 +74,8 @@ def assert_causal(model, complete=False, **options):
         >>> logits = MaskedConv2D(1, 1, mask_type="B")(x)
         >>> model = AutoregressiveModel(images, logits, "bernoulli")
         >>> print(assert_causal(model, randomize=True))
-        Causal: no sub-pixel sees itself or a later one. 72 of 300 pairs of the past
-        are seen, 228 are not: ...
+        Causal: no sub-pixel sees itself or a later one. 72 of 300 possible
+        influences are present, 228 are missing: ...
     """
     seen = influence(model, **options)
     shape = seen.shape[:3]
@@ -86,7 +92,7 @@ def assert_causal(model, complete=False, **options):
 
 
 def _describe(leaks):
-    """Say what is wrong with some pairs of sub-pixels, by the worst of them."""
+    """Describe the worst of some leaking pairs of sub-pixels."""
     pair, kind = worst_pair(leaks)
     return (
         f"Changing sub-pixel {name_sub_pixel(pair[:3])} changes the parameters of "

@@ -1,4 +1,4 @@
-"""Which sub-pixels of an image a model lets influence which."""
+"""Influence of each sub-pixel of an image on the parameters of every other."""
 
 import contextlib
 
@@ -23,38 +23,38 @@ def influence(
     randomize=False,
     batch_size=64,
 ):
-    """Return which sub-pixels change the parameters of which.
+    """Find which sub-pixels change the parameters of which others.
 
     Each sub-pixel of some images is changed in turn. The changed image is compared with
-    the unchanged one at the same place of a batch of the same size, where all
-    arithmetic is the same to the last bit: what differs is an influence, never
-    rounding. Influences that float32 cannot hold go unseen, as they may in a recurrent
-    layer over more than a dozen rows: try a smaller image or more images before you
-    believe that one is missing.
+    the unchanged one at the same position of a batch of the same size, where all
+    arithmetic is identical to the last bit. Any difference is therefore an influence
+    and never rounding. Influences too small for float32 are not detected, which can
+    happen in a recurrent layer over more than a dozen rows. If an influence seems to be
+    missing, try a smaller image or more images.
 
     Args:
         model: An `AutoregressiveModel`.
         images: Images to change, in the likelihood's own range, `(images, height,
-            width, colors)`. By default random ones. An influence that one image hides,
-            behind a ReLU that is 0 for example, may show in another.
+            width, colors)`. Random by default. An influence that is hidden in one
+            image, for example by an inactive ReLU, may show in another.
         seed: Seed of the random images, changes and weights.
-        num_images: How many random images.
-        image_size: `(height, width)`, for a model of any size without `images`.
-        conditions: The model's further inputs, one row an image, as `generate` takes
-            them.
-        randomize: Whether to look at the graph rather than at the weights it has: each
-            image meets random weights, biases and initial states. The model gets its
-            own weights back, after an error too.
-        batch_size: How many images to evaluate at a time.
+        num_images: Number of random images.
+        image_size: `(height, width)` of random images, for a model of any size.
+        conditions: The model's further inputs, with one row per image: a dict of
+            arrays by input name, or an array if there is only one such input.
+        randomize: Whether to check the graph instead of the model's weights. Each image
+            is evaluated with new random weights, biases and initial states. The model's
+            weights are restored afterwards, also after an error.
+        batch_size: Number of images to evaluate at a time.
 
     Returns:
-        Boolean array of shape `(height, width, colors, height, width, colors)`: whether
-        changing sub-pixel `[row, column, color]` changes the parameters of sub-pixel
-        `[..., row, column, color]` for any of the images.
+        Boolean array of shape `(height, width, colors, height, width, colors)`. The
+        first three axes index the changed sub-pixel, and the last three the sub-pixel
+        whose parameters change for at least one of the images.
 
     Raises:
-        ValueError: If an argument is not as described, or the model returns numbers
-            that are not finite.
+        ValueError: If an argument is invalid, or the model returns numbers that are not
+            finite.
 
     Example:
         >>> seen = influence(PixelCNN((4, 5, 1), 8, 2), randomize=True)
@@ -102,10 +102,15 @@ def influence(
 
 
 def _influence_in_image(model, params, image, others, conditions, batch_size):
-    """Return which sub-pixels of one image change which, both flattened.
+    """Return the influence matrix of one image, `(sub-pixels, sub-pixels)`.
 
-    `params` is the model as a function of a batch and the conditions; `others` holds
-    the value that each sub-pixel gets.
+    Args:
+        model: An `AutoregressiveModel`.
+        params: The model as a function of a batch and a list of conditions.
+        image: `(height, width, colors)`.
+        others: The new value of each sub-pixel, with the shape of `image`.
+        conditions: List of arrays with one row each.
+        batch_size: Number of images to evaluate at a time.
     """
     size = image.size
     batch_size = min(batch_size, size)

@@ -1,4 +1,4 @@
-"""Bits per dimension."""
+"""Metric of models with an exact likelihood."""
 
 import math
 
@@ -15,9 +15,10 @@ class BitsPerDim(keras.metrics.Mean):
     Nats per image divided by `ln(2) * height * width * colors`.
 
     Args:
-        likelihood: Name or object, see `keras_genimg.likelihoods.get`.
+        likelihood: Name of a likelihood, such as `"bernoulli"`, or a `Likelihood`.
         name: Name of the metric.
-        dtype: As in `keras.metrics.Metric`.
+        dtype: Dtype of the metric's computations and state. By default, the float type
+            that Keras is set to.
 
     Example:
         >>> metric = BitsPerDim("bernoulli")
@@ -32,7 +33,7 @@ class BitsPerDim(keras.metrics.Mean):
     def __init__(self, likelihood, name="bits_per_dim", dtype=None):
         super().__init__(name=name, dtype=dtype)
         self.likelihood = likelihoods.get(likelihood)
-        # For `EarlyStopping` in auto mode; Keras has no public way to say it.
+        # For `EarlyStopping` in auto mode; Keras has no public setting.
         self._direction = "down"
 
     def update_state(self, y_true, y_pred, sample_weight=None):

@@ -14,10 +14,12 @@ class NegativeLogLikelihood(keras.losses.Loss):
     which Keras averages over the batch and scales over replicas.
 
     Args:
-        likelihood: Name or object, see `keras_genimg.likelihoods.get`.
-        reduction: As in `keras.losses.Loss`.
+        likelihood: Name of a likelihood, such as `"bernoulli"`, or a `Likelihood`.
+        reduction: Reduction over the batch: `"sum_over_batch_size"`, `"sum"`, `"mean"`,
+            `"mean_with_sample_weight"`, or None for one value per image.
         name: Name of the loss.
-        dtype: As in `keras.losses.Loss`.
+        dtype: Dtype of the loss's computations. By default, the float type that Keras
+            is set to.
 
     Call arguments:
         y_true: Images in the likelihood's own range, `(batch, height, width, colors)`.

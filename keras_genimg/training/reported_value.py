@@ -1,23 +1,23 @@
-"""A value that is reported with the metrics."""
+"""Metric that reports a value collected elsewhere."""
 
 import keras
 
 
 class ReportedValue(keras.metrics.Metric):
-    """Reports a value that other metrics collect, and which way it improves.
+    """Reports a value that other metrics collect, and the direction of improvement.
 
-    `keras.callbacks.EarlyStopping` and the like, in auto mode, look for the direction
-    of a value among the metrics of `compile` alone, not among those of layers.
+    In auto mode, callbacks such as `keras.callbacks.EarlyStopping` look for a value's
+    direction only in the metrics of `compile`, not in those of layers.
 
     Args:
         name: Name of the value in logs.
-        direction: `"up"` or `"down"`.
+        direction: `"up"` if larger values are better, else `"down"`.
         value: Function that returns the value, a scalar tensor.
     """
 
     def __init__(self, name, direction, value):
         super().__init__(name=name)
-        # Keras has no public way to say it.
+        # Keras has no public setting for the direction.
         self._direction = direction
         self.value = value
 

@@ -1,11 +1,11 @@
-"""One training step of DRAW, forward and backward, against other ways to write it.
+"""One training step of DRAW, forward and backward, against other implementations.
 
     python -m tests.benchmarks.draw
 
-Times the loss of DRAW at the paper's setting for MNIST, and its gradients with respect
-to all weights; what the first step costs, and how memory grows with the glimpses; and
-that of a VAE, against one without TensorFlow Probability. The programs that compute
-the same thing do it from the same weights and noise, and are checked to agree.
+Times the loss of DRAW at the paper's setting for MNIST and its gradients with respect
+to all weights. Also measures the first step and the growth of memory with the glimpses,
+and times a step of a VAE against one without TensorFlow Probability. Programs that
+compute the same result use the same weights and noise, and are checked to agree.
 """
 
 import dataclasses
@@ -53,9 +53,9 @@ from tests.benchmarks.vae_step import vae_rows  # noqa: E402
 TOLERANCE = 1e-3
 
 TORCH = "PyTorch, eager loop"
-# How many times faster than the peer.
+# Minimum speedup over the peer.
 TARGETS = {UNROLLED: at_least(1), TORCH: at_least(1.3)}
-# A filter of its own for each pixel and each cell of a glimpse would need five.
+# A separate filter for each pixel and each cell of a glimpse would need five.
 MAX_RANK = 4
 PRODUCT_SIZE = 2048
 
@@ -118,7 +118,7 @@ def product_flops(setting):
         + 2 * read * side * (side + read)  # Read, from image and error.
         + write * side * (write + side)  # Write.
     )
-    # Each product has a gradient in both of its factors, a product as large.
+    # Each product has two gradients, each a product of the same size.
     return 3 * 2 * multiplications * setting.batch * setting.glimpses
 
 
@@ -164,15 +164,15 @@ def step_tables(setting, timing_options, with_targets):
                 f"{number(flops / seconds / 1e9)} GFLOP/s",
                 seconds / setting.glimpses,
                 **{"xla_ratio" if XLA in name else "ratio": share},
-                note="Operations of its matrix products alone. The ratio is their "
-                "rate over that of the large product.",
+                note="Counts only the operations of matrix products. The ratio is "
+                "their rate over that of the large product.",
             )
         )
     return rows, bounds
 
 
 def faster_threads(timings):
-    """Return timings, of each PyTorch program with its faster number of threads."""
+    """Return timings, with the faster number of threads for each PyTorch program."""
     best = {}
     for name, timing in timings.items():
         program = name.split(", threads")[0]
@@ -182,7 +182,7 @@ def faster_threads(timings):
 
 
 def graph_nodes(graph_def):
-    """Return the nodes of a graph, those of its functions included."""
+    """Return the nodes of a graph, including those of its functions."""
     nodes = list(graph_def.node)
     for function in graph_def.library.function:
         nodes += function.node_def
@@ -208,7 +208,7 @@ def first_step_rows(setting, glimpses, repeats, with_targets):
     """Time the tracing and the first step, for several numbers of glimpses."""
     kinds = [OURS, OURS + XLA, UNROLLED] if with_targets else [OURS, UNROLLED]
     traced, first, nodes = {}, {}, {}
-    # What is only slow in a process's first graph is none of the loop's.
+    # Warm up first: costs of the first graph of a process are not the loop's.
     few = dataclasses.replace(setting, glimpses=2)
     for repeat in range(1 + repeats):
         for count in glimpses if repeat else [few.glimpses]:
@@ -230,7 +230,7 @@ def first_step_rows(setting, glimpses, repeats, with_targets):
                     nodes[kind, count] = len(graph_nodes(graph_def))
                     if kind == OURS:
                         largest = check_shapes(graph_def)
-                # Or the collector goes through the graphs of earlier programs.
+                # Otherwise, the collector visits the graphs of earlier programs.
                 del step, concrete
                 gc.collect()
     print(
@@ -263,7 +263,7 @@ def first_step_rows(setting, glimpses, repeats, with_targets):
 
 
 def timed_trace(step, tensors):
-    """Return seconds and concrete function of the tracing of a `tf.function`."""
+    """Trace a `tf.function`; return the seconds and the concrete function."""
     traced = []
     seconds, _ = timed(lambda: traced.append(step.get_concrete_function(*tensors)))
     return seconds, traced[0]

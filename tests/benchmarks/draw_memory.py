@@ -1,4 +1,4 @@
-"""Memory of a training step of DRAW, each in a process of its own."""
+"""Memory of training steps of DRAW, each measured in a new process."""
 
 import dataclasses
 import gc
@@ -20,10 +20,10 @@ from tests.subprocesses import run_python
 
 
 def print_peak(glimpses, kind, quick):
-    """Print the seconds of a step and the bytes that it took, as JSON.
+    """Print the seconds and the bytes that a step takes, as JSON.
 
-    To be run in a process of its own. What a first step costs once was paid by a step
-    of few glimpses.
+    Must run in a new process. A step of few glimpses runs first, so that one-time costs
+    are not counted.
     """
     setting = dataclasses.replace(TINY if quick else MNIST, glimpses=glimpses)
     for count in (2, glimpses):
@@ -36,23 +36,23 @@ def print_peak(glimpses, kind, quick):
         step.get_concrete_function(*tensors)
         gc.collect()
         with open("/proc/self/clear_refs", "w") as opened:
-            opened.write("5")  # The peak is what there is now.
+            opened.write("5")  # Reset the peak to the current memory.
         before = peak_bytes()
         seconds, _ = timed(lambda: step(*tensors))  # noqa: B023
     print(json.dumps({"seconds": seconds, "bytes": peak_bytes() - before}))
 
 
 def peak_bytes():
-    """Return the most memory that the process has had, where Linux tells."""
+    """Return the peak memory of the process in bytes; Linux only."""
     with open("/proc/self/status") as opened:
         for line in opened:
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) * 1024
-    raise OSError("/proc/self/status says nothing of VmHWM")
+    raise OSError("/proc/self/status has no VmHWM")
 
 
 def memory_rows(kinds, glimpses, quick):
-    """Return rows of the memory of a step, for several numbers of glimpses."""
+    """Return table rows of the memory of a step, by number of glimpses."""
     rows = []
     for kind in kinds:
         taken = []
@@ -65,8 +65,8 @@ def memory_rows(kinds, glimpses, quick):
                 kind,
                 f"{count} glimpses: {output['bytes'] / 2**20:,.0f} MiB",
                 output["seconds"],
-                note="Growth of the process's peak memory, and the ratio of it to that "
-                "of half as many glimpses; the time is that of the first step.",
+                note="Growth of the process's peak memory, and its ratio to that of "
+                "half as many glimpses; the time is that of the first step.",
             )
             rows.append(row)
             if len(taken) < 2 or quick:

@@ -1,8 +1,8 @@
-"""DRAW and the VAE as others would write them in TensorFlow and Keras.
+"""DRAW and the VAE in idiomatic TensorFlow and Keras.
 
-Weights of DRAW are a dict of tensors by the paths that they have in our own cell, such
-as `encoder/kernel`, with rows for the input, then for the hidden state, and the gates
-o, f, i, g.
+The weights of DRAW are a dict of tensors, with the paths in our cell as keys, such as
+`encoder/kernel`. LSTM kernels have rows for the input, then for the hidden state, and
+the gates o, f, i, g.
 """
 
 import keras
@@ -10,7 +10,7 @@ import tensorflow as tf
 
 
 def filters(raw, size, height, width):
-    """Return the filters of rows, of columns, and gamma, from `(batch, 5)`."""
+    """Return row filters, column filters and gamma from `(batch, 5)`."""
     x, y, log_variance, log_stride, log_gamma = tf.split(raw, 5, axis=-1)
     stride = (max(height, width) - 1) / (size - 1) * tf.exp(log_stride)
     steps = (tf.range(size, dtype=tf.float32) - (size - 1) / 2) * stride
@@ -25,7 +25,7 @@ def filters(raw, size, height, width):
 
 
 def lstm(inputs, cell, kernel, bias):
-    """Return the new hidden and cell state; `inputs` has the hidden state too."""
+    """Return the new hidden and cell state; `inputs` includes the hidden state."""
     gates = tf.matmul(inputs, kernel) + bias
     units = cell.shape[-1]
     o, f, i = tf.split(tf.sigmoid(gates[:, : 3 * units]), 3, axis=-1)
@@ -38,14 +38,14 @@ def linear(inputs, weights, name):
 
 
 def unrolled_draw(images, noise, weights, read_size, write_size):
-    """Return the loss of DRAW, the mean of the images' bounds in nats.
+    """Return the loss of DRAW, the mean over images of the bound in nats.
 
     Args:
         images: Black and white, `(batch, height, width, 1)`.
         noise: `(glimpses, batch, latent_dim)`.
         weights: Dict of tensors.
-        read_size: Filters along either axis that read.
-        write_size: Filters along either axis that write.
+        read_size: Filters along either axis for reading.
+        write_size: Filters along either axis for writing.
     """
     batch, height, width, _ = images.shape
     images = images[..., 0]
@@ -62,7 +62,7 @@ def unrolled_draw(images, noise, weights, read_size, write_size):
     canvas = tf.reshape(canvas, (batch, height, width))
     posteriors = []
     for noise_now in tf.unstack(noise):
-        # Read. Image and error lie side by side, so that one product serves both.
+        # Read. Image and error are concatenated, so that one product reads both.
         rows, columns, gamma = filters(
             linear(hidden, weights, "read/attention"), read_size, height, width
         )
@@ -100,13 +100,13 @@ def unrolled_draw(images, noise, weights, read_size, write_size):
 
 
 def normal_divergence(mean, log_stddev):
-    """Return the divergence of each coordinate to N(0, 1)."""
+    """Return the KL divergence of each coordinate from N(0, 1)."""
     variance = tf.exp(2 * log_stddev)
     return 0.5 * (tf.square(mean) + variance - 2 * log_stddev - 1)
 
 
 class HandWrittenVAE(keras.Model):
-    """VAE of two dense layers a side, with its noise, formula and step by hand."""
+    """VAE with two dense layers per side, and hand-written noise, loss and step."""
 
     def __init__(self, image_shape, latent_dim, hidden_units):
         super().__init__()
@@ -126,7 +126,7 @@ class HandWrittenVAE(keras.Model):
         return self.means
 
     def call(self, images):
-        """Return logits, and mean and log standard deviation of the posterior."""
+        """Return logits, and the mean and log standard deviation of the posterior."""
         posterior = self.posterior(self.encoder_hidden(self.flatten(images)))
         mean, log_stddev = tf.split(posterior, 2, axis=-1)
         noise = tf.random.stateless_normal(tf.shape(mean), self.seed_generator.next())

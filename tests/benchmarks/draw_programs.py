@@ -1,4 +1,4 @@
-"""Settings of DRAW, and one training step of it, looped by us and unrolled."""
+"""Settings of DRAW, and its training step as our loop and unrolled."""
 
 import dataclasses
 
@@ -56,7 +56,7 @@ def random_loop(setting):
 
 
 def weights_of(loop):
-    """Return the weights by their paths inside the cell."""
+    """Return a dict of the weights, keyed by their paths inside the cell."""
     prefix = "loop/cell/"
     return {w.path.removeprefix(prefix): w.value for w in loop.trainable_weights}
 
@@ -70,7 +70,7 @@ def our_loss(loop, images, noise):
 
 
 def our_step(loop, images, noise, jit_compile):
-    """Return a `tf.function` of images and noise, not traced yet."""
+    """Return an untraced `tf.function` of images and noise."""
     weights = weights_of(loop)
 
     @tf.function(jit_compile=jit_compile, autograph=False)
@@ -83,7 +83,7 @@ def our_step(loop, images, noise, jit_compile):
 
 
 def unrolled_step(loop, setting):
-    """Return a `tf.function` of images and noise, not traced yet."""
+    """Return an untraced `tf.function` of images and noise."""
     weights = {
         name: tf.Variable(value.numpy()) for name, value in weights_of(loop).items()
     }

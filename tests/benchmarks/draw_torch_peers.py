@@ -1,8 +1,8 @@
 """DRAW as an eager PyTorch loop, written to be fast.
 
-One product computes what the decoder's state decides: the patch, where to write it, and
-where to read next. Sums go in the same call as products, filters of rows and columns
-come from one softmax, and sigmoids of three gates from one call.
+One product computes everything derived from the decoder's state: the patch, where to
+write it, and where to read next. Sums are fused with products. One softmax computes the
+filters of rows and columns, and one call the sigmoids of three gates.
 """
 
 import torch
@@ -12,7 +12,7 @@ LINEAR = ("read/attention", "write/attention", "write/patch")
 
 
 def lstm(inputs, cell, kernel, bias):
-    """Return the new hidden and cell state; `inputs` has the hidden state too."""
+    """Return the new hidden and cell state; `inputs` includes the hidden state."""
     gates = torch.addmm(bias, inputs, kernel)
     units = cell.shape[-1]
     o, f, i = torch.sigmoid(gates[:, : 3 * units]).chunk(3, dim=-1)
@@ -21,13 +21,13 @@ def lstm(inputs, cell, kernel, bias):
 
 
 def filters(raw, steps, pixels):
-    """Return the filters of columns and of rows, and gamma.
+    """Return column filters, row filters and gamma.
 
     Args:
         raw: `(batch, 5)`.
-        steps: Distances of the filters from the middle of the grid for a stride of its
-            largest, `(filters,)`.
-        pixels: Of one axis, `(pixels,)`; images are square.
+        steps: Distances of the filters from the middle of the grid at the largest
+            stride, `(filters,)`.
+        pixels: Pixel positions along one axis, `(pixels,)`; images are square.
     """
     log_variance, log_stride, log_gamma = raw[:, 2:].unsqueeze(-1).unbind(1)
     centers = (raw[:, :2] + 1) * ((len(pixels) + 1) / 2) - 1
@@ -39,7 +39,7 @@ def filters(raw, steps, pixels):
 
 
 def draw_loss(images, noise, weights, read_size, write_size):
-    """Return the loss of DRAW, the mean of the images' bounds in nats."""
+    """Return the loss of DRAW, the mean over images of the bound in nats."""
     batch, side = images.shape[:2]
     images = images[..., 0]
     pixels = torch.arange(side, dtype=torch.float32)
@@ -57,7 +57,7 @@ def draw_loss(images, noise, weights, read_size, write_size):
     read = torch.addmm(bias, hidden, kernel)[:, :5]
     posteriors = []
     for noise_now in noise.unbind():
-        # Read. Image and error lie side by side, so that one product serves both.
+        # Read. Image and error are concatenated, so that one product reads both.
         columns, rows, gamma = filters(read, read_steps, pixels)
         pair = torch.cat([images, images - torch.sigmoid(canvas)], dim=-1)
         glimpse = torch.bmm(rows, pair).reshape(batch, 2 * read_size, side)
@@ -99,15 +99,15 @@ def draw_loss(images, noise, weights, read_size, write_size):
 
 
 def gradient_step(images, noise, arrays, read_size, write_size, threads):
-    """Return a function that gives the loss and the gradients of all weights.
+    """Return a function that computes the loss and the gradients of all weights.
 
     Args:
         images: NumPy array, square and black and white, `(batch, side, side, 1)`.
         noise: NumPy array, `(glimpses, batch, latent_dim)`.
         arrays: Dict of NumPy arrays, the weights.
-        read_size: Filters along either axis that read.
-        write_size: Filters along either axis that write.
-        threads: How many to compute with.
+        read_size: Filters along either axis for reading.
+        write_size: Filters along either axis for writing.
+        threads: Number of threads.
     """
     images, noise = torch.tensor(images), torch.tensor(noise)
     weights = {

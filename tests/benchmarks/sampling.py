@@ -1,9 +1,9 @@
-"""The time it takes to draw images, against other ways to draw them.
+"""Time of drawing images, against other implementations.
 
     python -m tests.benchmarks.sampling
 
 Draws binary 28x28 images from a PixelRNN of 7 diagonal or row layers of 16 units, and
-from a PixelCNN of 7 blocks of 32 units. All programs that draw from the same numbers
+from a PixelCNN of 7 blocks of 32 units. Programs that draw from the same random numbers
 are checked to draw the same images.
 """
 
@@ -38,9 +38,9 @@ FAMILIES = {
     "row": ("PixelRNN, 7 row layers, h=16", PixelRNN, 16, 7),
     "cnn": ("PixelCNN, 7 blocks, h=32", PixelCNN, 32, 7),
 }
-# Targets without XLA, and with it.
+# Targets without and with XLA.
 NONE = (None, None)
-# Time over that of one forward pass, by batch size.
+# Ratio to the time of one forward pass, by batch size.
 FORWARD_TARGETS = {
     ("diagonal", 64): (at_most(1.3), at_most(0.7)),
     ("row", 64): (at_most(1.8), at_most(1.3)),
@@ -50,11 +50,11 @@ FORWARD_TARGETS = {
     ("cnn", 1): (at_most(35), at_most(3)),
 }
 GROWTH_TARGET = at_most(4.4)
-# Peers at `PEER_BATCH`: name, how many times faster we are, and whether only the first
-# pixels are drawn.
+# Peers at `PEER_BATCH`: name, target speedup over the peer, and whether the peer draws
+# only the first pixels.
 PEERS = {
     "loop": (
-        "one forward pass a pixel, tf.while_loop",
+        "one forward pass per pixel, tf.while_loop",
         {
             "cnn": (at_least(120), at_least(300)),
             "row": (at_least(200), at_least(450)),
@@ -63,7 +63,7 @@ PEERS = {
         True,
     ),
     "predict": (
-        "one model.predict a pixel (keras.io)",
+        "one model.predict per pixel (keras.io)",
         dict.fromkeys(FAMILIES, (at_least(500), at_least(1000))),
         True,
     ),
@@ -74,7 +74,7 @@ PEERS = {
     ),
 }
 PEER_BATCH = 16
-# A number drawn this close to the edge between two values may fall on either side.
+# A number this close to the boundary between two values may fall on either side.
 TIE = 1e-5
 
 
@@ -115,15 +115,15 @@ def generator(model, batch, method, jit_compile):
 
 
 def uniforms_of(batch, size):
-    """Return the numbers that `generate(batch, seed=0)` draws from."""
+    """Return the uniform numbers that `generate(batch, seed=0)` uses."""
     return row_uniforms(np.arange(batch), (size, size, 1))
 
 
 def check_images(model, drawn, expected, pixels, name):
     """Fail unless the first pixels are the same; return the number of ties.
 
-    The first pixel of an image that differs is a tie if its uniform number is so close
-    to the edge that rounding decides. The pixels after it may differ then.
+    The first differing pixel of an image is a tie if its uniform number is so close to
+    a boundary that rounding decides. Later pixels of the image may then differ.
     """
     batch, size = expected.shape[:2]
     drawn = np.asarray(drawn).reshape(batch, -1)[:, :pixels]
@@ -138,7 +138,7 @@ def check_images(model, drawn, expected, pixels, name):
         pixel = differs[image].argmax()
         if distances[image, pixel] > TIE:
             raise AssertionError(
-                f"{name} drew another pixel {pixel} of image {image} than generate "
+                f"Pixel {pixel} of image {image} differs between {name} and generate "
                 f"without XLA, {distances[image, pixel]:.2g} away from a tie"
             )
     return len(images)
@@ -178,8 +178,8 @@ def drawing_programs(family, model, batches, options):
 def check_programs(model, results, options):
     """Check and print that all programs drew the same images.
 
-    The images of `generate` without XLA are those that the model itself draws: its
-    forward pass over an image gives back each pixel from the pixels before it.
+    The images of `generate` without XLA are checked against the model: a forward pass
+    over an image must reproduce each pixel from the pixels before it.
     """
     ties, compared = 0, 0
     for (kind, batch), drawn in results.items():
@@ -194,14 +194,14 @@ def check_programs(model, results, options):
             name = f'"{kind}" of batch {batch}'
             ties += check_images(model, drawn, results["plain", batch], pixels, name)
             compared += batch * pixels
-    but = f" but for what follows a tie in {ties} images" if ties else ""
-    print(f"{compared:,} pixels compared, all alike{but}")
+    but = f" except after a tie in {ties} images" if ties else ""
+    print(f"{compared:,} pixels compared, all equal{but}")
 
 
 def print_first_calls(timings):
     for kind, text in (
-        ("plain", "first calls, the first of which traces"),
-        ("XLA", "first calls with XLA, which compiles for each batch size"),
+        ("plain", "first calls, including tracing"),
+        ("XLA", "first calls with XLA, which compiles per batch size"),
     ):
         seconds = [
             f"{timing.first_call:.1f} s (batch {batch})"
@@ -234,7 +234,7 @@ def drawing_rows(family, options):
             rows.append(row)
             if forward is None:
                 continue
-            row.note = "Time over that of one forward pass without XLA."
+            row.note = "Ratio to the time of one forward pass without XLA."
             ratio = row.seconds / forward.median
             plain_target, xla_target = FORWARD_TARGETS.get((family, batch), NONE)
             if kind == "plain":
@@ -245,7 +245,7 @@ def drawing_rows(family, options):
         if (kind, batch) not in timings:
             continue
         seconds = timings[kind, batch].median
-        note = "Its time over that of generate, without and with XLA."
+        note = "Ratio of its time to that of generate, without and with XLA."
         if is_part and options.pixels < options.size**2:
             note += f" Extrapolated from the first {options.pixels} pixels"
             note += f" to {options.size**2}."
@@ -266,7 +266,7 @@ def drawing_rows(family, options):
 
 
 def growth_rows(family, options):
-    """Return rows of the time that images of three sizes take."""
+    """Return table rows of the time per image for three image sizes."""
     batch = 2 if options.quick else PEER_BATCH
     sizes = [options.size // 2, options.size]
     if not options.quick:
@@ -286,7 +286,7 @@ def growth_rows(family, options):
                 f'generate, "{options.method}"' + (", XLA" if kind == "XLA" else ""),
                 f"{size}x{size}, batch {batch}",
                 timings[kind, size].median / batch,
-                note="Per image; the ratio is to the size before.",
+                note="Per image; the ratio is to the previous size.",
             )
             rows.append(row)
             if index == 0:
@@ -300,7 +300,7 @@ def growth_rows(family, options):
 
 
 def without_targets(rows):
-    """Return rows of sizes that the targets are not about."""
+    """Return the rows without their targets, which apply to other sizes."""
     return [dataclasses.replace(r, target=None, xla_target=None) for r in rows]
 
 
@@ -315,7 +315,7 @@ def main():
         "--pixels",
         type=int,
         default=20,
-        help="pixels that the peers with one forward pass a pixel draw",
+        help="pixels drawn by the peers with one forward pass per pixel",
     )
     arguments.add_argument(
         "--slow-rounds", type=int, default=3, help="rounds in which slow peers run"

@@ -1,8 +1,7 @@
 """Other ways to draw images from a PixelCNN or PixelRNN.
 
-The first two draw the first pixels of the images that the library draws, from the same
-model and the same uniform numbers, so that they can be compared and need not be run to
-the end.
+The first two use the library's model and uniform numbers, and draw only the first
+pixels. Their pixels can be compared without drawing whole images.
 """
 
 import numpy as np
@@ -10,9 +9,9 @@ import tensorflow as tf
 
 
 def forward_passes(model, pixels):
-    """Return a compiled function that draws pixels by one forward pass each.
+    """Return a compiled function that draws pixels with one forward pass each.
 
-    As the library's ancestral sampler does, but it ends after `pixels` pixels.
+    It works like the library's ancestral sampler, but ends after `pixels` pixels.
     """
 
     @tf.function(autograph=False)
@@ -37,7 +36,7 @@ def forward_passes(model, pixels):
 
 
 def predict_calls(model, uniforms, pixels):
-    """Draw pixels by one call of `predict` each, as keras.io's PixelCNN example does.
+    """Draw pixels with one `predict` call each, like keras.io's PixelCNN example.
 
     See https://keras.io/examples/generative/pixelcnn/
     """
@@ -53,8 +52,8 @@ def predict_calls(model, uniforms, pixels):
 def tfp_pixel_cnn(size):
     """Return TFP's PixelCNN, about as large as a PixelCNN of 7 blocks of 32 units.
 
-    At 28x28 it has 130,323 parameters, ours 129,569. Without dropout, weight
-    normalisation and a mixture, which binary pixels do not need, it is at its fastest.
+    At 28x28 it has 130,323 parameters; ours has 129,569. For the best speed, it has no
+    dropout, no weight normalization and no mixture, which binary pixels do not need.
     """
     import tensorflow_probability as tfp
 

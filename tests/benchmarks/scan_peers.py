@@ -1,10 +1,10 @@
-"""The LSTM layers over pixels as others would write them in TensorFlow and Keras.
+"""The LSTM layers over pixels in idiomatic TensorFlow and Keras.
 
-Each peer is a function of `inputs` (batch, height, width, channels) and of the weights
-as a dict:
+Each peer is a function of `inputs` (batch, height, width, channels) and a dict of
+weights:
 
-- `input_kernel` (taps, channels, directions * 4 * units), the live taps, the last one
-  at the pixel itself, the others left of it;
+- `input_kernel` (taps, channels, directions * 4 * units), the unmasked taps: the last
+  one at the pixel itself, the others left of it;
 - `bias` (directions * 4 * units,);
 - `recurrent_kernel` (directions, taps, units, 4 * units);
 - `initial_hidden`, `initial_cell` (directions, units).
@@ -24,7 +24,7 @@ def input_to_state(inputs, weights):
 
 
 def skew_index(height, width):
-    """Return for each step and row the pixel it holds, `height * width` for none."""
+    """Return the pixel index at each step and row, or `height * width` if none."""
     row = tf.range(height)[None, :]
     column = tf.range(height + width - 1)[:, None] - row
     inside = (column >= 0) & (column < width)
@@ -32,7 +32,7 @@ def skew_index(height, width):
 
 
 def skewed_gates(inputs, weights):
-    """Return the gates of both directions, (steps, directions, line, batch, gates)."""
+    """Return gates of both directions, (steps, directions, line, batch, gates)."""
     batch, height, width, _ = inputs.shape
     gates = input_to_state(inputs, weights)
     gates = tf.reshape(gates, (batch, height, width, 2, -1))
@@ -60,7 +60,7 @@ def merged_directions(hidden, width):
 def plain_scan(inputs, weights, first_offset, staggered):
     """Scan (steps, directions, line, batch, gates) in a loop with automatic gradients.
 
-    This is how the library's own scan was written before it got a gradient by hand.
+    The library's scan was written like this before it got a hand-written gradient.
     """
     kernel = tf.convert_to_tensor(weights["recurrent_kernel"])
     steps, directions, line, batch, _ = inputs.shape
@@ -123,8 +123,8 @@ def plain_row(inputs, weights):
 class DiagonalCell(keras.layers.Layer):
     """Cell over the columns of a skewed map; its state is a line of LSTM cells.
 
-    The axis that `keras.layers.RNN` takes for the batch is that of the directions, so
-    that one product serves both.
+    The batch axis of `keras.layers.RNN` holds the directions, so that one product
+    computes both.
     """
 
     def __init__(self, kernel, **kwargs):

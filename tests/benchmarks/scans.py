@@ -1,4 +1,4 @@
-"""One LSTM layer over pixels, forward and backward, against other ways to write it.
+"""One LSTM layer over pixels, forward and backward, against other implementations.
 
     python -m tests.benchmarks.scans
 
@@ -52,7 +52,7 @@ PEERS = {
     ("row", RNN): scan_peers.rnn_row,
     ("row", LOOP): scan_peers.plain_row,
 }
-# How many times faster than the peer: without XLA, and with it.
+# Minimum speedup over the peer, without and with XLA.
 TARGETS = {
     ("diagonal", RNN): (at_least(1.5), at_least(1.8)),
     ("diagonal", LOOP): (at_least(2.8), None),
@@ -80,7 +80,7 @@ def peer_weights(layer):
     """Return the layer's weights as NumPy arrays, as `scan_peers` describes them."""
     weights = {weight.name: weight.numpy() for weight in layer.weights}
     live = layer.kernel_size // 2 + 1
-    # With one colour the mask hides nothing but the taps right of the centre.
+    # With one color, the mask hides only the taps right of the center.
     weights["input_kernel"] = weights["input_kernel"][0, :live]
     return weights
 
@@ -174,7 +174,7 @@ def layer_programs(kind, layer, inputs, projection):
 
 
 def faster_threads(timings):
-    """Return timings, of each PyTorch program with its faster number of threads."""
+    """Return timings, with the faster number of threads for each PyTorch program."""
     best = {}
     for name, timing in timings.items():
         program = name.split(", threads")[0]
@@ -218,7 +218,7 @@ def layer_rows(kind, units, batch, size, timing_options, with_targets):
 
 
 def first_call_rows(units, layers, size, batch, with_targets):
-    """Time the first forward and backward pass of a whole model, tracing included."""
+    """Time the first forward and backward pass of a whole model, with tracing."""
     rows = []
     images = np.random.default_rng(0).integers(0, 2, (batch, size, size, 1))
     images = tf.constant(images, tf.float32)

@@ -1,11 +1,10 @@
-"""Many clients that draw images from the embedded server at the same time.
+"""Many clients drawing images from the embedded server at the same time.
 
     python -m tests.benchmarks.serving
 
-Each reply is compared with the images that its seeds have, so a wrong image, a refused
-request and a reply that never comes are counted. The bound is the same signature called
-in one process, with nothing between: one image a call, and as many as there are
-clients.
+Each reply is compared with the images of its seeds. Wrong images, refused requests and
+missing replies are counted. The bound is the same signature called directly in one
+process, with one image per call and with one image per client in each call.
 """
 
 import dataclasses
@@ -39,13 +38,13 @@ TIMEOUT = 60
 
 @dataclasses.dataclass
 class Load:
-    """What the clients of one run saw.
+    """Results of the clients of one run.
 
     Attributes:
         seconds: Time from the first request to the last reply.
-        latencies: Seconds of each request that was answered.
-        wrong: Replies with other images than those of their seeds.
-        refused: Replies that are no success.
+        latencies: Seconds of each answered request.
+        wrong: Replies whose images are not those of their seeds.
+        refused: Replies with an error status.
         dropped: Requests without a reply.
     """
 
@@ -64,7 +63,7 @@ class Load:
 
 
 def draw_until(end, url, known, load, lock, seed):
-    """Draw one image a request until the time is up, as one client does."""
+    """Act as one client that draws one image per request until the time is up."""
     random = np.random.default_rng(seed)
     with requests.Session() as session:
         while time.perf_counter() < end:
@@ -89,7 +88,7 @@ def draw_until(end, url, known, load, lock, seed):
 
 
 def put_load(url, known, clients, seconds):
-    """Return the `Load` of several clients at once."""
+    """Run several clients at once; return their `Load`."""
     load, lock = Load(), threading.Lock()
     start = time.perf_counter()
     arguments = (start + seconds, url, known, load, lock)
@@ -106,7 +105,7 @@ def put_load(url, known, clients, seconds):
 
 
 def direct_rates(path, clients):
-    """Return images a second of the signature itself, by rows a call."""
+    """Return images per second of the signature itself, by rows per call."""
     loaded = tf.saved_model.load(str(path))
     sample = loaded.signatures["sample"]
     seeds = {rows: tf.range(rows, dtype=tf.int64) for rows in (1, clients)}
@@ -138,7 +137,7 @@ def main():
         }
     machine = print_header("Serving")
     print(
-        f"{options.clients} clients, {options.seconds:g} s a run, one image a request"
+        f"{options.clients} clients, {options.seconds:g} s per run, 1 image per request"
     )
     columns = ["model", "batch window", "images", "images/s", "p50, ms", "p99, ms"]
     columns += ["wrong", "refused", "dropped"]

@@ -1,6 +1,6 @@
-"""Cost of the check of images and labels in a training step.
+"""Cost of checking images and labels in a training step.
 
-Times `train_on_batch` of the same model with and without it, in turns:
+Times `train_on_batch` of the same model with and without the check, in turns:
 
     python -m tests.benchmarks.step_check
 
@@ -27,7 +27,7 @@ from tests.benchmarks.timing import (
 
 
 class NoCheck(StepCheck):
-    """Passes everything on."""
+    """Step check that accepts everything."""
 
     def inputs(self, x, owner):
         return x
@@ -40,7 +40,7 @@ class NoCheck(StepCheck):
 
 
 def models(quick):
-    """Return functions that make a model, by name, and the batch size of each."""
+    """Return a dict from name to a model factory and its batch size."""
     if quick:
         return {
             "PixelCNN": (lambda: PixelCNN((4, 4, 1), 3, 1, first_kernel_size=3), 4),
@@ -60,7 +60,7 @@ def models(quick):
 
 
 def rows_of(name, make, batch, timing_options, quick):
-    """Return the rows of the table for one model."""
+    """Return the table rows of one model."""
     programs = {}
     for label, check in {"with": StepCheck, "without": NoCheck}.items():
         keras.utils.set_random_seed(0)
@@ -77,12 +77,12 @@ def rows_of(name, make, batch, timing_options, quick):
     timings, _ = time_programs(programs, **timing_options)
     print_unsteady(timings)
     checked, bare = timings["with"], timings["without"]
-    # Turns that follow one another have the same share of the machine.
+    # Consecutive turns run under the same load of the machine.
     pairs = list(zip(checked.turns, bare.turns, strict=True))
     ratio = float(np.median([first / second for first, second in pairs]))
     extra = float(np.median([first - second for first, second in pairs]))
     target = None if quick or name == "VAE" else at_most(1.01)
-    print(f"{name}: {1000 * extra:.3f} ms more a step", flush=True)
+    print(f"{name}: {1000 * extra:.3f} ms more per step", flush=True)
     if name == "VAE" and not quick:
         print(f"VAE: target 0.1 ms {'met' if extra <= 1e-4 else 'missed'}")
     size = f"batch {batch}"

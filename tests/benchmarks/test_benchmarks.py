@@ -1,4 +1,4 @@
-"""The benchmarks run, and their programs agree; how long they take is no test."""
+"""The benchmarks run and their programs agree; timings are not tested."""
 
 import json
 
@@ -12,11 +12,11 @@ from tests.subprocesses import run_python
     "command, num_tables, peers",
     [
         ("scans", 3, ["keras.layers.RNN loop", "tf.while_loop, automatic gradients"]),
-        # Without "row", which runs the same lines as "diagonal".
+        # Not "row", which runs the same code as "diagonal".
         (
             "sampling --family diagonal cnn",
             4,
-            ["one model.predict a pixel (keras.io)"],
+            ["one model.predict per pixel (keras.io)"],
         ),
         ("draw", 5, ["plain TensorFlow, unrolled", "without: keras.Model by hand"]),
         ("step_check", 1, ["VAE, checked", "VAE, unchecked"]),

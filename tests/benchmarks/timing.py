@@ -1,4 +1,4 @@
-"""What the benchmark scripts share: interleaved timing, tables and JSON files."""
+"""Shared code of the benchmarks: interleaved timing, tables and JSON files."""
 
 import argparse
 import dataclasses
@@ -19,11 +19,11 @@ import tensorflow as tf
 
 @dataclasses.dataclass
 class Program:
-    """Something to time.
+    """A program to time.
 
-    `run` is called with nothing and returns arrays or tensors. `scale` turns its time
-    into that of the whole task, where it does only a part. A `slow` program has its
-    turn in the first few rounds only, without a call to warm up.
+    `run` takes no arguments and returns arrays or tensors. If it does only a part of
+    the task, `scale` converts its time to that of the whole task. A `slow` program runs
+    only in the first few rounds, without a warm-up call.
     """
 
     run: Callable
@@ -33,7 +33,7 @@ class Program:
 
 @dataclasses.dataclass
 class Timing:
-    """Seconds of a program: of its first call, and the median of each of its turns."""
+    """Seconds of a program: its first call, and the median of each turn."""
 
     first_call: float
     turns: list = dataclasses.field(default_factory=list)
@@ -46,9 +46,9 @@ class Timing:
 def print_unsteady(timings, factor=1.5):
     """Name the programs whose turns differ by more than `factor`.
 
-    Other work on the machine does that. It slows programs down unequally: PyTorch,
-    whose threads wait for one another at each operation, up to a hundred times. The
-    ratios of such a run mean little.
+    The cause is other load on the machine, which slows programs down unequally. PyTorch
+    can become a hundred times slower, since its threads wait for one another at each
+    operation. The ratios of such a run mean little.
     """
     for name, timing in timings.items():
         fastest, slowest = min(timing.turns), max(timing.turns)
@@ -62,7 +62,7 @@ def print_unsteady(timings, factor=1.5):
 
 
 def timed(run):
-    """Return seconds and result of one call, its outputs waited for."""
+    """Return seconds and result of one call, including the wait for its outputs."""
     start = time.perf_counter()
     result = run()
     for output in tf.nest.flatten(result):
@@ -76,21 +76,21 @@ def as_array(output):
 
 
 def time_programs(programs, rounds, slow_rounds=None, turn_seconds=0.2, seed=0):
-    """Time programs in turns, in another order each round.
+    """Time programs in turns, in a random order per round.
 
-    Each program is called once to compile it. In each round it has a turn: a call to
-    warm the caches, which is not counted, and then calls until `turn_seconds` have
-    passed, at least one.
+    Each program is called once to compile it. In each round it has one turn: an
+    uncounted call to warm the caches, then one or more calls until `turn_seconds` have
+    passed.
 
     Args:
         programs: Dict of `Program` by name.
         rounds: Number of rounds.
         slow_rounds: Number of rounds in which slow programs take part; all by default.
         turn_seconds: Length of a turn.
-        seed: Of the order.
+        seed: Seed of the order.
 
     Returns:
-        Dict of `Timing` by name, and one of the results of the first calls.
+        Dict of `Timing` by name, and dict of the results of the first calls by name.
     """
     timings, results = {}, {}
     for name, program in programs.items():
@@ -137,9 +137,9 @@ def at_most(bound):
 
 @dataclasses.dataclass
 class Row:
-    """A row of the table; the columns that do not apply are None.
+    """A row of the table; columns that do not apply are None.
 
-    `ratio` is about programs without XLA, `xla_ratio` about those with it.
+    `ratio` is for programs without XLA, `xla_ratio` for programs with XLA.
     """
 
     program: str
@@ -153,7 +153,7 @@ class Row:
 
 
 def number(value):
-    """Three significant digits, without an exponent."""
+    """Format a number with three significant digits and no exponent."""
     if value is None:
         return ""
     digits = max(0, 2 - int(np.floor(np.log10(value)))) if value > 0 else 0
@@ -206,7 +206,7 @@ def installed(package):
 
 
 def environment():
-    """Return what the numbers depend on besides the code."""
+    """Return the machine and the versions, as context for the timings."""
     versions = {"python": platform.python_version()}
     for package in ("tensorflow", "keras", "tensorflow-probability", "torch"):
         try:
@@ -236,7 +236,7 @@ def _cpu_name():
 
 def print_header(name):
     """Print the machine and the versions; return them."""
-    # Each program is a `tf.function` of its own, which TensorFlow would warn of.
+    # TensorFlow warns of repeated tracing, since each program is a new `tf.function`.
     tf.get_logger().setLevel("ERROR")
     machine = environment()
     versions = ", ".join(f"{k} {v}" for k, v in machine["versions"].items())
@@ -249,7 +249,7 @@ def print_header(name):
 
 
 def parser(description, rounds):
-    """Return a parser with the options that every benchmark has."""
+    """Return a parser with the options shared by all benchmarks."""
     arguments = argparse.ArgumentParser(description=description)
     arguments.add_argument(
         "--quick", action="store_true", help="tiny sizes, to see that the script runs"

@@ -1,10 +1,10 @@
 """The LSTM layers over pixels as eager PyTorch loops.
 
-Functions of the same tensors as those of `scan_peers`, in two versions. The tuned one
-takes its steps with `unbind`, whose gradient is one `stack`, adds the state-to-state
-product in the same call that computes it, and computes three sigmoids in one call. The
-other is what one writes first: `gates[step]` (whose gradient is a whole map of zeros a
-step), a product, a sum, and each gate by itself.
+The functions take the same tensors as those of `scan_peers`, and have two versions. The
+tuned version gets the steps from `unbind`, whose gradient is one `stack`. It adds the
+state-to-state product in the call that computes it, and computes three sigmoids in one
+call. The straightforward version uses `gates[step]` (whose gradient is a whole map of
+zeros per step), a product, a sum, and a call per gate.
 """
 
 import torch
@@ -45,7 +45,7 @@ def diagonal(inputs, weights, tuned):
     gates = input_to_state(inputs, weights).reshape(batch, height, width, 2, -1)
     gates = torch.stack([gates[..., 0, :], gates[..., 1, :].flip(2)])
     gates = gates.permute(2, 3, 0, 1, 4)  # (height, width, 2, batch, 4 * units)
-    # With `height` zeros after each row, and rows one shorter, each starts one later.
+    # `height` zeros after each row; rows one shorter then each start one step later.
     num_steps = height + width - 1
     gates = functional.pad(gates, (0, 0, 0, 0, 0, 0, 0, height))
     gates = gates.reshape(height * (num_steps + 1), 2, batch, -1)[:-height]
@@ -103,14 +103,14 @@ LAYERS = {"diagonal": diagonal, "row": row}
 
 
 def gradient_step(layer, arrays, projection, threads, tuned):
-    """Return a function that gives the layer's map and the gradients.
+    """Return a function that computes the layer's map and the gradients.
 
     Args:
         layer: `"diagonal"` or `"row"`.
         arrays: Dict of NumPy arrays, `inputs` and the weights.
-        projection: NumPy array that the map is multiplied with.
-        threads: How many to compute with.
-        tuned: Which of the two versions.
+        projection: NumPy array to multiply the map by.
+        threads: Number of threads.
+        tuned: Whether to use the tuned version.
     """
     tensors = {
         name: torch.tensor(array, requires_grad=True) for name, array in arrays.items()

@@ -1,4 +1,4 @@
-"""One training step of a VAE, with TensorFlow Probability and without."""
+"""One training step of a VAE, with and without TensorFlow Probability."""
 
 import keras
 import numpy as np
@@ -9,7 +9,7 @@ from tests.benchmarks.timing import Program, Row, at_most, print_unsteady, time_
 
 
 def vae_rows(timing_options, quick):
-    """Time `train_on_batch` of a VAE against one that is written by hand."""
+    """Time `train_on_batch` of a VAE against a hand-written step."""
     side, hidden, latent_dim, batch = (6, 8, 2, 4) if quick else (28, 500, 20, 100)
     images = np.random.default_rng(0).integers(0, 2, (batch, side, side, 1))
     images = images.astype("float32")
@@ -17,7 +17,7 @@ def vae_rows(timing_options, quick):
     ours = VAE((side, side, 1), latent_dim, hidden)
     theirs = HandWrittenVAE((side, side, 1), latent_dim, hidden)
     weights = [weight.numpy() for weight in ours.trainable_weights]
-    # With almost no noise both must come to the same, whatever noise they draw.
+    # With almost no noise, both must reach the same loss whatever noise they draw.
     weights[3][latent_dim:] = -12
     names = ["with TFP: keras_genimg.models.VAE", "without: keras.Model by hand"]
     models = dict(zip(names, (ours, theirs), strict=True))

@@ -1,9 +1,10 @@
-"""Which inputs of a layer change which of its outputs, and which should.
+"""Actual and expected influences of a layer's inputs on its outputs.
 
-A field is a boolean array indexed `[row, column, color, row', column', color']`:
-whether the output of colour `color'` at (row', column') should see the input of colour
-`color` at (row, column). Fields are built from sets of sub-pixels `(row, column,
-color)`, as the layer's equations read them. Influence is the same by channel.
+A field is a boolean array indexed `[row, column, color, row', column', color']`. It
+tells whether the output of color `color'` at (row', column') should see the input of
+color `color` at (row, column). Fields are built from the sets of sub-pixels
+`(row, column, color)` that the layer's equations read. An influence array has channels
+in place of colors.
 """
 
 import numpy as np
@@ -12,7 +13,7 @@ from tests.reference import center_tap_kept, color_group
 
 
 def randomize(layer, seed=1, scale=0.5):
-    """Give every weight of `layer` random values, biases and states too."""
+    """Set all weights of `layer` to random values, including biases and states."""
     rng = np.random.default_rng(seed)
     for weight in layer.weights:
         weight.assign(rng.normal(0.0, scale, weight.shape))
@@ -26,10 +27,10 @@ def random_images(*shape, seed=0):
 def influence(function, images, step=2.0):
     """Perturb each number of each image in turn; return which outputs ever changed.
 
-    The unperturbed image is repeated to the same batch size, so that every number is
-    compared with one that the same instructions made: an output that does not see the
-    perturbed number is the same to the last bit. Several images make sure that an
-    influence is not lost in the rounding of all of them.
+    The unperturbed image is repeated to the same batch size, so that compared outputs
+    are computed by the same instructions. An output that does not see the perturbed
+    number is then identical to the last bit. With several images, an influence is
+    unlikely to be lost to rounding in all of them.
     """
     changed = False
     count = images[0].size
@@ -43,7 +44,7 @@ def influence(function, images, step=2.0):
 
 
 def by_channel(field, in_channels, out_channels):
-    """Repeat the colours of a field for the channels of each colour."""
+    """Repeat the colors of a field for the channels of each color."""
     num_colors = field.shape[2]
     sources = [color_group(k, in_channels, num_colors) for k in range(in_channels)]
     targets = [color_group(k, out_channels, num_colors) for k in range(out_channels)]
@@ -51,7 +52,7 @@ def by_channel(field, in_channels, out_channels):
 
 
 def assert_sees_exactly(function, images, field):
-    """Check that each output sees all that it should see, and nothing else."""
+    """Check that each output sees exactly the inputs that it should see."""
     seen = influence(function, images)
     expected = by_channel(field, images.shape[-1], seen.shape[-1])
     assert seen.shape == expected.shape
@@ -62,7 +63,7 @@ def assert_sees_exactly(function, images, field):
 
 
 def own_pixel(row, column, color, num_colors, mask_type):
-    """Return the sub-pixels of a pixel that one of its colours may read."""
+    """Return the sub-pixels of a pixel that one of its colors may read."""
     return {
         (row, column, source)
         for source in range(num_colors)
@@ -76,7 +77,7 @@ def whole_pixels(pixels, num_colors):
 
 
 def sub_pixels(height, width, num_colors):
-    """Return all sub-pixels in the order in which an image is drawn."""
+    """Return all sub-pixels in drawing order."""
     return list(np.ndindex(height, width, num_colors))
 
 
@@ -91,7 +92,7 @@ def to_field(height, width, num_colors, reads):
 
 
 def past_field(height, width, num_colors):
-    """Return the field of the sub-pixel itself and everything before it."""
+    """Return the field of each sub-pixel itself and everything before it."""
     order = sub_pixels(height, width, num_colors)
     reads = {target: set(order[: i + 1]) for i, target in enumerate(order)}
     return to_field(height, width, num_colors, reads)
@@ -112,10 +113,11 @@ def convolution_field(height, width, num_colors, mask_type, kernel_size):
 
 
 def row_lstm_field(height, width, num_colors, mask_type, kernel_size):
-    """Return the triangle that one Row LSTM sees.
+    """Return the triangular field of one Row LSTM.
 
-    Row by row: the inputs within half a kernel to the left, by mask those of the pixel
-    itself, and all that the states within half a kernel in the row above have seen.
+    A state sees the inputs within half a kernel to the left, the inputs of its own
+    pixel that the mask allows, and everything seen by the states within half a kernel
+    in the row above.
     """
     side = kernel_size // 2
     reads = {}
@@ -130,10 +132,11 @@ def row_lstm_field(height, width, num_colors, mask_type, kernel_size):
 
 
 def diagonal_bilstm_field(height, width, num_colors, mask_type):
-    """Return what one Diagonal BiLSTM sees.
+    """Return the field of one Diagonal BiLSTM.
 
-    In each direction: by mask the inputs of the pixel itself, and all that the states
-    beside it and above it have seen; then the right-to-left map of the row above.
+    In each direction, a state sees the inputs of its own pixel that the mask allows,
+    and everything seen by the states beside it and above it. The output adds the
+    right-to-left map of the row above.
     """
     reads = {}
     for side in (-1, 1):

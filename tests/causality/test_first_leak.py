@@ -1,4 +1,4 @@
-"""Leaks are found and named, and good models raise no alarm."""
+"""Leaks are found and named; causal models have none."""
 
 import keras
 import numpy as np
@@ -14,7 +14,7 @@ SHAPE = (5, 6, 3)
 
 
 def wired(body, shape=SHAPE, likelihood="bernoulli", **options):
-    """Return a model of what `body` makes of the images."""
+    """Return a model whose outputs are `body(images)`."""
     images = keras.Input(shape, name="images")
     return AutoregressiveModel(images, body(images), likelihood, **options)
 
@@ -38,7 +38,7 @@ def between(layer):
 
 @keras.saving.register_keras_serializable(package="tests")
 class LookUp(layers.Layer):
-    """Vectors from a table, by the value of each sub-pixel: no gradient passes."""
+    """Looks up a vector by the value of each sub-pixel; passes no gradient."""
 
     def call(self, inputs):
         table = np.random.default_rng(0).normal(size=(2, 3)).astype("float32")
@@ -52,7 +52,7 @@ def nested():
     return keras.Model(inputs, x)
 
 
-# Model, which sub-pixel is seen, the layer.
+# Name: (model, kind of the leak, leaking layer).
 LEAKS = {
     "mask B first": (
         lambda: wired(
@@ -132,7 +132,7 @@ def test_leaks_are_named(make, kind, layer):
     leak = first_leak(model)
     assert leak.kind == kind
     assert leak.layer.startswith(layer)
-    assert f"enters by {leak.layer}" in str(leak)
+    assert f"enters through {leak.layer}" in str(leak)
     changed, seen_by = leak.changed, leak.seen_by
     expected = {
         "itself": seen_by == changed,
@@ -160,7 +160,7 @@ def test_any_size():
     for shape in (None, (3, 11, 3)):
         assert is_causal(good, shape)
         assert not is_causal(bad, shape)
-    # A leak that takes a certain size to show.
+    # A leak that shows only in wide images.
     far = wired(
         lambda x: end(layers.Conv2D(9, (1, 31), padding="same")(start(x))),
         (None, None, 3),
@@ -173,7 +173,7 @@ def test_any_size():
 
 
 def test_each_position_counts():
-    """A leak of one row only, at a place that no fixed choice of rows would meet."""
+    """A leak of a single row, which a fixed choice of rows could miss."""
     for row in range(5):
 
         class OneRow(layers.Layer):
@@ -185,7 +185,7 @@ def test_each_position_counts():
 
 
 def test_couples_colors():
-    """A likelihood that draws a pixel at once may not see any color of it."""
+    """A likelihood that couples colors must not see any color of the pixel."""
 
     class Coupled(Categorical):
         couples_colors = True
@@ -227,7 +227,7 @@ def test_any_scale_of_the_weights(scale):
 
 
 class ByPlace(layers.Layer):
-    """Gives each place of a batch a rounding of its own, as some kernels do."""
+    """Rounds each batch position differently, like some kernels."""
 
     def call(self, inputs):
         place = ops.cast(ops.arange(ops.shape(inputs)[0]), "float32")
@@ -235,7 +235,7 @@ class ByPlace(layers.Layer):
 
 
 class Noise(layers.Layer):
-    """Noise that does not end with training."""
+    """Noise that is also added in inference."""
 
     def call(self, inputs):
         return inputs + 1e-5 * keras.random.normal(ops.shape(inputs))

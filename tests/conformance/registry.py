@@ -1,4 +1,4 @@
-"""Every public class, once, with what a contract needs to try it."""
+"""Every public class once, with the arguments that contracts test it with."""
 
 import dataclasses
 from collections.abc import Callable
@@ -13,9 +13,9 @@ from keras_genimg import latents, layers, likelihoods, models, training
 class LayerCase:
     """A layer and the shapes of its call arguments, without the batch.
 
-    A layer that does not take maps of `any_size` gets the sizes of `inputs` alone. One
-    with several outputs returns a tuple, whose first output is in the compute dtype (or
-    in `dtype`) and whose others are float32. A `random` layer draws noise.
+    Without `any_size`, the layer takes only maps of the sizes in `inputs`. A layer with
+    several outputs returns a tuple: the first output has the compute dtype (or
+    `dtype`), the others are float32. A `random` layer draws noise.
     """
 
     make: Callable
@@ -32,14 +32,14 @@ class LayerCase:
         }
 
     def symbolic(self):
-        """Return symbolic inputs, with the fewest sizes known that the layer needs."""
+        """Return symbolic inputs with only those sizes known that the layer needs."""
         return [
             keras.Input((None, None, shape[-1]) if self.any_size else shape)
             for shape in self.inputs.values()
         ]
 
     def model(self, **kwargs):
-        """Return a functional model of the layer, with something to train."""
+        """Return a functional model of the layer that has weights to train."""
         inputs = {
             name: keras.Input(shape, name=name) for name, shape in self.inputs.items()
         }
@@ -52,7 +52,7 @@ class LayerCase:
 
 @dataclasses.dataclass(frozen=True)
 class ModelCase:
-    """A model and the number of values of its pixels; None for intensities."""
+    """A model, and the number of values of a sub-pixel or None for intensities."""
 
     make: Callable
     num_values: int | None
@@ -235,8 +235,8 @@ MEASURES = {
     "BitsPerDim": lambda: training.BitsPerDim(likelihoods.Bernoulli()),
 }
 
-# Public names that are bases, functions or modules, not classes to try; and `DRAWCell`,
-# whose states are a list, which `tests/models/test_draw.py` tries, and `DRAWLoop`.
+# Public names without a case: base classes, functions and modules; `DRAWCell`, whose
+# states are a list, and which `tests/models/test_draw.py` tests; and `DRAWLoop`.
 NOT_TRIED = {
     "CausalLayer",
     "DRAWCell",

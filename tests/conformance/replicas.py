@@ -1,8 +1,8 @@
-"""Trains each layer and model on one and on two CPU devices; run by a test.
+"""Train each layer and model on one and on two CPU devices; run by a test.
 
-Layers and models that draw noise do not end with the same weights. Of them it is tested
-that the two devices train, and draw other noise. Layers are trained side by side in one
-model, and eagerly, as tracing takes most of the time; models are trained in graphs.
+Layers and models that draw noise do not end with the same weights. For these, the test
+checks that both devices train and draw different noise. Layers are trained side by side
+in one eager model, since tracing takes most of the time. Models are trained in graphs.
 """
 
 import keras
@@ -13,7 +13,7 @@ from tests.conformance.registry import LAYERS, MODELS
 
 
 def model_of_layers():
-    """Return a model with an output for each layer, and its parts by name of layer."""
+    """Return a model with an output for each layer, and its parts by layer name."""
     parts = {name: case.model() for name, case in LAYERS.items()}
     inputs, outputs = {}, {}
     for name, part in parts.items():
@@ -30,7 +30,7 @@ def model_of_layers():
 
 
 def train_layers(strategy):
-    """Return the weights by name of layer, and the losses."""
+    """Return the weights by layer name, and the losses."""
     keras.utils.set_random_seed(3)
     with strategy.scope():
         model, parts = model_of_layers()
@@ -73,7 +73,7 @@ def check_other_noise(name, strategy, make, example, weights):
     with strategy.scope():
         layer = make()
         layer(example)  # Builds it.
-    # The same images on both, so that only noise can make a difference.
+    # Both devices get the same images, so that only noise can differ.
     outputs = strategy.run(tf.function(layer, autograph=False), (example,))
     first, second = strategy.experimental_local_results(outputs)
     assert np.abs(first - second).max() > 1e-4, name

@@ -34,14 +34,14 @@ def test_logits_are_float32_and_images_reproducible(case, policy):
     assert drawn.shape == (2, *model.image_shape)
     assert drawn.max() < (case.num_values or 1)
     last = conditions[1:] if conditions is not None else None
-    # Means are real numbers, which other batches round otherwise; pixels differ by 1.
+    # Means are real numbers, whose rounding depends on the batch; pixels differ by 1.
     tolerance = 1e-5 if policy == "float32" else 0.05
     again = model.generate(1, seed=6, conditions=last)
     np.testing.assert_allclose(again, drawn[1:], atol=tolerance)
 
 
 def regularization(model):
-    """Return what the weights add to the loss."""
+    """Return the regularization loss of the weights."""
     for layer in model._flatten_layers():
         for name in ("kernel", "bias"):
             regularizer = getattr(layer, f"{name}_regularizer", None)
@@ -95,7 +95,7 @@ def test_trains_under_xla_as_without(case):
     for jit_compile in (False, True):
         keras.utils.set_random_seed(1)
         model = case.make()
-        # The steps without XLA are the same in a graph, which is tried elsewhere.
+        # Without XLA, the steps are the same in a graph, which is tested elsewhere.
         model.compile(
             keras.optimizers.SGD(0.01),
             jit_compile=jit_compile,
@@ -103,7 +103,7 @@ def test_trains_under_xla_as_without(case):
         )
         losses[jit_compile] = model.fit(x, batch_size=4, epochs=2, verbose=0).history
         weights[jit_compile] = np.concatenate([w.ravel() for w in model.get_weights()])
-    if case.random:  # The noise that XLA draws is another.
+    if case.random:  # XLA draws different noise.
         assert np.isfinite([*losses[True]["loss"], *losses[False]["loss"]]).all()
         assert np.isfinite(weights[True]).all()
         return

@@ -8,7 +8,7 @@ EXAMPLES = ROOT / "examples"
 
 
 def nats(output, before, after=" nats"):
-    """Return the number between two texts of an output."""
+    """Return the number between two strings in the output."""
     return float(output.split(before)[1].split(after)[0])
 
 

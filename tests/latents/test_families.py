@@ -13,7 +13,7 @@ DIM = 2
 # Means (1, -2), standard deviations or scales (0.5, 3).
 LOCATION, SCALE = np.array([1.0, -2.0]), np.array([0.5, 3.0])
 TWO_BY_TWO = np.array([*LOCATION, *np.log(SCALE)], "float32")
-# TFP fills a triangle from its last row, here with (1.5, 3) and then 0.5.
+# TFP fills a triangle from the last row: here (1.5, 3), then 0.5.
 FACTOR = np.array([[0.5, 0.0], [1.5, 3.0]])
 FULL = np.array([*LOCATION, np.log(3.0), 1.5, np.log(0.5)], "float32")
 FAMILIES = {

@@ -25,7 +25,7 @@ def build(layer, *shapes):
 
 
 def state_is_raw(layer):
-    """Make the layer's state the five raw numbers, and more that the patch reads."""
+    """Make the raw attention equal the first five numbers of the state."""
     layer.attention.kernel.assign(np.eye(*layer.attention.kernel.shape))
     layer.attention.bias.assign(np.zeros(5))
 
@@ -81,7 +81,7 @@ def test_attention_is_in_pixels_from_0():
 
 def test_narrow_attention_crops_and_pastes_exactly():
     images = random_images(1, 9, 9, 2)
-    # Centre at column 6 and row 3; stride 1, for 8 / 2 would be the widest.
+    # Center at column 6 and row 3; stride 1, where the widest is 8 / 2.
     state = np.array([[7 / 5 - 1, 4 / 5 - 1, -20, math.log(1 / 4), 0]], "float32")
     read = build(ReadAttention(3), (None, 9, 9, 2), (None, 5))
     state_is_raw(read)
@@ -113,7 +113,7 @@ def test_no_attention():
 
 
 def outputs_and_gradients(layer, inputs, jit_compile=False):
-    """Return the layer's outputs, and gradients of a sum for inputs and weights."""
+    """Return the outputs, and the gradients of a sum for inputs and weights."""
 
     @tf.function(jit_compile=jit_compile)
     def run(*inputs):
@@ -162,7 +162,7 @@ def test_xla_equals_eager(kind):
 
 
 def test_filters_are_float32_in_half_precision():
-    # At column 200 bfloat16 counts every other pixel only.
+    # At column 200, bfloat16 can represent only every other pixel.
     images = random_images(1, 3, 260, 1)
     images = np.asarray(tf.cast(tf.cast(images, "bfloat16"), "float32"))
     layer = build(

@@ -45,7 +45,7 @@ def test_weight_shapes():
 
 
 def with_masks(*cases):
-    """Add mask "B" to each case, and mask "A", which needs colours, where it can be."""
+    """Add mask "B" to each case, and mask "A" to cases with several colors."""
     return pytest.mark.parametrize(
         ("shape", "units", "num_colors", "mask_type"),
         [

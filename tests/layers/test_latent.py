@@ -17,7 +17,7 @@ FAMILIES = pytest.mark.parametrize(
 
 
 def plain(latent_dim, family="diagonal_normal", **kwargs):
-    """Return a layer whose features are the posterior's parameters themselves."""
+    """Return a layer whose inputs are the parameters of the posterior."""
     return Latent(latent_dim, family, kernel_initializer="identity", **kwargs)
 
 
@@ -90,7 +90,7 @@ def test_finite_for_extreme_parameters(family, policy, estimator):
 
 
 def gradients_of_rows(layer, params):
-    """Return the gradients of `KL + sum of z` in each row's own parameters."""
+    """Return the gradient of `KL + sum of z` for the parameters of each row."""
     params = tf.constant(params)
     with tf.GradientTape() as tape:
         tape.watch(params)
@@ -114,7 +114,7 @@ def test_estimators_agree_and_the_analytic_one_is_steadier(family):
     deviation = np.sqrt((a.var(axis=0) + b.var(axis=0)) / count)
     assert np.abs(difference / deviation).max() < 4
     assert (b.var(axis=0) < a.var(axis=0)).all()
-    # As many samples of one row estimate the same.
+    # The same number of samples of one row estimates the same gradient.
     many = plain(2, family, estimator="monte_carlo", num_samples=count)
     gradient, loss = gradients_of_rows(many, params)
     assert abs(loss - exact) < 0.15

@@ -118,7 +118,7 @@ def test_residual_is_added_once(make_block):
 def test_masked_conv_block_sees_the_past_within_the_kernel(size, filters, num_colors):
     shape = (*size, 2 * filters)
     block = random_block(ResidualMaskedConvBlock(filters, num_colors=num_colors), shape)
-    # Nothing is negative, so every rectifier is open and hides nothing.
+    # No value is negative, so no ReLU hides an influence.
     for weight in block.weights:
         weight.assign(ops.abs(weight))
     images = np.abs(random_images(3, *shape))

@@ -1,4 +1,4 @@
-"""Makes, trains and drops models, and prints what each kind leaves behind."""
+"""Create, train and drop models, and print what each kind leaves behind."""
 
 import gc
 import weakref
@@ -15,7 +15,7 @@ IMAGES = np.random.default_rng(0).integers(2, size=(4, *SHAPE)).astype("uint8")
 
 
 def layers():
-    """Return a small model of both recurrent layers, since each is traced anew."""
+    """Return a small model of both recurrent layers."""
     images = keras.Input(SHAPE)
     x = RowLSTM(2)(MaskedConv2D(2, 3, "A")(images))
     x = DiagonalBiLSTM(2, num_segments=1)(x)
@@ -30,18 +30,18 @@ def draw():
 
 
 def graphs():
-    """Return the graphs of functions that are alive."""
+    """Return the function graphs that are alive."""
     return weakref.WeakSet(o for o in gc.get_objects() if isinstance(o, FuncGraph))
 
 
 def megabytes():
-    """Return the memory that the process holds."""
+    """Return the resident memory of the process in megabytes."""
     with open("/proc/self/statm") as opened:
         return int(opened.read().split()[1]) * 4096 / 1e6
 
 
 def collect():
-    # Some graphs are found to be garbage only once others are gone.
+    # Some graphs become garbage only after others are collected.
     while gc.collect():
         pass
 
@@ -54,8 +54,8 @@ def fit_and_drop(make, **options):
 
 
 def main():
-    """Print graphs left and megabytes grown per model, by kind."""
-    # What is imported by now stays, so that no collection need look through it.
+    """Print graphs left and memory growth per model, by kind."""
+    # Imported objects stay alive, so exclude them from garbage collection.
     gc.collect()
     gc.freeze()
     for make in (layers, draw):

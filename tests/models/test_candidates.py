@@ -31,7 +31,7 @@ MODELS = {
 
 
 def randomize(model, seed=0, gain=2.0):
-    """Give a model weights that make pixels depend on each other strongly."""
+    """Set weights that make pixels depend strongly on each other."""
     generator = np.random.default_rng(seed)
     for weight in model.trainable_weights:
         inputs = math.prod(weight.shape[:-1]) if len(weight.shape) > 1 else 9
@@ -47,7 +47,8 @@ def case(request):
     shape = model.image_shape
     images = generator.integers(model.likelihood.num_values, size=(6, *shape))
     known = generator.integers(2, size=(6, *shape[:2]))
-    known[0] = np.arange(shape[0])[:, None] < np.full(shape[1], 2)  # Nothing follows.
+    # No known pixel follows an unknown one.
+    known[0] = np.arange(shape[0])[:, None] < np.full(shape[1], 2)
     known[1] = 1
     conditions = generator.integers(3, size=6) if len(model.inputs) > 1 else None
     return model, images, known, conditions
@@ -61,10 +62,10 @@ def test_streams_share_no_numbers():
     streams += [(kind, k) for kind in (CANDIDATES, CHOICE) for k in range(20)]
     seeds = np.array([0, 1, 2, 3, 2**31 - 1, 2**31, 2**62 - 1])
     drawn = [np.asarray(row_uniforms(seeds, (4,), stream)) for stream in streams]
-    drawn = np.concatenate(drawn)  # Of all neighboring seeds too.
-    # Four uniforms have 96 bits, so no two streams give the same by chance.
+    drawn = np.concatenate(drawn)  # Including all neighboring seeds.
+    # Four uniforms have 96 bits, so two streams do not agree by chance.
     assert len(np.unique(drawn, axis=0)) == len(drawn)
-    # Not even at another place.
+    # Not even at different positions.
     assert len(np.unique(drawn)) > drawn.size - 5
 
 
@@ -99,11 +100,11 @@ def test_the_number_of_candidates_changes_none():
     assert len(np.unique(many)) == many.size
 
 
-# What is returned.
+# The returned completions.
 
 
 def candidates_of(model, images, known, conditions, seed, num_candidates, temperature):
-    """Return all candidates, drawn one forward pass a sub-pixel: (batch, K, ...)."""
+    """Draw all candidates with a forward pass per sub-pixel: (batch, K, ...)."""
     shape = model.image_shape
     seeds = tf.constant(seed + np.arange(len(images)))
     uniforms = candidate_uniforms(seeds, shape, num_candidates)
@@ -128,7 +129,7 @@ def candidates_of(model, images, known, conditions, seed, num_candidates, temper
 
 
 def log_prob_of(params, images, temperature):
-    """Return nats of each sub-pixel, by NumPy."""
+    """Compute the nats of each sub-pixel in NumPy."""
     logits = params / temperature
     if logits.ndim == images.ndim:
         logits = np.stack([np.zeros_like(logits), logits], axis=-1)
@@ -137,7 +138,7 @@ def log_prob_of(params, images, temperature):
 
 
 def expected_of(model, images, known, conditions, seed, num_candidates, temperature):
-    """Return completions and effective sample sizes, weighted by NumPy."""
+    """Compute completions and effective sample sizes with NumPy weights."""
     drawn, params = candidates_of(
         model, images, known, conditions, seed, num_candidates, temperature
     )
@@ -268,7 +269,7 @@ def two_convolutions():
 
 
 def exact_conditional(weights, original, known):
-    """Return p(image | known pixels of `original`) of all 64 images, by NumPy."""
+    """Compute p(image | known pixels of `original`) of all 64 images in NumPy."""
     kernel, bias, last_kernel, last_bias = weights
     hidden = np.tanh(reference.masked_conv2d(ALL_IMAGES, kernel, bias, "A", 1))
     logits = reference.masked_conv2d(hidden, last_kernel, last_bias, "B", 1)
@@ -298,7 +299,7 @@ def test_total_variation_to_the_exact_conditional_falls(known):
         drawn = np.bincount(numbers, minlength=64) / num_images
         distances[num_candidates] = np.abs(drawn - exact).sum() / 2
     print(distances)
-    # Of 1,000 exact draws, about 0.03 is left too.
+    # 1,000 exact draws also leave a distance of about 0.03.
     assert distances[1] > 0.5
     assert distances[8] < 0.25
     assert distances[64] < 0.06

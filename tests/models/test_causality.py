@@ -1,7 +1,7 @@
 """Every sub-pixel sees its past and nothing else, in every model.
 
-Found out here by changing pixels once more, apart from `keras_genimg.testing`, which
-must come to the same result.
+The check here changes pixels independently of `keras_genimg.testing`, which must give
+the same result.
 """
 
 import itertools
@@ -17,7 +17,7 @@ from keras_genimg.testing import influence
 
 
 def randomize(model, seed=0):
-    """Give all weights, biases and initial states random values."""
+    """Set all weights, biases and initial states to random values."""
     generator = np.random.default_rng(seed)
     model.set_weights(
         [generator.normal(0, 0.4, size=w.shape) for w in model.get_weights()]
@@ -27,8 +27,8 @@ def randomize(model, seed=0):
 def influences(model, image, num_values):
     """Return whether sub-pixel [i] influences the parameters of [j], flattened.
 
-    Each changed image is compared with the unchanged one at the same place of a batch
-    of the same size, where all arithmetic is the same to the last bit.
+    Each changed image is compared with the unchanged one at the same position of a
+    batch of the same size, where all arithmetic is identical to the last bit.
     """
     size = image.size
     same = np.repeat(image[None], size, axis=0)
@@ -72,7 +72,7 @@ def test_future_changes_nothing(family, case):
     model = FAMILIES[family](shape, units=units, head_filters=9, likelihood=likelihood)
     seen = False
     run = tf.function(model, autograph=False)
-    for seed in range(6):  # One draw can have dead ReLUs in the way.
+    for seed in range(6):  # With one draw, dead ReLUs can hide an influence.
         randomize(model, seed)
         image = np.random.default_rng(seed).integers(values, size=shape)
         seen = seen | influences(run, image, values)
@@ -88,8 +88,8 @@ def blind_spot(shape, kernel_size):
     """Return the pairs that the paper's diagonal network cannot connect.
 
     The layer's field is complete, but the first convolution hides a sub-pixel from the
-    features of its own place, so that the last sub-pixel of a row is in no feature of
-    that row, and the first pixels of the next row see it only through the kernel.
+    features at its own position. The last sub-pixel of a row is therefore in no feature
+    of that row, and the first pixels of the next row see it only through the kernel.
     """
     height, width, colors = shape
     unseen = np.zeros((*shape, *shape), bool)

@@ -1,4 +1,4 @@
-"""Models that see their own pixels neither train, nor draw, nor leave the house."""
+"""Models that see their own pixels are refused in training, drawing and export."""
 
 import keras
 import numpy as np
@@ -14,7 +14,8 @@ from tests.subprocesses import run_python
 IMAGES = np.random.default_rng(0).integers(2, size=(16, 4, 5, 1)).astype("uint8")
 TEXT = (
     "(?s)model is not causal.*from \\(row 0, column 0, color 0\\) on changes the "
-    "parameters of \\(row 0, column 0, color 0\\).*enters by MaskedConv2D 'first'.*"
+    "parameters of \\(row 0, column 0, color 0\\).*"
+    "enters through MaskedConv2D 'first'.*"
     'mask_type="A".*check_causality = False'
 )
 
@@ -55,7 +56,7 @@ def test_calls_that_refuse_it(name, tmp_path):
     assert not list(tmp_path.rglob("saved_model.pb"))
     model.check_causality = False
     if name in ("export", "publish"):
-        # These always compare the sampler with the model, which agree if it is causal.
+        # These always compare sampler and model, which agree if the model is causal.
         with pytest.raises(ValueError, match="would be wrong.*not causal"):
             call(model, tmp_path)
     else:
@@ -66,7 +67,7 @@ def test_calls_that_refuse_it(name, tmp_path):
     "call", ["generate", "fixed_point", "complete", "export"], ids=str
 )
 def test_a_leak_that_training_brings(call, tmp_path):
-    """Zero weights hide it from the first probe."""
+    """Weights of zero hide the leak from the first probe."""
     model = model_of("B", kernel_initializer="zeros")
     model.generate(1)
     model.fit(IMAGES, verbose=0)
@@ -96,7 +97,7 @@ def test_it_runs_once_for_the_same_weights(monkeypatch):
     assert len(runs) == 0
     for epoch in range(3):
         model.fit(IMAGES, verbose=0)
-        assert len(runs) == 1 + epoch  # The first time alone.
+        assert len(runs) == 1 + epoch  # Only in the first epoch.
         for _ in range(2):
             model.generate(2, seed=0)
             model.complete(IMAGES, IMAGES[0, ..., 0])
@@ -122,7 +123,7 @@ def test_inside_a_graph():
 
 
 def test_images_of_any_size_are_probed_at_their_own():
-    """The leak takes wide images to show."""
+    """The leak shows only in wide images."""
     images = keras.Input((None, None, 1))
     far = keras.layers.Conv2D(4, (1, 31), padding="same")
     x = MaskedConv2D(1, 1, "B")(far(MaskedConv2D(4, 3, "A")(images)))
@@ -152,7 +153,7 @@ def test_models_with_conditions(inputs):
 
 
 def test_conditions_whose_size_is_not_known():
-    """The probe cannot guess it, and says so once."""
+    """The probe cannot guess the size, and warns once."""
     images = keras.Input((None, None, 1), name="images")
     small = keras.Input((None, None, 3), name="small")
     layers = [MaskedConv2D(3, 3, "A"), keras.layers.UpSampling2D(2)]
@@ -160,14 +161,14 @@ def test_conditions_whose_size_is_not_known():
     model = AutoregressiveModel([images, small], MaskedConv2D(1, 1, "B")(x))
     model.compile("adam")
     x = {"images": IMAGES[:, :, :4], "small": np.zeros((16, 2, 2, 3))}
-    with pytest.warns(UserWarning, match="could not be found out.*assert_causal"):
+    with pytest.warns(UserWarning, match="Could not check whether.*assert_causal"):
         model.fit(x, verbose=0)
     conditions = {"small": x["small"][:3]}
     options = {"image_size": (4, 4), "method": "ancestral"}
-    with pytest.warns(UserWarning, match="could not be found out"):
+    with pytest.warns(UserWarning, match="Could not check whether"):
         drawn = model.generate(3, conditions=conditions, **options)
     assert drawn.shape == (3, 4, 4, 1)
-    # Warnings are errors in tests: there is none for the same weights.
+    # Warnings are errors in tests, so this must not warn again for the same weights.
     model.generate(3, conditions=conditions, **options)
 
 
@@ -190,7 +191,7 @@ def test_the_switch_is_not_saved(tmp_path):
 
 
 def test_under_a_strategy():
-    """Good models train and draw on two devices, others are refused."""
+    """Causal models train and draw on two devices; others are refused."""
     script = """
 import numpy as np
 import pytest

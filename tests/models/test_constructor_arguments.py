@@ -63,7 +63,7 @@ def test_unknown_arguments_are_refused(make, owner, received, meant, accepted):
     assert text.startswith(f"{owner} has no argument `{name}`{hint}. Its arguments are")
     assert accepted in text
     assert text.endswith(f"Received: {received}")
-    # Arguments of the bases that a subclass sets itself are not offered.
+    # The error does not list base class arguments that the subclass sets itself.
     assert "make_stack_layer" not in text
 
 

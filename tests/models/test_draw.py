@@ -34,7 +34,7 @@ def example(model, batch=3, seed=0):
 
 @pytest.fixture(scope="module")
 def model():
-    """Return a DRAW whose weights are random and large."""
+    """Return a DRAW with large random weights."""
     model = make("attention")
     generator = np.random.default_rng(1)
     model.set_weights([generator.normal(0, 0.5, w.shape) for w in model.weights])
@@ -77,7 +77,7 @@ def test_the_cell_runs_in_an_rnn_of_keras(model):
 
 
 def test_divergence_of_all_steps_has_the_constant_of_all_coordinates():
-    """The paper prints `-T / 2`, which holds for one coordinate alone."""
+    """The paper's constant `-T / 2` holds only for a single coordinate."""
     num_glimpses, latent_dim, mean, log_stddev = 5, 4, 0.7, -0.3
     model = make("attention", num_glimpses)
     for weight in model.weights:
@@ -201,7 +201,7 @@ def test_graph_is_the_same_for_any_number_of_glimpses():
         nodes.add(len(operations))
         ranks |= {t.shape.rank for o in operations for t in o.outputs}
     assert len(nodes) == 1
-    # Not even for the gradient a tensor (batch, size, size, height, width).
+    # No tensor (batch, size, size, height, width), not even for the gradient.
     assert max(rank for rank in ranks if rank is not None) <= 4
 
 
@@ -217,7 +217,7 @@ def test_half_precision_is_close_and_canvases_are_not_half():
 
 def test_published_settings():
     table = {
-        # name: (image shape, glimpses, units, latent numbers, read, write)
+        # name: (image shape, glimpses, units, latent_dim, read, write)
         "mnist": ((28, 28, 1), 64, 256, 100, 2, 5),
         "svhn": ((54, 54, 3), 32, 800, 100, 12, 12),
         "cifar10": ((32, 32, 3), 64, 400, 200, 5, 5),

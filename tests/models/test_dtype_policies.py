@@ -1,4 +1,4 @@
-"""Whole models in one dtype throughout, and in mixed precision."""
+"""Models in a single dtype and in mixed precision."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""A process that makes, trains and drops many models does not grow by their graphs."""
+"""Dropped models leave no graphs behind."""
 
 import keras
 import pytest
@@ -23,7 +23,7 @@ def fit_and_drop(make, **options):
 
 
 def left_by(make, **options):
-    """Return how many graphs are left by a model that is dropped."""
+    """Return the number of graphs left by a dropped model."""
     collect()
     before = graphs()
     assert fit_and_drop(make, **options) > len(before)
@@ -36,7 +36,7 @@ def test_trained_convolutions_leave_no_graph():
     def make():
         return PixelCNN(SHAPE, 2, 1, head_filters=2)
 
-    left_by(make)  # What TensorFlow and Keras make once may stay.
+    left_by(make)  # Graphs that TensorFlow and Keras create once may stay.
     assert left_by(make) == 0
 
 

@@ -1,4 +1,4 @@
-"""One signature of `log_prob` and `bits_per_dim` for all families."""
+"""All model families share the signatures of `log_prob` and `bits_per_dim`."""
 
 import inspect
 
@@ -32,7 +32,7 @@ LATENT = ("vae", "full_normal", "draw")
 
 @pytest.fixture(scope="module")
 def models():
-    """Return models whose weights are random and large, by name."""
+    """Return models with large random weights, by name."""
     models = {
         "vae": VAE((28, 28, 1), 5, 100),
         "full_normal": VAE(
@@ -93,7 +93,7 @@ def test_same_bits_whatever_the_batch_size(models, kind, method):
         np.testing.assert_array_equal(run(x, seed=3, batch_size=batch_size), expected)
     data = tf.data.Dataset.from_tensor_slices(x).batch(17)
     np.testing.assert_array_equal(run(data, seed=3), expected)
-    # One image is one seed.
+    # Each image has one seed.
     np.testing.assert_array_equal(run(x[41:], seed=3 + 41), expected[41:])
 
 

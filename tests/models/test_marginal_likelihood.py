@@ -1,4 +1,4 @@
-"""Bounds and estimates where the marginal likelihood is known.
+"""Bounds and estimates for models with a known marginal likelihood.
 
     z ~ N(0, I),  x ~ N(W z + b, s^2 I),  so  x ~ N(b, W W^T + s^2 I)
 
@@ -21,7 +21,7 @@ SHAPE, DIM, STDDEV = (3, 2, 1), 3, 0.1
 
 
 class FixedNormal(Likelihood):
-    """Normal pixels of any mean and of one standard deviation."""
+    """Normal pixels with any mean and a fixed standard deviation."""
 
     params_size = 1
 
@@ -30,7 +30,7 @@ class FixedNormal(Likelihood):
 
 
 def set_posterior(model, exact, width=1.0, shift=0.0):
-    """Make the encoder give the exact posterior, or one wider and elsewhere."""
+    """Set the encoder to the exact posterior, or to a wider, shifted one."""
     factor = np.linalg.cholesky(exact.posterior_covariance)
     np.fill_diagonal(factor, np.log(width * np.diag(factor)))
     triangle = np.asarray(tfp.math.fill_triangular_inverse(factor))
@@ -42,7 +42,7 @@ def set_posterior(model, exact, width=1.0, shift=0.0):
 
 @pytest.fixture(scope="module")
 def exact():
-    """Return a linear model and what is known of it, in float64."""
+    """Return a linear model and its exact quantities in float64."""
     generator = np.random.default_rng(0)
     weights = generator.normal(size=(6, DIM)) * 0.15
     bias = np.full(6, 0.5)
@@ -82,7 +82,7 @@ def test_bounds_are_exact_for_the_exact_posterior(exact):
     np.testing.assert_allclose(one, exact.log_prob, atol=1e-3)
     many = exact.model.log_prob(exact.images, num_samples=50, seed=0)
     np.testing.assert_allclose(many, exact.log_prob, atol=1e-3)
-    # The closed form of the divergence leaves the noise of log p(x | z).
+    # With a closed-form divergence, only log p(x | z) is noisy.
     elbo = exact.model.elbo(exact.images, num_samples=1500, seed=0)
     np.testing.assert_allclose(elbo, exact.log_prob, atol=0.15)
     np.testing.assert_allclose(elbo.mean(), exact.log_prob.mean(), atol=0.05)
@@ -128,7 +128,7 @@ def test_seeds_and_data_sets(exact):
 
 @pytest.mark.parametrize("dim", [1, 4])
 def test_other_sizes_and_narrow_densities(dim):
-    """As a log-joint, the density of N(2, diag(0.01^2, 1, ...)) times e^-70."""
+    """The log-joint is the log density of N(2, diag(0.01^2, 1, ...)) minus 70."""
     stddev = np.append(0.01, np.ones(dim - 1)).astype("float32")
     known = tfp.distributions.MultivariateNormalDiag([2.0] * dim, stddev)
 
@@ -145,18 +145,18 @@ def test_other_sizes_and_narrow_densities(dim):
         ],
         autograph=False,
     )
-    # Chains start a hundred deviations off, with steps of the right proportions.
+    # Chains start a hundred deviations off, with well-proportioned steps.
     noise = np.random.default_rng(0).normal(size=(20, 30, dim)) * stddev
     drawn = np.asarray(estimate(noise + 1, 100))
     np.testing.assert_allclose(drawn.mean(), -70, atol=0.1)
     assert drawn.std() < 0.3
     assert np.isfinite(estimate(noise + 1, dim + 1)).all()
-    # And without spread, and so without steps at first.
+    # Without spread, the first steps are zero.
     assert np.isfinite(estimate(np.zeros((20, 30, dim)), 20)).all()
 
 
 def test_a_chain_misses_other_modes():
-    """Half of a mixture of N(-20, 1) and N(20, 1), times e^-70, is lost."""
+    """Half of a mixture of N(-20, 1) and N(20, 1), times e^-70, is missed."""
     mixture = tfp.distributions.MixtureSameFamily(
         tfp.distributions.Categorical([0.0, 0.0]),
         tfp.distributions.MultivariateNormalDiag([[-20.0], [20.0]], [[1.0], [1.0]]),

@@ -1,4 +1,4 @@
-"""What long calls of models print, and that short ones print nothing."""
+"""Long calls of models report progress, and short ones print nothing."""
 
 import re
 import threading
@@ -31,7 +31,7 @@ def models():
     }
 
 
-# Name of the model, short work, and work of about half a second or more.
+# Model name, a short call, and a call of about half a second or more.
 CALLS = {
     "generate": ("pixels", {"num_images": 2}, {"num_images": 400, "batch_size": 1}),
     "ancestral": (
@@ -50,7 +50,7 @@ CALLS = {
         {"num_samples": 50, "num_burnin": 300, "batch_size": 3},
     ),
 }
-MANY = {"reconstruct": 60, "encode": 200}  # Times that the images are repeated.
+MANY = {"reconstruct": 60, "encode": 200}  # Number of repeats of the images.
 
 
 def call(models, name, long=False, **options):
@@ -69,7 +69,7 @@ def call(models, name, long=False, **options):
 def test_a_bar_for_long_work_and_nothing_for_short_work(
     models, name, capsys, monkeypatch
 ):
-    call(models, name)  # Traced.
+    call(models, name)  # Trace first.
     capsys.readouterr()
     call(models, name)
     assert capsys.readouterr().out == ""
@@ -187,7 +187,7 @@ def test_slices_cover_all_rows(monkeypatch):
 def test_the_bar_moves_inside_a_graph_call(models, method, monkeypatch, capsys):
     monkeypatch.setattr(progress, "PATIENCE", 0.0)
     model = models["pixels"]
-    model.generate(1, seed=0, method=method, verbose=0)  # Traced before.
+    model.generate(1, seed=0, method=method, verbose=0)  # Trace first.
     capsys.readouterr()
     model.generate(20_000, seed=0, method=method, batch_size=20_000)
     shown = [int(n) for n in re.findall(r"(\d+)/20000", capsys.readouterr().out)]

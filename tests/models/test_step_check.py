@@ -99,7 +99,7 @@ def test_bad_pixels_of_every_source_raise_before_the_next_step(source, mode):
     assert count.steps == (0 if "steps" in mode else 2)
     with pytest.raises(ValueError, match="^Evaluation of cnn expects.*0.0 to 255.0"):
         model.evaluate(SOURCES[source](spoiled(255)), verbose=0)
-    # Nothing of it stays.
+    # The error leaves no state behind.
     history = model.fit(SOURCES[source](GOOD), **ONCE).history
     assert set(history) == {"loss", "bits_per_dim"}
     assert len(model.evaluate(SOURCES[source](GOOD), steps=4, verbose=0)) == 2
@@ -183,7 +183,7 @@ def test_labels(mode):
         labels = LABELS.copy()
         labels[4] = bad
         data = dataset({"images": GOOD, "label": labels})
-        # XLA compiles the gradients of convolutions for long.
+        # XLA takes long to compile the gradients of convolutions.
         for call in (model.evaluate, model.fit)[: 1 if mode == "xla" else 2]:
             with pytest.raises(ValueError) as error:
                 call(data, verbose=0)
@@ -209,7 +209,7 @@ def test_labels_of_arrays_and_in_log_prob():
         with pytest.raises(ValueError, match=text):
             model.train_on_batch(x)
     assert model.log_prob(dataset({"images": GOOD, "label": LABELS})).all()
-    # Any integers will do.
+    # Any integers are valid.
     model.train_on_batch({"images": GOOD, "label": LABELS.astype("uint8")})
 
 

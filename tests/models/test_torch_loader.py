@@ -8,7 +8,7 @@ torch = pytest.importorskip("torch")
 
 
 class Samples(data.Dataset):
-    """Samples as a function of the index returns them."""
+    """Data set whose samples are a function of the index."""
 
     def __init__(self, sample, size=8):
         self.sample, self.size = sample, size

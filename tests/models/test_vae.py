@@ -19,7 +19,7 @@ def dataset(images, size):
 
 @pytest.fixture(scope="module")
 def trained():
-    """Return a model of two latents and the history of its training."""
+    """Return a model with two latent dimensions and its training history."""
     keras.utils.set_random_seed(0)
     model = VAE(SHAPE, 2, hidden_units=8)
     model.compile(keras.optimizers.Adam(0.02))
@@ -63,7 +63,7 @@ def test_evaluation_is_the_bound(trained):
 
 
 def test_bounds_by_hand(trained):
-    """From what the parts compute, in float64."""
+    """Compute the bounds in float64 from the outputs of the parts."""
     model, _ = trained
     mean, stddev = (part.astype("float64") for part in model.encode(IMAGES))
     squares = mean**2 + stddev**2
@@ -83,7 +83,7 @@ def test_importance_weighted_bound(monte_carlo):
     assert elbo.mean() < few.mean() < many.mean()
     assert one.mean() < many.mean()
     assert (many > elbo).all()
-    # With one sample, it is what estimator A draws.
+    # With one sample, it equals estimator A.
     np.testing.assert_allclose(
         one, monte_carlo.elbo(IMAGES, num_samples=1, seed=0), rtol=1e-5
     )

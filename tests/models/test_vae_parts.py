@@ -1,4 +1,4 @@
-"""Encoders and decoders of one's own in a VAE, and arguments that do not fit."""
+"""Custom encoders and decoders in a VAE, and arguments that do not match them."""
 
 import json
 

@@ -16,7 +16,7 @@ IMAGES = np.random.default_rng(0).integers(2, size=(6, *SHAPE)).astype("uint8")
 
 
 def scaled_twins():
-    """Return two models of the same posterior, and the weights of both heads."""
+    """Return two models with the same posterior, and the weights of both heads."""
     twins = [
         VAE(SHAPE, 2, 5, posterior=DiagonalNormal(scale), weight_stddev=0.5)
         for scale in ("log_stddev", "log_variance")
@@ -62,7 +62,7 @@ def test_a_variance_has_half_the_gradient():
             total = tf.reduce_sum(samples) + tf.reduce_sum(density)
         gradients.append(np.asarray(tape.gradient(total, params))[0])
     np.testing.assert_allclose(gradients[1][:2], gradients[0][:2])
-    # Of sigma * noise, noise; of the log density, (z / sigma)^2 - 1.
+    # The gradient is noise for sigma * noise, (z / sigma)^2 - 1 for the log density.
     np.testing.assert_allclose(gradients[0][2:], [0.5, 6])
     np.testing.assert_allclose(gradients[1][2:], [0.25, 3])
 

@@ -9,7 +9,7 @@ KERNEL = tf.constant(RANDOM.normal(size=(3, 4)))
 
 
 def derivatives(transposed):
-    """Return the output, its gradients, and the gradients of a function of those."""
+    """Return the output, its gradients, and second derivatives."""
     given = [INPUTS, KERNEL]
     with tf.GradientTape(persistent=True) as outer:
         outer.watch(given)

@@ -8,7 +8,7 @@ from keras_genimg.ops import conv_lstm_scan
 
 
 def plain_scan(inputs, kernel, hidden, cell, cell_size, first_offset):
-    """Return what `conv_lstm_scan` does, as a Python loop with automatic gradients."""
+    """Compute `conv_lstm_scan` in a Python loop with automatic gradients."""
     line = hidden.shape[1] // cell_size
     states = []
     for t in range(inputs.shape[0]):

@@ -1,4 +1,4 @@
-"""Every change of a weight shows, and the graph is freed with the weights."""
+"""Every change of a weight is detected, and graphs are freed with the weights."""
 
 import gc
 import weakref

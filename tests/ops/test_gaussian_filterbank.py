@@ -22,12 +22,12 @@ BATCH = 3
 
 
 def moderate_raw(seed=0):
-    """Return raw numbers whose filters overlap the image and one another."""
+    """Return raw numbers whose filters overlap the image and each other."""
     return random_images(BATCH, 5, seed=seed)
 
 
 def extreme_raw():
-    """Return all raw numbers of -20, 0 and 20, and some between."""
+    """Return all combinations of -20, 0 and 20, and some numbers in between."""
     corners = list(itertools.product([-20.0, 0.0, 20.0], repeat=5))
     between = np.random.default_rng(0).uniform(-20, 20, size=(100, 5))
     return np.concatenate([corners, between]).astype("float32")
@@ -113,7 +113,7 @@ def test_extreme_filters_and_gradients_are_finite(size, jit_compile):
 
 
 def huge_raw():
-    """Return raw numbers far beyond what exponentials can bear."""
+    """Return raw numbers whose exponentials overflow or vanish."""
     corners = list(itertools.product([-1e4, 0.0, 1e4], repeat=5))
     random = 1e4 * np.random.default_rng(0).normal(size=(50, 5))
     single = [row for k in range(5) for row in np.eye(5)[[k, k]] * [[100], [-100]]]
@@ -129,7 +129,7 @@ POLICIES = ["float32", "float64", "bfloat16", "float16", "mixed_float16"]
 def test_huge_numbers_give_finite_glimpses_and_gradients(layer, dtype):
     raw = huge_raw()
     count = len(raw)
-    # Each row of the kernel is then the raw numbers of one image.
+    # Each row of the kernel then holds the raw numbers of one image.
     state = tf.eye(count, dtype=keras.dtype_policies.get(dtype).compute_dtype)
     images = tf.constant(random_images(count, 7, 12, 2))
     if layer == "read":
@@ -216,7 +216,7 @@ def narrow_attention(center_x, center_y, sigma):
 @pytest.mark.parametrize("sigma", [0.0, 4.5e-5, 0.03])
 def test_narrow_filters_crop_and_paste_exactly(sigma):
     images = random_images(BATCH, 6, 9, 2)
-    # Three filters round column 5 and row 2.
+    # Three filters around column 5 and row 2.
     attention = narrow_attention(5.0, 2.0, sigma)
     filters = attention_filters(attention, 6, 9, 3)
     patch = read_patch(tf.constant(images), *filters)

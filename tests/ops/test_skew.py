@@ -8,7 +8,7 @@ SIZES = [(4, 4), (3, 5), (5, 2), (1, 3), (3, 1), (7, 6)]
 
 
 def rows_of(x):
-    """Return a map as one row a pixel, with a row of -1 for padding."""
+    """Return a map with one row per pixel, and a row of -1 for padding."""
     flat = x.reshape(-1, *x.shape[2:])
     return tf.constant(np.concatenate([flat, np.full_like(flat[:1], -1)]))
 
@@ -61,7 +61,7 @@ def test_gradients_are_those_of_gathers():
         return skewed.unskew(segments)
 
     theoretical, numerical = tf.test.compute_gradient(apply, [x])
-    # The padding's own row gets no gradient: only constants are put there.
+    # The padding row is constant and gets no gradient.
     np.testing.assert_allclose(theoretical[0][:, :-2], numerical[0][:, :-2], atol=1e-6)
 
 

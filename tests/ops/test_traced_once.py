@@ -9,7 +9,7 @@ from keras_genimg.ops.traced_once import traced_once
 
 
 def counting():
-    """Return a function that is traced once, and a list that each tracing adds to."""
+    """Return a function that is traced once, and a list that grows with each trace."""
     traced = []
 
     @traced_once

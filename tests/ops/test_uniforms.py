@@ -62,7 +62,7 @@ def test_normals_are_distributed_as_such():
     for power, moment, variance in [(1, 0, 1), (2, 1, 2), (3, 0, 15), (4, 3, 96)]:
         error = (drawn**power).mean() - moment
         assert abs(error) < 4 * math.sqrt(variance / count)
-    # Kolmogorov and Smirnov: above 1.95 once in a thousand seeds.
+    # Kolmogorov-Smirnov: one seed in a thousand exceeds 1.95.
     expected = np.vectorize(NormalDist().cdf)(drawn)
     ranks = np.arange(count + 1) / count
     distance = max((ranks[1:] - expected).max(), (expected - ranks[:-1]).max())

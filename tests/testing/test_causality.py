@@ -1,5 +1,6 @@
-"""Good models pass, planted faults are named. The tool's numbers are checked apart from
-it in tests/models/test_causality.py.
+"""Causal models pass, and planted faults are named.
+
+tests/models/test_causality.py checks the numbers independently.
 """
 
 import keras
@@ -13,7 +14,7 @@ from keras_genimg.testing import assert_causal, influence
 
 
 def wired(shape=(4, 5, 1), num_values=2, mask="A", middle=None, num_colors=None):
-    """Return a model of two masked convolutions and what a test puts between them."""
+    """Return a model of two masked convolutions with a test's layer in between."""
     num_colors = num_colors or shape[-1]
     likelihood = Categorical(num_values) if num_values > 2 else "bernoulli"
     images = keras.Input(shape)
@@ -72,9 +73,13 @@ def test_the_paper_s_network_lacks_its_blind_spot_alone(shape):
     np.testing.assert_array_equal(report.missing, expected)
     assert not report.complete
     first = f"(row 0, column {width - 1}, color {last})"
-    text = f"{len(expected)} are not: for example, sub-pixel {first} does not change"
+    text = (
+        f"{len(expected)} are missing: for example, sub-pixel {first} does not change"
+    )
     assert text in str(report)
-    with pytest.raises(AssertionError, match=f"not complete.* {len(expected)} are not"):
+    with pytest.raises(
+        AssertionError, match=f"not complete.* {len(expected)} are missing"
+    ):
         assert_causal(model, num_images=5, randomize=True, complete=True)
 
 
@@ -82,7 +87,7 @@ def test_a_complete_model_is_called_complete():
     model = PixelRNN((4, 3, 1), 6, 1, first_kernel_size=5)  # Reaches across the row.
     report = assert_causal(model, num_images=5, randomize=True, complete=True)
     assert report.complete and report.num_seen == report.num_past == 66
-    assert str(report).endswith("66 of 66 pairs of the past are seen: complete.")
+    assert str(report).endswith("66 of 66 possible influences are present: complete.")
 
 
 @pytest.mark.parametrize("num_values", [2, 4])
@@ -102,7 +107,7 @@ def test_an_unmasked_convolution_is_found(shape, num_values):
 def test_a_first_layer_with_mask_b_is_found(shape):
     pair = (
         r"\(row 0, column 0, color 0\) changes the parameters of \(row 0, column 0, "
-        rf'color 0\), which is itself: .* mask "A". .* pairs: {np.prod(shape)}\.'
+        rf'color 0\), the same position: .* mask "A". .* pairs: {np.prod(shape)}\.'
     )
     with pytest.raises(AssertionError, match=pair):
         assert_causal(wired(shape, mask="B"))
@@ -124,7 +129,7 @@ def test_grey_masks_that_read_rgb_hide_the_pixel_but_leak_nothing():
 
 
 def test_a_fault_of_the_weights_is_seen_where_it_is():
-    """A leak with a weight of 0 is in the graph, and not in the model as it is."""
+    """A leak with a weight of 0 is in the graph, but not in the model."""
     leak = keras.layers.Conv2D(9, 3, padding="same")
     model = wired(middle=leak)
     kernel = np.zeros(leak.kernel.shape)
