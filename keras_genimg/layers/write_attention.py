@@ -25,7 +25,7 @@ class WriteAttention(keras.layers.Layer):
     """Writes a patch into an image through Gaussian filters placed by a state.
 
     One linear map of the state gives the patch. Another gives five numbers for each
-    image, which place a grid of filters as in `ReadAttention`:
+    image, which place a grid of filters like that of `ReadAttention`:
 
         update = 1 / gamma * transpose(filters_y) @ patch @ filters_x
 
