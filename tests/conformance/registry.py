@@ -52,23 +52,23 @@ class LayerCase:
 
 @dataclasses.dataclass(frozen=True)
 class ModelCase:
-    """A model, and the number of values of a sub-pixel or None for intensities."""
+    """A model, and what its inputs are.
+
+    `num_values` is the number of values of a sub-pixel, or None for intensities. The
+    training of a `random` model draws noise.
+    """
 
     make: Callable
+    shape: tuple
     num_values: int | None
     num_classes: int | None = None
-
-    @property
-    def random(self):
-        """Whether training draws noise."""
-        return issubclass(type(self.make()), models.LatentModel)
+    random: bool = False
 
     def example(self, batch=4, seed=0):
         generator = np.random.default_rng(seed)
-        shape = self.make().image_shape
         if self.num_values is None:
-            return generator.random((batch, *shape)).astype("float32")
-        images = generator.integers(self.num_values, size=(batch, *shape))
+            return generator.random((batch, *self.shape)).astype("float32")
+        images = generator.integers(self.num_values, size=(batch, *self.shape))
         if self.num_classes is None:
             return images.astype("uint8")
         label = generator.integers(self.num_classes, size=batch).astype("int32")
@@ -168,18 +168,22 @@ def _wired_by_hand():
 
 
 MODELS = {
-    "AutoregressiveModel": ModelCase(_wired_by_hand, 2),
+    "AutoregressiveModel": ModelCase(_wired_by_hand, (4, 5, 1), 2),
     "PixelCNN": ModelCase(
         lambda: models.PixelCNN(
             (4, 5, 3), 4, 2, head_filters=8, likelihood=likelihoods.Categorical(5)
         ),
+        (4, 5, 3),
         5,
     ),
     "PixelCNN_classes": ModelCase(
-        lambda: models.PixelCNN((4, 4, 1), 3, 2, head_filters=4, num_classes=3), 2, 3
+        lambda: models.PixelCNN((4, 4, 1), 3, 2, head_filters=4, num_classes=3),
+        (4, 4, 1),
+        2,
+        3,
     ),
     "PixelRNN_diagonal": ModelCase(
-        lambda: models.PixelRNN((5, 4, 1), 4, 2, head_filters=8), 2
+        lambda: models.PixelRNN((5, 4, 1), 4, 2, head_filters=8), (5, 4, 1), 2
     ),
     "PixelRNN_row": ModelCase(
         lambda: models.PixelRNN(
@@ -190,28 +194,38 @@ MODELS = {
             head_filters=8,
             likelihood=likelihoods.Categorical(4),
         ),
+        (4, 5, 3),
         4,
     ),
     "PixelRNN_plain": ModelCase(
         lambda: models.PixelRNN(
             (4, 4, 1), 3, 2, "row", residual=False, skip=False, num_classes=2
         ),
+        (4, 4, 1),
         2,
         2,
     ),
-    "VAE": ModelCase(lambda: models.VAE((4, 5, 1), 3, 8, num_samples=2), 2),
+    "VAE": ModelCase(
+        lambda: models.VAE((4, 5, 1), 3, 8, num_samples=2), (4, 5, 1), 2, random=True
+    ),
     "VAE_full_normal": ModelCase(
         lambda: models.VAE(
             (4, 3, 3), 2, 8, "gaussian", posterior="full_normal", weight_prior=10
         ),
+        (4, 3, 3),
         None,
+        random=True,
     ),
-    "DRAW": ModelCase(lambda: models.DRAW((4, 5, 1), 2, 6, 3, 3, 2), 2),
+    "DRAW": ModelCase(
+        lambda: models.DRAW((4, 5, 1), 2, 6, 3, 3, 2), (4, 5, 1), 2, random=True
+    ),
     "DRAW_whole": ModelCase(
         lambda: models.DRAW(
             (4, 5, 3), 2, 6, 3, likelihood=likelihoods.Bernoulli(intensities=True)
         ),
+        (4, 5, 3),
         None,
+        random=True,
     ),
 }
 
