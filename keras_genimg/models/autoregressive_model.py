@@ -396,10 +396,9 @@ class AutoregressiveModel(GenerativeModel):
         return served
 
     def get_config(self):
-        config = {"name": self.name, "trainable": self.trainable}
         graph = keras.Model(self.inputs, self.outputs[0], name=self.name)
         return {
-            **config,
+            **self.base_config(),
             "graph": keras.saving.serialize_keras_object(graph),
             "likelihood": keras.saving.serialize_keras_object(self.likelihood),
         }
