@@ -19,6 +19,7 @@ LINES = [
     ["layers"],
     ["causality"],
     ["sampling", "saved_model"],
+    ["networks"],
     ["models"],
     ["serving", "testing", "visualization"],
     ["__init__"],

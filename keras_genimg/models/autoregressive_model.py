@@ -412,10 +412,9 @@ class AutoregressiveModel(GenerativeModel):
         )
 
     def get_config(self):
-        config = {"name": self.name, "trainable": self.trainable}
         graph = keras.Model(self.inputs, self.outputs[0], name=self.name)
         return {
-            **config,
+            **self._base_config(),
             "graph": keras.saving.serialize_keras_object(graph),
             "likelihood": keras.saving.serialize_keras_object(self.likelihood),
         }

@@ -88,9 +88,7 @@ class DRAW(LatentModel):
             dtype=dtype,
         )
         images = keras.Input(image_shape, name="images")
-        super().__init__(images, loop(images), likelihood, **kwargs)
-        if dtype is not None:
-            self.dtype_policy = keras.dtype_policies.get(dtype)
+        super().__init__(images, loop(images), likelihood, dtype=dtype, **kwargs)
         self.loop = loop
         self.num_glimpses = loop.num_glimpses
         self.latent_dim = loop.cell.latent_dim
@@ -239,13 +237,7 @@ class DRAW(LatentModel):
         return draw_endpoints(self, jit_compile)
 
     def get_config(self):
-        config = self.loop.get_config()
-        return {
-            **config,
-            "name": self.name,
-            "trainable": self.trainable,
-            "dtype": keras.dtype_policies.serialize(self.dtype_policy),
-        }
+        return {**self.loop.get_config(), **self._base_config()}
 
     @classmethod
     def from_config(cls, config, custom_objects=None):

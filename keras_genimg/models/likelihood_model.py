@@ -19,7 +19,8 @@ class LikelihoodModel(FreeableModel):
         inputs: `keras.Input` of images, or a list of it and the conditions.
         outputs: Parameters of the likelihood, float32.
         likelihood: Name or object, see `keras_genimg.likelihoods.get`.
-        **kwargs: `name`, `trainable` and `dtype`, as in `keras.Model`.
+        dtype: Dtype policy that the model reports; its layers have their own.
+        **kwargs: `name` and `trainable`, as in `keras.Model`.
 
     Attributes:
         likelihood: The distribution of a sub-pixel.
@@ -32,7 +33,7 @@ class LikelihoodModel(FreeableModel):
     # Whether all of the loss is per image, so that `sample_weight` weighs it.
     _weighs_images = True
 
-    def __init__(self, inputs, outputs, likelihood, **kwargs):
+    def __init__(self, inputs, outputs, likelihood, dtype=None, **kwargs):
         check_constructor_arguments(type(self), kwargs)
         likelihood = likelihoods.get(likelihood)
         images = tf.nest.flatten(inputs)[0]
@@ -53,6 +54,8 @@ class LikelihoodModel(FreeableModel):
                 f"{outputs.dtype}"
             )
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
+        if dtype is not None:  # Which functional models do not take.
+            self.dtype_policy = keras.dtype_policies.get(dtype)
         self.likelihood = likelihood
         self._step_check = StepCheck(self)
         self._is_fitting = False
@@ -61,6 +64,14 @@ class LikelihoodModel(FreeableModel):
     def image_shape(self):
         """`(height, width, colors)` of the images; None where any size will do."""
         return tuple(self.inputs[0].shape[1:])
+
+    def _base_config(self):
+        """Return the constructor's arguments that all models share, for a config."""
+        return {
+            "name": self.name,
+            "trainable": self.trainable,
+            "dtype": keras.dtype_policies.serialize(self.dtype_policy),
+        }
 
     def _own_metrics(self):
         """Return the metrics that every training reports; a hook for subclasses."""

@@ -2,10 +2,14 @@
 
 import keras
 
+from keras_genimg import likelihoods
 from keras_genimg.layers import ResidualMaskedConvBlock
-from keras_genimg.models.pixel_network import PixelNetwork
+from keras_genimg.models.pixel_network import (
+    PixelNetwork,
+    checked_arguments,
+    network_graph,
+)
 from keras_genimg.models.presets import PIXEL_CNN
-from keras_genimg.ops.checks import check_odd, check_positive_int
 
 
 @keras.saving.register_keras_serializable(package="keras_genimg")
@@ -71,33 +75,24 @@ class PixelCNN(PixelNetwork):
         dtype=None,
         **kwargs,
     ):
-        num_blocks = check_positive_int("num_blocks", num_blocks, "PixelCNN")
-        check_odd("kernel_size", kernel_size, "PixelCNN", smallest=3)
-
-        def make_block(**arguments):
-            return ResidualMaskedConvBlock(units, kernel_size, **arguments)
-
-        super().__init__(
-            image_shape,
-            units,
-            num_blocks,
-            make_block,
-            head_filters,
-            num_head_layers,
-            likelihood,
-            first_kernel_size,
-            skip,
-            num_classes,
-            condition_shape,
-            dtype,
-            **kwargs,
-        )
-        self.num_blocks = num_blocks
-        self.kernel_size = kernel_size
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "num_blocks": self.num_blocks,
-            "kernel_size": self.kernel_size,
+        likelihood = likelihoods.get(likelihood)
+        arguments = {
+            "units": units,
+            "num_blocks": num_blocks,
+            "head_filters": head_filters,
+            "kernel_size": kernel_size,
+            "first_kernel_size": first_kernel_size,
+            "num_head_layers": num_head_layers,
+            "skip": skip,
+            "num_classes": num_classes,
+            "condition_shape": condition_shape,
         }
+        arguments = checked_arguments("PixelCNN", image_shape, arguments)
+
+        def make_block(**options):
+            return ResidualMaskedConvBlock(units, kernel_size, **options)
+
+        inputs, outputs = network_graph(
+            make_block, num_blocks, image_shape, likelihood, arguments, dtype
+        )
+        super().__init__(inputs, outputs, likelihood, arguments, dtype=dtype, **kwargs)

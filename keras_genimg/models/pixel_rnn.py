@@ -2,11 +2,16 @@
 
 import keras
 
+from keras_genimg import likelihoods
 from keras_genimg.layers import ResidualLSTMBlock
 from keras_genimg.layers.residual_lstm_block import make_pixel_lstm
-from keras_genimg.models.pixel_network import PixelNetwork
+from keras_genimg.models.pixel_network import (
+    PixelNetwork,
+    checked_arguments,
+    network_graph,
+)
 from keras_genimg.models.presets import PIXEL_RNN
-from keras_genimg.ops.checks import check_choice, check_odd, check_positive_int
+from keras_genimg.ops.checks import check_choice
 
 
 @keras.saving.register_keras_serializable(package="keras_genimg")
@@ -83,40 +88,29 @@ class PixelRNN(PixelNetwork):
         dtype=None,
         **kwargs,
     ):
-        num_layers = check_positive_int("num_layers", num_layers, "PixelRNN")
+        likelihood = likelihoods.get(likelihood)
         check_choice("layer", layer, ("diagonal", "row"), "PixelRNN")
-        check_odd("kernel_size", kernel_size, "PixelRNN", smallest=3)
-
-        def make_layer(**arguments):
-            if residual:
-                return ResidualLSTMBlock(units, layer, kernel_size, **arguments)
-            return make_pixel_lstm(layer, units, kernel_size, **arguments)
-
-        super().__init__(
-            image_shape,
-            units,
-            num_layers,
-            make_layer,
-            head_filters,
-            num_head_layers,
-            likelihood,
-            first_kernel_size,
-            skip,
-            num_classes,
-            condition_shape,
-            dtype,
-            **kwargs,
-        )
-        self.num_layers = num_layers
-        self.layer = layer
-        self.kernel_size = kernel_size
-        self.residual = residual
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "num_layers": self.num_layers,
-            "layer": self.layer,
-            "kernel_size": self.kernel_size,
-            "residual": self.residual,
+        arguments = {
+            "units": units,
+            "num_layers": num_layers,
+            "layer": layer,
+            "head_filters": head_filters,
+            "kernel_size": kernel_size,
+            "first_kernel_size": first_kernel_size,
+            "num_head_layers": num_head_layers,
+            "residual": residual,
+            "skip": skip,
+            "num_classes": num_classes,
+            "condition_shape": condition_shape,
         }
+        arguments = checked_arguments("PixelRNN", image_shape, arguments)
+
+        def make_layer(**options):
+            if residual:
+                return ResidualLSTMBlock(units, layer, kernel_size, **options)
+            return make_pixel_lstm(layer, units, kernel_size, **options)
+
+        inputs, outputs = network_graph(
+            make_layer, num_layers, image_shape, likelihood, arguments, dtype
+        )
+        super().__init__(inputs, outputs, likelihood, arguments, dtype=dtype, **kwargs)

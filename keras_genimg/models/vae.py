@@ -7,15 +7,10 @@ import tensorflow as tf
 from keras_genimg import likelihoods
 from keras_genimg.layers import Latent
 from keras_genimg.models.batched_calls import draw_images, map_images
-from keras_genimg.models.dense_networks import (
-    check_parts,
-    dense_decoder,
-    dense_encoder,
-    normal_weights,
-)
 from keras_genimg.models.latent_endpoints import vae_endpoints
 from keras_genimg.models.latent_model import Inference, LatentModel, repeated
 from keras_genimg.models.presets import VAE as VAE_PRESETS
+from keras_genimg.networks import dense_decoder, dense_encoder, normal_weights
 from keras_genimg.ops.checks import check_image_shape, check_positive_int
 from keras_genimg.ops.uniforms import LATENTS, POSTERIOR, row_uniforms
 
@@ -135,16 +130,14 @@ class VAE(LatentModel):
             decoder = dense_decoder(
                 latent_dim, image_shape, hidden_units, likelihood, weights, dtype
             )
-        check_parts(encoder, decoder, image_shape, latent_dim)
+        _check_parts(encoder, decoder, image_shape, latent_dim)
 
         # Functional graph.
         images = keras.Input(image_shape, name="images")
         outputs = decoder(latent(encoder(images)))
-        super().__init__(images, outputs, likelihood, **kwargs)
+        super().__init__(images, outputs, likelihood, dtype=dtype, **kwargs)
 
         # Configuration.
-        if dtype is not None:
-            self.dtype_policy = keras.dtype_policies.get(dtype)
         self.latent_dim = latent_dim
         self.hidden_units = hidden_units
         self.encoder = encoder
@@ -367,9 +360,7 @@ class VAE(LatentModel):
         serialize = keras.saving.serialize_keras_object
         own_encoder, own_decoder = self._own_parts
         return {
-            "name": self.name,
-            "trainable": self.trainable,
-            "dtype": keras.dtype_policies.serialize(self.dtype_policy),
+            **self._base_config(),
             "image_shape": self.image_shape,
             "latent_dim": self.latent_dim,
             "hidden_units": self.hidden_units,
@@ -393,3 +384,22 @@ class VAE(LatentModel):
                     config[part], custom_objects=custom_objects
                 )
         return cls(**config)
+
+
+def _check_parts(encoder, decoder, image_shape, latent_dim):
+    """Raise unless encoder and decoder are models that take images and latents."""
+    expected = {"encoder": (encoder, image_shape), "decoder": (decoder, (latent_dim,))}
+    for name, (part, shape) in expected.items():
+        inputs = getattr(part, "inputs", None)
+        fits = isinstance(part, keras.Model) and inputs and len(inputs) == 1
+        if not fits or tuple(inputs[0].shape[1:]) != shape:
+            received = [tuple(tensor.shape) for tensor in inputs] if inputs else part
+            raise ValueError(
+                f"`{name}` of VAE must be a functional model with one input of shape "
+                f"{(None, *shape)}. Received: {received!r}"
+            )
+    if len(decoder.outputs) != 1 or len(encoder.outputs) != 1:
+        raise ValueError(
+            f"`encoder` and `decoder` of VAE must have one output each. Received: "
+            f"{len(encoder.outputs)} and {len(decoder.outputs)}"
+        )

@@ -1,4 +1,4 @@
-"""Encoder and decoder of the paper's VAE, and what any encoder and decoder must be."""
+"""Encoder and decoder of the VAE paper, one hidden layer each."""
 
 import math
 
@@ -67,22 +67,3 @@ def dense_decoder(latent_dim, image_shape, units, likelihood, weights, dtype):
     x = params(hidden(latents))
     x = layers.Reshape(params_shape, name="reshape", dtype="float32")(x)
     return keras.Model(latents, x, name="decoder")
-
-
-def check_parts(encoder, decoder, image_shape, latent_dim):
-    """Raise unless encoder and decoder are models that take images and latents."""
-    expected = {"encoder": (encoder, image_shape), "decoder": (decoder, (latent_dim,))}
-    for name, (part, shape) in expected.items():
-        inputs = getattr(part, "inputs", None)
-        fits = isinstance(part, keras.Model) and inputs and len(inputs) == 1
-        if not fits or tuple(inputs[0].shape[1:]) != shape:
-            received = [tuple(tensor.shape) for tensor in inputs] if inputs else part
-            raise ValueError(
-                f"`{name}` of VAE must be a functional model with one input of shape "
-                f"{(None, *shape)}. Received: {received!r}"
-            )
-    if len(decoder.outputs) != 1 or len(encoder.outputs) != 1:
-        raise ValueError(
-            f"`encoder` and `decoder` of VAE must have one output each. Received: "
-            f"{len(encoder.outputs)} and {len(decoder.outputs)}"
-        )

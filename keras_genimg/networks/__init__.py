@@ -1,0 +1,17 @@
+"""Networks as functions: from symbolic tensors to symbolic tensors."""
+
+from keras_genimg.networks.conditions import condition_input
+from keras_genimg.networks.dense_networks import (
+    dense_decoder,
+    dense_encoder,
+    normal_weights,
+)
+from keras_genimg.networks.pixel_networks import pixel_stack
+
+__all__ = [
+    "condition_input",
+    "dense_decoder",
+    "dense_encoder",
+    "normal_weights",
+    "pixel_stack",
+]

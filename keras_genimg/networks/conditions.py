@@ -1,0 +1,32 @@
+"""Inputs of autoregressive networks besides the images."""
+
+import keras
+from keras import layers
+
+
+def condition_input(num_classes, condition_shape, units, dtype=None):
+    """Return an input for a class or a map, and the condition that layers are given.
+
+    Args:
+        num_classes: Number of classes, for an int32 input `"label"` of shape
+            `(batch,)`, of which an embedding is learned; or None.
+        condition_shape: `(height or 1, width or 1, depth)`, for an input `"condition"`
+            that is the condition itself; or None.
+        units: Numbers in the embedding of a class.
+        dtype: Dtype policy of the embedding.
+
+    Returns:
+        List of the inputs, one or none; and the condition, `(batch, 1, 1, units)` or
+        `(batch, *condition_shape)`, or None if both are None.
+    """
+    if num_classes is not None:
+        label = keras.Input((), dtype="int32", name="label")
+        embedding = layers.Embedding(
+            num_classes, units, name="class_embedding", dtype=dtype
+        )
+        as_image = layers.Reshape((1, 1, units), name="class_image", dtype=dtype)
+        return [label], as_image(embedding(label))
+    if condition_shape is not None:
+        condition = keras.Input(condition_shape, name="condition")
+        return [condition], condition
+    return [], None

@@ -1,0 +1,105 @@
+"""Functional graphs of autoregressive networks."""
+
+from keras import layers
+
+from keras_genimg.layers import MaskedConv2D, SplitColors
+
+
+def pixel_stack(
+    images,
+    make_layer,
+    depth,
+    filters,
+    likelihood,
+    *,
+    condition=None,
+    head_filters=32,
+    num_head_layers=2,
+    first_kernel_size=7,
+    skip=True,
+    dtype=None,
+):
+    """Return a likelihood's parameters, computed by a stack of causal layers.
+
+    Images are scaled to -1..1 and read by a convolution with mask `"A"`. The layers of
+    the stack follow one another, each connected to the head if there are skip
+    connections. The head is made of 1×1 convolutions, each after a ReLU.
+
+    Args:
+        images: `keras.Input` of images in the likelihood's own range, `(batch, height,
+            width, colors)`.
+        make_layer: Function that returns a layer of the stack, given `name`,
+            `num_colors` and `dtype` by name. The layer takes a map, and the condition
+            if there is one, and returns a map.
+        depth: Number of layers, from 1.
+        filters: Channels of the first convolution and of the skip connections.
+        likelihood: `Likelihood` of the images.
+        condition: Symbolic map `(batch, height or 1, width or 1, depth)` that every
+            layer of the stack is given, or None.
+        head_filters: Channels of the head.
+        num_head_layers: Number of convolutions in the head.
+        first_kernel_size: Odd size of the first convolution in pixels.
+        skip: Whether every layer is connected to the head.
+        dtype: Dtype policy of the layers; the parameters are float32.
+
+    Returns:
+        Symbolic parameters, float32, `(batch, height, width, colors)`, with one more
+        axis for `Categorical`.
+
+    Example:
+        >>> images = keras.Input((28, 28, 1))
+        >>> logits = pixel_stack(
+        ...     images, functools.partial(DiagonalBiLSTM, 16), 7, 32, Bernoulli()
+        ... )
+        >>> model = AutoregressiveModel(images, logits, "bernoulli")
+
+    References:
+        van den Oord, Kalchbrenner and Kavukcuoglu, Pixel Recurrent Neural Networks,
+        2016, section 3 and table 1, https://arxiv.org/abs/1601.06759
+    """
+    num_colors = images.shape[-1]
+    masked = {"num_colors": num_colors, "dtype": dtype}
+
+    # Layers. All of them before the graph: a global seed gives each its initial weights
+    # in the order in which they are made.
+    first = MaskedConv2D(
+        filters, first_kernel_size, "A", name="first_convolution", **masked
+    )
+    stack = [make_layer(name=f"layer_{index}", **masked) for index in range(depth)]
+    skips = [
+        MaskedConv2D(filters, 1, "B", name=f"skip_{index}", **masked)
+        for index in range(depth if skip else 0)
+    ]
+    head = [
+        MaskedConv2D(head_filters, 1, "B", name=f"head_{index}", **masked)
+        for index in range(num_head_layers)
+    ]
+    logits = MaskedConv2D(
+        num_colors * likelihood.params_size,
+        1,
+        "B",
+        num_colors,
+        name="logits",
+        dtype="float32",
+    )
+
+    # Functional graph, scaled and centred so that a zero of the padding is no pixel
+    # value.
+    scale = 2 / likelihood.max_value
+    x = layers.Rescaling(scale, -1, name="centre", dtype="float32")(images)
+    x = first(x)
+    skipped = []
+    for index, layer in enumerate(stack):
+        x = layer(x) if condition is None else layer(x, condition)
+        if skip:
+            skipped.append(skips[index](x))
+    if skip:
+        x = skipped[0]
+        if depth > 1:
+            x = layers.Add(name="skips", dtype=dtype)(skipped)
+    # Named, since Keras' own names count the layers of the process.
+    for layer in (*head, logits):
+        x = layer(layers.ReLU(name=f"{layer.name}_relu", dtype=dtype)(x))
+    if likelihood.params_size > 1:
+        x = SplitColors(num_colors, name="split_colors", dtype="float32")(x)
+    return x
