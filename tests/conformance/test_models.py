@@ -32,15 +32,15 @@ def test_logits_are_float32_and_images_reproducible(case, policy):
     keras.mixed_precision.set_global_policy(policy)
     model = case.make()
     x = case.example()
-    conditions = x["label"][:2] if isinstance(x, dict) else None
+    labels = {"conditions": x["label"][:2]} if isinstance(x, dict) else {}
     assert model(x).dtype == "float32"
-    drawn = model.generate(2, seed=5, conditions=conditions)
+    drawn = model.generate(2, seed=5, **labels)
     assert drawn.shape == (2, *model.image_shape)
     assert drawn.max() < (case.num_values or 1)
-    last = conditions[1:] if conditions is not None else None
+    last = {name: rows[1:] for name, rows in labels.items()}
     # Means are real numbers, whose rounding depends on the batch; pixels differ by 1.
     tolerance = 1e-5 if policy == "float32" else 0.05
-    again = model.generate(1, seed=6, conditions=last)
+    again = model.generate(1, seed=6, **last)
     np.testing.assert_allclose(again, drawn[1:], atol=tolerance)
 
 
