@@ -11,10 +11,10 @@ _NUM_ROW_ENDS = 5
 class ImagePairs:
     """Images in pairs that the parameters up to a place must not tell apart.
 
-    The unit of a place is a sub-pixel, or a pixel where the model's likelihood has an
-    attribute `couples_colors` that is True. Sixteen images are changed, each from
-    another unit on: the first, the last, some at ends of rows, others at random. Every
-    sub-pixel from there on gets another value. Numbers are the same at every call.
+    The unit of a place is a sub-pixel, or a pixel where the model's likelihood couples
+    its colors. Sixteen images are changed, each from another unit on: the first, the
+    last, some at ends of rows, others at random. Every sub-pixel from there on gets
+    another value. Numbers are the same at every call.
 
     Args:
         model: An `AutoregressiveModel`.
@@ -31,14 +31,14 @@ class ImagePairs:
 
     def __init__(self, model, shape):
         generator = np.random.default_rng(0)
-        couples_colors = getattr(model.likelihood, "couples_colors", False)
         num_values = model.likelihood.num_values
-        self.unit_shape = shape[:2] if couples_colors else shape
+        self.unit_shape = model.likelihood.unit_shape(shape)
         self.units = _places(self.unit_shape, generator)
         size = (len(self.units), *shape)
         self.images = generator.integers(num_values, size=size)
         later = np.arange(self.num_units) >= self.units[:, None]
-        later = later.reshape(-1, *self.unit_shape, *[1] * couples_colors)
+        color_axis = [1] * (len(shape) - len(self.unit_shape))
+        later = later.reshape(-1, *self.unit_shape, *color_axis)
         others = other_values(generator, self.images, num_values)
         self.changed = np.where(later, others, self.images)
         self.conditions = [

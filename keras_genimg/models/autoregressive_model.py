@@ -45,8 +45,9 @@ class AutoregressiveModel(GenerativeModel):
         inputs: `keras.Input` of images in the likelihood's own range,
             `(batch, height, width, colors)`, or a list of it and further inputs,
             the conditions.
-        outputs: Parameters of the likelihood, float32: `(batch, height, width,
-            colors)`, with one more axis for `Categorical`.
+        outputs: Parameters of the likelihood, float32, of its `params_shape` behind
+            the batch: `(batch, height, width, colors)`, with one more axis for
+            `Categorical`.
         likelihood: `"bernoulli"`, `"categorical"` or an object.
         **kwargs: Arguments of `keras.Model`, such as `name`.
 
@@ -251,7 +252,8 @@ class AutoregressiveModel(GenerativeModel):
                 forward pass; for graphs of causal and pointwise layers.
                 `"fixed_point"`: forward passes until nothing changes, for any causal
                 graph.
-                `"ancestral"`: one forward pass a sub-pixel, for any causal graph.
+                `"ancestral"`: one forward pass a sub-pixel (a pixel, if the likelihood
+                couples its colors), for any causal graph.
             temperature: Divides the logits, above 0; below 1 gives likelier images.
             image_size: `(height, width)`, for a graph of any size.
             jit_compile: Whether to compile with XLA.
@@ -283,7 +285,8 @@ class AutoregressiveModel(GenerativeModel):
         )
 
     def drawing_note(self, method="incremental", image_size=None, **_):
-        passes = math.prod(self.sized_image_shape(image_size, "generate"))
+        shape = self.sized_image_shape(image_size, "generate")
+        passes = math.prod(self.likelihood.unit_shape(shape))
         if method == "ancestral":
             return f"{passes} forward passes per batch"
         if method == "fixed_point":
@@ -365,8 +368,7 @@ class AutoregressiveModel(GenerativeModel):
     def log_prob_graph(self, images, *conditions):
         """Return nats of images, for a graph; see `log_prob`."""
         params = self([images, *conditions] if conditions else images, training=False)
-        log_prob = self.likelihood.log_prob(params, images)
-        return tf.reduce_sum(log_prob, axis=(1, 2, 3))
+        return self.likelihood.log_prob_of_images(params, images)
 
     def endpoints(
         self, image_shape, jit_compile=False, method="incremental", num_candidates=1

@@ -49,7 +49,9 @@ def influence(
     Returns:
         Boolean array of shape `(height, width, colors, height, width, colors)`: whether
         changing sub-pixel `[row, column, color]` changes the parameters of sub-pixel
-        `[..., row, column, color]` for any of the images.
+        `[..., row, column, color]` for any of the images. Where the likelihood couples
+        the colors of a pixel, which then have their parameters in common, `(height,
+        width, height, width)`: whether changing any color of a pixel does.
 
     Raises:
         ValueError: If an argument is not as described, or the model returns numbers
@@ -87,8 +89,8 @@ def influence(
     def params(batch, conditions):
         return model([batch, *conditions] if conditions else batch, training=False)
 
-    shape = images.shape[1:]
-    seen = np.zeros((images[0].size, images[0].size), bool)
+    units = model.likelihood.unit_shape(images.shape[1:])
+    seen = np.zeros((np.prod(units), np.prod(units)), bool)
     for index, image in enumerate(images):
         rows = [condition[index : index + 1] for condition in conditions]
         others = other_values(generator, image, model.likelihood.num_values)
@@ -97,16 +99,17 @@ def influence(
             weights = random_weights(model, generator.integers(2**31))
         with weights:
             seen |= _influence_in_image(model, params, image, others, rows, batch_size)
-    return seen.reshape(*shape, *shape)
+    return seen.reshape(*units, *units)
 
 
 def _influence_in_image(model, params, image, others, conditions, batch_size):
-    """Return which sub-pixels of one image change which, both flattened.
+    """Return which units of one image change which, both flattened.
 
     `params` is the model as a function of a batch and the conditions; `others` holds
     the value that each sub-pixel gets.
     """
     size = image.size
+    num_units = int(np.prod(model.likelihood.unit_shape(image.shape)))
     batch_size = min(batch_size, size)
     conditions = [
         tf.constant(np.repeat(row, batch_size, axis=0), tensor.dtype)
@@ -115,17 +118,18 @@ def _influence_in_image(model, params, image, others, conditions, batch_size):
 
     def evaluate(batch):
         batch = tf.constant(batch.reshape(batch_size, *image.shape), tf.float32)
-        values = params(batch, conditions).numpy().reshape(batch_size, size, -1)
+        values = params(batch, conditions).numpy().reshape(batch_size, num_units, -1)
         if not np.isfinite(values).all():
             raise ValueError(f"{model.name} returned numbers that are not finite.")
         return values
 
     same = np.repeat(image.reshape(1, size), batch_size, axis=0)
     before = evaluate(same)
-    seen = np.zeros((size, size), bool)
+    seen = np.zeros((size, num_units), bool)
     for start in range(0, size, batch_size):
         i = np.arange(start, min(start + batch_size, size))
         changed = same.copy()
         changed[i - start, i] = others.ravel()[i]
         seen[i] = (evaluate(changed) != before).any(axis=-1)[: len(i)]
-    return seen
+    # The sub-pixels of a unit together.
+    return seen.reshape(num_units, -1, num_units).any(axis=1)
