@@ -16,6 +16,7 @@ from keras_genimg.version import __version__
 _LAZY = (
     "causality",
     "datasets",
+    "networks",
     "ops",
     "sampling",
     "saved_model",
@@ -32,6 +33,7 @@ __all__ = [
     "layers",
     "likelihoods",
     "models",
+    "networks",
     "ops",
     "sampling",
     "saved_model",
