@@ -263,13 +263,13 @@ def vector_lstm_step(inputs, hidden, cell, kernel, bias):
     return o * np.tanh(cell), cell
 
 
-def draw(images, noise, weights, read_size, write_size, params_size, mean):
+def draw(images, noise, weights, read_size, write_size, params_shape, mean):
     """Run DRAW on images, one at a time (equations 3 to 8).
 
     `mean` maps parameters to the mean image, scaled to 0 to 1 like the images.
     """
     images, noise = images.astype("float64"), noise.astype("float64")
-    batch, height, width, colors = images.shape
+    batch, height, width, _ = images.shape
     weights = {name: value.astype("float64") for name, value in weights.items()}
 
     def linear(name, x):
@@ -285,8 +285,7 @@ def draw(images, noise, weights, read_size, write_size, params_size, mean):
         )
         steps = []
         for t in range(len(noise)):
-            shape = (1, height, width, colors)
-            shape += (params_size,) if params_size > 1 else ()
+            shape = (1, *params_shape)
             error = image - mean(canvas.reshape(shape).astype("float32"))
             if read_size is None:
                 patches = [image, error]

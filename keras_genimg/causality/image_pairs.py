@@ -32,14 +32,14 @@ class ImagePairs:
 
     def __init__(self, model, shape):
         generator = np.random.default_rng(0)
-        couples_colors = getattr(model.likelihood, "couples_colors", False)
         num_values = model.likelihood.num_values
-        self.unit_shape = shape[:2] if couples_colors else shape
+        self.unit_shape = model.likelihood.unit_shape(shape)
         self.units = _places(self.unit_shape, generator)
         size = (len(self.units), *shape)
         self.images = generator.integers(num_values, size=size)
         later = np.arange(self.num_units) >= self.units[:, None]
-        later = later.reshape(-1, *self.unit_shape, *[1] * couples_colors)
+        color_axis = [1] * (len(shape) - len(self.unit_shape))
+        later = later.reshape(-1, *self.unit_shape, *color_axis)
         others = other_values(generator, self.images, num_values)
         self.changed = np.where(later, others, self.images)
         self.conditions = [

@@ -49,6 +49,21 @@ _REMEDIES = {
 }
 
 
+def hint_of_coupling(unit, kind):
+    """Return what else a pixel that sees itself may come from, or nothing.
+
+    Args:
+        unit: Row and column of a pixel, or row, column and color of a sub-pixel.
+        kind: A key of `REASONS`.
+    """
+    if len(unit) == 3 or kind != "itself":
+        return ""
+    return (
+        " The likelihood draws the colors of a pixel together, so masked layers need "
+        "num_colors=1."
+    )
+
+
 @dataclasses.dataclass(frozen=True)
 class Leak:
     """A sub-pixel whose value changes its own parameters or those of an earlier one.
@@ -76,7 +91,7 @@ class Leak:
         return (
             f"Changing images from {name_sub_pixel(self.changed)} on changes the "
             f"parameters of {name_sub_pixel(self.seen_by)}, {REASONS[self.kind]}."
-            f"{where} {_REMEDIES[self.kind]}"
+            f"{where} {_REMEDIES[self.kind]}{hint_of_coupling(self.changed, self.kind)}"
         )
 
 

@@ -10,8 +10,9 @@ from keras_genimg.datasets.canvases import (
     draw_examples,
     read_split,
 )
-from keras_genimg.datasets.checks import check_int, check_pixels
+from keras_genimg.datasets.checks import check_int
 from keras_genimg.datasets.patches import free_places, paste, random_integers
+from keras_genimg.datasets.pixels import pixel_options
 
 
 def two_digits(
@@ -21,11 +22,12 @@ def two_digits(
     batch_size=32,
     num_images=None,
     binarize=None,
-    num_values=256,
+    num_values=None,
     intensities=False,
     seed=0,
     fixed=False,
     drop_remainder=False,
+    likelihood=None,
 ):
     """Return images of two digits at random places as batches.
 
@@ -35,9 +37,10 @@ def two_digits(
     the data, unless `fixed`.
 
     Elements are as those of `load`: images of shape `(batch, height, width, colors)`,
-    `uint8` with pixels in 0..255, or what `binarize`, `num_values` or `intensities`
-    makes of these. Draws are the same in each run for the same `seed`. They also depend
-    on the global seed of TensorFlow where one is set, except for what is fixed.
+    `uint8` with pixels in 0..255, or what `binarize`, `num_values`, `intensities` or
+    `likelihood` makes of these. Draws are the same in each run for the same `seed`.
+    They also depend on the global seed of TensorFlow where one is set, except for what
+    is fixed.
 
     Args:
         name: As `load` takes it. The paper's is `"mnist"`.
@@ -48,12 +51,14 @@ def two_digits(
         batch_size: Images in a batch. The last batch may be smaller.
         num_images: Images of a pass. `None` takes as many as the split has.
         binarize: `None`, `"dynamic"` or `"fixed"`. The last needs `fixed=True`.
-        num_values: Number of values that a pixel can take, 2 to 256.
+        num_values: As `load` takes it.
         intensities: Whether pixels are real numbers in [0, 1].
         seed: Integer that decides the draws.
         fixed: Whether each pass gives the same images, as a test set must. Each then
             depends on `seed` and its position alone.
         drop_remainder: Whether to drop a last batch that is not full.
+        likelihood: As `load` takes it. `Bernoulli` gives `binarize="fixed"` if `fixed`,
+            else `"dynamic"`.
 
     Returns:
         A `tf.data.Dataset` of known cardinality.
@@ -76,7 +81,9 @@ def two_digits(
     check_int("batch_size", batch_size, 1)
     if num_images is not None:
         check_int("num_images", num_images, 1)
-    check_pixels(binarize, num_values, intensities)
+    binarize, num_values, intensities = pixel_options(
+        likelihood, binarize, num_values, intensities, fixed
+    )
     check_int("seed", seed)
     if binarize == "fixed" and not fixed:
         raise ValueError(

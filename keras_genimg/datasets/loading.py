@@ -5,9 +5,10 @@ import operator
 import tensorflow as tf
 
 from keras_genimg.datasets.batches import make_batches
-from keras_genimg.datasets.checks import check_int, check_pixels, checked_size
+from keras_genimg.datasets.checks import check_int, checked_size
 from keras_genimg.datasets.digits import read_digits
 from keras_genimg.datasets.patches import cut, free_places, random_integers
+from keras_genimg.datasets.pixels import pixel_options
 from keras_genimg.datasets.tfds_images import read_tfds
 
 
@@ -19,12 +20,13 @@ def load(
     crop_size=None,
     random_crop=False,
     binarize=None,
-    num_values=256,
+    num_values=None,
     intensities=False,
     seed=0,
     shuffle=False,
     drop_remainder=False,
     labels=False,
+    likelihood=None,
 ):
     """Return a split of an image data set as batches.
 
@@ -37,6 +39,10 @@ def load(
     - `binarize` gives 1 with probability `v / 255` and 0 otherwise. `"dynamic"` draws
       anew at each pass over the data. `"fixed"` draws once: the result depends on
       `seed` and the image's position in `split` alone, and crops are cut out of it.
+    - `likelihood` gives the pixels that a model of this likelihood takes:
+      `intensities=True` for real intensities, `num_values` for integers, and for
+      `Bernoulli` `binarize`, which is `"dynamic"` for splits whose name begins with
+      `train`, and `"fixed"` for others, so that each evaluation sees the same images.
 
     The number of batches is always known to Keras. Draws and order are the same in
     each run for the same `seed`; those of `"dynamic"`, `shuffle` and `random_crop` also
@@ -59,7 +65,7 @@ def load(
             each pass, in place of the centre (where a margin is odd, half a pixel up
             or left of it).
         binarize: `None`, `"dynamic"` or `"fixed"`.
-        num_values: Number of values that a pixel can take, 2 to 256.
+        num_values: Number of values that a pixel can take, 2 to 256. `None` for 256.
         intensities: Whether pixels are real numbers in [0, 1].
         seed: Integer that decides binarization, places and order.
         shuffle: Whether to shuffle anew at each pass, uniformly for splits of up to
@@ -67,6 +73,9 @@ def load(
         drop_remainder: Whether to drop a last batch that is not full.
         labels: Whether elements are `{"images": images, "label": labels}` with `int32`
             labels of shape `(batch,)`, which class-conditional models are fitted to.
+        likelihood: `None`, or a likelihood by name or object, such as
+            `model.likelihood`. The three arguments above may repeat what it asks for;
+            `binarize` may choose otherwise for a likelihood of two values.
 
     Returns:
         A `tf.data.Dataset` of known cardinality.
@@ -75,7 +84,8 @@ def load(
         ImportError: If `"digits"` is asked for and scikit-learn is not installed.
         ValueError: If an argument is unknown or out of range, the split holds no
             example or less than one batch that is kept, the crop is larger than the
-            images, or the data set has no 8-bit images or no labels where they are
+            images, the likelihood contradicts another argument or has more values than
+            8 bits, or the data set has no 8-bit images or no labels where they are
             asked for.
 
     Example:
@@ -106,7 +116,13 @@ def load(
             "`random_crop=True` needs `crop_size`. Received: "
             f"random_crop={random_crop!r}, crop_size=None"
         )
-    check_pixels(binarize, num_values, intensities)
+    binarize, num_values, intensities = pixel_options(
+        likelihood,
+        binarize,
+        num_values,
+        intensities,
+        fixed=not str(split).startswith("train"),
+    )
     check_int("seed", seed)
 
     if name == "digits":

@@ -88,8 +88,8 @@ class DRAWCell(keras.layers.Layer):
         self.write_size = write_size
         self.likelihood = likelihoods.get(likelihood)
         self.posterior = DiagonalNormal()
-        height, width, colors = self.image_shape
-        self.canvas_shape = (height, width, colors * self.likelihood.params_size)
+        height, width, *pixel = self.likelihood.params_shape(self.image_shape)
+        self.canvas_shape = (height, width, math.prod(pixel))
         policy = self.dtype_policy
         self.read = ReadAttention(read_size, name="read", dtype=policy)
         self.write = WriteAttention(
@@ -211,9 +211,7 @@ class DRAWCell(keras.layers.Layer):
 
     def params(self, canvas):
         """Return canvases `(..., size)` as parameters of the likelihood."""
-        shape = self.image_shape
-        if self.likelihood.params_size > 1:
-            shape = (*shape, self.likelihood.params_size)
+        shape = self.likelihood.params_shape(self.image_shape)
         return tf.reshape(canvas, (*tf.unstack(tf.shape(canvas)[:-1]), *shape))
 
     def split_outputs(self, outputs):

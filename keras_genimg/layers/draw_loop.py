@@ -38,8 +38,8 @@ class DRAWLoop(keras.layers.Layer):
         Images in the likelihood's own range, `(batch, height, width, colors)`.
 
     Output shape:
-        Parameters of the likelihood from the last canvas, float32, `(batch, height,
-        width, colors)`, with one more axis where a sub-pixel has several.
+        Parameters of the likelihood from the last canvas, float32, of its
+        `params_shape` behind the batch.
 
     Raises:
         ValueError: If an argument is not as described.
@@ -195,16 +195,11 @@ class DRAWLoop(keras.layers.Layer):
 
     def compute_output_spec(self, inputs):
         # Also in mixed precision parameters of a likelihood are float32.
-        shape = (inputs.shape[0], *self.cell.image_shape)
-        if self.cell.likelihood.params_size > 1:
-            shape = (*shape, self.cell.likelihood.params_size)
-        return keras.KerasTensor(shape, "float32")
+        return keras.KerasTensor(self.compute_output_shape(inputs.shape), "float32")
 
     def compute_output_shape(self, input_shape):
-        shape = tuple(input_shape)
-        if self.cell.likelihood.params_size > 1:
-            shape = (*shape, self.cell.likelihood.params_size)
-        return shape
+        batch, *image_shape = input_shape
+        return (batch, *self.cell.likelihood.params_shape(image_shape))
 
     def get_config(self):
         config = self.cell.get_config()

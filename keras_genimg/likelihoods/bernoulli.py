@@ -31,6 +31,7 @@ class Bernoulli(Likelihood):
     def __init__(self, intensities=False):
         self.intensities = intensities
         self.num_values = None if intensities else 2
+        self.binarizes = not intensities
 
     def distribution(self, params):
         import tensorflow_probability as tfp

@@ -1,41 +1,124 @@
 """Base of the pixel distributions."""
 
-import numpy as np
 import tensorflow as tf
 
+from keras_genimg.likelihoods.pixel_values import PixelValues
 
-class Likelihood:
-    """Distribution of each sub-pixel, given parameters that a network computes.
 
-    A subclass sets `num_values`, says how many network outputs a sub-pixel needs
-    (`params_size`), and implements `distribution` and `sample`. Parameters have the
-    shape of the images, `(batch, height, width, colors)`, with one more axis of
-    `params_size` where that is above 1.
+class Likelihood(PixelValues):
+    """Distribution of pixels, given parameters that a network computes.
+
+    A subclass sets `num_values`, and implements `distribution` and `sample`.
+
+    By default the sub-pixels of an image are independent given their parameters. An
+    autoregressive network then computes the parameters of a color from the colors
+    before it, and is evaluated once a sub-pixel when it draws. Parameters have the
+    shape of the images, with one more axis of `params_size` where that is above 1.
+
+    A likelihood with `couples_colors = True` is a joint distribution of the colors of a
+    pixel, such as a mixture of discretized logistics. No feature of a pixel then sees
+    any of its colors, and a network is evaluated once a pixel. Such a class
+    implements, besides `sample`:
+
+    - `params_shape`: any shape that begins with height and width;
+    - `log_prob`: nats of each pixel, all colors together;
+    - `at_temperature`, to complete images with more than one candidate;
+    - `mean`, for the models with latent variables.
 
     Attributes:
         num_values: Pixels are integers from 0 to `num_values - 1`; or None for real
             intensities from 0 to 1.
-        params_size: Network outputs a sub-pixel.
+        params_size: Parameters a sub-pixel, which the default `params_shape` reads.
+        couples_colors: Whether the colors of a pixel are drawn together.
+
+    Example:
+        Colors of two values, by a table of the eight pixels that there are:
+
+        >>> class PixelTable(Likelihood):
+        ...     num_values, couples_colors = 2, True
+        ...     def params_shape(self, image_shape):
+        ...         return (*image_shape[:2], 8)
+        ...     def log_prob(self, params, images):
+        ...         index = tf.reduce_sum(tf.cast(images, tf.float32) * [4, 2, 1], -1)
+        ...         return Categorical(8).log_prob(params, index)
+        ...     def sample(self, params, uniforms, temperature=1.0):
+        ...         logits = params / temperature
+        ...         index = Categorical(8).sample(logits, uniforms[..., 0])
+        ...         return index[..., None] // [4, 2, 1] % 2
     """
 
-    num_values = None
     params_size = None
+    couples_colors = False
 
-    @property
-    def max_value(self):
-        """Largest value of a pixel."""
-        return 1 if self.num_values is None else self.num_values - 1
+    def params_shape(self, image_shape):
+        """Return the shape of the parameters of an image.
+
+        Args:
+            image_shape: `(height, width, colors)`; height and width may be None.
+
+        Returns:
+            A tuple that begins with height and width.
+        """
+        if self.params_size == 1:
+            return tuple(image_shape)
+        return (*image_shape, self.params_size)
+
+    def unit_shape(self, image_shape):
+        """Return the shape of an image in units, the parts that are drawn one by one.
+
+        Args:
+            image_shape: `(height, width, colors)`, integers or scalar tensors.
+
+        Returns:
+            `image_shape`, whose units are sub-pixels; or `(height, width)` if the
+            likelihood couples the colors of a pixel.
+        """
+        return tuple(image_shape[:2] if self.couples_colors else image_shape)
+
+    def mask_colors(self, num_colors):
+        """Return how many colors the masks of an autoregressive network tell apart.
+
+        With 1, mask `"A"` hides all colors of a pixel from its own features.
+
+        Args:
+            num_colors: Number of colors of the images.
+        """
+        return 1 if self.couples_colors else num_colors
+
+    def head(self, x, num_colors, convolve):
+        """Return the parameters that an autoregressive network ends in.
+
+        A hook for likelihoods whose last layers are not one convolution. Layers are not
+        known here, so they come as a function; see
+        `keras_genimg.networks.likelihood_head`.
+
+        Args:
+            x: Symbolic features, `(batch, height, width, channels)`.
+            num_colors: Number of colors of the images.
+            convolve: Function of features and the shape of the parameters of a pixel,
+                `(n,)` or `(colors, n)`. Returns a 1x1 convolution of the features,
+                masked as the network is, float32, `(batch, height, width, *shape)`.
+
+        Returns:
+            Symbolic float32 tensor of shape `(batch, *params_shape)`.
+        """
+        return convolve(x, self.params_shape((None, None, num_colors))[2:])
 
     def distribution(self, params):
-        """Return the TFP distribution of all sub-pixels, in float32."""
+        """Return the TFP distribution of all sub-pixels, in float32.
+
+        `log_prob` and `mean` use it; a likelihood that implements both may do without.
+        """
         raise NotImplementedError
 
     def sample(self, params, uniforms, temperature=1.0):
         """Draw pixels by the inverse of the cumulative distribution function.
 
         Args:
-            params: Parameters of the sub-pixels.
-            uniforms: Uniform numbers in `[0, 1)`, of the images' shape.
+            params: Parameters, of `params_shape` behind the batch; or those of single
+                units, without the axes of height and width.
+            uniforms: Uniform numbers in `[0, 1)`, one a sub-pixel, of the images'
+                shape; or `(batch, colors)`, and `(batch, 1)` for a single sub-pixel.
             temperature: Divides the logits; below 1 gives likelier images. A number,
                 or a tensor that broadcasts against `uniforms`.
 
@@ -51,7 +134,7 @@ class Likelihood:
         the distribution that they were drawn from.
 
         Args:
-            params: Parameters of the sub-pixels.
+            params: As in `sample`.
             temperature: As in `sample`.
 
         Returns:
@@ -70,124 +153,39 @@ class Likelihood:
         return self.distribution(params).mean()
 
     def log_prob(self, params, images):
-        """Return the log-probability of each sub-pixel.
+        """Return the log-probability of each unit of images.
 
         Args:
-            params: Parameters of the sub-pixels.
+            params: Parameters of the images.
             images: Pixels in the likelihood's own range,
                 `(batch, height, width, colors)`.
 
         Returns:
-            Nats, float32, of the shape of `images`.
+            Nats, float32, of the shape of `images`; if the likelihood couples the
+            colors of a pixel, without the last axis. Use `log_prob_of_pixels` or
+            `log_prob_of_images` to be independent of that.
         """
         return self.distribution(params).log_prob(tf.cast(images, tf.float32))
 
-    @property
-    def dtype(self):
-        """NumPy dtype of images: uint8 where it holds every value."""
-        if self.num_values is None:
-            return np.float32
-        return np.uint8 if self.num_values <= 256 else np.int32
-
-    @property
-    def pixel_range(self):
-        """The pixels that there are, in words."""
-        kind = "real numbers" if self.num_values is None else "integers"
-        return f"{kind} from 0 to {self.max_value}"
-
-    def in_range(self, images):
-        """Return where pixels are in range, as a boolean tensor."""
-        images = tf.cast(images, tf.float32)
-        return images == self._nearest(images)  # False for NaN.
-
-    def all_in_range(self, images):
-        """Return whether every pixel is in range, as a boolean scalar.
-
-        Three times as fast as reducing `in_range`: TensorFlow is slow at comparing
-        numbers and at reducing booleans. A pixel within 1e-19 of a valid value passes,
-        since the square of the distance is 0.
-        """
-        images = tf.cast(images, tf.float32)
-        return tf.nn.l2_loss(images - self._nearest(images)) == 0  # False for NaN.
-
-    def _nearest(self, images):
-        nearest = images if self.num_values is None else tf.round(images)
-        # `tf.clip_by_value` would pass over the images twice.
-        return tf.raw_ops.ClipByValue(
-            t=nearest, clip_value_min=0.0, clip_value_max=float(self.max_value)
-        )
-
-    def check_images(self, images, owner="This likelihood"):
-        """Raise unless every pixel of a NumPy array is in range.
+    def log_prob_of_pixels(self, params, images):
+        """Return nats of each pixel, all colors together: `(batch, height, width)`.
 
         Args:
-            images: NumPy array of pixels.
-            owner: Who asks, for the error text.
-
-        Raises:
-            ValueError: If a pixel is not in `pixel_range`.
+            params: As in `log_prob`.
+            images: As in `log_prob`.
         """
-        if images.dtype == bool or images.size == 0:
-            return
-        low, high = images.min(), images.max()
-        in_range = low >= 0 and high <= self.max_value  # False for NaN.
-        if in_range and images.dtype.kind == "f" and self.num_values is not None:
-            in_range = (images % 1 == 0).all()
-        if not in_range:
-            raise ValueError(
-                f"{owner} expects pixels that are {self.pixel_range}, the range of "
-                f"{self}. {self._hint} Received: values from {low} to {high}, dtype "
-                f"{images.dtype}"
-            )
+        log_prob = self.log_prob(params, images)
+        return log_prob if self.couples_colors else tf.reduce_sum(log_prob, axis=-1)
 
-    def to_display(self, images):
-        """Convert pixels, or their means, to displayable integers 0 to 255.
+    def log_prob_of_images(self, params, images):
+        """Return nats of each image: `(batch,)`.
 
         Args:
-            images: Array or tensor in the likelihood's own range. Intensities that a
-                `Gaussian` drew outside of it become 0 or 255, the nearest there are.
-
-        Returns:
-            The same shape in uint8: a NumPy array for an array.
+            params: As in `log_prob`.
+            images: As in `log_prob`.
         """
-        factor = 255 / self.max_value
-        if tf.is_tensor(images):
-            scaled = tf.round(tf.cast(images, tf.float32) * factor)
-            return tf.cast(tf.clip_by_value(scaled, 0, 255), tf.uint8)
-        scaled = np.round(np.asarray(images, "float32") * np.float32(factor))
-        return np.clip(scaled, 0, 255).astype("uint8")
-
-    def from_display(self, images):
-        """Convert displayable integers 0 to 255 to the nearest pixel values.
-
-        Args:
-            images: Array or tensor of integers from 0 to 255.
-
-        Returns:
-            The same shape in float32 for a tensor, in `dtype` for an array.
-        """
-        factor = self.max_value / 255
-        is_tensor = tf.is_tensor(images)
-        if is_tensor:
-            scaled = tf.cast(images, tf.float32) * factor
-        else:
-            scaled = np.asarray(images, "float32") * np.float32(factor)
-        if self.num_values is None:
-            return scaled
-        return tf.round(scaled) if is_tensor else np.round(scaled).astype(self.dtype)
-
-    @property
-    def _hint(self):
-        if self.num_values is None:
-            return (
-                "Divide pixels from 0 to 255 by 255 first, as "
-                "`datasets.load(..., intensities=True)` does."
-            )
-        return (
-            f"Quantize them first, as `datasets.load(..., num_values="
-            f"{self.num_values})` does, or `likelihood.from_display` for integers from "
-            f"0 to 255."
-        )
+        axes = (1, 2) if self.couples_colors else (1, 2, 3)
+        return tf.reduce_sum(self.log_prob(params, images), axis=axes)
 
     def get_config(self):
         """Return the constructor's arguments."""

@@ -130,8 +130,7 @@ def log_prob_of(model, images, *conditions):
         Nats, float32 of shape `(batch,)`.
     """
     params = model([images, *conditions] if conditions else images, training=False)
-    log_prob = model.likelihood.log_prob(params, images)
-    return tf.reduce_sum(log_prob, axis=(1, 2, 3))
+    return model.likelihood.log_prob_of_images(params, images)
 
 
 def _check_sampler(model, image_shape, inputs):

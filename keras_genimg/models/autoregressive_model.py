@@ -48,8 +48,9 @@ class AutoregressiveModel(GenerativeModel):
         inputs: `keras.Input` of images in the likelihood's own range,
             `(batch, height, width, colors)`, or a list of it and further inputs,
             the conditions.
-        outputs: Parameters of the likelihood, float32: `(batch, height, width,
-            colors)`, with one more axis for `Categorical`.
+        outputs: Parameters of the likelihood, float32, of its `params_shape` behind
+            the batch: `(batch, height, width, colors)`, with one more axis for
+            `Categorical`.
         likelihood: `"bernoulli"`, `"categorical"` or an object.
         **kwargs: Arguments of `keras.Model`, such as `name`.
 
@@ -120,8 +121,8 @@ class AutoregressiveModel(GenerativeModel):
                 `"incremental"` evaluates each pixel once, for about the price of a
                 forward pass; it takes graphs of causal and pointwise layers.
                 `"fixed_point"` makes forward passes until nothing changes, and
-                `"ancestral"` one forward pass for each sub-pixel; both take any causal
-                graph.
+                `"ancestral"` one forward pass for each sub-pixel, or pixel if the
+                likelihood couples its colors; both take any causal graph.
             jit_compile: Whether to compile with XLA.
             conditions: Inputs of the model besides the images, one row for each image:
                 an array if there is one input, else a dict by input name.
@@ -193,8 +194,8 @@ class AutoregressiveModel(GenerativeModel):
                 `"incremental"` evaluates each pixel once, for about the price of a
                 forward pass; it takes graphs of causal and pointwise layers.
                 `"fixed_point"` makes forward passes until nothing changes, and
-                `"ancestral"` one forward pass for each sub-pixel; both take any causal
-                graph.
+                `"ancestral"` one forward pass for each sub-pixel, or pixel if the
+                likelihood couples its colors; both take any causal graph.
             jit_compile: Whether to compile with XLA.
             conditions: Inputs of the model besides the images, one row for each image:
                 an array if there is one input, else a dict by input name.
@@ -269,8 +270,8 @@ class AutoregressiveModel(GenerativeModel):
                 `"incremental"` evaluates each pixel once, for about the price of a
                 forward pass; it takes graphs of causal and pointwise layers.
                 `"fixed_point"` makes forward passes until nothing changes, and
-                `"ancestral"` one forward pass for each sub-pixel; both take any causal
-                graph.
+                `"ancestral"` one forward pass for each sub-pixel, or pixel if the
+                likelihood couples its colors; both take any causal graph.
             jit_compile: Whether to compile with XLA.
             conditions: Inputs of the model besides the images, one row for each image:
                 an array if there is one input, else a dict by input name.
@@ -341,7 +342,8 @@ class AutoregressiveModel(GenerativeModel):
 
     def _drawing_note(self, method, image_size):
         """Return what drawing a batch takes, for `Progress`."""
-        passes = math.prod(sized_image_shape(self, image_size, "generate"))
+        shape = sized_image_shape(self, image_size, "generate")
+        passes = math.prod(self.likelihood.unit_shape(shape))
         if method == "ancestral":
             return f"{passes} forward passes per batch"
         if method == "fixed_point":

@@ -140,7 +140,7 @@ def _pixel_log_prob(model, images, temperature, conditions):
     params = model([images, *conditions] if conditions else images, training=False)
     likelihood = model.likelihood
     params = likelihood.at_temperature(params, temperature)
-    return tf.reduce_sum(likelihood.log_prob(params, images), axis=-1)
+    return likelihood.log_prob_of_pixels(params, images)
 
 
 def _log_weights(log_prob):

@@ -49,7 +49,7 @@ class DRAW(LatentModel):
         >>> model = DRAW((28, 28, 1), 64, 256, 100, read_size=2, write_size=5)
         >>> model.compile(keras.optimizers.Adam(3e-4, clipnorm=10))
         >>> history = model.fit(images, batch_size=100, epochs=100)
-        >>> drawn = model.generate(16, seed=0, return_canvases=True)
+        >>> drawn = model.generate_canvases(16, seed=0)
         >>> drawn["canvases"].shape
         (16, 64, 28, 28, 1)
 

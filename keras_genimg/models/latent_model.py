@@ -110,8 +110,7 @@ class LatentModel(GenerativeModel):
 
     def _log_likelihood(self, params, images):
         """Return `log p(x | z)` of each image in nats, `(batch,)`."""
-        log_prob = self.likelihood.log_prob(params, images)
-        return tf.reduce_sum(log_prob, axis=(1, 2, 3))
+        return self.likelihood.log_prob_of_images(params, images)
 
     def infer(self, images, copies=None):
         """Return a function that draws latent variables of images, for a graph.

@@ -23,7 +23,7 @@ class LikelihoodModel(FreeableModel):
         **kwargs: `name` and `trainable`, as in `keras.Model`.
 
     Attributes:
-        likelihood: The distribution of a sub-pixel.
+        likelihood: The distribution of pixels.
 
     Raises:
         ValueError: If the outputs do not fit the images and the likelihood, or an
@@ -38,9 +38,10 @@ class LikelihoodModel(FreeableModel):
         likelihood = likelihoods.get(likelihood)
         images = tf.nest.flatten(inputs)[0]
         expected = tuple(images.shape)
-        if likelihood.params_size > 1:
-            expected = (*expected, likelihood.params_size)
-        if len(images.shape) != 4 or tuple(outputs.shape) != expected:
+        are_images = len(expected) == 4
+        if are_images:
+            expected = (expected[0], *likelihood.params_shape(expected[1:]))
+        if not are_images or tuple(outputs.shape) != expected:
             raise ValueError(
                 f"A graph with images of shape {tuple(images.shape)} and the "
                 f"likelihood {likelihood} must end in parameters of shape {expected}, "

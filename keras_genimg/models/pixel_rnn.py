@@ -51,8 +51,8 @@ class PixelRNN(PixelNetwork):
         Images in the likelihood's own range, `(batch, height, width, colors)`.
 
     Output shape:
-        Parameters of the likelihood, `(batch, height, width, colors)`, with one more
-        axis for `Categorical`.
+        Parameters of the likelihood, float32, of its `params_shape` behind the batch:
+        `(batch, height, width, colors)`, with one more axis for `Categorical`.
 
     Raises:
         ValueError: If an argument is not as described.

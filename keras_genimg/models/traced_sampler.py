@@ -60,7 +60,8 @@ class TracedSampler:
         elif jit_compile or tf.distribute.has_strategy():
             draw = METHODS[method](model)  # XLA writes variables only at the end.
         else:
-            self.counter = GraphCounter(math.prod(image_shape))
+            units = model.likelihood.unit_shape(image_shape)
+            self.counter = GraphCounter(math.prod(units))
             draw = METHODS[method](model, report=self.counter.report)
         given = []
         if num_candidates is None:

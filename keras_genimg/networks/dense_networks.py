@@ -54,9 +54,7 @@ def dense_decoder(latent_dim, image_shape, units, likelihood, weights, dtype):
         weights: As for the encoder.
         dtype: Dtype policy of the hidden layer.
     """
-    params_shape = image_shape
-    if likelihood.params_size > 1:
-        params_shape = (*image_shape, likelihood.params_size)
+    params_shape = likelihood.params_shape(image_shape)
     latents = keras.Input((latent_dim,), name="latent")
     hidden = layers.Dense(
         units, "tanh", name="decoder_hidden", dtype=dtype, **weights()

@@ -1,5 +1,7 @@
 """Functional graphs of autoregressive networks."""
 
+import math
+
 from keras import layers
 
 from keras_genimg.layers import MaskedConv2D, SplitColors
@@ -29,8 +31,9 @@ def pixel_stack(
         images: `keras.Input` of images in the likelihood's own range, `(batch, height,
             width, colors)`.
         make_layer: Function that returns a layer of the stack, given `name`,
-            `num_colors` and `dtype` by name. The layer takes a map, and the condition
-            if there is one, and returns a map.
+            `num_colors` and `dtype` by name; `num_colors` is 1 if the likelihood
+            couples the colors of a pixel. The layer takes a map, and the condition if
+            there is one, and returns a map.
         depth: Number of layers, from 1.
         filters: Channels of the first convolution and of the skip connections.
         likelihood: `Likelihood` of the images.
@@ -43,8 +46,7 @@ def pixel_stack(
         dtype: Dtype policy of the layers; the parameters are float32.
 
     Returns:
-        Symbolic parameters, float32, `(batch, height, width, colors)`, with one more
-        axis for `Categorical`.
+        Symbolic parameters, float32, of `likelihood.params_shape` behind the batch.
 
     Example:
         >>> images = keras.Input((28, 28, 1))
@@ -58,10 +60,10 @@ def pixel_stack(
         2016, section 3 and table 1, https://arxiv.org/abs/1601.06759
     """
     num_colors = images.shape[-1]
-    masked = {"num_colors": num_colors, "dtype": dtype}
+    masked = {"num_colors": likelihood.mask_colors(num_colors), "dtype": dtype}
 
-    # Layers. All of them before the graph: a global seed gives each its initial weights
-    # in the order in which they are made.
+    # Layers. All but the last before the graph: a global seed gives each its initial
+    # weights in the order in which they are made.
     first = MaskedConv2D(
         filters, first_kernel_size, "A", name="first_convolution", **masked
     )
@@ -74,14 +76,6 @@ def pixel_stack(
         MaskedConv2D(head_filters, 1, "B", name=f"head_{index}", **masked)
         for index in range(num_head_layers)
     ]
-    logits = MaskedConv2D(
-        num_colors * likelihood.params_size,
-        1,
-        "B",
-        num_colors,
-        name="logits",
-        dtype="float32",
-    )
 
     # Functional graph, scaled and centred so that a zero of the padding is no pixel
     # value.
@@ -98,8 +92,36 @@ def pixel_stack(
         if depth > 1:
             x = layers.Add(name="skips", dtype=dtype)(skipped)
     # Named, since Keras' own names count the layers of the process.
-    for layer in (*head, logits):
+    for layer in head:
         x = layer(layers.ReLU(name=f"{layer.name}_relu", dtype=dtype)(x))
-    if likelihood.params_size > 1:
-        x = SplitColors(num_colors, name="split_colors", dtype="float32")(x)
-    return x
+    x = layers.ReLU(name="logits_relu", dtype=dtype)(x)
+    return likelihood_head(x, likelihood, num_colors)
+
+
+def likelihood_head(x, likelihood, num_colors):
+    """Return a likelihood's parameters, computed from a causal network's features.
+
+    The last layers of the network are the likelihood's, see `Likelihood.head`: by
+    default a 1×1 convolution `"logits"`, and `"split_colors"` where each color has
+    several parameters.
+
+    Args:
+        x: Symbolic features, `(batch, height, width, channels)`.
+        likelihood: `Likelihood` of the images.
+        num_colors: Number of colors of the images. The layers before must have
+            `num_colors=likelihood.mask_colors(num_colors)`.
+
+    Returns:
+        Symbolic parameters, float32, of `likelihood.params_shape` behind the batch.
+    """
+    mask_colors = likelihood.mask_colors(num_colors)
+
+    def convolve(x, shape):
+        x = MaskedConv2D(
+            math.prod(shape), 1, "B", mask_colors, name="logits", dtype="float32"
+        )(x)
+        if len(shape) == 1:
+            return x
+        return SplitColors(shape[0], name="split_colors", dtype="float32")(x)
+
+    return likelihood.head(x, num_colors, convolve)

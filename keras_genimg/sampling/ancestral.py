@@ -1,4 +1,6 @@
-"""The plain sampler: one forward pass a sub-pixel."""
+"""The plain sampler: one forward pass a sub-pixel, or a pixel."""
+
+import math
 
 import tensorflow as tf
 from keras import ops
@@ -7,14 +9,16 @@ from keras import ops
 def ancestral_sampler(model, jit_compile=False, report=None):
     """Return a function that draws images, each sub-pixel by a whole forward pass.
 
+    Where the likelihood couples the colors of a pixel, these are drawn together.
+
     It asks nothing of the model but that it be causal, and is the reference that
     faster samplers must match.
 
     Args:
         model: An `AutoregressiveModel`.
         jit_compile: Whether the graph will be compiled with XLA; makes no difference.
-        report: Function that is told in the graph how many sub-pixels are drawn, or
-            None.
+        report: Function that is told in the graph how many units are drawn, sub-pixels
+            or pixels, or None.
 
     Returns:
         A function of `uniforms` (batch, height, width, colors), a `temperature` that
@@ -23,9 +27,9 @@ def ancestral_sampler(model, jit_compile=False, report=None):
     """
 
     def draw(uniforms, temperature, conditions, images=None, known=None):
-        batch, height, width, colors = ops.shape(uniforms)
-        size = height * width * colors
-        position = tf.reshape(tf.range(size), (1, height, width, colors))
+        units = model.likelihood.unit_shape(ops.shape(uniforms)[1:])
+        size = math.prod(units)
+        position = tf.reshape(tf.range(size), (1, *units, *[1] * (3 - len(units))))
 
         def step(index, images):
             inputs = [images, *conditions] if conditions else images

@@ -1,5 +1,7 @@
 """The sampler that asks nothing of a graph: forward passes until nothing changes."""
 
+import math
+
 import tensorflow as tf
 from keras import ops
 
@@ -18,8 +20,9 @@ def fixed_point(
     Each pass computes the parameters of all sub-pixels and draws all of them again
     from the same noise. The first sub-pixel is right after one pass, the next after
     two at the latest, so the fixed point is exact: the image that the ancestral
-    sampler draws. It is reached in as many passes as there are sub-pixels at most, and
-    far fewer where pixels depend on each other loosely.
+    sampler draws. It is reached in as many passes as there are sub-pixels at most
+    (pixels, if the likelihood couples their colors), and far fewer where pixels depend
+    on each other loosely.
 
     Args:
         model: An `AutoregressiveModel`.
@@ -34,8 +37,7 @@ def fixed_point(
         Float32 images of the shape of `uniforms`, and the number of forward passes, an
         int32 scalar, which counts the last one that changed nothing.
     """
-    _, height, width, colors = ops.shape(uniforms)
-    most = height * width * colors + 1
+    most = math.prod(model.likelihood.unit_shape(ops.shape(uniforms)[1:])) + 1
 
     def step(passes, images, _):
         inputs = [images, *conditions] if conditions else images

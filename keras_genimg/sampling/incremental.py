@@ -48,7 +48,8 @@ def incremental_sampler(model, jit_compile=False):
         def first_params(params, values):
             return _flat([part[:1] for part in params])
 
-        run = PixelRun(program, not jit_compile, given[0], conditions)
+        couples_colors = model.likelihood.couples_colors
+        run = PixelRun(program, not jit_compile, given[0], conditions, couples_colors)
         records = record is not None and program.foreign
         drawn, more = run.visit(given, choose, [first_params] if records else [])
         drawn = tf.transpose(drawn, (2, 0, 1, 3))
@@ -83,7 +84,8 @@ def teacher_forced_params(model, images, conditions=(), jit_compile=False):
     """
     program = program_of(model)
     given = tf.transpose(images, (1, 2, 0, 3))
-    run = PixelRun(program, not jit_compile, given, conditions)
+    couples_colors = model.likelihood.couples_colors
+    run = PixelRun(program, not jit_compile, given, conditions, couples_colors)
     _, (params,) = run.visit(
         [given],
         lambda params, here, pixel: pixel[:, here],

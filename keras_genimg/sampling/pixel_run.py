@@ -16,10 +16,13 @@ class PixelRun:
         fused: Whether TensorFlow's fused kernels may be used, which XLA lacks.
         template: Tensor of shape `(height, width, batch, colors)`.
         conditions: The model's inputs besides the images, in order.
+        couples_colors: Whether the colors of a pixel are chosen together, by
+            parameters that see none of them.
     """
 
-    def __init__(self, program, fused, template, conditions):
+    def __init__(self, program, fused, template, conditions, couples_colors):
         self.program = program
+        self.couples_colors = couples_colors
         self.height, self.width, self.batch, self.colors = ops.shape(template)
         steps = [step for step in program.instructions if step.level != Level.FIXED]
         self.row_steps = [step for step in steps if step.level == Level.ROWS]
@@ -83,10 +86,13 @@ class PixelRun:
             given: List of tensors `(height, width, batch, n)`, handed to `choose`.
             choose: Function of `(params, here, *given)`: the parameters of one color,
                 `(batch, 1, ...)`; the slice of this color; and the given tensors at
-                this pixel, `(batch, n)`. Returns the sub-pixel, `(batch, 1)`.
+                this pixel, `(batch, n)`. Returns the sub-pixel, `(batch, 1)`. With
+                coupled colors the parameters are those of the pixel, `(batch, ...)`,
+                the slice is that of all colors, and the pixel is returned.
             more: Functions of `(params, values)`: the list of the parameters of all
-                colors, and the dict of all values of the pixel by index. Each returns
-                what else to keep of a pixel, float32 `(rows, n)`.
+                colors, or of those of the pixel alone; and the dict of all values of
+                the pixel by index. Each returns what else to keep of a pixel, float32
+                `(rows, n)`.
 
         Returns:
             The pixels, `(height, width, batch, colors)`, and a list of what else was
@@ -195,13 +201,23 @@ class PixelRun:
         return tuple(after)
 
     def _draw_pixel(self, known, carries, rows, choose):
-        """Draw one pixel, color by color.
+        """Draw one pixel, color by color or all colors together.
 
         Returns:
-            The pixel, `(batch, colors)`; the parameters of each color; all values of
-            the pixel; and for each stepped layer its carry and what it keeps.
+            The pixel, `(batch, colors)`; the parameters of each color, or of the
+            pixel; all values of the pixel; and for each stepped layer its carry and
+            what it keeps.
         """
         pixel = tf.zeros((self.batch, self.colors))
+        if self.couples_colors:
+            values, states = self._evaluate(pixel, known, carries, rows)
+            params = [values[self.program.output.index]]
+            pixel = choose(params[0], slice(None))
+            pixel.set_shape((None, self.colors))
+            values, states = self._evaluate(
+                pixel, known, carries, rows, (values, states)
+            )
+            return pixel, params, values, states
         params = []
         for color in range(self.colors):
             values, states = self._evaluate(pixel, known, carries, rows)
@@ -226,7 +242,8 @@ class PixelRun:
             carries: Carry of each stepped layer.
             rows: What each stepped layer's row holds for this pixel.
             earlier: What this method returned for a pixel that differs in its last
-                color. Only what sees the pixel directly is then run again.
+                color, or in all if they are coupled. Only what sees the pixel directly
+                is then run again.
 
         Returns:
             Dict of `(batch, channels)` tensors by index of value; and for each stepped
@@ -250,7 +267,7 @@ class PixelRun:
                     *step_arguments(step.operation, args, kwargs),
                 )
                 if earlier is not None:
-                    # Its output, computed before, must not see the last color.
+                    # Its output, computed before, must not see what differs.
                     states[position] = state
                     continue
                 states.append(state)

@@ -90,7 +90,8 @@ def first_disagreement(model, images, conditions=()):
             for value in step.outputs
         ]
         given = tf.transpose(images, (1, 2, 0, 3))
-        run = PixelRun(program, True, given, conditions)
+        couples_colors = model.likelihood.couples_colors
+        run = PixelRun(program, True, given, conditions, couples_colors)
         run.known += [v for _, v in compared if v.level == Level.ROWS]
         _, pixels = run.visit(
             [given],

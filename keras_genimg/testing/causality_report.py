@@ -4,7 +4,12 @@ import dataclasses
 
 import numpy as np
 
-from keras_genimg.causality.leak import REASONS, name_sub_pixel, worst_pair
+from keras_genimg.causality.leak import (
+    REASONS,
+    hint_of_coupling,
+    name_sub_pixel,
+    worst_pair,
+)
 from keras_genimg.testing.pixel_influence import influence
 
 
@@ -14,10 +19,12 @@ class CausalityReport:
 
     Attributes:
         num_past: Number of possible influences, which is the number of pairs of an
-            earlier and a later sub-pixel.
+            earlier and a later sub-pixel; of pixels, where the likelihood couples the
+            colors of a pixel.
         num_seen: Number of these influences that the model has.
         missing: Influences that the model lacks, integers of shape `(pairs, 6)`: row,
-            column and color of the earlier sub-pixel, then of the later one.
+            column and color of the earlier sub-pixel, then of the later one; or of
+            pixels, `(pairs, 4)`.
     """
 
     num_past: int
@@ -30,24 +37,26 @@ class CausalityReport:
         return len(self.missing) == 0
 
     def __str__(self):
+        half = self.missing.shape[1] // 2
+        unit = "sub-pixel" if half == 3 else "pixel"
         text = (
-            f"Causal: no sub-pixel sees itself or a later one. "
+            f"Causal: no {unit} sees itself or a later one. "
             f"{self.num_seen} of {self.num_past} possible influences are present"
         )
         if self.complete:
             return f"{text}: complete."
         return (
-            f"{text}, {len(self.missing)} are missing: for example, sub-pixel "
-            f"{name_sub_pixel(self.missing[0, :3])} does not change the parameters of "
-            f"{name_sub_pixel(self.missing[0, 3:])}."
+            f"{text}, {len(self.missing)} are missing: for example, {unit} "
+            f"{name_sub_pixel(self.missing[0, :half])} does not change the parameters "
+            f"of {name_sub_pixel(self.missing[0, half:])}."
         )
 
 
 def assert_causal(model, complete=False, **options):
     """Check that no sub-pixel of a model sees itself or a later one.
 
-    Sub-pixels are ordered as they are drawn: row by row, and color by color within a
-    pixel.
+    Sub-pixels are ordered as they are drawn: row by row, and within a pixel color by
+    color, or all colors together where the likelihood couples them.
 
     Args:
         model: An `AutoregressiveModel`.
@@ -78,8 +87,7 @@ def assert_causal(model, complete=False, **options):
         influences are present, 228 are missing: ...
     """
     seen = influence(model, **options)
-    shape = seen.shape[:3]
-    size = int(np.prod(shape))
+    size = int(np.prod(seen.shape[: seen.ndim // 2]))
     past = np.triu(np.ones((size, size), bool), 1).reshape(seen.shape)
     leaks = np.argwhere(seen & ~past)
     if len(leaks):
@@ -92,10 +100,12 @@ def assert_causal(model, complete=False, **options):
 
 
 def _describe(leaks):
-    """Describe the worst of some leaking pairs of sub-pixels."""
+    """Describe the worst of some leaking pairs of sub-pixels or pixels."""
     pair, kind = worst_pair(leaks)
+    half = len(pair) // 2
+    unit = "sub-pixel" if half == 3 else "pixel"
     return (
-        f"Changing sub-pixel {name_sub_pixel(pair[:3])} changes the parameters of "
-        f"{name_sub_pixel(pair[3:])}, {REASONS[kind]}. Number of such pairs: "
-        f"{len(leaks)}."
+        f"Changing {unit} {name_sub_pixel(pair[:half])} changes the parameters of "
+        f"{name_sub_pixel(pair[half:])}, {REASONS[kind]}."
+        f"{hint_of_coupling(pair[:half], kind)} Number of such pairs: {len(leaks)}."
     )

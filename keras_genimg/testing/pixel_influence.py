@@ -50,7 +50,9 @@ def influence(
     Returns:
         Boolean array of shape `(height, width, colors, height, width, colors)`. The
         first three axes index the changed sub-pixel, and the last three the sub-pixel
-        whose parameters change for at least one of the images.
+        whose parameters change for at least one of the images. Where the likelihood
+        couples the colors of a pixel, `(height, width, height, width)`: whether
+        changing any color of a pixel changes the parameters of another.
 
     Raises:
         ValueError: If an argument is invalid, or the model returns numbers that are not
@@ -88,8 +90,8 @@ def influence(
     def params(batch, conditions):
         return model([batch, *conditions] if conditions else batch, training=False)
 
-    shape = images.shape[1:]
-    seen = np.zeros((images[0].size, images[0].size), bool)
+    units = model.likelihood.unit_shape(images.shape[1:])
+    seen = np.zeros((np.prod(units), np.prod(units)), bool)
     for index, image in enumerate(images):
         rows = [condition[index : index + 1] for condition in conditions]
         others = other_values(generator, image, model.likelihood.num_values)
@@ -98,11 +100,11 @@ def influence(
             weights = random_weights(model, generator.integers(2**31))
         with weights:
             seen |= _influence_in_image(model, params, image, others, rows, batch_size)
-    return seen.reshape(*shape, *shape)
+    return seen.reshape(*units, *units)
 
 
 def _influence_in_image(model, params, image, others, conditions, batch_size):
-    """Return the influence matrix of one image, `(sub-pixels, sub-pixels)`.
+    """Return the influence matrix of one image, `(units, units)`.
 
     Args:
         model: An `AutoregressiveModel`.
@@ -113,6 +115,7 @@ def _influence_in_image(model, params, image, others, conditions, batch_size):
         batch_size: Number of images to evaluate at a time.
     """
     size = image.size
+    num_units = int(np.prod(model.likelihood.unit_shape(image.shape)))
     batch_size = min(batch_size, size)
     conditions = [
         tf.constant(np.repeat(row, batch_size, axis=0), tensor.dtype)
@@ -121,17 +124,18 @@ def _influence_in_image(model, params, image, others, conditions, batch_size):
 
     def evaluate(batch):
         batch = tf.constant(batch.reshape(batch_size, *image.shape), tf.float32)
-        values = params(batch, conditions).numpy().reshape(batch_size, size, -1)
+        values = params(batch, conditions).numpy().reshape(batch_size, num_units, -1)
         if not np.isfinite(values).all():
             raise ValueError(f"{model.name} returned numbers that are not finite.")
         return values
 
     same = np.repeat(image.reshape(1, size), batch_size, axis=0)
     before = evaluate(same)
-    seen = np.zeros((size, size), bool)
+    seen = np.zeros((size, num_units), bool)
     for start in range(0, size, batch_size):
         i = np.arange(start, min(start + batch_size, size))
         changed = same.copy()
         changed[i - start, i] = others.ravel()[i]
         seen[i] = (evaluate(changed) != before).any(axis=-1)[: len(i)]
-    return seen
+    # The sub-pixels of a unit together.
+    return seen.reshape(num_units, -1, num_units).any(axis=1)

@@ -37,8 +37,9 @@ class BitsPerDim(keras.metrics.Mean):
         self._direction = "down"
 
     def update_state(self, y_true, y_pred, sample_weight=None):
-        log_prob = self.likelihood.log_prob(y_pred, y_true)
-        bits = -tf.reduce_mean(log_prob, axis=(1, 2, 3)) / math.log(2)
+        nats = -self.likelihood.log_prob_of_images(y_pred, y_true)
+        dims = tf.cast(tf.math.reduce_prod(tf.shape(y_true)[1:]), tf.float32)
+        bits = nats / dims / math.log(2)
         return super().update_state(bits, sample_weight)
 
     def get_config(self):

@@ -1,7 +1,6 @@
 """Loss of models with an exact likelihood."""
 
 import keras
-import tensorflow as tf
 
 from keras_genimg import likelihoods
 
@@ -42,8 +41,7 @@ class NegativeLogLikelihood(keras.losses.Loss):
         self.likelihood = likelihoods.get(likelihood)
 
     def call(self, y_true, y_pred):
-        log_prob = self.likelihood.log_prob(y_pred, y_true)
-        return -tf.reduce_sum(log_prob, axis=(1, 2, 3))
+        return -self.likelihood.log_prob_of_images(y_pred, y_true)
 
     def get_config(self):
         return {

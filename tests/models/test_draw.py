@@ -55,7 +55,7 @@ def test_loop_equals_a_plain_loop_over_the_papers_equations(kind):
             weights,
             KINDS[kind][1],
             KINDS[kind][2],
-            model.likelihood.params_size,
+            model.likelihood.params_shape(model.image_shape),
             lambda params: (
                 np.asarray(model.likelihood.mean(params)) / model.likelihood.max_value
             ),

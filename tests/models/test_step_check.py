@@ -45,8 +45,9 @@ ONCE = {"verbose": 0, "shuffle": False, "steps_per_epoch": 4}
 def small(likelihood="bernoulli", mode="plain"):
     likelihood = likelihoods.get(likelihood)
     images = keras.Input((4, 5, 1), name="images")
-    x = layers.MaskedConv2D(likelihood.params_size, 3, "A", name="logits")(images)
-    if likelihood.params_size > 1:
+    shape = likelihood.params_shape((4, 5, 1))
+    x = layers.MaskedConv2D(np.prod(shape[2:]), 3, "A", name="logits")(images)
+    if len(shape) > 3:
         x = layers.SplitColors(1)(x)
     if likelihood.num_values is None:
         model = VAE((4, 5, 1), 2, 4, likelihood, name="cnn")

@@ -283,9 +283,7 @@ def test_likelihoods(likelihood, images):
     history = model.fit(images, batch_size=20, epochs=6, verbose=0).history
     assert history["loss"][-1] < history["loss"][0]
     np.testing.assert_allclose(history["elbo"], -np.array(history["loss"]), rtol=1e-4)
-    params_size = model.likelihood.params_size
-    expected = (20, *SHAPE, params_size) if params_size > 1 else (20, *SHAPE)
-    assert model(images).shape == expected
+    assert model(images).shape == (20, *model.likelihood.params_shape(SHAPE))
     drawn = model.generate(5, seed=0)
     assert (drawn.shape, drawn.dtype) == ((5, *SHAPE), np.float32)
     assert drawn.min() >= 0

@@ -20,10 +20,10 @@ from keras_genimg.layers import (
     ResidualLSTMBlock,
     ResidualMaskedConvBlock,
     RowLSTM,
-    SplitColors,
 )
 from keras_genimg.likelihoods import Bernoulli, Categorical
 from keras_genimg.models import AutoregressiveModel
+from keras_genimg.networks import likelihood_head
 from keras_genimg.sampling import sampler_difference
 
 SIZES = [(2, 3), (3, 2), (3, 4), (1, 5), (5, 1)]
@@ -188,11 +188,7 @@ class RandomGraph:
             x = self.pick([layers.Add(), layers.Multiply(), layers.Maximum()])(
                 [x, other]
             )
-        outputs = MaskedConv2D(
-            self.colors * likelihood.params_size, 1, "B", self.colors
-        )(x)
-        if likelihood.params_size > 1:
-            outputs = SplitColors(self.colors)(outputs)
+        outputs = likelihood_head(x, likelihood, self.colors)
         inputs = [images, label] if conditional else images
         return AutoregressiveModel(inputs, outputs, likelihood)
 

@@ -1,0 +1,130 @@
+"""Values that the pixels of a likelihood take."""
+
+import numpy as np
+import tensorflow as tf
+
+
+class PixelValues:
+    """Integers from 0 up, or real numbers from 0 to 1, as the values of pixels.
+
+    Attributes:
+        num_values: Pixels are integers from 0 to `num_values - 1`; or None for real
+            intensities from 0 to 1.
+        binarizes: Whether grey levels become 0 and 1 by chance, with the level as the
+            probability of a 1, in place of rounding. See `keras_genimg.datasets.load`.
+    """
+
+    num_values = None
+    binarizes = False
+
+    @property
+    def max_value(self):
+        """Largest value of a pixel."""
+        return 1 if self.num_values is None else self.num_values - 1
+
+    @property
+    def dtype(self):
+        """NumPy dtype of images: uint8 where it holds every value."""
+        if self.num_values is None:
+            return np.float32
+        return np.uint8 if self.num_values <= 256 else np.int32
+
+    @property
+    def pixel_range(self):
+        """The pixels that there are, in words."""
+        kind = "real numbers" if self.num_values is None else "integers"
+        return f"{kind} from 0 to {self.max_value}"
+
+    def in_range(self, images):
+        """Return where pixels are in range, as a boolean tensor."""
+        images = tf.cast(images, tf.float32)
+        return images == self._nearest(images)  # False for NaN.
+
+    def all_in_range(self, images):
+        """Return whether every pixel is in range, as a boolean scalar.
+
+        Three times as fast as reducing `in_range`: TensorFlow is slow at comparing
+        numbers and at reducing booleans. A pixel within 1e-19 of a valid value passes,
+        since the square of the distance is 0.
+        """
+        images = tf.cast(images, tf.float32)
+        return tf.nn.l2_loss(images - self._nearest(images)) == 0  # False for NaN.
+
+    def _nearest(self, images):
+        nearest = images if self.num_values is None else tf.round(images)
+        # `tf.clip_by_value` would pass over the images twice.
+        return tf.raw_ops.ClipByValue(
+            t=nearest, clip_value_min=0.0, clip_value_max=float(self.max_value)
+        )
+
+    def check_images(self, images, owner="This likelihood"):
+        """Raise unless every pixel of a NumPy array is in range.
+
+        Args:
+            images: NumPy array of pixels.
+            owner: Who asks, for the error text.
+
+        Raises:
+            ValueError: If a pixel is not in `pixel_range`.
+        """
+        if images.dtype == bool or images.size == 0:
+            return
+        low, high = images.min(), images.max()
+        in_range = low >= 0 and high <= self.max_value  # False for NaN.
+        if in_range and images.dtype.kind == "f" and self.num_values is not None:
+            in_range = (images % 1 == 0).all()
+        if not in_range:
+            raise ValueError(
+                f"{owner} expects pixels that are {self.pixel_range}, the range of "
+                f"{self}. {self._hint} Received: values from {low} to {high}, dtype "
+                f"{images.dtype}"
+            )
+
+    def to_display(self, images):
+        """Convert pixels, or their means, to displayable integers 0 to 255.
+
+        Args:
+            images: Array or tensor in the likelihood's own range. Intensities that a
+                `Gaussian` drew outside of it become 0 or 255, the nearest there are.
+
+        Returns:
+            The same shape in uint8: a NumPy array for an array.
+        """
+        factor = 255 / self.max_value
+        if tf.is_tensor(images):
+            scaled = tf.round(tf.cast(images, tf.float32) * factor)
+            return tf.cast(tf.clip_by_value(scaled, 0, 255), tf.uint8)
+        scaled = np.round(np.asarray(images, "float32") * np.float32(factor))
+        return np.clip(scaled, 0, 255).astype("uint8")
+
+    def from_display(self, images):
+        """Convert displayable integers 0 to 255 to the nearest pixel values.
+
+        Args:
+            images: Array or tensor of integers from 0 to 255.
+
+        Returns:
+            The same shape in float32 for a tensor, in `dtype` for an array.
+        """
+        factor = self.max_value / 255
+        is_tensor = tf.is_tensor(images)
+        if is_tensor:
+            scaled = tf.cast(images, tf.float32) * factor
+        else:
+            scaled = np.asarray(images, "float32") * np.float32(factor)
+        if self.num_values is None:
+            return scaled
+        return tf.round(scaled) if is_tensor else np.round(scaled).astype(self.dtype)
+
+    @property
+    def _hint(self):
+        if self.num_values is None:
+            return (
+                "Divide pixels from 0 to 255 by 255 first, as "
+                "`datasets.load(..., intensities=True)` does."
+            )
+        return (
+            f"Quantize them first, as `datasets.load(..., num_values="
+            f"{self.num_values})` does, or `likelihood.from_display` for integers from "
+            f"0 to 255."
+        )

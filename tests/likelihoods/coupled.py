@@ -1,0 +1,83 @@
+"""A likelihood that draws the colors of a pixel together."""
+
+import keras
+import tensorflow as tf
+
+from keras_genimg.likelihoods import Categorical, Likelihood
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class Chain(Likelihood):
+    """Red by a table, green by a table for each red, blue by one for each pair.
+
+    Parameters are the logits of all tables, behind one another on the last axis.
+    """
+
+    couples_colors = True
+
+    def __init__(self, num_values=3):
+        self.num_values = num_values
+
+    def params_shape(self, image_shape):
+        *size, num_colors = image_shape
+        return (*size, sum(self.num_values ** (k + 1) for k in range(num_colors)))
+
+    def at_temperature(self, params, temperature):
+        return tf.cast(params, tf.float32) / temperature
+
+    def sample(self, params, uniforms, temperature=1.0):
+        uniforms = tf.convert_to_tensor(uniforms)
+        one_color = Categorical(self.num_values)
+        logits = self.at_temperature(params, temperature)
+
+        def draw(k, table):
+            return one_color.sample(table, uniforms[..., k])
+
+        drawn, _ = self._along(logits, uniforms.shape[-1], draw)
+        return tf.stack(drawn, axis=-1)
+
+    def log_prob(self, params, images):
+        images = tf.cast(images, tf.float32)
+        logits = tf.cast(params, tf.float32)
+        pixels = tf.unstack(images, axis=-1)
+        _, tables = self._along(logits, len(pixels), lambda k, table: pixels[k])
+        one_color = Categorical(self.num_values)
+        return tf.add_n(
+            [one_color.log_prob(t, p) for t, p in zip(tables, pixels, strict=True)]
+        )
+
+    def mean(self, params):
+        params = tf.cast(params, tf.float32)
+        probability, means, start, n = tf.ones_like(params[..., :1]), [], 0, 1
+        while start < params.shape[-1]:
+            n *= self.num_values
+            table = params[..., start : start + n]
+            start += n
+            table = tf.nn.softmax(self._rows(table))
+            joint = probability[..., None] * table
+            values = tf.range(self.num_values, dtype=tf.float32)
+            means.append(tf.reduce_sum(joint * values, axis=(-2, -1)))
+            probability = tf.reshape(joint, tf.concat([tf.shape(params)[:-1], [n]], 0))
+        return tf.stack(means, axis=-1)
+
+    def get_config(self):
+        return {"num_values": self.num_values}
+
+    def _rows(self, table):
+        rows = table.shape[-1] // self.num_values
+        shape = tf.concat([tf.shape(table)[:-1], [rows, self.num_values]], axis=0)
+        return tf.reshape(table, shape)
+
+    def _along(self, logits, num_colors, choose):
+        """Follow a path through the tables; return the values and the tables met."""
+        sizes = [self.num_values ** (k + 1) for k in range(num_colors)]
+        index = tf.zeros(tf.shape(logits)[:-1], tf.int32)
+        values, met = [], []
+        for k, table in enumerate(tf.split(logits, sizes, axis=-1)):
+            table = tf.gather(
+                self._rows(table), index, batch_dims=len(logits.shape) - 1
+            )
+            values.append(choose(k, table))
+            met.append(table)
+            index = index * self.num_values + tf.cast(values[-1], tf.int32)
+        return values, met
