@@ -3,24 +3,52 @@
 import numbers
 
 
-def check_positive_int(name, value, owner):
+def is_int(value):
+    """Return whether a value is an integer, of Python or NumPy, and no boolean."""
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
+def check_int(name, value, owner=None, smallest=None, largest=None):
+    """Return `value` as an `int`, or raise if it is not an integer in range.
+
+    Args:
+        name: Name of the argument, for the error text.
+        value: Value received.
+        owner: Name of the class or function that takes the argument, for the error
+            text.
+        smallest: Smallest value allowed; `None` for no limit.
+        largest: Largest value allowed; `None` for no limit.
+
+    Raises:
+        ValueError: If `value` is no such integer.
+    """
+    too_small = smallest is not None and is_int(value) and value < smallest
+    too_large = largest is not None and is_int(value) and value > largest
+    if not is_int(value) or too_small or too_large:
+        if smallest is not None and largest is not None:
+            limits = f" from {smallest} to {largest}"
+        else:
+            limits = "" if smallest is None else f" of at least {smallest}"
+            limits += "" if largest is None else f" of at most {largest}"
+        raise ValueError(
+            f"{_named(name, owner)} must be an integer{limits}. "
+            f"Received: {name}={value!r}"
+        )
+    return int(value)
+
+
+def check_positive_int(name, value, owner=None):
     """Return `value` as an `int`, or raise if it is not an integer above 0.
 
     Args:
         name: Name of the argument, for the error text.
-        value: What was received.
+        value: Value received.
         owner: Name of the class or function that takes the argument.
 
     Raises:
         ValueError: If `value` is no integer of at least 1.
     """
-    is_int = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-    if not is_int or value < 1:
-        raise ValueError(
-            f"`{name}` of {owner} must be an integer of at least 1. "
-            f"Received: {name}={value!r}"
-        )
-    return int(value)
+    return check_int(name, value, owner, smallest=1)
 
 
 def check_odd(name, value, owner, smallest=1):
@@ -33,7 +61,7 @@ def check_odd(name, value, owner, smallest=1):
     if value % 2 == 0 or value < smallest:
         raise ValueError(
             f"`{name}` of {owner} must be odd and at least {smallest}, so that the "
-            f"kernel has a centre. Received: {name}={value}"
+            f"kernel has a center. Received: {name}={value}"
         )
     return value
 
@@ -56,7 +84,7 @@ def check_image_shape(image_shape, owner):
     )
 
 
-def check_choice(name, value, choices, owner):
+def check_choice(name, value, choices, owner=None):
     """Return `value`, or raise if it is not one of `choices`.
 
     Raises:
@@ -65,7 +93,7 @@ def check_choice(name, value, choices, owner):
     if value not in choices:
         listed = ", ".join(repr(choice) for choice in choices)
         raise ValueError(
-            f"`{name}` of {owner} must be one of {listed}. Received: {name}={value!r}"
+            f"{_named(name, owner)} must be one of {listed}. Received: {name}={value!r}"
         )
     return value
 
@@ -74,27 +102,27 @@ def check_color_channels(name, channels, num_colors, owner):
     """Raise if `channels` maps cannot be split into `num_colors` groups.
 
     Raises:
-        ValueError: If there are fewer channels than colours.
+        ValueError: If there are fewer channels than colors.
     """
     if channels < num_colors:
         raise ValueError(
-            f"`{name}` of {owner} must be at least `num_colors`, since every colour "
-            f"needs a channel of its own. Received: {name}={channels}, "
+            f"`{name}` of {owner} must be at least `num_colors`, since every color "
+            f"needs its own channel. Received: {name}={channels}, "
             f"num_colors={num_colors}"
         )
 
 
 def check_feature_map(shape, num_colors, owner):
-    """Raise if `shape` is not that of a map which `owner` can read.
+    """Raise if `shape` is not that of a map that `owner` can read.
 
     Args:
         shape: Shape of the input, `(batch, height, width, channels)` expected.
-        num_colors: Number of colours the channels are split into.
+        num_colors: Number of colors the channels are split into.
         owner: Name of the layer.
 
     Raises:
         ValueError: If the rank is not 4, the channel count is unknown, or there are
-            fewer channels than colours.
+            fewer channels than colors.
     """
     if len(shape) != 4:
         raise ValueError(
@@ -130,3 +158,7 @@ def check_condition(inputs_shape, condition_shape, owner):
             f"1, depth) for an input of shape {tuple(inputs_shape)}. Received: "
             f"shape={tuple(condition_shape)}"
         )
+
+
+def _named(name, owner):
+    return f"`{name}`" if owner is None else f"`{name}` of {owner}"
