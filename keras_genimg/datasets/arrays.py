@@ -5,17 +5,17 @@ import tensorflow as tf
 
 
 def as_array(dataset):
-    """Return all batches of a data set, joined along the first axis.
+    """Return all batches of a data set, concatenated along the first axis.
 
     Args:
-        dataset: A finite `tf.data.Dataset` of batches, as `load` returns.
+        dataset: A finite `tf.data.Dataset` of batches, such as `load` returns.
 
     Returns:
         A NumPy array of shape `(images, height, width, colors)`, or a dict or tuple of
-        arrays where the elements of `dataset` are dicts or tuples.
+        arrays if the elements of `dataset` are dicts or tuples.
 
     Raises:
-        ValueError: If `dataset` is empty or endless.
+        ValueError: If `dataset` is empty or infinite.
 
     Example:
         >>> from keras_genimg.datasets import as_array, load

@@ -1,4 +1,4 @@
-"""From single displayable images to batches of the pixels that a model takes."""
+"""Batches of pixels for models, made from single displayable images."""
 
 import tensorflow as tf
 
@@ -15,21 +15,21 @@ def make_batches(
     crop=None,
     pick=dict,
 ):
-    """Return `dataset` as batches; `load` defines the arguments not listed here.
+    """Batch a data set and convert its pixels, see `load`.
 
     Args:
-        dataset: A `tf.data.Dataset` of known cardinality of dicts with `"images"`,
-            `uint8` of shape `(height, width, colors)`.
-        batch_size: Images in a batch.
+        dataset: `tf.data.Dataset` of known cardinality. Its elements are dicts with
+            `"images"`, `uint8` of shape `(height, width, colors)`.
+        batch_size: Images per batch.
         binarize: `None`, `"dynamic"` or `"fixed"`.
-        num_values: Number of values that a pixel can take.
+        num_values: Number of values of a pixel.
         intensities: Whether pixels are `float32` in [0, 1].
-        seed: Integer that decides binarization and order.
-        shuffle: Whether to shuffle anew at each pass.
-        drop_remainder: Whether to drop a last batch that is not full.
-        crop: `None`, or a function of a batch of images and a pair of seeds, new for
-            each batch of each pass, that returns a part of each image.
-        pick: Function of a batch as a dict that returns an element of the result.
+        seed: Integer seed of binarization and order.
+        shuffle: Whether to shuffle in each epoch.
+        drop_remainder: Whether to drop an incomplete last batch.
+        crop: `None`, or a function of a batch of images and a pair of seeds that
+            returns a part of each image. Seeds are new for each batch of each epoch.
+        pick: Function from a batch, a dict, to an element of the result.
 
     Returns:
         A `tf.data.Dataset` of known cardinality.
@@ -45,8 +45,8 @@ def make_batches(
     num_examples = int(dataset.cardinality())
     if drop_remainder and batch_size > num_examples:
         raise ValueError(
-            f"There are {num_examples} images, less than one batch, and "
-            "`drop_remainder=True` leaves none. Use a smaller `batch_size`. "
+            f"`drop_remainder=True` leaves no batch of {num_examples} images. Use a "
+            "smaller `batch_size`. "
             f"Received: batch_size={batch_size}"
         )
 
@@ -64,7 +64,7 @@ def make_batches(
         elif intensities:
             images = tf.cast(images, tf.float32) / 255
         elif num_values < 256:
-            # Rounds to nearest. There are no ties, since 255 is odd.
+            # Rounds to nearest; 255 is odd, so there are no ties.
             scaled = tf.cast(images, tf.int32) * (num_values - 1)
             images = tf.cast((scaled + 127) // 255, tf.uint8)
         return pick({**batch, "images": images})
@@ -77,7 +77,7 @@ def make_batches(
     dataset = dataset.batch(batch_size, drop_remainder=drop_remainder)
     dataset = tf.data.Dataset.zip(dataset, new_seeds(seed))
     dataset = dataset.map(finish, num_parallel_calls=parallel).prefetch(parallel)
-    # Workers share out batches: sharing out files would change the positions.
+    # Shard by batch: sharding by file would change the positions.
     options = tf.data.Options()
     options.experimental_distribute.auto_shard_policy = (
         tf.data.experimental.AutoShardPolicy.DATA
@@ -86,10 +86,10 @@ def make_batches(
 
 
 def new_seeds(seed):
-    """Return an endless data set of pairs of seeds, new ones at each pass.
+    """Return an infinite data set of pairs of seeds, new in each epoch.
 
     Args:
-        seed: Integer that, with TensorFlow's global seed, decides them.
+        seed: Integer seed, combined with TensorFlow's global seed.
 
     Example:
         >>> new_seeds(0).element_spec

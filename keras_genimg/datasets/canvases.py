@@ -1,4 +1,4 @@
-"""Canvases that are drawn from the images of a split."""
+"""Canvases composed of the images of a split."""
 
 import tensorflow as tf
 
@@ -7,16 +7,16 @@ from keras_genimg.datasets.batches import new_seeds
 from keras_genimg.datasets.checks import checked_size
 from keras_genimg.datasets.loading import load
 
-# Canvases drawn from one pair of seeds. Those of `fixed=True` depend on it.
+# Canvases per pair of seeds. Changing it changes the data sets with `fixed=True`.
 BLOCK_SIZE = 128
 
 
 def read_split(name, split, labels):
-    """Return all images of a split, and their labels if asked for.
+    """Return all images of a split, and optionally their labels.
 
     Args:
-        name: As `load` takes it.
-        split: As `load` takes it.
+        name: Name of the data set, see `load`.
+        split: Name of the split, see `load`.
         labels: Whether to read labels.
 
     Returns:
@@ -24,14 +24,14 @@ def read_split(name, split, labels):
         of shape `(images,)`, or `None`.
 
     Raises:
-        ValueError: If `load` refuses name or split.
+        ValueError: If the name or the split is unknown.
 
     Example:
         >>> read_split("digits", "test", labels=False)[0].shape
         TensorShape([300, 8, 8, 1])
     """
     arrays = as_array(load(name, split, batch_size=1024, labels=labels))
-    # Canvases are drawn on the processor, whatever the model runs on.
+    # Canvases are drawn on the CPU, whatever device the model runs on.
     with tf.device("CPU:0"):
         if not labels:
             return tf.constant(arrays), None
@@ -39,11 +39,11 @@ def read_split(name, split, labels):
 
 
 def in_proportion(images, side):
-    """Return the size that stands to these digits as `side` to those of MNIST.
+    """Scale a size chosen for MNIST in proportion to the size of other digits.
 
     Args:
         images: Digits of shape `(images, height, width, colors)`.
-        side: The paper's choice for digits of 28 by 28 pixels.
+        side: Size for digits of 28 by 28 pixels.
 
     Returns:
         `(height, width)`, each at least 1.
@@ -56,18 +56,18 @@ def in_proportion(images, side):
 
 
 def checked_canvas_size(canvas_size, images, side):
-    """Return the size of canvases that hold any of `images`.
+    """Validate the size of canvases, or return the default size.
 
     Args:
         canvas_size: `(height, width)`, one integer for both, or `None`.
         images: Digits of shape `(images, height, width, colors)`.
-        side: Default for digits of 28 by 28 pixels.
+        side: Default size for digits of 28 by 28 pixels.
 
     Returns:
         `(height, width)`.
 
     Raises:
-        ValueError: If `canvas_size` is no size, or smaller than `images`.
+        ValueError: If `canvas_size` is not valid, or smaller than `images`.
 
     Example:
         >>> checked_canvas_size(20, tf.zeros((1, 8, 8, 1)), 60)
@@ -84,17 +84,18 @@ def checked_canvas_size(canvas_size, images, side):
 
 
 def draw_examples(draw, num_images, seed, fixed):
-    """Return drawn examples as a data set.
+    """Return randomly drawn examples as a data set.
 
     Args:
         draw: Function of positions, `int64` of shape `(BLOCK_SIZE,)`, and a pair of
-            seeds, that returns a dict of tensors with an example for each position.
-        num_images: Number of examples at each pass.
-        seed: Integer that decides the draws.
-        fixed: Whether each pass gives the same examples, those of `seed` and position.
+            seeds. It returns a dict of tensors with one example per position.
+        num_images: Number of examples per epoch.
+        seed: Integer seed of the draws.
+        fixed: Whether each epoch has the same examples, which depend on `seed` and
+            position alone.
 
     Returns:
-        A `tf.data.Dataset` of known cardinality, not batched.
+        An unbatched `tf.data.Dataset` of known cardinality.
     """
     num_blocks = -(-num_images // BLOCK_SIZE)
     if fixed:

@@ -1,4 +1,4 @@
-"""Digits among fragments of other digits, which an attentive model is to classify."""
+"""Digits among fragments of other digits, for classifiers with attention."""
 
 import operator
 
@@ -11,8 +11,9 @@ from keras_genimg.datasets.canvases import (
     in_proportion,
     read_split,
 )
-from keras_genimg.datasets.checks import check_int, checked_size
+from keras_genimg.datasets.checks import checked_size
 from keras_genimg.datasets.patches import cut, free_places, paste, random_integers
+from keras_genimg.ops.checks import check_int, check_positive_int
 
 
 def cluttered_digits(
@@ -29,43 +30,42 @@ def cluttered_digits(
 ):
     """Return images of a digit among fragments of other digits, with its label.
 
-    A digit of the split lies at a place drawn uniformly among all at which it is within
-    the canvas. So do `num_clutter` fragments, each cut at a uniform place out of a
-    digit that is drawn from all but this one. What overlaps is added and clipped at 1.
-    All of it is new at each pass over the data, unless `fixed`. The papers put digits
-    of MNIST on canvases of 100 by 100 pixels with 8 fragments of 8 by 8.
+    A digit of the split is placed uniformly at random within the canvas. So are
+    `num_clutter` fragments, each cut at a uniform place out of another random digit.
+    Overlapping pixels are added and clipped at 1. Images are new in each epoch, unless
+    `fixed`. The papers put digits of MNIST on canvases of 100 by 100 pixels with 8
+    fragments of 8 by 8.
 
-    Elements are what `model.fit` takes: pairs `(images, labels)` with `float32` images
-    in [0, 1] of shape `(batch, height, width, colors)` and `int32` labels of shape
-    `(batch,)`. Draws are the same in each run for the same `seed`. They also depend on
-    the global seed of TensorFlow where one is set, unless `fixed`.
+    Elements are pairs `(images, labels)` for `model.fit`, with `float32` images in
+    [0, 1] of shape `(batch, height, width, colors)` and `int32` labels of shape
+    `(batch,)`. The same `seed` gives the same images in each run. Unless `fixed`, they
+    also depend on TensorFlow's global seed, if it is set.
 
     Args:
-        name: As `load` takes it. The papers' is `"mnist"`.
-        split: As `load` takes it, of two images or more. All are held in memory.
-        canvas_size: `(height, width)` of the canvas, or one integer for both. `None`
-            takes the papers' 100 by 100 pixels for digits of 28 by 28, and for others
-            the same proportion, 29 by 29 for those of `"digits"`.
-        num_clutter: Fragments on a canvas. With 0, digits are but translated.
+        name: Name of the data set, see `load`. The papers use `"mnist"`.
+        split: Name of the split, see `load`; two images or more, all held in memory.
+        canvas_size: `(height, width)` of the canvas, or one integer for both. `None` is
+            the papers' 100 by 100 pixels for digits of 28 by 28, and in proportion for
+            others: 29 by 29 for `"digits"`.
+        num_clutter: Number of fragments per canvas. With 0, digits are only translated.
         clutter_size: `(height, width)` of a fragment, or one integer for both. `None`
-            takes the papers' 8 by 8 pixels for digits of 28 by 28, and for others the
-            same proportion, 2 by 2 for those of `"digits"`.
-        batch_size: Images in a batch. The last batch may be smaller.
-        num_images: Images of a pass. `None` takes as many as the split has.
-        seed: Integer that decides the draws.
-        fixed: Whether each pass gives the same images, as a test set must. Each then
-            depends on `seed` and its position alone, and the digits of the split come
-            in turn. Otherwise they are drawn uniformly.
-        drop_remainder: Whether to drop a last batch that is not full.
+            is the papers' 8 by 8 pixels for digits of 28 by 28, and in proportion for
+            others: 2 by 2 for `"digits"`.
+        batch_size: Images per batch. The last batch may be smaller.
+        num_images: Images per epoch. `None` is the number of images in the split.
+        seed: Integer seed of the draws.
+        fixed: Whether each epoch has the same images, for test sets. Each image then
+            depends on `seed` and its position alone, and the digits of the split are
+            used in order. Otherwise digits are drawn uniformly.
+        drop_remainder: Whether to drop an incomplete last batch.
 
     Returns:
         A `tf.data.Dataset` of known cardinality.
 
     Raises:
-        ImportError: If `"digits"` is asked for and scikit-learn is not installed.
-        ValueError: If an argument is unknown or out of range, `load` refuses name or
-            split, the data set has no labels, the canvas is smaller than a digit, or a
-            digit smaller than a fragment.
+        ImportError: If `name="digits"` and scikit-learn is not installed.
+        ValueError: If an argument is invalid, the data set has no labels, the canvas is
+            smaller than a digit, or a digit is smaller than a fragment.
 
     Example:
         >>> from keras_genimg.datasets import cluttered_digits
@@ -79,10 +79,10 @@ def cluttered_digits(
         Mnih et al., Recurrent Models of Visual Attention, 2014,
         https://arxiv.org/abs/1406.6247
     """
-    check_int("batch_size", batch_size, 1)
-    check_int("num_clutter", num_clutter, 0)
+    check_positive_int("batch_size", batch_size)
+    check_int("num_clutter", num_clutter, smallest=0)
     if num_images is not None:
-        check_int("num_images", num_images, 1)
+        check_positive_int("num_images", num_images)
     check_int("seed", seed)
     digits, labels = read_split(name, split, labels=True)
     num_digits, *digit_size, colors = digits.shape
@@ -96,8 +96,8 @@ def cluttered_digits(
         )
     if num_clutter > 0 and num_digits < 2:
         raise ValueError(
-            "Clutter is cut out of other digits, and the split has but one. Received: "
-            f"split={split!r}"
+            "Clutter is cut out of other digits, but the split has only one. Use a "
+            f"larger split, or num_clutter=0. Received: split={split!r}"
         )
 
     digit_limits = (num_digits, *free_places(digit_size, canvas_size))
@@ -109,9 +109,9 @@ def cluttered_digits(
 
     def draw_clutter(which, seed):
         shape = (which.shape[0], num_clutter)
-        # (canvases, clutter, 5): which other digit, row and column in it and on canvas
+        # (canvases, clutter, 5): other digit, row and column in it and on the canvas.
         drawn = random_integers(seed, shape, fragment_limits)
-        # Steps of 1 to num_digits - 1 lead to all digits but the first.
+        # Steps of 1 to num_digits - 1 reach all digits but this one.
         others = (which[:, None] + 1 + drawn[..., 0]) % num_digits
         sources = tf.gather(digits, tf.reshape(others, (-1,)))
         corners = tf.reshape(drawn[..., 1:3], (-1, 2))
@@ -121,7 +121,7 @@ def cluttered_digits(
 
     def draw(positions, seed):
         seeds = tf.unstack(tf.random.split(seed, 2, alg="philox"))
-        # (canvases, 3): which digit, its row and its column
+        # (canvases, 3): digit, row and column.
         drawn = random_integers(seeds[0], positions.shape, digit_limits)
         if fixed:
             which = tf.cast(positions % num_digits, tf.int32)

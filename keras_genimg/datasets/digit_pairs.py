@@ -1,4 +1,4 @@
-"""Two digits on a canvas, which DRAW is trained to draw."""
+"""Images of two digits, DRAW's training data."""
 
 import operator
 
@@ -10,9 +10,9 @@ from keras_genimg.datasets.canvases import (
     draw_examples,
     read_split,
 )
-from keras_genimg.datasets.checks import check_int
 from keras_genimg.datasets.patches import free_places, paste, random_integers
 from keras_genimg.datasets.pixels import pixel_options
+from keras_genimg.ops.checks import check_int, check_positive_int
 
 
 def two_digits(
@@ -29,44 +29,42 @@ def two_digits(
     drop_remainder=False,
     likelihood=None,
 ):
-    """Return images of two digits at random places as batches.
+    """Return batches of images of two digits at random places.
 
-    Both digits are drawn independently and uniformly from the split, and so are their
-    places among all at which a digit lies within the canvas. Where they overlap, their
-    pixels are added and clipped at 255. Digits and places are new at each pass over
-    the data, unless `fixed`.
+    Both digits are drawn independently and uniformly from the split, and placed
+    uniformly within the canvas. Overlapping pixels are added and clipped at 255. Images
+    are new in each epoch, unless `fixed`.
 
-    Elements are as those of `load`: images of shape `(batch, height, width, colors)`,
-    `uint8` with pixels in 0..255, or what `binarize`, `num_values`, `intensities` or
-    `likelihood` makes of these. Draws are the same in each run for the same `seed`.
-    They also depend on the global seed of TensorFlow where one is set, except for what
-    is fixed.
+    Elements are images of shape `(batch, height, width, colors)`, `uint8` in 0..255 or
+    converted by `binarize`, `num_values`, `intensities` or `likelihood`, see `load`.
+    The same `seed` gives the same images in each run. Unless fixed, they also depend
+    on TensorFlow's global seed, if it is set.
 
     Args:
-        name: As `load` takes it. The paper's is `"mnist"`.
-        split: As `load` takes it. All its images are held in memory.
-        canvas_size: `(height, width)` of the canvas, or one integer for both. `None`
-            takes the paper's 60 by 60 pixels for digits of 28 by 28, and for others
-            the same proportion, 17 by 17 for those of `"digits"`.
-        batch_size: Images in a batch. The last batch may be smaller.
-        num_images: Images of a pass. `None` takes as many as the split has.
+        name: Name of the data set, see `load`. The paper uses `"mnist"`.
+        split: Name of the split, see `load`. All its images are held in memory.
+        canvas_size: `(height, width)` of the canvas, or one integer for both. `None` is
+            the paper's 60 by 60 pixels for digits of 28 by 28, and in proportion for
+            others: 17 by 17 for `"digits"`.
+        batch_size: Images per batch. The last batch may be smaller.
+        num_images: Images per epoch. `None` is the number of images in the split.
         binarize: `None`, `"dynamic"` or `"fixed"`. The last needs `fixed=True`.
-        num_values: As `load` takes it.
+        num_values: Number of values of a pixel, 2 to 256. `None` is 256.
         intensities: Whether pixels are real numbers in [0, 1].
-        seed: Integer that decides the draws.
-        fixed: Whether each pass gives the same images, as a test set must. Each then
+        seed: Integer seed of the draws.
+        fixed: Whether each epoch has the same images, for test sets. Each image then
             depends on `seed` and its position alone.
-        drop_remainder: Whether to drop a last batch that is not full.
-        likelihood: As `load` takes it. `Bernoulli` gives `binarize="fixed"` if `fixed`,
-            else `"dynamic"`.
+        drop_remainder: Whether to drop an incomplete last batch.
+        likelihood: `None`, or a likelihood by name or object, such as
+            `model.likelihood`, that the pixels are prepared for. `Bernoulli` gives
+            `binarize="fixed"` if `fixed`, else `"dynamic"`.
 
     Returns:
         A `tf.data.Dataset` of known cardinality.
 
     Raises:
-        ImportError: If `"digits"` is asked for and scikit-learn is not installed.
-        ValueError: If an argument is unknown or out of range, `load` refuses name or
-            split, or the canvas is smaller than a digit.
+        ImportError: If `name="digits"` and scikit-learn is not installed.
+        ValueError: If an argument is invalid, or the canvas is smaller than a digit.
 
     Example:
         >>> from keras_genimg.datasets import two_digits
@@ -78,17 +76,17 @@ def two_digits(
     References:
         Gregor et al., DRAW, 2015, section 4.3, https://arxiv.org/abs/1502.04623
     """
-    check_int("batch_size", batch_size, 1)
+    check_positive_int("batch_size", batch_size)
     if num_images is not None:
-        check_int("num_images", num_images, 1)
+        check_positive_int("num_images", num_images)
     binarize, num_values, intensities = pixel_options(
         likelihood, binarize, num_values, intensities, fixed
     )
     check_int("seed", seed)
     if binarize == "fixed" and not fixed:
         raise ValueError(
-            '`binarize="fixed"` needs `fixed=True`, since images are new at each pass '
-            f"otherwise. Received: binarize={binarize!r}, fixed={fixed!r}"
+            '`binarize="fixed"` needs `fixed=True`, since images are otherwise new in '
+            f"each epoch. Received: binarize={binarize!r}, fixed={fixed!r}"
         )
     digits, _ = read_split(name, split, labels=False)
     num_digits, *digit_size, _ = digits.shape
@@ -97,7 +95,7 @@ def two_digits(
     limits = (num_digits, *free_places(digit_size, canvas_size))
 
     def draw(positions, seed):
-        # (canvases, 2, 3): which digit, its row and its column
+        # (canvases, 2, 3): digit, row and column.
         drawn = random_integers(seed, (positions.shape[0], 2), limits)
         pairs = tf.gather(digits, drawn[..., 0])
         canvases = paste(pairs, drawn[..., 1:], canvas_size)

@@ -1,11 +1,11 @@
-"""The 8 by 8 digits that scikit-learn carries, so that no download is needed."""
+"""The 8 by 8 digits included in scikit-learn, which need no download."""
 
 import numpy as np
 import tensorflow as tf
 
 from keras_genimg.extras import install_hint
 
-# Seed of the permutation that decides which digit belongs to which split.
+# Seed of the permutation that assigns digits to splits.
 SPLIT_SEED = 1797
 _SPLITS = {"train": slice(0, 1497), "test": slice(1497, 1797), "all": slice(0, 1797)}
 
@@ -15,15 +15,15 @@ def read_digits(split):
 
     Position `i` of `"all"` holds digit `permutation[i]` of scikit-learn's order, with
     `permutation = np.random.default_rng(1797).permutation(1797)`. `"train"` is its
-    first 1497 positions and `"test"` its last 300. The 17 grey levels `v` become
-    `round(v * 255 / 16)`, from which quantising to 17 values recovers them exactly.
+    first 1497 positions and `"test"` its last 300. The 17 gray levels `v` become
+    `round(v * 255 / 16)`, from which quantizing to 17 values recovers them exactly.
 
     Args:
         split: `"train"` (1497 images), `"test"` (300) or `"all"` (1797).
 
     Returns:
         A `tf.data.Dataset` of `{"images": (8, 8, 1) uint8 in 0..255, "label": ()
-        int32 in 0..9}`, not batched.
+        int32 in 0..9}`, unbatched.
 
     Raises:
         ImportError: If scikit-learn is not installed.
@@ -35,8 +35,8 @@ def read_digits(split):
     """
     if split not in _SPLITS:
         raise ValueError(
-            f'`split` of "digits" must be one of {list(_SPLITS)}, without a slice; use '
-            f"`take` and `skip` on the data set for a part. Received: split={split!r}"
+            f'`split` of "digits" must be one of {list(_SPLITS)}, without a slice. For '
+            f"a part, use `take` and `skip` on the data set. Received: split={split!r}"
         )
     try:
         from sklearn.datasets import load_digits

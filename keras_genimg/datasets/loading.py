@@ -5,11 +5,12 @@ import operator
 import tensorflow as tf
 
 from keras_genimg.datasets.batches import make_batches
-from keras_genimg.datasets.checks import check_int, checked_size
+from keras_genimg.datasets.checks import checked_size
 from keras_genimg.datasets.digits import read_digits
 from keras_genimg.datasets.patches import cut, free_places, random_integers
 from keras_genimg.datasets.pixels import pixel_options
 from keras_genimg.datasets.tfds_images import read_tfds
+from keras_genimg.ops.checks import check_int, check_positive_int
 
 
 def load(
@@ -30,49 +31,49 @@ def load(
 ):
     """Return a split of an image data set as batches.
 
-    Elements are images of shape `(batch, height, width, colors)`, `uint8`, and their
-    pixels are `v` in 0..255 unless one of these is given:
+    Elements are images of shape `(batch, height, width, colors)`, `uint8` with pixels
+    `v` in 0..255 unless one of these is given:
 
     - `num_values=n` gives the integer nearest to `v * (n - 1) / 255`, in 0..n-1.
     - `intensities=True` gives `v / 255` in [0, 1], `float32`, for likelihoods of real
       intensities.
     - `binarize` gives 1 with probability `v / 255` and 0 otherwise. `"dynamic"` draws
-      anew at each pass over the data. `"fixed"` draws once: the result depends on
-      `seed` and the image's position in `split` alone, and crops are cut out of it.
+      again in each epoch. `"fixed"` draws once: the result depends on `seed` and the
+      position in `split` alone, and images are cropped after it.
     - `likelihood` gives the pixels that a model of this likelihood takes:
-      `intensities=True` for real intensities, `num_values` for integers, and for
-      `Bernoulli` `binarize`, which is `"dynamic"` for splits whose name begins with
-      `train`, and `"fixed"` for others, so that each evaluation sees the same images.
+      `intensities=True` for real intensities, `num_values` for integers, and `binarize`
+      for `Bernoulli`: `"dynamic"` for splits whose name begins with `train`, `"fixed"`
+      for others, so that each evaluation sees the same images.
 
-    The number of batches is always known to Keras. Draws and order are the same in
-    each run for the same `seed`; those of `"dynamic"`, `shuffle` and `random_crop` also
-    depend on the global seed of TensorFlow where one is set, as by
+    The number of batches is known to Keras. The same `seed` gives the same draws and
+    order in each run. With `"dynamic"`, `shuffle` and `random_crop` they also depend on
+    TensorFlow's global seed if it is set, for example by
     `keras.utils.set_random_seed`.
 
     Args:
         name: `"digits"` for the 8 by 8 digits of scikit-learn, or the name of an image
             data set of tensorflow_datasets, such as `"mnist"` or `"cifar10"`. The
-            latter is downloaded unless it lies prepared in the folder that the
-            environment variable `TFDS_DATA_DIR` names.
+            latter is downloaded unless it is prepared in the folder given by the
+            environment variable `TFDS_DATA_DIR`.
         split: `"train"`, `"test"`, or another split of the data set. For data sets
             of tensorflow_datasets also a slice, as in `"train[:80%]"`.
-        batch_size: Images in a batch. The last batch may be smaller.
-        image_size: `(height, width)`, or one integer for both, that images are resized
-            to by antialiased bilinear interpolation. `None` keeps their size.
-        crop_size: `(height, width)`, or one integer for both, of what is cut out of
-            the images after the resizing. `None` keeps all of them.
-        random_crop: Whether to cut at a place drawn uniformly for each image, anew at
-            each pass, in place of the centre (where a margin is odd, half a pixel up
-            or left of it).
+        batch_size: Images per batch. The last batch may be smaller.
+        image_size: `(height, width)`, or one integer for both, to resize images to, by
+            antialiased bilinear interpolation. `None` keeps their size.
+        crop_size: `(height, width)`, or one integer for both, to crop images to after
+            resizing. `None` does not crop.
+        random_crop: Whether to crop at a random place, drawn uniformly for each image
+            in each epoch. Otherwise the center is kept (with an odd margin, half a
+            pixel up or left of it).
         binarize: `None`, `"dynamic"` or `"fixed"`.
-        num_values: Number of values that a pixel can take, 2 to 256. `None` for 256.
+        num_values: Number of values of a pixel, 2 to 256. `None` is 256.
         intensities: Whether pixels are real numbers in [0, 1].
-        seed: Integer that decides binarization, places and order.
-        shuffle: Whether to shuffle anew at each pass, uniformly for splits of up to
-            65536 images and within a window of that many for larger ones.
-        drop_remainder: Whether to drop a last batch that is not full.
+        seed: Integer seed of binarization, places and order.
+        shuffle: Whether to shuffle in each epoch, uniformly for splits of up to 65536
+            images and within a window of that size for larger ones.
+        drop_remainder: Whether to drop an incomplete last batch.
         labels: Whether elements are `{"images": images, "label": labels}` with `int32`
-            labels of shape `(batch,)`, which class-conditional models are fitted to.
+            labels of shape `(batch,)`, for class-conditional models.
         likelihood: `None`, or a likelihood by name or object, such as
             `model.likelihood`. The three arguments above may repeat what it asks for;
             `binarize` may choose otherwise for a likelihood of two values.
@@ -81,12 +82,11 @@ def load(
         A `tf.data.Dataset` of known cardinality.
 
     Raises:
-        ImportError: If `"digits"` is asked for and scikit-learn is not installed.
-        ValueError: If an argument is unknown or out of range, the split holds no
-            example or less than one batch that is kept, the crop is larger than the
-            images, the likelihood contradicts another argument or has more values than
-            8 bits, or the data set has no 8-bit images or no labels where they are
-            asked for.
+        ImportError: If `name="digits"` and scikit-learn is not installed.
+        ValueError: If an argument is invalid, the split is empty, `drop_remainder`
+            leaves no batch, the crop is larger than the images, the likelihood
+            contradicts another argument or has more values than 8 bits, or the data
+            set has no 8-bit images or, with `labels=True`, no labels.
 
     Example:
         >>> from keras_genimg.datasets import load
@@ -96,10 +96,10 @@ def load(
         >>> int(dataset.cardinality())
         15
 
-        The recipe of DRAW for SVHN: random crops to train with, centre crops to
-        validate. The paper's images are other ones, of whole house numbers. Those of
-        tensorflow_datasets are single digits of 32 by 32 pixels, so that figures do
-        not compare with the paper's.
+        DRAW's recipe for SVHN trains with random crops and validates with center
+        crops. The paper uses images of whole house numbers. Those of
+        tensorflow_datasets are single digits of 32 by 32 pixels, so results are not
+        comparable with the paper's.
 
         >>> kwargs = {"image_size": 64, "crop_size": 54, "intensities": True}
         >>> train = load("svhn_cropped", random_crop=True, shuffle=True, **kwargs)
@@ -108,7 +108,7 @@ def load(
     References:
         Gregor et al., DRAW, 2015, section 4.4, https://arxiv.org/abs/1502.04623
     """
-    check_int("batch_size", batch_size, 1)
+    check_positive_int("batch_size", batch_size)
     image_size = checked_size("image_size", image_size)
     crop_size = checked_size("crop_size", crop_size)
     if random_crop and crop_size is None:
@@ -171,8 +171,8 @@ def _make_crop(crop_size, random_crop, image_size):
         corners = random_integers(seed, tf.shape(images)[:1], places)
         return cut(images, corners, crop_size)
 
-    def crop_centre(images, seed):
+    def crop_center(images, seed):
         top, left = (image_size[0] - height) // 2, (image_size[1] - width) // 2
         return images[:, top : top + height, left : left + width]
 
-    return crop_anywhere if random_crop else crop_centre
+    return crop_anywhere if random_crop else crop_center

@@ -1,35 +1,35 @@
-"""Patches of images: drawn places, cut out, and pasted on canvases."""
+"""Cut patches out of images and paste them on canvases, at random places."""
 
 import tensorflow as tf
 
 
 def random_integers(seed, shape, limits):
-    """Draw integers uniformly, such as images and the places of patches.
+    """Draw integers uniformly, such as indices of images and places of patches.
 
     Args:
-        seed: Pair of integers that decides the draws.
-        shape: Shape of the result, less its last axis.
+        seed: Pair of integers.
+        shape: Shape of the result without its last axis.
         limits: Exclusive upper limits of the integers along the last axis.
 
     Returns:
-        An `int32` tensor of shape `(*shape, len(limits))`, from 0 on.
+        An `int32` tensor of shape `(*shape, len(limits))`, from 0 to `limits - 1`.
 
     Example:
         >>> random_integers([0, 1], (2,), (1, 1)).numpy().tolist()
         [[0, 0], [0, 0]]
     """
     shape = tf.concat([shape, [len(limits)]], axis=0)
-    # Of all 64 bits, so that the remainders are uniform to one part in 2 ** 32.
+    # 64 bits, so that the remainders are uniform to one part in 2 ** 32.
     draws = tf.random.stateless_uniform(shape, seed, None, None, tf.int64, alg="philox")
     return tf.cast(draws % tf.constant(limits, tf.int64), tf.int32)
 
 
 def free_places(size, image_size):
-    """Return how many rows and columns the upper left corner of a patch can lie in.
+    """Return the numbers of rows and columns for the upper left corner of a patch.
 
     Args:
         size: `(height, width)` of the patch.
-        image_size: `(height, width)` of the image that holds it.
+        image_size: `(height, width)` of the image that contains it.
 
     Example:
         >>> free_places((28, 28), (60, 28))
@@ -60,13 +60,13 @@ def cut(images, corners, size):
 
 
 def paste(patches, corners, canvas_size):
-    """Return the sums of patches on canvases that are otherwise 0.
+    """Add patches to canvases of zeros.
 
     Args:
         patches: `uint8` tensor of shape `(batch, patches, height, width, colors)`.
         corners: `int32` tensor of shape `(batch, patches, 2)`: row and column of the
             upper left pixels.
-        canvas_size: `(height, width)` of the canvases, which hold all patches.
+        canvas_size: `(height, width)` of the canvases, which contain all patches.
 
     Returns:
         An `int32` tensor of shape `(batch, *canvas_size, colors)`, not clipped.
@@ -80,8 +80,8 @@ def paste(patches, corners, canvas_size):
     owners = tf.repeat(tf.range(batch), num)
     corners = tf.reshape(corners, (-1, 2))
     pixels = _flat_positions(owners, corners, (height, width), canvas_size)
-    # Each pixel of a canvas is a segment, the sum of what lies on it. That is three
-    # times as fast as `tf.scatter_nd`.
+    # Each pixel of a canvas is a segment. This is three times as fast as
+    # `tf.scatter_nd`.
     sums = tf.math.unsorted_segment_sum(
         tf.reshape(tf.cast(patches, tf.int32), (-1, colors)),
         tf.reshape(pixels, (-1,)),
@@ -91,7 +91,7 @@ def paste(patches, corners, canvas_size):
 
 
 def _flat_positions(owners, corners, size, image_size):
-    """Return where the pixels of patches lie in the list of all images' pixels."""
+    """Return indices of the patches' pixels among the pixels of all images."""
     height, width = image_size
     corners = tf.convert_to_tensor(corners)
     # (patches, patch height) and (patches, patch width)

@@ -17,31 +17,30 @@ _KNOWN_IMAGE_SETS = (
     "downsampled_imagenet/32x32",
     "downsampled_imagenet/64x64",
 )
-# Stored as 0 and 1, where all others are displayable.
+# Stored as 0 and 1. All others are displayable.
 _ZERO_ONE_SETS = ("binarized_mnist",)
 
 
 def read_tfds(name, split, labels, any_size):
     """Return one split of a data set of TensorFlow Datasets.
 
-    Data that was prepared before is read where it lies, without a network: in the
-    folder that the environment variable `TFDS_DATA_DIR` names, or else in
-    `~/tensorflow_datasets`. Otherwise it is downloaded to that place first. Examples
-    come in the order of their position in the split.
+    Prepared data is read without a network from the folder given by the environment
+    variable `TFDS_DATA_DIR`, by default `~/tensorflow_datasets`. Other data is first
+    downloaded to that folder. Examples keep their order in the split.
 
     Args:
-        name: What `tfds.builder` takes, for example `"cifar10"`.
+        name: Name for `tfds.builder`, for example `"cifar10"`.
         split: Name of a split, or a slice or sum of them, such as `"train[:80%]"`.
         labels: Whether to read labels too.
         any_size: Whether images may differ in size.
 
     Returns:
         A `tf.data.Dataset` of `{"images": (height, width, colors) uint8}`, with
-        `"label": () int32` if `labels`, not batched.
+        `"label": () int32` if `labels`, unbatched.
 
     Raises:
-        ValueError: If name or split is unknown or empty, or the data set lacks 8-bit
-            images or, with `labels=True`, labels.
+        ValueError: If the name or split is unknown, the split is empty, or the data set
+            has no 8-bit images or, with `labels=True`, no labels.
 
     Example:
         >>> read_tfds("mnist", "test", labels=False, any_size=False).element_spec
@@ -50,7 +49,7 @@ def read_tfds(name, split, labels, any_size):
     import tensorflow_datasets as tfds
 
     try:
-        # tfds itself reads the variable only once, at its import.
+        # tfds itself reads the variable only once, when it is imported.
         builder = tfds.builder(name, data_dir=os.environ.get("TFDS_DATA_DIR"))
     except tfds.core.DatasetNotFoundError:
         known = tfds.list_builders(with_community_datasets=False)
@@ -65,12 +64,14 @@ def read_tfds(name, split, labels, any_size):
     except (KeyError, ValueError) as error:
         raise ValueError(
             f"`split` of {name!r} must be one of {[*splits, 'all']}, or a slice or sum "
-            f'of them such as "train[:80%]". Received: split={split!r}'
+            f'of them, such as "train[:80%]". Received: split={split!r}'
         ) from error
     if num_examples == 0:
-        raise ValueError(f"{name!r} has no example in split={split!r}.")
+        raise ValueError(
+            f"`split` of {name!r} has no examples. Received: split={split!r}"
+        )
 
-    # One file after the other, so that positions are those of the split.
+    # One file after the other, to keep the order of the split.
     config = tfds.ReadConfig(interleave_cycle_length=1)
     dataset = builder.as_dataset(split=split, read_config=config, shuffle_files=False)
 
@@ -106,13 +107,13 @@ def _check_features(name, features, labels, any_size):
         )
     if None in image.shape and not any_size:
         raise ValueError(
-            f"Data set {name!r} states no fixed size: its images are of shape "
-            f"{image.shape}. Pass `image_size`."
+            f"Images of {name!r} differ in size: their shape is {image.shape}. Pass "
+            "`image_size`."
         )
     label = features.get("label")
     is_scalar = label is not None and label.shape == ()
     if labels and not (is_scalar and np.issubdtype(label.np_dtype, np.integer)):
         raise ValueError(
             f"`labels=True` needs an integer feature 'label', which {name!r} does not "
-            f"have. Its features: {list(features)}"
+            f"have. Received features: {list(features)}"
         )

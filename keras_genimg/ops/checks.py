@@ -3,24 +3,52 @@
 import numbers
 
 
-def check_positive_int(name, value, owner):
+def is_int(value):
+    """Return whether a value is an integer, of Python or NumPy, and no boolean."""
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
+def check_int(name, value, owner=None, smallest=None, largest=None):
+    """Return `value` as an `int`, or raise if it is not an integer in range.
+
+    Args:
+        name: Name of the argument, for the error text.
+        value: Value received.
+        owner: Name of the class or function that takes the argument, for the error
+            text.
+        smallest: Smallest value allowed; `None` for no limit.
+        largest: Largest value allowed; `None` for no limit.
+
+    Raises:
+        ValueError: If `value` is no such integer.
+    """
+    too_small = smallest is not None and is_int(value) and value < smallest
+    too_large = largest is not None and is_int(value) and value > largest
+    if not is_int(value) or too_small or too_large:
+        if smallest is not None and largest is not None:
+            limits = f" from {smallest} to {largest}"
+        else:
+            limits = "" if smallest is None else f" of at least {smallest}"
+            limits += "" if largest is None else f" of at most {largest}"
+        raise ValueError(
+            f"{_named(name, owner)} must be an integer{limits}. "
+            f"Received: {name}={value!r}"
+        )
+    return int(value)
+
+
+def check_positive_int(name, value, owner=None):
     """Return `value` as an `int`, or raise if it is not an integer above 0.
 
     Args:
         name: Name of the argument, for the error text.
-        value: The received value.
+        value: Value received.
         owner: Name of the class or function that takes the argument.
 
     Raises:
         ValueError: If `value` is not an integer of at least 1.
     """
-    is_int = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-    if not is_int or value < 1:
-        raise ValueError(
-            f"`{name}` of {owner} must be an integer of at least 1. "
-            f"Received: {name}={value!r}"
-        )
-    return int(value)
+    return check_int(name, value, owner, smallest=1)
 
 
 def check_odd(name, value, owner, smallest=1):
@@ -56,7 +84,7 @@ def check_image_shape(image_shape, owner):
     )
 
 
-def check_choice(name, value, choices, owner):
+def check_choice(name, value, choices, owner=None):
     """Return `value`, or raise if it is not one of `choices`.
 
     Raises:
@@ -65,7 +93,7 @@ def check_choice(name, value, choices, owner):
     if value not in choices:
         listed = ", ".join(repr(choice) for choice in choices)
         raise ValueError(
-            f"`{name}` of {owner} must be one of {listed}. Received: {name}={value!r}"
+            f"{_named(name, owner)} must be one of {listed}. Received: {name}={value!r}"
         )
     return value
 
@@ -130,3 +158,7 @@ def check_condition(inputs_shape, condition_shape, owner):
             f"1, depth) for an input of shape {tuple(inputs_shape)}. Received: "
             f"shape={tuple(condition_shape)}"
         )
+
+
+def _named(name, owner):
+    return f"`{name}`" if owner is None else f"`{name}` of {owner}"

@@ -1,4 +1,4 @@
-"""Endpoints: functions that a server runs, and the checks of what clients send."""
+"""Endpoints: functions that a server runs, with checks of their inputs."""
 
 import dataclasses
 from collections.abc import Callable
@@ -10,21 +10,20 @@ from keras_genimg.saved_model.input import Input
 
 @dataclasses.dataclass(frozen=True)
 class Endpoint:
-    """A function that a server offers.
+    """A function that a server runs on request.
 
-    Every input and output has the batch as its first axis, and row `i` of an output
-    depends on row `i` of the inputs alone, so that a server may merge requests.
+    Every input and output has the batch as its first axis. Row `i` of an output depends
+    on row `i` of the inputs alone, so that a server may merge requests.
 
     Attributes:
         function: Takes the inputs by name and returns a dict of outputs by name.
-        inputs: `Input` by name.
-        jit_compile: Whether to compile the function with XLA, which a server must be
-            told to allow.
-        num_candidates: How many images the function draws for each row, to return one
-            of them. All of them count as rows of a call.
-        warm_up: Whether a server may be given warm-up requests for it.
-        at_most: Largest value that an output may have, by name of output; `verify`
-            refuses more.
+        inputs: Dict of `Input` by name.
+        jit_compile: Whether to compile the function with XLA, which must be enabled on
+            the server.
+        num_candidates: Number of images that the function draws per row to return one
+            of them. Each counts as a row of a call.
+        warm_up: Whether to write warm-up requests for it.
+        at_most: Largest value of an output, by name of output. `verify` fails above it.
     """
 
     function: Callable
@@ -35,13 +34,13 @@ class Endpoint:
     at_most: dict[str, float] = dataclasses.field(default_factory=dict)
 
     def most_rows(self, max_rows):
-        """Return how many rows one call may have.
+        """Return the largest number of rows per call.
 
         Args:
             max_rows: Most rows, each candidate counted.
 
         Raises:
-            ValueError: If a single row has more candidates than that.
+            ValueError: If a single row has more than `max_rows` candidates.
         """
         if self.num_candidates > max_rows:
             raise ValueError(
@@ -52,16 +51,16 @@ class Endpoint:
         return max_rows // self.num_candidates
 
     def concrete(self, max_rows, bad_rows="error"):
-        """Return the traced function, which checks shapes before all else.
+        """Return the traced function, which first checks shapes and then values.
 
         TensorFlow Serving checks no shapes, and a wrong rank that reaches a
         convolution ends its process.
 
         Args:
-            max_rows: Most rows that one call may have, each candidate counted.
-            bad_rows: What a row that is out of range does: `"error"` fails the call,
-                `"flag"` gives zeros and false in the output `ok`, for a server that
-                merges the requests of several clients.
+            max_rows: Most rows per call, each candidate counted.
+            bad_rows: What to do with a row that is out of range. `"error"` fails the
+                call. `"flag"` returns zeros for it and false in the output `ok`, for a
+                server that merges the requests of several clients.
         """
         most_rows, limit = self.most_rows(max_rows), f"{max_rows} rows"
         if self.num_candidates > 1:
@@ -107,7 +106,7 @@ class Endpoint:
         return tf.function(run, autograph=False).get_concrete_function(**specs)
 
     def _refused(self, inputs, in_range):
-        """Return the inputs, which fail where a value is not in range."""
+        """Return the inputs, which raise an error if a value is out of range."""
         checks = [
             tf.debugging.Assert(
                 tf.reduce_all(in_range[name]),
@@ -123,7 +122,7 @@ class Endpoint:
 
 
 def _with_row_checks(inputs, most_rows, limit):
-    """Return inputs that fail unless they have as many rows, 1 to `most_rows`."""
+    """Return the inputs, which raise an error unless all have 1 to `most_rows` rows."""
     rows = [tf.shape(tensor)[0] for tensor in inputs.values()]
     checks = [
         tf.debugging.Assert(
@@ -140,5 +139,5 @@ def _with_row_checks(inputs, most_rows, limit):
 
 
 def _like(ok, tensor):
-    """Return `(batch,)` with axes of 1 behind, to be broadcast against `tensor`."""
+    """Reshape `(batch,)` to `(batch, 1, ...)`, to broadcast against `tensor`."""
     return tf.reshape(ok, (-1, *[1] * (tensor.shape.rank - 1)))

@@ -1,8 +1,7 @@
-"""What clients send: the inputs of endpoints, and which values they may have."""
+"""Inputs of endpoints and the values that they accept."""
 
 import dataclasses
-import functools
-from collections.abc import Callable
+import numbers
 
 import tensorflow as tf
 
@@ -11,81 +10,176 @@ from keras_genimg.ops.uniforms import MAX_SEED
 
 @dataclasses.dataclass(frozen=True)
 class Input:
-    """An input of an endpoint.
+    """An input of an endpoint, with the range of its values.
+
+    Floats must always be finite, whether or not there are limits.
+
+    Example:
+    >>> temperature = Input(tf.TensorSpec((None,), tf.float32), 0, low_open=True)
+    >>> temperature.requirement
+    'finite numbers above 0'
+    >>> temperature.in_range(tf.constant([0.0, 0.5, math.inf])).numpy()
+    array([False,  True, False])
 
     Attributes:
-        spec: Its `tf.TensorSpec`, the batch first.
-        in_range: Function of the tensor that says which of its values may be.
-        requirement: What a value must be, in words.
-        safe: Value that stands in for those of a bad row.
+        spec: `tf.TensorSpec` with the batch as its first axis.
+        low: Smallest value, or `None` if there is no lower limit.
+        high: Largest value, or `None` if there is no upper limit.
+        low_open: Whether `low` itself is excluded.
+        high_open: Whether `high` itself is excluded.
+        words: Requirement for error texts, as in "known must be {words}". Derived from
+            the limits by default.
+
+    Raises:
+        ValueError: If a limit is no finite number or, for an integer type, no integer;
+            if an integer type has open limits; or if no value is in range.
     """
 
     spec: tf.TensorSpec
-    in_range: Callable
-    requirement: str
-    safe: int | float = 0
+    low: int | float | None = None
+    high: int | float | None = None
+    low_open: bool = False
+    high_open: bool = False
+    words: str | None = None
 
+    def __post_init__(self):
+        kind = numbers.Real if self._is_float else numbers.Integral
+        for name, limit in (("low", self.low), ("high", self.high)):
+            finite = isinstance(limit, kind) and abs(limit) < float("inf")
+            if limit is not None and not finite:
+                raise ValueError(
+                    f"`{name}` of an Input of type {self.spec.dtype.name} must be a "
+                    f"finite {'number' if self._is_float else 'integer'}, or None for "
+                    f"no limit. Received: {name}={limit!r}"
+                )
+        is_open = self.low_open or self.high_open
+        if is_open and not self._is_float:
+            raise ValueError(
+                "Only floats have open limits. Use the next integer as the limit. "
+                f"Received: low={self.low!r}, high={self.high!r}, "
+                f"low_open={self.low_open}, high_open={self.high_open}"
+            )
+        limited = self.low is not None and self.high is not None
+        if limited and (self.low >= self.high if is_open else self.low > self.high):
+            raise ValueError(
+                f"`low` of an Input must be below `high`. Received: low={self.low!r}, "
+                f"high={self.high!r}"
+            )
 
-def between(low, high):
-    """Return a function that says which values are from `low` to `high`."""
-    return lambda tensor: (tensor >= low) & (tensor <= high)
+    @property
+    def requirement(self):
+        """What values must be, in words."""
+        if self.words is not None:
+            return self.words
+        noun = "finite numbers" if self._is_float else "integers"
+        low = f"{'above' if self.low_open else 'of at least'} {_text(self.low)}"
+        high = f"{'below' if self.high_open else 'of at most'} {_text(self.high)}"
+        if self.low is None:
+            return noun if self.high is None else f"{noun} {high}"
+        if self.high is None:
+            return f"{noun} {low}"
+        if self.low_open or self.high_open:
+            return f"{noun} {low} and {high.removeprefix('of ')}"
+        return f"{noun} from {_text(self.low)} to {_text(self.high)}"
+
+    @property
+    def safe(self):
+        """Value in range that replaces those of a bad row."""
+        if self.low is None and self.high is None:
+            return 0
+        if self.low is None:
+            return self.high - self.high_open
+        if self.low_open:
+            return self.low + (1 if self.high is None else (self.high - self.low) / 2)
+        return self.low
+
+    def in_range(self, tensor):
+        """Return which values are in range, a boolean tensor of the same shape."""
+        if self._is_float:
+            result = tf.math.is_finite(tensor)
+        else:
+            result = tf.ones_like(tensor, tf.bool)
+        if self.low is not None:
+            result &= tensor > self.low if self.low_open else tensor >= self.low
+        if self.high is not None:
+            result &= tensor < self.high if self.high_open else tensor <= self.high
+        return result
+
+    def metadata(self):
+        """Return type, shape and range as a dict of JSON values.
+
+        Limits are numbers or `None`; integers of any size are exact.
+        """
+        return {
+            "dtype": self.spec.dtype.name,
+            "shape": self.spec.shape.as_list(),
+            "must_be": self.requirement,
+            "low": self.low,
+            "high": self.high,
+            "low_open": self.low_open,
+            "high_open": self.high_open,
+            "finite": self._is_float,
+        }
+
+    @property
+    def _is_float(self):
+        return self.spec.dtype.is_floating
 
 
 def seed_input():
-    """Return the input `seed`, one integer a row."""
-    return Input(
-        tf.TensorSpec((None,), tf.int64),
-        between(0, MAX_SEED),
-        "integers from 0 to 2**62 - 1",
-    )
+    """Return the input `seed`, one integer per row."""
+    return Input(tf.TensorSpec((None,), tf.int64), 0, MAX_SEED)
 
 
 def images_input(image_shape):
-    """Return the input `images`, displayable ones.
+    """Return the input `images`, displayable integers.
 
-    They are int32, since a server wraps 256 round to 0 in a uint8 without a word.
+    They are int32 because a server silently wraps 256 to 0 in a uint8.
+
+    Args:
+        image_shape: `(height, width, colors)`.
     """
-    return Input(
-        tf.TensorSpec((None, *image_shape), tf.int32),
-        between(0, 255),
-        "integers from 0 to 255",
-    )
+    return Input(tf.TensorSpec((None, *image_shape), tf.int32), 0, 255)
 
 
 def known_input(image_shape):
-    """Return the input `known`, which pixels are known."""
-    return Input(
-        tf.TensorSpec((None, *image_shape[:2]), tf.int32), between(0, 1), "0 or 1"
-    )
+    """Return the input `known`, 1 for each pixel that is given.
+
+    Args:
+        image_shape: `(height, width, colors)`.
+    """
+    spec = tf.TensorSpec((None, *image_shape[:2]), tf.int32)
+    return Input(spec, 0, 1, words="0 or 1")
 
 
 def temperature_input():
-    """Return the input `temperature`, one number a row."""
-    return Input(
-        tf.TensorSpec((None,), tf.float32),
-        lambda tensor: tf.math.is_finite(tensor) & (tensor > 0),
-        "finite numbers above 0",
-        safe=1.0,
-    )
+    """Return the input `temperature`, one number per row."""
+    return Input(tf.TensorSpec((None,), tf.float32), 0, low_open=True)
 
 
 def label_input(num_classes):
-    """Return the input `label`, one class a row."""
-    return Input(
-        tf.TensorSpec((None,), tf.int32),
-        between(0, num_classes - 1),
-        f"integers from 0 to {num_classes - 1}",
-    )
+    """Return the input `label`, one class per row.
+
+    Args:
+        num_classes: Number of classes.
+    """
+    return Input(tf.TensorSpec((None,), tf.int32), 0, num_classes - 1)
 
 
 def real_input(shape, dtype=tf.float32):
-    """Return an input of finite numbers.
+    """Return an input without limits: finite floats, or any integers.
 
     Args:
-        shape: Shape of the tensor, the batch first.
+        shape: Shape of the tensor, with the batch as its first axis.
         dtype: A float or integer type.
     """
-    if not tf.as_dtype(dtype).is_floating:
-        every = functools.partial(tf.ones_like, dtype=tf.bool)
-        return Input(tf.TensorSpec(shape, dtype), every, "whole numbers")
-    return Input(tf.TensorSpec(shape, dtype), tf.math.is_finite, "finite numbers")
+    return Input(tf.TensorSpec(shape, dtype))
+
+
+def _text(limit):
+    """Return a limit as a person writes it: `2**62 - 1`, not 19 digits."""
+    if isinstance(limit, int) and limit >= 2**31 - 1:
+        exponent = (limit + 1).bit_length() - 1
+        if limit + 1 == 2**exponent:
+            return f"2**{exponent} - 1"
+    return str(limit)

@@ -1,4 +1,4 @@
-"""What a SavedModel says of itself."""
+"""Metadata of a SavedModel: a JSON file beside the graph."""
 
 import json
 import os
@@ -12,37 +12,31 @@ METADATA_FILE = "assets.extra/metadata.json"
 
 
 def saved_metadata(model, endpoints, signatures, max_rows, bad_rows):
-    """Return what a client may want to know, as a dict that JSON can hold.
+    """Return a description of a SavedModel for its clients, as a dict of JSON values.
 
     Args:
         model: A `GenerativeModel`.
         endpoints: Dict of `Endpoint` by signature name.
         signatures: Dict of traced functions by signature name.
-        max_rows: Most rows that a signature takes in one call, each candidate counted.
+        max_rows: Most rows in one call, each candidate counted.
         bad_rows: `"error"` or `"flag"`.
 
     Returns:
         A dict of `family`, the class of the model; `name`; `image_shape`;
-        `likelihood`; `max_rows`; `bad_rows`; `signatures` with types, shapes,
-        requirements, their own `max_rows` and `num_candidates`, and whether they are
-        warmed up; and `versions`.
+        `likelihood`; `max_rows`; `bad_rows`; `signatures`, each with the types and
+        shapes of its inputs and outputs, the ranges of its inputs (see
+        `Input.metadata`), `max_rows`, `num_candidates` and `warm_up`; and `versions`.
     """
     described = {}
     for name, endpoint in endpoints.items():
-        outputs = signatures[name].structured_outputs
+        outputs, at_most = signatures[name].structured_outputs, endpoint.at_most
         described[name] = {
-            "inputs": {
-                key: {**_described(given.spec), "must_be": given.requirement}
-                for key, given in endpoint.inputs.items()
-            },
+            "inputs": {key: given.metadata() for key, given in endpoint.inputs.items()},
             "outputs": {
                 key: {
-                    **_described(tensor),
-                    **(
-                        {"at_most": endpoint.at_most[key]}
-                        if key in endpoint.at_most
-                        else {}
-                    ),
+                    "dtype": tensor.dtype.name,
+                    "shape": tensor.shape.as_list(),
+                    **({"at_most": at_most[key]} if key in at_most else {}),
                 }
                 for key, tensor in outputs.items()
             },
@@ -85,7 +79,7 @@ def most_rows(metadata, name):
     """Return how many rows a call of a signature may have, or None if not known.
 
     Args:
-        metadata: Those of a SavedModel, a dict that may be empty.
+        metadata: Metadata of a SavedModel, a dict that may be empty.
         name: Name of the signature.
     """
     signature = metadata.get("signatures", {}).get(name, {})
@@ -96,7 +90,3 @@ def warms_up(metadata, name):
     """Return whether a signature may be warmed up, True if nothing is known."""
     signature = metadata.get("signatures", {}).get(name, {})
     return signature.get("warm_up", True)
-
-
-def _described(tensor):
-    return {"dtype": tensor.dtype.name, "shape": tensor.shape.as_list()}

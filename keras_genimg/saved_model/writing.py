@@ -1,12 +1,12 @@
-"""Writing of SavedModels that serve without this library."""
+"""Write SavedModels that can be served without this library installed."""
 
 import json
 import os
-import shutil
-import uuid
+import pathlib
 
 import tensorflow as tf
 
+from keras_genimg.files import atomic_path
 from keras_genimg.ops.checks import check_choice
 from keras_genimg.saved_model.canonical import make_canonical
 from keras_genimg.saved_model.metadata import METADATA_FILE, saved_metadata
@@ -17,32 +17,31 @@ def write_saved_model(
 ):
     """Write a model's endpoints as the signatures of a SavedModel.
 
-    Weights are stored once, which `keras.export.ExportArchive` does not do. The
-    directory is written under another name beside its place and renamed when it is
-    whole.
+    Weights are stored once, unlike with `keras.export.ExportArchive`. The directory is
+    written atomically.
 
     Equal models give equal bytes in every file, in any process with the same versions
     of TensorFlow, Keras and this library and the same kind of device. Names are part of
-    the model: Keras numbers the layers and models that have none (`dense_3`) in the
-    order in which a process makes them. A `.keras` file stores the name of the model
-    and those of the layers of a functional one.
+    the model: Keras numbers unnamed layers and models (`dense_3`) in the order in which
+    a process creates them. A `.keras` file stores the name of the model and, for a
+    functional model, the names of its layers.
 
     Args:
         model: The Keras model whose variables the endpoints read.
         path: Directory to create; must not exist.
         endpoints: Dict of `Endpoint` by signature name; `sample` is the default.
-        max_rows: Most rows that a signature takes in one call, each candidate counted.
-        bad_rows: What a row that is out of range does, `"error"` or `"flag"`, see
+        max_rows: Most rows in one call of a signature, each candidate counted.
+        bad_rows: What to do with rows that are out of range, `"error"` or `"flag"`; see
             `Endpoint.concrete`.
-        metadata: Dict of what JSON can hold, added to that of `saved_metadata`, which
-            goes into the file `METADATA_FILE`.
+        metadata: Dict of JSON values, added to that of `saved_metadata` in the file
+            `METADATA_FILE`.
         verbose: Whether to print the signatures.
 
     Raises:
-        ValueError: If `path` exists, or an argument is not as described.
+        ValueError: If `path` exists, or an argument is invalid.
     """
     check_choice("bad_rows", bad_rows, ("error", "flag"), "export")
-    path = os.path.abspath(os.fspath(path))
+    path = pathlib.Path(os.path.abspath(path))
     if os.path.lexists(path):
         raise ValueError(
             f"Cannot export to a path that exists, since that could overwrite a model. "
@@ -59,22 +58,15 @@ def write_saved_model(
     described = saved_metadata(model, endpoints, signatures, max_rows, bad_rows)
     text = json.dumps({**described, **(metadata or {})}, indent=1, allow_nan=False)
     signatures["serving_default"] = signatures["sample"]
-    parent = os.path.dirname(path)
-    os.makedirs(parent, exist_ok=True)
-    unfinished = os.path.join(parent, f".{os.path.basename(path)}.{uuid.uuid4().hex}")
-    try:
-        # A server asks for no gradients, and theirs were a third of the graph.
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(path) as unfinished:
+        # Servers compute no gradients, which would be a third of the graph.
         options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
-        tf.saved_model.save(module, unfinished, signatures, options)
+        tf.saved_model.save(module, str(unfinished), signatures, options)
         make_canonical(unfinished)
-        file = os.path.join(unfinished, METADATA_FILE)
-        os.makedirs(os.path.dirname(file))
-        with open(file, "w") as opened:
-            opened.write(text)
-        os.rename(unfinished, path)
-    except BaseException:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        raise
+        file = unfinished / METADATA_FILE
+        file.parent.mkdir()
+        file.write_text(text)
     if verbose:
         print(_describe(path, signatures))
 

@@ -1,4 +1,4 @@
-"""Publishing of models for TensorFlow Serving."""
+"""Publish models to TensorFlow Serving."""
 
 import contextlib
 import errno
@@ -12,12 +12,13 @@ import warnings
 import keras
 import tensorflow as tf
 
+from keras_genimg.files import sync_tree
 from keras_genimg.models import GenerativeModel
 from keras_genimg.ops.checks import check_positive_int
 from keras_genimg.saved_model.metadata import read_metadata
 from keras_genimg.serving.verification.report import VerificationError
 from keras_genimg.serving.verifying import verify as verify_saved_model
-from keras_genimg.serving.versions import Versions, sync_tree
+from keras_genimg.serving.versions import Versions
 from keras_genimg.serving.warmup import checked_batch_sizes, write_warmup
 
 
@@ -33,18 +34,18 @@ def publish(
     verbose=True,
     **options,
 ):
-    """Give a model to a server as `<base_dir>/<name>/<version>/`.
+    """Publish a model to a server as `<base_dir>/<name>/<version>/`.
 
-    The version is written under a name that servers ignore, verified, put on the disk
-    and then renamed. It appears whole or not at all, under a number never used before,
-    and overwrites nothing, also when this process is killed or others publish at the
-    same time. After a failure there is nothing new but the empty `<base_dir>/<name>/`.
+    The version is written under a name that servers ignore, verified, flushed to disk
+    and then renamed. Publication is atomic, takes a number never used before and
+    overwrites nothing, even if this process is killed or others publish at the same
+    time. A failure leaves at most the empty directory `<base_dir>/<name>/`.
 
     Publishing the same `.keras` file or SavedModel again gives the same bytes in every
-    file, also from another process, with the same versions of TensorFlow, Keras and
-    this library and the same kind of device. The exception is a class that makes layers
-    without names: Keras numbers these (`dense_3`) in the order in which a process makes
-    them, and their names are in the graph and beside the weights.
+    file, in any process with the same versions of TensorFlow, Keras and this library
+    and the same kind of device. The exception is a class that creates layers without
+    names: Keras numbers these (`dense_3`) in the order in which a process creates them,
+    and the names are stored in the graph and with the weights.
 
     Example:
     ```python
@@ -54,31 +55,31 @@ def publish(
     ```
 
     Args:
-        model: A `GenerativeModel`, or the path of a `.keras` file of one, or of a
+        model: A `GenerativeModel`, the path of its `.keras` file, or the path of a
             SavedModel, which is copied.
-        base_dir: Directory of models, on a local or mounted file system; made if it
-            is not there.
-        name: Name of the model, as clients will write it.
-        version: Its number; above all that were used, also if those were removed. One
-            more than the last by default.
+        base_dir: Directory of models on a local or mounted file system; created if
+            missing.
+        name: Name of the model for clients.
+        version: Version number, above all numbers ever used, removed versions included.
+            One above the last by default.
         batch_sizes: Numbers of rows to write warm-up records for, see `write_warmup`;
             empty to write none.
-        keep: How many versions to keep, this one included; all by default. What is
-            below them is removed.
-        verify: Whether to `verify` the version, and not to publish what fails.
+        keep: Number of versions to keep, including this one; all by default. Older ones
+            are removed.
+        verify: Whether to `verify` the version and publish it only if it passes.
         timeout: Seconds for the verification's runs through TensorFlow's C API.
-        verbose: Whether to print each check and where the version is.
-        **options: Those of `GenerativeModel.export`: `image_size`, `max_rows`,
-            `bad_rows`, `xla_twins`, `metadata` and those of `endpoints`, such as
+        verbose: Whether to print each check and the path of the version.
+        **options: Options of `GenerativeModel.export`: `image_size`, `max_rows`,
+            `bad_rows`, `xla_twins`, `metadata` and the options of `endpoints`, such as
             `num_candidates`.
 
     Returns:
         The version's `pathlib.Path`.
 
     Raises:
-        VerificationError: If the version must not be served; its `report` says why.
-        ValueError: If an argument is not as described.
-        OSError: If the disk is full or cannot be written.
+        VerificationError: If verification fails; its `report` says why.
+        ValueError: If an argument is invalid.
+        OSError: If the disk is full or not writable.
     """
     directory = _model_directory(base_dir, name)
     if version is not None:
@@ -115,36 +116,36 @@ def _model_directory(base_dir, name):
     if "://" in base_dir:
         raise ValueError(
             "`base_dir` of publish must be a directory, since other stores do not "
-            "rename at once. Publish to a directory and copy the version under a name "
-            f"that is no number. Received: base_dir={base_dir!r}"
+            "rename atomically. Publish to a directory, copy the version under a name "
+            f"that is no number, and rename it. Received: base_dir={base_dir!r}"
         )
     if not isinstance(name, str) or not re.fullmatch(
         r"[A-Za-z0-9_][\w.-]*", name, re.A
     ):
         raise ValueError(
-            "`name` of publish must be of letters, digits, `_`, `.` and `-`, and not "
-            f"begin with `.` or `-`. Received: name={name!r}"
+            "`name` of publish must consist of letters, digits, `_`, `.` and `-`, and "
+            f"must not begin with `.` or `-`. Received: name={name!r}"
         )
     return pathlib.Path(os.path.abspath(base_dir), name)
 
 
 def _writer(model, options):
-    """Return a function that writes the SavedModel, and how many rows it may take."""
+    """Return a function that writes the SavedModel, and its `max_rows` or None."""
     if isinstance(model, (str, os.PathLike)):
         path = pathlib.Path(model)
         if (path / "saved_model.pb").is_file():
             if options:
                 raise ValueError(
-                    f"{path} is a SavedModel, which is published as it was exported. "
-                    f"Give the options to `export`. Received: {', '.join(options)}"
+                    f"{path} is a SavedModel, which is published as exported. Pass "
+                    f"the options to `export`. Received: {', '.join(options)}"
                 )
             write = _copier(path)
             return write, read_metadata(path).get("max_rows")
         model = _load(path)
     if not isinstance(model, GenerativeModel):
         raise ValueError(
-            "`model` of publish must be a `GenerativeModel`, or the path of a `.keras` "
-            "file of one, or of a SavedModel. Received an object of type "
+            "`model` of publish must be a `GenerativeModel`, or the path of its "
+            "`.keras` file or of a SavedModel. Received an object of type "
             f"{type(model).__name__}"
         )
     return lambda path: model.export(path, verbose=False, **options), None
@@ -162,19 +163,19 @@ def _copier(source):
 def _load(path):
     if not path.is_file():
         raise ValueError(
-            "`model` of publish must be the path of a `.keras` file, or of a "
+            "`model` of publish must be the path of a `.keras` file or of a "
             f"SavedModel, a directory with saved_model.pb. Received: {path}"
         )
     try:
         return keras.saving.load_model(path, compile=False)
-    except Exception as error:  # A file of any kind fails in any way.
+    except Exception as error:  # Other files can fail with any error.
         raise ValueError(f"{path} cannot be loaded: {error}") from error
 
 
 def _prune(versions, keep, workspace, verbose):
     try:
         removed = versions.prune(keep, workspace)
-    except OSError as error:  # The new version is there all the same.
+    except OSError as error:  # The new version has been published.
         warnings.warn(f"Old versions could not be removed: {error}", stacklevel=3)
         return
     if verbose and removed:
@@ -183,7 +184,11 @@ def _prune(versions, keep, workspace, verbose):
 
 @contextlib.contextmanager
 def _full_disk_named(directory):
-    """Say what a full disk means; TensorFlow and `shutil` word it in their own ways."""
+    """Raise one error for a full disk, which TensorFlow and `shutil` word differently.
+
+    Args:
+        directory: Path of the model, for the error text.
+    """
     try:
         yield
     except (OSError, tf.errors.OpError) as error:
@@ -191,8 +196,8 @@ def _full_disk_named(directory):
             if os.strerror(code) in str(error):
                 raise OSError(
                     code,
-                    f"{os.strerror(code)}. Nothing was published, older versions are "
-                    "as they were. Free space, or keep fewer versions",
+                    f"{os.strerror(code)}. Nothing was published, and older versions "
+                    "are unchanged. Free space, or keep fewer versions",
                     str(directory),
                 ) from error
         raise

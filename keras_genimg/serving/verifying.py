@@ -1,4 +1,4 @@
-"""Proof that a SavedModel can be served."""
+"""Verification of a SavedModel before it is served."""
 
 import os
 
@@ -10,19 +10,26 @@ from keras_genimg.serving.verification.trial import Trial
 
 
 def verify(directory, verbose=True, timeout=600):
-    """Try whether TensorFlow Serving can serve a SavedModel, and serve it rightly.
+    """Check that TensorFlow Serving can load a SavedModel and returns correct results.
 
-    Nothing is changed. The signatures run through TensorFlow's C API in a process that
-    imports no TensorFlow, with XLA off as on a server; a request that ends that process
-    is a finding. Signatures whose names end in `_xla` are read, not run.
+    Nothing is changed. The signatures run through TensorFlow's C API in a subprocess
+    that does not import TensorFlow, with XLA off as on a server. A request that ends
+    that process fails the check. Signatures whose names end in `_xla` are read, not
+    run.
 
-    The checks: the graph has nothing that a stock server refuses; inputs and outputs
-    have types that can be sent, and the batch first; metadata and graph agree; weights
-    are stored once; every signature gives the same bits in C, in Python and in a
-    session of TensorFlow 1; row `i` of the outputs depends on row `i` of the inputs
-    alone; outputs stay below the limits in the metadata, so that the incremental
-    sampler computes what the model computes; nine wrong shapes for each input are
-    refused; every warm-up record runs.
+    The checks:
+
+    - the graph has nothing that a stock server refuses;
+    - the metadata match the graph;
+    - inputs and outputs have types that clients can send, and the batch as first axis;
+    - weights are stored once;
+    - every signature gives the same bits in C, in Python and in a TensorFlow 1 session;
+    - row `i` of the outputs depends on row `i` of the inputs alone;
+    - outputs are within the limits in the metadata, so that the incremental sampler
+      computes the same as the model;
+    - inputs accept the limits of the ranges in the metadata and refuse values outside;
+    - nine wrong shapes per input are refused;
+    - every warm-up record runs.
 
     Args:
         directory: Path of the SavedModel.
@@ -30,13 +37,13 @@ def verify(directory, verbose=True, timeout=600):
         timeout: Seconds that the runs through the C API may take together.
 
     Returns:
-        A `Report`; `report.passed` says whether the model can be served.
+        A `Report`. The model can be served if `report.passed`.
     """
     directory = os.path.abspath(os.fspath(directory))
     report = Report(directory)
 
     def attempt(name, function, *arguments):
-        """Add a check, which passes with the text that `function` returns."""
+        """Add a check, which passes with the text returned by `function`."""
         try:
             check = Check(name, True, function(*arguments))
         except Fault as fault:

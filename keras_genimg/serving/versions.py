@@ -1,4 +1,4 @@
-"""The numbered versions of a model, in the directory that a server watches."""
+"""Numbered versions of a model, in the directory that a server watches."""
 
 import contextlib
 import os
@@ -6,25 +6,27 @@ import pathlib
 import shutil
 import uuid
 
+from keras_genimg.files import atomic_path, sync
+
 RECORD = ".last_version"
 LOCK = ".lock"
 UNFINISHED = ".unfinished-"
-MAX_VERSION = 2**63 - 1  # What a server reads as a number.
+MAX_VERSION = 2**63 - 1  # Largest number that a server accepts.
 
 
 class Versions:
     """The versions `<directory>/<number>/` of a model.
 
-    A server loads every name that is a number, as soon as it appears, and never again
-    a number that it has given up. So a version is written under another name, and its
-    number, once taken, is recorded in the file `.last_version` before the directory is
-    renamed; a number that was recorded and is not there is used up.
+    A server loads a directory as soon as its name is a number, and never loads a number
+    again after it has dropped it. A version is therefore written under another name.
+    Its number is recorded in the file `.last_version` before the directory is renamed.
+    A recorded number is never used again, even if its directory is missing.
 
-    Publishers on one machine, or on several that share a file system with `flock`,
-    may work at the same time: they take turns where it matters.
+    Several publishers may work at the same time, on one machine or on several that
+    share a file system with `flock`. A lock serializes the critical steps.
 
     Args:
-        directory: Path of the directory; made if it is not there.
+        directory: Path of the directory; created if missing.
     """
 
     def __init__(self, directory):
@@ -33,9 +35,9 @@ class Versions:
 
     @contextlib.contextmanager
     def workspace(self):
-        """Give a directory to write in, on the same file system; remove it after.
+        """Give a directory to write in, on the same file system; remove it afterwards.
 
-        Those that publishers left behind who were killed are removed first.
+        Directories left behind by publishers that were killed are removed first.
         """
         workspace = self.directory / f"{UNFINISHED}{uuid.uuid4().hex}"
         with contextlib.ExitStack() as stack:
@@ -43,7 +45,7 @@ class Versions:
                 self._remove_abandoned()
                 workspace.mkdir()
                 stack.callback(shutil.rmtree, workspace, ignore_errors=True)
-                # Held for as long as this process lives, also if it is killed.
+                # Released when this process ends, even if it is killed.
                 stack.enter_context(_flock(workspace / LOCK))
             yield workspace
 
@@ -51,51 +53,54 @@ class Versions:
         """Return the number of a new version: the next one if `version` is None.
 
         Raises:
-            ValueError: If the number was used, or is below one that was.
+            ValueError: If the number is not above all numbers ever used.
         """
         last = self._last()
         version = last + 1 if version is None else version
         if not last < version <= MAX_VERSION:
             raise ValueError(
                 f"A new version must be above {last}, the last one in "
-                f"{self.directory}, also if that was removed, since a server does not "
-                f"load a number twice and serves the highest. Received: "
-                f"version={version}"
+                f"{self.directory}, which may have been removed. A server loads no "
+                f"number twice and serves the highest. Received: version={version}"
             )
         return version
 
     def add(self, source, workspace, version=None):
-        """Make a finished directory a version, and return its path.
+        """Turn a finished directory into a version and return its path.
 
         Args:
-            source: The directory, which is renamed; in the workspace, and on the disk
-                as `sync_tree` puts it there.
-            workspace: What `workspace` gave.
-            version: A number; the next one by default.
+            source: The directory, which is renamed. It is in the workspace, and flushed
+                to disk with `sync_tree`.
+            workspace: Directory given by `workspace`.
+            version: Version number; the next one by default.
 
         Raises:
-            ValueError: As `check_new`.
+            ValueError: See `check_new`.
         """
         with self._locked():
             version = self.check_new(version)
-            record = workspace / RECORD
-            record.write_text(f"{version}\n")
-            sync(record)
-            os.replace(record, self.directory / RECORD)
+            with atomic_path(self.directory / RECORD, folder=workspace) as record:
+                record.write_text(f"{version}\n")
+                sync(record)
             sync(self.directory)
-            # No number as high as this was here a moment ago, and publishers wait.
+            # Free: the number is above all others, and other publishers wait.
             path = self.directory / str(version)
             os.rename(source, path)
             sync(self.directory)
         return path
 
     def prune(self, keep, workspace):
-        """Remove all but the `keep` highest versions, with the workspace.
+        """Remove all but the `keep` highest versions.
 
-        Links and files are left, and so is what is no number.
+        Links, files and names that are no numbers are kept.
+
+        Args:
+            keep: Number of versions to keep.
+            workspace: Directory given by `workspace`; old versions are moved there and
+                removed with it.
 
         Returns:
-            The numbers that were removed.
+            List of the numbers removed.
         """
         removed = []
         with self._locked():
@@ -103,13 +108,13 @@ class Versions:
             for number in sorted(numbers)[:-keep]:
                 path = numbers[number]
                 if path.is_dir() and not path.is_symlink():
-                    # To a name that no server reads, before files begin to go.
+                    # To a name that no server reads, before files are deleted.
                     os.rename(path, workspace / f"removed-{number}")
                     removed.append(number)
         return removed
 
     def _numbers(self):
-        """Return paths by number of all that a server takes for a version."""
+        """Return paths by number of everything that a server takes for a version."""
         return {
             int(path.name): path
             for path in self.directory.iterdir()
@@ -117,13 +122,13 @@ class Versions:
         }
 
     def _last(self):
-        """Return the highest number ever used, 0 if there was none."""
+        """Return the highest number ever used, or 0."""
         record = self.directory / RECORD
         text = record.read_text() if record.exists() else "0"
         if not text.strip().isdecimal():
             raise ValueError(
-                f"{record} must hold the number of the last version, so that none is "
-                f"used twice. Write it there. Received: {text[:40]!r}"
+                f"{record} must hold the number of the last version, so that no number "
+                f"is used twice. Write it into the file. Received: {text[:40]!r}"
             )
         return max([int(text), *self._numbers()])
 
@@ -133,33 +138,21 @@ class Versions:
                 with _flock(path / LOCK, wait=False):
                     shutil.rmtree(path, ignore_errors=True)
             except OSError:
-                pass  # Its publisher is at work, or is another user.
+                pass  # Its publisher is still running, or is another user.
 
     def _locked(self):
         return _flock(self.directory / LOCK)
 
 
-def sync(path):
-    """Put a file or a directory's list of names on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def sync_tree(directory):
-    """Put a directory and everything in it on the disk."""
-    for folder, _, files in os.walk(directory):
-        for name in files:
-            sync(os.path.join(folder, name))
-        sync(folder)
-
-
 @contextlib.contextmanager
 def _flock(path, wait=True):
-    """Hold a lock that ends with this process."""
-    import fcntl  # Only where there are servers to publish for: Linux and macOS.
+    """Hold a lock that is released when this process ends.
+
+    Args:
+        path: Path of the lock file.
+        wait: Whether to wait for the lock; otherwise raise an `OSError`.
+    """
+    import fcntl  # Not on Windows, where the rest of the package still imports.
 
     with open(path, "a") as opened:
         fcntl.flock(opened, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))

@@ -1,4 +1,4 @@
-"""Pictures of images and models: grids, DRAW's canvases, latents, what a pixel sees."""
+"""Pictures of images and models: grids, canvases, latents, dependency fields."""
 
 from keras_genimg.visualization.attention_boxes import attention_box
 from keras_genimg.visualization.canvases import save_canvases

@@ -1,30 +1,30 @@
-"""Where attention looks or writes."""
+"""Boxes around the pixels that attention reads or writes."""
 
 import numpy as np
 
-from keras_genimg.visualization.checks import check_int
+from keras_genimg.ops.checks import check_positive_int
 
 
 def attention_box(attention, size):
-    """Return the boxes round grids of attention filters.
+    """Return the boxes around grids of attention filters.
 
-    A grid of `size` times `size` filters has its centres at `center + (i - (size - 1) /
-    2) * stride` for `i` from 0 to `size - 1`. Its box goes round the pixels at the
-    outermost centres, that is, half a pixel further: a box is never smaller than a
-    pixel. It can reach beyond the image, or lie outside.
+    The centers of `size` by `size` filters are `center + (i - (size - 1) / 2) * stride`
+    for `i` from 0 to `size - 1`. The box encloses the pixels at the outermost centers,
+    so it extends half a pixel further and is never smaller than a pixel. It can extend
+    beyond the image or lie outside.
 
     Args:
-        attention: Finite numbers `(..., 5)`: `center_x`, `center_y`, `stride`, `sigma`
-            and `gamma`, in pixels, where whole numbers are the middles of pixels: 0 is
-            that of the first column or row.
-        size: Filters along each axis.
+        attention: Finite numbers of shape `(..., 5)`: `center_x`, `center_y`, `stride`,
+            `sigma` and `gamma`, in pixels. Integers are centers of pixels: 0 is the
+            center of the first column or row.
+        size: Number of filters along each axis.
 
     Returns:
-        Float64 array `(..., 4)`: left, top, right and bottom, in pixels, where whole
-        numbers are the edges of pixels: an image goes from 0 to its width or height.
+        Float64 array of shape `(..., 4)`: left, top, right and bottom, in pixels.
+        Integers are edges of pixels: an image extends from 0 to its width or height.
 
     Raises:
-        ValueError: If an argument is not as described.
+        ValueError: If an argument is invalid.
 
     Example:
         >>> attention_box([13.5, 13.5, 9.0, 1.0, 1.0], size=4)
@@ -35,7 +35,7 @@ def attention_box(attention, size):
         section 3.2 and figure 3, https://arxiv.org/abs/1502.04623
     """
     attention = np.asarray(attention, "float64")
-    check_int("size", size, 1)
+    check_positive_int("size", size)
     if attention.ndim == 0 or attention.shape[-1] != 5:
         raise ValueError(
             "`attention` must end in 5 numbers: center_x, center_y, stride, sigma, "
@@ -46,5 +46,5 @@ def attention_box(attention, size):
         raise ValueError(f"`attention` must be finite. Received: {odd[0]}")
     x, y, stride = attention[..., 0], attention[..., 1], attention[..., 2]
     reach = (size - 1) / 2 * np.abs(stride)
-    # From the middle of a pixel to its edges, whose numbers are 1/2 apart.
+    # From the center of a pixel to its edges: half a pixel, and edges count from 0.
     return np.stack([x - reach, y - reach, x + reach + 1, y + reach + 1], axis=-1)

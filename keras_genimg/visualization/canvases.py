@@ -1,17 +1,18 @@
-"""How DRAW draws its images, as an animation."""
+"""Animations of DRAW's canvases."""
 
 import numbers
 
 import numpy as np
 
 from keras_genimg.extras import install_hint
+from keras_genimg.files import atomic_path
+from keras_genimg.ops.checks import check_positive_int
 from keras_genimg.visualization.attention_boxes import attention_box
-from keras_genimg.visualization.checks import check_images, check_int
+from keras_genimg.visualization.checks import check_images, check_suffix
 from keras_genimg.visualization.grid import image_grid
-from keras_genimg.visualization.picture_file import check_suffix, replace_file
 
 _RED = (255, 0, 0)
-_WHITE = 255  # Index in the palette, with which `image_grid` fills.
+_WHITE = 255  # Palette index of the background of `image_grid`.
 _PADDING = 2  # Between images, in pixels of the file.
 _GAP = 24  # Between grids.
 
@@ -29,44 +30,42 @@ def save_canvases(
     seconds_per_frame=0.1,
     hold_seconds=1.5,
 ):
-    """Animate how DRAW drew images, glimpse by glimpse, as a GIF file.
+    """Animate DRAW's canvases, glimpse by glimpse, as a GIF file.
 
-    Each frame is a grid of all canvases after one glimpse, with a red box round the
-    pixels that the glimpse wrote. With `images`, a second grid to the left of it shows
-    these, with a red box round the pixels that the glimpse read.
+    Each frame is a grid of all canvases after one glimpse, with a red box around the
+    pixels that the glimpse wrote. With `images`, a second grid on the left shows the
+    images, with a red box around the pixels that the glimpse read.
 
-    A box is that of `attention_box`. Where it reaches beyond the image, the part inside
-    is drawn. Its line grows inwards and is half as wide as the standard deviation of
-    the filters, but at least a pixel of the file, and at most a quarter of the box or a
-    sixteenth of the image.
+    Boxes are computed by `attention_box` and clipped to the image. Lines grow inwards.
+    Their width is half the standard deviation of the filters, at least a pixel of the
+    file, and at most a quarter of the box or a sixteenth of the image.
 
-    Grey levels and the red of the boxes are exact in the file, other colours the
-    nearest of a palette for the whole animation. A GIF has 256 colours: if there are
-    boxes, and pixels of each of the 256 greys, then those of the rarest are drawn in a
-    grey one level off. Frames that equal the one before become one, shown for as long.
-    The animation repeats for ever. The file appears complete or not at all, and
-    replaces one that is there.
+    Gray levels and the red of the boxes are exact. Other colors are the nearest in one
+    palette for the whole animation. A GIF has 256 colors: with boxes and pixels of all
+    256 grays, the rarest gray is drawn one level off. Consecutive equal frames are
+    merged and shown for their total time. The animation loops forever. The file is
+    written atomically and replaces an existing one.
 
     Args:
-        path: Where to write, ending in `.gif`.
+        path: Path of the file, ending in `.gif`.
         canvases: Displayable images, `uint8` in 0..255, of shape `(images, glimpses,
-            height, width, colors)` with 1 or 3 colours.
-        write_attention: `(images, glimpses, 5)`, as `attention_box` takes it.
-        write_size: Filters along each axis of the write attention.
+            height, width, colors)` with 1 or 3 colors.
+        write_attention: Attention of shape `(images, glimpses, 5)`, see
+            `attention_box`.
+        write_size: Number of filters along each axis of the write attention.
         images: Displayable images of shape `(images, height, width, colors)` that DRAW
             reads.
-        read_attention: `(images, glimpses, 5)`, as `attention_box` takes it.
-        read_size: Filters along each axis of the read attention.
-        columns: Images in a row of each grid. `None` takes the smallest square that
-            holds all.
-        scale: Side of the square of pixels that each pixel of an image becomes.
-        seconds_per_frame: Time that a glimpse is shown, rounded to 1/100.
-        hold_seconds: Time that the last glimpse is shown, rounded to 1/100.
+        read_attention: Attention of shape `(images, glimpses, 5)`, see `attention_box`.
+        read_size: Number of filters along each axis of the read attention.
+        columns: Images per row of each grid. `None` makes grids as square as possible.
+        scale: Pixels of the file per pixel of an image, along each axis.
+        seconds_per_frame: Time per glimpse, rounded to 1/100 s.
+        hold_seconds: Time for the last glimpse, rounded to 1/100 s.
 
     Raises:
         ImportError: If Pillow is not installed.
-        ValueError: If an argument is not as described, or attention comes without its
-            size or images.
+        ValueError: If an argument is invalid, or attention is given without its size or
+            images.
 
     Example:
         >>> canvases = np.zeros((1, 6, 28, 28, 1), "uint8")
@@ -80,7 +79,7 @@ def save_canvases(
     path = check_suffix(path, ".gif")
     axes = ("images", "glimpses", "height", "width", "colors")
     canvases = check_images("canvases", canvases, axes)
-    check_int("scale", scale, 1)
+    check_positive_int("scale", scale)
     durations = [_milliseconds("seconds_per_frame", seconds_per_frame)]
     durations *= canvases.shape[1]
     durations[-1] = _milliseconds("hold_seconds", hold_seconds)
@@ -91,14 +90,13 @@ def save_canvases(
         images = check_images("images", images)
         if images.shape != canvases.shape[:1] + canvases.shape[2:]:
             raise ValueError(
-                "`images` must be as many, as large and of as many colours as "
-                f"`canvases`, whose shape is {canvases.shape}. Received: "
-                f"shape={images.shape}"
+                "`images` must have the same number, size and colors as `canvases`, "
+                f"whose shape is {canvases.shape}. Received: shape={images.shape}"
             )
         panels.insert(0, np.broadcast_to(images[:, None], canvases.shape))
         boxes.insert(0, read_boxes)
     elif read_boxes is not None:
-        raise ValueError("`read_attention` needs `images`, on which it is drawn.")
+        raise ValueError("`read_attention` needs `images` to be drawn on.")
     try:
         from PIL import Image
     except ImportError as error:
@@ -106,11 +104,11 @@ def save_canvases(
             f"`save_canvases` needs Pillow: {install_hint('examples')}"
         ) from error
 
-    # One colour after the other, (panels, images, glimpses, height, width), as indices
-    # into a palette. With these, `image_grid` lays out what it takes for greys.
+    # Palette indices, (panels, images, glimpses, height, width). `image_grid` lays them
+    # out as if they were gray levels.
     panels = np.stack(panels)
     has_boxes = any(box is not None for box in boxes)
-    indexed = _index_grey if panels.shape[-1] == 1 else _index_colors
+    indexed = _index_gray if panels.shape[-1] == 1 else _index_colors
     panels, palette, red = indexed(panels, has_boxes)
     pages = []
     for step in range(panels.shape[2]):
@@ -125,44 +123,45 @@ def save_canvases(
         page = Image.fromarray(image_grid(page, len(grids), _GAP))
         page.putpalette(palette.tobytes())
         pages.append(page)
-    replace_file(
-        path,
-        lambda file: pages[0].save(
-            file,
+    with atomic_path(path) as unfinished:
+        pages[0].save(
+            unfinished,
             format="GIF",
             save_all=True,
             append_images=pages[1:],
             duration=durations,
             loop=0,
-        ),
-    )
+        )
 
 
 def _boxes(kind, attention, size, shape, scale):
-    """Return left, top, right, bottom and line width in pixels of a scaled-up image.
+    """Return boxes and line widths in pixels of the scaled image.
 
-    Integers `(images, glimpses, 5)`, or `None` without attention.
+    Returns:
+        Integers of shape `(images, glimpses, 5)`: left, top, right, bottom and line
+        width; or `None` without attention.
     """
     name = f"{kind}_attention"
     if attention is None and size is None:
         return None
     if attention is None or size is None:
         raise ValueError(
-            f"`{name}` and `{kind}_size` go together. Received: {kind}_size={size!r}, "
+            f"`{name}` and `{kind}_size` must be given together. Received: "
+            f"{kind}_size={size!r}, "
             f"{name}={'None' if attention is None else 'an array'}"
         )
     attention = np.asarray(attention, "float64")
     if attention.shape != (*shape[:2], 5):
         raise ValueError(
-            f"`{name}` must be (images, glimpses, 5), here {(*shape[:2], 5)}, since "
-            f"`canvases` has shape {shape}. Received: shape={attention.shape}"
+            f"`{name}` must have the shape (images, glimpses, 5), {(*shape[:2], 5)} "
+            f"for canvases of shape {shape}. Received: shape={attention.shape}"
         )
     try:
         edges = attention_box(attention, size)
     except ValueError as error:
         raise ValueError(f"`{name}`, `{kind}_size`: {error}") from error
     height, width = (length * scale for length in shape[2:4])
-    # Floor, since rounding to even could make a box narrower than a pixel.
+    # Not np.round: rounding half to even could make a box narrower than a pixel.
     edges = np.floor(np.clip(edges * scale, 0, [width, height, width, height]) + 0.5)
     sides = edges[..., 2:] - edges[..., :2]
     thickest = np.minimum(sides.min(axis=-1) // 4, min(height, width) // 16)
@@ -173,18 +172,18 @@ def _boxes(kind, attention, size, shape, scale):
 
 def _draw_box(cell, box, color):
     left, top, right, bottom, line = box
-    inside = cell[top:bottom, left:right]  # A view, empty for a box outside.
+    inside = cell[top:bottom, left:right]  # A view; empty if the box lies outside.
     inside[:line] = inside[-line:] = color
     inside[:, :line] = inside[:, -line:] = color
 
 
-def _index_grey(panels, has_boxes):
-    """Return panels as indices of a palette, that palette, and the index of red."""
+def _index_gray(panels, has_boxes):
+    """Return panels as palette indices, the palette, and the index of red."""
     palette = np.arange(256, dtype="uint8")[:, None].repeat(3, axis=1)
     panels = panels[..., 0]
     if not has_boxes:
         return panels, palette, None
-    # Red takes the place of a grey that no pixel has, or else of the rarest.
+    # Red replaces an unused gray, or else the rarest.
     red = np.bincount(panels.ravel(), minlength=256)[:_WHITE].argmin()
     palette[red] = _RED
     neighbor = np.uint8(red - 1 if red else 1)
@@ -192,10 +191,10 @@ def _index_grey(panels, has_boxes):
 
 
 def _index_colors(panels, has_boxes):
-    """Return panels as indices of a palette, that palette, and the index of red."""
+    """Return panels as palette indices, the palette, and the index of red."""
     from PIL import Image
 
-    # One palette for all frames, so that colours do not flicker.
+    # One palette for all frames, so that colors do not flicker.
     picture = Image.fromarray(panels.reshape(1, -1, 3)).quantize(_WHITE - 1)
     palette = np.full((256, 3), 255, "uint8")
     colors = np.reshape(picture.getpalette(), (-1, 3))[: _WHITE - 1]
@@ -205,8 +204,8 @@ def _index_colors(panels, has_boxes):
 
 
 def _milliseconds(name, seconds):
-    """Return a duration in ms, of which GIF files keep the tens."""
-    # Viewers slow down what is faster, and the file has 16 bits.
+    """Return a duration in ms, a multiple of 10 as GIF files require."""
+    # Viewers slow down shorter frames, and the format stores 16 bits.
     if not isinstance(seconds, numbers.Real) or not 0.02 <= seconds <= 655:
         raise ValueError(
             f"`{name}` must be a number of seconds from 0.02 to 655. Received: "

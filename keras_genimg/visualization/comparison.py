@@ -1,12 +1,13 @@
-"""Grids of images side by side under their titles."""
+"""Grids of images side by side, with titles."""
 
 import math
 
 import numpy as np
 
 from keras_genimg.extras import install_hint
+from keras_genimg.files import atomic_path
+from keras_genimg.visualization.checks import check_suffix
 from keras_genimg.visualization.grid import image_grid
-from keras_genimg.visualization.picture_file import check_suffix, replace_file
 
 _DPI = 100
 _MARGIN = 24  # Around the figure and between panels, in pixels.
@@ -14,37 +15,35 @@ _GAP = 10  # Between a title and its panel, in pixels.
 
 
 def save_comparison(path, panels, columns=None, padding=1, scale=3):
-    """Write grids of images, side by side under their titles, as a PNG file.
+    """Write grids of images side by side, with titles, as a PNG file.
 
-    Pixels are drawn as crisp squares, `scale` pixels of the file wide. The file appears
-    complete or not at all, and replaces one that is there.
+    Each pixel becomes a crisp square of `scale` by `scale` pixels. The file is written
+    atomically and replaces an existing one.
 
     Args:
-        path: Where to write, ending in `.png`.
-        panels: Dict from titles to images, from left to right. Images are as
-            `image_grid` takes them. Their number, size and colours may differ from
-            panel to panel.
-        columns: Images in a row of each panel. `None` takes the smallest square that
-            holds all.
+        path: Path of the file, ending in `.png`.
+        panels: Dict of images by title, from left to right; see `image_grid`. Number,
+            size and colors of the images may differ between panels.
+        columns: Images per row of each panel. `None` makes panels as square as
+            possible.
         padding: Width of the white lines between images, in pixels of the file.
-        scale: Side of the square of pixels that each pixel of an image becomes.
+        scale: Pixels of the file per pixel of an image, along each axis.
 
     Raises:
         ImportError: If matplotlib is not installed.
-        ValueError: If `path` does not end in `.png`, `panels` is empty or no dict, or
-            `image_grid` refuses the rest.
+        ValueError: If an argument is invalid.
 
     Example:
         >>> from keras_genimg.datasets import as_array, load
         >>> from keras_genimg.visualization import save_comparison
-        >>> grey = as_array(load("digits", "test"))
+        >>> gray = as_array(load("digits", "test"))
         >>> binary = as_array(load("digits", "test", binarize="fixed")) * 255
-        >>> save_comparison("digits.png", {"grey": grey[:16], "binary": binary[:16]})
+        >>> save_comparison("digits.png", {"gray": gray[:16], "binary": binary[:16]})
     """
     path = check_suffix(path, ".png")
     if not isinstance(panels, dict) or not panels:
         raise ValueError(
-            "`panels` must be a dict from titles to images, with at least one entry. "
+            "`panels` must be a dict of images by title, with at least one entry. "
             f"Received: panels={panels!r}"
         )
     grids = []
@@ -62,7 +61,7 @@ def save_comparison(path, panels, columns=None, padding=1, scale=3):
             f"`save_comparison` needs matplotlib: {install_hint('examples')}"
         ) from error
 
-    # Figure and canvas are made by hand: no pyplot state, no display.
+    # Without pyplot, which keeps global state and may need a display.
     figure = Figure(dpi=_DPI, facecolor="white")
     renderer = FigureCanvasAgg(figure).get_renderer()
     titles = [
@@ -83,11 +82,12 @@ def save_comparison(path, panels, columns=None, padding=1, scale=3):
     figure.set_size_inches(width / _DPI, height / _DPI)
 
     left = _MARGIN
-    top = _MARGIN + tallest  # Panels hang from here; the origin is at the bottom.
+    top = _MARGIN + tallest  # Panels are aligned here; the origin is at the bottom.
     for grid, title, panel_width in zip(grids, titles, widths, strict=True):
         # `figimage` copies pixels one to one, where `imshow` would resample them.
         x = left + (panel_width - grid.shape[1]) // 2
         figure.figimage(grid, x, top - len(grid), origin="upper")
         title.set_position((left + panel_width / 2, top + _GAP))
         left += panel_width + _MARGIN
-    replace_file(path, lambda file: figure.savefig(file, format="png", dpi=_DPI))
+    with atomic_path(path) as unfinished:
+        figure.savefig(unfinished, format="png", dpi=_DPI)

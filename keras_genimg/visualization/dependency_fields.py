@@ -1,6 +1,8 @@
-"""Pictures of the pixels that an output can depend on."""
+"""Dependency fields: the pixels that can influence an output."""
 
+import keras
 import numpy as np
+import tensorflow as tf
 
 from keras_genimg.causality.random_weights import random_weights
 from keras_genimg.ops.checks import check_positive_int
@@ -15,10 +17,10 @@ _PIXEL = (226, 88, 54)
 def dependency_field(model, pixel, image_size=None, seed=0, num_draws=4):
     """Return the pixels that can influence a model's output at one pixel.
 
-    It is the graph that is looked at, not the weights it has: a pixel belongs to the
-    field if the gradient of the output with respect to it is not exactly 0, for any of
-    some random weights and inputs. The model gets its own weights back, after an error
-    too. Further inputs of the model are zeros.
+    The field depends on the graph, not on the weights. A pixel belongs to it if the
+    gradient of the output with respect to that pixel is not exactly 0 in one of several
+    draws of random weights and inputs. The weights of the model are restored
+    afterwards, also after an error. Other inputs of the model are zeros.
 
     Args:
         model: A functional `keras.Model` from maps `(batch, height, width, channels)`
@@ -27,13 +29,14 @@ def dependency_field(model, pixel, image_size=None, seed=0, num_draws=4):
         pixel: `(row, column)` of the output.
         image_size: `(height, width)`, for a model of any size.
         seed: Seed of the random weights and inputs.
-        num_draws: How many of them to try. One draw can have dead ReLUs in the way.
+        num_draws: Number of draws. In a single one, dead ReLUs can hide an influence.
 
     Returns:
-        Boolean array of shape `(height, width)`. All channels of a pixel count as one.
+        Boolean array of shape `(height, width)`: whether any channel of the pixel has
+        an influence.
 
     Raises:
-        ValueError: If an argument is not as described.
+        ValueError: If an argument is invalid.
 
     Example:
         >>> inputs = keras.Input((5, 5, 1))
@@ -49,9 +52,6 @@ def dependency_field(model, pixel, image_size=None, seed=0, num_draws=4):
         van den Oord, Kalchbrenner and Kavukcuoglu, Pixel Recurrent Neural Networks,
         2016, figure 2 and section 3, https://arxiv.org/abs/1601.06759
     """
-    # Imported here, so that who only saves pictures does without TensorFlow.
-    import tensorflow as tf
-
     shape = _input_shape(model, image_size)
     _check_pixel(pixel, shape[:2])
     check_positive_int("num_draws", num_draws, "dependency_field")
@@ -71,21 +71,21 @@ def dependency_field(model, pixel, image_size=None, seed=0, num_draws=4):
 
 
 def save_dependency_fields(path, fields, pixel, scale=16):
-    """Draw dependency fields side by side, each under its title, as a PNG file.
+    """Draw dependency fields side by side, with titles, as a PNG file.
 
-    The pixel is drawn in red, those that influence it in blue, the others in light
-    grey. The file appears complete or not at all, and replaces one that is there.
+    The pixel itself is red, pixels that influence it are blue, others light gray. The
+    file is written atomically and replaces an existing one.
 
     Args:
-        path: Where to write, ending in `.png`.
-        fields: Dict from titles to boolean arrays `(height, width)`, from left to
-            right. Their sizes may differ.
+        path: Path of the file, ending in `.png`.
+        fields: Dict of boolean arrays `(height, width)` by title, from left to right.
+            Their sizes may differ.
         pixel: `(row, column)` of the output that the fields belong to.
-        scale: Side of the square that a pixel becomes, in pixels of the file.
+        scale: Pixels of the file per pixel of a field, along each axis.
 
     Raises:
         ImportError: If matplotlib is not installed.
-        ValueError: If an argument is not as described.
+        ValueError: If an argument is invalid.
 
     Example:
         >>> inputs = keras.Input((9, 13, 1))
@@ -102,7 +102,7 @@ def save_dependency_fields(path, fields, pixel, scale=16):
     """
     if not isinstance(fields, dict) or not fields:
         raise ValueError(
-            f"`fields` must be a dict from titles to fields, with at least one entry. "
+            f"`fields` must be a dict of fields by title, with at least one entry. "
             f"Received: fields={fields!r}"
         )
     panels = {}
@@ -123,8 +123,6 @@ def save_dependency_fields(path, fields, pixel, scale=16):
 
 def _gradient(model, inputs, conditions, pixel, generator):
     """Return the gradient of a random sum of the outputs at `pixel`."""
-    import tensorflow as tf
-
     with tf.GradientTape() as tape:
         tape.watch(inputs)
         outputs = model([inputs, *conditions] if conditions else inputs, training=False)
@@ -135,7 +133,7 @@ def _gradient(model, inputs, conditions, pixel, generator):
                 f"{tuple(outputs.shape)}"
             )
         outputs = outputs[0, pixel[0], pixel[1]]
-        # Random, so that two influences do not cancel each other.
+        # Random, so that influences do not cancel.
         factors = tf.constant(generator.normal(size=outputs.shape), outputs.dtype)
         total = tf.reduce_sum(outputs * factors)
     return tape.gradient(total, inputs, unconnected_gradients="zero").numpy()
@@ -143,8 +141,6 @@ def _gradient(model, inputs, conditions, pixel, generator):
 
 def _input_shape(model, image_size):
     """Return `(height, width, channels)` of a model's first input."""
-    import keras
-
     inputs = getattr(model, "inputs", None)
     if not isinstance(model, keras.Model) or not inputs or len(inputs[0].shape) != 4:
         raise ValueError(

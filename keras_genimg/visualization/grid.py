@@ -1,28 +1,29 @@
-"""Many images in one, as an array or as a PNG file."""
+"""Grids of images, as arrays or PNG files."""
 
 import math
 
 import numpy as np
 
 from keras_genimg.extras import install_hint
-from keras_genimg.visualization.checks import check_images, check_int
-from keras_genimg.visualization.picture_file import check_suffix, replace_file
+from keras_genimg.files import atomic_path
+from keras_genimg.ops.checks import check_int, check_positive_int
+from keras_genimg.visualization.checks import check_images, check_suffix
 
 
 def image_grid(images, columns=None, padding=1, scale=1):
-    """Return images laid out in rows, with white between them.
+    """Return images laid out in rows, with white lines between them.
 
     Args:
         images: Displayable images, `uint8` in 0..255, of shape `(images, height,
-            width, colors)` with 1 or 3 colours. Multiply images in {0, 1} by 255.
-        columns: Images in a row. `None` takes the smallest square that holds all.
+            width, colors)` with 1 or 3 colors. Multiply images in {0, 1} by 255.
+        columns: Images per row. `None` makes the grid as square as possible.
         padding: Width of the white lines between images, in pixels of the result.
-        scale: Side of the square of pixels that each pixel of an image becomes.
+        scale: Pixels of the result per pixel of an image, along each axis.
 
     Returns:
         A `uint8` array of shape `(rows * (height * scale + padding) - padding, columns
         * (width * scale + padding) - padding)`, with a last axis of 3 if the images
-        have colours. Cells without an image are white.
+        have 3 colors. Cells without an image are white.
 
     Raises:
         ValueError: If `images` has another shape or type or is empty, or `columns`,
@@ -36,9 +37,9 @@ def image_grid(images, columns=None, padding=1, scale=1):
     """
     images = check_images("images", images)
     columns = math.ceil(math.sqrt(len(images))) if columns is None else columns
-    check_int("columns", columns, 1)
-    check_int("padding", padding, 0)
-    check_int("scale", scale, 1)
+    check_positive_int("columns", columns)
+    check_int("padding", padding, smallest=0)
+    check_positive_int("scale", scale)
 
     images = images.repeat(scale, axis=1).repeat(scale, axis=2)
     rows = math.ceil(len(images) / columns)
@@ -53,20 +54,20 @@ def image_grid(images, columns=None, padding=1, scale=1):
 
 
 def save_grid(path, images, columns=None, padding=1, scale=1):
-    """Write images laid out in rows as a PNG file.
+    """Write a grid of images as a PNG file.
 
-    The file appears complete or not at all, and replaces one that is there.
+    The file is written atomically and replaces an existing one.
 
     Args:
-        path: Where to write, ending in `.png`.
-        images: As `image_grid` takes them, and so are the other arguments.
-        columns: Images in a row. `None` takes the smallest square that holds all.
+        path: Path of the file, ending in `.png`.
+        images: Displayable images, see `image_grid`.
+        columns: Images per row. `None` makes the grid as square as possible.
         padding: Width of the white lines between images, in pixels of the file.
-        scale: Side of the square of pixels that each pixel of an image becomes.
+        scale: Pixels of the file per pixel of an image, along each axis.
 
     Raises:
         ImportError: If Pillow is not installed.
-        ValueError: If `path` does not end in `.png`, or `image_grid` refuses the rest.
+        ValueError: If an argument is invalid.
 
     Example:
         >>> from keras_genimg.datasets import as_array, load
@@ -81,4 +82,5 @@ def save_grid(path, images, columns=None, padding=1, scale=1):
         raise ImportError(
             f"`save_grid` needs Pillow: {install_hint('examples')}"
         ) from error
-    replace_file(path, lambda file: Image.fromarray(grid).save(file, format="PNG"))
+    with atomic_path(path) as unfinished:
+        Image.fromarray(grid).save(unfinished, format="PNG")

@@ -1,9 +1,10 @@
-"""How much each glimpse adds to what the latents say."""
+"""Plots of the KL divergence per glimpse."""
 
 import numpy as np
 
 from keras_genimg.extras import install_hint
-from keras_genimg.visualization.picture_file import check_suffix, replace_file
+from keras_genimg.files import atomic_path
+from keras_genimg.visualization.checks import check_suffix
 
 _PERCENTILES = (10, 90)
 
@@ -11,19 +12,19 @@ _PERCENTILES = (10, 90)
 def save_kl_per_step(path, kl):
     """Plot the KL divergence of each glimpse's latents as a PNG file.
 
-    The line is the mean over images. The band goes from the 10th to the 90th percentile
-    of the images. The legend has the sum over glimpses, averaged over images. The file
-    appears complete or not at all, and replaces one that is there.
+    Lines are means over images, and bands range from the 10th to the 90th percentile.
+    The legend shows the sum over glimpses, averaged over images. The file is written
+    atomically and replaces an existing one.
 
     Args:
-        path: Where to write, ending in `.png`.
+        path: Path of the file, ending in `.png`.
         kl: KL divergences of the posterior from the prior, in nats, of shape `(images,
-            glimpses)`; or a dict from labels to such arrays, to compare models. Their
-            numbers of images and glimpses may differ.
+            glimpses)`. To compare models, a dict of such arrays by label. Their numbers
+            of images and glimpses may differ.
 
     Raises:
         ImportError: If matplotlib is not installed.
-        ValueError: If `path` does not end in `.png`, or `kl` is not as described.
+        ValueError: If an argument is invalid.
 
     Example:
         >>> kl = np.random.default_rng(0).gamma(2.0, size=(100, 64))
@@ -52,7 +53,7 @@ def save_kl_per_step(path, kl):
             f"`save_kl_per_step` needs matplotlib: {install_hint('examples')}"
         ) from error
 
-    # Figure and canvas are made by hand: no pyplot state, no display.
+    # Without pyplot, which keeps global state and may need a display.
     figure = Figure(figsize=(6.4, 4), dpi=150, facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
@@ -72,12 +73,13 @@ def save_kl_per_step(path, kl):
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.3)
-    # A label may begin with an underscore or hold a dollar sign: set as plain text.
+    # As plain text: labels may begin with an underscore or contain a dollar sign.
     legend = axes.legend(lines, ["-"] * len(lines), frameon=False)
     for text, (label, values) in zip(legend.get_texts(), curves.items(), strict=True):
         text.set_parse_math(False)
         text.set_text(f"{label}total {values.sum(axis=1).mean():.1f} nats")
-    replace_file(path, lambda file: figure.savefig(file, format="png"))
+    with atomic_path(path) as unfinished:
+        figure.savefig(unfinished, format="png")
 
 
 def _checked_kl(kl, name):

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
+from keras_genimg.causality.random_weights import randomize
 from keras_genimg.layers import DRAWLoop
 from tests.benchmarks import draw_peers
 
@@ -47,9 +48,7 @@ def random_loop(setting):
         name="loop",
     )
     loop.build((None, *shape))
-    for weight in loop.trainable_weights:
-        scale = 0.3 if weight.shape.rank == 1 else 0.5 * weight.shape[0] ** -0.5
-        weight.assign(random.normal(0, scale, weight.shape))
+    randomize(loop, gain=0.5)
     images = random.integers(0, 2, (setting.batch, *shape)).astype("float32")
     noise = random.normal(size=(setting.glimpses, setting.batch, setting.latent_dim))
     return loop, images, noise.astype("float32")

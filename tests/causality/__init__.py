@@ -12,13 +12,6 @@ import numpy as np
 from tests.reference import center_tap_kept, color_group
 
 
-def randomize(layer, seed=1, scale=0.5):
-    """Set all weights of `layer` to random values, including biases and states."""
-    rng = np.random.default_rng(seed)
-    for weight in layer.weights:
-        weight.assign(rng.normal(0.0, scale, weight.shape))
-
-
 def random_images(*shape, seed=0):
     """Return float32 normal numbers."""
     return np.random.default_rng(seed).normal(size=shape).astype("float32")

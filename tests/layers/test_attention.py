@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_genimg.causality.random_weights import randomize
 from keras_genimg.layers import ReadAttention, WriteAttention
 from tests import reference
-from tests.causality import random_images, randomize
+from tests.causality import random_images
 
 BATCH = 3
 

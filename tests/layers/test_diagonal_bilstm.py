@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from keras_genimg.causality.random_weights import randomize
 from keras_genimg.layers import DiagonalBiLSTM
 from tests import reference
 from tests.causality import (
@@ -9,7 +10,6 @@ from tests.causality import (
     influence,
     past_field,
     random_images,
-    randomize,
 )
 
 

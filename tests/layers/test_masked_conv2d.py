@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
 
+from keras_genimg.causality.random_weights import randomize
 from keras_genimg.layers import MaskedConv2D
 from tests import reference
 from tests.causality import (
     assert_sees_exactly,
     convolution_field,
     random_images,
-    randomize,
 )
 
 

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+from keras_genimg.causality.random_weights import randomize
 from keras_genimg.layers import ResidualLSTMBlock, ResidualMaskedConvBlock
 from tests import reference
 from tests.causality import (
@@ -9,7 +10,6 @@ from tests.causality import (
     convolution_field,
     past_field,
     random_images,
-    randomize,
     row_lstm_field,
 )
 

@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
+from keras_genimg.causality.random_weights import randomize
 from keras_genimg.layers import RowLSTM
 from tests import reference
 from tests.causality import (
     assert_sees_exactly,
     random_images,
-    randomize,
     row_lstm_field,
 )
 

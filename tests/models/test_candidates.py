@@ -1,11 +1,11 @@
 import itertools
-import math
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_genimg.causality.random_weights import randomize
 from keras_genimg.layers import MaskedConv2D
 from keras_genimg.likelihoods import Categorical
 from keras_genimg.models import AutoregressiveModel, PixelCNN, PixelRNN
@@ -30,19 +30,11 @@ MODELS = {
 }
 
 
-def randomize(model, seed=0, gain=2.0):
-    """Set weights that make pixels depend strongly on each other."""
-    generator = np.random.default_rng(seed)
-    for weight in model.trainable_weights:
-        inputs = math.prod(weight.shape[:-1]) if len(weight.shape) > 1 else 9
-        weight.assign(generator.normal(0, gain / math.sqrt(inputs), weight.shape))
-    return model
-
-
 @pytest.fixture(scope="module", params=MODELS)
 def case(request):
     """Return a model, images, masks and conditions."""
-    model = randomize(MODELS[request.param](), seed=1)
+    model = MODELS[request.param]()
+    randomize(model, seed=1)
     generator = np.random.default_rng(1)
     shape = model.image_shape
     images = generator.integers(model.likelihood.num_values, size=(6, *shape))
@@ -264,7 +256,8 @@ def two_convolutions():
     images = keras.Input((*SIZE, 1))
     x = MaskedConv2D(3, (3, 5), mask_type="A", activation="tanh")(images)
     logits = MaskedConv2D(1, (3, 5), mask_type="B", dtype="float32")(x)
-    model = randomize(AutoregressiveModel(images, logits), seed=8, gain=6.0)
+    model = AutoregressiveModel(images, logits)
+    randomize(model, seed=8, gain=6.0, vector_scale=2.0)
     return model, [weight.numpy() for weight in model.trainable_weights]
 
 

@@ -11,17 +11,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_genimg.causality.random_weights import randomize
 from keras_genimg.likelihoods import Categorical
 from keras_genimg.models import PixelCNN, PixelRNN
 from keras_genimg.testing import influence
-
-
-def randomize(model, seed=0):
-    """Set all weights, biases and initial states to random values."""
-    generator = np.random.default_rng(seed)
-    model.set_weights(
-        [generator.normal(0, 0.4, size=w.shape) for w in model.get_weights()]
-    )
 
 
 def influences(model, image, num_values):

@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from keras_genimg.causality.random_weights import random_weights
+from keras_genimg.causality.random_weights import random_weights, randomize
 from keras_genimg.layers import DRAWCell, DRAWLoop
 from keras_genimg.likelihoods import Bernoulli, Categorical
 from keras_genimg.models import DRAW
@@ -36,8 +36,7 @@ def example(model, batch=3, seed=0):
 def model():
     """Return a DRAW with large random weights."""
     model = make("attention")
-    generator = np.random.default_rng(1)
-    model.set_weights([generator.normal(0, 0.5, w.shape) for w in model.weights])
+    randomize(model, seed=1)
     return model
 
 

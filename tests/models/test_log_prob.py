@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_genimg.causality.random_weights import randomize
 from keras_genimg.models import (
     DRAW,
     VAE,
@@ -40,12 +41,8 @@ def models():
         ),
         "draw": DRAW((5, 7, 1), 3, 6, 4, 3, 2),
     }
-    generator = np.random.default_rng(1)
     for model in models.values():
-        scale = 0.1 if model.image_shape[0] == 28 else 0.5
-        model.set_weights(
-            [generator.normal(0, scale, weight.shape) for weight in model.weights]
-        )
+        randomize(model, seed=1)
     return models
 
 

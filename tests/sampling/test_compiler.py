@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 from keras import layers, ops
 
+from keras_genimg.causality.random_weights import randomize
 from keras_genimg.layers import (
     DiagonalBiLSTM,
     MaskedConv2D,
@@ -27,10 +28,7 @@ def model_of(body, shape=SHAPE):
     x = body(MaskedConv2D(6, 3, "A", num_colors=shape[-1])(images))
     logits = MaskedConv2D(shape[-1], 1, "B", num_colors=shape[-1], dtype="float32")(x)
     model = AutoregressiveModel(images, logits, "bernoulli")
-    generator = np.random.default_rng(0)
-    model.set_weights(
-        [generator.normal(0, 0.5, w.shape) + w for w in model.get_weights()]
-    )
+    randomize(model)
     return model
 
 

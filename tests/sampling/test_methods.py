@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_genimg.causality.random_weights import randomize
 from keras_genimg.likelihoods import Categorical
 from keras_genimg.models import PixelCNN, PixelRNN
 from keras_genimg.models.traced_sampler import pixel_sampler
@@ -33,13 +34,8 @@ CASES = [
 
 def make(family, case):
     shape, units, likelihood = case
-    keras.utils.set_random_seed(5)
     model = FAMILIES[family](shape, units, likelihood=likelihood, head_filters=9)
-    generator = np.random.default_rng(3)
-    # Away from uniform, and with initial states and biases that are not zero.
-    model.set_weights(
-        [1.5 * w + generator.normal(0, 0.1, w.shape) for w in model.get_weights()]
-    )
+    randomize(model, seed=3)
     return model
 
 

@@ -9,8 +9,9 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from keras_genimg.likelihoods import Categorical
 from keras_genimg.models import DRAW, VAE, PixelCNN, PixelRNN
-from keras_genimg.serving import verify
-from keras_genimg.serving.verification.checks import CHECKS
+from keras_genimg.saved_model import Endpoint, Input, write_saved_model
+from keras_genimg.serving import read_metadata, verify
+from keras_genimg.serving.verification.checks import CHECKS, Fault
 from keras_genimg.serving.verification.graph_scan import SavedGraph, Signature, Tensor
 from keras_genimg.serving.verification.probe_inputs import example_inputs
 from keras_genimg.serving.verification.recorded_requests import recorded_requests
@@ -188,6 +189,90 @@ def test_metadata(sound, text, fault):
     else:
         assert set(found) == {"metadata"}
         assert fault in found["metadata"]
+
+
+def seed_range(low, high):
+    """Return metadata of `sound`, whose seeds have a range."""
+    metadata = described("int64")
+    seed = metadata["signatures"]["sound"]["inputs"]["seed"]
+    seed.update(low=low, high=high, must_be="a seed")
+    return json.dumps(metadata)
+
+
+def flagged(seed):
+    """Accept seeds from 3 to 7 and flag others."""
+    ok = (seed >= 3) & (seed <= 7)
+    return {"numbers": planted.noise(seed), "ok": ok}
+
+
+def whole_batch_flagged(seed):
+    ok = tf.reduce_all((seed >= 3) & (seed <= 7))
+    return {"numbers": planted.noise(seed), "ok": tf.fill(tf.shape(seed), ok)}
+
+
+def refused(seed):
+    check = tf.debugging.Assert(tf.reduce_all((seed >= 3) & (seed <= 7)), ["range"])
+    with tf.control_dependencies([check]):
+        return {"numbers": planted.noise(seed)}
+
+
+@pytest.mark.parametrize(
+    "function, low, high, text",
+    [
+        (refused, 3, 7, None),
+        (refused, 4, 6, "seed of 3 is accepted\n      sound: seed of 7 is accepted"),
+        (refused, 3, None, None),
+        (refused, 2, 7, "seed of 2 gives INVALID_ARGUMENT"),
+        (refused, 3, 8, "seed of 8 gives INVALID_ARGUMENT"),
+        (flagged, 3, 7, None),
+        (flagged, 4, 7, "seed of 3 is accepted"),
+        (flagged, 3, 8, "seed of 8"),
+        (whole_batch_flagged, 3, 7, "seed of 8 refuses other rows"),
+        (planted.sound, 0, 2**62 - 1, f"seed of {2**62} is accepted"),
+    ],
+)
+def test_values_at_limits_are_probed(function, low, high, text, tmp_path):
+    path = tmp_path / "sound"
+    planted.save(path, {"sound": (function, [planted.SEED])})
+    (path / "assets.extra").mkdir()
+    (path / "assets.extra" / "metadata.json").write_text(seed_range(low, high))
+    trial = Trial(str(path), SavedGraph(path), read_metadata(path), timeout=100)
+    if text is None:
+        assert "values at limits" in CHECKS["ranges"](trial)
+    else:
+        with pytest.raises(Fault) as raised:
+            CHECKS["ranges"](trial)
+        assert text in str(raised.value)
+
+
+def test_ranges_come_from_numbers_not_from_words(tmp_path):
+    """An endpoint of this library with an input whose range no sentence states."""
+    model, path = VAE((4, 4, 1), 2, 4), tmp_path / "model"
+    spec = tf.TensorSpec((None,), tf.int32)
+    few = Input(spec, 3, 7, words="a handful")
+    endpoints = {
+        **model.endpoints(model.image_shape),
+        "double": Endpoint(lambda count: {"twice": 2 * count}, {"count": few}),
+    }
+    write_saved_model(model, path, endpoints, max_rows=8, verbose=False)
+    trial = Trial(str(path), SavedGraph(path), read_metadata(path), timeout=100)
+    assert trial.outcomes["batch", "double"].succeeded
+    codes = {key[1:]: outcome.code for key, outcome in trial.of("value").items()}
+    probed = {key[2:]: code for key, code in codes.items() if key[0] == "double"}
+    assert probed == {
+        (2, False): "INVALID_ARGUMENT",
+        (3, True): "OK",
+        (7, True): "OK",
+        (8, False): "INVALID_ARGUMENT",
+    }
+    seeds = {key[2:] for key in codes if key[:2] == ("sample", "seed")}
+    largest = 2**62 - 1
+    assert seeds == {(-1, False), (0, True), (largest, True), (largest + 1, False)}
+    shapes = trial.of("shape")
+    assert {outcome.code for outcome in shapes.values()} == {"INVALID_ARGUMENT"}
+    # Refused for their shapes, not for values out of range.
+    assert not any("must be" in outcome.message for outcome in shapes.values())
+    assert "are accepted or refused as described" in CHECKS["ranges"](trial)
 
 
 @pytest.fixture(scope="module")

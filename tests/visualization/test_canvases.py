@@ -287,23 +287,23 @@ ATTENTION = attention_of(2, 3)
         ({"canvases": GOOD[0]}, r"glimpses, height.*Received: shape=\(3, 4, 5, 1\)"),
         ({"canvases": GOOD / 255}, "`canvases` must be uint8.*dtype=float64"),
         ({"canvases": GOOD[:, :0]}, r"shape=\(2, 0, 4, 5, 1\)"),
-        ({"canvases": GOOD.repeat(2, axis=-1)}, "1 or 3 colours"),
+        ({"canvases": GOOD.repeat(2, axis=-1)}, "1 or 3 colors"),
         ({"images": GOOD}, "`images` must be uint8"),
         ({"images": IMAGES[:1]}, r"\(2, 3, 4, 5, 1\).*shape=\(1, 4, 5, 1\)"),
-        ({"images": IMAGES[:, 1:]}, "as large"),
-        ({"images": IMAGES.repeat(3, axis=-1)}, "as many colours"),
-        ({"write_attention": ATTENTION}, "go together.*write_size=None"),
-        ({"write_size": 3}, "go together.*write_size=3"),
+        ({"images": IMAGES[:, 1:]}, "same number, size and colors"),
+        ({"images": IMAGES.repeat(3, axis=-1)}, "same number, size and colors"),
+        ({"write_attention": ATTENTION}, "be given together.*write_size=None"),
+        ({"write_size": 3}, "be given together.*write_size=3"),
         ({"images": IMAGES, "read_attention": ATTENTION}, "read_size=None"),
         ({"read_attention": ATTENTION, "read_size": 2}, "needs `images`"),
-        ({"read_size": 2}, "go together.*read_size=2"),
+        ({"read_size": 2}, "be given together.*read_size=2"),
         (
             {"write_attention": ATTENTION[:, :2], "write_size": 2},
-            r"`write_attention` must be.*\(2, 3, 5\).*shape=\(2, 2, 5\)",
+            r"`write_attention` must have.*\(2, 3, 5\).*shape=\(2, 2, 5\)",
         ),
         (
             {"write_attention": ATTENTION[..., :4], "write_size": 2},
-            r"`write_attention` must be.*shape=\(2, 3, 4\)",
+            r"`write_attention` must have.*shape=\(2, 3, 4\)",
         ),
         ({"write_attention": ATTENTION, "write_size": 0}, "size=0"),
         ({"write_attention": ATTENTION * np.nan, "write_size": 2}, "write_.*finite"),
@@ -344,7 +344,7 @@ def test_failed_write_leaves_the_older_file(tmp_path, monkeypatch):
     path.write_text("an older file")
 
     def fail(self, file, **kwargs):
-        file.write(b"half")
+        file.write_bytes(b"half")
         raise OSError("disk full")
 
     monkeypatch.setattr(Image.Image, "save", fail)

@@ -88,7 +88,7 @@ def test_failed_write_leaves_the_older_file(tmp_path, monkeypatch):
     path.write_text("an older file")
 
     def fail(self, file, format):
-        file.write(b"half")
+        file.write_bytes(b"half")
         raise OSError("disk full")
 
     monkeypatch.setattr(Image.Image, "save", fail)
@@ -128,7 +128,7 @@ def contains(page, grid):
 
 @pytest.mark.parametrize("panels", [{}, [images_of(1, 2, 2, 1)]])
 def test_comparison_needs_a_dict(tmp_path, panels):
-    with pytest.raises(ValueError, match="dict from titles to images"):
+    with pytest.raises(ValueError, match="dict of images by title"):
         save_comparison(tmp_path / "a.png", panels)
 
 

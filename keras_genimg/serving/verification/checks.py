@@ -146,6 +146,17 @@ def check_limits(trial):
     return "; ".join(checked) or "there are none"
 
 
+def check_ranges(trial):
+    """Inputs accept the limits of their ranges and refuse values outside of them."""
+    outcomes = trial.of("value")
+    _raise(
+        f"{name}: {given} of {value} {fault}"
+        for (_, name, given, value, accepted), outcome in outcomes.items()
+        if (fault := _value_fault(outcome, accepted))
+    )
+    return f"{len(outcomes)} values at limits are accepted or refused as described"
+
+
 def check_shapes(trial):
     """Wrong shapes are refused."""
     outcomes = trial.of("shape")
@@ -184,6 +195,7 @@ CHECKS = {
     "TF1 loader": check_session,
     "rows": check_rows,
     "limits": check_limits,
+    "ranges": check_ranges,
     "wrong shapes": check_shapes,
     "warm-up": check_records,
 }
@@ -214,6 +226,21 @@ def _verdict(outcome):
     if outcome.succeeded:
         return "is accepted"
     return f"gives {outcome}"
+
+
+def _value_fault(outcome, accepted):
+    """Return how a batch with a value in its last row fails a requirement, or None."""
+    if outcome.code == NOT_RUN:
+        return None
+    if not outcome.succeeded:
+        refused = outcome.code == "INVALID_ARGUMENT"
+        return None if refused and not accepted else _verdict(outcome)
+    *others, last = outcome.outputs.get("ok", [True])
+    if not all(others):
+        return "refuses other rows"
+    if last != accepted:
+        return "is accepted" if last else "is refused"
+    return None
 
 
 def _harmless(trial):

@@ -1,10 +1,10 @@
 """Inputs to try a signature with: right ones and wrong ones."""
 
 import math
-import re
 
 import numpy as np
-import tensorflow as tf
+
+from keras_genimg.serving.verification.ranges import values_in_range
 
 NUM_WRONG_SHAPES = 9
 UNKNOWN_SIZE = 4  # Stands in for a size that a signature leaves open.
@@ -13,21 +13,21 @@ DEFAULTS = {"serving_default": "sample"}  # Named twice, described once.
 
 
 def example_inputs(signature, described, rows, seed=0):
-    """Return arrays by name of input, one row an image, within the stated range.
+    """Return random arrays by name of input that a signature accepts.
 
     Args:
         signature: A `Signature`.
-        described: What the metadata says of its inputs, a dict that may be empty.
+        described: Metadata of its inputs by name, a dict that may be empty.
         rows: Size of the batch.
         seed: Seed of the values.
     """
     generator = np.random.default_rng(seed)
     return {
-        name: _values(
+        name: values_in_range(
             name,
             tensor.dtype,
             full_shape(tensor, rows),
-            described.get(name, {}).get("must_be"),
+            described.get(name, {}),
             generator,
         )
         for name, tensor in signature.inputs.items()
@@ -35,10 +35,10 @@ def example_inputs(signature, described, rows, seed=0):
 
 
 def described_inputs(metadata, name):
-    """Return what metadata say of a signature's inputs, a dict that may be empty.
+    """Return the metadata of a signature's inputs by name, a dict that may be empty.
 
     Args:
-        metadata: Those of a SavedModel, a dict that may be empty.
+        metadata: Metadata of a SavedModel, a dict that may be empty.
         name: Name of the signature.
     """
     signatures = metadata.get("signatures", {})
@@ -91,13 +91,6 @@ def wrong_shapes(signature, name, rows=2):
     ]
 
 
-def wrong_value(dtype, shape):
-    """Return an array whose values no range check refuses."""
-    if dtype == tf.string:
-        return np.full(shape, b"", object)
-    return np.ones(shape, dtype.as_numpy_dtype)
-
-
 def _fits(shape, expected, rows):
     return (
         len(shape) == len(expected)
@@ -106,27 +99,3 @@ def _fits(shape, expected, rows):
             want in (None, have) for want, have in zip(expected, shape, strict=True)
         )
     )
-
-
-def _values(name, dtype, shape, must_be, generator):
-    if dtype == tf.string:
-        texts = np.empty(shape, object)
-        texts.flat[:] = [b"text %d" % i for i in range(texts.size)]
-        return texts
-    if dtype == tf.bool:
-        return generator.random(shape) < 0.5
-    if dtype.is_floating:
-        return generator.uniform(0.25, 1, shape).astype(dtype.as_numpy_dtype)
-    high = _highest(name, must_be)
-    return generator.integers(high, size=shape, endpoint=True).astype(
-        dtype.as_numpy_dtype
-    )
-
-
-def _highest(name, must_be):
-    """Return the highest integer that an input may be, as its metadata words it."""
-    found = re.search(r"from 0 to (\d+)(?:\*\*(\d+) - 1)?", must_be or "")
-    if found:
-        base, exponent = found.groups()
-        return int(base) ** int(exponent) - 1 if exponent else int(base)
-    return 2**31 - 1 if name == "seed" else 1

@@ -1,4 +1,6 @@
-"""What a SavedModel is asked, and what it answered."""
+"""Requests to a SavedModel and their outcomes."""
+
+import numpy as np
 
 from keras_genimg.saved_model.metadata import most_rows
 from keras_genimg.serving.verification.c_process import Request, serve
@@ -7,17 +9,23 @@ from keras_genimg.serving.verification.probe_inputs import (
     described_inputs,
     example_inputs,
     wrong_shapes,
-    wrong_value,
 )
+from keras_genimg.serving.verification.ranges import values_at_limits, values_in_range
 from keras_genimg.serving.verification.recorded_requests import recorded_requests
 
 
 class Trial:
-    """Requests to all plain signatures, and their outcomes in a process of its own.
+    """Requests to all plain signatures and their outcomes in a subprocess.
 
-    A request has a key: `("batch", signature)`, `("row", signature, i)` for row `i` of
-    that batch alone, `("changed", signature)` for the batch with all rows but the
-    middle one changed, `("record", i)`, and `("shape", signature, input, shape)`.
+    Each request has a key:
+
+    - `("batch", signature)`: a batch of random rows;
+    - `("row", signature, i)`: row `i` of that batch alone;
+    - `("changed", signature)`: the batch with all rows but the middle one changed;
+    - `("record", i)`: a warm-up record;
+    - `("value", signature, input, value, accepted)`: a batch whose last row has one
+      value at a limit or outside of it, and whether it must be accepted;
+    - `("shape", signature, input, shape)`: an input of a wrong shape.
 
     Args:
         directory: Path of the SavedModel.
@@ -40,8 +48,10 @@ class Trial:
             self.inputs[signature.name] = right["batch", signature.name].inputs
             self.requests.update(right)
         self.requests.update(self._recorded())
-        for signature in tried:  # Last, since these may end the process.
-            self.requests.update(self._wrong(signature))
+        for make in (self._at_limits, self._misshapen):
+            for signature in tried:  # Last, since these may end the process.
+                if signature.batched:
+                    self.requests.update(make(signature))
         requests = list(self.requests.values())
         self.served = serve(directory, graph.tags, graph.ops, requests, timeout)
         self.outcomes = dict(zip(self.requests, self.served.outcomes, strict=True))
@@ -55,7 +65,7 @@ class Trial:
         return {key: out for key, out in self.outcomes.items() if key[0] == kind}
 
     def again(self, names, seed):
-        """Return outcomes by key of right requests with other values.
+        """Run requests with new random rows and return their outcomes by key.
 
         Args:
             names: Names of signatures.
@@ -86,19 +96,43 @@ class Trial:
         requests["changed", signature.name] = Request(signature, changed)
         return requests
 
-    def _wrong(self, signature):
-        if not signature.batched:
-            return {}
+    def _at_limits(self, signature):
         requests = {}
-        rows = min(2, self.rows(signature.name))
+        described = described_inputs(self.metadata, signature.name)
         for name, tensor in signature.inputs.items():
-            for shape in wrong_shapes(signature, name, rows):
-                inputs = {k: v[:rows] for k, v in self.inputs[signature.name].items()}
-                inputs[name] = wrong_value(tensor.dtype, shape)
-                requests["shape", signature.name, name, shape] = Request(
-                    signature, inputs
-                )
+            values = values_at_limits(tensor.dtype, described.get(name, {}))
+            for value, accepted in values.items():
+                inputs = self._few_rows(signature)
+                inputs[name].flat[-1] = value
+                key = ("value", signature.name, name, value, accepted)
+                requests[key] = Request(signature, inputs)
         return requests
+
+    def _misshapen(self, signature):
+        requests = {}
+        described = described_inputs(self.metadata, signature.name)
+        for name, tensor in signature.inputs.items():
+            for shape in wrong_shapes(signature, name, self._num_few(signature)):
+                inputs = self._few_rows(signature)
+                inputs[name] = values_in_range(
+                    name,
+                    tensor.dtype,
+                    shape,
+                    described.get(name, {}),
+                    np.random.default_rng(0),
+                )
+                key = ("shape", signature.name, name, shape)
+                requests[key] = Request(signature, inputs)
+        return requests
+
+    def _num_few(self, signature):
+        return min(2, self.rows(signature.name))
+
+    def _few_rows(self, signature):
+        """Return copies of the first rows of the batch, one or two."""
+        rows = self._num_few(signature)
+        inputs = self.inputs[signature.name]
+        return {name: value[:rows].copy() for name, value in inputs.items()}
 
     def _recorded(self):
         try:

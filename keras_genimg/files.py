@@ -1,0 +1,58 @@
+"""Atomic writing of files and directories."""
+
+import contextlib
+import os
+import pathlib
+import shutil
+import uuid
+
+
+@contextlib.contextmanager
+def atomic_path(path, folder=None):
+    """Give a path to write a file or directory to; rename it to `path` afterwards.
+
+    Readers of `path` see the old content until the new one is complete. After an error
+    `path` is unchanged and the unfinished file or directory is removed. A process that
+    is killed leaves it behind under a name that begins with a dot.
+
+    Args:
+        path: Final path. A file there is replaced. A directory there must be empty.
+        folder: Existing directory to write in, on the same file system; that of `path`
+            by default.
+
+    Raises:
+        OSError: If the renaming fails.
+
+    Example:
+        >>> with atomic_path("hello.txt") as unfinished:
+        ...     unfinished.write_text("hello")
+    """
+    path = pathlib.Path(path)
+    folder = path.parent if folder is None else pathlib.Path(folder)
+    unfinished = folder / f".{path.name}.{uuid.uuid4().hex}"
+    try:
+        yield unfinished
+        os.replace(unfinished, path)
+    except BaseException:
+        if unfinished.is_dir():
+            shutil.rmtree(unfinished, ignore_errors=True)
+        else:
+            unfinished.unlink(missing_ok=True)
+        raise
+
+
+def sync(path):
+    """Flush a file, or the list of names of a directory, to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_tree(directory):
+    """Flush a directory and everything in it to the disk."""
+    for folder, _, files in os.walk(directory):
+        for name in files:
+            sync(os.path.join(folder, name))
+        sync(folder)

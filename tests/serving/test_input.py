@@ -1,0 +1,95 @@
+"""Ranges of inputs: words, checks and metadata from the same numbers."""
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_genimg.saved_model import Input
+from keras_genimg.saved_model.input import (
+    images_input,
+    known_input,
+    label_input,
+    real_input,
+    seed_input,
+    temperature_input,
+)
+from keras_genimg.serving.verification.ranges import values_at_limits, values_in_range
+
+FLOATS = tf.TensorSpec((None,), tf.float32)
+INTEGERS = tf.TensorSpec((None,), tf.int32)
+
+INPUTS = {
+    "integers from 0 to 2**62 - 1": seed_input(),
+    "integers from 0 to 255": images_input((2, 2, 1)),
+    "0 or 1": known_input((2, 2, 1)),
+    "finite numbers above 0": temperature_input(),
+    "integers from 0 to 9": label_input(10),
+    "finite numbers": real_input((None, 2)),
+    "integers": real_input((None, 2), tf.int32),
+    "integers of at least 3": Input(INTEGERS, 3),
+    "integers of at most -3": Input(INTEGERS, None, -3),
+    "finite numbers from 0.5 to 1": Input(FLOATS, 0.5, 1),
+    "finite numbers below 1": Input(FLOATS, high=1, high_open=True),
+    "finite numbers above 0 and at most 0.5": Input(FLOATS, 0, 0.5, low_open=True),
+    "finite numbers of at least 1e+30": Input(FLOATS, 1e30),
+}
+
+
+@pytest.mark.parametrize("words", INPUTS)
+def test_all_that_is_derived_agrees(words):
+    given = INPUTS[words]
+    assert given.requirement == words
+    dtype = given.spec.dtype
+    metadata = json.loads(json.dumps(given.metadata(), allow_nan=False))
+    assert metadata == given.metadata()
+    generator = np.random.default_rng(0)
+    values = values_in_range("x", dtype, (50,), metadata, generator)
+    assert tf.reduce_all(given.in_range(tf.constant(values, dtype)))
+    assert given.in_range(tf.constant([given.safe], dtype)).numpy().all()
+    for value, accepted in values_at_limits(dtype, metadata).items():
+        assert given.in_range(tf.constant([value], dtype)).numpy() == accepted, value
+
+
+def test_large_seeds_survive_json():
+    metadata = json.loads(json.dumps(seed_input().metadata()))
+    assert metadata["high"] == 2**62 - 1
+
+
+@pytest.mark.parametrize(
+    "low, high, probed",
+    [
+        (0, 9, {-1: False, 0: True, 9: True, 10: False}),
+        (5, 5, {4: False, 5: True, 6: False}),
+        (None, 2**31 - 1, {2**31 - 1: True}),  # The type has no larger one.
+        (None, None, {}),
+    ],
+)
+def test_values_at_the_limits_of_integers(low, high, probed):
+    assert values_at_limits(tf.int32, Input(INTEGERS, low, high).metadata()) == probed
+
+
+def test_metadata_without_numbers_are_not_probed():
+    """As exports wrote before, with the range in words alone."""
+    old = {"dtype": "int32", "shape": [None], "must_be": "integers from 0 to 9"}
+    assert values_at_limits(tf.int32, old) == {}
+    generator = np.random.default_rng(0)
+    assert set(values_in_range("label", tf.int32, (50,), old, generator)) == {0, 1}
+    assert values_in_range("seed", tf.int64, (50,), {}, generator).max() > 1000
+
+
+@pytest.mark.parametrize(
+    "spec, range_, text",
+    [
+        (INTEGERS, {"low": 0.5}, "`low`.*int32.*finite integer.*low=0.5"),
+        (FLOATS, {"high": float("inf")}, "`high`.*finite number.*None for no limit"),
+        (FLOATS, {"low": float("nan")}, "`low`.*low=nan"),
+        (INTEGERS, {"low": 0, "low_open": True}, "Use the next integer"),
+        (INTEGERS, {"low": 2, "high": 1}, "`low`.*must be below `high`.*low=2, high=1"),
+        (FLOATS, {"low": 1, "high": 1, "high_open": True}, "must be below `high`"),
+    ],
+)
+def test_impossible_ranges_are_refused(spec, range_, text):
+    with pytest.raises(ValueError, match=text):
+        Input(spec, **range_)
