@@ -10,8 +10,9 @@ import tensorflow as tf
 from keras_genimg.causality import first_leak, is_causal
 from keras_genimg.layers import MaskedConv2D
 from keras_genimg.models import DRAW, VAE, AutoregressiveModel, PixelCNN, PixelRNN
+from keras_genimg.models.traced_sampler import pixel_sampler
 from keras_genimg.networks import likelihood_head
-from keras_genimg.sampling import sampler_difference
+from keras_genimg.sampling import ancestral_sampler, sampler_difference
 from keras_genimg.testing import assert_causal, influence
 from tests.likelihoods.coupled import Chain
 from tests.sampling.forced import assert_sampled_as_computed, random_images
@@ -67,14 +68,14 @@ def test_samplers_draw_the_same_images(name):
     for temperature in (1.0, 0.5):
         draws = [
             model.generate(
-                5, 7, conditions=conditions, method=method, temperature=temperature
+                5, seed=7, conditions=conditions, method=method, temperature=temperature
             )
             for method in ("incremental", "ancestral", "fixed_point")
         ]
         np.testing.assert_array_equal(draws[0], draws[1])
         np.testing.assert_array_equal(draws[0], draws[2])
     compiled = model.generate(
-        5, 7, conditions=conditions, temperature=0.5, jit_compile=True
+        5, seed=7, conditions=conditions, temperature=0.5, jit_compile=True
     )
     np.testing.assert_array_equal(compiled, draws[0])
     assert len(np.unique(draws[0])) == 3
@@ -107,12 +108,12 @@ def test_one_evaluation_a_pixel(monkeypatch):
     model.generate(1, seed=0)
     # Traced once, for a pixel with all of its colors.
     assert calls == [((39,), (3,))]
-    assert model.drawing_note("ancestral") == "12 forward passes per batch"
+    assert model._drawing_note("ancestral", None) == "12 forward passes per batch"
     model.run_eagerly = True
     calls.clear()
     tf.config.run_functions_eagerly(True)
     try:
-        model.sampler("ancestral", SHAPE)(tf.constant([5]), 1.0)
+        pixel_sampler(ancestral_sampler(model), SHAPE)(tf.constant([5]), 1.0)
     finally:
         tf.config.run_functions_eagerly(False)
     assert len(calls) == 12
@@ -161,7 +162,8 @@ def test_trains_and_loads(name, tmp_path):
     np.testing.assert_array_equal(revived.log_prob(x), log_prob)
     conditions = [1, 0] if name == "row" else None
     np.testing.assert_array_equal(
-        revived.generate(2, 1, conditions), model.generate(2, 1, conditions)
+        revived.generate(2, seed=1, conditions=conditions),
+        model.generate(2, seed=1, conditions=conditions),
     )
 
 
