@@ -32,10 +32,10 @@ class DiagonalBiLSTM(CausalLayer, PixelLSTM):
 
     Args:
         units: Number of output channels, at least `num_colors`.
-        num_colors: Number of colors that the channels are split into, 1 for grey
+        num_colors: Number of colors that the channels are split into, 1 for gray
             images and 3 for RGB.
         mask_type: Mask of the 1×1 input-to-state kernel. `"A"` hides each sub-pixel
-            from all positions, not only its own, so it suits no grey image and never
+            from all positions, not only its own, so it suits no gray image and never
             sees the last color; let a `MaskedConv2D` with mask `"A"` read the image.
         use_bias: Whether the input-to-state map has a bias.
         unit_forget_bias: Whether 1 is added to the forget gates' initial bias.

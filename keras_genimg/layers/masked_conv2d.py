@@ -43,7 +43,7 @@ class MaskedConv2D(CausalLayer, keras.layers.Conv2D):
         kernel_size: Odd integer or pair of odd integers, `(height, width)`. With mask
             `"A"` at least one of them must be 3 or more.
         mask_type: `"A"` or `"B"`.
-        num_colors: Number of colors that the channels are split into, 1 for grey
+        num_colors: Number of colors that the channels are split into, 1 for gray
             images and 3 for RGB.
         **kwargs: Arguments of `keras.layers.Conv2D`, such as `activation`, `use_bias`,
             initializers, regularizers and constraints. Strides, dilation and groups

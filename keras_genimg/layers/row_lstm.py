@@ -29,7 +29,7 @@ class RowLSTM(CausalLayer, PixelLSTM):
     Args:
         units: Number of output channels, at least `num_colors`.
         kernel_size: Odd width of both kernels in pixels, at least 3.
-        num_colors: Number of colors that the channels are split into, 1 for grey
+        num_colors: Number of colors that the channels are split into, 1 for gray
             images and 3 for RGB.
         mask_type: Mask of the input-to-state kernel: `"B"`, or `"A"` for a layer that
             reads the image itself.

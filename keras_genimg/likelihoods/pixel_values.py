@@ -10,7 +10,7 @@ class PixelValues:
     Attributes:
         num_values: Pixels are integers from 0 to `num_values - 1`; or None for real
             intensities from 0 to 1.
-        binarizes: Whether grey levels become 0 and 1 by chance, with the level as the
+        binarizes: Whether gray levels become 0 and 1 by chance, with the level as the
             probability of a 1, in place of rounding. See `keras_genimg.datasets.load`.
     """
 

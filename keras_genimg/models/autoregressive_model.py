@@ -40,8 +40,8 @@ class AutoregressiveModel(GenerativeModel):
     the graph is probed, in less than a second for seven diagonal layers at 28x28,
     before the first `fit`, and before the first `generate`, `complete` or `export`
     after weights have changed: some images are changed from some sub-pixel on, and no
-    parameter up to it may change, see `keras_genimg.causality.first_leak`. What weights
-    of 0 hide is found once they have changed. `check_causality = False` switches the
+    parameter up to it may change, see `keras_genimg.causality.first_leak`. A leak that weights
+    of 0 hide is found once they change. `check_causality = False` switches the
     probe off.
 
     Args:

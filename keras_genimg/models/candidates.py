@@ -1,4 +1,4 @@
-"""Completions drawn several times, of which one is chosen by the known pixels."""
+"""Completion of images by sampling importance resampling."""
 
 import tensorflow as tf
 

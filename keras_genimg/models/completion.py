@@ -58,7 +58,7 @@ def completions(
 
 
 def checked_completion(images, known, model):
-    """Return images and masks of known pixels as `complete` needs them.
+    """Validate the images and the masks of `complete`.
 
     Args:
         images: Images, known pixels in the likelihood's own range.

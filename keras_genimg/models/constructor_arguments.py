@@ -8,7 +8,7 @@ KERAS_ARGUMENTS = ("name", "trainable", "dtype")
 
 
 def check_constructor_arguments(cls, received):
-    """Raise if a constructor received arguments that nothing reads.
+    """Raise if a constructor received unknown arguments.
 
     Args:
         cls: Class of the model.

@@ -1,4 +1,4 @@
-"""Compiled functions of a model, made anew when its layers change."""
+"""Compiled functions of a model, rebuilt when its layers change."""
 
 import operator
 
@@ -10,9 +10,9 @@ from keras_genimg.sampling.trust import is_known
 class FunctionCache:
     """Compiled functions by key, dropped when the layers of their model change.
 
-    A traced function goes on using the variables, dtype policies and activations that
-    it was traced with, so after `model.quantize("int8")` for example it would return
-    results of a model that is no more. A change of the weights' values drops nothing.
+    A traced function keeps using the variables, dtype policies and activations that it
+    was traced with, so after `model.quantize("int8")` for example it would return
+    results of the old model. A change of the weights' values drops nothing.
     """
 
     def __init__(self):

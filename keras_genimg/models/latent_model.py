@@ -19,7 +19,7 @@ _MOST_ROWS = 100
 
 
 class Inference(typing.NamedTuple):
-    """What one sample of the latent variables of each image tells.
+    """Terms of the bound, for one sample of each image's latent variables.
 
     Attributes:
         params: Parameters of the likelihood.
@@ -41,7 +41,7 @@ def repeated(rows, copies):
 
 
 class LatentModel(GenerativeModel):
-    """Base of the models trained on a bound of the log-probability.
+    """Base class of models trained on a lower bound of the log-probability.
 
         log p(x) >= E[log p(x | z)] - KL(q(z | x) || p(z))
 

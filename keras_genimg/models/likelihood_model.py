@@ -86,7 +86,7 @@ class LikelihoodModel(FreeableModel):
         """
 
     def _targets_of(self, x, y_pred):
-        """Return the images that the outputs `y_pred` for the inputs `x` are about."""
+        """Return the target images of the outputs `y_pred` for the inputs `x`."""
         return images_of(x, self)
 
     def compile(self, optimizer="rmsprop", loss=None, metrics=None, **kwargs):

@@ -1,4 +1,4 @@
-"""What PixelCNN and PixelRNN have in common."""
+"""Base class of PixelCNN and PixelRNN."""
 
 import keras
 
@@ -11,7 +11,7 @@ _KERNEL_SIZES = ("kernel_size", "first_kernel_size")
 
 
 class PixelNetwork(AutoregressiveModel):
-    """Base of the paper's networks: checks of labels, and the configuration.
+    """Base class of the paper's networks, which holds their configuration.
 
     Args:
         inputs: Images, or a list of them and the label or the condition map.

@@ -44,7 +44,7 @@ PIXEL_CNN = {
         **_CIFAR10,
     ),
     "digits": _preset(
-        "Small PixelCNN for the embedded 8x8 digits with 17 grey levels.",
+        "Small PixelCNN for the embedded 8x8 digits with 17 gray levels.",
         units=16,
         num_blocks=3,
         **_DIGITS,
@@ -96,7 +96,7 @@ PIXEL_RNN = {
         **_IMAGENET64,
     ),
     "digits_diagonal": _preset(
-        "Small Diagonal BiLSTM for the embedded 8x8 digits with 17 grey levels.",
+        "Small Diagonal BiLSTM for the embedded 8x8 digits with 17 gray levels.",
         Recipe(30, 32, 3e-3, clipping={"global_clipnorm": 1.0}),
         units=16,
         num_layers=2,
@@ -104,7 +104,7 @@ PIXEL_RNN = {
         **_DIGITS,
     ),
     "digits_row": _preset(
-        "Small Row LSTM for the embedded 8x8 digits with 17 grey levels.",
+        "Small Row LSTM for the embedded 8x8 digits with 17 gray levels.",
         units=16,
         num_layers=2,
         layer="row",

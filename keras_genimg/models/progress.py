@@ -1,4 +1,4 @@
-"""Progress of work that may take long."""
+"""Progress reports of long calls."""
 
 import threading
 import time
@@ -18,7 +18,7 @@ _BATCH_SECONDS = 0.5
 
 
 class Progress:
-    """Reports how far a call is, a context manager around the work.
+    """Context manager that reports the progress of a long call.
 
     A timer, not the work, decides when to speak, because a single graph call of many
     seconds cannot report from inside. If nothing is on screen after two seconds, one
@@ -88,10 +88,10 @@ class Progress:
         return self._speaks and self._running and not silent
 
     def look(self):
-        """Show how far the work is, if it has been silent for long enough.
+        """Show the progress, if nothing has been shown for long enough.
 
         Returns:
-            Whether it goes on.
+            Whether the work goes on.
         """
         with self._lock:
             if self._is_due():
@@ -118,8 +118,8 @@ class Progress:
                 self._bar.update(self._done, finalize=True)
 
 
-# One thread looks after all work: to start one takes a call of a few milliseconds
-# longer than it may.
+# One thread watches all calls: starting one for each would slow down calls that take
+# only a few milliseconds.
 _watched = []
 _watching = threading.Lock()
 _thread = None
@@ -136,7 +136,7 @@ def _watch(progress):
 
 
 def _look_after_all():
-    """Look at all that is watched, again and again; end when there is long nothing."""
+    """Look at all watched calls in turn; end after a while without any."""
     global _thread
     idle = 0.0
     while True:
@@ -166,11 +166,11 @@ class GraphCounter:
             self._done = tf.Variable(0, trainable=False)
 
     def report(self, done):
-        """Say, in a graph, how many steps are done, an int32 scalar."""
+        """Record the number of finished steps, an int32 scalar, in a graph."""
         self._done.assign(done)
 
     def reset(self):
-        """Begin anew, outside of a graph."""
+        """Reset the count, outside of a graph."""
         self._done.assign(0)
 
     def fraction(self):

@@ -77,9 +77,9 @@ class StepCheck:
         return like(x, tf.cond(all_in_range, lambda: inputs, without_bad_values))
 
     def with_flag(self, logs):
-        """Return the logs of a step, and above 0 if it or one before saw bad values.
+        """Add a flag to the logs of a step: above 0 once a value was out of range.
 
-        A number, since Keras takes the mean over replicas.
+        A number rather than a boolean, since Keras averages over replicas.
         """
         return {**logs, self.key: tf.reduce_max(self.received[:, 0])}
 
