@@ -34,15 +34,16 @@ class AutoregressiveModel(GenerativeModel):
 
         log p(x) = sum over i of log p(x[i] | x[0], ..., x[i - 1])
 
-    The graph must be causal: the parameters it computes for a sub-pixel may depend
-    on earlier sub-pixels alone. Its first layer that reads the image has mask `"A"`.
-    Otherwise the model learns to copy pixels that it will not have when it draws. So
-    the graph is probed, in less than a second for seven diagonal layers at 28x28,
-    before the first `fit`, and before the first `generate`, `complete` or `export`
-    after weights have changed: some images are changed from some sub-pixel on, and no
-    parameter up to it may change, see `keras_genimg.causality.first_leak`. A leak that weights
-    of 0 hide is found once they change. `check_causality = False` switches the
-    probe off.
+    The graph must be causal: the parameters it computes for a sub-pixel may depend on
+    earlier sub-pixels alone. Its first layer that reads the image has mask `"A"`.
+    Otherwise the model learns to copy pixels that it will not have when it draws.
+
+    The graph is probed before the first `fit`, and before the first `generate`,
+    `complete` or `export` after the weights have changed. Some images are changed from
+    some sub-pixel on, and no parameter up to it may change, see
+    `keras_genimg.causality.first_leak`. This takes less than a second for seven
+    diagonal layers at 28x28. A leak that weights of 0 hide is found once they change.
+    `check_causality = False` switches the probe off.
 
     Args:
         inputs: `keras.Input` of images in the likelihood's own range,
