@@ -1,4 +1,4 @@
-"""SavedModels that serve images without this library."""
+"""SavedModels that can be served without this library installed."""
 
 from keras_genimg.saved_model.endpoint import Endpoint
 from keras_genimg.saved_model.input import Input

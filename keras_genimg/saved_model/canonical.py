@@ -1,4 +1,4 @@
-"""Names in the graph of a SavedModel that do not depend on the process."""
+"""Make the bytes of a SavedModel independent of the process that wrote it."""
 
 import os
 import re
@@ -12,9 +12,9 @@ BYTES_COUNTER = re.compile(COUNTER.pattern.encode())
 def make_canonical(directory):
     """Rewrite the graph of a SavedModel so that equal models have equal bytes.
 
-    TensorFlow numbers functions, captured tensors and gradients with counters of the
-    process. It lists functions in random order, as Protocol Buffers do the entries of
-    maps. Here functions are numbered and listed in the order of their use. The graph
+    TensorFlow numbers functions, captured tensors and gradients with process-wide
+    counters. It writes functions, and Protocol Buffers write map entries, in random
+    order. Here functions are numbered and listed in the order of their use. The graph
     computes the same as before.
 
     `fingerprint.pb` is removed. It holds a random number and hashes of the old bytes,
@@ -47,7 +47,7 @@ def _number_functions(meta_graph):
     del library.function[:]
     library.function.extend(functions)
 
-    numbers = {}  # New number by counter and by the name in front of it.
+    numbers = {}  # New number by counter and by the name before it.
     for number, name in enumerate(order):
         base, _, counter = name.rpartition("_")
         if counter.isdecimal():
@@ -56,7 +56,7 @@ def _number_functions(meta_graph):
 
 
 def _order_of_use(graph):
-    """Return the names of all functions, each before those that it calls."""
+    """Return the names of all functions, callers before callees."""
     functions = {f.signature.name: f for f in graph.library.function}
     order = {}
 
@@ -75,12 +75,10 @@ def _order_of_use(graph):
 
 
 class _Renaming:
-    """Gives functions new numbers, wherever a message mentions them.
-
-    Names of arguments contain names of functions too.
+    """Renumber functions wherever a message mentions them, also in argument names.
 
     Args:
-        numbers: Dict by counter of dicts of the new number by the name in front of it.
+        numbers: Dict by counter of a dict of the new number by the name before it.
     """
 
     def __init__(self, numbers):
@@ -88,10 +86,10 @@ class _Renaming:
         self._counters = {counter.encode() for counter in numbers}
 
     def message(self, message):
-        """Rename in a message and in all that it holds."""
+        """Rename in a message and its submessages."""
         found = BYTES_COUNTER.findall(message.SerializePartialToString())
         if self._counters.isdisjoint(found):
-            return  # Nearly all messages; reading their fields takes long in Python.
+            return  # Nearly all messages; reading their fields is slow in Python.
         for field, value in message.ListFields():
             if field.message_type and field.message_type.GetOptions().map_entry:
                 self._map(field, value)
@@ -117,7 +115,7 @@ class _Renaming:
 
     def _scalar(self, value):
         if isinstance(value, bytes):
-            # Bytes of constants are Latin-1 as well as anything.
+            # Latin-1 maps every byte to a character and back.
             return self._scalar(value.decode("latin-1")).encode("latin-1")
         return COUNTER.sub(self._number, value) if isinstance(value, str) else value
 
@@ -128,7 +126,7 @@ class _Renaming:
 
 
 def _name_captures(function):
-    """Name captured tensors by their places, not by the counter of tensors."""
+    """Name captured tensors by their positions instead of a counter."""
     for index, arguments in function.arg_attr.items():
         name = arguments.attr.get("_user_specified_name")
         if name is not None and name.s.isdigit():
@@ -136,9 +134,9 @@ def _name_captures(function):
 
 
 def _name_gradients(function):
-    """Drop counters from gradients, which are not saved and fail when asked for.
+    """Drop counters from gradients, which are not saved and fail when looked up.
 
-    A number could be that of another gradient in the process that loads the model.
+    In the process that loads the model, the number could belong to another gradient.
     """
     for node in function.node_def:
         gradient = node.attr.get("_gradient_op_type")

@@ -1,4 +1,4 @@
-"""PNG files as outputs."""
+"""Endpoints that return PNG files."""
 
 import dataclasses
 
@@ -6,12 +6,11 @@ import tensorflow as tf
 
 
 def with_png(endpoints):
-    """Return endpoints with `sample_png` beside `sample`.
+    """Add the endpoint `sample_png` to endpoints with `sample`.
 
-    Its output is called `png_bytes`, since a server sends only outputs whose names end
-    so in base64, and others as bytes that are no JSON. PNG files have one or three
-    colours; other images get no such endpoint. Nor does what is compiled with XLA,
-    which has no PNG files.
+    Its output is called `png_bytes` because a server encodes only outputs with the
+    suffix `_bytes` as base64; other strings are no valid JSON. XLA cannot encode PNG,
+    so XLA endpoints have no PNG variant.
 
     Args:
         endpoints: Dict of `Endpoint` by signature name, `sample` among them.
@@ -20,7 +19,7 @@ def with_png(endpoints):
     if sample.jit_compile:
         return endpoints
 
-    # A function of its own, so that both signatures share its one graph.
+    # One tf.function, so that both signatures share its graph.
     sample = dataclasses.replace(
         sample, function=tf.function(sample.function, autograph=False)
     )

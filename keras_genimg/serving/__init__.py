@@ -1,4 +1,4 @@
-"""What is done with a finished model: publishing, verification, warm-up."""
+"""Publishing, verification and warm-up of finished models."""
 
 from keras_genimg.saved_model import read_metadata
 from keras_genimg.serving.publishing import publish

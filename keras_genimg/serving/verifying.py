@@ -3,7 +3,8 @@
 import os
 
 from keras_genimg.saved_model.metadata import read_metadata
-from keras_genimg.serving.verification.checks import CHECKS, Fault
+from keras_genimg.serving.verification.checks import CHECKS
+from keras_genimg.serving.verification.fault import Fault
 from keras_genimg.serving.verification.graph_scan import SavedGraph
 from keras_genimg.serving.verification.report import Check, Report
 from keras_genimg.serving.verification.trial import Trial

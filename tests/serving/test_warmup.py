@@ -107,25 +107,42 @@ def test_batch_sizes_are_checked(exported, sizes, text):
 def test_at_most_what_a_server_takes(tmp_path):
     planted.save(tmp_path / "model", {"sound": (planted.sound, [planted.SEED])})
     assert write_warmup(tmp_path / "model", range(1, 1001)) == 1000
-    with pytest.raises(ValueError, match="takes 1000 warm-up records"):
+    with pytest.raises(ValueError, match="takes 1000 warm-up records at most"):
         write_warmup(tmp_path / "model", range(1, 1002))
     assert len(requests(tmp_path / "model")) == 1000
 
 
-def test_without_the_protocol_buffers(exported, tmp_path):
-    path = shutil.copytree(exported, tmp_path / "model")
-    script = """
+def run_without_protocol_buffers(code, path):
+    """Run code in a process where the extra `serving` is not installed."""
+    script = f"""
 import sys
 sys.modules["tensorflow_serving"] = None
-from keras_genimg.serving import write_warmup
-write_warmup(sys.argv[1])
+from keras_genimg.serving import verify, write_warmup
+{code}
 """
-    finished = subprocess.run(
+    return subprocess.run(
         [sys.executable, "-c", script, str(path)],
         capture_output=True,
         text=True,
         cwd=ROOT,
     )
+
+
+def test_records_cannot_be_written_without_the_protocol_buffers(exported, tmp_path):
+    path = shutil.copytree(exported, tmp_path / "model")
+    finished = run_without_protocol_buffers("write_warmup(sys.argv[1])", path)
     assert finished.returncode == 1
     assert 'pip install ".[serving]"' in finished.stderr
     assert not (path / FILE).exists()
+
+
+@pytest.mark.parametrize("records", [[], [planted.record("sound", seed=[1])]])
+def test_only_records_are_verified_with_the_protocol_buffers(records, tmp_path):
+    path = tmp_path / "model"
+    planted.save(path, {"sound": (planted.sound, [planted.SEED])})
+    planted.write_records(path, records)
+    finished = run_without_protocol_buffers("verify(sys.argv[1])", path)
+    assert finished.returncode == 0, finished.stderr
+    assert ("FAIL  warm-up" in finished.stdout) == bool(records)
+    assert ('pip install ".[serving]"' in finished.stdout) == bool(records)
+    assert finished.stdout.count("FAIL") == len(records)

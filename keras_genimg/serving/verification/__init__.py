@@ -1,1 +1,1 @@
-"""The parts of `keras_genimg.serving.verify`."""
+"""Checks of `keras_genimg.serving.verify`."""

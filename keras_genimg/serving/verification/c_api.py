@@ -1,9 +1,9 @@
-"""Runs a SavedModel through TensorFlow's C API, where TensorFlow is not imported.
+"""Run a SavedModel through TensorFlow's C API, without importing TensorFlow.
 
-A script, started by `c_process` with the names of two files: it
-reads one pickle of work from the first and appends pickles of results to the second,
-one after another, so that what it had done is known if a request ends it. A server is
-such a process: it has the kernels of TensorFlow's library and no Python.
+This script is started by `c_process` with the names of two files. It reads a pickle of
+work from the first and appends a pickle per result to the second, so that earlier
+results survive if a request ends the process. Like a server, the process has the
+kernels of TensorFlow's library and no Python ops.
 """
 
 import ctypes
@@ -58,14 +58,14 @@ class Buffer(ctypes.Structure):
 
 
 def load_library():
-    """Return TensorFlow's library, out of the installed wheel."""
+    """Load TensorFlow's library from the installed wheel."""
     spec = importlib.util.find_spec("tensorflow")
     folders = (spec and spec.submodule_search_locations) or []
     for folder in folders:
         for file in sorted(glob.glob(os.path.join(folder, "libtensorflow_cc.*"))):
             library = ctypes.CDLL(file)
             _declare(library)
-            # What a server does unless it is told not to.
+            # The default of a server.
             if hasattr(library, "_ZN10tensorflow21DisableXlaCompilationEv"):
                 library._ZN10tensorflow21DisableXlaCompilationEv()
             return library
@@ -73,7 +73,7 @@ def load_library():
 
 
 def _declare(library):
-    """Say which functions return pointers and sizes; ctypes takes them for ints."""
+    """Declare functions that return pointers and sizes; ctypes assumes int."""
     pointers = (
         "NewStatus NewGraph NewSessionOptions NewBuffer AllocateTensor TensorData "
         "LoadSessionFromSavedModel GraphOperationByName GetRegisteredKernelsForOp "
@@ -88,14 +88,14 @@ def _declare(library):
 
 
 class Failure(Exception):
-    """A status that is not OK: its code and message."""
+    """An error status: its code and message."""
 
 
 class Session:
-    """TensorFlow's C API, as much of it as a server uses.
+    """Session of TensorFlow's C API.
 
     Args:
-        library: The library.
+        library: Library returned by `load_library`.
     """
 
     def __init__(self, library):
@@ -105,7 +105,7 @@ class Session:
         self.session = None
 
     def load(self, directory, tags):
-        """Load a SavedModel."""
+        """Load the graph with `tags` from a SavedModel."""
         options = ctypes.c_void_p(self.library.TF_NewSessionOptions())
         tags = [tag.encode() for tag in tags]
         self.session = self._checked(
@@ -120,11 +120,11 @@ class Session:
         )
 
     def run(self, inputs, outputs):
-        """Return arrays of the tensors that are named `outputs`.
+        """Run the graph and return a list of arrays, one per output.
 
         Args:
             inputs: Dict of arrays by name of tensor; strings are arrays of objects.
-            outputs: Names of tensors.
+            outputs: List of names of tensors.
         """
         places = (Output * len(inputs))(*map(self._output, inputs))
         values = (ctypes.c_void_p * len(inputs))(*map(self._tensor, inputs.values()))
@@ -151,7 +151,7 @@ class Session:
                 self.library.TF_DeleteTensor(ctypes.c_void_p(tensor))
 
     def kernels(self, op):
-        """Return the bytes of an op's `KernelList`; None if it is not registered."""
+        """Return the bytes of an op's `KernelList`, or None for an unknown op."""
         buffer = ctypes.POINTER(Buffer)
         definition = ctypes.cast(self.library.TF_NewBuffer(), buffer)
         try:
@@ -225,7 +225,7 @@ class Session:
 
 
 def main(work_file, results_file):
-    """Do the work: ask for kernels, load, run every request."""
+    """Look up kernels, load the SavedModel and run every request."""
     with open(work_file, "rb") as opened:
         work = pickle.load(opened)
     with open(results_file, "ab") as results:
@@ -243,7 +243,7 @@ def main(work_file, results_file):
         session = Session(load_library())
         tell({op: session.kernels(op) for op in work["ops"]})
         if "tensorflow" in sys.modules:
-            raise RuntimeError("TensorFlow was imported, so this would show nothing.")
+            raise RuntimeError("TensorFlow was imported, so the run proves nothing.")
         attempt(session.load, work["directory"], work["tags"])
         for request in work["requests"]:
             attempt(session.run, *request)

@@ -1,4 +1,4 @@
-"""A process that serves a SavedModel through TensorFlow's C API."""
+"""Subprocess that runs a SavedModel through TensorFlow's C API."""
 
 import dataclasses
 import os
@@ -21,26 +21,31 @@ NOT_RUN = "NOT_RUN"
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """Arrays by name of input, for a `Signature`."""
+    """A request to a signature.
+
+    Attributes:
+        signature: `Signature`.
+        inputs: Dict of arrays by name of input.
+    """
 
     signature: object
     inputs: dict
 
     @property
     def work(self):
-        """What the process is told: names of tensors."""
+        """Arrays by name of input tensor, and a list of names of output tensors."""
         given = {self.signature.inputs[k].name: v for k, v in self.inputs.items()}
         return given, [tensor.name for tensor in self.signature.outputs.values()]
 
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What became of a request.
+    """Outcome of a request.
 
     Attributes:
-        code: Name of a status, or `CRASH` if it ended the process, or `NOT_RUN`.
+        code: Name of a status, `CRASH` if the request ended the process, or `NOT_RUN`.
         message: Text of the status.
-        outputs: Dict of arrays by name of output; None without success.
+        outputs: Dict of arrays by name of output; None after an error.
     """
 
     code: str
@@ -49,11 +54,11 @@ class Outcome:
 
     @property
     def succeeded(self):
-        """Whether there are outputs."""
+        """Whether the request has outputs."""
         return self.code == "OK"
 
     def __str__(self):
-        # Names of functions of the graph, which can be longer than what was wrong.
+        # Drop names of functions, which can be longer than the message proper.
         message = re.sub(r"\{\{function_node [^}]*\}\}", "", self.message).strip()
         first = message.partition("\n")[0]
         return f"{self.code} {first[:300]}".strip()
@@ -61,13 +66,13 @@ class Outcome:
 
 @dataclasses.dataclass
 class Served:
-    """What a process of its own found.
+    """Results of the verification subprocess.
 
     Attributes:
-        kernels: Dict by op: set of devices it has kernels for, None if there is no such
+        kernels: Dict by op of the set of devices with a kernel, or None for an unknown
             op.
         loading: `Outcome` of loading the SavedModel.
-        outcomes: List of `Outcome`, one for each request.
+        outcomes: List of `Outcome`, one per request.
     """
 
     kernels: dict
@@ -78,15 +83,15 @@ class Served:
 def serve(directory, tags, ops, requests, timeout):
     """Run requests in a process that does not import TensorFlow.
 
-    If a request ends the process, another one takes over, without the later requests
-    of that signature.
+    If a request ends the process, a new process runs the rest, except for further
+    requests to that signature.
 
     Args:
         directory: Path of the SavedModel.
         tags: Tags of its graph.
         ops: Names of ops to look up.
         requests: List of `Request`.
-        timeout: Seconds for everything.
+        timeout: Seconds for all processes together.
 
     Returns:
         A `Served`.
@@ -124,7 +129,7 @@ def serve(directory, tags, ops, requests, timeout):
 
 
 def _run(work, timeout):
-    """Return what one process said, and how it ended."""
+    """Run one process; return its results and a description of its end."""
     environment = {
         **os.environ,
         "CUDA_VISIBLE_DEVICES": "-1",
@@ -153,7 +158,7 @@ def _ending(finished):
     code = finished.returncode
     how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
     said = finished.stderr.decode(errors="replace").strip().splitlines()
-    # A failed check of TensorFlow is followed by a trace of the stack.
+    # A failed check of TensorFlow is followed by a stack trace.
     fatal = [line for line in said if "Check failed" in line] or said[-1:]
     reason = "".join(f": {line.rpartition('] ')[2].strip()}" for line in fatal[:1])
     return f"the process ended with {how}{reason}"

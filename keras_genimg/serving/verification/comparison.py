@@ -1,10 +1,10 @@
-"""Comparison of outputs of two runs."""
+"""Comparison of the outputs of two runs."""
 
 import numpy as np
 import tensorflow as tf
 
 FLOAT_TOLERANCE = 1e-4  # Relative and absolute.
-MAX_ROUNDED = 0.01  # Part of a uint8 output that may be rounded to a neighbour.
+MAX_ROUNDED = 0.01  # Share of a uint8 output that may differ by 1.
 TOLERANCES = (
     f"integers equal, at most {MAX_ROUNDED:.0%} of the uint8 1 apart, floats within "
     f"{FLOAT_TOLERANCE:g}"
@@ -13,15 +13,15 @@ PNG = b"\x89PNG"
 
 
 def different_bits(expected, got):
-    """Return in words how dicts of arrays differ, or None if all bits are the same."""
+    """Describe how dicts of arrays differ, or return None if all bits are equal."""
     return _first_difference(expected, got, _same_bits)
 
 
 def different_values(expected, got):
-    """Return in words how dicts of arrays differ, or None if they are within rounding.
+    """Describe how dicts of arrays differ, or return None if only by rounding.
 
-    Sums of floats in another order, as in a batch of another size, differ in their last
-    bits, and a mean of a pixel may then be rounded to the neighbouring integer.
+    In a batch of another size, floats can be summed in another order and differ in
+    their last bits. The mean of a pixel can then be rounded to a neighboring integer.
     """
     return _first_difference(expected, got, _close)
 

@@ -1,4 +1,4 @@
-"""What the file of a SavedModel says, without running it."""
+"""Contents of a SavedModel's graph, read without running it."""
 
 import dataclasses
 import functools
@@ -11,15 +11,17 @@ from tensorflow.core.protobuf import saved_model_pb2
 TAG = "serve"
 PYTHON_OPS = ("PyFunc", "EagerPyFunc", "PyFuncStateless")
 SENDABLE = (tf.float32, tf.uint8, tf.int32, tf.int64, tf.bool, tf.string)
-HIDDEN = "__saved_model"  # Names of operations to run on loading begin so.
+HIDDEN = "__saved_model"  # Prefix of the operations that run on loading.
 
 
 @dataclasses.dataclass(frozen=True)
 class Tensor:
-    """An input or output of a signature: its name in the graph, type and shape.
+    """An input or output of a signature.
 
-    The shape is a tuple with None for sizes that are not known, or None if the rank is
-    not.
+    Attributes:
+        name: Name in the graph.
+        dtype: `tf.DType`.
+        shape: Tuple with None for unknown sizes, or None if the rank is unknown.
     """
 
     name: str
@@ -28,12 +30,12 @@ class Tensor:
 
     @property
     def batched(self):
-        """Whether the first axis is one of any size."""
+        """Whether the first axis may have any size."""
         return bool(self.shape) and self.shape[0] is None
 
     @property
     def sendable(self):
-        """Whether clients can send and read the type, also in JSON."""
+        """Whether clients can send and receive the type, also as JSON."""
         return self.dtype in SENDABLE
 
     @property
@@ -52,7 +54,7 @@ class Signature:
 
     @property
     def needs_xla(self):
-        """Whether its name says that it needs a server with XLA."""
+        """Whether the name marks it as needing a server with XLA."""
         return self.name.endswith("_xla")
 
     @property
@@ -93,7 +95,7 @@ class SavedGraph:
 
     @property
     def plain_signatures(self):
-        """List of the signatures that every server can run."""
+        """List of the signatures that need no XLA."""
         return [s for s in self.signatures.values() if not s.needs_xla]
 
     @property
@@ -103,7 +105,7 @@ class SavedGraph:
         return {n.op for body in bodies for n in body} - set(self._functions)
 
     def users(self, op):
-        """Return names of the signatures that reach an op."""
+        """Return names of the signatures that use an op."""
         return [name for name, ops in self._reached_ops.items() if op in ops]
 
     @functools.cached_property
@@ -114,7 +116,7 @@ class SavedGraph:
         }
 
     def reached(self, signature):
-        """Return nodes and functions that a signature runs, as two lists."""
+        """Return two lists, of the nodes and of the functions that a signature runs."""
         names = [tensor.name for tensor in signature.outputs.values()]
         nodes, functions = {}, {}
         while names:
@@ -130,7 +132,7 @@ class SavedGraph:
         return nodes, list(functions.values())
 
     def xla_parts(self, signature):
-        """Return names of XLA ops and must-compile functions of a signature, sorted."""
+        """Return sorted names of a signature's XLA ops and must-compile functions."""
         nodes, functions = self.reached(signature)
         parts = {node.op for node in nodes if node.op.startswith("Xla")}
         for name, attr in [
@@ -142,7 +144,7 @@ class SavedGraph:
         return sorted(parts)
 
     def read_bytes(self):
-        """Return the bytes of the distinct variables that the signatures read."""
+        """Return the size in bytes of all variables that signatures read."""
         sizes = {}
         for signature in self.signatures.values():
             for node in self.reached(signature)[0]:

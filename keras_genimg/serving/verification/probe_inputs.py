@@ -1,4 +1,4 @@
-"""Inputs to try a signature with: right ones and wrong ones."""
+"""Inputs that a signature must accept, and shapes that it must refuse."""
 
 import math
 
@@ -7,9 +7,9 @@ import numpy as np
 from keras_genimg.serving.verification.ranges import values_in_range
 
 NUM_WRONG_SHAPES = 9
-UNKNOWN_SIZE = 4  # Stands in for a size that a signature leaves open.
+UNKNOWN_SIZE = 4  # For axes of any size.
 ROWS = 3
-DEFAULTS = {"serving_default": "sample"}  # Named twice, described once.
+DEFAULTS = {"serving_default": "sample"}  # Two names of one signature.
 
 
 def example_inputs(signature, described, rows, seed=0):
@@ -57,7 +57,7 @@ def wrong_shapes(signature, name, rows=2):
     Args:
         signature: A `Signature`.
         name: Name of the input.
-        rows: Size of the batch that the other inputs have.
+        rows: Batch size of the other inputs.
     """
     tensor = signature.inputs[name]
     full = full_shape(tensor, rows)

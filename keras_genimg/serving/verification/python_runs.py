@@ -1,4 +1,4 @@
-"""Runs of a SavedModel with TensorFlow's two loaders in Python."""
+"""Run a SavedModel with TensorFlow's two Python loaders."""
 
 import contextlib
 import logging
@@ -8,17 +8,17 @@ import tensorflow as tf
 
 
 def run_loaded(directory, inputs):
-    """Return what signatures give that `tf.saved_model.load` has loaded.
+    """Run signatures loaded with `tf.saved_model.load`.
 
     Args:
         directory: Path of the SavedModel.
         inputs: Dict by name of signature of dicts of arrays.
 
     Returns:
-        Dict by name of signature: a dict of arrays, or the error.
+        Dict by name of signature of a dict of arrays, or of the error raised.
     """
     with tf.device("CPU"):
-        with _quiet(logging.getLogger("absl")):  # It warns of gradients.
+        with _quiet(logging.getLogger("absl")):  # Warns about gradients.
             loaded = tf.saved_model.load(directory)
 
         def run(name, given):
@@ -30,19 +30,19 @@ def run_loaded(directory, inputs):
 
 
 def run_in_session(directory, graph, inputs):
-    """Return what signatures give in a session of TensorFlow 1, as a server has one.
+    """Run signatures in a TensorFlow 1 session, which a server uses.
 
     Args:
         directory: Path of the SavedModel.
         graph: Its `SavedGraph`.
-        inputs: As in `run_loaded`.
+        inputs: See `run_loaded`.
 
     Returns:
-        As `run_loaded`.
+        See `run_loaded`.
     """
     config = tf.compat.v1.ConfigProto(device_count={"GPU": 0})
     with tf.compat.v1.Session(graph=tf.Graph(), config=config) as session:
-        with _quiet(tf.get_logger()):  # The loader is deprecated, as we know.
+        with _quiet(tf.get_logger()):  # Warns that the loader is deprecated.
             tf.compat.v1.saved_model.load(session, graph.tags, directory)
 
         def run(name, given):
@@ -56,7 +56,7 @@ def run_in_session(directory, graph, inputs):
 
 @contextlib.contextmanager
 def _quiet(logger):
-    """Let a logger tell errors only."""
+    """Let a logger report errors only."""
     level = logger.level
     logger.setLevel("ERROR")
     try:
@@ -74,6 +74,6 @@ def _each(run, inputs):
                 key: np.asarray(value, object if isinstance(value, bytes) else None)
                 for key, value in outputs.items()
             }
-        except Exception as error:  # Whatever a graph may do is a finding.
+        except Exception as error:  # Reported by the caller.
             results[name] = error
     return results

@@ -1,22 +1,30 @@
-"""Warm-up records of a SavedModel, read without the packages of a server."""
+"""Warm-up records of a SavedModel."""
 
 import os
 
 import tensorflow as tf
-from tensorflow.core.framework import tensor_pb2
 
+from keras_genimg.extras import install_hint
 from keras_genimg.serving.verification.c_process import Request
 
 WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
 MAX_RECORDS = 1000
 
-# Fields of the messages, as `prediction_log.proto`, `predict.proto` and `model.proto`
-# of TensorFlow Serving number them.
-LOG_PREDICT = 6
-PREDICT_REQUEST = 1
-REQUEST_MODEL, REQUEST_INPUTS = 1, 2
-MODEL_SIGNATURE = 3
-KEY, VALUE = 1, 2
+
+def prediction_log():
+    """Return the message class of warm-up records, `PredictionLog`.
+
+    Raises:
+        ImportError: If the extra `serving` is not installed.
+    """
+    try:
+        from tensorflow_serving.apis import prediction_log_pb2
+    except ImportError as error:
+        raise ImportError(
+            f"Warm-up records need the protocol buffers of TensorFlow Serving: "
+            f"{install_hint('serving')}. `publish` writes none with `batch_sizes=()`."
+        ) from error
+    return prediction_log_pb2.PredictionLog
 
 
 def recorded_requests(directory, graph):
@@ -30,6 +38,7 @@ def recorded_requests(directory, graph):
         List of `Request`, or None if there is no file of records.
 
     Raises:
+        ImportError: If there are records and the extra `serving` is not installed.
         ValueError: If a server would not start with this file.
     """
     file = os.path.join(directory, WARMUP_FILE)
@@ -41,6 +50,8 @@ def recorded_requests(directory, graph):
         raise ValueError(f"it is no TFRecord file: {error.message}") from error
     if len(records) > MAX_RECORDS:
         raise ValueError(f"{len(records)} records, and a server takes {MAX_RECORDS}")
+    if records:
+        prediction_log()  # Not a fault of the first record if it is missing.
     requests = []
     for index, record in enumerate(records):
         try:
@@ -64,42 +75,10 @@ def _request(graph, name, inputs):
 
 
 def _parse(record):
-    log = _fields(record)
-    if LOG_PREDICT not in log:
+    """Return the name of the signature and the arrays of a record."""
+    log = prediction_log().FromString(record)
+    if log.WhichOneof("log_type") != "predict_log":
         raise ValueError("it is no log of a predict request")
-    request = _fields(_fields(log[LOG_PREDICT][-1])[PREDICT_REQUEST][-1])
-    model = _fields(request.get(REQUEST_MODEL, [b""])[-1])
-    signature = model.get(MODEL_SIGNATURE, [b""])[-1].decode()
-    inputs = {}
-    for entry in map(_fields, request.get(REQUEST_INPUTS, [])):
-        tensor = tensor_pb2.TensorProto.FromString(entry[VALUE][-1])
-        inputs[entry[KEY][-1].decode()] = tf.make_ndarray(tensor)
-    return signature or "serving_default", inputs
-
-
-def _fields(message):
-    """Return the fields of a serialised protocol buffer, lists of values by number."""
-    fields, at = {}, 0
-    while at < len(message):
-        key, at = _varint(message, at)
-        kind = key % 8
-        if kind == 0:
-            value, at = _varint(message, at)
-        else:
-            sizes = {1: 8, 5: 4}
-            size, at = _varint(message, at) if kind == 2 else (sizes[kind], at)
-            value, at = message[at : at + size], at + size
-        fields.setdefault(key >> 3, []).append(value)
-    if at != len(message):
-        raise ValueError("it ends too early")
-    return fields
-
-
-def _varint(message, at):
-    value = shift = 0
-    while True:
-        byte = message[at]
-        value |= (byte & 127) << shift
-        at, shift = at + 1, shift + 7
-        if byte < 128:
-            return value, at
+    request = log.predict_log.request
+    inputs = {name: tf.make_ndarray(value) for name, value in request.inputs.items()}
+    return request.model_spec.signature_name or "serving_default", inputs

@@ -1,16 +1,16 @@
-"""What a verification found."""
+"""Reports of verifications."""
 
 import dataclasses
 
 
 @dataclasses.dataclass(frozen=True)
 class Check:
-    """One thing that was looked at.
+    """Result of one check.
 
     Attributes:
-        name: What was looked at.
-        passed: Whether nothing was wrong.
-        message: What was done, or what was wrong.
+        name: Name of the check.
+        passed: Whether it passed.
+        message: Summary of the check, or its faults.
     """
 
     name: str
@@ -24,10 +24,10 @@ class Check:
 
 @dataclasses.dataclass
 class Report:
-    """The checks of one SavedModel.
+    """Results of all checks of a SavedModel.
 
     Attributes:
-        directory: Its path.
+        directory: Path of the SavedModel.
         checks: List of `Check`.
     """
 
@@ -45,10 +45,10 @@ class Report:
 
 
 class VerificationError(ValueError):
-    """A SavedModel must not be served.
+    """Raised if a SavedModel fails verification.
 
     Args:
-        report: Its `Report`.
+        report: `Report` of the verification.
     """
 
     def __init__(self, report):

@@ -1,4 +1,4 @@
-"""What the files of variables hold."""
+"""Weights in the variable files of a SavedModel."""
 
 import hashlib
 import math
@@ -7,18 +7,15 @@ import os
 import tensorflow as tf
 
 VARIABLES = os.path.join("variables", "variables")
-SLACK = 256  # Bytes of states and the like that no signature need read.
+SLACK = 256  # Bytes of states and the like that no signature reads.
 
 
 def weights_fault(directory, read_bytes):
-    """Return whether weights are missing or stored twice, and how many bytes they have.
+    """Return whether weights are missing or stored twice, and a message.
 
     Args:
         directory: Path of the SavedModel.
-        read_bytes: Bytes of the variables that the signatures read.
-
-    Returns:
-        A boolean and a text.
+        read_bytes: Size in bytes of the variables that signatures read.
     """
     prefix = os.path.join(directory, VARIABLES)
     if not os.path.exists(f"{prefix}.index"):
@@ -33,12 +30,12 @@ def weights_fault(directory, read_bytes):
         size = dtype.size * math.prod(shapes[name])
         stored += size
         value = reader.get_tensor(name)  # Fails if the file is damaged.
-        if size and (value != value.flat[0]).any():  # Zeros may well be many.
+        if size and (value != value.flat[0]).any():  # Constants may repeat.
             digest = hashlib.sha256(value.tobytes()).digest()
             key = (dtype, *shapes[name], digest)
             copies += size * (key in seen)
             seen.add(key)
     described = f"{stored} bytes of weights stored, {read_bytes} read by signatures"
     if stored > 1.1 * read_bytes + SLACK or copies > stored / 4 + SLACK:
-        return True, f"stored twice or for nothing: {described}, {copies} are copies"
+        return True, f"stored twice or never read: {described}, {copies} are copies"
     return False, described

@@ -57,11 +57,11 @@ class Trial:
         self.outcomes = dict(zip(self.requests, self.served.outcomes, strict=True))
 
     def rows(self, name):
-        """Return how many rows the batch of a signature has."""
+        """Return the number of rows in the batch of a signature."""
         return min(ROWS, most_rows(self.metadata, name) or ROWS)
 
     def of(self, kind):
-        """Return outcomes by key, of one kind."""
+        """Return outcomes of one kind by key."""
         return {key: out for key, out in self.outcomes.items() if key[0] == kind}
 
     def again(self, names, seed):
@@ -137,7 +137,7 @@ class Trial:
     def _recorded(self):
         try:
             self.records = recorded_requests(self.directory, self.graph)
-        except ValueError as error:
+        except (ImportError, ValueError) as error:
             self.record_fault = str(error)
         records = enumerate(self.records or [])
         return {("record", i): request for i, request in records}
