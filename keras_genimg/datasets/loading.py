@@ -56,7 +56,7 @@ def load(
             latter is downloaded unless it is prepared in the folder given by the
             environment variable `TFDS_DATA_DIR`.
         split: `"train"`, `"test"`, or another split of the data set. For data sets
-            of tensorflow_datasets also a slice, as in `"train[:80%]"`.
+            of tensorflow_datasets also a slice, such as `"train[:80%]"`.
         batch_size: Images per batch. The last batch may be smaller.
         image_size: `(height, width)`, or one integer for both, to resize images to, by
             antialiased bilinear interpolation. `None` keeps their size.

@@ -1,4 +1,4 @@
-"""Which pixels a data set gives: as its arguments say, or as a likelihood wants."""
+"""Options of a data set's pixels, from its arguments or a likelihood."""
 
 from keras_genimg import likelihoods
 from keras_genimg.datasets.checks import check_pixels
@@ -8,11 +8,12 @@ def pixel_options(likelihood, binarize, num_values, intensities, fixed):
     """Return `binarize`, `num_values` and `intensities` as `make_batches` takes them.
 
     Args:
-        likelihood: As in `load`, as are the next arguments.
-        binarize: As in `load`.
-        num_values: As in `load`.
-        intensities: As in `load`.
-        fixed: Whether a likelihood of binarized pixels gets the same ones at each pass.
+        likelihood: Name or object, or None.
+        binarize: `None`, `"dynamic"` or `"fixed"`.
+        num_values: Number of values of a pixel, or None for 256.
+        intensities: Whether pixels are real numbers in [0, 1].
+        fixed: Whether a likelihood of binarized pixels gets the same pixels in each
+            epoch.
 
     Raises:
         ValueError: If an argument is out of range, or they exclude each other.

@@ -134,8 +134,9 @@ class Likelihood(PixelValues):
         the distribution that they were drawn from.
 
         Args:
-            params: As in `sample`.
-            temperature: As in `sample`.
+            params: Parameters of the images.
+            temperature: Divides the logits; below 1 gives likelier images. A number, or
+                a tensor that broadcasts against the images.
 
         Returns:
             Float32 parameters of the shape of `params`.
@@ -171,8 +172,9 @@ class Likelihood(PixelValues):
         """Return nats of each pixel, all colors together: `(batch, height, width)`.
 
         Args:
-            params: As in `log_prob`.
-            images: As in `log_prob`.
+            params: Parameters of the images.
+            images: Pixels in the likelihood's own range,
+                `(batch, height, width, colors)`.
         """
         log_prob = self.log_prob(params, images)
         return log_prob if self.couples_colors else tf.reduce_sum(log_prob, axis=-1)
@@ -181,8 +183,9 @@ class Likelihood(PixelValues):
         """Return nats of each image: `(batch,)`.
 
         Args:
-            params: As in `log_prob`.
-            images: As in `log_prob`.
+            params: Parameters of the images.
+            images: Pixels in the likelihood's own range,
+                `(batch, height, width, colors)`.
         """
         axes = (1, 2) if self.couples_colors else (1, 2, 3)
         return tf.reduce_sum(self.log_prob(params, images), axis=axes)

@@ -68,10 +68,11 @@ def fixed_point_sampler(model, jit_compile=False, report=None):
     Args:
         model: An `AutoregressiveModel`.
         jit_compile: Whether the graph will be compiled with XLA; makes no difference.
-        report: As in `fixed_point`.
+        report: Function that is told in the graph how many passes are done, or None.
 
     Returns:
-        A function as `incremental_sampler` returns it.
+        Function of `(uniforms, temperature, conditions, images=None, known=None)` that
+        returns float32 images, `(batch, height, width, colors)`.
     """
 
     def draw(uniforms, temperature, conditions, images=None, known=None):

@@ -30,11 +30,11 @@ def program_of(model, fuse=True):
 
     Args:
         model: An `AutoregressiveModel`.
-        fuse: As in `Program`.
+        fuse: Whether to make sums of linear layers one product each.
 
     Raises:
-        ValueError: As `Program`. If the model is causal, the text recommends the
-            fixed-point sampler.
+        ValueError: If the incremental sampler does not support the model. If the model
+            is causal, the text recommends the fixed-point sampler.
     """
     try:
         return Program(model, fuse)

@@ -12,7 +12,7 @@ from keras_genimg.sampling.tolerances import FLOAT32_TOLERANCE, tolerance
 
 
 def sampler_difference(model, images, conditions=(), jit_compile=False):
-    """Return how far the sampler's parameters are from those of the forward pass.
+    """Compare the sampler's parameters with those of the forward pass.
 
     Args:
         model: An `AutoregressiveModel`.
@@ -22,7 +22,8 @@ def sampler_difference(model, images, conditions=(), jit_compile=False):
         jit_compile: Whether the graph will be compiled with XLA.
 
     Returns:
-        As `difference_of_params`.
+        For each image the largest difference as a part of the largest parameter,
+        float32 `(batch,)`. Infinite where a parameter is not finite.
     """
     inputs = [images, *conditions] if conditions else images
     expected = model(inputs, training=False)
@@ -69,12 +70,13 @@ def check_difference(model, difference, images, conditions=()):
 
 
 def first_disagreement(model, images, conditions=()):
-    """Return the first layer whose pixel by pixel output is not that of its `call`.
+    """Return the first layer whose methods for the sampler disagree with its `call`.
 
     Args:
         model: An `AutoregressiveModel`.
-        images: As in `sampler_difference`.
-        conditions: As in `sampler_difference`.
+        images: Float32 images in the likelihood's own range, `(batch, height, width,
+            colors)`.
+        conditions: The model's inputs besides the images, in order.
 
     Returns:
         The layer or operation, or None if all agree.
