@@ -8,7 +8,7 @@ from keras_genimg.likelihoods.likelihood import Likelihood
 
 @keras.saving.register_keras_serializable(package="keras_genimg")
 class Bernoulli(Likelihood):
-    """Binary pixels, 0 or 1, from one logit a sub-pixel.
+    """Binary pixels, 0 or 1, from one logit per sub-pixel.
 
     Parameters are logits of shape `(batch, height, width, colors)`.
 

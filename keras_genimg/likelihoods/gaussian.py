@@ -8,7 +8,7 @@ from keras_genimg.likelihoods.likelihood import Likelihood
 
 @keras.saving.register_keras_serializable(package="keras_genimg")
 class Gaussian(Likelihood):
-    """Real intensities from 0 to 1, each normal with a mean and variance of its own.
+    """Real intensities from 0 to 1, normal with their own means and variances.
 
     Parameters `(a, b)` have the shape `(batch, height, width, colors, 2)`:
 

@@ -1,4 +1,4 @@
-"""Base of the pixel distributions."""
+"""Base class of the pixel distributions."""
 
 import tensorflow as tf
 
@@ -86,10 +86,10 @@ class Likelihood(PixelValues):
         return 1 if self.couples_colors else num_colors
 
     def head(self, x, num_colors, convolve):
-        """Return the parameters that an autoregressive network ends in.
+        """Return the output layer of an autoregressive network.
 
-        A hook for likelihoods whose last layers are not one convolution. Layers are not
-        known here, so they come as a function; see
+        Override this if the last layers are not one convolution. This package does not
+        import layers, so the convolution is given as a function, see
         `keras_genimg.networks.likelihood_head`.
 
         Args:
@@ -107,7 +107,7 @@ class Likelihood(PixelValues):
     def distribution(self, params):
         """Return the TFP distribution of all sub-pixels, in float32.
 
-        `log_prob` and `mean` use it; a likelihood that implements both may do without.
+        `log_prob` and `mean` use it; a likelihood that implements both needs none.
         """
         raise NotImplementedError
 

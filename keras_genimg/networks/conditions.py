@@ -5,7 +5,7 @@ from keras import layers
 
 
 def condition_input(num_classes, condition_shape, units, dtype=None):
-    """Return an input for a class or a map, and the condition that layers are given.
+    """Return an input for a class or a map, and the condition map for the layers.
 
     Args:
         num_classes: Number of classes, for an int32 input `"label"` of shape

@@ -7,7 +7,7 @@ from keras import layers
 
 
 def normal_weights(stddev, weight_prior):
-    """Return how a layer's weights start and what pulls them to 0, as its arguments.
+    """Return the initializers and regularizers of a layer, as its arguments.
 
     Args:
         stddev: Standard deviation of the initial weights.

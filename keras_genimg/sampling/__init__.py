@@ -1,4 +1,4 @@
-"""How a causal model draws images."""
+"""Samplers of causal models."""
 
 from keras_genimg.sampling.ancestral import ancestral_sampler
 from keras_genimg.sampling.fixed_point_sampling import fixed_point, fixed_point_sampler

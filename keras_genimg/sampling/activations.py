@@ -1,4 +1,4 @@
-"""Activations that a layer was given."""
+"""Check of a layer's activation."""
 
 import inspect
 

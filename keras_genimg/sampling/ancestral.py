@@ -1,4 +1,4 @@
-"""The plain sampler: one forward pass a sub-pixel, or a pixel."""
+"""Reference sampler: one forward pass for each sub-pixel, or pixel."""
 
 import math
 
@@ -7,12 +7,11 @@ from keras import ops
 
 
 def ancestral_sampler(model, jit_compile=False, report=None):
-    """Return a function that draws images, each sub-pixel by a whole forward pass.
+    """Return a function that draws images with one forward pass for each sub-pixel.
 
     Where the likelihood couples the colors of a pixel, these are drawn together.
 
-    It asks nothing of the model but that it be causal, and is the reference that
-    faster samplers must match.
+    The model only has to be causal. Faster samplers must match this one.
 
     Args:
         model: An `AutoregressiveModel`.

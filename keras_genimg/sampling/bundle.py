@@ -4,11 +4,11 @@ import tensorflow as tf
 
 
 class Bundle:
-    """Packs tensors behind one another on the last axis, and unpacks them.
+    """Concatenates tensors on the last axis, and splits them again.
 
-    One slice of a wide tensor and one split cost two operations, where a slice of each
-    narrow one would cost as many as there are; at a pixel a time operations are what
-    costs. Half-precision tensors travel as float32, which loses nothing.
+    Slicing one wide tensor and splitting it takes two operations, slicing each narrow
+    tensor one operation each. For single pixels the number of operations decides the
+    speed. Half-precision tensors are stored as float32, which loses nothing.
 
     Args:
         groups: Lists of tensors that agree in all axes but the last.
@@ -27,7 +27,7 @@ class Bundle:
         return sum(size for group in self.groups for size, _ in group)
 
     def unpack(self, packed):
-        """Return the groups of tensors that lie in `packed`."""
+        """Return the groups of tensors in `packed`."""
         sizes = [size for group in self.groups for size, _ in group]
         parts = iter(tf.split(packed, sizes, axis=-1))
         return [

@@ -1,11 +1,11 @@
-"""How far the parameters of two programs are apart."""
+"""Difference between the parameters of two programs."""
 
 import numpy as np
 import tensorflow as tf
 
 
 def difference_of_params(params, expected):
-    """Return how far parameters are from those of a forward pass.
+    """Return the largest difference to the parameters of a forward pass.
 
     Args:
         params: Parameters of a likelihood, the batch first.

@@ -1,4 +1,4 @@
-"""The sampler that asks nothing of a graph: forward passes until nothing changes."""
+"""Sampler for any causal graph: forward passes until nothing changes."""
 
 import math
 

@@ -62,11 +62,11 @@ def incremental_sampler(model, jit_compile=False):
 
 
 def teacher_forced_params(model, images, conditions=(), jit_compile=False):
-    """Return a likelihood's parameters as the incremental sampler computes them.
+    """Compute the parameters of given images with the incremental sampler.
 
-    The sampler's program runs on given images in place of drawn ones: pixel by pixel,
-    with the same caches. The parameters are those of one forward pass if the program is
-    right, but for rounding.
+    The sampler's program runs pixel by pixel with the same caches, but on given images
+    instead of drawn ones. If the program is right, the parameters are those of a
+    forward pass, up to rounding.
 
     Args:
         model: An `AutoregressiveModel`.

@@ -1,4 +1,4 @@
-"""What a program for one pixel is made of."""
+"""Parts of a program for one pixel."""
 
 import dataclasses
 import enum
@@ -9,7 +9,7 @@ import tensorflow as tf
 
 
 class Level(enum.IntEnum):
-    """What must be known before a value can be computed.
+    """The part of an image that must be known before a value can be computed.
 
     The level of an operation's outputs is the highest of its inputs, but for causal
     layers that see finished rows alone.

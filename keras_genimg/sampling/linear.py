@@ -32,7 +32,7 @@ def has_activation(layer):
 
 
 def linear_function(linear_layers):
-    """Return the sum of linear layers, each of an input of its own, as one product.
+    """Return the sum of linear layers with different inputs, as one product.
 
     Args:
         linear_layers: Layers for which `is_linear` holds, of one compute dtype; only

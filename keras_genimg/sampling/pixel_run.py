@@ -149,7 +149,7 @@ class PixelRun:
         return pixels, others
 
     def _begin_row(self, values, caches):
-        """Compute all that depends on finished rows alone.
+        """Compute everything that depends on finished rows alone.
 
         Args:
             values: Dict of `(width, batch, n)` tensors by index of value, to which the
@@ -175,7 +175,7 @@ class PixelRun:
         return tuple(carries[:number]), [rows[id(step)] for step in self.stepped]
 
     def _over_row(self, step, values):
-        """Return what a pointwise operation makes of a row, `(width, batch, ...)`."""
+        """Apply a pointwise operation to a row, `(width, batch, ...)`."""
         flat = {
             value.index: tf.reshape(values[value.index], (-1, *value.spec.shape[3:]))
             for value in step.inputs

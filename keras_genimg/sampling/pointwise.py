@@ -39,7 +39,7 @@ _NO_EFFECT_IN_INFERENCE = (
 
 
 def pointwise_function(operation, args, kwargs):
-    """Return what an operation does to one pixel.
+    """Return a function that applies an operation to one pixel.
 
     A layer of another package is pointwise if it says so by an attribute
     `pointwise = True`. It is then called on maps of one pixel,

@@ -26,7 +26,7 @@ _REDUCTIONS = {"Max", "Mean", "Min", "Sum"}
 
 
 def pointwise_operation(operation, args, kwargs):
-    """Return what an operation of `keras.ops` does to one pixel.
+    """Return a function that applies an operation of `keras.ops` to one pixel.
 
     Args:
         operation: The operation.

@@ -50,7 +50,7 @@ def program_of(model, fuse=True):
 
 
 class Program:
-    """What a functional model computes, in order.
+    """The operations of a functional model, in order.
 
     Nested models are inlined, and so are layers made of other layers whose `call` can
     be traced symbolically, such as the residual blocks. A layer that occurs twice gives
@@ -190,7 +190,7 @@ class Program:
         return self._inline(cast, [value])
 
     def _append_composite(self, layer, args, kwargs):
-        """Append the operations that the `call` of a layer of layers is made of."""
+        """Append the operations in the `call` of a composite layer."""
         values = values_in((args, kwargs))
         autocast = getattr(layer, "autocast", True)
         values = [
@@ -240,7 +240,7 @@ class _Constant(keras.Operation):
 
 
 def _check_maps(operation, inputs):
-    """Raise unless all that meets the image is a map."""
+    """Raise unless every value that is combined with the image is a map."""
     for value in inputs:
         if value.level == Level.FIXED and len(value.spec.shape) < 4:
             raise Refusal(

@@ -1,4 +1,4 @@
-"""What to say of a layer that cannot be sampled pixel by pixel."""
+"""Errors for layers that cannot be sampled pixel by pixel."""
 
 import numpy as np
 import tensorflow as tf

@@ -1,4 +1,4 @@
-"""How far two programs of one model may be apart by rounding."""
+"""Rounding differences between two programs of one model."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""Whether a layer computes what its class is known for."""
+"""Detection of layers whose class or methods have been replaced."""
 
 import types
 
