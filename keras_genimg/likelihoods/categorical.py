@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from keras_genimg.likelihoods.likelihood import Likelihood
+from keras_genimg.ops.checks import check_int
 
 
 @keras.saving.register_keras_serializable(package="keras_genimg")
@@ -23,11 +24,7 @@ class Categorical(Likelihood):
     """
 
     def __init__(self, num_values=256):
-        if not isinstance(num_values, int) or num_values < 2:
-            raise ValueError(
-                f"`num_values` of Categorical must be an integer of at least 2. "
-                f"Received: num_values={num_values!r}"
-            )
+        num_values = check_int("num_values", num_values, "Categorical", smallest=2)
         self.num_values = self.params_size = num_values
 
     def distribution(self, params):

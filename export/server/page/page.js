@@ -85,8 +85,7 @@ function conditionsOf(signature) {
 }
 
 function highestLabel() {
-  const text = metadata.signatures.sample.inputs.label?.must_be ?? "";
-  return Number(text.match(/to (\d+)$/)?.[1] ?? 2 ** 31 - 1);
+  return metadata.signatures.sample.inputs.label?.high ?? 2 ** 31 - 1;
 }
 
 function modelPath() {
