@@ -72,6 +72,7 @@ def test_half_precision_is_close_to_full(case):
 
 @CASES
 def test_trains_under_xla(case):
+    keras.utils.set_random_seed(0)  # Steep weights could make a step too large.
     model = case.model()
     model.compile("sgd", "mse", jit_compile=True)
     example = case.example()
