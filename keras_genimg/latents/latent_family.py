@@ -2,10 +2,11 @@
 
 import tensorflow as tf
 
+from keras_genimg.ops.configurable import Configurable
 from keras_genimg.ops.uniforms import row_uniforms
 
 
-class LatentFamily:
+class LatentFamily(Configurable):
     """Base class for reparameterizable families of distributions over latent vectors.
 
     A posterior is a member of a family whose parameters are computed by a network. The
@@ -72,22 +73,3 @@ class LatentFamily:
             fn_output_signature=tf.float32,
         )
         return tf.ensure_shape(latents, (None, latent_dim))
-
-    def get_config(self):
-        """Return the constructor's arguments as a dict."""
-        return {}
-
-    @classmethod
-    def from_config(cls, config):
-        """Create a family from the dict returned by `get_config`."""
-        return cls(**config)
-
-    def __eq__(self, other):
-        return type(self) is type(other) and self.get_config() == other.get_config()
-
-    def __hash__(self):
-        return hash((type(self), str(self.get_config())))
-
-    def __repr__(self):
-        arguments = ", ".join(f"{k}={v!r}" for k, v in self.get_config().items())
-        return f"{type(self).__name__}({arguments})"

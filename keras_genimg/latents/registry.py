@@ -1,11 +1,10 @@
 """Families of latent distributions by name."""
 
-import keras
-
 from keras_genimg.latents.diagonal_normal import DiagonalNormal
 from keras_genimg.latents.full_normal import FullNormal
 from keras_genimg.latents.laplace import Laplace
 from keras_genimg.latents.latent_family import LatentFamily
+from keras_genimg.ops.configurable import from_identifier
 
 _BY_NAME = {
     "diagonal_normal": DiagonalNormal,
@@ -24,14 +23,4 @@ def get(identifier):
     Raises:
         ValueError: If it is none of these.
     """
-    if isinstance(identifier, LatentFamily):
-        return identifier
-    if isinstance(identifier, str) and identifier in _BY_NAME:
-        return _BY_NAME[identifier]()
-    if isinstance(identifier, dict):
-        return keras.saving.deserialize_keras_object(identifier)
-    raise ValueError(
-        f"A family of latent distributions must be one of "
-        f"{', '.join(map(repr, _BY_NAME))}, or an object such as DiagonalNormal(). "
-        f"Received: {identifier!r}"
-    )
+    return from_identifier("latent family", identifier, LatentFamily, _BY_NAME)

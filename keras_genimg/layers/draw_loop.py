@@ -39,7 +39,7 @@ class DRAWLoop(keras.layers.Layer):
 
     Output shape:
         Parameters of the likelihood from the last canvas, float32, of its
-        `params_shape` behind the batch.
+        `params_shape` after the batch axis.
 
     Raises:
         ValueError: If an argument is not as described.

@@ -3,9 +3,10 @@
 import tensorflow as tf
 
 from keras_genimg.likelihoods.pixel_values import PixelValues
+from keras_genimg.ops.configurable import Configurable
 
 
-class Likelihood(PixelValues):
+class Likelihood(Configurable, PixelValues):
     """Distribution of pixels, given parameters that a network computes.
 
     A subclass sets `num_values`, and implements `distribution` and `sample`.
@@ -115,7 +116,7 @@ class Likelihood(PixelValues):
         """Draw pixels by the inverse of the cumulative distribution function.
 
         Args:
-            params: Parameters, of `params_shape` behind the batch; or those of single
+            params: Parameters, of `params_shape` after the batch; or those of single
                 units, without the axes of height and width.
             uniforms: Uniform numbers in `[0, 1)`, one a sub-pixel, of the images'
                 shape; or `(batch, colors)`, and `(batch, 1)` for a single sub-pixel.
@@ -189,22 +190,3 @@ class Likelihood(PixelValues):
         """
         axes = (1, 2) if self.couples_colors else (1, 2, 3)
         return tf.reduce_sum(self.log_prob(params, images), axis=axes)
-
-    def get_config(self):
-        """Return the constructor's arguments."""
-        return {}
-
-    @classmethod
-    def from_config(cls, config):
-        """Return the likelihood that `get_config` described."""
-        return cls(**config)
-
-    def __eq__(self, other):
-        return type(self) is type(other) and self.get_config() == other.get_config()
-
-    def __hash__(self):
-        return hash((type(self), str(self.get_config())))
-
-    def __repr__(self):
-        arguments = ", ".join(f"{k}={v}" for k, v in self.get_config().items())
-        return f"{type(self).__name__}({arguments})"

@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from keras_genimg.saved_model.input import label_input, real_input
+from keras_genimg.saved_model.input import Input, real_input
 
 
 def condition_rows(model, conditions, num_images):
@@ -73,7 +73,17 @@ def conditions_in_range(model, conditions):
     Returns:
         Dict of boolean tensors of the same shapes, for the conditions that have a
         range.
+
+    Raises:
+        ValueError: If the model has a range for an input that it does not have.
     """
+    names = [tensor.name for tensor in model.inputs[1:]]
+    unknown = sorted(set(model.condition_ranges) - set(names))
+    if unknown:
+        raise ValueError(
+            f"`condition_ranges` of {model.name} must name its conditions, which are "
+            f"{names}. Received: {unknown}"
+        )
     result = {}
     for name, (low, high) in model.condition_ranges.items():
         if name not in conditions:
@@ -101,8 +111,8 @@ def served_conditions(model, image_shape):
     served = {}
     for tensor in model.inputs[1:]:
         if tensor.name in model.condition_ranges:
-            _, high = model.condition_ranges[tensor.name]
-            served[tensor.name] = label_input(high + 1)
+            spec = tf.TensorSpec(tensor.shape, tensor.dtype)
+            served[tensor.name] = Input(spec, *model.condition_ranges[tensor.name])
             continue
         shape = list(tensor.shape)
         if len(shape) == 4:

@@ -40,7 +40,7 @@ class PixelCNN(PixelNetwork):
         Images in the likelihood's own range, `(batch, height, width, colors)`.
 
     Output shape:
-        Parameters of the likelihood, float32, of its `params_shape` behind the batch:
+        Parameters of the likelihood, float32, of its `params_shape` after the batch:
         `(batch, height, width, colors)`, with one more axis for `Categorical`.
 
     Raises:

@@ -4,7 +4,7 @@ import keras
 
 from keras_genimg.models.autoregressive_model import AutoregressiveModel
 from keras_genimg.networks import condition_input, pixel_stack
-from keras_genimg.ops.checks import check_odd, check_positive_int
+from keras_genimg.ops.checks import check_int, check_odd, check_positive_int
 
 _COUNTS = ("units", "num_blocks", "num_layers", "head_filters", "num_classes")
 _KERNEL_SIZES = ("kernel_size", "first_kernel_size")
@@ -70,6 +70,8 @@ def checked_arguments(owner, image_shape, arguments):
     for name, value in arguments.items():
         if name in _COUNTS and value is not None:
             value = check_positive_int(name, value, owner)
+        elif name == "num_head_layers":
+            value = check_int(name, value, owner, smallest=0)
         elif name in _KERNEL_SIZES:
             value = check_odd(name, value, owner, smallest=3)
         checked[name] = value
@@ -80,12 +82,13 @@ def network_graph(make_layer, depth, image_shape, likelihood, arguments, dtype):
     """Return inputs and outputs of a network, for `keras.Model`.
 
     Args:
-        make_layer: As in `keras_genimg.networks.pixel_stack`.
-        depth: As in `pixel_stack`.
+        make_layer: Function that makes a layer of the stack, see
+            `keras_genimg.networks.pixel_stack`.
+        depth: Number of layers in the stack.
         image_shape: `(height, width, colors)`.
         likelihood: `Likelihood` of the images.
-        arguments: What `checked_arguments` returned.
-        dtype: As in `pixel_stack`.
+        arguments: Dict returned by `checked_arguments`.
+        dtype: Dtype policy of the layers, or None.
     """
     images = keras.Input(image_shape, name="images")
     units = arguments["units"]

@@ -7,15 +7,14 @@ import keras
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """How a preset was trained: Adam, with a learning rate that may decay.
+    """How a preset was trained: Adam, with a learning rate on a cosine decay.
 
     Attributes:
         epochs: Number of epochs.
         batch_size: Number of images in a batch.
         learning_rate: Initial learning rate.
-        decay: `"cosine"` for a cosine decay over all steps, `None` for a constant
-            rate.
-        final_fraction: Fraction of the initial rate at which the decay ends.
+        final_fraction: Fraction of the initial rate that the decay ends at; 1 for a
+            constant rate.
         clipping: Arguments of the optimizer that clip gradients, such as
             `{"global_clipnorm": 1.0}`.
     """
@@ -23,7 +22,6 @@ class Recipe:
     epochs: int
     batch_size: int
     learning_rate: float
-    decay: str | None = "cosine"
     final_fraction: float = 0.0
     clipping: dict = dataclasses.field(default_factory=dict)
 
@@ -37,11 +35,10 @@ class Recipe:
         Returns:
             A `keras.optimizers.Adam`.
         """
-        rate = self.learning_rate
-        if self.decay == "cosine":
-            rate = keras.optimizers.schedules.CosineDecay(
-                rate, steps_per_epoch * (epochs or self.epochs), self.final_fraction
-            )
+        steps = steps_per_epoch * (epochs or self.epochs)
+        rate = keras.optimizers.schedules.CosineDecay(
+            self.learning_rate, steps, self.final_fraction
+        )
         return keras.optimizers.Adam(rate, **self.clipping)
 
 

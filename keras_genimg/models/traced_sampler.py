@@ -96,10 +96,13 @@ class TracedSampler:
             # In a graph of the caller, which may run when nothing can be looked at.
             self._model._causality_check.run(self._image_shape)
             return self._function(seeds, temperature, *others)[0]
-        if self._concrete is None:
-            self._concrete = self._function.get_concrete_function()
-        # There is one graph only; to let TensorFlow look for it costs 0.3 ms a call.
-        outputs, drawn, fingerprint = self._concrete(seeds, temperature, *others)
+        function = self._function
+        if not tf.config.functions_run_eagerly():
+            # There is only one graph. Letting TensorFlow look it up costs 0.3 ms.
+            if self._concrete is None:
+                self._concrete = function.get_concrete_function()
+            function = self._concrete
+        outputs, drawn, fingerprint = function(seeds, temperature, *others)
         fingerprint = fingerprint.numpy().tobytes()
         drawn = drawn if self._proven != fingerprint else ()
         image, params, conditions = drawn or (None, None, ())

@@ -12,6 +12,13 @@ def normal_weights(stddev, weight_prior):
     Args:
         stddev: Standard deviation of the initial weights.
         weight_prior: Number of training images that share the prior N(0, I), or None.
+
+    Returns:
+        Dict of keyword arguments of `keras.layers.Dense`.
+
+    References:
+        Kingma and Welling, Auto-Encoding Variational Bayes, 2013, section 5,
+        https://arxiv.org/abs/1312.6114
     """
     arguments = {}
     for prefix in ("kernel", "bias"):
@@ -31,8 +38,12 @@ def dense_encoder(image_shape, units, likelihood, weights, dtype):
         image_shape: `(height, width, colors)`.
         units: Units of the hidden layer.
         likelihood: `Likelihood`, whose `max_value` images are divided by.
-        weights: Function that returns the arguments of `normal_weights`.
-        dtype: Dtype policy.
+        weights: Function that returns the keyword arguments of a new layer, such as
+            those of `normal_weights`.
+        dtype: Dtype policy of the hidden layer.
+
+    Returns:
+        A functional model from `(batch, *image_shape)` to `(batch, units)`.
     """
     images = keras.Input(image_shape, name="images")
     # Named, since Keras' own names count the layers of the process.
@@ -48,11 +59,16 @@ def dense_decoder(latent_dim, image_shape, units, likelihood, weights, dtype):
 
     Args:
         latent_dim: Numbers in a latent vector.
-        image_shape: As for the encoder; so are the arguments below.
+        image_shape: `(height, width, colors)`.
         units: Units of the hidden layer.
         likelihood: `Likelihood` of the images.
-        weights: As for the encoder.
+        weights: Function that returns the keyword arguments of a new layer, such as
+            those of `normal_weights`.
         dtype: Dtype policy of the hidden layer.
+
+    Returns:
+        A functional model from `(batch, latent_dim)` to the shape
+        `(batch, *likelihood.params_shape(image_shape))`.
     """
     params_shape = likelihood.params_shape(image_shape)
     latents = keras.Input((latent_dim,), name="latent")

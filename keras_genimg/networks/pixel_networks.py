@@ -5,6 +5,7 @@ import math
 from keras import layers
 
 from keras_genimg.layers import MaskedConv2D, SplitColors
+from keras_genimg.ops.checks import check_positive_int
 
 
 def pixel_stack(
@@ -46,7 +47,11 @@ def pixel_stack(
         dtype: Dtype policy of the layers; the parameters are float32.
 
     Returns:
-        Symbolic parameters, float32, of `likelihood.params_shape` behind the batch.
+        Symbolic parameters, float32, of `likelihood.params_shape` after the batch.
+
+    Raises:
+        ValueError: If `depth` is not an integer of at least 1, or a layer refuses its
+            arguments.
 
     Example:
         >>> images = keras.Input((28, 28, 1))
@@ -59,6 +64,7 @@ def pixel_stack(
         van den Oord, Kalchbrenner and Kavukcuoglu, Pixel Recurrent Neural Networks,
         2016, section 3 and table 1, https://arxiv.org/abs/1601.06759
     """
+    depth = check_positive_int("depth", depth, "pixel_stack")
     num_colors = images.shape[-1]
     masked = {"num_colors": likelihood.mask_colors(num_colors), "dtype": dtype}
 
@@ -77,7 +83,7 @@ def pixel_stack(
         for index in range(num_head_layers)
     ]
 
-    # Functional graph, scaled and centred so that a zero of the padding is no pixel
+    # Functional graph, scaled and centered so that a zero of the padding is no pixel
     # value.
     scale = 2 / likelihood.max_value
     x = layers.Rescaling(scale, -1, name="centre", dtype="float32")(images)
@@ -112,7 +118,7 @@ def likelihood_head(x, likelihood, num_colors):
             `num_colors=likelihood.mask_colors(num_colors)`.
 
     Returns:
-        Symbolic parameters, float32, of `likelihood.params_shape` behind the batch.
+        Symbolic parameters, float32, of `likelihood.params_shape` after the batch.
     """
     mask_colors = likelihood.mask_colors(num_colors)
 

@@ -290,7 +290,7 @@ class PixelRun:
 
 
 def _flat(tensor):
-    """Return a row with the axes behind the batch as one, `(width, batch, n)`."""
+    """Return a row with the axes after the batch as one, `(width, batch, n)`."""
     if tensor.shape.rank == 3:
         return tensor
     sizes = tf.unstack(tf.shape(tensor)[:2])

@@ -157,15 +157,6 @@ def temperature_input():
     return Input(tf.TensorSpec((None,), tf.float32), 0, low_open=True)
 
 
-def label_input(num_classes):
-    """Return the input `label`, one class per row.
-
-    Args:
-        num_classes: Number of classes.
-    """
-    return Input(tf.TensorSpec((None,), tf.int32), 0, num_classes - 1)
-
-
 def real_input(shape, dtype=tf.float32):
     """Return an input without limits: finite floats, or any integers.
 

@@ -76,5 +76,5 @@ def test_contradictions_are_refused(make, likelihood, other, asked):
 def test_more_values_than_8_bits_are_refused():
     with pytest.raises(ValueError, match="at most 256 values.*num_values=300"):
         load("digits", likelihood=Categorical(300))
-    with pytest.raises(ValueError, match="A likelihood is one of.*'logistic'"):
+    with pytest.raises(ValueError, match="A likelihood must be one of.*'logistic'"):
         load("digits", likelihood="logistic")

@@ -213,3 +213,9 @@ def test_autoregressive_models_refuse_real_intensities(likelihood):
     ):
         with pytest.raises(ValueError, match="finitely many pixel values.*Received"):
             make()
+
+
+def test_configs_of_other_objects_are_refused():
+    config = keras.saving.serialize_keras_object(keras.layers.ReLU())
+    with pytest.raises(ValueError, match="A likelihood must be one of.*Received"):
+        likelihoods.get(config)

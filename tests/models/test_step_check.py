@@ -314,3 +314,18 @@ def test_two_replicas():
     assert output.count("values from 0.0 to 9.0, dtype float32") == 3
     assert "labels `label` of cnn must be integers from 0 to 2" in output
     assert "['bits_per_dim', 'loss']" in output
+
+
+def test_a_loop_of_ones_own_is_checked_too():
+    """Nothing reads the flag of a step there, so the step itself fails."""
+    model = small()
+    logs = model.train_step((GOOD,))
+    assert set(logs) == {"loss", "bits_per_dim"}
+    before = model.get_weights()
+    step = tf.function(model.train_step, autograph=False)
+    for function in (model.train_step, step):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="out of range"):
+            function((tf.constant(spoiled(2)),))
+    for weight, value in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(weight, value)
+    model.fit(GOOD, verbose=0)

@@ -10,7 +10,6 @@ from keras_genimg.saved_model import Input
 from keras_genimg.saved_model.input import (
     images_input,
     known_input,
-    label_input,
     real_input,
     seed_input,
     temperature_input,
@@ -25,7 +24,7 @@ INPUTS = {
     "integers from 0 to 255": images_input((2, 2, 1)),
     "0 or 1": known_input((2, 2, 1)),
     "finite numbers above 0": temperature_input(),
-    "integers from 0 to 9": label_input(10),
+    "integers from 0 to 9": Input(tf.TensorSpec((None,), tf.int32), 0, 9),
     "finite numbers": real_input((None, 2)),
     "integers": real_input((None, 2), tf.int32),
     "integers of at least 3": Input(INTEGERS, 3),

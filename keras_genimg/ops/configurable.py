@@ -1,0 +1,58 @@
+"""Objects that are described by the arguments of their constructor."""
+
+import keras
+
+
+class Configurable:
+    """Base class of objects that Keras can store by their constructor's arguments.
+
+    Two objects are equal if they have the same class and the same arguments. A
+    subclass with arguments implements `get_config`.
+    """
+
+    def get_config(self):
+        """Return the constructor's arguments as a dict."""
+        return {}
+
+    @classmethod
+    def from_config(cls, config):
+        """Create an object from the dict returned by `get_config`."""
+        return cls(**config)
+
+    def __eq__(self, other):
+        return type(self) is type(other) and self.get_config() == other.get_config()
+
+    def __hash__(self):
+        return hash((type(self), str(self.get_config())))
+
+    def __repr__(self):
+        arguments = ", ".join(f"{k}={v!r}" for k, v in self.get_config().items())
+        return f"{type(self).__name__}({arguments})"
+
+
+def from_identifier(name, identifier, kind, by_name):
+    """Return the object that a name, a config or the object itself stands for.
+
+    Args:
+        name: Name of what is identified, for the error text.
+        identifier: A key of `by_name`, the config of a serialized object, or an object
+            of class `kind`.
+        kind: Base class of the objects.
+        by_name: Dict of classes by name.
+
+    Returns:
+        An object of class `kind`.
+
+    Raises:
+        ValueError: If `identifier` is none of these.
+    """
+    if isinstance(identifier, str) and identifier in by_name:
+        return by_name[identifier]()
+    if isinstance(identifier, dict):
+        identifier = keras.saving.deserialize_keras_object(identifier)
+    if isinstance(identifier, kind):
+        return identifier
+    raise ValueError(
+        f"A {name} must be one of {', '.join(map(repr, by_name))}, or an object of a "
+        f"class derived from {kind.__name__}. Received: {name}={identifier!r}"
+    )
