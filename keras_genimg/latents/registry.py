@@ -23,4 +23,4 @@ def get(identifier):
     Raises:
         ValueError: If it is none of these.
     """
-    return from_identifier("latent family", identifier, LatentFamily, _BY_NAME)
+    return from_identifier("family", identifier, LatentFamily, _BY_NAME)

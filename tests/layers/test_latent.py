@@ -256,8 +256,8 @@ def test_own_families_are_estimated_from_samples():
         ({"latent_dim": 1.5}, "Received: latent_dim=1.5"),
         ({"num_samples": 0}, "Received: num_samples=0"),
         ({"estimator": "C"}, "one of 'analytic', 'monte_carlo'.*estimator='C'"),
-        ({"posterior": "gauss"}, "'diagonal_normal', .*Received: 'gauss'"),
-        ({"prior": 3}, "Received: 3"),
+        ({"posterior": "gauss"}, "'diagonal_normal', .*Received: family='gauss'"),
+        ({"prior": 3}, "Received: family=3"),
     ],
     ids=str,
 )

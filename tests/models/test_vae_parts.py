@@ -66,7 +66,7 @@ def part(input_shape, output_shape):
         ({"weight_prior": 0}, "weight_prior=0"),
         ({"num_samples": 0}, "num_samples=0"),
         ({"estimator": "B"}, "estimator='B'"),
-        ({"posterior": "gauss"}, "Received: 'gauss'"),
+        ({"posterior": "gauss"}, "Received: family='gauss'"),
         ({"encoder": part((3, 4, 1), (5,))}, r"\(None, 4, 3, 1\).*\(None, 3, 4, 1\)"),
         ({"encoder": keras.layers.Flatten()}, "`encoder` of VAE.*functional model"),
         ({"encoder": sequential_without_inputs()}, "`encoder` of VAE.*functional"),
