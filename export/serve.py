@@ -96,7 +96,7 @@ def parse_arguments(arguments=None):
         "--max-batch-rows",
         type=_positive(int),
         default=256,
-        help="most rows of merged requests, for models without max_rows (default: 256)",
+        help="most rows of merged requests, for models without max_examples (default: 256)",
     )
     given = parser.parse_args(arguments)
     if given.model_config and (given.label or given.all_versions):

@@ -25,7 +25,7 @@ class ImageClient:
 
     Args:
         model: `RestModel` or `GrpcModel`.
-        batch_size: Rows per request; at most the `max_rows` that the model was exported
+        batch_size: Rows per request; at most the `max_examples` that the model was exported
             with, and for `complete` that number divided by the number of candidates.
         in_flight: Number of concurrent requests.
         retries: `Retries`.

@@ -17,13 +17,13 @@ class Batcher:
         run: Coroutine function of `(model, signature_name, inputs, deadline)` that
             returns the outputs.
         window: Seconds that the first call waits for others; 0 for no merging.
-        max_rows: Most rows of a merged call, for models without `max_rows`.
+        max_examples: Most rows of a merged call, for models without `max_examples`.
     """
 
-    def __init__(self, run, window, max_rows):
+    def __init__(self, run, window, max_examples):
         self._run = run
         self._window = window
-        self._max_rows = max_rows
+        self._max_rows = max_examples
         self._waiting = {}  # Batch by model, signature and shapes of its calls.
         self._tasks = set()
 
@@ -34,7 +34,7 @@ class Batcher:
             call: The `Call`.
             deadline: Time at which it times out, by `time.monotonic`.
         """
-        most = call.model.max_rows(call.signature_name) or self._max_rows
+        most = call.model.max_examples(call.signature_name) or self._max_rows
         if not self._window or not call.rows or call.rows >= most:
             return await self._alone(call, deadline)
         # The model itself is part of the key, so that versions never mix.

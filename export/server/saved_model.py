@@ -53,13 +53,13 @@ class LoadedModel:
         }
         self.metadata = _read_json(os.path.join(directory, METADATA_FILE))
 
-    def max_rows(self, signature_name):
+    def max_examples(self, signature_name):
         """Return the most rows of a call by the metadata, or None if unknown."""
         signature = self.metadata
         for key in ("signatures", signature_name):
             signature = signature.get(key) if isinstance(signature, dict) else None
         for said in (signature, self.metadata):
-            rows = said.get("max_rows") if isinstance(said, dict) else None
+            rows = said.get("max_examples") if isinstance(said, dict) else None
             if isinstance(rows, int):
                 return rows
         return None

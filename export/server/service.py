@@ -23,7 +23,7 @@ class Service:
         limits: `Limits`.
         batch_window: Seconds that a request waits for others to be merged with; 0 for
             no merging.
-        max_batch_rows: Most rows of merged requests, for models without `max_rows`.
+        max_batch_rows: Most rows of merged requests, for models without `max_examples`.
     """
 
     def __init__(self, catalogue, limits, batch_window=0.0, max_batch_rows=256):

@@ -171,8 +171,8 @@ class GenerativeModel(LikelihoodModel):
         filepath,
         format="tf_saved_model",
         image_size=None,
-        max_rows=256,
-        bad_rows="error",
+        max_examples=256,
+        bad_examples="error",
         xla_twins=False,
         metadata=None,
         verbose=True,
@@ -188,9 +188,9 @@ class GenerativeModel(LikelihoodModel):
             filepath: Directory to create; must not exist.
             format: `"tf_saved_model"`; any other goes to `keras.Model.export`.
             image_size: `(height, width)` to serve, for a model of any size.
-            max_rows: Most rows that a signature takes in one call. A signature that
+            max_examples: Most rows that a signature takes in one call. A signature that
                 draws several candidates for a row counts all of them.
-            bad_rows: What a row that is out of range does: `"error"` fails the call;
+            bad_examples: What a row that is out of range does: `"error"` fails the call;
                 `"flag"` gives zeros and false in the output `ok`, for a server that
                 merges the requests of several clients, all of which an error would
                 fail.
@@ -210,7 +210,7 @@ class GenerativeModel(LikelihoodModel):
         """
         if format != "tf_saved_model":
             return super().export(filepath, format=format, verbose=verbose, **kwargs)
-        max_rows = check_positive_int("max_rows", max_rows, "export")
+        max_examples = check_positive_int("max_examples", max_examples, "export")
         shape = sized_image_shape(self, image_size, "export")
         self._check_endpoint_options(kwargs)
         endpoints = self.endpoints(shape, **kwargs)
@@ -218,7 +218,7 @@ class GenerativeModel(LikelihoodModel):
             twins = self.endpoints(shape, jit_compile=True, **kwargs)
             endpoints.update({f"{name}_xla": twin for name, twin in twins.items()})
         write_saved_model(
-            self, filepath, endpoints, max_rows, bad_rows, metadata, verbose
+            self, filepath, endpoints, max_examples, bad_examples, metadata, verbose
         )
 
     def _check_endpoint_options(self, options):

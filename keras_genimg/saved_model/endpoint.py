@@ -33,39 +33,39 @@ class Endpoint:
     warm_up: bool = True
     at_most: dict[str, float] = dataclasses.field(default_factory=dict)
 
-    def most_rows(self, max_rows):
+    def most_examples(self, max_examples):
         """Return the largest number of rows per call.
 
         Args:
-            max_rows: Most rows, each candidate counted.
+            max_examples: Most rows, each candidate counted.
 
         Raises:
-            ValueError: If a single row has more than `max_rows` candidates.
+            ValueError: If a single row has more than `max_examples` candidates.
         """
-        if self.num_candidates > max_rows:
+        if self.num_candidates > max_examples:
             raise ValueError(
                 f"A call must have room for one row and all of its candidates. "
-                f"Increase `max_rows`, or decrease `num_candidates`. Received: "
-                f"max_rows={max_rows}, num_candidates={self.num_candidates}"
+                f"Increase `max_examples`, or decrease `num_candidates`. Received: "
+                f"max_examples={max_examples}, num_candidates={self.num_candidates}"
             )
-        return max_rows // self.num_candidates
+        return max_examples // self.num_candidates
 
-    def concrete(self, max_rows, bad_rows="error"):
+    def concrete(self, max_examples, bad_examples="error"):
         """Return the traced function, which first checks shapes and then values.
 
         TensorFlow Serving checks no shapes, and a wrong rank that reaches a
         convolution ends its process.
 
         Args:
-            max_rows: Most rows per call, each candidate counted.
-            bad_rows: What to do with a row that is out of range. `"error"` fails the
+            max_examples: Most rows per call, each candidate counted.
+            bad_examples: What to do with a row that is out of range. `"error"` fails the
                 call. `"flag"` returns zeros for it and false in the output `ok`, for a
                 server that merges the requests of several clients.
         """
-        most_rows, limit = self.most_rows(max_rows), f"{max_rows} rows"
+        most_examples, limit = self.most_examples(max_examples), f"{max_examples} rows"
         if self.num_candidates > 1:
             limit = (
-                f"{most_rows} rows of {self.num_candidates} candidates, {max_rows} "
+                f"{most_examples} rows of {self.num_candidates} candidates, {max_examples} "
                 f"images in all"
             )
         function = self.function
@@ -77,12 +77,12 @@ class Endpoint:
                 name: tf.ensure_shape(inputs[name], given.spec.shape)
                 for name, given in self.inputs.items()
             }
-            inputs = _with_row_checks(inputs, most_rows, limit)
+            inputs = _with_size_checks(inputs, most_examples, limit)
             in_range = {
                 name: given.in_range(inputs[name])
                 for name, given in self.inputs.items()
             }
-            if bad_rows == "error":
+            if bad_examples == "error":
                 return function(**self._refused(inputs, in_range))
             valid = [
                 tf.reduce_all(where, axis=list(range(1, where.shape.rank)))
@@ -121,12 +121,12 @@ class Endpoint:
             return {name: tf.identity(tensor) for name, tensor in inputs.items()}
 
 
-def _with_row_checks(inputs, most_rows, limit):
-    """Return the inputs, which raise an error unless all have 1 to `most_rows` rows."""
+def _with_size_checks(inputs, most_examples, limit):
+    """Return the inputs, which raise an error unless all have 1 to `most_examples` rows."""
     rows = [tf.shape(tensor)[0] for tensor in inputs.values()]
     checks = [
         tf.debugging.Assert(
-            (rows[0] > 0) & (rows[0] <= most_rows),
+            (rows[0] > 0) & (rows[0] <= most_examples),
             [f"a call takes 1 to {limit}, got", rows[0]],
         ),
         tf.debugging.Assert(

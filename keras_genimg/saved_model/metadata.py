@@ -11,21 +11,21 @@ from keras_genimg.version import __version__
 METADATA_FILE = "assets.extra/metadata.json"
 
 
-def saved_metadata(model, endpoints, signatures, max_rows, bad_rows):
+def saved_metadata(model, endpoints, signatures, max_examples, bad_examples):
     """Return a description of a SavedModel for its clients, as a dict of JSON values.
 
     Args:
         model: A `GenerativeModel`.
         endpoints: Dict of `Endpoint` by signature name.
         signatures: Dict of traced functions by signature name.
-        max_rows: Most rows in one call, each candidate counted.
-        bad_rows: `"error"` or `"flag"`.
+        max_examples: Most rows in one call, each candidate counted.
+        bad_examples: `"error"` or `"flag"`.
 
     Returns:
         A dict of `family`, the class of the model; `name`; `image_shape`;
-        `likelihood`; `max_rows`; `bad_rows`; `signatures`, each with the types and
+        `likelihood`; `max_examples`; `bad_examples`; `signatures`, each with the types and
         shapes of its inputs and outputs, the ranges of its inputs (see
-        `Input.metadata`), `max_rows`, `num_candidates` and `warm_up`; and `versions`.
+        `Input.metadata`), `max_examples`, `num_candidates` and `warm_up`; and `versions`.
     """
     described = {}
     for name, endpoint in endpoints.items():
@@ -42,7 +42,7 @@ def saved_metadata(model, endpoints, signatures, max_rows, bad_rows):
             },
             "warm_up": endpoint.warm_up,
             "xla": endpoint.jit_compile,
-            "max_rows": endpoint.most_rows(max_rows),
+            "max_examples": endpoint.most_examples(max_examples),
             "num_candidates": endpoint.num_candidates,
         }
     sample = signatures["sample"].structured_outputs["images"]
@@ -51,8 +51,8 @@ def saved_metadata(model, endpoints, signatures, max_rows, bad_rows):
         "name": model.name,
         "image_shape": sample.shape.as_list()[1:],
         "likelihood": keras.saving.serialize_keras_object(model.likelihood),
-        "max_rows": max_rows,
-        "bad_rows": bad_rows,
+        "max_examples": max_examples,
+        "bad_examples": bad_examples,
         "signatures": described,
         "versions": {
             "keras_genimg": __version__,
@@ -75,7 +75,7 @@ def read_metadata(directory):
         return json.load(opened)
 
 
-def most_rows(metadata, name):
+def most_examples(metadata, name):
     """Return how many rows a call of a signature may have, or None if not known.
 
     Args:
@@ -83,7 +83,7 @@ def most_rows(metadata, name):
         name: Name of the signature.
     """
     signature = metadata.get("signatures", {}).get(name, {})
-    return signature.get("max_rows", metadata.get("max_rows"))
+    return signature.get("max_examples", metadata.get("max_examples"))
 
 
 def warms_up(metadata, name):

@@ -13,7 +13,13 @@ from keras_genimg.saved_model.metadata import METADATA_FILE, saved_metadata
 
 
 def write_saved_model(
-    model, path, endpoints, max_rows, bad_rows="error", metadata=None, verbose=True
+    model,
+    path,
+    endpoints,
+    max_examples,
+    bad_examples="error",
+    metadata=None,
+    verbose=True,
 ):
     """Write a model's endpoints as the signatures of a SavedModel.
 
@@ -30,8 +36,8 @@ def write_saved_model(
         model: The Keras model whose variables the endpoints read.
         path: Directory to create; must not exist.
         endpoints: Dict of `Endpoint` by signature name; `sample` is the default.
-        max_rows: Most rows in one call of a signature, each candidate counted.
-        bad_rows: What to do with rows that are out of range, `"error"` or `"flag"`; see
+        max_examples: Most rows in one call of a signature, each candidate counted.
+        bad_examples: What to do with rows that are out of range, `"error"` or `"flag"`; see
             `Endpoint.concrete`.
         metadata: Dict of JSON values, added to that of `saved_metadata` in the file
             `METADATA_FILE`.
@@ -40,7 +46,7 @@ def write_saved_model(
     Raises:
         ValueError: If `path` exists, or an argument is invalid.
     """
-    check_choice("bad_rows", bad_rows, ("error", "flag"), "export")
+    check_choice("bad_examples", bad_examples, ("error", "flag"), "export")
     path = pathlib.Path(os.path.abspath(path))
     if os.path.lexists(path):
         raise ValueError(
@@ -52,10 +58,10 @@ def write_saved_model(
     module = tf.Module()
     module.weights = [variable.value for variable in model.weights]
     signatures = {
-        name: endpoint.concrete(max_rows, bad_rows)
+        name: endpoint.concrete(max_examples, bad_examples)
         for name, endpoint in endpoints.items()
     }
-    described = saved_metadata(model, endpoints, signatures, max_rows, bad_rows)
+    described = saved_metadata(model, endpoints, signatures, max_examples, bad_examples)
     text = json.dumps({**described, **(metadata or {})}, indent=1, allow_nan=False)
     signatures["serving_default"] = signatures["sample"]
     path.parent.mkdir(parents=True, exist_ok=True)

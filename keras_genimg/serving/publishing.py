@@ -69,8 +69,8 @@ def publish(
         verify: Whether to `verify` the version and publish it only if it passes.
         timeout: Seconds for the verification's runs through TensorFlow's C API.
         verbose: Whether to print each check and the path of the version.
-        **options: Options of `GenerativeModel.export`: `image_size`, `max_rows`,
-            `bad_rows`, `xla_twins`, `metadata` and the options of `endpoints`, such as
+        **options: Options of `GenerativeModel.export`: `image_size`, `max_examples`,
+            `bad_examples`, `xla_twins`, `metadata` and the options of `endpoints`, such as
             `num_candidates`.
 
     Returns:
@@ -86,8 +86,8 @@ def publish(
         version = check_positive_int("version", version, "publish")
     if keep is not None:
         keep = check_positive_int("keep", keep, "publish")
-    write, max_rows = _writer(model, options)
-    batch_sizes = checked_batch_sizes(batch_sizes, max_rows, "publish")
+    write, max_examples = _writer(model, options)
+    batch_sizes = checked_batch_sizes(batch_sizes, max_examples, "publish")
 
     with _full_disk_named(directory):
         versions = Versions(directory)
@@ -130,7 +130,7 @@ def _model_directory(base_dir, name):
 
 
 def _writer(model, options):
-    """Return a function that writes the SavedModel, and its `max_rows` or None."""
+    """Return a function that writes the SavedModel, and its `max_examples` or None."""
     if isinstance(model, (str, os.PathLike)):
         path = pathlib.Path(model)
         if (path / "saved_model.pb").is_file():
@@ -140,7 +140,7 @@ def _writer(model, options):
                     f"the options to `export`. Received: {', '.join(options)}"
                 )
             write = _copier(path)
-            return write, read_metadata(path).get("max_rows")
+            return write, read_metadata(path).get("max_examples")
         model = _load(path)
     if not isinstance(model, GenerativeModel):
         raise ValueError(

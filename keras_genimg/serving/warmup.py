@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from keras_genimg.files import atomic_path
 from keras_genimg.ops.checks import check_positive_int
-from keras_genimg.saved_model.metadata import most_rows, read_metadata, warms_up
+from keras_genimg.saved_model.metadata import most_examples, read_metadata, warms_up
 from keras_genimg.serving.verification.graph_scan import SavedGraph
 from keras_genimg.serving.verification.probe_inputs import (
     described_inputs,
@@ -47,13 +47,15 @@ def write_warmup(directory, batch_sizes=(1,)):
     """
     directory = os.path.abspath(os.fspath(directory))
     graph, metadata = SavedGraph(directory), read_metadata(directory)
-    sizes = checked_batch_sizes(batch_sizes, metadata.get("max_rows"), "write_warmup")
+    sizes = checked_batch_sizes(
+        batch_sizes, metadata.get("max_examples"), "write_warmup"
+    )
     signatures = [s for s in graph.plain_signatures if warms_up(metadata, s.name)]
     requests = [
         (signature, rows)
         for signature in signatures
         for rows in sizes
-        if rows <= (most_rows(metadata, signature.name) or rows)
+        if rows <= (most_examples(metadata, signature.name) or rows)
     ]
     if len(requests) > MAX_RECORDS:
         raise ValueError(
@@ -71,16 +73,16 @@ def write_warmup(directory, batch_sizes=(1,)):
     return len(records)
 
 
-def checked_batch_sizes(batch_sizes, max_rows, owner):
+def checked_batch_sizes(batch_sizes, max_examples, owner):
     """Return batch sizes without duplicates, or raise if one is not valid.
 
     Args:
         batch_sizes: Integers.
-        max_rows: Most rows per call, or None.
+        max_examples: Most rows per call, or None.
         owner: Name of the function that received them, for error texts.
 
     Raises:
-        ValueError: If one is no positive integer or above `max_rows`.
+        ValueError: If one is no positive integer or above `max_examples`.
     """
     if not isinstance(batch_sizes, Iterable):
         raise ValueError(
@@ -88,11 +90,13 @@ def checked_batch_sizes(batch_sizes, max_rows, owner):
             f"batch_sizes={batch_sizes!r}"
         )
     sizes = [check_positive_int("batch_sizes", size, owner) for size in batch_sizes]
-    too_large = [size for size in sizes if max_rows is not None and size > max_rows]
+    too_large = [
+        size for size in sizes if max_examples is not None and size > max_examples
+    ]
     if too_large:
         raise ValueError(
-            f"`batch_sizes` of {owner} must be at most {max_rows}, the most rows per "
-            f"call of this model (`max_rows` of `export`). Received: "
+            f"`batch_sizes` of {owner} must be at most {max_examples}, the most rows per "
+            f"call of this model (`max_examples` of `export`). Received: "
             f"batch_sizes={sizes}"
         )
     return list(dict.fromkeys(sizes))

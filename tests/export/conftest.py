@@ -22,10 +22,10 @@ def base_dir(models, tmp_path_factory):
     """Where version 1 of each model is, and of `plain`, which is no image model."""
     directory = tmp_path_factory.mktemp("models")
     for name, model in models.items():
-        model.export(directory / name / "1", max_rows=16, verbose=False)
+        model.export(directory / name / "1", max_examples=16, verbose=False)
     # Of the same model, one that weights candidates, and takes 5 rows to complete.
     models["pixels"].export(
-        directory / "candidates" / "1", max_rows=16, num_candidates=3, verbose=False
+        directory / "candidates" / "1", max_examples=16, num_candidates=3, verbose=False
     )
     Plain().save(directory / "plain" / "1")
     return directory

@@ -217,7 +217,9 @@ def test_gives_up(proxy):
 
 
 def test_flagged_rows_give_no_image(models, tmp_path):
-    models["pixels"].export(tmp_path / "pixels" / "1", bad_rows="flag", verbose=False)
+    models["pixels"].export(
+        tmp_path / "pixels" / "1", bad_examples="flag", verbose=False
+    )
     with serving(tmp_path) as service:
         client = ImageClient(GrpcModel(service.address, "pixels"), batch_size=2)
         drawn = client.sample([1, 2, 3], label=[0, 1, 2])

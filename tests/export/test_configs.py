@@ -131,8 +131,10 @@ def test_batches_are_within_what_a_model_takes():
     sizes = list(parameters.allowed_batch_sizes)
     assert sizes == sorted(sizes)
     assert sizes[-1] == parameters.max_batch_size.value
-    max_rows = inspect.signature(GenerativeModel.export).parameters["max_rows"].default
-    assert parameters.max_batch_size.value <= max_rows
+    max_examples = (
+        inspect.signature(GenerativeModel.export).parameters["max_examples"].default
+    )
+    assert parameters.max_batch_size.value <= max_examples
     assert not parameters.pad_variable_length_inputs
 
 

@@ -60,16 +60,18 @@ def test_a_trained_model_becomes_a_version(files, tmp_path):
 
 @pytest.mark.slow
 def test_options_reach_the_export(command, files, tmp_path):
-    options = "--image-size 3 4 --max-rows 5 --bad-rows flag --xla-twins --version 7"
+    options = (
+        "--image-size 3 4 --max-examples 5 --bad-examples flag --xla-twins --version 7"
+    )
     options += " --num-candidates 2"
     arguments = [files / "any_size.keras", "--name", "cnn", "--base-dir", tmp_path]
     assert command(*arguments, *options.split(), "--batch-sizes", "5") == 0
     metadata = read_metadata(tmp_path / "cnn" / "7")
     assert metadata["image_shape"] == [3, 4, 1]
-    assert (metadata["max_rows"], metadata["bad_rows"]) == (5, "flag")
+    assert (metadata["max_examples"], metadata["bad_examples"]) == (5, "flag")
     assert "sample_xla" in metadata["signatures"]
     complete = metadata["signatures"]["complete"]
-    assert (complete["num_candidates"], complete["max_rows"]) == (2, 2)
+    assert (complete["num_candidates"], complete["max_examples"]) == (2, 2)
     again = [tmp_path / "cnn" / "7", "--name", "cnn", "--base-dir", tmp_path]
     assert command(*again, "--keep", "1", "--batch-sizes", "") == 0
     assert [p.name for p in (tmp_path / "cnn").iterdir() if p.name[0] != "."] == ["8"]
@@ -83,12 +85,16 @@ def test_options_reach_the_export(command, files, tmp_path):
         ("other.keras", [], "type Sequential"),
         ("any_size.keras", [], "export needs `image_size="),
         ("any_size.keras", [*SIZE, "--num-candidates", "0"], "at least 1"),
-        ("any_size.keras", [*SIZE, "--num-candidates", "300"], "Increase `max_rows`"),
+        (
+            "any_size.keras",
+            [*SIZE, "--num-candidates", "300"],
+            "Increase `max_examples`",
+        ),
         ("vae.keras", ["--num-candidates", "2"], "VAE does not take num_candidates"),
         ("vae.keras", ["--name", "../vae"], "Received: name='../vae'"),
         ("vae.keras", ["--version", "0"], "`version` of publish"),
         ("vae.keras", ["--batch-sizes", "1,0"], "`batch_sizes` of publish"),
-        ("vae.keras", ["--max-rows", "4", "--batch-sizes", "8"], "at most 4"),
+        ("vae.keras", ["--max-examples", "4", "--batch-sizes", "8"], "at most 4"),
         ("vae.keras", ["--base-dir", "gs://bucket"], "must be a directory"),
         ("vae.keras", ["--base-dir", __file__], "Not a directory"),
     ],
@@ -111,7 +117,7 @@ def test_faults_are_told_without_a_traceback(
         (["--batch-sizes", "1,x"], "invalid batch_sizes value: '1,x'"),
         (["--metadata", "nowhere.json"], "nowhere.json cannot be read"),
         (["--metadata", "list.json"], "must hold a JSON object"),
-        (["--bad-rows", "ignore"], "invalid choice"),
+        (["--bad-examples", "ignore"], "invalid choice"),
     ],
 )
 def test_usage(command, files, capsys, monkeypatch, options, text):

@@ -61,11 +61,11 @@ def test_a_signature_with_candidates_has_its_own_row_limit(merging, base_dir):
     weighted, plain = (
         LoadedModel(str(base_dir / name / "1")) for name in ("candidates", "plain")
     )
-    limits = [weighted.max_rows(name) for name in ("complete", "sample", "nope")]
+    limits = [weighted.max_examples(name) for name in ("complete", "sample", "nope")]
     assert limits == [5, 16, 16]
-    assert plain.max_rows("count") is None
-    weighted.metadata = {"signatures": [], "max_rows": "many"}
-    assert weighted.max_rows("complete") is None
+    assert plain.max_examples("count") is None
+    weighted.metadata = {"signatures": [], "max_examples": "many"}
+    assert weighted.max_examples("complete") is None
     # More rows at a time than one call takes.
     row = {"images": [[[0] * 3] * 5] * 4, "known": [[0, 1, 0, 1, 0]] * 4, "label": 0}
     bodies = [

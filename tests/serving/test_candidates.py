@@ -25,8 +25,8 @@ def path(model, tmp_path_factory):
     path = tmp_path_factory.mktemp("candidates") / "1"
     model.export(
         path,
-        max_rows=14,
-        bad_rows="flag",
+        max_examples=14,
+        bad_examples="flag",
         xla_twins=True,
         num_candidates=5,
         verbose=False,
@@ -118,7 +118,7 @@ def test_metadata_and_warmup_records_know_the_limit(path):
     for name, described in signatures.items():
         completes = name in ("complete", "complete_xla")
         assert described["num_candidates"] == (5 if completes else 1)
-        assert described["max_rows"] == (2 if completes else 14)
+        assert described["max_examples"] == (2 if completes else 14)
     assert signatures["complete"]["outputs"]["effective_sample_size"] == {
         "dtype": "float32",
         "shape": [None],
@@ -147,9 +147,9 @@ def test_one_candidate_has_the_effective_sample_size_1(tmp_path):
 
 def test_what_cannot_be_exported_is_refused(tmp_path):
     model = PixelCNN((3, 4, 1), 4, 1)
-    text = "Increase `max_rows`.*Received: max_rows=4, num_candidates=5"
+    text = "Increase `max_examples`.*Received: max_examples=4, num_candidates=5"
     with pytest.raises(ValueError, match=text):
-        model.export(tmp_path / "1", max_rows=4, num_candidates=5, verbose=False)
+        model.export(tmp_path / "1", max_examples=4, num_candidates=5, verbose=False)
     text = "`export` of VAE does not take num_candidates"
     with pytest.raises(ValueError, match=text):
         VAE((3, 4, 1), 2, 4).export(tmp_path / "1", num_candidates=2, verbose=False)

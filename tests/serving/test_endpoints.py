@@ -38,8 +38,8 @@ def served(model, tmp_path_factory):
     figures = {"training": {"test_nats": -12.5}, "licence": "Apache-2.0"}
     model.export(
         path,
-        max_rows=4,
-        bad_rows="flag",
+        max_examples=4,
+        bad_examples="flag",
         xla_twins=True,
         metadata=figures,
         verbose=False,
@@ -127,7 +127,7 @@ def test_metadata(model, served):
     metadata = read_metadata(served[1])
     assert metadata["family"] == "PixelRNN"
     assert metadata["image_shape"] == [3, 4, 1]
-    assert metadata["max_rows"] == 4 and metadata["bad_rows"] == "flag"
+    assert metadata["max_examples"] == 4 and metadata["bad_examples"] == "flag"
     assert metadata["training"] == {"test_nats": -12.5}
     assert metadata["licence"] == "Apache-2.0"
     assert metadata["likelihood"]["config"]["num_values"] == 256
@@ -151,8 +151,8 @@ def test_metadata_that_are_no_json_are_refused_before_anything_is_written(
     for metadata in ({"nats": float("nan")}, {"nats": object()}):
         with pytest.raises((ValueError, TypeError)):
             model.export(tmp_path / "1", metadata=metadata, verbose=False)
-    with pytest.raises(ValueError, match="`bad_rows`.*'error', 'flag'"):
-        model.export(tmp_path / "1", bad_rows="ignore", verbose=False)
+    with pytest.raises(ValueError, match="`bad_examples`.*'error', 'flag'"):
+        model.export(tmp_path / "1", bad_examples="ignore", verbose=False)
     assert not list(tmp_path.iterdir())
 
 

@@ -25,7 +25,7 @@ def model():
 @pytest.fixture(scope="module")
 def exported(model, tmp_path_factory):
     path = tmp_path_factory.mktemp("exported") / "model"
-    model.export(path, max_rows=8, verbose=False)
+    model.export(path, max_examples=8, verbose=False)
     return path
 
 
@@ -39,12 +39,16 @@ def names(directory):
 
 
 def test_a_model_is_verified_and_published(model, tmp_path, capsys):
-    options = {"max_rows": 4, "bad_rows": "flag", "metadata": {"licence": "none"}}
+    options = {
+        "max_examples": 4,
+        "bad_examples": "flag",
+        "metadata": {"licence": "none"},
+    }
     path = publish(model, tmp_path / "new" / "base", "digits", **options)
     assert path == tmp_path / "new" / "base" / "digits" / "1"
     assert names(path.parent) == [".last_version", ".lock", "1"]
     metadata = read_metadata(path)
-    assert (metadata["max_rows"], metadata["licence"]) == (4, "none")
+    assert (metadata["max_examples"], metadata["licence"]) == (4, "none")
     printed = capsys.readouterr().out
     assert "pass  warm-up: 7 records run" in printed
     assert printed.endswith(f"Published {path}\n")
@@ -56,7 +60,7 @@ def test_a_model_is_verified_and_published(model, tmp_path, capsys):
 
 def test_a_keras_file_and_a_saved_model(model, exported, tmp_path):
     model.save(tmp_path / "model.keras")
-    first = put(tmp_path / "model.keras", tmp_path, max_rows=8)
+    first = put(tmp_path / "model.keras", tmp_path, max_examples=8)
     second = put(str(exported), tmp_path)
     third = put(first, tmp_path)
     assert [p.name for p in (first, second, third)] == ["1", "2", "3"]
@@ -152,7 +156,7 @@ def test_records_that_fail_are_not_published(exported, tmp_path):
         ({"keep": 0}, "`keep` of publish"),
         ({"batch_sizes": (1, 0)}, "`batch_sizes` of publish"),
         ({"batch_sizes": (1, 9)}, "`batch_sizes` of publish must be at most 8"),
-        ({"bad_rows": "flag"}, "is a SavedModel.*Received: bad_rows"),
+        ({"bad_examples": "flag"}, "is a SavedModel.*Received: bad_examples"),
         ({"model": "nowhere.keras"}, "path of a `.keras` file.*nowhere.keras"),
         ({"model": __file__}, "cannot be loaded"),
         ({"model": object()}, "of type object"),

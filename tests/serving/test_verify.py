@@ -34,7 +34,9 @@ TWINS = ("PixelCNN_classes", "PixelRNN_row", "VAE", "DRAW")
     [*((name, False) for name in registry.MODELS), *((name, True) for name in TWINS)],
 )
 def test_every_family_passes(name, twins, tmp_path):
-    options = {"bad_rows": "flag", "xla_twins": True, "max_rows": 2} if twins else {}
+    options = (
+        {"bad_examples": "flag", "xla_twins": True, "max_examples": 2} if twins else {}
+    )
     path = tmp_path / "model"
     registry.MODELS[name].make().export(path, verbose=False, **options)
     report = verify(path, verbose=False)
@@ -229,7 +231,7 @@ def test_ranges_come_from_numbers_not_from_words(tmp_path):
         **model.endpoints(model.image_shape),
         "double": Endpoint(lambda count: {"twice": 2 * count}, {"count": few}),
     }
-    write_saved_model(model, path, endpoints, max_rows=8, verbose=False)
+    write_saved_model(model, path, endpoints, max_examples=8, verbose=False)
     trial = Trial(str(path), SavedGraph(path), read_metadata(path), timeout=100)
     assert trial.outcomes["batch", "double"].succeeded
     codes = {key[1:]: outcome.code for key, outcome in trial.of("value").items()}

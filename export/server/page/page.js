@@ -62,7 +62,7 @@ function numberIn(id, { low, high, whole = true }) {
 
 /** Returns the most images that the page asks a signature for. */
 function mostImages(signature) {
-  const rows = metadata.signatures?.[signature]?.max_rows ?? metadata.max_rows;
+  const rows = metadata.signatures?.[signature]?.max_examples ?? metadata.max_examples;
   return Math.min(MOST_IMAGES, rows ?? MOST_IMAGES);
 }
 

@@ -1,12 +1,12 @@
 """All checks of a SavedModel by name, in the order of the report."""
 
+from keras_genimg.serving.verification.example_check import check_examples
 from keras_genimg.serving.verification.graph_checks import (
     check_graph,
     check_metadata,
     check_signatures,
     check_weights,
 )
-from keras_genimg.serving.verification.row_check import check_rows
 from keras_genimg.serving.verification.run_checks import (
     check_c_api,
     check_limits,
@@ -25,7 +25,7 @@ CHECKS = {
     "C API": check_c_api,
     "Python": check_python,
     "TF1 loader": check_session,
-    "rows": check_rows,
+    "rows": check_examples,
     "limits": check_limits,
     "ranges": check_ranges,
     "wrong shapes": check_shapes,

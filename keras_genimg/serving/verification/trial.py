@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_genimg.saved_model.metadata import most_rows
+from keras_genimg.saved_model.metadata import most_examples
 from keras_genimg.serving.verification.c_process import Request, serve
 from keras_genimg.serving.verification.probe_inputs import (
     ROWS,
@@ -58,7 +58,7 @@ class Trial:
 
     def rows(self, name):
         """Return the number of rows in the batch of a signature."""
-        return min(ROWS, most_rows(self.metadata, name) or ROWS)
+        return min(ROWS, most_examples(self.metadata, name) or ROWS)
 
     def of(self, kind):
         """Return outcomes of one kind by key."""

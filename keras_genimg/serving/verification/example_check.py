@@ -7,7 +7,7 @@ from keras_genimg.serving.verification.probe_inputs import ROWS
 ROW_ATTEMPTS = 3
 
 
-def check_rows(trial):
+def check_examples(trial):
     """Check that rows are independent.
 
     Args:
