@@ -52,7 +52,7 @@ def attentive_classifier(image_shape, num_glimpses, units, size):
 
 def main():
     """Run the whole example."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--data", choices=("digits", "mnist"), default="digits")
     parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument("--glimpses", type=int, default=6)
@@ -76,8 +76,9 @@ def main():
     test = datasets.cluttered_digits(
         arguments.data, "test", batch_size=100, num_images=2000, fixed=True
     )
+    images = next(iter(test))[0].numpy()[:NUM_IMAGES]
     model, looks = attentive_classifier(
-        train.element_spec[0].shape[1:],
+        images.shape[1:],
         arguments.glimpses,
         arguments.units,
         arguments.size,
@@ -93,7 +94,6 @@ def main():
     _, accuracy = model.evaluate(test, verbose=0)
     print(f"\nError on 2000 cluttered test images: {1 - accuracy:.2%}")
 
-    images = next(iter(test))[0].numpy()[:NUM_IMAGES]
     shown = np.round(255 * images).astype("uint8")
     arguments.output.mkdir(parents=True, exist_ok=True)
     picture = arguments.output / "glimpses.gif"

@@ -93,7 +93,7 @@ def completion_table(model, images, known, counts):
 
 def main():
     """Run the whole example."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--data", choices=tuple(DATA), default="digits")
     parser.add_argument("--known", choices=("upper", "lower"), default="upper")
     parser.add_argument("--candidates", type=int, default=1, metavar="K")
@@ -130,7 +130,7 @@ def main():
     if arguments.known == "upper":
         known[: height // 2] = 1
         nats = unknown_nats(model, test, known)
-        noise = (known == 0).sum() * math.log(model.likelihood.num_values)
+        noise = (known == 0).sum() * math.log(1 + model.likelihood.max_value)
         print(f"\n{len(test)} test digits: {nats:.2f} nats for the lower half given")
         print(f"the upper, {noise:.2f} for uniform noise.")
     else:

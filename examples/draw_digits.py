@@ -17,6 +17,7 @@ import argparse
 import math
 import pathlib
 import time
+from typing import Any
 
 SEED = 100
 NUM_IMAGES = 16
@@ -56,7 +57,7 @@ def trained_model(data, epochs, output):
 
 def main():
     """Run the whole example."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--data", choices=tuple(DATA), default="digits")
     parser.add_argument("--epochs", type=int, help="100 for digits, 30 for MNIST")
     parser.add_argument("--samples", type=int, default=20, help="for log_prob")
@@ -77,7 +78,7 @@ def main():
     else:
         model = trained_model(arguments.data, arguments.epochs, arguments.output)
 
-    pixels = DATA[arguments.data][0]
+    pixels: dict[str, Any] = DATA[arguments.data][0]
     if "binarize" in pixels:
         pixels = {"binarize": "fixed"}  # Test on one fixed binarization.
     test = datasets.as_array(datasets.load(arguments.data, "test", **pixels))

@@ -65,7 +65,7 @@ def next_version(directory):
 
 def main():
     """Run the whole example."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--epochs", type=int, help="30 by default")
     parser.add_argument("--output", type=pathlib.Path, default="outputs/quickstart")
     arguments = parser.parse_args()

@@ -14,6 +14,7 @@ Bayes, https://arxiv.org/abs/1312.6114.
 import argparse
 import pathlib
 import time
+from typing import Any
 
 SEED = 100
 NUM_IMAGES = 10
@@ -23,7 +24,7 @@ DATA = {"digits": {"intensities": True}, "mnist": {"binarize": "dynamic"}}
 
 def main():
     """Run the whole example."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--data", choices=tuple(DATA), default="digits")
     parser.add_argument("--epochs", type=int, help="300 for digits, 60 for MNIST")
     parser.add_argument("--latent-dim", type=int, help="2 for digits, 20 for MNIST")
@@ -43,7 +44,8 @@ def main():
     )
 
     keras.utils.set_random_seed(0)
-    pixels, recipe = DATA[arguments.data], VAE.presets[arguments.data].recipe
+    pixels: dict[str, Any] = DATA[arguments.data]
+    recipe = VAE.presets[arguments.data].recipe
     epochs = arguments.epochs or recipe.epochs
     train = datasets.load(
         arguments.data, "train", batch_size=recipe.batch_size, shuffle=True, **pixels

@@ -73,7 +73,9 @@ def parse_arguments(arguments=None):
         )
         add("--seed", type=_integer(0, 2**62 - 1), default=0, help="first seed (0)")
         add("--label-class", type=int, help="class to draw, for models that take one")
-        add("--batch-size", type=_integer(1), default=32, help="rows per request (32)")
+        add(
+            "--batch-size", type=_integer(1), default=32, help="images per request (32)"
+        )
         add("--in-flight", type=_integer(1), default=1, help="concurrent requests (1)")
         add("--output", type=pathlib.Path, required=True, metavar="DIR")
         add(

@@ -6,7 +6,7 @@ loads half of it. Nothing is overwritten.
 
     python export/export_model.py digits.keras --name digits --base-dir served
     python export/export_model.py digits.keras --name digits --base-dir served \
-        --batch-sizes 1,8,32 --bad-rows flag --keep 3
+        --batch-sizes 1,8,32 --bad-examples flag --keep 3
 
 Without a checkout, `python -m genimg_export.export_model` does the same.
 """
@@ -106,22 +106,23 @@ def parse_arguments():
         help="height and width of the images, for a model of any size",
     )
     add(
-        "--max-rows",
+        "--max-examples",
         type=int,
         metavar="N",
-        help="most rows per call, counting every candidate (default: 256)",
+        help="most examples per call, counting every candidate (default: 256)",
     )
     add(
         "--num-candidates",
         type=int,
         metavar="K",
-        help="completions that `complete` draws per row; it returns one, chosen by the "
-        "known pixels after the first unknown one (default: 1)",
+        help="completions that `complete` draws per image; it returns one, chosen by "
+        "the known pixels after the first unknown one (default: 1)",
     )
     add(
-        "--bad-rows",
+        "--bad-examples",
         choices=["error", "flag"],
-        help="whether a row out of range fails its call or is flagged (default: error)",
+        help="whether an example out of range fails its call or is flagged "
+        "(default: error)",
     )
     add(
         "--xla-twins",

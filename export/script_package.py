@@ -8,10 +8,11 @@ another `genimg_export` is installed: a script of a checkout uses that checkout'
 import importlib.util
 import pathlib
 import sys
+from typing import Any
 
 NAME = "genimg_export"
 
-_spec = importlib.util.spec_from_file_location(
+_spec: Any = importlib.util.spec_from_file_location(
     NAME, pathlib.Path(__file__).with_name("__init__.py")
 )
 sys.modules[NAME] = importlib.util.module_from_spec(_spec)

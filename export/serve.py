@@ -93,10 +93,11 @@ def parse_arguments(arguments=None):
         help="merge requests that arrive within this time (default: off)",
     )
     add(
-        "--max-batch-rows",
+        "--max-batch-size",
         type=_positive(int),
         default=256,
-        help="most rows of merged requests, for models without max_examples (default: 256)",
+        help="most examples of merged requests, for models without max_examples "
+        "(default: 256)",
     )
     given = parser.parse_args(arguments)
     if given.model_config and (given.label or given.all_versions):
@@ -145,7 +146,7 @@ def main():
     except ImportError as error:
         sys.exit(f"serve: {error}: {INSTALL_HINT}")
     from .server.app import create_app
-    from .server.catalogue import Catalogue
+    from .server.catalog import Catalog
     from .server.limits import Limits
     from .server.service import Service
 
@@ -159,10 +160,10 @@ def main():
         timeout=arguments.timeout,
     )
     service = Service(
-        Catalogue(read_settings, arguments.poll_seconds),
+        Catalog(read_settings, arguments.poll_seconds),
         limits,
         batch_window=arguments.batch_window_ms / 1000,
-        max_batch_rows=arguments.max_batch_rows,
+        max_batch_size=arguments.max_batch_size,
     )
     print(NOTICE, flush=True)
     if arguments.host not in ("127.0.0.1", "::1", "localhost"):

@@ -10,6 +10,8 @@ class StatusCode(enum.IntEnum):
         http: HTTP status that TensorFlow Serving's REST interface replies with.
     """
 
+    http: int
+
     OK = 0, 200
     CANCELLED = 1, 499
     UNKNOWN = 2, 500

@@ -9,9 +9,23 @@ that only some scripts use, such as `kg.datasets`, are imported when they are to
 """
 
 import importlib
+from typing import TYPE_CHECKING
 
 from keras_genimg import latents, layers, likelihoods, models, training
 from keras_genimg.version import __version__
+
+if TYPE_CHECKING:
+    from keras_genimg import (
+        causality,
+        datasets,
+        networks,
+        ops,
+        sampling,
+        saved_model,
+        serving,
+        testing,
+        visualization,
+    )
 
 _LAZY = (
     "causality",

@@ -12,7 +12,7 @@ PACKAGE = pathlib.Path(__file__).parents[1] / "keras_genimg"
 # From the bottom up. A package imports from lines above its own only; packages on one
 # line do not know each other.
 LINES = [
-    ["version", "extras", "files"],
+    ["version", "extras", "files", "types"],
     ["ops"],
     ["latents", "likelihoods"],
     ["datasets", "training"],

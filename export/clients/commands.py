@@ -29,7 +29,7 @@ def print_status(client, arguments):
 
 
 def _size(size):
-    return "rows" if size == -1 else str(size)
+    return "batch" if size == -1 else str(size)
 
 
 def sample_to_files(client, arguments):
@@ -66,10 +66,10 @@ def complete_to_files(client, arguments):
     _draw_to_files(client, arguments, request)
 
 
-def _label(arguments, num_rows):
+def _label(arguments, num_images):
     if arguments.label_class is None:
         return {}
-    return {"label": np.full(num_rows, arguments.label_class)}
+    return {"label": np.full(num_images, arguments.label_class)}
 
 
 def _draw_to_files(client, arguments, request):
@@ -99,9 +99,9 @@ def _draw_to_files(client, arguments, request):
     if seeds.size:
         name, inputs = request(seeds)
         with tqdm(total=len(seeds), unit="image", disable=None) as progress:
-            for rows, outputs in client.predict_batches(name, **inputs):
+            for part, outputs in client.predict_batches(name, **inputs):
                 drawn = outputs["png_bytes" if name == "sample_png" else "images"]
-                for seed, image in zip(seeds[rows], drawn, strict=True):
+                for seed, image in zip(seeds[part], drawn, strict=True):
                     content = image if isinstance(image, bytes) else to_png(image)
                     write_whole(paths[seed], content)
                 progress.update(len(drawn))

@@ -6,13 +6,14 @@ import numpy as np
 
 from .errors import ClientError
 from .retries import Retries
+from .signature import Signature
 
 
 class ImageClient:
     """Draws and completes images with a model on a server.
 
-    A seed gives the same image in any batch, so rows are sent in batches, and a failed
-    request is sent again.
+    A seed gives the same image in any batch, so images are requested in batches, and a
+    failed request is sent again.
 
     Example:
     ```python
@@ -25,8 +26,9 @@ class ImageClient:
 
     Args:
         model: `RestModel` or `GrpcModel`.
-        batch_size: Rows per request; at most the `max_examples` that the model was exported
-            with, and for `complete` that number divided by the number of candidates.
+        batch_size: Examples per request; at most the `max_examples` that the model was
+            exported with, and for `complete` that number divided by the number of
+            candidates.
         in_flight: Number of concurrent requests.
         retries: `Retries`.
     """
@@ -42,7 +44,7 @@ class ImageClient:
         self._signatures = None
 
     @property
-    def signatures(self):
+    def signatures(self) -> dict[str, Signature]:
         """`Signature`s of the model by name, fetched once."""
         if self._signatures is None:
             self._signatures = self.retries.call(self.model.signatures)
@@ -67,7 +69,7 @@ class ImageClient:
         Args:
             seeds: Integers from 0 to 2**62 - 1.
             temperature: Number above 0, or None.
-            **conditions: Further inputs, such as `label`, one value per row.
+            **conditions: Further inputs, such as `label`, one value per seed.
 
         Raises:
             ClientError: If the server refuses the request or stays unavailable.
@@ -92,10 +94,10 @@ class ImageClient:
         `predict("complete")` also returns their `effective_sample_size`.
 
         Args:
-            images: Integers 0 to 255, `(rows, height, width, colors)`.
+            images: Integers 0 to 255, `(batch, height, width, colors)`.
             known: 1 where a pixel is kept, 0 where it is drawn,
-                `(rows, height, width)`.
-            seeds: One per row.
+                `(batch, height, width)`.
+            seeds: One per image.
             **conditions: As in `sample`.
         """
         return self.predict(
@@ -103,7 +105,7 @@ class ImageClient:
         )["images"]
 
     def log_prob(self, images, **conditions):
-        """Return the log-likelihoods of images in nats, float32 `(rows,)`.
+        """Return the log-likelihoods of images in nats, float32 `(batch,)`.
 
         Args:
             images: As in `complete`.
@@ -134,7 +136,7 @@ class ImageClient:
         }
 
     def predict_batches(self, signature_name, **inputs):
-        """Yield `(slice of rows, outputs)` of each batch in order, as they arrive.
+        """Yield `(slice of the inputs, outputs)` of each batch, in order.
 
         Args:
             signature_name: Name of the signature.
@@ -144,25 +146,25 @@ class ImageClient:
         sizes = [np.shape(value)[:1] for value in inputs.values()]
         if len(set(sizes)) != 1 or sizes[0] in ((), (0,)):
             raise ClientError(
-                f"{', '.join(inputs)} must have the same number of rows, at least 1; "
-                f"given: {', '.join(str(*size) or 'a scalar' for size in sizes)}"
+                f"{', '.join(inputs)} must have the same number of examples, at least "
+                f"1; given: {', '.join(str(*size) or 'a scalar' for size in sizes)}"
             )
         inputs = signature.checked(inputs)
-        ((num_rows,),) = set(sizes)
+        ((num_examples,),) = set(sizes)
 
-        def run(rows):
-            batch = {name: array[rows] for name, array in inputs.items()}
+        def run(part):
+            batch = {name: array[part] for name, array in inputs.items()}
             outputs = self.retries.call(lambda: self.model.predict(signature, batch))
             if set(outputs) != set(signature.outputs):
                 raise ClientError(
                     f"signature {signature_name} has other outputs than before, maybe "
                     f"of a newer version; start again, or choose a version"
                 )
-            return rows, _of_good_rows(outputs, rows)
+            return part, _checked_outputs(outputs, part.start)
 
         batches = [
-            slice(start, min(start + self.batch_size, num_rows))
-            for start in range(0, num_rows, self.batch_size)
+            slice(start, min(start + self.batch_size, num_examples))
+            for start in range(0, num_examples, self.batch_size)
         ]
         pool = concurrent.futures.ThreadPoolExecutor(self.in_flight)
         try:
@@ -172,17 +174,21 @@ class ImageClient:
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _of_good_rows(outputs, rows):
-    """Return the outputs without `ok`, in which a model may flag bad rows.
+def _checked_outputs(outputs, start):
+    """Return the outputs without `ok`, in which a model may flag bad examples.
+
+    Args:
+        outputs: Arrays by name.
+        start: Index of the batch's first example.
 
     Raises:
-        ClientError: If a row is flagged.
+        ClientError: If an example is flagged.
     """
     ok = outputs.pop("ok", None)
     if ok is not None and not np.all(ok):
-        bad = [rows.start + int(row) for row in np.flatnonzero(~ok)]
+        (bad,) = np.nonzero(~ok)
         raise ClientError(
-            f"the model refused {len(bad)} rows (row {bad[0]} first): a seed, label, "
-            f"temperature or pixel is out of range"
+            f"the model refused {len(bad)} examples (first: example {start + bad[0]}): "
+            f"a seed, label, temperature or pixel is out of range"
         )
     return outputs

@@ -50,19 +50,22 @@ class RestModel:
             Unavailable: If it may succeed when sent again.
             ClientError: If it fails for another reason.
         """
-        # The row form, because its reply is smaller.
+        # The row format, because its reply is smaller.
         names, columns = list(inputs), [_to_json(array) for array in inputs.values()]
-        rows = [
-            dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)
+        instances = [
+            dict(zip(names, values, strict=True))
+            for values in zip(*columns, strict=True)
         ]
         content = self._request(
             "POST",
             f"{self._path}:predict",
-            {"signature_name": signature.name, "instances": rows},
+            {"signature_name": signature.name, "instances": instances},
         )
         replies = content.get("predictions")
-        if not isinstance(replies, list) or len(replies) != len(rows):
-            raise ClientError(f"{self._path} sent no `predictions` of {len(rows)} rows")
+        if not isinstance(replies, list) or len(replies) != len(instances):
+            raise ClientError(
+                f"{self._path} sent no `predictions` for {len(instances)} examples"
+            )
         if len(signature.outputs) == 1:  # The reply omits its name.
             (name,) = signature.outputs
             replies = [{name: reply} for reply in replies]
@@ -141,10 +144,14 @@ def _quoted(part):
     return urllib.parse.quote(str(part), safe="")
 
 
+def _type_name(dtype: str) -> str:
+    return TYPES.get(dtype, dtype.removeprefix("DT_").lower())
+
+
 def _tensors(described):
     return {
         name: Tensor(
-            TYPES.get(tensor["dtype"], tensor["dtype"].removeprefix("DT_").lower()),
+            _type_name(tensor["dtype"]),
             tuple(int(dim["size"]) for dim in tensor["tensor_shape"].get("dim", [])),
         )
         for name, tensor in described.items()

@@ -3,6 +3,8 @@
 import dataclasses
 import random
 import time
+from collections.abc import Callable
+from typing import Any
 
 from .errors import ClientError, Unavailable
 
@@ -23,7 +25,7 @@ class Retries:
     first_wait: float = 0.5
     max_wait: float = 20.0
 
-    def call(self, function):
+    def call(self, function: Callable[[], Any]) -> Any:
         """Return the result of `function`, which sends a request.
 
         Raises:

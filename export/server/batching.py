@@ -9,7 +9,7 @@ _log = logging.getLogger("serve")
 
 
 class Batcher:
-    """Runs calls of one signature together if their rows can be stacked.
+    """Runs calls of one signature together if their inputs can be concatenated.
 
     A merged call that fails is repeated one by one, so that a bad request fails alone.
 
@@ -17,13 +17,14 @@ class Batcher:
         run: Coroutine function of `(model, signature_name, inputs, deadline)` that
             returns the outputs.
         window: Seconds that the first call waits for others; 0 for no merging.
-        max_examples: Most rows of a merged call, for models without `max_examples`.
+        max_batch_size: Most examples of a merged call, for models without
+            `max_examples`.
     """
 
-    def __init__(self, run, window, max_examples):
+    def __init__(self, run, window, max_batch_size):
         self._run = run
         self._window = window
-        self._max_rows = max_examples
+        self._max_batch_size = max_batch_size
         self._waiting = {}  # Batch by model, signature and shapes of its calls.
         self._tasks = set()
 
@@ -34,14 +35,14 @@ class Batcher:
             call: The `Call`.
             deadline: Time at which it times out, by `time.monotonic`.
         """
-        most = call.model.max_examples(call.signature_name) or self._max_rows
-        if not self._window or not call.rows or call.rows >= most:
+        most = call.model.max_examples(call.signature_name) or self._max_batch_size
+        if not self._window or not call.num_examples or call.num_examples >= most:
             return await self._alone(call, deadline)
         # The model itself is part of the key, so that versions never mix.
         shapes = tuple((k, v.shape[1:]) for k, v in sorted(call.inputs.items()))
         key = (call.model, call.signature_name, shapes)
         batch = self._waiting.get(key)
-        if batch is not None and batch.rows + call.rows > most:
+        if batch is not None and batch.num_examples + call.num_examples > most:
             self._start(key)
             batch = None
         if batch is None:
@@ -49,7 +50,7 @@ class Batcher:
             loop = asyncio.get_running_loop()
             batch.timer = loop.call_later(self._window, self._start, key)
         answer = batch.add(call, deadline)
-        if batch.rows == most:
+        if batch.num_examples == most:
             self._start(key)
         return await answer
 
@@ -91,12 +92,15 @@ class Batcher:
         }
         deadline = max(deadline for _, deadline, _ in members)
         outputs = await self._run(first.model, first.signature_name, inputs, deadline)
-        ends = np.cumsum([call.rows for call in calls])
+        ends = np.cumsum([call.num_examples for call in calls])
         for name, array in outputs.items():
             if not array.ndim or len(array) != ends[-1]:
                 raise ValueError(f"output {name} does not have the batch first")
         return [
-            {name: array[end - call.rows : end] for name, array in outputs.items()}
+            {
+                name: array[end - call.num_examples : end]
+                for name, array in outputs.items()
+            }
             for call, end in zip(calls, ends, strict=True)
         ]
 
@@ -112,14 +116,14 @@ class _Batch:
 
     def __init__(self):
         self.members = []  # (call, deadline, future of the outputs)
-        self.rows = 0
-        self.timer = None
+        self.num_examples = 0
+        self.timer: asyncio.TimerHandle | None = None
 
     def add(self, call, deadline):
         """Return the future of the outputs of one more call."""
         answer = asyncio.get_running_loop().create_future()
         self.members.append((call, deadline, answer))
-        self.rows += call.rows
+        self.num_examples += call.num_examples
         return answer
 
 

@@ -32,7 +32,7 @@ def timed_out(seconds):
     """Return the error for a request that timed out."""
     return ServingError(
         504,
-        f"Timed out after {seconds:g} s. Ask for fewer rows, or start the server with "
+        f"Timed out after {seconds:g} s. Send fewer examples, or start the server with "
         f"a longer --timeout.",
     )
 

@@ -98,7 +98,7 @@ async def read_body(request, most):
     raise ServingError(
         413,
         f"The request body has {size} bytes or more, and at most {most} are accepted. "
-        f"Send fewer rows, or start the server with a larger --max-body-bytes.",
+        f"Send fewer examples, or start the server with a larger --max-body-bytes.",
     )
 
 

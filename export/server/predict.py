@@ -21,15 +21,16 @@ class Call:
         model: `LoadedModel`.
         signature_name: A key of its `signatures`.
         inputs: NumPy arrays by name.
-        by_row: Whether the client sent rows (`instances`), and so gets rows back.
-        rows: Number of rows, or None if the inputs have no common first axis.
+        row_format: Whether request and reply use the row format, `instances` and
+            `predictions`, or the column format, `inputs` and `outputs`.
+        num_examples: Size of the batch, or None if the inputs do not share it.
     """
 
     model: object
     signature_name: str
     inputs: dict
-    by_row: bool
-    rows: int | None
+    row_format: bool
+    num_examples: int | None
 
 
 def parse_call(model, body, max_depth):
@@ -52,8 +53,8 @@ def parse_call(model, body, max_depth):
         raise invalid(f"Unknown keys {unknown}; a request has {', '.join(_KEYS)}")
     if ("instances" in content) == ("inputs" in content):
         raise invalid(
-            "The request must have one of instances (a list of rows) and inputs (an "
-            "object of columns), and not both"
+            "The request must have either instances (the row format) or inputs (the "
+            "column format), and not both"
         )
     name = content.get("signature_name", "serving_default")
     if type(name) is not str:
@@ -65,18 +66,18 @@ def parse_call(model, body, max_depth):
                 f"Output {output} of signature {name} is of type "
                 f"{tf.as_dtype(info.dtype).name}, which JSON replies cannot hold"
             )
-    by_row = "instances" in content
-    if by_row:
-        columns = _columns_of_rows(content["instances"], signature)
+    row_format = "instances" in content
+    if row_format:
+        columns = _columns_of_instances(content["instances"], signature)
     else:
         columns = _columns(content["inputs"], signature)
     inputs = {
         key: _checked_array(columns[key], info, key)
         for key, info in signature.inputs.items()
     }
-    firsts = {array.shape[0] if array.ndim else None for array in inputs.values()}
-    rows = firsts.pop() if len(firsts) == 1 else None
-    return Call(model, name, inputs, by_row, rows)
+    sizes = {array.shape[0] if array.ndim else None for array in inputs.values()}
+    num_examples = sizes.pop() if len(sizes) == 1 else None
+    return Call(model, name, inputs, row_format, num_examples)
 
 
 def _parse_json(body):
@@ -103,14 +104,14 @@ def _parse_json(body):
         raise invalid(f"JSON Parse error: {error}") from None
 
 
-def _columns_of_rows(instances, signature):
-    """Return a list of values by input name, from the row form."""
+def _columns_of_instances(instances, signature):
+    """Return a list of values by input name, from the row format."""
     names = sorted(signature.inputs)
     if type(instances) is not list:
-        raise invalid("instances must be a list with one element per row")
+        raise invalid("instances must be a list with one element per example")
     if not instances:
         raise invalid("No values in 'instances' array")
-    named = [_is_named(row, names) for row in instances]
+    named = [_is_named(instance, names) for instance in instances]
     if not any(named):
         if len(names) > 1:
             raise invalid(
@@ -121,15 +122,15 @@ def _columns_of_rows(instances, signature):
     if not all(named):
         raise invalid(
             f"instances[{named.index(False)}] is not an object, and "
-            f"instances[{named.index(True)}] is; all rows must have one form"
+            f"instances[{named.index(True)}] is; all must have the same form"
         )
-    for index, row in enumerate(instances):
-        _check_names(row, names, f"instances[{index}]")
-    return {name: [row[name] for row in instances] for name in names}
+    for index, instance in enumerate(instances):
+        _check_names(instance, names, f"instances[{index}]")
+    return {name: [instance[name] for instance in instances] for name in names}
 
 
 def _columns(inputs, signature):
-    """Return a value by input name, from the column form."""
+    """Return a value by input name, from the column format."""
     names = sorted(signature.inputs)
     if not _is_named(inputs, names):
         if len(names) > 1:
@@ -170,8 +171,8 @@ def _checked_array(value, info, name):
         sizes = ["?" if size is None else str(size) for size in expected.as_list()]
         raise invalid(
             f"{name} has the shape [{','.join(map(str, array.shape))}], and the "
-            f"signature takes [{','.join(sizes)}], where ? is the number of rows or "
-            f"any size"
+            f"signature takes [{','.join(sizes)}], where ? is the number of examples "
+            f"or any size"
         )
     return array
 
@@ -184,26 +185,28 @@ def render_reply(call, outputs):
         outputs: NumPy arrays by name.
 
     Raises:
-        ServingError: If the client sent rows and an output has no such rows.
+        ServingError: If the reply has the row format and an output does not have one
+            value per example.
     """
     names = sorted(outputs)
-    if call.by_row:
+    if call.row_format:
         for name in names:
-            rows = outputs[name].shape[0] if outputs[name].ndim else None
-            if rows != call.rows:
+            size = outputs[name].shape[0] if outputs[name].ndim else None
+            if size != call.num_examples:
                 raise invalid(
-                    f"Tensor name: {name} has inconsistent batch size: {rows} "
-                    f'expecting: {call.rows}. Ask with "inputs" instead of "instances"'
+                    f"Tensor name: {name} has inconsistent batch size: {size} "
+                    f"expecting: {call.num_examples}. Send "
+                    f'"inputs" instead of "instances"'
                 )
     columns = {name: to_json(outputs[name], name) for name in names}
     if len(names) == 1:
         reply = columns[names[0]]
-    elif call.by_row:
+    elif call.row_format:
         reply = [
-            dict(zip(names, row, strict=True))
-            for row in zip(*columns.values(), strict=True)
+            dict(zip(names, values, strict=True))
+            for values in zip(*columns.values(), strict=True)
         ]
     else:
         reply = columns
-    key = "predictions" if call.by_row else "outputs"
+    key = "predictions" if call.row_format else "outputs"
     return json.dumps({key: reply}, separators=(",", ":")).encode("ascii")

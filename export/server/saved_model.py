@@ -54,14 +54,14 @@ class LoadedModel:
         self.metadata = _read_json(os.path.join(directory, METADATA_FILE))
 
     def max_examples(self, signature_name):
-        """Return the most rows of a call by the metadata, or None if unknown."""
+        """Return the most examples per call by the metadata, or None if unknown."""
         signature = self.metadata
         for key in ("signatures", signature_name):
             signature = signature.get(key) if isinstance(signature, dict) else None
         for said in (signature, self.metadata):
-            rows = said.get("max_examples") if isinstance(said, dict) else None
-            if isinstance(rows, int):
-                return rows
+            number = said.get("max_examples") if isinstance(said, dict) else None
+            if isinstance(number, int):
+                return number
         return None
 
     def signature(self, name):
@@ -111,7 +111,7 @@ class LoadedModel:
         try:
             outputs = self._session.run(
                 {name: info.name for name, info in signature.outputs.items()},
-                {signature.inputs[name].name: rows for name, rows in inputs.items()},
+                {signature.inputs[name].name: value for name, value in inputs.items()},
                 options=options,
             )
         except tf.errors.DeadlineExceededError:

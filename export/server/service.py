@@ -13,36 +13,37 @@ from .predict import parse_call, render_reply
 
 
 class Service:
-    """Answers requests from the models of a catalogue.
+    """Answers requests from the models of a catalog.
 
     Requests are parsed, computed and rendered in a pool of threads. Its size is the
     number of requests that are computed at the same time.
 
     Args:
-        catalogue: `Catalogue`.
+        catalog: `Catalog`.
         limits: `Limits`.
         batch_window: Seconds that a request waits for others to be merged with; 0 for
             no merging.
-        max_batch_rows: Most rows of merged requests, for models without `max_examples`.
+        max_batch_size: Most examples of merged requests, for models without
+            `max_examples`.
     """
 
-    def __init__(self, catalogue, limits, batch_window=0.0, max_batch_rows=256):
-        self._catalogue = catalogue
+    def __init__(self, catalog, limits, batch_window=0.0, max_batch_size=256):
+        self._catalog = catalog
         self._limits = limits
         self._admission = Admission(limits)
-        self._batcher = Batcher(self._run, batch_window, max_batch_rows)
+        self._batcher = Batcher(self._run, batch_window, max_batch_size)
         self._pool = concurrent.futures.ThreadPoolExecutor(
             limits.max_concurrent, thread_name_prefix="compute"
         )
 
     async def start(self):
         """Load the models."""
-        await anyio.to_thread.run_sync(self._catalogue.start)
+        await anyio.to_thread.run_sync(self._catalog.start)
 
     async def stop(self):
         """Unload the models."""
         self._pool.shutdown(wait=False, cancel_futures=True)
-        await anyio.to_thread.run_sync(self._catalogue.stop)
+        await anyio.to_thread.run_sync(self._catalog.stop)
 
     async def predict(self, request, name, **which):
         """Return the reply to a predict request, as bytes of JSON.
@@ -60,7 +61,7 @@ class Service:
             try:
                 with anyio.fail_after(self._limits.timeout):
                     body = await read_body(request, self._limits.max_body_bytes)
-                    _, model = self._catalogue.model(name).find(**which)
+                    _, model = self._catalog.model(name).find(**which)
                     depth = self._limits.max_depth
                     call = await self._in_pool(parse_call, model, body, depth)
                     outputs = await self._batcher(call, deadline)
@@ -70,13 +71,13 @@ class Service:
 
     def status(self, name, **which):
         """Return the states of a model's versions, as TensorFlow Serving's JSON."""
-        if name not in self._catalogue.models():
+        if name not in self._catalog.models():
             raise ServingError(404, f"Could not find any versions of model {name}")
-        return self._catalogue.model(name).status(**which)
+        return self._catalog.model(name).status(**which)
 
     def metadata(self, name, **which):
         """Return the signatures of a model, as TensorFlow Serving's JSON."""
-        number, model = self._catalogue.model(name).find(**which)
+        number, model = self._catalog.model(name).find(**which)
         spec = {"name": name, "signature_name": "", "version": str(number)}
         signatures = {"signature_def": model.signature_defs()}
         return {"model_spec": spec, "metadata": {"signature_def": signatures}}
@@ -87,7 +88,7 @@ class Service:
         Raises:
             ServingError: If it has no such file.
         """
-        number, model = self._catalogue.model(name).find(**which)
+        number, model = self._catalog.model(name).find(**which)
         if model.metadata is None:
             raise ServingError(
                 404,
@@ -99,7 +100,7 @@ class Service:
     def models(self):
         """Return all models with the states of their versions and their labels."""
         models = []
-        for name, model in self._catalogue.models().items():
+        for name, model in self._catalog.models().items():
             try:
                 versions = model.status()["model_version_status"]
             except ServingError:  # It has none at the moment.

@@ -20,7 +20,7 @@ _JSON_NAMES = {
 }
 
 
-def to_array(value, dtype, where):
+def to_array(value, dtype, where) -> np.ndarray:
     """Convert a JSON value to an array.
 
     Args:

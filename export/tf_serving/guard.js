@@ -1,6 +1,6 @@
 // Refuses requests that harm TensorFlow Serving. It parses nested lists by recursion, so
-// 20,000 levels end its process. With batching on, a request without rows blocks one of
-// its few HTTP threads for ever. The body is scanned as bytes, not parsed as JSON: only
+// 20,000 levels end its process. With batching on, a request without examples blocks one
+// of its few HTTP threads forever. The body is scanned as bytes, not parsed as JSON: only
 // brackets outside strings count.
 
 const MAX_DEPTH = 10; // {"instances": [{"images": [[[0]]]}]} has 6.
@@ -37,7 +37,7 @@ function faultOf(body) {
             }
         } else if (byte === CLOSE_LIST || byte === CLOSE_OBJECT) {
             if (last === OPEN_LIST) {
-                return 'a request must have at least one row; it has an empty list';
+                return 'a request must have at least one example; it has an empty list';
             }
             depth--;
         }

@@ -29,10 +29,10 @@ def change_of_units(before, after, num_units):
         Values that are not finite before or after count as unchanged.
     """
     changes = np.zeros((len(before), num_units))
-    for row, (old, new) in enumerate(zip(before, after, strict=True)):
+    for index, (old, new) in enumerate(zip(before, after, strict=True)):
         finite = np.isfinite(old) & np.isfinite(new)
         # The difference of two float32 parameters can overflow float32.
         old, new = (np.where(finite, x, 0).astype("float64") for x in (old, new))
         change = new - old
-        changes[row] = np.abs(change).reshape(num_units, -1).max(axis=1)
+        changes[index] = np.abs(change).reshape(num_units, -1).max(axis=1)
     return changes

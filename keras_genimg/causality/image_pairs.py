@@ -26,8 +26,9 @@ class ImagePairs:
         units: Flat index of the first changed unit of each image, `(pairs,)`.
         images: Original images, `(pairs, height, width, colors)`.
         changed: Changed images, `(pairs, height, width, colors)`.
-        conditions: One array per further input of the model, with a row per image.
-            Labels are random. Other integers are 0, the only value sure to be in range.
+        conditions: One array per further input of the model, with one element per
+            image. Labels are random. Other integers are 0, the only value sure to be in
+            range.
     """
 
     def __init__(self, model, shape):
@@ -43,7 +44,7 @@ class ImagePairs:
         others = other_values(generator, self.images, num_values)
         self.changed = np.where(later, others, self.images)
         self.conditions = [
-            _random_rows(tensor, size, getattr(model, "num_classes", None), generator)
+            _random_values(tensor, size, getattr(model, "num_classes", None), generator)
             for tensor in model.inputs[1:]
         ]
 
@@ -67,7 +68,7 @@ def _places(shape, generator):
     return np.sort([*chosen, *generator.choice(others, missing, replace=False)])
 
 
-def _random_rows(tensor, images_shape, num_classes, generator):
+def _random_values(tensor, images_shape, num_classes, generator):
     """Return random values for an input, with unknown sizes taken from the images."""
     size = [images_shape[0], *tensor.shape[1:]]
     if len(size) == 4:

@@ -81,12 +81,12 @@ class Leak:
             "Conv2D 'conv2d'". None if it cannot be found.
     """
 
-    changed: tuple
-    seen_by: tuple
+    changed: tuple[int, ...]
+    seen_by: tuple[int, ...]
     kind: str
     layer: str | None = None
 
-    def __str__(self):
+    def __str__(self) -> str:
         where = f" It enters through {self.layer}." if self.layer else ""
         return (
             f"Changing images from {name_sub_pixel(self.changed)} on changes the "

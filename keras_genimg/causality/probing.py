@@ -1,7 +1,9 @@
 """Quick check that no sub-pixel of a model sees itself or a later one."""
 
 import dataclasses
+from collections.abc import Sequence
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -9,6 +11,7 @@ from keras_genimg.causality.blame import leaking_layer
 from keras_genimg.causality.changes import change_of_units
 from keras_genimg.causality.image_pairs import ImagePairs
 from keras_genimg.causality.leak import Leak, sub_pixel_pairs, worst_pair
+from keras_genimg.types import TensorLike
 
 # Changes smaller than this fraction of the largest one may be rounding.
 _TOLERANCE = 1e-5
@@ -20,7 +23,9 @@ _MOST_PIXELS = 2**15
 _SIZE = 8
 
 
-def is_causal(model, image_shape=None):
+def is_causal(
+    model: keras.Model, image_shape: Sequence[int | None] | None = None
+) -> bool:
     """Return whether no sub-pixel is found to see itself or a later one.
 
     The check is that of `first_leak`, which also describes the leak.
@@ -40,7 +45,9 @@ def is_causal(model, image_shape=None):
         return False
 
 
-def first_leak(model, image_shape=None):
+def first_leak(
+    model: keras.Model, image_shape: Sequence[int | None] | None = None
+) -> Leak | None:
     """Find a sub-pixel that sees itself or a later one.
 
     Sixteen random images are each changed from a different sub-pixel on. The parameters
@@ -71,7 +78,11 @@ def first_leak(model, image_shape=None):
     return leak
 
 
-def probe(model, image_shape=None, also=()):
+def probe(
+    model: keras.Model,
+    image_shape: Sequence[int | None] | None = None,
+    also: Sequence[TensorLike] = (),
+) -> tuple[Leak | None, np.ndarray]:
     """Run `first_leak` and evaluate further images in the same forward pass.
 
     Args:
@@ -115,16 +126,16 @@ def _first_leak(model, shape, pairs, both):
 
 def _worst_leak(model, shape, pairs, leaks):
     """Return the most informative `Leak` of those marked in `(pairs, num_units)`."""
-    row, seen_by = np.nonzero(leaks)
-    places = np.stack([pairs.units[row], seen_by], axis=1)
+    index, seen_by = np.nonzero(leaks)
+    places = np.stack([pairs.units[index], seen_by], axis=1)
     pair, kind = worst_pair(sub_pixel_pairs(places, pairs.unit_shape))
     changed, seen_by = (tuple(map(int, part)) for part in np.split(pair, 2))
     leak = Leak(changed, seen_by, kind)
     unit = np.ravel_multi_index(changed, pairs.unit_shape)
-    row = np.flatnonzero(pairs.units == unit)
-    rows = [values[row] for values in pairs.conditions]
+    index = np.flatnonzero(pairs.units == unit)
+    conditions = [values[index] for values in pairs.conditions]
     before, after = (
-        _tensors(model, [images[row], *rows])
+        _tensors(model, [images[index], *conditions])
         for images in (pairs.images, pairs.changed)
     )
     try:
@@ -136,12 +147,12 @@ def _worst_leak(model, shape, pairs, leaks):
 
 def _params(model, *batches):
     """Return the parameters for all batches of inputs, concatenated in one array."""
-    inputs = [np.concatenate(rows) for rows in zip(*batches, strict=True)]
+    inputs = [np.concatenate(parts) for parts in zip(*batches, strict=True)]
     # Several calls for large images, to bound the memory of the feature maps.
     at_once = max(1, _MOST_PIXELS // int(np.prod(inputs[0].shape[1:])))
     params = []
     for start in range(0, len(inputs[0]), at_once):
-        some = _tensors(model, [rows[start : start + at_once] for rows in inputs])
+        some = _tensors(model, [values[start : start + at_once] for values in inputs])
         # Eager, since tracing the graph would take longer than running it.
         some = some if len(some) > 1 else some[0]
         params.append(model(some, training=False).numpy())

@@ -1,10 +1,12 @@
 """Data sets as NumPy arrays."""
 
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 
 
-def as_array(dataset):
+def as_array(dataset: tf.data.Dataset) -> Any:
     """Return all batches of a data set, concatenated along the first axis.
 
     Args:

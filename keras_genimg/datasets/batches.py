@@ -1,5 +1,7 @@
 """Batches of pixels for models, made from single displayable images."""
 
+from collections.abc import Callable
+
 import tensorflow as tf
 
 
@@ -13,7 +15,7 @@ def make_batches(
     shuffle=False,
     drop_remainder=False,
     crop=None,
-    pick=dict,
+    pick: Callable = dict,
 ):
     """Batch a data set and convert its pixels, see `load`.
 

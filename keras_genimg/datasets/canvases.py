@@ -38,7 +38,7 @@ def read_split(name, split, labels):
         return tf.constant(arrays["images"]), tf.constant(arrays["label"])
 
 
-def in_proportion(images, side):
+def in_proportion(images, side) -> tuple[int, int]:
     """Scale a size chosen for MNIST in proportion to the size of other digits.
 
     Args:
@@ -52,7 +52,8 @@ def in_proportion(images, side):
         >>> in_proportion(tf.zeros((1, 8, 8, 1)), 60)
         (17, 17)
     """
-    return tuple(max(1, round(size * side / 28)) for size in images.shape[1:3])
+    height, width = (max(1, round(size * side / 28)) for size in images.shape[1:3])
+    return height, width
 
 
 def checked_canvas_size(canvas_size, images, side):

@@ -1,9 +1,11 @@
 """Checks of arguments that several data sets share."""
 
+from typing import Any
+
 from keras_genimg.ops.checks import check_choice, check_int, is_int
 
 
-def checked_size(name, value):
+def checked_size(name: str, value: Any) -> tuple[int, int] | None:
     """Return `value` as a pair `(height, width)`, or `None` if it is `None`.
 
     Args:
@@ -22,7 +24,8 @@ def checked_size(name, value):
             f"`{name}` must be an integer of at least 1, a pair of them (height, "
             f"width), or None. Received: {name}={value!r}"
         )
-    return tuple(size)
+    height, width = size
+    return height, width
 
 
 def check_pixels(binarize, num_values, intensities):

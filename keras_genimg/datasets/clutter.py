@@ -14,20 +14,21 @@ from keras_genimg.datasets.canvases import (
 from keras_genimg.datasets.checks import checked_size
 from keras_genimg.datasets.patches import cut, free_places, paste, random_integers
 from keras_genimg.ops.checks import check_int, check_positive_int
+from keras_genimg.types import Shape
 
 
 def cluttered_digits(
-    name="digits",
-    split="train",
-    canvas_size=None,
-    num_clutter=8,
-    clutter_size=None,
-    batch_size=32,
-    num_images=None,
-    seed=0,
-    fixed=False,
-    drop_remainder=False,
-):
+    name: str = "digits",
+    split: str = "train",
+    canvas_size: int | Shape | None = None,
+    num_clutter: int = 8,
+    clutter_size: int | Shape | None = None,
+    batch_size: int = 32,
+    num_images: int | None = None,
+    seed: int = 0,
+    fixed: bool = False,
+    drop_remainder: bool = False,
+) -> tf.data.Dataset:
     """Return images of a digit among fragments of other digits, with its label.
 
     A digit of the split is placed uniformly at random within the canvas. So are
@@ -85,7 +86,8 @@ def cluttered_digits(
         check_positive_int("num_images", num_images)
     check_int("seed", seed)
     digits, labels = read_split(name, split, labels=True)
-    num_digits, *digit_size, colors = digits.shape
+    num_digits = len(digits)
+    *digit_size, colors = digits.shape[1:]
     canvas_size = checked_canvas_size(canvas_size, digits, side=100)
     fragment_size = checked_size("clutter_size", clutter_size)
     fragment_size = fragment_size or in_proportion(digits, side=8)

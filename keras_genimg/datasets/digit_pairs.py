@@ -1,6 +1,7 @@
 """Images of two digits, DRAW's training data."""
 
 import operator
+from typing import Literal
 
 import tensorflow as tf
 
@@ -12,23 +13,25 @@ from keras_genimg.datasets.canvases import (
 )
 from keras_genimg.datasets.patches import free_places, paste, random_integers
 from keras_genimg.datasets.pixels import pixel_options
+from keras_genimg.likelihoods import Likelihood
 from keras_genimg.ops.checks import check_int, check_positive_int
+from keras_genimg.types import Config, Shape
 
 
 def two_digits(
-    name="digits",
-    split="train",
-    canvas_size=None,
-    batch_size=32,
-    num_images=None,
-    binarize=None,
-    num_values=None,
-    intensities=False,
-    seed=0,
-    fixed=False,
-    drop_remainder=False,
-    likelihood=None,
-):
+    name: str = "digits",
+    split: str = "train",
+    canvas_size: int | Shape | None = None,
+    batch_size: int = 32,
+    num_images: int | None = None,
+    binarize: Literal["dynamic", "fixed"] | None = None,
+    num_values: int | None = None,
+    intensities: bool = False,
+    seed: int = 0,
+    fixed: bool = False,
+    drop_remainder: bool = False,
+    likelihood: str | Config | Likelihood | None = None,
+) -> tf.data.Dataset:
     """Return batches of images of two digits at random places.
 
     Both digits are drawn independently and uniformly from the split, and placed

@@ -1,6 +1,7 @@
 """Batched images for training and evaluation."""
 
 import operator
+from typing import Any, Literal
 
 import tensorflow as tf
 
@@ -10,25 +11,27 @@ from keras_genimg.datasets.digits import read_digits
 from keras_genimg.datasets.patches import cut, free_places, random_integers
 from keras_genimg.datasets.pixels import pixel_options
 from keras_genimg.datasets.tfds_images import read_tfds
+from keras_genimg.likelihoods import Likelihood
 from keras_genimg.ops.checks import check_int, check_positive_int
+from keras_genimg.types import Config, Shape
 
 
 def load(
-    name,
-    split="train",
-    batch_size=32,
-    image_size=None,
-    crop_size=None,
-    random_crop=False,
-    binarize=None,
-    num_values=None,
-    intensities=False,
-    seed=0,
-    shuffle=False,
-    drop_remainder=False,
-    labels=False,
-    likelihood=None,
-):
+    name: str,
+    split: str = "train",
+    batch_size: int = 32,
+    image_size: int | Shape | None = None,
+    crop_size: int | Shape | None = None,
+    random_crop: bool = False,
+    binarize: Literal["dynamic", "fixed"] | None = None,
+    num_values: int | None = None,
+    intensities: bool = False,
+    seed: int = 0,
+    shuffle: bool = False,
+    drop_remainder: bool = False,
+    labels: bool = False,
+    likelihood: str | Config | Likelihood | None = None,
+) -> tf.data.Dataset:
     """Return a split of an image data set as batches.
 
     Elements are images of shape `(batch, height, width, colors)`, `uint8` with pixels
@@ -137,7 +140,8 @@ def load(
         dataset = dataset.map(resize, num_parallel_calls=tf.data.AUTOTUNE)
     crop = None
     if crop_size is not None:
-        shape = dataset.element_spec["images"].shape
+        element: Any = dataset.element_spec
+        shape = element["images"].shape
         crop = _make_crop(crop_size, random_crop, tuple(shape[:2]))
     return make_batches(
         dataset,

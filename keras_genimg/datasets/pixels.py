@@ -1,5 +1,7 @@
 """Options of a data set's pixels, from its arguments or a likelihood."""
 
+from typing import Any
+
 from keras_genimg import likelihoods
 from keras_genimg.datasets.checks import check_pixels
 
@@ -22,7 +24,7 @@ def pixel_options(likelihood, binarize, num_values, intensities, fixed):
         >>> pixel_options("bernoulli", None, None, False, fixed=True)
         ('fixed', 256, False)
     """
-    given = {
+    given: dict[str, Any] = {
         "binarize": binarize,
         "num_values": num_values,
         "intensities": intensities or None,

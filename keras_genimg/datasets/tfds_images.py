@@ -111,8 +111,12 @@ def _check_features(name, features, labels, any_size):
             "`image_size`."
         )
     label = features.get("label")
-    is_scalar = label is not None and label.shape == ()
-    if labels and not (is_scalar and np.issubdtype(label.np_dtype, np.integer)):
+    fits = (
+        label is not None
+        and label.shape == ()
+        and np.issubdtype(label.np_dtype, np.integer)
+    )
+    if labels and not fits:
         raise ValueError(
             f"`labels=True` needs an integer feature 'label', which {name!r} does not "
             f"have. Received features: {list(features)}"

@@ -1,11 +1,14 @@
 """Normal distributions with a diagonal covariance."""
 
+from typing import Literal
+
 import keras
 import tensorflow as tf
 
 from keras_genimg.latents.latent_family import LatentFamily
 from keras_genimg.ops.checks import check_choice
-from keras_genimg.ops.uniforms import row_normals
+from keras_genimg.ops.uniforms import seeded_normals
+from keras_genimg.types import Config, Distribution, Stream, TensorLike
 
 
 @keras.saving.register_keras_serializable(package="keras_genimg")
@@ -36,25 +39,27 @@ class DiagonalNormal(LatentFamily):
         Gregor et al., DRAW, 2015, equations 1 and 2, where it computes log sigma.
     """
 
-    def __init__(self, scale="log_stddev"):
+    def __init__(self, scale: Literal["log_stddev", "log_variance"] = "log_stddev"):
         choices = ("log_stddev", "log_variance")
         self.scale = check_choice("scale", scale, choices, "DiagonalNormal")
 
-    def params_size(self, latent_dim):
+    def params_size(self, latent_dim: int) -> int:
         return 2 * latent_dim
 
-    def distribution(self, params):
+    def distribution(self, params: TensorLike) -> Distribution:
         import tensorflow_probability as tfp
 
         return tfp.distributions.MultivariateNormalDiag(*self._moments(params))
 
-    def from_noise(self, params, noise):
+    def from_noise(self, params: TensorLike, noise: TensorLike) -> tf.Tensor:
         """Transform standard normal noise into vectors, `(..., latent_dim)` each."""
         mean, stddev = self._moments(params)
         return mean + stddev * noise
 
-    def sample_rows(self, params, seeds, latent_dim, stream):
-        return self.from_noise(params, row_normals(seeds, (latent_dim,), stream))
+    def seeded_sample(
+        self, params: TensorLike, seeds: TensorLike, latent_dim: int, stream: Stream
+    ) -> tf.Tensor:
+        return self.from_noise(params, seeded_normals(seeds, (latent_dim,), stream))
 
     def _moments(self, params):
         """Return mean and standard deviation, `(..., latent_dim)` each."""
@@ -63,5 +68,5 @@ class DiagonalNormal(LatentFamily):
             log_scale = log_scale / 2
         return mean, tf.exp(log_scale)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {"scale": self.scale}

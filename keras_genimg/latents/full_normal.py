@@ -4,7 +4,8 @@ import keras
 import tensorflow as tf
 
 from keras_genimg.latents.latent_family import LatentFamily
-from keras_genimg.ops.uniforms import row_normals
+from keras_genimg.ops.uniforms import seeded_normals
+from keras_genimg.types import Distribution, Stream, TensorLike
 
 
 @keras.saving.register_keras_serializable(package="keras_genimg")
@@ -19,7 +20,7 @@ class FullNormal(LatentFamily):
         Kingma and Welling, Auto-Encoding Variational Bayes, 2013, section 2.3.
     """
 
-    def params_size(self, latent_dim):
+    def params_size(self, latent_dim: int) -> int:
         return latent_dim + latent_dim * (latent_dim + 1) // 2
 
     def _mean_and_factor(self, params):
@@ -32,12 +33,14 @@ class FullNormal(LatentFamily):
         diagonal = tf.exp(tf.linalg.diag_part(factor))
         return mean, tf.linalg.set_diag(factor, diagonal)
 
-    def distribution(self, params):
+    def distribution(self, params: TensorLike) -> Distribution:
         import tensorflow_probability as tfp
 
         return tfp.distributions.MultivariateNormalTriL(*self._mean_and_factor(params))
 
-    def sample_rows(self, params, seeds, latent_dim, stream):
+    def seeded_sample(
+        self, params: TensorLike, seeds: TensorLike, latent_dim: int, stream: Stream
+    ) -> tf.Tensor:
         mean, factor = self._mean_and_factor(params)
-        noise = row_normals(seeds, (latent_dim,), stream)
+        noise = seeded_normals(seeds, (latent_dim,), stream)
         return mean + tf.linalg.matvec(factor, noise)

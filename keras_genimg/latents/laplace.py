@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from keras_genimg.latents.latent_family import LatentFamily
+from keras_genimg.types import Distribution, TensorLike
 
 
 @keras.saving.register_keras_serializable(package="keras_genimg")
@@ -17,10 +18,10 @@ class Laplace(LatentFamily):
         Kingma and Welling, Auto-Encoding Variational Bayes, 2013, section 2.4 (2).
     """
 
-    def params_size(self, latent_dim):
+    def params_size(self, latent_dim: int) -> int:
         return 2 * latent_dim
 
-    def distribution(self, params):
+    def distribution(self, params: TensorLike) -> Distribution:
         import tensorflow_probability as tfp
 
         location, log_scale = tf.split(params, 2, axis=-1)

@@ -3,7 +3,8 @@
 import tensorflow as tf
 
 from keras_genimg.ops.configurable import Configurable
-from keras_genimg.ops.uniforms import row_uniforms
+from keras_genimg.ops.uniforms import seeded_uniforms
+from keras_genimg.types import Distribution, Stream, TensorLike
 
 
 class LatentFamily(Configurable):
@@ -33,11 +34,11 @@ class LatentFamily(Configurable):
         https://arxiv.org/abs/1312.6114
     """
 
-    def params_size(self, latent_dim):
+    def params_size(self, latent_dim: int) -> int:
         """Return the number of parameters for vectors of length `latent_dim`."""
         raise NotImplementedError
 
-    def distribution(self, params):
+    def distribution(self, params: TensorLike) -> Distribution:
         """Return the TFP distribution with the given parameters.
 
         Args:
@@ -48,27 +49,29 @@ class LatentFamily(Configurable):
         """
         raise NotImplementedError
 
-    def standard(self, latent_dim):
+    def standard(self, latent_dim: int) -> Distribution:
         """Return the standard member, a TFP distribution with an empty batch shape."""
         return self.distribution(tf.zeros((self.params_size(latent_dim),)))
 
-    def sample_rows(self, params, seeds, latent_dim, stream):
-        """Draw one vector per row, which depends only on the row's parameters and seed.
+    def seeded_sample(
+        self, params: TensorLike, seeds: TensorLike, latent_dim: int, stream: Stream
+    ) -> tf.Tensor:
+        """Draw one vector per seed; it depends on its own parameters and seed alone.
 
         Args:
             params: Float32, `(batch, params_size)`.
             seeds: Integers from 0 to `MAX_SEED`, `(batch,)`.
             latent_dim: Length of a vector.
-            stream: Independent stream of the seed to draw from: one integer, or one
-                per row.
+            stream: Independent stream of the seeds to draw from: one integer, or one
+                per seed.
 
         Returns:
             Float32, `(batch, latent_dim)`.
         """
         # TFP's sampler is seeded with two numbers of 24 bits each.
-        keys = tf.cast(row_uniforms(seeds, (2,), stream) * 2.0**24, tf.int32)
+        keys = tf.cast(seeded_uniforms(seeds, (2,), stream) * 2.0**24, tf.int32)
         latents = tf.map_fn(
-            lambda row: self.distribution(row[0]).sample(seed=row[1]),
+            lambda inputs: self.distribution(inputs[0]).sample(seed=inputs[1]),
             (params, keys),
             fn_output_signature=tf.float32,
         )

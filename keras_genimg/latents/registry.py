@@ -5,6 +5,7 @@ from keras_genimg.latents.full_normal import FullNormal
 from keras_genimg.latents.laplace import Laplace
 from keras_genimg.latents.latent_family import LatentFamily
 from keras_genimg.ops.configurable import from_identifier
+from keras_genimg.types import Config
 
 _BY_NAME = {
     "diagonal_normal": DiagonalNormal,
@@ -13,7 +14,7 @@ _BY_NAME = {
 }
 
 
-def get(identifier):
+def get(identifier: str | Config | LatentFamily) -> LatentFamily:
     """Return a family of latent distributions by name, config or object.
 
     Args:

@@ -1,5 +1,12 @@
 """Protocol for layers that are sampled one pixel at a time."""
 
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from keras_genimg.types import Tensors
+
 
 class CausalLayer:
     """Protocol for layers that the incremental sampler evaluates pixel by pixel.
@@ -49,7 +56,7 @@ class CausalLayer:
 
     sees_current_row = True
 
-    def prepare(self, fused):
+    def prepare(self, fused: bool) -> Any:
         """Return the weights as the steps need them: masked, sliced, concatenated.
 
         Args:
@@ -60,7 +67,13 @@ class CausalLayer:
         """
         return ()
 
-    def initial_cache(self, weights, batch, width, channels):
+    def initial_cache(
+        self,
+        weights: Any,
+        batch: int | tf.Tensor,
+        width: int | tf.Tensor,
+        channels: int,
+    ) -> Tensors:
         """Return the cache before the first row, a tuple of tensors.
 
         Args:
@@ -71,7 +84,7 @@ class CausalLayer:
         """
         return ()
 
-    def begin_row(self, weights, cache):
+    def begin_row(self, weights: Any, cache: Tensors) -> tuple[Tensors, Tensors]:
         """Return what a row starts with: all that depends on finished rows alone.
 
         Returns:
@@ -80,7 +93,9 @@ class CausalLayer:
         """
         return (), ()
 
-    def step(self, weights, carry, row, inputs):
+    def step(
+        self, weights: Any, carry: Tensors, row: Tensors, inputs: tf.Tensor
+    ) -> tuple[tf.Tensor | Tensors, Tensors, Tensors]:
         """Evaluate one pixel.
 
         Args:
@@ -97,7 +112,7 @@ class CausalLayer:
         """
         raise NotImplementedError
 
-    def end_row(self, weights, cache, kept):
+    def end_row(self, weights: Any, cache: Tensors, kept: Tensors) -> Tensors:
         """Return the cache for the next row.
 
         Args:
@@ -108,7 +123,13 @@ class CausalLayer:
         return cache
 
     @classmethod
-    def end_rows(cls, layers, weights, caches, kept):
+    def end_rows(
+        cls,
+        layers: Sequence["CausalLayer"],
+        weights: list[Any],
+        caches: list[Tensors],
+        kept: list[Tensors],
+    ) -> list[Tensors]:
         """Call `end_row` of all layers of this class in a graph.
 
         A hook for layers whose work at the end of a row can be shared.

@@ -1,5 +1,8 @@
 """Diagonal BiLSTM."""
 
+from collections.abc import Sequence
+from typing import Any, Literal
+
 import keras
 import tensorflow as tf
 from keras import ops
@@ -10,6 +13,7 @@ from keras_genimg.ops.checks import check_positive_int
 from keras_genimg.ops.conv_lstm import conv_lstm_scan
 from keras_genimg.ops.lstm_cell import lstm_sequences, lstm_step, prepare_lstm
 from keras_genimg.ops.skewed_map import SkewedMap
+from keras_genimg.types import Config, Identifier, Tensors
 
 # A logit whose sigmoid is exactly 0 or 1, in half precision too.
 _CLOSED = 1000.0
@@ -78,21 +82,21 @@ class DiagonalBiLSTM(CausalLayer, PixelLSTM):
 
     def __init__(
         self,
-        units,
-        num_colors=1,
-        mask_type="B",
-        num_segments=4,
-        use_bias=True,
-        unit_forget_bias=True,
-        kernel_initializer="glorot_uniform",
-        recurrent_initializer="orthogonal",
-        bias_initializer="zeros",
-        state_initializer="zeros",
-        kernel_regularizer=None,
-        recurrent_regularizer=None,
-        bias_regularizer=None,
-        recompute=False,
-        **kwargs,
+        units: int,
+        num_colors: int = 1,
+        mask_type: Literal["A", "B"] = "B",
+        num_segments: int = 4,
+        use_bias: bool = True,
+        unit_forget_bias: bool = True,
+        kernel_initializer: Identifier = "glorot_uniform",
+        recurrent_initializer: Identifier = "orthogonal",
+        bias_initializer: Identifier = "zeros",
+        state_initializer: Identifier = "zeros",
+        kernel_regularizer: Identifier | None = None,
+        recurrent_regularizer: Identifier | None = None,
+        bias_regularizer: Identifier | None = None,
+        recompute: bool = False,
+        **kwargs: Any,
     ):
         if mask_type == "A" and num_colors == 1:
             raise ValueError(
@@ -121,7 +125,9 @@ class DiagonalBiLSTM(CausalLayer, PixelLSTM):
             "num_segments", num_segments, type(self).__name__
         )
 
-    def scan_map(self, inputs, condition=None):
+    def scan_map(
+        self, inputs: tf.Tensor, condition: tf.Tensor | None = None
+    ) -> tf.Tensor:
         batch, height, width, _ = ops.shape(inputs)
         units = self.units
         kernel = ops.convert_to_tensor(self.recurrent_kernel)
@@ -163,8 +169,8 @@ class DiagonalBiLSTM(CausalLayer, PixelLSTM):
         its hidden state is therefore 0 and its cell state the learned one.
 
         Returns:
-            Features of shape `(height * width + 1, batch, features)`, the last row for
-            padding, and weights of shape `(2, features, 4 * units)`.
+            Features of shape `(height * width + 1, batch, features)`, the last entry
+            for padding, and weights of shape `(2, features, 4 * units)`.
         """
         batch, height, width, channels = ops.shape(inputs)
         gates = 4 * self.units
@@ -199,10 +205,10 @@ class DiagonalBiLSTM(CausalLayer, PixelLSTM):
         weights = tf.transpose(tf.concat(weights, axis=0), (1, 0, 2))
         return tf.concat([features, flags], axis=-1), weights
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {**super().get_config(), "num_segments": self.num_segments}
 
-    def prepare(self, fused):
+    def prepare(self, fused: bool) -> list[dict[str, Any]]:
         dtype = self.compute_dtype
         gates = 4 * self.units
         channels = self.input_kernel.shape[2]
@@ -226,7 +232,13 @@ class DiagonalBiLSTM(CausalLayer, PixelLSTM):
             )
         return prepared
 
-    def initial_cache(self, weights, batch, width, channels):
+    def initial_cache(
+        self,
+        weights: list[dict[str, Any]],
+        batch: int | tf.Tensor,
+        width: int | tf.Tensor,
+        channels: int,
+    ) -> Tensors:
         dtype, units = self.compute_dtype, self.units
         nothing = tf.zeros((width, batch, units), dtype)
         states = tf.stack(
@@ -236,11 +248,20 @@ class DiagonalBiLSTM(CausalLayer, PixelLSTM):
         # What lies above a row in either direction, and the states before a row.
         return nothing, nothing, states
 
-    def begin_row(self, weights, cache):
+    def begin_row(
+        self, weights: list[dict[str, Any]], cache: Tensors
+    ) -> tuple[Tensors, Tensors]:
         above, right_above, states = cache
         return (states[0, 0], states[1, 0]), (above, right_above)
 
-    def step(self, weights, carry, row, inputs, condition=None):
+    def step(
+        self,
+        weights: list[dict[str, Any]],
+        carry: Tensors,
+        row: Tensors,
+        inputs: tf.Tensor,
+        condition: tf.Tensor | None = None,
+    ) -> tuple[tf.Tensor, Tensors, Tensors]:
         hidden, cell = carry
         above, right_above = row
         seen = inputs
@@ -252,7 +273,13 @@ class DiagonalBiLSTM(CausalLayer, PixelLSTM):
         return hidden + right_above, (hidden, cell), (hidden, seen)
 
     @classmethod
-    def end_rows(cls, layers, weights, caches, kept):
+    def end_rows(
+        cls,
+        layers: Sequence[CausalLayer],
+        weights: list[Any],
+        caches: list[Tensors],
+        kept: list[Tensors],
+    ) -> list[Tensors]:
         # The other direction runs over the finished row, from its end.
         features = [
             tf.reverse(tf.concat([seen, right_above], axis=-1), [0])

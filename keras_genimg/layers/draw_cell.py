@@ -1,6 +1,7 @@
 """One time step of DRAW."""
 
 import math
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -11,6 +12,7 @@ from keras_genimg.layers.lstm_step import LSTMStep
 from keras_genimg.layers.read_attention import ReadAttention
 from keras_genimg.layers.write_attention import WriteAttention
 from keras_genimg.ops.checks import check_image_shape, check_positive_int
+from keras_genimg.types import Config, Shape, TensorLike
 
 _ATTENTION = 5  # Numbers that describe where a glimpse lies.
 
@@ -71,13 +73,13 @@ class DRAWCell(keras.layers.Layer):
 
     def __init__(
         self,
-        image_shape,
-        units,
-        latent_dim,
-        read_size=None,
-        write_size=None,
-        likelihood="bernoulli",
-        **kwargs,
+        image_shape: Shape,
+        units: int,
+        latent_dim: int,
+        read_size: int | None = None,
+        write_size: int | None = None,
+        likelihood: str | Config | likelihoods.Likelihood = "bernoulli",
+        **kwargs: Any,
     ):
         # States and noise stay in float32; the layers inside cast.
         super().__init__(autocast=False, **kwargs)
@@ -103,7 +105,7 @@ class DRAWCell(keras.layers.Layer):
         self.output_size = 2 * self.latent_dim + 2 * _ATTENTION
 
     @property
-    def state_size(self):
+    def state_size(self) -> list[int]:
         """Lengths of the states."""
         return [math.prod(self.image_shape), *self._started_sizes]
 
@@ -130,7 +132,7 @@ class DRAWCell(keras.layers.Layer):
             for name, size in zip(names, self._started_sizes, strict=True)
         ]
 
-    def initial_states(self, images):
+    def initial_states(self, images: TensorLike) -> list[tf.Tensor]:
         """Return the states before the first step.
 
         Args:
@@ -142,17 +144,19 @@ class DRAWCell(keras.layers.Layer):
         image = tf.reshape(scaled, (-1, math.prod(self.image_shape)))
         return [image, *self.started(tf.shape(image)[0])]
 
-    def started(self, batch):
-        """Return the learned initial states for `batch` rows."""
+    def started(self, batch: int | tf.Tensor) -> list[tf.Tensor]:
+        """Return the learned initial states, repeated for a batch of `batch`."""
         return [
             tf.broadcast_to(tf.cast(weight, tf.float32), (batch, weight.shape[0]))
             for weight in self.initial
         ]
 
-    def get_initial_state(self, batch_size=None):
+    def get_initial_state(
+        self, batch_size: int | tf.Tensor | None = None
+    ) -> list[tf.Tensor]:
         return self.initial_states(tf.zeros((batch_size, *self.image_shape)))
 
-    def transposed_kernels(self):
+    def transposed_kernels(self) -> list[tf.Tensor]:
         """Return the transposed kernels of encoder and decoder."""
         return [layer.transposed_kernel() for layer in (self.encoder, self.decoder)]
 
@@ -184,7 +188,12 @@ class DRAWCell(keras.layers.Layer):
         states = [image, canvas, encoder_hidden, encoder_cell]
         return outputs, [*states, decoder_hidden, decoder_cell]
 
-    def decode(self, latent, states, transposed=None):
+    def decode(
+        self,
+        latent: tf.Tensor,
+        states: list[tf.Tensor],
+        transposed: tf.Tensor | None = None,
+    ) -> tuple[list[tf.Tensor], tf.Tensor]:
         """Update canvas and decoder with a latent vector.
 
         Args:
@@ -209,12 +218,12 @@ class DRAWCell(keras.layers.Layer):
         hidden, cell = layer(inputs, hidden, cell, transposed)
         return tf.cast(hidden, tf.float32), tf.cast(cell, tf.float32)
 
-    def params(self, canvas):
+    def params(self, canvas: tf.Tensor) -> tf.Tensor:
         """Return canvases `(..., size)` as parameters of the likelihood."""
         shape = self.likelihood.params_shape(self.image_shape)
         return tf.reshape(canvas, (*tf.unstack(tf.shape(canvas)[:-1]), *shape))
 
-    def split_outputs(self, outputs):
+    def split_outputs(self, outputs: tf.Tensor) -> list[tf.Tensor]:
         """Return the posterior's parameters, and the read and write attention."""
         sizes = [2 * self.latent_dim, _ATTENTION, _ATTENTION]
         return tf.split(outputs, sizes, axis=-1)
@@ -222,7 +231,7 @@ class DRAWCell(keras.layers.Layer):
     def compute_output_shape(self, inputs_shape, states_shape):
         return (inputs_shape[0], self.output_size), list(states_shape)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {
             **super().get_config(),
             "image_shape": self.image_shape,

@@ -1,11 +1,15 @@
 """The loop of DRAW over its glimpses."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
 from keras_genimg.layers.draw_cell import DRAWCell
+from keras_genimg.likelihoods import Likelihood
 from keras_genimg.ops.checks import check_positive_int
 from keras_genimg.ops.uniforms import replica_seed
+from keras_genimg.types import Config, Distribution, Shape, TensorLike
 
 
 @keras.saving.register_keras_serializable(package="keras_genimg")
@@ -56,15 +60,15 @@ class DRAWLoop(keras.layers.Layer):
 
     def __init__(
         self,
-        num_glimpses,
-        image_shape,
-        units,
-        latent_dim,
-        read_size=None,
-        write_size=None,
-        likelihood="bernoulli",
-        seed=None,
-        **kwargs,
+        num_glimpses: int,
+        image_shape: Shape,
+        units: int,
+        latent_dim: int,
+        read_size: int | None = None,
+        write_size: int | None = None,
+        likelihood: str | Config | Likelihood = "bernoulli",
+        seed: int | None = None,
+        **kwargs: Any,
     ):
         super().__init__(autocast=False, **kwargs)
         self.num_glimpses = check_positive_int("num_glimpses", num_glimpses, "DRAW")
@@ -97,11 +101,13 @@ class DRAWLoop(keras.layers.Layer):
         divergence = tf.reduce_sum(self.divergences(outputs), axis=0)
         self.kl.update_state(divergence)
         # A mean over the batch, and 0 for the empty batch of an idle replica.
-        rows = tf.cast(tf.size(divergence), tf.float32)
-        self.add_loss(tf.math.divide_no_nan(tf.reduce_sum(divergence), rows))
+        batch_size = tf.cast(tf.size(divergence), tf.float32)
+        self.add_loss(tf.math.divide_no_nan(tf.reduce_sum(divergence), batch_size))
         return self.cell.params(canvas)
 
-    def run(self, images, noise, return_canvases=False):
+    def run(
+        self, images: TensorLike, noise: TensorLike, return_canvases: bool = False
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """Run all steps on images.
 
         Args:
@@ -122,7 +128,9 @@ class DRAWLoop(keras.layers.Layer):
 
         return self._loop(step, noise, states, return_canvases)
 
-    def run_prior(self, latents, return_canvases=False):
+    def run_prior(
+        self, latents: TensorLike, return_canvases: bool = False
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """Run all steps of the decoder alone, on latent vectors from the prior.
 
         Args:
@@ -175,7 +183,7 @@ class DRAWLoop(keras.layers.Layer):
         ]
         return kept[0], kept[1] if return_canvases else states[0]
 
-    def posterior(self, outputs):
+    def posterior(self, outputs: tf.Tensor) -> Distribution:
         """Return the posteriors of all steps, a TFP distribution.
 
         Args:
@@ -183,11 +191,11 @@ class DRAWLoop(keras.layers.Layer):
         """
         return self.cell.posterior.distribution(self.cell.split_outputs(outputs)[0])
 
-    def prior(self):
+    def prior(self) -> Distribution:
         """Return N(0, I), a TFP distribution."""
         return self.cell.posterior.standard(self.cell.latent_dim)
 
-    def divergences(self, outputs):
+    def divergences(self, outputs: tf.Tensor) -> tf.Tensor:
         """Return the KL divergence of each step in nats, `(num_glimpses, batch)`."""
         import tensorflow_probability as tfp
 
@@ -201,7 +209,7 @@ class DRAWLoop(keras.layers.Layer):
         batch, *image_shape = input_shape
         return (batch, *self.cell.likelihood.params_shape(image_shape))
 
-    def get_config(self):
+    def get_config(self) -> Config:
         config = self.cell.get_config()
         for key in ("name", "trainable", "dtype"):
             del config[key]

@@ -1,9 +1,12 @@
 """Gaussian latent variables."""
 
+from typing import Any, Literal
+
 import keras
 
 from keras_genimg.latents import DiagonalNormal
 from keras_genimg.layers.latent import Latent
+from keras_genimg.types import Config
 
 
 @keras.saving.register_keras_serializable(package="keras_genimg")
@@ -48,11 +51,11 @@ class GaussianLatent(Latent):
 
     def __init__(
         self,
-        latent_dim,
-        estimator="analytic",
-        num_samples=1,
-        scale="log_stddev",
-        **kwargs,
+        latent_dim: int,
+        estimator: Literal["analytic", "monte_carlo"] = "analytic",
+        num_samples: int = 1,
+        scale: Literal["log_stddev", "log_variance"] = "log_stddev",
+        **kwargs: Any,
     ):
         super().__init__(
             latent_dim,
@@ -62,7 +65,7 @@ class GaussianLatent(Latent):
             **kwargs,
         )
 
-    def get_config(self):
+    def get_config(self) -> Config:
         config = super().get_config()
         del config["posterior"], config["prior"]
-        return {**config, "scale": self.posterior.scale}
+        return {**config, **self.posterior.get_config()}

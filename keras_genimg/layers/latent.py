@@ -1,11 +1,14 @@
 """Latent variables of any reparameterizable family."""
 
+from typing import Any, Literal
+
 import keras
 import tensorflow as tf
 
 from keras_genimg import latents
 from keras_genimg.ops.checks import check_choice, check_positive_int
 from keras_genimg.ops.uniforms import replica_seed
+from keras_genimg.types import Config, Distribution, Identifier
 
 
 @keras.saving.register_keras_serializable(package="keras_genimg")
@@ -30,7 +33,7 @@ class Latent(keras.layers.Layer):
         prior: Family whose standard member is the prior; by default the posterior's.
         estimator: `"analytic"`, for pairs whose divergence TFP knows, or
             `"monte_carlo"`, for all.
-        num_samples: Samples an image, L in the paper.
+        num_samples: Samples per image, L in the paper.
         kernel_initializer: Initializer of the linear map's kernel.
         bias_initializer: Initializer of the linear map's bias.
         kernel_regularizer: Regularizer of the linear map's kernel.
@@ -59,17 +62,17 @@ class Latent(keras.layers.Layer):
 
     def __init__(
         self,
-        latent_dim,
-        posterior="diagonal_normal",
-        prior=None,
-        estimator="analytic",
-        num_samples=1,
-        kernel_initializer="glorot_uniform",
-        bias_initializer="zeros",
-        kernel_regularizer=None,
-        bias_regularizer=None,
-        seed=None,
-        **kwargs,
+        latent_dim: int,
+        posterior: str | Config | latents.LatentFamily = "diagonal_normal",
+        prior: str | Config | latents.LatentFamily | None = None,
+        estimator: Literal["analytic", "monte_carlo"] = "analytic",
+        num_samples: int = 1,
+        kernel_initializer: Identifier = "glorot_uniform",
+        bias_initializer: Identifier = "zeros",
+        kernel_regularizer: Identifier | None = None,
+        bias_regularizer: Identifier | None = None,
+        seed: int | None = None,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         owner = type(self).__name__
@@ -121,13 +124,13 @@ class Latent(keras.layers.Layer):
             divergence = tf.reduce_mean(log_ratio, axis=0)
         self.kl.update_state(divergence)
         # A mean over the batch, and 0 for the empty batch of an idle replica.
-        rows = tf.cast(tf.size(divergence), tf.float32)
-        self.add_loss(tf.math.divide_no_nan(tf.reduce_sum(divergence), rows))
+        batch_size = tf.cast(tf.size(divergence), tf.float32)
+        self.add_loss(tf.math.divide_no_nan(tf.reduce_sum(divergence), batch_size))
         # (samples, batch, latent_dim) -> (batch * samples, latent_dim)
         samples = tf.reshape(tf.transpose(samples, (1, 0, 2)), (-1, self.latent_dim))
         return tf.cast(samples, self.compute_dtype)
 
-    def divergence(self, posterior):
+    def divergence(self, posterior: Distribution) -> tf.Tensor:
         """Return the KL divergence of a posterior to the prior, in nats.
 
         Args:
@@ -149,10 +152,10 @@ class Latent(keras.layers.Layer):
             ) from error
 
     def compute_output_shape(self, input_shape):
-        rows = input_shape[0]
-        return (rows and rows * self.num_samples, self.latent_dim)
+        batch_size = input_shape[0]
+        return (batch_size and batch_size * self.num_samples, self.latent_dim)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         serialize = keras.saving.serialize_keras_object
         return {
             **super().get_config(),

@@ -1,5 +1,7 @@
 """Masked convolution."""
 
+from typing import Any, Literal
+
 import keras
 import tensorflow as tf
 from keras import ops
@@ -15,6 +17,7 @@ from keras_genimg.ops.checks import (
 )
 from keras_genimg.ops.color_masks import causal_kernel_mask
 from keras_genimg.ops.lines import shifted_lines
+from keras_genimg.types import Config, Shape, Tensors
 
 # Arguments of Conv2D that a causal convolution cannot vary.
 _FIXED = {
@@ -69,7 +72,14 @@ class MaskedConv2D(CausalLayer, keras.layers.Conv2D):
         2016, section 3.4, https://arxiv.org/abs/1601.06759
     """
 
-    def __init__(self, filters, kernel_size, mask_type, num_colors=1, **kwargs):
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: int | Shape,
+        mask_type: Literal["A", "B"],
+        num_colors: int = 1,
+        **kwargs: Any,
+    ):
         name = type(self).__name__
         filters = check_positive_int("filters", filters, name)
         num_colors = check_positive_int("num_colors", num_colors, name)
@@ -118,12 +128,12 @@ class MaskedConv2D(CausalLayer, keras.layers.Conv2D):
             self.num_colors,
         )
 
-    def masked_kernel(self, kernel):
+    def masked_kernel(self, kernel: tf.Tensor) -> tf.Tensor:
         """Return the rows of `kernel` that the layer convolves, masked."""
         live_rows = self.kernel_size[0] // 2 + 1
         return kernel[:live_rows] * tf.cast(self.mask[:live_rows], kernel.dtype)
 
-    def convolution_op(self, inputs, kernel):
+    def convolution_op(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
         height, width = self.kernel_size
         if (height, width) == (1, 1):
             # As a matrix product, whose gradient XLA is good at on a CPU.
@@ -133,7 +143,7 @@ class MaskedConv2D(CausalLayer, keras.layers.Conv2D):
         padding = [[0, 0], [height // 2, 0], [width // 2, width // 2], [0, 0]]
         return tf.nn.conv2d(inputs, self.masked_kernel(kernel), 1, padding)
 
-    def prepare(self, fused):
+    def prepare(self, fused: bool) -> dict[str, Any]:
         height, width = self.kernel_size
         kernel = tf.cast(self.masked_kernel(self.kernel), self.compute_dtype)
         bias = None if self.bias is None else tf.cast(self.bias, self.compute_dtype)
@@ -148,7 +158,13 @@ class MaskedConv2D(CausalLayer, keras.layers.Conv2D):
         above = tf.reshape(kernel[:-1], (height // 2 * width * channels, self.filters))
         return {"above": (above, bias), "left": (left, None)}
 
-    def initial_cache(self, weights, batch, width, channels):
+    def initial_cache(
+        self,
+        weights: dict[str, Any],
+        batch: int | tf.Tensor,
+        width: int | tf.Tensor,
+        channels: int,
+    ) -> Tensors:
         rows = self.kernel_size[0] // 2
         zeros = tf.zeros(
             (batch, self.kernel_size[1] // 2 * channels), self.compute_dtype
@@ -159,7 +175,9 @@ class MaskedConv2D(CausalLayer, keras.layers.Conv2D):
             zeros,
         )
 
-    def begin_row(self, weights, cache):
+    def begin_row(
+        self, weights: dict[str, Any], cache: Tensors
+    ) -> tuple[Tensors, Tensors]:
         above, border = cache
         height, width = self.kernel_size
         if height == 1:
@@ -174,7 +192,9 @@ class MaskedConv2D(CausalLayer, keras.layers.Conv2D):
         terms = row_product(windows, kernel)
         return (border,), (terms if bias is None else terms + bias,)
 
-    def step(self, weights, carry, row, inputs):
+    def step(
+        self, weights: dict[str, Any], carry: Tensors, row: Tensors, inputs: tf.Tensor
+    ) -> tuple[tf.Tensor, Tensors, Tensors]:
         (window,) = carry
         seen = tf.concat([window, inputs], axis=-1) if window.shape[-1] else inputs
         num_left = weights["left"][0].shape[0]
@@ -191,14 +211,16 @@ class MaskedConv2D(CausalLayer, keras.layers.Conv2D):
             window = seen[:, inputs.shape[-1] :]
         return outputs, (window,), kept
 
-    def end_row(self, weights, cache, kept):
+    def end_row(
+        self, weights: dict[str, Any], cache: Tensors, kept: Tensors
+    ) -> Tensors:
         if not kept:
             return cache
         above, border = cache
         row = kept[0]
         return tf.concat([above[..., row.shape[-1] :], row], axis=-1), border
 
-    def get_config(self):
+    def get_config(self) -> Config:
         config = super().get_config()
         for key in (*_FIXED, "rank"):
             config.pop(key, None)

@@ -1,5 +1,7 @@
 """Base class of the LSTM layers over pixels."""
 
+from typing import Any, Literal
+
 import keras
 import tensorflow as tf
 from keras import ops
@@ -13,6 +15,7 @@ from keras_genimg.ops.checks import (
     check_positive_int,
 )
 from keras_genimg.ops.color_masks import causal_kernel_mask
+from keras_genimg.types import Config, Identifier
 
 
 class PixelLSTM(keras.layers.Layer):
@@ -27,21 +30,21 @@ class PixelLSTM(keras.layers.Layer):
 
     def __init__(
         self,
-        units,
-        kernel_size,
-        num_colors=1,
-        mask_type="B",
-        use_bias=True,
-        unit_forget_bias=True,
-        kernel_initializer="glorot_uniform",
-        recurrent_initializer="orthogonal",
-        bias_initializer="zeros",
-        state_initializer="zeros",
-        kernel_regularizer=None,
-        recurrent_regularizer=None,
-        bias_regularizer=None,
-        recompute=False,
-        **kwargs,
+        units: int,
+        kernel_size: int,
+        num_colors: int = 1,
+        mask_type: Literal["A", "B"] = "B",
+        use_bias: bool = True,
+        unit_forget_bias: bool = True,
+        kernel_initializer: Identifier = "glorot_uniform",
+        recurrent_initializer: Identifier = "orthogonal",
+        bias_initializer: Identifier = "zeros",
+        state_initializer: Identifier = "zeros",
+        kernel_regularizer: Identifier | None = None,
+        recurrent_regularizer: Identifier | None = None,
+        bias_regularizer: Identifier | None = None,
+        recompute: bool = False,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         owner = type(self).__name__
@@ -121,7 +124,7 @@ class PixelLSTM(keras.layers.Layer):
             bias = bias + keras.ops.repeat(forget, self.units)
         return bias
 
-    def masked_input_kernel(self):
+    def masked_input_kernel(self) -> tf.Tensor:
         """Return the live taps of the input-to-state kernel, masked.
 
         Shape `(1, kernel_size // 2 + 1, channels, directions * 4 * units)`: the taps
@@ -135,7 +138,7 @@ class PixelLSTM(keras.layers.Layer):
         run = keras.remat(self.scan_map) if self.recompute else self.scan_map
         return run(inputs) if condition is None else run(inputs, condition)
 
-    def check_condition_kernel(self, condition):
+    def check_condition_kernel(self, condition: tf.Tensor) -> int:
         """Return the depth of a condition, or raise if the layer has no weights for it.
 
         Raises:
@@ -152,7 +155,7 @@ class PixelLSTM(keras.layers.Layer):
     def compute_output_shape(self, inputs_shape, condition_shape=None):
         return (*inputs_shape[:-1], self.units)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {
             **super().get_config(),
             "units": self.units,

@@ -1,5 +1,7 @@
 """Attention that reads a glimpse of an image."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -11,6 +13,7 @@ from keras_genimg.ops.gaussian_filterbank import (
     read_patch,
     whole_image_attention,
 )
+from keras_genimg.types import Config
 
 
 @keras.saving.register_keras_serializable(package="keras_genimg")
@@ -59,7 +62,7 @@ class ReadAttention(keras.layers.Layer):
         sections 3.2 and 3.3, equations 19 to 27, https://arxiv.org/abs/1502.04623
     """
 
-    def __init__(self, size, **kwargs):
+    def __init__(self, size: int | None, **kwargs: Any):
         super().__init__(**kwargs)
         self.size = size
         self.attention = None
@@ -76,7 +79,7 @@ class ReadAttention(keras.layers.Layer):
         self._check_shapes(images.shape, state.shape)
         height, width = images.shape[1:3]
         images = ops.cast(images, self.compute_dtype)
-        if self.size is None:
+        if self.attention is None:
             return images, whole_image_attention(ops.shape(images)[0], height, width)
         attention = attention_geometry(
             self.attention(state), height, width, self.size, self.compute_dtype
@@ -111,7 +114,7 @@ class ReadAttention(keras.layers.Layer):
         shapes = self.compute_output_shape(images.shape, state.shape)
         return attention_specs(shapes, self.compute_dtype)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {**super().get_config(), "size": self.size}
 
 

@@ -1,5 +1,7 @@
 """Residual block of the PixelRNN."""
 
+from typing import Any, Literal
+
 import keras
 
 from keras_genimg.layers.diagonal_bilstm import DiagonalBiLSTM
@@ -7,6 +9,7 @@ from keras_genimg.layers.masked_conv2d import MaskedConv2D
 from keras_genimg.layers.residual_masked_conv_block import check_block_channels
 from keras_genimg.layers.row_lstm import RowLSTM
 from keras_genimg.ops.checks import check_choice
+from keras_genimg.types import Config
 
 
 @keras.saving.register_keras_serializable(package="keras_genimg")
@@ -42,7 +45,14 @@ class ResidualLSTMBlock(keras.layers.Layer):
 
     composite = True  # The sampler evaluates the layers that it is made of.
 
-    def __init__(self, units, layer="diagonal", kernel_size=3, num_colors=1, **kwargs):
+    def __init__(
+        self,
+        units: int,
+        layer: Literal["diagonal", "row"] = "diagonal",
+        kernel_size: int = 3,
+        num_colors: int = 1,
+        **kwargs: Any,
+    ):
         super().__init__(**kwargs)
         self.units = units
         self.layer = check_choice(
@@ -78,7 +88,7 @@ class ResidualLSTMBlock(keras.layers.Layer):
     def compute_output_shape(self, inputs_shape, condition_shape=None):
         return tuple(inputs_shape)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {
             **super().get_config(),
             "units": self.units,

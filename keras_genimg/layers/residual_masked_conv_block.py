@@ -1,10 +1,13 @@
 """Residual block of the PixelCNN."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_genimg.layers.masked_conv2d import MaskedConv2D
 from keras_genimg.ops.checks import check_condition, check_odd, check_positive_int
+from keras_genimg.types import Config
 
 
 @keras.saving.register_keras_serializable(package="keras_genimg")
@@ -41,7 +44,9 @@ class ResidualMaskedConvBlock(keras.layers.Layer):
 
     composite = True  # The sampler evaluates the layers that it is made of.
 
-    def __init__(self, filters, kernel_size=3, num_colors=1, **kwargs):
+    def __init__(
+        self, filters: int, kernel_size: int = 3, num_colors: int = 1, **kwargs: Any
+    ):
         super().__init__(**kwargs)
         owner = type(self).__name__
         self.filters = check_positive_int("filters", filters, owner)
@@ -75,13 +80,19 @@ class ResidualMaskedConvBlock(keras.layers.Layer):
     def call(self, inputs, condition=None):
         outputs = self.convolution(ops.relu(self.reduce(ops.relu(inputs))))
         if condition is not None:
+            if self.project is None:
+                raise ValueError(
+                    f"{self.name} was built without `condition`, so it has no weights "
+                    f"for one. Pass it in the first call too. Received: condition of "
+                    f"shape {tuple(condition.shape)}"
+                )
             outputs = outputs + self.project(condition)
         return inputs + self.expand(ops.relu(outputs))
 
     def compute_output_shape(self, inputs_shape, condition_shape=None):
         return tuple(inputs_shape)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {
             **super().get_config(),
             "filters": self.filters,

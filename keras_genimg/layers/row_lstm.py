@@ -1,5 +1,7 @@
 """Row LSTM."""
 
+from typing import Any, Literal
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -11,6 +13,7 @@ from keras_genimg.ops.checks import check_odd
 from keras_genimg.ops.conv_lstm import conv_lstm_scan
 from keras_genimg.ops.lines import shifted_lines
 from keras_genimg.ops.lstm_cell import lstm_step, prepare_lstm
+from keras_genimg.types import Config, Identifier, Tensors
 
 
 @keras.saving.register_keras_serializable(package="keras_genimg")
@@ -68,21 +71,21 @@ class RowLSTM(CausalLayer, PixelLSTM):
 
     def __init__(
         self,
-        units,
-        kernel_size=3,
-        num_colors=1,
-        mask_type="B",
-        use_bias=True,
-        unit_forget_bias=True,
-        kernel_initializer="glorot_uniform",
-        recurrent_initializer="orthogonal",
-        bias_initializer="zeros",
-        state_initializer="zeros",
-        kernel_regularizer=None,
-        recurrent_regularizer=None,
-        bias_regularizer=None,
-        recompute=False,
-        **kwargs,
+        units: int,
+        kernel_size: int = 3,
+        num_colors: int = 1,
+        mask_type: Literal["A", "B"] = "B",
+        use_bias: bool = True,
+        unit_forget_bias: bool = True,
+        kernel_initializer: Identifier = "glorot_uniform",
+        recurrent_initializer: Identifier = "orthogonal",
+        bias_initializer: Identifier = "zeros",
+        state_initializer: Identifier = "zeros",
+        kernel_regularizer: Identifier | None = None,
+        recurrent_regularizer: Identifier | None = None,
+        bias_regularizer: Identifier | None = None,
+        recompute: bool = False,
+        **kwargs: Any,
     ):
         check_odd("kernel_size", kernel_size, type(self).__name__, smallest=3)
         super().__init__(
@@ -104,7 +107,9 @@ class RowLSTM(CausalLayer, PixelLSTM):
         )
         self.taps = self.kernel_size
 
-    def scan_map(self, inputs, condition=None):
+    def scan_map(
+        self, inputs: tf.Tensor, condition: tf.Tensor | None = None
+    ) -> tf.Tensor:
         batch, height, width, channels = ops.shape(inputs)
         units = self.units
         gates = self._input_to_state(inputs, condition)
@@ -158,7 +163,7 @@ class RowLSTM(CausalLayer, PixelLSTM):
             outputs = outputs + tf.reshape(term, ops.shape(outputs))
         return outputs
 
-    def prepare(self, fused):
+    def prepare(self, fused: bool) -> dict[str, Any]:
         dtype = self.compute_dtype
         # Rows of the kernel as a step's input has them: the live input taps, the
         # condition, the hidden states of the row above but for that right above, which
@@ -180,7 +185,13 @@ class RowLSTM(CausalLayer, PixelLSTM):
             "border": live_taps - 1,
         }
 
-    def initial_cache(self, weights, batch, width, channels):
+    def initial_cache(
+        self,
+        weights: dict[str, Any],
+        batch: int | tf.Tensor,
+        width: int | tf.Tensor,
+        channels: int,
+    ) -> Tensors:
         dtype = self.compute_dtype
         shape = (width, batch, self.units)
         return (
@@ -189,13 +200,22 @@ class RowLSTM(CausalLayer, PixelLSTM):
             tf.zeros((batch, weights["border"] * channels), dtype),
         )
 
-    def begin_row(self, weights, cache):
+    def begin_row(
+        self, weights: dict[str, Any], cache: Tensors
+    ) -> tuple[Tensors, Tensors]:
         hidden, cell, border = cache
         reach = self.taps // 2
         beside = [offset for offset in range(-reach, reach + 1) if offset]
         return (border,), (shifted_lines(hidden, beside, axis=0), hidden, cell)
 
-    def step(self, weights, carry, row, inputs, condition=None):
+    def step(
+        self,
+        weights: dict[str, Any],
+        carry: Tensors,
+        row: Tensors,
+        inputs: tf.Tensor,
+        condition: tf.Tensor | None = None,
+    ) -> tuple[tf.Tensor, Tensors, Tensors]:
         (window,) = carry
         beside, above, cell = row
         seen = [window, inputs]
@@ -210,8 +230,10 @@ class RowLSTM(CausalLayer, PixelLSTM):
             window = inputs
         return hidden, (window,), (hidden, cell)
 
-    def end_row(self, weights, cache, kept):
+    def end_row(
+        self, weights: dict[str, Any], cache: Tensors, kept: Tensors
+    ) -> Tensors:
         return (*kept, cache[2])
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {**super().get_config(), "kernel_size": self.kernel_size}

@@ -1,9 +1,12 @@
 """Color axis of a network's output."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_genimg.ops.checks import check_positive_int
+from keras_genimg.types import Config
 
 
 @keras.saving.register_keras_serializable(package="keras_genimg")
@@ -24,7 +27,7 @@ class SplitColors(keras.layers.Layer):
         ValueError: If the channels cannot be split evenly.
     """
 
-    def __init__(self, num_colors, **kwargs):
+    def __init__(self, num_colors: int, **kwargs: Any):
         super().__init__(**kwargs)
         self.num_colors = check_positive_int(
             "num_colors", num_colors, type(self).__name__
@@ -44,5 +47,5 @@ class SplitColors(keras.layers.Layer):
         values = input_shape[-1] // self.num_colors
         return (*input_shape[:-1], self.num_colors, values)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {**super().get_config(), "num_colors": self.num_colors}

@@ -1,6 +1,7 @@
 """Attention that writes a patch into an image."""
 
 import math
+from typing import Any
 
 import keras
 from keras import ops
@@ -18,6 +19,7 @@ from keras_genimg.ops.gaussian_filterbank import (
     whole_image_attention,
     write_patch,
 )
+from keras_genimg.types import Config, Shape
 
 
 @keras.saving.register_keras_serializable(package="keras_genimg")
@@ -63,7 +65,7 @@ class WriteAttention(keras.layers.Layer):
         https://arxiv.org/abs/1502.04623
     """
 
-    def __init__(self, size, image_shape, **kwargs):
+    def __init__(self, size: int | None, image_shape: Shape, **kwargs: Any):
         super().__init__(**kwargs)
         owner = type(self).__name__
         self.size = size
@@ -89,7 +91,7 @@ class WriteAttention(keras.layers.Layer):
         check_state_shape(state.shape, self.name)
         height, width = self.image_shape[:2]
         patch = ops.reshape(self.patch(state), (-1, *self.patch_shape))
-        if self.size is None:
+        if self.attention is None:
             return patch, whole_image_attention(ops.shape(state)[0], height, width)
         attention = attention_geometry(
             self.attention(state), height, width, self.size, self.compute_dtype
@@ -105,7 +107,7 @@ class WriteAttention(keras.layers.Layer):
         shapes = self.compute_output_shape(state.shape)
         return attention_specs(shapes, self.compute_dtype)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {
             **super().get_config(),
             "size": self.size,

@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from keras_genimg.likelihoods.likelihood import Likelihood
+from keras_genimg.types import Config, Distribution, TensorLike
 
 
 @keras.saving.register_keras_serializable(package="keras_genimg")
@@ -14,7 +15,7 @@ class Bernoulli(Likelihood):
 
     Args:
         intensities: Whether pixels are real intensities from 0 to 1 in place of 0 and
-            1, as DRAW takes colour images: each is treated as the probability of a 1,
+            1, as DRAW takes color images: each is treated as the probability of a 1,
             and its log-probability is the expected one, `x log p + (1 - x) log(1 - p)`,
             which is no density of intensities.
 
@@ -28,25 +29,32 @@ class Bernoulli(Likelihood):
 
     params_size = 1
 
-    def __init__(self, intensities=False):
+    def __init__(self, intensities: bool = False):
         self.intensities = intensities
         self.num_values = None if intensities else 2
         self.binarizes = not intensities
 
-    def distribution(self, params):
+    def distribution(self, params: TensorLike) -> Distribution:
         import tensorflow_probability as tfp
 
         return tfp.distributions.Bernoulli(logits=tf.cast(params, tf.float32))
 
-    def sample(self, params, uniforms, temperature=1.0):
+    def sample(
+        self,
+        params: TensorLike,
+        uniforms: TensorLike,
+        temperature: float | TensorLike = 1.0,
+    ) -> tf.Tensor:
         logits = self.at_temperature(params, temperature)
         # The probability of 0 is the first step of the distribution function.
         return tf.cast(uniforms >= tf.sigmoid(-logits), tf.float32)
 
-    def at_temperature(self, params, temperature):
+    def at_temperature(
+        self, params: TensorLike, temperature: float | TensorLike
+    ) -> tf.Tensor:
         return tf.cast(params, tf.float32) / temperature
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {"intensities": True} if self.intensities else {}
 
     @property

@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from keras_genimg.likelihoods.likelihood import Likelihood
 from keras_genimg.ops.checks import check_int
+from keras_genimg.types import Config, Distribution, TensorLike
 
 
 @keras.saving.register_keras_serializable(package="keras_genimg")
@@ -23,30 +24,37 @@ class Categorical(Likelihood):
         van den Oord et al., Pixel Recurrent Neural Networks, 2016, section 3.
     """
 
-    def __init__(self, num_values=256):
+    def __init__(self, num_values: int = 256):
         num_values = check_int("num_values", num_values, "Categorical", smallest=2)
         self.num_values = self.params_size = num_values
 
-    def distribution(self, params):
+    def distribution(self, params: TensorLike) -> Distribution:
         import tensorflow_probability as tfp
 
         return tfp.distributions.Categorical(logits=tf.cast(params, tf.float32))
 
-    def sample(self, params, uniforms, temperature=1.0):
+    def sample(
+        self,
+        params: TensorLike,
+        uniforms: TensorLike,
+        temperature: float | TensorLike = 1.0,
+    ) -> tf.Tensor:
         logits = self.at_temperature(params, temperature)
         # Steps of the distribution function below the last, which is 1 and is left
         # out so that rounding cannot lead past the last value.
         steps = tf.cumsum(tf.nn.softmax(logits), axis=-1)[..., :-1]
         return tf.reduce_sum(tf.cast(uniforms[..., None] >= steps, tf.float32), axis=-1)
 
-    def at_temperature(self, params, temperature):
+    def at_temperature(
+        self, params: TensorLike, temperature: float | TensorLike
+    ) -> tf.Tensor:
         temperature = tf.convert_to_tensor(temperature, tf.float32)[..., None]
         return tf.cast(params, tf.float32) / temperature
 
-    def mean(self, params):
+    def mean(self, params: TensorLike) -> tf.Tensor:
         values = tf.range(self.num_values, dtype=tf.float32)
         probabilities = tf.nn.softmax(tf.cast(params, tf.float32))
         return tf.linalg.matvec(probabilities, values)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {"num_values": self.num_values}

@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from keras_genimg.likelihoods.likelihood import Likelihood
+from keras_genimg.types import Config, Distribution, TensorLike
 
 
 @keras.saving.register_keras_serializable(package="keras_genimg")
@@ -33,7 +34,7 @@ class Gaussian(Likelihood):
     num_values = None
     params_size = 2
 
-    def __init__(self, min_stddev=1e-3):
+    def __init__(self, min_stddev: float = 1e-3):
         if not min_stddev >= 0:
             raise ValueError(
                 f"`min_stddev` of Gaussian must be at least 0. Received: "
@@ -41,14 +42,19 @@ class Gaussian(Likelihood):
             )
         self.min_stddev = float(min_stddev)
 
-    def distribution(self, params):
+    def distribution(self, params: TensorLike) -> Distribution:
         import tensorflow_probability as tfp
 
         a, b = tf.unstack(tf.cast(params, tf.float32), axis=-1)
         stddev = self.min_stddev + tf.exp(b / 2)
         return tfp.distributions.Normal(tf.sigmoid(a), stddev)
 
-    def sample(self, params, uniforms, temperature=1.0):
+    def sample(
+        self,
+        params: TensorLike,
+        uniforms: TensorLike,
+        temperature: float | TensorLike = 1.0,
+    ) -> tf.Tensor:
         """Draw intensities; `temperature` multiplies the variance."""
         # The middle of the step of 2**-24 that a uniform stands for, so never 0 or 1.
         uniforms = tf.cast(uniforms, tf.float32)
@@ -57,5 +63,5 @@ class Gaussian(Likelihood):
         noise = tf.math.ndtri(uniforms) * tf.sqrt(tf.cast(temperature, tf.float32))
         return normal.mean() + normal.stddev() * noise
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {"min_stddev": self.min_stddev}

@@ -1,9 +1,13 @@
 """Base class of the pixel distributions."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import tensorflow as tf
 
 from keras_genimg.likelihoods.pixel_values import PixelValues
 from keras_genimg.ops.configurable import Configurable
+from keras_genimg.types import Distribution, Shape, SymbolicTensor, TensorLike
 
 
 class Likelihood(Configurable, PixelValues):
@@ -48,10 +52,10 @@ class Likelihood(Configurable, PixelValues):
         ...         return index[..., None] // [4, 2, 1] % 2
     """
 
-    params_size = None
-    couples_colors = False
+    params_size: int | None = None
+    couples_colors: bool = False
 
-    def params_shape(self, image_shape):
+    def params_shape(self, image_shape: Sequence[int | None]) -> tuple[Any, ...]:
         """Return the shape of the parameters of an image.
 
         Args:
@@ -64,7 +68,7 @@ class Likelihood(Configurable, PixelValues):
             return tuple(image_shape)
         return (*image_shape, self.params_size)
 
-    def unit_shape(self, image_shape):
+    def unit_shape(self, image_shape: Sequence[Any]) -> tuple[Any, ...]:
         """Return the shape of an image in units, the parts that are drawn one by one.
 
         Args:
@@ -76,7 +80,7 @@ class Likelihood(Configurable, PixelValues):
         """
         return tuple(image_shape[:2] if self.couples_colors else image_shape)
 
-    def mask_colors(self, num_colors):
+    def mask_colors(self, num_colors: int) -> int:
         """Return how many colors the masks of an autoregressive network tell apart.
 
         With 1, mask `"A"` hides all colors of a pixel from its own features.
@@ -86,7 +90,12 @@ class Likelihood(Configurable, PixelValues):
         """
         return 1 if self.couples_colors else num_colors
 
-    def head(self, x, num_colors, convolve):
+    def head(
+        self,
+        x: SymbolicTensor,
+        num_colors: int,
+        convolve: Callable[[SymbolicTensor, Shape], SymbolicTensor],
+    ) -> SymbolicTensor:
         """Return the output layer of an autoregressive network.
 
         Override this if the last layers are not one convolution. This package does not
@@ -105,14 +114,19 @@ class Likelihood(Configurable, PixelValues):
         """
         return convolve(x, self.params_shape((None, None, num_colors))[2:])
 
-    def distribution(self, params):
+    def distribution(self, params: TensorLike) -> Distribution:
         """Return the TFP distribution of all sub-pixels, in float32.
 
         `log_prob` and `mean` use it; a likelihood that implements both needs none.
         """
         raise NotImplementedError
 
-    def sample(self, params, uniforms, temperature=1.0):
+    def sample(
+        self,
+        params: TensorLike,
+        uniforms: TensorLike,
+        temperature: float | TensorLike = 1.0,
+    ) -> tf.Tensor:
         """Draw pixels by the inverse of the cumulative distribution function.
 
         Args:
@@ -128,7 +142,9 @@ class Likelihood(Configurable, PixelValues):
         """
         raise NotImplementedError
 
-    def at_temperature(self, params, temperature):
+    def at_temperature(
+        self, params: TensorLike, temperature: float | TensorLike
+    ) -> tf.Tensor:
         """Return the parameters of the distribution that `sample` draws from.
 
         `complete` with more than one candidate needs this, to weight the candidates by
@@ -150,11 +166,11 @@ class Likelihood(Configurable, PixelValues):
             f"needs to weight candidates. Implement it, or use num_candidates=1."
         )
 
-    def mean(self, params):
+    def mean(self, params: TensorLike) -> tf.Tensor:
         """Return the mean of each sub-pixel, in the likelihood's own range."""
         return self.distribution(params).mean()
 
-    def log_prob(self, params, images):
+    def log_prob(self, params: TensorLike, images: TensorLike) -> tf.Tensor:
         """Return the log-probability of each unit of images.
 
         Args:
@@ -169,7 +185,7 @@ class Likelihood(Configurable, PixelValues):
         """
         return self.distribution(params).log_prob(tf.cast(images, tf.float32))
 
-    def log_prob_of_pixels(self, params, images):
+    def log_prob_of_pixels(self, params: TensorLike, images: TensorLike) -> tf.Tensor:
         """Return nats of each pixel, all colors together: `(batch, height, width)`.
 
         Args:
@@ -180,7 +196,7 @@ class Likelihood(Configurable, PixelValues):
         log_prob = self.log_prob(params, images)
         return log_prob if self.couples_colors else tf.reduce_sum(log_prob, axis=-1)
 
-    def log_prob_of_images(self, params, images):
+    def log_prob_of_images(self, params: TensorLike, images: TensorLike) -> tf.Tensor:
         """Return nats of each image: `(batch,)`.
 
         Args:

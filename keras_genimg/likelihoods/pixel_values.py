@@ -1,7 +1,12 @@
 """Values that the pixels of a likelihood take."""
 
+from typing import overload
+
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
+
+from keras_genimg.types import TensorLike
 
 
 class PixelValues:
@@ -14,33 +19,33 @@ class PixelValues:
             probability of a 1, in place of rounding. See `keras_genimg.datasets.load`.
     """
 
-    num_values = None
-    binarizes = False
+    num_values: int | None = None
+    binarizes: bool = False
 
     @property
-    def max_value(self):
+    def max_value(self) -> int:
         """Largest value of a pixel."""
         return 1 if self.num_values is None else self.num_values - 1
 
     @property
-    def dtype(self):
+    def dtype(self) -> type[np.number]:
         """NumPy dtype of images: uint8 where it holds every value."""
         if self.num_values is None:
             return np.float32
         return np.uint8 if self.num_values <= 256 else np.int32
 
     @property
-    def pixel_range(self):
+    def pixel_range(self) -> str:
         """The pixels that there are, in words."""
         kind = "real numbers" if self.num_values is None else "integers"
         return f"{kind} from 0 to {self.max_value}"
 
-    def in_range(self, images):
+    def in_range(self, images: TensorLike) -> tf.Tensor:
         """Return where pixels are in range, as a boolean tensor."""
         images = tf.cast(images, tf.float32)
         return images == self._nearest(images)  # False for NaN.
 
-    def all_in_range(self, images):
+    def all_in_range(self, images: TensorLike) -> tf.Tensor:
         """Return whether every pixel is in range, as a boolean scalar.
 
         Three times as fast as reducing `in_range`: TensorFlow is slow at comparing
@@ -57,7 +62,7 @@ class PixelValues:
             t=nearest, clip_value_min=0.0, clip_value_max=float(self.max_value)
         )
 
-    def check_images(self, images, owner="This likelihood"):
+    def check_images(self, images: np.ndarray, owner: str = "This likelihood") -> None:
         """Raise unless every pixel of a NumPy array is in range.
 
         Args:
@@ -80,7 +85,13 @@ class PixelValues:
                 f"{images.dtype}"
             )
 
-    def to_display(self, images):
+    @overload
+    def to_display(self, images: tf.Tensor) -> tf.Tensor: ...
+
+    @overload
+    def to_display(self, images: ArrayLike) -> np.ndarray: ...
+
+    def to_display(self, images: ArrayLike | tf.Tensor) -> TensorLike:
         """Convert pixels, or their means, to displayable integers 0 to 255.
 
         Args:
@@ -97,7 +108,13 @@ class PixelValues:
         scaled = np.round(np.asarray(images, "float32") * np.float32(factor))
         return np.clip(scaled, 0, 255).astype("uint8")
 
-    def from_display(self, images):
+    @overload
+    def from_display(self, images: tf.Tensor) -> tf.Tensor: ...
+
+    @overload
+    def from_display(self, images: ArrayLike) -> np.ndarray: ...
+
+    def from_display(self, images: ArrayLike | tf.Tensor) -> TensorLike:
         """Convert displayable integers 0 to 255 to the nearest pixel values.
 
         Args:

@@ -5,11 +5,12 @@ from keras_genimg.likelihoods.categorical import Categorical
 from keras_genimg.likelihoods.gaussian import Gaussian
 from keras_genimg.likelihoods.likelihood import Likelihood
 from keras_genimg.ops.configurable import from_identifier
+from keras_genimg.types import Config
 
 _BY_NAME = {"bernoulli": Bernoulli, "categorical": Categorical, "gaussian": Gaussian}
 
 
-def get(identifier):
+def get(identifier: str | Config | Likelihood) -> Likelihood:
     """Return the likelihood that a name, a config or an object stands for.
 
     Args:

@@ -39,8 +39,8 @@ def autoregressive_endpoints(
         image_shape: `(height, width, colors)`, all known.
         method: `"incremental"`, `"fixed_point"` or `"ancestral"`.
         jit_compile: Whether to compile with XLA.
-        num_candidates: How many completions `complete` draws for a row, to choose one
-            from.
+        num_candidates: Number of completions that `complete` draws for each image, to
+            choose one from.
 
     Returns:
         Dict of `Endpoint` by signature name: `sample`, `sample_png`,
@@ -159,8 +159,8 @@ def _check_sampler(model, image_shape, inputs):
 
     random = ImagePairs(model, image_shape)
     tried = [
-        tf.cast(rows[:_NUM_TRIED], tensor.dtype)
-        for rows, tensor in zip(
+        tf.cast(values[:_NUM_TRIED], tensor.dtype)
+        for values, tensor in zip(
             (random.images, *random.conditions), model.inputs, strict=True
         )
     ]

@@ -1,9 +1,12 @@
 """Models that draw an image one sub-pixel after the other."""
 
 import math
+from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from keras_genimg import likelihoods
 from keras_genimg.models.autoregressive_endpoints import (
@@ -13,15 +16,26 @@ from keras_genimg.models.autoregressive_endpoints import (
 from keras_genimg.models.batched_calls import draw_images, map_images
 from keras_genimg.models.causality_check import CausalityCheck
 from keras_genimg.models.completion import completions
-from keras_genimg.models.conditions import condition_rows
+from keras_genimg.models.conditions import condition_arrays
 from keras_genimg.models.generative_model import GenerativeModel
 from keras_genimg.models.image_inputs import known_image_shape, sized_image_shape
+from keras_genimg.models.image_seeds import image_seeds
 from keras_genimg.models.progress import Counted
-from keras_genimg.models.row_seeds import row_seeds
 from keras_genimg.models.traced_sampler import TracedSampler
 from keras_genimg.ops.checks import check_choice, check_positive_int
 from keras_genimg.sampling import METHODS
+from keras_genimg.saved_model.endpoint import Endpoint
 from keras_genimg.training import BitsPerDim
+from keras_genimg.types import (
+    Conditions,
+    Config,
+    Images,
+    Method,
+    Seeds,
+    Shape,
+    SymbolicTensor,
+    Verbose,
+)
 
 
 @keras.saving.register_keras_serializable(package="keras_genimg")
@@ -78,7 +92,13 @@ class AutoregressiveModel(GenerativeModel):
 
     check_causality = True
 
-    def __init__(self, inputs, outputs, likelihood="bernoulli", **kwargs):
+    def __init__(
+        self,
+        inputs: SymbolicTensor,
+        outputs: SymbolicTensor,
+        likelihood: str | Config | likelihoods.Likelihood = "bernoulli",
+        **kwargs: Any,
+    ):
         likelihood = likelihoods.get(likelihood)
         if likelihood.num_values is None:
             raise ValueError(
@@ -97,17 +117,17 @@ class AutoregressiveModel(GenerativeModel):
 
     def generate(
         self,
-        num_images=1,
+        num_images: int = 1,
         *,
-        seed=None,
-        temperature=1.0,
-        method="incremental",
-        jit_compile=False,
-        conditions=None,
-        image_size=None,
-        batch_size=64,
-        verbose="auto",
-    ):
+        seed: Seeds | None = None,
+        temperature: float = 1.0,
+        method: Method = "incremental",
+        jit_compile: bool = False,
+        conditions: Conditions | None = None,
+        image_size: Shape | None = None,
+        batch_size: int = 64,
+        verbose: Verbose = "auto",
+    ) -> np.ndarray:
         """Draw images.
 
         Args:
@@ -125,8 +145,8 @@ class AutoregressiveModel(GenerativeModel):
                 `"ancestral"` one forward pass for each sub-pixel, or pixel if the
                 likelihood couples its colors; both take any causal graph.
             jit_compile: Whether to compile with XLA.
-            conditions: Inputs of the model besides the images, one row for each image:
-                an array if there is one input, else a dict by input name.
+            conditions: Inputs of the model besides the images, with one element per
+                image: an array if there is one input, else a dict by input name.
             image_size: `(height, width)`, for a model of any size.
             batch_size: Number of images to draw at a time.
             verbose: 0 for silence, 1 for a progress bar, 2 for one line at the end;
@@ -142,25 +162,25 @@ class AutoregressiveModel(GenerativeModel):
         """
         num_images = check_positive_int("num_images", num_images, "generate")
         draw = self._draw_function(method, temperature, image_size, jit_compile)
-        rows = condition_rows(self, conditions, num_images)
-        rows = [row_seeds(num_images, seed), *rows]
+        conditions = condition_arrays(self, conditions, num_images)
+        inputs = [image_seeds(num_images, seed), *conditions]
         note = self._drawing_note(method, image_size)
-        return draw_images(self, draw, rows, batch_size, verbose, note=note)
+        return draw_images(self, draw, inputs, batch_size, verbose, note=note)
 
     def complete(
         self,
-        images,
-        known,
+        images: ArrayLike,
+        known: ArrayLike,
         *,
-        seed=None,
-        num_candidates=1,
-        temperature=1.0,
-        method="incremental",
-        jit_compile=False,
-        conditions=None,
-        batch_size=64,
-        verbose="auto",
-    ):
+        seed: Seeds | None = None,
+        num_candidates: int = 1,
+        temperature: float = 1.0,
+        method: Method = "incremental",
+        jit_compile: bool = False,
+        conditions: Conditions | None = None,
+        batch_size: int = 64,
+        verbose: Verbose = "auto",
+    ) -> np.ndarray:
         """Draw the unknown pixels of images.
 
         Unknown pixels are drawn in raster order, each given the pixels before it: the
@@ -198,8 +218,8 @@ class AutoregressiveModel(GenerativeModel):
                 `"ancestral"` one forward pass for each sub-pixel, or pixel if the
                 likelihood couples its colors; both take any causal graph.
             jit_compile: Whether to compile with XLA.
-            conditions: Inputs of the model besides the images, one row for each image:
-                an array if there is one input, else a dict by input name.
+            conditions: Inputs of the model besides the images, with one element per
+                image: an array if there is one input, else a dict by input name.
             batch_size: Number of completions to draw at a time, counting every
                 candidate; at least one image with all of its candidates.
             verbose: 0 for silence, 1 for a progress bar, 2 for one line at the end;
@@ -233,18 +253,18 @@ class AutoregressiveModel(GenerativeModel):
 
     def effective_sample_size(
         self,
-        images,
-        known,
+        images: ArrayLike,
+        known: ArrayLike,
         *,
-        seed=None,
-        num_candidates=1,
-        temperature=1.0,
-        method="incremental",
-        jit_compile=False,
-        conditions=None,
-        batch_size=64,
-        verbose="auto",
-    ):
+        seed: Seeds | None = None,
+        num_candidates: int = 1,
+        temperature: float = 1.0,
+        method: Method = "incremental",
+        jit_compile: bool = False,
+        conditions: Conditions | None = None,
+        batch_size: int = 64,
+        verbose: Verbose = "auto",
+    ) -> np.ndarray:
         """Return how many equally weighted candidates a completion was chosen from.
 
         With the weights `w` of the candidates that `complete` draws for the same
@@ -274,8 +294,8 @@ class AutoregressiveModel(GenerativeModel):
                 `"ancestral"` one forward pass for each sub-pixel, or pixel if the
                 likelihood couples its colors; both take any causal graph.
             jit_compile: Whether to compile with XLA.
-            conditions: Inputs of the model besides the images, one row for each image:
-                an array if there is one input, else a dict by input name.
+            conditions: Inputs of the model besides the images, with one element per
+                image: an array if there is one input, else a dict by input name.
             batch_size: Number of completions to draw at a time, counting every
                 candidate; at least one image with all of its candidates.
             verbose: 0 for silence, 1 for a progress bar, 2 for one line at the end;
@@ -352,8 +372,14 @@ class AutoregressiveModel(GenerativeModel):
         return ""
 
     def log_prob(
-        self, images, *, num_samples=None, seed=None, batch_size=64, verbose="auto"
-    ):
+        self,
+        images: Images,
+        *,
+        num_samples: None = None,
+        seed: None = None,
+        batch_size: int = 64,
+        verbose: Verbose = "auto",
+    ) -> np.ndarray:
         """Return the exact log-probability of each image.
 
         Args:
@@ -391,16 +417,20 @@ class AutoregressiveModel(GenerativeModel):
         return map_images(self, function, images, "log_prob", batch_size, verbose)
 
     def endpoints(
-        self, image_shape, jit_compile=False, method="incremental", num_candidates=1
-    ):
+        self,
+        image_shape: Shape,
+        jit_compile: bool = False,
+        method: Method = "incremental",
+        num_candidates: int = 1,
+    ) -> dict[str, Endpoint]:
         """Return what a server can ask of the model.
 
         Args:
             image_shape: `(height, width, colors)`, all known.
             jit_compile: Whether to compile with XLA.
             method: `"incremental"`, `"fixed_point"` or `"ancestral"`, see `generate`.
-            num_candidates: Number of completions that `complete` draws for a row, to
-                choose one from.
+            num_candidates: Number of completions that `complete` draws for each image,
+                to choose one from.
 
         Returns:
             Dict of `keras_genimg.saved_model.Endpoint` by signature name.
@@ -414,7 +444,7 @@ class AutoregressiveModel(GenerativeModel):
             self, image_shape, method, jit_compile, num_candidates
         )
 
-    def get_config(self):
+    def get_config(self) -> Config:
         graph = keras.Model(self.inputs, self.outputs[0], name=self.name)
         return {
             **self._base_config(),
@@ -423,7 +453,9 @@ class AutoregressiveModel(GenerativeModel):
         }
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
+    def from_config(
+        cls, config: Config, custom_objects: dict[str, Any] | None = None
+    ) -> "AutoregressiveModel":
         config = dict(config)
         if "graph" not in config:
             return cls(**config)

@@ -8,33 +8,33 @@ from keras_genimg.models.progress import Counted, Progress, slices, timed_slices
 from keras_genimg.ops.checks import check_positive_int
 
 
-def draw_images(model, draw, rows, batch_size, verbose, method="generate", note=""):
-    """Call a function on batches of rows, one row for each image to draw.
+def draw_images(model, draw, inputs, batch_size, verbose, method="generate", note=""):
+    """Call a function that draws images, batch by batch.
 
     Args:
         model: The model that draws, for texts.
-        draw: Function of tensors, one for each array in `rows`, that returns a tensor
+        draw: Function of tensors, one for each array in `inputs`, that returns a tensor
             or a structure of tensors.
-        rows: Arrays whose first axis is the batch.
-        batch_size: Number of rows in a batch.
+        inputs: Arrays with one element for each image to draw.
+        batch_size: Number of images in a batch.
         verbose: See `Progress`.
         method: Name of the public method, for texts.
         note: See `Progress`.
 
     Returns:
-        NumPy arrays of all rows, in the structure that `draw` returns.
+        NumPy arrays for all images, in the structure that `draw` returns.
 
     Raises:
         ValueError: If `batch_size` is not an integer of at least 1.
     """
     batch_size = check_positive_int("batch_size", batch_size, method)
-    num_images = len(rows[0])
+    num_images = len(inputs[0])
     task = f"{model.name}.{method}"
     batches = []
     counter = draw.counter if isinstance(draw, Counted) else None
     with Progress(task, num_images, verbose, note, inside=counter) as progress:
         for part in slices(num_images, batch_size):
-            batch = [tf.constant(row[part]) for row in rows]
+            batch = [tf.constant(values[part]) for values in inputs]
             progress.begin(len(batch[0]))
             batches.append(tf.nest.map_structure(np.asarray, draw(*batch)))
             progress.add(len(batch[0]))
@@ -49,7 +49,7 @@ def map_images(
     Args:
         model: A `GenerativeModel`.
         function: Function of `(images, *conditions)`, tensors or arrays, that returns
-            a tensor or a structure of tensors with one row for each image.
+            a tensor or a structure of tensors with one element for each image.
         images: Images in the likelihood's own range, as an array or a
             `tf.data.Dataset` of batches; all inputs of a model with conditions.
         method: Name of the public method, for error texts.
@@ -61,7 +61,7 @@ def map_images(
             functions whose results do not depend on the batch, to the last bit.
 
     Returns:
-        NumPy arrays of all rows, in the structure that `function` returns.
+        NumPy arrays for all images, in the structure that `function` returns.
 
     Raises:
         ValueError: If there are no images, or their shape, a pixel or a condition does
@@ -74,10 +74,10 @@ def map_images(
         total, unit = int(data.cardinality()), "batch"
         batches = _checked_batches(model, data, task)
     else:
-        rows = _rows_of(model, data)
-        total, unit = len(rows[0]), "image"
+        inputs = _inputs_in_order(model, data)
+        total, unit = len(inputs[0]), "image"
         parts = (timed_slices if splits else slices)(total, batch_size)
-        batches = ([tf.constant(row[part]) for row in rows] for part in parts)
+        batches = ([tf.constant(values[part]) for values in inputs] for part in parts)
     results = []
     with Progress(task, total, verbose, note, unit) as progress:
         for batch in batches:
@@ -92,12 +92,12 @@ def _joined(batches):
 
 def _checked_batches(model, dataset, owner):
     for element in dataset:
-        batch = _rows_of(model, element)
+        batch = _inputs_in_order(model, element)
         check_values(batch, model, owner)
         yield batch
 
 
-def _rows_of(model, element):
+def _inputs_in_order(model, element):
     """Return the inputs in an array or an element of a data set, as a list."""
     element = inputs_of(element) if len(model.inputs) == 1 else element
     if isinstance(element, dict):

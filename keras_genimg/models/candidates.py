@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 from keras_genimg.likelihoods import Categorical
-from keras_genimg.ops.uniforms import CANDIDATES, CHOICE, row_uniforms
+from keras_genimg.ops.uniforms import CANDIDATES, CHOICE, seeded_uniforms
 
 
 def candidate_completer(model, draw, image_shape, num_candidates):
@@ -24,7 +24,7 @@ def candidate_completer(model, draw, image_shape, num_candidates):
         draw: Function of `(uniforms, temperature, conditions, images, known)`, as a
             sampler returns it.
         image_shape: `(height, width, colors)`.
-        num_candidates: How many candidates an image has, from 1. With 1 there is
+        num_candidates: Number of candidates for each image, at least 1. With 1 there is
             nothing to weigh, and no forward pass.
 
     Returns:
@@ -38,7 +38,7 @@ def candidate_completer(model, draw, image_shape, num_candidates):
     """
 
     def complete_once(seeds, temperature, images, known, *conditions):
-        uniforms = row_uniforms(seeds, image_shape)
+        uniforms = seeded_uniforms(seeds, image_shape)
         temperature = tf.reshape(temperature, (-1, 1, 1, 1))
         completed = draw(uniforms, temperature, conditions, images, known)
         return completed, tf.ones_like(seeds, tf.float32)
@@ -76,15 +76,15 @@ def candidate_completer(model, draw, image_shape, num_candidates):
 
     run = complete_once if num_candidates == 1 else complete
 
-    def ensured(*rows):
-        completed, size = run(*rows)
+    def ensured(*inputs):
+        completed, size = run(*inputs)
         return tf.ensure_shape(completed, (None, *image_shape)), size
 
     return ensured
 
 
 def candidate_uniforms(seeds, shape, num_candidates):
-    """Return the random numbers of all candidates, those of a row one after another.
+    """Return the random numbers of all candidates, those of an image together.
 
     Candidate 0 has the numbers of `generate`; candidate `k` has a stream of the same
     seed, which does not depend on how many candidates there are.
@@ -92,16 +92,16 @@ def candidate_uniforms(seeds, shape, num_candidates):
     Args:
         seeds: Integers of shape `(batch,)`.
         shape: Shape of the numbers of one candidate.
-        num_candidates: How many candidates a row has, from 2.
+        num_candidates: Number of candidates for each image, at least 2.
 
     Returns:
         Float32 uniform numbers of shape `(batch * num_candidates, *shape)`.
     """
     batch = tf.shape(seeds)[0]
-    first = row_uniforms(seeds, shape)
+    first = seeded_uniforms(seeds, shape)
     indices = tf.tile(tf.range(1, num_candidates), (batch,))
     others = tf.repeat(seeds, num_candidates - 1, axis=0)
-    others = row_uniforms(others, shape, (CANDIDATES, indices))
+    others = seeded_uniforms(others, shape, (CANDIDATES, indices))
     others = tf.reshape(others, (batch, num_candidates - 1, *shape))
     together = tf.concat([first[:, None], others], axis=1)
     return tf.reshape(together, (batch * num_candidates, *shape))
@@ -144,7 +144,7 @@ def _pixel_log_prob(model, images, temperature, conditions):
 
 
 def _log_weights(log_prob):
-    """Return sums over pixels, less the largest of a row: `(batch, candidates)`."""
+    """Return sums over pixels, less an image's largest: `(batch, candidates)`."""
     # In float64, since a large image has thousands of nats, of which float32 keeps
     # only thousandths. What decides are differences of a few nats.
     sums = tf.reduce_sum(tf.cast(log_prob, tf.float64), axis=(2, 3))
@@ -152,8 +152,8 @@ def _log_weights(log_prob):
 
 
 def _choice(seeds, log_weights):
-    """Return the index of a candidate of each row, drawn by the weights, int32."""
-    uniforms = row_uniforms(seeds, (), (CHOICE, 0))
+    """Return the index of one candidate per image, sampled by the weights, int32."""
+    uniforms = seeded_uniforms(seeds, (), (CHOICE, 0))
     num_candidates = log_weights.shape[1]
     drawn = Categorical(num_candidates).sample(log_weights, uniforms)
     return tf.cast(drawn, tf.int32)

@@ -3,9 +3,9 @@
 import numpy as np
 
 from keras_genimg.models.batched_calls import draw_images
-from keras_genimg.models.conditions import condition_rows
+from keras_genimg.models.conditions import condition_arrays
 from keras_genimg.models.image_inputs import check_shape
-from keras_genimg.models.row_seeds import row_seeds
+from keras_genimg.models.image_seeds import image_seeds
 from keras_genimg.ops.checks import check_positive_int
 
 
@@ -50,11 +50,11 @@ def completions(
     images, known = checked_completion(images, known, model)
     size = images.shape[1:3]
     draw = model._draw_function(method, temperature, size, jit_compile, num_candidates)
-    rows = condition_rows(model, conditions, len(images))
-    rows = [row_seeds(len(images), seed), images, known, *rows]
+    conditions = condition_arrays(model, conditions, len(images))
+    inputs = [image_seeds(len(images), seed), images, known, *conditions]
     images_at_a_time = max(1, batch_size // num_candidates)
     note = model._drawing_note(method, size)
-    return draw_images(model, draw, rows, images_at_a_time, verbose, "complete", note)
+    return draw_images(model, draw, inputs, images_at_a_time, verbose, "complete", note)
 
 
 def checked_completion(images, known, model):

@@ -6,13 +6,13 @@ import tensorflow as tf
 from keras_genimg.saved_model.input import Input, real_input
 
 
-def condition_rows(model, conditions, num_images):
+def condition_arrays(model, conditions, num_images):
     """Return conditions as arrays in the order of the model's inputs.
 
     Args:
         model: A `GenerativeModel`.
         conditions: Dict of arrays by input name; an array, for one condition; or None.
-        num_images: Number of rows that each array must have.
+        num_images: Length of the first axis that each array must have.
 
     Returns:
         List of NumPy arrays of the inputs' dtypes.
@@ -32,16 +32,18 @@ def condition_rows(model, conditions, num_images):
             f"`conditions` of {model.name} must give the inputs {names}, as a dict by "
             f"name. Received: {sorted(conditions)}"
         )
-    rows = [np.asarray(conditions[tensor.name]) for tensor in inputs]
-    for tensor, row in zip(inputs, rows, strict=True):
-        if row.ndim != len(tensor.shape) or len(row) != num_images:
+    arrays = [np.asarray(conditions[tensor.name]) for tensor in inputs]
+    for tensor, array in zip(inputs, arrays, strict=True):
+        if array.ndim != len(tensor.shape) or len(array) != num_images:
             raise ValueError(
                 f"Condition '{tensor.name}' must have the shape {tensor.shape} with "
-                f"one row for each of the {num_images} images. Received: "
-                f"shape={row.shape}"
+                f"one element for each of the {num_images} images. Received: "
+                f"shape={array.shape}"
             )
-    check_conditions(model, dict(zip(names, rows, strict=True)))
-    return [row.astype(tensor.dtype) for tensor, row in zip(inputs, rows, strict=True)]
+    check_conditions(model, dict(zip(names, arrays, strict=True)))
+    return [
+        array.astype(tensor.dtype) for tensor, array in zip(inputs, arrays, strict=True)
+    ]
 
 
 def check_conditions(model, conditions):

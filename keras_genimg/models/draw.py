@@ -1,17 +1,32 @@
 """DRAW, the Deep Recurrent Attentive Writer."""
 
+from collections.abc import Callable
+from typing import Any
+
 import keras
+import numpy as np
 import tensorflow as tf
 
 from keras_genimg import likelihoods
 from keras_genimg.layers import DRAWLoop
 from keras_genimg.models.batched_calls import draw_images, map_images
+from keras_genimg.models.image_seeds import image_seeds
 from keras_genimg.models.latent_endpoints import draw_endpoints
 from keras_genimg.models.latent_model import Inference, LatentModel, repeated
 from keras_genimg.models.presets import DRAW as DRAW_PRESETS
-from keras_genimg.models.row_seeds import row_seeds
 from keras_genimg.ops.checks import check_image_shape, check_positive_int
-from keras_genimg.ops.uniforms import LATENTS, POSTERIOR, row_normals
+from keras_genimg.ops.uniforms import LATENTS, POSTERIOR, seeded_normals
+from keras_genimg.saved_model.endpoint import Endpoint
+from keras_genimg.types import (
+    Config,
+    Images,
+    Policy,
+    Seeds,
+    Shape,
+    Stream,
+    TensorLike,
+    Verbose,
+)
 
 
 @keras.saving.register_keras_serializable(package="keras_genimg")
@@ -62,16 +77,16 @@ class DRAW(LatentModel):
 
     def __init__(
         self,
-        image_shape,
-        num_glimpses,
-        units,
-        latent_dim,
-        read_size=None,
-        write_size=None,
-        likelihood="bernoulli",
-        seed=None,
-        dtype=None,
-        **kwargs,
+        image_shape: Shape,
+        num_glimpses: int,
+        units: int,
+        latent_dim: int,
+        read_size: int | None = None,
+        write_size: int | None = None,
+        likelihood: str | Config | likelihoods.Likelihood = "bernoulli",
+        seed: int | None = None,
+        dtype: Policy | None = None,
+        **kwargs: Any,
     ):
         image_shape = check_image_shape(image_shape, "DRAW")
         likelihood = likelihoods.get(likelihood)
@@ -93,12 +108,14 @@ class DRAW(LatentModel):
         self.num_glimpses = loop.num_glimpses
         self.latent_dim = loop.cell.latent_dim
 
-    def noise(self, seeds, stream):
-        """Return each row's standard normal noise, (num_glimpses, batch, latent)."""
-        noise = row_normals(seeds, (self.num_glimpses, self.latent_dim), stream)
+    def noise(self, seeds: TensorLike, stream: Stream) -> tf.Tensor:
+        """Return each seed's standard normal noise, (num_glimpses, batch, latent)."""
+        noise = seeded_normals(seeds, (self.num_glimpses, self.latent_dim), stream)
         return tf.transpose(noise, (1, 0, 2))
 
-    def infer(self, images, copies=None):
+    def infer(
+        self, images: TensorLike, copies: int | tf.Tensor | None = None
+    ) -> Callable[[TensorLike, Stream], Inference]:
         images = repeated(images, copies)
 
         def draw(seeds, stream):
@@ -119,20 +136,20 @@ class DRAW(LatentModel):
 
         return draw
 
-    def prior_params(self, seeds):
+    def prior_params(self, seeds: TensorLike) -> tf.Tensor:
         _, canvas = self.loop.run_prior(self.noise(seeds, LATENTS))
         return self.loop.cell.params(canvas)
 
     def generate_canvases(
         self,
-        num_images=1,
+        num_images: int = 1,
         *,
-        seed=None,
-        sample_pixels=False,
-        jit_compile=False,
-        batch_size=64,
-        verbose="auto",
-    ):
+        seed: Seeds | None = None,
+        sample_pixels: bool = False,
+        jit_compile: bool = False,
+        batch_size: int = 64,
+        verbose: Verbose = "auto",
+    ) -> dict[str, np.ndarray]:
         """Draw images, and return the canvas after each step too.
 
         The images are those that `generate` draws for the same arguments.
@@ -175,12 +192,18 @@ class DRAW(LatentModel):
             [tf.TensorSpec((None,), tf.int64)],
             jit_compile,
         )
-        rows = [row_seeds(num_images, seed)]
-        return draw_images(self, draw, rows, batch_size, verbose, method)
+        inputs = [image_seeds(num_images, seed)]
+        return draw_images(self, draw, inputs, batch_size, verbose, method)
 
     def reconstruct_canvases(
-        self, images, *, seed=None, sample_pixels=False, batch_size=64, verbose="auto"
-    ):
+        self,
+        images: Images,
+        *,
+        seed: int | None = None,
+        sample_pixels: bool = False,
+        batch_size: int = 64,
+        verbose: Verbose = "auto",
+    ) -> dict[str, np.ndarray]:
         """Reconstruct images, and return the canvas after each step too.
 
         The images are those that `reconstruct` draws for the same arguments.
@@ -233,14 +256,18 @@ class DRAW(LatentModel):
             "canvases": _batch_first(self.likelihood.mean(params)),
         }
 
-    def endpoints(self, image_shape, jit_compile=False):
+    def endpoints(
+        self, image_shape: Shape, jit_compile: bool = False
+    ) -> dict[str, Endpoint]:
         return draw_endpoints(self, jit_compile)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {**self.loop.get_config(), **self._base_config()}
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
+    def from_config(
+        cls, config: Config, custom_objects: dict[str, Any] | None = None
+    ) -> "DRAW":
         return cls(**config)
 
 

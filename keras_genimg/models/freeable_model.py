@@ -1,5 +1,7 @@
 """Keras models whose graphs can be freed."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -14,7 +16,7 @@ class FreeableModel(keras.Model):
     which Keras takes for float16, refuses that context, so there the graph stays.
     """
 
-    def train_step(self, data):
+    def train_step(self, data: Any) -> dict[str, Any]:
         step = super().train_step
         needs_replica = isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer)
         if (

@@ -1,15 +1,31 @@
 """Base class of all models."""
 
 import inspect
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import tensorflow as tf
 
+from keras_genimg.likelihoods import Likelihood
 from keras_genimg.models.function_cache import FunctionCache
 from keras_genimg.models.image_inputs import images_of, sized_image_shape
 from keras_genimg.models.likelihood_model import LikelihoodModel
+from keras_genimg.models.preset import Preset
 from keras_genimg.ops.checks import check_positive_int
 from keras_genimg.saved_model import write_saved_model
+from keras_genimg.saved_model.endpoint import Endpoint
+from keras_genimg.types import (
+    Config,
+    Images,
+    PathLike,
+    Seeds,
+    Shape,
+    SymbolicTensor,
+    Verbose,
+)
+
+# The class that `from_preset` is called on.
+_Model = TypeVar("_Model", bound="GenerativeModel")
 
 
 class GenerativeModel(LikelihoodModel):
@@ -33,15 +49,21 @@ class GenerativeModel(LikelihoodModel):
             integers in a range, such as labels.
     """
 
-    presets = {}
-    condition_ranges = {}
+    presets: dict[str, Preset] = {}
+    condition_ranges: dict[str, tuple[int, int]] = {}
 
-    def __init__(self, inputs, outputs, likelihood, **kwargs):
+    def __init__(
+        self,
+        inputs: SymbolicTensor,
+        outputs: SymbolicTensor,
+        likelihood: str | Config | Likelihood,
+        **kwargs: Any,
+    ):
         super().__init__(inputs, outputs, likelihood, **kwargs)
         self._function_cache = FunctionCache()
 
     @classmethod
-    def from_preset(cls, name, **overrides):
+    def from_preset(cls: type[_Model], name: str, **overrides: Any) -> _Model:
         """Build an untrained model with the settings that `name` stands for.
 
         Args:
@@ -61,7 +83,14 @@ class GenerativeModel(LikelihoodModel):
             )
         return cls(**{**cls.presets[name].config, **overrides})
 
-    def generate(self, num_images=1, *, seed=None, batch_size=64, verbose="auto"):
+    def generate(
+        self,
+        num_images: int = 1,
+        *,
+        seed: Seeds | None = None,
+        batch_size: int = 64,
+        verbose: Verbose = "auto",
+    ) -> np.ndarray:
         """Draw images.
 
         Args:
@@ -84,8 +113,14 @@ class GenerativeModel(LikelihoodModel):
         raise NotImplementedError
 
     def log_prob(
-        self, images, *, num_samples=None, seed=None, batch_size=64, verbose="auto"
-    ):
+        self,
+        images: Images,
+        *,
+        num_samples: int | None = None,
+        seed: int | None = None,
+        batch_size: int = 64,
+        verbose: Verbose = "auto",
+    ) -> np.ndarray:
         """Return the log-probability of each image, or a bound of it.
 
         Args:
@@ -112,8 +147,14 @@ class GenerativeModel(LikelihoodModel):
         raise NotImplementedError
 
     def bits_per_dim(
-        self, images, *, num_samples=None, seed=None, batch_size=64, verbose="auto"
-    ):
+        self,
+        images: Images,
+        *,
+        num_samples: int | None = None,
+        seed: int | None = None,
+        batch_size: int = 64,
+        verbose: Verbose = "auto",
+    ) -> np.ndarray:
         """Return the negative log-probability of each image in bits per sub-pixel.
 
         Args:
@@ -153,7 +194,9 @@ class GenerativeModel(LikelihoodModel):
         )
         return -nats / np.float32(np.log(2) * np.prod(shape))
 
-    def endpoints(self, image_shape, jit_compile=False, **options):
+    def endpoints(
+        self, image_shape: Shape, jit_compile: bool = False, **options: Any
+    ) -> dict[str, Endpoint]:
         """Return what a server can ask of the model.
 
         Args:
@@ -168,16 +211,16 @@ class GenerativeModel(LikelihoodModel):
 
     def export(
         self,
-        filepath,
-        format="tf_saved_model",
-        image_size=None,
-        max_examples=256,
-        bad_examples="error",
-        xla_twins=False,
-        metadata=None,
-        verbose=True,
-        **kwargs,
-    ):
+        filepath: PathLike,
+        format: str = "tf_saved_model",
+        image_size: Shape | None = None,
+        max_examples: int = 256,
+        bad_examples: Literal["error", "flag"] = "error",
+        xla_twins: bool = False,
+        metadata: dict[str, Any] | None = None,
+        verbose: bool = True,
+        **kwargs: Any,
+    ) -> None:
         """Write a SavedModel that draws images without this library.
 
         Its signatures are those of `endpoints`; `serving_default` is `sample`. The file
@@ -188,17 +231,18 @@ class GenerativeModel(LikelihoodModel):
             filepath: Directory to create; must not exist.
             format: `"tf_saved_model"`; any other goes to `keras.Model.export`.
             image_size: `(height, width)` to serve, for a model of any size.
-            max_examples: Most rows that a signature takes in one call. A signature that
-                draws several candidates for a row counts all of them.
-            bad_examples: What a row that is out of range does: `"error"` fails the call;
-                `"flag"` gives zeros and false in the output `ok`, for a server that
-                merges the requests of several clients, all of which an error would
-                fail.
+            max_examples: Largest number of examples that a signature takes in one call.
+                A signature that draws several candidates for an example counts all of
+                them.
+            bad_examples: What to do with an example that is out of range. `"error"`
+                fails the call. `"flag"` returns zeros, and false in the output `ok`,
+                for a server that merges the requests of several clients: an error would
+                fail all of them.
             xla_twins: Whether to add signatures `<name>_xla`, which draw the same
                 images faster on a server that was started with
                 `--xla_cpu_compilation_enabled`, and fail on others.
             metadata: Dict to add to the metadata, such as training figures and a
-                licence note.
+                license note.
             verbose: Whether to print the signatures.
             **kwargs: Options of `endpoints`, such as `method` and `num_candidates` of
                 autoregressive models; for other formats, arguments of

@@ -1,21 +1,33 @@
 """Models that draw an image from latent variables."""
 
 import typing
+from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_genimg.likelihoods import Likelihood
 from keras_genimg.models.batched_calls import draw_images, map_images
 from keras_genimg.models.generative_model import GenerativeModel
 from keras_genimg.models.image_inputs import images_of
-from keras_genimg.models.row_seeds import row_seeds
+from keras_genimg.models.image_seeds import image_seeds
 from keras_genimg.ops.checks import check_positive_int
-from keras_genimg.ops.uniforms import MAX_SEED, POSTERIOR, row_uniforms
+from keras_genimg.ops.uniforms import MAX_SEED, POSTERIOR, seeded_uniforms
 from keras_genimg.training.reported_value import ReportedValue
+from keras_genimg.types import (
+    Config,
+    Images,
+    Seeds,
+    Stream,
+    SymbolicTensor,
+    TensorLike,
+    Verbose,
+)
 
-# Samples of an image that `log_prob` evaluates as one batch, at most.
-_MOST_ROWS = 100
+# Largest number of an image's samples that `log_prob` evaluates as one batch.
+_MOST_SAMPLES = 100
 
 
 class Inference(typing.NamedTuple):
@@ -35,9 +47,9 @@ class Inference(typing.NamedTuple):
     kl: tf.Tensor
 
 
-def repeated(rows, copies):
-    """Return each row `copies` times, one after the other, or once for None."""
-    return rows if copies is None else tf.repeat(rows, copies, axis=0)
+def repeated(batch, copies):
+    """Return each example `copies` times, one after the other, or once for None."""
+    return batch if copies is None else tf.repeat(batch, copies, axis=0)
 
 
 class LatentModel(GenerativeModel):
@@ -52,7 +64,13 @@ class LatentModel(GenerativeModel):
     A subclass implements `infer`, `prior_params` and `endpoints`.
     """
 
-    def __init__(self, inputs, outputs, likelihood, **kwargs):
+    def __init__(
+        self,
+        inputs: SymbolicTensor,
+        outputs: SymbolicTensor,
+        likelihood: str | Config | Likelihood,
+        **kwargs: Any,
+    ):
         super().__init__(inputs, outputs, likelihood, **kwargs)
         self.reconstruction = keras.metrics.Mean(name="reconstruction")
 
@@ -73,11 +91,11 @@ class LatentModel(GenerativeModel):
         return {name: metrics[name] for name in ("reconstruction", "kl")}
 
     @property
-    def metrics(self):
+    def metrics(self) -> list[keras.metrics.Metric]:
         """The metrics of `compile`, which report those that collect the terms."""
         return [m for m in super().metrics if m.name not in ("reconstruction", "kl")]
 
-    def reset_metrics(self):
+    def reset_metrics(self) -> None:
         super().reset_metrics()
         for term in self._terms.values():
             term.reset_state()
@@ -90,19 +108,26 @@ class LatentModel(GenerativeModel):
     def _targets_of(self, x, y_pred):
         return self._repeated(images_of(x, self))
 
-    def _repeated(self, rows):
-        """Return each row `num_samples` times."""
-        if rows is None or self.num_samples == 1:
-            return rows
-        return repeated(rows, self.num_samples)
+    def _repeated(self, batch):
+        """Return each example `num_samples` times."""
+        if batch is None or self.num_samples == 1:
+            return batch
+        return repeated(batch, self.num_samples)
 
     def compute_loss(
-        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
-    ):
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> tf.Tensor:
         sample_weight = self._repeated(sample_weight)
         return super().compute_loss(x, y, y_pred, sample_weight, training)
 
-    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+    def compute_metrics(
+        self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
+    ) -> dict[str, Any]:
         sample_weight = self._repeated(sample_weight)
         nats = -self._log_likelihood(y_pred, self._targets_of(x, y_pred))
         self.reconstruction.update_state(nats, sample_weight)
@@ -112,22 +137,24 @@ class LatentModel(GenerativeModel):
         """Return `log p(x | z)` of each image in nats, `(batch,)`."""
         return self.likelihood.log_prob_of_images(params, images)
 
-    def infer(self, images, copies=None):
+    def infer(
+        self, images: TensorLike, copies: int | tf.Tensor | None = None
+    ) -> Callable[[TensorLike, Stream], Inference]:
         """Return a function that draws latent variables of images, for a graph.
 
         Args:
             images: `(batch, height, width, colors)`.
-            copies: How many samples of each image one call of the function draws, a
-                scalar; None for one. The samples of an image are consecutive rows.
+            copies: Number of samples of each image that one call of the function draws,
+                a scalar; None for one. The samples of an image are consecutive.
 
         Returns:
-            A function of `(seeds, stream)`, integers of shape `(batch * copies,)` and
-            the stream of their noise, one or one for each row, that returns an
-            `Inference` of `batch * copies` rows.
+            A function of `(seeds, stream)` that returns an `Inference` of
+            `batch * copies` samples. `seeds` are integers of shape `(batch * copies,)`;
+            `stream` is the stream of their noise, one for all or one for each seed.
         """
         raise NotImplementedError
 
-    def prior_params(self, seeds):
+    def prior_params(self, seeds: TensorLike) -> tf.Tensor:
         """Return parameters of images whose latents come from the prior, for a graph.
 
         Args:
@@ -139,7 +166,7 @@ class LatentModel(GenerativeModel):
         """Return the likelihood's mean, or pixels drawn from it, for a graph."""
         if not sample_pixels:
             return self.likelihood.mean(params)
-        uniforms = row_uniforms(seeds, self.image_shape)
+        uniforms = seeded_uniforms(seeds, self.image_shape)
         return tf.cast(self.likelihood.sample(params, uniforms), self.likelihood.dtype)
 
     def _compiled(self, key, function, signature, jit_compile=False):
@@ -157,14 +184,14 @@ class LatentModel(GenerativeModel):
 
     def generate(
         self,
-        num_images=1,
+        num_images: int = 1,
         *,
-        seed=None,
-        sample_pixels=False,
-        jit_compile=False,
-        batch_size=64,
-        verbose="auto",
-    ):
+        seed: Seeds | None = None,
+        sample_pixels: bool = False,
+        jit_compile: bool = False,
+        batch_size: int = 64,
+        verbose: Verbose = "auto",
+    ) -> np.ndarray:
         """Draw images from latent variables of the prior.
 
         Args:
@@ -200,7 +227,7 @@ class LatentModel(GenerativeModel):
             jit_compile,
         )
         return draw_images(
-            self, draw, [row_seeds(num_images, seed)], batch_size, verbose
+            self, draw, [image_seeds(num_images, seed)], batch_size, verbose
         )
 
     def _elbo_graph(self, images, seeds, num_samples):
@@ -219,30 +246,30 @@ class LatentModel(GenerativeModel):
     def _log_prob_graph(self, images, seeds, num_samples):
         """Return the bound of `log_prob` in nats, for a graph.
 
-        Images are evaluated one by one, their samples as one batch of rows, because
-        the last bits of a matrix product depend on how many rows it has. So an image's
-        number does not depend on the images that share its batch.
+        Images are evaluated one by one, and the samples of an image as one batch: the
+        last bits of a matrix product depend on how many rows the matrix has. So the
+        result for an image does not depend on the images that share its batch.
 
         Args:
             images: `(batch, height, width, colors)`.
             seeds: Integers from 0 to `MAX_SEED`, `(batch,)`.
             num_samples: Scalar, samples of the latent variables per image.
         """
-        loops = -(-num_samples // _MOST_ROWS)
-        rows = -(-num_samples // loops)
+        loops = -(-num_samples // _MOST_SAMPLES)
+        copies = -(-num_samples // loops)
 
         def bound(inputs):
             image, seed = inputs
-            infer = self.infer(image[None], copies=rows)
-            same_seed = tf.fill([rows], seed)
+            infer = self.infer(image[None], copies=copies)
+            same_seed = tf.fill([copies], seed)
 
             def step(start, log_sum):
-                k = start + tf.range(rows)
+                k = start + tf.range(copies)
                 sample = infer(same_seed, POSTERIOR + k)
                 log_weights = sample.log_likelihood + sample.log_ratio
                 log_weights = tf.where(k < num_samples, log_weights, -np.inf)
                 log_sum = tf.concat([log_sum[None], log_weights], axis=0)
-                return start + rows, tf.reduce_logsumexp(log_sum)
+                return start + copies, tf.reduce_logsumexp(log_sum)
 
             _, log_sum = tf.while_loop(
                 lambda start, _: start < num_samples, step, (0, -np.inf)
@@ -251,7 +278,15 @@ class LatentModel(GenerativeModel):
 
         return tf.map_fn(bound, (images, seeds), fn_output_signature=tf.float32)
 
-    def elbo(self, images, *, num_samples=1, seed=None, batch_size=64, verbose="auto"):
+    def elbo(
+        self,
+        images: Images,
+        *,
+        num_samples: int = 1,
+        seed: int | None = None,
+        batch_size: int = 64,
+        verbose: Verbose = "auto",
+    ) -> np.ndarray:
         """Return the evidence lower bound of each image's log-probability.
 
         Args:
@@ -277,8 +312,14 @@ class LatentModel(GenerativeModel):
         return map_images(self, function, images, "elbo", batch_size, verbose)
 
     def log_prob(
-        self, images, *, num_samples=None, seed=None, batch_size=64, verbose="auto"
-    ):
+        self,
+        images: Images,
+        *,
+        num_samples: int | None = None,
+        seed: int | None = None,
+        batch_size: int = 64,
+        verbose: Verbose = "auto",
+    ) -> np.ndarray:
         """Return the importance-weighted bound of each image's log-probability.
 
             log mean over k of p(x, z_k) / q(z_k | x),  z_k from q(z | x)
@@ -344,7 +385,7 @@ class LatentModel(GenerativeModel):
                 f"`seed` must be one integer here, that of the first image. Received: "
                 f"seed={seed!r}"
             )
-        next_seed = int(row_seeds(1, seed)[0])
+        next_seed = int(image_seeds(1, seed)[0])
 
         def call(images):
             nonlocal next_seed
@@ -361,8 +402,14 @@ class LatentModel(GenerativeModel):
         return call
 
     def reconstruct(
-        self, images, *, seed=None, sample_pixels=False, batch_size=64, verbose="auto"
-    ):
+        self,
+        images: Images,
+        *,
+        seed: int | None = None,
+        sample_pixels: bool = False,
+        batch_size: int = 64,
+        verbose: Verbose = "auto",
+    ) -> np.ndarray:
         """Draw latent variables of images, and images from these.
 
         Args:

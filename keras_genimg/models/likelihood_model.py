@@ -1,5 +1,7 @@
 """Keras models that know the distribution of their images."""
 
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -10,6 +12,7 @@ from keras_genimg.models.freeable_model import FreeableModel
 from keras_genimg.models.image_inputs import check_shape, checked_inputs, images_of
 from keras_genimg.models.step_check import StepCheck
 from keras_genimg.training import NegativeLogLikelihood
+from keras_genimg.types import AxisSize, Config, Policy, SymbolicTensor
 
 
 class LikelihoodModel(FreeableModel):
@@ -33,7 +36,14 @@ class LikelihoodModel(FreeableModel):
     # Whether all of the loss is per image, so that `sample_weight` weighs it.
     _weighs_images = True
 
-    def __init__(self, inputs, outputs, likelihood, dtype=None, **kwargs):
+    def __init__(
+        self,
+        inputs: SymbolicTensor,
+        outputs: SymbolicTensor,
+        likelihood: str | Config | likelihoods.Likelihood,
+        dtype: Policy | None = None,
+        **kwargs: Any,
+    ):
         check_constructor_arguments(type(self), kwargs)
         likelihood = likelihoods.get(likelihood)
         images = tf.nest.flatten(inputs)[0]
@@ -57,12 +67,12 @@ class LikelihoodModel(FreeableModel):
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
         if dtype is not None:  # Which functional models do not take.
             self.dtype_policy = keras.dtype_policies.get(dtype)
-        self.likelihood = likelihood
+        self.likelihood: likelihoods.Likelihood = likelihood
         self._step_check = StepCheck(self)
         self._is_fitting = False
 
     @property
-    def image_shape(self):
+    def image_shape(self) -> tuple[AxisSize, AxisSize, int]:
         """`(height, width, colors)` of the images; None where any size will do."""
         return tuple(self.inputs[0].shape[1:])
 
@@ -89,7 +99,13 @@ class LikelihoodModel(FreeableModel):
         """Return the target images of the outputs `y_pred` for the inputs `x`."""
         return images_of(x, self)
 
-    def compile(self, optimizer="rmsprop", loss=None, metrics=None, **kwargs):
+    def compile(
+        self,
+        optimizer: str | keras.optimizers.Optimizer = "rmsprop",
+        loss: None = None,
+        metrics: list[Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
         """Configure training; the model knows its loss.
 
         Args:
@@ -114,7 +130,7 @@ class LikelihoodModel(FreeableModel):
             **kwargs,
         )
 
-    def get_compile_config(self):
+    def get_compile_config(self) -> Config | None:
         config = super().get_compile_config()
         if not config:
             return config
@@ -122,22 +138,36 @@ class LikelihoodModel(FreeableModel):
         config["metrics"] = config["metrics"][len(self._own_metrics()) :]
         return config
 
-    def compile_from_config(self, config):
+    def compile_from_config(self, config: Config) -> None:
         self.compile(**keras.saving.deserialize_keras_object(config))
         if getattr(self, "optimizer", None) is not None:
             self.optimizer.build(self.trainable_variables)
 
     def compute_loss(
-        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
-    ):
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> tf.Tensor:
         y = self._targets_of(x, y_pred)
         return super().compute_loss(x, y, y_pred, sample_weight, training)
 
-    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+    def compute_metrics(
+        self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
+    ) -> dict[str, Any]:
         y = self._targets_of(x, y_pred)
         return super().compute_metrics(x, y, y_pred, sample_weight)
 
-    def fit(self, x=None, y=None, *args, validation_data=None, **kwargs):
+    def fit(
+        self,
+        x: Any = None,
+        y: None = None,
+        *args: Any,
+        validation_data: Any = None,
+        **kwargs: Any,
+    ) -> keras.callbacks.History:
         """Train as `keras.Model.fit` does, on images alone.
 
         Args:
@@ -171,11 +201,11 @@ class LikelihoodModel(FreeableModel):
         finally:
             self._is_fitting = False
 
-    def train_on_batch(self, x, *args, **kwargs):
+    def train_on_batch(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         self._check_batch_shape(x, "train_on_batch")
         return super().train_on_batch(x, *args, **kwargs)
 
-    def test_on_batch(self, x, *args, **kwargs):
+    def test_on_batch(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         self._check_batch_shape(x, "test_on_batch")
         return super().test_on_batch(x, *args, **kwargs)
 
@@ -183,11 +213,11 @@ class LikelihoodModel(FreeableModel):
         # A step that was traced for several shapes does not know the rank.
         check_shape(np.shape(images_of(x, self)), self, f"{self.name}.{method}")
 
-    def train_step(self, data):
+    def train_step(self, data: Any) -> dict[str, Any]:
         logs = super().train_step(self._checked_step(data, "Training"))
         return self._step_check.with_flag(logs)
 
-    def test_step(self, data):
+    def test_step(self, data: Any) -> dict[str, Any]:
         logs = super().test_step(self._checked_step(data, "Evaluation"))
         return self._step_check.with_flag(logs)
 
@@ -200,7 +230,7 @@ class LikelihoodModel(FreeableModel):
         # Keras' own packing would drop weights that come without targets.
         return self._step_check.inputs(x, owner), y, sample_weight
 
-    def make_train_function(self, force=False):
+    def make_train_function(self, force: bool = False) -> None:
         if self.train_function is not None and not force:
             return
         # Left to the first step, the optimizer's variables would be made in the midst
@@ -213,7 +243,7 @@ class LikelihoodModel(FreeableModel):
             self.train_function, f"Training of {self.name}"
         )
 
-    def make_test_function(self, force=False):
+    def make_test_function(self, force: bool = False) -> None:
         if self.test_function is not None and not force:
             return
         super().make_test_function(force)
@@ -221,7 +251,7 @@ class LikelihoodModel(FreeableModel):
             self.test_function, f"Evaluation of {self.name}"
         )
 
-    def evaluate(self, x=None, y=None, *args, **kwargs):
+    def evaluate(self, x: Any = None, y: None = None, *args: Any, **kwargs: Any) -> Any:
         """Evaluate as `keras.Model.evaluate` does, on images alone.
 
         Args:

@@ -1,5 +1,8 @@
 """PixelCNN."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 
 from keras_genimg import likelihoods
@@ -10,6 +13,7 @@ from keras_genimg.models.pixel_network import (
     network_graph,
 )
 from keras_genimg.models.presets import PIXEL_CNN
+from keras_genimg.types import Config, Policy
 
 
 @keras.saving.register_keras_serializable(package="keras_genimg")
@@ -61,19 +65,19 @@ class PixelCNN(PixelNetwork):
 
     def __init__(
         self,
-        image_shape,
-        units,
-        num_blocks,
-        head_filters=32,
-        likelihood="bernoulli",
-        kernel_size=3,
-        first_kernel_size=7,
-        num_head_layers=2,
-        skip=True,
-        num_classes=None,
-        condition_shape=None,
-        dtype=None,
-        **kwargs,
+        image_shape: Sequence[int | None],
+        units: int,
+        num_blocks: int,
+        head_filters: int = 32,
+        likelihood: str | Config | likelihoods.Likelihood = "bernoulli",
+        kernel_size: int = 3,
+        first_kernel_size: int = 7,
+        num_head_layers: int = 2,
+        skip: bool = True,
+        num_classes: int | None = None,
+        condition_shape: Sequence[int | None] | None = None,
+        dtype: Policy | None = None,
+        **kwargs: Any,
     ):
         likelihood = likelihoods.get(likelihood)
         arguments = {

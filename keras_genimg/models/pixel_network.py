@@ -1,10 +1,14 @@
 """Base class of PixelCNN and PixelRNN."""
 
+from typing import Any
+
 import keras
 
+from keras_genimg.likelihoods import Likelihood
 from keras_genimg.models.autoregressive_model import AutoregressiveModel
 from keras_genimg.networks import condition_input, pixel_stack
 from keras_genimg.ops.checks import check_int, check_odd, check_positive_int
+from keras_genimg.types import Config, SymbolicTensor
 
 _COUNTS = ("units", "num_blocks", "num_layers", "head_filters", "num_classes")
 _KERNEL_SIZES = ("kernel_size", "first_kernel_size")
@@ -22,17 +26,24 @@ class PixelNetwork(AutoregressiveModel):
         **kwargs: `name`, `trainable` and `dtype`.
     """
 
-    def __init__(self, inputs, outputs, likelihood, arguments, **kwargs):
+    def __init__(
+        self,
+        inputs: SymbolicTensor,
+        outputs: SymbolicTensor,
+        likelihood: str | Config | Likelihood,
+        arguments: dict[str, Any],
+        **kwargs: Any,
+    ):
         super().__init__(inputs, outputs, likelihood, **kwargs)
         self._argument_names = tuple(arguments)
         for name, value in arguments.items():
             setattr(self, name, value)
 
     @property
-    def condition_ranges(self):
+    def condition_ranges(self) -> dict[str, tuple[int, int]]:
         return {} if self.num_classes is None else {"label": (0, self.num_classes - 1)}
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {
             **self._base_config(),
             "image_shape": self.image_shape,

@@ -1,5 +1,8 @@
 """PixelRNN."""
 
+from collections.abc import Sequence
+from typing import Any, Literal
+
 import keras
 
 from keras_genimg import likelihoods
@@ -12,6 +15,7 @@ from keras_genimg.models.pixel_network import (
 )
 from keras_genimg.models.presets import PIXEL_RNN
 from keras_genimg.ops.checks import check_choice
+from keras_genimg.types import Config, Policy
 
 
 @keras.saving.register_keras_serializable(package="keras_genimg")
@@ -72,21 +76,21 @@ class PixelRNN(PixelNetwork):
 
     def __init__(
         self,
-        image_shape,
-        units,
-        num_layers,
-        layer="diagonal",
-        head_filters=32,
-        likelihood="bernoulli",
-        kernel_size=3,
-        first_kernel_size=7,
-        num_head_layers=2,
-        residual=True,
-        skip=True,
-        num_classes=None,
-        condition_shape=None,
-        dtype=None,
-        **kwargs,
+        image_shape: Sequence[int | None],
+        units: int,
+        num_layers: int,
+        layer: Literal["diagonal", "row"] = "diagonal",
+        head_filters: int = 32,
+        likelihood: str | Config | likelihoods.Likelihood = "bernoulli",
+        kernel_size: int = 3,
+        first_kernel_size: int = 7,
+        num_head_layers: int = 2,
+        residual: bool = True,
+        skip: bool = True,
+        num_classes: int | None = None,
+        condition_shape: Sequence[int | None] | None = None,
+        dtype: Policy | None = None,
+        **kwargs: Any,
     ):
         likelihood = likelihoods.get(likelihood)
         check_choice("layer", layer, ("diagonal", "row"), "PixelRNN")

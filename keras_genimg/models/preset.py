@@ -1,6 +1,7 @@
 """Settings of a model, and how it was trained with them."""
 
 import dataclasses
+from typing import Any
 
 import keras
 
@@ -23,9 +24,11 @@ class Recipe:
     batch_size: int
     learning_rate: float
     final_fraction: float = 0.0
-    clipping: dict = dataclasses.field(default_factory=dict)
+    clipping: dict[str, Any] = dataclasses.field(default_factory=dict)
 
-    def optimizer(self, steps_per_epoch, epochs=None):
+    def optimizer(
+        self, steps_per_epoch: int, epochs: int | None = None
+    ) -> keras.optimizers.Optimizer:
         """Return a new optimizer.
 
         Args:
@@ -55,5 +58,6 @@ class Preset:
     """
 
     description: str
-    config: dict
-    recipe: Recipe | None = None
+    config: dict[str, Any]
+    # Any, since a caller knows which presets have one, and should not need to check.
+    recipe: Recipe | Any = None

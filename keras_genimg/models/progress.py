@@ -195,16 +195,16 @@ class Counted:
 
 
 def slices(total, size):
-    """Yield slices of `size` that cover `total` rows."""
+    """Yield slices of `size` that cover `total` images."""
     for start in range(0, total, size):
         yield slice(start, min(start + size, total))
 
 
 def timed_slices(total, largest):
-    """Yield slices that cover `total` rows, each about half a second's work.
+    """Yield slices that cover `total` images, each about half a second's work.
 
-    The first has one row. The next ones double, up to `largest` rows, while the work
-    between two slices is short, and halve when it is long.
+    The first has one image. The slices double, up to `largest` images, while the work
+    between two of them is short, and halve when it is long.
     """
     start, size = 0, 1
     while start < total:

@@ -55,7 +55,8 @@ class StepCheck:
             ]
         )
 
-        if self.received is None:
+        received = self.received
+        if received is None:
             # A training loop that calls the step itself: nothing reads the variable.
             check = tf.debugging.Assert(
                 all_in_range, [f"{owner} received values out of range", images]
@@ -72,8 +73,8 @@ class StepCheck:
                 for name, value in inputs.items()
             ]
             # The first batch of bad values stays until the host has read it.
-            first = self.received[:, :1] > 0
-            self.received.assign(tf.where(first, self.received, tf.stack(rows)))
+            first = received[:, :1] > 0
+            received.assign(tf.where(first, received, tf.stack(rows)))
             return {
                 name: tf.where(in_range[name], value, tf.zeros_like(value))
                 if name in in_range

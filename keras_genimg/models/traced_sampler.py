@@ -8,7 +8,7 @@ import tensorflow as tf
 from keras_genimg.models.candidates import candidate_completer
 from keras_genimg.models.progress import GraphCounter
 from keras_genimg.ops.fingerprint import fingerprint_of
-from keras_genimg.ops.uniforms import row_uniforms
+from keras_genimg.ops.uniforms import seeded_uniforms
 from keras_genimg.sampling import METHODS, check_difference
 from keras_genimg.sampling.difference import difference_of_params
 
@@ -54,7 +54,7 @@ class TracedSampler:
         self.counter = None
         drawn = []
         if method == "incremental":
-            # To count its rows would take half as long again as to draw them.
+            # Counting the rows of pixels takes half as long again as drawing them.
             draw = METHODS[method](model, jit_compile)
             draw = functools.partial(draw, record=drawn.append)
         elif jit_compile or tf.distribute.has_strategy():
@@ -70,9 +70,9 @@ class TracedSampler:
             sample = candidate_completer(model, draw, image_shape, num_candidates)
             given = [tf.TensorSpec((None, *image_shape))] * 2
 
-        def run(*rows):
+        def run(*inputs):
             drawn.clear()
-            outputs = sample(*rows)
+            outputs = sample(*inputs)
             images, *sizes = outputs if num_candidates else (outputs,)
             outputs = (tf.cast(images, model.likelihood.dtype), *sizes)
             return outputs if num_candidates else outputs[0], tuple(*drawn)
@@ -80,7 +80,7 @@ class TracedSampler:
         # The weights' fingerprint in the same graph: it costs next to nothing there. (A
         # graph around an XLA function slows down all later graphs of a process.)
         self._function = tf.function(
-            lambda *rows: (*run(*rows), fingerprint_of(model.weights)),
+            lambda *inputs: (*run(*inputs), fingerprint_of(model.weights)),
             input_signature=[
                 tf.TensorSpec((None,), tf.int64),
                 tf.TensorSpec((), tf.float32),
@@ -139,7 +139,7 @@ def pixel_sampler(draw, image_shape):
     """
 
     def sample(seeds, temperature, *conditions):
-        uniforms = row_uniforms(seeds, image_shape)
+        uniforms = seeded_uniforms(seeds, image_shape)
         temperature = tf.reshape(temperature, (-1, 1, 1, 1))
         images = draw(uniforms, temperature, conditions)
         return tf.ensure_shape(images, (None, *image_shape))

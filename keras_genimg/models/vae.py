@@ -1,10 +1,15 @@
 """Variational auto-encoder."""
 
+from collections.abc import Callable
+from typing import Any, Literal
+
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from keras_genimg import likelihoods
+from keras_genimg.latents import LatentFamily
 from keras_genimg.layers import Latent
 from keras_genimg.models.batched_calls import draw_images, map_images
 from keras_genimg.models.latent_endpoints import vae_endpoints
@@ -12,7 +17,17 @@ from keras_genimg.models.latent_model import Inference, LatentModel, repeated
 from keras_genimg.models.presets import VAE as VAE_PRESETS
 from keras_genimg.networks import dense_decoder, dense_encoder, normal_weights
 from keras_genimg.ops.checks import check_image_shape, check_positive_int
-from keras_genimg.ops.uniforms import LATENTS, POSTERIOR, row_uniforms
+from keras_genimg.ops.uniforms import LATENTS, POSTERIOR, seeded_uniforms
+from keras_genimg.saved_model.endpoint import Endpoint
+from keras_genimg.types import (
+    Config,
+    Images,
+    Policy,
+    Shape,
+    Stream,
+    TensorLike,
+    Verbose,
+)
 
 
 @keras.saving.register_keras_serializable(package="keras_genimg")
@@ -74,20 +89,20 @@ class VAE(LatentModel):
 
     def __init__(
         self,
-        image_shape,
-        latent_dim,
-        hidden_units=500,
-        likelihood="bernoulli",
-        encoder=None,
-        decoder=None,
-        posterior="diagonal_normal",
-        prior=None,
-        estimator="analytic",
-        num_samples=1,
-        weight_stddev=0.01,
-        weight_prior=None,
-        dtype=None,
-        **kwargs,
+        image_shape: Shape,
+        latent_dim: int,
+        hidden_units: int = 500,
+        likelihood: str | Config | likelihoods.Likelihood = "bernoulli",
+        encoder: keras.Model | None = None,
+        decoder: keras.Model | None = None,
+        posterior: str | Config | LatentFamily = "diagonal_normal",
+        prior: str | Config | LatentFamily | None = None,
+        estimator: Literal["analytic", "monte_carlo"] = "analytic",
+        num_samples: int = 1,
+        weight_stddev: float = 0.01,
+        weight_prior: int | None = None,
+        dtype: Policy | None = None,
+        **kwargs: Any,
     ):
         image_shape = check_image_shape(image_shape, "VAE")
         latent_dim = check_positive_int("latent_dim", latent_dim, "VAE")
@@ -111,8 +126,8 @@ class VAE(LatentModel):
             return normal_weights(weight_stddev, weight_prior)
 
         # Layers.
-        own_encoder, own_decoder = encoder is None, decoder is None
-        if own_encoder:
+        self_made = encoder is None, decoder is None
+        if encoder is None:
             encoder = dense_encoder(
                 image_shape, hidden_units, likelihood, weights, dtype
             )
@@ -126,7 +141,7 @@ class VAE(LatentModel):
             dtype=dtype,
             **weights(),
         )
-        if own_decoder:
+        if decoder is None:
             decoder = dense_decoder(
                 latent_dim, image_shape, hidden_units, likelihood, weights, dtype
             )
@@ -140,19 +155,21 @@ class VAE(LatentModel):
         # Configuration.
         self.latent_dim = latent_dim
         self.hidden_units = hidden_units
-        self.encoder = encoder
+        self.encoder: keras.Model = encoder
         self.latent = latent
-        self.decoder = decoder
+        self.decoder: keras.Model = decoder
         self.num_samples = latent.num_samples
         self.weight_stddev = weight_stddev
         self.weight_prior = weight_prior
-        self._own_parts = (own_encoder, own_decoder)
+        self._own_parts = self_made
 
     def _posterior_params(self, images):
         """Return the posterior's parameters, float32, for a graph."""
         return self.latent.parameters(self.encoder(images, training=False))
 
-    def infer(self, images, copies=None):
+    def infer(
+        self, images: TensorLike, copies: int | tf.Tensor | None = None
+    ) -> Callable[[TensorLike, Stream], Inference]:
         latent = self.latent
         posterior_params = repeated(self._posterior_params(images), copies)
         images = repeated(images, copies)
@@ -162,7 +179,7 @@ class VAE(LatentModel):
         divergence = latent.divergence(posterior) if analytic else None
 
         def draw(seeds, stream):
-            z = latent.posterior.sample_rows(
+            z = latent.posterior.seeded_sample(
                 posterior_params, seeds, self.latent_dim, stream
             )
             params = self.decoder(z, training=False)
@@ -174,14 +191,16 @@ class VAE(LatentModel):
 
         return draw
 
-    def prior_params(self, seeds):
+    def prior_params(self, seeds: TensorLike) -> tf.Tensor:
         prior = self.latent.prior
         size = prior.params_size(self.latent_dim)
         standard = tf.zeros((tf.shape(seeds)[0], size))
-        z = prior.sample_rows(standard, seeds, self.latent_dim, LATENTS)
+        z = prior.seeded_sample(standard, seeds, self.latent_dim, LATENTS)
         return self.decoder(z, training=False)
 
-    def encode(self, images, *, batch_size=64, verbose="auto"):
+    def encode(
+        self, images: Images, *, batch_size: int = 64, verbose: Verbose = "auto"
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Return mean and standard deviation of the posterior of each image.
 
         Args:
@@ -216,7 +235,9 @@ class VAE(LatentModel):
         posterior = self.latent.posterior.distribution(posterior_params)
         return posterior.mean(), posterior.stddev()
 
-    def decode(self, latents, *, batch_size=64, verbose="auto"):
+    def decode(
+        self, latents: ArrayLike, *, batch_size: int = 64, verbose: Verbose = "auto"
+    ) -> np.ndarray:
         """Return the images that latent vectors stand for.
 
         Args:
@@ -250,15 +271,15 @@ class VAE(LatentModel):
 
     def marginal_log_likelihood(
         self,
-        images,
+        images: Images,
         *,
-        num_samples=50,
-        num_leapfrog_steps=4,
-        num_burnin=200,
-        seed=None,
-        batch_size=64,
-        verbose="auto",
-    ):
+        num_samples: int = 50,
+        num_leapfrog_steps: int = 4,
+        num_burnin: int = 200,
+        seed: int | None = None,
+        batch_size: int = 64,
+        verbose: Verbose = "auto",
+    ) -> np.ndarray:
         """Estimate the log-probability of each image, with fewer than 5 latents.
 
         Latent vectors come from the true posterior, by Hamiltonian Monte Carlo, in
@@ -343,7 +364,9 @@ class VAE(LatentModel):
             return prior.log_prob(z) + self._log_likelihood(params, images)
 
         # Two numbers of 24 bits each are a seed of TFP's own samplers.
-        keys = tf.cast(row_uniforms(seeds[:1], (2, 2), POSTERIOR) * 2.0**24, tf.int32)
+        keys = tf.cast(
+            seeded_uniforms(seeds[:1], (2, 2), POSTERIOR) * 2.0**24, tf.int32
+        )
         return marginal_log_likelihood(
             log_joint,
             posterior.sample(num_samples, seed=keys[0, 0]),
@@ -353,10 +376,12 @@ class VAE(LatentModel):
             seed=keys[0, 1],
         )
 
-    def endpoints(self, image_shape, jit_compile=False):
+    def endpoints(
+        self, image_shape: Shape, jit_compile: bool = False
+    ) -> dict[str, Endpoint]:
         return vae_endpoints(self, jit_compile)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         serialize = keras.saving.serialize_keras_object
         own_encoder, own_decoder = self._own_parts
         return {
@@ -376,7 +401,9 @@ class VAE(LatentModel):
         }
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
+    def from_config(
+        cls, config: Config, custom_objects: dict[str, Any] | None = None
+    ) -> "VAE":
         config = dict(config)
         for part in ("encoder", "decoder"):
             if config[part] is not None:
@@ -390,8 +417,8 @@ def _check_parts(encoder, decoder, image_shape, latent_dim):
     """Raise unless encoder and decoder are models that take images and latents."""
     expected = {"encoder": (encoder, image_shape), "decoder": (decoder, (latent_dim,))}
     for name, (part, shape) in expected.items():
-        inputs = getattr(part, "inputs", None)
-        fits = isinstance(part, keras.Model) and inputs and len(inputs) == 1
+        inputs = getattr(part, "inputs", None) or []
+        fits = isinstance(part, keras.Model) and len(inputs) == 1
         if not fits or tuple(inputs[0].shape[1:]) != shape:
             received = [tuple(tensor.shape) for tensor in inputs] if inputs else part
             raise ValueError(

@@ -1,10 +1,19 @@
 """Inputs of autoregressive networks besides the images."""
 
+from collections.abc import Sequence
+
 import keras
 from keras import layers
 
+from keras_genimg.types import Policy, SymbolicTensor
 
-def condition_input(num_classes, condition_shape, units, dtype=None):
+
+def condition_input(
+    num_classes: int | None,
+    condition_shape: Sequence[int | None] | None,
+    units: int,
+    dtype: Policy | None = None,
+) -> tuple[list[SymbolicTensor], SymbolicTensor | None]:
     """Return an input for a class or a map, and the condition map for the layers.
 
     Args:

@@ -1,12 +1,17 @@
 """Encoder and decoder of the VAE paper, one hidden layer each."""
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import keras
 from keras import layers
 
+from keras_genimg.likelihoods import Likelihood
+from keras_genimg.types import Policy, Shape
 
-def normal_weights(stddev, weight_prior):
+
+def normal_weights(stddev: float, weight_prior: int | None) -> dict[str, Any]:
     """Return the initializers and regularizers of a layer, as its arguments.
 
     Args:
@@ -31,7 +36,13 @@ def normal_weights(stddev, weight_prior):
     return arguments
 
 
-def dense_encoder(image_shape, units, likelihood, weights, dtype):
+def dense_encoder(
+    image_shape: Shape,
+    units: int,
+    likelihood: Likelihood,
+    weights: Callable[[], dict[str, Any]],
+    dtype: Policy | None,
+) -> keras.Model:
     """Return a model from images to one hidden layer of tanh units.
 
     Args:
@@ -54,7 +65,14 @@ def dense_encoder(image_shape, units, likelihood, weights, dtype):
     return keras.Model(images, x, name="encoder")
 
 
-def dense_decoder(latent_dim, image_shape, units, likelihood, weights, dtype):
+def dense_decoder(
+    latent_dim: int,
+    image_shape: Shape,
+    units: int,
+    likelihood: Likelihood,
+    weights: Callable[[], dict[str, Any]],
+    dtype: Policy | None,
+) -> keras.Model:
     """Return a model from latent vectors to a likelihood's parameters, float32.
 
     Args:

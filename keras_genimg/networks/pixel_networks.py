@@ -1,27 +1,31 @@
 """Functional graphs of autoregressive networks."""
 
 import math
+from collections.abc import Callable
 
+import keras
 from keras import layers
 
 from keras_genimg.layers import MaskedConv2D, SplitColors
+from keras_genimg.likelihoods import Likelihood
 from keras_genimg.ops.checks import check_positive_int
+from keras_genimg.types import Policy, SymbolicTensor
 
 
 def pixel_stack(
-    images,
-    make_layer,
-    depth,
-    filters,
-    likelihood,
+    images: SymbolicTensor,
+    make_layer: Callable[..., keras.Layer],
+    depth: int,
+    filters: int,
+    likelihood: Likelihood,
     *,
-    condition=None,
-    head_filters=32,
-    num_head_layers=2,
-    first_kernel_size=7,
-    skip=True,
-    dtype=None,
-):
+    condition: SymbolicTensor | None = None,
+    head_filters: int = 32,
+    num_head_layers: int = 2,
+    first_kernel_size: int = 7,
+    skip: bool = True,
+    dtype: Policy | None = None,
+) -> SymbolicTensor:
     """Return a likelihood's parameters, computed by a stack of causal layers.
 
     Images are scaled to -1..1 and read by a convolution with mask `"A"`. The layers of
@@ -86,7 +90,7 @@ def pixel_stack(
     # Functional graph, scaled and centered so that a zero of the padding is no pixel
     # value.
     scale = 2 / likelihood.max_value
-    x = layers.Rescaling(scale, -1, name="centre", dtype="float32")(images)
+    x = layers.Rescaling(scale, -1, name="center", dtype="float32")(images)
     x = first(x)
     skipped = []
     for index, layer in enumerate(stack):
@@ -104,7 +108,9 @@ def pixel_stack(
     return likelihood_head(x, likelihood, num_colors)
 
 
-def likelihood_head(x, likelihood, num_colors):
+def likelihood_head(
+    x: SymbolicTensor, likelihood: Likelihood, num_colors: int
+) -> SymbolicTensor:
     """Return a likelihood's parameters, computed from a causal network's features.
 
     The last layers of the network are the likelihood's, see `Likelihood.head`: by

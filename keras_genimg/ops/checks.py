@@ -1,14 +1,21 @@
 """Checks of arguments, with errors that show the received value."""
 
 import numbers
+from typing import Any
 
 
-def is_int(value):
+def is_int(value: object) -> bool:
     """Return whether a value is an integer, of Python or NumPy, and no boolean."""
     return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
-def check_int(name, value, owner=None, smallest=None, largest=None):
+def check_int(
+    name: str,
+    value: Any,
+    owner: str | None = None,
+    smallest: int | None = None,
+    largest: int | None = None,
+) -> int:
     """Return `value` as an `int`, or raise if it is not an integer in range.
 
     Args:
@@ -37,7 +44,7 @@ def check_int(name, value, owner=None, smallest=None, largest=None):
     return int(value)
 
 
-def check_positive_int(name, value, owner=None):
+def check_positive_int(name: str, value: Any, owner: str | None = None) -> int:
     """Return `value` as an `int`, or raise if it is not an integer above 0.
 
     Args:
@@ -51,7 +58,7 @@ def check_positive_int(name, value, owner=None):
     return check_int(name, value, owner, smallest=1)
 
 
-def check_odd(name, value, owner, smallest=1):
+def check_odd(name: str, value: Any, owner: str, smallest: int = 1) -> int:
     """Return `value` as an `int`, or raise if it is even or below `smallest`.
 
     Raises:
@@ -66,7 +73,7 @@ def check_odd(name, value, owner, smallest=1):
     return value
 
 
-def check_image_shape(image_shape, owner):
+def check_image_shape(image_shape: Any, owner: str) -> tuple[int, int, int]:
     """Return `image_shape` as three positive integers.
 
     Raises:
@@ -78,10 +85,11 @@ def check_image_shape(image_shape, owner):
             f"image_shape={image_shape!r}"
         )
     names = ("height", "width", "colors")
-    return tuple(
+    height, width, colors = (
         check_positive_int(name, size, owner)
         for name, size in zip(names, image_shape, strict=True)
     )
+    return height, width, colors
 
 
 def check_choice(name, value, choices, owner=None):

@@ -5,12 +5,15 @@ sub-pixel `(row, column, color)` may depend only on the sub-pixels before it
 (van den Oord et al. 2016, section 3.4).
 """
 
+from typing import Literal
+
 import numpy as np
 
 from keras_genimg.ops.checks import check_choice
+from keras_genimg.types import Shape
 
 
-def color_groups(channels, num_colors):
+def color_groups(channels: int, num_colors: int) -> np.ndarray:
     """Return the color that each channel of a map belongs to.
 
     Channel `k` of `F` belongs to color `floor(k * num_colors / F)`. Groups are
@@ -27,8 +30,13 @@ def color_groups(channels, num_colors):
 
 
 def causal_kernel_mask(
-    kernel_size, in_channels, out_channels, mask_type, num_colors, gates=1
-):
+    kernel_size: Shape,
+    in_channels: int,
+    out_channels: int,
+    mask_type: Literal["A", "B"],
+    num_colors: int,
+    gates: int = 1,
+) -> np.ndarray:
     """Return the kernel mask of a convolution that sees only earlier sub-pixels.
 
     The mask keeps the rows above the center, and the center row left of the center. At

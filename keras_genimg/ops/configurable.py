@@ -1,6 +1,10 @@
 """Objects that are described by the arguments of their constructor."""
 
+from typing import Any
+
 import keras
+
+from keras_genimg.types import Config
 
 
 class Configurable:
@@ -10,22 +14,22 @@ class Configurable:
     subclass with arguments implements `get_config`.
     """
 
-    def get_config(self):
+    def get_config(self) -> Config:
         """Return the constructor's arguments as a dict."""
         return {}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: Config) -> "Configurable":
         """Create an object from the dict returned by `get_config`."""
         return cls(**config)
 
-    def __eq__(self, other):
+    def __eq__(self, other: Any) -> bool:
         return type(self) is type(other) and self.get_config() == other.get_config()
 
-    def __hash__(self):
+    def __hash__(self) -> int:
         return hash((type(self), str(self.get_config())))
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         arguments = ", ".join(f"{k}={v!r}" for k, v in self.get_config().items())
         return f"{type(self).__name__}({arguments})"
 

@@ -8,7 +8,14 @@ from keras_genimg.ops.lines import shift_line, shifted_lines
 from keras_genimg.ops.traced_once import traced_once
 
 
-def conv_lstm_scan(inputs, kernel, hidden, cell, cell_size, first_offset):
+def conv_lstm_scan(
+    inputs: tf.Tensor,
+    kernel: tf.Tensor,
+    hidden: tf.Tensor,
+    cell: tf.Tensor,
+    cell_size: int | tf.Tensor,
+    first_offset: int,
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Run a convolutional LSTM whose state is a line of cells.
 
     At step `t`, where `n` are the cells at the taps' offsets from a cell and hidden
@@ -32,7 +39,7 @@ def conv_lstm_scan(inputs, kernel, hidden, cell, cell_size, first_offset):
         hidden: Hidden state before the first step, of shape
             `(directions, line * cell_size, units)`.
         cell: Cell state before the first step, of the same shape.
-        cell_size: Rows per cell of the line, which is the batch size.
+        cell_size: Entries per cell of the line, which is the batch size.
         first_offset: Offset of the first tap; tap `k` reads cell
             `position + first_offset + k`.
 
@@ -184,10 +191,10 @@ def _kernel_gradient(neighbors, d_inputs):
     if len(d_inputs.shape) == 4:
         products = tf.matmul(neighbors, d_inputs, transpose_a=True)
         return tf.reduce_sum(products, axis=0)
-    return tf.matmul(_rows(neighbors), _rows(d_inputs), transpose_a=True)
+    return tf.matmul(_matrix(neighbors), _matrix(d_inputs), transpose_a=True)
 
 
-def _rows(tensor):
+def _matrix(tensor):
     return tf.reshape(tensor, (-1, tensor.shape[-1]))
 
 

@@ -2,11 +2,12 @@
 
 import functools
 import weakref
+from collections.abc import Callable
 
 import tensorflow as tf
 
 
-def custom_gradient(function):
+def custom_gradient(function: Callable) -> Callable:
     """Give a function a hand-written gradient; drop-in for `tf.custom_gradient`.
 
     TensorFlow 2.21 registers each traced gradient under a new name and never removes

@@ -49,9 +49,9 @@ def fingerprint_of(variables):
     by_dtype = {}
     for variable in variables:
         value = variable.value if isinstance(variable, keras.Variable) else variable
-        row = tf.reshape(value, (-1,))
-        by_dtype.setdefault(row.dtype, []).append(row)
-    hashes = [_hash(tf.concat(rows, axis=0)) for rows in by_dtype.values()]
+        flat = tf.reshape(value, (-1,))
+        by_dtype.setdefault(flat.dtype, []).append(flat)
+    hashes = [_hash(tf.concat(parts, axis=0)) for parts in by_dtype.values()]
     return tf.stack(hashes) if hashes else tf.zeros((0,), tf.int32)
 
 

@@ -12,7 +12,7 @@ def shift_line(line, offset, cell_size=1, axis=-2):
     Args:
         line: Tensor with a line of cells along one axis.
         offset: Number of cells to shift by, an integer.
-        cell_size: Rows of the axis per cell, an integer or a scalar tensor.
+        cell_size: Entries of the axis per cell, an integer or a scalar tensor.
         axis: The line's axis.
 
     Returns:
@@ -27,7 +27,7 @@ def shifted_lines(line, offsets, cell_size=1, axis=-2):
     Args:
         line: Tensor with a line of cells along one axis.
         offsets: Offsets of the neighbors, a list of integers.
-        cell_size: Rows of the axis per cell, an integer or a scalar tensor.
+        cell_size: Entries of the axis per cell, an integer or a scalar tensor.
         axis: The line's axis.
     """
     return tf.concat(_windows(line, offsets, cell_size, axis), axis=-1)

@@ -1,5 +1,7 @@
 """Skewing of maps, which turns their diagonals into steps of a scan."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import tensorflow as tf
 
@@ -30,8 +32,11 @@ class SkewedMap:
         figure 3.
     """
 
-    def __init__(self, height, width, num_segments):
-        self.height, self.width = height, width
+    def __init__(
+        self, height: int | tf.Tensor, width: int | tf.Tensor, num_segments: int
+    ):
+        self.height: int | tf.Tensor = height
+        self.width: int | tf.Tensor = width
         self.num_segments = num_segments
         steps = height + width - 1
         if isinstance(steps, int):
@@ -44,12 +49,12 @@ class SkewedMap:
         else:
             self.segments = [(0, steps, 0, height)]
 
-    def skew(self, rows):
+    def skew(self, flat_map: tf.Tensor) -> list[tf.Tensor]:
         """Arrange the pixels of a map in segments.
 
         Args:
-            rows: One row per pixel and a last row for padding, of shape
-                `(height * width + 1, ...)`.
+            flat_map: One entry per pixel in raster order, then one for padding, of
+                shape `(height * width + 1, ...)`.
 
         Returns:
             A tensor of shape `(steps, 2, rows, ...)` for each segment.
@@ -57,15 +62,15 @@ class SkewedMap:
         size = self.height, self.width, self.num_segments
 
         @custom_gradient
-        def gather(rows):
+        def gather(flat_map):
             def gradient(*d_segments):
                 return _skew_gradient(d_segments, *size)
 
-            return _skew(rows, *size), gradient
+            return _skew(flat_map, *size), gradient
 
-        return gather(rows)
+        return gather(flat_map)
 
-    def unskew(self, segments):
+    def unskew(self, segments: Sequence[tf.Tensor]) -> tf.Tensor:
         """Add the maps of the two directions, the second one shifted down by one row.
 
         The second map is mirrored back first. The shift keeps the sum causal: in the
@@ -75,23 +80,30 @@ class SkewedMap:
             segments: A tensor of shape `(steps, 2, rows, ...)` for each segment.
 
         Returns:
-            One row per pixel, of shape `(height * width, ...)`.
+            One entry per pixel, of shape `(height * width, ...)`.
         """
         size = self.height, self.width, self.num_segments
 
         @custom_gradient
         def gather(*segments):
-            def gradient(d_rows):
-                return _unskew_gradient(d_rows, *size)
+            def gradient(d_map):
+                return _unskew_gradient(d_map, *size)
 
             return [_unskew(segments, *size)], gradient
 
         return gather(*segments)[0]
 
-    def pixels(self, first, end, first_row, end_row, shift=0):
+    def pixels(
+        self,
+        first: int | tf.Tensor,
+        end: int | tf.Tensor,
+        first_row: int | tf.Tensor,
+        end_row: int | tf.Tensor,
+        shift: int = 0,
+    ) -> tf.Tensor:
         """Return the index of the pixel at each position of a segment.
 
-        Positions outside the map get the index of the padding row.
+        Positions outside the map get the index of the padding.
 
         Args:
             first: First step of the segment.
@@ -113,7 +125,7 @@ class SkewedMap:
         right = tf.where(inside, mirrored, height * width)
         return tf.stack([left, right], axis=1)
 
-    def positions(self):
+    def positions(self) -> tuple[tf.Tensor, tf.Tensor]:
         """Return the index of each pixel in the flattened segments, per direction."""
         start, first_rows, num_rows = [], [], []
         offset = 0
@@ -146,17 +158,17 @@ def _flatten(segments):
 
 
 @traced_once
-def _skew(rows, *size):
+def _skew(flat_map, *size):
     skewed = SkewedMap(*size)
-    return [tf.gather(rows, skewed.pixels(*segment)) for segment in skewed.segments]
+    return [tf.gather(flat_map, skewed.pixels(*segment)) for segment in skewed.segments]
 
 
 @traced_once
 def _skew_gradient(d_segments, *size):
     left, right = SkewedMap(*size).positions()
     flat = _flatten(d_segments)
-    d_rows = tf.gather(flat, left) + tf.gather(flat, right)
-    return tf.concat([d_rows, tf.zeros_like(d_rows[:1])], axis=0)
+    d_map = tf.gather(flat, left) + tf.gather(flat, right)
+    return tf.concat([d_map, tf.zeros_like(d_map[:1])], axis=0)
 
 
 @traced_once
@@ -171,10 +183,10 @@ def _unskew(segments, *size):
 
 
 @traced_once
-def _unskew_gradient(d_rows, *size):
+def _unskew_gradient(d_map, *size):
     skewed = SkewedMap(*size)
-    d_rows = tf.concat([d_rows, tf.zeros_like(d_rows[:1])], axis=0)
+    d_map = tf.concat([d_map, tf.zeros_like(d_map[:1])], axis=0)
     return [
-        tf.gather(d_rows, skewed.pixels(*segment, shift=1))
+        tf.gather(d_map, skewed.pixels(*segment, shift=1))
         for segment in skewed.segments
     ]

@@ -1,8 +1,12 @@
 """Random numbers for drawing images: uniform for pixels, normal for latents."""
 
+from collections.abc import Sequence
+
 import tensorflow as tf
 
-# Each row seed has independent streams of noise. No two uses share a stream.
+from keras_genimg.types import Stream, TensorLike
+
+# Each seed has independent streams of noise. No two uses share a stream.
 PIXELS = 0
 LATENTS = 1
 # Latents inferred from an image: sample k uses the stream `POSTERIOR + k`.
@@ -17,8 +21,10 @@ MAX_SEED = 2**62 - 1
 _LOW_31_BITS = 0x7FFFFFFF
 
 
-def row_uniforms(seeds, shape, stream=PIXELS):
-    """Draw uniform numbers for each row that depend only on the row's seed.
+def seeded_uniforms(
+    seeds: TensorLike, shape: Sequence[int | tf.Tensor], stream: Stream = PIXELS
+) -> tf.Tensor:
+    """Draw uniform numbers for each seed that depend on that seed alone.
 
     The numbers are made from integer random bits, which are the same with and without
     XLA; floating-point draws are not. This holds only for non-negative seeds, so each
@@ -26,7 +32,7 @@ def row_uniforms(seeds, shape, stream=PIXELS):
 
     Args:
         seeds: Integers of shape `(batch,)`, from 0 to `MAX_SEED`.
-        shape: Shape of the numbers of one row, integers or scalar tensors.
+        shape: Shape of the numbers for one seed, integers or scalar tensors.
         stream: Independent stream of the seed to draw from: an integer, or a tuple of a
             kind and an index. Each is one integer, or integers of shape `(batch,)`.
 
@@ -40,8 +46,8 @@ def row_uniforms(seeds, shape, stream=PIXELS):
         for number in numbers
     ]
 
-    def one_row(row):
-        seed, *numbers = row
+    def uniforms_of_seed(inputs):
+        seed, *numbers = inputs
         halves = tf.stack(
             [
                 tf.bitwise.bitwise_and(tf.bitwise.right_shift(seed, 31), _LOW_31_BITS),
@@ -63,22 +69,26 @@ def row_uniforms(seeds, shape, stream=PIXELS):
         top_24_bits = tf.bitwise.bitwise_and(tf.bitwise.right_shift(bits, 8), 0xFFFFFF)
         return tf.cast(top_24_bits, tf.float32) * 2.0**-24
 
-    return tf.map_fn(one_row, (seeds, *numbers), fn_output_signature=tf.float32)
+    return tf.map_fn(
+        uniforms_of_seed, (seeds, *numbers), fn_output_signature=tf.float32
+    )
 
 
-def row_normals(seeds, shape, stream=LATENTS):
-    """Draw standard normal numbers for each row that depend only on the row's seed.
+def seeded_normals(
+    seeds: TensorLike, shape: Sequence[int | tf.Tensor], stream: Stream = LATENTS
+) -> tf.Tensor:
+    """Draw standard normal numbers for each seed that depend on that seed alone.
 
     Args:
         seeds: Integers of shape `(batch,)`, from 0 to `MAX_SEED`.
-        shape: Shape of the numbers of one row, integers or scalar tensors.
+        shape: Shape of the numbers for one seed, integers or scalar tensors.
         stream: Independent stream of the seed to draw from: an integer, or a tuple of a
             kind and an index. Each is one integer, or integers of shape `(batch,)`.
 
     Returns:
         Float32, of shape `(batch, *shape)`, from -5.4 to 5.4.
     """
-    uniforms = row_uniforms(seeds, shape, stream)
+    uniforms = seeded_uniforms(seeds, shape, stream)
     # Odd multiples of 2**-24 are symmetric about 1/2 and never 0 or 1.
     steps = tf.bitwise.bitwise_or(tf.cast(uniforms * 2.0**24, tf.int32), 1)
     return tf.math.ndtri(tf.cast(steps, tf.float32) * 2.0**-24)

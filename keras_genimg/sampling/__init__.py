@@ -1,5 +1,8 @@
 """Samplers of causal models."""
 
+from collections.abc import Callable
+from typing import Any
+
 from keras_genimg.sampling.ancestral import ancestral_sampler
 from keras_genimg.sampling.fixed_point_sampling import fixed_point, fixed_point_sampler
 from keras_genimg.sampling.incremental import (
@@ -13,7 +16,7 @@ from keras_genimg.sampling.proof import (
 )
 from keras_genimg.sampling.tolerances import tolerance
 
-METHODS = {
+METHODS: dict[str, Callable[..., Any]] = {
     "incremental": incremental_sampler,
     "fixed_point": fixed_point_sampler,
     "ancestral": ancestral_sampler,

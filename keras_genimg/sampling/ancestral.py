@@ -1,12 +1,19 @@
 """Reference sampler: one forward pass for each sub-pixel, or pixel."""
 
 import math
+from collections.abc import Callable
+from typing import Any
 
+import keras
 import tensorflow as tf
 from keras import ops
 
 
-def ancestral_sampler(model, jit_compile=False, report=None):
+def ancestral_sampler(
+    model: keras.Model,
+    jit_compile: bool = False,
+    report: Callable[[tf.Tensor], Any] | None = None,
+) -> Callable[..., tf.Tensor]:
     """Return a function that draws images with one forward pass for each sub-pixel.
 
     Where the likelihood couples the colors of a pixel, these are drawn together.

@@ -1,20 +1,25 @@
 """Sampler for any causal graph: forward passes until nothing changes."""
 
 import math
+from collections.abc import Callable, Sequence
+from typing import Any
 
+import keras
 import tensorflow as tf
 from keras import ops
 
+from keras_genimg.types import TensorLike
+
 
 def fixed_point(
-    model,
-    uniforms,
-    temperature=1.0,
-    conditions=(),
-    images=None,
-    known=None,
-    report=None,
-):
+    model: keras.Model,
+    uniforms: tf.Tensor,
+    temperature: float | TensorLike = 1.0,
+    conditions: Sequence[TensorLike] = (),
+    images: TensorLike | None = None,
+    known: TensorLike | None = None,
+    report: Callable[[tf.Tensor], Any] | None = None,
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Draw images by forward passes with fixed noise until nothing changes.
 
     Each pass computes the parameters of all sub-pixels and draws all of them again
@@ -53,16 +58,20 @@ def fixed_point(
     start = tf.zeros_like(uniforms)
     if known is not None:
         start = tf.where(known > 0, given, start)
-    passes, images, _ = tf.while_loop(
+    passes, drawn, _ = tf.while_loop(
         lambda passes, images, changed: changed,
         step,
         (tf.constant(0), start, tf.constant(True)),
         maximum_iterations=most,
     )
-    return images, passes
+    return drawn, passes
 
 
-def fixed_point_sampler(model, jit_compile=False, report=None):
+def fixed_point_sampler(
+    model: keras.Model,
+    jit_compile: bool = False,
+    report: Callable[[tf.Tensor], Any] | None = None,
+) -> Callable[..., tf.Tensor]:
     """Return a function that draws images by `fixed_point`.
 
     Args:

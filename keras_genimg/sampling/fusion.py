@@ -32,12 +32,12 @@ def fuse_linear_sums(instructions, output):
         and step.outputs[0] is not output
     }
     for position, step in enumerate(instructions):
-        terms = [makers.get(value.index) for value in step.inputs]
+        terms = [makers[v.index] for v in step.inputs if v.index in makers]
         is_sum = (
             isinstance(step.operation, keras.layers.Add)
             and not overrides(step.operation)
-            and all(terms)
-            and len({t.outputs[0].spec.shape[-1] for t in terms if t}) == 1
+            and len(terms) == len(step.inputs)
+            and len({t.outputs[0].spec.shape[-1] for t in terms}) == 1
         )
         if not is_sum or len({t.operation.compute_dtype for t in terms}) > 1:
             continue

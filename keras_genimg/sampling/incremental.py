@@ -1,12 +1,18 @@
 """The fast sampler: each pixel is evaluated once, with caches of what came before."""
 
+from collections.abc import Callable, Sequence
+
+import keras
 import tensorflow as tf
 
 from keras_genimg.sampling.pixel_run import PixelRun
 from keras_genimg.sampling.program import program_of
+from keras_genimg.types import TensorLike
 
 
-def incremental_sampler(model, jit_compile=False):
+def incremental_sampler(
+    model: keras.Model, jit_compile: bool = False
+) -> Callable[..., tf.Tensor]:
     """Return a function that draws images for about the price of a forward pass.
 
     The model's graph is compiled to a program of two nested loops, over rows and over
@@ -39,9 +45,10 @@ def incremental_sampler(model, jit_compile=False):
             given += [tf.transpose(tensor, (1, 2, 0, 3)) for tensor in (images, known)]
         temperature = tf.reshape(temperature, (-1, 1))
 
-        def choose(params, here, uniforms, images=None, known=None):
+        def choose(params, here, uniforms, *completed):
             drawn = model.likelihood.sample(params, uniforms[:, here], temperature)
-            if known is not None:
+            if completed:
+                images, known = completed
                 drawn = tf.where(known[:, here] > 0, images[:, here], drawn)
             return drawn
 
@@ -50,18 +57,24 @@ def incremental_sampler(model, jit_compile=False):
 
         couples_colors = model.likelihood.couples_colors
         run = PixelRun(program, not jit_compile, given[0], conditions, couples_colors)
-        records = record is not None and program.foreign
-        drawn, more = run.visit(given, choose, [first_params] if records else [])
+        if not program.foreign:
+            record = None
+        drawn, more = run.visit(given, choose, [first_params] if record else [])
         drawn = tf.transpose(drawn, (2, 0, 1, 3))
-        if records:
+        if record is not None:
             params = _as_output(*more, program)
-            record((drawn[:1], params, [rows[:1] for rows in conditions]))
+            record((drawn[:1], params, [values[:1] for values in conditions]))
         return drawn
 
     return draw
 
 
-def teacher_forced_params(model, images, conditions=(), jit_compile=False):
+def teacher_forced_params(
+    model: keras.Model,
+    images: TensorLike,
+    conditions: Sequence[TensorLike] = (),
+    jit_compile: bool = False,
+) -> tf.Tensor:
     """Compute the parameters of given images with the incremental sampler.
 
     The sampler's program runs pixel by pixel with the same caches, but on given images

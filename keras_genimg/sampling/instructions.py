@@ -71,7 +71,7 @@ class Instruction:
             that acts on each pixel alone. None for a causal layer.
     """
 
-    operation: object
+    operation: keras.Operation
     args: tuple
     kwargs: dict
     outputs: list

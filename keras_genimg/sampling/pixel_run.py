@@ -92,11 +92,11 @@ class PixelRun:
             more: Functions of `(params, values)`: the list of the parameters of all
                 colors, or of those of the pixel alone; and the dict of all values of
                 the pixel by index. Each returns what else to keep of a pixel, float32
-                `(rows, n)`.
+                `(examples, n)`.
 
         Returns:
             The pixels, `(height, width, batch, colors)`, and a list of what else was
-            kept, `(height, width, rows, n)` each.
+            kept, `(height, width, examples, n)` each.
         """
         caches = tuple(
             step.operation.initial_cache(

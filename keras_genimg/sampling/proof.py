@@ -1,5 +1,8 @@
 """Proof that the incremental sampler computes what the forward pass computes."""
 
+from collections.abc import Sequence
+
+import keras
 import tensorflow as tf
 
 from keras_genimg.causality import first_leak
@@ -9,9 +12,15 @@ from keras_genimg.sampling.instructions import Level
 from keras_genimg.sampling.pixel_run import PixelRun
 from keras_genimg.sampling.program import program_of
 from keras_genimg.sampling.tolerances import FLOAT32_TOLERANCE, tolerance
+from keras_genimg.types import TensorLike
 
 
-def sampler_difference(model, images, conditions=(), jit_compile=False):
+def sampler_difference(
+    model: keras.Model,
+    images: TensorLike,
+    conditions: Sequence[TensorLike] = (),
+    jit_compile: bool = False,
+) -> tf.Tensor:
     """Compare the sampler's parameters with those of the forward pass.
 
     Args:
@@ -31,7 +40,12 @@ def sampler_difference(model, images, conditions=(), jit_compile=False):
     return difference_of_params(params, expected)
 
 
-def check_difference(model, difference, images, conditions=()):
+def check_difference(
+    model: keras.Model,
+    difference: TensorLike,
+    images: TensorLike,
+    conditions: Sequence[TensorLike] = (),
+) -> None:
     """Raise if a difference to the forward pass is more than rounding explains.
 
     Args:
@@ -69,7 +83,9 @@ def check_difference(model, difference, images, conditions=()):
     )
 
 
-def first_disagreement(model, images, conditions=()):
+def first_disagreement(
+    model: keras.Model, images: TensorLike, conditions: Sequence[TensorLike] = ()
+) -> keras.Operation | None:
     """Return the first layer whose methods for the sampler disagree with its `call`.
 
     Args:

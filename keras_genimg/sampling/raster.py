@@ -18,9 +18,9 @@ def visit_pixels(height, width, caches, begin_row, draw_pixel, end_row, num_more
             before the first pixel; and anything, for `end_row`.
         draw_pixel: Function of `(pixel, carries)`, where `pixel` is the list of lists
             at one pixel, tensors `(batch, n)`. Returns the result, a float32 tensor
-            `(batch, n)`; a list of further float32 results, `(rows, n)` for any number
-            of rows; the carries for the next pixel; and a list of lists of tensors that
-            `end_row` will need of this pixel.
+            `(batch, n)`; a list of further float32 results, `(examples, n)` for any
+            number of examples; the carries for the next pixel; and a list of lists of
+            tensors that `end_row` will need of this pixel.
         end_row: Function of `(caches, row, kept)`, where `row` is what `begin_row`
             returned last and `kept` what `draw_pixel` did, `(width, batch, n)` each.
             Returns the caches for the next row.

@@ -1,11 +1,14 @@
 """Rounding differences between two programs of one model."""
 
+from collections.abc import Sequence
+
 import keras
 import numpy as np
 import tensorflow as tf
 
 from keras_genimg.sampling.difference import difference_of_params
 from keras_genimg.sampling.program import program_of
+from keras_genimg.types import TensorLike
 
 # Of the largest parameter, where all is computed in float32 or float64.
 FLOAT32_TOLERANCE = 1e-4
@@ -18,7 +21,9 @@ HALF_PRECISION_FACTOR = 4
 _HALF_PRECISION = ("bfloat16", "float16", "mixed_bfloat16", "mixed_float16")
 
 
-def tolerance(model, images, conditions=()):
+def tolerance(
+    model: keras.Model, images: TensorLike, conditions: Sequence[TensorLike] = ()
+) -> float:
     """Return the largest difference that rounding explains.
 
     - In float32 and float64: 1e-4 of the largest parameter.

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from typing import Literal
 
 import tensorflow as tf
 
@@ -12,16 +13,16 @@ from keras_genimg.saved_model.input import Input
 class Endpoint:
     """A function that a server runs on request.
 
-    Every input and output has the batch as its first axis. Row `i` of an output depends
-    on row `i` of the inputs alone, so that a server may merge requests.
+    Every input and output has the batch as its first axis. The outputs for example `i`
+    depend on the inputs of example `i` alone, so that a server may merge requests.
 
     Attributes:
         function: Takes the inputs by name and returns a dict of outputs by name.
         inputs: Dict of `Input` by name.
         jit_compile: Whether to compile the function with XLA, which must be enabled on
             the server.
-        num_candidates: Number of images that the function draws per row to return one
-            of them. Each counts as a row of a call.
+        num_candidates: Number of images that the function draws per example to return
+            one of them. Each counts toward `max_examples`.
         warm_up: Whether to write warm-up requests for it.
         at_most: Largest value of an output, by name of output. `verify` fails above it.
     """
@@ -33,40 +34,43 @@ class Endpoint:
     warm_up: bool = True
     at_most: dict[str, float] = dataclasses.field(default_factory=dict)
 
-    def most_examples(self, max_examples):
-        """Return the largest number of rows per call.
+    def most_examples(self, max_examples: int) -> int:
+        """Return the largest number of examples per call.
 
         Args:
-            max_examples: Most rows, each candidate counted.
+            max_examples: Largest number of examples, counting every candidate.
 
         Raises:
-            ValueError: If a single row has more than `max_examples` candidates.
+            ValueError: If a single example has more than `max_examples` candidates.
         """
         if self.num_candidates > max_examples:
             raise ValueError(
-                f"A call must have room for one row and all of its candidates. "
+                f"A call must have room for one example and all of its candidates. "
                 f"Increase `max_examples`, or decrease `num_candidates`. Received: "
                 f"max_examples={max_examples}, num_candidates={self.num_candidates}"
             )
         return max_examples // self.num_candidates
 
-    def concrete(self, max_examples, bad_examples="error"):
+    def concrete(
+        self, max_examples: int, bad_examples: Literal["error", "flag"] = "error"
+    ) -> tf.types.experimental.ConcreteFunction:
         """Return the traced function, which first checks shapes and then values.
 
         TensorFlow Serving checks no shapes, and a wrong rank that reaches a
         convolution ends its process.
 
         Args:
-            max_examples: Most rows per call, each candidate counted.
-            bad_examples: What to do with a row that is out of range. `"error"` fails the
-                call. `"flag"` returns zeros for it and false in the output `ok`, for a
-                server that merges the requests of several clients.
+            max_examples: Largest number of examples per call, counting every candidate.
+            bad_examples: What to do with an example that is out of range. `"error"`
+                fails the call. `"flag"` returns zeros for it and false in the output
+                `ok`, for a server that merges the requests of several clients.
         """
-        most_examples, limit = self.most_examples(max_examples), f"{max_examples} rows"
+        most_examples = self.most_examples(max_examples)
+        limit = f"{max_examples} examples"
         if self.num_candidates > 1:
             limit = (
-                f"{most_examples} rows of {self.num_candidates} candidates, {max_examples} "
-                f"images in all"
+                f"{most_examples} examples of {self.num_candidates} candidates, "
+                f"{max_examples} images in all"
             )
         function = self.function
         if self.jit_compile:
@@ -122,16 +126,19 @@ class Endpoint:
 
 
 def _with_size_checks(inputs, most_examples, limit):
-    """Return the inputs, which raise an error unless all have 1 to `most_examples` rows."""
-    rows = [tf.shape(tensor)[0] for tensor in inputs.values()]
+    """Return the inputs, which raise an error if their batch sizes are not allowed.
+
+    All inputs must have the same size, from 1 to `most_examples`.
+    """
+    sizes = [tf.shape(tensor)[0] for tensor in inputs.values()]
     checks = [
         tf.debugging.Assert(
-            (rows[0] > 0) & (rows[0] <= most_examples),
-            [f"a call takes 1 to {limit}, got", rows[0]],
+            (sizes[0] > 0) & (sizes[0] <= most_examples),
+            [f"a call takes 1 to {limit}, got", sizes[0]],
         ),
         tf.debugging.Assert(
-            tf.reduce_all(tf.equal(rows, rows[0])),
-            [f"{', '.join(inputs)} must have the same number of rows, got", rows],
+            tf.reduce_all(tf.equal(sizes, sizes[0])),
+            [f"{', '.join(inputs)} must have the same number of examples, got", sizes],
         ),
     ]
     with tf.control_dependencies(checks):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import numbers
+from typing import Any
 
 import tensorflow as tf
 
@@ -42,7 +43,7 @@ class Input:
     high_open: bool = False
     words: str | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         kind = numbers.Real if self._is_float else numbers.Integral
         for name, limit in (("low", self.low), ("high", self.high)):
             finite = isinstance(limit, kind) and abs(limit) < float("inf")
@@ -67,7 +68,7 @@ class Input:
             )
 
     @property
-    def requirement(self):
+    def requirement(self) -> str:
         """What values must be, in words."""
         if self.words is not None:
             return self.words
@@ -83,17 +84,15 @@ class Input:
         return f"{noun} from {_text(self.low)} to {_text(self.high)}"
 
     @property
-    def safe(self):
-        """Value in range that replaces those of a bad row."""
-        if self.low is None and self.high is None:
-            return 0
+    def safe(self) -> int | float:
+        """Value in range that replaces the values of a bad example."""
         if self.low is None:
-            return self.high - self.high_open
+            return 0 if self.high is None else self.high - self.high_open
         if self.low_open:
             return self.low + (1 if self.high is None else (self.high - self.low) / 2)
         return self.low
 
-    def in_range(self, tensor):
+    def in_range(self, tensor: tf.Tensor) -> tf.Tensor:
         """Return which values are in range, a boolean tensor of the same shape."""
         if self._is_float:
             result = tf.math.is_finite(tensor)
@@ -105,7 +104,7 @@ class Input:
             result &= tensor < self.high if self.high_open else tensor <= self.high
         return result
 
-    def metadata(self):
+    def metadata(self) -> dict[str, Any]:
         """Return type, shape and range as a dict of JSON values.
 
         Limits are numbers or `None`; integers of any size are exact.
@@ -127,7 +126,7 @@ class Input:
 
 
 def seed_input():
-    """Return the input `seed`, one integer per row."""
+    """Return the input `seed`, one integer per example."""
     return Input(tf.TensorSpec((None,), tf.int64), 0, MAX_SEED)
 
 
@@ -153,7 +152,7 @@ def known_input(image_shape):
 
 
 def temperature_input():
-    """Return the input `temperature`, one number per row."""
+    """Return the input `temperature`, one number per example."""
     return Input(tf.TensorSpec((None,), tf.float32), 0, low_open=True)
 
 

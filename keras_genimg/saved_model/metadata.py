@@ -2,10 +2,12 @@
 
 import json
 import os
+from typing import Any
 
 import keras
 import tensorflow as tf
 
+from keras_genimg.types import PathLike
 from keras_genimg.version import __version__
 
 METADATA_FILE = "assets.extra/metadata.json"
@@ -18,14 +20,14 @@ def saved_metadata(model, endpoints, signatures, max_examples, bad_examples):
         model: A `GenerativeModel`.
         endpoints: Dict of `Endpoint` by signature name.
         signatures: Dict of traced functions by signature name.
-        max_examples: Most rows in one call, each candidate counted.
+        max_examples: Largest number of examples per call, counting every candidate.
         bad_examples: `"error"` or `"flag"`.
 
     Returns:
         A dict of `family`, the class of the model; `name`; `image_shape`;
-        `likelihood`; `max_examples`; `bad_examples`; `signatures`, each with the types and
-        shapes of its inputs and outputs, the ranges of its inputs (see
-        `Input.metadata`), `max_examples`, `num_candidates` and `warm_up`; and `versions`.
+        `likelihood`; `max_examples`; `bad_examples`; `signatures`; and `versions`. Each
+        signature has the types and shapes of its inputs and outputs, the ranges of its
+        inputs (see `Input.metadata`), `max_examples`, `num_candidates` and `warm_up`.
     """
     described = {}
     for name, endpoint in endpoints.items():
@@ -62,7 +64,7 @@ def saved_metadata(model, endpoints, signatures, max_examples, bad_examples):
     }
 
 
-def read_metadata(directory):
+def read_metadata(directory: PathLike) -> dict[str, Any]:
     """Return the metadata of a SavedModel, or an empty dict if it has none.
 
     Args:
@@ -76,7 +78,7 @@ def read_metadata(directory):
 
 
 def most_examples(metadata, name):
-    """Return how many rows a call of a signature may have, or None if not known.
+    """Return the largest number of examples per call, or None if it is not known.
 
     Args:
         metadata: Metadata of a SavedModel, a dict that may be empty.

@@ -3,24 +3,28 @@
 import json
 import os
 import pathlib
+from typing import Any, Literal
 
+import keras
 import tensorflow as tf
 
 from keras_genimg.files import atomic_path
 from keras_genimg.ops.checks import check_choice
 from keras_genimg.saved_model.canonical import make_canonical
+from keras_genimg.saved_model.endpoint import Endpoint
 from keras_genimg.saved_model.metadata import METADATA_FILE, saved_metadata
+from keras_genimg.types import PathLike
 
 
 def write_saved_model(
-    model,
-    path,
-    endpoints,
-    max_examples,
-    bad_examples="error",
-    metadata=None,
-    verbose=True,
-):
+    model: keras.Model,
+    path: PathLike,
+    endpoints: dict[str, Endpoint],
+    max_examples: int,
+    bad_examples: Literal["error", "flag"] = "error",
+    metadata: dict[str, Any] | None = None,
+    verbose: bool = True,
+) -> None:
     """Write a model's endpoints as the signatures of a SavedModel.
 
     Weights are stored once, unlike with `keras.export.ExportArchive`. The directory is
@@ -36,9 +40,10 @@ def write_saved_model(
         model: The Keras model whose variables the endpoints read.
         path: Directory to create; must not exist.
         endpoints: Dict of `Endpoint` by signature name; `sample` is the default.
-        max_examples: Most rows in one call of a signature, each candidate counted.
-        bad_examples: What to do with rows that are out of range, `"error"` or `"flag"`; see
-            `Endpoint.concrete`.
+        max_examples: Largest number of examples per call of a signature, counting every
+            candidate.
+        bad_examples: What to do with examples that are out of range, `"error"` or
+            `"flag"`; see `Endpoint.concrete`.
         metadata: Dict of JSON values, added to that of `saved_metadata` in the file
             `METADATA_FILE`.
         verbose: Whether to print the signatures.
@@ -55,7 +60,7 @@ def write_saved_model(
         )
     # The module holds bare variables: a tf.Module that owned the Keras layers would
     # load in Python and fail on a server.
-    module = tf.Module()
+    module: Any = tf.Module()
     module.weights = [variable.value for variable in model.weights]
     signatures = {
         name: endpoint.concrete(max_examples, bad_examples)

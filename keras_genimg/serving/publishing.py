@@ -8,6 +8,8 @@ import re
 import shutil
 import stat
 import warnings
+from collections.abc import Iterable
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -20,20 +22,21 @@ from keras_genimg.serving.verification.report import VerificationError
 from keras_genimg.serving.verifying import verify as verify_saved_model
 from keras_genimg.serving.versions import Versions
 from keras_genimg.serving.warmup import checked_batch_sizes, write_warmup
+from keras_genimg.types import PathLike
 
 
 def publish(
-    model,
-    base_dir,
-    name,
-    version=None,
-    batch_sizes=(1,),
-    keep=None,
-    verify=True,
-    timeout=600,
-    verbose=True,
-    **options,
-):
+    model: GenerativeModel | PathLike,
+    base_dir: PathLike,
+    name: str,
+    version: int | None = None,
+    batch_sizes: Iterable[int] = (1,),
+    keep: int | None = None,
+    verify: bool = True,
+    timeout: float = 600,
+    verbose: bool = True,
+    **options: Any,
+) -> pathlib.Path:
     """Publish a model to a server as `<base_dir>/<name>/<version>/`.
 
     The version is written under a name that servers ignore, verified, flushed to disk
@@ -62,16 +65,16 @@ def publish(
         name: Name of the model for clients.
         version: Version number, above all numbers ever used, removed versions included.
             One above the last by default.
-        batch_sizes: Numbers of rows to write warm-up records for, see `write_warmup`;
-            empty to write none.
+        batch_sizes: Batch sizes to write warm-up records for, see `write_warmup`; empty
+            to write none.
         keep: Number of versions to keep, including this one; all by default. Older ones
             are removed.
         verify: Whether to `verify` the version and publish it only if it passes.
         timeout: Seconds for the verification's runs through TensorFlow's C API.
         verbose: Whether to print each check and the path of the version.
         **options: Options of `GenerativeModel.export`: `image_size`, `max_examples`,
-            `bad_examples`, `xla_twins`, `metadata` and the options of `endpoints`, such as
-            `num_candidates`.
+            `bad_examples`, `xla_twins`, `metadata` and the options of `endpoints`, such
+            as `num_candidates`.
 
     Returns:
         The version's `pathlib.Path`.

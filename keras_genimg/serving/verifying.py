@@ -8,9 +8,10 @@ from keras_genimg.serving.verification.fault import Fault
 from keras_genimg.serving.verification.graph_scan import SavedGraph
 from keras_genimg.serving.verification.report import Check, Report
 from keras_genimg.serving.verification.trial import Trial
+from keras_genimg.types import PathLike
 
 
-def verify(directory, verbose=True, timeout=600):
+def verify(directory: PathLike, verbose: bool = True, timeout: float = 600) -> Report:
     """Check that TensorFlow Serving can load a SavedModel and returns correct results.
 
     Nothing is changed. The signatures run through TensorFlow's C API in a subprocess
@@ -25,7 +26,7 @@ def verify(directory, verbose=True, timeout=600):
     - inputs and outputs have types that clients can send, and the batch as first axis;
     - weights are stored once;
     - every signature gives the same bits in C, in Python and in a TensorFlow 1 session;
-    - row `i` of the outputs depends on row `i` of the inputs alone;
+    - the outputs for an example depend on its own inputs alone;
     - outputs are within the limits in the metadata, so that the incremental sampler
       computes the same as the model;
     - inputs accept the limits of the ranges in the metadata and refuse values outside;

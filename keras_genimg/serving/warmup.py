@@ -12,16 +12,17 @@ from keras_genimg.saved_model.metadata import most_examples, read_metadata, warm
 from keras_genimg.serving.verification.graph_scan import SavedGraph
 from keras_genimg.serving.verification.probe_inputs import (
     described_inputs,
-    example_inputs,
+    random_inputs,
 )
 from keras_genimg.serving.verification.recorded_requests import (
     MAX_RECORDS,
     WARMUP_FILE,
     prediction_log,
 )
+from keras_genimg.types import PathLike
 
 
-def write_warmup(directory, batch_sizes=(1,)):
+def write_warmup(directory: PathLike, batch_sizes: Iterable[int] = (1,)) -> int:
     """Write a warm-up record for each signature and batch size into a SavedModel.
 
     A server runs them while it loads the model, so that the first client does not wait
@@ -30,12 +31,13 @@ def write_warmup(directory, batch_sizes=(1,)):
 
     A record that fails keeps a server from starting. Signatures whose names end in
     `_xla` therefore get none: most servers cannot run them. Neither does
-    `check_sampler`, which clients rarely call. A signature that takes fewer rows than
-    the others, such as `complete` with several candidates, gets no larger batches.
+    `check_sampler`, which clients rarely call. A signature that takes fewer examples
+    than the others, such as `complete` with several candidates, gets no records for
+    larger batches.
 
     Args:
         directory: Path of a SavedModel that is not being served.
-        batch_sizes: Integers, each a number of rows.
+        batch_sizes: Integers, each a number of examples.
 
     Returns:
         The number of records.
@@ -52,10 +54,10 @@ def write_warmup(directory, batch_sizes=(1,)):
     )
     signatures = [s for s in graph.plain_signatures if warms_up(metadata, s.name)]
     requests = [
-        (signature, rows)
+        (signature, size)
         for signature in signatures
-        for rows in sizes
-        if rows <= (most_examples(metadata, signature.name) or rows)
+        for size in sizes
+        if size <= (most_examples(metadata, signature.name) or size)
     ]
     if len(requests) > MAX_RECORDS:
         raise ValueError(
@@ -63,7 +65,7 @@ def write_warmup(directory, batch_sizes=(1,)):
             f"sizes of {len(signatures)} signatures are more. Use fewer batch sizes. "
             f"Received: batch_sizes={sizes}"
         )
-    records = [_record(signature, metadata, rows) for signature, rows in requests]
+    records = [_record(signature, metadata, size) for signature, size in requests]
     file = pathlib.Path(directory, WARMUP_FILE)
     file.parent.mkdir(exist_ok=True)
     with atomic_path(file) as unfinished:
@@ -78,7 +80,7 @@ def checked_batch_sizes(batch_sizes, max_examples, owner):
 
     Args:
         batch_sizes: Integers.
-        max_examples: Most rows per call, or None.
+        max_examples: Largest number of examples per call, or None.
         owner: Name of the function that received them, for error texts.
 
     Raises:
@@ -95,17 +97,17 @@ def checked_batch_sizes(batch_sizes, max_examples, owner):
     ]
     if too_large:
         raise ValueError(
-            f"`batch_sizes` of {owner} must be at most {max_examples}, the most rows per "
-            f"call of this model (`max_examples` of `export`). Received: "
-            f"batch_sizes={sizes}"
+            f"`batch_sizes` of {owner} must be at most {max_examples}, the largest "
+            f"number of examples per call of this model (`max_examples` of `export`). "
+            f"Received: batch_sizes={sizes}"
         )
     return list(dict.fromkeys(sizes))
 
 
-def _record(signature, metadata, rows):
+def _record(signature, metadata, batch_size):
     """Return the bytes of one record."""
     described = described_inputs(metadata, signature.name)
-    inputs = example_inputs(signature, described, rows)
+    inputs = random_inputs(signature, described, batch_size)
     log = prediction_log()()
     request = log.predict_log.request
     request.model_spec.signature_name = signature.name

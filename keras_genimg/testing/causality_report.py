@@ -1,6 +1,7 @@
 """Check that a model is causal, and report how much of the past it sees."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from keras_genimg.causality.leak import (
     name_sub_pixel,
     worst_pair,
 )
+from keras_genimg.models import AutoregressiveModel
 from keras_genimg.testing.pixel_influence import influence
 
 
@@ -32,11 +34,11 @@ class CausalityReport:
     missing: np.ndarray
 
     @property
-    def complete(self):
+    def complete(self) -> bool:
         """Whether every sub-pixel sees all of its past."""
         return len(self.missing) == 0
 
-    def __str__(self):
+    def __str__(self) -> str:
         half = self.missing.shape[1] // 2
         unit = "sub-pixel" if half == 3 else "pixel"
         text = (
@@ -52,7 +54,9 @@ class CausalityReport:
         )
 
 
-def assert_causal(model, complete=False, **options):
+def assert_causal(
+    model: AutoregressiveModel, complete: bool = False, **options: Any
+) -> CausalityReport:
     """Check that no sub-pixel of a model sees itself or a later one.
 
     Sub-pixels are ordered as they are drawn: row by row, and within a pixel color by
@@ -63,7 +67,7 @@ def assert_causal(model, complete=False, **options):
         complete: Whether every sub-pixel must also see its whole past.
         **options: Keyword arguments of `influence`: `images` to change (random by
             default), `seed` and `num_images` of random images, `image_size` as
-            `(height, width)` for a model of any size, `conditions` with one row per
+            `(height, width)` for a model of any size, `conditions` with one element per
             image, `randomize`, and the `batch_size` of the evaluation. With
             `randomize=True`, the check is of the graph, under random weights.
             Otherwise it is of the model with its weights, where zero biases and dead

@@ -4,33 +4,35 @@ import contextlib
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from keras_genimg.causality.changes import other_values
 from keras_genimg.causality.random_weights import random_weights
 from keras_genimg.models.autoregressive_model import AutoregressiveModel
-from keras_genimg.models.conditions import condition_rows
+from keras_genimg.models.conditions import condition_arrays
 from keras_genimg.models.image_inputs import check_shape, sized_image_shape
 from keras_genimg.ops.checks import check_positive_int
+from keras_genimg.types import Conditions, Shape
 
 
 def influence(
-    model,
-    images=None,
-    seed=0,
-    num_images=3,
-    image_size=None,
-    conditions=None,
-    randomize=False,
-    batch_size=64,
-):
+    model: AutoregressiveModel,
+    images: ArrayLike | None = None,
+    seed: int = 0,
+    num_images: int = 3,
+    image_size: Shape | None = None,
+    conditions: Conditions | None = None,
+    randomize: bool = False,
+    batch_size: int = 64,
+) -> np.ndarray:
     """Find which sub-pixels change the parameters of which others.
 
     Each sub-pixel of some images is changed in turn. The changed image is compared with
     the unchanged one at the same position of a batch of the same size, where all
     arithmetic is identical to the last bit. Any difference is therefore an influence
     and never rounding. Influences too small for float32 are not detected, which can
-    happen in a recurrent layer over more than a dozen rows. If an influence seems to be
-    missing, try a smaller image or more images.
+    happen in a recurrent layer over more than a dozen rows of pixels. If an influence
+    seems to be missing, try a smaller image or more images.
 
     Args:
         model: An `AutoregressiveModel`.
@@ -40,7 +42,7 @@ def influence(
         seed: Seed of the random images, changes and weights.
         num_images: Number of random images.
         image_size: `(height, width)` of random images, for a model of any size.
-        conditions: The model's further inputs, with one row per image: a dict of
+        conditions: The model's further inputs, with one element per image: a dict of
             arrays by input name, or an array if there is only one such input.
         randomize: Whether to check the graph instead of the model's weights. Each image
             is evaluated with new random weights, biases and initial states. The model's
@@ -84,7 +86,7 @@ def influence(
     model.likelihood.check_images(images, "influence")
     if images.size == 0:
         raise ValueError(f"influence received no images: shape={images.shape}")
-    conditions = condition_rows(model, conditions, len(images))
+    conditions = condition_arrays(model, conditions, len(images))
 
     @tf.function(autograph=False)
     def params(batch, conditions):
@@ -93,13 +95,13 @@ def influence(
     units = model.likelihood.unit_shape(images.shape[1:])
     seen = np.zeros((np.prod(units), np.prod(units)), bool)
     for index, image in enumerate(images):
-        rows = [condition[index : index + 1] for condition in conditions]
+        given = [condition[index : index + 1] for condition in conditions]
         others = other_values(generator, image, model.likelihood.num_values)
         weights = contextlib.nullcontext()
         if randomize:
             weights = random_weights(model, generator.integers(2**31))
         with weights:
-            seen |= _influence_in_image(model, params, image, others, rows, batch_size)
+            seen |= _influence_in_image(model, params, image, others, given, batch_size)
     return seen.reshape(*units, *units)
 
 
@@ -111,15 +113,15 @@ def _influence_in_image(model, params, image, others, conditions, batch_size):
         params: The model as a function of a batch and a list of conditions.
         image: `(height, width, colors)`.
         others: The new value of each sub-pixel, with the shape of `image`.
-        conditions: List of arrays with one row each.
+        conditions: List of arrays with one element each.
         batch_size: Number of images to evaluate at a time.
     """
     size = image.size
     num_units = int(np.prod(model.likelihood.unit_shape(image.shape)))
     batch_size = min(batch_size, size)
     conditions = [
-        tf.constant(np.repeat(row, batch_size, axis=0), tensor.dtype)
-        for row, tensor in zip(conditions, model.inputs[1:], strict=True)
+        tf.constant(np.repeat(condition, batch_size, axis=0), tensor.dtype)
+        for condition, tensor in zip(conditions, model.inputs[1:], strict=True)
     ]
 
     def evaluate(batch):

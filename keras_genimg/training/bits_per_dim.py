@@ -1,11 +1,13 @@
 """Metric of models with an exact likelihood."""
 
 import math
+from typing import Any
 
 import keras
 import tensorflow as tf
 
 from keras_genimg import likelihoods
+from keras_genimg.types import Config, Policy, TensorLike
 
 
 @keras.saving.register_keras_serializable(package="keras_genimg")
@@ -30,19 +32,29 @@ class BitsPerDim(keras.metrics.Mean):
         van den Oord et al., Pixel Recurrent Neural Networks, 2016, section 5.1.
     """
 
-    def __init__(self, likelihood, name="bits_per_dim", dtype=None):
+    def __init__(
+        self,
+        likelihood: str | Config | likelihoods.Likelihood,
+        name: str = "bits_per_dim",
+        dtype: Policy | None = None,
+    ):
         super().__init__(name=name, dtype=dtype)
         self.likelihood = likelihoods.get(likelihood)
         # For `EarlyStopping` in auto mode; Keras has no public setting.
         self._direction = "down"
 
-    def update_state(self, y_true, y_pred, sample_weight=None):
+    def update_state(
+        self,
+        y_true: TensorLike,
+        y_pred: TensorLike,
+        sample_weight: TensorLike | None = None,
+    ) -> Any:
         nats = -self.likelihood.log_prob_of_images(y_pred, y_true)
         dims = tf.cast(tf.math.reduce_prod(tf.shape(y_true)[1:]), tf.float32)
         bits = nats / dims / math.log(2)
         return super().update_state(bits, sample_weight)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {
             **super().get_config(),
             "likelihood": keras.saving.serialize_keras_object(self.likelihood),

@@ -3,6 +3,7 @@
 import keras
 
 from keras_genimg import likelihoods
+from keras_genimg.types import Config, Policy
 
 
 @keras.saving.register_keras_serializable(package="keras_genimg")
@@ -32,10 +33,10 @@ class NegativeLogLikelihood(keras.losses.Loss):
 
     def __init__(
         self,
-        likelihood,
-        reduction="sum_over_batch_size",
-        name="negative_log_likelihood",
-        dtype=None,
+        likelihood: str | Config | likelihoods.Likelihood,
+        reduction: str | None = "sum_over_batch_size",
+        name: str = "negative_log_likelihood",
+        dtype: Policy | None = None,
     ):
         super().__init__(name=name, reduction=reduction, dtype=dtype)
         self.likelihood = likelihoods.get(likelihood)
@@ -43,7 +44,7 @@ class NegativeLogLikelihood(keras.losses.Loss):
     def call(self, y_true, y_pred):
         return -self.likelihood.log_prob_of_images(y_pred, y_true)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {
             **super().get_config(),
             "likelihood": keras.saving.serialize_keras_object(self.likelihood),

@@ -1,11 +1,12 @@
 """Boxes around the pixels that attention reads or writes."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from keras_genimg.ops.checks import check_positive_int
 
 
-def attention_box(attention, size):
+def attention_box(attention: ArrayLike, size: int) -> np.ndarray:
     """Return the boxes around grids of attention filters.
 
     The centers of `size` by `size` filters are `center + (i - (size - 1) / 2) * stride`

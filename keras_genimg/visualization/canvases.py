@@ -3,10 +3,12 @@
 import numbers
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from keras_genimg.extras import install_hint
 from keras_genimg.files import atomic_path
 from keras_genimg.ops.checks import check_positive_int
+from keras_genimg.types import PathLike
 from keras_genimg.visualization.attention_boxes import attention_box
 from keras_genimg.visualization.checks import check_images, check_suffix
 from keras_genimg.visualization.grid import image_grid
@@ -18,18 +20,18 @@ _GAP = 24  # Between grids.
 
 
 def save_canvases(
-    path,
-    canvases,
-    write_attention=None,
-    write_size=None,
-    images=None,
-    read_attention=None,
-    read_size=None,
-    columns=None,
-    scale=4,
-    seconds_per_frame=0.1,
-    hold_seconds=1.5,
-):
+    path: PathLike,
+    canvases: ArrayLike,
+    write_attention: ArrayLike | None = None,
+    write_size: int | None = None,
+    images: ArrayLike | None = None,
+    read_attention: ArrayLike | None = None,
+    read_size: int | None = None,
+    columns: int | None = None,
+    scale: int = 4,
+    seconds_per_frame: float = 0.1,
+    hold_seconds: float = 1.5,
+) -> None:
     """Animate DRAW's canvases, glimpse by glimpse, as a GIF file.
 
     Each frame is a grid of all canvases after one glimpse, with a red box around the

@@ -1,11 +1,13 @@
 """Grids of images side by side, with titles."""
 
 import math
+from typing import Any
 
 import numpy as np
 
 from keras_genimg.extras import install_hint
 from keras_genimg.files import atomic_path
+from keras_genimg.types import PathLike
 from keras_genimg.visualization.checks import check_suffix
 from keras_genimg.visualization.grid import image_grid
 
@@ -14,7 +16,13 @@ _MARGIN = 24  # Around the figure and between panels, in pixels.
 _GAP = 10  # Between a title and its panel, in pixels.
 
 
-def save_comparison(path, panels, columns=None, padding=1, scale=3):
+def save_comparison(
+    path: PathLike,
+    panels: dict[str, Any],
+    columns: int | None = None,
+    padding: int = 1,
+    scale: int = 3,
+) -> None:
     """Write grids of images side by side, with titles, as a PNG file.
 
     Each pixel becomes a crisp square of `scale` by `scale` pixels. The file is written

@@ -1,11 +1,15 @@
 """Dependency fields: the pixels that can influence an output."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
 
 from keras_genimg.causality.random_weights import random_weights
 from keras_genimg.ops.checks import check_positive_int
+from keras_genimg.types import PathLike, Shape
 from keras_genimg.visualization.comparison import save_comparison
 from keras_genimg.visualization.grid import image_grid
 
@@ -14,7 +18,13 @@ _UNSEEN = (230, 230, 230)
 _PIXEL = (226, 88, 54)
 
 
-def dependency_field(model, pixel, image_size=None, seed=0, num_draws=4):
+def dependency_field(
+    model: keras.Model,
+    pixel: Sequence[int],
+    image_size: Shape | None = None,
+    seed: int = 0,
+    num_draws: int = 4,
+) -> np.ndarray:
     """Return the pixels that can influence a model's output at one pixel.
 
     The field depends on the graph, not on the weights. A pixel belongs to it if the
@@ -70,7 +80,9 @@ def dependency_field(model, pixel, image_size=None, seed=0, num_draws=4):
     return field
 
 
-def save_dependency_fields(path, fields, pixel, scale=16):
+def save_dependency_fields(
+    path: PathLike, fields: dict[str, Any], pixel: Sequence[int], scale: int = 16
+) -> None:
     """Draw dependency fields side by side, with titles, as a PNG file.
 
     The pixel itself is red, pixels that influence it are blue, others light gray. The

@@ -3,14 +3,18 @@
 import math
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from keras_genimg.extras import install_hint
 from keras_genimg.files import atomic_path
 from keras_genimg.ops.checks import check_int, check_positive_int
+from keras_genimg.types import PathLike
 from keras_genimg.visualization.checks import check_images, check_suffix
 
 
-def image_grid(images, columns=None, padding=1, scale=1):
+def image_grid(
+    images: ArrayLike, columns: int | None = None, padding: int = 1, scale: int = 1
+) -> np.ndarray:
     """Return images laid out in rows, with white lines between them.
 
     Args:
@@ -53,7 +57,13 @@ def image_grid(images, columns=None, padding=1, scale=1):
     return grid[..., 0] if colors == 1 else grid
 
 
-def save_grid(path, images, columns=None, padding=1, scale=1):
+def save_grid(
+    path: PathLike,
+    images: ArrayLike,
+    columns: int | None = None,
+    padding: int = 1,
+    scale: int = 1,
+) -> None:
     """Write a grid of images as a PNG file.
 
     The file is written atomically and replaces an existing one.

@@ -1,15 +1,19 @@
 """Plots of the KL divergence per glimpse."""
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from keras_genimg.extras import install_hint
 from keras_genimg.files import atomic_path
+from keras_genimg.types import PathLike
 from keras_genimg.visualization.checks import check_suffix
 
 _PERCENTILES = (10, 90)
 
 
-def save_kl_per_step(path, kl):
+def save_kl_per_step(path: PathLike, kl: ArrayLike | dict[str, Any]) -> None:
     """Plot the KL divergence of each glimpse's latents as a PNG file.
 
     Lines are means over images, and bands range from the 10th to the 90th percentile.

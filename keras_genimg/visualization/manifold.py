@@ -4,10 +4,11 @@ from statistics import NormalDist
 
 import numpy as np
 
+from keras_genimg.models import VAE
 from keras_genimg.ops.checks import check_positive_int
 
 
-def latent_manifold(model, size=20):
+def latent_manifold(model: VAE, size: int = 20) -> np.ndarray:
     """Return images of a VAE's two latents, spread evenly over the prior.
 
     The centers of `size` by `size` cells of the unit square are mapped to latents by

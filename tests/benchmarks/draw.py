@@ -87,10 +87,10 @@ def check_agreement(results):
     Returns:
         The largest difference, relative to the largest number of its tensor.
     """
-    expected = labelled(results[OURS])
+    expected = labeled(results[OURS])
     worst = 0.0
     for name, result in results.items():
-        for key, value in labelled(result).items():
+        for key, value in labeled(result).items():
             difference = abs(value - expected[key]).max() / abs(expected[key]).max()
             if not difference < TOLERANCE:
                 raise AssertionError(
@@ -101,7 +101,7 @@ def check_agreement(results):
     return worst
 
 
-def labelled(result):
+def labeled(result):
     loss, gradients = result
     gradients = {f"gradient of {key}": value for key, value in gradients.items()}
     return {key: as_array(value) for key, value in {"loss": loss, **gradients}.items()}

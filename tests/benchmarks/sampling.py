@@ -18,7 +18,7 @@ import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
 from keras_genimg.models import PixelCNN, PixelRNN  # noqa: E402
-from keras_genimg.ops import row_uniforms  # noqa: E402
+from keras_genimg.ops import seeded_uniforms  # noqa: E402
 from tests.benchmarks import sampling_peers as peers  # noqa: E402
 from tests.benchmarks.timing import (  # noqa: E402
     Program,
@@ -116,7 +116,7 @@ def generator(model, batch, method, jit_compile):
 
 def uniforms_of(batch, size):
     """Return the uniform numbers that `generate(batch, seed=0)` uses."""
-    return row_uniforms(np.arange(batch), (size, size, 1))
+    return seeded_uniforms(np.arange(batch), (size, size, 1))
 
 
 def check_images(model, drawn, expected, pixels, name):

@@ -129,10 +129,10 @@ def check_agreement(results):
     Returns:
         The largest difference, relative to the largest number of its tensor.
     """
-    expected = labelled(results[OURS])
+    expected = labeled(results[OURS])
     worst = 0.0
     for name, result in results.items():
-        for key, value in labelled(result).items():
+        for key, value in labeled(result).items():
             difference = abs(value - expected[key]).max()
             difference /= max(1, abs(expected[key]).max())
             if not difference < TOLERANCE:
@@ -144,7 +144,7 @@ def check_agreement(results):
     return worst
 
 
-def labelled(result):
+def labeled(result):
     outputs, gradients = result
     gradients = {f"gradient of {key}": value for key, value in gradients.items()}
     named = {"outputs": outputs, **gradients}

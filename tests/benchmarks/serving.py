@@ -67,10 +67,10 @@ def draw_until(end, url, known, load, lock, seed):
     random = np.random.default_rng(seed)
     with requests.Session() as session:
         while time.perf_counter() < end:
-            row = int(random.integers(NUM_SEEDS))
+            seed = int(random.integers(NUM_SEEDS))
             start = time.perf_counter()
             try:
-                reply = session.post(url, json={"instances": [row]}, timeout=TIMEOUT)
+                reply = session.post(url, json={"instances": [seed]}, timeout=TIMEOUT)
             except requests.RequestException:
                 with lock:
                     load.dropped += 1
@@ -78,7 +78,7 @@ def draw_until(end, url, known, load, lock, seed):
             seconds = time.perf_counter() - start
             succeeded = reply.status_code == 200
             right = succeeded and np.array_equal(
-                reply.json()["predictions"][0], known[row]
+                reply.json()["predictions"][0], known[seed]
             )
             with lock:
                 if succeeded:
@@ -105,16 +105,16 @@ def put_load(url, known, clients, seconds):
 
 
 def direct_rates(path, clients):
-    """Return images per second of the signature itself, by rows per call."""
+    """Return images per second of the signature itself, by images per call."""
     loaded = tf.saved_model.load(str(path))
     sample = loaded.signatures["sample"]
-    seeds = {rows: tf.range(rows, dtype=tf.int64) for rows in (1, clients)}
+    seeds = {number: tf.range(number, dtype=tf.int64) for number in (1, clients)}
     programs = {
-        rows: Program(lambda seed=seed: sample(seed=seed))
-        for rows, seed in seeds.items()
+        number: Program(lambda seed=seed: sample(seed=seed))
+        for number, seed in seeds.items()
     }
     timings, _ = time_programs(programs, rounds=3)
-    return {rows: rows / timing.median for rows, timing in timings.items()}
+    return {number: number / timing.median for number, timing in timings.items()}
 
 
 def known_images(model):

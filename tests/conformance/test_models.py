@@ -37,7 +37,7 @@ def test_logits_are_float32_and_images_reproducible(case, policy):
     drawn = model.generate(2, seed=5, **labels)
     assert drawn.shape == (2, *model.image_shape)
     assert drawn.max() < (case.num_values or 1)
-    last = {name: rows[1:] for name, rows in labels.items()}
+    last = {name: values[1:] for name, values in labels.items()}
     # Means are real numbers, whose rounding depends on the batch; pixels differ by 1.
     tolerance = 1e-5 if policy == "float32" else 0.05
     again = model.generate(1, seed=6, **last)

@@ -46,7 +46,7 @@ class TestIntensities:
             load("digits", intensities=True, **other)
 
 
-class TestCentreCrop:
+class TestCenterCrop:
     @pytest.mark.parametrize(
         ("crop_size", "rows", "columns"),
         [
@@ -113,17 +113,17 @@ class TestRandomCrop:
     def test_fixed_binarization_is_that_of_the_whole_image(self):
         kwargs = {"binarize": "fixed", "seed": 5}
         whole = as_array(load("digits", "test", **kwargs))
-        centre = as_array(load("digits", "test", crop_size=(6, 4), **kwargs))
-        np.testing.assert_array_equal(centre, whole[:, 1:7, 2:6])
+        center = as_array(load("digits", "test", crop_size=(6, 4), **kwargs))
+        np.testing.assert_array_equal(center, whole[:, 1:7, 2:6])
         load_crops = load("digits", "test", crop_size=7, random_crop=True, **kwargs)
         crops = as_array(load_crops)
         parts = [whole[:, y : y + 7, x : x + 7] for y in (0, 1) for x in (0, 1)]
         assert np.any([(crops == part).all((1, 2, 3)) for part in parts], axis=0).all()
 
     def test_places_say_nothing_of_the_dynamic_binarization(self, write_set):
-        # One pixel is left, at place 0 or 1, and grey: places and pixels both vary.
-        grey = np.full((4000, 1, 2, 1), [[[120], [121]]], "uint8")
-        write_set("pairs", grey, (1, 2, 1))
+        # One pixel is left, at place 0 or 1, and gray: places and pixels both vary.
+        gray = np.full((4000, 1, 2, 1), [[[120], [121]]], "uint8")
+        write_set("pairs", gray, (1, 2, 1))
         kwargs = {"batch_size": 4000, "crop_size": 1, "random_crop": True, "seed": 2}
         places = as_array(load("pairs", **kwargs)).ravel() == 121
         pixels = as_array(load("pairs", binarize="dynamic", **kwargs)).ravel()
@@ -164,8 +164,8 @@ class TestRandomCrop:
                 for x in range(11)
             ]
             assert sum(found) == 1
-        centres = as_array(load("svhn_like", **kwargs))
-        np.testing.assert_array_equal(centres, whole[:, 5:59, 5:59])
+        centers = as_array(load("svhn_like", **kwargs))
+        np.testing.assert_array_equal(centers, whole[:, 5:59, 5:59])
 
 
 @pytest.mark.parametrize(

@@ -28,10 +28,10 @@ class TestPairs:
             assert is_pair_of(digits[..., 0], canvas)
 
     def test_sums_are_clipped(self, write_set):
-        write_set("grey", np.full((1, 3, 3, 1), 200, "uint8"), (3, 3, 1))
-        on_top = as_array(two_digits("grey", canvas_size=3, num_images=5))
+        write_set("gray", np.full((1, 3, 3, 1), 200, "uint8"), (3, 3, 1))
+        on_top = as_array(two_digits("gray", canvas_size=3, num_images=5))
         np.testing.assert_array_equal(on_top, np.full((5, 3, 3, 1), 255))
-        apart = as_array(two_digits("grey", canvas_size=(3, 4), num_images=50))
+        apart = as_array(two_digits("gray", canvas_size=(3, 4), num_images=50))
         assert set(np.unique(apart)) == {0, 200, 255}
 
     def test_digits_and_places_are_uniform_and_independent(self, dots):
@@ -119,8 +119,8 @@ class TestPasses:
     def test_pixels_are_those_of_load(self):
         kwargs = {"split": "test", "fixed": True, "num_images": 40}
         plain = as_array(two_digits(**kwargs))
-        quantised = as_array(two_digits(num_values=17, **kwargs))
-        np.testing.assert_array_equal(quantised, np.round(plain * (16 / 255)))
+        quantized = as_array(two_digits(num_values=17, **kwargs))
+        np.testing.assert_array_equal(quantized, np.round(plain * (16 / 255)))
         real = as_array(two_digits(intensities=True, **kwargs))
         assert real.dtype == np.float32
         np.testing.assert_array_equal(real, plain / np.float32(255))

@@ -141,8 +141,8 @@ class TestBinarize:
         assert (draws[0] != draws[1]).any() and (draws[0] != draws[2]).any()
 
     def test_fixed_draws_differ_between_equal_images(self, write_set):
-        write_set("grey", np.full((8, 6, 6, 1), 128, "uint8"), (6, 6, 1))
-        drawn = as_array(load("grey", binarize="fixed"))
+        write_set("gray", np.full((8, 6, 6, 1), 128, "uint8"), (6, 6, 1))
+        drawn = as_array(load("gray", binarize="fixed"))
         assert len(np.unique(drawn, axis=0)) == 8
 
     def test_dynamic_is_new_at_each_pass_and_follows_the_seed(self):

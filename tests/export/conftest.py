@@ -23,7 +23,7 @@ def base_dir(models, tmp_path_factory):
     directory = tmp_path_factory.mktemp("models")
     for name, model in models.items():
         model.export(directory / name / "1", max_examples=16, verbose=False)
-    # Of the same model, one that weights candidates, and takes 5 rows to complete.
+    # Of the same model, one that weights candidates, and completes 5 images at most.
     models["pixels"].export(
         directory / "candidates" / "1", max_examples=16, num_candidates=3, verbose=False
     )

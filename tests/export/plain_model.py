@@ -7,7 +7,7 @@ TYPES = (
 ).split()
 
 
-def row(dtype):
+def vector(dtype):
     return tf.TensorSpec((None,), dtype)
 
 
@@ -28,15 +28,15 @@ class Plain(tf.Module):
         return {"half": tf.cast(value, tf.float16)}
 
     def count(self, value):
-        """How many rows the server ran together."""
-        return {"rows": tf.fill(tf.shape(value), tf.size(value))}
+        """How many examples the server ran together."""
+        return {"batch_size": tf.fill(tf.shape(value), tf.size(value))}
 
     def picky(self, value):
         check = tf.debugging.Assert(
             tf.reduce_all(value >= 0), ["value must not be negative, got", value]
         )
         with tf.control_dependencies([check]):
-            return {"rows": tf.fill(tf.shape(value), tf.size(value))}
+            return {"batch_size": tf.fill(tf.shape(value), tf.size(value))}
 
     def total(self, value):
         """An output without a batch axis."""
@@ -54,16 +54,16 @@ class Plain(tf.Module):
         return {"steps": steps + tf.cast(0 * work[0, 0], tf.int64)}
 
     def save(self, path):
-        value = {"value": row("float32")}
+        value = {"value": vector("float32")}
         inputs = {
-            "types": {f"{name}_value": row(name) for name in TYPES},
-            "text": {"text": row("string")},
+            "types": {f"{name}_value": vector(name) for name in TYPES},
+            "text": {"text": vector("string")},
             "pairs": {"pair": tf.TensorSpec((None, 2), "float32")},
             "half": value,
             "count": value,
             "picky": value,
             "total": value,
-            "spin": {"steps": row("int64")},
+            "spin": {"steps": vector("int64")},
         }
         signatures = {
             name: tf.function(getattr(self, name)).get_concrete_function(

@@ -96,7 +96,7 @@ def test_completes_what_complete_completes(connect, models, tmp_path):
     shown = displayed(model, images)
     completed = client.complete(shown, known, np.arange(50, 55), label=LABELS)
     np.testing.assert_array_equal(completed, displayed(model, expected))
-    # A model that was exported with three candidates takes 16 // 3 rows.
+    # A model that was exported with three candidates completes 16 // 3 images at most.
     weighted = connect("candidates", batch_size=5)
     expected = model.complete(
         images, known, seed=50, conditions=LABELS, num_candidates=3
@@ -131,12 +131,12 @@ def test_status(connect):
         (lambda c: c.sample([1.5], label=[0]), r"int64; given: float64 \[1.5\]"),
         (lambda c: c.sample([1], label=[2**31]), "label must be of type int32"),
         (lambda c: c.sample([1], label=[[0]]), "label"),
-        (lambda c: c.sample([], label=[]), "same number of rows, at least 1"),
-        (lambda c: c.sample([1, 2], label=[0]), "same number of rows.* 2, 1"),
+        (lambda c: c.sample([], label=[]), "same number of examples, at least 1"),
+        (lambda c: c.sample([1, 2], label=[0]), "same number of examples.* 2, 1"),
         (lambda c: c.sample([1], np.nan, label=[0]), "temperature must be of type"),
         (lambda c: c.sample([-1], label=[0]), "seed must be integers from 0"),
         (lambda c: c.sample([1], label=[3]), "label must be integers from 0 to 2"),
-        (lambda c: c.sample(range(20), label=[0] * 20), "1 to 16 rows, got"),
+        (lambda c: c.sample(range(20), label=[0] * 20), "1 to 16 examples, got"),
         (
             lambda c: c.predict("nope", seed=[1]),
             "no signature nope; it has check_sampler, complete",
@@ -216,7 +216,7 @@ def test_gives_up(proxy):
     assert proxy.posts == 4
 
 
-def test_flagged_rows_give_no_image(models, tmp_path):
+def test_flagged_examples_give_no_image(models, tmp_path):
     models["pixels"].export(
         tmp_path / "pixels" / "1", bad_examples="flag", verbose=False
     )
@@ -225,7 +225,8 @@ def test_flagged_rows_give_no_image(models, tmp_path):
         drawn = client.sample([1, 2, 3], label=[0, 1, 2])
         expected = models["pixels"].generate(3, seed=1, conditions=np.arange(3))
         np.testing.assert_array_equal(drawn, displayed(models["pixels"], expected))
-        with pytest.raises(ClientError, match=r"refused 1 rows \(row 2 first\)"):
+        refused = r"refused 1 examples \(first: example 2\)"
+        with pytest.raises(ClientError, match=refused):
             client.sample([1, 2, 3], label=[0, 1, 7])
 
 
@@ -317,7 +318,7 @@ def test_command_prints_the_status(server):
     status, text, _ = run_client("--url", server.address, "--model", "vae", "status")
     assert status == 0
     assert text.startswith("vae version 1: AVAILABLE\n")
-    assert "  sample: seed int64 (rows) -> images uint8 (rows, 4, 4, 1)\n" in text
+    assert "  sample: seed int64 (batch) -> images uint8 (batch, 4, 4, 1)\n" in text
 
 
 @pytest.mark.parametrize(

@@ -191,9 +191,9 @@ def test_labels_a_canary_and_a_roll_back(compose):
     try:
         wait_until(lambda: draws(second, label="canary"), seconds=60)
         wait_until(lambda: draws(first, label="stable"), seconds=60)
-        labelled = config.read_text()
-        promoted = re.sub(r'(key: "stable"\s+value:) 1', r"\1 2", labelled)
-        for text, expected in ((promoted, second), (labelled, first)):
+        labeled = config.read_text()
+        promoted = re.sub(r'(key: "stable"\s+value:) 1', r"\1 2", labeled)
+        for text, expected in ((promoted, second), (labeled, first)):
             config.write_text(text)
             wait_until(lambda e=expected: draws(e, label="stable"), seconds=60)
     finally:

@@ -46,7 +46,7 @@ def files(tmp_path_factory):
 
 
 def test_a_trained_model_becomes_a_version(files, tmp_path):
-    (tmp_path / "notes.json").write_text(json.dumps({"licence": "CC0"}))
+    (tmp_path / "notes.json").write_text(json.dumps({"license": "CC0"}))
     arguments = [SCRIPT, files / "vae.keras", "--name", "vae", "--base-dir", tmp_path]
     options = ["--batch-sizes", "1,8", "--metadata", tmp_path / "notes.json"]
     printed = run_python(*arguments, *options)
@@ -55,7 +55,7 @@ def test_a_trained_model_becomes_a_version(files, tmp_path):
     assert "pass  warm-up: 14 records run" in printed
     assert f"--model_name=vae --model_base_path={tmp_path / 'vae'} " in printed
     assert """-d '{"inputs": {"seed": [1, 2]}}'""" in printed
-    assert read_metadata(path)["licence"] == "CC0"
+    assert read_metadata(path)["license"] == "CC0"
 
 
 @pytest.mark.slow

@@ -80,7 +80,7 @@ def nginx(behind, tmp_path_factory):
 
 
 def body_of(size):
-    """Return a body of a size that is a valid request but for its many rows."""
+    """Return a body of a size that is a valid request except for its many examples."""
     start, end = b'{"inputs": [1', b"]}"
     return start + b",1" * ((size - len(start) - len(end)) // 2) + end
 

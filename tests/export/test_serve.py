@@ -21,15 +21,15 @@ def test_says_what_it_is_and_listens_on_loopback_only(server):
     assert server.address.startswith("http://127.0.0.1:")
 
 
-def test_both_forms_draw_what_generate_draws(models, server):
+def test_both_formats_draw_what_generate_draws(models, server):
     seeds, labels = [7, 2**62 - 1, 7], [0, 2, 1]
     expected = drawn(models["pixels"], seeds, conditions=np.array(labels))
-    rows = [{"seed": s, "label": c} for s, c in zip(seeds, labels, strict=True)]
+    instances = [{"seed": s, "label": c} for s, c in zip(seeds, labels, strict=True)]
     columns = {"seed": seeds, "label": labels}
     for signature in ("sample", "serving_default"):
         ask = {"signature_name": signature}
         for reply in (
-            server.predict("pixels", instances=rows, **ask),
+            server.predict("pixels", instances=instances, **ask),
             server.predict("pixels", inputs=columns, **ask),
             server.predict("pixels/versions/1", inputs=columns, **ask),
         ):
@@ -57,18 +57,18 @@ def test_png_is_of_the_same_image(models, server):
 def test_temperature_completion_and_canvases(models, server):
     pixels, draw = models["pixels"], models["draw"]
     label = np.array([1])
-    row = {"seed": 3, "label": 1, "temperature": 0.5}
+    instance = {"seed": 3, "label": 1, "temperature": 0.5}
     cold = server.predict(
-        "pixels", instances=[row], signature_name="sample_with_temperature"
+        "pixels", instances=[instance], signature_name="sample_with_temperature"
     )
     expected = drawn(pixels, [3], conditions=label, temperature=0.5)
     np.testing.assert_array_equal(cold, expected)
 
     images = drawn(pixels, [9], conditions=label)
     known = np.arange(4)[:, None] < np.full(5, 2)
-    row = {"seed": 8, "label": 1, "known": known.astype(int).tolist()}
-    row["images"] = images[0].tolist()
-    reply = server.predict("pixels", instances=[row], signature_name="complete")
+    instance = {"seed": 8, "label": 1, "known": known.astype(int).tolist()}
+    instance["images"] = images[0].tolist()
+    reply = server.predict("pixels", instances=[instance], signature_name="complete")
     completed = pixels.complete(
         pixels.generate(1, seed=[9], conditions=label),
         known,
@@ -89,19 +89,21 @@ def test_temperature_completion_and_canvases(models, server):
 def test_more_than_one_output(models, server):
     images = drawn(models["pixels"], [1, 2], conditions=np.array([0, 0]))
     columns = {"images": images.tolist(), "label": [0, 0]}
-    rows = [{"images": image.tolist(), "label": 0} for image in images]
-    by_column = server.predict("pixels", inputs=columns, signature_name="log_prob")
-    by_row = server.predict("pixels", instances=rows, signature_name="log_prob")
-    assert list(by_column) == ["bits_per_dim", "log_prob"]
-    assert by_row == [
-        {name: values[i] for name, values in by_column.items()} for i in range(2)
+    instances = [{"images": image.tolist(), "label": 0} for image in images]
+    outputs = server.predict("pixels", inputs=columns, signature_name="log_prob")
+    predictions = server.predict(
+        "pixels", instances=instances, signature_name="log_prob"
+    )
+    assert list(outputs) == ["bits_per_dim", "log_prob"]
+    assert predictions == [
+        {name: values[i] for name, values in outputs.items()} for i in range(2)
     ]
     loaded = tf.saved_model.load(server_path(server, "pixels"))
     expected = loaded.signatures["log_prob"](
         images=tf.constant(images, tf.int32), label=tf.zeros(2, tf.int32)
     )
     for name, values in expected.items():
-        np.testing.assert_array_equal(np.float32(by_column[name]), values)
+        np.testing.assert_array_equal(np.float32(outputs[name]), values)
 
 
 def server_path(server, name):
@@ -110,7 +112,7 @@ def server_path(server, name):
 
 
 def test_every_type_comes_back_as_it_was_sent(server):
-    row = {
+    instance = {
         "bool_value": True,
         "string_value": 'ä\n"\\',
         "float32_value": float(np.float32(0.1)),
@@ -124,8 +126,9 @@ def test_every_type_comes_back_as_it_was_sent(server):
         "uint32_value": 2**32 - 1,
         "uint64_value": 2**64 - 1,
     }
-    reply = server.predict("plain", instances=[row, row], signature_name="types")
-    assert reply == [row, row]
+    instances = [instance, instance]
+    reply = server.predict("plain", instances=instances, signature_name="types")
+    assert reply == instances
     assert type(reply[0]["bool_value"]) is bool
 
 

@@ -10,7 +10,7 @@ from tests.export.running_server import requests, running
 @pytest.fixture(scope="module")
 def merging(base_dir, tmp_path_factory):
     """A server that waits half a second for requests to merge."""
-    window = ("--batch-window-ms", 500, "--max-batch-rows", 8)
+    window = ("--batch-window-ms", 500, "--max-batch-size", 8)
     directory = tmp_path_factory.mktemp("merging")
     with running(directory, "--base-dir", base_dir, *window) as started:
         yield started
@@ -28,7 +28,7 @@ def predictions(answers):
     return [answer.json()["predictions"] for answer in answers]
 
 
-def test_requests_are_merged_up_to_the_row_limit(merging):
+def test_requests_are_merged_up_to_the_largest_batch_size(merging):
     bodies = [{"signature_name": "count", "instances": [0] * n} for n in (3, 2, 4)]
     replies = predictions(post_all(merging, "plain", bodies))
     assert [len(reply) for reply in replies] == [3, 2, 4]
@@ -57,7 +57,7 @@ def test_images_are_those_of_a_server_that_does_not_merge(merging, server):
             np.testing.assert_allclose(one[0][name], value, rtol=1e-5)
 
 
-def test_a_signature_with_candidates_has_its_own_row_limit(merging, base_dir):
+def test_a_signature_with_candidates_has_its_own_limit(merging, base_dir):
     weighted, plain = (
         LoadedModel(str(base_dir / name / "1")) for name in ("candidates", "plain")
     )
@@ -66,10 +66,10 @@ def test_a_signature_with_candidates_has_its_own_row_limit(merging, base_dir):
     assert plain.max_examples("count") is None
     weighted.metadata = {"signatures": [], "max_examples": "many"}
     assert weighted.max_examples("complete") is None
-    # More rows at a time than one call takes.
-    row = {"images": [[[0] * 3] * 5] * 4, "known": [[0, 1, 0, 1, 0]] * 4, "label": 0}
+    # More examples at a time than one call takes.
+    shared = {"images": [[[0] * 3] * 5] * 4, "known": [[0, 1, 0, 1, 0]] * 4, "label": 0}
     bodies = [
-        {"signature_name": "complete", "instances": [{**row, "seed": seed}]}
+        {"signature_name": "complete", "instances": [{**shared, "seed": seed}]}
         for seed in range(7)
     ]
     replies = predictions(post_all(merging, "candidates", bodies))

@@ -12,7 +12,7 @@ def named(signature, **body):
     return {"signature_name": signature, **body}
 
 
-def row(**changes):
+def instance(**changes):
     return {"seed": 1, "label": 0, **changes}
 
 
@@ -29,18 +29,18 @@ MALFORMED = [
     ("vae", b"[" * 900_000, 400, "nested 900000 deep"),
     ("vae", b'{"instances": [' + b"1" * 5000 + b"]}", 400, "integer string conversion"),
     ("vae", [1], 400, "must be an object"),
-    ("vae", {}, 400, "must have one of instances"),
+    ("vae", {}, 400, "must have either instances"),
     ("vae", {"instances": [1], "inputs": [1]}, 400, "and not both"),
     ("vae", {"instances": [1], "signature": "sample"}, 400, "Unknown keys"),
     ("vae", named(3, instances=[1]), 400, "signature_name must be a string"),
     ("vae", named("nope", instances=[1]), 400, '"nope" not found in signature def'),
     ("vae", named("__saved_model_init_op", instances=[1]), 400, "not found"),
-    # Rows and columns.
+    # Instances and inputs.
     ("vae", {"instances": []}, 400, "No values in 'instances' array"),
     ("vae", {"instances": 5}, 400, "instances must be a list"),
-    ("vae", {"inputs": []}, 400, "1 to 16 rows, got [0]"),
+    ("vae", {"inputs": []}, 400, "1 to 16 examples, got [0]"),
     ("vae", {"inputs": 5}, 400, "seed has the shape [], and the signature takes [?]"),
-    ("vae", {"instances": [1] * 17}, 400, "1 to 16 rows, got [17]"),
+    ("vae", {"instances": [1] * 17}, 400, "1 to 16 examples, got [17]"),
     ("vae", {"instances": [[1], [1, 2]]}, 400, "seed is ragged"),
     ("vae", {"instances": [1, [1]]}, 400, "seed is ragged"),
     ("vae", {"instances": [{"seed": 1}, 2]}, 400, "instances[1] is not an object"),
@@ -48,7 +48,12 @@ MALFORMED = [
     ("pixels", {"inputs": [1]}, 400, "an object with the keys label, seed"),
     ("pixels", {"instances": [{"seed": 1}]}, 400, "missing: label"),
     ("pixels", {"inputs": {"seed": [1]}}, 400, "missing: label"),
-    ("pixels", {"instances": [row(), row(top=1)]}, 400, "keys of instances[1] must"),
+    (
+        "pixels",
+        {"instances": [instance(), instance(top=1)]},
+        400,
+        "keys of instances[1] must",
+    ),
     (
         "pixels",
         {"inputs": {"seed": [1], "label": [0], "top": [1]}},
@@ -59,7 +64,7 @@ MALFORMED = [
         "pixels",
         {"inputs": {"seed": [1, 2], "label": [0]}},
         400,
-        "same number of rows",
+        "same number of examples",
     ),
     # Types.
     ("vae", {"instances": [1.0]}, 400, "Received 1.0, a number with a fraction"),
@@ -69,7 +74,12 @@ MALFORMED = [
     ("vae", {"instances": [None]}, 400, "Received None, null"),
     ("vae", {"instances": [{"b64": "AA=="}]}, 400, "an object"),
     ("vae", {"instances": [2**63]}, 400, "9223372036854775808"),
-    ("pixels", {"instances": [row(label=2**31)]}, 400, "label must be of type int32"),
+    (
+        "pixels",
+        {"instances": [instance(label=2**31)]},
+        400,
+        "label must be of type int32",
+    ),
     ("vae", b'{"instances": [NaN]}', 400, "NaN is not a JSON number"),
     (
         "vae",
@@ -96,13 +106,13 @@ MALFORMED = [
     ("vae", {"instances": [-1]}, 400, "seed must be integers from 0 to 2**62 - 1"),
     (
         "pixels",
-        {"instances": [row(label=3)]},
+        {"instances": [instance(label=3)]},
         400,
         "label must be integers from 0 to 2",
     ),
     (
         "pixels",
-        named("sample_with_temperature", instances=[row(temperature=0)]),
+        named("sample_with_temperature", instances=[instance(temperature=0)]),
         400,
         "temperature must be finite numbers above 0, got [0]",
     ),
@@ -128,7 +138,7 @@ MALFORMED = [
         "pixels",
         named(
             "complete",
-            instances=[row(images=IMAGE, known=[[2] * 5] * 4)],
+            instances=[instance(images=IMAGE, known=[[2] * 5] * 4)],
         ),
         400,
         "known must be 0 or 1, got [2",

@@ -19,7 +19,7 @@ def other(tmp_path_factory):
 def watched(tmp_path_factory):
     """A server and its base directory, empty at first."""
     base = tmp_path_factory.mktemp("watched")
-    polling = ("--poll-seconds", 0.2, "--label", "labelled:old=1")
+    polling = ("--poll-seconds", 0.2, "--label", "labeled:old=1")
     directory = tmp_path_factory.mktemp("watching")
     with running(directory, "--base-dir", base, *polling) as started:
         yield started, base
@@ -174,15 +174,15 @@ def test_only_directories_named_by_a_plain_integer_are_versions(watched, base_di
     assert list(states(server, "named")) == [1]
 
 
-def test_a_labelled_version_is_served_beside_the_newest(watched, base_dir, other):
+def test_a_labeled_version_is_served_beside_the_newest(watched, base_dir, other):
     server, base = watched
-    publish(base_dir / "vae" / "1", base / "labelled", 1)
-    publish(other, base / "labelled", 2)
-    wait_for_states(server, "labelled", v1="AVAILABLE", v2="AVAILABLE")
+    publish(base_dir / "vae" / "1", base / "labeled", 1)
+    publish(other, base / "labeled", 2)
+    wait_for_states(server, "labeled", v1="AVAILABLE", v2="AVAILABLE")
     ask = {"instances": [1]}
-    old = server.predict("labelled/labels/old", **ask)
-    assert old == server.predict("labelled/versions/1", **ask)
-    assert server.predict("labelled", **ask) != old
+    old = server.predict("labeled/labels/old", **ask)
+    assert old == server.predict("labeled/versions/1", **ask)
+    assert server.predict("labeled", **ask) != old
 
 
 def test_reads_a_models_config_of_tensorflow_serving(base_dir, other, tmp_path):

@@ -77,12 +77,12 @@ def test_sizes_of_full_triangles(name):
 
 
 @EVERY_FAMILY
-def test_sampled_rows_have_the_moments(name):
+def test_samples_have_the_moments(name):
     family, params, covariance = FAMILIES[name]
     count = 4000
-    sample = tf.function(family.sample_rows)
-    rows = np.tile(params, (count, 1))
-    drawn = np.asarray(sample(rows, tf.range(count), DIM, LATENTS), "float64")
+    sample = tf.function(family.seeded_sample)
+    params = np.tile(params, (count, 1))
+    drawn = np.asarray(sample(params, tf.range(count), DIM, LATENTS), "float64")
     assert drawn.shape == (count, DIM)
     deviation = np.sqrt(np.diag(covariance))
     error = (drawn.mean(axis=0) - LOCATION) / deviation * math.sqrt(count)
@@ -93,28 +93,28 @@ def test_sampled_rows_have_the_moments(name):
 
 
 @EVERY_FAMILY
-def test_sampled_rows_depend_on_their_own_seed_and_parameters(name):
+def test_samples_depend_on_their_own_seed_and_parameters(name):
     family, params, _ = FAMILIES[name]
     seeds = np.array([7, 0, 2**40, 8])
-    rows = np.stack([params, params + 0.1, params - 0.1, params])
-    drawn = np.asarray(family.sample_rows(rows, seeds, DIM, LATENTS))
-    for row in range(4):
-        one = slice(row, row + 1)
-        alone = family.sample_rows(rows[one], seeds[one], DIM, LATENTS)
+    params = np.stack([params, params + 0.1, params - 0.1, params])
+    drawn = np.asarray(family.seeded_sample(params, seeds, DIM, LATENTS))
+    for index in range(4):
+        one = slice(index, index + 1)
+        alone = family.seeded_sample(params[one], seeds[one], DIM, LATENTS)
         np.testing.assert_allclose(alone, drawn[one], rtol=1e-6)
     assert len(np.unique(drawn[:, 0])) == 4
-    again = family.sample_rows(rows[::-1], seeds[::-1].copy(), DIM, LATENTS)
+    again = family.seeded_sample(params[::-1], seeds[::-1].copy(), DIM, LATENTS)
     np.testing.assert_allclose(again, drawn[::-1], rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["diagonal_normal", "full_normal"])
-def test_normal_rows_are_the_same_under_xla(name):
+def test_normal_samples_are_the_same_under_xla(name):
     family, params, _ = FAMILIES[name]
-    rows, seeds = np.tile(params, (30, 1)), np.arange(30)
-    eager = family.sample_rows(rows, seeds, DIM, LATENTS)
-    compiled = tf.function(family.sample_rows, jit_compile=True)
+    params, seeds = np.tile(params, (30, 1)), np.arange(30)
+    eager = family.seeded_sample(params, seeds, DIM, LATENTS)
+    compiled = tf.function(family.seeded_sample, jit_compile=True)
     np.testing.assert_allclose(
-        compiled(tf.constant(rows), tf.constant(seeds), DIM, LATENTS),
+        compiled(tf.constant(params), tf.constant(seeds), DIM, LATENTS),
         eager,
         rtol=1e-5,
         atol=1e-6,
@@ -124,10 +124,10 @@ def test_normal_rows_are_the_same_under_xla(name):
 @EVERY_FAMILY
 def test_streams_are_uncorrelated(name):
     family, params, _ = FAMILIES[name]
-    sample = tf.function(family.sample_rows)
-    rows, seeds = np.tile(params, (1000, 1)), tf.range(1000)
+    sample = tf.function(family.seeded_sample)
+    params, seeds = np.tile(params, (1000, 1)), tf.range(1000)
     columns = [
-        np.asarray(sample(rows, seeds, DIM, tf.constant(stream)))
+        np.asarray(sample(params, seeds, DIM, tf.constant(stream)))
         for stream in (LATENTS, POSTERIOR, POSTERIOR + 1)
     ]
     correlation = np.corrcoef(np.concatenate(columns, axis=1).T)

@@ -31,10 +31,10 @@ def divergence_by_hand(family, params, dim):
     location, rest = params[:, :dim], params[:, dim:]
     if family == "full_normal":
         variances, log_determinant = np.zeros(len(params)), np.zeros(len(params))
-        for row, triangle in enumerate(np.asarray(tfp.math.fill_triangular(rest))):
+        for index, triangle in enumerate(np.asarray(tfp.math.fill_triangular(rest))):
             factor = np.tril(triangle, -1) + np.diag(np.exp(np.diag(triangle)))
-            variances[row] = np.trace(factor @ factor.T)
-            log_determinant[row] = np.linalg.slogdet(factor @ factor.T)[1]
+            variances[index] = np.trace(factor @ factor.T)
+            log_determinant[index] = np.linalg.slogdet(factor @ factor.T)[1]
         squares = (location**2).sum(axis=1)
         return (squares + variances - log_determinant - dim) / 2
     if family == "laplace":
@@ -89,14 +89,14 @@ def test_finite_for_extreme_parameters(family, policy, estimator):
         assert np.isfinite(np.asarray(values, "float32")).all()
 
 
-def gradients_of_rows(layer, params):
-    """Return the gradient of `KL + sum of z` for the parameters of each row."""
+def gradients_of_examples(layer, params):
+    """Return the gradient of `KL + sum of z` for the parameters of each example."""
     params = tf.constant(params)
     with tf.GradientTape() as tape:
         tape.watch(params)
         z = layer(params)
-        rows = tf.cast(tf.shape(params)[0], tf.float32)
-        loss = layer.losses[0] * rows + tf.reduce_sum(z) / layer.num_samples
+        batch_size = tf.cast(tf.shape(params)[0], tf.float32)
+        loss = layer.losses[0] * batch_size + tf.reduce_sum(z) / layer.num_samples
     return np.asarray(tape.gradient(loss, params)), float(layer.losses[0])
 
 
@@ -105,23 +105,23 @@ def test_estimators_agree_and_the_analytic_one_is_steadier(family):
     count = 20000
     params = random_params(family, 1, 2, seed=4) * 0.7
     params[0, :2] = [0.8, -0.6]
-    rows = np.tile(params, (count, 1))
+    batch = np.tile(params, (count, 1))
     exact = divergence_by_hand(family, params, 2)[0]
-    a, loss = gradients_of_rows(plain(2, family, estimator="monte_carlo"), rows)
-    b, _ = gradients_of_rows(plain(2, family), rows)
+    a, loss = gradients_of_examples(plain(2, family, estimator="monte_carlo"), batch)
+    b, _ = gradients_of_examples(plain(2, family), batch)
     assert abs(loss - exact) < 0.15
     difference = a.mean(axis=0) - b.mean(axis=0)
     deviation = np.sqrt((a.var(axis=0) + b.var(axis=0)) / count)
     assert np.abs(difference / deviation).max() < 4
     assert (b.var(axis=0) < a.var(axis=0)).all()
-    # The same number of samples of one row estimates the same gradient.
+    # The same number of samples of one example estimates the same gradient.
     many = plain(2, family, estimator="monte_carlo", num_samples=count)
-    gradient, loss = gradients_of_rows(many, params)
+    gradient, loss = gradients_of_examples(many, params)
     assert abs(loss - exact) < 0.15
     assert np.abs((gradient[0] - b.mean(axis=0)) / deviation).max() < 4
 
 
-def test_samples_of_a_row_are_neighbours():
+def test_samples_of_an_example_are_neighbors():
     means = np.arange(4, dtype="float32") * 10
     params = np.stack([means, means + 5, *np.full((2, 4), -3)], axis=1)
     layer = plain(2, num_samples=3)

@@ -184,3 +184,12 @@ def test_input_of_another_width_is_refused(make_block, channels):
 def test_bad_argument_is_refused(make_block, match):
     with pytest.raises(ValueError, match=f"(?s){match}"):
         make_block()
+
+
+@pytest.mark.parametrize("block", [ResidualMaskedConvBlock, ResidualLSTMBlock])
+def test_a_condition_without_weights_is_refused(block):
+    images = np.zeros((2, 4, 5, 6), "float32")
+    layer = block(3)
+    layer(images)
+    with pytest.raises(ValueError, match="built without `condition`"):
+        layer(images, images)

@@ -97,7 +97,7 @@ def test_labels_out_of_range():
             model.generate(2, conditions=labels)
     with pytest.raises(ValueError, match=r"must give the inputs \['label'\]"):
         model.generate(2)
-    with pytest.raises(ValueError, match="one row for each of the 2 images"):
+    with pytest.raises(ValueError, match="one element for each of the 2 images"):
         model.generate(2, conditions=[1])
 
 

@@ -16,7 +16,7 @@ from keras_genimg.ops.uniforms import (
     LATENTS,
     PIXELS,
     POSTERIOR,
-    row_uniforms,
+    seeded_uniforms,
 )
 from tests import reference
 
@@ -53,7 +53,7 @@ def test_streams_share_no_numbers():
     streams = [PIXELS, LATENTS, *(POSTERIOR + k for k in range(20))]
     streams += [(kind, k) for kind in (CANDIDATES, CHOICE) for k in range(20)]
     seeds = np.array([0, 1, 2, 3, 2**31 - 1, 2**31, 2**62 - 1])
-    drawn = [np.asarray(row_uniforms(seeds, (4,), stream)) for stream in streams]
+    drawn = [np.asarray(seeded_uniforms(seeds, (4,), stream)) for stream in streams]
     drawn = np.concatenate(drawn)  # Including all neighboring seeds.
     # Four uniforms have 96 bits, so two streams do not agree by chance.
     assert len(np.unique(drawn, axis=0)) == len(drawn)
@@ -63,19 +63,19 @@ def test_streams_share_no_numbers():
 
 def test_todays_streams_keep_their_numbers():
     first = np.array([0.3173687, 0.90230346, 0.13106245, 0.77921486], "float32")
-    np.testing.assert_array_equal(row_uniforms([5], (4,))[0], first)
+    np.testing.assert_array_equal(seeded_uniforms([5], (4,))[0], first)
 
 
-def test_streams_with_an_index_are_the_same_under_xla_and_for_an_index_a_row():
+def test_streams_with_an_index_are_the_same_under_xla_and_for_an_index_per_seed():
     seeds = tf.constant([3, 3, 7], tf.int64)
     indices = tf.constant([1, 2, 2])
-    eager = np.asarray(row_uniforms(seeds, (2, 3), (CANDIDATES, indices)))
-    for row, (seed, index) in enumerate([(3, 1), (3, 2), (7, 2)]):
-        alone = row_uniforms([seed], (2, 3), (CANDIDATES, index))
-        np.testing.assert_array_equal(alone[0], eager[row])
+    eager = np.asarray(seeded_uniforms(seeds, (2, 3), (CANDIDATES, indices)))
+    for place, (seed, index) in enumerate([(3, 1), (3, 2), (7, 2)]):
+        alone = seeded_uniforms([seed], (2, 3), (CANDIDATES, index))
+        np.testing.assert_array_equal(alone[0], eager[place])
     for jit_compile in (False, True):
         run = tf.function(
-            lambda seeds, k: row_uniforms(seeds, (2, 3), (CANDIDATES, k)),
+            lambda seeds, k: seeded_uniforms(seeds, (2, 3), (CANDIDATES, k)),
             jit_compile=jit_compile,
         )
         np.testing.assert_array_equal(run(seeds, indices), eager)
@@ -87,7 +87,7 @@ def test_the_number_of_candidates_changes_none():
         np.reshape(candidate_uniforms(seeds, (2, 2), k), (2, k, 2, 2)) for k in (3, 8)
     )
     np.testing.assert_array_equal(few, many[:, :3])
-    np.testing.assert_array_equal(many[:, 0], row_uniforms(seeds, (2, 2)))
+    np.testing.assert_array_equal(many[:, 0], seeded_uniforms(seeds, (2, 2)))
     # The candidates of neighboring seeds share nothing.
     assert len(np.unique(many)) == many.size
 
@@ -136,14 +136,14 @@ def expected_of(model, images, known, conditions, seed, num_candidates, temperat
     )
     log_prob = log_prob_of(params, drawn, temperature)
     chosen, sizes = [], []
-    for row in range(len(images)):
-        flat = known[row].ravel()
+    for index in range(len(images)):
+        flat = known[index].ravel()
         first = int(np.argmin(flat)) if (flat == 0).any() else len(flat)
         later = np.flatnonzero((flat == 1) & (np.arange(len(flat)) > first))
-        nats = log_prob[row].sum(axis=-1).reshape(num_candidates, -1)[:, later]
+        nats = log_prob[index].sum(axis=-1).reshape(num_candidates, -1)[:, later]
         weights = np.exp(nats.sum(axis=1) - nats.sum(axis=1).max())
         sizes.append(weights.sum() ** 2 / (weights**2).sum())
-        uniform = float(row_uniforms([seed + row], (), (CHOICE, 0))[0])
+        uniform = float(seeded_uniforms([seed + index], (), (CHOICE, 0))[0])
         steps = np.cumsum(weights) / weights.sum()
         chosen.append(int((uniform >= steps[:-1]).sum()) if len(later) else 0)
     return drawn[np.arange(len(images)), chosen], np.array(sizes), np.array(chosen)

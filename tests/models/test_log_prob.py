@@ -129,14 +129,14 @@ def test_bound_is_the_mean_of_the_samples_weights(models, kind, num_samples):
     )
 
 
-def test_copies_of_an_image_are_rows_of_their_own(models):
+def test_copies_of_an_image_are_independent(models):
     model = models["draw"]
     x = images_for(model, 2)
     seeds = tf.constant([1, 2, 3, 4, 5, 6], tf.int64)
     streams = POSTERIOR + tf.constant([0, 1, 2, 0, 1, 2])
     copies = model.infer(x, copies=3)(seeds, streams)
-    for row in range(6):
-        image = x[row // 3][None]
-        alone = model.infer(image)(seeds[row : row + 1], streams[row])
+    for i in range(6):
+        image = x[i // 3][None]
+        alone = model.infer(image)(seeds[i : i + 1], streams[i])
         for part, expected in zip(copies, alone, strict=True):
-            np.testing.assert_allclose(part[row], expected[0], rtol=1e-4, atol=1e-5)
+            np.testing.assert_allclose(part[i], expected[0], rtol=1e-4, atol=1e-5)

@@ -171,7 +171,7 @@ def test_nothing_on_screen_where_keras_logs_elsewhere(capsys, monkeypatch):
     assert capsys.readouterr().out == ""
 
 
-def test_slices_cover_all_rows(monkeypatch):
+def test_slices_cover_all_images(monkeypatch):
     assert [p.stop - p.start for p in slices(7, 3)] == [3, 3, 1]
     quick = [p.stop - p.start for p in timed_slices(40, 8)]
     assert quick == [1, 2, 4, 8, 8, 8, 8, 1]

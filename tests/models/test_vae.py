@@ -186,8 +186,8 @@ def test_generation(trained):
     assert 0 <= drawn.min() <= drawn.max() <= 1
     assert len(np.unique(drawn[:, 1, 0, 0])) == 4
     np.testing.assert_allclose(model.generate(1, seed=12)[0], drawn[2], rtol=1e-5)
-    rows = model.generate(3, seed=[13, 10, 11], batch_size=2)
-    np.testing.assert_allclose(rows, drawn[[3, 0, 1]], rtol=1e-5)
+    chosen = model.generate(3, seed=[13, 10, 11], batch_size=2)
+    np.testing.assert_allclose(chosen, drawn[[3, 0, 1]], rtol=1e-5)
     under_xla = model.generate(4, seed=10, jit_compile=True)
     np.testing.assert_allclose(under_xla, drawn, rtol=1e-4)
     pixels = model.generate(300, seed=10, sample_pixels=True)

@@ -10,7 +10,7 @@ def test_groups():
     assert color_groups(4, 1).tolist() == [0, 0, 0, 0]
 
 
-def test_grey_masks_by_hand():
+def test_gray_masks_by_hand():
     a = causal_kernel_mask((3, 3), 1, 1, "A", 1)[:, :, 0, 0]
     assert a.tolist() == [[1, 1, 1], [1, 0, 0], [0, 0, 0]]
     b = causal_kernel_mask((3, 3), 1, 1, "B", 1)[:, :, 0, 0]

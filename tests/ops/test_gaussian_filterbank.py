@@ -57,7 +57,7 @@ def test_geometry_by_hand():
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5])
 @pytest.mark.parametrize(("height", "width"), [(5, 5), (4, 7), (8, 3), (1, 6)])
-def test_all_zero_is_centred_and_as_wide_as_the_longer_side(height, width, size):
+def test_all_zero_is_centered_and_as_wide_as_the_longer_side(height, width, size):
     attention = attention_geometry(np.zeros((1, 5)), height, width, size)
     longest = max(height, width) - 1
     stride = longest / (size - 1) if size > 1 else longest

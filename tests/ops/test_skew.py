@@ -7,8 +7,8 @@ from keras_genimg.ops import SkewedMap
 SIZES = [(4, 4), (3, 5), (5, 2), (1, 3), (3, 1), (7, 6)]
 
 
-def rows_of(x):
-    """Return a map with one row per pixel, and a row of -1 for padding."""
+def flat_map_of(x):
+    """Return the pixels of a map in raster order, then -1 for padding."""
     flat = x.reshape(-1, *x.shape[2:])
     return tf.constant(np.concatenate([flat, np.full_like(flat[:1], -1)]))
 
@@ -18,7 +18,7 @@ def rows_of(x):
 def test_skew_by_hand(height, width, num_segments):
     x = np.random.default_rng(0).random((height, width, 2)).astype("float32")
     skewed = SkewedMap(height, width, num_segments)
-    segments = skewed.skew(rows_of(x))
+    segments = skewed.skew(flat_map_of(x))
     seen = 0
     for segment, (first, end, first_row, end_row) in zip(
         segments, skewed.segments, strict=True
@@ -46,13 +46,13 @@ def test_unskew_adds_the_map_and_the_mirrored_one_a_row_below(
     expected = x.copy()
     expected[1:] += 10 * x[:-1]
     scale = tf.constant([1.0, 10.0])[None, :, None, None]
-    segments = [segment * scale for segment in skewed.skew(rows_of(x))]
+    segments = [segment * scale for segment in skewed.skew(flat_map_of(x))]
     actual = tf.reshape(skewed.unskew(segments), x.shape)
     np.testing.assert_allclose(actual, expected, rtol=1e-6)
 
 
 def test_gradients_are_those_of_gathers():
-    x = rows_of(np.random.default_rng(0).random((4, 5, 2)))
+    x = flat_map_of(np.random.default_rng(0).random((4, 5, 2)))
     skewed = SkewedMap(4, 5, 3)
     weights = [np.random.default_rng(1).random(s.shape) for s in skewed.skew(x)]
 
@@ -61,7 +61,7 @@ def test_gradients_are_those_of_gathers():
         return skewed.unskew(segments)
 
     theoretical, numerical = tf.test.compute_gradient(apply, [x])
-    # The padding row is constant and gets no gradient.
+    # The padding is constant and gets no gradient.
     np.testing.assert_allclose(theoretical[0][:, :-2], numerical[0][:, :-2], atol=1e-6)
 
 
@@ -69,9 +69,9 @@ def test_unknown_sizes():
     @tf.function
     def run(x):
         height, width = tf.shape(x)[0], tf.shape(x)[1]
-        rows = tf.pad(tf.reshape(x, (-1, 2)), [[0, 1], [0, 0]])
+        flat_map = tf.pad(tf.reshape(x, (-1, 2)), [[0, 1], [0, 0]])
         skewed = SkewedMap(height, width, 4)
-        return skewed.unskew(skewed.skew(rows))
+        return skewed.unskew(skewed.skew(flat_map))
 
     run = run.get_concrete_function(tf.TensorSpec((None, None, 2)))
     x = np.random.default_rng(0).random((3, 4, 2)).astype("float32")

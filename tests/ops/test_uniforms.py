@@ -5,20 +5,20 @@ import numpy as np
 import tensorflow as tf
 
 from keras_genimg.ops import uniforms
-from keras_genimg.ops.uniforms import LATENTS, MAX_SEED, row_normals, row_uniforms
+from keras_genimg.ops.uniforms import LATENTS, MAX_SEED, seeded_normals, seeded_uniforms
 
 SEEDS = np.concatenate([np.arange(40), 2 ** np.arange(31, 62), [MAX_SEED]])
 
 
 def test_same_numbers_eager_in_a_graph_and_under_xla():
-    eager = np.asarray(row_uniforms(SEEDS, (4, 3, 2)))
+    eager = np.asarray(seeded_uniforms(SEEDS, (4, 3, 2)))
     for jit_compile in (False, True):
-        run = tf.function(row_uniforms, jit_compile=jit_compile)
+        run = tf.function(seeded_uniforms, jit_compile=jit_compile)
         np.testing.assert_array_equal(run(tf.constant(SEEDS), (4, 3, 2)), eager)
 
 
 def test_uniform_independent_and_below_one():
-    drawn = np.asarray(row_uniforms(np.arange(400), (25,)), "float64")
+    drawn = np.asarray(seeded_uniforms(np.arange(400), (25,)), "float64")
     assert drawn.min() >= 0
     assert drawn.max() < 1
     np.testing.assert_array_equal(drawn * 2**24, np.round(drawn * 2**24))
@@ -27,19 +27,20 @@ def test_uniform_independent_and_below_one():
     assert abs(neighbors) < 0.03
 
 
-def test_rows_and_streams_differ():
-    assert len(np.unique(np.asarray(row_uniforms(SEEDS, (3,))), axis=0)) == len(SEEDS)
-    pixels, latents = row_uniforms([5], (9,)), row_uniforms([5], (9,), LATENTS)
+def test_seeds_and_streams_differ():
+    drawn = np.asarray(seeded_uniforms(SEEDS, (3,)))
+    assert len(np.unique(drawn, axis=0)) == len(SEEDS)
+    pixels, latents = seeded_uniforms([5], (9,)), seeded_uniforms([5], (9,), LATENTS)
     assert (np.asarray(pixels) != np.asarray(latents)).all()
 
 
-def test_each_row_may_have_a_stream_of_its_own():
+def test_each_seed_may_have_its_own_stream():
     streams = np.arange(len(SEEDS)) % 5
-    rows = np.asarray(row_uniforms(SEEDS, (6,), streams))
+    drawn = np.asarray(seeded_uniforms(SEEDS, (6,), streams))
     for stream in range(5):
-        expected = row_uniforms(SEEDS, (6,), stream)
+        expected = seeded_uniforms(SEEDS, (6,), stream)
         of_stream = streams == stream
-        np.testing.assert_array_equal(rows[of_stream], np.asarray(expected)[of_stream])
+        np.testing.assert_array_equal(drawn[of_stream], np.asarray(expected)[of_stream])
 
 
 def test_normals_are_finite_and_symmetric_at_the_ends(monkeypatch):
@@ -48,15 +49,15 @@ def test_normals_are_finite_and_symmetric_at_the_ends(monkeypatch):
     highest = tf.constant([1 - step, 1 - 2 * step, 0.75 - step, 0.5 + step])
     ends = []
     for drawn in (lowest, highest):
-        monkeypatch.setattr(uniforms, "row_uniforms", lambda *_, drawn=drawn: drawn)
-        ends.append(np.asarray(row_normals([0], (4,))))
+        monkeypatch.setattr(uniforms, "seeded_uniforms", lambda *_, drawn=drawn: drawn)
+        ends.append(np.asarray(seeded_normals([0], (4,))))
     np.testing.assert_allclose(ends[0], -ends[1], rtol=1e-5)
     assert (ends[0] < 0).all()
     assert 5.2 < ends[1].max() < 5.4
 
 
 def test_normals_are_distributed_as_such():
-    draw = tf.function(row_normals)
+    draw = tf.function(seeded_normals)
     drawn = np.sort(np.asarray(draw(tf.range(400), (50,)), "float64").ravel())
     count = drawn.size
     for power, moment, variance in [(1, 0, 1), (2, 1, 2), (3, 0, 15), (4, 3, 96)]:
@@ -69,18 +70,18 @@ def test_normals_are_distributed_as_such():
     assert distance * math.sqrt(count) < 1.95
 
 
-def test_normals_of_a_row_depend_on_its_seed_and_stream():
+def test_normals_depend_on_their_seed_and_stream():
     seeds = SEEDS[-5:]
-    drawn = np.asarray(row_normals(seeds, (2, 3)))
+    drawn = np.asarray(seeded_normals(seeds, (2, 3)))
     assert drawn.shape == (5, 2, 3)
-    for row, seed in enumerate(seeds):
-        alone = row_normals([seed], (2, 3))[0]
-        np.testing.assert_allclose(alone, drawn[row], rtol=1e-5)
-    compiled = tf.function(row_normals, jit_compile=True)
+    for index, seed in enumerate(seeds):
+        alone = seeded_normals([seed], (2, 3))[0]
+        np.testing.assert_allclose(alone, drawn[index], rtol=1e-5)
+    compiled = tf.function(seeded_normals, jit_compile=True)
     np.testing.assert_allclose(
         compiled(tf.constant(seeds), (2, 3)), drawn, rtol=1e-5, atol=1e-6
     )
-    draw = tf.function(row_normals)
+    draw = tf.function(seeded_normals)
     others = np.asarray(draw(tf.range(100), (30,), stream=5)).ravel()
     normals = np.asarray(draw(tf.range(100), (30,))).ravel()
     assert abs(np.corrcoef(normals, others)[0, 1]) < 4 / math.sqrt(3000)

@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from keras_genimg.models.conditions import condition_rows
+from keras_genimg.models.conditions import condition_arrays
 from keras_genimg.models.image_inputs import sized_image_shape
 from keras_genimg.sampling import sampler_difference, tolerance
 
@@ -22,7 +22,8 @@ def assert_sampled_as_computed(
     """Every sub-pixel is drawn from the parameters that the forward pass computes."""
     images = random_images(model, num_images, image_size)
     conditions = [
-        tf.constant(row) for row in condition_rows(model, conditions, num_images)
+        tf.constant(values)
+        for values in condition_arrays(model, conditions, num_images)
     ]
     compare = tf.function(
         lambda images, *conditions: sampler_difference(

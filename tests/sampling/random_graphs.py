@@ -301,7 +301,7 @@ class RandomGraph:
             return OtherCall(self.channels, self.colors)(self.value())
         return OtherConvolution(self.channels, 3, "B", self.colors)(self.value())
 
-    # Each mixes channels, which grey images alone allow.
+    # Each mixes channels, which gray images alone allow.
 
     def mix_dense(self):
         layer = self.pick(

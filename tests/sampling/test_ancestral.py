@@ -4,14 +4,14 @@ import pytest
 
 from keras_genimg.likelihoods import Categorical
 from keras_genimg.models import PixelCNN, PixelRNN
-from keras_genimg.ops import row_uniforms
+from keras_genimg.ops import seeded_uniforms
 
 
 def draw_one_by_one(model, seeds, temperature=1.0):
     """Draw in plain NumPy, from the distribution function of each sub-pixel."""
     height, width, colors = model.image_shape
     images = np.zeros((len(seeds), height, width, colors))
-    uniforms = np.asarray(row_uniforms(seeds, (height, width, colors)), "float64")
+    uniforms = np.asarray(seeded_uniforms(seeds, (height, width, colors)), "float64")
     for r in range(height):
         for c in range(width):
             for k in range(colors):
@@ -53,7 +53,7 @@ def test_draws_what_numpy_draws(name, temperature, jit_compile):
     assert (drawn[0] != drawn[1]).any()
 
 
-def test_rows_do_not_depend_on_their_batch():
+def test_images_do_not_depend_on_their_batch():
     model = MODELS["row"]()
     together = model.generate(6, seed=10)
     for batch_size in (1, 4):
@@ -73,7 +73,7 @@ def test_seed_none_follows_the_global_seed():
 
 
 def test_colors_are_drawn_with_noise_of_their_own():
-    noise = np.asarray(row_uniforms(np.arange(50), (8, 8, 3))).reshape(-1, 3)
+    noise = np.asarray(seeded_uniforms(np.arange(50), (8, 8, 3))).reshape(-1, 3)
     correlation = np.corrcoef(noise.T)
     assert abs(correlation[np.triu_indices(3, 1)]).max() < 0.05
 

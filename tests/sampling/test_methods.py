@@ -9,7 +9,7 @@ from keras_genimg.causality.random_weights import randomize
 from keras_genimg.likelihoods import Categorical
 from keras_genimg.models import PixelCNN, PixelRNN
 from keras_genimg.models.traced_sampler import pixel_sampler
-from keras_genimg.ops import row_uniforms
+from keras_genimg.ops import seeded_uniforms
 from keras_genimg.sampling import fixed_point, incremental_sampler
 from tests.sampling.forced import assert_sampled_as_computed
 from tests.subprocesses import run_python
@@ -52,7 +52,7 @@ def assert_same_but_for_ties(model, expected, actual, seeds=SEEDS):
         if params.size == 1:
             params = np.array([0, params[0]])
         steps = np.cumsum(np.exp(params) / np.exp(params).sum())
-        u = float(np.ravel(row_uniforms([seed], image.shape))[first])
+        u = float(np.ravel(seeded_uniforms([seed], image.shape))[first])
         assert abs(u - steps).min() < 1e-5, f"seed {seed} differs without a tie"
 
 
@@ -159,7 +159,7 @@ def test_half_precision_is_exported_as_it_draws(tmp_path):
 
 def test_fixed_point_counts_its_passes():
     model = make("cnn", CASES[0])
-    uniforms = row_uniforms(SEEDS, model.image_shape)
+    uniforms = seeded_uniforms(SEEDS, model.image_shape)
     images, passes = fixed_point(model, uniforms)
     np.testing.assert_array_equal(images, model.generate(16, seed=0))
     assert 2 <= int(passes) <= 26

@@ -25,17 +25,17 @@ def save(path, functions):
     tf.saved_model.save(module, str(path), signatures=signatures)
 
 
-def at_least_one_row(tensor, spec):
-    """Return a tensor of the shape of `spec` that has rows."""
+def not_empty(tensor, spec):
+    """Return a tensor of the shape of `spec`, or raise if its batch is empty."""
     tensor = tf.ensure_shape(tensor, spec.shape)
-    check = tf.debugging.Assert(tf.shape(tensor)[0] > 0, ["no rows"])
+    check = tf.debugging.Assert(tf.shape(tensor)[0] > 0, ["no examples"])
     with tf.control_dependencies([check]):
         return tf.identity(tensor)
 
 
 def noise(seed):
     """Return 5 numbers from 0 to 255 for each seed, `(batch, 5)`."""
-    seed = at_least_one_row(seed, SEED)
+    seed = not_empty(seed, SEED)
     seed = tf.stack([seed, tf.zeros_like(seed)], axis=-1)
     return tf.map_fn(
         lambda pair: tf.random.stateless_uniform((5,), pair, 0, 255, tf.int32),
@@ -62,7 +62,7 @@ def must_be_compiled(seed):
 
 
 def uses_first_seed(seed):
-    return {"numbers": noise(tf.fill(tf.shape(seed), at_least_one_row(seed, SEED)[0]))}
+    return {"numbers": noise(tf.fill(tf.shape(seed), not_empty(seed, SEED)[0]))}
 
 
 def mean_of_batch(seed):

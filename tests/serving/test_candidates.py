@@ -87,7 +87,7 @@ def test_candidate_0_comes_back_where_no_known_pixel_follows(
     np.testing.assert_allclose(served["effective_sample_size"], [5, 5], rtol=1e-6)
 
 
-def test_a_bad_row_is_flagged(complete, request_of):
+def test_a_bad_example_is_flagged(complete, request_of):
     _, shown, known = request_of
     good, served = complete(shown, known), complete(shown, known, [-1, 8])
     np.testing.assert_array_equal(served["ok"], [False, True])
@@ -97,7 +97,7 @@ def test_a_bad_row_is_flagged(complete, request_of):
         np.testing.assert_allclose(served[name][1], good[name][1], rtol=1e-5)
 
 
-def test_rows_times_candidates_are_limited(path, complete, request_of):
+def test_examples_times_candidates_are_limited(path, complete, request_of):
     _, shown, known = request_of
     loaded = tf.saved_model.load(str(path))
     three = {
@@ -106,7 +106,7 @@ def test_rows_times_candidates_are_limited(path, complete, request_of):
         "seed": tf.constant([1, 2, 3], tf.int64),
         "label": tf.constant([0, 0, 0]),
     }
-    text = r"a call takes 1 to 2 rows of 5 candidates, 14 images in all, got\] \[3\]"
+    text = r"1 to 2 examples of 5 candidates, 14 images in all, got\] \[3\]"
     with pytest.raises(tf.errors.InvalidArgumentError, match=text):
         loaded.signatures["complete"](**three)
     del three["images"], three["known"]

@@ -35,7 +35,7 @@ def model():
 def served(model, tmp_path_factory):
     """Return the signatures of an export with all options, and its path."""
     path = tmp_path_factory.mktemp("served") / "1"
-    figures = {"training": {"test_nats": -12.5}, "licence": "Apache-2.0"}
+    figures = {"training": {"test_nats": -12.5}, "license": "Apache-2.0"}
     model.export(
         path,
         max_examples=4,
@@ -60,17 +60,17 @@ def test_png_files_are_the_images(model, served):
         np.testing.assert_array_equal(Image.open(io.BytesIO(file)), image[..., 0])
 
 
-def test_temperature_of_each_row(model, served):
+def test_temperature_of_each_example(model, served):
     temperatures = [0.5, 1.0, 2.0]
     drawn = served[0].signatures["sample_with_temperature"](
         seed=seeds(), temperature=tf.constant(temperatures)
     )
-    for row, (seed, temperature) in enumerate(zip(SEEDS, temperatures, strict=True)):
+    for index, (seed, temperature) in enumerate(zip(SEEDS, temperatures, strict=True)):
         expected = displayed(model, 1, seed=seed, temperature=temperature)
-        np.testing.assert_array_equal(drawn["images"][row], expected[0])
+        np.testing.assert_array_equal(drawn["images"][index], expected[0])
 
 
-def test_bad_rows_are_flagged_and_the_others_are_served(model, served):
+def test_bad_examples_are_flagged_and_the_others_are_served(model, served):
     signatures = served[0].signatures
     expected = displayed(model, 3, seed=5)
     drawn = signatures["sample"](seed=seeds([5, -1, 7]))
@@ -93,15 +93,15 @@ def test_bad_rows_are_flagged_and_the_others_are_served(model, served):
     nats = signatures["log_prob"](images=images)
     np.testing.assert_array_equal(nats["ok"], [False, True, True])
     assert nats["log_prob"][0] == 0 and np.all(nats["log_prob"][1:] < 0)
-    # A bad row has no PNG file.
+    # A bad example has no PNG file.
     files = signatures["sample_png"](seed=seeds([5, -1, 7]))
     np.testing.assert_array_equal(files["ok"], [True, False, True])
     assert files["png_bytes"][1] == b"" and files["png_bytes"][0] != b""
 
 
-def test_shapes_and_row_counts_are_errors_even_where_rows_are_flagged(served):
+def test_wrong_batch_sizes_are_errors_even_where_bad_examples_are_flagged(served):
     for wrong in ([], range(5)):
-        with pytest.raises(tf.errors.InvalidArgumentError, match="1 to 4 rows"):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="1 to 4 examples"):
             served[0].signatures["sample"](seed=seeds(list(wrong)))
 
 
@@ -129,7 +129,7 @@ def test_metadata(model, served):
     assert metadata["image_shape"] == [3, 4, 1]
     assert metadata["max_examples"] == 4 and metadata["bad_examples"] == "flag"
     assert metadata["training"] == {"test_nats": -12.5}
-    assert metadata["licence"] == "Apache-2.0"
+    assert metadata["license"] == "Apache-2.0"
     assert metadata["likelihood"]["config"]["num_values"] == 256
     for name, described in metadata["signatures"].items():
         function = served[0].signatures[name]

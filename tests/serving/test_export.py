@@ -10,7 +10,7 @@ from tests.subprocesses import run_python
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
-    """Return a class-conditional colour model and its SavedModel."""
+    """Return a class-conditional color model and its SavedModel."""
     path = tmp_path_factory.mktemp("export") / "model"
     model = PixelCNN(
         (3, 4, 3), 4, 1, likelihood=Categorical(5), num_classes=4, head_filters=5
@@ -61,9 +61,9 @@ def test_log_prob_of_displayable_images(exported, loaded):
     [
         ("sample", {"seed": [-1], "label": [0]}, "seed must be integers from 0"),
         ("sample", {"seed": [1], "label": [4]}, "label must be integers from 0 to 3"),
-        ("sample", {"seed": [], "label": []}, "1 to 8 rows"),
-        ("sample", {"seed": range(9), "label": [0] * 9}, "1 to 8 rows"),
-        ("sample", {"seed": [1, 2], "label": [0]}, "same number of rows"),
+        ("sample", {"seed": [], "label": []}, "1 to 8 examples"),
+        ("sample", {"seed": range(9), "label": [0] * 9}, "1 to 8 examples"),
+        ("sample", {"seed": [1, 2], "label": [0]}, "same number of examples"),
         (
             "log_prob",
             {"images": np.full((1, 3, 4, 3), 256), "label": [0]},

@@ -42,13 +42,13 @@ def test_a_model_is_verified_and_published(model, tmp_path, capsys):
     options = {
         "max_examples": 4,
         "bad_examples": "flag",
-        "metadata": {"licence": "none"},
+        "metadata": {"license": "none"},
     }
     path = publish(model, tmp_path / "new" / "base", "digits", **options)
     assert path == tmp_path / "new" / "base" / "digits" / "1"
     assert names(path.parent) == [".last_version", ".lock", "1"]
     metadata = read_metadata(path)
-    assert (metadata["max_examples"], metadata["licence"]) == (4, "none")
+    assert (metadata["max_examples"], metadata["license"]) == (4, "none")
     printed = capsys.readouterr().out
     assert "pass  warm-up: 7 records run" in printed
     assert printed.endswith(f"Published {path}\n")

@@ -13,7 +13,7 @@ from keras_genimg.serving import read_metadata, verify
 from keras_genimg.serving.verification.checks import CHECKS
 from keras_genimg.serving.verification.fault import Fault
 from keras_genimg.serving.verification.graph_scan import SavedGraph, Signature, Tensor
-from keras_genimg.serving.verification.probe_inputs import example_inputs
+from keras_genimg.serving.verification.probe_inputs import random_inputs
 from keras_genimg.serving.verification.recorded_requests import recorded_requests
 from keras_genimg.serving.verification.trial import Trial
 from tests.conformance import registry
@@ -65,9 +65,9 @@ def faults(tmp_path_factory):
         ("C API", "calls_python: INVALID_ARGUMENT No OpKernel"),
         ("C API", "has_xla_op: INTERNAL XLA compilation disabled"),
         ("C API", "must_be_compiled: INTERNAL XLA compilation disabled"),
-        ("rows", "uses_first_seed: row 1 alone: numbers has other values"),
-        ("rows", "mean_of_batch: numbers has the shape [5] for 3 rows"),
-        ("rows", "turned_round: numbers has the shape [5, 3] for 3 rows"),
+        ("examples", "uses_first_seed: example 1 alone: numbers has other values"),
+        ("examples", "mean_of_batch: numbers has the shape [5] for 3 examples"),
+        ("examples", "turned_round: numbers has the shape [5, 3] for 3 examples"),
         ("signatures", "mean_of_batch: output numbers has no batch as its first axis"),
         ("signatures", "scalar: input count has no batch as its first axis: ()"),
         ("signatures", "half_precision: output numbers is float16"),
@@ -82,7 +82,7 @@ def test_planted_faults_are_told(faults, check, text):
 
 
 def test_nothing_else_is_told(faults):
-    assert set(faults) == {"graph", "C API", "rows", "signatures", "wrong shapes"}
+    assert set(faults) == {"graph", "C API", "examples", "signatures", "wrong shapes"}
     assert not any("sound" in message for message in faults.values())
 
 
@@ -103,7 +103,7 @@ def test_a_tie_that_falls_the_other_way_is_no_fault(tmp_path):
     """One image in many may change with the size of the batch, not one in each try."""
     path = tmp_path / "tie"
     inputs = {"seed": Tensor("seed", tf.int64, (None,))}
-    drawn = example_inputs(Signature("tie", inputs, {}), {}, rows=3)["seed"]
+    drawn = random_inputs(Signature("tie", inputs, {}), {}, batch_size=3)["seed"]
 
     def tie(seed):
         alone = tf.size(seed) == 1
@@ -112,10 +112,11 @@ def test_a_tie_that_falls_the_other_way_is_no_fault(tmp_path):
 
     planted.save(path, {"tie": (tie, [planted.SEED])})
     trial = Trial(str(path), SavedGraph(path), {}, timeout=100)
-    rows = [trial.outcomes[key].outputs["numbers"] for key in trial.of("row")]
+    alone = [trial.outcomes[key].outputs["numbers"] for key in trial.of("example")]
     batch = trial.outcomes["batch", "tie"].outputs["numbers"]
-    assert [(batch[i] == rows[i]).all() for i in range(3)] == [True, False, True]
-    assert "1 signatures give a row the same alone" in CHECKS["rows"](trial)
+    assert [(batch[i] == alone[i]).all() for i in range(3)] == [True, False, True]
+    passed = "1 signatures return the same for an example alone"
+    assert passed in CHECKS["examples"](trial)
 
 
 def test_what_takes_too_long_fails(sound):
@@ -204,7 +205,7 @@ def refused(seed):
         (flagged, 3, 7, None),
         (flagged, 4, 7, "seed of 3 is accepted"),
         (flagged, 3, 8, "seed of 8"),
-        (whole_batch_flagged, 3, 7, "seed of 8 refuses other rows"),
+        (whole_batch_flagged, 3, 7, "seed of 8 refuses other examples"),
         (planted.sound, 0, 2**62 - 1, f"seed of {2**62} is accepted"),
     ],
 )
@@ -295,12 +296,12 @@ def test_warm_up_records_are_run(sound):
     report = verify(sound, verbose=False)
     assert report.passed, str(report)
     assert report.checks[-1].message == "2 records run"
-    no_rows = planted.record("sound", seed=np.zeros(0, "int64"))
-    planted.write_records(sound, [good, no_rows])
+    empty = planted.record("sound", seed=np.zeros(0, "int64"))
+    planted.write_records(sound, [good, empty])
     found = failures(verify(sound, verbose=False))
     assert set(found) == {"warm-up"}
     assert "record 1, for sound: INVALID_ARGUMENT" in found["warm-up"]
-    assert "no rows" in found["warm-up"]
+    assert "no examples" in found["warm-up"]
 
 
 @pytest.mark.parametrize(

@@ -48,9 +48,9 @@ def test_a_record_for_each_signature_and_batch_size(exported, tmp_path):
     sent = {}
     for request in got:
         inputs = {k: tf.make_ndarray(v) for k, v in request.inputs.items()}
-        (rows,) = {len(value) for value in inputs.values()}
-        sent[request.model_spec.signature_name, rows] = inputs
-    assert set(sent) == {(name, rows) for name in SIGNATURES for rows in (1, 3, 8)}
+        (size,) = {len(value) for value in inputs.values()}
+        sent[request.model_spec.signature_name, size] = inputs
+    assert set(sent) == {(name, size) for name in SIGNATURES for size in (1, 3, 8)}
     assert len(got) == len(sent)
     inputs = sent["complete", 8]
     assert {k: (v.dtype.name, v.shape) for k, v in inputs.items()} == {
@@ -63,10 +63,10 @@ def test_a_record_for_each_signature_and_batch_size(exported, tmp_path):
     assert set(np.unique(inputs["known"])) == {0, 1}
     # As a server does: each signature, answered by what Python loads.
     loaded = tf.saved_model.load(str(path))
-    for (name, rows), inputs in sent.items():
+    for (name, size), inputs in sent.items():
         given = {key: tf.constant(value) for key, value in inputs.items()}
         outputs = loaded.signatures[name](**given)
-        assert all(len(value) == rows for value in outputs.values())
+        assert all(len(value) == size for value in outputs.values())
 
 
 @pytest.mark.slow

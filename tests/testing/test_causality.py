@@ -123,7 +123,7 @@ def test_a_leak_between_colors_is_found():
         assert_causal(model)
 
 
-def test_grey_masks_that_read_rgb_hide_the_pixel_but_leak_nothing():
+def test_gray_masks_that_read_rgb_hide_the_pixel_but_leak_nothing():
     report = assert_causal(wired((3, 4, 3), num_colors=1), randomize=True)
     assert [0, 0, 0, 0, 0, 1] in report.missing.tolist()
 

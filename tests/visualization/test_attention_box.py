@@ -9,10 +9,10 @@ from keras_genimg.visualization import attention_box
 def test_boxes_by_hand():
     # (center_x, center_y, stride, sigma, gamma)
     attention = [[3, 5, 2, 1, 1], [3, 5, 0, 1, 1], [-1.5, 0, 0.5, 7, 9]]
-    # Centres at x = 1, 3, 5 and y = 3, 5, 7; the pixels are half a pixel wider.
+    # Centers at x = 1, 3, 5 and y = 3, 5, 7; the pixels are half a pixel wider.
     expected = [[1, 3, 6, 8], [3, 5, 4, 6], [-2, -0.5, 0, 1.5]]
     np.testing.assert_array_equal(attention_box(attention, 3), expected)
-    # An even number has no filter at the centre; one filter has no stride.
+    # An even number has no filter at the center; one filter has no stride.
     np.testing.assert_array_equal(attention_box(attention[0], 4), [0, 2, 7, 9])
     np.testing.assert_array_equal(attention_box(attention[0], 1), [3, 5, 4, 6])
 

@@ -52,8 +52,8 @@ def filled(shape, *boxes):
 
 
 @pytest.mark.parametrize("glimpses", [1, 4])
-def test_greys_are_exact_and_the_last_frame_is_held(tmp_path, glimpses):
-    # All 256 greys occur in each frame.
+def test_grays_are_exact_and_the_last_frame_is_held(tmp_path, glimpses):
+    # All 256 grays occur in each frame.
     canvases = canvases_of(5, glimpses, 9, 8, 1)
     canvases[0, :, :8].flat = np.tile(np.arange(64), glimpses)
     path = tmp_path / "draw.gif"
@@ -92,7 +92,7 @@ def test_write_boxes_by_hand(tmp_path):
     attention[0, 1, :3] = 7, 5, 1
     save_canvases(path, canvases, attention, write_size=3, scale=4)
     frames, _ = read_back(path)
-    # Centres 2, 4, 6 and 1, 3, 5: from pixel 2 to 6 and from 1 to 5, in 4s.
+    # Centers 2, 4, 6 and 1, 3, 5: from pixel 2 to 6 and from 1 to 5, in 4s.
     usual = (8, 4, 28, 24)
     other = (24, 16, 36, 28)
     right = 10 * 4 + PADDING
@@ -202,7 +202,7 @@ def test_boxes_stay_in_their_cells(tmp_path):
 @pytest.mark.parametrize("colors", [1, 3])
 def test_images_are_read_to_the_left(tmp_path, colors):
     path = tmp_path / "draw.gif"
-    # Few enough colours for any palette.
+    # Few enough colors for any palette.
     canvases = canvases_of(3, 2, 4, 6, colors, high=4) * 80
     images = canvases_of(3, 4, 6, colors, high=3) * 70 + 5
     write = attention_of(3, 2, x=1, y=1)
@@ -246,7 +246,7 @@ def test_no_red_without_attention(tmp_path, has_images, has_write):
     assert not red[:, :, :-canvas_width].any()
 
 
-def test_red_takes_the_place_of_the_rarest_grey(tmp_path):
+def test_red_takes_the_place_of_the_rarest_gray(tmp_path):
     path = tmp_path / "draw.gif"
     canvases = np.arange(512, dtype="uint8").reshape(1, 2, 16, 16, 1)
     canvases[0, 0, 15, 14] = 9  # 254 is now the rarest.
@@ -260,7 +260,7 @@ def test_red_takes_the_place_of_the_rarest_grey(tmp_path):
     np.testing.assert_array_equal(frames, expected)
 
 
-def test_many_colours_come_close_and_red_is_exact(tmp_path):
+def test_many_colors_come_close_and_red_is_exact(tmp_path):
     path = tmp_path / "draw.gif"
     ramp = np.linspace(0, 255, 32).astype("uint8")
     image = np.stack(np.broadcast_arrays(ramp, ramp[:, None], 128), axis=-1)

@@ -26,7 +26,7 @@ def test_layout_by_hand():
     np.testing.assert_array_equal(image_grid(images[:2], columns=2, scale=2), scaled)
 
 
-def test_colour_cells_are_the_images():
+def test_color_cells_are_the_images():
     images = images_of(5, 4, 6, 3)
     grid = image_grid(images, columns=2, padding=3)
     assert grid.shape == (3 * 7 - 3, 2 * 9 - 3, 3) and grid.dtype == np.uint8
@@ -105,14 +105,14 @@ def test_only_png_files_are_written(tmp_path):
 
 
 def test_comparison_holds_each_grid_pixel_by_pixel(tmp_path):
-    grey, color = images_of(6, 8, 8, 1), images_of(4, 5, 7, 3)
-    panels = {"grey $x$ and $": grey, "a title wider than its panel\nand more": color}
+    gray, color = images_of(6, 8, 8, 1), images_of(4, 5, 7, 3)
+    panels = {"gray $x$ and $": gray, "a title wider than its panel\nand more": color}
     path = tmp_path / "both.png"
     save_comparison(path, panels, columns=3, scale=2)
     with Image.open(path) as read:
         page = np.asarray(read.convert("RGB"))
     assert list(tmp_path.iterdir()) == [path]
-    grids = [image_grid(grey, 3, 1, 2), image_grid(color, 3, 1, 2)]
+    grids = [image_grid(gray, 3, 1, 2), image_grid(color, 3, 1, 2)]
     assert contains(page, np.stack([grids[0]] * 3, axis=-1))
     assert contains(page, grids[1])
     border = [page[0], page[-1], page[:, 0], page[:, -1]]

@@ -64,7 +64,7 @@ def test_one_image_of_one_glimpse_is_seen(tmp_path, figures):
     save_kl_per_step(tmp_path / "kl.png", [[3.0]])
     with Image.open(tmp_path / "kl.png") as picture:
         pixels = np.asarray(picture.convert("RGB")).astype(int)
-    # A coloured dot where the axes have the glimpse.
+    # A colored dot where the axes have the glimpse.
     x, y = figures[0].axes[0].transData.transform((1, 3)).round().astype(int)
     assert np.ptp(pixels[len(pixels) - y, x]) > 50
     assert figures[0].axes[0].get_xlim() == (0.5, 1.5)

@@ -33,27 +33,27 @@ export async function readMetadata(path) {
 }
 
 /**
- * Returns all outputs by name, an object for each of `rows`.
- * @param output Name of an output, which an answer without names holds.
+ * Returns all outputs by name, an object for each of `instances`.
+ * @param output Name of the output, for a reply without names.
  */
-export async function predictAll(path, signature, rows, output, signal) {
+export async function predictAll(path, signature, instances, output, signal) {
   const { predictions } = await answerOf(`${path}:predict`, {
     method: "POST",
     headers: { "Content-Type": "application/json" },
-    body: JSON.stringify({ signature_name: signature, instances: rows }),
+    body: JSON.stringify({ signature_name: signature, instances }),
     signal,
   });
   // The reply of a signature with one output omits its name.
-  const named = predictions.every((row) => row !== null && output in Object(row));
+  const named = predictions.every((value) => value !== null && output in Object(value));
   if (!named) return predictions.map((value) => ({ [output]: value }));
-  if (predictions.some((row) => row.ok === false)) {
-    throw new ServerError("The server refused a row: a value is out of range.");
+  if (predictions.some(({ ok }) => ok === false)) {
+    throw new ServerError("The server refused an example: a value is out of range.");
   }
   return predictions;
 }
 
-/** Returns one output, a list with an element for each of `rows`. */
-export async function predict(path, signature, rows, output, signal) {
-  const predictions = await predictAll(path, signature, rows, output, signal);
-  return predictions.map((row) => row[output]);
+/** Returns one output, a list with an element for each of `instances`. */
+export async function predict(path, signature, instances, output, signal) {
+  const predictions = await predictAll(path, signature, instances, output, signal);
+  return predictions.map((prediction) => prediction[output]);
 }

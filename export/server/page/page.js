@@ -60,10 +60,10 @@ function numberIn(id, { low, high, whole = true }) {
   return value;
 }
 
-/** Returns the most images that the page asks a signature for. */
+/** Returns the largest number of images that the page asks a signature for. */
 function mostImages(signature) {
-  const rows = metadata.signatures?.[signature]?.max_examples ?? metadata.max_examples;
-  return Math.min(MOST_IMAGES, rows ?? MOST_IMAGES);
+  const most = metadata.signatures?.[signature]?.max_examples ?? metadata.max_examples;
+  return Math.min(MOST_IMAGES, most ?? MOST_IMAGES);
 }
 
 /** Returns the seeds that the fields `seedId` and `countId` ask a signature for. */
@@ -78,7 +78,7 @@ function seedsIn(seedId, countId, signature) {
 
 const captionsOf = (seeds) => seeds.map((seed) => `seed ${seed}`);
 
-/** Returns the inputs of a signature besides seeds and images, the same in each row. */
+/** Returns the inputs besides seeds and images, which all examples of a call share. */
 function conditionsOf(signature) {
   if (!("label" in metadata.signatures[signature].inputs)) return {};
   return { label: numberIn("label", { low: 0, high: highestLabel() }) };
@@ -115,8 +115,8 @@ async function draw(signal) {
     : 1;
   const signature = temperature === 1 ? "sample" : "sample_with_temperature";
   const shared = { ...conditionsOf(signature), ...(temperature !== 1 && { temperature }) };
-  const rows = seeds.map((seed) => ({ seed, ...shared }));
-  const images = await predict(modelPath(), signature, rows, "images", signal);
+  const instances = seeds.map((seed) => ({ seed, ...shared }));
+  const images = await predict(modelPath(), signature, instances, "images", signal);
   const editable = !byId("complete").hidden;
   const captions = captionsOf(seeds);
   byId("drawn").replaceChildren(
@@ -148,23 +148,24 @@ async function complete(signal) {
   const images = editor.image.map((line, row) =>
     line.map((pixel, column) => pixel.map((value) => value * known[row][column])));
   const shared = { images, known, ...conditionsOf("complete") };
-  const rows = seeds.map((seed) => ({ seed, ...shared }));
-  const completed = await predictAll(modelPath(), "complete", rows, "images", signal);
+  const instances = seeds.map((seed) => ({ seed, ...shared }));
+  const completed = await predictAll(
+    modelPath(), "complete", instances, "images", signal);
   const captions = captionsOf(seeds);
   const candidates = candidatesOfCompletion();
-  byId("completed").replaceChildren(...completed.map((row, i) => {
-    const size = candidates > 1 && row.effective_sample_size.toFixed(1);
+  byId("completed").replaceChildren(...completed.map((prediction, i) => {
+    const size = candidates > 1 && prediction.effective_sample_size.toFixed(1);
     const caption = size ? `${captions[i]}, ESS ${size}` : captions[i];
-    return figureOf(row.images, caption);
+    return figureOf(prediction.images, caption);
   }));
   return `Completed the image ${completed.length} times`;
 }
 
 async function watch(signal) {
   const seeds = seedsIn("canvases-seed", "canvases-count", "sample_canvases");
-  const rows = seeds.map((seed) => ({ seed }));
+  const instances = seeds.map((seed) => ({ seed }));
   const canvases = await predict(
-    modelPath(), "sample_canvases", rows, "canvases", signal);
+    modelPath(), "sample_canvases", instances, "canvases", signal);
   player.show(canvases, captionsOf(seeds));
   return `Drew ${canvases[0].length} canvases of ${canvases.length} images`;
 }
@@ -195,7 +196,7 @@ async function showVersion() {
   document.querySelector(".for-label").hidden = !label;
   document.querySelector(".for-temperature").hidden = !offers("sample_with_temperature");
   const [height, width, colors] = metadata.image_shape ?? [];
-  const size = `${height} × ${width} pixels, ${colors === 1 ? "grey" : `${colors} colors`}`;
+  const size = `${height} × ${width} pixels, ${colors === 1 ? "gray" : `${colors} colors`}`;
   byId("about").textContent = `${metadata.family} · ${size}`;
   if (byId("draw").hidden) {
     const inputs = Object.keys(metadata.signatures?.sample?.inputs ?? {});

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from typing import Any
 
 from tensorflow.core.framework import kernel_def_pb2
 
@@ -28,7 +29,7 @@ class Request:
         inputs: Dict of arrays by name of input.
     """
 
-    signature: object
+    signature: Any
     inputs: dict
 
     @property

@@ -25,7 +25,7 @@ CHECKS = {
     "C API": check_c_api,
     "Python": check_python,
     "TF1 loader": check_session,
-    "rows": check_examples,
+    "examples": check_examples,
     "limits": check_limits,
     "ranges": check_ranges,
     "wrong shapes": check_shapes,

@@ -8,17 +8,17 @@ from keras_genimg.serving.verification.ranges import values_in_range
 
 NUM_WRONG_SHAPES = 9
 UNKNOWN_SIZE = 4  # For axes of any size.
-ROWS = 3
+NUM_EXAMPLES = 3
 DEFAULTS = {"serving_default": "sample"}  # Two names of one signature.
 
 
-def example_inputs(signature, described, rows, seed=0):
+def random_inputs(signature, described, batch_size, seed=0):
     """Return random arrays by name of input that a signature accepts.
 
     Args:
         signature: A `Signature`.
         described: Metadata of its inputs by name, a dict that may be empty.
-        rows: Size of the batch.
+        batch_size: Size of the batch.
         seed: Seed of the values.
     """
     generator = np.random.default_rng(seed)
@@ -26,7 +26,7 @@ def example_inputs(signature, described, rows, seed=0):
         name: values_in_range(
             name,
             tensor.dtype,
-            full_shape(tensor, rows),
+            full_shape(tensor, batch_size),
             described.get(name, {}),
             generator,
         )
@@ -45,22 +45,22 @@ def described_inputs(metadata, name):
     return signatures.get(DEFAULTS.get(name, name), {}).get("inputs", {})
 
 
-def full_shape(tensor, rows):
-    """Return a tensor's shape with `rows` for the batch, as a tuple."""
+def full_shape(tensor, batch_size):
+    """Return a tensor's shape with `batch_size` for the batch, as a tuple."""
     sizes = [UNKNOWN_SIZE if size is None else size for size in tensor.shape or ()]
-    return (rows, *sizes[1:]) if tensor.batched else tuple(sizes)
+    return (batch_size, *sizes[1:]) if tensor.batched else tuple(sizes)
 
 
-def wrong_shapes(signature, name, rows=2):
+def wrong_shapes(signature, name, batch_size=2):
     """Return nine shapes that an input must not have, as a list of tuples.
 
     Args:
         signature: A `Signature`.
         name: Name of the input.
-        rows: Batch size of the other inputs.
+        batch_size: Batch size of the other inputs.
     """
     tensor = signature.inputs[name]
-    full = full_shape(tensor, rows)
+    full = full_shape(tensor, batch_size)
     sizes = full[1:]
     wider = [(*full[:i], full[i] + 1, *full[i + 1 :]) for i in range(1, len(full))]
     candidates = [
@@ -71,30 +71,29 @@ def wrong_shapes(signature, name, rows=2):
         (*full, 1),
         (0, *sizes),
         *wider[:1],
-        (rows, *sizes[1:2], *sizes[:1], *sizes[2:]),
+        (batch_size, *sizes[1:2], *sizes[:1], *sizes[2:]),
         *wider[-1:],
         (1, *full),
         (*full, 1, 1),
-        (rows, math.prod(sizes)),
+        (batch_size, math.prod(sizes)),
         (*full[:-1], 0),
         full[::-1],
-        *([(rows + 1, *sizes)] if len(signature.inputs) > 1 else []),
+        *([(batch_size + 1, *sizes)] if len(signature.inputs) > 1 else []),
         *wider,
-        (*full, rows),
+        (*full, batch_size),
         (0, 1),
         (1, 1),
-        (1, rows, 1),
+        (1, batch_size, 1),
     ]
     candidates = dict.fromkeys(candidates)
-    return [shape for shape in candidates if not _fits(shape, tensor.shape, rows)][
-        :NUM_WRONG_SHAPES
-    ]
+    wrong = [s for s in candidates if not _fits(s, tensor.shape, batch_size)]
+    return wrong[:NUM_WRONG_SHAPES]
 
 
-def _fits(shape, expected, rows):
+def _fits(shape, expected, batch_size):
     return (
         len(shape) == len(expected)
-        and shape[:1] == (rows,)
+        and shape[:1] == (batch_size,)
         and all(
             want in (None, have) for want, have in zip(expected, shape, strict=True)
         )

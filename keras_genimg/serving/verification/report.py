@@ -17,7 +17,7 @@ class Check:
     passed: bool
     message: str
 
-    def __str__(self):
+    def __str__(self) -> str:
         verdict = "pass" if self.passed else "FAIL"
         return f"{verdict}  {self.name}: {self.message}"
 
@@ -35,11 +35,11 @@ class Report:
     checks: list[Check] = dataclasses.field(default_factory=list)
 
     @property
-    def passed(self):
+    def passed(self) -> bool:
         """Whether every check passed."""
         return bool(self.checks) and all(check.passed for check in self.checks)
 
-    def __str__(self):
+    def __str__(self) -> str:
         verdict = "can be served" if self.passed else "must not be served"
         return "\n".join([*map(str, self.checks), f"{self.directory} {verdict}"])
 
@@ -51,6 +51,6 @@ class VerificationError(ValueError):
         report: `Report` of the verification.
     """
 
-    def __init__(self, report):
+    def __init__(self, report: Report):
         super().__init__(f"Verification failed:\n{report}")
         self.report = report

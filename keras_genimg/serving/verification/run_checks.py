@@ -98,7 +98,7 @@ def _verdict(outcome):
 
 
 def _value_fault(outcome, accepted):
-    """Return how a batch with a value in its last row fails a requirement, or None."""
+    """Return how a value in the last example fails a requirement, or None."""
     if outcome.code == NOT_RUN:
         return None
     if not outcome.succeeded:
@@ -106,7 +106,7 @@ def _value_fault(outcome, accepted):
         return None if refused and not accepted else _verdict(outcome)
     *others, last = outcome.outputs.get("ok", [True])
     if not all(others):
-        return "refuses other rows"
+        return "refuses other examples"
     if last != accepted:
         return "is accepted" if last else "is refused"
     return None

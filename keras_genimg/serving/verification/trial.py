@@ -5,9 +5,9 @@ import numpy as np
 from keras_genimg.saved_model.metadata import most_examples
 from keras_genimg.serving.verification.c_process import Request, serve
 from keras_genimg.serving.verification.probe_inputs import (
-    ROWS,
+    NUM_EXAMPLES,
     described_inputs,
-    example_inputs,
+    random_inputs,
     wrong_shapes,
 )
 from keras_genimg.serving.verification.ranges import values_at_limits, values_in_range
@@ -19,11 +19,11 @@ class Trial:
 
     Each request has a key:
 
-    - `("batch", signature)`: a batch of random rows;
-    - `("row", signature, i)`: row `i` of that batch alone;
-    - `("changed", signature)`: the batch with all rows but the middle one changed;
+    - `("batch", signature)`: a batch of random examples;
+    - `("example", signature, i)`: example `i` of that batch alone;
+    - `("changed", signature)`: the batch with all examples but the middle one changed;
     - `("record", i)`: a warm-up record;
-    - `("value", signature, input, value, accepted)`: a batch whose last row has one
+    - `("value", signature, input, value, accepted)`: a batch whose last example has one
       value at a limit or outside of it, and whether it must be accepted;
     - `("shape", signature, input, shape)`: an input of a wrong shape.
 
@@ -56,16 +56,16 @@ class Trial:
         self.served = serve(directory, graph.tags, graph.ops, requests, timeout)
         self.outcomes = dict(zip(self.requests, self.served.outcomes, strict=True))
 
-    def rows(self, name):
-        """Return the number of rows in the batch of a signature."""
-        return min(ROWS, most_examples(self.metadata, name) or ROWS)
+    def num_examples(self, name):
+        """Return the size of the batch of a signature."""
+        return min(NUM_EXAMPLES, most_examples(self.metadata, name) or NUM_EXAMPLES)
 
     def of(self, kind):
         """Return outcomes of one kind by key."""
         return {key: out for key, out in self.outcomes.items() if key[0] == kind}
 
     def again(self, names, seed):
-        """Run requests with new random rows and return their outcomes by key.
+        """Run requests with new random examples and return their outcomes by key.
 
         Args:
             names: Names of signatures.
@@ -81,16 +81,16 @@ class Trial:
 
     def _right(self, signature, seed=0):
         described = described_inputs(self.metadata, signature.name)
-        num_rows = self.rows(signature.name)
-        middle = num_rows // 2
-        inputs = example_inputs(signature, described, num_rows, 2 * seed)
+        num_examples = self.num_examples(signature.name)
+        middle = num_examples // 2
+        inputs = random_inputs(signature, described, num_examples, 2 * seed)
         requests = {("batch", signature.name): Request(signature, inputs)}
         if not signature.batched:
             return requests
-        for i in range(num_rows):
-            row = {name: value[i : i + 1] for name, value in inputs.items()}
-            requests["row", signature.name, i] = Request(signature, row)
-        changed = example_inputs(signature, described, num_rows, 2 * seed + 1)
+        for i in range(num_examples):
+            example = {name: value[i : i + 1] for name, value in inputs.items()}
+            requests["example", signature.name, i] = Request(signature, example)
+        changed = random_inputs(signature, described, num_examples, 2 * seed + 1)
         for name, value in inputs.items():
             changed[name][middle] = value[middle]
         requests["changed", signature.name] = Request(signature, changed)
@@ -102,7 +102,7 @@ class Trial:
         for name, tensor in signature.inputs.items():
             values = values_at_limits(tensor.dtype, described.get(name, {}))
             for value, accepted in values.items():
-                inputs = self._few_rows(signature)
+                inputs = self._few_examples(signature)
                 inputs[name].flat[-1] = value
                 key = ("value", signature.name, name, value, accepted)
                 requests[key] = Request(signature, inputs)
@@ -113,7 +113,7 @@ class Trial:
         described = described_inputs(self.metadata, signature.name)
         for name, tensor in signature.inputs.items():
             for shape in wrong_shapes(signature, name, self._num_few(signature)):
-                inputs = self._few_rows(signature)
+                inputs = self._few_examples(signature)
                 inputs[name] = values_in_range(
                     name,
                     tensor.dtype,
@@ -126,13 +126,13 @@ class Trial:
         return requests
 
     def _num_few(self, signature):
-        return min(2, self.rows(signature.name))
+        return min(2, self.num_examples(signature.name))
 
-    def _few_rows(self, signature):
-        """Return copies of the first rows of the batch, one or two."""
-        rows = self._num_few(signature)
+    def _few_examples(self, signature):
+        """Return a copy of the first one or two examples of the batch."""
+        few = self._num_few(signature)
         inputs = self.inputs[signature.name]
-        return {name: value[:rows].copy() for name, value in inputs.items()}
+        return {name: value[:few].copy() for name, value in inputs.items()}
 
     def _recorded(self):
         try:

@@ -51,8 +51,8 @@ def batching(path):
         return int(re.search(rf"^{name} {{ value: (\d+) }}$", text, re.M)[1])
 
     window = value("batch_timeout_micros") / 1000
-    rows = value("max_batch_size")
-    return ["--batch-window-ms", str(window), "--max-batch-rows", str(rows)]
+    size = value("max_batch_size")
+    return ["--batch-window-ms", str(window), "--max-batch-size", str(size)]
 
 
 def main():

@@ -7,19 +7,20 @@ import numpy as np
 from keras_genimg.ops.uniforms import MAX_SEED
 
 
-def row_seeds(num_images, seed):
+def image_seeds(num_images, seed):
     """Return the seed of each image.
 
     Args:
-        num_images: How many.
-        seed: None, the first of consecutive seeds, or one seed an image.
+        num_images: Number of images.
+        seed: None for a random seed, the first of consecutive seeds, or one seed per
+            image.
 
     Returns:
         NumPy int64 array of shape `(num_images,)`.
 
     Raises:
-        ValueError: If the seeds are no integers from 0 to `MAX_SEED`, or not
-            `num_images` of them.
+        ValueError: If a seed is not an integer from 0 to `MAX_SEED`, or their number is
+            not `num_images`.
     """
     if seed is None:
         seed = random.randrange(2**31)

@@ -9,7 +9,7 @@ from .versions import ModelVersions
 _log = logging.getLogger("serve")
 
 
-class Catalogue:
+class Catalog:
     """The served models, kept in step with the disk.
 
     Args:

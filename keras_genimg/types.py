@@ -1,0 +1,41 @@
+"""Types that several public signatures share."""
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Literal, TypeAlias
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import ArrayLike
+
+TensorLike: TypeAlias = np.ndarray | tf.Tensor
+Tensors: TypeAlias = tuple[tf.Tensor, ...]
+# A `keras.KerasTensor`. Pyright takes what `keras.Input` returns for a list as well.
+SymbolicTensor: TypeAlias = Any
+# A `tfp.distributions.Distribution`. TFP is not annotated, and imported late.
+Distribution: TypeAlias = Any
+
+# Sizes along axes, such as `(height, width)` or `(height, width, colors)`.
+Shape: TypeAlias = Sequence[int]
+# The size of an axis of a model's images, None where any size will do. `Any`, since a
+# caller knows which models have a size, and should not need to check.
+AxisSize: TypeAlias = int | Any
+# All inputs of a model in arrays, or a source of batches of them.
+Images: TypeAlias = ArrayLike | Iterable[Any]
+# An array, or a dict of arrays by name of the input.
+Conditions: TypeAlias = ArrayLike | dict[str, Any]
+# The seed of the first image, or one seed per image.
+Seeds: TypeAlias = int | Sequence[int] | np.ndarray
+# A stream of a seed, see `keras_genimg.ops.seeded_uniforms`.
+Stream: TypeAlias = int | tf.Tensor | tuple[int | tf.Tensor, int | tf.Tensor]
+
+# The arguments of a constructor.
+Config: TypeAlias = dict[str, Any]
+# A Keras object, such as an initializer: by name, by config, or itself.
+Identifier: TypeAlias = str | Config | Callable[..., Any]
+Policy: TypeAlias = str | Config | keras.DTypePolicy
+
+Method: TypeAlias = Literal["incremental", "fixed_point", "ancestral"]
+Verbose: TypeAlias = Literal["auto", 0, 1, 2]
+PathLike: TypeAlias = str | os.PathLike[str]
