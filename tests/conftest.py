@@ -10,9 +10,11 @@ import pytest  # noqa: E402
 
 
 def pytest_collection_finish():
-    # Imported objects stay alive, so exclude them from garbage collection.
+    # Imported objects stay alive, so exclude them from garbage collection. Tracing
+    # makes many objects that live for a while, so collect less often.
     gc.collect()
     gc.freeze()
+    gc.set_threshold(100_000, 20, 20)
 
 
 @pytest.fixture(autouse=True)

@@ -1,10 +1,24 @@
 """The benchmarks run and their programs agree; timings are not tested."""
 
+import importlib
 import json
 
 import pytest
+import tensorflow as tf
 
-from tests.subprocesses import run_python
+
+@pytest.fixture
+def run(monkeypatch):
+    """Return a function that runs a benchmark in this process, to save the imports."""
+    level = tf.get_logger().level
+
+    def run(name, *options):
+        program = importlib.import_module(f"tests.benchmarks.{name}")
+        monkeypatch.setattr("sys.argv", [name, *map(str, options)])
+        program.main()
+
+    yield run
+    tf.get_logger().setLevel(level)
 
 
 @pytest.mark.slow
@@ -22,24 +36,22 @@ from tests.subprocesses import run_python
         ("step_check", 1, ["VAE, checked", "VAE, unchecked"]),
     ],
 )
-def test_benchmark_runs(command, num_tables, peers, tmp_path):
+def test_benchmark_runs(command, num_tables, peers, run, tmp_path, capsys):
     path = tmp_path / "rows.json"
-    name, *options = command.split()
-    module = f"tests.benchmarks.{name}"
-    output = run_python("-m", module, *options, "--quick", "--json", path)
+    run(*command.split(), "--quick", "--json", path)
     tables = json.loads(path.read_text())["tables"]
-    assert len(tables) == output.count("### ") == num_tables
+    assert len(tables) == capsys.readouterr().out.count("### ") == num_tables
     rows = [row for table in tables.values() for row in table]
     assert {row["program"] for row in rows} >= set(peers)
     assert all(row["seconds"] > 0 for row in rows)
 
 
 @pytest.mark.slow
-def test_every_client_of_the_server_gets_its_images(tmp_path):
+def test_every_client_of_the_server_gets_its_images(run, tmp_path):
     for package in ("fastapi", "requests", "uvicorn"):
         pytest.importorskip(package, reason='needs the extra "serving"')
     path = tmp_path / "rows.json"
-    run_python("-m", "tests.benchmarks.serving", "--quick", "--json", path)
+    run("serving", "--quick", "--json", path)
     rows = json.loads(path.read_text())["rows"]
     loads = [row for row in rows if row["batch window"] in ("off", "5 ms")]
     assert len(loads) == 2

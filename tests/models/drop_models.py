@@ -1,6 +1,7 @@
 """Create, train and drop models, and print what each kind leaves behind."""
 
 import gc
+import sys
 import weakref
 
 import keras
@@ -53,22 +54,22 @@ def fit_and_drop(make, **options):
     model.fit(IMAGES, batch_size=2, verbose=0)
 
 
-def main():
+def main(num_models=20):
     """Print graphs left and memory growth per model, by kind."""
     # Imported objects stay alive, so exclude them from garbage collection.
     gc.collect()
     gc.freeze()
     for make in (layers, draw):
-        for _ in range(3):
+        for _ in range(2):
             fit_and_drop(make)
         collect()
         before, known = megabytes(), graphs()
-        for _ in range(20):
+        for _ in range(num_models):
             fit_and_drop(make)
             collect()
-        grown = (megabytes() - before) / 20
+        grown = (megabytes() - before) / num_models
         print(make.__name__, len(graphs() - known), f"{grown:.3f}")
 
 
 if __name__ == "__main__":
-    main()
+    main(*map(int, sys.argv[1:]))
