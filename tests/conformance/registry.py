@@ -88,10 +88,11 @@ LAYERS = {
         {"inputs": (4, 6, 7), "condition": (4, 6, 2)},
     ),
     "DiagonalBiLSTM": LayerCase(
-        lambda **k: layers.DiagonalBiLSTM(5, num_colors=3, **k), {"inputs": (4, 6, 7)}
+        lambda **k: layers.DiagonalBiLSTM(5, num_colors=3, num_segments=2, **k),
+        {"inputs": (4, 6, 7)},
     ),
     "DiagonalBiLSTM_condition": LayerCase(
-        lambda **k: layers.DiagonalBiLSTM(4, 2, mask_type="A", **k),
+        lambda **k: layers.DiagonalBiLSTM(4, 2, mask_type="A", num_segments=1, **k),
         {"inputs": (6, 3, 2), "condition": (1, 1, 2)},
     ),
     "ResidualMaskedConvBlock": LayerCase(
@@ -108,7 +109,7 @@ LAYERS = {
     ),
     "ResidualLSTMBlock_condition": LayerCase(
         lambda **k: layers.ResidualLSTMBlock(4, **k),
-        {"inputs": (4, 6, 8), "condition": (4, 6, 3)},
+        {"inputs": (2, 3, 8), "condition": (2, 3, 3)},
     ),
     "SplitColors": LayerCase(
         lambda **k: layers.SplitColors(3, **k), {"inputs": (4, 5, 6)}
@@ -171,19 +172,19 @@ MODELS = {
     "AutoregressiveModel": ModelCase(_wired_by_hand, (4, 5, 1), 2),
     "PixelCNN": ModelCase(
         lambda: models.PixelCNN(
-            (4, 5, 3), 4, 2, head_filters=8, likelihood=likelihoods.Categorical(5)
+            (4, 5, 3), 4, 1, head_filters=8, likelihood=likelihoods.Categorical(5)
         ),
         (4, 5, 3),
         5,
     ),
     "PixelCNN_classes": ModelCase(
-        lambda: models.PixelCNN((4, 4, 1), 3, 2, head_filters=4, num_classes=3),
+        lambda: models.PixelCNN((4, 4, 1), 3, 1, head_filters=4, num_classes=3),
         (4, 4, 1),
         2,
         3,
     ),
     "PixelRNN_diagonal": ModelCase(
-        lambda: models.PixelRNN((5, 4, 1), 4, 2, head_filters=8), (5, 4, 1), 2
+        lambda: models.PixelRNN((5, 4, 1), 4, 1, head_filters=8), (5, 4, 1), 2
     ),
     "PixelRNN_row": ModelCase(
         lambda: models.PixelRNN(
@@ -199,7 +200,7 @@ MODELS = {
     ),
     "PixelRNN_plain": ModelCase(
         lambda: models.PixelRNN(
-            (4, 4, 1), 3, 2, "row", residual=False, skip=False, num_classes=2
+            (4, 4, 1), 3, 1, "row", residual=False, skip=False, num_classes=2
         ),
         (4, 4, 1),
         2,

@@ -1,18 +1,33 @@
-"""Train each layer and three models on one and on two CPU devices; run by a test.
+"""Check layers and models on two CPU devices, in one process; run by a test.
+
+Each layer and three models are trained on one device and on two.
 
 Layers and models that draw noise do not end with the same weights. For these, the test
 checks that both devices train and draw different noise. Layers are trained side by side
 in one eager model, since tracing takes most of the time. Models are trained in graphs.
+Then, bad inputs and models that are not causal must be refused.
 """
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from tests.conformance.registry import LAYERS, MODELS
+from tests.models import test_causality_check
 
-# With labels, with a layer that draws noise, and with a loop of steps.
-REPLICATED = ("PixelCNN_classes", "VAE", "DRAW")
+# With labels, with a layer that draws noise, and with a loop of steps. Attention is
+# among the layers.
+REPLICATED = ("PixelCNN_classes", "VAE", "DRAW_whole")
+
+
+class Squares(keras.Model):
+    """A model trained to output ones. Keras would build a compiled loss in a graph."""
+
+    def compute_loss(self, x, y, y_pred, *args, **kwargs):
+        loss = keras.losses.MeanSquaredError()
+        losses = [loss(tf.ones_like(each), each) for each in y_pred.values()]
+        return sum([*losses, *self.losses])
 
 
 def model_of_layers():
@@ -26,14 +41,13 @@ def model_of_layers():
         }
         inputs.update({tensor.name: tensor for tensor in own.values()})
         outputs[name] = part(own)
-    model = keras.Model(inputs, outputs)
-    losses = {name: "mse" for name in outputs}
-    model.compile(keras.optimizers.SGD(0.01), losses, run_eagerly=True)
+    model = Squares(inputs, outputs)
+    model.compile(keras.optimizers.SGD(0.01), run_eagerly=True)
     return model, parts
 
 
 def train_layers(strategy):
-    """Return the weights by layer name, and the losses."""
+    """Return the weights by layer name."""
     keras.utils.set_random_seed(3)
     with strategy.scope():
         model, parts = model_of_layers()
@@ -42,25 +56,23 @@ def train_layers(strategy):
         for name, case in LAYERS.items()
         for key, value in case.example(8).items()
     }
-    shapes = model.compute_output_shape({key: v.shape for key, v in x.items()})
-    y = {name: np.ones(shape) for name, shape in shapes.items()}
-    losses = fit(model, x, y)
-    return {name: part.get_weights() for name, part in parts.items()}, losses
+    fit(model, tf.data.Dataset.from_tensor_slices(x).batch(8))
+    return {name: part.get_weights() for name, part in parts.items()}
 
 
 def train_model(strategy, case, eager=False):
-    """Return the weights and the losses."""
+    """Return the trained model and the losses."""
     keras.utils.set_random_seed(3)
     with strategy.scope():
         model = case.make()
         model.compile(keras.optimizers.SGD(0.01), run_eagerly=eager)
-    losses = fit(model, case.example(8))
-    return model.get_weights(), losses
+    x = tf.data.Dataset.from_tensor_slices(case.example(8)).batch(8)
+    return model, fit(model, x)
 
 
-def fit(model, x, y=None):
-    history = model.fit(x, y, batch_size=8, epochs=2, shuffle=False, verbose=0)
-    return history.history
+def fit(model, x):
+    """Train for two steps and return the history."""
+    return model.fit(x, epochs=2, verbose=0).history
 
 
 def check_same(name, weights, others):
@@ -83,6 +95,49 @@ def check_other_noise(name, strategy, make, example, weights):
     print(name, "other noise")
 
 
+def check_bad_inputs(model, x):
+    """Check that a bad input of either device raises, and leaves no state behind."""
+
+    def dataset(name, index, value):
+        values = x[name].copy()
+        values[index] = value
+        return tf.data.Dataset.from_tensor_slices({**x, name: values}).batch(8)
+
+    for call, what in ((model.fit, "Training"), (model.evaluate, "Evaluation")):
+        for index in (0, 7):
+            pixels = f"^{what} of {model.name} expects pixels.*values from 0 to 9, "
+            with pytest.raises(ValueError, match=pixels + "dtype uint8"):
+                call(dataset("images", index, 9), verbose=0)
+            labels = f"^`label` of {model.name} must be integers from 0 to 2.*3"
+            with pytest.raises(ValueError, match=labels):
+                call(dataset("label", index, 3), verbose=0)
+    history = model.fit(dataset("label", 0, 2), verbose=0).history
+    assert set(history) == {"loss", "bits_per_dim"}
+    print("bad inputs refused")
+
+
+def check_causality(strategy):
+    """Check that causal models train and draw, and that others are refused."""
+    images, text = test_causality_check.IMAGES, test_causality_check.TEXT
+    make = test_causality_check.model_of
+    with strategy.scope():
+        good, bad = make("A"), make("B")
+        hidden = make("B", kernel_initializer="zeros")
+        with pytest.raises(ValueError, match=text):
+            bad.fit(images, verbose=0)
+    with pytest.raises(ValueError, match=text):
+        bad.fit(images, verbose=0)
+    for model in (good, hidden):
+        model.generate(1)
+        before = model.get_weights()
+        model.fit(images, batch_size=8, verbose=0)
+        assert (before[0] != model.get_weights()[0]).any()
+    good.generate(1)
+    with pytest.raises(ValueError, match=text):
+        hidden.generate(1)
+    print("leaks refused")
+
+
 def main():
     device = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(
@@ -91,26 +146,27 @@ def main():
     one = tf.distribute.OneDeviceStrategy("/cpu:0")
     two = tf.distribute.MirroredStrategy(["/cpu:0", "/cpu:1"])
 
-    weights, losses = train_layers(one)
-    others, other_losses = train_layers(two)
+    weights, others = train_layers(one), train_layers(two)
     for name, case in LAYERS.items():
         if case.random:
             example = next(iter(case.example(4).values()))
             check_other_noise(name, two, case.make, example, others[name])
             continue
-        key = f"{name}_loss"
-        np.testing.assert_allclose(losses[key], other_losses[key], 1e-5, err_msg=name)
         check_same(name, weights[name], others[name])
 
     for name in REPLICATED:
         case = MODELS[name]
-        others, other_losses = train_model(two, case)
+        model, losses = train_model(two, case)
+        weights = model.get_weights()
         if case.random:
-            check_other_noise(name, two, case.make, case.example(4), others)
+            check_other_noise(name, two, case.make, case.example(4), weights)
             continue
-        weights, losses = train_model(one, case, eager=True)
+        other, other_losses = train_model(one, case, eager=True)
         np.testing.assert_allclose(losses["loss"], other_losses["loss"], rtol=1e-5)
-        check_same(name, weights, others)
+        check_same(name, weights, other.get_weights())
+        check_bad_inputs(model, case.example(8))
+
+    check_causality(two)
 
 
 if __name__ == "__main__":

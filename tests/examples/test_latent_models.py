@@ -4,8 +4,6 @@ from PIL import Image
 
 from tests.subprocesses import ROOT, run_python
 
-EXAMPLES = ROOT / "examples"
-
 
 def nats(output, before, after=" nats"):
     """Return the number between two strings in the output."""
@@ -13,9 +11,9 @@ def nats(output, before, after=" nats"):
 
 
 @pytest.mark.slow
-def test_vae_draws_the_plane_of_its_latents(tmp_path):
+def test_vae_draws_the_plane_of_its_latents(run_example, tmp_path):
     arguments = ["--epochs", 2, "--samples", 5, "--output", tmp_path]
-    output = run_python(EXAMPLES / "vae_digits.py", *arguments)
+    output = run_example("vae_digits.py", *arguments)
     elbo = nats(output, "300 test images: ELBO ")
     assert elbo <= nats(output, "bound of 5 samples ") < 0
     with Image.open(tmp_path / "manifold.png") as plane:
@@ -25,14 +23,17 @@ def test_vae_draws_the_plane_of_its_latents(tmp_path):
 
 
 @pytest.mark.slow
-def test_draw_shows_its_canvases_from_a_new_and_from_a_saved_model(tmp_path):
-    script = EXAMPLES / "draw_digits.py"
+def test_draw_shows_its_canvases_from_a_new_and_from_a_saved_model(
+    run_example, tmp_path
+):
+    script = "draw_digits.py"
     new, again = tmp_path / "new", tmp_path / "again"
     arguments = ["--epochs", 2, "--samples", 3]
-    output = run_python(script, *arguments, "--output", new)
+    output = run_example(script, *arguments, "--output", new)
     saved = ["--samples", 3, "--model", new / "model.keras", "--output", again]
+    # In a new process, the script itself must import the model's class.
     assert nats(output, "300 test images: ELBO ") == nats(
-        run_python(script, *saved), "300 test images: ELBO "
+        run_python(ROOT / "examples" / script, *saved), "300 test images: ELBO "
     )
     for name in ("drawn.gif", "reconstructed.gif"):
         with Image.open(new / name) as first, Image.open(again / name) as second:
@@ -42,10 +43,10 @@ def test_draw_shows_its_canvases_from_a_new_and_from_a_saved_model(tmp_path):
 
 
 @pytest.mark.slow
-def test_classifier_looks_in_glimpses(tmp_path):
-    script = EXAMPLES / "classify_cluttered_digits.py"
+def test_classifier_looks_in_glimpses(run_example, tmp_path):
+    script = "classify_cluttered_digits.py"
     arguments = ["--epochs", 1, "--units", 16, "--size", 4, "--glimpses", 3]
-    output = run_python(script, *arguments, "--output", tmp_path)
+    output = run_example(script, *arguments, "--output", tmp_path)
     assert 0 < nats(output, "cluttered test images: ", "%") < 100
     with Image.open(tmp_path / "glimpses.gif") as picture:
         assert picture.n_frames > 1

@@ -2,6 +2,7 @@ import pytest
 
 from keras_genimg.likelihoods import Categorical
 from keras_genimg.models import DRAW, VAE, PixelCNN
+from keras_genimg.saved_model import write_saved_model
 from tests.export.plain_model import Plain
 
 
@@ -17,16 +18,24 @@ def models():
     }
 
 
+def write(model, path, endpoints, name):
+    """Write a SavedModel with `sample` and one more endpoint."""
+    endpoints = {key: endpoints[key] for key in ("sample", name)}
+    write_saved_model(model, path, endpoints, max_examples=16, verbose=False)
+
+
 @pytest.fixture(scope="session")
 def base_dir(models, tmp_path_factory):
     """Where version 1 of each model is, and of `plain`, which is no image model."""
     directory = tmp_path_factory.mktemp("models")
-    for name, model in models.items():
-        model.export(directory / name / "1", max_examples=16, verbose=False)
-    # Of the same model, one that weights candidates, and completes 5 images at most.
-    models["pixels"].export(
-        directory / "candidates" / "1", max_examples=16, num_candidates=3, verbose=False
-    )
+    for name in ("pixels", "vae"):
+        models[name].export(directory / name / "1", max_examples=16, verbose=False)
+    draw, pixels = models["draw"], models["pixels"]
+    endpoints = draw.endpoints(draw.image_shape)
+    write(draw, directory / "draw" / "1", endpoints, "sample_canvases")
+    # It weights candidates, and completes 5 images at most.
+    endpoints = pixels.endpoints(pixels.image_shape, num_candidates=3)
+    write(pixels, directory / "candidates" / "1", endpoints, "complete")
     Plain().save(directory / "plain" / "1")
     return directory
 

@@ -17,6 +17,7 @@ from export.clients import ClientError, ImageClient, Retries  # noqa: E402
 from export.clients.files import write_whole  # noqa: E402
 from export.clients.grpc import GrpcModel  # noqa: E402
 from export.clients.rest import RestModel  # noqa: E402
+from keras_genimg.saved_model import write_saved_model  # noqa: E402
 from tests.export.flaky_proxy import flaky_proxy  # noqa: E402
 from tests.export.grpc_stand_in import serving  # noqa: E402
 from tests.export.running_server import ROOT  # noqa: E402
@@ -217,14 +218,16 @@ def test_gives_up(proxy):
 
 
 def test_flagged_examples_give_no_image(models, tmp_path):
-    models["pixels"].export(
-        tmp_path / "pixels" / "1", bad_examples="flag", verbose=False
+    model = models["pixels"]
+    sample = {"sample": model.endpoints(model.image_shape)["sample"]}
+    write_saved_model(
+        model, tmp_path / "pixels" / "1", sample, 16, "flag", verbose=False
     )
     with serving(tmp_path) as service:
         client = ImageClient(GrpcModel(service.address, "pixels"), batch_size=2)
         drawn = client.sample([1, 2, 3], label=[0, 1, 2])
-        expected = models["pixels"].generate(3, seed=1, conditions=np.arange(3))
-        np.testing.assert_array_equal(drawn, displayed(models["pixels"], expected))
+        expected = model.generate(3, seed=1, conditions=np.arange(3))
+        np.testing.assert_array_equal(drawn, displayed(model, expected))
         refused = r"refused 1 examples \(first: example 2\)"
         with pytest.raises(ClientError, match=refused):
             client.sample([1, 2, 3], label=[0, 1, 7])

@@ -6,8 +6,10 @@ import sys
 import keras
 import pytest
 
-from keras_genimg.models import VAE, PixelCNN
+from keras_genimg.layers import MaskedConv2D
+from keras_genimg.models import VAE, AutoregressiveModel
 from keras_genimg.serving import read_metadata
+from tests.serving import planted
 from tests.subprocesses import ROOT, run_python
 
 SIZE = ["--image-size", "3", "4"]
@@ -36,7 +38,9 @@ def files(tmp_path_factory):
     """Return a folder of `.keras` files."""
     folder = tmp_path_factory.mktemp("models")
     VAE((4, 4, 1), 2, 4).save(folder / "vae.keras")
-    PixelCNN((None, None, 1), 3, 1).save(folder / "any_size.keras")
+    images = keras.Input((None, None, 1))
+    logits = MaskedConv2D(1, 3, "A")(images)
+    AutoregressiveModel(images, logits, "bernoulli").save(folder / "any_size.keras")
     keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]).save(
         folder / "other.keras"
     )
@@ -72,7 +76,8 @@ def test_options_reach_the_export(command, files, tmp_path):
     assert "sample_xla" in metadata["signatures"]
     complete = metadata["signatures"]["complete"]
     assert (complete["num_candidates"], complete["max_examples"]) == (2, 2)
-    again = [tmp_path / "cnn" / "7", "--name", "cnn", "--base-dir", tmp_path]
+    planted.save(tmp_path / "plain", {"sound": (planted.sound, [planted.SEED])})
+    again = [tmp_path / "plain", "--name", "cnn", "--base-dir", tmp_path]
     assert command(*again, "--keep", "1", "--batch-sizes", "") == 0
     assert [p.name for p in (tmp_path / "cnn").iterdir() if p.name[0] != "."] == ["8"]
 

@@ -1,28 +1,31 @@
 import pathlib
+import runpy
 import subprocess
 import sys
 
+import pytest
+
 from tests.serving import planted
-from tests.subprocesses import ROOT, run_python
+from tests.subprocesses import ROOT
 
 SCRIPT = pathlib.Path(ROOT, "export", "verify.py")
 
 
-def refused(path):
-    """Return how the script ended on a directory that must not be served."""
-    finished = subprocess.run(
-        [sys.executable, SCRIPT, path],
-        capture_output=True,
-        text=True,
-        env={"PYTHONPATH": str(ROOT)},
-    )
-    assert finished.returncode == 1
-    return finished
+@pytest.fixture
+def command(monkeypatch):
+    """Return a function that runs the script here; it returns the exit code."""
+
+    def run(path):
+        monkeypatch.setattr(sys, "argv", ["verify.py", str(path)])
+        return runpy.run_path(str(SCRIPT), run_name="verify")["main"]()
+
+    return run
 
 
-def test_a_model_that_can_be_served(tmp_path):
+def test_a_model_that_can_be_served(command, tmp_path, capsys):
     planted.save(tmp_path / "model", {"sound": (planted.sound, [planted.SEED])})
-    printed = run_python(SCRIPT, tmp_path / "model").splitlines()
+    assert command(tmp_path / "model") == 0
+    printed = capsys.readouterr().out.splitlines()
     assert all(line.startswith("pass  ") for line in printed[:-1])
     assert printed[-1] == f"{tmp_path / 'model'} can be served"
 
@@ -30,12 +33,18 @@ def test_a_model_that_can_be_served(tmp_path):
 def test_one_that_must_not(tmp_path):
     model = {"calls_python": (planted.calls_python, [planted.SEED])}
     planted.save(tmp_path / "model", model)
-    finished = refused(tmp_path / "model")
+    finished = subprocess.run(
+        [sys.executable, SCRIPT, tmp_path / "model"],
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": str(ROOT)},
+    )
+    assert finished.returncode == 1
     assert "FAIL  graph: the op EagerPyFunc of calls_python" in finished.stdout
     assert finished.stdout.endswith("must not be served\n")
     assert "Traceback" not in finished.stderr
 
 
-def test_no_saved_model(tmp_path):
-    finished = refused(tmp_path / "nowhere")
-    assert "FAIL  files: FileNotFoundError" in finished.stdout
+def test_no_saved_model(command, tmp_path, capsys):
+    assert command(tmp_path / "nowhere") == 1
+    assert "FAIL  files: FileNotFoundError" in capsys.readouterr().out

@@ -36,12 +36,12 @@ def influences(model, image, num_values):
 
 
 FAMILIES = {
-    "cnn": lambda shape, **k: PixelCNN(shape, num_blocks=4, first_kernel_size=5, **k),
+    "cnn": lambda shape, **k: PixelCNN(shape, num_blocks=2, first_kernel_size=5, **k),
     "row": lambda shape, **k: PixelRNN(
-        shape, num_layers=3, layer="row", first_kernel_size=5, **k
+        shape, num_layers=2, layer="row", first_kernel_size=5, **k
     ),
     "diagonal": lambda shape, **k: PixelRNN(
-        shape, num_layers=2, layer="diagonal", first_kernel_size=3, **k
+        shape, num_layers=1, layer="diagonal", first_kernel_size=3, **k
     ),
     "plain": lambda shape, **k: PixelRNN(
         shape, num_layers=2, first_kernel_size=3, residual=False, skip=False, **k
@@ -57,18 +57,24 @@ CASES = [  # Image shape, units, values of a sub-pixel.
 ]
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("case", CASES, ids=str)
+# "plain" has the layers of "diagonal", so it is tried with one color and with three.
+@pytest.mark.parametrize(
+    ("family", "case"),
+    [
+        *itertools.product(("cnn", "row", "diagonal"), CASES),
+        *(("plain", case) for case in (CASES[1], CASES[3])),
+    ],
+    ids=str,
+)
 def test_future_changes_nothing(family, case):
     shape, units, values = case
     likelihood = Categorical(values) if values > 2 else "bernoulli"
     model = FAMILIES[family](shape, units=units, head_filters=9, likelihood=likelihood)
     seen = False
-    run = tf.function(model, autograph=False)
     for seed in range(6):  # With one draw, dead ReLUs can hide an influence.
         randomize(model, seed)
         image = np.random.default_rng(seed).integers(values, size=shape)
-        seen = seen | influences(run, image, values)
+        seen = seen | influences(model, image, values)
     past = np.triu(np.ones_like(seen), 1)  # [i, j]: i lies before j.
     assert not (seen & ~past).any()
     if family in ("diagonal", "plain"):

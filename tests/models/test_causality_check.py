@@ -9,7 +9,6 @@ from keras_genimg.causality import probe
 from keras_genimg.layers import MaskedConv2D
 from keras_genimg.models import AutoregressiveModel, PixelCNN, causality_check
 from keras_genimg.serving import publish
-from tests.subprocesses import run_python
 
 IMAGES = np.random.default_rng(0).integers(2, size=(16, 4, 5, 1)).astype("uint8")
 TEXT = (
@@ -188,36 +187,3 @@ def test_the_switch_is_not_saved(tmp_path):
                 call()
     loaded.check_causality = False
     np.testing.assert_array_equal(loaded.generate(2, seed=0), expected)
-
-
-def test_under_a_strategy():
-    """Causal models train and draw on two devices; others are refused."""
-    script = """
-import numpy as np
-import pytest
-import tensorflow as tf
-
-cpu = tf.config.list_physical_devices("CPU")[0]
-two = [tf.config.LogicalDeviceConfiguration()] * 2
-tf.config.set_logical_device_configuration(cpu, two)
-from tests.models.test_causality_check import IMAGES, TEXT, model_of
-
-strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-with strategy.scope():
-    good, bad = model_of("A"), model_of("B")
-    hidden = model_of("B", kernel_initializer="zeros")
-    with pytest.raises(ValueError, match=TEXT):
-        bad.fit(IMAGES, verbose=0)
-with pytest.raises(ValueError, match=TEXT):
-    bad.fit(IMAGES, verbose=0)
-for model in (good, hidden):
-    model.generate(1)
-    before = model.get_weights()
-    model.fit(IMAGES, batch_size=8, verbose=0)
-    assert (before[0] != model.get_weights()[0]).any()
-good.generate(1)
-with pytest.raises(ValueError, match=TEXT):
-    hidden.generate(1)
-print("done")
-"""
-    assert run_python("-c", script).strip().endswith("done")

@@ -18,7 +18,9 @@ def test_outputs_names_and_images(name):
     label = expected.get("label")
     x = [expected["images"], label] if label is not None else expected["images"]
     np.testing.assert_array_equal([w.path for w in model.weights], expected["names"])
-    np.testing.assert_array_equal([x.name for x in model.layers], expected["layers"])
+    # A layer without weights was renamed later.
+    layers = [name.replace("centre", "center") for name in expected["layers"]]
+    assert [layer.name for layer in model.layers] == layers
     # Not to the last bit, which differs between kinds of processors.
     half = model.dtype_policy.name == "mixed_bfloat16"
     tolerance = 0.02 if half else 1e-5

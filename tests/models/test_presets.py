@@ -38,7 +38,7 @@ def test_presets_compute_at_small_size(model_class, name):
     colors = model_class.presets[name].config["image_shape"][-1]
     depth = "num_blocks" if model_class is PixelCNN else "num_layers"
     model = model_class.from_preset(
-        name, image_shape=(4, 5, colors), units=6, head_filters=6, **{depth: 2}
+        name, image_shape=(4, 5, colors), units=6, head_filters=6, **{depth: 1}
     )
     images = np.ones((2, 4, 5, colors), "uint8")
     assert np.isfinite(model.log_prob(images)).all()

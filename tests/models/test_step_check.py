@@ -6,7 +6,6 @@ import tensorflow as tf
 from keras_genimg import layers, likelihoods
 from keras_genimg.likelihoods import Bernoulli, Categorical
 from keras_genimg.models import DRAW, VAE, AutoregressiveModel, PixelCNN
-from tests.subprocesses import run_python
 
 GOOD = np.random.default_rng(0).integers(0, 2, (8, 4, 5, 1)).astype("float32")
 MODES = {
@@ -46,7 +45,10 @@ def small(likelihood="bernoulli", mode="plain"):
     likelihood = likelihoods.get(likelihood)
     images = keras.Input((4, 5, 1), name="images")
     shape = likelihood.params_shape((4, 5, 1))
-    x = layers.MaskedConv2D(np.prod(shape[2:]), 3, "A", name="logits")(images)
+    # Every pixel sees the one above. XLA takes long to compile convolutions' gradients.
+    x = keras.layers.ZeroPadding2D(((1, 0), (0, 0)))(images)
+    x = keras.layers.Cropping2D(((0, 1), (0, 0)))(x)
+    x = keras.layers.Dense(int(np.prod(shape[2:])), name="logits")(x)
     if len(shape) > 3:
         x = layers.SplitColors(1)(x)
     if likelihood.num_values is None:
@@ -124,27 +126,44 @@ def test_calls_of_one_batch(mode):
 
 @pytest.mark.parametrize("mode", ["plain", "xla"])
 @pytest.mark.parametrize(
-    "likelihood, value, text",
+    "likelihood, faults",
     [
-        ("bernoulli", 0.5, "integers from 0 to 1.*Binarize"),
-        ("bernoulli", np.nan, "Received: values from nan to nan"),
-        (Categorical(7), 7, "integers from 0 to 6.*Quantize.*0.0 to 7.0"),
-        (Categorical(7), 2.5, "integers from 0 to 6.*Quantize.*0.0 to 2.5"),
-        (Categorical(7), -1, "Quantize.*Received: values from -1.0 to 1.0"),
-        (Bernoulli(intensities=True), 1.1, "real numbers from 0 to 1.*by 255.*1.10"),
-        (Bernoulli(intensities=True), -np.inf, "real numbers.*from -inf to 1.0"),
-        (Bernoulli(intensities=True), np.nan, "values from nan"),
+        (
+            Bernoulli(),
+            [
+                (0.5, "integers from 0 to 1.*Binarize"),
+                (np.nan, "Received: values from nan to nan"),
+            ],
+        ),
+        (
+            Categorical(7),
+            [
+                (7, "integers from 0 to 6.*Quantize.*0.0 to 7.0"),
+                (2.5, "integers from 0 to 6.*Quantize.*0.0 to 2.5"),
+                (-1, "Quantize.*Received: values from -1.0 to 1.0"),
+            ],
+        ),
+        (
+            Bernoulli(intensities=True),
+            [
+                (1.1, "real numbers from 0 to 1.*by 255.*1.10"),
+                (-np.inf, "real numbers.*from -inf to 1.0"),
+                (np.nan, "values from nan"),
+            ],
+        ),
     ],
+    ids=["Bernoulli", "Categorical", "intensities"],
 )
-def test_every_kind_of_bad_pixel_has_the_text_of_arrays(likelihood, value, text, mode):
+def test_every_kind_of_bad_pixel_has_the_text_of_arrays(likelihood, faults, mode):
     model = small(likelihood, mode)
-    with pytest.raises(ValueError, match=text) as in_step:
-        model.train_on_batch(spoiled(value))
-    with pytest.raises(ValueError, match=text) as at_once:
-        model.fit(spoiled(value))
-    step_text = str(in_step.value).replace("Training of cnn", "cnn.fit")
-    assert step_text == str(at_once.value)
-    assert all(np.isfinite(weight).all() for weight in model.get_weights())
+    for value, text in faults:
+        with pytest.raises(ValueError, match=text) as in_step:
+            model.train_on_batch(spoiled(value))
+        with pytest.raises(ValueError, match=text) as at_once:
+            model.fit(spoiled(value))
+        step_text = str(in_step.value).replace("Training of cnn", "cnn.fit")
+        assert step_text == str(at_once.value)
+        assert all(np.isfinite(weight).all() for weight in model.get_weights())
 
 
 def test_the_dtype_is_that_which_was_received():
@@ -159,13 +178,13 @@ def test_the_dtype_is_that_which_was_received():
 @pytest.mark.parametrize(
     "make, mode",
     [
-        (lambda: VAE((4, 5, 1), 2, 4), "xla"),
         (lambda: VAE((4, 5, 1), 2, 4), "steps"),
         (lambda: DRAW((4, 5, 1), 2, 4, 2), "eager"),
     ],
-    ids=["VAE xla", "VAE steps", "DRAW eager"],
+    ids=["VAE steps", "DRAW eager"],
 )
 def test_latent_models(make, mode):
+    """A VAE under XLA is among the models of the kinds of bad pixels."""
     model = make()
     model.compile("sgd", **MODES[mode])
     names = {"loss", "kl", "reconstruction", "elbo"}
@@ -196,7 +215,8 @@ def test_labels(mode):
 
 
 def test_labels_of_arrays_and_in_log_prob():
-    model = with_labels()
+    # `train_on_batch` would trace a step for each dtype of the labels.
+    model = with_labels("eager")
     text = r"`label` of cnn must be integers from 0 to 2. Received: \["
     for labels in (LABELS + 1, LABELS - 1, LABELS + 0.5, LABELS.astype("float32")):
         x = {"images": GOOD, "label": labels}
@@ -279,41 +299,6 @@ def test_models_remain_as_they_were(tmp_path):
     again = keras.models.load_model(tmp_path / "cnn.keras")
     with pytest.raises(ValueError, match="Training of cnn expects pixels"):
         again.fit(Batches(spoiled(7)), verbose=0)
-
-
-REPLICAS = """
-import tensorflow as tf
-from tests.models import test_step_check as t
-
-cpu = tf.config.list_physical_devices("CPU")[0]
-tf.config.set_logical_device_configuration(
-    cpu, [tf.config.LogicalDeviceConfiguration()] * 2
-)
-with tf.distribute.MirroredStrategy(["/cpu:0", "/cpu:1"]).scope():
-    model, conditional = t.small(), t.with_labels()
-bad_labels = t.dataset({"images": t.GOOD, "label": t.LABELS * 2}, 8)
-for name, call, data in [
-    ("first fit", model.fit, t.dataset(t.spoiled(9, position=0), 8)),
-    ("second fit", model.fit, t.dataset(t.spoiled(9, position=7), 8)),
-    ("second evaluate", model.evaluate, t.dataset(t.spoiled(9, position=7), 8)),
-    ("labels", conditional.evaluate, bad_labels),
-]:
-    try:
-        call(data, verbose=0)
-    except ValueError as error:
-        print(name, error)
-print(sorted(model.fit(t.dataset(t.GOOD, 8), verbose=0).history))
-"""
-
-
-@pytest.mark.slow
-def test_two_replicas():
-    output = run_python("-c", REPLICAS)
-    for where in ("first fit Training", "second fit Training", "second evaluate Eval"):
-        assert where in output
-    assert output.count("values from 0.0 to 9.0, dtype float32") == 3
-    assert "labels `label` of cnn must be integers from 0 to 2" in output
-    assert "['bits_per_dim', 'loss']" in output
 
 
 def test_a_loop_of_ones_own_is_checked_too():

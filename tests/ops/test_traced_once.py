@@ -67,4 +67,4 @@ def test_layers_of_a_network_share_their_loops(layer):
         nodes = [*graph.node, *(n for f in graph.library.function for n in f.node_def)]
         return sum("While" in node.op for node in nodes)
 
-    assert 0 < loops(2) == loops(5)
+    assert 0 < loops(2) == loops(3)

@@ -28,29 +28,31 @@ def draw_one_by_one(model, seeds, temperature=1.0):
 
 MODELS = {
     "cnn": lambda: PixelCNN((4, 3, 1), 4, 2),
-    "row": lambda: PixelRNN((3, 4, 3), 6, 1, "row", likelihood=Categorical(5)),
-    "diagonal": lambda: PixelRNN((3, 4, 1), 4, 2, likelihood=Categorical(4)),
+    "row": lambda: PixelRNN((2, 3, 3), 6, 1, "row", likelihood=Categorical(5)),
+    "diagonal": lambda: PixelRNN((2, 3, 1), 4, 1, likelihood=Categorical(4)),
 }
 
 
-@pytest.mark.parametrize("name", MODELS)
-@pytest.mark.parametrize("temperature", [1.0, 0.3])
-@pytest.mark.parametrize("jit_compile", [False, True])
-def test_draws_what_numpy_draws(name, temperature, jit_compile):
+@pytest.mark.parametrize(
+    "name, jit_compile",
+    [*((name, False) for name in MODELS), ("cnn", True), ("diagonal", True)],
+)
+def test_draws_what_numpy_draws(name, jit_compile):
     keras.utils.set_random_seed(7)
     model = MODELS[name]()
     model.set_weights([1.5 * w for w in model.get_weights()])  # Away from uniform.
     seeds = np.array([0, 11, 2**40 + 5])
-    drawn = model.generate(
-        3,
-        seed=seeds,
-        method="ancestral",
-        temperature=temperature,
-        jit_compile=jit_compile,
-    )
-    np.testing.assert_array_equal(drawn, draw_one_by_one(model, seeds, temperature))
-    assert len(np.unique(drawn)) > 1
-    assert (drawn[0] != drawn[1]).any()
+    for temperature in (1.0, 0.3):
+        drawn = model.generate(
+            3,
+            seed=seeds,
+            method="ancestral",
+            temperature=temperature,
+            jit_compile=jit_compile,
+        )
+        np.testing.assert_array_equal(drawn, draw_one_by_one(model, seeds, temperature))
+        assert len(np.unique(drawn)) > 1
+        assert (drawn[0] != drawn[1]).any()
 
 
 def test_images_do_not_depend_on_their_batch():
@@ -80,7 +82,7 @@ def test_colors_are_drawn_with_noise_of_their_own():
 
 def test_samples_follow_the_model():
     """The mean nats of a model's own samples match the entropy it assigns them."""
-    model = MODELS["diagonal"]()
+    model = PixelCNN((3, 4, 1), 4, 1, likelihood=Categorical(4))
     model.set_weights([2 * w for w in model.get_weights()])
     drawn = model.generate(500, seed=0, batch_size=500)
     nats = -model.log_prob(drawn)

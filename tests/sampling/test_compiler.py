@@ -16,6 +16,7 @@ from keras_genimg.layers import (
 from keras_genimg.models import AutoregressiveModel
 from keras_genimg.sampling.instructions import Level
 from keras_genimg.sampling.program import Program
+from tests.sampling.drawn import assert_ancestral, write_sample_endpoint
 from tests.sampling.forced import assert_sampled_as_computed
 from tests.sampling.random_graphs import Above
 
@@ -141,15 +142,21 @@ COMPILED = {
 
 @pytest.mark.parametrize("body", COMPILED.values(), ids=COMPILED)
 def test_compiles_what_the_graph_computes(body):
-    model = model_of(body)
-    assert_sampled_as_computed(model)
-    drawn = model.generate(4, seed=0)
-    np.testing.assert_array_equal(drawn, model.generate(4, seed=0, method="ancestral"))
+    assert_sampled_as_computed(model_of(body))
+
+
+def test_compiles_all_of_them_in_one_graph():
+    def joined(x):
+        outputs = [layers.Dense(6)(body(x)) for body in COMPILED.values()]
+        return layers.Average()(outputs)
+
+    model = model_of(joined)
+    assert_ancestral(model, model.generate(16, seed=0))
 
 
 def test_nested_models_are_exported(tmp_path):
     model = model_of(lambda x: nested_sequential(nested_functional(x)))
-    model.export(tmp_path / "model", verbose=False)
+    write_sample_endpoint(model, tmp_path / "model")
     loaded = tf.saved_model.load(str(tmp_path / "model"))
     images = loaded.signatures["sample"](seed=tf.range(4, dtype=tf.int64))["images"]
     expected = model.likelihood.to_display(model.generate(4, seed=0))
@@ -314,7 +321,7 @@ def test_quantized_layers_are_sampled_as_they_compute():
     assert_sampled_as_computed(model)
     # A sampler made before must not go on drawing.
     drawn = model.generate(16, seed=0)
-    np.testing.assert_array_equal(drawn, model.generate(16, seed=0, method="ancestral"))
+    assert_ancestral(model, drawn)
     assert (drawn != before).any() and 50 < drawn.mean() < 200
 
 
@@ -325,5 +332,5 @@ def test_functions_are_made_anew_when_layers_change():
     model.get_layer("squash").activation = keras.activations.relu
     assert (model.log_prob(images) != nats).all()
     drawn = model.generate(8, seed=0)
-    np.testing.assert_array_equal(drawn, model.generate(8, seed=0, method="ancestral"))
+    assert_ancestral(model, drawn)
     assert (drawn != images).any()

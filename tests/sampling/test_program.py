@@ -1,5 +1,7 @@
 """What the incremental sampler makes of graphs that users wire."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -14,6 +16,8 @@ from keras_genimg.layers import (
     RowLSTM,
 )
 from keras_genimg.models import AutoregressiveModel
+from tests.sampling.drawn import assert_ancestral
+from tests.sampling.forced import assert_sampled_as_computed
 
 SHAPE = (5, 4, 1)
 
@@ -90,26 +94,30 @@ def sums(x):
     return layers.Add()([a, b, layers.Conv2D(5, 1, use_bias=False)(x)])
 
 
+# Each takes the channels of the one before, so that they can be chained.
 BODIES = {
     "nested": nested,
     "shared": shared,
+    "block": lambda x: ResidualMaskedConvBlock(3)(x),
     "pointwise": pointwise,
     "sums": sums,
     "of_the_users": lambda x: RowAverage()(x),
     "wide": lambda x: MaskedConv2D(4, (1, 5), "B")(MaskedConv2D(5, (5, 1), "B")(x)),
-    "block": lambda x: ResidualMaskedConvBlock(3)(x),
     "rows": lambda x: RowLSTM(5, 7, use_bias=False)(x),
 }
 
 
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
 def test_any_graph_of_causal_and_pointwise_layers(body):
-    model = model_of(body)
-    expected = model.generate(12, seed=0, method="ancestral")
-    np.testing.assert_array_equal(model.generate(12, seed=0), expected)
-    np.testing.assert_array_equal(
-        model.generate(12, seed=0, jit_compile=True), expected
+    assert_sampled_as_computed(model_of(body))
+
+
+def test_all_of_them_in_one_graph():
+    model = model_of(
+        lambda x: functools.reduce(lambda y, body: body(y), BODIES.values(), x)
     )
+    assert_ancestral(model, model.generate(12, seed=0))
+    assert_sampled_as_computed(model, jit_compile=True)
 
 
 def test_layers_without_bias_and_other_masks():
@@ -118,8 +126,7 @@ def test_layers_without_bias_and_other_masks():
     x = layers.Add()([x, MaskedConv2D(7, 3, "A", 3, use_bias=False)(images)])
     x = DiagonalBiLSTM(5, 3, use_bias=False)(layers.ReLU()(x))
     model = AutoregressiveModel(images, MaskedConv2D(3, 1, "B", 3)(x))
-    expected = model.generate(8, seed=0, method="ancestral")
-    np.testing.assert_array_equal(model.generate(8, seed=0), expected)
+    assert_ancestral(model, model.generate(8, seed=0))
 
 
 def test_conditions_meet_the_image_as_maps():
@@ -137,10 +144,8 @@ def test_conditions_meet_the_image_as_maps():
         "label": np.arange(6) % 3,
         "wide": np.random.default_rng(0).normal(size=(6, *SHAPE[:2], 2)),
     }
-    expected = model.generate(6, seed=0, conditions=conditions, method="ancestral")
-    np.testing.assert_array_equal(
-        model.generate(6, seed=0, conditions=conditions), expected
-    )
+    drawn = model.generate(6, seed=0, conditions=conditions)
+    assert_ancestral(model, drawn, conditions)
     vector = model_of(lambda x, label: x + layers.Embedding(3, 6)(label), label)
     with pytest.raises(ValueError, match=r"no height and width.*\(batch, 1, 1, chan"):
         vector.generate(2, conditions=[0, 1])
@@ -198,8 +203,7 @@ def test_noise_in_inference_is_refused_by_name():
 
 def test_fixed_point_serves_graphs_that_the_incremental_sampler_refuses():
     model = model_of(lambda x: layers.Reshape((*SHAPE[:2], 6))(DiagonalBiLSTM(6)(x)))
-    drawn = model.generate(5, seed=0, method="fixed_point")
-    np.testing.assert_array_equal(drawn, model.generate(5, seed=0, method="ancestral"))
+    assert_ancestral(model, model.generate(5, seed=0, method="fixed_point"))
 
 
 def test_it_can_be_exported_by_naming_the_method(tmp_path):
@@ -219,5 +223,4 @@ def test_a_graph_without_weights_is_drawn():
     images = keras.Input(SHAPE)
     model = AutoregressiveModel(images, RowAverage()(images) - 0.5, "bernoulli")
     assert not model.weights
-    expected = model.generate(8, seed=0, method="ancestral")
-    np.testing.assert_array_equal(model.generate(8, seed=0), expected)
+    assert_ancestral(model, model.generate(8, seed=0))

@@ -96,7 +96,7 @@ def test_parameters_that_are_not_finite_are_no_proof():
 
 
 def test_generate_refuses_a_sampler_that_does_not_compute_the_model():
-    model = model_of(lambda x: Slanted(6, name="slanted")(x))
+    model = model_of(Left(name="forgetful"))
     for draw in (
         lambda: model.generate(2, seed=0),
         lambda: model.generate(2, seed=0, jit_compile=True),
@@ -105,7 +105,7 @@ def test_generate_refuses_a_sampler_that_does_not_compute_the_model():
             np.zeros((2, *SHAPE)), np.eye(4, 5), seed=0, num_candidates=2
         ),
     ):
-        with pytest.raises(ValueError, match="Slanted 'slanted'.*ancestral"):
+        with pytest.raises(ValueError, match="Left 'forgetful'.*ancestral"):
             draw()
     model.generate(2, seed=0, method="ancestral")
 

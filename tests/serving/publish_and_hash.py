@@ -2,13 +2,11 @@
 
     publish_and_hash.py BASE FILES...
 
-With the environment variable BUSY, it publishes each file twice, and TensorFlow and
-Keras do other work first, so that their counters of functions and layers start higher.
+The models are published below BASE under the stems of the files.
 """
 
 import hashlib
 import json
-import os
 import pathlib
 import sys
 
@@ -19,7 +17,7 @@ from keras_genimg.models import VAE
 from keras_genimg.serving import publish
 
 
-def work():
+def be_busy():
     """Use up numbers that TensorFlow and Keras put into names."""
 
     @tf.function
@@ -41,19 +39,14 @@ def hashes(directory):
     }
 
 
-def main(base, *files):
-    busy = "BUSY" in os.environ
-    if busy:
-        work()
+def publish_all(base, files):
+    """Publish files; return the hashes of each by its stem."""
     result = {}
     for file in map(pathlib.Path, files):
-        options = {"verify": False, "verbose": False, "xla_twins": file.stem == "vae"}
-        result[file.stem] = [
-            hashes(publish(file, base, file.stem, **options))
-            for _ in range(2 if busy else 1)
-        ]
-    print(json.dumps(result))
+        options = {"verify": False, "verbose": False, "xla_twins": file.stem == "VAE"}
+        result[file.stem] = hashes(publish(file, base, file.stem, **options))
+    return result
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    print(json.dumps(publish_all(sys.argv[1], sys.argv[2:])))

@@ -1,11 +1,9 @@
 """Publishers in processes of their own, which may be killed.
 
 A script: imports once, then forks a child for each publisher, since an import of
-TensorFlow takes seconds.
+TensorFlow takes seconds. Each line that it prints begins with the name of a model.
 
-    publishers.py race SOURCE BASE CHILDREN VERSIONS KEEP
-    publishers.py kill_at_calls SOURCE BASE
-    publishers.py kill_at_times SOURCE BASE VERIFIED UNVERIFIED
+    publishers.py SOURCE BASE
 """
 
 import os
@@ -18,7 +16,6 @@ import traceback
 
 from keras_genimg.serving import publish
 
-NAME = "model"
 FILE_CALLS = ("open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "fcntl.flock")
 
 
@@ -40,36 +37,34 @@ def ending(number):
     return os.waitstatus_to_exitcode(os.waitpid(number, 0)[1])
 
 
-def race(source, base, children, versions, keep):
+def race(source, base, name, children, versions, keep=None):
     """Let several processes publish at the same time."""
 
     def run():
-        for _ in range(int(versions)):
-            path = publish(
-                source, base, NAME, verify=False, verbose=False, keep=int(keep) or None
-            )
+        for _ in range(versions):
+            path = publish(source, base, name, verify=False, verbose=False, keep=keep)
             # One write, so that lines of several processes do not mix.
-            os.write(1, f"{path.name}\n".encode())
+            os.write(1, f"{name} {path.name}\n".encode())
 
-    numbers = [child(run) for _ in range(int(children))]
+    numbers = [child(run) for _ in range(children)]
     if any([ending(number) for number in numbers]):
         sys.exit("a publisher failed")
 
 
-def kill_at_calls(source, base):
+def kill_at_calls(source, base, name):
     """Kill publishers before each call that touches a file below `base`, in turn."""
     moment = 0
     code = -signal.SIGKILL
     while code:
         moment += 1
-        code = ending(child(_publish_until, source, base, moment))
+        code = ending(child(_publish_until, source, base, name, moment))
         if code not in (0, -signal.SIGKILL):
             sys.exit(f"a publisher ended with {code}")
-        check(base)
-    print(moment)
+        check(base, name)
+    print(name, moment, flush=True)
 
 
-def _publish_until(source, base, moment):
+def _publish_until(source, base, name, moment):
     calls = 0
 
     def hook(event, arguments):
@@ -80,37 +75,37 @@ def _publish_until(source, base, moment):
                 os.kill(os.getpid(), signal.SIGKILL)
 
     sys.addaudithook(hook)
-    publish(source, base, NAME, verify=False, verbose=False, keep=2)
+    publish(source, base, name, verify=False, verbose=False, keep=2)
 
 
-def kill_at_times(source, base, verified, unverified):
+def kill_at_times(source, base, name, verified, unverified):
     """Kill publishers at random times, some that verify and some that do not."""
     generator = random.Random(0)
     for verify, count in ((True, verified), (False, unverified)):
 
         def run(verify=verify):
-            publish(source, base, NAME, verify=verify, verbose=False)
+            publish(source, base, name, verify=verify, verbose=False)
 
         start = time.monotonic()
         if ending(child(run)):
             sys.exit("a publisher failed")
         whole = time.monotonic() - start
         killed = 0
-        while killed < int(count):
+        while killed < count:
             number = child(run)
             time.sleep(generator.uniform(0, whole))
             os.kill(number, signal.SIGKILL)
             if ending(number):
                 killed += 1
-                print("killed", flush=True)
+                print(name, flush=True)
             else:
                 whole *= 0.8  # The machine was slower when the first one ran.
-            check(base)
+            check(base, name)
 
 
-def check(base):
+def check(base, name):
     """Fail if a version lacks a file, or a number that was used is not recorded."""
-    folder = pathlib.Path(base, NAME)
+    folder = pathlib.Path(base, name)
     versions = [path for path in folder.glob("*") if path.name.isdigit()]
     for path in versions:
         for file in (
@@ -127,7 +122,12 @@ def check(base):
         sys.exit(f"{versions} are not all in the record, {recorded}")
 
 
+def main(source, base):
+    race(source, base, "race", children=4, versions=5)
+    race(source, base, "pruning_race", children=3, versions=5, keep=2)
+    kill_at_calls(source, base, "killed_at_calls")
+    kill_at_times(source, base, "killed_at_times", verified=3, unverified=5)
+
+
 if __name__ == "__main__":
-    {f.__name__: f for f in (race, kill_at_calls, kill_at_times)}[sys.argv[1]](
-        *sys.argv[2:]
-    )
+    main(*sys.argv[1:])

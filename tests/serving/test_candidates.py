@@ -5,6 +5,7 @@ import tensorflow as tf
 from keras_genimg.causality.random_weights import random_weights
 from keras_genimg.likelihoods import Categorical
 from keras_genimg.models import VAE, PixelCNN
+from keras_genimg.saved_model import write_saved_model
 from keras_genimg.serving import read_metadata, verify, write_warmup
 
 SEEDS = [7, 8]
@@ -35,9 +36,12 @@ def path(model, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def complete(path):
-    loaded = tf.saved_model.load(str(path))
+def loaded(path):
+    return tf.saved_model.load(str(path))
 
+
+@pytest.fixture(scope="module")
+def complete(loaded):
     def complete(images, known, seeds=SEEDS, name="complete"):
         return loaded.signatures[name](
             images=tf.constant(images, tf.int32),
@@ -97,9 +101,8 @@ def test_a_bad_example_is_flagged(complete, request_of):
         np.testing.assert_allclose(served[name][1], good[name][1], rtol=1e-5)
 
 
-def test_examples_times_candidates_are_limited(path, complete, request_of):
+def test_examples_times_candidates_are_limited(loaded, request_of):
     _, shown, known = request_of
-    loaded = tf.saved_model.load(str(path))
     three = {
         "images": tf.constant(np.repeat(shown[:1], 3, axis=0), tf.int32),
         "known": tf.constant(np.repeat(known[:1], 3, axis=0), tf.int32),
@@ -113,7 +116,8 @@ def test_examples_times_candidates_are_limited(path, complete, request_of):
     assert len(loaded.signatures["sample"](**three)["images"]) == 3
 
 
-def test_metadata_and_warmup_records_know_the_limit(path):
+@pytest.mark.slow
+def test_metadata_records_and_verification_know_the_limit(path):
     signatures = read_metadata(path)["signatures"]
     for name, described in signatures.items():
         completes = name in ("complete", "complete_xla")
@@ -125,17 +129,16 @@ def test_metadata_and_warmup_records_know_the_limit(path):
     }
     # Of five signatures three records each, and of `complete` two.
     assert write_warmup(path, (1, 2, 8)) == 17
-
-
-@pytest.mark.slow
-def test_verification_passes(path):
     report = verify(path, verbose=False)
     assert report.passed, str(report)
+    assert report.checks[-1].message == "17 records run"
 
 
 def test_one_candidate_has_the_effective_sample_size_1(tmp_path):
     model = PixelCNN((3, 4, 1), 4, 1)
-    model.export(tmp_path / "1", verbose=False)
+    endpoints = model.endpoints(model.image_shape)
+    endpoints = {name: endpoints[name] for name in ("sample", "complete")}
+    write_saved_model(model, tmp_path / "1", endpoints, 8, verbose=False)
     complete = tf.saved_model.load(str(tmp_path / "1")).signatures["complete"]
     served = complete(
         images=tf.zeros((2, 3, 4, 1), tf.int32),

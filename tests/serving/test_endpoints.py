@@ -16,7 +16,12 @@ from keras_genimg.models import (
     PixelRNN,
     autoregressive_endpoints,
 )
+from keras_genimg.saved_model import write_saved_model
 from keras_genimg.serving import read_metadata, verify
+from keras_genimg.serving.verification.checks import CHECKS
+from keras_genimg.serving.verification.fault import Fault
+from keras_genimg.serving.verification.graph_scan import SavedGraph
+from keras_genimg.serving.verification.trial import Trial
 from tests.subprocesses import run_python
 
 SEEDS = [5, 6, 7]
@@ -145,9 +150,8 @@ def test_metadata(model, served):
     assert metadata["signatures"]["sample_xla"]["xla"]
 
 
-def test_metadata_that_are_no_json_are_refused_before_anything_is_written(
-    model, tmp_path
-):
+def test_metadata_that_are_no_json_are_refused_before_anything_is_written(tmp_path):
+    model = VAE((3, 4, 1), 2, 4)
     for metadata in ({"nats": float("nan")}, {"nats": object()}):
         with pytest.raises((ValueError, TypeError)):
             model.export(tmp_path / "1", metadata=metadata, verbose=False)
@@ -187,7 +191,7 @@ def test_models_trained_on_two_devices(tmp_path):
     assert json.loads(output.splitlines()[-1]) == ["PixelCNN", "VAE", "DRAW"]
 
 
-def test_check_sampler_compares_the_sampler_with_the_model(model, served, tmp_path):
+def test_check_sampler_compares_the_sampler_with_the_model(served):
     images = np.random.default_rng(1).integers(256, size=(4, 3, 4, 1)).astype("int32")
     check = served[0].signatures["check_sampler"]
     difference = check(images=tf.constant(images))["largest_difference"].numpy()
@@ -196,8 +200,6 @@ def test_check_sampler_compares_the_sampler_with_the_model(model, served, tmp_pa
     described = read_metadata(served[1])["signatures"]["check_sampler"]
     assert described["warm_up"] is False
     assert described["outputs"]["largest_difference"]["at_most"] == 1e-4
-    model.export(tmp_path / "fixed", method="fixed_point", verbose=False)
-    assert "check_sampler" not in read_metadata(tmp_path / "fixed")["signatures"]
 
 
 class Slanted(RowLSTM):
@@ -220,18 +222,26 @@ def test_export_refuses_a_sampler_that_does_not_compute_the_model(tmp_path):
         slanted_model().export(tmp_path / "model", verbose=False)
     assert list(tmp_path.iterdir()) == []
     slanted_model().export(tmp_path / "model", method="fixed_point", verbose=False)
+    assert "check_sampler" not in read_metadata(tmp_path / "model")["signatures"]
+
+
+def export_sampler(model, path):
+    """Export a model with its sampler and the check of it."""
+    endpoints = model.endpoints(model.image_shape)
+    endpoints = {name: endpoints[name] for name in ("sample", "check_sampler")}
+    write_saved_model(model, path, endpoints, max_examples=8, verbose=False)
 
 
 def test_verify_runs_check_sampler(tmp_path, monkeypatch):
     monkeypatch.setattr(
         autoregressive_endpoints, "check_difference", lambda *arguments: None
     )
-    slanted_model().export(tmp_path / "wrong", verbose=False)
-    report = verify(tmp_path / "wrong", verbose=False)
-    failed = [check for check in report.checks if not check.passed]
-    assert [check.name for check in failed] == ["limits"]
-    assert "largest_difference of check_sampler" in failed[0].message
+    path = tmp_path / "wrong"
+    export_sampler(slanted_model(), path)
+    trial = Trial(str(path), SavedGraph(path), read_metadata(path), timeout=100)
+    with pytest.raises(Fault, match="largest_difference of check_sampler is"):
+        CHECKS["limits"](trial)
     model = PixelRNN((3, 4, 1), 4, 1, layer="row", dtype="mixed_bfloat16")
-    model.export(tmp_path / "half", verbose=False)
+    export_sampler(model, tmp_path / "half")
     report = verify(tmp_path / "half", verbose=False)
     assert report.passed, report

@@ -35,8 +35,7 @@ def assert_same_weights(model, weights):
         np.testing.assert_array_equal(now, then)
 
 
-@pytest.mark.parametrize("shape", [(4, 6, 1), (5, 3, 3)])
-@pytest.mark.parametrize("num_values", [2, 5])
+@pytest.mark.parametrize("shape, num_values", [((3, 4, 1), 5), ((4, 2, 3), 2)])
 @pytest.mark.parametrize(
     "make",
     [

@@ -1,0 +1,36 @@
+"""Checks of drawn images, and models exported to draw."""
+
+import numpy as np
+import tensorflow as tf
+
+from keras_genimg.models.conditions import condition_arrays
+from keras_genimg.ops import seeded_uniforms
+from keras_genimg.saved_model import write_saved_model
+
+TIE = 1e-5
+
+
+def assert_ancestral(model, images, conditions=None, temperature=1.0, slack=0.0):
+    """The images are those that the ancestral sampler draws from seeds 0, 1, ...
+
+    One forward pass shows it: parameters depend on earlier pixels alone, so only the
+    ancestral images are drawn from their own parameters. With `slack=TIE`, ties may be
+    rounded either way.
+    """
+    assert len(np.unique(images)) > 1
+    arrays = condition_arrays(model, conditions, len(images))
+    given = tf.constant(images, tf.float32)
+    params = model([given, *map(tf.constant, arrays)] if arrays else given)
+    uniforms = seeded_uniforms(np.arange(len(images)), images.shape[1:])
+    lowest, highest = (
+        model.likelihood.sample(params, tf.clip_by_value(u, 0, 1), temperature)
+        for u in (uniforms - slack, uniforms + slack)
+    )
+    outside = (images < lowest) | (images > highest)
+    assert not np.any(outside), f"{np.count_nonzero(outside)} sub-pixels differ"
+
+
+def write_sample_endpoint(model, path):
+    """Export the `sample` endpoint alone, since each further one is traced."""
+    endpoints = {"sample": model.endpoints(model.image_shape)["sample"]}
+    write_saved_model(model, path, endpoints, max_examples=16, verbose=False)
