@@ -59,6 +59,7 @@ def test_symbolic_equals_eager(case, policy):
 
 @CASES
 def test_half_precision_is_close_to_full(case):
+    keras.utils.set_random_seed(0)  # Steep weights could make large errors.
     full, half = case.make(), case.make(dtype="mixed_bfloat16")
     example = case.example().values()
     full(*example), half(*example)

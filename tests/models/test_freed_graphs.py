@@ -41,9 +41,9 @@ def test_trained_convolutions_leave_no_graph():
 
 
 @pytest.mark.slow
-def test_six_models_leave_little():
+def test_three_models_leave_little():
     """The module's default, twenty models, takes over a minute."""
-    lines = run_python("-m", "tests.models.drop_models", 6).splitlines()
+    lines = run_python("-m", "tests.models.drop_models", 3).splitlines()
     found = {name: (int(n), float(mb)) for name, n, mb in map(str.split, lines)}
     assert set(found) == {"layers", "draw"}
     for graphs_left, megabytes in found.values():
