@@ -1,5 +1,7 @@
 """Keras models that know the distribution of their images."""
 
+import contextlib
+import inspect
 from typing import Any
 
 import keras
@@ -70,6 +72,8 @@ class LikelihoodModel(FreeableModel):
         self.likelihood: likelihoods.Likelihood = likelihood
         self._step_check = StepCheck(self)
         self._is_fitting = False
+        self._batches_to_skip = 0
+        self._reads_skipped = False
 
     @property
     def image_shape(self) -> tuple[AxisSize, AxisSize, int]:
@@ -87,6 +91,10 @@ class LikelihoodModel(FreeableModel):
     def _own_metrics(self):
         """Return the metrics that every training reports; a hook for subclasses."""
         return []
+
+    def _epoch_variables(self):
+        """Return what a running epoch has summed up; a hook for subclasses."""
+        return self.metrics_variables
 
     def _check_before_fit(self, x):
         """Raise if the model cannot be trained; a hook for subclasses.
@@ -195,11 +203,31 @@ class LikelihoodModel(FreeableModel):
             if not isinstance(validation_data, tf.data.Dataset):
                 validation_data = (validation_data,)  # Keras unpacks a tuple.
         y = self._weighted_targets(x, kwargs, "fit")
+        given = inspect.signature(keras.Model.fit).bind(self, x, y, *args, **kwargs)
+        given = {**given.arguments, "validation_data": validation_data}
+        x, _ = given.pop("x"), given.pop("self")
+        callbacks = tf.nest.flatten(given.get("callbacks") or [])
         self._is_fitting = True
-        try:
-            return super().fit(x, y, *args, validation_data=validation_data, **kwargs)
-        finally:
-            self._is_fitting = False
+        with contextlib.ExitStack() as stack:
+            stack.callback(self._end_fit)
+            for callback in callbacks:
+                if hasattr(callback, "arranged"):
+                    x, given = stack.enter_context(callback.arranged(self, x, given))
+            return super().fit(x, **given)
+
+    def _end_fit(self):
+        self._is_fitting = False
+        self._batches_to_skip = 0
+
+    def _skip_batches(self, count, consume):
+        """Leave out the first steps of `fit`, which were trained before.
+
+        Args:
+            count: Number of batches.
+            consume: Whether to read the batches.
+        """
+        self._batches_to_skip = count
+        self._reads_skipped = consume
 
     def train_on_batch(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         self._check_batch_shape(x, "train_on_batch")
@@ -239,9 +267,18 @@ class LikelihoodModel(FreeableModel):
             with self.distribute_strategy.scope():
                 self.optimizer.build(self.trainable_variables)
         super().make_train_function(force)
-        self.train_function = self._step_check.after(
-            self.train_function, f"Training of {self.name}"
-        )
+        step = self._step_check.after(self.train_function, f"Training of {self.name}")
+
+        def step_unless_skipped(iterator):
+            if self._batches_to_skip <= 0:
+                return step(iterator)
+            self._batches_to_skip -= self.steps_per_execution
+            if self._reads_skipped:
+                for _ in range(self.steps_per_execution):
+                    next(iterator)
+            return self.get_metrics_result()
+
+        self.train_function = step_unless_skipped
 
     def make_test_function(self, force: bool = False) -> None:
         if self.test_function is not None and not force:

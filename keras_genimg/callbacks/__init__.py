@@ -1,0 +1,5 @@
+"""Callbacks for `model.fit`."""
+
+from keras_genimg.callbacks.resume import Resume
+
+__all__ = ["Resume"]
