@@ -6,7 +6,7 @@ import pathlib
 import shutil
 import uuid
 
-from keras_genimg.files import file_lock
+from keras_genimg.files import atomic_path, file_lock, sync
 
 RECORD = ".last_version"
 LOCK = ".lock"
