@@ -10,6 +10,13 @@ import tensorflow as tf
 
 from keras_genimg import likelihoods
 from keras_genimg.models.constructor_arguments import check_constructor_arguments
+from keras_genimg.models.distribution import (
+    Replica,
+    ReplicaStep,
+    as_vectors,
+    check_compile,
+    check_strategy,
+)
 from keras_genimg.models.freeable_model import FreeableModel
 from keras_genimg.models.image_inputs import check_shape, checked_inputs, images_of
 from keras_genimg.models.step_check import StepCheck
@@ -47,6 +54,7 @@ class LikelihoodModel(FreeableModel):
         **kwargs: Any,
     ):
         check_constructor_arguments(type(self), kwargs)
+        check_strategy(type(self).__name__)
         likelihood = likelihoods.get(likelihood)
         images = tf.nest.flatten(inputs)[0]
         expected = tuple(images.shape)
@@ -74,6 +82,7 @@ class LikelihoodModel(FreeableModel):
         self._is_fitting = False
         self._batches_to_skip = 0
         self._reads_skipped = False
+        self._replica = Replica()
 
     @property
     def image_shape(self) -> tuple[AxisSize, AxisSize, int]:
@@ -131,6 +140,7 @@ class LikelihoodModel(FreeableModel):
                 f"{self.name} is trained on its own negative log-likelihood, so leave "
                 f"`loss` out of compile. Received: loss={loss!r}"
             )
+        check_compile(self, optimizer, kwargs)
         super().compile(
             optimizer,
             loss=NegativeLogLikelihood(self.likelihood),
@@ -159,8 +169,10 @@ class LikelihoodModel(FreeableModel):
         sample_weight: Any = None,
         training: bool = True,
     ) -> tf.Tensor:
-        y = self._targets_of(x, y_pred)
-        return super().compute_loss(x, y, y_pred, sample_weight, training)
+        targets = self._targets_of(x, y_pred)
+        loss = super().compute_loss(x, targets, y_pred, sample_weight, training)
+        step = self._replica.step
+        return loss if step is None else step.weighed(loss)
 
     def compute_metrics(
         self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
@@ -242,12 +254,42 @@ class LikelihoodModel(FreeableModel):
         check_shape(np.shape(images_of(x, self)), self, f"{self.name}.{method}")
 
     def train_step(self, data: Any) -> dict[str, Any]:
-        logs = super().train_step(self._checked_step(data, "Training"))
-        return self._step_check.with_flag(logs)
+        return self._step(super().train_step, data, "Training")
 
     def test_step(self, data: Any) -> dict[str, Any]:
-        logs = super().test_step(self._checked_step(data, "Evaluation"))
-        return self._step_check.with_flag(logs)
+        return self._step(super().test_step, data, "Evaluation")
+
+    def _step(self, step, data, what):
+        strategy = self.distribute_strategy
+        if strategy.num_replicas_in_sync > 1:
+            self._replica.step = ReplicaStep(data, self._epoch_variables())
+            try:
+                step(self._checked_step(self._replica.step.data, what))
+                self._replica.step.count_examples()
+            finally:
+                self._replica.step = None
+            logs = self.get_metrics_result()
+        else:
+            logs = step(self._checked_step(data, what))
+        return as_vectors(self._step_check.with_flag(logs), strategy)
+
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        """Build with a replica's part of the first batch.
+
+        Keras averages the parts of all replicas, which fails if they differ in size or
+        are in several processes (keras-team/keras#20585).
+        """
+        if self._distribute_strategy is None:
+            return
+        if iterator is not None:
+            _, _, batches = next(iter(iterator))
+            data_batch = tf.nest.map_structure(
+                lambda part: self.distribute_strategy.experimental_local_results(part)[
+                    0
+                ],
+                next(batches),
+            )
+        super()._maybe_symbolic_build(data_batch=data_batch)
 
     def _checked_step(self, data, what):
         owner = f"{what} of {self.name}"
