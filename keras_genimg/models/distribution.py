@@ -4,6 +4,8 @@ import threading
 
 import tensorflow as tf
 
+from keras_genimg.ops.replicas import whole_batch
+
 
 def is_multi_worker(strategy: tf.distribute.Strategy) -> bool:
     """Return whether replicas are in several processes."""
@@ -91,6 +93,13 @@ class ReplicaStep:
 
     def __init__(self, data, variables):
         self.num_examples = tf.shape(tf.nest.flatten(data)[0])[0]
+        context = tf.distribute.get_replica_context()
+        # Collective operations take no integers in some versions of TensorFlow.
+        here = tf.cast(self.num_examples, tf.float32)
+        self._total = context.all_reduce(tf.distribute.ReduceOp.SUM, here)
+        self._share = context.num_replicas_in_sync * tf.math.divide_no_nan(
+            here, self._total
+        )
         self._before = [(v, tf.identity(v.value)) for v in variables]
         self.data = tf.nest.map_structure(self._never_empty, data)
 
@@ -102,6 +111,10 @@ class ReplicaStep:
         )
         return tf.ensure_shape(tf.pad(tensor, paddings), [None, *tensor.shape[1:]])
 
+    def whole_batch(self):
+        """Return a context in which layers know the size of the whole batch."""
+        return whole_batch(tf.cast(self._total, tf.int32))
+
     def weighed(self, loss):
         """Return a loss whose gradient is that of the mean over all examples.
 
@@ -109,11 +122,7 @@ class ReplicaStep:
             loss: Scalar loss of this replica, scaled by the number of replicas. Its
                 value stays, since the metrics weigh it by the number of examples.
         """
-        context = tf.distribute.get_replica_context()
-        here = tf.cast(self.num_examples, tf.float32)
-        total = context.all_reduce(tf.distribute.ReduceOp.SUM, here)
-        factor = context.num_replicas_in_sync * tf.math.divide_no_nan(here, total)
-        weighed = loss * tf.cast(tf.stop_gradient(factor), loss.dtype)
+        weighed = loss * tf.cast(self._share, loss.dtype)
         return weighed + tf.stop_gradient(loss - weighed)
 
     def count_examples(self):

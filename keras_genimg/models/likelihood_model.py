@@ -262,10 +262,11 @@ class LikelihoodModel(FreeableModel):
     def _step(self, step, data, what):
         strategy = self.distribute_strategy
         if strategy.num_replicas_in_sync > 1:
-            self._replica.step = ReplicaStep(data, self._epoch_variables())
+            here = self._replica.step = ReplicaStep(data, self._epoch_variables())
             try:
-                step(self._checked_step(self._replica.step.data, what))
-                self._replica.step.count_examples()
+                with here.whole_batch():
+                    step(self._checked_step(here.data, what))
+                here.count_examples()
             finally:
                 self._replica.step = None
             logs = self.get_metrics_result()
