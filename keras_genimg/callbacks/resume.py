@@ -13,6 +13,7 @@ from keras_genimg.callbacks.run_description import check_same_run, describe_run
 from keras_genimg.callbacks.run_state import RunState, load_state, save_state
 from keras_genimg.callbacks.training_data import training_data
 from keras_genimg.files import file_lock
+from keras_genimg.models.distribution import is_chief
 from keras_genimg.ops.checks import check_int, check_positive_int
 from keras_genimg.types import PathLike
 
@@ -34,7 +35,8 @@ class Resume(keras.callbacks.Callback):
     work when an epoch is saved.
 
     The order and the noise of the data are functions of seed, epoch and position, and
-    nothing of an iterator is saved. This is so for the data sets of
+    nothing of an iterator is saved. Under several workers, the first one saves, and all
+    read the same directory. This is so for the data sets of
     `keras_genimg.datasets` and for arrays. Other sources are refused, unless they
     repeat exactly.
 
@@ -96,13 +98,9 @@ class Resume(keras.callbacks.Callback):
         self._data = data
         self.directory.mkdir(parents=True, exist_ok=True)
         with contextlib.ExitStack() as stack:
-            try:
-                stack.enter_context(file_lock(self.directory / LOCK, wait=False))
-            except BlockingIOError as error:
-                raise ValueError(
-                    f"Another run uses the directory of Resume. Wait for it to end, or "
-                    f"use another directory. Received: {self.directory}"
-                ) from error
+            self._writes = is_chief(model.distribute_strategy)
+            if self._writes:
+                stack.enter_context(self._locked())
             self._build(model, data)
             self._run = describe_run(model, data.epochs)
             state = load_state(self.directory)
@@ -111,6 +109,18 @@ class Resume(keras.callbacks.Callback):
             self._state = state
             self._restore(model)
             yield data.dataset, self._arguments(data.arguments)
+
+    @contextlib.contextmanager
+    def _locked(self):
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(file_lock(self.directory / LOCK, wait=False))
+            except BlockingIOError as error:
+                raise ValueError(
+                    f"Another run uses the directory of Resume. Wait for it to end, or "
+                    f"use another directory. Received: {self.directory}"
+                ) from error
+            yield
 
     def _build(self, model, data):
         """Make all variables, which Keras would make in the first step."""
@@ -183,10 +193,12 @@ class Resume(keras.callbacks.Callback):
     def _save(self, epoch, position, history=None):
         history = self._history.history if history is None else history
         history = {k: [float(v) for v in values] for k, values in history.items()}
+        # All workers read, since metrics are summed over them.
         values = [np.asarray(v.numpy()) for v in self._variables(self.model)]
         history = {**history, "epoch": [int(e) for e in self._trained]}
-        state = RunState(epoch, position, history, self._run, values)
-        save_state(self.directory, state)
+        if self._writes:
+            state = RunState(epoch, position, history, self._run, values)
+            save_state(self.directory, state)
 
 
 def _assign(variables, values):
