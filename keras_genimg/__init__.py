@@ -16,6 +16,7 @@ from keras_genimg.version import __version__
 
 if TYPE_CHECKING:
     from keras_genimg import (
+        callbacks,
         causality,
         datasets,
         networks,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     )
 
 _LAZY = (
+    "callbacks",
     "causality",
     "datasets",
     "networks",
@@ -41,6 +43,7 @@ _LAZY = (
 
 __all__ = [
     "__version__",
+    "callbacks",
     "causality",
     "datasets",
     "latents",

@@ -56,3 +56,18 @@ def sync_tree(directory):
         for name in files:
             sync(os.path.join(folder, name))
         sync(folder)
+
+
+@contextlib.contextmanager
+def file_lock(path, wait=True):
+    """Hold a lock that is released when this process ends.
+
+    Args:
+        path: Path of the lock file.
+        wait: Whether to wait for the lock; otherwise raise a `BlockingIOError`.
+    """
+    import fcntl  # Not on Windows, where the rest of the package still imports.
+
+    with open(path, "a") as opened:
+        fcntl.flock(opened, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        yield

@@ -22,6 +22,7 @@ LINES = [
     ["networks"],
     ["models"],
     ["serving", "testing", "visualization"],
+    ["callbacks"],
     ["__init__"],
 ]
 HEIGHT = {name: height for height, line in enumerate(LINES) for name in line}

@@ -4,6 +4,12 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from keras_genimg.datasets.epochs import CROPS, PIXELS, make_epochs, stream
+
+# Shuffled data sets up to this size are held in memory; larger ones are shuffled within
+# windows of this size.
+MAX_BYTES = 2**29
+
 
 def make_batches(
     dataset,
@@ -16,11 +22,14 @@ def make_batches(
     drop_remainder=False,
     crop=None,
     pick: Callable = dict,
+    num_examples=None,
+    description=None,
 ):
     """Batch a data set and convert its pixels, see `load`.
 
     Args:
-        dataset: `tf.data.Dataset` of known cardinality. Its elements are dicts with
+        dataset: `tf.data.Dataset` of known cardinality, or a function that returns the
+            data set of an epoch from its key, see `Epochs`. Elements are dicts with
             `"images"`, `uint8` of shape `(height, width, colors)`.
         batch_size: Images per batch.
         binarize: `None`, `"dynamic"` or `"fixed"`.
@@ -32,9 +41,11 @@ def make_batches(
         crop: `None`, or a function of a batch of images and a pair of seeds that
             returns a part of each image. Seeds are new for each batch of each epoch.
         pick: Function from a batch, a dict, to an element of the result.
+        num_examples: Number of examples, for a function.
+        description: See `Epochs`.
 
     Returns:
-        A `tf.data.Dataset` of known cardinality.
+        A `tf.data.Dataset` of known cardinality, with the attribute `epochs`.
 
     Raises:
         ValueError: If `drop_remainder` leaves no batch.
@@ -44,7 +55,8 @@ def make_batches(
         >>> int(make_batches(read_digits("test"), 100).cardinality())
         3
     """
-    num_examples = int(dataset.cardinality())
+    if num_examples is None:
+        num_examples = int(dataset.cardinality())
     if drop_remainder and batch_size > num_examples:
         raise ValueError(
             f"`drop_remainder=True` leaves no batch of {num_examples} images. Use a "
@@ -56,13 +68,12 @@ def make_batches(
         images = _bernoulli(example["images"], tf.stack([seed, position]))
         return {**example, "images": images}
 
-    def finish(batch, batch_seed):
+    def finish(batch, key, index):
         images = batch["images"]
         if crop is not None:
-            # Folded in, since the binarization draws from `batch_seed` itself.
-            images = crop(images, tf.random.fold_in(batch_seed, 1, alg="philox"))
+            images = crop(images, stream(key, CROPS, index))
         if binarize == "dynamic":
-            images = _bernoulli(images, batch_seed)
+            images = _bernoulli(images, stream(key, PIXELS, index))
         elif intensities:
             images = tf.cast(images, tf.float32) / 255
         elif num_values < 256:
@@ -71,34 +82,37 @@ def make_batches(
             images = tf.cast((scaled + 127) // 255, tf.uint8)
         return pick({**batch, "images": images})
 
-    parallel = tf.data.AUTOTUNE
-    if binarize == "fixed":
-        dataset = dataset.enumerate().map(binarize_once, num_parallel_calls=parallel)
+    def stored(key):
+        examples = dataset(key) if callable(dataset) else dataset
+        if binarize == "fixed":
+            examples = examples.enumerate().map(
+                binarize_once, num_parallel_calls=tf.data.AUTOTUNE
+            )
+        return examples
+
+    options = {}
     if shuffle:
-        dataset = dataset.shuffle(min(num_examples, 65536), seed=seed)
-    dataset = dataset.batch(batch_size, drop_remainder=drop_remainder)
-    dataset = tf.data.Dataset.zip(dataset, new_seeds(seed))
-    dataset = dataset.map(finish, num_parallel_calls=parallel).prefetch(parallel)
-    # Shard by batch: sharding by file would change the positions.
-    options = tf.data.Options()
-    options.experimental_distribute.auto_shard_policy = (
-        tf.data.experimental.AutoShardPolicy.DATA
-    )
-    return dataset.with_options(options)
+        fitting = MAX_BYTES // _bytes_each(dataset)
+        options["shuffle_within"] = fitting
+        if num_examples <= fitting:
+            with tf.device("CPU:0"):
+                options["in_memory"] = next(iter(stored(None).batch(num_examples)))
+    return make_epochs(
+        stored,
+        num_examples,
+        batch_size,
+        finish=finish,
+        drop_remainder=drop_remainder,
+        seed=seed,
+        description=description,
+        **options,
+    ).new_each_pass()
 
 
-def new_seeds(seed):
-    """Return an infinite data set of pairs of seeds, new in each epoch.
-
-    Args:
-        seed: Integer seed, combined with TensorFlow's global seed.
-
-    Example:
-        >>> new_seeds(0).element_spec
-        TensorSpec(shape=(2,), dtype=tf.int64, name=None)
-    """
-    seeds = tf.data.Dataset.random(seed, rerandomize_each_iteration=True)
-    return seeds.batch(2, drop_remainder=True)
+def _bytes_each(dataset):
+    """Return the size of an example in memory."""
+    specs = tf.nest.flatten(dataset.element_spec)
+    return sum(spec.shape.num_elements() * spec.dtype.size for spec in specs)
 
 
 def _bernoulli(images, seed):

@@ -3,8 +3,8 @@
 import tensorflow as tf
 
 from keras_genimg.datasets.arrays import as_array
-from keras_genimg.datasets.batches import new_seeds
 from keras_genimg.datasets.checks import checked_size
+from keras_genimg.datasets.epochs import CANVASES, stream
 from keras_genimg.datasets.loading import load
 
 # Canvases per pair of seeds. Changing it changes the data sets with `fixed=True`.
@@ -85,29 +85,33 @@ def checked_canvas_size(canvas_size, images, side):
 
 
 def draw_examples(draw, num_images, seed, fixed):
-    """Return randomly drawn examples as a data set.
+    """Return randomly drawn examples as a function of an epoch's key.
 
     Args:
         draw: Function of positions, `int64` of shape `(BLOCK_SIZE,)`, and a pair of
             seeds. It returns a dict of tensors with one example per position.
         num_images: Number of examples per epoch.
-        seed: Integer seed of the draws.
+        seed: Integer seed of the draws, if `fixed`.
         fixed: Whether each epoch has the same examples, which depend on `seed` and
             position alone.
 
     Returns:
-        An unbatched `tf.data.Dataset` of known cardinality.
+        A function of the key of an epoch, see `Epochs`, that returns an unbatched
+        `tf.data.Dataset`.
     """
     num_blocks = -(-num_images // BLOCK_SIZE)
-    if fixed:
-        seeds = tf.data.Dataset.range(num_blocks).map(lambda k: tf.stack([seed, k]))
-    else:
-        seeds = new_seeds(seed).take(num_blocks)
 
-    def draw_block(block, block_seed):
-        positions = block * BLOCK_SIZE + tf.range(BLOCK_SIZE, dtype=tf.int64)
-        # Folded in, since the binarization draws from such seeds themselves.
-        return draw(positions, tf.random.fold_in(block_seed, 1, alg="philox"))
+    def examples(key):
+        def draw_block(block):
+            positions = block * BLOCK_SIZE + tf.range(BLOCK_SIZE, dtype=tf.int64)
+            if fixed:
+                block_seed = tf.random.fold_in(tf.stack([seed, block]), 1, alg="philox")
+            else:
+                block_seed = stream(key, CANVASES, block)
+            return draw(positions, block_seed)
 
-    blocks = seeds.enumerate().map(draw_block, num_parallel_calls=tf.data.AUTOTUNE)
-    return blocks.unbatch().take(num_images)
+        blocks = tf.data.Dataset.range(num_blocks)
+        blocks = blocks.map(draw_block, num_parallel_calls=tf.data.AUTOTUNE)
+        return blocks.unbatch().take(num_images)
+
+    return examples

@@ -139,6 +139,7 @@ def cluttered_digits(
     return make_batches(
         draw_examples(draw, num_images or num_digits, seed, fixed),
         batch_size,
+        num_examples=num_images or num_digits,
         intensities=True,
         seed=seed,
         drop_remainder=drop_remainder,

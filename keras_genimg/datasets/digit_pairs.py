@@ -107,6 +107,7 @@ def two_digits(
     return make_batches(
         draw_examples(draw, num_images or num_digits, seed, fixed),
         batch_size,
+        num_examples=num_images or num_digits,
         binarize=binarize,
         num_values=num_values,
         intensities=intensities,

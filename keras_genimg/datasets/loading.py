@@ -111,6 +111,7 @@ def load(
     References:
         Gregor et al., DRAW, 2015, section 4.4, https://arxiv.org/abs/1502.04623
     """
+    given = {name: str(value) for name, value in locals().items()}
     check_positive_int("batch_size", batch_size)
     image_size = checked_size("image_size", image_size)
     crop_size = checked_size("crop_size", crop_size)
@@ -154,6 +155,7 @@ def load(
         drop_remainder=drop_remainder,
         crop=crop,
         pick=operator.itemgetter("images") if not labels else dict,
+        description=given,
     )
 
 

@@ -8,7 +8,8 @@ import tensorflow as tf
 from keras_genimg.layers.draw_cell import DRAWCell
 from keras_genimg.likelihoods import Likelihood
 from keras_genimg.ops.checks import check_positive_int
-from keras_genimg.ops.uniforms import replica_seed
+from keras_genimg.ops.replicas import place_in_batch
+from keras_genimg.ops.uniforms import next_seed
 from keras_genimg.types import Config, Distribution, Shape, TensorLike
 
 
@@ -95,9 +96,13 @@ class DRAWLoop(keras.layers.Layer):
         self.cell.build()
 
     def call(self, inputs):
-        shape = (self.num_glimpses, tf.shape(inputs)[0], self.cell.latent_dim)
-        seed = replica_seed(self.seed_generator)
-        outputs, canvas = self.run(inputs, tf.random.stateless_normal(shape, seed))
+        here = tf.shape(inputs)[0]
+        first, whole = place_in_batch(here)
+        noise = tf.random.stateless_normal(
+            (self.num_glimpses, whole, self.cell.latent_dim),
+            next_seed(self.seed_generator),
+        )
+        outputs, canvas = self.run(inputs, noise[:, first : first + here])
         divergence = tf.reduce_sum(self.divergences(outputs), axis=0)
         self.kl.update_state(divergence)
         # A mean over the batch, and 0 for the empty batch of an idle replica.

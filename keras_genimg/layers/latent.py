@@ -7,7 +7,8 @@ import tensorflow as tf
 
 from keras_genimg import latents
 from keras_genimg.ops.checks import check_choice, check_positive_int
-from keras_genimg.ops.uniforms import replica_seed
+from keras_genimg.ops.replicas import place_in_batch
+from keras_genimg.ops.uniforms import next_seed
 from keras_genimg.types import Config, Distribution, Identifier
 
 
@@ -113,9 +114,9 @@ class Latent(keras.layers.Layer):
             self.divergence(self.posterior.standard(self.latent_dim))
 
     def call(self, inputs):
-        posterior = self.posterior.distribution(self.parameters(inputs))
-        seed = replica_seed(self.seed_generator)
-        samples = posterior.sample(self.num_samples, seed=seed)
+        params = self.parameters(inputs)
+        posterior = self.posterior.distribution(params)
+        samples = self._samples(params)
         if self.estimator == "analytic":
             divergence = self.divergence(posterior)
         else:
@@ -129,6 +130,16 @@ class Latent(keras.layers.Layer):
         # (samples, batch, latent_dim) -> (batch * samples, latent_dim)
         samples = tf.reshape(tf.transpose(samples, (1, 0, 2)), (-1, self.latent_dim))
         return tf.cast(samples, self.compute_dtype)
+
+    def _samples(self, params):
+        """Draw `(samples, batch, latent_dim)`, the same for any number of replicas."""
+        here = tf.shape(params)[0]
+        first, whole = place_in_batch(here)
+        padded = tf.pad(params, [[first, whole - first - here], [0, 0]])
+        samples = self.posterior.distribution(padded).sample(
+            self.num_samples, seed=next_seed(self.seed_generator)
+        )
+        return samples[:, first : first + here]
 
     def divergence(self, posterior: Distribution) -> tf.Tensor:
         """Return the KL divergence of a posterior to the prior, in nats.

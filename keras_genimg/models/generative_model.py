@@ -63,7 +63,7 @@ class GenerativeModel(LikelihoodModel):
         self._function_cache = FunctionCache()
 
     @classmethod
-    def from_preset(cls: type[_Model], name: str, **overrides: Any) -> _Model:
+    def from_preset(cls: type[_Model], name: str, /, **overrides: Any) -> _Model:
         """Build an untrained model with the settings that `name` stands for.
 
         Args:

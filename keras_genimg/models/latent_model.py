@@ -95,6 +95,10 @@ class LatentModel(GenerativeModel):
         """The metrics of `compile`, which report those that collect the terms."""
         return [m for m in super().metrics if m.name not in ("reconstruction", "kl")]
 
+    def _epoch_variables(self):
+        terms = self._terms.values()
+        return [*super()._epoch_variables(), *(v for t in terms for v in t.variables)]
+
     def reset_metrics(self) -> None:
         super().reset_metrics()
         for term in self._terms.values():

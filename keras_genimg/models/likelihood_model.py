@@ -1,5 +1,7 @@
 """Keras models that know the distribution of their images."""
 
+import contextlib
+import inspect
 from typing import Any
 
 import keras
@@ -8,6 +10,13 @@ import tensorflow as tf
 
 from keras_genimg import likelihoods
 from keras_genimg.models.constructor_arguments import check_constructor_arguments
+from keras_genimg.models.distribution import (
+    Replica,
+    ReplicaStep,
+    as_vectors,
+    check_compile,
+    check_strategy,
+)
 from keras_genimg.models.freeable_model import FreeableModel
 from keras_genimg.models.image_inputs import check_shape, checked_inputs, images_of
 from keras_genimg.models.step_check import StepCheck
@@ -45,6 +54,7 @@ class LikelihoodModel(FreeableModel):
         **kwargs: Any,
     ):
         check_constructor_arguments(type(self), kwargs)
+        check_strategy(type(self).__name__)
         likelihood = likelihoods.get(likelihood)
         images = tf.nest.flatten(inputs)[0]
         expected = tuple(images.shape)
@@ -70,6 +80,9 @@ class LikelihoodModel(FreeableModel):
         self.likelihood: likelihoods.Likelihood = likelihood
         self._step_check = StepCheck(self)
         self._is_fitting = False
+        self._batches_to_skip = 0
+        self._reads_skipped = False
+        self._replica = Replica()
 
     @property
     def image_shape(self) -> tuple[AxisSize, AxisSize, int]:
@@ -87,6 +100,10 @@ class LikelihoodModel(FreeableModel):
     def _own_metrics(self):
         """Return the metrics that every training reports; a hook for subclasses."""
         return []
+
+    def _epoch_variables(self):
+        """Return what a running epoch has summed up; a hook for subclasses."""
+        return self.metrics_variables
 
     def _check_before_fit(self, x):
         """Raise if the model cannot be trained; a hook for subclasses.
@@ -123,6 +140,7 @@ class LikelihoodModel(FreeableModel):
                 f"{self.name} is trained on its own negative log-likelihood, so leave "
                 f"`loss` out of compile. Received: loss={loss!r}"
             )
+        check_compile(self, optimizer, kwargs)
         super().compile(
             optimizer,
             loss=NegativeLogLikelihood(self.likelihood),
@@ -151,8 +169,10 @@ class LikelihoodModel(FreeableModel):
         sample_weight: Any = None,
         training: bool = True,
     ) -> tf.Tensor:
-        y = self._targets_of(x, y_pred)
-        return super().compute_loss(x, y, y_pred, sample_weight, training)
+        targets = self._targets_of(x, y_pred)
+        loss = super().compute_loss(x, targets, y_pred, sample_weight, training)
+        step = self._replica.step
+        return loss if step is None else step.weighed(loss)
 
     def compute_metrics(
         self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
@@ -195,11 +215,31 @@ class LikelihoodModel(FreeableModel):
             if not isinstance(validation_data, tf.data.Dataset):
                 validation_data = (validation_data,)  # Keras unpacks a tuple.
         y = self._weighted_targets(x, kwargs, "fit")
+        given = inspect.signature(keras.Model.fit).bind(self, x, y, *args, **kwargs)
+        given = {**given.arguments, "validation_data": validation_data}
+        x, _ = given.pop("x"), given.pop("self")
+        callbacks = tf.nest.flatten(given.get("callbacks") or [])
         self._is_fitting = True
-        try:
-            return super().fit(x, y, *args, validation_data=validation_data, **kwargs)
-        finally:
-            self._is_fitting = False
+        with contextlib.ExitStack() as stack:
+            stack.callback(self._end_fit)
+            for callback in callbacks:
+                if hasattr(callback, "arranged"):
+                    x, given = stack.enter_context(callback.arranged(self, x, given))
+            return super().fit(x, **given)
+
+    def _end_fit(self):
+        self._is_fitting = False
+        self._batches_to_skip = 0
+
+    def _skip_batches(self, count, consume):
+        """Leave out the first steps of `fit`, which were trained before.
+
+        Args:
+            count: Number of batches.
+            consume: Whether to read the batches.
+        """
+        self._batches_to_skip = count
+        self._reads_skipped = consume
 
     def train_on_batch(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         self._check_batch_shape(x, "train_on_batch")
@@ -214,12 +254,43 @@ class LikelihoodModel(FreeableModel):
         check_shape(np.shape(images_of(x, self)), self, f"{self.name}.{method}")
 
     def train_step(self, data: Any) -> dict[str, Any]:
-        logs = super().train_step(self._checked_step(data, "Training"))
-        return self._step_check.with_flag(logs)
+        return self._step(super().train_step, data, "Training")
 
     def test_step(self, data: Any) -> dict[str, Any]:
-        logs = super().test_step(self._checked_step(data, "Evaluation"))
-        return self._step_check.with_flag(logs)
+        return self._step(super().test_step, data, "Evaluation")
+
+    def _step(self, step, data, what):
+        strategy = self.distribute_strategy
+        if strategy.num_replicas_in_sync > 1:
+            here = self._replica.step = ReplicaStep(data, self._epoch_variables())
+            try:
+                with here.whole_batch():
+                    step(self._checked_step(here.data, what))
+                here.count_examples()
+            finally:
+                self._replica.step = None
+            logs = self.get_metrics_result()
+        else:
+            logs = step(self._checked_step(data, what))
+        return as_vectors(self._step_check.with_flag(logs), strategy)
+
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        """Build with a replica's part of the first batch.
+
+        Keras averages the parts of all replicas, which fails if they differ in size or
+        are in several processes (keras-team/keras#20585).
+        """
+        if self._distribute_strategy is None:
+            return
+        if iterator is not None:
+            _, _, batches = next(iter(iterator))
+            data_batch = tf.nest.map_structure(
+                lambda part: self.distribute_strategy.experimental_local_results(part)[
+                    0
+                ],
+                next(batches),
+            )
+        super()._maybe_symbolic_build(data_batch=data_batch)
 
     def _checked_step(self, data, what):
         owner = f"{what} of {self.name}"
@@ -239,9 +310,18 @@ class LikelihoodModel(FreeableModel):
             with self.distribute_strategy.scope():
                 self.optimizer.build(self.trainable_variables)
         super().make_train_function(force)
-        self.train_function = self._step_check.after(
-            self.train_function, f"Training of {self.name}"
-        )
+        step = self._step_check.after(self.train_function, f"Training of {self.name}")
+
+        def step_unless_skipped(iterator):
+            if self._batches_to_skip <= 0:
+                return step(iterator)
+            self._batches_to_skip -= self.steps_per_execution
+            if self._reads_skipped:
+                for _ in range(self.steps_per_execution):
+                    next(iterator)
+            return self.get_metrics_result()
+
+        self.train_function = step_unless_skipped
 
     def make_test_function(self, force: bool = False) -> None:
         if self.test_function is not None and not force:

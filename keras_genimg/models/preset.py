@@ -13,9 +13,12 @@ class Recipe:
     Attributes:
         epochs: Number of epochs.
         batch_size: Number of images in a batch.
-        learning_rate: Initial learning rate.
-        final_fraction: Fraction of the initial rate that the decay ends at; 1 for a
-            constant rate.
+        learning_rate: Highest learning rate.
+        final_fraction: Fraction of that rate that the decay ends at; 1 for a constant
+            rate.
+        warmup_steps: Number of steps in which the rate first rises from 0.
+        ema_momentum: Momentum of the moving average of the weights, which are those of
+            the trained model; None for no average.
         clipping: Arguments of the optimizer that clip gradients, such as
             `{"global_clipnorm": 1.0}`.
     """
@@ -24,6 +27,8 @@ class Recipe:
     batch_size: int
     learning_rate: float
     final_fraction: float = 0.0
+    warmup_steps: int = 0
+    ema_momentum: float | None = None
     clipping: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def optimizer(
@@ -39,10 +44,19 @@ class Recipe:
             A `keras.optimizers.Adam`.
         """
         steps = steps_per_epoch * (epochs or self.epochs)
+        warmup: dict[str, Any] = {}
+        first = self.learning_rate
+        if self.warmup_steps:
+            first, steps = 0.0, max(steps - self.warmup_steps, 1)
+            warmup["warmup_target"] = self.learning_rate
+            warmup["warmup_steps"] = self.warmup_steps
         rate = keras.optimizers.schedules.CosineDecay(
-            self.learning_rate, steps, self.final_fraction
+            first, steps, self.final_fraction, **warmup
         )
-        return keras.optimizers.Adam(rate, **self.clipping)
+        averages: dict[str, Any] = {}
+        if self.ema_momentum is not None:
+            averages = {"use_ema": True, "ema_momentum": self.ema_momentum}
+        return keras.optimizers.Adam(rate, **self.clipping, **averages)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,6 +16,16 @@ from keras_genimg.latents import DiagonalNormal
 from keras_genimg.likelihoods import Bernoulli, Categorical
 from keras_genimg.models.preset import Preset, Recipe
 
+# What trains PixelRNN and PixelCNN on MNIST, binarized anew in each epoch.
+_MNIST_RECIPE = Recipe(
+    40,
+    64,
+    2e-3,
+    warmup_steps=500,
+    ema_momentum=0.999,
+    clipping={"global_clipnorm": 5.0},
+)
+
 
 def _preset(description, recipe=None, **config):
     return Preset(description, config, recipe)
@@ -55,6 +65,7 @@ PIXEL_RNN = {
     "mnist_diagonal_1x32": _preset(
         "One Diagonal BiLSTM layer on binarized MNIST. The paper: RMSProp, batches "
         "of 16.",
+        _MNIST_RECIPE,
         units=32,
         num_layers=1,
         layer="diagonal",
@@ -63,6 +74,7 @@ PIXEL_RNN = {
     "mnist_diagonal_7x16": _preset(
         "Seven Diagonal BiLSTM layers on binarized MNIST, the paper's best. The paper: "
         "RMSProp, batches of 16.",
+        _MNIST_RECIPE,
         units=16,
         num_layers=7,
         layer="diagonal",

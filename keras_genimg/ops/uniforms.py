@@ -94,10 +94,8 @@ def seeded_normals(
     return tf.math.ndtri(tf.cast(steps, tf.float32) * 2.0**-24)
 
 
-def replica_seed(generator):
-    """Return the next seed of a Keras generator, a different one on each replica.
-
-    Replicas share the generator's state, and would otherwise draw the same numbers.
+def next_seed(generator):
+    """Return the next seed of a Keras generator; all replicas have the same one.
 
     Args:
         generator: A `keras.random.SeedGenerator`.
@@ -107,6 +105,4 @@ def replica_seed(generator):
     """
     seed = tf.cast(tf.convert_to_tensor(generator.next()), tf.int64)
     seed = tf.cast(tf.bitwise.bitwise_and(seed, _LOW_31_BITS), tf.int32)
-    context = tf.distribute.get_replica_context()
-    replica = 0 if context is None else context.replica_id_in_sync_group
-    return tf.bitwise.bitwise_and(tf.random.fold_in(seed, replica), _LOW_31_BITS)
+    return tf.bitwise.bitwise_and(tf.random.fold_in(seed, 0), _LOW_31_BITS)

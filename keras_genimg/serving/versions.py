@@ -6,7 +6,7 @@ import pathlib
 import shutil
 import uuid
 
-from keras_genimg.files import atomic_path, sync
+from keras_genimg.files import atomic_path, file_lock, sync
 
 RECORD = ".last_version"
 LOCK = ".lock"
@@ -46,7 +46,7 @@ class Versions:
                 workspace.mkdir()
                 stack.callback(shutil.rmtree, workspace, ignore_errors=True)
                 # Released when this process ends, even if it is killed.
-                stack.enter_context(_flock(workspace / LOCK))
+                stack.enter_context(file_lock(workspace / LOCK))
             yield workspace
 
     def check_new(self, version):
@@ -135,25 +135,10 @@ class Versions:
     def _remove_abandoned(self):
         for path in self.directory.glob(f"{UNFINISHED}*"):
             try:
-                with _flock(path / LOCK, wait=False):
+                with file_lock(path / LOCK, wait=False):
                     shutil.rmtree(path, ignore_errors=True)
             except OSError:
                 pass  # Its publisher is still running, or is another user.
 
     def _locked(self):
-        return _flock(self.directory / LOCK)
-
-
-@contextlib.contextmanager
-def _flock(path, wait=True):
-    """Hold a lock that is released when this process ends.
-
-    Args:
-        path: Path of the lock file.
-        wait: Whether to wait for the lock; otherwise raise an `OSError`.
-    """
-    import fcntl  # Not on Windows, where the rest of the package still imports.
-
-    with open(path, "a") as opened:
-        fcntl.flock(opened, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        yield
+        return file_lock(self.directory / LOCK)

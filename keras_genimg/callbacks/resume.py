@@ -1,0 +1,208 @@
+"""Exact resume of training."""
+
+import contextlib
+import pathlib
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_genimg.callbacks.run_description import check_same_run, describe_run
+from keras_genimg.callbacks.run_state import RunState, load_state, save_state
+from keras_genimg.callbacks.training_data import training_data
+from keras_genimg.files import file_lock
+from keras_genimg.models.distribution import is_chief
+from keras_genimg.ops.checks import check_int, check_positive_int
+from keras_genimg.types import PathLike
+
+LOCK = ".lock"
+
+
+class Resume(keras.callbacks.Callback):
+    """Save the state of training, and go on from it exactly.
+
+    Run a script again after it was stopped or killed: `fit` goes on where the last
+    saved state ends, and ends with the same weights, to the last bit, as a run that was
+    never stopped. A finished run trains no further step. With more `epochs` it goes on.
+
+    Saved are all variables (weights, optimizer, averages, seeds of noise, loss scale,
+    and the metrics of the running epoch), the history, the epoch and the position in
+    it. Not saved is what other callbacks remember, such as the patience of
+    `EarlyStopping`. They are told of the batches of the running epoch that are skipped,
+    as if these were trained. Put this callback last, so that others have done their
+    work when an epoch is saved.
+
+    The order and the noise of the data are functions of seed, epoch and position, and
+    nothing of an iterator is saved. Under several workers, the first one saves, and all
+    read the same directory. This is so for the data sets of
+    `keras_genimg.datasets` and for arrays. Other sources are refused, unless they
+    repeat exactly.
+
+    Args:
+        directory: Directory of the states, made if there is none. One run at a time.
+        save_every: Number of batches after which to save. By default, only the end of
+            each epoch is saved; it always is.
+        seed: Integer seed of the order of arrays. Data sets have their own.
+        repeats_exactly: Set to True to vouch that another source, such as a
+            `tf.data.Dataset` of your own, gives the same batches in each epoch and each
+            run. It is then read and skipped up to the position.
+        verbose: Whether to print where training goes on.
+
+    Raises:
+        ValueError: From `fit`: if the directory holds the states of another model,
+            optimizer, batch size, seed or data; if another run uses it; or if the
+            training data may not repeat.
+
+    Example:
+        >>> model.fit(images, epochs=10, callbacks=[Resume("outputs/run")])
+    """
+
+    def __init__(
+        self,
+        directory: PathLike,
+        save_every: int | None = None,
+        *,
+        seed: int = 0,
+        repeats_exactly: bool = False,
+        verbose: bool = True,
+    ):
+        super().__init__()
+        self.directory = pathlib.Path(directory)
+        if save_every is not None:
+            check_positive_int("save_every", save_every, "Resume")
+        check_int("seed", seed)
+        self.save_every = save_every
+        self.seed = seed
+        self.repeats_exactly = repeats_exactly
+        self.verbose = verbose
+
+    @contextlib.contextmanager
+    def arranged(
+        self, model: keras.Model, x: Any, arguments: dict[str, Any]
+    ) -> Iterator[tuple[Any, dict[str, Any]]]:
+        """Restore a model, and arrange training data to begin where the state ends.
+
+        `fit` calls this, before Keras makes an iterator.
+
+        Args:
+            model: The compiled model.
+            x: Training data, checked.
+            arguments: The other arguments of `keras.Model.fit`.
+
+        Yields:
+            Training data and arguments for `keras.Model.fit`.
+        """
+        data = training_data(x, arguments, self.seed, self.repeats_exactly)
+        self._data = data
+        self.directory.mkdir(parents=True, exist_ok=True)
+        with contextlib.ExitStack() as stack:
+            self._writes = is_chief(model.distribute_strategy)
+            if self._writes:
+                stack.enter_context(self._locked())
+            self._build(model, data)
+            self._run = describe_run(model, data.epochs)
+            state = load_state(self.directory)
+            if state is not None:
+                check_same_run(state.run, self._run, self.directory)
+            self._state = state
+            self._restore(model)
+            yield data.dataset, self._arguments(data.arguments)
+
+    @contextlib.contextmanager
+    def _locked(self):
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(file_lock(self.directory / LOCK, wait=False))
+            except BlockingIOError as error:
+                raise ValueError(
+                    f"Another run uses the directory of Resume. Wait for it to end, or "
+                    f"use another directory. Received: {self.directory}"
+                ) from error
+            yield
+
+    def _build(self, model, data):
+        """Make all variables, which Keras would make in the first step."""
+        model._assert_compile_called("fit")
+        with model.distribute_strategy.scope():
+            if not model.optimizer.built:
+                model.optimizer.build(model.trainable_variables)
+            batch = next(iter(data.first_pass()))
+            model._symbolic_build(data_batch=batch)
+
+    def _variables(self, model):
+        """Return all variables, those of the metrics last."""
+        found = [*model.variables, *model.optimizer.variables]
+        return [*found, *model._epoch_variables()]
+
+    def _restore(self, model):
+        self._history = keras.callbacks.History()
+        self._trained = []
+        epoch, position = 0, 0
+        if self._state is not None:
+            epoch, position = self._state.epoch, self._state.position
+            history = dict(self._state.history)
+            self._trained = history.pop("epoch")
+            self._history.history = history
+            count = len(self._variables(model)) - len(model._epoch_variables())
+            _assign(self._variables(model)[:count], self._state.values[:count])
+            if self.verbose:
+                print(f"Going on in epoch {epoch + 1}, batch {position + 1}.")
+        self._first_epoch, self._position = epoch, position
+        self._data.begin_at(epoch, position)
+        model._skip_batches(position, consume=self._data.consumed)
+
+    def _arguments(self, arguments):
+        callbacks = [*tf.nest.flatten(arguments.get("callbacks") or []), self._history]
+        arguments = {**arguments, "callbacks": callbacks}
+        begin = max(self._first_epoch, arguments.get("initial_epoch", 0))
+        return {**arguments, "initial_epoch": begin}
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self._epoch = epoch
+        resumed = self._state is not None and epoch == self._first_epoch
+        self._skipped = self._position if resumed else 0
+        self._data.begin_at(epoch, self._skipped)
+        if resumed:
+            self._history.epoch = list(self._trained)
+        if self._skipped:  # Keras has just reset the metrics.
+            variables = self.model._epoch_variables()
+            _assign(variables, self._state.values[-len(variables) :])
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        done = batch + 1
+        steps = self.model.steps_per_execution
+        if done <= self._skipped or self.save_every is None:
+            return
+        if done // self.save_every > (done - steps) // self.save_every:
+            self._save(self._epoch, done)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self._trained.append(epoch)
+        # The history callback comes after this one.
+        history = {key: list(values) for key, values in self._history.history.items()}
+        for key, value in (logs or {}).items():
+            history.setdefault(key, []).append(value)
+        self._save(epoch + 1, 0, history)
+
+    def on_train_end(self, logs: Any = None) -> None:
+        self._history.epoch = list(self._trained)
+        self.model.history = self._history
+
+    def _save(self, epoch, position, history=None):
+        history = self._history.history if history is None else history
+        history = {k: [float(v) for v in values] for k, values in history.items()}
+        # All workers read, since metrics are summed over them.
+        values = [np.asarray(v.numpy()) for v in self._variables(self.model)]
+        history = {**history, "epoch": [int(e) for e in self._trained]}
+        if self._writes:
+            state = RunState(epoch, position, history, self._run, values)
+            save_state(self.directory, state)
+
+
+def _assign(variables, values):
+    for variable, value in zip(variables, values, strict=True):
+        # NumPy stores bfloat16 as two bytes without a type.
+        dtype = tf.as_dtype(variable.dtype).as_numpy_dtype
+        variable.assign(value if value.dtype.kind != "V" else value.view(dtype))

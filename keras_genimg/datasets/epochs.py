@@ -1,0 +1,179 @@
+"""Epochs of a data set that can begin at any batch."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+
+@dataclasses.dataclass(frozen=True)
+class Epochs:
+    """The batches of a data set as a function of seed, epoch and position.
+
+    Nothing of an iterator is needed to go on in the middle of an epoch, so training can
+    be resumed exactly. The data sets of `keras_genimg.datasets` have this as their
+    attribute `epochs`.
+
+    Attributes:
+        begin: Function of a key, two `int64` that differ between epochs, and of the
+            index of the first batch, an `int64`. It returns the batches of the epoch
+            from that one on, as a `tf.data.Dataset`.
+        num_batches: Number of batches of a whole epoch.
+        batch_size: Number of examples in a batch; the last one may be smaller.
+        seed: Integer seed of order and noise.
+        description: JSON values that tell one data set from another.
+    """
+
+    begin: Callable[[tf.Tensor, tf.Tensor], tf.data.Dataset]
+    num_batches: int
+    batch_size: int
+    seed: int
+    description: dict[str, Any]
+
+    def read(self, epoch: int | tf.Variable, start: int | tf.Variable = 0):
+        """Return the batches of an epoch.
+
+        Args:
+            epoch: Number of the epoch. The value of a variable is read at the beginning
+                of each pass.
+            start: Index of the first batch, likewise.
+
+        Returns:
+            A `tf.data.Dataset`. Its cardinality is that of a whole epoch, which is
+            wrong for a `start` above 0; nothing may be read past its end.
+        """
+
+        def begin(_):
+            key = tf.stack([tf.cast(self.seed, tf.int64), tf.cast(epoch, tf.int64)])
+            return self.begin(key, tf.cast(start, tf.int64))
+
+        return self._finished(tf.data.Dataset.from_tensors(0).flat_map(begin))
+
+    def new_each_pass(self):
+        """Return a `tf.data.Dataset` in which each pass is another epoch.
+
+        Its passes depend on the seed and on TensorFlow's global seed.
+        """
+        keys = tf.data.Dataset.random(self.seed, rerandomize_each_iteration=True)
+        keys = keys.batch(2, drop_remainder=True).take(1)
+        first = tf.constant(0, tf.int64)
+        dataset = self._finished(keys.flat_map(lambda key: self.begin(key, first)))
+        dataset.epochs = self
+        return dataset
+
+    def _finished(self, dataset):
+        dataset = dataset.apply(
+            tf.data.experimental.assert_cardinality(self.num_batches)
+        )
+        dataset = dataset.prefetch(tf.data.AUTOTUNE)
+        # Shard by batch: sharding by file would change the positions.
+        options = tf.data.Options()
+        options.experimental_distribute.auto_shard_policy = (
+            tf.data.experimental.AutoShardPolicy.DATA
+        )
+        return dataset.with_options(options)
+
+
+def make_epochs(
+    stored: Callable[[tf.Tensor], tf.data.Dataset] | None,
+    num_examples: int,
+    batch_size: int,
+    *,
+    in_memory: Any = None,
+    finish: Callable[..., Any] = lambda batch, key, index: batch,
+    shuffle_within: int = 0,
+    drop_remainder: bool = False,
+    seed: int = 0,
+    description: dict[str, Any] | None = None,
+) -> Epochs:
+    """Return the epochs of a data set.
+
+    Args:
+        stored: Function of the key of an epoch that returns its examples in their own
+            order, as an unbatched `tf.data.Dataset`.
+        num_examples: Number of examples.
+        batch_size: Examples per batch.
+        in_memory: All examples as a structure of arrays, in place of `stored`.
+        finish: Function of a batch, the key of the epoch and the index of the batch
+            that returns an element of the epoch.
+        shuffle_within: Number of successive examples to shuffle among each other, at
+            least a batch, and all of those in memory; 0 to keep the order.
+        drop_remainder: Whether to drop an incomplete last batch.
+        seed: See `Epochs`.
+        description: See `Epochs`.
+    """
+    num_batches = num_examples // batch_size
+    if not drop_remainder and num_examples % batch_size:
+        num_batches += 1
+    per_window = max(shuffle_within // batch_size, 1)
+
+    def in_order(key, start):
+        examples = stored(key).skip(start * batch_size)
+        return examples.batch(batch_size, drop_remainder).enumerate(start)
+
+    def in_windows(key, start):
+        first = start // per_window
+        window_size = per_window * batch_size
+        windows = stored(key).skip(first * window_size).batch(window_size)
+
+        def batches_of(window, examples):
+            begin = tf.where(window == first, start % per_window, 0)
+            batches = from_memory(examples, key, begin, window)
+            return batches.map(lambda k, batch: (window * per_window + k, batch))
+
+        return windows.enumerate(first).flat_map(batches_of)
+
+    def from_memory(examples, key, start, window=0):
+        size = tf.shape(tf.nest.flatten(examples)[0], tf.int64)[0]
+        order = _permutation(size, key, window) if shuffle_within else tf.range(size)
+        count = size // batch_size if drop_remainder else -(-size // batch_size)
+
+        def batch(index):
+            chosen = order[index * batch_size : (index + 1) * batch_size]
+            if drop_remainder:
+                chosen = tf.ensure_shape(chosen, (batch_size,))
+            gathered = tf.nest.map_structure(lambda x: tf.gather(x, chosen), examples)
+            return index, gathered
+
+        return tf.data.Dataset.range(start, count).map(batch)
+
+    def begin(key, start):
+        if in_memory is not None:
+            batches = from_memory(in_memory, key, start)
+        else:
+            batches = (in_windows if shuffle_within else in_order)(key, start)
+        return batches.map(
+            lambda index, batch: finish(batch, key, index),
+            num_parallel_calls=tf.data.AUTOTUNE,
+        )
+
+    return Epochs(begin, num_batches, batch_size, seed, description or {})
+
+
+def _permutation(size, key, window):
+    """Return the indices below `size` in a random order, each equally likely."""
+    numbers = tf.random.stateless_uniform(
+        (size,), stream(key, ORDER, window), None, None, tf.int64, alg="philox"
+    )
+    # Stable, so that equal numbers do not leave the order to the sorting algorithm.
+    return tf.cast(tf.argsort(numbers, stable=True), tf.int64)
+
+
+# Streams of a key.
+ORDER = 0
+PIXELS = 1
+CROPS = 2
+CANVASES = 3
+
+
+def stream(key, kind, index):
+    """Return the seed, two integers, of an independent stream of random numbers.
+
+    Args:
+        key: Two `int64`.
+        kind: One of the constants of this module.
+        index: Index of a batch or of another part of an epoch.
+    """
+    key = tf.random.fold_in(key, kind, alg="philox")
+    return tf.random.fold_in(key, tf.cast(index, tf.int64), alg="philox")

@@ -1,0 +1,148 @@
+"""What `tf.distribute` needs of a model beyond Keras, and what it cannot do."""
+
+import threading
+
+import tensorflow as tf
+
+from keras_genimg.ops.replicas import whole_batch
+
+
+def is_multi_worker(strategy: tf.distribute.Strategy) -> bool:
+    """Return whether replicas are in several processes."""
+    extended = getattr(strategy, "extended", None)
+    return bool(getattr(extended, "_in_multi_worker_mode", lambda: False)())
+
+
+def is_chief(strategy: tf.distribute.Strategy) -> bool:
+    """Return whether this process writes files for all workers."""
+    resolver = getattr(strategy, "cluster_resolver", None)
+    if resolver is None or not is_multi_worker(strategy):
+        return True
+    kind, number = resolver.task_type, resolver.task_id
+    if "chief" in resolver.cluster_spec().jobs:
+        return kind == "chief"
+    return kind == "worker" and number == 0
+
+
+def check_strategy(owner: str) -> None:
+    """Raise if models cannot be made under the present strategy.
+
+    Raises:
+        ValueError: If it is a parameter-server strategy.
+    """
+    strategy = tf.distribute.get_strategy()
+    if isinstance(strategy, tf.distribute.experimental.ParameterServerStrategy):
+        raise ValueError(
+            f"{owner} cannot be trained with parameter servers, which Keras 3 does not "
+            f"support. Use tf.distribute.MultiWorkerMirroredStrategy. Received: "
+            f"{type(strategy).__name__}"
+        )
+
+
+def check_compile(model, optimizer, arguments):
+    """Raise if a model cannot be compiled so for several replicas.
+
+    Args:
+        model: The model.
+        optimizer: Optimizer, or what names it.
+        arguments: The other arguments of `compile`.
+
+    Raises:
+        ValueError: If it is outside the model's scope, or an argument only works with
+            one replica.
+    """
+    strategy = model.distribute_strategy
+    replicas = strategy.num_replicas_in_sync
+    if strategy is not tf.distribute.get_strategy():
+        raise ValueError(
+            f"{model.name} was made in the scope of {type(strategy).__name__}. Compile "
+            f"it there too: `with strategy.scope(): model.compile(...)`. Received: "
+            f"compile in the scope of {type(tf.distribute.get_strategy()).__name__}"
+        )
+    if replicas == 1:
+        return
+    accumulation = getattr(optimizer, "gradient_accumulation_steps", None)
+    refused = {
+        "steps_per_execution": (arguments.get("steps_per_execution") or 1) > 1,
+        "jit_compile": arguments.get("jit_compile") is True,
+        "gradient_accumulation_steps": bool(accumulation),
+    }
+    values = {**arguments, "gradient_accumulation_steps": accumulation}
+    for name, is_set in refused.items():
+        if is_set:
+            raise ValueError(
+                f"`{name}` works with one replica only. Leave it out of compile under "
+                f"{type(strategy).__name__}. Received: {name}={values[name]!r} with "
+                f"{replicas} replicas"
+            )
+
+
+class ReplicaStep:
+    """A step on one of several replicas, whose part of a batch may be smaller or empty.
+
+    Keras averages the mean losses of the replicas, so in an incomplete last batch an
+    example would weigh less on a replica that has more of them. Here each example
+    weighs the same, as on one device. An empty part becomes an example of zeros, since
+    TensorFlow has no gradients of convolutions of nothing; it weighs nothing, and is
+    not counted in the metrics.
+
+    Args:
+        data: What the step received, as a structure of tensors.
+        variables: Variables of the metrics.
+    """
+
+    def __init__(self, data, variables):
+        self.num_examples = tf.shape(tf.nest.flatten(data)[0])[0]
+        context = tf.distribute.get_replica_context()
+        # Collective operations take no integers in some versions of TensorFlow.
+        here = tf.cast(self.num_examples, tf.float32)
+        self._total = context.all_reduce(tf.distribute.ReduceOp.SUM, here)
+        self._share = context.num_replicas_in_sync * tf.math.divide_no_nan(
+            here, self._total
+        )
+        self._before = [(v, tf.identity(v.value)) for v in variables]
+        self.data = tf.nest.map_structure(self._never_empty, data)
+
+    def _never_empty(self, tensor):
+        missing = tf.maximum(1 - self.num_examples, 0)
+        rest = tf.zeros(tensor.shape.rank - 1, tf.int32)
+        paddings = tf.stack(
+            [tf.zeros_like(tf.shape(tensor)), tf.concat([[missing], rest], 0)], 1
+        )
+        return tf.ensure_shape(tf.pad(tensor, paddings), [None, *tensor.shape[1:]])
+
+    def whole_batch(self):
+        """Return a context in which layers know the size of the whole batch."""
+        return whole_batch(tf.cast(self._total, tf.int32))
+
+    def weighed(self, loss):
+        """Return a loss whose gradient is that of the mean over all examples.
+
+        Args:
+            loss: Scalar loss of this replica, scaled by the number of replicas. Its
+                value stays, since the metrics weigh it by the number of examples.
+        """
+        weighed = loss * tf.cast(self._share, loss.dtype)
+        return weighed + tf.stop_gradient(loss - weighed)
+
+    def count_examples(self):
+        """Set the metrics back if there was no example."""
+        for variable, before in self._before:
+            variable.assign(tf.where(self.num_examples > 0, variable.value, before))
+
+
+class Replica(threading.local):
+    """The `ReplicaStep` that runs in this thread; each replica has a thread."""
+
+    step: ReplicaStep | None = None
+
+
+def as_vectors(logs, strategy):
+    """Return the logs of a step as Keras can reduce them over workers.
+
+    Across workers, Keras averages over the first axis, which scalars do not have
+    (keras-team/keras#20585).
+    """
+    if not is_multi_worker(strategy):
+        return logs
+    return {name: tf.reshape(value, (1,)) for name, value in logs.items()}

@@ -1,0 +1,64 @@
+"""Places of examples in a batch that several replicas share."""
+
+import contextlib
+import threading
+from collections.abc import Iterator
+
+import tensorflow as tf
+
+
+class _Place(threading.local):
+    """Place and size that hold in this thread; each replica has a thread."""
+
+    known: tuple[tf.Tensor, tf.Tensor] | None = None
+
+
+_place = _Place()
+
+
+@contextlib.contextmanager
+def whole_batch(size: tf.Tensor) -> Iterator[None]:
+    """Tell the layers of this replica how many examples all replicas have together.
+
+    A layer cannot ask by itself: a collective operation in `call` lets another replica
+    run, and Keras keeps the losses of `add_loss` in a list that both share.
+
+    Args:
+        size: Number of examples on all replicas, a scalar.
+    """
+    context = tf.distribute.get_replica_context()
+    replicas = context.num_replicas_in_sync
+    # A strategy fills one replica after the other.
+    each = (size + replicas - 1) // replicas
+    _place.known = tf.cast(context.replica_id_in_sync_group, size.dtype) * each, size
+    try:
+        yield
+    finally:
+        _place.known = None
+
+
+def place_in_batch(batch_size: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Return which examples of the whole batch this replica has.
+
+    Noise that depends on an example's place in the whole batch is the same for any
+    number of replicas. Outside of `whole_batch`, as in a model of your own, all
+    replicas are taken to have as many examples as this one.
+
+    Args:
+        batch_size: Number of examples of this replica, a scalar tensor.
+
+    Returns:
+        Two scalar tensors: the place of its first example, and the size of the whole
+        batch.
+    """
+    context = tf.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        return tf.zeros_like(batch_size), batch_size
+    if _place.known is None:
+        replica = tf.cast(context.replica_id_in_sync_group, batch_size.dtype)
+        return replica * batch_size, context.num_replicas_in_sync * batch_size
+    first, size = _place.known
+    # An idle replica has an example of zeros, beyond the end.
+    return tf.minimum(first, tf.maximum(size - batch_size, 0)), tf.maximum(
+        size, batch_size
+    )

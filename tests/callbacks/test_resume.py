@@ -1,0 +1,231 @@
+"""A run that was stopped ends as one that never was."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_genimg.callbacks import Resume
+from keras_genimg.models import VAE, PixelCNN
+
+SHAPE = (4, 4, 1)
+IMAGES = np.random.default_rng(0).integers(2, size=(20, *SHAPE)).astype("uint8")
+BATCHES = 5
+
+
+class Stop(keras.callbacks.Callback):
+    """Raise an error after a number of trained batches."""
+
+    def __init__(self, batches):
+        super().__init__()
+        self.batches = batches
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.batches -= 1
+        if self.batches == 0:
+            raise KeyboardInterrupt
+
+
+def make(**options):
+    keras.utils.set_random_seed(0)
+    model = VAE(SHAPE, options.pop("latent_dim", 2), 4)
+    optimizer = options.pop("optimizer", None) or keras.optimizers.Adam(
+        0.01, use_ema=True
+    )
+    model.compile(optimizer, run_eagerly=True, **options)
+    return model
+
+
+def fit(model, *callbacks, x=IMAGES, **options):
+    """Return the history of training for two epochs of five batches."""
+    options = {"epochs": 2, "batch_size": 4, "verbose": 0, **options}
+    return model.fit(x, callbacks=list(callbacks), **options)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """Return the weights and the history of a run that was never stopped."""
+    model = make()
+    history = fit(model, Resume(tmp_path_factory.mktemp("whole")))
+    return model.get_weights(), history.history
+
+
+def assert_ends_as(whole, model, history):
+    weights, expected = whole
+    for value, other in zip(model.get_weights(), weights, strict=True):
+        np.testing.assert_array_equal(value, other)
+    assert history.history == expected
+    assert history.epoch == [0, 1]
+
+
+@pytest.mark.parametrize("stops", [(1,), (2,), (4, 3), (5,), (7, 1), (10,)])
+def test_ends_with_the_same_bits_wherever_it_was_stopped(stops, whole, tmp_path):
+    for batches in stops:
+        with pytest.raises(KeyboardInterrupt):
+            fit(make(), Stop(batches), Resume(tmp_path, save_every=2))
+    model = make()
+    history = fit(model, Resume(tmp_path, save_every=2, verbose=False))
+    assert_ends_as(whole, model, history)
+
+
+def test_saving_changes_nothing_and_a_plain_run_is_another(whole, tmp_path):
+    model = make()
+    assert_ends_as(whole, model, fit(model, Resume(tmp_path, save_every=1)))
+    files = sorted(path.name for path in tmp_path.iterdir())
+    assert files == [
+        ".lock",
+        "state-000001-000000005.npz",
+        "state-000002-000000000.npz",
+    ]
+
+
+def test_a_finished_run_trains_no_step_and_goes_on_with_more_epochs(whole, tmp_path):
+    fit(make(), Resume(tmp_path))
+    model, steps = make(), Stop(1)
+    assert_ends_as(whole, model, fit(model, steps, Resume(tmp_path)))
+    assert steps.batches == 1
+    longer = make()
+    history = fit(longer, Resume(tmp_path), epochs=3)
+    assert history.epoch == [0, 1, 2]
+    model = make()
+    expected = fit(model, Resume(tmp_path / "other"), epochs=3)
+    assert history.history == expected.history
+    for value, other in zip(longer.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(value, other)
+
+
+def test_says_where_it_goes_on(tmp_path, capsys):
+    with pytest.raises(KeyboardInterrupt):
+        fit(make(), Stop(8), Resume(tmp_path, save_every=1))
+    assert capsys.readouterr().out == ""
+    fit(make(), Resume(tmp_path, save_every=1))
+    assert capsys.readouterr().out == "Going on in epoch 2, batch 3.\n"
+
+
+@pytest.mark.parametrize("left", [0, 100, -20])
+def test_a_damaged_file_falls_back_to_the_one_before(left, whole, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        fit(make(), Stop(7), Resume(tmp_path, save_every=1))
+    first, last = sorted(tmp_path.glob("state-*"))
+    last.write_bytes(last.read_bytes()[:left])
+    model = make()
+    with pytest.warns(UserWarning, match=f"{last.name} cannot be read"):
+        history = fit(model, Resume(tmp_path, save_every=1))
+    assert_ends_as(whole, model, history)
+
+
+class Batches(keras.utils.PyDataset):
+    def __len__(self):
+        return BATCHES
+
+    def __getitem__(self, index):
+        return (IMAGES[4 * index : 4 * index + 4],)
+
+
+def own_dataset():
+    return tf.data.Dataset.from_tensor_slices(IMAGES).batch(4)
+
+
+@pytest.mark.filterwarnings("ignore:Your `PyDataset` class")
+@pytest.mark.parametrize("source", [Batches, own_dataset])
+def test_other_sources_are_refused_unless_they_repeat(source, tmp_path):
+    options = {"batch_size": None}
+    with pytest.raises(ValueError, match="repeats exactly.*Resume.repeats_exactly=Tr"):
+        fit(make(), Resume(tmp_path / "no"), x=source(), **options)
+    assert not (tmp_path / "no").exists()
+
+    def resume(name):
+        return Resume(tmp_path / name, save_every=1, repeats_exactly=True)
+
+    model = make()
+    expected = fit(model, resume("whole"), x=source(), **options)
+    with pytest.raises(KeyboardInterrupt):
+        fit(make(), Stop(7), resume("stopped"), x=source(), **options)
+    again = make()
+    history = fit(again, resume("stopped"), x=source(), **options)
+    assert history.history == expected.history
+    for value, other in zip(again.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(value, other)
+
+
+OTHERS = {
+    "model": lambda d: fit(make(latent_dim=3), Resume(d)),
+    "optimizer": lambda d: fit(
+        make(optimizer=keras.optimizers.Adam(0.02, use_ema=True)), Resume(d)
+    ),
+    "batch size": lambda d: fit(make(), Resume(d), batch_size=5),
+    "seed": lambda d: fit(make(), Resume(d, seed=1)),
+    "data": lambda d: fit(make(), Resume(d), x=1 - IMAGES),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_another_run_is_refused_by_name(name, tmp_path):
+    fit(make(), Resume(tmp_path), epochs=1)
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(ValueError, match=f"Resume found another {name} in .*Saved: "):
+        OTHERS[name](tmp_path)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_two_runs_in_one_directory_are_refused(tmp_path):
+    class Second(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            with pytest.raises(ValueError, match="Another run uses the directory"):
+                fit(make(), Resume(tmp_path))
+
+    fit(make(), Second(), Resume(tmp_path), epochs=1)
+    fit(make(), Resume(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "options", [{"validation_split": 0.5}, {"steps_per_epoch": 2}], ids=str
+)
+def test_arguments_that_cannot_be_heeded_are_refused(options, tmp_path):
+    (name,) = options
+    with pytest.raises(ValueError, match=f"no place for `{name}`"):
+        fit(make(), Resume(tmp_path), **options)
+
+
+def test_sample_weights_and_conditions_go_with_the_images(tmp_path):
+    def run(directory, *callbacks):
+        keras.utils.set_random_seed(0)
+        model = PixelCNN(SHAPE, 2, 1, num_classes=3)
+        model.compile("adam", run_eagerly=True)
+        x = {"images": IMAGES, "label": np.arange(20) % 3}
+        weights = np.linspace(0, 2, 20)
+        resume = Resume(tmp_path / directory, save_every=1)
+        fit(model, *callbacks, resume, x=x, sample_weight=weights)
+        return model.get_weights()
+
+    with pytest.raises(KeyboardInterrupt):
+        run("stopped", Stop(3))
+    for value, other in zip(run("stopped"), run("whole"), strict=True):
+        np.testing.assert_array_equal(value, other)
+
+
+def test_graphs_with_several_steps_an_execution(tmp_path):
+    def run(directory, *callbacks):
+        keras.utils.set_random_seed(0)
+        model = VAE(SHAPE, 2, 4)
+        model.compile("adam", steps_per_execution=2)
+        fit(model, *callbacks, Resume(tmp_path / directory, save_every=2), batch_size=2)
+        return model.get_weights()
+
+    with pytest.raises(KeyboardInterrupt):
+        run("stopped", Stop(3))
+    for value, other in zip(run("stopped"), run("whole"), strict=True):
+        np.testing.assert_array_equal(value, other)
+
+
+@pytest.mark.parametrize(
+    "arguments, text",
+    [
+        ({"save_every": 0}, "`save_every` of Resume"),
+        ({"save_every": 1.5}, "`save_every` of Resume"),
+        ({"seed": "1"}, "`seed`"),
+    ],
+)
+def test_bad_arguments(arguments, text, tmp_path):
+    with pytest.raises(ValueError, match=text):
+        Resume(tmp_path, **arguments)

@@ -1,0 +1,90 @@
+"""Epochs are functions of seed, epoch and position."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_genimg.datasets import as_array, batches, cluttered_digits, load, two_digits
+
+
+@pytest.fixture
+def numbered(write_set):
+    """Write 50 images of one pixel, whose value is the position."""
+    write_set("numbered", np.arange(50, dtype="uint8").reshape(50, 1, 1, 1), (1, 1, 1))
+
+
+SETS = {
+    "plain": lambda: load("digits", "test", batch_size=64),
+    "shuffled": lambda: load(
+        "digits", "test", batch_size=64, shuffle=True, binarize="dynamic", seed=3
+    ),
+    "cropped": lambda: load("digits", "test", crop_size=5, random_crop=True),
+    "dropped": lambda: load(
+        "digits", "test", batch_size=64, shuffle=True, drop_remainder=True
+    ),
+    "cluttered": lambda: cluttered_digits("digits", "test", batch_size=48),
+    "pairs": lambda: two_digits("digits", "test", batch_size=77, binarize="dynamic"),
+}
+
+
+def pixels(dataset):
+    return [tf.nest.flatten(batch)[0].numpy() for batch in dataset]
+
+
+def assert_equal(these, those):
+    assert len(these) == len(those)
+    for this, that in zip(these, those, strict=True):
+        np.testing.assert_array_equal(this, that)
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_an_epoch_begins_at_any_batch(name):
+    epochs = SETS[name]().epochs
+    whole = pixels(epochs.read(5))
+    assert len(whole) == epochs.num_batches
+    for start in (1, 3, epochs.num_batches - 1):
+        rest = epochs.read(5, start).take(epochs.num_batches - start)
+        assert_equal(pixels(rest), whole[start:])
+    # Another object reads the same; the next epoch is another one.
+    assert_equal(pixels(SETS[name]().epochs.read(5)), whole)
+    other = np.concatenate(pixels(epochs.read(6)))
+    assert (other != np.concatenate(whole)).any() == (name != "plain")
+
+
+@pytest.mark.parametrize("max_bytes", [2**29, 13], ids=["memory", "windows"])
+def test_each_image_comes_once_an_epoch(numbered, monkeypatch, max_bytes):
+    monkeypatch.setattr(batches, "MAX_BYTES", max_bytes)
+    dataset = load("numbered", batch_size=4, shuffle=True, seed=1)
+    orders = [as_array(dataset.epochs.read(epoch)).ravel() for epoch in range(3)]
+    orders += [as_array(dataset).ravel() for _ in range(2)]
+    for order in orders:
+        np.testing.assert_array_equal(np.sort(order), np.arange(50))
+    assert len({order.tobytes() for order in [*orders, np.arange(50, dtype="u1")]}) == 6
+    other = load("numbered", batch_size=4, shuffle=True, seed=2)
+    assert (as_array(other.epochs.read(0)).ravel() != orders[0]).any()
+    if max_bytes == 13:  # Windows of three batches.
+        windows = np.split(np.sort(orders[0][:48].reshape(-1, 12)), 4)
+        np.testing.assert_array_equal(np.concatenate(windows).ravel(), np.arange(48))
+        rest = dataset.epochs.read(0, 7).take(6)
+        np.testing.assert_array_equal(as_array(rest).ravel(), orders[0][28:])
+
+
+def test_every_order_is_as_likely():
+    arrays = np.arange(3)
+    epochs = batches.make_epochs(
+        None, 3, 3, in_memory=tf.constant(arrays), shuffle_within=3, seed=0
+    )
+    orders = [tuple(next(iter(epochs.read(epoch))).numpy()) for epoch in range(600)]
+    counts = [orders.count(order) for order in set(orders)]
+    assert len(counts) == 6
+    assert sum((count - 100) ** 2 / 100 for count in counts) < 20.5  # p = 0.001
+
+
+def test_a_variable_decides_where_a_pass_begins():
+    epochs = SETS["shuffled"]().epochs
+    epoch, start = tf.Variable(2, dtype=tf.int64), tf.Variable(0, dtype=tf.int64)
+    dataset = epochs.read(epoch, start)
+    assert dataset.cardinality() == 5
+    assert_equal(pixels(dataset), pixels(epochs.read(2)))
+    epoch.assign(3), start.assign(2)
+    assert_equal(pixels(dataset.take(3)), pixels(epochs.read(3))[2:])
