@@ -21,6 +21,7 @@ import math
 import pathlib
 import sys
 import time
+from typing import Any
 
 DATA = {
     "digits": "digits",
@@ -55,7 +56,7 @@ def load_data(name, model, batch_size):
     from keras_genimg import datasets
 
     count = HELD_OUT.get(name, 0)
-    options = {"likelihood": model.likelihood, "seed": TEST_SEED}
+    options: dict[str, Any] = {"likelihood": model.likelihood, "seed": TEST_SEED}
     test = datasets.as_array(datasets.load(name, "test", **options))
     if name == "digits":  # Has no slices.
         train = datasets.as_array(datasets.load(name, likelihood=model.likelihood))
@@ -66,8 +67,9 @@ def load_data(name, model, batch_size):
     )
     if not count:
         return train, None, test
-    fixed = {"binarize": "fixed"} if model.likelihood.num_values == 2 else {}
-    held_out = datasets.load(name, f"train[-{count}:]", **options, **fixed)
+    if model.likelihood.num_values == 2:
+        options["binarize"] = "fixed"
+    held_out = datasets.load(name, f"train[-{count}:]", **options)
     return train, datasets.as_array(held_out), test
 
 

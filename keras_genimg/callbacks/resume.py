@@ -166,7 +166,7 @@ class Resume(keras.callbacks.Callback):
         self._data.begin_at(epoch, self._skipped)
         if resumed:
             self._history.epoch = list(self._trained)
-        if self._skipped:  # Keras has just reset the metrics.
+        if self._skipped and self._state is not None:  # Keras has reset the metrics.
             variables = self.model._epoch_variables()
             _assign(variables, self._state.values[-len(variables) :])
 

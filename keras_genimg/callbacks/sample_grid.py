@@ -1,5 +1,6 @@
 """Pictures of samples while a model trains."""
 
+import importlib.util
 import pathlib
 from typing import Any
 
@@ -28,6 +29,7 @@ class SampleGrid(keras.callbacks.Callback):
         log_dir: Directory of TensorBoard's logs, to show the pictures there too.
 
     Raises:
+        ImportError: If `log_dir` is given and TensorBoard is not installed.
         ValueError: If an argument is not as described.
 
     Example:
@@ -57,6 +59,10 @@ class SampleGrid(keras.callbacks.Callback):
         self.scale = check_positive_int("scale", scale, owner)
         self._writer = None
         if log_dir is not None:
+            if importlib.util.find_spec("tensorboard") is None:
+                raise ImportError(
+                    "`log_dir` of SampleGrid needs TensorBoard: pip install tensorboard"
+                )
             self._writer = tf.summary.create_file_writer(str(log_dir))
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:

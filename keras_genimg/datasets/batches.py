@@ -1,6 +1,7 @@
 """Batches of pixels for models, made from single displayable images."""
 
 from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 
@@ -82,15 +83,15 @@ def make_batches(
             images = tf.cast((scaled + 127) // 255, tf.uint8)
         return pick({**batch, "images": images})
 
-    def stored(key):
-        examples = dataset(key) if callable(dataset) else dataset
+    def stored(key) -> tf.data.Dataset:
+        examples: Any = dataset(key) if callable(dataset) else dataset
         if binarize == "fixed":
             examples = examples.enumerate().map(
                 binarize_once, num_parallel_calls=tf.data.AUTOTUNE
             )
         return examples
 
-    options = {}
+    options: dict[str, Any] = {}
     if shuffle:
         fitting = MAX_BYTES // _bytes_each(dataset)
         options["shuffle_within"] = fitting

@@ -58,7 +58,7 @@ class Epochs:
         keys = tf.data.Dataset.random(self.seed, rerandomize_each_iteration=True)
         keys = keys.batch(2, drop_remainder=True).take(1)
         first = tf.constant(0, tf.int64)
-        dataset = self._finished(keys.flat_map(lambda key: self.begin(key, first)))
+        dataset: Any = self._finished(keys.flat_map(lambda key: self.begin(key, first)))
         dataset.epochs = self
         return dataset
 

@@ -213,12 +213,17 @@ for path in sorted(pathlib.Path(sys.argv[1]).glob("*.keras")):
     assert output.count("loaded") == len(LAYERS) + len(MODELS)
 
 
-def test_two_replicas_train_as_one_and_refuse_as_one():
-    output = run_python("-m", "tests.conformance.replicas")
-    cases = [*LAYERS.values(), *(MODELS[name] for name in REPLICATED)]
-    random = sum(case.random for case in cases)
+@pytest.mark.slow
+def test_two_replicas_train_as_one_and_refuse_as_one(tmp_path):
+    output = run_python("-m", "tests.conformance.replicas", tmp_path)
+    random = sum(case.random for case in LAYERS.values())
     assert output.count("other noise") == random
-    assert output.count("same weights") == len(cases) - random
+    assert output.count("same weights") == len(LAYERS) - random + len(REPLICATED)
     # The same process saves imports.
-    assert "bad inputs refused" in output
-    assert "leaks refused" in output
+    for done in (
+        "bad inputs refused",
+        "leaks refused",
+        "refused by name",
+        "exports draw the same",
+    ):
+        assert done in output

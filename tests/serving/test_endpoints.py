@@ -1,5 +1,4 @@
 import io
-import json
 
 import keras
 import numpy as np
@@ -22,7 +21,6 @@ from keras_genimg.serving.verification.checks import CHECKS
 from keras_genimg.serving.verification.fault import Fault
 from keras_genimg.serving.verification.graph_scan import SavedGraph
 from keras_genimg.serving.verification.trial import Trial
-from tests.subprocesses import run_python
 
 SEEDS = [5, 6, 7]
 
@@ -183,12 +181,6 @@ def test_half_precision(make, tmp_path):
             *function.structured_outputs.values(),
         ]
         assert {tensor.dtype.name for tensor in tensors} <= sent
-
-
-@pytest.mark.slow
-def test_models_trained_on_two_devices(tmp_path):
-    output = run_python("-m", "tests.serving.two_devices", tmp_path)
-    assert json.loads(output.splitlines()[-1]) == ["PixelCNN", "VAE", "DRAW"]
 
 
 def test_check_sampler_compares_the_sampler_with_the_model(served):

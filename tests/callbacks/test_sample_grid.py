@@ -1,0 +1,51 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_genimg.callbacks import SampleGrid
+from keras_genimg.models import VAE, PixelCNN
+from keras_genimg.visualization import image_grid
+
+SHAPE = (4, 4, 1)
+IMAGES = np.random.default_rng(0).integers(2, size=(8, *SHAPE)).astype("uint8")
+
+
+def test_writes_a_picture_every_few_epochs(tmp_path):
+    pytest.importorskip("tensorboard")
+    model = VAE(SHAPE, 2, 4)
+    model.compile("sgd", run_eagerly=True)
+    grid = SampleGrid(
+        tmp_path / "grids", 6, every=2, seed=3, columns=3, log_dir=tmp_path / "logs"
+    )
+    model.fit(IMAGES, epochs=5, verbose=0, callbacks=[grid])
+    names = sorted(path.name for path in (tmp_path / "grids").iterdir())
+    assert names == ["epoch_0002.png", "epoch_0004.png"]
+    grid.on_epoch_end(5)
+    drawn = model.likelihood.to_display(model.generate(6, seed=3, verbose=0))
+    with Image.open(tmp_path / "grids" / "epoch_0006.png") as picture:
+        np.testing.assert_array_equal(picture, image_grid(drawn, 3, scale=2))
+    (log,) = (tmp_path / "logs").iterdir()
+    assert log.read_bytes().count(b"samples") == 3
+
+
+def test_draws_the_classes_that_are_asked_for(tmp_path):
+    model = PixelCNN(SHAPE, 2, 1, num_classes=3)
+    grid = SampleGrid(tmp_path, 3, conditions=[0, 1, 2])
+    grid.set_model(model)
+    grid.on_epoch_end(0)
+    drawn = model.generate(3, seed=0, conditions=[0, 1, 2], verbose=0)
+    expected = image_grid(model.likelihood.to_display(drawn), scale=2)
+    with Image.open(tmp_path / "epoch_0001.png") as picture:
+        np.testing.assert_array_equal(picture, expected)
+
+
+def test_a_log_needs_tensorboard(tmp_path, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ImportError, match="`log_dir` .* pip install tensorboard"):
+        SampleGrid(tmp_path, log_dir=tmp_path)
+
+
+@pytest.mark.parametrize("name", ["num_images", "every", "scale"])
+def test_bad_arguments(name, tmp_path):
+    with pytest.raises(ValueError, match=f"`{name}` of SampleGrid"):
+        SampleGrid(tmp_path, **{name: 0})
