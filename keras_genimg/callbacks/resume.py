@@ -13,7 +13,7 @@ from keras_genimg.callbacks.run_description import check_same_run, describe_run
 from keras_genimg.callbacks.run_state import RunState, load_state, save_state
 from keras_genimg.callbacks.training_data import training_data
 from keras_genimg.files import file_lock
-from keras_genimg.models.distribution import is_chief
+from keras_genimg.models.distribution import is_chief, is_multi_worker
 from keras_genimg.ops.checks import check_int, check_positive_int
 from keras_genimg.types import PathLike
 
@@ -108,6 +108,7 @@ class Resume(keras.callbacks.Callback):
                 check_same_run(state.run, self._run, self.directory)
             self._state = state
             self._restore(model)
+            self._check_workers(model.distribute_strategy)
             yield data.dataset, self._arguments(data.arguments)
 
     @contextlib.contextmanager
@@ -130,6 +131,25 @@ class Resume(keras.callbacks.Callback):
                 model.optimizer.build(model.trainable_variables)
             batch = next(iter(data.first_pass()))
             model._symbolic_build(data_batch=batch)
+
+    def _check_workers(self, strategy):
+        """Raise unless all workers go on from the same state."""
+        if not is_multi_worker(strategy):
+            return
+        number = float(self._first_epoch * 10**9 + self._position)
+
+        @tf.function(autograph=False)
+        def total():
+            numbers = strategy.run(lambda: tf.constant(number, tf.float64))
+            return strategy.reduce("SUM", numbers, axis=None)
+
+        if float(total()) != number * strategy.num_replicas_in_sync:
+            raise ValueError(
+                f"Workers found different states, so they must not train together. "
+                f"Give Resume a directory that all workers share. Received: "
+                f"{self.directory}, with epoch {self._first_epoch + 1}, batch "
+                f"{self._position + 1} on this worker"
+            )
 
     def _variables(self, model):
         """Return all variables, those of the metrics last."""
@@ -155,9 +175,8 @@ class Resume(keras.callbacks.Callback):
 
     def _arguments(self, arguments):
         callbacks = [*tf.nest.flatten(arguments.get("callbacks") or []), self._history]
-        arguments = {**arguments, "callbacks": callbacks}
-        begin = max(self._first_epoch, arguments.get("initial_epoch", 0))
-        return {**arguments, "initial_epoch": begin}
+        begin = {"callbacks": callbacks, "initial_epoch": self._first_epoch}
+        return {**arguments, **begin}
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self._epoch = epoch

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_genimg.extras import install_hint
 from keras_genimg.ops.checks import check_positive_int
 from keras_genimg.types import Conditions, PathLike
 from keras_genimg.visualization import image_grid, save_grid
@@ -61,7 +62,8 @@ class SampleGrid(keras.callbacks.Callback):
         if log_dir is not None:
             if importlib.util.find_spec("tensorboard") is None:
                 raise ImportError(
-                    "`log_dir` of SampleGrid needs TensorBoard: pip install tensorboard"
+                    f"`log_dir` of SampleGrid needs TensorBoard: "
+                    f"{install_hint('tensorboard')}"
                 )
             self._writer = tf.summary.create_file_writer(str(log_dir))
 

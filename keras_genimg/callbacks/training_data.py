@@ -27,14 +27,13 @@ class TrainingData:
     epochs: Epochs
     arguments: dict[str, Any]
     consumed: bool
-    epoch: tf.Variable | None = None
-    start: tf.Variable | None = None
+    epoch: tf.Variable
+    start: tf.Variable
 
     def begin_at(self, epoch, start):
         """Let the next pass begin at a batch of an epoch."""
-        if self.epoch is not None and self.start is not None:
-            self.epoch.assign(epoch)
-            self.start.assign(start)
+        self.epoch.assign(epoch)
+        self.start.assign(start)
 
     def first_pass(self):
         """Return an iterable whose first item is a batch like those of `dataset`."""
@@ -56,36 +55,39 @@ def training_data(x, arguments, seed, repeats_exactly):
         ValueError: If the data may not repeat, or an argument cannot be heeded.
     """
     arguments = dict(arguments)
-    for name in ("validation_split", "steps_per_epoch"):
-        if arguments.pop(name, None):
+    for name in ("validation_split", "steps_per_epoch", "initial_epoch"):
+        value = arguments.pop(name, None)
+        if value:
             raise ValueError(
                 f"Resume arranges the training data, which leaves no place for "
                 f"`{name}`. Leave it out; pass `validation_data` in place of a split. "
-                f"Received: {name}"
+                f"Received: {name}={value!r}"
             )
-    epochs = getattr(x, "epochs", None)
-    if isinstance(epochs, Epochs):
-        return _following(epochs, arguments)
-    if isinstance(x, tf.data.Dataset) or not _are_arrays(x):
-        return _repeating(x, arguments, repeats_exactly)
-    parts = (x, arguments.pop("y", None), arguments.pop("sample_weight", None))
-    arrays = tuple(part for part in parts if part is not None)
-    batch_size = arguments.pop("batch_size", None) or 32
-    shuffle = arguments.pop("shuffle", True)
-    return _following(_array_epochs(arrays, batch_size, shuffle, seed), arguments)
-
-
-def _following(epochs, arguments):
     with tf.device("CPU:0"):
         epoch = tf.Variable(0, dtype=tf.int64, trainable=False)
         start = tf.Variable(0, dtype=tf.int64, trainable=False)
-    arguments = {**arguments, "shuffle": False}
-    dataset = epochs.read(epoch, start)
-    return TrainingData(dataset, epochs, arguments, False, epoch, start)
+    validation = getattr(arguments.get("validation_data"), "epochs", None)
+    if isinstance(validation, Epochs):
+        arguments["validation_data"] = validation.read(epoch)
+    epochs = getattr(x, "epochs", None)
+    consumed = False
+    if not isinstance(epochs, Epochs):
+        consumed = isinstance(x, tf.data.Dataset) or not _are_arrays(x)
+        make = _repeating if consumed else _array_epochs
+        epochs = make(x, arguments, seed, repeats_exactly)
+    dataset = x if consumed else epochs.read(epoch, start)
+    arguments["shuffle"] = False  # Keras would shuffle a `PyDataset`.
+    return TrainingData(dataset, epochs, arguments, consumed, epoch, start)
 
 
-def _repeating(x, arguments, repeats_exactly):
+def _repeating(x, arguments, seed, repeats_exactly):
     kind = type(x).__name__
+    if hasattr(x, "__next__"):
+        raise ValueError(
+            f"Resume cannot begin training data of type {kind} again, since it can be "
+            f"read only once. Pass a tf.data.Dataset or a keras.utils.PyDataset and "
+            f"Resume(repeats_exactly=True). Received: x of type {kind}"
+        )
     if not repeats_exactly:
         raise ValueError(
             f"Resume cannot know whether training data of type {kind} repeats exactly. "
@@ -94,9 +96,7 @@ def _repeating(x, arguments, repeats_exactly):
             f"Resume(repeats_exactly=True). Received: x of type {kind}"
         )
     count = x.cardinality() if isinstance(x, tf.data.Dataset) else len(x)
-    epochs = Epochs(None, int(count), 0, 0, {"source": kind})
-    arguments = {**arguments, "shuffle": False}  # Keras shuffles a `PyDataset`.
-    return TrainingData(x, epochs, arguments, True)
+    return Epochs(None, int(count), 0, 0, {"source": kind})
 
 
 def _are_arrays(x):
@@ -104,16 +104,18 @@ def _are_arrays(x):
     return all(isinstance(part, (np.ndarray, tf.Tensor)) for part in parts)
 
 
-def _array_epochs(arrays, batch_size, shuffle, seed):
+def _array_epochs(x, arguments, seed, repeats_exactly):
+    parts = (x, arguments.pop("y", None), arguments.pop("sample_weight", None))
+    arrays = tuple(part for part in parts if part is not None)
     num_examples = len(tf.nest.flatten(arrays)[0])
     with tf.device("CPU:0"):
         in_memory = tf.nest.map_structure(tf.constant, arrays)
     return make_epochs(
         None,
         num_examples,
-        batch_size,
+        arguments.pop("batch_size", None) or 32,
         in_memory=in_memory,
-        shuffle_within=num_examples if shuffle else 0,
+        shuffle_within=num_examples if arguments.pop("shuffle", True) else 0,
         seed=seed,
         description=describe_arrays(arrays),
     )

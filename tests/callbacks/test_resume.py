@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from keras_genimg.callbacks import Resume
+from keras_genimg.datasets import load
 from keras_genimg.models import VAE, PixelCNN
 
 SHAPE = (4, 4, 1)
@@ -66,6 +67,38 @@ def test_ends_with_the_same_bits_wherever_it_was_stopped(stops, whole, tmp_path)
     model = make()
     history = fit(model, Resume(tmp_path, save_every=2, verbose=False))
     assert_ends_as(whole, model, history)
+
+
+def test_stopped_between_the_last_batch_and_the_end_of_the_epoch(whole, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        fit(make(), Resume(tmp_path, save_every=1), Stop(BATCHES))
+    assert (tmp_path / "state-000000-000000005.npz").exists()
+    model = make()
+    assert_ends_as(whole, model, fit(model, Resume(tmp_path)))
+
+
+def test_data_sets_and_validation_data_that_are_new_in_each_epoch(tmp_path):
+    def run(directory, *callbacks):
+        keras.utils.set_random_seed(0)
+        model = VAE((8, 8, 1), 2, 4)
+        model.compile("adam", run_eagerly=True)
+        options = {"batch_size": 100, "binarize": "dynamic"}
+        train = load("digits", "test", shuffle=True, **options)
+        resume = Resume(tmp_path / directory, save_every=1)
+        return model.fit(
+            train,
+            epochs=3,
+            verbose=0,
+            validation_data=load("digits", "test", **options),
+            callbacks=[*callbacks, resume],
+        ).history
+
+    for batches in (5, 2):
+        with pytest.raises(KeyboardInterrupt):
+            run("stopped", Stop(batches))
+    history = run("stopped")
+    assert history == run("whole")
+    assert len(set(history["val_reconstruction"])) == 3
 
 
 def test_saving_changes_nothing_and_a_plain_run_is_another(whole, tmp_path):
@@ -148,6 +181,17 @@ def test_other_sources_are_refused_unless_they_repeat(source, tmp_path):
         np.testing.assert_array_equal(value, other)
 
 
+def test_generators_are_refused(tmp_path):
+    batches = iter(Batches())
+    with pytest.raises(ValueError, match="type generator again.*read only once"):
+        fit(
+            make(),
+            Resume(tmp_path, repeats_exactly=True),
+            x=(batch for batch in batches),
+            batch_size=None,
+        )
+
+
 OTHERS = {
     "model": lambda d: fit(make(latent_dim=3), Resume(d)),
     "optimizer": lambda d: fit(
@@ -179,7 +223,9 @@ def test_two_runs_in_one_directory_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "options", [{"validation_split": 0.5}, {"steps_per_epoch": 2}], ids=str
+    "options",
+    [{"validation_split": 0.5}, {"steps_per_epoch": 2}, {"initial_epoch": 1}],
+    ids=str,
 )
 def test_arguments_that_cannot_be_heeded_are_refused(options, tmp_path):
     (name,) = options

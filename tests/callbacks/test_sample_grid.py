@@ -41,7 +41,7 @@ def test_draws_the_classes_that_are_asked_for(tmp_path):
 
 def test_a_log_needs_tensorboard(tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(ImportError, match="`log_dir` .* pip install tensorboard"):
+    with pytest.raises(ImportError, match="`log_dir` .*TensorBoard: pip install"):
         SampleGrid(tmp_path, log_dir=tmp_path)
 
 

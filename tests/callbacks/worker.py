@@ -1,9 +1,10 @@
 """One worker of a distributed training run; started by `test_workers.py`.
 
-    worker.py DIRECTORY RESULT [KILL_AFTER]
+    worker.py DIRECTORY RESULT KILL_AFTER MODEL...
 
 Without TF_CONFIG it trains alone, on the same global batches. The worker writes weights
-and history to RESULT. After KILL_AFTER batches it kills itself.
+and history to RESULT. After KILL_AFTER batches of a model it kills itself; with 0, it
+does not.
 """
 
 import json
@@ -46,13 +47,13 @@ def make(name, strategy):
     return model
 
 
-def main(directory, result, kill_after=0):
+def main(directory, result, kill_after, *names):
     if "TF_CONFIG" in os.environ:
         strategy = tf.distribute.MultiWorkerMirroredStrategy()
     else:
         strategy = tf.distribute.OneDeviceStrategy("/cpu:0")
     found = {}
-    for name in ("PixelCNN", "VAE"):
+    for name in names:
         model = make(name, strategy)
         train = datasets.load(
             "digits", "test", BATCH_SIZE, shuffle=True, binarize="dynamic", seed=1
@@ -63,7 +64,7 @@ def main(directory, result, kill_after=0):
             verbose=0,
             validation_data=datasets.load("digits", "test", 150, binarize="fixed"),
             callbacks=[
-                Kill(int(kill_after) if name == "VAE" else 0),
+                Kill(int(kill_after)),
                 Resume(os.path.join(directory, name), save_every=1),
             ],
         )
