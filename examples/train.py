@@ -73,6 +73,19 @@ def load_data(name, model, batch_size):
     return train, datasets.as_array(held_out), test
 
 
+def check_same_run(path, config):
+    """Exit if a run folder holds another run, before anything in it is changed."""
+    if not path.exists():
+        return
+    saved = json.loads(path.read_text())
+    for key in config.keys() - {"versions"}:
+        if saved[key] != config[key]:
+            sys.exit(
+                f"{path.parent} holds a run with {key}={saved[key]!r}. Use another "
+                f"--output. Received: {key}={config[key]!r}"
+            )
+
+
 def report_of(model, test):
     """Return the mean nats of the test images, or their bound, with standard error."""
     # Models with latent variables estimate a bound, from samples of a seed.
@@ -106,6 +119,12 @@ def main():
         "--mixed-precision", choices=("bfloat16", "float16"), help="dtype of the layers"
     )
     arguments = parser.parse_args()
+    for option in ("epochs", "save_every"):
+        value = getattr(arguments, option)
+        if value is not None and value < 1:
+            parser.error(
+                f"--{option.replace('_', '-')} must be at least 1, not {value}"
+            )
 
     import keras
     import tensorflow as tf
@@ -119,10 +138,9 @@ def main():
     recipe = family.presets[name].recipe
     if recipe is None:
         sys.exit(
-            f"{family.__name__}/{name} has no recipe: it has not been trained yet."
+            f"{family.__name__}/{name} has no recipe yet, so it cannot be trained."
         )
     output = arguments.output or pathlib.Path("outputs", f"{family.__name__}_{name}")
-    output.mkdir(parents=True, exist_ok=True)
     data = arguments.data or DATA[name.partition("_")[0]]
 
     model = family.from_preset(name, name=name)
@@ -138,6 +156,8 @@ def main():
         "mixed_precision": arguments.mixed_precision,
         "versions": {p: importlib.metadata.version(p) for p in PACKAGES},
     }
+    check_same_run(output / "config.json", config)
+    output.mkdir(parents=True, exist_ok=True)
     (output / "config.json").write_text(json.dumps(config, indent=1) + "\n")
 
     start = time.monotonic()

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from keras_genimg.callbacks.run_description import check_same_run, describe_run
 from keras_genimg.callbacks.run_state import RunState, load_state, save_state
-from keras_genimg.callbacks.training_data import training_data
+from keras_genimg.callbacks.training_data import TrainingData, training_data
 from keras_genimg.files import file_lock
 from keras_genimg.models.distribution import is_chief, is_multi_worker
 from keras_genimg.ops.checks import check_int, check_positive_int
@@ -35,10 +35,10 @@ class Resume(keras.callbacks.Callback):
     work when an epoch is saved.
 
     The order and the noise of the data are functions of seed, epoch and position, and
-    nothing of an iterator is saved. Under several workers, the first one saves, and all
-    read the same directory. This is so for the data sets of
-    `keras_genimg.datasets` and for arrays. Other sources are refused, unless they
-    repeat exactly.
+    nothing of an iterator is saved. This holds for arrays and for the data sets of
+    `keras_genimg.datasets`. Other sources are refused, unless they repeat exactly.
+
+    Under several workers, the first one saves, and all read the same directory.
 
     Args:
         directory: Directory of the states, made if there is none. One run at a time.
@@ -51,9 +51,11 @@ class Resume(keras.callbacks.Callback):
         verbose: Whether to print where training goes on.
 
     Raises:
-        ValueError: From `fit`: if the directory holds the states of another model,
-            optimizer, batch size, seed or data; if another run uses it; or if the
-            training data may not repeat.
+        ValueError: If an argument is not as described. From `fit`: if the directory
+            holds the states of another model, optimizer, batch size, seed or data; if
+            another run uses it; if workers found different states; or if the training
+            data may not repeat.
+        TypeError: From `fit` of a model that is not one of `keras_genimg.models`.
 
     Example:
         >>> model.fit(images, epochs=10, callbacks=[Resume("outputs/run")])
@@ -77,6 +79,7 @@ class Resume(keras.callbacks.Callback):
         self.seed = seed
         self.repeats_exactly = repeats_exactly
         self.verbose = verbose
+        self._data: TrainingData | None = None
 
     @contextlib.contextmanager
     def arranged(
@@ -95,33 +98,36 @@ class Resume(keras.callbacks.Callback):
             Training data and arguments for `keras.Model.fit`.
         """
         data = training_data(x, arguments, self.seed, self.repeats_exactly)
-        self._data = data
         self.directory.mkdir(parents=True, exist_ok=True)
         with contextlib.ExitStack() as stack:
             self._writes = is_chief(model.distribute_strategy)
             if self._writes:
-                stack.enter_context(self._locked())
+                self._lock(stack)
             self._build(model, data)
-            self._run = describe_run(model, data.epochs)
+            self._run = describe_run(model, data.description)
             state = load_state(self.directory)
             if state is not None:
                 check_same_run(state.run, self._run, self.directory)
-            self._state = state
-            self._restore(model)
+            self._restore(model, state)
             self._check_workers(model.distribute_strategy)
-            yield data.dataset, self._arguments(data.arguments)
+            model._skip_batches(self._position, consume=data.consumed)
+            self._data = data
+            callbacks = tf.nest.flatten(data.arguments.get("callbacks") or [])
+            begin = {
+                "callbacks": [*callbacks, self._history],
+                "initial_epoch": self._first_epoch,
+            }
+            stack.callback(setattr, self, "_data", None)
+            yield data.dataset, {**data.arguments, **begin}
 
-    @contextlib.contextmanager
-    def _locked(self):
-        with contextlib.ExitStack() as stack:
-            try:
-                stack.enter_context(file_lock(self.directory / LOCK, wait=False))
-            except BlockingIOError as error:
-                raise ValueError(
-                    f"Another run uses the directory of Resume. Wait for it to end, or "
-                    f"use another directory. Received: {self.directory}"
-                ) from error
-            yield
+    def _lock(self, stack):
+        try:
+            stack.enter_context(file_lock(self.directory / LOCK, wait=False))
+        except BlockingIOError as error:
+            raise ValueError(
+                f"Another run uses the directory of Resume. Wait for it to end, or use "
+                f"another directory. Received: {self.directory}"
+            ) from error
 
     def _build(self, model, data):
         """Make all variables, which Keras would make in the first step."""
@@ -129,8 +135,7 @@ class Resume(keras.callbacks.Callback):
         with model.distribute_strategy.scope():
             if not model.optimizer.built:
                 model.optimizer.build(model.trainable_variables)
-            batch = next(iter(data.first_pass()))
-            model._symbolic_build(data_batch=batch)
+            model._symbolic_build(data_batch=next(iter(data.dataset)))
 
     def _check_workers(self, strategy):
         """Raise unless all workers go on from the same state."""
@@ -156,38 +161,39 @@ class Resume(keras.callbacks.Callback):
         found = [*model.variables, *model.optimizer.variables]
         return [*found, *model._epoch_variables()]
 
-    def _restore(self, model):
+    def _restore(self, model, state):
         self._history = keras.callbacks.History()
         self._trained = []
-        epoch, position = 0, 0
-        if self._state is not None:
-            epoch, position = self._state.epoch, self._state.position
-            history = dict(self._state.history)
-            self._trained = history.pop("epoch")
-            self._history.history = history
-            count = len(self._variables(model)) - len(model._epoch_variables())
-            _assign(self._variables(model)[:count], self._state.values[:count])
-            if self.verbose:
-                print(f"Going on in epoch {epoch + 1}, batch {position + 1}.")
-        self._first_epoch, self._position = epoch, position
-        self._data.begin_at(epoch, position)
-        model._skip_batches(position, consume=self._data.consumed)
+        self._first_epoch = self._position = 0
+        if state is None:
+            return
+        self._first_epoch, self._position = state.epoch, state.position
+        history = dict(state.history)
+        self._trained = history.pop("epoch")
+        self._history.history = history
+        count = len(self._variables(model)) - len(model._epoch_variables())
+        _assign(self._variables(model)[:count], state.values[:count])
+        # Kept until Keras has reset the metrics.
+        self._metrics = state.values[count:]
+        if self.verbose:
+            place = f"epoch {self._first_epoch + 1}, batch {self._position + 1}"
+            print(f"Going on in {place}.")
 
-    def _arguments(self, arguments):
-        callbacks = [*tf.nest.flatten(arguments.get("callbacks") or []), self._history]
-        begin = {"callbacks": callbacks, "initial_epoch": self._first_epoch}
-        return {**arguments, **begin}
+    def on_train_begin(self, logs: Any = None) -> None:
+        if self._data is None:
+            raise TypeError(
+                f"Resume works in `fit` of a model of keras_genimg.models, in a list "
+                f"of callbacks. Received: a model of type {type(self.model).__name__}"
+            )
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self._epoch = epoch
-        resumed = self._state is not None and epoch == self._first_epoch
-        self._skipped = self._position if resumed else 0
-        self._data.begin_at(epoch, self._skipped)
-        if resumed:
-            self._history.epoch = list(self._trained)
-        if self._skipped and self._state is not None:  # Keras has reset the metrics.
-            variables = self.model._epoch_variables()
-            _assign(variables, self._state.values[-len(variables) :])
+        self._skipped = self._position if epoch == self._first_epoch else 0
+        if self._data is not None:
+            self._data.begin_at(epoch, self._skipped)
+        self._history.epoch = list(self._trained)
+        if self._skipped:
+            _assign(self.model._epoch_variables(), self._metrics)
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         done = batch + 1

@@ -11,20 +11,20 @@ import tensorflow as tf
 _NAMES = ("name", "keras_history", "registered_name", "build_config")
 
 
-def describe_run(model, epochs):
+def describe_run(model, data):
     """Return a description that is equal for the same model, optimizer and data.
 
     Args:
         model: A compiled model.
-        epochs: `keras_genimg.datasets.Epochs` of the training data.
+        data: Description of the training data, see `TrainingData`.
     """
     return {
-        "model": _plain(keras.saving.serialize_keras_object(model)["config"]),
-        "variables": [[*map(str, v.shape), str(v.dtype)] for v in model.variables],
+        "model": {
+            "config": _plain(keras.saving.serialize_keras_object(model)["config"]),
+            "variables": [[*v.shape, str(v.dtype)] for v in model.variables],
+        },
         "optimizer": _plain(keras.saving.serialize_keras_object(model.optimizer)),
-        "batch_size": epochs.batch_size,
-        "seed": epochs.seed,
-        "data": {"num_batches": epochs.num_batches, **_plain(epochs.description)},
+        **_plain(data),
     }
 
 
@@ -41,9 +41,9 @@ def check_same_run(saved, now, directory):
         ValueError: If they differ.
     """
     for key, value in saved.items():
-        if value == now[key]:
+        if value == now.get(key):
             continue
-        was, is_now = _first_difference(value, now[key])
+        was, is_now = _first_difference(value, now.get(key))
         raise ValueError(
             f"Resume found another {key.replace('_', ' ')} in {directory} than that of "
             f"this run, so training cannot go on exactly. Use another directory, or "

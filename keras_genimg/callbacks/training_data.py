@@ -7,7 +7,8 @@ import numpy as np
 import tensorflow as tf
 
 from keras_genimg.callbacks.run_description import describe_arrays
-from keras_genimg.datasets.epochs import Epochs, make_epochs
+from keras_genimg.datasets import Epochs
+from keras_genimg.datasets.epochs import make_epochs
 
 
 @dataclasses.dataclass
@@ -16,16 +17,16 @@ class TrainingData:
 
     Attributes:
         dataset: Data for `keras.Model.fit`.
-        epochs: `Epochs`, which tells this data from other data.
         arguments: Arguments of `keras.Model.fit` that go with `dataset`.
+        description: JSON values that tell this data from other data.
         consumed: Whether skipped batches must be read.
         epoch: Variable, the epoch of the next pass.
         start: Variable, the first batch of the next pass.
     """
 
     dataset: Any
-    epochs: Epochs
     arguments: dict[str, Any]
+    description: dict[str, Any]
     consumed: bool
     epoch: tf.Variable
     start: tf.Variable
@@ -34,12 +35,6 @@ class TrainingData:
         """Let the next pass begin at a batch of an epoch."""
         self.epoch.assign(epoch)
         self.start.assign(start)
-
-    def first_pass(self):
-        """Return an iterable whose first item is a batch like those of `dataset`."""
-        if self.consumed:
-            return self.dataset
-        return self.epochs.read(0)
 
 
 def training_data(x, arguments, seed, repeats_exactly):
@@ -69,18 +64,25 @@ def training_data(x, arguments, seed, repeats_exactly):
     validation = getattr(arguments.get("validation_data"), "epochs", None)
     if isinstance(validation, Epochs):
         arguments["validation_data"] = validation.read(epoch)
-    epochs = getattr(x, "epochs", None)
-    consumed = False
+    epochs: Any = getattr(x, "epochs", None)
     if not isinstance(epochs, Epochs):
-        consumed = isinstance(x, tf.data.Dataset) or not _are_arrays(x)
-        make = _repeating if consumed else _array_epochs
-        epochs = make(x, arguments, seed, repeats_exactly)
-    dataset = x if consumed else epochs.read(epoch, start)
+        epochs = _array_epochs(x, arguments, seed) if _are_arrays(x) else None
     arguments["shuffle"] = False  # Keras would shuffle a `PyDataset`.
-    return TrainingData(dataset, epochs, arguments, consumed, epoch, start)
+    if epochs is None:
+        _check_repeats(x, repeats_exactly)
+        count = x.cardinality() if isinstance(x, tf.data.Dataset) else len(x)
+        description = {"data": {"num_batches": int(count), "source": type(x).__name__}}
+        return TrainingData(x, arguments, description, True, epoch, start)
+    description = {
+        "batch_size": epochs.batch_size,
+        "seed": epochs.seed,
+        "data": {"num_batches": epochs.num_batches, **epochs.description},
+    }
+    dataset = epochs.read(epoch, start)
+    return TrainingData(dataset, arguments, description, False, epoch, start)
 
 
-def _repeating(x, arguments, seed, repeats_exactly):
+def _check_repeats(x, repeats_exactly):
     kind = type(x).__name__
     if hasattr(x, "__next__"):
         raise ValueError(
@@ -95,8 +97,6 @@ def _repeating(x, arguments, seed, repeats_exactly):
             f"each epoch of each run has the same batches in the same order, "
             f"Resume(repeats_exactly=True). Received: x of type {kind}"
         )
-    count = x.cardinality() if isinstance(x, tf.data.Dataset) else len(x)
-    return Epochs(None, int(count), 0, 0, {"source": kind})
 
 
 def _are_arrays(x):
@@ -104,7 +104,8 @@ def _are_arrays(x):
     return all(isinstance(part, (np.ndarray, tf.Tensor)) for part in parts)
 
 
-def _array_epochs(x, arguments, seed, repeats_exactly):
+def _array_epochs(x, arguments, seed):
+    """Return the epochs of arrays; take from `arguments` what belongs to them."""
     parts = (x, arguments.pop("y", None), arguments.pop("sample_weight", None))
     arrays = tuple(part for part in parts if part is not None)
     num_examples = len(tf.nest.flatten(arrays)[0])

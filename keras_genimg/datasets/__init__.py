@@ -3,6 +3,7 @@
 from keras_genimg.datasets.arrays import as_array
 from keras_genimg.datasets.clutter import cluttered_digits
 from keras_genimg.datasets.digit_pairs import two_digits
+from keras_genimg.datasets.epochs import Epochs
 from keras_genimg.datasets.loading import load
 
-__all__ = ["as_array", "cluttered_digits", "load", "two_digits"]
+__all__ = ["Epochs", "as_array", "cluttered_digits", "load", "two_digits"]

@@ -80,6 +80,7 @@ def cluttered_digits(
         Mnih et al., Recurrent Models of Visual Attention, 2014,
         https://arxiv.org/abs/1406.6247
     """
+    given = {name: str(value) for name, value in locals().items()}
     check_positive_int("batch_size", batch_size)
     check_int("num_clutter", num_clutter, smallest=0)
     if num_images is not None:
@@ -144,4 +145,5 @@ def cluttered_digits(
         seed=seed,
         drop_remainder=drop_remainder,
         pick=operator.itemgetter("images", "label"),
+        description=given,
     )

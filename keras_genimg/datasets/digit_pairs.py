@@ -79,6 +79,7 @@ def two_digits(
     References:
         Gregor et al., DRAW, 2015, section 4.3, https://arxiv.org/abs/1502.04623
     """
+    given = {name: str(value) for name, value in locals().items()}
     check_positive_int("batch_size", batch_size)
     if num_images is not None:
         check_positive_int("num_images", num_images)
@@ -114,4 +115,5 @@ def two_digits(
         seed=seed,
         drop_remainder=drop_remainder,
         pick=operator.itemgetter("images"),
+        description=given,
     )

@@ -23,6 +23,11 @@ class Epochs:
         batch_size: Number of examples in a batch; the last one may be smaller.
         seed: Integer seed of order and noise.
         description: JSON values that tell one data set from another.
+
+    Example:
+        >>> from keras_genimg.datasets import load
+        >>> epochs = load("digits", "test", batch_size=100, shuffle=True).epochs
+        >>> rest_of_fifth_epoch = epochs.read(4, start=2).take(1)
     """
 
     begin: Callable[[tf.Tensor, tf.Tensor], tf.data.Dataset]
@@ -31,7 +36,9 @@ class Epochs:
     seed: int
     description: dict[str, Any]
 
-    def read(self, epoch: int | tf.Variable, start: int | tf.Variable = 0):
+    def read(
+        self, epoch: int | tf.Variable, start: int | tf.Variable = 0
+    ) -> tf.data.Dataset:
         """Return the batches of an epoch.
 
         Args:
@@ -50,8 +57,8 @@ class Epochs:
 
         return self._finished(tf.data.Dataset.from_tensors(0).flat_map(begin))
 
-    def new_each_pass(self):
-        """Return a `tf.data.Dataset` in which each pass is another epoch.
+    def new_each_pass(self) -> tf.data.Dataset:
+        """Return a data set in which each pass is another epoch.
 
         Its passes depend on the seed and on TensorFlow's global seed.
         """

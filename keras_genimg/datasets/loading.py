@@ -72,8 +72,9 @@ def load(
         num_values: Number of values of a pixel, 2 to 256. `None` is 256.
         intensities: Whether pixels are real numbers in [0, 1].
         seed: Integer seed of binarization, places and order.
-        shuffle: Whether to shuffle in each epoch, uniformly for splits of up to 65536
-            images and within a window of that size for larger ones.
+        shuffle: Whether to shuffle in each epoch. Splits of up to 512 MiB are read at
+            once and held in memory, and each order is equally likely. Larger ones are
+            shuffled within windows of that size.
         drop_remainder: Whether to drop an incomplete last batch.
         labels: Whether elements are `{"images": images, "label": labels}` with `int32`
             labels of shape `(batch,)`, for class-conditional models.
@@ -82,7 +83,8 @@ def load(
             `binarize` may choose otherwise for a likelihood of two values.
 
     Returns:
-        A `tf.data.Dataset` of known cardinality.
+        A `tf.data.Dataset` of known cardinality. Its attribute `epochs`, an `Epochs`,
+        gives the batches of any epoch from any position on.
 
     Raises:
         ImportError: If `name="digits"` and scikit-learn is not installed.

@@ -53,11 +53,18 @@ def check_compile(model, optimizer, arguments):
     """
     strategy = model.distribute_strategy
     replicas = strategy.num_replicas_in_sync
-    if strategy is not tf.distribute.get_strategy():
+    # None if there was no scope; `distribute_strategy` would then be the present one.
+    made_in = model._distribute_strategy
+    here = tf.distribute.get_strategy() if tf.distribute.has_strategy() else None
+    if made_in is not here:
+        scopes = [
+            f"the scope of {type(each).__name__}" if each else "no scope"
+            for each in (made_in, here)
+        ]
         raise ValueError(
-            f"{model.name} was made in the scope of {type(strategy).__name__}. Compile "
-            f"it there too: `with strategy.scope(): model.compile(...)`. Received: "
-            f"compile in the scope of {type(tf.distribute.get_strategy()).__name__}"
+            f"{model.name} was made in {scopes[0]} and compiled in {scopes[1]}. Do "
+            f"both in the same one: `with strategy.scope():` around the model and "
+            f"`compile`. Received: compile in {scopes[1]}"
         )
     if replicas == 1:
         return
@@ -94,7 +101,6 @@ class ReplicaStep:
     def __init__(self, data, variables):
         self.num_examples = tf.shape(tf.nest.flatten(data)[0])[0]
         context = tf.distribute.get_replica_context()
-        # Collective operations take no integers in some versions of TensorFlow.
         here = tf.cast(self.num_examples, tf.float32)
         self._total = context.all_reduce(tf.distribute.ReduceOp.SUM, here)
         self._share = context.num_replicas_in_sync * tf.math.divide_no_nan(

@@ -223,7 +223,7 @@ class LikelihoodModel(FreeableModel):
         with contextlib.ExitStack() as stack:
             stack.callback(self._end_fit)
             for callback in callbacks:
-                if hasattr(callback, "arranged"):
+                if hasattr(callback, "arranged"):  # See `callbacks.Resume`.
                     x, given = stack.enter_context(callback.arranged(self, x, given))
             return super().fit(x, **given)
 
@@ -283,13 +283,9 @@ class LikelihoodModel(FreeableModel):
         if self._distribute_strategy is None:
             return
         if iterator is not None:
+            local = self._distribute_strategy.experimental_local_results
             _, _, batches = next(iter(iterator))
-            data_batch = tf.nest.map_structure(
-                lambda part: self.distribute_strategy.experimental_local_results(part)[
-                    0
-                ],
-                next(batches),
-            )
+            data_batch = tf.nest.map_structure(lambda x: local(x)[0], next(batches))
         super()._maybe_symbolic_build(data_batch=data_batch)
 
     def _checked_step(self, data, what):

@@ -67,8 +67,8 @@ class Preset:
         description: What the model is, with the settings of training that a paper
             publishes.
         config: Arguments of the model's constructor.
-        recipe: The `Recipe` that the figures and pictures of this preset were made
-            with; None if it has not been trained yet.
+        recipe: The `Recipe` that trains this preset, and that its figures and pictures
+            were made with, if there are any; None if no recipe has been found yet.
     """
 
     description: str

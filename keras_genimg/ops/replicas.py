@@ -59,6 +59,5 @@ def place_in_batch(batch_size: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return replica * batch_size, context.num_replicas_in_sync * batch_size
     first, size = _place.known
     # An idle replica has an example of zeros, beyond the end.
-    return tf.minimum(first, tf.maximum(size - batch_size, 0)), tf.maximum(
-        size, batch_size
-    )
+    size = tf.maximum(size, batch_size)
+    return tf.minimum(first, size - batch_size), size

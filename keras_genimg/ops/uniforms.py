@@ -105,4 +105,5 @@ def next_seed(generator):
     """
     seed = tf.cast(tf.convert_to_tensor(generator.next()), tf.int64)
     seed = tf.cast(tf.bitwise.bitwise_and(seed, _LOW_31_BITS), tf.int32)
+    # One device draws the same noise as when each replica folded in its number.
     return tf.bitwise.bitwise_and(tf.random.fold_in(seed, 0), _LOW_31_BITS)

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from keras_genimg.callbacks import Resume
-from keras_genimg.datasets import load
+from keras_genimg.datasets import cluttered_digits, load, two_digits
 from keras_genimg.models import VAE, PixelCNN
 
 SHAPE = (4, 4, 1)
@@ -210,6 +210,22 @@ def test_another_run_is_refused_by_name(name, tmp_path):
     with pytest.raises(ValueError, match=f"Resume found another {name} in .*Saved: "):
         OTHERS[name](tmp_path)
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("make_set", [cluttered_digits, two_digits])
+def test_other_canvases_are_other_data(make_set):
+    def described(**options):
+        return make_set("digits", "test", **options).epochs.description
+
+    assert described() == described(seed=0)
+    assert described() != described(canvas_size=30)
+
+
+def test_other_models_of_keras_are_refused(tmp_path):
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    with pytest.raises(TypeError, match="model of keras_genimg.models.*Sequential"):
+        model.fit(np.ones((4, 2)), np.ones(4), verbose=0, callbacks=[Resume(tmp_path)])
 
 
 def test_two_runs_in_one_directory_are_refused(tmp_path):

@@ -17,8 +17,17 @@ SCRIPT = pathlib.Path(__file__).with_name("worker.py")
 MODELS = ("PixelCNN", "VAE")
 
 
-def run_workers(count, *arguments, kill_after=(0, 0), models=("VAE",)):
-    """Run the script in `count` processes; return their exit codes."""
+def run_workers(count, *arguments, kill_after=(0, 0), models=("VAE",), check=True):
+    """Run the script in `count` processes; return exit codes and what they print.
+
+    Args:
+        count: Number of workers.
+        *arguments: Directory of the states, or one for each worker; path of the results
+            without the number of the worker.
+        kill_after: Number of batches after which each worker is killed; 0 for never.
+        models: Names of models to train.
+        check: Whether all workers must succeed, if none is killed.
+    """
     sockets = [socket.socket() for _ in range(count)]
     for each in sockets:
         each.bind(("127.0.0.1", 0))
@@ -32,8 +41,10 @@ def run_workers(count, *arguments, kill_after=(0, 0), models=("VAE",)):
             task = {"type": "worker", "index": index}
             config = {"cluster": {"worker": addresses}, "task": task}
             environment["TF_CONFIG"] = json.dumps(config)
-        directory, result = arguments
-        command = [sys.executable, SCRIPT, directory, f"{result}{index}"]
+        directories, result = arguments
+        if isinstance(directories, pathlib.Path):
+            directories = [directories] * count
+        command = [sys.executable, SCRIPT, directories[index], f"{result}{index}"]
         command += [str(kill_after[index]), *models]
         processes.append(
             subprocess.Popen(
@@ -42,9 +53,9 @@ def run_workers(count, *arguments, kill_after=(0, 0), models=("VAE",)):
         )
     errors = [process.communicate(timeout=300)[1] for process in processes]
     codes = [process.returncode for process in processes]
-    if not any(kill_after):
+    if not any(kill_after) and check:
         assert codes == [0] * count, errors
-    return codes
+    return codes, errors
 
 
 def results(result, models=("VAE",)):
@@ -56,10 +67,15 @@ def results(result, models=("VAE",)):
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
+def whole_directory(tmp_path_factory):
+    return tmp_path_factory.mktemp("whole") / "two"
+
+
+@pytest.fixture(scope="module")
+def whole(whole_directory):
     """Return the results of two workers that were not stopped, and of one alone."""
-    folder = tmp_path_factory.mktemp("whole")
-    run_workers(2, folder / "two", folder / "worker", models=MODELS)
+    folder = whole_directory.parent
+    run_workers(2, whole_directory, folder / "worker", models=MODELS)
     run_workers(1, folder / "one", folder / "alone", models=MODELS)
     names = ("worker0", "worker1", "alone0")
     return [results(folder / name, MODELS) for name in names]
@@ -81,12 +97,21 @@ def test_two_workers_train_as_one(whole):
 
 @pytest.mark.slow
 def test_a_killed_worker_and_all_are_started_again(whole, tmp_path):
-    codes = run_workers(2, tmp_path / "runs", tmp_path / "no", kill_after=(0, 4))
+    codes, _ = run_workers(2, tmp_path / "runs", tmp_path / "no", kill_after=(0, 4))
     assert codes[1] == -signal.SIGKILL and codes[0] != 0
     run_workers(2, tmp_path / "runs", tmp_path / "worker")
     _, weights = results(tmp_path / "worker0")
     for a, b in zip(weights["VAE"], whole[0][1]["VAE"], strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.slow
+def test_workers_with_different_states_are_refused(whole, whole_directory, tmp_path):
+    directories = [whole_directory, tmp_path / "empty"]
+    codes, errors = run_workers(2, directories, tmp_path / "no", check=False)
+    assert codes == [1, 1]
+    for error in errors:
+        assert "Workers found different states" in error
 
 
 @pytest.mark.slow

@@ -135,8 +135,13 @@ def check_refusals(strategy):
         ):
             with pytest.raises(ValueError, match=text):
                 model.compile(optimizer, **options)
-    with pytest.raises(ValueError, match="Compile it there too.*strategy.scope"):
+    with pytest.raises(
+        ValueError, match="the scope of Mirrored.* in no scope. Do both"
+    ):
         model.compile("sgd")
+    outside = MODELS["VAE"].make()
+    with strategy.scope(), pytest.raises(ValueError, match="made in no scope and comp"):
+        outside.compile("sgd")
     print("refused by name")
 
 

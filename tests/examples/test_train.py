@@ -18,8 +18,17 @@ def test_a_preset_is_trained_and_goes_on(run_example, tmp_path):
     assert "Going on in epoch 3" in output and "Epoch 3/" not in output
     again = json.loads((tmp_path / "report.json").read_text())
     assert again["nats"] == report["nats"]
-    with pytest.raises(ValueError, match="Resume found another optimizer"):
+    config = (tmp_path / "config.json").read_bytes()
+    with pytest.raises(SystemExit, match="holds a run with epochs=2.*epochs=3"):
         run_example("train.py", *options[:2], "--epochs", 3, *options[4:])
+    assert (tmp_path / "config.json").read_bytes() == config
+
+
+@pytest.mark.parametrize("option", ["--epochs", "--save-every"])
+def test_numbers_below_1_are_refused(option, run_example, capsys):
+    with pytest.raises(SystemExit):
+        run_example("train.py", "--preset", "VAE/digits", option, 0)
+    assert f"{option} must be at least 1, not 0" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

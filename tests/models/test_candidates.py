@@ -170,7 +170,7 @@ def test_completions_are_those_of_the_definition(case, request):
         got = model.effective_sample_size(images, known, method=method, **options)
         assert got.dtype == np.float32
         np.testing.assert_allclose(got, sizes, rtol=1e-3)
-    if name == "cnn":  # The other models are compiled in tests/sampling.
+    if name == "cnn":  # Completions of the others are in tests/sampling.
         compiled = model.complete(images, known, jit_compile=True, **options)
         np.testing.assert_array_equal(compiled, expected)
 

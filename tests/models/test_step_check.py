@@ -230,6 +230,8 @@ def test_labels_of_arrays_and_in_log_prob():
         with pytest.raises(ValueError, match=text):
             model.train_on_batch(x)
     assert model.log_prob(dataset({"images": GOOD, "label": LABELS})).all()
+    with pytest.raises(ValueError, match=text):  # In a graph too.
+        with_labels().train_on_batch({"images": GOOD, "label": LABELS + 0.5})
     # Any integers are valid.
     model.train_on_batch({"images": GOOD, "label": LABELS.astype("uint8")})
 

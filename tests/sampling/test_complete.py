@@ -28,9 +28,8 @@ def test_known_pixels_stay_and_methods_agree(name):
     }
     for method in METHODS:
         np.testing.assert_array_equal(completed[method], completed["ancestral"])
-    if name == "cnn":
-        xla = model.complete(images, known, seed=3, jit_compile=True)
-        np.testing.assert_array_equal(xla, completed["ancestral"])
+    xla = model.complete(images, known, seed=3, jit_compile=True)
+    np.testing.assert_array_equal(xla, completed["ancestral"])
     where = known == 1
     np.testing.assert_array_equal(completed["incremental"][where], images[where])
     assert (completed["incremental"][~where] != images[~where]).any()

@@ -79,9 +79,12 @@ def test_methods_agree(family):
     assert_ancestral(model, drawn, slack=TIE)
 
 
-@pytest.mark.parametrize("method", ["incremental", "fixed_point"])
-def test_xla_draws_the_same(method):
-    model = make("cnn", CASES[0])
+@pytest.mark.parametrize(
+    "family, method",
+    [("cnn", "incremental"), *((family, "fixed_point") for family in FAMILIES)],
+)
+def test_xla_draws_the_same(family, method):
+    model = make(family, CASES[0])
     drawn = model.generate(16, seed=0, method=method, jit_compile=True)
     assert_ancestral(model, drawn, slack=TIE)
 
