@@ -1,6 +1,7 @@
 """Batched images for training and evaluation."""
 
 import operator
+import pathlib
 from typing import Any, Literal
 
 import tensorflow as tf
@@ -8,8 +9,10 @@ import tensorflow as tf
 from keras_genimg.datasets.batches import make_batches
 from keras_genimg.datasets.checks import checked_size
 from keras_genimg.datasets.digits import read_digits
+from keras_genimg.datasets.local_images import read_local
 from keras_genimg.datasets.patches import cut, free_places, random_integers
 from keras_genimg.datasets.pixels import pixel_options
+from keras_genimg.datasets.resizing import resize
 from keras_genimg.datasets.tfds_images import read_tfds
 from keras_genimg.likelihoods import Likelihood
 from keras_genimg.ops.checks import check_int, check_positive_int
@@ -17,7 +20,7 @@ from keras_genimg.types import Config, Shape
 
 
 def load(
-    name: str,
+    name: str | pathlib.Path,
     split: str = "train",
     batch_size: int = 32,
     image_size: int | Shape | None = None,
@@ -57,12 +60,18 @@ def load(
         name: `"digits"` for the 8 by 8 digits of scikit-learn, or the name of an image
             data set of tensorflow_datasets, such as `"mnist"` or `"cifar10"`. The
             latter is downloaded unless it is prepared in the folder given by the
-            environment variable `TFDS_DATA_DIR`.
+            environment variable `TFDS_DATA_DIR`. Or a `pathlib.Path`, of a folder of
+            images or of the file of Frey Face, `frey_rawface.mat`. A folder may hold
+            images in subfolders, gray or in color, and nothing else but hidden files.
+            Local images are read at once and held in memory.
         split: `"train"`, `"test"`, or another split of the data set. For data sets
-            of tensorflow_datasets also a slice, such as `"train[:80%]"`.
+            of tensorflow_datasets also a slice, such as `"train[:80%]"`. A local path
+            has `"train"`, `"validation"` (a tenth of the images), `"test"` (another
+            tenth) and `"all"`; a fixed permutation of the sorted file names decides.
         batch_size: Images per batch. The last batch may be smaller.
         image_size: `(height, width)`, or one integer for both, to resize images to, by
-            antialiased bilinear interpolation. `None` keeps their size.
+            antialiased bilinear interpolation. The aspect ratio may change. `None`
+            keeps their size.
         crop_size: `(height, width)`, or one integer for both, to crop images to after
             resizing. `None` does not crop.
         random_crop: Whether to crop at a random place, drawn uniformly for each image
@@ -87,11 +96,15 @@ def load(
         gives the batches of any epoch from any position on.
 
     Raises:
-        ImportError: If `name="digits"` and scikit-learn is not installed.
+        ImportError: If a package that reads the data is not installed: scikit-learn,
+            or, for a local path, Pillow or SciPy.
         ValueError: If an argument is invalid, the split is empty, `drop_remainder`
             leaves no batch, the crop is larger than the images, the likelihood
             contradicts another argument or has more values than 8 bits, or the data
-            set has no 8-bit images or, with `labels=True`, no labels.
+            set has no 8-bit images or, with `labels=True`, no labels. For a folder
+            also if a file is not an image of 8 bits per color or is transparent, if
+            images differ in size and `image_size` is None, or if some are gray and
+            some in color; the text names the file.
 
     Example:
         >>> from keras_genimg.datasets import load
@@ -113,7 +126,7 @@ def load(
     References:
         Gregor et al., DRAW, 2015, section 4.4, https://arxiv.org/abs/1502.04623
     """
-    given = {name: str(value) for name, value in locals().items()}
+    given: dict[str, Any] = {key: str(value) for key, value in locals().items()}
     check_positive_int("batch_size", batch_size)
     image_size = checked_size("image_size", image_size)
     crop_size = checked_size("crop_size", crop_size)
@@ -131,16 +144,20 @@ def load(
     )
     check_int("seed", seed)
 
-    if name == "digits":
+    if isinstance(name, pathlib.PurePath):
+        _refuse_labels(name, labels)
+        dataset, given["checksum"] = read_local(name, split, image_size)
+        image_size = None
+    elif name == "digits":
         dataset = read_digits(split)
     else:
         dataset = read_tfds(name, split, labels, any_size=image_size is not None)
     if image_size is not None:
 
-        def resize(example):
-            return {**example, "images": _resize(example["images"], image_size)}
+        def resized(example):
+            return {**example, "images": resize(example["images"], image_size)}
 
-        dataset = dataset.map(resize, num_parallel_calls=tf.data.AUTOTUNE)
+        dataset = dataset.map(resized, num_parallel_calls=tf.data.AUTOTUNE)
     crop = None
     if crop_size is not None:
         element: Any = dataset.element_spec
@@ -161,9 +178,12 @@ def load(
     )
 
 
-def _resize(image, size):
-    resized = tf.image.resize(image, size, method="bilinear", antialias=True)
-    return tf.saturate_cast(tf.round(resized), tf.uint8)
+def _refuse_labels(path, labels):
+    if labels:
+        raise ValueError(
+            f"`labels=True` needs a data set with labels, which a local path has not. "
+            f"Received: labels={labels!r} with name={path!r}"
+        )
 
 
 def _make_crop(crop_size, random_crop, image_size):

@@ -48,6 +48,11 @@ def read_tfds(name, split, labels, any_size):
     """
     import tensorflow_datasets as tfds
 
+    if os.sep in name and os.path.exists(name):
+        raise ValueError(
+            f"A local path is given as one: pass pathlib.Path({name!r}). Received: "
+            f"name={name!r}"
+        )
     try:
         # tfds itself reads the variable only once, when it is imported.
         builder = tfds.builder(name, data_dir=os.environ.get("TFDS_DATA_DIR"))

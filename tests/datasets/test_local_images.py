@@ -1,0 +1,191 @@
+"""Images of one's own: folders of real image files, and the file of Frey Face."""
+
+import pathlib
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_genimg.datasets import as_array, load
+
+
+def digits(count, colors=1):
+    """Return real digits at 8x8, in color if `colors` is 3."""
+    images = as_array(load("digits", "test"))[:count]
+    return images if colors == 1 else images * np.uint8([1, 0, 1])
+
+
+def write(folder, images, suffix="png", **options):
+    folder.mkdir(parents=True, exist_ok=True)
+    for index, image in enumerate(images):
+        picture = Image.fromarray(image.squeeze())
+        picture.save(folder / f"{index:03d}.{suffix}", **options)
+    return folder
+
+
+@pytest.mark.parametrize("colors", [1, 3])
+def test_a_folder_gives_its_images_in_a_fixed_order(colors, tmp_path):
+    images = digits(20, colors)
+    folder = write(tmp_path / "a", images[:10])
+    write(folder / "sub", images[10:])
+    (folder / ".hidden").write_text("not an image")
+    order = np.random.default_rng(1797).permutation(20)
+    loaded = as_array(load(folder, "all"))
+    assert loaded.dtype == np.uint8
+    np.testing.assert_array_equal(loaded, images[order])
+    parts = [as_array(load(folder, s)) for s in ("train", "validation", "test")]
+    assert [len(part) for part in parts] == [16, 2, 2]
+    np.testing.assert_array_equal(np.concatenate(parts), loaded)
+
+
+def test_options_hold_for_folders_too(tmp_path):
+    folder = write(tmp_path, digits(12))
+    values = as_array(load(folder, "all", likelihood="bernoulli"))
+    assert set(np.unique(values)) == {0, 1}
+    assert as_array(load(folder, crop_size=5)).shape == (10, 5, 5, 1)
+    assert load(folder, batch_size=4, shuffle=True).epochs.num_batches == 3
+
+
+def test_mixed_sizes_are_resized_as_images_of_tfds_are(tmp_path, write_set):
+    images = digits(4)
+    pixels = [images[0], images[1][:6], images[2], images[3][:, :5]]
+    folder = write(tmp_path / "files", pixels)
+    write_set("mixed", pixels, (None, None, 1))
+    order = np.random.default_rng(1797).permutation(4)
+    np.testing.assert_array_equal(
+        as_array(load(folder, "all", image_size=7)),
+        as_array(load("mixed", "train", image_size=7))[order],
+    )
+
+
+@pytest.mark.parametrize(
+    "mode, shape",
+    [("1", (8, 8, 1)), ("P", (8, 8, 3)), ("RGBA", (8, 8, 3)), ("LA", (8, 8, 1))],
+)
+def test_modes_that_lose_nothing_are_read(mode, shape, tmp_path):
+    pixels = np.where(digits(1, shape[-1])[0] > 127, 255, 0).astype("uint8")
+    Image.fromarray(pixels.squeeze()).convert(mode).save(tmp_path / "0.png")
+    loaded = as_array(load(tmp_path, "all"))
+    np.testing.assert_array_equal(loaded, [pixels])
+
+
+def test_pictures_are_turned_as_a_camera_says(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # The top row was the right side.
+    write(tmp_path, digits(1)[:, :6], exif=exif)
+    turned = np.rot90(digits(1)[:, :6], -1, axes=(1, 2))
+    np.testing.assert_array_equal(as_array(load(tmp_path, "all")), turned)
+
+
+class TestRefused:
+    def check(self, folder, text, **options):
+        with pytest.raises(ValueError, match=text):
+            load(folder, "all", **options)
+
+    def test_no_image(self, tmp_path):
+        (tmp_path / ".hidden").touch()
+        self.check(tmp_path, f"must hold some.*{tmp_path}")
+
+    @pytest.mark.parametrize("content", [b"", b"not an image"])
+    def test_a_file_that_is_no_image(self, content, tmp_path):
+        write(tmp_path, digits(2))
+        (tmp_path / "labels.csv").write_bytes(content)
+        self.check(tmp_path, "labels.csv, which cannot be read")
+
+    @pytest.mark.parametrize("suffix", ["png", "jpg", "bmp"])
+    def test_a_truncated_image(self, suffix, tmp_path):
+        write(tmp_path, digits(2), suffix)
+        file = tmp_path / f"001.{suffix}"
+        file.write_bytes(file.read_bytes()[:-50])
+        self.check(tmp_path, f"001.{suffix}, which cannot be read")
+
+    def test_mixed_sizes(self, tmp_path):
+        write(tmp_path, [*digits(1), digits(1)[0, :6]])
+        self.check(tmp_path, r"`image_size`.*000.png of size \(8, 8\).*001.png .*6, 8")
+
+    @pytest.mark.parametrize("options", [{}, {"image_size": 8}])
+    def test_gray_and_color(self, options, tmp_path):
+        write(tmp_path, [*digits(2), *digits(1, 3)])
+        self.check(tmp_path, "000.png is gray, .*002.png is in color", **options)
+
+    def test_transparency(self, tmp_path):
+        for kind, mode in (("channel", "RGBA"), ("color", "RGB")):
+            folder = tmp_path / kind
+            folder.mkdir()
+            picture = Image.new(mode, (8, 8))
+            options = {}
+            if mode == "RGB":
+                options["transparency"] = (0, 0, 0)
+            picture.save(folder / "0.png", **options)
+            self.check(folder, "must not be transparent.*0.png")
+
+    def test_16_bits(self, tmp_path):
+        Image.fromarray(np.full((8, 8), 300, "uint16")).save(tmp_path / "0.png")
+        self.check(tmp_path, "8 bits.*0.png of mode I;16")
+
+    def test_an_animation(self, tmp_path):
+        frames = [Image.fromarray(x.squeeze()) for x in digits(2)]
+        frames[0].save(tmp_path / "0.gif", save_all=True, append_images=frames[1:])
+        self.check(tmp_path, "0.gif with 2 frames")
+
+    def test_labels_splits_and_other_paths(self, tmp_path):
+        write(tmp_path, digits(2))
+        self.check(tmp_path, "`labels=True`", labels=True)
+        self.check(tmp_path / "000.png", "folder of images, or the file of Frey Face")
+        self.check(tmp_path / "nothing", "Received: .*nothing")
+        with pytest.raises(ValueError, match=r"\['train', 'validation', 'test', 'all'"):
+            load(tmp_path, "train[:1]")
+        with pytest.raises(ValueError, match="at least 3 images.*train.*2 images"):
+            load(tmp_path, "train")
+
+    def test_a_path_in_a_string(self, tmp_path):
+        with pytest.raises(ValueError, match=r"pass pathlib.Path\("):
+            load(str(tmp_path))
+
+    def test_missing_pillow_names_the_extra(self, monkeypatch, tmp_path):
+        write(tmp_path, digits(1))
+        monkeypatch.setitem(sys.modules, "PIL", None)
+        with pytest.raises(ImportError, match=r'Pillow: pip install .*\[examples\]"'):
+            load(tmp_path, "all")
+
+
+class TestFreyFace:
+    def test_one_frame_a_column(self, tmp_path):
+        from scipy.io import savemat
+
+        frames = np.random.default_rng(0).integers(0, 256, (12, 28, 20, 1), np.uint8)
+        path = tmp_path / "frey_rawface.mat"
+        savemat(path, {"ff": frames.reshape(12, 560).T})
+        order = np.random.default_rng(1797).permutation(12)
+        np.testing.assert_array_equal(as_array(load(path, "all")), frames[order])
+        faces = as_array(load(path, "all", likelihood="gaussian", image_size=(14, 10)))
+        assert faces.shape == (12, 14, 10, 1) and faces.dtype == np.float32
+
+    @pytest.mark.parametrize(
+        "content, text",
+        [
+            ({"ff": np.zeros((560, 3))}, r"float64 of shape \(560, 3\)"),
+            ({"ff": np.zeros((500, 3), "uint8")}, r"uint8 of shape \(500, 3\)"),
+            ({"other": np.zeros(3)}, "KeyError"),
+            (None, "cannot be read"),
+        ],
+    )
+    def test_other_files_are_refused(self, content, text, tmp_path):
+        from scipy.io import savemat
+
+        path = tmp_path / "frey_rawface.mat"
+        if content is None:
+            path.write_bytes(b"not MATLAB")
+        else:
+            savemat(path, content)
+        with pytest.raises(ValueError, match=text):
+            load(path)
+
+
+def test_resume_tells_changed_images_from_the_same(tmp_path):
+    folder = write(tmp_path, digits(4))
+    before = load(pathlib.Path(folder)).epochs.description
+    assert load(folder).epochs.description == before
+    write(folder, digits(4)[::-1])
+    assert load(folder).epochs.description != before
