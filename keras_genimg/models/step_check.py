@@ -146,7 +146,8 @@ class StepCheck:
 def _report(values, in_range):
     """Return a row of `StepCheck.received`."""
     flat = tf.reshape(tf.cast(values, tf.float32), (-1,))
-    first = tf.argmin(tf.cast(tf.reshape(in_range, (-1,)), tf.int32))
+    # GPUs have no kernel of `argmin` for integers.
+    first = tf.argmin(tf.cast(tf.reshape(in_range, (-1,)), tf.float32))
     dtype = np.float32(values.dtype.as_datatype_enum)
     row = [1.0, tf.reduce_min(flat), tf.reduce_max(flat), flat[first], dtype]
     return tf.where(tf.reduce_all(in_range), tf.zeros_like(row), tf.stack(row))

@@ -1,0 +1,149 @@
+"""Every operation of training and sampling has a kernel for GPUs.
+
+Needs no GPU: TensorFlow's wheel for Linux registers the kernels for GPUs everywhere.
+Where an operation has none, TensorFlow runs it on the CPU, and copies its inputs and
+outputs at each step.
+"""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_genimg import likelihoods
+from keras_genimg.models import DRAW, VAE, PixelCNN, PixelRNN
+from keras_genimg.models.traced_sampler import TracedSampler
+from tests.gpu.kernels import XLA_GPU, nodes_of, without_kernel
+
+pytestmark = pytest.mark.skipif(
+    not tf.test.is_built_with_cuda(),
+    reason="no kernels for GPUs: this TensorFlow was built without CUDA",
+)
+
+# Operations without a kernel that are right to run on the CPU.
+ALLOWED = {
+    # Text of assertions, here that of TensorFlow's `softmax_cross_entropy`. It is only
+    # read on the CPU.
+    ("Const", ("dtype=string",)),
+    # Keras' loss scaling looks for infinities in the gradient of an embedding, here of
+    # labels: a few booleans a step.
+    ("TensorScatterUpdate", ("T=bool", "Tindices=int32")),
+}
+
+# One model for each kind of layer. Colors are drawn otherwise than gray pixels.
+MODELS = {
+    "PixelCNN": lambda: PixelCNN(
+        (3, 4, 3), 6, 1, head_filters=6, likelihood=likelihoods.Categorical(4)
+    ),
+    "PixelCNN_classes": lambda: PixelCNN(
+        (3, 4, 1), 4, 1, head_filters=4, num_classes=3
+    ),
+    "PixelRNN_diagonal": lambda: PixelRNN((3, 4, 1), 4, 1, head_filters=4),
+    "PixelRNN_row": lambda: PixelRNN((3, 4, 1), 4, 1, "row", head_filters=4),
+    "VAE": lambda: VAE(
+        (3, 4, 1), 2, 4, "gaussian", posterior="full_normal", weight_prior=10
+    ),
+    "DRAW": lambda: DRAW((3, 4, 1), 2, 4, 2, 2, 2),
+}
+
+
+def training_graph(model):
+    """Return the graph of a step that `fit` runs, after the batch has been read."""
+    model.compile("adam")
+    model.make_train_function()  # It makes the variables of the step.
+    specs = {
+        tensor.name: tf.TensorSpec((2, *tensor.shape[1:]), tensor.dtype)
+        for tensor in model.inputs
+    }
+    x = specs if len(specs) > 1 else next(iter(specs.values()))
+    step = tf.function(model.train_step, autograph=False)
+    return step.get_concrete_function((x,)).graph
+
+
+def sampler_graph(model, method="incremental", **options):
+    sampler = TracedSampler(model, method, model.image_shape, False, **options)
+    return sampler._function.get_concrete_function().graph
+
+
+def latent_graphs(model):
+    """Return the graphs of `generate` and of `log_prob`."""
+    model.generate(1, sample_pixels=True)
+    model.log_prob(np.zeros((1, *model.image_shape)), num_samples=1)
+    functions = model._function_cache.functions(model).values()
+    return [function.get_concrete_function().graph for function in functions]
+
+
+def assert_only_allowed(graph):
+    missing = without_kernel(graph)
+    assert len(nodes_of(graph)) > 100
+    assert not set(missing) - ALLOWED, missing
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_training_step(name):
+    """In half precision: most of a step still computes in float32 there."""
+    keras.mixed_precision.set_global_policy("mixed_float16")
+    graph = training_graph(MODELS[name]())
+    assert_only_allowed(graph)
+    # Keras compiles a step with XLA where it sees a single GPU.
+    tf.function(lambda x: x + 1, jit_compile=True)(tf.zeros(()))
+    missing = without_kernel(graph, XLA_GPU)
+    assert {op for op, _ in missing} == {"Placeholder"}, missing
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+def test_training_step_of_other_precision(policy):
+    keras.mixed_precision.set_global_policy(policy)
+    for make in MODELS.values():
+        assert_only_allowed(training_graph(make()))
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize("name", [name for name in MODELS if name.startswith("Pixel")])
+def test_incremental_sampler(name, policy):
+    keras.mixed_precision.set_global_policy(policy)
+    assert_only_allowed(sampler_graph(MODELS[name]()))
+
+
+@pytest.mark.parametrize("method", ["fixed_point", "ancestral"])
+def test_other_samplers(method):
+    """They add little to the forward pass, which the training steps contain."""
+    assert_only_allowed(sampler_graph(MODELS["PixelCNN"](), method))
+
+
+def test_completion():
+    assert_only_allowed(sampler_graph(MODELS["PixelCNN_classes"](), num_candidates=2))
+
+
+@pytest.mark.parametrize("name", ["VAE", "DRAW"])
+def test_latent_models_draw_and_evaluate(name):
+    graphs = latent_graphs(MODELS[name]())
+    assert len(graphs) == 2
+    for graph in graphs:
+        assert_only_allowed(graph)
+
+
+def graph_of(function, *specs):
+    return tf.function(function, autograph=False).get_concrete_function(*specs).graph
+
+
+def test_ops_that_only_cpus_have_are_found():
+    """Also in the body of a loop, which is a function of the graph."""
+
+    def planted(x):
+        def body(i, x):
+            length = tf.strings.length(tf.strings.format("{}", x))
+            return i + 1, x + tf.cast(length, tf.float32)
+
+        return tf.while_loop(lambda i, _: i < 3, body, (0, x))
+
+    found = without_kernel(graph_of(planted, tf.TensorSpec((4,))))
+    assert {op for op, _ in found} == {"StringFormat", "StringLength"}
+    assert not set(found) & ALLOWED
+
+
+def test_types_that_only_cpus_have_are_found():
+    found = without_kernel(graph_of(tf.argmin, tf.TensorSpec((4,), tf.int32)))
+    assert list(found) == [("ArgMin", ("T=int32", "Tidx=int32", "output_type=int64"))]
+    assert not without_kernel(graph_of(tf.argmin, tf.TensorSpec((4,), tf.float32)))
