@@ -1,5 +1,9 @@
+import json
+
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from keras_genimg.causality.random_weights import randomize
 from keras_genimg.layers import DiagonalBiLSTM
@@ -130,6 +134,7 @@ def test_field_of_mask_b_is_the_whole_past(num_colors):
         ({"units": 2, "num_colors": 3}, r"units.*Received.*2"),
         ({"num_colors": 0}, r"num_colors.*Received.*0"),
         ({"mask_type": "A"}, r"Use mask_type='B'.*Received: mask_type='A'"),
+        ({"num_segments": 0}, r"num_segments.*Received: num_segments=0"),
     ],
 )
 def test_bad_argument_is_refused(arguments, match):
@@ -160,3 +165,30 @@ def test_a_condition_that_does_not_fit_is_refused():
     layer(images)
     with pytest.raises(ValueError, match="built without `condition`"):
         layer(images, images)
+
+
+def ops_of(num_segments):
+    """Return the ops of the layer's graph, in order."""
+    layer = DiagonalBiLSTM(3, num_segments=num_segments)
+    call = tf.function(layer, autograph=False)
+    graph = call.get_concrete_function(tf.TensorSpec((2, 6, 4, 3))).graph
+    return [operation.type for operation in graph.get_operations()]
+
+
+def test_a_cpu_has_four_segments_by_default():
+    # tests/gpu/test_numerics.py has the number for a GPU.
+    with tf.device("CPU"):
+        assert ops_of(None) == ops_of(4) != ops_of(1)
+
+
+@pytest.mark.parametrize("num_segments", [None, 4])
+def test_files_keep_the_number_of_segments(num_segments, tmp_path):
+    inputs = keras.Input((3, 4, 2))
+    layer = DiagonalBiLSTM(3, num_segments=num_segments)
+    model = keras.Model(inputs, layer(inputs))
+    assert json.loads(json.dumps(layer.get_config()))["num_segments"] == num_segments
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert loaded.layers[-1].num_segments == num_segments
+    images = random_images(2, 3, 4, 2)
+    np.testing.assert_array_equal(loaded(images), model(images))

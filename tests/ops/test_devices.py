@@ -1,0 +1,45 @@
+import tensorflow as tf
+
+from keras_genimg.ops.devices import current_device, is_on_gpu
+from tests.subprocesses import run_python
+
+
+def test_is_on_gpu():
+    assert is_on_gpu() == bool(tf.config.list_logical_devices("GPU"))
+    with tf.device("CPU"):
+        assert not is_on_gpu()
+
+
+def test_innermost_of_two_devices():
+    run_python("-c", "from tests.ops.test_devices import main; main()")
+
+
+def main():
+    """Ask in all places that a layer may be called in, with two CPU devices."""
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(
+        cpu, [tf.config.LogicalDeviceConfiguration()] * 2
+    )
+    seen = []
+
+    def ask():
+        seen.append(current_device()[-5:])
+
+    def loop():
+        tf.while_loop(lambda i: i < 2, lambda i: (ask(), i + 1)[1:], [tf.constant(0)])
+
+    @tf.function(autograph=False)
+    def scope_inside():
+        with tf.device("/cpu:1"):
+            loop()
+        loop()
+
+    ask(), scope_inside()
+    with tf.device("/cpu:1"):
+        ask(), tf.function(loop)(), tf.function(ask, jit_compile=True)()
+    assert seen == ["CPU:0", "CPU:1", "CPU:0", "CPU:1", "CPU:1", "CPU:1"], seen
+
+    seen.clear()
+    strategy = tf.distribute.MirroredStrategy(["/cpu:0", "/cpu:1"])
+    tf.function(lambda: strategy.run(ask))()
+    assert sorted(seen) == ["CPU:0", "CPU:1"], seen
