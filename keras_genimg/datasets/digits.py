@@ -3,11 +3,12 @@
 import numpy as np
 import tensorflow as tf
 
+from keras_genimg.datasets.splits import select
 from keras_genimg.extras import install_hint
 
 # Seed of the permutation that assigns digits to splits.
 SPLIT_SEED = 1797
-_SPLITS = {"train": slice(0, 1497), "test": slice(1497, 1797), "all": slice(0, 1797)}
+_SIZES = {"train": 1497, "test": 300}
 
 
 def read_digits(split):
@@ -19,7 +20,8 @@ def read_digits(split):
     `round(v * 255 / 16)`, from which quantizing to 17 values recovers them exactly.
 
     Args:
-        split: `"train"` (1497 images), `"test"` (300) or `"all"` (1797).
+        split: `"train"` (1497 images), `"test"` (300) or `"all"` (1797), or a slice or
+            sum of them, such as `"train[:-150]"`.
 
     Returns:
         A `tf.data.Dataset` of `{"images": (8, 8, 1) uint8 in 0..255, "label": ()
@@ -27,17 +29,13 @@ def read_digits(split):
 
     Raises:
         ImportError: If scikit-learn is not installed.
-        ValueError: If `split` is unknown. Slices are not supported.
+        ValueError: If `split` is unknown or empty.
 
     Example:
         >>> int(read_digits("test").cardinality())
         300
     """
-    if split not in _SPLITS:
-        raise ValueError(
-            f'`split` of "digits" must be one of {list(_SPLITS)}, without a slice. For '
-            f"a part, use `take` and `skip` on the data set. Received: split={split!r}"
-        )
+    positions = select(split, _SIZES, '"digits"')
     try:
         from sklearn.datasets import load_digits
     except ImportError as error:
@@ -46,7 +44,7 @@ def read_digits(split):
         ) from error
 
     levels, labels = load_digits(return_X_y=True)
-    order = np.random.default_rng(SPLIT_SEED).permutation(len(levels))[_SPLITS[split]]
+    order = np.random.default_rng(SPLIT_SEED).permutation(len(levels))[positions]
     images = np.round(levels[order].reshape(-1, 8, 8, 1) * 255 / 16)
     return tf.data.Dataset.from_tensor_slices(
         {"images": images.astype("uint8"), "label": labels[order].astype("int32")}

@@ -64,10 +64,10 @@ def load(
             images or of the file of Frey Face, `frey_rawface.mat`. A folder may hold
             images in subfolders, gray or in color, and nothing else but hidden files.
             Local images are read at once and held in memory.
-        split: `"train"`, `"test"`, or another split of the data set. For data sets
-            of tensorflow_datasets also a slice, such as `"train[:80%]"`. A local path
-            has `"train"`, `"validation"` (a tenth of the images), `"test"` (another
-            tenth) and `"all"`; a fixed permutation of the sorted file names decides.
+        split: `"train"`, `"test"`, another split of the data set, or a slice or sum of
+            them, such as `"train[:80%]"`. A local path has `"train"`, `"validation"` (a
+            tenth of the images), `"test"` (another tenth) and `"all"`; a fixed
+            permutation of the sorted file names decides.
         batch_size: Images per batch. The last batch may be smaller.
         image_size: `(height, width)`, or one integer for both, to resize images to, by
             antialiased bilinear interpolation. The aspect ratio may change. `None`

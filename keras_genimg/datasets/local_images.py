@@ -7,11 +7,11 @@ import tensorflow as tf
 
 from keras_genimg.datasets.image_files import read_image_files
 from keras_genimg.datasets.resizing import resize
+from keras_genimg.datasets.splits import select
 from keras_genimg.extras import install_hint
 
 # Seed of the permutation that assigns images to splits.
 SPLIT_SEED = 1797
-SPLITS = ("train", "validation", "test", "all")
 _FREY_SHAPE = (28, 20)
 
 
@@ -20,12 +20,13 @@ def read_local(path, split, image_size):
 
     Position `i` of `"all"` holds image `permutation[i]` in the order of the file names,
     with `permutation = np.random.default_rng(1797).permutation(n)`. `"test"` is its
-    last tenth (rounded down, at least 1), `"validation"` the tenth before, `"train"`
-    the rest.
+    last tenth (rounded down, but at least 1 of 3), `"validation"` the tenth before,
+    `"train"` the rest.
 
     Args:
         path: `pathlib.Path` of a folder of images, or of the file `frey_rawface.mat`.
-        split: `"train"`, `"validation"`, `"test"` or `"all"`.
+        split: `"train"`, `"validation"`, `"test"` or `"all"`, or a slice or sum of
+            them.
         image_size: `(height, width)` to resize images to, or None.
 
     Returns:
@@ -34,14 +35,9 @@ def read_local(path, split, image_size):
 
     Raises:
         ImportError: If a package that reads the files is not installed.
-        ValueError: If there is no such path or split, a file is unfit, or there are
-            too few images to split.
+        ValueError: If there is no such path or split, a file is unfit, or the split is
+            empty.
     """
-    if split not in SPLITS:
-        raise ValueError(
-            f"`split` of a local path must be one of {list(SPLITS)}. Received: "
-            f"split={split!r}"
-        )
     if path.is_dir():
         images = read_image_files(path, image_size)
     elif path.suffix == ".mat" and path.is_file():
@@ -53,19 +49,11 @@ def read_local(path, split, image_size):
             f"A local path must be a folder of images, or the file of Frey Face, "
             f"frey_rawface.mat. Received: {path}"
         )
-    if split != "all" and len(images) < 3:
-        raise ValueError(
-            f'Splits need at least 3 images. Add images, or use split="all". '
-            f"Received: split={split!r} of {len(images)} images in {path}"
-        )
-    tenth = max(len(images) // 10, 1)
-    parts = {
-        "train": slice(-2 * tenth),
-        "validation": slice(-2 * tenth, -tenth),
-        "test": slice(-tenth, None),
-        "all": slice(None),
-    }
-    order = np.random.default_rng(SPLIT_SEED).permutation(len(images))[parts[split]]
+    tenth = max(len(images) // 10, 1) if len(images) > 2 else 0
+    sizes = {"train": len(images) - 2 * tenth, "validation": tenth, "test": tenth}
+    order = np.random.default_rng(SPLIT_SEED).permutation(len(images))
+    if split != "all":
+        order = order[select(split, sizes, "a local path")]
     dataset = tf.data.Dataset.from_tensor_slices({"images": images[order]})
     return dataset, zlib.crc32(images)
 

@@ -51,9 +51,15 @@ class TestDigits:
         with pytest.raises(ImportError, match=r'pip install "\.\[examples\]"'):
             load("digits")
 
-    def test_slice_is_refused(self):
-        with pytest.raises(ValueError, match=r"\['train', 'test', 'all'\].*train\[:9"):
-            load("digits", "train[:9]")
+    def test_slices_are_those_of_tfds(self):
+        whole = as_array(load("digits", "all"))
+        part = as_array(load("digits", "train[-7:]+test[:1%]"))
+        np.testing.assert_array_equal(part, whole[1490:1500])
+
+    @pytest.mark.parametrize("split", ["trian", "train[:9", "train[9]", "test[5:2]"])
+    def test_other_splits_are_refused(self, split):
+        with pytest.raises(ValueError, match=r"(must be one of|no examples).*Received"):
+            load("digits", split)
 
 
 class TestBatches:
