@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_genimg.ops.devices import full_float32, is_on_gpu
 from keras_genimg.sampling.difference import difference_of_params
 from keras_genimg.sampling.program import program_of
 from keras_genimg.types import TensorLike
@@ -27,8 +28,9 @@ def tolerance(
     """Return the largest difference that rounding explains.
 
     - In float32 and float64: 1e-4 of the largest parameter.
-    - In half precision: four times the largest difference between the forward pass and
-      a float32 forward pass of the same weights, on the given images.
+    - In half precision, and in the TensorFloat-32 that GPUs use for products of float32
+      unless it is switched off: four times the largest difference between the forward
+      pass and a float32 forward pass of the same weights, on the given images.
     - With quantized layers: at least 0.05.
 
     Args:
@@ -47,14 +49,18 @@ def tolerance(
     ]
     if any(getattr(layer, "quantization_mode", None) for layer in layers):
         return QUANTIZED_TOLERANCE
-    if not any(layer.compute_dtype in _HALF_PRECISION for layer in layers):
+    is_half = any(layer.compute_dtype in _HALF_PRECISION for layer in layers)
+    if not is_half and not is_on_gpu():
         return FLOAT32_TOLERANCE
     inputs = [images, *conditions] if conditions else images
-    with keras.saving.custom_object_scope({type(x).__name__: type(x) for x in layers}):
-        twin = in_float32(model)
-    difference = difference_of_params(
-        model(inputs, training=False), twin(inputs, training=False)
-    )
+    params = model(inputs, training=False)
+    twin = model
+    if is_half:
+        known = {type(layer).__name__: type(layer) for layer in layers}
+        with keras.saving.custom_object_scope(known):
+            twin = in_float32(model)
+    with full_float32():
+        difference = difference_of_params(params, twin(inputs, training=False))
     largest = float(tf.reduce_max(difference))
     return max(FLOAT32_TOLERANCE, HALF_PRECISION_FACTOR * largest)
 

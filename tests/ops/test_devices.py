@@ -1,6 +1,7 @@
+import pytest
 import tensorflow as tf
 
-from keras_genimg.ops.devices import current_device, is_on_gpu
+from keras_genimg.ops.devices import current_device, full_float32, is_on_gpu
 from tests.subprocesses import run_python
 
 
@@ -8,6 +9,20 @@ def test_is_on_gpu():
     assert is_on_gpu() == bool(tf.config.list_logical_devices("GPU"))
     with tf.device("CPU"):
         assert not is_on_gpu()
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_full_float32_sets_the_switch_back(enabled):
+    config = tf.config.experimental
+    before = config.tensor_float_32_execution_enabled()
+    try:
+        config.enable_tensor_float_32_execution(enabled)
+        with pytest.raises(KeyError), full_float32():
+            assert not config.tensor_float_32_execution_enabled()
+            raise KeyError
+        assert config.tensor_float_32_execution_enabled() == enabled
+    finally:
+        config.enable_tensor_float_32_execution(before)
 
 
 def test_innermost_of_two_devices():
