@@ -11,35 +11,35 @@ from keras_genimg.types import Tensors
 class CausalLayer:
     """Protocol for layers that the incremental sampler evaluates pixel by pixel.
 
-    A layer that sees, for each pixel, only pixels before it in raster order can be
-    evaluated one pixel at a time, with caches of what was computed before. Besides
-    `call`, which computes a whole map, it then implements the methods below. Together
-    they must give what `call` gives; `generate` and `export` compare the two. Derive
-    from this class and from `keras.layers.Layer`.
+    If each output pixel of a layer depends only on pixels before it in raster order,
+    the layer can be evaluated one pixel at a time, with caches of earlier results. Such
+    a layer derives from this class and from `keras.layers.Layer`. Besides `call`, which
+    computes a whole map, it implements the methods below. Together, they must compute
+    the same as `call`; `generate` and `export` compare the two.
 
-    A subclass that replaces `call`, or a method that `call` uses, must replace the
-    methods for the sampler too, else the sampler refuses it.
+    A subclass that overrides `call`, or a method that `call` uses, must also override
+    the methods for the sampler. Otherwise, the sampler rejects it.
 
-    The sampler calls `prepare` and `initial_cache` once; then for each row
-    `begin_row`; for each pixel of the row `step`; and `end_row`. All of them build a
-    graph: `step` is traced once, however many pixels there are. Tensors are in the
-    layer's compute dtype; those of a pixel have the shape `(batch, channels)`, those of
-    a row `(width, batch, channels)`, and a cache keeps its shapes.
+    The sampler calls `prepare` and `initial_cache` once. For each row, it then calls
+    `begin_row`, `step` for each pixel, and `end_row`. All of them build a graph, so
+    `step` is traced once for all pixels. Tensors are in the layer's compute dtype. A
+    pixel has the shape `(batch, channels)`, a row `(width, batch, channels)`. The
+    shapes of a cache must not change.
 
-    The layer that reads the image is stepped before its pixel is drawn, with zeros for
-    the colors not yet drawn, and again when all are; so `step` must not let an output
-    depend on what its mask hides.
+    The sampler steps the layer that reads the image before the pixel is drawn, with
+    zeros for the colors not yet drawn, and again after all colors are drawn. An output
+    of `step` must therefore not depend on masked inputs.
 
-    A layer whose output sees finished rows alone sets `sees_current_row = False`. Its
-    `begin_row` returns the outputs of the whole row as the one tensor of the row, and
-    it has no `step`; `end_row` gets the row of its inputs. What follows from such
-    outputs alone is computed once a row.
+    A layer whose output depends only on finished rows sets `sees_current_row = False`.
+    Its `begin_row` returns the outputs of the whole row as the only tensor of the row,
+    it has no `step`, and `end_row` receives the row of its inputs. Operations that
+    depend only on such outputs are computed once per row.
 
     Attributes:
         sees_current_row: Whether an output depends on pixels of its own row.
 
     Example:
-        A layer that gives each pixel the sum of those left of it:
+        A layer that sums all pixels to the left of each pixel:
 
         >>> class LeftSum(CausalLayer, keras.layers.Layer):
         ...     def call(self, inputs):
@@ -57,13 +57,13 @@ class CausalLayer:
     sees_current_row = True
 
     def prepare(self, fused: bool) -> Any:
-        """Return the weights as the steps need them: masked, sliced, concatenated.
+        """Return the weights as `step` needs them: masked, sliced, concatenated.
 
         Args:
             fused: Whether TensorFlow's fused kernels may be used, which XLA lacks.
 
         Returns:
-            Anything, handed to the other methods as `weights`.
+            Any structure, passed to the other methods as `weights`.
         """
         return ()
 
@@ -85,11 +85,11 @@ class CausalLayer:
         return ()
 
     def begin_row(self, weights: Any, cache: Tensors) -> tuple[Tensors, Tensors]:
-        """Return what a row starts with: all that depends on finished rows alone.
+        """Compute everything in a row that depends only on finished rows.
 
         Returns:
-            The carry before the first pixel, a tuple of `(batch, n)` tensors; and what
-            each pixel of the row will need, a tuple of `(width, batch, n)` tensors.
+            The carry before the first pixel, a tuple of `(batch, n)` tensors, and the
+            inputs of the row's steps, a tuple of `(width, batch, n)` tensors.
         """
         return (), ()
 
@@ -103,11 +103,11 @@ class CausalLayer:
             carry: From the pixel to the left, or from `begin_row`.
             row: The tensors of `begin_row` at this pixel, each `(batch, n)`.
             inputs: Input at this pixel, `(batch, channels)`. Further arguments of
-                `call` come by name, maps as `(batch, channels)` tensors.
+                `call` are passed by name, maps as `(batch, channels)` tensors.
 
         Returns:
             The output, `(batch, filters)`, or a tuple of outputs; the carry for the
-            pixel to the right; and what `end_row` will need of this pixel, a
+            pixel to the right; and the tensors of this pixel that `end_row` needs, a
             tuple of `(batch, n)` tensors.
         """
         raise NotImplementedError
@@ -118,7 +118,7 @@ class CausalLayer:
         Args:
             weights: What `prepare` returned.
             cache: The cache of this row.
-            kept: What the steps kept, each `(width, batch, n)`.
+            kept: Tensors returned by the steps for `end_row`, each `(width, batch, n)`.
         """
         return cache
 
@@ -136,9 +136,9 @@ class CausalLayer:
 
         Args:
             layers: The layers, in the order of the graph.
-            weights: List of what `prepare` returned for each.
+            weights: List of the results of `prepare`, one per layer.
             caches: List of their caches.
-            kept: List of what their steps kept.
+            kept: List of the tensors returned by their steps for `end_row`.
 
         Returns:
             List of their caches for the next row.

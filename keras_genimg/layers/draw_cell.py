@@ -14,7 +14,7 @@ from keras_genimg.layers.write_attention import WriteAttention
 from keras_genimg.ops.checks import check_image_shape, check_positive_int
 from keras_genimg.types import Config, Shape, TensorLike
 
-_ATTENTION = 5  # Numbers that describe where a glimpse lies.
+_ATTENTION = 5  # Length of the description of an attention, see `ReadAttention`.
 
 
 @keras.saving.register_keras_serializable(package="keras_genimg")
@@ -28,15 +28,15 @@ class DRAWCell(keras.layers.Layer):
         decoder_hidden = LSTM(z, decoder_hidden)
         canvas = canvas + write(decoder_hidden)
 
-    The noise is the input, so nothing is drawn inside a loop. All states are vectors,
-    float32 in mixed precision too, where the canvas adds up many small updates. The
-    canvas holds the parameters of the likelihood. `keras_genimg.layers.DRAWLoop` runs
-    the cell.
+    The noise is an input, so no random numbers are drawn inside a loop. All states are
+    vectors. They are float32 even in mixed precision, because the canvas accumulates
+    many small updates. The canvas holds the parameters of the likelihood.
+    `keras_genimg.layers.DRAWLoop` runs the cell.
 
     Args:
         image_shape: `(height, width, colors)`.
-        units: Units of the encoder's LSTM and of the decoder's.
-        latent_dim: Numbers in the latent vector of a step.
+        units: Units of the encoder's LSTM and of the decoder's LSTM.
+        latent_dim: Size of the latent vector of a step.
         read_size: Side of the grid of filters of the read attention, or None to read
             the whole image.
         write_size: Side of the grid of filters of the write attention, or None to
@@ -48,8 +48,8 @@ class DRAWCell(keras.layers.Layer):
         inputs: Standard normal noise, `(batch, latent_dim)`.
         states: List of image, canvas, encoder's hidden and cell state, and decoder's
             hidden and cell state, each `(batch, size)`; see `initial_states`.
-        transposed: What `transposed_kernels` returned outside the loop that calls this,
-            or None, with which gradients take longer.
+        transposed: Result of `transposed_kernels`, computed outside the loop for faster
+            gradients, or None.
 
     Returns:
         The outputs, `(batch, 2 * latent_dim + 10)`, and the next states. Outputs are
@@ -81,7 +81,7 @@ class DRAWCell(keras.layers.Layer):
         likelihood: str | Config | likelihoods.Likelihood = "bernoulli",
         **kwargs: Any,
     ):
-        # States and noise stay in float32; the layers inside cast.
+        # States and noise stay in float32; the inner layers cast them.
         super().__init__(autocast=False, **kwargs)
         self.image_shape = check_image_shape(image_shape, "DRAWCell")
         self.units = check_positive_int("units", units, "DRAWCell")
@@ -111,12 +111,12 @@ class DRAWCell(keras.layers.Layer):
 
     @property
     def _started_sizes(self):
-        """Lengths of the states that start from learned values."""
+        """Lengths of the states whose initial values are learned."""
         return [math.prod(self.canvas_shape), *[self.units] * 4]
 
     def build(self, inputs_shape=None, states_shape=None):
         height, width, colors = self.image_shape
-        # The image and its error lie side by side as channels.
+        # The image and its error are concatenated along the channels.
         pair, state = (None, height, width, 2 * colors), (None, self.units)
         self.read.build(pair, state)
         side = (self.read_size or height), (self.read_size or width)
@@ -213,7 +213,7 @@ class DRAWCell(keras.layers.Layer):
         return [canvas, hidden, cell], write
 
     def _lstm(self, layer, inputs, hidden, cell, transposed):
-        """Run a layer in compute dtype between float32 states."""
+        """Run an LSTM layer in the compute dtype, on float32 states."""
         hidden, cell = (tf.cast(state, self.compute_dtype) for state in (hidden, cell))
         hidden, cell = layer(inputs, hidden, cell, transposed)
         return tf.cast(hidden, tf.float32), tf.cast(cell, tf.float32)

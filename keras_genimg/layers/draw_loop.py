@@ -15,10 +15,10 @@ from keras_genimg.types import Config, Distribution, Shape, TensorLike
 
 @keras.saving.register_keras_serializable(package="keras_genimg")
 class DRAWLoop(keras.layers.Layer):
-    """Reads an image in glimpses and draws it on a canvas, step by step.
+    """Layer that reads an image in glimpses and draws it on a canvas, step by step.
 
-    Fresh standard normal noise for all steps is drawn before the loop. The divergences
-    of all steps' posteriors to N(0, I),
+    New standard normal noise for all steps is drawn before the loop. The KL divergences
+    of all steps' posteriors from N(0, I),
 
         1/2 * sum over steps and coordinates of (mu^2 + sigma^2 - log sigma^2 - 1),
 
@@ -28,7 +28,7 @@ class DRAWLoop(keras.layers.Layer):
     Args:
         num_glimpses: Time steps, T in the paper.
         image_shape: `(height, width, colors)`.
-        units: Units of the encoder's LSTM and of the decoder's.
+        units: Units of the encoder's LSTM and of the decoder's LSTM.
         latent_dim: Size of the latent vector of a step.
         read_size: Side of the grid of filters of the read attention, or None to read
             the whole image.
@@ -43,8 +43,8 @@ class DRAWLoop(keras.layers.Layer):
         Images in the likelihood's own range, `(batch, height, width, colors)`.
 
     Output shape:
-        Parameters of the likelihood from the last canvas, float32, of its
-        `params_shape` after the batch axis.
+        Float32 parameters of the likelihood from the last canvas,
+        `(batch, *params_shape)`.
 
     Raises:
         ValueError: If an argument is not as described.
@@ -54,8 +54,8 @@ class DRAWLoop(keras.layers.Layer):
         >>> logits = loop(images)
 
     References:
-        Gregor et al., DRAW, 2015, section 2, https://arxiv.org/abs/1502.04623. Its
-        equation 11 has the constant `-T / 2` where that of `latent_dim` coordinates is
+        Gregor et al., DRAW, 2015, section 2, https://arxiv.org/abs/1502.04623. The
+        constant in its equation 11 is `-T / 2`; for `latent_dim` coordinates it must be
         `-T * latent_dim / 2`.
     """
 
@@ -105,7 +105,7 @@ class DRAWLoop(keras.layers.Layer):
         outputs, canvas = self.run(inputs, noise[:, first : first + here])
         divergence = tf.reduce_sum(self.divergences(outputs), axis=0)
         self.kl.update_state(divergence)
-        # A mean over the batch, and 0 for the empty batch of an idle replica.
+        # Mean over the batch; 0 for the empty batch of an idle replica.
         batch_size = tf.cast(tf.size(divergence), tf.float32)
         self.add_loss(tf.math.divide_no_nan(tf.reduce_sum(divergence), batch_size))
         return self.cell.params(canvas)
@@ -136,7 +136,7 @@ class DRAWLoop(keras.layers.Layer):
     def run_prior(
         self, latents: TensorLike, return_canvases: bool = False
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Run all steps of the decoder alone, on latent vectors from the prior.
+        """Run all steps of the decoder on latent vectors from the prior.
 
         Args:
             latents: `(num_glimpses, batch, latent_dim)`.
@@ -158,7 +158,7 @@ class DRAWLoop(keras.layers.Layer):
         """Run `step` over a sequence; the first state is the canvas.
 
         Args:
-            step: Function of an element of the sequence and the states, that returns
+            step: Function of an element of the sequence and the states. It returns the
                 outputs and the next states.
             sequence: `(num_glimpses, batch, size)`.
             states: List of `(batch, size)`.
@@ -207,7 +207,7 @@ class DRAWLoop(keras.layers.Layer):
         return tfp.distributions.kl_divergence(self.posterior(outputs), self.prior())
 
     def compute_output_spec(self, inputs):
-        # Also in mixed precision parameters of a likelihood are float32.
+        # Parameters of a likelihood are float32, also in mixed precision.
         return keras.KerasTensor(self.compute_output_shape(inputs.shape), "float32")
 
     def compute_output_shape(self, input_shape):

@@ -11,7 +11,7 @@ from keras_genimg.types import Config
 
 @keras.saving.register_keras_serializable(package="keras_genimg")
 class GaussianLatent(Latent):
-    """Draws latent vectors from N(mu, diag(sigma^2)), under the prior N(0, I).
+    """Layer that samples from N(mu, diag(sigma^2)), with the prior N(0, I).
 
     `mu` and `log sigma` (or `log sigma^2`, see `scale`) are linear maps of the
     features, and
@@ -20,14 +20,14 @@ class GaussianLatent(Latent):
         KL = 1/2 * sum over the latent_dim coordinates of
              (mu^2 + sigma^2 - log sigma^2 - 1)
 
-    See `Latent` for what is added to the loss, and for other families.
+    See `Latent` for the term that is added to the loss, and for other families.
 
     Args:
-        latent_dim: Numbers in a latent vector.
+        latent_dim: Size of a latent vector.
         estimator: `"analytic"` adds the divergence above, `"monte_carlo"` estimates it
             from the samples.
-        num_samples: Samples an image.
-        scale: What the second half of the linear map gives, `"log_stddev"` or
+        num_samples: Samples per image.
+        scale: Meaning of the second half of the linear map's outputs, `"log_stddev"` or
             `"log_variance"`, see `keras_genimg.latents.DiagonalNormal`.
         **kwargs: Other arguments of `Latent`, such as `kernel_initializer` and `seed`.
 
@@ -35,7 +35,7 @@ class GaussianLatent(Latent):
         `(batch, features)`.
 
     Output shape:
-        `(batch * num_samples, latent_dim)`; the samples of an image are neighbors.
+        `(batch * num_samples, latent_dim)`; the samples of an image are consecutive.
 
     Raises:
         ValueError: If an argument is not as described.

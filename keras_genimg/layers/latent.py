@@ -14,12 +14,12 @@ from keras_genimg.types import Config, Distribution, Identifier
 
 @keras.saving.register_keras_serializable(package="keras_genimg")
 class Latent(keras.layers.Layer):
-    """Draws latent vectors from a posterior, and adds its divergence to the loss.
+    """Layer that samples from a posterior and adds its KL divergence to the loss.
 
-    One linear map of the features gives the posterior's parameters. The latent
-    vectors are reparameterized samples of it, so gradients reach the features. The
-    divergence from the posterior to the prior is added to the model's loss, as a mean
-    over the batch in nats, and reported as the metric `kl`:
+    A linear map of the features computes the posterior's parameters. The latent vectors
+    are reparameterized samples, so gradients reach the features. The KL divergence of
+    the posterior from the prior is added to the model's loss as a mean over the batch
+    in nats, and reported as the metric `kl`:
 
         "analytic":     KL(q(z | x) || p(z)), estimator B of the paper
         "monte_carlo":  mean over the samples of log q(z | x) - log p(z), which is
@@ -28,12 +28,13 @@ class Latent(keras.layers.Layer):
     Args:
         latent_dim: Size of a latent vector.
         posterior: Family of the posterior: `"diagonal_normal"`, `"full_normal"`,
-            `"laplace"` or a `keras_genimg.latents.LatentFamily`. The family decides
-            what the linear map's outputs mean, see
-            `keras_genimg.latents.DiagonalNormal` for the VAE paper's.
-        prior: Family whose standard member is the prior; by default the posterior's.
-        estimator: `"analytic"`, for pairs whose divergence TFP knows, or
-            `"monte_carlo"`, for all.
+            `"laplace"` or a `keras_genimg.latents.LatentFamily`. The family defines the
+            meaning of the linear map's outputs; for the VAE paper's, see
+            `keras_genimg.latents.DiagonalNormal`.
+        prior: Family whose standard member is the prior; by default the posterior's
+            family.
+        estimator: `"analytic"`, if TFP has a closed form of the divergence, or
+            `"monte_carlo"`, for any pair.
         num_samples: Samples per image, L in the paper.
         kernel_initializer: Initializer of the linear map's kernel.
         bias_initializer: Initializer of the linear map's bias.
@@ -46,11 +47,11 @@ class Latent(keras.layers.Layer):
         `(batch, features)`.
 
     Output shape:
-        `(batch * num_samples, latent_dim)`; the samples of an image are neighbors.
+        `(batch * num_samples, latent_dim)`; the samples of an image are consecutive.
 
     Raises:
-        ValueError: If an argument is not as described, or TFP knows no closed form of
-            the divergence.
+        ValueError: If an argument is not as described, or TFP has no closed form of the
+            divergence.
 
     Example:
         >>> features = keras.layers.Dense(500, "tanh")(flat_images)
@@ -110,7 +111,7 @@ class Latent(keras.layers.Layer):
             )
         self.parameters.build(input_shape)
         if self.estimator == "analytic":
-            # Raise here rather than in the first step of training.
+            # Raise an error here rather than in the first step of training.
             self.divergence(self.posterior.standard(self.latent_dim))
 
     def call(self, inputs):
@@ -124,7 +125,7 @@ class Latent(keras.layers.Layer):
             log_ratio = posterior.log_prob(samples) - prior.log_prob(samples)
             divergence = tf.reduce_mean(log_ratio, axis=0)
         self.kl.update_state(divergence)
-        # A mean over the batch, and 0 for the empty batch of an idle replica.
+        # Mean over the batch; 0 for the empty batch of an idle replica.
         batch_size = tf.cast(tf.size(divergence), tf.float32)
         self.add_loss(tf.math.divide_no_nan(tf.reduce_sum(divergence), batch_size))
         # (samples, batch, latent_dim) -> (batch * samples, latent_dim)
@@ -142,13 +143,13 @@ class Latent(keras.layers.Layer):
         return samples[:, first : first + here]
 
     def divergence(self, posterior: Distribution) -> tf.Tensor:
-        """Return the KL divergence of a posterior to the prior, in nats.
+        """Return the KL divergence of a posterior from the prior, in nats.
 
         Args:
             posterior: A TFP distribution, of batch shape `(batch,)` or without a batch.
 
         Raises:
-            ValueError: If TFP knows no closed form.
+            ValueError: If TFP has no closed form.
         """
         import tensorflow_probability as tfp
 

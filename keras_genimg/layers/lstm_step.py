@@ -7,7 +7,7 @@ from keras_genimg.ops.lstm_cell import lstm_step
 
 
 class LSTMStep(keras.layers.Layer):
-    """LSTM step of vectors, with all weights in one matrix.
+    """One LSTM step, with all weights in one matrix.
 
     Args:
         units: Length of the hidden state.
@@ -17,8 +17,8 @@ class LSTMStep(keras.layers.Layer):
         inputs: `(batch, inputs)`.
         hidden: `(batch, units)`.
         cell: `(batch, units)`.
-        transposed: What `transposed_kernel` returned outside the loop that calls this,
-            or None, with which gradients take longer.
+        transposed: Result of `transposed_kernel`, computed outside the loop for faster
+            gradients, or None.
 
     Returns:
         The next hidden and cell state.
@@ -39,7 +39,7 @@ class LSTMStep(keras.layers.Layer):
         )
         self.bias = self.add_weight(
             (4 * units,),
-            # The forget gate starts open.
+            # Open the forget gates at the start of training.
             lambda shape, dtype: tf.repeat(
                 tf.constant([0, 1, 0, 0], dtype), self.units
             ),

@@ -19,7 +19,7 @@ from keras_genimg.ops.color_masks import causal_kernel_mask
 from keras_genimg.ops.lines import shifted_lines
 from keras_genimg.types import Config, Shape, Tensors
 
-# Arguments of Conv2D that a causal convolution cannot vary.
+# For some arguments of Conv2D, the values that a causal convolution supports.
 _FIXED = {
     "strides": (1, (1, 1)),
     "padding": ("same",),
@@ -31,15 +31,15 @@ _FIXED = {
 
 @keras.saving.register_keras_serializable(package="keras_genimg")
 class MaskedConv2D(CausalLayer, keras.layers.Conv2D):
-    """2-D convolution that sees, for each sub-pixel, only what lies before it.
+    """2-D convolution, masked so that no sub-pixel sees a later one.
 
-    The kernel is multiplied by a constant mask of zeros and ones. Rows below the
-    center are masked as a whole, so only the rows above and the center row are
-    convolved. Channels of input and output are split into `num_colors` contiguous
-    groups: channel `k` of `F` belongs to color `floor(k * num_colors / F)`.
+    The kernel is multiplied by a constant mask of zeros and ones. Rows below the center
+    are all masked, so only the center row and those above it are convolved. Channels of
+    input and output are split into `num_colors` contiguous groups: channel `k` of `F`
+    belongs to color `floor(k * num_colors / F)`.
 
-    Mask `"A"`, for the layer that reads the image, hides the center from itself; mask
-    `"B"`, for all later layers, lets a color see itself.
+    Mask `"A"`, for the layer that reads the image, hides each color of the center pixel
+    from itself. Mask `"B"`, for all later layers, lets a color see itself.
 
     Args:
         filters: Number of output channels, at least `num_colors`.
@@ -49,9 +49,9 @@ class MaskedConv2D(CausalLayer, keras.layers.Conv2D):
         num_colors: Number of colors that the channels are split into, 1 for gray
             images and 3 for RGB.
         **kwargs: Arguments of `keras.layers.Conv2D`, such as `activation`, `use_bias`,
-            initializers, regularizers and constraints. Strides, dilation and groups
-            other than 1, `padding` other than `"same"` and channels-first data are
-            refused.
+            initializers, regularizers and constraints. Not supported: strides, dilation
+            and groups other than 1, `padding` other than `"same"`, and channels-first
+            data.
 
     Input shape:
         `(batch, height, width, channels)`, with at least `num_colors` channels.
@@ -136,7 +136,7 @@ class MaskedConv2D(CausalLayer, keras.layers.Conv2D):
     def convolution_op(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
         height, width = self.kernel_size
         if (height, width) == (1, 1):
-            # As a matrix product, whose gradient XLA is good at on a CPU.
+            # A matrix product, because XLA compiles its gradient well on CPUs.
             rows = tf.reshape(inputs, (-1, inputs.shape[-1]))
             outputs = tf.matmul(rows, self.masked_kernel(kernel)[0, 0])
             return tf.reshape(outputs, (*ops.shape(inputs)[:-1], self.filters))
@@ -169,7 +169,7 @@ class MaskedConv2D(CausalLayer, keras.layers.Conv2D):
         zeros = tf.zeros(
             (batch, self.kernel_size[1] // 2 * channels), self.compute_dtype
         )
-        # The rows above, behind one another on the last axis, and the left border.
+        # The rows above, concatenated on the last axis, and the left border.
         return (
             tf.zeros((width, batch, rows * channels), self.compute_dtype),
             zeros,
@@ -182,7 +182,7 @@ class MaskedConv2D(CausalLayer, keras.layers.Conv2D):
         height, width = self.kernel_size
         if height == 1:
             return (border,), ()
-        # Taps in the order of the kernel: rows of it, then columns, then channels.
+        # Taps in the order of the kernel's axes: rows, columns, channels.
         rows = tf.split(above, height // 2, axis=-1)
         offsets = range(-(width // 2), width // 2 + 1)
         windows = tf.concat(

@@ -19,11 +19,11 @@ from keras_genimg.types import Config, Identifier
 
 
 class PixelLSTM(keras.layers.Layer):
-    """Base of the LSTM layers over pixels: weights and input-to-state map.
+    """Base class of the LSTM layers over pixels: weights and input-to-state map.
 
-    A subclass sets `directions`, the number of maps that its scan goes through, and
-    `taps`, the width of its state-to-state kernel, and implements `scan_map`, which
-    computes the layer's output.
+    A subclass sets `directions`, the number of maps that it scans, and `taps`, the
+    width of its state-to-state kernel. It implements `scan_map`, which computes the
+    layer's output.
     """
 
     directions = 1
@@ -139,7 +139,7 @@ class PixelLSTM(keras.layers.Layer):
         return run(inputs) if condition is None else run(inputs, condition)
 
     def check_condition_kernel(self, condition: tf.Tensor) -> int:
-        """Return the depth of a condition, or raise if the layer has no weights for it.
+        """Return the depth of a condition, or raise if there are no weights for it.
 
         Raises:
             ValueError: If the layer was built without a condition.

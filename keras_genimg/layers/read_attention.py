@@ -18,33 +18,33 @@ from keras_genimg.types import Config
 
 @keras.saving.register_keras_serializable(package="keras_genimg")
 class ReadAttention(keras.layers.Layer):
-    """Reads a glimpse of an image through Gaussian filters placed by a state.
+    """Layer that reads a glimpse of an image through a grid of Gaussian filters.
 
-    A linear map of the state gives five numbers for each image, which place a square
-    grid of Gaussian filters over it, with one stride and one width of filter for both
-    axes. With `filters_y` and `filters_x` normalized over the image's rows and columns,
-    and the same for all channels:
+    A linear map of the state computes five numbers per image: the position, stride,
+    filter width and gain of a square grid of Gaussian filters. Stride and filter width
+    are the same for both axes. With `filters_y` and `filters_x`, normalized over the
+    image's rows and columns and shared by all channels,
 
         glimpse = gamma * filters_y @ image @ transpose(filters_x)
 
-    In DRAW the image and the error image are concatenated along the channels. The
-    filters are computed in float32, under any dtype policy.
+    In DRAW, the image and the error image are concatenated along the channels. The
+    filters are computed in float32 under any dtype policy.
 
     Args:
-        size: Rows, and columns, of the glimpse, at most the longer side of the image;
-            or None for no attention, where the glimpse is the image.
+        size: Number of rows and of columns of the glimpse, at most the longer side of
+            the image. With None there is no attention, and the glimpse is the image.
         **kwargs: Arguments of `keras.layers.Layer`, such as `name` and `dtype`.
 
     Call arguments:
-        images: `(batch, height, width, channels)`, sizes known.
+        images: `(batch, height, width, channels)`; all sizes but the batch must be
+            known.
         state: `(batch, units)`.
 
     Output shape:
-        A tuple of the glimpse, `(batch, size, size, channels)`, or
+        A tuple of the glimpse, `(batch, size, size, channels)` or
         `(batch, height, width, channels)` if `size` is None; and the attention,
         `(batch, 5)` in float32: center x, center y, stride and sigma in pixels, and
-        gamma, as `keras_genimg.ops.gaussian_filterbank.attention_geometry` describes
-        them.
+        gamma, see `keras_genimg.ops.gaussian_filterbank.attention_geometry`.
 
     Raises:
         ValueError: If an argument or an input's shape is not as described.
@@ -119,7 +119,7 @@ class ReadAttention(keras.layers.Layer):
 
 
 def check_glimpse_size(size, image_size, owner):
-    """Raise if a grid of `size` filters has more than the image has pixels.
+    """Raise an error if an axis has more filters than the image has pixels.
 
     Raises:
         ValueError: If `size` is above height and width, `image_size`.

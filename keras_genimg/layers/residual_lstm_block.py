@@ -19,18 +19,17 @@ class ResidualLSTMBlock(keras.layers.Layer):
         outputs = inputs + expand(lstm(inputs))
 
     Args:
-        units: Units of the LSTM layer; the maps that the block reads and returns have
-            twice as many channels.
+        units: Units of the LSTM layer. Input and output have twice as many channels.
         layer: `"diagonal"` for `DiagonalBiLSTM`, `"row"` for `RowLSTM`.
-        kernel_size: Odd kernel width of the Row LSTM in pixels, at least 3; the
-            diagonal layer has none.
+        kernel_size: Odd kernel width of the Row LSTM in pixels, at least 3; not used by
+            the diagonal layer.
         num_colors: Number of colors that the channels are split into.
         **kwargs: Arguments of `keras.layers.Layer`, such as `name` and `dtype`.
 
     Call arguments:
         inputs: Map of shape `(batch, height, width, 2 * units)`.
         condition: Optional map of shape `(batch, height or 1, width or 1, depth)`,
-            handed to the LSTM layer.
+            passed to the LSTM layer.
 
     Output shape:
         `(batch, height, width, 2 * units)`.
@@ -43,7 +42,7 @@ class ResidualLSTMBlock(keras.layers.Layer):
         2016, figure 5 right, https://arxiv.org/abs/1601.06759
     """
 
-    composite = True  # The sampler evaluates the layers that it is made of.
+    composite = True  # Tells the sampler to evaluate the inner layers.
 
     def __init__(
         self,

@@ -16,12 +16,11 @@ class ResidualMaskedConvBlock(keras.layers.Layer):
 
         outputs = inputs + expand(relu(convolution(relu(reduce(relu(inputs))))))
 
-    `reduce` and `expand` are 1×1, `convolution` is `kernel_size` wide, all with mask
-    `"B"`.
+    `reduce` and `expand` are 1×1 convolutions, and `convolution` has the kernel size
+    `kernel_size`. All have mask `"B"`.
 
     Args:
-        filters: Channels inside the block; the maps it reads and returns have twice
-            as many.
+        filters: Channels inside the block. Input and output have twice as many.
         kernel_size: Odd size of the convolution in pixels, at least 3.
         num_colors: Number of colors that the channels are split into.
         **kwargs: Arguments of `keras.layers.Layer`, such as `name` and `dtype`.
@@ -42,7 +41,7 @@ class ResidualMaskedConvBlock(keras.layers.Layer):
         2016, figure 5 left, https://arxiv.org/abs/1601.06759
     """
 
-    composite = True  # The sampler evaluates the layers that it is made of.
+    composite = True  # Tells the sampler to evaluate the inner layers.
 
     def __init__(
         self, filters: int, kernel_size: int = 3, num_colors: int = 1, **kwargs: Any
@@ -102,7 +101,7 @@ class ResidualMaskedConvBlock(keras.layers.Layer):
 
 
 def check_block_channels(block, shape, units):
-    """Raise unless a residual block reads maps of `2 * units` channels.
+    """Raise an error unless the input of a residual block has `2 * units` channels.
 
     Raises:
         ValueError: If the last axis of `shape` is not `2 * units`.

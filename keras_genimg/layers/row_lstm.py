@@ -20,14 +20,15 @@ from keras_genimg.types import Config, Identifier, Tensors
 class RowLSTM(CausalLayer, PixelLSTM):
     """LSTM that processes an image row by row, from top to bottom.
 
-    With `*` a convolution along the row, `Kis` masked and `Kss` not:
+    With a masked kernel `Kis`, an unmasked kernel `Kss` and `*` for a convolution along
+    the row:
 
         [o, f, i, g] = Kss * hidden[row - 1] + Kis * inputs[row] + bias
         cell[row] = sigmoid(f) * cell[row - 1] + sigmoid(i) * tanh(g)
         hidden[row] = sigmoid(o) * tanh(cell[row])
 
-    The states before the first row are learned. A pixel sees a triangle above it,
-    wider for a larger kernel, and not the whole past; `DiagonalBiLSTM` does.
+    The states before the first row are learned. A pixel sees only a triangle above it,
+    which is wider for a larger kernel. For the whole past, use `DiagonalBiLSTM`.
 
     Args:
         units: Number of output channels, at least `num_colors`.
@@ -45,14 +46,14 @@ class RowLSTM(CausalLayer, PixelLSTM):
         kernel_regularizer: Regularizer of the input-to-state kernel.
         recurrent_regularizer: Regularizer of the state-to-state kernel.
         bias_regularizer: Regularizer of the bias.
-        recompute: Whether the layer is computed again for the gradient, so that
-            nothing but its input is kept until then: less memory for more time.
+        recompute: Whether to store only the layer's input for the gradient and
+            recompute the rest, which trades time for memory.
         **kwargs: Arguments of `keras.layers.Layer`, such as `name` and `dtype`.
 
     Call arguments:
         inputs: Map of shape `(batch, height, width, channels)`.
-        condition: Optional map of shape `(batch, height or 1, width or 1, depth)`,
-            seen by every gate without a mask.
+        condition: Optional map of shape `(batch, height or 1, width or 1, depth)`, an
+            unmasked input of every gate.
 
     Output shape:
         `(batch, height, width, units)`.
@@ -118,7 +119,7 @@ class RowLSTM(CausalLayer, PixelLSTM):
         hidden = tf.broadcast_to(self.initial_hidden[:, None, :], shape)
         cell = tf.broadcast_to(self.initial_cell[:, None, :], shape)
         kernel = ops.convert_to_tensor(self.recurrent_kernel)
-        # In parts, so that the gradient's tensors for all steps at once stay small.
+        # In parts, to keep the gradient's tensors over all steps small.
         sizes = [height]
         if isinstance(height, int):
             sizes = [
@@ -165,9 +166,9 @@ class RowLSTM(CausalLayer, PixelLSTM):
 
     def prepare(self, fused: bool) -> dict[str, Any]:
         dtype = self.compute_dtype
-        # Rows of the kernel as a step's input has them: the live input taps, the
-        # condition, the hidden states of the row above but for that right above, which
-        # takes the place of an LSTM's own hidden state.
+        # The kernel's rows match the input of a step: the live input taps, the
+        # condition, and the hidden states of the row above. The one directly above
+        # comes last, in place of an LSTM's hidden state.
         live_taps = self.kernel_size // 2 + 1
         gates = 4 * self.units
         taps = tf.cast(self.recurrent_kernel[0], dtype)

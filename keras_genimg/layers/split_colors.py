@@ -11,7 +11,7 @@ from keras_genimg.types import Config
 
 @keras.saving.register_keras_serializable(package="keras_genimg")
 class SplitColors(keras.layers.Layer):
-    """Gives the channels of a map their color axis, for likelihoods of many values.
+    """Layer that splits the channels of a map into colors and values.
 
     Args:
         num_colors: Number of colors; must divide the channels.

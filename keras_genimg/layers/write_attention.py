@@ -24,19 +24,20 @@ from keras_genimg.types import Config, Shape
 
 @keras.saving.register_keras_serializable(package="keras_genimg")
 class WriteAttention(keras.layers.Layer):
-    """Writes a patch into an image through Gaussian filters placed by a state.
+    """Layer that writes a patch into an image through a grid of Gaussian filters.
 
-    One linear map of the state gives the patch. Another gives five numbers for each
-    image, which place a grid of filters like that of `ReadAttention`:
+    One linear map of the state computes the patch. Another computes five numbers per
+    image, which describe a grid of filters like that of `ReadAttention`:
 
         update = 1 / gamma * transpose(filters_y) @ patch @ filters_x
 
-    In DRAW the update is added to the canvas. The filters are computed in float32,
+    In DRAW, the update is added to the canvas. The filters are computed in float32
     under any dtype policy.
 
     Args:
-        size: Rows, and columns, of the patch, at most the longer side of the image; or
-            None for no attention, where a linear map of the state gives the update.
+        size: Number of rows and of columns of the patch, at most the longer side of the
+            image. With None there is no attention, and a linear map of the state
+            computes the update.
         image_shape: `(height, width, channels)` of the update.
         **kwargs: Arguments of `keras.layers.Layer`, such as `name` and `dtype`.
 
@@ -46,8 +47,7 @@ class WriteAttention(keras.layers.Layer):
     Output shape:
         A tuple of the update, `(batch, height, width, channels)`; and the attention,
         `(batch, 5)` in float32: center x, center y, stride and sigma in pixels, and
-        gamma, as `keras_genimg.ops.gaussian_filterbank.attention_geometry` describes
-        them.
+        gamma, see `keras_genimg.ops.gaussian_filterbank.attention_geometry`.
 
     Raises:
         ValueError: If an argument or the input's shape is not as described.

@@ -1,4 +1,4 @@
-"""Networks as functions: from symbolic tensors to symbolic tensors."""
+"""Networks as functions of symbolic tensors."""
 
 from keras_genimg.networks.conditions import condition_input
 from keras_genimg.networks.dense_networks import (

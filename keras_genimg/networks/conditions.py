@@ -14,18 +14,18 @@ def condition_input(
     units: int,
     dtype: Policy | None = None,
 ) -> tuple[list[SymbolicTensor], SymbolicTensor | None]:
-    """Return an input for a class or a map, and the condition map for the layers.
+    """Return the input of a condition, and the condition map for the layers.
 
     Args:
-        num_classes: Number of classes, for an int32 input `"label"` of shape
-            `(batch,)`, of which an embedding is learned; or None.
+        num_classes: Number of classes, for an int32 input `"label"` of shape `(batch,)`
+            with a learned embedding; or None.
         condition_shape: `(height or 1, width or 1, depth)`, for an input `"condition"`
-            that is the condition itself; or None.
-        units: Numbers in the embedding of a class.
+            that is used as it is; or None.
+        units: Size of the embedding of a class.
         dtype: Dtype policy of the embedding.
 
     Returns:
-        List of the inputs, one or none; and the condition, `(batch, 1, 1, units)` or
+        List of one input or none; and the condition, `(batch, 1, 1, units)` or
         `(batch, *condition_shape)`, or None if both are None.
     """
     if num_classes is not None:

@@ -12,7 +12,7 @@ from keras_genimg.types import Policy, Shape
 
 
 def normal_weights(stddev: float, weight_prior: int | None) -> dict[str, Any]:
-    """Return the initializers and regularizers of a layer, as its arguments.
+    """Return initializer and regularizer arguments for a layer.
 
     Args:
         stddev: Standard deviation of the initial weights.
@@ -27,7 +27,8 @@ def normal_weights(stddev: float, weight_prior: int | None) -> dict[str, Any]:
     """
     arguments = {}
     for prefix in ("kernel", "bias"):
-        # An object each, since one used twice draws the same values.
+        # Separate objects, since an initializer that is used twice gives the same
+        # values.
         normal = keras.initializers.RandomNormal(stddev=stddev)
         arguments[f"{prefix}_initializer"] = normal
         if weight_prior is not None:
@@ -57,7 +58,7 @@ def dense_encoder(
         A functional model from `(batch, *image_shape)` to `(batch, units)`.
     """
     images = keras.Input(image_shape, name="images")
-    # Named, since Keras' own names count the layers of the process.
+    # An explicit name, since default names contain a process-wide counter.
     scale = 1 / likelihood.max_value
     x = layers.Rescaling(scale, name="scale", dtype="float32")(images)
     x = layers.Flatten(name="flatten", dtype=dtype)(x)
@@ -76,7 +77,7 @@ def dense_decoder(
     """Return a model from latent vectors to a likelihood's parameters, float32.
 
     Args:
-        latent_dim: Numbers in a latent vector.
+        latent_dim: Size of a latent vector.
         image_shape: `(height, width, colors)`.
         units: Units of the hidden layer.
         likelihood: `Likelihood` of the images.
@@ -85,7 +86,7 @@ def dense_decoder(
         dtype: Dtype policy of the hidden layer.
 
     Returns:
-        A functional model from `(batch, latent_dim)` to the shape
+        A functional model from `(batch, latent_dim)` to
         `(batch, *likelihood.params_shape(image_shape))`.
     """
     params_shape = likelihood.params_shape(image_shape)

@@ -28,22 +28,22 @@ def pixel_stack(
 ) -> SymbolicTensor:
     """Return a likelihood's parameters, computed by a stack of causal layers.
 
-    Images are scaled to -1..1 and read by a convolution with mask `"A"`. The layers of
-    the stack follow one another, each connected to the head if there are skip
-    connections. The head is made of 1×1 convolutions, each after a ReLU.
+    Images are scaled to -1..1 and read by a convolution with mask `"A"`, followed by
+    the layers of the stack. With skip connections, each of these is also connected to
+    the head. The head consists of 1×1 convolutions, each after a ReLU.
 
     Args:
         images: `keras.Input` of images in the likelihood's own range, `(batch, height,
             width, colors)`.
-        make_layer: Function that returns a layer of the stack, given `name`,
-            `num_colors` and `dtype` by name; `num_colors` is 1 if the likelihood
+        make_layer: Function of the keyword arguments `name`, `num_colors` and `dtype`
+            that returns a layer of the stack; `num_colors` is 1 if the likelihood
             couples the colors of a pixel. The layer takes a map, and the condition if
             there is one, and returns a map.
-        depth: Number of layers, from 1.
+        depth: Number of layers, at least 1.
         filters: Channels of the first convolution and of the skip connections.
         likelihood: `Likelihood` of the images.
-        condition: Symbolic map `(batch, height or 1, width or 1, depth)` that every
-            layer of the stack is given, or None.
+        condition: Symbolic map `(batch, height or 1, width or 1, depth)`, an input of
+            every layer of the stack, or None.
         head_filters: Channels of the head.
         num_head_layers: Number of convolutions in the head.
         first_kernel_size: Odd size of the first convolution in pixels.
@@ -54,7 +54,7 @@ def pixel_stack(
         Symbolic parameters, float32, of `likelihood.params_shape` after the batch.
 
     Raises:
-        ValueError: If `depth` is not an integer of at least 1, or a layer refuses its
+        ValueError: If `depth` is not an integer of at least 1, or a layer rejects its
             arguments.
 
     Example:
@@ -72,8 +72,8 @@ def pixel_stack(
     num_colors = images.shape[-1]
     masked = {"num_colors": likelihood.mask_colors(num_colors), "dtype": dtype}
 
-    # Layers. All but the last before the graph: a global seed gives each its initial
-    # weights in the order in which they are made.
+    # Layers. All but the last are made before the graph: under a global seed, initial
+    # weights depend on the order in which layers are made.
     first = MaskedConv2D(
         filters, first_kernel_size, "A", name="first_convolution", **masked
     )
@@ -87,8 +87,8 @@ def pixel_stack(
         for index in range(num_head_layers)
     ]
 
-    # Functional graph, scaled and centered so that a zero of the padding is no pixel
-    # value.
+    # Functional graph. Images are scaled and centered so that the zeros of the padding
+    # are not a pixel value.
     scale = 2 / likelihood.max_value
     x = layers.Rescaling(scale, -1, name="center", dtype="float32")(images)
     x = first(x)
@@ -101,7 +101,7 @@ def pixel_stack(
         x = skipped[0]
         if depth > 1:
             x = layers.Add(name="skips", dtype=dtype)(skipped)
-    # Named, since Keras' own names count the layers of the process.
+    # An explicit name, since default names contain a process-wide counter.
     for layer in head:
         x = layer(layers.ReLU(name=f"{layer.name}_relu", dtype=dtype)(x))
     x = layers.ReLU(name="logits_relu", dtype=dtype)(x)
@@ -113,14 +113,14 @@ def likelihood_head(
 ) -> SymbolicTensor:
     """Return a likelihood's parameters, computed from a causal network's features.
 
-    The last layers of the network are the likelihood's, see `Likelihood.head`: by
-    default a 1×1 convolution `"logits"`, and `"split_colors"` where each color has
+    The likelihood provides the last layers of the network, see `Likelihood.head`: by
+    default a 1×1 convolution `"logits"`, followed by `"split_colors"` if each color has
     several parameters.
 
     Args:
         x: Symbolic features, `(batch, height, width, channels)`.
         likelihood: `Likelihood` of the images.
-        num_colors: Number of colors of the images. The layers before must have
+        num_colors: Number of colors of the images. Earlier layers must have
             `num_colors=likelihood.mask_colors(num_colors)`.
 
     Returns:

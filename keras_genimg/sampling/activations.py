@@ -11,13 +11,13 @@ from keras_genimg.sampling.refusal import refusal
 from keras_genimg.sampling.trust import is_known, overrides
 
 _REASON = (
-    "has an activation that is not made of elementwise operations of keras.ops; call "
-    "it after the layer"
+    "has an activation that is not composed of elementwise operations of keras.ops; "
+    "call it after the layer"
 )
 
 
 def check_activation(operation, args, kwargs):
-    """Raise unless the activation of a known layer acts on each number alone.
+    """Raise an error unless the activation of a known layer is elementwise.
 
     Args:
         operation: A Keras layer or operation that is evaluated on single pixels.
@@ -25,20 +25,20 @@ def check_activation(operation, args, kwargs):
         kwargs: Its keyword arguments.
 
     Returns:
-        Whether there is an activation that is neither Keras' nor TensorFlow's.
+        Whether there is an activation that is not from Keras or TensorFlow.
 
     Raises:
         ValueError: If the activation is not made of elementwise operations.
     """
     activation = getattr(operation, "activation", None)
     if overrides(operation) or getattr(operation, "pointwise", False):
-        return False  # Its own methods apply the activation.
+        return False  # The layer's own methods apply it.
     if not callable(activation) or _is_known_function(activation):
         return False
     value = values_in((args, kwargs))[0]
     try:
         acts_on_numbers = _is_elementwise(activation, value.spec)
-    except Exception as error:  # Whatever it does with symbolic tensors.
+    except Exception as error:  # Custom code can raise anything.
         raise refusal(operation, args, kwargs, _REASON) from error
     if not acts_on_numbers:
         raise refusal(operation, args, kwargs, _REASON)

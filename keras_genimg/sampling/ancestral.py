@@ -16,15 +16,15 @@ def ancestral_sampler(
 ) -> Callable[..., tf.Tensor]:
     """Return a function that draws images with one forward pass for each sub-pixel.
 
-    Where the likelihood couples the colors of a pixel, these are drawn together.
+    If the likelihood couples the colors of a pixel, they are drawn together.
 
-    The model only has to be causal. Faster samplers must match this one.
+    The model only has to be causal. Faster samplers must give the same images.
 
     Args:
         model: An `AutoregressiveModel`.
-        jit_compile: Whether the graph will be compiled with XLA; makes no difference.
-        report: Function that is told in the graph how many units are drawn, sub-pixels
-            or pixels, or None.
+        jit_compile: Whether the graph will be compiled with XLA; not used.
+        report: Function that the graph calls with the number of sub-pixels or pixels
+            drawn, or None.
 
     Returns:
         A function of `uniforms` (batch, height, width, colors), a `temperature` that

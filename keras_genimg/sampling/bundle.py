@@ -4,11 +4,11 @@ import tensorflow as tf
 
 
 class Bundle:
-    """Concatenates tensors on the last axis, and splits them again.
+    """Tensors, concatenated on the last axis and split again.
 
-    Slicing one wide tensor and splitting it takes two operations, slicing each narrow
-    tensor one operation each. For single pixels the number of operations decides the
-    speed. Half-precision tensors are stored as float32, which loses nothing.
+    Slicing and splitting one wide tensor takes two operations; slicing narrow tensors
+    takes one operation each. For single pixels, the number of operations determines the
+    speed. Half-precision tensors are stored as float32, which is lossless.
 
     Args:
         groups: Lists of tensors that agree in all axes but the last.

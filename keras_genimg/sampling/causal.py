@@ -1,4 +1,4 @@
-"""Causal layers: which can be trusted, and the arguments of their steps."""
+"""Causal layers: whether they can be trusted, and the arguments of their steps."""
 
 import inspect
 
@@ -9,7 +9,7 @@ from keras_genimg.sampling.linear import is_linear
 from keras_genimg.sampling.refusal import refusal
 from keras_genimg.sampling.trust import overrides
 
-# Methods of `CausalLayer` that must together give what `call` gives.
+# Methods of `CausalLayer` that must together compute the same as `call`.
 _PROTOCOL = {
     "prepare",
     "initial_cache",
@@ -24,22 +24,22 @@ _PROTOCOL = {
 def is_causal_layer(operation):
     """Return whether a layer's methods for the sampler can be trusted.
 
-    A subclass that replaces what a causal layer computes must replace some of the
-    methods for the sampler too.
+    A subclass that changes the computation of a causal layer must also override methods
+    for the sampler.
     """
     if not isinstance(operation, CausalLayer) or getattr(operation, "pointwise", False):
         return False
     replaced = overrides(operation)
     if replaced and not replaced & _PROTOCOL:
         return False
-    # As one product it takes fewer operations a pixel.
+    # A single product takes fewer operations per pixel.
     return bool(replaced) or not (
         isinstance(operation, keras.layers.Conv2D) and is_linear(operation)
     )
 
 
 def step_arguments(layer, args, kwargs):
-    """Return what the `step` of a causal layer takes: the inputs, others by name.
+    """Return the inputs for the `step` of a causal layer, and other arguments by name.
 
     Args:
         layer: A `CausalLayer`.
@@ -55,7 +55,7 @@ def step_arguments(layer, args, kwargs):
 
 
 def check_step(layer, args, kwargs):
-    """Raise unless the `step` of a causal layer takes what its `call` is given."""
+    """Raise an error unless a causal layer's `step` accepts the arguments of `call`."""
     inputs, others = step_arguments(layer, args, kwargs)
     try:
         inspect.signature(layer.step).bind((), (), (), inputs, **others)

@@ -1,19 +1,19 @@
-"""Difference between the parameters of two programs."""
+"""Difference between the parameters that two programs compute."""
 
 import numpy as np
 import tensorflow as tf
 
 
 def difference_of_params(params, expected):
-    """Return the largest difference to the parameters of a forward pass.
+    """Return the largest difference from the parameters of a forward pass.
 
     Args:
         params: Parameters of a likelihood, the batch first.
         expected: Parameters of the same shape.
 
     Returns:
-        For each image the largest difference as a part of the largest expected
-        parameter, float32 `(batch,)`. Infinite where a parameter is not finite.
+        The largest difference in each image relative to the largest expected parameter,
+        float32 `(batch,)`; infinite if a parameter is not finite.
     """
     params = tf.reshape(params, (tf.shape(params)[0], -1))
     expected = tf.reshape(expected, (tf.shape(expected)[0], -1))

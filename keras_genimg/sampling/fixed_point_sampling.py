@@ -22,12 +22,12 @@ def fixed_point(
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Draw images by forward passes with fixed noise until nothing changes.
 
-    Each pass computes the parameters of all sub-pixels and draws all of them again
-    from the same noise. The first sub-pixel is right after one pass, the next after
-    two at the latest, so the fixed point is exact: the image that the ancestral
-    sampler draws. It is reached in as many passes as there are sub-pixels at most
-    (pixels, if the likelihood couples their colors), and far fewer where pixels depend
-    on each other loosely.
+    Each pass computes the parameters of all sub-pixels and draws all of them again from
+    the same noise. The first sub-pixel is correct after one pass, the second after at
+    most two, and so on. The fixed point is therefore exactly the image of the ancestral
+    sampler. It takes at most as many passes as there are sub-pixels (pixels, if the
+    likelihood couples their colors), and far fewer if pixels depend on each other only
+    weakly.
 
     Args:
         model: An `AutoregressiveModel`.
@@ -35,12 +35,12 @@ def fixed_point(
         temperature: Divides the logits; broadcasts against `uniforms`.
         conditions: The model's inputs besides the images, in order.
         images: Images whose known pixels are kept, float32; optional.
-        known: Where they are known, 1 or 0, broadcasts against `images`.
-        report: Function that is told in the graph how many passes are done, or None.
+        known: 1 at known pixels, else 0; broadcasts against `images`.
+        report: Function that the graph calls with the number of passes done, or None.
 
     Returns:
         Float32 images of the shape of `uniforms`, and the number of forward passes, an
-        int32 scalar, which counts the last one that changed nothing.
+        int32 scalar that includes the last pass, which changes nothing.
     """
     most = math.prod(model.likelihood.unit_shape(ops.shape(uniforms)[1:])) + 1
 
@@ -76,8 +76,8 @@ def fixed_point_sampler(
 
     Args:
         model: An `AutoregressiveModel`.
-        jit_compile: Whether the graph will be compiled with XLA; makes no difference.
-        report: Function that is told in the graph how many passes are done, or None.
+        jit_compile: Whether the graph will be compiled with XLA; not used.
+        report: Function that the graph calls with the number of passes done, or None.
 
     Returns:
         Function of `(uniforms, temperature, conditions, images=None, known=None)` that

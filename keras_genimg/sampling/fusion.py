@@ -9,14 +9,14 @@ from keras_genimg.sampling.trust import overrides
 
 
 def fuse_linear_sums(instructions, output):
-    """Make sums of linear layers, such as skip connections, one product each.
+    """Replace each sum of linear layers, such as skip connections, by one product.
 
     Args:
         instructions: List of `Instruction`.
-        output: `Value` that must stay.
+        output: `Value` that must be kept.
 
     Returns:
-        List of `Instruction` that compute the same.
+        Equivalent list of `Instruction`.
     """
     uses = [v.index for step in instructions for v in step.inputs]
     makers = {

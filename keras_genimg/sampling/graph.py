@@ -6,7 +6,7 @@ from keras_genimg.sampling.trust import overrides
 
 
 class _StandIn(keras.Operation):
-    """Stands in for an operation, so that a walk adds no node to the operation itself.
+    """Substitute for an operation, so that a walk adds no node to the operation itself.
 
     Args:
         operation: The Keras layer or operation.
@@ -24,13 +24,12 @@ def walk(model, values, call):
     """Visit the operations of a functional model in the order of computation.
 
     Args:
-        model: A functional model. Models and layers inside it are visited as one
-            operation.
-        values: What stands for its inputs, in the order of `model.inputs`.
-        call: Function of `(operation, args, kwargs, specs)`. The arguments are those
-            that the operation was called with, with values in place of tensors; `specs`
-            is the structure of `keras.KerasTensor` that it returns. Gives the values of
-            the outputs as a flat list.
+        model: A functional model. Inner models and layers are visited as one operation.
+        values: Values of its inputs, in the order of `model.inputs`.
+        call: Function of `(operation, args, kwargs, specs)`. The arguments are those of
+            the operation's call, with values in place of tensors; `specs` is the
+            structure of `keras.KerasTensor` that the operation returns. The function
+            returns the values of the outputs as a flat list.
 
     Returns:
         The values of the outputs, in the structure of `model.output`.
@@ -38,7 +37,7 @@ def walk(model, values, call):
     inputs = [
         keras.Input(batch_shape=spec.shape, dtype=spec.dtype) for spec in model.inputs
     ]
-    # Tensors are kept, so that no other takes the id of one.
+    # References to the tensors prevent reuse of their ids.
     known = {
         id(tensor): (tensor, value)
         for tensor, value in zip(inputs, values, strict=True)
@@ -55,7 +54,8 @@ def walk(model, values, call):
             known[id(tensor)] = (tensor, value)
         return outputs
 
-    # Without what a subclass or `compile` adds, which Keras would copy too.
+    # A plain `keras.Model`, since Keras would also copy the additions of a subclass or
+    # `compile`.
     plain = keras.Model(list(model.inputs), list(model.outputs))
     clone = keras.models.clone_model(
         plain,
@@ -86,8 +86,8 @@ def is_sequential(operation):
 def is_composite(operation):
     """Return whether an operation is a layer made of other layers.
 
-    A layer says so by an attribute `composite`; one that says nothing is composite if
-    it holds layers.
+    A layer can declare this with an attribute `composite`. Otherwise, it is composite
+    if it has inner layers.
     """
     if not isinstance(operation, keras.Layer):
         return False

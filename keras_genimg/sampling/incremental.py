@@ -1,4 +1,4 @@
-"""The fast sampler: each pixel is evaluated once, with caches of what came before."""
+"""The fast sampler: evaluates each pixel once, with caches of earlier results."""
 
 from collections.abc import Callable, Sequence
 
@@ -13,27 +13,26 @@ from keras_genimg.types import TensorLike
 def incremental_sampler(
     model: keras.Model, jit_compile: bool = False
 ) -> Callable[..., tf.Tensor]:
-    """Return a function that draws images for about the price of a forward pass.
+    """Return a function that draws images at about the cost of one forward pass.
 
     The model's graph is compiled to a program of two nested loops, over rows and over
-    the pixels of a row. Layers that implement `CausalLayer` are stepped, pointwise
-    layers are called on single pixels, and what does not depend on the image is
-    computed once, in full. The images are those of the ancestral sampler.
+    the pixels of a row. Layers that implement `CausalLayer` are stepped, and pointwise
+    layers are called on single pixels. Operations that do not depend on the image run
+    once, on whole maps. The images are those of the ancestral sampler.
 
     Args:
         model: An `AutoregressiveModel`.
-        jit_compile: Whether the graph will be compiled with XLA, which lacks the fused
-            kernels that are best without.
+        jit_compile: Whether the graph will be compiled with XLA. Otherwise, the program
+            uses fused kernels, which XLA lacks.
 
     Returns:
         A function of `uniforms` (batch, height, width, colors), a `temperature` that
         broadcasts against them, a list of conditions, and optionally `images` and
         `known`, that returns float32 images of the shape of `uniforms`. If the graph
-        holds layers that are neither Keras' nor the library's, the optional function
-        `record` is called with a tuple: the first image; the parameters that it was
-        drawn from, in the shape of the model's output; and its conditions. A
-        `ValueError` names the layer if the image decides the output of a layer that is
-        neither causal nor pointwise.
+        contains custom layers, the optional function `record` is called with a tuple:
+        the first image; the parameters that it was drawn from, in the shape of the
+        model's output; and its conditions. A `ValueError` names any layer whose output
+        depends on the image and that is neither causal nor pointwise.
     """
 
     def draw(uniforms, temperature, conditions, images=None, known=None, record=None):
@@ -78,7 +77,7 @@ def teacher_forced_params(
     """Compute the parameters of given images with the incremental sampler.
 
     The sampler's program runs pixel by pixel with the same caches, but on given images
-    instead of drawn ones. If the program is right, the parameters are those of a
+    instead of drawn ones. If the program is correct, the parameters equal those of a
     forward pass, up to rounding.
 
     Args:
@@ -92,8 +91,8 @@ def teacher_forced_params(
         Parameters of every sub-pixel, in the shape of the model's output.
 
     Raises:
-        ValueError: If the image decides the output of a layer that is neither causal
-            nor pointwise; the layer is named.
+        ValueError: If the output of a layer depends on the image and the layer is
+            neither causal nor pointwise. The error names the layer.
     """
     program = program_of(model)
     given = tf.transpose(images, (1, 2, 0, 3))
@@ -108,7 +107,7 @@ def teacher_forced_params(
 
 
 def _flat(params):
-    """Return the parameters of the colors of a pixel behind one another."""
+    """Return the parameters of all colors of a pixel, concatenated."""
     parts = [tf.reshape(part, (-1, part.shape[1:].num_elements())) for part in params]
     return tf.concat(parts, axis=-1) if len(parts) > 1 else parts[0]
 

@@ -11,12 +11,12 @@ import tensorflow as tf
 class Level(enum.IntEnum):
     """The part of an image that must be known before a value can be computed.
 
-    The level of an operation's outputs is the highest of its inputs, but for causal
-    layers that see finished rows alone.
+    The level of an operation's outputs is the highest level of its inputs, except for
+    causal layers that see only finished rows.
     """
 
-    FIXED = 0  # Nothing: the image does not decide it. Computed once.
-    ROWS = 1  # The rows above. Computed once a row, for all columns.
+    FIXED = 0  # Nothing: independent of the image. Computed once.
+    ROWS = 1  # The rows above. Computed once per row, for all columns.
     PIXEL = 2  # Pixels of the same row. Computed for each pixel.
 
 
@@ -37,7 +37,7 @@ class Value:
 
 @dataclasses.dataclass(frozen=True)
 class Weight:
-    """A weight that a layer hands to an operation.
+    """A weight that a layer passes to an operation.
 
     Attributes:
         variable: The `keras.Variable`.
@@ -67,8 +67,8 @@ class Instruction:
         args: Its positional arguments, with `Value`s and `Weight`s in place of tensors.
         kwargs: Its keyword arguments.
         outputs: List of the `Value`s it computes, in the order of its flat output.
-        pixel: What `pointwise_function` returned, for an operation above level `FIXED`
-            that acts on each pixel alone. None for a causal layer.
+        pixel: Result of `pointwise_function`, for a pointwise operation above level
+            `FIXED`. None for a causal layer.
     """
 
     operation: keras.Operation

@@ -9,9 +9,9 @@ from keras_genimg.ops.affine import affine, prepare_affine
 
 
 def is_linear(layer):
-    """Return whether a layer is one product of its kernel: dense, or a 1x1 convolution.
+    """Return whether a layer is a single matrix product: dense, or a 1x1 convolution.
 
-    Quantized layers are none, since their kernel has a scale.
+    Quantized layers are not, since their kernel has a scale.
     """
     if getattr(layer, "quantization_mode", None) is not None:
         return False
@@ -27,7 +27,7 @@ def is_linear(layer):
 
 
 def has_activation(layer):
-    """Return whether a linear layer does more than a linear map."""
+    """Return whether a linear layer applies an activation."""
     return layer.activation not in (None, keras.activations.linear)
 
 
@@ -40,7 +40,7 @@ def linear_function(linear_layers):
 
     Returns:
         A function that prepares the weights, outside all loops. It returns a function
-        of a list of inputs, or of the one input of a single layer, each of shape
+        of a list of inputs (of one input for a single layer), each of shape
         `(batch, channels)`.
     """
 

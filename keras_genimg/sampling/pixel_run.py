@@ -16,8 +16,8 @@ class PixelRun:
         fused: Whether TensorFlow's fused kernels may be used, which XLA lacks.
         template: Tensor of shape `(height, width, batch, colors)`.
         conditions: The model's inputs besides the images, in order.
-        couples_colors: Whether the colors of a pixel are chosen together, by
-            parameters that see none of them.
+        couples_colors: Whether the colors of a pixel are chosen together, from
+            parameters that depend on none of them.
     """
 
     def __init__(self, program, fused, template, conditions, couples_colors):
@@ -27,7 +27,7 @@ class PixelRun:
         steps = [step for step in program.instructions if step.level != Level.FIXED]
         self.row_steps = [step for step in steps if step.level == Level.ROWS]
         self.pixel_steps = [step for step in steps if step.level == Level.PIXEL]
-        # Causal layers, those that are stepped first.
+        # Causal layers; those with a `step` come first.
         causal = [step for step in steps if step.pixel is None]
         self.stepped = [step for step in causal if step.level == Level.PIXEL]
         self.causal = self.stepped + [s for s in causal if s.level == Level.ROWS]
@@ -38,7 +38,7 @@ class PixelRun:
         needed = [value for step in self.pixel_steps for value in step.inputs]
         needed = {value.index: value for value in (*needed, program.output)}
         self.known = [v for v in needed.values() if v.level != Level.PIXEL]
-        # What layers that see finished rows alone will need of each pixel.
+        # Inputs of layers that see only finished rows, kept for each pixel.
         self.inputs_kept = [
             step.inputs[0]
             for step in self.causal[len(self.stepped) :]
@@ -46,7 +46,7 @@ class PixelRun:
         ]
 
     def _maps(self, conditions, steps):
-        """Return the fixed values that pixels meet, `(height, width, batch, n)`."""
+        """Return the fixed values that pixels use, `(height, width, batch, n)`."""
         values = {
             value.index: tensor
             for value, tensor in zip(self.program.inputs[1:], conditions, strict=True)
@@ -70,7 +70,7 @@ class PixelRun:
         return maps
 
     def _fed_by_pixel(self):
-        """Return which instructions see the pixel with no causal layer between."""
+        """Return the instructions that see the pixel with no causal layer between."""
         direct, fed = {self.program.inputs[0].index}, set()
         for step in self.pixel_steps:
             if any(value.index in direct for value in step.inputs):
@@ -83,20 +83,20 @@ class PixelRun:
         """Visit all pixels.
 
         Args:
-            given: List of tensors `(height, width, batch, n)`, handed to `choose`.
+            given: List of tensors `(height, width, batch, n)`, passed to `choose`.
             choose: Function of `(params, here, *given)`: the parameters of one color,
                 `(batch, 1, ...)`; the slice of this color; and the given tensors at
-                this pixel, `(batch, n)`. Returns the sub-pixel, `(batch, 1)`. With
-                coupled colors the parameters are those of the pixel, `(batch, ...)`,
-                the slice is that of all colors, and the pixel is returned.
+                this pixel, `(batch, n)`. It returns the sub-pixel, `(batch, 1)`. With
+                coupled colors, it gets the parameters of the pixel, `(batch, ...)`, and
+                the slice of all colors, and returns the whole pixel.
             more: Functions of `(params, values)`: the list of the parameters of all
-                colors, or of those of the pixel alone; and the dict of all values of
-                the pixel by index. Each returns what else to keep of a pixel, float32
-                `(examples, n)`.
+                colors, or with coupled colors of the pixel; and the dict of all values
+                of the pixel by index. Each returns a further result for the pixel,
+                float32 `(examples, n)`.
 
         Returns:
-            The pixels, `(height, width, batch, colors)`, and a list of what else was
-            kept, `(height, width, examples, n)` each.
+            The pixels, `(height, width, batch, colors)`, and a list of the further
+            results, `(height, width, examples, n)` each.
         """
         caches = tuple(
             step.operation.initial_cache(
@@ -149,7 +149,7 @@ class PixelRun:
         return pixels, others
 
     def _begin_row(self, values, caches):
-        """Compute everything that depends on finished rows alone.
+        """Compute everything that depends only on finished rows.
 
         Args:
             values: Dict of `(width, batch, n)` tensors by index of value, to which the
@@ -157,8 +157,8 @@ class PixelRun:
             caches: Cache of each causal layer.
 
         Returns:
-            Carries of the stepped layers before the first pixel, and what each of them
-            needs at the pixels of the row.
+            Carries of the stepped layers before the first pixel, and the tensors that
+            each of them needs at the pixels of the row.
         """
         carries, rows = [], {}
         for step, cache in zip(self.causal, caches, strict=True):
@@ -204,9 +204,9 @@ class PixelRun:
         """Draw one pixel, color by color or all colors together.
 
         Returns:
-            The pixel, `(batch, colors)`; the parameters of each color, or of the
-            pixel; all values of the pixel; and for each stepped layer its carry and
-            what it keeps.
+            The pixel, `(batch, colors)`; the parameters of each color, or of the pixel;
+            all values of the pixel; and the carry and kept tensors of each stepped
+            layer.
         """
         pixel = tf.zeros((self.batch, self.colors))
         if self.couples_colors:
@@ -229,7 +229,7 @@ class PixelRun:
             else:
                 rest = tf.zeros_like(pixel[:, color + 1 :])
                 pixel = tf.concat([pixel[:, :color], drawn, rest], axis=-1)
-        # What reads the pixel itself takes its last color now.
+        # Run the readers of the pixel again, now with its last color.
         values, states = self._evaluate(pixel, known, carries, rows, (values, states))
         return pixel, params, values, states
 
@@ -237,17 +237,17 @@ class PixelRun:
         """Run the program on one pixel.
 
         Args:
-            pixel: `(batch, colors)`, zero where not drawn yet.
+            pixel: `(batch, colors)`, with zeros for colors not drawn yet.
             known: Values at this pixel that do not depend on its row, by index.
             carries: Carry of each stepped layer.
-            rows: What each stepped layer's row holds for this pixel.
-            earlier: What this method returned for a pixel that differs in its last
-                color, or in all if they are coupled. Only what sees the pixel directly
-                is then run again.
+            rows: Tensors of each stepped layer's row at this pixel.
+            earlier: Result of this method for a pixel that differs in its last color,
+                or in all colors if they are coupled. Only instructions that see the
+                pixel directly are then run again.
 
         Returns:
-            Dict of `(batch, channels)` tensors by index of value; and for each stepped
-            layer its carry and what it keeps.
+            Dict of `(batch, channels)` tensors by index of value; and the carry and
+            kept tensors of each stepped layer.
         """
         values = {**(earlier[0] if earlier else {}), **known}
         states = list(earlier[1]) if earlier else []
@@ -267,7 +267,7 @@ class PixelRun:
                     *step_arguments(step.operation, args, kwargs),
                 )
                 if earlier is not None:
-                    # Its output, computed before, must not see what differs.
+                    # Its earlier output must not depend on the changed colors.
                     states[position] = state
                     continue
                 states.append(state)
@@ -290,7 +290,7 @@ class PixelRun:
 
 
 def _flat(tensor):
-    """Return a row with the axes after the batch as one, `(width, batch, n)`."""
+    """Merge the axes of a row after the batch: `(width, batch, n)`."""
     if tensor.shape.rank == 3:
         return tensor
     sizes = tf.unstack(tf.shape(tensor)[:2])

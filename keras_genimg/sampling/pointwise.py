@@ -41,9 +41,8 @@ _NO_EFFECT_IN_INFERENCE = (
 def pointwise_function(operation, args, kwargs):
     """Return a function that applies an operation to one pixel.
 
-    A layer of another package is pointwise if it says so by an attribute
-    `pointwise = True`. It is then called on maps of one pixel,
-    `(batch, 1, 1, channels)`.
+    A custom layer is pointwise if it has an attribute `pointwise = True`. It is then
+    called on maps of one pixel, `(batch, 1, 1, channels)`.
 
     Args:
         operation: A Keras layer, or an operation of `keras.ops`.
@@ -52,8 +51,8 @@ def pointwise_function(operation, args, kwargs):
 
     Returns:
         A function that prepares weights, outside all loops, and returns a function of
-        the same arguments with `(batch, channels)` tensors. None if the operation sees
-        more than one pixel, or is not known.
+        the same arguments with `(batch, channels)` tensors. None if the operation is
+        unknown or sees more than one pixel.
     """
     if not isinstance(operation, keras.Layer):
         return pointwise_operation(operation, args, kwargs)
@@ -73,7 +72,7 @@ def _known_layer(layer, args, kwargs):
     if isinstance(layer, SplitColors):
         return lambda: lambda inputs: layer.call(_autocast(layer, inputs))
     if isinstance(layer, layers.Rescaling):
-        # Scales may differ from channel to channel, but not from pixel to pixel.
+        # Scales may differ between channels, but not between pixels.
         if max(np.ndim(layer.scale), np.ndim(layer.offset)) > 1:
             return None
         return lambda: layer
@@ -86,7 +85,7 @@ def _known_layer(layer, args, kwargs):
             return lambda: lambda inputs: tf.concat(_autocast(layer, inputs), axis=-1)
         return None
     if isinstance(layer, layers.PReLU):
-        # One slope for each channel, shared by all pixels.
+        # One slope per channel, shared by all pixels.
         shared = set(layer.shared_axes or ()) >= {1, 2}
         return (lambda: _on_one_pixel(layer)) if shared else None
     if is_linear(layer):
@@ -100,7 +99,7 @@ def _known_layer(layer, args, kwargs):
 
 
 def _autocast(layer, inputs):
-    """Return inputs as a layer casts them when it is called."""
+    """Cast inputs as the layer does when it is called."""
 
     def cast(tensor):
         tensor = tf.convert_to_tensor(tensor)

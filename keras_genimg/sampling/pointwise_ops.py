@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from keras_genimg.sampling.trust import is_known
 
-# By class name: operations that act on each number alone, with broadcasting.
+# Class names of elementwise operations, with broadcasting.
 _ELEMENTWISE = set(
     """
     Abs Absolute Add Arctan Cast Ceil Celu Clip Cos Divide DivideNoNan Elu Equal Erf
@@ -19,7 +19,7 @@ _ELEMENTWISE = set(
     TrueDivide Where
     """.split()
 )
-# Operations along an axis, which must be that of the channels.
+# Operations along an axis, which must be the channel axis.
 _ALONG_AXIS = {"Concatenate", "Glu", "LogSoftmax", "Softmax", "Split"}
 # Reductions, which must keep the axis that they reduce.
 _REDUCTIONS = {"Max", "Mean", "Min", "Sum"}
@@ -35,8 +35,8 @@ def pointwise_operation(operation, args, kwargs):
 
     Returns:
         A function that prepares the operation and returns a function of the same
-        arguments, with `(batch, channels)` tensors. None if the operation sees more
-        than one pixel, or is not known.
+        arguments, with `(batch, channels)` tensors. None if the operation is unknown or
+        sees more than one pixel.
     """
     if not is_known(type(operation)):
         return None
@@ -45,8 +45,8 @@ def pointwise_operation(operation, args, kwargs):
     ranks = {len(leaf.spec.shape) for leaf in leaves if hasattr(leaf, "spec")}
     rank = max(ranks)
     if kind in _ELEMENTWISE:
-        # A constant with axes of its own may differ from pixel to pixel, and maps of
-        # different ranks are broadcast along other axes than their pixels.
+        # A constant with more axes may differ between pixels, and maps of different
+        # ranks broadcast along other axes than the pixels'.
         constants = [*args, *kwargs.values(), *vars(operation).values()]
         if len(ranks) == 1 and not any(map(_has_axes, constants)):
             return lambda: operation
@@ -81,7 +81,7 @@ def _channel_slice(key, rank):
 
 def _has_axes(constant):
     """Return whether a constant has more axes than the channels'."""
-    if hasattr(constant, "spec"):  # It is no constant.
+    if hasattr(constant, "spec"):  # Not a constant.
         return False
     if isinstance(constant, (list, tuple)):
         if any(hasattr(leaf, "spec") for leaf in tf.nest.flatten(constant)):

@@ -30,11 +30,11 @@ def program_of(model, fuse=True):
 
     Args:
         model: An `AutoregressiveModel`.
-        fuse: Whether to make sums of linear layers one product each.
+        fuse: Whether to replace each sum of linear layers by one product.
 
     Raises:
         ValueError: If the incremental sampler does not support the model. If the model
-            is causal, the text recommends the fixed-point sampler.
+            is causal, the error recommends the fixed-point sampler.
     """
     try:
         return Program(model, fuse)
@@ -44,36 +44,36 @@ def program_of(model, fuse=True):
         if not causal:
             raise
         raise Refusal(
-            f"{error}. The model is causal, so method='fixed_point' draws from it as "
-            f"it is."
+            f"{error}. The model is causal, so it can be sampled without changes by "
+            f"method='fixed_point'."
         ) from error
 
 
 class Program:
     """The operations of a functional model, in order.
 
-    Nested models are inlined, and so are layers made of other layers whose `call` can
-    be traced symbolically, such as the residual blocks. A layer that occurs twice gives
-    two instructions.
+    Nested models are inlined, as are composite layers whose `call` can be traced
+    symbolically, such as the residual blocks. A layer that is called twice gives two
+    instructions.
 
-    Built inside a `tf.function`, a program belongs to its graph: what a composite layer
-    computes from its weights is computed there too.
+    A program built inside a `tf.function` belongs to that graph, because a composite
+    layer may compute tensors from its weights there.
 
     Args:
         model: A functional Keras model whose first input is the image.
-        fuse: Whether to make sums of linear layers one product each.
+        fuse: Whether to replace each sum of linear layers by one product.
 
     Attributes:
         inputs: `Value`s of the model's inputs, the image first.
         output: `Value` of the likelihood's parameters.
         instructions: List of `Instruction`, in the order of computation.
-        operations: List of all operations met, also those made of others.
-        foreign: Names of layers, operations and activations that are neither Keras' nor
-            the library's.
+        operations: List of all operations, including composite ones.
+        foreign: Names of custom layers, operations and activations, which are not from
+            Keras or this library.
 
     Raises:
-        ValueError: If a layer above level `FIXED` is neither causal nor pointwise; the
-            layer is named.
+        ValueError: If a layer above level `FIXED` is neither causal nor pointwise. The
+            error names the layer.
     """
 
     def __init__(self, model, fuse=True):
@@ -125,7 +125,7 @@ class Program:
             self.foreign.append(operation.name)
         if level == Level.FIXED:
             return self._instruction(operation, args, kwargs, specs, level)
-        # Some layers' `call` takes it by position.
+        # In some layers, it is a positional argument of `call`.
         if bound_arguments(operation, args, kwargs).get("training"):
             reason = "is called with training=True, which the sampler cannot repeat"
             error = refusal(operation, args, kwargs, reason)
@@ -142,7 +142,7 @@ class Program:
             check_step(operation, args, kwargs)
             if check_activation(operation, args, kwargs):
                 self.foreign.append(operation.name)
-            # Stepped along a row, even if the row's inputs are known before it.
+            # Stepped along a row, even if the inputs of the whole row are known.
             level = Level.PIXEL if operation.sees_current_row else Level.ROWS
             return self._instruction(operation, args, kwargs, specs, level)
         pixel = pointwise_function(operation, args, kwargs)
@@ -210,7 +210,7 @@ class Program:
         )
         try:
             graph = keras.Model(specs, layer.call(*args, **kwargs))
-        except Exception as error:  # Whatever a `call` does with symbolic tensors.
+        except Exception as error:  # Custom code can raise anything.
             reason = "cannot be traced, since its call fails on symbolic tensors"
             raise refusal(layer, args, kwargs, reason) from error
         try:
@@ -229,7 +229,7 @@ class Program:
 
 
 class _Constant(keras.Operation):
-    """A map that the graph holds as a constant."""
+    """A constant map in the graph."""
 
     def __init__(self, tensor):
         super().__init__()
@@ -240,7 +240,7 @@ class _Constant(keras.Operation):
 
 
 def _check_maps(operation, inputs):
-    """Raise unless every value that is combined with the image is a map."""
+    """Raise an error unless all values combined with the image are maps."""
     for value in inputs:
         if value.level == Level.FIXED and len(value.spec.shape) < 4:
             raise Refusal(

@@ -1,4 +1,4 @@
-"""Proof that the incremental sampler computes what the forward pass computes."""
+"""Check that the incremental sampler and the forward pass agree."""
 
 from collections.abc import Sequence
 
@@ -31,8 +31,8 @@ def sampler_difference(
         jit_compile: Whether the graph will be compiled with XLA.
 
     Returns:
-        For each image the largest difference as a part of the largest parameter,
-        float32 `(batch,)`. Infinite where a parameter is not finite.
+        The largest difference in each image relative to the largest parameter, float32
+        `(batch,)`; infinite if a parameter is not finite.
     """
     inputs = [images, *conditions] if conditions else images
     expected = model(inputs, training=False)
@@ -46,19 +46,20 @@ def check_difference(
     images: TensorLike,
     conditions: Sequence[TensorLike] = (),
 ) -> None:
-    """Raise if a difference to the forward pass is more than rounding explains.
+    """Raise an error if a difference from the forward pass exceeds rounding.
 
     Args:
         model: An `AutoregressiveModel`.
-        difference: What `sampler_difference` returned for `images`.
+        difference: Result of `sampler_difference` for `images`.
         images: Float32 images, `(batch, height, width, colors)`.
         conditions: The model's inputs besides the images.
 
     Raises:
-        ValueError: With the first layer that disagrees, if it is found.
+        ValueError: If it does. The error names the first layer that disagrees, if one
+            is found.
     """
     largest = float(tf.reduce_max(difference))
-    # Most often it is far below, so that half precision needs no second model.
+    # Usually it is far below, and half precision then needs no second model.
     if largest <= FLOAT32_TOLERANCE:
         return
     limit = tolerance(model, images, conditions)
@@ -72,14 +73,14 @@ def check_difference(
         why = (
             f"The first layer that disagrees is {type(layer).__name__} '{layer.name}': "
             f"its methods for the sampler (see keras_genimg.layers.CausalLayer) do not "
-            f"give what its `call` gives. Mend it, or draw with method='ancestral'."
+            f"compute the same as its `call`. Fix it, or use method='ancestral'."
         )
     else:
-        why = "No single layer disagrees. Draw with method='ancestral'."
+        why = "No single layer disagrees. Use method='ancestral'."
     raise ValueError(
-        f"The incremental sampler of {model.name} does not compute what the model "
-        f"computes, so its images would be wrong: parameters of a pixel differ by "
-        f"{largest:.2g} of the largest, where rounding explains {limit:.2g}. {why}"
+        f"The incremental sampler of {model.name} does not compute the same as the "
+        f"model, so its images would be wrong. Relative to the largest parameter, they "
+        f"differ by {largest:.2g}; rounding explains at most {limit:.2g}. {why}"
     )
 
 

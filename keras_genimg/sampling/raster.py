@@ -11,24 +11,24 @@ def visit_pixels(height, width, caches, begin_row, draw_pixel, end_row, num_more
     Args:
         height: Number of rows, an integer or a scalar tensor.
         width: Number of pixels in a row, likewise.
-        caches: Structure of tensors that rows hand on: what layers keep of finished
-            rows. Shapes stay the same.
-        begin_row: Function of `(r, caches)`. Returns what the pixels of row `r` need, a
-            list of lists of `(width, batch, n)` tensors; the structure of carries
-            before the first pixel; and anything, for `end_row`.
+        caches: Structure of tensors that each row passes to the next, with the layers'
+            results on finished rows. Shapes stay the same.
+        begin_row: Function of `(r, caches)`. Returns the inputs of the pixels of row
+            `r`, a list of lists of `(width, batch, n)` tensors; the structure of
+            carries before the first pixel; and any structure for `end_row`.
         draw_pixel: Function of `(pixel, carries)`, where `pixel` is the list of lists
             at one pixel, tensors `(batch, n)`. Returns the result, a float32 tensor
             `(batch, n)`; a list of further float32 results, `(examples, n)` for any
             number of examples; the carries for the next pixel; and a list of lists of
-            tensors that `end_row` will need of this pixel.
-        end_row: Function of `(caches, row, kept)`, where `row` is what `begin_row`
-            returned last and `kept` what `draw_pixel` did, `(width, batch, n)` each.
-            Returns the caches for the next row.
-        num_more: How many further results `draw_pixel` returns.
+            tensors to keep for `end_row`.
+        end_row: Function of `(caches, row, kept)`, where `row` is the last result of
+            `begin_row` and `kept` holds the last results of `draw_pixel`,
+            `(width, batch, n)` each. Returns the caches for the next row.
+        num_more: Number of further results of `draw_pixel`.
 
     Returns:
-        The results of all pixels, a list of float32 `(height, width, batch, n)`; those
-        that `draw_pixel` returned as further ones come last.
+        The results of all pixels, a list of float32 `(height, width, batch, n)`; the
+        further results of `draw_pixel` come last.
     """
     layout = {}
 

@@ -17,29 +17,29 @@ _ADVICE = {
 
 
 class Refusal(ValueError):
-    """A layer cannot be sampled pixel by pixel.
+    """Error of a layer that cannot be sampled pixel by pixel.
 
     Attributes:
-        depends_on_batch: Whether no sampler draws images that are independent of the
-            others in their batch.
+        depends_on_batch: Whether an image depends on the other images of its batch,
+            under any sampler.
     """
 
     depends_on_batch = False
 
 
 def refusal(operation, args=(), kwargs=None, reason=None):
-    """Return a `Refusal` that names an operation and says what to use instead.
+    """Return a `Refusal` that names an operation and recommends a replacement.
 
     Args:
         operation: A Keras layer or operation.
         args: Its positional arguments in the graph.
         kwargs: Its keyword arguments.
-        reason: Why it cannot be sampled; found from its class if left out.
+        reason: Why it cannot be sampled; by default derived from its class.
     """
     kind = type(operation).__name__
     replaced = sorted(overrides(operation))
     if reason is None:
-        reason = "is neither known to be causal nor to act on each pixel alone"
+        reason = "is not known to be causal or pointwise"
         if replaced:
             reason += f" (it has its own {', '.join(replaced)})"
     advice = _ADVICE.get(kind, "use causal or pointwise layers")
@@ -50,8 +50,7 @@ def refusal(operation, args=(), kwargs=None, reason=None):
     ]
     return Refusal(
         f"The incremental sampler evaluates an image pixel by pixel, but {kind} "
-        f"'{operation.name}' {reason}. To mend it, {advice}; implement the protocol "
-        f"of keras_genimg.layers.CausalLayer; or, for a layer that acts on each pixel "
-        f"alone, set `pointwise = True` in its class. Received: inputs of shape "
-        f"{shapes}"
+        f"'{operation.name}' {reason}. To fix this, {advice}; implement the protocol "
+        f"keras_genimg.layers.CausalLayer; or, if the layer acts on each pixel alone, "
+        f"set `pointwise = True` in its class. Received: inputs of shape {shapes}"
     )

@@ -5,7 +5,7 @@ import types
 # Packages whose classes and functions the sampler knows.
 _KNOWN_PACKAGES = ("keras", "keras_genimg", "tensorflow", "builtins")
 
-# What a subclass may replace: methods that configure, describe or store a layer.
+# Attributes that a subclass may override: they configure, describe or store a layer.
 _COMPUTES_NOTHING = set(
     """
     __annotations__ __class_getitem__ __dict__ __doc__ __firstlineno__ __init__
@@ -18,17 +18,17 @@ _COMPUTES_NOTHING = set(
 
 
 def is_known(thing):
-    """Return whether a class or function is Keras', TensorFlow's or the library's."""
+    """Return whether a class or function is from Keras, TensorFlow or this library."""
     module = getattr(thing, "__module__", None) or "builtins"
     return module.partition(".")[0] in _KNOWN_PACKAGES
 
 
 def overrides(operation):
-    """Return the attributes of known classes that other code has replaced.
+    """Return the attributes of known classes that other code has overridden.
 
     A subclass, a mixin, an instance (`layer.call = f`) or a patch of a known class may
-    replace them. What computes nothing, such as `get_config`, does not count. An
-    operation without overrides computes what its known class computes.
+    override them. Attributes that compute nothing, such as `get_config`, do not count.
+    An operation without overrides computes the same as its known class.
 
     Args:
         operation: A Keras layer or operation.
