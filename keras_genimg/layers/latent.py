@@ -158,8 +158,8 @@ class Latent(keras.layers.Layer):
             return tfp.distributions.kl_divergence(posterior, prior)
         except NotImplementedError as error:
             raise ValueError(
-                f"TensorFlow Probability knows no closed form of the divergence of "
-                f'{self.posterior} to {self.prior}. Use estimator="monte_carlo" for '
+                f"TensorFlow Probability has no closed form of the KL divergence of "
+                f'{self.posterior} from {self.prior}. Use estimator="monte_carlo" for '
                 f"{self.name}. Received: estimator={self.estimator!r}"
             ) from error
 

@@ -97,8 +97,8 @@ class ReadAttention(keras.layers.Layer):
             )
         if None in images_shape[1:]:
             raise ValueError(
-                f"{self.name} needs to know height, width and channels of its images: "
-                "its filters have an entry for each row or column. Give them to "
+                f"{self.name} needs to know height, width and channels of its images, "
+                f"since its filters have one entry per row or column. Pass them to "
                 f"`keras.Input`. Received: shape={tuple(images_shape)}"
             )
         check_glimpse_size(self.size, images_shape[1:3], self.name)
@@ -127,9 +127,8 @@ def check_glimpse_size(size, image_size, owner):
     if size is not None and size > max(image_size):
         raise ValueError(
             f"`size` of {owner} must be at most {max(image_size)}, the longer side of "
-            "its images; more filters than pixels see nothing more. Pass a smaller "
-            f"size, or None for no attention. Received: size={size}, "
-            f"(height, width)={tuple(image_size)}"
+            f"its images. Pass a smaller size, or None for no attention. Received: "
+            f"size={size}, (height, width)={tuple(image_size)}"
         )
 
 

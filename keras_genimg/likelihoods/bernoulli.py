@@ -9,15 +9,15 @@ from keras_genimg.types import Config, Distribution, TensorLike
 
 @keras.saving.register_keras_serializable(package="keras_genimg")
 class Bernoulli(Likelihood):
-    """Binary pixels, 0 or 1, from one logit per sub-pixel.
+    """Binary pixels, 0 or 1, with one logit per sub-pixel.
 
     Parameters are logits of shape `(batch, height, width, colors)`.
 
     Args:
-        intensities: Whether pixels are real intensities from 0 to 1 in place of 0 and
-            1, as DRAW takes color images: each is treated as the probability of a 1,
-            and its log-probability is the expected one, `x log p + (1 - x) log(1 - p)`,
-            which is no density of intensities.
+        intensities: Whether pixels are real intensities from 0 to 1, as DRAW models
+            color images. An intensity x is treated as the probability of a 1, and its
+            log-probability is the expected value `x log p + (1 - x) log(1 - p)`. This
+            is not a density over intensities.
 
     Example:
         >>> Bernoulli().log_prob(np.zeros((1, 2, 2, 1)), np.ones((1, 2, 2, 1)))[0, 0, 0]

@@ -10,15 +10,15 @@ from keras_genimg.types import Config, Distribution, TensorLike
 
 @keras.saving.register_keras_serializable(package="keras_genimg")
 class Categorical(Likelihood):
-    """Pixels of `num_values` unordered values, by a softmax for each sub-pixel.
+    """Pixels with `num_values` unordered values, with a softmax per sub-pixel.
 
     Parameters are logits of shape `(batch, height, width, colors, num_values)`.
 
     Args:
-        num_values: Number of values, from 2; 256 for 8-bit images.
+        num_values: Number of values, at least 2; 256 for 8-bit images.
 
     Raises:
-        ValueError: If `num_values` is no integer of at least 2.
+        ValueError: If `num_values` is not an integer of at least 2.
 
     References:
         van den Oord et al., Pixel Recurrent Neural Networks, 2016, section 3.
@@ -40,8 +40,8 @@ class Categorical(Likelihood):
         temperature: float | TensorLike = 1.0,
     ) -> tf.Tensor:
         logits = self.at_temperature(params, temperature)
-        # Steps of the distribution function below the last, which is 1 and is left
-        # out so that rounding cannot lead past the last value.
+        # Steps of the cumulative distribution function without the last one, which is
+        # 1, so that rounding cannot exceed the last value.
         steps = tf.cumsum(tf.nn.softmax(logits), axis=-1)[..., :-1]
         return tf.reduce_sum(tf.cast(uniforms[..., None] >= steps, tf.float32), axis=-1)
 

@@ -9,19 +9,18 @@ from keras_genimg.types import Config, Distribution, TensorLike
 
 @keras.saving.register_keras_serializable(package="keras_genimg")
 class Gaussian(Likelihood):
-    """Real intensities from 0 to 1, normal with their own means and variances.
+    """Real intensities from 0 to 1, with a normal distribution per sub-pixel.
 
     Parameters `(a, b)` have the shape `(batch, height, width, colors, 2)`:
 
         mean = sigmoid(a), standard deviation = min_stddev + exp(b / 2)
 
-    Except for `min_stddev`, b is thus the logarithm of the variance, as in the paper.
-
-    Its log-probability is that of a density, in nats, and can be above 0.
+    Apart from `min_stddev`, b is the logarithm of the variance, as in the paper. The
+    log-probability is the logarithm of a density, in nats, and can be above 0.
 
     Args:
-        min_stddev: Smallest standard deviation, at least 0. Pixels that are the same in
-            all images would let the density grow without bound at 0.
+        min_stddev: Smallest standard deviation, at least 0. With 0, the density is
+            unbounded for pixels that are equal in all images.
 
     Raises:
         ValueError: If `min_stddev` is below 0.
@@ -56,7 +55,7 @@ class Gaussian(Likelihood):
         temperature: float | TensorLike = 1.0,
     ) -> tf.Tensor:
         """Draw intensities; `temperature` multiplies the variance."""
-        # The middle of the step of 2**-24 that a uniform stands for, so never 0 or 1.
+        # The center of an interval of length 2**-24, so never 0 or 1.
         uniforms = tf.cast(uniforms, tf.float32)
         uniforms = tf.clip_by_value(uniforms, 2.0**-25, 1 - 2.0**-24)
         normal = self.distribution(params)

@@ -11,33 +11,33 @@ from keras_genimg.types import Distribution, Shape, SymbolicTensor, TensorLike
 
 
 class Likelihood(Configurable, PixelValues):
-    """Distribution of pixels, given parameters that a network computes.
+    """Distribution of pixels given parameters computed by a network.
 
     A subclass sets `num_values`, and implements `distribution` and `sample`.
 
-    By default the sub-pixels of an image are independent given their parameters. An
-    autoregressive network then computes the parameters of a color from the colors
-    before it, and is evaluated once a sub-pixel when it draws. Parameters have the
-    shape of the images, with one more axis of `params_size` where that is above 1.
+    By default, the sub-pixels of an image are independent given their parameters. An
+    autoregressive network then computes the parameters of a color from earlier colors,
+    and is evaluated once per sub-pixel during generation. Parameters have the shape of
+    the images, with one more axis if `params_size` is above 1.
 
     A likelihood with `couples_colors = True` is a joint distribution of the colors of a
-    pixel, such as a mixture of discretized logistics. No feature of a pixel then sees
-    any of its colors, and a network is evaluated once a pixel. Such a class
-    implements, besides `sample`:
+    pixel, such as a mixture of discretized logistics. Features of a pixel then depend
+    on none of its colors, and a network is evaluated once per pixel. Besides `sample`,
+    such a class implements:
 
     - `params_shape`: any shape that begins with height and width;
-    - `log_prob`: nats of each pixel, all colors together;
+    - `log_prob`: nats per pixel, for all colors jointly;
     - `at_temperature`, to complete images with more than one candidate;
-    - `mean`, for the models with latent variables.
+    - `mean`, for models with latent variables.
 
     Attributes:
-        num_values: Pixels are integers from 0 to `num_values - 1`; or None for real
-            intensities from 0 to 1.
-        params_size: Parameters a sub-pixel, which the default `params_shape` reads.
+        num_values: Number of values, for pixels from 0 to `num_values - 1`; None for
+            real intensities from 0 to 1.
+        params_size: Parameters per sub-pixel, used by the default `params_shape`.
         couples_colors: Whether the colors of a pixel are drawn together.
 
     Example:
-        Colors of two values, by a table of the eight pixels that there are:
+        Three binary colors, with a table of all eight pixels:
 
         >>> class PixelTable(Likelihood):
         ...     num_values, couples_colors = 2, True
@@ -69,7 +69,7 @@ class Likelihood(Configurable, PixelValues):
         return (*image_shape, self.params_size)
 
     def unit_shape(self, image_shape: Sequence[Any]) -> tuple[Any, ...]:
-        """Return the shape of an image in units, the parts that are drawn one by one.
+        """Return the shape of an image in units, which are drawn one at a time.
 
         Args:
             image_shape: `(height, width, colors)`, integers or scalar tensors.
@@ -81,7 +81,7 @@ class Likelihood(Configurable, PixelValues):
         return tuple(image_shape[:2] if self.couples_colors else image_shape)
 
     def mask_colors(self, num_colors: int) -> int:
-        """Return how many colors the masks of an autoregressive network tell apart.
+        """Return the number of colors for the masks of an autoregressive network.
 
         With 1, mask `"A"` hides all colors of a pixel from its own features.
 
@@ -98,16 +98,16 @@ class Likelihood(Configurable, PixelValues):
     ) -> SymbolicTensor:
         """Return the output layer of an autoregressive network.
 
-        Override this if the last layers are not one convolution. This package does not
-        import layers, so the convolution is given as a function, see
+        Override this if the last layers are not a single convolution. This package does
+        not import layers, so the convolution is passed as a function, see
         `keras_genimg.networks.likelihood_head`.
 
         Args:
             x: Symbolic features, `(batch, height, width, channels)`.
             num_colors: Number of colors of the images.
             convolve: Function of features and the shape of the parameters of a pixel,
-                `(n,)` or `(colors, n)`. Returns a 1x1 convolution of the features,
-                masked as the network is, float32, `(batch, height, width, *shape)`.
+                `(n,)` or `(colors, n)`. Returns a 1x1 convolution of the features with
+                the network's mask, float32, `(batch, height, width, *shape)`.
 
         Returns:
             Symbolic float32 tensor of shape `(batch, *params_shape)`.
@@ -117,7 +117,7 @@ class Likelihood(Configurable, PixelValues):
     def distribution(self, params: TensorLike) -> Distribution:
         """Return the TFP distribution of all sub-pixels, in float32.
 
-        `log_prob` and `mean` use it; a likelihood that implements both needs none.
+        `log_prob` and `mean` use it. A likelihood that overrides both does not need it.
         """
         raise NotImplementedError
 
@@ -130,12 +130,13 @@ class Likelihood(Configurable, PixelValues):
         """Draw pixels by the inverse of the cumulative distribution function.
 
         Args:
-            params: Parameters, of `params_shape` after the batch; or those of single
-                units, without the axes of height and width.
-            uniforms: Uniform numbers in `[0, 1)`, one a sub-pixel, of the images'
-                shape; or `(batch, colors)`, and `(batch, 1)` for a single sub-pixel.
-            temperature: Divides the logits; below 1 gives likelier images. A number,
-                or a tensor that broadcasts against `uniforms`.
+            params: Parameters, of `params_shape` after the batch, or of single units,
+                without the axes of height and width.
+            uniforms: Uniform numbers in `[0, 1)`, one per sub-pixel, of the images'
+                shape; for single units `(batch, colors)`, or `(batch, 1)` for a single
+                sub-pixel.
+            temperature: Divides the logits; values below 1 give likelier images. A
+                number, or a tensor that broadcasts against `uniforms`.
 
         Returns:
             Float32 pixels in the likelihood's own range, of the shape of `uniforms`.
@@ -147,13 +148,13 @@ class Likelihood(Configurable, PixelValues):
     ) -> tf.Tensor:
         """Return the parameters of the distribution that `sample` draws from.
 
-        `complete` with more than one candidate needs this, to weight the candidates by
-        the distribution that they were drawn from.
+        With more than one candidate, `complete` uses this to weight the candidates by
+        the distribution they were drawn from.
 
         Args:
             params: Parameters of the images.
-            temperature: Divides the logits; below 1 gives likelier images. A number, or
-                a tensor that broadcasts against the images.
+            temperature: Divides the logits; values below 1 give likelier images. A
+                number, or a tensor that broadcasts against the images.
 
         Returns:
             Float32 parameters of the shape of `params`.
@@ -179,14 +180,14 @@ class Likelihood(Configurable, PixelValues):
                 `(batch, height, width, colors)`.
 
         Returns:
-            Nats, float32, of the shape of `images`; if the likelihood couples the
-            colors of a pixel, without the last axis. Use `log_prob_of_pixels` or
-            `log_prob_of_images` to be independent of that.
+            Nats, float32, of the shape of `images`, without the last axis if the
+            likelihood couples the colors of a pixel. `log_prob_of_pixels` and
+            `log_prob_of_images` return the same shape for all likelihoods.
         """
         return self.distribution(params).log_prob(tf.cast(images, tf.float32))
 
     def log_prob_of_pixels(self, params: TensorLike, images: TensorLike) -> tf.Tensor:
-        """Return nats of each pixel, all colors together: `(batch, height, width)`.
+        """Return nats per pixel, summed over its colors: `(batch, height, width)`.
 
         Args:
             params: Parameters of the images.
@@ -197,7 +198,7 @@ class Likelihood(Configurable, PixelValues):
         return log_prob if self.couples_colors else tf.reduce_sum(log_prob, axis=-1)
 
     def log_prob_of_images(self, params: TensorLike, images: TensorLike) -> tf.Tensor:
-        """Return nats of each image: `(batch,)`.
+        """Return nats per image, `(batch,)`.
 
         Args:
             params: Parameters of the images.

@@ -1,4 +1,4 @@
-"""Values that the pixels of a likelihood take."""
+"""Pixel values of a likelihood: range, checks and conversion."""
 
 from typing import overload
 
@@ -10,13 +10,13 @@ from keras_genimg.types import TensorLike
 
 
 class PixelValues:
-    """Integers from 0 up, or real numbers from 0 to 1, as the values of pixels.
+    """Pixel values: integers from 0, or real numbers from 0 to 1.
 
     Attributes:
-        num_values: Pixels are integers from 0 to `num_values - 1`; or None for real
-            intensities from 0 to 1.
-        binarizes: Whether gray levels become 0 and 1 by chance, with the level as the
-            probability of a 1, in place of rounding. See `keras_genimg.datasets.load`.
+        num_values: Number of values, for pixels from 0 to `num_values - 1`; None for
+            real intensities from 0 to 1.
+        binarizes: Whether gray levels are binarized at random, with the level as the
+            probability of a 1, instead of rounded. See `keras_genimg.datasets.load`.
     """
 
     num_values: int | None = None
@@ -29,45 +29,45 @@ class PixelValues:
 
     @property
     def dtype(self) -> type[np.number]:
-        """NumPy dtype of images: uint8 where it holds every value."""
+        """NumPy dtype of images, uint8 if it can hold every value."""
         if self.num_values is None:
             return np.float32
         return np.uint8 if self.num_values <= 256 else np.int32
 
     @property
     def pixel_range(self) -> str:
-        """The pixels that there are, in words."""
+        """Human-readable pixel range."""
         kind = "real numbers" if self.num_values is None else "integers"
         return f"{kind} from 0 to {self.max_value}"
 
     def in_range(self, images: TensorLike) -> tf.Tensor:
-        """Return where pixels are in range, as a boolean tensor."""
+        """Return a boolean mask of the pixels that are in range."""
         images = tf.cast(images, tf.float32)
         return images == self._nearest(images)  # False for NaN.
 
     def all_in_range(self, images: TensorLike) -> tf.Tensor:
         """Return whether every pixel is in range, as a boolean scalar.
 
-        Three times as fast as reducing `in_range`: TensorFlow is slow at comparing
-        numbers and at reducing booleans. A pixel within 1e-19 of a valid value passes,
-        since the square of the distance is 0.
+        This is three times as fast as reducing `in_range`, because TensorFlow compares
+        numbers and reduces booleans slowly. A pixel within 1e-19 of a valid value
+        passes, since its squared distance underflows to 0.
         """
         images = tf.cast(images, tf.float32)
         return tf.nn.l2_loss(images - self._nearest(images)) == 0  # False for NaN.
 
     def _nearest(self, images):
         nearest = images if self.num_values is None else tf.round(images)
-        # `tf.clip_by_value` would pass over the images twice.
+        # `tf.clip_by_value` would read the images twice.
         return tf.raw_ops.ClipByValue(
             t=nearest, clip_value_min=0.0, clip_value_max=float(self.max_value)
         )
 
     def check_images(self, images: np.ndarray, owner: str = "This likelihood") -> None:
-        """Raise unless every pixel of a NumPy array is in range.
+        """Raise an error unless all pixels of a NumPy array are in range.
 
         Args:
             images: NumPy array of pixels.
-            owner: Who asks, for the error text.
+            owner: Name of the caller, for the error text.
 
         Raises:
             ValueError: If a pixel is not in `pixel_range`.
@@ -95,8 +95,8 @@ class PixelValues:
         """Convert pixels, or their means, to displayable integers 0 to 255.
 
         Args:
-            images: Array or tensor in the likelihood's own range. Intensities that a
-                `Gaussian` drew outside of it become 0 or 255, the nearest there are.
+            images: Array or tensor in the likelihood's own range. Intensities outside
+                of it, from a `Gaussian`, become 0 or 255.
 
         Returns:
             The same shape in uint8: a NumPy array for an array.

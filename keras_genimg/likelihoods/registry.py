@@ -11,7 +11,7 @@ _BY_NAME = {"bernoulli": Bernoulli, "categorical": Categorical, "gaussian": Gaus
 
 
 def get(identifier: str | Config | Likelihood) -> Likelihood:
-    """Return the likelihood that a name, a config or an object stands for.
+    """Return a likelihood by name, config or object.
 
     Args:
         identifier: `"bernoulli"`, `"categorical"` (256 values), `"gaussian"`, the

@@ -32,30 +32,29 @@ _NUM_TRIED = 3
 def autoregressive_endpoints(
     model, image_shape, method="incremental", jit_compile=False, num_candidates=1
 ):
-    """Return what a server can ask of an autoregressive model.
+    """Return the endpoints of an autoregressive model.
 
     Args:
         model: An `AutoregressiveModel`.
         image_shape: `(height, width, colors)`, all known.
         method: `"incremental"`, `"fixed_point"` or `"ancestral"`.
         jit_compile: Whether to compile with XLA.
-        num_candidates: Number of completions that `complete` draws for each image, to
-            choose one from.
+        num_candidates: Number of completions among which `complete` chooses.
 
     Returns:
         Dict of `Endpoint` by signature name: `sample`, `sample_png`,
-        `sample_with_temperature`, `complete` and `log_prob`. Conditions are inputs of
-        all of them. With the incremental sampler and without XLA also `check_sampler`,
+        `sample_with_temperature`, `complete` and `log_prob`, each with the conditions
+        as further inputs. The incremental sampler without XLA adds `check_sampler`,
         which compares the sampler with the forward pass on given images.
 
     Raises:
-        ValueError: If `num_candidates` is no integer of at least 1, or the incremental
-            sampler does not compute what the model computes.
+        ValueError: If `num_candidates` is not an integer of at least 1, or the
+            incremental sampler and the model disagree.
     """
     num_candidates = check_positive_int("num_candidates", num_candidates, "endpoints")
     likelihood = model.likelihood
     conditions = served_conditions(model, image_shape)
-    # A function of its own: the signatures that draw share its one graph.
+    # A `tf.function`, so that all drawing signatures share its graph.
     draw = pixel_sampler(METHODS[method](model, jit_compile), image_shape)
     draw = tf.function(draw, autograph=False)
     complete = candidate_completer(
@@ -82,8 +81,8 @@ def autoregressive_endpoints(
             *in_order(given),
         )
         completed = likelihood.to_display(completed)
-        # A known pixel comes back as it was sent, also where it is no value that the
-        # likelihood has.
+        # Return known pixels exactly as sent, even if the likelihood does not have
+        # their value.
         return {
             "images": tf.where(known > 0, tf.cast(images, tf.uint8), completed),
             "effective_sample_size": effective_sample_size,
@@ -136,10 +135,10 @@ def log_prob_of(model, images, *conditions):
 def _check_sampler(model, image_shape, inputs):
     """Return the endpoint that compares the sampler with the forward pass.
 
-    It is tried here on a few random images.
+    The comparison also runs here, on a few random images.
 
     Raises:
-        ValueError: If they differ by more than rounding explains.
+        ValueError: If the two differ by more than rounding.
     """
 
     @tf.function(

@@ -1,4 +1,4 @@
-"""Models that draw an image one sub-pixel after the other."""
+"""Models that draw images one sub-pixel at a time."""
 
 import math
 from typing import Any
@@ -40,38 +40,35 @@ from keras_genimg.types import (
 
 @keras.saving.register_keras_serializable(package="keras_genimg")
 class AutoregressiveModel(GenerativeModel):
-    """Any functional graph of causal layers, as a model of images.
+    """Model of images from any functional graph of causal layers.
 
     The probability of an image is the product of the probabilities of its sub-pixels,
-    each given those before it in raster order, and within a pixel the colors before
-    it:
+    each conditioned on the pixels before it in raster order and on the earlier colors
+    of its pixel:
 
         log p(x) = sum over i of log p(x[i] | x[0], ..., x[i - 1])
 
-    The graph must be causal: the parameters it computes for a sub-pixel may depend on
-    earlier sub-pixels alone. Its first layer that reads the image has mask `"A"`.
-    Otherwise the model learns to copy pixels that it will not have when it draws.
+    The graph must be causal: the parameters of a sub-pixel may depend only on earlier
+    sub-pixels, so the first layer that reads the image has mask `"A"`. Otherwise, the
+    model learns to copy pixels that are not available during generation.
 
-    The graph is probed before the first `fit`, and before the first `generate`,
-    `complete` or `export` after the weights have changed. Some images are changed from
-    some sub-pixel on, and no parameter up to it may change, see
-    `keras_genimg.causality.first_leak`. This takes less than a second for seven
-    diagonal layers at 28x28. A leak that weights of 0 hide is found once they change.
-    `check_causality = False` switches the probe off.
+    `keras_genimg.causality.first_leak` probes the graph before the first `fit`, and
+    before the first `generate`, `complete` or `export` after the weights have changed.
+    This takes less than a second for seven diagonal layers at 28x28. The probe cannot
+    find a leak through weights that are 0.
 
     Args:
         inputs: `keras.Input` of images in the likelihood's own range,
             `(batch, height, width, colors)`, or a list of it and further inputs,
             the conditions.
-        outputs: Parameters of the likelihood, float32, of its `params_shape` behind
-            the batch: `(batch, height, width, colors)`, with one more axis for
-            `Categorical`.
+        outputs: Float32 parameters of the likelihood: `(batch, height, width, colors)`,
+            with one more axis for `Categorical`, see `Likelihood.params_shape`.
         likelihood: `"bernoulli"`, `"categorical"` or an object.
         **kwargs: Arguments of `keras.Model`, such as `name`.
 
     Attributes:
-        check_causality: Whether the probe runs, True in a new model. It is not saved: a
-            model that is loaded or cloned has True.
+        check_causality: Whether to probe the graph. True in new, loaded and cloned
+            models; the value is not saved.
 
     Raises:
         ValueError: If the outputs do not fit the images and the likelihood.
@@ -132,23 +129,23 @@ class AutoregressiveModel(GenerativeModel):
 
         Args:
             num_images: Number of images.
-            seed: Integer seed of the first image; the next images have the seeds that
-                follow. Or one integer for each image. By default a random one, which
-                `keras.utils.set_random_seed` makes reproducible. An image depends on
-                its own seed alone, never on the others drawn with it.
-            temperature: Number above 0 that divides the logits; below 1 gives likelier
-                images.
-            method: How to draw, which changes the time it takes and not the images.
-                `"incremental"` evaluates each pixel once, for about the price of a
-                forward pass; it takes graphs of causal and pointwise layers.
-                `"fixed_point"` makes forward passes until nothing changes, and
-                `"ancestral"` one forward pass for each sub-pixel, or pixel if the
-                likelihood couples its colors; both take any causal graph.
+            seed: Integer seed of the first image, with consecutive seeds for the next
+                ones, or one integer per image. By default random, which
+                `keras.utils.set_random_seed` makes reproducible. An image depends only
+                on its own seed.
+            temperature: Number above 0 that divides the logits; values below 1 give
+                likelier images.
+            method: Sampler, which affects the speed but not the images.
+                `"incremental"` evaluates each pixel once, in about the time of one
+                forward pass, for graphs of causal and pointwise layers.
+                `"fixed_point"` runs forward passes until nothing changes, and
+                `"ancestral"` one forward pass per sub-pixel (per pixel if the
+                likelihood couples its colors), for any causal graph.
             jit_compile: Whether to compile with XLA.
             conditions: Inputs of the model besides the images, with one element per
-                image: an array if there is one input, else a dict by input name.
+                image: an array for a single input, else a dict by input name.
             image_size: `(height, width)`, for a model of any size.
-            batch_size: Number of images to draw at a time.
+            batch_size: Number of images to draw at once.
             verbose: 0 for silence, 1 for a progress bar, 2 for one line at the end;
                 "auto" for silence in the first two seconds, then a bar.
 
@@ -183,50 +180,43 @@ class AutoregressiveModel(GenerativeModel):
     ) -> np.ndarray:
         """Draw the unknown pixels of images.
 
-        Unknown pixels are drawn in raster order, each given the pixels before it: the
-        known ones and those drawn already. Known pixels *after* an unknown one do not
-        influence it. If all known pixels come before all unknown ones, as in an upper
-        half, this is an exact draw of the unknown pixels given the known ones. If not,
-        the result may not fit the known pixels that follow.
+        Unknown pixels are drawn in raster order, each conditioned on the pixels before
+        it, known or drawn. Known pixels *after* an unknown one do not influence it. If
+        all known pixels come before all unknown ones, such as an upper half, the result
+        is an exact sample given the known pixels. Otherwise, it may not fit the known
+        pixels that follow.
 
-        With `num_candidates` above 1, that many completions are drawn, each is weighted
-        by the probability of the known pixels after its first unknown one, and one of
-        them is chosen with probability in proportion to its weight. The more
-        candidates, the closer the result is to a draw given all known pixels.
-        `effective_sample_size` tells how far to trust it: where that is near 1, one
-        candidate outweighs the others, and the result is merely the best of them.
+        With `num_candidates` above 1, that many completions are drawn. Each is weighted
+        by the probability of the known pixels after its first unknown one, and one is
+        chosen in proportion to its weight. The more candidates, the closer the result
+        is to a sample given all known pixels. `effective_sample_size` is a measure of
+        this: near 1, the result is merely the best of the candidates.
 
         Args:
             images: `(num_images, height, width, colors)`, known pixels in the
-                likelihood's own range; what unknown ones hold makes no difference.
-            known: Which pixels are known, 1 or True, and which are not, 0 or False:
+                likelihood's own range; unknown ones are ignored.
+            known: 1 or True at known pixels, else 0 or False,
                 `(num_images, height, width)`, or `(height, width)` for all images.
-            seed: Integer seed of the first image; the next images have the seeds that
-                follow. Or one integer for each image. By default a random one, which
-                `keras.utils.set_random_seed` makes reproducible. An image depends on
-                its own seed alone, never on the others drawn with it.
-            num_candidates: Number of completions to choose from. Candidate 0 is the
-                image that 1 candidate gives, and a candidate does not depend on how
-                many there are. Where no known pixel follows an unknown one there is
-                nothing to choose by, and candidate 0 is returned.
-            temperature: Number above 0 that divides the logits; below 1 gives likelier
-                images.
-            method: How to draw, which changes the time it takes and not the images.
-                `"incremental"` evaluates each pixel once, for about the price of a
-                forward pass; it takes graphs of causal and pointwise layers.
-                `"fixed_point"` makes forward passes until nothing changes, and
-                `"ancestral"` one forward pass for each sub-pixel, or pixel if the
-                likelihood couples its colors; both take any causal graph.
+            seed: Integer seed of the first image, with consecutive seeds for the next
+                ones, or one integer per image. By default random.
+            num_candidates: Number of completions to choose from. A candidate does not
+                depend on their number. If no known pixel follows an unknown one, the
+                result is candidate 0, the completion for `num_candidates=1`.
+            temperature: Number above 0 that divides the logits; values below 1 give
+                likelier images.
+            method: Sampler, which affects the speed but not the images:
+                `"incremental"` for graphs of causal and pointwise layers,
+                `"fixed_point"` or `"ancestral"` for any causal graph.
             jit_compile: Whether to compile with XLA.
             conditions: Inputs of the model besides the images, with one element per
-                image: an array if there is one input, else a dict by input name.
-            batch_size: Number of completions to draw at a time, counting every
-                candidate; at least one image with all of its candidates.
+                image: an array for a single input, else a dict by input name.
+            batch_size: Number of completions to draw at once, counting every candidate;
+                at least all candidates of one image.
             verbose: 0 for silence, 1 for a progress bar, 2 for one line at the end;
                 "auto" for silence in the first two seconds, then a bar.
 
         Returns:
-            NumPy array of the shape of `images`, known pixels as they were.
+            NumPy array of the shape of `images`, with known pixels unchanged.
 
         Raises:
             ValueError: If an argument is not as described, the model is not causal, or
@@ -265,39 +255,34 @@ class AutoregressiveModel(GenerativeModel):
         batch_size: int = 64,
         verbose: Verbose = "auto",
     ) -> np.ndarray:
-        """Return how many equally weighted candidates a completion was chosen from.
+        """Return the effective number of candidates of each completion.
 
         With the weights `w` of the candidates that `complete` draws for the same
-        arguments, this is
+        arguments:
 
             sum(w)**2 / sum(w**2)
 
-        It is 1 if one candidate has all the weight, and `num_candidates` if all weights
-        are equal, as they are where no known pixel follows an unknown one.
+        This is 1 if one candidate has all the weight, and `num_candidates` if all
+        weights are equal, for example if no known pixel follows an unknown one.
 
         Args:
             images: `(num_images, height, width, colors)`, known pixels in the
-                likelihood's own range; what unknown ones hold makes no difference.
-            known: Which pixels are known, 1 or True, and which are not, 0 or False:
+                likelihood's own range; unknown ones are ignored.
+            known: 1 or True at known pixels, else 0 or False,
                 `(num_images, height, width)`, or `(height, width)` for all images.
-            seed: Integer seed of the first image; the next images have the seeds that
-                follow. Or one integer for each image. By default a random one, which
-                `keras.utils.set_random_seed` makes reproducible. An image depends on
-                its own seed alone, never on the others drawn with it.
+            seed: Integer seed of the first image, with consecutive seeds for the next
+                ones, or one integer per image. By default random.
             num_candidates: Number of completions to choose from.
-            temperature: Number above 0 that divides the logits; below 1 gives likelier
-                images.
-            method: How to draw, which changes the time it takes and not the images.
-                `"incremental"` evaluates each pixel once, for about the price of a
-                forward pass; it takes graphs of causal and pointwise layers.
-                `"fixed_point"` makes forward passes until nothing changes, and
-                `"ancestral"` one forward pass for each sub-pixel, or pixel if the
-                likelihood couples its colors; both take any causal graph.
+            temperature: Number above 0 that divides the logits; values below 1 give
+                likelier images.
+            method: Sampler, which affects the speed but not the images:
+                `"incremental"` for graphs of causal and pointwise layers,
+                `"fixed_point"` or `"ancestral"` for any causal graph.
             jit_compile: Whether to compile with XLA.
             conditions: Inputs of the model besides the images, with one element per
-                image: an array if there is one input, else a dict by input name.
-            batch_size: Number of completions to draw at a time, counting every
-                candidate; at least one image with all of its candidates.
+                image: an array for a single input, else a dict by input name.
+            batch_size: Number of completions to draw at once, counting every candidate;
+                at least all candidates of one image.
             verbose: 0 for silence, 1 for a progress bar, 2 for one line at the end;
                 "auto" for silence in the first two seconds, then a bar.
 
@@ -337,11 +322,11 @@ class AutoregressiveModel(GenerativeModel):
     ):
         """Return a compiled function of `(seeds, *conditions)` that draws images.
 
-        With `num_candidates` it completes: it takes `images` and `known` after the
-        seeds, and returns effective sample sizes after the images.
+        With `num_candidates`, it completes images: it also takes `images` and `known`,
+        after the seeds, and returns effective sample sizes, after the images.
 
         Raises:
-            ValueError: If an argument is not as described. The function raises one if
+            ValueError: If an argument is not as described. The function raises it if
                 the model is not causal.
         """
         check_choice("method", method, tuple(METHODS), "generate")
@@ -362,7 +347,7 @@ class AutoregressiveModel(GenerativeModel):
         )
 
     def _drawing_note(self, method, image_size):
-        """Return what drawing a batch takes, for `Progress`."""
+        """Return the number of forward passes as text, for `Progress`."""
         shape = sized_image_shape(self, image_size, "generate")
         passes = math.prod(self.likelihood.unit_shape(shape))
         if method == "ancestral":
@@ -386,7 +371,7 @@ class AutoregressiveModel(GenerativeModel):
             images: Images in the likelihood's own range, as an array or a
                 `tf.data.Dataset` of batches. A model with conditions takes a list or
                 a dict of all its inputs.
-            num_samples: Must be None, since nothing is sampled.
+            num_samples: Must be None, since the result is exact.
             seed: Must be None.
             batch_size: Images per batch, for arrays.
             verbose: 0 for silence, 1 for a progress bar, 2 for one line at the end;
@@ -402,8 +387,8 @@ class AutoregressiveModel(GenerativeModel):
         for name, value in (("num_samples", num_samples), ("seed", seed)):
             if value is not None:
                 raise ValueError(
-                    f"The log-probability of {self.name} is exact, without samples of "
-                    f"latent variables: leave out `{name}`. Received: {name}={value!r}"
+                    f"The log-probability of {self.name} is exact, without samples: "
+                    f"leave out `{name}`. Received: {name}={value!r}"
                 )
         function = self._function_cache.get(
             self,
@@ -423,21 +408,20 @@ class AutoregressiveModel(GenerativeModel):
         method: Method = "incremental",
         num_candidates: int = 1,
     ) -> dict[str, Endpoint]:
-        """Return what a server can ask of the model.
+        """Return the functions that a server can call.
 
         Args:
             image_shape: `(height, width, colors)`, all known.
             jit_compile: Whether to compile with XLA.
             method: `"incremental"`, `"fixed_point"` or `"ancestral"`, see `generate`.
-            num_candidates: Number of completions that `complete` draws for each image,
-                to choose one from.
+            num_candidates: Number of completions among which `complete` chooses.
 
         Returns:
             Dict of `keras_genimg.saved_model.Endpoint` by signature name.
 
         Raises:
             ValueError: If an argument is not as described, the model is not causal, or
-                the sampler does not compute what the model computes.
+                the sampler and the model disagree.
         """
         self._causality_check.run(tuple(image_shape))
         return autoregressive_endpoints(

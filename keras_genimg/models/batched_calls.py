@@ -12,13 +12,13 @@ def draw_images(model, draw, inputs, batch_size, verbose, method="generate", not
     """Call a function that draws images, batch by batch.
 
     Args:
-        model: The model that draws, for texts.
-        draw: Function of tensors, one for each array in `inputs`, that returns a tensor
-            or a structure of tensors.
-        inputs: Arrays with one element for each image to draw.
+        model: The model that draws, for messages.
+        draw: Function of one tensor per array in `inputs` that returns a tensor or a
+            structure of tensors.
+        inputs: Arrays with one element per image to draw.
         batch_size: Number of images in a batch.
         verbose: See `Progress`.
-        method: Name of the public method, for texts.
+        method: Name of the public method, for messages.
         note: See `Progress`.
 
     Returns:
@@ -48,8 +48,8 @@ def map_images(
 
     Args:
         model: A `GenerativeModel`.
-        function: Function of `(images, *conditions)`, tensors or arrays, that returns
-            a tensor or a structure of tensors with one element for each image.
+        function: Function of `(images, *conditions)`, tensors or arrays, that returns a
+            tensor or a structure of tensors with one element per image.
         images: Images in the likelihood's own range, as an array or a
             `tf.data.Dataset` of batches; all inputs of a model with conditions.
         method: Name of the public method, for error texts.
@@ -57,8 +57,8 @@ def map_images(
         verbose: See `Progress`.
         note: See `Progress`.
         splits: Whether arrays may be split into smaller batches that take about half a
-            second each. The split depends on the speed of the machine, so this is for
-            functions whose results do not depend on the batch, to the last bit.
+            second each. The split depends on the speed of the machine, so the
+            function's results must not depend on the batch, to the last bit.
 
     Returns:
         NumPy arrays for all images, in the structure that `function` returns.

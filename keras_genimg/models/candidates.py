@@ -9,29 +9,31 @@ from keras_genimg.ops.uniforms import CANDIDATES, CHOICE, seeded_uniforms
 def candidate_completer(model, draw, image_shape, num_candidates):
     """Return a function that completes images by sampling importance resampling.
 
-    Candidates are drawn in raster order, so none has seen the known pixels that follow
-    its first unknown one. Each is weighted by the probability of those pixels:
+    Candidates are drawn in raster order, so they do not depend on the known pixels
+    after their first unknown one. Each candidate is weighted by the probability of
+    those pixels:
 
         log w[k] = sum of log p(x[k, i] | x[k, 0], ..., x[k, i - 1])
                    over known sub-pixels i after the first unknown one
 
-    and one of them is chosen with probability `w[k] / sum(w)`. As the number of
-    candidates grows, the result tends to a draw of the unknown pixels given all known
-    ones. The effective sample size, `sum(w)**2 / sum(w**2)`, tells how far that goes.
+    and one is chosen with probability `w[k] / sum(w)`. As the number of candidates
+    grows, the result approaches a sample of the unknown pixels given all known ones.
+    The effective sample size, `sum(w)**2 / sum(w**2)`, measures the quality of this
+    approximation.
 
     Args:
         model: An `AutoregressiveModel`.
-        draw: Function of `(uniforms, temperature, conditions, images, known)`, as a
-            sampler returns it.
+        draw: Function of `(uniforms, temperature, conditions, images, known)`, made by
+            a sampler.
         image_shape: `(height, width, colors)`.
-        num_candidates: Number of candidates for each image, at least 1. With 1 there is
-            nothing to weigh, and no forward pass.
+        num_candidates: Number of candidates per image, at least 1. With 1, no weights
+            are computed, and there is no forward pass.
 
     Returns:
-        A function for a graph: `seeds` of shape `(batch,)`, `temperature` that is a
-        scalar or of shape `(batch,)`, float32 `images` and `known` that broadcast to
-        `(batch, height, width, colors)`, and the conditions in; float32 images and
-        effective sample sizes of shape `(batch,)` out.
+        A function for a graph. Its arguments are `seeds`, `(batch,)`; `temperature`, a
+        scalar or `(batch,)`; float32 `images` and `known`, which broadcast to
+        `(batch, height, width, colors)`; and the conditions. It returns float32 images
+        and effective sample sizes, `(batch,)`.
 
     References:
         Rubin, Using the SIR algorithm to simulate posterior distributions, 1988.
@@ -84,15 +86,15 @@ def candidate_completer(model, draw, image_shape, num_candidates):
 
 
 def candidate_uniforms(seeds, shape, num_candidates):
-    """Return the random numbers of all candidates, those of an image together.
+    """Return the random numbers of all candidates, grouped by image.
 
-    Candidate 0 has the numbers of `generate`; candidate `k` has a stream of the same
-    seed, which does not depend on how many candidates there are.
+    Candidate 0 uses the numbers of `generate`. Candidate `k` uses its own stream of the
+    same seed, so it does not depend on the number of candidates.
 
     Args:
         seeds: Integers of shape `(batch,)`.
         shape: Shape of the numbers of one candidate.
-        num_candidates: Number of candidates for each image, at least 2.
+        num_candidates: Number of candidates per image, at least 2.
 
     Returns:
         Float32 uniform numbers of shape `(batch * num_candidates, *shape)`.
@@ -108,7 +110,7 @@ def candidate_uniforms(seeds, shape, num_candidates):
 
 
 def later_known(known):
-    """Return which known pixels come after the first unknown one, in raster order.
+    """Mark the known pixels after the first unknown one, in raster order.
 
     Args:
         known: 1 or 0, `(batch, height, width, colors)`; the colors of a pixel are all
@@ -136,7 +138,7 @@ def effective_size(log_weights):
 
 
 def _pixel_log_prob(model, images, temperature, conditions):
-    """Return nats of each pixel, all colors together: `(batch, height, width)`."""
+    """Return nats per pixel, summed over its colors: `(batch, height, width)`."""
     params = model([images, *conditions] if conditions else images, training=False)
     likelihood = model.likelihood
     params = likelihood.at_temperature(params, temperature)
@@ -144,9 +146,9 @@ def _pixel_log_prob(model, images, temperature, conditions):
 
 
 def _log_weights(log_prob):
-    """Return sums over pixels, less an image's largest: `(batch, candidates)`."""
-    # In float64, since a large image has thousands of nats, of which float32 keeps
-    # only thousandths. What decides are differences of a few nats.
+    """Return sums over pixels minus the largest per image: `(batch, candidates)`."""
+    # In float64: a large image has thousands of nats, which float32 resolves only to
+    # thousandths. Differences of a few nats decide.
     sums = tf.reduce_sum(tf.cast(log_prob, tf.float64), axis=(2, 3))
     return tf.cast(sums - tf.reduce_max(sums, axis=1, keepdims=True), tf.float32)
 

@@ -1,4 +1,4 @@
-"""The causality probe of a model, once for each set of weights."""
+"""The causality probe of a model, which runs once for given weights."""
 
 import warnings
 
@@ -7,9 +7,9 @@ from keras_genimg.ops.fingerprint import weights_fingerprint
 
 
 class CausalityCheck:
-    """Probes whether a model is causal, and remembers the weights that passed.
+    """Probe of a model's causality that remembers the weights that passed.
 
-    `model.check_causality = False` switches it off.
+    `model.check_causality = False` turns it off.
 
     Args:
         model: An `AutoregressiveModel`.
@@ -22,24 +22,24 @@ class CausalityCheck:
 
     @property
     def has_passed(self):
-        """Whether the model has passed once, whatever its weights are now."""
+        """Whether the model has ever passed, with any weights."""
         return bool(self._passed)
 
     def run(self, image_shape, fingerprint=None, also=()):
-        """Raise if a sub-pixel sees itself or a later one, as far as a probe can tell.
+        """Raise if the probe finds a sub-pixel that sees itself or a later one.
 
         Args:
-            image_shape: `(height, width, colors)`; None for a size that is not known.
-            fingerprint: Of the weights, see `weights_fingerprint`; taken if left out.
+            image_shape: `(height, width, colors)`, with None for unknown sizes.
+            fingerprint: Fingerprint of the weights; by default computed by
+                `weights_fingerprint`.
             also: Inputs to evaluate in the probe's forward pass, as tensors.
 
         Returns:
-            The model's output for `also`; None if the probe did not run, because these
-            weights have passed or the check is off.
+            The model's output for `also`; None if the probe did not run, because the
+            check is off or these weights have already passed.
 
         Raises:
-            ValueError: If the model is not causal. The text names the layer where it
-                can.
+            ValueError: If the model is not causal. The error names the layer, if found.
         """
         model = self._model
         if not model.check_causality:
@@ -50,7 +50,7 @@ class CausalityCheck:
             return None
         try:
             leak, params = probe(model, image_shape, also)
-        except Exception as error:  # Conditions were a bad guess, for example.
+        except Exception as error:  # For example, the guessed conditions were invalid.
             leak = params = None
             warnings.warn(
                 f"Could not check whether {model.name} is causal: it fails on random "
@@ -61,9 +61,9 @@ class CausalityCheck:
             )
         if leak is not None:
             raise ValueError(
-                f"{model.name} is not causal, so it learns to copy pixels that it will "
-                f"not have when it draws. {leak} If this is intended, switch the check "
-                f"off with `check_causality = False` on the model."
+                f"{model.name} is not causal, so it learns to copy pixels that are not "
+                f"available during generation. {leak} If this is intended, turn the "
+                f"check off with `check_causality = False` on the model."
             )
         self._passed[image_shape] = fingerprint
         return params

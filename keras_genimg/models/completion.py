@@ -1,4 +1,4 @@
-"""Completion of images: the arguments of `complete`, checked and run."""
+"""Completion of images: checks the arguments of `complete`, and runs it."""
 
 import numpy as np
 

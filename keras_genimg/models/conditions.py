@@ -11,7 +11,8 @@ def condition_arrays(model, conditions, num_images):
 
     Args:
         model: A `GenerativeModel`.
-        conditions: Dict of arrays by input name; an array, for one condition; or None.
+        conditions: Dict of arrays by input name; an array, for a single condition; or
+            None.
         num_images: Length of the first axis that each array must have.
 
     Returns:
@@ -47,7 +48,7 @@ def condition_arrays(model, conditions, num_images):
 
 
 def check_conditions(model, conditions):
-    """Raise if a value of a condition is out of range.
+    """Raise an error if a value of a condition is out of range.
 
     Args:
         model: A `GenerativeModel`.
@@ -66,18 +67,17 @@ def check_conditions(model, conditions):
 
 
 def conditions_in_range(model, conditions):
-    """Return where values of conditions are in range, also in a graph.
+    """Return masks of the condition values that are in range, also in a graph.
 
     Args:
         model: A `GenerativeModel`.
         conditions: Dict of tensors by input name.
 
     Returns:
-        Dict of boolean tensors of the same shapes, for the conditions that have a
-        range.
+        Dict of boolean tensors of the same shapes, for conditions with a range.
 
     Raises:
-        ValueError: If the model has a range for an input that it does not have.
+        ValueError: If the model defines a range for an input that does not exist.
     """
     names = [tensor.name for tensor in model.inputs[1:]]
     unknown = sorted(set(model.condition_ranges) - set(names))
@@ -100,11 +100,11 @@ def conditions_in_range(model, conditions):
 
 
 def served_conditions(model, image_shape):
-    """Return the conditions that a server asks for, in order.
+    """Return the conditions as inputs of endpoints, in order.
 
     Args:
         model: A `GenerativeModel`.
-        image_shape: `(height, width, colors)`. A condition map of any size has this
+        image_shape: `(height, width, colors)`. Condition maps of unknown size get this
             height and width.
 
     Returns:

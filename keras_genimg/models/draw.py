@@ -10,9 +10,10 @@ import tensorflow as tf
 from keras_genimg import likelihoods
 from keras_genimg.layers import DRAWLoop
 from keras_genimg.models.batched_calls import draw_images, map_images
-from keras_genimg.models.image_seeds import image_seeds
+from keras_genimg.models.image_seeds import image_seeds, seeded_batches
+from keras_genimg.models.inference import Inference, repeated
 from keras_genimg.models.latent_endpoints import draw_endpoints
-from keras_genimg.models.latent_model import Inference, LatentModel, repeated
+from keras_genimg.models.latent_model import LatentModel
 from keras_genimg.models.presets import DRAW as DRAW_PRESETS
 from keras_genimg.ops.checks import check_image_shape, check_positive_int
 from keras_genimg.ops.uniforms import LATENTS, POSTERIOR, seeded_normals
@@ -31,22 +32,22 @@ from keras_genimg.types import (
 
 @keras.saving.register_keras_serializable(package="keras_genimg")
 class DRAW(LatentModel):
-    """DRAW: a recurrent variational auto-encoder that reads and writes by attention.
+    """DRAW: a recurrent variational auto-encoder with read and write attention.
 
-    Drawing uses the prior N(0, I), the decoder and the write attention alone.
+    Generation uses only the prior N(0, I), the decoder and the write attention.
 
     Args:
         image_shape: `(height, width, colors)`.
         num_glimpses: Time steps, T in the paper.
-        units: Units of the encoder's LSTM and of the decoder's.
-        latent_dim: Numbers in the latent vector of a step.
-        read_size: Side of the grid of filters that reads, in filters; None reads the
-            whole image without attention.
-        write_size: Side of the grid of filters that writes, in filters; None writes the
-            whole canvas without attention.
+        units: Units of the encoder's LSTM and of the decoder's LSTM.
+        latent_dim: Size of the latent vector of a step.
+        read_size: Side of the grid of read filters; None reads the whole image without
+            attention.
+        write_size: Side of the grid of write filters; None writes the whole canvas
+            without attention.
         likelihood: `"bernoulli"`, `"gaussian"`, `"categorical"` or an object;
             `Bernoulli(intensities=True)` for color images, as in the paper.
-        seed: Integer that makes the noise of the training reproducible.
+        seed: Integer that makes the training noise reproducible.
         dtype: Dtype policy of the layers; canvas and latents are float32.
         **kwargs: Arguments of `keras.Model`, such as `name`.
 
@@ -150,20 +151,20 @@ class DRAW(LatentModel):
         batch_size: int = 64,
         verbose: Verbose = "auto",
     ) -> dict[str, np.ndarray]:
-        """Draw images, and return the canvas after each step too.
+        """Draw images, and also return the canvas after each step.
 
         The images are those that `generate` draws for the same arguments.
 
         Args:
             num_images: Number of images.
-            seed: Integer seed of the first image; the next images have the seeds that
-                follow. Or one integer for each image. By default a random one, which
-                `keras.utils.set_random_seed` makes reproducible. An image depends on
-                its own seed alone, never on the others drawn with it.
+            seed: Integer seed of the first image, with consecutive seeds for the next
+                ones, or one integer per image. By default random, which
+                `keras.utils.set_random_seed` makes reproducible. An image depends only
+                on its own seed.
             sample_pixels: Whether to draw pixels from the likelihood, in place of its
-                mean, which the paper shows.
+                mean.
             jit_compile: Whether to compile with XLA.
-            batch_size: Number of images to draw at a time.
+            batch_size: Number of images to draw at once.
             verbose: 0 for silence, 1 for a progress bar, 2 for one line at the end;
                 "auto" for silence in the first two seconds, then a bar.
 
@@ -204,28 +205,26 @@ class DRAW(LatentModel):
         batch_size: int = 64,
         verbose: Verbose = "auto",
     ) -> dict[str, np.ndarray]:
-        """Reconstruct images, and return the canvas after each step too.
+        """Reconstruct images, and also return the canvas after each step.
 
         The images are those that `reconstruct` draws for the same arguments.
 
         Args:
             images: Images in the likelihood's own range, as an array or a
                 `tf.data.Dataset` of batches.
-            seed: Integer seed of the first image; the next images have the seeds that
-                follow. By default a random one, which `keras.utils.set_random_seed`
-                makes reproducible.
+            seed: Integer seed of the first image, with consecutive seeds for the next
+                ones. By default random.
             sample_pixels: Whether to draw pixels from the likelihood, in place of its
-                mean, which the paper shows.
+                mean.
             batch_size: Images per batch, for arrays. The last bits of the result may
                 depend on it.
             verbose: 0 for silence, 1 for a progress bar, 2 for one line at the end;
                 "auto" for silence in the first two seconds, then a bar.
 
         Returns:
-            Dict of NumPy arrays: `images`, `canvases` and `write_attention` as
-            `generate_canvases` returns them; `read_attention`, `(num_images,
-            num_glimpses, 5)`; and `kl`, the divergence of each step in nats,
-            `(num_images, num_glimpses)`.
+            Dict of NumPy arrays: `images`, `canvases` and `write_attention`, see
+            `generate_canvases`; `read_attention`, `(num_images, num_glimpses, 5)`; and
+            `kl`, the divergence of each step in nats, `(num_images, num_glimpses)`.
 
         Raises:
             ValueError: If there are no images, or their shape or pixels do not fit.
@@ -244,7 +243,7 @@ class DRAW(LatentModel):
             }
 
         function = self._of_images_and_seeds((method, sample_pixels), reconstruct)
-        function = self._seeded(function, seed)
+        function = seeded_batches(function, seed)
         return map_images(self, function, images, method, batch_size, verbose)
 
     def _pictures(self, canvases, seeds, sample_pixels):

@@ -7,13 +7,14 @@ import tensorflow as tf
 
 
 class FreeableModel(keras.Model):
-    """Keras model that leaves no graph behind when it has been trained and dropped.
+    """Keras model whose training graph is freed when the model is dropped.
 
-    Keras sums the gradients of all replicas with `ReplicaContext.all_reduce`, whose
-    `tf.custom_gradient` TensorFlow 2.21 registers for good, and with it the graph of
-    the training step. Without a distribution strategy there is one replica and nothing
-    to sum: in a cross-replica context Keras leaves that out. `LossScaleOptimizer`,
-    which Keras takes for float16, refuses that context, so there the graph stays.
+    Keras sums the gradients of all replicas with `ReplicaContext.all_reduce`.
+    TensorFlow 2.21 registers its `tf.custom_gradient` permanently, which keeps the
+    graph of the training step alive. Without a distribution strategy, there is only one
+    replica, and in a cross-replica context Keras skips the sum. `LossScaleOptimizer`,
+    which Keras uses for float16, does not work in that context, so those graphs are not
+    freed.
     """
 
     def train_step(self, data: Any) -> dict[str, Any]:

@@ -8,11 +8,11 @@ from keras_genimg.sampling.trust import is_known
 
 
 class FunctionCache:
-    """Compiled functions by key, dropped when the layers of their model change.
+    """Cache of compiled functions, cleared when the layers of their model change.
 
-    A traced function keeps using the variables, dtype policies and activations that it
-    was traced with, so after `model.quantize("int8")` for example it would return
-    results of the old model. A change of the weights' values drops nothing.
+    A traced function keeps the variables, dtype policies and activations that it was
+    traced with. After `model.quantize("int8")`, for example, it would return results of
+    the old model. New values of the weights do not clear the cache.
     """
 
     def __init__(self):
@@ -20,16 +20,17 @@ class FunctionCache:
         self._state = ()
 
     def get(self, model, key, make):
-        """Return the function of a key, made by `make()` unless it is there."""
+        """Return the function of a key, made by `make()` if it is not cached."""
         functions = self.functions(model)
         if key not in functions:
             functions[key] = make()
         return functions[key]
 
     def functions(self, model):
-        """Return the dict of functions of a model as it is now."""
+        """Return the dict of functions for the present state of a model."""
         state = _state(model)
-        # By identity: tensors have no truth value, and equal objects may be others.
+        # By identity: tensors have no truth value, and equal objects need not be the
+        # same.
         same = len(state) == len(self._state)
         if not (same and all(map(operator.is_, state, self._state))):
             self._functions.clear()
@@ -39,7 +40,7 @@ class FunctionCache:
 
 def _state(model):
     """Return the objects that traced functions of a model hold on to."""
-    # Each drawing asks, so this is kept under 0.1 ms.
+    # Runs before each drawing, so it must take less than 0.1 ms.
     state = model.variables
     pending, seen = [model], {id(model)}
     for layer in pending:

@@ -57,21 +57,22 @@ def like(x, inputs):
 
 
 def checked_inputs(x, model, owner, in_steps=False):
-    """Validate what `fit`, `log_prob` and the like received.
+    """Validate inputs to `fit`, `log_prob` and similar methods.
 
-    Arrays and tensors are checked at once, a `tf.data.Dataset` as far as its element
-    spec tells. The values of data sources are left to the caller: `StepCheck` checks
-    them in steps, `check_values` in batches on the host.
+    Arrays and tensors are checked completely, a `tf.data.Dataset` only by its element
+    spec. The caller must check the values of data sources: `StepCheck` does so in
+    training steps, `check_values` in batches on the host.
 
     Args:
         x: Images and conditions as arrays, or a data source that Keras reads.
         model: A `GenerativeModel`.
         owner: The call that received `x`, for error texts.
-        in_steps: Whether Keras will read `x`, and so any source that it knows. If not,
-            `x` must be arrays, a `tf.data.Dataset` or a PyTorch `DataLoader`.
+        in_steps: Whether Keras will read `x`, which can then be any source that Keras
+            supports. Otherwise, `x` must be arrays, a `tf.data.Dataset` or a PyTorch
+            `DataLoader`.
 
     Returns:
-        `x`: lists and the like as NumPy arrays, a PyTorch `DataLoader` as a
+        `x`, with lists converted to NumPy arrays, and a PyTorch `DataLoader` to a
         `tf.data.Dataset`.
 
     Raises:
@@ -117,7 +118,7 @@ def check_values(x, model, owner):
     Args:
         x: Inputs of the model as arrays or eager tensors, see `images_of`.
         model: A `GenerativeModel`.
-        owner: Who received them, for error texts.
+        owner: The call that received them, for error texts.
 
     Raises:
         ValueError: If a value is out of range.
@@ -153,10 +154,10 @@ def check_shape(shape, model, owner):
 
 
 def known_image_shape(x, model):
-    """Return the shape of the images in `x`, with None where it cannot be told.
+    """Return the shape of the images in `x`, with None for unknown sizes.
 
     Args:
-        x: What `checked_inputs` returned.
+        x: Result of `checked_inputs`.
         model: A `GenerativeModel`.
 
     Returns:
@@ -179,7 +180,7 @@ def sized_image_shape(model, image_size, owner):
     Args:
         model: A `GenerativeModel`.
         image_size: `(height, width)`, or None if the model knows its own.
-        owner: Who needs to know, for error texts.
+        owner: The call that needs the shape, for error texts.
 
     Returns:
         `(height, width, colors)`, all known.
@@ -209,7 +210,7 @@ def check_dataset(dataset, model, owner):
     """Raise if a data set is empty or its elements are not batches of inputs.
 
     Raises:
-        ValueError: If the element spec shows that they are not.
+        ValueError: If the element spec does not fit.
     """
     if int(dataset.cardinality()) == 0:
         raise ValueError(f"{owner} received an empty data set: {dataset}")

@@ -3,6 +3,7 @@
 import random
 
 import numpy as np
+import tensorflow as tf
 
 from keras_genimg.ops.uniforms import MAX_SEED
 
@@ -35,3 +36,37 @@ def image_seeds(num_images, seed):
             f"each of the {num_images} images. Received: seed={seed!r}"
         )
     return seeds.astype("int64")
+
+
+def seeded_batches(function, seed):
+    """Return a function of batches of images that gives each image its own seed.
+
+    Args:
+        function: Function of float32 images and their seeds.
+        seed: Integer seed of the first image, with consecutive seeds for the next ones,
+            or None for a random one.
+
+    Raises:
+        ValueError: If `seed` is not one integer from 0 to `MAX_SEED`. The returned
+            function raises it if a batch needs larger seeds.
+    """
+    if seed is not None and np.ndim(seed) != 0:
+        raise ValueError(
+            f"`seed` must be one integer here, that of the first image. Received: "
+            f"seed={seed!r}"
+        )
+    next_seed = int(image_seeds(1, seed)[0])
+
+    def call(images):
+        nonlocal next_seed
+        images = tf.cast(images, tf.float32)
+        seeds = next_seed + np.arange(len(images))
+        if seeds[-1] > MAX_SEED:
+            raise ValueError(
+                f"`seed` is too large for the number of images: their seeds exceed "
+                f"2**62 - 1. Received: seed={seed!r}"
+            )
+        next_seed += len(images)
+        return function(images, tf.constant(seeds, tf.int64))
+
+    return call

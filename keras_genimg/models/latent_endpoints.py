@@ -9,7 +9,7 @@ from keras_genimg.saved_model.png import with_png
 
 
 def latent_endpoints(model, jit_compile=False):
-    """Return what a server can ask of any model with latent variables.
+    """Return the endpoints of any model with latent variables.
 
     Args:
         model: A `LatentModel`.
@@ -48,7 +48,7 @@ def latent_endpoints(model, jit_compile=False):
 
 
 def vae_endpoints(model, jit_compile=False):
-    """Return what a server can ask of a `VAE`: also `encode` and `decode`.
+    """Return the endpoints of a `VAE`, including `encode` and `decode`.
 
     Args:
         model: A `VAE`.
@@ -74,7 +74,7 @@ def vae_endpoints(model, jit_compile=False):
 
 
 def draw_endpoints(model, jit_compile=False):
-    """Return what a server can ask of a `DRAW`: also `sample_canvases`.
+    """Return the endpoints of a `DRAW`, including `sample_canvases`.
 
     Args:
         model: A `DRAW`.

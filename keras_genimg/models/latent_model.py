@@ -1,6 +1,6 @@
-"""Models that draw an image from latent variables."""
+"""Base class of models with latent variables."""
 
-import typing
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -12,9 +12,15 @@ from keras_genimg.likelihoods import Likelihood
 from keras_genimg.models.batched_calls import draw_images, map_images
 from keras_genimg.models.generative_model import GenerativeModel
 from keras_genimg.models.image_inputs import images_of
-from keras_genimg.models.image_seeds import image_seeds
+from keras_genimg.models.image_seeds import image_seeds, seeded_batches
+from keras_genimg.models.inference import (
+    Inference,
+    importance_weighted_bound,
+    mean_elbo,
+    repeated,
+)
 from keras_genimg.ops.checks import check_positive_int
-from keras_genimg.ops.uniforms import MAX_SEED, POSTERIOR, seeded_uniforms
+from keras_genimg.ops.uniforms import POSTERIOR, seeded_uniforms
 from keras_genimg.training.reported_value import ReportedValue
 from keras_genimg.types import (
     Config,
@@ -26,40 +32,15 @@ from keras_genimg.types import (
     Verbose,
 )
 
-# Largest number of an image's samples that `log_prob` evaluates as one batch.
-_MOST_SAMPLES = 100
-
-
-class Inference(typing.NamedTuple):
-    """Terms of the bound, for one sample of each image's latent variables.
-
-    Attributes:
-        params: Parameters of the likelihood.
-        log_likelihood: `log p(x | z)` in nats, `(batch,)`.
-        log_ratio: `log p(z) - log q(z | x)` in nats, `(batch,)`.
-        kl: The divergence of the posterior to the prior as the model's estimator gives
-            it, in nats, `(batch,)`.
-    """
-
-    params: tf.Tensor
-    log_likelihood: tf.Tensor
-    log_ratio: tf.Tensor
-    kl: tf.Tensor
-
-
-def repeated(batch, copies):
-    """Return each example `copies` times, one after the other, or once for None."""
-    return batch if copies is None else tf.repeat(batch, copies, axis=0)
-
 
 class LatentModel(GenerativeModel):
     """Base class of models trained on a lower bound of the log-probability.
 
         log p(x) >= E[log p(x | z)] - KL(q(z | x) || p(z))
 
-    Training reports the two terms in nats as `reconstruction` (with the sign of a
-    loss) and `kl`, and the bound as `elbo`. A layer of the model adds the divergence
-    to the loss and has the metric `kl`.
+    Training reports the two terms in nats as `reconstruction` (with the sign of a loss)
+    and `kl`, and the bound as `elbo`. A layer of the model must add the KL divergence
+    to the loss and have the metric `kl`.
 
     A subclass implements `infer`, `prior_params` and `endpoints`.
     """
@@ -92,7 +73,7 @@ class LatentModel(GenerativeModel):
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
-        """The metrics of `compile`, which report those that collect the terms."""
+        """The metrics of `compile`, which report the terms of the bound."""
         return [m for m in super().metrics if m.name not in ("reconstruction", "kl")]
 
     def _epoch_variables(self):
@@ -104,7 +85,7 @@ class LatentModel(GenerativeModel):
         for term in self._terms.values():
             term.reset_state()
 
-    # How many samples the model draws for an image in training.
+    # Samples per image in training.
     num_samples = 1
     # The divergence is a mean over the batch.
     _weighs_images = False
@@ -144,22 +125,22 @@ class LatentModel(GenerativeModel):
     def infer(
         self, images: TensorLike, copies: int | tf.Tensor | None = None
     ) -> Callable[[TensorLike, Stream], Inference]:
-        """Return a function that draws latent variables of images, for a graph.
+        """Return a function that samples latent variables of images, for a graph.
 
         Args:
             images: `(batch, height, width, colors)`.
-            copies: Number of samples of each image that one call of the function draws,
-                a scalar; None for one. The samples of an image are consecutive.
+            copies: Number of samples per image and call of the function, a scalar; None
+                for one. The samples of an image are consecutive.
 
         Returns:
             A function of `(seeds, stream)` that returns an `Inference` of
             `batch * copies` samples. `seeds` are integers of shape `(batch * copies,)`;
-            `stream` is the stream of their noise, one for all or one for each seed.
+            `stream` is the stream of their noise, one for all seeds or one per seed.
         """
         raise NotImplementedError
 
     def prior_params(self, seeds: TensorLike) -> tf.Tensor:
-        """Return parameters of images whose latents come from the prior, for a graph.
+        """Return likelihood parameters for latents from the prior, for a graph.
 
         Args:
             seeds: Integers from 0 to `MAX_SEED`, `(batch,)`.
@@ -174,7 +155,7 @@ class LatentModel(GenerativeModel):
         return tf.cast(self.likelihood.sample(params, uniforms), self.likelihood.dtype)
 
     def _compiled(self, key, function, signature, jit_compile=False):
-        """Return `function` as a `tf.function`, always the same one for a key."""
+        """Return `function` as a `tf.function`, which is cached under `key`."""
         return self._function_cache.get(
             self,
             key,
@@ -200,20 +181,20 @@ class LatentModel(GenerativeModel):
 
         Args:
             num_images: Number of images.
-            seed: Integer seed of the first image; the next images have the seeds that
-                follow. Or one integer for each image. By default a random one, which
-                `keras.utils.set_random_seed` makes reproducible. An image depends on
-                its own seed alone, never on the others drawn with it.
-            sample_pixels: Whether to draw pixels from the likelihood, in place of its
-                mean, which the papers show. A mean is a real number in the range of
+            seed: Integer seed of the first image, with consecutive seeds for the next
+                ones, or one integer per image. By default random, which
+                `keras.utils.set_random_seed` makes reproducible. An image depends only
+                on its own seed.
+            sample_pixels: Whether to draw pixels from the likelihood. Otherwise, the
+                images are its means, as in the papers: real numbers in the range of
                 pixels.
             jit_compile: Whether to compile with XLA.
-            batch_size: Number of images to draw at a time.
+            batch_size: Number of images to draw at once.
             verbose: 0 for silence, 1 for a progress bar, 2 for one line at the end;
                 "auto" for silence in the first two seconds, then a bar.
 
         Returns:
-            NumPy array of shape `(num_images, height, width, colors)`: means, float32,
+            NumPy array of shape `(num_images, height, width, colors)`: float32 means,
             or pixels in the likelihood's own range and dtype.
 
         Raises:
@@ -234,54 +215,6 @@ class LatentModel(GenerativeModel):
             self, draw, [image_seeds(num_images, seed)], batch_size, verbose
         )
 
-    def _elbo_graph(self, images, seeds, num_samples):
-        """Return the mean of the ELBOs of samples in nats, for a graph; see `elbo`."""
-        infer = self.infer(images)
-
-        def step(k, elbo):
-            sample = infer(seeds, POSTERIOR + k)
-            return k + 1, elbo + sample.log_likelihood - sample.kl
-
-        _, elbo = tf.while_loop(
-            lambda k, _: k < num_samples, step, (0, tf.zeros(tf.shape(seeds)))
-        )
-        return elbo / tf.cast(num_samples, tf.float32)
-
-    def _log_prob_graph(self, images, seeds, num_samples):
-        """Return the bound of `log_prob` in nats, for a graph.
-
-        Images are evaluated one by one, and the samples of an image as one batch: the
-        last bits of a matrix product depend on how many rows the matrix has. So the
-        result for an image does not depend on the images that share its batch.
-
-        Args:
-            images: `(batch, height, width, colors)`.
-            seeds: Integers from 0 to `MAX_SEED`, `(batch,)`.
-            num_samples: Scalar, samples of the latent variables per image.
-        """
-        loops = -(-num_samples // _MOST_SAMPLES)
-        copies = -(-num_samples // loops)
-
-        def bound(inputs):
-            image, seed = inputs
-            infer = self.infer(image[None], copies=copies)
-            same_seed = tf.fill([copies], seed)
-
-            def step(start, log_sum):
-                k = start + tf.range(copies)
-                sample = infer(same_seed, POSTERIOR + k)
-                log_weights = sample.log_likelihood + sample.log_ratio
-                log_weights = tf.where(k < num_samples, log_weights, -np.inf)
-                log_sum = tf.concat([log_sum[None], log_weights], axis=0)
-                return start + copies, tf.reduce_logsumexp(log_sum)
-
-            _, log_sum = tf.while_loop(
-                lambda start, _: start < num_samples, step, (0, -np.inf)
-            )
-            return log_sum - tf.math.log(tf.cast(num_samples, tf.float32))
-
-        return tf.map_fn(bound, (images, seeds), fn_output_signature=tf.float32)
-
     def elbo(
         self,
         images: Images,
@@ -296,11 +229,10 @@ class LatentModel(GenerativeModel):
         Args:
             images: Images in the likelihood's own range, as an array or a
                 `tf.data.Dataset` of batches.
-            num_samples: Samples of the latent variables per image; more of them make
-                the estimate steadier, not higher.
-            seed: Integer of the first image; the next ones have the seeds that follow.
-                By default a random one, which `keras.utils.set_random_seed` makes
-                reproducible.
+            num_samples: Samples of the latent variables per image. More samples reduce
+                the variance of the estimate; its mean stays the same.
+            seed: Integer seed of the first image, with consecutive seeds for the next
+                ones. By default random.
             batch_size: Images per batch, for arrays. The last bits of the result may
                 depend on it.
             verbose: 0 for silence, 1 for a progress bar, 2 for one line at the end;
@@ -312,7 +244,7 @@ class LatentModel(GenerativeModel):
         Raises:
             ValueError: If there are no images, or their shape or pixels do not fit.
         """
-        function = self._sampling("elbo", self._elbo_graph, num_samples, seed)
+        function = self._sampling("elbo", mean_elbo, num_samples, seed)
         return map_images(self, function, images, "elbo", batch_size, verbose)
 
     def log_prob(
@@ -328,19 +260,18 @@ class LatentModel(GenerativeModel):
 
             log mean over k of p(x, z_k) / q(z_k | x),  z_k from q(z | x)
 
-        Its mean is never below the ELBO, and rises to the log-probability with the
-        number of samples.
+        Its mean is never below the ELBO, and approaches the log-probability as the
+        number of samples grows.
 
         Args:
             images: Images in the likelihood's own range, as an array or a
                 `tf.data.Dataset` of batches.
-            num_samples: Samples of the latent variables per image; None for 100.
-                Images are evaluated one by one, so a few samples take hardly less
-                time than 50.
-            seed: Integer seed of the first image; the next images have the seeds that
-                follow. By default a random one, which `keras.utils.set_random_seed`
-                makes reproducible. The same seed gives the same bits whatever the batch
-                size.
+            num_samples: Samples of the latent variables per image; None for 100. Fewer
+                than 50 save little time, since images are evaluated one by one.
+            seed: Integer seed of the first image, with consecutive seeds for the next
+                ones. By default random, which `keras.utils.set_random_seed` makes
+                reproducible. The result for a seed does not depend on the batch size,
+                to the last bit.
             batch_size: Images per batch at most, for arrays.
             verbose: 0 for silence, 1 for a progress bar, 2 for one line at the end;
                 "auto" for silence in the first two seconds, then a bar.
@@ -356,54 +287,28 @@ class LatentModel(GenerativeModel):
             equation 8, https://arxiv.org/abs/1509.00519
         """
         num_samples = 100 if num_samples is None else num_samples
-        function = self._sampling("log_prob", self._log_prob_graph, num_samples, seed)
+        function = self._sampling(
+            "log_prob", importance_weighted_bound, num_samples, seed
+        )
         return map_images(
             self, function, images, "log_prob", batch_size, verbose, splits=True
         )
 
-    def _sampling(self, method, graph, num_samples, seed):
-        """Return a function of batches of images that runs `graph` on samples."""
+    def _sampling(self, method, bound, num_samples, seed):
+        """Return a function of batches of images that computes a bound."""
         num_samples = check_positive_int("num_samples", num_samples, method)
         run = self._compiled(
             method,
-            graph,
+            functools.partial(bound, self),
             [
                 tf.TensorSpec((None, *self.image_shape)),
                 tf.TensorSpec((None,), tf.int64),
                 tf.TensorSpec((), tf.int32),
             ],
         )
-        return self._seeded(
+        return seeded_batches(
             lambda images, seeds: run(images, seeds, tf.constant(num_samples)), seed
         )
-
-    def _seeded(self, function, seed):
-        """Return a function of batches of images that gives each image its own seed.
-
-        Args:
-            function: Function of float32 images and seeds.
-            seed: Integer seed of the first image, or None for a random one.
-        """
-        if seed is not None and np.ndim(seed) != 0:
-            raise ValueError(
-                f"`seed` must be one integer here, that of the first image. Received: "
-                f"seed={seed!r}"
-            )
-        next_seed = int(image_seeds(1, seed)[0])
-
-        def call(images):
-            nonlocal next_seed
-            images = tf.cast(images, tf.float32)
-            seeds = next_seed + np.arange(len(images))
-            if seeds[-1] > MAX_SEED:
-                raise ValueError(
-                    f"`seed` is too large for the number of images: their seeds exceed "
-                    f"2**62 - 1. Received: seed={seed!r}"
-                )
-            next_seed += len(images)
-            return function(images, tf.constant(seeds, tf.int64))
-
-        return call
 
     def reconstruct(
         self,
@@ -414,23 +319,22 @@ class LatentModel(GenerativeModel):
         batch_size: int = 64,
         verbose: Verbose = "auto",
     ) -> np.ndarray:
-        """Draw latent variables of images, and images from these.
+        """Sample latent variables of images, and return images decoded from them.
 
         Args:
             images: Images in the likelihood's own range, as an array or a
                 `tf.data.Dataset` of batches.
-            seed: Integer seed of the first image; the next images have the seeds that
-                follow. By default a random one, which `keras.utils.set_random_seed`
-                makes reproducible.
+            seed: Integer seed of the first image, with consecutive seeds for the next
+                ones. By default random.
             sample_pixels: Whether to draw pixels from the likelihood, in place of its
-                mean, which the papers show.
+                mean.
             batch_size: Images per batch, for arrays. The last bits of the result may
                 depend on it.
             verbose: 0 for silence, 1 for a progress bar, 2 for one line at the end;
                 "auto" for silence in the first two seconds, then a bar.
 
         Returns:
-            NumPy array of the shape of `images`: the likelihood's mean, float32, or
+            NumPy array of the shape of `images`: float32 means of the likelihood, or
             pixels.
 
         Raises:
@@ -444,7 +348,7 @@ class LatentModel(GenerativeModel):
         function = self._of_images_and_seeds(
             ("reconstruct", sample_pixels), reconstruct
         )
-        function = self._seeded(function, seed)
+        function = seeded_batches(function, seed)
         return map_images(self, function, images, "reconstruct", batch_size, verbose)
 
     def _of_images_and_seeds(self, key, function):

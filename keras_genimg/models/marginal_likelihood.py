@@ -3,14 +3,52 @@
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-# A chain's steps are this part of the guesses' spread, before they adapt.
+from keras_genimg.ops.uniforms import POSTERIOR, seeded_uniforms
+
+# Initial step size of a chain, relative to the standard deviation of the guesses.
 _FIRST_STEP = 0.1
-# They adapt in this share of the burn-in, towards this acceptance, at this rate.
+# Adaptation of the step size: part of the burn-in, target acceptance, and rate.
 _ADAPTING, _ACCEPTANCE, _RATE = 0.8, 0.95, 0.05
-# Each transition multiplies a chain's step by a number in this range.
+# Each transition multiplies a chain's step size by a number in this range.
 _JITTER = (0.5, 1.5)
-# Share of itself by which each variance grows, so that no covariance is singular.
+# Relative increase of each variance, so that no covariance is singular.
 _RIDGE = 1e-5
+
+
+def vae_log_likelihood(
+    model, images, seeds, num_samples, num_leapfrog_steps, num_burnin
+):
+    """Estimate `log p(x)` of a VAE's images in nats, for a graph.
+
+    Args:
+        model: A `VAE`.
+        images: `(batch, height, width, colors)`.
+        seeds: Integers from 0 to `MAX_SEED`, `(batch,)`. All images share the noise of
+            the first seed.
+        num_samples: See `marginal_log_likelihood`.
+        num_leapfrog_steps: See `marginal_log_likelihood`.
+        num_burnin: See `marginal_log_likelihood`.
+    """
+    latent = model.latent
+    posterior_params = latent.parameters(model.encoder(images, training=False))
+    posterior = latent.posterior.distribution(posterior_params)
+    prior = latent.prior.standard(model.latent_dim)
+
+    def log_joint(z):
+        params = model.decoder(z, training=False)
+        log_likelihood = model.likelihood.log_prob_of_images(params, images)
+        return prior.log_prob(z) + log_likelihood
+
+    # TFP's samplers are seeded with two numbers of 24 bits each.
+    keys = tf.cast(seeded_uniforms(seeds[:1], (2, 2), POSTERIOR) * 2.0**24, tf.int32)
+    return marginal_log_likelihood(
+        log_joint,
+        posterior.sample(num_samples, seed=keys[0, 0]),
+        num_samples,
+        num_leapfrog_steps,
+        num_burnin,
+        seed=keys[0, 1],
+    )
 
 
 def marginal_log_likelihood(
@@ -25,21 +63,20 @@ def marginal_log_likelihood(
 
            log p(x) ~ -log(1 / L * sum over l of q(z_l) / (p(z_l) p(x | z_l)))
 
-    Each image has one chain; all take their steps together. A chain cannot cross
-    between modes that are far apart. It then sees only the mode that it starts in, and
-    the estimate is the log of that mode's part of `p(x)`: too low by `-log w`, with w
-    the mode's share of the posterior, which is log K for K equal modes. Neither more
-    samples nor a longer burn-in helps.
+    Each image has one chain, and all chains step together. A chain cannot cross between
+    modes that are far apart. If it only visits a mode with the fraction w of the
+    posterior, the estimate is too low by `-log w`, which is log K for K equal modes.
+    Neither more samples nor a longer burn-in helps.
 
-    Steps are in proportion to the guesses' spread, times a factor that adapts to the
-    chain during burn-in. The covariance of `q` has 1e-5 of each variance added to its
-    diagonal, so that it is never singular.
+    The step size is proportional to the standard deviation of the guesses, times a
+    factor that adapts during burn-in. Each variance of `q` is increased by 1e-5 of
+    itself, so that the covariance is never singular.
 
     Args:
         log_joint: Function of `z`, `(batch, latent_dim)`, that returns
             `log p(z) + log p(x | z)` in nats, `(batch,)`.
-        guesses: Samples of something near the posterior, `(guesses, batch,
-            latent_dim)`. Chains start from the first.
+        guesses: Samples of an approximate posterior, `(guesses, batch, latent_dim)`.
+            Chains start from the first.
         num_samples: Scalar, L.
         num_leapfrog_steps: Scalar, steps of the integrator before each sample.
         num_burnin: Scalar, samples that are dropped at the start of a chain.
@@ -56,7 +93,7 @@ def marginal_log_likelihood(
         log_joint, _FIRST_STEP * _stddev(guesses), num_leapfrog_steps
     )
     adapting = tf.cast(_ADAPTING * tf.cast(num_burnin, tf.float32), tf.int32)
-    # TFP's adaptation by dual averaging fails with one latent and a batch of any size.
+    # TFP's dual averaging adaptation fails for one latent and an unknown batch size.
     sampler = tfp.mcmc.SimpleStepSizeAdaptation(
         sampler, adapting, _ACCEPTANCE, adaptation_rate=_RATE
     )
@@ -77,10 +114,10 @@ def marginal_log_likelihood(
 
 
 class _JitteredHMC(tfp.mcmc.HamiltonianMonteCarlo):
-    """Hamiltonian Monte Carlo whose steps vary from one transition to the next.
+    """Hamiltonian Monte Carlo with a random step size for each transition.
 
-    With few latents, chains accept such long steps that the path of a fixed length
-    often ends where it began, or opposite: a normal posterior is an oscillator.
+    With few latents, chains accept steps so long that a path of fixed length often ends
+    where it began, or at the opposite point, since a normal posterior is an oscillator.
 
     References:
         Neal, MCMC using Hamiltonian dynamics, 2011, section 5.4.2.2,

@@ -20,12 +20,13 @@ from keras_genimg.types import Config, Policy
 class PixelCNN(PixelNetwork):
     """PixelCNN: masked convolutions in residual blocks.
 
-    A convolution with mask `"A"`, `num_blocks` residual blocks with a skip connection
-    each, a head of 1×1 convolutions, and the parameters of the likelihood.
+    The network is a convolution with mask `"A"`, `num_blocks` residual blocks with a
+    skip connection each, and a head of 1×1 convolutions that computes the parameters of
+    the likelihood.
 
     Args:
         image_shape: `(height, width, colors)`; height and width may be None.
-        units: Channels inside a block, at least `colors`; maps between blocks have
+        units: Channels inside a block, at least `colors`. Maps between blocks have
             twice as many.
         num_blocks: Number of residual blocks.
         head_filters: Channels of the head.
@@ -36,7 +37,7 @@ class PixelCNN(PixelNetwork):
         skip: Whether every block is connected to the head.
         num_classes: Number of classes, for a model with a second input `"label"`.
         condition_shape: `(height or 1, width or 1, depth)`, for a model with a second
-            input `"condition"`, a map that every block sees.
+            input `"condition"`, a map that is an input of every block.
         dtype: Dtype policy of the layers; the likelihood's parameters are float32.
         **kwargs: Arguments of `keras.Model`, such as `name`.
 

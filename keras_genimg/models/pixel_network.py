@@ -15,14 +15,14 @@ _KERNEL_SIZES = ("kernel_size", "first_kernel_size")
 
 
 class PixelNetwork(AutoregressiveModel):
-    """Base class of the paper's networks, which holds their configuration.
+    """Base class of the paper's networks that holds their configuration.
 
     Args:
         inputs: Images, or a list of them and the label or the condition map.
         outputs: Parameters of the likelihood.
         likelihood: `Likelihood` of the images.
-        arguments: Dict of all other arguments of the subclass' constructor, which
-            become attributes and are returned by `get_config`.
+        arguments: Dict of all other arguments of the subclass's constructor. They
+            become attributes, and `get_config` returns them.
         **kwargs: `name`, `trainable` and `dtype`.
     """
 
@@ -53,7 +53,7 @@ class PixelNetwork(AutoregressiveModel):
 
 
 def checked_arguments(owner, image_shape, arguments):
-    """Return the arguments of a network with integers as `int`.
+    """Validate the arguments of a network; return them with integers as `int`.
 
     Args:
         owner: Name of the model's class, for the error text.
@@ -61,7 +61,7 @@ def checked_arguments(owner, image_shape, arguments):
         arguments: Dict of arguments of the constructor of `PixelCNN` or `PixelRNN`.
 
     Raises:
-        ValueError: If an argument is not as described there.
+        ValueError: If an argument is invalid.
     """
     image_shape = tuple(image_shape)
     if len(image_shape) != 3 or image_shape[-1] is None:

@@ -22,32 +22,33 @@ from keras_genimg.types import Config, Policy
 class PixelRNN(PixelNetwork):
     """PixelRNN: Row LSTM or Diagonal BiLSTM layers in residual blocks.
 
-    A convolution with mask `"A"`, `num_layers` residual blocks with a skip connection
-    each, a head of 1×1 convolutions, and the parameters of the likelihood.
+    The network is a convolution with mask `"A"`, `num_layers` residual blocks with a
+    skip connection each, and a head of 1×1 convolutions that computes the parameters of
+    the likelihood.
 
-    A Diagonal BiLSTM layer sees the whole past of the map it reads, but the network is
-    not quite complete: the first convolution hides each sub-pixel from the features of
-    its own place, so the last sub-pixel of a row is in no feature of that row, and the
-    first pixels of the next row see it only where the convolution's kernel reaches.
+    A Diagonal BiLSTM layer sees the whole past of its input, but the network misses a
+    few influences. The first convolution hides each sub-pixel from the features at its
+    own position, so no feature of a row contains the row's last sub-pixel. The first
+    pixels of the next row see it only within reach of the convolution's kernel.
 
     Args:
         image_shape: `(height, width, colors)`; height and width may be None.
-        units: Units of an LSTM layer, at least `colors`; maps between blocks have
-            twice as many channels.
+        units: Units of an LSTM layer, at least `colors`. Maps between blocks have twice
+            as many channels.
         num_layers: Number of LSTM layers.
         layer: `"diagonal"` or `"row"`.
         head_filters: Channels of the head.
         likelihood: `"bernoulli"`, `"categorical"` or an object.
-        kernel_size: Odd kernel width of a Row LSTM in pixels; the diagonal layer has
-            none.
+        kernel_size: Odd kernel width of a Row LSTM in pixels; not used by diagonal
+            layers.
         first_kernel_size: Odd size of the first convolution in pixels.
         num_head_layers: Number of 1×1 convolutions in the head.
-        residual: Whether the layers are in residual blocks. Without, LSTM layers of
-            `units` channels follow one another.
+        residual: Whether the layers are in residual blocks. Otherwise, the network is a
+            stack of LSTM layers of `units` channels.
         skip: Whether every layer is connected to the head.
         num_classes: Number of classes, for a model with a second input `"label"`.
         condition_shape: `(height or 1, width or 1, depth)`, for a model with a second
-            input `"condition"`, a map that every layer sees.
+            input `"condition"`, a map that is an input of every layer.
         dtype: Dtype policy of the layers; the likelihood's parameters are float32.
         **kwargs: Arguments of `keras.Model`, such as `name`.
 

@@ -10,7 +10,7 @@ from keras_genimg.ops.checks import check_choice
 
 # Seconds of silence under `verbose="auto"`.
 PATIENCE = 2.0
-# Seconds between two looks at the work, and until the thread that looks ends idle.
+# Seconds between two checks of the work, and until an idle watching thread ends.
 _INTERVAL = 0.2
 _IDLE = 10.0
 # Seconds that a batch of `timed_slices` should take.
@@ -20,18 +20,18 @@ _BATCH_SECONDS = 0.5
 class Progress:
     """Context manager that reports the progress of a long call.
 
-    A timer, not the work, decides when to speak, because a single graph call of many
-    seconds cannot report from inside. If nothing is on screen after two seconds, one
-    line says what is running, and Keras' progress bar follows after each batch. With a
-    `GraphCounter` it also moves within a batch.
+    Reports come from a timer, because a single long graph call cannot report from
+    inside. If nothing has been printed after two seconds, one line names the task, and
+    Keras' progress bar follows after each batch. With a `GraphCounter`, the bar also
+    moves within a batch.
 
     Args:
-        task: What is running, such as `"vae.log_prob"`.
+        task: Name of the task, such as `"vae.log_prob"`.
         total: Number of images or batches; unknown if below 0.
         verbose: 0 for silence, 1 for a progress bar, 2 for one line at the end;
             "auto" for silence in the first two seconds, then a bar.
-        note: What makes the work long, such as `"784 forward passes per batch"`.
-        unit: What `total` counts.
+        note: Reason for a long run, such as `"784 forward passes per batch"`.
+        unit: Unit of `total`.
         inside: The `GraphCounter` that the work of a batch reports to, or None.
 
     Raises:
@@ -55,7 +55,7 @@ class Progress:
         self._lock = threading.Lock()
         self._running = True
         self._spoken = False
-        # Keras' switch holds for one thread, so the watching thread cannot ask.
+        # Keras' setting is per thread, so the watching thread cannot read it.
         interactive = keras.utils.is_interactive_logging_enabled()
         self._speaks = verbose in ("auto", 1) and interactive
 
@@ -66,7 +66,7 @@ class Progress:
         return self
 
     def begin(self, count):
-        """Report that work on `count` images or batches begins."""
+        """Report that work on `count` images or batches has begun."""
         with self._lock:
             self._batch = count
             if self._inside is not None:
@@ -88,10 +88,10 @@ class Progress:
         return self._speaks and self._running and not silent
 
     def look(self):
-        """Show the progress, if nothing has been shown for long enough.
+        """Show the progress if nothing has been shown for long enough.
 
         Returns:
-            Whether the work goes on.
+            Whether the work is still running.
         """
         with self._lock:
             if self._is_due():
@@ -126,7 +126,7 @@ _thread = None
 
 
 def _watch(progress):
-    """Have a thread look at `progress` until it ends."""
+    """Have a thread watch `progress` until it ends."""
     global _thread
     with _watching:
         _watched.append(progress)
@@ -136,7 +136,7 @@ def _watch(progress):
 
 
 def _look_after_all():
-    """Look at all watched calls in turn; end after a while without any."""
+    """Check all watched calls in turn; end after a while without any."""
     global _thread
     idle = 0.0
     while True:
@@ -157,7 +157,7 @@ class GraphCounter:
     """Counts steps of work inside a graph call, to be read while it runs.
 
     Args:
-        num_steps: How many steps a call takes.
+        num_steps: Number of steps per call.
     """
 
     def __init__(self, num_steps):

@@ -8,22 +8,23 @@ from keras_genimg.models.image_inputs import check_shape, inputs_by_name, like
 
 
 class StepCheck:
-    """Finds input values out of range inside a step, whatever source they come from.
+    """Check for input values out of range inside a step, for data of any source.
 
     XLA removes assertions from a step, Keras keeps only the outputs of the last of
-    `steps_per_execution` steps, and replicas see different batches. A variable outlives
-    all three: a step writes to it what it received, and the host asks after each call.
-    Values out of range become 0 in the step, so they leave no NaN in the weights.
+    `steps_per_execution` steps, and replicas see different batches. A variable works in
+    all three cases: each step writes a summary of its inputs to it, and the host reads
+    it after each call. The step replaces values out of range by 0, so they leave no NaN
+    in the weights.
 
     Args:
         model: A `GenerativeModel`.
     """
 
-    # For each input: whether a value was out of range; then, of the first batch where
-    # one was, the smallest, the largest and the first such value, and their dtype.
+    # For each input: whether a value was out of range; then the smallest, the largest
+    # and the first such value of the first batch with one, and their dtype.
     row_size = 5
-    # The key of a step's logs under which it tells the host to read the variable.
-    # Reading that each time costs 0.1 ms; logs reach the host anyway.
+    # Key of a step's logs that tells the host to read the variable. Reading it each
+    # time would cost 0.1 ms, whereas logs reach the host anyway.
     key = "input_out_of_range"
 
     def __init__(self, model):
@@ -35,7 +36,7 @@ class StepCheck:
 
         Args:
             x: The inputs of the model, see `images_of`.
-            owner: Who received them, for error texts.
+            owner: The call that received them, for error texts.
 
         Raises:
             ValueError: If `x` does not hold the inputs, or the images' shape is wrong.
@@ -57,7 +58,8 @@ class StepCheck:
 
         received = self.received
         if received is None:
-            # A training loop that calls the step itself: nothing reads the variable.
+            # A custom training loop calls the step directly, so nothing reads the
+            # variable.
             check = tf.debugging.Assert(
                 all_in_range, [f"{owner} received values out of range", images]
             )
@@ -85,7 +87,7 @@ class StepCheck:
         return like(x, tf.cond(all_in_range, lambda: inputs, without_bad_values))
 
     def with_flag(self, logs):
-        """Add a flag to the logs of a step: above 0 once a value was out of range.
+        """Add a flag to the logs of a step: above 0 after a value was out of range.
 
         A number rather than a boolean, since Keras averages over replicas.
         """
@@ -97,8 +99,8 @@ class StepCheck:
         """Return `function`, which runs steps, followed by the check on the host.
 
         Args:
-            function: What `make_train_function` or `make_test_function` made.
-            owner: Who received the inputs, for error texts.
+            function: Result of `make_train_function` or `make_test_function`.
+            owner: The call that received the inputs, for error texts.
         """
         strategy = self.model.distribute_strategy
         if self.received is None:
@@ -131,7 +133,7 @@ class StepCheck:
                 continue
             dtype = tf.as_dtype(int(row[-1])).as_numpy_dtype
             values, name = row[1:-1].astype(dtype), self.model.inputs[index].name
-            # The checks of arrays say what is wrong, here of these few values.
+            # Let the checks of arrays describe the fault, on these few values.
             if index == 0:
                 self.model.likelihood.check_images(values, owner)
             else:

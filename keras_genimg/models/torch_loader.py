@@ -15,7 +15,8 @@ def is_torch_loader(x):
 def loader_dataset(loader, owner):
     """Return the batches of a PyTorch `DataLoader` as a `tf.data.Dataset`.
 
-    Keras reads only loaders of tuples and lists; this reads also tensors and dicts.
+    Keras reads only loaders of tuples and lists. This function also reads loaders of
+    tensors and dicts.
 
     Args:
         loader: A `torch.utils.data.DataLoader`.

@@ -14,33 +14,31 @@ from keras_genimg.sampling.difference import difference_of_params
 
 
 class TracedSampler:
-    """A compiled function that draws or completes images.
+    """Compiled function that draws or completes images.
 
-    A graph may hold layers that are neither Keras' nor the library's. Their methods for
-    the sampler may disagree with their `call`, or they may be called pointwise without
-    being so. So the parameters that the first image was drawn from are compared with
-    those of a forward pass, once for the weights as they are: weights of zero can hide
-    a fault.
+    In a custom layer, the methods for the sampler may disagree with `call`, or the
+    layer may be declared pointwise but not be so. If the graph contains custom layers,
+    the parameters of the first image are therefore compared with those of a forward
+    pass. The comparison is repeated when the weights change, since weights of 0 can
+    hide a fault.
 
     Args:
         model: An `AutoregressiveModel`.
         method: A key of `keras_genimg.sampling.METHODS`.
         image_shape: `(height, width, colors)`.
         jit_compile: Whether to compile with XLA.
-        num_candidates: Number of candidates for a function that completes; None for one
-            that draws.
+        num_candidates: Number of candidates, for completions; None to draw new images.
 
     Call arguments:
         seeds: Integers, `(batch,)`.
         temperature: A scalar.
-        *others: `images` and `known` if the function completes; then the conditions.
+        *others: `images` and `known`, for completions; then the conditions.
 
     Returns:
-        Images; of a function that completes also effective sample sizes.
+        Images; for completions, also effective sample sizes.
 
     Raises:
-        ValueError: If the model is not causal, or the sampler does not compute what the
-            model computes.
+        ValueError: If the model is not causal, or the sampler and the model disagree.
 
     Attributes:
         counter: The `GraphCounter` that a call reports to, or None.
@@ -54,7 +52,7 @@ class TracedSampler:
         self.counter = None
         drawn = []
         if method == "incremental":
-            # Counting the rows of pixels takes half as long again as drawing them.
+            # Counting rows of pixels would make drawing 1.5 times as long.
             draw = METHODS[method](model, jit_compile)
             draw = functools.partial(draw, record=drawn.append)
         elif jit_compile or tf.distribute.has_strategy():
@@ -77,8 +75,9 @@ class TracedSampler:
             outputs = (tf.cast(images, model.likelihood.dtype), *sizes)
             return outputs if num_candidates else outputs[0], tuple(*drawn)
 
-        # The weights' fingerprint in the same graph: it costs next to nothing there. (A
-        # graph around an XLA function slows down all later graphs of a process.)
+        # Compute the weights' fingerprint in the same graph, where it costs almost
+        # nothing. (A graph around an XLA function slows down all later graphs of a
+        # process.)
         self._function = tf.function(
             lambda *inputs: (*run(*inputs), fingerprint_of(model.weights)),
             input_signature=[
@@ -93,12 +92,12 @@ class TracedSampler:
 
     def __call__(self, seeds, temperature, *others):
         if not tf.executing_eagerly():
-            # In a graph of the caller, which may run when nothing can be looked at.
+            # Part of the caller's graph, which may run when nothing can be checked.
             self._model._causality_check.run(self._image_shape)
             return self._function(seeds, temperature, *others)[0]
         function = self._function
         if not tf.config.functions_run_eagerly():
-            # There is only one graph. Letting TensorFlow look it up costs 0.3 ms.
+            # There is only one graph; a look-up by TensorFlow would cost 0.3 ms.
             if self._concrete is None:
                 self._concrete = function.get_concrete_function()
             function = self._concrete
@@ -112,7 +111,7 @@ class TracedSampler:
         )
         if drawn:
             if expected is None:
-                # Eagerly: to trace the graph would take longer than to run it.
+                # Eagerly, since tracing the graph would take longer than running it.
                 expected = self._model(also if conditions else image, training=False)
             difference = difference_of_params(params, expected)
             check_difference(self._model, difference, image, conditions)
@@ -121,7 +120,7 @@ class TracedSampler:
 
     @property
     def num_traces(self):
-        """How often the graph has been traced."""
+        """Number of times that the graph has been traced."""
         return self._function.experimental_get_tracing_count()
 
 
@@ -129,13 +128,13 @@ def pixel_sampler(draw, image_shape):
     """Return a function of `(seeds, temperature, *conditions)` that draws images.
 
     Args:
-        draw: What a sampler of `keras_genimg.sampling.METHODS` returned.
+        draw: Function made by a sampler of `keras_genimg.sampling.METHODS`.
         image_shape: `(height, width, colors)`.
 
     Returns:
-        A function for a graph: seeds of shape `(batch,)` and a temperature that is a
-        scalar or of shape `(batch,)` in, float32 images in the likelihood's own range
-        out.
+        A function for a graph. Its arguments are the seeds, `(batch,)`; a temperature,
+        a scalar or `(batch,)`; and the conditions. It returns float32 images in the
+        likelihood's own range.
     """
 
     def sample(seeds, temperature, *conditions):

@@ -1,5 +1,6 @@
 """Variational auto-encoder."""
 
+import functools
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -12,12 +13,14 @@ from keras_genimg import likelihoods
 from keras_genimg.latents import LatentFamily
 from keras_genimg.layers import Latent
 from keras_genimg.models.batched_calls import draw_images, map_images
+from keras_genimg.models.image_seeds import seeded_batches
+from keras_genimg.models.inference import Inference, repeated
 from keras_genimg.models.latent_endpoints import vae_endpoints
-from keras_genimg.models.latent_model import Inference, LatentModel, repeated
+from keras_genimg.models.latent_model import LatentModel
 from keras_genimg.models.presets import VAE as VAE_PRESETS
 from keras_genimg.networks import dense_decoder, dense_encoder, normal_weights
 from keras_genimg.ops.checks import check_image_shape, check_positive_int
-from keras_genimg.ops.uniforms import LATENTS, POSTERIOR, seeded_uniforms
+from keras_genimg.ops.uniforms import LATENTS
 from keras_genimg.saved_model.endpoint import Endpoint
 from keras_genimg.types import (
     Config,
@@ -34,31 +37,33 @@ from keras_genimg.types import (
 class VAE(LatentModel):
     """Auto-encoding variational Bayes: an encoder, latent vectors, and a decoder.
 
-    By default encoder and decoder have one hidden layer of tanh units each, and all
-    weights start from a normal distribution, as in the paper, which trained with
-    Adagrad on batches of 100 images.
+    As in the paper, encoder and decoder have one hidden layer of tanh units each by
+    default, and all initial weights are normal. The paper trains with Adagrad on
+    batches of 100 images.
 
     Args:
         image_shape: `(height, width, colors)`.
-        latent_dim: Numbers in a latent vector.
+        latent_dim: Size of a latent vector.
         hidden_units: Units of the hidden layers.
         likelihood: `"bernoulli"`, `"gaussian"`, `"categorical"` or an object.
         encoder: Functional model from images in the likelihood's own range to features
-            `(batch, features)`, in place of the hidden layer.
-        decoder: Functional model from latent vectors `(batch, latent_dim)` to the
-            likelihood's parameters, float32 of the shape of the images, with one more
-            axis where a sub-pixel has several parameters.
+            `(batch, features)`. Replaces the default hidden layer.
+        decoder: Functional model from latent vectors `(batch, latent_dim)` to float32
+            parameters of the likelihood, of the shape of the images, with one more axis
+            if a sub-pixel has several parameters.
         posterior: Family of the posterior, see `keras_genimg.layers.Latent`. By
-            default the encoder computes log sigma. The paper's computes log sigma^2,
-            `posterior=DiagonalNormal("log_variance")`, which its learning rates need.
+            default, the encoder computes log sigma. The paper's encoder computes log
+            sigma^2; use `DiagonalNormal("log_variance")` with the paper's learning
+            rates.
         prior: Family of the prior, see `keras_genimg.layers.Latent`.
-        estimator: `"analytic"`, the paper's estimator B, or `"monte_carlo"`, A.
-        num_samples: Samples of the latent vector an image in training, L in the paper.
+        estimator: `"analytic"`, the paper's estimator B, or `"monte_carlo"`, its
+            estimator A.
+        num_samples: Samples of the latent vector per image in training, L in the paper.
         weight_stddev: Standard deviation of the initial weights and biases.
-        weight_prior: Number of training images, to put the prior N(0, I) on all
-            weights and biases: the loss of an image then has the term
-            `|weights|^2 / (2 * weight_prior)`. None for no such prior.
-        dtype: Dtype policy of the layers; latents' and likelihood's parameters are
+        weight_prior: Number of training images, for the prior N(0, I) on all weights
+            and biases, which adds `|weights|^2 / (2 * weight_prior)` to the loss of an
+            image. None for no prior.
+        dtype: Dtype policy of the layers. Parameters of latents and likelihood are
             float32.
         **kwargs: Arguments of `keras.Model`, such as `name`.
 
@@ -117,9 +122,10 @@ class VAE(LatentModel):
             weight_prior = check_positive_int("weight_prior", weight_prior, "VAE")
             if encoder is not None or decoder is not None:
                 raise ValueError(
-                    "`weight_prior` of VAE is for its own encoder and decoder. Give "
-                    "the layers of yours regularizers, keras.regularizers.L2(0.5 / "
-                    f"num_images). Received: weight_prior={weight_prior}"
+                    "`weight_prior` of VAE applies only to the default encoder and "
+                    "decoder. In custom ones, use the regularizer "
+                    "keras.regularizers.L2(0.5 / num_images) in all layers. Received: "
+                    f"weight_prior={weight_prior}"
                 )
 
         def weights():
@@ -238,11 +244,11 @@ class VAE(LatentModel):
     def decode(
         self, latents: ArrayLike, *, batch_size: int = 64, verbose: Verbose = "auto"
     ) -> np.ndarray:
-        """Return the images that latent vectors stand for.
+        """Decode latent vectors to images.
 
         Args:
             latents: `(num_images, latent_dim)`.
-            batch_size: Vectors a batch.
+            batch_size: Vectors per batch.
             verbose: 0 for silence, 1 for a progress bar, 2 for one line at the end;
                 "auto" for silence in the first two seconds, then a bar.
 
@@ -282,24 +288,23 @@ class VAE(LatentModel):
     ) -> np.ndarray:
         """Estimate the log-probability of each image, with fewer than 5 latents.
 
-        Latent vectors come from the true posterior, by Hamiltonian Monte Carlo, in
-        place of the encoder's; see `keras_genimg.models.marginal_likelihood`. The
-        estimate is no bound: it errs in both directions, less with more samples.
+        Hamiltonian Monte Carlo samples latent vectors from the true posterior, see
+        `keras_genimg.models.marginal_likelihood`. The estimate is not a bound: it can
+        be too low or too high, and improves with more samples.
 
-        Each image has one chain. If its posterior has several modes far apart, the
-        chain stays in one of them, and the estimate is too low: with K modes of equal
-        weight by log K nats. More samples do not help.
+        Each image has one chain. If its posterior has several modes that are far apart,
+        the chain stays in one of them and the estimate is too low, by log K nats for K
+        modes of equal weight. More samples do not help.
 
         Args:
             images: Images in the likelihood's own range, as an array or a
                 `tf.data.Dataset` of batches.
-            num_samples: Samples of the posterior an image, L in the paper, of each of
-                the two sets; at least 20.
+            num_samples: Samples per image in each of the two sets, L in the paper; at
+                least 20.
             num_leapfrog_steps: Steps of the integrator before each sample.
-            num_burnin: Samples dropped before the first set, while chains adapt.
-            seed: Integer seed; by default a random one. The noise belongs to a batch as
-                a whole, so the same seed gives the same numbers for the same
-                `batch_size` only.
+            num_burnin: Samples dropped before the first set, while the chains adapt.
+            seed: Integer seed; by default random. The same seed gives the same result
+                only for the same `batch_size`, since noise is drawn per batch.
             batch_size: Images per batch, for arrays. The last bits of the result may
                 depend on it.
             verbose: 0 for silence, 1 for a progress bar, 2 for one line at the end;
@@ -316,11 +321,13 @@ class VAE(LatentModel):
             Kingma and Welling, Auto-Encoding Variational Bayes, 2013, section 5 and
             appendix D, https://arxiv.org/abs/1312.6114
         """
+        from keras_genimg.models.marginal_likelihood import vae_log_likelihood
+
         method = "marginal_log_likelihood"
         if self.latent_dim >= 5:
             raise ValueError(
-                f"{method} is an estimator for fewer than 5 latents, and far off with "
-                f"more. Use log_prob, a bound. Received: latent_dim={self.latent_dim}"
+                f"{method} is accurate only for fewer than 5 latents. Use log_prob, a "
+                f"bound, instead. Received: latent_dim={self.latent_dim}"
             )
         counts = [
             check_positive_int("num_samples", num_samples, method),
@@ -329,52 +336,25 @@ class VAE(LatentModel):
         ]
         if num_samples < 20:
             raise ValueError(
-                f"`num_samples` of {method} must be at least 20, since the covariance "
-                f"that is fitted to fewer samples is far off. Received: "
-                f"num_samples={num_samples}"
+                f"`num_samples` of {method} must be at least 20, to fit a covariance. "
+                f"Received: num_samples={num_samples}"
             )
         estimate = self._compiled(
             method,
-            self._marginal_log_likelihood_graph,
+            functools.partial(vae_log_likelihood, self),
             [
                 tf.TensorSpec((None, *self.image_shape)),
                 tf.TensorSpec((None,), tf.int64),
                 *[tf.TensorSpec((), tf.int32)] * 3,
             ],
         )
-        function = self._seeded(
+        function = seeded_batches(
             lambda images, seeds: estimate(images, seeds, *map(tf.constant, counts)),
             seed,
         )
         steps = (num_burnin + 2 * num_samples) * num_leapfrog_steps
         note = f"{steps} leapfrog steps for each batch of {batch_size}"
         return map_images(self, function, images, method, batch_size, verbose, note)
-
-    def _marginal_log_likelihood_graph(
-        self, images, seeds, num_samples, num_leapfrog_steps, num_burnin
-    ):
-        """Return nats of images, for a graph; see `marginal_log_likelihood`."""
-        from keras_genimg.models.marginal_likelihood import marginal_log_likelihood
-
-        posterior = self.latent.posterior.distribution(self._posterior_params(images))
-        prior = self.latent.prior.standard(self.latent_dim)
-
-        def log_joint(z):
-            params = self.decoder(z, training=False)
-            return prior.log_prob(z) + self._log_likelihood(params, images)
-
-        # Two numbers of 24 bits each are a seed of TFP's own samplers.
-        keys = tf.cast(
-            seeded_uniforms(seeds[:1], (2, 2), POSTERIOR) * 2.0**24, tf.int32
-        )
-        return marginal_log_likelihood(
-            log_joint,
-            posterior.sample(num_samples, seed=keys[0, 0]),
-            num_samples,
-            num_leapfrog_steps,
-            num_burnin,
-            seed=keys[0, 1],
-        )
 
     def endpoints(
         self, image_shape: Shape, jit_compile: bool = False
@@ -414,7 +394,7 @@ class VAE(LatentModel):
 
 
 def _check_parts(encoder, decoder, image_shape, latent_dim):
-    """Raise unless encoder and decoder are models that take images and latents."""
+    """Raise an error unless encoder and decoder take images and latent vectors."""
     expected = {"encoder": (encoder, image_shape), "decoder": (decoder, (latent_dim,))}
     for name, (part, shape) in expected.items():
         inputs = getattr(part, "inputs", None) or []

@@ -11,10 +11,10 @@ from keras_genimg.sampling.difference import difference_of_params
 from keras_genimg.sampling.program import program_of
 from keras_genimg.types import TensorLike
 
-# Of the largest parameter, where all is computed in float32 or float64.
+# Relative to the largest parameter, for models in float32 or float64.
 FLOAT32_TOLERANCE = 1e-4
-# A quantized layer rounds its inputs to 1/127 of the largest. A last bit can make one
-# of them fall the other way.
+# A quantized layer rounds its inputs to 1/127 of the largest. A difference in the last
+# bit can change how one of them is rounded.
 QUANTIZED_TOLERANCE = 0.05
 # Half precision rounds two programs differently, each about as far from float32.
 HALF_PRECISION_FACTOR = 4
@@ -25,7 +25,7 @@ _HALF_PRECISION = ("bfloat16", "float16", "mixed_bfloat16", "mixed_float16")
 def tolerance(
     model: keras.Model, images: TensorLike, conditions: Sequence[TensorLike] = ()
 ) -> float:
-    """Return the largest difference that rounding explains.
+    """Return the largest difference that rounding can explain.
 
     - In float32 and float64: 1e-4 of the largest parameter.
     - In half precision, and in the TensorFloat-32 that GPUs use for products of float32

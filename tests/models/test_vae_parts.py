@@ -81,7 +81,10 @@ def part(input_shape, output_shape):
             {"encoder": part(SHAPE, (5,)), "weight_prior": 9},
             r"regularizers.L2\(0.5 / num_images.*weight_prior=9",
         ),
-        ({"decoder": part((2,), SHAPE), "weight_prior": 9}, "own encoder and decoder"),
+        (
+            {"decoder": part((2,), SHAPE), "weight_prior": 9},
+            "default encoder and decoder",
+        ),
     ],
     ids=str,
 )
