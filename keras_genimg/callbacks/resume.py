@@ -13,8 +13,8 @@ from keras_genimg.callbacks.run_description import check_same_run, describe_run
 from keras_genimg.callbacks.run_state import RunState, load_state, save_state
 from keras_genimg.callbacks.training_data import TrainingData, training_data
 from keras_genimg.files import file_lock
-from keras_genimg.models.distribution import is_chief, is_multi_worker
 from keras_genimg.ops.checks import check_int, check_positive_int
+from keras_genimg.ops.workers import is_chief, is_multi_worker, sum_over_workers
 from keras_genimg.types import PathLike
 
 LOCK = ".lock"
@@ -142,13 +142,8 @@ class Resume(keras.callbacks.Callback):
         if not is_multi_worker(strategy):
             return
         number = float(self._first_epoch * 10**9 + self._position)
-
-        @tf.function(autograph=False)
-        def total():
-            numbers = strategy.run(lambda: tf.constant(number, tf.float64))
-            return strategy.reduce("SUM", numbers, axis=None)
-
-        if float(total()) != number * strategy.num_replicas_in_sync:
+        total = sum_over_workers(strategy, number)
+        if total != number * strategy.num_replicas_in_sync:
             raise ValueError(
                 f"Workers found different states, so they must not train together. "
                 f"Give Resume a directory that all workers share. Received: "

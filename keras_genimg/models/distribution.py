@@ -5,23 +5,7 @@ import threading
 import tensorflow as tf
 
 from keras_genimg.ops.replicas import whole_batch
-
-
-def is_multi_worker(strategy: tf.distribute.Strategy) -> bool:
-    """Return whether replicas are in several processes."""
-    extended = getattr(strategy, "extended", None)
-    return bool(getattr(extended, "_in_multi_worker_mode", lambda: False)())
-
-
-def is_chief(strategy: tf.distribute.Strategy) -> bool:
-    """Return whether this process writes files for all workers."""
-    resolver = getattr(strategy, "cluster_resolver", None)
-    if resolver is None or not is_multi_worker(strategy):
-        return True
-    kind, number = resolver.task_type, resolver.task_id
-    if "chief" in resolver.cluster_spec().jobs:
-        return kind == "chief"
-    return kind == "worker" and number == 0
+from keras_genimg.ops.workers import is_multi_worker
 
 
 def check_strategy(owner: str) -> None:
@@ -40,7 +24,7 @@ def check_strategy(owner: str) -> None:
 
 
 def check_compile(model, optimizer, arguments):
-    """Raise if a model cannot be compiled so for several replicas.
+    """Raise if a model cannot be compiled so under its strategy.
 
     Args:
         model: The model.
@@ -48,8 +32,8 @@ def check_compile(model, optimizer, arguments):
         arguments: The other arguments of `compile`.
 
     Raises:
-        ValueError: If it is outside the model's scope, or an argument only works with
-            one replica.
+        ValueError: If it is outside the model's scope, or an argument does not work
+            under its strategy.
     """
     strategy = model.distribute_strategy
     replicas = strategy.num_replicas_in_sync
@@ -66,21 +50,26 @@ def check_compile(model, optimizer, arguments):
             f"both in the same one: `with strategy.scope():` around the model and "
             f"`compile`. Received: compile in {scopes[1]}"
         )
-    if replicas == 1:
-        return
     accumulation = getattr(optimizer, "gradient_accumulation_steps", None)
+    # Gradients are not even accumulated in a mirrored strategy of one replica.
+    is_mirrored = isinstance(
+        strategy,
+        (tf.distribute.MirroredStrategy, tf.distribute.MultiWorkerMirroredStrategy),
+    )
     refused = {
-        "steps_per_execution": (arguments.get("steps_per_execution") or 1) > 1,
-        "jit_compile": arguments.get("jit_compile") is True,
-        "gradient_accumulation_steps": bool(accumulation),
+        "steps_per_execution": replicas > 1
+        and (arguments.get("steps_per_execution") or 1) > 1,
+        "jit_compile": replicas > 1 and arguments.get("jit_compile") is True,
+        "gradient_accumulation_steps": is_mirrored and bool(accumulation),
     }
     values = {**arguments, "gradient_accumulation_steps": accumulation}
     for name, is_set in refused.items():
         if is_set:
+            kind = type(strategy).__name__
+            where = "with one replica only" if replicas > 1 else f"without {kind} only"
             raise ValueError(
-                f"`{name}` works with one replica only. Leave it out of compile under "
-                f"{type(strategy).__name__}. Received: {name}={values[name]!r} with "
-                f"{replicas} replicas"
+                f"`{name}` works {where}. Leave it out of compile under {kind}. "
+                f"Received: {name}={values[name]!r} with num_replicas={replicas}"
             )
 
 
@@ -94,7 +83,7 @@ class ReplicaStep:
     not counted in the metrics.
 
     Args:
-        data: What the step received, as a structure of tensors.
+        data: What the step received, as a structure of tensors and None.
         variables: Variables of the metrics.
     """
 
@@ -110,6 +99,8 @@ class ReplicaStep:
         self.data = tf.nest.map_structure(self._never_empty, data)
 
     def _never_empty(self, tensor):
+        if tensor is None:  # `train_on_batch` gives no targets and no weights.
+            return None
         missing = tf.maximum(1 - self.num_examples, 0)
         rest = tf.zeros(tensor.shape.rank - 1, tf.int32)
         paddings = tf.stack(

@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -21,6 +22,7 @@ def test_writes_a_picture_every_few_epochs(tmp_path):
     names = sorted(path.name for path in (tmp_path / "grids").iterdir())
     assert names == ["epoch_0002.png", "epoch_0004.png"]
     grid.on_epoch_end(5)
+    grid.on_train_end()
     drawn = model.likelihood.to_display(model.generate(6, seed=3, verbose=0))
     with Image.open(tmp_path / "grids" / "epoch_0006.png") as picture:
         np.testing.assert_array_equal(picture, image_grid(drawn, 3, scale=2))
@@ -45,7 +47,47 @@ def test_a_log_needs_tensorboard(tmp_path, monkeypatch):
         SampleGrid(tmp_path, log_dir=tmp_path)
 
 
-@pytest.mark.parametrize("name", ["num_images", "every", "scale"])
+@pytest.mark.parametrize(
+    "options, text",
+    [
+        ({"conditions": None}, r"must give the inputs \['label'\]"),
+        ({"conditions": [0, 3]}, "`label` of .* from 0 to 2"),
+        ({"conditions": [0]}, "one element for each of the 2 images"),
+        ({"seed": [1, 2, 3]}, "each of the 2 images"),
+        ({"image_size": (5, 4)}, "SampleGrid needs `image_size"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused_before_training(options, text, tmp_path):
+    model = PixelCNN(SHAPE, 2, 1, num_classes=3)
+    model.compile("sgd", run_eagerly=True)
+    before = model.get_weights()
+    grid = SampleGrid(tmp_path, 2, **{"conditions": [0, 1], **options})
+    x = {"images": IMAGES, "label": np.arange(8) % 3}
+    with pytest.raises(ValueError, match=text):
+        model.fit(x, verbose=0, callbacks=[grid])
+    for value, now in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(value, now)
+
+
+def test_other_models_of_keras_are_refused(tmp_path):
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    grid = SampleGrid(tmp_path)
+    with pytest.raises(TypeError, match="SampleGrid needs a model of keras_genimg.mod"):
+        model.fit(np.ones((4, 2)), np.ones(4), verbose=0, callbacks=[grid])
+
+
+def test_models_of_any_size_draw_the_size_that_is_asked_for(tmp_path):
+    model = PixelCNN((None, None, 1), 2, 1)
+    grid = SampleGrid(tmp_path, 1, image_size=(3, 5), scale=1)
+    grid.set_model(model)
+    grid.on_train_begin()
+    grid.on_epoch_end(0)
+    with Image.open(tmp_path / "epoch_0001.png") as picture:
+        assert picture.size == (5, 3)
+
+
+@pytest.mark.parametrize("name", ["num_images", "every", "scale", "columns"])
 def test_bad_arguments(name, tmp_path):
     with pytest.raises(ValueError, match=f"`{name}` of SampleGrid"):
         SampleGrid(tmp_path, **{name: 0})

@@ -1,7 +1,8 @@
 import pytest
 import tensorflow as tf
 
-from keras_genimg.models.distribution import check_strategy, is_chief, is_multi_worker
+from keras_genimg.models.distribution import check_strategy
+from keras_genimg.ops.workers import is_chief, is_multi_worker
 
 
 def test_parameter_servers_are_refused(monkeypatch):

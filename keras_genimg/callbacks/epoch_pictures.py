@@ -1,0 +1,114 @@
+"""Base class of callbacks that write pictures while a model trains."""
+
+import importlib.util
+import pathlib
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_genimg.extras import install_hint
+from keras_genimg.models import GenerativeModel
+from keras_genimg.models.image_inputs import checked_inputs
+from keras_genimg.ops.checks import check_positive_int
+from keras_genimg.ops.workers import is_chief
+from keras_genimg.types import PathLike
+
+
+class EpochPictures(keras.callbacks.Callback):
+    """Write `epoch_0001.png` and so on, a picture after every few epochs.
+
+    Of several workers only the first one writes.
+
+    A subclass implements `write`, and `check` for errors before the first epoch.
+
+    Args:
+        directory: Directory of the pictures, made if there is none.
+        every: Number of epochs between two pictures.
+        log_dir: Directory of TensorBoard's logs, to show the pictures there too.
+
+    Raises:
+        ImportError: If `log_dir` is given and TensorBoard is not installed.
+        ValueError: If an argument is not as described.
+        TypeError: From `fit`, if the model is of another family.
+    """
+
+    # Which models the pictures are of, as a class and in words.
+    family: type[keras.Model] = GenerativeModel
+    described_family = "a model of keras_genimg.models"
+    suffix = ".png"
+    # Name of the pictures in TensorBoard.
+    log_name = "pictures"
+
+    def __init__(
+        self, directory: PathLike, every: int = 1, log_dir: PathLike | None = None
+    ):
+        super().__init__()
+        self.directory = pathlib.Path(directory)
+        self.every = check_positive_int("every", every, type(self).__name__)
+        self.log_dir = log_dir
+        self._writer = None
+        if log_dir is not None and importlib.util.find_spec("tensorboard") is None:
+            raise ImportError(
+                f"`log_dir` of {type(self).__name__} needs TensorBoard: "
+                f"{install_hint('tensorboard')}"
+            )
+
+    def write(self, path: pathlib.Path) -> np.ndarray | None:
+        """Write a picture of the model as it is now.
+
+        Args:
+            path: Path of the file, which ends in `suffix`.
+
+        Returns:
+            The picture for TensorBoard, `uint8` of shape `(height, width)` or `(height,
+            width, 3)`; None if there is none.
+        """
+        raise NotImplementedError
+
+    def check(self) -> None:
+        """Raise if the pictures cannot be drawn; a hook for subclasses."""
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        owner = type(self).__name__
+        if not isinstance(self.model, self.family):
+            raise TypeError(
+                f"{owner} needs {self.described_family}. Received: the model "
+                f"'{self.model.name}' of type {type(self.model).__name__}"
+            )
+        colors = self.model.image_shape[-1]
+        if colors not in (1, 3):
+            raise ValueError(
+                f"{owner} shows images of 1 or 3 colors. Received: the model "
+                f"'{self.model.name}' of images with {colors} colors"
+            )
+        self.check()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        if (epoch + 1) % self.every or not is_chief(self.model.distribute_strategy):
+            return
+        self.directory.mkdir(parents=True, exist_ok=True)
+        picture = self.write(self.directory / f"epoch_{epoch + 1:04d}{self.suffix}")
+        if self.log_dir is None or picture is None:
+            return
+        if self._writer is None:
+            self._writer = tf.summary.create_file_writer(str(self.log_dir))
+        picture = picture.reshape(1, *picture.shape[:2], -1)
+        with self._writer.as_default(step=epoch):
+            tf.summary.image(self.log_name, picture)
+
+    def on_train_end(self, logs: Any = None) -> None:
+        if self._writer is not None:
+            self._writer.flush()
+
+    def checked_images(self, images: Any) -> Any:
+        """Return images that were given, or raise if the model cannot take them."""
+        owner = f"{type(self).__name__} of {self.model.name}"
+        images = checked_inputs(images, self.model, owner)
+        if isinstance(images, tf.data.Dataset):
+            raise ValueError(
+                f"{owner} takes images as an array, such as "
+                f"keras_genimg.datasets.as_array(dataset.take(1)). Received: {images}"
+            )
+        return images

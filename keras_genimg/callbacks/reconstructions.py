@@ -1,0 +1,88 @@
+"""Pictures of reconstructions while a model trains."""
+
+import pathlib
+from typing import Any
+
+import numpy as np
+
+from keras_genimg.callbacks.epoch_pictures import EpochPictures
+from keras_genimg.models import LatentModel
+from keras_genimg.models.image_inputs import images_of
+from keras_genimg.ops.checks import check_int, check_positive_int
+from keras_genimg.types import PathLike
+from keras_genimg.visualization import image_grid, save_grid
+
+_GAP = 24  # Between the two grids, in pixels of the picture.
+
+
+class Reconstructions(EpochPictures):
+    """Reconstruct the same images after every few epochs.
+
+    Writes `epoch_0001.png`, `epoch_0002.png` and so on: a grid of the images, and on
+    its right a grid of their reconstructions by a VAE or DRAW. The latent variables are
+    drawn with the same seeds each time. Of several workers only the first one writes.
+
+    Args:
+        directory: Directory of the pictures, made if there is none.
+        images: Images in the likelihood's own range, an array of shape `(images,
+            height, width, colors)`. A model with conditions takes a list or a dict of
+            all its inputs.
+        every: Number of epochs between two pictures.
+        seed: Integer seed of the first image; the next images have the seeds that
+            follow.
+        columns: Number of columns of each grid; by default about a square.
+        scale: Size of a pixel in the picture.
+        log_dir: Directory of TensorBoard's logs, to show the pictures there too.
+
+    Raises:
+        ImportError: If `log_dir` is given and TensorBoard is not installed.
+        ValueError: If an argument is not as described. From `fit`, if the shape or a
+            pixel of the images does not fit the model.
+        TypeError: From `fit` of a model without latent variables.
+
+    Example:
+        >>> pictures = Reconstructions("outputs/reconstructed", test[:16], every=5)
+        >>> model.fit(images, epochs=10, callbacks=[pictures])
+    """
+
+    family = LatentModel
+    described_family = "a model with latent variables, such as a VAE or DRAW"
+    log_name = "reconstructions"
+
+    def __init__(
+        self,
+        directory: PathLike,
+        images: Any,
+        every: int = 1,
+        *,
+        seed: int = 0,
+        columns: int | None = None,
+        scale: int = 2,
+        log_dir: PathLike | None = None,
+    ):
+        super().__init__(directory, every, log_dir)
+        owner = type(self).__name__
+        self.images = images
+        self.seed = check_int("seed", seed, owner, smallest=0)
+        if columns is not None:
+            check_positive_int("columns", columns, owner)
+        self.columns = columns
+        self.scale = check_positive_int("scale", scale, owner)
+
+    def check(self) -> None:
+        self.images = self.checked_images(self.images)
+
+    def write(self, path: pathlib.Path) -> np.ndarray:
+        drawn = self.model.reconstruct(self.images, seed=self.seed, verbose=0)
+        given = images_of(self.images, self.model)
+        grids = [
+            image_grid(
+                self.model.likelihood.to_display(images), self.columns, scale=self.scale
+            )
+            for images in (given, drawn)
+        ]
+        grids = np.stack(grids)
+        if grids.ndim == 3:
+            grids = grids[..., None]
+        save_grid(path, grids, columns=2, padding=_GAP)
+        return image_grid(grids, columns=2, padding=_GAP)
