@@ -3,12 +3,11 @@
 import dataclasses
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from keras_genimg.callbacks.run_description import describe_arrays
 from keras_genimg.datasets import Epochs
-from keras_genimg.datasets.epochs import make_epochs
+from keras_genimg.models.array_epochs import are_arrays, array_epochs
 
 
 @dataclasses.dataclass
@@ -66,7 +65,7 @@ def training_data(x, arguments, seed, repeats_exactly):
         arguments["validation_data"] = validation.read(epoch)
     epochs: Any = getattr(x, "epochs", None)
     if not isinstance(epochs, Epochs):
-        epochs = _array_epochs(x, arguments, seed) if _are_arrays(x) else None
+        epochs = _array_epochs(x, arguments, seed) if are_arrays(x) else None
     arguments["shuffle"] = False  # Keras would shuffle a `PyDataset`.
     if epochs is None:
         _check_repeats(x, repeats_exactly)
@@ -99,24 +98,14 @@ def _check_repeats(x, repeats_exactly):
         )
 
 
-def _are_arrays(x):
-    parts = tf.nest.flatten(x)
-    return all(isinstance(part, (np.ndarray, tf.Tensor)) for part in parts)
-
-
 def _array_epochs(x, arguments, seed):
     """Return the epochs of arrays; take from `arguments` what belongs to them."""
     parts = (x, arguments.pop("y", None), arguments.pop("sample_weight", None))
     arrays = tuple(part for part in parts if part is not None)
-    num_examples = len(tf.nest.flatten(arrays)[0])
-    with tf.device("CPU:0"):
-        in_memory = tf.nest.map_structure(tf.constant, arrays)
-    return make_epochs(
-        None,
-        num_examples,
+    return array_epochs(
+        arrays,
         arguments.pop("batch_size", None) or 32,
-        in_memory=in_memory,
-        shuffle_within=num_examples if arguments.pop("shuffle", True) else 0,
+        shuffle=bool(arguments.pop("shuffle", True)),
         seed=seed,
         description=describe_arrays(arrays),
     )

@@ -12,6 +12,7 @@ from keras_genimg.models.image_inputs import images_of, sized_image_shape
 from keras_genimg.models.likelihood_model import LikelihoodModel
 from keras_genimg.models.preset import Preset
 from keras_genimg.ops.checks import check_positive_int
+from keras_genimg.ops.workers import is_chief
 from keras_genimg.saved_model import write_saved_model
 from keras_genimg.saved_model.endpoint import Endpoint
 from keras_genimg.types import (
@@ -225,7 +226,8 @@ class GenerativeModel(LikelihoodModel):
 
         Its signatures are those of `endpoints`; `serving_default` is `sample`. The file
         `assets.extra/metadata.json` in it describes the model and the signatures. The
-        directory is written atomically.
+        directory is written atomically. Of several workers only the first one writes.
+        The others return at once.
 
         Args:
             filepath: Directory to create; must not exist.
@@ -253,7 +255,9 @@ class GenerativeModel(LikelihoodModel):
                 argument is not as described.
         """
         if format != "tf_saved_model":
-            return super().export(filepath, format=format, verbose=verbose, **kwargs)
+            if is_chief(self.distribute_strategy):
+                super().export(filepath, format=format, verbose=verbose, **kwargs)
+            return
         max_examples = check_positive_int("max_examples", max_examples, "export")
         shape = sized_image_shape(self, image_size, "export")
         self._check_endpoint_options(kwargs)

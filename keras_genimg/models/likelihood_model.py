@@ -19,9 +19,12 @@ from keras_genimg.models.distribution import (
 )
 from keras_genimg.models.freeable_model import FreeableModel
 from keras_genimg.models.image_inputs import check_shape, checked_inputs, images_of
+from keras_genimg.models.restart_check import check_restart
 from keras_genimg.models.step_check import StepCheck
+from keras_genimg.models.worker_data import for_workers
+from keras_genimg.ops.workers import is_chief
 from keras_genimg.training import NegativeLogLikelihood
-from keras_genimg.types import AxisSize, Config, Policy, SymbolicTensor
+from keras_genimg.types import AxisSize, Config, PathLike, Policy, SymbolicTensor
 
 
 class LikelihoodModel(FreeableModel):
@@ -218,18 +221,22 @@ class LikelihoodModel(FreeableModel):
         given = inspect.signature(keras.Model.fit).bind(self, x, y, *args, **kwargs)
         given = {**given.arguments, "validation_data": validation_data}
         x, _ = given.pop("x"), given.pop("self")
-        callbacks = tf.nest.flatten(given.get("callbacks") or [])
+        callbacks = _as_list(given.get("callbacks"))
+        check_restart(self, x, given, callbacks)
         self._is_fitting = True
         with contextlib.ExitStack() as stack:
             stack.callback(self._end_fit)
             for callback in callbacks:
                 if hasattr(callback, "arranged"):  # See `callbacks.Resume`.
                     x, given = stack.enter_context(callback.arranged(self, x, given))
+            x, given = for_workers(x, given, self.distribute_strategy)
             return super().fit(x, **given)
 
     def _end_fit(self):
         self._is_fitting = False
         self._batches_to_skip = 0
+        # Left there by `BackupAndRestore`, it would be where the next `fit` begins.
+        self._initial_epoch = None
 
     def _skip_batches(self, count, consume):
         """Leave out the first steps of `fit`, which were trained before.
@@ -260,19 +267,25 @@ class LikelihoodModel(FreeableModel):
         return self._step(super().test_step, data, "Evaluation")
 
     def _step(self, step, data, what):
-        strategy = self.distribute_strategy
-        if strategy.num_replicas_in_sync > 1:
-            here = self._replica.step = ReplicaStep(data, self._epoch_variables())
-            try:
-                with here.whole_batch():
-                    step(self._checked_step(here.data, what))
-                here.count_examples()
-            finally:
-                self._replica.step = None
-            logs = self.get_metrics_result()
-        else:
-            logs = step(self._checked_step(data, what))
-        return as_vectors(self._step_check.with_flag(logs), strategy)
+        # Where a data set of unknown length ends, a graph would run all that does not
+        # need a batch: it would count a step, and Adam would move the weights.
+        with tf.control_dependencies(
+            [part for part in tf.nest.flatten(data) if part is not None]
+        ):
+            logs = self._step_on_data(step, data, what)
+        return as_vectors(self._step_check.with_flag(logs), self.distribute_strategy)
+
+    def _step_on_data(self, step, data, what):
+        if self.distribute_strategy.num_replicas_in_sync == 1:
+            return step(self._checked_step(data, what))
+        here = self._replica.step = ReplicaStep(data, self._epoch_variables())
+        try:
+            with here.whole_batch():
+                step(self._checked_step(here.data, what))
+            here.count_examples()
+        finally:
+            self._replica.step = None
+        return self.get_metrics_result()
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
         """Build with a replica's part of the first batch.
@@ -368,6 +381,32 @@ class LikelihoodModel(FreeableModel):
         weighted = kwargs.get("sample_weight") is not None
         return images_of(x, self) if weighted else None
 
+    def save(self, filepath: PathLike, *args: Any, **kwargs: Any) -> None:
+        """Write a `.keras` file as `keras.Model.save` does.
+
+        Of several workers only the first one writes. The others return at once.
+
+        Args:
+            filepath: Path of the file.
+            *args: The next arguments of `keras.Model.save`.
+            **kwargs: The other arguments of `keras.Model.save`.
+        """
+        if is_chief(self.distribute_strategy):
+            super().save(filepath, *args, **kwargs)
+
+    def save_weights(self, filepath: PathLike, *args: Any, **kwargs: Any) -> None:
+        """Write a `.weights.h5` file as `keras.Model.save_weights` does.
+
+        Of several workers only the first one writes. The others return at once.
+
+        Args:
+            filepath: Path of the file.
+            *args: The next arguments of `keras.Model.save_weights`.
+            **kwargs: The other arguments of `keras.Model.save_weights`.
+        """
+        if is_chief(self.distribute_strategy):
+            super().save_weights(filepath, *args, **kwargs)
+
     def _checked(self, x, y, method):
         owner = f"{self.name}.{method}" if method != "validation_data" else method
         self._refuse_targets(y, owner)
@@ -381,3 +420,10 @@ class LikelihoodModel(FreeableModel):
                 f"inputs {[tensor.name for tensor in self.inputs]}. Received: y of "
                 f"type {type(y).__name__}"
             )
+
+
+def _as_list(callbacks):
+    """Return the callbacks that `fit` received as a list."""
+    if isinstance(callbacks, keras.callbacks.CallbackList):
+        return list(callbacks.callbacks)
+    return tf.nest.flatten(callbacks or [])

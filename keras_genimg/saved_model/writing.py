@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from keras_genimg.files import atomic_path
 from keras_genimg.ops.checks import check_choice
+from keras_genimg.ops.workers import is_chief
 from keras_genimg.saved_model.canonical import make_canonical
 from keras_genimg.saved_model.endpoint import Endpoint
 from keras_genimg.saved_model.metadata import METADATA_FILE, saved_metadata
@@ -28,7 +29,8 @@ def write_saved_model(
     """Write a model's endpoints as the signatures of a SavedModel.
 
     Weights are stored once, unlike with `keras.export.ExportArchive`. The directory is
-    written atomically.
+    written atomically. Of several workers only the first one writes. The others return
+    at once.
 
     Equal models give equal bytes in every file, in any process with the same versions
     of TensorFlow, Keras and this library and the same kind of device. Names are part of
@@ -52,6 +54,8 @@ def write_saved_model(
         ValueError: If `path` exists, or an argument is invalid.
     """
     check_choice("bad_examples", bad_examples, ("error", "flag"), "export")
+    if not is_chief(model.distribute_strategy):
+        return
     path = pathlib.Path(os.path.abspath(path))
     if os.path.lexists(path):
         raise ValueError(

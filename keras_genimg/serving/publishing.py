@@ -17,6 +17,7 @@ import tensorflow as tf
 from keras_genimg.files import sync_tree
 from keras_genimg.models import GenerativeModel
 from keras_genimg.ops.checks import check_positive_int
+from keras_genimg.ops.workers import is_chief
 from keras_genimg.saved_model.metadata import read_metadata
 from keras_genimg.serving.verification.report import VerificationError
 from keras_genimg.serving.verifying import verify as verify_saved_model
@@ -50,6 +51,9 @@ def publish(
     names: Keras numbers these (`dense_3`) in the order in which a process creates them,
     and the names are stored in the graph and with the weights.
 
+    Of several workers that train a model only the first one publishes. The others
+    return at once. The path of a file is published by every process that passes it.
+
     Example:
     ```python
     from keras_genimg.serving import publish
@@ -77,7 +81,8 @@ def publish(
             as `num_candidates`.
 
     Returns:
-        The version's `pathlib.Path`.
+        The version's `pathlib.Path`. Without `version` only the worker that publishes
+        knows the number; the others return `<base_dir>/<name>/`.
 
     Raises:
         VerificationError: If verification fails; its `report` says why.
@@ -91,6 +96,8 @@ def publish(
         keep = check_positive_int("keep", keep, "publish")
     write, max_examples = _writer(model, options)
     batch_sizes = checked_batch_sizes(batch_sizes, max_examples, "publish")
+    if isinstance(model, GenerativeModel) and not is_chief(model.distribute_strategy):
+        return directory if version is None else directory / str(version)
 
     with _full_disk_named(directory):
         versions = Versions(directory)
