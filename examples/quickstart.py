@@ -20,7 +20,7 @@ SEED = 100
 DRAW_FROM_SAVED_MODEL = """
 import logging
 import sys
-logging.getLogger("absl").setLevel("ERROR")  # Or it warns of gradients, not taken here.
+logging.getLogger("absl").setLevel("ERROR")  # Otherwise, it warns of gradients.
 sys.modules["keras_genimg"] = sys.modules["keras"] = None
 import numpy as np
 import tensorflow as tf

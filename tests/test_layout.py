@@ -9,8 +9,8 @@ import pytest
 
 PACKAGE = pathlib.Path(__file__).parents[1] / "keras_genimg"
 
-# From the bottom up. A package imports from lines above its own only; packages on one
-# line do not know each other.
+# From the bottom up. A package imports only from lines above; packages on the same line
+# do not import each other.
 LINES = [
     ["version", "extras", "files", "types"],
     ["ops"],
@@ -63,7 +63,7 @@ def test_every_package_has_its_line():
 
 @pytest.mark.parametrize("name", sorted(HEIGHT))
 def test_imports_point_down(name):
-    """Nor does anything import what stands beside the package: export/, tests/."""
+    """Modules import only from lower lines."""
     for module, path in modules().items():
         if place(module) == name:
             for imported in imports_of(path):
@@ -73,7 +73,7 @@ def test_imports_point_down(name):
 
 
 def test_no_modules_import_each_other():
-    """No circle in a package either; a package is its `__init__`."""
+    """No cycles within a package either; a package is its `__init__`."""
     graph = {module: imports_of(path) for module, path in modules().items()}
     done, path = set(), []
 
@@ -91,7 +91,7 @@ def test_no_modules_import_each_other():
 
 
 def test_a_name_is_a_function_or_a_module():
-    """A file is not called as a function that its package exports.
+    """A module does not have the name of a function that its package exports.
 
     Otherwise `keras_genimg.serving.publish` would be one or the other, depending on
     what was imported before.

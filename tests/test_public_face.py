@@ -1,4 +1,4 @@
-"""What a user of Keras sees: names, signatures, help texts."""
+"""The public interface: names, signatures, help texts."""
 
 import inspect
 import pathlib
@@ -13,7 +13,7 @@ LSTMS = [kg.layers.RowLSTM, kg.layers.DiagonalBiLSTM]
 
 
 def own_methods(kind):
-    """Return the public methods of a class that Keras' has not."""
+    """Return the public methods of a class that `keras.Model` does not have."""
     return {
         name
         for name in set(dir(kind)) - set(dir(keras.Model))

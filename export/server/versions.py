@@ -170,7 +170,7 @@ class ModelVersions:
         return True
 
     def _unload(self, numbers):
-        """Unload versions; requests in progress hold theirs until they end."""
+        """Unload versions; requests in progress keep the version that they use."""
         for number in numbers:
             self._set(number, state="UNLOADING", model=None)
         if numbers:

@@ -27,7 +27,7 @@ def check_int(
         largest: Largest value allowed; `None` for no limit.
 
     Raises:
-        ValueError: If `value` is no such integer.
+        ValueError: If `value` is not an integer in range.
     """
     too_small = smallest is not None and is_int(value) and value < smallest
     too_large = largest is not None and is_int(value) and value > largest

@@ -1,4 +1,4 @@
-"""Places of examples in a batch that several replicas share."""
+"""Positions of examples in a batch that is split over replicas."""
 
 import contextlib
 import threading
@@ -41,8 +41,8 @@ def place_in_batch(batch_size: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Return which examples of the whole batch this replica has.
 
     Noise that depends on an example's place in the whole batch is the same for any
-    number of replicas. Outside of `whole_batch`, as in a model of your own, all
-    replicas are taken to have as many examples as this one.
+    number of replicas. Outside of `whole_batch`, for example in a custom model, all
+    replicas are assumed to have as many examples as this one.
 
     Args:
         batch_size: Number of examples of this replica, a scalar tensor.

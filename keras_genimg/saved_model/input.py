@@ -32,8 +32,8 @@ class Input:
             the limits by default.
 
     Raises:
-        ValueError: If a limit is no finite number or, for an integer type, no integer;
-            if an integer type has open limits; or if no value is in range.
+        ValueError: If a limit is not a finite number or, for an integer type, not an
+            integer; if an integer type has open limits; or if no value is in range.
     """
 
     spec: tf.TensorSpec

@@ -9,7 +9,7 @@ def with_png(endpoints):
     """Add the endpoint `sample_png` to endpoints with `sample`.
 
     Its output is called `png_bytes` because a server encodes only outputs with the
-    suffix `_bytes` as base64; other strings are no valid JSON. XLA cannot encode PNG,
+    suffix `_bytes` as base64; other strings are not valid JSON. XLA cannot encode PNG,
     so XLA endpoints have no PNG variant.
 
     Args:

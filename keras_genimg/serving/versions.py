@@ -92,7 +92,7 @@ class Versions:
     def prune(self, keep, workspace):
         """Remove all but the `keep` highest versions.
 
-        Links, files and names that are no numbers are kept.
+        Links, files and directories whose names are not numbers are kept.
 
         Args:
             keep: Number of versions to keep.

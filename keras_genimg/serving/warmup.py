@@ -44,8 +44,8 @@ def write_warmup(directory: PathLike, batch_sizes: Iterable[int] = (1,)) -> int:
 
     Raises:
         ImportError: If the extra `serving` is not installed.
-        ValueError: If a batch size is no positive integer or above the model's limit,
-            or there would be more records than a server takes.
+        ValueError: If a batch size is not a positive integer or above the model's
+            limit, or there would be more records than a server takes.
     """
     directory = os.path.abspath(os.fspath(directory))
     graph, metadata = SavedGraph(directory), read_metadata(directory)
@@ -84,7 +84,7 @@ def checked_batch_sizes(batch_sizes, max_examples, owner):
         owner: Name of the function that received them, for error texts.
 
     Raises:
-        ValueError: If one is no positive integer or above `max_examples`.
+        ValueError: If one is not a positive integer or above `max_examples`.
     """
     if not isinstance(batch_sizes, Iterable):
         raise ValueError(

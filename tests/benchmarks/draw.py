@@ -148,7 +148,7 @@ def step_tables(setting, timing_options, with_targets):
                 ratio=None if XLA in name else timing.median / ours,
                 target=target,
                 xla_ratio=None if name == OURS else timing.median / ours_xla,
-                note="" if OURS in name else "Its time over ours.",
+                note="" if OURS in name else "Ratio of its time to ours.",
             )
         )
     flops = product_flops(setting)
@@ -165,7 +165,7 @@ def step_tables(setting, timing_options, with_targets):
                 seconds / setting.glimpses,
                 **{"xla_ratio" if XLA in name else "ratio": share},
                 note="Counts only the operations of matrix products. The ratio is "
-                "their rate over that of the large product.",
+                "to the rate of the large product.",
             )
         )
     return rows, bounds

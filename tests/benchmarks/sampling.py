@@ -165,11 +165,11 @@ def drawing_programs(family, model, batches, options):
     programs["loop", batch] = Program(lambda: loop(uniforms), **part)
     programs["predict", batch] = Program(predict, **part)
     if family == "cnn":
-        theirs = peers.tfp_pixel_cnn(size)
-        sample = tf.function(lambda: theirs.sample(batch, seed=0), autograph=False)
+        tfp_model = peers.tfp_pixel_cnn(size)
+        sample = tf.function(lambda: tfp_model.sample(batch, seed=0), autograph=False)
         programs["tfp", batch] = Program(sample, slow=True)
         print(
-            f"Parameters: {theirs.network.count_params():,} of tfd.PixelCNN, "
+            f"Parameters: {tfp_model.network.count_params():,} of tfd.PixelCNN, "
             f"{model.count_params():,} of our PixelCNN"
         )
     return programs

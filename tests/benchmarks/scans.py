@@ -211,7 +211,7 @@ def layer_rows(kind, units, batch, size, timing_options, with_targets):
                 target=target,
                 xla_ratio=None if name == OURS else timing.median / ours_xla,
                 xla_target=xla_target,
-                note="" if OURS in name else "Its time over ours.",
+                note="" if OURS in name else "Ratio of its time to ours.",
             )
         )
     return rows

@@ -15,22 +15,20 @@ def vae_rows(timing_options, quick):
     images = images.astype("float32")
     keras.utils.set_random_seed(0)
     ours = VAE((side, side, 1), latent_dim, hidden)
-    theirs = HandWrittenVAE((side, side, 1), latent_dim, hidden)
+    peer = HandWrittenVAE((side, side, 1), latent_dim, hidden)
     weights = [weight.numpy() for weight in ours.trainable_weights]
     # With almost no noise, both must reach the same loss whatever noise they draw.
     weights[3][latent_dim:] = -12
     names = ["with TFP: keras_genimg.models.VAE", "without: keras.Model by hand"]
-    models = dict(zip(names, (ours, theirs), strict=True))
+    models = dict(zip(names, (ours, peer), strict=True))
     for model in models.values():
         model.compile(keras.optimizers.Adagrad(0.02))
         for weight, value in zip(model.trainable_weights, weights, strict=True):
             weight.assign(value)
-    results = [
-        model.train_on_batch(images, return_dict=True) for model in (ours, theirs)
-    ]
+    results = [model.train_on_batch(images, return_dict=True) for model in (ours, peer)]
     for key in ("loss", "kl", "reconstruction"):
         np.testing.assert_allclose(results[0][key], results[1][key], rtol=1e-4)
-    for pair in zip(ours.trainable_weights, theirs.trainable_weights, strict=True):
+    for pair in zip(ours.trainable_weights, peer.trainable_weights, strict=True):
         np.testing.assert_allclose(*(w.numpy() for w in pair), rtol=0, atol=1e-3)
     programs = {
         name: Program(lambda m=model: m.train_on_batch(images, return_dict=True))
@@ -42,6 +40,6 @@ def vae_rows(timing_options, quick):
     size = f"{hidden} hidden, latent {latent_dim}, batch {batch}"
     target = None if quick else at_most(1.05)
     return [
-        Row(names[0], size, first, first / second, target, note="Over the other's."),
+        Row(names[0], size, first, first / second, target, note="Ratio to the other."),
         Row(names[1], size, second),
     ]

@@ -1,4 +1,4 @@
-"""Every public class once, with the arguments that contracts test it with."""
+"""Every public class once, with the arguments that the contracts use."""
 
 import dataclasses
 from collections.abc import Callable
@@ -52,7 +52,7 @@ class LayerCase:
 
 @dataclasses.dataclass(frozen=True)
 class ModelCase:
-    """A model, and what its inputs are.
+    """A model and a description of its inputs.
 
     `num_values` is the number of values of a sub-pixel, or None for intensities. The
     training of a `random` model draws noise.

@@ -2,11 +2,11 @@
 
 Each layer and three models are trained on one device and on two.
 
-Models end with the same weights, noise and uneven batches included. Layers that draw
-noise end with others in a model of one's own; there, the devices must draw different
-noise. Layers are trained side by side in one eager model, since tracing takes most of
-the time. Models are trained in graphs. Then, what cannot work must be refused, and
-exports must draw as the models do. The argument is a folder to export to.
+Models end with the same weights, noise and uneven batches included. In a custom model,
+layers that draw noise end with different weights; the devices must draw different noise
+there. Layers are trained side by side in one eager model, since tracing takes most of
+the time. Models are trained in graphs. Finally, unsupported uses must be refused, and
+exports must draw the same images as the models. The argument is a folder to export to.
 """
 
 import sys
@@ -124,7 +124,7 @@ def check_bad_inputs(model, x):
 
 
 def check_refusals(strategy):
-    """Check that what works with one replica only is refused by name."""
+    """Check that features for a single replica are refused by name."""
     with strategy.scope():
         model = MODELS["VAE"].make()
         accumulating = keras.optimizers.SGD(gradient_accumulation_steps=2)

@@ -17,7 +17,7 @@ def levels(write_set):
 
 
 def pixels_of(images):
-    """Return intensities as the integers in 0..255 that they were."""
+    """Convert intensities back to integers in 0..255."""
     assert images.dtype == np.float32
     pixels = np.round(images * 255)
     np.testing.assert_array_equal(images, pixels / np.float32(255))

@@ -9,7 +9,7 @@ from keras_genimg.datasets import as_array, load, two_digits
 
 @pytest.fixture
 def dots(write_set):
-    """Write five digits of 2 by 3 pixels, lit at their upper left alone.
+    """Write five digits of 2 by 3 pixels that are black except for the upper left.
 
     Digit `k` has `10 * (k + 1)` there.
     """

@@ -1,4 +1,4 @@
-"""Patches are drawn, cut and pasted as a loop over pixels does it."""
+"""Patches are drawn, cut and pasted like in a loop over pixels."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Data sets that prepare pixels as a likelihood wants them."""
+"""Data sets that prepare pixels for a likelihood."""
 
 import numpy as np
 import pytest

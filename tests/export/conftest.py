@@ -26,7 +26,7 @@ def write(model, path, endpoints, name):
 
 @pytest.fixture(scope="session")
 def base_dir(models, tmp_path_factory):
-    """Where version 1 of each model is, and of `plain`, which is no image model."""
+    """Paths of version 1 of each model, and of `plain`, which is not an image model."""
     directory = tmp_path_factory.mktemp("models")
     for name in ("pixels", "vae"):
         models[name].export(directory / name / "1", max_examples=16, verbose=False)

@@ -16,7 +16,7 @@ class FlakyProxy(http.server.ThreadingHTTPServer):
         faults: What to do with the next POST requests: an HTTP status to answer with,
             `"close"` to end the connection, `"stall"` to answer nothing for
             `stall_seconds`, `"no JSON"` to answer as some other server.
-        posts: How many POST requests came.
+        posts: Number of POST requests received.
         address: Such as `http://127.0.0.1:12345`.
     """
 
@@ -68,7 +68,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
 @contextlib.contextmanager
 def flaky_proxy(target):
-    """Run a `FlakyProxy` and give it."""
+    """Run a `FlakyProxy` and yield it."""
     with FlakyProxy(target) as proxy:
         thread = threading.Thread(target=proxy.serve_forever, args=(0.05,))
         thread.start()

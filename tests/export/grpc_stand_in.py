@@ -1,7 +1,8 @@
-"""TensorFlow Serving's gRPC services over SavedModels, where its image is not at hand.
+"""Stand-in for TensorFlow Serving's gRPC services, for machines without its image.
 
-The official stubs and protocol buffers over a real socket, and the real graphs in a
-session, as the real server runs them. What else that server does is not shown by it.
+It uses the official stubs and protocol buffers over a real socket, and runs the real
+graphs in a session, like the server. It shows nothing about the server's other
+behavior.
 """
 
 import concurrent.futures
@@ -28,7 +29,7 @@ class StandIn(
 
     Attributes:
         faults: `grpc.StatusCode`s to fail the next predictions with.
-        predictions: How many predictions were asked for.
+        predictions: Number of predictions requested.
     """
 
     def __init__(self, base_dir):

@@ -1,4 +1,4 @@
-"""The embedded server in a process of its own."""
+"""The embedded server in a separate process."""
 
 import contextlib
 import os
@@ -69,13 +69,13 @@ class RunningServer:
         return self.session.get(self.address + path, timeout=60)
 
     def post(self, path, body):
-        """Send `body`, bytes as they are and anything else as JSON."""
+        """Send `body`: bytes unchanged, anything else as JSON."""
         kind = "data" if isinstance(body, (bytes, str)) else "json"
         url = f"{self.address}/v1/models/{path}"
         return self.session.post(url, **{kind: body}, timeout=60)
 
     def predict(self, path, **body):
-        """Return what a predict request gives, which must be a success."""
+        """Send a predict request, which must succeed; return the reply."""
         answer = self.post(f"{path}:predict", body)
         assert answer.status_code == 200, answer.text
         (reply,) = answer.json().values()
@@ -101,7 +101,7 @@ def running(directory, *arguments):
 
 
 def wait_until(condition, seconds=30):
-    """Return what `condition()` gives once it is true; fail after `seconds`."""
+    """Wait until `condition()` is true and return it; fail after `seconds`."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         found = condition()

@@ -1,7 +1,7 @@
 """The README's Docker commands, on an engine.
 
-With the official images where the engine has them, else with those that the environment
-variables TF_SERVING_IMAGE and NGINX_IMAGE name; see images/Dockerfile.
+They use the official images if the engine has them, or the images named by the
+environment variables TF_SERVING_IMAGE and NGINX_IMAGE; see images/Dockerfile.
 """
 
 import concurrent.futures
@@ -35,7 +35,7 @@ pytestmark = pytest.mark.slow
 
 
 def official(variable):
-    """Return the image that compose.yaml takes where a variable is not set."""
+    """Return the image that compose.yaml uses if a variable is not set."""
     text = (TF_SERVING / "compose.yaml").read_text()
     return re.search(rf"\$\{{{variable}:-(\S+)\}}", text)[1]
 
@@ -47,13 +47,13 @@ IMAGES = {
 
 
 def commands(word):
-    """Return the commands of export/README.md that a word is in."""
+    """Return the commands of export/README.md that contain a word."""
     lines = re.findall(r"`([^`\n]*\bdocker [^`\n]+)`|^(docker .+)$", README, re.M)
     return [line for pair in lines for line in pair if word in line]
 
 
 class Checkout:
-    """A directory in which the README's commands find what they name."""
+    """A directory with all files that the README's commands name."""
 
     def __init__(self, directory):
         self.directory = directory
@@ -147,7 +147,7 @@ def test_only_the_proxy_answers_by_rest(compose):
     path = "monitoring/prometheus/metrics"
     reply = requests.get(f"http://127.0.0.1:8501/{path}", timeout=60)
     assert reply.status_code == 404
-    assert "nothing here but" in reply.json()["error"]
+    assert "serves only" in reply.json()["error"]
 
 
 def test_the_guard_is_before_the_server(compose):

@@ -24,7 +24,7 @@ model_server_config_pb2 = pytest.importorskip(
 TF_SERVING = ROOT / "export" / "tf_serving"
 KSERVE = ROOT / "export" / "kserve" / "inference_service.yaml"
 
-# Of the flags that the server's main.cc declares, those that are of use here.
+# The relevant flags among those that the server's main.cc declares.
 FLAGS = {
     "allow_version_labels_for_unavailable_models",
     "batching_parameters_file",
@@ -57,7 +57,7 @@ def read_yaml(path):
 
 
 def message(name, **fields):
-    """Return an empty message of a type that the wheel of TF-Serving's API has not.
+    """Return an empty message of a type that is not in the wheel of TF-Serving's API.
 
     Args:
         name: Name of the type.

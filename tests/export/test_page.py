@@ -32,7 +32,7 @@ def browser():
 
 @pytest.fixture
 def page(browser, server):
-    """The page, which must run without a complaint of the browser."""
+    """The page, which must run without errors in the browser."""
     page = browser.new_page()
     page.set_default_timeout(20_000)
     complaints = []

@@ -20,7 +20,7 @@ NGINX = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
 
 
 class Nginx:
-    """nginx with export/tf_serving/nginx.conf, but for paths and addresses."""
+    """nginx with export/tf_serving/nginx.conf, except for paths and addresses."""
 
     def __init__(self, directory, target):
         with socket.socket() as free:
@@ -64,7 +64,7 @@ class Nginx:
 
 @pytest.fixture(scope="module")
 def behind(server):
-    """What is behind the proxy, and counts the requests that come through."""
+    """A server behind the proxy that counts the requests it receives."""
     with flaky_proxy(server.address) as started:
         yield started
 

@@ -8,9 +8,9 @@ from keras_genimg.likelihoods import Categorical, Likelihood
 
 @keras.saving.register_keras_serializable(package="tests")
 class Chain(Likelihood):
-    """Red by a table, green by a table for each red, blue by one for each pair.
+    """A table for red, one of green per red, and one of blue per pair of both.
 
-    Parameters are the logits of all tables, behind one another on the last axis.
+    Parameters are the logits of all tables, concatenated on the last axis.
     """
 
     couples_colors = True

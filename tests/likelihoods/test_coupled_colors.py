@@ -1,4 +1,4 @@
-"""A likelihood that couples the colors of a pixel, through all that models do."""
+"""A likelihood that couples the colors of a pixel, in all methods of models."""
 
 import itertools
 

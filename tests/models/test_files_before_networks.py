@@ -1,4 +1,4 @@
-"""Models saved before networks were functions load, and compute the same."""
+"""Models saved before networks were functions still load and compute the same."""
 
 import pathlib
 

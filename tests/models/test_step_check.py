@@ -184,7 +184,7 @@ def test_the_dtype_is_that_which_was_received():
     ids=["VAE steps", "DRAW eager"],
 )
 def test_latent_models(make, mode):
-    """A VAE under XLA is among the models of the kinds of bad pixels."""
+    """The tests of bad pixels include a VAE under XLA."""
     model = make()
     model.compile("sgd", **MODES[mode])
     names = {"loss", "kl", "reconstruction", "elbo"}

@@ -11,9 +11,9 @@ TIE = 1e-5
 
 
 def assert_ancestral(model, images, conditions=None, temperature=1.0, slack=0.0):
-    """The images are those that the ancestral sampler draws from seeds 0, 1, ...
+    """Check that images are those of the ancestral sampler for seeds 0, 1, ...
 
-    One forward pass shows it: parameters depend on earlier pixels alone, so only the
+    One forward pass is enough: parameters depend only on earlier pixels, so only the
     ancestral images are drawn from their own parameters. With `slack=TIE`, ties may be
     rounded either way.
     """

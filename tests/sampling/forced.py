@@ -22,7 +22,7 @@ def random_images(model, num_images=3, image_size=None, seed=0):
 def assert_sampled_as_computed(
     model, num_images=3, conditions=None, image_size=None, jit_compile=False
 ):
-    """Every sub-pixel is drawn from the parameters that the forward pass computes."""
+    """Check that every sub-pixel is drawn from the forward pass's parameters."""
     images = random_images(model, num_images, image_size)
     conditions = [
         tf.constant(values)

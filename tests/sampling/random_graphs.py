@@ -1,6 +1,6 @@
-"""Random functional graphs, each sampled as it computes or refused by name.
+"""Random functional graphs, each sampled correctly or refused by name.
 
-A few dozen are tried by the tests. To try many:
+The tests try a few dozen. To try many:
 
     python -m tests.sampling.random_graphs --num-graphs 2000
 """
@@ -79,7 +79,7 @@ class Halved(ResidualMaskedConvBlock):
 
 
 class Doubled(layers.Layer):
-    """A pointwise layer of one's own."""
+    """A custom pointwise layer."""
 
     pointwise = True
 

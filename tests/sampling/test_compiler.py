@@ -1,4 +1,4 @@
-"""The sampler compiles a layer as it is called, or refuses it by name."""
+"""The sampler compiles a layer correctly, or refuses it by name."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""What the incremental sampler makes of graphs that users wire."""
+"""Programs of the incremental sampler for graphs that users may build."""
 
 import functools
 
@@ -190,7 +190,7 @@ def test_other_layers_are_refused_by_name(kind):
     model.check_causality = False  # It would refuse some before the sampler does.
     with pytest.raises(ValueError, match=f"(?s){kind}.*{advice}") as caught:
         model.generate(1, seed=0)
-    # That other samplers can draw from it is said of causal graphs alone.
+    # Only for causal graphs does the error recommend other samplers.
     assert ("fixed_point" in str(caught.value)) == (kind in CAUSAL)
 
 

@@ -1,4 +1,4 @@
-"""A layer whose methods for the sampler disagree with its `call` is found out."""
+"""Layers whose methods for the sampler disagree with `call` are detected."""
 
 import keras
 import numpy as np

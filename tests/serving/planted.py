@@ -89,7 +89,7 @@ def convolution(images):
 
 
 def any_width(images):
-    """What has no convolution: a sum does not mind how many pixels there are."""
+    """A sum, since it works for any number of pixels, unlike a convolution."""
     return {"sums": tf.reduce_sum(images, axis=(1, 2, 3))}
 
 

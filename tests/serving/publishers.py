@@ -1,4 +1,4 @@
-"""Publishers in processes of their own, which may be killed.
+"""Publishers in separate processes, which may be killed.
 
 A script: imports once, then forks a child for each publisher, since an import of
 TensorFlow takes seconds. Each line that it prints begins with the name of a model.

@@ -330,7 +330,7 @@ def test_warm_up_records_are_run(sound):
         ([planted.record("sound", other=[1])], "takes ['seed'], not ['other']"),
         ([planted.record("", seed=[1])], "no signature 'serving_default'"),
         ([b"no protocol buffer"], "record 0 is broken"),
-        ([b""], "no log of a predict request"),
+        ([b""], "not the log of a predict request"),
         (
             [planted.record("sound", seed=[1])] * 1001,
             "1001 records, and a server takes",
@@ -349,7 +349,7 @@ def test_broken_files_of_records(sound):
     whole = file.read_bytes()
     for broken in (whole[:-3], b"no TFRecord file at all"):
         file.write_bytes(broken)
-        with pytest.raises(ValueError, match="it is no TFRecord file"):
+        with pytest.raises(ValueError, match="it is not a TFRecord file"):
             recorded_requests(sound, SavedGraph(sound))
     found = failures(verify(sound, verbose=False))
     assert set(found) == {"warm-up"}

@@ -65,7 +65,7 @@ def test_a_record_for_each_signature_and_batch_size(exported, tmp_path):
     }
     assert inputs["label"].max() <= 3
     assert set(np.unique(inputs["known"])) == {0, 1}
-    # As a server does: each signature, answered by what Python loads.
+    # Run each signature, like a server, on the model that Python loads.
     loaded = tf.saved_model.load(str(path))
     for (name, size), inputs in sent.items():
         given = {key: tf.constant(value) for key, value in inputs.items()}

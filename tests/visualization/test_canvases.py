@@ -44,7 +44,7 @@ def red_of(frame):
 
 
 def filled(shape, *boxes):
-    """Return where any of the boxes (left, top, right, bottom) lies, by hand."""
+    """Return the mask of the boxes (left, top, right, bottom), by hand."""
     map_ = np.zeros(shape, bool)
     for left, top, right, bottom in boxes:
         map_[top:bottom, left:right] = True

@@ -1,4 +1,4 @@
-"""The manifold of a decoder that is known, point by point."""
+"""The manifold of a known decoder, point by point."""
 
 import types
 

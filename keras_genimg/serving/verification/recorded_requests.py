@@ -47,7 +47,7 @@ def recorded_requests(directory, graph):
     try:
         records = list(tf.data.TFRecordDataset(file).as_numpy_iterator())
     except tf.errors.OpError as error:
-        raise ValueError(f"it is no TFRecord file: {error.message}") from error
+        raise ValueError(f"it is not a TFRecord file: {error.message}") from error
     if len(records) > MAX_RECORDS:
         raise ValueError(f"{len(records)} records, and a server takes {MAX_RECORDS}")
     if records:
@@ -78,7 +78,7 @@ def _parse(record):
     """Return the name of the signature and the arrays of a record."""
     log = prediction_log().FromString(record)
     if log.WhichOneof("log_type") != "predict_log":
-        raise ValueError("it is no log of a predict request")
+        raise ValueError("it is not the log of a predict request")
     request = log.predict_log.request
     inputs = {name: tf.make_ndarray(value) for name, value in request.inputs.items()}
     return request.model_spec.signature_name or "serving_default", inputs

@@ -1,7 +1,7 @@
-"""`tensorflow_model_server` and the entry point of its image, acted by stand-ins.
+"""`tensorflow_model_server` and the entry point of its image, replaced by stand-ins.
 
-The embedded server answers REST, `grpc_stand_in` answers gRPC. Flags are those of the
-real server, and one that it does not know ends this one too.
+The embedded server answers REST, `grpc_stand_in` answers gRPC. The flags are those of
+the real server. An unknown flag ends the process, like there.
 """
 
 import argparse
