@@ -39,8 +39,9 @@ def make_batches(
         seed: Integer seed of binarization and order.
         shuffle: Whether to shuffle in each epoch.
         drop_remainder: Whether to drop an incomplete last batch.
-        crop: `None`, or a function of a batch of images and a pair of seeds that
-            returns a part of each image. Seeds are new for each batch of each epoch.
+        crop: `None`, or a function that returns a part of each image. It takes a batch
+            of images, and a function that returns a pair of seeds, new for each batch
+            of each epoch. If it asks for none, epochs do not depend on their key.
         pick: Function from a batch, a dict, to an element of the result.
         num_examples: Number of examples, for a function.
         description: See `Epochs`.
@@ -72,7 +73,7 @@ def make_batches(
     def finish(batch, key, index):
         images = batch["images"]
         if crop is not None:
-            images = crop(images, stream(key, CROPS, index))
+            images = crop(images, lambda: stream(key, CROPS, index))
         if binarize == "dynamic":
             images = _bernoulli(images, stream(key, PIXELS, index))
         elif intensities:

@@ -194,12 +194,12 @@ def _make_crop(crop_size, random_crop, image_size):
             f"crop_size={crop_size}"
         )
 
-    def crop_anywhere(images, seed):
+    def crop_anywhere(images, draw_seed):
         places = free_places(crop_size, image_size)
-        corners = random_integers(seed, tf.shape(images)[:1], places)
+        corners = random_integers(draw_seed(), tf.shape(images)[:1], places)
         return cut(images, corners, crop_size)
 
-    def crop_center(images, seed):
+    def crop_center(images, draw_seed):
         top, left = (image_size[0] - height) // 2, (image_size[1] - width) // 2
         return images[:, top : top + height, left : left + width]
 
