@@ -36,6 +36,12 @@ def run(monkeypatch):
         ),
         ("draw", 5, ["plain TensorFlow, unrolled", "without: keras.Model by hand"]),
         ("step_check", 1, ["VAE, checked", "VAE, unchecked"]),
+        # Two replicas run in a new process.
+        (
+            "training --family vae --policy mixed_bfloat16 --replicas 1 2",
+            1,
+            ["fit", "steps on one batch in memory", "reading the data set"],
+        ),
     ],
 )
 def test_benchmark_runs(command, num_tables, peers, run, tmp_path, capsys):

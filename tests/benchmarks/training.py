@@ -1,0 +1,318 @@
+"""Images a second of `fit`, and the share of its time that is not training steps.
+
+    python -m tests.benchmarks.training
+
+Trains models for 28x28 binary images with the presets' settings, in float32 and in
+mixed precision, on one replica and on two. `fit` reads a shuffled data set that is
+binarized in each epoch. Its time is compared with that of the same number of steps,
+called one after the other on a batch in memory, in turns. What `fit` takes longer is
+spent on the data set, on Keras' loop and on callbacks. The target is 5 % of the time of
+`fit`. A turn takes about ten seconds or an epoch, whichever is shorter. So the start of
+an epoch counts for more here than in training.
+
+Images are those of MNIST if the folder that TFDS_DATA_DIR names has them, else random
+ones of the same number and shape. Two replicas are two logical CPU devices that share
+the cores, so they show what `MirroredStrategy` costs and not what it gains.
+"""
+
+import contextlib
+import dataclasses
+import json
+import math
+import operator
+import os
+import pathlib
+from collections.abc import Callable
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import keras  # noqa: E402
+import numpy as np  # noqa: E402
+import tensorflow as tf  # noqa: E402
+
+from keras_genimg import datasets  # noqa: E402
+from keras_genimg.datasets.batches import make_batches  # noqa: E402
+from keras_genimg.models import DRAW, VAE, PixelCNN, PixelRNN  # noqa: E402
+from keras_genimg.models.preset import Recipe  # noqa: E402
+from tests.benchmarks.timing import (  # noqa: E402
+    Program,
+    Row,
+    Timing,
+    at_most,
+    number,
+    parser,
+    print_header,
+    print_table,
+    print_unsteady,
+    time_programs,
+    timed,
+    write_json,
+)
+from tests.subprocesses import run_python  # noqa: E402
+
+POLICIES = ("float32", "mixed_bfloat16", "mixed_float16")
+TURN_SECONDS = 10
+# A share of 5 % outside the steps.
+TARGET = at_most(round(1 / 0.95, 3))
+FIT, STEPS, DATA = "fit", "steps on one batch in memory", "reading the data set"
+NOTES = {
+    FIT: "Per step; the ratio is to the steps on one batch in memory.",
+    DATA: "Alone, without training; the ratio is likewise.",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Family:
+    """A model to train: `make` takes the dtype policy."""
+
+    name: str
+    make: Callable
+    recipe: Recipe
+
+
+_PIXELS = PixelRNN.presets["mnist_diagonal_1x32"].recipe
+FAMILIES = {
+    "cnn": Family(
+        "PixelCNN, 3 blocks, h=32",
+        lambda dtype: PixelCNN((28, 28, 1), 32, 3, dtype=dtype),
+        _PIXELS,
+    ),
+    "diagonal": Family(
+        "PixelRNN, 1 diagonal layer, h=32",
+        lambda dtype: PixelRNN.from_preset("mnist_diagonal_1x32", dtype=dtype),
+        _PIXELS,
+    ),
+    "row": Family(
+        "PixelRNN, 1 row layer, h=32",
+        lambda dtype: PixelRNN.from_preset(
+            "mnist_diagonal_1x32", layer="row", dtype=dtype
+        ),
+        _PIXELS,
+    ),
+    "draw": Family(
+        "DRAW, mnist_small",
+        lambda dtype: DRAW.from_preset("mnist_small", dtype=dtype),
+        DRAW.presets["mnist_small"].recipe,
+    ),
+    "vae": Family(
+        "VAE, mnist",
+        lambda dtype: VAE.from_preset("mnist", dtype=dtype),
+        VAE.presets["mnist"].recipe,
+    ),
+}
+_QUICK = Recipe(1, 4, 1e-3)
+_SMALL = (4, 4, 1)
+QUICK_FAMILIES = {
+    "cnn": Family(
+        "PixelCNN, tiny",
+        lambda dtype: PixelCNN(_SMALL, 3, 1, first_kernel_size=3, dtype=dtype),
+        _QUICK,
+    ),
+    "diagonal": Family(
+        "PixelRNN diagonal, tiny",
+        lambda dtype: PixelRNN(_SMALL, 3, 1, dtype=dtype),
+        _QUICK,
+    ),
+    "row": Family(
+        "PixelRNN row, tiny",
+        lambda dtype: PixelRNN(_SMALL, 3, 1, "row", dtype=dtype),
+        _QUICK,
+    ),
+    "draw": Family(
+        "DRAW, tiny", lambda dtype: DRAW(_SMALL, 2, 4, 2, 2, 2, dtype=dtype), _QUICK
+    ),
+    "vae": Family("VAE, tiny", lambda dtype: VAE(_SMALL, 2, 4, dtype=dtype), _QUICK),
+}
+
+
+def load_images(quick):
+    """Return what the images are, and all of them, uint8."""
+    folder = os.environ.get("TFDS_DATA_DIR")
+    if not quick and folder and (pathlib.Path(folder) / "mnist").is_dir():
+        dataset = datasets.load("mnist", "train", batch_size=1000)
+        return "MNIST", datasets.as_array(dataset)
+    shape = (64, *_SMALL) if quick else (60_000, 28, 28, 1)
+    return "random", np.random.default_rng(0).integers(0, 256, shape, dtype="uint8")
+
+
+def batches_of(images, batch_size):
+    """Return what `datasets.load` does for shuffled training images, binarized."""
+    return make_batches(
+        tf.data.Dataset.from_tensor_slices({"images": images}),
+        batch_size,
+        binarize="dynamic",
+        shuffle=True,
+        drop_remainder=True,
+        pick=operator.itemgetter("images"),
+    )
+
+
+def training_programs(family, policy, strategy, images, steps):
+    """Return the programs of one model by name, and how many steps a call of each is.
+
+    Args:
+        family: A `Family`.
+        policy: Dtype policy.
+        strategy: A `tf.distribute.Strategy` or None.
+        images: All images, uint8.
+        steps: Number of steps, or None for a turn of `TURN_SECONDS`.
+    """
+    keras.utils.set_random_seed(0)
+    epoch = batches_of(images, family.recipe.batch_size)
+    scope = strategy.scope() if strategy else contextlib.nullcontext()
+    with scope:
+        model = family.make(policy)
+        model.compile(family.recipe.optimizer(len(epoch)))
+    repeated = tf.data.Dataset.from_tensors(next(iter(epoch))).repeat()
+    if strategy:
+        repeated = strategy.experimental_distribute_dataset(repeated)
+    iterator = iter(repeated)
+    model.make_train_function()
+
+    def run_steps(count):
+        for _ in range(count):
+            logs = model.train_function(iterator)
+        return logs["loss"]
+
+    run_steps(1)  # Traces the step.
+    if steps is None:
+        steps = math.ceil(TURN_SECONDS / (timed(lambda: run_steps(5))[0] / 5))
+    steps = min(steps, len(epoch))
+    data = epoch.take(steps)
+
+    def fit():
+        return model.fit(data, verbose=0).history["loss"]
+
+    def read():
+        return data.reduce(0, lambda count, batch: count + len(batch))
+
+    part = {"scale": 1 / steps, "slow": True}  # Long turns need no warm-up call.
+    programs = {FIT: fit, STEPS: lambda: run_steps(steps), DATA: read}
+    return {name: Program(run, **part) for name, run in programs.items()}, steps
+
+
+def measure(key, policies, replicas, steps, rounds, quick):
+    """Time a model, by dtype policy, on a number of replicas.
+
+    Two replicas need a new process, where TensorFlow has not found its devices yet.
+
+    Returns:
+        List of dicts that JSON can hold: family, policy, replicas, steps, data, and the
+        seconds per step of each program's turns.
+    """
+    strategy = None
+    if replicas > 1:
+        device = tf.config.list_physical_devices("CPU")[0]
+        tf.config.set_logical_device_configuration(
+            device, [tf.config.LogicalDeviceConfiguration()] * replicas
+        )
+        devices = [f"/cpu:{k}" for k in range(replicas)]
+        strategy = tf.distribute.MirroredStrategy(devices)
+    label, images = load_images(quick)
+    family = (QUICK_FAMILIES if quick else FAMILIES)[key]
+    measured = []
+    for policy in policies:
+        programs, count = training_programs(family, policy, strategy, images, steps)
+        timings, results = time_programs(programs, rounds)
+        loss = float(np.squeeze(results[FIT]))
+        if not np.isfinite(loss):
+            raise AssertionError(f"{family.name}, {policy}: the loss is {loss}")
+        measured.append(
+            {
+                "family": key,
+                "policy": policy,
+                "replicas": replicas,
+                "steps": count,
+                "data": label,
+                "turns": {name: timing.turns for name, timing in timings.items()},
+            }
+        )
+        keras.backend.clear_session()
+    return measured
+
+
+def measure_in_a_new_process(*arguments):
+    call = f"print(json.dumps(training.measure(*{arguments!r})))"
+    code = f"import json; from tests.benchmarks import training; {call}"
+    return json.loads(run_python("-c", code, timeout=3600).splitlines()[-1])
+
+
+def rows_of(measured, quick):
+    """Return the table rows of one model, policy and number of replicas."""
+    family = (QUICK_FAMILIES if quick else FAMILIES)[measured["family"]]
+    replicas = "1 replica" if measured["replicas"] == 1 else "2 replicas"
+    label = f"{measured['policy']}, {replicas}"
+    turns = measured["turns"]
+    timings = {
+        f"{family.name}, {label}, {name}": Timing(0.0, turns[name])
+        for name in (FIT, STEPS)
+    }
+    print_unsteady(timings)
+    rows = []
+    for name, seconds in turns.items():
+        median = float(np.median(seconds))
+        # Turns of one round ran under the same load of the machine.
+        pairs = zip(seconds, turns[STEPS], strict=True)
+        ratio = float(np.median([first / second for first, second in pairs]))
+        rate = number(family.recipe.batch_size / median)
+        rows.append(
+            Row(
+                name,
+                f"{label}: {rate} images/s",
+                median,
+                None if name == STEPS else ratio,
+                TARGET if name == FIT and not quick else None,
+                note=NOTES.get(name, ""),
+            )
+        )
+        if name == FIT:
+            share = 100 * (1 - 1 / ratio)
+            print(
+                f"{family.name}, {label}: {rate} images/s, {share:.1f} % of the time "
+                f"outside the steps, by turns of {measured['steps']} steps",
+                flush=True,
+            )
+    return rows
+
+
+def main():
+    arguments = parser(__doc__.splitlines()[0], rounds=3)
+    arguments.add_argument(
+        "--family", nargs="+", choices=tuple(FAMILIES), default=tuple(FAMILIES)
+    )
+    arguments.add_argument(
+        "--policy", nargs="+", choices=POLICIES, default=POLICIES[:2], metavar="POLICY"
+    )
+    arguments.add_argument(
+        "--replicas", nargs="+", type=int, choices=(1, 2), default=(1, 2)
+    )
+    arguments.add_argument(
+        "--steps", type=int, help="steps in a turn, by default ten seconds of them"
+    )
+    options = arguments.parse_args()
+    if options.steps is not None and options.steps < 1:
+        arguments.error(f"--steps must be at least 1, not {options.steps}")
+    machine = print_header("Training")
+    rounds = options.rounds or (1 if options.quick else 3)
+    steps = options.steps or (3 if options.quick else None)
+    tables = []
+    for key in options.family:
+        family = (QUICK_FAMILIES if options.quick else FAMILIES)[key]
+        rows = []
+        for replicas in options.replicas:
+            run = measure if replicas == 1 else measure_in_a_new_process
+            what = key, options.policy, replicas, steps, rounds, options.quick
+            for measured in run(*what):
+                rows += rows_of(measured, options.quick)
+        title = (
+            f"{family.name}, batches of {family.recipe.batch_size}, "
+            f"{measured['data']} images"
+        )
+        tables.append((title, rows))
+        print_table(title, rows)
+    if options.json:
+        write_json(options.json, machine, vars(options), tables)
+
+
+if __name__ == "__main__":
+    main()
