@@ -114,7 +114,7 @@ def main():
     ]
 
     def adagrad(rate):
-        # Keras would start the sums of squares at 0.1, which is large beside the squared
+        # Keras would start the sums of squares at 0.1. That is large beside the squared
         # gradients of a mean over the batch, and slows training down.
         return keras.optimizers.Adagrad(rate, initial_accumulator_value=0.0)
 
