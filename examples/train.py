@@ -3,38 +3,88 @@
     python examples/train.py --preset digits_diagonal
     python examples/train.py --preset mnist_diagonal_1x32 --output outputs/mnist_1x32
     python examples/train.py --preset DRAW/mnist_small --data fashion_mnist
+    python examples/train.py --preset PixelCNN/digits --data ./photos --image-size 16
 
 A name that several families have needs its family, as in `DRAW/mnist`. The recipe is
 that of the preset. The run folder holds `config.json`, `log.csv`, pictures of samples
 in `samples/`, the states to resume from in `states/`, the trained `model.keras`, and
 `report.json` with the nats of the test images. It needs the extra `examples`.
 
-Data sets: `digits` is embedded; others are names of tensorflow_datasets, such as
-`mnist`, `fashion_mnist`, `cifar10` and `svhn_cropped`, read from the folder that
-TFDS_DATA_DIR names, or downloaded.
+Data is `digits`, which is embedded; a name of tensorflow_datasets, such as `mnist`,
+`fashion_mnist`, `binarized_mnist`, `cifar10` or `svhn_cropped`, read from the folder
+that TFDS_DATA_DIR names, or downloaded; a folder of images, such as `./photos`; or
+the local file `frey_rawface.mat`. The model takes the size of the images.
+
+With `--strategy multi_worker`, start the same command on each machine, with TF_CONFIG
+set and an output folder that all of them share; see docs/distributed_training.md.
 """
 
 import argparse
+import contextlib
 import importlib.metadata
+import inspect
 import json
 import math
+import os
 import pathlib
 import sys
 import time
 from typing import Any
 
-DATA = {
-    "digits": "digits",
-    "mnist": "mnist",
-    "cifar10": "cifar10",
-    "svhn": "svhn_cropped",
-    "imagenet32": "downsampled_imagenet/32x32",
-    "imagenet64": "downsampled_imagenet/64x64",
-}
-# Number of last training images that choices are made on.
-HELD_OUT = {"digits": 150, "mnist": 5000}
 TEST_SEED = 777
+HELD_OUT = 5000
 PACKAGES = ("tensorflow", "keras", "tensorflow-probability", "numpy")
+
+
+def parse_arguments():
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(
+        description=str(__doc__).partition("\n")[0],
+        epilog=str(__doc__).partition("\n")[2],
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--preset", required=True, metavar="[FAMILY/]NAME")
+    add("--data", help="images to train on (default: those of the preset)")
+    add("--image-size", type=int, metavar="N", help="resize images to N by N")
+    crop = "then crop them to N by N: anywhere in training, at the center in tests"
+    add("--crop-size", type=int, metavar="N", help=crop)
+    add("--epochs", type=int, help="number of epochs (default: that of the recipe)")
+    add("--batch-size", type=int, metavar="N", help="default: that of the recipe")
+    held_out = "last training images to hold out (default: 5000 or a tenth)"
+    add("--held-out", type=int, metavar="N", help=held_out)
+    add(
+        "--samples",
+        type=int,
+        default=64,
+        metavar="N",
+        help="images in a picture, 0 for none",
+    )
+    devices = "train on all GPUs of this machine, or on those of several"
+    add("--strategy", choices=("mirrored", "multi_worker"), help=devices)
+    add("--mixed-precision", choices=("bfloat16", "float16"), help="dtype of layers")
+    add("--save-every", type=int, default=200, metavar="BATCHES")
+    add("--output", type=pathlib.Path, help="run folder (default: outputs/FAMILY_NAME)")
+    export = "publish as DIR/NAME/VERSION, named as the run folder is (extra `serving`)"
+    add("--export", type=pathlib.Path, metavar="DIR", help=export)
+    arguments = parser.parse_args()
+    for name in (
+        "image_size",
+        "crop_size",
+        "epochs",
+        "batch_size",
+        "save_every",
+    ):
+        value = getattr(arguments, name)
+        if value is not None and value < 1:
+            option = name.replace("_", "-")
+            parser.error(f"--{option} must be at least 1, not {value}")
+    if arguments.strategy == "multi_worker" and "TF_CONFIG" not in os.environ:
+        parser.error(
+            "--strategy multi_worker needs the environment variable TF_CONFIG, with "
+            "the addresses of all workers and the number of this one"
+        )
+    return arguments
 
 
 def find_preset(name):
@@ -51,26 +101,66 @@ def find_preset(name):
     sys.exit(f"{problem} a preset {name!r}. Known presets: {', '.join(known)}")
 
 
-def load_data(name, model, batch_size):
-    """Return training, held-out and test images, binarized once except for training."""
+def image_options(arguments, preset):
+    """Return the arguments of `datasets.load` that name and resize the images."""
+    options = dict(preset.data)
+    if arguments.data is not None:
+        path = pathlib.Path(arguments.data).expanduser()
+        # Names of tensorflow_datasets may have slashes too.
+        is_path = arguments.data.startswith((".", "~")) or path.is_absolute()
+        is_path |= path.suffix == ".mat" or (os.sep in arguments.data and path.exists())
+        options = {"name": path if is_path else arguments.data}
+    if "name" not in options:
+        sys.exit(f"The images of {arguments.preset} are a local file. Pass --data.")
+    for size in ("image_size", "crop_size"):
+        if getattr(arguments, size) is not None:
+            options[size] = getattr(arguments, size)
+    return options
+
+
+def load_splits(options, batch_size, held_out, likelihood):
+    """Return training images in batches, and arrays of held-out and of test images.
+
+    Only training images are shuffled, cropped and binarized anew in each epoch.
+    """
     from keras_genimg import datasets
 
-    count = HELD_OUT.get(name, 0)
-    options: dict[str, Any] = {"likelihood": model.likelihood, "seed": TEST_SEED}
-    test = datasets.as_array(datasets.load(name, "test", **options))
-    if name == "digits":  # Has no slices.
-        train = datasets.as_array(datasets.load(name, likelihood=model.likelihood))
-        return train[:-count], train[-count:], test
-    part = f"train[:-{count}]" if count else "train"
-    train = datasets.load(
-        name, part, batch_size, shuffle=True, likelihood=model.likelihood
+    name = options["name"]
+    options = {**options, "likelihood": likelihood}
+    once = {**options, "seed": TEST_SEED, "batch_size": 1000}
+    if likelihood.binarizes:
+        once["binarize"] = "fixed"
+    train, held, test = "train", "validation", "test"
+    if not isinstance(name, pathlib.Path):
+        size = int(
+            datasets.load(split="train", **{**once, "batch_size": 1}).cardinality()
+        )
+        count = min(HELD_OUT, size // 10) if held_out is None else held_out
+        train, held = f"train[:{size - count}]", f"train[{size - count}:]"
+        if name.startswith("downsampled_imagenet"):
+            test = "validation"  # Which the papers report.
+        if count == 0:
+            held = None
+    return (
+        datasets.load(
+            split=train,
+            batch_size=batch_size,
+            shuffle=True,
+            random_crop="crop_size" in options,
+            **options,
+        ),
+        held and datasets.as_array(datasets.load(split=held, **once)),
+        datasets.as_array(datasets.load(split=test, **once)),
     )
-    if not count:
-        return train, None, test
-    if model.likelihood.num_values == 2:
-        options["binarize"] = "fixed"
-    held_out = datasets.load(name, f"train[-{count}:]", **options)
-    return train, datasets.as_array(held_out), test
+
+
+def make_strategy(name):
+    """Return a strategy, or None to train on one device."""
+    import tensorflow as tf
+
+    if name == "multi_worker":
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    return tf.distribute.MirroredStrategy() if name == "mirrored" else None
 
 
 def check_same_run(path, config):
@@ -79,11 +169,16 @@ def check_same_run(path, config):
         return
     saved = json.loads(path.read_text())
     for key in config.keys() - {"versions"}:
-        if saved[key] != config[key]:
+        if saved.get(key) != config[key]:
             sys.exit(
-                f"{path.parent} holds a run with {key}={saved[key]!r}. Use another "
+                f"{path.parent} holds a run with {key}={saved.get(key)!r}. Use another "
                 f"--output. Received: {key}={config[key]!r}"
             )
+
+
+def write_json(path, content):
+    """Write a JSON file."""
+    path.write_text(json.dumps(content, indent=1) + "\n")
 
 
 def report_of(model, test):
@@ -95,7 +190,7 @@ def report_of(model, test):
     return {
         "images": len(test),
         "nats": float(nats.mean()),
-        "standard_error": float(nats.std(ddof=1) / math.sqrt(len(nats))),
+        "standard_error": float(nats.std() / math.sqrt(max(len(nats) - 1, 1))),
         "bits_per_dim": float(nats.mean() / dims / math.log(2)),
         "weights": model.count_params(),
     }
@@ -103,81 +198,77 @@ def report_of(model, test):
 
 def main():
     """Run the whole example."""
-    parser = argparse.ArgumentParser(
-        description=str(__doc__).partition("\n")[0],
-        epilog=str(__doc__).partition("\n")[2],
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--preset", required=True, metavar="[FAMILY/]NAME")
-    parser.add_argument("--data", help="a data set; by default that of the preset")
-    parser.add_argument("--epochs", type=int, help="by default those of the recipe")
-    parser.add_argument("--save-every", type=int, default=200, metavar="BATCHES")
-    parser.add_argument(
-        "--output", type=pathlib.Path, help="outputs/FAMILY_NAME by default"
-    )
-    parser.add_argument(
-        "--mixed-precision", choices=("bfloat16", "float16"), help="dtype of the layers"
-    )
-    arguments = parser.parse_args()
-    for option in ("epochs", "save_every"):
-        value = getattr(arguments, option)
-        if value is not None and value < 1:
-            parser.error(
-                f"--{option.replace('_', '-')} must be at least 1, not {value}"
-            )
-
+    arguments = parse_arguments()
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     import keras
-    import tensorflow as tf
 
+    from keras_genimg import likelihoods
     from keras_genimg.callbacks import Resume, SampleGrid
+    from keras_genimg.ops.workers import is_chief
 
+    strategy = make_strategy(arguments.strategy)  # Before TensorFlow does anything.
+    chief = strategy is None or is_chief(strategy)
     keras.utils.set_random_seed(0)
     if arguments.mixed_precision:
         keras.mixed_precision.set_global_policy(f"mixed_{arguments.mixed_precision}")
     family, name = find_preset(arguments.preset)
-    recipe = family.presets[name].recipe
-    if recipe is None:
-        sys.exit(
-            f"{family.__name__}/{name} has no recipe yet, so it cannot be trained."
+    preset = family.presets[name]
+    recipe = preset.recipe
+    if not recipe.tried:
+        print(
+            f"No model was trained to the end by the recipe of {name}; it is a guess."
         )
-    output = arguments.output or pathlib.Path("outputs", f"{family.__name__}_{name}")
-    data = arguments.data or DATA[name.partition("_")[0]]
-
-    model = family.from_preset(name, name=name)
-    train, held_out, test = load_data(data, model, recipe.batch_size)
-    is_set = isinstance(train, tf.data.Dataset)
-    steps = len(train) if is_set else math.ceil(len(train) / recipe.batch_size)
+    batch_size = arguments.batch_size or recipe.batch_size
     epochs = arguments.epochs or recipe.epochs
-    model.compile(recipe.optimizer(steps, epochs))
+    output = arguments.output or pathlib.Path("outputs", f"{family.__name__}_{name}")
+    options = image_options(arguments, preset)
     config = {
         "preset": f"{family.__name__}/{name}",
-        "data": data,
+        "data": {key: str(value) for key, value in options.items()},
+        "held_out": arguments.held_out,
         "epochs": epochs,
+        "batch_size": batch_size,
         "mixed_precision": arguments.mixed_precision,
         "versions": {p: importlib.metadata.version(p) for p in PACKAGES},
     }
     check_same_run(output / "config.json", config)
-    output.mkdir(parents=True, exist_ok=True)
-    (output / "config.json").write_text(json.dumps(config, indent=1) + "\n")
+
+    default = inspect.signature(family).parameters["likelihood"].default
+    likelihood = likelihoods.get(preset.config.get("likelihood", default))
+    try:
+        train, held_out, test = load_splits(
+            options, batch_size, arguments.held_out, likelihood
+        )
+    except ValueError as error:
+        sys.exit(str(error))
+    with strategy.scope() if strategy else contextlib.nullcontext():
+        model = family.from_preset(name, name=name, image_shape=test.shape[1:])
+        model.compile(recipe.optimizer(len(train), epochs))
+    callbacks: list[Any] = []
+    if chief:
+        output.mkdir(parents=True, exist_ok=True)
+        write_json(output / "config.json", config)
+        log = keras.callbacks.CSVLogger(str(output / "log.csv"), append=True)
+        callbacks.append(log)
+    if arguments.samples:
+        every = max(epochs // 10, 1)
+        callbacks.append(SampleGrid(output / "samples", arguments.samples, every=every))
+    callbacks.append(Resume(output / "states", arguments.save_every))
 
     start = time.monotonic()
     model.fit(
-        train,
-        batch_size=None if is_set else recipe.batch_size,
-        epochs=epochs,
-        validation_data=held_out,
-        verbose=2,
-        callbacks=[
-            keras.callbacks.CSVLogger(str(output / "log.csv"), append=True),
-            SampleGrid(output / "samples", every=max(epochs // 10, 1)),
-            Resume(output / "states", arguments.save_every),
-        ],
+        train, epochs=epochs, validation_data=held_out, verbose=2, callbacks=callbacks
     )
     seconds = time.monotonic() - start
     model.save(output / "model.keras")
     report = {**config, **report_of(model, test), "seconds_of_last_start": seconds}
-    (output / "report.json").write_text(json.dumps(report, indent=1) + "\n")
-    print(json.dumps(report, indent=1))
+    if chief:
+        write_json(output / "report.json", report)
+        print(json.dumps(report, indent=1))
+    if arguments.export:
+        from keras_genimg.serving import publish
+
+        publish(model, arguments.export, output.name, batch_sizes=(1, 8, 32))
 
 
 if __name__ == "__main__":

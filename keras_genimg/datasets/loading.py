@@ -181,7 +181,7 @@ def load(
 def _refuse_labels(path, labels):
     if labels:
         raise ValueError(
-            f"`labels=True` needs a data set with labels, which a local path has not. "
+            f"`labels=True` needs a data set with labels, and a local path has none. "
             f"Received: labels={labels!r} with name={path!r}"
         )
 

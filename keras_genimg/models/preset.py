@@ -8,7 +8,7 @@ import keras
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """How a preset was trained: Adam, with a learning rate on a cosine decay.
+    """How to train a preset: Adam, with a learning rate on a cosine decay.
 
     Attributes:
         epochs: Number of epochs.
@@ -21,6 +21,7 @@ class Recipe:
             the trained model; None for no average.
         clipping: Arguments of the optimizer that clip gradients, such as
             `{"global_clipnorm": 1.0}`.
+        tried: Whether a model was trained to the end with it. False for a first guess.
     """
 
     epochs: int
@@ -30,6 +31,7 @@ class Recipe:
     warmup_steps: int = 0
     ema_momentum: float | None = None
     clipping: dict[str, Any] = dataclasses.field(default_factory=dict)
+    tried: bool = True
 
     def optimizer(
         self, steps_per_epoch: int, epochs: int | None = None
@@ -68,10 +70,12 @@ class Preset:
             publishes.
         config: Arguments of the model's constructor.
         recipe: The `Recipe` that trains this preset, and that its figures and pictures
-            were made with, if there are any; None if no recipe has been found yet.
+            were made with, if there are any.
+        data: Arguments of `keras_genimg.datasets.load` for the images of the preset,
+            such as `{"name": "mnist"}`. Without a name, they must be at hand as files.
     """
 
     description: str
     config: dict[str, Any]
-    # Any, since a caller knows which presets have one, and should not need to check.
-    recipe: Recipe | Any = None
+    recipe: Recipe
+    data: dict[str, Any]

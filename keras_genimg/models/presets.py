@@ -1,6 +1,6 @@
 """Settings by name: those the papers publish, and small ones for two CPU cores.
 
-Batch sizes and optimizers are named in the descriptions as published. The paper of DRAW
+The descriptions name batch sizes and optimizers as published. The paper of DRAW
 gives no batch size, and that of PixelRNN no learning rates. The encoders of the VAE
 paper's two presets compute log variances, as the paper's do.
 
@@ -11,6 +11,8 @@ References:
     https://arxiv.org/abs/1312.6114
     Gregor et al., DRAW, 2015, table 3, https://arxiv.org/abs/1502.04623
 """
+
+import dataclasses
 
 from keras_genimg.latents import DiagonalNormal
 from keras_genimg.likelihoods import Bernoulli, Categorical
@@ -25,10 +27,26 @@ _MNIST_RECIPE = Recipe(
     ema_momentum=0.999,
     clipping={"global_clipnorm": 5.0},
 )
+_DEEP_MNIST_RECIPE = dataclasses.replace(_MNIST_RECIPE, tried=False)
+_DIGITS_RECIPE = Recipe(30, 32, 3e-3, clipping={"global_clipnorm": 1.0})
+# A first guess for models that two CPU cores cannot train.
+_LARGE_RECIPE = Recipe(
+    60,
+    16,
+    1e-3,
+    warmup_steps=1000,
+    ema_momentum=0.9995,
+    clipping={"global_clipnorm": 1.0},
+    tried=False,
+)
+_LARGE_DRAW_RECIPE = Recipe(
+    60, 100, 1e-3, final_fraction=0.01, clipping={"clipnorm": 10.0}, tried=False
+)
 
 
-def _preset(description, recipe=None, **config):
-    return Preset(description, config, recipe)
+def _preset(data, description, recipe, **config):
+    data = data if isinstance(data, dict) else {"name": data}
+    return Preset(description, config, recipe, data)
 
 
 _MNIST = {"image_shape": (28, 28, 1), "head_filters": 32, "likelihood": "bernoulli"}
@@ -49,12 +67,16 @@ _DIGITS = {
 
 PIXEL_CNN = {
     "cifar10_15x128": _preset(
+        "cifar10",
         "PixelCNN of 15 blocks on CIFAR-10. The paper: RMSProp, batches of 16.",
+        _LARGE_RECIPE,
         num_blocks=15,
         **_CIFAR10,
     ),
     "digits": _preset(
+        "digits",
         "Small PixelCNN for the embedded 8x8 digits with 17 gray levels.",
+        _DIGITS_RECIPE,
         units=16,
         num_blocks=3,
         **_DIGITS,
@@ -63,6 +85,7 @@ PIXEL_CNN = {
 
 PIXEL_RNN = {
     "mnist_diagonal_1x32": _preset(
+        "mnist",
         "One Diagonal BiLSTM layer on binarized MNIST. The paper: RMSProp, batches "
         "of 16.",
         _MNIST_RECIPE,
@@ -72,51 +95,63 @@ PIXEL_RNN = {
         **_MNIST,
     ),
     "mnist_diagonal_7x16": _preset(
+        "mnist",
         "Seven Diagonal BiLSTM layers on binarized MNIST, the paper's best. The paper: "
         "RMSProp, batches of 16.",
-        _MNIST_RECIPE,
+        _DEEP_MNIST_RECIPE,
         units=16,
         num_layers=7,
         layer="diagonal",
         **_MNIST,
     ),
     "cifar10_row_12x128": _preset(
+        "cifar10",
         "Row LSTM on CIFAR-10. The paper: RMSProp, batches of 16.",
+        _LARGE_RECIPE,
         num_layers=12,
         layer="row",
         **_CIFAR10,
     ),
     "cifar10_diagonal_12x128": _preset(
+        "cifar10",
         "Diagonal BiLSTM on CIFAR-10, the paper's best. The paper: RMSProp, batches of "
         "16.",
+        _LARGE_RECIPE,
         num_layers=12,
         layer="diagonal",
         **_CIFAR10,
     ),
     "imagenet32_row_12x384": _preset(
+        {"name": "downsampled_imagenet/32x32", "image_size": 32},
         "Row LSTM on ImageNet at 32x32. The paper: RMSProp, batches of 64.",
+        _LARGE_RECIPE,
         num_layers=12,
         layer="row",
         **_IMAGENET32,
     ),
     "imagenet64_row_4x512": _preset(
+        {"name": "downsampled_imagenet/64x64", "image_size": 64},
         "Row LSTM on ImageNet at 64x64, without residual connections. The paper: "
         "RMSProp, batches of 32.",
+        _LARGE_RECIPE,
         num_layers=4,
         layer="row",
         residual=False,
         **_IMAGENET64,
     ),
     "digits_diagonal": _preset(
+        "digits",
         "Small Diagonal BiLSTM for the embedded 8x8 digits with 17 gray levels.",
-        Recipe(30, 32, 3e-3, clipping={"global_clipnorm": 1.0}),
+        _DIGITS_RECIPE,
         units=16,
         num_layers=2,
         layer="diagonal",
         **_DIGITS,
     ),
     "digits_row": _preset(
+        "digits",
         "Small Row LSTM for the embedded 8x8 digits with 17 gray levels.",
+        _DIGITS_RECIPE,
         units=16,
         num_layers=2,
         layer="row",
@@ -126,6 +161,7 @@ PIXEL_RNN = {
 
 VAE = {
     "mnist": _preset(
+        "mnist",
         "Binary MNIST with 20 latent numbers. The paper: Adagrad with a rate of 0.01, "
         "0.02 or 0.1, batches of 100.",
         Recipe(60, 100, 1e-3),
@@ -135,8 +171,10 @@ VAE = {
         posterior=DiagonalNormal("log_variance"),
     ),
     "frey_face": _preset(
+        {},
         "Frey Face with a Gaussian decoder, intensities from 0 to 1. The paper: "
         "Adagrad with a rate of 0.01, 0.02 or 0.1, batches of 100.",
+        Recipe(500, 100, 1e-3, tried=False),
         image_shape=(28, 20, 1),
         latent_dim=10,
         hidden_units=200,
@@ -144,6 +182,7 @@ VAE = {
         posterior=DiagonalNormal("log_variance"),
     ),
     "digits": _preset(
+        "digits",
         "Two latent numbers for the embedded 8x8 digits, intensities from 0 to 1.",
         Recipe(300, 50, 3e-3),
         image_shape=(8, 8, 1),
@@ -157,7 +196,9 @@ _INTENSITIES = Bernoulli(intensities=True)
 
 DRAW = {
     "mnist": _preset(
+        "mnist",
         "Binarized MNIST, the paper's best. The paper: Adam.",
+        _LARGE_DRAW_RECIPE,
         image_shape=(28, 28, 1),
         num_glimpses=64,
         units=256,
@@ -166,6 +207,7 @@ DRAW = {
         write_size=5,
     ),
     "mnist_small": _preset(
+        "mnist",
         "Binarized MNIST in ten glimpses, which two CPU cores train in half an hour.",
         Recipe(30, 100, 1e-3, final_fraction=0.01, clipping={"clipnorm": 10.0}),
         image_shape=(28, 28, 1),
@@ -176,7 +218,9 @@ DRAW = {
         write_size=5,
     ),
     "svhn": _preset(
+        {"name": "svhn_cropped", "image_size": 64, "crop_size": 54},
         "Street View House Numbers, crops of 54x54 pixels. The paper: Adam.",
+        _LARGE_DRAW_RECIPE,
         image_shape=(54, 54, 3),
         num_glimpses=32,
         units=800,
@@ -186,7 +230,9 @@ DRAW = {
         likelihood=_INTENSITIES,
     ),
     "cifar10": _preset(
+        "cifar10",
         "CIFAR-10. The paper: Adam.",
+        _LARGE_DRAW_RECIPE,
         image_shape=(32, 32, 3),
         num_glimpses=64,
         units=400,
@@ -196,6 +242,7 @@ DRAW = {
         likelihood=_INTENSITIES,
     ),
     "digits": _preset(
+        "digits",
         "Small DRAW for the embedded 8x8 digits, intensities from 0 to 1.",
         Recipe(100, 32, 3e-3, final_fraction=0.01, clipping={"clipnorm": 10.0}),
         image_shape=(8, 8, 1),

@@ -1,14 +1,16 @@
 """One worker of a distributed training run; started by `test_workers.py`.
 
-    worker.py DIRECTORY RESULT KILL_AFTER MODEL...
+    worker.py DIRECTORY RESULT KILL_AFTER MODEL... [--checks] [--epochs=4]
 
 Without TF_CONFIG it trains alone, on the same global batches. The worker writes weights
 and history to RESULT. After KILL_AFTER batches of a model it kills itself; with 0, it
-does not.
+does not. States are saved at each step, or with --epochs=4 at each second one. With
+--checks it does what `worker_checks.py` says too.
 """
 
 import json
 import os
+import pathlib
 import signal
 import sys
 
@@ -18,7 +20,8 @@ import tensorflow as tf
 
 from keras_genimg import datasets
 from keras_genimg.callbacks import Resume
-from keras_genimg.models import VAE, PixelCNN
+from tests.callbacks import worker_checks
+from tests.callbacks.small_models import make
 
 BATCH_SIZE = 110  # Not a divisor of the 300 digits: the last batch is uneven.
 
@@ -36,36 +39,30 @@ class Kill(keras.callbacks.Callback):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def make(name, strategy):
-    keras.utils.set_random_seed(0)
-    with strategy.scope():
-        if name == "VAE":
-            model = VAE((8, 8, 1), 2, 4, num_samples=2)
-        else:
-            model = PixelCNN((8, 8, 1), 2, 1, head_filters=2, first_kernel_size=3)
-        model.compile(keras.optimizers.Adam(0.01))
-    return model
-
-
 def main(directory, result, kill_after, *names):
+    directory = pathlib.Path(directory)
     if "TF_CONFIG" in os.environ:
         strategy = tf.distribute.MultiWorkerMirroredStrategy()
     else:
         strategy = tf.distribute.OneDeviceStrategy("/cpu:0")
+    options = [name for name in names if name.startswith("--")]
+    checks = "--checks" in options
+    epochs = 4 if "--epochs=4" in options else 2
     found = {}
-    for name in names:
+    for name in (name for name in names if name not in options):
         model = make(name, strategy)
         train = datasets.load(
             "digits", "test", BATCH_SIZE, shuffle=True, binarize="dynamic", seed=1
         )
         history = model.fit(
             train,
-            epochs=2,
+            epochs=epochs,
             verbose=0,
             validation_data=datasets.load("digits", "test", 150, binarize="fixed"),
             callbacks=[
                 Kill(int(kill_after)),
-                Resume(os.path.join(directory, name), save_every=1),
+                *(worker_checks.pictures(name, result) if checks else ()),
+                Resume(directory / name, save_every=1),
             ],
         )
         found[name] = history.history
@@ -73,6 +70,14 @@ def main(directory, result, kill_after, *names):
             np.zeros((1, 8, 8, 1), "uint8"), verbose=0
         )
         np.savez(f"{result}_{name}.npz", *model.get_weights())
+        if checks:
+            found[f"{name} drew"] = worker_checks.draw(model)
+    if checks:
+        found["returned"] = worker_checks.write(model, result)
+        found["num_steps"] = worker_checks.train_on_unknown_length(model)
+    if checks and "TF_CONFIG" in os.environ:
+        found["data"] = worker_checks.train_on_other_data(strategy)
+        found["refused"] = worker_checks.refusals(strategy, directory)
     with open(f"{result}.json", "w") as opened:
         json.dump(found, opened)
 

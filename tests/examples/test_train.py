@@ -1,6 +1,78 @@
 import json
+import pathlib
 
+import keras
+import numpy as np
 import pytest
+import tensorflow as tf
+from PIL import Image
+
+from keras_genimg import models
+from keras_genimg.datasets import as_array, load
+from tests.datasets.written_sets import write_set
+
+FAMILIES = (models.PixelCNN, models.PixelRNN, models.DRAW, models.VAE)
+PRESETS = [(family, name) for family in FAMILIES for name in family.presets]
+
+
+def write_images(folder, count, size=(8, 8), colors=1):
+    """Write digits as PNG files."""
+    folder.mkdir()
+    for index, digit in enumerate(as_array(load("digits", "test"))[:count]):
+        pixels = np.resize(digit, (*size, 1)) * np.ones(colors, "uint8")
+        Image.fromarray(pixels.squeeze()).save(folder / f"{index:03d}.png")
+    return folder
+
+
+def prepare(preset, folder):
+    """Write images of a preset's form; return the options that train on them."""
+    import tensorflow_datasets as tfds
+
+    height, width, colors = preset.config["image_shape"]
+    name = preset.data.get("name")
+    images = np.random.default_rng(0).integers(0, 256, (3, height, width, colors))
+    images = images.astype("uint8")
+    if name is None:
+        from scipy.io import savemat
+
+        path = folder / "frey_rawface.mat"
+        savemat(path, {"ff": images.reshape(3, -1).T})
+        return ["--data", path]
+    if name == "digits":
+        return ["--data", write_images(folder / "digits", 20)]
+    any_size = "imagenet" in name
+    if name.startswith("svhn"):
+        images = images[:, :32, :32]
+    write_set(
+        folder,
+        name,
+        images,
+        (None, None, colors) if any_size else images.shape[1:],
+        version=pathlib.Path(tfds.builder(name, data_dir=folder).data_dir).name,
+        labels=None if any_size else [1, 2, 3],
+        splits=("train", "validation" if any_size else "test"),
+        ids=name in ("cifar10", "svhn_cropped"),
+    )
+    return ["--held-out", 1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "family, name", PRESETS, ids=lambda value: getattr(value, "__name__", value)
+)
+def test_every_preset_trains_a_step(family, name, run_example, tmp_path, monkeypatch):
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+    options = prepare(family.presets[name], tmp_path)
+    output = tmp_path / "run"
+    # SVHN's attention patches have 12 pixels a side.
+    crop_size = 12 if name == "svhn" else 8
+    run_example(
+        "train.py",
+        *["--preset", f"{family.__name__}/{name}", "--epochs", 1, "--batch-size", 2],
+        *["--crop-size", crop_size, "--samples", 0, "--output", output, *options],
+    )
+    report = json.loads((output / "report.json").read_text())
+    assert np.isfinite(report["nats"]) and (output / "model.keras").is_file()
 
 
 @pytest.mark.slow
@@ -24,6 +96,51 @@ def test_a_preset_is_trained_and_goes_on(run_example, tmp_path):
     assert (tmp_path / "config.json").read_bytes() == config
 
 
+@pytest.mark.slow
+def test_a_folder_of_images_becomes_a_served_model(run_example, tmp_path, monkeypatch):
+    """Also under a strategy, in mixed precision."""
+    monkeypatch.chdir(tmp_path)
+    write_images(tmp_path / "images", 20, size=(6, 5), colors=3)
+    run_example(
+        "train.py",
+        *["--preset", "PixelCNN/digits", "--data", "./images", "--epochs", 1],
+        *["--image-size", 4, "--batch-size", 8, "--samples", 4, "--output", "run"],
+        *["--strategy", "mirrored", "--mixed-precision", "bfloat16"],
+        *["--export", "served"],
+    )
+    report = json.loads(pathlib.Path("run/report.json").read_text())
+    assert report["data"] == {"name": "images", "image_size": "4"}
+    assert report["images"] == 2 and np.isfinite(report["nats"])
+    with Image.open("run/samples/epoch_0001.png") as picture:
+        assert picture.mode == "RGB"
+    drawn = tf.saved_model.load("served/run/1").signatures["sample"](
+        seed=tf.constant([0, 1], tf.int64)
+    )
+    model = keras.models.load_model("run/model.keras")
+    expected = model.likelihood.to_display(model.generate(2, seed=0))
+    np.testing.assert_array_equal(drawn["images"], expected)
+
+
+@pytest.mark.parametrize(
+    "count, size, options, text",
+    [
+        (0, 8, [], "folder of images must hold some"),
+        (20, 8, ["--crop-size", 9], "`crop_size` must be at most"),
+        (20, 8, ["--data", "./nothing"], "Received: nothing"),
+    ],
+)
+def test_unfit_images_are_refused(
+    count, size, options, text, run_example, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    write_images(tmp_path / "images", count, (size, size))
+    with pytest.raises(SystemExit, match=text):
+        run_example(
+            *["train.py", "--preset", "VAE/digits", "--data", "./images", *options]
+        )
+    assert not (tmp_path / "outputs").exists()
+
+
 @pytest.mark.parametrize("option", ["--epochs", "--save-every"])
 def test_numbers_below_1_are_refused(option, run_example, capsys):
     with pytest.raises(SystemExit):
@@ -36,10 +153,17 @@ def test_numbers_below_1_are_refused(option, run_example, capsys):
     [
         ("digits", "families have a preset 'digits'.*PixelCNN/digits"),
         ("PixelRNN/nothing", "No family has a preset"),
-        ("DRAW/svhn", "DRAW/svhn has no recipe"),
+        ("VAE/frey_face", "are a local file. Pass --data"),
     ],
 )
 def test_other_presets_are_refused(name, text, run_example, tmp_path):
     with pytest.raises(SystemExit, match=text):
         run_example("train.py", "--preset", name, "--output", tmp_path / "no")
     assert not (tmp_path / "no").exists()
+
+
+def test_workers_must_know_each_other(run_example, capsys, monkeypatch):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    with pytest.raises(SystemExit):
+        run_example("train.py", "--preset", "VAE/digits", "--strategy", "multi_worker")
+    assert "needs the environment variable TF_CONFIG" in capsys.readouterr().err
