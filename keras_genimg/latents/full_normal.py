@@ -31,7 +31,9 @@ class FullNormal(LatentFamily):
         mean, triangle = params[..., :latent_dim], params[..., latent_dim:]
         factor = tfp.math.fill_triangular(triangle)
         diagonal = tf.exp(tf.linalg.diag_part(factor))
-        return mean, tf.linalg.set_diag(factor, diagonal)
+        # XLA has no gradient of `set_diag` for batches of unknown size.
+        below = factor * (1 - tf.eye(latent_dim, dtype=factor.dtype))
+        return mean, below + tf.linalg.diag(diagonal)
 
     def distribution(self, params: TensorLike) -> Distribution:
         import tensorflow_probability as tfp

@@ -109,9 +109,9 @@ def test_the_first_step_is_traced_once(monkeypatch):
     assert len(traces) == 1
 
 
-@pytest.mark.parametrize("name", ["PixelRNN_diagonal", "VAE"])
+@pytest.mark.parametrize("name", ["PixelRNN_diagonal", "VAE", "VAE_full_normal"])
 def test_trains_under_xla_as_without(name):
-    """Two of the models, since all layers are tried under XLA on their own."""
+    """Some of the models, since all layers are tried under XLA on their own."""
     case = MODELS[name]
     x = case.example()
     weights, losses = {}, {}
