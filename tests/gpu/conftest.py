@@ -1,0 +1,31 @@
+"""The device of the tests that need a GPU.
+
+    pytest tests/gpu
+    GPU_TESTS_ON=CPU pytest tests/gpu
+
+Without a GPU, the first command skips them by name. The second one rehearses them on
+the CPU, to see that they run.
+"""
+
+import os
+
+import pytest
+import tensorflow as tf
+
+from keras_genimg.ops.devices import full_float32
+
+
+@pytest.fixture
+def device():
+    """Return the kind of the device to test, and compute in full float32 there."""
+    kind = os.environ.get("GPU_TESTS_ON", "GPU")
+    if not tf.config.list_physical_devices(kind):
+        pytest.skip(f"no GPU: TensorFlow sees no device of kind {kind}")
+    with full_float32():
+        yield kind
+
+
+@pytest.fixture
+def tensor_float_32(device):
+    """Compute as recent GPUs do by default."""
+    tf.config.experimental.enable_tensor_float_32_execution(True)

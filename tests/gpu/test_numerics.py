@@ -1,0 +1,109 @@
+"""A GPU computes what the CPU computes."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_genimg.causality import first_leak
+from keras_genimg.causality.random_weights import randomize
+from keras_genimg.layers import DiagonalBiLSTM
+from keras_genimg.models import PixelCNN
+from tests.conformance.registry import LAYERS, MODELS
+from tests.gpu.placement import CPU, assert_close, assert_on, on, twin_of
+from tests.layers.test_diagonal_bilstm import ops_of
+
+
+def outputs_and_gradients(case, device):
+    """Return a layer's outputs, and the gradients of its inputs and weights."""
+    with on(device):
+        layer = case.make()
+        layer.build(*((None, *shape) for shape in case.inputs.values()))
+        randomize(layer, seed=1)
+        inputs = [tf.constant(value) for value in case.example().values()]
+        weights = [weight.value for weight in layer.trainable_weights]
+        assert_on(device, [inputs, weights])
+
+        @tf.function(autograph=False)
+        def run(*inputs):
+            with tf.GradientTape() as tape:
+                tape.watch(inputs)
+                outputs = tf.nest.flatten(layer(*inputs))
+                total = tf.add_n([tf.reduce_sum(tf.sin(each)) for each in outputs])
+            return outputs, tape.gradient(
+                total, [*inputs, *weights], unconnected_gradients="zero"
+            )
+
+        results = run(*inputs)
+    assert_on(device, results)
+    return results
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_layers_and_their_gradients(name, device):
+    """Layers that draw noise draw the same."""
+    results = outputs_and_gradients(LAYERS[name], device)
+    assert_close(results, outputs_and_gradients(LAYERS[name], CPU))
+
+
+def test_a_gpu_has_one_segment_by_default(device):
+    expected = 4 if device == CPU else 1
+    with on(device):
+        assert ops_of(None) == ops_of(expected) != ops_of(5 - expected)
+
+
+@pytest.mark.parametrize("num_segments", [1, 4])
+def test_segments_change_nothing(num_segments, device):
+    images = np.random.default_rng(0).normal(size=(2, 6, 4, 3)).astype("float32")
+    results = []
+    with on(device):
+        for number in (num_segments, None):
+            layer = DiagonalBiLSTM(3, num_segments=number)
+            layer.build(images.shape)
+            randomize(layer, seed=1)
+            results.append(layer(images))
+    assert_close(*results, tolerance=1e-5)
+
+
+def fit(name, device):
+    """Return the losses and the weights after two steps, or more for uneven batches."""
+    case = MODELS[name]
+    keras.utils.set_random_seed(3)
+    with on(CPU):  # Some initializers decompose matrices, in another way on each kind.
+        weights = case.make().get_weights()
+    keras.utils.set_random_seed(4)
+    with on(device):
+        model = case.make()
+        model.set_weights(weights)
+        model.compile(keras.optimizers.SGD(0.01), jit_compile=False)
+        x = case.example(5)
+        history = model.fit(x, batch_size=3, shuffle=False, verbose=0).history
+        assert_on(device, [weight.value for weight in model.trainable_weights])
+    return history, model.get_weights()
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_models_train_alike(name, device):
+    """The noise of models that draw it is the same on both."""
+    assert_close(fit(name, device), fit(name, CPU))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_log_probabilities(name, device):
+    case = MODELS[name]
+    options = {"num_samples": 3, "seed": 5} if case.random else {}
+    with on(device):
+        model = case.make()
+        randomize(model, gain=1.0)
+        values = model.log_prob(case.example(), **options)
+    with on(CPU):
+        expected = twin_of(model, case.make).log_prob(case.example(), **options)
+    assert_close(values, expected)
+
+
+def test_causal_models_pass_the_probe(device):
+    """Convolutions of a GPU may let rounding reach earlier pixels."""
+    with on(device):
+        model = PixelCNN((16, 16, 1), 32, 3)
+        randomize(model)
+        assert first_leak(model) is None

@@ -1,0 +1,107 @@
+"""Training on a GPU with XLA, in half precision, and with replicas."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_genimg.models import PixelCNN
+from tests.conformance.registry import MODELS
+from tests.conformance.replicas import REPLICATED, check_same, train_model
+from tests.gpu.placement import assert_on, on
+from tests.serving.two_devices import check_export
+
+
+def fit(case, weights=None, learning_rate=0.02, **options):
+    """Return the trained model and its losses."""
+    keras.utils.set_random_seed(4)
+    model = case.make()
+    if weights is not None:
+        model.set_weights(weights)
+    optimizer = keras.optimizers.SGD(learning_rate)
+    model.compile(optimizer, **{"jit_compile": False, **options})
+    history = model.fit(case.example(), epochs=4, verbose=0).history
+    return model, history
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_xla_trains_as_without(name, device):
+    case = MODELS[name]
+    with on(device):
+        plain, losses = fit(case)
+        model, with_xla = fit(case, jit_compile=True)
+    for key, values in losses.items():
+        if case.random:  # XLA draws other noise.
+            assert np.isfinite(with_xla[key]).all()
+        else:
+            np.testing.assert_allclose(with_xla[key], values, rtol=1e-4, err_msg=key)
+            check_same(name, model.get_weights(), plain.get_weights())
+
+
+@pytest.mark.parametrize("name", ["PixelCNN_classes", "PixelRNN_diagonal", "DRAW"])
+def test_xla_is_the_default_on_one_gpu(name, device):
+    with on(device):
+        model, losses = fit(MODELS[name], jit_compile="auto")
+    assert model.jit_compile == (len(tf.config.list_physical_devices("GPU")) == 1)
+    assert np.isfinite(losses["loss"]).all()
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("name", MODELS)
+def test_mixed_float16_trains_as_float32(name, jit_compile, device):
+    case = MODELS[name]
+    with on(device):
+        full, losses = fit(case)
+        keras.utils.set_random_seed(4)
+        weights = case.make().get_weights()
+        keras.mixed_precision.set_global_policy("mixed_float16")
+        half, half_losses = fit(case, weights, jit_compile=jit_compile)
+        assert isinstance(half.optimizer, keras.optimizers.LossScaleOptimizer)
+        assert_on(device, [weight.value for weight in half.trainable_weights])
+        assert all(weight.dtype == "float32" for weight in half.trainable_weights)
+        labels = None if case.num_classes is None else [0, 1]
+        options = {"conditions": labels} if labels else {}
+        drawn = half.generate(2, seed=0, **options)
+    assert np.isfinite(drawn).all() and drawn.shape == (2, *case.shape)
+    if jit_compile and case.random:  # XLA draws other noise.
+        assert np.isfinite(half_losses["loss"]).all()
+    else:
+        np.testing.assert_allclose(half_losses["loss"], losses["loss"], rtol=0.02)
+
+
+@pytest.fixture
+def strategies(device):
+    """Return a strategy for all devices, and one for the first."""
+    names = [each.name for each in tf.config.list_logical_devices(device)]
+    one = tf.distribute.OneDeviceStrategy(names[0])
+    return tf.distribute.MirroredStrategy(names), one
+
+
+# Keras warns where it learns the number of batches by reading them.
+@pytest.mark.filterwarnings("ignore:Your input ran out of data")
+@pytest.mark.parametrize("name", REPLICATED)
+def test_mirrored_trains_as_one(name, strategies):
+    mirrored, one = strategies
+    case = MODELS[name]
+    model, losses = train_model(mirrored, case)
+    other, other_losses = train_model(one, case)
+    for key, values in other_losses.items():
+        np.testing.assert_allclose(losses[key], values, rtol=1e-4, err_msg=key)
+    check_same(name, model.get_weights(), other.get_weights())
+
+
+def test_mirrored_models_are_exported(strategies, tmp_path):
+    check_export(strategies[0], tmp_path)
+
+
+def test_pixels_out_of_range_are_refused(device):
+    """Also inside a step, and under XLA, where the host learns of it after the step."""
+    images = np.zeros((4, 3, 4, 1), "uint8")
+    images[2] = 7
+    data = tf.data.Dataset.from_tensor_slices(images).batch(4)
+    for jit_compile in (False, True):
+        with on(device):
+            model = PixelCNN((3, 4, 1), 4, 1)
+            model.compile("sgd", jit_compile=jit_compile)
+            with pytest.raises(ValueError, match="Training of .* expects pixels.* 7"):
+                model.fit(data, verbose=0)
