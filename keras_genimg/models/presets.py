@@ -170,6 +170,15 @@ VAE = {
         hidden_units=500,
         posterior=DiagonalNormal("log_variance"),
     ),
+    "mnist_50": _preset(
+        "mnist",
+        "Binary MNIST with 50 latent numbers and two hidden layers of each network.",
+        Recipe(200, 100, 2e-3, warmup_steps=500, ema_momentum=0.999),
+        image_shape=(28, 28, 1),
+        latent_dim=50,
+        hidden_units=(400, 300),
+        weight_stddev=None,
+    ),
     "frey_face": _preset(
         {},
         "Frey Face with a Gaussian decoder, intensities from 0 to 1. The paper: "

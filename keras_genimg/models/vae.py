@@ -1,7 +1,7 @@
 """Variational auto-encoder."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import keras
@@ -44,7 +44,8 @@ class VAE(LatentModel):
     Args:
         image_shape: `(height, width, colors)`.
         latent_dim: Size of a latent vector.
-        hidden_units: Units of the hidden layers.
+        hidden_units: Units of the hidden layer of encoder and decoder, or of each of
+            several, from the images to the latents.
         likelihood: `"bernoulli"`, `"gaussian"`, `"categorical"` or an object.
         encoder: Functional model from images in the likelihood's own range to features
             `(batch, features)`. Replaces the default hidden layer.
@@ -59,7 +60,8 @@ class VAE(LatentModel):
         estimator: `"analytic"`, the paper's estimator B, or `"monte_carlo"`, its
             estimator A.
         num_samples: Samples of the latent vector per image in training, L in the paper.
-        weight_stddev: Standard deviation of the initial weights and biases.
+        weight_stddev: Standard deviation of the initial weights and biases. None for
+            Keras' own initial weights, with which deeper networks train better.
         weight_prior: Number of training images, for the prior N(0, I) on all weights
             and biases, which adds `|weights|^2 / (2 * weight_prior)` to the loss of an
             image. None for no prior.
@@ -96,7 +98,7 @@ class VAE(LatentModel):
         self,
         image_shape: Shape,
         latent_dim: int,
-        hidden_units: int = 500,
+        hidden_units: int | Sequence[int] = 500,
         likelihood: str | Config | likelihoods.Likelihood = "bernoulli",
         encoder: keras.Model | None = None,
         decoder: keras.Model | None = None,
@@ -104,16 +106,24 @@ class VAE(LatentModel):
         prior: str | Config | LatentFamily | None = None,
         estimator: Literal["analytic", "monte_carlo"] = "analytic",
         num_samples: int = 1,
-        weight_stddev: float = 0.01,
+        weight_stddev: float | None = 0.01,
         weight_prior: int | None = None,
         dtype: Policy | None = None,
         **kwargs: Any,
     ):
         image_shape = check_image_shape(image_shape, "VAE")
         latent_dim = check_positive_int("latent_dim", latent_dim, "VAE")
-        hidden_units = check_positive_int("hidden_units", hidden_units, "VAE")
+        if isinstance(hidden_units, (list, tuple)) and hidden_units:
+            hidden_units = tuple(
+                check_positive_int("hidden_units", units, "VAE")
+                for units in hidden_units
+            )
+            decoder_units = hidden_units[::-1]
+        else:
+            hidden_units = check_positive_int("hidden_units", hidden_units, "VAE")
+            decoder_units = hidden_units
         likelihood = likelihoods.get(likelihood)
-        if not weight_stddev >= 0:
+        if weight_stddev is not None and not weight_stddev >= 0:
             raise ValueError(
                 f"`weight_stddev` of VAE must be at least 0. Received: "
                 f"weight_stddev={weight_stddev!r}"
@@ -149,7 +159,7 @@ class VAE(LatentModel):
         )
         if decoder is None:
             decoder = dense_decoder(
-                latent_dim, image_shape, hidden_units, likelihood, weights, dtype
+                latent_dim, image_shape, decoder_units, likelihood, weights, dtype
             )
         _check_parts(encoder, decoder, image_shape, latent_dim)
 

@@ -81,7 +81,8 @@ def test_a_preset_is_trained_and_goes_on(run_example, tmp_path):
     run_example("train.py", *options)
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["preset"] == "VAE/digits" and report["images"] == 300
-    assert 0 < report["nats"] < 64 and 0 < report["standard_error"] < 1
+    assert 0 < report["nats"] < 64 and 0 < report["nats_standard_error"] < 1
+    assert report["elbo"] > report["nats"]
     for name in ("config.json", "model.keras", "samples/epoch_0002.png"):
         assert (tmp_path / name).stat().st_size > 0
     assert len((tmp_path / "log.csv").read_text().splitlines()) == 3

@@ -60,6 +60,8 @@ def part(input_shape, output_shape):
     [
         ({"latent_dim": 0}, "`latent_dim` of VAE.*Received: latent_dim=0"),
         ({"hidden_units": -1}, "Received: hidden_units=-1"),
+        ({"hidden_units": ()}, r"Received: hidden_units=\(\)"),
+        ({"hidden_units": (3, 0)}, "Received: hidden_units=0"),
         ({"image_shape": (4, 3)}, r"image_shape=\(4, 3\)"),
         ({"likelihood": "normal"}, "likelihood='normal'"),
         ({"weight_stddev": -1.0}, "weight_stddev=-1.0"),
@@ -96,3 +98,19 @@ def test_constructor_refuses(arguments, text):
 def test_a_divergence_without_closed_form_is_refused_at_once():
     with pytest.raises(ValueError, match='estimator="monte_carlo"'):
         VAE(SHAPE, 2, 3, posterior="laplace", prior="diagonal_normal")
+
+
+def test_several_hidden_layers_are_mirrored_in_the_decoder(tmp_path):
+    model = VAE(SHAPE, 2, hidden_units=(5, 3), weight_stddev=None)
+    sizes = [
+        [layer.units for layer in part.layers if isinstance(layer, keras.layers.Dense)]
+        for part in (model.encoder, model.decoder)
+    ]
+    assert sizes == [[5, 3], [3, 5, int(np.prod(SHAPE))]]
+    # Glorot's, not normal with a standard deviation of 0.01.
+    assert np.std(model.decoder.get_layer("decoder_hidden").kernel) > 0.2
+    model.save(tmp_path / "vae.keras")
+    loaded = keras.models.load_model(tmp_path / "vae.keras")
+    assert loaded.hidden_units == (5, 3) and loaded.weight_stddev is None
+    drawn = [m.generate(2, seed=0, verbose=0) for m in (model, loaded)]
+    np.testing.assert_array_equal(*drawn)
