@@ -101,6 +101,7 @@ class ReplicaStep:
     def _never_empty(self, tensor):
         if tensor is None:  # `train_on_batch` gives no targets and no weights.
             return None
+        tensor = tf.convert_to_tensor(tensor)  # It also gives arrays to an eager step.
         missing = tf.maximum(1 - self.num_examples, 0)
         rest = tf.zeros(tensor.shape.rank - 1, tf.int32)
         paddings = tf.stack(

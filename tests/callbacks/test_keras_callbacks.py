@@ -44,7 +44,7 @@ def make(optimizer=None, run_eagerly=True):
 
 
 def fit(model, *callbacks, epochs=5):
-    """Train, much too fast in the third epoch and backwards from the fourth one on."""
+    """Train, and climb the loss again from the fourth epoch on."""
     recorder = Recorder()
     rate = keras.callbacks.LearningRateScheduler(
         lambda epoch: [0.1, 0.1, 0.2, -0.2, -0.4][min(epoch, 4)]

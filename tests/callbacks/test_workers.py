@@ -8,9 +8,12 @@ import socket
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
+import keras_genimg.models  # noqa: F401  Registers classes for `load_model`.
 from tests.subprocesses import ROOT
 
 SCRIPT = pathlib.Path(__file__).with_name("worker.py")
@@ -75,7 +78,8 @@ def whole_directory(tmp_path_factory):
 def whole(whole_directory):
     """Return the results of two workers that were not stopped, and of one alone."""
     folder = whole_directory.parent
-    run_workers(2, whole_directory, folder / "worker", models=MODELS)
+    checked = [*MODELS, "--checks"]
+    run_workers(2, whole_directory, folder / "worker", models=checked)
     run_workers(1, folder / "one", folder / "alone", models=MODELS)
     names = ("worker0", "worker1", "alone0")
     return [results(folder / name, MODELS) for name in names]
@@ -84,15 +88,116 @@ def whole(whole_directory):
 @pytest.mark.slow
 def test_two_workers_train_as_one(whole):
     (first, weights), (second, others), (alone, expected) = whole
-    assert first == second
     for name in MODELS:
         for a, b, c in zip(weights[name], others[name], expected[name], strict=True):
             np.testing.assert_array_equal(a, b)
             np.testing.assert_allclose(a, c, atol=1e-5)
+        assert first[name] == second[name]
         for key, values in alone[name].items():
             np.testing.assert_allclose(first[name][key], values, rtol=1e-4)
         one_image = f"{name} of one image"
+        assert first[one_image] == second[one_image]
         np.testing.assert_allclose(first[one_image], alone[one_image], rtol=1e-4)
+
+
+@pytest.mark.slow
+def test_workers_draw_the_same(whole):
+    (first, _), (second, _), _ = whole
+    for name in MODELS:
+        drew = first[f"{name} drew"]
+        assert drew == second[f"{name} drew"]
+        assert np.shape(drew["images"]) == (3, 8, 8, 1)
+        assert np.std(drew["log_prob"]) > 0
+
+
+@pytest.mark.slow
+def test_only_the_first_worker_writes(whole, whole_directory):
+    """Each worker has a folder of its own; that of the second one is not even made."""
+    (first, _), (second, _), _ = whole
+    returned = {
+        "save": None,
+        "save_weights": None,
+        "export": None,
+        "publish chosen": "served/chosen/7",
+        "publish next": "served/next/1",
+    }
+    assert first["returned"] == returned
+    # Only the first one knows the number that it chose.
+    assert second["returned"] == {**returned, "publish next": "served/next"}
+    parent = whole_directory.parent
+    assert not (parent / "worker1_files").exists()
+    written = parent / "worker0_files"
+    names = ["PixelCNN", "VAE", "alone.keras", "exported", "logs", "model.keras"]
+    found = sorted(path.name for path in written.iterdir())
+    assert found == [*names, "model.weights.h5", "served"]
+    for name in ("PixelCNN/samples", "VAE/samples", "VAE/reconstructions"):
+        pictures = [path.name for path in sorted((written / name).iterdir())]
+        assert pictures == ["epoch_0001.png", "epoch_0002.png"]
+    (log,) = (written / "logs").iterdir()
+    assert log.read_bytes().count(b"reconstructions") == 2
+
+
+@pytest.mark.slow
+def test_what_the_first_worker_wrote_loads(whole, whole_directory):
+    (first, weights), _, _ = whole
+    written = whole_directory.parent / "worker0_files"
+    drew = first["VAE drew"]["images"]
+    for name in ("model.keras", "alone.keras"):
+        model = keras.models.load_model(written / name)
+        for value, other in zip(model.get_weights(), weights["VAE"], strict=True):
+            np.testing.assert_array_equal(value, other)
+    np.testing.assert_array_equal(model.generate(3, seed=5, verbose=0), drew)
+    model.set_weights([0 * value for value in weights["VAE"]])
+    model.load_weights(written / "model.weights.h5")
+    for value, other in zip(model.get_weights(), weights["VAE"], strict=True):
+        np.testing.assert_array_equal(value, other)
+    expected = model.likelihood.to_display(np.float32(drew))
+    for name in ("exported", "served/chosen/7", "served/next/1"):
+        loaded = tf.saved_model.load(str(written / name))
+        seeds = tf.constant([5, 6, 7], tf.int64)
+        images = loaded.signatures["sample"](seed=seeds)["images"]
+        np.testing.assert_array_equal(images, expected)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("data", ["arrays", "a split", "a PyDataset", "in order"])
+def test_workers_read_each_image_once_an_epoch(data, whole):
+    first, second = (found["data"][data] for found, _ in whole[:2])
+    numbers = list(range(15 if data == "a split" else 20))
+    epochs = []
+    for here, there in zip(first["read"], second["read"], strict=True):
+        assert sorted(here + there) == numbers
+        assert len(here) - len(there) in (0, 1)
+        epochs.append(here + there)
+    assert (epochs[0] == epochs[1]) == (data == "in order")
+    assert first["history"] == second["history"]
+    assert ("val_loss" in first["history"]) == (data == "a split")
+
+
+@pytest.mark.slow
+def test_workers_train_on_booleans_and_on_batches(whole):
+    (first, _), (second, _), _ = whole
+    data = first["data"]
+    for key in ("evaluate uint8", "evaluate bool", "weights", "on_batch"):
+        assert data[key] == second["data"][key]
+    assert data["evaluate uint8"] == data["evaluate bool"]
+    assert data["weights"]["uint8"] == data["weights"]["bool"]
+    before, _, after = data["on_batch"]
+    assert after[0] < before[0]
+
+
+@pytest.mark.slow
+def test_an_epoch_of_unknown_length_has_no_step_of_no_batch(whole):
+    assert [found["num_steps"] for found, _ in whole[:2]] == [3, 3]
+
+
+@pytest.mark.slow
+def test_what_workers_cannot_do_is_refused_on_all(whole):
+    for found, _ in whole[:2]:
+        assert (
+            "BackupAndRestore does not work with several" in found["refused"]["backup"]
+        )
+        assert "Workers have different global seeds" in found["refused"]["seeds"]
 
 
 @pytest.mark.slow

@@ -75,7 +75,6 @@ def main(directory, result, kill_after, *names):
     if checks:
         found["returned"] = worker_checks.write(model, result)
         found["num_steps"] = worker_checks.train_on_unknown_length(model)
-    if checks and "TF_CONFIG" in os.environ:
         found["data"] = worker_checks.train_on_other_data(strategy)
         found["refused"] = worker_checks.refusals(strategy, directory)
     with open(f"{result}.json", "w") as opened:
