@@ -11,6 +11,7 @@ from keras_genimg.models.function_cache import FunctionCache
 from keras_genimg.models.image_inputs import images_of, sized_image_shape
 from keras_genimg.models.likelihood_model import LikelihoodModel
 from keras_genimg.models.preset import Preset
+from keras_genimg.models.preset_weights import load_weights
 from keras_genimg.ops.checks import check_positive_int
 from keras_genimg.ops.workers import is_chief
 from keras_genimg.saved_model import write_saved_model
@@ -64,25 +65,33 @@ class GenerativeModel(LikelihoodModel):
         self._function_cache = FunctionCache()
 
     @classmethod
-    def from_preset(cls: type[_Model], name: str, /, **overrides: Any) -> _Model:
-        """Build an untrained model with the settings that `name` stands for.
+    def from_preset(
+        cls: type[_Model], name: str, /, *, weights: bool = False, **overrides: Any
+    ) -> _Model:
+        """Build a model with the settings that `name` stands for.
 
         Args:
             name: A key of `presets`.
+            weights: Whether to load trained weights, which some presets have. They are
+                part of the package and are stored in half precision.
             **overrides: Constructor arguments that replace the preset's.
 
         Returns:
-            A model of this class.
+            A model of this class, untrained without `weights`.
 
         Raises:
-            ValueError: If there is no such preset.
+            ValueError: If there is no such preset, it has no trained weights, or they
+                do not fit because an override changes a shape.
         """
         if name not in cls.presets:
             raise ValueError(
                 f"{cls.__name__} has no preset {name!r}. "
                 f"Known presets: {', '.join(sorted(cls.presets))}"
             )
-        return cls(**{**cls.presets[name].config, **overrides})
+        model = cls(**{**cls.presets[name].config, **overrides})
+        if weights:
+            load_weights(model, cls.__name__, name)
+        return model
 
     def generate(
         self,

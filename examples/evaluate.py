@@ -1,0 +1,121 @@
+"""Measure the nats of all test images: those of a preset's weights, or of a run.
+
+    python examples/evaluate.py PixelRNN/mnist_diagonal_1x32
+    python examples/evaluate.py outputs/mnist_1x32 --card keras_genimg/models/weights
+
+The first form loads the trained weights of a preset and prints what they reach, beside
+the figures of their card. The second one takes a folder that `examples/train.py` wrote,
+rounds its weights to half precision, and with `--card` writes them and a card as files
+of the package. Test images are binarized once, with the seed that the card names.
+
+MNIST is read from the folder that TFDS_DATA_DIR names, or downloaded.
+"""
+
+import argparse
+import json
+import math
+import os
+import pathlib
+import sys
+
+TEST_SEED = 777
+FIRST = 1000
+
+
+def nats_of(model, images, num_samples):
+    """Return nats with their standard error, of all images and of the first ones."""
+    found = {}
+    if hasattr(model, "elbo"):
+        options = {"seed": TEST_SEED, "num_samples": num_samples, "batch_size": 100}
+        found["nats"] = -model.log_prob(images, **options)
+        found["elbo"] = -model.elbo(images, seed=TEST_SEED)
+    else:
+        found["nats"] = -model.log_prob(images)
+    report = {"images": len(images)}
+    for name, nats in found.items():
+        error = nats.std() / math.sqrt(max(len(nats) - 1, 1))
+        report[name] = round(float(nats.mean()), 4)
+        report[f"{name}_standard_error"] = round(float(error), 4)
+        report[f"{name}_of_first_{FIRST}"] = round(float(nats[:FIRST].mean()), 4)
+    if hasattr(model, "elbo"):
+        report["num_samples"] = num_samples
+    return report
+
+
+def card_of(run, model, report):
+    """Return how a model was trained and what it reached."""
+    config = json.loads((run / "config.json").read_text())
+    trained = json.loads((run / "report.json").read_text())
+    curve = (run / "log.csv").read_text().splitlines()
+    return {
+        "preset": config["preset"],
+        "data": config["data"],
+        "license": "MNIST: CC BY-SA 3.0, Yann LeCun and Corinna Cortes",
+        "training_images": "binarized anew in each epoch; the last 5,000 held out",
+        "test_images": f"binarized once, with seed {TEST_SEED}",
+        "command": f"python examples/train.py --preset {config['preset']}",
+        "epochs": config["epochs"],
+        "batch_size": config["batch_size"],
+        "seconds_of_last_start": round(trained["seconds_of_last_start"]),
+        "cores": os.cpu_count(),
+        "weights": model.count_params(),
+        **report,
+        "versions": config["versions"],
+        "curve": curve,
+    }
+
+
+def main():
+    """Run the whole example."""
+    parser = argparse.ArgumentParser(
+        description=str(__doc__).partition("\n")[0],
+        epilog=str(__doc__).partition("\n")[2],
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("model", metavar="FAMILY/PRESET | RUN", help="a preset, or a run folder")
+    add("--images", type=int, metavar="N", help="only the first N test images")
+    add("--samples", type=int, default=5000, help="samples an image for log p (5000)")
+    add("--card", type=pathlib.Path, metavar="DIR", help="write weights and card here")
+    arguments = parser.parse_args()
+
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    import keras
+    import numpy as np
+
+    from keras_genimg import datasets, models
+    from keras_genimg.models.preset_weights import read_card, write_weights
+
+    run = pathlib.Path(arguments.model)
+    is_run = (run / "model.keras").is_file()
+    family, _, name = arguments.model.partition("/")
+    card = None
+    if is_run:
+        model = keras.models.load_model(run / "model.keras")
+        rounded = [np.asarray(w, "float16") for w in model.get_weights()]
+        model.set_weights([w.astype("float32") for w in rounded])
+    elif family in ("PixelCNN", "PixelRNN", "DRAW", "VAE"):
+        model = getattr(models, family).from_preset(name, weights=True)
+        card = read_card(family, name)
+    else:
+        sys.exit(
+            f"{arguments.model!r} is neither a preset, such as "
+            f"PixelRNN/mnist_diagonal_1x32, nor a folder that examples/train.py wrote"
+        )
+    options = {"likelihood": model.likelihood, "seed": TEST_SEED}
+    test = datasets.as_array(datasets.load("mnist", "test", **options))
+    report = nats_of(model, test[: arguments.images], arguments.samples)
+    print(json.dumps(report, indent=1))
+    if card is not None:
+        print("The card of the weights:")
+        print(json.dumps({k: card[k] for k in card if k in report}, indent=1))
+    if is_run and arguments.card:
+        card = card_of(run, model, report)
+        family, _, name = card["preset"].partition("/")
+        path = write_weights(arguments.card, family, name, model.get_weights())
+        path.with_suffix(".json").write_text(json.dumps(card, indent=1) + "\n")
+        print(f"Wrote {path}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,116 @@
+"""Train each preset for one step, on two images of the form of its data set.
+
+    python -m tests.examples.preset_steps
+    python -m tests.examples.preset_steps --presets DRAW/svhn --image-size 16
+
+The images are random, but come from a data set of tensorflow_datasets that is written
+for the purpose, or from files, by the way that `examples/train.py` takes. By default
+they have the preset's own size.
+"""
+
+import argparse
+import os
+import pathlib
+import runpy
+import tempfile
+import time
+import types
+from unittest import mock
+
+import numpy as np
+
+from keras_genimg import likelihoods
+from keras_genimg.models import DRAW, VAE, PixelCNN, PixelRNN
+from tests.datasets.written_sets import write_set
+from tests.subprocesses import ROOT
+
+PRESETS = {
+    f"{family.__name__}/{name}": (family, name)
+    for family in (PixelCNN, PixelRNN, DRAW, VAE)
+    for name in family.presets
+}
+NUM_IMAGES = 4
+
+
+def write_images(preset, folder):
+    """Write images of a preset's form; return the value of --data that names them."""
+    from PIL import Image
+
+    height, width, colors = preset.config["image_shape"]
+    name = preset.data.get("name")
+    images = np.random.default_rng(0).integers(
+        0, 256, (NUM_IMAGES, height, width, colors), np.uint8
+    )
+    if name is None:
+        from scipy.io import savemat
+
+        path = folder / "frey_rawface.mat"
+        savemat(path, {"ff": images.reshape(NUM_IMAGES, -1).T})
+        return str(path)
+    if name == "digits":
+        for index, image in enumerate(images):
+            Image.fromarray(image[..., 0]).save(folder / f"{index}.png")
+        return str(folder)
+    import tensorflow_datasets as tfds
+
+    any_size = "imagenet" in name
+    if name.startswith("svhn"):
+        images = images[:, :32, :32]
+    write_set(
+        folder,
+        name,
+        images,
+        (None, None, colors) if any_size else images.shape[1:],
+        version=pathlib.Path(tfds.builder(name, data_dir=folder).data_dir).name,
+        labels=None if any_size else range(NUM_IMAGES),
+        splits=("train", "validation" if any_size else "test"),
+        ids=name in ("cifar10", "svhn_cropped"),
+    )
+    return None
+
+
+def train_a_step(family, name, folder, image_size=None):
+    """Train a preset for one step; return the loss in nats and the images' shape.
+
+    Args:
+        family: Class of the model.
+        name: Name of the preset.
+        folder: Empty `pathlib.Path` for the images.
+        image_size: Size to cut images to, or None for the preset's own.
+    """
+    script = runpy.run_path(str(ROOT / "examples" / "train.py"))
+    preset = family.presets[name]
+    with mock.patch.dict(os.environ, {"TFDS_DATA_DIR": str(folder)}):
+        arguments = types.SimpleNamespace(
+            preset=name,
+            data=write_images(preset, folder),
+            image_size=None,
+            crop_size=image_size,
+        )
+        likelihood = likelihoods.get(preset.config.get("likelihood", "bernoulli"))
+        options = script["image_options"](arguments, preset)
+        train, held_out, test = script["load_splits"](options, 2, 1, likelihood)
+    model = family.from_preset(name, image_shape=test.shape[1:])
+    model.compile(preset.recipe.optimizer(len(train)))
+    logs = model.train_on_batch(next(iter(train)), return_dict=True)
+    return logs["loss"], test.shape[1:]
+
+
+def main():
+    """Train the presets, one after the other."""
+    parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
+    parser.add_argument("--presets", nargs="+", choices=PRESETS, default=list(PRESETS))
+    parser.add_argument("--image-size", type=int)
+    arguments = parser.parse_args()
+    for key in arguments.presets:
+        start = time.monotonic()
+        with tempfile.TemporaryDirectory() as folder:
+            loss, shape = train_a_step(
+                *PRESETS[key], pathlib.Path(folder), arguments.image_size
+            )
+        seconds = time.monotonic() - start
+        print(f"{key}: {shape}, loss {loss:.2f}, {seconds:.0f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()
