@@ -63,8 +63,9 @@ class DiagonalBiLSTM(CausalLayer, PixelLSTM):
             whichever the layer runs on when it is called or traced. On a GPU, a step
             takes the time to launch its kernels, however few rows it has, and each
             segment launches more kernels; only large layers and batches, which keep
-            the GPU busy at every step, may be faster with more. The output does not
-            depend on it, but for rounding.
+            the GPU busy at every step, may be faster with more. An export keeps the
+            number that it was traced with. The output does not depend on it, but for
+            rounding.
         **kwargs: Arguments of `keras.layers.Layer`, such as `name` and `dtype`.
 
     Call arguments:

@@ -36,6 +36,7 @@ def run(monkeypatch):
         ),
         ("draw", 5, ["plain TensorFlow, unrolled", "without: keras.Model by hand"]),
         ("step_check", 1, ["VAE, checked", "VAE, unchecked"]),
+        ("gpu --device cpu --part step sampling", 2, ["keras_genimg, XLA"]),
         # Two replicas run in a new process.
         (
             "training --family vae --policy mixed_bfloat16 --replicas 1 2",
@@ -66,3 +67,23 @@ def test_every_client_of_the_server_gets_its_images(run, tmp_path):
     for row in loads:
         assert row["wrong"] == row["refused"] == row["dropped"] == 0
         assert int(row["images"].replace(",", "")) > 4
+
+
+def test_gpu_benchmark_counts_on_the_cpu(run, tmp_path, capsys):
+    path = tmp_path / "rows.json"
+    run("gpu", "--device", "cpu", "--part", "layer", "--json", path)
+    (rows,) = json.loads(path.read_text())["tables"].values()
+    # One call takes nine steps forward and nine backward. XLA fuses operations.
+    launches = {row["program"]: row["launches"] for row in rows}
+    assert launches["keras_genimg"] > 9 * 20
+    assert launches["keras_genimg"] > 2 * launches["keras_genimg, XLA"] > 0
+    out = capsys.readouterr().out
+    assert f"{launches['keras_genimg']:,} operations" in out
+    assert "PyTorch, eager loop" in launches or "PyTorch is not installed" in out
+
+
+def test_gpu_benchmark_needs_a_gpu(run):
+    if tf.config.list_physical_devices("GPU"):
+        pytest.skip("needs a machine without a GPU")
+    with pytest.raises(SystemExit, match="no GPU: .* add --device cpu"):
+        run("gpu")

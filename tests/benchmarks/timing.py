@@ -72,7 +72,7 @@ def timed(run):
 
 def as_array(output):
     """Return a tensor of TensorFlow or PyTorch as a NumPy array."""
-    return np.asarray(output.detach() if hasattr(output, "detach") else output)
+    return np.asarray(output.detach().cpu() if hasattr(output, "detach") else output)
 
 
 def time_programs(programs, rounds, slow_rounds=None, turn_seconds=0.2, seed=0):

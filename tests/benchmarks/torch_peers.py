@@ -55,7 +55,8 @@ def diagonal(inputs, weights, tuned):
     kernel = weights["recurrent_kernel"].reshape(2, 2 * units, 4 * units)
     hidden = weights["initial_hidden"][:, None].expand(2, height * batch, units)
     cell = weights["initial_cell"][:, None].expand(2, height * batch, units)
-    started = torch.arange(height) <= torch.arange(height)[:, None]
+    line = torch.arange(height, device=inputs.device)
+    started = line <= line[:, None]
     started = started.repeat_interleave(batch, dim=1)[..., None]
     outputs = []
     for step, gates_now in enumerate(steps_of(gates, tuned)):

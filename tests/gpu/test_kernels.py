@@ -85,7 +85,7 @@ def test_training_step(name):
     keras.mixed_precision.set_global_policy("mixed_float16")
     graph = training_graph(MODELS[name]())
     assert_only_allowed(graph)
-    # Keras compiles a step with XLA where it sees a single GPU.
+    # Keras compiles a step with XLA where it sees a GPU, unless told otherwise.
     tf.function(lambda x: x + 1, jit_compile=True)(tf.zeros(()))
     missing = without_kernel(graph, XLA_GPU)
     assert {op for op, _ in missing} == {"Placeholder"}, missing

@@ -39,10 +39,10 @@ def test_xla_trains_as_without(name, device):
 
 
 @pytest.mark.parametrize("name", ["PixelCNN_classes", "PixelRNN_diagonal", "DRAW"])
-def test_xla_is_the_default_on_one_gpu(name, device):
+def test_xla_is_the_default_on_a_gpu(name, device):
     with on(device):
         model, losses = fit(MODELS[name], jit_compile="auto")
-    assert model.jit_compile == (len(tf.config.list_physical_devices("GPU")) == 1)
+    assert model.jit_compile == bool(tf.config.list_physical_devices("GPU"))
     assert np.isfinite(losses["loss"]).all()
 
 

@@ -1,0 +1,22 @@
+"""The benchmark counts the kernels that a program launches."""
+
+import tensorflow as tf
+
+from tests.benchmarks.launches import tensorflow_launches
+from tests.gpu.placement import on
+
+
+def test_kernels_of_a_loop_are_counted(device):
+    def squash(x):
+        _, x = tf.while_loop(
+            lambda i, _: i < 10, lambda i, x: (i + 1, tf.tanh(x @ x)), (0, x)
+        )
+        return x
+
+    with on(device):
+        x = tf.random.normal((64, 64))
+        run = tf.function(squash, autograph=False)
+        run(x)
+        launches = tensorflow_launches(lambda: run(x).numpy(), device.lower())
+    # A product and a tanh each time; a few more for the loop, or for products in parts.
+    assert 20 <= launches <= 150
