@@ -18,5 +18,5 @@ def test_kernels_of_a_loop_are_counted(device):
         run = tf.function(squash, autograph=False)
         run(x)
         launches = tensorflow_launches(lambda: run(x).numpy(), device.lower())
-    # A product and a tanh each time; a few more for the loop, or for products in parts.
-    assert 20 <= launches <= 150
+    # A product and a tanh each time. On the CPU, the loop has operations too.
+    assert 20 <= launches <= 200
