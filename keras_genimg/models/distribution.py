@@ -41,14 +41,10 @@ def check_compile(model, optimizer, arguments):
     made_in = model._distribute_strategy
     here = tf.distribute.get_strategy() if tf.distribute.has_strategy() else None
     if made_in is not here:
-        scopes = [
-            f"the scope of {type(each).__name__}" if each else "no scope"
-            for each in (made_in, here)
-        ]
         raise ValueError(
-            f"{model.name} was made in {scopes[0]} and compiled in {scopes[1]}. Do "
-            f"both in the same one: `with strategy.scope():` around the model and "
-            f"`compile`. Received: compile in {scopes[1]}"
+            f"{model.name} was made in {_scope(made_in)} and compiled in "
+            f"{_scope(here)}. Do both in the same one: `with strategy.scope():` around "
+            f"the model and `compile`. Received: compile in {_scope(here)}"
         )
     accumulation = getattr(optimizer, "gradient_accumulation_steps", None)
     # Gradients are not even accumulated in a mirrored strategy of one replica.
@@ -71,6 +67,31 @@ def check_compile(model, optimizer, arguments):
                 f"`{name}` works {where}. Leave it out of compile under {kind}. "
                 f"Received: {name}={values[name]!r} with num_replicas={replicas}"
             )
+
+
+def check_scope(model, method):
+    """Raise if a model is trained in the scope of a strategy that is not its own.
+
+    Args:
+        model: The model.
+        method: Name of the method that trains it.
+
+    Raises:
+        ValueError: If the scope is not the one that the model was made in.
+    """
+    if not tf.distribute.has_strategy():
+        return
+    here, made_in = tf.distribute.get_strategy(), model._distribute_strategy
+    if made_in is not here:
+        raise ValueError(
+            f"{model.name} was made in {_scope(made_in)}, and {method} was called in "
+            f"{_scope(here)}. Make and compile it in the scope that it is to train in. "
+            f"Received: {method} in {_scope(here)}"
+        )
+
+
+def _scope(strategy):
+    return f"the scope of {type(strategy).__name__}" if strategy else "no scope"
 
 
 class ReplicaStep:

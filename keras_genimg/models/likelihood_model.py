@@ -15,6 +15,7 @@ from keras_genimg.models.distribution import (
     ReplicaStep,
     as_vectors,
     check_compile,
+    check_scope,
     check_strategy,
 )
 from keras_genimg.models.freeable_model import FreeableModel
@@ -209,6 +210,7 @@ class LikelihoodModel(FreeableModel):
             ValueError: If there are no images, or their shape, a pixel or a label does
                 not fit. Arrays are checked at once, other sources batch by batch.
         """
+        check_scope(self, "fit")
         x = self._checked(x, y, "fit")
         self._check_before_fit(x)
         if isinstance(x, tf.data.Dataset) or hasattr(x, "__next__"):
@@ -249,6 +251,7 @@ class LikelihoodModel(FreeableModel):
         self._reads_skipped = consume
 
     def train_on_batch(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        check_scope(self, "train_on_batch")
         self._check_batch_shape(x, "train_on_batch")
         return super().train_on_batch(x, *args, **kwargs)
 

@@ -121,6 +121,12 @@ class StepCheck:
                     rows = received.numpy()
                     if rows.any():
                         self._raise(rows, replicas, owner)
+                if flag is not None:
+                    # Without the other worker, the next step would never end.
+                    raise ValueError(
+                        f"{owner} ends here, since another worker received values out "
+                        f"of range. The error of that worker says which"
+                    )
             return logs
 
         return checked

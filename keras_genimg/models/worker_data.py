@@ -61,12 +61,15 @@ def _check_same_seed(strategy):
 
 
 def _arrays_in_order(x, arguments, seed):
+    num_examples = len(tf.nest.flatten(x)[0])
+    split = arguments.pop("validation_split", None)
+    if arguments.get("validation_data") is not None:
+        split = None
+    if split and not 0 < math.floor(num_examples * (1 - split)) < num_examples:
+        return x, {**arguments, "validation_split": split}  # Keras says what is wrong.
     parts = (x, arguments.pop("y", None), arguments.pop("sample_weight", None))
     parts = tuple(part for part in parts if part is not None)
-    num_examples = len(tf.nest.flatten(parts)[0])
-    split = arguments.pop("validation_split", None)
-    if split and arguments.get("validation_data") is None:
-        # As Keras does with arrays, but not with data sets.
+    if split:  # As Keras does with arrays, but not with data sets.
         num_examples = math.floor(num_examples * (1 - split))
         arguments["validation_data"] = _slice(parts, slice(num_examples, None))
         parts = _slice(parts, slice(num_examples))

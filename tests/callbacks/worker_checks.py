@@ -158,6 +158,13 @@ def refusals(strategy, folder):
     model = make(strategy)
     backup = keras.callbacks.BackupAndRestore(folder / "backup")
     found = {"backup": _error(model.fit, IMAGES, verbose=0, callbacks=[backup])}
+    # In the second worker's part of the first batch.
+    images = IMAGES.copy()
+    images[7] = 9
+    batches = tf.data.Dataset.from_tensor_slices(images).batch(BATCH_SIZE)
+    found["pixels"] = [
+        _error(method, batches, verbose=0) for method in (model.fit, model.evaluate)
+    ]
     keras.utils.set_random_seed(strategy.extended._id_in_cluster)
     found["seeds"] = _error(model.fit, IMAGES, verbose=0)
     return found

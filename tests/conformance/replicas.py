@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.callbacks.replica_checks import check_callbacks
 from tests.conformance.registry import LAYERS, MODELS
 from tests.models import test_causality_check
 from tests.serving.two_devices import check_export
@@ -197,6 +198,7 @@ def main():
     check_export(two, sys.argv[1])
     print("exports draw the same")
     check_causality(two)
+    check_callbacks(one, two, sys.argv[1])
 
 
 if __name__ == "__main__":

@@ -225,5 +225,7 @@ def test_two_replicas_train_as_one_and_refuse_as_one(tmp_path):
         "leaks refused",
         "refused by name",
         "exports draw the same",
+        "files written and pictures drawn",
+        "data of all kinds",
     ):
         assert done in output

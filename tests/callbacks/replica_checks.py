@@ -1,0 +1,70 @@
+"""Files, callbacks and data on two devices; run by `tests.conformance.replicas`."""
+
+import pathlib
+
+import keras
+import numpy as np
+from PIL import Image
+
+from keras_genimg.callbacks import Reconstructions, SampleGrid
+from keras_genimg.models import VAE
+from keras_genimg.serving import publish
+from keras_genimg.visualization import image_grid
+from tests.models.test_steps import IMAGES, SHAPE, batches, pixels
+
+
+def check_files(strategy, folder):
+    """Check that callbacks draw while replicas train, and that files are written."""
+    with strategy.scope():
+        model = VAE(SHAPE, 2, 4)
+        model.compile("adam", run_eagerly=True)
+    grid = SampleGrid(folder / "samples", 4, seed=3, scale=1)
+    reconstructions = Reconstructions(folder / "reconstructions", IMAGES)
+    model.fit(IMAGES, batch_size=4, verbose=0, callbacks=[grid, reconstructions])
+    drawn = model.generate(4, seed=3, verbose=0)
+    with Image.open(folder / "samples" / "epoch_0001.png") as picture:
+        expected = image_grid(model.likelihood.to_display(drawn))
+        np.testing.assert_array_equal(picture, expected)
+    assert (folder / "reconstructions" / "epoch_0001.png").exists()
+
+    assert model.save(folder / "model.keras") is None
+    assert model.save_weights(folder / "model.weights.h5") is None
+    assert model.export(folder / "exported", verbose=False) is None
+    path = publish(model, folder, "served", batch_sizes=(), verify=False, verbose=False)
+    assert path == folder / "served" / "1"
+    loaded = keras.models.load_model(folder / "model.keras")
+    np.testing.assert_array_equal(loaded.generate(4, seed=3, verbose=0), drawn)
+    for value, other in zip(loaded.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(value, other)
+    images = np.eye(4, dtype="uint8")[None, ..., None]
+    np.testing.assert_allclose(
+        loaded.log_prob(images, seed=0, num_samples=2, verbose=0),
+        model.log_prob(images, seed=0, num_samples=2, verbose=0),
+        rtol=1e-5,
+    )
+
+
+def check_data(one, two):
+    """Check that steps on all kinds of data end as on one device."""
+    ended = []
+    for strategy, dtype in ((one, "uint8"), (two, "uint8"), (two, "bool")):
+        keras.utils.set_random_seed(0)
+        with strategy.scope():
+            model = pixels()
+        x = batches(IMAGES.astype(dtype), known=False)
+        model.fit(x, verbose=0, validation_data=x)
+        assert model.optimizer.iterations.numpy() == 3
+        # Each replica gets the whole batch.
+        model.train_on_batch(IMAGES.astype(dtype))
+        logs = model.test_on_batch(IMAGES.astype(dtype))
+        ended.append([*model.get_weights(), np.array(logs)])
+    for others in ended[1:]:
+        for value, other in zip(ended[0], others, strict=True):
+            np.testing.assert_allclose(value, other, atol=1e-5)
+
+
+def check_callbacks(one, two, folder):
+    check_files(two, pathlib.Path(folder).absolute())
+    print("files written and pictures drawn")
+    check_data(one, two)
+    print("data of all kinds")

@@ -1,0 +1,64 @@
+"""Steps of training and evaluation on data of any type and length."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_genimg.layers import MaskedConv2D
+from keras_genimg.models import VAE, AutoregressiveModel
+
+SHAPE = (4, 4, 1)
+IMAGES = np.random.default_rng(0).integers(2, size=(6, *SHAPE)).astype("uint8")
+
+
+def pixels(**options):
+    images = keras.Input(SHAPE)
+    logits = MaskedConv2D(1, 3, mask_type="A", dtype="float32")(images)
+    model = AutoregressiveModel(images, logits, "bernoulli")
+    model.check_causality = False
+    model.compile(keras.optimizers.Adam(0.01), **options)
+    return model
+
+
+def vae(**options):
+    model = VAE(SHAPE, 2, 4)
+    model.compile(keras.optimizers.Adam(0.01), **options)
+    return model
+
+
+def batches(images, known=True):
+    dataset = tf.data.Dataset.from_tensor_slices(images).batch(2)
+    return dataset if known else dataset.filter(lambda batch: True)
+
+
+# Keras warns when it finds that a data set ends, even one of unknown length.
+@pytest.mark.filterwarnings("ignore:Your input ran out of data")
+@pytest.mark.parametrize("make", [pixels, vae])
+def test_no_step_is_taken_where_a_data_set_of_unknown_length_ends(make):
+    """Weights, moments, step count and the seeds of noise end as with a known one."""
+    ended = []
+    for known in (True, False):
+        keras.utils.set_random_seed(0)
+        model = make()
+        model.fit(batches(IMAGES, known), epochs=2, verbose=0)
+        logs = model.evaluate(batches(IMAGES, known), verbose=0)
+        variables = [*model.variables, *model.optimizer.variables]
+        ended.append([*(np.asarray(v.numpy()) for v in variables), np.array(logs)])
+        assert model.optimizer.iterations.numpy() == 6
+    for value, other in zip(*ended, strict=True):
+        np.testing.assert_array_equal(value, other)
+
+
+@pytest.mark.parametrize("source", [np.asarray, batches])
+def test_booleans_train_as_integers_do(source):
+    ended = []
+    for dtype in ("uint8", "bool"):
+        keras.utils.set_random_seed(0)
+        model = pixels(run_eagerly=True)
+        x = source(IMAGES.astype(dtype))
+        history = model.fit(x, verbose=0, shuffle=False, validation_data=x).history
+        logs = model.evaluate(x, verbose=0)
+        ended.append([*model.get_weights(), *map(np.array, history.values()), logs])
+    for value, other in zip(*ended, strict=True):
+        np.testing.assert_array_equal(value, other)
