@@ -208,7 +208,11 @@ class LikelihoodModel(FreeableModel):
 
         Raises:
             ValueError: If there are no images, or their shape, a pixel or a label does
-                not fit. Arrays are checked at once, other sources batch by batch.
+                not fit. Arrays are checked at once, other sources batch by batch. Also
+                if the model was made in another scope, if workers have different global
+                seeds, or if `keras.callbacks.BackupAndRestore` is used by several
+                workers or together with `keras_genimg.callbacks.Resume`. Where that
+                callback would not go on exactly, there is a warning.
         """
         check_scope(self, "fit")
         x = self._checked(x, y, "fit")
