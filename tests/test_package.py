@@ -1,6 +1,9 @@
+import pytest
+
 from tests.subprocesses import run_python
 
 
+@pytest.mark.slow
 def test_imports_stay_light():
     """Importing the library imports no data sets, plots or serving protos."""
     script = """

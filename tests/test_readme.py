@@ -1,10 +1,13 @@
 import re
 
+import pytest
+
 from tests.subprocesses import ROOT, run_python
 
 README = (ROOT / "README.md").read_text()
 
 
+@pytest.mark.slow
 def test_the_script_runs_as_printed(tmp_path):
     blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     assert len([line for line in blocks[0].splitlines() if line]) <= 20

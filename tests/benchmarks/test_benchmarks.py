@@ -69,6 +69,7 @@ def test_every_client_of_the_server_gets_its_images(run, tmp_path):
         assert int(row["images"].replace(",", "")) > 4
 
 
+@pytest.mark.slow
 def test_gpu_benchmark_counts_on_the_cpu(run, tmp_path, capsys):
     path = tmp_path / "rows.json"
     run("gpu", "--device", "cpu", "--part", "layer", "--json", path)

@@ -12,6 +12,8 @@ from keras_genimg.datasets import load
 from keras_genimg.layers import MaskedConv2D
 from keras_genimg.models import VAE, AutoregressiveModel
 
+pytestmark = pytest.mark.slow
+
 SHAPE = (8, 8, 1)
 IMAGES = np.random.default_rng(0).integers(2, size=(20, *SHAPE)).astype("uint8")
 BATCHES = 5

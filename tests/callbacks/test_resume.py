@@ -59,6 +59,7 @@ def assert_ends_as(whole, model, history):
     assert history.epoch == [0, 1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stops", [(1,), (2,), (4, 3), (5,), (7, 1), (10,)])
 def test_ends_with_the_same_bits_wherever_it_was_stopped(stops, whole, tmp_path):
     for batches in stops:

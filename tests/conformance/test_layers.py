@@ -71,6 +71,7 @@ def test_half_precision_is_close_to_full(case):
         assert np.abs(error).max() < 0.1
 
 
+@pytest.mark.slow
 @CASES
 def test_trains_under_xla(case):
     keras.utils.set_random_seed(0)  # Steep weights could make a step too large.

@@ -109,6 +109,7 @@ def test_the_first_step_is_traced_once(monkeypatch):
     assert len(traces) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["PixelRNN_diagonal", "VAE", "VAE_full_normal"])
 def test_trains_under_xla_as_without(name):
     """Some of the models, since all layers are tried under XLA on their own."""
@@ -162,6 +163,7 @@ def eager_functions():
     tf.config.run_functions_eagerly(False)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*does not apply to tf.data functions")
 def test_keras_files_load_in_a_fresh_process(eager_functions, tmp_path):
     for name, case in LAYERS.items():

@@ -1,9 +1,12 @@
 import re
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from keras_genimg.datasets import as_array, load
+
+pytestmark = pytest.mark.slow
 
 
 def test_logistic_autoregression_beats_independent_pixels(run_example, tmp_path):

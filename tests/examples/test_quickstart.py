@@ -1,6 +1,9 @@
 import numpy as np
+import pytest
 
 from tests.subprocesses import ROOT, run_python
+
+pytestmark = pytest.mark.slow
 
 
 def test_quickstart_runs_end_to_end(tmp_path):

@@ -22,6 +22,8 @@ from tests.export.flaky_proxy import flaky_proxy  # noqa: E402
 from tests.export.grpc_stand_in import serving  # noqa: E402
 from tests.export.running_server import ROOT  # noqa: E402
 
+pytestmark = pytest.mark.slow
+
 AT_ONCE = Retries(retries=3, first_wait=0.01)
 LABELS = np.array([0, 2, 1, 1, 0])
 

@@ -12,6 +12,8 @@ from keras_genimg.serving import read_metadata
 from tests.serving import planted
 from tests.subprocesses import ROOT, run_python
 
+pytestmark = pytest.mark.slow
+
 SIZE = ["--image-size", "3", "4"]
 SCRIPT = pathlib.Path(ROOT, "export", "export_model.py")
 
@@ -62,7 +64,6 @@ def test_a_trained_model_becomes_a_version(files, tmp_path):
     assert read_metadata(path)["license"] == "CC0"
 
 
-@pytest.mark.slow
 def test_options_reach_the_export(command, files, tmp_path):
     options = (
         "--image-size 3 4 --max-examples 5 --bad-examples flag --xla-twins --version 7"

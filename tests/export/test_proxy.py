@@ -15,6 +15,8 @@ import pytest
 from tests.export.flaky_proxy import flaky_proxy
 from tests.export.running_server import ROOT, requests, wait_until
 
+pytestmark = pytest.mark.slow
+
 TF_SERVING = ROOT / "export" / "tf_serving"
 NGINX = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
 

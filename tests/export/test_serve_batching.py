@@ -6,6 +6,8 @@ import pytest
 from export.server.saved_model import LoadedModel
 from tests.export.running_server import requests, running
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def merging(base_dir, tmp_path_factory):

@@ -8,6 +8,8 @@ import pytest
 
 from tests.export.running_server import requests, running
 
+pytestmark = pytest.mark.slow
+
 FOREVER = {"signature_name": "spin", "instances": [2**60]}
 
 

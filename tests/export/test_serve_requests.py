@@ -4,6 +4,8 @@ import pytest
 
 from tests.export.running_server import requests
 
+pytestmark = pytest.mark.slow
+
 DEEP = b'{"instances": ' + b"[" * 20_000 + b"]" * 20_000 + b"}"
 IMAGE = [[[0, 0, 0]] * 5] * 4  # 4 rows, 5 columns, 3 colors
 

@@ -6,6 +6,8 @@ import pytest
 from keras_genimg.models import VAE
 from tests.export.running_server import running, wait_until
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def other(tmp_path_factory):

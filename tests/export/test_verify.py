@@ -8,6 +8,8 @@ import pytest
 from tests.serving import planted
 from tests.subprocesses import ROOT
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = pathlib.Path(ROOT, "export", "verify.py")
 
 

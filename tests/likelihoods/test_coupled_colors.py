@@ -19,6 +19,8 @@ from tests.likelihoods.coupled import Chain
 from tests.sampling.drawn import assert_ancestral
 from tests.sampling.forced import assert_sampled_as_computed, random_images
 
+pytestmark = pytest.mark.slow
+
 SHAPE = (3, 4, 3)
 SIZES = {"head_filters": 6, "first_kernel_size": 3, "likelihood": Chain(3)}
 

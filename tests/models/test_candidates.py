@@ -20,6 +20,8 @@ from keras_genimg.ops.uniforms import (
 )
 from tests import reference
 
+pytestmark = pytest.mark.slow
+
 # Methods to draw candidates with. The model with conditions and colors tries all, since
 # weighing candidates does not depend on the method.
 METHODS = {

@@ -54,6 +54,7 @@ def test_trains_draws_and_scores(name, policy, tmp_path):
     assert np.isfinite(model.generate(2, seed=2)).all()
 
 
+@pytest.mark.slow
 def test_draw_with_attention_in_float64():
     keras.mixed_precision.set_global_policy("float64")
     case = registry.MODELS["DRAW"]

@@ -67,6 +67,7 @@ def take_gradients_and_drop(make):
     return len(graphs())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RECURRENT)
 def test_gradients_in_a_graph_leave_no_graph(name):
     known = graphs()

@@ -12,6 +12,8 @@ import tensorflow as tf
 from keras_genimg.models import DRAW, VAE, PixelCNN, progress
 from keras_genimg.models.progress import Progress, slices, timed_slices
 
+pytestmark = pytest.mark.slow
+
 SHAPE = (5, 4, 1)
 IMAGES = np.random.default_rng(0).integers(2, size=(6, *SHAPE)).astype("uint8")
 

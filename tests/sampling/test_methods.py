@@ -49,6 +49,7 @@ def test_draws_from_the_parameters_of_the_forward_pass(family, case):
     assert_sampled_as_computed(make(family, case))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "family, case",
     [
@@ -79,6 +80,7 @@ def test_methods_agree(family):
     assert_ancestral(model, drawn, slack=TIE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "family, method",
     [("cnn", "incremental"), *((family, "fixed_point") for family in FAMILIES)],
@@ -202,6 +204,7 @@ def test_one_trace_for_all_batches():
     assert sampler.num_traces == 1
 
 
+@pytest.mark.slow
 def test_exported_in_a_fresh_process(tmp_path):
     # RGB for the family that is traced fastest.
     models = {

@@ -4,6 +4,7 @@ from tests.sampling.random_graphs import try_graph
 
 
 # Further seeds are for the command in `random_graphs.py`.
+@pytest.mark.slow
 @pytest.mark.parametrize("block", range(4))
 def test_random_graphs_are_sampled_as_they_compute_or_refused(block):
     outcomes = [try_graph(seed) for seed in range(12 * block, 12 * block + 12)]

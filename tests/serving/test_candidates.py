@@ -8,6 +8,8 @@ from keras_genimg.models import VAE, PixelCNN
 from keras_genimg.saved_model import write_saved_model
 from keras_genimg.serving import read_metadata, verify, write_warmup
 
+pytestmark = pytest.mark.slow
+
 SEEDS = [7, 8]
 LABELS = np.array([1, 2])
 
@@ -116,7 +118,6 @@ def test_examples_times_candidates_are_limited(loaded, request_of):
     assert len(loaded.signatures["sample"](**three)["images"]) == 3
 
 
-@pytest.mark.slow
 def test_metadata_records_and_verification_know_the_limit(path):
     signatures = read_metadata(path)["signatures"]
     for name, described in signatures.items():

@@ -22,6 +22,8 @@ from keras_genimg.serving.verification.fault import Fault
 from keras_genimg.serving.verification.graph_scan import SavedGraph
 from keras_genimg.serving.verification.trial import Trial
 
+pytestmark = pytest.mark.slow
+
 SEEDS = [5, 6, 7]
 
 

@@ -8,6 +8,8 @@ from keras_genimg.models import VAE, PixelCNN, PixelRNN
 from keras_genimg.saved_model import write_saved_model
 from tests.subprocesses import run_python
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):

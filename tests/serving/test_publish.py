@@ -14,6 +14,8 @@ from keras_genimg.serving.versions import Versions
 from tests.serving import planted
 from tests.subprocesses import run_python
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = pathlib.Path(__file__).with_name("publishers.py")
 WARMUP = "assets.extra/tf_serving_warmup_requests"
 

@@ -10,6 +10,8 @@ from tests.conformance import registry
 from tests.serving.publish_and_hash import be_busy, hashes, publish_all
 from tests.subprocesses import run_python
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = pathlib.Path(__file__).with_name("publish_and_hash.py")
 MODELS = ("PixelRNN_plain", "VAE", "DRAW")
 
@@ -34,7 +36,6 @@ def published(tmp_path_factory):
     return busy, json.loads(printed)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_two_processes_write_the_same_bytes(published, name):
     busy, new = published

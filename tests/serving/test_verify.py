@@ -19,6 +19,8 @@ from keras_genimg.serving.verification.trial import Trial
 from tests.conformance import registry
 from tests.serving import planted
 
+pytestmark = pytest.mark.slow
+
 
 def failures(report):
     """Return texts of the failed checks by name."""
@@ -37,7 +39,6 @@ TWINS = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", registry.MODELS)
 def test_every_family_passes(name, tmp_path):
     model, path = registry.MODELS[name].make(), tmp_path / "model"

@@ -14,6 +14,8 @@ from keras_genimg.serving import write_warmup
 from tests.serving import planted
 from tests.subprocesses import ROOT
 
+pytestmark = pytest.mark.slow
+
 FILE = "assets.extra/tf_serving_warmup_requests"
 SIGNATURES = {
     "complete",
