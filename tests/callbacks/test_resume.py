@@ -9,6 +9,8 @@ from keras_genimg.callbacks import Resume
 from keras_genimg.datasets import cluttered_digits, load, two_digits
 from keras_genimg.models import VAE, PixelCNN
 
+pytestmark = pytest.mark.slow
+
 SHAPE = (4, 4, 1)
 IMAGES = np.random.default_rng(0).integers(2, size=(20, *SHAPE)).astype("uint8")
 BATCHES = 5
@@ -59,7 +61,6 @@ def assert_ends_as(whole, model, history):
     assert history.epoch == [0, 1]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("stops", [(1,), (2,), (4, 3), (5,), (7, 1), (10,)])
 def test_ends_with_the_same_bits_wherever_it_was_stopped(stops, whole, tmp_path):
     for batches in stops:

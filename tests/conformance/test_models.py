@@ -136,6 +136,7 @@ def test_trains_under_xla_as_without(name):
     np.testing.assert_allclose(weights[True], weights[False], atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["PixelRNN_diagonal", "PixelRNN_row"])
 def test_recurrent_models_train_in_half_precision(name):
     case = MODELS[name]

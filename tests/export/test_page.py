@@ -3,6 +3,8 @@ import shutil
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.slow
+
 playwright = pytest.importorskip(
     "playwright.sync_api", reason="needs playwright, and Chromium of the system"
 )

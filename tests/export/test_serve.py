@@ -10,6 +10,8 @@ from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 from tests.export.running_server import ROOT, RunningServer
 
+pytestmark = pytest.mark.slow
+
 
 def drawn(model, seeds, **options):
     images = model.generate(len(seeds), seed=seeds, **options)

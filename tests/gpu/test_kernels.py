@@ -15,10 +15,13 @@ from keras_genimg.models import DRAW, VAE, PixelCNN, PixelRNN
 from keras_genimg.models.traced_sampler import TracedSampler
 from tests.gpu.kernels import XLA_GPU, nodes_of, without_kernel
 
-pytestmark = pytest.mark.skipif(
-    not tf.test.is_built_with_cuda(),
-    reason="no kernels for GPUs: this TensorFlow was built without CUDA",
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not tf.test.is_built_with_cuda(),
+        reason="no kernels for GPUs: this TensorFlow was built without CUDA",
+    ),
+]
 
 # Operations without a kernel that are right to run on the CPU.
 ALLOWED = {

@@ -78,6 +78,7 @@ class Count(keras.callbacks.Callback):
         self.steps += 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "source, mode",
     [
@@ -175,6 +176,7 @@ def test_the_dtype_is_that_which_was_received():
     assert np.isfinite(model.train_on_batch(GOOD.astype(bool))).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "make, mode",
     [
