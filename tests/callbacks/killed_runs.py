@@ -61,8 +61,8 @@ def check(run, family, kills, folder, rng):
         raise SystemExit(f"{family} does not train.")
     steps = []
     while len(steps) < kills:
-        # States are saved at each second step, so two steps get a run further.
-        steps.append(rng.randint(2, max(10 // kills, 2)))
+        # Each start gets further by at most these steps, of twelve.
+        steps.append(rng.randint(1, 10 // kills + 1))
         code = run(folder / "killed", folder / "killed_result", steps[-1], family)
         if code != -signal.SIGKILL:
             raise SystemExit(f"{family} was to be killed, but ended with {code}.")

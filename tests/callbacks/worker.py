@@ -27,15 +27,21 @@ BATCH_SIZE = 110  # Not a divisor of the 300 digits: the last batch is uneven.
 
 
 class Kill(keras.callbacks.Callback):
-    """Kill this process after a number of batches."""
+    """Kill this process after a number of steps; 0 for never."""
 
-    def __init__(self, batches):
+    def __init__(self, steps):
         super().__init__()
-        self.batches = batches
+        self.steps = steps
+
+    def _iterations(self):
+        return int(self.model.optimizer.iterations.numpy())
+
+    def on_train_begin(self, logs=None):
+        self._last = self._iterations() + self.steps
 
     def on_train_batch_end(self, batch, logs=None):
-        self.batches -= 1
-        if self.batches == 0:
+        # Batches that were trained before are skipped, but reported here.
+        if self.steps and self._iterations() >= self._last:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -62,7 +68,7 @@ def main(directory, result, kill_after, *names):
             callbacks=[
                 Kill(int(kill_after)),
                 *(worker_checks.pictures(name, result) if checks else ()),
-                Resume(directory / name, save_every=1),
+                Resume(directory / name, save_every=epochs // 2),
             ],
         )
         found[name] = history.history
