@@ -5,10 +5,12 @@
 
 Each family is trained for twelve steps on one device and by two workers. A run is
 killed with SIGKILL after random numbers of steps and started again until it ends. Its
-weights, its history and its evaluation must then be equal, to the last bit.
+weights must then be equal, to the last bit, and with one device its history and its
+evaluation too; with two workers these may differ by rounding.
 """
 
 import argparse
+import math
 import os
 import pathlib
 import random
@@ -18,6 +20,7 @@ import tempfile
 import time
 
 import numpy as np
+import tensorflow as tf
 
 from tests.callbacks import small_models, worker
 from tests.callbacks.test_workers import results, run_workers
@@ -55,6 +58,11 @@ def run_pair(directory, result, kill_after, family):
     return codes[1]
 
 
+def flat(found):
+    """Return all numbers in a structure of results."""
+    return [float(number) for number in tf.nest.flatten(found)]
+
+
 def check(run, family, kills, folder, rng):
     """Compare a run that is killed with one that is not; return the steps of kills."""
     if run(folder / "whole", folder / "whole_result", 0, family):
@@ -72,7 +80,16 @@ def check(run, family, kills, folder, rng):
     expected, whole = results(folder / "whole_result0", (family,))
     pairs = zip(weights[family], whole[family], strict=True)
     same = all(np.array_equal(a, b) for a, b in pairs)
-    if found != expected or not same:
+    # Workers add up the metrics of a running epoch apart, and a state holds their sum.
+    # So with two, the mean of a resumed epoch may differ in its last bits.
+    if run is run_pair:
+        history = (flat(found), flat(expected))
+        equal = all(
+            math.isclose(*pair, rel_tol=1e-6) for pair in zip(*history, strict=True)
+        )
+    else:
+        equal = found == expected
+    if not equal or not same:
         raise SystemExit(f"{family} ended elsewhere, killed after {steps} steps.")
     return steps
 
