@@ -31,7 +31,7 @@ def nats_of(model, images, num_samples):
         found["elbo"] = -model.elbo(images, seed=TEST_SEED)
     else:
         found["nats"] = -model.log_prob(images)
-    report = {"images": len(images)}
+    report: dict[str, float] = {"images": len(images)}
     for name, nats in found.items():
         error = nats.std() / math.sqrt(max(len(nats) - 1, 1))
         report[name] = round(float(nats.mean()), 4)
