@@ -47,13 +47,18 @@ def card_of(run, model, report):
     config = json.loads((run / "config.json").read_text())
     trained = json.loads((run / "report.json").read_text())
     curve = (run / "log.csv").read_text().splitlines()
+    command = (
+        f"python examples/train.py --preset {config['preset']} "
+        f"--epochs {config['epochs']} --batch-size {config['batch_size']}"
+    )
     return {
         "preset": config["preset"],
         "data": config["data"],
         "license": "MNIST: CC BY-SA 3.0, Yann LeCun and Corinna Cortes",
-        "training_images": "binarized anew in each epoch; the last 5,000 held out",
+        "training_images": "binarized again in each epoch",
+        "held_out": config["held_out"] or "the last 5,000 training images",
         "test_images": f"binarized once, with seed {TEST_SEED}",
-        "command": f"python examples/train.py --preset {config['preset']}",
+        "command": command,
         "epochs": config["epochs"],
         "batch_size": config["batch_size"],
         "seconds_of_last_start": round(trained["seconds_of_last_start"]),
@@ -78,6 +83,8 @@ def main():
     add("--samples", type=int, default=5000, help="samples an image for log p (5000)")
     add("--card", type=pathlib.Path, metavar="DIR", help="write weights and card here")
     arguments = parser.parse_args()
+    if arguments.card and arguments.images:
+        parser.error("--card describes all test images, so leave out --images")
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     import keras
@@ -91,6 +98,9 @@ def main():
     family, _, name = arguments.model.partition("/")
     card = None
     if is_run:
+        data = json.loads((run / "config.json").read_text())["data"]
+        if data != {"name": "mnist"}:
+            sys.exit(f"{run} was not trained on whole MNIST images. Received: {data}")
         model = keras.models.load_model(run / "model.keras")
         rounded = [np.asarray(w, "float16") for w in model.get_weights()]
         model.set_weights([w.astype("float32") for w in rounded])

@@ -79,6 +79,10 @@ def parse_arguments():
         if value is not None and value < 1:
             option = name.replace("_", "-")
             parser.error(f"--{option} must be at least 1, not {value}")
+    for name in ("samples", "held_out"):
+        value = getattr(arguments, name)
+        if value is not None and value < 0:
+            parser.error(f"--{name.replace('_', '-')} must be at least 0, not {value}")
     if arguments.strategy == "multi_worker" and "TF_CONFIG" not in os.environ:
         parser.error(
             "--strategy multi_worker needs the environment variable TF_CONFIG, with "
@@ -131,13 +135,13 @@ def load_splits(options, batch_size, held_out, likelihood):
     if likelihood.binarizes:
         once["binarize"] = "fixed"
     train, held, test = "train", "validation", "test"
-    if not isinstance(name, pathlib.Path):
+    if not isinstance(name, pathlib.Path) or held_out is not None:
         size = int(
             datasets.load(split="train", **{**once, "batch_size": 1}).cardinality()
         )
         count = min(HELD_OUT, size // 10) if held_out is None else held_out
         train, held = f"train[:{size - count}]", f"train[{size - count}:]"
-        if name.startswith("downsampled_imagenet"):
+        if str(name).startswith("downsampled_imagenet"):
             test = "validation"  # Which the papers report.
         if count == 0:
             held = None

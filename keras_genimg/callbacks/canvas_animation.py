@@ -54,7 +54,7 @@ class CanvasAnimation(EpochPictures):
         columns: int | None = None,
         scale: int = 4,
     ):
-        super().__init__(directory, every)
+        super().__init__(directory, every, columns=columns, scale=scale)
         owner = type(self).__name__
         if images is not None and num_images is not None:
             raise ValueError(
@@ -67,10 +67,6 @@ class CanvasAnimation(EpochPictures):
         )
         self.images = images
         self.seed = check_int("seed", seed, owner, smallest=0)
-        if columns is not None:
-            check_positive_int("columns", columns, owner)
-        self.columns = columns
-        self.scale = check_positive_int("scale", scale, owner)
 
     def check(self) -> None:
         if self.images is not None:

@@ -26,6 +26,8 @@ class EpochPictures(keras.callbacks.Callback):
     Args:
         directory: Directory of the pictures, made if there is none.
         every: Number of epochs between two pictures.
+        columns: Number of columns of a grid; by default about a square.
+        scale: Size of a pixel in the picture.
         log_dir: Directory of TensorBoard's logs, to show the pictures there too.
 
     Raises:
@@ -42,17 +44,27 @@ class EpochPictures(keras.callbacks.Callback):
     log_name = "pictures"
 
     def __init__(
-        self, directory: PathLike, every: int = 1, log_dir: PathLike | None = None
+        self,
+        directory: PathLike,
+        every: int = 1,
+        *,
+        columns: int | None = None,
+        scale: int = 2,
+        log_dir: PathLike | None = None,
     ):
         super().__init__()
+        owner = type(self).__name__
         self.directory = pathlib.Path(directory)
-        self.every = check_positive_int("every", every, type(self).__name__)
+        self.every = check_positive_int("every", every, owner)
+        if columns is not None:
+            check_positive_int("columns", columns, owner)
+        self.columns = columns
+        self.scale = check_positive_int("scale", scale, owner)
         self.log_dir = log_dir
         self._writer = None
         if log_dir is not None and importlib.util.find_spec("tensorboard") is None:
             raise ImportError(
-                f"`log_dir` of {type(self).__name__} needs TensorBoard: "
-                f"{install_hint('tensorboard')}"
+                f"`log_dir` of {owner} needs TensorBoard: {install_hint('tensorboard')}"
             )
 
     def write(self, path: pathlib.Path) -> np.ndarray | None:

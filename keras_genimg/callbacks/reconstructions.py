@@ -8,7 +8,7 @@ import numpy as np
 from keras_genimg.callbacks.epoch_pictures import EpochPictures
 from keras_genimg.models import LatentModel
 from keras_genimg.models.image_inputs import images_of
-from keras_genimg.ops.checks import check_int, check_positive_int
+from keras_genimg.ops.checks import check_int
 from keras_genimg.types import PathLike
 from keras_genimg.visualization import image_grid, save_grid
 
@@ -60,14 +60,11 @@ class Reconstructions(EpochPictures):
         scale: int = 2,
         log_dir: PathLike | None = None,
     ):
-        super().__init__(directory, every, log_dir)
-        owner = type(self).__name__
+        super().__init__(
+            directory, every, columns=columns, scale=scale, log_dir=log_dir
+        )
         self.images = images
-        self.seed = check_int("seed", seed, owner, smallest=0)
-        if columns is not None:
-            check_positive_int("columns", columns, owner)
-        self.columns = columns
-        self.scale = check_positive_int("scale", scale, owner)
+        self.seed = check_int("seed", seed, type(self).__name__, smallest=0)
 
     def check(self) -> None:
         self.images = self.checked_images(self.images)

@@ -38,7 +38,9 @@ class Resume(keras.callbacks.Callback):
     nothing of an iterator is saved. This holds for arrays and for the data sets of
     `keras_genimg.datasets`. Other sources are refused, unless they repeat exactly.
 
-    Under several workers, the first one saves, and all read the same directory.
+    Under several workers, the first one saves, and all read the same directory. Metrics
+    of a running epoch are saved as sums over the workers, so the means of a resumed
+    epoch may differ by rounding; the weights do not.
 
     Args:
         directory: Directory of the states, made if there is none. One run at a time.

@@ -57,16 +57,14 @@ class SampleGrid(EpochPictures):
         scale: int = 2,
         log_dir: PathLike | None = None,
     ):
-        super().__init__(directory, every, log_dir)
+        super().__init__(
+            directory, every, columns=columns, scale=scale, log_dir=log_dir
+        )
         owner = type(self).__name__
         self.num_images = check_positive_int("num_images", num_images, owner)
         self.seed = seed
         self.conditions = conditions
         self.image_size = image_size
-        if columns is not None:
-            check_positive_int("columns", columns, owner)
-        self.columns = columns
-        self.scale = check_positive_int("scale", scale, owner)
 
     def check(self) -> None:
         sized_image_shape(self.model, self.image_size, type(self).__name__)

@@ -76,9 +76,6 @@ def _read(file):
         with Image.open(file) as opened:
             frames = getattr(opened, "n_frames", 1)
             image = ImageOps.exif_transpose(opened)
-            mode = "RGBA" if "transparency" in image.info else image.mode
-            if mode != image.mode:
-                image = image.convert(mode)
             image.load()
     # Pillow raises SyntaxError for some broken PNG files.
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
@@ -91,6 +88,9 @@ def _read(file):
             f"An image must be a single picture. Save the frames one by one. Received: "
             f"{file} with {frames} frames"
         )
+    mode = image.mode
+    if "transparency" in image.info and mode in _GRAY + _COLOR:
+        mode = "LA" if mode in _GRAY else "RGBA"
     if mode in _WITH_ALPHA:
         if np.asarray(image.convert("RGBA"))[..., 3].min() < 255:
             raise ValueError(

@@ -1,5 +1,6 @@
 """Trained weights of presets, which the package contains."""
 
+import itertools
 import json
 import pathlib
 from typing import Any
@@ -81,16 +82,16 @@ def load_weights(model: keras.Model, owner: str, name: str) -> None:
             f"{owner} {name!r} has no trained weights. Presets of {owner} that have: "
             f"{', '.join(known) or 'none'}. Received: weights=True"
         )
-    with np.load(path) as stored:
-        arrays = [stored[key].astype("float32") for key in stored.files]
+    with np.load(path) as file:
+        arrays = [file[key].astype("float32") for key in file.files]
     expected = [tuple(weight.shape) for weight in model.weights]
     shapes = [array.shape for array in arrays]
     if shapes != expected:
-        pairs = zip(model.weights, [*shapes, *[None] * len(expected)], strict=False)
-        weight, shape = next((w, s) for w, s in pairs if tuple(w.shape) != s)
+        pairs = itertools.zip_longest(shapes, expected)
+        stored, wanted = next((a, b) for a, b in pairs if a != b)
         raise ValueError(
             f"The trained weights of {owner} {name!r} do not fit a model with other "
             f"settings. Leave out what changes a shape, or `weights`. Received: "
-            f"{weight.path} of shape {tuple(weight.shape)} in place of {shape}"
+            f"{len(expected)} weights, one of shape {wanted} in place of {stored}"
         )
     model.set_weights(arrays)

@@ -12,13 +12,11 @@ References:
     Gregor et al., DRAW, 2015, table 3, https://arxiv.org/abs/1502.04623
 """
 
-import dataclasses
-
 from keras_genimg.latents import DiagonalNormal
 from keras_genimg.likelihoods import Bernoulli, Categorical
 from keras_genimg.models.preset import Preset, Recipe
 
-# What trains PixelRNN and PixelCNN on MNIST, binarized anew in each epoch.
+# For PixelRNN and PixelCNN on MNIST, binarized again in each epoch.
 _MNIST_RECIPE = Recipe(
     40,
     64,
@@ -26,8 +24,8 @@ _MNIST_RECIPE = Recipe(
     warmup_steps=500,
     ema_momentum=0.999,
     clipping={"global_clipnorm": 5.0},
+    tried=False,
 )
-_DEEP_MNIST_RECIPE = dataclasses.replace(_MNIST_RECIPE, tried=False)
 _DIGITS_RECIPE = Recipe(30, 32, 3e-3, clipping={"global_clipnorm": 1.0})
 # A first guess for models that two CPU cores cannot train.
 _LARGE_RECIPE = Recipe(
@@ -98,7 +96,7 @@ PIXEL_RNN = {
         "mnist",
         "Seven Diagonal BiLSTM layers on binarized MNIST, the paper's best. The paper: "
         "RMSProp, batches of 16.",
-        _DEEP_MNIST_RECIPE,
+        _MNIST_RECIPE,
         units=16,
         num_layers=7,
         layer="diagonal",
@@ -173,7 +171,7 @@ VAE = {
     "mnist_50": _preset(
         "mnist",
         "Binary MNIST with 50 latent numbers and two hidden layers of each network.",
-        Recipe(200, 100, 2e-3, warmup_steps=500, ema_momentum=0.999),
+        Recipe(200, 100, 2e-3, warmup_steps=500, ema_momentum=0.999, tried=False),
         image_shape=(28, 28, 1),
         latent_dim=50,
         hidden_units=(400, 300),

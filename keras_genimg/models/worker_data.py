@@ -54,9 +54,9 @@ def _check_same_seed(strategy):
     number = int(next(iter(numbers))) % 2**31
     if sum_over_workers(strategy, number) != number * strategy.num_replicas_in_sync:
         raise ValueError(
-            "Workers have different global seeds, so they would read data sets in "
+            "Workers must have the same global seed, or they would read data sets in "
             "different orders. Call keras.utils.set_random_seed with the same number "
-            "on all workers, or on none"
+            "on all workers, or on none. Received: different seeds"
         )
 
 

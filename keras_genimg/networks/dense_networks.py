@@ -104,7 +104,7 @@ def dense_decoder(
 
 def _hidden_layers(x, units, name, weights, dtype):
     """Apply tanh layers; the first has the plain name, the others are numbered."""
-    sizes = [units] if isinstance(units, int) else units
+    sizes = units if isinstance(units, Sequence) else [units]
     for number, size in enumerate(sizes, 1):
         layer_name = name if number == 1 else f"{name}_{number}"
         layer = layers.Dense(size, "tanh", name=layer_name, dtype=dtype, **weights())

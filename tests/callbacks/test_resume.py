@@ -8,25 +8,13 @@ import tensorflow as tf
 from keras_genimg.callbacks import Resume
 from keras_genimg.datasets import cluttered_digits, load, two_digits
 from keras_genimg.models import VAE, PixelCNN
+from tests.callbacks.stopping import Stop, random_images
 
 pytestmark = pytest.mark.slow
 
 SHAPE = (4, 4, 1)
-IMAGES = np.random.default_rng(0).integers(2, size=(20, *SHAPE)).astype("uint8")
+IMAGES = random_images(SHAPE)
 BATCHES = 5
-
-
-class Stop(keras.callbacks.Callback):
-    """Raise an error after a number of trained batches."""
-
-    def __init__(self, batches):
-        super().__init__()
-        self.batches = batches
-
-    def on_train_batch_end(self, batch, logs=None):
-        self.batches -= 1
-        if self.batches == 0:
-            raise KeyboardInterrupt
 
 
 def make(**options):

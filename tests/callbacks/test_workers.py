@@ -197,7 +197,7 @@ def test_what_workers_cannot_do_is_refused_on_all(whole):
         assert (
             "BackupAndRestore does not work with several" in found["refused"]["backup"]
         )
-        assert "Workers have different global seeds" in found["refused"]["seeds"]
+        assert "Workers must have the same global seed" in found["refused"]["seeds"]
 
 
 @pytest.mark.slow

@@ -70,6 +70,12 @@ def test_modes_that_lose_nothing_are_read(mode, shape, tmp_path):
     np.testing.assert_array_equal(loaded, [pixels])
 
 
+def test_gray_stays_gray_if_a_transparent_level_does_not_occur(tmp_path):
+    pixels = np.full((1, 8, 8, 1), 9, "uint8")
+    write(tmp_path, pixels, transparency=5)
+    np.testing.assert_array_equal(as_array(load(tmp_path, "all")), pixels)
+
+
 def test_pictures_are_turned_as_a_camera_says(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6  # The top row was the right side.
@@ -120,8 +126,10 @@ class TestRefused:
             picture.save(folder / "0.png", **options)
             self.check(folder, "must not be transparent.*0.png")
 
-    def test_16_bits(self, tmp_path):
-        Image.fromarray(np.full((8, 8), 300, "uint16")).save(tmp_path / "0.png")
+    @pytest.mark.parametrize("options", [{}, {"transparency": 5}])
+    def test_16_bits(self, options, tmp_path):
+        picture = Image.fromarray(np.full((8, 8), 300, "uint16"))
+        picture.save(tmp_path / "0.png", **options)
         self.check(tmp_path, "8 bits.*0.png of mode I;16")
 
     def test_an_animation(self, tmp_path):

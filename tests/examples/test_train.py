@@ -96,11 +96,15 @@ def test_unfit_images_are_refused(
     assert not (tmp_path / "outputs").exists()
 
 
-@pytest.mark.parametrize("option", ["--epochs", "--save-every"])
-def test_numbers_below_1_are_refused(option, run_example, capsys):
+@pytest.mark.parametrize(
+    "option, least",
+    [("--epochs", 1), ("--save-every", 1), ("--samples", 0), ("--held-out", 0)],
+)
+def test_small_numbers_are_refused(option, least, run_example, capsys):
     with pytest.raises(SystemExit):
-        run_example("train.py", "--preset", "VAE/digits", option, 0)
-    assert f"{option} must be at least 1, not 0" in capsys.readouterr().err
+        run_example("train.py", "--preset", "VAE/digits", option, least - 1)
+    message = f"{option} must be at least {least}, not {least - 1}"
+    assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

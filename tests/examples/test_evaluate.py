@@ -1,0 +1,48 @@
+import json
+import pathlib
+
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+
+from keras_genimg.models import preset_weights
+from tests.datasets.written_sets import write_set
+
+
+@pytest.mark.slow
+def test_a_run_gets_a_card_that_its_weights_reproduce(
+    run_example, tmp_path, monkeypatch
+):
+    """On images of the form of MNIST."""
+    data_dir, run, weights = (tmp_path / name for name in ("data", "run", "weights"))
+    weights.mkdir()
+    monkeypatch.setenv("TFDS_DATA_DIR", str(data_dir))
+    monkeypatch.setattr(preset_weights, "FOLDER", weights)
+    version = pathlib.Path(tfds.builder("mnist", data_dir=data_dir).data_dir).name
+    images = np.random.default_rng(0).integers(0, 256, (12, 28, 28, 1), np.uint8)
+    options = {"labels": [0] * 12, "splits": ("train", "test"), "version": version}
+    write_set(data_dir, "mnist", images, images.shape[1:], **options)
+    options = ["--preset", "VAE/mnist", "--epochs", 1, "--samples", 0]
+    run_example("train.py", *options, "--output", run)
+
+    printed = run_example("evaluate.py", run, "--samples", 3, "--card", weights)
+    card = preset_weights.read_card("VAE", "mnist")
+    assert card["images"] == 12 and card["num_samples"] == 3
+    assert card["elbo"] > card["nats"] > 0 and f'"nats": {card["nats"]}' in printed
+    assert (
+        len(card["curve"]) == 2 and "--preset VAE/mnist --epochs 1" in card["command"]
+    )
+
+    printed = run_example("evaluate.py", "VAE/mnist", "--samples", 3)
+    assert printed.count(f'"nats": {card["nats"]}') == 2  # Measured, and of the card.
+
+    config = json.loads((run / "config.json").read_text())
+    config["data"] = {"name": "fashion_mnist"}
+    (run / "config.json").write_text(json.dumps(config))
+    with pytest.raises(SystemExit, match="not trained on whole MNIST.*fashion_mnist"):
+        run_example("evaluate.py", run)
+
+
+def test_other_names_are_refused(run_example):
+    with pytest.raises(SystemExit, match="neither a preset.*nor a folder"):
+        run_example("evaluate.py", "nothing")
