@@ -114,8 +114,9 @@ def main():
             with tempfile.TemporaryDirectory() as folder:
                 steps = check(run, family, kills, pathlib.Path(folder), rng)
             seconds = time.monotonic() - start
+            same = "bits" if run is run_alone else "weights"
             print(
-                f"{family}, {where}: killed after {steps} steps, the same bits at "
+                f"{family}, {where}: killed after {steps} steps, the same {same} at "
                 f"the end ({seconds:.0f} s)",
                 flush=True,
             )
