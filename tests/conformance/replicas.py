@@ -86,8 +86,8 @@ def fit(model, x):
 def batches(x, size):
     """Return a data set that is not tuned while it is read.
 
-    Freeing an iterator wakes the thread that tunes it before it sees that it is to
-    end. On a busy machine, it then sleeps again, for up to a minute, and training waits.
+    Freeing an iterator wakes the thread that tunes it before that thread can see that
+    it must end. On a busy machine it sleeps again, up to a minute, and training waits.
     """
     options = tf.data.Options()
     options.autotune.enabled = False

@@ -69,7 +69,7 @@ def write_images(preset, folder):
     return None
 
 
-def train_a_step(family, name, folder, image_size=None):
+def train_a_step(family, name, folder, image_size=None, run_eagerly=False):
     """Train a preset for one step; return the loss in nats and the images' shape.
 
     Args:
@@ -77,6 +77,7 @@ def train_a_step(family, name, folder, image_size=None):
         name: Name of the preset.
         folder: Empty `pathlib.Path` for the images.
         image_size: Size to cut images to, or None for the preset's own.
+        run_eagerly: Whether to train without making a graph, which saves time.
     """
     script = runpy.run_path(str(ROOT / "examples" / "train.py"))
     preset = family.presets[name]
@@ -91,7 +92,7 @@ def train_a_step(family, name, folder, image_size=None):
         options = script["image_options"](arguments, preset)
         train, held_out, test = script["load_splits"](options, 2, 1, likelihood)
     model = family.from_preset(name, image_shape=test.shape[1:])
-    model.compile(preset.recipe.optimizer(len(train)))
+    model.compile(preset.recipe.optimizer(len(train)), run_eagerly=run_eagerly)
     logs = model.train_on_batch(next(iter(train)), return_dict=True)
     return logs["loss"], test.shape[1:]
 

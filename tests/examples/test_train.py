@@ -8,7 +8,6 @@ import tensorflow as tf
 from PIL import Image
 
 from keras_genimg.datasets import as_array, load
-from tests.examples.preset_steps import PRESETS, train_a_step
 
 
 def write_images(folder, count, size=(8, 8), colors=1):
@@ -18,15 +17,6 @@ def write_images(folder, count, size=(8, 8), colors=1):
         pixels = np.resize(digit, (*size, 1)) * np.ones(colors, "uint8")
         Image.fromarray(pixels.squeeze()).save(folder / f"{index:03d}.png")
     return folder
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("key", PRESETS)
-def test_every_preset_trains_a_step(key, tmp_path):
-    # SVHN's attention patches have 12 pixels a side.
-    size = 12 if key == "DRAW/svhn" else 8
-    loss, shape = train_a_step(*PRESETS[key], tmp_path, size)
-    assert np.isfinite(loss) and shape[:2] == (size, size)
 
 
 @pytest.mark.slow
