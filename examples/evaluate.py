@@ -44,6 +44,8 @@ def nats_of(model, images, num_samples):
 
 def card_of(run, model, report):
     """Return how a model was trained and what it reached."""
+    from keras_genimg.models.preset_weights import read_card
+
     config = json.loads((run / "config.json").read_text())
     trained = json.loads((run / "report.json").read_text())
     curve = (run / "log.csv").read_text().splitlines()
@@ -51,6 +53,9 @@ def card_of(run, model, report):
         f"python examples/train.py --preset {config['preset']} "
         f"--epochs {config['epochs']} --batch-size {config['batch_size']}"
     )
+    start = config.get("start_from")
+    if start:
+        command += f" --start-from {start}"
     return {
         "preset": config["preset"],
         "data": config["data"],
@@ -62,11 +67,14 @@ def card_of(run, model, report):
         "epochs": config["epochs"],
         "batch_size": config["batch_size"],
         "seconds_of_last_start": round(trained["seconds_of_last_start"]),
-        "cores": os.cpu_count(),
+        "cores": trained["cores"],
         "weights": model.count_params(),
         **report,
         "versions": config["versions"],
         "curve": curve,
+        "started_from": read_card(*config["preset"].split("/"))
+        if start == "weights"
+        else start,
     }
 
 
@@ -90,12 +98,12 @@ def main():
     import keras
     import numpy as np
 
-    from keras_genimg import datasets, models
+    from keras_genimg import datasets
+    from keras_genimg.models.preset_names import find_preset
     from keras_genimg.models.preset_weights import read_card, write_weights
 
     run = pathlib.Path(arguments.model)
     is_run = (run / "model.keras").is_file()
-    family, _, name = arguments.model.partition("/")
     card = None
     if is_run:
         data = json.loads((run / "config.json").read_text())["data"]
@@ -104,14 +112,13 @@ def main():
         model = keras.models.load_model(run / "model.keras")
         rounded = [np.asarray(w, "float16") for w in model.get_weights()]
         model.set_weights([w.astype("float32") for w in rounded])
-    elif family in ("PixelCNN", "PixelRNN", "DRAW", "VAE"):
-        model = getattr(models, family).from_preset(name, weights=True)
-        card = read_card(family, name)
     else:
-        sys.exit(
-            f"{arguments.model!r} is neither a preset, such as "
-            f"PixelRNN/mnist_diagonal_1x32, nor a folder that examples/train.py wrote"
-        )
+        try:
+            family, name = find_preset(arguments.model)
+            model = family.from_preset(name, weights=True)
+        except ValueError as error:
+            sys.exit(f"{run} is no folder of examples/train.py. {error}")
+        card = read_card(family.__name__, name)
     options = {"likelihood": model.likelihood, "seed": TEST_SEED}
     test = datasets.as_array(datasets.load("mnist", "test", **options))
     report = nats_of(model, test[: arguments.images], arguments.samples)
@@ -121,8 +128,8 @@ def main():
         print(json.dumps({k: card[k] for k in card if k in report}, indent=1))
     if is_run and arguments.card:
         card = card_of(run, model, report)
-        family, _, name = card["preset"].partition("/")
-        path = write_weights(arguments.card, family, name, model.get_weights())
+        owner, name = card["preset"].split("/")
+        path = write_weights(arguments.card, owner, name, model.get_weights())
         path.with_suffix(".json").write_text(json.dumps(card, indent=1) + "\n")
         print(f"Wrote {path}")
 

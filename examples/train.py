@@ -63,6 +63,12 @@ def parse_arguments():
     devices = "train on all GPUs of this machine, or on those of several"
     add("--strategy", choices=("mirrored", "multi_worker"), help=devices)
     add("--mixed-precision", choices=("bfloat16", "float16"), help="dtype of layers")
+    add(
+        "--start-from",
+        metavar="RUN",
+        help="begin with the weights of another run folder, or `weights` for those "
+        "of the preset in the package",
+    )
     add("--save-every", type=int, default=200, metavar="BATCHES")
     add("--output", type=pathlib.Path, help="run folder (default: outputs/FAMILY_NAME)")
     export = "publish as DIR/NAME/VERSION, named as the run folder is (extra `serving`)"
@@ -91,18 +97,22 @@ def parse_arguments():
     return arguments
 
 
-def find_preset(name):
-    """Return the class and the name of a preset, given as NAME or FAMILY/NAME."""
-    from keras_genimg import models
+def first_weights(start_from, family, name, model):
+    """Return the weights to begin with: those of a run, or those in the package."""
+    import keras
 
-    family, _, name = name.rpartition("/")
-    classes = [models.PixelCNN, models.PixelRNN, models.DRAW, models.VAE]
-    found = [c for c in classes if name in c.presets and family in ("", c.__name__)]
-    if len(found) == 1:
-        return found[0], name
-    known = [f"{c.__name__}/{preset}" for c in classes for preset in c.presets]
-    problem = f"{len(found)} families have" if found else "No family has"
-    sys.exit(f"{problem} a preset {name!r}. Known presets: {', '.join(known)}")
+    if start_from == "weights":
+        other = family.from_preset(name, weights=True)
+    else:
+        other = keras.models.load_model(pathlib.Path(start_from, "model.keras"))
+    shapes = [weight.shape for weight in other.weights]
+    expected = [weight.shape for weight in model.weights]
+    if shapes != expected:
+        sys.exit(
+            f"--start-from {start_from} has other weights than {name}. Received: "
+            f"shapes {shapes}, expected {expected}"
+        )
+    return other.get_weights()
 
 
 def image_options(arguments, preset):
@@ -212,6 +222,7 @@ def main():
 
     from keras_genimg import likelihoods
     from keras_genimg.callbacks import Resume, SampleGrid
+    from keras_genimg.models.preset_names import find_preset
     from keras_genimg.ops.workers import is_chief
 
     strategy = make_strategy(arguments.strategy)  # Before TensorFlow does anything.
@@ -219,7 +230,10 @@ def main():
     keras.utils.set_random_seed(0)
     if arguments.mixed_precision:
         keras.mixed_precision.set_global_policy(f"mixed_{arguments.mixed_precision}")
-    family, name = find_preset(arguments.preset)
+    try:
+        family, name = find_preset(arguments.preset)
+    except ValueError as error:
+        sys.exit(str(error))
     preset = family.presets[name]
     recipe = preset.recipe
     if not recipe.tried:
@@ -237,6 +251,7 @@ def main():
         "epochs": epochs,
         "batch_size": batch_size,
         "mixed_precision": arguments.mixed_precision,
+        "start_from": arguments.start_from,
         "versions": {p: importlib.metadata.version(p) for p in PACKAGES},
     }
     check_same_run(output / "config.json", config)
@@ -251,6 +266,8 @@ def main():
         sys.exit(str(error))
     with strategy.scope() if strategy else contextlib.nullcontext():
         model = family.from_preset(name, name=name, image_shape=test.shape[1:])
+        if arguments.start_from:
+            model.set_weights(first_weights(arguments.start_from, family, name, model))
         model.compile(recipe.optimizer(len(train), epochs))
     callbacks: list[Any] = []
     if chief:
@@ -270,6 +287,7 @@ def main():
     seconds = time.monotonic() - start
     model.save(output / "model.keras")
     report = {**config, **report_of(model, test), "seconds_of_last_start": seconds}
+    report["cores"] = len(os.sched_getaffinity(0))
     if chief:
         write_json(output / "report.json", report)
         print(json.dumps(report, indent=1))

@@ -7,6 +7,8 @@ loads half of it. Nothing is overwritten.
     python export/export_model.py digits.keras --name digits --base-dir served
     python export/export_model.py digits.keras --name digits --base-dir served \
         --batch-sizes 1,8,32 --bad-examples flag --keep 3
+    python export/export_model.py --preset PixelRNN/mnist_diagonal_1x32 \
+        --name mnist --base-dir served
 
 Without a checkout, `python -m genimg_export.export_model` does the same.
 """
@@ -72,7 +74,15 @@ def parse_arguments():
     )
     add = parser.add_argument
     add(
-        "model", metavar="MODEL", help="a .keras file, or the directory of a SavedModel"
+        "model",
+        nargs="?",
+        metavar="MODEL",
+        help="a .keras file, or the directory of a SavedModel",
+    )
+    add(
+        "--preset",
+        metavar="FAMILY/NAME",
+        help="in place of MODEL: a preset, with the trained weights in the package",
     )
     add("--name", required=True, help="model name that clients ask for")
     add("--base-dir", required=True, metavar="DIR", help="directory of the models")
@@ -96,7 +106,7 @@ def parse_arguments():
         metavar="SECONDS",
         help="limit for the verification's runs in TensorFlow's C API (default: 600)",
     )
-    options = parser.add_argument_group("export of a .keras file")
+    options = parser.add_argument_group("export of a .keras file or preset")
     add = options.add_argument
     add(
         "--image-size",
@@ -136,7 +146,20 @@ def parse_arguments():
         metavar="FILE.json",
         help="training metrics, a license note and so on, for clients to read",
     )
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if (arguments.model is None) == (arguments.preset is None):
+        parser.error("expected either MODEL or --preset")
+    return arguments
+
+
+def trained_preset(name):
+    """Return a preset with its weights, and its card as metadata."""
+    from keras_genimg.models.preset_names import find_preset
+    from keras_genimg.models.preset_weights import read_card
+
+    family, name = find_preset(name)
+    model = family.from_preset(name, weights=True)
+    return model, {"card": read_card(family.__name__, name)}
 
 
 def main():
@@ -148,6 +171,9 @@ def main():
     from keras_genimg.serving import VerificationError, publish
 
     try:
+        if "preset" in given:
+            given["model"], card = trained_preset(given.pop("preset"))
+            given["metadata"] = {**card, **given.get("metadata", {})}
         path = publish(**given)
     except VerificationError as error:
         print(f"Not published. {error}", file=sys.stderr)

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_genimg.callbacks.replica_values import ReplicaValues
 from keras_genimg.callbacks.run_description import check_same_run, describe_run
 from keras_genimg.callbacks.run_state import RunState, load_state, save_state
 from keras_genimg.callbacks.training_data import TrainingData, training_data
@@ -38,9 +39,9 @@ class Resume(keras.callbacks.Callback):
     nothing of an iterator is saved. This holds for arrays and for the data sets of
     `keras_genimg.datasets`. Other sources are refused, unless they repeat exactly.
 
-    Under several workers, the first one saves, and all read the same directory. Metrics
-    of a running epoch are saved as sums over the workers, so the means of a resumed
-    epoch may differ by rounding; the weights do not.
+    Under several workers, the first one saves, and all read the same directory. With
+    another number of replicas than before, metrics of the running epoch go on from
+    their sums.
 
     Args:
         directory: Directory of the states, made if there is none. One run at a time.
@@ -102,16 +103,18 @@ class Resume(keras.callbacks.Callback):
         data = training_data(x, arguments, self.seed, self.repeats_exactly)
         self.directory.mkdir(parents=True, exist_ok=True)
         with contextlib.ExitStack() as stack:
-            self._writes = is_chief(model.distribute_strategy)
+            strategy = model.distribute_strategy
+            self._writes = is_chief(strategy)
             if self._writes:
                 self._lock(stack)
             self._build(model, data)
+            self._epoch_values = ReplicaValues(strategy, model._epoch_variables())
             self._run = describe_run(model, data.description)
             state = load_state(self.directory)
             if state is not None:
                 check_same_run(state.run, self._run, self.directory)
             self._restore(model, state)
-            self._check_workers(model.distribute_strategy)
+            self._check_workers(strategy)
             model._skip_batches(self._position, consume=data.consumed)
             self._data = data
             callbacks = tf.nest.flatten(data.arguments.get("callbacks") or [])
@@ -154,9 +157,10 @@ class Resume(keras.callbacks.Callback):
             )
 
     def _variables(self, model):
-        """Return all variables, those of the metrics last."""
+        """Return all variables except those of the metrics."""
+        metrics = {id(variable) for variable in model._epoch_variables()}
         found = [*model.variables, *model.optimizer.variables]
-        return [*found, *model._epoch_variables()]
+        return [variable for variable in found if id(variable) not in metrics]
 
     def _restore(self, model, state):
         self._history = keras.callbacks.History()
@@ -168,10 +172,10 @@ class Resume(keras.callbacks.Callback):
         history = dict(state.history)
         self._trained = history.pop("epoch")
         self._history.history = history
-        count = len(self._variables(model)) - len(model._epoch_variables())
-        _assign(self._variables(model)[:count], state.values[:count])
+        variables = self._variables(model)
+        _assign(variables, state.values[: len(variables)])
         # Kept until Keras has reset the metrics.
-        self._metrics = state.values[count:]
+        self._metrics = state.values[len(variables) :]
         if self.verbose:
             place = f"epoch {self._first_epoch + 1}, batch {self._position + 1}"
             print(f"Going on in {place}.")
@@ -190,7 +194,7 @@ class Resume(keras.callbacks.Callback):
             self._data.begin_at(epoch, self._skipped)
         self._history.epoch = list(self._trained)
         if self._skipped:
-            _assign(self.model._epoch_variables(), self._metrics)
+            self._epoch_values.write(self._metrics)
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         done = batch + 1
@@ -215,8 +219,9 @@ class Resume(keras.callbacks.Callback):
     def _save(self, epoch, position, history=None):
         history = self._history.history if history is None else history
         history = {k: [float(v) for v in values] for k, values in history.items()}
-        # All workers read, since metrics are summed over them.
+        # All workers read, since each has metrics of its own.
         values = [np.asarray(v.numpy()) for v in self._variables(self.model)]
+        values += self._epoch_values.read()
         history = {**history, "epoch": [int(e) for e in self._trained]}
         if self._writes:
             state = RunState(epoch, position, history, self._run, values)

@@ -36,6 +36,13 @@ def test_a_run_gets_a_card_that_its_weights_reproduce(
     printed = run_example("evaluate.py", "VAE/mnist", "--samples", 3)
     assert printed.count(f'"nats": {card["nats"]}') == 2  # Measured, and of the card.
 
+    options += ["--start-from", "weights"]
+    run_example("train.py", *options, "--output", tmp_path / "further")
+    run_example("evaluate.py", tmp_path / "further", "--samples", 3, "--card", weights)
+    further = preset_weights.read_card("VAE", "mnist")
+    assert further["started_from"] == card
+    assert further["command"] == card["command"] + " --start-from weights"
+
     config = json.loads((run / "config.json").read_text())
     config["data"] = {"name": "fashion_mnist"}
     (run / "config.json").write_text(json.dumps(config))
@@ -44,5 +51,5 @@ def test_a_run_gets_a_card_that_its_weights_reproduce(
 
 
 def test_other_names_are_refused(run_example):
-    with pytest.raises(SystemExit, match="neither a preset.*nor a folder"):
+    with pytest.raises(SystemExit, match="nothing is no folder of.*no family has"):
         run_example("evaluate.py", "nothing")

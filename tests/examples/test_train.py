@@ -35,6 +35,17 @@ def test_a_preset_is_trained_and_goes_on(run_example, tmp_path):
     assert "Going on in epoch 3" in output and "Epoch 3/" not in output
     again = json.loads((tmp_path / "report.json").read_text())
     assert again["nats"] == report["nats"]
+    on = ["--preset", "VAE/digits", "--epochs", 1, "--samples", 0]
+    other = tmp_path / "on"
+    run_example("train.py", *on, "--start-from", tmp_path, "--output", other)
+    further = json.loads((other / "report.json").read_text())
+    assert further["nats"] < report["nats"]
+    with pytest.raises(SystemExit, match="has other weights than mnist_50"):
+        on[1] = "VAE/mnist_50"
+        options = ["--data", "digits", "--start-from", other]
+        run_example("train.py", *on, *options, "--output", tmp_path / "no")
+
+    options = ["--preset", "VAE/digits", "--epochs", 2, "--output", tmp_path]
     config = (tmp_path / "config.json").read_bytes()
     with pytest.raises(SystemExit, match="holds a run with epochs=2.*epochs=3"):
         run_example("train.py", *options[:2], "--epochs", 3, *options[4:])
@@ -100,8 +111,8 @@ def test_small_numbers_are_refused(option, least, run_example, capsys):
 @pytest.mark.parametrize(
     "name, text",
     [
-        ("digits", "families have a preset 'digits'.*PixelCNN/digits"),
-        ("PixelRNN/nothing", "No family has a preset"),
+        ("digits", "several families have 'digits'.*PixelCNN/digits"),
+        ("PixelRNN/nothing", "no family has 'nothing'"),
         ("VAE/frey_face", "are a local file. Pass --data"),
     ],
 )

@@ -7,7 +7,7 @@ import keras
 import pytest
 
 from keras_genimg.layers import MaskedConv2D
-from keras_genimg.models import VAE, AutoregressiveModel
+from keras_genimg.models import VAE, AutoregressiveModel, preset_weights
 from keras_genimg.serving import read_metadata
 from tests.serving import planted
 from tests.subprocesses import ROOT, run_python
@@ -62,6 +62,22 @@ def test_a_trained_model_becomes_a_version(files, tmp_path):
     assert f"--model_name=vae --model_base_path={tmp_path / 'vae'} " in printed
     assert """-d '{"inputs": {"seed": [1, 2]}}'""" in printed
     assert read_metadata(path)["license"] == "CC0"
+
+
+def test_a_preset_is_published_with_its_card(command, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(preset_weights, "FOLDER", tmp_path)
+    model = VAE.from_preset("digits")
+    preset_weights.write_weights(tmp_path, "VAE", "digits", model.get_weights())
+    (tmp_path / "VAE-digits.json").write_text('{"nats": 1.5}')
+    options = ["--name", "vae", "--base-dir", tmp_path, "--batch-sizes", ""]
+    assert command("--preset", "VAE/digits", *options) == 0
+    assert read_metadata(tmp_path / "vae" / "1")["card"] == {"nats": 1.5}
+    for preset, text in (
+        ("VAE/mnist", "has no trained weights. Presets of VAE that have: digits"),
+        ("nothing", "no family has 'nothing'"),
+    ):
+        assert command("--preset", preset, *options) == 1
+        assert text in capsys.readouterr().err
 
 
 def test_options_reach_the_export(command, files, tmp_path):
@@ -124,6 +140,7 @@ def test_faults_are_told_without_a_traceback(
         (["--metadata", "nowhere.json"], "nowhere.json cannot be read"),
         (["--metadata", "list.json"], "must hold a JSON object"),
         (["--bad-examples", "ignore"], "invalid choice"),
+        (["--preset", "VAE/digits"], "expected either MODEL or --preset"),
     ],
 )
 def test_usage(command, files, capsys, monkeypatch, options, text):
