@@ -27,8 +27,8 @@ class ImagePairs:
         images: Original images, `(pairs, height, width, colors)`.
         changed: Changed images, `(pairs, height, width, colors)`.
         conditions: One array per further input of the model, with one element per
-            image. Labels are random. Other integers are 0, the only value sure to be in
-            range.
+            image. Integers of a known range are random. Others are 0, the only value
+            sure to be in range.
     """
 
     def __init__(self, model, shape):
@@ -43,8 +43,9 @@ class ImagePairs:
         later = later.reshape(-1, *self.unit_shape, *color_axis)
         others = other_values(generator, self.images, num_values)
         self.changed = np.where(later, others, self.images)
+        ranges = getattr(model, "condition_ranges", {})
         self.conditions = [
-            _random_values(tensor, size, getattr(model, "num_classes", None), generator)
+            _random_values(tensor, size, ranges.get(tensor.name), generator)
             for tensor in model.inputs[1:]
         ]
 
@@ -68,7 +69,7 @@ def _places(shape, generator):
     return np.sort([*chosen, *generator.choice(others, missing, replace=False)])
 
 
-def _random_values(tensor, images_shape, num_classes, generator):
+def _random_values(tensor, images_shape, limits, generator):
     """Return random values for an input, with unknown sizes taken from the images."""
     size = [images_shape[0], *tensor.shape[1:]]
     if len(size) == 4:
@@ -76,4 +77,5 @@ def _random_values(tensor, images_shape, num_classes, generator):
     size = [n or 1 for n in size]
     if "float" in tensor.dtype:
         return generator.normal(size=size)
-    return generator.integers(num_classes or 1, size=size)
+    low, high = limits or (0, 0)
+    return generator.integers(low, high, size=size, endpoint=True)

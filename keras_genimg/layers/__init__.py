@@ -4,6 +4,8 @@ from keras_genimg.layers.causal_layer import CausalLayer
 from keras_genimg.layers.diagonal_bilstm import DiagonalBiLSTM
 from keras_genimg.layers.draw_cell import DRAWCell
 from keras_genimg.layers.draw_loop import DRAWLoop
+from keras_genimg.layers.gated_horizontal_conv import GatedHorizontalConv
+from keras_genimg.layers.gated_vertical_conv import GatedVerticalConv
 from keras_genimg.layers.gaussian_latent import GaussianLatent
 from keras_genimg.layers.latent import Latent
 from keras_genimg.layers.masked_conv2d import MaskedConv2D
@@ -19,6 +21,8 @@ __all__ = [
     "DRAWCell",
     "DRAWLoop",
     "DiagonalBiLSTM",
+    "GatedHorizontalConv",
+    "GatedVerticalConv",
     "GaussianLatent",
     "Latent",
     "MaskedConv2D",

@@ -10,12 +10,7 @@ from keras_genimg.models.candidates import candidate_completer
 from keras_genimg.models.conditions import served_conditions
 from keras_genimg.models.traced_sampler import pixel_sampler
 from keras_genimg.ops.checks import check_positive_int
-from keras_genimg.sampling import (
-    METHODS,
-    check_difference,
-    sampler_difference,
-    tolerance,
-)
+from keras_genimg.sampling import check_difference, sampler_difference, tolerance
 from keras_genimg.saved_model.endpoint import Endpoint
 from keras_genimg.saved_model.input import (
     images_input,
@@ -24,6 +19,7 @@ from keras_genimg.saved_model.input import (
     temperature_input,
 )
 from keras_genimg.saved_model.png import with_png
+from keras_genimg.training.masked_nats import masked_log_prob
 
 # Random images on which an export compares the sampler with the forward pass.
 _NUM_TRIED = 3
@@ -55,10 +51,10 @@ def autoregressive_endpoints(
     likelihood = model.likelihood
     conditions = served_conditions(model, image_shape)
     # A `tf.function`, so that all drawing signatures share its graph.
-    draw = pixel_sampler(METHODS[method](model, jit_compile), image_shape)
+    draw = pixel_sampler(model._sampler(method, jit_compile), image_shape)
     draw = tf.function(draw, autograph=False)
     complete = candidate_completer(
-        model, METHODS[method](model, jit_compile), image_shape, num_candidates
+        model, model._sampler(method, jit_compile), image_shape, num_candidates
     )
     bits = 1 / (math.log(2) * math.prod(image_shape))
 
@@ -129,7 +125,9 @@ def log_prob_of(model, images, *conditions):
         Nats, float32 of shape `(batch,)`.
     """
     params = model([images, *conditions] if conditions else images, training=False)
-    return model.likelihood.log_prob_of_images(params, images)
+    if model._drawn_pixels is None:
+        return model.likelihood.log_prob_of_images(params, images)
+    return masked_log_prob(model.likelihood, model._drawn_pixels, params, images)
 
 
 def _check_sampler(model, image_shape, inputs):
@@ -149,7 +147,8 @@ def _check_sampler(model, image_shape, inputs):
         autograph=False,
     )
     def difference(images, *conditions):
-        return sampler_difference(model, images, conditions)
+        networks = model._networks(images, conditions)
+        return tf.reduce_max([sampler_difference(*each) for each in networks], axis=0)
 
     def run(images, **given):
         images = model.likelihood.from_display(images)
@@ -163,9 +162,10 @@ def _check_sampler(model, image_shape, inputs):
             (random.images, *random.conditions), model.inputs, strict=True
         )
     ]
-    images, *conditions = tried
-    check_difference(model, difference(*tried), images, conditions)
-    limit = tolerance(model, images, conditions)
+    networks = model._networks(tried[0], tried[1:])
+    for network in networks:
+        check_difference(network[0], sampler_difference(*network), *network[1:])
+    limit = max(tolerance(*network) for network in networks)
     return Endpoint(
         run, inputs, warm_up=False, at_most={"largest_difference": float(limit)}
     )

@@ -88,6 +88,10 @@ class AutoregressiveModel(GenerativeModel):
     """
 
     check_causality = True
+    # Hooks for models that draw their pixels in another order, or not all of them: flat
+    # indices of the pixels in that order, and a boolean map of those that are drawn.
+    _pixel_order: np.ndarray | None = None
+    _drawn_pixels: np.ndarray | None = None
 
     def __init__(
         self,
@@ -107,6 +111,22 @@ class AutoregressiveModel(GenerativeModel):
 
     def _own_metrics(self):
         return [BitsPerDim(self.likelihood)]
+
+    def _sampler(self, method, jit_compile=False, **options):
+        """Return a function that draws images, see `sampling`; a hook."""
+        return METHODS[method](self, jit_compile, **options)
+
+    def _networks(self, images, conditions):
+        """Return the networks that draw images, with their inputs; a hook.
+
+        Returns:
+            List of `(model, images, conditions)`.
+        """
+        return [(self, images, conditions)]
+
+    def _num_passes(self, image_shape):
+        """Return the number of forward passes of the ancestral sampler; a hook."""
+        return math.prod(self.likelihood.unit_shape(image_shape))
 
     def _check_before_fit(self, x):
         if not self._causality_check.has_passed:
@@ -349,7 +369,7 @@ class AutoregressiveModel(GenerativeModel):
     def _drawing_note(self, method, image_size):
         """Return the number of forward passes as text, for `Progress`."""
         shape = sized_image_shape(self, image_size, "generate")
-        passes = math.prod(self.likelihood.unit_shape(shape))
+        passes = self._num_passes(shape)
         if method == "ancestral":
             return f"{passes} forward passes per batch"
         if method == "fixed_point":

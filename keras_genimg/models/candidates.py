@@ -1,5 +1,6 @@
 """Completion of images by sampling importance resampling."""
 
+import numpy as np
 import tensorflow as tf
 
 from keras_genimg.likelihoods import Categorical
@@ -65,7 +66,7 @@ def candidate_completer(model, draw, image_shape, num_candidates):
             given_known,
         )
         log_prob = _pixel_log_prob(model, candidates, temperature, given_conditions)
-        evidence = later_known(known)
+        evidence = later_known(known, model._pixel_order)
         shape = (batch, num_candidates, *image_shape[:2])
         log_prob = tf.where(evidence[:, None], tf.reshape(log_prob, shape), 0.0)
         log_weights = _log_weights(log_prob)
@@ -109,20 +110,26 @@ def candidate_uniforms(seeds, shape, num_candidates):
     return tf.reshape(together, (batch * num_candidates, *shape))
 
 
-def later_known(known):
-    """Mark the known pixels after the first unknown one, in raster order.
+def later_known(known, order=None):
+    """Mark the known pixels after the first unknown one.
 
     Args:
         known: 1 or 0, `(batch, height, width, colors)`; the colors of a pixel are all
             known or all unknown.
+        order: Flat indices of the pixels in the order in which they are drawn, an
+            array; by default raster order.
 
     Returns:
         Booleans of shape `(batch, height, width)`.
     """
     known = known[..., 0] > 0
     unknown = tf.cast(tf.reshape(~known, (tf.shape(known)[0], -1)), tf.int32)
-    begun = tf.reshape(tf.cumsum(unknown, axis=1) > 0, tf.shape(known))
-    return known & begun
+    if order is not None:
+        unknown = tf.gather(unknown, order, axis=1)
+    begun = tf.cumsum(unknown, axis=1) > 0
+    if order is not None:
+        begun = tf.gather(begun, np.argsort(order), axis=1)
+    return known & tf.reshape(begun, tf.shape(known))
 
 
 def effective_size(log_weights):

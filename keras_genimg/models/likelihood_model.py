@@ -105,6 +105,10 @@ class LikelihoodModel(FreeableModel):
         """Return the metrics that every training reports; a hook for subclasses."""
         return []
 
+    def _own_loss(self):
+        """Return the loss of the images; a hook for subclasses."""
+        return NegativeLogLikelihood(self.likelihood)
+
     def _epoch_variables(self):
         """Return what a running epoch has summed up; a hook for subclasses."""
         return self.metrics_variables
@@ -147,7 +151,7 @@ class LikelihoodModel(FreeableModel):
         check_compile(self, optimizer, kwargs)
         super().compile(
             optimizer,
-            loss=NegativeLogLikelihood(self.likelihood),
+            loss=self._own_loss(),
             metrics=[*self._own_metrics(), *(metrics or [])],
             **kwargs,
         )

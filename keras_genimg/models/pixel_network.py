@@ -10,7 +10,14 @@ from keras_genimg.networks import condition_input, pixel_stack
 from keras_genimg.ops.checks import check_int, check_odd, check_positive_int
 from keras_genimg.types import Config, SymbolicTensor
 
-_COUNTS = ("units", "num_blocks", "num_layers", "head_filters", "num_classes")
+_COUNTS = (
+    "units",
+    "num_blocks",
+    "num_layers",
+    "head_filters",
+    "num_classes",
+    "condition_filters",
+)
 _KERNEL_SIZES = ("kernel_size", "first_kernel_size")
 
 
@@ -70,8 +77,8 @@ def checked_arguments(owner, image_shape, arguments):
             f"image_shape={image_shape}"
         )
     check_positive_int("colors", image_shape[-1], owner)
-    num_classes = arguments["num_classes"]
-    condition_shape = arguments["condition_shape"]
+    num_classes = arguments.get("num_classes")
+    condition_shape = arguments.get("condition_shape")
     if num_classes is not None and condition_shape is not None:
         raise ValueError(
             f"{owner} takes `num_classes` or `condition_shape`, not both. Received: "

@@ -94,7 +94,7 @@ class PixelRNN(PixelNetwork):
         **kwargs: Any,
     ):
         likelihood = likelihoods.get(likelihood)
-        check_choice("layer", layer, ("diagonal", "row"), "PixelRNN")
+        make_layer = layer_maker("PixelRNN", layer, units, kernel_size, residual)
         arguments = {
             "units": units,
             "num_layers": num_layers,
@@ -110,12 +110,30 @@ class PixelRNN(PixelNetwork):
         }
         arguments = checked_arguments("PixelRNN", image_shape, arguments)
 
-        def make_layer(**options):
-            if residual:
-                return ResidualLSTMBlock(units, layer, kernel_size, **options)
-            return make_pixel_lstm(layer, units, kernel_size, **options)
-
         inputs, outputs = network_graph(
             make_layer, num_layers, image_shape, likelihood, arguments, dtype
         )
         super().__init__(inputs, outputs, likelihood, arguments, dtype=dtype, **kwargs)
+
+
+def layer_maker(owner, layer, units, kernel_size, residual):
+    """Return a function that makes a layer of a PixelRNN, for `pixel_stack`.
+
+    Args:
+        owner: Name of the model's class, for the error text.
+        layer: `"diagonal"` or `"row"`.
+        units: Units of the LSTM layer.
+        kernel_size: Kernel width of a Row LSTM.
+        residual: Whether the layer is in a residual block.
+
+    Raises:
+        ValueError: If there is no such layer.
+    """
+    check_choice("layer", layer, ("diagonal", "row"), owner)
+
+    def make_layer(**options):
+        if residual:
+            return ResidualLSTMBlock(units, layer, kernel_size, **options)
+        return make_pixel_lstm(layer, units, kernel_size, **options)
+
+    return make_layer

@@ -12,6 +12,8 @@ References:
     Gregor et al., DRAW, 2015, table 3, https://arxiv.org/abs/1502.04623
 """
 
+import dataclasses
+
 from keras_genimg.latents import DiagonalNormal
 from keras_genimg.likelihoods import Bernoulli, Categorical
 from keras_genimg.models.preset import Preset, Recipe
@@ -154,6 +156,39 @@ PIXEL_RNN = {
         num_layers=2,
         layer="row",
         **_DIGITS,
+    ),
+}
+
+MULTI_SCALE_PIXEL_RNN = {
+    "digits": _preset(
+        "digits",
+        "Two scales of Diagonal BiLSTM layers for the embedded 8x8 digits with 17 gray "
+        "levels.",
+        dataclasses.replace(_DIGITS_RECIPE, tried=False),
+        scales=(4, 8),
+        units=16,
+        num_layers=2,
+        condition_filters=16,
+        **_DIGITS,
+    ),
+    "cifar10": _preset(
+        "cifar10",
+        "Three scales of Diagonal BiLSTM layers on CIFAR-10; not in the paper.",
+        _LARGE_RECIPE,
+        scales=(8, 16, 32),
+        num_layers=12,
+        **_CIFAR10,
+    ),
+    "imagenet64": _preset(
+        {"name": "downsampled_imagenet/64x64", "image_size": 64},
+        "Row LSTM on ImageNet at 64x64, from 32x32. The paper publishes the layers, but "
+        "no scales: RMSProp, batches of 32.",
+        _LARGE_RECIPE,
+        scales=(32, 64),
+        num_layers=4,
+        layer="row",
+        residual=False,
+        **_IMAGENET64,
     ),
 }
 

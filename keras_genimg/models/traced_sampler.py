@@ -1,7 +1,6 @@
 """Compiled samplers of autoregressive models."""
 
 import functools
-import math
 
 import tensorflow as tf
 
@@ -9,7 +8,7 @@ from keras_genimg.models.candidates import candidate_completer
 from keras_genimg.models.progress import GraphCounter
 from keras_genimg.ops.fingerprint import fingerprint_of
 from keras_genimg.ops.uniforms import seeded_uniforms
-from keras_genimg.sampling import METHODS, check_difference
+from keras_genimg.sampling import check_difference
 from keras_genimg.sampling.difference import difference_of_params
 
 
@@ -53,14 +52,13 @@ class TracedSampler:
         drawn = []
         if method == "incremental":
             # Counting rows of pixels would make drawing 1.5 times as long.
-            draw = METHODS[method](model, jit_compile)
+            draw = model._sampler(method, jit_compile)
             draw = functools.partial(draw, record=drawn.append)
         elif jit_compile or tf.distribute.has_strategy():
-            draw = METHODS[method](model)  # XLA writes variables only at the end.
+            draw = model._sampler(method)  # XLA writes variables only at the end.
         else:
-            units = model.likelihood.unit_shape(image_shape)
-            self.counter = GraphCounter(math.prod(units))
-            draw = METHODS[method](model, report=self.counter.report)
+            self.counter = GraphCounter(model._num_passes(image_shape))
+            draw = model._sampler(method, report=self.counter.report)
         given = []
         if num_candidates is None:
             sample = pixel_sampler(draw, image_shape)

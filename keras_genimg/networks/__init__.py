@@ -6,12 +6,14 @@ from keras_genimg.networks.dense_networks import (
     dense_encoder,
     normal_weights,
 )
+from keras_genimg.networks.gated_networks import gated_pixel_stack
 from keras_genimg.networks.pixel_networks import likelihood_head, pixel_stack
 
 __all__ = [
     "condition_input",
     "dense_decoder",
     "dense_encoder",
+    "gated_pixel_stack",
     "likelihood_head",
     "normal_weights",
     "pixel_stack",

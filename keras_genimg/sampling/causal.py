@@ -5,6 +5,7 @@ import inspect
 import keras
 
 from keras_genimg.layers.causal_layer import CausalLayer
+from keras_genimg.sampling.instructions import Level
 from keras_genimg.sampling.linear import is_linear
 from keras_genimg.sampling.refusal import refusal
 from keras_genimg.sampling.trust import overrides
@@ -18,6 +19,7 @@ _PROTOCOL = {
     "end_row",
     "end_rows",
     "sees_current_row",
+    "sees_whole_row",
 }
 
 
@@ -36,6 +38,38 @@ def is_causal_layer(operation):
     return bool(replaced) or not (
         isinstance(operation, keras.layers.Conv2D) and is_linear(operation)
     )
+
+
+def sees_whole_row(layer):
+    """Return whether a causal layer computes a row from the whole row of its inputs.
+
+    Such a layer has an attribute `sees_whole_row = True`. Its output may depend on
+    inputs to the right of a pixel, so its inputs must depend only on finished rows. Its
+    `begin_row` receives the row of its inputs, and returns that of its outputs.
+    """
+    return getattr(layer, "sees_whole_row", False)
+
+
+def causal_level(layer, args, kwargs, level):
+    """Return the level of a causal layer's outputs.
+
+    Args:
+        layer: A `CausalLayer`.
+        args: Positional arguments of its `call`.
+        kwargs: Keyword arguments of its `call`.
+        level: Highest level of its inputs.
+
+    Raises:
+        ValueError: If the layer sees whole rows of an input that depends on pixels of
+            its own row.
+    """
+    if sees_whole_row(layer):
+        if level == Level.PIXEL:
+            reason = "sees pixels to its right, so its input must depend only on rows "
+            raise refusal(layer, args, kwargs, reason + "above")
+        return Level.ROWS
+    # Stepped along a row, even if the inputs of the whole row are known.
+    return Level.PIXEL if layer.sees_current_row else Level.ROWS
 
 
 def step_arguments(layer, args, kwargs):

@@ -3,7 +3,7 @@
 import tensorflow as tf
 from keras import ops
 
-from keras_genimg.sampling.causal import step_arguments
+from keras_genimg.sampling.causal import sees_whole_row, step_arguments
 from keras_genimg.sampling.instructions import Level
 from keras_genimg.sampling.raster import visit_pixels
 
@@ -160,19 +160,23 @@ class PixelRun:
             Carries of the stepped layers before the first pixel, and the tensors that
             each of them needs at the pixels of the row.
         """
-        carries, rows = [], {}
-        for step, cache in zip(self.causal, caches, strict=True):
-            carry, row = step.operation.begin_row(self.weights[id(step)], cache)
-            carries.append(tuple(carry))
-            rows[id(step)] = row
+        cache_of = {id(s): cache for s, cache in zip(self.causal, caches, strict=True)}
+        begun = [
+            step.operation.begin_row(self.weights[id(step)], cache_of[id(step)])
+            for step in self.stepped
+        ]
         for step in self.row_steps:
-            outputs = rows.get(id(step))
-            if outputs is None:
+            if step.pixel is not None:
                 outputs = self._over_row(step, values)
+            else:
+                arguments = [self.weights[id(step)], cache_of[id(step)]]
+                if sees_whole_row(step.operation):
+                    row = values[step.inputs[0].index]
+                    arguments.append(tf.cast(row, step.operation.compute_dtype))
+                _, outputs = step.operation.begin_row(*arguments)
             for value, output in zip(step.outputs, outputs, strict=True):
                 values[value.index] = output
-        number = len(self.stepped)
-        return tuple(carries[:number]), [rows[id(step)] for step in self.stepped]
+        return tuple(tuple(carry) for carry, _ in begun), [row for _, row in begun]
 
     def _over_row(self, step, values):
         """Apply a pointwise operation to a row, `(width, batch, ...)`."""

@@ -5,7 +5,12 @@ import tensorflow as tf
 
 from keras_genimg.causality import is_causal
 from keras_genimg.sampling.activations import check_activation
-from keras_genimg.sampling.causal import bound_arguments, check_step, is_causal_layer
+from keras_genimg.sampling.causal import (
+    bound_arguments,
+    causal_level,
+    check_step,
+    is_causal_layer,
+)
 from keras_genimg.sampling.fusion import fuse_linear_sums
 from keras_genimg.sampling.graph import (
     is_composite,
@@ -142,8 +147,7 @@ class Program:
             check_step(operation, args, kwargs)
             if check_activation(operation, args, kwargs):
                 self.foreign.append(operation.name)
-            # Stepped along a row, even if the inputs of the whole row are known.
-            level = Level.PIXEL if operation.sees_current_row else Level.ROWS
+            level = causal_level(operation, args, kwargs, level)
             return self._instruction(operation, args, kwargs, specs, level)
         pixel = pointwise_function(operation, args, kwargs)
         if pixel is not None:

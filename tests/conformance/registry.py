@@ -95,6 +95,21 @@ LAYERS = {
         lambda **k: layers.DiagonalBiLSTM(4, 2, mask_type="A", num_segments=1, **k),
         {"inputs": (6, 3, 2), "condition": (1, 1, 2)},
     ),
+    "GatedVerticalConv": LayerCase(
+        lambda **k: layers.GatedVerticalConv(3, 5, "A", **k), {"inputs": (5, 4, 2)}
+    ),
+    "GatedVerticalConv_condition": LayerCase(
+        lambda **k: layers.GatedVerticalConv(4, **k),
+        {"inputs": (4, 6, 6), "condition": (4, 6, 2)},
+    ),
+    "GatedHorizontalConv": LayerCase(
+        lambda **k: layers.GatedHorizontalConv(5, 5, "A", 3, **k),
+        {"inputs": (4, 6, 7), "vertical": (4, 6, 4)},
+    ),
+    "GatedHorizontalConv_condition": LayerCase(
+        lambda **k: layers.GatedHorizontalConv(4, **k),
+        {"inputs": (4, 6, 4), "vertical": (4, 6, 8), "condition": (1, 1, 3)},
+    ),
     "ResidualMaskedConvBlock": LayerCase(
         lambda **k: layers.ResidualMaskedConvBlock(4, 5, num_colors=3, **k),
         {"inputs": (4, 6, 8)},
@@ -179,6 +194,19 @@ MODELS = {
     ),
     "PixelCNN_classes": ModelCase(
         lambda: models.PixelCNN((4, 4, 1), 3, 1, head_filters=4, num_classes=3),
+        (4, 4, 1),
+        2,
+        3,
+    ),
+    "GatedPixelCNN": ModelCase(
+        lambda: models.GatedPixelCNN(
+            (4, 5, 3), 4, 1, head_filters=8, likelihood=likelihoods.Categorical(5)
+        ),
+        (4, 5, 3),
+        5,
+    ),
+    "GatedPixelCNN_classes": ModelCase(
+        lambda: models.GatedPixelCNN((4, 4, 1), 3, 1, head_filters=4, num_classes=3),
         (4, 4, 1),
         2,
         3,

@@ -1,0 +1,158 @@
+"""Horizontal stack of the Gated PixelCNN."""
+
+from typing import Any, Literal
+
+import keras
+
+from keras_genimg.layers.gated_conv import GatedConv
+from keras_genimg.layers.gated_kernels import HorizontalGates
+from keras_genimg.layers.masked_conv2d import MaskedConv2D
+from keras_genimg.ops.checks import (
+    check_color_channels,
+    check_feature_map,
+    check_positive_int,
+)
+from keras_genimg.types import Config, Identifier
+
+
+@keras.saving.register_keras_serializable(package="keras_genimg")
+class GatedHorizontalConv(GatedConv):
+    """Layer of the horizontal stack of a Gated PixelCNN, which sees its own row.
+
+    With a masked kernel `H` along the row, `*` for a convolution, 1×1 convolutions `L`,
+    `B` and `R`, and `gate([x, y]) = tanh(x) sigmoid(y)`:
+
+        features = H * inputs + L vertical + B condition + bias
+        outputs = R gate(features)             (mask "A")
+        outputs = R gate(features) + inputs    (mask "B")
+
+    The channels of `inputs`, of each half of the gate and of the outputs are split into
+    `num_colors` contiguous groups. `H` and `R` are masked, so that no color sees a
+    later one of its pixel. `L` and `B` are not, since rows above and conditions may be
+    seen by all colors.
+
+    Args:
+        filters: Channels of the gate and of the output, at least `num_colors`.
+        kernel_size: Odd width of the kernel in pixels, at least 3.
+        mask_type: `"A"` for a layer that reads the image, `"B"` for all later ones.
+        num_colors: Number of colors that the channels are split into, 1 for gray
+            images and 3 for RGB.
+        activation: Activation of the gated half.
+        use_bias: Whether the convolutions of the stack have biases.
+        kernel_initializer: Initializer of all kernels.
+        bias_initializer: Initializer of the biases.
+        kernel_regularizer: Regularizer of all kernels.
+        bias_regularizer: Regularizer of the biases.
+        **kwargs: Arguments of `keras.layers.Layer`, such as `name` and `dtype`.
+
+    Call arguments:
+        inputs: Image, `(batch, height, width, channels)`, with mask `"A"`; or the
+            output of the previous layer, with `filters` channels.
+        vertical: Output of `GatedVerticalConv`, `(batch, height, width, features)`.
+        condition: Optional map of shape `(batch, height or 1, width or 1, depth)`,
+            added without a mask to both halves of the gate.
+
+    Output shape:
+        `(batch, height, width, filters)`.
+
+    Raises:
+        ValueError: If an argument or a shape is not as described.
+
+    Example:
+        >>> images = np.zeros((2, 28, 28, 1))
+        >>> vertical = GatedVerticalConv(16, 7, mask_type="A")(images)
+        >>> GatedHorizontalConv(16, 7, mask_type="A")(images, vertical).shape
+        TensorShape([2, 28, 28, 16])
+
+    References:
+        van den Oord et al., Conditional Image Generation with PixelCNN Decoders, 2016,
+        sections 2.1 to 2.3, figure 2 and equations 2 to 5,
+        https://arxiv.org/abs/1606.05328
+    """
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: int = 3,
+        mask_type: Literal["A", "B"] = "B",
+        num_colors: int = 1,
+        activation: Identifier = "tanh",
+        use_bias: bool = True,
+        kernel_initializer: Identifier = "glorot_uniform",
+        bias_initializer: Identifier = "zeros",
+        kernel_regularizer: Identifier | None = None,
+        bias_regularizer: Identifier | None = None,
+        **kwargs: Any,
+    ):
+        super().__init__(
+            filters,
+            kernel_size,
+            mask_type,
+            activation=activation,
+            use_bias=use_bias,
+            kernel_initializer=kernel_initializer,
+            bias_initializer=bias_initializer,
+            kernel_regularizer=kernel_regularizer,
+            bias_regularizer=bias_regularizer,
+            **kwargs,
+        )
+        owner = type(self).__name__
+        self.num_colors = check_positive_int("num_colors", num_colors, owner)
+        check_color_channels("filters", self.filters, self.num_colors, owner)
+        self.convolution = HorizontalGates(
+            self.filters,
+            self.kernel_size,
+            mask_type,
+            self.num_colors,
+            name="convolution",
+            **self.weight_arguments(),
+        )
+        # Without a bias, which would only repeat that of the convolution.
+        self.link = keras.layers.Dense(
+            2 * self.filters, name="link", **self.weight_arguments(use_bias=False)
+        )
+        self.combine = MaskedConv2D(
+            self.filters,
+            1,
+            "B",
+            self.num_colors,
+            name="combine",
+            **self.weight_arguments(),
+        )
+
+    def build(self, inputs_shape, vertical_shape, condition_shape=None):
+        check_feature_map(inputs_shape, self.num_colors, self.name)
+        self._check_vertical(inputs_shape, vertical_shape)
+        if self.mask_type == "B" and inputs_shape[-1] != self.filters:
+            raise ValueError(
+                f"{self.name} with mask_type='B' adds its output to its input, so its "
+                f"input must be a map of {self.filters} channels. Received: "
+                f"shape={tuple(inputs_shape)}"
+            )
+        self.convolution.build(inputs_shape)
+        self.link.build(vertical_shape)
+        self.combine.build((*inputs_shape[:-1], self.filters))
+        self.build_condition(inputs_shape, condition_shape)
+
+    def _check_vertical(self, inputs_shape, shape):
+        """Raise an error unless the vertical map has the size of the input."""
+        fits = len(shape) == 4 and shape[-1] is not None
+        if fits:
+            sizes = zip(inputs_shape[1:3], shape[1:3], strict=True)
+            fits = all(None in pair or pair[0] == pair[1] for pair in sizes)
+        if not fits:
+            raise ValueError(
+                f"`vertical` of {self.name} must be a map of the height and width of "
+                f"its input, {tuple(inputs_shape)}. Received: shape={tuple(shape)}"
+            )
+
+    def call(self, inputs, vertical, condition=None):
+        features = self.convolution(inputs) + self.link(vertical)
+        outputs = self.combine(self.gate(self.add_condition(features, condition)))
+        return outputs if self.mask_type == "A" else outputs + inputs
+
+    def compute_output_shape(self, inputs_shape, vertical_shape, condition_shape=None):
+        return (*inputs_shape[:-1], self.filters)
+
+    def get_config(self) -> Config:
+        return {**super().get_config(), "num_colors": self.num_colors}

@@ -1,0 +1,133 @@
+"""Convolutions of the Gated PixelCNN that compute both halves of its gates."""
+
+from typing import Any, Literal
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from keras_genimg.layers.causal_layer import CausalLayer
+from keras_genimg.layers.masked_conv2d import MaskedConv2D
+from keras_genimg.ops.affine import row_product
+from keras_genimg.ops.color_masks import causal_kernel_mask
+from keras_genimg.ops.lines import shifted_lines
+from keras_genimg.types import Shape, Tensors
+
+
+class HorizontalGates(MaskedConv2D):
+    """Masked convolution along a row, whose output is two maps side by side.
+
+    Each half of the output is split into colors separately, so that multiplying the
+    halves keeps the order of colors.
+
+    Args:
+        filters: Channels of each half.
+        kernel_size: Odd width of the kernel.
+        mask_type: `"A"` or `"B"`.
+        num_colors: Number of colors that the channels are split into.
+        **kwargs: Arguments of `MaskedConv2D`.
+    """
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: int,
+        mask_type: Literal["A", "B"],
+        num_colors: int,
+        **kwargs: Any,
+    ):
+        super().__init__(2 * filters, (1, kernel_size), mask_type, num_colors, **kwargs)
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        self.mask = causal_kernel_mask(
+            self.kernel_size,
+            input_shape[-1],
+            self.filters // 2,
+            self.mask_type,
+            self.num_colors,
+            gates=2,
+        )
+
+
+class VerticalGates(CausalLayer, keras.layers.Conv2D):
+    """Convolution over the rows above a pixel, without a mask.
+
+    With mask `"A"` the kernel covers the `kernel_size // 2` rows above the pixel. With
+    mask `"B"` it also covers the pixel's own row, on both sides: the input must then
+    depend on finished rows only, as the output of mask `"A"` does.
+
+    Args:
+        filters: Channels of each half of the output.
+        kernel_size: Odd width of the kernel.
+        mask_type: `"A"` or `"B"`.
+        **kwargs: Arguments of `keras.layers.Conv2D`.
+
+    Attributes:
+        sees_whole_row: Whether an output depends on pixels to its right. The sampler
+            computes such a layer once per row, from whole rows of inputs.
+    """
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: int,
+        mask_type: Literal["A", "B"],
+        **kwargs: Any,
+    ):
+        self.reach = kernel_size // 2
+        own_row = mask_type == "B"
+        shape = (self.reach + own_row, kernel_size)
+        super().__init__(2 * filters, shape, padding="same", **kwargs)
+        self.sees_current_row = self.sees_whole_row = own_row
+
+    def convolution_op(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+        reach = self.reach
+        padding = [[0, 0], [reach, 0], [reach, reach], [0, 0]]
+        outputs = tf.nn.conv2d(inputs, ops.convert_to_tensor(kernel), 1, padding)
+        # The smaller kernel of mask "A" also fits below the last row.
+        return outputs if self.sees_whole_row else outputs[:, :-1]
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        return (*input_shape[:-1], self.filters)
+
+    def prepare(self, fused: bool) -> tuple[tf.Tensor, tf.Tensor | None]:
+        kernel = tf.cast(ops.convert_to_tensor(self.kernel), self.compute_dtype)
+        bias = None if self.bias is None else tf.cast(self.bias, self.compute_dtype)
+        return tf.reshape(kernel, (-1, self.filters)), bias
+
+    def initial_cache(
+        self,
+        weights: Any,
+        batch: int | tf.Tensor,
+        width: int | tf.Tensor,
+        channels: int,
+    ) -> Tensors:
+        # The rows above, concatenated on the last axis.
+        shape = (width, batch, self.reach * channels)
+        return (tf.zeros(shape, self.compute_dtype),)
+
+    def begin_row(
+        self, weights: Any, cache: Tensors, inputs: tf.Tensor | None = None
+    ) -> tuple[Tensors, Tensors]:
+        """Compute the outputs of a row.
+
+        Args:
+            weights: What `prepare` returned.
+            cache: The rows above.
+            inputs: This row of the inputs, `(width, batch, channels)`, for a layer that
+                sees it.
+        """
+        kernel, bias = weights
+        rows = tf.split(cache[0], self.reach, axis=-1)
+        if inputs is not None:
+            rows.append(inputs)
+        # Taps in the order of the kernel's axes: rows, columns, channels.
+        offsets = range(-self.reach, self.reach + 1)
+        windows = [shifted_lines(row, offsets, axis=0) for row in rows]
+        outputs = row_product(tf.concat(windows, axis=-1), kernel)
+        return (), (outputs if bias is None else outputs + bias,)
+
+    def end_row(self, weights: Any, cache: Tensors, kept: Tensors) -> Tensors:
+        row = tf.cast(kept[0], self.compute_dtype)
+        return (tf.concat([cache[0][..., row.shape[-1] :], row], axis=-1),)

@@ -1,0 +1,253 @@
+"""Mixture of discretized logistics."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from keras_genimg.likelihoods.categorical import Categorical
+from keras_genimg.likelihoods.likelihood import Likelihood
+from keras_genimg.likelihoods.logistic_mixture_components import LogisticComponents
+from keras_genimg.ops.checks import check_int, check_positive_int
+from keras_genimg.types import Config, TensorLike
+
+
+@keras.saving.register_keras_serializable(package="keras_genimg")
+class DiscretizedLogisticMixture(Likelihood):
+    """Pixels with `num_values` ordered values: a mixture of discretized logistics.
+
+    A component is shared by the colors of a pixel. In component k, with values scaled
+    to -1..1, color c follows a logistic distribution with
+
+        mean  = a[k, c] + sum over d < c of tanh(w[k, c, d]) x[d]
+        scale = exp(max(b[k, c] - 1, -7))
+
+    where x[d] are the earlier colors of the same pixel. The logistic is rounded to the
+    nearest value: a value has the mass between the midpoints to its neighbors, and the
+    first and last values have all mass below and above. The probability of a pixel is
+
+        sum over k of softmax(l)[k] * product over c of mass[k, c](x[c])
+
+    Parameters have the shape `(batch, height, width, n)`, with n =
+    `num_components * (colors + 1) * (colors + 2) / 2`. On the last axis, they are all
+    `l`, then `a` and `b` by color, then `w` by color and earlier color; each group is
+    contiguous over the components. The 1 is not in the paper: with it, parameters near
+    0, those of an untrained network, give an almost uniform distribution.
+
+    `sample` draws each color from its exact distribution given the earlier ones, which
+    is a mixture too: its weights are those of the components given the earlier colors.
+    Temperature sharpens each of these distributions, over all of their values, as in
+    `Categorical`.
+
+    Args:
+        num_values: Number of values, at least 2; 256 for 8-bit images.
+        num_components: Number of logistics in the mixture, at least 1.
+
+    Raises:
+        ValueError: If an argument is not an integer in range.
+
+    Example:
+        >>> likelihood = DiscretizedLogisticMixture(256, num_components=5)
+        >>> model = PixelCNN((32, 32, 3), 16, 3, likelihood=likelihood)
+        >>> model(images).shape
+        TensorShape([4, 32, 32, 50])
+
+    References:
+        Salimans et al., PixelCNN++, 2017, sections 2.1 and 2.2, equations 1 to 3,
+        https://arxiv.org/abs/1701.05517
+    """
+
+    couples_colors = True
+
+    def __init__(self, num_values: int = 256, num_components: int = 10):
+        name = type(self).__name__
+        self.num_values = check_int("num_values", num_values, name, smallest=2)
+        self.num_components = check_positive_int("num_components", num_components, name)
+
+    def params_shape(self, image_shape: Sequence[int | None]) -> tuple[Any, ...]:
+        height, width, num_colors = image_shape
+        return height, width, self._num_params(num_colors)
+
+    def log_prob(self, params: TensorLike, images: TensorLike) -> tf.Tensor:
+        """Return the log-probability of each pixel, for all of its colors jointly.
+
+        Args:
+            params: Parameters of the images, or what `at_temperature` returns.
+            images: Integers from 0 to `num_values - 1`, `(batch, height, width,
+                colors)`.
+
+        Returns:
+            Nats, float32, `(batch, height, width)`.
+
+        Raises:
+            ValueError: If the parameters are not those of so many colors.
+        """
+        params, images = tf.cast(params, tf.float32), tf.cast(images, tf.float32)
+        num_colors = images.shape[-1]
+        if params.shape[-1] == self._num_params(num_colors) + num_colors:
+            return _for_each_image(self._log_prob_at_temperature, params, images)
+        components = self._components(params, num_colors)
+        colors = tf.unstack(images, axis=-1)
+        log_joint = tf.nn.log_softmax(components.logits)
+        for color in range(num_colors):
+            log_joint += components.log_mass(colors[color], color, colors[:color])
+        return tf.reduce_logsumexp(log_joint, axis=-1)
+
+    def sample(
+        self,
+        params: TensorLike,
+        uniforms: TensorLike,
+        temperature: float | TensorLike = 1.0,
+    ) -> tf.Tensor:
+        uniforms = tf.cast(uniforms, tf.float32)
+        num_colors = uniforms.shape[-1]
+        self._components(tf.convert_to_tensor(params), num_colors)  # Checks the shape.
+
+        def draw(params, uniforms):
+            one_color = Categorical(self.num_values)
+            drawn, _ = self._color_by_color(
+                params,
+                num_colors,
+                lambda color, logits: one_color.sample(logits, uniforms[..., color]),
+            )
+            return tf.stack(drawn, axis=-1)
+
+        params = self.at_temperature(params, temperature)
+        drawn = _for_each_image(draw, params, uniforms)
+        drawn.set_shape(uniforms.shape)
+        return drawn
+
+    def at_temperature(
+        self, params: TensorLike, temperature: float | TensorLike
+    ) -> tf.Tensor:
+        """Return parameters with the temperature of each color, for `log_prob` alone.
+
+        At another temperature, the distribution is no mixture of logistics. So the
+        temperatures become further parameters.
+
+        Args:
+            params: Parameters of the images.
+            temperature: Divides the log-probabilities of a sub-pixel; values below 1
+                give likelier images. A number, or a tensor that broadcasts against the
+                images.
+
+        Returns:
+            Float32 parameters, with one more per color on the last axis.
+
+        Raises:
+            ValueError: If the number of parameters fits no number of colors.
+        """
+        params = tf.cast(params, tf.float32)
+        shape = (*tf.unstack(tf.shape(params)[:-1]), self._num_colors(params))
+        temperature = tf.broadcast_to(tf.cast(temperature, tf.float32), shape)
+        return tf.concat([params, temperature], axis=-1)
+
+    def mean(self, params: TensorLike) -> tf.Tensor:
+        """Return the mean of each sub-pixel.
+
+        The mean of the first color is exact. The sum for a later one would run over
+        all values of the earlier colors. They are replaced by their means in each
+        component, which changes the result only near the smallest and largest values,
+        where a logistic is cut off, or if a scale is below the distance of values.
+
+        Args:
+            params: Parameters of the images.
+
+        Returns:
+            Float32 from 0 to `num_values - 1`, `(batch, height, width, colors)`.
+
+        Raises:
+            ValueError: If the number of parameters fits no number of colors.
+        """
+        params = tf.cast(params, tf.float32)
+        num_colors = self._num_colors(params)
+        components = self._components(params, num_colors)
+        weights = tf.nn.softmax(components.logits)
+        means = []
+        for color in range(num_colors):
+            means.append(components.mean(color, means))
+        return tf.stack([tf.reduce_sum(weights * m, axis=-1) for m in means], axis=-1)
+
+    def get_config(self) -> Config:
+        return {"num_values": self.num_values, "num_components": self.num_components}
+
+    def _num_params(self, num_colors):
+        # A logit, means and scales, and a coefficient for each pair of colors.
+        return self.num_components * (num_colors + 1) * (num_colors + 2) // 2
+
+    def _num_colors(self, params):
+        num_colors = 1
+        while self._num_params(num_colors) < params.shape[-1]:
+            num_colors += 1
+        self._components(params, num_colors)  # Checks the shape.
+        return num_colors
+
+    def _components(self, params, num_colors):
+        expected = self._num_params(num_colors)
+        if params.shape[-1] != expected:
+            raise ValueError(
+                f"{self} expects {expected} parameters per pixel for images of "
+                f"{num_colors} colors. Make the last layer of the network with "
+                f"`networks.likelihood_head`. Received: shape={tuple(params.shape)}"
+            )
+        return LogisticComponents(
+            params, num_colors, self.num_components, self.num_values
+        )
+
+    def _log_prob_at_temperature(self, params, images):
+        colors = tf.unstack(images, axis=-1)
+        _, logits = self._color_by_color(
+            params, len(colors), lambda color, logits: colors[color]
+        )
+        one_color = Categorical(self.num_values)
+        return tf.add_n(
+            [one_color.log_prob(x, y) for x, y in zip(logits, colors, strict=True)]
+        )
+
+    def _color_by_color(
+        self, params, num_colors, choose: Callable[[int, tf.Tensor], tf.Tensor]
+    ):
+        """Choose the colors of pixels one after the other.
+
+        Args:
+            params: What `at_temperature` returns.
+            num_colors: Number of colors.
+            choose: Function of a color's index and the logits of its values, given the
+                earlier colors, `(..., num_values)`. Returns values.
+
+        Returns:
+            The values, and the logits they were chosen from, two lists of one tensor
+            per color.
+        """
+        params, temperatures = params[..., :-num_colors], params[..., -num_colors:]
+        components = self._components(params, num_colors)
+        log_weights = tf.nn.log_softmax(components.logits)
+        values, tables = [], []
+        for color in range(num_colors):
+            table = components.log_masses(color, values)
+            logits = tf.reduce_logsumexp(log_weights[..., None] + table, axis=-2)
+            one_color = Categorical(self.num_values)
+            tables.append(one_color.at_temperature(logits, temperatures[..., color]))
+            value = choose(color, tables[-1])
+            # Bayes' rule: the weights of the components given this color too.
+            log_weights += components.log_mass(value, color, values)
+            log_weights = tf.nn.log_softmax(log_weights)
+            values.append(value)
+        return values, tables
+
+
+def _for_each_image(function, params, pixels):
+    """Call a function on each image in turn, or on all pixels if they are no images.
+
+    The masses of all values of all components are `num_components` times as large as
+    the parameters of a `Categorical`. One image of them at a time fits in memory.
+    """
+    if params.shape.rank < 4:
+        return function(params, pixels)
+
+    @tf.autograph.experimental.do_not_convert  # It has no control flow.
+    def of_one_image(tensors):
+        return function(*tensors)
+
+    return tf.map_fn(of_one_image, (params, pixels), fn_output_signature=tf.float32)

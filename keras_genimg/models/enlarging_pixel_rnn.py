@@ -1,0 +1,185 @@
+"""The conditional network of a Multi-Scale PixelRNN."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_genimg import likelihoods
+from keras_genimg.models.image_inputs import inputs_by_name
+from keras_genimg.models.pixel_network import PixelNetwork, checked_arguments
+from keras_genimg.models.pixel_rnn import layer_maker
+from keras_genimg.networks import pixel_stack
+from keras_genimg.networks.upsampling import upsampling_network
+from keras_genimg.ops.checks import check_image_shape
+from keras_genimg.ops.scales import (
+    check_scales,
+    factors_between,
+    is_copied,
+    placed,
+    scale_order,
+    subsampled,
+)
+from keras_genimg.training.masked_nats import MaskedNegativeLogLikelihood
+from keras_genimg.types import Config, Policy
+
+
+@keras.saving.register_keras_serializable(package="keras_genimg")
+class EnlargingPixelRNN(PixelNetwork):
+    """PixelRNN that draws an image given a smaller one.
+
+    The small image holds the top-left pixel of each cell of the large one. These copied
+    pixels are known: they are not drawn, their probability is 1, and they are not in
+    the loss. A network of transposed convolutions makes a map of the large size from
+    the small image. This map is an input of every layer.
+
+    Args:
+        image_shape: `(height, width, colors)` of the large image.
+        small_size: Size of the small image, an integer for a square or
+            `(height, width)`, of which the large size is a multiple.
+        units: Units of an LSTM layer, at least `colors`.
+        num_layers: Number of LSTM layers.
+        layer: `"diagonal"` or `"row"`.
+        head_filters: Channels of the head.
+        likelihood: `"bernoulli"`, `"categorical"` or an object.
+        kernel_size: Odd kernel width of a Row LSTM in pixels; not used by diagonal
+            layers.
+        first_kernel_size: Odd size of the first convolution in pixels.
+        num_head_layers: Number of 1×1 convolutions in the head.
+        residual: Whether the layers are in residual blocks.
+        skip: Whether every layer is connected to the head.
+        condition_filters: Channels of the map that is made of the small image.
+        dtype: Dtype policy of the layers; the likelihood's parameters are float32.
+        **kwargs: Arguments of `keras.Model`, such as `name`.
+
+    Input shape:
+        A dict of `"images"`, `(batch, height, width, colors)`, and `"small_images"`,
+        integers `(batch, small height, small width, colors)`, both in the likelihood's
+        own range.
+
+    Output shape:
+        Parameters of the likelihood, float32, of its `params_shape` after the batch.
+
+    Raises:
+        ValueError: If an argument is not as described.
+
+    Example:
+        >>> model = EnlargingPixelRNN((8, 8, 1), 4, units=16, num_layers=2)
+        >>> drawn = model.generate(3, conditions=small_images)
+
+    References:
+        van den Oord, Kalchbrenner and Kavukcuoglu, Pixel Recurrent Neural Networks,
+        2016, section 3.4 (Multi-Scale PixelRNN), https://arxiv.org/abs/1601.06759
+    """
+
+    def __init__(
+        self,
+        image_shape: Sequence[int],
+        small_size: int | Sequence[int],
+        units: int,
+        num_layers: int,
+        layer: Literal["diagonal", "row"] = "diagonal",
+        head_filters: int = 32,
+        likelihood: str | Config | likelihoods.Likelihood = "bernoulli",
+        kernel_size: int = 3,
+        first_kernel_size: int = 7,
+        num_head_layers: int = 2,
+        residual: bool = True,
+        skip: bool = True,
+        condition_filters: int = 32,
+        dtype: Policy | None = None,
+        **kwargs: Any,
+    ):
+        owner = type(self).__name__
+        likelihood = likelihoods.get(likelihood)
+        image_shape = check_image_shape(image_shape, owner)
+        scales = check_scales((small_size, image_shape[:2]), image_shape, owner)
+        make_layer = layer_maker(owner, layer, units, kernel_size, residual)
+        stacked = {
+            "head_filters": head_filters,
+            "num_head_layers": num_head_layers,
+            "first_kernel_size": first_kernel_size,
+            "skip": skip,
+        }
+        arguments = {
+            "small_size": scales[0],
+            "units": units,
+            "num_layers": num_layers,
+            "layer": layer,
+            "kernel_size": kernel_size,
+            "residual": residual,
+            "condition_filters": condition_filters,
+            **stacked,
+        }
+        arguments = checked_arguments(owner, image_shape, arguments)
+        factors = factors_between(*scales)
+        images = keras.Input(image_shape, name="images")
+        small = keras.Input(
+            (*scales[0], image_shape[2]), dtype="int32", name="small_images"
+        )
+        condition = upsampling_network(
+            small, factors, condition_filters, likelihood, dtype
+        )
+        outputs = pixel_stack(
+            images,
+            make_layer,
+            num_layers,
+            2 * units,
+            likelihood,
+            condition=condition,
+            dtype=dtype,
+            **stacked,
+        )
+        super().__init__(
+            [images, small], outputs, likelihood, arguments, dtype=dtype, **kwargs
+        )
+        self.factors = factors
+        self._drawn_pixels = ~is_copied(scales[1], factors)
+        self._pixel_order = scale_order(scales)
+
+    @property
+    def condition_ranges(self) -> dict[str, tuple[int, int]]:
+        return {"small_images": (0, self.likelihood.num_values - 1)}
+
+    def _own_loss(self):
+        return MaskedNegativeLogLikelihood(self.likelihood, self._drawn_pixels)
+
+    def _own_metrics(self):
+        return []
+
+    def _checked(self, x, y, method):
+        checked = super()._checked(x, y, method)
+        self._check_copies(checked, f"{self.name}.{method}")
+        return checked
+
+    def _check_copies(self, x, owner):
+        """Raise if arrays of large and small images differ in a copied pixel."""
+        if not isinstance(x, (dict, list, tuple)):
+            return
+        images, small = map(np.asarray, inputs_by_name(x, self).values())
+        if not np.array_equal(subsampled(images, self.factors), small):
+            raise ValueError(
+                f"`small_images` of {owner} must be the top-left pixel of each cell of "
+                f"{self.factors[0]}x{self.factors[1]} pixels of `images`: "
+                f"images[:, ::{self.factors[0]}, ::{self.factors[1]}]. Received: small "
+                f"images that differ from it"
+            )
+
+    def _sampler(self, method, jit_compile=False, **options):
+        draw = super()._sampler(method, jit_compile, **options)
+        copied = ~self._drawn_pixels[..., None]
+
+        def draw_new(
+            uniforms, temperature, conditions, images=None, known=None, **record
+        ):
+            small = tf.cast(placed(conditions[0], self.factors), tf.float32)
+            if images is None:
+                known = tf.broadcast_to(tf.cast(copied, tf.float32), tf.shape(small))
+            else:
+                small = tf.where(copied, small, images)
+                known = tf.where(copied, 1.0, known)
+            return draw(uniforms, temperature, conditions, small, known, **record)
+
+        return draw_new

@@ -1,0 +1,313 @@
+"""Multi-Scale PixelRNN."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import ArrayLike
+
+from keras_genimg import likelihoods
+from keras_genimg.models.autoregressive_model import AutoregressiveModel
+from keras_genimg.models.enlarging_pixel_rnn import EnlargingPixelRNN
+from keras_genimg.models.pixel_rnn import PixelRNN
+from keras_genimg.models.presets import MULTI_SCALE_PIXEL_RNN
+from keras_genimg.models.scale_endpoints import enlarge_endpoint
+from keras_genimg.models.scales_causality import ScalesCausalityCheck
+from keras_genimg.networks.scale_layers import MergeScales, Subsample
+from keras_genimg.ops.checks import check_image_shape
+from keras_genimg.ops.scales import (
+    check_scales,
+    factors_between,
+    placed,
+    scale_order,
+    smallest_scales,
+    subsampled,
+)
+from keras_genimg.saved_model.endpoint import Endpoint
+from keras_genimg.training import BitsPerDim
+from keras_genimg.training.masked_nats import MaskedNats
+from keras_genimg.types import Config, Method, Policy, Seeds, Shape, Verbose
+
+
+@keras.saving.register_keras_serializable(package="keras_genimg")
+class MultiScalePixelRNN(AutoregressiveModel):
+    """Multi-Scale PixelRNN: draws a small image and enlarges it, scale by scale.
+
+    A PixelRNN draws the image of the smallest scale. At each larger scale, a
+    conditional one draws the pixels that the scale before does not have. The smaller
+    image `s[k - 1]` is the top-left pixel of each cell of `s[k]`, so
+
+        log p(x) = log p(s[1]) + sum over k > 1 of the sum over pixels i of s[k] that
+                   are not in s[k - 1] of log p(s[k][i] | s[k][<i], s[k - 1])
+
+    and the probabilities of all images sum to 1. The model is autoregressive in an
+    order that is not raster order: scales from small to large, and in each one its new
+    pixels in raster order. `complete` draws in this order too: known pixels influence
+    those that come after them in it.
+
+    `fit` on images of the full size trains all scales together, and reports the nats of
+    each scale beside the loss, which is their sum. Each of `scale_models` can also be
+    trained alone, on `at_scale`.
+
+    Args:
+        image_shape: `(height, width, colors)`.
+        scales: At least two sizes from small to large, each an integer for a square or
+            `(height, width)`, and a multiple of the one before. The last is the size of
+            the image.
+        units: Units of an LSTM layer, at least `colors`.
+        num_layers: Number of LSTM layers of each scale.
+        layer: `"diagonal"` or `"row"`.
+        head_filters: Channels of the heads.
+        likelihood: `"bernoulli"`, `"categorical"` or an object.
+        kernel_size: Odd kernel width of a Row LSTM in pixels; not used by diagonal
+            layers.
+        first_kernel_size: Odd size of the first convolutions in pixels.
+        num_head_layers: Number of 1×1 convolutions in a head.
+        residual: Whether the layers are in residual blocks.
+        skip: Whether every layer is connected to the head.
+        condition_filters: Channels of the maps that are made of smaller images; c in
+            the paper.
+        dtype: Dtype policy of the layers; the likelihood's parameters are float32.
+        **kwargs: Arguments of `keras.Model`, such as `name`.
+
+    Attributes:
+        scale_models: One autoregressive model for each scale, from small to large: a
+            `PixelRNN`, then conditional ones, with the inputs `"images"` and
+            `"small_images"`.
+
+    Input shape:
+        Images in the likelihood's own range, `(batch, height, width, colors)`.
+
+    Output shape:
+        Parameters of the likelihood, float32, of its `params_shape` after the batch.
+        Those of a pixel come from the smallest scale that has it.
+
+    Raises:
+        ValueError: If an argument is not as described.
+
+    Example:
+        >>> model = MultiScalePixelRNN((8, 8, 1), (4, 8), units=16, num_layers=2)
+        >>> model.compile("adam")
+        >>> history = model.fit(images, epochs=10)
+        >>> large = model.enlarge(images[:4, ::2, ::2], seed=0)
+
+    References:
+        van den Oord, Kalchbrenner and Kavukcuoglu, Pixel Recurrent Neural Networks,
+        2016, section 3.4, https://arxiv.org/abs/1601.06759. The paper publishes neither
+        the sizes of the networks nor the likelihood of the whole model.
+    """
+
+    presets = MULTI_SCALE_PIXEL_RNN
+
+    def __init__(
+        self,
+        image_shape: Shape,
+        scales: Sequence[int | Sequence[int]],
+        units: int,
+        num_layers: int,
+        layer: Literal["diagonal", "row"] = "diagonal",
+        head_filters: int = 32,
+        likelihood: str | Config | likelihoods.Likelihood = "bernoulli",
+        kernel_size: int = 3,
+        first_kernel_size: int = 7,
+        num_head_layers: int = 2,
+        residual: bool = True,
+        skip: bool = True,
+        condition_filters: int = 32,
+        dtype: Policy | None = None,
+        **kwargs: Any,
+    ):
+        owner = type(self).__name__
+        image_shape = check_image_shape(image_shape, owner)
+        scales = check_scales(scales, image_shape, owner)
+        likelihood = likelihoods.get(likelihood)
+        network = {
+            "units": units,
+            "num_layers": num_layers,
+            "layer": layer,
+            "head_filters": head_filters,
+            "kernel_size": kernel_size,
+            "first_kernel_size": first_kernel_size,
+            "num_head_layers": num_head_layers,
+            "residual": residual,
+            "skip": skip,
+        }
+        shapes = [(*scale, image_shape[2]) for scale in scales]
+        names = [f"scale_{height}x{width}" for height, width in scales]
+        common = {"likelihood": likelihood, "dtype": dtype, **network}
+        models = [PixelRNN(shapes[0], name=names[0], **common)]
+        for small, shape, name in zip(scales, shapes[1:], names[1:]):
+            model = EnlargingPixelRNN(
+                shape, small, name=name, condition_filters=condition_filters, **common
+            )
+            models.append(model)
+
+        images = keras.Input(image_shape, name="images")
+        parts = []
+        for scale, name in zip(scales, names):
+            factors = factors_between(scale, scales[-1])
+            layer_name = f"images_{name}"
+            part = Subsample(factors, name=layer_name, dtype="float32")(images)
+            parts.append(part)
+        params = models[0](parts[0])
+        for index in range(1, len(scales)):
+            large = models[index]([parts[index], parts[index - 1]])
+            factors = factors_between(scales[index - 1], scales[index])
+            merge = MergeScales(factors, name=f"merge_{names[index]}", dtype="float32")
+            params = merge(large, params)
+        super().__init__(images, params, likelihood, dtype=dtype, **kwargs)
+        self.scales = tuple(scales)
+        self.scale_models = models
+        self._arguments = {**network, "condition_filters": condition_filters}
+        self._pixel_order = scale_order(scales)
+        self._causality_check = ScalesCausalityCheck(self)
+
+    def at_scale(self, images: ArrayLike, index: int) -> Any:
+        """Return what `scale_models[index]` is trained on.
+
+        Args:
+            images: Images of the full size.
+            index: Index of the scale, 0 for the smallest.
+
+        Returns:
+            Images of the smallest scale; for the others, a dict of `"images"` and
+            `"small_images"`.
+        """
+        images = np.asarray(images)
+        parts = [
+            subsampled(images, factors_between(scale, self.scales[-1]))
+            for scale in self.scales
+        ]
+        if index == 0:
+            return parts[0]
+        return {"images": parts[index], "small_images": parts[index - 1]}
+
+    def enlarge(
+        self,
+        small_images: ArrayLike,
+        *,
+        seed: Seeds | None = None,
+        temperature: float = 1.0,
+        method: Method = "incremental",
+        jit_compile: bool = False,
+        batch_size: int = 64,
+        verbose: Verbose = "auto",
+    ) -> np.ndarray:
+        """Draw large images of given small ones.
+
+        Args:
+            small_images: Images of any scale but the last, in the likelihood's own
+                range, `(num_images, height, width, colors)`.
+            seed: Integer seed of the first image, with consecutive seeds for the next
+                ones, or one integer per image. By default random.
+            temperature: Number above 0 that divides the logits; values below 1 give
+                likelier images.
+            method: Sampler, see `generate`; affects the speed but not the images.
+            jit_compile: Whether to compile with XLA.
+            batch_size: Number of images to draw at once.
+            verbose: 0 for silence, 1 for a progress bar, 2 for one line at the end;
+                "auto" for silence in the first two seconds, then a bar.
+
+        Returns:
+            NumPy array of images of the full size. The small ones are their top-left
+            pixels.
+
+        Raises:
+            ValueError: If an argument is not as described.
+        """
+        small_images = np.asarray(small_images)
+        size = small_images.shape[1:3]
+        if small_images.ndim != 4 or size not in self.scales[:-1]:
+            raise ValueError(
+                f"{self.name}.enlarge takes images of the shape (num_images, height, "
+                f"width, colors), of a size among {self.scales[:-1]}. Received: "
+                f"shape={small_images.shape}"
+            )
+        factors = factors_between(size, self.scales[-1])
+        known = np.zeros(self.scales[-1], bool)
+        subsampled(known[None], factors)[:] = True
+        return self.complete(
+            placed(small_images, factors).numpy(),
+            known,
+            seed=seed,
+            temperature=temperature,
+            method=method,
+            jit_compile=jit_compile,
+            batch_size=batch_size,
+            verbose=verbose,
+        )
+
+    def endpoints(
+        self,
+        image_shape: Shape,
+        jit_compile: bool = False,
+        method: Method = "incremental",
+        num_candidates: int = 1,
+    ) -> dict[str, Endpoint]:
+        """Return the functions that a server can call.
+
+        Those of other autoregressive models, and `enlarge`, which draws images of the
+        full size given those of the last scale but one.
+
+        Args:
+            image_shape: `(height, width, colors)`.
+            jit_compile: Whether to compile with XLA.
+            method: `"incremental"`, `"fixed_point"` or `"ancestral"`, see `generate`.
+            num_candidates: Number of completions among which `complete` chooses.
+
+        Returns:
+            Dict of `keras_genimg.saved_model.Endpoint` by signature name.
+
+        Raises:
+            ValueError: If an argument is not as described, a network is not causal, or
+                the sampler and a network disagree.
+        """
+        endpoints = super().endpoints(image_shape, jit_compile, method, num_candidates)
+        return {**endpoints, "enlarge": enlarge_endpoint(self, jit_compile, method)}
+
+    def _own_metrics(self):
+        smallest = smallest_scales(self.scales)
+        nats = [
+            MaskedNats(self.likelihood, smallest == index, f"nats_{height}x{width}")
+            for index, (height, width) in enumerate(self.scales)
+        ]
+        return [BitsPerDim(self.likelihood), *nats]
+
+    def _sampler(self, method, jit_compile=False, **options):
+        options.pop("record", None)
+        draws = [m._sampler(method, jit_compile, **options) for m in self.scale_models]
+
+        def draw(uniforms, temperature, _, images=None, known=None, record=None):
+            # All layers are the library's own, so there is nothing to record.
+            drawn = None
+            for scale, draw_scale in zip(self.scales, draws, strict=True):
+                factors = factors_between(scale, self.scales[-1])
+                given = [uniforms, images, known]
+                here = [None if x is None else subsampled(x, factors) for x in given]
+                small = [] if drawn is None else [tf.cast(drawn, tf.int32)]
+                drawn = draw_scale(here[0], temperature, small, *here[1:])
+            return drawn
+
+        return draw
+
+    def _networks(self, images, conditions):
+        parts = [
+            subsampled(images, factors_between(scale, self.scales[-1]))
+            for scale in self.scales
+        ]
+        smaller = [[], *([tf.cast(part, tf.int32)] for part in parts)]
+        return list(zip(self.scale_models, parts, smaller))
+
+    def _num_passes(self, image_shape):
+        return sum(model._num_passes(model.image_shape) for model in self.scale_models)
+
+    def get_config(self) -> Config:
+        return {
+            **self._base_config(),
+            "image_shape": self.image_shape,
+            "scales": self.scales,
+            "likelihood": keras.saving.serialize_keras_object(self.likelihood),
+            **self._arguments,
+        }

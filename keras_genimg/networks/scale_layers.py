@@ -1,0 +1,71 @@
+"""Layers between the scales of an image."""
+
+from typing import Any
+
+import keras
+
+from keras_genimg.ops.scales import is_copied, placed, subsampled
+from keras_genimg.types import Config
+
+
+@keras.saving.register_keras_serializable(package="keras_genimg")
+class Subsample(keras.layers.Layer):
+    """Layer that keeps the top-left pixel of each cell.
+
+    Args:
+        factors: Height and width of a cell in pixels.
+        **kwargs: Arguments of `keras.layers.Layer`, such as `name`.
+
+    Input shape:
+        `(batch, height, width, channels)`.
+
+    Output shape:
+        `(batch, height / factors[0], width / factors[1], channels)`.
+    """
+
+    def __init__(self, factors: tuple[int, int], **kwargs: Any):
+        super().__init__(**kwargs)
+        self.factors = tuple(factors)
+
+    def call(self, inputs):
+        return subsampled(inputs, self.factors)
+
+    def compute_output_shape(self, input_shape):
+        batch, height, width, *others = input_shape
+        size = (height // self.factors[0], width // self.factors[1])
+        return (batch, *size, *others)
+
+    def get_config(self) -> Config:
+        return {**super().get_config(), "factors": self.factors}
+
+
+@keras.saving.register_keras_serializable(package="keras_genimg")
+class MergeScales(keras.layers.Layer):
+    """Layer that replaces the copied pixels of a map by those of a smaller map.
+
+    Args:
+        factors: How many times higher and wider the large map is.
+        **kwargs: Arguments of `keras.layers.Layer`, such as `name`.
+
+    Call arguments:
+        large: Map of shape `(batch, height, width, ...)`.
+        small: Map of shape `(batch, height / factors[0], width / factors[1], ...)`.
+
+    Output shape:
+        That of `large`.
+    """
+
+    def __init__(self, factors: tuple[int, int], **kwargs: Any):
+        super().__init__(**kwargs)
+        self.factors = tuple(factors)
+
+    def call(self, large, small):
+        copied = is_copied(tuple(large.shape[1:3]), self.factors)
+        copied = copied.reshape(1, *copied.shape, *[1] * (len(large.shape) - 3))
+        return keras.ops.where(copied, placed(small, self.factors), large)
+
+    def compute_output_shape(self, large_shape, small_shape):
+        return tuple(large_shape)
+
+    def get_config(self) -> Config:
+        return {**super().get_config(), "factors": self.factors}
