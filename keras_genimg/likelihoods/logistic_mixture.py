@@ -1,6 +1,6 @@
 """Mixture of discretized logistics."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -104,13 +104,13 @@ class DiscretizedLogisticMixture(Likelihood):
         num_colors = uniforms.shape[-1]
         self._components(tf.convert_to_tensor(params), num_colors)  # Checks the shape.
 
+        one_color = Categorical(self.num_values)
+
         def draw(params, uniforms):
-            one_color = Categorical(self.num_values)
-            drawn, _ = self._color_by_color(
-                params,
-                num_colors,
-                lambda color, logits: one_color.sample(logits, uniforms[..., color]),
-            )
+            def choose(color, logits):
+                return one_color.sample(logits, uniforms[..., color])
+
+            drawn, _ = self._color_by_color(params, num_colors, choose)
             return tf.stack(drawn, axis=-1)
 
         params = self.at_temperature(params, temperature)
@@ -195,6 +195,12 @@ class DiscretizedLogisticMixture(Likelihood):
             params, num_colors, self.num_components, self.num_values
         )
 
+    def _color_by_color(self, params, num_colors, choose):
+        """Choose the colors of pixels from what `at_temperature` returns."""
+        params, temperatures = params[..., :-num_colors], params[..., -num_colors:]
+        components = self._components(params, num_colors)
+        return components.color_by_color(temperatures, choose)
+
     def _log_prob_at_temperature(self, params, images):
         colors = tf.unstack(images, axis=-1)
         _, logits = self._color_by_color(
@@ -204,37 +210,6 @@ class DiscretizedLogisticMixture(Likelihood):
         return tf.add_n(
             [one_color.log_prob(x, y) for x, y in zip(logits, colors, strict=True)]
         )
-
-    def _color_by_color(
-        self, params, num_colors, choose: Callable[[int, tf.Tensor], tf.Tensor]
-    ):
-        """Choose the colors of pixels one after the other.
-
-        Args:
-            params: What `at_temperature` returns.
-            num_colors: Number of colors.
-            choose: Function of a color's index and the logits of its values, given the
-                earlier colors, `(..., num_values)`. Returns values.
-
-        Returns:
-            The values, and the logits they were chosen from, two lists of one tensor
-            per color.
-        """
-        params, temperatures = params[..., :-num_colors], params[..., -num_colors:]
-        components = self._components(params, num_colors)
-        log_weights = tf.nn.log_softmax(components.logits)
-        values, tables = [], []
-        for color in range(num_colors):
-            table = components.log_masses(color, values)
-            logits = tf.reduce_logsumexp(log_weights[..., None] + table, axis=-2)
-            one_color = Categorical(self.num_values)
-            tables.append(one_color.at_temperature(logits, temperatures[..., color]))
-            value = choose(color, tables[-1])
-            # Bayes' rule: the weights of the components given this color too.
-            log_weights += components.log_mass(value, color, values)
-            log_weights = tf.nn.log_softmax(log_weights)
-            values.append(value)
-        return values, tables
 
 
 def _for_each_image(function, params, pixels):

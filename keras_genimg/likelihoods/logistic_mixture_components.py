@@ -1,8 +1,10 @@
 """Components of a mixture of discretized logistics."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
+
+from keras_genimg.likelihoods.categorical import Categorical
 
 # The smallest logarithm of a scale, as in the authors' code. The paper gives no bound.
 MIN_LOG_SCALE = -7.0
@@ -74,6 +76,34 @@ class LogisticComponents:
         return self._log_mass(
             values, means[..., None], self.inverse_scales[color][..., None]
         )
+
+    def color_by_color(
+        self, temperatures: tf.Tensor, choose: Callable[[int, tf.Tensor], tf.Tensor]
+    ) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
+        """Choose the colors of pixels one after the other.
+
+        Args:
+            temperatures: Temperature of each color, `(..., colors)`.
+            choose: Function of a color's index and the logits of its values given the
+                earlier colors, `(..., num_values)`. Returns values, `(...)`.
+
+        Returns:
+            The values, and the logits they were chosen from: lists of one tensor per
+            color.
+        """
+        one_color = Categorical(self.max_value + 1)
+        log_weights = tf.nn.log_softmax(self.logits)
+        values, tables = [], []
+        for color, temperature in enumerate(tf.unstack(temperatures, axis=-1)):
+            table = log_weights[..., None] + self.log_masses(color, values)
+            logits = tf.reduce_logsumexp(table, axis=-2)
+            tables.append(one_color.at_temperature(logits, temperature))
+            value = choose(color, tables[-1])
+            # Bayes' rule: the weights of the components given this color too.
+            log_weights += self.log_mass(value, color, values)
+            log_weights = tf.nn.log_softmax(log_weights)
+            values.append(value)
+        return values, tables
 
     def mean(self, color: int, earlier: Sequence[tf.Tensor]) -> tf.Tensor:
         """Return the mean of a color in each component.

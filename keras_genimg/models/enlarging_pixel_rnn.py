@@ -8,7 +8,6 @@ import numpy as np
 import tensorflow as tf
 
 from keras_genimg import likelihoods
-from keras_genimg.models.image_inputs import inputs_by_name
 from keras_genimg.models.pixel_network import PixelNetwork, checked_arguments
 from keras_genimg.models.pixel_rnn import layer_maker
 from keras_genimg.networks import pixel_stack
@@ -149,22 +148,13 @@ class EnlargingPixelRNN(PixelNetwork):
     def _own_metrics(self):
         return []
 
-    def _checked(self, x, y, method):
-        checked = super()._checked(x, y, method)
-        self._check_copies(checked, f"{self.name}.{method}")
-        return checked
-
-    def _check_copies(self, x, owner):
-        """Raise if arrays of large and small images differ in a copied pixel."""
-        if not isinstance(x, (dict, list, tuple)):
-            return
-        images, small = map(np.asarray, inputs_by_name(x, self).values())
-        if not np.array_equal(subsampled(images, self.factors), small):
+    def _check_together(self, images, conditions, owner):
+        if not np.array_equal(subsampled(images, self.factors), conditions[0]):
+            height, width = self.factors
             raise ValueError(
-                f"`small_images` of {owner} must be the top-left pixel of each cell of "
-                f"{self.factors[0]}x{self.factors[1]} pixels of `images`: "
-                f"images[:, ::{self.factors[0]}, ::{self.factors[1]}]. Received: small "
-                f"images that differ from it"
+                f"`small_images` of {owner} must hold the top-left pixel of each cell "
+                f"of {height}x{width} pixels, which is images[:, ::{height}, "
+                f"::{width}]. Received: small images that differ from it"
             )
 
     def _sampler(self, method, jit_compile=False, **options):

@@ -45,7 +45,7 @@ GATED_PIXEL_CNN = {
             "likelihood": Categorical(17),
             "first_kernel_size": 5,
         },
-        Recipe(30, 32, 3e-3, clipping={"global_clipnorm": 1.0}, tried=False),
+        Recipe(30, 32, 3e-3, clipping={"global_clipnorm": 1.0}),
         {"name": "digits"},
     ),
 }

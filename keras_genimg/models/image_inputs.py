@@ -128,6 +128,7 @@ def check_values(x, model, owner):
     model.likelihood.check_images(images, owner)
     _, *names = inputs
     check_conditions(model, dict(zip(names, others, strict=True)))
+    model._check_together(images, others, owner)
 
 
 def check_shape(shape, model, owner):

@@ -113,6 +113,15 @@ class LikelihoodModel(FreeableModel):
         """Return what a running epoch has summed up; a hook for subclasses."""
         return self.metrics_variables
 
+    def _check_together(self, images, conditions, owner):
+        """Raise if images and conditions do not fit each other; a hook for subclasses.
+
+        Args:
+            images: Array of images.
+            conditions: List of arrays, the other inputs.
+            owner: The call that received them, for the error text.
+        """
+
     def _check_before_fit(self, x):
         """Raise if the model cannot be trained; a hook for subclasses.
 

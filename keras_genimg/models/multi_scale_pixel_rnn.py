@@ -138,7 +138,7 @@ class MultiScalePixelRNN(AutoregressiveModel):
         names = [f"scale_{height}x{width}" for height, width in scales]
         common = {"likelihood": likelihood, "dtype": dtype, **network}
         models = [PixelRNN(shapes[0], name=names[0], **common)]
-        for small, shape, name in zip(scales, shapes[1:], names[1:]):
+        for small, shape, name in zip(scales[:-1], shapes[1:], names[1:], strict=True):
             model = EnlargingPixelRNN(
                 shape, small, name=name, condition_filters=condition_filters, **common
             )
@@ -146,7 +146,7 @@ class MultiScalePixelRNN(AutoregressiveModel):
 
         images = keras.Input(image_shape, name="images")
         parts = []
-        for scale, name in zip(scales, names):
+        for scale, name in zip(scales, names, strict=True):
             factors = factors_between(scale, scales[-1])
             layer_name = f"images_{name}"
             part = Subsample(factors, name=layer_name, dtype="float32")(images)
@@ -297,8 +297,8 @@ class MultiScalePixelRNN(AutoregressiveModel):
             subsampled(images, factors_between(scale, self.scales[-1]))
             for scale in self.scales
         ]
-        smaller = [[], *([tf.cast(part, tf.int32)] for part in parts)]
-        return list(zip(self.scale_models, parts, smaller))
+        smaller = [[], *([tf.cast(part, tf.int32)] for part in parts[:-1])]
+        return list(zip(self.scale_models, parts, smaller, strict=True))
 
     def _num_passes(self, image_shape):
         return sum(model._num_passes(model.image_shape) for model in self.scale_models)

@@ -3,11 +3,12 @@
 from keras_genimg.models.draw import DRAW
 from keras_genimg.models.gated_pixel_cnn import GatedPixelCNN
 from keras_genimg.models.generative_model import GenerativeModel
+from keras_genimg.models.multi_scale_pixel_rnn import MultiScalePixelRNN
 from keras_genimg.models.pixel_cnn import PixelCNN
 from keras_genimg.models.pixel_rnn import PixelRNN
 from keras_genimg.models.vae import VAE
 
-FAMILIES = (PixelCNN, GatedPixelCNN, PixelRNN, DRAW, VAE)
+FAMILIES = (PixelCNN, GatedPixelCNN, PixelRNN, MultiScalePixelRNN, DRAW, VAE)
 
 
 def find_preset(name: str) -> tuple[type[GenerativeModel], str]:

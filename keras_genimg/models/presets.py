@@ -181,8 +181,8 @@ MULTI_SCALE_PIXEL_RNN = {
     ),
     "imagenet64": _preset(
         {"name": "downsampled_imagenet/64x64", "image_size": 64},
-        "Row LSTM on ImageNet at 64x64, from 32x32. The paper publishes the layers, but "
-        "no scales: RMSProp, batches of 32.",
+        "Row LSTM on ImageNet at 64x64, from 32x32. The paper: the same layers, scales "
+        "not published, RMSProp, batches of 32.",
         _LARGE_RECIPE,
         scales=(32, 64),
         num_layers=4,

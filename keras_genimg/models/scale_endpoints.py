@@ -2,8 +2,8 @@
 
 import tensorflow as tf
 
-from keras_genimg.ops.uniforms import seeded_uniforms
 from keras_genimg.ops.scales import factors_between, is_copied, placed
+from keras_genimg.ops.uniforms import seeded_uniforms
 from keras_genimg.saved_model.endpoint import Endpoint
 from keras_genimg.saved_model.input import images_input, seed_input
 

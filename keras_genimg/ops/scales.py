@@ -4,6 +4,7 @@ A scale is `(height, width)`. The pixels of an image that the next smaller scale
 are its copied pixels; the others are its new pixels.
 """
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -36,7 +37,7 @@ def check_scales(
             f"(8, 16, 32). For a single scale, use PixelRNN. Received: scales={scales}"
         )
     pairs = [_pair(scale, scales, owner) for scale in scales]
-    for (height, width), (next_height, next_width) in zip(pairs, pairs[1:]):
+    for (height, width), (next_height, next_width) in itertools.pairwise(pairs):
         grows = (next_height, next_width) != (height, width)
         if next_height % height or next_width % width or not grows:
             raise ValueError(

@@ -234,6 +234,21 @@ MODELS = {
         2,
         2,
     ),
+    "MultiScalePixelRNN": ModelCase(
+        lambda: models.MultiScalePixelRNN(
+            (4, 6, 3),
+            ((2, 2), (4, 6)),
+            4,
+            1,
+            "row",
+            head_filters=8,
+            likelihood=likelihoods.Categorical(4),
+            first_kernel_size=3,
+            condition_filters=4,
+        ),
+        (4, 6, 3),
+        4,
+    ),
     "VAE": ModelCase(
         lambda: models.VAE((4, 5, 1), 3, 8, num_samples=2), (4, 5, 1), 2, random=True
     ),
@@ -262,6 +277,7 @@ LIKELIHOODS = {
     "Bernoulli": likelihoods.Bernoulli,
     "Bernoulli_intensities": lambda: likelihoods.Bernoulli(intensities=True),
     "Categorical": lambda: likelihoods.Categorical(7),
+    "DiscretizedLogisticMixture": lambda: likelihoods.DiscretizedLogisticMixture(7, 3),
     "Gaussian": lambda: likelihoods.Gaussian(0.01),
 }
 

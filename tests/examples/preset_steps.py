@@ -20,13 +20,13 @@ from unittest import mock
 import numpy as np
 
 from keras_genimg import likelihoods
-from keras_genimg.models import DRAW, VAE, PixelCNN, PixelRNN
+from keras_genimg.models.preset_names import FAMILIES
 from tests.datasets.written_sets import write_set
 from tests.subprocesses import ROOT
 
 PRESETS = {
     f"{family.__name__}/{name}": (family, name)
-    for family in (PixelCNN, PixelRNN, DRAW, VAE)
+    for family in FAMILIES
     for name in family.presets
 }
 NUM_IMAGES = 4

@@ -77,7 +77,9 @@ def test_xla_draws_from_the_parameters_of_the_forward_pass():
     assert_sampled_as_computed(make(CASES[3]), jit_compile=True)
 
 
-@pytest.mark.parametrize("case", [CASES[1], CASES[3]], ids=str)
+@pytest.mark.parametrize(
+    "case", [pytest.param(CASES[1], marks=pytest.mark.slow), CASES[3]], ids=str
+)
 def test_methods_agree(case):
     model = make(case)
     drawn = {method: model.generate(8, seed=0, method=method) for method in METHODS}
@@ -114,7 +116,7 @@ def test_conditional_models_are_sampled(kind):
     options, condition = CONDITIONS[kind]
     model = make(CASES[0], **options)
     assert_sampled_as_computed(model, 6, condition)
-    for method in METHODS if kind == "label" else ("incremental",):
+    for method in ("incremental", "fixed_point") if kind == "label" else ():
         drawn = model.generate(6, seed=0, conditions=condition, method=method)
         assert_ancestral(model, drawn, condition)
 
@@ -190,14 +192,14 @@ def test_export_can_be_served(options, tmp_path):
 def test_learns_what_lies_in_the_blind_spot():
     """A pixel copies one that a plain PixelCNN of this size cannot see."""
     generator = np.random.default_rng(0)
-    images = np.zeros((256, 3, 6, 1), "uint8")
-    images[:, 0, 5] = images[:, 1, 0] = generator.integers(2, size=(256, 1))
+    images = np.zeros((256, 2, 5, 1), "uint8")
+    images[:, 0, 4] = images[:, 1, 2] = generator.integers(2, size=(256, 1))
     nats = {}
     for family in (GatedPixelCNN, PixelCNN):
         keras.utils.set_random_seed(0)
-        model = family((3, 6, 1), 8, 4, first_kernel_size=3)
-        model.compile(keras.optimizers.Adam(0.01))
-        model.fit(images, epochs=20, batch_size=32, verbose=0)
+        model = family((2, 5, 1), 8, 2, first_kernel_size=3)
+        model.compile(keras.optimizers.Adam(0.02))
+        model.fit(images, epochs=10, batch_size=32, verbose=0)
         nats[family] = -model.log_prob(images).mean()
     # One bit is random, and the plain model cannot tell the other.
     assert nats[GatedPixelCNN] < 0.8 < 1.3 < nats[PixelCNN]

@@ -1,0 +1,33 @@
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+
+def missing(printed):
+    """Return the numbers of earlier pixels that the two models do not see."""
+    found = re.findall(r"^(\w+): (\d+) of (\d+) .* (\d+) missing$", printed, re.M)
+    for _, seen, past, unseen in found:
+        assert int(seen) + int(unseen) == int(past)
+    return {name: int(unseen) for name, *_, unseen in found}
+
+
+def test_only_the_plain_model_has_a_blind_spot(run_example, tmp_path):
+    options = ["--image-size", 5, 7, "--pixel", 3, 3, "--blocks", 3]
+    printed = run_example("blind_spot.py", *options, "--output", tmp_path)
+    # To the right, the plain model sees one column more per row above.
+    assert missing(printed) == {"PixelCNN": 2 + 1, "GatedPixelCNN": 0}
+    with Image.open(tmp_path / "blind_spot.png") as picture:
+        page = np.asarray(picture.convert("RGB")).astype(int)
+    red = (page[..., 0] > page[..., 2] + 50).sum()
+    blue = (page[..., 2] > page[..., 0] + 50).sum()
+    cell = 16 * 16
+    assert red == 2 * cell
+    assert blue == (2 * 24 - 3) * cell
+
+
+def test_a_pixel_outside_is_refused(run_example, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        run_example("blind_spot.py", "--pixel", 11, 0, "--output", tmp_path)
+    assert "--pixel must lie in an image of 11 by 15" in capsys.readouterr().err

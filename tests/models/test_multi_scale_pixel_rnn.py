@@ -1,0 +1,268 @@
+import itertools
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_genimg.likelihoods import Categorical
+from keras_genimg.models import MultiScalePixelRNN
+from keras_genimg.models.candidates import later_known
+from keras_genimg.ops.scales import is_copied, scale_order
+
+OPTIONS = {"first_kernel_size": 3, "head_filters": 6, "condition_filters": 4}
+
+
+def randomized(model, scale=0.7):
+    generator = np.random.default_rng(0)
+    model.set_weights(
+        [generator.normal(size=w.shape, scale=scale) for w in model.get_weights()]
+    )
+    return model
+
+
+def gray(likelihood="bernoulli"):
+    model = MultiScalePixelRNN(
+        (4, 8, 1), ((1, 2), (2, 2), (4, 8)), 3, 1, likelihood=likelihood, **OPTIONS
+    )
+    return randomized(model)
+
+
+@pytest.fixture(scope="module")
+def model():
+    """Three scales; the height grows, then both sides do, by 2 and by 4."""
+    return gray()
+
+
+@pytest.fixture(scope="module")
+def images():
+    return np.random.default_rng(1).integers(2, size=(6, 4, 8, 1))
+
+
+def order_by_hand(scales):
+    """Return the pixels in the order of drawing, by plain loops."""
+    height, width = scales[-1]
+    order = []
+    for rows, columns in scales:
+        for r in range(0, height, height // rows):
+            for c in range(0, width, width // columns):
+                if (r, c) not in order:
+                    order.append((r, c))
+    return order
+
+
+@pytest.mark.parametrize(
+    "scales", [((1, 2), (2, 2), (4, 8)), ((2, 2), (4, 4)), ((1, 1), (3, 2), (6, 6))]
+)
+def test_order_is_that_of_plain_loops(scales):
+    width = scales[-1][1]
+    expected = [r * width + c for r, c in order_by_hand(scales)]
+    np.testing.assert_array_equal(scale_order(scales), expected)
+
+
+@pytest.mark.parametrize(
+    "shape, scales, values",
+    [
+        ((2, 4, 1), ((1, 2), (2, 4)), 2),
+        ((1, 2, 2), ((1, 1), (1, 2)), 3),
+        ((3, 2, 1), ((1, 1), (1, 2), (3, 2)), 2),
+    ],
+)
+def test_probabilities_of_all_images_sum_to_one(shape, scales, values):
+    model = MultiScalePixelRNN(
+        shape, scales, 4, 1, likelihood=Categorical(values), **OPTIONS
+    )
+    randomized(model)
+    every = itertools.product(range(values), repeat=int(np.prod(shape)))
+    log_prob = model.log_prob(np.reshape(list(every), (-1, *shape)), verbose=0)
+    np.testing.assert_allclose(np.exp(log_prob).sum(), 1, rtol=1e-5)
+
+
+def test_log_probability_is_that_of_the_scales(model, images):
+    """Computed from the networks one by one, new pixels only."""
+    total = 0.0
+    for index, network in enumerate(model.scale_models):
+        x = model.at_scale(images, index)
+        here = x if index == 0 else x["images"]
+        params = np.asarray(network(x, training=False), "float64")
+        nats = np.where(here == 1, -np.logaddexp(0, -params), -np.logaddexp(0, params))
+        if index > 0:
+            small, large = model.scales[index - 1 : index + 1]
+            factors = (large[0] // small[0], large[1] // small[1])
+            nats[:, :: factors[0], :: factors[1]] = 0
+            alone = network.log_prob(x, verbose=0)
+            np.testing.assert_allclose(alone, nats.sum((1, 2, 3)), rtol=1e-5)
+        total += nats.sum((1, 2, 3))
+    np.testing.assert_allclose(model.log_prob(images, verbose=0), total, rtol=1e-5)
+
+
+def test_a_pixel_depends_on_earlier_ones_and_on_all_of_the_small_image():
+    model = gray(Categorical(3))
+    generator = np.random.default_rng(2)
+    rank = {place: i for i, place in enumerate(order_by_hand(model.scales))}
+    images = generator.integers(3, size=(1, 4, 8, 1))
+    # One copy for each changed pixel and each change, evaluated together.
+    changes = np.eye(32, dtype=int).reshape(32, 4, 8, 1)
+    changed = np.concatenate([images + changes, images + 2 * changes]) % 3
+    differs = np.asarray(model(changed)) != np.asarray(model(images))
+    reached = differs.any((-1, -2)).reshape(2, 4, 8, 4, 8).any(0)
+    small = [(r, c) for r in range(0, 4, 2) for c in range(0, 8, 4)]
+    for source, target in itertools.product(rank, rank):
+        if rank[target] <= rank[source]:
+            assert not reached[source][target], (source, target)
+        elif source in small and target not in small:
+            if (target[0] // 2 * 2, target[1] // 4 * 4) == source:
+                assert reached[source][target], (source, target)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_samplers_agree_and_small_images_are_enlarged(model, jit_compile):
+    drawn = model.generate(5, seed=3, method="ancestral", verbose=0)
+    for method in ("incremental", "fixed_point"):
+        options = {"method": method, "jit_compile": jit_compile, "verbose": 0}
+        np.testing.assert_array_equal(model.generate(5, seed=3, **options), drawn)
+    # The numbers of a pixel are its own, so the rest is drawn as before.
+    for small in (drawn[:, ::4, ::4], drawn[:, ::2, ::4]):
+        enlarged = model.enlarge(small, seed=3, jit_compile=jit_compile, verbose=0)
+        np.testing.assert_array_equal(enlarged, drawn)
+    assert (model.enlarge(small, seed=50, verbose=0) != drawn).any()
+    assert len(np.unique(drawn, axis=0)) > 1
+
+
+def test_frequencies_are_the_probabilities():
+    shape, scales = (1, 4, 1), ((1, 2), (1, 4))
+    model = randomized(MultiScalePixelRNN(shape, scales, 3, 1, **OPTIONS))
+    every = np.reshape(list(itertools.product((0, 1), repeat=4)), (-1, *shape))
+    expected = np.exp(model.log_prob(every, verbose=0))
+    drawn = model.generate(4000, seed=0, batch_size=4000, verbose=0)
+    codes = drawn.reshape(-1, 4) @ [8, 4, 2, 1]
+    counts = np.bincount(codes, minlength=16) / len(codes)
+    error = np.sqrt(expected * (1 - expected) / len(codes))
+    assert (np.abs(counts - expected) < 4 * error + 1e-4).all()
+
+
+def test_known_pixels_stay_and_the_later_ones_weigh():
+    scales = ((2, 2), (4, 4))
+    generator = np.random.default_rng(0)
+    known = generator.integers(2, size=(20, 4, 4, 1))
+    found = later_known(tf.constant(known), scale_order(scales)).numpy()
+    for index in range(20):
+        begun = False
+        for r, c in order_by_hand(scales):
+            begun |= known[index, r, c, 0] == 0
+            assert found[index, r, c] == (begun and known[index, r, c, 0] == 1)
+
+
+@pytest.mark.slow
+def test_completion_approaches_the_posterior():
+    """The probability of an unknown pixel given all others, by enumeration."""
+    shape, scales = (4, 4, 1), ((1, 1), (4, 4))
+    model = randomized(MultiScalePixelRNN(shape, scales, 4, 1, **OPTIONS), 0.6)
+    known = np.ones((4, 4))
+    known[0, 0] = 0  # The small image, which comes first.
+    images = np.random.default_rng(0).integers(2, size=(64, *shape))
+    both = np.repeat(images[None], 2, axis=0)
+    both[0, :, 0, 0], both[1, :, 0, 0] = 0, 1
+    joint = np.exp(model.log_prob(both.reshape(-1, *shape), verbose=0)).reshape(2, -1)
+    posterior = joint[1] / joint.sum(0)
+    # The image that says most about its first pixel.
+    index = np.argmax(np.abs(posterior - np.median(posterior)))
+    image, posterior = images[index : index + 1], posterior[index]
+    images = np.repeat(image, 2000, axis=0)
+    completed = model.complete(
+        images, known, seed=0, num_candidates=16, batch_size=32000, verbose=0
+    )
+    np.testing.assert_array_equal(completed[:, known == 1], images[:, known == 1])
+    first = model.complete(images, known, seed=0, batch_size=2000, verbose=0)
+    assert abs(completed[:, 0, 0].mean() - posterior) < 0.05
+    assert abs(first[:, 0, 0].mean() - posterior) > 0.1  # So it has to be weighed.
+
+
+def test_trains_and_reports_each_scale(model, images):
+    model.compile(keras.optimizers.Adam(0.01), run_eagerly=True)
+    history = model.fit(images, epochs=2, verbose=0).history
+    names = [f"nats_{height}x{width}" for height, width in model.scales]
+    assert set(history) == {"loss", "bits_per_dim", *names}
+    total = np.sum([history[name] for name in names], axis=0)
+    np.testing.assert_allclose(history["loss"], total, rtol=1e-5)
+    results = model.evaluate(images, return_dict=True, verbose=0)
+    for index in (0, 2):
+        alone = model.scale_models[index]
+        alone.compile(keras.optimizers.Adam(0.01), run_eagerly=True)
+        x = model.at_scale(images, index)
+        loss = alone.evaluate(x, verbose=0, return_dict=True)["loss"]
+        np.testing.assert_allclose(results[names[index]], loss, rtol=1e-5)
+        before = [w.numpy() for w in alone.weights]
+        alone.fit(x, verbose=0)
+        pairs = zip(before, alone.get_weights(), strict=True)
+        assert any((a != b).any() for a, b in pairs)
+
+
+def test_networks_draw_alone(model, images):
+    network = model.scale_models[2]
+    small = images[:, ::2, ::4]
+    drawn = network.generate(6, seed=0, conditions=small, verbose=0)
+    np.testing.assert_array_equal(drawn[:, ::2, ::4], small)
+    np.testing.assert_array_equal(model.enlarge(small, seed=0, verbose=0), drawn)
+    with pytest.raises(ValueError, match=r"`small_images` of .*from 0 to 1.*7"):
+        network.generate(6, seed=0, conditions=small * 0 + 7)
+    other = {"images": images, "small_images": 1 - small}
+    for call in (network.log_prob, network.evaluate):
+        with pytest.raises(ValueError, match=r"top-left.*images\[:, ::2, ::4\]"):
+            call(other)
+
+
+def test_a_leak_is_found_at_its_scale(images):
+    model = gray()
+    network = model.scale_models[1]
+    first = network.get_layer("first_convolution")
+    first.mask = np.ones_like(first.mask)
+    model.compile("adam")
+    for call in (lambda: model.fit(images, verbose=0), lambda: model.generate(1)):
+        with pytest.raises(ValueError, match="scale_2x2 is not causal"):
+            call()
+
+
+@pytest.mark.parametrize(
+    "scales, text",
+    [
+        ((8,), "at least two sizes.*use PixelRNN.*Received"),
+        (8, "at least two sizes"),
+        ((3, 8), "a multiple of the one before.*Received"),
+        ((8, 8), "a multiple of the one before.*and larger"),
+        (((2, 4), (4, 6), (8, 8)), "a multiple of the one before"),
+        ((2, 4), r"the size of the image.*image_shape=\(8, 8, 1\)"),
+        ((0, 8), "`scales` of MultiScalePixelRNN must be an integer of at least 1"),
+        (((2, 2, 2), 8), r"an integer for a square, or \(height, width\)"),
+    ],
+)
+def test_wrong_scales_are_refused(scales, text):
+    with pytest.raises(ValueError, match=f"(?s){text}"):
+        MultiScalePixelRNN((8, 8, 1), scales, 4, 1)
+
+
+@pytest.mark.parametrize("shape", [(2, 4, 8, 1), (2, 3, 3, 1), (2, 2)])
+def test_images_of_other_sizes_are_not_enlarged(model, shape):
+    with pytest.raises(ValueError, match=r"of a size among \(\(1, 2\), \(2, 2\)\)"):
+        model.enlarge(np.zeros(shape, int))
+
+
+@pytest.mark.slow
+def test_exported_enlarges_as_the_model(model, tmp_path):
+    model.export(tmp_path / "model", verbose=False)
+    signatures = tf.saved_model.load(str(tmp_path / "model")).signatures
+    small = np.random.default_rng(0).integers(2, size=(3, 2, 2, 1))
+    sent = tf.constant(small * 255, tf.int32)
+    seeds = tf.constant([5, 6, 7], tf.int64)
+    served = signatures["enlarge"](images=sent, seed=seeds)["images"]
+    expected = model.enlarge(small, seed=[5, 6, 7], verbose=0)
+    np.testing.assert_array_equal(served, expected * 255)
+    served = signatures["sample"](seed=seeds)["images"]
+    expected = model.generate(3, seed=[5, 6, 7], verbose=0)
+    np.testing.assert_array_equal(served, expected * 255)
+
+
+def test_copied_pixels_by_hand():
+    expected = [[1, 0, 0, 1, 0, 0], [0, 0, 0, 0, 0, 0]]
+    np.testing.assert_array_equal(is_copied((2, 6), (2, 3)), expected)
