@@ -11,6 +11,7 @@ from keras_genimg.datasets.checks import checked_size
 from keras_genimg.datasets.digits import read_digits
 from keras_genimg.datasets.local_images import read_local
 from keras_genimg.datasets.patches import cut, free_places, random_integers
+from keras_genimg.datasets.photo_patches import read_photo_patches
 from keras_genimg.datasets.pixels import pixel_options
 from keras_genimg.datasets.resizing import resize
 from keras_genimg.datasets.tfds_images import read_tfds
@@ -57,7 +58,9 @@ def load(
     `keras.utils.set_random_seed`.
 
     Args:
-        name: `"digits"` for the 8 by 8 digits of scikit-learn, or the name of an image
+        name: `"digits"` for the 8 by 8 digits of scikit-learn; `"photo_patches"` for 32
+            by 32 color crops of photographs of scikit-image and scikit-learn, 3886 in
+            `"train"` and 342 of other photographs in `"test"`; or the name of an image
             data set of tensorflow_datasets, such as `"mnist"` or `"cifar10"`. The
             latter is downloaded unless it is prepared in the folder given by the
             environment variable `TFDS_DATA_DIR`. Or a `pathlib.Path`, of a folder of
@@ -97,7 +100,7 @@ def load(
 
     Raises:
         ImportError: If a package that reads the data is not installed: scikit-learn,
-            or, for a local path, Pillow or SciPy.
+            scikit-image, or, for a local path, Pillow or SciPy.
         ValueError: If an argument is invalid, the split is empty, `drop_remainder`
             leaves no batch, the crop is larger than the images, the likelihood
             contradicts another argument or has more values than 8 bits, or the data
@@ -145,11 +148,14 @@ def load(
     check_int("seed", seed)
 
     if isinstance(name, pathlib.PurePath):
-        _refuse_labels(name, labels)
+        _refuse_labels(name, labels, "a local path")
         dataset, given["checksum"] = read_local(name, split, image_size)
         image_size = None
     elif name == "digits":
         dataset = read_digits(split)
+    elif name == "photo_patches":
+        _refuse_labels(name, labels, '"photo_patches"')
+        dataset = read_photo_patches(split)
     else:
         dataset = read_tfds(name, split, labels, any_size=image_size is not None)
     if image_size is not None:
@@ -178,11 +184,11 @@ def load(
     )
 
 
-def _refuse_labels(path, labels):
+def _refuse_labels(name, labels, owner):
     if labels:
         raise ValueError(
-            f"`labels=True` needs a data set with labels, and a local path has none. "
-            f"Received: labels={labels!r} with name={path!r}"
+            f"`labels=True` needs a data set with labels, and {owner} has none. "
+            f"Received: labels={labels!r} with name={name!r}"
         )
 
 

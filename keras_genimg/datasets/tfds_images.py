@@ -58,7 +58,7 @@ def read_tfds(name, split, labels, any_size):
         builder = tfds.builder(name, data_dir=os.environ.get("TFDS_DATA_DIR"))
     except tfds.core.DatasetNotFoundError:
         known = tfds.list_builders(with_community_datasets=False)
-        raise ValueError(_unknown_name(name, ["digits", *known])) from None
+        raise ValueError(_unknown_name(name, ["digits", "photo_patches", *known])) from None
     _check_features(name, builder.info.features, labels, any_size)
 
     if not builder.is_prepared():
@@ -97,8 +97,8 @@ def _unknown_name(name, known):
     hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
     listed = ", ".join(map(repr, _KNOWN_IMAGE_SETS))
     return (
-        f"Unknown data set: name={name!r}.{hint} Known are 'digits' and the image data "
-        f"sets of tensorflow_datasets, such as {listed}."
+        f"Unknown data set: name={name!r}.{hint} Known are 'digits', 'photo_patches' "
+        f"and the image data sets of tensorflow_datasets, such as {listed}."
     )
 
 

@@ -19,6 +19,13 @@ _COUNTS = (
     "condition_filters",
 )
 _KERNEL_SIZES = ("kernel_size", "first_kernel_size")
+_STACK_ARGUMENTS = (
+    "head_filters",
+    "num_head_layers",
+    "first_kernel_size",
+    "skip",
+    "whole_rows",
+)
 
 
 class PixelNetwork(AutoregressiveModel):
@@ -113,7 +120,7 @@ def network_graph(make_layer, depth, image_shape, likelihood, arguments, dtype):
     conditions, condition = condition_input(
         arguments["num_classes"], arguments["condition_shape"], units, dtype
     )
-    names = ("head_filters", "num_head_layers", "first_kernel_size", "skip")
+    names = [name for name in _STACK_ARGUMENTS if name in arguments]
     outputs = pixel_stack(
         images,
         make_layer,

@@ -30,6 +30,7 @@ class PixelRNN(PixelNetwork):
     few influences. The first convolution hides each sub-pixel from the features at its
     own position, so no feature of a row contains the row's last sub-pixel. The first
     pixels of the next row see it only within reach of the convolution's kernel.
+    `whole_rows` closes this gap, which the paper does not mention.
 
     Args:
         image_shape: `(height, width, colors)`; height and width may be None.
@@ -46,6 +47,9 @@ class PixelRNN(PixelNetwork):
         residual: Whether the layers are in residual blocks. Otherwise, the network is a
             stack of LSTM layers of `units` channels.
         skip: Whether every layer is connected to the head.
+        whole_rows: Whether a second first convolution sees the whole row above, so that
+            every sub-pixel sees its entire past; for images of a known width. Not in
+            the paper.
         num_classes: Number of classes, for a model with a second input `"label"`.
         condition_shape: `(height or 1, width or 1, depth)`, for a model with a second
             input `"condition"`, a map that is an input of every layer.
@@ -88,6 +92,7 @@ class PixelRNN(PixelNetwork):
         num_head_layers: int = 2,
         residual: bool = True,
         skip: bool = True,
+        whole_rows: bool = False,
         num_classes: int | None = None,
         condition_shape: Sequence[int | None] | None = None,
         dtype: Policy | None = None,
@@ -105,6 +110,7 @@ class PixelRNN(PixelNetwork):
             "num_head_layers": num_head_layers,
             "residual": residual,
             "skip": skip,
+            "whole_rows": whole_rows,
             "num_classes": num_classes,
             "condition_shape": condition_shape,
         }

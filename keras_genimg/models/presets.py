@@ -148,6 +148,16 @@ PIXEL_RNN = {
         layer="diagonal",
         **_DIGITS,
     ),
+    "digits_diagonal_whole_rows": _preset(
+        "digits",
+        "Small Diagonal BiLSTM whose pixels see their entire past; not in the paper.",
+        dataclasses.replace(_DIGITS_RECIPE, tried=False),
+        units=16,
+        num_layers=2,
+        layer="diagonal",
+        whole_rows=True,
+        **_DIGITS,
+    ),
     "digits_row": _preset(
         "digits",
         "Small Row LSTM for the embedded 8x8 digits with 17 gray levels.",

@@ -24,6 +24,7 @@ def pixel_stack(
     num_head_layers: int = 2,
     first_kernel_size: int = 7,
     skip: bool = True,
+    whole_rows: bool = False,
     dtype: Policy | None = None,
 ) -> SymbolicTensor:
     """Return a likelihood's parameters, computed by a stack of causal layers.
@@ -48,6 +49,8 @@ def pixel_stack(
         num_head_layers: Number of convolutions in the head.
         first_kernel_size: Odd size of the first convolution in pixels.
         skip: Whether every layer is connected to the head.
+        whole_rows: Whether a second first convolution adds what it sees of the whole
+            row above, for images of a known width.
         dtype: Dtype policy of the layers; the parameters are float32.
 
     Returns:
@@ -77,6 +80,17 @@ def pixel_stack(
     first = MaskedConv2D(
         filters, first_kernel_size, "A", name="first_convolution", **masked
     )
+    above = None
+    if whole_rows:
+        width = images.shape[2]
+        if width is None:
+            raise ValueError(
+                f"`whole_rows` of pixel_stack needs images of a known width, which is "
+                f"the size of a kernel. Received: images of shape {images.shape}"
+            )
+        # Wide enough that each pixel sees the row above from end to end.
+        kernel_size = (3, 2 * width - 1)
+        above = MaskedConv2D(filters, kernel_size, "A", name="row_above", **masked)
     stack = [make_layer(name=f"layer_{index}", **masked) for index in range(depth)]
     skips = [
         MaskedConv2D(filters, 1, "B", name=f"skip_{index}", **masked)
@@ -91,7 +105,10 @@ def pixel_stack(
     # are not a pixel value.
     scale = 2 / likelihood.max_value
     x = layers.Rescaling(scale, -1, name="center", dtype="float32")(images)
-    x = first(x)
+    centered = x
+    x = first(centered)
+    if above is not None:
+        x = layers.Add(name="with_row_above", dtype=dtype)([x, above(centered)])
     skipped = []
     for index, layer in enumerate(stack):
         x = layer(x) if condition is None else layer(x, condition)

@@ -43,6 +43,12 @@ FAMILIES = {
     "diagonal": lambda shape, **k: PixelRNN(
         shape, num_layers=1, layer="diagonal", first_kernel_size=3, **k
     ),
+    "whole_diagonal": lambda shape, **k: PixelRNN(
+        shape, num_layers=1, first_kernel_size=3, whole_rows=True, **k
+    ),
+    "whole_row": lambda shape, **k: PixelRNN(
+        shape, num_layers=2, layer="row", first_kernel_size=3, whole_rows=True, **k
+    ),
     "plain": lambda shape, **k: PixelRNN(
         shape, num_layers=2, first_kernel_size=3, residual=False, skip=False, **k
     ),
@@ -62,7 +68,9 @@ CASES = [  # Image shape, units, values of a sub-pixel.
     ("family", "case"),
     [
         *itertools.product(("cnn", "row", "diagonal"), CASES),
-        *(("plain", case) for case in (CASES[1], CASES[3])),
+        *itertools.product(
+            ("plain", "whole_diagonal", "whole_row"), (CASES[1], CASES[3])
+        ),
     ],
     ids=str,
 )
@@ -79,6 +87,8 @@ def test_future_changes_nothing(family, case):
     assert not (seen & ~past).any()
     if family in ("diagonal", "plain"):
         np.testing.assert_array_equal(seen, past & ~blind_spot(shape, kernel_size=3))
+    if family.startswith("whole"):
+        np.testing.assert_array_equal(seen, past)
     told = influence(model, num_images=12, randomize=True)
     np.testing.assert_array_equal(told.reshape(seen.shape), seen)
 
@@ -139,3 +149,9 @@ def test_untrained_models_are_about_uniform():
         model = family((12, 12, 1), units=8)
         nats = -model.log_prob(x).mean()
         assert abs(nats / (144 * np.log(2)) - 1) < 0.1
+
+
+def test_whole_rows_need_a_known_width():
+    with pytest.raises(ValueError, match=r"`whole_rows`.*known width.*None"):
+        PixelRNN((4, None, 1), 4, 1, whole_rows=True)
+    PixelRNN((None, 4, 1), 4, 1, whole_rows=True)

@@ -80,6 +80,15 @@ def test_methods_agree(family):
     assert_ancestral(model, drawn, slack=TIE)
 
 
+@pytest.mark.parametrize("layer", ["row", "diagonal"])
+def test_whole_rows_are_drawn_from_the_parameters_of_the_forward_pass(layer):
+    shape, units, depth, likelihood = CASES[4]
+    options = {"head_filters": 9, "likelihood": likelihood, "whole_rows": True}
+    model = PixelRNN(shape, units, depth, layer, **options)
+    randomize(model, seed=3)
+    assert_sampled_as_computed(model)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "family, method",

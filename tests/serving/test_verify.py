@@ -31,7 +31,7 @@ def failures(report):
 # graphs of a model: `check_sampler` has the sampler's step and the forward pass, `elbo`
 # the encoder and the decoder.
 WHOLE = ("PixelCNN", "VAE_full_normal", "DRAW_whole")
-GRAPHS = ("sample", "check_sampler", "elbo")
+GRAPHS = ("sample", "check_sampler", "enlarge", "elbo")
 TWINS = {
     "PixelRNN_row": ("sample", "log_prob"),
     "VAE": ("sample", "elbo"),

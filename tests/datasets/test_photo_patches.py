@@ -1,0 +1,153 @@
+"""Crops of the photographs that scikit-image and scikit-learn ship."""
+
+import socket
+import sys
+
+import numpy as np
+import pytest
+from skimage import data
+from sklearn.datasets import load_sample_image
+
+from keras_genimg.datasets import as_array, load
+
+NAME = "photo_patches"
+
+
+def crop(photograph, top, left):
+    return photograph[top : top + 32, left : left + 32]
+
+
+@pytest.fixture(scope="module")
+def images():
+    return {split: as_array(load(NAME, split)) for split in ("train", "test", "all")}
+
+
+def test_counts_by_hand(images):
+    # Rows times columns of corners: (512 - 32) / 16 + 1 = 31, (427 - 32) // 16 + 1 =
+    # 25, (640 - 32) / 16 + 1 = 39; without overlap, 300 // 32 = 9, 451 // 32 = 14,
+    # 400 // 32 = 12, 600 // 32 = 18.
+    assert len(images["train"]) == 31 * 31 + 3 * 25 * 39 == 3886
+    assert len(images["test"]) == 9 * 14 + 12 * 18 == 342
+    for found in images.values():
+        assert found.shape[1:] == (32, 32, 3) and found.dtype == np.uint8
+    both = np.concatenate([images["train"], images["test"]])
+    np.testing.assert_array_equal(images["all"], both)
+
+
+def test_crops_are_pixels_of_the_photographs_in_the_documented_order(images):
+    train, test = images["train"], images["test"]
+    astronaut, rocket = data.astronaut(), data.rocket()
+    china, flower = load_sample_image("china.jpg"), load_sample_image("flower.jpg")
+    np.testing.assert_array_equal(train[0], crop(astronaut, 0, 0))
+    np.testing.assert_array_equal(train[1], crop(astronaut, 0, 16))
+    np.testing.assert_array_equal(train[31], crop(astronaut, 16, 0))
+    np.testing.assert_array_equal(train[960], crop(astronaut, 480, 480))
+    np.testing.assert_array_equal(train[961], crop(china, 0, 0))
+    np.testing.assert_array_equal(train[961 + 39 + 2], crop(china, 16, 32))
+    np.testing.assert_array_equal(train[961 + 975], crop(flower, 0, 0))
+    np.testing.assert_array_equal(train[-1], crop(rocket, 384, 608))
+
+    chelsea, coffee = data.chelsea(), data.coffee()
+    whole = test[:126].reshape(9, 14, 32, 32, 3).swapaxes(1, 2).reshape(288, 448, 3)
+    np.testing.assert_array_equal(whole, chelsea[:288, :448])
+    whole = test[126:].reshape(12, 18, 32, 32, 3).swapaxes(1, 2).reshape(384, 576, 3)
+    np.testing.assert_array_equal(whole, coffee[:384, :576])
+
+
+def test_no_photograph_is_in_both_splits(images):
+    """No test crop, nor a part of one, is in a train crop at any place."""
+
+    def rows(crops):
+        """Return the rows of 8 pixels at each 8th column, as one number each."""
+        found = np.ascontiguousarray(crops.reshape(-1, 24))
+        varied = found[found.std(axis=1) > 8]  # Not those of one color.
+        return {row.tobytes() for row in varied}
+
+    train, test = rows(images["train"]), rows(images["test"])
+    assert min(len(train), len(test)) > 10_000
+    assert not train & test
+
+
+def test_the_set_is_the_same_at_each_pass_and_for_any_seed(images):
+    dataset = load(NAME, "test", seed=5)
+    for _ in range(2):
+        np.testing.assert_array_equal(as_array(dataset), images["test"])
+
+
+def test_reading_needs_no_network(monkeypatch, images):
+    def refuse(*_):
+        raise AssertionError("photographs must be read without a network")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    np.testing.assert_array_equal(as_array(load(NAME, "test")), images["test"])
+
+
+class TestOptions:
+    def test_slices_are_those_of_tfds(self, images):
+        part = as_array(load(NAME, "train[-7:]+test[:1%]"))
+        np.testing.assert_array_equal(part, images["all"][3879:3889])
+        np.testing.assert_array_equal(
+            as_array(load(NAME, "train[:100]")), images["train"][:100]
+        )
+
+    def test_shuffle_follows_the_seed(self, images):
+        passes = [
+            as_array(load(NAME, "test", shuffle=True, seed=seed)) for seed in (1, 1, 2)
+        ]
+        np.testing.assert_array_equal(passes[0], passes[1])
+        assert (passes[0] != passes[2]).any()
+        expected = sorted(image.tobytes() for image in images["test"])
+        for found in passes:
+            assert sorted(image.tobytes() for image in found) == expected
+
+    def test_an_epoch_can_begin_at_any_batch(self):
+        epochs = load(NAME, "test", batch_size=100, shuffle=True, seed=3).epochs
+        assert epochs.num_batches == 4
+        whole = list(epochs.read(2).as_numpy_iterator())
+        assert [len(batch) for batch in whole] == [100, 100, 100, 42]
+        rest = list(epochs.read(2, start=2).take(2).as_numpy_iterator())
+        for found, expected in zip(rest, whole[2:], strict=True):
+            np.testing.assert_array_equal(found, expected)
+
+    def test_values(self, images):
+        pixels = images["test"]
+        few = as_array(load(NAME, "test", num_values=8))
+        np.testing.assert_array_equal(few, np.round(pixels * 7.0 / 255))
+        real = as_array(load(NAME, "test", likelihood="gaussian"))
+        np.testing.assert_allclose(real, pixels / 255.0, rtol=1e-6)
+        mixture = as_array(load(NAME, "test", likelihood="discretized_logistic_mixture"))
+        np.testing.assert_array_equal(mixture, pixels)
+        binary = as_array(load(NAME, "test", likelihood="bernoulli"))
+        assert set(np.unique(binary)) == {0, 1}
+        assert abs(binary.mean() - pixels.mean() / 255) < 0.01
+
+    def test_sizes(self, images):
+        halves = as_array(load(NAME, "test", image_size=16))
+        assert halves.shape == (342, 16, 16, 3)
+        means = images["test"].mean(axis=(1, 2)), halves.mean(axis=(1, 2))
+        np.testing.assert_allclose(*means, atol=6)
+        centers = as_array(load(NAME, "test", crop_size=(8, 10)))
+        np.testing.assert_array_equal(centers, images["test"][:, 12:20, 11:21])
+        last = load(NAME, "test", batch_size=64, drop_remainder=True)
+        assert last.cardinality() == 5
+
+
+class TestRefused:
+    def test_labels(self):
+        with pytest.raises(ValueError, match='"photo_patches" has none.*labels=True'):
+            load(NAME, labels=True)
+
+    @pytest.mark.parametrize("split", ["trian", "validation", "train[:9", "test[5:2]"])
+    def test_other_splits(self, split):
+        with pytest.raises(ValueError, match=r"(must be one of|no examples).*Received"):
+            load(NAME, split)
+
+    def test_a_name_with_a_typing_error(self):
+        with pytest.raises(ValueError, match="Did you mean 'photo_patches'"):
+            load("photo_patch")
+
+    @pytest.mark.parametrize("package", ["skimage", "sklearn.datasets"])
+    def test_missing_packages_name_the_extra(self, package, monkeypatch):
+        monkeypatch.setitem(sys.modules, package, None)
+        with pytest.raises(ImportError, match=r'pip install "\.\[photos\]"'):
+            load(NAME)
