@@ -59,6 +59,7 @@ def card_of(run, model, report):
     return {
         "preset": config["preset"],
         "data": config["data"],
+        "data_version": trained.get("data_version"),
         "license": "MNIST: CC BY-SA 3.0, Yann LeCun and Corinna Cortes",
         "training_images": "binarized again in each epoch",
         "held_out": config["held_out"] or "the last 5,000 training images",

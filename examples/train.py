@@ -33,6 +33,11 @@ from typing import Any
 
 TEST_SEED = 777
 HELD_OUT = 5000
+BUNDLED = ("digits", "photo_patches")
+IMAGENET_NOTE = (
+    "The official downsampled images of today, which are easier than those of the "
+    "papers, with 49,999 validation images: their bits per dimension do not compare."
+)
 PACKAGES = ("tensorflow", "keras", "tensorflow-probability", "numpy")
 
 
@@ -168,6 +173,41 @@ def load_splits(options, batch_size, held_out, likelihood):
     )
 
 
+def data_facts(options, train, held_out, test):
+    """Return which version of the data was used, and how many images of it."""
+    name = str(options["name"])
+    facts = {
+        "data_version": name,
+        "train_split": train.epochs.description["split"],
+        "held_out_images": 0 if held_out is None else len(held_out),
+        "test_images": len(test),
+    }
+    if isinstance(options["name"], pathlib.Path) or name in BUNDLED:
+        return facts
+    import tensorflow_datasets as tfds
+
+    builder = tfds.builder(name, data_dir=os.environ.get("TFDS_DATA_DIR"))
+    facts["data_version"] = builder.info.full_name
+    if name.startswith("downsampled_imagenet"):
+        facts["data_note"] = IMAGENET_NOTE
+    return facts
+
+
+def size_options(preset, image_shape):
+    """Return the constructor's arguments that follow from the size of the images.
+
+    Scales keep their ratios to the image.
+    """
+    options = {"image_shape": tuple(image_shape)}
+    if "scales" in preset.config:
+        size, own = image_shape[:2], preset.config["image_shape"][:2]
+        options["scales"] = tuple(
+            tuple(scale * n // o for n, o in zip(size, own, strict=True))
+            for scale in preset.config["scales"]
+        )
+    return options
+
+
 def make_strategy(name):
     """Return a strategy, or None to train on one device."""
     import tensorflow as tf
@@ -265,7 +305,8 @@ def main():
     except ValueError as error:
         sys.exit(str(error))
     with strategy.scope() if strategy else contextlib.nullcontext():
-        model = family.from_preset(name, name=name, image_shape=test.shape[1:])
+        sizes = size_options(preset, test.shape[1:])
+        model = family.from_preset(name, name=name, **sizes)
         if arguments.start_from:
             model.set_weights(first_weights(arguments.start_from, family, name, model))
         model.compile(recipe.optimizer(len(train), epochs))
@@ -286,7 +327,12 @@ def main():
     )
     seconds = time.monotonic() - start
     model.save(output / "model.keras")
-    report = {**config, **report_of(model, test), "seconds_of_last_start": seconds}
+    report = {
+        **config,
+        **data_facts(options, train, held_out, test),
+        **report_of(model, test),
+        "seconds_of_last_start": seconds,
+    }
     report["cores"] = len(os.sched_getaffinity(0))
     if chief:
         write_json(output / "report.json", report)

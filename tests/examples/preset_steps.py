@@ -91,7 +91,7 @@ def train_a_step(family, name, folder, image_size=None, run_eagerly=False):
         likelihood = likelihoods.get(preset.config.get("likelihood", "bernoulli"))
         options = script["image_options"](arguments, preset)
         train, held_out, test = script["load_splits"](options, 2, 1, likelihood)
-    model = family.from_preset(name, image_shape=test.shape[1:])
+    model = family.from_preset(name, **script["size_options"](preset, test.shape[1:]))
     model.compile(preset.recipe.optimizer(len(train)), run_eagerly=run_eagerly)
     logs = model.train_on_batch(next(iter(train)), return_dict=True)
     return logs["loss"], test.shape[1:]

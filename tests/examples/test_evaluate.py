@@ -28,6 +28,7 @@ def test_a_run_gets_a_card_that_its_weights_reproduce(
     printed = run_example("evaluate.py", run, "--samples", 3, "--card", weights)
     card = preset_weights.read_card("VAE", "mnist")
     assert card["images"] == 12 and card["num_samples"] == 3
+    assert card["data_version"] == f"mnist/{version}"
     assert card["elbo"] > card["nats"] > 0 and f'"nats": {card["nats"]}' in printed
     assert (
         len(card["curve"]) == 2 and "--preset VAE/mnist --epochs 1" in card["command"]

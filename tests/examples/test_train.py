@@ -27,6 +27,8 @@ def test_a_preset_is_trained_and_goes_on(run_example, tmp_path):
     assert report["preset"] == "VAE/digits" and report["images"] == 300
     assert 0 < report["nats"] < 64 and 0 < report["nats_standard_error"] < 1
     assert report["elbo"] > report["nats"]
+    assert report["data_version"] == "digits" and report["held_out_images"] == 149
+    assert report["train_split"] == "train[:1348]" and report["test_images"] == 300
     for name in ("config.json", "model.keras", "samples/epoch_0002.png"):
         assert (tmp_path / name).stat().st_size > 0
     assert len((tmp_path / "log.csv").read_text().splitlines()) == 3
@@ -67,6 +69,7 @@ def test_a_folder_of_images_becomes_a_served_model(run_example, tmp_path, monkey
     report = json.loads(pathlib.Path("run/report.json").read_text())
     assert report["data"] == {"name": "images", "image_size": "4"}
     assert report["images"] == 2 and np.isfinite(report["nats"])
+    assert report["data_version"] == "images" and report["test_images"] == 2
     with Image.open("run/samples/epoch_0001.png") as picture:
         assert picture.mode == "RGB"
     drawn = tf.saved_model.load("served/run/1").signatures["sample"](
