@@ -116,14 +116,15 @@ def train_for(model, seconds):
 
 def bits_per_dim(model, images):
     """Return the mean bits per sub-pixel that a model needs for images."""
-    nats = -model.log_prob(images).mean()
+    nats = -model.log_prob(images, verbose=0).mean()
     return float(nats) / math.prod(images.shape[1:]) / math.log(2)
 
 
 def histogram_bits(train, test):
     """Return the bits per sub-pixel by a histogram of each color of `train`.
 
-    Each count is one more than it is, so that no value has the probability 0.
+    One is added to each count, so that no value has the probability 0. The result may
+    be above 8, since other photographs have other colors.
     """
     bits = []
     for color in range(3):
@@ -201,21 +202,20 @@ def save_pictures(models, test, output):
     known[: IMAGE_SHAPE[0] // 2] = 1
     occluded = np.where(known[..., None], test, np.array(OCCLUDED_COLOR, "uint8"))
     samples, completions = {"Photographs": (test, 2)}, {"Occluded": (occluded, 1)}
-    drawn = None
     for name, model in models.items():
-        drawn = model.likelihood.to_display(model.generate(len(test), **options))
-        samples[name] = (drawn, 2)
+        drawn = model.generate(len(test), **options)
+        samples[name] = (model.likelihood.to_display(drawn), 2)
         completed = model.complete(test, known, **options)
         completions[name] = (model.likelihood.to_display(completed), 1)
     completions["Originals"] = (test, 1)
     save_panels(output / "samples.png", samples)
     save_panels(output / "completions.png", completions)
 
-    # The last model is the one of several scales.
+    name = "MultiScalePixelRNN"
+    model, (drawn, _) = models[name], samples[name]
     sides = {f"{side}×{side}": IMAGE_SHAPE[0] // side for side in SCALES}
     scales = {title: (drawn[:, ::n, ::n], 1) for title, n in sides.items()}
     save_panels(output / "scales.png", scales)
-    model = models["MultiScalePixelRNN"]
     smallest, factor = next(iter(sides.items()))
     small = test[::2, ::factor, ::factor]
     enlarged = model.enlarge(small.repeat(NUM_DRAWN, axis=0), **options)

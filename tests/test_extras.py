@@ -27,4 +27,4 @@ def test_hints_are_written_once_and_name_extras_that_exist():
         named += re.findall(r"install_hint\([\"'](\w+)[\"']\)", text)
         named += re.findall(r"pip install [^\n]*\[(\w+)\]", text)
     assert written == ["export/install_hint.py", "keras_genimg/extras.py"]
-    assert set(named) == {"examples", "serving", "tensorboard"} <= extras()
+    assert set(named) == {"examples", "photos", "serving", "tensorboard"} <= extras()

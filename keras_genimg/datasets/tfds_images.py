@@ -58,7 +58,8 @@ def read_tfds(name, split, labels, any_size):
         builder = tfds.builder(name, data_dir=os.environ.get("TFDS_DATA_DIR"))
     except tfds.core.DatasetNotFoundError:
         known = tfds.list_builders(with_community_datasets=False)
-        raise ValueError(_unknown_name(name, ["digits", "photo_patches", *known])) from None
+        known = ["digits", "photo_patches", *known]
+        raise ValueError(_unknown_name(name, known)) from None
     _check_features(name, builder.info.features, labels, any_size)
 
     if not builder.is_prepared():

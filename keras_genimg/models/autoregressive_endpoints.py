@@ -51,7 +51,8 @@ def autoregressive_endpoints(
     likelihood = model.likelihood
     conditions = served_conditions(model, image_shape)
     # A `tf.function`, so that all drawing signatures share its graph.
-    draw = pixel_sampler(model._sampler(method, jit_compile), image_shape)
+    draw = model._sampler(method, jit_compile)
+    draw = pixel_sampler(draw, image_shape, model._drawn_shape(image_shape))
     draw = tf.function(draw, autograph=False)
     complete = candidate_completer(
         model, model._sampler(method, jit_compile), image_shape, num_candidates
@@ -125,6 +126,7 @@ def log_prob_of(model, images, *conditions):
         Nats, float32 of shape `(batch,)`.
     """
     params = model([images, *conditions] if conditions else images, training=False)
+    images = model._drawn(images)
     if model._drawn_pixels is None:
         return model.likelihood.log_prob_of_images(params, images)
     return masked_log_prob(model.likelihood, model._drawn_pixels, params, images)

@@ -124,6 +124,17 @@ class AutoregressiveModel(GenerativeModel):
         """
         return [(self, images, conditions)]
 
+    def _drawn(self, images):
+        """Return all that is drawn for images, `images` themselves; a hook."""
+        return images
+
+    def _drawn_shape(self, image_shape):
+        """Return the shape of `_drawn`, without the batch; a hook."""
+        return image_shape
+
+    def _targets_of(self, x, y_pred):
+        return self._drawn(super()._targets_of(x, y_pred))
+
     def _num_passes(self, image_shape):
         """Return the number of forward passes of the ancestral sampler; a hook."""
         return math.prod(self.likelihood.unit_shape(image_shape))
@@ -350,11 +361,7 @@ class AutoregressiveModel(GenerativeModel):
                 the model is not causal.
         """
         check_choice("method", method, tuple(METHODS), "generate")
-        if not (temperature > 0 and math.isfinite(temperature)):
-            raise ValueError(
-                f"`temperature` must be a finite number above 0. Received: "
-                f"temperature={temperature!r}"
-            )
+        temperature = checked_temperature(temperature)
         shape = sized_image_shape(self, image_size, "generate")
         draw = self._function_cache.get(
             self,
@@ -468,3 +475,17 @@ class AutoregressiveModel(GenerativeModel):
         )
         inputs = graph.inputs if len(graph.inputs) > 1 else graph.inputs[0]
         return cls(inputs, graph.outputs[0], **config)
+
+
+def checked_temperature(temperature):
+    """Return a temperature.
+
+    Raises:
+        ValueError: If it is not a finite number above 0.
+    """
+    if not (temperature > 0 and math.isfinite(temperature)):
+        raise ValueError(
+            f"`temperature` must be a finite number above 0. Received: "
+            f"temperature={temperature!r}"
+        )
+    return temperature

@@ -12,7 +12,7 @@ from keras_genimg.models.pixel_network import PixelNetwork, checked_arguments
 from keras_genimg.models.pixel_rnn import layer_maker
 from keras_genimg.networks import pixel_stack
 from keras_genimg.networks.upsampling import upsampling_network
-from keras_genimg.ops.checks import check_image_shape
+from keras_genimg.ops.checks import check_choice, check_image_shape
 from keras_genimg.ops.scales import (
     check_scales,
     factors_between,
@@ -29,10 +29,12 @@ from keras_genimg.types import Config, Policy
 class EnlargingPixelRNN(PixelNetwork):
     """PixelRNN that draws an image given a smaller one.
 
-    The small image holds the top-left pixel of each cell of the large one. These copied
-    pixels are known: they are not drawn, their probability is 1, and they are not in
-    the loss. A network of transposed convolutions makes a map of the large size from
-    the small image. This map is an input of every layer.
+    A network of transposed convolutions makes a map of the large size from the small
+    image. This map is an input of every layer.
+
+    If the small image holds the top-left pixel of each cell of the large one, these
+    copied pixels are known: they are not drawn, their probability is 1, and they are
+    not in the loss. If it holds the means of the cells, all pixels are drawn.
 
     Args:
         image_shape: `(height, width, colors)` of the large image.
@@ -50,6 +52,8 @@ class EnlargingPixelRNN(PixelNetwork):
         residual: Whether the layers are in residual blocks.
         skip: Whether every layer is connected to the head.
         condition_filters: Channels of the map that is made of the small image.
+        subsampling: `"top_left"` if small images hold the top-left pixels, or `"box"`
+            if they hold means.
         dtype: Dtype policy of the layers; the likelihood's parameters are float32.
         **kwargs: Arguments of `keras.Model`, such as `name`.
 
@@ -88,6 +92,7 @@ class EnlargingPixelRNN(PixelNetwork):
         residual: bool = True,
         skip: bool = True,
         condition_filters: int = 32,
+        subsampling: Literal["top_left", "box"] = "top_left",
         dtype: Policy | None = None,
         **kwargs: Any,
     ):
@@ -110,6 +115,9 @@ class EnlargingPixelRNN(PixelNetwork):
             "kernel_size": kernel_size,
             "residual": residual,
             "condition_filters": condition_filters,
+            "subsampling": check_choice(
+                "subsampling", subsampling, ("top_left", "box"), owner
+            ),
             **stacked,
         }
         arguments = checked_arguments(owner, image_shape, arguments)
@@ -135,20 +143,25 @@ class EnlargingPixelRNN(PixelNetwork):
             [images, small], outputs, likelihood, arguments, dtype=dtype, **kwargs
         )
         self.factors = factors
-        self._drawn_pixels = ~is_copied(scales[1], factors)
-        self._pixel_order = scale_order(scales)
+        if subsampling == "top_left":
+            self._drawn_pixels = ~is_copied(scales[1], factors)
+            self._pixel_order = scale_order(scales)
 
     @property
     def condition_ranges(self) -> dict[str, tuple[int, int]]:
         return {"small_images": (0, self.likelihood.num_values - 1)}
 
     def _own_loss(self):
+        if self._drawn_pixels is None:
+            return super()._own_loss()
         return MaskedNegativeLogLikelihood(self.likelihood, self._drawn_pixels)
 
     def _own_metrics(self):
-        return []
+        return super()._own_metrics() if self._drawn_pixels is None else []
 
     def _check_together(self, images, conditions, owner):
+        if self._drawn_pixels is None:
+            return
         if not np.array_equal(subsampled(images, self.factors), conditions[0]):
             height, width = self.factors
             raise ValueError(
@@ -159,7 +172,9 @@ class EnlargingPixelRNN(PixelNetwork):
 
     def _sampler(self, method, jit_compile=False, **options):
         draw = super()._sampler(method, jit_compile, **options)
-        copied = ~self._drawn_pixels[..., None]
+        if self._drawn_pixels is None:
+            return draw
+        copied = np.logical_not(self._drawn_pixels)[..., None]
 
         def draw_new(
             uniforms, temperature, conditions, images=None, known=None, **record

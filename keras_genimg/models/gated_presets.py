@@ -1,7 +1,7 @@
 """Settings of the Gated PixelCNN by name.
 
-The paper gives the size of its ImageNet model, 20 layers of 384 channels with kernels
-of 5 pixels, and none for CIFAR-10.
+`cifar10` has the size of the paper's ImageNet model: 20 layers of 384 channels with
+kernels of 5 pixels. The width of the head is that of the PixelRNN paper.
 
 References:
     van den Oord et al., Conditional Image Generation with PixelCNN Decoders, 2016,

@@ -25,7 +25,14 @@ from keras_genimg.models.step_check import StepCheck
 from keras_genimg.models.worker_data import for_workers
 from keras_genimg.ops.workers import is_chief
 from keras_genimg.training import NegativeLogLikelihood
-from keras_genimg.types import AxisSize, Config, PathLike, Policy, SymbolicTensor
+from keras_genimg.types import (
+    AxisSize,
+    Config,
+    PathLike,
+    Policy,
+    Shape,
+    SymbolicTensor,
+)
 
 
 class LikelihoodModel(FreeableModel):
@@ -36,6 +43,8 @@ class LikelihoodModel(FreeableModel):
         outputs: Parameters of the likelihood, float32.
         likelihood: Name or object, see `keras_genimg.likelihoods.get`.
         dtype: Dtype policy that the model reports; its layers have their own.
+        targets_shape: Shape of what the outputs are parameters of, if not of the
+            images, see `_targets_of`.
         **kwargs: `name` and `trainable`, as in `keras.Model`.
 
     Attributes:
@@ -55,6 +64,7 @@ class LikelihoodModel(FreeableModel):
         outputs: SymbolicTensor,
         likelihood: str | Config | likelihoods.Likelihood,
         dtype: Policy | None = None,
+        targets_shape: Shape | None = None,
         **kwargs: Any,
     ):
         check_constructor_arguments(type(self), kwargs)
@@ -64,7 +74,8 @@ class LikelihoodModel(FreeableModel):
         expected = tuple(images.shape)
         are_images = len(expected) == 4
         if are_images:
-            expected = (expected[0], *likelihood.params_shape(expected[1:]))
+            shape = targets_shape or expected[1:]
+            expected = (expected[0], *likelihood.params_shape(shape))
         if not are_images or tuple(outputs.shape) != expected:
             raise ValueError(
                 f"A graph with images of shape {tuple(images.shape)} and the "

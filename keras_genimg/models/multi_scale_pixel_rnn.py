@@ -9,22 +9,29 @@ import tensorflow as tf
 from numpy.typing import ArrayLike
 
 from keras_genimg import likelihoods
-from keras_genimg.models.autoregressive_model import AutoregressiveModel
+from keras_genimg.models.autoregressive_model import (
+    AutoregressiveModel,
+    checked_temperature,
+)
+from keras_genimg.models.batched_calls import draw_images
 from keras_genimg.models.enlarging_pixel_rnn import EnlargingPixelRNN
+from keras_genimg.models.image_seeds import image_seeds
 from keras_genimg.models.pixel_rnn import PixelRNN
 from keras_genimg.models.presets import MULTI_SCALE_PIXEL_RNN
-from keras_genimg.models.scale_endpoints import enlarge_endpoint
+from keras_genimg.models.scale_endpoints import enlarge_endpoint, enlarger
 from keras_genimg.models.scales_causality import ScalesCausalityCheck
-from keras_genimg.networks.scale_layers import MergeScales, Subsample
-from keras_genimg.ops.checks import check_image_shape
+from keras_genimg.networks.scale_layers import MergeScales, PackScales, Subsample
+from keras_genimg.ops.checks import check_choice, check_image_shape
 from keras_genimg.ops.scales import (
     check_scales,
     factors_between,
-    placed,
+    packed,
+    scale_images,
     scale_order,
     smallest_scales,
-    subsampled,
+    unpacked,
 )
+from keras_genimg.sampling import METHODS
 from keras_genimg.saved_model.endpoint import Endpoint
 from keras_genimg.training import BitsPerDim
 from keras_genimg.training.masked_nats import MaskedNats
@@ -46,6 +53,12 @@ class MultiScalePixelRNN(AutoregressiveModel):
     order that is not raster order: scales from small to large, and in each one its new
     pixels in raster order. `complete` draws in this order too: known pixels influence
     those that come after them in it.
+
+    With `subsampling="box"`, smaller images hold the rounded means of cells, and all
+    pixels of all scales are drawn. The sum of the log-probabilities of the scales is
+    then a lower bound of log p(x), since a drawn image need not have the means that it
+    was drawn from. `log_prob` and the metrics are this bound, and `complete` does not
+    work, since known pixels would not determine the smaller images.
 
     `fit` on images of the full size trains all scales together, and reports the nats of
     each scale beside the loss, which is their sum. Each of `scale_models` can also be
@@ -69,6 +82,8 @@ class MultiScalePixelRNN(AutoregressiveModel):
         skip: Whether every layer is connected to the head.
         condition_filters: Channels of the maps that are made of smaller images; c in
             the paper.
+        subsampling: What smaller images hold: `"top_left"` for the top-left pixel of
+            each cell, or `"box"` for its rounded mean.
         dtype: Dtype policy of the layers; the likelihood's parameters are float32.
         **kwargs: Arguments of `keras.Model`, such as `name`.
 
@@ -82,7 +97,9 @@ class MultiScalePixelRNN(AutoregressiveModel):
 
     Output shape:
         Parameters of the likelihood, float32, of its `params_shape` after the batch.
-        Those of a pixel come from the smallest scale that has it.
+        Those of a pixel come from the smallest scale that has it. With box means, they
+        are those of a map of width 1 that has all pixels of all scales, from small to
+        large.
 
     Raises:
         ValueError: If an argument is not as described.
@@ -116,6 +133,7 @@ class MultiScalePixelRNN(AutoregressiveModel):
         residual: bool = True,
         skip: bool = True,
         condition_filters: int = 32,
+        subsampling: Literal["top_left", "box"] = "top_left",
         dtype: Policy | None = None,
         **kwargs: Any,
     ):
@@ -123,6 +141,7 @@ class MultiScalePixelRNN(AutoregressiveModel):
         image_shape = check_image_shape(image_shape, owner)
         scales = check_scales(scales, image_shape, owner)
         likelihood = likelihoods.get(likelihood)
+        check_choice("subsampling", subsampling, ("top_left", "box"), owner)
         network = {
             "units": units,
             "num_layers": num_layers,
@@ -140,28 +159,54 @@ class MultiScalePixelRNN(AutoregressiveModel):
         models = [PixelRNN(shapes[0], name=names[0], **common)]
         for small, shape, name in zip(scales[:-1], shapes[1:], names[1:], strict=True):
             model = EnlargingPixelRNN(
-                shape, small, name=name, condition_filters=condition_filters, **common
+                shape,
+                small,
+                name=name,
+                condition_filters=condition_filters,
+                subsampling=subsampling,
+                **common,
             )
             models.append(model)
 
         images = keras.Input(image_shape, name="images")
-        parts = []
-        for scale, name in zip(scales, names, strict=True):
-            factors = factors_between(scale, scales[-1])
-            layer_name = f"images_{name}"
-            part = Subsample(factors, name=layer_name, dtype="float32")(images)
-            parts.append(part)
-        params = models[0](parts[0])
-        for index in range(1, len(scales)):
-            large = models[index]([parts[index], parts[index - 1]])
+        parts = [images]
+        for index in reversed(range(1, len(scales))):
             factors = factors_between(scales[index - 1], scales[index])
-            merge = MergeScales(factors, name=f"merge_{names[index]}", dtype="float32")
-            params = merge(large, params)
-        super().__init__(images, params, likelihood, dtype=dtype, **kwargs)
+            subsample = Subsample(
+                factors,
+                subsampling,
+                name=f"images_{names[index - 1]}",
+                dtype="float32",
+            )
+            parts.insert(0, subsample(parts[0]))
+        outputs = [models[0](parts[0])]
+        for index in range(1, len(scales)):
+            outputs.append(models[index]([parts[index], parts[index - 1]]))
+        targets_shape = None
+        if subsampling == "top_left":
+            params = outputs[0]
+            for index in range(1, len(scales)):
+                factors = factors_between(scales[index - 1], scales[index])
+                layer_name = f"merge_{names[index]}"
+                merge = MergeScales(factors, name=layer_name, dtype="float32")
+                params = merge(outputs[index], params)
+        else:
+            params = PackScales(name="pack_scales", dtype="float32")(outputs)
+            targets_shape = (params.shape[1], 1, image_shape[2])
+        super().__init__(
+            images,
+            params,
+            likelihood,
+            dtype=dtype,
+            targets_shape=targets_shape,
+            **kwargs,
+        )
         self.scales = tuple(scales)
+        self.subsampling = subsampling
         self.scale_models = models
         self._arguments = {**network, "condition_filters": condition_filters}
-        self._pixel_order = scale_order(scales)
+        if subsampling == "top_left":
+            self._pixel_order = scale_order(scales)
         self._causality_check = ScalesCausalityCheck(self)
 
     def at_scale(self, images: ArrayLike, index: int) -> Any:
@@ -175,11 +220,7 @@ class MultiScalePixelRNN(AutoregressiveModel):
             Images of the smallest scale; for the others, a dict of `"images"` and
             `"small_images"`.
         """
-        images = np.asarray(images)
-        parts = [
-            subsampled(images, factors_between(scale, self.scales[-1]))
-            for scale in self.scales
-        ]
+        parts = scale_images(np.asarray(images), self.scales, self.subsampling)
         if index == 0:
             return parts[0]
         return {"images": parts[index], "small_images": parts[index - 1]}
@@ -212,7 +253,7 @@ class MultiScalePixelRNN(AutoregressiveModel):
 
         Returns:
             NumPy array of images of the full size. The small ones are their top-left
-            pixels.
+            pixels, or about the means of their cells.
 
         Raises:
             ValueError: If an argument is not as described.
@@ -225,18 +266,24 @@ class MultiScalePixelRNN(AutoregressiveModel):
                 f"width, colors), of a size among {self.scales[:-1]}. Received: "
                 f"shape={small_images.shape}"
             )
-        factors = factors_between(size, self.scales[-1])
-        known = np.zeros(self.scales[-1], bool)
-        subsampled(known[None], factors)[:] = True
-        return self.complete(
-            placed(small_images, factors).numpy(),
-            known,
-            seed=seed,
-            temperature=temperature,
-            method=method,
-            jit_compile=jit_compile,
-            batch_size=batch_size,
-            verbose=verbose,
+        self.likelihood.check_images(small_images, f"{self.name}.enlarge")
+        check_choice("method", method, tuple(METHODS), "enlarge")
+        index = self.scales.index(size)
+        draw = self._function_cache.get(
+            self,
+            ("enlarge", index, method, jit_compile),
+            lambda: enlarger(self, index, method, jit_compile),
+        )
+        self._causality_check.run(self.image_shape)
+        divisor = tf.constant(checked_temperature(temperature), tf.float32)
+        seeds = image_seeds(len(small_images), seed)
+        return draw_images(
+            self,
+            lambda seeds, small: draw(seeds, divisor, small),
+            [seeds, small_images.astype("float32")],
+            batch_size,
+            verbose,
+            "enlarge",
         )
 
     def endpoints(
@@ -249,7 +296,8 @@ class MultiScalePixelRNN(AutoregressiveModel):
         """Return the functions that a server can call.
 
         Those of other autoregressive models, and `enlarge`, which draws images of the
-        full size given those of the last scale but one.
+        full size given those of the last scale but one. With box means, there is no
+        `complete`.
 
         Args:
             image_shape: `(height, width, colors)`.
@@ -265,15 +313,41 @@ class MultiScalePixelRNN(AutoregressiveModel):
                 the sampler and a network disagree.
         """
         endpoints = super().endpoints(image_shape, jit_compile, method, num_candidates)
+        if self.subsampling == "box":
+            del endpoints["complete"]
         return {**endpoints, "enlarge": enlarge_endpoint(self, jit_compile, method)}
 
+    def complete(self, images: ArrayLike, known: ArrayLike, **kwargs: Any) -> Any:
+        self._check_completes("complete")
+        return super().complete(images, known, **kwargs)
+
+    def effective_sample_size(
+        self, images: ArrayLike, known: ArrayLike, **kwargs: Any
+    ) -> Any:
+        self._check_completes("effective_sample_size")
+        return super().effective_sample_size(images, known, **kwargs)
+
+    def _check_completes(self, method):
+        if self.subsampling == "box":
+            raise ValueError(
+                f"{self.name}.{method} needs smaller images that hold pixels of the "
+                f"image, which are known if these are. Make the model with "
+                f'subsampling="top_left". Received: a model with subsampling="box"'
+            )
+
     def _own_metrics(self):
-        smallest = smallest_scales(self.scales)
+        height, width, colors = self.image_shape
+        bits = BitsPerDim(self.likelihood, num_dims=height * width * colors)
+        if self.subsampling == "top_left":
+            found_in = smallest_scales(self.scales)
+        else:
+            sizes = [rows * columns for rows, columns in self.scales]
+            found_in = np.repeat(np.arange(len(sizes)), sizes)[:, None]
         nats = [
-            MaskedNats(self.likelihood, smallest == index, f"nats_{height}x{width}")
-            for index, (height, width) in enumerate(self.scales)
+            MaskedNats(self.likelihood, found_in == index, f"nats_{rows}x{columns}")
+            for index, (rows, columns) in enumerate(self.scales)
         ]
-        return [BitsPerDim(self.likelihood), *nats]
+        return [bits, *nats]
 
     def _sampler(self, method, jit_compile=False, **options):
         options.pop("record", None)
@@ -281,22 +355,35 @@ class MultiScalePixelRNN(AutoregressiveModel):
 
         def draw(uniforms, temperature, _, images=None, known=None, record=None):
             # All layers are the library's own, so there is nothing to record.
+            parts = [self._at_scales(x) for x in (uniforms, images, known)]
             drawn = None
-            for scale, draw_scale in zip(self.scales, draws, strict=True):
-                factors = factors_between(scale, self.scales[-1])
-                given = [uniforms, images, known]
-                here = [None if x is None else subsampled(x, factors) for x in given]
+            for draw_scale, *here in zip(draws, *parts, strict=True):
                 small = [] if drawn is None else [tf.cast(drawn, tf.int32)]
                 drawn = draw_scale(here[0], temperature, small, *here[1:])
             return drawn
 
         return draw
 
+    def _at_scales(self, drawn):
+        """Return the part of each scale in a map of all that is drawn, or None."""
+        if drawn is None:
+            return [None] * len(self.scales)
+        if self.subsampling == "top_left":
+            return scale_images(drawn, self.scales, "top_left")
+        return unpacked(drawn, self.scales)
+
+    def _drawn(self, images):
+        if self.subsampling == "top_left":
+            return images
+        return packed(scale_images(images, self.scales, "box"))
+
+    def _drawn_shape(self, image_shape):
+        if self.subsampling == "top_left":
+            return image_shape
+        return (sum(h * w for h, w in self.scales), 1, image_shape[2])
+
     def _networks(self, images, conditions):
-        parts = [
-            subsampled(images, factors_between(scale, self.scales[-1]))
-            for scale in self.scales
-        ]
+        parts = scale_images(images, self.scales, self.subsampling)
         smaller = [[], *([tf.cast(part, tf.int32)] for part in parts[:-1])]
         return list(zip(self.scale_models, parts, smaller, strict=True))
 
@@ -309,5 +396,6 @@ class MultiScalePixelRNN(AutoregressiveModel):
             "image_shape": self.image_shape,
             "scales": self.scales,
             "likelihood": keras.saving.serialize_keras_object(self.likelihood),
+            "subsampling": self.subsampling,
             **self._arguments,
         }

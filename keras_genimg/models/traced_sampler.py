@@ -61,7 +61,7 @@ class TracedSampler:
             draw = model._sampler(method, report=self.counter.report)
         given = []
         if num_candidates is None:
-            sample = pixel_sampler(draw, image_shape)
+            sample = pixel_sampler(draw, image_shape, model._drawn_shape(image_shape))
         else:
             sample = candidate_completer(model, draw, image_shape, num_candidates)
             given = [tf.TensorSpec((None, *image_shape))] * 2
@@ -122,12 +122,13 @@ class TracedSampler:
         return self._function.experimental_get_tracing_count()
 
 
-def pixel_sampler(draw, image_shape):
+def pixel_sampler(draw, image_shape, uniforms_shape=None):
     """Return a function of `(seeds, temperature, *conditions)` that draws images.
 
     Args:
         draw: Function made by a sampler of `keras_genimg.sampling.METHODS`.
         image_shape: `(height, width, colors)`.
+        uniforms_shape: Shape of the random numbers of an image, by default its own.
 
     Returns:
         A function for a graph. Its arguments are the seeds, `(batch,)`; a temperature,
@@ -136,7 +137,7 @@ def pixel_sampler(draw, image_shape):
     """
 
     def sample(seeds, temperature, *conditions):
-        uniforms = seeded_uniforms(seeds, image_shape)
+        uniforms = seeded_uniforms(seeds, uniforms_shape or image_shape)
         temperature = tf.reshape(temperature, (-1, 1, 1, 1))
         images = draw(uniforms, temperature, conditions)
         return tf.ensure_shape(images, (None, *image_shape))

@@ -4,16 +4,17 @@ from typing import Any
 
 import keras
 
-from keras_genimg.ops.scales import is_copied, placed, subsampled
+from keras_genimg.ops.scales import box_means, is_copied, packed, placed, subsampled
 from keras_genimg.types import Config
 
 
 @keras.saving.register_keras_serializable(package="keras_genimg")
 class Subsample(keras.layers.Layer):
-    """Layer that keeps the top-left pixel of each cell.
+    """Layer that keeps the top-left pixel of each cell, or the mean.
 
     Args:
         factors: Height and width of a cell in pixels.
+        subsampling: `"top_left"` or `"box"`.
         **kwargs: Arguments of `keras.layers.Layer`, such as `name`.
 
     Input shape:
@@ -23,12 +24,16 @@ class Subsample(keras.layers.Layer):
         `(batch, height / factors[0], width / factors[1], channels)`.
     """
 
-    def __init__(self, factors: tuple[int, int], **kwargs: Any):
+    def __init__(
+        self, factors: tuple[int, int], subsampling: str = "top_left", **kwargs: Any
+    ):
         super().__init__(**kwargs)
         self.factors = tuple(factors)
+        self.subsampling = subsampling
 
     def call(self, inputs):
-        return subsampled(inputs, self.factors)
+        reduce = subsampled if self.subsampling == "top_left" else box_means
+        return reduce(inputs, self.factors)
 
     def compute_output_shape(self, input_shape):
         batch, height, width, *others = input_shape
@@ -36,7 +41,11 @@ class Subsample(keras.layers.Layer):
         return (batch, *size, *others)
 
     def get_config(self) -> Config:
-        return {**super().get_config(), "factors": self.factors}
+        return {
+            **super().get_config(),
+            "factors": self.factors,
+            "subsampling": self.subsampling,
+        }
 
 
 @keras.saving.register_keras_serializable(package="keras_genimg")
@@ -69,3 +78,22 @@ class MergeScales(keras.layers.Layer):
 
     def get_config(self) -> Config:
         return {**super().get_config(), "factors": self.factors}
+
+
+@keras.saving.register_keras_serializable(package="keras_genimg")
+class PackScales(keras.layers.Layer):
+    """Layer that joins the maps of all scales to one map of width 1.
+
+    Call arguments:
+        maps: List of maps of shape `(batch, height, width, ...)`.
+
+    Output shape:
+        `(batch, pixels of all maps, 1, ...)`.
+    """
+
+    def call(self, maps):
+        return packed(maps)
+
+    def compute_output_shape(self, maps_shape):
+        pixels = sum(shape[1] * shape[2] for shape in maps_shape)
+        return (maps_shape[0][0], pixels, 1, *maps_shape[0][3:])

@@ -1,7 +1,8 @@
-"""Images at several scales, where a smaller one holds the top-left pixel of each cell.
+"""Images at several scales.
 
-A scale is `(height, width)`. The pixels of an image that the next smaller scale has too
-are its copied pixels; the others are its new pixels.
+A scale is `(height, width)`. A smaller image holds the top-left pixel of each cell of
+the larger one, or the mean of each cell. Where it holds the top-left pixels, these are
+the copied pixels of the larger image, and the others are its new pixels.
 """
 
 import itertools
@@ -72,6 +73,72 @@ def factors_between(small: Sequence[int], large: Sequence[int]) -> Scale:
 def subsampled(images: Any, factors: Scale) -> Any:
     """Return the top-left pixel of each cell of `factors` pixels."""
     return images[:, :: factors[0], :: factors[1]]
+
+
+def box_means(images: Any, factors: Scale) -> Any:
+    """Return the mean of each cell of `factors` pixels, rounded; halves are rounded up.
+
+    Args:
+        images: Integers as floats or integers, `(batch, height, width, colors)`.
+        factors: Height and width of a cell.
+
+    Returns:
+        A tensor of the same type, or an array for an array.
+    """
+    batch, height, width, colors = images.shape
+    rows, columns = height // factors[0], width // factors[1]
+    shape = (-1 if batch is None else batch, rows, factors[0], columns, factors[1])
+    if isinstance(images, np.ndarray):
+        sums = images.reshape(*shape, colors).astype(np.int64).sum((2, 4))
+    else:
+        cells = tf.reshape(tf.cast(images, tf.int32), (*shape, colors))
+        sums = tf.reduce_sum(cells, axis=(2, 4))
+    # In integers, since XLA and plain graphs round a mean of floats differently.
+    count = factors[0] * factors[1]
+    means = (2 * sums + count) // (2 * count)
+    if isinstance(images, np.ndarray):
+        return means.astype(images.dtype)
+    return tf.cast(means, images.dtype)
+
+
+def scale_images(images: Any, scales: Sequence[Scale], subsampling: str) -> list[Any]:
+    """Return images at all scales, from small to large.
+
+    Args:
+        images: Images of the largest scale.
+        scales: Scales from small to large.
+        subsampling: `"top_left"` or `"box"`.
+    """
+    reduce = subsampled if subsampling == "top_left" else box_means
+    parts = [images]
+    for small, large in reversed(list(itertools.pairwise(scales))):
+        parts.append(reduce(parts[-1], factors_between(small, large)))
+    return parts[::-1]
+
+
+def packed(parts: Sequence[TensorLike]) -> tf.Tensor:
+    """Return maps of all scales as one map of width 1, from small to large.
+
+    Args:
+        parts: Maps of shape `(batch, height, width, ...)`.
+
+    Returns:
+        A map of shape `(batch, all pixels, 1, ...)`.
+    """
+    columns = [
+        tf.reshape(part, (tf.shape(part)[0], -1, 1, *part.shape[3:])) for part in parts
+    ]
+    return tf.concat(columns, axis=1)
+
+
+def unpacked(pixels: tf.Tensor, scales: Sequence[Scale]) -> list[tf.Tensor]:
+    """Return the maps that `packed` has joined."""
+    sizes = [height * width for height, width in scales]
+    columns = tf.split(pixels, sizes, axis=1)
+    return [
+        tf.reshape(column, (tf.shape(pixels)[0], *scale, *pixels.shape[3:]))
+        for column, scale in zip(columns, scales, strict=True)
+    ]
 
 
 def placed(small: TensorLike, factors: Scale) -> tf.Tensor:

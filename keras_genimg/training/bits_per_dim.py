@@ -21,6 +21,7 @@ class BitsPerDim(keras.metrics.Mean):
         name: Name of the metric.
         dtype: Dtype of the metric's computations and state. By default, the float type
             that Keras is set to.
+        num_dims: Number of sub-pixels of an image, by default those of `y_true`.
 
     Example:
         >>> metric = BitsPerDim("bernoulli")
@@ -37,8 +38,10 @@ class BitsPerDim(keras.metrics.Mean):
         likelihood: str | Config | likelihoods.Likelihood,
         name: str = "bits_per_dim",
         dtype: Policy | None = None,
+        num_dims: int | None = None,
     ):
         super().__init__(name=name, dtype=dtype)
+        self.num_dims = num_dims
         self.likelihood = likelihoods.get(likelihood)
         # For `EarlyStopping` in auto mode; Keras has no public setting.
         self._direction = "down"
@@ -50,7 +53,8 @@ class BitsPerDim(keras.metrics.Mean):
         sample_weight: TensorLike | None = None,
     ) -> Any:
         nats = -self.likelihood.log_prob_of_images(y_pred, y_true)
-        dims = tf.cast(tf.math.reduce_prod(tf.shape(y_true)[1:]), tf.float32)
+        dims = self.num_dims or tf.math.reduce_prod(tf.shape(y_true)[1:])
+        dims = tf.cast(dims, tf.float32)
         bits = nats / dims / math.log(2)
         return super().update_state(bits, sample_weight)
 
@@ -58,4 +62,5 @@ class BitsPerDim(keras.metrics.Mean):
         return {
             **super().get_config(),
             "likelihood": keras.saving.serialize_keras_object(self.likelihood),
+            "num_dims": self.num_dims,
         }

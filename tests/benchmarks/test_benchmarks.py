@@ -36,6 +36,7 @@ def run(monkeypatch):
         ),
         ("draw", 5, ["plain TensorFlow, unrolled", "without: keras.Model by hand"]),
         ("step_check", 1, ["VAE, checked", "VAE, unchecked"]),
+        ("mixture", 1, ["Categorical", "DiscretizedLogisticMixture"]),
         ("gpu --device cpu --part step sampling", 2, ["keras_genimg, XLA"]),
         # Two replicas run in a new process.
         (

@@ -61,7 +61,7 @@ def train_layers(strategy):
         for name, case in LAYERS.items()
         for key, value in case.example(8).items()
     }
-    fit(model, batches(x, 8))
+    fit(model, tf.data.Dataset.from_tensor_slices(x).batch(8))
     return {name: part.get_weights() for name, part in parts.items()}
 
 
@@ -72,7 +72,7 @@ def train_model(strategy, case, eager=False):
         model = case.make()
         model.compile(keras.optimizers.SGD(0.01), run_eagerly=eager)
     # The replicas have 2 and 1 images of the second batch, and of the third 1 and 0.
-    x = batches(case.example(7), 3)
+    x = tf.data.Dataset.from_tensor_slices(case.example(7)).batch(3)
     losses = fit(model, x)
     one_image = model.evaluate(x.unbatch().batch(1).take(1), verbose=0)
     return model, {**losses, "one image": one_image}
@@ -81,17 +81,6 @@ def train_model(strategy, case, eager=False):
 def fit(model, x):
     """Train for two steps and return the history."""
     return model.fit(x, epochs=2, verbose=0).history
-
-
-def batches(x, size):
-    """Return a data set that is not tuned while it is read.
-
-    Freeing an iterator wakes the thread that tunes it before that thread can see that
-    it must end. On a busy machine it sleeps again, up to a minute, and training waits.
-    """
-    options = tf.data.Options()
-    options.autotune.enabled = False
-    return tf.data.Dataset.from_tensor_slices(x).batch(size).with_options(options)
 
 
 def check_same(name, weights, others):
@@ -120,7 +109,7 @@ def check_bad_inputs(model, x):
     def dataset(name, index, value):
         values = x[name].copy()
         values[index] = value
-        return batches({**x, name: values}, 8)
+        return tf.data.Dataset.from_tensor_slices({**x, name: values}).batch(8)
 
     for call, what in ((model.fit, "Training"), (model.evaluate, "Evaluation")):
         for index in (0, 7):
@@ -180,6 +169,10 @@ def check_causality(strategy):
 
 
 def main():
+    # Nothing tunes the data sets then. Freeing an iterator wakes the thread that tunes
+    # it before that thread can see that it must end. On a busy machine it sleeps again,
+    # up to a minute, and training waits.
+    tf.data.experimental.enable_debug_mode()
     device = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(
         device, [tf.config.LogicalDeviceConfiguration()] * 2

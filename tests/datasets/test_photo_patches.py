@@ -55,10 +55,8 @@ def test_crops_are_pixels_of_the_photographs_in_the_documented_order(images):
 
 
 def test_no_photograph_is_in_both_splits(images):
-    """No test crop, nor a part of one, is in a train crop at any place."""
-
     def rows(crops):
-        """Return the rows of 8 pixels at each 8th column, as one number each."""
+        """Return runs of 8 pixels in a row, at each 8th column."""
         found = np.ascontiguousarray(crops.reshape(-1, 24))
         varied = found[found.std(axis=1) > 8]  # Not those of one color.
         return {row.tobytes() for row in varied}
@@ -115,7 +113,7 @@ class TestOptions:
         np.testing.assert_array_equal(few, np.round(pixels * 7.0 / 255))
         real = as_array(load(NAME, "test", likelihood="gaussian"))
         np.testing.assert_allclose(real, pixels / 255.0, rtol=1e-6)
-        mixture = as_array(load(NAME, "test", likelihood="discretized_logistic_mixture"))
+        mixture = as_array(load(NAME, "test", likelihood="logistic_mixture"))
         np.testing.assert_array_equal(mixture, pixels)
         binary = as_array(load(NAME, "test", likelihood="bernoulli"))
         assert set(np.unique(binary)) == {0, 1}

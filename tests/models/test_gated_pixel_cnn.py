@@ -116,9 +116,17 @@ def test_conditional_models_are_sampled(kind):
     options, condition = CONDITIONS[kind]
     model = make(CASES[0], **options)
     assert_sampled_as_computed(model, 6, condition)
-    for method in ("incremental", "fixed_point") if kind == "label" else ():
-        drawn = model.generate(6, seed=0, conditions=condition, method=method)
-        assert_ancestral(model, drawn, condition)
+
+
+@pytest.mark.slow
+def test_methods_agree_on_labels():
+    options, labels = CONDITIONS["label"]
+    model = make(CASES[0], **options)
+    for method in METHODS:
+        drawn = model.generate(6, seed=0, conditions=labels, method=method)
+        assert_ancestral(model, drawn, labels)
+    other = model.generate(6, seed=0, conditions=(labels + 1) % 3, verbose=0)
+    assert (other != drawn).any()
 
 
 def test_conditions_are_seen_by_both_stacks():

@@ -267,3 +267,79 @@ def test_exported_enlarges_as_the_model(model, tmp_path):
 def test_copied_pixels_by_hand():
     expected = [[1, 0, 0, 1, 0, 0], [0, 0, 0, 0, 0, 0]]
     np.testing.assert_array_equal(is_copied((2, 6), (2, 3)), expected)
+
+
+BOX_SCALES = ((1, 2), (2, 4))
+
+
+@pytest.fixture(scope="module")
+def box_model():
+    model = MultiScalePixelRNN(
+        *((2, 4, 1), BOX_SCALES, 3, 1),
+        likelihood=Categorical(3),
+        subsampling="box",
+        **OPTIONS,
+    )
+    return randomized(model)
+
+
+def means_by_hand(images):
+    """Return means of cells of 2x2 pixels, by plain loops; halves are rounded up."""
+    means = np.zeros((len(images), 1, 2, 1), int)
+    for index, image in enumerate(images):
+        for c in range(2):
+            means[index, 0, c, 0] = int(image[:, 2 * c : 2 * c + 2].sum() / 4 + 0.5)
+    return means
+
+
+def test_box_means_give_a_lower_bound(box_model):
+    every = np.reshape(list(itertools.product(range(3), repeat=8)), (-1, 2, 4, 1))
+    chosen = every[np.random.default_rng(0).permutation(len(every))[:300]]
+    small = means_by_hand(chosen)
+    x = box_model.at_scale(chosen, 1)
+    np.testing.assert_array_equal(x["small_images"], small)
+    first, second = box_model.scale_models
+    expected = first.log_prob(small, verbose=0) + second.log_prob(x, verbose=0)
+    bound = box_model.log_prob(chosen, verbose=0)
+    np.testing.assert_allclose(bound, expected, rtol=1e-5)
+    # All small images make every large one, which its own means alone do not.
+    smalls = np.reshape(list(itertools.product(range(3), repeat=2)), (-1, 1, 2, 1))
+    prior = np.exp(first.log_prob(smalls, verbose=0))
+    np.testing.assert_allclose(prior.sum(), 1, rtol=1e-5)
+    exact = np.zeros(300)
+    for weight, one in zip(prior, smalls, strict=True):
+        given = {"images": chosen, "small_images": np.repeat(one[None], 300, axis=0)}
+        exact += weight * np.exp(second.log_prob(given, verbose=0))
+    assert (np.exp(bound) < exact).all()
+
+
+def test_a_model_of_box_means_trains_and_draws(box_model, tmp_path):
+    images = np.random.default_rng(1).integers(3, size=(6, 2, 4, 1))
+    box_model.compile(keras.optimizers.Adam(0.01), run_eagerly=True)
+    history = box_model.fit(images, verbose=0).history
+    sums = np.add(history["nats_1x2"], history["nats_2x4"])
+    np.testing.assert_allclose(history["loss"], sums, rtol=1e-5)
+    bits = np.array(history["loss"]) / 8 / np.log(2)
+    np.testing.assert_allclose(history["bits_per_dim"], bits, rtol=1e-5)
+    drawn = box_model.generate(5, seed=0, method="ancestral", verbose=0)
+    again = box_model.generate(5, seed=0, verbose=0)
+    np.testing.assert_array_equal(again, drawn)
+    small = means_by_hand(images)[:5]
+    enlarged = box_model.enlarge(small, seed=0, verbose=0)
+    alone = box_model.enlarge(small, seed=0, method="ancestral", verbose=0)
+    np.testing.assert_array_equal(enlarged, alone)
+    box_model.save(tmp_path / "box.keras")
+    loaded = keras.models.load_model(tmp_path / "box.keras")
+    np.testing.assert_array_equal(loaded.enlarge(small, seed=0, verbose=0), enlarged)
+    assert set(box_model.endpoints((2, 4, 1))) == {
+        *("sample", "sample_png", "sample_with_temperature"),
+        *("log_prob", "check_sampler", "enlarge"),
+    }
+    for call in (box_model.complete, box_model.effective_sample_size):
+        with pytest.raises(ValueError, match='Make the model with subsampling="top_l'):
+            call(images, np.ones((2, 4)))
+
+
+def test_other_subsamplings_are_refused():
+    with pytest.raises(ValueError, match="`subsampling` of MultiScale.*'top_left'"):
+        MultiScalePixelRNN((8, 8, 1), (4, 8), 4, 1, subsampling="mean")

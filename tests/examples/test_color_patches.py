@@ -1,0 +1,101 @@
+import io
+import json
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_genimg.datasets import as_array, load
+from tests.subprocesses import ROOT
+
+SCRIPT = "color_patches.py"
+MODELS = ("PixelCNN", "PixelRNN", "MultiScalePixelRNN")
+
+pytestmark = pytest.mark.slow
+
+
+def row_of(printed, name):
+    """Return the numbers that a row of the table begins with a name."""
+    (row,) = re.findall(rf"^{re.escape(name)} +([\d., ]+)$", printed, re.MULTILINE)
+    return [float(number.replace(",", "")) for number in row.split()]
+
+
+def test_table_report_and_pictures(run_example, tmp_path):
+    options = ["--minutes", 0.1, "--units", 4, "--output", tmp_path]
+    printed = run_example(SCRIPT, *options)
+    report = json.loads((tmp_path / "report.json").read_text())
+
+    train, test = (as_array(load("photo_patches", s)) for s in ("train", "test"))
+    assert (report["train_crops"], report["test_crops"]) == (len(train), len(test))
+    assert report["baselines"]["uniform"] == 8
+    # Value by value, for all colors at once.
+    bits = 0.0
+    for value in range(256):
+        counts = (train == value).sum((0, 1, 2)) + 1
+        p = counts / (train.size // 3 + 256)
+        bits -= ((test == value).sum((0, 1, 2)) * np.log2(p)).sum() / test.size
+    assert report["baselines"]["histogram of each color"] == pytest.approx(bits)
+    assert 2 < report["baselines"]["WebP, lossless"] < report["baselines"]["PNG"] < 8
+    for name, expected in report["baselines"].items():
+        assert row_of(printed, name) == [pytest.approx(expected, abs=1e-3)]
+
+    assert tuple(report["models"]) == MODELS
+    for name, row in report["models"].items():
+        # Untrained models are almost uniform.
+        assert 4 < row["bits_per_dim"] < 8.5
+        assert row["steps"] >= 1 and row["seconds"] >= 2 and row["parameters"] > 1000
+        assert 0 < row["seconds_per_step"] <= row["seconds"]
+        bits, *counts, seconds = row_of(printed, name)
+        assert bits == pytest.approx(row["bits_per_dim"], abs=1e-3)
+        assert counts == [row["parameters"], row["steps"]]
+        assert seconds == pytest.approx(row["seconds"], abs=0.51)
+    assert report["likelihood"] == "mixture" and report["cores"] >= 1
+    assert {"tensorflow", "keras", "scikit-image"} <= report["versions"].keys()
+
+    assert sorted(path.name for path in tmp_path.glob("*.png")) == [
+        "completions.png",
+        "enlargements.png",
+        "samples.png",
+        "scales.png",
+    ]
+    completions = np.asarray(Image.open(tmp_path / "completions.png"))[..., :3]
+    blue = (completions == (120, 165, 215)).all(axis=-1)
+    assert blue.sum() >= 8 * 16 * 32 * 2**2  # Eight lower halves, pixels 2 by 2.
+
+
+def test_models_of_a_softmax(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT))
+    from examples.color_patches import LIKELIHOODS, make_models
+
+    models = make_models(LIKELIHOODS["categorical"], 3)
+    assert tuple(models) == MODELS
+    for model in models.values():
+        assert model.output_shape == (None, 32, 32, 3, 256)
+
+
+def test_files_hold_the_crops(monkeypatch):
+    """PNG and WebP are lossless as the example calls them."""
+    monkeypatch.syspath_prepend(str(ROOT))
+    from examples.color_patches import FILES, file_bits
+
+    test = as_array(load("photo_patches", "test[:3]"))
+    for options in FILES.values():
+        size = 0
+        for image in test:
+            file = io.BytesIO()
+            Image.fromarray(image).save(file, **options)
+            size += len(file.getvalue())
+            decoded = np.asarray(Image.open(file).convert("RGB"))
+            np.testing.assert_array_equal(decoded, image)
+        assert file_bits(test, **options) == 8 * size / (3 * 32 * 32 * 3)
+
+
+@pytest.mark.parametrize(
+    "options, text",
+    [(["--minutes", "0"], "above 0, not 0.0"), (["--units", "2"], "at least 3, not 2")],
+)
+def test_options_out_of_range(options, text, run_example, capsys):
+    with pytest.raises(SystemExit):
+        run_example(SCRIPT, *options)
+    assert text in capsys.readouterr().err
