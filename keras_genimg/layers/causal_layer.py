@@ -35,8 +35,14 @@ class CausalLayer:
     it has no `step`, and `end_row` receives the row of its inputs. Operations that
     depend only on such outputs are computed once per row.
 
+    A layer that also sees the pixels to the right in its own row sets
+    `sees_whole_row = True`. It is accepted only where its input depends on finished
+    rows alone, such as in a vertical stack. Its `begin_row` has a third argument
+    `inputs`, the row of its input, and returns the outputs of the row.
+
     Attributes:
         sees_current_row: Whether an output depends on pixels of its own row.
+        sees_whole_row: Whether an output depends on pixels to its right.
 
     Example:
         A layer that sums all pixels to the left of each pixel:
@@ -55,6 +61,7 @@ class CausalLayer:
     """
 
     sees_current_row = True
+    sees_whole_row = False
 
     def prepare(self, fused: bool) -> Any:
         """Return the weights as `step` needs them: masked, sliced, concatenated.

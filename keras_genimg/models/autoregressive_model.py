@@ -135,6 +135,9 @@ class AutoregressiveModel(GenerativeModel):
     def _targets_of(self, x, y_pred):
         return self._drawn(super()._targets_of(x, y_pred))
 
+    def _check_completes(self):
+        """Raise if the model cannot complete images; a hook."""
+
     def _num_passes(self, image_shape):
         """Return the number of forward passes of the ancestral sampler; a hook."""
         return math.prod(self.likelihood.unit_shape(image_shape))

@@ -45,6 +45,7 @@ def completions(
     Raises:
         ValueError: If an argument is not as described.
     """
+    model._check_completes()
     num_candidates = check_positive_int("num_candidates", num_candidates, "complete")
     batch_size = check_positive_int("batch_size", batch_size, "complete")
     images, known = checked_completion(images, known, model)

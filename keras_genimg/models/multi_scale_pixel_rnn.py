@@ -317,20 +317,10 @@ class MultiScalePixelRNN(AutoregressiveModel):
             del endpoints["complete"]
         return {**endpoints, "enlarge": enlarge_endpoint(self, jit_compile, method)}
 
-    def complete(self, images: ArrayLike, known: ArrayLike, **kwargs: Any) -> Any:
-        self._check_completes("complete")
-        return super().complete(images, known, **kwargs)
-
-    def effective_sample_size(
-        self, images: ArrayLike, known: ArrayLike, **kwargs: Any
-    ) -> Any:
-        self._check_completes("effective_sample_size")
-        return super().effective_sample_size(images, known, **kwargs)
-
-    def _check_completes(self, method):
+    def _check_completes(self):
         if self.subsampling == "box":
             raise ValueError(
-                f"{self.name}.{method} needs smaller images that hold pixels of the "
+                f"{self.name}.complete needs smaller images that hold pixels of the "
                 f"image, which are known if these are. Make the model with "
                 f'subsampling="top_left". Received: a model with subsampling="box"'
             )
