@@ -4,9 +4,11 @@ import pathlib
 
 import keras
 import numpy as np
+import tensorflow as tf
 from PIL import Image
 
 from keras_genimg.callbacks import Reconstructions, SampleGrid
+from keras_genimg.callbacks.replica_values import ReplicaValues
 from keras_genimg.models import VAE
 from keras_genimg.serving import publish
 from keras_genimg.visualization import image_grid
@@ -63,8 +65,32 @@ def check_data(one, two):
             np.testing.assert_allclose(value, other, atol=1e-5)
 
 
+def check_metrics(strategy):
+    """Check that each replica gets back its own part of a metric, not only the sum."""
+    with strategy.scope():
+        metric = keras.metrics.Mean()
+
+    def update():
+        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        metric.update_state(tf.cast(replica, tf.float32) + 0.1)
+
+    tf.function(lambda: strategy.run(update), autograph=False)()
+    values = ReplicaValues(strategy, metric.variables)
+    saved = values.read()
+    np.testing.assert_allclose(saved[0], [0.1, 1.1])
+    metric.reset_state()
+    values.write(saved)
+    np.testing.assert_array_equal(values.read(), saved)
+    np.testing.assert_allclose(float(metric.result()), 0.6)
+    # Saved on three replicas: the sums remain.
+    values.write([np.array([1, 2, 3], "float32"), np.array([1, 1, 1], "float32")])
+    np.testing.assert_allclose(float(metric.result()), 2)
+
+
 def check_callbacks(one, two, folder):
     check_files(two, pathlib.Path(folder).absolute())
     print("files written and pictures drawn")
     check_data(one, two)
     print("data of all kinds")
+    check_metrics(two)
+    print("metrics of each replica")

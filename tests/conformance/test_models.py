@@ -232,5 +232,6 @@ def test_two_replicas_train_as_one_and_refuse_as_one(tmp_path):
         "exports draw the same",
         "files written and pictures drawn",
         "data of all kinds",
+        "metrics of each replica",
     ):
         assert done in output

@@ -11,7 +11,14 @@ import pytest
 import tensorflow as tf
 
 from keras_genimg import likelihoods
-from keras_genimg.models import DRAW, VAE, PixelCNN, PixelRNN
+from keras_genimg.models import (
+    DRAW,
+    VAE,
+    GatedPixelCNN,
+    MultiScalePixelRNN,
+    PixelCNN,
+    PixelRNN,
+)
 from keras_genimg.models.traced_sampler import TracedSampler
 from tests.gpu.kernels import XLA_GPU, nodes_of, without_kernel
 
@@ -40,6 +47,17 @@ MODELS = {
     ),
     "PixelCNN_classes": lambda: PixelCNN(
         (3, 4, 1), 4, 1, head_filters=4, num_classes=3
+    ),
+    "PixelCNN_mixture": lambda: PixelCNN(
+        (3, 4, 3),
+        4,
+        1,
+        head_filters=4,
+        likelihood=likelihoods.DiscretizedLogisticMixture(4, 2),
+    ),
+    "GatedPixelCNN": lambda: GatedPixelCNN((3, 4, 1), 4, 1, head_filters=4),
+    "MultiScalePixelRNN": lambda: MultiScalePixelRNN(
+        (4, 4, 1), (2, 4), 4, 1, head_filters=4
     ),
     "PixelRNN_diagonal": lambda: PixelRNN((3, 4, 1), 4, 1, head_filters=4),
     "PixelRNN_row": lambda: PixelRNN((3, 4, 1), 4, 1, "row", head_filters=4),
@@ -103,7 +121,7 @@ def test_training_step_of_other_precision(policy):
 
 
 @pytest.mark.parametrize("policy", ["float32", "mixed_float16", "mixed_bfloat16"])
-@pytest.mark.parametrize("name", [name for name in MODELS if name.startswith("Pixel")])
+@pytest.mark.parametrize("name", [name for name in MODELS if "Pixel" in name])
 def test_incremental_sampler(name, policy):
     keras.mixed_precision.set_global_policy(policy)
     assert_only_allowed(sampler_graph(MODELS[name]()))
