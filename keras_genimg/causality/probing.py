@@ -63,7 +63,8 @@ def first_leak(
     two runs of the originals.
 
     Args:
-        model: An `AutoregressiveModel`.
+        model: An `AutoregressiveModel`. The networks of a `MultiScalePixelRNN` are
+            checked one by one.
         image_shape: `(height, width, colors)` of the images to check with, for a model
             of any size. Unknown sizes are 8 by default.
 
@@ -74,6 +75,10 @@ def first_leak(
         Exception: Any error of the graph. Values for the conditions are guesses:
             unknown sizes are those of the images, and integers other than labels are 0.
     """
+    if hasattr(model, "scale_models"):
+        # Each scale has an order of its own.
+        leaks = (probe(network)[0] for network in model.scale_models)
+        return next((leak for leak in leaks if leak is not None), None)
     leak, _ = probe(model, image_shape)
     return leak
 

@@ -73,6 +73,14 @@ PIXEL_CNN = {
         num_blocks=15,
         **_CIFAR10,
     ),
+    "mnist": _preset(
+        "mnist",
+        "PixelCNN of 15 blocks on binarized MNIST.",
+        _MNIST_RECIPE,
+        units=16,
+        num_blocks=15,
+        **_MNIST,
+    ),
     "digits": _preset(
         "digits",
         "Small PixelCNN for the embedded 8x8 digits with 17 gray levels.",
@@ -102,6 +110,15 @@ PIXEL_RNN = {
         units=16,
         num_layers=7,
         layer="diagonal",
+        **_MNIST,
+    ),
+    "mnist_row_7x16": _preset(
+        "mnist",
+        "Seven Row LSTM layers on binarized MNIST. The paper: RMSProp, batches of 16.",
+        _MNIST_RECIPE,
+        units=16,
+        num_layers=7,
+        layer="row",
         **_MNIST,
     ),
     "cifar10_row_12x128": _preset(

@@ -74,6 +74,13 @@ def influence(
             f"`model` must be an AutoregressiveModel; build one from the inputs and "
             f"outputs of a functional graph. Received: {type(model).__name__}"
         )
+    if hasattr(model, "scale_models"):
+        raise ValueError(
+            f"The report is in raster order, and {model.name} draws its pixels in "
+            f"another one. Check each of the `scale_models` of a MultiScalePixelRNN, "
+            f"or call keras_genimg.causality.first_leak. Received: "
+            f"{type(model).__name__}"
+        )
     check_positive_int("batch_size", batch_size, "influence")
     generator = np.random.default_rng(seed)
     if images is None:
