@@ -198,7 +198,7 @@ def size_options(preset, image_shape):
 
     Scales keep their ratios to the image.
     """
-    options = {"image_shape": tuple(image_shape)}
+    options: dict[str, Any] = {"image_shape": tuple(image_shape)}
     if "scales" in preset.config:
         size, own = image_shape[:2], preset.config["image_shape"][:2]
         options["scales"] = tuple(

@@ -149,7 +149,7 @@ class EnlargingPixelRNN(PixelNetwork):
 
     @property
     def condition_ranges(self) -> dict[str, tuple[int, int]]:
-        return {"small_images": (0, self.likelihood.num_values - 1)}
+        return {"small_images": (0, self.likelihood.max_value)}
 
     def _own_loss(self):
         if self._drawn_pixels is None:
