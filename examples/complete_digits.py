@@ -2,20 +2,23 @@
 
 By default, the example trains a PixelRNN on the 1,797 digits of 8x8 pixels and 17 gray
 levels that scikit-learn ships. With `--data mnist`, it trains a small PixelCNN on
-12,800 binarized images of MNIST. With `--model`, it loads a model trained before. It
-needs the extra `examples`.
+12,800 binarized images of MNIST. With `--model`, it loads a model trained before, and
+with `--preset` one of those whose trained weights are part of the package. It needs the
+extra `examples`.
 
     python examples/complete_digits.py
     python examples/complete_digits.py --model outputs/complete_digits/digits.keras
     python examples/complete_digits.py --known lower --candidates 48
     python examples/complete_digits.py --known lower --candidates 48 --data mnist
+    python examples/complete_digits.py --preset PixelRNN/mnist_diagonal_1x32
 
 If the lower half is known, all known pixels come after the unknown ones, and a single
 completion does not see them. With several candidates, the known pixels decide how
 likely each candidate is to be chosen.
 
 The picture shows occluded digits, completions and originals, like figures 1 and 9 of
-Pixel Recurrent Neural Networks, https://arxiv.org/abs/1601.06759.
+Pixel Recurrent Neural Networks, https://arxiv.org/abs/1601.06759. A second picture
+shows digits drawn from nothing beside real ones.
 """
 
 import argparse
@@ -31,6 +34,7 @@ DATA = {
 NUM_DIGITS = 10
 NUM_COMPLETIONS = 4
 OCCLUDED_COLOR = (120, 165, 215)
+NUM_DRAWN = 64
 SEED = 100
 
 
@@ -98,7 +102,11 @@ def main():
     parser.add_argument("--known", choices=("upper", "lower"), default="upper")
     parser.add_argument("--candidates", type=int, default=1, metavar="K")
     parser.add_argument("--epochs", type=int, help="30 for digits, 1 for MNIST")
-    parser.add_argument("--model", type=pathlib.Path, help="a .keras file to reuse")
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument("--model", type=pathlib.Path, help="a .keras file to reuse")
+    source.add_argument(
+        "--preset", metavar="FAMILY/NAME", help="trained weights for MNIST"
+    )
     parser.add_argument(
         "--output", type=pathlib.Path, default="outputs/complete_digits"
     )
@@ -109,10 +117,11 @@ def main():
 
     import keras_genimg.models  # noqa: F401  Registers classes for `load_model`.
     from keras_genimg import datasets
+    from keras_genimg.models.preset_names import find_preset
     from keras_genimg.visualization import image_grid, save_comparison
 
     keras.utils.set_random_seed(0)
-    data = arguments.data
+    data = "mnist" if arguments.preset else arguments.data
     pixels, num_trained, epochs, num_completed = DATA[data]
     train, test = (
         datasets.as_array(datasets.load(data, split, **pixels))
@@ -121,6 +130,9 @@ def main():
     arguments.output.mkdir(parents=True, exist_ok=True)
     if arguments.model:
         model = keras.models.load_model(arguments.model)
+    elif arguments.preset:
+        family, name = find_preset(arguments.preset)
+        model = family.from_preset(name, weights=True)
     else:
         model = trained_model(data, train[:num_trained], arguments.epochs or epochs)
         model.save(arguments.output / f"{data}.keras")
@@ -161,7 +173,14 @@ def main():
     }
     picture = arguments.output / "completions.png"
     save_comparison(picture, grids, scale=1)
-    print(f"\nWrote {picture}")
+    drawn = model.generate(NUM_DRAWN, seed=SEED)
+    samples = {"Real": test[:NUM_DRAWN], "Generated": drawn}
+    save_comparison(
+        arguments.output / "samples.png",
+        {title: model.likelihood.to_display(x) for title, x in samples.items()},
+        scale=64 // height,
+    )
+    print(f"\nWrote {picture} and samples.png")
 
 
 if __name__ == "__main__":

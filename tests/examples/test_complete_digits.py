@@ -22,6 +22,7 @@ def test_digits_are_completed_by_a_new_and_by_a_saved_model(run_example, tmp_pat
     assert f"{nats:.2f} nats" in saved and "Epoch" not in saved
     pictures = [np.asarray(Image.open(p / "completions.png")) for p in (new, again)]
     np.testing.assert_array_equal(*pictures)
+    assert (again / "samples.png").stat().st_size > 0
     blue = (pictures[0][..., :3] == (120, 165, 215)).all(axis=-1)
     assert blue.sum() == 10 * 4 * 8 * 8**2  # The lower halves, each pixel 8 by 8.
 
