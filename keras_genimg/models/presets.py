@@ -96,7 +96,7 @@ PIXEL_RNN = {
         "mnist",
         "One Diagonal BiLSTM layer on binarized MNIST. The paper: RMSProp, batches "
         "of 16.",
-        _MNIST_RECIPE,
+        dataclasses.replace(_MNIST_RECIPE, epochs=34, tried=True),
         units=32,
         num_layers=1,
         layer="diagonal",
@@ -233,7 +233,7 @@ VAE = {
     "mnist_50": _preset(
         "mnist",
         "Binary MNIST with 50 latent numbers and two hidden layers of each network.",
-        Recipe(200, 100, 2e-3, warmup_steps=500, ema_momentum=0.999, tried=False),
+        Recipe(200, 100, 2e-3, warmup_steps=500, ema_momentum=0.999),
         image_shape=(28, 28, 1),
         latent_dim=50,
         hidden_units=(400, 300),
