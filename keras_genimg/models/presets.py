@@ -168,7 +168,7 @@ PIXEL_RNN = {
     "digits_diagonal_whole_rows": _preset(
         "digits",
         "Small Diagonal BiLSTM whose pixels see their entire past; not in the paper.",
-        dataclasses.replace(_DIGITS_RECIPE, tried=False),
+        _DIGITS_RECIPE,
         units=16,
         num_layers=2,
         layer="diagonal",
