@@ -227,6 +227,13 @@ def save_pictures(models, test, output):
     save_panels(output / "enlargements.png", panels)
 
 
+def num_cores():
+    """Return the number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count()
+
+
 def main():
     """Run the whole example."""
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
@@ -278,7 +285,7 @@ def main():
         "test_crops": len(test),
         "baselines": baselines,
         "models": trained,
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": num_cores(),
         "versions": {p: importlib.metadata.version(p) for p in PACKAGES},
     }
     arguments.output.mkdir(parents=True, exist_ok=True)

@@ -68,7 +68,7 @@ def card_of(run, model, report):
         "epochs": config["epochs"],
         "batch_size": config["batch_size"],
         "seconds_of_last_start": round(trained["seconds_of_last_start"]),
-        "cores": trained["cores"],
+        "cores": trained.get("cores"),
         "weights": model.count_params(),
         **report,
         "versions": config["versions"],

@@ -106,10 +106,13 @@ def first_weights(start_from, family, name, model):
     """Return the weights to begin with: those of a run, or those in the package."""
     import keras
 
-    if start_from == "weights":
-        other = family.from_preset(name, weights=True)
-    else:
-        other = keras.models.load_model(pathlib.Path(start_from, "model.keras"))
+    try:
+        if start_from == "weights":
+            other = family.from_preset(name, weights=True)
+        else:
+            other = keras.models.load_model(pathlib.Path(start_from, "model.keras"))
+    except ValueError as error:
+        sys.exit(f"--start-from {start_from} cannot be loaded: {error}")
     shapes = [weight.shape for weight in other.weights]
     expected = [weight.shape for weight in model.weights]
     if shapes != expected:
@@ -230,6 +233,13 @@ def check_same_run(path, config):
             )
 
 
+def num_cores():
+    """Return the number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count()
+
+
 def write_json(path, content):
     """Write a JSON file."""
     path.write_text(json.dumps(content, indent=1) + "\n")
@@ -333,7 +343,7 @@ def main():
         **report_of(model, test),
         "seconds_of_last_start": seconds,
     }
-    report["cores"] = len(os.sched_getaffinity(0))
+    report["cores"] = num_cores()
     if chief:
         write_json(output / "report.json", report)
         print(json.dumps(report, indent=1))

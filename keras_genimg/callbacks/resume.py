@@ -158,9 +158,7 @@ class Resume(keras.callbacks.Callback):
 
     def _variables(self, model):
         """Return all variables except those of the metrics."""
-        metrics = {id(variable) for variable in model._epoch_variables()}
-        found = [*model.variables, *model.optimizer.variables]
-        return [variable for variable in found if id(variable) not in metrics]
+        return [*model.variables, *model.optimizer.variables]
 
     def _restore(self, model, state):
         self._history = keras.callbacks.History()

@@ -1,6 +1,5 @@
 """Models that draw images one sub-pixel at a time."""
 
-import math
 from typing import Any
 
 import keras
@@ -17,12 +16,16 @@ from keras_genimg.models.batched_calls import draw_images, map_images
 from keras_genimg.models.causality_check import CausalityCheck
 from keras_genimg.models.completion import completions
 from keras_genimg.models.conditions import condition_arrays
-from keras_genimg.models.generative_model import GenerativeModel
+from keras_genimg.models.drawing_order import DrawingOrder
 from keras_genimg.models.image_inputs import known_image_shape, sized_image_shape
 from keras_genimg.models.image_seeds import image_seeds
 from keras_genimg.models.progress import Counted
 from keras_genimg.models.traced_sampler import TracedSampler
-from keras_genimg.ops.checks import check_choice, check_positive_int
+from keras_genimg.ops.checks import (
+    check_choice,
+    check_positive_int,
+    check_temperature,
+)
 from keras_genimg.sampling import METHODS
 from keras_genimg.saved_model.endpoint import Endpoint
 from keras_genimg.training import BitsPerDim
@@ -39,7 +42,7 @@ from keras_genimg.types import (
 
 
 @keras.saving.register_keras_serializable(package="keras_genimg")
-class AutoregressiveModel(GenerativeModel):
+class AutoregressiveModel(DrawingOrder):
     """Model of images from any functional graph of causal layers.
 
     The probability of an image is the product of the probabilities of its sub-pixels,
@@ -88,10 +91,6 @@ class AutoregressiveModel(GenerativeModel):
     """
 
     check_causality = True
-    # Hooks for models that draw their pixels in another order, or not all of them: flat
-    # indices of the pixels in that order, and a boolean map of those that are drawn.
-    _pixel_order: np.ndarray | None = None
-    _drawn_pixels: np.ndarray | None = None
 
     def __init__(
         self,
@@ -111,36 +110,6 @@ class AutoregressiveModel(GenerativeModel):
 
     def _own_metrics(self):
         return [BitsPerDim(self.likelihood)]
-
-    def _sampler(self, method, jit_compile=False, **options):
-        """Return a function that draws images, see `sampling`; a hook."""
-        return METHODS[method](self, jit_compile, **options)
-
-    def _networks(self, images, conditions):
-        """Return the networks that draw images, with their inputs; a hook.
-
-        Returns:
-            List of `(model, images, conditions)`.
-        """
-        return [(self, images, conditions)]
-
-    def _drawn(self, images):
-        """Return all that is drawn for images, `images` themselves; a hook."""
-        return images
-
-    def _drawn_shape(self, image_shape):
-        """Return the shape of `_drawn`, without the batch; a hook."""
-        return image_shape
-
-    def _targets_of(self, x, y_pred):
-        return self._drawn(super()._targets_of(x, y_pred))
-
-    def _check_completes(self):
-        """Raise if the model cannot complete images; a hook."""
-
-    def _num_passes(self, image_shape):
-        """Return the number of forward passes of the ancestral sampler; a hook."""
-        return math.prod(self.likelihood.unit_shape(image_shape))
 
     def _check_before_fit(self, x):
         if not self._causality_check.has_passed:
@@ -364,7 +333,7 @@ class AutoregressiveModel(GenerativeModel):
                 the model is not causal.
         """
         check_choice("method", method, tuple(METHODS), "generate")
-        temperature = checked_temperature(temperature)
+        check_temperature(temperature)
         shape = sized_image_shape(self, image_size, "generate")
         draw = self._function_cache.get(
             self,
@@ -478,17 +447,3 @@ class AutoregressiveModel(GenerativeModel):
         )
         inputs = graph.inputs if len(graph.inputs) > 1 else graph.inputs[0]
         return cls(inputs, graph.outputs[0], **config)
-
-
-def checked_temperature(temperature):
-    """Return a temperature.
-
-    Raises:
-        ValueError: If it is not a finite number above 0.
-    """
-    if not (temperature > 0 and math.isfinite(temperature)):
-        raise ValueError(
-            f"`temperature` must be a finite number above 0. Received: "
-            f"temperature={temperature!r}"
-        )
-    return temperature

@@ -45,13 +45,13 @@ def completions(
     Raises:
         ValueError: If an argument is not as described.
     """
-    model._check_completes()
     num_candidates = check_positive_int("num_candidates", num_candidates, "complete")
     batch_size = check_positive_int("batch_size", batch_size, "complete")
     images, known = checked_completion(images, known, model)
     size = images.shape[1:3]
     draw = model._draw_function(method, temperature, size, jit_compile, num_candidates)
     conditions = condition_arrays(model, conditions, len(images))
+    images, known = model._known(images, known, conditions)
     inputs = [image_seeds(len(images), seed), images, known, *conditions]
     images_at_a_time = max(1, batch_size // num_candidates)
     note = model._drawing_note(method, size)

@@ -21,8 +21,9 @@ from keras_genimg.ops.scales import (
     scale_order,
     subsampled,
 )
+from keras_genimg.saved_model.endpoint import Endpoint
 from keras_genimg.training.masked_nats import MaskedNegativeLogLikelihood
-from keras_genimg.types import Config, Policy
+from keras_genimg.types import Config, Policy, Shape
 
 
 @keras.saving.register_keras_serializable(package="keras_genimg")
@@ -35,6 +36,10 @@ class EnlargingPixelRNN(PixelNetwork):
     If the small image holds the top-left pixel of each cell of the large one, these
     copied pixels are known: they are not drawn, their probability is 1, and they are
     not in the loss. If it holds the means of the cells, all pixels are drawn.
+
+    Large images must have the copied pixels. Arrays are checked, and all that
+    `log_prob` receives; a data set for `fit` is not. `MultiScalePixelRNN.at_scale`
+    makes both kinds of images. Only the whole model can be exported.
 
     Args:
         image_shape: `(height, width, colors)` of the large image.
@@ -169,6 +174,41 @@ class EnlargingPixelRNN(PixelNetwork):
                 f"of {height}x{width} pixels, which is images[:, ::{height}, "
                 f"::{width}]. Received: small images that differ from it"
             )
+
+    def _known(self, images, known, conditions):
+        if self._drawn_pixels is None:
+            return images, known
+        copied = ~self._drawn_pixels[..., None]
+        small = np.repeat(conditions[0], self.factors[0], axis=1)
+        small = np.repeat(small, self.factors[1], axis=2)
+        if ((images != small) & (known > 0) & copied).any():
+            height, width = self.factors
+            raise ValueError(
+                f"{self.name}.complete takes images[:, ::{height}, ::{width}] from "
+                f"`small_images`, so known pixels there must be the same. Received: "
+                f"known pixels that differ"
+            )
+        images = np.where(copied, small, images).astype("float32")
+        return images, np.where(copied, 1, known).astype("float32")
+
+    def endpoints(
+        self, image_shape: Shape, jit_compile: bool = False, **options: Any
+    ) -> dict[str, Endpoint]:
+        """Raise, since a server has images of one range only.
+
+        Args:
+            image_shape: Not used.
+            jit_compile: Not used.
+            **options: Not used.
+
+        Raises:
+            ValueError: Always.
+        """
+        raise ValueError(
+            f"{self.name} is one network of a MultiScalePixelRNN. Export the whole "
+            f"model, whose signature `enlarge` draws large images of small ones. "
+            f"Received: {type(self).__name__}"
+        )
 
     def _sampler(self, method, jit_compile=False, **options):
         draw = super()._sampler(method, jit_compile, **options)

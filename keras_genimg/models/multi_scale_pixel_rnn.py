@@ -9,19 +9,22 @@ import tensorflow as tf
 from numpy.typing import ArrayLike
 
 from keras_genimg import likelihoods
-from keras_genimg.models.autoregressive_model import (
-    AutoregressiveModel,
-    checked_temperature,
-)
+from keras_genimg.models.autoregressive_model import AutoregressiveModel
 from keras_genimg.models.batched_calls import draw_images
 from keras_genimg.models.enlarging_pixel_rnn import EnlargingPixelRNN
+from keras_genimg.models.image_inputs import check_shape
 from keras_genimg.models.image_seeds import image_seeds
 from keras_genimg.models.pixel_rnn import PixelRNN
 from keras_genimg.models.presets import MULTI_SCALE_PIXEL_RNN
 from keras_genimg.models.scale_endpoints import enlarge_endpoint, enlarger
 from keras_genimg.models.scales_causality import ScalesCausalityCheck
 from keras_genimg.networks.scale_layers import MergeScales, PackScales, Subsample
-from keras_genimg.ops.checks import check_choice, check_image_shape
+from keras_genimg.ops.checks import (
+    check_choice,
+    check_image_shape,
+    check_int,
+    check_temperature,
+)
 from keras_genimg.ops.scales import (
     check_scales,
     factors_between,
@@ -213,13 +216,19 @@ class MultiScalePixelRNN(AutoregressiveModel):
         """Return what `scale_models[index]` is trained on.
 
         Args:
-            images: Images of the full size.
+            images: Images of the full size, `(num_images, height, width, colors)`.
             index: Index of the scale, 0 for the smallest.
 
         Returns:
             Images of the smallest scale; for the others, a dict of `"images"` and
             `"small_images"`.
+
+        Raises:
+            ValueError: If there is no such scale, or images have another size.
         """
+        owner = f"{self.name}.at_scale"
+        check_int("index", index, owner, 0, len(self.scales) - 1)
+        check_shape(np.shape(images), self, owner)
         parts = scale_images(np.asarray(images), self.scales, self.subsampling)
         if index == 0:
             return parts[0]
@@ -260,11 +269,13 @@ class MultiScalePixelRNN(AutoregressiveModel):
         """
         small_images = np.asarray(small_images)
         size = small_images.shape[1:3]
-        if small_images.ndim != 4 or size not in self.scales[:-1]:
+        colors = self.image_shape[2]
+        fits = small_images.ndim == 4 and small_images.shape[3] == colors
+        if not fits or size not in self.scales[:-1] or len(small_images) == 0:
             raise ValueError(
-                f"{self.name}.enlarge takes images of the shape (num_images, height, "
-                f"width, colors), of a size among {self.scales[:-1]}. Received: "
-                f"shape={small_images.shape}"
+                f"{self.name}.enlarge takes at least one image, in the shape "
+                f"(num_images, height, width, {colors}), of a size among "
+                f"{self.scales[:-1]}. Received: shape={small_images.shape}"
             )
         self.likelihood.check_images(small_images, f"{self.name}.enlarge")
         check_choice("method", method, tuple(METHODS), "enlarge")
@@ -275,7 +286,8 @@ class MultiScalePixelRNN(AutoregressiveModel):
             lambda: enlarger(self, index, method, jit_compile),
         )
         self._causality_check.run(self.image_shape)
-        divisor = tf.constant(checked_temperature(temperature), tf.float32)
+        check_temperature(temperature)
+        divisor = tf.constant(temperature, tf.float32)
         seeds = image_seeds(len(small_images), seed)
         return draw_images(
             self,
@@ -317,13 +329,14 @@ class MultiScalePixelRNN(AutoregressiveModel):
             del endpoints["complete"]
         return {**endpoints, "enlarge": enlarge_endpoint(self, jit_compile, method)}
 
-    def _check_completes(self):
+    def _known(self, images, known, conditions):
         if self.subsampling == "box":
             raise ValueError(
                 f"{self.name}.complete needs smaller images that hold pixels of the "
                 f"image, which are known if these are. Make the model with "
                 f'subsampling="top_left". Received: a model with subsampling="box"'
             )
+        return images, known
 
     def _own_metrics(self):
         height, width, colors = self.image_shape

@@ -7,6 +7,8 @@ paper's two presets compute log variances, as the paper's do.
 References:
     van den Oord, Kalchbrenner and Kavukcuoglu, Pixel Recurrent Neural Networks, 2016,
     sections 5.3 to 5.6 and table 1, https://arxiv.org/abs/1601.06759
+    van den Oord et al., Conditional Image Generation with PixelCNN Decoders, 2016,
+    section 3.1, https://arxiv.org/abs/1606.05328
     Kingma and Welling, Auto-Encoding Variational Bayes, 2013, section 5,
     https://arxiv.org/abs/1312.6114
     Gregor et al., DRAW, 2015, table 3, https://arxiv.org/abs/1502.04623
@@ -87,6 +89,28 @@ PIXEL_CNN = {
         _DIGITS_RECIPE,
         units=16,
         num_blocks=3,
+        **_DIGITS,
+    ),
+}
+
+# `cifar10` has the size of the paper's ImageNet model: 20 layers of 384 channels with
+# kernels of 5 pixels, the first of them outside the blocks.
+GATED_PIXEL_CNN = {
+    "cifar10": _preset(
+        "cifar10",
+        "Gated PixelCNN on CIFAR-10, of the size of the paper's ImageNet model. The "
+        "paper: batches of 128.",
+        _LARGE_RECIPE,
+        num_blocks=19,
+        kernel_size=5,
+        **_IMAGENET32,
+    ),
+    "digits": _preset(
+        "digits",
+        "Small Gated PixelCNN for the embedded 8x8 digits with 17 gray levels.",
+        _DIGITS_RECIPE,
+        units=24,
+        num_blocks=5,
         **_DIGITS,
     ),
 }

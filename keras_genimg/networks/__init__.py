@@ -7,7 +7,8 @@ from keras_genimg.networks.dense_networks import (
     normal_weights,
 )
 from keras_genimg.networks.gated_networks import gated_pixel_stack
-from keras_genimg.networks.pixel_networks import likelihood_head, pixel_stack
+from keras_genimg.networks.heads import likelihood_head
+from keras_genimg.networks.pixel_networks import pixel_stack
 
 __all__ = [
     "condition_input",

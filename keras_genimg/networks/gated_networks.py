@@ -1,10 +1,8 @@
 """Functional graph of the Gated PixelCNN."""
 
-from keras import layers
-
-from keras_genimg.layers import GatedHorizontalConv, GatedVerticalConv, MaskedConv2D
+from keras_genimg.layers import GatedHorizontalConv, GatedVerticalConv
 from keras_genimg.likelihoods import Likelihood
-from keras_genimg.networks.pixel_networks import likelihood_head
+from keras_genimg.networks.heads import centered, head_layers, with_head
 from keras_genimg.ops.checks import check_int
 from keras_genimg.types import Policy, SymbolicTensor
 
@@ -80,22 +78,12 @@ def gated_pixel_stack(
         GatedHorizontalConv(*each, name=f"horizontal_{index}", **masked)
         for index, each in enumerate(arguments)
     ]
-    head = [
-        MaskedConv2D(head_filters, 1, "B", name=f"head_{index}", **masked)
-        for index in range(num_head_layers)
-    ]
+    head = head_layers(head_filters, num_head_layers, **masked)
 
-    # Functional graph. Images are scaled and centered so that the zeros of the padding
-    # are not a pixel value.
-    scale = 2 / likelihood.max_value
-    x = layers.Rescaling(scale, -1, name="center", dtype="float32")(images)
+    x = centered(images, likelihood)
     conditions = [] if condition is None else [condition]
     above = x
     for vertical, horizontal in zip(vertical_stack, horizontal_stack, strict=True):
         above = vertical(above, *conditions)
         x = horizontal(x, above, *conditions)
-    # An explicit name, since default names contain a process-wide counter.
-    for layer in head:
-        x = layer(layers.ReLU(name=f"{layer.name}_relu", dtype=dtype)(x))
-    x = layers.ReLU(name="logits_relu", dtype=dtype)(x)
-    return likelihood_head(x, likelihood, num_colors)
+    return with_head(x, head, likelihood, num_colors, dtype)

@@ -1,13 +1,13 @@
 """Functional graphs of autoregressive networks."""
 
-import math
 from collections.abc import Callable
 
 import keras
 from keras import layers
 
-from keras_genimg.layers import MaskedConv2D, SplitColors
+from keras_genimg.layers import MaskedConv2D
 from keras_genimg.likelihoods import Likelihood
+from keras_genimg.networks.heads import centered, head_layers, with_head
 from keras_genimg.ops.checks import check_positive_int
 from keras_genimg.types import Policy, SymbolicTensor
 
@@ -96,19 +96,12 @@ def pixel_stack(
         MaskedConv2D(filters, 1, "B", name=f"skip_{index}", **masked)
         for index in range(depth if skip else 0)
     ]
-    head = [
-        MaskedConv2D(head_filters, 1, "B", name=f"head_{index}", **masked)
-        for index in range(num_head_layers)
-    ]
+    head = head_layers(head_filters, num_head_layers, **masked)
 
-    # Functional graph. Images are scaled and centered so that the zeros of the padding
-    # are not a pixel value.
-    scale = 2 / likelihood.max_value
-    x = layers.Rescaling(scale, -1, name="center", dtype="float32")(images)
-    centered = x
-    x = first(centered)
+    scaled = centered(images, likelihood)
+    x = first(scaled)
     if above is not None:
-        x = layers.Add(name="with_row_above", dtype=dtype)([x, above(centered)])
+        x = layers.Add(name="with_row_above", dtype=dtype)([x, above(scaled)])
     skipped = []
     for index, layer in enumerate(stack):
         x = layer(x) if condition is None else layer(x, condition)
@@ -118,39 +111,4 @@ def pixel_stack(
         x = skipped[0]
         if depth > 1:
             x = layers.Add(name="skips", dtype=dtype)(skipped)
-    # An explicit name, since default names contain a process-wide counter.
-    for layer in head:
-        x = layer(layers.ReLU(name=f"{layer.name}_relu", dtype=dtype)(x))
-    x = layers.ReLU(name="logits_relu", dtype=dtype)(x)
-    return likelihood_head(x, likelihood, num_colors)
-
-
-def likelihood_head(
-    x: SymbolicTensor, likelihood: Likelihood, num_colors: int
-) -> SymbolicTensor:
-    """Return a likelihood's parameters, computed from a causal network's features.
-
-    The likelihood provides the last layers of the network, see `Likelihood.head`: by
-    default a 1×1 convolution `"logits"`, followed by `"split_colors"` if each color has
-    several parameters.
-
-    Args:
-        x: Symbolic features, `(batch, height, width, channels)`.
-        likelihood: `Likelihood` of the images.
-        num_colors: Number of colors of the images. Earlier layers must have
-            `num_colors=likelihood.mask_colors(num_colors)`.
-
-    Returns:
-        Symbolic parameters, float32, of `likelihood.params_shape` after the batch.
-    """
-    mask_colors = likelihood.mask_colors(num_colors)
-
-    def convolve(x, shape):
-        x = MaskedConv2D(
-            math.prod(shape), 1, "B", mask_colors, name="logits", dtype="float32"
-        )(x)
-        if len(shape) == 1:
-            return x
-        return SplitColors(shape[0], name="split_colors", dtype="float32")(x)
-
-    return likelihood.head(x, num_colors, convolve)
+    return with_head(x, head, likelihood, num_colors, dtype)

@@ -5,6 +5,7 @@ import itertools
 from keras import layers
 
 from keras_genimg.likelihoods import Likelihood
+from keras_genimg.networks.heads import centered
 from keras_genimg.types import Policy, SymbolicTensor
 
 
@@ -36,8 +37,7 @@ def upsampling_network(
         van den Oord, Kalchbrenner and Kavukcuoglu, Pixel Recurrent Neural Networks,
         2016, section 3.4 (Multi-Scale PixelRNN), https://arxiv.org/abs/1601.06759
     """
-    scale = 2 / likelihood.max_value
-    x = layers.Rescaling(scale, -1, name="center_small", dtype="float32")(images)
+    x = centered(images, likelihood, name="center_small")
     steps = itertools.zip_longest(*map(_prime_factors, factors), fillvalue=1)
     for index, strides in enumerate(steps):
         x = layers.Conv2DTranspose(

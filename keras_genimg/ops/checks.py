@@ -1,5 +1,6 @@
 """Checks of arguments, with errors that show the received value."""
 
+import math
 import numbers
 from typing import Any
 
@@ -90,6 +91,19 @@ def check_image_shape(image_shape: Any, owner: str) -> tuple[int, int, int]:
         for name, size in zip(names, image_shape, strict=True)
     )
     return height, width, colors
+
+
+def check_temperature(temperature: Any) -> None:
+    """Raise unless a temperature is a finite number above 0.
+
+    Raises:
+        ValueError: If it is not.
+    """
+    if not (temperature > 0 and math.isfinite(temperature)):
+        raise ValueError(
+            f"`temperature` must be a finite number above 0. Received: "
+            f"temperature={temperature!r}"
+        )
 
 
 def check_choice(name, value, choices, owner=None):

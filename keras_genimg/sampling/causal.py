@@ -40,16 +40,6 @@ def is_causal_layer(operation):
     )
 
 
-def sees_whole_row(layer):
-    """Return whether a causal layer computes a row from the whole row of its inputs.
-
-    Such a layer has an attribute `sees_whole_row = True`. Its output may depend on
-    inputs to the right of a pixel, so its inputs must depend only on finished rows. Its
-    `begin_row` receives the row of its inputs, and returns that of its outputs.
-    """
-    return getattr(layer, "sees_whole_row", False)
-
-
 def causal_level(layer, args, kwargs, level):
     """Return the level of a causal layer's outputs.
 
@@ -63,7 +53,7 @@ def causal_level(layer, args, kwargs, level):
         ValueError: If the layer sees whole rows of an input that depends on pixels of
             its own row.
     """
-    if sees_whole_row(layer):
+    if layer.sees_whole_row:
         if level == Level.PIXEL:
             reason = "sees pixels to its right, so its input must depend only on rows "
             raise refusal(layer, args, kwargs, reason + "above")

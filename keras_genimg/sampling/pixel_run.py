@@ -3,7 +3,7 @@
 import tensorflow as tf
 from keras import ops
 
-from keras_genimg.sampling.causal import sees_whole_row, step_arguments
+from keras_genimg.sampling.causal import step_arguments
 from keras_genimg.sampling.instructions import Level
 from keras_genimg.sampling.raster import visit_pixels
 
@@ -170,7 +170,7 @@ class PixelRun:
                 outputs = self._over_row(step, values)
             else:
                 arguments = [self.weights[id(step)], cache_of[id(step)]]
-                if sees_whole_row(step.operation):
+                if step.operation.sees_whole_row:
                     row = values[step.inputs[0].index]
                     arguments.append(tf.cast(row, step.operation.compute_dtype))
                 _, outputs = step.operation.begin_row(*arguments)

@@ -46,6 +46,12 @@ def test_a_preset_is_trained_and_goes_on(run_example, tmp_path):
         on[1] = "VAE/mnist_50"
         options = ["--data", "digits", "--start-from", other]
         run_example("train.py", *on, *options, "--output", tmp_path / "no")
+    for start in ("weights", tmp_path / "nowhere"):
+        with pytest.raises(SystemExit, match=f"--start-from {start} cannot be loaded"):
+            options = ["--data", "digits", "--start-from", start]
+            on[1] = "VAE/digits"
+            run_example("train.py", *on, *options, "--output", tmp_path / "no")
+    assert not (tmp_path / "no").exists()
 
     options = ["--preset", "VAE/digits", "--epochs", 2, "--output", tmp_path]
     config = (tmp_path / "config.json").read_bytes()

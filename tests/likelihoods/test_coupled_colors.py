@@ -13,15 +13,19 @@ from keras_genimg.models import DRAW, VAE, AutoregressiveModel, PixelCNN, PixelR
 from keras_genimg.models.traced_sampler import pixel_sampler
 from keras_genimg.networks import likelihood_head
 from keras_genimg.sampling import ancestral_sampler, sampler_difference
-from keras_genimg.saved_model import write_saved_model
 from keras_genimg.testing import assert_causal, influence
 from tests.likelihoods.coupled import Chain
+from tests.likelihoods.coupled_checks import (
+    SHAPE,
+    check_completes,
+    check_exported,
+    check_latent_model,
+)
 from tests.sampling.drawn import assert_ancestral
 from tests.sampling.forced import assert_sampled_as_computed, random_images
 
 pytestmark = pytest.mark.slow
 
-SHAPE = (3, 4, 3)
 SIZES = {"head_filters": 6, "first_kernel_size": 3, "likelihood": Chain(3)}
 
 
@@ -178,44 +182,11 @@ def test_trains_and_loads(name, tmp_path):
 
 
 def test_completes():
-    model = make("by_hand")
-    images = model.generate(4, seed=50)
-    known = np.zeros((3, 4))
-    known[0], known[2, 1:] = 1, 1
-    options = {"seed": 9, "num_candidates": 3}
-    completed = model.complete(images, known, **options)
-    np.testing.assert_array_equal(completed[:, known > 0], images[:, known > 0])
-    assert (completed != images).any()
-    for method in ("ancestral", "fixed_point"):
-        again = model.complete(images, known, method=method, **options)
-        np.testing.assert_array_equal(again, completed)
-    sizes = model.effective_sample_size(images, known, **options)
-    assert ((sizes >= 1) & (sizes <= 3)).all() and (sizes < 2.99).any()
+    check_completes(make("by_hand"))
 
 
 def test_export_draws_and_checks_the_same(tmp_path):
-    model = make("by_hand")
-    endpoints = model.endpoints(SHAPE, num_candidates=2)
-    names = ("sample", "log_prob", "check_sampler", "complete")
-    endpoints = {name: endpoints[name] for name in names}
-    write_saved_model(model, tmp_path / "1", endpoints, max_examples=8, verbose=False)
-    served = tf.saved_model.load(tmp_path / "1").signatures
-    drawn = model.generate(2, seed=4)
-    images = model.likelihood.to_display(drawn)
-    seed = tf.constant([4, 5], tf.int64)
-    np.testing.assert_array_equal(served["sample"](seed=seed)["images"], images)
-    shown = tf.constant(images, tf.int32)
-    nats = served["log_prob"](images=shown)["log_prob"]
-    np.testing.assert_allclose(nats, model.log_prob(drawn), rtol=1e-5)
-    difference = served["check_sampler"](images=shown)["largest_difference"]
-    assert np.max(difference) < 1e-4
-    known = np.zeros((2, 3, 4), "int32")
-    known[:, 1] = 1
-    completed = served["complete"](images=shown, known=tf.constant(known), seed=seed)
-    expected = model.complete(drawn, known, seed=4, num_candidates=2)
-    np.testing.assert_array_equal(
-        completed["images"], model.likelihood.to_display(expected)
-    )
+    check_exported(make("by_hand"), tmp_path / "1")
 
 
 def test_the_check_of_the_sampler_sees_a_fault():
@@ -244,17 +215,7 @@ def test_the_check_of_the_sampler_sees_a_fault():
     ids=["vae", "draw"],
 )
 def test_latent_models(make_model):
-    model = make_model()
-    model.compile("adam", run_eagerly=True)
-    images = np.random.default_rng(0).integers(3, size=(4, *SHAPE)).astype("uint8")
-    model.fit(images, verbose=0)
-    assert model(images).shape == (4, 3, 4, 39)
-    assert model.log_prob(images, num_samples=2, seed=0).shape == (4,)
-    mean = model.generate(2, seed=0)
-    assert mean.shape == (2, *SHAPE)
-    assert ((mean > 0) & (mean < 2)).all()
-    pixels = model.generate(2, seed=0, sample_pixels=True)
-    assert pixels.shape == (2, *SHAPE) and pixels.dtype == np.uint8
+    check_latent_model(make_model(), num_params=39)
 
 
 def test_mean_by_enumeration():

@@ -216,6 +216,39 @@ def test_networks_draw_alone(model, images):
             call(other)
 
 
+def test_a_network_completes_what_its_small_images_leave_open(model, images):
+    network = model.scale_models[2]
+    small = images[:, ::2, ::4]
+    known = np.zeros((4, 8))
+    known[:, :3] = 1
+    options = {"seed": 3, "num_candidates": 4, "conditions": small, "verbose": 0}
+    completed = network.complete(images, known, **options)
+    np.testing.assert_array_equal(completed[:, known == 1], images[:, known == 1])
+    np.testing.assert_array_equal(completed[:, ::2, ::4], small)
+    # No known pixel follows an unknown one, so candidate 0 is returned.
+    known = np.zeros((4, 8))
+    known[0] = 1
+    options["num_candidates"] = 1
+    first = network.complete(images, known, **options)
+    options["num_candidates"] = 4
+    again = network.complete(images, known, **options)
+    np.testing.assert_array_equal(first, again)
+    sizes = network.effective_sample_size(images, known, **options)
+    np.testing.assert_allclose(sizes, 4, rtol=1e-6)
+    with pytest.raises(ValueError, match=r"images\[:, ::2, ::4\] from `small_images`"):
+        network.complete(1 - images, known, **options)
+    with pytest.raises(ValueError, match="Export the whole model"):
+        network.endpoints(network.image_shape)
+
+
+def test_other_images_and_scales_have_nothing_to_train_on(model, images):
+    for index in (-1, 3):
+        with pytest.raises(ValueError, match="from 0 to 2. Received: index="):
+            model.at_scale(images, index)
+    with pytest.raises(ValueError, match="at_scale expects images of shape"):
+        model.at_scale(images[:, :3], 0)
+
+
 def test_a_leak_is_found_at_its_scale(images):
     model = gray()
     network = model.scale_models[1]
@@ -249,7 +282,9 @@ def test_wrong_scales_are_refused(scales, text):
         MultiScalePixelRNN((8, 8, 1), scales, 4, 1)
 
 
-@pytest.mark.parametrize("shape", [(2, 4, 8, 1), (2, 3, 3, 1), (2, 2)])
+@pytest.mark.parametrize(
+    "shape", [(2, 4, 8, 1), (2, 3, 3, 1), (2, 2), (2, 2, 2, 3), (0, 2, 2, 1)]
+)
 def test_images_of_other_sizes_are_not_enlarged(model, shape):
     with pytest.raises(ValueError, match=r"of a size among \(\(1, 2\), \(2, 2\)\)"):
         model.enlarge(np.zeros(shape, int))
