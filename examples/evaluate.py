@@ -53,6 +53,8 @@ def card_of(run, model, report):
         f"python examples/train.py --preset {config['preset']} "
         f"--epochs {config['epochs']} --batch-size {config['batch_size']}"
     )
+    if config.get("learning_rate"):
+        command += f" --learning-rate {config['learning_rate']}"
     start = config.get("start_from")
     if start:
         command += f" --start-from {start}"
@@ -107,9 +109,16 @@ def main():
     is_run = (run / "model.keras").is_file()
     card = None
     if is_run:
-        data = json.loads((run / "config.json").read_text())["data"]
-        if data != {"name": "mnist"}:
-            sys.exit(f"{run} was not trained on whole MNIST images. Received: {data}")
+        config = json.loads((run / "config.json").read_text())
+        if config["data"] != {"name": "mnist"}:
+            sys.exit(
+                f"{run} was not trained on whole MNIST images. Received: "
+                f"{config['data']}"
+            )
+        if arguments.card and config.get("set"):
+            sys.exit(
+                f"--card is for a preset as it is, and {run} changed {config['set']}"
+            )
         model = keras.models.load_model(run / "model.keras")
         rounded = [np.asarray(w, "float16") for w in model.get_weights()]
         model.set_weights([w.astype("float32") for w in rounded])

@@ -21,6 +21,7 @@ set and an output folder that all of them share; see docs/distributed_training.m
 
 import argparse
 import contextlib
+import dataclasses
 import importlib.metadata
 import inspect
 import json
@@ -56,6 +57,16 @@ def parse_arguments():
     add("--crop-size", type=int, metavar="N", help=crop)
     add("--epochs", type=int, help="number of epochs (default: that of the recipe)")
     add("--batch-size", type=int, metavar="N", help="default: that of the recipe")
+    rate = "highest learning rate (default: that of the recipe)"
+    add("--learning-rate", type=float, metavar="RATE", help=rate)
+    add(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="change an argument of the preset's model, such as num_glimpses=16; may "
+        "be given several times",
+    )
     held_out = "last training images to hold out (default: 5000 or a tenth)"
     add("--held-out", type=int, metavar="N", help=held_out)
     add(
@@ -79,6 +90,13 @@ def parse_arguments():
     export = "publish as DIR/NAME/VERSION, named as the run folder is (extra `serving`)"
     add("--export", type=pathlib.Path, metavar="DIR", help=export)
     arguments = parser.parse_args()
+    try:
+        arguments.set = dict(named_value(change) for change in arguments.set)
+    except ValueError as error:
+        parser.error(f"--set {error}")
+    rate = arguments.learning_rate
+    if rate is not None and not 0 < rate < math.inf:
+        parser.error(f"--learning-rate must be a positive number, not {rate}")
     for name in (
         "image_size",
         "crop_size",
@@ -100,6 +118,19 @@ def parse_arguments():
             "the addresses of all workers and the number of this one"
         )
     return arguments
+
+
+def named_value(change):
+    """Return name and value of `NAME=VALUE`; values that are no JSON are strings."""
+    name, equals, value = change.partition("=")
+    if not equals or not name.isidentifier():
+        raise ValueError(f"needs NAME=VALUE. Received: {change}")
+    if name in ("image_shape", "likelihood", "scales"):
+        raise ValueError(f"cannot change {name}, which follows from data and preset")
+    try:
+        return name, json.loads(value)
+    except json.JSONDecodeError:
+        return name, value
 
 
 def first_weights(start_from, family, name, model):
@@ -226,7 +257,7 @@ def check_same_run(path, config):
         return
     saved = json.loads(path.read_text())
     for key in config.keys() - {"versions"}:
-        if saved.get(key) != config[key]:
+        if saved.get(key, {} if key == "set" else None) != config[key]:
             sys.exit(
                 f"{path.parent} holds a run with {key}={saved.get(key)!r}. Use another "
                 f"--output. Received: {key}={config[key]!r}"
@@ -286,6 +317,11 @@ def main():
         sys.exit(str(error))
     preset = family.presets[name]
     recipe = preset.recipe
+    unknown = arguments.set.keys() - inspect.signature(family).parameters.keys()
+    if unknown:
+        sys.exit(f"{family.__name__} has no argument {', '.join(sorted(unknown))}")
+    if arguments.learning_rate is not None:
+        recipe = dataclasses.replace(recipe, learning_rate=arguments.learning_rate)
     if not recipe.tried:
         print(
             f"No model was trained to the end by the recipe of {name}; it is a guess."
@@ -301,6 +337,8 @@ def main():
         "epochs": epochs,
         "batch_size": batch_size,
         "mixed_precision": arguments.mixed_precision,
+        "learning_rate": arguments.learning_rate,
+        "set": arguments.set,
         "start_from": arguments.start_from,
         "versions": {p: importlib.metadata.version(p) for p in PACKAGES},
     }
@@ -316,7 +354,10 @@ def main():
         sys.exit(str(error))
     with strategy.scope() if strategy else contextlib.nullcontext():
         sizes = size_options(preset, test.shape[1:])
-        model = family.from_preset(name, name=name, **sizes)
+        try:
+            model = family.from_preset(name, name=name, **sizes, **arguments.set)
+        except (TypeError, ValueError) as error:
+            sys.exit(f"The model cannot be built: {error}")
         if arguments.start_from:
             model.set_weights(first_weights(arguments.start_from, family, name, model))
         model.compile(recipe.optimizer(len(train), epochs))

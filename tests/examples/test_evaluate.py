@@ -45,6 +45,10 @@ def test_a_run_gets_a_card_that_its_weights_reproduce(
     assert further["command"] == card["command"] + " --start-from weights"
 
     config = json.loads((run / "config.json").read_text())
+    config["set"] = {"num_glimpses": 16}
+    (run / "config.json").write_text(json.dumps(config))
+    with pytest.raises(SystemExit, match="as it is.*changed.*num_glimpses"):
+        run_example("evaluate.py", run, "--card", weights)
     config["data"] = {"name": "fashion_mnist"}
     (run / "config.json").write_text(json.dumps(config))
     with pytest.raises(SystemExit, match="not trained on whole MNIST.*fashion_mnist"):

@@ -39,7 +39,18 @@ def test_a_preset_is_trained_and_goes_on(run_example, tmp_path):
     assert again["nats"] == report["nats"]
     on = ["--preset", "VAE/digits", "--epochs", 1, "--samples", 0]
     other = tmp_path / "on"
-    run_example("train.py", *on, "--start-from", tmp_path, "--output", other)
+    changes = ["--learning-rate", 0.002, "--set", "weight_stddev=0.02"]
+    run_example("train.py", *on, *changes, "--start-from", tmp_path, "--output", other)
+    config = json.loads((other / "config.json").read_text())
+    assert config["learning_rate"] == 0.002 and config["set"] == {"weight_stddev": 0.02}
+    model = keras.models.load_model(other / "model.keras")
+    assert model.get_config()["weight_stddev"] == 0.02
+    assert np.isclose(
+        model.optimizer.get_config()["learning_rate"]["config"][
+            "initial_learning_rate"
+        ],
+        0.002,
+    )
     further = json.loads((other / "report.json").read_text())
     assert further["nats"] < report["nats"]
     with pytest.raises(SystemExit, match="has other weights than mnist_50"):
@@ -115,6 +126,35 @@ def test_small_numbers_are_refused(option, least, run_example, capsys):
         run_example("train.py", "--preset", "VAE/digits", option, least - 1)
     message = f"{option} must be at least {least}, not {least - 1}"
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "options, text",
+    [
+        (["--learning-rate", 0], "must be a positive number, not 0.0"),
+        (["--learning-rate", "nan"], "must be a positive number, not nan"),
+        (["--set", "latent_dim"], "needs NAME=VALUE. Received: latent_dim"),
+        (["--set", "image_shape=[8, 8, 1]"], "cannot change image_shape"),
+    ],
+)
+def test_unfit_changes_are_refused(options, text, run_example, capsys):
+    with pytest.raises(SystemExit):
+        run_example("train.py", "--preset", "VAE/digits", *options)
+    assert text in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "change, text",
+    [
+        ("nothing=1", "VAE has no argument nothing"),
+        ("latent_dim=no", "cannot be built.*latent_dim.*no"),
+    ],
+)
+def test_models_that_cannot_be_built_are_refused(change, text, run_example, tmp_path):
+    options = ["--preset", "VAE/digits", "--output", tmp_path / "no"]
+    with pytest.raises(SystemExit, match=text):
+        run_example("train.py", *options, "--set", change)
+    assert not (tmp_path / "no").exists()
 
 
 @pytest.mark.parametrize(
