@@ -15,6 +15,7 @@ def test_quickstart_runs_end_to_end(tmp_path):
     nats = {row.split()[0]: float(row.split()[-2]) for row in table}
     assert nats["PixelRNN,"] < nats["independent"] < nats["uniform"]
     np.testing.assert_allclose(nats["uniform"], 64 * np.log(17), atol=0.01)
-    assert (tmp_path / "digits.png").read_bytes().startswith(b"\x89PNG")
+    for name in ("mnist.png", "digits.png"):
+        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
     assert (tmp_path / "digits" / "1" / "saved_model.pb").exists()
     assert (tmp_path / "digits.keras").exists()
