@@ -10,6 +10,7 @@ from keras_genimg.ops.gaussian_filterbank import (
     attention_filters,
     attention_gamma,
     attention_geometry,
+    centered_filters,
     read_patch,
     whole_image_attention,
 )
@@ -28,7 +29,9 @@ class ReadAttention(keras.layers.Layer):
         glimpse = gamma * filters_y @ image @ transpose(filters_x)
 
     In DRAW, the image and the error image are concatenated along the channels. The
-    filters are computed in float32 under any dtype policy.
+    filters are computed in float32 under any dtype policy. The biases of the linear map
+    are such that training begins with filters in the centers of `size` equal parts of
+    the image's longer side; the paper does not say how it began.
 
     Args:
         size: Number of rows and of columns of the glimpse, at most the longer side of
@@ -55,7 +58,7 @@ class ReadAttention(keras.layers.Layer):
         >>> glimpse.shape
         TensorShape([2, 5, 5, 2])
         >>> np.asarray(attention[0])
-        array([13.5 , 13.5 ,  6.75,  1.  ,  1.  ], dtype=float32)
+        array([13.5, 13.5,  5.6,  1. ,  1. ], dtype=float32)
 
     References:
         Gregor et al., DRAW: A Recurrent Neural Network For Image Generation, 2015,
@@ -73,6 +76,8 @@ class ReadAttention(keras.layers.Layer):
     def build(self, images_shape, state_shape):
         self._check_shapes(images_shape, state_shape)
         if self.attention is not None:
+            numbers = centered_filters(*images_shape[1:3], self.size)
+            self.attention.bias_initializer = keras.initializers.Constant(numbers)
             self.attention.build(state_shape)
 
     def call(self, images, state):

@@ -16,6 +16,7 @@ from keras_genimg.ops.gaussian_filterbank import (
     attention_filters,
     attention_gamma,
     attention_geometry,
+    centered_filters,
     whole_image_attention,
     write_patch,
 )
@@ -27,7 +28,8 @@ class WriteAttention(keras.layers.Layer):
     """Layer that writes a patch into an image through a grid of Gaussian filters.
 
     One linear map of the state computes the patch. Another computes five numbers per
-    image, which describe a grid of filters like that of `ReadAttention`:
+    image, which describe a grid of filters like that of `ReadAttention`, and begin as
+    they do there:
 
         update = 1 / gamma * transpose(filters_y) @ patch @ filters_x
 
@@ -57,7 +59,7 @@ class WriteAttention(keras.layers.Layer):
         >>> update.shape
         TensorShape([2, 28, 28, 1])
         >>> np.asarray(attention[0])
-        array([13.5 , 13.5 ,  6.75,  1.  ,  1.  ], dtype=float32)
+        array([13.5, 13.5,  5.6,  1. ,  1. ], dtype=float32)
 
     References:
         Gregor et al., DRAW: A Recurrent Neural Network For Image Generation, 2015,
@@ -85,6 +87,8 @@ class WriteAttention(keras.layers.Layer):
         check_state_shape(state_shape, self.name)
         self.patch.build(state_shape)
         if self.attention is not None:
+            numbers = centered_filters(*self.image_shape[:2], self.size)
+            self.attention.bias_initializer = keras.initializers.Constant(numbers)
             self.attention.build(state_shape)
 
     def call(self, state):

@@ -9,6 +9,28 @@ import tensorflow as tf
 _FARTHEST = 1e12
 
 
+def centered_filters(height, width, size):
+    """Return the raw numbers of a grid with a filter in the center of each part.
+
+    The longer side of the image has `size` equal parts. This is how attention begins. A
+    grid as wide as the image would have its outer filters on the border, and for
+    `size=2` no others. There is nothing to see, and training can stand still.
+
+    Args:
+        height: Height of the image, an integer.
+        width: Width of the image, an integer.
+        size: Filters along either axis, an integer.
+
+    Returns:
+        List of five numbers, see `attention_geometry`.
+    """
+    longer = max(height, width)
+    if min(size, longer) == 1:
+        return [0.0] * 5
+    log_stride = math.log(longer / size * (size - 1) / (longer - 1))
+    return [0.0, 0.0, 0.0, log_stride, 0.0]
+
+
 def attention_geometry(raw, height, width, size, dtype="float32"):
     """Return position, stride, width and gain of `size` by `size` Gaussian filters.
 

@@ -45,6 +45,23 @@ CASES = pytest.mark.parametrize(
 )
 
 
+@pytest.mark.parametrize(
+    ("height", "width", "size"), [(28, 28, 2), (28, 28, 5), (6, 9, 3), (9, 6, 1)]
+)
+def test_new_filters_are_in_the_centers_of_equal_parts(height, width, size):
+    """Two filters as far apart as the image is wide would see only its corners."""
+    state = np.zeros((1, 4))
+    longer = max(height, width)
+    parts = (np.arange(size) + 0.5) * longer / size - 0.5
+    shift = (width - longer) / 2
+    _, read = ReadAttention(size)(np.zeros((1, height, width, 1)), state)
+    _, write = WriteAttention(size, (height, width, 1))(state)
+    for attention in (read, write):
+        x, _, stride, _, _ = np.asarray(attention[0], "float64")
+        means = x + (np.arange(size) - (size - 1) / 2) * stride
+        np.testing.assert_allclose(means, parts + shift, atol=1e-5)
+
+
 @CASES
 def test_read_equals_reference(height, width, channels, size):
     shapes = (None, height, width, channels), (None, 4)
