@@ -14,7 +14,6 @@ MNIST is read from the folder that TFDS_DATA_DIR names, or downloaded.
 import argparse
 import json
 import math
-import os
 import pathlib
 import sys
 
@@ -97,7 +96,9 @@ def main():
     if arguments.card and arguments.images:
         parser.error("--card describes all test images, so leave out --images")
 
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    from genimg_export.quiet_start import import_tensorflow
+
+    import_tensorflow()
     import keras
     import numpy as np
 

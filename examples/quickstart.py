@@ -10,7 +10,6 @@ and 17 gray levels that scikit-learn ships. It needs the extra `examples`.
 
 import argparse
 import math
-import os
 import pathlib
 import subprocess
 import sys
@@ -91,9 +90,11 @@ def main():
     parser.add_argument("--epochs", type=int, help="30 by default")
     parser.add_argument("--output", type=pathlib.Path, default="outputs/quickstart")
     arguments = parser.parse_args()
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    start = time.monotonic()
 
+    start = time.monotonic()
+    from genimg_export.quiet_start import import_tensorflow
+
+    import_tensorflow()
     import keras
 
     from keras_genimg import datasets

@@ -298,7 +298,9 @@ def report_of(model, test):
 def main():
     """Run the whole example."""
     arguments = parse_arguments()
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    from genimg_export.quiet_start import import_tensorflow
+
+    import_tensorflow()
     import keras
 
     from keras_genimg import likelihoods

@@ -10,14 +10,20 @@ loads half of it. Nothing is overwritten.
     python export/export_model.py --preset PixelRNN/mnist_diagonal_1x32 \
         --name mnist --base-dir served
 
-Without a checkout, `python -m genimg_export.export_model` does the same.
+After `pip install`, the command `genimg-export` does the same.
 """
 
 import argparse
 import json
-import os
 import shlex
 import sys
+
+if not __package__:  # Run as a file, which is part of no package.
+    import script_package
+
+    __package__ = script_package.NAME
+
+from .quiet_start import import_tensorflow
 
 
 def batch_sizes(text):
@@ -43,9 +49,6 @@ def what_next(path):
     """Return the commands that serve a version and draw images with it."""
     from keras_genimg.serving import read_metadata
 
-    serve = (
-        f"python -m {__package__}.serve" if __package__ else "python export/serve.py"
-    )
     name = path.parent.name
     folder, base_dir = (shlex.quote(str(p)) for p in path.parents[:2])
     lines = [
@@ -54,7 +57,7 @@ def what_next(path):
         f"  tensorflow_model_server --model_name={name} --model_base_path={folder} \\",
         "      --rest_api_port=8501",
         "To serve them on a laptop, with a page to draw images on:",
-        f"  {serve} --base-dir {base_dir}",
+        f"  genimg-serve --base-dir {base_dir}",
     ]
     inputs = read_metadata(path).get("signatures", {}).get("sample", {}).get("inputs")
     if inputs and all(given["shape"] == [None] for given in inputs.values()):
@@ -167,7 +170,7 @@ def main():
     arguments = vars(parse_arguments())
     given = {key: value for key, value in arguments.items() if value is not None}
 
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    import_tensorflow()
     from keras_genimg.serving import VerificationError, publish
 
     try:

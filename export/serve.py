@@ -9,7 +9,7 @@ page at / draws images in the browser. Needs the extra `serving`, not Keras.
 Models are directories <base-dir>/<name>/<version>/, as `export_model.py` writes them.
 The newest version is served, and a newer one takes over as soon as it is loaded.
 
-Without a checkout, `python -m genimg_export.serve` does the same.
+After `pip install`, the command `genimg-serve` does the same.
 """
 
 import argparse
@@ -23,6 +23,7 @@ if not __package__:  # Run as a file, which is part of no package.
     __package__ = script_package.NAME
 
 from .install_hint import INSTALL_HINT
+from .quiet_start import import_tensorflow
 
 NOTICE = (
     "This is not TF-Serving but an embedded stand-in for laptops and tests. Put real "
@@ -138,8 +139,8 @@ def main():
         read_settings()
     except (ImportError, OSError, ValueError) as error:
         sys.exit(f"serve: {error}")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
+        import_tensorflow()
         import fastapi  # noqa: F401
         import tensorflow as tf
         import uvicorn

@@ -4,12 +4,18 @@ Prints one line per check. The exit code is 0 if all pass, else 1.
 
     python export/verify.py models/digits/1
 
-Without a checkout, `python -m genimg_export.verify` does the same.
+After `pip install`, the command `genimg-verify` does the same.
 """
 
 import argparse
-import os
 import sys
+
+if not __package__:  # Run as a file, which is part of no package.
+    import script_package
+
+    __package__ = script_package.NAME
+
+from .quiet_start import import_tensorflow
 
 
 def main():
@@ -27,7 +33,7 @@ def main():
     )
     arguments = parser.parse_args()
 
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    import_tensorflow()
     from keras_genimg.serving.verifying import verify
 
     report = verify(arguments.directory, timeout=arguments.timeout)

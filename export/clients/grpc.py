@@ -1,14 +1,13 @@
 """TensorFlow Serving by gRPC, with its official stubs."""
 
-import os
-
 from ..install_hint import INSTALL_HINT
+from ..quiet_start import import_tensorflow
 from ..status_codes import TEMPORARY
 from .errors import ClientError, Unavailable, first_line
 from .signature import Signature, Tensor
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 try:
+    import_tensorflow()
     import grpc
     import tensorflow as tf
     from tensorflow_serving.apis import (

@@ -21,7 +21,9 @@ SCRIPT = pathlib.Path(ROOT, "export", "export_model.py")
 @pytest.fixture(scope="module")
 def main():
     """Return the script's `main`, to run it where TensorFlow is imported already."""
-    return runpy.run_path(str(SCRIPT), run_name="export_model")["main"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(SCRIPT.parent)
+        return runpy.run_path(str(SCRIPT), run_name="export_model")["main"]
 
 
 @pytest.fixture

@@ -3,6 +3,16 @@ import re
 from tests.subprocesses import ROOT, run_python
 
 MODULES = ("client", "export_model", "serve", "verify")
+PROJECT = (ROOT / "pyproject.toml").read_text()
+QUIET = """
+import os, sys
+os.dup2(1, 2)
+del os.environ["TF_CPP_MIN_LOG_LEVEL"]
+from genimg_export.quiet_start import import_tensorflow
+import_tensorflow()
+sys.modules["tensorflow"].constant(1.0) + 1.0
+print("on standard error", file=sys.stderr, flush=True)
+"""
 LIGHT = """
 import importlib, sys
 from genimg_export.clients import ImageClient, rest
@@ -14,7 +24,7 @@ print({"keras", "keras_genimg", "tensorflow"} & set(sys.modules))
 
 def test_a_wheel_has_the_package_and_its_client_needs_no_tensorflow(tmp_path):
     # Installed as the wheel does it, by pyproject.toml.
-    table = (ROOT / "pyproject.toml").read_text().split(".wheel.force-include]")[1]
+    table = PROJECT.split(".wheel.force-include]")[1]
     source, target = re.search(r'^(\w+) = "(\w+)"', table, re.MULTILINE).groups()
     (tmp_path / target).symlink_to(ROOT / source)
     options = {"cwd": tmp_path, "PYTHONPATH": str(tmp_path)}
@@ -32,3 +42,22 @@ def test_scripts_of_a_checkout_use_its_files(tmp_path):
         options = {"cwd": tmp_path, "PYTHONPATH": str(tmp_path)}
         printed = run_python("-W", "error", script, "--help", **options)
         assert printed.startswith(f"usage: {name}.py")
+
+
+def test_commands_are_functions_of_files_in_the_wheel():
+    table = PROJECT.split("[project.scripts]")[1].split("\n\n")[0]
+    commands = re.findall(r'^(genimg-\w+) = "genimg_export\.(\w+):main"$', table, re.M)
+    assert len(commands) == len(table.strip().splitlines()) == 5
+    for command, module in commands:
+        folder = "examples" if module == "train" else "export"
+        source = (ROOT / folder / f"{module}.py").read_text()
+        assert "\ndef main():\n" in source
+        if module != "train":
+            assert f"`{command}` does the same" in source
+    assert '"examples/train.py" = "genimg_export/train.py"' in PROJECT
+
+
+def test_tensorflow_is_imported_without_notices(tmp_path):
+    (tmp_path / "genimg_export").symlink_to(ROOT / "export")
+    options = {"cwd": tmp_path, "PYTHONPATH": str(tmp_path)}
+    assert run_python("-c", QUIET, **options) == "on standard error\n"

@@ -19,6 +19,7 @@ def command(monkeypatch):
 
     def run(path):
         monkeypatch.setattr(sys, "argv", ["verify.py", str(path)])
+        monkeypatch.syspath_prepend(SCRIPT.parent)
         return runpy.run_path(str(SCRIPT), run_name="verify")["main"]()
 
     return run
