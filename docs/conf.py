@@ -4,7 +4,7 @@ Tutorials are executed, so a page that no longer runs fails the build.
 """
 
 import os
-import pathlib
+import re
 
 from keras_genimg import __version__
 
@@ -22,6 +22,7 @@ extensions = [
     "sphinx_copybutton",
 ]
 exclude_patterns = ["README.md"]
+default_role = "code"
 html_theme = "furo"
 html_title = f"keras_genimg {release}"
 html_static_path = []
@@ -37,17 +38,44 @@ myst_heading_anchors = 3
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # The docstrings name types and shapes.
+# Methods that only Keras documents are left to its documentation.
+autodoc_inherit_docstrings = False
 autodoc_default_options = {"members": True, "show-inheritance": True}
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 napoleon_use_rtype = False
 napoleon_custom_sections = [
-    "Call arguments",
+    ("Call arguments", "params_style"),
     "Input shape",
     "Output shape",
     ("References", "notes_style"),
 ]
 suppress_warnings = ["mystnb.unknown_mime_type"]
-nitpicky = False
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+def with_literal_blocks(app, what, name, obj, options, lines):
+    """Mark the indented formulas of docstrings as literal blocks, in place.
+
+    Docstrings are written to be read in an editor, without `::` before a formula.
+    """
+    marked, section, previous, inside = [], 0, 0, False
+    for index, line in enumerate(lines):
+        indent = len(line) - len(line.lstrip())
+        if line and indent == 0:
+            following = lines[index + 1] if index + 1 < len(lines) else ""
+            header = re.fullmatch(r"[A-Z][\w ]*:", line) and following.startswith("  ")
+            section = 4 if header else 0
+        if line and indent <= section:
+            inside = False
+        elif line and not inside and not lines[index - 1] and previous <= section:
+            inside = True
+            marked += [" " * section + "::", ""]
+        if line:
+            previous = indent
+        marked.append(line)
+    lines[:] = marked
+
+
+def setup(app):
+    """Connect the hooks of this file."""
+    app.connect("autodoc-process-docstring", with_literal_blocks, priority=100)

@@ -1,73 +1,126 @@
-"""The pages of docs/ hold scripts and manifests that parse, and links that lead on."""
+"""The commands, links and code of README and documentation."""
 
-import os
+import argparse
+import importlib
 import re
-import subprocess
+import runpy
+import shlex
+import sys
 
 import pytest
-import yaml
 
 from tests.subprocesses import ROOT
 
-PAGES = sorted(ROOT.glob("docs/*.md"))
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "export" / "README.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
+SCRIPTS = {
+    "genimg-train": "examples/train.py",
+    "genimg-export": "export/export_model.py",
+    "genimg-verify": "export/verify.py",
+    "genimg-serve": "export/serve.py",
+    "genimg-client": "export/client.py",
+}
+# Blocks that are shown and not executed, by what they need.
+NOT_EXECUTED = {
+    "docs/tutorials/training.md": "several machines, Slurm or Kubernetes",
+    "docs/tutorials/serving.md": "a Docker engine",
+    "docs/index.md": "a package index",
+    "docs/tutorials/quick_start.md": "a package index",
+}
 
 
-def blocks(page, language):
-    return re.findall(rf"```{language}\n(.*?)```", page.read_text(), re.DOTALL)
+class Parsed(Exception):
+    """Raised in place of running a command."""
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_scripts_and_manifests_parse(page):
-    for script in blocks(page, "bash"):
-        subprocess.run(["bash", "-n"], input=script, text=True, check=True)
-    for script in blocks(page, "python"):
-        compile(script, page.name, "exec")
-    for manifest in blocks(page, "yaml"):
-        for document in yaml.safe_load_all(manifest):
-            assert document["kind"] and document["metadata"]["name"]
+def text_of(page):
+    """Return a page without its executed cells, each command in one line."""
+    cells = re.compile(r"^```\{code-cell\}.*?^```", re.DOTALL | re.MULTILINE)
+    return cells.sub("", page.read_text()).replace("\\\n", " ")
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_links_and_files_exist(page):
-    text = page.read_text()
-    links = re.findall(r"\]\(([^)#]+)\)", text)
-    files = re.findall(r"\b(?:examples|export)/\w+\.(?:py|sh)", text)
-    for path in [page.parent / link for link in links if "://" not in link]:
-        assert path.resolve().exists(), path
-    assert all((ROOT / file).is_file() for file in files)
+def commands_of(text):
+    """Return the commands in a text that are ours, without redirections."""
+    pattern = r"(?:python (?:-m )?(?:examples|export|tests)[/.]|genimg-\w+ -)[^`\n|>&]*"
+    return {command.strip() for command in re.findall(pattern, text)}
 
 
-def test_the_worker_script_names_the_command_it_takes():
-    script = ROOT / "examples" / "run_workers.sh"
-    subprocess.run(["bash", "-n", script], check=True)
-    ended = subprocess.run([script, "2"], capture_output=True, text=True)
-    assert ended.returncode == 2 and "NUM_WORKERS COMMAND" in ended.stderr
-
-
-@pytest.mark.parametrize("broken, code", [(0, 0), (1, 1)])
-def test_all_workers_are_started_again_when_one_dies(broken, code, tmp_path):
-    """Worker 1 fails at its first start, or at each of them."""
-    program = (
-        'echo "$TF_CONFIG" >> "$1/$(echo "$TF_CONFIG" | grep -o "index.: [0-9]")";'
-        'case "$TF_CONFIG" in *": 1"*) '
-        f'if [ {broken} = 1 ] || mkdir "$1/failed" 2>/dev/null; then exit 3; fi;; esac'
+def blocks_of(page):
+    return "\n".join(
+        re.findall(r"^```.*?^```", text_of(page), re.DOTALL | re.MULTILINE)
     )
-    ended = subprocess.run(
-        [
-            ROOT / "examples" / "run_workers.sh",
-            "2",
-            "bash",
-            "-c",
-            program,
-            "x",
-            tmp_path,
-        ],
-        env={"PATH": os.environ["PATH"], "MAX_RESTARTS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert ended.returncode == code, ended.stderr
-    assert "A worker died" in ended.stderr
-    starts = (tmp_path / 'index": 1').read_text().count("cluster")
-    assert starts == 2
+
+
+BLOCKS = set().union(*(commands_of(blocks_of(page)) for page in PAGES))
+COMMANDS = set().union(*(commands_of(text_of(page)) for page in PAGES))
+
+
+def test_there_are_commands():
+    assert len(COMMANDS) > 30
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_commands_take_their_options(command, monkeypatch):
+    program, *rest = shlex.split(command)
+    if program == "python":
+        module = rest[0] == "-m"
+        program = rest[module]
+        rest = rest[1 + module :]
+        script = program.replace(".", "/") + ".py" if module else program
+    else:
+        script = SCRIPTS[program]
+    path = ROOT / script
+    assert path.is_file()
+    monkeypatch.setattr(sys, "argv", [str(path), *rest])
+    monkeypatch.syspath_prepend(path.parent)
+    original = argparse.ArgumentParser.parse_args
+
+    def parse_args(self, *arguments, **options):
+        original(self, *arguments, **options)
+        raise Parsed
+
+    def error(self, message):
+        # In running text, a command may leave out what goes without saying.
+        assert command not in BLOCKS and "required" in message, message
+        raise Parsed
+
+    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", parse_args)
+    monkeypatch.setattr(argparse.ArgumentParser, "error", error)
+    with pytest.raises(Parsed):
+        if script.startswith("tests/"):
+            name = script.removesuffix(".py").replace("/", ".")
+            importlib.import_module(name).main()
+        else:
+            runpy.run_path(str(path), run_name="__main__")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_to_files(page):
+    for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)\s]*)?\)", page.read_text()):
+        if not target.startswith("http"):
+            assert (page.parent / target).exists(), target
+
+
+def test_code_of_the_documentation_is_executed_when_it_is_built():
+    """Shell commands elsewhere than in a tutorial are parsed by the test above."""
+    for page in (ROOT / "docs").rglob("*.md"):
+        name = str(page.relative_to(ROOT))
+        languages = set(re.findall(r"^```(\w+)$", page.read_text(), re.MULTILINE))
+        allowed = {"bash", "yaml"} if name in NOT_EXECUTED else set()
+        if "/tutorials/" not in name:
+            allowed = {"bash"}
+        assert languages <= allowed, name
+
+
+def test_the_documentation_has_a_page_for_each_package():
+    import keras_genimg
+
+    public = set(keras_genimg.__all__) - {"__version__", "ops"}
+    pages = {page.stem for page in (ROOT / "docs" / "reference").glob("*.md")}
+    assert pages == public
+    index = (ROOT / "docs" / "index.md").read_text()
+    assert all(f"reference/{name}.md" in index for name in public)

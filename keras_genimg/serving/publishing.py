@@ -55,11 +55,8 @@ def publish(
     return at once. The path of a file is published by every process that passes it.
 
     Example:
-    ```python
-    from keras_genimg.serving import publish
-
-    publish(model, "served", "digits", batch_sizes=(1, 8), keep=3)
-    ```
+        >>> from keras_genimg.serving import publish
+        >>> publish(model, "served", "digits", batch_sizes=(1, 8), keep=3)
 
     Args:
         model: A `GenerativeModel`, the path of its `.keras` file, or the path of a
