@@ -46,7 +46,7 @@ def text_of(page):
 def commands_of(text):
     """Return the commands in a text that are ours, without redirections."""
     pattern = r"(?:python (?:-m )?(?:examples|export|tests)[/.]|genimg-\w+ -)[^`\n|>&]*"
-    return {command.strip() for command in re.findall(pattern, text)}
+    return {command.strip(" '") for command in re.findall(pattern, text)}
 
 
 def blocks_of(page):
