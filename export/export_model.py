@@ -103,6 +103,12 @@ def parse_arguments():
     )
     add("--keep", type=int, metavar="N", help="remove all but the N highest versions")
     add(
+        "--allow-changed-inputs",
+        action="store_true",
+        help="accept inputs of other shapes than in older versions; requests through "
+        "the proxy must then name a version",
+    )
+    add(
         "--timeout",
         type=float,
         default=600,

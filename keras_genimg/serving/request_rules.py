@@ -1,0 +1,117 @@
+"""What requests to a model look like, in a file for the proxy in front of a server.
+
+A server that merges the requests of several clients fails all of them if one has other
+shapes. So a proxy must know the inputs of each signature, and refuse what does not fit.
+"""
+
+import json
+import pathlib
+from typing import Any
+
+from tensorflow import dtypes
+from tensorflow.core.protobuf import saved_model_pb2
+
+from keras_genimg.files import atomic_path, sync
+from keras_genimg.saved_model.metadata import most_examples, read_metadata
+
+FILE = "request_rules.json"
+_RANGE = ("low", "high", "low_open", "high_open")
+
+
+def rules_of(directory: pathlib.Path) -> dict[str, Any]:
+    """Return the rules of a SavedModel by signature.
+
+    Dtypes and shapes are those of the graph. Ranges are those of the metadata, unless
+    examples out of range are flagged.
+
+    Args:
+        directory: Path of the SavedModel.
+    """
+    saved = saved_model_pb2.SavedModel.FromString(
+        (directory / "saved_model.pb").read_bytes()
+    )
+    metadata = read_metadata(directory)
+    rules = {}
+    for name, signature in saved.meta_graphs[0].signature_def.items():
+        if name.startswith("__"):  # That of initialization.
+            continue
+        # Both names stand for one signature, which the metadata describe once.
+        described = "sample" if name == "serving_default" else name
+        known = metadata.get("signatures", {}).get(described, {}).get("inputs", {})
+        inputs = {}
+        for key, tensor in sorted(signature.inputs.items()):
+            sizes = [dim.size if dim.size >= 0 else None for dim in tensor.tensor_shape.dim]
+            inputs[key] = {"dtype": dtypes.as_dtype(tensor.dtype).name, "shape": sizes}
+            if metadata.get("bad_examples") == "error":
+                limits = known.get(key, {})
+                inputs[key] |= {k: limits[k] for k in _RANGE if k in limits}
+        most = most_examples(metadata, described)
+        rules[name] = {"inputs": inputs, "max_examples": most}
+    return rules
+
+
+def changed_input(rules: dict[str, Any], others: dict[str, Any]) -> str | None:
+    """Return how an input differs between two versions in a way that a batch cannot mix.
+
+    Args:
+        rules: Rules of one version.
+        others: Rules of the other version.
+
+    Returns:
+        A text, or None if signatures of the same name have inputs of the same names,
+        dtypes and shapes.
+    """
+    for name in sorted(rules.keys() & others.keys()):
+        new, old = (
+            {k: (i["dtype"], i["shape"]) for k, i in rule[name]["inputs"].items()}
+            for rule in (rules, others)
+        )
+        for key in sorted(new.keys() | old.keys()):
+            if new.get(key) != old.get(key):
+                given, before = (
+                    f"{side[key][0]} {side[key][1]}" if key in side else "none"
+                    for side in (new, old)
+                )
+                return f"input {key!r} of {name!r} is {given}, and was {before}"
+    return None
+
+
+def write_rules(directory: pathlib.Path, versions: dict[int, dict[str, Any]]) -> None:
+    """Write the rules of a model's versions, atomically.
+
+    A request that names a version must fit that version, and one that names none or a
+    label must fit all of them.
+
+    Args:
+        directory: Directory of the model.
+        versions: Rules by version number.
+    """
+    merged: dict[str, Any] | None = {}
+    for rules in versions.values():
+        if merged is None or changed_input(rules, merged):
+            merged = None
+            break
+        for name, rule in rules.items():
+            merged[name] = _strictest(rule, merged[name]) if name in merged else rule
+    content = {"any_version": merged, "versions": versions}
+    with atomic_path(directory / FILE) as unfinished:
+        unfinished.write_text(json.dumps(content) + "\n")
+        sync(unfinished)
+
+
+def _strictest(first, second):
+    inputs = {}
+    for key, given in first["inputs"].items():
+        other = second["inputs"][key]
+        inputs[key] = {k: given[k] for k in ("dtype", "shape")}
+        for end, sign in (("low", 1), ("high", -1)):
+            ends = [
+                (sign * side[end], side[f"{end}_open"])
+                for side in (given, other)
+                if side.get(end) is not None
+            ]
+            if ends:
+                value, excluded = max(ends)
+                inputs[key] |= {end: sign * value, f"{end}_open": excluded}
+    most = [r["max_examples"] for r in (first, second) if r["max_examples"] is not None]
+    return {"inputs": inputs, "max_examples": min(most, default=None)}
