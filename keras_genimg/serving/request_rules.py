@@ -40,7 +40,9 @@ def rules_of(directory: pathlib.Path) -> dict[str, Any]:
         known = metadata.get("signatures", {}).get(described, {}).get("inputs", {})
         inputs = {}
         for key, tensor in sorted(signature.inputs.items()):
-            sizes = [dim.size if dim.size >= 0 else None for dim in tensor.tensor_shape.dim]
+            sizes = [
+                dim.size if dim.size >= 0 else None for dim in tensor.tensor_shape.dim
+            ]
             inputs[key] = {"dtype": dtypes.as_dtype(tensor.dtype).name, "shape": sizes}
             if metadata.get("bad_examples") == "error":
                 limits = known.get(key, {})
@@ -51,7 +53,7 @@ def rules_of(directory: pathlib.Path) -> dict[str, Any]:
 
 
 def changed_input(rules: dict[str, Any], others: dict[str, Any]) -> str | None:
-    """Return how an input differs between two versions in a way that a batch cannot mix.
+    """Return how an input differs between versions, so that they cannot share a batch.
 
     Args:
         rules: Rules of one version.

@@ -3,15 +3,17 @@
 import concurrent.futures
 import contextlib
 import gzip
+import json
 import os
-import re
 import shutil
 import socket
 import subprocess
+import time
 
 import numpy as np
 import pytest
 
+from keras_genimg.serving.request_rules import FILE, write_rules
 from tests.export.flaky_proxy import flaky_proxy
 from tests.export.running_server import ROOT, requests, wait_until
 
@@ -24,7 +26,7 @@ NGINX = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
 class Nginx:
     """nginx with export/tf_serving/nginx.conf, except for paths and addresses."""
 
-    def __init__(self, directory, target):
+    def __init__(self, directory, target, models_dir):
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
@@ -32,14 +34,15 @@ class Nginx:
         self._log = directory / "log.txt"
         shutil.copy(TF_SERVING / "guard.js", directory)
         text = (TF_SERVING / "nginx.conf").read_text()
+        text = text.replace(" /tmp/", f" {directory}/")
         for old, new in {
             "listen 8501;": f"listen 127.0.0.1:{port};",
             "server tf-serving:8501;": f"server {target.removeprefix('http://')};",
             "access_log /dev/stdout;": "access_log off;",
+            "set $models_dir /models;": f"set $models_dir {models_dir};",
         }.items():
             assert text.count(old) == 1
             text = text.replace(old, new)
-        text = re.sub(r" /tmp/", f" {directory}/", text)
         (directory / "nginx.conf").write_text(text)
         options = "daemon off;" + " user root;" * (os.geteuid() == 0)
         command = [NGINX, "-e", "stderr", "-c", directory / "nginx.conf", "-g", options]
@@ -72,10 +75,10 @@ def behind(server):
 
 
 @pytest.fixture(scope="module")
-def nginx(behind, tmp_path_factory):
+def nginx(behind, base_dir, tmp_path_factory):
     if NGINX is None:
         pytest.skip("needs nginx")
-    started = Nginx(tmp_path_factory.mktemp("nginx"), behind.address)
+    started = Nginx(tmp_path_factory.mktemp("nginx"), behind.address, base_dir)
     yield started
     started.process.terminate()
     started.process.wait(timeout=30)
@@ -99,10 +102,20 @@ def test_requests_come_through(nginx, models):
         assert answer.status_code == 200, path
 
 
-def test_brackets_in_strings_do_not_count(nginx):
-    reply = nginx.post(b'{"signature_name": "' + b"[" * 50 + b'\\"[]", "inputs": [1]}')
-    assert reply.status_code == 400
-    assert "not found in signature def" in reply.json()["error"]
+def test_every_signature_can_be_called(nginx, base_dir):
+    """In rows and in columns, with the values of its rules."""
+    for name in ("pixels", "vae", "draw", "candidates"):
+        rules = json.loads((base_dir / name / FILE).read_text())["any_version"]
+        for signature, rule in rules.items():
+            columns = {
+                key: np.ones([2, *given["shape"][1:]], int).tolist()
+                for key, given in rule["inputs"].items()
+            }
+            rows = [{key: column[k] for key, column in columns.items()} for k in (0, 1)]
+            for form, values in {"inputs": columns, "instances": rows}.items():
+                body = json.dumps({"signature_name": signature, form: values})
+                reply = nginx.post(body.encode(), f"{name}:predict")
+                assert reply.status_code == 200, (name, signature, form, reply.text)
 
 
 @pytest.mark.parametrize(
@@ -110,20 +123,134 @@ def test_brackets_in_strings_do_not_count(nginx):
     [
         (b"[" * 20_000, 400, "nested at most 10 deep"),
         (b'{"inputs": ' + b'{"a":' * 20_000, 400, "nested at most 10 deep"),
-        (b'{"a": "\\\\", "inputs": ' + b"[" * 20_000, 400, "at most 10 deep"),
+        (b'{"a": "\\", "inputs": ' + b"[" * 20_000, 400, "at most 10 deep"),
+        (b"", 400, "must be JSON"),
+        (b'{"inputs": [1]} 2', 400, "must be JSON"),
+        (b'{"inputs": [NaN]}', 400, "must be JSON"),
+        (b"[1]", 400, "must be an object"),
+        (b"{}", 400, "either inputs or instances"),
+        (b'{"inputs": [1], "instances": [1]}', 400, "either inputs or instances"),
+        (b'{"inputs": [1], "more": 1}', 400, "nothing else"),
+        (b'{"inputs": [[1]], "inputs": [1]}', 400, "each name once"),
+        (b'{"inputs": {"seed": [[1]], "seed": [1]}}', 400, "each name once"),
         (b'{"inputs": []}', 400, "has an empty list"),
         (b'{"inputs": {"seed": [ \r\n\t]}}', 400, "has an empty list"),
-        (b'{"instances": [{"seed": 1}], "inputs": [[]]}', 400, "has an empty list"),
+        (b'{"instances": []}', 400, "has an empty list"),
+        (b'{"inputs": [[]]}', 400, "must have 1 axes, not more"),
+        (b'{"inputs": {"seed": [[1]]}}', 400, "must have 1 axes, not more"),
+        (b'{"instances": [{"seed": [1]}]}', 400, "must have 1 axes, not more"),
+        (b'{"inputs": 1}', 400, "a list is missing"),
+        (b'{"inputs": {"seed": 1}}', 400, "a list is missing"),
+        (b'{"inputs": {"seed": null}}', 400, "a list is missing"),
+        (b'{"inputs": ["1"]}', 400, "must have numbers, not a string"),
+        (b'{"inputs": [true]}', 400, "must have numbers, not a boolean"),
+        (b'{"inputs": [null]}', 400, "must have numbers, not a object"),
+        (b'{"inputs": [{"b64": "MQ=="}]}', 400, "each name once"),
+        (b'{"inputs": [1.5]}', 400, "must have whole numbers, not 1.5"),
+        (b'{"inputs": [1e400]}', 400, "in its range"),
+        (b'{"inputs": [-1]}', 400, "in its range, which -1 is not"),
+        (b'{"inputs": [4611686018427387904]}', 400, "in its range"),
+        (b'{"inputs": {}}', 400, "needs the input seed"),
+        (b'{"inputs": {"sed": [1]}}', 400, "has the inputs seed, not sed"),
+        (b'{"instances": [{"sed": 1}]}', 400, "must have the inputs seed"),
+        (b'{"instances": [{}]}', 400, "must have the inputs seed"),
+        (b'{"inputs": [' + b"1," * 16 + b"1]}", 400, "at most 16 examples, not 17"),
+        (b'{"signature_name": "no", "inputs": [1]}', 400, "must be one of"),
+        (b'{"signature_name": 1, "inputs": [1]}', 400, "must be one of"),
+        (b'{"signature_name": "toString", "inputs": [1]}', 400, "must be one of"),
         (body_of(5 * 2**20), 413, "at most 4 MiB"),
     ],
 )
 @pytest.mark.parametrize("chunked", [False, True])
-def test_refuses_what_would_end_the_server(nginx, behind, body, status, text, chunked):
+def test_refuses_what_would_harm_the_server(nginx, behind, body, status, text, chunked):
+    """Or other clients, whose requests it merges with this one."""
     before = behind.posts
     reply = nginx.post(iter([body[:5], body[5:]]) if chunked else body)
     assert reply.status_code == status
     assert text in reply.json()["error"]
     assert behind.posts == before
+
+
+@pytest.mark.parametrize(
+    "images, text",
+    [
+        (np.zeros((1, 4, 3, 1)), "axis 2 of images must have size 4, not 3"),
+        (np.zeros((1, 4, 4)), "a list is missing"),
+        (np.zeros((1, 4, 4, 1, 1)), "must have 4 axes, not more"),
+        ([np.zeros((4, 4, 1)), np.zeros((3, 4, 1))], "axis 1 of images must have size"),
+        (np.full((1, 4, 4, 1), 256), "in its range, which 256 is not"),
+    ],
+)
+def test_refuses_images_of_other_sizes(nginx, behind, images, text):
+    before = behind.posts
+    values = [np.asarray(image).astype(int).tolist() for image in images]
+    body = {"signature_name": "encode", "inputs": {"images": values}}
+    reply = nginx.post(json.dumps(body).encode())
+    assert reply.status_code == 400 and text in reply.json()["error"]
+    body = {"signature_name": "encode", "instances": [{"images": v} for v in values]}
+    reply = nginx.post(json.dumps(body).encode())
+    assert reply.status_code == 400 and text in reply.json()["error"]
+    assert behind.posts == before
+
+
+def test_inputs_must_agree_in_their_number_of_examples(nginx, behind):
+    before = behind.posts
+    body = b'{"signature_name": "sample", "inputs": {"label": [1, 2], "seed": [1]}}'
+    reply = nginx.post(body, "pixels:predict")
+    assert reply.status_code == 400 and "same number" in reply.json()["error"]
+    reply = nginx.post(b'{"inputs": [1]}', "pixels:predict")
+    assert "must be an object with label, seed" in reply.json()["error"]
+    reply = nginx.post(b'{"instances": [1]}', "pixels:predict")
+    assert "must be objects with label, seed" in reply.json()["error"]
+    assert behind.posts == before
+
+
+def test_rules_are_read_again_and_needed(nginx, behind, base_dir):
+    before = behind.posts
+    for path, text in {
+        "nothing:predict": "no model nothing with a file request_rules.json",
+        "vae/versions/7:predict": "vae has no version 7",
+        "vae/versions/toString:predict": "vae has no version toString",
+    }.items():
+        reply = nginx.post(b'{"inputs": [1]}', path)
+        assert reply.status_code == 400 and text in reply.json()["error"]
+
+    file = base_dir / "vae" / FILE
+    content = file.read_bytes()
+    rules = json.loads(content)
+    try:
+        file.write_text(json.dumps({**rules, "any_version": None}))
+        reply = nginx.post(b'{"inputs": [1]}')
+        assert "have different inputs; name a version" in reply.json()["error"]
+        assert behind.posts == before
+        assert nginx.post(b'{"inputs": [1]}', "vae/versions/1:predict").ok
+        file.unlink()
+        assert nginx.post(b'{"inputs": [1]}').status_code == 400
+    finally:
+        file.write_bytes(content)
+    assert nginx.post(b'{"inputs": [1]}').ok
+
+
+def test_the_largest_body_is_checked_in_half_a_second(nginx, base_dir):
+    images = {"dtype": "int32", "shape": [None, 28, 28, 1], "low": 0, "high": 255}
+    rule = {"inputs": {"images": images}, "max_examples": None}
+    (base_dir / "large").mkdir()
+    write_rules(base_dir / "large", {1: {"serving_default": rule}})
+    image = "[" + ",".join(["[" + ",".join(["[0]"] * 28) + "]"] * 28) + "]"
+    count = (2**22 - 20) // (len(image) + 1)
+    body = ('{"inputs":[' + ",".join([image] * count) + "]}").encode()
+    assert 2**22 - len(body) < 5000
+    reply = nginx.post(body, "large:predict")
+    assert reply.status_code in (404, 413)  # Of the server behind.
+    assert "MiB; send fewer" not in reply.text
+    seconds = []
+    wrong_at_the_end = body.removesuffix(b"0]]]]}") + b"9999]]]]}"
+    for _ in range(4):
+        start = time.perf_counter()
+        reply = nginx.post(wrong_at_the_end, "large:predict")
+        seconds.append(time.perf_counter() - start)
+        assert "which 9999 is not" in reply.json()["error"]
+    assert min(seconds) < 0.5, seconds
 
 
 def test_refuses_compressed_bodies(nginx, behind):
@@ -134,12 +261,6 @@ def test_refuses_compressed_bodies(nginx, behind):
     assert reply.status_code == 415
     assert "compressed" in reply.json()["error"]
     assert behind.posts == before
-
-
-def test_passes_the_largest_body(nginx):
-    reply = nginx.post(body_of(4 * 2**20 - 1))
-    assert reply.status_code in (400, 413)  # Of the server behind.
-    assert "MiB; send fewer" not in reply.text
 
 
 @pytest.mark.parametrize(
