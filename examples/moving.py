@@ -17,13 +17,11 @@ tf_keras, draws a whole batch in a graph, and is asked which pixels it sees.
 """
 
 import argparse
+import functools
 import os
 import time
 
 NUM_CODES = 64
-HEADER = (
-    "| moving from | weights | loss, nats | `generate` | other program | times as long |"
-)
 
 
 def keras_io_pixel_cnn(image_shape, filters, num_blocks=5):
@@ -94,7 +92,7 @@ def mixture_model(image_shape, units):
 def tfp_pixel_cnn(image_shape, filters):
     """Return a small `tfp.distributions.PixelCNN`, about as large as ours.
 
-    It has neither dropout nor weight normalization, so that it draws faster.
+    For the best speed, it has neither dropout nor weight normalization.
     """
     import tensorflow_probability as tfp
 
@@ -130,34 +128,34 @@ def tfp_train_step(distribution, images):
     variables = distribution.network.trainable_variables
     with tf.GradientTape() as tape:
         loss = -tf.reduce_mean(distribution.log_prob(images, training=True))
+    gradients = tape.gradient(loss, variables)
     optimizer = tf_keras.optimizers.Adam(1e-3)
-    optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables))
+    optimizer.apply_gradients(zip(gradients, variables, strict=True))
     return float(loss)
 
 
 def tfp_sees_later_pixels(distribution):
-    """Return whether a pixel changes the parameters of an earlier one."""
+    """Return whether a pixel in the middle changes the parameters of earlier ones."""
     import numpy as np
 
     height, width, colors = distribution.image_shape
-    image = np.random.default_rng(0).uniform(-1, 1, (1, height, width, colors))
-    changed = image.copy()
-    changed[:, height // 2, width // 2] *= -1
-    earlier = height // 2 * width + width // 2
-    return any(
-        (np.reshape(a, (height * width, -1)) != np.reshape(b, (height * width, -1)))[
-            :earlier
-        ].any()
-        for a, b in zip(
-            distribution.network(image.astype("float32"), training=False),
-            distribution.network(changed.astype("float32"), training=False),
-            strict=True,
-        )
-    )
+    first = np.random.default_rng(0).uniform(-1, 1, (1, height, width, colors))
+    second = first.copy()
+    second[:, height // 2, width // 2] *= -1
+    params = [
+        distribution.network(image.astype("float32"), training=False)
+        for image in (first, second)
+    ]
+    num_earlier = height // 2 * width + width // 2
+    for pair in zip(*params, strict=True):
+        before, after = (np.reshape(each, (height * width, -1)) for each in pair)
+        if (before != after)[:num_earlier].any():
+            return True
+    return False
 
 
 def seconds_of(draw):
-    """Return what a function returns, and the time of a second call."""
+    """Return what a function returns, and the time of its second call."""
     draw()  # Traces the graph.
     start = time.perf_counter()
     drawn = draw()
@@ -168,8 +166,9 @@ def seconds_of_predict(model, num_images, pixels):
     """Return the time of one `model.predict` for each pixel, from the first few."""
     import numpy as np
 
+    height, width, _ = model.image_shape
+    pixels = min(pixels, height * width)
     images = np.zeros((num_images, *model.image_shape), "float32")
-    width = model.image_shape[1]
     model.predict(images, verbose=0)  # Traces the graph.
     start = time.perf_counter()
     for index in range(pixels):
@@ -177,87 +176,104 @@ def seconds_of_predict(model, num_images, pixels):
         params = model.predict(images, verbose=0)[:, row, column]
         # Which value is drawn does not change the time.
         images[:, row, column] = params.reshape(num_images, -1)[:, :1] > 0
-    per_pixel = (time.perf_counter() - start) / pixels
-    return per_pixel * model.image_shape[0] * width
+    return (time.perf_counter() - start) / pixels * height * width
 
 
-def table_row(name, weights, loss, own_seconds, other, other_seconds):
-    """Return a row of the table in Markdown."""
-    times = "" if own_seconds is None else f"{other_seconds / own_seconds:.0f}"
-    own = "" if own_seconds is None else f"{own_seconds:.3f} s"
-    other = f"{other}, {other_seconds:.3f} s"
-    return f"| {name} | {weights:,} | {loss:.1f} | {own} | {other} | {times} |"
+def describe(name, loss, drawn):
+    """Print what a model returned."""
+    print(
+        f"{name}: {loss:.1f} nats before the first step; drew {len(drawn)} images of "
+        f"shape {drawn.shape[1:]}, values from {drawn.min():.0f} to {drawn.max():.0f}"
+    )
+
+
+def compare_with_tfp(image_shape, num_images, ours):
+    """Train and time `tfp.distributions.PixelCNN`; return a row of the table.
+
+    Args:
+        image_shape: `(height, width, colors)`.
+        num_images: Number of images to draw.
+        ours: Seconds that `generate` takes for as many images.
+    """
+    import numpy as np
+    import tensorflow as tf
+
+    distribution = tfp_pixel_cnn(image_shape, filters=11)
+    answers = [tfp_sees_later_pixels(distribution)]
+    images = np.random.default_rng(0).integers(0, 256, (num_images, *image_shape))
+    loss = tfp_train_step(distribution, images.astype("float32"))
+    answers.append(tfp_sees_later_pixels(distribution))
+    sample = tf.function(lambda: distribution.sample(num_images), autograph=False)
+    drawn, seconds = seconds_of(lambda: sample().numpy())
+    describe("tfd.PixelCNN itself", loss, drawn)
+    before, after = ("yes" if answer else "no" for answer in answers)
+    print(f"tfd.PixelCNN sees later pixels. Before its first step: {before}")
+    print(f"tfd.PixelCNN sees later pixels. After it: {after}")
+    weights = distribution.network.count_params()
+    return "tfd.PixelCNN", weights, ours, "its own `sample`", seconds
+
+
+def print_table(rows):
+    """Print the rows as a table in Markdown."""
+    print("| moving from | weights | `generate` | compared with | time | ratio |")
+    print("|---|---|---|---|---|---|")
+    for name, weights, ours, other, theirs in rows:
+        print(
+            f"| {name} | {weights:,} | {ours:.3f} s | {other} | {theirs:.3f} s | "
+            f"{theirs / ours:.1f} |"
+        )
+
+
+def parse_arguments():
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
+    parser.add_argument("--images", type=int, default=16, metavar="N")
+    parser.add_argument(
+        "--pixels", type=int, default=10, metavar="N", help="drawn by `predict`"
+    )
+    parser.add_argument(
+        "--filters", type=int, default=128, metavar="N", help="of keras.io's networks"
+    )
+    parser.add_argument(
+        "--size", type=int, default=16, metavar="N", help="side of the color images"
+    )
+    arguments = parser.parse_args()
+    for option, least in {"images": 1, "pixels": 1, "filters": 2, "size": 4}.items():
+        value = getattr(arguments, option)
+        if value < least:
+            parser.error(f"--{option} must be at least {least}, not {value}")
+    return arguments
 
 
 def main():
     """Run the whole example."""
-    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
-    parser.add_argument("--images", type=int, default=16, metavar="N")
-    parser.add_argument(
-        "--pixels", type=int, default=10, help="drawn by `predict`, to extrapolate"
-    )
-    parser.add_argument("--filters", type=int, default=128, help="of keras.io's models")
-    parser.add_argument("--size", type=int, default=28, help="of the binary images")
-    arguments = parser.parse_args()
-    smallest = {"images": 1, "pixels": 1, "filters": 2, "size": 4}
-    for option, least in smallest.items():
-        value = getattr(arguments, option)
-        if value < least:
-            parser.error(f"--{option} must be at least {least}, not {value}")
+    arguments = parse_arguments()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-
     import keras
-    import numpy as np
-    import tensorflow as tf
 
     keras.utils.set_random_seed(0)
-    size, count = arguments.size, arguments.images
+    num_images = arguments.images
+    color_shape = (arguments.size, arguments.size, 3)
     models = {
-        "keras.io's PixelCNN": keras_io_pixel_cnn((size, size, 1), arguments.filters),
-        "the prior of a VQ-VAE": code_prior((7, 7), NUM_CODES, arguments.filters),
-        "`tfd.PixelCNN`": mixture_model((8, 8, 3), units=16),
+        "PixelCNN of keras.io": keras_io_pixel_cnn((28, 28, 1), arguments.filters),
+        "VQ-VAE prior of keras.io": code_prior((7, 7), NUM_CODES, arguments.filters),
+        "tfd.PixelCNN": mixture_model(color_shape, units=16),
     }
-    rows = []
+    rows, ours = [], 0.0
     for name, model in models.items():
-        loss = train_step(model, count)
-        drawn, own = seconds_of(lambda: model.generate(count, seed=0, verbose=0))
-        pixels = min(arguments.pixels, drawn.shape[1] * drawn.shape[2])
-        other = seconds_of_predict(model, count, pixels)
-        print(
-            f"Moving from {name}: {drawn.shape[0]} images of shape {drawn.shape[1:]}, "
-            f"values from {drawn.min()} to {drawn.max()}"
-        )
-        what = "one `predict` per pixel"
-        rows.append(table_row(name, model.count_params(), loss, own, what, other))
-
+        loss = train_step(model, num_images)
+        draw = functools.partial(model.generate, num_images, seed=0, verbose=0)
+        drawn, ours = seconds_of(draw)
+        describe(f"Moving from {name}", loss, drawn)
+        theirs = seconds_of_predict(model, num_images, arguments.pixels)
+        other = f"one `predict` per pixel, {arguments.pixels} timed"
+        rows.append((name, model.count_params(), ours, other, theirs))
     try:
-        distribution = tfp_pixel_cnn((8, 8, 3), filters=11)
+        rows.append(compare_with_tfp(color_shape, num_images, ours))
     except ImportError as error:
         print(f"No comparison with tfp.distributions.PixelCNN: {error}")
-    else:
-        before = tfp_sees_later_pixels(distribution)
-        images = np.random.default_rng(0).integers(0, 256, (count, 8, 8, 3))
-        loss = tfp_train_step(distribution, images.astype("float32"))
-        sample = tf.function(lambda: distribution.sample(count), autograph=False)
-        drawn, other = seconds_of(lambda: sample().numpy())
-        print(
-            f"tfd.PixelCNN itself: {drawn.shape[0]} images of shape {drawn.shape[1:]}, "
-            f"values from {drawn.min():.0f} to {drawn.max():.0f}"
-        )
-        weights = distribution.network.count_params()
-        what = "its own `sample`"
-        rows.append(table_row("`tfd.PixelCNN`", weights, loss, own, what, other))
-        answers = {True: "yes", False: "no"}
-        print(
-            f"tfd.PixelCNN sees later pixels before its first training step: "
-            f"{answers[before]}; after it: "
-            f"{answers[tfp_sees_later_pixels(distribution)]}"
-        )
-    print(f"\nTime to draw {count} images. Only {arguments.pixels} pixels were drawn by")
-    print("`predict`; the times are extrapolated to all pixels.\n")
-    print(HEADER)
-    print("|---" * HEADER.count(" | ") + "|---|")
-    print("\n".join(rows))
+    print(f"\nTime to draw {num_images} images:\n")
+    print_table(rows)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,9 @@
 //
 // Publishing writes the rules, MODELS/NAME/request_rules.json. They are read at each
 // request, since njs keeps nothing between requests.
+//
+// A body of 4 MiB holds a million lists such as [0], which take 400 MB as arrays of njs. So
+// long lists of whole numbers stay text, which is only split at its commas.
 
 import fs from 'fs';
 
@@ -15,9 +18,24 @@ const LARGEST = 3.4028234e38;
 const SMALLEST = 1.1754944e-38;
 const SPACING = 1.1920929e-7;
 const FORMS = ['inputs', 'instances'];
+const LONG_LIST = /\[[\[\]\d\s.,eE+-]{256,}\]/g;
+const MOST_FORMS = 10000; // Of a number with the brackets and spaces around it.
 
 function Fault(text) {
     this.text = text;
+}
+
+// A list that is still text.
+function LongList(text) {
+    this.text = text;
+}
+
+function parsed(text) {
+    try {
+        return JSON.parse(text);
+    } catch (error) {
+        throw new Fault('a request must be JSON, nested at most 10 deep');
+    }
 }
 
 function refuse(r, status, text) {
@@ -66,56 +84,97 @@ function checkSize(value, at, input, name) {
     }
 }
 
-// Checks nested lists, from the axis `at` on, against sizes and range.
+// Checks nested lists, from the axis `at` on, against sizes and range. Returns the length.
 function checkLists(value, at, input, name) {
+    if (value instanceof LongList) {
+        if (input.staysText) {
+            return checkText(value.text, at, input, name);
+        }
+        return checkLists(parsed(value.text), at, input, name);
+    }
     checkSize(value, at, input, name);
     if (at + 1 === input.shape.length) {
-        checkNumbers([value], input, name);
-        return;
-    }
-    if (at + 2 === input.shape.length) {
-        // Most of a body is here, and function calls are slow in njs.
-        const width = Array.isArray(value[0]) ? value[0].length : 0;
-        for (let i = 0; i < value.length; i++) {
-            if (!Array.isArray(value[i]) || value[i].length !== width || width === 0) {
-                checkSize(value[i], at + 1, input, name);
-                throw new Fault(`lists of ${name} have different lengths`);
-            }
-        }
-        checkSize(value[0], at + 1, input, name);
         checkNumbers(value, input, name);
-        return;
+        return value.length;
     }
+    let length;
     for (let i = 0; i < value.length; i++) {
-        checkLists(value[i], at + 1, input, name);
-        if (value[i].length !== value[0].length) {
+        const found = checkLists(value[i], at + 1, input, name);
+        if (length !== undefined && found !== length) {
             throw new Fault(`lists of ${name} have different lengths`);
         }
+        length = found;
     }
+    return value.length;
 }
 
-// Checks the numbers of lists of equal lengths.
-function checkNumbers(lists, input, name) {
-    const least = input.least;
-    const most = input.most;
-    const whole = input.whole;
-    const width = lists[0].length;
-    for (let i = 0; i < lists.length; i++) {
-        const list = lists[i];
-        for (let j = 0; j < width; j++) {
-            const number = list[j];
-            // Comparisons are false for all but numbers in the range, and for some strings.
-            if (number >= least && number <= most && typeof number === 'number') {
-                if (whole && number % 1 !== 0) {
-                    throw new Fault(`${name} must have whole numbers, not ${number}`);
-                }
-            } else if (Array.isArray(number)) {
-                throw new Fault(`${name} must have ${input.shape.length} axes, not more`);
-            } else if (typeof number !== 'number') {
-                throw new Fault(`${name} must have numbers, not a ${typeof number}`);
-            } else {
-                throw new Fault(`${name} must be in its range, which ${number} is not`);
-            }
+// Returns how many brackets open before and close after each number of an example.
+function bracketsOf(sizes) {
+    let brackets = [];
+    for (let k = 0; k < sizes.reduce((product, size) => product * size, 1); k++) {
+        let opening = 0;
+        let closing = 0;
+        let block = 1;
+        for (let axis = sizes.length - 1; axis >= 0; axis--) {
+            block *= sizes[axis];
+            opening += k % block === 0;
+            closing += (k + 1) % block === 0;
+        }
+        brackets.push(opening * 16 + closing);
+    }
+    return brackets;
+}
+
+// Returns the brackets around a number, if it is in its range and nothing else is there.
+function bracketsAround(text, input) {
+    const found = /^((?:\s*\[)*)\s*(-?(?:0|[1-9]\d*))((?:\s*\])*)\s*$/.exec(text);
+    if (!found || !(Number(found[2]) >= input.least && Number(found[2]) <= input.most)) {
+        return -1;
+    }
+    return (found[1].split('[').length - 1) * 16 + found[3].split(']').length - 1;
+}
+
+// Does the same for a list that is text. What stands between commas is mostly alike.
+function checkText(text, at, input, name) {
+    const brackets = bracketsOf(input.shape.slice(Math.max(at, 1)));
+    const parts = (at > 0 ? text : text.slice(1, -1)).split(',');
+    const known = {};
+    let forms = 0;
+    let k = 0;
+    for (let i = 0; i < parts.length; i++) {
+        const part = parts[i];
+        let around = known[part];
+        if (around === undefined) {
+            around = known[part] = bracketsAround(part, input);
+            forms++;
+        }
+        if (around !== brackets[k] || forms > MOST_FORMS) {
+            const sizes = ['any'].concat(input.shape.slice(1)).join(', ');
+            throw new Fault(`${name} must have the shape [${sizes}], and whole numbers in its range`);
+        }
+        k = k + 1 === brackets.length ? 0 : k + 1;
+    }
+    const examples = parts.length / brackets.length;
+    if (k !== 0 || (at > 0 && examples !== 1)) {
+        throw new Fault(`lists of ${name} have different lengths`);
+    }
+    return at > 0 ? input.shape[at] : examples;
+}
+
+function checkNumbers(list, input, name) {
+    for (let i = 0; i < list.length; i++) {
+        const number = list[i];
+        if (Array.isArray(number) || number instanceof LongList) {
+            throw new Fault(`${name} must have ${input.shape.length} axes, not more`);
+        }
+        if (typeof number !== 'number') {
+            throw new Fault(`${name} must have numbers, not a ${typeof number}`);
+        }
+        if (!(number >= input.least && number <= input.most)) {
+            throw new Fault(`${name} must be in its range, which ${number} is not`);
+        }
+        if (input.whole && number % 1 !== 0) {
+            throw new Fault(`${name} must have whole numbers, not ${number}`);
         }
     }
 }
@@ -140,48 +199,49 @@ function withEnds(input) {
             most -= most * Number.EPSILON;
         }
     }
-    return { shape: input.shape, whole: whole, least: least, most: most };
+    const fixed = whole && input.shape.length > 1 && input.shape.indexOf(null, 1) < 0;
+    return { shape: input.shape, whole: whole, least: least, most: most, staysText: fixed };
 }
 
 // Returns the values of each input, with the examples of rows put into columns.
-function columnsOf(request, names) {
-    if (request.inputs !== undefined) {
-        if (isObject(request.inputs)) {
-            return request.inputs;
-        }
-        if (names.length !== 1) {
-            throw new Fault(`inputs must be an object with ${names.join(', ')}`);
-        }
-        return { [names[0]]: request.inputs };
+function columnsOf(request, names, unpacked) {
+    const columns = {};
+    if (isObject(request.inputs)) {
+        Object.keys(request.inputs).forEach((key) => {
+            columns[key] = unpacked(request.inputs[key]);
+        });
+        return columns;
     }
-    const rows = request.instances;
-    if (!Array.isArray(rows)) {
+    const form = request.inputs === undefined ? 'instances' : 'inputs';
+    const values = unpacked(request[form]);
+    if (names.length === 1 && (form === 'inputs' || values instanceof LongList)) {
+        columns[names[0]] = values;
+        return columns;
+    }
+    const fields = names.join(', ');
+    if (form === 'inputs' || values instanceof LongList) {
+        throw new Fault(`${form} must have the fields ${fields}`);
+    }
+    if (!Array.isArray(values)) {
         throw new Fault('instances must be a list');
     }
-    if (rows.length === 0) {
+    if (values.length === 0) {
         throw new Fault('a request must have at least one example; it has an empty list');
     }
-    const columns = {};
     names.forEach((name) => {
         columns[name] = [];
     });
-    rows.forEach((row) => {
-        if (!isObject(row)) {
-            if (names.length !== 1) {
-                throw new Fault(`instances must be objects with ${names.join(', ')}`);
-            }
-            columns[names[0]].push(row);
+    values.forEach((row) => {
+        if (!isObject(row) && names.length === 1) {
+            columns[names[0]].push(unpacked(row));
             return;
         }
-        const keys = Object.keys(row);
-        if (keys.length !== names.length) {
-            throw new Fault(`instances must have the inputs ${names.join(', ')}`);
+        const keys = isObject(row) ? Object.keys(row) : [];
+        if (keys.length !== names.length || keys.some((key) => names.indexOf(key) < 0)) {
+            throw new Fault(`instances must have the fields ${fields}`);
         }
         keys.forEach((key) => {
-            if (names.indexOf(key) < 0) {
-                throw new Fault(`instances must have the inputs ${names.join(', ')}`);
-            }
-            columns[key].push(row[key]);
+            columns[key].push(unpacked(row[key]));
         });
     });
     return columns;
@@ -204,12 +264,18 @@ function countPairs(request) {
 }
 
 function check(text, rules) {
-    let request;
-    try {
-        request = JSON.parse(text);
-    } catch (error) {
-        throw new Fault('a request must be JSON, nested at most 10 deep');
-    }
+    const lists = [];
+    const tag = `list ${Math.random()} `; // That no client can guess.
+    const request = parsed(text.replace(LONG_LIST, (list) => {
+        lists.push(list);
+        return `"${tag}${lists.length - 1}"`;
+    }));
+    const unpacked = (value) => {
+        if (typeof value === 'string' && value.indexOf(tag) === 0) {
+            return new LongList(lists[Number(value.slice(tag.length))]);
+        }
+        return value;
+    };
     if (!isObject(request)) {
         throw new Fault('a request must be an object');
     }
@@ -230,7 +296,7 @@ function check(text, rules) {
     }
     const rule = rules[signature];
     const names = Object.keys(rule.inputs);
-    const columns = columnsOf(request, names);
+    const columns = columnsOf(request, names, unpacked);
     const unknown = Object.keys(columns).filter((key) => names.indexOf(key) < 0);
     if (unknown.length > 0) {
         throw new Fault(`${signature} has the inputs ${names.join(', ')}, not ${unknown.join(', ')}`);
@@ -240,12 +306,11 @@ function check(text, rules) {
         if (columns[name] === undefined) {
             throw new Fault(`${signature} needs the input ${name}`);
         }
-        const input = withEnds(rule.inputs[name]);
-        checkLists(columns[name], 0, input, name);
-        if (examples !== undefined && columns[name].length !== examples) {
+        const length = checkLists(columns[name], 0, withEnds(rule.inputs[name]), name);
+        if (examples !== undefined && length !== examples) {
             throw new Fault('all inputs must have the same number of examples');
         }
-        examples = columns[name].length;
+        examples = length;
     });
     if (rule.max_examples !== null && examples > rule.max_examples) {
         throw new Fault(`${signature} takes at most ${rule.max_examples} examples, not ${examples}`);

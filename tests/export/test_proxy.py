@@ -15,7 +15,7 @@ import pytest
 
 from keras_genimg.serving.request_rules import FILE, write_rules
 from tests.export.flaky_proxy import flaky_proxy
-from tests.export.running_server import ROOT, requests, wait_until
+from tests.export.running_server import ROOT, requests, running, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -152,8 +152,8 @@ def test_every_signature_can_be_called(nginx, base_dir):
         (b'{"inputs": [4611686018427387904]}', 400, "in its range"),
         (b'{"inputs": {}}', 400, "needs the input seed"),
         (b'{"inputs": {"sed": [1]}}', 400, "has the inputs seed, not sed"),
-        (b'{"instances": [{"sed": 1}]}', 400, "must have the inputs seed"),
-        (b'{"instances": [{}]}', 400, "must have the inputs seed"),
+        (b'{"instances": [{"sed": 1}]}', 400, "must have the fields seed"),
+        (b'{"instances": [{}]}', 400, "must have the fields seed"),
         (b'{"inputs": [' + b"1," * 16 + b"1]}", 400, "at most 16 examples, not 17"),
         (b'{"signature_name": "no", "inputs": [1]}', 400, "must be one of"),
         (b'{"signature_name": 1, "inputs": [1]}', 400, "must be one of"),
@@ -199,9 +199,9 @@ def test_inputs_must_agree_in_their_number_of_examples(nginx, behind):
     reply = nginx.post(body, "pixels:predict")
     assert reply.status_code == 400 and "same number" in reply.json()["error"]
     reply = nginx.post(b'{"inputs": [1]}', "pixels:predict")
-    assert "must be an object with label, seed" in reply.json()["error"]
+    assert "must have the fields label, seed" in reply.json()["error"]
     reply = nginx.post(b'{"instances": [1]}', "pixels:predict")
-    assert "must be objects with label, seed" in reply.json()["error"]
+    assert "must have the fields label, seed" in reply.json()["error"]
     assert behind.posts == before
 
 
@@ -249,7 +249,7 @@ def test_the_largest_body_is_checked_in_half_a_second(nginx, base_dir):
         start = time.perf_counter()
         reply = nginx.post(wrong_at_the_end, "large:predict")
         seconds.append(time.perf_counter() - start)
-        assert "which 9999 is not" in reply.json()["error"]
+        assert "whole numbers in its range" in reply.json()["error"]
     assert min(seconds) < 0.5, seconds
 
 
@@ -294,3 +294,49 @@ def test_limits_the_requests_of_a_client(nginx, behind):
     assert set(statuses) == {429, 502}  # What stalled was never answered.
     assert statuses.count(502) >= 16
     assert nginx.post(b'{"inputs": [1]}').status_code == 200
+
+
+@pytest.fixture(scope="module")
+def merging(base_dir, tmp_path_factory):
+    """A server that merges requests and lets them fail together."""
+    options = "--batch-window-ms", 300, "--fail-batches-together"
+    directory = tmp_path_factory.mktemp("merging")
+    with running(directory, "--base-dir", base_dir, *options) as started:
+        yield started
+
+
+BAD = [
+    b'{"inputs": {"seed": [[1]]}}',
+    b'{"signature_name": "sample", "inputs": {"seed": [-1]}}',
+    b'{"signature_name": "encode", "inputs": {"images": [[[[0]]]]}}',
+]
+GOOD = [
+    b'{"inputs": {"seed": [1]}}',
+    b'{"signature_name": "sample", "inputs": {"seed": [1]}}',
+    b'{"signature_name": "encode", "inputs": {"images": [%s]}}'
+    % json.dumps(np.zeros((4, 4, 1), int).tolist()).encode(),
+]
+
+
+@pytest.mark.parametrize("bad, good", list(zip(BAD, GOOD, strict=True)))
+def test_a_careless_client_has_no_victims(merging, base_dir, tmp_path, bad, good):
+    """Without the guard, others get the errors of requests that are not theirs."""
+    if NGINX is None:
+        pytest.skip("needs nginx")
+
+    def statuses(address):
+        url = f"{address}/v1/models/vae:predict"
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            posts = [
+                pool.submit(requests.post, url, data=b, timeout=60) for b in bodies
+            ]
+        return [post.result().status_code for post in posts]
+
+    bodies = [good, bad, good, good]
+    assert statuses(merging.address) == [400] * 4
+    nginx = Nginx(tmp_path, merging.address, base_dir)
+    try:
+        assert statuses(nginx.address) == [200, 400, 200, 200]
+    finally:
+        nginx.process.terminate()
+        nginx.process.wait(timeout=30)
