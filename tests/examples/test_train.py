@@ -22,11 +22,12 @@ def write_images(folder, count, size=(8, 8), colors=1):
 @pytest.mark.slow
 def test_a_preset_is_trained_and_goes_on(run_example, tmp_path):
     options = ["--preset", "VAE/digits", "--epochs", 2, "--output", tmp_path]
+    options += ["--test-samples", 3]
     run_example("train.py", *options)
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["preset"] == "VAE/digits" and report["images"] == 300
     assert 0 < report["nats"] < 64 and 0 < report["nats_standard_error"] < 1
-    assert report["elbo"] > report["nats"]
+    assert report["elbo"] > report["nats"] and report["num_samples"] == 3
     assert report["data_version"] == "digits" and report["held_out_images"] == 149
     assert report["train_split"] == "train[:1348]" and report["test_images"] == 300
     for name in ("config.json", "model.keras", "samples/epoch_0002.png"):
