@@ -12,7 +12,9 @@ def print_status(client, arguments):
     """Print the versions and signatures of the model."""
     versions = client.retries.call(client.model.versions)
     for number, state, message in versions:
-        print(f"{arguments.model} version {number}: {state} {message}".rstrip())
+        if state == "END":
+            state = f"END, failed: {message}" if message else "END, unloaded"
+        print(f"{arguments.model} version {number}: {state}")
     if not any(state == "AVAILABLE" for _, state, _ in versions):
         raise ClientError(
             f"no version of {arguments.model} is available; see the states above"

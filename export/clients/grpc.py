@@ -2,7 +2,7 @@
 
 from ..install_hint import INSTALL_HINT
 from ..quiet_start import import_tensorflow
-from ..status_codes import TEMPORARY
+from ..status_codes import TEMPORARY, StatusCode
 from .errors import ClientError, Unavailable, first_line
 from .signature import Signature, Tensor
 
@@ -78,19 +78,21 @@ class GrpcModel:
         }
 
     def versions(self):
-        """Return a list of `(number, state, message)` of the model's versions."""
+        """Return a list of `(number, state, error)` of the model's versions.
+
+        The error is an empty text for a version that did not fail.
+        """
         request = get_model_status_pb2.GetModelStatusRequest()
         request.model_spec.name = self._model
         reply = self._call(self._models.GetModelStatus, request)
         states = get_model_status_pb2.ModelVersionStatus.State
-        return [
-            (
-                status.version,
-                states.Name(status.state),
-                first_line(status.status.error_message),
-            )
-            for status in reply.model_version_status
-        ]
+        found = []
+        for version in reply.model_version_status:
+            code = StatusCode(version.status.error_code)
+            error = first_line(version.status.error_message) or code.name
+            error = "" if code == StatusCode.OK else error
+            found.append((version.version, states.Name(version.state), error))
+        return found
 
     def _addressed(self, request):
         request.model_spec.name = self._model

@@ -98,16 +98,19 @@ class RestModel:
             raise ClientError(f"{self._path}/metadata sent no signatures") from None
 
     def versions(self):
-        """Return a list of `(number, state, message)` of the model's versions."""
+        """Return a list of `(number, state, error)` of the model's versions.
+
+        The error is an empty text for a version that did not fail.
+        """
         content = self._request("GET", self._model)
-        return [
-            (
-                int(status["version"]),
-                status["state"],
-                first_line(status.get("status", {}).get("error_message", "")),
-            )
-            for status in content.get("model_version_status", [])
-        ]
+        found = []
+        for version in content.get("model_version_status", []):
+            status = version.get("status", {})
+            code = status.get("error_code", "OK")
+            error = first_line(status.get("error_message", "")) or code
+            error = "" if code == "OK" else error
+            found.append((int(version["version"]), version["state"], error))
+        return found
 
     def _request(self, method, url, body=None):
         """Return the content of the reply to a request."""

@@ -28,6 +28,7 @@ KSERVE = ROOT / "export" / "kserve" / "inference_service.yaml"
 FLAGS = {
     "allow_version_labels_for_unavailable_models",
     "batching_parameters_file",
+    "rest_api_num_threads",
     "enable_batching",
     "enable_grpc_healthcheck_service",
     "enable_model_warmup",
@@ -163,9 +164,11 @@ def test_images_are_of_fixed_versions():
     assert read_yaml(KSERVE)["spec"]["predictor"]["model"]["runtimeVersion"] == tag
 
 
-def test_only_the_proxy_and_loopback_are_open():
+def test_only_the_proxy_is_open_and_grpc_on_demand():
     services = read_yaml(TF_SERVING / "compose.yaml")["services"]
-    assert services["tf-serving"]["ports"] == ["127.0.0.1:8500:8500"]
+    assert "ports" not in services["tf-serving"]
+    opened = read_yaml(TF_SERVING / "compose.grpc.yaml")["services"]
+    assert opened == {"tf-serving": {"ports": ["127.0.0.1:8500:8500"]}}
     assert services["proxy"]["ports"] == ["${LISTEN:-127.0.0.1}:8501:8501"]
 
 

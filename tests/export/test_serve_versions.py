@@ -4,7 +4,8 @@ import threading
 import pytest
 
 from keras_genimg.models import VAE
-from tests.export.running_server import running, wait_until
+from tests.export.running_server import ROOT, running, wait_until
+from tests.subprocesses import run_python
 
 pytestmark = pytest.mark.slow
 
@@ -148,6 +149,14 @@ def test_an_older_version_stands_in_for_one_that_was_broken_from_the_start(
     assert sorted(states(server, "fallback")) == [2, 3]
     publish(other, base / "fallback", 4)
     wait_for_states(server, "fallback", v2="END", v4="AVAILABLE")
+
+    # The client tells a version that was unloaded from one that failed.
+    client = [ROOT / "export" / "client.py", "--url", server.address]
+    printed = run_python(*client, "--model", "fallback", "status")
+    lines = dict(line.split(": ", 1) for line in printed.splitlines()[:3])
+    assert lines["fallback version 4"] == "AVAILABLE"
+    assert lines["fallback version 2"] == "END, unloaded"
+    assert lines["fallback version 3"].startswith("END, failed: ")
 
 
 def test_deleted_versions(watched, base_dir):
