@@ -20,7 +20,8 @@ class Endpoint:
         function: Takes the inputs by name and returns a dict of outputs by name.
         inputs: Dict of `Input` by name.
         jit_compile: Whether to compile the function with XLA, which must be enabled on
-            the server.
+            the server. It is then called with a power of two or the largest number of
+            examples, some of them repeated.
         num_candidates: Number of images that the function draws per example to return
             one of them. Each counts toward `max_examples`.
         warm_up: Whether to write warm-up requests for it.
@@ -74,7 +75,8 @@ class Endpoint:
             )
         function = self.function
         if self.jit_compile:
-            function = tf.function(function, jit_compile=True, autograph=False)
+            compiled = tf.function(function, jit_compile=True, autograph=False)
+            function = _in_few_sizes(compiled, most_examples)
 
         def run(**inputs):
             inputs = {
@@ -123,6 +125,25 @@ class Endpoint:
         ]
         with tf.control_dependencies(checks):
             return {name: tf.identity(tensor) for name, tensor in inputs.items()}
+
+
+def _in_few_sizes(function, most_examples):
+    """Return `function` as one that is called with few numbers of examples.
+
+    XLA compiles a program for each number, which takes a second and stays in memory. So
+    examples are repeated up to the next power of two or the largest number.
+    """
+    sizes = [2**k for k in range(most_examples.bit_length()) if 2**k < most_examples]
+    sizes.append(most_examples)
+
+    def run(**inputs):
+        count = tf.shape(next(iter(inputs.values())))[0]
+        size = tf.gather(sizes, tf.searchsorted(sizes, count[None])[0])
+        chosen = tf.minimum(tf.range(size), count - 1)
+        padded = {name: tf.gather(given, chosen) for name, given in inputs.items()}
+        return {name: given[:count] for name, given in function(**padded).items()}
+
+    return run
 
 
 def _with_size_checks(inputs, most_examples, limit):

@@ -22,6 +22,7 @@ def run(monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.weekly
 @pytest.mark.parametrize(
     "command, num_tables, peers",
     [
@@ -57,6 +58,7 @@ def test_benchmark_runs(command, num_tables, peers, run, tmp_path, capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.weekly
 def test_every_client_of_the_server_gets_its_images(run, tmp_path):
     for package in ("fastapi", "requests", "uvicorn"):
         pytest.importorskip(package, reason='needs the extra "serving"')
@@ -71,6 +73,7 @@ def test_every_client_of_the_server_gets_its_images(run, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.weekly
 def test_gpu_benchmark_counts_on_the_cpu(run, tmp_path, capsys):
     path = tmp_path / "rows.json"
     run("gpu", "--device", "cpu", "--part", "layer", "--json", path)

@@ -12,7 +12,7 @@ from tests.subprocesses import ROOT
 SCRIPT = "color_patches.py"
 MODELS = ("PixelCNN", "PixelRNN", "MultiScalePixelRNN")
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.weekly]
 
 
 def row_of(printed, name):

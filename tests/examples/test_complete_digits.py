@@ -10,6 +10,7 @@ SCRIPT = "complete_digits.py"
 
 
 @pytest.mark.slow
+@pytest.mark.weekly
 def test_digits_are_completed_by_a_new_and_by_a_saved_model(run_example, tmp_path):
     new, again = tmp_path / "new", tmp_path / "again"
     output = run_example(SCRIPT, "--epochs", 1, "--output", new)

@@ -6,7 +6,7 @@ from PIL import Image
 
 from keras_genimg.datasets import as_array, load
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.weekly]
 
 
 def test_logistic_autoregression_beats_independent_pixels(run_example, tmp_path):

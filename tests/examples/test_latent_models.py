@@ -11,6 +11,7 @@ def nats(output, before, after=" nats"):
 
 
 @pytest.mark.slow
+@pytest.mark.weekly
 def test_vae_draws_the_plane_of_its_latents(run_example, tmp_path):
     arguments = ["--epochs", 2, "--samples", 5, "--output", tmp_path]
     output = run_example("vae_digits.py", *arguments)
@@ -23,6 +24,7 @@ def test_vae_draws_the_plane_of_its_latents(run_example, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.weekly
 def test_draw_shows_its_canvases_from_a_new_and_from_a_saved_model(
     run_example, tmp_path
 ):
@@ -43,6 +45,7 @@ def test_draw_shows_its_canvases_from_a_new_and_from_a_saved_model(
 
 
 @pytest.mark.slow
+@pytest.mark.weekly
 def test_classifier_looks_in_glimpses(run_example, tmp_path):
     script = "classify_cluttered_digits.py"
     arguments = ["--epochs", 1, "--units", 16, "--size", 4, "--glimpses", 3]

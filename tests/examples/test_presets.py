@@ -3,7 +3,7 @@ import pytest
 
 from tests.examples.preset_steps import PRESETS, train_a_step
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.weekly]
 
 
 @pytest.mark.parametrize("key", PRESETS)

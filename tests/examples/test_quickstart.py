@@ -3,7 +3,7 @@ import pytest
 
 from tests.subprocesses import ROOT, run_python
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.weekly]
 
 
 def test_quickstart_runs_end_to_end(tmp_path):

@@ -7,6 +7,7 @@ from tests.examples.test_latent_models import nats
 
 
 @pytest.mark.slow
+@pytest.mark.weekly
 def test_bounds_are_written_and_plotted(run_example, tmp_path):
     options = ["--data", "digits", "--epochs", 1, "--output", tmp_path]
     output = run_example("vae_curve.py", *options)

@@ -115,6 +115,7 @@ def train(family, policy, starts, train_images, test_images):
 
 
 @pytest.mark.slow
+@pytest.mark.weekly
 @pytest.mark.parametrize("name", FAMILIES)
 def test_mixed_precision_reaches_the_loss_of_float32(name):
     family = FAMILIES[name]

@@ -15,7 +15,7 @@ from keras_genimg.models import (
     PixelRNN,
     autoregressive_endpoints,
 )
-from keras_genimg.saved_model import write_saved_model
+from keras_genimg.saved_model import Endpoint, Input, write_saved_model
 from keras_genimg.serving import read_metadata, verify
 from keras_genimg.serving.verification.checks import CHECKS
 from keras_genimg.serving.verification.fault import Fault
@@ -239,3 +239,20 @@ def test_verify_runs_check_sampler(tmp_path, monkeypatch):
     export_sampler(model, tmp_path / "half")
     report = verify(tmp_path / "half", verbose=False)
     assert report.passed, report
+
+
+def test_compiled_functions_are_called_with_few_numbers_of_examples():
+    def run(x):
+        return {"size": tf.fill((tf.shape(x)[0],), tf.shape(x)[0]), "twice": 2 * x}
+
+    given = Input(tf.TensorSpec((None, 2), tf.float32))
+    endpoint = Endpoint(run, {"x": given}, jit_compile=True)
+    function = endpoint.concrete(max_examples=6)
+    sizes = []
+    for count in range(1, 7):
+        x = np.random.default_rng(count).normal(size=(count, 2)).astype("float32")
+        outputs = function(x=tf.constant(x))
+        np.testing.assert_array_equal(outputs["twice"], 2 * x)
+        assert outputs["size"].shape == (count,)
+        sizes.append(int(outputs["size"][0]))
+    assert sizes == [1, 2, 4, 4, 6, 6]
