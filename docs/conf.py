@@ -8,10 +8,6 @@ import re
 
 from keras_genimg import __version__
 
-# Notebooks run in folders of their own, without the log noise of TensorFlow.
-os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-os.environ["PYTHONWARNINGS"] = "ignore"
-
 project = "keras_genimg"
 author = "The keras_genimg authors"
 release = version = __version__
@@ -32,6 +28,7 @@ nb_execution_mode = "off" if os.environ.get("DOCS_NO_EXECUTION") else "force"
 nb_execution_in_temp = True
 nb_execution_raise_on_error = True
 nb_execution_timeout = 240
+nb_output_stderr = "remove"  # TensorFlow's notices, progress bars.
 nb_merge_streams = True
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3

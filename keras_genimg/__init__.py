@@ -11,7 +11,14 @@ that only some scripts use, such as `kg.datasets`, are imported when they are to
 import importlib
 from typing import TYPE_CHECKING
 
-from keras_genimg import latents, layers, likelihoods, models, training
+from keras_genimg import (
+    backend_check,  # noqa: F401  First.
+    latents,
+    layers,
+    likelihoods,
+    models,
+    training,
+)
 from keras_genimg.version import __version__
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ PACKAGE = pathlib.Path(__file__).parents[1] / "keras_genimg"
 # From the bottom up. A package imports only from lines above; packages on the same line
 # do not import each other.
 LINES = [
-    ["version", "extras", "files", "types"],
+    ["backend_check", "version", "extras", "files", "types"],
     ["ops"],
     ["latents", "likelihoods"],
     ["datasets", "training"],

@@ -1,5 +1,6 @@
 import pytest
 
+from keras_genimg.backend_check import check_backend
 from tests.subprocesses import run_python
 
 
@@ -23,3 +24,14 @@ assert not brought, brought
 print(kg.__version__)
 """
     assert run_python("-W", "error::UserWarning", "-c", script).strip() == "0.1.0"
+
+
+def test_other_backends_are_refused_by_name():
+    """Where the backend itself is missing, `import keras` would be what fails."""
+    script = "try:\n import keras_genimg\nexcept ImportError as error: print(error)"
+    output = run_python("-c", script, KERAS_BACKEND="jax")
+    assert "variable KERAS_BACKEND=tensorflow" in output
+    assert "Received: backend 'jax'" in output
+    check_backend("tensorflow")
+    with pytest.raises(ImportError, match="Received: backend 'torch'"):
+        check_backend("torch")

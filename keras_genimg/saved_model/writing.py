@@ -1,6 +1,8 @@
 """Write SavedModels that can be served without this library installed."""
 
+import contextlib
 import json
+import logging
 import os
 import pathlib
 from typing import Any, Literal
@@ -77,13 +79,26 @@ def write_saved_model(
     with atomic_path(path) as unfinished:
         # Servers compute no gradients, which would be a third of the graph.
         options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
-        tf.saved_model.save(module, str(unfinished), signatures, options)
+        with _quietly():  # TensorFlow would name the unfinished directory.
+            tf.saved_model.save(module, str(unfinished), signatures, options)
         make_canonical(unfinished)
         file = unfinished / METADATA_FILE
         file.parent.mkdir()
         file.write_text(text)
     if verbose:
         print(_describe(path, signatures))
+
+
+@contextlib.contextmanager
+def _quietly():
+    """Leave out what TensorFlow logs for information."""
+    logger = tf.get_logger()
+    level = logger.level
+    logger.setLevel(max(level, logging.WARNING))
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _describe(path, signatures):
