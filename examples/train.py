@@ -16,7 +16,7 @@ that TFDS_DATA_DIR names, or downloaded; a folder of images, such as `./photos`;
 the local file `frey_rawface.mat`. The model takes the size of the images.
 
 With `--strategy multi_worker`, start the same command on each machine, with TF_CONFIG
-set and an output folder that all of them share; see docs/distributed_training.md.
+set and an output folder that all of them share; see docs/tutorials/training.md.
 """
 
 import argparse
@@ -358,7 +358,10 @@ def main():
             options, batch_size, arguments.held_out, likelihood
         )
     except ValueError as error:
-        sys.exit(str(error))
+        hint = ""
+        if isinstance(options["name"], str) and pathlib.Path(options["name"]).is_dir():
+            hint = f". For the folder of that name, pass --data ./{options['name']}"
+        sys.exit(f"{error}{hint}")
     with strategy.scope() if strategy else contextlib.nullcontext():
         sizes = size_options(preset, test.shape[1:])
         try:

@@ -104,6 +104,7 @@ def test_a_folder_of_images_becomes_a_served_model(run_example, tmp_path, monkey
         (0, 8, [], "folder of images must hold some"),
         (20, 8, ["--crop-size", 9], "`crop_size` must be at most"),
         (20, 8, ["--data", "./nothing"], "Received: nothing"),
+        (20, 8, ["--data", "images"], "pass --data ./images"),
     ],
 )
 def test_unfit_images_are_refused(
