@@ -50,7 +50,9 @@ def text_of(page):
 
 def commands_of(text):
     """Return the commands in a text that are ours, without redirections."""
-    pattern = r"(?:python (?:-m )?(?:examples|export|tests)[/.]\w|genimg-\w+ -)[^`\n|>&]*"
+    pattern = (
+        r"(?:python (?:-m )?(?:examples|export|tests)[/.]\w|genimg-\w+ -)[^`\n|>&]*"
+    )
     return {command.strip(" '") for command in re.findall(pattern, text)}
 
 

@@ -67,6 +67,8 @@ class AutoregressiveModel(DrawingOrder):
         outputs: Float32 parameters of the likelihood: `(batch, height, width, colors)`,
             with one more axis for `Categorical`, see `Likelihood.params_shape`.
         likelihood: `"bernoulli"`, `"categorical"` or an object.
+        condition_ranges: `(lowest, highest)` by input name, for conditions that are
+            integers in a range, such as labels. Other values are refused.
         **kwargs: Arguments of `keras.Model`, such as `name`.
 
     Attributes:
@@ -97,6 +99,7 @@ class AutoregressiveModel(DrawingOrder):
         inputs: SymbolicTensor,
         outputs: SymbolicTensor,
         likelihood: str | Config | likelihoods.Likelihood = "bernoulli",
+        condition_ranges: dict[str, tuple[int, int]] | None = None,
         **kwargs: Any,
     ):
         likelihood = likelihoods.get(likelihood)
@@ -106,6 +109,8 @@ class AutoregressiveModel(DrawingOrder):
                 f"values, such as Categorical(256). Received: likelihood={likelihood}"
             )
         super().__init__(inputs, outputs, likelihood, **kwargs)
+        if condition_ranges is not None:
+            self.condition_ranges = {k: tuple(v) for k, v in condition_ranges.items()}
         self._causality_check = CausalityCheck(self)
 
     def _own_metrics(self):
@@ -429,11 +434,15 @@ class AutoregressiveModel(DrawingOrder):
 
     def get_config(self) -> Config:
         graph = keras.Model(self.inputs, self.outputs[0], name=self.name)
-        return {
+        config = {
             **self._base_config(),
             "graph": keras.saving.serialize_keras_object(graph),
             "likelihood": keras.saving.serialize_keras_object(self.likelihood),
         }
+        if self.condition_ranges != type(self).condition_ranges:
+            ranges = {k: list(v) for k, v in self.condition_ranges.items()}
+            config["condition_ranges"] = ranges
+        return config
 
     @classmethod
     def from_config(

@@ -48,6 +48,25 @@ def test_a_range_without_an_input_is_refused():
         model.fit(x, verbose=0)
 
 
+def test_ranges_of_a_graph_are_saved(tmp_path):
+    """A GPU would look up zeros for a label that is out of range."""
+    images = keras.Input((3, 4, 1), name="images")
+    label = keras.Input((), dtype="int32", name="label")
+    vector = layers.Reshape((1, 1, 5))(layers.Embedding(5, 5)(label))
+    x = MaskedConv2D(5, 3, "A")(images) + vector
+    outputs = MaskedConv2D(1, 1, "B", dtype="float32")(x)
+    ranges = {"label": (0, 4)}
+    model = AutoregressiveModel([images, label], outputs, condition_ranges=ranges)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert loaded.condition_ranges == model.condition_ranges == ranges
+    for one in (model, loaded):
+        with pytest.raises(ValueError, match="`label` of .* integers from 0 to 4"):
+            one.generate(1, conditions=[5])
+    assert "condition_ranges" not in make(Shifted).get_config()
+    assert AutoregressiveModel.condition_ranges == {}
+
+
 def test_bad_sizes_of_networks():
     with pytest.raises(ValueError, match="`num_head_layers` of PixelCNN.*at least 0"):
         PixelCNN((3, 4, 1), 2, 1, num_head_layers=1.5)
