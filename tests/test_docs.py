@@ -34,7 +34,10 @@ NOT_EXECUTED = {
     "docs/results.md": ("bash", "hours"),
     "docs/tutorials/quick_start.md": ("bash", "a package index"),
     "docs/tutorials/serving.md": ("bash", "a Docker engine"),
-    "docs/tutorials/training.md": ("bash yaml", "several machines, Slurm, Kubernetes"),
+    "docs/tutorials/training.md": (
+        "bash python yaml",
+        "several machines, Slurm, Kubernetes",
+    ),
 }
 
 
