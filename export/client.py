@@ -8,7 +8,7 @@ is written to <output>/s.png, and is the same in every run.
     python export/client.py --model digits complete a.png mask.png --output completed
     python export/client.py --grpc 127.0.0.1:8500 --model digits sample --output drawn
 
-After `pip install`, the command `genimg-client` does the same.
+The command `genimg-client` of an installed package does the same.
 """
 
 import argparse

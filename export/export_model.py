@@ -10,7 +10,7 @@ loads half of it. Nothing is overwritten.
     python export/export_model.py --preset PixelRNN/mnist_diagonal_1x32 \
         --name mnist --base-dir served
 
-After `pip install`, the command `genimg-export` does the same.
+The command `genimg-export` of an installed package does the same.
 """
 
 import argparse

@@ -9,7 +9,7 @@ page at / draws images in the browser. Needs the extra `serving`, not Keras.
 Models are directories <base-dir>/<name>/<version>/, as `export_model.py` writes them.
 The newest version is served, and a newer one takes over as soon as it is loaded.
 
-After `pip install`, the command `genimg-serve` does the same.
+The command `genimg-serve` of an installed package does the same.
 """
 
 import argparse

@@ -4,7 +4,7 @@ Prints one line per check. The exit code is 0 if all pass, else 1.
 
     python export/verify.py models/digits/1
 
-After `pip install`, the command `genimg-verify` does the same.
+The command `genimg-verify` of an installed package does the same.
 """
 
 import argparse

@@ -4,6 +4,7 @@ from statistics import NormalDist
 
 import numpy as np
 
+from keras_genimg.latents import DiagonalNormal, FullNormal
 from keras_genimg.models import VAE
 from keras_genimg.ops.checks import check_positive_int
 
@@ -25,7 +26,8 @@ def latent_manifold(model: VAE, size: int = 20) -> np.ndarray:
         `save_grid(path, images, columns=size, padding=0)`.
 
     Raises:
-        ValueError: If `model` does not have two latents, or `size` is out of range.
+        ValueError: If `model` does not have two latents or a normal prior, or `size` is
+            out of range.
 
     Example:
         >>> model = VAE((28, 28, 1), latent_dim=2)
@@ -42,6 +44,13 @@ def latent_manifold(model: VAE, size: int = 20) -> np.ndarray:
         raise ValueError(
             "latent_manifold needs a model with two latents, such as a VAE with "
             f"latent_dim=2. Received: {model!r} with latent_dim={latent_dim}"
+        )
+    family = model.latent.prior
+    if not isinstance(family, (DiagonalNormal, FullNormal)):
+        raise ValueError(
+            "latent_manifold needs a standard normal prior, whose quantiles it spreads "
+            'the latents by. Build the model with prior="diagonal_normal". Received: '
+            f"prior={family}"
         )
     prior = NormalDist()
     quantiles = [prior.inv_cdf((index + 0.5) / size) for index in range(size)]

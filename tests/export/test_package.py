@@ -53,7 +53,7 @@ def test_commands_are_functions_of_files_in_the_wheel():
         source = (ROOT / folder / f"{module}.py").read_text()
         assert "\ndef main():\n" in source
         if module != "train":
-            assert f"`{command}` does the same" in source
+            assert f"`{command}` of an installed package does the same" in source
     assert '"examples/train.py" = "genimg_export/train.py"' in PROJECT
 
 

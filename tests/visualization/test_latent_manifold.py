@@ -71,3 +71,12 @@ def test_bad_arguments_are_refused():
         latent_manifold(object())
     with pytest.raises(ValueError, match="size=0"):
         latent_manifold(model_of(decode, Bernoulli()), size=0)
+
+
+def test_other_priors_are_refused():
+    """Quantiles of a normal distribution would not cover them."""
+    model = VAE((3, 3, 1), 2, 3, posterior="laplace")
+    with pytest.raises(
+        ValueError, match="standard normal prior.*Received: prior=.*aplace"
+    ):
+        latent_manifold(model, size=2)
