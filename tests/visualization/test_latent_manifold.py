@@ -5,13 +5,18 @@ import types
 import numpy as np
 import pytest
 
+from keras_genimg.latents import DiagonalNormal
 from keras_genimg.likelihoods import Bernoulli, Categorical
+from keras_genimg.models import VAE
 from keras_genimg.visualization import latent_manifold, save_grid
 
 
 def model_of(decode, likelihood, latent_dim=2):
     return types.SimpleNamespace(
-        decode=decode, likelihood=likelihood, latent_dim=latent_dim
+        decode=decode,
+        likelihood=likelihood,
+        latent_dim=latent_dim,
+        latent=types.SimpleNamespace(prior=DiagonalNormal()),
     )
 
 
@@ -75,7 +80,7 @@ def test_bad_arguments_are_refused():
 
 def test_other_priors_are_refused():
     """Quantiles of a normal distribution would not cover them."""
-    model = VAE((3, 3, 1), 2, 3, posterior="laplace")
+    model = VAE((3, 3, 1), 2, 3, posterior="laplace", estimator="monte_carlo")
     with pytest.raises(
         ValueError, match="standard normal prior.*Received: prior=.*aplace"
     ):
