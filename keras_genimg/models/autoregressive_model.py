@@ -110,7 +110,9 @@ class AutoregressiveModel(DrawingOrder):
             )
         super().__init__(inputs, outputs, likelihood, **kwargs)
         if condition_ranges is not None:
-            self.condition_ranges = {k: tuple(v) for k, v in condition_ranges.items()}
+            self.condition_ranges = {
+                name: (low, high) for name, (low, high) in condition_ranges.items()
+            }
         self._causality_check = CausalityCheck(self)
 
     def _own_metrics(self):

@@ -8,7 +8,7 @@ import json
 import pathlib
 from typing import Any
 
-from tensorflow import dtypes
+import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from keras_genimg.files import atomic_path, sync
@@ -43,7 +43,7 @@ def rules_of(directory: pathlib.Path) -> dict[str, Any]:
             sizes = [
                 dim.size if dim.size >= 0 else None for dim in tensor.tensor_shape.dim
             ]
-            inputs[key] = {"dtype": dtypes.as_dtype(tensor.dtype).name, "shape": sizes}
+            inputs[key] = {"dtype": tf.as_dtype(tensor.dtype).name, "shape": sizes}
             if metadata.get("bad_examples") == "error":
                 limits = known.get(key, {})
                 inputs[key] |= {k: limits[k] for k in _RANGE if k in limits}
