@@ -41,22 +41,47 @@ def nats_of(model, images, num_samples):
     return report
 
 
-def card_of(run, model, report):
-    """Return how a model was trained and what it reached."""
-    from keras_genimg.models.preset_weights import read_card
-
-    config = json.loads((run / "config.json").read_text())
-    trained = json.loads((run / "report.json").read_text())
-    curve = (run / "log.csv").read_text().splitlines()
+def command_of(config):
+    """Return the command that made a run."""
     command = (
         f"python examples/train.py --preset {config['preset']} "
         f"--epochs {config['epochs']} --batch-size {config['batch_size']}"
     )
+    for name, value in config.get("set", {}).items():
+        command += f" --set {name}={json.dumps(value)}"
     if config.get("learning_rate"):
         command += f" --learning-rate {config['learning_rate']}"
+    if config.get("start_from"):
+        command += f" --start-from {config['start_from']}"
+    return command
+
+
+def started_from(config):
+    """Return how the weights were made that a run began with, or None."""
+    from keras_genimg.models.preset_weights import read_card
+
     start = config.get("start_from")
-    if start:
-        command += f" --start-from {start}"
+    if start is None:
+        return None
+    if start == "weights":
+        return read_card(*config["preset"].split("/"))
+    run = pathlib.Path(start)
+    before = json.loads((run / "config.json").read_text())
+    return {
+        "command": f"{command_of(before)} --output {start}",
+        "seconds_of_last_start": round(
+            json.loads((run / "report.json").read_text())["seconds_of_last_start"]
+        ),
+        "curve": (run / "log.csv").read_text().splitlines(),
+        "started_from": started_from(before),
+    }
+
+
+def card_of(run, model, report):
+    """Return how a model was trained and what it reached."""
+    config = json.loads((run / "config.json").read_text())
+    trained = json.loads((run / "report.json").read_text())
+    curve = (run / "log.csv").read_text().splitlines()
     return {
         "preset": config["preset"],
         "data": config["data"],
@@ -65,7 +90,7 @@ def card_of(run, model, report):
         "training_images": "binarized again in each epoch",
         "held_out": config["held_out"] or "the last 5,000 training images",
         "test_images": f"binarized once, with seed {TEST_SEED}",
-        "command": command,
+        "command": command_of(config),
         "epochs": config["epochs"],
         "batch_size": config["batch_size"],
         "seconds_of_last_start": round(trained["seconds_of_last_start"]),
@@ -74,9 +99,7 @@ def card_of(run, model, report):
         **report,
         "versions": config["versions"],
         "curve": curve,
-        "started_from": read_card(*config["preset"].split("/"))
-        if start == "weights"
-        else start,
+        "started_from": started_from(config),
     }
 
 

@@ -44,6 +44,15 @@ def test_a_run_gets_a_card_that_its_weights_reproduce(
     assert further["started_from"] == card
     assert further["command"] == card["command"] + " --start-from weights"
 
+    options = ["--start-from", run, "--learning-rate", 0.002, *options[:-2]]
+    run_example("train.py", *options, "--output", tmp_path / "third")
+    run_example("evaluate.py", tmp_path / "third", "--samples", 3, "--card", weights)
+    third = preset_weights.read_card("VAE", "mnist")
+    assert f"--learning-rate 0.002 --start-from {run}" in third["command"]
+    begun = third["started_from"]
+    assert begun["command"] == f"{card['command']} --output {run}"
+    assert begun["curve"] == card["curve"] and begun["started_from"] is None
+
     config = json.loads((run / "config.json").read_text())
     config["set"] = {"num_glimpses": 16}
     (run / "config.json").write_text(json.dumps(config))
