@@ -7,6 +7,7 @@ model that two CPU cores train in half an hour. It needs the extra `examples`.
     python examples/draw_digits.py
     python examples/draw_digits.py --data mnist
     python examples/draw_digits.py --model outputs/draw_digits/model.keras
+    python examples/draw_digits.py --data mnist --preset mnist
 
 The animation shows the canvas after each glimpse, with the attention as a red
 rectangle, like figures 1 and 7 of DRAW: A Recurrent Neural Network for Image
@@ -61,20 +62,26 @@ def main():
     parser.add_argument("--data", choices=tuple(DATA), default="digits")
     parser.add_argument("--epochs", type=int, help="100 for digits, 30 for MNIST")
     parser.add_argument("--samples", type=int, default=20, help="for log_prob")
-    parser.add_argument("--model", type=pathlib.Path, help="a .keras file to reuse")
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument("--model", type=pathlib.Path, help="a .keras file to reuse")
+    source.add_argument(
+        "--preset", metavar="NAME", help="of DRAW, with its trained weights"
+    )
     parser.add_argument("--output", type=pathlib.Path, default="outputs/draw_digits")
     arguments = parser.parse_args()
 
     import keras
 
-    import keras_genimg.models  # noqa: F401  Registers classes for `load_model`.
     from keras_genimg import datasets
+    from keras_genimg.models import DRAW
     from keras_genimg.visualization import save_canvases, save_kl_per_step
 
     keras.utils.set_random_seed(0)
     arguments.output.mkdir(parents=True, exist_ok=True)
     if arguments.model:
         model = keras.models.load_model(arguments.model)
+    elif arguments.preset:
+        model = DRAW.from_preset(arguments.preset, weights=True)
     else:
         model = trained_model(arguments.data, arguments.epochs, arguments.output)
 
