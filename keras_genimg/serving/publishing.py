@@ -19,7 +19,12 @@ from keras_genimg.models import GenerativeModel
 from keras_genimg.ops.checks import check_positive_int
 from keras_genimg.ops.workers import is_chief
 from keras_genimg.saved_model.metadata import read_metadata
-from keras_genimg.serving.request_rules import changed_input, rules_of, write_rules
+from keras_genimg.serving.request_rules import (
+    changed_input,
+    read_rules,
+    rules_of,
+    write_rules,
+)
 from keras_genimg.serving.verification.report import VerificationError
 from keras_genimg.serving.verifying import verify as verify_saved_model
 from keras_genimg.serving.versions import Versions
@@ -128,7 +133,7 @@ def publish(
                 workspace,
                 version,
                 before=lambda number: write_rules(
-                    directory, {**_rules_by_number(versions), number: rules}
+                    directory, {**_rules_by_number(versions), number: rules}, workspace
                 ),
             )
             if verbose:
@@ -201,10 +206,12 @@ def _load(path):
 
 def _rules_by_number(versions):
     """Return the rules of the versions that can be read."""
+    # A version never changes, so what was written about it stays true.
+    known = read_rules(versions.directory)
     found = {}
     for number, path in sorted(versions.paths().items()):
         if (path / "saved_model.pb").is_file():
-            found[number] = rules_of(path)
+            found[number] = known.get(number) or rules_of(path)
     return found
 
 
@@ -224,7 +231,7 @@ def _check_same_inputs(rules, versions):
 
 def _prune(versions, keep, workspace, verbose):
     def write_again():
-        write_rules(versions.directory, _rules_by_number(versions))
+        write_rules(versions.directory, _rules_by_number(versions), workspace)
 
     try:
         removed = versions.prune(keep, workspace, after=write_again)

@@ -52,6 +52,19 @@ def rules_of(directory: pathlib.Path) -> dict[str, Any]:
     return rules
 
 
+def read_rules(directory: pathlib.Path) -> dict[int, dict[str, Any]]:
+    """Return the rules of a model's versions that its file holds, by number.
+
+    Args:
+        directory: Directory of the model.
+    """
+    try:
+        content = json.loads((directory / FILE).read_text())
+        return {int(number): rules for number, rules in content["versions"].items()}
+    except (OSError, ValueError, KeyError):
+        return {}
+
+
 def changed_input(rules: dict[str, Any], others: dict[str, Any]) -> str | None:
     """Return how an input differs between versions, so that they cannot share a batch.
 
@@ -78,7 +91,11 @@ def changed_input(rules: dict[str, Any], others: dict[str, Any]) -> str | None:
     return None
 
 
-def write_rules(directory: pathlib.Path, versions: dict[int, dict[str, Any]]) -> None:
+def write_rules(
+    directory: pathlib.Path,
+    versions: dict[int, dict[str, Any]],
+    folder: pathlib.Path | None = None,
+) -> None:
     """Write the rules of a model's versions, atomically.
 
     A request that names a version must fit that version, and one that names none or a
@@ -87,6 +104,7 @@ def write_rules(directory: pathlib.Path, versions: dict[int, dict[str, Any]]) ->
     Args:
         directory: Directory of the model.
         versions: Rules by version number.
+        folder: Directory for the unfinished file, see `atomic_path`.
     """
     merged: dict[str, Any] | None = {}
     for rules in versions.values():
@@ -96,7 +114,7 @@ def write_rules(directory: pathlib.Path, versions: dict[int, dict[str, Any]]) ->
         for name, rule in rules.items():
             merged[name] = _strictest(rule, merged[name]) if name in merged else rule
     content = {"any_version": merged, "versions": versions}
-    with atomic_path(directory / FILE) as unfinished:
+    with atomic_path(directory / FILE, folder) as unfinished:
         unfinished.write_text(json.dumps(content) + "\n")
         sync(unfinished)
 

@@ -58,7 +58,7 @@ def test_a_model_is_verified_and_published(model, tmp_path, capsys):
     }
     path = publish(model, tmp_path / "new" / "base", "digits", **options)
     assert path == tmp_path / "new" / "base" / "digits" / "1"
-    assert names(path.parent) == [".last_version", ".lock", "1"]
+    assert names(path.parent) == [".last_version", ".lock", "1", "request_rules.json"]
     metadata = read_metadata(path)
     assert (metadata["max_examples"], metadata["license"]) == (4, "none")
     printed = capsys.readouterr().out
@@ -124,7 +124,8 @@ def test_keeps_the_highest_versions(exported, tmp_path, capsys):
     (folder / "notes").mkdir()
     path = publish(exported, tmp_path, "digits", verify=False, keep=1)
     assert path.name == "5"
-    assert names(folder) == [".last_version", ".lock", "4", "5", "notes"]
+    expected = [".last_version", ".lock", "4", "5", "notes", "request_rules.json"]
+    assert names(folder) == expected
     assert "Removed versions 1, 2, 3" in capsys.readouterr().out
     put(exported, tmp_path, keep=3)
     assert {"5", "6"} <= set(names(folder))
@@ -194,14 +195,15 @@ def test_publishers_at_the_same_time_lose_nothing(published):
     given = [int(line[1]) for line in printed if line[0] == "race"]
     assert sorted(given) == list(range(1, 21))
     numbers = {str(number) for number in given}
-    assert set(names(folder / "race")) == {".last_version", ".lock", *numbers}
+    files = {".last_version", ".lock", "request_rules.json"}
+    assert set(names(folder / "race")) == {*files, *numbers}
     for number in numbers:
         assert (folder / "race" / number / WARMUP).stat().st_size > 0
 
 
 def test_publishers_that_prune_at_the_same_time(published):
     folder, _ = published
-    expected = [".last_version", ".lock", "14", "15"]
+    expected = [".last_version", ".lock", "14", "15", "request_rules.json"]
     assert names(folder / "pruning_race") == expected
 
 
@@ -211,6 +213,7 @@ def test_killed_before_any_call_that_touches_a_file(published):
     assert moments > 20
     # The last one was not killed, and removed what the others had left.
     left = names(folder / "killed_at_calls")
+    assert left.pop() == "request_rules.json"
     assert left[:2] == [".last_version", ".lock"]
     assert len(left) == 4
     assert int(left[-1]) >= 2
@@ -245,7 +248,8 @@ def test_a_publisher_at_work_is_left_alone(exported, tmp_path):
     assert not workspace.exists()
     (tmp_path / "digits" / ".unfinished-of-somebody-dead").mkdir()
     put(exported, tmp_path)
-    assert names(tmp_path / "digits") == [".last_version", ".lock", "1", "2", "3"]
+    expected = [".last_version", ".lock", "1", "2", "3", "request_rules.json"]
+    assert names(tmp_path / "digits") == expected
 
 
 @pytest.fixture
@@ -271,7 +275,7 @@ def test_a_full_disk(source, request, small_disk):
     before = contents(first)
     with pytest.raises(OSError, match="No space left on device. Nothing was publ"):
         put(source, small_disk)
-    assert names(first.parent) == [".last_version", ".lock", "1"]
+    assert names(first.parent) == [".last_version", ".lock", "1", "request_rules.json"]
     assert contents(first) == before
     shutil.rmtree(first)
     assert put(source, small_disk).name == "2"
