@@ -98,7 +98,8 @@ def test_options_reach_the_export(command, files, tmp_path):
     planted.save(tmp_path / "plain", {"sound": (planted.sound, [planted.SEED])})
     again = [tmp_path / "plain", "--name", "cnn", "--base-dir", tmp_path]
     assert command(*again, "--keep", "1", "--batch-sizes", "") == 0
-    assert [p.name for p in (tmp_path / "cnn").iterdir() if p.name[0] != "."] == ["8"]
+    left = {p.name for p in (tmp_path / "cnn").iterdir() if p.name[0] != "."}
+    assert left == {"8", "request_rules.json"}
 
 
 @pytest.mark.parametrize(
