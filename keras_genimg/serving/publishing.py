@@ -116,9 +116,6 @@ def publish(
             versions.check_new(version)
             written = workspace / "model"
             write(written)
-            rules = rules_of(written)
-            if not allow_changed_inputs:
-                _check_same_inputs(rules, versions)
             if batch_sizes:
                 write_warmup(written, batch_sizes)
             if verify:
@@ -127,15 +124,16 @@ def publish(
                     report.directory = f"A new version of {directory}"
                     raise VerificationError(report)
             sync_tree(written)
+            rules = rules_of(written)
+
+            def add_rules(number):
+                others = _rules_by_number(versions)
+                if not allow_changed_inputs:
+                    _check_same_inputs(rules, others, directory)
+                write_rules(directory, {**others, number: rules}, workspace)
+
             # Before servers load it: it may allow fewer examples than older versions.
-            path = versions.add(
-                written,
-                workspace,
-                version,
-                before=lambda number: write_rules(
-                    directory, {**_rules_by_number(versions), number: rules}, workspace
-                ),
-            )
+            path = versions.add(written, workspace, version, before=add_rules)
             if verbose:
                 print(f"Published {path}", flush=True)
             if keep is not None:
@@ -215,17 +213,16 @@ def _rules_by_number(versions):
     return found
 
 
-def _check_same_inputs(rules, versions):
+def _check_same_inputs(rules, versions, directory):
     """Raise if an input differs from that of a version already published."""
-    for number, others in _rules_by_number(versions).items():
+    for number, others in versions.items():
         change = changed_input(rules, others)
         if change:
             raise ValueError(
                 "The versions of a model must have the same inputs, since a server "
                 "merges requests. Publish under another `name`, or pass "
                 "allow_changed_inputs=True; requests through the proxy must then name "
-                f"a version. Received: {change} in version {number} of "
-                f"{versions.directory}"
+                f"a version. Received: {change} in version {number} of {directory}"
             )
 
 

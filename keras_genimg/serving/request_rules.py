@@ -8,11 +8,9 @@ import json
 import pathlib
 from typing import Any
 
-import tensorflow as tf
-from tensorflow.core.protobuf import saved_model_pb2
-
 from keras_genimg.files import atomic_path, sync
 from keras_genimg.saved_model.metadata import most_examples, read_metadata
+from keras_genimg.serving.verification.graph_scan import SavedGraph
 
 FILE = "request_rules.json"
 _RANGE = ("low", "high", "low_open", "high_open")
@@ -26,24 +24,24 @@ def rules_of(directory: pathlib.Path) -> dict[str, Any]:
 
     Args:
         directory: Path of the SavedModel.
+
+    Raises:
+        ValueError: If it has no signature for servers, or an input of unknown rank.
     """
-    saved = saved_model_pb2.SavedModel.FromString(
-        (directory / "saved_model.pb").read_bytes()
-    )
     metadata = read_metadata(directory)
     rules = {}
-    for name, signature in saved.meta_graphs[0].signature_def.items():
-        if name.startswith("__"):  # That of initialization.
-            continue
+    for name, signature in SavedGraph(directory).signatures.items():
         # Both names stand for one signature, which the metadata describe once.
         described = "sample" if name == "serving_default" else name
         known = metadata.get("signatures", {}).get(described, {}).get("inputs", {})
         inputs = {}
         for key, tensor in sorted(signature.inputs.items()):
-            sizes = [
-                dim.size if dim.size >= 0 else None for dim in tensor.tensor_shape.dim
-            ]
-            inputs[key] = {"dtype": tf.as_dtype(tensor.dtype).name, "shape": sizes}
+            if tensor.shape is None:
+                raise ValueError(
+                    f"Inputs must have a known number of axes, or requests cannot be "
+                    f"checked. Received: {key!r} of {name!r} in {directory}"
+                )
+            inputs[key] = {"dtype": tensor.dtype.name, "shape": list(tensor.shape)}
             if metadata.get("bad_examples") == "error":
                 limits = known.get(key, {})
                 inputs[key] |= {k: limits[k] for k in _RANGE if k in limits}

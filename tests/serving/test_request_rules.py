@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from keras_genimg.models import VAE, PixelCNN
-from keras_genimg.serving import publish
+from keras_genimg.serving import VerificationError, publish
 from keras_genimg.serving.request_rules import FILE, changed_input, write_rules
 
 QUIET = {"verify": False, "verbose": False, "batch_sizes": ()}
@@ -96,6 +96,26 @@ def test_saved_models_without_metadata_are_described_by_their_graph(tmp_path):
     rule = read(tmp_path)["any_version"]["sample"]
     assert rule["max_examples"] is None
     assert rule["inputs"] == {"x": {"dtype": "float32", "shape": [None, 2]}}
+
+
+def test_a_broken_saved_model_fails_its_verification(tmp_path):
+    (tmp_path / "saved").mkdir()
+    (tmp_path / "saved" / "saved_model.pb").write_bytes(b"garbage")
+    options = {**QUIET, "verify": True}
+    with pytest.raises(VerificationError):
+        publish(tmp_path / "saved", tmp_path, "model", **options)
+    assert not (tmp_path / "model" / FILE).exists()
+
+
+def test_inputs_of_unknown_rank_are_refused(tmp_path):
+    module = tf.Module()
+    spec = tf.TensorSpec(None, tf.float32, "x")
+    module.same = tf.function(lambda x: {"y": x}, input_signature=[spec])
+    tf.saved_model.save(
+        module, str(tmp_path / "saved"), signatures={"sample": module.same}
+    )
+    with pytest.raises(ValueError, match="known number of axes.*'x' of 'sample'"):
+        publish(tmp_path / "saved", tmp_path, "model", **QUIET)
 
 
 @pytest.mark.parametrize(
