@@ -5,9 +5,11 @@ import importlib
 import re
 import runpy
 import shlex
+import subprocess
 import sys
 
 import pytest
+import yaml
 
 from tests.subprocesses import ROOT
 
@@ -121,6 +123,24 @@ def test_code_of_the_documentation_is_executed_when_it_is_built():
         languages = set(re.findall(r"^```(\w+)$", page.read_text(), re.MULTILINE))
         allowed, _ = NOT_EXECUTED.get(name, ("", None))
         assert languages - {"text"} <= set(allowed.split()), name
+
+
+def test_scripts_and_manifests_parse():
+    kinds = []
+    for page in PAGES:
+        blocks = re.findall(
+            r"^```(bash|python|yaml)\n(.*?)^```", page.read_text(), re.DOTALL | re.M
+        )
+        for language, block in blocks:
+            if language == "bash":
+                subprocess.run(["bash", "-n"], input=block, text=True, check=True)
+            elif language == "python":
+                compile(block, page.name, "exec")
+            else:
+                for document in yaml.safe_load_all(block):
+                    assert document["kind"] and document["metadata"]["name"]
+            kinds.append(language)
+    assert set(kinds) == {"bash", "python", "yaml"}
 
 
 def test_the_documentation_has_a_page_for_each_package():

@@ -24,6 +24,18 @@ def check_completes(model, temperature=1.0):
     assert ((sizes >= 1) & (sizes <= 3)).all() and (sizes < 2.99).any()
 
 
+def traced_shapes(monkeypatch, likelihood_class):
+    """Return a list that collects the shapes of parameters and uniforms of `sample`."""
+    shapes, sample = [], likelihood_class.sample
+
+    def recorded(self, params, uniforms, temperature=1.0):
+        shapes.append((params.shape[1:], uniforms.shape[1:]))
+        return sample(self, params, uniforms, temperature)
+
+    monkeypatch.setattr(likelihood_class, "sample", recorded)
+    return shapes
+
+
 def check_exported(model, path):
     """Check that endpoints written to `path` compute what the model's methods do."""
     endpoints = model.endpoints(SHAPE, num_candidates=2)

@@ -20,6 +20,7 @@ from tests.likelihoods.coupled_checks import (
     check_completes,
     check_exported,
     check_latent_model,
+    traced_shapes,
 )
 from tests.sampling.drawn import assert_ancestral
 from tests.sampling.forced import assert_sampled_as_computed, random_images
@@ -110,14 +111,7 @@ def test_samples_follow_the_model():
 
 
 def test_one_evaluation_a_pixel(monkeypatch):
-    calls = []
-    sample = Chain.sample
-
-    def counted(self, params, uniforms, temperature=1.0):
-        calls.append((params.shape[1:], uniforms.shape[1:]))
-        return sample(self, params, uniforms, temperature)
-
-    monkeypatch.setattr(Chain, "sample", counted)
+    calls = traced_shapes(monkeypatch, Chain)
     model = make("diagonal")
     model.generate(1, seed=0)
     # Traced once, for a pixel with all of its colors.

@@ -16,6 +16,7 @@ from tests.likelihoods.coupled_checks import (
     check_completes,
     check_exported,
     check_latent_model,
+    traced_shapes,
 )
 from tests.sampling.drawn import TIE, assert_ancestral
 from tests.sampling.forced import assert_sampled_as_computed, random_images
@@ -89,14 +90,7 @@ def test_samplers_draw_the_same_images(options):
 
 
 def test_one_evaluation_a_pixel(monkeypatch):
-    calls = []
-    sample = DiscretizedLogisticMixture.sample
-
-    def counted(self, params, uniforms, temperature=1.0):
-        calls.append((params.shape[1:], uniforms.shape[1:]))
-        return sample(self, params, uniforms, temperature)
-
-    monkeypatch.setattr(DiscretizedLogisticMixture, "sample", counted)
+    calls = traced_shapes(monkeypatch, DiscretizedLogisticMixture)
     model = make(PixelRNN)
     model.generate(1, seed=0)
     assert calls == [((20,), (3,))]
