@@ -7,7 +7,7 @@ model that two CPU cores train in half an hour. It needs the extra `examples`.
     python examples/draw_digits.py
     python examples/draw_digits.py --data mnist
     python examples/draw_digits.py --model outputs/draw_digits/model.keras
-    python examples/draw_digits.py --data mnist --preset mnist
+    python examples/draw_digits.py --preset mnist
 
 The animation shows the canvas after each glimpse, with the attention as a red
 rectangle, like figures 1 and 7 of DRAW: A Recurrent Neural Network for Image
@@ -65,7 +65,7 @@ def main():
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--model", type=pathlib.Path, help="a .keras file to reuse")
     source.add_argument(
-        "--preset", metavar="NAME", help="of DRAW, with its trained weights"
+        "--preset", metavar="NAME", help="of DRAW, with its weights, trained on MNIST"
     )
     parser.add_argument("--output", type=pathlib.Path, default="outputs/draw_digits")
     arguments = parser.parse_args()
@@ -85,10 +85,11 @@ def main():
     else:
         model = trained_model(arguments.data, arguments.epochs, arguments.output)
 
-    pixels: dict[str, Any] = DATA[arguments.data][0]
+    data = "mnist" if arguments.preset else arguments.data
+    pixels: dict[str, Any] = DATA[data][0]
     if "binarize" in pixels:
         pixels = {"binarize": "fixed"}  # Test on one fixed binarization.
-    test = datasets.as_array(datasets.load(arguments.data, "test", **pixels))
+    test = datasets.as_array(datasets.load(data, "test", **pixels))
     elbo = model.elbo(test, seed=SEED, batch_size=200)
     few = test[:1000]
     bound = model.log_prob(few, num_samples=arguments.samples, seed=SEED)

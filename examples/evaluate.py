@@ -143,6 +143,11 @@ def main():
             sys.exit(
                 f"--card is for a preset as it is, and {run} changed {config['set']}"
             )
+        if arguments.card:  # Before the evaluation, which takes long.
+            try:
+                started_from(config)
+            except OSError as error:
+                sys.exit(f"--card describes the run before {run}, too: {error}")
         model = keras.models.load_model(run / "model.keras")
         rounded = [np.asarray(w, "float16") for w in model.get_weights()]
         model.set_weights([w.astype("float32") for w in rounded])

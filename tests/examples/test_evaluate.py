@@ -54,6 +54,10 @@ def test_a_run_gets_a_card_that_its_weights_reproduce(
     assert begun["curve"] == card["curve"] and begun["started_from"] is None
 
     config = json.loads((run / "config.json").read_text())
+    gone = {**config, "start_from": str(tmp_path / "gone")}
+    (run / "config.json").write_text(json.dumps(gone))
+    with pytest.raises(SystemExit, match="describes the run before.*gone"):
+        run_example("evaluate.py", run, "--card", weights)
     config["set"] = {"num_glimpses": 16}
     (run / "config.json").write_text(json.dumps(config))
     with pytest.raises(SystemExit, match="as it is.*changed.*num_glimpses"):
