@@ -22,6 +22,7 @@ if not __package__:  # Run as a file, which is part of no package.
 
     __package__ = script_package.NAME
 
+from .arguments import integer
 from .clients import ClientError, ImageClient, Retries
 from .clients.commands import complete_to_files, print_status, sample_to_files
 from .install_hint import INSTALL_HINT
@@ -48,7 +49,7 @@ def parse_arguments(arguments=None):
     version.add_argument("--label", help="label of a version, such as stable")
     add(
         "--retries",
-        type=_integer(0),
+        type=integer(0),
         default=5,
         help="attempts after the first, while the server is unavailable (5)",
     )
@@ -68,15 +69,11 @@ def parse_arguments(arguments=None):
     )
     for command, num_images in ((sample, 16), (complete, 1)):
         add = command.add_argument
-        add(
-            "--num-images", type=_integer(1), default=num_images, help=f"({num_images})"
-        )
-        add("--seed", type=_integer(0, 2**62 - 1), default=0, help="first seed (0)")
+        add("--num-images", type=integer(1), default=num_images, help=f"({num_images})")
+        add("--seed", type=integer(0, 2**62 - 1), default=0, help="first seed (0)")
         add("--label-class", type=int, help="class to draw, for models that take one")
-        add(
-            "--batch-size", type=_integer(1), default=32, help="images per request (32)"
-        )
-        add("--in-flight", type=_integer(1), default=1, help="concurrent requests (1)")
+        add("--batch-size", type=integer(1), default=32, help="images per request (32)")
+        add("--in-flight", type=integer(1), default=1, help="concurrent requests (1)")
         add("--output", type=pathlib.Path, required=True, metavar="DIR")
         add(
             "--grid",
@@ -97,17 +94,6 @@ def _positive(text):
     if not 0 < number < float("inf"):
         raise argparse.ArgumentTypeError(f"{text} is not a number above 0")
     return number
-
-
-def _integer(low, high=2**31 - 1):
-    def convert(text):
-        if not text.isdecimal() or not low <= int(text) <= high:
-            raise argparse.ArgumentTypeError(
-                f"{text} is not an integer from {low} to {high}"
-            )
-        return int(text)
-
-    return convert
 
 
 def connect(arguments):

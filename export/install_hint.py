@@ -1,6 +1,12 @@
-"""How to install the extra `serving`, for modules that run without keras_genimg."""
+"""How to install an extra, for modules that run without keras_genimg."""
 
-INSTALL_HINT = (
-    'run pip install "keras_genimg[serving]" where keras_genimg is installed, or '
-    'pip install ".[serving]" in a checkout'
-)
+
+def install_hint(extra):
+    """Return how to install an extra of keras_genimg."""
+    return (
+        f'run pip install "keras_genimg[{extra}]" where keras_genimg is installed, or '
+        f'pip install ".[{extra}]" in a checkout'
+    )
+
+
+INSTALL_HINT = install_hint("serving")

@@ -9,7 +9,7 @@ FILES = sorted([*ROOT.glob("export/**/*.py"), *ROOT.glob("keras_genimg/**/*.py")
 def extras():
     text = (ROOT / "pyproject.toml").read_text()
     table = text.split("[project.optional-dependencies]")[1].split("\n[")[0]
-    return set(re.findall(r"^(\w+) = \[", table, re.MULTILINE))
+    return set(re.findall(r"^([\w-]+) = \[", table, re.MULTILINE))
 
 
 def test_hint_works_installed_and_in_a_checkout():
@@ -24,7 +24,8 @@ def test_hints_are_written_once_and_name_extras_that_exist():
         text = path.read_text()
         if "pip install" in text:
             written.append(str(path.relative_to(ROOT)))
-        named += re.findall(r"install_hint\([\"'](\w+)[\"']\)", text)
-        named += re.findall(r"pip install [^\n]*\[(\w+)\]", text)
+        named += re.findall(r"install_hint\([\"']([\w-]+)[\"']\)", text)
+        named += re.findall(r"pip install [^\n]*\[([\w-]+)\]", text)
     assert written == ["export/install_hint.py", "keras_genimg/extras.py"]
-    assert set(named) == {"examples", "photos", "serving", "tensorboard"} <= extras()
+    expected = {"examples", "photos", "serving", "tensorboard"}
+    assert set(named) == expected | {"bulk", "bulk-ray", "bulk-beam"} <= extras()

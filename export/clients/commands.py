@@ -84,7 +84,8 @@ def _draw_to_files(client, arguments, request):
     """
     from tqdm import tqdm
 
-    from .files import from_png, grid, to_png, write_whole
+    from ..whole_files import write_bytes
+    from .files import from_png, grid, to_png
 
     seeds = arguments.seed + np.arange(arguments.num_images)
     paths = {int(seed): arguments.output / f"{seed}.png" for seed in seeds}
@@ -105,10 +106,10 @@ def _draw_to_files(client, arguments, request):
                 drawn = outputs["png_bytes" if name == "sample_png" else "images"]
                 for seed, image in zip(seeds[part], drawn, strict=True):
                     content = image if isinstance(image, bytes) else to_png(image)
-                    write_whole(paths[seed], content)
+                    write_bytes(paths[seed], content)
                 progress.update(len(drawn))
     print(f"Wrote {len(seeds)} images to {arguments.output}")
     if arguments.grid:
         images = [from_png(path.read_bytes()) for path in paths.values()]
-        write_whole(arguments.grid, to_png(grid(images)))
+        write_bytes(arguments.grid, to_png(grid(images)))
         print(f"Wrote {arguments.grid}")

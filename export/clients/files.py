@@ -1,11 +1,7 @@
-"""Image files, written atomically."""
+"""Image files."""
 
-import contextlib
 import io
 import math
-import os
-import pathlib
-import uuid
 
 import numpy as np
 
@@ -18,24 +14,6 @@ except ImportError as error:
     raise ClientError(f"Pillow is missing: {INSTALL_HINT}") from error
 
 MODES = {1: "L", 3: "RGB"}
-
-
-def write_whole(path, content):
-    """Write bytes to a file, which appears only when complete.
-
-    Args:
-        path: Path of the file; overwritten if it exists.
-        content: Bytes.
-    """
-    path = pathlib.Path(path)
-    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
-        with open(beside, "xb") as opened:
-            opened.write(content)
-        os.replace(beside, path)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            beside.unlink()
 
 
 def to_png(image):

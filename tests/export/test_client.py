@@ -14,9 +14,9 @@ pytest.importorskip("tensorflow_serving", reason='needs the extra "serving"')
 
 from export import client as command_line  # noqa: E402
 from export.clients import ClientError, ImageClient, Retries  # noqa: E402
-from export.clients.files import write_whole  # noqa: E402
 from export.clients.grpc import GrpcModel  # noqa: E402
 from export.clients.rest import RestModel  # noqa: E402
+from export.whole_files import write_bytes  # noqa: E402
 from keras_genimg.saved_model import write_saved_model  # noqa: E402
 from tests.export.flaky_proxy import flaky_proxy  # noqa: E402
 from tests.export.grpc_stand_in import serving  # noqa: E402
@@ -115,7 +115,7 @@ def test_png_files_hold_the_same_images(connect, models, tmp_path):
     contents = connect("vae", version=1).sample_png([3, 4])
     expected = displayed(models["vae"], models["vae"].generate(2, seed=3))
     for content, image in zip(contents, expected, strict=True):
-        write_whole(tmp_path / "a.png", content)
+        write_bytes(tmp_path / "a.png", content)
         np.testing.assert_array_equal(pictures(tmp_path)["a.png"], image[..., 0])
 
 
@@ -367,5 +367,5 @@ def test_commands_of_the_readme_are_understood():
 def test_a_file_that_cannot_be_written_leaves_nothing(tmp_path):
     (tmp_path / "a.png").mkdir()
     with pytest.raises(OSError):
-        write_whole(tmp_path / "a.png", b"content")
+        write_bytes(tmp_path / "a.png", b"content")
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]

@@ -1,0 +1,16 @@
+"""Types of command-line arguments."""
+
+import argparse
+
+
+def integer(low, high=2**31 - 1):
+    """Return a function that parses an integer from `low` to `high`."""
+
+    def convert(text):
+        if not text.isdecimal() or not low <= int(text) <= high:
+            raise argparse.ArgumentTypeError(
+                f"{text} is not an integer from {low} to {high}"
+            )
+        return int(text)
+
+    return convert

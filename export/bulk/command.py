@@ -1,0 +1,161 @@
+"""What `sample.py` and `score.py` have in common."""
+
+import importlib
+import os
+import sys
+import threading
+
+from ..arguments import integer
+from ..install_hint import install_hint
+from ..quiet_start import import_tensorflow
+from ..whole_files import remove_leftovers
+from .errors import BulkError
+from .run_record import claim
+
+ENGINES = ("local", "ray", "beam")
+
+
+def add_arguments(parser, batch_size):
+    """Add the arguments of both commands.
+
+    Args:
+        parser: `argparse.ArgumentParser`.
+        batch_size: Default of `--batch-size`.
+    """
+    add = parser.add_argument
+    add("--model", required=True, metavar="DIR", help="directory of saved_model.pb")
+    add(
+        "--output",
+        required=True,
+        metavar="PREFIX",
+        help="path that the names of all files begin with; on a file system that all "
+        "workers share",
+    )
+    add(
+        "--batch-size",
+        type=integer(1),
+        default=batch_size,
+        metavar="N",
+        help=f"images per call of the model ({batch_size})",
+    )
+    add("--engine", choices=ENGINES, default="local", help="default: local")
+    add(
+        "--workers",
+        type=integer(1, 4096),
+        default=1,
+        metavar="N",
+        help="processes, Ray actors or workers of Beam's own runner (1)",
+    )
+    add(
+        "--ray-address",
+        metavar="ADDRESS",
+        help="running Ray cluster (default: a new one on this machine)",
+    )
+    add(
+        "--shard-index",
+        type=integer(0),
+        metavar="I",
+        help="write this shard only, as a task of an array job",
+    )
+
+
+def parse(parser, arguments=None):
+    """Parse a command line; further flags go to Beam."""
+    given, given.beam_flags = parser.parse_known_args(arguments)
+    if given.beam_flags and given.engine != "beam":
+        parser.error(f"unrecognized arguments: {' '.join(given.beam_flags)}")
+    if given.ray_address and given.engine != "ray":
+        parser.error("--ray-address goes with --engine ray")
+    if given.shard_index is not None and given.engine != "local":
+        parser.error("--shard-index goes with --engine local")
+    return given
+
+
+def run(job, arguments):
+    """Write the shards of a job that are not there yet.
+
+    Args:
+        job: `SampleJob` or `ScoreJob`.
+        arguments: Arguments of the command line.
+
+    Raises:
+        BulkError: If another run was begun here, or a shard cannot be written.
+    """
+    indexes = range(job.num_shards)
+    if arguments.shard_index is not None:
+        if arguments.shard_index not in indexes:
+            raise BulkError(
+                f"there are {job.num_shards} shards, from 0; --shard-index is "
+                f"{arguments.shard_index}"
+            )
+        indexes = [arguments.shard_index]
+    claim(job.prefix, job.record())
+    missing = [index for index in indexes if not os.path.exists(job.path(index))]
+    engine = importlib.import_module(f".engines.{arguments.engine}", __package__)
+    try:
+        with _Progress(job, indexes):
+            if missing:
+                engine.run(job, missing, arguments)
+    finally:
+        there = [i for i in range(job.num_shards) if os.path.exists(job.path(i))]
+        covered, total = (sum(map(job.size, part)) for part in (there, indexes))
+        if arguments.shard_index is not None:
+            total = sum(map(job.size, range(job.num_shards)))
+        print(f"{covered:,} of {total:,} {job.unit}s are there.", flush=True)
+    if len(there) == job.num_shards:
+        for index in there:
+            remove_leftovers(job.path(index))
+        for line in job.finish():
+            print(line)
+
+
+class _Progress:
+    """A progress bar that counts the shards which are there, whoever wrote them."""
+
+    def __init__(self, job, indexes):
+        self._job, self._missing = job, list(indexes)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self):
+        try:
+            from tqdm import tqdm
+        except ImportError as error:
+            raise BulkError(f"{error}: {install_hint('bulk')}") from None
+        total = sum(map(self._job.size, self._missing))
+        # No bar in a log file.
+        self._bar = tqdm(total=total, unit=self._job.unit, disable=None)
+        self._thread.start()
+
+    def __exit__(self, *error):
+        self._stop.set()
+        self._thread.join()
+        self._bar.close()
+
+    def _watch(self):
+        stopped = False
+        while not stopped:
+            stopped = self._stop.wait(0.5)
+            written = [i for i in self._missing if os.path.exists(self._job.path(i))]
+            self._missing = [i for i in self._missing if i not in written]
+            self._bar.update(sum(map(self._job.size, written)))
+
+
+def call(name, make_job, arguments):
+    """Make a job and run it; return the exit code.
+
+    Args:
+        name: Name of the command, for messages.
+        make_job: Function of the arguments that returns the job.
+        arguments: Arguments of the command line.
+    """
+    import_tensorflow()
+    try:
+        run(make_job(arguments), arguments)
+    except (BulkError, OSError) as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"{name}: interrupted; the same command goes on", file=sys.stderr)
+        return 130
+    return 0

@@ -1,0 +1,88 @@
+r"""Draw many images with an exported model, in shards.
+
+    python export/bulk/sample.py --model models/digits/1 --num-images 100000 \
+        --num-shards 20 --output drawn/digits --format tfrecord --workers 2
+
+The images of seeds S to S + N - 1 are written to K files PREFIX-00000-of-0000K, and are
+the same on any engine. The same command again writes the shards that are missing.
+PREFIX-run.json tells runs apart: another run under the same prefix is refused.
+
+Formats: `tfrecord` has tf.train.Example records with a PNG file `image`, `seed` and
+`label`; `tfds` has the same, and is read by `tfds.builder_from_directory` from the
+prefix's folder; `npz` has arrays; `png` has a folder of PNG files per shard.
+
+Engines: `local` starts processes on this machine, `ray` uses Ray Data, `beam` Apache
+Beam, whose flags, such as --runner=DataflowRunner, may follow. Workers need TensorFlow
+and NumPy. The command `genimg-bulk-sample` of an installed package does the same.
+"""
+
+import argparse
+import os
+import sys
+
+if not __package__:  # Run as a file, which is part of no package.
+    sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    import script_package
+
+    __package__ = f"{script_package.NAME}.bulk"
+
+from ..arguments import integer
+from .command import add_arguments, call, parse
+from .errors import BulkError
+from .image_shards import FORMATS
+from .saved_model import SavedModel
+
+
+def parse_arguments(arguments=None):
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--first-seed", type=integer(0, 2**62 - 1), default=0, help="S (0)")
+    add("--num-images", type=integer(1, 2**62), required=True, metavar="N")
+    add("--num-shards", type=integer(1, 99_999), default=1, metavar="K", help="(1)")
+    add("--format", choices=FORMATS, default="tfrecord", help="default: tfrecord")
+    labels = parser.add_mutually_exclusive_group()
+    labels.add_argument("--label", type=int, help="class of all images")
+    labels.add_argument("--labels", metavar="FILE", help="a class per line and image")
+    add_arguments(parser, batch_size=64)
+    return parse(parser, arguments)
+
+
+def read_labels(file):
+    """Return the integers in a file, one a line."""
+    import numpy as np
+
+    try:
+        return np.loadtxt(file, "int64", ndmin=1)
+    except ValueError as error:
+        raise BulkError(f"{file} must have an integer per line: {error}") from None
+
+
+def job_of(arguments):
+    """Return the job that a command line asks for."""
+    from .sampling import SampleJob
+
+    labels = arguments.label
+    if arguments.labels is not None:
+        labels = read_labels(arguments.labels)
+    return SampleJob(
+        SavedModel(arguments.model, "sample"),
+        os.path.abspath(arguments.output),
+        arguments.format,
+        arguments.first_seed,
+        arguments.num_images,
+        arguments.num_shards,
+        arguments.batch_size,
+        labels,
+    )
+
+
+def main():
+    """Draw images; return the exit code."""
+    return call("sample", job_of, parse_arguments())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

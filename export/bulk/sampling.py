@@ -1,0 +1,144 @@
+"""The job of drawing images."""
+
+import dataclasses
+import hashlib
+import os
+import re
+
+import numpy as np
+
+from ..whole_files import write_whole
+from .errors import BulkError
+from .image_shards import FORMATS
+from .saved_model import SavedModel
+from .shards import shard_path, shard_range
+
+
+@dataclasses.dataclass(frozen=True)
+class SampleJob:
+    """The images of a range of seeds, drawn in shards.
+
+    Attributes:
+        model: `SavedModel` of the signature `sample`.
+        prefix: Absolute path that the names of all files begin with.
+        format: A key of `FORMATS`.
+        first_seed: Seed of the first image.
+        num_images: Number of images.
+        num_shards: Number of shards.
+        batch_size: Images per call of the model.
+        labels: Array of a label per image, an integer for all, or None.
+
+    Raises:
+        BulkError: If it cannot be done, with the reason.
+    """
+
+    model: SavedModel
+    prefix: str
+    format: str
+    first_seed: int
+    num_images: int
+    num_shards: int
+    batch_size: int
+    labels: np.ndarray | int | None = None
+
+    unit = "image"
+
+    def __post_init__(self):
+        self.model.check(["seed", "label"], self.batch_size)
+        self.model.check_range("seed", self.first_seed, self._seed_after_last - 1)
+        if self.num_shards > self.num_images:
+            raise BulkError(
+                f"{self.num_images} images do not fill {self.num_shards} shards; lower "
+                f"--num-shards"
+            )
+        colors = self.model.image_shape[-1]
+        if self.format != "npz" and colors not in (1, 3):
+            raise BulkError(
+                f"PNG files have 1 or 3 colors, and the model's images {colors}; use "
+                f"--format npz"
+            )
+        name = os.path.basename(self.prefix)
+        if self.format == "tfds" and not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+            raise BulkError(
+                f"--format tfds needs an --output that ends with a name of lower-case "
+                f"letters, digits and _, such as drawn/digits; given: {self.prefix}"
+            )
+        self._check_labels()
+
+    def _check_labels(self):
+        if ("label" in self.model.inputs) != (self.labels is not None):
+            raise BulkError(
+                "the model is class-conditional; give --label or --labels"
+                if self.labels is None
+                else "the model is not class-conditional; leave out --label, --labels"
+            )
+        if self.labels is not None:
+            if np.ndim(self.labels) and len(self.labels) != self.num_images:
+                raise BulkError(
+                    f"--labels needs a label for each of the {self.num_images} images; "
+                    f"the file has {len(self.labels)}"
+                )
+            lowest, highest = int(np.min(self.labels)), int(np.max(self.labels))
+            self.model.check_range("label", lowest, highest)
+
+    @property
+    def _seed_after_last(self):
+        return self.first_seed + self.num_images
+
+    def record(self):
+        """Return what tells this run from another, as a JSON object."""
+        labels = self.labels
+        if np.ndim(labels):
+            labels = hashlib.sha256(labels.tobytes()).hexdigest()
+        return {
+            "model_sha256": self.model.sha256(),
+            "signature": self.model.signature,
+            "first_seed": self.first_seed,
+            "num_images": self.num_images,
+            "num_shards": self.num_shards,
+            "batch_size": self.batch_size,
+            "format": self.format,
+            "labels": labels,
+        }
+
+    def path(self, index):
+        """Return the path of a shard."""
+        stem, ending = self.prefix, FORMATS[self.format][1]
+        if self.format == "tfds":
+            stem += "-train.tfrecord"
+        return shard_path(stem, index, self.num_shards, ending)
+
+    def size(self, index):
+        """Return the number of images of a shard."""
+        first, end = shard_range(self.num_images, self.num_shards, index)
+        return end - first
+
+    def write(self, index, draw):
+        """Write a shard.
+
+        Args:
+            index: Number of the shard.
+            draw: What `model.load` returned.
+        """
+        write, _ = FORMATS[self.format]
+        batches = self._draw(index, draw)
+        write_whole(self.path(index), lambda path: write(path, batches))
+
+    def _draw(self, index, draw):
+        """Yield the batches of a shard."""
+        first, end = shard_range(self.num_images, self.num_shards, index)
+        for start in range(first, end, self.batch_size):
+            positions = np.arange(start, min(start + self.batch_size, end))
+            inputs = {"seed": self.first_seed + positions}
+            if self.labels is not None:
+                labels = np.broadcast_to(self.labels, (self.num_images,))
+                inputs["label"] = labels[positions]
+            yield {**inputs, "images": draw(**inputs)["images"]}
+
+    def finish(self):
+        """Write what describes all shards; return lines about it."""
+        if self.format != "tfds":
+            return []
+        from .tfds_metadata import write_metadata
+
+        return [write_metadata(self)]

@@ -1,0 +1,129 @@
+"""A SavedModel that this library exported, and one of its signatures."""
+
+import hashlib
+import json
+import os
+import pathlib
+
+import numpy as np
+
+from .errors import BulkError
+
+
+class SavedModel:
+    """What the metadata of a SavedModel say of a signature.
+
+    Args:
+        directory: Path of the SavedModel, as `export_model.py` writes it.
+        signature: Name of the signature.
+
+    Attributes:
+        directory: Absolute path, str.
+        inputs: Metadata of the signature's inputs by name.
+        max_examples: Most examples of a call, or None.
+
+    Raises:
+        BulkError: If the directory holds no SavedModel of this library, or one without
+            the signature.
+    """
+
+    def __init__(self, directory, signature):
+        self.directory = os.path.abspath(directory)
+        self.signature = signature
+        if not os.path.exists(os.path.join(self.directory, "saved_model.pb")):
+            raise BulkError(
+                f"{directory} has no saved_model.pb. Give the directory of a version, "
+                f"such as models/digits/1"
+            )
+        file = os.path.join(self.directory, "assets.extra", "metadata.json")
+        try:
+            with open(file, encoding="utf-8") as opened:
+                self.metadata = json.load(opened)
+            found = self.metadata["signatures"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise BulkError(
+                f"{directory} was not exported by keras_genimg: its metadata cannot be "
+                f"read ({type(error).__name__}: {error})"
+            ) from None
+        if signature not in found:
+            raise BulkError(
+                f"the model has no signature {signature}; it has "
+                f"{', '.join(sorted(found))}"
+            )
+        self.inputs = found[signature]["inputs"]
+        most = found[signature].get("max_examples")
+        self.max_examples = self.metadata.get("max_examples") if most is None else most
+
+    @property
+    def image_shape(self):
+        """Height, width and colors of the model's images."""
+        return tuple(self.metadata["image_shape"])
+
+    def check(self, allowed, batch_size):
+        """Check that the signature can be called.
+
+        Args:
+            allowed: Names of the inputs that the caller has values for.
+            batch_size: Examples per call.
+
+        Raises:
+            BulkError: If it needs other inputs, or takes fewer examples.
+        """
+        others = sorted(set(self.inputs) - set(allowed))
+        if others:
+            raise BulkError(
+                f"{self.signature} of this model also needs {', '.join(others)}, which "
+                f"bulk work has no values for"
+            )
+        if self.max_examples is not None and batch_size > self.max_examples:
+            raise BulkError(
+                f"the model takes at most {self.max_examples} images a call; "
+                f"--batch-size is {batch_size}"
+            )
+
+    def check_range(self, name, lowest, highest):
+        """Check values of an input against the range in the metadata.
+
+        Raises:
+            BulkError: If they are outside it.
+        """
+        given = self.inputs[name]
+        if lowest < given["low"] or highest > given["high"]:
+            raise BulkError(
+                f"{name} must be {given['must_be']}; given: {lowest} to {highest}"
+            )
+
+    def sha256(self):
+        """Return a hash of the graph and its weights, without the metadata."""
+        root = pathlib.Path(self.directory)
+        digest = hashlib.sha256()
+        for path in sorted(root.rglob("*")):
+            relative = path.relative_to(root)
+            if path.is_file() and relative.parts[0] != "assets.extra":
+                content = hashlib.sha256(path.read_bytes()).hexdigest()
+                digest.update(f"{relative.as_posix()} {content}\n".encode())
+        return digest.hexdigest()
+
+    def load(self):
+        """Load the model; return a function from inputs to outputs by name."""
+        import tensorflow as tf
+
+        loaded = tf.saved_model.load(self.directory)
+        call = loaded.signatures[self.signature]
+
+        def run(**inputs):
+            inputs = {
+                name: tf.constant(value, self.inputs[name]["dtype"])
+                for name, value in inputs.items()
+            }
+            outputs = {name: value.numpy() for name, value in call(**inputs).items()}
+            ok = outputs.pop("ok", np.array(True))
+            if not ok.all():
+                raise BulkError(
+                    f"the model refused examples {np.flatnonzero(~ok).tolist()} of a "
+                    f"batch: a pixel, seed or label is out of range"
+                )
+            return outputs
+
+        run.model = loaded  # A signature does not keep its variables alive.
+        return run

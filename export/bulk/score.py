@@ -1,0 +1,78 @@
+r"""Compute the log-likelihood of many images with an exported model, in shards.
+
+    python export/bulk/score.py --model models/digits/1 --data drawn/digits \
+        --output scores/digits --format parquet --workers 2
+    python export/bulk/score.py --model models/mnist/1 --data mnist:test \
+        --num-shards 10 --output scores/mnist --format csv
+
+Images are those of TFRecord files as `sample.py` writes them, of a folder of PNG files,
+or of a data set of tensorflow-datasets, as NAME:SPLIT or FOLDER:SPLIT. Each shard gives
+a table of id, nats and bits per dimension. PREFIX-summary.json has the means of all
+images and their standard errors.
+
+Engines are those of `sample.py`. The same command again goes on. The command
+`genimg-bulk-score` of an installed package does the same.
+"""
+
+import argparse
+import os
+import sys
+
+if not __package__:  # Run as a file, which is part of no package.
+    sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    import script_package
+
+    __package__ = f"{script_package.NAME}.bulk"
+
+from ..arguments import integer
+from .command import add_arguments, call, parse
+from .saved_model import SavedModel
+from .tables import FORMATS
+
+
+def parse_arguments(arguments=None):
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add(
+        "--data",
+        required=True,
+        metavar="DATA",
+        help="prefix of TFRecord files, folder of PNG files, or NAME:SPLIT",
+    )
+    add(
+        "--num-shards",
+        type=integer(1, 99_999),
+        metavar="K",
+        help="default: 1, or the number of TFRecord files",
+    )
+    add("--format", choices=FORMATS, default="parquet", help="default: parquet")
+    add("--label", type=int, help="class of all images (default: those of the data)")
+    add_arguments(parser, batch_size=64)
+    return parse(parser, arguments)
+
+
+def job_of(arguments):
+    """Return the job that a command line asks for."""
+    from .scoring import ScoreJob
+    from .sources import find_source
+
+    return ScoreJob(
+        SavedModel(arguments.model, "log_prob"),
+        find_source(arguments.data, arguments.num_shards),
+        os.path.abspath(arguments.output),
+        arguments.format,
+        arguments.batch_size,
+        arguments.label,
+    )
+
+
+def main():
+    """Score images; return the exit code."""
+    return call("score", job_of, parse_arguments())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,62 @@
+import functools
+
+import pytest
+
+from export.bulk.sampling import SampleJob
+from export.bulk.saved_model import SavedModel
+from keras_genimg.models import PixelCNN
+
+
+@pytest.fixture(scope="session")
+def saved(base_dir):
+    """Function that returns a signature of version 1 of a model."""
+
+    @functools.cache
+    def get(name, signature="sample"):
+        return SavedModel(base_dir / name / "1", signature)
+
+    return get
+
+
+@pytest.fixture(scope="session")
+def call(saved):
+    """Function that returns a loaded signature."""
+    return functools.cache(lambda *names: saved(*names).load())
+
+
+@pytest.fixture
+def job(saved, tmp_path):
+    """Function that returns a job of eleven images in three shards."""
+
+    def make(model="vae", output="drawn/digits", **changed):
+        options = {
+            "format": "npz",
+            "first_seed": 5,
+            "num_images": 11,
+            "num_shards": 3,
+            "batch_size": 2,
+            **changed,
+        }
+        return SampleJob(saved(model), str(tmp_path / output), **options)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def map_model(tmp_path_factory):
+    """Path of a model whose images depend on a map."""
+    path = tmp_path_factory.mktemp("map") / "1"
+    model = PixelCNN((4, 4, 1), 3, 1, first_kernel_size=3, condition_shape=(1, 1, 2))
+    model.export(path, verbose=False)
+    return path
+
+
+@pytest.fixture
+def expected(models):
+    """Function that returns the library's own images of seeds, as they are shown."""
+
+    def draw(name, count, seed, **options):
+        model = models[name]
+        return model.likelihood.to_display(model.generate(count, seed=seed, **options))
+
+    return draw

@@ -1,0 +1,175 @@
+"""Both commands as they are run, on processes that are killed."""
+
+import argparse
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+pytest.importorskip("tqdm", reason='needs the extra "bulk"')
+
+from export.bulk.engines import local  # noqa: E402
+from export.bulk.errors import BulkError  # noqa: E402
+from tests.export.bulk.files import content, seeds_and_pixels  # noqa: E402
+from tests.export.bulk.jobs import Job  # noqa: E402
+from tests.subprocesses import ROOT  # noqa: E402
+
+pytestmark = pytest.mark.slow
+
+
+class Command:
+    """A running command; `output` and `errors` are there after `wait`."""
+
+    def __init__(self, folder, name, *arguments, **environment):
+        folder.mkdir(exist_ok=True)
+        for blocked in ("keras", "keras_genimg", "tensorflow_probability"):
+            text = "raise ImportError('not for workers')"
+            (folder / f"{blocked}.py").write_text(text)
+        self.process = subprocess.Popen(
+            [sys.executable, ROOT / "export" / "bulk" / name, *map(str, arguments)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(folder), **environment},
+        )
+
+    def wait(self):
+        self.output, self.errors = self.process.communicate(timeout=300)
+        return self.process.returncode
+
+    def workers(self):
+        """Return the process numbers of its workers."""
+        found = []
+        for folder in os.listdir("/proc"):
+            with contextlib.suppress(OSError, ValueError):
+                number = int(folder)
+                with open(f"/proc/{number}/stat") as opened:
+                    parent = int(opened.read().rsplit(")", 1)[1].split()[1])
+                with open(f"/proc/{number}/cmdline") as opened:
+                    ours = "spawn_main" in opened.read()
+                if parent == self.process.pid and ours:
+                    found.append(number)
+        return found
+
+
+def options(base_dir, model, output, **more):
+    given = {"model": base_dir / model / "1", "output": output, "batch_size": 2, **more}
+    return [
+        text
+        for name, value in given.items()
+        for text in (f"--{name.replace('_', '-')}", value)
+    ]
+
+
+def test_killed_processes_are_started_again(base_dir, job, expected, tmp_path):
+    drawn = job(num_images=600, num_shards=12)
+    command = Command(
+        tmp_path / "blocked",
+        "sample.py",
+        *options(base_dir, "vae", drawn.prefix, format="npz", first_seed=5),
+        *options(base_dir, "vae", drawn.prefix, num_images=600, num_shards=12),
+        "--workers",
+        2,
+    )
+    killed = 0
+    while command.process.poll() is None:
+        if killed < 3 and (workers := command.workers()):
+            os.kill(workers[killed % len(workers)], signal.SIGKILL)
+            killed += 1
+        time.sleep(0.5)
+    assert command.wait() == 0, command.errors
+    assert killed >= 2
+    assert command.output == "600 of 600 images are there.\n"
+    seeds, images = seeds_and_pixels(drawn)
+    np.testing.assert_array_equal(seeds, np.arange(5, 605))
+    np.testing.assert_array_equal(images, expected("vae", 600, 5))
+    assert not list((tmp_path / "drawn").glob(".*"))
+
+
+def test_array_tasks_and_going_on(base_dir, job, expected, tmp_path):
+    drawn = job()
+    given = options(
+        base_dir, "vae", drawn.prefix, format="npz", num_images=11, num_shards=3
+    )
+    task = Command(tmp_path, "sample.py", *given, "--first-seed", 5, "--shard-index", 1)
+    assert task.wait() == 0, task.errors
+    assert task.output == "4 of 11 images are there.\n"
+    before = content(tmp_path / "drawn")
+    assert sorted(before) == ["digits-00001-of-00003.npz", "digits-run.json"]
+    written = os.stat(drawn.path(1)).st_mtime_ns
+    refused = Command(tmp_path, "sample.py", *given, "--first-seed", 6)
+    rest = Command(tmp_path, "sample.py", *given, "--first-seed", 5)
+    assert refused.wait() == 1
+    assert "sample: another run was begun under this --output" in refused.errors
+    assert rest.wait() == 0, rest.errors
+    assert rest.output == "11 of 11 images are there.\n"
+    assert os.stat(drawn.path(1)).st_mtime_ns == written
+    np.testing.assert_array_equal(seeds_and_pixels(drawn)[1], expected("vae", 11, 5))
+
+
+def test_scores_of_drawn_images(base_dir, tmp_path, models):
+    drawn, scored = tmp_path / "drawn" / "a", tmp_path / "scored" / "a"
+    sample = Command(
+        tmp_path,
+        "sample.py",
+        *options(base_dir, "pixels", drawn, num_images=5, num_shards=2, label=2),
+    )
+    assert sample.wait() == 0, sample.errors
+    score = Command(
+        tmp_path,
+        "score.py",
+        *options(base_dir, "pixels", scored, data=drawn, format="csv"),
+    )
+    assert score.wait() == 0, score.errors
+    assert score.output.startswith("2 of 2 shards are there.\n5 images: ")
+    summary = json.loads((tmp_path / "scored" / "a-summary.json").read_text())
+    model, labels = models["pixels"], np.full(5, 2)
+    images = model.generate(5, seed=0, conditions=labels)
+    nats = -model.log_prob({model.inputs[0].name: images, "label": labels})
+    np.testing.assert_allclose(summary["nats"], nats.mean(), rtol=1e-6)
+
+
+def run_local(job, indexes, workers):
+    local.run(job, indexes, argparse.Namespace(workers=workers))
+
+
+def test_a_shard_that_always_ends_its_process(tmp_path):
+    with pytest.raises(BulkError, match="shard 1 ended 3 processes, .* exit code -9"):
+        run_local(Job(tmp_path, failures=3), [1], 1)
+    run_local(Job(tmp_path, failures=3), [1], 1)  # Its three files are there.
+    assert (tmp_path / "shard-1").exists()
+
+
+def test_an_exception_is_named(tmp_path):
+    with pytest.raises(BulkError, match="shard 4: ValueError: no paper"):
+        run_local(Job(tmp_path, 0, "no paper"), [4, 5], 2)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("engine", ["ray", "beam"])
+def test_other_engines_draw_the_same(base_dir, job, tmp_path, engine, expected):
+    pytest.importorskip({"ray": "ray", "beam": "apache_beam"}[engine])
+    drawn = job()
+    given = options(
+        base_dir, "vae", drawn.prefix, format="npz", num_images=11, num_shards=3
+    )
+    command = Command(
+        tmp_path, "sample.py", *given, "--first-seed", 5, "--engine", engine
+    )
+    assert command.wait() == 0, command.errors
+    assert command.output == "11 of 11 images are there.\n"
+    np.testing.assert_array_equal(seeds_and_pixels(drawn)[1], expected("vae", 11, 5))
+
+
+def test_beam_never_runs_on_dask(base_dir, tmp_path):
+    pytest.importorskip("apache_beam")
+    given = options(base_dir, "vae", tmp_path / "a", num_images=11, engine="beam")
+    command = Command(tmp_path, "sample.py", *given, "--runner=DaskRunner")
+    assert command.wait() == 1
+    assert "DaskRunner leaves out shards" in command.errors

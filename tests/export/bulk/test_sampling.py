@@ -1,0 +1,206 @@
+"""The job of drawing images, without an engine."""
+
+import contextlib
+import json
+import os
+import resource
+
+import numpy as np
+import pytest
+
+Image = pytest.importorskip("PIL.Image", reason='needs the extra "serving"')
+
+from export.bulk import sample as command  # noqa: E402
+from export.bulk.errors import BulkError  # noqa: E402
+from export.bulk.run_record import claim  # noqa: E402
+from export.bulk.saved_model import SavedModel  # noqa: E402
+from keras_genimg.likelihoods import Categorical  # noqa: E402
+from keras_genimg.models import PixelCNN  # noqa: E402
+from tests.export.bulk.files import content, seeds_and_pixels  # noqa: E402
+
+pytestmark = pytest.mark.slow
+
+LABELS = np.array([0, 2, 1, 1, 0, 2, 2, 0, 1, 0, 2])
+
+
+def write_all(job, call):
+    os.makedirs(os.path.dirname(job.prefix), exist_ok=True)
+    for index in reversed(range(job.num_shards)):
+        job.write(index, call)
+    return job.finish()
+
+
+def test_images_are_those_of_the_library(job, call, expected):
+    drawn = job()
+    write_all(drawn, call("vae"))
+    seeds, images = seeds_and_pixels(drawn)
+    np.testing.assert_array_equal(seeds, np.arange(5, 16))
+    np.testing.assert_array_equal(images, expected("vae", 11, 5))
+    sizes = [drawn.size(index) for index in range(3)]
+    assert sizes == [3, 4, 4]
+
+
+@pytest.mark.parametrize("labels", [1, LABELS])
+def test_labels(job, call, expected, labels):
+    drawn = job("pixels", labels=labels)
+    write_all(drawn, call("pixels"))
+    _, images = seeds_and_pixels(drawn)
+    all_labels = np.broadcast_to(labels, (11,))
+    np.testing.assert_array_equal(
+        images, expected("pixels", 11, 5, conditions=all_labels)
+    )
+    found = np.concatenate([np.load(drawn.path(index))["label"] for index in range(3)])
+    np.testing.assert_array_equal(found, all_labels)
+
+
+def test_png(job, call, expected, tmp_path):
+    drawn = job(format="png")
+    write_all(drawn, call("vae"))
+    images = expected("vae", 11, 5)
+    for index, seed in enumerate(range(5, 16)):
+        (file,) = tmp_path.glob(f"drawn/digits-*-of-00003/{seed}.png")
+        with Image.open(file) as opened:
+            np.testing.assert_array_equal(opened, images[index, ..., 0])
+    assert len(list(tmp_path.rglob("*.png"))) == 11
+
+
+def test_tfds_reads_and_trains(job, call, expected):
+    tfds = pytest.importorskip("tensorflow_datasets")
+    drawn = job("pixels", format="tfds", labels=LABELS)
+    (line,) = write_all(drawn, call("pixels"))
+    folder = os.path.dirname(drawn.prefix)
+    assert line == f"Read them with tfds.builder_from_directory({folder!r})."
+    builder = tfds.builder_from_directory(folder)
+    assert builder.info.splits["train"].num_examples == 11
+    assert builder.info.splits["train"].shard_lengths == [3, 4, 4]
+    dataset = builder.as_dataset(split="train", shuffle_files=False)
+    examples = list(tfds.as_numpy(dataset))
+    images = expected("pixels", 11, 5, conditions=LABELS)
+    assert [example["seed"] for example in examples] == list(range(5, 16))
+    assert [example["label"] for example in examples] == list(LABELS)
+    np.testing.assert_array_equal([e["image"] for e in examples], images)
+    # The four values of a pixel are shown as 0, 85, 170 and 255.
+    model = PixelCNN((4, 5, 3), 3, 1, likelihood=Categorical(4), num_classes=3)
+    model.compile("adam")
+    batches = dataset.batch(11).map(lambda e: ((e["image"] // 85, e["label"]),))
+    history = model.fit(batches, verbose=0)
+    assert np.isfinite(history.history["loss"]).all()
+
+
+def test_shards_have_the_same_bytes_again_and_at_another_batch_size(
+    job, call, tmp_path
+):
+    for form in ("tfrecord", "npz", "png"):
+        first = job(output=f"{form}1/a", format=form)
+        again = job(output=f"{form}2/a", format=form, batch_size=3)
+        for drawn in (first, again):
+            write_all(drawn, call("vae"))
+        found = [content(tmp_path / f"{form}{number}") for number in (1, 2)]
+        assert found[0] == found[1] and found[0]
+
+
+def test_a_full_disk_leaves_whole_shards(job, call, tmp_path):
+    for form in ("tfrecord", "npz", "png"):
+        drawn = job(output=f"{form}/a", format=form)
+        os.makedirs(tmp_path / form)
+        drawn.write(0, call("vae"))
+        before = content(tmp_path)
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        # Files end after 20 bytes, as on a disk that is full.
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20, limits[1]))
+        try:
+            with pytest.raises(Exception, match=r"(?i)too large"):
+                drawn.write(1, call("vae"))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        assert content(tmp_path) == before
+        drawn.write(1, call("vae"))
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"num_shards": 12}, "11 images do not fill 12 shards"),
+        ({"batch_size": 17}, "takes at most 16 images a call; --batch-size is 17"),
+        ({"first_seed": 2**62 - 10}, r"seed must be integers from 0 to 2\*\*62 - 1"),
+        ({"labels": 1}, "not class-conditional; leave out --label"),
+        ({"model": "pixels"}, "class-conditional; give --label or --labels"),
+        ({"model": "pixels", "labels": 3}, "integers from 0 to 2; given: 3 to 3"),
+        ({"model": "pixels", "labels": LABELS[1:]}, "each of the 11 .* has 10"),
+        ({"model": "pixels", "labels": LABELS - 1}, "given: -1 to 1"),
+        ({"model": "plain"}, "plain/1 was not exported by keras_genimg"),
+        ({"model": "candidates"}, "class-conditional"),
+        ({"format": "tfds", "output": "drawn/Digits-1"}, "given: .*Digits-1"),
+    ],
+)
+def test_refused(job, changed, message):
+    with pytest.raises(BulkError, match=message):
+        job(**changed)
+
+
+def test_models_that_cannot_be_used(saved, job, map_model, base_dir, tmp_path):
+    with pytest.raises(BulkError, match="no signature log_prob; it has decode"):
+        saved("vae", "log_prob")
+    with pytest.raises(BulkError, match="Give the directory of a version"):
+        SavedModel(base_dir / "vae", "sample")
+    conditional = SavedModel(map_model, "sample")
+    with pytest.raises(BulkError, match="needs condition, which bulk work has no"):
+        conditional.check(["seed", "label"], 1)
+
+
+def test_another_run_is_refused(job, tmp_path):
+    first = job()
+    claim(first.prefix, first.record())
+    claim(first.prefix, first.record())
+    record = json.loads((tmp_path / "drawn" / "digits-run.json").read_text())
+    assert record["model_sha256"] == first.model.sha256()
+    for changed, message in (
+        ({"first_seed": 6}, "first_seed is 6 and was 5"),
+        ({"num_images": 12}, "num_images is 12 and was 11"),
+        ({"model": "pixels", "labels": 1}, "model_sha256 is .*labels is 1 and was"),
+        ({"format": "png"}, "format is 'png' and was 'npz'"),
+    ):
+        other = job(**changed)
+        with pytest.raises(BulkError, match=message):
+            claim(other.prefix, other.record())
+    assert json.loads((tmp_path / "drawn" / "digits-run.json").read_text()) == record
+    (tmp_path / "drawn" / "digits-run.json").write_text("{")
+    with pytest.raises(BulkError, match="no record of a run"):
+        claim(first.prefix, first.record())
+
+
+def test_the_hash_is_of_weights_and_graph(saved, base_dir, tmp_path):
+    import shutil
+
+    copy = tmp_path / "1"
+    shutil.copytree(base_dir / "vae" / "1", copy)
+    (copy / "assets.extra" / "metadata.json").write_text(
+        json.dumps({**saved("vae").metadata, "license": "CC0"})
+    )
+    assert SavedModel(copy, "sample").sha256() == saved("vae").sha256()
+    weights = copy / "variables" / "variables.data-00000-of-00001"
+    changed = bytearray(weights.read_bytes())
+    changed[-1] ^= 1
+    weights.write_bytes(changed)
+    assert SavedModel(copy, "sample").sha256() != saved("vae").sha256()
+
+
+def test_command_lines(base_dir, tmp_path, capsys, monkeypatch):
+    common = ["--model", str(base_dir / "vae" / "1"), "--output", str(tmp_path / "a")]
+    for given, message in (
+        (["--num-images", "0"], "not an integer from 1"),
+        (["--num-images", "4", "--runner=X"], "unrecognized arguments: --runner=X"),
+        (["--num-images", "4", "--ray-address", "X"], "goes with --engine ray"),
+        (["--num-images", "4", "--engine", "ray", "--shard-index", "0"], "local"),
+    ):
+        with contextlib.suppress(SystemExit):
+            command.parse_arguments([*common, *given])
+            raise AssertionError(given)
+        assert message in capsys.readouterr().err
+    labels = tmp_path / "labels.txt"
+    labels.write_text("1\ntwo\n")
+    arguments = ["sample", *common, "--num-images", "2", "--labels", str(labels)]
+    monkeypatch.setattr("sys.argv", arguments)
+    assert command.main() == 1
+    assert "must have an integer per line" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == [labels]

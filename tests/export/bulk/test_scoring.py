@@ -1,0 +1,165 @@
+"""The job of scoring images, without an engine."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+Image = pytest.importorskip("PIL.Image", reason='needs the extra "serving"')
+
+from export.bulk.errors import BulkError  # noqa: E402
+from export.bulk.sampling import SampleJob  # noqa: E402
+from export.bulk.scoring import ScoreJob  # noqa: E402
+from export.bulk.sources import find_source  # noqa: E402
+from export.bulk.tables import Moments  # noqa: E402
+
+pytestmark = pytest.mark.slow
+
+LABELS = np.arange(11) % 3
+
+
+@pytest.fixture(scope="module")
+def data(saved, call, models, tmp_path_factory):
+    """Folder of eleven drawn images in three forms, and their scores."""
+    folder = tmp_path_factory.mktemp("data")
+    for form in ("tfrecord", "tfds"):
+        (folder / form).mkdir()
+        job = SampleJob(
+            saved("pixels"), str(folder / form / "a"), form, 5, 11, 3, 4, LABELS
+        )
+        for index in range(3):
+            job.write(index, call("pixels"))
+        job.finish()
+    model = models["pixels"]
+    images = model.generate(11, seed=5, conditions=LABELS)
+    (folder / "png" / "more").mkdir(parents=True)
+    for number, image in enumerate(model.likelihood.to_display(images)):
+        name = f"more/{number:02}.png" if number > 4 else f"{number:02}.png"
+        Image.fromarray(image).save(folder / "png" / name)
+    nats = {
+        key: -model.log_prob({model.inputs[0].name: images, "label": labels})
+        for key, labels in (("own", LABELS), ("ones", np.ones(11, "int32")))
+    }
+    return folder, nats
+
+
+@pytest.fixture
+def scores(saved, call, tmp_path):
+    """Function that scores data; it returns ids, nats, bits/dim, and the summary."""
+
+    def get(source, form, label=None):
+        prefix = tmp_path / "scores" / "a"
+        prefix.parent.mkdir()
+        job = ScoreJob(saved("pixels", "log_prob"), source, str(prefix), form, 3, label)
+        for index in range(job.num_shards):
+            job.write(index, call("pixels", "log_prob"))
+        job.finish()
+        rows = []
+        for index in range(job.num_shards):
+            if form == "csv":
+                with open(job.path(index), newline="") as opened:
+                    rows += [list(row.values()) for row in csv.DictReader(opened)]
+            else:
+                pq = pytest.importorskip("pyarrow.parquet")
+                table = pq.read_table(job.path(index)).to_pydict()
+                rows += zip(*table.values(), strict=True)
+        summary = json.loads((prefix.parent / "a-summary.json").read_text())
+        ids, nats, bits = zip(*rows, strict=True)
+        return ids, np.array(nats, "float32"), np.array(bits, "float32"), summary
+
+    return get
+
+
+def check(nats, bits, summary, expected):
+    np.testing.assert_allclose(nats, expected, rtol=1e-6)
+    np.testing.assert_allclose(bits, nats / np.log(2) / 60, rtol=1e-5)
+    assert summary["images"] == 11
+    wanted = nats.astype("float64")
+    np.testing.assert_allclose(summary["nats"], wanted.mean(), rtol=1e-14)
+    error = wanted.std(ddof=1) / np.sqrt(11)
+    np.testing.assert_allclose(summary["nats_standard_error"], error, rtol=1e-12)
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_tfrecords(data, scores, form):
+    folder, nats = data
+    source = find_source(str(folder / "tfrecord" / "a"), None)
+    ids, *found = scores(source, form)
+    assert [int(i) for i in ids] == list(range(5, 16))
+    check(*found, nats["own"])
+
+
+def test_tfds(data, scores):
+    folder, nats = data
+    pytest.importorskip("tensorflow_datasets")
+    source = find_source(f"{folder / 'tfds'}:train", 2)
+    ids, *found = scores(source, "csv")
+    assert [int(i) for i in ids] == list(range(11))
+    check(*found, nats["own"])
+
+
+def test_png_files_with_one_label(data, scores):
+    folder, nats = data
+    source = find_source(str(folder / "png"), 4)
+    ids, *found = scores(source, "csv", label=1)
+    assert ids == tuple(sorted(ids)) and ids[0] == "00.png" and len(set(ids)) == 11
+    check(*found, nats["ones"])
+
+
+def test_refused(data, saved, call, tmp_path):
+    folder, _ = data
+    pixels = saved("pixels", "log_prob")
+    source = find_source(str(folder / "png"), 1)
+
+    def job(source, label=None, batch_size=2):
+        prefix = str(tmp_path / "a")
+        return ScoreJob(pixels, source, prefix, "csv", batch_size, label)
+
+    with pytest.raises(BulkError, match="integers from 0 to 2; given: 3"):
+        job(source, 3)
+    with pytest.raises(BulkError, match="at most 16 images a call"):
+        job(source, 1, 17)
+    with pytest.raises(BulkError, match=r"image 00\.png has no label; give --label"):
+        job(source).write(0, call("pixels", "log_prob"))
+    for name, size, message in (
+        ("large.png", (9, 9), r"large\.png is uint8 \(9, 9, 3\); .* \(4, 5, 3\)"),
+        ("text.png", None, r"text\.png is no image file"),
+    ):
+        other = tmp_path / name
+        other.mkdir()
+        if size:
+            Image.new("RGB", size).save(other / name)
+        else:
+            (other / name).write_text("text")
+        bad = job(find_source(str(other), 1), 1)
+        with pytest.raises(BulkError, match=message):
+            bad.write(0, call("pixels", "log_prob"))
+    assert not list(tmp_path.glob("*.csv")) and not list(tmp_path.glob(".*"))
+
+
+def test_data_that_is_not_there(data, tmp_path):
+    folder, _ = data
+    for named, num_shards, message in (
+        (tmp_path / "a", 1, "it is no NAME:SPLIT"),
+        (tmp_path, 1, "has no PNG files"),
+        (folder / "png", 12, "11 images do not fill 12 shards"),
+        (folder / "tfrecord" / "a", 4, "shards of their own, here 3"),
+        (f"{folder / 'tfds'}:test", 1, "tfds:test cannot be read"),
+        ("no_such_set:test", 1, "no_such_set:test cannot be read"),
+    ):
+        with pytest.raises(BulkError, match=message):
+            find_source(str(named), num_shards)
+
+
+def test_moments_are_those_of_all_numbers():
+    numbers = np.random.default_rng(0).normal(100, 3, 1000)
+    moments = Moments()
+    for part in np.split(numbers, [1, 1, 400, 999]):
+        moments.add(part)
+    np.testing.assert_allclose(moments.mean, numbers.mean(), rtol=1e-13)
+    error = numbers.std(ddof=1) / np.sqrt(1000)
+    np.testing.assert_allclose(moments.standard_error, error, rtol=1e-12)
+    one = Moments()
+    one.add(numbers[:1])
+    assert np.isnan(one.standard_error)
