@@ -57,11 +57,12 @@ def add_arguments(parser, batch_size):
         metavar="I",
         help="write this shard only, as a task of an array job",
     )
+    add("beam_flags", nargs="*", metavar="FLAG", help="flags of Beam, after --")
 
 
 def parse(parser, arguments=None):
-    """Parse a command line; further flags go to Beam."""
-    given, given.beam_flags = parser.parse_known_args(arguments)
+    """Parse a command line."""
+    given = parser.parse_args(arguments)
     if given.beam_flags and given.engine != "beam":
         parser.error(f"unrecognized arguments: {' '.join(given.beam_flags)}")
     if given.ray_address and given.engine != "ray":

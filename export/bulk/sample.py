@@ -12,7 +12,7 @@ Formats: `tfrecord` has tf.train.Example records with a PNG file `image`, `seed`
 prefix's folder; `npz` has arrays; `png` has a folder of PNG files per shard.
 
 Engines: `local` starts processes on this machine, `ray` uses Ray Data, `beam` Apache
-Beam, whose flags, such as --runner=DataflowRunner, may follow. Workers need TensorFlow
+Beam, whose flags may follow, as in `-- --runner=FlinkRunner`. Workers need TensorFlow
 and NumPy. The command `genimg-bulk-sample` of an installed package does the same.
 """
 

@@ -2,7 +2,7 @@ import re
 
 from tests.subprocesses import ROOT, run_python
 
-MODULES = ("client", "export_model", "serve", "verify")
+MODULES = ("client", "export_model", "serve", "verify", "bulk.sample", "bulk.score")
 PROJECT = (ROOT / "pyproject.toml").read_text()
 QUIET = """
 import os, sys
@@ -38,19 +38,19 @@ def test_scripts_of_a_checkout_use_its_files(tmp_path):
     installed = tmp_path / "genimg_export" / "__init__.py"
     installed.write_text("raise ImportError('not the checkout')")
     for name in MODULES:
-        script = ROOT / "export" / f"{name}.py"
+        script = ROOT / "export" / f"{name.replace('.', '/')}.py"
         options = {"cwd": tmp_path, "PYTHONPATH": str(tmp_path)}
         printed = run_python("-W", "error", script, "--help", **options)
-        assert printed.startswith(f"usage: {name}.py")
+        assert printed.startswith(f"usage: {script.name}")
 
 
 def test_commands_are_functions_of_files_in_the_wheel():
     table = PROJECT.split("[project.scripts]")[1].split("\n\n")[0]
-    commands = re.findall(r'^(genimg-\w+) = "genimg_export\.(\w+):main"$', table, re.M)
-    assert len(commands) == len(table.strip().splitlines()) == 5
-    for command, module in commands:
+    found = re.findall(r'^(genimg-[\w-]+) = "genimg_export\.(.+):main"$', table, re.M)
+    assert len(found) == len(table.strip().splitlines()) == 7
+    for command, module in found:
         folder = "examples" if module == "train" else "export"
-        source = (ROOT / folder / f"{module}.py").read_text()
+        source = (ROOT / folder / f"{module.replace('.', '/')}.py").read_text()
         assert "\ndef main():\n" in source
         if module != "train":
             assert f"`{command}` of an installed package does the same" in source

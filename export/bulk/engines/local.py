@@ -3,11 +3,10 @@
 import collections
 import multiprocessing
 import os
-import signal
 from multiprocessing.connection import wait
 
-from ...quiet_start import import_tensorflow
 from ..errors import BulkError
+from ..worker import work
 
 MOST_DEATHS = 3
 
@@ -17,25 +16,23 @@ def run(job, indexes, arguments):
     # Not forked: TensorFlow has threads, which a fork would not have.
     context = multiprocessing.get_context("spawn")
     count = min(arguments.workers, len(indexes))
-    threads = max(1, len(os.sched_getaffinity(0)) // count)
+    threads = max(1, (os.cpu_count() or 1) // count)
     waiting, deaths = collections.deque(indexes), collections.Counter()
-    busy = {}  # The process and its shard, by the connection to it.
+    busy = {}  # A process and its shard, by the connection to it.
 
     def start():
         ours, theirs = context.Pipe()
-        process = context.Process(
-            target=_work, args=(job, threads, theirs), daemon=True
-        )
+        process = context.Process(target=work, args=(job, threads, theirs), daemon=True)
         process.start()
         theirs.close()  # Then the death of the process closes the connection.
         give(ours, process)
 
     def give(connection, process):
-        if waiting:
-            busy[connection] = process, waiting.popleft()
-            connection.send(busy[connection][1])
-        else:
-            connection.close()
+        if not waiting:
+            return connection.close()
+        index = waiting.popleft()
+        busy[connection] = process, index
+        connection.send(index)
 
     try:
         for _ in range(count):
@@ -55,35 +52,10 @@ def run(job, indexes, arguments):
                         ) from None
                     waiting.appendleft(index)
                     start()
-                    continue
-                if error:
-                    raise BulkError(f"shard {index}: {error}")
-                give(connection, process)
+                else:
+                    if error:
+                        raise BulkError(f"shard {index}: {error}")
+                    give(connection, process)
     finally:
         for process, _ in busy.values():
             process.kill()
-
-
-def _work(job, threads, connection):
-    """Write the shards whose indexes arrive, until the connection is closed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # The first process stops this one.
-    import_tensorflow()
-    import tensorflow as tf
-
-    tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(threads)
-    call = None
-    while True:
-        try:
-            index = connection.recv()
-        except EOFError:
-            return
-        try:
-            call = call or job.model.load()
-            job.write(index, call)
-        except BulkError as error:
-            connection.send(str(error))
-        except Exception as error:
-            connection.send(f"{type(error).__name__}: {error}")
-        else:
-            connection.send(None)

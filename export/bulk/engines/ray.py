@@ -1,5 +1,6 @@
 """Actors of Ray Data, which starts those again that were killed, or whose node was."""
 
+import logging
 import os
 
 from ...install_hint import install_hint
@@ -21,6 +22,7 @@ def run(job, indexes, arguments):
     if not arguments.ray_address:
         options.update(num_cpus=arguments.workers, include_dashboard=False)
     ray.init(**options, logging_level="warning")
+    logging.getLogger("ray.data").setLevel("WARNING")
     ray.data.DataContext.get_current().enable_progress_bars = False
 
     class Writer:

@@ -142,13 +142,11 @@ def run_local(job, indexes, workers):
 def test_a_shard_that_always_ends_its_process(tmp_path):
     with pytest.raises(BulkError, match="shard 1 ended 3 processes, .* exit code -9"):
         run_local(Job(tmp_path, failures=3), [1], 1)
-    run_local(Job(tmp_path, failures=3), [1], 1)  # Its three files are there.
-    assert (tmp_path / "shard-1").exists()
 
 
 def test_an_exception_is_named(tmp_path):
     with pytest.raises(BulkError, match="shard 4: ValueError: no paper"):
-        run_local(Job(tmp_path, 0, "no paper"), [4, 5], 2)
+        run_local(Job(tmp_path, 0, "no paper"), [4], 1)
     assert not list(tmp_path.iterdir())
 
 
@@ -170,6 +168,6 @@ def test_other_engines_draw_the_same(base_dir, job, tmp_path, engine, expected):
 def test_beam_never_runs_on_dask(base_dir, tmp_path):
     pytest.importorskip("apache_beam")
     given = options(base_dir, "vae", tmp_path / "a", num_images=11, engine="beam")
-    command = Command(tmp_path, "sample.py", *given, "--runner=DaskRunner")
+    command = Command(tmp_path, "sample.py", *given, "--", "--runner=DaskRunner")
     assert command.wait() == 1
     assert "DaskRunner leaves out shards" in command.errors

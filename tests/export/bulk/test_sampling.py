@@ -189,7 +189,10 @@ def test_command_lines(base_dir, tmp_path, capsys, monkeypatch):
     common = ["--model", str(base_dir / "vae" / "1"), "--output", str(tmp_path / "a")]
     for given, message in (
         (["--num-images", "0"], "not an integer from 1"),
-        (["--num-images", "4", "--runner=X"], "unrecognized arguments: --runner=X"),
+        (
+            ["--num-images", "4", "--", "--runner=X"],
+            "unrecognized arguments: --run",
+        ),
         (["--num-images", "4", "--ray-address", "X"], "goes with --engine ray"),
         (["--num-images", "4", "--engine", "ray", "--shard-index", "0"], "local"),
     ):

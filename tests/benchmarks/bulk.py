@@ -1,0 +1,111 @@
+"""Draw many images in bulk while worker processes are killed, and check them all.
+
+    python -m tests.benchmarks.bulk --model outputs/served/digits/1 --kills 3
+    python -m tests.benchmarks.bulk --model outputs/served/digits/1 --workers 1 2
+
+Runs `export/bulk/sample.py` with this Python, once for each number of workers. Kills as
+many of its worker processes as asked for, at random times, and starts the command again
+if that ended it. Then reads all shards: seeds must be complete, each there once. Prints
+images a second and a SHA-256 hash over all seeds and pixels, which is equal for all
+engines. Needs TensorFlow and tqdm, and what the engine needs.
+"""
+
+import argparse
+import contextlib
+import hashlib
+import os
+import pathlib
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+import numpy as np
+
+SAMPLE = pathlib.Path(__file__).parents[2] / "export" / "bulk" / "sample.py"
+# In the command line of a worker process.
+WORKERS = {"local": "spawn_main", "ray": "ray::MapWorker", "beam": "sdk_worker_main"}
+
+
+def worker_processes(engine):
+    """Return the numbers of the processes that draw."""
+    found = []
+    for folder in pathlib.Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if WORKERS[engine].encode() in (folder / "cmdline").read_bytes():
+                found.append(int(folder.name))
+    return found
+
+
+def run(command, engine, kills, longest):
+    """Run a command to its end, killing workers; return its number of starts."""
+    starts = 0
+    killing = random.Random(0)
+    while True:
+        starts += 1
+        process = subprocess.Popen(command)
+        next_kill = time.monotonic() + longest * killing.random()
+        while process.poll() is None:
+            time.sleep(0.2)
+            if kills and time.monotonic() > next_kill:
+                workers = worker_processes(engine)
+                if workers:
+                    os.kill(killing.choice(workers), signal.SIGKILL)
+                    kills -= 1
+                    print(f"Killed a worker; {kills} more to kill.", flush=True)
+                next_kill = time.monotonic() + longest * killing.random()
+        if process.returncode == 0:
+            return starts
+        if starts > 10:
+            raise AssertionError(f"the command failed {starts} times")
+
+
+def checked(prefix, num_images):
+    """Return the hash of all seeds and pixels in order, none missing, none twice."""
+    digest, seeds = hashlib.sha256(), []
+    for shard in sorted(prefix.parent.glob(f"{prefix.name}-*.npz")):
+        with np.load(shard) as arrays:
+            seeds.append(arrays["seed"])
+            for seed, image in zip(arrays["seed"], arrays["images"], strict=True):
+                digest.update(int(seed).to_bytes(8, "little") + image.tobytes())
+    np.testing.assert_array_equal(np.concatenate(seeds), np.arange(num_images))
+    return digest.hexdigest()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add = parser.add_argument
+    add("--model", required=True)
+    add("--num-images", type=int, default=100_000)
+    add("--num-shards", type=int, default=40)
+    add("--batch-size", type=int, default=256)
+    add("--engine", choices=WORKERS, default="local")
+    add("--workers", type=int, nargs="+", default=[2])
+    add("--kills", type=int, default=0)
+    add("--longest", type=float, default=20, help="seconds between two kills")
+    given = parser.parse_args()
+    hashes = set()
+    for workers in given.workers:
+        with tempfile.TemporaryDirectory() as folder:
+            prefix = pathlib.Path(folder) / "digits"
+            command = [sys.executable, SAMPLE, "--format", "npz", "--output", prefix]
+            for name in ("model", "num_images", "num_shards", "batch_size", "engine"):
+                command += [f"--{name.replace('_', '-')}", str(getattr(given, name))]
+            command += ["--workers", str(workers)]
+            begun = time.monotonic()
+            starts = run(command, given.engine, given.kills, given.longest)
+            seconds = time.monotonic() - begun
+            hashes.add(checked(prefix, given.num_images))
+            print(
+                f"{given.engine}, {workers} workers: {given.num_images:,} images in "
+                f"{seconds:.1f} s, {given.num_images / seconds:,.0f} a second, the "
+                f"command started {starts} times; SHA-256 {sorted(hashes)[0]}",
+                flush=True,
+            )
+    assert len(hashes) == 1
+
+
+if __name__ == "__main__":
+    main()
