@@ -54,7 +54,7 @@ function rulesOf(r) {
         const file = `${r.variables.models_dir}/${name}/request_rules.json`;
         rules = JSON.parse(fs.readFileSync(file, 'utf8'));
     } catch (error) {
-        throw new Fault(`no model ${name} with a file request_rules.json, which publishing writes`);
+        throw new Fault(`no model ${name} with a file request_rules.json that the proxy can read`);
     }
     if (version === undefined) {
         if (rules.any_version === null) {
@@ -143,19 +143,20 @@ function checkText(text, at, input, name) {
     const brackets = input.brackets[at];
     const known = input.known;
     const parts = (at > 0 ? text : text.slice(1, -1)).split(',');
+    const last = brackets.length - 1;
     let k = 0;
     for (let i = 0; i < parts.length; i++) {
         const part = parts[i];
         let around = known[part];
         if (around === undefined) {
-            around = known[part] = bracketsAround(part, input);
             input.forms++;
+            around = known[part] = input.forms > MOST_FORMS ? -1 : bracketsAround(part, input);
         }
-        if (around !== brackets[k] || input.forms > MOST_FORMS) {
+        if (around !== brackets[k]) {
             const sizes = ['any'].concat(input.shape.slice(1)).join(', ');
             throw new Fault(`${name} must have the shape [${sizes}], and whole numbers in its range`);
         }
-        k = k + 1 === brackets.length ? 0 : k + 1;
+        k = k === last ? 0 : k + 1;
     }
     const examples = parts.length / brackets.length;
     if (k !== 0 || (at > 0 && examples !== 1)) {
@@ -244,8 +245,9 @@ function columnsOf(request, names, unpacked) {
     names.forEach((name) => {
         columns[name] = [];
     });
+    const bare = names.length === 1 && !isObject(values[0]); // And so must be all others.
     values.forEach((row) => {
-        if (!isObject(row) && names.length === 1) {
+        if (bare) {
             columns[names[0]].push(unpacked(row));
             return;
         }
@@ -335,11 +337,13 @@ function check(text, rules) {
     }
     const rule = rules[signature];
     const names = Object.keys(rule.inputs);
-    const columns = columnsOf(request, names, unpacked);
-    const unknown = Object.keys(columns).filter((key) => names.indexOf(key) < 0);
+    // Keys that JSON.parse set: an assignment to `constructor` leaves no key behind in njs.
+    const keys = isObject(request.inputs) ? Object.keys(request.inputs) : [];
+    const unknown = keys.filter((key) => names.indexOf(key) < 0);
     if (unknown.length > 0) {
         throw new Fault(`${signature} has the inputs ${names.join(', ')}, not ${unknown.join(', ')}`);
     }
+    const columns = columnsOf(request, names, unpacked);
     let examples;
     names.forEach((name) => {
         if (columns[name] === undefined) {

@@ -5,6 +5,8 @@ environment variables TF_SERVING_IMAGE and NGINX_IMAGE; see images/Dockerfile.
 """
 
 import concurrent.futures
+import contextlib
+import json
 import os
 import re
 import shutil
@@ -17,6 +19,7 @@ import pytest
 
 from keras_genimg.models import VAE
 from keras_genimg.serving import publish
+from keras_genimg.serving.request_rules import FILE
 from tests.export.running_server import ROOT, requests, wait_until
 
 pytest.importorskip("tensorflow_serving", reason='needs the extra "serving"')
@@ -102,6 +105,37 @@ def draws(images, **which):
         return False
 
 
+def post(body, model="digits"):
+    """Send a request, text or what becomes JSON."""
+    text = body if isinstance(body, str) else json.dumps(body)
+    url = f"http://127.0.0.1:8501/v1/models/{model}:predict"
+    return requests.post(url, data=text, timeout=60)
+
+
+@contextlib.contextmanager
+def four_clients_drawing():
+    """Give a list of what they have drawn. At the end, raise the error of a client."""
+    drawn, stop = [], threading.Event()
+
+    def keep_drawing():
+        while not stop.is_set():
+            drawn.append(draw())
+
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        drawing = [pool.submit(keep_drawing) for _ in range(4)]
+        try:
+            yield drawn
+        finally:
+            stop.set()
+    for future in drawing:
+        future.result()
+
+
+def listens(port):
+    with socket.socket() as tried:
+        return tried.connect_ex(("127.0.0.1", port)) == 0
+
+
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory):
     if not shutil.which("docker"):
@@ -111,9 +145,8 @@ def checkout(tmp_path_factory):
         if subprocess.run(look, capture_output=True, timeout=60).returncode:
             pytest.skip(f"needs a Docker engine that has the image {image}")
     for port in PORTS:
-        with socket.socket() as tried:
-            if tried.connect_ex(("127.0.0.1", port)) == 0:
-                pytest.skip(f"needs port {port}, where something else listens")
+        if listens(port):
+            pytest.skip(f"needs port {port}, where something else listens")
     made = Checkout(tmp_path_factory.mktemp("checkout"))
     made.publish()
     try:
@@ -136,6 +169,7 @@ def test_draws_by_rest_and_grpc(compose):
     newest = max(compose.models)
     expected = compose.expected(newest)
     np.testing.assert_array_equal(draw(version=newest), expected)
+    assert not listens(8500)
     (opened,) = commands("compose.grpc.yaml")
     compose.run(f"{opened} --wait")
     wait_until(lambda: draws(expected))
@@ -153,29 +187,42 @@ def test_only_the_proxy_answers(compose):
 
 
 def test_the_guard_is_before_the_server(compose):
-    url = "http://127.0.0.1:8501/v1/models/digits:predict"
-    reply = requests.post(url, data=b"[" * 20_000, timeout=60)
+    reply = post("[" * 20_000)
     assert reply.status_code == 400
-    assert "at most 10 deep" in reply.json()["error"]
+    assert "not deeply nested" in reply.json()["error"]
+    reply = post({"inputs": [1]}, "others")
+    assert reply.status_code == 400
+    assert "no model others with a file" in reply.json()["error"]
+
+
+def test_the_guard_reads_the_rules_again(compose):
+    file = compose.served / "digits" / FILE
+    content = file.read_text()
+    rules = json.loads(content)
+    rules["any_version"]["sample"]["max_examples"] = 3
+
+    def replace(text):  # As publishing does.
+        unfinished = file.with_suffix(".new")
+        unfinished.write_text(text)
+        unfinished.replace(file)
+
+    body = {"signature_name": "sample", "inputs": [1, 2, 3, 4]}
+    assert post(body).ok
+    try:
+        replace(json.dumps(rules))
+        reply = post(body)
+        assert reply.status_code == 400
+        assert "sample takes at most 3 examples, not 4" in reply.json()["error"]
+    finally:
+        replace(content)
+    assert post(body).ok
 
 
 def test_a_new_version_takes_over_and_no_request_is_lost(compose):
     old = compose.expected(max(compose.models))
-    drawn, stop = [], threading.Event()
-
-    def keep_drawing():
-        while not stop.is_set():
-            drawn.append(draw())
-
-    with concurrent.futures.ThreadPoolExecutor(4) as pool:
-        drawing = [pool.submit(keep_drawing) for _ in range(4)]
-        try:
-            new = compose.expected(compose.publish())
-            wait_until(lambda: draws(new))
-        finally:
-            stop.set()
-    for future in drawing:
-        future.result()
+    with four_clients_drawing() as drawn:
+        new = compose.expected(compose.publish())
+        wait_until(lambda: draws(new))
     is_new = [np.array_equal(images, new) for images in drawn]
     assert any(is_new) and not all(is_new)
     for images, of_new in zip(drawn, is_new, strict=True):
@@ -214,11 +261,61 @@ def test_batching_on_and_off(compose):
         wait_until(lambda: draws(expected))
 
 
+def image(height=4, width=4, pixel=(0,)):
+    return [[list(pixel)] * width] * height
+
+
+# Inputs in columns and in rows, and a part of the guard's reply to each.
+BAD = {
+    "sample": [
+        ({"seed": [[1]]}, [{"seed": [1]}], "must have 1 axes, not more"),
+        ({"seed": ["1"]}, [{"seed": "1"}], "not values of type string"),
+        ({"seed": [-1]}, [{"seed": -1}], "in its range"),
+        ({"seed": []}, [], "at least one example"),
+        ([1] * 257, [1] * 257, "at most 256 examples"),
+        ({"seed": [1], "more": [1]}, [{"seed": 1, "more": 1}], "seed"),
+        ({}, [{}], "seed"),
+    ],
+    "encode": [
+        ([[[0] * 4] * 4], [[[0] * 4] * 4], "a list is missing"),
+        ([[image()]], [[image()]], "axis 1 of images must have size 4"),
+        ([image()[:3] + [[[0]]]], [image()[:3] + [[[0]]]], "axis 2 of images"),
+        ([image(), image(3)], [image(), image(3)], "axis 1 of images"),
+        ([image(pixel="0")], [image(pixel="0")], "not values of type string"),
+    ],
+}
+
+
+def test_a_careless_client_has_no_victims(compose):
+    """With batching on, where a bad request fails all those merged with it."""
+    (batching,) = commands("BATCHING_FLAGS")
+    compose.run(f"{batching} --wait")
+    expected = compose.expected(max(compose.models))
+    wait_until(lambda: draws(expected))
+    bad = [
+        ({"signature_name": signature, form: values}, text)
+        for signature, cases in BAD.items()
+        for columns, rows, text in cases
+        for form, values in (("inputs", columns), ("instances", rows))
+    ]
+    with four_clients_drawing() as drawn:
+        wait_until(lambda: drawn)
+        for body, text in bad * 10:
+            reply = post(body)
+            assert reply.status_code == 400, body
+            assert text in reply.json()["error"], body
+    assert len(drawn) > 4
+    for images in drawn:
+        np.testing.assert_array_equal(images, expected)
+
+
 def test_models_elsewhere(compose, tmp_path):
     (command,) = commands("MODELS_DIR")
     model = VAE((4, 4, 1), 2, 4)
-    publish(model, tmp_path, "digits", verbose=False)
-    command = command.replace("/srv/models", str(tmp_path))
+    # The proxy is not root, and pytest lets only the owner read tmp_path itself.
+    models_dir = tmp_path / "models"
+    publish(model, models_dir, "digits", verbose=False)
+    command = command.replace("/srv/models", str(models_dir))
     compose.run(f"{command} --wait")
     images = images_of(model)
     wait_until(lambda: draws(images))

@@ -21,6 +21,8 @@ model_server_config_pb2 = pytest.importorskip(
     reason='needs the extra "serving"',
 )
 
+from tests.export.images import model_server  # noqa: E402
+
 TF_SERVING = ROOT / "export" / "tf_serving"
 KSERVE = ROOT / "export" / "kserve" / "inference_service.yaml"
 
@@ -88,8 +90,8 @@ def message(name, **fields):
     return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"test.{name}"))()
 
 
-def compose_flags():
-    """Return the server's flags in compose.yaml, values by name, batching on."""
+def compose_arguments():
+    """Return the server's arguments in compose.yaml, batching on."""
     text = (TF_SERVING / "compose.yaml").read_text()
     command = read_yaml(TF_SERVING / "compose.yaml")["services"]["tf-serving"][
         "command"
@@ -97,7 +99,12 @@ def compose_flags():
     (batching,) = re.findall(r"^# BATCHING_FLAGS +(.+)$", text, re.M)
     command = command.replace("${BATCHING_FLAGS:-}", batching)
     assert "$" not in command
-    flags = [flag.partition("=") for flag in shlex.split(command)]
+    return shlex.split(command)
+
+
+def compose_flags():
+    """Return these arguments' values by name."""
+    flags = [flag.partition("=") for flag in compose_arguments()]
     assert all(name.startswith("--") for name, _, _ in flags)
     return {name.removeprefix("--"): value for name, _, value in flags}
 
@@ -155,6 +162,20 @@ def test_flags_and_files_of_compose_exist():
     for name, value in flags.items():
         if name.endswith("_file"):
             assert (TF_SERVING / value.removeprefix("/config/")).is_file()
+
+
+def test_the_stand_in_for_the_image_takes_these_flags():
+    """Or the Docker tests fail where only the stand-in is available."""
+    given = model_server.parse_arguments(
+        [
+            argument.replace("=/config/", f"={TF_SERVING}/")
+            for argument in compose_arguments()
+        ]
+    )
+    given.monitoring_config_file.close()
+    assert given.enable_batching
+    options = model_server.batching(given.batching_parameters_file)
+    assert options[-1] == "--fail-batches-together"
 
 
 def test_images_are_of_fixed_versions():

@@ -36,6 +36,7 @@ def parse_arguments(arguments):
     add("--model_config_file_poll_wait_seconds", type=int, default=0)
     add("--rest_api_timeout_in_ms", type=int, default=30_000)
     add("--allow_version_labels_for_unavailable_models")
+    add("--rest_api_num_threads", type=int)
     add("--monitoring_config_file", type=argparse.FileType())
     add("--enable_batching", action="store_true")
     add("--batching_parameters_file")
@@ -52,7 +53,9 @@ def batching(path):
 
     window = value("batch_timeout_micros") / 1000
     size = value("max_batch_size")
-    return ["--batch-window-ms", str(window), "--max-batch-size", str(size)]
+    options = ["--batch-window-ms", str(window), "--max-batch-size", str(size)]
+    # As in the real server, where one bad request fails all those merged with it.
+    return [*options, "--fail-batches-together"]
 
 
 def main():
