@@ -7,7 +7,6 @@ import threading
 
 from ..arguments import integer
 from ..install_hint import install_hint
-from ..quiet_start import import_tensorflow
 from ..whole_files import remove_leftovers
 from .errors import BulkError
 from .run_record import claim
@@ -150,7 +149,6 @@ def call(name, make_job, arguments):
         make_job: Function of the arguments that returns the job.
         arguments: Arguments of the command line.
     """
-    import_tensorflow()
     try:
         run(make_job(arguments), arguments)
     except (BulkError, OSError) as error:

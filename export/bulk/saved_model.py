@@ -107,7 +107,9 @@ class SavedModel:
     def load(self):
         """Load the model; return a function from inputs to outputs by name."""
         import tensorflow as tf
+        from absl import logging
 
+        logging.set_verbosity("error")  # It warns that there are no gradients.
         loaded = tf.saved_model.load(self.directory)
         call = loaded.signatures[self.signature]
 
