@@ -43,7 +43,7 @@ def add_arguments(parser, batch_size):
         type=integer(1, 4096),
         default=1,
         metavar="N",
-        help="processes, Ray actors or workers of Beam's own runner (1)",
+        help="processes, Ray actors, or threads of Beam's own runner (1)",
     )
     add(
         "--ray-address",

@@ -75,7 +75,7 @@ def make_batches(
         if crop is not None:
             images = crop(images, lambda: stream(key, CROPS, index))
         if binarize == "dynamic":
-            images = _bernoulli(images, stream(key, PIXELS, index))
+            images = _bernoulli_by_16_bits(images, stream(key, PIXELS, index))
         elif intensities:
             images = tf.cast(images, tf.float32) / 255
         elif num_values < 256:
@@ -123,3 +123,15 @@ def _bernoulli(images, seed):
         tf.shape(images), seed, 0, 255, tf.int32, alg="philox"
     )
     return tf.cast(draws < tf.cast(images, tf.int32), tf.uint8)
+
+
+def _bernoulli_by_16_bits(images, seed):
+    # Half as many random numbers, whose drawing is most of the time to read binary
+    # images. A probability is off by 1 / 65536 at most, and not at all for 0 and 255.
+    size = tf.size(images)
+    draws = tf.random.stateless_uniform(
+        ((size + 1) // 2,), seed, None, None, tf.int32, alg="philox"
+    )
+    draws = tf.reshape(tf.bitcast(draws, tf.uint16), (-1,))[:size]
+    draws = tf.minimum(tf.reshape(draws, tf.shape(images)), 65534)
+    return tf.cast(draws < 257 * tf.cast(images, tf.uint16), tf.uint8)

@@ -146,6 +146,8 @@ def make_epochs(
         return tf.data.Dataset.range(start, count).map(batch)
 
     def begin(key, start):
+        # Random, so that `stream` may add to it.
+        key = tf.cast(tf.random.fold_in(key, 0, alg="philox"), tf.int64)
         if in_memory is not None:
             batches = from_memory(in_memory, key, start)
         else:
@@ -178,9 +180,10 @@ def stream(key, kind, index):
     """Return the seed, two integers, of an independent stream of random numbers.
 
     Args:
-        key: Two `int64`.
+        key: Two random `int64`. An addition then makes a seed that nobody else has. To
+            fold the index in would take as long as to draw the bits of a batch.
         kind: One of the constants of this module.
         index: Index of a batch or of another part of an epoch.
     """
-    key = tf.random.fold_in(key, kind, alg="philox")
-    return tf.random.fold_in(key, tf.cast(index, tf.int64), alg="philox")
+    kind = tf.constant(kind, tf.int64)
+    return key + tf.stack([kind, tf.cast(index, tf.int64)])

@@ -25,8 +25,8 @@ import time
 import numpy as np
 
 SAMPLE = pathlib.Path(__file__).parents[2] / "export" / "bulk" / "sample.py"
-# In the command line of a worker process.
-WORKERS = {"local": "spawn_main", "ray": "ray::MapWorker", "beam": "sdk_worker_main"}
+# In the command line of a worker process. Beam's own runner has threads.
+WORKERS = {"local": "spawn_main", "ray": "ray::MapWorker", "beam": "bulk/sample.py"}
 
 
 def worker_processes(engine):

@@ -22,11 +22,11 @@ def run(job, indexes, arguments):
     if any("DaskRunner" in flag for flag in flags):
         raise BulkError("Beam's DaskRunner leaves out shards and says that it is done")
     if not any(flag.startswith("--runner") for flag in flags):
-        many = arguments.workers > 1
+        # Threads: where a process of this runner was killed, it waits for it for ever.
         flags = [
             "--runner=FnApiRunner",
+            "--direct_running_mode=multi_threading",
             f"--direct_num_workers={arguments.workers}",
-            f"--direct_running_mode={'multi_processing' if many else 'in_memory'}",
             *flags,
         ]
     # Workers then need no file of ours.
