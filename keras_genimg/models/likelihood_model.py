@@ -18,6 +18,7 @@ from keras_genimg.models.distribution import (
     check_scope,
     check_strategy,
 )
+from keras_genimg.models.epoch_starts import without_pauses
 from keras_genimg.models.freeable_model import FreeableModel
 from keras_genimg.models.image_inputs import check_shape, checked_inputs, images_of
 from keras_genimg.models.restart_check import check_restart
@@ -260,6 +261,8 @@ class LikelihoodModel(FreeableModel):
                 if hasattr(callback, "arranged"):  # See `callbacks.Resume`.
                     x, given = stack.enter_context(callback.arranged(self, x, given))
             x, given = for_workers(x, given, self.distribute_strategy)
+            num_replicas = self.distribute_strategy.num_replicas_in_sync
+            x, given = without_pauses(x, given, num_replicas)
             return super().fit(x, **given)
 
     def _end_fit(self):

@@ -7,8 +7,7 @@ mixed precision, on one replica and on two. `fit` reads a shuffled data set that
 binarized in each epoch. Its time is compared with that of the same number of steps,
 called one after the other on a batch in memory, in turns. What `fit` takes longer is
 spent on the data set, on Keras' loop and on callbacks. The target is 5 % of the time of
-`fit`. A turn takes about ten seconds or an epoch, whichever is shorter. So the start of
-an epoch counts for more here than in training.
+`fit`. A turn takes about ten seconds, which are a part of an epoch or several of them.
 
 Images are those of MNIST if the folder that TFDS_DATA_DIR names has them, else random
 ones of the same number and shape. Two replicas are two logical CPU devices that share
@@ -177,14 +176,17 @@ def training_programs(family, policy, strategy, images, steps):
     run_steps(1)  # Traces the step.
     if steps is None:
         steps = math.ceil(TURN_SECONDS / (timed(lambda: run_steps(5))[0] / 5))
-    steps = min(steps, len(epoch))
-    data = epoch.take(steps)
+    num_epochs = steps // len(epoch)
+    data = epoch if num_epochs else epoch.take(steps)
+    steps = num_epochs * len(epoch) or steps
 
     def fit():
-        return model.fit(data, verbose=0).history["loss"]
+        return model.fit(data, epochs=num_epochs or 1, verbose=0).history["loss"][-1]
 
     def read():
-        return data.reduce(0, lambda count, batch: count + len(batch))
+        for _ in range(num_epochs or 1):
+            count = data.reduce(0, lambda count, batch: count + len(batch))
+        return count
 
     part = {"scale": 1 / steps, "slow": True}  # Long turns need no warm-up call.
     programs = {FIT: fit, STEPS: lambda: run_steps(steps), DATA: read}

@@ -69,6 +69,17 @@ def test_each_image_comes_once_an_epoch(numbered, monkeypatch, max_bytes):
         np.testing.assert_array_equal(as_array(rest).ravel(), orders[0][28:])
 
 
+def test_endless_epochs_are_whole_and_new(numbered):
+    epochs = load("numbered", batch_size=4, shuffle=True).epochs
+    endless = epochs.endless()
+    assert endless.cardinality() == tf.data.INFINITE_CARDINALITY
+    read = np.concatenate(pixels(endless.take(3 * epochs.num_batches))).ravel()
+    orders = np.split(read, 3)
+    for order in orders:
+        np.testing.assert_array_equal(np.sort(order), np.arange(50))
+    assert len({order.tobytes() for order in orders}) == 3
+
+
 def test_every_order_is_as_likely():
     arrays = np.arange(3)
     epochs = batches.make_epochs(
