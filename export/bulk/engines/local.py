@@ -13,8 +13,7 @@ MOST_DEATHS = 3
 
 def run(job, indexes, arguments):
     """Write shards."""
-    # Not forked: TensorFlow has threads, which a fork would not have.
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("spawn")  # TensorFlow does not fork.
     count = min(arguments.workers, len(indexes))
     threads = max(1, (os.cpu_count() or 1) // count)
     waiting, deaths = collections.deque(indexes), collections.Counter()
@@ -24,15 +23,14 @@ def run(job, indexes, arguments):
         ours, theirs = context.Pipe()
         process = context.Process(target=work, args=(job, threads, theirs), daemon=True)
         process.start()
-        theirs.close()  # Then the death of the process closes the connection.
+        theirs.close()  # Then the connection ends with the process.
         give(ours, process)
 
     def give(connection, process):
         if not waiting:
             return connection.close()
-        index = waiting.popleft()
-        busy[connection] = process, index
-        connection.send(index)
+        busy[connection] = process, waiting.popleft()
+        connection.send(busy[connection][1])
 
     try:
         for _ in range(count):
