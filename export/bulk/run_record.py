@@ -7,6 +7,11 @@ import time
 from .errors import BulkError
 
 
+def record_path(prefix):
+    """Return the path of the record of a run."""
+    return f"{prefix}-run.json"
+
+
 def claim(prefix, record):
     """Write what a run is, or check that it is the one that was begun here.
 
@@ -20,7 +25,7 @@ def claim(prefix, record):
     Raises:
         BulkError: If another run was begun under this prefix.
     """
-    path = f"{prefix}-run.json"
+    path = record_path(prefix)
     os.makedirs(os.path.dirname(path), exist_ok=True)
     try:
         # Only one of several processes can create it.

@@ -10,6 +10,7 @@ import numpy as np
 from ..whole_files import write_whole
 from .errors import BulkError
 from .image_shards import FORMATS
+from .run_record import record_path
 from .saved_model import SavedModel
 from .shards import shard_path, shard_range
 
@@ -57,13 +58,24 @@ class SampleJob:
                 f"PNG files have 1 or 3 colors, and the model's images {colors}; use "
                 f"--format npz"
             )
-        name = os.path.basename(self.prefix)
-        if self.format == "tfds" and not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        if self.format == "tfds":
+            self._check_folder()
+        self._check_labels()
+
+    def _check_folder(self):
+        folder, name = os.path.split(self.prefix)
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
             raise BulkError(
                 f"--format tfds needs an --output that ends with a name of lower-case "
                 f"letters, digits and _, such as drawn/digits; given: {self.prefix}"
             )
-        self._check_labels()
+        # It would be replaced.
+        others = os.path.exists(os.path.join(folder, "dataset_info.json"))
+        if others and not os.path.exists(record_path(self.prefix)):
+            raise BulkError(
+                f"{folder} holds another data set; --format tfds needs a folder for "
+                f"each. Choose another --output"
+            )
 
     def _check_labels(self):
         if ("label" in self.model.inputs) != (self.labels is not None):

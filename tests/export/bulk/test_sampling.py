@@ -70,6 +70,10 @@ def test_tfds_reads_and_trains(job, call, expected):
     (line,) = write_all(drawn, call("pixels"))
     folder = os.path.dirname(drawn.prefix)
     assert line == f"Read them with tfds.builder_from_directory({folder!r})."
+    with pytest.raises(BulkError, match="drawn holds another data set"):
+        job("pixels", "drawn/others", format="tfds", labels=LABELS)
+    claim(drawn.prefix, drawn.record())
+    job("pixels", format="tfds", labels=LABELS)
     builder = tfds.builder_from_directory(folder)
     assert builder.info.splits["train"].num_examples == 11
     assert builder.info.splits["train"].shard_lengths == [3, 4, 4]
