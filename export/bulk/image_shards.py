@@ -5,6 +5,7 @@ Each writer takes a path and batches, which are dicts of arrays: `seed`, `images
 """
 
 import os
+from typing import Any
 
 import numpy as np
 
@@ -30,7 +31,9 @@ def write_tfrecord(path, batches):
 def write_npz(path, batches):
     """Write arrays of all images of the shard."""
     batches = list(batches)
-    arrays = {name: np.concatenate([b[name] for b in batches]) for name in batches[0]}
+    arrays: dict[str, Any] = {
+        name: np.concatenate([b[name] for b in batches]) for name in batches[0]
+    }
     with open(path, "xb") as opened:
         np.savez_compressed(opened, **arrays)
 

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import os
 import re
+from typing import Any
 
 import numpy as np
 
@@ -40,7 +41,7 @@ class SampleJob:
     num_images: int
     num_shards: int
     batch_size: int
-    labels: np.ndarray | int | None = None
+    labels: Any = None
 
     unit = "image"
 

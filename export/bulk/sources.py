@@ -151,7 +151,8 @@ def find_source(data, num_shards):
             os.path.abspath(data), tuple(files), _shards(num_shards, len(files))
         )
     if ":" in data:
-        return _tfds_split(*data.rsplit(":", 1), num_shards)
+        name, split = data.rsplit(":", 1)
+        return _tfds_split(name, split, num_shards)
     raise BulkError(
         f"there is no {data}-*-of-*.tfrecord and no folder {data}, and it is no "
         f"NAME:SPLIT of tensorflow-datasets"

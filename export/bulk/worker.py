@@ -1,17 +1,18 @@
 """What a process of the engine `local` does."""
 
+import os
 import signal
 
 from ..quiet_start import import_tensorflow
 from .errors import BulkError
 
 
-def work(job, threads, connection):
+def work(job, num_workers, connection):
     """Write shards until the connection is closed.
 
     Args:
         job: `SampleJob` or `ScoreJob`.
-        threads: Number of TensorFlow's threads.
+        num_workers: Number of processes that share the cores.
         connection: Connection on which indexes of shards arrive. For each, the text of
             an error is sent back, or None.
     """
@@ -19,6 +20,7 @@ def work(job, threads, connection):
     import_tensorflow()
     import tensorflow as tf
 
+    threads = max(1, (os.cpu_count() or 1) // num_workers)
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
     call = None

@@ -159,17 +159,16 @@ def make_epochs(
         # Random, so that `stream` may add to it.
         key = tf.cast(tf.random.fold_in(key, 0, alg="philox"), tf.int64)
         if in_memory is not None:
-            batches, read = from_memory(in_memory, key, start)
-
-            def element(index):
-                return finish(read(index), key, index)
-        else:
-            batches = (in_windows if shuffle_within else in_order)(key, start)
-
-            def element(index, batch):
-                return finish(batch, key, index)
-
-        return batches.map(element, num_parallel_calls=tf.data.AUTOTUNE)
+            numbers, read = from_memory(in_memory, key, start)
+            return numbers.map(
+                lambda index: finish(read(index), key, index),
+                num_parallel_calls=tf.data.AUTOTUNE,
+            )
+        batches = (in_windows if shuffle_within else in_order)(key, start)
+        return batches.map(
+            lambda index, batch: finish(batch, key, index),
+            num_parallel_calls=tf.data.AUTOTUNE,
+        )
 
     return Epochs(begin, num_batches, batch_size, seed, description or {})
 

@@ -2,8 +2,8 @@
 
 import collections
 import multiprocessing
-import os
 from multiprocessing.connection import wait
+from typing import Any
 
 from ..errors import BulkError
 from ..worker import work
@@ -15,13 +15,12 @@ def run(job, indexes, arguments):
     """Write shards."""
     context = multiprocessing.get_context("spawn")  # TensorFlow does not fork.
     count = min(arguments.workers, len(indexes))
-    threads = max(1, (os.cpu_count() or 1) // count)
     waiting, deaths = collections.deque(indexes), collections.Counter()
-    busy = {}  # A process and its shard, by the connection to it.
+    busy: dict[Any, Any] = {}  # A process and its shard, by the connection to it.
 
     def start():
         ours, theirs = context.Pipe()
-        process = context.Process(target=work, args=(job, threads, theirs), daemon=True)
+        process = context.Process(target=work, args=(job, count, theirs), daemon=True)
         process.start()
         theirs.close()  # Then the connection ends with the process.
         give(ours, process)
@@ -35,6 +34,7 @@ def run(job, indexes, arguments):
     try:
         for _ in range(count):
             start()
+        connection: Any
         while busy:
             for connection in wait(list(busy)):
                 process, index = busy.pop(connection)

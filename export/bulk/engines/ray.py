@@ -1,7 +1,9 @@
 """Actors of Ray Data, which starts those again that were killed, or whose node was."""
 
+import importlib
 import logging
 import os
+from typing import Any
 
 from ...install_hint import install_hint
 from ..errors import BulkError
@@ -12,7 +14,7 @@ def run(job, indexes, arguments):
     # Otherwise Ray listens on all interfaces.
     os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     try:
-        import ray  # pyright: ignore[reportMissingImports]
+        ray: Any = importlib.import_module("ray")
     except ImportError as error:
         raise BulkError(f"{error}: {install_hint('bulk-ray')}") from None
     # Workers then need no file of ours.
