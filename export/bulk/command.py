@@ -62,6 +62,11 @@ def add_arguments(parser, batch_size):
 def parse(parser, arguments=None):
     """Parse a command line."""
     given = parser.parse_args(arguments)
+    if given.output.endswith(os.sep) or os.path.isdir(given.output):
+        parser.error(
+            f"--output is what the names of files begin with, such as "
+            f"{os.path.join(given.output, 'images')}; {given.output} is a folder"
+        )
     if given.beam_flags and given.engine != "beam":
         parser.error(f"unrecognized arguments: {' '.join(given.beam_flags)}")
     if given.ray_address and given.engine != "ray":
@@ -81,7 +86,7 @@ def run(job, arguments):
     Raises:
         BulkError: If another run was begun here, or a shard cannot be written.
     """
-    indexes = range(job.num_shards)
+    indexes = everything = range(job.num_shards)
     if arguments.shard_index is not None:
         if arguments.shard_index not in indexes:
             raise BulkError(
@@ -97,10 +102,8 @@ def run(job, arguments):
             if missing:
                 engine.run(job, missing, arguments)
     finally:
-        there = [i for i in range(job.num_shards) if os.path.exists(job.path(i))]
-        covered, total = (sum(map(job.size, part)) for part in (there, indexes))
-        if arguments.shard_index is not None:
-            total = sum(map(job.size, range(job.num_shards)))
+        there = [index for index in everything if os.path.exists(job.path(index))]
+        covered, total = (sum(map(job.size, part)) for part in (there, everything))
         print(f"{covered:,} of {total:,} {job.unit}s are there.", flush=True)
     if len(there) == job.num_shards:
         for index in there:

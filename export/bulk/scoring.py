@@ -106,7 +106,7 @@ class ScoreJob:
         return image
 
     def _label(self, example):
-        label = example.get("label", self.label) if self.label is None else self.label
+        label = example.get("label") if self.label is None else self.label
         if label is None:
             raise BulkError(
                 f"the model is class-conditional, and image {example['id']} has no "

@@ -193,6 +193,8 @@ def test_command_lines(base_dir, tmp_path, capsys, monkeypatch):
     common = ["--model", str(base_dir / "vae" / "1"), "--output", str(tmp_path / "a")]
     for given, message in (
         (["--num-images", "0"], "not an integer from 1"),
+        (["--num-images", "4", "--output", str(tmp_path)], "is a folder"),
+        (["--num-images", "4", "--output", "drawn/"], "such as drawn/images"),
         (
             ["--num-images", "4", "--", "--runner=X"],
             "unrecognized arguments: --run",
