@@ -7,6 +7,7 @@ import pathlib
 
 import numpy as np
 
+from ..quiet_start import import_tensorflow
 from .errors import BulkError
 
 
@@ -104,11 +105,19 @@ class SavedModel:
                 digest.update(f"{relative.as_posix()} {content}\n".encode())
         return digest.hexdigest()
 
-    def load(self):
-        """Load the model; return a function from inputs to outputs by name."""
+    def load(self, threads=None):
+        """Load the model; return a function from inputs to outputs by name.
+
+        Args:
+            threads: Number of TensorFlow's threads, or None for its default.
+        """
+        import_tensorflow()
         import tensorflow as tf
         from absl import logging
 
+        if threads is not None:
+            tf.config.threading.set_intra_op_parallelism_threads(threads)
+            tf.config.threading.set_inter_op_parallelism_threads(threads)
         logging.set_verbosity("error")  # It warns that there are no gradients.
         loaded = tf.saved_model.load(self.directory)
         call = loaded.signatures[self.signature]

@@ -3,7 +3,6 @@
 import os
 import signal
 
-from ..quiet_start import import_tensorflow
 from .errors import BulkError
 
 
@@ -17,12 +16,7 @@ def work(job, num_workers, connection):
             an error is sent back, or None.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # The first process ends this one.
-    import_tensorflow()
-    import tensorflow as tf
-
     threads = max(1, (os.cpu_count() or 1) // num_workers)
-    tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(threads)
     call = None
     while True:
         try:
@@ -31,7 +25,7 @@ def work(job, num_workers, connection):
             return
         error = None
         try:
-            call = call or job.model.load()
+            call = call or job.model.load(threads)
             job.write(index, call)
         except BulkError as raised:
             error = str(raised)

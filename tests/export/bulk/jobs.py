@@ -6,7 +6,7 @@ import pathlib
 
 
 class NoModel:
-    def load(self):
+    def load(self, threads):
         return None
 
 
