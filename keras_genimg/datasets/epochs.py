@@ -16,8 +16,8 @@ class Epochs:
     attribute `epochs`.
 
     Attributes:
-        begin: Function of a key, two `int64` that differ between epochs, and of the
-            index of the first batch, an `int64`. It returns the batches of the epoch
+        begin: Function of a key, two random `int64` of the epoch, and of the index of
+            the first batch, an `int64`. It returns the batches of the epoch
             from that one on, as a `tf.data.Dataset`.
         num_batches: Number of batches of a whole epoch.
         batch_size: Number of examples in a batch; the last one may be smaller.
@@ -52,8 +52,10 @@ class Epochs:
         """
 
         def begin(_):
-            key = tf.stack([tf.cast(self.seed, tf.int64), tf.cast(epoch, tf.int64)])
-            return self.begin(key, tf.cast(start, tf.int64))
+            numbers = [tf.cast(number, tf.int64) for number in (self.seed, epoch)]
+            # Random, so that `stream` may add to it.
+            key = tf.random.fold_in(tf.stack(numbers), 0, alg="philox")
+            return self.begin(tf.cast(key, tf.int64), tf.cast(start, tf.int64))
 
         return self._finished(tf.data.Dataset.from_tensors(0).flat_map(begin))
 
@@ -156,8 +158,6 @@ def make_epochs(
         return tf.data.Dataset.range(start, count), read
 
     def begin(key, start):
-        # Random, so that `stream` may add to it.
-        key = tf.cast(tf.random.fold_in(key, 0, alg="philox"), tf.int64)
         if in_memory is not None:
             numbers, read = from_memory(in_memory, key, start)
             return numbers.map(
