@@ -148,7 +148,10 @@ def gaussian_filterbank(center, stride, sigma, size, length):
     # For a smaller sigma, float32 exponents would only be 0 or infinite.
     precision = 1 / tf.square(tf.maximum(sigma, 1e-6))[:, None, None]
     exponents = (pixels - nearest) * (pixels + nearest - 2 * mean) * (-precision / 2)
-    return tf.nn.softmax(exponents)
+    # Not `tf.nn.softmax`: on some CPUs it multiplies by an approximate reciprocal, and
+    # the weight of a narrow filter is 0.99999994.
+    weights = tf.exp(exponents)
+    return weights / tf.reduce_sum(weights, axis=-1, keepdims=True)
 
 
 def attention_gamma(attention):
