@@ -36,14 +36,17 @@ def write_bytes(path, content):
     write_whole(path, lambda hidden: pathlib.Path(hidden).write_bytes(content))
 
 
-def remove_leftovers(path):
-    """Remove what killed processes left of an unfinished shard.
+def remove_leftovers(paths):
+    """Remove what killed processes left of unfinished files or folders.
 
-    Call it when the shard is there, so that nobody writes it any more.
+    Args:
+        paths: Paths in one folder, all of them there, so that nobody writes them any
+            more.
     """
-    path = pathlib.Path(path)
-    for hidden in path.parent.glob(f".{path.name}.*"):
-        _remove(hidden)
+    names = {pathlib.Path(path).name for path in paths}
+    for hidden in pathlib.Path(paths[0]).parent.glob(".*"):
+        if hidden.name[1:].rpartition(".")[0] in names:
+            _remove(hidden)
 
 
 def _remove(path):

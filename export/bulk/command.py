@@ -3,12 +3,11 @@
 import importlib
 import os
 import sys
-import threading
 
 from ..arguments import integer
-from ..install_hint import install_hint
 from ..whole_files import remove_leftovers
 from .errors import BulkError
+from .progress import Progress
 from .run_record import claim
 
 ENGINES = ("local", "ray", "beam")
@@ -98,7 +97,7 @@ def run(job, arguments):
     missing = [index for index in indexes if not os.path.exists(job.path(index))]
     engine = importlib.import_module(f".engines.{arguments.engine}", __package__)
     try:
-        with _Progress(job, indexes):
+        with Progress(job, indexes):
             if missing:
                 engine.run(job, missing, arguments)
     finally:
@@ -106,42 +105,9 @@ def run(job, arguments):
         covered, total = (sum(map(job.size, part)) for part in (there, everything))
         print(f"{covered:,} of {total:,} {job.unit}s are there.", flush=True)
     if len(there) == job.num_shards:
-        for index in there:
-            remove_leftovers(job.path(index))
+        remove_leftovers([job.path(index) for index in there])
         for line in job.finish():
             print(line)
-
-
-class _Progress:
-    """A progress bar that counts the shards which are there, whoever wrote them."""
-
-    def __init__(self, job, indexes):
-        self._job, self._missing = job, list(indexes)
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-
-    def __enter__(self):
-        try:
-            from tqdm import tqdm
-        except ImportError as error:
-            raise BulkError(f"{error}: {install_hint('bulk')}") from None
-        total = sum(map(self._job.size, self._missing))
-        # No bar in a log file.
-        self._bar = tqdm(total=total, unit=self._job.unit, disable=None)
-        self._thread.start()
-
-    def __exit__(self, *error):
-        self._stop.set()
-        self._thread.join()
-        self._bar.close()
-
-    def _watch(self):
-        stopped = False
-        while not stopped:
-            stopped = self._stop.wait(0.5)
-            written = [i for i in self._missing if os.path.exists(self._job.path(i))]
-            self._missing = [i for i in self._missing if i not in written]
-            self._bar.update(sum(map(self._job.size, written)))
 
 
 def call(name, make_job, arguments):

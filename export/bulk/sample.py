@@ -39,9 +39,27 @@ def parse_arguments(arguments=None):
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--first-seed", type=integer(0, 2**62 - 1), default=0, help="S (0)")
-    add("--num-images", type=integer(1, 2**62), required=True, metavar="N")
-    add("--num-shards", type=integer(1, 99_999), default=1, metavar="K", help="(1)")
+    add(
+        "--first-seed",
+        type=integer(0, 2**62 - 1),
+        default=0,
+        metavar="S",
+        help="seed of the first image (0)",
+    )
+    add(
+        "--num-images",
+        type=integer(1, 2**62),
+        required=True,
+        metavar="N",
+        help="number of images",
+    )
+    add(
+        "--num-shards",
+        type=integer(1, 99_999),
+        default=1,
+        metavar="K",
+        help="number of files (1)",
+    )
     add("--format", choices=FORMATS, default="tfrecord", help="default: tfrecord")
     labels = parser.add_mutually_exclusive_group()
     labels.add_argument("--label", type=int, help="class of all images")
@@ -55,9 +73,12 @@ def read_labels(file):
     import numpy as np
 
     try:
-        return np.loadtxt(file, "int64", ndmin=1)
+        labels = np.loadtxt(file, "int64", ndmin=1)
     except ValueError as error:
         raise BulkError(f"{file} must have an integer per line: {error}") from None
+    if labels.ndim > 1:
+        raise BulkError(f"{file} must have an integer per line; it has several")
+    return labels
 
 
 def job_of(arguments):

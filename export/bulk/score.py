@@ -56,8 +56,8 @@ def parse_arguments(arguments=None):
 
 def job_of(arguments):
     """Return the job that a command line asks for."""
+    from .find_source import find_source
     from .scoring import ScoreJob
-    from .sources import find_source
 
     return ScoreJob(
         SavedModel(arguments.model, "log_prob"),

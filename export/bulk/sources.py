@@ -6,13 +6,12 @@ labels.
 """
 
 import dataclasses
-import glob
+import hashlib
 import os
 import pathlib
 
 import numpy as np
 
-from ..quiet_start import import_tensorflow
 from .errors import BulkError
 from .shards import shard_range
 
@@ -36,8 +35,8 @@ class TFRecords:
         return len(self.files)
 
     def record(self):
-        """Return the names and sizes of the files."""
-        return {file: os.path.getsize(file) for file in self.files}
+        """Return what tells the files from others."""
+        return _record_of(self.files)
 
     def read(self, index):
         """Yield the examples of a file."""
@@ -74,9 +73,8 @@ class ImageFolder:
     num_shards: int
 
     def record(self):
-        """Return the folder, and the names and sizes of its files."""
-        sizes = {f: os.path.getsize(os.path.join(self.folder, f)) for f in self.files}
-        return {"folder": self.folder, "files": sizes}
+        """Return what tells the files from others."""
+        return _record_of([os.path.join(self.folder, file) for file in self.files])
 
     def read(self, index):
         """Yield the examples of a shard."""
@@ -113,85 +111,31 @@ class TfdsSplit:
         first, end = shard_range(self.num_examples, self.num_shards, index)
         builder = tfds.builder_from_directory(self.folder)
         dataset = builder.as_dataset(
-            split=f"{self.split}[{first}:{end}]", shuffle_files=False
+            split=f"{self.split}[{first}:{end}]",
+            shuffle_files=False,
+            # One file after the other, so that the id is the position.
+            read_config=tfds.ReadConfig(interleave_cycle_length=1),
         )
         for position, example in enumerate(tfds.as_numpy(dataset)):
             labels = {k: example[k] for k in ("label",) if k in example}
             yield {"id": first + position, "image": example["image"], **labels}
 
 
-def find_source(data, num_shards):
-    """Return the source that a command line names.
-
-    Args:
-        data: Prefix of TFRecord files, folder of PNG files, or `NAME:SPLIT` of a data
-            set of tensorflow-datasets, in TFDS_DATA_DIR or as a path.
-        num_shards: Number of shards, or None. TFRecord files are the shards of their
-            own.
-
-    Raises:
-        BulkError: If there is no such data.
-    """
-    records = sorted(glob.glob(f"{glob.escape(data)}-*-of-*.tfrecord"))
-    if os.path.isfile(data):
-        records = [data]
-    if records:
-        if num_shards not in (None, len(records)):
-            raise BulkError(
-                f"TFRecord files are shards of their own, here {len(records)}; leave "
-                f"out --num-shards"
-            )
-        return TFRecords(tuple(os.path.abspath(file) for file in records))
-    if os.path.isdir(data):
-        found = pathlib.Path(data).rglob("*.png")
-        files = sorted(path.relative_to(data).as_posix() for path in found)
-        if not files:
-            raise BulkError(f"{data} has no PNG files")
-        return ImageFolder(
-            os.path.abspath(data), tuple(files), _shards(num_shards, len(files))
-        )
-    if ":" in data:
-        name, split = data.rsplit(":", 1)
-        return _tfds_split(name, split, num_shards)
-    raise BulkError(
-        f"there is no {data}-*-of-*.tfrecord and no folder {data}, and it is no "
-        f"NAME:SPLIT of tensorflow-datasets"
-    )
-
-
-def _tfds_split(name, split, num_shards):
-    import_tensorflow()
-    try:
-        import tensorflow_datasets as tfds
-    except ImportError as error:
-        raise BulkError(f"{error}; install tensorflow-datasets") from None
-    try:
-        if os.path.isdir(name):
-            builder = tfds.builder_from_directory(name)
-        else:
-            builder = tfds.builder(name)
-        count = builder.info.splits[split].num_examples
-    except Exception as error:
-        # The errors of tensorflow-datasets have many types.
-        raise BulkError(f"{name}:{split} cannot be read: {error}") from None
-    if "image" not in (builder.info.features or {}):
-        raise BulkError(f"{name} has no feature `image`")
-    return TfdsSplit(str(builder.data_dir), split, count, _shards(num_shards, count))
-
-
-def _shards(num_shards, num_images):
-    num_shards = 1 if num_shards is None else num_shards
-    if num_shards > num_images:
-        raise BulkError(
-            f"{num_images} images do not fill {num_shards} shards; lower --num-shards"
-        )
-    return num_shards
+def _record_of(files):
+    """Return the number of files, and a hash of their names and sizes."""
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(f"{file} {os.path.getsize(file)}\n".encode())
+    return {"files": len(files), "names_and_sizes_sha256": digest.hexdigest()}
 
 
 def _decoded(content, name):
     """Return the pixels of an image file, with the colors it has."""
     import tensorflow as tf
 
+    # TensorFlow would cut 16 bits to 8. A PNG file tells them in its 25th byte.
+    if content.startswith(b"\x89PNG") and content[24:25] == b"\x10":
+        raise BulkError(f"{name} has 16 bits per color; the model takes 8")
     try:
         return np.asarray(tf.io.decode_image(content, expand_animations=False))
     except tf.errors.InvalidArgumentError:

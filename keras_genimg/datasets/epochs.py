@@ -57,22 +57,23 @@ class Epochs:
             key = tf.random.fold_in(tf.stack(numbers), 0, alg="philox")
             return self.begin(tf.cast(key, tf.int64), tf.cast(start, tf.int64))
 
-        return self._finished(tf.data.Dataset.from_tensors(0).flat_map(begin))
+        dataset = tf.data.Dataset.from_tensors(0).flat_map(begin)
+        return self._finished(dataset, self.num_batches)
 
     def new_each_pass(self) -> tf.data.Dataset:
         """Return a data set in which each pass is another epoch.
 
         Its passes depend on the seed and on TensorFlow's global seed.
         """
-        dataset: Any = self._finished(self._new_epochs(1))
+        dataset: Any = self._finished(self._new_epochs(1), self.num_batches)
         dataset.epochs = self
         return dataset
 
     def endless(self) -> tf.data.Dataset:
-        """Return new epochs, one after the other.
+        """Return new epochs one after the other, as a data set without end.
 
-        The next one is prepared while the end of an epoch is in use. A pass of
-        `new_each_pass` makes a new iterator instead, which takes about 0.1 s.
+        Each epoch is prepared while the end of the one before is in use. With
+        `new_each_pass`, a new iterator has to be made first, which takes about 0.1 s.
         """
         return self._finished(self._new_epochs(-1), tf.data.INFINITE_CARDINALITY)
 
@@ -82,9 +83,7 @@ class Epochs:
         first = tf.constant(0, tf.int64)
         return keys.flat_map(lambda key: self.begin(key, first))
 
-    def _finished(self, dataset, cardinality=None):
-        if cardinality is None:
-            cardinality = self.num_batches
+    def _finished(self, dataset, cardinality):
         dataset = dataset.apply(tf.data.experimental.assert_cardinality(cardinality))
         dataset = dataset.prefetch(tf.data.AUTOTUNE)
         # Shard by batch: sharding by file would change the positions.

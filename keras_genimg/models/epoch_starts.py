@@ -8,10 +8,10 @@ from keras_genimg.datasets import Epochs
 def without_pauses(
     x: Any, arguments: dict[str, Any], num_replicas: int
 ) -> tuple[Any, dict[str, Any]]:
-    """Replace a data set that can begin anywhere by its epochs in a row.
+    """Replace a data set of `keras_genimg.datasets` by one without end.
 
-    Keras makes a new iterator for each epoch of a data set, but only one where the
-    number of steps is given. A new one takes as long as twenty steps of a small model.
+    Keras makes a new iterator for each epoch, unless it is given the number of steps.
+    A new iterator takes as long as twenty steps of a small model.
 
     Args:
         x: Training data.

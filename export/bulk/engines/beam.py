@@ -44,6 +44,11 @@ def run(job, indexes, arguments):
             job.write(index, self.call)
 
     options = PipelineOptions(["--pickle_library=cloudpickle", *flags])
+    # Beam leaves out flags that it does not know, and would run somewhere else.
+    known = options.get_all_options()
+    unknown = set(options.get_all_options(retain_unknown_options=True)) - set(known)
+    if unknown:
+        raise BulkError(f"Beam does not know --{', --'.join(sorted(unknown))}")
     with beam.Pipeline(options=options) as pipeline:
         _ = (
             pipeline

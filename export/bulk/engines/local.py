@@ -1,6 +1,7 @@
 """Processes on this machine. One that was killed is started again."""
 
 import collections
+import contextlib
 import multiprocessing
 from multiprocessing.connection import wait
 from typing import Any
@@ -16,7 +17,7 @@ def run(job, indexes, arguments):
     context = multiprocessing.get_context("spawn")  # TensorFlow does not fork.
     count = min(arguments.workers, len(indexes))
     waiting, deaths = collections.deque(indexes), collections.Counter()
-    busy: dict[Any, Any] = {}  # A process and its shard, by the connection to it.
+    busy: Any = {}  # A process and its shard, by the connection to it.
 
     def start():
         ours, theirs = context.Pipe()
@@ -29,31 +30,29 @@ def run(job, indexes, arguments):
         if not waiting:
             return connection.close()
         busy[connection] = process, waiting.popleft()
-        connection.send(busy[connection][1])
+        with contextlib.suppress(BrokenPipeError):  # If it was killed, see below.
+            connection.send(busy[connection][1])
 
     try:
         for _ in range(count):
             start()
-        connection: Any
         while busy:
-            for connection in wait(list(busy)):
-                process, index = busy.pop(connection)
-                try:
-                    error = connection.recv()
-                except (EOFError, ConnectionResetError):
-                    process.join()
-                    deaths[index] += 1
-                    if deaths[index] == MOST_DEATHS:
-                        raise BulkError(
-                            f"shard {index} ended {MOST_DEATHS} processes, the last "
-                            f"with exit code {process.exitcode}; is memory short?"
-                        ) from None
-                    waiting.appendleft(index)
-                    start()
-                else:
-                    if error:
-                        raise BulkError(f"shard {index}: {error}")
-                    give(connection, process)
+            connection: Any = wait(busy)[0]
+            process, index = busy.pop(connection)
+            try:
+                error = connection.recv()
+            except (EOFError, ConnectionResetError):
+                process.join()
+                deaths[index] += 1
+                if deaths[index] == MOST_DEATHS:
+                    end = f"ended {MOST_DEATHS} processes, exit code {process.exitcode}"
+                    raise BulkError(f"shard {index} {end}") from None
+                waiting.appendleft(index)
+                start()
+            else:
+                if error:
+                    raise BulkError(f"shard {index}: {error}")
+                give(connection, process)
     finally:
         for process, _ in busy.values():
             process.kill()

@@ -28,7 +28,7 @@ def call(saved):
 def job(saved, tmp_path):
     """Function that returns a job of eleven images in three shards."""
 
-    def make(model="vae", output="drawn/digits", **changed):
+    def make(model="draw", output="drawn/digits", **changed):
         options = {
             "format": "npz",
             "first_seed": 5,
@@ -57,6 +57,10 @@ def expected(models):
 
     def draw(name, count, seed, **options):
         model = models[name]
-        return model.likelihood.to_display(model.generate(count, seed=seed, **options))
+        drawn = model.generate(count, seed=seed, **options)
+        images = model.likelihood.to_display(drawn)
+        # Or images in a wrong order would look right.
+        assert len({image.tobytes() for image in images}) > count / 2
+        return images
 
     return draw

@@ -75,8 +75,8 @@ def test_killed_processes_are_started_again(base_dir, job, expected, tmp_path):
     command = Command(
         tmp_path / "blocked",
         "sample.py",
-        *options(base_dir, "vae", drawn.prefix, format="npz", first_seed=5),
-        *options(base_dir, "vae", drawn.prefix, num_images=600, num_shards=12),
+        *options(base_dir, "draw", drawn.prefix, format="npz", first_seed=5),
+        *options(base_dir, "draw", drawn.prefix, num_images=600, num_shards=12),
         "--workers",
         2,
     )
@@ -91,14 +91,14 @@ def test_killed_processes_are_started_again(base_dir, job, expected, tmp_path):
     assert command.output == "600 of 600 images are there.\n"
     seeds, images = seeds_and_pixels(drawn)
     np.testing.assert_array_equal(seeds, np.arange(5, 605))
-    np.testing.assert_array_equal(images, expected("vae", 600, 5))
+    np.testing.assert_array_equal(images, expected("draw", 600, 5))
     assert not list((tmp_path / "drawn").glob(".*"))
 
 
 def test_array_tasks_and_going_on(base_dir, job, expected, tmp_path):
     drawn = job()
     given = options(
-        base_dir, "vae", drawn.prefix, format="npz", num_images=11, num_shards=3
+        base_dir, "draw", drawn.prefix, format="npz", num_images=11, num_shards=3
     )
     task = Command(tmp_path, "sample.py", *given, "--first-seed", 5, "--shard-index", 1)
     assert task.wait() == 0, task.errors
@@ -113,7 +113,7 @@ def test_array_tasks_and_going_on(base_dir, job, expected, tmp_path):
     assert rest.wait() == 0, rest.errors
     assert rest.output == "11 of 11 images are there.\n"
     assert os.stat(drawn.path(1)).st_mtime_ns == written
-    np.testing.assert_array_equal(seeds_and_pixels(drawn)[1], expected("vae", 11, 5))
+    np.testing.assert_array_equal(seeds_and_pixels(drawn)[1], expected("draw", 11, 5))
 
 
 def test_scores_of_drawn_images(base_dir, tmp_path, models):
@@ -143,7 +143,7 @@ def run_local(job, indexes, workers):
 
 
 def test_a_shard_that_always_ends_its_process(tmp_path):
-    with pytest.raises(BulkError, match="shard 1 ended 3 processes, .* exit code -9"):
+    with pytest.raises(BulkError, match="shard 1 ended 3 processes, exit code -9"):
         run_local(Job(tmp_path, failures=3), [1], 1)
 
 
@@ -158,19 +158,27 @@ def test_other_engines_draw_the_same(base_dir, job, tmp_path, engine, expected):
     pytest.importorskip({"ray": "ray", "beam": "apache_beam"}[engine])
     drawn = job()
     given = options(
-        base_dir, "vae", drawn.prefix, format="npz", num_images=11, num_shards=3
+        base_dir, "draw", drawn.prefix, format="npz", num_images=11, num_shards=3
     )
     command = Command(
         tmp_path, "sample.py", *given, "--first-seed", 5, "--engine", engine
     )
     assert command.wait() == 0, command.errors
     assert command.output == "11 of 11 images are there.\n"
-    np.testing.assert_array_equal(seeds_and_pixels(drawn)[1], expected("vae", 11, 5))
+    np.testing.assert_array_equal(seeds_and_pixels(drawn)[1], expected("draw", 11, 5))
 
 
 def test_beam_never_runs_on_dask(base_dir, tmp_path):
     pytest.importorskip("apache_beam")
-    given = options(base_dir, "vae", tmp_path / "a", num_images=11, engine="beam")
+    given = options(base_dir, "draw", tmp_path / "a", num_images=11, engine="beam")
     command = Command(tmp_path, "sample.py", *given, "--", "--runner=DaskRunner")
     assert command.wait() == 1
     assert "DaskRunner leaves out shards" in command.errors
+
+
+def test_flags_that_beam_does_not_know(base_dir, tmp_path):
+    pytest.importorskip("apache_beam")
+    given = options(base_dir, "draw", tmp_path / "a", num_images=11, engine="beam")
+    command = Command(tmp_path, "sample.py", *given, "--", "--runer=FlinkRunner")
+    assert command.wait() == 1
+    assert "Beam does not know --runer" in command.errors

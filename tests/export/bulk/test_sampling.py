@@ -32,10 +32,10 @@ def write_all(job, call):
 
 def test_images_are_those_of_the_library(job, call, expected):
     drawn = job()
-    write_all(drawn, call("vae"))
+    write_all(drawn, call("draw"))
     seeds, images = seeds_and_pixels(drawn)
     np.testing.assert_array_equal(seeds, np.arange(5, 16))
-    np.testing.assert_array_equal(images, expected("vae", 11, 5))
+    np.testing.assert_array_equal(images, expected("draw", 11, 5))
     sizes = [drawn.size(index) for index in range(3)]
     assert sizes == [3, 4, 4]
 
@@ -55,8 +55,8 @@ def test_labels(job, call, expected, labels):
 
 def test_png(job, call, expected, tmp_path):
     drawn = job(format="png")
-    write_all(drawn, call("vae"))
-    images = expected("vae", 11, 5)
+    write_all(drawn, call("draw"))
+    images = expected("draw", 11, 5)
     for index, seed in enumerate(range(5, 16)):
         (file,) = tmp_path.glob(f"drawn/digits-*-of-00003/{seed}.png")
         with Image.open(file) as opened:
@@ -98,7 +98,7 @@ def test_shards_have_the_same_bytes_again_and_at_another_batch_size(
         first = job(output=f"{form}1/a", format=form)
         again = job(output=f"{form}2/a", format=form, batch_size=3)
         for drawn in (first, again):
-            write_all(drawn, call("vae"))
+            write_all(drawn, call("draw"))
         found = [content(tmp_path / f"{form}{number}") for number in (1, 2)]
         assert found[0] == found[1] and found[0]
 
@@ -107,18 +107,18 @@ def test_a_full_disk_leaves_whole_shards(job, call, tmp_path):
     for form in ("tfrecord", "npz", "png"):
         drawn = job(output=f"{form}/a", format=form)
         os.makedirs(tmp_path / form)
-        drawn.write(0, call("vae"))
+        drawn.write(0, call("draw"))
         before = content(tmp_path)
         limits = resource.getrlimit(resource.RLIMIT_FSIZE)
         # Files end after 20 bytes, as on a disk that is full.
         resource.setrlimit(resource.RLIMIT_FSIZE, (20, limits[1]))
         try:
             with pytest.raises(Exception, match=r"(?i)too large"):
-                drawn.write(1, call("vae"))
+                drawn.write(1, call("draw"))
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         assert content(tmp_path) == before
-        drawn.write(1, call("vae"))
+        drawn.write(1, call("draw"))
 
 
 @pytest.mark.parametrize(
@@ -212,4 +212,7 @@ def test_command_lines(base_dir, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("sys.argv", arguments)
     assert command.main() == 1
     assert "must have an integer per line" in capsys.readouterr().err
+    labels.write_text("1 2\n0 1\n")
+    assert command.main() == 1
+    assert "it has several" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == [labels]

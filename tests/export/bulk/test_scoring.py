@@ -2,6 +2,7 @@
 
 import csv
 import json
+import pathlib
 
 import numpy as np
 import pytest
@@ -9,9 +10,9 @@ import pytest
 Image = pytest.importorskip("PIL.Image", reason='needs the extra "serving"')
 
 from export.bulk.errors import BulkError  # noqa: E402
+from export.bulk.find_source import find_source  # noqa: E402
 from export.bulk.sampling import SampleJob  # noqa: E402
 from export.bulk.scoring import ScoreJob  # noqa: E402
-from export.bulk.sources import find_source  # noqa: E402
 from export.bulk.tables import Moments  # noqa: E402
 
 pytestmark = pytest.mark.slow
@@ -99,6 +100,21 @@ def test_tfds(data, scores):
     check(*found, nats["own"])
 
 
+def test_ids_of_tfds_are_positions(job, call, expected):
+    """Also in files of more examples than tensorflow-datasets reads at a time."""
+    pytest.importorskip("tensorflow_datasets")
+    drawn = job(format="tfds", num_images=40, num_shards=2)
+    pathlib.Path(drawn.prefix).parent.mkdir()
+    for index in range(2):
+        drawn.write(index, call("draw"))
+    drawn.finish()
+    source = find_source(f"{pathlib.Path(drawn.prefix).parent}:train", 1)
+    examples = list(source.read(0))
+    assert [example["id"] for example in examples] == list(range(40))
+    images = [example["image"] for example in examples]
+    np.testing.assert_array_equal(images, expected("draw", 40, 5))
+
+
 def test_png_files_with_one_label(data, scores):
     folder, nats = data
     source = find_source(str(folder / "png"), 4)
@@ -125,10 +141,13 @@ def test_refused(data, saved, call, tmp_path):
     for name, size, message in (
         ("large.png", (9, 9), r"large\.png is uint8 \(9, 9, 3\); .* \(4, 5, 3\)"),
         ("text.png", None, r"text\.png is no image file"),
+        ("deep.png", 16, r"deep\.png has 16 bits per color"),
     ):
         other = tmp_path / name
         other.mkdir()
-        if size:
+        if size == 16:
+            Image.fromarray(np.zeros((4, 5), "uint16")).save(other / name)
+        elif size:
             Image.new("RGB", size).save(other / name)
         else:
             (other / name).write_text("text")
@@ -150,6 +169,26 @@ def test_data_that_is_not_there(data, tmp_path):
     ):
         with pytest.raises(BulkError, match=message):
             find_source(str(named), num_shards)
+
+
+def test_shards_and_images_that_would_be_left_out(data, tmp_path):
+    folder, _ = data
+    for number in (0, 2):
+        name = f"a-0000{number}-of-00003.tfrecord"
+        (tmp_path / name).write_bytes((folder / "tfrecord" / name).read_bytes())
+    with pytest.raises(BulkError, match=r"1 of 3 shards .*a-00001-of-00003\.tfrecord"):
+        find_source(str(tmp_path / "a"), None)
+    (tmp_path / "a-00000-of-00002.tfrecord").touch()
+    with pytest.raises(BulkError, match="several runs, of 00002, 00003 shards"):
+        find_source(str(tmp_path / "a"), None)
+    pictures = tmp_path / "pictures"
+    (pictures / ".a-00000-of-00001.1f").mkdir(parents=True)
+    Image.new("L", (4, 4)).save(pictures / ".a-00000-of-00001.1f" / "0.png")
+    Image.new("L", (4, 4)).save(pictures / "1.PNG", "PNG")
+    assert find_source(str(pictures), None).files == ("1.PNG",)
+    Image.new("L", (4, 4)).save(pictures / "2.jpg")
+    with pytest.raises(BulkError, match=r"2\.jpg is not a PNG file"):
+        find_source(str(pictures), None)
 
 
 def test_moments_are_those_of_all_numbers():
