@@ -193,7 +193,8 @@ def main():
         model, losses = train_model(two, case)
         other, other_losses = train_model(one, case, eager=not case.random)
         for key, values in other_losses.items():
-            np.testing.assert_allclose(losses[key], values, rtol=1e-4, err_msg=key)
+            # A KL near 0 is a difference of terms near 1: 1e-6 is eight of their ulps.
+            np.testing.assert_allclose(losses[key], values, 1e-4, 1e-6, err_msg=key)
         check_same(name, model.get_weights(), other.get_weights())
         if name == "PixelCNN_classes":
             check_bad_inputs(model, case.example(8))
