@@ -300,6 +300,73 @@ def report_of(model, test, num_samples):
     return {**report, "bits_per_dim": bits}
 
 
+def run_config(arguments, preset_name, recipe, options):
+    """Return what a run is: a folder that holds another one is refused."""
+    return {
+        "preset": preset_name,
+        "data": {key: str(value) for key, value in options.items()},
+        "held_out": arguments.held_out,
+        "epochs": recipe.epochs,
+        "batch_size": recipe.batch_size,
+        "mixed_precision": arguments.mixed_precision,
+        "learning_rate": arguments.learning_rate,
+        "set": arguments.set,
+        "start_from": arguments.start_from,
+        "versions": {p: importlib.metadata.version(p) for p in PACKAGES},
+    }
+
+
+def changed_recipe(recipe, arguments):
+    """Return the recipe of a preset with the options of the command line."""
+    changes = {
+        "epochs": arguments.epochs,
+        "batch_size": arguments.batch_size,
+        "learning_rate": arguments.learning_rate,
+    }
+    given = {name: value for name, value in changes.items() if value is not None}
+    return dataclasses.replace(recipe, **given)
+
+
+def load_or_exit(options, recipe, arguments, likelihood):
+    """Return what `load_splits` does, or exit with its error and a hint."""
+    try:
+        return load_splits(options, recipe.batch_size, arguments.held_out, likelihood)
+    except ValueError as error:
+        hint = ""
+        if isinstance(options["name"], str) and pathlib.Path(options["name"]).is_dir():
+            hint = f". For the folder of that name, pass --data ./{options['name']}"
+        sys.exit(f"{error}{hint}")
+
+
+def make_model(family, name, image_shape, arguments):
+    """Return the model of a preset for images of a size, with its first weights."""
+    sizes = size_options(family.presets[name], image_shape)
+    try:
+        model = family.from_preset(name, name=name, **sizes, **arguments.set)
+    except (TypeError, ValueError) as error:
+        sys.exit(f"The model cannot be built: {error}")
+    if arguments.start_from:
+        model.set_weights(first_weights(arguments.start_from, family, name, model))
+    return model
+
+
+def make_callbacks(output, epochs, arguments, chief):
+    """Return the callbacks of a run. The chief alone writes the log."""
+    import keras
+
+    from keras_genimg.callbacks import Resume, SampleGrid
+
+    callbacks: list[Any] = [Resume(output / "states", arguments.save_every)]
+    if arguments.samples:
+        every = max(epochs // 10, 1)
+        grid = SampleGrid(output / "samples", arguments.samples, every=every)
+        callbacks.insert(0, grid)
+    if chief:
+        log = keras.callbacks.CSVLogger(str(output / "log.csv"), append=True)
+        callbacks.insert(0, log)
+    return callbacks
+
+
 def main():
     """Run the whole example."""
     arguments = parse_arguments()
@@ -309,7 +376,6 @@ def main():
     import keras
 
     from keras_genimg import likelihoods
-    from keras_genimg.callbacks import Resume, SampleGrid
     from keras_genimg.models.preset_names import find_preset
     from keras_genimg.ops.workers import is_chief
 
@@ -323,68 +389,36 @@ def main():
     except ValueError as error:
         sys.exit(str(error))
     preset = family.presets[name]
-    recipe = preset.recipe
     unknown = arguments.set.keys() - inspect.signature(family).parameters.keys()
     if unknown:
         sys.exit(f"{family.__name__} has no argument {', '.join(sorted(unknown))}")
-    if arguments.learning_rate is not None:
-        recipe = dataclasses.replace(recipe, learning_rate=arguments.learning_rate)
-    if not recipe.tried:
+    if not preset.recipe.tried:
         print(
             f"No model was trained to the end by the recipe of {name}; it is a guess."
         )
-    batch_size = arguments.batch_size or recipe.batch_size
-    epochs = arguments.epochs or recipe.epochs
+    recipe = changed_recipe(preset.recipe, arguments)
     output = arguments.output or pathlib.Path("outputs", f"{family.__name__}_{name}")
     options = image_options(arguments, preset)
-    config = {
-        "preset": f"{family.__name__}/{name}",
-        "data": {key: str(value) for key, value in options.items()},
-        "held_out": arguments.held_out,
-        "epochs": epochs,
-        "batch_size": batch_size,
-        "mixed_precision": arguments.mixed_precision,
-        "learning_rate": arguments.learning_rate,
-        "set": arguments.set,
-        "start_from": arguments.start_from,
-        "versions": {p: importlib.metadata.version(p) for p in PACKAGES},
-    }
+    config = run_config(arguments, f"{family.__name__}/{name}", recipe, options)
     check_same_run(output / "config.json", config)
 
     default = inspect.signature(family).parameters["likelihood"].default
     likelihood = likelihoods.get(preset.config.get("likelihood", default))
-    try:
-        train, held_out, test = load_splits(
-            options, batch_size, arguments.held_out, likelihood
-        )
-    except ValueError as error:
-        hint = ""
-        if isinstance(options["name"], str) and pathlib.Path(options["name"]).is_dir():
-            hint = f". For the folder of that name, pass --data ./{options['name']}"
-        sys.exit(f"{error}{hint}")
+    train, held_out, test = load_or_exit(options, recipe, arguments, likelihood)
     with strategy.scope() if strategy else contextlib.nullcontext():
-        sizes = size_options(preset, test.shape[1:])
-        try:
-            model = family.from_preset(name, name=name, **sizes, **arguments.set)
-        except (TypeError, ValueError) as error:
-            sys.exit(f"The model cannot be built: {error}")
-        if arguments.start_from:
-            model.set_weights(first_weights(arguments.start_from, family, name, model))
-        model.compile(recipe.optimizer(len(train), epochs))
-    callbacks: list[Any] = []
+        model = make_model(family, name, test.shape[1:], arguments)
+        model.compile(recipe.optimizer(len(train)))
     if chief:
         output.mkdir(parents=True, exist_ok=True)
         write_json(output / "config.json", config)
-        log = keras.callbacks.CSVLogger(str(output / "log.csv"), append=True)
-        callbacks.append(log)
-    if arguments.samples:
-        every = max(epochs // 10, 1)
-        callbacks.append(SampleGrid(output / "samples", arguments.samples, every=every))
-    callbacks.append(Resume(output / "states", arguments.save_every))
 
     start = time.monotonic()
     model.fit(
-        train, epochs=epochs, validation_data=held_out, verbose=2, callbacks=callbacks
+        train,
+        epochs=recipe.epochs,
+        validation_data=held_out,
+        verbose=2,
+        callbacks=make_callbacks(output, recipe.epochs, arguments, chief),
     )
     seconds = time.monotonic() - start
     model.save(output / "model.keras")
@@ -393,8 +427,8 @@ def main():
         **data_facts(options, train, held_out, test),
         **report_of(model, test, arguments.test_samples),
         "seconds_of_last_start": seconds,
+        "cores": num_cores(),
     }
-    report["cores"] = num_cores()
     if chief:
         write_json(output / "report.json", report)
         print(json.dumps(report, indent=1))

@@ -136,12 +136,16 @@ def effective_size(log_weights):
     """Return the effective sample size, `sum(w)**2 / sum(w**2)`.
 
     Args:
-        log_weights: `(batch, num_candidates)`.
+        log_weights: `(batch, num_candidates)`, the largest of each row 0.
 
     Returns:
         Float32 from 1 to `num_candidates`, of shape `(batch,)`.
     """
-    return 1 / tf.reduce_sum(tf.nn.softmax(log_weights) ** 2, axis=1)
+    weights = tf.exp(log_weights)
+    sums, squares = tf.reduce_sum(weights, 1), tf.reduce_sum(weights**2, 1)
+    # Rounding may leave the range by a bit.
+    most = tf.cast(tf.shape(log_weights)[1], tf.float32)
+    return tf.clip_by_value(sums**2 / squares, 1.0, most)
 
 
 def _pixel_log_prob(model, images, temperature, conditions):

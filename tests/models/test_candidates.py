@@ -9,7 +9,7 @@ from keras_genimg.causality.random_weights import randomize
 from keras_genimg.layers import MaskedConv2D
 from keras_genimg.likelihoods import Categorical
 from keras_genimg.models import AutoregressiveModel, PixelCNN, PixelRNN
-from keras_genimg.models.candidates import candidate_uniforms
+from keras_genimg.models.candidates import candidate_uniforms, effective_size
 from keras_genimg.ops.uniforms import (
     CANDIDATES,
     CHOICE,
@@ -195,6 +195,15 @@ def test_candidate_0_is_todays_image_and_stays_where_nothing_follows(case):
         # All weights are equal.
         sizes = model.effective_sample_size(images, upper, **options)
         np.testing.assert_allclose(sizes, num_candidates, rtol=1e-6)
+
+
+def test_sizes_are_in_range_for_any_weights():
+    weights = np.random.default_rng(0).normal(size=(10_000, 3)).astype("float32")
+    weights[:5000] *= 100  # One candidate has all the weight.
+    weights[5000:] *= 1e-5  # All are alike.
+    sizes = effective_size(weights - weights.max(axis=1, keepdims=True)).numpy()
+    assert sizes.min() == 1 and sizes.max() == 3
+    assert np.all(np.isnan(effective_size(np.full((1, 3), np.nan, "float32"))))
 
 
 def test_the_batch_makes_no_difference(case):
