@@ -43,8 +43,9 @@ def test_trained_convolutions_leave_no_graph():
 
 
 @pytest.mark.slow
+@pytest.mark.weekly
 def test_dropped_models_leave_little():
-    # Three of each kind; the weekly workflow drops twenty, which takes over a minute.
+    # The weekly workflow drops twenty of each kind.
     count = os.environ.get("NUM_DROPPED_MODELS", "3")
     lines = run_python("-m", "tests.models.drop_models", count).splitlines()
     found = {name: (int(n), float(mb)) for name, n, mb in map(str.split, lines)}

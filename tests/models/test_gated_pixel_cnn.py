@@ -10,7 +10,6 @@ from keras_genimg.models.preset_names import find_preset
 from keras_genimg.sampling import METHODS
 from keras_genimg.sampling.instructions import Level
 from keras_genimg.sampling.program import program_of
-from keras_genimg.serving import verify
 from keras_genimg.testing import assert_causal
 from keras_genimg.visualization import dependency_field
 from tests.models.test_causality import influences
@@ -183,17 +182,6 @@ def test_completes_and_scores():
     nats = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
     expected = np.take_along_axis(nats, images[..., None], axis=-1).sum((1, 2, 3, 4))
     np.testing.assert_allclose(model.log_prob(images), expected, rtol=1e-5)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("options", [{}, {"num_classes": 3}], ids=["plain", "labels"])
-def test_export_can_be_served(options, tmp_path):
-    path = tmp_path / "model"
-    model = make(CASES[0], **options)
-    model.export(path, verbose=False)
-    report = verify(path, verbose=False)
-    assert report.passed, str(report)
-    assert {"sample", "complete", "log_prob"} <= set(model.endpoints(model.image_shape))
 
 
 @pytest.mark.slow
