@@ -6,6 +6,8 @@ from typing import Any
 
 import tensorflow as tf
 
+NUM_PREFETCHED = 4  # Batches.
+
 
 @dataclasses.dataclass(frozen=True)
 class Epochs:
@@ -85,9 +87,12 @@ class Epochs:
 
     def _finished(self, dataset, cardinality):
         dataset = dataset.apply(tf.data.experimental.assert_cardinality(cardinality))
-        dataset = dataset.prefetch(tf.data.AUTOTUNE)
-        # Shard by batch: sharding by file would change the positions.
+        dataset = dataset.prefetch(NUM_PREFETCHED)
         options = tf.data.Options()
+        # To free an iterator, TensorFlow waits for the thread that tunes it, which may
+        # sleep for seconds. Maps keep all cores busy without it.
+        options.autotune.enabled = False
+        # Shard by batch: sharding by file would change the positions.
         options.experimental_distribute.auto_shard_policy = (
             tf.data.experimental.AutoShardPolicy.DATA
         )
