@@ -301,7 +301,7 @@ def report_of(model, test, num_samples):
 
 
 def run_config(arguments, preset_name, recipe, options):
-    """Return what a run is: a folder that holds another one is refused."""
+    """Return the settings of a run, which those of its folder must equal."""
     return {
         "preset": preset_name,
         "data": {key: str(value) for key, value in options.items()},

@@ -33,9 +33,9 @@ def verify(directory: PathLike, verbose: bool = True, timeout: float = 600) -> R
     - nine wrong shapes per input are refused;
     - every warm-up record runs.
 
-    The runs use the kernels that TensorFlow takes on this CPU. A server on a newer CPU
-    may take those of oneDNN, which can end the process where others give an error: set
-    `TF_ENABLE_ONEDNN_OPTS=1` to try them here.
+    TensorFlow chooses its kernels by the CPU. A server on a newer CPU may run those of
+    oneDNN, some of which end the process where others return an error. Set the
+    environment variable `TF_ENABLE_ONEDNN_OPTS=1` to try them here.
 
     Args:
         directory: Path of the SavedModel.

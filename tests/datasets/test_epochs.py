@@ -51,6 +51,15 @@ def test_an_epoch_begins_at_any_batch(name):
     assert (other != np.concatenate(whole)).any() == (name != "plain")
 
 
+@pytest.mark.parametrize("name", SETS)
+def test_nothing_is_tuned(name):
+    """Freeing an iterator waits for the thread that tunes it, up to seconds."""
+    dataset = SETS[name]()
+    epochs = dataset.epochs
+    for each in (dataset, epochs.read(0), epochs.endless()):
+        assert each.options().autotune.enabled is False
+
+
 @pytest.mark.parametrize("max_bytes", [2**29, 13], ids=["memory", "windows"])
 def test_each_image_comes_once_an_epoch(numbered, monkeypatch, max_bytes):
     monkeypatch.setattr(batches, "MAX_BYTES", max_bytes)
