@@ -1,11 +1,18 @@
 """Running Python code in a new process."""
 
+import multiprocessing
 import os
 import pathlib
 import subprocess
 import sys
+from unittest import mock
+
+import pytest
 
 ROOT = pathlib.Path(__file__).parent.parent
+
+_FORKS = multiprocessing.get_context("forkserver")
+_FORKS.set_forkserver_preload(["tests.callbacks.worker"])
 
 
 def run_python(*arguments, timeout=300, cwd=ROOT, **environment):
@@ -26,3 +33,48 @@ def run_python(*arguments, timeout=300, cwd=ROOT, **environment):
     )
     assert finished.returncode == 0, finished.stdout + finished.stderr
     return finished.stdout
+
+
+def start_forked(function, *arguments, output, **environment):
+    """Call a function in a new process that need not import TensorFlow again.
+
+    A server that has imported what trains models, and has used none of it, forks the
+    process. That saves the seconds of the imports, once for each process.
+
+    Args:
+        function: Function of a module that the new process can import.
+        *arguments: Its arguments, which are pickled.
+        output: Path of the file for all that the process prints.
+        **environment: Variables of the environment, read after the imports.
+
+    Returns:
+        A `multiprocessing.Process` that has begun.
+    """
+    process = _FORKS.Process(
+        target=_call, args=(function, arguments, str(output), environment)
+    )
+    # The server reads it when it starts; `pythonpath` of pytest does not reach it.
+    with mock.patch.dict(os.environ, PYTHONPATH=str(ROOT), TF_CPP_MIN_LOG_LEVEL="2"):
+        process.start()
+    return process
+
+
+def _call(function, arguments, output, environment):
+    os.environ.update(environment)
+    with open(output, "w") as opened:
+        os.dup2(opened.fileno(), sys.stdout.fileno())
+        os.dup2(opened.fileno(), sys.stderr.fileno())
+    function(*arguments)
+    sys.stdout.flush()
+
+
+def run_forked(function, *arguments, output, timeout=300, **environment):
+    """Call a function as `start_forked` does; return what it prints, or fail."""
+    process = start_forked(function, *arguments, output=output, **environment)
+    process.join(timeout)
+    printed = pathlib.Path(output).read_text()
+    if process.is_alive():
+        process.kill()
+        pytest.fail(f"{function} takes more than {timeout} s. It printed: {printed}")
+    assert process.exitcode == 0, printed
+    return printed

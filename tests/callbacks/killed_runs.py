@@ -9,49 +9,32 @@ weights, history and evaluation must then be equal, to the last bit.
 """
 
 import argparse
-import os
 import pathlib
 import random
 import signal
-import sys
 import tempfile
 import time
 
 import numpy as np
 
-from tests.callbacks import small_models, worker
+from tests.callbacks import small_models
 from tests.callbacks.test_workers import results, run_workers
 
 
 def run_alone(directory, result, kill_after, family):
-    """Train in a fork of this process; return its exit code.
-
-    The imports are made once, and TensorFlow is not used before the fork.
-    """
-    child = os.fork()
-    if child == 0:
-        os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
-        code = 1
-        try:
-            worker.main(directory, f"{result}0", kill_after, family, "--epochs=4")
-            code = 0
-        finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    """Train in a new process; return its exit code."""
+    options = {"kill_after": (kill_after,), "models": (family, "--epochs=4")}
+    codes, _ = run_workers(1, directory, result, **options)
+    return codes[0]
 
 
 def run_pair(directory, result, kill_after, family):
     """Train with two workers, of which the second is killed; return its exit code."""
-    codes, errors = run_workers(
-        *(2, directory, result),
-        kill_after=(0, kill_after),
-        models=(family, "--epochs=4"),
-    )
+    options = {"kill_after": (0, kill_after), "models": (family, "--epochs=4")}
+    codes, printed = run_workers(2, directory, result, **options)
     if not kill_after:
         return max(codes)
-    assert codes[0] != 0, errors  # A worker does not go on without the other.
+    assert codes[0] != 0, printed  # A worker does not go on without the other.
     return codes[1]
 
 

@@ -1,12 +1,9 @@
 """Two workers train as one, and go on after one of them is killed."""
 
 import json
-import os
 import pathlib
 import signal
 import socket
-import subprocess
-import sys
 
 import keras
 import numpy as np
@@ -14,14 +11,14 @@ import pytest
 import tensorflow as tf
 
 import keras_genimg.models  # noqa: F401  Registers classes for `load_model`.
-from tests.subprocesses import ROOT
+from tests.callbacks import worker
+from tests.subprocesses import start_forked
 
-SCRIPT = pathlib.Path(__file__).with_name("worker.py")
 MODELS = ("PixelCNN", "VAE")
 
 
 def run_workers(count, *arguments, kill_after=(0, 0), models=("VAE",), check=True):
-    """Run the script in `count` processes; return exit codes and what they print.
+    """Run `worker.main` in `count` processes; return exit codes and what they print.
 
     Args:
         count: Number of workers.
@@ -37,28 +34,30 @@ def run_workers(count, *arguments, kill_after=(0, 0), models=("VAE",), check=Tru
     addresses = [f"127.0.0.1:{each.getsockname()[1]}" for each in sockets]
     for each in sockets:
         each.close()
+    directories, result = arguments
+    if isinstance(directories, pathlib.Path):
+        directories = [directories] * count
+    outputs = [pathlib.Path(f"{result}{index}.txt") for index in range(count)]
     processes = []
     for index in range(count):
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        environment = {}
         if count > 1:
             task = {"type": "worker", "index": index}
             config = {"cluster": {"worker": addresses}, "task": task}
             environment["TF_CONFIG"] = json.dumps(config)
-        directories, result = arguments
-        if isinstance(directories, pathlib.Path):
-            directories = [directories] * count
-        command = [sys.executable, SCRIPT, directories[index], f"{result}{index}"]
-        command += [str(kill_after[index]), *models]
+        command = [directories[index], f"{result}{index}", kill_after[index], *models]
         processes.append(
-            subprocess.Popen(
-                command, env=environment, cwd=ROOT, stderr=subprocess.PIPE, text=True
-            )
+            start_forked(worker.main, *command, output=outputs[index], **environment)
         )
-    errors = [process.communicate(timeout=300)[1] for process in processes]
-    codes = [process.returncode for process in processes]
+    for process in processes:
+        process.join(300)
+        process.kill()  # If it still runs.
+        process.join()
+    codes = [process.exitcode for process in processes]
+    printed = [output.read_text() for output in outputs]
     if not any(kill_after) and check:
-        assert codes == [0] * count, errors
-    return codes, errors
+        assert codes == [0] * count, printed
+    return codes, printed
 
 
 def results(result, models=("VAE",)):

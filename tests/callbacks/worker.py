@@ -1,18 +1,9 @@
-"""One worker of a distributed training run; started by `test_workers.py`.
-
-    worker.py DIRECTORY RESULT KILL_AFTER MODEL... [--checks] [--epochs=4]
-
-Without TF_CONFIG it trains alone, on the same global batches. The worker writes weights
-and history to RESULT. After KILL_AFTER batches of a model it kills itself; with 0, it
-does not. States are saved at each step, or with --epochs=4 at each second one. With
---checks it does what `worker_checks.py` says too.
-"""
+"""One worker of a distributed training run; started by `test_workers.py`."""
 
 import json
 import os
 import pathlib
 import signal
-import sys
 
 import keras
 import numpy as np
@@ -46,6 +37,19 @@ class Kill(keras.callbacks.Callback):
 
 
 def main(directory, result, kill_after, *names):
+    """Train models, and write their weights and what else was found.
+
+    Without TF_CONFIG it trains alone, on the same global batches.
+
+    Args:
+        directory: Folder of the states. They are saved at each step, or with
+            `"--epochs=4"` at each second one.
+        result: Beginning of the paths of files to write.
+        kill_after: Number of batches of a model after which the process kills itself;
+            0 for never.
+        *names: Names of models. With `"--checks"` the worker does what
+            `worker_checks.py` says too.
+    """
     directory = pathlib.Path(directory)
     if "TF_CONFIG" in os.environ:
         strategy = tf.distribute.MultiWorkerMirroredStrategy()
@@ -66,7 +70,7 @@ def main(directory, result, kill_after, *names):
             verbose=0,
             validation_data=datasets.load("digits", "test", 150, binarize="fixed"),
             callbacks=[
-                Kill(int(kill_after)),
+                Kill(kill_after),
                 *(worker_checks.pictures(name, result) if checks else ()),
                 Resume(directory / name, save_every=epochs // 2),
             ],
@@ -85,7 +89,3 @@ def main(directory, result, kill_after, *names):
         found["refused"] = worker_checks.refusals(strategy, directory)
     with open(f"{result}.json", "w") as opened:
         json.dump(found, opened)
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

@@ -6,10 +6,8 @@ Models end with the same weights, noise and uneven batches included. In a custom
 layers that draw noise end with different weights; the devices must draw different noise
 there. Layers are trained side by side in one eager model, since tracing takes most of
 the time. Models are trained in graphs. Finally, unsupported uses must be refused, and
-exports must draw the same images as the models. The argument is a folder to export to.
+exports must draw the same images as the models.
 """
-
-import sys
 
 import keras
 import numpy as np
@@ -168,7 +166,8 @@ def check_causality(strategy):
     print("leaks refused")
 
 
-def main():
+def main(folder):
+    """Run all checks, and export to a folder."""
     # Nothing tunes the data sets then. Freeing an iterator wakes the thread that tunes
     # it before that thread can see that it must end. On a busy machine it sleeps again,
     # up to a minute, and training waits.
@@ -200,11 +199,7 @@ def main():
             check_bad_inputs(model, case.example(8))
 
     check_refusals(two)
-    check_export(two, sys.argv[1])
+    check_export(two, str(folder))
     print("exports draw the same")
     check_causality(two)
-    check_callbacks(one, two, sys.argv[1])
-
-
-if __name__ == "__main__":
-    main()
+    check_callbacks(one, two, str(folder))

@@ -6,9 +6,9 @@ import pytest
 import tensorflow as tf
 
 from keras_genimg import models
+from tests.conformance import loading, replicas
 from tests.conformance.registry import LAYERS, MODELS
-from tests.conformance.replicas import REPLICATED
-from tests.subprocesses import run_python
+from tests.subprocesses import run_forked
 
 CASES = pytest.mark.parametrize("case", MODELS.values(), ids=MODELS)
 
@@ -190,40 +190,18 @@ def test_keras_files_load_in_a_fresh_process(eager_functions, tmp_path):
         np.savez(
             tmp_path / f"{name}.npz", outputs=outputs, evaluation=evaluation, **example
         )
-    script = """
-import pathlib, sys
-import keras, numpy as np, tensorflow as tf
-import keras_genimg.layers, keras_genimg.models
-tf.config.run_functions_eagerly(True)
-for path in sorted(pathlib.Path(sys.argv[1]).glob("*.keras")):
-    model = keras.models.load_model(path)
-    data = dict(np.load(path.with_suffix(".npz")))
-    outputs = data.pop("outputs")
-    evaluation = data.pop("evaluation", None)
-    x = data if len(data) > 1 else next(iter(data.values()))
-    if isinstance(model, keras_genimg.models.LatentModel):
-        again, evaluation = model.elbo(x, seed=0), None
-        assert model.optimizer.iterations == 1
-    elif outputs.ndim == 1:
-        again = np.concatenate([w.ravel() for w in model.get_weights()])
-    else:
-        again = np.asarray(model(x if evaluation is not None else data), "float32")
-    np.testing.assert_array_equal(again, outputs)
-    if evaluation is not None:
-        assert model.optimizer.iterations == 1
-        np.testing.assert_array_equal(model.evaluate(x, verbose=0), evaluation)
-    print("loaded", path.stem)
-"""
-    output = run_python("-c", script, tmp_path)
+    output = run_forked(loading.main, tmp_path, output=tmp_path / "printed")
     assert output.count("loaded") == len(LAYERS) + len(MODELS)
 
 
 @pytest.mark.slow
 def test_two_replicas_train_as_one_and_refuse_as_one(tmp_path):
-    output = run_python("-m", "tests.conformance.replicas", tmp_path)
+    output = run_forked(replicas.main, tmp_path, output=tmp_path / "printed")
     random = sum(case.random for case in LAYERS.values())
     assert output.count("other noise") == random
-    assert output.count("same weights") == len(LAYERS) - random + len(REPLICATED)
+    assert output.count("same weights") == len(LAYERS) - random + len(
+        replicas.REPLICATED
+    )
     # The same process saves imports.
     for done in (
         "bad inputs refused",
