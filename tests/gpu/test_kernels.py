@@ -21,6 +21,7 @@ from keras_genimg.models import (
 )
 from keras_genimg.models.traced_sampler import TracedSampler
 from tests.gpu.kernels import XLA_GPU, nodes_of, without_kernel
+from tests.weekly import weekly_but
 
 pytestmark = [
     pytest.mark.slow,
@@ -66,6 +67,7 @@ MODELS = {
     ),
     "DRAW": lambda: DRAW((3, 4, 1), 2, 4, 2, 2, 2),
 }
+POLICIES = ("float32", "mixed_float16", "mixed_bfloat16")
 
 
 def training_graph(model):
@@ -112,7 +114,7 @@ def test_training_step(name):
     assert {op for op, _ in missing} == {"Placeholder"}, missing
 
 
-@pytest.mark.slow
+@pytest.mark.weekly
 @pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
 def test_training_step_of_other_precision(policy):
     keras.mixed_precision.set_global_policy(policy)
@@ -120,7 +122,7 @@ def test_training_step_of_other_precision(policy):
         assert_only_allowed(training_graph(make()))
 
 
-@pytest.mark.parametrize("policy", ["float32", "mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize("policy", weekly_but(POLICIES, "mixed_float16"))
 @pytest.mark.parametrize("name", [name for name in MODELS if "Pixel" in name])
 def test_incremental_sampler(name, policy):
     keras.mixed_precision.set_global_policy(policy)

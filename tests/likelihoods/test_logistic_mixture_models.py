@@ -20,6 +20,7 @@ from tests.likelihoods.coupled_checks import (
 )
 from tests.sampling.drawn import TIE, assert_ancestral
 from tests.sampling.forced import assert_sampled_as_computed, random_images
+from tests.weekly import weekly_but
 
 MIXTURE = DiscretizedLogisticMixture(5, 2)
 SIZES = {"head_filters": 6, "first_kernel_size": 3, "likelihood": MIXTURE}
@@ -104,7 +105,7 @@ def test_one_evaluation_a_pixel(monkeypatch):
         (PixelCNN, SHAPE, None),
         (PixelRNN, (3, 4, 1), None),
         (PixelCNN, SHAPE, "mixed_bfloat16"),
-        (PixelCNN, SHAPE, "mixed_float16"),
+        pytest.param(PixelCNN, SHAPE, "mixed_float16", marks=pytest.mark.weekly),
     ],
 )
 def test_trains_and_loads(model_class, shape, dtype, tmp_path):
@@ -140,7 +141,7 @@ def test_untrained_models_are_about_uniform(model_class, num_colors):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("temperature", [1.0, 0.5])
+@pytest.mark.parametrize("temperature", weekly_but([1.0, 0.5], 0.5))
 def test_completes(temperature):
     check_completes(by_hand(), temperature)
 

@@ -6,10 +6,11 @@ import pytest
 
 from keras_genimg.models import LatentModel
 from tests.conformance import registry
+from tests.weekly import weekly_but
 
 PURE = ("float64", "bfloat16", "float16")
-# Every model in float16, which has the narrowest range, and in one other dtype. The
-# two DRAW models share all but attention.
+# Every model in float16, which has the narrowest range, and in one other dtype, once a
+# week. The two DRAW models share all but attention.
 POLICIES = {
     "DRAW": ("bfloat16", "float16", "mixed_bfloat16"),
     "DRAW_whole": ("float64", "float16", "mixed_float16"),
@@ -19,11 +20,13 @@ POLICIES = {
     "PixelRNN_diagonal": ("float64", "float16"),
 }
 CASES = [(name, policy) for name in POLICIES for policy in POLICIES[name]]
+OFTEN = [(name, policy) for name, policy in CASES if policy == "float16"]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "policy"), CASES)
-def test_trains_draws_and_scores(name, policy, tmp_path):
+@pytest.mark.parametrize("choice", weekly_but(CASES, *OFTEN), ids="-".join)
+def test_trains_draws_and_scores(choice, tmp_path):
+    name, policy = choice
     keras.mixed_precision.set_global_policy(policy)
     case = registry.MODELS[name]
     model, images = case.make(), case.example()

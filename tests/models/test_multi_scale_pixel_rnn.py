@@ -11,6 +11,7 @@ from keras_genimg.models import MultiScalePixelRNN
 from keras_genimg.models.candidates import later_known
 from keras_genimg.ops.scales import is_copied, scale_order
 from keras_genimg.testing import assert_causal
+from tests.weekly import weekly_but
 
 OPTIONS = {"first_kernel_size": 3, "head_filters": 6, "condition_filters": 4}
 
@@ -119,7 +120,7 @@ def test_a_pixel_depends_on_earlier_ones_and_on_all_of_the_small_image():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("jit_compile", weekly_but([False, True], False))
 def test_samplers_agree_and_small_images_are_enlarged(model, jit_compile):
     drawn = model.generate(5, seed=3, method="ancestral", verbose=0)
     for method in ("incremental", "fixed_point"):

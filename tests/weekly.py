@@ -1,0 +1,11 @@
+"""Parameters of slow tests that are tried once a week."""
+
+import pytest
+
+
+def weekly_but(values, *often):
+    """Return `values` as parameters, of which all but `often` are marked weekly."""
+    return [
+        value if value in often else pytest.param(value, marks=pytest.mark.weekly)
+        for value in values
+    ]
