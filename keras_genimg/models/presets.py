@@ -139,7 +139,7 @@ PIXEL_RNN = {
     "mnist_row_7x16": _preset(
         "mnist",
         "Seven Row LSTM layers on binarized MNIST. The paper: RMSProp, batches of 16.",
-        _MNIST_RECIPE,
+        dataclasses.replace(_MNIST_RECIPE, epochs=14, batch_size=32, tried=True),
         units=16,
         num_layers=7,
         layer="row",
