@@ -9,20 +9,10 @@ os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 
 import keras  # noqa: E402
 import pytest  # noqa: E402
-import tensorflow as tf  # noqa: E402
-from tensorflow.python.data.ops import dataset_ops  # noqa: E402
 
+from tests.untuned import leave_datasets_untuned  # noqa: E402
 
-def untuned(dataset):
-    options = tf.data.Options()
-    options.autotune.enabled = False
-    return dataset.with_options(options)
-
-
-# Every iterator is made of what this returns. TensorFlow tunes data sets in threads
-# that sleep for up to a minute, and waits for such a thread when it frees an iterator.
-# Here that is in Python's garbage collection, which once took half a minute.
-dataset_ops.DatasetV2._apply_debug_options = untuned
+leave_datasets_untuned()
 
 
 def pytest_collection_finish():

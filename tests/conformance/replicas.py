@@ -18,6 +18,7 @@ from tests.callbacks.replica_checks import check_callbacks
 from tests.conformance.registry import LAYERS, MODELS
 from tests.models import test_causality_check
 from tests.serving.two_devices import check_export
+from tests.untuned import leave_datasets_untuned
 
 # With labels, of several scales, with noise, and with a loop of steps. Attention is
 # among the layers.
@@ -168,10 +169,7 @@ def check_causality(strategy):
 
 def main(folder):
     """Run all checks, and export to a folder."""
-    # Nothing tunes the data sets then. Freeing an iterator wakes the thread that tunes
-    # it before that thread can see that it must end. On a busy machine it sleeps again,
-    # up to a minute, and training waits.
-    tf.data.experimental.enable_debug_mode()
+    leave_datasets_untuned()
     device = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(
         device, [tf.config.LogicalDeviceConfiguration()] * 2

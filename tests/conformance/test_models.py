@@ -199,9 +199,8 @@ def test_two_replicas_train_as_one_and_refuse_as_one(tmp_path):
     output = run_forked(replicas.main, tmp_path, output=tmp_path / "printed")
     random = sum(case.random for case in LAYERS.values())
     assert output.count("other noise") == random
-    assert output.count("same weights") == len(LAYERS) - random + len(
-        replicas.REPLICATED
-    )
+    num_trained = len(LAYERS) - random + len(replicas.REPLICATED)
+    assert output.count("same weights") == num_trained
     # The same process saves imports.
     for done in (
         "bad inputs refused",

@@ -9,8 +9,8 @@ from tests.conformance import registry
 from tests.weekly import weekly_but
 
 PURE = ("float64", "bfloat16", "float16")
-# Every model in float16, which has the narrowest range, and in one other dtype, once a
-# week. The two DRAW models share all but attention.
+# Each model is tried in float16, which has the narrowest range, and once a week in
+# other dtypes. The two DRAW models share all but attention.
 POLICIES = {
     "DRAW": ("bfloat16", "float16", "mixed_bfloat16"),
     "DRAW_whole": ("float64", "float16", "mixed_float16"),
