@@ -21,6 +21,7 @@ from keras_genimg.models.distribution import (
 from keras_genimg.models.epoch_starts import without_pauses
 from keras_genimg.models.freeable_model import FreeableModel
 from keras_genimg.models.image_inputs import check_shape, checked_inputs, images_of
+from keras_genimg.models.iterator_keeper import IteratorKeeper
 from keras_genimg.models.restart_check import check_restart
 from keras_genimg.models.step_check import StepCheck
 from keras_genimg.models.worker_data import for_workers
@@ -96,6 +97,7 @@ class LikelihoodModel(FreeableModel):
         self.likelihood: likelihoods.Likelihood = likelihood
         self._step_check = StepCheck(self)
         self._is_fitting = False
+        self._iterators = IteratorKeeper()
         self._batches_to_skip = 0
         self._reads_skipped = False
         self._replica = Replica()
@@ -257,6 +259,7 @@ class LikelihoodModel(FreeableModel):
         self._is_fitting = True
         with contextlib.ExitStack() as stack:
             stack.callback(self._end_fit)
+            stack.enter_context(self._iterators.freed_at_the_end())
             for callback in callbacks:
                 if hasattr(callback, "arranged"):  # See `callbacks.Resume`.
                     x, given = stack.enter_context(callback.arranged(self, x, given))
@@ -327,6 +330,8 @@ class LikelihoodModel(FreeableModel):
         Keras averages the parts of all replicas, which fails if they differ in size or
         are in several processes (keras-team/keras#20585).
         """
+        if iterator is not None:
+            self._iterators.keep(iterator)
         if self._distribute_strategy is None:
             return
         if iterator is not None:
@@ -400,7 +405,8 @@ class LikelihoodModel(FreeableModel):
             return super().evaluate(x, y, *args, **kwargs)
         x = self._checked(x, y, "evaluate")
         y = self._weighted_targets(x, kwargs, "evaluate")
-        return super().evaluate(x, y, *args, **kwargs)
+        with self._iterators.freed_at_the_end():
+            return super().evaluate(x, y, *args, **kwargs)
 
     def _weighted_targets(self, x, kwargs, method):
         """Return what Keras must have as targets, without which it drops weights."""

@@ -149,6 +149,17 @@ def batches_of(images, batch_size):
     )
 
 
+def untuned(dataset):
+    """Return a data set whose iterator is freed without a wait, as `batches_of` does.
+
+    TensorFlow waits for the thread that tunes a data set, up to two seconds at the end
+    of `fit`.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return dataset.with_options(options)
+
+
 def training_programs(family, policy, strategy, images, steps):
     """Return the programs of one model by name, and how many steps a call of each is.
 
@@ -165,7 +176,7 @@ def training_programs(family, policy, strategy, images, steps):
     with scope:
         model = family.make(policy)
         model.compile(family.recipe.optimizer(len(epoch)))
-    one_batch = tf.data.Dataset.from_tensors(next(iter(epoch)))
+    one_batch = untuned(tf.data.Dataset.from_tensors(next(iter(epoch))))
     repeated = one_batch.repeat()
     if strategy:
         repeated = strategy.experimental_distribute_dataset(repeated)
