@@ -13,6 +13,7 @@ from keras_genimg import datasets
 from keras_genimg.callbacks import Resume
 from tests.callbacks import worker_checks
 from tests.callbacks.small_models import make
+from tests.untuned import leave_datasets_untuned
 
 BATCH_SIZE = 110  # Not a divisor of the 300 digits: the last batch is uneven.
 
@@ -50,6 +51,7 @@ def main(directory, result, kill_after, *names):
         *names: Names of models. With `"--checks"` the worker does what
             `worker_checks.py` says too.
     """
+    leave_datasets_untuned()
     directory = pathlib.Path(directory)
     if "TF_CONFIG" in os.environ:
         strategy = tf.distribute.MultiWorkerMirroredStrategy()
