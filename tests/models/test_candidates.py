@@ -19,6 +19,7 @@ from keras_genimg.ops.uniforms import (
     seeded_uniforms,
 )
 from tests import reference
+from tests.weekly import weekly_but
 
 pytestmark = pytest.mark.slow
 
@@ -38,7 +39,7 @@ MODELS = {
 }
 
 
-@pytest.fixture(scope="module", params=MODELS)
+@pytest.fixture(scope="module", params=weekly_but(MODELS, "cnn", "diagonal"))
 def case(request):
     """Return a model, images, masks and conditions."""
     model = MODELS[request.param]()

@@ -7,6 +7,7 @@ from keras_genimg.likelihoods import Categorical
 from keras_genimg.models import VAE, PixelCNN
 from keras_genimg.saved_model import write_saved_model
 from keras_genimg.serving import read_metadata, verify, write_warmup
+from tests.weekly import weekly_but
 
 pytestmark = pytest.mark.slow
 
@@ -63,7 +64,7 @@ def request_of(model):
     return images, model.likelihood.to_display(images), known
 
 
-@pytest.mark.parametrize("name", ["complete", "complete_xla"])
+@pytest.mark.parametrize("name", weekly_but(["complete", "complete_xla"], "complete"))
 def test_exports_choose_what_python_chooses(model, complete, request_of, name):
     images, shown, known = request_of
     options = {"seed": SEEDS, "conditions": LABELS, "num_candidates": 5}
