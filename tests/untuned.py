@@ -14,10 +14,11 @@ def leave_datasets_untuned():
     Python's garbage collection, which once took half a minute.
     """
     # All iterators are made of what this method returns. Raises if it is gone.
-    mock.patch.object(dataset_ops.DatasetV2, "_apply_debug_options", _untuned).start()
+    mock.patch.object(dataset_ops.DatasetV2, "_apply_debug_options", untuned).start()
 
 
-def _untuned(dataset):
+def untuned(dataset):
+    """Return a data set that TensorFlow does not tune."""
     options = tf.data.Options()
     options.autotune.enabled = False
     return dataset.with_options(options)

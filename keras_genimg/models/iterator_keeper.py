@@ -59,7 +59,8 @@ class _KeptIterators:
         return iterator
 
     def free(self, but=0):
-        old = [self._iterators.pop(0) for _ in self._iterators[but:]]
+        count = max(len(self._iterators) - but, 0)
+        old, self._iterators = self._iterators[:count], self._iterators[count:]
         if old:
             # Python waits for this thread before it exits.
             threading.Thread(target=old.clear, name="free_iterators").start()

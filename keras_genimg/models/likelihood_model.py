@@ -330,7 +330,7 @@ class LikelihoodModel(FreeableModel):
         Keras averages the parts of all replicas, which fails if they differ in size or
         are in several processes (keras-team/keras#20585).
         """
-        if iterator is not None:
+        if iterator is not None:  # Keras calls this before it reads from it.
             self._iterators.keep(iterator)
         if self._distribute_strategy is None:
             return

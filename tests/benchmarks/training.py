@@ -49,6 +49,7 @@ from tests.benchmarks.timing import (  # noqa: E402
     write_json,
 )
 from tests.subprocesses import run_python  # noqa: E402
+from tests.untuned import untuned  # noqa: E402
 
 POLICIES = ("float32", "mixed_bfloat16", "mixed_float16")
 TURN_SECONDS = 10
@@ -149,17 +150,6 @@ def batches_of(images, batch_size):
     )
 
 
-def untuned(dataset):
-    """Return a data set whose iterator is freed without a wait, as `batches_of` does.
-
-    TensorFlow waits for the thread that tunes a data set, up to two seconds at the end
-    of `fit`.
-    """
-    options = tf.data.Options()
-    options.autotune.enabled = False
-    return dataset.with_options(options)
-
-
 def training_programs(family, policy, strategy, images, steps):
     """Return the programs of one model by name, and how many steps a call of each is.
 
@@ -176,6 +166,7 @@ def training_programs(family, policy, strategy, images, steps):
     with scope:
         model = family.make(policy)
         model.compile(family.recipe.optimizer(len(epoch)))
+    # As `epoch` is; tuning would take some of the time.
     one_batch = untuned(tf.data.Dataset.from_tensors(next(iter(epoch))))
     repeated = one_batch.repeat()
     if strategy:

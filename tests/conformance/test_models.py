@@ -113,7 +113,6 @@ def test_the_first_step_is_traced_once(monkeypatch):
 
 
 @pytest.mark.slow
-# The layer alone is compared before each merge, too.
 @pytest.mark.parametrize(
     "name",
     weekly_but(

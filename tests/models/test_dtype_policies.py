@@ -9,8 +9,8 @@ from tests.conformance import registry
 from tests.weekly import weekly_but
 
 PURE = ("float64", "bfloat16", "float16")
-# One model of each kind is tried in float16, which has the narrowest range, and all
-# models and dtypes once a week. The two DRAW models share all but attention.
+# Three models are tried in float16, which has the narrowest range, and all models and
+# dtypes once a week. The two DRAW models share all but attention.
 POLICIES = {
     "DRAW": ("bfloat16", "float16", "mixed_bfloat16"),
     "DRAW_whole": ("float64", "float16", "mixed_float16"),

@@ -1,5 +1,6 @@
 """Training does not wait while TensorFlow frees the iterators of its data."""
 
+import contextlib
 import threading
 import time
 import weakref
@@ -15,10 +16,14 @@ from keras_genimg.models.iterator_keeper import IteratorKeeper
 IMAGES = np.zeros((8, 4, 4, 1), "uint8")
 
 
-@pytest.fixture
-def model():
-    model = PixelCNN((4, 4, 1), 2, 1, first_kernel_size=3)
-    model.compile("sgd")
+@pytest.fixture(params=["no strategy", "mirrored"])
+def model(request):
+    scope = contextlib.nullcontext()
+    if request.param == "mirrored":
+        scope = tf.distribute.MirroredStrategy(["/cpu:0"]).scope()
+    with scope:
+        model = PixelCNN((4, 4, 1), 2, 1, first_kernel_size=3)
+        model.compile("sgd")
     return model
 
 
