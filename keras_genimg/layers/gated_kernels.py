@@ -11,6 +11,7 @@ from keras_genimg.layers.masked_conv2d import MaskedConv2D
 from keras_genimg.ops.affine import row_product
 from keras_genimg.ops.color_masks import causal_kernel_mask
 from keras_genimg.ops.lines import shifted_lines
+from keras_genimg.ops.padded_conv import padded_conv2d
 from keras_genimg.types import Shape, Tensors
 
 
@@ -83,8 +84,7 @@ class VerticalGates(CausalLayer, keras.layers.Conv2D):
 
     def convolution_op(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
         reach = self.reach
-        padding = [[0, 0], [reach, 0], [reach, reach], [0, 0]]
-        outputs = tf.nn.conv2d(inputs, ops.convert_to_tensor(kernel), 1, padding)
+        outputs = padded_conv2d(inputs, ops.convert_to_tensor(kernel), reach, reach)
         # The smaller kernel of mask "A" also fits below the last row.
         return outputs if self.sees_whole_row else outputs[:, :-1]
 

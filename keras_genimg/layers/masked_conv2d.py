@@ -17,6 +17,7 @@ from keras_genimg.ops.checks import (
 )
 from keras_genimg.ops.color_masks import causal_kernel_mask
 from keras_genimg.ops.lines import shifted_lines
+from keras_genimg.ops.padded_conv import padded_conv2d
 from keras_genimg.types import Config, Shape, Tensors
 
 # For some arguments of Conv2D, the values that a causal convolution supports.
@@ -140,8 +141,8 @@ class MaskedConv2D(CausalLayer, keras.layers.Conv2D):
             rows = tf.reshape(inputs, (-1, inputs.shape[-1]))
             outputs = tf.matmul(rows, self.masked_kernel(kernel)[0, 0])
             return tf.reshape(outputs, (*ops.shape(inputs)[:-1], self.filters))
-        padding = [[0, 0], [height // 2, 0], [width // 2, width // 2], [0, 0]]
-        return tf.nn.conv2d(inputs, self.masked_kernel(kernel), 1, padding)
+        kernel = self.masked_kernel(kernel)
+        return padded_conv2d(inputs, kernel, height // 2, width // 2)
 
     def prepare(self, fused: bool) -> dict[str, Any]:
         height, width = self.kernel_size
