@@ -127,10 +127,9 @@ class RowLSTM(CausalLayer, PixelLSTM):
             ]
         outputs = []
         for part in tf.split(gates, sizes, axis=0) if len(sizes) > 1 else [gates]:
-            states, cell = conv_lstm_scan(
+            states, hidden, cell = conv_lstm_scan(
                 part, kernel, hidden, cell, batch, -(self.taps // 2)
             )
-            hidden = states[-1]
             outputs.append(states)
         states = tf.concat(outputs, axis=0)
         states = tf.reshape(states, (height, width, batch, units))

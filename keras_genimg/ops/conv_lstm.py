@@ -15,7 +15,7 @@ def conv_lstm_scan(
     cell: tf.Tensor,
     cell_size: int | tf.Tensor,
     first_offset: int,
-) -> tuple[tf.Tensor, tf.Tensor]:
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Run a convolutional LSTM whose state is a line of cells.
 
     At step `t`, where `n` are the cells at the taps' offsets from a cell and hidden
@@ -44,8 +44,8 @@ def conv_lstm_scan(
             `position + first_offset + k`.
 
     Returns:
-        Hidden states of all steps, `(steps, directions, line * cell_size, units)`, and
-        the last cell state.
+        Hidden states of all steps, `(steps, directions, line * cell_size, units)`, the
+        last of them, and the last cell state.
 
     Raises:
         ValueError: If a second derivative is computed.
@@ -57,11 +57,18 @@ def conv_lstm_scan(
     offsets = tuple(range(first_offset, first_offset + taps))
     kernel = tf.reshape(kernel, (directions, taps * units, 4 * units))
     if directions == 1:
-        # Without this axis, products are not batched and slices need no copy.
-        states, cell = _scan(
-            inputs[:, 0], kernel[0], hidden[0], cell[0], offsets, cell_size
+        # Without this axis, products are not batched and slices need no copy. The
+        # gradient of an index such as `[:, 0]` would copy all steps.
+        arguments = (
+            tf.squeeze(inputs, 1),
+            *(tf.squeeze(tensor, 0) for tensor in (kernel, hidden, cell)),
         )
-        return states[:, None], cell[None]
+        states, hidden, cell = _scan(*arguments, offsets, cell_size)
+        return (
+            tf.expand_dims(states, 1),
+            tf.expand_dims(hidden, 0),
+            tf.expand_dims(cell, 0),
+        )
     return _scan(inputs, kernel, hidden, cell, offsets, cell_size)
 
 
@@ -75,19 +82,19 @@ def _scan(inputs, kernel, hidden, cell, offsets, cell_size):
         )
 
         @_first_derivative_only
-        def backward(d_states, d_cell, inputs, kernel, hidden, cell):
+        def backward(d_states, d_hidden, d_cell, inputs, kernel, hidden, cell):
             return _backward(
-                (d_states, d_cell),
+                (d_states, d_hidden, d_cell),
                 (states, cells, gates),
                 (kernel, hidden, cell),
                 offsets,
                 cell_size,
             )
 
-        def gradient(d_states, d_cell):
-            return backward(d_states, d_cell, inputs, kernel, hidden, cell)
+        def gradient(d_states, d_hidden, d_cell):
+            return backward(d_states, d_hidden, d_cell, inputs, kernel, hidden, cell)
 
-        return [states, cells[-1]], gradient
+        return [states, states[-1], cells[-1]], gradient
 
     return scan(inputs, kernel, hidden, cell)
 
@@ -143,7 +150,7 @@ def _backward(gradients, kept, arguments, offsets, cell_size):
 
 def _backward_loop(gradients, kept, kernel, offsets, cell_size):
     """Return the gradients of inputs, hidden and cell."""
-    d_states, d_cell = gradients
+    d_states, d_hidden, d_cell = gradients
     (sigmoids, g, squashed), earlier_cells = kept
     steps = ops.shape(d_states)[0]
     taps = len(offsets)
@@ -178,7 +185,7 @@ def _backward_loop(gradients, kept, kernel, offsets, cell_size):
         step,
         (
             tf.convert_to_tensor(steps - 1),
-            tf.zeros_like(d_cell),
+            d_hidden,
             d_cell,
             _array(d_states, steps, shape),
         ),

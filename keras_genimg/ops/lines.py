@@ -42,9 +42,14 @@ def _windows(line, offsets, cell_size, axis):
     padded = tf.pad(line, padding) if before or after else line
     windows = []
     for offset in offsets:
-        start = (before + offset) * cell_size
-        window = [slice(None)] * len(line.shape)
-        window[axis] = slice(start, start + length)
-        windows.append(padded[tuple(window)] if offset else line)
+        if not offset:
+            windows.append(line)
+            continue
+        # The gradient of an index such as `padded[start:]` would be slower.
+        begin = [0] * len(line.shape)
+        begin[axis] = (before + offset) * cell_size
+        size = [-1] * len(line.shape)
+        size[axis] = length
+        windows.append(tf.slice(padded, begin, size))
         windows[-1].set_shape(line.shape)
     return windows

@@ -29,7 +29,7 @@ def plain_scan(inputs, kernel, hidden, cell, cell_size, first_offset):
         cell = tf.sigmoid(f) * cell + tf.sigmoid(i) * tf.tanh(g)
         hidden = tf.sigmoid(o) * tf.tanh(cell)
         states.append(hidden)
-    return tf.stack(states), cell
+    return tf.stack(states), hidden, cell
 
 
 def arguments(directions, taps, dtype, units=3, line=4, batch=2, steps=5):
@@ -63,10 +63,12 @@ def test_equals_a_plain_loop_and_its_gradients(directions, taps, first):
     def gradients(scan, *inputs):
         with tf.GradientTape() as tape:
             tape.watch(inputs)
-            states, cell = scan(*inputs, 2, first)
-            total = tf.reduce_sum(states * weights[0])
-            total += tf.reduce_sum(cell * weights[1])
-        return [states, cell, *tape.gradient(total, inputs)]
+            outputs = scan(*inputs, 2, first)
+            total = sum(
+                tf.reduce_sum(output * weight)
+                for output, weight in zip(outputs, weights, strict=True)
+            )
+        return [*outputs, *tape.gradient(total, inputs)]
 
     expected = gradients(plain_scan, *inputs)
     ours = functools.partial(gradients, conv_lstm_scan)
@@ -83,8 +85,8 @@ def test_gradients_match_finite_differences(directions, taps, first):
 
         def scan(x, position=position):
             changed = [*inputs[:position], x, *inputs[position + 1 :]]
-            states, cell = conv_lstm_scan(*changed, 1, first)
-            return tf.concat([tf.reshape(states, [-1]), tf.reshape(cell, [-1])], axis=0)
+            outputs = conv_lstm_scan(*changed, 1, first)
+            return tf.concat([tf.reshape(output, [-1]) for output in outputs], axis=0)
 
         theoretical, numerical = tf.test.compute_gradient(
             scan, [inputs[position]], delta=1e-5
