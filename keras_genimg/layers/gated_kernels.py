@@ -85,8 +85,14 @@ class VerticalGates(CausalLayer, keras.layers.Conv2D):
     def convolution_op(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
         reach = self.reach
         outputs = padded_conv2d(inputs, ops.convert_to_tensor(kernel), reach, reach)
-        # The smaller kernel of mask "A" also fits below the last row.
-        return outputs if self.sees_whole_row else outputs[:, :-1]
+        if self.sees_whole_row:
+            return outputs
+        # The smaller kernel of mask "A" also fits below the last row. The gradient of
+        # `outputs[:, :-1]` would be slower.
+        size = (-1, ops.shape(inputs)[1], -1, -1)
+        outputs = tf.slice(outputs, (0, 0, 0, 0), size)
+        outputs.set_shape((*inputs.shape[:3], self.filters))
+        return outputs
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (*input_shape[:-1], self.filters)
