@@ -167,7 +167,9 @@ class DiagonalBiLSTM(CausalLayer, PixelLSTM):
             gates = tf.matmul(
                 tf.reshape(segment, (steps, 2, lines, weights.shape[1])), weights
             )
-            states, hidden, cell = conv_lstm_scan(gates, kernel, hidden, cell, batch, -1)
+            states, hidden, cell = conv_lstm_scan(
+                gates, kernel, hidden, cell, batch, -1
+            )
             outputs.append(
                 tf.reshape(states, (steps, 2, end_row - first_row, batch, units))
             )

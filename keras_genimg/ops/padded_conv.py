@@ -9,8 +9,8 @@ def padded_conv2d(
     """Convolve a map with rows of zeros above it and columns of zeros at its sides.
 
     The zeros are added by an operation of their own. With explicit padding of
-    `tf.nn.conv2d`, TensorFlow computes the gradients on CPUs without oneDNN, which takes
-    up to four times as long.
+    `tf.nn.conv2d`, TensorFlow computes the gradients on CPUs without oneDNN, which
+    takes two to three times as long.
 
     Args:
         inputs: Shape `(batch, height, width, channels)`.
