@@ -101,7 +101,7 @@ def read_model_config(path):
 
     Raises:
         ImportError: If `tensorflow-serving-api` is not installed.
-        ValueError: If the file is not a valid `models.config`.
+        ValueError: If the file is not a valid `models.config`, or is empty.
     """
     from google.protobuf import text_format
 
@@ -119,6 +119,12 @@ def read_model_config(path):
         config = text_format.Parse(text, model_server_config_pb2.ModelServerConfig())
     except text_format.ParseError as error:
         raise ValueError(f"{path} is not a valid models.config: {error}") from None
+    if config.WhichOneof("config") != "model_config_list":
+        # As TensorFlow Serving does. An editor may empty a file before it writes it.
+        raise ValueError(
+            f"{path} has no model_config_list. Received: {text[:100]!r}, expected "
+            f"model_config_list {{ config {{ ... }} }}"
+        )
     directory = os.path.dirname(os.path.abspath(path))
     return [_from_proto(model, directory) for model in config.model_config_list.config]
 

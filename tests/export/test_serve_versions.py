@@ -218,6 +218,9 @@ def test_reads_a_models_config_of_tensorflow_serving(base_dir, other, tmp_path):
         wait_for_states(server, "mine", v1="AVAILABLE", v2="END")
         pinned = server.predict("mine", instances=[1])
         assert pinned == server.predict("mine/labels/stable", instances=[1]) != newest
+        config.write_text("")
+        wait_until(lambda: "has no model_config_list" in server.log)
+        assert server.predict("mine", instances=[1]) == pinned
         config.write_text("not a config")
         wait_until(lambda: "is not a valid models.config" in server.log)
         assert server.predict("mine", instances=[1]) == pinned
