@@ -120,7 +120,8 @@ def read_model_config(path):
     except text_format.ParseError as error:
         raise ValueError(f"{path} is not a valid models.config: {error}") from None
     if config.WhichOneof("config") != "model_config_list":
-        # As TensorFlow Serving does. An editor may empty a file before it writes it.
+        # An editor may empty a file before it writes it. TensorFlow Serving, too,
+        # refuses to go from a list of models to an empty file.
         raise ValueError(
             f"{path} has no model_config_list. Received: {text[:100]!r}, expected "
             f"model_config_list {{ config {{ ... }} }}"
