@@ -1,21 +1,21 @@
 """Networks as functions of symbolic tensors."""
 
 from keras_genimg.networks.conditions import condition_input
-from keras_genimg.networks.dense_networks import (
-    dense_decoder,
-    dense_encoder,
-    normal_weights,
-)
 from keras_genimg.networks.gated_networks import gated_pixel_stack
 from keras_genimg.networks.heads import likelihood_head
 from keras_genimg.networks.pixel_networks import pixel_stack
+from keras_genimg.networks.vae_networks import (
+    normal_weights,
+    vae_decoder,
+    vae_encoder,
+)
 
 __all__ = [
     "condition_input",
-    "dense_decoder",
-    "dense_encoder",
     "gated_pixel_stack",
     "likelihood_head",
     "normal_weights",
     "pixel_stack",
+    "vae_decoder",
+    "vae_encoder",
 ]

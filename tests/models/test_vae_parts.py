@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 
+from keras_genimg.likelihoods import Categorical
 from keras_genimg.models import VAE
 
 SHAPE = (4, 3, 1)
@@ -62,6 +63,11 @@ def part(input_shape, output_shape):
         ({"hidden_units": -1}, "Received: hidden_units=-1"),
         ({"hidden_units": ()}, r"Received: hidden_units=\(\)"),
         ({"hidden_units": (3, 0)}, "Received: hidden_units=0"),
+        ({"conv_filters": 3}, r"such as \(16, 32\). Received: conv_filters=3"),
+        ({"conv_filters": (3, 0)}, "`conv_filters` of VAE.*Received: conv_filters=0"),
+        ({"conv_filters": (2,)}, r"multiples of 2. .*image_shape=\(4, 3, 1\)"),
+        ({"activation": "tan"}, "name of a Keras activation.*activation='tan'"),
+        ({"activation": None}, "Received: activation=None"),
         ({"image_shape": (4, 3)}, r"image_shape=\(4, 3\)"),
         ({"likelihood": "normal"}, "likelihood='normal'"),
         ({"weight_stddev": -1.0}, "weight_stddev=-1.0"),
@@ -114,3 +120,83 @@ def test_several_hidden_layers_are_mirrored_in_the_decoder(tmp_path):
     assert loaded.hidden_units == (5, 3) and loaded.weight_stddev is None
     drawn = [m.generate(2, seed=0, verbose=0) for m in (model, loaded)]
     np.testing.assert_array_equal(*drawn)
+
+
+def numpy_convolution(x, kernel, bias, stride):
+    """Convolve with padding as TensorFlow's "same", loops over pixels."""
+    size = kernel.shape[0]
+    total = [max(size - stride if s % stride == 0 else size - 1, 0) for s in x.shape]
+    before = [t // 2 for t in total[:2]]
+    padded = np.pad(x, [(b, size) for b in before] + [(0, 0)])
+    height, width = (s // stride for s in x.shape[:2])
+    y = np.zeros((height, width, kernel.shape[-1]))
+    for row, column in np.ndindex(height, width):
+        top, left = row * stride, column * stride
+        patch = padded[top : top + size, left : left + size]
+        y[row, column] = np.einsum("ijc,ijco->o", patch, kernel) + bias
+    return y
+
+
+def numpy_transposed(x, kernel, bias):
+    """Return the transpose of a convolution of stride 2, by adding scaled kernels."""
+    size, height, width = kernel.shape[0], *x.shape[:2]
+    y = np.zeros((2 * height + size, 2 * width + size, kernel.shape[2]))
+    for row, column in np.ndindex(height, width):
+        added = np.einsum("c,ijoc->ijo", x[row, column], kernel)
+        y[2 * row : 2 * row + size, 2 * column : 2 * column + size] += added
+    before = (size - 2) // 2
+    return y[before : before + 2 * height, before : before + 2 * width] + bias
+
+
+def elu(x):
+    return np.where(x > 0, x, np.expm1(np.minimum(x, 0)))
+
+
+def test_convolutions_are_those_of_numpy():
+    shape = (8, 4, 1)
+    model = VAE(shape, 2, 5, weight_stddev=0.4, conv_filters=(3, 4), activation="elu")
+    image = np.random.default_rng(0).integers(2, size=shape).astype("float64")
+
+    def weights(part, name):
+        return [w.astype("float64") for w in part.get_layer(name).get_weights()]
+
+    x = image
+    for stage in (1, 2):
+        shrink = weights(model.encoder, f"encoder_shrink_{stage}")
+        x = elu(numpy_convolution(x, *shrink, 2))
+        x = elu(
+            numpy_convolution(
+                x, *weights(model.encoder, f"encoder_convolution_{stage}"), 1
+            )
+        )
+    kernel, bias = weights(model.encoder, "encoder_hidden")
+    expected = elu(x.reshape(-1) @ kernel + bias)
+    np.testing.assert_allclose(
+        model.encoder(image[None].astype("float32"))[0], expected, atol=1e-5
+    )
+
+    z = np.array([0.3, -1.2])
+    x = z
+    for name in ("decoder_hidden", "decoder_features"):
+        kernel, bias = weights(model.decoder, name)
+        x = elu(x @ kernel + bias)
+    x = x.reshape(2, 1, 4)
+    x = elu(numpy_convolution(x, *weights(model.decoder, "decoder_convolution_1"), 1))
+    x = elu(numpy_transposed(x, *weights(model.decoder, "decoder_enlarge_2")))
+    x = elu(numpy_convolution(x, *weights(model.decoder, "decoder_convolution_2"), 1))
+    expected = numpy_transposed(x, *weights(model.decoder, "decoder_params"))
+    found = model.decoder(z[None].astype("float32"))[0]
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_convolutions_fit_any_likelihood(tmp_path):
+    model = VAE((4, 6, 3), 2, 5, Categorical(7), conv_filters=[2], activation="elu")
+    images = np.random.default_rng(0).integers(7, size=(5, 4, 6, 3)).astype("uint8")
+    model.compile("adam")
+    model.fit(images, batch_size=3, verbose=0)
+    model.save(tmp_path / "vae.keras")
+    loaded = keras.models.load_model(tmp_path / "vae.keras")
+    assert loaded.conv_filters == (2,) and loaded.activation == "elu"
+    bounds = [m.log_prob(images, num_samples=2, seed=0) for m in (model, loaded)]
+    np.testing.assert_array_equal(*bounds)
+    np.testing.assert_array_equal(model.generate(3, seed=1), loaded.generate(3, seed=1))

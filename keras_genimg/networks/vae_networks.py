@@ -1,5 +1,10 @@
-"""Encoder and decoder of the VAE paper, with any number of hidden layers."""
+"""Encoder and decoder of the VAE paper, with any number of hidden layers.
 
+Convolutions in front of the encoder's hidden layers and behind those of the decoder are
+not in the paper.
+"""
+
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -39,39 +44,53 @@ def normal_weights(stddev: float | None, weight_prior: int | None) -> dict[str, 
     return arguments
 
 
-def dense_encoder(
+def vae_encoder(
     image_shape: Shape,
     units: int | Sequence[int],
+    conv_filters: Sequence[int],
+    activation: str,
     likelihood: Likelihood,
     weights: Callable[[], dict[str, Any]],
     dtype: Policy | None,
 ) -> keras.Model:
-    """Return a model from images to hidden layers of tanh units.
+    """Return a model from images to hidden units.
 
     Args:
         image_shape: `(height, width, colors)`.
         units: Units of the hidden layer, or of each of several.
+        conv_filters: Channels of each stage of two convolutions before the hidden
+            layers; the first of the two halves height and width.
+        activation: Activation of all layers.
         likelihood: `Likelihood`, whose `max_value` images are divided by.
         weights: Function that returns the keyword arguments of a new layer, such as
             those of `normal_weights`.
-        dtype: Dtype policy of the hidden layers.
+        dtype: Dtype policy of the layers.
 
     Returns:
         A functional model from `(batch, *image_shape)` to `(batch, last units)`.
     """
+    options = {"activation": activation, "dtype": dtype}
+    convolution = functools.partial(layers.Conv2D, padding="same", **options)
     images = keras.Input(image_shape, name="images")
     # An explicit name, since default names contain a process-wide counter.
     scale = 1 / likelihood.max_value
     x = layers.Rescaling(scale, name="scale", dtype="float32")(images)
+    for stage, filters in enumerate(conv_filters, 1):
+        name = f"encoder_shrink_{stage}"
+        x = convolution(filters, 5, 2, name=name, **weights())(x)
+        name = f"encoder_convolution_{stage}"
+        x = convolution(filters, 3, name=name, **weights())(x)
     x = layers.Flatten(name="flatten", dtype=dtype)(x)
-    x = _hidden_layers(x, units, "encoder_hidden", weights, dtype)
+    x = _hidden_layers(x, units, "encoder_hidden", weights, options)
     return keras.Model(images, x, name="encoder")
 
 
-def dense_decoder(
+def vae_decoder(
     latent_dim: int,
     image_shape: Shape,
     units: int | Sequence[int],
+    conv_filters: Sequence[int],
+    activation: str,
     likelihood: Likelihood,
     weights: Callable[[], dict[str, Any]],
     dtype: Policy | None,
@@ -82,31 +101,57 @@ def dense_decoder(
         latent_dim: Size of a latent vector.
         image_shape: `(height, width, colors)`.
         units: Units of the hidden layer, or of each of several.
+        conv_filters: Channels of each stage of two convolutions after the hidden
+            layers; the second of the two is transposed and doubles height and width.
+        activation: Activation of all layers but the last.
         likelihood: `Likelihood` of the images.
         weights: Function that returns the keyword arguments of a new layer, such as
             those of `normal_weights`.
-        dtype: Dtype policy of the hidden layers.
+        dtype: Dtype policy of all layers but the last.
 
     Returns:
         A functional model from `(batch, latent_dim)` to
         `(batch, *likelihood.params_shape(image_shape))`.
     """
+    options = {"activation": activation, "dtype": dtype}
     params_shape = likelihood.params_shape(image_shape)
     latents = keras.Input((latent_dim,), name="latent")
-    hidden = _hidden_layers(latents, units, "decoder_hidden", weights, dtype)
-    params = layers.Dense(
-        math.prod(params_shape), name="decoder_params", dtype="float32", **weights()
-    )
-    x = params(hidden)
-    x = layers.Reshape(params_shape, name="reshape", dtype="float32")(x)
+    x = _hidden_layers(latents, units, "decoder_hidden", weights, options)
+    last = {"name": "decoder_params", "dtype": "float32", **weights()}
+    if conv_filters:
+        x = _small_map(x, image_shape, conv_filters, weights, options)
+        depth = math.prod(params_shape[2:])
+        params = layers.Conv2DTranspose(depth, 5, 2, padding="same", **last)
+    else:
+        params = layers.Dense(math.prod(params_shape), **last)
+    x = layers.Reshape(params_shape, name="reshape", dtype="float32")(params(x))
     return keras.Model(latents, x, name="decoder")
 
 
-def _hidden_layers(x, units, name, weights, dtype):
-    """Apply tanh layers; the first has the plain name, the others are numbered."""
+def _small_map(x, image_shape, conv_filters, weights, options):
+    """Return a map of half the height and width of the images."""
+    height, width = (side >> len(conv_filters) for side in image_shape[:2])
+    first = conv_filters[0]
+    size = height * width * first
+    x = layers.Dense(size, name="decoder_features", **options, **weights())(x)
+    shape = height, width, first
+    x = layers.Reshape(shape, name="feature_map", dtype=options["dtype"])(x)
+    options = {"padding": "same", **options}
+    for stage, filters in enumerate(conv_filters, 1):
+        if stage > 1:
+            name = f"decoder_enlarge_{stage}"
+            x = layers.Conv2DTranspose(
+                filters, 5, 2, name=name, **options, **weights()
+            )(x)
+        name = f"decoder_convolution_{stage}"
+        x = layers.Conv2D(filters, 3, name=name, **options, **weights())(x)
+    return x
+
+
+def _hidden_layers(x, units, name, weights, options):
+    """Apply dense layers; the first has the plain name, the others are numbered."""
     sizes = units if isinstance(units, Sequence) else [units]
     for number, size in enumerate(sizes, 1):
         layer_name = name if number == 1 else f"{name}_{number}"
-        layer = layers.Dense(size, "tanh", name=layer_name, dtype=dtype, **weights())
-        x = layer(x)
+        x = layers.Dense(size, name=layer_name, **options, **weights())(x)
     return x
