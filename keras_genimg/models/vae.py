@@ -18,6 +18,13 @@ from keras_genimg.models.inference import Inference, repeated
 from keras_genimg.models.latent_endpoints import vae_endpoints
 from keras_genimg.models.latent_model import LatentModel
 from keras_genimg.models.presets import VAE as VAE_PRESETS
+from keras_genimg.models.vae_checks import (
+    check_activation,
+    check_parts,
+    checked_stages,
+    checked_units,
+    checked_weights,
+)
 from keras_genimg.networks import normal_weights, vae_decoder, vae_encoder
 from keras_genimg.ops.checks import check_image_shape, check_positive_int
 from keras_genimg.ops.uniforms import LATENTS
@@ -121,45 +128,20 @@ class VAE(LatentModel):
     ):
         image_shape = check_image_shape(image_shape, "VAE")
         latent_dim = check_positive_int("latent_dim", latent_dim, "VAE")
-        if isinstance(hidden_units, (list, tuple)) and hidden_units:
-            hidden_units = _checked_counts("hidden_units", hidden_units)
-            decoder_units = hidden_units[::-1]
-        else:
-            hidden_units = check_positive_int("hidden_units", hidden_units, "VAE")
-            decoder_units = hidden_units
-        conv_filters = _checked_stages(conv_filters, image_shape)
-        _check_activation(activation)
+        hidden_units = checked_units(hidden_units)
+        conv_filters = checked_stages(conv_filters, image_shape)
+        check_activation(activation)
         likelihood = likelihoods.get(likelihood)
-        if weight_stddev is not None and not weight_stddev >= 0:
-            raise ValueError(
-                f"`weight_stddev` of VAE must be at least 0. Received: "
-                f"weight_stddev={weight_stddev!r}"
-            )
-        if weight_prior is not None:
-            weight_prior = check_positive_int("weight_prior", weight_prior, "VAE")
-            if encoder is not None or decoder is not None:
-                raise ValueError(
-                    "`weight_prior` of VAE applies only to the default encoder and "
-                    "decoder. In custom ones, use the regularizer "
-                    "keras.regularizers.L2(0.5 / num_images) in all layers. Received: "
-                    f"weight_prior={weight_prior}"
-                )
+        weight_prior = checked_weights(weight_stddev, weight_prior, encoder, decoder)
 
         def weights():
             return normal_weights(weight_stddev, weight_prior)
 
         # Layers.
         self_made = encoder is None, decoder is None
+        options = activation, likelihood, weights, dtype
         if encoder is None:
-            encoder = vae_encoder(
-                image_shape,
-                hidden_units,
-                conv_filters,
-                activation,
-                likelihood,
-                weights,
-                dtype,
-            )
+            encoder = vae_encoder(image_shape, hidden_units, conv_filters, *options)
         latent = Latent(
             latent_dim,
             posterior,
@@ -172,16 +154,9 @@ class VAE(LatentModel):
         )
         if decoder is None:
             decoder = vae_decoder(
-                latent_dim,
-                image_shape,
-                decoder_units,
-                conv_filters[::-1],
-                activation,
-                likelihood,
-                weights,
-                dtype,
+                latent_dim, image_shape, hidden_units, conv_filters, *options
             )
-        _check_parts(encoder, decoder, image_shape, latent_dim)
+        check_parts(encoder, decoder, image_shape, latent_dim)
 
         # Functional graph.
         images = keras.Input(image_shape, name="images")
@@ -425,62 +400,3 @@ class VAE(LatentModel):
                     config[part], custom_objects=custom_objects
                 )
         return cls(**config)
-
-
-def _checked_counts(name, counts):
-    """Return a sequence of positive integers as a tuple."""
-    return tuple(check_positive_int(name, count, "VAE") for count in counts)
-
-
-def _checked_stages(conv_filters, image_shape):
-    """Return the filters of all stages as a tuple, if the image can be halved so often.
-
-    Raises:
-        ValueError: If it cannot, or the filters are no sequence of positive integers.
-    """
-    if not isinstance(conv_filters, (list, tuple)):
-        raise ValueError(
-            "`conv_filters` of VAE must be a list with the channels of each stage, "
-            f"such as (16, 32). Received: conv_filters={conv_filters!r}"
-        )
-    conv_filters = _checked_counts("conv_filters", conv_filters)
-    multiple = 2 ** len(conv_filters)
-    if any(side % multiple for side in image_shape[:2]):
-        raise ValueError(
-            f"{len(conv_filters)} stages of `conv_filters` need images whose height "
-            f"and width are multiples of {multiple}. Received: "
-            f"conv_filters={conv_filters}, image_shape={image_shape}"
-        )
-    return conv_filters
-
-
-def _check_activation(activation):
-    """Raise an error unless Keras has an activation of this name."""
-    try:
-        known = isinstance(activation, str) and keras.activations.get(activation)
-    except ValueError:
-        known = False
-    if not known:
-        raise ValueError(
-            "`activation` of VAE must be the name of a Keras activation, such as "
-            f"'tanh' or 'elu'. Received: activation={activation!r}"
-        )
-
-
-def _check_parts(encoder, decoder, image_shape, latent_dim):
-    """Raise an error unless encoder and decoder take images and latent vectors."""
-    expected = {"encoder": (encoder, image_shape), "decoder": (decoder, (latent_dim,))}
-    for name, (part, shape) in expected.items():
-        inputs = getattr(part, "inputs", None) or []
-        fits = isinstance(part, keras.Model) and len(inputs) == 1
-        if not fits or tuple(inputs[0].shape[1:]) != shape:
-            received = [tuple(tensor.shape) for tensor in inputs] if inputs else part
-            raise ValueError(
-                f"`{name}` of VAE must be a functional model with one input of shape "
-                f"{(None, *shape)}. Received: {received!r}"
-            )
-    if len(decoder.outputs) != 1 or len(encoder.outputs) != 1:
-        raise ValueError(
-            f"`encoder` and `decoder` of VAE must have one output each. Received: "
-            f"{len(encoder.outputs)} and {len(decoder.outputs)}"
-        )

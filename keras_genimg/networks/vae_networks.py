@@ -100,9 +100,10 @@ def vae_decoder(
     Args:
         latent_dim: Size of a latent vector.
         image_shape: `(height, width, colors)`.
-        units: Units of the hidden layer, or of each of several.
-        conv_filters: Channels of each stage of two convolutions after the hidden
-            layers; the second of the two is transposed and doubles height and width.
+        units: `units` of the encoder, whose last layer corresponds to the first here.
+        conv_filters: `conv_filters` of the encoder, in the order of its stages. A stage
+            here follows the hidden layers, and the second of its convolutions is
+            transposed and doubles height and width.
         activation: Activation of all layers but the last.
         likelihood: `Likelihood` of the images.
         weights: Function that returns the keyword arguments of a new layer, such as
@@ -116,10 +117,11 @@ def vae_decoder(
     options = {"activation": activation, "dtype": dtype}
     params_shape = likelihood.params_shape(image_shape)
     latents = keras.Input((latent_dim,), name="latent")
+    units = units[::-1] if isinstance(units, Sequence) else units
     x = _hidden_layers(latents, units, "decoder_hidden", weights, options)
     last = {"name": "decoder_params", "dtype": "float32", **weights()}
     if conv_filters:
-        x = _small_map(x, image_shape, conv_filters, weights, options)
+        x = _small_map(x, image_shape, conv_filters[::-1], weights, options)
         depth = math.prod(params_shape[2:])
         params = layers.Conv2DTranspose(depth, 5, 2, padding="same", **last)
     else:
@@ -131,10 +133,9 @@ def vae_decoder(
 def _small_map(x, image_shape, conv_filters, weights, options):
     """Return a map of half the height and width of the images."""
     height, width = (side >> len(conv_filters) for side in image_shape[:2])
-    first = conv_filters[0]
-    size = height * width * first
+    shape = height, width, conv_filters[0]
+    size = math.prod(shape)
     x = layers.Dense(size, name="decoder_features", **options, **weights())(x)
-    shape = height, width, first
     x = layers.Reshape(shape, name="feature_map", dtype=options["dtype"])(x)
     options = {"padding": "same", **options}
     for stage, filters in enumerate(conv_filters, 1):
