@@ -130,7 +130,9 @@ PIXEL_RNN = {
         "mnist",
         "Seven Diagonal BiLSTM layers on binarized MNIST, the paper's best. The paper: "
         "RMSProp, batches of 16.",
-        _MNIST_RECIPE,
+        dataclasses.replace(
+            _MNIST_RECIPE, epochs=12, batch_size=32, learning_rate=3e-3, tried=True
+        ),
         units=16,
         num_layers=7,
         layer="diagonal",
@@ -256,11 +258,13 @@ VAE = {
     ),
     "mnist_50": _preset(
         "mnist",
-        "Binary MNIST with 50 latent numbers and two hidden layers of each network.",
-        Recipe(200, 100, 2e-3, warmup_steps=500, ema_momentum=0.999),
+        "Binary MNIST with 50 latent numbers and convolutions.",
+        Recipe(260, 100, 2e-3, warmup_steps=500, ema_momentum=0.999),
         image_shape=(28, 28, 1),
         latent_dim=50,
-        hidden_units=(400, 300),
+        hidden_units=200,
+        conv_filters=(16, 32),
+        activation="elu",
         weight_stddev=None,
     ),
     "frey_face": _preset(
