@@ -49,7 +49,7 @@ def by_hand(**arguments):
             "VAE",
             "seed=0",
             None,
-            "weight_prior, dtype, name, trainable",
+            "weight_prior, conv_filters, activation, dtype, name, trainable",
         ),
     ],
     ids=["PixelCNN", "from_preset", "DRAW", "AutoregressiveModel", "VAE"],
