@@ -17,8 +17,9 @@ class Recipe:
         final_fraction: Fraction of that rate that the decay ends at; 1 for a constant
             rate.
         warmup_steps: Number of steps in which the rate first rises from 0.
-        ema_momentum: Momentum of the moving average of the weights, which are those of
-            the trained model; None for no average.
+        ema_momentum: Highest momentum of the moving average of the weights, which are
+            those of the trained model; None for no average. Shorter runs take a lower
+            one, so that the average does not hold the first weights.
         clipping: Arguments of the optimizer that clip gradients, such as
             `{"global_clipnorm": 1.0}`.
         tried: Whether a model was trained to the end with it. False for a first guess.
@@ -45,7 +46,7 @@ class Recipe:
         Returns:
             A `keras.optimizers.Adam`.
         """
-        steps = steps_per_epoch * (epochs or self.epochs)
+        total = steps = steps_per_epoch * (epochs or self.epochs)
         warmup: dict[str, Any] = {}
         first = self.learning_rate
         if self.warmup_steps:
@@ -57,7 +58,9 @@ class Recipe:
         )
         averages: dict[str, Any] = {}
         if self.ema_momentum is not None:
-            averages = {"use_ema": True, "ema_momentum": self.ema_momentum}
+            # The first weights then have at most exp(-10) of the average.
+            momentum = min(self.ema_momentum, max(1 - 10 / total, 0.0))
+            averages = {"use_ema": True, "ema_momentum": momentum}
         return keras.optimizers.Adam(rate, **self.clipping, **averages)
 
 
