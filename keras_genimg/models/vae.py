@@ -21,6 +21,7 @@ from keras_genimg.models.presets import VAE as VAE_PRESETS
 from keras_genimg.models.vae_checks import (
     check_activation,
     check_parts,
+    check_used,
     checked_stages,
     checked_units,
     checked_weights,
@@ -46,8 +47,7 @@ class VAE(LatentModel):
 
     As in the paper, encoder and decoder have one hidden layer of tanh units each by
     default, and all initial weights are normal. The paper trains with Adagrad on
-    batches of 100 images. With convolutions, which are not in the paper, bounds are
-    better.
+    batches of 100 images. `conv_filters` adds convolutions, which are not in the paper.
 
     Args:
         image_shape: `(height, width, colors)`.
@@ -76,7 +76,8 @@ class VAE(LatentModel):
         conv_filters: Channels of each stage of convolutions between the images and the
             hidden layers, from the images to the latents. A stage halves height and
             width in the encoder, with a 5×5 and a 3×3 convolution, and doubles them in
-            the decoder. Empty for none, as in the paper.
+            the decoder, so both must be multiples of 2 to the number of stages. Empty
+            for none, as in the paper.
         activation: Name of the activation of all hidden units, such as `"elu"`.
         dtype: Dtype policy of the layers. Parameters of latents and likelihood are
             float32.
@@ -131,6 +132,7 @@ class VAE(LatentModel):
         hidden_units = checked_units(hidden_units)
         conv_filters = checked_stages(conv_filters, image_shape)
         check_activation(activation)
+        check_used(conv_filters, activation, encoder, decoder)
         likelihood = likelihoods.get(likelihood)
         weight_prior = checked_weights(weight_stddev, weight_prior, encoder, decoder)
 

@@ -31,9 +31,9 @@ def checked_stages(conv_filters, image_shape):
     multiple = 2 ** len(conv_filters)
     if any(side % multiple for side in image_shape[:2]):
         raise ValueError(
-            f"{len(conv_filters)} stages of `conv_filters` need images whose height "
-            f"and width are multiples of {multiple}. Received: "
-            f"conv_filters={conv_filters}, image_shape={image_shape}"
+            "Each stage of `conv_filters` of VAE halves height and width, so both must "
+            f"be multiples of {multiple}. Use fewer stages, or images of another size. "
+            f"Received: conv_filters={conv_filters}, image_shape={image_shape}"
         )
     return conv_filters
 
@@ -48,6 +48,18 @@ def check_activation(activation):
         raise ValueError(
             "`activation` of VAE must be the name of a Keras activation, such as "
             f"'tanh' or 'elu'. Received: activation={activation!r}"
+        )
+
+
+def check_used(conv_filters, activation, encoder, decoder):
+    """Raise an error if custom parts leave no layer for these arguments."""
+    if encoder is None or decoder is None:
+        return
+    if conv_filters or activation != "tanh":
+        raise ValueError(
+            "`conv_filters` and `activation` of VAE apply to the default encoder and "
+            "decoder, and both are custom. Build the layers into them. Received: "
+            f"conv_filters={conv_filters}, activation={activation!r}"
         )
 
 

@@ -25,7 +25,7 @@ def normal_weights(stddev: float | None, weight_prior: int | None) -> dict[str, 
         weight_prior: Number of training images that share the prior N(0, I), or None.
 
     Returns:
-        Dict of keyword arguments of `keras.layers.Dense`.
+        Dict of keyword arguments of a Keras layer.
 
     References:
         Kingma and Welling, Auto-Encoding Variational Bayes, 2013, section 5,
@@ -58,8 +58,8 @@ def vae_encoder(
     Args:
         image_shape: `(height, width, colors)`.
         units: Units of the hidden layer, or of each of several.
-        conv_filters: Channels of each stage of two convolutions before the hidden
-            layers; the first of the two halves height and width.
+        conv_filters: Channels of each stage between images and hidden layers. A stage
+            is a 5×5 convolution that halves height and width, then a 3×3 one.
         activation: Activation of all layers.
         likelihood: `Likelihood`, whose `max_value` images are divided by.
         weights: Function that returns the keyword arguments of a new layer, such as
@@ -100,10 +100,11 @@ def vae_decoder(
     Args:
         latent_dim: Size of a latent vector.
         image_shape: `(height, width, colors)`.
-        units: `units` of the encoder, whose last layer corresponds to the first here.
-        conv_filters: `conv_filters` of the encoder, in the order of its stages. A stage
-            here follows the hidden layers, and the second of its convolutions is
-            transposed and doubles height and width.
+        units: Units of the encoder's hidden layer, or of each of several. Applied in
+            reverse order.
+        conv_filters: Channels of the encoder's stages. Applied in reverse order, after
+            the hidden layers. A stage is a 3×3 convolution, then a transposed 5×5 one
+            that doubles height and width.
         activation: Activation of all layers but the last.
         likelihood: `Likelihood` of the images.
         weights: Function that returns the keyword arguments of a new layer, such as
@@ -131,7 +132,7 @@ def vae_decoder(
 
 
 def _small_map(x, image_shape, conv_filters, weights, options):
-    """Return a map of half the height and width of the images."""
+    """Return a map of half the images' height and width, before the last layer."""
     height, width = (side >> len(conv_filters) for side in image_shape[:2])
     shape = height, width, conv_filters[0]
     size = math.prod(shape)

@@ -228,10 +228,13 @@ def test_initial_weights():
     assert not any(np.any(w) for w in VAE(SHAPE, 2, 4, weight_stddev=0).weights)
 
 
-def test_weight_prior():
-    model = VAE(SHAPE, 2, 4, weight_prior=50, weight_stddev=1.0)
+@pytest.mark.parametrize("conv_filters", [(), (3,)])
+def test_weight_prior(conv_filters):
+    images = IMAGES[:, :, :2]
+    options = {"weight_prior": 50, "weight_stddev": 1.0, "conv_filters": conv_filters}
+    model = VAE((4, 2, 1), 2, 4, **options)
     model.compile("sgd", run_eagerly=True)
-    logs = model.evaluate(IMAGES, verbose=0, return_dict=True)
+    logs = model.evaluate(images, verbose=0, return_dict=True)
     squares = sum(np.square(np.asarray(w, "float64")).sum() for w in model.weights)
     np.testing.assert_allclose(
         logs["loss"], -logs["elbo"] + squares / (2 * 50), rtol=1e-5

@@ -65,7 +65,12 @@ def part(input_shape, output_shape):
         ({"hidden_units": (3, 0)}, "Received: hidden_units=0"),
         ({"conv_filters": 3}, r"such as \(16, 32\). Received: conv_filters=3"),
         ({"conv_filters": (3, 0)}, "`conv_filters` of VAE.*Received: conv_filters=0"),
-        ({"conv_filters": (2,)}, r"multiples of 2. .*image_shape=\(4, 3, 1\)"),
+        (
+            {"encoder": part(SHAPE, (5,)), "decoder": part((2,), SHAPE)}
+            | {"activation": "elu"},
+            r"both are custom.*conv_filters=\(\), activation='elu'",
+        ),
+        ({"conv_filters": (2,)}, r"multiples of 2. Use fewer.*image_shape=\(4, 3, 1\)"),
         ({"activation": "tan"}, "name of a Keras activation.*activation='tan'"),
         ({"activation": None}, "Received: activation=None"),
         ({"image_shape": (4, 3)}, r"image_shape=\(4, 3\)"),
@@ -123,12 +128,11 @@ def test_several_hidden_layers_are_mirrored_in_the_decoder(tmp_path):
 
 
 def numpy_convolution(x, kernel, bias, stride):
-    """Convolve with padding as TensorFlow's "same", loops over pixels."""
+    """Convolve pixel by pixel, padded as by "same"; sides are multiples of `stride`."""
     size = kernel.shape[0]
-    total = [max(size - stride if s % stride == 0 else size - 1, 0) for s in x.shape]
-    before = [t // 2 for t in total[:2]]
-    padded = np.pad(x, [(b, size) for b in before] + [(0, 0)])
-    height, width = (s // stride for s in x.shape[:2])
+    before = (size - stride) // 2
+    padded = np.pad(x, [(before, size), (before, size), (0, 0)])
+    height, width = (side // stride for side in x.shape[:2])
     y = np.zeros((height, width, kernel.shape[-1]))
     for row, column in np.ndindex(height, width):
         top, left = row * stride, column * stride
@@ -164,16 +168,12 @@ def test_convolutions_are_those_of_numpy():
     for stage in (1, 2):
         shrink = weights(model.encoder, f"encoder_shrink_{stage}")
         x = elu(numpy_convolution(x, *shrink, 2))
-        x = elu(
-            numpy_convolution(
-                x, *weights(model.encoder, f"encoder_convolution_{stage}"), 1
-            )
-        )
+        convolution = weights(model.encoder, f"encoder_convolution_{stage}")
+        x = elu(numpy_convolution(x, *convolution, 1))
     kernel, bias = weights(model.encoder, "encoder_hidden")
     expected = elu(x.reshape(-1) @ kernel + bias)
-    np.testing.assert_allclose(
-        model.encoder(image[None].astype("float32"))[0], expected, atol=1e-5
-    )
+    found = model.encoder(image[None].astype("float32"))[0]
+    np.testing.assert_allclose(found, expected, atol=1e-5)
 
     z = np.array([0.3, -1.2])
     x = z
@@ -189,8 +189,13 @@ def test_convolutions_are_those_of_numpy():
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
-def test_convolutions_fit_any_likelihood(tmp_path):
-    model = VAE((4, 6, 3), 2, 5, Categorical(7), conv_filters=[2], activation="elu")
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
+def test_convolutions_fit_any_likelihood(dtype, tmp_path):
+    options = {"conv_filters": [2], "activation": "elu", "dtype": dtype}
+    model = VAE((4, 6, 3), 2, 5, Categorical(7), **options)
+    compute = keras.DTypePolicy(dtype).compute_dtype
+    assert model.encoder.get_layer("encoder_shrink_1").compute_dtype == compute
+    assert model.output.dtype == "float32"
     images = np.random.default_rng(0).integers(7, size=(5, 4, 6, 3)).astype("uint8")
     model.compile("adam")
     model.fit(images, batch_size=3, verbose=0)
