@@ -8,10 +8,9 @@ from keras import ops
 
 from keras_genimg.layers.causal_layer import CausalLayer
 from keras_genimg.layers.masked_conv2d import MaskedConv2D
-from keras_genimg.ops.affine import row_product
 from keras_genimg.ops.color_masks import causal_kernel_mask
-from keras_genimg.ops.lines import shifted_lines
 from keras_genimg.ops.padded_conv import padded_conv2d
+from keras_genimg.ops.row_conv import prepare_row_conv, row_conv
 from keras_genimg.types import Shape, Tensors
 
 
@@ -100,7 +99,7 @@ class VerticalGates(CausalLayer, keras.layers.Conv2D):
     def prepare(self, fused: bool) -> tuple[tf.Tensor, tf.Tensor | None]:
         kernel = tf.cast(ops.convert_to_tensor(self.kernel), self.compute_dtype)
         bias = None if self.bias is None else tf.cast(self.bias, self.compute_dtype)
-        return tf.reshape(kernel, (-1, self.filters)), bias
+        return prepare_row_conv(kernel, bias)
 
     def initial_cache(
         self,
@@ -124,15 +123,10 @@ class VerticalGates(CausalLayer, keras.layers.Conv2D):
             inputs: This row of the inputs, `(width, batch, channels)`, for a layer that
                 sees it.
         """
-        kernel, bias = weights
-        rows = tf.split(cache[0], self.reach, axis=-1)
+        rows = cache[0]
         if inputs is not None:
-            rows.append(inputs)
-        # Taps in the order of the kernel's axes: rows, columns, channels.
-        offsets = range(-self.reach, self.reach + 1)
-        windows = [shifted_lines(row, offsets, axis=0) for row in rows]
-        outputs = row_product(tf.concat(windows, axis=-1), kernel)
-        return (), (outputs if bias is None else outputs + bias,)
+            rows = tf.concat([rows, inputs], axis=-1)
+        return (), (row_conv(rows, weights),)
 
     def end_row(self, weights: Any, cache: Tensors, kept: Tensors) -> Tensors:
         row = tf.cast(kept[0], self.compute_dtype)

@@ -7,7 +7,7 @@ import tensorflow as tf
 from keras import ops
 
 from keras_genimg.layers.causal_layer import CausalLayer
-from keras_genimg.ops.affine import affine, prepare_affine, row_product
+from keras_genimg.ops.affine import affine, prepare_affine
 from keras_genimg.ops.checks import (
     check_choice,
     check_color_channels,
@@ -16,8 +16,8 @@ from keras_genimg.ops.checks import (
     check_positive_int,
 )
 from keras_genimg.ops.color_masks import causal_kernel_mask
-from keras_genimg.ops.lines import shifted_lines
 from keras_genimg.ops.padded_conv import padded_conv2d
+from keras_genimg.ops.row_conv import prepare_row_conv, row_conv
 from keras_genimg.types import Config, Shape, Tensors
 
 # For some arguments of Conv2D, the values that a causal convolution supports.
@@ -156,8 +156,8 @@ class MaskedConv2D(CausalLayer, keras.layers.Conv2D):
         left = tf.reshape(kernel[-1, :taps], (taps * channels, self.filters))
         if height == 1:
             return {"left": prepare_affine(left, bias)}
-        above = tf.reshape(kernel[:-1], (height // 2 * width * channels, self.filters))
-        return {"above": (above, bias), "left": (left, None)}
+        above = prepare_row_conv(kernel[:-1], bias)
+        return {"above": above, "left": (left, None)}
 
     def initial_cache(
         self,
@@ -180,18 +180,9 @@ class MaskedConv2D(CausalLayer, keras.layers.Conv2D):
         self, weights: dict[str, Any], cache: Tensors
     ) -> tuple[Tensors, Tensors]:
         above, border = cache
-        height, width = self.kernel_size
-        if height == 1:
+        if self.kernel_size[0] == 1:
             return (border,), ()
-        # Taps in the order of the kernel's axes: rows, columns, channels.
-        rows = tf.split(above, height // 2, axis=-1)
-        offsets = range(-(width // 2), width // 2 + 1)
-        windows = tf.concat(
-            [shifted_lines(row, offsets, axis=0) for row in rows], axis=-1
-        )
-        kernel, bias = weights["above"]
-        terms = row_product(windows, kernel)
-        return (border,), (terms if bias is None else terms + bias,)
+        return (border,), (row_conv(above, weights["above"]),)
 
     def step(
         self, weights: dict[str, Any], carry: Tensors, row: Tensors, inputs: tf.Tensor
