@@ -87,6 +87,15 @@ def test_models_of_any_size_keep_their_weights(model):
         np.testing.assert_array_equal(now, then)
 
 
+def test_a_first_kernel_of_twice_the_width_leaves_no_blind_spot():
+    model = PixelCNN((5, 4, 1), 4, 1, first_kernel_size=2 * 5 - 1)
+    for row, column in np.ndindex(5, 4):
+        field = dependency_field(model, (row, column))
+        np.testing.assert_array_equal(
+            field.reshape(-1), np.arange(20) < 4 * row + column
+        )
+
+
 def test_a_pixel_of_an_rgb_model_sees_itself():
     field = dependency_field(PixelCNN((3, 4, 3), 6, 1), (1, 1))
     assert field[1].tolist() == [True, True, False, False]
