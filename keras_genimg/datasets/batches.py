@@ -5,7 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from keras_genimg.datasets.epochs import CROPS, PIXELS, make_epochs, stream
+from keras_genimg.datasets.epochs import CROPS, PIXELS, TIES, make_epochs, stream
 
 # Shuffled data sets up to this size are held in memory; larger ones are shuffled within
 # windows of this size.
@@ -75,7 +75,8 @@ def make_batches(
         if crop is not None:
             images = crop(images, lambda: stream(key, CROPS, index))
         if binarize == "dynamic":
-            images = _bernoulli_by_16_bits(images, stream(key, PIXELS, index))
+            seeds = (stream(key, kind, index) for kind in (PIXELS, TIES))
+            images = _bernoulli_by_8_bits(images, *seeds)
         elif intensities:
             images = tf.cast(images, tf.float32) / 255
         elif num_values < 256:
@@ -125,13 +126,19 @@ def _bernoulli(images, seed):
     return tf.cast(draws < tf.cast(images, tf.int32), tf.uint8)
 
 
-def _bernoulli_by_16_bits(images, seed):
-    # Half as many random numbers, whose drawing is most of the time to read binary
-    # images. A probability is off by 1 / 65536 at most, and not at all for 0 and 255.
+def _bernoulli_by_8_bits(images, seed, tie_seed):
+    # A quarter as many random numbers, whose drawing is most of the time to read binary
+    # images. Of the 256 draws, v are below v and one is a tie. A second draw from
+    # 0..254 decides it, so that the probability is v / 255 exactly. All images of a
+    # batch share these draws, which matter for one pixel in 256.
     size = tf.size(images)
     draws = tf.random.stateless_uniform(
-        ((size + 1) // 2,), seed, None, None, tf.int32, alg="philox"
+        ((size + 3) // 4,), seed, None, None, tf.int32, alg="philox"
     )
-    draws = tf.reshape(tf.bitcast(draws, tf.uint16), (-1,))[:size]
-    draws = tf.minimum(tf.reshape(draws, tf.shape(images)), 65534)
-    return tf.cast(draws < 257 * tf.cast(images, tf.uint16), tf.uint8)
+    draws = tf.reshape(tf.bitcast(draws, tf.uint8), (-1,))[:size]
+    draws = tf.reshape(draws, tf.shape(images))
+    ties = tf.random.stateless_uniform(
+        tf.shape(images)[1:], tie_seed, 0, 255, tf.int32, alg="philox"
+    )
+    won = tf.equal(draws, images) & (tf.cast(ties, tf.uint8) < images)
+    return tf.cast((draws < images) | won, tf.uint8)

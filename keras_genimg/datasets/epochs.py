@@ -191,6 +191,7 @@ ORDER = 0
 PIXELS = 1
 CROPS = 2
 CANVASES = 3
+TIES = 4  # Of the draws of `PIXELS`.
 
 
 def stream(key, kind, index):

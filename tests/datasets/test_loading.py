@@ -185,6 +185,18 @@ class TestBinarize:
         (black, white) = next(iter(drawn)).numpy()
         assert not black.any() and white.all()
 
+    def test_dynamic_draws_are_independent(self):
+        """Of equal images of a batch, and of the neighbors within an image."""
+        images = {"images": np.full((2, 1000, 1000, 1), 128, "uint8")}
+        dataset = tf.data.Dataset.from_tensor_slices(images)
+        drawn = make_batches(dataset, 2, binarize="dynamic", pick=lambda e: e["images"])
+        first, second = next(iter(drawn)).numpy().reshape(2, -1) - 128 / 255
+        for shift in (0, 1, 2, 3, 4, 1000):
+            pairs = [(first, np.roll(second, shift))]
+            pairs += [(first, np.roll(first, shift))] if shift else []
+            for one, other in pairs:
+                assert abs(np.corrcoef(one, other)[0, 1]) < 5e-3
+
 
 class TestTfds:
     @pytest.mark.parametrize("num_values", [2, 3, 4, 17, 128, 255])
