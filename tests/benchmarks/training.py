@@ -190,8 +190,12 @@ def training_programs(family, policy, strategy, images, steps):
         return model.fit(data, epochs=num_epochs or 1, verbose=0).history["loss"][-1]
 
     def read():
-        for _ in range(num_epochs or 1):
-            count = data.reduce(0, lambda count, batch: count + len(batch))
+        """Read as `fit` does, on one replica without a pause between epochs."""
+        passes, source = num_epochs or 1, data
+        if num_epochs and not strategy:
+            passes, source = 1, epoch.epochs.endless().take(steps)
+        for _ in range(passes):
+            count = source.reduce(0, lambda count, batch: count + len(batch))
         return count
 
     part = {"scale": 1 / steps, "slow": True}  # Long turns need no warm-up call.
