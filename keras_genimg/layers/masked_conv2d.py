@@ -156,8 +156,7 @@ class MaskedConv2D(CausalLayer, keras.layers.Conv2D):
         left = tf.reshape(kernel[-1, :taps], (taps * channels, self.filters))
         if height == 1:
             return {"left": prepare_affine(left, bias)}
-        above = prepare_row_conv(kernel[:-1], bias)
-        return {"above": above, "left": (left, None)}
+        return {"above": prepare_row_conv(kernel[:-1], bias), "left": (left, None)}
 
     def initial_cache(
         self,

@@ -32,9 +32,9 @@ class PixelCNN(PixelNetwork):
         head_filters: Channels of the head.
         likelihood: `"bernoulli"`, `"categorical"` or an object.
         kernel_size: Odd size of the blocks' convolution in pixels.
-        first_kernel_size: Odd size of the first convolution in pixels. From twice the
-            longer side of an image less 1, it reaches all earlier pixels, so that the
-            model has no blind spot. The paper's is 7.
+        first_kernel_size: Odd size of the first convolution in pixels, 7 in the paper.
+            With `2 * max(height, width) - 1` or more, each pixel sees all earlier ones;
+            with less, it may not see those far to the right in the rows above.
         num_head_layers: Number of 1×1 convolutions in the head.
         skip: Whether every block is connected to the head.
         num_classes: Number of classes, for a model with a second input `"label"`.

@@ -300,11 +300,7 @@ DRAW = {
         "mnist",
         "Binarized MNIST, the paper's best. The paper: Adam.",
         dataclasses.replace(
-            _LARGE_DRAW_RECIPE,
-            final_fraction=0.0,
-            warmup_steps=500,
-            ema_momentum=0.999,
-            clipping={"global_clipnorm": 5.0},
+            _MNIST_RECIPE, epochs=60, batch_size=100, learning_rate=1e-3
         ),
         image_shape=(28, 28, 1),
         num_glimpses=64,

@@ -19,20 +19,19 @@ def prepare_row_conv(kernel, bias):
 
 
 def row_conv(rows, weights):
-    """Return one row of a convolution with zeros beside the map.
+    """Return one row of a convolution, with zeros to the left and right of the map.
 
-    All rows are the channels of a single one, and the batch is the second axis of a
-    map, which TensorFlow and XLA convolve fast on CPUs. XLA is slow with the usual
-    order of the axes, and compiles slices for each of the taps of a wide kernel for
-    half a minute.
+    The rows become the channels of a map whose axes are the columns and the batch. With
+    the usual order of axes, XLA convolves far more slowly on CPUs. A slice for each tap
+    would take XLA half a minute to compile for a wide kernel.
 
     Args:
-        rows: The rows that the kernel covers, concatenated on the last axis, `(width
-            of the map, batch, height * channels)`.
+        rows: The rows that the kernel covers, concatenated on the last axis, of shape
+            `(columns, batch, height * channels)`.
         weights: Result of `prepare_row_conv`.
 
     Returns:
-        Shape `(width of the map, batch, filters)`.
+        Shape `(columns, batch, filters)`.
     """
     kernel, bias = weights
     reach = kernel.shape[0] // 2

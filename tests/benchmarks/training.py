@@ -189,13 +189,14 @@ def training_programs(family, policy, strategy, images, steps):
     def fit(data):
         return model.fit(data, epochs=num_epochs or 1, verbose=0).history["loss"][-1]
 
+    passes = [data] * (num_epochs or 1)
+    if num_epochs and not strategy:
+        # On one replica, `fit` makes no new iterator between epochs.
+        passes = [epoch.epochs.endless().take(steps)]
+
     def read():
-        """Read as `fit` does, on one replica without a pause between epochs."""
-        passes, source = num_epochs or 1, data
-        if num_epochs and not strategy:
-            passes, source = 1, epoch.epochs.endless().take(steps)
-        for _ in range(passes):
-            count = source.reduce(0, lambda count, batch: count + len(batch))
+        for images in passes:
+            count = images.reduce(0, lambda count, batch: count + len(batch))
         return count
 
     part = {"scale": 1 / steps, "slow": True}  # Long turns need no warm-up call.
