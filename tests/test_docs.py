@@ -51,7 +51,9 @@ class Parsed(Exception):
 def text_of(page):
     """Return a page without its executed cells, each command in one line."""
     cells = re.compile(r"^```\{code-cell\}.*?^```", re.DOTALL | re.MULTILINE)
-    return cells.sub("", page.read_text()).replace("\\\n", " ")
+    text = cells.sub("", page.read_text()).replace("\\\n", " ")
+    in_running_text = re.compile(r"(?<!`)`[^`]+`(?!`)")
+    return in_running_text.sub(lambda code: code.group().replace("\n", " "), text)
 
 
 def commands_of(text):
