@@ -128,17 +128,18 @@ def _bernoulli(images, seed):
 
 def _bernoulli_by_8_bits(images, seed, tie_seed):
     # A quarter as many random numbers, whose drawing is most of the time to read binary
-    # images. Of the 256 draws, v are below v and one is a tie. A second draw from
-    # 0..254 decides it, so that the probability is v / 255 exactly. All images of a
-    # batch share these draws, which matter for one pixel in 256.
+    # images. A number of 0..255, less 1 where it is above a second one of 0..254, is
+    # each of 0..254 with equal probability, so it is below v with probability v / 255
+    # exactly. All images of a batch share the second numbers, which matter for one
+    # pixel in 256.
     size = tf.size(images)
     draws = tf.random.stateless_uniform(
         ((size + 3) // 4,), seed, None, None, tf.int32, alg="philox"
     )
     draws = tf.reshape(tf.bitcast(draws, tf.uint8), (-1,))[:size]
     draws = tf.reshape(draws, tf.shape(images))
-    ties = tf.random.stateless_uniform(
+    limits = tf.random.stateless_uniform(
         tf.shape(images)[1:], tie_seed, 0, 255, tf.int32, alg="philox"
     )
-    won = tf.equal(draws, images) & (tf.cast(ties, tf.uint8) < images)
-    return tf.cast((draws < images) | won, tf.uint8)
+    draws -= tf.cast(draws > tf.cast(limits, tf.uint8), tf.uint8)
+    return tf.cast(draws < images, tf.uint8)
