@@ -16,8 +16,9 @@ from keras_genimg.types import SymbolicTensor
 class StepModel(FreeableModel):
     """A functional Keras model whose steps take images alone.
 
-    A step checks its images, gives each replica's images their weight in the batch, and
-    can be skipped where training goes on after a stop.
+    A step checks its images, weighs the loss of each replica by its part of the batch,
+    and can be skipped when training goes on after a stop. Subclasses set `likelihood`,
+    which knows the values that a pixel may have.
 
     Args:
         inputs: `keras.Input` of images, or a list of it and the conditions.
@@ -99,10 +100,10 @@ class StepModel(FreeableModel):
     def _checked_step(self, data, what):
         owner = f"{what} of {self.name}"
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        # Keras drops weights that come without targets, so `fit` adds these.
+        # Keras drops weights that come without targets, so `fit` adds targets to them.
         if sample_weight is None:
             self._refuse_targets(y, owner)
-        # Keras' own packing would drop weights that come without targets.
+        # Not Keras' own packing, which drops such weights too.
         return self._step_check.inputs(x, owner), y, sample_weight
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):

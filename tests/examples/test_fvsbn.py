@@ -18,5 +18,7 @@ def test_logistic_autoregression_beats_independent_pixels(run_example, tmp_path)
     cross = levels[1] * np.log(p) + (1 - levels[1]) * np.log(1 - p)
     independent = -cross.sum((1, 2, 3)).mean()
     assert 10 < nats < independent - 1
+    curve = np.genfromtxt(tmp_path / "log.csv", delimiter=",", names=True)["loss"]
+    assert len(curve) == 40 and curve[-1] < curve[0]
     with Image.open(tmp_path / "drawn.png") as picture:
         assert picture.mode == "L"
