@@ -31,6 +31,9 @@ def pixels(dataset):
     return [tf.nest.flatten(batch)[0].numpy() for batch in dataset]
 
 
+BLOCK_BYTES = "keras_genimg.datasets.epochs.BLOCK_BYTES"
+
+
 def assert_equal(these, those):
     assert len(these) == len(those)
     for this, that in zip(these, those, strict=True):
@@ -38,7 +41,9 @@ def assert_equal(these, those):
 
 
 @pytest.mark.parametrize("name", SETS)
-def test_an_epoch_begins_at_any_batch(name):
+@pytest.mark.parametrize("block_batches", [1, 2, 100])
+def test_an_epoch_begins_at_any_batch(name, block_batches, monkeypatch):
+    monkeypatch.setattr(BLOCK_BYTES, 64 * 64 * block_batches)
     epochs = SETS[name]().epochs
     whole = pixels(epochs.read(5))
     assert len(whole) == epochs.num_batches
@@ -63,6 +68,7 @@ def test_nothing_is_tuned(name):
 @pytest.mark.parametrize("max_bytes", [2**29, 13], ids=["memory", "windows"])
 def test_each_image_comes_once_an_epoch(numbered, monkeypatch, max_bytes):
     monkeypatch.setattr(batches, "MAX_BYTES", max_bytes)
+    monkeypatch.setattr(BLOCK_BYTES, 8)  # Two batches.
     dataset = load("numbered", batch_size=4, shuffle=True, seed=1)
     orders = [as_array(dataset.epochs.read(epoch)).ravel() for epoch in range(3)]
     orders += [as_array(dataset).ravel() for _ in range(2)]
@@ -76,6 +82,34 @@ def test_each_image_comes_once_an_epoch(numbered, monkeypatch, max_bytes):
         np.testing.assert_array_equal(np.concatenate(windows).ravel(), np.arange(48))
         rest = dataset.epochs.read(0, 7).take(6)
         np.testing.assert_array_equal(as_array(rest).ravel(), orders[0][28:])
+
+
+def test_blocks_of_batches(write_set, monkeypatch):
+    """They change neither the order nor the batches, and have new bits each."""
+    write_set("gray", np.full((50, 4, 4, 1), 128, "uint8"), (4, 4, 1))
+    numbers = tf.range(50, dtype=tf.int64)
+    orders, bits, starts = [], [], []
+
+    def finish(block, key, index):
+        tf.py_function(lambda k: starts.append(int(k)), [index], [])
+        return block
+
+    for block_batches in (1, 3, 100):
+        monkeypatch.setattr(BLOCK_BYTES, 8 * 8 * block_batches)
+        starts.clear()
+        epochs = batches.make_epochs(
+            None, 50, 8, in_memory=numbers, finish=finish, shuffle_within=50
+        )
+        orders.append(pixels(epochs.read(0)))
+        assert sorted(starts) == list(range(0, 7, block_batches))
+        monkeypatch.setattr(BLOCK_BYTES, 8 * 16 * block_batches)
+        epochs = load("gray", batch_size=8, shuffle=True, binarize="dynamic").epochs
+        bits.append(np.concatenate(pixels(epochs.read(0))))
+    assert [len(batch) for batch in orders[0]] == [8] * 6 + [2]
+    for order in orders:
+        assert_equal(order, orders[0])
+    for drawn in bits:
+        assert len(np.unique(drawn, axis=0)) == 50
 
 
 def test_endless_epochs_are_whole_and_new(numbered):

@@ -26,7 +26,8 @@ def numbered_epochs():
     )
 
 
-def test_fit_sees_whole_epochs():
+def test_fit_sees_whole_epochs(monkeypatch):
+    monkeypatch.setattr("keras_genimg.datasets.epochs.BLOCK_BYTES", 1)
     begun, epochs = numbered_epochs()
     model = VAE((4, 4, 1), 2, 4)
     model.compile("adam")
