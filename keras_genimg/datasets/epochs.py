@@ -1,6 +1,7 @@
 """Epochs of a data set that can begin at any batch."""
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -79,7 +80,13 @@ class Epochs:
 
         Each epoch is prepared while the end of the one before is in use. With
         `new_each_pass`, a new iterator has to be made first, which takes about 0.1 s.
+        Passes over the data set begin with other epochs.
         """
+        return self._endless
+
+    # One data set for all calls: another one would begin with the same epochs.
+    @functools.cached_property
+    def _endless(self):
         return self._finished(self._new_epochs(-1), tf.data.INFINITE_CARDINALITY)
 
     def _new_epochs(self, count):

@@ -6,9 +6,9 @@ Trains models for 28x28 binary images with the presets' settings, in float32 and
 mixed precision, on one replica and on two. `fit` reads a shuffled data set that is
 binarized in each epoch. Its time is compared with that of the same number of steps on
 a batch in memory: called one after the other, and by `fit`. The target is that at most
-5 % of the time of `fit` is outside the steps. The second `fit` tells the share of the
-data set from that of Keras' loop. The programs take turns of about ten seconds, which
-are a part of an epoch or several of them.
+5 % of the time of `fit` is outside the steps. Steps that read the data set, without
+`fit`, tell its share from that of Keras' loop. The programs take turns of about ten
+seconds, which are a part of an epoch or several of them.
 
 Images are those of MNIST if the folder that TFDS_DATA_DIR names has them, else random
 ones of the same number and shape. Two replicas are two logical CPU devices that share
@@ -57,9 +57,11 @@ TURN_SECONDS = 10
 TARGET = at_most(round(1 / 0.95, 3))
 FIT, DATA = "fit", "reading the data set"
 FIT_IN_MEMORY, STEPS = "fit on one batch in memory", "steps on one batch in memory"
+READING_STEPS = "steps that read the data set"
 NOTES = {
     FIT: "Per step; the ratio is to the steps on one batch in memory.",
     FIT_IN_MEMORY: "Likewise, without the data set.",
+    READING_STEPS: "Without `fit`; the ratio tells the share of the data set.",
     DATA: "Alone, without training; the ratio is likewise.",
 }
 
@@ -168,20 +170,23 @@ def training_programs(family, policy, strategy, images, steps):
         model.compile(family.recipe.optimizer(len(epoch)))
     # As `epoch` is; tuning would take some of the time.
     one_batch = untuned(tf.data.Dataset.from_tensors(next(iter(epoch))))
-    repeated = one_batch.repeat()
+    in_memory, read = one_batch.repeat(), epoch.epochs.endless()
     if strategy:
-        repeated = strategy.experimental_distribute_dataset(repeated)
-    iterator = iter(repeated)
+        in_memory = strategy.experimental_distribute_dataset(in_memory)
+        read = strategy.experimental_distribute_dataset(read)
+    in_memory, read = iter(in_memory), iter(read)
     model.make_train_function()
 
-    def run_steps(count):
+    def run_steps(iterator, count):
         for _ in range(count):
             logs = model.train_function(iterator)
         return logs["loss"]
 
-    run_steps(1)  # Traces the step.
+    for iterator in (in_memory, read):
+        run_steps(iterator, 1)  # Traces the step.
     if steps is None:
-        steps = math.ceil(TURN_SECONDS / (timed(lambda: run_steps(5))[0] / 5))
+        seconds = timed(lambda: run_steps(in_memory, 5))[0] / 5
+        steps = math.ceil(TURN_SECONDS / seconds)
     num_epochs = steps // len(epoch)
     data = epoch if num_epochs else epoch.take(steps)
     steps = num_epochs * len(epoch) or steps
@@ -194,7 +199,7 @@ def training_programs(family, policy, strategy, images, steps):
         # On one replica, `fit` makes no new iterator between epochs.
         passes = [epoch.epochs.endless().take(steps)]
 
-    def read():
+    def read_alone():
         for images in passes:
             count = images.reduce(0, lambda count, batch: count + len(batch))
         return count
@@ -203,8 +208,9 @@ def training_programs(family, policy, strategy, images, steps):
     programs = {
         FIT: lambda: fit(data),
         FIT_IN_MEMORY: lambda: fit(one_batch.repeat(len(data))),
-        STEPS: lambda: run_steps(steps),
-        DATA: read,
+        STEPS: lambda: run_steps(in_memory, steps),
+        READING_STEPS: lambda: run_steps(read, steps),
+        DATA: read_alone,
     }
     return {name: Program(run, **part) for name, run in programs.items()}, steps
 
@@ -263,7 +269,7 @@ def rows_of(measured, quick):
     turns = measured["turns"]
     timings = {
         f"{family.name}, {label}, {name}": Timing(0.0, turns[name])
-        for name in (FIT, FIT_IN_MEMORY, STEPS)
+        for name in (FIT, FIT_IN_MEMORY, STEPS, READING_STEPS)
     }
     print_unsteady(timings)
     rows = []
@@ -277,13 +283,13 @@ def rows_of(measured, quick):
                 f"{label}: {rate} images/s",
                 median,
                 None if name == STEPS else ratio,
-                TARGET if name == FIT and not quick else None,
+                TARGET if name in (FIT, READING_STEPS) and not quick else None,
                 note=NOTES.get(name, ""),
             )
         )
         if name == FIT:
             outside = 100 * (1 - 1 / ratio)
-            share = 100 * (1 - 1 / ratio_of(turns, FIT, FIT_IN_MEMORY))
+            share = 100 * (1 - 1 / ratio_of(turns, READING_STEPS, STEPS))
             print(
                 f"{family.name}, {label}: {rate} images/s, {outside:.1f} % of the time "
                 f"outside the steps, {share:.1f} % for the data set, by turns of "

@@ -42,6 +42,19 @@ def test_fit_sees_whole_epochs(monkeypatch):
     assert len(order) == 3
 
 
+def test_each_fit_sees_new_epochs():
+    begun, epochs = numbered_epochs()
+    model = VAE((4, 4, 1), 2, 4)
+    model.compile("adam")
+    data = epochs.new_each_pass()
+    used = []
+    for _ in range(3):
+        begun.clear()
+        model.fit(data, epochs=1, verbose=0)
+        used.append(begun[0][0])
+    assert len(set(used)) == 3
+
+
 def test_what_is_left_as_it_is():
     dataset = load("digits", "test", batch_size=50, shuffle=True)
     assert without_pauses(dataset, {"epochs": 2}, 1)[1] == {
