@@ -40,8 +40,8 @@ def make_batches(
         shuffle: Whether to shuffle in each epoch.
         drop_remainder: Whether to drop an incomplete last batch.
         crop: `None`, or a function that returns a part of each image. It takes a batch
-            of images, and a function that returns a pair of seeds, new for each batch
-            of each epoch. If it asks for none, epochs do not depend on their key.
+            of images, and a function that returns a pair of seeds, new for each call
+            in each epoch. If it asks for none, epochs do not depend on their key.
         pick: Function from a batch, a dict, to an element of the result.
         num_examples: Number of examples, for a function.
         description: See `Epochs`.
@@ -130,7 +130,7 @@ def _bernoulli_by_8_bits(images, seed, tie_seed):
     # A quarter as many random numbers, whose drawing is most of the time to read binary
     # images. A number of 0..255, less 1 where it is above a second one of 0..254, is
     # each of 0..254 with equal probability, so it is below v with probability v / 255
-    # exactly. All images of a batch share the second numbers, which matter for one
+    # exactly. All images of a call share the second numbers, which matter for one
     # pixel in 256.
     size = tf.size(images)
     draws = tf.random.stateless_uniform(

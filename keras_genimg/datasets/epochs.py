@@ -8,8 +8,8 @@ from typing import Any
 import tensorflow as tf
 
 NUM_PREFETCHED = 4  # Batches.
-# Examples in memory are read in blocks of whole batches, up to this size. A call takes
-# about as long besides its work as the bits of a hundred images of MNIST.
+# Examples in memory are read in blocks of whole batches, up to this size. A call has a
+# fixed cost, about half that of drawing the bits of a hundred images of MNIST.
 BLOCK_BYTES = 2**21
 
 
