@@ -9,7 +9,8 @@ import tensorflow as tf
 
 NUM_PREFETCHED = 4  # Batches.
 # Examples in memory are read in blocks of whole batches, up to this size. A call has a
-# fixed cost, about half that of drawing the bits of a hundred images of MNIST.
+# fixed cost, about half that of drawing the bits of a hundred images of MNIST. Another
+# size draws other bits from the same seed.
 BLOCK_BYTES = 2**21
 
 
@@ -80,11 +81,11 @@ class Epochs:
 
         Each epoch is prepared while the end of the one before is in use. With
         `new_each_pass`, a new iterator has to be made first, which takes about 0.1 s.
-        Passes over the data set begin with other epochs.
+        Each pass begins with a new epoch.
         """
         return self._endless
 
-    # One data set for all calls: another one would begin with the same epochs.
+    # One data set for all calls: a second one would repeat the epochs of the first.
     @functools.cached_property
     def _endless(self):
         return self._finished(self._new_epochs(-1), tf.data.INFINITE_CARDINALITY)
