@@ -226,14 +226,14 @@ REFUSED = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_subclass_is_not_sampled_as_its_base(name):
     model = model_of(REFUSED[name])
-    with pytest.raises(ValueError, match=f"{name} .*its own (call|convolution_op)"):
+    with pytest.raises(ValueError, match=name):
         model.generate(1, seed=0)
 
 
 def test_an_instance_with_a_method_of_its_own_is_refused():
     layer = layers.Dense(6, name="patched")
     layer.call = lambda inputs: 2 * inputs
-    with pytest.raises(ValueError, match="'patched'.*its own call"):
+    with pytest.raises(ValueError, match="'patched'"):
         model_of(layer).generate(1, seed=0)
 
 
