@@ -97,7 +97,8 @@ def first_leak(
                 if np.isfinite(before).all():
                     break
         # Layers that are random, though they should not be, draw other numbers.
-        seeds = [(x, x.value + 1) for x in model.variables if x.dtype == "uint32"]
+        weighed = {id(weight) for weight in model.weights}
+        seeds = [(x, x.value + 1) for x in model.variables if id(x) not in weighed]
         with keras.StatelessScope(state_mapping=[*weights, *seeds]):
             return _first_leak(model, shape, pairs, before)
 

@@ -242,7 +242,19 @@ class BatchSize(layers.Layer):
         return inputs * ops.cast(ops.shape(inputs)[0], "float32")
 
 
-@pytest.mark.parametrize("layer", [BatchMean, BatchSize])
+class OwnNoise(layers.Layer):
+    """Noise that ignores `training`."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.seed_generator = keras.random.SeedGenerator(0)
+
+    def call(self, inputs):
+        noise = keras.random.normal(ops.shape(inputs)[1:], seed=self.seed_generator)
+        return inputs + noise
+
+
+@pytest.mark.parametrize("layer", [BatchMean, BatchSize, OwnNoise])
 def test_other_images_of_the_batch_are_seen(layer):
     leak = first_leak(between(layer(name="guilty")))
     assert leak.kind == "batch" and leak.layer == f"{layer.__name__} 'guilty'"
