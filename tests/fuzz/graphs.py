@@ -118,7 +118,7 @@ class RandomGraph:
         if self.colors == 1:
             plain += [name for name in STEPS if name.startswith("mix_")]
         given = [name for name in STEPS if name.startswith("given_")]
-        for _ in range(self.generator.integers(0, 4)):
+        for _ in range(self.generator.integers(0, 3)):
             self.apply(self.pick(given if self.chance(0.2) else plain))
         if self.chance(0.06):
             self.apply(self.pick([s for s in STEPS if s not in plain + given]))
@@ -464,7 +464,6 @@ class RandomGraph:
             [
                 lambda: layers.Dense(self.channels, "relu"),
                 lambda: layers.Conv2D(self.channels, 1),
-                lambda: layers.DepthwiseConv2D(1),
                 lambda: layers.Conv2D(self.channels, 1, kernel_constraint="unit_norm"),
             ]
         )()
