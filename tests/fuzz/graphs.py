@@ -40,6 +40,18 @@ from tests.fuzz import own_layers as own
 SIZES = [(3, 4), (4, 3), (4, 4), (2, 3), (1, 5), (5, 1)]
 NUM_CLASSES = 3
 
+# Steps of models for images of any size.
+ANY_SIZE = [
+    "add_convolution",
+    "add_lstm",
+    "add_block",
+    "add_gated",
+    "add_composite",
+    "add_stacked",
+    "add_arithmetic",
+    "add_shift",
+]
+
 # Shapes and dtypes of conditions, as functions of the images' height and width.
 CONDITIONS = {
     "label": (lambda h, w: (), "int32"),
@@ -66,6 +78,7 @@ class RandomGraph:
         step: The kind of step that this seed is for.
         refusable: What the graph holds that the library may refuse, a list of names.
         half: Whether a part computes in half precision.
+        any_size: Whether the model takes images of any size.
     """
 
     def __init__(self, seed):
@@ -85,6 +98,7 @@ class RandomGraph:
         self.channels = 2 * self.colors * int(self.pick([1, 2]))
         self.size = self.pick(SIZES)
         self.shape = (*self.size, self.image_colors)
+        self.any_size = self.step in ANY_SIZE and self.chance(0.3)
         if self.half and self.step != "add_half":
             keras.mixed_precision.set_global_policy("mixed_bfloat16")
         self.model = self._model()
@@ -107,9 +121,10 @@ class RandomGraph:
     def _model(self):
         dtype = None
         if self.chance(0.25):
-            dtypes = ["uint8", "int32", "int8", "float16"]
+            dtypes = ["uint8", "int32", "int8", "float16", "float64"]
             dtype = self.pick(dtypes + ["bool"] * (self.likelihood.num_values == 2))
-        images = keras.Input(self.shape, dtype=dtype, name="images")
+        size = (None, None) if self.any_size else self.size
+        images = keras.Input((*size, self.image_colors), dtype=dtype, name="images")
         self.image = self._as_float(images, dtype)
         self.values = [self.read()]
         self.apply(self.step)
@@ -118,9 +133,11 @@ class RandomGraph:
         if self.colors == 1:
             plain += [name for name in STEPS if name.startswith("mix_")]
         given = [name for name in STEPS if name.startswith("given_")]
+        if self.any_size:
+            plain, given = ANY_SIZE, []
         for _ in range(self.generator.integers(0, 3)):
-            self.apply(self.pick(given if self.chance(0.2) else plain))
-        if self.chance(0.06):
+            self.apply(self.pick(given if given and self.chance(0.2) else plain))
+        if not self.any_size and self.chance(0.06):
             self.apply(self.pick([s for s in STEPS if s not in plain + given]))
         x = special
         for other in self.values[-2:]:

@@ -78,7 +78,7 @@ class Honest:
         difference = np.where(seen, abs(before - after), 0)
         return bool(difference.max() > limit * (1 + abs(before).max()))
 
-    def wrong_subpixels(self, images, seeds, known=None):
+    def wrong_subpixels(self, images, seeds, known=None, temperature=1.0):
         """Return how many sub-pixels are not drawn from the parameters before them.
 
         In a causal model, the only image whose sub-pixels are all drawn from its own
@@ -87,9 +87,11 @@ class Honest:
         params = self.params(images)
         uniforms = seeded_uniforms(seeds, images.shape[1:])
         slack = TIE[self.precision]
+        shifted = [uniforms - slack, uniforms, uniforms + slack]
+        sample = self.model.likelihood.sample
         lowest, middle, highest = (
-            self.model.likelihood.sample(params, tf.clip_by_value(u, 0, 1), 1.0).numpy()
-            for u in (uniforms - slack, uniforms, uniforms + slack)
+            sample(params, tf.clip_by_value(u, 0, 1), temperature).numpy()
+            for u in shifted
         )
         if self.model.likelihood.couples_colors:
             # A color is drawn given those before, so numbers have no order.

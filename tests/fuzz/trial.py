@@ -14,12 +14,14 @@ import tensorflow as tf
 import keras_genimg
 from keras_genimg.sampling import METHODS
 from keras_genimg.saved_model import write_saved_model
+from tests.fuzz import own_layers
 from tests.fuzz.graphs import RandomGraph
 from tests.fuzz.honest import Honest
 
 LIBRARY = str(pathlib.Path(keras_genimg.__file__).parent)
 NUM_IMAGES = 6
 FIRST_SEED = 11
+LEAKS = "the forward pass leaks"
 
 
 class Fault(AssertionError):
@@ -80,7 +82,7 @@ class Trial:
         if self.honest.is_random(self.images):
             self.broken = "the forward pass is random"
         elif self.honest.leaks(self.images, self.generator):
-            self.broken = "the forward pass leaks"
+            self.broken = LEAKS
 
     def attempt(self, name, call, must_refuse=True):
         """Return the result of a call, or None if the library refuses it."""
@@ -110,12 +112,15 @@ class Trial:
     def check_generate(self, method, suffix=""):
         options = {"seed": self.seeds, "method": method, "verbose": 0}
         options["batch_size"] = self.graph.pick([NUM_IMAGES, 1, 4])
+        options["temperature"] = self.graph.pick([1.0, 1.0, 0.6, 1.7])
+        if self.graph.any_size:
+            options["image_size"] = self.graph.size
         if self.conditions:
             options["conditions"] = self.conditions
         name = f"generate({method}){suffix}"
         drawn = self.attempt(name, lambda: self.model.generate(NUM_IMAGES, **options))
         if drawn is not None:
-            self.compare(name, drawn)
+            self.compare(name, drawn, temperature=options["temperature"])
         elif method == "incremental" and not suffix:
             self.is_refused = True
 
@@ -132,11 +137,11 @@ class Trial:
         if drawn is not None:
             self.compare(name, drawn, known)
 
-    def compare(self, name, drawn, known=None):
+    def compare(self, name, drawn, known=None, temperature=1.0):
         drawn = np.asarray(drawn, "float32")
         if known is not None and np.any((drawn != self.images) & known[..., None]):
             self.fault(f"{name} changes known pixels")
-        wrong = self.honest.wrong_subpixels(drawn, self.seeds, known)
+        wrong = self.honest.wrong_subpixels(drawn, self.seeds, known, temperature)
         if wrong:
             self.fault(f"{name}: {wrong} of {drawn.size} sub-pixels are wrong")
 
@@ -198,7 +203,25 @@ class Trial:
         self.model.compile(keras.optimizers.SGD(0.3, clipnorm=1.0))
         options = {"batch_size": 3, "epochs": 1, "verbose": 0}
         everything = self.inputs(np.arange(NUM_IMAGES))
-        self.attempt("fit", lambda: self.model.fit(everything, **options))
+        self.attempt(
+            "fit",
+            lambda: self.model.fit(everything, **options),
+            must_refuse=self.broken == LEAKS,
+        )
+        self.look_again()
+        if self.broken or self.graph.chance(0.5):
+            return
+        options = {"batch_size": 4, "verbose": 0, "return_dict": True}
+        found = self.attempt(
+            "evaluate", lambda: self.model.evaluate(everything, **options)
+        )
+        nats = -self.honest.log_prob(self.images).mean()
+        expected = nats / (self.images[0].size * np.log(2))
+        limit = 1e-3 if self.honest.precision == "float" else 0.1
+        if found and not abs(found["bits_per_dim"] - expected) <= limit * (
+            1 + expected
+        ):
+            self.fault(f"evaluate: {found['bits_per_dim']} in place of {expected} bits")
 
     def change_by_weights(self):
         self.graph.randomize_weights()
@@ -224,6 +247,8 @@ class Trial:
             for name in ("negative_slope", "scale", "offset", "epsilon", "alpha"):
                 if isinstance(vars(layer).get(name), float):
                     found.append((layer, name, 1.5 * vars(layer)[name] + 0.25))
+            if isinstance(layer, own_layers.Settings):
+                found.append((layer, "numbers", {"scale": -1.0, "shift": [0.3]}))
             if "activation" in vars(layer):
                 found.append((layer, "activation", keras.activations.softsign))
         if not found:
