@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from keras_genimg.models import preset_weights
+from keras_genimg.models import PixelRNN, preset_weights
 from tests.datasets.written_sets import write_set
 
 
@@ -66,6 +66,41 @@ def test_a_run_gets_a_card_that_its_weights_reproduce(
     (run / "config.json").write_text(json.dumps(config))
     with pytest.raises(SystemExit, match="not trained on whole MNIST.*fashion_mnist"):
         run_example("evaluate.py", run)
+
+
+@pytest.mark.slow
+def test_the_papers_set_and_drawn_images_are_added_to_a_card(
+    run_example, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+    images = np.random.default_rng(0).integers(0, 2, (12, 28, 28, 1), np.uint8)
+    write_set(tmp_path, "binarized_mnist", images, (28, 28, 1), splits=("test",))
+    preset = "PixelRNN/mnist_diagonal_1x32"
+    options = ["--data", "binarized_mnist", "--card", tmp_path]
+    printed = run_example("evaluate.py", preset, *options)
+    card = json.loads((tmp_path / "PixelRNN-mnist_diagonal_1x32.json").read_text())
+    before = preset_weights.read_card(*preset.split("/"))
+    assert card.keys() == before.keys() and card["nats"] == before["nats"]
+
+    model = PixelRNN.from_preset("mnist_diagonal_1x32", weights=True)
+    found = card["binarized_mnist"]
+    expected = -model.log_prob(images, verbose=0).mean()
+    np.testing.assert_allclose(found["nats"], expected, rtol=1e-5)
+    assert found["images"] == 12 and f'"nats": {found["nats"]}' in printed
+
+    # That the sampler draws from the model, which random images would not pass.
+    drawn = card["drawn"]
+    assert drawn["images"] == 768
+    error = drawn["nats_minus_entropies_standard_error"]
+    assert 0.1 < error < 0.5 and abs(drawn["nats_minus_entropies"]) < 4 * error
+    np.testing.assert_allclose(drawn["nats"], before["drawn"]["nats"], atol=0.1)
+
+
+def test_a_run_is_measured_on_its_own_data_first(run_example, tmp_path):
+    (tmp_path / "model.keras").touch()
+    options = ["--data", "binarized_mnist", "--card", tmp_path]
+    with pytest.raises(SystemExit):
+        run_example("evaluate.py", tmp_path, *options)
 
 
 def test_other_names_are_refused(run_example):

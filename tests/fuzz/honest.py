@@ -1,0 +1,107 @@
+"""What a model computes, by eager forward passes of one image at a time."""
+
+import numpy as np
+import tensorflow as tf
+
+from keras_genimg.ops import seeded_uniforms
+
+# A random number may fall on either side of a threshold that is this close.
+TIE = {"float": 1e-5, "half": 0.06}
+
+
+class Honest:
+    """Parameters and images of a model's forward pass, and its properties in numbers.
+
+    It uses no sampler, no compiled function and no batch of the library, but its random
+    numbers and the formulas of its likelihoods.
+
+    Args:
+        model: An `AutoregressiveModel`.
+        conditions: Dict of arrays by input name.
+        half: Whether a part of the model computes in half precision.
+    """
+
+    def __init__(self, model, conditions, half=False):
+        self.model = model
+        self.conditions = conditions
+        self.precision = "half" if half else "float"
+        self._params = {}
+
+    def forward(self, images, rows):
+        """Return the parameters of images with the conditions of `rows`, eagerly."""
+        first, *others = self.model.inputs
+        given = [tf.cast(images, first.dtype)]
+        for tensor in others:
+            given.append(tf.constant(self.conditions[tensor.name][rows]))
+        params = self.model(given if others else given[0], training=False)
+        return tf.cast(params, tf.float32)
+
+    def params(self, images):
+        """Return the parameters of images, each of which is alone in its batch."""
+        found = []
+        for row, image in enumerate(images):
+            key = (row, image.tobytes())
+            if key not in self._params:
+                self._params[key] = self.forward(image[None], [row])
+            found.append(self._params[key])
+        return tf.concat(found, axis=0)
+
+    def is_finite(self, images):
+        return bool(np.isfinite(self.params(images)).all())
+
+    def is_random(self, images):
+        """Return whether a second forward pass differs."""
+        first = self.params(images[:2])
+        again = tf.concat(
+            [self.forward(images[row : row + 1], [row]) for row in range(2)], axis=0
+        )
+        return bool(np.any(first != again))
+
+    def leaks(self, images, generator):
+        """Return whether a unit sees itself, a later one or another image."""
+        couples = self.model.likelihood.couples_colors
+        units = self.model.likelihood.unit_shape(images.shape[1:])
+        size = int(np.prod(units))
+        rows = np.arange(len(images)).repeat(3)
+        images = images[rows]
+        positions = generator.integers(size, size=len(rows))
+        later = np.arange(size) >= positions[:, None]
+        later = later.reshape(len(rows), *units, *[1] * couples)
+        values = self.model.likelihood.num_values
+        others = generator.integers(values, size=images.shape)
+        changed = np.where(later, others, images).astype("float32")
+        before, after = (self.forward(each, rows).numpy() for each in (images, changed))
+        place = np.arange(size).reshape(units)
+        seen = place <= positions.reshape(-1, *[1] * len(units))
+        seen = seen.reshape(seen.shape + (1,) * (before.ndim - seen.ndim))
+        limit = 1e-4 if self.precision == "float" else 0.02
+        difference = np.where(seen, abs(before - after), 0)
+        return bool(difference.max() > limit * (1 + abs(before).max()))
+
+    def wrong_subpixels(self, images, seeds, known=None, temperature=1.0):
+        """Return how many sub-pixels are not drawn from the parameters before them.
+
+        In a causal model, the only image whose sub-pixels are all drawn from its own
+        parameters is the one that is drawn sub-pixel by sub-pixel.
+        """
+        params = self.params(images)
+        uniforms = seeded_uniforms(seeds, images.shape[1:])
+        slack = TIE[self.precision]
+        shifted = [uniforms - slack, uniforms, uniforms + slack]
+        sample = self.model.likelihood.sample
+        lowest, middle, highest = (
+            sample(params, tf.clip_by_value(u, 0, 1), temperature).numpy()
+            for u in shifted
+        )
+        if self.model.likelihood.couples_colors:
+            # A color is drawn given those before, so numbers have no order.
+            wrong = (images != lowest) & (images != middle) & (images != highest)
+        else:
+            wrong = (images < lowest) | (images > highest)
+        if known is not None:
+            wrong &= known[..., None] == 0
+        return int(np.count_nonzero(wrong))
+
+    def log_prob(self, images):
+        params = self.params(images)
+        return self.model.likelihood.log_prob_of_images(params, images).numpy()

@@ -1,0 +1,311 @@
+"""Layers as users write them: right ones, odd ones and wrong ones."""
+
+import keras
+import tensorflow as tf
+from keras import layers, ops
+
+from keras_genimg.layers import (
+    CausalLayer,
+    DiagonalBiLSTM,
+    DRAWCell,
+    MaskedConv2D,
+    ResidualMaskedConvBlock,
+)
+
+_own = keras.saving.register_keras_serializable(package="fuzz")
+
+
+class _SameShape(layers.Layer):
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+
+# Causal or pointwise.
+
+
+@_own
+class Doubled(layers.Layer):
+    """A pointwise layer with an argument."""
+
+    pointwise = True
+
+    def call(self, inputs, factor=2.0):
+        return factor * inputs
+
+
+@_own
+class Faded(layers.Layer):
+    """A pointwise layer that computes something else in training, its default."""
+
+    pointwise = True
+
+    def call(self, inputs, training=True):
+        return inputs * (0.1 if training else 1.0)
+
+
+@_own
+class Settings(layers.Layer):
+    """A pointwise layer whose numbers lie in a dict, a list, an array and a property.
+
+    Its name for the slope is one that Keras' layers use.
+    """
+
+    pointwise = True
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.numbers = {"scale": 1.5, "shift": [0.5, -0.25]}
+        self.negative_slope = 0.3
+
+    @property
+    def shift(self):
+        return sum(self.numbers["shift"])
+
+    def call(self, inputs):
+        scaled = inputs * self.numbers["scale"] + self.shift
+        return ops.maximum(scaled, self.negative_slope * scaled)
+
+
+@_own
+class Above(CausalLayer, _SameShape):
+    """The row above."""
+
+    sees_current_row = False
+
+    def call(self, inputs):
+        return ops.pad(inputs, [[0, 0], [1, 0], [0, 0], [0, 0]])[:, :-1]
+
+    def initial_cache(self, weights, batch, width, channels):
+        return (tf.zeros((width, batch, channels), self.compute_dtype),)
+
+    def begin_row(self, weights, cache):
+        return (), cache
+
+    def end_row(self, weights, cache, kept):
+        return kept
+
+
+@_own
+class Left(CausalLayer, _SameShape):
+    """The pixel to the left, plus a constant that its call is given."""
+
+    def call(self, inputs, offset=0.0):
+        return ops.pad(inputs, [[0, 0], [0, 0], [1, 0], [0, 0]])[:, :, :-1] + offset
+
+    def initial_cache(self, weights, batch, width, channels):
+        return (tf.zeros((batch, channels), self.compute_dtype),)
+
+    def begin_row(self, weights, cache):
+        return cache, ()
+
+    def step(self, weights, carry, row, inputs, offset=0.0):
+        return carry[0] + offset, (inputs,), ()
+
+
+@_own
+class Tuned(MaskedConv2D):
+    """A subclass that computes what its base computes."""
+
+    def __init__(self, *args, activation="tanh", **kwargs):
+        super().__init__(*args, activation=activation, **kwargs)
+
+
+@_own
+class Composite(layers.Layer):
+    """A layer of layers with constants, an optional tensor and two outputs."""
+
+    def __init__(self, channels, colors, **kwargs):
+        super().__init__(**kwargs)
+        self.channels, self.colors = channels, colors
+        self.first = MaskedConv2D(channels, 3, "B", colors, dtype=self.dtype_policy)
+        self.second = MaskedConv2D(channels, 1, "B", colors, dtype=self.dtype_policy)
+
+    def build(self, inputs_shape, gate_shape=None):
+        self.first.build(inputs_shape)
+        self.second.build(inputs_shape)
+
+    def call(self, inputs, scale=1.0, *, gate=None, negate=False):
+        x = self.first(inputs) * scale
+        if gate is not None:
+            x = x * ops.sigmoid(self.second(gate))
+        return (-x if negate else x), ops.tanh(x)
+
+    def get_config(self):
+        config = {"channels": self.channels, "colors": self.colors}
+        return {**super().get_config(), **config}
+
+
+@_own
+class Halved(ResidualMaskedConvBlock):
+    """A composite subclass that computes something else, and can be traced."""
+
+    def call(self, inputs, condition=None):
+        return 0.5 * super().call(inputs, condition)
+
+
+@_own
+class Stacked(layers.Layer):
+    """A layer of layers in a list and a dict, one of which is used twice."""
+
+    def __init__(self, channels, colors, **kwargs):
+        super().__init__(**kwargs)
+        self.channels, self.colors = channels, colors
+        masked = {"mask_type": "B", "num_colors": colors, "dtype": self.dtype_policy}
+        self.steps = [MaskedConv2D(channels, 1, **masked) for _ in range(2)]
+        self.named = {"last": MaskedConv2D(channels, (3, 1), **masked)}
+
+    def build(self, input_shape):
+        for layer in [*self.steps, self.named["last"]]:
+            layer.build(input_shape)
+
+    def call(self, inputs):
+        x = inputs
+        for layer in [*self.steps, self.steps[0]]:
+            x = ops.tanh(layer(x))
+        return self.named["last"](x)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        config = {"channels": self.channels, "colors": self.colors}
+        return {**super().get_config(), **config}
+
+
+# Causal, but not by what the sampler can know.
+
+
+@_own
+class OtherCall(DiagonalBiLSTM):
+    """A subclass that computes something else."""
+
+    def call(self, inputs, condition=None):
+        return 2 * super().call(inputs, condition)
+
+
+@_own
+class OtherConvolution(MaskedConv2D):
+    """A subclass that computes something else."""
+
+    def convolution_op(self, inputs, kernel):
+        return super().convolution_op(inputs, kernel) - 1
+
+
+@_own
+class Sums(_SameShape):
+    """Sums of the row so far, of no kind that the sampler knows."""
+
+    def call(self, inputs):
+        return ops.cumsum(inputs, axis=2) * 0.3
+
+
+@_own
+class WrongStep(Left):
+    """A layer whose `step` computes something else than its `call`."""
+
+    def step(self, weights, carry, row, inputs, offset=0.0):
+        return carry[0] * 0.5 + offset, (inputs,), ()
+
+
+@_own
+class ReadsItself(Left):
+    """Claims to see pixels to the left, and sees its own one with half the weight."""
+
+    def call(self, inputs, offset=0.0):
+        return super().call(inputs, offset) + 0.5 * inputs
+
+    def step(self, weights, carry, row, inputs, offset=0.0):
+        return carry[0] + offset + 0.5 * inputs, (inputs,), ()
+
+
+# Not causal, not pointwise, or not a function of one image.
+
+
+@_own
+class PretendsPointwise(_SameShape):
+    """Sets `pointwise`, and takes a mean of the row."""
+
+    pointwise = True
+
+    def call(self, inputs):
+        return inputs - ops.mean(inputs, axis=2, keepdims=True)
+
+
+@_own
+class Mirror(_SameShape):
+    """Sees the pixels from right to left."""
+
+    def call(self, inputs):
+        return inputs + 0.5 * ops.flip(inputs, axis=2)
+
+
+@_own
+class BatchMean(_SameShape):
+    """Subtracts the mean of the batch."""
+
+    def call(self, inputs):
+        return inputs - ops.mean(inputs, axis=0, keepdims=True)
+
+
+@_own
+class BatchScale(_SameShape):
+    """Divides by the root mean square of batch and places."""
+
+    def call(self, inputs):
+        square = ops.mean(ops.square(inputs), axis=(0, 1, 2), keepdims=True)
+        return inputs / ops.sqrt(square + 0.1)
+
+
+@_own
+class Neighbor(_SameShape):
+    """Adds the example before in the batch."""
+
+    def call(self, inputs):
+        return inputs + 0.5 * ops.roll(inputs, 1, axis=0)
+
+
+@_own
+class Noisy(_SameShape):
+    """Adds noise, in training or always."""
+
+    pointwise = True
+
+    def __init__(self, always=False, **kwargs):
+        super().__init__(**kwargs)
+        self.always = always
+        self.seed_generator = keras.random.SeedGenerator(7)
+
+    def call(self, inputs, training=None):
+        if not (training or self.always):
+            return inputs
+        noise = keras.random.normal(ops.shape(inputs), seed=self.seed_generator)
+        return inputs + ops.cast(noise, inputs.dtype)
+
+    def get_config(self):
+        return {**super().get_config(), "always": self.always}
+
+
+# On conditions.
+
+
+@_own
+class Sketch(layers.Layer):
+    """One step of DRAW on a map, with noise given as a vector."""
+
+    def __init__(self, shape, **kwargs):
+        super().__init__(**kwargs)
+        self.shape = tuple(shape)
+        self.cell = DRAWCell(self.shape, 4, 2, 2, 2, dtype="float32")
+
+    def build(self, inputs_shape, noise_shape):
+        self.cell.build()
+
+    def call(self, inputs, noise):
+        _, states = self.cell(noise, self.cell.initial_states(inputs))
+        return ops.reshape(states[1], (-1, *self.shape))
+
+    def compute_output_shape(self, inputs_shape, noise_shape):
+        return inputs_shape
+
+    def get_config(self):
+        return {**super().get_config(), "shape": self.shape}

@@ -1,0 +1,306 @@
+"""The trial of one random model: right everywhere, or refused."""
+
+import collections
+import pathlib
+import re
+import tempfile
+import traceback
+import warnings
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import keras_genimg
+from keras_genimg.sampling import METHODS
+from keras_genimg.saved_model import write_saved_model
+from tests.fuzz import own_layers
+from tests.fuzz.graphs import RandomGraph
+from tests.fuzz.honest import Honest
+
+LIBRARY = str(pathlib.Path(keras_genimg.__file__).parent)
+NUM_IMAGES = 6
+FIRST_SEED = 11
+LEAKS = "the forward pass leaks"
+
+
+class Fault(AssertionError):
+    """A wrong result without an error, or an error that is none of the library."""
+
+
+class Trial:
+    """Calls of a random model, each compared with eager forward passes.
+
+    Args:
+        seed: Seed of the graph.
+
+    Attributes:
+        refusals: The kinds of errors by which the library refused calls, counted.
+    """
+
+    def __init__(self, seed):
+        self.refusals = collections.Counter()
+        self.graph = RandomGraph(seed)
+        self.model = self.graph.model
+        self.generator = np.random.default_rng(seed)
+        self.conditions = self.graph.condition_arrays(NUM_IMAGES)
+        self.images = self.graph.images(NUM_IMAGES)
+        self.seeds = np.arange(FIRST_SEED, FIRST_SEED + NUM_IMAGES)
+        self.is_refused = False
+        self.faults = []
+
+    def run(self):
+        """Return "right", "refused" or "not finite", and note faults."""
+        self.look_again()
+        change = None
+        if self.graph.chance(0.2):
+            change = self.change()
+            self.look_again()
+        if not self.honest.is_finite(self.images):
+            return "not finite"
+        self.check_log_prob()
+        # Each method traces the forward pass anew, which takes most of the time.
+        for method in ("incremental", self.graph.pick(["fixed_point", "ancestral"])):
+            self.check_generate(method)
+        if self.graph.chance(0.5):
+            self.check_complete()
+        if self.graph.chance(0.2):
+            self.check_export()
+        if change is None:
+            change = self.change()
+            self.look_again()
+            if self.honest.is_finite(self.images):
+                if change == "fit" or self.graph.chance(0.5):
+                    self.check_log_prob(f"log_prob after {change}")
+                self.check_generate("incremental", f" after {change}")
+        return "refused" if self.is_refused else "right"
+
+    def look_again(self):
+        """Compute the properties of the model as it is now."""
+        self.honest = Honest(self.model, self.conditions, self.graph.half)
+        self.broken = None
+        if self.honest.is_random(self.images):
+            self.broken = "the forward pass is random"
+        elif self.honest.leaks(self.images, self.generator):
+            self.broken = LEAKS
+
+    def attempt(self, name, call, must_refuse=True):
+        """Return the result of a call, or None if the library refuses it."""
+        try:
+            result = call()
+        except Exception as error:
+            if not is_refusal(error):
+                where = traceback.extract_tb(error.__traceback__)[-1]
+                place = f"{pathlib.Path(where.filename).name}:{where.lineno}"
+                self.fault(
+                    f"{name} crashes with {type(error).__name__} in {place}: "
+                    f"{str(error)[:300]}"
+                )
+                return None
+            self.refusals[f"{name.split()[0]}: {kind_of(error)}"] += 1
+            if not (self.graph.refusable or self.broken):
+                self.fault(f"{name} is refused without need: {error}")
+            return None
+        if self.broken and must_refuse:
+            self.fault(f"{name} is not refused, though {self.broken}")
+            return None
+        return result
+
+    def fault(self, text):
+        self.faults.append(text)
+
+    def check_generate(self, method, suffix=""):
+        options = {"seed": self.seeds, "method": method, "verbose": 0}
+        options["batch_size"] = self.graph.pick([NUM_IMAGES, 1, 4])
+        options["temperature"] = self.graph.pick([1.0, 1.0, 0.6, 1.7])
+        if self.graph.any_size:
+            options["image_size"] = self.graph.size
+        if self.conditions:
+            options["conditions"] = self.conditions
+        name = f"generate({method}){suffix}"
+        drawn = self.attempt(name, lambda: self.model.generate(NUM_IMAGES, **options))
+        if drawn is not None:
+            self.compare(name, drawn, temperature=options["temperature"])
+        elif method == "incremental" and not suffix:
+            self.is_refused = True
+
+    def check_complete(self):
+        method = self.graph.pick([*METHODS])
+        known = self.generator.random((NUM_IMAGES, *self.graph.size)) < 0.4
+        options = {"seed": self.seeds, "method": method, "verbose": 0}
+        if self.conditions:
+            options["conditions"] = self.conditions
+        name = f"complete({method})"
+        drawn = self.attempt(
+            name, lambda: self.model.complete(self.images, known, **options)
+        )
+        if drawn is not None:
+            self.compare(name, drawn, known)
+
+    def compare(self, name, drawn, known=None, temperature=1.0):
+        drawn = np.asarray(drawn, "float32")
+        if known is not None and np.any((drawn != self.images) & known[..., None]):
+            self.fault(f"{name} changes known pixels")
+        wrong = self.honest.wrong_subpixels(drawn, self.seeds, known, temperature)
+        if wrong:
+            self.fault(f"{name}: {wrong} of {drawn.size} sub-pixels are wrong")
+
+    def check_log_prob(self, name="log_prob"):
+        expected = self.honest.log_prob(self.images)
+        # The first call is traced, and the others use what it has left.
+        for size in self.generator.permutation([1, 2, 4, NUM_IMAGES])[:3]:
+            # In another order, so that an image has other batch mates.
+            order = self.generator.permutation(NUM_IMAGES)
+            given = self.inputs(order)
+            found = self.attempt(
+                name,
+                lambda: self.model.log_prob(given, batch_size=int(size), verbose=0),  # noqa: B023
+                must_refuse=False,
+            )
+            if found is None or self.broken:
+                return
+            limit = 1e-3 if self.honest.precision == "float" else 0.1
+            difference = abs(found - expected[order])
+            if not np.all(difference <= limit * (1 + abs(expected[order]))):
+                self.fault(
+                    f"{name}, batch_size={size}: off by {difference.max():.3g} nats"
+                )
+
+    def inputs(self, rows):
+        given = {"images": self.images[rows].astype("uint8")}
+        given |= {name: array[rows] for name, array in self.conditions.items()}
+        return given if self.conditions else given["images"]
+
+    def check_export(self):
+        def draw():
+            with tempfile.TemporaryDirectory() as folder:
+                path = f"{folder}/model"
+                method = self.graph.pick([*METHODS])
+                endpoints = self.model.endpoints(self.graph.shape, method=method)
+                # Alone, since each further one is traced.
+                endpoints = {"sample": endpoints["sample"]}
+                write_saved_model(
+                    self.model, path, endpoints, max_examples=16, verbose=False
+                )
+                sample = tf.saved_model.load(path).signatures["sample"]
+                seeds = tf.constant(self.seeds, tf.int64)
+                conditions = {k: tf.constant(v) for k, v in self.conditions.items()}
+                return sample(seed=seeds, **conditions)["images"].numpy()
+
+        drawn = self.attempt("export", draw)
+        if drawn is not None:
+            self.compare("export", self.model.likelihood.from_display(drawn))
+
+    # Changes of the model.
+
+    def change(self):
+        """Change the model in one way, and return its name."""
+        names = ["fit", "fit", "weights", "quantize", "lora", "attribute", "saved"]
+        name = self.graph.pick(names)
+        return getattr(self, f"change_by_{name}")() or name
+
+    def change_by_fit(self):
+        self.model.compile(keras.optimizers.SGD(0.3, clipnorm=1.0))
+        options = {"batch_size": 3, "epochs": 1, "verbose": 0}
+        everything = self.inputs(np.arange(NUM_IMAGES))
+        self.attempt(
+            "fit",
+            lambda: self.model.fit(everything, **options),
+            must_refuse=self.broken == LEAKS,
+        )
+        self.look_again()
+        if self.broken or self.graph.chance(0.5):
+            return
+        options = {"batch_size": 4, "verbose": 0, "return_dict": True}
+        found = self.attempt(
+            "evaluate", lambda: self.model.evaluate(everything, **options)
+        )
+        nats = -self.honest.log_prob(self.images).mean()
+        expected = nats / (self.images[0].size * np.log(2))
+        limit = 1e-3 if self.honest.precision == "float" else 0.1
+        if found and not abs(found["bits_per_dim"] - expected) <= limit * (
+            1 + expected
+        ):
+            self.fault(f"evaluate: {found['bits_per_dim']} in place of {expected} bits")
+
+    def change_by_weights(self):
+        self.graph.randomize_weights()
+
+    def change_by_quantize(self):
+        if self.graph.half:
+            return self.change_by_weights()
+        with warnings.catch_warnings():
+            # Keras warns of each layer that it does not quantize.
+            warnings.simplefilter("ignore")
+            self.model.quantize("int8")
+
+    def change_by_lora(self):
+        for layer in self.model._flatten_layers():
+            if hasattr(layer, "enable_lora") and layer.weights and layer.trainable:
+                layer.enable_lora(1)
+        self.graph.randomize_weights()
+
+    def change_by_attribute(self):
+        """Change an attribute that the forward pass reads, if there is one."""
+        found = []
+        for layer in self.model._flatten_layers():
+            for name in ("negative_slope", "scale", "offset", "epsilon", "alpha"):
+                if isinstance(vars(layer).get(name), float):
+                    found.append((layer, name, 1.5 * vars(layer)[name] + 0.25))
+            if isinstance(layer, own_layers.Settings):
+                found.append((layer, "numbers", {"scale": -1.0, "shift": [0.3]}))
+            if "activation" in vars(layer):
+                found.append((layer, "activation", keras.activations.softsign))
+        if not found:
+            return self.change_by_weights()
+        layer, name, value = self.graph.pick(found)
+        setattr(layer, name, value)
+        return f"{type(layer).__name__}.{name}"
+
+    def change_by_saved(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = f"{folder}/model.keras"
+            self.attempt("save", lambda: self.model.save(path), must_refuse=False)
+            loaded = keras.saving.load_model(path, safe_mode=False)
+        before = Honest(self.model, self.conditions).params(self.images)
+        after = Honest(loaded, self.conditions).params(self.images)
+        limit = 0.05 if self.graph.half else 1e-4
+        if not self.broken and np.any(abs(before - after) > limit * (1 + abs(before))):
+            self.fault("the loaded model computes something else")
+        self.model = self.graph.model = loaded
+
+
+def is_refusal(error):
+    """Return whether an error is one of the library, which a user can understand."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return isinstance(error, ValueError) and frames[-1].filename.startswith(LIBRARY)
+
+
+def kind_of(error):
+    """Return the text of an error without names and numbers."""
+    text = re.sub(r"^The incremental sampler evaluates.*?, but ", "", str(error))
+    text = re.sub(r"'[^']*'|\b\w*_?\d+(, \d+)*\b", "…", text)
+    return text[:90]
+
+
+def try_graph(seed):
+    """Return the outcome of a seed, and the kinds of refusals and warnings, counted.
+
+    Raises:
+        Fault: If a result is wrong, or an error is none of the library.
+    """
+    keras.config.disable_traceback_filtering()
+    try:
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
+            trial = Trial(seed)
+            outcome = trial.run()
+    finally:
+        keras.config.enable_traceback_filtering()
+        keras.mixed_precision.set_global_policy("float32")
+    if trial.faults:
+        raise Fault(f"seed {seed} ({trial.graph.step}): " + "\n  ".join(trial.faults))
+    for warning in warned:
+        if LIBRARY in str(warning.filename) or "causal" in str(warning.message):
+            trial.refusals[f"warning: {kind_of(warning.message)}"] += 1
+    return outcome, trial.refusals
