@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from keras_genimg.models.candidates import candidate_completer
 from keras_genimg.models.progress import GraphCounter
+from keras_genimg.models.temperatures import temperatures
 from keras_genimg.ops.fingerprint import fingerprint_of
 from keras_genimg.ops.uniforms import seeded_uniforms
 from keras_genimg.sampling import check_difference
@@ -138,7 +139,7 @@ def pixel_sampler(draw, image_shape, uniforms_shape=None):
 
     def sample(seeds, temperature, *conditions):
         uniforms = seeded_uniforms(seeds, uniforms_shape or image_shape)
-        temperature = tf.reshape(temperature, (-1, 1, 1, 1))
+        temperature = temperatures(temperature)
         images = draw(uniforms, temperature, conditions)
         return tf.ensure_shape(images, (None, *image_shape))
 
