@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from keras_genimg.models.temperatures import temperatures
 from keras_genimg.ops.scales import factors_between, is_copied, placed
 from keras_genimg.ops.uniforms import seeded_uniforms
 from keras_genimg.saved_model.endpoint import Endpoint
@@ -26,7 +27,7 @@ def enlarging_function(model, index, method, jit_compile):
     def enlarge(seeds, temperature, images):
         # The numbers of `generate`, those of the smaller scales left out.
         uniforms = seeded_uniforms(seeds, model._drawn_shape(model.image_shape))
-        temperature = tf.reshape(temperature, (-1, 1, 1, 1))
+        temperature = temperatures(temperature)
         parts = model._at_scales(uniforms)[index + 1 :]
         for draw, here in zip(draws, parts, strict=True):
             images = draw(here, temperature, [tf.cast(images, tf.int32)])

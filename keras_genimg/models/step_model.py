@@ -26,6 +26,9 @@ class StepModel(FreeableModel):
         **kwargs: `name` and `trainable`, as in `keras.Model`.
     """
 
+    # Whether all of the loss is per image, so that `sample_weight` weighs it.
+    _weighs_images = True
+
     def __init__(self, inputs: SymbolicTensor, outputs: SymbolicTensor, **kwargs: Any):
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
         self._step_check = StepCheck(self)
@@ -70,6 +73,25 @@ class StepModel(FreeableModel):
         y = self._targets_of(x, y_pred)
         return super().compute_metrics(x, y, y_pred, sample_weight)
 
+    def get_metrics_result(self) -> dict[str, Any]:
+        # A `train_step` of one's own may leave out the metrics of `compile`.
+        metrics = self._compile_metrics
+        if metrics is not None and not metrics.built:
+            return {}
+        return super().get_metrics_result()
+
+    def _run_through_graph(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        # Only `clone_model` passes a function to a model that is built.
+        if self.built and "call_fn" in kwargs:
+            raise ValueError(
+                f"keras.models.clone_model would return a plain keras.Model, without "
+                f"the loss and the methods of {self.name}. Use {type(self).__name__}."
+                f"from_config(model.get_config()); or clone keras.Model(model.inputs, "
+                f"model.outputs), for the network alone. Received: model of type "
+                f"{type(self).__name__}"
+            )
+        return super()._run_through_graph(inputs, *args, **kwargs)
+
     def train_step(self, data: Any) -> dict[str, Any]:
         return self._step(super().train_step, data, "Training")
 
@@ -103,8 +125,15 @@ class StepModel(FreeableModel):
         # Keras drops weights that come without targets, so `fit` adds targets to them.
         if sample_weight is None:
             self._refuse_targets(y, owner)
+        elif not self._weighs_images:
+            raise ValueError(
+                f"{owner} takes no `sample_weight`, since it would not weigh the whole "
+                f"loss of an image. Leave it out, or repeat images in the data. "
+                f"Received: sample_weight of shape {tuple(sample_weight.shape)}"
+            )
+        x, sample_weight = self._step_check.inputs(x, sample_weight, owner)
         # Not Keras' own packing, which drops such weights too.
-        return self._step_check.inputs(x, owner), y, sample_weight
+        return x, y, sample_weight
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
         """Build with a replica's part of the first batch.

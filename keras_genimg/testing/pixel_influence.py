@@ -94,7 +94,7 @@ def influence(
     model.likelihood.check_images(images, "influence")
     if images.size == 0:
         raise ValueError(f"influence received no images: shape={images.shape}")
-    conditions = condition_arrays(model, conditions, len(images))
+    conditions = condition_arrays(model, conditions, len(images), images.shape[1:])
 
     @tf.function(autograph=False)
     def params(weights, batch, conditions):
