@@ -47,7 +47,7 @@ def check_compile(model, optimizer, arguments):
             f"{_scope(here)}. Do both in the same one: `with strategy.scope():` around "
             f"the model and `compile`. Received: compile in {_scope(here)}"
         )
-    parts = _parts(optimizer)
+    parts = parts_of(optimizer)
     for part in parts:
         if getattr(part, "_distribution_strategy", strategy) is not strategy:
             raise ValueError(
@@ -113,7 +113,7 @@ def sum_gradients_first(optimizer):
     Args:
         optimizer: A built `keras.optimizers.Optimizer`.
     """
-    for part in _parts(optimizer):
+    for part in parts_of(optimizer):
         part._all_reduce_sum_gradients = list
     optimizer.apply = types.MethodType(_apply_sum, optimizer)
 
@@ -126,7 +126,7 @@ def _apply_sum(optimizer, grads, trainable_variables=None):
     return type(optimizer).apply(optimizer, grads, trainable_variables)
 
 
-def _parts(optimizer):
+def parts_of(optimizer):
     """Return an optimizer and all that it passes gradients to."""
     inner = getattr(optimizer, "inner_optimizer", optimizer)
     return [optimizer, inner, *getattr(inner, "optimizers", ())]
