@@ -161,7 +161,8 @@ class LikelihoodModel(StepModel):
                 `jit_compile`.
 
         Raises:
-            ValueError: If a loss is given.
+            ValueError: If a loss is given, if the model or its optimizer was made in
+                another scope, or if replicas cannot train with an argument.
         """
         if loss is not None:
             raise ValueError(

@@ -5,7 +5,12 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from keras_genimg.models.distribution import Replica, ReplicaStep, as_vectors
+from keras_genimg.models.distribution import (
+    Replica,
+    ReplicaStep,
+    as_vectors,
+    sum_gradients_first,
+)
 from keras_genimg.models.freeable_model import FreeableModel
 from keras_genimg.models.image_inputs import images_of
 from keras_genimg.models.iterator_keeper import IteratorKeeper
@@ -159,6 +164,8 @@ class StepModel(FreeableModel):
         if not self.optimizer.built:
             with self.distribute_strategy.scope():
                 self.optimizer.build(self.trainable_variables)
+        if self.distribute_strategy.num_replicas_in_sync > 1:
+            sum_gradients_first(self.optimizer)
         super().make_train_function(force)
         step = self._step_check.after(self.train_function, f"Training of {self.name}")
 
