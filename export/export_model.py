@@ -144,6 +144,13 @@ def parse_arguments():
         "(default: error)",
     )
     add(
+        "--no-batching",
+        dest="batching",
+        action="store_false",
+        default=None,
+        help="compute every request alone (default: merge those of several clients)",
+    )
+    add(
         "--xla-twins",
         action="store_true",
         default=None,

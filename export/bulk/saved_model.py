@@ -120,7 +120,10 @@ class SavedModel:
             tf.config.threading.set_inter_op_parallelism_threads(threads)
         logging.set_verbosity("error")  # It warns that there are no gradients.
         loaded = tf.saved_model.load(self.directory)
-        call = loaded.signatures[self.signature]
+        # Threads of a worker must not compute images together: the numbers of a shard
+        # would depend on what else was running.
+        unmerged = getattr(loaded, "unmerged", {})
+        call = unmerged.get(self.signature) or loaded.signatures[self.signature]
 
         def run(**inputs):
             inputs = {

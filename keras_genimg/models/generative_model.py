@@ -228,6 +228,7 @@ class GenerativeModel(LikelihoodModel):
         bad_examples: Literal["error", "flag"] = "error",
         xla_twins: bool = False,
         metadata: dict[str, Any] | None = None,
+        batching: bool = False,
         verbose: bool = True,
         **kwargs: Any,
     ) -> None:
@@ -254,6 +255,9 @@ class GenerativeModel(LikelihoodModel):
                 `--xla_cpu_compilation_enabled`, and fail on others.
             metadata: Dict to add to the metadata, such as training figures and a
                 license note.
+            batching: Whether signatures that draw images merge the requests of several
+                clients. The graph merges them after it has checked each, so a bad
+                request fails alone. `publish` sets this.
             verbose: Whether to print the signatures.
             **kwargs: Options of `endpoints`, such as `method` and `num_candidates` of
                 autoregressive models; for other formats, arguments of
@@ -275,7 +279,14 @@ class GenerativeModel(LikelihoodModel):
             twins = self.endpoints(shape, jit_compile=True, **kwargs)
             endpoints.update({f"{name}_xla": twin for name, twin in twins.items()})
         write_saved_model(
-            self, filepath, endpoints, max_examples, bad_examples, metadata, verbose
+            self,
+            filepath,
+            endpoints,
+            max_examples,
+            bad_examples,
+            metadata,
+            batching,
+            verbose,
         )
 
     def _check_endpoint_options(self, options):

@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import pathlib
+import uuid
 from typing import Any, Literal
 
 import keras
@@ -26,6 +27,7 @@ def write_saved_model(
     max_examples: int,
     bad_examples: Literal["error", "flag"] = "error",
     metadata: dict[str, Any] | None = None,
+    batching: bool = False,
     verbose: bool = True,
 ) -> None:
     """Write a model's endpoints as the signatures of a SavedModel.
@@ -50,6 +52,9 @@ def write_saved_model(
             `"flag"`; see `Endpoint.concrete`.
         metadata: Dict of JSON values, added to that of `saved_metadata` in the file
             `METADATA_FILE`.
+        batching: Whether mergeable signatures merge the requests of several clients.
+            In Python, `tf.saved_model.load(path).unmerged` has them without that, by
+            name.
         verbose: Whether to print the signatures.
 
     Raises:
@@ -72,6 +77,14 @@ def write_saved_model(
         name: endpoint.concrete(max_examples, bad_examples)
         for name, endpoint in endpoints.items()
     }
+    if batching:
+        merged = [name for name in endpoints if endpoints[name].mergeable]
+        module.unmerged = {name: signatures[name] for name in merged}
+        unique = uuid.uuid4().hex  # Becomes a hash of the model.
+        for name in merged:
+            signatures[name] = endpoints[name].concrete(
+                max_examples, bad_examples, queue=f"{unique}/{name}"
+            )
     described = saved_metadata(model, endpoints, signatures, max_examples, bad_examples)
     text = json.dumps({**described, **(metadata or {})}, indent=1, allow_nan=False)
     signatures["serving_default"] = signatures["sample"]

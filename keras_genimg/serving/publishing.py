@@ -88,8 +88,8 @@ def publish(
         timeout: Seconds for the verification's runs through TensorFlow's C API.
         verbose: Whether to print each check and the path of the version.
         **options: Options of `GenerativeModel.export`: `image_size`, `max_examples`,
-            `bad_examples`, `xla_twins`, `metadata` and the options of `endpoints`, such
-            as `num_candidates`.
+            `bad_examples`, `xla_twins`, `metadata`, `batching`, which is true by
+            default, and the options of `endpoints`, such as `num_candidates`.
 
     Returns:
         The version's `pathlib.Path`. Without `version` only the worker that publishes
@@ -178,6 +178,7 @@ def _writer(model, options):
             "`.keras` file or of a SavedModel. Received an object of type "
             f"{type(model).__name__}"
         )
+    options = {"batching": True, **options}
     return lambda path: model.export(path, verbose=False, **options), None
 
 

@@ -30,7 +30,9 @@ def base_dir(models, tmp_path_factory):
     """Paths of version 1 of each model, and of `plain`, which is not an image model."""
     directory = tmp_path_factory.mktemp("models")
     for name in ("pixels", "vae"):
-        models[name].export(directory / name / "1", max_examples=16, verbose=False)
+        models[name].export(
+            directory / name / "1", max_examples=16, batching=True, verbose=False
+        )
     draw, pixels = models["draw"], models["pixels"]
     endpoints = draw.endpoints(draw.image_shape)
     write(draw, directory / "draw" / "1", endpoints, "sample_canvases")

@@ -46,6 +46,7 @@ def served(model, tmp_path_factory):
         max_examples=4,
         bad_examples="flag",
         xla_twins=True,
+        batching=True,
         metadata=figures,
         verbose=False,
     )
