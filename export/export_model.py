@@ -6,7 +6,7 @@ loads half of it. Nothing is overwritten.
 
     python export/export_model.py digits.keras --name digits --base-dir served
     python export/export_model.py digits.keras --name digits --base-dir served \
-        --batch-sizes 1,8,32 --bad-examples flag --keep 3
+        --batch-sizes 1,8,32 --keep 3
     python export/export_model.py --preset PixelRNN/mnist_diagonal_1x32 \
         --name mnist --base-dir served
 
@@ -103,12 +103,6 @@ def parse_arguments():
     )
     add("--keep", type=int, metavar="N", help="remove all but the N highest versions")
     add(
-        "--allow-changed-inputs",
-        action="store_true",
-        help="accept inputs of other shapes than in older versions; requests through "
-        "the proxy must then name a version",
-    )
-    add(
         "--timeout",
         type=float,
         default=600,
@@ -136,12 +130,6 @@ def parse_arguments():
         metavar="K",
         help="completions that `complete` draws per image; it returns one, chosen by "
         "the known pixels after the first unknown one (default: 1)",
-    )
-    add(
-        "--bad-examples",
-        choices=["error", "flag"],
-        help="whether an example out of range fails its call or is flagged "
-        "(default: error)",
     )
     add(
         "--no-batching",

@@ -5,8 +5,6 @@ import json
 import os
 import pathlib
 
-import numpy as np
-
 from ..quiet_start import import_tensorflow
 from .errors import BulkError
 
@@ -130,14 +128,7 @@ class SavedModel:
                 name: tf.constant(value, self.inputs[name]["dtype"])
                 for name, value in inputs.items()
             }
-            outputs = {name: value.numpy() for name, value in call(**inputs).items()}
-            ok = outputs.pop("ok", np.array(True))
-            if not ok.all():
-                raise BulkError(
-                    f"the model refused examples {np.flatnonzero(~ok).tolist()} of a "
-                    f"batch: a pixel, seed or label is out of range"
-                )
-            return outputs
+            return {name: value.numpy() for name, value in call(**inputs).items()}
 
         run.model = loaded  # A signature does not keep its variables alive.
         return run

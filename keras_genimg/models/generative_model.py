@@ -1,7 +1,7 @@
 """Base class of all models."""
 
 import inspect
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import tensorflow as tf
@@ -225,7 +225,6 @@ class GenerativeModel(LikelihoodModel):
         format: str = "tf_saved_model",
         image_size: Shape | None = None,
         max_examples: int = 256,
-        bad_examples: Literal["error", "flag"] = "error",
         xla_twins: bool = False,
         metadata: dict[str, Any] | None = None,
         batching: bool = False,
@@ -246,10 +245,6 @@ class GenerativeModel(LikelihoodModel):
             max_examples: Largest number of examples that a signature takes in one call.
                 A signature that draws several candidates for an example counts all of
                 them.
-            bad_examples: What to do with an example that is out of range. `"error"`
-                fails the call. `"flag"` returns zeros, and false in the output `ok`,
-                for a server that merges the requests of several clients: an error would
-                fail all of them.
             xla_twins: Whether to add signatures `<name>_xla`, which draw the same
                 images faster on a server that was started with
                 `--xla_cpu_compilation_enabled`, and fail on others.
@@ -283,7 +278,6 @@ class GenerativeModel(LikelihoodModel):
             filepath,
             endpoints,
             max_examples,
-            bad_examples,
             metadata,
             batching,
             verbose,

@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Literal
 
 import tensorflow as tf
 
@@ -64,10 +63,7 @@ class Endpoint:
         return max_examples // self.num_candidates
 
     def concrete(
-        self,
-        max_examples: int,
-        bad_examples: Literal["error", "flag"] = "error",
-        queue: str | None = None,
+        self, max_examples: int, queue: str | None = None
     ) -> tf.types.experimental.ConcreteFunction:
         """Return the traced function, which first checks shapes and then values.
 
@@ -76,9 +72,6 @@ class Endpoint:
 
         Args:
             max_examples: Largest number of examples per call, counting every candidate.
-            bad_examples: What to do with an example that is out of range. `"error"`
-                fails the call. `"flag"` returns zeros for it and false in the output
-                `ok`, for a server that merges the requests of several clients.
             queue: Name of the queue in which checked requests wait to be computed
                 together, or None to compute each alone. Functions that share a queue
                 answer each other's requests, so it must be unique in a process.
@@ -103,26 +96,7 @@ class Endpoint:
                 for name, given in self.inputs.items()
             }
             inputs = _with_size_checks(inputs, most_examples, limit)
-            in_range = {
-                name: given.in_range(inputs[name])
-                for name, given in self.inputs.items()
-            }
-            if bad_examples == "error":
-                return function(**self._refused(inputs, in_range))
-            valid = [
-                tf.reduce_all(where, axis=list(range(1, where.shape.rank)))
-                for where in in_range.values()
-            ]
-            ok = tf.reduce_all(tf.stack(valid), axis=0)  # (batch,)
-            inputs = {
-                name: tf.where(_like(ok, tensor), tensor, self.inputs[name].safe)
-                for name, tensor in inputs.items()
-            }
-            outputs = {
-                name: tf.where(_like(ok, tensor), tensor, tf.zeros_like(tensor))
-                for name, tensor in function(**inputs).items()
-            }
-            return {**outputs, "ok": ok}
+            return function(**self._in_range(inputs))
 
         specs = {
             name: tf.TensorSpec(given.spec.shape, given.spec.dtype, name=name)
@@ -157,18 +131,14 @@ class Endpoint:
 
         return run
 
-    def _refused(self, inputs, in_range):
+    def _in_range(self, inputs):
         """Return the inputs, which raise an error if a value is out of range."""
-        checks = [
-            tf.debugging.Assert(
-                tf.reduce_all(in_range[name]),
-                [
-                    f"{name} must be {given.requirement}, got",
-                    tf.boolean_mask(inputs[name], ~in_range[name]),
-                ],
-            )
-            for name, given in self.inputs.items()
-        ]
+        checks = []
+        for name, given in self.inputs.items():
+            in_range = given.in_range(inputs[name])
+            wrong = tf.boolean_mask(inputs[name], ~in_range)
+            text = f"{name} must be {given.requirement}, got"
+            checks.append(tf.debugging.Assert(tf.reduce_all(in_range), [text, wrong]))
         with tf.control_dependencies(checks):
             return {name: tf.identity(tensor) for name, tensor in inputs.items()}
 
@@ -210,8 +180,3 @@ def _with_size_checks(inputs, most_examples, limit):
     ]
     with tf.control_dependencies(checks):
         return {name: tf.identity(tensor) for name, tensor in inputs.items()}
-
-
-def _like(ok, tensor):
-    """Reshape `(batch,)` to `(batch, 1, ...)`, to broadcast against `tensor`."""
-    return tf.reshape(ok, (-1, *[1] * (tensor.shape.rank - 1)))

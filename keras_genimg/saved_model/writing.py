@@ -6,13 +6,12 @@ import logging
 import os
 import pathlib
 import uuid
-from typing import Any, Literal
+from typing import Any
 
 import keras
 import tensorflow as tf
 
 from keras_genimg.files import atomic_path
-from keras_genimg.ops.checks import check_choice
 from keras_genimg.ops.workers import is_chief
 from keras_genimg.saved_model.canonical import make_canonical
 from keras_genimg.saved_model.endpoint import Endpoint
@@ -25,7 +24,6 @@ def write_saved_model(
     path: PathLike,
     endpoints: dict[str, Endpoint],
     max_examples: int,
-    bad_examples: Literal["error", "flag"] = "error",
     metadata: dict[str, Any] | None = None,
     batching: bool = False,
     verbose: bool = True,
@@ -48,8 +46,6 @@ def write_saved_model(
         endpoints: Dict of `Endpoint` by signature name; `sample` is the default.
         max_examples: Largest number of examples per call of a signature, counting every
             candidate.
-        bad_examples: What to do with examples that are out of range, `"error"` or
-            `"flag"`; see `Endpoint.concrete`.
         metadata: Dict of JSON values, added to that of `saved_metadata` in the file
             `METADATA_FILE`.
         batching: Whether mergeable signatures merge the requests of several clients.
@@ -60,7 +56,6 @@ def write_saved_model(
     Raises:
         ValueError: If `path` exists, or an argument is invalid.
     """
-    check_choice("bad_examples", bad_examples, ("error", "flag"), "export")
     if not is_chief(model.distribute_strategy):
         return
     path = pathlib.Path(os.path.abspath(path))
@@ -74,8 +69,7 @@ def write_saved_model(
     module: Any = tf.Module()
     module.weights = [variable.value for variable in model.weights]
     signatures = {
-        name: endpoint.concrete(max_examples, bad_examples)
-        for name, endpoint in endpoints.items()
+        name: endpoint.concrete(max_examples) for name, endpoint in endpoints.items()
     }
     if batching:
         merged = [name for name in endpoints if endpoints[name].mergeable]
@@ -83,9 +77,9 @@ def write_saved_model(
         unique = uuid.uuid4().hex  # Becomes a hash of the model.
         for name in merged:
             signatures[name] = endpoints[name].concrete(
-                max_examples, bad_examples, queue=f"{unique}/{name}"
+                max_examples, queue=f"{unique}/{name}"
             )
-    described = saved_metadata(model, endpoints, signatures, max_examples, bad_examples)
+    described = saved_metadata(model, endpoints, signatures, max_examples)
     text = json.dumps({**described, **(metadata or {})}, indent=1, allow_nan=False)
     signatures["serving_default"] = signatures["sample"]
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -3,7 +3,6 @@ import pytest
 from keras_genimg.likelihoods import Categorical
 from keras_genimg.models import DRAW, VAE, PixelCNN
 from keras_genimg.saved_model import write_saved_model
-from keras_genimg.serving.request_rules import rules_of, write_rules
 from tests.export.plain_model import Plain
 
 
@@ -40,8 +39,6 @@ def base_dir(models, tmp_path_factory):
     endpoints = pixels.endpoints(pixels.image_shape, num_candidates=3)
     write(pixels, directory / "candidates" / "1", endpoints, "complete")
     Plain().save(directory / "plain" / "1")
-    for model in directory.iterdir():  # As `publish` does.
-        write_rules(model, {1: rules_of(model / "1")})
     return directory
 
 

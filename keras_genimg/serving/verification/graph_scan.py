@@ -132,7 +132,7 @@ class SavedGraph:
         return nodes, list(functions.values())
 
     def queues(self):
-        """Return a dict by queue of `BatchFunction` of dicts of signatures by function."""
+        """Return a dict by queue of lists of signatures by function."""
         queues = {}
         for name, signature in self.signatures.items():
             for node in self.reached(signature)[0]:
