@@ -79,4 +79,5 @@ def enlarge_endpoint(model, jit_compile, method):
         return {"images": displayed}
 
     small_images = images_input((*small, model.image_shape[2]))
-    return Endpoint(run, {"images": small_images, "seed": seed_input()}, jit_compile)
+    inputs = {"images": small_images, "seed": seed_input()}
+    return Endpoint(run, inputs, jit_compile, mergeable=True)
