@@ -1,6 +1,7 @@
-"""Quick checks that a model does not see pixels that are not drawn yet."""
+"""Checks that a model does not see pixels that are not drawn yet."""
 
+from keras_genimg.causality.image_pairs import random_conditions
 from keras_genimg.causality.leak import Leak
-from keras_genimg.causality.probing import first_leak, is_causal, probe
+from keras_genimg.causality.probing import first_leak, is_causal
 
-__all__ = ["Leak", "first_leak", "is_causal", "probe"]
+__all__ = ["Leak", "first_leak", "is_causal", "random_conditions"]

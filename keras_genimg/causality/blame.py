@@ -24,7 +24,8 @@ def leaking_layer(model, leak, image_shape, before, after):
         leak: The `Leak`.
         image_shape: `(height, width, colors)`.
         before: Input tensors of `model` for one image.
-        after: Input tensors for the same image, changed from `leak.changed` on.
+        after: Input tensors for the same image, changed from `leak.changed` on. For a
+            leak of the kind `"batch"`, for a batch that begins with the same image.
     """
     inputs, steps = _steps(model)
     tensors = [*inputs, *(tensor for step in steps for tensor in step.made)]
@@ -125,7 +126,12 @@ def _steps(model):
 
 
 def _effect(leak, image_shape, before, after):
-    changes = np.asarray(before) != np.asarray(after)
+    before, after = np.asarray(before), np.asarray(after)
+    if leak.kind == "batch":  # Batches that begin with the same image.
+        before, after = (x[:1].astype("float64") for x in (before, after))
+        changes = np.abs(before - after) > 1e-4 * np.abs(before).max(initial=0)
+        return _Effect(bool(changes.any()), bool(changes.any()))
+    changes = before != after
     height, width, num_colors = image_shape
     if changes.ndim < 4 or changes.shape[1:3] != (height, width):
         return _Effect(bool(changes.any()), None)

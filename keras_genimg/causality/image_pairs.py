@@ -4,18 +4,22 @@ import numpy as np
 
 from keras_genimg.causality.changes import other_values
 
-_NUM_PAIRS = 16
 _NUM_ROW_ENDS = 5
+# Products of a weight and a pixel in one forward pass: a few seconds of two CPU cores.
+_AFFORDABLE = 2e10
+_FEWEST_PAIRS, _MOST_PAIRS = 3, 13
 
 
 class ImagePairs:
     """Pairs of images that a causal model cannot tell apart up to a given unit.
 
     A unit is a sub-pixel, or a whole pixel if the model's likelihood sets
-    `couples_colors` to True. There are sixteen pairs, or fewer for smaller images. The
+    `couples_colors` to True. There are thirteen pairs, and fewer for large models. The
     second image of a pair differs from the first in every sub-pixel from some unit on.
-    The units include the first, the last and some at ends of rows; the others are
-    random. The pairs are the same at every call.
+    The units are, as far as there are pairs, one in the middle, the first, the last and
+    some at ends of rows; the others are random. The second image of the first pair does
+    not differ, to show what other images of its batch change. The pairs are the same at
+    every call.
 
     Args:
         model: An `AutoregressiveModel`.
@@ -23,7 +27,8 @@ class ImagePairs:
 
     Attributes:
         unit_shape: Shape of an image in units.
-        units: Flat index of the first changed unit of each image, `(pairs,)`.
+        units: Flat index of the first changed unit of each image, `(pairs,)`; the
+            number of units for none.
         images: Original images, `(pairs, height, width, colors)`.
         changed: Changed images, `(pairs, height, width, colors)`.
         conditions: One array per further input of the model, with one element per
@@ -35,7 +40,7 @@ class ImagePairs:
         generator = np.random.default_rng(0)
         num_values = model.likelihood.num_values
         self.unit_shape = model.likelihood.unit_shape(shape)
-        self.units = _places(self.unit_shape, generator)
+        self.units = _places(self.unit_shape, _num_pairs(model, shape), generator)
         size = (len(self.units), *shape)
         self.images = generator.integers(num_values, size=size)
         later = np.arange(self.num_units) >= self.units[:, None]
@@ -43,11 +48,17 @@ class ImagePairs:
         later = later.reshape(-1, *self.unit_shape, *color_axis)
         others = other_values(generator, self.images, num_values)
         self.changed = np.where(later, others, self.images)
-        ranges = getattr(model, "condition_ranges", {})
-        self.conditions = [
-            _random_values(tensor, size, ranges.get(tensor.name), generator)
-            for tensor in model.inputs[1:]
-        ]
+        self.conditions = random_conditions(model, size, generator)
+
+    def inputs(self, images, index=slice(None)):
+        """Return some of the original or changed images, with their conditions."""
+        return [values[index] for values in (images, *self.conditions)]
+
+    @property
+    def num_changed(self):
+        """Number of images in a smaller batch of changed ones."""
+        # Eleven of thirteen: few maps have as many rows or channels, see `_num_pairs`.
+        return len(self.units) - (2 if len(self.units) > 10 else 1)
 
     @property
     def num_units(self):
@@ -55,18 +66,38 @@ class ImagePairs:
         return int(np.prod(self.unit_shape))
 
 
-def _places(shape, generator):
+def _num_pairs(model, shape):
+    # Keras adds a tensor (batch, 1, 1, 1) to a map along another axis if the batch has
+    # as many examples as the map has rows or channels, so a number that few maps have.
+    cost = 2 * model.count_params() * int(np.prod(shape[:2]))
+    return max(_FEWEST_PAIRS, min(_MOST_PAIRS, int(_AFFORDABLE / max(cost, 1))))
+
+
+def _places(shape, number, generator):
     height, width, *colors = shape
     size = int(np.prod(shape))
-    if size <= _NUM_PAIRS:
-        return np.arange(size)
     num_colors = colors[0] if colors else 1
     rows = np.unique(np.linspace(0, height - 1, _NUM_ROW_ENDS).astype(int))
     ends = ((rows + 1) * width - 1) * num_colors + np.arange(len(rows)) % num_colors
-    chosen = np.unique([0, size - 1, *ends])
-    others = np.setdiff1d(np.arange(size), chosen)
-    missing = _NUM_PAIRS - len(chosen)
-    return np.sort([*chosen, *generator.choice(others, missing, replace=False)])
+    middle = (height // 2 * width + width // 2) * num_colors + num_colors // 2
+    places = [middle, 0, size - 1, *ends, *generator.permutation(size)]
+    chosen = np.resize(list(dict.fromkeys(places)), number - 1)
+    return np.array([size, *np.sort(chosen)])
+
+
+def random_conditions(model, images_shape, generator):
+    """Return random values for the inputs besides the images.
+
+    Args:
+        model: An `AutoregressiveModel`.
+        images_shape: `(images, height, width, colors)`, which gives unknown sizes.
+        generator: `np.random.Generator`.
+    """
+    ranges = getattr(model, "condition_ranges", {})
+    return [
+        _random_values(tensor, images_shape, ranges.get(tensor.name), generator)
+        for tensor in model.inputs[1:]
+    ]
 
 
 def _random_values(tensor, images_shape, limits, generator):

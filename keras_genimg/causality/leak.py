@@ -68,15 +68,20 @@ def hint_of_coupling(unit, kind):
 class Leak:
     """A sub-pixel whose value changes its own parameters or those of an earlier one.
 
+    Or, of kind `"batch"`, parameters that depend on more than one image.
+
     `str(leak)` describes the leak and how to fix it.
 
     Attributes:
         changed: Row, column and color of the first changed sub-pixel. The color is
-            left out if the likelihood couples the colors of a pixel.
+            left out if the likelihood couples the colors of a pixel. Of kind `"batch"`,
+            the sub-pixel whose parameters changed.
         seen_by: Row, column and color of the sub-pixel whose parameters changed, with
             the same exception.
         kind: `"pixel"` if `seen_by` is another pixel than `changed`, `"color"` if it is
-            another color of the same pixel, else `"itself"`.
+            another color of the same pixel, `"batch"` if the parameters of an image
+            change with the other images of its batch or from call to call, else
+            `"itself"`.
         layer: Type and name of the first layer that lets the change through, such as
             "Conv2D 'conv2d'". None if it cannot be found.
     """
@@ -88,6 +93,13 @@ class Leak:
 
     def __str__(self) -> str:
         where = f" It enters through {self.layer}." if self.layer else ""
+        if self.kind == "batch":
+            return (
+                f"The parameters of an image, such as those of "
+                f"{name_sub_pixel(self.seen_by)}, depend on the other images of its "
+                f"batch or change from call to call.{where} Use layers that treat each "
+                f"example alone, without noise, and no training=True."
+            )
         return (
             f"Changing images from {name_sub_pixel(self.changed)} on changes the "
             f"parameters of {name_sub_pixel(self.seen_by)}, {REASONS[self.kind]}."

@@ -1,4 +1,4 @@
-"""Quick check that no sub-pixel of a model sees itself or a later one."""
+"""Proof that the parameters of a sub-pixel depend on earlier ones alone."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -9,14 +9,18 @@ import tensorflow as tf
 
 from keras_genimg.causality.blame import leaking_layer
 from keras_genimg.causality.changes import change_of_units
+from keras_genimg.causality.half_precision import has_half_precision, in_float32
 from keras_genimg.causality.image_pairs import ImagePairs
 from keras_genimg.causality.leak import Leak, sub_pixel_pairs, worst_pair
-from keras_genimg.types import TensorLike
+from keras_genimg.causality.random_weights import jittered_values, random_values
 
 # Changes smaller than this fraction of the largest one may be rounding.
 _TOLERANCE = 1e-5
 # A leak must exceed the difference between two runs by this factor.
 _NOISE_FACTOR = 10
+# An image alone and in a batch may differ by this fraction of the largest parameter.
+_BATCH_TOLERANCE = 1e-3
+_QUANTIZED_BATCH_TOLERANCE = 0.05
 # Maximum number of sub-pixels per forward pass; 41 images of 28x28.
 _MOST_PIXELS = 2**15
 # Height and width of the images for a model of any size.
@@ -48,19 +52,22 @@ def is_causal(
 def first_leak(
     model: keras.Model, image_shape: Sequence[int | None] | None = None
 ) -> Leak | None:
-    """Find a sub-pixel that sees itself or a later one.
+    """Find a sub-pixel that sees itself or a later one, or another image.
 
-    Sixteen random images are each changed from a different sub-pixel on. The parameters
-    of that sub-pixel and of all earlier ones must stay the same. The check compares
-    values, not gradients: it detects integer look-ups, which have no gradient, but not
-    connections whose weights are 0. Parameters that are not finite are ignored.
+    The graph is checked, under random weights: those of the model are neither read nor
+    written, unless random ones give nothing finite. Then they are its own, with some
+    noise. Half precision is replaced by float32.
 
-    The check takes one forward pass over the 32 images. A change counts if it exceeds
-    1e-5 of the largest change. It may still be rounding, which differs between
-    positions of a batch. If a change counts, the original and the changed images are
-    therefore evaluated again, at the same positions of two batches, and the originals
-    once more, on the CPU. The change must also exceed ten times the difference between
-    two runs of the originals.
+    Random images are each changed from a different sub-pixel on. The parameters of that
+    sub-pixel and of all earlier ones must stay the same. One image is not changed, and
+    its parameters must stay the same although the others of its batch are. The check
+    compares values, not gradients, so it detects integer look-ups. Parameters that are
+    not finite are ignored.
+
+    A change counts if it exceeds 1e-5 of the largest change. It may still be rounding.
+    The original and the changed images are then evaluated again, at the same places of
+    two batches, and the originals once more, on the CPU. The change must also exceed
+    ten times the difference between two runs of the originals.
 
     Args:
         model: An `AutoregressiveModel`. The networks of a `MultiScalePixelRNN` are
@@ -77,59 +84,68 @@ def first_leak(
     """
     if hasattr(model, "scale_models"):
         # Each scale has an order of its own.
-        leaks = (probe(network)[0] for network in model.scale_models)
+        leaks = (first_leak(network) for network in model.scale_models)
         return next((leak for leak in leaks if leak is not None), None)
-    leak, _ = probe(model, image_shape)
-    return leak
-
-
-def probe(
-    model: keras.Model,
-    image_shape: Sequence[int | None] | None = None,
-    also: Sequence[TensorLike] = (),
-) -> tuple[Leak | None, np.ndarray]:
-    """Run `first_leak` and evaluate further images in the same forward pass.
-
-    Args:
-        model: An `AutoregressiveModel`.
-        image_shape: `(height, width, colors)` of the images to check with, for a model
-            of any size. Unknown sizes are 8 by default.
-        also: Further inputs of the model to evaluate, a list of images and conditions.
-
-    Returns:
-        A `Leak` or None, and the model's output for `also` as a NumPy array.
-    """
     shape = tuple(size or _SIZE for size in image_shape or model.image_shape)
     with tf.init_scope():  # Run eagerly even while the caller is being traced.
         pairs = ImagePairs(model, shape)
-        first = [pairs.images, *pairs.conditions]
-        second = [pairs.changed, *pairs.conditions]
-        params = _params(model, first, second, *([also] if also else []))
-        size = len(pairs.images)
-        leak = _first_leak(model, shape, pairs, params[: 2 * size])
-    return leak, params[2 * size :]
+        if has_half_precision(model):
+            model = in_float32(model)
+        for weights in (random_values(model), jittered_values(model)):
+            with keras.StatelessScope(state_mapping=weights):
+                before = _params(model, pairs.inputs(pairs.images))
+                if np.isfinite(before).all():
+                    break
+        # Layers that are random, though they should not be, draw other numbers.
+        weighed = {id(weight) for weight in model.weights}
+        seeds = [(x, x.value + 1) for x in model.variables if id(x) not in weighed]
+        with keras.StatelessScope(state_mapping=[*weights, *seeds]):
+            return _first_leak(model, shape, pairs, before)
 
 
-def _first_leak(model, shape, pairs, both):
+def _first_leak(model, shape, pairs, before):
     past = np.arange(pairs.num_units) <= pairs.units[:, None]
 
     def leaks_between(before, after, noise=0.0):
-        changes = change_of_units(before, after, pairs.num_units)
-        return past & (changes > max(_TOLERANCE * changes.max(), noise))
+        size = len(after)
+        changes = change_of_units(before[:size], after, pairs.num_units)
+        return past[:size] & (changes > max(_TOLERANCE * changes.max(), noise))
 
-    if not leaks_between(*np.split(both, 2)).any():
+    # The changed images are in a smaller batch of their own, so that what depends on
+    # the other images of a batch, or on their number, shows too.
+    after = _params(model, pairs.inputs(pairs.changed, slice(pairs.num_changed)))
+    if not leaks_between(before, after).any():
         return None
+    # It may still be rounding, which differs between batches of different sizes.
+    leak = _batch_leak(model, shape, pairs, before)
+    if leak is not None:
+        return leak
+    both = pairs.inputs(pairs.images), pairs.inputs(pairs.changed)
     # On the CPU. Fast convolutions of GPUs mix neighboring pixels and cancel what a
     # kernel does not see, so rounding reaches pixels that nothing else does.
     with tf.device("CPU"):
-        before = _params(model, [pairs.images, *pairs.conditions])
-        after = _params(model, [pairs.changed, *pairs.conditions])
-        if not leaks_between(before, after).any():
-            return None
-        again = _params(model, [pairs.images, *pairs.conditions])
+        before, after, again = (_params(model, both[k]) for k in (0, 1, 0))
         noise = change_of_units(before, again, pairs.num_units).max()
         leaks = leaks_between(before, after, _NOISE_FACTOR * noise)
         return _worst_leak(model, shape, pairs, leaks) if leaks.any() else None
+
+
+def _batch_leak(model, shape, pairs, before):
+    """Return a leak between the images of a batch, or from call to call, or None."""
+    alone = _params(model, pairs.inputs(pairs.images, slice(1)))
+    change = change_of_units(before[:1], alone, pairs.num_units)[0]
+    is_quantized = any(
+        getattr(layer, "quantization_mode", None) for layer in model._flatten_layers()
+    )
+    tolerance = _QUANTIZED_BATCH_TOLERANCE if is_quantized else _BATCH_TOLERANCE
+    finite = alone[np.isfinite(alone)].astype("float64")
+    if not change.max() > tolerance * np.abs(finite).max(initial=0):
+        return None
+    unit = np.unravel_index(change.argmax(), pairs.unit_shape)
+    place = tuple(map(int, unit))
+    first = _tensors(model, pairs.inputs(pairs.images, slice(1)))
+    batch = _tensors(model, pairs.inputs(pairs.images))
+    return _blamed(model, Leak(place, place, "batch"), shape, first, batch)
 
 
 def _worst_leak(model, shape, pairs, leaks):
@@ -141,11 +157,15 @@ def _worst_leak(model, shape, pairs, leaks):
     leak = Leak(changed, seen_by, kind)
     unit = np.ravel_multi_index(changed, pairs.unit_shape)
     index = np.flatnonzero(pairs.units == unit)
-    conditions = [values[index] for values in pairs.conditions]
     before, after = (
-        _tensors(model, [images[index], *conditions])
+        _tensors(model, pairs.inputs(images, index))
         for images in (pairs.images, pairs.changed)
     )
+    return _blamed(model, leak, shape, before, after)
+
+
+def _blamed(model, leak, shape, before, after):
+    """Return a leak with the name of the layer to blame, if it can be found."""
     try:
         layer = leaking_layer(model, leak, shape, before, after)
     except Exception:
@@ -153,11 +173,10 @@ def _worst_leak(model, shape, pairs, leaks):
     return dataclasses.replace(leak, layer=layer)
 
 
-def _params(model, *batches):
-    """Return the parameters for all batches of inputs, concatenated in one array."""
-    inputs = [np.concatenate(parts) for parts in zip(*batches, strict=True)]
+def _params(model, inputs):
+    """Return the parameters for a list of inputs, as an array."""
     # Several calls for large images, to bound the memory of the feature maps.
-    at_once = max(1, _MOST_PIXELS // int(np.prod(inputs[0].shape[1:])))
+    at_once = max(2, _MOST_PIXELS // int(np.prod(inputs[0].shape[1:])))
     params = []
     for start in range(0, len(inputs[0]), at_once):
         some = _tensors(model, [values[start : start + at_once] for values in inputs])

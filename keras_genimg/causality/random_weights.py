@@ -1,21 +1,23 @@
-"""Random weights, to probe the graph of a model rather than its weights."""
+"""Random weights, to test the graph of a model rather than its weights."""
 
-import contextlib
 import math
 
+import keras
 import numpy as np
 
 
-def randomize(model, seed=0, gain=2.0, vector_scale=0.3):
-    """Give a model or layer random weights.
+def random_values(model, seed=0, gain=2.0, vector_scale=0.3):
+    """Return random values for the weights of a model or layer.
 
     Biases and initial states, zero in an untrained model, become random too. An output
     that does not change with an input then lacks a path in the graph, rather than a
-    weight. Weights that are frozen, or no part of training, keep their values.
+    weight.
 
     Numbers are normal. Kernels have a standard deviation of `gain / sqrt(inputs of a
     unit)`. With a gain of 2, an influence does not die out on its way through a
-    recurrent layer.
+    recurrent layer. Constraints are applied. Weights that are not trained are scaled by
+    random numbers around 1 instead, so that a mask stays a mask and a variance
+    positive; those that are all zero become positive. Integers stay as they are.
 
     Args:
         model: A `keras.Model` or layer that has been built.
@@ -23,31 +25,74 @@ def randomize(model, seed=0, gain=2.0, vector_scale=0.3):
         gain: Scale of kernels.
         vector_scale: Standard deviation of biases and other vectors. At 0.3, few ReLUs
             are dead.
+
+    Returns:
+        List of `(variable, value)` for all of `model.weights`, in their order.
     """
     generator = np.random.default_rng(seed)
-    for weight in model.trainable_weights:
-        scale = vector_scale
-        if len(weight.shape) > 1:
-            scale = gain / math.sqrt(math.prod(weight.shape[:-1]))
-        weight.assign(generator.normal(0, scale, size=weight.shape))
+    values = {}
+    for weight in [*model.trainable_weights, *model.non_trainable_weights]:
+        value = weight.value
+        if "float" in weight.dtype:
+            scale = vector_scale
+            if len(weight.shape) > 1:
+                scale = gain / math.sqrt(math.prod(weight.shape[:-1]))
+            value = _random_value(weight, scale, generator)
+        values[id(weight)] = value
+    return [(weight, values[id(weight)]) for weight in model.weights]
 
 
-@contextlib.contextmanager
-def random_weights(model, seed=0):
-    """Randomize a model inside a `with` block and restore its weights afterwards.
+def _random_value(weight, scale, generator):
+    if weight.trainable:
+        value = generator.normal(0, scale, size=weight.shape).astype("float32")
+        if weight.constraint is None:
+            return value
+        return weight.constraint(keras.ops.cast(value, weight.dtype))
+    factors = generator.uniform(0.5, 1.5, size=weight.shape)
+    value = np.asarray(weight.numpy(), "float32")
+    has_values = value.any() and np.isfinite(value).all()
+    return (factors * (value if has_values else scale)).astype("float32")
+
+
+def jittered_values(model, seed=0):
+    """Return the weights of a model with some noise, for graphs that need their own.
 
     Args:
         model: A `keras.Model` that has been built.
-        seed: Seed of the random numbers, see `randomize`.
+        seed: Seed of the noise.
+
+    Returns:
+        List of `(variable, value)` for all of `model.weights`.
+    """
+    generator = np.random.default_rng(seed)
+    values = []
+    for weight in model.weights:
+        value = weight.value
+        if "float" in weight.dtype and weight.trainable:
+            value = np.asarray(weight.numpy(), "float32")
+            value = value + generator.normal(0, 0.1 * value.std() + 1e-3, value.shape)
+        values.append((weight, value))
+    return values
+
+
+def randomize(model, seed=0, **options):
+    """Give a model or layer the weights that `random_values` returns."""
+    for weight, value in random_values(model, seed, **options):
+        weight.assign(value)
+
+
+def random_weights(model, seed=0):
+    """Return a context in which a model has random weights.
+
+    Its own are neither read nor written there, and a `tf.function` traced before does
+    not see the random ones.
+
+    Args:
+        model: A `keras.Model` that has been built.
+        seed: Seed of the random numbers, see `random_values`.
 
     Example:
         >>> with random_weights(model, seed=0):
         ...     params = model(images)
     """
-    saved = [(weight, weight.numpy()) for weight in model.trainable_weights]
-    try:
-        randomize(model, seed)
-        yield
-    finally:
-        for weight, value in saved:
-            weight.assign(value)
+    return keras.StatelessScope(state_mapping=random_values(model, seed))

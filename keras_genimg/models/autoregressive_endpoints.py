@@ -10,7 +10,7 @@ from keras_genimg.models.candidates import candidate_completer
 from keras_genimg.models.conditions import served_conditions
 from keras_genimg.models.traced_sampler import pixel_sampler
 from keras_genimg.ops.checks import check_positive_int
-from keras_genimg.sampling import check_difference, sampler_difference, tolerance
+from keras_genimg.sampling import sampler_difference, tolerance
 from keras_genimg.saved_model.endpoint import Endpoint
 from keras_genimg.saved_model.input import (
     images_input,
@@ -133,13 +133,7 @@ def log_prob_of(model, images, *conditions):
 
 
 def _check_sampler(model, image_shape, inputs):
-    """Return the endpoint that compares the sampler with the forward pass.
-
-    The comparison also runs here, on a few random images.
-
-    Raises:
-        ValueError: If the two differ by more than rounding.
-    """
+    """Return the endpoint that compares the sampler with the forward pass."""
 
     @tf.function(
         input_signature=[
@@ -165,8 +159,6 @@ def _check_sampler(model, image_shape, inputs):
         )
     ]
     networks = model._networks(tried[0], tried[1:])
-    for network in networks:
-        check_difference(network[0], sampler_difference(*network), *network[1:])
     limit = max(tolerance(*network) for network in networks)
     return Endpoint(
         run, inputs, warm_up=False, at_most={"largest_difference": float(limit)}

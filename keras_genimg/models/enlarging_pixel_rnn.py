@@ -216,15 +216,13 @@ class EnlargingPixelRNN(PixelNetwork):
             return draw
         copied = np.logical_not(self._drawn_pixels)[..., None]
 
-        def draw_new(
-            uniforms, temperature, conditions, images=None, known=None, **record
-        ):
+        def draw_new(uniforms, temperature, conditions, images=None, known=None):
             small = tf.cast(placed(conditions[0], self.factors), tf.float32)
             if images is None:
                 known = tf.broadcast_to(tf.cast(copied, tf.float32), tf.shape(small))
             else:
                 small = tf.where(copied, small, images)
                 known = tf.where(copied, 1.0, known)
-            return draw(uniforms, temperature, conditions, small, known, **record)
+            return draw(uniforms, temperature, conditions, small, known)
 
         return draw_new

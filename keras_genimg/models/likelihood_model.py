@@ -92,6 +92,9 @@ class LikelihoodModel(StepModel):
         self.likelihood: likelihoods.Likelihood = likelihood
         self._is_fitting = False
 
+    def call(self, inputs, training=None, mask=None):
+        return super().call(tf.nest.map_structure(_any_batch, inputs), training, mask)
+
     @property
     def image_shape(self) -> tuple[AxisSize, AxisSize, int]:
         """`(height, width, colors)` of the images; None where any size will do."""
@@ -322,6 +325,20 @@ class LikelihoodModel(StepModel):
         owner = f"{self.name}.{method}" if method != "validation_data" else method
         self._refuse_targets(y, owner)
         return checked_inputs(x, self, owner, in_steps=True)
+
+
+def _any_batch(tensor):
+    """Return a tensor of a graph with an unknown number of examples.
+
+    `keras.ops.add` takes `(batch, 1, 1, 1)` for the bias of a map that has as many rows
+    or channels as there are known to be examples (Keras 3.15.1).
+    """
+    if not tf.is_tensor(tensor) or tf.executing_eagerly() or not tensor.shape.rank:
+        return tensor
+    if tensor.shape[0] is None:
+        return tensor
+    shape = (None, *tensor.shape[1:])
+    return tf.raw_ops.PlaceholderWithDefault(input=tensor, shape=shape)
 
 
 def _as_list(callbacks):

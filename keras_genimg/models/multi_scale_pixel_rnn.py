@@ -17,7 +17,6 @@ from keras_genimg.models.image_seeds import image_seeds
 from keras_genimg.models.pixel_rnn import PixelRNN
 from keras_genimg.models.presets import MULTI_SCALE_PIXEL_RNN
 from keras_genimg.models.scale_endpoints import enlarge_endpoint, enlarger
-from keras_genimg.models.scales_causality import ScalesCausalityCheck
 from keras_genimg.networks.scale_layers import MergeScales, PackScales, Subsample
 from keras_genimg.ops.checks import (
     check_choice,
@@ -210,7 +209,6 @@ class MultiScalePixelRNN(AutoregressiveModel):
         self._arguments = {**network, "condition_filters": condition_filters}
         if subsampling == "top_left":
             self._pixel_order = scale_order(scales)
-        self._causality_check = ScalesCausalityCheck(self)
 
     def at_scale(self, images: ArrayLike, index: int) -> Any:
         """Return what `scale_models[index]` is trained on.
@@ -285,8 +283,10 @@ class MultiScalePixelRNN(AutoregressiveModel):
             ("enlarge", index, method, jit_compile),
             lambda: enlarger(self, index, method, jit_compile),
         )
-        self._causality_check.run(self.image_shape)
         check_temperature(temperature)
+        self._check_causal(self.image_shape)
+        if self.check_causality:
+            self._prove(self._traced_sampler(method, self.image_shape, jit_compile))
         divisor = tf.constant(temperature, tf.float32)
         seeds = image_seeds(len(small_images), seed)
         return draw_images(
@@ -353,11 +353,9 @@ class MultiScalePixelRNN(AutoregressiveModel):
         return [bits, *nats]
 
     def _sampler(self, method, jit_compile=False, **options):
-        options.pop("record", None)
         draws = [m._sampler(method, jit_compile, **options) for m in self.scale_models]
 
-        def draw(uniforms, temperature, _, images=None, known=None, record=None):
-            # All layers are the library's own, so there is nothing to record.
+        def draw(uniforms, temperature, _, images=None, known=None):
             parts = [self._at_scales(x) for x in (uniforms, images, known)]
             drawn = None
             for draw_scale, *here in zip(draws, *parts, strict=True):
@@ -366,6 +364,12 @@ class MultiScalePixelRNN(AutoregressiveModel):
             return drawn
 
         return draw
+
+    def _check_causal(self, image_shape):
+        # The order of a scale is its own, so each network is checked by itself.
+        if self.check_causality:
+            for network in self.scale_models:
+                network._check_causal(network.image_shape)
 
     def _at_scales(self, drawn):
         """Return the part of each scale in a map of all that is drawn, or None."""

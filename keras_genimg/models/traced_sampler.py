@@ -1,25 +1,28 @@
 """Compiled samplers of autoregressive models."""
 
-import functools
-
+import keras
+import numpy as np
 import tensorflow as tf
 
+from keras_genimg.causality import is_causal, random_conditions
+from keras_genimg.causality.half_precision import has_half_precision, in_float32
+from keras_genimg.causality.random_weights import jittered_values, random_values
 from keras_genimg.models.candidates import candidate_completer
 from keras_genimg.models.progress import GraphCounter
-from keras_genimg.ops.fingerprint import fingerprint_of
 from keras_genimg.ops.uniforms import seeded_uniforms
 from keras_genimg.sampling import check_difference
-from keras_genimg.sampling.difference import difference_of_params
+from keras_genimg.sampling.refusal import Refusal
+
+# Makes every value of a pixel about equally likely.
+_FLAT = 1e6
 
 
 class TracedSampler:
     """Compiled function that draws or completes images.
 
-    In a custom layer, the methods for the sampler may disagree with `call`, or the
-    layer may be declared pointwise but not be so. If the graph contains custom layers,
-    the parameters of the first image are therefore compared with those of a forward
-    pass. The comparison is repeated when the weights change, since weights of 0 can
-    hide a fault.
+    Before the first image, the incremental sampler is proven: under random weights, the
+    parameters that it draws an image from must be those of a forward pass. The graph
+    that is proven is the graph that draws, which takes the weights as inputs.
 
     Args:
         model: An `AutoregressiveModel`.
@@ -40,81 +43,143 @@ class TracedSampler:
         ValueError: If the model is not causal, or the sampler and the model disagree.
 
     Attributes:
+        kind: Method, image shape, and whether it is compiled with XLA. Samplers of one
+            kind need one proof.
         counter: The `GraphCounter` that a call reports to, or None.
     """
 
     def __init__(self, model, method, image_shape, jit_compile, num_candidates=None):
         self._model = model
-        self._image_shape = tuple(image_shape)
-        self._proven = None
-        self._concrete = None
+        self.kind = (method, tuple(image_shape), jit_compile)
+        self._num_candidates = num_candidates
+        self._traced = None
         self.counter = None
-        drawn = []
+        self._networks = []
+        records = []
+        options = {}
         if method == "incremental":
             # Counting rows of pixels would make drawing 1.5 times as long.
-            draw = model._sampler(method, jit_compile)
-            draw = functools.partial(draw, record=drawn.append)
-        elif jit_compile or tf.distribute.has_strategy():
-            draw = model._sampler(method)  # XLA writes variables only at the end.
-        else:
+            options["record"] = lambda *recorded: records.append(recorded)
+        elif not jit_compile and not tf.distribute.has_strategy():
+            # XLA writes variables only at the end.
             self.counter = GraphCounter(model._num_passes(image_shape))
-            draw = model._sampler(method, report=self.counter.report)
+            options["report"] = self.counter.report
+        draw = model._sampler(method, jit_compile, **options)
         given = []
         if num_candidates is None:
             sample = pixel_sampler(draw, image_shape, model._drawn_shape(image_shape))
         else:
             sample = candidate_completer(model, draw, image_shape, num_candidates)
             given = [tf.TensorSpec((None, *image_shape))] * 2
+        variables = list(model.weights)
 
-        def run(*inputs):
-            drawn.clear()
-            outputs = sample(*inputs)
+        def run(weights, *inputs):
+            records.clear()
+            state = list(zip(variables, weights, strict=True))
+            with keras.StatelessScope(state_mapping=state):
+                outputs = sample(*inputs)
+            self._networks = [network for network, *_ in records]
             images, *sizes = outputs if num_candidates else (outputs,)
-            outputs = (tf.cast(images, model.likelihood.dtype), *sizes)
-            return outputs if num_candidates else outputs[0], tuple(*drawn)
+            images = tf.cast(images, model.likelihood.dtype)
+            recorded = [tuple(tensors) for _, *tensors in records]
+            return (images, *sizes) if num_candidates else images, recorded
 
-        # Compute the weights' fingerprint in the same graph, where it costs almost
-        # nothing. (A graph around an XLA function slows down all later graphs of a
-        # process.)
+        signature = [
+            [tf.TensorSpec(weight.shape, weight.dtype) for weight in variables],
+            tf.TensorSpec((None,), tf.int64),
+            tf.TensorSpec((), tf.float32),
+            *given,
+            *(tf.TensorSpec(t.shape, t.dtype) for t in model.inputs[1:]),
+        ]
         self._function = tf.function(
-            lambda *inputs: (*run(*inputs), fingerprint_of(model.weights)),
-            input_signature=[
-                tf.TensorSpec((None,), tf.int64),
-                tf.TensorSpec((), tf.float32),
-                *given,
-                *(tf.TensorSpec(t.shape, t.dtype) for t in model.inputs[1:]),
-            ],
+            run,
+            input_signature=signature,
             autograph=False,
             jit_compile=jit_compile,
         )
+        # XLA would compile the proof's batch of two images too, for minutes.
+        self._proven = self._function
+        if jit_compile:
+            self._proven = tf.function(run, input_signature=signature, autograph=False)
 
     def __call__(self, seeds, temperature, *others):
+        function = self._trace()
+        self._model._check_causal(self.kind[1])
+        if self._model.check_causality:
+            self._model._prove(self)
         if not tf.executing_eagerly():
-            # Part of the caller's graph, which may run when nothing can be checked.
-            self._model._causality_check.run(self._image_shape)
-            return self._function(seeds, temperature, *others)[0]
-        function = self._function
-        if not tf.config.functions_run_eagerly():
-            # There is only one graph; a look-up by TensorFlow would cost 0.3 ms.
-            if self._concrete is None:
-                self._concrete = function.get_concrete_function()
-            function = self._concrete
-        outputs, drawn, fingerprint = function(seeds, temperature, *others)
-        fingerprint = fingerprint.numpy().tobytes()
-        drawn = drawn if self._proven != fingerprint else ()
-        image, params, conditions = drawn or (None, None, ())
-        also = [image, *conditions] if drawn else []
-        expected = self._model._causality_check.run(
-            self._image_shape, fingerprint, also
-        )
-        if drawn:
-            if expected is None:
-                # Eagerly, since tracing the graph would take longer than running it.
-                expected = self._model(also if conditions else image, training=False)
-            difference = difference_of_params(params, expected)
-            check_difference(self._model, difference, image, conditions)
-            self._proven = fingerprint
+            function = self._function
+        weights = [tf.convert_to_tensor(weight) for weight in self._model.weights]
+        outputs, _ = function(weights, seeds, temperature, *others)
         return outputs
+
+    def _trace(self):
+        """Return the function that draws, after its first trace.
+
+        Raises:
+            ValueError: If the incremental sampler does not support the model. If the
+                model is causal, the error recommends the fixed-point sampler.
+        """
+        if self._traced is None:
+            try:
+                with tf.init_scope():
+                    # There is only one graph; a look-up by TensorFlow costs 0.3 ms.
+                    self._traced = self._function.get_concrete_function()
+            except Refusal as error:
+                if error.depends_on_batch or not is_causal(self._model, self.kind[1]):
+                    raise
+                raise Refusal(
+                    f"{error}. The model is causal, so it can be sampled without "
+                    f"changes by method='fixed_point'."
+                ) from error
+        return self._traced
+
+    def prove(self):
+        """Raise an error unless the sampler and the model agree under random weights.
+
+        Two images are drawn, with pixels of any value. The parameters of the first are
+        compared with those of a forward pass of it alone. A model in half precision is
+        proven in float32, and then compared as closely as its rounding allows.
+
+        Returns:
+            True.
+
+        Raises:
+            ValueError: If they disagree. The error names the layer, if it is found.
+        """
+        model = self._model
+        self._trace()
+        if self.kind[0] != "incremental":
+            return True
+        with tf.init_scope():
+            if has_half_precision(model):
+                TracedSampler(in_float32(model), *self.kind).prove()
+            for weights in (random_values(model), jittered_values(model)):
+                records = self._drawn_under(weights)
+                if all(np.isfinite(params).all() for _, _, params, _ in records):
+                    break
+            for network, image, params, conditions in records:
+                check_difference(network, weights, params, image, conditions)
+        return True
+
+    def _drawn_under(self, weights):
+        """Return networks with first images, their parameters and conditions."""
+        model, shape = self._model, self.kind[1]
+        generator = np.random.default_rng(0)
+        inputs = random_conditions(model, (2, *shape), generator)
+        inputs = [
+            tf.cast(values, tensor.dtype)
+            for values, tensor in zip(inputs, model.inputs[1:], strict=True)
+        ]
+        if self._num_candidates is not None:
+            inputs = [tf.zeros((2, *shape))] * 2 + inputs
+        values = [tf.cast(value, weight.dtype) for weight, value in weights]
+        seeds = tf.constant([0, 1], tf.int64)
+        _, recorded = self._proven(values, seeds, tf.constant(_FLAT), *inputs)
+        return [
+            (network, *tensors)
+            for network, tensors in zip(self._networks, recorded, strict=True)
+        ]
 
     @property
     def num_traces(self):

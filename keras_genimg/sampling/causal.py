@@ -1,42 +1,20 @@
-"""Causal layers: whether they can be trusted, and the arguments of their steps."""
+"""Causal layers, and the arguments of their steps."""
 
 import inspect
-
-import keras
 
 from keras_genimg.layers.causal_layer import CausalLayer
 from keras_genimg.sampling.instructions import Level
 from keras_genimg.sampling.linear import is_linear
 from keras_genimg.sampling.refusal import refusal
-from keras_genimg.sampling.trust import overrides
-
-# Methods of `CausalLayer` that must together compute the same as `call`.
-_PROTOCOL = {
-    "prepare",
-    "initial_cache",
-    "begin_row",
-    "step",
-    "end_row",
-    "end_rows",
-    "sees_current_row",
-    "sees_whole_row",
-}
 
 
 def is_causal_layer(operation):
-    """Return whether a layer's methods for the sampler can be trusted.
-
-    A subclass that changes the computation of a causal layer must also override methods
-    for the sampler.
-    """
-    if not isinstance(operation, CausalLayer) or getattr(operation, "pointwise", False):
-        return False
-    replaced = overrides(operation)
-    if replaced and not replaced & _PROTOCOL:
-        return False
+    """Return whether a layer is evaluated by its methods for the sampler."""
     # A single product takes fewer operations per pixel.
-    return bool(replaced) or not (
-        isinstance(operation, keras.layers.Conv2D) and is_linear(operation)
+    return (
+        isinstance(operation, CausalLayer)
+        and not getattr(operation, "pointwise", False)
+        and not is_linear(operation)
     )
 
 

@@ -5,7 +5,6 @@ import dataclasses
 import keras
 
 from keras_genimg.sampling.linear import has_activation, is_linear, linear_function
-from keras_genimg.sampling.trust import overrides
 
 
 def fuse_linear_sums(instructions, output):
@@ -26,16 +25,13 @@ def fuse_linear_sums(instructions, output):
         and isinstance(step.operation, keras.Layer)
         and is_linear(step.operation)
         and not has_activation(step.operation)
-        and not overrides(step.operation)
-        and not getattr(step.operation, "pointwise", False)
         and uses.count(step.outputs[0].index) == 1
         and step.outputs[0] is not output
     }
     for position, step in enumerate(instructions):
         terms = [makers[v.index] for v in step.inputs if v.index in makers]
         is_sum = (
-            isinstance(step.operation, keras.layers.Add)
-            and not overrides(step.operation)
+            type(step.operation) is keras.layers.Add
             and len(terms) == len(step.inputs)
             and len({t.outputs[0].spec.shape[-1] for t in terms}) == 1
         )

@@ -2,8 +2,6 @@
 
 import keras
 
-from keras_genimg.sampling.trust import overrides
-
 
 class _StandIn(keras.Operation):
     """Substitute for an operation, so that a walk adds no node to the operation itself.
@@ -69,17 +67,15 @@ def walk(model, values, call):
 
 def is_functional(operation):
     """Return whether an operation is a functional model that runs its own graph."""
-    return (
-        isinstance(operation, keras.Model)
-        and _definer(operation, "call").__name__ == "Functional"
-        and not {"call", "__call__"} & overrides(operation)
+    return isinstance(operation, keras.Model) and _calls_as(
+        operation, "Functional", "LikelihoodModel"
     )
 
 
 def is_sequential(operation):
     """Return whether an operation is a `keras.Sequential` that calls its layers."""
-    return isinstance(operation, keras.Sequential) and (
-        not {"call", "__call__"} & overrides(operation)
+    return isinstance(operation, keras.Sequential) and _calls_as(
+        operation, "Sequential"
     )
 
 
@@ -98,6 +94,7 @@ def is_composite(operation):
     return any(isinstance(leaf, keras.Layer) for leaf in leaves)
 
 
-def _definer(operation, name):
-    """Return the class that defines a method of an operation."""
-    return next(kind for kind in type(operation).__mro__ if name in vars(kind))
+def _calls_as(operation, *names):
+    """Return whether a class of these names defines how an operation is called."""
+    definer = next(kind for kind in type(operation).__mro__ if "call" in vars(kind))
+    return definer.__name__ in names and "call" not in vars(operation)

@@ -1,17 +1,20 @@
 """The fast sampler: evaluates each pixel once, with caches of earlier results."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
 
 from keras_genimg.sampling.pixel_run import PixelRun
-from keras_genimg.sampling.program import program_of
+from keras_genimg.sampling.program import Program
 from keras_genimg.types import TensorLike
 
 
 def incremental_sampler(
-    model: keras.Model, jit_compile: bool = False
+    model: keras.Model,
+    jit_compile: bool = False,
+    record: Callable[..., Any] | None = None,
 ) -> Callable[..., tf.Tensor]:
     """Return a function that draws images at about the cost of one forward pass.
 
@@ -24,19 +27,20 @@ def incremental_sampler(
         model: An `AutoregressiveModel`.
         jit_compile: Whether the graph will be compiled with XLA. Otherwise, the program
             uses fused kernels, which XLA lacks.
+        record: Function that each call is reported to, for a proof of the sampler: the
+            model; the first image; the parameters that it was drawn from, in the shape
+            of the model's output; and its conditions.
 
     Returns:
         A function of `uniforms` (batch, height, width, colors), a `temperature` that
         broadcasts against them, a list of conditions, and optionally `images` and
-        `known`, that returns float32 images of the shape of `uniforms`. If the graph
-        contains custom layers, the optional function `record` is called with a tuple:
-        the first image; the parameters that it was drawn from, in the shape of the
-        model's output; and its conditions. A `ValueError` names any layer whose output
-        depends on the image and that is neither causal nor pointwise.
+        `known`, that returns float32 images of the shape of `uniforms`. A `ValueError`
+        names any layer whose output depends on the image and that is neither causal nor
+        pointwise.
     """
 
-    def draw(uniforms, temperature, conditions, images=None, known=None, record=None):
-        program = program_of(model)
+    def draw(uniforms, temperature, conditions, images=None, known=None):
+        program = Program(model)
         # By row, then column: (height, width, batch, colors).
         given = [tf.transpose(uniforms, (1, 2, 0, 3))]
         if known is not None:
@@ -51,18 +55,14 @@ def incremental_sampler(
                 drawn = tf.where(known[:, here] > 0, images[:, here], drawn)
             return drawn
 
-        def first_params(params, values):
-            return _flat([part[:1] for part in params])
-
         couples_colors = model.likelihood.couples_colors
         run = PixelRun(program, not jit_compile, given[0], conditions, couples_colors)
-        if not program.foreign:
-            record = None
-        drawn, more = run.visit(given, choose, [first_params] if record else [])
+        more = [lambda params, values: _flat(params)] if record is not None else []
+        drawn, params = run.visit(given, choose, more, num_examples=1)
         drawn = tf.transpose(drawn, (2, 0, 1, 3))
         if record is not None:
-            params = _as_output(*more, program)
-            record((drawn[:1], params, [values[:1] for values in conditions]))
+            params = _as_output(*params, program)
+            record(model, drawn[:1], params, [values[:1] for values in conditions])
         return drawn
 
     return draw
@@ -94,7 +94,7 @@ def teacher_forced_params(
         ValueError: If the output of a layer depends on the image and the layer is
             neither causal nor pointwise. The error names the layer.
     """
-    program = program_of(model)
+    program = Program(model)
     given = tf.transpose(images, (1, 2, 0, 3))
     couples_colors = model.likelihood.couples_colors
     run = PixelRun(program, not jit_compile, given, conditions, couples_colors)

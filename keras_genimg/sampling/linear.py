@@ -11,9 +11,12 @@ from keras_genimg.ops.affine import affine, prepare_affine
 def is_linear(layer):
     """Return whether a layer is a single matrix product: dense, or a 1x1 convolution.
 
-    Quantized layers are not, since their kernel has a scale.
+    Quantized layers are not, since their kernel has a scale, nor are subclasses, which
+    may compute anything.
     """
-    if getattr(layer, "quantization_mode", None) is not None:
+    if getattr(layer, "quantization_mode", None) is not None or "call" in vars(layer):
+        return False
+    if type(layer) not in (layers.Dense, layers.Conv2D, MaskedConv2D):
         return False
     if isinstance(layer, layers.Dense):
         return True

@@ -34,7 +34,7 @@ class PixelRun:
         self.weights = {id(s): s.operation.prepare(fused) for s in self.causal}
         self.pointwise = {id(s): s.pixel() for s in steps if s.pixel is not None}
         self.maps = self._maps(conditions, steps)
-        self.direct = self._fed_by_pixel()
+        self.fed = self._fed_by_pixel()
         needed = [value for step in self.pixel_steps for value in step.inputs]
         needed = {value.index: value for value in (*needed, program.output)}
         self.known = [v for v in needed.values() if v.level != Level.PIXEL]
@@ -70,16 +70,20 @@ class PixelRun:
         return maps
 
     def _fed_by_pixel(self):
-        """Return the instructions that see the pixel with no causal layer between."""
-        direct, fed = {self.program.inputs[0].index}, set()
+        """Return the instructions that the value of the pixel itself can change.
+
+        Behind a layer with mask A, nothing changes: its output hides the pixel, or, of
+        a color image, at least the last color.
+        """
+        changing, fed = {self.program.inputs[0].index}, set()
         for step in self.pixel_steps:
-            if any(value.index in direct for value in step.inputs):
+            if any(value.index in changing for value in step.inputs):
                 fed.add(id(step))
-                if step.pixel is not None:
-                    direct.update(value.index for value in step.outputs)
+                if not _hides_pixel(step):
+                    changing.update(value.index for value in step.outputs)
         return fed
 
-    def visit(self, given, choose, more=()):
+    def visit(self, given, choose, more=(), num_examples=None):
         """Visit all pixels.
 
         Args:
@@ -92,11 +96,13 @@ class PixelRun:
             more: Functions of `(params, values)`: the list of the parameters of all
                 colors, or with coupled colors of the pixel; and the dict of all values
                 of the pixel by index. Each returns a further result for the pixel,
-                float32 `(examples, n)`.
+                float32 `(batch, n)`.
+            num_examples: Number of examples to keep of the further results, or None
+                for all.
 
         Returns:
             The pixels, `(height, width, batch, colors)`, and a list of the further
-            results, `(height, width, examples, n)` each.
+            results, `(height, width, num_examples, n)` each.
         """
         caches = tuple(
             step.operation.initial_cache(
@@ -137,7 +143,7 @@ class PixelRun:
                 kept.append([values[step.inputs[0].index]])
             return self._end_row(caches, kept)
 
-        pixels, *others = visit_pixels(
+        return visit_pixels(
             self.height,
             self.width,
             caches,
@@ -145,8 +151,8 @@ class PixelRun:
             draw_pixel,
             end_row,
             num_more=len(more),
+            num_examples=num_examples,
         )
-        return pixels, others
 
     def _begin_row(self, values, caches):
         """Compute everything that depends only on finished rows.
@@ -246,8 +252,8 @@ class PixelRun:
             carries: Carry of each stepped layer.
             rows: Tensors of each stepped layer's row at this pixel.
             earlier: Result of this method for a pixel that differs in its last color,
-                or in all colors if they are coupled. Only instructions that see the
-                pixel directly are then run again.
+                or in all colors if they are coupled. Only instructions that this can
+                change are then run again.
 
         Returns:
             Dict of `(batch, channels)` tensors by index of value; and the carry and
@@ -255,11 +261,12 @@ class PixelRun:
         """
         values = {**(earlier[0] if earlier else {}), **known}
         states = list(earlier[1]) if earlier else []
-        values[self.program.inputs[0].index] = pixel
+        images = self.program.inputs[0]
+        values[images.index] = tf.cast(pixel, images.spec.dtype)
         position = -1
         for step in self.pixel_steps:
             position += step.pixel is None
-            if earlier is not None and id(step) not in self.direct:
+            if earlier is not None and id(step) not in self.fed:
                 continue
             args, kwargs = step.fill(values)
             if step.pixel is not None:
@@ -270,11 +277,12 @@ class PixelRun:
                     (self.weights[id(step)], carries[position], rows[position]),
                     *step_arguments(step.operation, args, kwargs),
                 )
-                if earlier is not None:
-                    # Its earlier output must not depend on the changed colors.
+                if earlier is None:
+                    states.append(state)
+                else:
                     states[position] = state
-                    continue
-                states.append(state)
+                    if _hides_pixel(step):
+                        continue
             outputs = tf.nest.flatten(outputs)
             for value, output in zip(step.outputs, outputs, strict=True):
                 values[value.index] = output
@@ -291,6 +299,10 @@ class PixelRun:
         inputs, others = tf.nest.map_structure(cast, (inputs, others))
         outputs, carry, kept = layer.step(*state, inputs, **others)
         return outputs, tuple(carry), tuple(kept)
+
+
+def _hides_pixel(step):
+    return step.pixel is None and getattr(step.operation, "mask_type", None) == "A"
 
 
 def _flat(tensor):

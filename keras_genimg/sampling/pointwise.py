@@ -8,7 +8,6 @@ from keras import layers
 from keras_genimg.layers.split_colors import SplitColors
 from keras_genimg.sampling.linear import is_linear, linear_function
 from keras_genimg.sampling.pointwise_ops import pointwise_operation
-from keras_genimg.sampling.trust import overrides
 
 _ELEMENTWISE = (
     layers.Average,
@@ -58,8 +57,6 @@ def pointwise_function(operation, args, kwargs):
         return pointwise_operation(operation, args, kwargs)
     if getattr(operation, "pointwise", False):
         return lambda: _on_one_pixel(operation)
-    if overrides(operation):
-        return None
     return _known_layer(operation, args, kwargs)
 
 

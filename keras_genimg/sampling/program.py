@@ -3,8 +3,6 @@
 import keras
 import tensorflow as tf
 
-from keras_genimg.causality import is_causal
-from keras_genimg.sampling.activations import check_activation
 from keras_genimg.sampling.causal import (
     bound_arguments,
     causal_level,
@@ -27,31 +25,6 @@ from keras_genimg.sampling.instructions import (
 )
 from keras_genimg.sampling.pointwise import pointwise_function
 from keras_genimg.sampling.refusal import Refusal, refusal
-from keras_genimg.sampling.trust import is_known, overrides
-
-
-def program_of(model, fuse=True):
-    """Return the `Program` of an `AutoregressiveModel`.
-
-    Args:
-        model: An `AutoregressiveModel`.
-        fuse: Whether to replace each sum of linear layers by one product.
-
-    Raises:
-        ValueError: If the incremental sampler does not support the model. If the model
-            is causal, the error recommends the fixed-point sampler.
-    """
-    try:
-        return Program(model, fuse)
-    except Refusal as error:
-        with tf.init_scope():
-            causal = not error.depends_on_batch and is_causal(model)
-        if not causal:
-            raise
-        raise Refusal(
-            f"{error}. The model is causal, so it can be sampled without changes by "
-            f"method='fixed_point'."
-        ) from error
 
 
 class Program:
@@ -72,9 +45,6 @@ class Program:
         inputs: `Value`s of the model's inputs, the image first.
         output: `Value` of the likelihood's parameters.
         instructions: List of `Instruction`, in the order of computation.
-        operations: List of all operations, including composite ones.
-        foreign: Names of custom layers, operations and activations, which are not from
-            Keras or this library.
 
     Raises:
         ValueError: If a layer above level `FIXED` is neither causal nor pointwise. The
@@ -83,8 +53,6 @@ class Program:
 
     def __init__(self, model, fuse=True):
         self.instructions = []
-        self.operations = []
-        self.foreign = []
         self._num_values = 0
         self.inputs = [
             self._value(spec, Level.FIXED if position else Level.PIXEL)
@@ -125,17 +93,14 @@ class Program:
         level = max((value.level for value in inputs), default=Level.FIXED)
         if level != Level.FIXED:
             args, kwargs = tf.nest.map_structure(self._lift, (args, kwargs))
-        self.operations.append(operation)
-        if not is_known(type(operation)) or overrides(operation):
-            self.foreign.append(operation.name)
-        if level == Level.FIXED:
-            return self._instruction(operation, args, kwargs, specs, level)
         # In some layers, it is a positional argument of `call`.
         if bound_arguments(operation, args, kwargs).get("training"):
             reason = "is called with training=True, which the sampler cannot repeat"
             error = refusal(operation, args, kwargs, reason)
             error.depends_on_batch = True  # Batch statistics, or noise.
             raise error
+        if level == Level.FIXED:
+            return self._instruction(operation, args, kwargs, specs, level)
         if is_sequential(operation):
             return self._append_sequence(operation, args, kwargs)
         if is_functional(operation):
@@ -145,14 +110,10 @@ class Program:
             _check_maps(operation, inputs)
         if causal:
             check_step(operation, args, kwargs)
-            if check_activation(operation, args, kwargs):
-                self.foreign.append(operation.name)
             level = causal_level(operation, args, kwargs, level)
             return self._instruction(operation, args, kwargs, specs, level)
         pixel = pointwise_function(operation, args, kwargs)
         if pixel is not None:
-            if check_activation(operation, args, kwargs):
-                self.foreign.append(operation.name)
             return self._instruction(operation, args, kwargs, specs, level, pixel)
         if not is_composite(operation):
             raise refusal(operation, args, kwargs)
@@ -165,7 +126,7 @@ class Program:
 
     def _append_sequence(self, model, args, kwargs):
         (value,) = values_in((args, kwargs))
-        values = [value]
+        values = [self._cast(value, model.inputs[0].dtype)]
         for layer in model.layers:
             specs = layer.compute_output_spec(values[0].spec)
             values = tf.nest.flatten(self._append(layer, tuple(values), {}, specs))

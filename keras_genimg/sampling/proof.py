@@ -1,6 +1,7 @@
 """Check that the incremental sampler and the forward pass agree."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -10,7 +11,7 @@ from keras_genimg.sampling.difference import difference_of_params
 from keras_genimg.sampling.incremental import teacher_forced_params
 from keras_genimg.sampling.instructions import Level
 from keras_genimg.sampling.pixel_run import PixelRun
-from keras_genimg.sampling.program import program_of
+from keras_genimg.sampling.program import Program
 from keras_genimg.sampling.tolerances import FLOAT32_TOLERANCE, tolerance
 from keras_genimg.types import TensorLike
 
@@ -34,46 +35,53 @@ def sampler_difference(
         The largest difference in each image relative to the largest parameter, float32
         `(batch,)`; infinite if a parameter is not finite.
     """
-    inputs = [images, *conditions] if conditions else images
-    expected = model(inputs, training=False)
+    inputs = [tf.cast(images, model.inputs[0].dtype), *conditions]
+    expected = model(inputs if conditions else inputs[0], training=False)
     params = teacher_forced_params(model, images, conditions, jit_compile)
     return difference_of_params(params, expected)
 
 
 def check_difference(
     model: keras.Model,
-    difference: TensorLike,
+    weights: Sequence[tuple[keras.Variable, Any]],
+    params: TensorLike,
     images: TensorLike,
     conditions: Sequence[TensorLike] = (),
 ) -> None:
-    """Raise an error if a difference from the forward pass exceeds rounding.
+    """Raise an error unless the sampler's parameters are those of a forward pass.
 
     Args:
         model: An `AutoregressiveModel`.
-        difference: Result of `sampler_difference` for `images`.
-        images: Float32 images, `(batch, height, width, colors)`.
+        weights: `(variable, value)` of all weights that the model is to have.
+        params: The parameters that the sampler computes with these weights.
+        images: The images of the parameters, float32 `(batch, height, width, colors)`.
         conditions: The model's inputs besides the images.
 
     Raises:
-        ValueError: If it does. The error names the first layer that disagrees, if one
-            is found.
+        ValueError: If they differ by more than rounding. The error names the first
+            layer that disagrees, if one is found.
     """
-    largest = float(tf.reduce_max(difference))
+    inputs = [tf.cast(images, model.inputs[0].dtype), *conditions]
+    with keras.StatelessScope(state_mapping=weights):
+        expected = model(inputs if conditions else inputs[0], training=False)
+    largest = float(tf.reduce_max(difference_of_params(params, expected)))
     # Usually it is far below, and half precision then needs no second model.
     if largest <= FLOAT32_TOLERANCE:
         return
-    limit = tolerance(model, images, conditions)
+    limit = tolerance(model, images, conditions, weights)
     if largest <= limit:
         return
     leak = first_leak(model, tuple(images.shape[1:]))
-    layer = first_disagreement(model, images, conditions)
+    with keras.StatelessScope(state_mapping=weights):
+        layer = first_disagreement(model, images, conditions, limit)
     if leak is not None:
         why = f"The model is not causal. {leak}"
     elif layer is not None:
         why = (
             f"The first layer that disagrees is {type(layer).__name__} '{layer.name}': "
             f"its methods for the sampler (see keras_genimg.layers.CausalLayer) do not "
-            f"compute the same as its `call`. Fix it, or use method='ancestral'."
+            f"compute the same as its `call`, or it sees more than one pixel. Fix it, "
+            f"or use method='ancestral'."
         )
     else:
         why = "No single layer disagrees. Use method='ancestral'."
@@ -85,7 +93,10 @@ def check_difference(
 
 
 def first_disagreement(
-    model: keras.Model, images: TensorLike, conditions: Sequence[TensorLike] = ()
+    model: keras.Model,
+    images: TensorLike,
+    conditions: Sequence[TensorLike] = (),
+    limit: float = FLOAT32_TOLERANCE,
 ) -> keras.Operation | None:
     """Return the first layer whose methods for the sampler disagree with its `call`.
 
@@ -94,6 +105,7 @@ def first_disagreement(
         images: Float32 images in the likelihood's own range, `(batch, height, width,
             colors)`.
         conditions: The model's inputs besides the images, in order.
+        limit: Largest difference that rounding explains, see `tolerance`.
 
     Returns:
         The layer or operation, or None if all agree.
@@ -101,7 +113,7 @@ def first_disagreement(
 
     @tf.function(autograph=False)
     def compare(images, conditions):
-        program = program_of(model, fuse=False)
+        program = Program(model, fuse=False)
         compared = [
             (step, value)
             for step in program.instructions
@@ -138,7 +150,6 @@ def first_disagreement(
 
     steps = []
     differences = compare(images, list(conditions)).numpy()
-    limit = tolerance(model, images, conditions)
     for step, difference in zip(steps, differences, strict=True):
         if not difference <= limit:
             return step.operation
@@ -150,6 +161,8 @@ def _maps(program, images, conditions):
     values = dict(
         zip([v.index for v in program.inputs], [images, *conditions], strict=True)
     )
+    images = program.inputs[0]
+    values[images.index] = tf.cast(values[images.index], images.spec.dtype)
     for step in program.instructions:
         outputs = step.run(*step.fill(values))
         for value, output in zip(step.outputs, outputs, strict=True):

@@ -5,7 +5,16 @@ import tensorflow as tf
 from keras_genimg.sampling.bundle import Bundle
 
 
-def visit_pixels(height, width, caches, begin_row, draw_pixel, end_row, num_more=0):
+def visit_pixels(
+    height,
+    width,
+    caches,
+    begin_row,
+    draw_pixel,
+    end_row,
+    num_more=0,
+    num_examples=None,
+):
     """Run two nested loops, over rows and over the pixels of a row.
 
     Args:
@@ -18,17 +27,19 @@ def visit_pixels(height, width, caches, begin_row, draw_pixel, end_row, num_more
             carries before the first pixel; and any structure for `end_row`.
         draw_pixel: Function of `(pixel, carries)`, where `pixel` is the list of lists
             at one pixel, tensors `(batch, n)`. Returns the result, a float32 tensor
-            `(batch, n)`; a list of further float32 results, `(examples, n)` for any
-            number of examples; the carries for the next pixel; and a list of lists of
-            tensors to keep for `end_row`.
+            `(batch, n)`; a list of further float32 results, `(batch, n)` each; the
+            carries for the next pixel; and a list of lists of tensors to keep for
+            `end_row`.
         end_row: Function of `(caches, row, kept)`, where `row` is the last result of
             `begin_row` and `kept` holds the last results of `draw_pixel`,
             `(width, batch, n)` each. Returns the caches for the next row.
         num_more: Number of further results of `draw_pixel`.
+        num_examples: Number of examples to keep of the further results, or None for
+            all.
 
     Returns:
-        The results of all pixels, a list of float32 `(height, width, batch, n)`; the
-        further results of `draw_pixel` come last.
+        The results of all pixels, a float32 tensor `(height, width, batch, n)`, and a
+        list of the further results, `(height, width, num_examples, n)` each.
     """
     layout = {}
 
@@ -36,15 +47,14 @@ def visit_pixels(height, width, caches, begin_row, draw_pixel, end_row, num_more
         groups, carries, row = begin_row(r, caches)
         bundle = Bundle(groups)
 
-        def visit_pixel(c, carries, kept, columns):
+        def visit_pixel(c, carries, kept):
             pixel = bundle.unpack(bundle.packed[c])
             result, more, carries_after, kept_here = draw_pixel(pixel, carries)
-            layout["kept"] = packed = Bundle([[result], *kept_here])
-            columns = _written(columns, c, more)
+            layout["kept"] = packed = Bundle([[result, *more], *kept_here])
             after = _like(carries_after, carries)
-            return c + 1, after, kept.write(c, packed.packed), columns
+            return c + 1, after, kept.write(c, packed.packed)
 
-        _, _, kept, columns = tf.while_loop(
+        _, _, kept = tf.while_loop(
             lambda c, *_: c < width,
             visit_pixel,
             (
@@ -53,35 +63,34 @@ def visit_pixels(height, width, caches, begin_row, draw_pixel, end_row, num_more
                 tf.TensorArray(
                     bundle.packed.dtype, size=width, element_shape=(None, None)
                 ),
-                _arrays(num_more, width, 2),
             ),
             maximum_iterations=width,
         )
         kept = kept.stack()
         kept.set_shape((*bundle.packed.shape[:2], layout["kept"].size))
-        (result,), *kept = layout["kept"].unpack(kept)
+        (result, *more), *kept = layout["kept"].unpack(kept)
         caches = _like(end_row(caches, row, kept), caches)
-        results = [result, *(column.stack() for column in columns)]
+        results = [result, *(part[:, :num_examples] for part in more)]
         layout["shapes"] = [result.shape for result in results]
         return r + 1, caches, _written(rows, r, results)
 
     *_, rows = tf.while_loop(
         lambda r, *_: r < height,
         visit_row,
-        (tf.constant(0), caches, _arrays(1 + num_more, height, 3)),
+        (
+            tf.constant(0),
+            caches,
+            [
+                tf.TensorArray(tf.float32, height, element_shape=(None,) * 3)
+                for _ in range(1 + num_more)
+            ],
+        ),
         maximum_iterations=height,
     )
     results = [row.stack() for row in rows]
     for result, shape in zip(results, layout["shapes"], strict=True):
         result.set_shape((None, *shape))
-    return results
-
-
-def _arrays(number, size, rank):
-    return [
-        tf.TensorArray(tf.float32, size, element_shape=(None,) * rank)
-        for _ in range(number)
-    ]
+    return results[0], results[1:]
 
 
 def _written(arrays, index, tensors):

@@ -3,8 +3,6 @@
 import numpy as np
 import tensorflow as tf
 
-from keras_genimg.sampling.trust import overrides
-
 _ADVICE = {
     "Conv2D": "use MaskedConv2D instead",
     "DepthwiseConv2D": "use MaskedConv2D instead",
@@ -37,11 +35,8 @@ def refusal(operation, args=(), kwargs=None, reason=None):
         reason: Why it cannot be sampled; by default derived from its class.
     """
     kind = type(operation).__name__
-    replaced = sorted(overrides(operation))
     if reason is None:
         reason = "is not known to be causal or pointwise"
-        if replaced:
-            reason += f" (it has its own {', '.join(replaced)})"
     advice = _ADVICE.get(kind, "use causal or pointwise layers")
     shapes = [
         tuple(getattr(leaf, "spec", leaf).shape)

@@ -13,14 +13,18 @@ def test_all_from_a_place_on_changes_and_nothing_before(shape, num_values):
     model = PixelCNN(shape, 3, 1, head_filters=3, likelihood=likelihood)
     pairs = ImagePairs(model, shape)
     height, width, colors = shape
-    units = pairs.units
-    assert len(set(units)) == 16 and units[0] == 0
-    assert units[-1] == height * width * colors - 1
+    size, units = height * width * colors, pairs.units[1:]
+    assert pairs.units[0] == size
+    np.testing.assert_array_equal(pairs.images[0], pairs.changed[0])
+    assert len(set(units)) == 12 and units[0] == 0 and units[-1] == size - 1
+    middle = (height // 2 * width + width // 2) * colors + colors // 2
+    assert middle in units
     ends = units[units // colors % width == width - 1]
     assert len(ends) >= min(height, 5)
     if colors > 1:
         assert set(ends % colors) == set(range(colors))
-    for unit, image, changed in zip(units, pairs.images, pairs.changed, strict=True):
+    each = zip(pairs.units, pairs.images, pairs.changed, strict=True)
+    for unit, image, changed in each:
         differs = (image != changed).ravel()
         assert not differs[:unit].any() and differs[unit:].all()
         for pixels in (image, changed):
@@ -30,14 +34,21 @@ def test_all_from_a_place_on_changes_and_nothing_before(shape, num_values):
 
 
 def test_small_images_have_all_their_places():
-    pairs = ImagePairs(PixelCNN((3, 5, 1), 3, 1), (3, 5, 1))
-    np.testing.assert_array_equal(pairs.units, range(15))
+    pairs = ImagePairs(PixelCNN((2, 5, 1), 3, 1), (2, 5, 1))
+    assert set(pairs.units) == set(range(11))
+
+
+def test_large_models_have_fewer_pairs():
+    model = PixelCNN((32, 32, 3), 128, 15, head_filters=1024)
+    pairs = ImagePairs(model, (32, 32, 3))
+    assert 3 <= len(pairs.units) < 8
+    assert (16 * 32 + 16) * 3 + 1 in pairs.units
 
 
 def test_conditions_are_in_range():
     model = PixelCNN((6, 6, 1), 3, 1, num_classes=3)
     (labels,) = ImagePairs(model, (6, 6, 1)).conditions
-    assert labels.shape == (16,) and set(labels) == {0, 1, 2}
+    assert labels.shape == (13,) and set(labels) == {0, 1, 2}
     model = PixelCNN((6, 7, 1), 3, 1, condition_shape=(None, None, 2))
     (maps,) = ImagePairs(model, (6, 7, 1)).conditions
-    assert maps.shape == (16, 6, 7, 2) and maps.std() > 0.9
+    assert maps.shape == (13, 6, 7, 2) and maps.std() > 0.9

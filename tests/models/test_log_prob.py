@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from keras_genimg.causality.random_weights import randomize
+from keras_genimg.layers import MaskedConv2D
 from keras_genimg.models import (
     DRAW,
     VAE,
@@ -152,3 +153,27 @@ def test_copies_of_an_image_are_independent(models):
         alone = model.infer(image)(seeds[i : i + 1], streams[i])
         for part, expected in zip(copies, alone, strict=True):
             np.testing.assert_allclose(part[i], expected[0], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("num_images", [4, 5, 6])
+def test_it_does_not_depend_on_the_number_of_images(num_images):
+    """Keras takes a condition of one number for a bias if the batch is as large."""
+    images = keras.Input((4, 5, 1), name="images")
+    level = keras.Input((1, 1, 1), name="level")
+    x = keras.layers.Add()([MaskedConv2D(6, 3, "A")(images), level])
+    logits = MaskedConv2D(1, 1, "B")(keras.ops.tanh(x))
+    model = AutoregressiveModel([images, level], logits)
+    randomize(model, seed=1)
+    model.compile("sgd")
+    generator = np.random.default_rng(0)
+    x = generator.integers(2, size=(num_images, 4, 5, 1))
+    levels = generator.normal(size=(num_images, 1, 1, 1)).astype("float32")
+    together = model.log_prob([x, levels])
+    inputs = {"images": x, "level": levels}
+    fixed = tf.data.Dataset.from_tensor_slices(inputs)
+    fixed = fixed.batch(num_images, drop_remainder=True)
+    alone = [model.log_prob([x[k : k + 1], levels[k : k + 1]]) for k in range(len(x))]
+    np.testing.assert_allclose(together, np.concatenate(alone), rtol=1e-4)
+    for data in (fixed, list(inputs.values())):
+        loss = model.evaluate(data, batch_size=num_images, verbose=0)[0]
+        np.testing.assert_allclose(loss, -np.mean(together), rtol=1e-4)

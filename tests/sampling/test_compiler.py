@@ -213,28 +213,26 @@ class VouchedFor(MyConv2D):
     pointwise = True
 
 
+def patched(x):
+    layer = layers.Dense(6, name="patched")
+    layer.call = lambda inputs, training=None: 2 * inputs
+    return layer(x)
+
+
 REFUSED = {
     "MyConv2D": lambda x: MyConv2D(6, 1)(x),
     "MyMasked": lambda x: MyMasked(6, 3, "B")(x),
     "MyDiagonal": lambda x: MyDiagonal(6)(x),
     "MyAdd": lambda x: MyAdd()([x, x]),
     "MyDropout": lambda x: MyDropout(0.5)(x),
-    "MixedReLU": lambda x: MixedReLU()(x),
 }
 
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_subclass_is_not_sampled_as_its_base(name):
     model = model_of(REFUSED[name])
-    with pytest.raises(ValueError, match=f"{name} .*its own (call|convolution_op)"):
+    with pytest.raises(ValueError, match=name):
         model.generate(1, seed=0)
-
-
-def test_an_instance_with_a_method_of_its_own_is_refused():
-    layer = layers.Dense(6, name="patched")
-    layer.call = lambda inputs: 2 * inputs
-    with pytest.raises(ValueError, match="'patched'.*its own call"):
-        model_of(layer).generate(1, seed=0)
 
 
 @pytest.mark.parametrize(
@@ -243,10 +241,12 @@ def test_an_instance_with_a_method_of_its_own_is_refused():
         lambda x: MyBlock(3)(x),
         lambda x: Renamed(6)(x),
         lambda x: VouchedFor(6, 1)(x),
+        lambda x: MixedReLU()(x),
+        patched,
     ],
-    ids=["composite", "defaults", "vouched_for"],
+    ids=["composite", "defaults", "vouched_for", "mixed", "patched"],
 )
-def test_a_subclass_that_can_be_trusted_is_sampled(body):
+def test_a_subclass_that_computes_the_same_is_sampled(body):
     assert_sampled_as_computed(model_of(body))
 
 
@@ -264,7 +264,7 @@ def test_a_model_with_a_call_of_its_own_is_refused():
 @pytest.mark.parametrize(
     "make, text",
     [
-        (lambda x: MaskedConv2D(6, 3, "B", activation=tf_activation)(x), "activation"),
+        (lambda x: MaskedConv2D(6, 3, "B", activation=tf_activation)(x), "not causal"),
         (lambda x: layers.PReLU()(x), "PReLU"),
         (lambda x: layers.RMSNormalization(axis=1)(x), "RMSNormalization"),
         (lambda x: x[:, :, ::-1], "GetItem"),

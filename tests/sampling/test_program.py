@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
+from keras_genimg.causality.random_weights import randomize
 from keras_genimg.layers import (
     CausalLayer,
     DiagonalBiLSTM,
@@ -187,7 +188,6 @@ NOT_CAUSAL = {
 def test_other_layers_are_refused_by_name(kind):
     make, advice = {**CAUSAL, **NOT_CAUSAL}[kind]
     model = model_of(make)
-    model.check_causality = False  # It would refuse some before the sampler does.
     with pytest.raises(ValueError, match=f"(?s){kind}.*{advice}") as caught:
         model.generate(1, seed=0)
     # Only for causal graphs does the error recommend other samplers.
@@ -196,7 +196,6 @@ def test_other_layers_are_refused_by_name(kind):
 
 def test_noise_in_inference_is_refused_by_name():
     model = model_of(lambda x: layers.SpatialDropout2D(0.1)(x, training=True))
-    model.check_causality = False
     with pytest.raises(ValueError, match="SpatialDropout2D.*training=True"):
         model.generate(1, seed=0)
 
@@ -224,3 +223,88 @@ def test_a_graph_without_weights_is_drawn():
     model = AutoregressiveModel(images, RowAverage()(images) - 0.5, "bernoulli")
     assert not model.weights
     assert_ancestral(model, model.generate(8, seed=0))
+
+
+READERS = {
+    "convolution": lambda x: MaskedConv2D(5, 3, "B", activation="tanh")(x),
+    "colors": lambda x: MaskedConv2D(6, 3, "B", 3, activation="tanh")(x),
+    "row": lambda x: RowLSTM(5)(x),
+    "diagonal": lambda x: DiagonalBiLSTM(5)(x),
+    "users": lambda x: RowAverage()(x) + 0.5 * x,
+    "two": lambda x: DiagonalBiLSTM(4)(MaskedConv2D(5, 3, "B")(x)),
+}
+
+
+@pytest.mark.parametrize("reader", READERS.values(), ids=READERS)
+def test_mask_a_may_stand_behind_other_readers_of_the_image(reader):
+    colors = 3 if reader is READERS["colors"] else 1
+    images = keras.Input((5, 4, colors))
+    x = reader(images)
+    x = MaskedConv2D(6, 3, "A", colors, activation="tanh")(x)
+    logits = MaskedConv2D(colors, 1, "B", colors)(x)
+    model = AutoregressiveModel(images, logits, "bernoulli")
+    randomize(model, seed=3, gain=3.0)
+    drawn = model.generate(8, seed=0)
+    assert_ancestral(model, drawn)
+    known = np.eye(5, 4)
+    given = np.ones((8, 5, 4, colors), "uint8")
+    completed = (
+        model.complete(given, known, seed=0, method=method)
+        for method in ("incremental", "ancestral")
+    )
+    np.testing.assert_array_equal(*completed)
+    assert_sampled_as_computed(model)
+
+
+def test_pixels_have_the_type_of_the_input():
+    """In uint8, 0 - 1 is 255."""
+    images = keras.Input(SHAPE, dtype="uint8")
+    x = keras.ops.cast(images - 1, "float32") / 100
+    x = MaskedConv2D(6, 3, "A")(x)
+    model = AutoregressiveModel(images, MaskedConv2D(1, 1, "B")(x), "bernoulli")
+    randomize(model, seed=3)
+    assert_ancestral(model, model.generate(8, seed=0))
+
+
+def test_the_input_of_a_sequence_casts():
+    inner = keras.Sequential([keras.Input((*SHAPE[:2], 6), dtype="int32")])
+    inner.add(layers.Rescaling(1.0))
+    model = model_of(lambda x: inner(3 * x))
+    assert_ancestral(model, model.generate(8, seed=0))
+
+
+def test_noise_on_a_condition_is_refused():
+    vector = keras.Input((3,), name="vector")
+
+    def body(x, vector):
+        noisy = layers.Dropout(0.5)(layers.Dense(6)(vector), training=True)
+        return x + layers.Reshape((1, 1, 6))(noisy)
+
+    model, ones = model_of(body, vector), np.ones((4, 3), "float32")
+    with pytest.raises(ValueError, match="Dropout.*training=True"):
+        model.generate(4, conditions=ones)
+    # In a forward pass, `training=False` of the model overrides that of the layer.
+    drawn = [
+        model.generate(4, seed=0, conditions=ones, method=method)
+        for method in ("fixed_point", "fixed_point", "ancestral")
+    ]
+    np.testing.assert_array_equal(drawn[0], drawn[1])
+    np.testing.assert_array_equal(drawn[0], drawn[2])
+
+
+@pytest.mark.parametrize("name", ["triu", "tril", "cumsum"])
+def test_functions_of_keras_that_see_other_pixels_are_found(name):
+    layer = layers.Activation(getattr(keras.ops, name), name="guilty")
+    model = model_of(layer)
+    with pytest.raises(ValueError, match="guilty"):
+        model.generate(1, seed=0)
+
+
+def test_a_constant_of_columns_that_keras_adds_to_rows():
+    """`keras.ops.add` takes it for a bias of channels-first data."""
+    column = np.linspace(-3, 3, 4, dtype="float32").reshape(1, 1, 4, 1)
+    images = keras.Input((4, 4, 1))
+    x = MaskedConv2D(6, 3, "A")(images) + column
+    model = AutoregressiveModel(images, MaskedConv2D(1, 1, "B")(x), "bernoulli")
+    with pytest.raises(ValueError, match="Add 'add"):
+        model.generate(1, seed=0)

@@ -1,0 +1,36 @@
+"""Twins in float32 of models in half precision."""
+
+import keras
+import numpy as np
+
+_HALF_PRECISION = ("bfloat16", "float16", "mixed_bfloat16", "mixed_float16")
+
+
+def has_half_precision(model):
+    """Return whether a layer of a model computes in half precision."""
+    return any(
+        layer.compute_dtype in _HALF_PRECISION for layer in model._flatten_layers()
+    )
+
+
+def in_float32(model):
+    """Return a model of the same weights that computes everything in float32."""
+    known = {type(x).__name__: type(x) for x in model._flatten_layers()}
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32")
+    try:
+        with keras.saving.custom_object_scope(known):
+            twin = type(model).from_config(_in_float32(model.get_config()))
+    finally:
+        keras.config.set_dtype_policy(policy)
+    twin.set_weights([np.asarray(w, "float32") for w in model.get_weights()])
+    return twin
+
+
+def _in_float32(config):
+    """Return a config with float32 in place of half precision."""
+    if isinstance(config, dict):
+        return {key: _in_float32(value) for key, value in config.items()}
+    if isinstance(config, (list, tuple)):
+        return type(config)(_in_float32(value) for value in config)
+    return "float32" if config in _HALF_PRECISION else config
