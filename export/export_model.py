@@ -105,8 +105,8 @@ def parse_arguments():
         "--keep",
         type=int,
         metavar="N",
-        help="remove all but the N highest versions, at least 2, that are older than ten "
-        "minutes",
+        help="remove all but the N highest versions (at least 2) that are older than "
+        "ten minutes",
     )
     add(
         "--timeout",
