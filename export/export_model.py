@@ -6,7 +6,7 @@ loads half of it. Nothing is overwritten.
 
     python export/export_model.py digits.keras --name digits --base-dir served
     python export/export_model.py digits.keras --name digits --base-dir served \
-        --batch-sizes 1,8,32 --bad-examples flag --keep 3
+        --batch-sizes 1,8,32 --keep 3
     python export/export_model.py --preset PixelRNN/mnist_diagonal_1x32 \
         --name mnist --base-dir served
 
@@ -103,12 +103,6 @@ def parse_arguments():
     )
     add("--keep", type=int, metavar="N", help="remove all but the N highest versions")
     add(
-        "--allow-changed-inputs",
-        action="store_true",
-        help="accept inputs of other shapes than in older versions; requests through "
-        "the proxy must then name a version",
-    )
-    add(
         "--timeout",
         type=float,
         default=600,
@@ -138,10 +132,11 @@ def parse_arguments():
         "the known pixels after the first unknown one (default: 1)",
     )
     add(
-        "--bad-examples",
-        choices=["error", "flag"],
-        help="whether an example out of range fails its call or is flagged "
-        "(default: error)",
+        "--no-batching",
+        dest="batching",
+        action="store_false",
+        default=None,
+        help="compute every request alone (default: merge those of several clients)",
     )
     add(
         "--xla-twins",

@@ -100,12 +100,6 @@ def parse_arguments(arguments=None):
         help="most examples of merged requests, for models without max_examples "
         "(default: 256)",
     )
-    add(
-        "--fail-batches-together",
-        action="store_true",
-        help="let one bad request fail all those merged with it, as TensorFlow Serving "
-        "does; to test clients and proxies",
-    )
     given = parser.parse_args(arguments)
     if given.model_config and (given.label or given.all_versions):
         parser.error(
@@ -171,7 +165,6 @@ def main():
         limits,
         batch_window=arguments.batch_window_ms / 1000,
         max_batch_size=arguments.max_batch_size,
-        fail_together=arguments.fail_batches_together,
     )
     print(NOTICE, flush=True)
     if arguments.host not in ("127.0.0.1", "::1", "localhost"):

@@ -5,8 +5,6 @@ import json
 import os
 import pathlib
 
-import numpy as np
-
 from ..quiet_start import import_tensorflow
 from .errors import BulkError
 
@@ -120,21 +118,17 @@ class SavedModel:
             tf.config.threading.set_inter_op_parallelism_threads(threads)
         logging.set_verbosity("error")  # It warns that there are no gradients.
         loaded = tf.saved_model.load(self.directory)
-        call = loaded.signatures[self.signature]
+        # Threads of a worker must not compute images together: the numbers of a shard
+        # would depend on what else was running.
+        unmerged = getattr(loaded, "unmerged", {})
+        call = unmerged.get(self.signature) or loaded.signatures[self.signature]
 
         def run(**inputs):
             inputs = {
                 name: tf.constant(value, self.inputs[name]["dtype"])
                 for name, value in inputs.items()
             }
-            outputs = {name: value.numpy() for name, value in call(**inputs).items()}
-            ok = outputs.pop("ok", np.array(True))
-            if not ok.all():
-                raise BulkError(
-                    f"the model refused examples {np.flatnonzero(~ok).tolist()} of a "
-                    f"batch: a pixel, seed or label is out of range"
-                )
-            return outputs
+            return {name: value.numpy() for name, value in call(**inputs).items()}
 
         run.model = loaded  # A signature does not keep its variables alive.
         return run

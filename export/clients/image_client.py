@@ -160,7 +160,7 @@ class ImageClient:
                     f"signature {signature_name} has other outputs than before, maybe "
                     f"of a newer version; start again, or choose a version"
                 )
-            return part, _checked_outputs(outputs, part.start)
+            return part, outputs
 
         batches = [
             slice(start, min(start + self.batch_size, num_examples))
@@ -172,23 +172,3 @@ class ImageClient:
         finally:
             # After an error, drop the requests that are still queued.
             pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _checked_outputs(outputs, start):
-    """Return the outputs without `ok`, in which a model may flag bad examples.
-
-    Args:
-        outputs: Arrays by name.
-        start: Index of the batch's first example.
-
-    Raises:
-        ClientError: If an example is flagged.
-    """
-    ok = outputs.pop("ok", None)
-    if ok is not None and not np.all(ok):
-        (bad,) = np.nonzero(~ok)
-        raise ClientError(
-            f"the model refused {len(bad)} examples (first: example {start + bad[0]}): "
-            f"a seed, label, temperature or pixel is out of range"
-        )
-    return outputs

@@ -5,8 +5,6 @@ import logging
 
 import numpy as np
 
-from .errors import ServingError, invalid
-
 _log = logging.getLogger("serve")
 
 
@@ -14,9 +12,7 @@ class Batcher:
     """Runs calls of one signature together if their inputs can be concatenated.
 
     A merged call that fails is repeated one by one, so that a bad request fails alone.
-    TensorFlow Serving does neither: with `fail_together`, calls of any shapes wait
-    together, and all of them fail if their inputs cannot be concatenated or their
-    merged call fails.
+    The batching of TensorFlow Serving itself does neither.
 
     Args:
         run: Coroutine function of `(model, signature_name, inputs, deadline)` that
@@ -24,11 +20,9 @@ class Batcher:
         window: Seconds that the first call waits for others; 0 for no merging.
         max_batch_size: Most examples of a merged call, for models without
             `max_examples`.
-        fail_together: See above.
     """
 
-    def __init__(self, run, window, max_batch_size, fail_together=False):
-        self._fail_together = fail_together
+    def __init__(self, run, window, max_batch_size):
         self._run = run
         self._window = window
         self._max_batch_size = max_batch_size
@@ -48,8 +42,6 @@ class Batcher:
         # The model itself is part of the key, so that versions never mix.
         shapes = tuple((k, v.shape[1:]) for k, v in sorted(call.inputs.items()))
         key = (call.model, call.signature_name, shapes)
-        if self._fail_together:
-            key = key[:2]
         batch = self._waiting.get(key)
         if batch is not None and batch.num_examples + call.num_examples > most:
             self._start(key)
@@ -83,10 +75,6 @@ class Batcher:
             except TimeoutError as error:  # Each alone would time out too.
                 parts = [error] * len(members)
             except Exception as error:
-                if self._fail_together:
-                    for _, _, answer in members:
-                        _set(answer, _as_reply(error))
-                    return
                 _log.debug("merged call failed, running each alone: %s", error)
                 parts = None
             if parts is not None:
@@ -138,13 +126,6 @@ class _Batch:
         self.members.append((call, deadline, answer))
         self.num_examples += call.num_examples
         return answer
-
-
-def _as_reply(error):
-    """Return the error of a merged call as one that a client may read."""
-    if isinstance(error, ServingError):
-        return error
-    return invalid(f"inputs of different requests have different shapes: {error}")
 
 
 def _set(answer, result):

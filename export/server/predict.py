@@ -33,14 +33,13 @@ class Call:
     num_examples: int | None
 
 
-def parse_call(model, body, max_depth, check_shapes=True):
+def parse_call(model, body, max_depth):
     """Parse the body of a request to a `Call`.
 
     Args:
         model: `LoadedModel`.
         body: Bytes of the request's body.
         max_depth: Deepest nesting of lists and objects.
-        check_shapes: Whether inputs must have the shapes of the signature.
 
     Raises:
         ServingError: If the body is invalid.
@@ -73,7 +72,7 @@ def parse_call(model, body, max_depth, check_shapes=True):
     else:
         columns = _columns(content["inputs"], signature)
     inputs = {
-        key: _checked_array(columns[key], info, key, check_shapes)
+        key: _checked_array(columns[key], info, key)
         for key, info in signature.inputs.items()
     }
     sizes = {array.shape[0] if array.ndim else None for array in inputs.values()}
@@ -161,14 +160,14 @@ def _check_names(given, names, where):
         )
 
 
-def _checked_array(value, info, name, check_shape):
+def _checked_array(value, info, name):
     """Return a column as an array of the type and shape that the signature takes."""
     dtype = tf.as_dtype(info.dtype)
     if dtype not in SERVED_TYPES:
         raise invalid(f"Input {name} is of type {dtype.name}, which JSON cannot hold")
     array = to_array(value, dtype, name)
     expected = tf.TensorShape(info.tensor_shape)
-    if check_shape and not expected.is_compatible_with(array.shape):
+    if not expected.is_compatible_with(array.shape):
         sizes = ["?" if size is None else str(size) for size in expected.as_list()]
         raise invalid(
             f"{name} has the shape [{','.join(map(str, array.shape))}], and the "

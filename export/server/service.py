@@ -25,23 +25,13 @@ class Service:
             no merging.
         max_batch_size: Most examples of merged requests, for models without
             `max_examples`.
-        fail_together: Whether merged requests fail together, also if their shapes
-            differ, see `Batcher`.
     """
 
-    def __init__(
-        self,
-        catalog,
-        limits,
-        batch_window=0.0,
-        max_batch_size=256,
-        fail_together=False,
-    ):
+    def __init__(self, catalog, limits, batch_window=0.0, max_batch_size=256):
         self._catalog = catalog
         self._limits = limits
         self._admission = Admission(limits)
-        self._check_shapes = not fail_together
-        self._batcher = Batcher(self._run, batch_window, max_batch_size, fail_together)
+        self._batcher = Batcher(self._run, batch_window, max_batch_size)
         self._pool = concurrent.futures.ThreadPoolExecutor(
             limits.max_concurrent, thread_name_prefix="compute"
         )
@@ -72,8 +62,9 @@ class Service:
                 with anyio.fail_after(self._limits.timeout):
                     body = await read_body(request, self._limits.max_body_bytes)
                     _, model = self._catalog.model(name).find(**which)
-                    how = self._limits.max_depth, self._check_shapes
-                    call = await self._in_pool(parse_call, model, body, *how)
+                    call = await self._in_pool(
+                        parse_call, model, body, self._limits.max_depth
+                    )
                     outputs = await self._batcher(call, deadline)
                     return await self._in_pool(render_reply, call, outputs)
             except TimeoutError:

@@ -14,6 +14,7 @@ from keras_genimg.callbacks.run_description import check_same_run, describe_run
 from keras_genimg.callbacks.run_state import RunState, load_state, save_state
 from keras_genimg.callbacks.training_data import TrainingData, training_data
 from keras_genimg.files import file_lock
+from keras_genimg.models.distribution import parts_of
 from keras_genimg.ops.checks import check_int, check_positive_int
 from keras_genimg.ops.workers import is_chief, is_multi_worker, sum_over_workers
 from keras_genimg.types import PathLike
@@ -119,11 +120,32 @@ class Resume(keras.callbacks.Callback):
             self._data = data
             callbacks = tf.nest.flatten(data.arguments.get("callbacks") or [])
             begin = {
-                "callbacks": [*callbacks, self._history],
+                "callbacks": [*self._before_swaps(callbacks), self._history],
                 "initial_epoch": self._first_epoch,
             }
             stack.callback(setattr, self, "_data", None)
             yield data.dataset, {**data.arguments, **begin}
+
+    def _before_swaps(self, callbacks):
+        """Return callbacks that read weights before `SwapEMAWeights` swaps them.
+
+        Afterwards, the weights would be the averages, and be lost after the last epoch.
+        """
+        kind = keras.callbacks.SwapEMAWeights
+        self._swaps = [each for each in callbacks if isinstance(each, kind)]
+        if not self._swaps:
+            return callbacks
+        first = callbacks.index(self._swaps[0])
+        if first > callbacks.index(self):
+            return callbacks
+        read = keras.callbacks.LambdaCallback(on_epoch_end=self._read_unswapped)
+        return [*callbacks[:first], read, *callbacks[first:]]
+
+    def _read_unswapped(self, epoch, logs):
+        variables = list(self.model.trainable_variables)
+        for part in parts_of(self.model.optimizer):
+            variables += getattr(part, "_model_variables_moving_average", ())
+        self._unswapped = {id(v): np.asarray(v.numpy()) for v in variables}
 
     def _lock(self, stack):
         try:
@@ -164,6 +186,7 @@ class Resume(keras.callbacks.Callback):
         self._history = keras.callbacks.History()
         self._trained = []
         self._first_epoch = self._position = 0
+        self._unswapped = {}
         if state is None:
             return
         self._first_epoch, self._position = state.epoch, state.position
@@ -184,6 +207,12 @@ class Resume(keras.callbacks.Callback):
                 f"Resume works in `fit` of a model of keras_genimg.models, in a list "
                 f"of callbacks. Received: a model of type {type(self.model).__name__}"
             )
+        if self._first_epoch + self._position == 0:
+            return
+        for swap in self._swaps:  # As at the end of the epoch, to the last bit.
+            swap._ema_weights_in_model = False
+            if self._position == 0:
+                swap.on_epoch_end(self._first_epoch - 1)
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self._epoch = epoch
@@ -209,6 +238,7 @@ class Resume(keras.callbacks.Callback):
         for key, value in (logs or {}).items():
             history.setdefault(key, []).append(value)
         self._save(epoch + 1, 0, history)
+        self._unswapped = {}
 
     def on_train_end(self, logs: Any = None) -> None:
         self._history.epoch = list(self._trained)
@@ -218,7 +248,8 @@ class Resume(keras.callbacks.Callback):
         history = self._history.history if history is None else history
         history = {k: [float(v) for v in values] for k, values in history.items()}
         # All workers read, since each has metrics of its own.
-        values = [np.asarray(v.numpy()) for v in self._variables(self.model)]
+        variables = self._variables(self.model)
+        values = [self._unswapped.get(id(v), np.asarray(v.numpy())) for v in variables]
         values += self._epoch_values.read()
         history = {**history, "epoch": [int(e) for e in self._trained]}
         if self._writes:

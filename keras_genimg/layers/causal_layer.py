@@ -18,7 +18,7 @@ class CausalLayer:
     the same as `call`; `generate` and `export` compare the two.
 
     A subclass that overrides `call`, or a method that `call` uses, must also override
-    the methods for the sampler. Otherwise, the sampler rejects it.
+    the methods for the sampler. Otherwise, the model is refused.
 
     The sampler calls `prepare` and `initial_cache` once. For each row, it then calls
     `begin_row`, `step` for each pixel, and `end_row`. All of them build a graph, so
@@ -27,8 +27,9 @@ class CausalLayer:
     shapes of a cache must not change.
 
     The sampler steps the layer that reads the image before the pixel is drawn, with
-    zeros for the colors not yet drawn, and again after all colors are drawn. An output
-    of `step` must therefore not depend on masked inputs.
+    zeros for the colors not yet drawn, and again after all colors are drawn. If its
+    attribute `mask_type` is `"A"`, its output hides the pixel, or at least its last
+    color. Otherwise, what follows the layer is evaluated again too.
 
     A layer whose output depends only on finished rows sets `sees_current_row = False`.
     Its `begin_row` returns the outputs of the whole row as the only tensor of the row,

@@ -101,7 +101,7 @@ def autoregressive_endpoints(
         "log_prob": (run_log_prob, {**images, **conditions}),
     }
     endpoints = {
-        name: Endpoint(function, inputs, jit_compile)
+        name: Endpoint(function, inputs, jit_compile, mergeable=name != "log_prob")
         for name, (function, inputs) in functions.items()
     }
     endpoints["complete"] = dataclasses.replace(

@@ -63,17 +63,19 @@ class AutoregressiveModel(DrawingOrder):
     Args:
         inputs: `keras.Input` of images in the likelihood's own range,
             `(batch, height, width, colors)`, or a list of it and further inputs,
-            the conditions.
+            the conditions. In a dict, the images are the input named `"images"`, or
+            else the first.
         outputs: Float32 parameters of the likelihood: `(batch, height, width, colors)`,
             with one more axis for `Categorical`, see `Likelihood.params_shape`.
         likelihood: `"bernoulli"`, `"categorical"` or an object.
         condition_ranges: `(lowest, highest)` by input name, for conditions that are
-            integers in a range, such as labels. Other values are refused.
+            integers in a range, such as labels; by default the range of the dtype.
+            Other values are refused.
         **kwargs: Arguments of `keras.Model`, such as `name`.
 
     Attributes:
         check_causality: Whether to prove the graph before it is trained or draws;
-            `export` always does. True in new, loaded and cloned models; the value is
+            `export` always does. True in new and loaded models; the value is
             not saved.
 
     Raises:
@@ -175,7 +177,8 @@ class AutoregressiveModel(DrawingOrder):
         """
         num_images = check_positive_int("num_images", num_images, "generate")
         draw = self._draw_function(method, temperature, image_size, jit_compile)
-        conditions = condition_arrays(self, conditions, num_images)
+        shape = sized_image_shape(self, image_size, "generate")
+        conditions = condition_arrays(self, conditions, num_images, shape)
         inputs = [image_seeds(num_images, seed), *conditions]
         note = self._drawing_note(method, image_size)
         return draw_images(self, draw, inputs, batch_size, verbose, note=note)

@@ -3,6 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
+from keras_genimg.models.conditions import with_rank
 from keras_genimg.models.image_inputs import check_values, checked_inputs, inputs_of
 from keras_genimg.models.progress import Counted, Progress, slices, timed_slices
 from keras_genimg.ops.checks import check_positive_int
@@ -81,6 +82,11 @@ def map_images(
     results = []
     with Progress(task, total, verbose, note, unit) as progress:
         for batch in batches:
+            # One rank for all batches, so that a graph knows it.
+            batch = [
+                with_rank(values, tensor)
+                for values, tensor in zip(batch, model.inputs, strict=True)
+            ]
             results.append(tf.nest.map_structure(np.asarray, function(*batch)))
             progress.add(1 if unit == "batch" else len(batch[0]))
     return _joined(results)

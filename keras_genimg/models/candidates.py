@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_genimg.likelihoods import Categorical
+from keras_genimg.models.temperatures import temperatures
 from keras_genimg.ops.uniforms import CANDIDATES, CHOICE, seeded_uniforms
 
 
@@ -42,7 +43,7 @@ def candidate_completer(model, draw, image_shape, num_candidates):
 
     def complete_once(seeds, temperature, images, known, *conditions):
         uniforms = seeded_uniforms(seeds, image_shape)
-        temperature = tf.reshape(temperature, (-1, 1, 1, 1))
+        temperature = temperatures(temperature)
         completed = draw(uniforms, temperature, conditions, images, known)
         return completed, tf.ones_like(seeds, tf.float32)
 
@@ -57,7 +58,7 @@ def candidate_completer(model, draw, image_shape, num_candidates):
             for tensor in (temperature, images, known, *conditions)
         ]
         temperature, given, given_known, *given_conditions = repeated
-        temperature = tf.reshape(temperature, (-1, 1, 1, 1))
+        temperature = temperatures(temperature)
         candidates = draw(
             candidate_uniforms(seeds, image_shape, num_candidates),
             temperature,

@@ -50,7 +50,7 @@ def completions(
     images, known = checked_completion(images, known, model)
     size = images.shape[1:3]
     draw = model._draw_function(method, temperature, size, jit_compile, num_candidates)
-    conditions = condition_arrays(model, conditions, len(images))
+    conditions = condition_arrays(model, conditions, len(images), images.shape[1:])
     images, known = model._known(images, known, conditions)
     inputs = [image_seeds(len(images), seed), images, known, *conditions]
     images_at_a_time = max(1, batch_size // num_candidates)

@@ -1,6 +1,7 @@
 """What `tf.distribute` needs of a model beyond Keras, and what it cannot do."""
 
 import threading
+import types
 
 import tensorflow as tf
 
@@ -46,26 +47,35 @@ def check_compile(model, optimizer, arguments):
             f"{_scope(here)}. Do both in the same one: `with strategy.scope():` around "
             f"the model and `compile`. Received: compile in {_scope(here)}"
         )
-    accumulation = getattr(optimizer, "gradient_accumulation_steps", None)
-    # Gradients are not even accumulated in a mirrored strategy of one replica.
-    is_mirrored = isinstance(
+    parts = parts_of(optimizer)
+    for part in parts:
+        if getattr(part, "_distribution_strategy", strategy) is not strategy:
+            raise ValueError(
+                f"{model.name} was made in {_scope(made_in)}, and its optimizer "
+                f"{part.name} in another one. Make the optimizer in the same: `with "
+                f"strategy.scope():` around the model, the optimizer and `compile`. "
+                f"Received: an optimizer of type {type(part).__name__}"
+            )
+    refused = []
+    if replicas > 1:
+        names = "steps_per_execution", "jit_compile"
+        refused += [(name, arguments.get(name)) for name in names]
+    if isinstance(
         strategy,
         (tf.distribute.MirroredStrategy, tf.distribute.MultiWorkerMirroredStrategy),
-    )
-    refused = {
-        "steps_per_execution": replicas > 1
-        and (arguments.get("steps_per_execution") or 1) > 1,
-        "jit_compile": replicas > 1 and arguments.get("jit_compile") is True,
-        "gradient_accumulation_steps": is_mirrored and bool(accumulation),
-    }
-    values = {**arguments, "gradient_accumulation_steps": accumulation}
-    for name, is_set in refused.items():
-        if is_set:
+    ):
+        # These update variables in a condition, where a mirrored strategy cannot, not
+        # even that of one replica.
+        names = "gradient_accumulation_steps", "ema_overwrite_frequency"
+        refused += [(name, getattr(p, name, None)) for p in parts for name in names]
+    defaults = {"steps_per_execution": 1, "jit_compile": "auto"}
+    for name, value in refused:
+        if value and value != defaults.get(name):
             kind = type(strategy).__name__
             where = "with one replica only" if replicas > 1 else f"without {kind} only"
             raise ValueError(
                 f"`{name}` works {where}. Leave it out of compile under {kind}. "
-                f"Received: {name}={values[name]!r} with num_replicas={replicas}"
+                f"Received: {name}={value!r} with num_replicas={replicas}"
             )
 
 
@@ -92,6 +102,34 @@ def check_scope(model, method):
 
 def _scope(strategy):
     return f"the scope of {type(strategy).__name__}" if strategy else "no scope"
+
+
+def sum_gradients_first(optimizer):
+    """Let an optimizer sum gradients over replicas before all else, as on one device.
+
+    Keras sums them just before it updates the weights. Until then, each replica clips
+    its own gradient, and `LossScaleOptimizer` looks for overflow on the first one only.
+
+    Args:
+        optimizer: A built `keras.optimizers.Optimizer`.
+    """
+    for part in parts_of(optimizer):
+        part._all_reduce_sum_gradients = list
+    optimizer.apply = types.MethodType(_apply_sum, optimizer)
+
+
+def _apply_sum(optimizer, grads, trainable_variables=None):
+    given = [gradient for gradient in grads if gradient is not None]
+    context = tf.distribute.get_replica_context()
+    sums = iter(context.all_reduce(tf.distribute.ReduceOp.SUM, given))
+    grads = [None if gradient is None else next(sums) for gradient in grads]
+    return type(optimizer).apply(optimizer, grads, trainable_variables)
+
+
+def parts_of(optimizer):
+    """Return an optimizer and all that it passes gradients to."""
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    return [optimizer, inner, *getattr(inner, "optimizers", ())]
 
 
 class ReplicaStep:

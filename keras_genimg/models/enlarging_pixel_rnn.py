@@ -125,7 +125,7 @@ class EnlargingPixelRNN(PixelNetwork):
             ),
             **stacked,
         }
-        arguments = checked_arguments(owner, image_shape, arguments)
+        arguments = checked_arguments(owner, image_shape, likelihood, arguments)
         factors = factors_between(*scales)
         images = keras.Input(image_shape, name="images")
         small = keras.Input(

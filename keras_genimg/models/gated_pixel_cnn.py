@@ -88,7 +88,9 @@ class GatedPixelCNN(PixelNetwork):
             "num_classes": num_classes,
             "condition_shape": condition_shape,
         }
-        arguments = checked_arguments("GatedPixelCNN", image_shape, arguments)
+        arguments = checked_arguments(
+            "GatedPixelCNN", image_shape, likelihood, arguments
+        )
         images = keras.Input(image_shape, name="images")
         conditions, condition = condition_input(
             num_classes, condition_shape, units, dtype

@@ -1,7 +1,7 @@
 """Base class of all models."""
 
 import inspect
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import tensorflow as tf
@@ -225,9 +225,9 @@ class GenerativeModel(LikelihoodModel):
         format: str = "tf_saved_model",
         image_size: Shape | None = None,
         max_examples: int = 256,
-        bad_examples: Literal["error", "flag"] = "error",
         xla_twins: bool = False,
         metadata: dict[str, Any] | None = None,
+        batching: bool = False,
         verbose: bool = True,
         **kwargs: Any,
     ) -> None:
@@ -245,15 +245,14 @@ class GenerativeModel(LikelihoodModel):
             max_examples: Largest number of examples that a signature takes in one call.
                 A signature that draws several candidates for an example counts all of
                 them.
-            bad_examples: What to do with an example that is out of range. `"error"`
-                fails the call. `"flag"` returns zeros, and false in the output `ok`,
-                for a server that merges the requests of several clients: an error would
-                fail all of them.
             xla_twins: Whether to add signatures `<name>_xla`, which draw the same
                 images faster on a server that was started with
                 `--xla_cpu_compilation_enabled`, and fail on others.
             metadata: Dict to add to the metadata, such as training figures and a
                 license note.
+            batching: Whether signatures that draw images merge the requests of several
+                clients. The graph merges them after it has checked each, so a bad
+                request fails alone. `publish` sets this.
             verbose: Whether to print the signatures.
             **kwargs: Options of `endpoints`, such as `method` and `num_candidates` of
                 autoregressive models; for other formats, arguments of
@@ -275,7 +274,13 @@ class GenerativeModel(LikelihoodModel):
             twins = self.endpoints(shape, jit_compile=True, **kwargs)
             endpoints.update({f"{name}_xla": twin for name, twin in twins.items()})
         write_saved_model(
-            self, filepath, endpoints, max_examples, bad_examples, metadata, verbose
+            self,
+            filepath,
+            endpoints,
+            max_examples,
+            metadata,
+            batching,
+            verbose,
         )
 
     def _check_endpoint_options(self, options):

@@ -60,8 +60,8 @@ def checked_inputs(x, model, owner, in_steps=False):
     """Validate inputs to `fit`, `log_prob` and similar methods.
 
     Arrays and tensors are checked completely, a `tf.data.Dataset` only by its element
-    spec. The caller must check the values of data sources: `StepCheck` does so in
-    training steps, `check_values` in batches on the host.
+    spec. The caller must check the batches of data sources: `StepCheck` does so in
+    training steps, `check_values` on the host.
 
     Args:
         x: Images and conditions as arrays, or a data source that Keras reads.
@@ -82,6 +82,8 @@ def checked_inputs(x, model, owner, in_steps=False):
         x = loader_dataset(x, owner)
     if isinstance(x, tf.data.Dataset):
         check_dataset(x, model, owner)
+        if in_steps:
+            _check_ranks(x, owner)
         return x
     sources = (keras.utils.PyDataset, tf.distribute.DistributedDataset)
     if isinstance(x, sources) or hasattr(x, "__next__"):
@@ -105,15 +107,14 @@ def checked_inputs(x, model, owner, in_steps=False):
                 f"1-tuples, such as ((batch,) for batch in data). Received: {received}"
             )
     images = images_of(x, model)
-    check_shape(images.shape, model, owner)
+    check_values(x, model, owner)
     if len(images) == 0:
         raise ValueError(f"{owner} received no images: shape={images.shape}")
-    check_values(x, model, owner)
     return x
 
 
 def check_values(x, model, owner):
-    """Raise if a pixel or a condition is out of range.
+    """Raise if a shape does not fit, or a pixel or a condition is out of range.
 
     Args:
         x: Inputs of the model as arrays or eager tensors, see `images_of`.
@@ -121,14 +122,14 @@ def check_values(x, model, owner):
         owner: The call that received them, for error texts.
 
     Raises:
-        ValueError: If a value is out of range.
+        ValueError: If a shape or a value does not fit.
     """
     inputs = inputs_by_name(x, model)
-    images, *others = (np.asarray(value) for value in inputs.values())
+    images, *conditions = (np.asarray(value) for value in inputs.values())
+    check_shape(images.shape, model, owner)
     model.likelihood.check_images(images, owner)
-    _, *names = inputs
-    check_conditions(model, dict(zip(names, others, strict=True)))
-    model._check_together(images, others, owner)
+    check_conditions(model, conditions, images.shape)
+    model._check_together(images, conditions, owner)
 
 
 def check_shape(shape, model, owner):
@@ -224,6 +225,17 @@ def check_dataset(dataset, model, owner):
     spec = images_of(inputs_of(element), model)
     if spec.shape.rank is not None:
         check_shape(spec.shape, model, owner)
+
+
+def _check_ranks(dataset, owner):
+    """Raise if Keras cannot read a data set, since the rank of an input is unknown."""
+    element = dataset.element_spec
+    if any(spec.shape.rank is None for spec in tf.nest.flatten(element)):
+        raise ValueError(
+            f"{owner} needs to know the number of axes of each input. Tell them with "
+            f"`dataset.map(lambda images: tf.ensure_shape(images, (None, height, width,"
+            f" colors)))`. Received: a data set with elements {element}"
+        )
 
 
 def inputs_of(element):

@@ -40,7 +40,7 @@ def latent_endpoints(model, jit_compile=False):
 
     return with_png(
         {
-            "sample": Endpoint(run_sample, seed, jit_compile),
+            "sample": Endpoint(run_sample, seed, jit_compile, mergeable=True),
             "reconstruct": Endpoint(run_reconstruct, {**images, **seed}, jit_compile),
             "elbo": Endpoint(run_elbo, {**images, **seed}, jit_compile),
         }
@@ -69,7 +69,7 @@ def vae_endpoints(model, jit_compile=False):
     return {
         **latent_endpoints(model, jit_compile),
         "encode": Endpoint(run_encode, images, jit_compile),
-        "decode": Endpoint(run_decode, latent, jit_compile),
+        "decode": Endpoint(run_decode, latent, jit_compile, mergeable=True),
     }
 
 
@@ -93,5 +93,7 @@ def draw_endpoints(model, jit_compile=False):
     seed = {"seed": seed_input()}
     return {
         **latent_endpoints(model, jit_compile),
-        "sample_canvases": Endpoint(run_sample_canvases, seed, jit_compile),
+        "sample_canvases": Endpoint(
+            run_sample_canvases, seed, jit_compile, mergeable=True
+        ),
     }

@@ -91,31 +91,14 @@ class LatentModel(GenerativeModel):
     _weighs_images = False
 
     def _targets_of(self, x, y_pred):
-        return self._repeated(images_of(x, self))
-
-    def _repeated(self, batch):
-        """Return each example `num_samples` times."""
-        if batch is None or self.num_samples == 1:
-            return batch
-        return repeated(batch, self.num_samples)
-
-    def compute_loss(
-        self,
-        x: Any = None,
-        y: Any = None,
-        y_pred: Any = None,
-        sample_weight: Any = None,
-        training: bool = True,
-    ) -> tf.Tensor:
-        sample_weight = self._repeated(sample_weight)
-        return super().compute_loss(x, y, y_pred, sample_weight, training)
+        images = images_of(x, self)
+        return images if self.num_samples == 1 else repeated(images, self.num_samples)
 
     def compute_metrics(
         self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
     ) -> dict[str, Any]:
-        sample_weight = self._repeated(sample_weight)
         nats = -self._log_likelihood(y_pred, self._targets_of(x, y_pred))
-        self.reconstruction.update_state(nats, sample_weight)
+        self.reconstruction.update_state(nats)
         return super().compute_metrics(x, y, y_pred, sample_weight)
 
     def _log_likelihood(self, params, images):

@@ -9,6 +9,13 @@ import numpy as np
 import tensorflow as tf
 
 from keras_genimg import likelihoods
+from keras_genimg.models.array_epochs import are_arrays
+from keras_genimg.models.conditions import (
+    SAMPLE_WEIGHT,
+    check_condition_shape,
+    check_condition_values,
+    with_rank,
+)
 from keras_genimg.models.constructor_arguments import check_constructor_arguments
 from keras_genimg.models.distribution import (
     check_compile,
@@ -16,7 +23,12 @@ from keras_genimg.models.distribution import (
     check_strategy,
 )
 from keras_genimg.models.epoch_starts import without_pauses
-from keras_genimg.models.image_inputs import check_shape, checked_inputs, images_of
+from keras_genimg.models.image_inputs import (
+    check_shape,
+    checked_inputs,
+    images_of,
+    inputs_by_name,
+)
 from keras_genimg.models.restart_check import check_restart
 from keras_genimg.models.step_model import StepModel
 from keras_genimg.models.worker_data import for_workers
@@ -36,7 +48,8 @@ class LikelihoodModel(StepModel):
     """A functional Keras model that trains on images alone: they are its targets.
 
     Args:
-        inputs: `keras.Input` of images, or a list of it and the conditions.
+        inputs: `keras.Input` of images, or a list of it and the conditions. In a dict,
+            the images are the input named `"images"`, or else the first.
         outputs: Parameters of the likelihood, float32.
         likelihood: Name or object, see `keras_genimg.likelihoods.get`.
         dtype: Dtype policy that the model reports; its layers have their own.
@@ -52,9 +65,6 @@ class LikelihoodModel(StepModel):
             argument is unknown.
     """
 
-    # Whether all of the loss is per image, so that `sample_weight` weighs it.
-    _weighs_images = True
-
     def __init__(
         self,
         inputs: SymbolicTensor,
@@ -67,6 +77,8 @@ class LikelihoodModel(StepModel):
         check_constructor_arguments(type(self), kwargs)
         check_strategy(type(self).__name__)
         likelihood = likelihoods.get(likelihood)
+        if isinstance(inputs, dict):  # Keras would sort it by name.
+            inputs = sorted(inputs.values(), key=lambda tensor: tensor.name != "images")
         images = tf.nest.flatten(inputs)[0]
         expected = tuple(images.shape)
         are_images = len(expected) == 4
@@ -149,7 +161,8 @@ class LikelihoodModel(StepModel):
                 `jit_compile`.
 
         Raises:
-            ValueError: If a loss is given.
+            ValueError: If a loss is given, if the model or its optimizer was made in
+                another scope, or if replicas cannot train with an argument.
         """
         if loss is not None:
             raise ValueError(
@@ -178,12 +191,7 @@ class LikelihoodModel(StepModel):
             self.optimizer.build(self.trainable_variables)
 
     def fit(
-        self,
-        x: Any = None,
-        y: None = None,
-        *args: Any,
-        validation_data: Any = None,
-        **kwargs: Any,
+        self, x: Any = None, y: None = None, *args: Any, **kwargs: Any
     ) -> keras.callbacks.History:
         """Train as `keras.Model.fit` does, on images alone.
 
@@ -193,33 +201,33 @@ class LikelihoodModel(StepModel):
                 conditions takes a list or a dict of all its inputs.
             y: Must be left out: the images are the targets.
             *args: The next arguments of `keras.Model.fit`.
-            validation_data: Images, or a data set of images.
-            **kwargs: The other arguments of `keras.Model.fit`, such as `epochs`.
+            **kwargs: The other arguments of `keras.Model.fit`, such as `epochs`. Like
+                `x`, `validation_data` is images alone or a data set of them.
 
         Returns:
             A `keras.callbacks.History`.
 
         Raises:
-            ValueError: If there are no images, or their shape, a pixel or a label does
-                not fit. Arrays are checked at once, other sources batch by batch. Also
-                if the model was made in another scope, if workers have different global
-                seeds, or if `keras.callbacks.BackupAndRestore` is used by several
-                workers or together with `keras_genimg.callbacks.Resume`. Where that
-                callback would not go on exactly, there is a warning.
+            ValueError: If there are no images, or their shape, a pixel, a condition or
+                a weight does not fit. Arrays are checked at once, other sources batch
+                by batch. Also if the model was made in another scope, if workers have
+                different global seeds, or if `keras.callbacks.BackupAndRestore` is used
+                by several workers or together with `keras_genimg.callbacks.Resume`.
+                Where that callback would not go on exactly, there is a warning.
         """
         check_scope(self, "fit")
-        x = self._checked(x, y, "fit")
+        given = _arguments(keras.Model.fit, self, x, y, *args, **kwargs)
+        x = self._checked(given.pop("x"), given.pop("y"), "fit")
         self._check_before_fit(x)
         if isinstance(x, tf.data.Dataset) or hasattr(x, "__next__"):
-            kwargs.setdefault("shuffle", False)  # Keras warns of its own default.
+            given.setdefault("shuffle", False)  # Keras warns of its own default.
+        validation_data = given.get("validation_data")
         if validation_data is not None:
             validation_data = self._checked(validation_data, None, "validation_data")
             if not isinstance(validation_data, tf.data.Dataset):
                 validation_data = (validation_data,)  # Keras unpacks a tuple.
-        y = self._weighted_targets(x, kwargs, "fit")
-        given = inspect.signature(keras.Model.fit).bind(self, x, y, *args, **kwargs)
-        given = {**given.arguments, "validation_data": validation_data}
-        x, _ = given.pop("x"), given.pop("self")
+            given["validation_data"] = validation_data
+        given["y"] = self._weighted_targets(x, given, "fit")
         callbacks = _as_list(given.get("callbacks"))
         check_restart(self, x, given, callbacks)
         self._is_fitting = True
@@ -242,16 +250,31 @@ class LikelihoodModel(StepModel):
 
     def train_on_batch(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         check_scope(self, "train_on_batch")
-        self._check_batch_shape(x, "train_on_batch")
-        return super().train_on_batch(x, *args, **kwargs)
+        given = _arguments(keras.Model.train_on_batch, self, x, *args, **kwargs)
+        self._check_batch(given, "train_on_batch")
+        return super().train_on_batch(**given)
 
     def test_on_batch(self, x: Any, *args: Any, **kwargs: Any) -> Any:
-        self._check_batch_shape(x, "test_on_batch")
-        return super().test_on_batch(x, *args, **kwargs)
+        given = _arguments(keras.Model.test_on_batch, self, x, *args, **kwargs)
+        self._check_batch(given, "test_on_batch")
+        return super().test_on_batch(**given)
 
-    def _check_batch_shape(self, x, method):
-        # A step that was traced for several shapes does not know the rank.
-        check_shape(np.shape(images_of(x, self)), self, f"{self.name}.{method}")
+    def _check_batch(self, given, method):
+        """Raise unless the shapes of a batch fit; the step checks its values.
+
+        A step that was traced for several shapes does not know the rank.
+        """
+        self._refuse_class_weight(given, method)
+        images, *conditions = inputs_by_name(given["x"], self).values()
+        shape = np.shape(images)
+        check_shape(shape, self, f"{self.name}.{method}")
+        if given.get("sample_weight") is not None:
+            conditions.append(given["sample_weight"])
+        for values, tensor in zip(
+            conditions, (*self.inputs[1:], SAMPLE_WEIGHT), strict=False
+        ):
+            values = with_rank(np.asarray(values), tensor)
+            check_condition_shape(self, tensor, values.shape, shape)
 
     def evaluate(self, x: Any = None, y: None = None, *args: Any, **kwargs: Any) -> Any:
         """Evaluate as `keras.Model.evaluate` does, on images alone.
@@ -269,31 +292,40 @@ class LikelihoodModel(StepModel):
             The loss and the metrics, in a list or, with `return_dict=True`, a dict.
 
         Raises:
-            ValueError: If there are no images, or their shape, a pixel or a label does
-                not fit. Arrays are checked at once, other sources batch by batch.
+            ValueError: If there are no images, or their shape, a pixel, a condition or
+                a weight does not fit. Arrays are checked at once, other sources batch
+                by batch.
         """
         # `fit` evaluates through this method too, on what it has checked already. It
         # passes its own callbacks, which tells it from a call by one of them.
         callbacks = kwargs.get("callbacks")
         if self._is_fitting and isinstance(callbacks, keras.callbacks.CallbackList):
             return super().evaluate(x, y, *args, **kwargs)
-        x = self._checked(x, y, "evaluate")
-        y = self._weighted_targets(x, kwargs, "evaluate")
+        given = _arguments(keras.Model.evaluate, self, x, y, *args, **kwargs)
+        x = given["x"] = self._checked(given["x"], given["y"], "evaluate")
+        given["y"] = self._weighted_targets(x, given, "evaluate")
         with self._iterators.freed_at_the_end():
-            return super().evaluate(x, y, *args, **kwargs)
+            return super().evaluate(**given)
 
-    def _weighted_targets(self, x, kwargs, method):
+    def _weighted_targets(self, x, given, method):
         """Return what Keras must have as targets, without which it drops weights."""
-        for name in ("class_weight", "sample_weight"):
-            supported = self._weighs_images and name == "sample_weight"
-            if kwargs.get(name) is not None and not supported:
-                raise ValueError(
-                    f"{self.name}.{method} takes no `{name}`, since it would not weigh "
-                    f"the whole loss of an image. Leave it out, or repeat images in "
-                    f"the data. Received: {name} of type {type(kwargs[name]).__name__}"
-                )
-        weighted = kwargs.get("sample_weight") is not None
-        return images_of(x, self) if weighted else None
+        self._refuse_class_weight(given, method)
+        weights = given.get("sample_weight")
+        if weights is None or not are_arrays(x):  # Keras refuses the latter.
+            return None
+        weights, images = np.asarray(weights), images_of(x, self)
+        weights = with_rank(weights, SAMPLE_WEIGHT)
+        check_condition_shape(self, SAMPLE_WEIGHT, weights.shape, images.shape)
+        check_condition_values(self, SAMPLE_WEIGHT, weights)
+        return images
+
+    def _refuse_class_weight(self, given, method):
+        if given.get("class_weight") is not None:
+            raise ValueError(
+                f"{self.name}.{method} takes no `class_weight`, since the targets are "
+                f"images, which have no classes. Leave it out, or repeat images in the "
+                f"data. Received: class_weight={given['class_weight']!r}"
+            )
 
     def save(self, filepath: PathLike, *args: Any, **kwargs: Any) -> None:
         """Write a `.keras` file as `keras.Model.save` does.
@@ -339,6 +371,14 @@ def _any_batch(tensor):
         return tensor
     shape = (None, *tensor.shape[1:])
     return tf.raw_ops.PlaceholderWithDefault(input=tensor, shape=shape)
+
+
+def _arguments(method, *args, **kwargs):
+    """Return the arguments of a method of `keras.Model` by name, without `self`."""
+    bound = inspect.signature(method).bind(*args, **kwargs).arguments
+    del bound["self"]
+    others = bound.pop("kwargs", {})  # Keras says which of them it does not know.
+    return {**bound, **others}
 
 
 def _as_list(callbacks):

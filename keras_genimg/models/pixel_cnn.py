@@ -94,7 +94,7 @@ class PixelCNN(PixelNetwork):
             "num_classes": num_classes,
             "condition_shape": condition_shape,
         }
-        arguments = checked_arguments("PixelCNN", image_shape, arguments)
+        arguments = checked_arguments("PixelCNN", image_shape, likelihood, arguments)
 
         def make_block(**options):
             return ResidualMaskedConvBlock(units, kernel_size, **options)

@@ -7,7 +7,12 @@ import keras
 from keras_genimg.likelihoods import Likelihood
 from keras_genimg.models.autoregressive_model import AutoregressiveModel
 from keras_genimg.networks import condition_input, pixel_stack
-from keras_genimg.ops.checks import check_int, check_odd, check_positive_int
+from keras_genimg.ops.checks import (
+    check_color_channels,
+    check_int,
+    check_odd,
+    check_positive_int,
+)
 from keras_genimg.types import Config, SymbolicTensor
 
 _COUNTS = (
@@ -18,6 +23,7 @@ _COUNTS = (
     "num_classes",
     "condition_filters",
 )
+_CHANNELS = ("units", "head_filters")
 _KERNEL_SIZES = ("kernel_size", "first_kernel_size")
 _STACK_ARGUMENTS = (
     "head_filters",
@@ -55,7 +61,8 @@ class PixelNetwork(AutoregressiveModel):
 
     @property
     def condition_ranges(self) -> dict[str, tuple[int, int]]:
-        return {} if self.num_classes is None else {"label": (0, self.num_classes - 1)}
+        num_classes = getattr(self, "num_classes", None)  # A family may not have it.
+        return {} if num_classes is None else {"label": (0, num_classes - 1)}
 
     def get_config(self) -> Config:
         return {
@@ -66,12 +73,13 @@ class PixelNetwork(AutoregressiveModel):
         }
 
 
-def checked_arguments(owner, image_shape, arguments):
+def checked_arguments(owner, image_shape, likelihood, arguments):
     """Validate the arguments of a network; return them with integers as `int`.
 
     Args:
         owner: Name of the model's class, for the error text.
         image_shape: `(height, width, colors)`; height and width may be None.
+        likelihood: `Likelihood` of the images.
         arguments: Dict of arguments of the constructor of `PixelCNN` or `PixelRNN`.
 
     Raises:
@@ -95,6 +103,9 @@ def checked_arguments(owner, image_shape, arguments):
     for name, value in arguments.items():
         if name in _COUNTS and value is not None:
             value = check_positive_int(name, value, owner)
+            if name in _CHANNELS:
+                num_colors = likelihood.mask_colors(image_shape[-1])
+                check_color_channels(name, value, num_colors, owner)
         elif name == "num_head_layers":
             value = check_int(name, value, owner, smallest=0)
         elif name in _KERNEL_SIZES:

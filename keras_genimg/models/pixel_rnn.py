@@ -114,7 +114,7 @@ class PixelRNN(PixelNetwork):
             "num_classes": num_classes,
             "condition_shape": condition_shape,
         }
-        arguments = checked_arguments("PixelRNN", image_shape, arguments)
+        arguments = checked_arguments("PixelRNN", image_shape, likelihood, arguments)
 
         inputs, outputs = network_graph(
             make_layer, num_layers, image_shape, likelihood, arguments, dtype

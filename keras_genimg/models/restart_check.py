@@ -47,6 +47,7 @@ def check_restart(model, x, arguments, callbacks):
         )
     reasons = [
         *_of_the_middle(backup),
+        *_of_swaps(callbacks),
         *_of_noise(model),
         *_of_the_data(x, arguments),
     ]
@@ -63,6 +64,15 @@ def _of_the_middle(backup):
         yield (
             f"with save_freq={backup.save_freq!r} it saves in the midst of an epoch, "
             f"and goes on with the first batch of that epoch"
+        )
+
+
+def _of_swaps(callbacks):
+    kind = keras.callbacks.SwapEMAWeights
+    if any(isinstance(each, kind) and each.swap_on_epoch for each in callbacks):
+        yield (
+            "SwapEMAWeights swaps weights with their averages at the end of an epoch, "
+            "and would not swap them back"
         )
 
 

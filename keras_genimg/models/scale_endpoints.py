@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from keras_genimg.models.temperatures import temperatures
 from keras_genimg.ops.scales import factors_between, is_copied, placed
 from keras_genimg.ops.uniforms import seeded_uniforms
 from keras_genimg.saved_model.endpoint import Endpoint
@@ -26,7 +27,7 @@ def enlarging_function(model, index, method, jit_compile):
     def enlarge(seeds, temperature, images):
         # The numbers of `generate`, those of the smaller scales left out.
         uniforms = seeded_uniforms(seeds, model._drawn_shape(model.image_shape))
-        temperature = tf.reshape(temperature, (-1, 1, 1, 1))
+        temperature = temperatures(temperature)
         parts = model._at_scales(uniforms)[index + 1 :]
         for draw, here in zip(draws, parts, strict=True):
             images = draw(here, temperature, [tf.cast(images, tf.int32)])
@@ -78,4 +79,5 @@ def enlarge_endpoint(model, jit_compile, method):
         return {"images": displayed}
 
     small_images = images_input((*small, model.image_shape[2]))
-    return Endpoint(run, {"images": small_images, "seed": seed_input()}, jit_compile)
+    inputs = {"images": small_images, "seed": seed_input()}
+    return Endpoint(run, inputs, jit_compile, mergeable=True)

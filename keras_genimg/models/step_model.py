@@ -5,7 +5,12 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from keras_genimg.models.distribution import Replica, ReplicaStep, as_vectors
+from keras_genimg.models.distribution import (
+    Replica,
+    ReplicaStep,
+    as_vectors,
+    sum_gradients_first,
+)
 from keras_genimg.models.freeable_model import FreeableModel
 from keras_genimg.models.image_inputs import images_of
 from keras_genimg.models.iterator_keeper import IteratorKeeper
@@ -25,6 +30,9 @@ class StepModel(FreeableModel):
         outputs: Parameters of the likelihood.
         **kwargs: `name` and `trainable`, as in `keras.Model`.
     """
+
+    # Whether all of the loss is per image, so that `sample_weight` weighs it.
+    _weighs_images = True
 
     def __init__(self, inputs: SymbolicTensor, outputs: SymbolicTensor, **kwargs: Any):
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
@@ -70,6 +78,25 @@ class StepModel(FreeableModel):
         y = self._targets_of(x, y_pred)
         return super().compute_metrics(x, y, y_pred, sample_weight)
 
+    def get_metrics_result(self) -> dict[str, Any]:
+        # A `train_step` of one's own may leave out the metrics of `compile`.
+        metrics = self._compile_metrics
+        if metrics is not None and not metrics.built:
+            return {}
+        return super().get_metrics_result()
+
+    def _run_through_graph(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        # Only `clone_model` passes a function to a model that is built.
+        if self.built and "call_fn" in kwargs:
+            raise ValueError(
+                f"keras.models.clone_model would return a plain keras.Model, without "
+                f"the loss and the methods of {self.name}. Use {type(self).__name__}."
+                f"from_config(model.get_config()); or clone keras.Model(model.inputs, "
+                f"model.outputs), for the network alone. Received: model of type "
+                f"{type(self).__name__}"
+            )
+        return super()._run_through_graph(inputs, *args, **kwargs)
+
     def train_step(self, data: Any) -> dict[str, Any]:
         return self._step(super().train_step, data, "Training")
 
@@ -103,8 +130,15 @@ class StepModel(FreeableModel):
         # Keras drops weights that come without targets, so `fit` adds targets to them.
         if sample_weight is None:
             self._refuse_targets(y, owner)
+        elif not self._weighs_images:
+            raise ValueError(
+                f"{owner} takes no `sample_weight`, since it would not weigh the whole "
+                f"loss of an image. Leave it out, or repeat images in the data. "
+                f"Received: sample_weight of shape {tuple(sample_weight.shape)}"
+            )
+        x, sample_weight = self._step_check.inputs(x, sample_weight, owner)
         # Not Keras' own packing, which drops such weights too.
-        return self._step_check.inputs(x, owner), y, sample_weight
+        return x, y, sample_weight
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
         """Build with a replica's part of the first batch.
@@ -130,6 +164,8 @@ class StepModel(FreeableModel):
         if not self.optimizer.built:
             with self.distribute_strategy.scope():
                 self.optimizer.build(self.trainable_variables)
+        if self.distribute_strategy.num_replicas_in_sync > 1:
+            sum_gradients_first(self.optimizer)
         super().make_train_function(force)
         step = self._step_check.after(self.train_function, f"Training of {self.name}")
 

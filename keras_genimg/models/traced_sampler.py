@@ -9,6 +9,7 @@ from keras_genimg.causality.half_precision import has_half_precision, in_float32
 from keras_genimg.causality.random_weights import jittered_values, random_values
 from keras_genimg.models.candidates import candidate_completer
 from keras_genimg.models.progress import GraphCounter
+from keras_genimg.models.temperatures import temperatures
 from keras_genimg.ops.uniforms import seeded_uniforms
 from keras_genimg.sampling import check_difference
 from keras_genimg.sampling.refusal import Refusal
@@ -203,7 +204,7 @@ def pixel_sampler(draw, image_shape, uniforms_shape=None):
 
     def sample(seeds, temperature, *conditions):
         uniforms = seeded_uniforms(seeds, uniforms_shape or image_shape)
-        temperature = tf.reshape(temperature, (-1, 1, 1, 1))
+        temperature = temperatures(temperature)
         images = draw(uniforms, temperature, conditions)
         return tf.ensure_shape(images, (None, *image_shape))
 

@@ -1,5 +1,7 @@
 """Make the bytes of a SavedModel independent of the process that wrote it."""
 
+import glob
+import hashlib
 import os
 import re
 
@@ -31,11 +33,31 @@ def make_canonical(directory):
         for function in meta_graph.graph_def.library.function:
             _name_captures(function)
             _name_gradients(function)
+    _name_queues(saved, directory)
     with open(file, "wb") as opened:
         opened.write(saved.SerializeToString(deterministic=True))
     fingerprint = os.path.join(directory, "fingerprint.pb")
     if os.path.exists(fingerprint):
         os.remove(fingerprint)
+
+
+def _name_queues(saved, directory):
+    """Name the queues of a graph by its content, its weights and their signatures."""
+    queues = [
+        node.attr["shared_name"]
+        for meta_graph in saved.meta_graphs
+        for function in meta_graph.graph_def.library.function
+        for node in function.node_def
+        if node.op == "BatchFunction"
+    ]
+    for queue in queues:
+        queue.s = queue.s.rpartition(b"/")[2]
+    digest = hashlib.sha256(saved.SerializeToString(deterministic=True))
+    for file in sorted(glob.glob(os.path.join(directory, "variables", "*"))):
+        with open(file, "rb") as opened:
+            digest.update(opened.read())
+    for queue in queues:
+        queue.s = digest.hexdigest()[:32].encode() + b"/" + queue.s
 
 
 def _number_functions(meta_graph):

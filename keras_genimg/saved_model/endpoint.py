@@ -2,11 +2,17 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Literal
 
 import tensorflow as tf
 
 from keras_genimg.saved_model.input import Input
+
+# With a time-out of 0, requests wait only while all threads of the queue are busy.
+_QUEUE = {
+    "num_batch_threads": 2,
+    "batch_timeout_micros": 0,
+    "max_enqueued_batches": 64,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -14,7 +20,7 @@ class Endpoint:
     """A function that a server runs on request.
 
     Every input and output has the batch as its first axis. The outputs for example `i`
-    depend on the inputs of example `i` alone, so that a server may merge requests.
+    depend on the inputs of example `i` alone.
 
     Attributes:
         function: Takes the inputs by name and returns a dict of outputs by name.
@@ -24,6 +30,9 @@ class Endpoint:
             examples, some of them repeated.
         num_candidates: Number of images that the function draws per example to return
             one of them. Each counts toward `max_examples`.
+        mergeable: Whether `concrete` may merge the requests of several clients. Images
+            hide the rounding that depends on the number of examples; a log-probability
+            shows it.
         warm_up: Whether to write warm-up requests for it.
         at_most: Largest value of an output, by name of output. `verify` fails above it.
     """
@@ -32,6 +41,7 @@ class Endpoint:
     inputs: dict[str, Input]
     jit_compile: bool = False
     num_candidates: int = 1
+    mergeable: bool = False
     warm_up: bool = True
     at_most: dict[str, float] = dataclasses.field(default_factory=dict)
 
@@ -53,7 +63,7 @@ class Endpoint:
         return max_examples // self.num_candidates
 
     def concrete(
-        self, max_examples: int, bad_examples: Literal["error", "flag"] = "error"
+        self, max_examples: int, queue: str | None = None
     ) -> tf.types.experimental.ConcreteFunction:
         """Return the traced function, which first checks shapes and then values.
 
@@ -62,9 +72,9 @@ class Endpoint:
 
         Args:
             max_examples: Largest number of examples per call, counting every candidate.
-            bad_examples: What to do with an example that is out of range. `"error"`
-                fails the call. `"flag"` returns zeros for it and false in the output
-                `ok`, for a server that merges the requests of several clients.
+            queue: Name of the queue in which checked requests wait to be computed
+                together, or None to compute each alone. Functions that share a queue
+                answer each other's requests, so it must be unique in a process.
         """
         most_examples = self.most_examples(max_examples)
         limit = f"{max_examples} examples"
@@ -77,6 +87,8 @@ class Endpoint:
         if self.jit_compile:
             compiled = tf.function(function, jit_compile=True, autograph=False)
             function = _in_few_sizes(compiled, most_examples)
+        if queue is not None:
+            function = self._merged(function, most_examples, queue)
 
         def run(**inputs):
             inputs = {
@@ -84,26 +96,7 @@ class Endpoint:
                 for name, given in self.inputs.items()
             }
             inputs = _with_size_checks(inputs, most_examples, limit)
-            in_range = {
-                name: given.in_range(inputs[name])
-                for name, given in self.inputs.items()
-            }
-            if bad_examples == "error":
-                return function(**self._refused(inputs, in_range))
-            valid = [
-                tf.reduce_all(where, axis=list(range(1, where.shape.rank)))
-                for where in in_range.values()
-            ]
-            ok = tf.reduce_all(tf.stack(valid), axis=0)  # (batch,)
-            inputs = {
-                name: tf.where(_like(ok, tensor), tensor, self.inputs[name].safe)
-                for name, tensor in inputs.items()
-            }
-            outputs = {
-                name: tf.where(_like(ok, tensor), tensor, tf.zeros_like(tensor))
-                for name, tensor in function(**inputs).items()
-            }
-            return {**outputs, "ok": ok}
+            return function(**self._in_range(inputs))
 
         specs = {
             name: tf.TensorSpec(given.spec.shape, given.spec.dtype, name=name)
@@ -111,18 +104,41 @@ class Endpoint:
         }
         return tf.function(run, autograph=False).get_concrete_function(**specs)
 
-    def _refused(self, inputs, in_range):
-        """Return the inputs, which raise an error if a value is out of range."""
-        checks = [
-            tf.debugging.Assert(
-                tf.reduce_all(in_range[name]),
-                [
-                    f"{name} must be {given.requirement}, got",
-                    tf.boolean_mask(inputs[name], ~in_range[name]),
-                ],
+    def _merged(self, function, most_examples, queue):
+        """Return `function` as one that runs once for all requests in a queue."""
+        names = list(self.inputs)
+        traced = tf.function(
+            lambda *values: function(**dict(zip(names, values, strict=True))),
+            autograph=False,
+        ).get_concrete_function(*(self.inputs[name].spec for name in names))
+        results = traced.structured_outputs
+
+        def run(**inputs):
+            outputs = tf.raw_ops.BatchFunction(
+                in_tensors=[inputs[name] for name in names],
+                captured_tensors=traced.captured_inputs,
+                f=traced,
+                Tout=[tensor.dtype for tensor in traced.outputs],
+                max_batch_size=most_examples,
+                shared_name=queue,
+                **_QUEUE,
             )
-            for name, given in self.inputs.items()
-        ]
+            outputs = tf.nest.pack_sequence_as(results, outputs)
+            return {
+                name: tf.ensure_shape(tensor, results[name].shape)
+                for name, tensor in outputs.items()
+            }
+
+        return run
+
+    def _in_range(self, inputs):
+        """Return the inputs, which raise an error if a value is out of range."""
+        checks = []
+        for name, given in self.inputs.items():
+            in_range = given.in_range(inputs[name])
+            wrong = tf.boolean_mask(inputs[name], ~in_range)
+            text = f"{name} must be {given.requirement}, got"
+            checks.append(tf.debugging.Assert(tf.reduce_all(in_range), [text, wrong]))
         with tf.control_dependencies(checks):
             return {name: tf.identity(tensor) for name, tensor in inputs.items()}
 
@@ -164,8 +180,3 @@ def _with_size_checks(inputs, most_examples, limit):
     ]
     with tf.control_dependencies(checks):
         return {name: tf.identity(tensor) for name, tensor in inputs.items()}
-
-
-def _like(ok, tensor):
-    """Reshape `(batch,)` to `(batch, 1, ...)`, to broadcast against `tensor`."""
-    return tf.reshape(ok, (-1, *[1] * (tensor.shape.rank - 1)))

@@ -83,15 +83,6 @@ class Input:
             return f"{noun} {low} and {high.removeprefix('of ')}"
         return f"{noun} from {_text(self.low)} to {_text(self.high)}"
 
-    @property
-    def safe(self) -> int | float:
-        """Value in range that replaces the values of a bad example."""
-        if self.low is None:
-            return 0 if self.high is None else self.high - self.high_open
-        if self.low_open:
-            return self.low + (1 if self.high is None else (self.high - self.low) / 2)
-        return self.low
-
     def in_range(self, tensor: tf.Tensor) -> tf.Tensor:
         """Return which values are in range, a boolean tensor of the same shape."""
         if self._is_float:

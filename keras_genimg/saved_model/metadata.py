@@ -13,7 +13,7 @@ from keras_genimg.version import __version__
 METADATA_FILE = "assets.extra/metadata.json"
 
 
-def saved_metadata(model, endpoints, signatures, max_examples, bad_examples):
+def saved_metadata(model, endpoints, signatures, max_examples):
     """Return a description of a SavedModel for its clients, as a dict of JSON values.
 
     Args:
@@ -21,13 +21,12 @@ def saved_metadata(model, endpoints, signatures, max_examples, bad_examples):
         endpoints: Dict of `Endpoint` by signature name.
         signatures: Dict of traced functions by signature name.
         max_examples: Largest number of examples per call, counting every candidate.
-        bad_examples: `"error"` or `"flag"`.
 
     Returns:
         A dict of `family`, the class of the model; `name`; `image_shape`;
-        `likelihood`; `max_examples`; `bad_examples`; `signatures`; and `versions`. Each
-        signature has the types and shapes of its inputs and outputs, the ranges of its
-        inputs (see `Input.metadata`), `max_examples`, `num_candidates` and `warm_up`.
+        `likelihood`; `max_examples`; `signatures`; and `versions`. Each signature has
+        the types and shapes of its inputs and outputs, the ranges of its inputs (see
+        `Input.metadata`), `max_examples`, `num_candidates` and `warm_up`.
     """
     described = {}
     for name, endpoint in endpoints.items():
@@ -54,7 +53,6 @@ def saved_metadata(model, endpoints, signatures, max_examples, bad_examples):
         "image_shape": sample.shape.as_list()[1:],
         "likelihood": keras.saving.serialize_keras_object(model.likelihood),
         "max_examples": max_examples,
-        "bad_examples": bad_examples,
         "signatures": described,
         "versions": {
             "keras_genimg": __version__,

@@ -5,13 +5,13 @@ import json
 import logging
 import os
 import pathlib
-from typing import Any, Literal
+import uuid
+from typing import Any
 
 import keras
 import tensorflow as tf
 
 from keras_genimg.files import atomic_path
-from keras_genimg.ops.checks import check_choice
 from keras_genimg.ops.workers import is_chief
 from keras_genimg.saved_model.canonical import make_canonical
 from keras_genimg.saved_model.endpoint import Endpoint
@@ -24,8 +24,8 @@ def write_saved_model(
     path: PathLike,
     endpoints: dict[str, Endpoint],
     max_examples: int,
-    bad_examples: Literal["error", "flag"] = "error",
     metadata: dict[str, Any] | None = None,
+    batching: bool = False,
     verbose: bool = True,
 ) -> None:
     """Write a model's endpoints as the signatures of a SavedModel.
@@ -46,16 +46,16 @@ def write_saved_model(
         endpoints: Dict of `Endpoint` by signature name; `sample` is the default.
         max_examples: Largest number of examples per call of a signature, counting every
             candidate.
-        bad_examples: What to do with examples that are out of range, `"error"` or
-            `"flag"`; see `Endpoint.concrete`.
         metadata: Dict of JSON values, added to that of `saved_metadata` in the file
             `METADATA_FILE`.
+        batching: Whether mergeable signatures merge the requests of several clients.
+            In Python, `tf.saved_model.load(path).unmerged` has them without that, by
+            name.
         verbose: Whether to print the signatures.
 
     Raises:
         ValueError: If `path` exists, or an argument is invalid.
     """
-    check_choice("bad_examples", bad_examples, ("error", "flag"), "export")
     if not is_chief(model.distribute_strategy):
         return
     path = pathlib.Path(os.path.abspath(path))
@@ -69,10 +69,17 @@ def write_saved_model(
     module: Any = tf.Module()
     module.weights = [variable.value for variable in model.weights]
     signatures = {
-        name: endpoint.concrete(max_examples, bad_examples)
-        for name, endpoint in endpoints.items()
+        name: endpoint.concrete(max_examples) for name, endpoint in endpoints.items()
     }
-    described = saved_metadata(model, endpoints, signatures, max_examples, bad_examples)
+    if batching:
+        merged = [name for name in endpoints if endpoints[name].mergeable]
+        module.unmerged = {name: signatures[name] for name in merged}
+        unique = uuid.uuid4().hex  # Becomes a hash of the model.
+        for name in merged:
+            signatures[name] = endpoints[name].concrete(
+                max_examples, queue=f"{unique}/{name}"
+            )
+    described = saved_metadata(model, endpoints, signatures, max_examples)
     text = json.dumps({**described, **(metadata or {})}, indent=1, allow_nan=False)
     signatures["serving_default"] = signatures["sample"]
     path.parent.mkdir(parents=True, exist_ok=True)

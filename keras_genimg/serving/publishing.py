@@ -19,12 +19,6 @@ from keras_genimg.models import GenerativeModel
 from keras_genimg.ops.checks import check_positive_int
 from keras_genimg.ops.workers import is_chief
 from keras_genimg.saved_model.metadata import read_metadata
-from keras_genimg.serving.request_rules import (
-    changed_input,
-    read_rules,
-    rules_of,
-    write_rules,
-)
 from keras_genimg.serving.verification.report import VerificationError
 from keras_genimg.serving.verifying import verify as verify_saved_model
 from keras_genimg.serving.versions import Versions
@@ -40,7 +34,6 @@ def publish(
     batch_sizes: Iterable[int] = (1,),
     keep: int | None = None,
     verify: bool = True,
-    allow_changed_inputs: bool = False,
     timeout: float = 600,
     verbose: bool = True,
     **options: Any,
@@ -51,9 +44,6 @@ def publish(
     and then renamed. Publication is atomic, takes a number never used before and
     overwrites nothing, even if this process is killed or others publish at the same
     time. A failure leaves at most the empty directory `<base_dir>/<name>/`.
-
-    The file `<base_dir>/<name>/request_rules.json` describes the inputs of all versions
-    to the proxy in front of the server, which refuses requests that do not fit.
 
     Publishing the same `.keras` file or SavedModel again gives the same bytes in every
     file, in any process with the same versions of TensorFlow, Keras and this library
@@ -81,15 +71,11 @@ def publish(
         keep: Number of versions to keep, including this one; all by default. Older ones
             are removed.
         verify: Whether to `verify` the version and publish it only if it passes.
-        allow_changed_inputs: Whether an input may have another dtype or shape than in
-            the versions already there. The proxy then accepts only requests that name a
-            version, because others could not be merged. By default, publish a model of
-            other shapes under another name.
         timeout: Seconds for the verification's runs through TensorFlow's C API.
         verbose: Whether to print each check and the path of the version.
         **options: Options of `GenerativeModel.export`: `image_size`, `max_examples`,
-            `bad_examples`, `xla_twins`, `metadata` and the options of `endpoints`, such
-            as `num_candidates`.
+            `xla_twins`, `metadata`, `batching`, which is true by
+            default, and the options of `endpoints`, such as `num_candidates`.
 
     Returns:
         The version's `pathlib.Path`. Without `version` only the worker that publishes
@@ -124,16 +110,7 @@ def publish(
                     report.directory = f"A new version of {directory}"
                     raise VerificationError(report)
             sync_tree(written)
-            rules = rules_of(written)
-
-            def add_rules(number):
-                others = _rules_by_number(versions)
-                if not allow_changed_inputs:
-                    _check_same_inputs(rules, others, directory)
-                write_rules(directory, {**others, number: rules}, workspace)
-
-            # Before servers load it: it may allow fewer examples than older versions.
-            path = versions.add(written, workspace, version, before=add_rules)
+            path = versions.add(written, workspace, version)
             if verbose:
                 print(f"Published {path}", flush=True)
             if keep is not None:
@@ -178,6 +155,7 @@ def _writer(model, options):
             "`.keras` file or of a SavedModel. Received an object of type "
             f"{type(model).__name__}"
         )
+    options = {"batching": True, **options}
     return lambda path: model.export(path, verbose=False, **options), None
 
 
@@ -202,36 +180,9 @@ def _load(path):
         raise ValueError(f"{path} cannot be loaded: {error}") from error
 
 
-def _rules_by_number(versions):
-    """Return the rules of the versions that can be read."""
-    # A version never changes, so what was written about it stays true.
-    known = read_rules(versions.directory)
-    found = {}
-    for number, path in sorted(versions.paths().items()):
-        if (path / "saved_model.pb").is_file():
-            found[number] = known.get(number) or rules_of(path)
-    return found
-
-
-def _check_same_inputs(rules, versions, directory):
-    """Raise if an input differs from that of a version already published."""
-    for number, others in versions.items():
-        change = changed_input(rules, others)
-        if change:
-            raise ValueError(
-                "The versions of a model must have the same inputs, since a server "
-                "merges requests. Publish under another `name`, or pass "
-                "allow_changed_inputs=True; requests through the proxy must then name "
-                f"a version. Received: {change} in version {number} of {directory}"
-            )
-
-
 def _prune(versions, keep, workspace, verbose):
-    def write_again():
-        write_rules(versions.directory, _rules_by_number(versions), workspace)
-
     try:
-        removed = versions.prune(keep, workspace, after=write_again)
+        removed = versions.prune(keep, workspace)
     except OSError as error:  # The new version has been published.
         warnings.warn(f"Old versions could not be removed: {error}", stacklevel=3)
         return

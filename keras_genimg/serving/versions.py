@@ -69,7 +69,7 @@ class Versions:
         """Return the paths of the versions by number."""
         return {n: p for n, p in self._numbers().items() if p.is_dir()}
 
-    def add(self, source, workspace, version=None, before=lambda version: None):
+    def add(self, source, workspace, version=None):
         """Turn a finished directory into a version and return its path.
 
         Args:
@@ -77,15 +77,12 @@ class Versions:
                 to disk with `sync_tree`.
             workspace: Directory given by `workspace`.
             version: Version number; the next one by default.
-            before: Function that is called with the number before servers see it, while
-                other publishers wait.
 
         Raises:
             ValueError: See `check_new`.
         """
         with self._locked():
             version = self.check_new(version)
-            before(version)
             with atomic_path(self.directory / RECORD, folder=workspace) as record:
                 record.write_text(f"{version}\n")
                 sync(record)
@@ -96,7 +93,7 @@ class Versions:
             sync(self.directory)
         return path
 
-    def prune(self, keep, workspace, after=lambda: None):
+    def prune(self, keep, workspace):
         """Remove all but the `keep` highest versions.
 
         Links, files and directories whose names are not numbers are kept.
@@ -105,8 +102,6 @@ class Versions:
             keep: Number of versions to keep.
             workspace: Directory given by `workspace`; old versions are moved there and
                 removed with it.
-            after: Function that is called once they are gone, while other publishers
-                wait.
 
         Returns:
             List of the numbers removed.
@@ -120,8 +115,6 @@ class Versions:
                     # To a name that no server reads, before files are deleted.
                     os.rename(path, workspace / f"removed-{number}")
                     removed.append(number)
-            if removed:
-                after()
         return removed
 
     def _numbers(self):

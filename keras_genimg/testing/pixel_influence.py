@@ -1,13 +1,14 @@
 """Influence of each sub-pixel of an image on the parameters of every other."""
 
-import contextlib
+import functools
 
+import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike
 
 from keras_genimg.causality.changes import other_values
-from keras_genimg.causality.random_weights import random_weights
+from keras_genimg.causality.random_weights import random_values
 from keras_genimg.models.autoregressive_model import AutoregressiveModel
 from keras_genimg.models.conditions import condition_arrays
 from keras_genimg.models.image_inputs import check_shape, sized_image_shape
@@ -46,7 +47,7 @@ def influence(
             arrays by input name, or an array if there is only one such input.
         randomize: Whether to check the graph instead of the model's weights. Each image
             is evaluated with new random weights, biases and initial states. The model's
-            weights are restored afterwards, also after an error.
+            own are neither read nor written.
         batch_size: Number of images to evaluate at a time.
 
     Returns:
@@ -93,22 +94,25 @@ def influence(
     model.likelihood.check_images(images, "influence")
     if images.size == 0:
         raise ValueError(f"influence received no images: shape={images.shape}")
-    conditions = condition_arrays(model, conditions, len(images))
+    conditions = condition_arrays(model, conditions, len(images), images.shape[1:])
 
     @tf.function(autograph=False)
-    def params(batch, conditions):
-        return model([batch, *conditions] if conditions else batch, training=False)
+    def params(weights, batch, conditions):
+        pairs = list(zip(model.weights, weights, strict=True))
+        with keras.StatelessScope(state_mapping=pairs):
+            return model([batch, *conditions] if conditions else batch, training=False)
 
     units = model.likelihood.unit_shape(images.shape[1:])
     seen = np.zeros((np.prod(units), np.prod(units)), bool)
     for index, image in enumerate(images):
         given = [condition[index : index + 1] for condition in conditions]
         others = other_values(generator, image, model.likelihood.num_values)
-        weights = contextlib.nullcontext()
+        weights = [(weight, weight.value) for weight in model.weights]
         if randomize:
-            weights = random_weights(model, generator.integers(2**31))
-        with weights:
-            seen |= _influence_in_image(model, params, image, others, given, batch_size)
+            weights = random_values(model, generator.integers(2**31))
+        weights = [tf.cast(value, weight.dtype) for weight, value in weights]
+        compute = functools.partial(params, weights)
+        seen |= _influence_in_image(model, compute, image, others, given, batch_size)
     return seen.reshape(*units, *units)
 
 

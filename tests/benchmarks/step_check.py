@@ -29,8 +29,8 @@ from tests.benchmarks.timing import (
 class NoCheck(StepCheck):
     """Step check that accepts everything."""
 
-    def inputs(self, x, owner):
-        return x
+    def inputs(self, x, sample_weight, owner):
+        return x, sample_weight
 
     def with_flag(self, logs):
         return logs

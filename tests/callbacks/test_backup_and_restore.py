@@ -48,11 +48,13 @@ class Batches(keras.utils.PyDataset):
         return (IMAGES[4 * index : 4 * index + 4],)
 
 
-def run(make, x, *callbacks, seed=0, **options):
+def run(make, x, *callbacks, seed=0, swap=False, **options):
     """Train for two epochs of five batches; return the weights."""
     keras.utils.set_random_seed(0)
     model = make()
-    model.compile(keras.optimizers.Adam(0.01), run_eagerly=True)
+    model.compile(keras.optimizers.Adam(0.01, use_ema=swap), run_eagerly=True)
+    if swap:
+        callbacks = [keras.callbacks.SwapEMAWeights(swap_on_epoch=True), *callbacks]
     if callable(x):
         x = x()
     tf.random.set_seed(seed)
@@ -104,6 +106,7 @@ def test_exact_and_silent_where_nothing_is_random(x, options, tmp_path):
         (vae, IMAGES, "the noise of vae begins again", {"shuffle": False}),
         (pixels, IMAGES, "arrays are shuffled by other", {"seed": None}),
         (pixels, lambda: digits(binarize="dynamic"), "order and noise of the", {}),
+        (pixels, IMAGES, "SwapEMAWeights swaps weights", {"swap": True}),
         (
             pixels,
             lambda: digits(binarize="fixed", shuffle=True),
@@ -117,7 +120,7 @@ def test_exact_and_silent_where_nothing_is_random(x, options, tmp_path):
             {},
         ),
     ],
-    ids=["middle", "noise", "arrays", "binarized", "shuffled", "own data set"],
+    ids=["middle", "noise", "arrays", "binarized", "swap", "shuffled", "own data set"],
 )
 def test_warns_where_it_ends_elsewhere(make, x, text, options, tmp_path):
     assert largest_difference(make, x, tmp_path, text, **options) > 1e-5

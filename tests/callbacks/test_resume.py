@@ -1,5 +1,7 @@
 """A run that was stopped ends as one that never was."""
 
+import collections
+
 import keras
 import numpy as np
 import pytest
@@ -115,6 +117,36 @@ def test_a_finished_run_trains_no_step_and_goes_on_with_more_epochs(whole, tmp_p
     assert history.history == expected.history
     for value, other in zip(longer.get_weights(), model.get_weights(), strict=True):
         np.testing.assert_array_equal(value, other)
+
+
+class Halve(keras.callbacks.Callback):
+    """Halve the rate at the end of each epoch."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.model.optimizer.learning_rate = 0.01 / 2 ** (epoch + 1)
+
+
+@pytest.mark.parametrize("last", ["Resume", "SwapEMAWeights"])
+def test_goes_on_with_the_weights_that_were_swapped_with_their_averages(last, tmp_path):
+    swaps = collections.defaultdict(lambda: keras.callbacks.SwapEMAWeights(True))
+
+    def run(name, *stops, epochs=3):
+        model = make()
+        found = [swaps[name], Halve(), Resume(tmp_path / name, verbose=False)]
+        if last == "SwapEMAWeights":
+            found.append(found.pop(0))
+        history = fit(model, *stops, *found, epochs=epochs, validation_data=IMAGES)
+        return model.get_weights(), history.history
+
+    whole = run("whole")
+    for batches in (BATCHES + 1, BATCHES + 2):
+        with pytest.raises(KeyboardInterrupt):
+            run("stopped", Stop(batches))
+    np.testing.assert_equal(run("stopped"), whole)
+    # A finished run, again, and with more epochs.
+    finished = run("short", epochs=2)
+    np.testing.assert_equal(run("short", epochs=2), finished)
+    np.testing.assert_equal(run("short"), whole)
 
 
 def test_says_where_it_goes_on(tmp_path, capsys):

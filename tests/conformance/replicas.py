@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from tests.callbacks.replica_checks import check_callbacks
 from tests.conformance.registry import LAYERS, MODELS
-from tests.models import test_causality_check
+from tests.models import strategies, test_causality_check
 from tests.serving.two_devices import check_export
 from tests.untuned import leave_datasets_untuned
 
@@ -102,6 +102,15 @@ def check_other_noise(name, strategy, make, example, weights):
     print(name, "other noise")
 
 
+def check_sums_first(one, two):
+    """Check that gradients are summed before all that an optimizer does with them."""
+    for name in ("MultiOptimizer", "overflow on the second replica"):
+        case = strategies.CASES[name]
+        found = strategies.result(case, two)
+        strategies.check_same(found, strategies.result(case, one))
+    print("clipped and scaled as on one device")
+
+
 def check_bad_inputs(model, x):
     """Check that a bad input of either device raises, and leaves no state behind."""
 
@@ -125,13 +134,19 @@ def check_bad_inputs(model, x):
 
 def check_refusals(strategy):
     """Check that features for a single replica are refused by name."""
+    elsewhere = keras.optimizers.Adam(name="adam")
     with strategy.scope():
         model = MODELS["VAE"].make()
         accumulating = keras.optimizers.SGD(gradient_accumulation_steps=2)
+        scaled = keras.optimizers.LossScaleOptimizer(accumulating)
+        overwriting = keras.optimizers.SGD(use_ema=True, ema_overwrite_frequency=2)
         for optimizer, options, text in (
             ("sgd", {"steps_per_execution": 2}, "`steps_per_execution`.*one replica"),
             ("sgd", {"jit_compile": True}, "`jit_compile`.*one replica"),
             (accumulating, {}, "`gradient_accumulation_steps`.*one replica"),
+            (scaled, {}, "`gradient_accumulation_steps`.*one replica"),
+            (overwriting, {}, "`ema_overwrite_frequency`.*one replica"),
+            (elsewhere, {}, "its optimizer adam in another.*around the model, the opt"),
         ):
             with pytest.raises(ValueError, match=text):
                 model.compile(optimizer, **options)
@@ -196,6 +211,7 @@ def main(folder):
         if name == "PixelCNN_classes":
             check_bad_inputs(model, case.example(8))
 
+    check_sums_first(one, two)
     check_refusals(two)
     check_export(two, str(folder))
     print("exports draw the same")

@@ -211,6 +211,7 @@ def test_two_replicas_train_as_one_and_refuse_as_one(tmp_path):
     assert output.count("same weights") == num_trained
     # The same process saves imports.
     for done in (
+        "clipped and scaled as on one device",
         "bad inputs refused",
         "leaks refused",
         "refused by name",

@@ -3,7 +3,6 @@ import pytest
 from keras_genimg.likelihoods import Categorical
 from keras_genimg.models import DRAW, VAE, PixelCNN
 from keras_genimg.saved_model import write_saved_model
-from keras_genimg.serving.request_rules import rules_of, write_rules
 from tests.export.plain_model import Plain
 
 
@@ -30,7 +29,9 @@ def base_dir(models, tmp_path_factory):
     """Paths of version 1 of each model, and of `plain`, which is not an image model."""
     directory = tmp_path_factory.mktemp("models")
     for name in ("pixels", "vae"):
-        models[name].export(directory / name / "1", max_examples=16, verbose=False)
+        models[name].export(
+            directory / name / "1", max_examples=16, batching=True, verbose=False
+        )
     draw, pixels = models["draw"], models["pixels"]
     endpoints = draw.endpoints(draw.image_shape)
     write(draw, directory / "draw" / "1", endpoints, "sample_canvases")
@@ -38,8 +39,6 @@ def base_dir(models, tmp_path_factory):
     endpoints = pixels.endpoints(pixels.image_shape, num_candidates=3)
     write(pixels, directory / "candidates" / "1", endpoints, "complete")
     Plain().save(directory / "plain" / "1")
-    for model in directory.iterdir():  # As `publish` does.
-        write_rules(model, {1: rules_of(model / "1")})
     return directory
 
 

@@ -37,7 +37,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self._answer(answer.status_code, answer.content)
 
     def do_POST(self):
-        body = self.rfile.read(int(self.headers["Content-Length"]))
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.server.posts += 1
         fault = self.server.faults.pop(0) if self.server.faults else None
         if fault == "close":

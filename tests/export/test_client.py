@@ -17,7 +17,6 @@ from export.clients import ClientError, ImageClient, Retries  # noqa: E402
 from export.clients.grpc import GrpcModel  # noqa: E402
 from export.clients.rest import RestModel  # noqa: E402
 from export.whole_files import write_bytes  # noqa: E402
-from keras_genimg.saved_model import write_saved_model  # noqa: E402
 from tests.export.flaky_proxy import flaky_proxy  # noqa: E402
 from tests.export.grpc_stand_in import serving  # noqa: E402
 from tests.export.running_server import ROOT  # noqa: E402
@@ -217,22 +216,6 @@ def test_gives_up(proxy):
     with pytest.raises(ClientError, match=r"HTTP 503\) \(attempts: 4\)"):
         client.sample([8])
     assert proxy.posts == 4
-
-
-def test_flagged_examples_give_no_image(models, tmp_path):
-    model = models["pixels"]
-    sample = {"sample": model.endpoints(model.image_shape)["sample"]}
-    write_saved_model(
-        model, tmp_path / "pixels" / "1", sample, 16, "flag", verbose=False
-    )
-    with serving(tmp_path) as service:
-        client = ImageClient(GrpcModel(service.address, "pixels"), batch_size=2)
-        drawn = client.sample([1, 2, 3], label=[0, 1, 2])
-        expected = model.generate(3, seed=1, conditions=np.arange(3))
-        np.testing.assert_array_equal(drawn, displayed(model, expected))
-        refused = r"refused 1 examples \(first: example 2\)"
-        with pytest.raises(ClientError, match=refused):
-            client.sample([1, 2, 3], label=[0, 1, 7])
 
 
 @pytest.mark.parametrize("by_grpc", [False, True])

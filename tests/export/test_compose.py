@@ -19,7 +19,6 @@ import pytest
 
 from keras_genimg.models import VAE
 from keras_genimg.serving import publish
-from keras_genimg.serving.request_rules import FILE
 from tests.export.running_server import ROOT, requests, wait_until
 
 pytest.importorskip("tensorflow_serving", reason='needs the extra "serving"')
@@ -189,33 +188,7 @@ def test_only_the_proxy_answers(compose):
 def test_the_guard_is_before_the_server(compose):
     reply = post("[" * 20_000)
     assert reply.status_code == 400
-    assert "not deeply nested" in reply.json()["error"]
-    reply = post({"inputs": [1]}, "others")
-    assert reply.status_code == 400
-    assert "no model others with a file" in reply.json()["error"]
-
-
-def test_the_guard_reads_the_rules_again(compose):
-    file = compose.served / "digits" / FILE
-    content = file.read_text()
-    rules = json.loads(content)
-    rules["any_version"]["sample"]["max_examples"] = 3
-
-    def replace(text):  # As publishing does.
-        unfinished = file.with_suffix(".new")
-        unfinished.write_text(text)
-        unfinished.replace(file)
-
-    body = {"signature_name": "sample", "inputs": [1, 2, 3, 4]}
-    assert post(body).ok
-    try:
-        replace(json.dumps(rules))
-        reply = post(body)
-        assert reply.status_code == 400
-        assert "sample takes at most 3 examples, not 4" in reply.json()["error"]
-    finally:
-        replace(content)
-    assert post(body).ok
+    assert "at most 32 levels" in reply.json()["error"]
 
 
 def test_a_new_version_takes_over_and_no_request_is_lost(compose):
@@ -249,61 +222,44 @@ def test_labels_a_canary_and_a_roll_back(compose):
         config.write_text(plain)
 
 
-def test_batching_on_and_off(compose):
-    (batching,) = commands("BATCHING_FLAGS")
-    expected = compose.expected(max(compose.models))
-    for command, words in ((f"{batching} --wait", 2), (f"{COMPOSE} up -d --wait", 0)):
-        compose.run(command)
-        flags = compose.run(
-            f"docker inspect --format '{{{{.Args}}}}' $({COMPOSE} ps -q tf-serving)"
-        )
-        assert len(re.findall("enable_batching|batching.config", flags)) == words
-        wait_until(lambda: draws(expected))
-
-
 def image(height=4, width=4, pixel=(0,)):
     return [[list(pixel)] * width] * height
 
 
-# Inputs in columns and in rows, and a part of the guard's reply to each.
+# Inputs in columns and in rows.
 BAD = {
     "sample": [
-        ({"seed": [[1]]}, [{"seed": [1]}], "must have 1 axes, not more"),
-        ({"seed": ["1"]}, [{"seed": "1"}], "not values of type string"),
-        ({"seed": [-1]}, [{"seed": -1}], "in its range"),
-        ({"seed": []}, [], "at least one example"),
-        ([1] * 257, [1] * 257, "at most 256 examples"),
-        ({"seed": [1], "more": [1]}, [{"seed": 1, "more": 1}], "seed"),
-        ({}, [{}], "seed"),
+        ({"seed": [[1]]}, [{"seed": [1]}]),
+        ({"seed": ["1"]}, [{"seed": "1"}]),
+        ({"seed": [-1]}, [{"seed": -1}]),
+        ({"seed": []}, []),
+        ([1] * 257, [1] * 257),
+        ({"seed": [1], "more": [1]}, [{"seed": 1, "more": 1}]),
+        ({}, [{}]),
     ],
     "encode": [
-        ([[[0] * 4] * 4], [[[0] * 4] * 4], "a list is missing"),
-        ([[image()]], [[image()]], "axis 1 of images must have size 4"),
-        ([image()[:3] + [[[0]]]], [image()[:3] + [[[0]]]], "axis 2 of images"),
-        ([image(), image(3)], [image(), image(3)], "axis 1 of images"),
-        ([image(pixel="0")], [image(pixel="0")], "not values of type string"),
+        ([[[0] * 4] * 4], [[[0] * 4] * 4]),
+        ([[image()]], [[image()]]),
+        ([image()[:3] + [[[0]]]], [image()[:3] + [[[0]]]]),
+        ([image(), image(3)], [image(), image(3)]),
+        ([image(pixel="0")], [image(pixel="0")]),
     ],
 }
 
 
 def test_a_careless_client_has_no_victims(compose):
-    """With batching on, where a bad request fails all those merged with it."""
-    (batching,) = commands("BATCHING_FLAGS")
-    compose.run(f"{batching} --wait")
     expected = compose.expected(max(compose.models))
     wait_until(lambda: draws(expected))
     bad = [
-        ({"signature_name": signature, form: values}, text)
+        {"signature_name": signature, form: values}
         for signature, cases in BAD.items()
-        for columns, rows, text in cases
+        for columns, rows in cases
         for form, values in (("inputs", columns), ("instances", rows))
     ]
     with four_clients_drawing() as drawn:
         wait_until(lambda: drawn)
-        for body, text in bad * 10:
-            reply = post(body)
-            assert reply.status_code == 400, body
-            assert text in reply.json()["error"], body
+        for body in bad * 10:
+            assert post(body).status_code == 400, body
     assert len(drawn) > 4
     for images in drawn:
         np.testing.assert_array_equal(images, expected)

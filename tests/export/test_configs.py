@@ -1,4 +1,3 @@
-import inspect
 import re
 import shlex
 
@@ -9,10 +8,9 @@ from google.protobuf import (
     descriptor_pool,
     message_factory,
     text_format,
-    wrappers_pb2,
 )
 
-from keras_genimg.models import VAE, GenerativeModel
+from keras_genimg.models import VAE
 from keras_genimg.saved_model import write_saved_model
 from tests.export.running_server import ROOT, running, wait_until
 
@@ -29,9 +27,7 @@ KSERVE = ROOT / "export" / "kserve" / "inference_service.yaml"
 # The relevant flags among those that the server's main.cc declares.
 FLAGS = {
     "allow_version_labels_for_unavailable_models",
-    "batching_parameters_file",
     "rest_api_num_threads",
-    "enable_batching",
     "enable_grpc_healthcheck_service",
     "enable_model_warmup",
     "file_system_poll_wait_seconds",
@@ -70,36 +66,21 @@ def message(name, **fields):
     file = descriptor_pb2.FileDescriptorProto(
         name=f"{name}.proto", syntax="proto3", package="test"
     )
-    file.dependency.append("google/protobuf/wrappers.proto")
     described = file.message_type.add(name=name)
     for field, (number, kind) in fields.items():
-        repeated = kind.startswith("repeated ")
-        kind = kind.removeprefix("repeated ")
         added = described.field.add(
-            name=field,
-            number=number,
-            label=proto.LABEL_REPEATED if repeated else proto.LABEL_OPTIONAL,
+            name=field, number=number, label=proto.LABEL_OPTIONAL
         )
-        if "." in kind:
-            added.type, added.type_name = proto.TYPE_MESSAGE, f".{kind}"
-        else:
-            added.type = getattr(proto, f"TYPE_{kind.upper()}")
+        added.type = getattr(proto, f"TYPE_{kind.upper()}")
     pool = descriptor_pool.DescriptorPool()
-    pool.AddSerializedFile(wrappers_pb2.DESCRIPTOR.serialized_pb)
     pool.Add(file)
     return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"test.{name}"))()
 
 
 def compose_arguments():
-    """Return the server's arguments in compose.yaml, batching on."""
-    text = (TF_SERVING / "compose.yaml").read_text()
-    command = read_yaml(TF_SERVING / "compose.yaml")["services"]["tf-serving"][
-        "command"
-    ]
-    (batching,) = re.findall(r"^# BATCHING_FLAGS +(.+)$", text, re.M)
-    command = command.replace("${BATCHING_FLAGS:-}", batching)
-    assert "$" not in command
-    return shlex.split(command)
+    """Return the server's arguments in compose.yaml."""
+    services = read_yaml(TF_SERVING / "compose.yaml")["services"]
+    return shlex.split(services["tf-serving"]["command"])
 
 
 def compose_flags():
@@ -122,29 +103,6 @@ def test_labels_are_of_versions_that_are_loaded():
     assert set(model.model_version_policy.specific.versions) == {1, 2}
     (model,) = read_models("models.config")
     assert not model.version_labels and not model.HasField("model_version_policy")
-
-
-def test_batches_are_within_what_a_model_takes():
-    wrapped = "google.protobuf.Int64Value"
-    parameters = message(
-        "BatchingParameters",
-        max_batch_size=(1, wrapped),
-        batch_timeout_micros=(2, wrapped),
-        max_enqueued_batches=(3, wrapped),
-        num_batch_threads=(4, wrapped),
-        thread_pool_name=(5, "google.protobuf.StringValue"),
-        allowed_batch_sizes=(6, "repeated int64"),
-        pad_variable_length_inputs=(7, "bool"),
-    )
-    text_format.Parse((TF_SERVING / "batching.config").read_text(), parameters)
-    sizes = list(parameters.allowed_batch_sizes)
-    assert sizes == sorted(sizes)
-    assert sizes[-1] == parameters.max_batch_size.value
-    max_examples = (
-        inspect.signature(GenerativeModel.export).parameters["max_examples"].default
-    )
-    assert parameters.max_batch_size.value <= max_examples
-    assert not parameters.pad_variable_length_inputs
 
 
 def test_monitoring_is_on():
@@ -173,9 +131,6 @@ def test_the_stand_in_for_the_image_takes_these_flags():
         ]
     )
     given.monitoring_config_file.close()
-    assert given.enable_batching
-    options = model_server.batching(given.batching_parameters_file)
-    assert options[-1] == "--fail-batches-together"
 
 
 def test_images_are_of_fixed_versions():

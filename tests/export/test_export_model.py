@@ -9,6 +9,7 @@ import pytest
 from keras_genimg.layers import MaskedConv2D
 from keras_genimg.models import VAE, AutoregressiveModel, preset_weights
 from keras_genimg.serving import read_metadata
+from keras_genimg.serving.verification.graph_scan import SavedGraph
 from tests.serving import planted
 from tests.subprocesses import ROOT, run_python
 
@@ -83,23 +84,22 @@ def test_a_preset_is_published_with_its_card(command, tmp_path, capsys, monkeypa
 
 
 def test_options_reach_the_export(command, files, tmp_path):
-    options = (
-        "--image-size 3 4 --max-examples 5 --bad-examples flag --xla-twins --version 7"
-    )
-    options += " --num-candidates 2"
+    options = "--image-size 3 4 --max-examples 5 --xla-twins --version 7"
+    options += " --num-candidates 2 --no-batching"
     arguments = [files / "any_size.keras", "--name", "cnn", "--base-dir", tmp_path]
     assert command(*arguments, *options.split(), "--batch-sizes", "5") == 0
     metadata = read_metadata(tmp_path / "cnn" / "7")
     assert metadata["image_shape"] == [3, 4, 1]
-    assert (metadata["max_examples"], metadata["bad_examples"]) == (5, "flag")
+    assert metadata["max_examples"] == 5
     assert "sample_xla" in metadata["signatures"]
+    assert not SavedGraph(tmp_path / "cnn" / "7").queues()
     complete = metadata["signatures"]["complete"]
     assert (complete["num_candidates"], complete["max_examples"]) == (2, 2)
     planted.save(tmp_path / "plain", {"sound": (planted.sound, [planted.SEED])})
     again = [tmp_path / "plain", "--name", "cnn", "--base-dir", tmp_path]
     assert command(*again, "--keep", "1", "--batch-sizes", "") == 0
     left = {p.name for p in (tmp_path / "cnn").iterdir() if p.name[0] != "."}
-    assert left == {"8", "request_rules.json"}
+    assert left == {"8"}
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,6 @@ def test_faults_are_told_without_a_traceback(
         (["--batch-sizes", "1,x"], "invalid batch_sizes value: '1,x'"),
         (["--metadata", "nowhere.json"], "nowhere.json cannot be read"),
         (["--metadata", "list.json"], "must hold a JSON object"),
-        (["--bad-examples", "ignore"], "invalid choice"),
         (["--preset", "VAE/digits"], "expected either MODEL or --preset"),
     ],
 )

@@ -3,7 +3,13 @@ import pytest
 import tensorflow as tf
 
 from keras_genimg.likelihoods import Categorical
-from keras_genimg.models import AutoregressiveModel, PixelCNN, PixelRNN
+from keras_genimg.models import (
+    AutoregressiveModel,
+    GatedPixelCNN,
+    MultiScalePixelRNN,
+    PixelCNN,
+    PixelRNN,
+)
 
 
 @pytest.fixture(scope="module")
@@ -110,8 +116,21 @@ def test_labels_out_of_range():
         (lambda: PixelCNN((4, 4, 1), 4, 0), "num_blocks=0"),
         (lambda: PixelCNN((4, 4, 1), 4, 1, kernel_size=4), "kernel_size=4"),
         (lambda: PixelCNN((4, 4, 1), 4, 1, first_kernel_size=1), "first_kernel_size=1"),
-        (lambda: PixelCNN((4, 4, 3), 2, 1), "num_colors=3"),
-        (lambda: PixelCNN((4, 4, 3), 4, 1, head_filters=2), "num_colors=3"),
+        (lambda: PixelCNN((4, 4, 3), 2, 1), "`units` of PixelCNN.*num_colors=3"),
+        (lambda: PixelRNN((4, 4, 3), 2, 1), "`units` of PixelRNN.*units=2"),
+        (
+            lambda: PixelRNN((4, 4, 3), 2, 1, residual=False, skip=False),
+            "`units` of PixelRNN.*units=2",
+        ),
+        (lambda: GatedPixelCNN((4, 4, 3), 2, 1), "`units` of GatedPixelCNN.*units=2"),
+        (
+            lambda: MultiScalePixelRNN((4, 4, 3), (2, 4), 2, 1),
+            "`units` of PixelRNN.*units=2",
+        ),
+        (
+            lambda: PixelCNN((4, 4, 3), 4, 1, head_filters=2),
+            "`head_filters` of PixelCNN.*head_filters=2, num_colors=3",
+        ),
         (lambda: PixelRNN((4, 4, 1), 4, 1, layer="up"), "'diagonal', 'row'.*'up'"),
         (lambda: PixelRNN((4, 4, 1), 4, 1, likelihood="gauss"), "likelihood='gauss'"),
         (lambda: PixelRNN((4, 4, 1), 4, 1, num_classes=0), "num_classes=0"),

@@ -206,7 +206,10 @@ def test_learns_what_lies_in_the_blind_spot():
     [
         ({"image_shape": (4, 4)}, "image_shape.*height, width, colors"),
         ({"units": 0}, r"units.*Received.*0"),
-        ({"units": 2, "image_shape": (4, 4, 3)}, "filters.*Received.*2"),
+        (
+            {"units": 2, "image_shape": (4, 4, 3)},
+            "`units` of GatedPixelCNN.*Received.*2",
+        ),
         ({"num_blocks": 0}, r"num_blocks.*Received.*0"),
         ({"kernel_size": 4}, r"kernel_size.*Received.*4"),
         ({"first_kernel_size": 1}, r"first_kernel_size.*Received.*1"),

@@ -1,7 +1,9 @@
+import keras
 import numpy as np
 import pytest
 
-from keras_genimg.models import VAE, PixelCNN
+from keras_genimg.layers import MaskedConv2D
+from keras_genimg.models import VAE, AutoregressiveModel, PixelCNN
 
 IMAGES = np.random.default_rng(0).integers(0, 2, (4, 4, 5, 1)).astype("uint8")
 WEIGHTS = np.array([2, 0, 1, 0.5], "float32")
@@ -21,14 +23,135 @@ def test_sample_weights_weigh_the_images():
     np.testing.assert_allclose(history["loss"][0], WEIGHTS @ nats / 4, rtol=1e-5)
 
 
+def small():
+    images = keras.Input((4, 5, 1))
+    x = MaskedConv2D(1, 3, "A", dtype="float32")(images)
+    model = AutoregressiveModel(images, x, name="cnn")
+    model.compile("sgd")
+    return model
+
+
+def test_arguments_by_position_are_those_by_name():
+    """They were dropped, and `evaluate` returned the unweighted loss."""
+    model = small()
+    by_name = model.evaluate(IMAGES, sample_weight=WEIGHTS, verbose=0)
+    assert model.evaluate(IMAGES, None, 32, 0, WEIGHTS) == by_name
+    assert by_name != model.evaluate(IMAGES, verbose=0)
+    weights = model.get_weights()
+    arguments = {
+        "batch_size": 4,
+        "epochs": 2,
+        "verbose": 0,
+        "callbacks": None,
+        "validation_split": 0.0,
+        "validation_data": IMAGES[:2],
+        "shuffle": False,
+        "class_weight": None,
+        "sample_weight": WEIGHTS,
+    }
+    expected = model.fit(IMAGES, None, **arguments).history
+    model.set_weights(weights)
+    history = model.fit(IMAGES, None, *arguments.values()).history
+    assert history == expected
+    assert {"loss", "val_loss"} <= set(history)
+    loss, _ = model.train_on_batch(IMAGES, None, np.zeros(4))
+    assert loss == 0
+
+
+def test_bad_arguments_by_position_are_refused():
+    model = small()
+    for call, text in (
+        (
+            lambda: model.fit(IMAGES, None, 4, 1, 0, None, 0.0, IMAGES + 2),
+            "data expects pixels",
+        ),
+        (lambda: model.fit(IMAGES, IMAGES), "takes no targets"),
+        (lambda: model.evaluate(IMAGES, IMAGES), "takes no targets"),
+        (
+            lambda: model.fit(IMAGES, None, 4, 1, 0, None, 0.0, None, True, {0: 1.0}),
+            "takes no `class_weight`",
+        ),
+        (lambda: model.train_on_batch(IMAGES, None, None, {0: 1.0}), "`class_weight`"),
+        (lambda: model.evaluate(IMAGES, None, 4, 0, WEIGHTS * np.nan), "finite"),
+    ):
+        with pytest.raises(ValueError, match=text):
+            call()
+    with pytest.raises(ValueError, match="not recognized: {'samples': 3}"):
+        model.evaluate(IMAGES, samples=3)
+
+
+class Weighted(keras.utils.PyDataset):
+    """Batches of images, unused targets and weights."""
+
+    def __init__(self, *weights):
+        super().__init__()
+        self.weights = weights
+
+    def __len__(self):
+        return len(self.weights)
+
+    def __getitem__(self, index):
+        return IMAGES, IMAGES, self.weights[index]
+
+
+def test_weights_that_are_not_finite_are_refused():
+    model = small()
+    weights = np.array([2, 0, 1, np.nan], "float32")
+    before = model.get_weights()
+    for call in (
+        lambda: model.fit(IMAGES, sample_weight=weights, batch_size=1),
+        lambda: model.evaluate(IMAGES, sample_weight=weights, verbose=0),
+        lambda: model.evaluate(IMAGES, sample_weight=[1, 1, 1, np.inf], verbose=0),
+        lambda: model.evaluate(Weighted(WEIGHTS, weights), verbose=0),
+        lambda: model.test_on_batch(IMAGES, sample_weight=weights),
+    ):
+        with pytest.raises(ValueError, match="`sample_weight` of cnn must be finite"):
+            call()
+    for weight, value in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(weight, value)
+    for call in (
+        lambda: model.fit(Weighted(WEIGHTS, weights), verbose=0),
+        lambda: model.train_on_batch(IMAGES, sample_weight=weights),
+    ):
+        with pytest.raises(ValueError, match="`sample_weight` of cnn must be finite"):
+            call()
+    assert all(np.isfinite(weight).all() for weight in model.get_weights())
+
+
+def test_weights_of_another_shape_are_refused():
+    model = small()
+    text = r"`sample_weight` of cnn must have the shape \(.*,\), with one element for"
+    for weights in (np.ones((4, 4, 5)), np.ones((4, 4, 5, 1)), np.ones(3), np.ones(1)):
+        for call in (
+            lambda weights: model.fit(IMAGES, sample_weight=weights),
+            lambda weights: model.evaluate(IMAGES, sample_weight=weights),
+            lambda weights: model.evaluate(Weighted(weights, weights), verbose=0),
+            lambda weights: model.train_on_batch(IMAGES, sample_weight=weights),
+            lambda weights: model.test_on_batch(IMAGES, sample_weight=weights),
+        ):
+            with pytest.raises(ValueError, match=text):
+                call(weights)
+    loss, _ = model.evaluate(IMAGES, sample_weight=WEIGHTS, verbose=0)
+    for column in (WEIGHTS[:, None], WEIGHTS.tolist()):
+        again, _ = model.test_on_batch(IMAGES, sample_weight=np.array(column))
+        np.testing.assert_allclose(again, loss, rtol=1e-6)
+    again, _ = model.evaluate(Weighted(WEIGHTS, WEIGHTS), verbose=0)
+    np.testing.assert_allclose(again, loss, rtol=1e-6)
+
+
 def test_weights_that_would_not_weigh_the_loss_are_refused():
     model = VAE((4, 5, 1), 2, 4)
     model.compile("sgd")
     with pytest.raises(ValueError, match="takes no `sample_weight`"):
         model.fit(IMAGES, sample_weight=WEIGHTS)
-    with pytest.raises(ValueError, match="takes no `sample_weight`"):
-        model.evaluate(IMAGES, sample_weight=WEIGHTS)
-    model = PixelCNN((4, 5, 1), 4, 1, first_kernel_size=3)
-    model.compile("sgd")
+    for call in (
+        lambda: model.evaluate(IMAGES, sample_weight=WEIGHTS),
+        lambda: model.evaluate(Weighted(WEIGHTS), verbose=0),
+        lambda: model.fit(Weighted(WEIGHTS), verbose=0),
+        lambda: model.train_on_batch(IMAGES, sample_weight=WEIGHTS),
+    ):
+        with pytest.raises(ValueError, match="takes no `sample_weight`"):
+            call()
+    model = small()
     with pytest.raises(ValueError, match="takes no `class_weight`"):
         model.fit(IMAGES, class_weight={0: 1.0})

@@ -62,3 +62,45 @@ def test_booleans_train_as_integers_do(source):
         ended.append([*model.get_weights(), *map(np.array, history.values()), logs])
     for value, other in zip(*ended, strict=True):
         np.testing.assert_array_equal(value, other)
+
+
+def own_step(result):
+    class Own(AutoregressiveModel):
+        def train_step(self, data):
+            (x,) = data if isinstance(data, tuple) else (data,)
+            with tf.GradientTape() as tape:
+                loss = self.compute_loss(x, None, self(x, training=True))
+            gradients = tape.gradient(loss, self.trainable_variables)
+            self.optimizer.apply(gradients, self.trainable_variables)
+            return result(loss)
+
+    images = keras.Input(SHAPE)
+    logits = MaskedConv2D(1, 3, mask_type="A", dtype="float32")(images)
+    model = Own(images, logits, name="own")
+    model.compile("sgd")
+    return model
+
+
+def test_a_step_of_ones_own_may_return_the_loss_alone():
+    """Keras reads all metrics after an epoch, those that have not been used too."""
+    model = own_step(lambda loss: {"loss": loss})
+    assert set(model.fit(IMAGES, verbose=0).history) == {"loss"}
+    history = model.fit(IMAGES, validation_data=IMAGES, verbose=0).history
+    assert {"loss", "val_loss", "val_bits_per_dim"} <= set(history)
+    model = own_step(lambda loss: loss)
+    with pytest.raises(ValueError, match='returns a dict by name.*{"loss": loss}'):
+        model.fit(IMAGES, verbose=0)
+
+
+def test_clone_model_is_refused():
+    """Keras would return a plain model without `generate`."""
+    model = pixels()
+    with pytest.raises(ValueError, match=r"AutoregressiveModel.from_config\(model.get"):
+        keras.models.clone_model(model)
+    clone = type(model).from_config(model.get_config())
+    assert clone.generate(1).shape == (1, *SHAPE)
+    plain = keras.models.clone_model(keras.Model(model.inputs, model.outputs))
+    assert plain.count_params() == model.count_params()
+    outer = keras.Model(model.inputs, model(model.inputs[0]))
+    inner = keras.models.clone_model(outer).layers[-1]
+    assert type(inner) is AutoregressiveModel

@@ -250,27 +250,6 @@ def test_several_samples_in_training():
     np.testing.assert_allclose(history["loss"], -np.array(history["elbo"]), rtol=1e-5)
 
 
-def test_sample_weights_count_for_every_sample_of_an_image():
-    model = VAE(SHAPE, 2, 4, num_samples=2, weight_stddev=0)
-    # The first pixel of every image is unlikely if it is 0.
-    bias = np.zeros(12)
-    bias[0] = 3
-    model.decoder.weights[-1].assign(bias)
-    images = np.ones((4, *SHAPE), "uint8")
-    images[:2, 0, 0] = 0
-    model.compile("sgd", run_eagerly=True)
-    nats = np.log1p(np.exp(np.array([3, 3, -3, -3]))) + 11 * np.log(2)
-    for weights in ([1, 1, 1, 1], [2, 0, 1, 0.5]):
-        logs = model.test_on_batch(
-            images, sample_weight=np.array(weights, "float32"), return_dict=True
-        )
-        np.testing.assert_allclose(logs["loss"], weights @ nats / 4, rtol=1e-5)
-        np.testing.assert_allclose(
-            logs["reconstruction"], weights @ nats / np.sum(weights), rtol=1e-5
-        )
-        model.reset_metrics()
-
-
 @pytest.mark.parametrize(
     "likelihood, images",
     [

@@ -30,7 +30,6 @@ def path(model, tmp_path_factory):
     model.export(
         path,
         max_examples=14,
-        bad_examples="flag",
         xla_twins=True,
         num_candidates=5,
         verbose=False,
@@ -92,16 +91,6 @@ def test_candidate_0_comes_back_where_no_known_pixel_follows(
     first = model.complete(images, known, seed=SEEDS, conditions=LABELS)
     np.testing.assert_array_equal(served["images"], model.likelihood.to_display(first))
     np.testing.assert_allclose(served["effective_sample_size"], [5, 5], rtol=1e-6)
-
-
-def test_a_bad_example_is_flagged(complete, request_of):
-    _, shown, known = request_of
-    good, served = complete(shown, known), complete(shown, known, [-1, 8])
-    np.testing.assert_array_equal(served["ok"], [False, True])
-    assert served["effective_sample_size"][0] == 0
-    assert (served["images"][0].numpy() == 0).all()
-    for name in ("images", "effective_sample_size"):
-        np.testing.assert_allclose(served[name][1], good[name][1], rtol=1e-5)
 
 
 def test_examples_times_candidates_are_limited(loaded, request_of):

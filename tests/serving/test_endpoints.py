@@ -44,8 +44,8 @@ def served(model, tmp_path_factory):
     model.export(
         path,
         max_examples=4,
-        bad_examples="flag",
         xla_twins=True,
+        batching=True,
         metadata=figures,
         verbose=False,
     )
@@ -75,36 +75,7 @@ def test_temperature_of_each_example(model, served):
         np.testing.assert_array_equal(drawn["images"][index], expected[0])
 
 
-def test_bad_examples_are_flagged_and_the_others_are_served(model, served):
-    signatures = served[0].signatures
-    expected = displayed(model, 3, seed=5)
-    drawn = signatures["sample"](seed=seeds([5, -1, 7]))
-    np.testing.assert_array_equal(drawn["ok"], [True, False, True])
-    np.testing.assert_array_equal(
-        drawn["images"], expected * [[[[1]]], [[[0]]], [[[1]]]]
-    )
-    drawn = signatures["sample_with_temperature"](
-        seed=seeds(), temperature=tf.constant([np.nan, 1.0, 0.0])
-    )
-    np.testing.assert_array_equal(drawn["ok"], [False, True, False])
-    np.testing.assert_array_equal(drawn["images"][1], expected[1])
-    images = expected.astype("int32")
-    images[0, 0, 0, 0] = 256
-    known = np.ones((3, 3, 4), "int32")
-    known[1, 2, 3] = 2
-    completed = signatures["complete"](images=images, known=known, seed=seeds())
-    np.testing.assert_array_equal(completed["ok"], [False, False, True])
-    np.testing.assert_array_equal(completed["images"][2], expected[2])
-    nats = signatures["log_prob"](images=images)
-    np.testing.assert_array_equal(nats["ok"], [False, True, True])
-    assert nats["log_prob"][0] == 0 and np.all(nats["log_prob"][1:] < 0)
-    # A bad example has no PNG file.
-    files = signatures["sample_png"](seed=seeds([5, -1, 7]))
-    np.testing.assert_array_equal(files["ok"], [True, False, True])
-    assert files["png_bytes"][1] == b"" and files["png_bytes"][0] != b""
-
-
-def test_wrong_batch_sizes_are_errors_even_where_bad_examples_are_flagged(served):
+def test_wrong_batch_sizes_are_errors(served):
     for wrong in ([], range(5)):
         with pytest.raises(tf.errors.InvalidArgumentError, match="1 to 4 examples"):
             served[0].signatures["sample"](seed=seeds(list(wrong)))
@@ -132,7 +103,7 @@ def test_metadata(model, served):
     metadata = read_metadata(served[1])
     assert metadata["family"] == "PixelRNN"
     assert metadata["image_shape"] == [3, 4, 1]
-    assert metadata["max_examples"] == 4 and metadata["bad_examples"] == "flag"
+    assert metadata["max_examples"] == 4
     assert metadata["training"] == {"test_nats": -12.5}
     assert metadata["license"] == "Apache-2.0"
     assert metadata["likelihood"]["config"]["num_values"] == 256
@@ -155,8 +126,6 @@ def test_metadata_that_are_no_json_are_refused_before_anything_is_written(tmp_pa
     for metadata in ({"nats": float("nan")}, {"nats": object()}):
         with pytest.raises((ValueError, TypeError)):
             model.export(tmp_path / "1", metadata=metadata, verbose=False)
-    with pytest.raises(ValueError, match="`bad_examples`.*'error', 'flag'"):
-        model.export(tmp_path / "1", bad_examples="ignore", verbose=False)
     assert not list(tmp_path.iterdir())
 
 

@@ -18,7 +18,7 @@ def exported(tmp_path_factory):
     model = PixelCNN(
         (3, 4, 3), 4, 1, likelihood=Categorical(5), num_classes=4, head_filters=5
     )
-    model.export(path, max_examples=8, verbose=False)
+    model.export(path, max_examples=8, batching=True, verbose=False)
     return model, path
 
 

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from keras_genimg.models import VAE
 from keras_genimg.serving import VerificationError, publish, read_metadata, verify
+from keras_genimg.serving.verification.graph_scan import SavedGraph
 from keras_genimg.serving.versions import Versions
 from tests.serving import planted
 from tests.subprocesses import run_python
@@ -51,14 +52,11 @@ def names(directory):
 
 
 def test_a_model_is_verified_and_published(model, tmp_path, capsys):
-    options = {
-        "max_examples": 4,
-        "bad_examples": "flag",
-        "metadata": {"license": "none"},
-    }
+    options = {"max_examples": 4, "metadata": {"license": "none"}}
     path = publish(model, tmp_path / "new" / "base", "digits", **options)
     assert path == tmp_path / "new" / "base" / "digits" / "1"
-    assert names(path.parent) == [".last_version", ".lock", "1", "request_rules.json"]
+    assert names(path.parent) == [".last_version", ".lock", "1"]
+    assert SavedGraph(path).queues()
     metadata = read_metadata(path)
     assert (metadata["max_examples"], metadata["license"]) == (4, "none")
     printed = capsys.readouterr().out
@@ -124,7 +122,7 @@ def test_keeps_the_highest_versions(exported, tmp_path, capsys):
     (folder / "notes").mkdir()
     path = publish(exported, tmp_path, "digits", verify=False, keep=1)
     assert path.name == "5"
-    expected = [".last_version", ".lock", "4", "5", "notes", "request_rules.json"]
+    expected = [".last_version", ".lock", "4", "5", "notes"]
     assert names(folder) == expected
     assert "Removed versions 1, 2, 3" in capsys.readouterr().out
     put(exported, tmp_path, keep=3)
@@ -169,7 +167,7 @@ def test_records_that_fail_are_not_published(exported, tmp_path):
         ({"keep": 0}, "`keep` of publish"),
         ({"batch_sizes": (1, 0)}, "`batch_sizes` of publish"),
         ({"batch_sizes": (1, 9)}, "`batch_sizes` of publish must be at most 8"),
-        ({"bad_examples": "flag"}, "is a SavedModel.*Received: bad_examples"),
+        ({"max_examples": 4}, "is a SavedModel.*Received: max_examples"),
         ({"model": "nowhere.keras"}, "path of a `.keras` file.*nowhere.keras"),
         ({"model": __file__}, "cannot be loaded"),
         ({"model": object()}, "of type object"),
@@ -195,7 +193,7 @@ def test_publishers_at_the_same_time_lose_nothing(published):
     given = [int(line[1]) for line in printed if line[0] == "race"]
     assert sorted(given) == list(range(1, 21))
     numbers = {str(number) for number in given}
-    files = {".last_version", ".lock", "request_rules.json"}
+    files = {".last_version", ".lock"}
     assert set(names(folder / "race")) == {*files, *numbers}
     for number in numbers:
         assert (folder / "race" / number / WARMUP).stat().st_size > 0
@@ -203,7 +201,7 @@ def test_publishers_at_the_same_time_lose_nothing(published):
 
 def test_publishers_that_prune_at_the_same_time(published):
     folder, _ = published
-    expected = [".last_version", ".lock", "14", "15", "request_rules.json"]
+    expected = [".last_version", ".lock", "14", "15"]
     assert names(folder / "pruning_race") == expected
 
 
@@ -213,7 +211,6 @@ def test_killed_before_any_call_that_touches_a_file(published):
     assert moments > 20
     # The last one was not killed, and removed what the others had left.
     left = names(folder / "killed_at_calls")
-    assert left.pop() == "request_rules.json"
     assert left[:2] == [".last_version", ".lock"]
     assert len(left) == 4
     assert int(left[-1]) >= 2
@@ -248,7 +245,7 @@ def test_a_publisher_at_work_is_left_alone(exported, tmp_path):
     assert not workspace.exists()
     (tmp_path / "digits" / ".unfinished-of-somebody-dead").mkdir()
     put(exported, tmp_path)
-    expected = [".last_version", ".lock", "1", "2", "3", "request_rules.json"]
+    expected = [".last_version", ".lock", "1", "2", "3"]
     assert names(tmp_path / "digits") == expected
 
 
@@ -275,7 +272,7 @@ def test_a_full_disk(source, request, small_disk):
     before = contents(first)
     with pytest.raises(OSError, match="No space left on device. Nothing was publ"):
         put(source, small_disk)
-    assert names(first.parent) == [".last_version", ".lock", "1", "request_rules.json"]
+    assert names(first.parent) == [".last_version", ".lock", "1"]
     assert contents(first) == before
     shutil.rmtree(first)
     assert put(source, small_disk).name == "2"

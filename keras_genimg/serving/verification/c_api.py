@@ -100,7 +100,6 @@ class Session:
 
     def __init__(self, library):
         self.library = library
-        self.status = ctypes.c_void_p(library.TF_NewStatus())
         self.graph = ctypes.c_void_p(library.TF_NewGraph())
         self.session = None
 
@@ -165,11 +164,15 @@ class Session:
         return ctypes.string_at(kernels.data, kernels.length)
 
     def _checked(self, function, *arguments):
-        result = function(*arguments, self.status)
-        code = self.library.TF_GetCode(self.status)
-        if code:
-            text = self.library.TF_Message(self.status).decode(errors="replace")
-            raise Failure(CODES[code], text)
+        status = ctypes.c_void_p(self.library.TF_NewStatus())  # Threads share none.
+        try:
+            result = function(*arguments, status)
+            code = self.library.TF_GetCode(status)
+            if code:
+                text = self.library.TF_Message(status).decode(errors="replace")
+                raise Failure(CODES[code], text)
+        finally:
+            self.library.TF_DeleteStatus(status)
         return result if result is None else ctypes.c_void_p(result)
 
     def _output(self, name):

@@ -46,6 +46,13 @@ def check_graph(trial):
         fault = _op_fault(op, kernels.get(op, DEVICES), plain)
         if fault:
             faults.append(f"the op {op} of {', '.join(users) or 'none'} {fault}")
+    for queue, functions in graph.queues().items():
+        if len(functions) > 1:
+            names = ", ".join(sorted(sum(functions.values(), [])))
+            faults.append(
+                f"{names} merge requests in one queue, so they would answer each "
+                f"other's; give each BatchFunction a shared_name other than {queue!r}"
+            )
     raise_faults(faults)
     return f"{len(graph.ops)} kinds of ops, none that a stock server refuses"
 

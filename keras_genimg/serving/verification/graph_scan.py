@@ -131,6 +131,18 @@ class SavedGraph:
                 nodes.extend(functions[name].node_def)
         return nodes, list(functions.values())
 
+    def queues(self):
+        """Return a dict by queue of lists of signatures by function."""
+        queues = {}
+        for name, signature in self.signatures.items():
+            for node in self.reached(signature)[0]:
+                if node.op == "BatchFunction":
+                    # TensorFlow falls back to the name of the node.
+                    queue = node.attr["shared_name"].s.decode() or node.name
+                    functions = queues.setdefault(queue, {})
+                    functions.setdefault(node.attr["f"].func.name, []).append(name)
+        return queues
+
     def xla_parts(self, signature):
         """Return sorted names of a signature's XLA ops and must-compile functions."""
         nodes, functions = self.reached(signature)

@@ -1,6 +1,7 @@
 """The job of drawing images, without an engine."""
 
 import contextlib
+import inspect
 import json
 import os
 import resource
@@ -38,6 +39,17 @@ def test_images_are_those_of_the_library(job, call, expected):
     np.testing.assert_array_equal(images, expected("draw", 11, 5))
     sizes = [drawn.size(index) for index in range(3)]
     assert sizes == [3, 4, 4]
+
+
+def test_images_are_not_merged_with_those_of_other_threads(call):
+    graphs = [
+        str(function.graph.as_graph_def())
+        for function in (
+            call("pixels").model.signatures["sample"],
+            inspect.getclosurevars(call("pixels")).nonlocals["call"],
+        )
+    ]
+    assert ["BatchFunction" in graph for graph in graphs] == [True, False]
 
 
 @pytest.mark.parametrize("labels", [1, LABELS])

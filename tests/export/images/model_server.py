@@ -7,7 +7,6 @@ the real server. An unknown flag ends the process, like there.
 import argparse
 import os
 import pathlib
-import re
 import subprocess
 import sys
 import tempfile
@@ -38,24 +37,9 @@ def parse_arguments(arguments):
     add("--allow_version_labels_for_unavailable_models")
     add("--rest_api_num_threads", type=int)
     add("--monitoring_config_file", type=argparse.FileType())
-    add("--enable_batching", action="store_true")
-    add("--batching_parameters_file")
+    add("--max_num_load_retries", type=int)
     add("--enable_model_warmup")
     return parser.parse_args(arguments)
-
-
-def batching(path):
-    """Return the embedded server's options for a file of batching parameters."""
-    text = pathlib.Path(path).read_text()
-
-    def value(name):
-        return int(re.search(rf"^{name} {{ value: (\d+) }}$", text, re.M)[1])
-
-    window = value("batch_timeout_micros") / 1000
-    size = value("max_batch_size")
-    options = ["--batch-window-ms", str(window), "--max-batch-size", str(size)]
-    # As in the real server, where one bad request fails all those merged with it.
-    return [*options, "--fail-batches-together"]
 
 
 def main():
@@ -82,8 +66,6 @@ def main():
     command += ["--timeout", str(given.rest_api_timeout_in_ms / 1000)]
     if given.model_config_file_poll_wait_seconds:
         command += ["--poll-seconds", str(given.model_config_file_poll_wait_seconds)]
-    if given.enable_batching:
-        command += batching(given.batching_parameters_file)
     with grpc_stand_in.serving(base, f"0.0.0.0:{given.port}"):
         sys.exit(subprocess.call(command))
 

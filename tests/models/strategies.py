@@ -1,0 +1,258 @@
+"""Train with many arguments of `compile` and `fit`, under one strategy.
+
+Run by tests in a process for each strategy, since two in one process may fail.
+"""
+
+import dataclasses
+import pickle
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import optimizers
+
+from keras_genimg.layers import MaskedConv2D
+from keras_genimg.models import AutoregressiveModel
+from tests.untuned import leave_datasets_untuned
+
+# Of three batches of 8, the last has 5 images: 3 on the first replica, 2 on the second.
+IMAGES = (np.random.RandomState(0).rand(21, 4, 4, 1) < 0.7).astype("uint8")
+# Only images of the second replica have a gradient.
+ON_THE_SECOND = np.where(np.arange(21) % 8 < 4, 0.0, 10.0)
+WEIGHTS = np.linspace(0, 2, 21)
+
+
+@dataclasses.dataclass
+class Case:
+    """A way to train.
+
+    Attributes:
+        optimizer: Returns an optimizer.
+        fit: Returns arguments of `fit`.
+        layer: Arguments of the first layer.
+        compile: Arguments of `compile`.
+    """
+
+    optimizer: Callable[[], Any] = lambda: sgd()
+    fit: Callable[[], dict[str, Any]] = dict
+    layer: dict[str, Any] = dataclasses.field(default_factory=dict)
+    compile: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    def train(self, strategy):
+        """Return the trained model and the history."""
+        keras.utils.set_random_seed(1)
+        with strategy.scope():
+            images = keras.Input((4, 4, 1))
+            hidden = MaskedConv2D(2, 3, mask_type="A", activation="tanh", **self.layer)
+            logits = MaskedConv2D(1, 3, mask_type="B", dtype="float32")(hidden(images))
+            model = AutoregressiveModel(
+                images, logits, "bernoulli", dtype=hidden.dtype_policy
+            )
+            model.check_causality = False
+            model.compile(self.optimizer(), **self.compile)
+        options = {"x": IMAGES, "batch_size": 8, "epochs": 2, "shuffle": False}
+        history = model.fit(**{**options, "verbose": 0, **self.fit()})
+        return model, history.history
+
+
+def sgd(**options):
+    return optimizers.SGD(0.05, **options)
+
+
+def loss_scaled(optimizer, scale=2.0**15, growth=2):
+    return optimizers.LossScaleOptimizer(
+        optimizer, initial_scale=scale, dynamic_growth_steps=growth
+    )
+
+
+def several():
+    """Return an optimizer of kernels and one of biases, which each clips its own."""
+    kernels = optimizers.Adam(0.01, global_clipnorm=0.5)
+    biases = sgd(clipnorm=0.1)
+    return optimizers.MultiOptimizer(lambda v: biases if "bias" in v.path else kernels)
+
+
+class Warmup(keras.callbacks.Callback):
+    """Set the rate before each batch."""
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self.model.optimizer.learning_rate = 0.02 * (batch + 1)
+
+
+def callbacks(*found, **options):
+    return lambda: {"callbacks": [make() for make in found], "epochs": 4, **options}
+
+
+def batches():
+    return tf.data.Dataset.from_tensor_slices(IMAGES).batch(8)
+
+
+def cases_of(make):
+    """Return ways to train with one kind of optimizer."""
+    clip = {"global_clipnorm": 0.5}
+    return {
+        "": Case(make),
+        "clipnorm, EMA": Case(
+            lambda: make(clipnorm=0.5, use_ema=True, ema_momentum=0.8)
+        ),
+        "global_clipnorm, weight decay, loss scale": Case(
+            lambda: make(**clip, weight_decay=0.1, loss_scale_factor=1024.0)
+        ),
+        "clipvalue": Case(lambda: make(clipvalue=0.05)),
+        "LossScaleOptimizer": Case(
+            lambda: loss_scaled(make(**clip, use_ema=True, ema_momentum=0.8))
+        ),
+    }
+
+
+PLATEAU = {"patience": 1, "min_delta": 10, "factor": 0.1}
+AVERAGED = {"use_ema": True, "ema_momentum": 0.8}
+
+CASES = {
+    f"{kind.__name__} {name}": case
+    for kind, rate in (
+        (optimizers.SGD, 0.05),
+        (optimizers.Adam, 0.01),
+        (optimizers.AdamW, 0.01),
+        (optimizers.Lion, 0.01),
+        (optimizers.Muon, 0.01),
+    )
+    for name, case in cases_of(
+        lambda kind=kind, rate=rate, **options: kind(rate, **options)
+    ).items()
+} | {
+    # Scaled, the first gradients are infinite, and the steps are left out.
+    "overflow": Case(lambda: loss_scaled(sgd(clipnorm=0.5), 2.0**127, 9)),
+    "overflow, clipvalue": Case(lambda: loss_scaled(sgd(clipvalue=0.1), 2.0**127, 9)),
+    "overflow on the second replica": Case(
+        lambda: loss_scaled(sgd(), 2.0**127, 9),
+        lambda: {"sample_weight": ON_THE_SECOND},
+    ),
+    "MultiOptimizer": Case(several),
+    "MultiOptimizer, LossScaleOptimizer": Case(lambda: loss_scaled(several())),
+    "schedule": Case(lambda: optimizers.SGD(optimizers.schedules.CosineDecay(0.05, 6))),
+    "float16": Case(lambda: sgd(clipnorm=0.5), layer={"dtype": "mixed_float16"}),
+    "regularizer": Case(
+        lambda: sgd(clipnorm=0.5),
+        layer={"kernel_regularizer": keras.regularizers.L2(0.1)},
+    ),
+    "constraint": Case(
+        lambda: sgd(clipnorm=0.5),
+        layer={"kernel_constraint": keras.constraints.UnitNorm()},
+    ),
+    "run_eagerly": Case(several, compile={"run_eagerly": True}),
+    "metrics": Case(
+        fit=lambda: {"sample_weight": WEIGHTS},
+        compile={"metrics": ["mae"], "weighted_metrics": ["mse"], "loss_weights": 2.0},
+    ),
+    "sample_weight": Case(fit=lambda: {"sample_weight": np.arange(21)}),
+    "validation_split": Case(
+        fit=lambda: {"validation_split": 0.3, "sample_weight": WEIGHTS}
+    ),
+    "validation_data": Case(
+        fit=lambda: {
+            "validation_data": IMAGES,
+            "validation_batch_size": 3,
+            "validation_steps": 2,
+            "validation_freq": 2,
+        }
+    ),
+    "steps_per_epoch": Case(fit=lambda: {"steps_per_epoch": 2, "epochs": 1}),
+    "steps_per_epoch alone": Case(
+        fit=lambda: {"steps_per_epoch": 2, "batch_size": None, "epochs": 1}
+    ),
+    "steps_per_epoch of a data set": Case(
+        fit=lambda: {"x": batches().repeat(), "steps_per_epoch": 4, "batch_size": None}
+    ),
+    "initial_epoch": Case(fit=lambda: {"initial_epoch": 1, "epochs": 3}),
+    "LearningRateScheduler": Case(
+        fit=callbacks(
+            lambda: keras.callbacks.LearningRateScheduler(lambda _, rate: rate / 2)
+        )
+    ),
+    "ReduceLROnPlateau": Case(
+        lambda: loss_scaled(sgd()),
+        callbacks(lambda: keras.callbacks.ReduceLROnPlateau("loss", **PLATEAU)),
+    ),
+    "rate of each batch": Case(fit=callbacks(Warmup)),
+    "EarlyStopping": Case(
+        fit=callbacks(
+            lambda: keras.callbacks.EarlyStopping(
+                "loss", min_delta=10, restore_best_weights=True
+            )
+        )
+    ),
+    "SwapEMAWeights": Case(
+        lambda: sgd(**AVERAGED),
+        callbacks(
+            lambda: keras.callbacks.SwapEMAWeights(swap_on_epoch=True),
+            validation_data=IMAGES,
+        ),
+    ),
+}
+
+
+# Arguments that replicas refuse, by a name in the error.
+REFUSED = {
+    "steps_per_execution": Case(compile={"steps_per_execution": 2}),
+    "jit_compile": Case(compile={"jit_compile": True}),
+    "gradient_accumulation_steps": Case(
+        lambda: loss_scaled(sgd(gradient_accumulation_steps=2))
+    ),
+    "ema_overwrite_frequency": Case(
+        lambda: sgd(use_ema=True, ema_overwrite_frequency=2)
+    ),
+    "class_weight": Case(fit=lambda: {"class_weight": {0: 1.0}}),
+}
+
+
+def result(case, strategy):
+    """Return arrays by name: history, weights and the variables of the optimizer."""
+    model, history = case.train(strategy)
+    variables = [*model.trainable_variables, *model.optimizer.variables]
+    return {
+        **{name: np.array(values) for name, values in history.items()},
+        **{f"variable {i}": np.asarray(v.numpy()) for i, v in enumerate(variables)},
+    }
+
+
+def refusal(case, strategy):
+    try:
+        case.train(strategy)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def check_same(found, expected, tolerance=1e-6):
+    """Raise unless two results are finite, and the same up to rounding."""
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        assert np.isfinite(value).all(), name
+        np.testing.assert_allclose(found[name], value, 1e-5, tolerance, err_msg=name)
+
+
+def main(kind, path):
+    """Write the results of all cases.
+
+    Args:
+        kind: "one" device, "two" replicas, or "workers", with TF_CONFIG.
+        path: Path of the file.
+    """
+    leave_datasets_untuned()
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(
+        cpu, [tf.config.LogicalDeviceConfiguration()] * (2 if kind == "two" else 1)
+    )
+    strategy = {
+        "one": lambda: tf.distribute.OneDeviceStrategy("/cpu:0"),
+        "two": lambda: tf.distribute.MirroredStrategy(["/cpu:0", "/cpu:1"]),
+        "workers": tf.distribute.MultiWorkerMirroredStrategy,
+    }[kind]()
+    found = {name: result(case, strategy) for name, case in CASES.items()}
+    if kind != "one":
+        found |= {name: refusal(case, strategy) for name, case in REFUSED.items()}
+    with open(path, "wb") as opened:
+        pickle.dump(found, opened)
