@@ -86,7 +86,10 @@ def test_commands_take_their_options(command, monkeypatch):
         module = rest[0] == "-m"
         program = rest[module]
         rest = rest[1 + module :]
-        script = program.replace(".", "/") + ".py" if module else program
+        script = program
+        if module:
+            script = program.replace(".", "/")
+            script += "/__main__.py" if (ROOT / script).is_dir() else ".py"
     else:
         script = SCRIPTS[program]
     path = ROOT / script

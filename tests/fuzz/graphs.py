@@ -432,7 +432,7 @@ class RandomGraph:
                 lambda: layers.Rescaling(0.5, -1.0),
                 lambda: layers.Activation("tanh"),
                 lambda: layers.Activation(lambda x: ops.relu(x) - 0.1),
-                lambda: layers.Activation(tf.nn.softsign),
+                lambda: layers.Activation(own.softsign),
                 lambda: own.Settings(),
                 lambda: layers.ActivityRegularization(l2=0.01),
                 lambda: layers.Identity(),
@@ -493,7 +493,7 @@ class RandomGraph:
                 lambda: layers.RMSNormalization(),
                 lambda: layers.UnitNormalization(axis=-1),
                 lambda: layers.Softmax(),
-                lambda: layers.Activation(ops.sort),
+                lambda: layers.Activation(own.sorted_channels),
                 lambda: layers.Activation("log_softmax"),
             ]
         )()
@@ -690,8 +690,8 @@ class RandomGraph:
             [
                 lambda: ops.cumsum(self.value(), axis=2) * 0.3,
                 lambda: ops.cumsum(self.value(), axis=1) * 0.3,
-                lambda: layers.Activation(ops.tril)(self.value()),
-                lambda: layers.Activation(ops.triu)(self.value()),
+                lambda: layers.Activation(own.lower)(self.value()),
+                lambda: layers.Activation(own.upper)(self.value()),
                 lambda: ops.pad(
                     self.value()[:, :, :-1], [[0, 0], [0, 0], [1, 0], [0, 0]]
                 ),
@@ -716,7 +716,7 @@ class RandomGraph:
                 lambda: layers.LayerNormalization(axis=[1, 2, 3]),
                 lambda: own.Mirror(),
                 lambda: own.PretendsPointwise(),
-                lambda: layers.Activation(lambda x: ops.roll(x, -1, axis=2)),
+                lambda: layers.Activation(own.rolled),
                 lambda: lambda x: x - ops.mean(x, axis=(1, 2), keepdims=True),
                 lambda: MaskedConv2D(self.channels, 1, "B", self.colors),
             ]
@@ -736,7 +736,7 @@ class RandomGraph:
                 lambda: own.Neighbor(),
                 lambda: lambda x: layers.BatchNormalization()(x, training=True),
                 lambda: lambda x: ops.flip(x, axis=0),
-                lambda: layers.Activation(tf.cumsum),
+                lambda: layers.Activation(own.sums_of_batch),
             ]
         )()
         if self.chance(0.5):

@@ -20,6 +20,39 @@ class _SameShape(layers.Layer):
         return input_shape
 
 
+# Functions, registered so that models with them can be loaded.
+
+
+@_own
+def softsign(x):
+    return tf.nn.softsign(x)
+
+
+@_own
+def lower(x):
+    return ops.tril(x)
+
+
+@_own
+def upper(x):
+    return ops.triu(x)
+
+
+@_own
+def sorted_channels(x):
+    return ops.sort(x, axis=-1)
+
+
+@_own
+def rolled(x):
+    return ops.roll(x, -1, axis=2)
+
+
+@_own
+def sums_of_batch(x):
+    return tf.cumsum(x)
+
+
 # Causal or pointwise.
 
 
