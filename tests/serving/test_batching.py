@@ -170,6 +170,7 @@ def test_requests_are_merged_up_to_the_limit_of_one_and_refused_alone():
     assert all("1 to 4 examples" in str(error) for error in empty + large)
 
 
+@pytest.mark.slow
 def test_verify_refuses_two_functions_with_one_queue(tmp_path):
     one, two = counter("same"), counter("same")
     other = counter("other")
