@@ -79,7 +79,8 @@ def parse_arguments(arguments=None):
         "--max-concurrent",
         type=_positive(int),
         default=os.cpu_count(),
-        help="requests computed at the same time (default: one per core)",
+        help="requests computed at the same time, which published models merge "
+        "(default: one per core)",
     )
     add(
         "--max-queued",

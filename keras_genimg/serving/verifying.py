@@ -21,7 +21,8 @@ def verify(directory: PathLike, verbose: bool = True, timeout: float = 600) -> R
 
     The checks:
 
-    - the graph has nothing that a stock server refuses;
+    - the graph has nothing that a stock server refuses, and no two functions that merge
+      requests in one queue, where they would answer each other's;
     - the metadata match the graph;
     - inputs and outputs have types that clients can send, and the batch as first axis;
     - weights are stored once;

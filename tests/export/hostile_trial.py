@@ -329,7 +329,8 @@ def main():
         honest, bad = honest_requests(base), bad_requests(given.proxy)
         url, server = server_of(given, base)
         with server:
-            quiet, both = Trial(url, honest, bad), Trial(url, honest, bad)
+            warm_up, quiet, both = (Trial(url, honest, bad) for _ in range(3))
+            warm_up.run(10, hostile=0)
             quiet.run(60 * given.minutes / 10, hostile=0)
             both.run(60 * given.minutes, most_bad=given.bad_requests)
             alive = answers(url)

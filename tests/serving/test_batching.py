@@ -129,13 +129,13 @@ def test_each_signature_has_a_queue_of_its_own(exported):
     assert {name for (name, *_) in names} == set(unmerged)
 
 
-def counter(queue):
+def counter(queue, max_examples=4, steps=200):
     """Return a function that returns how many examples ran together, and its input."""
 
     def run(x):
         step = tf.constant(0)
         _, work = tf.while_loop(
-            lambda step, _: step < 200,
+            lambda step, _: step < steps,
             lambda step, work: (step + 1, work @ work),
             (step, tf.ones((64, 64)) / 64),
         )
@@ -143,7 +143,7 @@ def counter(queue):
         return {"size": tf.fill((tf.size(x),), size), "x": x}
 
     given = Input(tf.TensorSpec((None,), tf.int32), low=0)
-    return Endpoint(run, {"x": given}, mergeable=True).concrete(4, queue=queue)
+    return Endpoint(run, {"x": given}, mergeable=True).concrete(max_examples, queue)
 
 
 def test_requests_are_merged_up_to_the_limit_of_one_and_refused_alone():
@@ -170,6 +170,22 @@ def test_requests_are_merged_up_to_the_limit_of_one_and_refused_alone():
     assert all("1 to 4 examples" in str(error) for error in empty + large)
 
 
+@pytest.mark.slow
+def test_a_full_queue_refuses_at_once():
+    function = counter("test_full", max_examples=1, steps=1500)
+    texts = []
+
+    def run(x):
+        try:
+            assert function(x=tf.constant(x, tf.int32))["x"].numpy() == x
+        except tf.errors.UnavailableError as error:
+            texts.append(str(error))
+
+    all_at_once.run_at_once(run, [([x],) for x in range(80)])
+    assert texts and all("queue" in text and "is full" in text for text in texts)
+
+
+@pytest.mark.slow
 def test_verify_refuses_two_functions_with_one_queue(tmp_path):
     one, two = counter("same"), counter("same")
     other = counter("other")

@@ -32,6 +32,7 @@ def path(model, tmp_path_factory):
         max_examples=14,
         xla_twins=True,
         num_candidates=5,
+        batching=True,
         verbose=False,
     )
     return path

@@ -29,7 +29,8 @@ def check_export(strategy, folder):
         path = pathlib.Path(folder) / type(model).__name__
         endpoints = model.endpoints(model.image_shape)
         endpoints = {name: endpoints[name] for name in NAMES if name in endpoints}
-        write_saved_model(model, path, endpoints, max_examples=8, verbose=False)
+        options = {"max_examples": 8, "batching": True, "verbose": False}
+        write_saved_model(model, path, endpoints, **options)
         stored = sum(f.stat().st_size for f in (path / "variables").glob("*.data-*"))
         assert stored < 1.5 * sum(w.numpy().nbytes for w in model.weights) + 20_000
         sample = tf.saved_model.load(str(path)).signatures["sample"]
