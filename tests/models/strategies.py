@@ -147,7 +147,7 @@ CASES = {
         fit=lambda: {"sample_weight": WEIGHTS},
         compile={"metrics": ["mae"], "weighted_metrics": ["mse"], "loss_weights": 2.0},
     ),
-    "sample_weight": Case(fit=lambda: {"sample_weight": np.arange(21)}),
+    "sample_weight": Case(fit=lambda: {"sample_weight": np.arange(21) % 3}),
     "validation_split": Case(
         fit=lambda: {"validation_split": 0.3, "sample_weight": WEIGHTS}
     ),
