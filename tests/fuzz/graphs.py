@@ -141,7 +141,9 @@ class RandomGraph:
             self.apply(self.pick([s for s in STEPS if s not in plain + given]))
         x = special
         for other in self.values[-2:]:
-            join = self.pick([layers.Add, layers.Multiply, layers.Maximum])
+            # No maximum of maps: for max(2 * x, x), TensorFlow 2.21 computes a leaky
+            # ReLU in graphs, which is another function for slopes above 1.
+            join = self.pick([layers.Add, layers.Multiply, layers.Minimum])
             x = join()([x, other])
         outputs = self.head(x)
         ranges = {"label": (0, NUM_CLASSES - 1)}
@@ -165,7 +167,7 @@ class RandomGraph:
                     lambda: x - 1,
                     lambda: x * 2,
                     lambda: x * 100,
-                    lambda: ops.negative(x),
+                    lambda: 3 - x,
                     lambda: ops.maximum(x, 1),
                     lambda: ops.equal(x, 1),
                 ]
@@ -392,7 +394,7 @@ class RandomGraph:
                 lambda: 1 - a * b,
                 lambda: ops.where(a > b, a, self.number()),
                 lambda: ops.clip(a, -1.0, 1.0) + ops.exp(-ops.square(b)),
-                lambda: ops.maximum(a, b) / (1 + ops.abs(b)),
+                lambda: ops.minimum(a, b) / (1 + ops.abs(b)),
                 lambda: layers.Average()([a, b]),
                 lambda: layers.Subtract()([a, b]),
                 lambda: layers.Minimum()([a, b]),
