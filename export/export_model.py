@@ -101,7 +101,13 @@ def parse_arguments():
         metavar="1,8,32",
         help="batch sizes to warm up the server with; '' for none (default: 1)",
     )
-    add("--keep", type=int, metavar="N", help="remove all but the N highest versions")
+    add(
+        "--keep",
+        type=int,
+        metavar="N",
+        help="remove all but the N highest versions (at least 2) that are older than "
+        "ten minutes",
+    )
     add(
         "--timeout",
         type=float,

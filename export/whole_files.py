@@ -23,7 +23,7 @@ def write_whole(path, write):
         if not (path.is_dir() and hidden.is_dir()):
             raise
     finally:
-        _remove(hidden)
+        remove(hidden)
 
 
 def write_bytes(path, content):
@@ -46,10 +46,11 @@ def remove_leftovers(paths):
     names = {pathlib.Path(path).name for path in paths}
     for hidden in pathlib.Path(paths[0]).parent.glob(".*"):
         if hidden.name[1:].rpartition(".")[0] in names:
-            _remove(hidden)
+            remove(hidden)
 
 
-def _remove(path):
+def remove(path):
+    """Remove a file or folder, a `pathlib.Path`, if it is there."""
     if path.is_dir():
         shutil.rmtree(path, ignore_errors=True)
     else:

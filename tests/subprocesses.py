@@ -1,8 +1,10 @@
 """Running Python code in a new process."""
 
+import json
 import multiprocessing
 import os
 import pathlib
+import socket
 import subprocess
 import sys
 from unittest import mock
@@ -57,6 +59,21 @@ def start_forked(function, *arguments, output, **environment):
     with mock.patch.dict(os.environ, PYTHONPATH=str(ROOT), TF_CPP_MIN_LOG_LEVEL="2"):
         process.start()
     return process
+
+
+def worker_environments(count):
+    """Return the variables of the environment of `count` workers of one cluster."""
+    sockets = [socket.socket() for _ in range(count)]
+    for each in sockets:
+        each.bind(("127.0.0.1", 0))
+    addresses = [f"127.0.0.1:{each.getsockname()[1]}" for each in sockets]
+    for each in sockets:
+        each.close()
+    cluster = {"worker": addresses}
+    tasks = [{"type": "worker", "index": index} for index in range(count)]
+    return [
+        {"TF_CONFIG": json.dumps({"cluster": cluster, "task": task})} for task in tasks
+    ]
 
 
 def _call(function, arguments, output, environment):

@@ -2,13 +2,15 @@
 
 import importlib
 import os
+import pathlib
 import sys
 
 from ..arguments import integer
-from ..whole_files import remove_leftovers
+from ..whole_files import remove, remove_leftovers
 from .errors import BulkError
 from .progress import Progress
 from .run_record import claim
+from .shards import is_whole
 
 ENGINES = ("local", "ray", "beam")
 
@@ -94,7 +96,9 @@ def run(job, arguments):
             )
         indexes = [arguments.shard_index]
     claim(job.prefix, job.record())
-    missing = [index for index in indexes if not os.path.exists(job.path(index))]
+    missing = [index for index in indexes if not is_whole(job.path(index))]
+    for index in missing:
+        remove(pathlib.Path(job.path(index)))  # Damaged, if it is there.
     engine = importlib.import_module(f".engines.{arguments.engine}", __package__)
     try:
         with Progress(job, indexes):

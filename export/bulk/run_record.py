@@ -49,7 +49,10 @@ def _read(path, attempts=20):
                 return json.load(opened)
         except ValueError:
             continue
-    raise BulkError(f"{path} is no record of a run; choose another --output")
+    raise BulkError(
+        f"{path} is no record of a run, but {os.path.getsize(path)} bytes of something "
+        f"else. If a process was killed there, delete it; or choose another --output"
+    )
 
 
 def _compare(before, record, path):

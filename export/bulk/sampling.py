@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from ..whole_files import write_whole
 from .errors import BulkError
 from .image_shards import FORMATS
 from .run_record import record_path
 from .saved_model import SavedModel
-from .shards import shard_path, shard_range
+from .shards import shard_path, shard_range, write_shard
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,7 +134,7 @@ class SampleJob:
         """
         write, _ = FORMATS[self.format]
         batches = self._draw(index, draw)
-        write_whole(self.path(index), lambda path: write(path, batches))
+        write_shard(self.path(index), lambda path: write(path, batches))
 
     def _draw(self, index, draw):
         """Yield the batches of a shard."""

@@ -6,10 +6,10 @@ import json
 
 import numpy as np
 
-from ..whole_files import write_bytes, write_whole
+from ..whole_files import write_bytes
 from .errors import BulkError
 from .saved_model import SavedModel
-from .shards import shard_path
+from .shards import shard_path, write_shard
 from .sources import ImageFolder, TfdsSplit, TFRecords
 from .tables import COLUMNS, Moments, check_format, read_scores, write_table
 
@@ -80,7 +80,7 @@ class ScoreJob:
             log_prob: What `model.load` returned.
         """
         rows = self._score(index, log_prob)
-        write_whole(self.path(index), lambda path: write_table(path, rows, self.format))
+        write_shard(self.path(index), lambda path: write_table(path, rows, self.format))
 
     def _score(self, index, log_prob):
         examples = self.source.read(index)

@@ -7,13 +7,14 @@ labels.
 
 import dataclasses
 import hashlib
+import json
 import os
 import pathlib
 
 import numpy as np
 
 from .errors import BulkError
-from .shards import shard_range
+from .shards import is_whole, read_record, shard_range
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,14 +37,23 @@ class TFRecords:
 
     def record(self):
         """Return what tells the files from others."""
-        return _record_of(self.files)
+        records = {file: read_record(file) for file in self.files}
+        if None in records.values():
+            return _record_of(self.files)
+        # The same for shards that were damaged and drawn again.
+        digest = hashlib.sha256(json.dumps(records).encode()).hexdigest()
+        return {"files": len(self.files), "sha256": digest}
 
     def read(self, index):
         """Yield the examples of a file."""
+        file = self.files[index]
+        if read_record(file) is not None and not is_whole(file):
+            raise BulkError(
+                f"{file} is damaged; the command that drew it draws it again"
+            )
         import tensorflow as tf
 
-        file = self.files[index]
-        for position, serialized in enumerate(tf.data.TFRecordDataset(file)):
+        for position, serialized in enumerate(_records(file)):
             feature = tf.train.Example.FromString(serialized.numpy()).features.feature
             name = f"{os.path.basename(file)}:{position}"
             if "image" not in feature:
@@ -119,6 +129,16 @@ class TfdsSplit:
         for position, example in enumerate(tfds.as_numpy(dataset)):
             labels = {k: example[k] for k in ("label",) if k in example}
             yield {"id": first + position, "image": example["image"], **labels}
+
+
+def _records(file):
+    """Yield the records of a file."""
+    import tensorflow as tf
+
+    try:
+        yield from tf.data.TFRecordDataset(file)
+    except tf.errors.DataLossError:
+        raise BulkError(f"{file} is damaged, or no TFRecord file") from None
 
 
 def _record_of(files):

@@ -96,7 +96,7 @@ class Service:
                 f"Version {number} of model {name} has no assets.extra/metadata.json "
                 f"with a JSON object. `model.export` of keras_genimg writes it.",
             )
-        return {"version": str(number), "metadata": model.metadata}
+        return model.metadata
 
     def models(self):
         """Return all models with the states of their versions and their labels."""

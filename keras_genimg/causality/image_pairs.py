@@ -69,8 +69,13 @@ class ImagePairs:
 def _num_pairs(model, shape):
     # Keras adds a tensor (batch, 1, 1, 1) to a map along another axis if the batch has
     # as many examples as the map has rows or channels, so a number that few maps have.
-    cost = 2 * model.count_params() * int(np.prod(shape[:2]))
-    return max(_FEWEST_PAIRS, min(_MOST_PAIRS, int(_AFFORDABLE / max(cost, 1))))
+    affordable = int(_AFFORDABLE / max(cost_of_image(model, shape), 1))
+    return max(_FEWEST_PAIRS, min(_MOST_PAIRS, affordable))
+
+
+def cost_of_image(model, shape):
+    """Return about how many operations a forward pass of one image takes."""
+    return 2 * model.count_params() * int(np.prod(shape[:2]))
 
 
 def _places(shape, number, generator):

@@ -3,6 +3,10 @@
 import warnings
 
 from keras_genimg.causality import first_leak
+from keras_genimg.causality.image_pairs import cost_of_image
+
+# Operations a forward pass of one image, from which on the proof may take over 15 s.
+_SLOW = 1e11
 
 
 def check_causal(model, image_shape):
@@ -15,6 +19,10 @@ def check_causal(model, image_shape):
     Raises:
         ValueError: If the model is not causal. The error names the layer, if found.
     """
+    cost = cost_of_image(model, [size or 1 for size in image_shape])
+    if cost > _SLOW:
+        text = f"{model.name}: the graph is proven once, which may take a minute."
+        print(text, flush=True)
     try:
         leak = first_leak(model, image_shape)
     except Exception as error:  # For example, the guessed conditions were invalid.

@@ -78,7 +78,7 @@ def check_condition_shape(model, tensor, shape, images_shape):
     Raises:
         ValueError: If a known size differs.
     """
-    expected = tensor.shape
+    expected = (images_shape[0], *tensor.shape[1:])
     fits = len(shape) == len(expected)
     if fits:
         expected = wanted_shape(tensor, shape, images_shape)

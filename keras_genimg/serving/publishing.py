@@ -68,8 +68,9 @@ def publish(
             One above the last by default.
         batch_sizes: Batch sizes to write warm-up records for, see `write_warmup`; empty
             to write none.
-        keep: Number of versions to keep, including this one; all by default. Older ones
-            are removed.
+        keep: Number of versions to keep, including this one, at least 2; all by
+            default. Older ones are removed, except in the ten minutes after their
+            publication, in which a server may be loading them.
         verify: Whether to `verify` the version and publish it only if it passes.
         timeout: Seconds for the verification's runs through TensorFlow's C API.
         verbose: Whether to print each check and the path of the version.
@@ -91,6 +92,11 @@ def publish(
         version = check_positive_int("version", version, "publish")
     if keep is not None:
         keep = check_positive_int("keep", keep, "publish")
+        if keep < 2:
+            raise ValueError(
+                "`keep` of publish must be at least 2, since servers answer from the "
+                f"older version while they load a new one. Received: keep={keep}"
+            )
     write, max_examples = _writer(model, options)
     batch_sizes = checked_batch_sizes(batch_sizes, max_examples, "publish")
     if isinstance(model, GenerativeModel) and not is_chief(model.distribute_strategy):

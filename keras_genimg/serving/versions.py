@@ -4,6 +4,7 @@ import contextlib
 import os
 import pathlib
 import shutil
+import time
 import uuid
 
 from keras_genimg.files import atomic_path, file_lock, sync
@@ -11,6 +12,7 @@ from keras_genimg.files import atomic_path, file_lock, sync
 RECORD = ".last_version"
 LOCK = ".lock"
 UNFINISHED = ".unfinished-"
+LOADING_SECONDS = 600  # In which servers load and warm up a version.
 MAX_VERSION = 2**63 - 1  # Largest number that a server accepts.
 
 
@@ -87,6 +89,7 @@ class Versions:
                 record.write_text(f"{version}\n")
                 sync(record)
             sync(self.directory)
+            os.utime(source)  # Its age counts from here.
             # Free: the number is above all others, and other publishers wait.
             path = self.directory / str(version)
             os.rename(source, path)
@@ -96,7 +99,9 @@ class Versions:
     def prune(self, keep, workspace):
         """Remove all but the `keep` highest versions.
 
-        Links, files and directories whose names are not numbers are kept.
+        Versions that a server may be loading are kept: those younger than
+        `LOADING_SECONDS`. So are links, files and directories whose names are not
+        numbers.
 
         Args:
             keep: Number of versions to keep.
@@ -111,7 +116,8 @@ class Versions:
             numbers = self._numbers()
             for number in sorted(numbers)[:-keep]:
                 path = numbers[number]
-                if path.is_dir() and not path.is_symlink():
+                age = time.time() - path.lstat().st_mtime
+                if path.is_dir() and not path.is_symlink() and age >= LOADING_SECONDS:
                     # To a name that no server reads, before files are deleted.
                     os.rename(path, workspace / f"removed-{number}")
                     removed.append(number)

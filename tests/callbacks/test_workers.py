@@ -3,7 +3,6 @@
 import json
 import pathlib
 import signal
-import socket
 
 import keras
 import numpy as np
@@ -12,7 +11,7 @@ import tensorflow as tf
 
 import keras_genimg.models  # noqa: F401  Registers classes for `load_model`.
 from tests.callbacks import worker
-from tests.subprocesses import start_forked
+from tests.subprocesses import start_forked, worker_environments
 
 MODELS = ("PixelCNN", "VAE")
 
@@ -28,23 +27,13 @@ def run_workers(count, *arguments, kill_after=(0, 0), models=("VAE",), check=Tru
         models: Names of models to train.
         check: Whether all workers must succeed, if none is killed.
     """
-    sockets = [socket.socket() for _ in range(count)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    addresses = [f"127.0.0.1:{each.getsockname()[1]}" for each in sockets]
-    for each in sockets:
-        each.close()
     directories, result = arguments
     if isinstance(directories, pathlib.Path):
         directories = [directories] * count
     outputs = [pathlib.Path(f"{result}{index}.txt") for index in range(count)]
+    environments = worker_environments(count) if count > 1 else [{}]
     processes = []
-    for index in range(count):
-        environment = {}
-        if count > 1:
-            task = {"type": "worker", "index": index}
-            config = {"cluster": {"worker": addresses}, "task": task}
-            environment["TF_CONFIG"] = json.dumps(config)
+    for index, environment in enumerate(environments):
         command = [directories[index], f"{result}{index}", kill_after[index], *models]
         processes.append(
             start_forked(worker.main, *command, output=outputs[index], **environment)

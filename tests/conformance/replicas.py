@@ -119,7 +119,17 @@ def check_bad_inputs(model, x):
         values[index] = value
         return tf.data.Dataset.from_tensor_slices({**x, name: values}).batch(8)
 
+    ranks = tf.nest.map_structure(
+        lambda array: tf.TensorSpec([None] * array.ndim, array.dtype), x
+    )
+    smaller = {**x, "images": x["images"][:, 1:]}
+    other_size = tf.data.Dataset.from_generator(
+        lambda: iter([x, smaller]), output_signature=ranks
+    )
     for call, what in ((model.fit, "Training"), (model.evaluate, "Evaluation")):
+        sizes = f"^{what} of {model.name} expects images of shape"
+        with pytest.raises(ValueError, match=sizes):
+            call(other_size, verbose=0)
         for index in (0, 7):
             pixels = f"^{what} of {model.name} expects pixels.*values from 0 to 9, "
             with pytest.raises(ValueError, match=pixels + "dtype uint8"):

@@ -1,4 +1,5 @@
 import json
+import os
 import pathlib
 import runpy
 import sys
@@ -97,9 +98,11 @@ def test_options_reach_the_export(command, files, tmp_path):
     assert (complete["num_candidates"], complete["max_examples"]) == (2, 2)
     planted.save(tmp_path / "plain", {"sound": (planted.sound, [planted.SEED])})
     again = [tmp_path / "plain", "--name", "cnn", "--base-dir", tmp_path]
-    assert command(*again, "--keep", "1", "--batch-sizes", "") == 0
+    os.utime(tmp_path / "cnn" / "7", (0, 0))
+    for _ in range(2):
+        assert command(*again, "--keep", "2", "--batch-sizes", "") == 0
     left = {p.name for p in (tmp_path / "cnn").iterdir() if p.name[0] != "."}
-    assert left == {"8"}
+    assert left == {"8", "9"}
 
 
 @pytest.mark.parametrize(

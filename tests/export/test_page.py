@@ -1,7 +1,10 @@
+import contextlib
 import shutil
 
 import numpy as np
 import pytest
+
+from tests.export.test_proxy import NGINX, Nginx
 
 pytestmark = pytest.mark.slow
 
@@ -34,7 +37,13 @@ def browser():
 
 @pytest.fixture
 def page(browser, server):
-    """The page, which must run without errors in the browser."""
+    with opened(browser, server.address) as page:
+        yield page
+
+
+@contextlib.contextmanager
+def opened(browser, address):
+    """The page of a server, which must run without errors in the browser."""
     page = browser.new_page()
     page.set_default_timeout(20_000)
     complaints = []
@@ -48,7 +57,7 @@ def page(browser, server):
             and complaints.append(message.text)
         ),
     )
-    page.goto(server.address)
+    page.goto(address)
     choose(page, "vae")
     yield page
     page.close()
@@ -81,6 +90,19 @@ def draw(page, text, **fields):
         page.locator(f"#{name}").fill(str(value))
     page.locator("#draw").get_by_role("button", name="Draw").click()
     page.get_by_role("status").get_by_text(text).wait_for()
+
+
+def test_draws_behind_the_proxy(browser, server, base_dir, models, tmp_path):
+    if NGINX is None:
+        pytest.skip("needs nginx")
+    nginx = Nginx(tmp_path, server.address, base_dir)
+    try:
+        with opened(browser, nginx.address) as page:
+            draw(page, "Drew 3 images", seed=5, count=3)
+            expected = as_shown(drawn(models["vae"], [5, 6, 7]))
+            np.testing.assert_array_equal(images_in(page, "drawn"), expected)
+    finally:
+        nginx.stop()
 
 
 def test_draws_by_seed(page, models):

@@ -21,13 +21,14 @@ from tests.export.running_server import ROOT, requests, wait_until
 pytestmark = pytest.mark.slow
 
 TF_SERVING = ROOT / "export" / "tf_serving"
+PAGE = ROOT / "export" / "server" / "page"
 NGINX = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
 
 
 class Nginx:
     """nginx with export/tf_serving/nginx.conf, except for paths and addresses."""
 
-    def __init__(self, directory, target):
+    def __init__(self, directory, target, base_dir):
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
@@ -40,6 +41,10 @@ class Nginx:
             "listen 8501;": f"listen 127.0.0.1:{port};",
             "server tf-serving:8501;": f"server {target.removeprefix('http://')};",
             "access_log /dev/stdout;": "access_log off;",
+            "root /page;": f"root {PAGE};",
+            "alias /page/$1;": f"alias {PAGE}/$1;",
+            "alias /models/;": f"alias {base_dir}/;",
+            "alias /models/$1": f"alias {base_dir}/$1",
         }.items():
             assert text.count(old) == 1
             text = text.replace(old, new)
@@ -92,10 +97,10 @@ def behind(server):
 
 
 @pytest.fixture(scope="module")
-def nginx(behind, tmp_path_factory):
+def nginx(behind, base_dir, tmp_path_factory):
     if NGINX is None:
         pytest.skip("needs nginx")
-    started = Nginx(tmp_path_factory.mktemp("nginx"), behind.address)
+    started = Nginx(tmp_path_factory.mktemp("nginx"), behind.address, base_dir)
     yield started
     started.stop()
 
@@ -193,11 +198,11 @@ def test_refuses_large_bodies_of_many_chunks(nginx, behind):
     assert nginx.post(iter([b'{"inputs": [', *[b"1,"] * 15, b"1]}"])).ok
 
 
-def test_the_largest_bodies_take_little_time_and_memory(tmp_path, behind):
+def test_the_largest_bodies_take_little_time_and_memory(tmp_path, behind, base_dir):
     """A tenth of a second of CPU time, whatever else the machine does."""
     if NGINX is None:
         pytest.skip("needs nginx")
-    nginx = Nginx(tmp_path, behind.address)
+    nginx = Nginx(tmp_path, behind.address, base_dir)
     most = 2**22 - 30
     image = "[" + ",".join(["[" + ",".join(["[0]"] * 28) + "]"] * 28) + "]"
     bodies = [
@@ -242,7 +247,12 @@ def test_refuses_compressed_bodies(nginx, behind):
         ("POST", "/v1/models/vae:classify", 404),
         ("GET", "/monitoring/prometheus/metrics", 404),
         ("GET", "/v1/models/../../etc/passwd", 404),
-        ("GET", "/", 404),
+        ("GET", "/page/", 404),
+        ("GET", "/page/../nginx.conf", 404),
+        ("GET", "/page/%2e%2e/nginx.conf", 404),
+        ("GET", "/v1/models/.hidden/versions/1/assets/metadata", 404),
+        ("GET", "/v1/models/vae/versions/7/assets/metadata", 404),
+        ("GET", "/v1/models/vae/versions/1/assets/../saved_model.pb", 404),
     ],
 )
 def test_lets_nothing_else_pass(nginx, method, path, status):
@@ -253,6 +263,26 @@ def test_lets_nothing_else_pass(nginx, method, path, status):
         reply = session.send(request, timeout=60)
     assert reply.status_code == status
     assert "error" in reply.json()
+
+
+def test_serves_the_page_and_what_it_needs(nginx, base_dir):
+    def get(path):
+        reply = requests.get(nginx.address + path, timeout=60)
+        assert reply.status_code == 200, path
+        return reply
+
+    page = get("/")
+    assert page.content == (PAGE / "index.html").read_bytes()
+    assert page.headers["Content-Type"] == "text/html"
+    assert "default-src 'none'" in page.headers["Content-Security-Policy"]
+    for name, kind in (("page.js", "text/javascript"), ("style.css", "text/css")):
+        reply = get(f"/page/{name}")
+        assert reply.content == (PAGE / name).read_bytes()
+        assert reply.headers["Content-Type"] == kind
+    listed = {model["name"] for model in get("/v1/models").json()}
+    assert listed == {path.name for path in base_dir.iterdir()}
+    metadata = get("/v1/models/vae/versions/1/assets/metadata").json()
+    assert metadata == read_metadata(base_dir / "vae" / "1")
 
 
 def test_limits_the_requests_of_a_client(nginx, behind):

@@ -172,7 +172,7 @@ def test_status_metadata_and_list(server, base_dir):
             for name, value in served.items()
         } == dict(saved.meta_graphs[0].signature_def)
         reply = server.get(f"/v1/models/{path}/assets/metadata").json()
-        assert reply["metadata"]["family"] == "VAE"
+        assert reply["family"] == "VAE"
     listed = {m["name"]: m for m in server.get("/v1/models").json()["models"]}
     assert {"draw", "pixels", "plain", "vae"} <= set(listed)
     assert listed["vae"] == {

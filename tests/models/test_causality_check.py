@@ -168,3 +168,12 @@ def test_the_switch_is_not_saved(tmp_path):
                 call()
     loaded.check_causality = False
     np.testing.assert_array_equal(loaded.generate(2, seed=0), expected)
+
+
+def test_a_proof_that_takes_long_is_announced(monkeypatch, capsys):
+    monkeypatch.setattr(causality_check, "_SLOW", 1e3)
+    model = model_of("A")
+    model.generate(1, verbose=0)
+    assert "model: the graph is proven once" in capsys.readouterr().out
+    model.generate(1, verbose=0)
+    assert not capsys.readouterr().out

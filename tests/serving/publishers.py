@@ -14,7 +14,7 @@ import sys
 import time
 import traceback
 
-from keras_genimg.serving import publish
+from keras_genimg.serving import publish, versions
 
 FILE_CALLS = ("open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "fcntl.flock")
 
@@ -123,6 +123,7 @@ def check(base, name):
 
 
 def main(source, base):
+    versions.LOADING_SECONDS = 0  # No server loads them.
     race(source, base, "race", children=4, versions=5)
     race(source, base, "pruning_race", children=3, versions=5, keep=2)
     kill_at_calls(source, base, "killed_at_calls")

@@ -2,6 +2,7 @@ import os
 import pathlib
 import shutil
 import subprocess
+import time
 
 import keras
 import numpy as np
@@ -120,13 +121,28 @@ def test_keeps_the_highest_versions(exported, tmp_path, capsys):
         put(exported, tmp_path)
     os.symlink(folder / "3", folder / "4")
     (folder / "notes").mkdir()
-    path = publish(exported, tmp_path, "digits", verify=False, keep=1)
+    path = publish(exported, tmp_path, "digits", verify=False, keep=2)
     assert path.name == "5"
-    expected = [".last_version", ".lock", "4", "5", "notes"]
+    # A server may be loading them.
+    assert {"1", "2", "3"} <= set(names(folder))
+    assert "Removed" not in capsys.readouterr().out
+    for number, age in (("1", 660), ("2", 660), ("3", 540), ("5", 660)):
+        os.utime(folder / number, 2 * (time.time() - age,))
+    publish(exported, tmp_path, "digits", verify=False, keep=2)
+    expected = [".last_version", ".lock", "3", "4", "5", "6", "notes"]
     assert names(folder) == expected
-    assert "Removed versions 1, 2, 3" in capsys.readouterr().out
+    assert "Removed versions 1, 2" in capsys.readouterr().out
     put(exported, tmp_path, keep=3)
     assert {"5", "6"} <= set(names(folder))
+
+
+def test_the_age_of_a_version_is_that_of_its_publication(exported, tmp_path):
+    old = tmp_path / "old"
+    shutil.copytree(exported, old)
+    os.utime(old, (0, 0))
+    for _ in range(3):
+        publish(old, tmp_path, "digits", verify=False, verbose=False, keep=2)
+    assert {"1", "2", "3"} <= set(names(tmp_path / "digits"))
 
 
 def test_what_fails_is_not_published(tmp_path):
@@ -165,6 +181,7 @@ def test_records_that_fail_are_not_published(exported, tmp_path):
         ({"version": 0}, "`version` of publish.*at least 1"),
         ({"version": "2"}, "`version` of publish"),
         ({"keep": 0}, "`keep` of publish"),
+        ({"keep": 1}, "`keep` of publish must be at least 2"),
         ({"batch_sizes": (1, 0)}, "`batch_sizes` of publish"),
         ({"batch_sizes": (1, 9)}, "`batch_sizes` of publish must be at most 8"),
         ({"max_examples": 4}, "is a SavedModel.*Received: max_examples"),

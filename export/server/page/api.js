@@ -24,12 +24,23 @@ async function answerOf(path, options) {
 
 /** Returns all models with their versions and labels. */
 export async function listModels() {
-  return (await answerOf("/v1/models")).models;
+  const listed = await answerOf("/v1/models");
+  if (listed.models) return listed.models;
+  // The proxy of TensorFlow Serving lists directories, and knows no labels.
+  const models = await Promise.all(listed.map(async ({ name }) => {
+    try {
+      const status = await answerOf(`/v1/models/${encodeURIComponent(name)}`);
+      return { name, versions: status.model_version_status, labels: {} };
+    } catch {
+      return null; // The server does not serve it.
+    }
+  }));
+  return models.filter(Boolean);
 }
 
-/** Returns the metadata of the model at `path`. */
+/** Returns the metadata of the version of a model at `path`. */
 export async function readMetadata(path) {
-  return (await answerOf(`${path}/assets/metadata`)).metadata;
+  return answerOf(`${path}/assets/metadata`);
 }
 
 /**

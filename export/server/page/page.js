@@ -187,7 +187,9 @@ function clearResults() {
 /** Shows what the chosen version can do. */
 async function showVersion() {
   clearResults();
-  metadata = await readMetadata(modelPath());
+  const newest = availableVersions()[0]?.version;
+  const isNewest = newest && byId("version").value === NEWEST;
+  metadata = await readMetadata(modelPath() + (isNewest ? `/versions/${newest}` : ""));
   byId("draw").hidden = !offers("sample");
   byId("complete").hidden = !offers("complete");
   byId("canvases").hidden = !offers("sample_canvases");
@@ -212,13 +214,21 @@ function fillSelect(select, options) {
   if (options.some(([value]) => value === before)) select.value = before;
 }
 
+function chosenModel() {
+  return models.find(({ name }) => name === byId("model").value);
+}
+
+/** Returns the versions that answer, the newest first. */
+function availableVersions() {
+  return (chosenModel()?.versions ?? []).filter((v) => v.state === "AVAILABLE");
+}
+
 function listVersions() {
-  const model = models.find(({ name }) => name === byId("model").value);
-  const available = (model?.versions ?? []).filter((v) => v.state === "AVAILABLE");
+  const available = availableVersions();
   fillSelect(byId("version"), [
     [NEWEST, `newest (${available[0]?.version ?? "none"})`],
     ...available.map(({ version }) => [`versions/${version}`, version]),
-    ...Object.entries(model?.labels ?? {}).map(
+    ...Object.entries(chosenModel()?.labels ?? {}).map(
       ([label, version]) => [`labels/${label}`, `${label} (${version})`]),
   ]);
 }

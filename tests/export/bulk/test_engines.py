@@ -92,7 +92,7 @@ def test_killed_processes_are_started_again(base_dir, job, expected, tmp_path):
     seeds, images = seeds_and_pixels(drawn)
     np.testing.assert_array_equal(seeds, np.arange(5, 605))
     np.testing.assert_array_equal(images, expected("draw", 600, 5))
-    assert not list((tmp_path / "drawn").glob(".*"))
+    assert not list((tmp_path / "drawn").glob(".digits*"))
 
 
 def test_array_tasks_and_going_on(base_dir, job, expected, tmp_path):
@@ -104,7 +104,11 @@ def test_array_tasks_and_going_on(base_dir, job, expected, tmp_path):
     assert task.wait() == 0, task.errors
     assert task.output == "4 of 11 images are there.\n" and not task.errors
     before = content(tmp_path / "drawn")
-    assert sorted(before) == ["digits-00001-of-00003.npz", "digits-run.json"]
+    assert sorted(before) == [
+        ".shards/digits-00001-of-00003.npz.json",
+        "digits-00001-of-00003.npz",
+        "digits-run.json",
+    ]
     written = os.stat(drawn.path(1)).st_mtime_ns
     refused = Command(tmp_path, "sample.py", *given, "--first-seed", 6)
     rest = Command(tmp_path, "sample.py", *given, "--first-seed", 5)

@@ -12,6 +12,7 @@ import pytest
 Image = pytest.importorskip("PIL.Image", reason='needs the extra "serving"')
 
 from export.bulk import sample as command  # noqa: E402
+from export.bulk.command import call as call_job  # noqa: E402
 from export.bulk.errors import BulkError  # noqa: E402
 from export.bulk.run_record import claim  # noqa: E402
 from export.bulk.saved_model import SavedModel  # noqa: E402
@@ -180,9 +181,42 @@ def test_another_run_is_refused(job, tmp_path):
         with pytest.raises(BulkError, match=message):
             claim(other.prefix, other.record())
     assert json.loads((tmp_path / "drawn" / "digits-run.json").read_text()) == record
-    (tmp_path / "drawn" / "digits-run.json").write_text("{")
-    with pytest.raises(BulkError, match="no record of a run"):
-        claim(first.prefix, first.record())
+    for text in ("", "{"):
+        (tmp_path / "drawn" / "digits-run.json").write_text(text)
+        message = f"digits-run.json is no record of a run, but {len(text)} bytes"
+        with pytest.raises(BulkError, match=message):
+            claim(first.prefix, first.record())
+
+
+@pytest.mark.parametrize("form", ["npz", "png"])
+def test_damaged_shards_are_drawn_again(base_dir, tmp_path, capsys, form):
+    """Whether they are too short, changed, or of a run whose records are lost."""
+    options = ["--num-images", "9", "--num-shards", "4", "--format", form]
+    options += ["--model", str(base_dir / "draw" / "1")]
+    options += ["--output", str(tmp_path / "a"), "--batch-size", "2"]
+
+    def draw():
+        given = command.parse_arguments(options)
+        assert call_job("sample", command.job_of, given) == 0
+        assert "9 of 9 images are there" in capsys.readouterr().out
+
+    draw()
+    whole = content(tmp_path)
+    ending = ".npz" if form == "npz" else "/7.png"
+    shards = [f"a-0000{i}-of-00004" for i in range(4)]
+    first = f"{shards[0]}{'.npz' if form == 'npz' else '/0.png'}"
+    last = f"{shards[3]}{ending}"
+    times = (tmp_path / f"{shards[2]}{ending.replace('7', '5')}").stat().st_mtime_ns
+    (tmp_path / first).write_bytes(b"x" * 100)
+    changed = bytearray((tmp_path / last).read_bytes())
+    changed[-1] ^= 1
+    (tmp_path / last).write_bytes(changed)
+    (record,) = (tmp_path / ".shards").glob(f"{shards[1]}*")
+    record.unlink()
+    draw()
+    assert content(tmp_path) == whole
+    kept = (tmp_path / f"{shards[2]}{ending.replace('7', '5')}").stat().st_mtime_ns
+    assert kept == times  # It was whole.
 
 
 def test_the_hash_is_of_weights_and_graph(saved, base_dir, tmp_path):

@@ -3,6 +3,8 @@
 import csv
 import json
 import pathlib
+import shutil
+import struct
 
 import numpy as np
 import pytest
@@ -189,6 +191,37 @@ def test_shards_and_images_that_would_be_left_out(data, tmp_path):
     Image.new("L", (4, 4)).save(pictures / "2.jpg")
     with pytest.raises(BulkError, match=r"2\.jpg is not a PNG file"):
         find_source(str(pictures), None)
+
+
+def test_a_damaged_shard_is_named_and_scored_once_it_is_drawn_again(
+    data, saved, call, tmp_path
+):
+    folder, _ = data
+    copy = tmp_path / "drawn"
+    shutil.copytree(folder / "tfrecord", copy)
+    shard = copy / "a-00001-of-00003.tfrecord"
+    whole = shard.read_bytes()
+    log_prob = call("pixels", "log_prob")
+
+    def job():
+        source = find_source(str(copy / "a"), None)
+        prefix = str(tmp_path / "a")
+        return ScoreJob(saved("pixels", "log_prob"), source, prefix, "csv", 3)
+
+    record = job().record()
+    # The first record alone is a file without a fault.
+    (length,) = struct.unpack("<Q", whole[:8])
+    for content in (b"x" * 100, whole[: length + 16]):
+        shard.write_bytes(content)
+        with pytest.raises(BulkError, match=f"{shard} is damaged; the command"):
+            job().write(1, log_prob)
+    shutil.rmtree(copy / ".shards")
+    shard.write_bytes(b"x" * 100)
+    with pytest.raises(BulkError, match=f"{shard} is damaged, or no TFRecord"):
+        job().write(1, log_prob)
+    shutil.copytree(folder / "tfrecord", copy, dirs_exist_ok=True)
+    assert job().record() == record
+    job().write(1, log_prob)
 
 
 def test_moments_are_those_of_all_numbers():

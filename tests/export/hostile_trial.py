@@ -1,0 +1,349 @@
+"""Hostile clients next to honest ones, on any server of TensorFlow Serving's REST API.
+
+Eight honest clients call every signature that draws, of four models, and compare each
+answer. Meanwhile two hostile clients send bad requests of more than forty forms. The
+trial fails if an honest request fails or gets another answer, if a bad one is not
+refused, or if the server does not answer at the end.
+
+    python -m tests.export.hostile_trial --server tensorflow_model_server
+    python -m tests.export.hostile_trial --docker tensorflow/serving:2.20.0
+    python -m tests.export.hostile_trial --url http://127.0.0.1:8501 --base MODELS
+
+The last one expects a server with the models that an earlier run wrote to MODELS, and
+`--proxy` adds forms that only nginx refuses. Prints Markdown.
+"""
+
+import argparse
+import base64
+import collections
+import contextlib
+import itertools
+import json
+import pathlib
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+import numpy as np
+import requests
+
+from keras_genimg.models import DRAW, VAE, MultiScalePixelRNN, PixelRNN
+from keras_genimg.serving import publish, read_metadata
+from keras_genimg.serving.verification.graph_scan import SavedGraph
+from keras_genimg.serving.verification.probe_inputs import random_inputs
+
+HONEST, HOSTILE = 8, 2
+MAX_EXAMPLES = 16
+MODELS = {
+    "row": lambda: PixelRNN((4, 4, 1), 4, 1, layer="row", likelihood="categorical"),
+    "vae": lambda: VAE((4, 4, 1), 2, 4),
+    "draw": lambda: DRAW((4, 4, 1), 2, 4, 2, 2, 2),
+    "scales": lambda: MultiScalePixelRNN((4, 4, 1), ((2, 2), (4, 4)), 4, 1),
+}
+
+
+def write_models(base):
+    """Publish the models, and write models.config."""
+    text = "model_config_list {{ {} }}\n"
+    config = 'config {{ name: "{0}" base_path: "{1}" model_platform: "tensorflow" }}'
+    for place, file in (("/models", "docker.config"), (base, "models.config")):
+        entries = [config.format(name, f"{place}/{name}") for name in MODELS]
+        (base / file).write_text(text.format(" ".join(entries)))
+    for name, make in MODELS.items():
+        if not (base / name / "1").exists():
+            options = {"max_examples": MAX_EXAMPLES, "verify": False, "verbose": False}
+            publish(make(), base, name, **options)
+
+
+def honest_requests(base):
+    """Return `(model, body, expected outputs)` of every signature that draws."""
+    import tensorflow as tf
+
+    found = []
+    for name in MODELS:
+        path = base / name / "1"
+        graph, metadata = SavedGraph(path), read_metadata(path)
+        loaded = tf.saved_model.load(str(path))
+        for signature, function in loaded.unmerged.items():
+            described = metadata["signatures"][signature]["inputs"]
+            for size in (1, 2, 3):
+                inputs = random_inputs(
+                    graph.signatures[signature], described, size, seed=size
+                )
+                outputs = function(**{k: tf.constant(v) for k, v in inputs.items()})
+                values = {key: value.tolist() for key, value in inputs.items()}
+                body = {"signature_name": signature, "inputs": values}
+                expected = {k: _as_json(v.numpy()) for k, v in outputs.items()}
+                (expected,) = expected.values() if len(expected) == 1 else [expected]
+                found.append((name, json.dumps(body).encode(), expected))
+    return found
+
+
+def _as_json(array):
+    if array.dtype == object:
+        return [{"b64": base64.b64encode(file).decode()} for file in array]
+    return array.tolist()
+
+
+def bad_requests(proxy):
+    """Return `(path, body)` by name of form.
+
+    Args:
+        proxy: Whether to add forms that end a server without a proxy.
+    """
+    image = np.zeros((1, 4, 4, 1), int)
+
+    def columns(signature="sample", **inputs):
+        return _body(signature_name=signature, inputs=inputs)
+
+    def complete(images=image, known=image[..., 0], seed=(1,)):
+        values = {"images": images, "known": known, "seed": seed}
+        return columns(
+            "complete", **{k: np.asarray(v).tolist() for k, v in values.items()}
+        )
+
+    def warm(temperature):
+        text = columns("sample_with_temperature", seed=[1], temperature=["T"])
+        return text.replace(b'"T"', temperature)
+
+    forms = {
+        "seed of rank 2": columns(seed=[[1]]),
+        "seed of rank 9": columns(seed=[[[[[[[[[1]]]]]]]]]),
+        "scalar seed": columns(seed=1),
+        "no seed": columns(seed=[]),
+        "empty lists": columns(seed=[[], []]),
+        "ragged seeds": columns(seed=[[1], [1, 2]]),
+        "lists and numbers": columns(seed=[1, [1]]),
+        "null": columns(seed=[None]),
+        "text": columns(seed=["1"]),
+        "true": columns(seed=[True]),
+        "fraction": columns(seed=[1.5]),
+        "object": columns(seed=[{"a": 1}]),
+        "base64": columns(seed=[{"b64": "MQ=="}]),
+        "negative seed": columns(seed=[-1]),
+        "seed of 2**62": columns(seed=[2**62]),
+        "seed of 2**64": columns(seed=[2**64]),
+        "seed of 1e400": columns(seed=[1]).replace(b"[1]", b"[1e400]"),
+        "NaN": columns(seed=[1]).replace(b"[1]", b"[NaN]"),
+        "one bad seed of 16": columns(seed=[*range(15), -1]),
+        "one seed too many": columns(seed=list(range(MAX_EXAMPLES + 1))),
+        "100,000 seeds": columns(seed=[1] * 100_000),
+        "unknown input": columns(sed=[1]),
+        "one input too many": columns(seed=[1], more=[1]),
+        "missing input": columns("complete", seed=[1]),
+        "no inputs": columns(),
+        "rows without examples": _body(instances=[]),
+        "rows of rank 2": _body(instances=[{"seed": [1]}]),
+        "rows of two kinds": _body(instances=[{"seed": 1}, 1]),
+        "empty rows": _body(instances=[{}, {}]),
+        "rows and columns": _body(instances=[1], inputs=[1]),
+        "neither": b"{}",
+        "unknown signature": columns("nothing", seed=[1]),
+        "signature of a number": _body(signature_name=1, inputs=[1]),
+        "a list": b"[1]",
+        "no JSON": b"seed=1",
+        "no body": b"",
+        "half a body": columns(seed=[1])[:-2],
+        "1,000 levels": b'{"inputs": ' + b"[" * 1000 + b"]" * 1000 + b"}",
+        "wide image": complete(images=np.zeros((1, 4, 5, 1), int)),
+        "image of rank 3": complete(images=image[..., 0]),
+        "pixel of 256": complete(images=image + 256),
+        "pixel of -1": complete(images=image - 1),
+        "known of 2": complete(known=image[..., 0] + 2),
+        "other numbers of examples": complete(seed=(1, 2)),
+        "temperature of 0": warm(b"0"),
+        "temperature of -1": warm(b"-1"),
+        "temperature of 1e39": warm(b"1e39"),
+        "images of no example": columns("log_prob", images=[]),
+        "one pixel": columns("log_prob", images=[[[[0]]]]),
+    }
+    found = {name: ("row:predict", body) for name, body in forms.items()}
+    found["infinite latent"] = (
+        "vae:predict",
+        _body(signature_name="decode", inputs=[[1, 1]]).replace(b"1, 1", b"1e39, 1"),
+    )
+    found["unknown version"] = "row/versions/99:predict", columns(seed=[1])
+    found["unknown model"] = "nothing:predict", columns(seed=[1])
+    if proxy:
+        deep = b'{"inputs": ' + b"[" * 20_000
+        found["20,000 levels"] = "row:predict", deep
+        found["4 MiB of lists"] = "row:predict", b'{"inputs": [' + b"[]," * 1_398_000
+        found["5 MiB"] = "row:predict", b"[" * (5 * 2**20)
+    return found
+
+
+def _body(**content):
+    return json.dumps(content).encode()
+
+
+class Trial:
+    """Outcome of a trial.
+
+    Args:
+        url: Address of the server.
+        honest: What `honest_requests` returned.
+        bad: What `bad_requests` returned.
+    """
+
+    def __init__(self, url, honest, bad):
+        self._url, self._honest, self._bad = url, honest, bad
+        self.seconds = []  # Of each honest request.
+        self.failed = []  # Texts about honest requests.
+        self.statuses = collections.defaultdict(collections.Counter)  # By form.
+
+    def run(self, seconds, hostile=HOSTILE, most_bad=None):
+        """Let clients send requests, the hostile ones at most `most_bad` in all."""
+        end = time.monotonic() + seconds
+        counter = itertools.count()
+        clients = [(self._be_honest, (k, end)) for k in range(HONEST)]
+        clients += [(self._be_hostile, (counter, end, most_bad))] * hostile
+        threads = [threading.Thread(target=f, args=a) for f, a in clients]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    @property
+    def p99(self):
+        """Seconds in which 99 of 100 honest requests were answered."""
+        return float(np.percentile(self.seconds, 99))
+
+    @property
+    def accepted(self):
+        """Bad requests that were not refused: statuses by form."""
+        refused = set(range(400, 500))
+        return {n: dict(c) for n, c in self.statuses.items() if set(c) - refused}
+
+    def _be_honest(self, number, end):
+        with requests.Session() as session:
+            for k in itertools.count(number * 7):
+                if time.monotonic() > end:
+                    return
+                name, body, expected = self._honest[k % len(self._honest)]
+                url = f"{self._url}/v1/models/{name}:predict"
+                start = time.perf_counter()
+                try:
+                    reply = session.post(url, data=body, timeout=60)
+                    self.seconds.append(time.perf_counter() - start)
+                    if reply.status_code != 200:
+                        self.failed.append(f"{reply.status_code} {reply.text[:200]}")
+                    elif not _same(reply.json()["outputs"], expected):
+                        self.failed.append(f"another answer to {body!r:.200}")
+                except requests.RequestException as error:
+                    self.failed.append(str(error))
+
+    def _be_hostile(self, counter, end, most):
+        forms = list(self._bad.items())
+        with requests.Session() as session:
+            while time.monotonic() < end:
+                number = next(counter)
+                if most is not None and number >= most:
+                    return
+                name, (path, body) = forms[number % len(forms)]
+                url = f"{self._url}/v1/models/{path}"
+                try:
+                    status = session.post(url, data=body, timeout=60).status_code
+                except requests.RequestException as error:
+                    status = type(error).__name__
+                self.statuses[name][status] += 1
+
+
+def _same(got, expected):
+    """Whether outputs are equal, except for rounded means of pixels.
+
+    The mean of a pixel can be rounded to the next integer in another batch.
+    """
+    if got == expected:
+        return True
+    if isinstance(expected, dict):
+        return all(_same(got[key], expected[key]) for key in expected)
+    try:
+        apart = np.abs(np.subtract(got, expected))
+    except TypeError:  # PNG files.
+        return False
+    return apart.max() <= 1 and np.count_nonzero(apart) <= 1
+
+
+@contextlib.contextmanager
+def started(command, url):
+    """Run a server until its models answer; end it afterwards."""
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    try:
+        end = time.monotonic() + 300
+        while not answers(url):
+            if process.poll() is not None or time.monotonic() > end:
+                sys.exit(f"{command[0]} does not serve the models")
+            time.sleep(0.5)
+        yield
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def answers(url):
+    """Return whether all models are served."""
+    try:
+        paths = [f"{url}/v1/models/{name}/metadata" for name in MODELS]
+        return all(requests.get(path, timeout=9).ok for path in paths)
+    except requests.RequestException:
+        return False
+
+
+def server_of(given, base):
+    """Return the URL and a context in which the server runs."""
+    if given.url:
+        return given.url, contextlib.nullcontext()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    flags = ["--rest_api_num_threads=64", "--max_num_load_retries=0"]
+    if given.server:
+        command = [given.server, f"--rest_api_port={port}", "--port=0"]
+        command += [f"--model_config_file={base / 'models.config'}", *flags]
+    else:
+        command = ["docker", "run", "--rm", "-p", f"127.0.0.1:{port}:8501"]
+        command += ["-v", f"{base}:/models:ro", given.docker]
+        command += ["--model_config_file=/models/docker.config", *flags]
+    url = f"http://127.0.0.1:{port}"
+    return url, started(command, url)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--server", help="path of tensorflow_model_server")
+    which.add_argument("--docker", help="image of TensorFlow Serving")
+    which.add_argument("--url", help="address of a running server or its proxy")
+    parser.add_argument("--base", type=pathlib.Path, help="directory of the models")
+    parser.add_argument("--proxy", action="store_true", help="a proxy is in front")
+    parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--bad-requests", type=int, default=20_000)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        base = (given.base or pathlib.Path(folder)).resolve()
+        base.mkdir(parents=True, exist_ok=True)
+        write_models(base)
+        honest, bad = honest_requests(base), bad_requests(given.proxy)
+        url, server = server_of(given, base)
+        with server:
+            quiet, both = Trial(url, honest, bad), Trial(url, honest, bad)
+            quiet.run(60 * given.minutes / 10, hostile=0)
+            both.run(60 * given.minutes, most_bad=given.bad_requests)
+            alive = answers(url)
+    print("| clients | honest requests | failed or wrong | p99, ms | bad | accepted |")
+    print("|---|---|---|---|---|---|")
+    for name, trial in (("honest", quiet), ("honest and hostile", both)):
+        count = sum(sum(c.values()) for c in trial.statuses.values())
+        cells = [name, len(trial.seconds), len(trial.failed), f"{1000 * trial.p99:.0f}"]
+        print("|", *[f"{cell} |" for cell in [*cells, count, len(trial.accepted)]])
+    for text in [*quiet.failed[:3], *both.failed[:3], *both.accepted.items()]:
+        print(text)
+    print(f"{len(bad)} forms. The server {'answers' if alive else 'is dead'}.")
+    return bool(quiet.failed or both.failed or both.accepted or not alive)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,60 @@
+import json
+
+import pytest
+
+from tests.export.running_server import running
+from tests.export.test_proxy import NGINX, Nginx
+
+pytestmark = pytest.mark.slow
+
+pytest.importorskip("tensorflow_serving", reason='needs the extra "serving"')
+from tests.export import hostile_trial  # noqa: E402
+
+SIGNATURES = {
+    "complete",
+    "decode",
+    "enlarge",
+    "sample",
+    "sample_canvases",
+    "sample_png",
+    "sample_with_temperature",
+}
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    """Return the directory of models, and a server that holds many requests at once."""
+    base = tmp_path_factory.mktemp("trial")
+    hostile_trial.write_models(base)
+    directory = tmp_path_factory.mktemp("server")
+    options = ("--max-concurrent", 32, "--max-body-bytes", 2**23, "--timeout", 60)
+    with running(directory, "--base-dir", base, *options) as server:
+        yield base, server
+
+
+@pytest.mark.parametrize("proxy", [False, True])
+def test_hostile_clients_have_no_victims(served, proxy, tmp_path):
+    base, server = served
+    address = server.address
+    nginx = None
+    if proxy:
+        if NGINX is None:
+            pytest.skip("needs nginx")
+        nginx = Nginx(tmp_path, address, base)
+        address = nginx.address
+    honest = hostile_trial.honest_requests(base)
+    signatures = {json.loads(body)["signature_name"] for _, body, _ in honest}
+    assert signatures == SIGNATURES
+    bad = hostile_trial.bad_requests(proxy)
+    assert len(bad) > 40
+    trial = hostile_trial.Trial(address, honest, bad)
+    try:
+        trial.run(30, most_bad=3 * len(bad))
+        assert hostile_trial.answers(address)
+    finally:
+        if nginx is not None:
+            nginx.stop()
+    assert not trial.failed
+    assert not trial.accepted
+    assert set(trial.statuses) == set(bad)
+    assert len(trial.seconds) > len(honest)
