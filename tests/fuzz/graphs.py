@@ -433,7 +433,7 @@ class RandomGraph:
                 lambda: layers.BatchNormalization(),
                 lambda: layers.Rescaling(0.5, -1.0),
                 lambda: layers.Activation("tanh"),
-                lambda: layers.Activation(lambda x: ops.relu(x) - 0.1),
+                lambda: layers.Activation(own.shifted),
                 lambda: layers.Activation(own.softsign),
                 lambda: own.Settings(),
                 lambda: layers.ActivityRegularization(l2=0.01),
@@ -602,6 +602,8 @@ class RandomGraph:
                 lambda: own.Noisy(),
             ]
         )()
+        if isinstance(layer, own.Faded):
+            self.allow("training=True by default")
         return self.joined(self.as_point(layer(x)))
 
     def given_level(self):
