@@ -141,7 +141,9 @@ class RandomGraph:
             self.apply(self.pick([s for s in STEPS if s not in plain + given]))
         x = special
         for other in self.values[-2:]:
-            join = self.pick([layers.Add, layers.Multiply, layers.Maximum])
+            # No maximum of maps: for max(2 * x, x), TensorFlow 2.21 computes a leaky
+            # ReLU in graphs, which is another function for slopes above 1.
+            join = self.pick([layers.Add, layers.Multiply, layers.Minimum])
             x = join()([x, other])
         outputs = self.head(x)
         ranges = {"label": (0, NUM_CLASSES - 1)}
@@ -165,7 +167,7 @@ class RandomGraph:
                     lambda: x - 1,
                     lambda: x * 2,
                     lambda: x * 100,
-                    lambda: ops.negative(x),
+                    lambda: 3 - x,
                     lambda: ops.maximum(x, 1),
                     lambda: ops.equal(x, 1),
                 ]
@@ -392,7 +394,7 @@ class RandomGraph:
                 lambda: 1 - a * b,
                 lambda: ops.where(a > b, a, self.number()),
                 lambda: ops.clip(a, -1.0, 1.0) + ops.exp(-ops.square(b)),
-                lambda: ops.maximum(a, b) / (1 + ops.abs(b)),
+                lambda: ops.minimum(a, b) / (1 + ops.abs(b)),
                 lambda: layers.Average()([a, b]),
                 lambda: layers.Subtract()([a, b]),
                 lambda: layers.Minimum()([a, b]),
@@ -431,7 +433,7 @@ class RandomGraph:
                 lambda: layers.BatchNormalization(),
                 lambda: layers.Rescaling(0.5, -1.0),
                 lambda: layers.Activation("tanh"),
-                lambda: layers.Activation(lambda x: ops.relu(x) - 0.1),
+                lambda: layers.Activation(own.shifted),
                 lambda: layers.Activation(own.softsign),
                 lambda: own.Settings(),
                 lambda: layers.ActivityRegularization(l2=0.01),
@@ -600,6 +602,8 @@ class RandomGraph:
                 lambda: own.Noisy(),
             ]
         )()
+        if isinstance(layer, own.Faded):
+            self.allow("training=True by default")
         return self.joined(self.as_point(layer(x)))
 
     def given_level(self):

@@ -29,6 +29,11 @@ def softsign(x):
 
 
 @_own
+def shifted(x):
+    return ops.relu(x) - 0.1
+
+
+@_own
 def lower(x):
     return ops.tril(x)
 
@@ -85,10 +90,10 @@ class Settings(layers.Layer):
 
     pointwise = True
 
-    def __init__(self, **kwargs):
+    def __init__(self, numbers=None, negative_slope=0.3, **kwargs):
         super().__init__(**kwargs)
-        self.numbers = {"scale": 1.5, "shift": [0.5, -0.25]}
-        self.negative_slope = 0.3
+        self.numbers = numbers or {"scale": 1.5, "shift": [0.5, -0.25]}
+        self.negative_slope = negative_slope
 
     @property
     def shift(self):
@@ -97,6 +102,10 @@ class Settings(layers.Layer):
     def call(self, inputs):
         scaled = inputs * self.numbers["scale"] + self.shift
         return ops.maximum(scaled, self.negative_slope * scaled)
+
+    def get_config(self):
+        config = {"numbers": self.numbers, "negative_slope": self.negative_slope}
+        return {**super().get_config(), **config}
 
 
 @_own

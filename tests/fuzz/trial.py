@@ -249,9 +249,7 @@ class Trial:
     def change_by_attribute(self):
         """Change an attribute that the forward pass reads, if there is one."""
         found = []
-        for layer in self.model._flatten_layers():
-            if type(layer).__name__.endswith("Gates"):
-                continue  # A part of the library's layers.
+        for layer in layers_of(self.model):
             for name in ("negative_slope", "scale", "offset", "epsilon", "alpha"):
                 if isinstance(vars(layer).get(name), float):
                     found.append((layer, name, 1.5 * vars(layer)[name] + 0.25))
@@ -281,6 +279,15 @@ class Trial:
         if not self.broken and np.any(abs(before - after) > limit * (1 + abs(before))):
             self.fault("the loaded model computes something else")
         self.model = self.graph.model = loaded
+
+
+def layers_of(model):
+    """Return the layers of a graph and of models in it, without parts of layers."""
+    found = []
+    for layer in model.layers:
+        inner = isinstance(layer, keras.Model)
+        found += layers_of(layer) if inner else [layer]
+    return found
 
 
 def is_refusal(error):

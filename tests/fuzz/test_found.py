@@ -1,0 +1,47 @@
+"""The smallest forms of faults that random graphs have found."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from keras_genimg.layers import MaskedConv2D, ResidualMaskedConvBlock
+from keras_genimg.models import AutoregressiveModel
+from tests.fuzz.honest import Honest
+
+SHAPE = (3, 4, 1)
+
+
+def model_of(middle, dtype):
+    images = keras.Input(SHAPE, name="images")
+    x = middle(MaskedConv2D(4, 3, "A", dtype=dtype)(images))
+    logits = MaskedConv2D(1, 1, "B", dtype="float32")(x)
+    return AutoregressiveModel(images, logits)
+
+
+def assert_right(model):
+    seeds = np.arange(4)
+    drawn = model.generate(4, seed=seeds, verbose=0).astype("float32")
+    assert not Honest(model, {}, half=True).wrong_subpixels(drawn, seeds)
+
+
+# Of a model in half precision, a twin in float32 is made.
+
+
+@pytest.mark.slow
+def test_half_precision_with_lora_in_a_block():
+    model = model_of(ResidualMaskedConvBlock(2), dtype="mixed_bfloat16")
+    for layer in model._flatten_layers():
+        if isinstance(layer, MaskedConv2D):
+            layer.enable_lora(1)
+    assert_right(model)
+
+
+@pytest.mark.slow
+def test_half_precision_with_a_layer_and_an_operation_of_one_name():
+    assert_right(
+        model_of(
+            lambda x: layers.Multiply()([x, 2 * x]) + layers.Add()([x, x]),
+            dtype="mixed_bfloat16",
+        )
+    )
