@@ -14,17 +14,24 @@ def has_half_precision(model):
 
 
 def in_float32(model):
-    """Return a model of the same weights that computes everything in float32."""
+    """Return a model of the same weights that computes everything in float32.
+
+    Returns:
+        The model; or None if a config does not describe it, as with LoRA inside a
+        composite layer.
+    """
     known = {type(x).__name__: type(x) for x in model._flatten_layers()}
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float32")
     try:
         with keras.saving.custom_object_scope(known):
             twin = type(model).from_config(_in_float32(model.get_config()))
+        twin.set_weights([np.asarray(w, "float32") for w in model.get_weights()])
+        return twin
+    except Exception:  # Custom code can raise anything.
+        return None
     finally:
         keras.config.set_dtype_policy(policy)
-    twin.set_weights([np.asarray(w, "float32") for w in model.get_weights()])
-    return twin
 
 
 def _in_float32(config):

@@ -18,9 +18,10 @@ from keras_genimg.causality.random_weights import jittered_values, random_values
 _TOLERANCE = 1e-5
 # A leak must exceed the difference between two runs by this factor.
 _NOISE_FACTOR = 10
-# An image alone and in a batch may differ by this fraction of the largest parameter.
+# An image alone and in a batch may differ by this fraction of the largest parameter,
+# and by more with quantized layers, or in half precision that has no twin in float32.
 _BATCH_TOLERANCE = 1e-3
-_QUANTIZED_BATCH_TOLERANCE = 0.05
+_COARSE_BATCH_TOLERANCE = 0.05
 # Maximum number of sub-pixels per forward pass; 41 images of 28x28.
 _MOST_PIXELS = 2**15
 # Height and width of the images for a model of any size.
@@ -90,7 +91,7 @@ def first_leak(
     with tf.init_scope():  # Run eagerly even while the caller is being traced.
         pairs = ImagePairs(model, shape)
         if has_half_precision(model):
-            model = in_float32(model)
+            model = in_float32(model) or model
         for weights in (random_values(model), jittered_values(model)):
             with keras.StatelessScope(state_mapping=weights):
                 before = _params(model, pairs.inputs(pairs.images))
@@ -134,10 +135,10 @@ def _batch_leak(model, shape, pairs, before):
     """Return a leak between the images of a batch, or from call to call, or None."""
     alone = _params(model, pairs.inputs(pairs.images, slice(1)))
     change = change_of_units(before[:1], alone, pairs.num_units)[0]
-    is_quantized = any(
+    is_coarse = has_half_precision(model) or any(
         getattr(layer, "quantization_mode", None) for layer in model._flatten_layers()
     )
-    tolerance = _QUANTIZED_BATCH_TOLERANCE if is_quantized else _BATCH_TOLERANCE
+    tolerance = _COARSE_BATCH_TOLERANCE if is_coarse else _BATCH_TOLERANCE
     finite = alone[np.isfinite(alone)].astype("float64")
     if not change.max() > tolerance * np.abs(finite).max(initial=0):
         return None

@@ -153,8 +153,9 @@ class TracedSampler:
         if self.kind[0] != "incremental":
             return True
         with tf.init_scope():
-            if has_half_precision(model):
-                TracedSampler(in_float32(model), *self.kind).prove()
+            twin = in_float32(model) if has_half_precision(model) else None
+            if twin is not None:
+                TracedSampler(twin, *self.kind).prove()
             for weights in (random_values(model), jittered_values(model)):
                 records = self._drawn_under(weights)
                 if all(np.isfinite(params).all() for _, _, params, _ in records):
