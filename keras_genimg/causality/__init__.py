@@ -1,7 +1,6 @@
 """Checks that a model does not see pixels that are not drawn yet."""
 
-from keras_genimg.causality.image_pairs import random_conditions
 from keras_genimg.causality.leak import Leak
 from keras_genimg.causality.probing import first_leak, is_causal
 
-__all__ = ["Leak", "first_leak", "is_causal", "random_conditions"]
+__all__ = ["Leak", "first_leak", "is_causal"]

@@ -4,8 +4,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_genimg.causality import is_causal, random_conditions
+from keras_genimg.causality import is_causal
 from keras_genimg.causality.half_precision import has_half_precision, in_float32
+from keras_genimg.causality.image_pairs import random_conditions
 from keras_genimg.causality.random_weights import jittered_values, random_values
 from keras_genimg.models.candidates import candidate_completer
 from keras_genimg.models.progress import GraphCounter

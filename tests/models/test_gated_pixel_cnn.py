@@ -9,7 +9,7 @@ from keras_genimg.models import GatedPixelCNN, PixelCNN
 from keras_genimg.models.preset_names import find_preset
 from keras_genimg.sampling import METHODS
 from keras_genimg.sampling.instructions import Level
-from keras_genimg.sampling.program import program_of
+from keras_genimg.sampling.program import Program
 from keras_genimg.testing import assert_causal
 from keras_genimg.visualization import dependency_field
 from tests.models.test_causality import influences
@@ -153,7 +153,7 @@ def test_half_precision_is_sampled(policy):
 
 
 def test_the_vertical_stack_is_computed_once_per_row():
-    program = program_of(make(CASES[3], num_classes=2))
+    program = Program(make(CASES[3], num_classes=2))
     levels = {
         index: step.level
         for index, step in enumerate(program.instructions)
