@@ -377,7 +377,8 @@ class RandomGraph:
 
     def add_cast(self):
         """A model whose input has another dtype than the map it is given."""
-        dtype = self.pick(["int32", "float16", "uint8", "bool"])
+        # Keras does not convert half precision to bool.
+        dtype = self.pick(["int32", "float16", "uint8"] + ["bool"] * (not self.half))
         x = keras.Input((*self.size, self.channels), dtype=dtype)
         rescaling = layers.Rescaling(1.5, dtype="float32")
         if self.chance(0.5):
