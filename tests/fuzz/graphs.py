@@ -377,8 +377,9 @@ class RandomGraph:
 
     def add_cast(self):
         """A model whose input has another dtype than the map it is given."""
-        # Keras does not convert half precision to bool.
-        dtype = self.pick(["int32", "float16", "uint8"] + ["bool"] * (not self.half))
+        if self.half:  # Keras does not convert bfloat16.
+            return self.masked(self.value(), "B")
+        dtype = self.pick(["int32", "float16", "uint8", "bool"])
         x = keras.Input((*self.size, self.channels), dtype=dtype)
         rescaling = layers.Rescaling(1.5, dtype="float32")
         if self.chance(0.5):
