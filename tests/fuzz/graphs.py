@@ -172,7 +172,7 @@ class RandomGraph:
                     lambda: ops.equal(x, 1),
                 ]
             )()
-        if dtype is not None and "float" not in str(dtype):
+        if "float" not in x.dtype:
             x = ops.cast(x, "float32")
         if self.chance(0.4):
             x = layers.Rescaling(2.0, -1, dtype="float32")(x)
@@ -377,8 +377,6 @@ class RandomGraph:
 
     def add_cast(self):
         """A model whose input has another dtype than the map it is given."""
-        if self.half:  # Keras does not convert bfloat16.
-            return self.masked(self.value(), "B")
         dtype = self.pick(["int32", "float16", "uint8", "bool"])
         x = keras.Input((*self.size, self.channels), dtype=dtype)
         rescaling = layers.Rescaling(1.5, dtype="float32")
