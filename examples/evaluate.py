@@ -23,6 +23,7 @@ import json
 import math
 import pathlib
 import sys
+from typing import Any
 
 TEST_SEED = 777
 FIRST = 1000
@@ -199,9 +200,10 @@ def main():
         card = read_card(family.__name__, name)
     options = {"likelihood": model.likelihood, "seed": TEST_SEED}
     test = datasets.as_array(datasets.load(arguments.data, "test", **options))
-    report = nats_of(model, test[: arguments.images], arguments.samples)
+    found = nats_of(model, test[: arguments.images], arguments.samples)
+    report: dict[str, Any] = found
     if arguments.data != "mnist":
-        report = {arguments.data: report}
+        report = {arguments.data: found}
     if hasattr(model, "complete"):  # Autoregressive.
         report["drawn"] = drawn_nats_of(model)
     print(json.dumps(report, indent=1))
@@ -209,15 +211,12 @@ def main():
         print("The card of the weights:")
         print(json.dumps({k: card[k] for k in card if k in report}, indent=1))
     if arguments.card:
-        if is_run:
-            card = card_of(run, model, report)
-            owner, name = card["preset"].split("/")
-            path = write_weights(arguments.card, owner, name, model.get_weights())
-            path = path.with_suffix(".json")
-        else:
-            card |= report
-            path = arguments.card / f"{family.__name__}-{name}.json"
+        card = card_of(run, model, report) if card is None else {**card, **report}
+        owner, name = card["preset"].split("/")
+        path = arguments.card / f"{owner}-{name}.json"
         path.write_text(json.dumps(card, indent=1) + "\n")
+        if is_run:
+            write_weights(arguments.card, owner, name, model.get_weights())
         print(f"Wrote {path}")
 
 

@@ -15,6 +15,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 
 import keras  # noqa: E402
+import tensorflow as tf  # noqa: E402
 
 from tests.fuzz.trial import Fault, try_graph  # noqa: E402
 from tests.untuned import leave_datasets_untuned  # noqa: E402
@@ -32,6 +33,7 @@ def main():
     parser.add_argument("--trace", action="store_true", help="raise the first error")
     arguments = parser.parse_args()
     leave_datasets_untuned()
+    tf.get_logger().setLevel("CRITICAL")  # What matters is raised.
     outcomes, refusals = collections.Counter(), collections.Counter()
     first = arguments.first_seed
     for seed in range(first, first + arguments.graphs):

@@ -172,7 +172,7 @@ class RandomGraph:
                     lambda: ops.equal(x, 1),
                 ]
             )()
-        if dtype is not None and "float" not in str(dtype):
+        if "float" not in x.dtype:
             x = ops.cast(x, "float32")
         if self.chance(0.4):
             x = layers.Rescaling(2.0, -1, dtype="float32")(x)

@@ -3,11 +3,12 @@
 import keras
 import numpy as np
 import pytest
-from keras import layers
+from keras import layers, ops
 
 from keras_genimg.layers import MaskedConv2D, ResidualMaskedConvBlock
 from keras_genimg.models import AutoregressiveModel
 from tests.fuzz.honest import Honest
+from tests.fuzz.own_layers import Above, Left
 
 SHAPE = (3, 4, 1)
 
@@ -45,3 +46,24 @@ def test_half_precision_with_a_layer_and_an_operation_of_one_name():
             dtype="mixed_bfloat16",
         )
     )
+
+
+# A layer casts its inputs, and so must the sampler.
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("layer", [Above, Left])
+@pytest.mark.parametrize(
+    "images_dtype, dtype", [("float32", "mixed_bfloat16"), ("float64", "float32")]
+)
+def test_a_users_layer_on_another_dtype(layer, images_dtype, dtype):
+    images = keras.Input(SHAPE, dtype=images_dtype, name="images")
+    x = MaskedConv2D(4, 3, "B", dtype=dtype)(layer(dtype=dtype)(images))
+    logits = MaskedConv2D(1, 1, "B", dtype="float32")(x)
+    assert_right(AutoregressiveModel(images, logits))
+
+
+@pytest.mark.slow
+def test_a_constant_of_float64():
+    constant = np.linspace(-1, 1, 4).reshape(1, 1, 1, 4)
+    assert_right(model_of(lambda x: x + ops.multiply(x, constant), dtype="float32"))
