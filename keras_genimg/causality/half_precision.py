@@ -20,7 +20,9 @@ def in_float32(model):
         The model; or None if a config does not describe it, as with LoRA inside a
         composite layer.
     """
-    known = {type(x).__name__: type(x) for x in model._flatten_layers()}
+    kinds = {type(layer) for layer in model._flatten_layers()}
+    # Keras knows its own, of which a layer and an operation may share a name.
+    known = {x.__name__: x for x in kinds if x.__module__.partition(".")[0] != "keras"}
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float32")
     try:

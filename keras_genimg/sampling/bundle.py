@@ -12,13 +12,13 @@ class Bundle:
 
     Args:
         groups: Lists of tensors that agree in all axes but the last.
+        dtype: Type of the wide tensor, float32 or float64.
     """
 
-    def __init__(self, groups):
+    def __init__(self, groups, dtype=tf.float32):
         self.groups = [[(t.shape[-1], t.dtype) for t in group] for group in groups]
         tensors = [tensor for group in groups for tensor in group]
-        wide = tf.float64 if tf.float64 in [t.dtype for t in tensors] else tf.float32
-        self.packed = tf.concat([tf.cast(t, wide) for t in tensors], axis=-1)
+        self.packed = tf.concat([tf.cast(t, dtype) for t in tensors], axis=-1)
         self.packed.set_shape((*tensors[0].shape[:-1], self.size))
 
     @property

@@ -24,6 +24,10 @@ class PixelRun:
         self.program = program
         self.couples_colors = couples_colors
         self.height, self.width, self.batch, self.colors = ops.shape(template)
+        values = [program.inputs[0]]
+        values += [value for step in program.instructions for value in step.outputs]
+        is_double = any(value.spec.dtype == "float64" for value in values)
+        self.dtype = tf.float64 if is_double else tf.float32
         steps = [step for step in program.instructions if step.level != Level.FIXED]
         self.row_steps = [step for step in steps if step.level == Level.ROWS]
         self.pixel_steps = [step for step in steps if step.level == Level.PIXEL]
@@ -140,7 +144,8 @@ class PixelRun:
             for value, tensor in zip(self.inputs_kept, inputs, strict=True):
                 values = {**values, value.index: tensor}
             for step in self.causal[len(self.stepped) :]:
-                kept.append([values[step.inputs[0].index]])
+                row = values[step.inputs[0].index]
+                kept.append([tf.cast(row, step.operation.compute_dtype)])
             return self._end_row(caches, kept)
 
         return visit_pixels(
@@ -152,6 +157,7 @@ class PixelRun:
             end_row,
             num_more=len(more),
             num_examples=num_examples,
+            dtype=self.dtype,
         )
 
     def _begin_row(self, values, caches):

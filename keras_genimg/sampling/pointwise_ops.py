@@ -68,6 +68,8 @@ def _along_last_axis(operation):
 def _channel_slice(key, rank):
     """Return the slice of the last axis that a key of `x[key]` takes, or None."""
     whole = slice(None)
+    # Loaded from a config, it is a list.
+    key = tuple(key) if isinstance(key, list) else key
     if not isinstance(key, tuple) or not isinstance(key[-1], slice):
         return None
     if key[:-1] in ((Ellipsis,), (whole,) * (rank - 1)):

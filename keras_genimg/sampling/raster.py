@@ -14,6 +14,7 @@ def visit_pixels(
     end_row,
     num_more=0,
     num_examples=None,
+    dtype=tf.float32,
 ):
     """Run two nested loops, over rows and over the pixels of a row.
 
@@ -36,6 +37,7 @@ def visit_pixels(
         num_more: Number of further results of `draw_pixel`.
         num_examples: Number of examples to keep of the further results, or None for
             all.
+        dtype: Type in which tensors of any type are stored, float32 or float64.
 
     Returns:
         The results of all pixels, a float32 tensor `(height, width, batch, n)`, and a
@@ -45,12 +47,12 @@ def visit_pixels(
 
     def visit_row(r, caches, rows):
         groups, carries, row = begin_row(r, caches)
-        bundle = Bundle(groups)
+        bundle = Bundle(groups, dtype)
 
         def visit_pixel(c, carries, kept):
             pixel = bundle.unpack(bundle.packed[c])
             result, more, carries_after, kept_here = draw_pixel(pixel, carries)
-            layout["kept"] = packed = Bundle([[result, *more], *kept_here])
+            layout["kept"] = packed = Bundle([[result, *more], *kept_here], dtype)
             after = _like(carries_after, carries)
             return c + 1, after, kept.write(c, packed.packed)
 
@@ -60,9 +62,7 @@ def visit_pixels(
             (
                 tf.constant(0),
                 carries,
-                tf.TensorArray(
-                    bundle.packed.dtype, size=width, element_shape=(None, None)
-                ),
+                tf.TensorArray(dtype, size=width, element_shape=(None, None)),
             ),
             maximum_iterations=width,
         )
