@@ -271,6 +271,7 @@ class TestTfds:
         with pytest.raises(ValueError, match=r"no examples.*split='train\[:0\]'"):
             load("mnist", "train[:0]")
 
+    @pytest.mark.slow
     def test_import_leaves_tfds_out(self):
         code = (
             "import sys, keras_genimg.datasets\n"

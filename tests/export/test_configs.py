@@ -170,6 +170,7 @@ def test_kserve_asks_for_the_tensorflow_runtime():
     assert model["storageUri"].startswith("pvc://")
 
 
+@pytest.mark.slow
 def test_labels_lead_to_their_versions_and_a_rollback_back(tmp_path):
     """On the embedded server, which reads the same file."""
     drawn = {}

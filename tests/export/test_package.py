@@ -1,5 +1,7 @@
 import re
 
+import pytest
+
 from tests.subprocesses import ROOT, run_python
 
 MODULES = ("client", "export_model", "serve", "verify", "bulk.sample", "bulk.score")
@@ -57,6 +59,7 @@ def test_commands_are_functions_of_files_in_the_wheel():
     assert '"examples/train.py" = "genimg_export/train.py"' in PROJECT
 
 
+@pytest.mark.slow
 def test_tensorflow_is_imported_without_notices(tmp_path):
     (tmp_path / "genimg_export").symlink_to(ROOT / "export")
     options = {"cwd": tmp_path, "PYTHONPATH": str(tmp_path)}

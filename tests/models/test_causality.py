@@ -142,6 +142,7 @@ def test_a_condition_map_is_seen_without_a_mask():
     assert (params[0, 0] == params[1, 0]).all()
 
 
+@pytest.mark.slow
 def test_untrained_models_are_about_uniform():
     x = np.random.default_rng(0).integers(2, size=(8, 12, 12, 1))
     for family in FAMILIES.values():

@@ -334,6 +334,7 @@ def means_by_hand(images):
     return means
 
 
+@pytest.mark.slow
 def test_box_means_give_a_lower_bound(box_model):
     every = np.reshape(list(itertools.product(range(3), repeat=8)), (-1, 2, 4, 1))
     chosen = every[np.random.default_rng(0).permutation(len(every))[:300]]
@@ -355,6 +356,7 @@ def test_box_means_give_a_lower_bound(box_model):
     assert (np.exp(bound) < exact).all()
 
 
+@pytest.mark.slow
 def test_a_model_of_box_means_trains_and_draws(box_model, tmp_path):
     images = np.random.default_rng(1).integers(3, size=(6, 2, 4, 1))
     box_model.compile(keras.optimizers.Adam(0.01), run_eagerly=True)

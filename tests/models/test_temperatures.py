@@ -44,6 +44,7 @@ def test_logits_of_0_are_a_coin_at_every_temperature():
         np.testing.assert_array_equal(drawn, images)
 
 
+@pytest.mark.slow
 def test_enlarge():
     model = MultiScalePixelRNN(
         (4, 4, 1), (2, 4), 3, 1, likelihood=Categorical(5), first_kernel_size=3

@@ -25,6 +25,7 @@ def test_full_float32_sets_the_switch_back(enabled):
         config.enable_tensor_float_32_execution(before)
 
 
+@pytest.mark.slow
 def test_innermost_of_two_devices():
     run_python("-c", "from tests.ops.test_devices import main; main()")
 

@@ -113,6 +113,7 @@ def test_any_graph_of_causal_and_pointwise_layers(body):
     assert_sampled_as_computed(model_of(body))
 
 
+@pytest.mark.slow
 def test_all_of_them_in_one_graph():
     model = model_of(
         lambda x: functools.reduce(lambda y, body: body(y), BODIES.values(), x)

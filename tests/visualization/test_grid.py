@@ -146,6 +146,7 @@ def test_missing_library_names_the_extra(tmp_path, monkeypatch, module, save, wh
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_import_leaves_matplotlib_out_and_saving_leaves_pyplot_out(tmp_path):
     code = (
         "import sys, keras, numpy\n"
