@@ -8,6 +8,8 @@ from numpy.typing import ArrayLike
 
 from keras_genimg.types import TensorLike
 
+_NEEDS_NUMBERS = "expects pixels that are real numbers. Received: dtype"
+
 
 class PixelValues:
     """Pixel values: integers from 0, or real numbers from 0 to 1.
@@ -42,7 +44,7 @@ class PixelValues:
 
     def in_range(self, images: TensorLike) -> tf.Tensor:
         """Return a boolean mask of the pixels that are in range."""
-        images = tf.cast(images, tf.float32)
+        images = _as_float(images)
         return images == self._nearest(images)  # False for NaN.
 
     def all_in_range(self, images: TensorLike) -> tf.Tensor:
@@ -52,7 +54,7 @@ class PixelValues:
         numbers and reduces booleans slowly. A pixel within 1e-19 of a valid value
         passes, since its squared distance underflows to 0.
         """
-        images = tf.cast(images, tf.float32)
+        images = _as_float(images)
         return tf.nn.l2_loss(images - self._nearest(images)) == 0  # False for NaN.
 
     def _nearest(self, images):
@@ -74,6 +76,8 @@ class PixelValues:
         """
         if images.dtype == bool or images.size == 0:
             return
+        if images.dtype.kind in "cSUO":
+            raise ValueError(f"{owner} {_NEEDS_NUMBERS} {images.dtype}")
         low, high = images.min(), images.max()
         in_range = low >= 0 and high <= self.max_value  # False for NaN.
         if in_range and images.dtype.kind == "f" and self.num_values is not None:
@@ -145,3 +149,10 @@ class PixelValues:
             f"{self.num_values})` does, or `likelihood.from_display` for integers from "
             f"0 to 255."
         )
+
+
+def _as_float(images):
+    images = tf.convert_to_tensor(images)
+    if images.dtype.is_complex or images.dtype == tf.string:
+        raise ValueError(f"A model {_NEEDS_NUMBERS} {images.dtype.name}")
+    return tf.cast(images, tf.float32)

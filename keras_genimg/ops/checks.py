@@ -99,7 +99,8 @@ def check_temperature(temperature: Any) -> None:
     Raises:
         ValueError: If it is not.
     """
-    if not (temperature > 0 and math.isfinite(temperature)):
+    is_number = temperature is not None and not isinstance(temperature, (str, bytes))
+    if not (is_number and temperature > 0 and math.isfinite(temperature)):
         raise ValueError(
             f"`temperature` must be a finite number above 0. Received: "
             f"temperature={temperature!r}"

@@ -36,6 +36,8 @@ CALLS = ["fit", "evaluate", "log_prob", "bits_per_dim"]
         (IMAGES - 1.0, "values from -1.0 to -1.0"),
         (IMAGES + 0.5, r"integers.*values from 0.5"),
         (IMAGES + np.nan, "values from nan"),
+        (IMAGES + 1j, "real numbers. received: dtype complex128"),
+        (IMAGES.astype(str), "real numbers. received: dtype <U"),
         ({"pictures": IMAGES}, r"takes the inputs \['images'\].*pictures"),
     ],
 )
@@ -149,3 +151,17 @@ def test_constructors_refuse(make, text):
 def test_a_graph_must_fit_the_likelihood(model):
     with pytest.raises(ValueError, match=r"parameters of shape \(None, 4, 5, 1, 256\)"):
         AutoregressiveModel(model.inputs, model.outputs[0], "categorical")
+
+
+def test_data_sets_of_complex_numbers(model):
+    """TensorFlow would cast them to their real parts."""
+    data = tf.data.Dataset.from_tensors((IMAGES + 1j).astype("complex64"))
+    for call in CALLS[:3]:
+        with pytest.raises(ValueError, match="real numbers. Received: dtype complex64"):
+            getattr(model, call)(data)
+
+
+@pytest.mark.parametrize("temperature", ["1", None, -1.0, np.inf])
+def test_temperatures(model, temperature):
+    with pytest.raises(ValueError, match="`temperature` must be a finite number"):
+        model.generate(1, temperature=temperature)

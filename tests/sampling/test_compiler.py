@@ -385,4 +385,3 @@ def test_functions_are_made_anew_when_layers_change(layer, change):
     assert (np.abs(expected - nats) > 1e-3).any()
     np.testing.assert_allclose(model.log_prob(images), expected, rtol=1e-4)
     assert_ancestral(model, model.generate(8, seed=0))
-
