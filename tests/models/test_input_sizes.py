@@ -111,6 +111,7 @@ def test_images_without_a_color_axis(source):
             call(SOURCES[source]([IMAGES[..., 0]] * 2), verbose=0)
 
 
+@pytest.mark.slow
 def test_images_of_another_size_of_other_models_and_calls():
     model = VAE((3, 4, 1), 2, 3, name="cnn")
     model.compile("sgd")

@@ -203,6 +203,7 @@ def test_trains_and_reports_each_scale(model, images):
         assert any((a != b).any() for a, b in pairs)
 
 
+@pytest.mark.slow
 def test_networks_draw_alone(model, images):
     network = model.scale_models[2]
     small = images[:, ::2, ::4]

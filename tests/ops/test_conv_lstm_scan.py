@@ -152,6 +152,7 @@ def test_segments_change_nothing(num_segments):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_keras_exports_a_model_of_such_layers(tmp_path):
     inputs = keras.Input((5, 4, 2))
     model = keras.Model(inputs, RowLSTM(3)(DiagonalBiLSTM(3)(inputs)))
