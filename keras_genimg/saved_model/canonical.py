@@ -93,7 +93,14 @@ def _order_of_use(graph):
                     visit(functions[name].node_def)
 
     visit(graph.node)
-    return [*order, *sorted(set(functions) - set(order))]
+    # Others belong to functions that only Python calls. In the order in which they were
+    # made: the text of the numbers would put 10 before 9.
+    return [*order, *sorted(set(functions) - set(order), key=_counter_and_base)]
+
+
+def _counter_and_base(name):
+    base, _, counter = name.rpartition("_")
+    return (int(counter), base) if counter.isdecimal() else (-1, name)
 
 
 class _Renaming:
