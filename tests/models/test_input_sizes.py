@@ -80,7 +80,7 @@ OTHER_SIZE = (
     "mode, source",
     [
         *(("plain", source) for source in SOURCES),
-        ("xla", "tf.data"),
+        pytest.param("xla", "tf.data", marks=pytest.mark.slow),
         ("eager", "generator"),
         ("steps", "tf.data"),
     ],

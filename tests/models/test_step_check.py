@@ -109,7 +109,9 @@ def test_bad_pixels_of_every_source_raise_before_the_next_step(source, mode):
     assert len(model.evaluate(SOURCES[source](GOOD), steps=4, verbose=0)) == 2
 
 
-@pytest.mark.parametrize("mode", ["plain", "xla", "eager"])
+@pytest.mark.parametrize(
+    "mode", ["plain", pytest.param("xla", marks=pytest.mark.slow), "eager"]
+)
 def test_calls_of_one_batch(mode):
     model = small(mode=mode)
     for call in (model.train_on_batch, model.test_on_batch):
@@ -125,7 +127,7 @@ def test_calls_of_one_batch(mode):
         assert np.isfinite(again["loss"])
 
 
-@pytest.mark.parametrize("mode", ["plain", "xla"])
+@pytest.mark.parametrize("mode", ["plain", pytest.param("xla", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     "likelihood, faults",
     [
@@ -198,7 +200,9 @@ def test_latent_models(make, mode):
 LABELS = np.array([0, 1, 2, 0, 1, 2, 0, 1], "int32")
 
 
-@pytest.mark.parametrize("mode", ["plain", "xla", "eager"])
+@pytest.mark.parametrize(
+    "mode", ["plain", pytest.param("xla", marks=pytest.mark.slow), "eager"]
+)
 def test_labels(mode):
     model = with_labels(mode)
     for bad in (-1, 3):
