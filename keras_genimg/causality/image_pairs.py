@@ -7,6 +7,8 @@ from keras_genimg.causality.changes import other_values
 _NUM_ROW_ENDS = 5
 # Products of a weight and a pixel in one forward pass: a few seconds of two CPU cores.
 _AFFORDABLE = 2e10
+# Few maps have 13 rows or channels. Keras adds a tensor (batch, 1, 1, 1) along another
+# axis to a map that has as many of them as there are examples.
 _FEWEST_PAIRS, _MOST_PAIRS = 3, 13
 
 
@@ -57,7 +59,7 @@ class ImagePairs:
     @property
     def num_changed(self):
         """Number of images in a smaller batch of changed ones."""
-        # Eleven of thirteen: few maps have as many rows or channels, see `_num_pairs`.
+        # Eleven of thirteen, see `_MOST_PAIRS`.
         return len(self.units) - (2 if len(self.units) > 10 else 1)
 
     @property
@@ -67,8 +69,6 @@ class ImagePairs:
 
 
 def _num_pairs(model, shape):
-    # Keras adds a tensor (batch, 1, 1, 1) to a map along another axis if the batch has
-    # as many examples as the map has rows or channels, so a number that few maps have.
     affordable = int(_AFFORDABLE / max(cost_of_image(model, shape), 1))
     return max(_FEWEST_PAIRS, min(_MOST_PAIRS, affordable))
 

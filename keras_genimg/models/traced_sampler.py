@@ -1,5 +1,7 @@
 """Compiled samplers of autoregressive models."""
 
+import warnings
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -160,7 +162,17 @@ class TracedSampler:
             if twin is not None:
                 TracedSampler(twin, *self.kind).prove()
             for weights in (random_values(model), jittered_values(model)):
-                records = self._drawn_under(weights)
+                try:
+                    records = self._drawn_under(weights)
+                except tf.errors.InvalidArgumentError as error:
+                    warnings.warn(
+                        f"Could not prove the sampler of {model.name}: its graph fails "
+                        f"on random conditions, whose unknown sizes are guessed "
+                        f"({type(error).__name__}). Compare some images with those of "
+                        f"method='ancestral'.",
+                        stacklevel=2,
+                    )
+                    return True
                 if all(np.isfinite(params).all() for _, _, params, _ in records):
                     break
             for network, image, params, conditions in records:

@@ -53,7 +53,7 @@ def tolerance(
     is_half = has_half_precision(model)
     if not is_half and not is_on_gpu():
         return FLOAT32_TOLERANCE
-    values = dict((id(w), value) for w, value in weights or [])
+    values = {id(weight): value for weight, value in weights or ()}
     values = [values.get(id(w), w.value) for w in model.weights]
     twin = in_float32(model) if is_half else model
     if twin is None:

@@ -150,6 +150,12 @@ def test_conditions_whose_size_is_not_known():
     # Warnings are errors in tests, so this must not warn again.
     drawn = model.generate(3, conditions=conditions, **options)
     assert drawn.shape == (3, 4, 4, 1)
+    options["method"] = "incremental"
+    with pytest.warns(UserWarning, match="Could not prove the sampler.*ancestral"):
+        again = model.generate(3, seed=0, conditions=conditions, **options)
+    options["method"] = "ancestral"
+    expected = model.generate(3, seed=0, conditions=conditions, **options)
+    np.testing.assert_array_equal(again, expected)
 
 
 def test_the_switch_is_not_saved(tmp_path):
