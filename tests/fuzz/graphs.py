@@ -440,6 +440,8 @@ class RandomGraph:
                 lambda: layers.Identity(),
             ]
         )()
+        if isinstance(layer, layers.PReLU) and layer.shared_axes is None:
+            self.allow("slopes of each place")
         return layer(self.value())
 
     def add_default(self):

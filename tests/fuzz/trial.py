@@ -242,7 +242,9 @@ class Trial:
 
     def change_by_lora(self):
         for layer in self.model._flatten_layers():
-            if hasattr(layer, "enable_lora") and layer.weights and layer.trainable:
+            if not hasattr(layer, "enable_lora") or layer.lora_enabled:
+                continue
+            if layer.weights and layer.trainable:
                 layer.enable_lora(1)
         self.graph.randomize_weights()
 
