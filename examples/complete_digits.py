@@ -116,8 +116,8 @@ def main():
     import numpy as np
 
     import keras_genimg.models  # noqa: F401  Registers classes for `load_model`.
-    from keras_genimg import datasets
-    from keras_genimg.models.preset_names import find_preset
+    from keras_genimg import datasets, models
+    from keras_genimg.presets import find_preset
     from keras_genimg.visualization import image_grid, save_comparison
 
     keras.utils.set_random_seed(0)
@@ -132,6 +132,7 @@ def main():
         model = keras.models.load_model(arguments.model)
     elif arguments.preset:
         family, name = find_preset(arguments.preset)
+        family = getattr(models, family)
         model = family.from_preset(name, weights=True)
     else:
         model = trained_model(data, train[:num_trained], arguments.epochs or epochs)

@@ -164,10 +164,11 @@ def parse_arguments():
 
 def trained_preset(name):
     """Return a preset with its weights, and its card as metadata."""
-    from keras_genimg.models.preset_names import find_preset
-    from keras_genimg.models.preset_weights import read_card
+    from keras_genimg import models
+    from keras_genimg.presets import find_preset, read_card
 
     family, name = find_preset(name)
+    family = getattr(models, family)
     model = family.from_preset(name, weights=True)
     return model, {"card": read_card(family.__name__, name)}
 

@@ -9,8 +9,8 @@ import numpy as np
 import tensorflow as tf
 
 from keras_genimg.extras import install_hint
+from keras_genimg.inputs.images import checked_inputs
 from keras_genimg.models import GenerativeModel
-from keras_genimg.models.image_inputs import checked_inputs
 from keras_genimg.ops.checks import check_positive_int
 from keras_genimg.ops.workers import is_chief
 from keras_genimg.types import PathLike

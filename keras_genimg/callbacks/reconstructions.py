@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from keras_genimg.callbacks.epoch_pictures import EpochPictures
+from keras_genimg.inputs.images import images_of
 from keras_genimg.models import LatentModel
-from keras_genimg.models.image_inputs import images_of
 from keras_genimg.ops.checks import check_int
 from keras_genimg.types import PathLike
 from keras_genimg.visualization import image_grid, save_grid

@@ -14,7 +14,7 @@ from keras_genimg.callbacks.run_description import check_same_run, describe_run
 from keras_genimg.callbacks.run_state import RunState, load_state, save_state
 from keras_genimg.callbacks.training_data import TrainingData, training_data
 from keras_genimg.files import file_lock
-from keras_genimg.models.distribution import parts_of
+from keras_genimg.fitting.distribution import parts_of
 from keras_genimg.ops.checks import check_int, check_positive_int
 from keras_genimg.ops.workers import is_chief, is_multi_worker, sum_over_workers
 from keras_genimg.types import PathLike

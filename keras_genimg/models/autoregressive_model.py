@@ -8,27 +8,27 @@ import tensorflow as tf
 from numpy.typing import ArrayLike
 
 from keras_genimg import likelihoods
-from keras_genimg.models.autoregressive_endpoints import (
-    autoregressive_endpoints,
-    log_prob_of,
-)
-from keras_genimg.models.batched_calls import draw_images, map_images
-from keras_genimg.models.causality_check import check_causal
-from keras_genimg.models.completion import completions
-from keras_genimg.models.conditions import condition_arrays
+from keras_genimg.causality.check import check_causal
+from keras_genimg.causality.proven_sampler import TracedSampler
+from keras_genimg.inputs.calls import draw_images, map_images
+from keras_genimg.inputs.conditions import condition_arrays
+from keras_genimg.inputs.images import known_image_shape, sized_image_shape
+from keras_genimg.inputs.progress import Counted
+from keras_genimg.inputs.seeds import image_seeds
+from keras_genimg.metrics import BitsPerDim
 from keras_genimg.models.drawing_order import DrawingOrder
-from keras_genimg.models.image_inputs import known_image_shape, sized_image_shape
-from keras_genimg.models.image_seeds import image_seeds
-from keras_genimg.models.progress import Counted
-from keras_genimg.models.traced_sampler import TracedSampler
 from keras_genimg.ops.checks import (
     check_choice,
     check_positive_int,
     check_temperature,
 )
 from keras_genimg.sampling import METHODS
-from keras_genimg.saved_model.endpoint import Endpoint
-from keras_genimg.training import BitsPerDim
+from keras_genimg.sampling.completion import completions
+from keras_genimg.serving.autoregressive_endpoints import (
+    autoregressive_endpoints,
+    log_prob_of,
+)
+from keras_genimg.serving.endpoint import Endpoint
 from keras_genimg.types import (
     Conditions,
     Config,
@@ -439,7 +439,7 @@ class AutoregressiveModel(DrawingOrder):
             num_candidates: Number of completions among which `complete` chooses.
 
         Returns:
-            Dict of `keras_genimg.saved_model.Endpoint` by signature name.
+            Dict of `keras_genimg.serving.Endpoint` by signature name.
 
         Raises:
             ValueError: If an argument is not as described, the model is not causal, or

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_genimg import likelihoods
+from keras_genimg.losses.negative_log_likelihood import MaskedNegativeLogLikelihood
 from keras_genimg.models.pixel_network import PixelNetwork, checked_arguments
 from keras_genimg.models.pixel_rnn import layer_maker
 from keras_genimg.networks import pixel_stack
@@ -21,8 +22,7 @@ from keras_genimg.ops.scales import (
     scale_order,
     subsampled,
 )
-from keras_genimg.saved_model.endpoint import Endpoint
-from keras_genimg.training.masked_nats import MaskedNegativeLogLikelihood
+from keras_genimg.serving.endpoint import Endpoint
 from keras_genimg.types import Config, Policy, Shape
 
 

@@ -6,16 +6,16 @@ from typing import Any, TypeVar
 import numpy as np
 import tensorflow as tf
 
+from keras_genimg.fitting.likelihood_model import LikelihoodModel
+from keras_genimg.inputs.function_cache import FunctionCache
+from keras_genimg.inputs.images import images_of, sized_image_shape
 from keras_genimg.likelihoods import Likelihood
-from keras_genimg.models.function_cache import FunctionCache
-from keras_genimg.models.image_inputs import images_of, sized_image_shape
-from keras_genimg.models.likelihood_model import LikelihoodModel
-from keras_genimg.models.preset import Preset
-from keras_genimg.models.preset_weights import load_weights
 from keras_genimg.ops.checks import check_positive_int
 from keras_genimg.ops.workers import is_chief
-from keras_genimg.saved_model import write_saved_model
-from keras_genimg.saved_model.endpoint import Endpoint
+from keras_genimg.presets.preset import Preset
+from keras_genimg.presets.weights import load_weights
+from keras_genimg.serving import write_saved_model
+from keras_genimg.serving.endpoint import Endpoint
 from keras_genimg.types import (
     Config,
     Images,
@@ -215,7 +215,7 @@ class GenerativeModel(LikelihoodModel):
             **options: Options of the model's own kind.
 
         Returns:
-            Dict of `keras_genimg.saved_model.Endpoint` by signature name.
+            Dict of `keras_genimg.serving.Endpoint` by signature name.
         """
         raise NotImplementedError
 

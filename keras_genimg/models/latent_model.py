@@ -8,20 +8,20 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_genimg.likelihoods import Likelihood
-from keras_genimg.models.batched_calls import draw_images, map_images
-from keras_genimg.models.generative_model import GenerativeModel
-from keras_genimg.models.image_inputs import images_of
-from keras_genimg.models.image_seeds import image_seeds, seeded_batches
-from keras_genimg.models.inference import (
+from keras_genimg.inputs.calls import draw_images, map_images
+from keras_genimg.inputs.images import images_of
+from keras_genimg.inputs.seeds import image_seeds, seeded_batches
+from keras_genimg.latents.inference import (
     Inference,
     importance_weighted_bound,
     mean_elbo,
     repeated,
 )
+from keras_genimg.likelihoods import Likelihood
+from keras_genimg.metrics.reported_value import ReportedValue
+from keras_genimg.models.generative_model import GenerativeModel
 from keras_genimg.ops.checks import check_positive_int
 from keras_genimg.ops.uniforms import POSTERIOR, seeded_uniforms
-from keras_genimg.training.reported_value import ReportedValue
 from keras_genimg.types import (
     Config,
     Images,

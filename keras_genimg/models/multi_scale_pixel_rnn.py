@@ -9,14 +9,14 @@ import tensorflow as tf
 from numpy.typing import ArrayLike
 
 from keras_genimg import likelihoods
+from keras_genimg.inputs.calls import draw_images
+from keras_genimg.inputs.images import check_shape
+from keras_genimg.inputs.seeds import image_seeds
+from keras_genimg.metrics import BitsPerDim
+from keras_genimg.metrics.masked_nats import MaskedNats
 from keras_genimg.models.autoregressive_model import AutoregressiveModel
-from keras_genimg.models.batched_calls import draw_images
 from keras_genimg.models.enlarging_pixel_rnn import EnlargingPixelRNN
-from keras_genimg.models.image_inputs import check_shape
-from keras_genimg.models.image_seeds import image_seeds
 from keras_genimg.models.pixel_rnn import PixelRNN
-from keras_genimg.models.presets import MULTI_SCALE_PIXEL_RNN
-from keras_genimg.models.scale_endpoints import enlarge_endpoint, enlarger
 from keras_genimg.networks.scale_layers import MergeScales, PackScales, Subsample
 from keras_genimg.ops.checks import (
     check_choice,
@@ -33,10 +33,10 @@ from keras_genimg.ops.scales import (
     smallest_scales,
     unpacked,
 )
+from keras_genimg.presets.settings import MULTI_SCALE_PIXEL_RNN
 from keras_genimg.sampling import METHODS
-from keras_genimg.saved_model.endpoint import Endpoint
-from keras_genimg.training import BitsPerDim
-from keras_genimg.training.masked_nats import MaskedNats
+from keras_genimg.serving.endpoint import Endpoint
+from keras_genimg.serving.scale_endpoints import enlarge_endpoint, enlarger
 from keras_genimg.types import Config, Method, Policy, Seeds, Shape, Verbose
 
 
@@ -318,7 +318,7 @@ class MultiScalePixelRNN(AutoregressiveModel):
             num_candidates: Number of completions among which `complete` chooses.
 
         Returns:
-            Dict of `keras_genimg.saved_model.Endpoint` by signature name.
+            Dict of `keras_genimg.serving.Endpoint` by signature name.
 
         Raises:
             ValueError: If an argument is not as described, a network is not causal, or

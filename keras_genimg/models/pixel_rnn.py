@@ -13,8 +13,8 @@ from keras_genimg.models.pixel_network import (
     checked_arguments,
     network_graph,
 )
-from keras_genimg.models.presets import PIXEL_RNN
 from keras_genimg.ops.checks import check_choice
+from keras_genimg.presets.settings import PIXEL_RNN
 from keras_genimg.types import Config, Policy
 
 

@@ -10,14 +10,12 @@ import tensorflow as tf
 from numpy.typing import ArrayLike
 
 from keras_genimg import likelihoods
+from keras_genimg.inputs.calls import draw_images, map_images
+from keras_genimg.inputs.seeds import seeded_batches
 from keras_genimg.latents import LatentFamily
+from keras_genimg.latents.inference import Inference, repeated
 from keras_genimg.layers import Latent
-from keras_genimg.models.batched_calls import draw_images, map_images
-from keras_genimg.models.image_seeds import seeded_batches
-from keras_genimg.models.inference import Inference, repeated
-from keras_genimg.models.latent_endpoints import vae_endpoints
 from keras_genimg.models.latent_model import LatentModel
-from keras_genimg.models.presets import VAE as VAE_PRESETS
 from keras_genimg.models.vae_checks import (
     check_activation,
     check_parts,
@@ -29,7 +27,9 @@ from keras_genimg.models.vae_checks import (
 from keras_genimg.networks import normal_weights, vae_decoder, vae_encoder
 from keras_genimg.ops.checks import check_image_shape, check_positive_int
 from keras_genimg.ops.uniforms import LATENTS
-from keras_genimg.saved_model.endpoint import Endpoint
+from keras_genimg.presets.settings import VAE as VAE_PRESETS
+from keras_genimg.serving.endpoint import Endpoint
+from keras_genimg.serving.latent_endpoints import vae_endpoints
 from keras_genimg.types import (
     Config,
     Images,
@@ -298,7 +298,7 @@ class VAE(LatentModel):
         """Estimate the log-probability of each image, with fewer than 5 latents.
 
         Hamiltonian Monte Carlo samples latent vectors from the true posterior, see
-        `keras_genimg.models.marginal_likelihood`. The estimate is not a bound: it can
+        `keras_genimg.latents.marginal_likelihood`. The estimate is not a bound: it can
         be too low or too high, and improves with more samples.
 
         Each image has one chain. If its posterior has several modes that are far apart,
@@ -330,7 +330,7 @@ class VAE(LatentModel):
             Kingma and Welling, Auto-Encoding Variational Bayes, 2013, section 5 and
             appendix D, https://arxiv.org/abs/1312.6114
         """
-        from keras_genimg.models.marginal_likelihood import vae_log_likelihood
+        from keras_genimg.latents.marginal_likelihood import vae_log_likelihood
 
         method = "marginal_log_likelihood"
         if self.latent_dim >= 5:

@@ -9,12 +9,6 @@ from keras_genimg.sampling.incremental import (
     incremental_sampler,
     teacher_forced_params,
 )
-from keras_genimg.sampling.proof import (
-    check_difference,
-    first_disagreement,
-    sampler_difference,
-)
-from keras_genimg.sampling.tolerances import tolerance
 
 METHODS: dict[str, Callable[..., Any]] = {
     "incremental": incremental_sampler,
@@ -25,12 +19,8 @@ METHODS: dict[str, Callable[..., Any]] = {
 __all__ = [
     "METHODS",
     "ancestral_sampler",
-    "check_difference",
-    "first_disagreement",
     "fixed_point",
     "fixed_point_sampler",
     "incremental_sampler",
-    "sampler_difference",
     "teacher_forced_params",
-    "tolerance",
 ]

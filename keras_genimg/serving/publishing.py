@@ -15,10 +15,9 @@ import keras
 import tensorflow as tf
 
 from keras_genimg.files import sync_tree
-from keras_genimg.models import GenerativeModel
 from keras_genimg.ops.checks import check_positive_int
 from keras_genimg.ops.workers import is_chief
-from keras_genimg.saved_model.metadata import read_metadata
+from keras_genimg.serving.metadata import read_metadata
 from keras_genimg.serving.verification.report import VerificationError
 from keras_genimg.serving.verifying import verify as verify_saved_model
 from keras_genimg.serving.versions import Versions
@@ -27,7 +26,7 @@ from keras_genimg.types import PathLike
 
 
 def publish(
-    model: GenerativeModel | PathLike,
+    model: keras.Model | PathLike,
     base_dir: PathLike,
     name: str,
     version: int | None = None,
@@ -99,7 +98,7 @@ def publish(
             )
     write, max_examples = _writer(model, options)
     batch_sizes = checked_batch_sizes(batch_sizes, max_examples, "publish")
-    if isinstance(model, GenerativeModel) and not is_chief(model.distribute_strategy):
+    if isinstance(model, keras.Model) and not is_chief(model.distribute_strategy):
         return directory if version is None else directory / str(version)
 
     with _full_disk_named(directory):
@@ -155,7 +154,7 @@ def _writer(model, options):
             write = _copier(path)
             return write, read_metadata(path).get("max_examples")
         model = _load(path)
-    if not isinstance(model, GenerativeModel):
+    if not hasattr(model, "endpoints"):
         raise ValueError(
             "`model` of publish must be a `GenerativeModel`, or the path of its "
             "`.keras` file or of a SavedModel. Received an object of type "

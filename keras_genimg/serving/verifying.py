@@ -2,7 +2,7 @@
 
 import os
 
-from keras_genimg.saved_model.metadata import read_metadata
+from keras_genimg.serving.metadata import read_metadata
 from keras_genimg.serving.verification.checks import CHECKS
 from keras_genimg.serving.verification.fault import Fault
 from keras_genimg.serving.verification.graph_scan import SavedGraph

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from keras_genimg.files import atomic_path
 from keras_genimg.ops.checks import check_positive_int
-from keras_genimg.saved_model.metadata import most_examples, read_metadata, warms_up
+from keras_genimg.serving.metadata import most_examples, read_metadata, warms_up
 from keras_genimg.serving.verification.graph_scan import SavedGraph
 from keras_genimg.serving.verification.probe_inputs import (
     described_inputs,

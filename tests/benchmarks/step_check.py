@@ -10,8 +10,8 @@ The targets are a ratio of 1.01 for PixelCNN, PixelRNN and DRAW, and 0.1 ms for 
 import keras
 import numpy as np
 
+from keras_genimg.fitting.step_check import StepCheck
 from keras_genimg.models import DRAW, VAE, PixelCNN, PixelRNN
-from keras_genimg.models.step_check import StepCheck
 from tests.benchmarks.timing import (
     Program,
     Row,

@@ -33,7 +33,7 @@ import tensorflow as tf  # noqa: E402
 from keras_genimg import datasets  # noqa: E402
 from keras_genimg.datasets.batches import make_batches  # noqa: E402
 from keras_genimg.models import DRAW, VAE, PixelCNN, PixelRNN  # noqa: E402
-from keras_genimg.models.preset import Recipe  # noqa: E402
+from keras_genimg.presets.preset import Recipe  # noqa: E402
 from tests.benchmarks.timing import (  # noqa: E402
     Program,
     Row,

@@ -12,7 +12,7 @@ from keras_genimg.callbacks.replica_values import ReplicaValues
 from keras_genimg.models import VAE
 from keras_genimg.serving import publish
 from keras_genimg.visualization import image_grid
-from tests.models.test_steps import IMAGES, SHAPE, batches, pixels
+from tests.fitting.test_steps import IMAGES, SHAPE, batches, pixels
 
 
 def check_files(strategy, folder):

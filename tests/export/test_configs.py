@@ -11,7 +11,7 @@ from google.protobuf import (
 )
 
 from keras_genimg.models import VAE
-from keras_genimg.saved_model import write_saved_model
+from keras_genimg.serving import write_saved_model
 from tests.export.running_server import ROOT, running, wait_until
 
 model_server_config_pb2 = pytest.importorskip(

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 import keras_genimg
 from keras_genimg.sampling import METHODS
-from keras_genimg.saved_model import write_saved_model
+from keras_genimg.serving import write_saved_model
 from tests.fuzz import own_layers
 from tests.fuzz.graphs import RandomGraph
 from tests.fuzz.honest import Honest

@@ -11,6 +11,7 @@ import pytest
 import tensorflow as tf
 
 from keras_genimg import likelihoods
+from keras_genimg.causality.proven_sampler import TracedSampler
 from keras_genimg.models import (
     DRAW,
     VAE,
@@ -19,7 +20,6 @@ from keras_genimg.models import (
     PixelCNN,
     PixelRNN,
 )
-from keras_genimg.models.traced_sampler import TracedSampler
 from tests.gpu.kernels import XLA_GPU, nodes_of, without_kernel
 from tests.weekly import weekly_but
 

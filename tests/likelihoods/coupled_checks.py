@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from keras_genimg.saved_model import write_saved_model
+from keras_genimg.serving import write_saved_model
 
 SHAPE = (3, 4, 3)
 

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_genimg.causality import first_leak, is_causal
+from keras_genimg.causality import assert_causal, first_leak, influence, is_causal
+from keras_genimg.causality.proof import sampler_difference
+from keras_genimg.causality.proven_sampler import pixel_sampler
 from keras_genimg.layers import MaskedConv2D
 from keras_genimg.models import DRAW, VAE, AutoregressiveModel, PixelCNN, PixelRNN
-from keras_genimg.models.traced_sampler import pixel_sampler
 from keras_genimg.networks import likelihood_head
-from keras_genimg.sampling import ancestral_sampler, sampler_difference
-from keras_genimg.testing import assert_causal, influence
+from keras_genimg.sampling import ancestral_sampler
 from tests.likelihoods.coupled import Chain
 from tests.likelihoods.coupled_checks import (
     SHAPE,

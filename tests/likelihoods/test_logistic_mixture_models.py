@@ -6,11 +6,11 @@ import keras
 import numpy as np
 import pytest
 
+from keras_genimg.causality import assert_causal
 from keras_genimg.layers import MaskedConv2D
 from keras_genimg.likelihoods import DiscretizedLogisticMixture
 from keras_genimg.models import DRAW, VAE, AutoregressiveModel, PixelCNN, PixelRNN
 from keras_genimg.networks import likelihood_head
-from keras_genimg.testing import assert_causal
 from tests.likelihoods.coupled_checks import (
     SHAPE,
     check_completes,

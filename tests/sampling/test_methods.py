@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_genimg.causality.proven_sampler import TracedSampler, pixel_sampler
 from keras_genimg.causality.random_weights import randomize
 from keras_genimg.likelihoods import Categorical
 from keras_genimg.models import PixelCNN, PixelRNN
-from keras_genimg.models.traced_sampler import TracedSampler, pixel_sampler
 from keras_genimg.ops import seeded_uniforms
 from keras_genimg.sampling import METHODS, fixed_point, incremental_sampler
 from tests.sampling.drawn import TIE, assert_ancestral, write_sample_endpoint

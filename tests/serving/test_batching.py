@@ -7,8 +7,7 @@ import pytest
 import tensorflow as tf
 
 from keras_genimg.models import MultiScalePixelRNN, PixelRNN
-from keras_genimg.saved_model import Endpoint, Input, read_metadata
-from keras_genimg.serving import verify
+from keras_genimg.serving import Endpoint, Input, read_metadata, verify
 from keras_genimg.serving.verification import c_api
 from keras_genimg.serving.verification.c_process import Request, serve
 from keras_genimg.serving.verification.comparison import different_bits

@@ -5,8 +5,7 @@ import tensorflow as tf
 from keras_genimg.causality.random_weights import random_weights
 from keras_genimg.likelihoods import Categorical
 from keras_genimg.models import VAE, PixelCNN
-from keras_genimg.saved_model import write_saved_model
-from keras_genimg.serving import read_metadata, verify, write_warmup
+from keras_genimg.serving import read_metadata, verify, write_saved_model, write_warmup
 from tests.weekly import weekly_but
 
 pytestmark = pytest.mark.slow

@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from keras_genimg.saved_model.canonical import make_canonical
+from keras_genimg.serving.canonical import make_canonical
 
 SPEC = tf.TensorSpec((None,), tf.float32, name="x")
 

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from keras_genimg.causality import proven_sampler
 from keras_genimg.layers import MaskedConv2D, RowLSTM
 from keras_genimg.models import (
     DRAW,
@@ -13,10 +14,14 @@ from keras_genimg.models import (
     AutoregressiveModel,
     PixelCNN,
     PixelRNN,
-    traced_sampler,
 )
-from keras_genimg.saved_model import Endpoint, Input, write_saved_model
-from keras_genimg.serving import read_metadata, verify
+from keras_genimg.serving import (
+    Endpoint,
+    Input,
+    read_metadata,
+    verify,
+    write_saved_model,
+)
 from keras_genimg.serving.verification.checks import CHECKS
 from keras_genimg.serving.verification.fault import Fault
 from keras_genimg.serving.verification.graph_scan import SavedGraph
@@ -197,7 +202,7 @@ def export_sampler(model, path):
 
 def test_verify_runs_check_sampler(tmp_path, monkeypatch):
     # The proof of `endpoints` would refuse the model.
-    monkeypatch.setattr(traced_sampler, "check_difference", lambda *arguments: None)
+    monkeypatch.setattr(proven_sampler, "check_difference", lambda *arguments: None)
     path = tmp_path / "wrong"
     export_sampler(slanted_model(), path)
     trial = Trial(str(path), SavedGraph(path), read_metadata(path), timeout=100)

@@ -5,7 +5,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from keras_genimg.likelihoods import Categorical
 from keras_genimg.models import VAE, PixelCNN, PixelRNN
-from keras_genimg.saved_model import write_saved_model
+from keras_genimg.serving import write_saved_model
 from tests.subprocesses import run_python
 
 pytestmark = pytest.mark.slow

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_genimg.saved_model import Input
-from keras_genimg.saved_model.input import (
+from keras_genimg.serving import Input
+from keras_genimg.serving.input import (
     images_input,
     known_input,
     real_input,

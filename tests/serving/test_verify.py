@@ -8,8 +8,13 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from keras_genimg.models import VAE
-from keras_genimg.saved_model import Endpoint, Input, write_saved_model
-from keras_genimg.serving import read_metadata, verify
+from keras_genimg.serving import (
+    Endpoint,
+    Input,
+    read_metadata,
+    verify,
+    write_saved_model,
+)
 from keras_genimg.serving.verification.checks import CHECKS
 from keras_genimg.serving.verification.fault import Fault
 from keras_genimg.serving.verification.graph_scan import SavedGraph, Signature, Tensor

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_genimg.saved_model.metadata import most_examples
+from keras_genimg.serving.metadata import most_examples
 from keras_genimg.serving.verification.c_process import Request, serve
 from keras_genimg.serving.verification.probe_inputs import (
     NUM_EXAMPLES,

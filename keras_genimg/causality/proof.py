@@ -1,0 +1,174 @@
+"""Check that the incremental sampler and the forward pass agree."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from keras_genimg.causality import first_leak
+from keras_genimg.causality.difference import difference_of_params
+from keras_genimg.causality.tolerances import FLOAT32_TOLERANCE, tolerance
+from keras_genimg.sampling.incremental import teacher_forced_params
+from keras_genimg.sampling.instructions import Level
+from keras_genimg.sampling.pixel_run import PixelRun
+from keras_genimg.sampling.program import Program
+from keras_genimg.types import TensorLike
+
+
+def sampler_difference(
+    model: keras.Model,
+    images: TensorLike,
+    conditions: Sequence[TensorLike] = (),
+    jit_compile: bool = False,
+) -> tf.Tensor:
+    """Compare the sampler's parameters with those of the forward pass.
+
+    Args:
+        model: An `AutoregressiveModel`.
+        images: Float32 images in the likelihood's own range, `(batch, height, width,
+            colors)`.
+        conditions: The model's inputs besides the images, in order.
+        jit_compile: Whether the graph will be compiled with XLA.
+
+    Returns:
+        The largest difference in each image relative to the largest parameter, float32
+        `(batch,)`; infinite if a parameter is not finite.
+    """
+    inputs = [tf.cast(images, model.inputs[0].dtype), *conditions]
+    expected = model(inputs if conditions else inputs[0], training=False)
+    params = teacher_forced_params(model, images, conditions, jit_compile)
+    return difference_of_params(params, expected)
+
+
+def check_difference(
+    model: keras.Model,
+    weights: Sequence[tuple[keras.Variable, Any]],
+    params: TensorLike,
+    images: TensorLike,
+    conditions: Sequence[TensorLike] = (),
+) -> None:
+    """Raise an error unless the sampler's parameters are those of a forward pass.
+
+    Args:
+        model: An `AutoregressiveModel`.
+        weights: `(variable, value)` of all weights that the model is to have.
+        params: The parameters that the sampler computes with these weights.
+        images: The images of the parameters, float32 `(batch, height, width, colors)`.
+        conditions: The model's inputs besides the images.
+
+    Raises:
+        ValueError: If they differ by more than rounding. The error names the first
+            layer that disagrees, if one is found.
+    """
+    inputs = [tf.cast(images, model.inputs[0].dtype), *conditions]
+    with keras.StatelessScope(state_mapping=weights):
+        expected = model(inputs if conditions else inputs[0], training=False)
+    largest = float(tf.reduce_max(difference_of_params(params, expected)))
+    # Usually it is far below, and half precision then needs no second model.
+    if largest <= FLOAT32_TOLERANCE:
+        return
+    limit = tolerance(model, images, conditions, weights)
+    if largest <= limit:
+        return
+    leak = first_leak(model, tuple(images.shape[1:]))
+    with keras.StatelessScope(state_mapping=weights):
+        layer = first_disagreement(model, images, conditions, limit)
+    if leak is not None:
+        why = f"The model is not causal. {leak}"
+    elif layer is not None:
+        why = (
+            f"The first layer that disagrees is {type(layer).__name__} '{layer.name}': "
+            f"its methods for the sampler (see keras_genimg.layers.CausalLayer) do not "
+            f"compute the same as its `call`, or it sees more than one pixel. Fix it, "
+            f"or use method='ancestral'."
+        )
+    else:
+        why = "No single layer disagrees. Use method='ancestral'."
+    raise ValueError(
+        f"The incremental sampler of {model.name} does not compute the same as the "
+        f"model, so its images would be wrong. Relative to the largest parameter, they "
+        f"differ by {largest:.2g}; rounding explains at most {limit:.2g}. {why}"
+    )
+
+
+def first_disagreement(
+    model: keras.Model,
+    images: TensorLike,
+    conditions: Sequence[TensorLike] = (),
+    limit: float = FLOAT32_TOLERANCE,
+) -> keras.Operation | None:
+    """Return the first layer whose methods for the sampler disagree with its `call`.
+
+    Args:
+        model: An `AutoregressiveModel`.
+        images: Float32 images in the likelihood's own range, `(batch, height, width,
+            colors)`.
+        conditions: The model's inputs besides the images, in order.
+        limit: Largest difference that rounding explains, see `tolerance`.
+
+    Returns:
+        The layer or operation, or None if all agree.
+    """
+
+    @tf.function(autograph=False)
+    def compare(images, conditions):
+        program = Program(model, fuse=False)
+        compared = [
+            (step, value)
+            for step in program.instructions
+            if step.level != Level.FIXED
+            for value in step.outputs
+        ]
+        given = tf.transpose(images, (1, 2, 0, 3))
+        couples_colors = model.likelihood.couples_colors
+        run = PixelRun(program, True, given, conditions, couples_colors)
+        run.known += [v for _, v in compared if v.level == Level.ROWS]
+        _, pixels = run.visit(
+            [given],
+            lambda params, here, pixel: pixel[:, here],
+            [
+                lambda params, values, value=value: _as_float(values[value.index])
+                for _, value in compared
+            ],
+        )
+        maps = _maps(program, images, conditions)
+        steps.extend(step for step, _ in compared)
+        differences = []
+        for (_, value), pixel in zip(compared, pixels, strict=True):
+            expected = tf.transpose(
+                maps[value.index], (1, 2, 0, *range(3, maps[value.index].shape.rank))
+            )
+            expected = tf.cast(tf.reshape(expected, tf.shape(pixel)), tf.float32)
+            axes = (2, 0, 1, 3)
+            differences.append(
+                difference_of_params(
+                    tf.transpose(pixel, axes), tf.transpose(expected, axes)
+                )
+            )
+        return tf.reduce_max(tf.stack(differences), axis=-1)
+
+    steps = []
+    differences = compare(images, list(conditions)).numpy()
+    for step, difference in zip(steps, differences, strict=True):
+        if not difference <= limit:
+            return step.operation
+    return None
+
+
+def _maps(program, images, conditions):
+    """Return all values of a program on whole maps, by index."""
+    values = dict(
+        zip([v.index for v in program.inputs], [images, *conditions], strict=True)
+    )
+    images = program.inputs[0]
+    values[images.index] = tf.cast(values[images.index], images.spec.dtype)
+    for step in program.instructions:
+        outputs = step.run(*step.fill(values))
+        for value, output in zip(step.outputs, outputs, strict=True):
+            values[value.index] = output
+    return values
+
+
+def _as_float(tensor):
+    return tf.cast(tf.reshape(tensor, (tf.shape(tensor)[0], -1)), tf.float32)

@@ -1,0 +1,5 @@
+"""Losses of images."""
+
+from keras_genimg.losses.negative_log_likelihood import NegativeLogLikelihood
+
+__all__ = ["NegativeLogLikelihood"]

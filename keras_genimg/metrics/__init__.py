@@ -1,0 +1,5 @@
+"""Metrics of images."""
+
+from keras_genimg.metrics.bits_per_dim import BitsPerDim
+
+__all__ = ["BitsPerDim"]
