@@ -14,7 +14,7 @@ from keras_genimg.callbacks.run_description import check_same_run, describe_run
 from keras_genimg.callbacks.run_state import RunState, load_state, save_state
 from keras_genimg.callbacks.training_data import TrainingData, training_data
 from keras_genimg.files import file_lock
-from keras_genimg.fitting.distribution import parts_of
+from keras_genimg.fitting.workarounds import parts_of
 from keras_genimg.ops.checks import check_int, check_positive_int
 from keras_genimg.ops.workers import is_chief, is_multi_worker, sum_over_workers
 from keras_genimg.types import PathLike
@@ -116,7 +116,7 @@ class Resume(keras.callbacks.Callback):
                 check_same_run(state.run, self._run, self.directory)
             self._restore(model, state)
             self._check_workers(strategy)
-            model._skip_batches(self._position, consume=data.consumed)
+            model._fitter.skip_batches(self._position, consume=data.consumed)
             self._data = data
             callbacks = tf.nest.flatten(data.arguments.get("callbacks") or [])
             begin = {

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from keras_genimg.callbacks.run_description import describe_arrays
 from keras_genimg.datasets import Epochs
-from keras_genimg.fitting.array_epochs import are_arrays, array_epochs
+from keras_genimg.fitting.data import are_arrays, array_epochs
 
 
 @dataclasses.dataclass

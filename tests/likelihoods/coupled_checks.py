@@ -14,13 +14,14 @@ def check_completes(model, temperature=1.0):
     known = np.zeros((3, 4))
     known[0], known[2, 1:] = 1, 1
     options = {"seed": 9, "num_candidates": 3, "temperature": temperature}
-    completed = model.complete(images, known, **options)
+    completed, sizes = model.complete(
+        images, known, return_effective_sample_size=True, **options
+    )
     np.testing.assert_array_equal(completed[:, known > 0], images[:, known > 0])
     assert (completed != images).any()
     for method in ("ancestral", "fixed_point"):
         again = model.complete(images, known, method=method, **options)
         np.testing.assert_array_equal(again, completed)
-    sizes = model.effective_sample_size(images, known, **options)
     assert ((sizes >= 1) & (sizes <= 3)).all() and (sizes < 2.99).any()
 
 

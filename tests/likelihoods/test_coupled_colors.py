@@ -116,7 +116,7 @@ def test_one_evaluation_a_pixel(monkeypatch):
     model.generate(1, seed=0)
     # Traced once, for a pixel with all of its colors.
     assert calls == [((39,), (3,))]
-    assert model._drawing_note("ancestral", None) == "12 forward passes per batch"
+    assert model._drawer.note("ancestral", None) == "12 forward passes per batch"
     model.run_eagerly = True
     calls.clear()
     tf.config.run_functions_eagerly(True)
