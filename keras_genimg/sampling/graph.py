@@ -68,7 +68,7 @@ def walk(model, values, call):
 def is_functional(operation):
     """Return whether an operation is a functional model that runs its own graph."""
     return isinstance(operation, keras.Model) and _calls_as(
-        operation, "Functional", "LikelihoodModel"
+        operation, "Functional", "GenerativeModel"
     )
 
 

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_genimg.causality import check as causality_check
 from keras_genimg.causality import first_leak
 from keras_genimg.layers import MaskedConv2D
-from keras_genimg.models import AutoregressiveModel, PixelCNN, causality_check
+from keras_genimg.models import AutoregressiveModel, PixelCNN
 from keras_genimg.serving import publish
 
 IMAGES = np.random.default_rng(0).integers(2, size=(16, 4, 5, 1)).astype("uint8")

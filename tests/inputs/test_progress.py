@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_genimg.inputs import progress
 from keras_genimg.inputs.progress import Progress, slices, timed_slices
-from keras_genimg.models import DRAW, VAE, PixelCNN, progress
+from keras_genimg.models import DRAW, VAE, PixelCNN
 
 pytestmark = pytest.mark.slow
 
