@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_genimg.layers.causal_layer import CausalLayer
+from keras_genimg.sampling.graph import is_functional, walk
 
 
 def leaking_layer(model, leak, image_shape, before, after):
@@ -49,7 +50,7 @@ def leaking_layer(model, leak, image_shape, before, after):
     def name(step):
         operation = step.operation
         inner = None
-        if isinstance(operation, (keras.Sequential, keras.Model)) and operation.inputs:
+        if is_functional(operation):
             pairs = [values[id(tensor)] for tensor in step.taken]
             inner = leaking_layer(
                 operation, leak, image_shape, *zip(*pairs, strict=True)
@@ -104,24 +105,15 @@ def _steps(model):
     """Return new symbolic inputs of a model, and its operations in order."""
     steps = []
 
-    def record(operation, *args, **kwargs):
-        result = operation(*args, **kwargs)
-        taken, made = (
-            [t for t in tf.nest.flatten(part) if isinstance(t, keras.KerasTensor)]
-            for part in ((args, kwargs), result)
-        )
+    def record(operation, args, kwargs, specs):
+        made = tf.nest.flatten(operation(*args, **kwargs))
+        leaves = tf.nest.flatten((args, kwargs))
+        taken = [leaf for leaf in leaves if isinstance(leaf, keras.KerasTensor)]
         steps.append(_Step(operation, taken, made))
-        return result
+        return made
 
     inputs = [keras.Input(batch_shape=t.shape, dtype=t.dtype) for t in model.inputs]
-    # The only public way to visit a graph. It adds nodes to the layers, which are
-    # visible only through their `output` attribute.
-    keras.models.clone_model(
-        keras.Model(model.inputs, model.outputs),
-        input_tensors=inputs,
-        clone_function=lambda layer: layer,
-        call_function=record,
-    )
+    walk(model, inputs, record)
     return inputs, steps
 
 

@@ -25,7 +25,7 @@ _GPU_SEGMENTS = 1
 
 
 @keras.saving.register_keras_serializable(package="keras_genimg")
-class DiagonalBiLSTM(CausalLayer, PixelLSTM):
+class DiagonalBiLSTM(PixelLSTM):
     """LSTM that processes an image along its diagonals, from both upper corners.
 
     For the direction from the upper left corner, with `hidden` and `cell` zero above
@@ -89,7 +89,7 @@ class DiagonalBiLSTM(CausalLayer, PixelLSTM):
     """
 
     directions = 2
-    taps = 2
+    _smallest_kernel = 1
 
     def __init__(
         self,
@@ -132,6 +132,7 @@ class DiagonalBiLSTM(CausalLayer, PixelLSTM):
             recompute=recompute,
             **kwargs,
         )
+        self.taps = 2
         self.num_segments: int | None = None
         if num_segments is not None:
             self.num_segments = check_positive_int(
@@ -194,7 +195,7 @@ class DiagonalBiLSTM(CausalLayer, PixelLSTM):
         weights = [tf.reshape(self.masked_input_kernel(), (channels, 2, gates))]
         features = [inputs]
         if condition is not None:
-            depth = self.check_condition_kernel(condition)
+            depth = self.condition_kernel.shape[0]
             weights.append(tf.reshape(self.condition_kernel, (depth, 2, gates)))
             features.append(tf.broadcast_to(condition, (batch, height, width, depth)))
         features = tf.concat(features, axis=-1) if condition is not None else inputs

@@ -6,7 +6,12 @@ import keras
 from keras import ops
 
 from keras_genimg.layers.masked_conv2d import MaskedConv2D
-from keras_genimg.ops.checks import check_condition, check_odd, check_positive_int
+from keras_genimg.ops.checks import (
+    check_built_with_condition,
+    check_condition,
+    check_odd,
+    check_positive_int,
+)
 from keras_genimg.types import Config
 
 
@@ -78,13 +83,8 @@ class ResidualMaskedConvBlock(keras.layers.Layer):
 
     def call(self, inputs, condition=None):
         outputs = self.convolution(ops.relu(self.reduce(ops.relu(inputs))))
+        check_built_with_condition(self.project, condition, self.name)
         if condition is not None:
-            if self.project is None:
-                raise ValueError(
-                    f"{self.name} was built without `condition`, so it has no weights "
-                    f"for one. Pass it in the first call too. Received: condition of "
-                    f"shape {tuple(condition.shape)}"
-                )
             outputs = outputs + self.project(condition)
         return inputs + self.expand(ops.relu(outputs))
 

@@ -1,23 +1,21 @@
 """Row LSTM."""
 
-from typing import Any, Literal
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from keras_genimg.layers.causal_layer import CausalLayer
 from keras_genimg.layers.pixel_lstm import PixelLSTM
-from keras_genimg.ops.checks import check_odd
 from keras_genimg.ops.conv_lstm import conv_lstm_scan
 from keras_genimg.ops.lines import shifted_lines
 from keras_genimg.ops.lstm_cell import lstm_step, prepare_lstm
-from keras_genimg.types import Config, Identifier, Tensors
+from keras_genimg.types import Config, Tensors
 
 
 @keras.saving.register_keras_serializable(package="keras_genimg")
-class RowLSTM(CausalLayer, PixelLSTM):
+class RowLSTM(PixelLSTM):
     """LSTM that processes an image row by row, from top to bottom.
 
     With a masked kernel `Kis`, an unmasked kernel `Kss` and `*` for a convolution along
@@ -70,44 +68,6 @@ class RowLSTM(CausalLayer, PixelLSTM):
         2016, section 3.1 and equation 3, https://arxiv.org/abs/1601.06759
     """
 
-    def __init__(
-        self,
-        units: int,
-        kernel_size: int = 3,
-        num_colors: int = 1,
-        mask_type: Literal["A", "B"] = "B",
-        use_bias: bool = True,
-        unit_forget_bias: bool = True,
-        kernel_initializer: Identifier = "glorot_uniform",
-        recurrent_initializer: Identifier = "orthogonal",
-        bias_initializer: Identifier = "zeros",
-        state_initializer: Identifier = "zeros",
-        kernel_regularizer: Identifier | None = None,
-        recurrent_regularizer: Identifier | None = None,
-        bias_regularizer: Identifier | None = None,
-        recompute: bool = False,
-        **kwargs: Any,
-    ):
-        check_odd("kernel_size", kernel_size, type(self).__name__, smallest=3)
-        super().__init__(
-            units,
-            kernel_size,
-            num_colors,
-            mask_type,
-            use_bias=use_bias,
-            unit_forget_bias=unit_forget_bias,
-            kernel_initializer=kernel_initializer,
-            recurrent_initializer=recurrent_initializer,
-            bias_initializer=bias_initializer,
-            state_initializer=state_initializer,
-            kernel_regularizer=kernel_regularizer,
-            recurrent_regularizer=recurrent_regularizer,
-            bias_regularizer=bias_regularizer,
-            recompute=recompute,
-            **kwargs,
-        )
-        self.taps = self.kernel_size
-
     def scan_map(
         self, inputs: tf.Tensor, condition: tf.Tensor | None = None
     ) -> tf.Tensor:
@@ -120,13 +80,12 @@ class RowLSTM(CausalLayer, PixelLSTM):
         cell = tf.broadcast_to(self.initial_cell[:, None, :], shape)
         kernel = ops.convert_to_tensor(self.recurrent_kernel)
         # In parts, to keep the gradient's tensors over all steps small.
-        sizes = [height]
-        if isinstance(height, int):
-            sizes = [
-                len(part) for part in np.array_split(range(height), 4) if len(part)
-            ]
+        parts = [gates]
+        if isinstance(height, int) and height > 1:
+            sizes = map(len, np.array_split(range(height), min(height, 4)))
+            parts = tf.split(gates, list(sizes), axis=0)
         outputs = []
-        for part in tf.split(gates, sizes, axis=0) if len(sizes) > 1 else [gates]:
+        for part in parts:
             states, hidden, cell = conv_lstm_scan(
                 part, kernel, hidden, cell, batch, -(self.taps // 2)
             )
@@ -152,11 +111,8 @@ class RowLSTM(CausalLayer, PixelLSTM):
             outputs = tf.nn.bias_add(outputs, self.bias)
         outputs = tf.reshape(outputs, (height, width * batch, 4 * self.units))
         if condition is not None:
-            depth = self.check_condition_kernel(condition)
-            term = tf.matmul(
-                tf.reshape(condition, (-1, depth)),
-                ops.convert_to_tensor(self.condition_kernel),
-            )
+            kernel = ops.convert_to_tensor(self.condition_kernel)
+            term = tf.matmul(tf.reshape(condition, (-1, kernel.shape[0])), kernel)
             term = tf.reshape(term, (*ops.shape(condition)[:3], 4 * self.units))
             term = tf.broadcast_to(term, (batch, height, width, 4 * self.units))
             term = tf.transpose(term, (1, 2, 0, 3))

@@ -8,12 +8,12 @@ import tensorflow as tf
 from numpy.typing import ArrayLike
 
 from keras_genimg import likelihoods
-from keras_genimg.causality.check import check_causal
+from keras_genimg.causality.probing import check_causal
 from keras_genimg.causality.proven_sampler import TracedSampler
 from keras_genimg.inputs.calls import draw_images, map_images
 from keras_genimg.inputs.conditions import condition_arrays
 from keras_genimg.inputs.images import known_image_shape, sized_image_shape
-from keras_genimg.inputs.progress import Counted
+from keras_genimg.inputs.progress import cost_of_image
 from keras_genimg.inputs.seeds import image_seeds
 from keras_genimg.metrics import BitsPerDim
 from keras_genimg.models.drawing_order import DrawingOrder
@@ -180,8 +180,10 @@ class AutoregressiveModel(DrawingOrder):
         shape = sized_image_shape(self, image_size, "generate")
         conditions = condition_arrays(self, conditions, num_images, shape)
         inputs = [image_seeds(num_images, seed), *conditions]
-        note = self._drawing_note(method, image_size)
-        return draw_images(self, draw, inputs, batch_size, verbose, note=note)
+        note, cost = self._drawing_cost(method, shape)
+        return draw_images(
+            self, draw, inputs, batch_size, verbose, note=note, cost=cost
+        )
 
     def complete(
         self,
@@ -353,9 +355,7 @@ class AutoregressiveModel(DrawingOrder):
         shape = sized_image_shape(self, image_size, "generate")
         draw = self._traced_sampler(method, shape, jit_compile, num_candidates)
         temperature = tf.constant(temperature, tf.float32)
-        return Counted(
-            lambda seeds, *others: draw(seeds, temperature, *others), draw.counter
-        )
+        return lambda seeds, *others: draw(seeds, temperature, *others)
 
     def _prove(self, sampler):
         """Raise an error unless a sampler is right, which is checked once."""
@@ -368,15 +368,15 @@ class AutoregressiveModel(DrawingOrder):
             lambda: TracedSampler(self, method, shape, jit_compile, num_candidates),
         )
 
-    def _drawing_note(self, method, image_size):
-        """Return the number of forward passes as text, for `Progress`."""
-        shape = sized_image_shape(self, image_size, "generate")
-        passes = self._num_passes(shape)
-        if method == "ancestral":
-            return f"{passes} forward passes per batch"
+    def _drawing_cost(self, method, image_shape):
+        """Return the forward passes of a batch as text, and their cost per image."""
+        passes = self._num_passes(image_shape)
+        if method == "incremental":
+            return "", 0
+        note = f"{passes} forward passes per batch"
         if method == "fixed_point":
-            return f"up to {passes + 1} forward passes per batch"
-        return ""
+            note = f"up to {passes + 1} forward passes per batch"
+        return note, passes * cost_of_image(self, image_shape)
 
     def log_prob(
         self,

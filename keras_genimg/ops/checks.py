@@ -183,5 +183,24 @@ def check_condition(inputs_shape, condition_shape, owner):
         )
 
 
+def check_built_with_condition(weights, condition, owner):
+    """Raise if a layer is called with a condition that it has no weights for.
+
+    Args:
+        weights: The layer's weights for a condition, or None.
+        condition: The condition, or None.
+        owner: Name of the layer.
+
+    Raises:
+        ValueError: If there is a condition, but no weights.
+    """
+    if condition is not None and weights is None:
+        raise ValueError(
+            f"{owner} was built without `condition`, so it has no weights for one. "
+            f"Pass it in the first call too. Received: condition of shape "
+            f"{tuple(condition.shape)}"
+        )
+
+
 def _named(name, owner):
     return f"`{name}`" if owner is None else f"`{name}` of {owner}"

@@ -3,8 +3,11 @@
 from collections.abc import Callable
 from typing import Any
 
-from keras_genimg.sampling.ancestral import ancestral_sampler
-from keras_genimg.sampling.fixed_point_sampling import fixed_point, fixed_point_sampler
+from keras_genimg.sampling.forward_passes import (
+    ancestral_sampler,
+    fixed_point,
+    fixed_point_sampler,
+)
 from keras_genimg.sampling.incremental import (
     incremental_sampler,
     teacher_forced_params,

@@ -48,14 +48,16 @@ def completions(
     num_candidates = check_positive_int("num_candidates", num_candidates, "complete")
     batch_size = check_positive_int("batch_size", batch_size, "complete")
     images, known = checked_completion(images, known, model)
-    size = images.shape[1:3]
-    draw = model._draw_function(method, temperature, size, jit_compile, num_candidates)
-    conditions = condition_arrays(model, conditions, len(images), images.shape[1:])
+    shape = images.shape[1:]
+    draw = model._draw_function(
+        method, temperature, shape[:2], jit_compile, num_candidates
+    )
+    conditions = condition_arrays(model, conditions, len(images), shape)
     images, known = model._known(images, known, conditions)
     inputs = [image_seeds(len(images), seed), images, known, *conditions]
-    images_at_a_time = max(1, batch_size // num_candidates)
-    note = model._drawing_note(method, size)
-    return draw_images(model, draw, inputs, images_at_a_time, verbose, "complete", note)
+    note, cost = model._drawing_cost(method, shape)
+    batch_size, cost = max(1, batch_size // num_candidates), cost * num_candidates
+    return draw_images(model, draw, inputs, batch_size, verbose, "complete", note, cost)
 
 
 def checked_completion(images, known, model):

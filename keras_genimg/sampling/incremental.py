@@ -57,7 +57,7 @@ def incremental_sampler(
 
         couples_colors = model.likelihood.couples_colors
         run = PixelRun(program, not jit_compile, given[0], conditions, couples_colors)
-        more = [lambda params, values: _flat(params)] if record is not None else []
+        more = _flat if record is not None else None
         drawn, params = run.visit(given, choose, more, num_examples=1)
         drawn = tf.transpose(drawn, (2, 0, 1, 3))
         if record is not None:
@@ -98,15 +98,16 @@ def teacher_forced_params(
     given = tf.transpose(images, (1, 2, 0, 3))
     couples_colors = model.likelihood.couples_colors
     run = PixelRun(program, not jit_compile, given, conditions, couples_colors)
-    _, (params,) = run.visit(
-        [given],
-        lambda params, here, pixel: pixel[:, here],
-        [lambda params, values: _flat(params)],
-    )
+    _, (params,) = run.visit([given], given_pixel, _flat)
     return _as_output(params, program)
 
 
-def _flat(params):
+def given_pixel(params, here, pixel):
+    """Return some colors of a given pixel, in place of drawn ones."""
+    return pixel[:, here]
+
+
+def _flat(params, values):
     """Return the parameters of all colors of a pixel, concatenated."""
     parts = [tf.reshape(part, (-1, part.shape[1:].num_elements())) for part in params]
     return tf.concat(parts, axis=-1) if len(parts) > 1 else parts[0]

@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from keras_genimg.ops.scales import factors_between, is_copied, placed
 from keras_genimg.ops.uniforms import seeded_uniforms
-from keras_genimg.sampling.temperatures import temperatures
+from keras_genimg.sampling.drawing import temperatures
 from keras_genimg.serving.endpoint import Endpoint
 from keras_genimg.serving.input import images_input, seed_input
 

@@ -17,7 +17,7 @@ from keras_genimg.ops.uniforms import (
     POSTERIOR,
     seeded_uniforms,
 )
-from keras_genimg.sampling.candidates import candidate_uniforms, effective_size
+from keras_genimg.sampling.drawing import candidate_uniforms, effective_size
 from tests import reference
 from tests.weekly import weekly_but
 

@@ -14,8 +14,7 @@ from keras_genimg.layers import (
     SplitColors,
 )
 from keras_genimg.models import AutoregressiveModel
-from keras_genimg.sampling.instructions import Level
-from keras_genimg.sampling.program import Program
+from keras_genimg.sampling.program import Level, Program
 from tests.fuzz.own_layers import Above
 from tests.sampling.drawn import assert_ancestral, write_sample_endpoint
 from tests.sampling.forced import assert_sampled_as_computed

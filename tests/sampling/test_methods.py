@@ -209,7 +209,7 @@ def test_one_trace_for_all_batches():
     model = make("cnn", CASES[0])
     for num_images in (1, 3, 7):
         model.generate(num_images, seed=0)
-    functions = model._function_cache.functions(model)
+    functions = model._function_cache.functions
     (sampler,) = (f for f in functions.values() if isinstance(f, TracedSampler))
     assert sampler.num_traces == 1
 
