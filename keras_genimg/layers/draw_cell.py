@@ -8,10 +8,9 @@ import tensorflow as tf
 
 from keras_genimg import likelihoods
 from keras_genimg.latents import DiagonalNormal
-from keras_genimg.layers.lstm_step import LSTMStep
-from keras_genimg.layers.read_attention import ReadAttention
-from keras_genimg.layers.write_attention import WriteAttention
+from keras_genimg.layers.attention import ReadAttention, WriteAttention
 from keras_genimg.ops.checks import check_image_shape, check_positive_int
+from keras_genimg.ops.lstm_cell import lstm_step
 from keras_genimg.types import Config, Shape, TensorLike
 
 _ATTENTION = 5  # Length of the description of an attention, see `ReadAttention`.
@@ -241,3 +240,56 @@ class DRAWCell(keras.layers.Layer):
             "write_size": self.write_size,
             "likelihood": keras.saving.serialize_keras_object(self.likelihood),
         }
+
+
+class LSTMStep(keras.layers.Layer):
+    """One LSTM step, with all weights in one matrix.
+
+    Args:
+        units: Length of the hidden state.
+        **kwargs: Arguments of `keras.layers.Layer`.
+
+    Call arguments:
+        inputs: `(batch, inputs)`.
+        hidden: `(batch, units)`.
+        cell: `(batch, units)`.
+        transposed: Result of `transposed_kernel`, computed outside the loop for faster
+            gradients, or None.
+
+    Returns:
+        The next hidden and cell state.
+
+    References:
+        Gregor et al., DRAW, 2015, section 2.
+    """
+
+    def __init__(self, units, **kwargs):
+        super().__init__(**kwargs)
+        self.units = units
+
+    def build(self, inputs_shape, hidden_shape=None, cell_shape=None):
+        units, num_inputs = self.units, inputs_shape[-1]
+        # Rows for the input, then for the hidden state; gates o, f, i, g.
+        self.kernel = self.add_weight(
+            (num_inputs + units, 4 * units), "glorot_uniform", name="kernel"
+        )
+        self.bias = self.add_weight(
+            (4 * units,),
+            # Open the forget gates at the start of training.
+            lambda shape, dtype: tf.repeat(
+                tf.constant([0, 1, 0, 0], dtype), self.units
+            ),
+            name="bias",
+        )
+
+    def transposed_kernel(self):
+        """Return the transposed kernel, `(4 * units, inputs + units)`."""
+        return tf.transpose(tf.cast(self.kernel, self.compute_dtype))
+
+    def call(self, inputs, hidden, cell, transposed=None):
+        weights = {
+            "kernel": tf.convert_to_tensor(self.kernel),
+            "bias": tf.convert_to_tensor(self.bias),
+            "transposed": transposed,
+        }
+        return lstm_step(weights, inputs, hidden, cell)

@@ -24,7 +24,7 @@ from keras_genimg.types import Config, Identifier
 class PixelLSTM(CausalLayer, keras.layers.Layer):
     """Base class of the LSTM layers over pixels: weights and input-to-state map.
 
-    A subclass implements `scan_map`, which computes the layer's output.
+    A subclass implements `_scan_map`, which computes the layer's output.
 
     Attributes:
         directions: Number of maps that are scanned.
@@ -145,7 +145,7 @@ class PixelLSTM(CausalLayer, keras.layers.Layer):
 
     def call(self, inputs, condition=None):
         check_built_with_condition(self.condition_kernel, condition, self.name)
-        run = keras.remat(self.scan_map) if self.recompute else self.scan_map
+        run = keras.remat(self._scan_map) if self.recompute else self._scan_map
         return run(inputs) if condition is None else run(inputs, condition)
 
     def compute_output_shape(self, inputs_shape, condition_shape=None):

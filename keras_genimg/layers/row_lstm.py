@@ -1,17 +1,14 @@
 """Row LSTM."""
 
-from typing import Any
-
 import keras
 import numpy as np
 import tensorflow as tf
 from keras import ops
 
 from keras_genimg.layers.pixel_lstm import PixelLSTM
-from keras_genimg.ops.conv_lstm import conv_lstm_scan
-from keras_genimg.ops.lines import shifted_lines
+from keras_genimg.ops.conv_lstm import conv_lstm_scan, shifted_lines
 from keras_genimg.ops.lstm_cell import lstm_step, prepare_lstm
-from keras_genimg.types import Config, Tensors
+from keras_genimg.types import Config
 
 
 @keras.saving.register_keras_serializable(package="keras_genimg")
@@ -68,9 +65,7 @@ class RowLSTM(PixelLSTM):
         2016, section 3.1 and equation 3, https://arxiv.org/abs/1601.06759
     """
 
-    def scan_map(
-        self, inputs: tf.Tensor, condition: tf.Tensor | None = None
-    ) -> tf.Tensor:
+    def _scan_map(self, inputs, condition=None):
         batch, height, width, channels = ops.shape(inputs)
         units = self.units
         gates = self._input_to_state(inputs, condition)
@@ -119,7 +114,7 @@ class RowLSTM(PixelLSTM):
             outputs = outputs + tf.reshape(term, ops.shape(outputs))
         return outputs
 
-    def prepare(self, fused: bool) -> dict[str, Any]:
+    def prepare(self, fused):
         dtype = self.compute_dtype
         # The kernel's rows match the input of a step: the live input taps, the
         # condition, and the hidden states of the row above. The one directly above
@@ -141,13 +136,7 @@ class RowLSTM(PixelLSTM):
             "border": live_taps - 1,
         }
 
-    def initial_cache(
-        self,
-        weights: dict[str, Any],
-        batch: int | tf.Tensor,
-        width: int | tf.Tensor,
-        channels: int,
-    ) -> Tensors:
+    def initial_cache(self, weights, batch, width, channels):
         dtype = self.compute_dtype
         shape = (width, batch, self.units)
         return (
@@ -156,22 +145,13 @@ class RowLSTM(PixelLSTM):
             tf.zeros((batch, weights["border"] * channels), dtype),
         )
 
-    def begin_row(
-        self, weights: dict[str, Any], cache: Tensors
-    ) -> tuple[Tensors, Tensors]:
+    def begin_row(self, weights, cache):
         hidden, cell, border = cache
         reach = self.taps // 2
         beside = [offset for offset in range(-reach, reach + 1) if offset]
         return (border,), (shifted_lines(hidden, beside, axis=0), hidden, cell)
 
-    def step(
-        self,
-        weights: dict[str, Any],
-        carry: Tensors,
-        row: Tensors,
-        inputs: tf.Tensor,
-        condition: tf.Tensor | None = None,
-    ) -> tuple[tf.Tensor, Tensors, Tensors]:
+    def step(self, weights, carry, row, inputs, condition=None):
         (window,) = carry
         beside, above, cell = row
         seen = [window, inputs]
@@ -186,9 +166,7 @@ class RowLSTM(PixelLSTM):
             window = inputs
         return hidden, (window,), (hidden, cell)
 
-    def end_row(
-        self, weights: dict[str, Any], cache: Tensors, kept: Tensors
-    ) -> Tensors:
+    def end_row(self, weights, cache, kept):
         return (*kept, cache[2])
 
     def get_config(self) -> Config:

@@ -9,7 +9,7 @@ from keras import layers, ops
 
 from keras_genimg.layers.masked_conv2d import MaskedConv2D
 from keras_genimg.layers.split_colors import SplitColors
-from keras_genimg.ops.affine import affine, prepare_affine
+from keras_genimg.ops.convolution import affine, prepare_affine
 
 _ELEMENTWISE_LAYERS = (
     layers.Average,
