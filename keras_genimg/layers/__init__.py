@@ -10,8 +10,10 @@ from keras_genimg.layers.gated_vertical_conv import GatedVerticalConv
 from keras_genimg.layers.gaussian_latent import GaussianLatent
 from keras_genimg.layers.latent import Latent
 from keras_genimg.layers.masked_conv2d import MaskedConv2D
-from keras_genimg.layers.residual_lstm_block import ResidualLSTMBlock
-from keras_genimg.layers.residual_masked_conv_block import ResidualMaskedConvBlock
+from keras_genimg.layers.residual_blocks import (
+    ResidualLSTMBlock,
+    ResidualMaskedConvBlock,
+)
 from keras_genimg.layers.row_lstm import RowLSTM
 from keras_genimg.layers.split_colors import SplitColors
 

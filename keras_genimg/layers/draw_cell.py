@@ -10,6 +10,7 @@ from keras_genimg import likelihoods
 from keras_genimg.latents import DiagonalNormal
 from keras_genimg.layers.attention import ReadAttention, WriteAttention
 from keras_genimg.ops.checks import check_image_shape, check_positive_int
+from keras_genimg.ops.configurable import arguments_of
 from keras_genimg.ops.lstm_cell import lstm_step
 from keras_genimg.types import Config, Shape, TensorLike
 
@@ -171,12 +172,9 @@ class DRAWCell(keras.layers.Layer):
         hidden = tf.cast(decoder_hidden, half)
         glimpse, read = self.read(tf.cast(pair, half), hidden)
         glimpse = tf.reshape(glimpse, (-1, math.prod(glimpse.shape[1:])))
-        encoder_hidden, encoder_cell = self._lstm(
-            self.encoder,
-            tf.concat([glimpse, hidden], axis=-1),
-            encoder_hidden,
-            encoder_cell,
-            for_encoder,
+        seen = tf.concat([glimpse, hidden], axis=-1)
+        encoder_hidden, encoder_cell = self.encoder(
+            seen, encoder_hidden, encoder_cell, for_encoder
         )
         params = self.posterior_params(encoder_hidden)
         latent = self.posterior.from_noise(params, tf.cast(inputs, tf.float32))
@@ -204,18 +202,11 @@ class DRAWCell(keras.layers.Layer):
             The next states, and the five numbers of the write attention.
         """
         canvas, hidden, cell = states
-        latent = tf.cast(latent, self.compute_dtype)
-        hidden, cell = self._lstm(self.decoder, latent, hidden, cell, transposed)
-        update, write = self.write(tf.cast(hidden, self.compute_dtype))
+        hidden, cell = self.decoder(latent, hidden, cell, transposed)
+        update, write = self.write(hidden)
         update = tf.cast(update, tf.float32)
         canvas += tf.reshape(update, (-1, math.prod(self.canvas_shape)))
         return [canvas, hidden, cell], write
-
-    def _lstm(self, layer, inputs, hidden, cell, transposed):
-        """Run an LSTM layer in the compute dtype, on float32 states."""
-        hidden, cell = (tf.cast(state, self.compute_dtype) for state in (hidden, cell))
-        hidden, cell = layer(inputs, hidden, cell, transposed)
-        return tf.cast(hidden, tf.float32), tf.cast(cell, tf.float32)
 
     def params(self, canvas: tf.Tensor) -> tf.Tensor:
         """Return canvases `(..., size)` as parameters of the likelihood."""
@@ -231,15 +222,9 @@ class DRAWCell(keras.layers.Layer):
         return (inputs_shape[0], self.output_size), list(states_shape)
 
     def get_config(self) -> Config:
-        return {
-            **super().get_config(),
-            "image_shape": self.image_shape,
-            "units": self.units,
-            "latent_dim": self.latent_dim,
-            "read_size": self.read_size,
-            "write_size": self.write_size,
-            "likelihood": keras.saving.serialize_keras_object(self.likelihood),
-        }
+        names = ("units", "latent_dim", "read_size", "write_size", "likelihood")
+        own = {"image_shape": self.image_shape, **arguments_of(self, *names)}
+        return {**super().get_config(), **own}
 
 
 class LSTMStep(keras.layers.Layer):
@@ -257,7 +242,7 @@ class LSTMStep(keras.layers.Layer):
             gradients, or None.
 
     Returns:
-        The next hidden and cell state.
+        The next hidden and cell state, float32.
 
     References:
         Gregor et al., DRAW, 2015, section 2.
@@ -292,4 +277,5 @@ class LSTMStep(keras.layers.Layer):
             "bias": tf.convert_to_tensor(self.bias),
             "transposed": transposed,
         }
-        return lstm_step(weights, inputs, hidden, cell)
+        states = lstm_step(weights, inputs, hidden, cell)
+        return tuple(tf.cast(state, tf.float32) for state in states)
