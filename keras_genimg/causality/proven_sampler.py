@@ -72,12 +72,10 @@ class TracedSampler:
             records.clear()
             state = list(zip(variables, weights, strict=True))
             with keras.StatelessScope(state_mapping=state):
-                outputs = sample(*inputs)
+                images, *sizes = tf.nest.flatten(sample(*inputs))
             self._networks = [network for network, *_ in records]
-            images, *sizes = outputs if num_candidates else (outputs,)
-            images = tf.cast(images, model.likelihood.dtype)
             recorded = [tuple(tensors) for _, *tensors in records]
-            return (images, *sizes) if num_candidates else images, recorded
+            return [tf.cast(images, model.likelihood.dtype), *sizes], recorded
 
         signature = [
             [tf.TensorSpec(weight.shape, weight.dtype) for weight in variables],
@@ -86,16 +84,13 @@ class TracedSampler:
             *given,
             *(tf.TensorSpec(t.shape, t.dtype) for t in model.inputs[1:]),
         ]
-        self._function = tf.function(
-            run,
-            input_signature=signature,
-            autograph=False,
-            jit_compile=jit_compile,
-        )
         # XLA would compile the proof's batch of two images too, for minutes.
-        self._proven = self._function
+        self._proven = tf.function(run, input_signature=signature, autograph=False)
+        self._function = self._proven
         if jit_compile:
-            self._proven = tf.function(run, input_signature=signature, autograph=False)
+            self._function = tf.function(
+                run, input_signature=signature, autograph=False, jit_compile=True
+            )
 
     def __call__(self, seeds, temperature, *others):
         function = self._trace()
@@ -106,8 +101,8 @@ class TracedSampler:
         if not tf.executing_eagerly():
             function = self._function
         weights = [tf.convert_to_tensor(weight) for weight in self._model.weights]
-        outputs, _ = function(weights, seeds, temperature, *others)
-        return outputs
+        (images, *sizes), _ = function(weights, seeds, temperature, *others)
+        return (images, *sizes) if sizes else images
 
     def _trace(self):
         """Return the function that draws, after its first trace.
