@@ -62,13 +62,6 @@ def test_calls_that_refuse_it(name, tmp_path):
         call(model, tmp_path)
 
 
-@pytest.mark.parametrize("call", CALLS)
-def test_weights_of_zero_hide_no_leak(call, tmp_path):
-    model = model_of("B", kernel_initializer="zeros")
-    with pytest.raises(ValueError, match=TEXT):
-        CALLS[call](model, tmp_path)
-
-
 def test_it_runs_once_for_a_graph(monkeypatch):
     runs = []
 
