@@ -15,7 +15,7 @@ from keras_genimg.causality.rounding import (
 from keras_genimg.sampling.forward_passes import forward_pass
 from keras_genimg.sampling.incremental import given_pixel, teacher_forced_params
 from keras_genimg.sampling.pixel_run import PixelRun
-from keras_genimg.sampling.program import Level, Program
+from keras_genimg.sampling.program import Level
 from keras_genimg.types import TensorLike
 
 
@@ -114,27 +114,24 @@ def first_disagreement(
 
     @tf.function(autograph=False)
     def compare(images, conditions):
-        program = Program(model, fuse=False)
+        given = tf.transpose(images, (1, 2, 0, 3))
+        run = PixelRun(model, given, conditions, fused=True, fuse_sums=False)
         compared = [
             (step, value)
-            for step in program.instructions
+            for step in run.program.instructions
             if step.level != Level.FIXED
             for value in step.outputs
         ]
         steps.extend(step for step, _ in compared)
-        given = tf.transpose(images, (1, 2, 0, 3))
-        couples_colors = model.likelihood.couples_colors
-        run = PixelRun(program, True, given, conditions, couples_colors)
         run.known += [v for _, v in compared if v.level == Level.ROWS]
 
         def more(params, values):
             parts = [_flat(values[value.index], 1) for _, value in compared]
             return tf.concat(parts, axis=-1)
 
-        _, (pixels,) = run.visit([given], given_pixel, more)
-        indices = [value.index for value in program.inputs]
-        inputs = [tf.cast(images, model.inputs[0].dtype), *conditions]
-        maps = program.on_maps(dict(zip(indices, inputs, strict=True)))
+        _, pixels = run.visit([given], given_pixel, more)
+        images = tf.cast(images, model.inputs[0].dtype)
+        maps = run.program.on_maps([images, *conditions])
         maps = [_flat(maps[value.index], 3) for _, value in compared]
         pixels = tf.transpose(pixels, (2, 0, 1, 3))
         pixels = tf.split(pixels, [each.shape[-1] for each in maps], axis=-1)

@@ -5,7 +5,6 @@ from typing import Any
 
 from keras_genimg.sampling.forward_passes import (
     ancestral_sampler,
-    fixed_point,
     fixed_point_sampler,
 )
 from keras_genimg.sampling.incremental import (
@@ -22,7 +21,6 @@ METHODS: dict[str, Callable[..., Any]] = {
 __all__ = [
     "METHODS",
     "ancestral_sampler",
-    "fixed_point",
     "fixed_point_sampler",
     "incremental_sampler",
     "teacher_forced_params",

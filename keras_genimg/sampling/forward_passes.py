@@ -1,13 +1,11 @@
 """Samplers of any causal graph, by forward passes of whole images."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import keras
 import tensorflow as tf
 from keras import ops
-
-from keras_genimg.types import TensorLike
 
 
 def forward_pass(model, images, conditions=()):
@@ -59,65 +57,43 @@ def ancestral_sampler(
 def fixed_point_sampler(
     model: keras.Model, jit_compile: bool = False
 ) -> Callable[..., tf.Tensor]:
-    """Return a function that draws images by `fixed_point`.
+    """Return a function that draws by forward passes until nothing changes.
+
+    Each pass computes the parameters of all sub-pixels and draws all of them again from
+    the same noise. The first sub-pixel is correct after one pass, the second after at
+    most two, and so on. The fixed point is therefore exactly the image of the ancestral
+    sampler. It takes at most one pass more than there are sub-pixels (pixels, if the
+    likelihood couples their colors), and far fewer if pixels depend on each other only
+    weakly.
 
     Args:
         model: An `AutoregressiveModel`.
         jit_compile: Whether the graph will be compiled with XLA; not used.
 
     Returns:
-        Function of `(uniforms, temperature, conditions, images=None, known=None)` that
-        returns float32 images, `(batch, height, width, colors)`.
+        A function like that of `ancestral_sampler`.
     """
-    return lambda *given, **known: fixed_point(model, *given, **known)[0]
 
+    def draw(uniforms, temperature, conditions, images=None, known=None):
+        most = math.prod(model.likelihood.unit_shape(ops.shape(uniforms)[1:])) + 1
+        given = uniforms, temperature, conditions, images, known
 
-def fixed_point(
-    model: keras.Model,
-    uniforms: tf.Tensor,
-    temperature: float | TensorLike = 1.0,
-    conditions: Sequence[TensorLike] = (),
-    images: TensorLike | None = None,
-    known: TensorLike | None = None,
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Draw images by forward passes with fixed noise until nothing changes.
+        def step(images, _):
+            drawn = _redrawn(model, images, *given)
+            return drawn, tf.reduce_any(drawn != images)
 
-    Each pass computes the parameters of all sub-pixels and draws all of them again from
-    the same noise. The first sub-pixel is correct after one pass, the second after at
-    most two, and so on. The fixed point is therefore exactly the image of the ancestral
-    sampler. It takes at most as many passes as there are sub-pixels (pixels, if the
-    likelihood couples their colors), and far fewer if pixels depend on each other only
-    weakly.
+        start = tf.zeros_like(uniforms)
+        if known is not None:
+            start = tf.where(known > 0, images, start)
+        drawn, _ = tf.while_loop(
+            lambda images, changed: changed,
+            step,
+            (start, tf.constant(True)),
+            maximum_iterations=most,
+        )
+        return drawn
 
-    Args:
-        model: An `AutoregressiveModel`.
-        uniforms: Uniform numbers in `[0, 1)`, `(batch, height, width, colors)`.
-        temperature: Divides the logits; broadcasts against `uniforms`.
-        conditions: The model's inputs besides the images, in order.
-        images: Images whose known pixels are kept, float32; optional.
-        known: 1 at known pixels, else 0; broadcasts against `images`.
-
-    Returns:
-        Float32 images of the shape of `uniforms`, and the number of forward passes, an
-        int32 scalar that includes the last pass, which changes nothing.
-    """
-    most = math.prod(model.likelihood.unit_shape(ops.shape(uniforms)[1:])) + 1
-    given = uniforms, temperature, conditions, images, known
-
-    def step(passes, images, _):
-        drawn = _redrawn(model, images, *given)
-        return passes + 1, drawn, tf.reduce_any(drawn != images)
-
-    start = tf.zeros_like(uniforms)
-    if known is not None:
-        start = tf.where(known > 0, images, start)
-    passes, drawn, _ = tf.while_loop(
-        lambda passes, images, changed: changed,
-        step,
-        (tf.constant(0), start, tf.constant(True)),
-        maximum_iterations=most,
-    )
-    return drawn, passes
+    return draw
 
 
 def _redrawn(model, images, uniforms, temperature, conditions, given, known):

@@ -3,24 +3,23 @@
 import tensorflow as tf
 from keras import ops
 
-from keras_genimg.sampling.program import Level, step_arguments
+from keras_genimg.sampling.program import Level, Program, step_arguments
 
 
 class PixelRun:
-    """The graph of one run of a `Program` over the pixels of a batch of images.
+    """The graph of one run of a model's `Program` over the pixels of a batch of images.
 
     Args:
-        program: A `Program`, built in the same graph.
-        fused: Whether TensorFlow's fused kernels may be used, which XLA lacks.
+        model: An `AutoregressiveModel`.
         template: Tensor of shape `(height, width, batch, colors)`.
         conditions: The model's inputs besides the images, in order.
-        couples_colors: Whether the colors of a pixel are chosen together, from
-            parameters that depend on none of them.
+        fused: Whether TensorFlow's fused kernels may be used, which XLA lacks.
+        fuse_sums: See `Program`.
     """
 
-    def __init__(self, program, fused, template, conditions, couples_colors):
-        self.program = program
-        self.couples_colors = couples_colors
+    def __init__(self, model, template, conditions, fused, fuse_sums=True):
+        self.program = program = Program(model, fuse_sums)
+        self.couples_colors = model.likelihood.couples_colors
         self.height, self.width, self.batch, self.colors = ops.shape(template)
         values = [program.inputs[0]]
         values += [value for step in program.instructions for value in step.outputs]
@@ -49,9 +48,7 @@ class PixelRun:
 
     def _maps(self, conditions, steps):
         """Return the fixed values that pixels use, `(height, width, batch, n)`."""
-        indices = [value.index for value in self.program.inputs[1:]]
-        given = dict(zip(indices, conditions, strict=True))
-        values = self.program.on_maps(given, Level.FIXED)
+        values = self.program.on_maps([None, *conditions], Level.FIXED)
         maps = {}
         met = [value for step in steps for value in step.inputs]
         for value in (*met, self.program.output):
@@ -97,7 +94,7 @@ class PixelRun:
                 all.
 
         Returns:
-            The pixels, `(height, width, batch, colors)`, and a list of the further
+            List of the pixels, `(height, width, batch, colors)`; and of the further
             result, `(height, width, num_examples, n)`, if there is one.
         """
         layout = {}
@@ -158,7 +155,7 @@ class PixelRun:
         results = [row.stack() for row in rows]
         for result, shape in zip(results, layout["shapes"], strict=True):
             result.set_shape((None, *shape))
-        return results[0], results[1:]
+        return results
 
     def _initial_caches(self):
         return tuple(

@@ -118,7 +118,7 @@ class Program:
 
     Args:
         model: A functional Keras model whose first input is the image.
-        fuse: Whether to replace each sum of linear layers by one product.
+        fuse_sums: Whether to replace each sum of linear layers by one product.
 
     Attributes:
         inputs: `Value`s of the model's inputs, the image first.
@@ -130,7 +130,7 @@ class Program:
             error names the layer.
     """
 
-    def __init__(self, model, fuse=True):
+    def __init__(self, model, fuse_sums=True):
         self.instructions = []
         self._num_values = 0
         self.inputs = [
@@ -140,17 +140,18 @@ class Program:
         if not is_functional(model):
             raise refusal(model, reason="computes more than its graph")
         (self.output,) = _values_in(self._inline(model, self.inputs))
-        while fuse and self._fuse_sum():
+        while fuse_sums and self._fuse_sum():
             pass
 
-    def on_maps(self, values, level=Level.PIXEL):
-        """Return all values up to a level, computed on whole maps.
+    def on_maps(self, inputs, level=Level.PIXEL):
+        """Return all values up to a level by index, computed on whole maps.
 
         Args:
-            values: Dict of tensors by index of value, for the inputs.
+            inputs: Tensors of the inputs, in order.
             level: Highest `Level`.
         """
-        values = dict(values)
+        pairs = zip(self.inputs, inputs, strict=True)
+        values = {value.index: tensor for value, tensor in pairs}
         for step in self.instructions:
             if step.level <= level:
                 args, kwargs = step.fill(values)
