@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from keras_genimg.causality import assert_causal, first_leak, influence, is_causal
 from keras_genimg.causality.proof import sampler_difference
-from keras_genimg.causality.proven_sampler import pixel_sampler
+from keras_genimg.drawing.functions import pixel_sampler
 from keras_genimg.layers import MaskedConv2D
 from keras_genimg.models import DRAW, VAE, AutoregressiveModel, PixelCNN, PixelRNN
 from keras_genimg.networks import likelihood_head
@@ -116,7 +116,8 @@ def test_one_evaluation_a_pixel(monkeypatch):
     model.generate(1, seed=0)
     # Traced once, for a pixel with all of its colors.
     assert calls == [((39,), (3,))]
-    assert model._drawer.note("ancestral", None) == "12 forward passes per batch"
+    note, _ = model._drawer.cost("ancestral", model.image_shape)
+    assert note == "12 forward passes per batch"
     model.run_eagerly = True
     calls.clear()
     tf.config.run_functions_eagerly(True)

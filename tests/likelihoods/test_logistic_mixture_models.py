@@ -95,7 +95,8 @@ def test_one_evaluation_a_pixel(monkeypatch):
     model = make(PixelRNN)
     model.generate(1, seed=0)
     assert calls == [((20,), (3,))]
-    assert model._drawer.note("ancestral", None) == "12 forward passes per batch"
+    note, _ = model._drawer.cost("ancestral", model.image_shape)
+    assert note == "12 forward passes per batch"
 
 
 @pytest.mark.slow
