@@ -4,7 +4,8 @@ import pytest
 from PIL import Image
 
 from keras_genimg.callbacks import SampleGrid
-from keras_genimg.models import VAE, PixelCNN
+from keras_genimg.layers import MaskedConv2D
+from keras_genimg.models import VAE, AutoregressiveModel, PixelCNN
 from keras_genimg.visualization import image_grid
 
 SHAPE = (4, 4, 1)
@@ -65,6 +66,20 @@ def test_what_cannot_be_drawn_is_refused_before_training(options, text, tmp_path
     x = {"images": IMAGES, "label": np.arange(8) % 3}
     with pytest.raises(ValueError, match=text):
         model.fit(x, verbose=0, callbacks=[grid])
+    for value, now in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(value, now)
+
+
+def test_a_model_that_cannot_be_sampled_is_refused_before_training(tmp_path):
+    images = keras.Input(SHAPE)
+    x = MaskedConv2D(2, 3, mask_type="A")(images)
+    x = keras.layers.Reshape(SHAPE[:2] + (2,))(keras.layers.Reshape((32,))(x))
+    logits = MaskedConv2D(1, 1, dtype="float32")(x)
+    model = AutoregressiveModel(images, logits, "bernoulli")
+    model.compile("sgd", run_eagerly=True)
+    before = model.get_weights()
+    with pytest.raises(ValueError, match="sampled without changes by method"):
+        model.fit(IMAGES, verbose=0, callbacks=[SampleGrid(tmp_path)])
     for value, now in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(value, now)
 
