@@ -20,8 +20,8 @@ from keras_genimg.callbacks.run_state import (
 )
 from keras_genimg.datasets import Epochs
 from keras_genimg.files import file_lock
-from keras_genimg.fitting.array_epochs import are_arrays, array_epochs
-from keras_genimg.fitting.distribution import parts_of
+from keras_genimg.fitting.data import are_arrays, array_epochs
+from keras_genimg.fitting.workarounds import parts_of
 from keras_genimg.ops.checks import check_int, check_positive_int
 from keras_genimg.ops.workers import is_chief, is_multi_worker, sum_over_workers
 from keras_genimg.types import PathLike
@@ -123,7 +123,7 @@ class Resume(keras.callbacks.Callback):
             self._restore(model, state)
             self._check_workers(strategy)
             reads_skipped = "batch_size" not in description
-            model._skip_batches(self._position, consume=reads_skipped)
+            model._fitter.skip_batches(self._position, consume=reads_skipped)
             self._epoch_values = ReplicaValues(strategy, model._epoch_variables())
             stack.callback(setattr, self, "_epoch_values", None)
             callbacks = tf.nest.flatten(arguments.get("callbacks") or [])

@@ -67,12 +67,12 @@ class TracedSampler:
             options["record"] = lambda *recorded: records.append(recorded)
         elif not jit_compile and not tf.distribute.has_strategy():
             # XLA writes variables only at the end.
-            self.counter = GraphCounter(model._num_passes(image_shape))
+            self.counter = GraphCounter(model._drawer.num_passes(image_shape))
             options["report"] = self.counter.report
-        draw = model._sampler(method, jit_compile, **options)
+        draw = model._drawer.sampler(method, jit_compile, **options)
         given = []
         if num_candidates is None:
-            sample = pixel_sampler(draw, image_shape, model._drawn_shape(image_shape))
+            sample = pixel_sampler(draw, image_shape, model._drawer.shape(image_shape))
         else:
             sample = candidate_completer(model, draw, image_shape, num_candidates)
             given = [tf.TensorSpec((None, *image_shape))] * 2
@@ -110,8 +110,8 @@ class TracedSampler:
     def __call__(self, seeds, temperature, *others):
         function = self._trace()
         if self._model.check_causality and not self._has_passed:
-            self._model._check_causal(self.kind[1])
-            self._model._prove(self)
+            self._model._drawer.check_causal(self.kind[1])
+            self._model._drawer.prove(self)
             self._has_passed = True
         if not tf.executing_eagerly():
             function = self._function

@@ -1,61 +1,8 @@
-"""Completion of images: checks the arguments of `complete`, and runs it."""
+"""Checks of the arguments of `complete`."""
 
 import numpy as np
 
-from keras_genimg.inputs.calls import draw_images
-from keras_genimg.inputs.conditions import condition_arrays
 from keras_genimg.inputs.images import check_shape
-from keras_genimg.inputs.seeds import image_seeds
-from keras_genimg.ops.checks import check_positive_int
-
-
-def completions(
-    model,
-    images,
-    known,
-    *,
-    seed,
-    conditions,
-    num_candidates,
-    temperature,
-    method,
-    jit_compile,
-    batch_size,
-    verbose,
-):
-    """Complete images.
-
-    Args:
-        model: An `AutoregressiveModel`.
-        images: See `AutoregressiveModel.complete`, which takes the same arguments.
-        known: See `complete`.
-        seed: See `complete`.
-        conditions: See `complete`.
-        num_candidates: See `complete`.
-        temperature: See `complete`.
-        method: See `complete`.
-        jit_compile: See `complete`.
-        batch_size: See `complete`.
-        verbose: See `complete`.
-
-    Returns:
-        NumPy arrays: the completed images, and effective sample sizes, float32 of shape
-        `(num_images,)`.
-
-    Raises:
-        ValueError: If an argument is not as described.
-    """
-    num_candidates = check_positive_int("num_candidates", num_candidates, "complete")
-    batch_size = check_positive_int("batch_size", batch_size, "complete")
-    images, known = checked_completion(images, known, model)
-    size = images.shape[1:3]
-    draw = model._draw_function(method, temperature, size, jit_compile, num_candidates)
-    conditions = condition_arrays(model, conditions, len(images), images.shape[1:])
-    images, known = model._known(images, known, conditions)
-    inputs = [image_seeds(len(images), seed), images, known, *conditions]
-    images_at_a_time = max(1, batch_size // num_candidates)
-    note = model._drawing_note(method, size)
-    return draw_images(model, draw, inputs, images_at_a_time, verbose, "complete", note)
 
 
 def checked_completion(images, known, model):

@@ -128,7 +128,6 @@ def test_bad_values_are_refused_by_every_call(model, name):
     for call in (
         lambda: model.generate(4, conditions=conditions),
         lambda: model.complete(IMAGES, known, conditions=conditions),
-        lambda: model.effective_sample_size(IMAGES, known, conditions=conditions),
         lambda: model.log_prob(x),
         lambda: model.log_prob(list(x.values())),
         lambda: model.log_prob(tf.data.Dataset.from_tensors(x)),
