@@ -144,8 +144,10 @@ class GenerativeModel(keras.Model):
                 do not fit because an override changes a shape.
         """
         if name not in cls.presets:
+            near = difflib.get_close_matches(name, cls.presets, 1)
+            hint = f"Did you mean {near[0]!r}? " if near else ""
             raise ValueError(
-                f"{cls.__name__} has no preset {name!r}. "
+                f"{cls.__name__} has no preset {name!r}. {hint}"
                 f"Known presets: {', '.join(sorted(cls.presets))}"
             )
         model = cls(**{**cls.presets[name].config, **overrides})
