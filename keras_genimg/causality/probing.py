@@ -160,7 +160,7 @@ def _first_leak(model, shape, pairs, before):
     if not leaks_between(before, after).any():
         return None
     # It may still be rounding, which differs between batches of different sizes.
-    leak = _batch_leak(model, shape, pairs)
+    leak = _batch_leak(model, shape, pairs, before)
     if leak is not None:
         return leak
     both = pairs.inputs(pairs.images), pairs.inputs(pairs.changed)
@@ -173,19 +173,25 @@ def _first_leak(model, shape, pairs, before):
         return _worst_leak(model, shape, pairs, leaks) if leaks.any() else None
 
 
-def _batch_leak(model, shape, pairs):
+def _batch_leak(model, shape, pairs, before):
     """Return a leak between the images of a batch, or from call to call, or None."""
     alone = pairs.inputs(pairs.images, slice(1))
     # First and last but one, since a layer may mix an image with those before it, with
     # those after it, or with its mirror image.
     batch = [np.append(x, x[:2], axis=0) for x in pairs.inputs(pairs.images)]
     params, found = _params(model, alone), _params(model, batch)[[0, -2]]
-    change = change_of_units(np.repeat(params, 2, axis=0), found, pairs.num_units)
-    change = change.max(axis=0)
+    mixed = change_of_units(np.repeat(params, 2, axis=0), found, pairs.num_units)
+    again = _params(model, pairs.inputs(pairs.images))
+    noise = change_of_units(before, again, pairs.num_units)
     is_coarse = has_half_precision(model) or is_quantized(model)
     tolerance = _COARSE_BATCH_TOLERANCE if is_coarse else _BATCH_TOLERANCE
     finite = params[np.isfinite(params)].astype("float64")
-    if not change.max() > tolerance * np.abs(finite).max(initial=0):
+    largest = np.abs(finite).max(initial=0)
+    for changes, most in ((mixed, tolerance), (noise, _BATCH_TOLERANCE)):
+        change = changes.max(axis=0)
+        if change.max() > most * largest:
+            break
+    else:
         return None
     unit = np.unravel_index(change.argmax(), pairs.unit_shape)
     place = tuple(map(int, unit))

@@ -38,15 +38,15 @@ _NO_EFFECT_IN_INFERENCE = (
     layers.SpatialDropout2D,
 )
 # Class names of elementwise operations of `keras.ops`, with broadcasting.
-_ELEMENTWISE = set(
+ELEMENTWISE = set(
     """
-    Abs Absolute Add Arctan Cast Ceil Celu Clip Cos Divide DivideNoNan Elu Equal Erf
-    Exp Expm1 Floor Gelu Greater GreaterEqual HardShrink HardSigmoid HardSilu HardTanh
-    Identity Less LessEqual LeakyRelu Log Log1p LogSigmoid LogicalAnd LogicalNot
-    LogicalOr Maximum Minimum Mod Multiply Negative NotEqual Power Reciprocal Relu
-    Relu6 Round Rsqrt Selu Sigmoid Sign Silu Sin SoftShrink Softplus Softsign
-    SparsePlus Sqrt Square SquarePlus StopGradient Subtract Tanh TanhShrink Threshold
-    TrueDivide Where
+    Abs Absolute Add Arctan Arctan2 Cast Ceil Celu Clip Cos Cosh Divide DivideNoNan
+    Elu Equal Erf Exp Expm1 Floor FloorDivide Gelu Greater GreaterEqual HardShrink
+    HardSigmoid HardSilu HardTanh Hypot Identity LeakyRelu Less LessEqual Log Log10
+    Log1p Log2 Logaddexp LogicalAnd LogicalNot LogicalOr LogSigmoid Maximum Minimum
+    Mod Multiply Negative NotEqual Power Reciprocal Relu Relu6 Round Rsqrt Selu
+    Sigmoid Sign Silu Sin Sinh Softplus SoftShrink Softsign SparsePlus Sqrt Square
+    SquarePlus StopGradient Subtract Tan Tanh TanhShrink Threshold TrueDivide Where
     """.split()
 )
 # Operations along an axis, which must be the channel axis.
@@ -109,7 +109,7 @@ def _layer_function(layer, ranks):
 
 def _ops_function(operation, args, kwargs, ranks):
     kind, rank = type(operation).__name__, max(ranks)
-    if kind in _ELEMENTWISE:
+    if kind in ELEMENTWISE:
         # A constant with more axes may differ between pixels, and maps of different
         # ranks broadcast along other axes than the pixels'.
         constants = [*args, *kwargs.values(), *vars(operation).values()]

@@ -11,6 +11,7 @@ import tensorflow as tf
 from keras_genimg.layers.causal_layer import CausalLayer
 from keras_genimg.sampling.graph import is_composite, is_functional, walk
 from keras_genimg.sampling.pointwise import (
+    ELEMENTWISE,
     is_linear,
     linear_function,
     pointwise_function,
@@ -188,7 +189,12 @@ class Program:
         inputs = _values_in((args, kwargs))
         level = max((value.level for value in inputs), default=Level.FIXED)
         if level != Level.FIXED:
-            args, kwargs = tf.nest.map_structure(self._lift, (args, kwargs))
+            # Constants of fewer axes than a map broadcast against its last ones.
+            is_map = {len(value.spec.shape) for value in inputs} == {4}
+            broadcasts = is_map and type(operation).__name__ in ELEMENTWISE
+            args, kwargs = tf.nest.map_structure(
+                lambda leaf: self._lift(leaf, 2 if broadcasts else 4), (args, kwargs)
+            )
         # In some layers, it is a positional argument of `call`.
         if _bound_arguments(operation, args, kwargs).get("training"):
             reason = "is called with training=True, which the sampler cannot repeat"
@@ -267,12 +273,15 @@ class Program:
             reason = f"is made of layers that cannot all be sampled ({error})"
             raise refusal(layer, args, kwargs, reason) from error
 
-    def _lift(self, leaf):
+    def _lift(self, leaf, fewest_axes):
         """Return a `Value` for a constant map, and other leaves as they are."""
-        if isinstance(leaf, Value) or len(getattr(leaf, "shape", ())) != 4:
+        rank = len(getattr(leaf, "shape", ()))
+        if isinstance(leaf, Value) or not fewest_axes <= rank <= 4:
             return leaf
-        spec = keras.KerasTensor(tuple(leaf.shape), getattr(leaf, "dtype", "float32"))
-        constant = _Constant(leaf.read() if isinstance(leaf, Weight) else leaf)
+        shape = (1,) * (4 - rank) + tuple(leaf.shape)
+        spec = keras.KerasTensor(shape, getattr(leaf, "dtype", "float32"))
+        tensor = leaf.read() if isinstance(leaf, Weight) else leaf
+        constant = _Constant(tensor, shape)
         return self._instruction(constant, (), {}, spec, Level.FIXED)[0]
 
     def _fuse_sum(self):
@@ -314,12 +323,12 @@ class Program:
 class _Constant(keras.Operation):
     """A constant map in the graph."""
 
-    def __init__(self, tensor):
+    def __init__(self, tensor, shape):
         super().__init__()
-        self.tensor = tensor
+        self.tensor, self.shape = tensor, shape
 
     def call(self):
-        return tf.convert_to_tensor(self.tensor)
+        return tf.reshape(tf.convert_to_tensor(self.tensor), self.shape)
 
 
 def step_arguments(layer, args, kwargs):

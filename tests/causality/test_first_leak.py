@@ -261,6 +261,16 @@ def test_other_images_of_the_batch_are_seen(layer):
     assert "other images of its batch" in str(leak)
 
 
+def test_noise_below_the_rounding_of_quantized_layers_is_seen():
+    class FaintNoise(OwnNoise):
+        def call(self, inputs):
+            return inputs + 0.01 * (super().call(inputs) - inputs)
+
+    model = wired(lambda x: end(FaintNoise()(layers.Dense(9)(start(x)))))
+    model.quantize("int8", filters=["dense"])
+    assert first_leak(model).kind == "batch"
+
+
 @pytest.mark.parametrize(
     "mix",
     [
