@@ -15,7 +15,7 @@ import pytest
 pytest.importorskip("tqdm", reason='needs the extra "bulk"')
 
 from export.bulk.engines import local  # noqa: E402
-from export.bulk.errors import BulkError  # noqa: E402
+from export.bulk.shards import BulkError  # noqa: E402
 from tests.export.bulk.files import content, seeds_and_pixels  # noqa: E402
 from tests.export.bulk.jobs import Job  # noqa: E402
 from tests.subprocesses import ROOT  # noqa: E402

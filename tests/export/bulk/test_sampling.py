@@ -13,9 +13,8 @@ Image = pytest.importorskip("PIL.Image", reason='needs the extra "serving"')
 
 from export.bulk import sample as command  # noqa: E402
 from export.bulk.command import call as call_job  # noqa: E402
-from export.bulk.errors import BulkError  # noqa: E402
-from export.bulk.run_record import claim  # noqa: E402
 from export.bulk.saved_model import SavedModel  # noqa: E402
+from export.bulk.shards import BulkError, claim  # noqa: E402
 from keras_genimg.likelihoods import Categorical  # noqa: E402
 from keras_genimg.models import PixelCNN  # noqa: E402
 from tests.export.bulk.files import content, seeds_and_pixels  # noqa: E402
