@@ -13,7 +13,7 @@ grpc = pytest.importorskip("grpc", reason='needs the extra "serving"')
 pytest.importorskip("tensorflow_serving", reason='needs the extra "serving"')
 
 from export import client as command_line  # noqa: E402
-from export.clients import ClientError, ImageClient, Retries  # noqa: E402
+from export.clients import ClientError, ImageClient  # noqa: E402
 from export.clients.grpc import GrpcModel  # noqa: E402
 from export.clients.rest import RestModel  # noqa: E402
 from export.whole_files import write_bytes  # noqa: E402
@@ -23,7 +23,7 @@ from tests.export.running_server import ROOT  # noqa: E402
 
 pytestmark = pytest.mark.slow
 
-AT_ONCE = Retries(retries=3, first_wait=0.01)
+AT_ONCE = {"retries": 3, "first_wait": 0.01}
 LABELS = np.array([0, 2, 1, 1, 0])
 
 
@@ -48,7 +48,7 @@ def connect(request, server, grpc_server):
             model = RestModel(server.address, name, version, label)
         else:
             model = GrpcModel(grpc_server.address, name, version, label)
-        return ImageClient(model, retries=AT_ONCE, **options)
+        return ImageClient(model, **AT_ONCE, **options)
 
     return make
 
@@ -170,7 +170,7 @@ def test_rest_tries_again(fault, server, proxy, models):
     proxy.stall_seconds = 4
     timeout = 2 if fault == "stall" else 60
     model = RestModel(proxy.address, "vae", timeout=timeout)
-    client = ImageClient(model, retries=AT_ONCE)
+    client = ImageClient(model, **AT_ONCE)
     client.model.signatures()
     np.testing.assert_array_equal(
         client.sample([8]), displayed(models["vae"], models["vae"].generate(1, seed=8))
@@ -181,7 +181,7 @@ def test_rest_tries_again(fault, server, proxy, models):
 @pytest.mark.parametrize("fault", [400, 404, 413, 500, "no JSON"])
 def test_rest_does_not_try_again_in_vain(fault, proxy):
     proxy.faults = [fault]
-    client = ImageClient(RestModel(proxy.address, "vae"), retries=AT_ONCE)
+    client = ImageClient(RestModel(proxy.address, "vae"), **AT_ONCE)
     text = "no JSON of Tens" if fault == "no JSON" else f"^a planted.*HTTP {fault}.$"
     with pytest.raises(ClientError, match=text):
         client.sample([8])
@@ -194,7 +194,7 @@ def test_rest_does_not_try_again_in_vain(fault, proxy):
 def test_grpc_tries_again(code, grpc_server, models):
     grpc_server.faults = [grpc.StatusCode[code]] * 2
     before = grpc_server.predictions
-    client = ImageClient(GrpcModel(grpc_server.address, "vae"), retries=AT_ONCE)
+    client = ImageClient(GrpcModel(grpc_server.address, "vae"), **AT_ONCE)
     np.testing.assert_array_equal(
         client.sample([8]), displayed(models["vae"], models["vae"].generate(1, seed=8))
     )
@@ -204,7 +204,7 @@ def test_grpc_tries_again(code, grpc_server, models):
 def test_grpc_does_not_try_again_in_vain(grpc_server):
     grpc_server.faults = [grpc.StatusCode.FAILED_PRECONDITION]
     before = grpc_server.predictions
-    client = ImageClient(GrpcModel(grpc_server.address, "vae"), retries=AT_ONCE)
+    client = ImageClient(GrpcModel(grpc_server.address, "vae"), **AT_ONCE)
     with pytest.raises(ClientError, match="^a planted fault .gRPC FAILED_PREC"):
         client.sample([8])
     assert grpc_server.predictions == before + 1
@@ -212,7 +212,7 @@ def test_grpc_does_not_try_again_in_vain(grpc_server):
 
 def test_gives_up(proxy):
     proxy.faults = [503] * 9
-    client = ImageClient(RestModel(proxy.address, "vae"), retries=AT_ONCE)
+    client = ImageClient(RestModel(proxy.address, "vae"), **AT_ONCE)
     with pytest.raises(ClientError, match=r"HTTP 503\) \(attempts: 4\)"):
         client.sample([8])
     assert proxy.posts == 4

@@ -22,8 +22,7 @@ from keras_genimg.serving import publish
 from tests.export.running_server import ROOT, requests, wait_until
 
 pytest.importorskip("tensorflow_serving", reason='needs the extra "serving"')
-from export.clients import ImageClient  # noqa: E402
-from export.clients.errors import ClientError  # noqa: E402
+from export.clients import ClientError, ImageClient  # noqa: E402
 from export.clients.grpc import GrpcModel  # noqa: E402
 from export.clients.rest import RestModel  # noqa: E402
 
