@@ -148,22 +148,18 @@ def main():
     except ImportError as error:
         sys.exit(f"serve: {error}: {INSTALL_HINT}")
     from .server.app import create_app
-    from .server.catalog import Catalog
-    from .server.limits import Limits
+    from .server.models import Catalog
     from .server.service import Service
 
     logging.basicConfig(format="serve: %(message)s", level=logging.WARNING)
     logging.getLogger("serve").setLevel(logging.INFO)
     tf.get_logger().setLevel("ERROR")
-    limits = Limits(
+    service = Service(
+        Catalog(read_settings, arguments.poll_seconds),
         max_body_bytes=arguments.max_body_bytes,
         max_concurrent=arguments.max_concurrent,
         max_queued=arguments.max_queued,
         timeout=arguments.timeout,
-    )
-    service = Service(
-        Catalog(read_settings, arguments.poll_seconds),
-        limits,
         batch_window=arguments.batch_window_ms / 1000,
         max_batch_size=arguments.max_batch_size,
     )
