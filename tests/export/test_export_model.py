@@ -8,9 +8,10 @@ import keras
 import pytest
 
 from keras_genimg.layers import MaskedConv2D
-from keras_genimg.models import VAE, AutoregressiveModel, preset_weights
+from keras_genimg.models import VAE, AutoregressiveModel
+from keras_genimg.presets import weights
 from keras_genimg.serving import read_metadata
-from keras_genimg.serving.verification.graph_scan import SavedGraph
+from keras_genimg.serving.verification.saved_graph import SavedGraph
 from tests.serving import planted
 from tests.subprocesses import ROOT, run_python
 
@@ -69,9 +70,9 @@ def test_a_trained_model_becomes_a_version(files, tmp_path):
 
 
 def test_a_preset_is_published_with_its_card(command, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(preset_weights, "FOLDER", tmp_path)
+    monkeypatch.setattr(weights, "FOLDER", tmp_path)
     model = VAE.from_preset("digits")
-    preset_weights.write_weights(tmp_path, "VAE", "digits", model.get_weights())
+    weights.write_weights(tmp_path, "VAE", "digits", model.get_weights())
     (tmp_path / "VAE-digits.json").write_text('{"nats": 1.5}')
     options = ["--name", "vae", "--base-dir", tmp_path, "--batch-sizes", ""]
     assert command("--preset", "VAE/digits", *options) == 0
