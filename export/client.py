@@ -21,7 +21,7 @@ if not __package__:  # Run as a file, which is part of no package.
 
     __package__ = script_package.NAME
 
-from .arguments import integer
+from .arguments import integer, positive
 from .clients import ClientError, ImageClient
 from .install_hint import INSTALL_HINT
 
@@ -51,13 +51,15 @@ def parse_arguments(arguments=None):
         default=5,
         help="attempts after the first, while the server is unavailable (5)",
     )
-    add("--timeout", type=_positive, default=120, help="seconds per request (120)")
+    add(
+        "--timeout", type=positive(float), default=120, help="seconds per request (120)"
+    )
 
     commands = parser.add_subparsers(dest="command", required=True)
     status = commands.add_parser("status", help="print versions and signatures")
     status.set_defaults(batch_size=1, in_flight=1)
     sample = commands.add_parser("sample", help="draw images")
-    sample.add_argument("--temperature", type=_positive, metavar="NUMBER")
+    sample.add_argument("--temperature", type=positive(float), metavar="NUMBER")
     complete = commands.add_parser("complete", help="draw the unknown part of an image")
     complete.add_argument("image", help="image file of the model's size")
     complete.add_argument(
@@ -83,13 +85,6 @@ def parse_arguments(arguments=None):
             "--skip-existing", action="store_true", help="draw only missing images"
         )
     return parser.parse_args(arguments)
-
-
-def _positive(text):
-    number = float(text)
-    if not 0 < number < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not a number above 0")
-    return number
 
 
 def connect(arguments):

@@ -22,6 +22,7 @@ if not __package__:  # Run as a file, which is part of no package.
 
     __package__ = script_package.NAME
 
+from .arguments import positive
 from .install_hint import INSTALL_HINT
 from .quiet_start import import_tensorflow
 
@@ -58,45 +59,45 @@ def parse_arguments(arguments=None):
     )
     add(
         "--poll-seconds",
-        type=_positive(float),
+        type=positive(float),
         default=2,
         help="time between two scans for new versions (default: 2)",
     )
     add(
         "--timeout",
-        type=_positive(float),
+        type=positive(float),
         default=30,
         metavar="SECONDS",
         help="limit from a request's arrival to its reply (default: 30)",
     )
     add(
         "--max-body-bytes",
-        type=_positive(int),
+        type=positive(int),
         default=16 * 2**20,
         help="largest request body (default: 16 MiB)",
     )
     add(
         "--max-concurrent",
-        type=_positive(int),
+        type=positive(int),
         default=os.cpu_count(),
         help="requests computed at the same time, which published models merge "
         "(default: one per core)",
     )
     add(
         "--max-queued",
-        type=_positive(int),
+        type=positive(int),
         default=64,
         help="requests that may wait; more get a 503 (default: 64)",
     )
     add(
         "--batch-window-ms",
-        type=_positive(float),
+        type=positive(float),
         default=0,
         help="merge requests that arrive within this time (default: off)",
     )
     add(
         "--max-batch-size",
-        type=_positive(int),
+        type=positive(int),
         default=256,
         help="most examples of merged requests, for models without max_examples "
         "(default: 256)",
@@ -108,17 +109,6 @@ def parse_arguments(arguments=None):
             "version_labels and model_version_policy"
         )
     return given
-
-
-def _positive(kind):
-    def convert(text):
-        number = kind(text)
-        if not 0 < number < float("inf"):
-            raise ValueError
-        return number
-
-    convert.__name__ = f"{kind.__name__} above 0"
-    return convert
 
 
 def settings_reader(arguments):

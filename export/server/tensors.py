@@ -53,11 +53,13 @@ def _flat_array(values, dtype, where):
         example = next(value for value in values if type(value) in wrong)
         raise invalid(f"{where} must be of type {dtype.name}. Received {example!r:.80}")
     if not dtype.is_bool and values:
+        # As Python's numbers, which compare exactly.
+        low, high = np.array([dtype.min, dtype.max], dtype.as_numpy_dtype).tolist()
         for extreme in (min(values), max(values)):
-            if not dtype.min <= extreme <= dtype.max:
+            if not low <= extreme <= high:
                 raise invalid(
-                    f"{where} must be of type {dtype.name}, from {dtype.min} to "
-                    f"{dtype.max}. Received {extreme!r:.80}"
+                    f"{where} must be of type {dtype.name}, from {low} to {high}. "
+                    f"Received {extreme!r:.80}"
                 )
     return np.array(values, dtype.as_numpy_dtype)
 

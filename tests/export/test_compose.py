@@ -221,49 +221,6 @@ def test_labels_a_canary_and_a_roll_back(compose):
         config.write_text(plain)
 
 
-def image(height=4, width=4, pixel=(0,)):
-    return [[list(pixel)] * width] * height
-
-
-# Inputs in columns and in rows.
-BAD = {
-    "sample": [
-        ({"seed": [[1]]}, [{"seed": [1]}]),
-        ({"seed": ["1"]}, [{"seed": "1"}]),
-        ({"seed": [-1]}, [{"seed": -1}]),
-        ({"seed": []}, []),
-        ([1] * 257, [1] * 257),
-        ({"seed": [1], "more": [1]}, [{"seed": 1, "more": 1}]),
-        ({}, [{}]),
-    ],
-    "encode": [
-        ([[[0] * 4] * 4], [[[0] * 4] * 4]),
-        ([[image()]], [[image()]]),
-        ([image()[:3] + [[[0]]]], [image()[:3] + [[[0]]]]),
-        ([image(), image(3)], [image(), image(3)]),
-        ([image(pixel="0")], [image(pixel="0")]),
-    ],
-}
-
-
-def test_a_careless_client_has_no_victims(compose):
-    expected = compose.expected(max(compose.models))
-    wait_until(lambda: draws(expected))
-    bad = [
-        {"signature_name": signature, form: values}
-        for signature, cases in BAD.items()
-        for columns, rows in cases
-        for form, values in (("inputs", columns), ("instances", rows))
-    ]
-    with four_clients_drawing() as drawn:
-        wait_until(lambda: drawn)
-        for body in bad * 10:
-            assert post(body).status_code == 400, body
-    assert len(drawn) > 4
-    for images in drawn:
-        np.testing.assert_array_equal(images, expected)
-
-
 def test_models_elsewhere(compose, tmp_path):
     (command,) = commands("MODELS_DIR")
     model = VAE((4, 4, 1), 2, 4)

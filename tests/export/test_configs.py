@@ -3,12 +3,7 @@ import shlex
 
 import numpy as np
 import pytest
-from google.protobuf import (
-    descriptor_pb2,
-    descriptor_pool,
-    message_factory,
-    text_format,
-)
+from google.protobuf import text_format
 
 from keras_genimg.models import VAE
 from keras_genimg.serving import write_saved_model
@@ -55,28 +50,6 @@ def read_yaml(path):
     return yaml.safe_load(path.read_text())
 
 
-def message(name, **fields):
-    """Return an empty message of a type that is not in the wheel of TF-Serving's API.
-
-    Args:
-        name: Name of the type.
-        **fields: `(number, type)` by name, as in the server's own .proto files.
-    """
-    proto = descriptor_pb2.FieldDescriptorProto
-    file = descriptor_pb2.FileDescriptorProto(
-        name=f"{name}.proto", syntax="proto3", package="test"
-    )
-    described = file.message_type.add(name=name)
-    for field, (number, kind) in fields.items():
-        added = described.field.add(
-            name=field, number=number, label=proto.LABEL_OPTIONAL
-        )
-        added.type = getattr(proto, f"TYPE_{kind.upper()}")
-    pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"test.{name}"))()
-
-
 def compose_arguments():
     """Return the server's arguments in compose.yaml."""
     services = read_yaml(TF_SERVING / "compose.yaml")["services"]
@@ -103,15 +76,6 @@ def test_labels_are_of_versions_that_are_loaded():
     assert set(model.model_version_policy.specific.versions) == {1, 2}
     (model,) = read_models("models.config")
     assert not model.version_labels and not model.HasField("model_version_policy")
-
-
-def test_monitoring_is_on():
-    prometheus = message("PrometheusConfig", enable=(1, "bool"), path=(2, "string"))
-    text = (TF_SERVING / "monitoring.config").read_text()
-    found = re.fullmatch(r"(#.*\n)*prometheus_config \{(.*)\}\n", text, re.S)
-    text_format.Parse(found[2], prometheus)
-    assert prometheus.enable
-    assert prometheus.path == "/monitoring/prometheus/metrics"
 
 
 def test_flags_and_files_of_compose_exist():
@@ -158,16 +122,6 @@ def test_time_outs_are_longer_from_the_server_outwards():
     name, _, value = argument.removeprefix("--").partition("=")
     assert name in FLAGS
     assert int(value) < 1000 * predictor["timeout"]
-
-
-def test_kserve_asks_for_the_tensorflow_runtime():
-    service = read_yaml(KSERVE)
-    assert service["apiVersion"] == "serving.kserve.io/v1beta1"
-    assert service["kind"] == "InferenceService"
-    model = service["spec"]["predictor"]["model"]
-    assert model["modelFormat"] == {"name": "tensorflow", "version": "2"}
-    assert model["protocolVersion"] == "v1"
-    assert model["storageUri"].startswith("pvc://")
 
 
 @pytest.mark.slow
