@@ -3,7 +3,6 @@
 import concurrent.futures
 import contextlib
 import gzip
-import json
 import os
 import shutil
 import socket
@@ -100,21 +99,6 @@ def test_requests_come_through(nginx, models):
     for path in ("vae", "vae/versions/1", "vae/metadata", "vae/labels/stable/metadata"):
         answer = requests.get(f"{nginx.address}/v1/models/{path}", timeout=60)
         assert answer.status_code == 200, path
-
-
-@pytest.mark.parametrize("name", ["pixels", "vae", "draw", "candidates"])
-def test_every_signature_can_be_called(nginx, base_dir, name):
-    """In rows and in columns."""
-    for signature, known in read_metadata(base_dir / name / "1")["signatures"].items():
-        columns = {
-            key: np.ones([2, *given["shape"][1:]], int).tolist()
-            for key, given in known["inputs"].items()
-        }
-        rows = [{key: column[k] for key, column in columns.items()} for k in (0, 1)]
-        for form, values in {"inputs": columns, "instances": rows}.items():
-            body = json.dumps({"signature_name": signature, form: values})
-            reply = nginx.post(body.encode(), f"{name}:predict")
-            assert reply.status_code == 200, (signature, form, reply.text)
 
 
 DEEP = [

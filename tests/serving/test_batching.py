@@ -147,21 +147,6 @@ def test_requests_are_merged_up_to_the_limit_of_one_and_refused_alone():
 
 
 @pytest.mark.slow
-def test_a_full_queue_refuses_at_once():
-    function = counter("test_full", max_examples=1, steps=1500)
-    texts = []
-
-    def run(x):
-        try:
-            assert function(x=tf.constant(x, tf.int32))["x"].numpy() == x
-        except tf.errors.UnavailableError as error:
-            texts.append(str(error))
-
-    all_at_once.run_at_once(run, [([x],) for x in range(80)])
-    assert texts and all("queue" in text and "is full" in text for text in texts)
-
-
-@pytest.mark.slow
 def test_verify_refuses_two_functions_with_one_queue(tmp_path):
     one, two = counter("same"), counter("same")
     other = counter("other")

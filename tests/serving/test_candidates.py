@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from keras_genimg.causality.random_weights import random_weights
 from keras_genimg.likelihoods import Categorical
-from keras_genimg.models import VAE, PixelCNN
+from keras_genimg.models import PixelCNN
 from keras_genimg.serving import read_metadata, verify, write_warmup
 from tests.weekly import weekly_but
 
@@ -123,14 +123,3 @@ def test_metadata_records_and_verification_know_the_limit(path):
     report = verify(path, verbose=False)
     assert report.passed, str(report)
     assert report.checks[-1].message == "17 records run"
-
-
-def test_what_cannot_be_exported_is_refused(tmp_path):
-    model = PixelCNN((3, 4, 1), 4, 1)
-    text = "Increase `max_examples`.*Received: max_examples=4, num_candidates=5"
-    with pytest.raises(ValueError, match=text):
-        model.export(tmp_path / "1", max_examples=4, num_candidates=5, verbose=False)
-    text = "`export` of VAE does not take num_candidates"
-    with pytest.raises(ValueError, match=text):
-        VAE((3, 4, 1), 2, 4).export(tmp_path / "1", num_candidates=2, verbose=False)
-    assert not list(tmp_path.iterdir())

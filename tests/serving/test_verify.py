@@ -8,9 +8,6 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from keras_genimg.models import VAE
 from keras_genimg.serving import (
-    Endpoint,
-    Input,
-    read_metadata,
     verify,
     write_saved_model,
 )
@@ -208,36 +205,6 @@ def test_values_at_limits_are_probed(tmp_path):
             assert any(text in line for line in lines)
 
 
-def test_ranges_come_from_numbers_not_from_words(tmp_path):
-    """An endpoint of this library with an input whose range no sentence states."""
-    model, path = VAE((4, 4, 1), 2, 4), tmp_path / "model"
-    spec = tf.TensorSpec((None,), tf.int32)
-    few = Input(spec, 3, 7, words="a handful")
-    endpoints = {
-        "sample": model.endpoints(model.image_shape)["sample"],
-        "double": Endpoint(lambda count: {"twice": 2 * count}, {"count": few}),
-    }
-    write_saved_model(model, path, endpoints, max_examples=8, verbose=False)
-    trial = Trial(str(path), SavedGraph(path), read_metadata(path), timeout=100)
-    assert trial.outcomes["batch", "double"].succeeded
-    codes = {key[1:]: outcome.code for key, outcome in trial.of("value").items()}
-    probed = {key[2:]: code for key, code in codes.items() if key[0] == "double"}
-    assert probed == {
-        (2, False): "INVALID_ARGUMENT",
-        (3, True): "OK",
-        (7, True): "OK",
-        (8, False): "INVALID_ARGUMENT",
-    }
-    seeds = {key[2:] for key in codes if key[:2] == ("sample", "seed")}
-    largest = 2**62 - 1
-    assert seeds == {(-1, False), (0, True), (largest, True), (largest + 1, False)}
-    shapes = trial.of("shape")
-    assert {outcome.code for outcome in shapes.values()} == {"INVALID_ARGUMENT"}
-    # Refused for their shapes, not for values out of range.
-    assert not any("must be" in outcome.message for outcome in shapes.values())
-    assert CHECKS["ranges"](trial)[0] == []
-
-
 def test_what_only_the_loader_of_python_accepts(tmp_path):
     decoder = keras.Sequential([keras.Input((16,)), keras.layers.Dense(16)])
     planted.save_module_of_layers(tmp_path / "layers", decoder, 16)
@@ -306,17 +273,3 @@ def test_broken_files_of_records(sound):
     assert set(found) == {"warm-up"}
     file.write_bytes(b"")
     assert recorded_requests(sound, SavedGraph(sound)) == []
-
-
-def test_records_for_xla_twins_are_refused(tmp_path):
-    path = tmp_path / "twins"
-    seeds = [planted.SEED]
-    twins = {
-        "sound": (planted.sound, seeds),
-        "sound_xla": (planted.must_be_compiled, seeds),
-    }
-    planted.save(path, twins)
-    planted.write_records(path, [planted.record("sound_xla", seed=[1])])
-    found = failures(verify(path, verbose=False))
-    assert set(found) == {"warm-up"}
-    assert "sound_xla needs XLA, which a server has off" in found["warm-up"]
