@@ -100,15 +100,17 @@ class ImageClient:
             ClientError: If the server refuses the request, or the last attempt fails
                 too.
         """
-        for attempt in range(self.retries + 1):
+        attempt = 0
+        while True:
             try:
                 return function(*arguments)
             except Unavailable as error:
-                if attempt == self.retries:
+                if attempt >= self.retries:
                     raise ClientError(f"{error} (attempts: {attempt + 1})") from error
                 # Random, so that clients that fail together do not return together.
                 wait = self.first_wait * 2**attempt * random.uniform(0.5, 1)
                 time.sleep(min(MAX_WAIT, max(wait, error.wait)))
+                attempt += 1
 
     @property
     def signatures(self) -> dict[str, Signature]:
@@ -147,15 +149,6 @@ class ImageClient:
         return self.predict("sample_with_temperature", seed=seeds, **conditions)[
             "images"
         ]
-
-    def sample_png(self, seeds, **conditions):
-        """Return the images of seeds as a list of PNG files, encoded by the server.
-
-        Args:
-            seeds: As in `sample`.
-            **conditions: As in `sample`.
-        """
-        return list(self.predict("sample_png", seed=seeds, **conditions)["png_bytes"])
 
     def complete(self, images, known, seeds, **conditions):
         """Return images with their unknown pixels drawn.

@@ -8,6 +8,7 @@ import logging
 import os
 import pathlib
 import threading
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -248,7 +249,7 @@ class ModelVersions:
         try:
             model = LoadedModel(directory)
         except Exception as error:
-            code = error.error_code if isinstance(error, tf.errors.OpError) else 2
+            code: Any = getattr(error, "error_code", 2)  # UNKNOWN
             text = str(getattr(error, "message", error))
             self._set(
                 number,
