@@ -144,15 +144,7 @@ def main():
     logging.basicConfig(format="serve: %(message)s", level=logging.WARNING)
     logging.getLogger("serve").setLevel(logging.INFO)
     tf.get_logger().setLevel("ERROR")
-    service = Service(
-        Catalog(read_settings, arguments.poll_seconds),
-        max_body_bytes=arguments.max_body_bytes,
-        max_concurrent=arguments.max_concurrent,
-        max_queued=arguments.max_queued,
-        timeout=arguments.timeout,
-        batch_window=arguments.batch_window_ms / 1000,
-        max_batch_size=arguments.max_batch_size,
-    )
+    service = Service(Catalog(read_settings, arguments.poll_seconds), arguments)
     print(NOTICE, flush=True)
     if arguments.host not in ("127.0.0.1", "::1", "localhost"):
         print(f"Anyone who can reach {arguments.host} can use it.", flush=True)

@@ -32,7 +32,7 @@ class LoadedModel:
         directory: Path of the SavedModel.
 
     Attributes:
-        signatures: `SignatureDef` by name, of those that clients can call.
+        signatures: `SignatureDef` by name.
         metadata: The content of `assets.extra/metadata.json`, or None.
 
     Raises:
@@ -49,12 +49,7 @@ class LoadedModel:
         with graph.as_default():
             self._session = tf.compat.v1.Session(graph=graph, config=config)
             loaded = tf.compat.v1.saved_model.load(self._session, ["serve"], directory)
-        self._definitions = dict(loaded.signature_def)
-        self.signatures = {
-            name: signature
-            for name, signature in self._definitions.items()
-            if not name.startswith("__")
-        }
+        self.signatures = dict(loaded.signature_def)
         self.metadata = None
         file = os.path.join(directory, METADATA_FILE)
         if os.path.exists(file):
@@ -68,15 +63,16 @@ class LoadedModel:
         return signature.get("max_examples", metadata.get("max_examples"))
 
     def signature(self, name):
-        """Return the `SignatureDef` called `name`.
+        """Return the `SignatureDef` called `name`, which clients can call.
 
         Raises:
             ServingError: If the model does not have it.
         """
-        if name not in self.signatures:
+        available = sorted(key for key in self.signatures if not key.startswith("__"))
+        if name not in available:
             raise invalid(
                 f'Serving signature name: "{name}" not found in signature def. '
-                f"Available: {', '.join(sorted(self.signatures))}",
+                f"Available: {', '.join(available)}",
             )
         return self.signatures[name]
 
@@ -88,7 +84,7 @@ class LoadedModel:
                 preserving_proto_field_name=True,
                 always_print_fields_with_no_presence=True,
             )
-            for name, signature in self._definitions.items()
+            for name, signature in self.signatures.items()
         }
 
     def run(self, signature_name, inputs, seconds):

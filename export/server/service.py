@@ -21,34 +21,18 @@ class Service:
 
     Args:
         catalog: `Catalog`.
-        max_body_bytes: Most bytes of a request's body.
-        max_concurrent: Requests that are computed at the same time.
-        max_queued: Further requests that may wait; more get a 503.
-        timeout: Seconds from a request's arrival to its reply.
-        batch_window: Seconds that a request waits for others to be merged with; 0 for
-            no merging.
-        max_batch_size: Most examples of merged requests, for models without
-            `max_examples`.
+        options: Options of `serve.py`: `max_body_bytes`, `max_concurrent`,
+            `max_queued`, `timeout`, `batch_window_ms`, `max_batch_size`.
     """
 
-    def __init__(
-        self,
-        catalog,
-        *,
-        max_body_bytes,
-        max_concurrent,
-        max_queued,
-        timeout,
-        batch_window,
-        max_batch_size,
-    ):
+    def __init__(self, catalog, options):
         self._catalog = catalog
-        self._max_body_bytes = max_body_bytes
-        self._most = max_concurrent + max_queued
-        self._timeout = timeout
+        self._options = options
         self._in_progress = 0
-        self._batcher = Batcher(self._run, batch_window, max_batch_size)
-        self._pool = concurrent.futures.ThreadPoolExecutor(max_concurrent)
+        self._batcher = Batcher(
+            self._run, options.batch_window_ms / 1000, options.max_batch_size
+        )
+        self._pool = concurrent.futures.ThreadPoolExecutor(options.max_concurrent)
 
     async def start(self):
         """Load the models."""
@@ -70,8 +54,9 @@ class Service:
         Raises:
             ServingError: If the request is refused, fails or times out.
         """
-        deadline = time.monotonic() + self._timeout
-        if self._in_progress >= self._most:
+        timeout = self._options.timeout
+        deadline = time.monotonic() + timeout
+        if self._in_progress >= self._options.max_concurrent + self._options.max_queued:
             raise ServingError(
                 503,
                 f"{self._in_progress} requests are in progress, which is the limit. "
@@ -80,7 +65,7 @@ class Service:
             )
         self._in_progress += 1
         try:
-            with anyio.fail_after(self._timeout):
+            with anyio.fail_after(timeout):
                 body = await self._read_body(request)
                 _, model = self._find(name, **which)
                 call = await self._in_pool(parse_call, model, body)
@@ -89,8 +74,8 @@ class Service:
         except TimeoutError:
             raise ServingError(
                 504,
-                f"Timed out after {self._timeout:g} s. Send fewer examples, or start "
-                f"the server with a longer --timeout.",
+                f"Timed out after {timeout:g} s. Send fewer examples, or start the "
+                f"server with a longer --timeout.",
             ) from None
         finally:
             self._in_progress -= 1
@@ -154,22 +139,22 @@ class Service:
             raise invalid(
                 f"Content-Encoding {encoding!r} is not supported; send plain JSON"
             )
-        pieces, size = [], 0
+        pieces, size, most = [], 0, self._options.max_body_bytes
         with anyio.CancelScope() as scope:
             async for piece in request.stream():
                 size += len(piece)
-                if size <= self._max_body_bytes:
+                if size <= most:
                     pieces.append(piece)
                 elif pieces:
                     pieces.clear()
                     scope.deadline = anyio.current_time() + _DRAIN_SECONDS
-        if size <= self._max_body_bytes:
+        if size <= most:
             return b"".join(pieces)
         raise ServingError(
             413,
-            f"The request body has {size} bytes or more, and at most "
-            f"{self._max_body_bytes} are accepted. Send fewer examples, or start the "
-            f"server with a larger --max-body-bytes.",
+            f"The request body has {size} bytes or more, and at most {most} are "
+            f"accepted. Send fewer examples, or start the server with a larger "
+            f"--max-body-bytes.",
         )
 
     async def _in_pool(self, function, *arguments):

@@ -11,7 +11,7 @@ from keras_genimg.causality.tolerances import tolerance
 from keras_genimg.losses.negative_log_likelihood import masked_log_prob
 from keras_genimg.ops.checks import check_positive_int
 from keras_genimg.sampling.candidates import candidate_completer
-from keras_genimg.serving.endpoint import Endpoint
+from keras_genimg.serving.endpoint import Endpoint, with_png
 from keras_genimg.serving.input import (
     Input,
     images_input,
@@ -20,7 +20,6 @@ from keras_genimg.serving.input import (
     seed_input,
     temperature_input,
 )
-from keras_genimg.serving.png import with_png
 
 # Random images on which an export compares the sampler with the forward pass.
 _NUM_TRIED = 3
