@@ -1,13 +1,10 @@
 import re
 import shlex
 
-import numpy as np
 import pytest
 from google.protobuf import text_format
 
-from keras_genimg.models import VAE
-from keras_genimg.serving import write_saved_model
-from tests.export.running_server import ROOT, running, wait_until
+from tests.export.running_server import ROOT
 
 model_server_config_pb2 = pytest.importorskip(
     "tensorflow_serving.config.model_server_config_pb2",
@@ -122,33 +119,3 @@ def test_time_outs_are_longer_from_the_server_outwards():
     name, _, value = argument.removeprefix("--").partition("=")
     assert name in FLAGS
     assert int(value) < 1000 * predictor["timeout"]
-
-
-@pytest.mark.slow
-def test_labels_lead_to_their_versions_and_a_rollback_back(tmp_path):
-    """On the embedded server, which reads the same file."""
-    drawn = {}
-    for version in (1, 2):
-        model = VAE((4, 4, 1), 2, 4)
-        sample = {"sample": model.endpoints(model.image_shape)["sample"]}
-        path = tmp_path / "digits" / str(version)
-        write_saved_model(model, path, sample, max_examples=8, verbose=False)
-        drawn[version] = model.likelihood.to_display(model.generate(1, seed=0))
-    assert not np.array_equal(drawn[1], drawn[2])
-    config = tmp_path / "models.config"
-    text = (TF_SERVING / "models.labels.config").read_text()
-    text = text.replace("/models/digits", str(tmp_path / "digits"))
-    config.write_text(text)
-    arguments = ("--model-config", config, "--poll-seconds", 0.2)
-    with running(tmp_path, *arguments) as server:
-
-        def served(label):
-            return server.predict(f"digits/labels/{label}", instances=[{"seed": 0}])
-
-        np.testing.assert_array_equal(served("stable"), drawn[1])
-        np.testing.assert_array_equal(served("canary"), drawn[2])
-        promoted = re.sub(r'(key: "stable"\s+value:) 1', r"\1 2", text)
-        assert promoted != text
-        for content, version in ((promoted, 2), (text, 1)):
-            config.write_text(content)
-            wait_until(lambda v=version: np.array_equal(served("stable"), drawn[v]))

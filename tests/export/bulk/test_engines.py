@@ -172,17 +172,16 @@ def test_other_engines_draw_the_same(base_dir, job, tmp_path, engine, expected):
     np.testing.assert_array_equal(seeds_and_pixels(drawn)[1], expected("draw", 11, 5))
 
 
-def test_beam_never_runs_on_dask(base_dir, tmp_path):
+@pytest.mark.parametrize(
+    "flag, text",
+    [
+        ("--runner=DaskRunner", "DaskRunner leaves out shards"),
+        ("--runer=FlinkRunner", "Beam does not know --runer"),
+    ],
+)
+def test_flags_that_beam_cannot_have(base_dir, tmp_path, flag, text):
     pytest.importorskip("apache_beam")
     given = options(base_dir, "draw", tmp_path / "a", num_images=11, engine="beam")
-    command = Command(tmp_path, "sample.py", *given, "--", "--runner=DaskRunner")
+    command = Command(tmp_path, "sample.py", *given, "--", flag)
     assert command.wait() == 1
-    assert "DaskRunner leaves out shards" in command.errors
-
-
-def test_flags_that_beam_does_not_know(base_dir, tmp_path):
-    pytest.importorskip("apache_beam")
-    given = options(base_dir, "draw", tmp_path / "a", num_images=11, engine="beam")
-    command = Command(tmp_path, "sample.py", *given, "--", "--runer=FlinkRunner")
-    assert command.wait() == 1
-    assert "Beam does not know --runer" in command.errors
+    assert text in command.errors
