@@ -107,7 +107,7 @@ def run(job, arguments):
     finally:
         there = [index for index in everything if os.path.exists(job.path(index))]
         covered, total = (sum(map(job.size, part)) for part in (there, everything))
-        print(f"{covered:,} of {total:,} {job.unit}s are there.", flush=True)
+        print(f"{covered:,} of {total:,} {job.unit}s written.", flush=True)
     if len(there) == job.num_shards:
         remove_leftovers([job.path(index) for index in there])
         for line in job.finish():
@@ -157,6 +157,6 @@ def call(name, make_job, arguments):
         print(f"{name}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print(f"{name}: interrupted; the same command goes on", file=sys.stderr)
+        print(f"{name}: interrupted. Run it again to continue.", file=sys.stderr)
         return 130
     return 0

@@ -10,7 +10,7 @@ or of a data set of tensorflow-datasets, as NAME:SPLIT or FOLDER:SPLIT. Each sha
 a table of id, nats and bits per dimension. PREFIX-summary.json has the means of all
 images and their standard errors.
 
-Engines are those of `sample.py`. The same command again goes on. The command
+Engines are those of `sample.py`. Run the same command to continue. The command
 `genimg-bulk-score` of an installed package does the same.
 """
 

@@ -197,7 +197,7 @@ def test_damaged_shards_are_drawn_again(base_dir, tmp_path, capsys, form):
     def draw():
         given = command.parse_arguments(options)
         assert call_job("sample", command.job_of, given) == 0
-        assert "9 of 9 images are there" in capsys.readouterr().out
+        assert "9 of 9 images written" in capsys.readouterr().out
 
     draw()
     whole = content(tmp_path)
