@@ -57,51 +57,30 @@ def parse_arguments(arguments=None):
         metavar="NAME:LABEL=VERSION",
         help="label a version; may be repeated",
     )
-    add(
-        "--poll-seconds",
-        type=positive(float),
-        default=2,
-        help="time between two scans for new versions (default: 2)",
-    )
-    add(
-        "--timeout",
-        type=positive(float),
-        default=30,
-        metavar="SECONDS",
-        help="limit from a request's arrival to its reply (default: 30)",
-    )
-    add(
-        "--max-body-bytes",
-        type=positive(int),
-        default=16 * 2**20,
-        help="largest request body (default: 16 MiB)",
-    )
-    add(
-        "--max-concurrent",
-        type=positive(int),
-        default=os.cpu_count(),
-        help="requests computed at the same time, which published models merge "
-        "(default: one per core)",
-    )
-    add(
-        "--max-queued",
-        type=positive(int),
-        default=64,
-        help="requests that may wait; more get a 503 (default: 64)",
-    )
-    add(
-        "--batch-window-ms",
-        type=positive(float),
-        default=0,
-        help="merge requests that arrive within this time (default: off)",
-    )
-    add(
-        "--max-batch-size",
-        type=positive(int),
-        default=256,
-        help="most examples of merged requests, for models without max_examples "
-        "(default: 256)",
-    )
+    numbers = {
+        "poll-seconds": (float, 2, "time between two scans for new versions"),
+        "timeout": (float, 30, "seconds from a request's arrival to its reply"),
+        "max-body-bytes": (int, 16 * 2**20, "largest request body"),
+        "max-concurrent": (
+            int,
+            os.cpu_count(),
+            "requests computed at the same time, which published models merge",
+        ),
+        "max-queued": (int, 64, "requests that may wait; more get a 503"),
+        "batch-window-ms": (
+            float,
+            0,
+            "merge requests that arrive within this time, if it is given",
+        ),
+        "max-batch-size": (
+            int,
+            256,
+            "most examples of merged requests, for models without max_examples",
+        ),
+    }
+    for name, (kind, default, text) in numbers.items():
+        text = f"{text} (default: {default})"
+        add(f"--{name}", type=positive(kind), default=default, help=text)
     given = parser.parse_args(arguments)
     if given.model_config and (given.label or given.all_versions):
         parser.error(

@@ -145,14 +145,10 @@ def _quoted(part):
     return urllib.parse.quote(str(part), safe="")
 
 
-def _type_name(dtype: str) -> str:
-    return TYPES.get(dtype, dtype.removeprefix("DT_").lower())
-
-
 def _tensors(described):
     return {
         name: Tensor(
-            _type_name(tensor["dtype"]),
+            TYPES.get(tensor["dtype"]) or tensor["dtype"].removeprefix("DT_").lower(),
             tuple(int(dim["size"]) for dim in tensor["tensor_shape"].get("dim", [])),
         )
         for name, tensor in described.items()
