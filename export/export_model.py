@@ -179,6 +179,8 @@ def main():
     given = {key: value for key, value in arguments.items() if value is not None}
 
     import_tensorflow()
+    import tensorflow as tf
+
     from keras_genimg.serving import VerificationError, publish
 
     try:
@@ -189,7 +191,7 @@ def main():
     except VerificationError as error:
         print(f"Not published. {error}", file=sys.stderr)
         return 1
-    except (ValueError, OSError, ImportError) as error:
+    except (ValueError, OSError, ImportError, tf.errors.OpError) as error:
         print(f"Not published: {error}", file=sys.stderr)
         return 1
     print(what_next(path))

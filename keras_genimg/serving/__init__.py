@@ -4,8 +4,7 @@ from keras_genimg.serving.endpoint import Endpoint
 from keras_genimg.serving.input import Input
 from keras_genimg.serving.metadata import read_metadata
 from keras_genimg.serving.publishing import publish
-from keras_genimg.serving.verification.report import VerificationError
-from keras_genimg.serving.verifying import verify
+from keras_genimg.serving.verifying import VerificationError, verify
 from keras_genimg.serving.warmup import write_warmup
 from keras_genimg.serving.writing import write_saved_model
 

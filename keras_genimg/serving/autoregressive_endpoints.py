@@ -1,6 +1,5 @@
 """Endpoints of autoregressive models."""
 
-import dataclasses
 import math
 
 import tensorflow as tf
@@ -10,7 +9,7 @@ from keras_genimg.causality.proof import sampler_difference
 from keras_genimg.causality.rounding import tolerance
 from keras_genimg.drawing.functions import candidate_completer, pixel_sampler
 from keras_genimg.ops.checks import check_positive_int
-from keras_genimg.serving.endpoint import Endpoint
+from keras_genimg.serving.endpoint import Endpoint, with_png
 from keras_genimg.serving.input import (
     Input,
     images_input,
@@ -19,7 +18,6 @@ from keras_genimg.serving.input import (
     seed_input,
     temperature_input,
 )
-from keras_genimg.serving.png import with_png
 
 # Random images on which an export compares the sampler with the forward pass.
 _NUM_TRIED = 3
@@ -98,19 +96,20 @@ def autoregressive_endpoints(
     images = {"images": images_input(image_shape)}
     temperature = {"temperature": temperature_input()}
     known = {"known": known_input(image_shape)}
-    functions = {
-        "sample": (run_sample, {**seed, **conditions}),
-        "sample_with_temperature": (run_sample, {**seed, **temperature, **conditions}),
-        "complete": (run_complete, {**images, **known, **seed, **conditions}),
-        "log_prob": (run_log_prob, {**images, **conditions}),
-    }
+    drawing = {"jit_compile": jit_compile, "mergeable": True}
     endpoints = {
-        name: Endpoint(function, inputs, jit_compile, mergeable=name != "log_prob")
-        for name, (function, inputs) in functions.items()
+        "sample": Endpoint(run_sample, {**seed, **conditions}, **drawing),
+        "sample_with_temperature": Endpoint(
+            run_sample, {**seed, **temperature, **conditions}, **drawing
+        ),
+        "complete": Endpoint(
+            run_complete,
+            {**images, **known, **seed, **conditions},
+            num_candidates=num_candidates,
+            **drawing,
+        ),
+        "log_prob": Endpoint(run_log_prob, {**images, **conditions}, jit_compile),
     }
-    endpoints["complete"] = dataclasses.replace(
-        endpoints["complete"], num_candidates=num_candidates
-    )
     if method == "incremental" and not jit_compile:
         endpoints["check_sampler"] = _check_sampler(
             model, image_shape, {**images, **conditions}

@@ -74,7 +74,7 @@ def _number_functions(meta_graph):
         base, _, counter = name.rpartition("_")
         if counter.isdecimal():
             numbers.setdefault(counter, {})[base] = number
-    _Renaming(numbers).message(meta_graph)
+    _rename(meta_graph, numbers)
 
 
 def _order_of_use(graph):
@@ -103,55 +103,47 @@ def _counter_and_base(name):
     return (int(counter), base) if counter.isdecimal() else (-1, name)
 
 
-class _Renaming:
+def _rename(message, numbers):
     """Renumber functions wherever a message mentions them, also in argument names.
 
     Args:
+        message: Message to change.
         numbers: Dict by counter of a dict of the new number by the name before it.
     """
 
-    def __init__(self, numbers):
-        self._numbers = numbers
-        self._counters = {counter.encode() for counter in numbers}
-
-    def message(self, message):
-        """Rename in a message and its submessages."""
-        found = BYTES_COUNTER.findall(message.SerializePartialToString())
-        if self._counters.isdisjoint(found):
-            return  # Nearly all messages; reading their fields is slow in Python.
-        for field, value in message.ListFields():
-            if field.message_type and field.message_type.GetOptions().map_entry:
-                self._map(field, value)
-            elif field.message_type:
-                for item in value if field.is_repeated else [value]:
-                    self.message(item)
-            elif field.is_repeated:
-                value[:] = [self._scalar(item) for item in value]
-            else:
-                setattr(message, field.name, self._scalar(value))
-
-    def _map(self, field, entries):
-        holds_messages = field.message_type.fields_by_name["value"].message_type
-        for key in list(entries):
-            new_key = self._scalar(key)
-            if not holds_messages:
-                entries[new_key] = self._scalar(entries.pop(key))
-                continue
-            self.message(entries[key])
-            if new_key != key:
-                entries[new_key].CopyFrom(entries[key])
-                del entries[key]
-
-    def _scalar(self, value):
+    def renamed(value):
         if isinstance(value, bytes):
             # Latin-1 maps every byte to a character and back.
-            return self._scalar(value.decode("latin-1")).encode("latin-1")
-        return COUNTER.sub(self._number, value) if isinstance(value, str) else value
+            return renamed(value.decode("latin-1")).encode("latin-1")
+        return COUNTER.sub(number, value) if isinstance(value, str) else value
 
-    def _number(self, match):
-        numbers = self._numbers.get(match[1], {})
-        bases = [b for b in numbers if match.string.endswith(b, 0, match.start())]
-        return f"_{numbers[max(bases, key=len)]}" if bases else match[0]
+    def number(match):
+        bases = numbers.get(match[1], {})
+        found = [b for b in bases if match.string.endswith(b, 0, match.start())]
+        return f"_{bases[max(found, key=len)]}" if found else match[0]
+
+    found = BYTES_COUNTER.findall(message.SerializePartialToString())
+    if not any(counter.decode() in numbers for counter in found):
+        return  # Nearly all messages; reading their fields is slow in Python.
+    for field, value in message.ListFields():
+        is_map = field.message_type and field.message_type.GetOptions().map_entry
+        if is_map:
+            of_messages = field.message_type.fields_by_name["value"].message_type
+            for key in list(value):
+                if of_messages:
+                    _rename(value[key], numbers)
+                if of_messages and renamed(key) != key:
+                    value[renamed(key)].CopyFrom(value[key])
+                    del value[key]
+                elif not of_messages:
+                    value[renamed(key)] = renamed(value.pop(key))
+        elif field.message_type:
+            for item in value if field.is_repeated else [value]:
+                _rename(item, numbers)
+        elif field.is_repeated:
+            value[:] = [renamed(item) for item in value]
+        else:
+            setattr(message, field.name, renamed(value))
 
 
 def _name_captures(function):

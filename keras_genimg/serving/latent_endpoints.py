@@ -3,9 +3,8 @@
 import tensorflow as tf
 
 from keras_genimg.ops.uniforms import LATENTS, POSTERIOR
-from keras_genimg.serving.endpoint import Endpoint
+from keras_genimg.serving.endpoint import Endpoint, with_png
 from keras_genimg.serving.input import images_input, real_input, seed_input
-from keras_genimg.serving.png import with_png
 
 
 def latent_endpoints(model, jit_compile=False):

@@ -75,18 +75,18 @@ def read_metadata(directory: PathLike) -> dict[str, Any]:
         return json.load(opened)
 
 
-def most_examples(metadata, name):
-    """Return the largest number of examples per call, or None if it is not known.
+def described_signature(metadata, name):
+    """Return the metadata of a signature, a dict that may be empty.
 
     Args:
         metadata: Metadata of a SavedModel, a dict that may be empty.
-        name: Name of the signature.
+        name: Name of the signature. `serving_default` is another name of `sample`.
     """
-    signature = metadata.get("signatures", {}).get(name, {})
+    name = "sample" if name == "serving_default" else name
+    return metadata.get("signatures", {}).get(name, {})
+
+
+def most_examples(metadata, name):
+    """Return a signature's largest number of examples per call, or None if unknown."""
+    signature = described_signature(metadata, name)
     return signature.get("max_examples", metadata.get("max_examples"))
-
-
-def warms_up(metadata, name):
-    """Return whether a signature may be warmed up, True if nothing is known."""
-    signature = metadata.get("signatures", {}).get(name, {})
-    return signature.get("warm_up", True)

@@ -1,8 +1,6 @@
 """Write SavedModels that can be served without this library installed."""
 
-import contextlib
 import json
-import logging
 import os
 import pathlib
 import uuid
@@ -16,6 +14,7 @@ from keras_genimg.ops.workers import is_chief
 from keras_genimg.serving.canonical import make_canonical
 from keras_genimg.serving.endpoint import Endpoint
 from keras_genimg.serving.metadata import METADATA_FILE, saved_metadata
+from keras_genimg.serving.quiet import quiet
 from keras_genimg.types import PathLike
 
 
@@ -47,7 +46,7 @@ def write_saved_model(
         max_examples: Largest number of examples per call of a signature, counting every
             candidate.
         metadata: Dict of JSON values, added to that of `saved_metadata` in the file
-            `METADATA_FILE`.
+            `METADATA_FILE`, which has other keys.
         batching: Whether mergeable signatures merge the requests of several clients.
             In Python, `tf.saved_model.load(path).unmerged` has them without that, by
             name.
@@ -80,13 +79,19 @@ def write_saved_model(
                 max_examples, queue=f"{unique}/{name}"
             )
     described = saved_metadata(model, endpoints, signatures, max_examples)
-    text = json.dumps({**described, **(metadata or {})}, indent=1, allow_nan=False)
+    metadata = metadata or {}
+    if taken := sorted(described.keys() & metadata.keys()):
+        raise ValueError(
+            "`metadata` of export must have other keys than those of the model itself. "
+            f"Received: {', '.join(taken)}"
+        )
+    text = json.dumps({**described, **metadata}, indent=1, allow_nan=False)
     signatures["serving_default"] = signatures["sample"]
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as unfinished:
         # Servers compute no gradients, which would be a third of the graph.
         options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
-        with _quietly():  # TensorFlow would name the unfinished directory.
+        with quiet("tensorflow"):  # It would name the unfinished directory.
             tf.saved_model.save(module, str(unfinished), signatures, options)
         make_canonical(unfinished)
         file = unfinished / METADATA_FILE
@@ -94,18 +99,6 @@ def write_saved_model(
         file.write_text(text)
     if verbose:
         print(_describe(path, signatures))
-
-
-@contextlib.contextmanager
-def _quietly():
-    """Leave out what TensorFlow logs for information."""
-    logger = tf.get_logger()
-    level = logger.level
-    logger.setLevel(max(level, logging.WARNING))
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 def _describe(path, signatures):

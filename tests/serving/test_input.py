@@ -14,7 +14,7 @@ from keras_genimg.serving.input import (
     seed_input,
     temperature_input,
 )
-from keras_genimg.serving.verification.ranges import values_at_limits, values_in_range
+from keras_genimg.serving.verification.probes import values_at_limits, values_in_range
 
 FLOATS = tf.TensorSpec((None,), tf.float32)
 INTEGERS = tf.TensorSpec((None,), tf.int32)

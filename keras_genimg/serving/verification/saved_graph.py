@@ -1,15 +1,13 @@
 """Contents of a SavedModel's graph, read without running it."""
 
 import dataclasses
-import functools
-import math
 import os
 
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 TAG = "serve"
-PYTHON_OPS = ("PyFunc", "EagerPyFunc", "PyFuncStateless")
+REFUSED = ("PyFunc", "EagerPyFunc", "Xla", "Cudnn")  # How ops that need more begin.
 SENDABLE = (tf.float32, tf.uint8, tf.int32, tf.int64, tf.bool, tf.string)
 HIDDEN = "__saved_model"  # Prefix of the operations that run on loading.
 
@@ -33,16 +31,6 @@ class Tensor:
         """Whether the first axis may have any size."""
         return bool(self.shape) and self.shape[0] is None
 
-    @property
-    def sendable(self):
-        """Whether clients can send and receive the type, also as JSON."""
-        return self.dtype in SENDABLE
-
-    @property
-    def is_string(self):
-        """Whether it holds bytes."""
-        return self.dtype == tf.string
-
 
 @dataclasses.dataclass(frozen=True)
 class Signature:
@@ -64,8 +52,8 @@ class Signature:
 
     @property
     def sendable(self):
-        """Whether clients can send all inputs."""
-        return all(tensor.sendable for tensor in self.inputs.values())
+        """Whether clients can send all inputs, also as JSON."""
+        return all(tensor.dtype in SENDABLE for tensor in self.inputs.values())
 
 
 class SavedGraph:
@@ -98,24 +86,28 @@ class SavedGraph:
         """List of the signatures that need no XLA."""
         return [s for s in self.signatures.values() if not s.needs_xla]
 
-    @property
-    def ops(self):
-        """Set of all ops in the graph."""
-        bodies = [self._nodes.values(), *(f.node_def for f in self._functions.values())]
-        return {n.op for body in bodies for n in body} - set(self._functions)
+    def refused_parts(self, signature):
+        """Return names of ops and functions that need more than a server has."""
+        nodes, functions = self._reached(signature)
+        parts = {node.op for node in nodes if node.op.startswith(REFUSED)}
+        for attr in (part.attr for part in (*nodes, *functions)):
+            if "_XlaMustCompile" in attr and attr["_XlaMustCompile"].b:
+                parts.add("_XlaMustCompile")
+        return sorted(parts)
 
-    def users(self, op):
-        """Return names of the signatures that use an op."""
-        return [name for name, ops in self._reached_ops.items() if op in ops]
+    def queues(self):
+        """Return a dict by queue of lists of signatures by function."""
+        queues = {}
+        for name, signature in self.signatures.items():
+            for node in self._reached(signature)[0]:
+                if node.op == "BatchFunction":
+                    # TensorFlow falls back to the name of the node.
+                    queue = node.attr["shared_name"].s.decode() or node.name
+                    functions = queues.setdefault(queue, {})
+                    functions.setdefault(node.attr["f"].func.name, []).append(name)
+        return queues
 
-    @functools.cached_property
-    def _reached_ops(self):
-        return {
-            name: {node.op for node in self.reached(signature)[0]}
-            for name, signature in self.signatures.items()
-        }
-
-    def reached(self, signature):
+    def _reached(self, signature):
         """Return two lists, of the nodes and of the functions that a signature runs."""
         names = [tensor.name for tensor in signature.outputs.values()]
         nodes, functions = {}, {}
@@ -126,51 +118,13 @@ class SavedGraph:
                 names.extend(nodes[name].input)
         nodes = list(nodes.values())
         for node in nodes:  # The list grows by the nodes of functions.
-            for name in self._called(node) - set(functions):
+            called = {node.op}
+            for attr in node.attr.values():
+                called.update(f.name for f in [attr.func, *attr.list.func])
+            for name in called & self._functions.keys() - functions.keys():
                 functions[name] = self._functions[name]
                 nodes.extend(functions[name].node_def)
         return nodes, list(functions.values())
-
-    def queues(self):
-        """Return a dict by queue of lists of signatures by function."""
-        queues = {}
-        for name, signature in self.signatures.items():
-            for node in self.reached(signature)[0]:
-                if node.op == "BatchFunction":
-                    # TensorFlow falls back to the name of the node.
-                    queue = node.attr["shared_name"].s.decode() or node.name
-                    functions = queues.setdefault(queue, {})
-                    functions.setdefault(node.attr["f"].func.name, []).append(name)
-        return queues
-
-    def xla_parts(self, signature):
-        """Return sorted names of a signature's XLA ops and must-compile functions."""
-        nodes, functions = self.reached(signature)
-        parts = {node.op for node in nodes if node.op.startswith("Xla")}
-        for name, attr in [
-            *((node.name, node.attr) for node in nodes),
-            *((f.signature.name, f.attr) for f in functions),
-        ]:
-            if "_XlaMustCompile" in attr and attr["_XlaMustCompile"].b:
-                parts.add(f"_XlaMustCompile of {name}")
-        return sorted(parts)
-
-    def read_bytes(self):
-        """Return the size in bytes of all variables that signatures read."""
-        sizes = {}
-        for signature in self.signatures.values():
-            for node in self.reached(signature)[0]:
-                if node.op == "VarHandleOp":
-                    dtype = tf.as_dtype(node.attr["dtype"].type)
-                    shape = tf.TensorShape(node.attr["shape"].shape).as_list()
-                    sizes[node.name] = dtype.size * math.prod(shape)
-        return sum(sizes.values())
-
-    def _called(self, node):
-        names = {node.op}
-        for attr in node.attr.values():
-            names.update(f.name for f in [attr.func, *attr.list.func])
-        return names & set(self._functions)
 
 
 def _tensors(infos):

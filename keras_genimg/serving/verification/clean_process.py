@@ -9,10 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from typing import Any
-
-from tensorflow.core.framework import kernel_def_pb2
 
 from keras_genimg.serving.verification import c_api
 
@@ -65,68 +62,35 @@ class Outcome:
         return f"{self.code} {first[:300]}".strip()
 
 
-@dataclasses.dataclass
-class Served:
-    """Results of the verification subprocess.
-
-    Attributes:
-        kernels: Dict by op of the set of devices with a kernel, or None for an unknown
-            op.
-        loading: `Outcome` of loading the SavedModel.
-        outcomes: List of `Outcome`, one per request.
-    """
-
-    kernels: dict
-    loading: Outcome
-    outcomes: list
-
-
-def serve(directory, tags, ops, requests, timeout):
+def serve(directory, tags, requests, timeout):
     """Run requests in a process that does not import TensorFlow.
-
-    If a request ends the process, a new process runs the rest, except for further
-    requests to that signature.
 
     Args:
         directory: Path of the SavedModel.
         tags: Tags of its graph.
-        ops: Names of ops to look up.
-        requests: List of `Request`.
-        timeout: Seconds for all processes together.
+        requests: List of `Request`. None runs after one that ends the process.
+        timeout: Seconds for all of them.
 
     Returns:
-        A `Served`.
+        The `Outcome` of loading the SavedModel, and a list of one per request.
     """
-    end = time.monotonic() + timeout
-    work = {"directory": os.path.abspath(directory), "tags": tags, "ops": sorted(ops)}
-    outcomes, crashed = {}, set()
-    while True:
-        due = [
-            index
-            for index, request in enumerate(requests)
-            if index not in outcomes and request.signature.name not in crashed
-        ]
-        work["requests"] = [requests[index].work for index in due]
-        results, ending = _run(work, end - time.monotonic())
-        kernels, loading, *done = [*results, *[None] * (2 - len(results))]
-        outcomes.update(zip(due, done, strict=False))
-        if loading is None:
-            loading = (CRASH, ending, None)
-        if loading[0] != "OK" or len(done) == len(due):
-            break
-        # Outcomes are fewer than requests: the next one ended the process.
-        outcomes[due[len(done)]] = (CRASH, ending, None)
-        crashed.add(requests[due[len(done)]].signature.name)
-        if time.monotonic() > end:
-            break
-    return Served(
-        {op: _devices(given) for op, given in (kernels or {}).items()},
-        Outcome(*loading),
-        [
-            _outcome(request, outcomes.get(index))
-            for index, request in enumerate(requests)
-        ],
-    )
+    work = {
+        "directory": os.path.abspath(directory),
+        "tags": tags,
+        "requests": [request.work for request in requests],
+    }
+    results, ending = _run(work, timeout)
+    if len(results) <= len(requests):
+        results.append((CRASH, ending, None))
+    loading, *outcomes = results
+    not_run = NOT_RUN, "since an earlier request ended the process", None
+    outcomes += [not_run] * (len(requests) - len(outcomes))
+    found = []
+    for request, (code, message, arrays) in zip(requests, outcomes, strict=True):
+        if arrays is not None:
+            arrays = dict(zip(request.signature.outputs, arrays, strict=True))
+        found.append(Outcome(code, message, arrays))
+    return Outcome(*loading), found
 
 
 def _run(work, timeout):
@@ -140,6 +104,7 @@ def _run(work, timeout):
     with tempfile.TemporaryDirectory() as folder:
         given, results = pathlib.Path(folder, "work"), pathlib.Path(folder, "results")
         given.write_bytes(pickle.dumps(work))
+        results.touch()
         try:
             finished = subprocess.run(
                 [sys.executable, c_api.__file__, str(given), str(results)],
@@ -147,7 +112,7 @@ def _run(work, timeout):
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
                 env=environment,
-                timeout=max(timeout, 0),
+                timeout=timeout,
             )
             ending = _ending(finished)
         except subprocess.TimeoutExpired:
@@ -166,27 +131,9 @@ def _ending(finished):
 
 
 def _pickles(file):
-    if not file.exists():
-        return
     with open(file, "rb") as opened:
         while True:
             try:
                 yield pickle.load(opened)
             except (EOFError, pickle.UnpicklingError):
                 return
-
-
-def _devices(kernels):
-    if kernels is None:
-        return None
-    parsed = kernel_def_pb2.KernelList.FromString(kernels)
-    return {kernel.device_type for kernel in parsed.kernel}
-
-
-def _outcome(request, result):
-    if result is None:
-        return Outcome(NOT_RUN, "since an earlier request ended the process")
-    code, message, arrays = result
-    if arrays is not None:
-        arrays = dict(zip(request.signature.outputs, arrays, strict=True))
-    return Outcome(code, message, arrays)
