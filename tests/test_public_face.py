@@ -29,6 +29,12 @@ def test_packages_show():
     assert kg.layers.DiagonalBiLSTM and kg.datasets.load
 
 
+@pytest.mark.parametrize("package", sorted(set(kg.__all__) - {"__version__"}))
+def test_a_package_shows_its_public_names_only(package):
+    package = getattr(kg, package)
+    assert dir(package) == sorted(package.__all__)
+
+
 @pytest.mark.parametrize("model", MODELS, ids=lambda kind: kind.__name__)
 def test_a_model_has_few_methods_of_its_own(model):
     assert len(own_methods(model)) <= 15

@@ -16,3 +16,7 @@ __all__ = [
     "influence",
     "is_causal",
 ]
+
+
+def __dir__():
+    return __all__

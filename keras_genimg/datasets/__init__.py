@@ -14,3 +14,7 @@ __all__ = [
     "load",
     "two_digits",
 ]
+
+
+def __dir__():
+    return __all__

@@ -27,3 +27,7 @@ def get(identifier: str | Config | LatentFamily) -> LatentFamily:
         ValueError: If it is none of these.
     """
     return from_identifier("family", identifier, LatentFamily, _BY_NAME)
+
+
+def __dir__():
+    return __all__

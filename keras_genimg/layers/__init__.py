@@ -34,3 +34,7 @@ __all__ = [
     "SplitColors",
     "WriteAttention",
 ]
+
+
+def __dir__():
+    return __all__

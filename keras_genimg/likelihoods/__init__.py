@@ -37,3 +37,7 @@ def get(identifier: str | Config | Likelihood) -> Likelihood:
         ValueError: If it is none of these.
     """
     return from_identifier("likelihood", identifier, Likelihood, _BY_NAME)
+
+
+def __dir__():
+    return __all__

@@ -19,3 +19,7 @@ __all__ = [
     "read_card",
     "write_weights",
 ]
+
+
+def __dir__():
+    return __all__

@@ -25,3 +25,7 @@ __all__ = [
     "incremental_sampler",
     "teacher_forced_params",
 ]
+
+
+def __dir__():
+    return __all__

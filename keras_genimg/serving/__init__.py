@@ -18,3 +18,7 @@ __all__ = [
     "write_saved_model",
     "write_warmup",
 ]
+
+
+def __dir__():
+    return __all__

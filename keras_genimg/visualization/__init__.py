@@ -21,3 +21,7 @@ __all__ = [
     "save_grid",
     "save_kl_per_step",
 ]
+
+
+def __dir__():
+    return __all__
