@@ -576,6 +576,7 @@ def test_quantized_layers_are_sampled_as_they_compute():
     x = DiagonalBiLSTM(6)(MaskedConv2D(6, 3, "A")(images))
     x = layers.Dense(256)(layers.Dense(12, activation="relu")(x))
     model = AutoregressiveModel(images, SplitColors(1)(x), "categorical")
+    randomize(model)
     before = model.generate(16, seed=0)
     model.quantize("int8")
     assert_sampled_as_computed(model)
