@@ -84,9 +84,15 @@ def completion_table(model, images, known, counts):
 
     lines = ["candidates   log p of the image   effective sample size, mean and median"]
     for count in counts:
-        options = {"seed": SEED, "num_candidates": count, "batch_size": 1024}
-        completed = model.complete(images, known, verbose=0, **options)
-        sizes = model.effective_sample_size(images, known, verbose=0, **options)
+        completed, sizes = model.complete(
+            images,
+            known,
+            seed=SEED,
+            num_candidates=count,
+            return_effective_sample_size=True,
+            batch_size=1024,
+            verbose=0,
+        )
         lines.append(
             f"{count:>10} {model.log_prob(completed).mean():>15.2f} nats "
             f"{sizes.mean():>20.2f} {np.median(sizes):>10.2f}"

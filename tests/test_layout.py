@@ -21,6 +21,7 @@ LINES = [
     ["inputs"],
     ["sampling"],
     ["causality"],
+    ["drawing"],
     ["serving"],
     ["fitting"],
     ["models"],

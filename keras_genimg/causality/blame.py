@@ -25,7 +25,8 @@ def leaking_layer(model, leak, image_shape, before, after):
         image_shape: `(height, width, colors)`.
         before: Input tensors of `model` for one image.
         after: Input tensors for the same image, changed from `leak.changed` on. For a
-            leak of the kind `"batch"`, for a batch that begins with the same image.
+            leak of the kind `"batch"`, for a batch that has the
+            same image at its places 0 and -2.
     """
     inputs, steps = _steps(model)
     tensors = [*inputs, *(tensor for *_, made in steps for tensor in made)]
@@ -96,8 +97,8 @@ def _effect(leak, image_shape, before, after):
     The latter is None for a tensor that is no map of the image's height and width.
     """
     before, after = np.asarray(before), np.asarray(after)
-    if leak.kind == "batch":  # Batches that begin with the same image.
-        before, after = (x[:1].astype("float64") for x in (before, after))
+    if leak.kind == "batch":
+        before, after = before.astype("float64"), after[[0, -2]].astype("float64")
         changes = np.abs(before - after) > 1e-4 * np.abs(before).max(initial=0)
         return changes.any(), changes.any()
     changes = before != after

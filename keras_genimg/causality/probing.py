@@ -153,13 +153,14 @@ def _first_leak(model, shape, pairs, before):
         changes = change_of_units(before[:size], after, pairs.num_units)
         return past[:size] & (changes > max(_TOLERANCE * changes.max(), noise))
 
-    # The changed images are in a smaller batch of their own, so that what depends on
-    # the other images of a batch, or on their number, shows too.
-    after = _params(model, pairs.inputs(pairs.changed, slice(pairs.num_changed)))
+    # The changed images are in a smaller batch of their own, in reverse, so that what
+    # depends on the others of a batch, on their order or number, shows too.
+    reverse = np.arange(pairs.num_changed)[::-1]
+    after = _params(model, pairs.inputs(pairs.changed, reverse))[::-1]
     if not leaks_between(before, after).any():
         return None
     # It may still be rounding, which differs between batches of different sizes.
-    leak = _batch_leak(model, shape, pairs, before)
+    leak = _batch_leak(model, shape, pairs)
     if leak is not None:
         return leak
     both = pairs.inputs(pairs.images), pairs.inputs(pairs.changed)
@@ -172,20 +173,24 @@ def _first_leak(model, shape, pairs, before):
         return _worst_leak(model, shape, pairs, leaks) if leaks.any() else None
 
 
-def _batch_leak(model, shape, pairs, before):
+def _batch_leak(model, shape, pairs):
     """Return a leak between the images of a batch, or from call to call, or None."""
-    alone = _params(model, pairs.inputs(pairs.images, slice(1)))
-    change = change_of_units(before[:1], alone, pairs.num_units)[0]
+    alone = pairs.inputs(pairs.images, slice(1))
+    # First and last but one, since a layer may mix an image with those before it, with
+    # those after it, or with its mirror image.
+    batch = [np.append(x, x[:2], axis=0) for x in pairs.inputs(pairs.images)]
+    params, found = _params(model, alone), _params(model, batch)[[0, -2]]
+    change = change_of_units(np.repeat(params, 2, axis=0), found, pairs.num_units)
+    change = change.max(axis=0)
     is_coarse = has_half_precision(model) or is_quantized(model)
     tolerance = _COARSE_BATCH_TOLERANCE if is_coarse else _BATCH_TOLERANCE
-    finite = alone[np.isfinite(alone)].astype("float64")
+    finite = params[np.isfinite(params)].astype("float64")
     if not change.max() > tolerance * np.abs(finite).max(initial=0):
         return None
     unit = np.unravel_index(change.argmax(), pairs.unit_shape)
     place = tuple(map(int, unit))
-    first = _tensors(model, pairs.inputs(pairs.images, slice(1)))
-    batch = _tensors(model, pairs.inputs(pairs.images))
-    return _blamed(model, Leak(place, place, "batch"), shape, first, batch)
+    both = _tensors(model, alone), _tensors(model, batch)
+    return _blamed(model, Leak(place, place, "batch"), shape, *both)
 
 
 def _worst_leak(model, shape, pairs, leaks):

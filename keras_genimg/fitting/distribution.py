@@ -1,12 +1,11 @@
 """What `tf.distribute` needs of a model beyond Keras, and what it cannot do."""
 
 import threading
-import types
 
 import tensorflow as tf
 
+from keras_genimg.fitting.workarounds import parts_of
 from keras_genimg.ops.replicas import whole_batch
-from keras_genimg.ops.workers import is_multi_worker
 
 
 def check_strategy(owner: str) -> None:
@@ -104,34 +103,6 @@ def _scope(strategy):
     return f"the scope of {type(strategy).__name__}" if strategy else "no scope"
 
 
-def sum_gradients_first(optimizer):
-    """Let an optimizer sum gradients over replicas before all else, as on one device.
-
-    Keras sums them just before it updates the weights. Until then, each replica clips
-    its own gradient, and `LossScaleOptimizer` looks for overflow on the first one only.
-
-    Args:
-        optimizer: A built `keras.optimizers.Optimizer`.
-    """
-    for part in parts_of(optimizer):
-        part._all_reduce_sum_gradients = list
-    optimizer.apply = types.MethodType(_apply_sum, optimizer)
-
-
-def _apply_sum(optimizer, grads, trainable_variables=None):
-    given = [gradient for gradient in grads if gradient is not None]
-    context = tf.distribute.get_replica_context()
-    sums = iter(context.all_reduce(tf.distribute.ReduceOp.SUM, given))
-    grads = [None if gradient is None else next(sums) for gradient in grads]
-    return type(optimizer).apply(optimizer, grads, trainable_variables)
-
-
-def parts_of(optimizer):
-    """Return an optimizer and all that it passes gradients to."""
-    inner = getattr(optimizer, "inner_optimizer", optimizer)
-    return [optimizer, inner, *getattr(inner, "optimizers", ())]
-
-
 class ReplicaStep:
     """A step on one of several replicas, whose part of a batch may be smaller or empty.
 
@@ -192,14 +163,3 @@ class Replica(threading.local):
     """The `ReplicaStep` that runs in this thread; each replica has a thread."""
 
     step: ReplicaStep | None = None
-
-
-def as_vectors(logs, strategy):
-    """Return the logs of a step as Keras can reduce them over workers.
-
-    Across workers, Keras averages over the first axis, which scalars do not have
-    (keras-team/keras#20585).
-    """
-    if not is_multi_worker(strategy):
-        return logs
-    return {name: tf.reshape(value, (1,)) for name, value in logs.items()}

@@ -1,7 +1,7 @@
 """Settings of models by name, how they are trained, and trained weights."""
 
-from keras_genimg.presets.names import FAMILIES, find_preset
 from keras_genimg.presets.preset import Preset, Recipe
+from keras_genimg.presets.settings import FAMILIES, find_preset
 from keras_genimg.presets.weights import (
     load_weights,
     presets_with_weights,

@@ -75,7 +75,7 @@ def is_functional(operation):
     if not isinstance(operation, keras.Model) or "call" in vars(operation):
         return False
     definer = next(kind for kind in type(operation).__mro__ if "call" in vars(kind))
-    return definer.__name__ in ("Functional", "Sequential", "LikelihoodModel")
+    return definer.__name__ in ("Functional", "Sequential", "GenerativeModel")
 
 
 def is_composite(operation):

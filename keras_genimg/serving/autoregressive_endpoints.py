@@ -8,9 +8,8 @@ import tensorflow as tf
 from keras_genimg.causality.image_pairs import ImagePairs
 from keras_genimg.causality.proof import sampler_difference
 from keras_genimg.causality.rounding import tolerance
-from keras_genimg.losses.negative_log_likelihood import masked_log_prob
+from keras_genimg.drawing.functions import candidate_completer, pixel_sampler
 from keras_genimg.ops.checks import check_positive_int
-from keras_genimg.sampling.drawing import candidate_completer, pixel_sampler
 from keras_genimg.serving.endpoint import Endpoint
 from keras_genimg.serving.input import (
     Input,
@@ -27,7 +26,7 @@ _NUM_TRIED = 3
 
 
 def autoregressive_endpoints(
-    model, image_shape, method="incremental", jit_compile=False, num_candidates=1
+    model, image_shape, method=None, jit_compile=False, num_candidates=1
 ):
     """Return the endpoints of an autoregressive model.
 
@@ -49,14 +48,18 @@ def autoregressive_endpoints(
             incremental sampler and the model disagree.
     """
     num_candidates = check_positive_int("num_candidates", num_candidates, "endpoints")
+    image_shape, drawer = tuple(image_shape), model._drawer
+    method = drawer.checked_method(method)
+    drawer.check_causal(image_shape)
+    drawer.prove(drawer.traced(method, image_shape, jit_compile))
     likelihood = model.likelihood
     conditions = served_conditions(model, image_shape)
     # A `tf.function`, so that all drawing signatures share its graph.
-    draw = model._sampler(method, jit_compile)
-    draw = pixel_sampler(draw, image_shape, model._drawn_shape(image_shape))
+    draw = drawer.sampler(method, jit_compile)
+    draw = pixel_sampler(draw, image_shape, drawer.shape(image_shape))
     draw = tf.function(draw, autograph=False)
     complete = candidate_completer(
-        model, model._sampler(method, jit_compile), image_shape, num_candidates
+        model, drawer.sampler(method, jit_compile), image_shape, num_candidates
     )
     bits = 1 / (math.log(2) * math.prod(image_shape))
 
@@ -88,7 +91,7 @@ def autoregressive_endpoints(
 
     def run_log_prob(images, **given):
         images = likelihood.from_display(images)
-        nats = log_prob_of(model, images, *in_order(given))
+        nats = drawer.log_prob(images, *in_order(given))
         return {"log_prob": nats, "bits_per_dim": -nats * bits}
 
     seed = {"seed": seed_input()}
@@ -115,24 +118,6 @@ def autoregressive_endpoints(
     return with_png(endpoints)
 
 
-def log_prob_of(model, images, *conditions):
-    """Return the log-probability of images, for a graph.
-
-    Args:
-        model: An `AutoregressiveModel`.
-        images: `(batch, height, width, colors)`, in the likelihood's own range.
-        *conditions: The other inputs of the model.
-
-    Returns:
-        Nats, float32 of shape `(batch,)`.
-    """
-    params = model([images, *conditions] if conditions else images, training=False)
-    images = model._drawn(images)
-    if model._drawn_pixels is None:
-        return model.likelihood.log_prob_of_images(params, images)
-    return masked_log_prob(model.likelihood, model._drawn_pixels, params, images)
-
-
 def _check_sampler(model, image_shape, inputs):
     """Return the endpoint that compares the sampler with the forward pass."""
 
@@ -144,7 +129,7 @@ def _check_sampler(model, image_shape, inputs):
         autograph=False,
     )
     def difference(images, *conditions):
-        networks = model._networks(images, conditions)
+        networks = model._drawer.networks(images, conditions)
         return tf.reduce_max([sampler_difference(*each) for each in networks], axis=0)
 
     def run(images, **given):
@@ -159,7 +144,7 @@ def _check_sampler(model, image_shape, inputs):
             (random.images, *random.conditions), model.inputs, strict=True
         )
     ]
-    networks = model._networks(tried[0], tried[1:])
+    networks = model._drawer.networks(tried[0], tried[1:])
     limit = max(tolerance(*network) for network in networks)
     return Endpoint(
         run, inputs, warm_up=False, at_most={"largest_difference": float(limit)}

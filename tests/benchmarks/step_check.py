@@ -65,7 +65,7 @@ def rows_of(name, make, batch, timing_options, quick):
     for label, check in {"with": StepCheck, "without": NoCheck}.items():
         keras.utils.set_random_seed(0)
         model = make()
-        model._step_check = check(model)
+        model._fitter._check = check(model)
         model.compile("adam")
         generator = np.random.default_rng(0)
         images = generator.integers(0, 2, (batch, *model.image_shape))

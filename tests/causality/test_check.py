@@ -90,7 +90,7 @@ def test_inside_a_graph():
     for mask in "AB":
         model = model_of(mask)
         draw = tf.function(
-            lambda model=model: model._draw_function()(tf.constant([7], tf.int64)),
+            lambda model=model: model._drawer.function()(tf.constant([7], tf.int64)),
             autograph=False,
         )
         if mask == "A":

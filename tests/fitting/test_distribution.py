@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_genimg.fitting.data import for_workers
 from keras_genimg.fitting.distribution import check_strategy
-from keras_genimg.fitting.worker_data import for_workers
 from keras_genimg.models import VAE
 from keras_genimg.ops.workers import is_chief, is_multi_worker
 

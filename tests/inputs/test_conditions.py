@@ -4,11 +4,11 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from keras_genimg.inputs.conditions import served_conditions
 from keras_genimg.layers import MaskedConv2D
 from keras_genimg.models import AutoregressiveModel, PixelCNN
 from keras_genimg.models.pixel_network import PixelNetwork
 from keras_genimg.networks import pixel_stack
+from keras_genimg.serving.autoregressive_endpoints import served_conditions
 
 
 class Shifted(AutoregressiveModel):
@@ -128,7 +128,6 @@ def test_bad_values_are_refused_by_every_call(model, name):
     for call in (
         lambda: model.generate(4, conditions=conditions),
         lambda: model.complete(IMAGES, known, conditions=conditions),
-        lambda: model.effective_sample_size(IMAGES, known, conditions=conditions),
         lambda: model.log_prob(x),
         lambda: model.log_prob(list(x.values())),
         lambda: model.log_prob(tf.data.Dataset.from_tensors(x)),

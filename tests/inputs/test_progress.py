@@ -91,13 +91,13 @@ def test_a_batch_that_takes_long_is_announced(models, method, note, monkeypatch)
     model.generate(2, seed=0, method=method)  # Trace first.
     monkeypatch.setattr(calls, "SLOW", 1.0)
     monkeypatch.setattr("builtins.print", lambda text, **_: said.append(text))
-    draw = model._draw_function(method)
+    draw = model._drawer.function(method)
 
     def drawn(*inputs):
         said.append("drawn")
         return draw(*inputs)
 
-    monkeypatch.setattr(model, "_draw_function", lambda *_: drawn)
+    monkeypatch.setattr(model._drawer, "function", lambda *_: drawn)
     model.generate(2, seed=0, method=method)
     line = f"{model.name}.generate: 2 images, {note} passes per batch ..."
     assert said[:2] == [line, "drawn"]

@@ -165,7 +165,6 @@ def test_a_map_of_another_size_is_refused_by_every_call(mapped, name):
     for call in (
         lambda: mapped.generate(6, conditions=maps),
         lambda: mapped.complete(IMAGES, known, conditions=maps),
-        lambda: mapped.effective_sample_size(IMAGES, known, conditions=maps),
         lambda: mapped.log_prob([IMAGES, maps]),
         lambda: mapped.log_prob({"images": IMAGES, "map": maps}),
         lambda: mapped.log_prob(dataset([{"images": IMAGES, "map": maps}])),

@@ -160,10 +160,3 @@ def test_get():
     for identifier in ("gauss", None, 3, Laplace):
         with pytest.raises(ValueError, match="'full_normal', 'laplace'.*Received"):
             latents.get(identifier)
-
-
-def test_a_family_without_its_methods():
-    with pytest.raises(NotImplementedError):
-        LatentFamily().params_size(2)
-    with pytest.raises(NotImplementedError):
-        LatentFamily().distribution(tf.zeros((1, 2)))

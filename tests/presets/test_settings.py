@@ -51,6 +51,8 @@ def test_size_of_the_mnist_model():
     assert model.count_params() - skips - initial_states == 65_793
 
 
-def test_unknown_preset_lists_the_known():
+def test_unknown_preset_lists_the_known_and_suggests_one():
     with pytest.raises(ValueError, match="no preset 'cifar'.*cifar10_15x128, digits"):
         PixelCNN.from_preset("cifar")
+    with pytest.raises(ValueError, match="'mnst'. Did you mean 'mnist'?"):
+        PixelCNN.from_preset("mnst")

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from keras_genimg import datasets, models
-from keras_genimg.models import PixelCNN, preset_weights
+from keras_genimg.models import PixelCNN
+from keras_genimg.presets import weights as preset_weights
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from keras_genimg.causality.random_weights import randomize
+from keras_genimg.drawing.functions import candidate_uniforms, effective_size
 from keras_genimg.layers import MaskedConv2D
 from keras_genimg.likelihoods import Categorical
 from keras_genimg.models import AutoregressiveModel, PixelCNN, PixelRNN
@@ -17,7 +18,6 @@ from keras_genimg.ops.uniforms import (
     POSTERIOR,
     seeded_uniforms,
 )
-from keras_genimg.sampling.drawing import candidate_uniforms, effective_size
 from tests import reference
 from tests.weekly import weekly_but
 
@@ -166,11 +166,12 @@ def test_completions_are_those_of_the_definition(case, request):
     assert chosen.max() > 0 and sizes[2:].min() < 6
     options["conditions"] = conditions
     for method in METHODS[name]:
-        completed = model.complete(images, known, method=method, **options)
+        completed, got = model.complete(
+            images, known, method=method, return_effective_sample_size=True, **options
+        )
         np.testing.assert_array_equal(completed, expected)
         where = known == 1
         np.testing.assert_array_equal(completed[where], images[where])
-        got = model.effective_sample_size(images, known, method=method, **options)
         assert got.dtype == np.float32
         np.testing.assert_allclose(got, sizes, rtol=1e-3)
     if name == "cnn":  # Completions of the others are in tests/sampling.
@@ -183,18 +184,21 @@ def test_candidate_0_is_todays_image_and_stays_where_nothing_follows(case):
     one = model.complete(images, known, seed=4, conditions=conditions)
     drawn, _ = candidates_of(model, images, known, conditions, 4, 1, 1.0)
     np.testing.assert_array_equal(one, drawn[:, 0])
-    options = {"seed": 4, "conditions": conditions}
-    sizes = model.effective_sample_size(images, known, **options)
+    options = {
+        "seed": 4,
+        "conditions": conditions,
+        "return_effective_sample_size": True,
+    }
+    _, sizes = model.complete(images, known, **options)
     np.testing.assert_array_equal(sizes, np.ones(6))
     upper = np.broadcast_to(known[0], known.shape)
     for num_candidates in (1, 5):
         options["num_candidates"] = num_candidates
-        completed = model.complete(images, upper, **options)
+        completed, sizes = model.complete(images, upper, **options)
         if num_candidates == 1:
             first = completed
         np.testing.assert_array_equal(completed, first)
         # All weights are equal.
-        sizes = model.effective_sample_size(images, upper, **options)
         np.testing.assert_allclose(sizes, num_candidates, rtol=1e-6)
 
 
@@ -219,13 +223,13 @@ def test_the_batch_makes_no_difference(case):
 def test_a_batch_counts_candidates(monkeypatch):
     model = MODELS["cnn"]()
     batches = []
-    draw = model._draw_function(num_candidates=4)
+    draw = model._drawer.function(num_candidates=4)
 
     def spy(seeds, *rest):
         batches.append(len(seeds))
         return draw(seeds, *rest)
 
-    monkeypatch.setattr(model, "_draw_function", lambda *options: spy)
+    monkeypatch.setattr(model._drawer, "function", lambda *options: spy)
     images = np.zeros((7, 3, 4, 1))
     model.complete(images, np.zeros((3, 4)), batch_size=12, num_candidates=4)
     model.complete(images[:2], np.zeros((3, 4)), batch_size=3, num_candidates=4)
@@ -237,9 +241,8 @@ def test_bad_numbers_of_candidates(num_candidates, tmp_path):
     model = MODELS["cnn"]()
     images, known = np.zeros((1, 3, 4, 1)), np.zeros((3, 4))
     text = r"`num_candidates` of \w+ must be an integer of at least 1.*Received"
-    for call in (model.complete, model.effective_sample_size):
-        with pytest.raises(ValueError, match=text):
-            call(images, known, num_candidates=num_candidates)
+    with pytest.raises(ValueError, match=text):
+        model.complete(images, known, num_candidates=num_candidates)
     with pytest.raises(ValueError, match=text):
         model.export(tmp_path / "1", num_candidates=num_candidates, verbose=False)
     assert not list(tmp_path.iterdir())

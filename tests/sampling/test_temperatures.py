@@ -28,9 +28,10 @@ def test_the_likeliest_pixels_are_drawn_at_the_smallest_temperatures(likelihood)
         np.testing.assert_array_equal(model.generate(4, **options), images)
         for candidates in (1, 2):
             options["num_candidates"] = candidates
-            completed = model.complete(images, known, **options)
+            completed, sizes = model.complete(
+                images, known, return_effective_sample_size=True, **options
+            )
             np.testing.assert_array_equal(completed, images)
-        sizes = model.effective_sample_size(images, known, **options)
         assert ((sizes >= 1) & (sizes <= 2)).all()
 
 

@@ -105,7 +105,7 @@ def candidate_completer(model, draw, image_shape, num_candidates):
             given_known,
         )
         log_prob = _pixel_log_prob(model, candidates, temperature, given_conditions)
-        evidence = later_known(known, model._pixel_order)
+        evidence = later_known(known, model._drawer.order)
         shape = (batch, num_candidates, *image_shape[:2])
         log_prob = tf.where(evidence[:, None], tf.reshape(log_prob, shape), 0.0)
         log_weights = _log_weights(log_prob)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_genimg.fitting.iterator_keeper import IteratorKeeper
+from keras_genimg.fitting.workarounds import IteratorKeeper
 from keras_genimg.models import PixelCNN
 
 IMAGES = np.zeros((8, 4, 4, 1), "uint8")

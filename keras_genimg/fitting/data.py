@@ -1,18 +1,79 @@
-"""Training data that all workers read in the same order."""
+"""Training data for `keras.Model.fit`: arrays, workers, epochs without pauses."""
 
 import math
 import random
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
-from keras_genimg.fitting.array_epochs import are_arrays, array_epochs
-from keras_genimg.ops.workers import (
-    is_multi_worker,
-    shared_seed,
-    sum_over_workers,
-)
+from keras_genimg.datasets import Epochs
+from keras_genimg.datasets.epochs import make_epochs
+from keras_genimg.ops.workers import is_multi_worker, shared_seed, sum_over_workers
+
+
+def are_arrays(x: Any) -> bool:
+    """Return whether a structure consists of arrays and tensors."""
+    return all(isinstance(part, (np.ndarray, tf.Tensor)) for part in tf.nest.flatten(x))
+
+
+def array_epochs(
+    parts: tuple[Any, ...],
+    batch_size: int,
+    shuffle: bool,
+    seed: int,
+    description: dict[str, Any] | None = None,
+) -> Epochs:
+    """Return the epochs of arrays.
+
+    Args:
+        parts: Images, or a structure of all inputs; then targets and weights, if any.
+        batch_size: Examples per batch.
+        shuffle: Whether each epoch has another order.
+        seed: Integer seed of the order.
+        description: See `Epochs`.
+    """
+    # A data set would stack a list of arrays.
+    parts = tuple(tuple(part) if isinstance(part, list) else part for part in parts)
+    num_examples = len(tf.nest.flatten(parts)[0])
+    with tf.device("CPU:0"):
+        in_memory = tf.nest.map_structure(tf.constant, parts)
+    return make_epochs(
+        None,
+        num_examples,
+        batch_size,
+        in_memory=in_memory,
+        shuffle_within=num_examples if shuffle else 0,
+        seed=seed,
+        description=description,
+    )
+
+
+def without_pauses(
+    x: Any, arguments: dict[str, Any], num_replicas: int
+) -> tuple[Any, dict[str, Any]]:
+    """Replace a data set of `keras_genimg.datasets` by one without end.
+
+    Keras makes a new iterator for each epoch, unless it is given the number of steps.
+    A new iterator takes as long as twenty steps of a small model.
+
+    Args:
+        x: Training data.
+        arguments: The other arguments of `keras.Model.fit`.
+        num_replicas: Number of replicas that train.
+
+    Returns:
+        Data and arguments for `keras.Model.fit`.
+    """
+    epochs = getattr(x, "epochs", None)
+    if (
+        num_replicas > 1
+        or not isinstance(epochs, Epochs)
+        or arguments.get("steps_per_epoch") is not None
+    ):
+        return x, arguments
+    return epochs.endless(), {**arguments, "steps_per_epoch": epochs.num_batches}
 
 
 def for_workers(

@@ -11,7 +11,7 @@ from keras_genimg.causality.image_pairs import random_conditions
 from keras_genimg.causality.proof import check_difference
 from keras_genimg.causality.random_weights import jittered_values, random_values
 from keras_genimg.causality.rounding import has_half_precision, in_float32
-from keras_genimg.sampling.drawing import candidate_completer, pixel_sampler
+from keras_genimg.drawing.functions import candidate_completer, pixel_sampler
 from keras_genimg.sampling.refusal import Refusal
 
 # Makes every value of a pixel about equally likely.
@@ -59,10 +59,10 @@ class TracedSampler:
         options = {}
         if method == "incremental":
             options["record"] = lambda *recorded: records.append(recorded)
-        draw = model._sampler(method, jit_compile, **options)
+        draw = model._drawer.sampler(method, jit_compile, **options)
         given = []
         if num_candidates is None:
-            sample = pixel_sampler(draw, image_shape, model._drawn_shape(image_shape))
+            sample = pixel_sampler(draw, image_shape, model._drawer.shape(image_shape))
         else:
             sample = candidate_completer(model, draw, image_shape, num_candidates)
             given = [tf.TensorSpec((None, *image_shape))] * 2
@@ -95,8 +95,8 @@ class TracedSampler:
     def __call__(self, seeds, temperature, *others):
         function = self._trace()
         if self._model.check_causality and not self._has_passed:
-            self._model._check_causal(self.kind[1])
-            self._model._prove(self)
+            self._model._drawer.check_causal(self.kind[1])
+            self._model._drawer.prove(self)
             self._has_passed = True
         if not tf.executing_eagerly():
             function = self._function

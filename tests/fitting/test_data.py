@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from keras_genimg.datasets import load
 from keras_genimg.datasets.epochs import make_epochs
-from keras_genimg.fitting.epoch_starts import without_pauses
+from keras_genimg.fitting.data import without_pauses
 from keras_genimg.models import VAE
 
 
