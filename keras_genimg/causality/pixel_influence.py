@@ -78,16 +78,11 @@ def influence(
         van den Oord, Kalchbrenner and Kavukcuoglu, Pixel Recurrent Neural Networks,
         2016, sections 2 and 3.4, https://arxiv.org/abs/1601.06759
     """
-    if not hasattr(model, "check_causality"):
+    if not hasattr(model, "check_causality") or hasattr(model, "scale_models"):
         raise ValueError(
-            f"`model` must be an AutoregressiveModel; build one from the inputs and "
-            f"outputs of a functional graph. Received: {type(model).__name__}"
-        )
-    if hasattr(model, "scale_models"):
-        raise ValueError(
-            f"The report is in raster order, and {model.name} draws its pixels in "
-            f"another one. Check each of the `scale_models` of a MultiScalePixelRNN, "
-            f"or call keras_genimg.causality.first_leak. Received: "
+            f"`model` must be an AutoregressiveModel, which draws in raster order: "
+            f"build one from the inputs and outputs of a functional graph, or pass "
+            f"each of the `scale_models` of a MultiScalePixelRNN. Received: "
             f"{type(model).__name__}"
         )
     check_positive_int("batch_size", batch_size, "influence")

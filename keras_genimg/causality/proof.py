@@ -23,7 +23,6 @@ def sampler_difference(
     model: keras.Model,
     images: TensorLike,
     conditions: Sequence[TensorLike] = (),
-    jit_compile: bool = False,
 ) -> tf.Tensor:
     """Compare the sampler's parameters with those of the forward pass.
 
@@ -32,14 +31,13 @@ def sampler_difference(
         images: Float32 images in the likelihood's own range, `(batch, height, width,
             colors)`.
         conditions: The model's inputs besides the images, in order.
-        jit_compile: Whether the graph will be compiled with XLA.
 
     Returns:
         The largest difference in each image relative to the largest parameter, float32
         `(batch,)`; infinite if a parameter is not finite.
     """
     expected = forward_pass(model, images, conditions)
-    params = teacher_forced_params(model, images, conditions, jit_compile)
+    params = teacher_forced_params(model, images, conditions)
     return difference_of_params(params, expected)
 
 

@@ -191,8 +191,9 @@ class DiagonalBiLSTM(PixelLSTM):
         weights = [tf.reshape(self.masked_input_kernel(), (channels, 2, gates))]
         features = [inputs]
         if condition is not None:
-            depth = self.condition_kernel.shape[0]
-            weights.append(tf.reshape(self.condition_kernel, (depth, 2, gates)))
+            seen = ops.convert_to_tensor(self.condition_kernel)
+            depth = seen.shape[0]
+            weights.append(tf.reshape(seen, (depth, 2, gates)))
             features.append(tf.broadcast_to(condition, (batch, height, width, depth)))
         features = tf.concat(features, axis=-1) if condition is not None else inputs
         features = tf.reshape(

@@ -20,7 +20,8 @@ from keras_genimg.types import Config, Identifier, Shape
 class GatedConv(keras.layers.Layer):
     """Base class of the two stacks of a Gated PixelCNN: arguments, gate, condition.
 
-    A subclass makes its layers with `weight_arguments` and calls `build_condition`.
+    A subclass implements `_make_layers`, with `weight_arguments`, and its `build` calls
+    `build_condition`.
     """
 
     composite = True  # Tells the sampler to evaluate the inner layers.
@@ -50,6 +51,7 @@ class GatedConv(keras.layers.Layer):
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
         self.bias_regularizer = keras.regularizers.get(bias_regularizer)
         self.project = None
+        self._make_layers()
 
     def weight_arguments(self, use_bias: bool = True) -> dict[str, Any]:
         """Return the keyword arguments of a new inner layer, dtype policy included.

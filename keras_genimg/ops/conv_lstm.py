@@ -169,7 +169,7 @@ def _backward_loop(gradients, kept, kernel, offsets, cell_size):
         d_neighbors = tf.matmul(d_summed, kernel, transpose_b=True)
         d_hidden = tf.add_n(
             [
-                shift_line(part, -offset, cell_size)
+                _windows(part, [-offset], cell_size)[0]
                 for part, offset in zip(
                     tf.split(d_neighbors, taps, axis=-1), offsets, strict=True
                 )
@@ -232,25 +232,10 @@ def _first_derivative_only(function):
     return wrapped
 
 
-def shift_line(line, offset, cell_size=1, axis=-2):
-    """Shift a line of cells by `offset` cells, with zeros beyond the ends.
-
-    `outputs[p] = line[p + offset * cell_size]` along the line's axis.
-
-    Args:
-        line: Tensor with a line of cells along one axis.
-        offset: Number of cells to shift by, an integer.
-        cell_size: Entries of the axis per cell, an integer or a scalar tensor.
-        axis: The line's axis.
-
-    Returns:
-        A tensor with the shape of `line`.
-    """
-    return _windows(line, [offset], cell_size, axis)[0]
-
-
 def shifted_lines(line, offsets, cell_size=1, axis=-2):
     """Concatenate the neighbors of each cell on the last axis.
+
+    Beyond the ends of the line there are zeros.
 
     Args:
         line: Tensor with a line of cells along one axis.
@@ -261,7 +246,8 @@ def shifted_lines(line, offsets, cell_size=1, axis=-2):
     return tf.concat(_windows(line, offsets, cell_size, axis), axis=-1)
 
 
-def _windows(line, offsets, cell_size, axis):
+def _windows(line, offsets, cell_size, axis=-2):
+    """Return the line shifted by each of some offsets, with zeros beyond its ends."""
     before, after = max(0, -min(offsets)), max(0, max(offsets))
     axis %= len(line.shape)
     length = ops.shape(line)[axis]

@@ -61,7 +61,9 @@ class Honest:
         """Return whether a unit sees itself, a later one or another image."""
         limit = 1e-4 if self.precision == "float" else 0.02
         alone = self.params(images).numpy()
-        mixed = abs(self.forward(images, np.arange(len(images))).numpy() - alone)
+        # A number of images that is no other size, which Keras' `add` would confuse.
+        rows = np.arange(13) % len(images)
+        mixed = abs(self.forward(images[rows], rows).numpy() - alone[rows])
         # The last bit of an input may change how a quantized layer rounds it.
         quantized = any(
             getattr(layer, "quantization_mode", None)

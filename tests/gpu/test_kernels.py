@@ -9,9 +9,9 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from keras_genimg.drawing.proven_sampler import TracedSampler
 
 from keras_genimg import likelihoods
+from keras_genimg.drawing.proven_sampler import TracedSampler
 from keras_genimg.models import (
     DRAW,
     VAE,

@@ -4,9 +4,9 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from keras_genimg.drawing.proven_sampler import TracedSampler, pixel_sampler
 
 from keras_genimg.causality.random_weights import randomize
+from keras_genimg.drawing.proven_sampler import TracedSampler, pixel_sampler
 from keras_genimg.layers import MaskedConv2D
 from keras_genimg.likelihoods import Categorical
 from keras_genimg.models import AutoregressiveModel, PixelCNN, PixelRNN
