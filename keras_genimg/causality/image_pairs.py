@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_genimg.causality.changes import other_values
+from keras_genimg.inputs.progress import cost_of_image
 
 _NUM_ROW_ENDS = 5
 # Products of a weight and a pixel in one forward pass: a few seconds of two CPU cores.
@@ -73,11 +73,6 @@ def _num_pairs(model, shape):
     return max(_FEWEST_PAIRS, min(_MOST_PAIRS, affordable))
 
 
-def cost_of_image(model, shape):
-    """Return about how many operations a forward pass of one image takes."""
-    return 2 * model.count_params() * int(np.prod(shape[:2]))
-
-
 def _places(shape, number, generator):
     height, width, *colors = shape
     size = int(np.prod(shape))
@@ -115,3 +110,37 @@ def _random_values(tensor, images_shape, limits, generator):
         return generator.normal(size=size)
     low, high = limits or (0, 0)
     return generator.integers(low, high, size=size, endpoint=True)
+
+
+def other_values(generator, images, num_values):
+    """Return images that differ from `images` in every sub-pixel.
+
+    Args:
+        generator: `np.random.Generator`.
+        images: Array of integers from 0 to `num_values - 1`.
+        num_values: Number of values, at least 2.
+    """
+    changes = generator.integers(1, num_values, size=images.shape)
+    return ((images.astype("int64") + changes) % num_values).astype(images.dtype)
+
+
+def change_of_units(before, after, num_units):
+    """Return the largest change of the output in each unit.
+
+    Args:
+        before: Output for the original images, `(images, ...)`, in the order in which
+            pixels are drawn.
+        after: Output for the changed images, of the same shape.
+        num_units: Number of units (sub-pixels or pixels) of an image.
+
+    Returns:
+        Largest absolute change in each unit, float64 of shape `(images, num_units)`.
+        Values that are not finite before or after count as unchanged.
+    """
+    changes = []
+    for old, new in zip(before, after, strict=True):
+        finite = np.isfinite(old) & np.isfinite(new)
+        # The difference of two float32 parameters can overflow float32.
+        old, new = (np.where(finite, x, 0).astype("float64") for x in (old, new))
+        changes.append(np.abs(new - old).reshape(num_units, -1).max(axis=1))
+    return np.stack(changes)

@@ -1,6 +1,7 @@
 """Proof that the parameters of a sub-pixel depend on earlier ones alone."""
 
 import dataclasses
+import warnings
 from collections.abc import Sequence
 
 import keras
@@ -8,11 +9,15 @@ import numpy as np
 import tensorflow as tf
 
 from keras_genimg.causality.blame import leaking_layer
-from keras_genimg.causality.changes import change_of_units
-from keras_genimg.causality.half_precision import has_half_precision, in_float32
-from keras_genimg.causality.image_pairs import ImagePairs
+from keras_genimg.causality.image_pairs import ImagePairs, change_of_units
 from keras_genimg.causality.leak import Leak, sub_pixel_pairs, worst_pair
 from keras_genimg.causality.random_weights import jittered_values, random_values
+from keras_genimg.causality.rounding import (
+    has_half_precision,
+    in_float32,
+    is_quantized,
+)
+from keras_genimg.inputs.progress import SLOW, cost_of_image
 
 # Changes smaller than this fraction of the largest one may be rounding.
 _TOLERANCE = 1e-5
@@ -26,6 +31,42 @@ _COARSE_BATCH_TOLERANCE = 0.05
 _MOST_PIXELS = 2**15
 # Height and width of the images for a model of any size.
 _SIZE = 8
+
+
+def check_causal(model, image_shape):
+    """Raise an error unless a model is causal, see `first_leak`.
+
+    Args:
+        model: An `AutoregressiveModel`.
+        image_shape: `(height, width, colors)`, with None for unknown sizes.
+
+    Raises:
+        ValueError: If the model is not causal. The error names the layer, if found.
+    """
+    cost = cost_of_image(model, [size or 1 for size in image_shape])
+    if cost > SLOW:
+        text = f"{model.name}: the graph is proven once, which may take a minute."
+        print(text, flush=True)
+    try:
+        leak = first_leak(model, image_shape)
+    except Exception as error:  # For example, the guessed conditions were invalid.
+        warnings.warn(
+            f"Could not check whether {model.name} is causal: it fails on random "
+            f"images and conditions ({type(error).__name__}). Check it with "
+            f"keras_genimg.causality.assert_causal(model, images, conditions=...), "
+            f"then set `check_causality = False` on the model.",
+            stacklevel=2,
+        )
+        return
+    if leak is None:
+        return
+    result = "it learns to copy pixels that are not available during generation"
+    if leak.kind == "batch":
+        result = "no image of it can be reproduced"
+    raise ValueError(
+        f"{model.name} is not causal, so {result}. {leak} If this is intended, turn "
+        f"the check off with `check_causality = False` on the model."
+    )
 
 
 def is_causal(
@@ -135,9 +176,7 @@ def _batch_leak(model, shape, pairs, before):
     """Return a leak between the images of a batch, or from call to call, or None."""
     alone = _params(model, pairs.inputs(pairs.images, slice(1)))
     change = change_of_units(before[:1], alone, pairs.num_units)[0]
-    is_coarse = has_half_precision(model) or any(
-        getattr(layer, "quantization_mode", None) for layer in model._flatten_layers()
-    )
+    is_coarse = has_half_precision(model) or is_quantized(model)
     tolerance = _COARSE_BATCH_TOLERANCE if is_coarse else _BATCH_TOLERANCE
     finite = alone[np.isfinite(alone)].astype("float64")
     if not change.max() > tolerance * np.abs(finite).max(initial=0):

@@ -7,12 +7,15 @@ import keras
 import tensorflow as tf
 
 from keras_genimg.causality import first_leak
-from keras_genimg.causality.difference import difference_of_params
-from keras_genimg.causality.tolerances import FLOAT32_TOLERANCE, tolerance
-from keras_genimg.sampling.incremental import teacher_forced_params
-from keras_genimg.sampling.instructions import Level
+from keras_genimg.causality.rounding import (
+    FLOAT32_TOLERANCE,
+    difference_of_params,
+    tolerance,
+)
+from keras_genimg.sampling.forward_passes import forward_pass
+from keras_genimg.sampling.incremental import given_pixel, teacher_forced_params
 from keras_genimg.sampling.pixel_run import PixelRun
-from keras_genimg.sampling.program import Program
+from keras_genimg.sampling.program import Level
 from keras_genimg.types import TensorLike
 
 
@@ -35,8 +38,7 @@ def sampler_difference(
         The largest difference in each image relative to the largest parameter, float32
         `(batch,)`; infinite if a parameter is not finite.
     """
-    inputs = [tf.cast(images, model.inputs[0].dtype), *conditions]
-    expected = model(inputs if conditions else inputs[0], training=False)
+    expected = forward_pass(model, images, conditions)
     params = teacher_forced_params(model, images, conditions, jit_compile)
     return difference_of_params(params, expected)
 
@@ -61,9 +63,8 @@ def check_difference(
         ValueError: If they differ by more than rounding. The error names the first
             layer that disagrees, if one is found.
     """
-    inputs = [tf.cast(images, model.inputs[0].dtype), *conditions]
     with keras.StatelessScope(state_mapping=weights):
-        expected = model(inputs if conditions else inputs[0], training=False)
+        expected = forward_pass(model, images, conditions)
     largest = float(tf.reduce_max(difference_of_params(params, expected)))
     # Usually it is far below, and half precision then needs no second model.
     if largest <= FLOAT32_TOLERANCE:
@@ -113,40 +114,29 @@ def first_disagreement(
 
     @tf.function(autograph=False)
     def compare(images, conditions):
-        program = Program(model, fuse=False)
+        given = tf.transpose(images, (1, 2, 0, 3))
+        run = PixelRun(model, given, conditions, fused=True, fuse_sums=False)
         compared = [
             (step, value)
-            for step in program.instructions
+            for step in run.program.instructions
             if step.level != Level.FIXED
             for value in step.outputs
         ]
-        given = tf.transpose(images, (1, 2, 0, 3))
-        couples_colors = model.likelihood.couples_colors
-        run = PixelRun(program, True, given, conditions, couples_colors)
-        run.known += [v for _, v in compared if v.level == Level.ROWS]
-        _, pixels = run.visit(
-            [given],
-            lambda params, here, pixel: pixel[:, here],
-            [
-                lambda params, values, value=value: _as_float(values[value.index])
-                for _, value in compared
-            ],
-        )
-        maps = _maps(program, images, conditions)
         steps.extend(step for step, _ in compared)
-        differences = []
-        for (_, value), pixel in zip(compared, pixels, strict=True):
-            expected = tf.transpose(
-                maps[value.index], (1, 2, 0, *range(3, maps[value.index].shape.rank))
-            )
-            expected = tf.cast(tf.reshape(expected, tf.shape(pixel)), tf.float32)
-            axes = (2, 0, 1, 3)
-            differences.append(
-                difference_of_params(
-                    tf.transpose(pixel, axes), tf.transpose(expected, axes)
-                )
-            )
-        return tf.reduce_max(tf.stack(differences), axis=-1)
+        run.known += [v for _, v in compared if v.level == Level.ROWS]
+
+        def more(params, values):
+            parts = [_flat(values[value.index], 1) for _, value in compared]
+            return tf.concat(parts, axis=-1)
+
+        _, pixels = run.visit([given], given_pixel, more)
+        images = tf.cast(images, model.inputs[0].dtype)
+        maps = run.program.on_maps([images, *conditions])
+        maps = [_flat(maps[value.index], 3) for _, value in compared]
+        pixels = tf.transpose(pixels, (2, 0, 1, 3))
+        pixels = tf.split(pixels, [each.shape[-1] for each in maps], axis=-1)
+        differences = map(difference_of_params, pixels, maps)
+        return tf.reduce_max(tf.stack(list(differences)), axis=-1)
 
     steps = []
     differences = compare(images, list(conditions)).numpy()
@@ -156,19 +146,10 @@ def first_disagreement(
     return None
 
 
-def _maps(program, images, conditions):
-    """Return all values of a program on whole maps, by index."""
-    values = dict(
-        zip([v.index for v in program.inputs], [images, *conditions], strict=True)
+def _flat(tensor, num_axes):
+    """Return a tensor as float32, with all axes after the first ones merged."""
+    shape = (
+        *tf.unstack(tf.shape(tensor)[:num_axes]),
+        tensor.shape[num_axes:].num_elements(),
     )
-    images = program.inputs[0]
-    values[images.index] = tf.cast(values[images.index], images.spec.dtype)
-    for step in program.instructions:
-        outputs = step.run(*step.fill(values))
-        for value, output in zip(step.outputs, outputs, strict=True):
-            values[value.index] = output
-    return values
-
-
-def _as_float(tensor):
-    return tf.cast(tf.reshape(tensor, (tf.shape(tensor)[0], -1)), tf.float32)
+    return tf.cast(tf.reshape(tensor, shape), tf.float32)

@@ -5,11 +5,12 @@ import math
 import numpy as np
 import tensorflow as tf
 
-from keras_genimg.causality.check import check_causal
-from keras_genimg.causality.proven_sampler import TracedSampler
+from keras_genimg.causality.probing import check_causal
+from keras_genimg.drawing.proven_sampler import TracedSampler
 from keras_genimg.inputs.calls import draw_images, map_images
 from keras_genimg.inputs.conditions import condition_arrays
-from keras_genimg.inputs.images import sized_image_shape
+from keras_genimg.inputs.images import check_shape, sized_image_shape
+from keras_genimg.inputs.progress import cost_of_image
 from keras_genimg.inputs.seeds import image_seeds
 from keras_genimg.losses.negative_log_likelihood import masked_log_prob
 from keras_genimg.ops.checks import (
@@ -18,7 +19,6 @@ from keras_genimg.ops.checks import (
     check_temperature,
 )
 from keras_genimg.sampling import METHODS
-from keras_genimg.sampling.completion import checked_completion
 
 
 class Drawer:
@@ -135,16 +135,16 @@ class Drawer:
             return self._model.sampling_method
         return check_choice("method", method, tuple(METHODS), "generate")
 
-    def note(self, method, image_size):
-        """Return the number of forward passes as text, for `Progress`."""
+    def cost(self, method, image_shape):
+        """Return the forward passes of a batch as text, and their cost per image."""
         method = self.checked_method(method)
-        shape = sized_image_shape(self._model, image_size, "generate")
-        passes = self.num_passes(shape)
-        if method == "ancestral":
-            return f"{passes} forward passes per batch"
+        if method == "incremental":
+            return "", 0
+        passes = self.num_passes(image_shape)
+        note = f"{passes} forward passes per batch"
         if method == "fixed_point":
-            return f"up to {passes + 1} forward passes per batch"
-        return ""
+            note = f"up to {passes + 1} forward passes per batch"
+        return note, passes * cost_of_image(self._model, image_shape)
 
     def generate(
         self,
@@ -165,8 +165,10 @@ class Drawer:
         shape = sized_image_shape(model, image_size, "generate")
         conditions = condition_arrays(model, conditions, num_images, shape)
         inputs = [image_seeds(num_images, seed), *conditions]
-        note = self.note(method, image_size)
-        return draw_images(model, draw, inputs, batch_size, verbose, note=note)
+        note, cost = self.cost(method, shape)
+        return draw_images(
+            model, draw, inputs, batch_size, verbose, note=note, cost=cost
+        )
 
     def complete(
         self,
@@ -185,15 +187,16 @@ class Drawer:
         model, owner = self._model, "complete"
         num_candidates = check_positive_int("num_candidates", num_candidates, owner)
         batch_size = check_positive_int("batch_size", batch_size, owner)
-        images, known = checked_completion(images, known, model)
-        size = images.shape[1:3]
+        images, known = _checked_completion(images, known, model)
+        shape = images.shape[1:]
+        size = shape[:2]
         draw = self.function(method, temperature, size, jit_compile, num_candidates)
-        conditions = condition_arrays(model, conditions, len(images), images.shape[1:])
+        conditions = condition_arrays(model, conditions, len(images), shape)
         images, known = self.known(images, known, conditions)
         inputs = [image_seeds(len(images), seed), images, known, *conditions]
-        at_a_time = max(1, batch_size // num_candidates)
-        note = self.note(method, size)
-        return draw_images(model, draw, inputs, at_a_time, verbose, owner, note)
+        note, cost = self.cost(method, shape)
+        batch_size, cost = max(1, batch_size // num_candidates), cost * num_candidates
+        return draw_images(model, draw, inputs, batch_size, verbose, owner, note, cost)
 
     def log_prob(self, images, *conditions):
         """Return the log-probability of images in nats, `(batch,)`, for a graph."""
@@ -213,3 +216,29 @@ class Drawer:
             lambda: tf.function(self.log_prob, reduce_retracing=True, autograph=False),
         )
         return map_images(model, function, images, "log_prob", batch_size, verbose)
+
+
+def _checked_completion(images, known, model):
+    """Validate the images and the masks of `complete`.
+
+    Unknown pixels become 0. Both get the shape of `images`, in float32.
+    """
+    owner = f"{model.name}.complete"
+    images, known = np.asarray(images), np.asarray(known)
+    check_shape(images.shape, model, owner)
+    if len(images) == 0:
+        raise ValueError(f"{owner} received no images: shape={images.shape}")
+    if known.shape not in (images.shape[:3], images.shape[1:3]):
+        raise ValueError(
+            f"`known` of {owner} must have the shape {images.shape[:3]} or "
+            f"{images.shape[1:3]}. Received: shape={known.shape}"
+        )
+    if not np.isin(known, (0, 1)).all():
+        raise ValueError(
+            f"`known` of {owner} must be 0 or 1 everywhere. Received: values "
+            f"{np.unique(known)[:10]}"
+        )
+    known = np.broadcast_to((known == 1)[..., None], images.shape)
+    model.likelihood.check_images(images[known], owner)
+    images = np.where(known, images, 0)
+    return images.astype("float32"), known.astype("float32")

@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_genimg.drawing.drawer import Drawer
+from keras_genimg.drawing.functions import temperatures
 from keras_genimg.ops.scales import (
     is_copied,
     packed,
@@ -13,7 +14,6 @@ from keras_genimg.ops.scales import (
     unpacked,
 )
 from keras_genimg.ops.uniforms import seeded_uniforms
-from keras_genimg.sampling.temperatures import temperatures
 
 
 class EnlargingDrawer(Drawer):

@@ -5,11 +5,13 @@ import tensorflow as tf
 
 from keras_genimg.inputs.conditions import with_rank
 from keras_genimg.inputs.images import check_values, checked_inputs, inputs_of
-from keras_genimg.inputs.progress import Counted, Progress, slices, timed_slices
+from keras_genimg.inputs.progress import SLOW, reported, slices, timed_slices
 from keras_genimg.ops.checks import check_positive_int
 
 
-def draw_images(model, draw, inputs, batch_size, verbose, method="generate", note=""):
+def draw_images(
+    model, draw, inputs, batch_size, verbose, method="generate", note="", cost=0
+):
     """Call a function that draws images, batch by batch.
 
     Args:
@@ -18,9 +20,10 @@ def draw_images(model, draw, inputs, batch_size, verbose, method="generate", not
             structure of tensors.
         inputs: Arrays with one element per image to draw.
         batch_size: Number of images in a batch.
-        verbose: See `Progress`.
+        verbose: See `reported`.
         method: Name of the public method, for messages.
-        note: See `Progress`.
+        note: See `reported`.
+        cost: Operations that an image takes. If a batch may take long, it is announced.
 
     Returns:
         NumPy arrays for all images, in the structure that `draw` returns.
@@ -29,17 +32,11 @@ def draw_images(model, draw, inputs, batch_size, verbose, method="generate", not
         ValueError: If `batch_size` is not an integer of at least 1.
     """
     batch_size = check_positive_int("batch_size", batch_size, method)
-    num_images = len(inputs[0])
+    total = len(inputs[0])
+    batches = _batches(inputs, slices(total, batch_size))
     task = f"{model.name}.{method}"
-    batches = []
-    counter = draw.counter if isinstance(draw, Counted) else None
-    with Progress(task, num_images, verbose, note, inside=counter) as progress:
-        for part in slices(num_images, batch_size):
-            batch = [tf.constant(values[part]) for values in inputs]
-            progress.begin(len(batch[0]))
-            batches.append(tf.nest.map_structure(np.asarray, draw(*batch)))
-            progress.add(len(batch[0]))
-    return _joined(batches)
+    slow = cost * min(total, batch_size) > SLOW
+    return _joined(draw, reported(batches, task, total, verbose, note, slow))
 
 
 def map_images(
@@ -55,8 +52,8 @@ def map_images(
             `tf.data.Dataset` of batches; all inputs of a model with conditions.
         method: Name of the public method, for error texts.
         batch_size: Number of images in a batch, for arrays.
-        verbose: See `Progress`.
-        note: See `Progress`.
+        verbose: See `reported`.
+        note: See `reported`.
         splits: Whether arrays may be split into smaller batches that take about half a
             second each. The split depends on the speed of the machine, so the
             function's results must not depend on the batch, to the last bit.
@@ -78,22 +75,23 @@ def map_images(
         inputs = _inputs_in_order(model, data)
         total, unit = len(inputs[0]), "image"
         parts = (timed_slices if splits else slices)(total, batch_size)
-        batches = ([tf.constant(values[part]) for values in inputs] for part in parts)
-    results = []
-    with Progress(task, total, verbose, note, unit) as progress:
-        for batch in batches:
-            # One rank for all batches, so that a graph knows it.
-            batch = [
-                with_rank(values, tensor)
-                for values, tensor in zip(batch, model.inputs, strict=True)
-            ]
-            results.append(tf.nest.map_structure(np.asarray, function(*batch)))
-            progress.add(1 if unit == "batch" else len(batch[0]))
-    return _joined(results)
+        batches = _batches(inputs, parts)
+    # One rank for all batches, so that a graph knows it.
+    batches = (
+        [with_rank(*pair) for pair in zip(batch, model.inputs, strict=True)]
+        for batch in batches
+    )
+    return _joined(function, reported(batches, task, total, verbose, note, unit=unit))
 
 
-def _joined(batches):
-    return tf.nest.map_structure(lambda *parts: np.concatenate(parts), *batches)
+def _batches(inputs, parts):
+    return ([tf.constant(values[part]) for values in inputs] for part in parts)
+
+
+def _joined(function, batches):
+    """Call a function on batches; return the concatenated results as arrays."""
+    results = [tf.nest.map_structure(np.asarray, function(*batch)) for batch in batches]
+    return tf.nest.map_structure(lambda *parts: np.concatenate(parts), *results)
 
 
 def _checked_batches(model, dataset, owner):

@@ -19,24 +19,19 @@ class FunctionCache:
     """
 
     def __init__(self):
-        self._functions = {}
+        self.functions = {}
         self._state = ()
 
     def get(self, model, key, make):
         """Return the function of a key, made by `make()` if it is not cached."""
-        functions = self.functions(model)
-        if key not in functions:
-            functions[key] = make()
-        return functions[key]
-
-    def functions(self, model):
-        """Return the dict of functions for the present state of a model."""
         state = _state(model)
         same = len(state) == len(self._state)
         if not (same and all(map(_is_same, state, self._state))):
-            self._functions.clear()
+            self.functions.clear()
             self._state = state
-        return self._functions
+        if key not in self.functions:
+            self.functions[key] = make()
+        return self.functions[key]
 
 
 def _is_same(value, other):
@@ -49,19 +44,10 @@ def _is_same(value, other):
 def _state(model):
     """Return the objects that traced functions of a model hold on to."""
     state = [*model.variables]
-    pending, seen = [model], {id(model)}
-    for layer in pending:
+    for layer in model._flatten_layers():
         attributes = vars(layer)
         state += (layer, layer.dtype_policy, attributes.get("call"))
-        if isinstance(layer, keras.Model):
-            leaves = layer.layers
-        else:
+        if not isinstance(layer, keras.Model):
             own = [attributes[x] for x in attributes if x not in _BOOKKEEPING]
-            leaves = keras.tree.flatten(own)
-        for leaf in leaves:
-            if not isinstance(leaf, keras.Layer):
-                state.append(leaf)
-            elif id(leaf) not in seen:
-                seen.add(id(leaf))
-                pending.append(leaf)
+            state += keras.tree.flatten(own)
     return state

@@ -52,7 +52,7 @@ class GenerativeModel(keras.Model):
         dtype: Dtype policy that the model reports; its layers have their own.
         targets_shape: Shape of what the outputs are parameters of, if not of the
             images, see `_targets_of`.
-        **kwargs: `name` and `trainable`, as in `keras.Model`.
+        **kwargs: `name` and `trainable` of `keras.Model`.
 
     Attributes:
         likelihood: The distribution of a sub-pixel.

@@ -7,7 +7,7 @@ import keras
 
 from keras_genimg import likelihoods
 from keras_genimg.layers import ResidualLSTMBlock
-from keras_genimg.layers.residual_lstm_block import make_pixel_lstm
+from keras_genimg.layers.residual_blocks import make_pixel_lstm
 from keras_genimg.models.pixel_network import (
     PixelNetwork,
     checked_arguments,

@@ -3,8 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
-from keras_genimg.sampling.ancestral import ancestral_sampler
-from keras_genimg.sampling.fixed_point_sampling import fixed_point, fixed_point_sampler
+from keras_genimg.sampling.forward_passes import (
+    ancestral_sampler,
+    fixed_point_sampler,
+)
 from keras_genimg.sampling.incremental import (
     incremental_sampler,
     teacher_forced_params,
@@ -19,7 +21,6 @@ METHODS: dict[str, Callable[..., Any]] = {
 __all__ = [
     "METHODS",
     "ancestral_sampler",
-    "fixed_point",
     "fixed_point_sampler",
     "incremental_sampler",
     "teacher_forced_params",

@@ -7,10 +7,9 @@ import tensorflow as tf
 
 from keras_genimg.causality.image_pairs import ImagePairs
 from keras_genimg.causality.proof import sampler_difference
-from keras_genimg.causality.proven_sampler import pixel_sampler
-from keras_genimg.causality.tolerances import tolerance
+from keras_genimg.causality.rounding import tolerance
+from keras_genimg.drawing.functions import candidate_completer, pixel_sampler
 from keras_genimg.ops.checks import check_positive_int
-from keras_genimg.sampling.candidates import candidate_completer
 from keras_genimg.serving.endpoint import Endpoint
 from keras_genimg.serving.input import (
     Input,

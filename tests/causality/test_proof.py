@@ -6,9 +6,9 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from keras_genimg.causality import proven_sampler
 from keras_genimg.causality.proof import first_disagreement, sampler_difference
-from keras_genimg.causality.tolerances import tolerance
+from keras_genimg.causality.rounding import tolerance
+from keras_genimg.drawing import proven_sampler
 from keras_genimg.layers import CausalLayer, DiagonalBiLSTM, MaskedConv2D
 from keras_genimg.models import AutoregressiveModel, PixelCNN, PixelRNN
 from keras_genimg.sampling import teacher_forced_params

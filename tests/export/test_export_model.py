@@ -8,7 +8,8 @@ import keras
 import pytest
 
 from keras_genimg.layers import MaskedConv2D
-from keras_genimg.models import VAE, AutoregressiveModel, preset_weights
+from keras_genimg.models import VAE, AutoregressiveModel
+from keras_genimg.presets import weights as preset_weights
 from keras_genimg.serving import read_metadata
 from keras_genimg.serving.verification.graph_scan import SavedGraph
 from tests.serving import planted

@@ -42,7 +42,7 @@ def by_hand(**arguments):
             "AutoregressiveModel",
             "likelihod='bernoulli'",
             "likelihood",
-            "inputs, outputs, likelihood, condition_ranges, name, trainable, dtype",
+            "inputs, outputs, likelihood, condition_ranges, sampling_method, name",
         ),
         (
             lambda: VAE((4, 4, 1), 2, seed=0),

@@ -5,7 +5,7 @@ import pickle
 import numpy as np
 import pytest
 
-from tests.models import strategies
+from tests.fitting import strategies
 from tests.subprocesses import start_forked, worker_environments
 from tests.weekly import weekly_but
 

@@ -4,11 +4,11 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from keras_genimg.inputs.conditions import served_conditions
 from keras_genimg.layers import MaskedConv2D
 from keras_genimg.models import AutoregressiveModel, PixelCNN
 from keras_genimg.models.pixel_network import PixelNetwork
 from keras_genimg.networks import pixel_stack
+from keras_genimg.serving.autoregressive_endpoints import served_conditions
 
 
 class Shifted(AutoregressiveModel):

@@ -1,7 +1,6 @@
 """Long calls of models report progress, and short ones print nothing."""
 
 import re
-import threading
 import time
 
 import keras
@@ -9,18 +8,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_genimg.inputs.progress import Progress, slices, timed_slices
-from keras_genimg.models import DRAW, VAE, PixelCNN, progress
-
-pytestmark = pytest.mark.slow
+from keras_genimg.inputs import calls, progress
+from keras_genimg.inputs.progress import reported, slices, timed_slices
+from keras_genimg.models import DRAW, VAE, PixelCNN
 
 SHAPE = (5, 4, 1)
 IMAGES = np.random.default_rng(0).integers(2, size=(6, *SHAPE)).astype("uint8")
-
-
-@pytest.fixture(autouse=True)
-def quick_looks(monkeypatch):
-    monkeypatch.setattr(progress, "_INTERVAL", 0.01)
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +60,7 @@ def call(models, name, long=False, **options):
     return getattr(models[kind], method)(images, **options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CALLS)
 def test_a_bar_for_long_work_and_nothing_for_short_work(
     models, name, capsys, monkeypatch
@@ -88,57 +82,44 @@ def test_a_bar_for_long_work_and_nothing_for_short_work(
     assert len(bars) > 1 and bars[-1] == total
 
 
-def test_a_call_of_one_batch_says_what_runs_before_it_ends(models, monkeypatch):
-    monkeypatch.setattr(progress, "PATIENCE", 0.05)
-    said = []
-    began = time.monotonic()
-    monkeypatch.setattr(
-        "builtins.print", lambda text, **_: said.append((time.monotonic(), text))
-    )
-    models["pixels"].generate(
-        20_000, method="ancestral", batch_size=20_000, jit_compile=False
-    )
-    ended = time.monotonic()
-    (when, text), *_ = said
-    assert text.endswith("20000 images, 20 forward passes per batch ...")
-    assert when - began < 0.6 * (ended - began)
+@pytest.mark.parametrize(
+    "method, note", [("ancestral", "20 forward"), ("fixed_point", "up to 21 forward")]
+)
+def test_a_batch_that_takes_long_is_announced(models, method, note, monkeypatch):
+    """Before it is drawn, with the reason."""
+    model, said = models["pixels"], []
+    model.generate(2, seed=0, method=method)  # Trace first.
+    monkeypatch.setattr(calls, "SLOW", 1.0)
+    monkeypatch.setattr("builtins.print", lambda text, **_: said.append(text))
+    draw = model._drawer.function(method)
+
+    def drawn(*inputs):
+        said.append("drawn")
+        return draw(*inputs)
+
+    monkeypatch.setattr(model._drawer, "function", lambda *_: drawn)
+    model.generate(2, seed=0, method=method)
+    line = f"{model.name}.generate: 2 images, {note} passes per batch ..."
+    assert said[:2] == [line, "drawn"]
+    model.generate(2, seed=0, method=method, verbose=0)
+    assert said[-1] == "drawn"
 
 
-def test_two_seconds_pass_in_silence(capsys):
-    began, out = time.monotonic(), ""
-    with Progress("model.method", 3) as running:
-        running.add(1)
-        while "1/3" not in out and time.monotonic() < began + 30:
-            time.sleep(0.05)
-            out += capsys.readouterr().out
-        assert time.monotonic() - began > 1.99
-        assert out.startswith("model.method: 3 images ...\n")
-        assert "1/3" in out
-        running.add(2)
-    assert "3/3" in capsys.readouterr().out
+def test_two_seconds_pass_in_silence(capsys, monkeypatch):
+    now = 0.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    out = []
+    for _ in reported([[[0]]] * 4, "model.method", 4):
+        out.append(capsys.readouterr().out)
+        now += 0.9
+    assert out[:3] == [""] * 3
+    assert out[3].startswith("model.method: 4 images ...\n")
+    assert "4/4" in capsys.readouterr().out
 
 
-def test_one_thread_looks_after_all_work_and_ends(monkeypatch):
-    monkeypatch.setattr(progress, "_IDLE", 0.05)
-    before = threading.active_count()
-    for _ in range(5):
-        with Progress("model.method", 2):
-            pass
-    assert threading.active_count() <= before + 1
-    ended = time.monotonic() + 30
-    while progress._thread is not None and time.monotonic() < ended:
-        time.sleep(0.05)
-    assert progress._thread is None and not progress._watched
-
-
-def test_nothing_once_the_work_is_done_or_has_failed(capsys, monkeypatch):
-    monkeypatch.setattr(progress, "PATIENCE", 0.05)
-    with Progress("model.method", 1) as running:
-        running.add(1)
-        time.sleep(0.2)
-    with pytest.raises(KeyError), Progress("model.method", 1):
-        raise KeyError
-    time.sleep(0.2)
+def test_nothing_once_the_work_is_done(capsys, monkeypatch):
+    monkeypatch.setattr(progress, "PATIENCE", -1.0)
+    assert len(list(reported([[[0]]], "model.method", 1))) == 1
     assert capsys.readouterr().out == ""
 
 
@@ -160,14 +141,11 @@ def test_verbose_as_in_keras(models, capsys):
 
 
 def test_nothing_on_screen_where_keras_logs_elsewhere(capsys, monkeypatch):
-    monkeypatch.setattr(progress, "PATIENCE", 0.05)
+    monkeypatch.setattr(progress, "PATIENCE", -1.0)
     keras.utils.disable_interactive_logging()
     try:
         for verbose in ("auto", 1):
-            with Progress("model.method", 2, verbose) as running:
-                running.add(1)
-                time.sleep(0.2)
-                running.add(1)
+            list(reported([[[0]]] * 2, "model.method", 2, verbose, slow=True))
     finally:
         keras.utils.enable_interactive_logging()
     assert capsys.readouterr().out == ""
@@ -183,15 +161,3 @@ def test_slices_cover_all_images(monkeypatch):
         sizes.append(part.stop - part.start)
         time.sleep(0.02 * sizes[-1])
     assert sum(sizes) == 20 and max(sizes) <= 2
-
-
-@pytest.mark.parametrize("method", ["ancestral", "fixed_point"])
-def test_the_bar_moves_inside_a_graph_call(models, method, monkeypatch, capsys):
-    monkeypatch.setattr(progress, "PATIENCE", 0.0)
-    model = models["pixels"]
-    model.generate(1, seed=0, method=method, verbose=0)  # Trace first.
-    capsys.readouterr()
-    model.generate(20_000, seed=0, method=method, batch_size=20_000)
-    shown = [int(n) for n in re.findall(r"(\d+)/20000", capsys.readouterr().out)]
-    assert shown == sorted(shown) and shown[-1] == 20_000
-    assert any(0 < number < 20_000 for number in shown)

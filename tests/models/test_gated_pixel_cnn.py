@@ -9,8 +9,7 @@ from keras_genimg.likelihoods import Categorical
 from keras_genimg.models import GatedPixelCNN, PixelCNN
 from keras_genimg.presets import find_preset
 from keras_genimg.sampling import METHODS
-from keras_genimg.sampling.instructions import Level
-from keras_genimg.sampling.program import Program
+from keras_genimg.sampling.program import Level, Program
 from keras_genimg.visualization import dependency_field
 from tests.causality.test_report import influences
 from tests.sampling.drawn import TIE, assert_ancestral

@@ -6,10 +6,10 @@ import pytest
 import tensorflow as tf
 
 from keras_genimg.causality import assert_causal, first_leak, is_causal
+from keras_genimg.drawing.functions import later_known
 from keras_genimg.likelihoods import Categorical
 from keras_genimg.models import MultiScalePixelRNN
 from keras_genimg.ops.scales import is_copied, scale_order
-from keras_genimg.sampling.candidates import later_known
 from tests.weekly import weekly_but
 
 OPTIONS = {"first_kernel_size": 3, "head_filters": 6, "condition_filters": 4}

@@ -1,7 +1,7 @@
 import numpy as np
 import tensorflow as tf
 
-from keras_genimg.ops.affine import product
+from keras_genimg.ops.lstm_cell import product
 
 RANDOM = np.random.default_rng(0)
 INPUTS = tf.constant(RANDOM.normal(size=(5, 3)))

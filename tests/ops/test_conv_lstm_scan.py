@@ -78,22 +78,6 @@ def test_equals_a_plain_loop_and_its_gradients(directions, taps, first):
             np.testing.assert_allclose(a, e, rtol=1e-5, atol=1e-5 * scale)
 
 
-@CASES
-def test_gradients_match_finite_differences(directions, taps, first):
-    inputs = arguments(directions, taps, tf.float64, units=1, line=3, batch=1, steps=3)
-    for position in range(4):
-
-        def scan(x, position=position):
-            changed = [*inputs[:position], x, *inputs[position + 1 :]]
-            outputs = conv_lstm_scan(*changed, 1, first)
-            return tf.concat([tf.reshape(output, [-1]) for output in outputs], axis=0)
-
-        theoretical, numerical = tf.test.compute_gradient(
-            scan, [inputs[position]], delta=1e-5
-        )
-        np.testing.assert_allclose(theoretical[0], numerical[0], atol=1e-7)
-
-
 LAYERS = {"row": RowLSTM, "diagonal": DiagonalBiLSTM}
 
 

@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 
 from keras_genimg.layers import MaskedConv2D
-from keras_genimg.ops.row_conv import prepare_row_conv, row_conv
+from keras_genimg.ops.convolution import prepare_row_conv, row_conv
 
 RANDOM = np.random.default_rng(0)
 

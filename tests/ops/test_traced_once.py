@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from keras_genimg.models import PixelRNN
-from keras_genimg.ops.traced_once import traced_once
+from keras_genimg.ops.graphs import traced_once
 
 
 def counting():

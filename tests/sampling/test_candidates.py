@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from keras_genimg.causality.random_weights import randomize
+from keras_genimg.drawing.functions import candidate_uniforms, effective_size
 from keras_genimg.layers import MaskedConv2D
 from keras_genimg.likelihoods import Categorical
 from keras_genimg.models import AutoregressiveModel, PixelCNN, PixelRNN
@@ -17,7 +18,6 @@ from keras_genimg.ops.uniforms import (
     POSTERIOR,
     seeded_uniforms,
 )
-from keras_genimg.sampling.candidates import candidate_uniforms, effective_size
 from tests import reference
 from tests.weekly import weekly_but
 

@@ -4,14 +4,14 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from keras_genimg.drawing.proven_sampler import TracedSampler, pixel_sampler
 
-from keras_genimg.causality.proven_sampler import TracedSampler, pixel_sampler
 from keras_genimg.causality.random_weights import randomize
 from keras_genimg.layers import MaskedConv2D
 from keras_genimg.likelihoods import Categorical
 from keras_genimg.models import AutoregressiveModel, PixelCNN, PixelRNN
 from keras_genimg.ops import seeded_uniforms
-from keras_genimg.sampling import METHODS, fixed_point, incremental_sampler
+from keras_genimg.sampling import METHODS, fixed_point_sampler, incremental_sampler
 from tests.sampling.drawn import TIE, assert_ancestral, write_sample_endpoint
 from tests.sampling.forced import assert_sampled_as_computed
 from tests.subprocesses import run_python
@@ -194,16 +194,24 @@ def test_half_precision_is_exported_as_it_draws(tmp_path):
     np.testing.assert_array_equal(images, expected)
 
 
-def test_fixed_point_counts_its_passes():
-    model = make("cnn", CASES[0])
+def test_fixed_point_takes_few_passes(monkeypatch):
+    model, passes = make("cnn", CASES[0]), []
+    sample = model.likelihood.sample
+
+    def counted(*arguments):
+        passes.append(arguments)
+        return sample(*arguments)
+
+    monkeypatch.setattr(model.likelihood, "sample", counted)
+    draw = fixed_point_sampler(model)  # Eagerly.
     uniforms = seeded_uniforms(SEEDS, model.image_shape)
-    images, passes = fixed_point(model, uniforms)
-    np.testing.assert_array_equal(images, model.generate(16, seed=0))
-    assert 2 <= int(passes) <= 26
-    known = np.ones((5, 5, 1), "float32")
-    again, passes = fixed_point(model, uniforms, images=images, known=known)
+    images = draw(uniforms, 1.0, [])
+    assert 2 <= len(passes) <= 26
+    passes.clear()
+    again = draw(uniforms, 1.0, [], images, np.ones((5, 5, 1), "float32"))
     np.testing.assert_array_equal(again, images)
-    assert int(passes) == 1
+    assert len(passes) == 1
+    np.testing.assert_array_equal(images, model.generate(16, seed=0))
 
 
 class RowAbove(keras.layers.Layer):
@@ -239,7 +247,7 @@ def test_one_trace_for_all_batches():
     model = make("cnn", CASES[0])
     for num_images in (1, 3, 7):
         model.generate(num_images, seed=0)
-    functions = model._function_cache.functions(model)
+    functions = model._function_cache.functions
     (sampler,) = (f for f in functions.values() if isinstance(f, TracedSampler))
     assert sampler.num_traces == 1
 

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from keras_genimg.causality import proven_sampler
+from keras_genimg.drawing import proven_sampler
 from keras_genimg.layers import MaskedConv2D, RowLSTM
 from keras_genimg.models import (
     DRAW,

@@ -1,11 +1,49 @@
-"""Completion of images by sampling importance resampling."""
+"""Images for seeds: drawn, or completed by sampling importance resampling."""
 
 import numpy as np
 import tensorflow as tf
 
 from keras_genimg.likelihoods import Categorical
 from keras_genimg.ops.uniforms import CANDIDATES, CHOICE, seeded_uniforms
-from keras_genimg.sampling.temperatures import temperatures
+from keras_genimg.sampling.forward_passes import forward_pass
+from keras_genimg.types import TensorLike
+
+
+def temperatures(temperature: float | TensorLike) -> tf.Tensor:
+    """Return temperatures that broadcast against images, none below 1e-30.
+
+    Logits divided by less overflow, and their softmax is not a number. At 1e-30, the
+    likeliest value is drawn all the same.
+
+    Args:
+        temperature: Numbers above 0, a scalar or `(batch,)`.
+
+    Returns:
+        Float32 of shape `(1 or batch, 1, 1, 1)`.
+    """
+    return tf.reshape(tf.maximum(temperature, 1e-30), (-1, 1, 1, 1))
+
+
+def pixel_sampler(draw, image_shape, uniforms_shape=None):
+    """Return a function of `(seeds, temperature, *conditions)` that draws images.
+
+    Args:
+        draw: Function made by a sampler of `keras_genimg.sampling.METHODS`.
+        image_shape: `(height, width, colors)`.
+        uniforms_shape: Shape of the random numbers of an image, by default its own.
+
+    Returns:
+        A function for a graph. Its arguments are the seeds, `(batch,)`; a temperature,
+        a scalar or `(batch,)`; and the conditions. It returns float32 images in the
+        likelihood's own range.
+    """
+
+    def sample(seeds, temperature, *conditions):
+        uniforms = seeded_uniforms(seeds, uniforms_shape or image_shape)
+        images = draw(uniforms, temperatures(temperature), conditions)
+        return tf.ensure_shape(images, (None, *image_shape))
+
+    return sample
 
 
 def candidate_completer(model, draw, image_shape, num_candidates):
@@ -151,10 +189,9 @@ def effective_size(log_weights):
 
 def _pixel_log_prob(model, images, temperature, conditions):
     """Return nats per pixel, summed over its colors: `(batch, height, width)`."""
-    params = model([images, *conditions] if conditions else images, training=False)
-    likelihood = model.likelihood
-    params = likelihood.at_temperature(params, temperature)
-    return likelihood.log_prob_of_pixels(params, images)
+    params = forward_pass(model, images, conditions)
+    params = model.likelihood.at_temperature(params, temperature)
+    return model.likelihood.log_prob_of_pixels(params, images)
 
 
 def _log_weights(log_prob):

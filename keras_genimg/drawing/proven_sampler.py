@@ -7,15 +7,12 @@ import numpy as np
 import tensorflow as tf
 
 from keras_genimg.causality import is_causal
-from keras_genimg.causality.half_precision import has_half_precision, in_float32
 from keras_genimg.causality.image_pairs import random_conditions
 from keras_genimg.causality.proof import check_difference
 from keras_genimg.causality.random_weights import jittered_values, random_values
-from keras_genimg.inputs.progress import GraphCounter
-from keras_genimg.ops.uniforms import seeded_uniforms
-from keras_genimg.sampling.candidates import candidate_completer
+from keras_genimg.causality.rounding import has_half_precision, in_float32
+from keras_genimg.drawing.functions import candidate_completer, pixel_sampler
 from keras_genimg.sampling.refusal import Refusal
-from keras_genimg.sampling.temperatures import temperatures
 
 # Makes every value of a pixel about equally likely.
 _FLAT = 1e6
@@ -49,7 +46,6 @@ class TracedSampler:
     Attributes:
         kind: Method, image shape, and whether it is compiled with XLA. Samplers of one
             kind need one proof.
-        counter: The `GraphCounter` that a call reports to, or None.
     """
 
     def __init__(self, model, method, image_shape, jit_compile, num_candidates=None):
@@ -58,17 +54,11 @@ class TracedSampler:
         self._num_candidates = num_candidates
         self._traced = None
         self._has_passed = False
-        self.counter = None
         self._networks = []
         records = []
         options = {}
         if method == "incremental":
-            # Counting rows of pixels would make drawing 1.5 times as long.
             options["record"] = lambda *recorded: records.append(recorded)
-        elif not jit_compile and not tf.distribute.has_strategy():
-            # XLA writes variables only at the end.
-            self.counter = GraphCounter(model._drawer.num_passes(image_shape))
-            options["report"] = self.counter.report
         draw = model._drawer.sampler(method, jit_compile, **options)
         given = []
         if num_candidates is None:
@@ -82,12 +72,10 @@ class TracedSampler:
             records.clear()
             state = list(zip(variables, weights, strict=True))
             with keras.StatelessScope(state_mapping=state):
-                outputs = sample(*inputs)
+                images, *sizes = tf.nest.flatten(sample(*inputs))
             self._networks = [network for network, *_ in records]
-            images, *sizes = outputs if num_candidates else (outputs,)
-            images = tf.cast(images, model.likelihood.dtype)
             recorded = [tuple(tensors) for _, *tensors in records]
-            return (images, *sizes) if num_candidates else images, recorded
+            return [tf.cast(images, model.likelihood.dtype), *sizes], recorded
 
         signature = [
             [tf.TensorSpec(weight.shape, weight.dtype) for weight in variables],
@@ -96,16 +84,13 @@ class TracedSampler:
             *given,
             *(tf.TensorSpec(t.shape, t.dtype) for t in model.inputs[1:]),
         ]
-        self._function = tf.function(
-            run,
-            input_signature=signature,
-            autograph=False,
-            jit_compile=jit_compile,
-        )
         # XLA would compile the proof's batch of two images too, for minutes.
-        self._proven = self._function
+        self._proven = tf.function(run, input_signature=signature, autograph=False)
+        self._function = self._proven
         if jit_compile:
-            self._proven = tf.function(run, input_signature=signature, autograph=False)
+            self._function = tf.function(
+                run, input_signature=signature, autograph=False, jit_compile=True
+            )
 
     def __call__(self, seeds, temperature, *others):
         function = self._trace()
@@ -116,8 +101,8 @@ class TracedSampler:
         if not tf.executing_eagerly():
             function = self._function
         weights = [tf.convert_to_tensor(weight) for weight in self._model.weights]
-        outputs, _ = function(weights, seeds, temperature, *others)
-        return outputs
+        (images, *sizes), _ = function(weights, seeds, temperature, *others)
+        return (images, *sizes) if sizes else images
 
     def _trace(self):
         """Return the function that draws, after its first trace.
@@ -202,26 +187,3 @@ class TracedSampler:
     def num_traces(self):
         """Number of times that the graph has been traced."""
         return self._function.experimental_get_tracing_count()
-
-
-def pixel_sampler(draw, image_shape, uniforms_shape=None):
-    """Return a function of `(seeds, temperature, *conditions)` that draws images.
-
-    Args:
-        draw: Function made by a sampler of `keras_genimg.sampling.METHODS`.
-        image_shape: `(height, width, colors)`.
-        uniforms_shape: Shape of the random numbers of an image, by default its own.
-
-    Returns:
-        A function for a graph. Its arguments are the seeds, `(batch,)`; a temperature,
-        a scalar or `(batch,)`; and the conditions. It returns float32 images in the
-        likelihood's own range.
-    """
-
-    def sample(seeds, temperature, *conditions):
-        uniforms = seeded_uniforms(seeds, uniforms_shape or image_shape)
-        temperature = temperatures(temperature)
-        images = draw(uniforms, temperature, conditions)
-        return tf.ensure_shape(images, (None, *image_shape))
-
-    return sample
