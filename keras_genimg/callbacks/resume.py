@@ -65,8 +65,8 @@ class Resume(keras.callbacks.Callback):
     Raises:
         ValueError: If an argument is not as described. From `fit`: if the directory
             holds the states of another model, optimizer, batch size, seed or data; if
-            another run uses it; if workers found different states; or if the training
-            data may not repeat.
+            another run uses it; if workers found different states; or if training or
+            validation data may not repeat.
         TypeError: From `fit` of a model that is not one of `keras_genimg.models`.
 
     Example:
@@ -91,7 +91,7 @@ class Resume(keras.callbacks.Callback):
         self.seed = seed
         self.repeats_exactly = repeats_exactly
         self.verbose = verbose
-        self._epoch_values: ReplicaValues | None = None  # Until `fit` calls `arranged`.
+        self._epoch_values: Any = None  # Until `fit` calls `arranged`.
 
     @contextlib.contextmanager
     def arranged(
@@ -123,7 +123,7 @@ class Resume(keras.callbacks.Callback):
                 check_same_run(state.run, self._run, self.directory)
             self._restore(model, state)
             self._check_workers(strategy)
-            reads_skipped = "batch_size" not in description
+            reads_skipped = "batch_size" not in description  # A source of others.
             model._fitter.skip_batches(self._position, consume=reads_skipped)
             self._epoch_values = ReplicaValues(strategy, model._epoch_variables())
             stack.callback(setattr, self, "_epoch_values", None)
@@ -161,7 +161,7 @@ class Resume(keras.callbacks.Callback):
         epochs = _epochs_of(validation)
         if epochs is not None:
             arguments["validation_data"] = epochs.read(self._next_epoch)
-        elif not are_arrays(validation or ()):
+        elif validation is not None and not are_arrays(validation):
             self._check_repeats("validation", tf.nest.flatten(validation)[0])
         epochs = _epochs_of(x)
         if epochs is None and are_arrays(x):

@@ -58,18 +58,17 @@ def assert_refused(error, text, model, callback, x=IMAGES, **options):
         np.testing.assert_array_equal(value, now)
 
 
-@pytest.mark.parametrize("kind", MAKE, ids=lambda kind: kind.__name__)
 @pytest.mark.parametrize(
-    "arguments",
-    [{"num_images": 0}, {"every": 0}, {"scale": 0}, {"columns": 0}, {"seed": -1}],
-    ids=str,
+    "kind, name, value",
+    [
+        *((kind, name, 0) for kind in MAKE for name in ("every", "scale", "columns")),
+        *((kind, "num_images", 0) for kind in (SampleGrid, CanvasAnimation)),
+        *((kind, "seed", -1) for kind in (Reconstructions, CanvasAnimation)),
+    ],
 )
-def test_bad_arguments(arguments, kind, tmp_path):
-    (name,) = arguments
-    if (kind, name) in ((Reconstructions, "num_images"), (SampleGrid, "seed")):
-        pytest.skip("has none, or takes one for each image")
+def test_bad_arguments(kind, name, value, tmp_path):
     with pytest.raises(ValueError, match=f"`{name}` of {kind.__name__}"):
-        MAKE[kind](tmp_path, **arguments)
+        MAKE[kind](tmp_path, **{name: value})
 
 
 @pytest.mark.parametrize(
