@@ -46,7 +46,6 @@ class Reconstructions(EpochPictures):
     """
 
     family = LatentModel
-    described_family = "a model with latent variables, such as a VAE or DRAW"
     log_name = "reconstructions"
 
     def __init__(

@@ -45,7 +45,8 @@ class Resume(keras.callbacks.Callback):
 
     The order and the noise of the data are functions of seed, epoch and position, and
     nothing of an iterator is saved. This holds for arrays and for the data sets of
-    `keras_genimg.datasets`. Other sources are refused, unless they repeat exactly.
+    `keras_genimg.datasets`, unchanged: a `.map` hides what they are. Other sources are
+    refused, also as validation data, unless they repeat exactly.
 
     Under several workers, the first one saves, and all read the same directory. With
     another number of replicas than before, metrics of the running epoch go on from
@@ -64,8 +65,8 @@ class Resume(keras.callbacks.Callback):
     Raises:
         ValueError: If an argument is not as described. From `fit`: if the directory
             holds the states of another model, optimizer, batch size, seed or data; if
-            another run uses it; if workers found different states; or if the training
-            data may not repeat.
+            another run uses it; if workers found different states; or if training or
+            validation data may not repeat.
         TypeError: From `fit` of a model that is not one of `keras_genimg.models`.
 
     Example:
@@ -90,7 +91,7 @@ class Resume(keras.callbacks.Callback):
         self.seed = seed
         self.repeats_exactly = repeats_exactly
         self.verbose = verbose
-        self._epoch_values: ReplicaValues | None = None  # Until `fit` calls `arranged`.
+        self._epoch_values: Any = None  # Until `fit` calls `arranged`.
 
     @contextlib.contextmanager
     def arranged(
@@ -122,7 +123,7 @@ class Resume(keras.callbacks.Callback):
                 check_same_run(state.run, self._run, self.directory)
             self._restore(model, state)
             self._check_workers(strategy)
-            reads_skipped = "batch_size" not in description
+            reads_skipped = "batch_size" not in description  # A source of others.
             model._fitter.skip_batches(self._position, consume=reads_skipped)
             self._epoch_values = ReplicaValues(strategy, model._epoch_variables())
             stack.callback(setattr, self, "_epoch_values", None)
@@ -156,9 +157,12 @@ class Resume(keras.callbacks.Callback):
         with tf.device("CPU:0"):
             self._next_epoch = tf.Variable(0, dtype=tf.int64, trainable=False)
             self._next_start = tf.Variable(0, dtype=tf.int64, trainable=False)
-        validation = _epochs_of(arguments.get("validation_data"))
-        if validation is not None:
-            arguments["validation_data"] = validation.read(self._next_epoch)
+        validation = arguments.get("validation_data")
+        epochs = _epochs_of(validation)
+        if epochs is not None:
+            arguments["validation_data"] = epochs.read(self._next_epoch)
+        elif validation is not None and not are_arrays(validation):
+            self._check_repeats("validation", tf.nest.flatten(validation)[0])
         epochs = _epochs_of(x)
         if epochs is None and are_arrays(x):
             parts = (x, arguments.pop("y", None), arguments.pop("sample_weight", None))
@@ -172,7 +176,7 @@ class Resume(keras.callbacks.Callback):
             )
         arguments["shuffle"] = False  # Keras would shuffle a `PyDataset`.
         if epochs is None:
-            self._check_repeats(x)
+            self._check_repeats("training", x)
             count = x.cardinality() if isinstance(x, tf.data.Dataset) else len(x)
             data = {"num_batches": int(count), "source": type(x).__name__}
             return x, arguments, {"data": data}
@@ -183,21 +187,21 @@ class Resume(keras.callbacks.Callback):
         }
         return epochs.read(self._next_epoch, self._next_start), arguments, description
 
-    def _check_repeats(self, x):
+    def _check_repeats(self, use, x):
         kind = type(x).__name__
         if hasattr(x, "__next__"):
             raise ValueError(
-                f"Resume cannot begin training data of type {kind} again, since it can "
-                f"be read only once. Pass a tf.data.Dataset or a "
-                f"keras.utils.PyDataset and Resume(repeats_exactly=True). Received: x "
-                f"of type {kind}"
+                f"Resume cannot begin {use} data of type {kind} again, since it can be "
+                f"read only once. Pass a tf.data.Dataset or a keras.utils.PyDataset "
+                f"and Resume(repeats_exactly=True). Received: data of type {kind}"
             )
         if not self.repeats_exactly:
             raise ValueError(
-                f"Resume cannot know whether training data of type {kind} repeats "
+                f"Resume cannot know whether {use} data of type {kind} repeats "
                 f"exactly. Pass arrays or a data set of keras_genimg.datasets, "
                 f"unchanged; or, if each epoch of each run has the same batches in the "
-                f"same order, Resume(repeats_exactly=True). Received: x of type {kind}"
+                f"same order, Resume(repeats_exactly=True). Received: data of type "
+                f"{kind}"
             )
 
     def _before_swaps(self, callbacks):

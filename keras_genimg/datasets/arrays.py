@@ -72,16 +72,7 @@ def from_arrays(
         TensorSpec(shape=(None, 8, 8, 1), dtype=tf.uint8, name=None)
     """
     given = {k: v for k, v in locals().items() if k not in ("images", "labels")}
-    options = batch_options(
-        batch_size,
-        seed,
-        likelihood=likelihood,
-        binarize=binarize,
-        num_values=num_values,
-        intensities=intensities,
-        crop_size=crop_size,
-        random_crop=random_crop,
-    )
+    options = batch_options(given)
     arrays = (
         {"images": images} if labels is None else {"images": images, "label": labels}
     )
@@ -89,8 +80,6 @@ def from_arrays(
     return make_batches(
         tf.data.Dataset.from_tensor_slices(arrays),
         **options,
-        shuffle=shuffle,
-        drop_remainder=drop_remainder,
         parts=("images",) if labels is None else None,
         description=describe(given, arrays),
     )

@@ -20,61 +20,48 @@ from keras_genimg.ops.checks import (
 MAX_BYTES = 2**29
 
 
-def batch_options(
-    batch_size,
-    seed,
-    *,
-    likelihood=None,
-    binarize=None,
-    num_values=None,
-    intensities=False,
-    fixed=False,
-    crop_size=None,
-    random_crop=False,
-):
-    """Return arguments of `load`, checked, as `make_batches` takes them.
+def batch_options(arguments, fixed=False):
+    """Return those of the arguments of `load` that `make_batches` takes, checked.
 
     Args:
-        batch_size: Images per batch.
-        seed: Integer seed.
-        likelihood: Name or object, or None. It must not contradict the next three.
-        binarize: `None`, `"dynamic"` or `"fixed"`.
-        num_values: Number of values of a pixel, or None for 256.
-        intensities: Whether pixels are real numbers in [0, 1].
+        arguments: Arguments of `load`, or of a function that has some of them, by name.
         fixed: Whether a likelihood of binarized pixels gets the same pixels in each
             epoch.
-        crop_size: Size to crop images to, or None.
-        random_crop: Whether to crop at random places.
 
     Raises:
         ValueError: If an argument is out of range, or they exclude each other.
     """
     given = {
-        "binarize": binarize,
-        "num_values": num_values,
-        "intensities": intensities or None,
+        "binarize": arguments.get("binarize"),
+        "num_values": arguments.get("num_values"),
+        "intensities": arguments.get("intensities") or None,
     }
     given = {name: value for name, value in given.items() if value is not None}
+    likelihood = arguments.get("likelihood")
     if likelihood is not None:
         given = _with_likelihood(likelihoods.get(likelihood), given, fixed)
     pixels = {"binarize": None, "num_values": 256, "intensities": False, **given}
     check_choice("binarize", pixels["binarize"], (None, "dynamic", "fixed"))
     check_int("num_values", pixels["num_values"], smallest=2, largest=256)
-    if len(given.keys() - ({"num_values"} if pixels["num_values"] == 256 else {})) > 1:
+    defaults = {"num_values"} if pixels["num_values"] == 256 else set()
+    if len(given.keys() - defaults) > 1:
         received = ", ".join(f"{name}={value!r}" for name, value in pixels.items())
         raise ValueError(
             f"`binarize`, `num_values` and `intensities` exclude each other. Received: "
             f"{received}"
         )
-    crop_size = checked_size("crop_size", crop_size)
+    crop_size = checked_size("crop_size", arguments.get("crop_size"))
+    random_crop = arguments.get("random_crop", False)
     if random_crop and crop_size is None:
         raise ValueError(
             "`random_crop=True` needs `crop_size`. Received: "
             f"random_crop={random_crop!r}, crop_size=None"
         )
     return {
-        "batch_size": check_positive_int("batch_size", batch_size),
-        "seed": check_int("seed", seed),
+        "batch_size": check_positive_int("batch_size", arguments["batch_size"]),
+        "seed": check_int("seed", arguments["seed"]),
+        "shuffle": arguments.get("shuffle", False),
+        "drop_remainder": arguments["drop_remainder"],
         "crop_size": crop_size,
         "random_crop": random_crop,
         **pixels,
@@ -133,19 +120,19 @@ def checked_size(name: str, value: Any) -> tuple[int, int] | None:
 
 def make_batches(
     examples,
-    batch_size,
-    seed=0,
-    binarize=None,
-    num_values=256,
-    intensities=False,
-    crop_size=None,
-    random_crop=False,
     *,
-    shuffle=False,
-    drop_remainder=False,
+    batch_size,
+    seed,
+    shuffle,
+    drop_remainder,
+    crop_size,
+    random_crop,
+    binarize,
+    num_values,
+    intensities,
+    description,
     parts=("images",),
     num_examples=None,
-    description=None,
 ):
     """Batch examples and convert their pixels, see `load`.
 
@@ -153,19 +140,20 @@ def make_batches(
         examples: `tf.data.Dataset` of known cardinality, or a function that returns the
             data set of an epoch from its key, see `Epochs`. Elements are dicts with
             `"images"`, `uint8` of shape `(height, width, colors)`.
-        batch_size: See `batch_options`, which checks this and the next arguments.
+        batch_size: See `load` for this and the next arguments, which `batch_options`
+            checks.
         seed: Integer seed of binarization, places and order.
+        shuffle: Whether to shuffle in each epoch.
+        drop_remainder: Whether to drop an incomplete last batch.
+        crop_size: `(height, width)` to crop images to, or None.
+        random_crop: Whether to crop at random places.
         binarize: `None`, `"dynamic"` or `"fixed"`.
         num_values: Number of values of a pixel.
         intensities: Whether pixels are `float32` in [0, 1].
-        crop_size: `(height, width)` to crop images to, or None.
-        random_crop: Whether to crop at random places.
-        shuffle: Whether to shuffle in each epoch.
-        drop_remainder: Whether to drop an incomplete last batch.
+        description: See `Epochs`.
         parts: Keys of what an element of the result consists of, a tensor or a tuple;
             None for the whole dict.
         num_examples: Number of examples, for a function.
-        description: See `Epochs`.
 
     Returns:
         A `tf.data.Dataset` of known cardinality, with the attribute `epochs`.

@@ -4,7 +4,7 @@ from typing import Literal
 
 import tensorflow as tf
 
-from keras_genimg.datasets.arrays import as_array
+from keras_genimg.datasets.arrays import as_array, describe
 from keras_genimg.datasets.batches import batch_options, checked_size, make_batches
 from keras_genimg.datasets.epochs import CANVASES, stream
 from keras_genimg.datasets.loading import load
@@ -78,16 +78,8 @@ def two_digits(
     References:
         Gregor et al., DRAW, 2015, section 4.3, https://arxiv.org/abs/1502.04623
     """
-    given = {name: str(value) for name, value in locals().items()}
-    options = batch_options(
-        batch_size,
-        seed,
-        likelihood=likelihood,
-        binarize=binarize,
-        num_values=num_values,
-        intensities=intensities,
-        fixed=fixed,
-    )
+    given = locals().copy()
+    options = batch_options(given, fixed)
     if options["binarize"] == "fixed" and not fixed:
         raise ValueError(
             '`binarize="fixed"` needs `fixed=True`, since images are otherwise new in '
@@ -110,8 +102,7 @@ def two_digits(
         _draw_examples(draw, num_images, seed, fixed),
         **options,
         num_examples=num_images,
-        drop_remainder=drop_remainder,
-        description=given,
+        description=describe(given, {}),
     )
 
 
@@ -178,8 +169,8 @@ def cluttered_digits(
         Mnih et al., Recurrent Models of Visual Attention, 2014,
         https://arxiv.org/abs/1406.6247
     """
-    given = {name: str(value) for name, value in locals().items()}
-    options = batch_options(batch_size, seed, intensities=True)
+    given = locals().copy()
+    options = batch_options({**given, "intensities": True})
     check_int("num_clutter", num_clutter, smallest=0)
     arrays = _read_split(name, split, labels=True)
     digits, labels = arrays["images"], arrays["label"]
@@ -238,9 +229,8 @@ def cluttered_digits(
         _draw_examples(draw, num_images, seed, fixed),
         **options,
         num_examples=num_images,
-        drop_remainder=drop_remainder,
         parts=("images", "label"),
-        description=given,
+        description=describe(given, {}),
     )
 
 

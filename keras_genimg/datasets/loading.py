@@ -142,17 +142,7 @@ def load(
         Gregor et al., DRAW, 2015, section 4.4, https://arxiv.org/abs/1502.04623
     """
     given = locals().copy()
-    options = batch_options(
-        batch_size,
-        seed,
-        likelihood=likelihood,
-        binarize=binarize,
-        num_values=num_values,
-        intensities=intensities,
-        fixed=not str(split).startswith("train"),
-        crop_size=crop_size,
-        random_crop=random_crop,
-    )
+    options = batch_options(given, fixed=not str(split).startswith("train"))
     size = checked_size("image_size", image_size)
     is_path = isinstance(name, pathlib.PurePath)
     arrays: dict[str, Any] = {}
@@ -177,8 +167,6 @@ def load(
     return make_batches(
         dataset,
         **options,
-        shuffle=shuffle,
-        drop_remainder=drop_remainder,
         parts=None if labels else ("images",),
         description=describe(given, arrays),
     )

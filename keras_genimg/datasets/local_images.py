@@ -65,21 +65,13 @@ def _read_folder(folder, image_size):
     images = []
     for file in visible:
         image = _read_picture(file)
-        if images and image.shape[-1] != images[0].shape[-1]:
-            kinds = [
-                "gray" if x.shape[-1] == 1 else "in color" for x in (images[0], image)
-            ]
-            raise ValueError(
-                f"Images must be all gray or all in color. Convert the ones or the "
-                f"others. Received: {visible[0]} is {kinds[0]}, {file} is {kinds[1]}"
-            )
         if image_size is not None and image.shape[:2] != image_size:
             image = resize(image, image_size).numpy()
         if images and image.shape != images[0].shape:
-            sizes = [x.shape[:2] for x in (images[0], image)]
             raise ValueError(
-                f"Images differ in size. Pass `image_size` to resize them. Received: "
-                f"{visible[0]} of size {sizes[0]}, {file} of size {sizes[1]}"
+                f"Images must have one size, and be all gray or all in color. Convert "
+                f"them, or pass `image_size` to resize them. Received: {visible[0]} of "
+                f"shape {images[0].shape}, {file} of shape {image.shape}"
             )
         images.append(image)
     return np.stack(images)

@@ -1,6 +1,5 @@
 """Trained weights of presets, which the package contains."""
 
-import itertools
 import json
 import pathlib
 from typing import Any
@@ -84,14 +83,10 @@ def load_weights(model: keras.Model, owner: str, name: str) -> None:
         )
     with np.load(path) as file:
         arrays = [file[key].astype("float32") for key in file.files]
-    expected = [tuple(weight.shape) for weight in model.weights]
-    shapes = [array.shape for array in arrays]
-    if shapes != expected:
-        pairs = itertools.zip_longest(shapes, expected)
-        stored, wanted = next((a, b) for a, b in pairs if a != b)
+    try:
+        model.set_weights(arrays)
+    except ValueError as error:
         raise ValueError(
             f"The trained weights of {owner} {name!r} do not fit a model with other "
-            f"settings. Leave out what changes a shape, or `weights`. Received: "
-            f"{len(expected)} weights, one of shape {wanted} in place of {stored}"
-        )
-    model.set_weights(arrays)
+            f"settings. Leave out what changes a shape, or `weights`. Received: {error}"
+        ) from error
