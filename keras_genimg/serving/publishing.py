@@ -97,7 +97,7 @@ def publish(
             )
     write, max_examples = _writer(model, options)
     batch_sizes = checked_batch_sizes(batch_sizes, max_examples, "publish")
-    strategy = getattr(model, "distribute_strategy", None)
+    strategy = getattr(model, "distribute_strategy", None)  # A path has none.
     if strategy is not None and not is_chief(strategy):
         return directory if version is None else directory / str(version)
 

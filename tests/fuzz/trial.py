@@ -244,7 +244,8 @@ class Trial:
         for layer in self.model._flatten_layers():
             if not hasattr(layer, "enable_lora") or layer.lora_enabled:
                 continue
-            if layer.weights and layer.trainable and layer.kernel_constraint is None:
+            constrained = getattr(layer, "kernel_constraint", None) is not None
+            if layer.weights and layer.trainable and not constrained:
                 layer.enable_lora(1)
         self.graph.randomize_weights()
 
