@@ -2,6 +2,7 @@
 
 import difflib
 import os
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -63,7 +64,7 @@ def read_tfds(name, split, labels, any_size, others):
             f"Images of {name!r} differ in size: their shape is {image.shape}. Pass "
             "`image_size`."
         )
-    label = features.get("label")
+    label: Any = features.get("label")
     is_scalar = getattr(label, "shape", None) == ()
     if labels and not (is_scalar and np.issubdtype(label.np_dtype, np.integer)):
         raise ValueError(

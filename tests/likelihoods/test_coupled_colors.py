@@ -9,10 +9,12 @@ import tensorflow as tf
 
 from keras_genimg.causality import assert_causal, first_leak, influence, is_causal
 from keras_genimg.causality.proof import sampler_difference
+from keras_genimg.drawing.functions import pixel_sampler
 from keras_genimg.layers import MaskedConv2D
 from keras_genimg.likelihoods import DiscretizedLogisticMixture
 from keras_genimg.models import DRAW, VAE, AutoregressiveModel, PixelCNN, PixelRNN
 from keras_genimg.networks import likelihood_head
+from keras_genimg.sampling import ancestral_sampler
 from keras_genimg.serving import write_saved_model
 from tests.likelihoods.coupled import Chain
 from tests.sampling.drawn import TIE, assert_ancestral
@@ -154,7 +156,7 @@ def test_one_evaluation_a_pixel(likelihood, num_params, monkeypatch):
     shapes.clear()
     tf.config.run_functions_eagerly(True)
     try:
-        model.generate(1, seed=0, method="ancestral")
+        pixel_sampler(ancestral_sampler(model), SHAPE)(tf.constant([5]), 1.0)
     finally:
         tf.config.run_functions_eagerly(False)
     assert len(shapes) == 12
