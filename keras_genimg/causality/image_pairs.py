@@ -26,6 +26,7 @@ class ImagePairs:
     Args:
         model: An `AutoregressiveModel`.
         shape: `(height, width, colors)`.
+        guess: See `conditions`.
 
     Attributes:
         unit_shape: Shape of an image in units.
@@ -34,11 +35,11 @@ class ImagePairs:
         images: Original images, `(pairs, height, width, colors)`.
         changed: Changed images, `(pairs, height, width, colors)`.
         conditions: One array per further input of the model, with one element per
-            image. Integers of a known range are random. Others are 0, the only value
-            sure to be in range.
+            image. Integers of a known range are random. Others are at most `guess`,
+            since only 0 is sure to be in range.
     """
 
-    def __init__(self, model, shape):
+    def __init__(self, model, shape, guess=0):
         generator = np.random.default_rng(0)
         num_values = model.likelihood.num_values
         self.unit_shape = model.likelihood.unit_shape(shape)
@@ -50,7 +51,7 @@ class ImagePairs:
         later = later.reshape(-1, *self.unit_shape, *color_axis)
         others = other_values(generator, self.images, num_values)
         self.changed = np.where(later, others, self.images)
-        self.conditions = random_conditions(model, size, generator)
+        self.conditions = random_conditions(model, size, generator, guess)
 
     def inputs(self, images, index=slice(None)):
         """Return some of the original or changed images, with their conditions."""
@@ -85,17 +86,20 @@ def _places(shape, number, generator):
     return np.array([size, *np.sort(chosen)])
 
 
-def random_conditions(model, images_shape, generator):
+def random_conditions(model, images_shape, generator, guess=0):
     """Return random values for the inputs besides the images.
 
     Args:
         model: An `AutoregressiveModel`.
         images_shape: `(images, height, width, colors)`, which gives unknown sizes.
         generator: `np.random.Generator`.
+        guess: Largest value of integers whose range is not known.
     """
     ranges = getattr(model, "condition_ranges", {})
     return [
-        _random_values(tensor, images_shape, ranges.get(tensor.name), generator)
+        _random_values(
+            tensor, images_shape, ranges.get(tensor.name, (0, guess)), generator
+        )
         for tensor in model.inputs[1:]
     ]
 
@@ -108,8 +112,7 @@ def _random_values(tensor, images_shape, limits, generator):
     size = [n or 1 for n in size]
     if "float" in tensor.dtype:
         return generator.normal(size=size)
-    low, high = limits or (0, 0)
-    return generator.integers(low, high, size=size, endpoint=True)
+    return generator.integers(*limits, size=size, endpoint=True)
 
 
 def other_values(generator, images, num_values):

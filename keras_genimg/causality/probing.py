@@ -96,9 +96,9 @@ def first_leak(
 ) -> Leak | None:
     """Find a sub-pixel that sees itself or a later one, or another image.
 
-    The graph is checked, under random weights: those of the model are neither read nor
-    written, unless random ones give nothing finite. Then they are its own, with some
-    noise. Half precision is replaced by float32.
+    The graph is checked under random weights, so that a weight of zero hides nothing,
+    and under those of the model with some noise, which are not written. Half precision
+    is replaced by float32.
 
     Random images are each changed from a different sub-pixel on. The parameters of that
     sub-pixel and of all earlier ones must stay the same. One image is not changed, and
@@ -130,34 +130,68 @@ def first_leak(
         return next((leak for leak in leaks if leak is not None), None)
     shape = tuple(size or _SIZE for size in image_shape or model.image_shape)
     with tf.init_scope():  # Run eagerly even while the caller is being traced.
-        pairs = ImagePairs(model, shape)
+        pairs = _pairs(model, shape)
         if has_half_precision(model):
             model = in_float32(model) or model
-        for weights in (random_values(model), jittered_values(model)):
-            with keras.StatelessScope(state_mapping=weights):
-                before = _params(model, pairs.inputs(pairs.images))
-                if np.isfinite(before).all():
-                    break
         # Layers that are random, though they should not be, draw other numbers.
         weighed = {id(weight) for weight in model.weights}
         seeds = [(x, x.value + 1) for x in model.variables if id(x) not in weighed]
-        with keras.StatelessScope(state_mapping=[*weights, *seeds]):
-            return _first_leak(model, shape, pairs, before)
+        leak = _leak_under(random_values(model), seeds, model, shape, pairs)
+        if leak is not None:
+            return leak
+        # Random weights may hide a layer, for example behind a minimum. One pass of the
+        # model with its own shows whether a second look is worth it.
+        own = jittered_values(model)
+        order = _other_order(len(pairs.images))
+        halves = pairs.inputs(pairs.images), pairs.inputs(pairs.changed, order)
+        with keras.StatelessScope(state_mapping=own):
+            params = _params(
+                model, [np.concatenate(x) for x in zip(*halves, strict=True)]
+            )
+        before, after = np.split(params, 2)
+        if not _leaks(pairs, before, after[np.argsort(order)]).any():
+            return None
+        return _leak_under(own, seeds, model, shape, pairs)
+
+
+def _pairs(model, shape):
+    """Return image pairs whose conditions differ, if the model takes them."""
+    pairs = ImagePairs(model, shape, guess=1)
+    if any("int" in tensor.dtype for tensor in model.inputs[1:]):
+        try:
+            _params(model, pairs.inputs(pairs.images, slice(2)))
+        except Exception:  # Custom code can raise anything.
+            return ImagePairs(model, shape)
+    return pairs
+
+
+def _other_order(count):
+    """Return an order of a batch that a mirrored or rolled one does not undo."""
+    return np.random.default_rng(0).permutation(count)
+
+
+def _leak_under(weights, seeds, model, shape, pairs):
+    """Return a leak of a model with some weights, or None."""
+    with keras.StatelessScope(state_mapping=weights):
+        before = _params(model, pairs.inputs(pairs.images))
+    with keras.StatelessScope(state_mapping=[*weights, *seeds]):
+        return _first_leak(model, shape, pairs, before)
+
+
+def _leaks(pairs, before, after, noise=0.0):
+    """Return which units of the past of each change differ, `(pairs, num_units)`."""
+    size = len(after)
+    past = np.arange(pairs.num_units) <= pairs.units[:size, None]
+    changes = change_of_units(before[:size], after, pairs.num_units)
+    return past & (changes > max(_TOLERANCE * changes.max(), noise))
 
 
 def _first_leak(model, shape, pairs, before):
-    past = np.arange(pairs.num_units) <= pairs.units[:, None]
-
-    def leaks_between(before, after, noise=0.0):
-        size = len(after)
-        changes = change_of_units(before[:size], after, pairs.num_units)
-        return past[:size] & (changes > max(_TOLERANCE * changes.max(), noise))
-
-    # The changed images are in a smaller batch of their own, in reverse, so that what
-    # depends on the others of a batch, on their order or number, shows too.
-    reverse = np.arange(pairs.num_changed)[::-1]
-    after = _params(model, pairs.inputs(pairs.changed, reverse))[::-1]
-    if not leaks_between(before, after).any():
+    # The changed images are in a smaller batch of their own, in another order, so that
+    # what depends on the others of a batch, their order or number, shows too.
+    order = _other_order(pairs.num_changed)
+    after = _params(model, pairs.inputs(pairs.changed, order))[np.argsort(order)]
+    if not _leaks(pairs, before, after).any():
         return None
     # It may still be rounding, which differs between batches of different sizes.
     leak = _batch_leak(model, shape, pairs, before)
@@ -169,7 +203,7 @@ def _first_leak(model, shape, pairs, before):
     with tf.device("CPU"):
         before, after, again = (_params(model, both[k]) for k in (0, 1, 0))
         noise = change_of_units(before, again, pairs.num_units).max()
-        leaks = leaks_between(before, after, _NOISE_FACTOR * noise)
+        leaks = _leaks(pairs, before, after, _NOISE_FACTOR * noise)
         return _worst_leak(model, shape, pairs, leaks) if leaks.any() else None
 
 

@@ -292,6 +292,19 @@ def test_conditions_of_other_images_are_seen(mix):
     assert leak.kind == "batch" and leak.layer == "Lambda 'guilty'"
 
 
+def test_what_random_weights_hide_is_seen_with_those_of_the_model():
+    """Random weights are so large that the gate is closed."""
+
+    def body(x):
+        x = start(x)
+        seen = layers.Conv2D(9, 3, padding="same", name="guilty")(x)
+        size = ops.sum(ops.abs(layers.Dense(9)(x)), axis=-1, keepdims=True)
+        return end(ops.relu(0.9 - size) * seen + x)
+
+    keras.utils.set_random_seed(0)
+    assert "Conv2D 'guilty'" in str(first_leak(wired(body)))
+
+
 class ByPlace(layers.Layer):
     """Rounds each batch position differently, like some kernels."""
 
