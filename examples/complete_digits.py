@@ -84,9 +84,15 @@ def completion_table(model, images, known, counts):
 
     lines = ["candidates   log p of the image   effective sample size, mean and median"]
     for count in counts:
-        options = {"seed": SEED, "num_candidates": count, "batch_size": 1024}
-        completed = model.complete(images, known, verbose=0, **options)
-        sizes = model.effective_sample_size(images, known, verbose=0, **options)
+        completed, sizes = model.complete(
+            images,
+            known,
+            seed=SEED,
+            num_candidates=count,
+            return_effective_sample_size=True,
+            batch_size=1024,
+            verbose=0,
+        )
         lines.append(
             f"{count:>10} {model.log_prob(completed).mean():>15.2f} nats "
             f"{sizes.mean():>20.2f} {np.median(sizes):>10.2f}"
@@ -116,8 +122,8 @@ def main():
     import numpy as np
 
     import keras_genimg.models  # noqa: F401  Registers classes for `load_model`.
-    from keras_genimg import datasets
-    from keras_genimg.models.preset_names import find_preset
+    from keras_genimg import datasets, models
+    from keras_genimg.presets import find_preset
     from keras_genimg.visualization import image_grid, save_comparison
 
     keras.utils.set_random_seed(0)
@@ -132,6 +138,7 @@ def main():
         model = keras.models.load_model(arguments.model)
     elif arguments.preset:
         family, name = find_preset(arguments.preset)
+        family = getattr(models, family)
         model = family.from_preset(name, weights=True)
     else:
         model = trained_model(data, train[:num_trained], arguments.epochs or epochs)

@@ -2,7 +2,7 @@
 
     python examples/evaluate.py PixelRNN/mnist_diagonal_1x32
     python examples/evaluate.py PixelRNN/mnist_diagonal_1x32 --data binarized_mnist
-    python examples/evaluate.py outputs/mnist_1x32 --card keras_genimg/models/weights
+    python examples/evaluate.py outputs/mnist_1x32 --card keras_genimg/presets/trained
 
 A preset's name loads its trained weights and prints what they reach, with the figures
 of their card. A folder that `examples/train.py` wrote gives the weights of the run,
@@ -94,7 +94,7 @@ def command_of(config):
 
 def started_from(config):
     """Return how the weights were made that a run began with, or None."""
-    from keras_genimg.models.preset_weights import read_card
+    from keras_genimg.presets import read_card
 
     start = config.get("start_from")
     if start is None:
@@ -163,9 +163,8 @@ def main():
     import keras
     import numpy as np
 
-    from keras_genimg import datasets
-    from keras_genimg.models.preset_names import find_preset
-    from keras_genimg.models.preset_weights import read_card, write_weights
+    from keras_genimg import datasets, models
+    from keras_genimg.presets import find_preset, read_card, write_weights
 
     run = pathlib.Path(arguments.model)
     is_run = (run / "model.keras").is_file()
@@ -194,6 +193,7 @@ def main():
     else:
         try:
             family, name = find_preset(arguments.model)
+            family = getattr(models, family)
             model = family.from_preset(name, weights=True)
         except ValueError as error:
             sys.exit(f"{run} is no folder of examples/train.py. {error}")

@@ -41,12 +41,14 @@ np.save(output, model.signatures["sample"](seed=tf.constant(seeds))["images"])
 
 def draw_with_trained_models(picture):
     """Draw digits of 28x28 pixels with weights that are in the package."""
-    from keras_genimg.models.preset_names import find_preset
+    from keras_genimg import models
+    from keras_genimg.presets import find_preset
     from keras_genimg.visualization import save_comparison
 
     panels = {}
     for title, preset in TRAINED.items():
         family, name = find_preset(preset)
+        family = getattr(models, family)
         model = family.from_preset(name, weights=True)
         panels[title] = model.likelihood.to_display(model.generate(64, seed=SEED))
     save_comparison(picture, panels, scale=2)

@@ -375,9 +375,9 @@ def main():
     import_tensorflow()
     import keras
 
-    from keras_genimg import likelihoods
-    from keras_genimg.models.preset_names import find_preset
+    from keras_genimg import likelihoods, models
     from keras_genimg.ops.workers import is_chief
+    from keras_genimg.presets import find_preset
 
     strategy = make_strategy(arguments.strategy)  # Before TensorFlow does anything.
     chief = strategy is None or is_chief(strategy)
@@ -386,6 +386,7 @@ def main():
         keras.mixed_precision.set_global_policy(f"mixed_{arguments.mixed_precision}")
     try:
         family, name = find_preset(arguments.preset)
+        family = getattr(models, family)
     except ValueError as error:
         sys.exit(str(error))
     preset = family.presets[name]

@@ -14,3 +14,16 @@ def integer(low, high=2**31 - 1):
         return int(text)
 
     return convert
+
+
+def positive(kind):
+    """Return a function that parses a finite number above 0, an `int` or a `float`."""
+
+    def convert(text):
+        number = kind(text)
+        if not 0 < number < float("inf"):
+            raise ValueError
+        return number
+
+    convert.__name__ = f"{kind.__name__} above 0"
+    return convert

@@ -12,7 +12,6 @@ The command `genimg-client` of an installed package does the same.
 """
 
 import argparse
-import functools
 import os
 import pathlib
 import sys
@@ -22,9 +21,8 @@ if not __package__:  # Run as a file, which is part of no package.
 
     __package__ = script_package.NAME
 
-from .arguments import integer
-from .clients import ClientError, ImageClient, Retries
-from .clients.commands import complete_to_files, print_status, sample_to_files
+from .arguments import integer, positive
+from .clients import ClientError, ImageClient
 from .install_hint import INSTALL_HINT
 
 
@@ -53,16 +51,16 @@ def parse_arguments(arguments=None):
         default=5,
         help="attempts after the first, while the server is unavailable (5)",
     )
-    add("--timeout", type=_positive, default=120, help="seconds per request (120)")
+    add(
+        "--timeout", type=positive(float), default=120, help="seconds per request (120)"
+    )
 
     commands = parser.add_subparsers(dest="command", required=True)
     status = commands.add_parser("status", help="print versions and signatures")
-    status.set_defaults(run=print_status, batch_size=1, in_flight=1)
+    status.set_defaults(batch_size=1, in_flight=1)
     sample = commands.add_parser("sample", help="draw images")
-    sample.set_defaults(run=sample_to_files)
-    sample.add_argument("--temperature", type=_positive, metavar="NUMBER")
+    sample.add_argument("--temperature", type=positive(float), metavar="NUMBER")
     complete = commands.add_parser("complete", help="draw the unknown part of an image")
-    complete.set_defaults(run=complete_to_files)
     complete.add_argument("image", help="image file of the model's size")
     complete.add_argument(
         "mask", help="image file: white where pixels are kept, black where drawn"
@@ -89,35 +87,29 @@ def parse_arguments(arguments=None):
     return parser.parse_args(arguments)
 
 
-def _positive(text):
-    number = float(text)
-    if not 0 < number < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not a number above 0")
-    return number
-
-
 def connect(arguments):
     """Return the `ImageClient` that the command line asks for."""
+    options = (arguments.model, arguments.version, arguments.label, arguments.timeout)
     if arguments.grpc:
         from .clients.grpc import GrpcModel
 
-        connect_to = functools.partial(GrpcModel, arguments.grpc)
+        model = GrpcModel(arguments.grpc, *options)
     else:
         from .clients.rest import RestModel
 
-        connect_to = functools.partial(RestModel, arguments.url)
-    model = connect_to(
-        arguments.model, arguments.version, arguments.label, arguments.timeout
+        model = RestModel(arguments.url, *options)
+    return ImageClient(
+        model, arguments.batch_size, arguments.in_flight, arguments.retries
     )
-    retries = Retries(arguments.retries)
-    return ImageClient(model, arguments.batch_size, arguments.in_flight, retries)
 
 
 def main():
     """Run a command; return its exit code."""
     arguments = parse_arguments()
     try:
-        arguments.run(connect(arguments), arguments)
+        from .clients import commands
+
+        getattr(commands, arguments.command)(connect(arguments), arguments)
     except ImportError as error:
         print(f"client: {error}: {INSTALL_HINT}", file=sys.stderr)
     except (ClientError, OSError) as error:

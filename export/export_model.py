@@ -164,10 +164,11 @@ def parse_arguments():
 
 def trained_preset(name):
     """Return a preset with its weights, and its card as metadata."""
-    from keras_genimg.models.preset_names import find_preset
-    from keras_genimg.models.preset_weights import read_card
+    from keras_genimg import models
+    from keras_genimg.presets import find_preset, read_card
 
     family, name = find_preset(name)
+    family = getattr(models, family)
     model = family.from_preset(name, weights=True)
     return model, {"card": read_card(family.__name__, name)}
 
@@ -178,6 +179,8 @@ def main():
     given = {key: value for key, value in arguments.items() if value is not None}
 
     import_tensorflow()
+    import tensorflow as tf
+
     from keras_genimg.serving import VerificationError, publish
 
     try:
@@ -188,7 +191,7 @@ def main():
     except VerificationError as error:
         print(f"Not published. {error}", file=sys.stderr)
         return 1
-    except (ValueError, OSError, ImportError) as error:
+    except (ValueError, OSError, ImportError, tf.errors.OpError) as error:
         print(f"Not published: {error}", file=sys.stderr)
         return 1
     print(what_next(path))

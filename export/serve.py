@@ -22,6 +22,7 @@ if not __package__:  # Run as a file, which is part of no package.
 
     __package__ = script_package.NAME
 
+from .arguments import positive
 from .install_hint import INSTALL_HINT
 from .quiet_start import import_tensorflow
 
@@ -56,51 +57,30 @@ def parse_arguments(arguments=None):
         metavar="NAME:LABEL=VERSION",
         help="label a version; may be repeated",
     )
-    add(
-        "--poll-seconds",
-        type=_positive(float),
-        default=2,
-        help="time between two scans for new versions (default: 2)",
-    )
-    add(
-        "--timeout",
-        type=_positive(float),
-        default=30,
-        metavar="SECONDS",
-        help="limit from a request's arrival to its reply (default: 30)",
-    )
-    add(
-        "--max-body-bytes",
-        type=_positive(int),
-        default=16 * 2**20,
-        help="largest request body (default: 16 MiB)",
-    )
-    add(
-        "--max-concurrent",
-        type=_positive(int),
-        default=os.cpu_count(),
-        help="requests computed at the same time, which published models merge "
-        "(default: one per core)",
-    )
-    add(
-        "--max-queued",
-        type=_positive(int),
-        default=64,
-        help="requests that may wait; more get a 503 (default: 64)",
-    )
-    add(
-        "--batch-window-ms",
-        type=_positive(float),
-        default=0,
-        help="merge requests that arrive within this time (default: off)",
-    )
-    add(
-        "--max-batch-size",
-        type=_positive(int),
-        default=256,
-        help="most examples of merged requests, for models without max_examples "
-        "(default: 256)",
-    )
+    numbers = {
+        "poll-seconds": (float, 2, "time between two scans for new versions"),
+        "timeout": (float, 30, "seconds from a request's arrival to its reply"),
+        "max-body-bytes": (int, 16 * 2**20, "largest request body"),
+        "max-concurrent": (
+            int,
+            os.cpu_count(),
+            "requests computed at the same time, which published models merge",
+        ),
+        "max-queued": (int, 64, "requests that may wait; more get a 503"),
+        "batch-window-ms": (
+            float,
+            0,
+            "merge requests that arrive within this time, if it is given",
+        ),
+        "max-batch-size": (
+            int,
+            256,
+            "most examples of merged requests, for models without max_examples",
+        ),
+    }
+    for name, (kind, default, text) in numbers.items():
+        text = f"{text} (default: {default})"
+        add(f"--{name}", type=positive(kind), default=default, help=text)
     given = parser.parse_args(arguments)
     if given.model_config and (given.label or given.all_versions):
         parser.error(
@@ -108,17 +88,6 @@ def parse_arguments(arguments=None):
             "version_labels and model_version_policy"
         )
     return given
-
-
-def _positive(kind):
-    def convert(text):
-        number = kind(text)
-        if not 0 < number < float("inf"):
-            raise ValueError
-        return number
-
-    convert.__name__ = f"{kind.__name__} above 0"
-    return convert
 
 
 def settings_reader(arguments):
@@ -148,25 +117,13 @@ def main():
     except ImportError as error:
         sys.exit(f"serve: {error}: {INSTALL_HINT}")
     from .server.app import create_app
-    from .server.catalog import Catalog
-    from .server.limits import Limits
+    from .server.models import Catalog
     from .server.service import Service
 
     logging.basicConfig(format="serve: %(message)s", level=logging.WARNING)
     logging.getLogger("serve").setLevel(logging.INFO)
     tf.get_logger().setLevel("ERROR")
-    limits = Limits(
-        max_body_bytes=arguments.max_body_bytes,
-        max_concurrent=arguments.max_concurrent,
-        max_queued=arguments.max_queued,
-        timeout=arguments.timeout,
-    )
-    service = Service(
-        Catalog(read_settings, arguments.poll_seconds),
-        limits,
-        batch_window=arguments.batch_window_ms / 1000,
-        max_batch_size=arguments.max_batch_size,
-    )
+    service = Service(Catalog(read_settings, arguments.poll_seconds), arguments)
     print(NOTICE, flush=True)
     if arguments.host not in ("127.0.0.1", "::1", "localhost"):
         print(f"Anyone who can reach {arguments.host} can use it.", flush=True)

@@ -16,8 +16,9 @@ from keras_genimg import (
     latents,
     layers,
     likelihoods,
+    losses,
+    metrics,
     models,
-    training,
 )
 from keras_genimg.version import __version__
 
@@ -28,10 +29,9 @@ if TYPE_CHECKING:
         datasets,
         networks,
         ops,
+        presets,
         sampling,
-        saved_model,
         serving,
-        testing,
         visualization,
     )
 
@@ -41,10 +41,9 @@ _LAZY = (
     "datasets",
     "networks",
     "ops",
+    "presets",
     "sampling",
-    "saved_model",
     "serving",
-    "testing",
     "visualization",
 )
 
@@ -56,14 +55,14 @@ __all__ = [
     "latents",
     "layers",
     "likelihoods",
+    "losses",
+    "metrics",
     "models",
     "networks",
     "ops",
+    "presets",
     "sampling",
-    "saved_model",
     "serving",
-    "testing",
-    "training",
     "visualization",
 ]
 

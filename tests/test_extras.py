@@ -25,6 +25,7 @@ def test_hints_are_written_once_and_name_extras_that_exist():
         if "pip install" in text:
             written.append(str(path.relative_to(ROOT)))
         named += re.findall(r"install_hint\([\"']([\w-]+)[\"']\)", text)
+        named += re.findall(r"optional\([^\n]+, [\"']([\w-]+)[\"']", text)
         named += re.findall(r"pip install [^\n]*\[([\w-]+)\]", text)
     assert written == ["export/install_hint.py", "keras_genimg/extras.py"]
     expected = {"examples", "photos", "serving", "tensorboard"}

@@ -22,9 +22,17 @@ def own_methods(kind):
 
 
 def test_packages_show():
+    """All packages but those that have no public names."""
     folders = pathlib.Path(kg.__file__).parent.glob("*/__init__.py")
-    assert {folder.parent.name for folder in folders} <= set(dir(kg))
+    public = {file.parent.name for file in folders if "__all__" in file.read_text()}
+    assert public <= set(dir(kg))
     assert kg.layers.DiagonalBiLSTM and kg.datasets.load
+
+
+@pytest.mark.parametrize("package", sorted(set(kg.__all__) - {"__version__"}))
+def test_a_package_shows_its_public_names_only(package):
+    package = getattr(kg, package)
+    assert dir(package) == sorted(package.__all__)
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda kind: kind.__name__)

@@ -14,7 +14,13 @@ import keras_genimg as kg
 from tests.subprocesses import ROOT
 
 # Overridden methods that Keras calls. It does not annotate them either.
-KERAS_METHODS = {"build", "call", "compute_output_shape", "compute_output_spec"}
+KERAS_METHODS = {
+    "build",
+    "call",
+    "compute_output_shape",
+    "compute_output_spec",
+    "convolution_op",
+}
 
 
 def public_functions(package):
@@ -23,14 +29,16 @@ def public_functions(package):
         thing = getattr(package, name)
         if inspect.isfunction(thing):
             yield name, thing
-        for base in inspect.getmro(thing) if inspect.isclass(thing) else ():
-            if not base.__module__.startswith("keras_genimg."):
-                continue
+        bases = inspect.getmro(thing) if inspect.isclass(thing) else ()
+        ours = [base for base in bases if base.__module__.startswith("keras_genimg.")]
+        for number, base in enumerate(ours):
+            # An override has the annotations of the method that it overrides.
+            inherited = {name for other in ours[number + 1 :] for name in vars(other)}
             for method, value in vars(base).items():
                 private = method.startswith("_") and method != "__init__"
                 function = getattr(value, "fget", getattr(value, "__func__", value))
                 if inspect.isfunction(function) and not private:
-                    if method not in KERAS_METHODS:
+                    if method not in KERAS_METHODS | (inherited - {"__init__"}):
                         yield f"{base.__name__}.{method}", function
 
 

@@ -2,7 +2,7 @@
 
 The unit of work is a shard: a range of images in fixed batches, written to one file.
 A shard has the same content whoever writes it, and a shard that is there is not written
-again. So a run that was stopped goes on when its command is given again.
+again. To continue a stopped run, run its command again.
 
 Workers need TensorFlow and NumPy, and no Keras.
 """

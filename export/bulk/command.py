@@ -1,16 +1,16 @@
 """What `sample.py` and `score.py` have in common."""
 
+import contextlib
 import importlib
 import os
 import pathlib
 import sys
+import threading
 
 from ..arguments import integer
+from ..install_hint import install_hint
 from ..whole_files import remove, remove_leftovers
-from .errors import BulkError
-from .progress import Progress
-from .run_record import claim
-from .shards import is_whole
+from .shards import BulkError, claim, is_whole
 
 ENGINES = ("local", "ray", "beam")
 
@@ -101,17 +101,46 @@ def run(job, arguments):
         remove(pathlib.Path(job.path(index)))  # Damaged, if it is there.
     engine = importlib.import_module(f".engines.{arguments.engine}", __package__)
     try:
-        with Progress(job, indexes):
+        with _progress(job, indexes):
             if missing:
                 engine.run(job, missing, arguments)
     finally:
         there = [index for index in everything if os.path.exists(job.path(index))]
         covered, total = (sum(map(job.size, part)) for part in (there, everything))
-        print(f"{covered:,} of {total:,} {job.unit}s are there.", flush=True)
+        print(f"{covered:,} of {total:,} {job.unit}s written.", flush=True)
     if len(there) == job.num_shards:
         remove_leftovers([job.path(index) for index in there])
         for line in job.finish():
             print(line)
+
+
+@contextlib.contextmanager
+def _progress(job, indexes):
+    """Show a progress bar of the shards which are there, whoever wrote them."""
+    try:
+        from tqdm import tqdm
+    except ImportError as error:
+        raise BulkError(f"{error}: {install_hint('bulk')}") from None
+    # No bar in a log file.
+    bar = tqdm(total=sum(map(job.size, indexes)), unit=job.unit, disable=None)
+    stopped = threading.Event()
+
+    def watch():
+        missing, last = set(indexes), False
+        while not last:
+            last = stopped.wait(0.5)
+            there = {index for index in missing if os.path.exists(job.path(index))}
+            missing -= there
+            bar.update(sum(map(job.size, there)))
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stopped.set()
+        thread.join()
+        bar.close()
 
 
 def call(name, make_job, arguments):
@@ -128,6 +157,6 @@ def call(name, make_job, arguments):
         print(f"{name}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print(f"{name}: interrupted; the same command goes on", file=sys.stderr)
+        print(f"{name}: interrupted. Run it again to continue.", file=sys.stderr)
         return 130
     return 0

@@ -20,6 +20,8 @@ import argparse
 import os
 import sys
 
+import numpy as np
+
 if not __package__:  # Run as a file, which is part of no package.
     sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     import script_package
@@ -28,9 +30,10 @@ if not __package__:  # Run as a file, which is part of no package.
 
 from ..arguments import integer
 from .command import add_arguments, call, parse
-from .errors import BulkError
 from .image_shards import FORMATS
+from .sampling import SampleJob
 from .saved_model import SavedModel
+from .shards import BulkError
 
 
 def parse_arguments(arguments=None):
@@ -70,8 +73,6 @@ def parse_arguments(arguments=None):
 
 def read_labels(file):
     """Return the integers in a file, one a line."""
-    import numpy as np
-
     try:
         labels = np.loadtxt(file, "int64", ndmin=1)
     except ValueError as error:
@@ -83,8 +84,6 @@ def read_labels(file):
 
 def job_of(arguments):
     """Return the job that a command line asks for."""
-    from .sampling import SampleJob
-
     labels = arguments.label
     if arguments.labels is not None:
         labels = read_labels(arguments.labels)

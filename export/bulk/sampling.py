@@ -8,11 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from .errors import BulkError
 from .image_shards import FORMATS
-from .run_record import record_path
 from .saved_model import SavedModel
-from .shards import shard_path, shard_range, write_shard
+from .shards import (
+    BulkError,
+    check_num_shards,
+    record_path,
+    shard_path,
+    shard_range,
+    write_shard,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,11 +52,7 @@ class SampleJob:
     def __post_init__(self):
         self.model.check(["seed", "label"], self.batch_size)
         self.model.check_range("seed", self.first_seed, self._seed_after_last - 1)
-        if self.num_shards > self.num_images:
-            raise BulkError(
-                f"{self.num_images} images do not fill {self.num_shards} shards; lower "
-                f"--num-shards"
-            )
+        check_num_shards(self.num_images, self.num_shards)
         colors = self.model.image_shape[-1]
         if self.format != "npz" and colors not in (1, 3):
             raise BulkError(
@@ -151,6 +152,6 @@ class SampleJob:
         """Write what describes all shards; return lines about it."""
         if self.format != "tfds":
             return []
-        from .tfds_metadata import write_metadata
+        from .image_shards import write_metadata
 
         return [write_metadata(self)]

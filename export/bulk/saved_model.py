@@ -6,7 +6,7 @@ import os
 import pathlib
 
 from ..quiet_start import import_tensorflow
-from .errors import BulkError
+from .shards import BulkError
 
 
 class SavedModel:

@@ -10,7 +10,7 @@ or of a data set of tensorflow-datasets, as NAME:SPLIT or FOLDER:SPLIT. Each sha
 a table of id, nats and bits per dimension. PREFIX-summary.json has the means of all
 images and their standard errors.
 
-Engines are those of `sample.py`. The same command again goes on. The command
+Engines are those of `sample.py`. Run the same command to continue. The command
 `genimg-bulk-score` of an installed package does the same.
 """
 
@@ -27,7 +27,8 @@ if not __package__:  # Run as a file, which is part of no package.
 from ..arguments import integer
 from .command import add_arguments, call, parse
 from .saved_model import SavedModel
-from .tables import FORMATS
+from .scoring import FORMATS, ScoreJob
+from .sources import find_source
 
 
 def parse_arguments(arguments=None):
@@ -56,9 +57,6 @@ def parse_arguments(arguments=None):
 
 def job_of(arguments):
     """Return the job that a command line asks for."""
-    from .find_source import find_source
-    from .scoring import ScoreJob
-
     return ScoreJob(
         SavedModel(arguments.model, "log_prob"),
         find_source(arguments.data, arguments.num_shards),

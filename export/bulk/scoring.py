@@ -1,17 +1,21 @@
-"""The job of scoring images."""
+"""The job of scoring images, and the tables of their scores."""
 
+import csv
 import dataclasses
 import itertools
 import json
+import math
 
 import numpy as np
 
+from ..install_hint import install_hint
 from ..whole_files import write_bytes
-from .errors import BulkError
 from .saved_model import SavedModel
-from .shards import shard_path, write_shard
+from .shards import BulkError, shard_path, write_shard
 from .sources import ImageFolder, TfdsSplit, TFRecords
-from .tables import COLUMNS, Moments, check_format, read_scores, write_table
+
+COLUMNS = ("id", "nats", "bits_per_dim")
+FORMATS = ("csv", "parquet")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +26,7 @@ class ScoreJob:
         model: `SavedModel` of the signature `log_prob`.
         source: Where images are read from.
         prefix: Absolute path that the names of all files begin with.
-        format: A member of `tables.FORMATS`.
+        format: A member of `FORMATS`.
         batch_size: Images per call of the model.
         label: Label of all images, or None for those of the data.
 
@@ -40,7 +44,13 @@ class ScoreJob:
     unit = "shard"
 
     def __post_init__(self):
-        check_format(self.format)
+        if self.format == "parquet":
+            try:
+                import pyarrow.parquet  # noqa: F401
+            except ImportError as error:
+                raise BulkError(
+                    f"{error}: {install_hint('bulk')}; or use --format csv"
+                ) from None
         self.model.check(["images", "label"], self.batch_size)
         if self.label is not None:
             if "label" not in self.model.inputs:
@@ -80,7 +90,9 @@ class ScoreJob:
             log_prob: What `model.load` returned.
         """
         rows = self._score(index, log_prob)
-        write_shard(self.path(index), lambda path: write_table(path, rows, self.format))
+        write_shard(
+            self.path(index), lambda path: _write_table(path, rows, self.format)
+        )
 
     def _score(self, index, log_prob):
         examples = self.source.read(index)
@@ -116,21 +128,50 @@ class ScoreJob:
 
     def finish(self):
         """Write the means of all shards; return lines about them."""
-        nats, bits = Moments(), Moments()
-        for index in range(self.num_shards):
-            for moments, values in zip(
-                (nats, bits), read_scores(self.path(index), self.format), strict=True
-            ):
-                moments.add(values)
-        summary: dict[str, float | None] = {"images": nats.count}
-        for name, moments in zip(COLUMNS[1:], (nats, bits), strict=True):
-            summary[name] = moments.mean
-            # JSON has no NaN.
-            error = moments.standard_error if moments.count > 1 else None
+        paths = [self.path(index) for index in range(self.num_shards)]
+        tables = [_read_scores(path, self.format) for path in paths]
+        nats, bits = map(np.concatenate, zip(*tables, strict=True))
+        # JSON has no NaN.
+        root = math.sqrt(len(nats)) if len(nats) > 1 else None
+        summary: dict[str, float | None] = {"images": len(nats)}
+        for name, values in zip(COLUMNS[1:], (nats, bits), strict=True):
+            summary[name] = float(values.mean())
+            error = root and float(values.std(ddof=1)) / root
             summary[f"{name}_standard_error"] = error
         path = f"{self.prefix}-summary.json"
         write_bytes(path, json.dumps(summary, indent=1).encode())
+        error = summary["nats_standard_error"]
         return [
-            f"{nats.count} images: {nats.mean:.4f} nats (standard error "
-            f"{nats.standard_error:.4f}), {bits.mean:.4f} bits/dim. Wrote {path}."
+            f"{len(nats)} images: {nats.mean():.4f} nats (standard error "
+            f"{math.nan if error is None else error:.4f}), {bits.mean():.4f} bits/dim. "
+            f"Wrote {path}."
         ]
+
+
+def _write_table(path, rows, table_format):
+    """Write rows of `COLUMNS`."""
+    ids, nats, bits = zip(*rows, strict=True)
+    if table_format == "parquet":
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        columns = [pa.array(ids), pa.array(nats, "float32"), pa.array(bits, "float32")]
+        pq.write_table(pa.table(dict(zip(COLUMNS, columns, strict=True))), path)
+        return
+    with open(path, "x", encoding="utf-8", newline="") as opened:
+        writer = csv.writer(opened, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        # Nine digits give the same float32 when they are read.
+        writer.writerows((i, f"{n:.9g}", f"{b:.9g}") for i, n, b in rows)
+
+
+def _read_scores(path, table_format):
+    """Return the nats and the bits per dimension of a table, float64."""
+    if table_format == "parquet":
+        import pyarrow.parquet as pq
+
+        table = pq.read_table(path, columns=list(COLUMNS[1:]))
+        return [table[name].to_numpy().astype("float64") for name in COLUMNS[1:]]
+    with open(path, encoding="utf-8", newline="") as opened:
+        rows = [(row[1], row[2]) for row in csv.reader(opened)][1:]
+    return list(np.array(rows, "float32").reshape(-1, 2).T.astype("float64"))

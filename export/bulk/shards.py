@@ -1,10 +1,16 @@
-"""The images of each shard, the name of its file, and the record of its content."""
+"""The files of a run: its shards, records of their content, and one of the run."""
 
 import hashlib
 import json
+import os
 import pathlib
+import time
 
 from ..whole_files import write_bytes, write_whole
+
+
+class BulkError(Exception):
+    """What cannot be done, in words for the person who gave the command."""
 
 
 def shard_range(num_images, num_shards, index):
@@ -17,6 +23,14 @@ def shard_range(num_images, num_shards, index):
         [(0, 3), (3, 6), (6, 10)]
     """
     return num_images * index // num_shards, num_images * (index + 1) // num_shards
+
+
+def check_num_shards(num_images, num_shards):
+    """Raise `BulkError` if a shard would be empty."""
+    if num_shards > num_images:
+        raise BulkError(
+            f"{num_images} images do not fill {num_shards} shards; lower --num-shards"
+        )
 
 
 def shard_path(stem, index, num_shards, ending=""):
@@ -82,3 +96,64 @@ def _described(path):
                 digest.update(block)
                 size += len(block)
     return {"size": size, "sha256": digest.hexdigest()}
+
+
+def record_path(prefix):
+    """Return the path of the record of a run."""
+    return f"{prefix}-run.json"
+
+
+def claim(prefix, record):
+    """Write what a run is, or check that it is the one that was begun here.
+
+    The name of a shard does not tell which model drew it. Without this check, a second
+    run under the same prefix would take the first one's shards for its own.
+
+    Args:
+        prefix: Path that the names of all files of the run begin with.
+        record: JSON object.
+
+    Raises:
+        BulkError: If another run was begun under this prefix.
+    """
+    path = record_path(prefix)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    try:
+        # Only one of several processes can create it.
+        with open(path, "x", encoding="utf-8") as opened:
+            try:
+                json.dump(record, opened, indent=1)
+                opened.flush()
+            except OSError:
+                os.unlink(path)
+                raise
+    except FileExistsError:
+        _compare(_read(path), record, path)
+
+
+def _read(path, attempts=20):
+    """Return the record; wait a little for a process that is just writing it."""
+    for attempt in range(attempts):
+        time.sleep(0.1 * bool(attempt))
+        try:
+            with open(path, encoding="utf-8") as opened:
+                return json.load(opened)
+        except ValueError:
+            continue
+    raise BulkError(
+        f"{path} is no record of a run, but {os.path.getsize(path)} bytes of something "
+        f"else. If a process was killed there, delete it; or choose another --output"
+    )
+
+
+def _compare(before, record, path):
+    changed = [
+        f"{name} is {record.get(name)!r} and was {before.get(name)!r}"
+        for name in {**before, **record}
+        if before.get(name) != record.get(name)
+    ]
+    if changed:
+        raise BulkError(
+            f"another run was begun under this --output: {'; '.join(changed)}; see "
+            f"{path}. Choose another --output"
+        )

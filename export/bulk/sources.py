@@ -6,15 +6,26 @@ labels.
 """
 
 import dataclasses
+import glob
 import hashlib
-import json
 import os
 import pathlib
+import re
 
 import numpy as np
 
-from .errors import BulkError
-from .shards import is_whole, read_record, shard_range
+from ..quiet_start import import_tensorflow
+from .shards import (
+    BulkError,
+    check_num_shards,
+    is_whole,
+    read_record,
+    shard_path,
+    shard_range,
+)
+
+# Image files that would be left out.
+_OTHER_IMAGES = {".bmp", ".gif", ".jpeg", ".jpg", ".tif", ".tiff", ".webp"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,12 +48,7 @@ class TFRecords:
 
     def record(self):
         """Return what tells the files from others."""
-        records = {file: read_record(file) for file in self.files}
-        if None in records.values():
-            return _record_of(self.files)
-        # The same for shards that were damaged and drawn again.
-        digest = hashlib.sha256(json.dumps(records).encode()).hexdigest()
-        return {"files": len(self.files), "sha256": digest}
+        return _record_of(self.files)
 
     def read(self, index):
         """Yield the examples of a file."""
@@ -142,11 +148,16 @@ def _records(file):
 
 
 def _record_of(files):
-    """Return the number of files, and a hash of their names and sizes."""
+    """Return the number of files, and a hash of their names and sizes.
+
+    Of shards, it is that of their recorded content, which is the same for those that
+    were damaged and drawn again.
+    """
     digest = hashlib.sha256()
     for file in files:
-        digest.update(f"{file} {os.path.getsize(file)}\n".encode())
-    return {"files": len(files), "names_and_sizes_sha256": digest.hexdigest()}
+        content = read_record(file) or os.path.getsize(file)
+        digest.update(f"{file} {content}\n".encode())
+    return {"files": len(files), "sha256": digest.hexdigest()}
 
 
 def _decoded(content, name):
@@ -160,3 +171,94 @@ def _decoded(content, name):
         return np.asarray(tf.io.decode_image(content, expand_animations=False))
     except tf.errors.InvalidArgumentError:
         raise BulkError(f"{name} is no image file that can be read") from None
+
+
+def find_source(data, num_shards):
+    """Return the source that a command line names.
+
+    Args:
+        data: Prefix of TFRecord files, folder of PNG files, or `NAME:SPLIT` of a data
+            set of tensorflow-datasets, in TFDS_DATA_DIR or as a path.
+        num_shards: Number of shards, or None. TFRecord files are the shards of their
+            own.
+
+    Raises:
+        BulkError: If there is no such data.
+    """
+    records = [data] if os.path.isfile(data) else _tfrecords(data)
+    if records:
+        if num_shards not in (None, len(records)):
+            raise BulkError(
+                f"TFRecord files are shards of their own, here {len(records)}; leave "
+                f"out --num-shards"
+            )
+        return TFRecords(tuple(os.path.abspath(file) for file in records))
+    if os.path.isdir(data):
+        files = _png_files(pathlib.Path(data))
+        check_num_shards(len(files), num_shards or 1)
+        return ImageFolder(os.path.abspath(data), files, num_shards or 1)
+    if ":" in data:
+        name, split = data.rsplit(":", 1)
+        return _tfds_split(name, split, num_shards or 1)
+    raise BulkError(
+        f"there is no {data}-*-of-*.tfrecord and no folder {data}, and it is no "
+        f"NAME:SPLIT of tensorflow-datasets"
+    )
+
+
+def _tfds_split(name, split, num_shards):
+    import_tensorflow()
+    try:
+        import tensorflow_datasets as tfds
+    except ImportError as error:
+        raise BulkError(f"{error}; install tensorflow-datasets") from None
+    try:
+        if os.path.isdir(name):
+            builder = tfds.builder_from_directory(name)
+        else:
+            builder = tfds.builder(name)
+        count = builder.info.splits[split].num_examples
+    except Exception as error:
+        # The errors of tensorflow-datasets have many types.
+        raise BulkError(f"{name}:{split} cannot be read: {error}") from None
+    if "image" not in (builder.info.features or {}):
+        raise BulkError(f"{name} has no feature `image`")
+    check_num_shards(count, num_shards)
+    return TfdsSplit(str(builder.data_dir), split, count, num_shards)
+
+
+def _tfrecords(prefix):
+    """Return the shards of a prefix, or nothing if it has none."""
+    found = glob.glob(f"{glob.escape(prefix)}-*-of-*.tfrecord")
+    counts = {re.findall(r"-of-(\d+)\.tfrecord$", file)[0] for file in found}
+    if len(counts) > 1:
+        raise BulkError(
+            f"{prefix} has files of several runs, of {', '.join(sorted(counts))} shards"
+        )
+    if not found:
+        return []
+    (count,) = map(int, counts)
+    shards = [shard_path(prefix, index, count, ".tfrecord") for index in range(count)]
+    missing = [shard for shard in shards if not os.path.exists(shard)]
+    if missing:
+        raise BulkError(
+            f"{len(missing)} of {count} shards are missing, the first is {missing[0]}"
+        )
+    return shards
+
+
+def _png_files(folder):
+    """Return the PNG files of a folder and its subfolders, as paths below it."""
+    files = []
+    for path in sorted(folder.rglob("*")):
+        relative = path.relative_to(folder)
+        # An unfinished shard is hidden.
+        if path.is_dir() or any(part.startswith(".") for part in relative.parts):
+            continue
+        if path.suffix.lower() in _OTHER_IMAGES:
+            raise BulkError(f"{path} is not a PNG file; convert it or take it away")
+        if path.suffix.lower() == ".png":
+            files.append(relative.as_posix())
+    if not files:
+        raise BulkError(f"{folder} has no PNG files")
+    return tuple(files)

@@ -3,8 +3,6 @@
 Runs without Keras and keras_genimg; only `genimg_export.clients.grpc` needs TensorFlow.
 """
 
-from .errors import ClientError
-from .image_client import ImageClient
-from .retries import Retries
+from .image_client import ClientError, ImageClient
 
-__all__ = ["ClientError", "ImageClient", "Retries"]
+__all__ = ["ClientError", "ImageClient"]

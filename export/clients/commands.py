@@ -1,16 +1,24 @@
-"""The commands of `client.py`.
+"""The commands of `client.py`, and the image files that they read and write.
 
 Each takes an `ImageClient` and the arguments of the command line.
 """
 
+import io
+import math
+
 import numpy as np
+from PIL import Image
+from tqdm import tqdm
 
-from .errors import ClientError
+from ..whole_files import write_bytes
+from .image_client import ClientError
+
+MODES = {1: "L", 3: "RGB"}
 
 
-def print_status(client, arguments):
+def status(client, arguments):
     """Print the versions and signatures of the model."""
-    versions = client.retries.call(client.model.versions)
+    versions = client.call(client.model.versions)
     for number, state, message in versions:
         if state == "END":
             state = f"END, failed: {message}" if message else "END, unloaded"
@@ -34,28 +42,26 @@ def _size(size):
     return "batch" if size == -1 else str(size)
 
 
-def sample_to_files(client, arguments):
+def sample(client, arguments):
     """Draw images and write them to files."""
 
     def request(seeds):
-        name, inputs = client.sample_inputs(
-            seeds, arguments.temperature, **_label(arguments, len(seeds))
-        )
+        inputs = {"seed": seeds, **_label(arguments, len(seeds))}
+        if arguments.temperature is not None:
+            inputs["temperature"] = np.full(len(seeds), arguments.temperature)
+            return "sample_with_temperature", inputs
         # PNG files are smaller than lists of numbers.
-        if name == "sample" and "sample_png" in client.signatures:
-            name = "sample_png"
-        return name, inputs
+        png = "sample_png" in client.signatures
+        return "sample_png" if png else "sample", inputs
 
     _draw_to_files(client, arguments, request)
 
 
-def complete_to_files(client, arguments):
+def complete(client, arguments):
     """Draw the unknown part of an image once per seed, and write the results."""
-    from .files import read_image
-
     _, *shape = client.signature("complete").inputs["images"].shape
-    image = read_image(arguments.image, shape)
-    known = read_image(arguments.mask, [*shape[:2], 1])[..., 0] >= 128
+    image = _read_image(arguments.image, shape)
+    known = _read_image(arguments.mask, [*shape[:2], 1])[..., 0] >= 128
 
     def request(seeds):
         return "complete", {
@@ -82,11 +88,6 @@ def _draw_to_files(client, arguments, request):
         arguments: Arguments of the command line.
         request: Function of seeds that returns a signature's name and its inputs.
     """
-    from tqdm import tqdm
-
-    from ..whole_files import write_bytes
-    from .files import from_png, grid, to_png
-
     seeds = arguments.seed + np.arange(arguments.num_images)
     paths = {int(seed): arguments.output / f"{seed}.png" for seed in seeds}
     if arguments.skip_existing:
@@ -105,11 +106,63 @@ def _draw_to_files(client, arguments, request):
             for part, outputs in client.predict_batches(name, **inputs):
                 drawn = outputs["png_bytes" if name == "sample_png" else "images"]
                 for seed, image in zip(seeds[part], drawn, strict=True):
-                    content = image if isinstance(image, bytes) else to_png(image)
+                    content = image if isinstance(image, bytes) else _to_png(image)
                     write_bytes(paths[seed], content)
                 progress.update(len(drawn))
     print(f"Wrote {len(seeds)} images to {arguments.output}")
     if arguments.grid:
-        images = [from_png(path.read_bytes()) for path in paths.values()]
-        write_bytes(arguments.grid, to_png(grid(images)))
+        images = [_from_png(path.read_bytes()) for path in paths.values()]
+        write_bytes(arguments.grid, _to_png(_grid(images)))
         print(f"Wrote {arguments.grid}")
+
+
+def _to_png(image):
+    """Return the PNG file of an image, uint8 `(height, width, colors)`, as bytes."""
+    *_, colors = image.shape
+    if colors not in MODES:
+        raise ClientError(f"PNG files have 1 or 3 colors; the images have {colors}")
+    pixels = image[..., 0] if colors == 1 else image
+    opened = io.BytesIO()
+    Image.fromarray(pixels).save(opened, "PNG")
+    return opened.getvalue()
+
+
+def _from_png(content):
+    """Return the image in a PNG file, given as bytes: `(height, width, colors)`."""
+    with Image.open(io.BytesIO(content)) as image:
+        pixels = np.asarray(image)
+    return pixels[..., None] if pixels.ndim == 2 else pixels
+
+
+def _read_image(path, image_shape):
+    """Read an image file as an array, uint8 `image_shape`.
+
+    Raises:
+        ClientError: If it is not an image of this height and width.
+    """
+    height, width, colors = image_shape
+    if colors not in MODES:
+        raise ClientError(f"image files have 1 or 3 colors; the model takes {colors}")
+    try:
+        with Image.open(path) as image:
+            if image.mode[0] in "IF":
+                raise ClientError(f"{path} must have 8 bits per color; it has more")
+            if image.size != (width, height):
+                raise ClientError(
+                    f"{path} must have {width}x{height} pixels, as the model's images "
+                    f"have; it has {image.width}x{image.height}"
+                )
+            pixels = np.asarray(image.convert(MODES[colors]))
+    except OSError as error:
+        raise ClientError(f"cannot read {path}: {error}") from None
+    return pixels.reshape(image_shape)
+
+
+def _grid(images):
+    """Return images of one shape, tiled to an image about as wide as high."""
+    height, width, colors = images[0].shape
+    columns = math.ceil(math.sqrt(len(images)))
+    rows = math.ceil(len(images) / columns)
+    canvas = np.zeros((rows, columns, height, width, colors), np.uint8)
+    canvas.reshape(-1, height, width, colors)[: len(images)] = images
+    return canvas.swapaxes(1, 2).reshape(rows * height, columns * width, colors)

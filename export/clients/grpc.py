@@ -2,9 +2,7 @@
 
 from ..install_hint import INSTALL_HINT
 from ..quiet_start import import_tensorflow
-from ..status_codes import TEMPORARY, StatusCode
-from .errors import ClientError, Unavailable, first_line
-from .signature import Signature, Tensor
+from .image_client import ClientError, Signature, Tensor, Unavailable, first_line
 
 try:
     import_tensorflow()
@@ -20,7 +18,11 @@ try:
 except ImportError as error:
     raise ClientError(f"gRPC needs more packages ({error}): {INSTALL_HINT}") from error
 
-TRY_AGAIN = {grpc.StatusCode[code.name] for code in TEMPORARY}
+TRY_AGAIN = {
+    grpc.StatusCode.DEADLINE_EXCEEDED,
+    grpc.StatusCode.RESOURCE_EXHAUSTED,
+    grpc.StatusCode.UNAVAILABLE,
+}
 
 
 class GrpcModel:
@@ -88,9 +90,10 @@ class GrpcModel:
         states = get_model_status_pb2.ModelVersionStatus.State
         found = []
         for version in reply.model_version_status:
-            code = StatusCode(version.status.error_code)
-            error = first_line(version.status.error_message) or code.name
-            error = "" if code == StatusCode.OK else error
+            error = ""
+            if version.status.error_code:
+                code = f"error code {version.status.error_code}"
+                error = first_line(version.status.error_message) or code
             found.append((version.version, states.Name(version.state), error))
         return found
 

@@ -1,12 +1,57 @@
 """A client that draws images."""
 
 import concurrent.futures
+import dataclasses
+import random
+import time
 
 import numpy as np
 
-from .errors import ClientError
-from .retries import Retries
-from .signature import Signature
+MAX_WAIT = 20.0  # Seconds between two attempts, at most.
+
+
+class ClientError(Exception):
+    """A failed request, described in one line."""
+
+
+class Unavailable(ClientError):
+    """A failed request that may succeed when sent again.
+
+    Args:
+        message: What happened.
+        wait: Seconds that the server asked to wait.
+    """
+
+    def __init__(self, message, wait=0.0):
+        super().__init__(message)
+        self.wait = wait
+
+
+def first_line(text):
+    """Return the first line of a server's message, without names of graph nodes."""
+    return text.strip().partition("\n")[0].partition("\t [[")[0].strip()[:500]
+
+
+@dataclasses.dataclass(frozen=True)
+class Tensor:
+    """Type and shape of an input or an output.
+
+    Attributes:
+        dtype: Name of a NumPy type, or `"string"`.
+        shape: Sizes, the batch first; -1 for any size.
+    """
+
+    dtype: str
+    shape: tuple[int, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Signature:
+    """A function of a served model: its name, and dicts of `Tensor` by name."""
+
+    name: str
+    inputs: dict[str, Tensor]
+    outputs: dict[str, Tensor]
 
 
 class ImageClient:
@@ -30,24 +75,48 @@ class ImageClient:
             exported with, and for `complete` that number divided by the number of
             candidates.
         in_flight: Number of concurrent requests.
-        retries: `Retries`.
+        retries: Attempts after the first, while the server is unavailable.
+        first_wait: Seconds before the second attempt; about doubled before each later
+            one.
     """
 
-    def __init__(self, model, batch_size=32, in_flight=1, retries=None):
+    def __init__(self, model, batch_size=32, in_flight=1, retries=5, first_wait=0.5):
         for name, value in {"batch_size": batch_size, "in_flight": in_flight}.items():
             if value < 1:
                 raise ClientError(f"{name} must be at least 1; given: {value}")
         self.model = model
         self.batch_size = batch_size
         self.in_flight = in_flight
-        self.retries = retries or Retries()
+        self.retries = retries
+        self.first_wait = first_wait
         self._signatures = None
+
+    def call(self, function, *arguments):
+        """Call a function of `model`, again and again while it may succeed.
+
+        A seed decides an image, so sending a request twice does no harm.
+
+        Raises:
+            ClientError: If the server refuses the request, or the last attempt fails
+                too.
+        """
+        attempt = 0
+        while True:
+            try:
+                return function(*arguments)
+            except Unavailable as error:
+                if attempt >= self.retries:
+                    raise ClientError(f"{error} (attempts: {attempt + 1})") from error
+                # Random, so that clients that fail together do not return together.
+                wait = self.first_wait * 2**attempt * random.uniform(0.5, 1)
+                time.sleep(min(MAX_WAIT, max(wait, error.wait)))
+                attempt += 1
 
     @property
     def signatures(self) -> dict[str, Signature]:
         """`Signature`s of the model by name, fetched once."""
         if self._signatures is None:
-            self._signatures = self.retries.call(self.model.signatures)
+            self._signatures = self.call(self.model.signatures)
         return self._signatures
 
     def signature(self, name):
@@ -74,17 +143,12 @@ class ImageClient:
         Raises:
             ClientError: If the server refuses the request or stays unavailable.
         """
-        name, inputs = self.sample_inputs(seeds, temperature, **conditions)
-        return self.predict(name, **inputs)["images"]
-
-    def sample_png(self, seeds, **conditions):
-        """Return the images of seeds as a list of PNG files, encoded by the server.
-
-        Args:
-            seeds: As in `sample`.
-            **conditions: As in `sample`.
-        """
-        return list(self.predict("sample_png", seed=seeds, **conditions)["png_bytes"])
+        if temperature is None:
+            return self.predict("sample", seed=seeds, **conditions)["images"]
+        conditions["temperature"] = np.full(len(seeds), temperature)
+        return self.predict("sample_with_temperature", seed=seeds, **conditions)[
+            "images"
+        ]
 
     def complete(self, images, known, seeds, **conditions):
         """Return images with their unknown pixels drawn.
@@ -113,15 +177,6 @@ class ImageClient:
         """
         return self.predict("log_prob", images=images, **conditions)["log_prob"]
 
-    @staticmethod
-    def sample_inputs(seeds, temperature=None, **conditions):
-        """Return the signature that `sample` calls, and its inputs."""
-        inputs = {"seed": seeds, **conditions}
-        if temperature is None:
-            return "sample", inputs
-        inputs["temperature"] = np.full(len(seeds), temperature)
-        return "sample_with_temperature", inputs
-
     def predict(self, signature_name, **inputs):
         """Return the outputs of any signature, as arrays by name.
 
@@ -149,12 +204,21 @@ class ImageClient:
                 f"{', '.join(inputs)} must have the same number of examples, at least "
                 f"1; given: {', '.join(str(*size) or 'a scalar' for size in sizes)}"
             )
-        inputs = signature.checked(inputs)
+        if set(inputs) != set(signature.inputs):
+            raise ClientError(
+                f"signature {signature_name} takes "
+                f"{', '.join(sorted(signature.inputs))}; given: "
+                f"{', '.join(sorted(inputs))}"
+            )
+        inputs = {
+            name: _cast(name, value, signature.inputs[name].dtype)
+            for name, value in inputs.items()
+        }
         ((num_examples,),) = set(sizes)
 
         def run(part):
             batch = {name: array[part] for name, array in inputs.items()}
-            outputs = self.retries.call(lambda: self.model.predict(signature, batch))
+            outputs = self.call(self.model.predict, signature, batch)
             if set(outputs) != set(signature.outputs):
                 raise ClientError(
                     f"signature {signature_name} has other outputs than before, maybe "
@@ -172,3 +236,20 @@ class ImageClient:
         finally:
             # After an error, drop the requests that are still queued.
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _cast(name, value, dtype):
+    """Cast a value to a type; refuse values that would change."""
+    array = np.asarray(value)
+    if dtype == "string":
+        return array.astype(object)
+    with np.errstate(all="ignore"):
+        cast = array.astype(dtype)
+    if cast.dtype.kind == "f":
+        fits = array.dtype.kind in "iuf" and np.isfinite(cast).all()
+    else:
+        fits = array.dtype.kind in "iub" and np.array_equal(cast, array)
+    if not fits:
+        found = f"{array.dtype} {array.reshape(-1)[:3].tolist()}"
+        raise ClientError(f"{name} must be of type {dtype}; given: {found}")
+    return cast

@@ -6,12 +6,10 @@ import urllib.parse
 import numpy as np
 import requests
 
-from ..status_codes import TEMPORARY
-from .errors import ClientError, Unavailable, first_line
-from .signature import Signature, Tensor
+from .image_client import ClientError, Signature, Tensor, Unavailable, first_line
 
 # 502 comes from a proxy whose server is away.
-TRY_AGAIN = {502, *(code.http for code in TEMPORARY)}
+TRY_AGAIN = {429, 502, 503, 504}
 TYPES = {"DT_FLOAT": "float32", "DT_DOUBLE": "float64"}
 
 
@@ -139,7 +137,7 @@ class RestModel:
         text = f"{text} (HTTP {response.status_code})"
         if response.status_code in TRY_AGAIN:
             wait = response.headers.get("Retry-After", "")
-            raise Unavailable(text, float(wait) if wait.isdecimal() else None)
+            raise Unavailable(text, float(wait) if wait.isdecimal() else 0.0)
         raise ClientError(text)
 
 
@@ -147,14 +145,10 @@ def _quoted(part):
     return urllib.parse.quote(str(part), safe="")
 
 
-def _type_name(dtype: str) -> str:
-    return TYPES.get(dtype, dtype.removeprefix("DT_").lower())
-
-
 def _tensors(described):
     return {
         name: Tensor(
-            _type_name(tensor["dtype"]),
+            TYPES.get(tensor["dtype"]) or tensor["dtype"].removeprefix("DT_").lower(),
             tuple(int(dim["size"]) for dim in tensor["tensor_shape"].get("dim", [])),
         )
         for name, tensor in described.items()

@@ -1,6 +1,7 @@
 """TensorFlow Serving's REST paths, and the page."""
 
 import contextlib
+import functools
 import pathlib
 import re
 
@@ -50,47 +51,34 @@ def create_app(service):
         reply = await service.predict(request, **_named(request))
         return Response(reply, media_type="application/json")
 
-    async def status(request: fastapi.Request):
-        return JSONResponse(service.status(**_named(request)))
+    def get(path, function):
+        async def answer(request: fastapi.Request):
+            reply = function(**_named(request))
+            return reply if isinstance(reply, Response) else JSONResponse(reply)
 
-    async def metadata(request: fastapi.Request):
-        return JSONResponse(service.metadata(**_named(request)))
-
-    async def asset_metadata(request: fastapi.Request):
-        return JSONResponse(service.asset_metadata(**_named(request)))
-
-    async def models():
-        return JSONResponse(service.models())
+        app.add_api_route(path, answer, methods=["GET"])
 
     model = "/v1/models/{name}"
     for place in (model, model + "/versions/{version}", model + "/labels/{label}"):
         app.add_api_route(place + ":predict", predict, methods=["POST"])
-        app.add_api_route(place, status, methods=["GET"])
-        app.add_api_route(place + "/metadata", metadata, methods=["GET"])
+        get(place, service.status)
+        get(place + "/metadata", service.metadata)
         # Not in TensorFlow Serving; for the page.
-        app.add_api_route(place + "/assets/metadata", asset_metadata, methods=["GET"])
-    app.add_api_route("/v1/models", models, methods=["GET"])
-    for file in _PAGE.iterdir():
-        if file.suffix not in _MEDIA_TYPES:
-            continue
-        path = "/" if file.name == "index.html" else f"/page/{file.name}"
-        app.add_api_route(path, _page_route(file), methods=["GET"])
+        get(place + "/assets/metadata", service.asset_metadata)
+    get("/v1/models", service.models)
+    for suffix, media_type in _MEDIA_TYPES.items():
+        for file in _PAGE.glob(f"*{suffix}"):
+            path = "/" if file.name == "index.html" else f"/page/{file.name}"
+            content = file.read_bytes()
+            page = functools.partial(Response, content, 200, _PAGE_HEADERS, media_type)
+            get(path, page)
     return app
 
 
-def _page_route(file):
-    content, media_type = file.read_bytes(), _MEDIA_TYPES[file.suffix]
-
-    async def page():
-        return Response(content, media_type=media_type, headers=_PAGE_HEADERS)
-
-    return page
-
-
 def _named(request):
-    """Return the model and the version in a path."""
+    """Return the model and the version in a path, if it has them."""
     named = dict(request.path_params)
-    if ":" in named["name"] or ":" in named.get("label", ""):
+    if ":" in named.get("name", "") or ":" in named.get("label", ""):
         raise _malformed(request)
     if "version" in named:
         if not _VERSION.fullmatch(named["version"]):

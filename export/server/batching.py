@@ -43,43 +43,40 @@ class Batcher:
         shapes = tuple((k, v.shape[1:]) for k, v in sorted(call.inputs.items()))
         key = (call.model, call.signature_name, shapes)
         batch = self._waiting.get(key)
-        if batch is not None and batch.num_examples + call.num_examples > most:
-            self._start(key)
-            batch = None
-        if batch is None:
+        if batch is None or batch.num_examples + call.num_examples > most:
+            if batch is not None:
+                batch.complete.set()
             batch = self._waiting[key] = _Batch()
             loop = asyncio.get_running_loop()
-            batch.timer = loop.call_later(self._window, self._start, key)
-        answer = batch.add(call, deadline)
+            loop.call_later(self._window, batch.complete.set)
+            task = loop.create_task(self._run_batch(key, batch))
+            self._tasks.add(task)  # The loop itself holds no reference.
+            task.add_done_callback(self._tasks.discard)
+        answer = asyncio.get_running_loop().create_future()
+        batch.members.append((call, deadline, answer))
+        batch.num_examples += call.num_examples
         if batch.num_examples == most:
-            self._start(key)
+            batch.complete.set()
         return await answer
 
     async def _alone(self, call, deadline):
         return await self._run(call.model, call.signature_name, call.inputs, deadline)
 
-    def _start(self, key):
-        """Run the batch that waits under `key`."""
-        batch = self._waiting.pop(key)
-        batch.timer.cancel()
-        task = asyncio.get_running_loop().create_task(self._run_batch(batch))
-        self._tasks.add(task)  # The loop itself holds no reference.
-        task.add_done_callback(self._tasks.discard)
-
-    async def _run_batch(self, batch):
+    async def _run_batch(self, key, batch):
+        await batch.complete.wait()
+        if self._waiting.get(key) is batch:
+            del self._waiting[key]
         # Leave out clients that have given up.
         members = [member for member in batch.members if not member[2].done()]
         if len(members) > 1:
             try:
                 parts = await self._merged(members)
-            except TimeoutError as error:  # Each alone would time out too.
-                parts = [error] * len(members)
             except Exception as error:
                 _log.debug("merged call failed, running each alone: %s", error)
-                parts = None
-            if parts is not None:
+            else:
                 for (_, _, answer), part in zip(members, parts, strict=True):
-                    _set(answer, part)
+                    if not answer.done():
+                        answer.set_result(part)
                 return
         await asyncio.gather(*(self._answer_alone(*member) for member in members))
 
@@ -97,19 +94,18 @@ class Batcher:
         for name, array in outputs.items():
             if not array.ndim or len(array) != ends[-1]:
                 raise ValueError(f"output {name} does not have the batch first")
-        return [
-            {
-                name: array[end - call.num_examples : end]
-                for name, array in outputs.items()
-            }
-            for call, end in zip(calls, ends, strict=True)
-        ]
+        parts = {name: np.split(array, ends[:-1]) for name, array in outputs.items()}
+        return [{name: parts[name][i] for name in parts} for i in range(len(calls))]
 
     async def _answer_alone(self, call, deadline, answer):
         try:
-            _set(answer, await self._alone(call, deadline))
+            result = await self._alone(call, deadline)
         except Exception as error:
-            _set(answer, error)
+            if not answer.done():
+                answer.set_exception(error)
+        else:
+            if not answer.done():
+                answer.set_result(result)
 
 
 class _Batch:
@@ -118,21 +114,4 @@ class _Batch:
     def __init__(self):
         self.members = []  # (call, deadline, future of the outputs)
         self.num_examples = 0
-        self.timer: asyncio.TimerHandle | None = None
-
-    def add(self, call, deadline):
-        """Return the future of the outputs of one more call."""
-        answer = asyncio.get_running_loop().create_future()
-        self.members.append((call, deadline, answer))
-        self.num_examples += call.num_examples
-        return answer
-
-
-def _set(answer, result):
-    """Give a future its result or error, unless its client has given up."""
-    if answer.done():
-        return
-    if isinstance(result, Exception):
-        answer.set_exception(result)
-    else:
-        answer.set_result(result)
+        self.complete = asyncio.Event()

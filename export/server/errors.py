@@ -2,9 +2,10 @@
 
 import re
 
-from ..status_codes import StatusCode
-
 _ASSERTION = re.compile(r"assertion failed: \[(.*?)\] ?(.*)")
+# By TensorFlow's status code; others are 500.
+_HTTP = {1: 499, 3: 400, 4: 504, 5: 404, 6: 409, 7: 403, 8: 429, 9: 400, 10: 409}
+_HTTP |= {11: 400, 12: 501, 14: 503, 16: 401}
 
 
 class ServingError(Exception):
@@ -28,27 +29,15 @@ def invalid(message):
     return ServingError(400, message)
 
 
-def timed_out(seconds):
-    """Return the error for a request that timed out."""
-    return ServingError(
-        504,
-        f"Timed out after {seconds:g} s. Send fewer examples, or start the server with "
-        f"a longer --timeout.",
-    )
-
-
 def from_tensorflow(error):
-    """Return the `ServingError` for an error of a model's graph.
+    """Return the `ServingError` for a `tf.errors.OpError` of a model's graph.
 
     Its message is the graph's, without names of nodes.
-
-    Args:
-        error: A `tf.errors.OpError`.
     """
     text = error.message.removeprefix("Graph execution error:").strip()
     text = text.split("\n")[0].split(" [[")[0].strip()
     found = _ASSERTION.fullmatch(text)
     if found:
         text = f"{found[1]} {found[2]}".strip()
-    status = StatusCode(error.error_code).http
+    status = _HTTP.get(error.error_code, 500)
     return ServingError(status, text or type(error).__name__)

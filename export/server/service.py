@@ -7,9 +7,10 @@ import time
 import anyio
 
 from .batching import Batcher
-from .errors import ServingError, timed_out
-from .limits import Admission, read_body
+from .errors import ServingError, invalid
 from .predict import parse_call, render_reply
+
+_DRAIN_SECONDS = 10
 
 
 class Service:
@@ -20,21 +21,18 @@ class Service:
 
     Args:
         catalog: `Catalog`.
-        limits: `Limits`.
-        batch_window: Seconds that a request waits for others to be merged with; 0 for
-            no merging.
-        max_batch_size: Most examples of merged requests, for models without
-            `max_examples`.
+        options: Options of `serve.py`: `max_body_bytes`, `max_concurrent`,
+            `max_queued`, `timeout`, `batch_window_ms`, `max_batch_size`.
     """
 
-    def __init__(self, catalog, limits, batch_window=0.0, max_batch_size=256):
+    def __init__(self, catalog, options):
         self._catalog = catalog
-        self._limits = limits
-        self._admission = Admission(limits)
-        self._batcher = Batcher(self._run, batch_window, max_batch_size)
-        self._pool = concurrent.futures.ThreadPoolExecutor(
-            limits.max_concurrent, thread_name_prefix="compute"
+        self._options = options
+        self._in_progress = 0
+        self._batcher = Batcher(
+            self._run, options.batch_window_ms / 1000, options.max_batch_size
         )
+        self._pool = concurrent.futures.ThreadPoolExecutor(options.max_concurrent)
 
     async def start(self):
         """Load the models."""
@@ -56,29 +54,44 @@ class Service:
         Raises:
             ServingError: If the request is refused, fails or times out.
         """
-        deadline = time.monotonic() + self._limits.timeout
-        with self._admission.one():
-            try:
-                with anyio.fail_after(self._limits.timeout):
-                    body = await read_body(request, self._limits.max_body_bytes)
-                    _, model = self._catalog.model(name).find(**which)
-                    call = await self._in_pool(
-                        parse_call, model, body, self._limits.max_depth
-                    )
-                    outputs = await self._batcher(call, deadline)
-                    return await self._in_pool(render_reply, call, outputs)
-            except TimeoutError:
-                raise timed_out(self._limits.timeout) from None
+        timeout = self._options.timeout
+        deadline = time.monotonic() + timeout
+        if self._in_progress >= self._options.max_concurrent + self._options.max_queued:
+            raise ServingError(
+                503,
+                f"{self._in_progress} requests are in progress, which is the limit. "
+                f"Try again later, or start the server with a larger --max-queued.",
+                {"Retry-After": "1"},
+            )
+        self._in_progress += 1
+        try:
+            with anyio.fail_after(timeout):
+                body = await self._read_body(request)
+                _, model = self._find(name, **which)
+                call = await self._in_pool(parse_call, model, body)
+                outputs = await self._batcher(call, deadline)
+                return await self._in_pool(render_reply, call, outputs)
+        except TimeoutError:
+            raise ServingError(
+                504,
+                f"Timed out after {timeout:g} s. Send fewer examples, or start the "
+                f"server with a longer --timeout.",
+            ) from None
+        finally:
+            self._in_progress -= 1
 
     def status(self, name, **which):
         """Return the states of a model's versions, as TensorFlow Serving's JSON."""
-        if name not in self._catalog.models():
-            raise ServingError(404, f"Could not find any versions of model {name}")
-        return self._catalog.model(name).status(**which)
+        model = self._catalog.models.get(name)
+        states = model.states(**which) if model else []
+        if not states:
+            what = f"version {which['version']}" if which else "any versions"
+            raise ServingError(404, f"Could not find {what} of model {name}")
+        return {"model_version_status": states}
 
     def metadata(self, name, **which):
         """Return the signatures of a model, as TensorFlow Serving's JSON."""
-        number, model = self._catalog.model(name).find(**which)
+        number, model = self._find(name, **which)
         spec = {"name": name, "signature_name": "", "version": str(number)}
         signatures = {"signature_def": model.signature_defs()}
         return {"model_spec": spec, "metadata": {"signature_def": signatures}}
@@ -89,26 +102,60 @@ class Service:
         Raises:
             ServingError: If it has no such file.
         """
-        number, model = self._catalog.model(name).find(**which)
+        number, model = self._find(name, **which)
         if model.metadata is None:
             raise ServingError(
                 404,
-                f"Version {number} of model {name} has no assets.extra/metadata.json "
-                f"with a JSON object. `model.export` of keras_genimg writes it.",
+                f"Version {number} of model {name} has no assets.extra/metadata.json. "
+                f"`model.export` of keras_genimg writes it.",
             )
         return model.metadata
 
     def models(self):
         """Return all models with the states of their versions and their labels."""
-        models = []
-        for name, model in self._catalog.models().items():
-            try:
-                versions = model.status()["model_version_status"]
-            except ServingError:  # It has none at the moment.
-                versions = []
-            labels = {k: str(v) for k, v in sorted(model.settings.labels.items())}
-            models.append({"name": name, "versions": versions, "labels": labels})
+        models = [
+            {
+                "name": name,
+                "versions": model.states(),
+                "labels": {k: str(v) for k, v in sorted(model.settings.labels.items())},
+            }
+            for name, model in sorted(self._catalog.models.items())
+        ]
         return {"models": models}
+
+    def _find(self, name, **which):
+        if name not in self._catalog.models:
+            raise ServingError(404, f"Servable not found for request: Latest({name})")
+        return self._catalog.models[name].find(**which)
+
+    async def _read_body(self, request):
+        """Return the body of a request, unless it is too long or compressed.
+
+        The rest of a body that is too long is read and discarded for a while: a client
+        that is cut off while sending does not see the reply.
+        """
+        encoding = request.headers.get("content-encoding", "identity")
+        if encoding != "identity":
+            raise invalid(
+                f"Content-Encoding {encoding!r} is not supported; send plain JSON"
+            )
+        pieces, size, most = [], 0, self._options.max_body_bytes
+        with anyio.CancelScope() as scope:
+            async for piece in request.stream():
+                size += len(piece)
+                if size <= most:
+                    pieces.append(piece)
+                elif pieces:
+                    pieces.clear()
+                    scope.deadline = anyio.current_time() + _DRAIN_SECONDS
+        if size <= most:
+            return b"".join(pieces)
+        raise ServingError(
+            413,
+            f"The request body has {size} bytes or more, and at most {most} are "
+            f"accepted. Send fewer examples, or start the server with a larger "
+            f"--max-body-bytes.",
+        )
 
     async def _in_pool(self, function, *arguments):
         loop = asyncio.get_running_loop()

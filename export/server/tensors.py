@@ -9,15 +9,7 @@ import tensorflow as tf
 
 from .errors import invalid
 
-_JSON_NAMES = {
-    int: "an integer",
-    float: "a number with a fraction or an exponent",
-    bool: "a boolean",
-    str: "a string",
-    dict: "an object",
-    list: "a list",
-    type(None): "null",
-}
+_MAX_RANK = 32
 
 
 def to_array(value, dtype, where) -> np.ndarray:
@@ -32,24 +24,21 @@ def to_array(value, dtype, where) -> np.ndarray:
         NumPy array; bytes in an object array for `tf.string`.
 
     Raises:
-        ServingError: If lists are ragged, or a value is not one of `dtype`.
+        ServingError: If lists are ragged or too deep, or a value is not one of
+            `dtype`.
     """
     level, shape = [value], []
-    while level and all(type(item) is list for item in level):
-        lengths = set(map(len, level))
+    while level and any(type(item) is list for item in level):
+        lengths = {len(item) if type(item) is list else None for item in level}
         if len(lengths) > 1:
             raise invalid(
-                f"{where} is ragged: lists at level {len(shape) + 1} have "
-                f"{', '.join(map(str, sorted(lengths)))} elements, and all must have "
-                f"the same number"
+                f"{where} is ragged: at level {len(shape) + 1}, lists differ in length "
+                f"or are next to other values"
             )
+        if len(shape) == _MAX_RANK:
+            raise invalid(f"{where} has lists nested more than {_MAX_RANK} deep")
         shape.append(lengths.pop())
         level = list(itertools.chain.from_iterable(level))
-    if any(type(item) is list for item in level):
-        raise invalid(
-            f"{where} is ragged: at level {len(shape) + 1} some elements are lists and "
-            f"some are not"
-        )
     return _flat_array(level, dtype, where).reshape(shape)
 
 
@@ -62,30 +51,17 @@ def _flat_array(values, dtype, where):
     wrong = set(map(type, values)) - allowed
     if wrong:
         example = next(value for value in values if type(value) in wrong)
-        raise invalid(
-            f"{where} must be of type {dtype.name}. Received {_shown(example)}, "
-            f"{_JSON_NAMES[type(example)]}"
-        )
-    if dtype.is_integer and values:
+        raise invalid(f"{where} must be of type {dtype.name}. Received {example!r:.80}")
+    if not dtype.is_bool and values:
+        # As Python's numbers, which compare exactly.
+        low, high = np.array([dtype.min, dtype.max], dtype.as_numpy_dtype).tolist()
         for extreme in (min(values), max(values)):
-            if not dtype.min <= extreme <= dtype.max:
-                raise _out_of_range(extreme, dtype, where)
-    try:
-        array = np.asarray(values, np.float64 if dtype.is_floating else None)
-    except OverflowError:  # An integer too large for a float.
-        raise _out_of_range(max(values, key=abs), dtype, where) from None
-    with np.errstate(over="ignore"):
-        array = array.astype(dtype.as_numpy_dtype)
-    if dtype.is_floating and not np.all(np.isfinite(array)):
-        raise _out_of_range(values[np.argmin(np.isfinite(array))], dtype, where)
-    return array
-
-
-def _out_of_range(value, dtype, where):
-    return invalid(
-        f"{where} must be of type {dtype.name}, from {dtype.min} to {dtype.max}. "
-        f"Received {_shown(value)}"
-    )
+            if not low <= extreme <= high:
+                raise invalid(
+                    f"{where} must be of type {dtype.name}, from {low} to {high}. "
+                    f"Received {extreme!r:.80}"
+                )
+    return np.array(values, dtype.as_numpy_dtype)
 
 
 def _to_bytes(value, where):
@@ -94,13 +70,13 @@ def _to_bytes(value, where):
             return base64.b64decode(value["b64"], validate=True)
         except (binascii.Error, ValueError):
             raise invalid(
-                f"Unable to base64 decode {_shown(value['b64'])} of {where}; use the "
+                f"Unable to base64 decode {value['b64']!r:.80} of {where}; use the "
                 f"standard alphabet, with padding"
             ) from None
     if type(value) is not str:
         raise invalid(
             f'{where} must be of type string, as text or as {{"b64": "..."}}. '
-            f"Received {_shown(value)}, {_JSON_NAMES[type(value)]}"
+            f"Received {value!r:.80}"
         )
     try:
         return value.encode("utf-8")
@@ -120,31 +96,19 @@ def to_json(array, name):
     """
     if array.dtype != object:
         return array.tolist()
-    if name.endswith("_bytes"):
-        convert = _base64_object
-    else:
+    as_base64 = name.endswith("_bytes")
 
-        def convert(value):
-            try:
-                return value.decode("utf-8")
-            except UnicodeDecodeError:
-                raise invalid(
-                    f"Output {name} is binary, and JSON holds text. Outputs whose "
-                    f"names end in _bytes are sent in base64."
-                ) from None
+    def convert(value):
+        if as_base64:
+            return {"b64": base64.b64encode(value).decode("ascii")}
+        try:
+            return value.decode("utf-8")
+        except UnicodeDecodeError:
+            raise invalid(
+                f"Output {name} is binary, and JSON holds text. Outputs whose names "
+                f"end in _bytes are sent in base64."
+            ) from None
 
     texts = np.empty(array.size, object)
     texts[:] = [convert(value) for value in array.reshape(-1)]
     return texts.reshape(array.shape).tolist()
-
-
-def _base64_object(value):
-    return {"b64": base64.b64encode(value).decode("ascii")}
-
-
-def _shown(value):
-    """Return a value for an error text, shortened if it is long."""
-    if type(value) is int and abs(value) >= 10**40:
-        return "an integer of more than 40 digits"
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:80]}..."

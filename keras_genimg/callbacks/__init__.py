@@ -6,3 +6,7 @@ from keras_genimg.callbacks.resume import Resume
 from keras_genimg.callbacks.sample_grid import SampleGrid
 
 __all__ = ["CanvasAnimation", "Reconstructions", "Resume", "SampleGrid"]
+
+
+def __dir__():
+    return __all__

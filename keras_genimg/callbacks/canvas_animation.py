@@ -40,7 +40,6 @@ class CanvasAnimation(EpochPictures):
     """
 
     family = DRAW
-    described_family = "the model DRAW"
     suffix = ".gif"
 
     def __init__(

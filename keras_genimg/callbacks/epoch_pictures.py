@@ -9,8 +9,8 @@ import numpy as np
 import tensorflow as tf
 
 from keras_genimg.extras import install_hint
+from keras_genimg.inputs.images import checked_inputs
 from keras_genimg.models import GenerativeModel
-from keras_genimg.models.image_inputs import checked_inputs
 from keras_genimg.ops.checks import check_positive_int
 from keras_genimg.ops.workers import is_chief
 from keras_genimg.types import PathLike
@@ -36,9 +36,8 @@ class EpochPictures(keras.callbacks.Callback):
         TypeError: From `fit`, if the model is of another family.
     """
 
-    # Which models the pictures are of, as a class and in words.
+    # Class of the models that the pictures are of.
     family: type[keras.Model] = GenerativeModel
-    described_family = "a model of keras_genimg.models"
     suffix = ".png"
     # Name of the pictures in TensorBoard.
     log_name = "pictures"
@@ -86,8 +85,9 @@ class EpochPictures(keras.callbacks.Callback):
         owner = type(self).__name__
         if not isinstance(self.model, self.family):
             raise TypeError(
-                f"{owner} needs {self.described_family}. Received: the model "
-                f"'{self.model.name}' of type {type(self.model).__name__}"
+                f"{owner} needs a model of class keras_genimg.models."
+                f"{self.family.__name__}. Received: the model '{self.model.name}' of "
+                f"type {type(self.model).__name__}"
             )
         colors = self.model.image_shape[-1]
         if colors not in (1, 3):

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 
 from keras_genimg.callbacks.epoch_pictures import EpochPictures
+from keras_genimg.inputs.images import images_of
 from keras_genimg.models import LatentModel
-from keras_genimg.models.image_inputs import images_of
 from keras_genimg.ops.checks import check_int
 from keras_genimg.types import PathLike
-from keras_genimg.visualization import image_grid, save_grid
+from keras_genimg.visualization.grid import image_grid, save_picture
 
 _GAP = 24  # Between the two grids, in pixels of the picture.
 
@@ -46,7 +46,6 @@ class Reconstructions(EpochPictures):
     """
 
     family = LatentModel
-    described_family = "a model with latent variables, such as a VAE or DRAW"
     log_name = "reconstructions"
 
     def __init__(
@@ -71,15 +70,14 @@ class Reconstructions(EpochPictures):
 
     def write(self, path: pathlib.Path) -> np.ndarray:
         drawn = self.model.reconstruct(self.images, seed=self.seed, verbose=0)
-        given = images_of(self.images, self.model)
-        grids = [
-            image_grid(
-                self.model.likelihood.to_display(images), self.columns, scale=self.scale
-            )
-            for images in (given, drawn)
-        ]
-        grids = np.stack(grids)
-        if grids.ndim == 3:
-            grids = grids[..., None]
-        save_grid(path, grids, columns=2, padding=_GAP)
-        return image_grid(grids, columns=2, padding=_GAP)
+        display = self.model.likelihood.to_display
+        grids = np.stack(
+            [
+                image_grid(display(images), self.columns, scale=self.scale)
+                for images in (images_of(self.images, self.model), drawn)
+            ]
+        )
+        grids = grids.reshape(*grids.shape[:3], -1)  # With an axis for colors.
+        picture = image_grid(grids, columns=2, padding=_GAP)
+        save_picture(path, picture)
+        return picture

@@ -2,6 +2,7 @@
 
 import contextlib
 import pathlib
+import zlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,11 +11,17 @@ import numpy as np
 import tensorflow as tf
 
 from keras_genimg.callbacks.replica_values import ReplicaValues
-from keras_genimg.callbacks.run_description import check_same_run, describe_run
-from keras_genimg.callbacks.run_state import RunState, load_state, save_state
-from keras_genimg.callbacks.training_data import TrainingData, training_data
+from keras_genimg.callbacks.run_state import (
+    RunState,
+    check_same_run,
+    describe_run,
+    load_state,
+    save_state,
+)
+from keras_genimg.datasets import Epochs
 from keras_genimg.files import file_lock
-from keras_genimg.models.distribution import parts_of
+from keras_genimg.fitting.data import are_arrays, array_epochs
+from keras_genimg.fitting.workarounds import parts_of
 from keras_genimg.ops.checks import check_int, check_positive_int
 from keras_genimg.ops.workers import is_chief, is_multi_worker, sum_over_workers
 from keras_genimg.types import PathLike
@@ -38,7 +45,8 @@ class Resume(keras.callbacks.Callback):
 
     The order and the noise of the data are functions of seed, epoch and position, and
     nothing of an iterator is saved. This holds for arrays and for the data sets of
-    `keras_genimg.datasets`. Other sources are refused, unless they repeat exactly.
+    `keras_genimg.datasets`, unchanged: a `.map` hides what they are. Other sources are
+    refused, also as validation data, unless they repeat exactly.
 
     Under several workers, the first one saves, and all read the same directory. With
     another number of replicas than before, metrics of the running epoch go on from
@@ -57,8 +65,8 @@ class Resume(keras.callbacks.Callback):
     Raises:
         ValueError: If an argument is not as described. From `fit`: if the directory
             holds the states of another model, optimizer, batch size, seed or data; if
-            another run uses it; if workers found different states; or if the training
-            data may not repeat.
+            another run uses it; if workers found different states; or if training or
+            validation data may not repeat.
         TypeError: From `fit` of a model that is not one of `keras_genimg.models`.
 
     Example:
@@ -83,7 +91,7 @@ class Resume(keras.callbacks.Callback):
         self.seed = seed
         self.repeats_exactly = repeats_exactly
         self.verbose = verbose
-        self._data: TrainingData | None = None
+        self._epoch_values: Any = None  # Until `fit` calls `arranged`.
 
     @contextlib.contextmanager
     def arranged(
@@ -101,30 +109,100 @@ class Resume(keras.callbacks.Callback):
         Yields:
             Training data and arguments for `keras.Model.fit`.
         """
-        data = training_data(x, arguments, self.seed, self.repeats_exactly)
+        x, arguments, description = self._begun_anywhere(x, dict(arguments))
         self.directory.mkdir(parents=True, exist_ok=True)
+        strategy = model.distribute_strategy
+        self._writes = is_chief(strategy)
         with contextlib.ExitStack() as stack:
-            strategy = model.distribute_strategy
-            self._writes = is_chief(strategy)
             if self._writes:
                 self._lock(stack)
-            self._build(model, data)
-            self._epoch_values = ReplicaValues(strategy, model._epoch_variables())
-            self._run = describe_run(model, data.description)
+            self._build(model, x)
+            self._run = describe_run(model, description)
             state = load_state(self.directory)
             if state is not None:
                 check_same_run(state.run, self._run, self.directory)
             self._restore(model, state)
             self._check_workers(strategy)
-            model._skip_batches(self._position, consume=data.consumed)
-            self._data = data
-            callbacks = tf.nest.flatten(data.arguments.get("callbacks") or [])
+            reads_skipped = "batch_size" not in description  # A source of others.
+            model._fitter.skip_batches(self._position, consume=reads_skipped)
+            self._epoch_values = ReplicaValues(strategy, model._epoch_variables())
+            stack.callback(setattr, self, "_epoch_values", None)
+            callbacks = tf.nest.flatten(arguments.get("callbacks") or [])
             begin = {
                 "callbacks": [*self._before_swaps(callbacks), self._history],
                 "initial_epoch": self._first_epoch,
             }
-            stack.callback(setattr, self, "_data", None)
-            yield data.dataset, {**data.arguments, **begin}
+            yield x, {**arguments, **begin}
+
+    def _begun_anywhere(self, x, arguments):
+        """Return training data that begins where the variables say.
+
+        Args:
+            x: Training data, checked.
+            arguments: The other arguments of `keras.Model.fit`; those that belong to
+                arrays are taken out.
+
+        Returns:
+            Data and arguments for `keras.Model.fit`, and what tells the data from
+            other data.
+        """
+        for name in ("validation_split", "steps_per_epoch", "initial_epoch"):
+            value = arguments.pop(name, None)
+            if value:
+                raise ValueError(
+                    f"Resume arranges the training data, which leaves no place for "
+                    f"`{name}`. Leave it out; pass `validation_data` instead of a "
+                    f"split. Received: {name}={value!r}"
+                )
+        with tf.device("CPU:0"):
+            self._next_epoch = tf.Variable(0, dtype=tf.int64, trainable=False)
+            self._next_start = tf.Variable(0, dtype=tf.int64, trainable=False)
+        validation = arguments.get("validation_data")
+        epochs = _epochs_of(validation)
+        if epochs is not None:
+            arguments["validation_data"] = epochs.read(self._next_epoch)
+        elif validation is not None and not are_arrays(validation):
+            self._check_repeats("validation", tf.nest.flatten(validation)[0])
+        epochs = _epochs_of(x)
+        if epochs is None and are_arrays(x):
+            parts = (x, arguments.pop("y", None), arguments.pop("sample_weight", None))
+            arrays = tuple(part for part in parts if part is not None)
+            epochs = array_epochs(
+                arrays,
+                arguments.pop("batch_size", None) or 32,
+                shuffle=bool(arguments.pop("shuffle", True)),
+                seed=self.seed,
+                description=_describe_arrays(arrays),
+            )
+        arguments["shuffle"] = False  # Keras would shuffle a `PyDataset`.
+        if epochs is None:
+            self._check_repeats("training", x)
+            count = x.cardinality() if isinstance(x, tf.data.Dataset) else len(x)
+            data = {"num_batches": int(count), "source": type(x).__name__}
+            return x, arguments, {"data": data}
+        description = {
+            "batch_size": epochs.batch_size,
+            "seed": epochs.seed,
+            "data": {"num_batches": epochs.num_batches, **epochs.description},
+        }
+        return epochs.read(self._next_epoch, self._next_start), arguments, description
+
+    def _check_repeats(self, use, x):
+        kind = type(x).__name__
+        if hasattr(x, "__next__"):
+            raise ValueError(
+                f"Resume cannot begin {use} data of type {kind} again, since it can be "
+                f"read only once. Pass a tf.data.Dataset or a keras.utils.PyDataset "
+                f"and Resume(repeats_exactly=True). Received: data of type {kind}"
+            )
+        if not self.repeats_exactly:
+            raise ValueError(
+                f"Resume cannot know whether {use} data of type {kind} repeats "
+                f"exactly. Pass arrays or a data set of keras_genimg.datasets, "
+                f"unchanged; or, if each epoch of each run has the same batches in the "
+                f"same order, Resume(repeats_exactly=True). Received: data of type "
+                f"{kind}"
+            )
 
     def _before_swaps(self, callbacks):
         """Return callbacks that read weights before `SwapEMAWeights` swaps them.
@@ -156,13 +234,13 @@ class Resume(keras.callbacks.Callback):
                 f"another directory. Received: {self.directory}"
             ) from error
 
-    def _build(self, model, data):
+    def _build(self, model, x):
         """Make all variables, which Keras would make in the first step."""
         model._assert_compile_called("fit")
         with model.distribute_strategy.scope():
             if not model.optimizer.built:
                 model.optimizer.build(model.trainable_variables)
-            model._symbolic_build(data_batch=next(iter(data.dataset)))
+            model._symbolic_build(data_batch=next(iter(x)))
 
     def _check_workers(self, strategy):
         """Raise unless all workers go on from the same state."""
@@ -202,7 +280,7 @@ class Resume(keras.callbacks.Callback):
             print(f"Going on in {place}.")
 
     def on_train_begin(self, logs: Any = None) -> None:
-        if self._data is None:
+        if self._epoch_values is None:
             raise TypeError(
                 f"Resume works in `fit` of a model of keras_genimg.models, in a list "
                 f"of callbacks. Received: a model of type {type(self.model).__name__}"
@@ -217,8 +295,8 @@ class Resume(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self._epoch = epoch
         self._skipped = self._position if epoch == self._first_epoch else 0
-        if self._data is not None:
-            self._data.begin_at(epoch, self._skipped)
+        self._next_epoch.assign(epoch)
+        self._next_start.assign(self._skipped)
         self._history.epoch = list(self._trained)
         if self._skipped:
             self._epoch_values.write(self._metrics)
@@ -262,3 +340,15 @@ def _assign(variables, values):
         # NumPy stores bfloat16 as two bytes without a type.
         dtype = tf.as_dtype(variable.dtype).as_numpy_dtype
         variable.assign(value if value.dtype.kind != "V" else value.view(dtype))
+
+
+def _epochs_of(data):
+    """Return the `Epochs` of a data set of `keras_genimg.datasets`, or None."""
+    epochs = getattr(data, "epochs", None)
+    return epochs if isinstance(epochs, Epochs) else None
+
+
+def _describe_arrays(arrays):
+    """Return shape, dtype and checksum of each array in a structure."""
+    flat = [np.ascontiguousarray(array) for array in tf.nest.flatten(arrays)]
+    return {"arrays": [[list(a.shape), a.dtype.name, zlib.crc32(a.data)] for a in flat]}

@@ -1,4 +1,4 @@
-"""Files with the state of a training run."""
+"""Files with the state of a training run, and the run that they belong to."""
 
 import json
 import pathlib
@@ -7,6 +7,7 @@ import warnings
 import zipfile
 from typing import Any, NamedTuple
 
+import keras
 import numpy as np
 
 from keras_genimg.files import atomic_path, sync
@@ -14,6 +15,8 @@ from keras_genimg.files import atomic_path, sync
 # The last complete file and the one before it.
 NUM_KEPT = 2
 _NAME = re.compile(r"state-(\d+)-(\d+)\.npz")
+# Keras numbers the names of layers and models in the order of their making.
+_COUNTED = ("name", "keras_history", "registered_name", "build_config")
 
 
 class RunState(NamedTuple):
@@ -80,3 +83,58 @@ def _files(directory):
         if match:
             found.append(((int(match[1]), int(match[2])), path))
     return [path for _, path in sorted(found, reverse=True)]
+
+
+def describe_run(model, data):
+    """Return a description that is equal for the same model, optimizer and data.
+
+    Args:
+        model: A compiled model.
+        data: Description of the training data, JSON values.
+    """
+    return {
+        "model": {
+            "config": _plain(keras.saving.serialize_keras_object(model)["config"]),
+            "variables": [[*v.shape, str(v.dtype)] for v in model.variables],
+        },
+        "optimizer": _plain(keras.saving.serialize_keras_object(model.optimizer)),
+        **_plain(data),
+    }
+
+
+def check_same_run(saved, now, directory):
+    """Raise unless two descriptions are equal, and name what differs.
+
+    Raises:
+        ValueError: If they differ.
+    """
+    for key, value in saved.items():
+        if value == now.get(key):
+            continue
+        was, is_now = _first_difference(value, now.get(key))
+        raise ValueError(
+            f"Resume found another {key.replace('_', ' ')} in {directory} than that of "
+            f"this run, so training cannot go on exactly. Use another directory, or "
+            f"remove this one to start again. Saved: {was}. Received: {is_now}"
+        )
+
+
+def _first_difference(saved, now, path=""):
+    """Return two texts: where the values differ first, as saved and now."""
+    if isinstance(saved, dict) and isinstance(now, dict):
+        for key in [*saved, *now]:
+            if saved.get(key) != now.get(key):
+                return _first_difference(
+                    saved.get(key), now.get(key), f"{path}.{key}" if path else key
+                )
+    label = f"{path}=" if path else ""
+    return f"{label}{saved!r}"[:200], f"{label}{now!r}"[:200]
+
+
+def _plain(config):
+    """Return a config as JSON values, without names that count instances."""
+
+    def without_names(value):
+        return {key: item for key, item in value.items() if key not in _COUNTED}
+
+    return json.loads(json.dumps(config, default=str), object_hook=without_names)

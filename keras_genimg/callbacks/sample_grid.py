@@ -5,12 +5,12 @@ import pathlib
 import numpy as np
 
 from keras_genimg.callbacks.epoch_pictures import EpochPictures
-from keras_genimg.models.conditions import condition_arrays
-from keras_genimg.models.image_inputs import sized_image_shape
-from keras_genimg.models.image_seeds import image_seeds
+from keras_genimg.inputs.conditions import condition_arrays
+from keras_genimg.inputs.images import sized_image_shape
+from keras_genimg.inputs.seeds import image_seeds
 from keras_genimg.ops.checks import check_positive_int
 from keras_genimg.types import Conditions, PathLike, Seeds, Shape
-from keras_genimg.visualization import image_grid, save_grid
+from keras_genimg.visualization.grid import image_grid, save_picture
 
 
 class SampleGrid(EpochPictures):
@@ -35,7 +35,8 @@ class SampleGrid(EpochPictures):
     Raises:
         ImportError: If `log_dir` is given and TensorBoard is not installed.
         ValueError: If an argument is not as described. From `fit`, if the model cannot
-            draw with the seed, the conditions or the size.
+            draw with the seed, the conditions or the size, which one image shows before
+            the first epoch.
         TypeError: From `fit` of a model that is not one of `keras_genimg.models`.
 
     Example:
@@ -67,14 +68,23 @@ class SampleGrid(EpochPictures):
         self.image_size = image_size
 
     def check(self) -> None:
-        sized_image_shape(self.model, self.image_size, type(self).__name__)
-        condition_arrays(self.model, self.conditions, self.num_images)
-        image_seeds(self.num_images, self.seed)
+        model = self.model
+        shape = sized_image_shape(model, self.image_size, type(self).__name__)
+        seeds = image_seeds(self.num_images, self.seed)
+        arrays = condition_arrays(model, self.conditions, self.num_images, shape)
+        # Some models can be trained but not sampled.
+        names = [tensor.name for tensor in model.inputs[1:]]
+        first = {name: array[:1] for name, array in zip(names, arrays, strict=True)}
+        self._draw(1, seeds[:1], first or None)
 
     def write(self, path: pathlib.Path) -> np.ndarray:
-        options = {"conditions": self.conditions, "image_size": self.image_size}
-        given = {name: value for name, value in options.items() if value is not None}
-        drawn = self.model.generate(self.num_images, seed=self.seed, verbose=0, **given)
+        drawn = self._draw(self.num_images, self.seed, self.conditions)
         images = self.model.likelihood.to_display(drawn)
-        save_grid(path, images, self.columns, scale=self.scale)
-        return image_grid(images, self.columns, scale=self.scale)
+        grid = image_grid(images, self.columns, scale=self.scale)
+        save_picture(path, grid)
+        return grid
+
+    def _draw(self, num_images, seed, conditions):
+        options = {"conditions": conditions, "image_size": self.image_size}
+        given = {name: value for name, value in options.items() if value is not None}
+        return self.model.generate(num_images, seed=seed, verbose=0, **given)

@@ -1,6 +1,22 @@
-"""Checks that a model does not see pixels that are not drawn yet."""
+"""What each sub-pixel depends on: proofs, reports and influences."""
 
 from keras_genimg.causality.leak import Leak
+from keras_genimg.causality.pixel_influence import (
+    CausalityReport,
+    assert_causal,
+    influence,
+)
 from keras_genimg.causality.probing import first_leak, is_causal
 
-__all__ = ["Leak", "first_leak", "is_causal"]
+__all__ = [
+    "CausalityReport",
+    "Leak",
+    "assert_causal",
+    "first_leak",
+    "influence",
+    "is_causal",
+]
+
+
+def __dir__():
+    return __all__

@@ -1,12 +1,12 @@
 """Search for the layer that lets a pixel see itself or a later one."""
 
-import dataclasses
+from typing import NamedTuple
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from keras_genimg.layers.causal_layer import CausalLayer
+from keras_genimg.sampling.graph import is_functional, walk
 
 
 def leaking_layer(model, leak, image_shape, before, after):
@@ -25,124 +25,92 @@ def leaking_layer(model, leak, image_shape, before, after):
         image_shape: `(height, width, colors)`.
         before: Input tensors of `model` for one image.
         after: Input tensors for the same image, changed from `leak.changed` on. For a
-            leak of the kind `"batch"`, for a batch that begins with the same image.
+            leak of the kind `"batch"`, for a batch that has the
+            same image at its places 0 and -2.
     """
     inputs, steps = _steps(model)
-    tensors = [*inputs, *(tensor for step in steps for tensor in step.made)]
+    tensors = [*inputs, *(tensor for *_, made in steps for tensor in made)]
     graph = keras.Model(inputs, tensors)
-    values = {
-        id(tensor): pair
-        for tensor, *pair in zip(
-            tensors,
-            graph(before, training=False),
-            graph(after, training=False),
-            strict=True,
-        )
-    }
-    effects = {key: _effect(leak, image_shape, *pair) for key, pair in values.items()}
+    both = graph(before, training=False), graph(after, training=False)
+    values = {id(x): pair for x, *pair in zip(tensors, *both, strict=True)}
+    # Of the tensors that change: whether they leak.
+    leaks = {}
+    for key, pair in values.items():
+        changes, leaks_here = _effect(leak, image_shape, *pair)
+        if changes:
+            leaks[key] = leaks_here
 
-    def effects_on(tensors):
-        """Return the effects on the tensors that change."""
-        found = [effects[id(tensor)] for tensor in tensors]
-        return [effect for effect in found if effect.changes]
+    def leaks_of(tensors):
+        return [leaks[id(tensor)] for tensor in tensors if id(tensor) in leaks]
 
-    def name(step):
-        operation = step.operation
+    def name(operation, taken, made):
         inner = None
-        if isinstance(operation, (keras.Sequential, keras.Model)) and operation.inputs:
-            pairs = [values[id(tensor)] for tensor in step.taken]
-            inner = leaking_layer(
-                operation, leak, image_shape, *zip(*pairs, strict=True)
-            )
+        if is_functional(operation):
+            pairs = zip(*(values[id(tensor)] for tensor in taken), strict=True)
+            inner = leaking_layer(operation, leak, image_shape, *pairs)
         return inner or f"{type(operation).__name__} '{operation.name}'"
 
-    leaking = [s for s in steps if any(e.leaks for e in effects_on(s.made))]
+    leaking = [step for step in steps if any(leaks_of(step.made))]
     for step in leaking:
-        if any(effect.leaks for effect in effects_on(step.taken)):
+        if any(leaks_of(step.taken)):
             continue
         # The map was made from a tensor without image axes, as by Reshape after
         # Flatten. Go back to the operation that read a map.
-        while flat := [t for t in step.taken if effects[id(t)].hides_places]:
+        while flat := [t for t in step.taken if leaks.get(id(t), False) is None]:
             step = next(maker for maker in steps if flat[0] in maker.made)
-        return name(step)
+        return name(*step)
     for step in leaking:
-        joins = not all(effect.leaks for effect in effects_on(step.taken))
+        joins = not all(leaks_of(step.taken))
         if joins or isinstance(step.operation, CausalLayer):
-            return name(step)
-    return next((name(s) for s in leaking if getattr(s.operation, "weights", [])), None)
+            return name(*step)
+    weighted = (step for step in leaking if getattr(step.operation, "weights", []))
+    return next((name(*step) for step in weighted), None)
 
 
-@dataclasses.dataclass(frozen=True)
-class _Step:
+class _Step(NamedTuple):
     """An operation with its symbolic input and output tensors."""
 
-    operation: object
+    operation: keras.Operation
     taken: list
     made: list
-
-
-@dataclasses.dataclass(frozen=True)
-class _Effect:
-    """Effect of a change of the image on a tensor.
-
-    Attributes:
-        changes: Whether the tensor changes at all.
-        leaks: Whether it changes where it must not. None if it is not a map with the
-            image's height and width.
-    """
-
-    changes: bool
-    leaks: bool | None
-
-    @property
-    def hides_places(self):
-        """Whether the tensor changes at unknown positions."""
-        return self.changes and self.leaks is None
 
 
 def _steps(model):
     """Return new symbolic inputs of a model, and its operations in order."""
     steps = []
 
-    def record(operation, *args, **kwargs):
-        result = operation(*args, **kwargs)
-        taken, made = (
-            [t for t in tf.nest.flatten(part) if isinstance(t, keras.KerasTensor)]
-            for part in ((args, kwargs), result)
-        )
+    def record(operation, args, kwargs, specs):
+        made = keras.tree.flatten(operation(*args, **kwargs))
+        leaves = keras.tree.flatten((args, kwargs))
+        taken = [leaf for leaf in leaves if isinstance(leaf, keras.KerasTensor)]
         steps.append(_Step(operation, taken, made))
-        return result
+        return made
 
     inputs = [keras.Input(batch_shape=t.shape, dtype=t.dtype) for t in model.inputs]
-    # The only public way to visit a graph. It adds nodes to the layers, which are
-    # visible only through their `output` attribute.
-    keras.models.clone_model(
-        keras.Model(model.inputs, model.outputs),
-        input_tensors=inputs,
-        clone_function=lambda layer: layer,
-        call_function=record,
-    )
+    walk(model, inputs, record)
     return inputs, steps
 
 
 def _effect(leak, image_shape, before, after):
+    """Return whether a tensor changes, and whether it does so where it must not.
+
+    The latter is None for a tensor that is no map of the image's height and width.
+    """
     before, after = np.asarray(before), np.asarray(after)
-    if leak.kind == "batch":  # Batches that begin with the same image.
-        before, after = (x[:1].astype("float64") for x in (before, after))
+    if leak.kind == "batch":
+        before, after = before.astype("float64"), after[[0, -2]].astype("float64")
         changes = np.abs(before - after) > 1e-4 * np.abs(before).max(initial=0)
-        return _Effect(bool(changes.any()), bool(changes.any()))
+        return changes.any(), changes.any()
     changes = before != after
     height, width, num_colors = image_shape
     if changes.ndim < 4 or changes.shape[1:3] != (height, width):
-        return _Effect(bool(changes.any()), None)
+        return changes.any(), None
     num_channels = changes.shape[3]
     pixels = changes.reshape(height * width, num_channels, -1).any(axis=-1)
     place = leak.changed[0] * width + leak.changed[1]
     if leak.kind == "pixel":
-        hidden = pixels[:place]
-    else:
-        # If no color is given, all colors of the pixel must be hidden.
-        color = leak.changed[2] if len(leak.changed) > 2 else num_colors
-        groups = np.arange(num_channels) * num_colors // num_channels
-        hidden = pixels[place, groups <= color]
-    return _Effect(bool(changes.any()), bool(hidden.any()))
+        return changes.any(), pixels[:place].any()
+    # If no color is given, all colors of the pixel must be hidden.
+    color = leak.changed[2] if len(leak.changed) > 2 else num_colors
+    groups = np.arange(num_channels) * num_colors // num_channels
+    return changes.any(), pixels[place, groups <= color].any()

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_genimg.causality.changes import other_values
+from keras_genimg.inputs.progress import cost_of_image
 
 _NUM_ROW_ENDS = 5
 # Products of a weight and a pixel in one forward pass: a few seconds of two CPU cores.
@@ -26,6 +26,7 @@ class ImagePairs:
     Args:
         model: An `AutoregressiveModel`.
         shape: `(height, width, colors)`.
+        guess: See `conditions`.
 
     Attributes:
         unit_shape: Shape of an image in units.
@@ -34,11 +35,11 @@ class ImagePairs:
         images: Original images, `(pairs, height, width, colors)`.
         changed: Changed images, `(pairs, height, width, colors)`.
         conditions: One array per further input of the model, with one element per
-            image. Integers of a known range are random. Others are 0, the only value
-            sure to be in range.
+            image. Integers of a known range are random. Others are at most `guess`,
+            since only 0 is sure to be in range.
     """
 
-    def __init__(self, model, shape):
+    def __init__(self, model, shape, guess=0):
         generator = np.random.default_rng(0)
         num_values = model.likelihood.num_values
         self.unit_shape = model.likelihood.unit_shape(shape)
@@ -50,7 +51,7 @@ class ImagePairs:
         later = later.reshape(-1, *self.unit_shape, *color_axis)
         others = other_values(generator, self.images, num_values)
         self.changed = np.where(later, others, self.images)
-        self.conditions = random_conditions(model, size, generator)
+        self.conditions = random_conditions(model, size, generator, guess)
 
     def inputs(self, images, index=slice(None)):
         """Return some of the original or changed images, with their conditions."""
@@ -73,11 +74,6 @@ def _num_pairs(model, shape):
     return max(_FEWEST_PAIRS, min(_MOST_PAIRS, affordable))
 
 
-def cost_of_image(model, shape):
-    """Return about how many operations a forward pass of one image takes."""
-    return 2 * model.count_params() * int(np.prod(shape[:2]))
-
-
 def _places(shape, number, generator):
     height, width, *colors = shape
     size = int(np.prod(shape))
@@ -90,17 +86,20 @@ def _places(shape, number, generator):
     return np.array([size, *np.sort(chosen)])
 
 
-def random_conditions(model, images_shape, generator):
+def random_conditions(model, images_shape, generator, guess=0):
     """Return random values for the inputs besides the images.
 
     Args:
         model: An `AutoregressiveModel`.
         images_shape: `(images, height, width, colors)`, which gives unknown sizes.
         generator: `np.random.Generator`.
+        guess: Largest value of integers whose range is not known.
     """
     ranges = getattr(model, "condition_ranges", {})
     return [
-        _random_values(tensor, images_shape, ranges.get(tensor.name), generator)
+        _random_values(
+            tensor, images_shape, ranges.get(tensor.name, (0, guess)), generator
+        )
         for tensor in model.inputs[1:]
     ]
 
@@ -113,5 +112,38 @@ def _random_values(tensor, images_shape, limits, generator):
     size = [n or 1 for n in size]
     if "float" in tensor.dtype:
         return generator.normal(size=size)
-    low, high = limits or (0, 0)
-    return generator.integers(low, high, size=size, endpoint=True)
+    return generator.integers(*limits, size=size, endpoint=True)
+
+
+def other_values(generator, images, num_values):
+    """Return images that differ from `images` in every sub-pixel.
+
+    Args:
+        generator: `np.random.Generator`.
+        images: Array of integers from 0 to `num_values - 1`.
+        num_values: Number of values, at least 2.
+    """
+    changes = generator.integers(1, num_values, size=images.shape)
+    return ((images.astype("int64") + changes) % num_values).astype(images.dtype)
+
+
+def change_of_units(before, after, num_units):
+    """Return the largest change of the output in each unit.
+
+    Args:
+        before: Output for the original images, `(images, ...)`, in the order in which
+            pixels are drawn.
+        after: Output for the changed images, of the same shape.
+        num_units: Number of units (sub-pixels or pixels) of an image.
+
+    Returns:
+        Largest absolute change in each unit, float64 of shape `(images, num_units)`.
+        Values that are not finite before or after count as unchanged.
+    """
+    changes = []
+    for old, new in zip(before, after, strict=True):
+        finite = np.isfinite(old) & np.isfinite(new)
+        # The difference of two float32 parameters can overflow float32.
+        old, new = (np.where(finite, x, 0).astype("float64") for x in (old, new))
+        changes.append(np.abs(new - old).reshape(num_units, -1).max(axis=1))
+    return np.stack(changes)

@@ -1,6 +1,7 @@
 """Proof that the parameters of a sub-pixel depend on earlier ones alone."""
 
 import dataclasses
+import warnings
 from collections.abc import Sequence
 
 import keras
@@ -8,11 +9,15 @@ import numpy as np
 import tensorflow as tf
 
 from keras_genimg.causality.blame import leaking_layer
-from keras_genimg.causality.changes import change_of_units
-from keras_genimg.causality.half_precision import has_half_precision, in_float32
-from keras_genimg.causality.image_pairs import ImagePairs
+from keras_genimg.causality.image_pairs import ImagePairs, change_of_units
 from keras_genimg.causality.leak import Leak, sub_pixel_pairs, worst_pair
 from keras_genimg.causality.random_weights import jittered_values, random_values
+from keras_genimg.causality.rounding import (
+    has_half_precision,
+    in_float32,
+    is_quantized,
+)
+from keras_genimg.inputs.progress import SLOW, cost_of_image
 
 # Changes smaller than this fraction of the largest one may be rounding.
 _TOLERANCE = 1e-5
@@ -26,6 +31,42 @@ _COARSE_BATCH_TOLERANCE = 0.05
 _MOST_PIXELS = 2**15
 # Height and width of the images for a model of any size.
 _SIZE = 8
+
+
+def check_causal(model, image_shape):
+    """Raise an error unless a model is causal, see `first_leak`.
+
+    Args:
+        model: An `AutoregressiveModel`.
+        image_shape: `(height, width, colors)`, with None for unknown sizes.
+
+    Raises:
+        ValueError: If the model is not causal. The error names the layer, if found.
+    """
+    cost = cost_of_image(model, [size or 1 for size in image_shape])
+    if cost > SLOW:
+        text = f"{model.name}: the graph is proven once, which may take a minute."
+        print(text, flush=True)
+    try:
+        leak = first_leak(model, image_shape)
+    except Exception as error:  # For example, the guessed conditions were invalid.
+        warnings.warn(
+            f"Could not check whether {model.name} is causal: it fails on random "
+            f"images and conditions ({type(error).__name__}). Check it with "
+            f"keras_genimg.causality.assert_causal(model, images, conditions=...), "
+            f"then set `check_causality = False` on the model.",
+            stacklevel=2,
+        )
+        return
+    if leak is None:
+        return
+    result = "it learns to copy pixels that are not available during generation"
+    if leak.kind == "batch":
+        result = "no image of it can be reproduced"
+    raise ValueError(
+        f"{model.name} is not causal, so {result}. {leak} If this is intended, turn "
+        f"the check off with `check_causality = False` on the model."
+    )
 
 
 def is_causal(
@@ -55,9 +96,9 @@ def first_leak(
 ) -> Leak | None:
     """Find a sub-pixel that sees itself or a later one, or another image.
 
-    The graph is checked, under random weights: those of the model are neither read nor
-    written, unless random ones give nothing finite. Then they are its own, with some
-    noise. Half precision is replaced by float32.
+    The graph is checked under random weights, so that a weight of zero hides nothing,
+    and under those of the model with some noise, which are not written. Half precision
+    is replaced by float32.
 
     Random images are each changed from a different sub-pixel on. The parameters of that
     sub-pixel and of all earlier ones must stay the same. One image is not changed, and
@@ -89,33 +130,68 @@ def first_leak(
         return next((leak for leak in leaks if leak is not None), None)
     shape = tuple(size or _SIZE for size in image_shape or model.image_shape)
     with tf.init_scope():  # Run eagerly even while the caller is being traced.
-        pairs = ImagePairs(model, shape)
+        pairs = _pairs(model, shape)
         if has_half_precision(model):
             model = in_float32(model) or model
-        for weights in (random_values(model), jittered_values(model)):
-            with keras.StatelessScope(state_mapping=weights):
-                before = _params(model, pairs.inputs(pairs.images))
-                if np.isfinite(before).all():
-                    break
         # Layers that are random, though they should not be, draw other numbers.
         weighed = {id(weight) for weight in model.weights}
         seeds = [(x, x.value + 1) for x in model.variables if id(x) not in weighed]
-        with keras.StatelessScope(state_mapping=[*weights, *seeds]):
-            return _first_leak(model, shape, pairs, before)
+        leak = _leak_under(random_values(model), seeds, model, shape, pairs)
+        if leak is not None:
+            return leak
+        # Random weights may hide a layer, for example behind a minimum. One pass of the
+        # model with its own shows whether a second look is worth it.
+        own = jittered_values(model)
+        order = _other_order(len(pairs.images))
+        halves = pairs.inputs(pairs.images), pairs.inputs(pairs.changed, order)
+        with keras.StatelessScope(state_mapping=own):
+            params = _params(
+                model, [np.concatenate(x) for x in zip(*halves, strict=True)]
+            )
+        before, after = np.split(params, 2)
+        if not _leaks(pairs, before, after[np.argsort(order)]).any():
+            return None
+        return _leak_under(own, seeds, model, shape, pairs)
+
+
+def _pairs(model, shape):
+    """Return image pairs whose conditions differ, if the model takes them."""
+    pairs = ImagePairs(model, shape, guess=1)
+    if any("int" in tensor.dtype for tensor in model.inputs[1:]):
+        try:
+            _params(model, pairs.inputs(pairs.images, slice(2)))
+        except Exception:  # Custom code can raise anything.
+            return ImagePairs(model, shape)
+    return pairs
+
+
+def _other_order(count):
+    """Return an order of a batch that a mirrored or rolled one does not undo."""
+    return np.random.default_rng(0).permutation(count)
+
+
+def _leak_under(weights, seeds, model, shape, pairs):
+    """Return a leak of a model with some weights, or None."""
+    with keras.StatelessScope(state_mapping=weights):
+        before = _params(model, pairs.inputs(pairs.images))
+    with keras.StatelessScope(state_mapping=[*weights, *seeds]):
+        return _first_leak(model, shape, pairs, before)
+
+
+def _leaks(pairs, before, after, noise=0.0):
+    """Return which units of the past of each change differ, `(pairs, num_units)`."""
+    size = len(after)
+    past = np.arange(pairs.num_units) <= pairs.units[:size, None]
+    changes = change_of_units(before[:size], after, pairs.num_units)
+    return past & (changes > max(_TOLERANCE * changes.max(), noise))
 
 
 def _first_leak(model, shape, pairs, before):
-    past = np.arange(pairs.num_units) <= pairs.units[:, None]
-
-    def leaks_between(before, after, noise=0.0):
-        size = len(after)
-        changes = change_of_units(before[:size], after, pairs.num_units)
-        return past[:size] & (changes > max(_TOLERANCE * changes.max(), noise))
-
-    # The changed images are in a smaller batch of their own, so that what depends on
-    # the other images of a batch, or on their number, shows too.
-    after = _params(model, pairs.inputs(pairs.changed, slice(pairs.num_changed)))
-    if not leaks_between(before, after).any():
+    # The changed images are in a smaller batch of their own, in another order, so that
+    # what depends on the others of a batch, their order or number, shows too.
+    order = _other_order(pairs.num_changed)
+    after = _params(model, pairs.inputs(pairs.changed, order))[np.argsort(order)]
+    if not _leaks(pairs, before, after).any():
         return None
     # It may still be rounding, which differs between batches of different sizes.
     leak = _batch_leak(model, shape, pairs, before)
@@ -127,26 +203,34 @@ def _first_leak(model, shape, pairs, before):
     with tf.device("CPU"):
         before, after, again = (_params(model, both[k]) for k in (0, 1, 0))
         noise = change_of_units(before, again, pairs.num_units).max()
-        leaks = leaks_between(before, after, _NOISE_FACTOR * noise)
+        leaks = _leaks(pairs, before, after, _NOISE_FACTOR * noise)
         return _worst_leak(model, shape, pairs, leaks) if leaks.any() else None
 
 
 def _batch_leak(model, shape, pairs, before):
     """Return a leak between the images of a batch, or from call to call, or None."""
-    alone = _params(model, pairs.inputs(pairs.images, slice(1)))
-    change = change_of_units(before[:1], alone, pairs.num_units)[0]
-    is_coarse = has_half_precision(model) or any(
-        getattr(layer, "quantization_mode", None) for layer in model._flatten_layers()
-    )
+    alone = pairs.inputs(pairs.images, slice(1))
+    # First and last but one, since a layer may mix an image with those before it, with
+    # those after it, or with its mirror image.
+    batch = [np.append(x, x[:2], axis=0) for x in pairs.inputs(pairs.images)]
+    params, found = _params(model, alone), _params(model, batch)[[0, -2]]
+    mixed = change_of_units(np.repeat(params, 2, axis=0), found, pairs.num_units)
+    again = _params(model, pairs.inputs(pairs.images))
+    noise = change_of_units(before, again, pairs.num_units)
+    is_coarse = has_half_precision(model) or is_quantized(model)
     tolerance = _COARSE_BATCH_TOLERANCE if is_coarse else _BATCH_TOLERANCE
-    finite = alone[np.isfinite(alone)].astype("float64")
-    if not change.max() > tolerance * np.abs(finite).max(initial=0):
+    finite = params[np.isfinite(params)].astype("float64")
+    largest = np.abs(finite).max(initial=0)
+    for changes, most in ((mixed, tolerance), (noise, _BATCH_TOLERANCE)):
+        change = changes.max(axis=0)
+        if change.max() > most * largest:
+            break
+    else:
         return None
     unit = np.unravel_index(change.argmax(), pairs.unit_shape)
     place = tuple(map(int, unit))
-    first = _tensors(model, pairs.inputs(pairs.images, slice(1)))
-    batch = _tensors(model, pairs.inputs(pairs.images))
-    return _blamed(model, Leak(place, place, "batch"), shape, first, batch)
+    both = _tensors(model, alone), _tensors(model, batch)
+    return _blamed(model, Leak(place, place, "batch"), shape, *both)
 
 
 def _worst_leak(model, shape, pairs, leaks):

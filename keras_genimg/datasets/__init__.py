@@ -1,9 +1,20 @@
 """Image data sets as `tf.data` pipelines of known length."""
 
-from keras_genimg.datasets.arrays import as_array
-from keras_genimg.datasets.clutter import cluttered_digits
-from keras_genimg.datasets.digit_pairs import two_digits
+from keras_genimg.datasets.arrays import as_array, from_arrays
+from keras_genimg.datasets.canvases import cluttered_digits, two_digits
 from keras_genimg.datasets.epochs import Epochs
-from keras_genimg.datasets.loading import load
+from keras_genimg.datasets.loading import READERS, load
 
-__all__ = ["Epochs", "as_array", "cluttered_digits", "load", "two_digits"]
+__all__ = [
+    "READERS",
+    "Epochs",
+    "as_array",
+    "cluttered_digits",
+    "from_arrays",
+    "load",
+    "two_digits",
+]
+
+
+def __dir__():
+    return __all__

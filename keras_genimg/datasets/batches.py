@@ -1,70 +1,178 @@
 """Batches of pixels for models, made from single displayable images."""
 
-from collections.abc import Callable
+import operator
 from typing import Any
 
 import tensorflow as tf
 
+from keras_genimg import likelihoods
 from keras_genimg.datasets.epochs import CROPS, PIXELS, TIES, make_epochs, stream
+from keras_genimg.datasets.patches import make_crop
+from keras_genimg.ops.checks import (
+    check_choice,
+    check_int,
+    check_positive_int,
+    is_int,
+)
 
 # Shuffled data sets up to this size are held in memory; larger ones are shuffled within
 # windows of this size.
 MAX_BYTES = 2**29
 
 
-def make_batches(
-    dataset,
-    batch_size,
-    binarize=None,
-    num_values=256,
-    intensities=False,
-    seed=0,
-    shuffle=False,
-    drop_remainder=False,
-    crop=None,
-    pick: Callable = dict,
-    num_examples=None,
-    description=None,
-):
-    """Batch a data set and convert its pixels, see `load`.
+def batch_options(arguments, fixed=False):
+    """Return those of the arguments of `load` that `make_batches` takes, checked.
 
     Args:
-        dataset: `tf.data.Dataset` of known cardinality, or a function that returns the
+        arguments: Arguments of `load`, or of a function that has some of them, by name.
+        fixed: Whether a likelihood of binarized pixels gets the same pixels in each
+            epoch.
+
+    Raises:
+        ValueError: If an argument is out of range, or they exclude each other.
+    """
+    given = {
+        "binarize": arguments.get("binarize"),
+        "num_values": arguments.get("num_values"),
+        "intensities": arguments.get("intensities") or None,
+    }
+    given = {name: value for name, value in given.items() if value is not None}
+    likelihood = arguments.get("likelihood")
+    if likelihood is not None:
+        given = _with_likelihood(likelihoods.get(likelihood), given, fixed)
+    pixels = {"binarize": None, "num_values": 256, "intensities": False, **given}
+    check_choice("binarize", pixels["binarize"], (None, "dynamic", "fixed"))
+    check_int("num_values", pixels["num_values"], smallest=2, largest=256)
+    defaults = {"num_values"} if pixels["num_values"] == 256 else set()
+    if len(given.keys() - defaults) > 1:
+        received = ", ".join(f"{name}={value!r}" for name, value in pixels.items())
+        raise ValueError(
+            f"`binarize`, `num_values` and `intensities` exclude each other. Received: "
+            f"{received}"
+        )
+    crop_size = checked_size("crop_size", arguments.get("crop_size"))
+    random_crop = arguments.get("random_crop", False)
+    if random_crop and crop_size is None:
+        raise ValueError(
+            "`random_crop=True` needs `crop_size`. Received: "
+            f"random_crop={random_crop!r}, crop_size=None"
+        )
+    return {
+        "batch_size": check_positive_int("batch_size", arguments["batch_size"]),
+        "seed": check_int("seed", arguments["seed"]),
+        "shuffle": arguments.get("shuffle", False),
+        "drop_remainder": arguments["drop_remainder"],
+        "crop_size": crop_size,
+        "random_crop": random_crop,
+        **pixels,
+    }
+
+
+def _with_likelihood(likelihood, given, fixed):
+    """Return the arguments that a likelihood asks for, or raise if `given` differ."""
+    values = likelihood.num_values
+    if values is None:
+        wanted = {"intensities": True}
+    elif likelihood.binarizes:
+        wanted = {"binarize": "fixed" if fixed else "dynamic"}
+    else:
+        wanted = {"num_values": values}
+    if values is not None and values > 256:
+        raise ValueError(
+            f"Images have 8 bits, so their pixels take at most 256 values. Give "
+            f"`likelihood` no more. Received: likelihood={likelihood}"
+        )
+    if values == 2 and list(given) == ["binarize"]:
+        return given  # How pixels become 0 and 1 is left to the caller.
+    for name, value in given.items():
+        if wanted.get(name) != value:
+            asked = ", ".join(f"{key}={value!r}" for key, value in wanted.items())
+            raise ValueError(
+                f"`likelihood` and `{name}` contradict each other: {likelihood} asks "
+                f"for {asked}. Leave out `{name}`, or `likelihood`. Received: "
+                f"likelihood={likelihood}, {name}={value!r}"
+            )
+    return wanted
+
+
+def checked_size(name: str, value: Any) -> tuple[int, int] | None:
+    """Return `value` as a pair `(height, width)`, or `None` if it is `None`.
+
+    Args:
+        name: Name of the argument, for the error text.
+        value: A pair of integers, one integer for both, or `None`.
+
+    Raises:
+        ValueError: If `value` is none of these, or below 1.
+    """
+    if value is None:
+        return None
+    size = (value, value) if is_int(value) else value
+    is_pair = isinstance(size, (tuple, list)) and len(size) == 2
+    if not is_pair or not all(is_int(side) and side >= 1 for side in size):
+        raise ValueError(
+            f"`{name}` must be an integer of at least 1, a pair of them (height, "
+            f"width), or None. Received: {name}={value!r}"
+        )
+    height, width = size
+    return height, width
+
+
+def make_batches(
+    examples,
+    *,
+    batch_size,
+    seed,
+    shuffle,
+    drop_remainder,
+    crop_size,
+    random_crop,
+    binarize,
+    num_values,
+    intensities,
+    description,
+    parts=("images",),
+    num_examples=None,
+):
+    """Batch examples and convert their pixels, see `load`.
+
+    Args:
+        examples: `tf.data.Dataset` of known cardinality, or a function that returns the
             data set of an epoch from its key, see `Epochs`. Elements are dicts with
             `"images"`, `uint8` of shape `(height, width, colors)`.
-        batch_size: Images per batch.
+        batch_size: See `load` for this and the next arguments, which `batch_options`
+            checks.
+        seed: Integer seed of binarization, places and order.
+        shuffle: Whether to shuffle in each epoch.
+        drop_remainder: Whether to drop an incomplete last batch.
+        crop_size: `(height, width)` to crop images to, or None.
+        random_crop: Whether to crop at random places.
         binarize: `None`, `"dynamic"` or `"fixed"`.
         num_values: Number of values of a pixel.
         intensities: Whether pixels are `float32` in [0, 1].
-        seed: Integer seed of binarization and order.
-        shuffle: Whether to shuffle in each epoch.
-        drop_remainder: Whether to drop an incomplete last batch.
-        crop: `None`, or a function that returns a part of each image. It takes a batch
-            of images, and a function that returns a pair of seeds, new for each call
-            in each epoch. If it asks for none, epochs do not depend on their key.
-        pick: Function from a batch, a dict, to an element of the result.
-        num_examples: Number of examples, for a function.
         description: See `Epochs`.
+        parts: Keys of what an element of the result consists of, a tensor or a tuple;
+            None for the whole dict.
+        num_examples: Number of examples, for a function.
 
     Returns:
         A `tf.data.Dataset` of known cardinality, with the attribute `epochs`.
 
     Raises:
-        ValueError: If `drop_remainder` leaves no batch.
-
-    Example:
-        >>> from keras_genimg.datasets.digits import read_digits
-        >>> int(make_batches(read_digits("test"), 100).cardinality())
-        3
+        ValueError: If `drop_remainder` leaves no batch, or the crops are larger than
+            the images.
     """
     if num_examples is None:
-        num_examples = int(dataset.cardinality())
+        num_examples = int(examples.cardinality())
     if drop_remainder and batch_size > num_examples:
         raise ValueError(
             f"`drop_remainder=True` leaves no batch of {num_examples} images. Use a "
-            "smaller `batch_size`. "
-            f"Received: batch_size={batch_size}"
+            f"smaller `batch_size`. Received: batch_size={batch_size}"
         )
+    crop = None
+    if crop_size is not None:
+        image_size = examples.element_spec["images"].shape[:2]
+        crop = make_crop(crop_size, random_crop, image_size)
 
     def binarize_once(position, example):
         images = _bernoulli(example["images"], tf.stack([seed, position]))
@@ -83,19 +191,20 @@ def make_batches(
             # Rounds to nearest; 255 is odd, so there are no ties.
             scaled = tf.cast(images, tf.int32) * (num_values - 1)
             images = tf.cast((scaled + 127) // 255, tf.uint8)
-        return pick({**batch, "images": images})
+        batch = {**batch, "images": images}
+        return batch if parts is None else operator.itemgetter(*parts)(batch)
 
     def stored(key) -> tf.data.Dataset:
-        examples: Any = dataset(key) if callable(dataset) else dataset
+        found: Any = examples(key) if callable(examples) else examples
         if binarize == "fixed":
-            examples = examples.enumerate().map(
+            found = found.enumerate().map(
                 binarize_once, num_parallel_calls=tf.data.AUTOTUNE
             )
-        return examples
+        return found
 
     options: dict[str, Any] = {}
     if shuffle:
-        fitting = MAX_BYTES // _bytes_each(dataset)
+        fitting = MAX_BYTES // _bytes_each(examples)
         options["shuffle_within"] = fitting
         if num_examples <= fitting:
             with tf.device("CPU:0"):

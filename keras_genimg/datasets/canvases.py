@@ -1,80 +1,258 @@
-"""Canvases composed of the images of a split."""
+"""Canvases composed of digits at random places: pairs, and digits among clutter."""
+
+from typing import Literal
 
 import tensorflow as tf
 
-from keras_genimg.datasets.arrays import as_array
-from keras_genimg.datasets.checks import checked_size
+from keras_genimg.datasets.arrays import as_array, describe
+from keras_genimg.datasets.batches import batch_options, checked_size, make_batches
 from keras_genimg.datasets.epochs import CANVASES, stream
 from keras_genimg.datasets.loading import load
+from keras_genimg.datasets.patches import cut, free_places, paste, random_integers
+from keras_genimg.likelihoods import Likelihood
+from keras_genimg.ops.checks import check_int, check_positive_int
+from keras_genimg.types import Config, Shape
 
 # Canvases per pair of seeds. Changing it changes the data sets with `fixed=True`.
 BLOCK_SIZE = 128
 
 
-def read_split(name, split, labels):
-    """Return all images of a split, and optionally their labels.
+def two_digits(
+    name: str = "digits",
+    split: str = "train",
+    canvas_size: int | Shape | None = None,
+    batch_size: int = 32,
+    num_images: int | None = None,
+    binarize: Literal["dynamic", "fixed"] | None = None,
+    num_values: int | None = None,
+    intensities: bool = False,
+    seed: int = 0,
+    fixed: bool = False,
+    drop_remainder: bool = False,
+    likelihood: str | Config | Likelihood | None = None,
+) -> tf.data.Dataset:
+    """Return batches of images of two digits at random places.
+
+    Both digits are drawn independently and uniformly from the split, and placed
+    uniformly within the canvas. Overlapping pixels are added and clipped at 255. Images
+    are new in each epoch, unless `fixed`.
+
+    Elements are images of shape `(batch, height, width, colors)`, `uint8` in 0..255 or
+    converted by `binarize`, `num_values`, `intensities` or `likelihood`, see `load`.
+    The same `seed` gives the same images in each run. Unless fixed, they also depend
+    on TensorFlow's global seed, if it is set.
 
     Args:
-        name: Name of the data set, see `load`.
-        split: Name of the split, see `load`.
-        labels: Whether to read labels.
+        name: Name of the data set, see `load`. The paper uses `"mnist"`.
+        split: Name of the split, see `load`. All its images are held in memory.
+        canvas_size: `(height, width)` of the canvas, or one integer for both. `None` is
+            the paper's 60 by 60 pixels for digits of 28 by 28, and in proportion for
+            others: 17 by 17 for `"digits"`.
+        batch_size: Images per batch. The last batch may be smaller.
+        num_images: Images per epoch. `None` is the number of images in the split.
+        binarize: `None`, `"dynamic"` or `"fixed"`. The last needs `fixed=True`.
+        num_values: Number of values of a pixel, 2 to 256. `None` is 256.
+        intensities: Whether pixels are real numbers in [0, 1].
+        seed: Integer seed of the draws.
+        fixed: Whether each epoch has the same images, for test sets. Each image then
+            depends on `seed` and its position alone.
+        drop_remainder: Whether to drop an incomplete last batch.
+        likelihood: `None`, or a likelihood by name or object, such as
+            `model.likelihood`, that the pixels are prepared for. `Bernoulli` gives
+            `binarize="fixed"` if `fixed`, else `"dynamic"`.
 
     Returns:
-        Images, `uint8` of shape `(images, height, width, colors)`, and labels, `int32`
-        of shape `(images,)`, or `None`.
+        A `tf.data.Dataset` of known cardinality.
 
     Raises:
-        ValueError: If the name or the split is unknown.
+        ImportError: If `name="digits"` and scikit-learn is not installed.
+        ValueError: If an argument is invalid, or the canvas is smaller than a digit.
 
     Example:
-        >>> read_split("digits", "test", labels=False)[0].shape
-        TensorShape([300, 8, 8, 1])
+        >>> from keras_genimg.datasets import two_digits
+        >>> train = two_digits("digits", binarize="dynamic")
+        >>> test = two_digits("digits", "test", binarize="fixed", fixed=True)
+        >>> test.element_spec
+        TensorSpec(shape=(None, 17, 17, 1), dtype=tf.uint8, name=None)
+
+    References:
+        Gregor et al., DRAW, 2015, section 4.3, https://arxiv.org/abs/1502.04623
     """
+    given = locals().copy()
+    options = batch_options(given, fixed)
+    if options["binarize"] == "fixed" and not fixed:
+        raise ValueError(
+            '`binarize="fixed"` needs `fixed=True`, since images are otherwise new in '
+            f"each epoch. Received: binarize={binarize!r}, fixed={fixed!r}"
+        )
+    digits = _read_split(name, split, labels=False)["images"]
+    num_digits, *digit_size, _ = digits.shape
+    canvas_size = _checked_canvas_size(canvas_size, digits, side=60)
+    limits = (num_digits, *free_places(digit_size, canvas_size))
+
+    def draw(positions, seed):
+        # (canvases, 2, 3): digit, row and column.
+        drawn = random_integers(seed, (positions.shape[0], 2), limits)
+        pairs = tf.gather(digits, drawn[..., 0])
+        canvases = paste(pairs, drawn[..., 1:], canvas_size)
+        return {"images": tf.cast(tf.minimum(canvases, 255), tf.uint8)}
+
+    num_images = num_digits if num_images is None else num_images
+    return make_batches(
+        _draw_examples(draw, num_images, seed, fixed),
+        **options,
+        num_examples=num_images,
+        description=describe(given, {}),
+    )
+
+
+def cluttered_digits(
+    name: str = "digits",
+    split: str = "train",
+    canvas_size: int | Shape | None = None,
+    num_clutter: int = 8,
+    clutter_size: int | Shape | None = None,
+    batch_size: int = 32,
+    num_images: int | None = None,
+    seed: int = 0,
+    fixed: bool = False,
+    drop_remainder: bool = False,
+) -> tf.data.Dataset:
+    """Return images of a digit among fragments of other digits, with its label.
+
+    A digit of the split is placed uniformly at random within the canvas. So are
+    `num_clutter` fragments, each cut at a uniform place out of another random digit.
+    Overlapping pixels are added and clipped at 1. Images are new in each epoch, unless
+    `fixed`. The papers put digits of MNIST on canvases of 100 by 100 pixels with 8
+    fragments of 8 by 8.
+
+    Elements are pairs `(images, labels)` for `model.fit`, with `float32` images in
+    [0, 1] of shape `(batch, height, width, colors)` and `int32` labels of shape
+    `(batch,)`. The same `seed` gives the same images in each run. Unless `fixed`, they
+    also depend on TensorFlow's global seed, if it is set.
+
+    Args:
+        name: Name of the data set, see `load`. The papers use `"mnist"`.
+        split: Name of the split, see `load`; two images or more, all held in memory.
+        canvas_size: `(height, width)` of the canvas, or one integer for both. `None` is
+            the papers' 100 by 100 pixels for digits of 28 by 28, and in proportion for
+            others: 29 by 29 for `"digits"`.
+        num_clutter: Number of fragments per canvas. With 0, digits are only translated.
+        clutter_size: `(height, width)` of a fragment, or one integer for both. `None`
+            is the papers' 8 by 8 pixels for digits of 28 by 28, and in proportion for
+            others: 2 by 2 for `"digits"`.
+        batch_size: Images per batch. The last batch may be smaller.
+        num_images: Images per epoch. `None` is the number of images in the split.
+        seed: Integer seed of the draws.
+        fixed: Whether each epoch has the same images, for test sets. Each image then
+            depends on `seed` and its position alone, and the digits of the split are
+            used in order. Otherwise digits are drawn uniformly.
+        drop_remainder: Whether to drop an incomplete last batch.
+
+    Returns:
+        A `tf.data.Dataset` of known cardinality.
+
+    Raises:
+        ImportError: If `name="digits"` and scikit-learn is not installed.
+        ValueError: If an argument is invalid, the data set has no labels, the canvas is
+            smaller than a digit, or a digit is smaller than a fragment.
+
+    Example:
+        >>> from keras_genimg.datasets import cluttered_digits
+        >>> train = cluttered_digits("digits", num_images=10000)
+        >>> test = cluttered_digits("digits", "test", fixed=True)
+        >>> [spec.shape for spec in test.element_spec]
+        [TensorShape([None, 29, 29, 1]), TensorShape([None])]
+
+    References:
+        Gregor et al., DRAW, 2015, section 4.1, https://arxiv.org/abs/1502.04623
+        Mnih et al., Recurrent Models of Visual Attention, 2014,
+        https://arxiv.org/abs/1406.6247
+    """
+    given = locals().copy()
+    options = batch_options({**given, "intensities": True})
+    check_int("num_clutter", num_clutter, smallest=0)
+    arrays = _read_split(name, split, labels=True)
+    digits, labels = arrays["images"], arrays["label"]
+    num_digits = len(digits)
+    *digit_size, colors = digits.shape[1:]
+    canvas_size = _checked_canvas_size(canvas_size, digits, side=100)
+    fragment_size = checked_size("clutter_size", clutter_size)
+    fragment_size = fragment_size or _in_proportion(digits, side=8)
+    if fragment_size[0] > digit_size[0] or fragment_size[1] > digit_size[1]:
+        raise ValueError(
+            f"`clutter_size` must be at most the digits' size {tuple(digit_size)}. "
+            f"Received: clutter_size={clutter_size!r}"
+        )
+    if num_clutter > 0 and num_digits < 2:
+        raise ValueError(
+            "Clutter is cut out of other digits, but the split has only one. Use a "
+            f"larger split, or num_clutter=0. Received: split={split!r}"
+        )
+
+    digit_limits = (num_digits, *free_places(digit_size, canvas_size))
+    fragment_limits = (
+        num_digits - 1,
+        *free_places(fragment_size, digit_size),
+        *free_places(fragment_size, canvas_size),
+    )
+
+    def draw_clutter(which, seed):
+        shape = (which.shape[0], num_clutter)
+        # (canvases, clutter, 5): other digit, row and column in it and on the canvas.
+        drawn = random_integers(seed, shape, fragment_limits)
+        # Steps of 1 to num_digits - 1 reach all digits but this one.
+        others = (which[:, None] + 1 + drawn[..., 0]) % num_digits
+        sources = tf.gather(digits, tf.reshape(others, (-1,)))
+        corners = tf.reshape(drawn[..., 1:3], (-1, 2))
+        fragments = cut(sources, corners, fragment_size)
+        fragments = tf.reshape(fragments, (*shape, *fragment_size, colors))
+        return paste(fragments, drawn[..., 3:], canvas_size)
+
+    def draw(positions, seed):
+        seeds = tf.unstack(tf.random.split(seed, 2, alg="philox"))
+        # (canvases, 3): digit, row and column.
+        drawn = random_integers(seeds[0], positions.shape, digit_limits)
+        if fixed:
+            which = tf.cast(positions % num_digits, tf.int32)
+        else:
+            which = drawn[:, 0]
+        patches = tf.gather(digits, which)[:, None]
+        canvases = paste(patches, drawn[:, None, 1:], canvas_size)
+        if num_clutter > 0:
+            canvases += draw_clutter(which, seeds[1])
+        images = tf.cast(tf.minimum(canvases, 255), tf.uint8)
+        return {"images": images, "label": tf.gather(labels, which)}
+
+    num_images = num_digits if num_images is None else num_images
+    return make_batches(
+        _draw_examples(draw, num_images, seed, fixed),
+        **options,
+        num_examples=num_images,
+        parts=("images", "label"),
+        description=describe(given, {}),
+    )
+
+
+def _read_split(name, split, labels):
+    """Return all images of a split, and their labels if asked for, as tensors."""
     arrays = as_array(load(name, split, batch_size=1024, labels=labels))
     # Canvases are drawn on the CPU, whatever device the model runs on.
     with tf.device("CPU:0"):
-        if not labels:
-            return tf.constant(arrays), None
-        return tf.constant(arrays["images"]), tf.constant(arrays["label"])
+        return tf.nest.map_structure(
+            tf.constant, arrays if labels else {"images": arrays}
+        )
 
 
-def in_proportion(images, side) -> tuple[int, int]:
-    """Scale a size chosen for MNIST in proportion to the size of other digits.
-
-    Args:
-        images: Digits of shape `(images, height, width, colors)`.
-        side: Size for digits of 28 by 28 pixels.
-
-    Returns:
-        `(height, width)`, each at least 1.
-
-    Example:
-        >>> in_proportion(tf.zeros((1, 8, 8, 1)), 60)
-        (17, 17)
-    """
+def _in_proportion(images, side) -> tuple[int, int]:
+    """Scale a size chosen for MNIST in proportion to the size of other digits."""
     height, width = (max(1, round(size * side / 28)) for size in images.shape[1:3])
     return height, width
 
 
-def checked_canvas_size(canvas_size, images, side):
-    """Validate the size of canvases, or return the default size.
-
-    Args:
-        canvas_size: `(height, width)`, one integer for both, or `None`.
-        images: Digits of shape `(images, height, width, colors)`.
-        side: Default size for digits of 28 by 28 pixels.
-
-    Returns:
-        `(height, width)`.
-
-    Raises:
-        ValueError: If `canvas_size` is not valid, or smaller than `images`.
-
-    Example:
-        >>> checked_canvas_size(20, tf.zeros((1, 8, 8, 1)), 60)
-        (20, 20)
-    """
-    size = checked_size("canvas_size", canvas_size) or in_proportion(images, side)
+def _checked_canvas_size(canvas_size, images, side):
+    """Return the size of canvases, by default `side` for digits of MNIST."""
+    size = checked_size("canvas_size", canvas_size) or _in_proportion(images, side)
     height, width = images.shape[1:3]
     if size[0] < height or size[1] < width:
         raise ValueError(
@@ -84,7 +262,7 @@ def checked_canvas_size(canvas_size, images, side):
     return size
 
 
-def draw_examples(draw, num_images, seed, fixed):
+def _draw_examples(draw, num_images, seed, fixed):
     """Return randomly drawn examples as a function of an epoch's key.
 
     Args:
@@ -99,6 +277,7 @@ def draw_examples(draw, num_images, seed, fixed):
         A function of the key of an epoch, see `Epochs`, that returns an unbatched
         `tf.data.Dataset`.
     """
+    check_positive_int("num_images", num_images)
     num_blocks = -(-num_images // BLOCK_SIZE)
 
     def examples(key):

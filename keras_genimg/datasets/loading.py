@@ -1,23 +1,28 @@
 """Batched images for training and evaluation."""
 
-import operator
 import pathlib
+import types
+from collections.abc import Callable
 from typing import Any, Literal
 
+import numpy as np
 import tensorflow as tf
 
-from keras_genimg.datasets.batches import make_batches
-from keras_genimg.datasets.checks import checked_size
+from keras_genimg.datasets.arrays import checked_arrays, describe
+from keras_genimg.datasets.batches import batch_options, checked_size, make_batches
 from keras_genimg.datasets.digits import read_digits
 from keras_genimg.datasets.local_images import read_local
-from keras_genimg.datasets.patches import cut, free_places, random_integers
+from keras_genimg.datasets.patches import resize
 from keras_genimg.datasets.photo_patches import read_photo_patches
-from keras_genimg.datasets.pixels import pixel_options
-from keras_genimg.datasets.resizing import resize
 from keras_genimg.datasets.tfds_images import read_tfds
 from keras_genimg.likelihoods import Likelihood
-from keras_genimg.ops.checks import check_int, check_positive_int
 from keras_genimg.types import Config, Shape
+
+# See `load`.
+READERS: dict[str, Callable[[], dict[str, dict[str, Any]]]] = {
+    "digits": read_digits,
+    "photo_patches": read_photo_patches,
+}
 
 
 def load(
@@ -52,6 +57,12 @@ def load(
       for `Bernoulli`: `"dynamic"` for splits whose name begins with `train`, `"fixed"`
       for others, so that each evaluation sees the same images.
 
+    To add a data set, put its reader into the dict `READERS`, under its name: a
+    function that returns the arrays of each split, such as `{"train": {"images":
+    images, "label": labels}, "test": ...}`. Images are displayable, `uint8` of shape
+    `(images, height, width, colors)`; labels, which may be left out, are integers of
+    shape `(images,)`.
+
     The number of batches is known to Keras. The same `seed` gives the same draws and
     order in each run. With `"dynamic"`, `shuffle` and `random_crop` they also depend on
     TensorFlow's global seed if it is set, for example by
@@ -60,13 +71,14 @@ def load(
     Args:
         name: `"digits"` for the 8 by 8 digits of scikit-learn; `"photo_patches"` for 32
             by 32 color crops of photographs of scikit-image and scikit-learn, 3886 in
-            `"train"` and 342 of other photographs in `"test"`; or the name of an image
-            data set of tensorflow_datasets, such as `"mnist"` or `"cifar10"`. The
-            latter is downloaded unless it is prepared in the folder given by the
-            environment variable `TFDS_DATA_DIR`. Or a `pathlib.Path`, of a folder of
-            images or of the file of Frey Face, `frey_rawface.mat`. A folder may hold
-            images in subfolders, gray or in color, and nothing else but hidden files.
-            Local images are read at once and held in memory.
+            `"train"` and 342 of other photographs in `"test"`; another key of
+            `READERS`; or the name of an image data set of tensorflow_datasets, such as
+            `"mnist"` or `"cifar10"`. The latter is downloaded unless it is prepared in
+            the folder given by the environment variable `TFDS_DATA_DIR`. Or a
+            `pathlib.Path`, of a folder of images or of the file of Frey Face,
+            `frey_rawface.mat`. A folder may hold images in subfolders, gray or in
+            color, and nothing else but hidden files. Local images are read at once and
+            held in memory.
         split: `"train"`, `"test"`, another split of the data set, or a slice or sum of
             them, such as `"train[:80%]"`. A local path has `"train"`, `"validation"` (a
             tenth of the images), `"test"` (another tenth) and `"all"`; a fixed
@@ -129,84 +141,86 @@ def load(
     References:
         Gregor et al., DRAW, 2015, section 4.4, https://arxiv.org/abs/1502.04623
     """
-    given: dict[str, Any] = {key: str(value) for key, value in locals().items()}
-    check_positive_int("batch_size", batch_size)
-    image_size = checked_size("image_size", image_size)
-    crop_size = checked_size("crop_size", crop_size)
-    if random_crop and crop_size is None:
-        raise ValueError(
-            "`random_crop=True` needs `crop_size`. Received: "
-            f"random_crop={random_crop!r}, crop_size=None"
-        )
-    binarize, num_values, intensities = pixel_options(
-        likelihood,
-        binarize,
-        num_values,
-        intensities,
-        fixed=not str(split).startswith("train"),
-    )
-    check_int("seed", seed)
-
-    if isinstance(name, pathlib.PurePath):
-        _refuse_labels(name, labels, "a local path")
-        dataset, given["checksum"] = read_local(name, split, image_size)
-        image_size = None
-    elif name == "digits":
-        dataset = read_digits(split)
-    elif name == "photo_patches":
-        _refuse_labels(name, labels, '"photo_patches"')
-        dataset = read_photo_patches(split)
+    given = locals().copy()
+    options = batch_options(given, fixed=not str(split).startswith("train"))
+    size = checked_size("image_size", image_size)
+    is_path = isinstance(name, pathlib.PurePath)
+    arrays: dict[str, Any] = {}
+    if is_path or name in READERS:
+        splits = read_local(name, size) if is_path else READERS[name]()
+        arrays = checked_arrays(select(splits, split, str(name)), str(name))
+        if labels and "label" not in arrays:
+            raise ValueError(
+                f"`labels=True` needs a data set with labels, and {str(name)!r} has "
+                f"none. Received: labels={labels!r}"
+            )
+        dataset = tf.data.Dataset.from_tensor_slices(arrays)
     else:
-        dataset = read_tfds(name, split, labels, any_size=image_size is not None)
-    if image_size is not None:
+        dataset = read_tfds(name, split, labels, size is not None, [*READERS])
+    element: Any = dataset.element_spec
+    if size is not None and size != tuple(element["images"].shape[:2]):
 
         def resized(example):
-            return {**example, "images": resize(example["images"], image_size)}
+            return {**example, "images": resize(example["images"], size)}
 
         dataset = dataset.map(resized, num_parallel_calls=tf.data.AUTOTUNE)
-    crop = None
-    if crop_size is not None:
-        element: Any = dataset.element_spec
-        shape = element["images"].shape
-        crop = _make_crop(crop_size, random_crop, tuple(shape[:2]))
     return make_batches(
         dataset,
-        batch_size,
-        binarize=binarize,
-        num_values=num_values,
-        intensities=intensities,
-        seed=seed,
-        shuffle=shuffle,
-        drop_remainder=drop_remainder,
-        crop=crop,
-        pick=operator.itemgetter("images") if not labels else dict,
-        description=given,
+        **options,
+        parts=None if labels else ("images",),
+        description=describe(given, arrays),
     )
 
 
-def _refuse_labels(name, labels, owner):
-    if labels:
+def select(splits, split, owner):
+    """Return the arrays of a split.
+
+    Args:
+        splits: Dict of arrays by split, see `READERS`.
+        split: A key of `splits`, `"all"`, or a slice or sum of these in the syntax of
+            tensorflow_datasets, such as `"train[:-150]"`.
+        owner: Name of the data set, for the error text.
+
+    Raises:
+        ValueError: If the split is unknown or empty.
+
+    Example:
+        >>> splits = {"train": {"images": np.arange(5)}}
+        >>> select(splits, "train[-2:]", "mine")
+        {'images': array([3, 4])}
+    """
+    if split in splits:
+        parts = [(split, slice(None))]
+    elif split == "all":
+        parts = [(name, slice(None)) for name in splits]
+    else:
+        parts = _parse(split, splits, owner)
+    found = {
+        key: np.concatenate([splits[name][key][part] for name, part in parts])
+        for key in next(iter(splits.values()))
+    }
+    if not len(found["images"]):
         raise ValueError(
-            f"`labels=True` needs a data set with labels, and {owner} has none. "
-            f"Received: labels={labels!r} with name={name!r}"
+            f"`split` of {owner!r} has no examples. Received: split={split!r}"
         )
+    return found
 
 
-def _make_crop(crop_size, random_crop, image_size):
-    height, width = crop_size
-    if height > image_size[0] or width > image_size[1]:
+def _parse(split, splits, owner):
+    """Return the name of each part of a split, and its slice."""
+    import tensorflow_datasets as tfds
+
+    # All that the parser asks for.
+    infos = {
+        name: types.SimpleNamespace(num_examples=len(arrays["images"]))
+        for name, arrays in splits.items()
+    }
+    try:
+        instruction = tfds.core.ReadInstruction.from_spec(split)
+        parts = instruction.to_absolute(infos)
+    except (AttributeError, TypeError, ValueError) as error:
         raise ValueError(
-            f"`crop_size` must be at most the images' size {image_size}. Received: "
-            f"crop_size={crop_size}"
-        )
-
-    def crop_anywhere(images, draw_seed):
-        places = free_places(crop_size, image_size)
-        corners = random_integers(draw_seed(), tf.shape(images)[:1], places)
-        return cut(images, corners, crop_size)
-
-    def crop_center(images, draw_seed):
-        top, left = (image_size[0] - height) // 2, (image_size[1] - width) // 2
-        return images[:, top : top + height, left : left + width]
-
-    return crop_anywhere if random_crop else crop_center
+            f"`split` of {owner!r} must be one of {[*splits, 'all']}, or a slice or "
+            f'sum of them, such as "train[:80%]". Received: split={split!r}'
+        ) from error
+    return [(part.splitname, slice(part.from_, part.to)) for part in parts]

@@ -1,22 +1,20 @@
 """Images of a local path, split by a fixed permutation."""
 
-import zlib
-
 import numpy as np
-import tensorflow as tf
 
-from keras_genimg.datasets.image_files import read_image_files
-from keras_genimg.datasets.resizing import resize
-from keras_genimg.datasets.splits import select
-from keras_genimg.extras import install_hint
+from keras_genimg.datasets.patches import resize
+from keras_genimg.extras import optional
 
 # Seed of the permutation that assigns images to splits.
 SPLIT_SEED = 1797
 _FREY_SHAPE = (28, 20)
+# Modes of Pillow; others would lose something in 8 bits.
+_GRAY = ("1", "L", "LA")
+_COLOR = ("RGB", "P", "RGBA", "PA")
 
 
-def read_local(path, split, image_size):
-    """Return one split of the images of a local path, and their checksum.
+def read_local(path, image_size):
+    """Return the images of a local path by split, see `load`.
 
     Position `i` of `"all"` holds image `permutation[i]` in the order of the file names,
     with `permutation = np.random.default_rng(1797).permutation(n)`. `"test"` is its
@@ -25,47 +23,99 @@ def read_local(path, split, image_size):
 
     Args:
         path: `pathlib.Path` of a folder of images, or of the file `frey_rawface.mat`.
-        split: `"train"`, `"validation"`, `"test"` or `"all"`, or a slice or sum of
-            them.
-        image_size: `(height, width)` to resize images to, or None.
-
-    Returns:
-        A `tf.data.Dataset` of `{"images": (height, width, colors) uint8}`, unbatched,
-        and the CRC-32 of all images.
+        image_size: `(height, width)` to resize the images of a folder to, or None if
+            all have one size.
 
     Raises:
         ImportError: If a package that reads the files is not installed.
-        ValueError: If there is no such path or split, a file is unfit, or the split is
-            empty.
+        ValueError: If there is no such path, or a file is unfit.
     """
     if path.is_dir():
-        images = read_image_files(path, image_size)
+        images = _read_folder(path, image_size)
     elif path.suffix == ".mat" and path.is_file():
         images = _read_frey_face(path)
-        if image_size is not None:
-            images = np.stack([resize(image, image_size).numpy() for image in images])
     else:
         raise ValueError(
             f"A local path must be a folder of images, or the file of Frey Face, "
             f"frey_rawface.mat. Received: {path}"
         )
     tenth = max(len(images) // 10, 1) if len(images) > 2 else 0
-    sizes = {"train": len(images) - 2 * tenth, "validation": tenth, "test": tenth}
-    order = np.random.default_rng(SPLIT_SEED).permutation(len(images))
-    if split != "all":
-        order = order[select(split, sizes, "a local path")]
-    dataset = tf.data.Dataset.from_tensor_slices({"images": images[order]})
-    return dataset, zlib.crc32(images)
+    images = images[np.random.default_rng(SPLIT_SEED).permutation(len(images))]
+    ends = [len(images) - 2 * tenth, len(images) - tenth]
+    names = ("train", "validation", "test")
+    return {
+        name: {"images": part}
+        for name, part in zip(names, np.split(images, ends), strict=True)
+    }
+
+
+def _read_folder(folder, image_size):
+    """Return all images of a folder and its subfolders, in the order of their names.
+
+    Only hidden files are skipped. Pictures are turned as their EXIF data says.
+    """
+    names = sorted(p.relative_to(folder) for p in folder.rglob("*") if p.is_file())
+    visible = [
+        folder / name
+        for name in names
+        if not any(part.startswith(".") for part in name.parts)
+    ]
+    if not visible:
+        raise ValueError(f"A folder of images must hold some. Received: {folder}")
+    images = []
+    for file in visible:
+        image = _read_picture(file)
+        if image_size is not None and image.shape[:2] != image_size:
+            image = resize(image, image_size).numpy()
+        if images and image.shape != images[0].shape:
+            raise ValueError(
+                f"Images must have one size, and be all gray or all in color. Convert "
+                f"them, or pass `image_size` to resize them. Received: {visible[0]} of "
+                f"shape {images[0].shape}, {file} of shape {image.shape}"
+            )
+        images.append(image)
+    return np.stack(images)
+
+
+def _read_picture(file):
+    """Return an image as `uint8` of shape `(height, width, colors)`."""
+    with optional("Reading image files needs Pillow", "examples"):
+        from PIL import Image, ImageOps
+    try:
+        with Image.open(file) as opened:
+            frames = getattr(opened, "n_frames", 1)
+            image = ImageOps.exif_transpose(opened)
+            image.load()
+    # Pillow raises SyntaxError for some broken PNG files.
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise ValueError(
+            f"A folder of images must hold nothing else. Remove or repair the file. "
+            f"Received: {file}, which cannot be read: {error}"
+        ) from error
+    if frames > 1:
+        raise ValueError(
+            f"An image must be a single picture. Save the frames one by one. Received: "
+            f"{file} with {frames} frames"
+        )
+    is_gray = image.mode in _GRAY
+    if not is_gray and image.mode not in _COLOR:
+        raise ValueError(
+            f"An image must be gray or RGB, with 8 bits. Convert it first. Received: "
+            f"{file} of mode {image.mode}"
+        )
+    pixels = np.asarray(image.convert("RGBA"))
+    if pixels[..., 3].min() < 255:
+        raise ValueError(
+            f"An image must not be transparent. Put it on a background first. "
+            f"Received: {file}"
+        )
+    return pixels[..., :1] if is_gray else pixels[..., :3]
 
 
 def _read_frey_face(path):
     """Return the 1965 frames of Frey Face: `uint8` of shape `(frames, 28, 20, 1)`."""
-    try:
+    with optional(f"Reading {path.name} needs SciPy", "examples"):
         from scipy.io import loadmat
-    except ImportError as error:
-        raise ImportError(
-            f"Reading {path.name} needs SciPy: {install_hint('examples')}"
-        ) from error
     try:
         frames = loadmat(path)["ff"]
     # SciPy raises one of many kinds for a broken file.

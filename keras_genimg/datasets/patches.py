@@ -1,6 +1,48 @@
-"""Cut patches out of images and paste them on canvases, at random places."""
+"""Resize and crop images, cut patches out of them, and paste these on canvases."""
 
 import tensorflow as tf
+
+
+def resize(image, size):
+    """Resize an image by antialiased bilinear interpolation.
+
+    Args:
+        image: `uint8` of shape `(height, width, colors)`.
+        size: New `(height, width)`.
+
+    Returns:
+        `uint8` tensor of shape `(*size, colors)`.
+    """
+    resized = tf.image.resize(image, size, method="bilinear", antialias=True)
+    return tf.saturate_cast(tf.round(resized), tf.uint8)
+
+
+def make_crop(size, anywhere, image_size):
+    """Return a function that crops a batch of images, see `make_batches`.
+
+    Args:
+        size: `(height, width)` of the crops.
+        anywhere: Whether to crop at random places; otherwise the center is kept.
+        image_size: `(height, width)` of the images.
+
+    Raises:
+        ValueError: If the crops are larger than the images.
+    """
+    places = free_places(size, image_size)
+    if min(places) < 1:
+        raise ValueError(
+            f"`crop_size` must be at most the images' size {tuple(image_size)}. "
+            f"Received: crop_size={size}"
+        )
+
+    def crop(images, draw_seed):
+        if anywhere:
+            corners = random_integers(draw_seed(), tf.shape(images)[:1], places)
+            return cut(images, corners, size)
+        top, left = ((place - 1) // 2 for place in places)
+        return images[:, top : top + size[0], left : left + size[1]]
+
+    return crop
 
 
 def random_integers(seed, shape, limits):

@@ -1,10 +1,8 @@
 """Color crops of the photographs included in scikit-image and scikit-learn."""
 
 import numpy as np
-import tensorflow as tf
 
-from keras_genimg.datasets.splits import select
-from keras_genimg.extras import install_hint
+from keras_genimg.extras import optional
 
 SIDE = 32
 # A photograph is in one split only, so that test crops show nothing seen in training.
@@ -14,11 +12,10 @@ _PHOTOGRAPHS = {
     "test": ("chelsea", "coffee"),
 }
 _STRIDES = {"train": 16, "test": SIDE}
-_SIZES = {"train": 3886, "test": 342}
 
 
-def read_photo_patches(split):
-    """Return one split of the 32 by 32 color crops of six photographs.
+def read_photo_patches():
+    """Return the 32 by 32 color crops of six photographs by split, see `load`.
 
     | photograph  | split | height, width | crops | author, licence                |
     |-------------|-------|---------------|-------|--------------------------------|
@@ -36,35 +33,22 @@ def read_photo_patches(split):
     shares pixels with the rest only where the split is cut. Rows and columns of pixels
     that are left over at the lower and right edge are not used.
 
-    Args:
-        split: `"train"` (3886 images), `"test"` (342) or `"all"` (4228), or a slice or
-            sum of them, such as `"train[:-975]"`, which leaves out the rocket.
-
-    Returns:
-        A `tf.data.Dataset` of `{"images": (32, 32, 3) uint8}`, unbatched.
-
     Raises:
         ImportError: If scikit-image or scikit-learn is not installed.
-        ValueError: If `split` is unknown or empty.
-
-    Example:
-        >>> int(read_photo_patches("test").cardinality())
-        342
 
     References:
         scikit-image, `skimage.data`, https://scikit-image.org/docs/stable/api
         scikit-learn, `sklearn/datasets/images/README.txt`
     """
-    positions = select(split, _SIZES, '"photo_patches"')
     photographs = _read_photographs()
-    images = np.concatenate(
-        [
-            _crops(photographs[name], _STRIDES[part])
-            for part, names in _PHOTOGRAPHS.items()
-            for name in names
-        ]
-    )
-    return tf.data.Dataset.from_tensor_slices({"images": images[positions]})
+    return {
+        split: {
+            "images": np.concatenate(
+                [_crops(photographs[name], _STRIDES[split]) for name in names]
+            )
+        }
+        for split, names in _PHOTOGRAPHS.items()
+    }
 
 
 def _read_photographs():
@@ -72,14 +56,10 @@ def _read_photographs():
     # The photographs in color that the wheels contain, so that nothing is downloaded.
     # Left out are medical pictures, the motorcycle, which has no stated licence, and
     # the Hubble Deep Field, which is a composite and almost black.
-    try:
+    need = 'The data set "photo_patches" needs scikit-image and scikit-learn'
+    with optional(need, "photos"):
         from skimage import data
         from sklearn.datasets import load_sample_image
-    except ImportError as error:
-        raise ImportError(
-            f'The data set "photo_patches" needs scikit-image and scikit-learn: '
-            f"{install_hint('photos')}"
-        ) from error
     return {
         "astronaut": data.astronaut(),
         "chelsea": data.chelsea(),

@@ -2,26 +2,16 @@
 
 import difflib
 import os
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-_KNOWN_IMAGE_SETS = (
-    "mnist",
-    "binarized_mnist",
-    "fashion_mnist",
-    "kmnist",
-    "omniglot",
-    "cifar10",
-    "svhn_cropped",
-    "downsampled_imagenet/32x32",
-    "downsampled_imagenet/64x64",
-)
 # Stored as 0 and 1. All others are displayable.
 _ZERO_ONE_SETS = ("binarized_mnist",)
 
 
-def read_tfds(name, split, labels, any_size):
+def read_tfds(name, split, labels, any_size, others):
     """Return one split of a data set of TensorFlow Datasets.
 
     Prepared data is read without a network from the folder given by the environment
@@ -33,6 +23,7 @@ def read_tfds(name, split, labels, any_size):
         split: Name of a split, or a slice or sum of them, such as `"train[:80%]"`.
         labels: Whether to read labels too.
         any_size: Whether images may differ in size.
+        others: Names of other data sets, for the error text.
 
     Returns:
         A `tf.data.Dataset` of `{"images": (height, width, colors) uint8}`, with
@@ -41,10 +32,6 @@ def read_tfds(name, split, labels, any_size):
     Raises:
         ValueError: If the name or split is unknown, the split is empty, or the data set
             has no 8-bit images or, with `labels=True`, no labels.
-
-    Example:
-        >>> read_tfds("mnist", "test", labels=False, any_size=False).element_spec
-        {'images': TensorSpec(shape=(28, 28, 1), dtype=tf.uint8, name=None)}
     """
     import tensorflow_datasets as tfds
 
@@ -57,10 +44,33 @@ def read_tfds(name, split, labels, any_size):
         # tfds itself reads the variable only once, when it is imported.
         builder = tfds.builder(name, data_dir=os.environ.get("TFDS_DATA_DIR"))
     except tfds.core.DatasetNotFoundError:
-        known = tfds.list_builders(with_community_datasets=False)
-        known = ["digits", "photo_patches", *known]
-        raise ValueError(_unknown_name(name, known)) from None
-    _check_features(name, builder.info.features, labels, any_size)
+        known = [*others, *tfds.list_builders(with_community_datasets=False)]
+        near = difflib.get_close_matches(name, known)
+        hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+        raise ValueError(
+            f"Unknown data set: name={name!r}.{hint} Known are "
+            f"{', '.join(map(repr, others))} and the image data sets of "
+            f"tensorflow_datasets, such as 'mnist', 'cifar10' and 'svhn_cropped'."
+        ) from None
+    features = dict(builder.info.features.items())
+    image = features.get("image")
+    if image is None or len(image.shape) != 3 or image.np_dtype != np.uint8:
+        raise ValueError(
+            f"Data set {name!r} must have a feature 'image' of shape (height, width, "
+            f"colors) and type uint8. Received: {features}"
+        )
+    if None in image.shape and not any_size:
+        raise ValueError(
+            f"Images of {name!r} differ in size: their shape is {image.shape}. Pass "
+            "`image_size`."
+        )
+    label: Any = features.get("label")
+    is_scalar = getattr(label, "shape", None) == ()
+    if labels and not (is_scalar and np.issubdtype(label.np_dtype, np.integer)):
+        raise ValueError(
+            f"`labels=True` needs an integer feature 'label', which {name!r} does not "
+            f"have. Received features: {list(features)}"
+        )
 
     if not builder.is_prepared():
         builder.download_and_prepare()
@@ -91,39 +101,3 @@ def read_tfds(name, split, labels, any_size):
         return picked
 
     return dataset.map(pick, num_parallel_calls=tf.data.AUTOTUNE)
-
-
-def _unknown_name(name, known):
-    near = difflib.get_close_matches(name, known)
-    hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
-    listed = ", ".join(map(repr, _KNOWN_IMAGE_SETS))
-    return (
-        f"Unknown data set: name={name!r}.{hint} Known are 'digits', 'photo_patches' "
-        f"and the image data sets of tensorflow_datasets, such as {listed}."
-    )
-
-
-def _check_features(name, features, labels, any_size):
-    features = dict(features.items())
-    image = features.get("image")
-    if image is None or len(image.shape) != 3 or image.np_dtype != np.uint8:
-        raise ValueError(
-            f"Data set {name!r} must have a feature 'image' of shape (height, width, "
-            f"colors) and type uint8. Received: {features}"
-        )
-    if None in image.shape and not any_size:
-        raise ValueError(
-            f"Images of {name!r} differ in size: their shape is {image.shape}. Pass "
-            "`image_size`."
-        )
-    label = features.get("label")
-    fits = (
-        label is not None
-        and label.shape == ()
-        and np.issubdtype(label.np_dtype, np.integer)
-    )
-    if labels and not fits:
-        raise ValueError(
-            f"`labels=True` needs an integer feature 'label', which {name!r} does not "
-            f"have. Received features: {list(features)}"
-        )

@@ -1,5 +1,6 @@
 """Keras layers for autoregressive and latent-variable image generation."""
 
+from keras_genimg.layers.attention import ReadAttention, WriteAttention
 from keras_genimg.layers.causal_layer import CausalLayer
 from keras_genimg.layers.diagonal_bilstm import DiagonalBiLSTM
 from keras_genimg.layers.draw_cell import DRAWCell
@@ -9,12 +10,12 @@ from keras_genimg.layers.gated_vertical_conv import GatedVerticalConv
 from keras_genimg.layers.gaussian_latent import GaussianLatent
 from keras_genimg.layers.latent import Latent
 from keras_genimg.layers.masked_conv2d import MaskedConv2D
-from keras_genimg.layers.read_attention import ReadAttention
-from keras_genimg.layers.residual_lstm_block import ResidualLSTMBlock
-from keras_genimg.layers.residual_masked_conv_block import ResidualMaskedConvBlock
+from keras_genimg.layers.residual_blocks import (
+    ResidualLSTMBlock,
+    ResidualMaskedConvBlock,
+)
 from keras_genimg.layers.row_lstm import RowLSTM
 from keras_genimg.layers.split_colors import SplitColors
-from keras_genimg.layers.write_attention import WriteAttention
 
 __all__ = [
     "CausalLayer",
@@ -33,3 +34,7 @@ __all__ = [
     "SplitColors",
     "WriteAttention",
 ]
+
+
+def __dir__():
+    return __all__

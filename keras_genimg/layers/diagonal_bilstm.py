@@ -1,20 +1,18 @@
 """Diagonal BiLSTM."""
 
-from collections.abc import Sequence
 from typing import Any, Literal
 
 import keras
 import tensorflow as tf
 from keras import ops
 
-from keras_genimg.layers.causal_layer import CausalLayer
 from keras_genimg.layers.pixel_lstm import PixelLSTM
 from keras_genimg.ops.checks import check_positive_int
 from keras_genimg.ops.conv_lstm import conv_lstm_scan
 from keras_genimg.ops.devices import is_on_gpu
 from keras_genimg.ops.lstm_cell import lstm_sequences, lstm_step, prepare_lstm
 from keras_genimg.ops.skewed_map import SkewedMap
-from keras_genimg.types import Config, Identifier, Tensors
+from keras_genimg.types import Config, Identifier
 
 # A logit whose sigmoid is exactly 0 or 1, in half precision too.
 _CLOSED = 1000.0
@@ -25,7 +23,7 @@ _GPU_SEGMENTS = 1
 
 
 @keras.saving.register_keras_serializable(package="keras_genimg")
-class DiagonalBiLSTM(CausalLayer, PixelLSTM):
+class DiagonalBiLSTM(PixelLSTM):
     """LSTM that processes an image along its diagonals, from both upper corners.
 
     For the direction from the upper left corner, with `hidden` and `cell` zero above
@@ -89,7 +87,7 @@ class DiagonalBiLSTM(CausalLayer, PixelLSTM):
     """
 
     directions = 2
-    taps = 2
+    _smallest_kernel = 1
 
     def __init__(
         self,
@@ -132,15 +130,14 @@ class DiagonalBiLSTM(CausalLayer, PixelLSTM):
             recompute=recompute,
             **kwargs,
         )
+        self.taps = 2
         self.num_segments: int | None = None
         if num_segments is not None:
             self.num_segments = check_positive_int(
                 "num_segments", num_segments, type(self).__name__
             )
 
-    def scan_map(
-        self, inputs: tf.Tensor, condition: tf.Tensor | None = None
-    ) -> tf.Tensor:
+    def _scan_map(self, inputs, condition=None):
         batch, height, width, _ = ops.shape(inputs)
         units = self.units
         kernel = ops.convert_to_tensor(self.recurrent_kernel)
@@ -194,8 +191,9 @@ class DiagonalBiLSTM(CausalLayer, PixelLSTM):
         weights = [tf.reshape(self.masked_input_kernel(), (channels, 2, gates))]
         features = [inputs]
         if condition is not None:
-            depth = self.check_condition_kernel(condition)
-            weights.append(tf.reshape(self.condition_kernel, (depth, 2, gates)))
+            seen = ops.convert_to_tensor(self.condition_kernel)
+            depth = seen.shape[0]
+            weights.append(tf.reshape(seen, (depth, 2, gates)))
             features.append(tf.broadcast_to(condition, (batch, height, width, depth)))
         features = tf.concat(features, axis=-1) if condition is not None else inputs
         features = tf.reshape(
@@ -225,7 +223,7 @@ class DiagonalBiLSTM(CausalLayer, PixelLSTM):
     def get_config(self) -> Config:
         return {**super().get_config(), "num_segments": self.num_segments}
 
-    def prepare(self, fused: bool) -> list[dict[str, Any]]:
+    def prepare(self, fused):
         dtype = self.compute_dtype
         gates = 4 * self.units
         channels = self.input_kernel.shape[2]
@@ -249,13 +247,7 @@ class DiagonalBiLSTM(CausalLayer, PixelLSTM):
             )
         return prepared
 
-    def initial_cache(
-        self,
-        weights: list[dict[str, Any]],
-        batch: int | tf.Tensor,
-        width: int | tf.Tensor,
-        channels: int,
-    ) -> Tensors:
+    def initial_cache(self, weights, batch, width, channels):
         dtype, units = self.compute_dtype, self.units
         nothing = tf.zeros((width, batch, units), dtype)
         states = tf.stack(
@@ -265,20 +257,11 @@ class DiagonalBiLSTM(CausalLayer, PixelLSTM):
         # What lies above a row in either direction, and the states before a row.
         return nothing, nothing, states
 
-    def begin_row(
-        self, weights: list[dict[str, Any]], cache: Tensors
-    ) -> tuple[Tensors, Tensors]:
+    def begin_row(self, weights, cache):
         above, right_above, states = cache
         return (states[0, 0], states[1, 0]), (above, right_above)
 
-    def step(
-        self,
-        weights: list[dict[str, Any]],
-        carry: Tensors,
-        row: Tensors,
-        inputs: tf.Tensor,
-        condition: tf.Tensor | None = None,
-    ) -> tuple[tf.Tensor, Tensors, Tensors]:
+    def step(self, weights, carry, row, inputs, condition=None):
         hidden, cell = carry
         above, right_above = row
         seen = inputs
@@ -290,13 +273,7 @@ class DiagonalBiLSTM(CausalLayer, PixelLSTM):
         return hidden + right_above, (hidden, cell), (hidden, seen)
 
     @classmethod
-    def end_rows(
-        cls,
-        layers: Sequence[CausalLayer],
-        weights: list[Any],
-        caches: list[Tensors],
-        kept: list[Tensors],
-    ) -> list[Tensors]:
+    def end_rows(cls, layers, weights, caches, kept):
         # The other direction runs over the finished row, from its end.
         features = [
             tf.reverse(tf.concat([seen, right_above], axis=-1), [0])

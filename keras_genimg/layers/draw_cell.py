@@ -8,10 +8,10 @@ import tensorflow as tf
 
 from keras_genimg import likelihoods
 from keras_genimg.latents import DiagonalNormal
-from keras_genimg.layers.lstm_step import LSTMStep
-from keras_genimg.layers.read_attention import ReadAttention
-from keras_genimg.layers.write_attention import WriteAttention
+from keras_genimg.layers.attention import ReadAttention, WriteAttention
 from keras_genimg.ops.checks import check_image_shape, check_positive_int
+from keras_genimg.ops.configurable import arguments_of
+from keras_genimg.ops.lstm_cell import lstm_step
 from keras_genimg.types import Config, Shape, TensorLike
 
 _ATTENTION = 5  # Length of the description of an attention, see `ReadAttention`.
@@ -172,12 +172,9 @@ class DRAWCell(keras.layers.Layer):
         hidden = tf.cast(decoder_hidden, half)
         glimpse, read = self.read(tf.cast(pair, half), hidden)
         glimpse = tf.reshape(glimpse, (-1, math.prod(glimpse.shape[1:])))
-        encoder_hidden, encoder_cell = self._lstm(
-            self.encoder,
-            tf.concat([glimpse, hidden], axis=-1),
-            encoder_hidden,
-            encoder_cell,
-            for_encoder,
+        seen = tf.concat([glimpse, hidden], axis=-1)
+        encoder_hidden, encoder_cell = self.encoder(
+            seen, encoder_hidden, encoder_cell, for_encoder
         )
         params = self.posterior_params(encoder_hidden)
         latent = self.posterior.from_noise(params, tf.cast(inputs, tf.float32))
@@ -205,18 +202,11 @@ class DRAWCell(keras.layers.Layer):
             The next states, and the five numbers of the write attention.
         """
         canvas, hidden, cell = states
-        latent = tf.cast(latent, self.compute_dtype)
-        hidden, cell = self._lstm(self.decoder, latent, hidden, cell, transposed)
-        update, write = self.write(tf.cast(hidden, self.compute_dtype))
+        hidden, cell = self.decoder(latent, hidden, cell, transposed)
+        update, write = self.write(hidden)
         update = tf.cast(update, tf.float32)
         canvas += tf.reshape(update, (-1, math.prod(self.canvas_shape)))
         return [canvas, hidden, cell], write
-
-    def _lstm(self, layer, inputs, hidden, cell, transposed):
-        """Run an LSTM layer in the compute dtype, on float32 states."""
-        hidden, cell = (tf.cast(state, self.compute_dtype) for state in (hidden, cell))
-        hidden, cell = layer(inputs, hidden, cell, transposed)
-        return tf.cast(hidden, tf.float32), tf.cast(cell, tf.float32)
 
     def params(self, canvas: tf.Tensor) -> tf.Tensor:
         """Return canvases `(..., size)` as parameters of the likelihood."""
@@ -232,12 +222,60 @@ class DRAWCell(keras.layers.Layer):
         return (inputs_shape[0], self.output_size), list(states_shape)
 
     def get_config(self) -> Config:
-        return {
-            **super().get_config(),
-            "image_shape": self.image_shape,
-            "units": self.units,
-            "latent_dim": self.latent_dim,
-            "read_size": self.read_size,
-            "write_size": self.write_size,
-            "likelihood": keras.saving.serialize_keras_object(self.likelihood),
+        names = ("units", "latent_dim", "read_size", "write_size", "likelihood")
+        own = {"image_shape": self.image_shape, **arguments_of(self, *names)}
+        return {**super().get_config(), **own}
+
+
+class LSTMStep(keras.layers.Layer):
+    """One LSTM step, with all weights in one matrix.
+
+    Args:
+        units: Length of the hidden state.
+        **kwargs: Arguments of `keras.layers.Layer`.
+
+    Call arguments:
+        inputs: `(batch, inputs)`.
+        hidden: `(batch, units)`.
+        cell: `(batch, units)`.
+        transposed: Result of `transposed_kernel`, computed outside the loop for faster
+            gradients, or None.
+
+    Returns:
+        The next hidden and cell state, float32.
+
+    References:
+        Gregor et al., DRAW, 2015, section 2.
+    """
+
+    def __init__(self, units, **kwargs):
+        super().__init__(**kwargs)
+        self.units = units
+
+    def build(self, inputs_shape, hidden_shape=None, cell_shape=None):
+        units, num_inputs = self.units, inputs_shape[-1]
+        # Rows for the input, then for the hidden state; gates o, f, i, g.
+        self.kernel = self.add_weight(
+            (num_inputs + units, 4 * units), "glorot_uniform", name="kernel"
+        )
+        self.bias = self.add_weight(
+            (4 * units,),
+            # Open the forget gates at the start of training.
+            lambda shape, dtype: tf.repeat(
+                tf.constant([0, 1, 0, 0], dtype), self.units
+            ),
+            name="bias",
+        )
+
+    def transposed_kernel(self):
+        """Return the transposed kernel, `(4 * units, inputs + units)`."""
+        return tf.transpose(tf.cast(self.kernel, self.compute_dtype))
+
+    def call(self, inputs, hidden, cell, transposed=None):
+        weights = {
+            "kernel": tf.convert_to_tensor(self.kernel),
+            "bias": tf.convert_to_tensor(self.bias),
+            "transposed": transposed,
         }
+        states = lstm_step(weights, inputs, hidden, cell)
+        return tuple(tf.cast(state, tf.float32) for state in states)

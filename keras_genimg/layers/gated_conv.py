@@ -7,18 +7,21 @@ import tensorflow as tf
 from keras import ops
 
 from keras_genimg.ops.checks import (
+    check_built_with_condition,
     check_choice,
     check_condition,
     check_odd,
     check_positive_int,
 )
+from keras_genimg.ops.configurable import arguments_of
 from keras_genimg.types import Config, Identifier, Shape
 
 
 class GatedConv(keras.layers.Layer):
     """Base class of the two stacks of a Gated PixelCNN: arguments, gate, condition.
 
-    A subclass makes its layers with `weight_arguments` and calls `build_condition`.
+    A subclass implements `_make_layers`, with `weight_arguments`, and its `build` calls
+    `build_condition`.
     """
 
     composite = True  # Tells the sampler to evaluate the inner layers.
@@ -48,6 +51,7 @@ class GatedConv(keras.layers.Layer):
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
         self.bias_regularizer = keras.regularizers.get(bias_regularizer)
         self.project = None
+        self._make_layers()
 
     def weight_arguments(self, use_bias: bool = True) -> dict[str, Any]:
         """Return the keyword arguments of a new inner layer, dtype policy included.
@@ -83,20 +87,9 @@ class GatedConv(keras.layers.Layer):
     def add_condition(
         self, features: tf.Tensor, condition: tf.Tensor | None
     ) -> tf.Tensor:
-        """Add the projected condition to the features of the gates.
-
-        Raises:
-            ValueError: If the layer was built without a condition.
-        """
-        if condition is None:
-            return features
-        if self.project is None:
-            raise ValueError(
-                f"{self.name} was built without `condition`, so it has no weights for "
-                f"one. Pass it in the first call too. Received: condition of shape "
-                f"{tuple(condition.shape)}"
-            )
-        return features + self.project(condition)
+        """Add the projected condition to the features of the gates."""
+        check_built_with_condition(self.project, condition, self.name)
+        return features if condition is None else features + self.project(condition)
 
     def gate(self, features: tf.Tensor) -> tf.Tensor:
         """Return one half of the channels, gated by the other (equation 2)."""
@@ -104,18 +97,19 @@ class GatedConv(keras.layers.Layer):
         return self.activation(signal) * ops.sigmoid(gates)
 
     def get_config(self) -> Config:
-        return {
-            **super().get_config(),
-            "filters": self.filters,
-            "kernel_size": self.kernel_size,
-            "mask_type": self.mask_type,
-            "activation": keras.activations.serialize(self.activation),
-            "use_bias": self.use_bias,
-            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
-            "bias_initializer": keras.initializers.serialize(self.bias_initializer),
-            "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
-            "bias_regularizer": keras.regularizers.serialize(self.bias_regularizer),
-        }
+        own = arguments_of(
+            self,
+            "filters",
+            "kernel_size",
+            "mask_type",
+            "use_bias",
+            "kernel_initializer",
+            "bias_initializer",
+            "kernel_regularizer",
+            "bias_regularizer",
+        )
+        activation = keras.activations.serialize(self.activation)
+        return {**super().get_config(), **own, "activation": activation}
 
 
 def _copy(initializer):

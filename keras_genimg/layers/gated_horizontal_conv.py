@@ -84,6 +84,9 @@ class GatedHorizontalConv(GatedConv):
         bias_regularizer: Identifier | None = None,
         **kwargs: Any,
     ):
+        self.num_colors = check_positive_int(
+            "num_colors", num_colors, type(self).__name__
+        )
         super().__init__(
             filters,
             kernel_size,
@@ -96,13 +99,14 @@ class GatedHorizontalConv(GatedConv):
             bias_regularizer=bias_regularizer,
             **kwargs,
         )
+
+    def _make_layers(self):
         owner = type(self).__name__
-        self.num_colors = check_positive_int("num_colors", num_colors, owner)
         check_color_channels("filters", self.filters, self.num_colors, owner)
         self.convolution = HorizontalGates(
             self.filters,
             self.kernel_size,
-            mask_type,
+            self.mask_type,
             self.num_colors,
             name="convolution",
             **self.weight_arguments(),

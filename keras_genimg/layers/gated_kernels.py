@@ -8,10 +8,8 @@ from keras import ops
 
 from keras_genimg.layers.causal_layer import CausalLayer
 from keras_genimg.layers.masked_conv2d import MaskedConv2D
-from keras_genimg.ops.color_masks import causal_kernel_mask
-from keras_genimg.ops.padded_conv import padded_conv2d
-from keras_genimg.ops.row_conv import prepare_row_conv, row_conv
-from keras_genimg.types import Shape, Tensors
+from keras_genimg.ops.convolution import padded_conv2d, prepare_row_conv, row_conv
+from keras_genimg.types import Shape
 
 
 class HorizontalGates(MaskedConv2D):
@@ -28,6 +26,8 @@ class HorizontalGates(MaskedConv2D):
         **kwargs: Arguments of `MaskedConv2D`.
     """
 
+    _gates = 2
+
     def __init__(
         self,
         filters: int,
@@ -37,17 +37,6 @@ class HorizontalGates(MaskedConv2D):
         **kwargs: Any,
     ):
         super().__init__(2 * filters, (1, kernel_size), mask_type, num_colors, **kwargs)
-
-    def build(self, input_shape):
-        super().build(input_shape)
-        self.mask = causal_kernel_mask(
-            self.kernel_size,
-            input_shape[-1],
-            self.filters // 2,
-            self.mask_type,
-            self.num_colors,
-            gates=2,
-        )
 
 
 class VerticalGates(CausalLayer, keras.layers.Conv2D):
@@ -81,7 +70,7 @@ class VerticalGates(CausalLayer, keras.layers.Conv2D):
         super().__init__(2 * filters, shape, padding="same", **kwargs)
         self.sees_current_row = self.sees_whole_row = own_row
 
-    def convolution_op(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+    def convolution_op(self, inputs, kernel):
         reach = self.reach
         outputs = padded_conv2d(inputs, ops.convert_to_tensor(kernel), reach, reach)
         if self.sees_whole_row:
@@ -96,25 +85,17 @@ class VerticalGates(CausalLayer, keras.layers.Conv2D):
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (*input_shape[:-1], self.filters)
 
-    def prepare(self, fused: bool) -> tuple[tf.Tensor, tf.Tensor | None]:
+    def prepare(self, fused):
         kernel = tf.cast(ops.convert_to_tensor(self.kernel), self.compute_dtype)
         bias = None if self.bias is None else tf.cast(self.bias, self.compute_dtype)
         return prepare_row_conv(kernel, bias)
 
-    def initial_cache(
-        self,
-        weights: Any,
-        batch: int | tf.Tensor,
-        width: int | tf.Tensor,
-        channels: int,
-    ) -> Tensors:
+    def initial_cache(self, weights, batch, width, channels):
         # The rows above, concatenated on the last axis.
         shape = (width, batch, self.reach * channels)
         return (tf.zeros(shape, self.compute_dtype),)
 
-    def begin_row(
-        self, weights: Any, cache: Tensors, inputs: tf.Tensor | None = None
-    ) -> tuple[Tensors, Tensors]:
+    def begin_row(self, weights, cache, inputs=None):
         """Compute the outputs of a row.
 
         Args:
@@ -128,6 +109,6 @@ class VerticalGates(CausalLayer, keras.layers.Conv2D):
             rows = tf.concat([rows, inputs], axis=-1)
         return (), (row_conv(rows, weights),)
 
-    def end_row(self, weights: Any, cache: Tensors, kept: Tensors) -> Tensors:
+    def end_row(self, weights, cache, kept):
         row = tf.cast(kept[0], self.compute_dtype)
         return (tf.concat([cache[0][..., row.shape[-1] :], row], axis=-1),)

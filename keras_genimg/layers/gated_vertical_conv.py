@@ -1,13 +1,10 @@
 """Vertical stack of the Gated PixelCNN."""
 
-from typing import Any, Literal
-
 import keras
 
 from keras_genimg.layers.gated_conv import GatedConv
 from keras_genimg.layers.gated_kernels import VerticalGates
 from keras_genimg.ops.checks import check_feature_map
-from keras_genimg.types import Identifier
 
 
 @keras.saving.register_keras_serializable(package="keras_genimg")
@@ -66,35 +63,11 @@ class GatedVerticalConv(GatedConv):
         https://arxiv.org/abs/1606.05328
     """
 
-    def __init__(
-        self,
-        filters: int,
-        kernel_size: int = 3,
-        mask_type: Literal["A", "B"] = "B",
-        activation: Identifier = "tanh",
-        use_bias: bool = True,
-        kernel_initializer: Identifier = "glorot_uniform",
-        bias_initializer: Identifier = "zeros",
-        kernel_regularizer: Identifier | None = None,
-        bias_regularizer: Identifier | None = None,
-        **kwargs: Any,
-    ):
-        super().__init__(
-            filters,
-            kernel_size,
-            mask_type,
-            activation=activation,
-            use_bias=use_bias,
-            kernel_initializer=kernel_initializer,
-            bias_initializer=bias_initializer,
-            kernel_regularizer=kernel_regularizer,
-            bias_regularizer=bias_regularizer,
-            **kwargs,
-        )
+    def _make_layers(self):
         self.convolution = VerticalGates(
             self.filters,
             self.kernel_size,
-            mask_type,
+            self.mask_type,
             name="convolution",
             **self.weight_arguments(),
         )

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from keras_genimg import latents
 from keras_genimg.ops.checks import check_choice, check_positive_int
+from keras_genimg.ops.configurable import arguments_of
 from keras_genimg.ops.replicas import place_in_batch
 from keras_genimg.ops.uniforms import next_seed
 from keras_genimg.types import Config, Distribution, Identifier
@@ -168,17 +169,17 @@ class Latent(keras.layers.Layer):
         return (batch_size and batch_size * self.num_samples, self.latent_dim)
 
     def get_config(self) -> Config:
-        serialize = keras.saving.serialize_keras_object
-        return {
-            **super().get_config(),
-            "latent_dim": self.latent_dim,
-            "posterior": serialize(self.posterior),
-            "prior": serialize(self.prior),
-            "estimator": self.estimator,
-            "num_samples": self.num_samples,
-            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
-            "bias_initializer": keras.initializers.serialize(self.bias_initializer),
-            "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
-            "bias_regularizer": keras.regularizers.serialize(self.bias_regularizer),
-            "seed": self.seed,
-        }
+        own = arguments_of(
+            self,
+            "latent_dim",
+            "posterior",
+            "prior",
+            "estimator",
+            "num_samples",
+            "kernel_initializer",
+            "bias_initializer",
+            "kernel_regularizer",
+            "bias_regularizer",
+            "seed",
+        )
+        return {**super().get_config(), **own}

@@ -7,7 +7,6 @@ import tensorflow as tf
 from keras import ops
 
 from keras_genimg.layers.causal_layer import CausalLayer
-from keras_genimg.ops.affine import affine, prepare_affine
 from keras_genimg.ops.checks import (
     check_choice,
     check_color_channels,
@@ -16,9 +15,14 @@ from keras_genimg.ops.checks import (
     check_positive_int,
 )
 from keras_genimg.ops.color_masks import causal_kernel_mask
-from keras_genimg.ops.padded_conv import padded_conv2d
-from keras_genimg.ops.row_conv import prepare_row_conv, row_conv
-from keras_genimg.types import Config, Shape, Tensors
+from keras_genimg.ops.convolution import (
+    affine,
+    padded_conv2d,
+    prepare_affine,
+    prepare_row_conv,
+    row_conv,
+)
+from keras_genimg.types import Config, Shape
 
 # For some arguments of Conv2D, the values that a causal convolution supports.
 _FIXED = {
@@ -73,6 +77,8 @@ class MaskedConv2D(CausalLayer, keras.layers.Conv2D):
         2016, section 3.4, https://arxiv.org/abs/1601.06759
     """
 
+    _gates = 1  # Number of maps side by side, each split into colors separately.
+
     def __init__(
         self,
         filters: int,
@@ -124,9 +130,10 @@ class MaskedConv2D(CausalLayer, keras.layers.Conv2D):
         self.mask = causal_kernel_mask(
             self.kernel_size,
             input_shape[-1],
-            self.filters,
+            self.filters // self._gates,
             self.mask_type,
             self.num_colors,
+            self._gates,
         )
 
     def masked_kernel(self, kernel: tf.Tensor) -> tf.Tensor:
@@ -134,7 +141,7 @@ class MaskedConv2D(CausalLayer, keras.layers.Conv2D):
         live_rows = self.kernel_size[0] // 2 + 1
         return kernel[:live_rows] * tf.cast(self.mask[:live_rows], kernel.dtype)
 
-    def convolution_op(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+    def convolution_op(self, inputs, kernel):
         height, width = self.kernel_size
         if (height, width) == (1, 1):
             # A matrix product, because XLA compiles its gradient well on CPUs.
@@ -144,7 +151,7 @@ class MaskedConv2D(CausalLayer, keras.layers.Conv2D):
         kernel = self.masked_kernel(kernel)
         return padded_conv2d(inputs, kernel, height // 2, width // 2)
 
-    def prepare(self, fused: bool) -> dict[str, Any]:
+    def prepare(self, fused):
         height, width = self.kernel_size
         kernel = tf.cast(self.masked_kernel(self.kernel), self.compute_dtype)
         bias = None if self.bias is None else tf.cast(self.bias, self.compute_dtype)
@@ -158,13 +165,7 @@ class MaskedConv2D(CausalLayer, keras.layers.Conv2D):
             return {"left": prepare_affine(left, bias)}
         return {"above": prepare_row_conv(kernel[:-1], bias), "left": (left, None)}
 
-    def initial_cache(
-        self,
-        weights: dict[str, Any],
-        batch: int | tf.Tensor,
-        width: int | tf.Tensor,
-        channels: int,
-    ) -> Tensors:
+    def initial_cache(self, weights, batch, width, channels):
         rows = self.kernel_size[0] // 2
         zeros = tf.zeros(
             (batch, self.kernel_size[1] // 2 * channels), self.compute_dtype
@@ -175,17 +176,13 @@ class MaskedConv2D(CausalLayer, keras.layers.Conv2D):
             zeros,
         )
 
-    def begin_row(
-        self, weights: dict[str, Any], cache: Tensors
-    ) -> tuple[Tensors, Tensors]:
+    def begin_row(self, weights, cache):
         above, border = cache
         if self.kernel_size[0] == 1:
             return (border,), ()
         return (border,), (row_conv(above, weights["above"]),)
 
-    def step(
-        self, weights: dict[str, Any], carry: Tensors, row: Tensors, inputs: tf.Tensor
-    ) -> tuple[tf.Tensor, Tensors, Tensors]:
+    def step(self, weights, carry, row, inputs):
         (window,) = carry
         seen = tf.concat([window, inputs], axis=-1) if window.shape[-1] else inputs
         num_left = weights["left"][0].shape[0]
@@ -202,9 +199,7 @@ class MaskedConv2D(CausalLayer, keras.layers.Conv2D):
             window = seen[:, inputs.shape[-1] :]
         return outputs, (window,), kept
 
-    def end_row(
-        self, weights: dict[str, Any], cache: Tensors, kept: Tensors
-    ) -> Tensors:
+    def end_row(self, weights, cache, kept):
         if not kept:
             return cache
         above, border = cache

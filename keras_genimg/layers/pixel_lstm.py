@@ -6,7 +6,9 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from keras_genimg.layers.causal_layer import CausalLayer
 from keras_genimg.ops.checks import (
+    check_built_with_condition,
     check_choice,
     check_color_channels,
     check_condition,
@@ -15,23 +17,27 @@ from keras_genimg.ops.checks import (
     check_positive_int,
 )
 from keras_genimg.ops.color_masks import causal_kernel_mask
+from keras_genimg.ops.configurable import arguments_of
 from keras_genimg.types import Config, Identifier
 
 
-class PixelLSTM(keras.layers.Layer):
+class PixelLSTM(CausalLayer, keras.layers.Layer):
     """Base class of the LSTM layers over pixels: weights and input-to-state map.
 
-    A subclass sets `directions`, the number of maps that it scans, and `taps`, the
-    width of its state-to-state kernel. It implements `scan_map`, which computes the
-    layer's output.
+    A subclass implements `_scan_map`, which computes the layer's output.
+
+    Attributes:
+        directions: Number of maps that are scanned.
+        taps: Width of the state-to-state kernel.
     """
 
     directions = 1
+    _smallest_kernel = 3
 
     def __init__(
         self,
         units: int,
-        kernel_size: int,
+        kernel_size: int = 3,
         num_colors: int = 1,
         mask_type: Literal["A", "B"] = "B",
         use_bias: bool = True,
@@ -49,7 +55,10 @@ class PixelLSTM(keras.layers.Layer):
         super().__init__(**kwargs)
         owner = type(self).__name__
         self.units = check_positive_int("units", units, owner)
-        self.kernel_size = check_odd("kernel_size", kernel_size, owner)
+        self.kernel_size = check_odd(
+            "kernel_size", kernel_size, owner, self._smallest_kernel
+        )
+        self.taps = self.kernel_size
         self.num_colors = check_positive_int("num_colors", num_colors, owner)
         self.mask_type = check_choice("mask_type", mask_type, ("A", "B"), owner)
         check_color_channels("units", self.units, self.num_colors, owner)
@@ -135,44 +144,28 @@ class PixelLSTM(keras.layers.Layer):
         return kernel[:, :live] * tf.cast(self.mask[:, :live], kernel.dtype)
 
     def call(self, inputs, condition=None):
-        run = keras.remat(self.scan_map) if self.recompute else self.scan_map
+        check_built_with_condition(self.condition_kernel, condition, self.name)
+        run = keras.remat(self._scan_map) if self.recompute else self._scan_map
         return run(inputs) if condition is None else run(inputs, condition)
-
-    def check_condition_kernel(self, condition: tf.Tensor) -> int:
-        """Return the depth of a condition, or raise if there are no weights for it.
-
-        Raises:
-            ValueError: If the layer was built without a condition.
-        """
-        if self.condition_kernel is None:
-            raise ValueError(
-                f"{self.name} was built without `condition`, so it has no weights for "
-                f"one. Pass it in the first call too. Received: condition of shape "
-                f"{tuple(condition.shape)}"
-            )
-        return self.condition_kernel.shape[0]
 
     def compute_output_shape(self, inputs_shape, condition_shape=None):
         return (*inputs_shape[:-1], self.units)
 
     def get_config(self) -> Config:
-        return {
-            **super().get_config(),
-            "units": self.units,
-            "num_colors": self.num_colors,
-            "mask_type": self.mask_type,
-            "use_bias": self.use_bias,
-            "unit_forget_bias": self.unit_forget_bias,
-            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
-            "recurrent_initializer": keras.initializers.serialize(
-                self.recurrent_initializer
-            ),
-            "bias_initializer": keras.initializers.serialize(self.bias_initializer),
-            "state_initializer": keras.initializers.serialize(self.state_initializer),
-            "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
-            "recurrent_regularizer": keras.regularizers.serialize(
-                self.recurrent_regularizer
-            ),
-            "bias_regularizer": keras.regularizers.serialize(self.bias_regularizer),
-            "recompute": self.recompute,
-        }
+        own = arguments_of(
+            self,
+            "units",
+            "num_colors",
+            "mask_type",
+            "use_bias",
+            "unit_forget_bias",
+            "kernel_initializer",
+            "recurrent_initializer",
+            "bias_initializer",
+            "state_initializer",
+            "kernel_regularizer",
+            "recurrent_regularizer",
+            "bias_regularizer",
+            "recompute",
+        )
+        return {**super().get_config(), **own}

@@ -1,23 +1,18 @@
 """Row LSTM."""
 
-from typing import Any, Literal
-
 import keras
 import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from keras_genimg.layers.causal_layer import CausalLayer
 from keras_genimg.layers.pixel_lstm import PixelLSTM
-from keras_genimg.ops.checks import check_odd
-from keras_genimg.ops.conv_lstm import conv_lstm_scan
-from keras_genimg.ops.lines import shifted_lines
+from keras_genimg.ops.conv_lstm import conv_lstm_scan, shifted_lines
 from keras_genimg.ops.lstm_cell import lstm_step, prepare_lstm
-from keras_genimg.types import Config, Identifier, Tensors
+from keras_genimg.types import Config
 
 
 @keras.saving.register_keras_serializable(package="keras_genimg")
-class RowLSTM(CausalLayer, PixelLSTM):
+class RowLSTM(PixelLSTM):
     """LSTM that processes an image row by row, from top to bottom.
 
     With a masked kernel `Kis`, an unmasked kernel `Kss` and `*` for a convolution along
@@ -70,47 +65,7 @@ class RowLSTM(CausalLayer, PixelLSTM):
         2016, section 3.1 and equation 3, https://arxiv.org/abs/1601.06759
     """
 
-    def __init__(
-        self,
-        units: int,
-        kernel_size: int = 3,
-        num_colors: int = 1,
-        mask_type: Literal["A", "B"] = "B",
-        use_bias: bool = True,
-        unit_forget_bias: bool = True,
-        kernel_initializer: Identifier = "glorot_uniform",
-        recurrent_initializer: Identifier = "orthogonal",
-        bias_initializer: Identifier = "zeros",
-        state_initializer: Identifier = "zeros",
-        kernel_regularizer: Identifier | None = None,
-        recurrent_regularizer: Identifier | None = None,
-        bias_regularizer: Identifier | None = None,
-        recompute: bool = False,
-        **kwargs: Any,
-    ):
-        check_odd("kernel_size", kernel_size, type(self).__name__, smallest=3)
-        super().__init__(
-            units,
-            kernel_size,
-            num_colors,
-            mask_type,
-            use_bias=use_bias,
-            unit_forget_bias=unit_forget_bias,
-            kernel_initializer=kernel_initializer,
-            recurrent_initializer=recurrent_initializer,
-            bias_initializer=bias_initializer,
-            state_initializer=state_initializer,
-            kernel_regularizer=kernel_regularizer,
-            recurrent_regularizer=recurrent_regularizer,
-            bias_regularizer=bias_regularizer,
-            recompute=recompute,
-            **kwargs,
-        )
-        self.taps = self.kernel_size
-
-    def scan_map(
-        self, inputs: tf.Tensor, condition: tf.Tensor | None = None
-    ) -> tf.Tensor:
+    def _scan_map(self, inputs, condition=None):
         batch, height, width, channels = ops.shape(inputs)
         units = self.units
         gates = self._input_to_state(inputs, condition)
@@ -120,13 +75,12 @@ class RowLSTM(CausalLayer, PixelLSTM):
         cell = tf.broadcast_to(self.initial_cell[:, None, :], shape)
         kernel = ops.convert_to_tensor(self.recurrent_kernel)
         # In parts, to keep the gradient's tensors over all steps small.
-        sizes = [height]
-        if isinstance(height, int):
-            sizes = [
-                len(part) for part in np.array_split(range(height), 4) if len(part)
-            ]
+        parts = [gates]
+        if isinstance(height, int) and height > 1:
+            sizes = map(len, np.array_split(range(height), min(height, 4)))
+            parts = tf.split(gates, list(sizes), axis=0)
         outputs = []
-        for part in tf.split(gates, sizes, axis=0) if len(sizes) > 1 else [gates]:
+        for part in parts:
             states, hidden, cell = conv_lstm_scan(
                 part, kernel, hidden, cell, batch, -(self.taps // 2)
             )
@@ -152,18 +106,15 @@ class RowLSTM(CausalLayer, PixelLSTM):
             outputs = tf.nn.bias_add(outputs, self.bias)
         outputs = tf.reshape(outputs, (height, width * batch, 4 * self.units))
         if condition is not None:
-            depth = self.check_condition_kernel(condition)
-            term = tf.matmul(
-                tf.reshape(condition, (-1, depth)),
-                ops.convert_to_tensor(self.condition_kernel),
-            )
+            kernel = ops.convert_to_tensor(self.condition_kernel)
+            term = tf.matmul(tf.reshape(condition, (-1, kernel.shape[0])), kernel)
             term = tf.reshape(term, (*ops.shape(condition)[:3], 4 * self.units))
             term = tf.broadcast_to(term, (batch, height, width, 4 * self.units))
             term = tf.transpose(term, (1, 2, 0, 3))
             outputs = outputs + tf.reshape(term, ops.shape(outputs))
         return outputs
 
-    def prepare(self, fused: bool) -> dict[str, Any]:
+    def prepare(self, fused):
         dtype = self.compute_dtype
         # The kernel's rows match the input of a step: the live input taps, the
         # condition, and the hidden states of the row above. The one directly above
@@ -185,13 +136,7 @@ class RowLSTM(CausalLayer, PixelLSTM):
             "border": live_taps - 1,
         }
 
-    def initial_cache(
-        self,
-        weights: dict[str, Any],
-        batch: int | tf.Tensor,
-        width: int | tf.Tensor,
-        channels: int,
-    ) -> Tensors:
+    def initial_cache(self, weights, batch, width, channels):
         dtype = self.compute_dtype
         shape = (width, batch, self.units)
         return (
@@ -200,22 +145,13 @@ class RowLSTM(CausalLayer, PixelLSTM):
             tf.zeros((batch, weights["border"] * channels), dtype),
         )
 
-    def begin_row(
-        self, weights: dict[str, Any], cache: Tensors
-    ) -> tuple[Tensors, Tensors]:
+    def begin_row(self, weights, cache):
         hidden, cell, border = cache
         reach = self.taps // 2
         beside = [offset for offset in range(-reach, reach + 1) if offset]
         return (border,), (shifted_lines(hidden, beside, axis=0), hidden, cell)
 
-    def step(
-        self,
-        weights: dict[str, Any],
-        carry: Tensors,
-        row: Tensors,
-        inputs: tf.Tensor,
-        condition: tf.Tensor | None = None,
-    ) -> tuple[tf.Tensor, Tensors, Tensors]:
+    def step(self, weights, carry, row, inputs, condition=None):
         (window,) = carry
         beside, above, cell = row
         seen = [window, inputs]
@@ -230,9 +166,7 @@ class RowLSTM(CausalLayer, PixelLSTM):
             window = inputs
         return hidden, (window,), (hidden, cell)
 
-    def end_row(
-        self, weights: dict[str, Any], cache: Tensors, kept: Tensors
-    ) -> Tensors:
+    def end_row(self, weights, cache, kept):
         return (*kept, cache[2])
 
     def get_config(self) -> Config:

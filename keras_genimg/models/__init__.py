@@ -21,3 +21,7 @@ __all__ = [
     "PixelRNN",
     "VAE",
 ]
+
+
+def __dir__():
+    return __all__

@@ -4,31 +4,15 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 from numpy.typing import ArrayLike
 
 from keras_genimg import likelihoods
-from keras_genimg.models.autoregressive_endpoints import (
-    autoregressive_endpoints,
-    log_prob_of,
-)
-from keras_genimg.models.batched_calls import draw_images, map_images
-from keras_genimg.models.causality_check import check_causal
-from keras_genimg.models.completion import completions
-from keras_genimg.models.conditions import condition_arrays
-from keras_genimg.models.drawing_order import DrawingOrder
-from keras_genimg.models.image_inputs import known_image_shape, sized_image_shape
-from keras_genimg.models.image_seeds import image_seeds
-from keras_genimg.models.progress import Counted
-from keras_genimg.models.traced_sampler import TracedSampler
-from keras_genimg.ops.checks import (
-    check_choice,
-    check_positive_int,
-    check_temperature,
-)
-from keras_genimg.sampling import METHODS
-from keras_genimg.saved_model.endpoint import Endpoint
-from keras_genimg.training import BitsPerDim
+from keras_genimg.drawing.drawer import Drawer
+from keras_genimg.inputs.images import known_image_shape
+from keras_genimg.metrics import BitsPerDim
+from keras_genimg.models.generative_model import GenerativeModel
+from keras_genimg.serving.autoregressive_endpoints import autoregressive_endpoints
+from keras_genimg.serving.endpoint import Endpoint
 from keras_genimg.types import (
     Conditions,
     Config,
@@ -42,7 +26,7 @@ from keras_genimg.types import (
 
 
 @keras.saving.register_keras_serializable(package="keras_genimg")
-class AutoregressiveModel(DrawingOrder):
+class AutoregressiveModel(GenerativeModel):
     """Model of images from any functional graph of causal layers.
 
     The probability of an image is the product of the probabilities of its sub-pixels,
@@ -71,6 +55,9 @@ class AutoregressiveModel(DrawingOrder):
         condition_ranges: `(lowest, highest)` by input name, for conditions that are
             integers in a range, such as labels; by default the range of the dtype.
             Other values are refused.
+        sampling_method: Sampler that is used unless a call names another, see
+            `generate`: `"fixed_point"` for a causal graph that `"incremental"` does not
+            support.
         **kwargs: Arguments of `keras.Model`, such as `name`.
 
     Attributes:
@@ -103,6 +90,7 @@ class AutoregressiveModel(DrawingOrder):
         outputs: SymbolicTensor,
         likelihood: str | Config | likelihoods.Likelihood = "bernoulli",
         condition_ranges: dict[str, tuple[int, int]] | None = None,
+        sampling_method: Method = "incremental",
         **kwargs: Any,
     ):
         likelihood = likelihoods.get(likelihood)
@@ -116,19 +104,14 @@ class AutoregressiveModel(DrawingOrder):
             self.condition_ranges = {
                 name: (low, high) for name, (low, high) in condition_ranges.items()
             }
+        self._drawer = Drawer(self)
+        self.sampling_method: Method = self._drawer.checked_method(sampling_method)
 
     def _own_metrics(self):
         return [BitsPerDim(self.likelihood)]
 
     def _check_before_fit(self, x):
-        self._check_causal(known_image_shape(x, self))
-
-    def _check_causal(self, image_shape):
-        """Raise an error unless the graph is causal, which is checked once."""
-        if self.check_causality:
-            self._function_cache.get(
-                self, ("causal", image_shape), lambda: check_causal(self, image_shape)
-            )
+        self._drawer.check_causal(known_image_shape(x, self))
 
     def generate(
         self,
@@ -136,7 +119,7 @@ class AutoregressiveModel(DrawingOrder):
         *,
         seed: Seeds | None = None,
         temperature: float = 1.0,
-        method: Method = "incremental",
+        method: Method | None = None,
         jit_compile: bool = False,
         conditions: Conditions | None = None,
         image_size: Shape | None = None,
@@ -153,10 +136,10 @@ class AutoregressiveModel(DrawingOrder):
                 on its own seed.
             temperature: Number above 0 that divides the logits; values below 1 give
                 likelier images.
-            method: Sampler, which affects the speed but not the images.
-                `"incremental"` evaluates each pixel once, in about the time of one
-                forward pass, for graphs of causal and pointwise layers.
-                `"fixed_point"` runs forward passes until nothing changes, and
+            method: Sampler, which affects the speed but not the images; by default the
+                model's `sampling_method`. `"incremental"` evaluates each pixel once, in
+                about the time of one forward pass, for graphs of causal and pointwise
+                layers. `"fixed_point"` runs forward passes until nothing changes, and
                 `"ancestral"` one forward pass per sub-pixel (per pixel if the
                 likelihood couples its colors), for any causal graph.
             jit_compile: Whether to compile with XLA.
@@ -175,13 +158,17 @@ class AutoregressiveModel(DrawingOrder):
             ValueError: If an argument is not as described, the model is not causal, or
                 the incremental sampler does not support a layer.
         """
-        num_images = check_positive_int("num_images", num_images, "generate")
-        draw = self._draw_function(method, temperature, image_size, jit_compile)
-        shape = sized_image_shape(self, image_size, "generate")
-        conditions = condition_arrays(self, conditions, num_images, shape)
-        inputs = [image_seeds(num_images, seed), *conditions]
-        note = self._drawing_note(method, image_size)
-        return draw_images(self, draw, inputs, batch_size, verbose, note=note)
+        return self._drawer.generate(
+            num_images,
+            seed,
+            batch_size,
+            verbose,
+            method,
+            temperature,
+            jit_compile,
+            image_size,
+            conditions,
+        )
 
     def complete(
         self,
@@ -190,13 +177,14 @@ class AutoregressiveModel(DrawingOrder):
         *,
         seed: Seeds | None = None,
         num_candidates: int = 1,
+        return_effective_sample_size: bool = False,
         temperature: float = 1.0,
-        method: Method = "incremental",
+        method: Method | None = None,
         jit_compile: bool = False,
         conditions: Conditions | None = None,
         batch_size: int = 64,
         verbose: Verbose = "auto",
-    ) -> np.ndarray:
+    ) -> Any:
         """Draw the unknown pixels of images.
 
         Unknown pixels are drawn in raster order, each conditioned on the pixels before
@@ -208,8 +196,9 @@ class AutoregressiveModel(DrawingOrder):
         With `num_candidates` above 1, that many completions are drawn. Each is weighted
         by the probability of the known pixels after its first unknown one, and one is
         chosen in proportion to its weight. The more candidates, the closer the result
-        is to a sample given all known pixels. `effective_sample_size` is a measure of
-        this: near 1, the result is merely the best of the candidates.
+        is to a sample given all known pixels. The effective sample size is a measure of
+        this, `sum(w)**2 / sum(w**2)` for the weights `w`: near 1, the result is merely
+        the best of the candidates; it is `num_candidates` if all weights are equal.
 
         Args:
             images: `(num_images, height, width, colors)`, known pixels in the
@@ -221,11 +210,10 @@ class AutoregressiveModel(DrawingOrder):
             num_candidates: Number of completions to choose from. A candidate does not
                 depend on their number. If no known pixel follows an unknown one, the
                 result is candidate 0, the completion for `num_candidates=1`.
+            return_effective_sample_size: Whether to return effective sample sizes too.
             temperature: Number above 0 that divides the logits; values below 1 give
                 likelier images.
-            method: Sampler, which affects the speed but not the images:
-                `"incremental"` for graphs of causal and pointwise layers,
-                `"fixed_point"` or `"ancestral"` for any causal graph.
+            method: Sampler, which affects the speed but not the images, see `generate`.
             jit_compile: Whether to compile with XLA.
             conditions: Inputs of the model besides the images, with one element per
                 image: an array for a single input, else a dict by input name.
@@ -235,7 +223,9 @@ class AutoregressiveModel(DrawingOrder):
                 "auto" for silence in the first two seconds, then a bar.
 
         Returns:
-            NumPy array of the shape of `images`, with known pixels unchanged.
+            NumPy array of the shape of `images`, with known pixels unchanged. With
+            `return_effective_sample_size`, a tuple of it and of a float32 array of
+            shape `(num_images,)`, from 1 to `num_candidates`.
 
         Raises:
             ValueError: If an argument is not as described, the model is not causal, or
@@ -244,146 +234,27 @@ class AutoregressiveModel(DrawingOrder):
         References:
             van den Oord et al., Pixel Recurrent Neural Networks, 2016, figure 1.
             Rubin, Using the SIR algorithm to simulate posterior distributions, 1988.
-        """
-        completed, _ = completions(
-            self,
-            images,
-            known,
-            seed=seed,
-            num_candidates=num_candidates,
-            temperature=temperature,
-            method=method,
-            jit_compile=jit_compile,
-            conditions=conditions,
-            batch_size=batch_size,
-            verbose=verbose,
-        )
-        return completed
-
-    def effective_sample_size(
-        self,
-        images: ArrayLike,
-        known: ArrayLike,
-        *,
-        seed: Seeds | None = None,
-        num_candidates: int = 1,
-        temperature: float = 1.0,
-        method: Method = "incremental",
-        jit_compile: bool = False,
-        conditions: Conditions | None = None,
-        batch_size: int = 64,
-        verbose: Verbose = "auto",
-    ) -> np.ndarray:
-        """Return the effective number of candidates of each completion.
-
-        With the weights `w` of the candidates that `complete` draws for the same
-        arguments:
-
-            sum(w)**2 / sum(w**2)
-
-        This is 1 if one candidate has all the weight, and `num_candidates` if all
-        weights are equal, for example if no known pixel follows an unknown one.
-
-        Args:
-            images: `(num_images, height, width, colors)`, known pixels in the
-                likelihood's own range; unknown ones are ignored.
-            known: 1 or True at known pixels, else 0 or False,
-                `(num_images, height, width)`, or `(height, width)` for all images.
-            seed: Integer seed of the first image, with consecutive seeds for the next
-                ones, or one integer per image. By default random.
-            num_candidates: Number of completions to choose from.
-            temperature: Number above 0 that divides the logits; values below 1 give
-                likelier images.
-            method: Sampler, which affects the speed but not the images:
-                `"incremental"` for graphs of causal and pointwise layers,
-                `"fixed_point"` or `"ancestral"` for any causal graph.
-            jit_compile: Whether to compile with XLA.
-            conditions: Inputs of the model besides the images, with one element per
-                image: an array for a single input, else a dict by input name.
-            batch_size: Number of completions to draw at once, counting every candidate;
-                at least all candidates of one image.
-            verbose: 0 for silence, 1 for a progress bar, 2 for one line at the end;
-                "auto" for silence in the first two seconds, then a bar.
-
-        Returns:
-            NumPy float32 array of shape `(num_images,)`, from 1 to `num_candidates`.
-
-        Raises:
-            ValueError: If an argument is not as described, the model is not causal, or
-                the incremental sampler does not support a layer.
-
-        References:
             Kong, Liu and Wong, Sequential Imputations and Bayesian Missing Data
             Problems, 1994.
         """
-        _, sizes = completions(
-            self,
+        completed, sizes = self._drawer.complete(
             images,
             known,
-            seed=seed,
-            num_candidates=num_candidates,
-            temperature=temperature,
-            method=method,
-            jit_compile=jit_compile,
-            conditions=conditions,
-            batch_size=batch_size,
-            verbose=verbose,
+            seed,
+            num_candidates,
+            temperature,
+            method,
+            jit_compile,
+            batch_size,
+            verbose,
+            conditions,
         )
-        return sizes
-
-    def _draw_function(
-        self,
-        method="incremental",
-        temperature=1.0,
-        image_size=None,
-        jit_compile=False,
-        num_candidates=None,
-    ):
-        """Return a compiled function of `(seeds, *conditions)` that draws images.
-
-        With `num_candidates`, it completes images: it also takes `images` and `known`,
-        after the seeds, and returns effective sample sizes, after the images.
-
-        Raises:
-            ValueError: If an argument is not as described. The function raises it if
-                the model is not causal.
-        """
-        check_choice("method", method, tuple(METHODS), "generate")
-        check_temperature(temperature)
-        shape = sized_image_shape(self, image_size, "generate")
-        draw = self._traced_sampler(method, shape, jit_compile, num_candidates)
-        temperature = tf.constant(temperature, tf.float32)
-        return Counted(
-            lambda seeds, *others: draw(seeds, temperature, *others), draw.counter
-        )
-
-    def _prove(self, sampler):
-        """Raise an error unless a sampler is right, which is checked once."""
-        self._function_cache.get(self, ("proven", *sampler.kind), sampler.prove)
-
-    def _traced_sampler(self, method, shape, jit_compile, num_candidates=None):
-        return self._function_cache.get(
-            self,
-            (method, shape, jit_compile, num_candidates),
-            lambda: TracedSampler(self, method, shape, jit_compile, num_candidates),
-        )
-
-    def _drawing_note(self, method, image_size):
-        """Return the number of forward passes as text, for `Progress`."""
-        shape = sized_image_shape(self, image_size, "generate")
-        passes = self._num_passes(shape)
-        if method == "ancestral":
-            return f"{passes} forward passes per batch"
-        if method == "fixed_point":
-            return f"up to {passes + 1} forward passes per batch"
-        return ""
+        return (completed, sizes) if return_effective_sample_size else completed
 
     def log_prob(
         self,
         images: Images,
         *,
-        num_samples: None = None,
-        seed: None = None,
         batch_size: int = 64,
         verbose: Verbose = "auto",
     ) -> np.ndarray:
@@ -393,8 +264,6 @@ class AutoregressiveModel(DrawingOrder):
             images: Images in the likelihood's own range, as an array or a
                 `tf.data.Dataset` of batches. A model with conditions takes a list or
                 a dict of all its inputs.
-            num_samples: Must be None, since the result is exact.
-            seed: Must be None.
             batch_size: Images per batch, for arrays.
             verbose: 0 for silence, 1 for a progress bar, 2 for one line at the end;
                 "auto" for silence in the first two seconds, then a bar.
@@ -403,31 +272,15 @@ class AutoregressiveModel(DrawingOrder):
             Nats, a NumPy float32 array of shape `(num_images,)`.
 
         Raises:
-            ValueError: If there are no images, or their shape or pixels do not fit, or
-                `num_samples` or `seed` is given.
+            ValueError: If there are no images, or their shape or pixels do not fit.
         """
-        for name, value in (("num_samples", num_samples), ("seed", seed)):
-            if value is not None:
-                raise ValueError(
-                    f"The log-probability of {self.name} is exact, without samples: "
-                    f"leave out `{name}`. Received: {name}={value!r}"
-                )
-        function = self._function_cache.get(
-            self,
-            "log_prob",
-            lambda: tf.function(
-                lambda *inputs: log_prob_of(self, *inputs),
-                reduce_retracing=True,
-                autograph=False,
-            ),
-        )
-        return map_images(self, function, images, "log_prob", batch_size, verbose)
+        return self._drawer.log_prob_of(images, batch_size, verbose)
 
     def endpoints(
         self,
         image_shape: Shape,
         jit_compile: bool = False,
-        method: Method = "incremental",
+        method: Method | None = None,
         num_candidates: int = 1,
     ) -> dict[str, Endpoint]:
         """Return the functions that a server can call.
@@ -435,19 +288,16 @@ class AutoregressiveModel(DrawingOrder):
         Args:
             image_shape: `(height, width, colors)`, all known.
             jit_compile: Whether to compile with XLA.
-            method: `"incremental"`, `"fixed_point"` or `"ancestral"`, see `generate`.
+            method: Sampler, see `generate`.
             num_candidates: Number of completions among which `complete` chooses.
 
         Returns:
-            Dict of `keras_genimg.saved_model.Endpoint` by signature name.
+            Dict of `keras_genimg.serving.Endpoint` by signature name.
 
         Raises:
             ValueError: If an argument is not as described, the model is not causal, or
                 the sampler and the model disagree.
         """
-        image_shape = tuple(image_shape)
-        self._check_causal(image_shape)
-        self._prove(self._traced_sampler(method, image_shape, jit_compile))
         return autoregressive_endpoints(
             self, image_shape, method, jit_compile, num_candidates
         )
@@ -462,6 +312,8 @@ class AutoregressiveModel(DrawingOrder):
         if self.condition_ranges != type(self).condition_ranges:
             ranges = {k: list(v) for k, v in self.condition_ranges.items()}
             config["condition_ranges"] = ranges
+        if self.sampling_method != "incremental":
+            config["sampling_method"] = self.sampling_method
         return config
 
     @classmethod

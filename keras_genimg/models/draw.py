@@ -8,16 +8,16 @@ import numpy as np
 import tensorflow as tf
 
 from keras_genimg import likelihoods
+from keras_genimg.inputs.calls import draw_images, map_images
+from keras_genimg.inputs.seeds import image_seeds, seeded_batches
+from keras_genimg.latents.inference import Inference, repeated
 from keras_genimg.layers import DRAWLoop
-from keras_genimg.models.batched_calls import draw_images, map_images
-from keras_genimg.models.image_seeds import image_seeds, seeded_batches
-from keras_genimg.models.inference import Inference, repeated
-from keras_genimg.models.latent_endpoints import draw_endpoints
 from keras_genimg.models.latent_model import LatentModel
-from keras_genimg.models.presets import DRAW as DRAW_PRESETS
 from keras_genimg.ops.checks import check_image_shape, check_positive_int
 from keras_genimg.ops.uniforms import LATENTS, POSTERIOR, seeded_normals
-from keras_genimg.saved_model.endpoint import Endpoint
+from keras_genimg.presets.settings import DRAW as DRAW_PRESETS
+from keras_genimg.serving.endpoint import Endpoint
+from keras_genimg.serving.latent_endpoints import draw_endpoints
 from keras_genimg.types import (
     Config,
     Images,

@@ -7,8 +7,8 @@ import keras
 
 from keras_genimg import likelihoods
 from keras_genimg.models.pixel_network import PixelNetwork, checked_arguments
-from keras_genimg.models.presets import GATED_PIXEL_CNN
 from keras_genimg.networks import condition_input, gated_pixel_stack
+from keras_genimg.presets.settings import GATED_PIXEL_CNN
 from keras_genimg.types import Config, Policy
 
 

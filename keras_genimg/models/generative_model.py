@@ -1,25 +1,31 @@
 """Base class of all models."""
 
+import difflib
 import inspect
 from typing import Any, TypeVar
 
+import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_genimg.likelihoods import Likelihood
-from keras_genimg.models.function_cache import FunctionCache
-from keras_genimg.models.image_inputs import images_of, sized_image_shape
-from keras_genimg.models.likelihood_model import LikelihoodModel
-from keras_genimg.models.preset import Preset
-from keras_genimg.models.preset_weights import load_weights
+from keras_genimg import likelihoods
+from keras_genimg.fitting.distribution import check_compile, check_strategy
+from keras_genimg.fitting.fitter import Fitter
+from keras_genimg.fitting.workarounds import any_batch, outside_replicas
+from keras_genimg.inputs.function_cache import FunctionCache
+from keras_genimg.inputs.images import images_of, sized_image_shape
+from keras_genimg.losses import NegativeLogLikelihood
 from keras_genimg.ops.checks import check_positive_int
 from keras_genimg.ops.workers import is_chief
-from keras_genimg.saved_model import write_saved_model
-from keras_genimg.saved_model.endpoint import Endpoint
+from keras_genimg.presets import Preset, load_weights
+from keras_genimg.serving.endpoint import Endpoint
+from keras_genimg.serving.writing import write_saved_model
 from keras_genimg.types import (
+    AxisSize,
     Config,
     Images,
     PathLike,
+    Policy,
     Seeds,
     Shape,
     SymbolicTensor,
@@ -30,8 +36,8 @@ from keras_genimg.types import (
 _Model = TypeVar("_Model", bound="GenerativeModel")
 
 
-class GenerativeModel(LikelihoodModel):
-    """A functional Keras model of images that draws images too.
+class GenerativeModel(keras.Model):
+    """A functional Keras model of images, which trains on images alone and draws them.
 
     The first input is the batch of images, in the likelihood's own range; further
     inputs are conditions, such as labels.
@@ -39,30 +45,84 @@ class GenerativeModel(LikelihoodModel):
     A subclass implements `generate`, `log_prob` and `endpoints`.
 
     Args:
-        inputs: `keras.Input` of images, or a list of it and the conditions.
+        inputs: `keras.Input` of images, or a list of it and the conditions. In a dict,
+            the images are the input named `"images"`, or else the first.
         outputs: Parameters of the likelihood, float32.
         likelihood: Name or object, see `keras_genimg.likelihoods.get`.
-        **kwargs: Arguments of `keras.Model`, such as `name`.
+        dtype: Dtype policy that the model reports; its layers have their own.
+        targets_shape: Shape of what the outputs are parameters of, if not of the
+            images, see `_targets_of`.
+        **kwargs: `name` and `trainable` of `keras.Model`.
 
     Attributes:
         likelihood: The distribution of a sub-pixel.
         presets: `Preset` by name: published and small settings, see `from_preset`.
         condition_ranges: `(lowest, highest)` by input name, for conditions that are
             integers in a range, such as labels.
+
+    Raises:
+        ValueError: If the outputs do not fit the images and the likelihood, or an
+            argument is unknown.
     """
 
     presets: dict[str, Preset] = {}
     condition_ranges: dict[str, tuple[int, int]] = {}
 
+    # Whether all of the loss is per image, so that `sample_weight` weighs it.
+    _weighs_images = True
+
     def __init__(
         self,
         inputs: SymbolicTensor,
         outputs: SymbolicTensor,
-        likelihood: str | Config | Likelihood,
+        likelihood: str | Config | likelihoods.Likelihood,
+        dtype: Policy | None = None,
+        targets_shape: Shape | None = None,
         **kwargs: Any,
     ):
-        super().__init__(inputs, outputs, likelihood, **kwargs)
+        _check_arguments(type(self), kwargs)
+        check_strategy(type(self).__name__)
+        likelihood = likelihoods.get(likelihood)
+        if isinstance(inputs, dict):  # Keras would sort it by name.
+            inputs = sorted(inputs.values(), key=lambda tensor: tensor.name != "images")
+        images = tf.nest.flatten(inputs)[0]
+        expected = tuple(images.shape)
+        are_images = len(expected) == 4
+        if are_images:
+            shape = targets_shape or expected[1:]
+            expected = (expected[0], *likelihood.params_shape(shape))
+        if not are_images or tuple(outputs.shape) != expected:
+            raise ValueError(
+                f"A graph with images of shape {tuple(images.shape)} and the "
+                f"likelihood {likelihood} must end in parameters of shape {expected}, "
+                f"where images are (batch, height, width, colors). Received: outputs "
+                f"of shape {tuple(outputs.shape)}"
+            )
+        if outputs.dtype != "float32":
+            raise ValueError(
+                f"Parameters of a likelihood must be float32, also in mixed precision: "
+                f'give the last layer dtype="float32". Received: outputs of dtype '
+                f"{outputs.dtype}"
+            )
+        super().__init__(inputs=inputs, outputs=outputs, **kwargs)
+        if dtype is not None:  # Which functional models do not take.
+            self.dtype_policy = keras.dtype_policies.get(dtype)
+        self.likelihood: likelihoods.Likelihood = likelihood
         self._function_cache = FunctionCache()
+        self._fitter = Fitter(self)
+
+    @property
+    def image_shape(self) -> tuple[AxisSize, AxisSize, int]:
+        """`(height, width, colors)` of the images; None where any size will do."""
+        return tuple(self.inputs[0].shape[1:])
+
+    def _base_config(self):
+        """Return the constructor's arguments that all models share, for a config."""
+        return {
+            "name": self.name,
+            "trainable": self.trainable,
+            "dtype": keras.dtype_policies.serialize(self.dtype_policy),
+        }
 
     @classmethod
     def from_preset(
@@ -84,8 +144,10 @@ class GenerativeModel(LikelihoodModel):
                 do not fit because an override changes a shape.
         """
         if name not in cls.presets:
+            near = difflib.get_close_matches(name, cls.presets, 1)
+            hint = f"Did you mean {near[0]!r}? " if near else ""
             raise ValueError(
-                f"{cls.__name__} has no preset {name!r}. "
+                f"{cls.__name__} has no preset {name!r}. {hint}"
                 f"Known presets: {', '.join(sorted(cls.presets))}"
             )
         model = cls(**{**cls.presets[name].config, **overrides})
@@ -126,8 +188,6 @@ class GenerativeModel(LikelihoodModel):
         self,
         images: Images,
         *,
-        num_samples: int | None = None,
-        seed: int | None = None,
         batch_size: int = 64,
         verbose: Verbose = "auto",
     ) -> np.ndarray:
@@ -137,12 +197,6 @@ class GenerativeModel(LikelihoodModel):
             images: Images in the likelihood's own range, as an array or a
                 `tf.data.Dataset` of batches. A model with conditions takes a list or
                 a dict of all its inputs.
-            num_samples: Samples of the latent variables per image, for models that
-                have them; None for the model's default.
-            seed: Integer seed of the first image's samples; the next images have the
-                seeds that follow. By default a random one, which
-                `keras.utils.set_random_seed` makes reproducible. For models with
-                latent variables.
             batch_size: Images per batch, for arrays.
             verbose: 0 for silence, 1 for a progress bar, 2 for one line at the end;
                 "auto" for silence in the first two seconds, then a bar.
@@ -151,8 +205,7 @@ class GenerativeModel(LikelihoodModel):
             Nats, a NumPy float32 array of shape `(num_images,)`.
 
         Raises:
-            ValueError: If there are no images, or their shape or pixels do not fit, or
-                the model has no latent variables and receives `num_samples` or `seed`.
+            ValueError: If there are no images, or their shape or pixels do not fit.
         """
         raise NotImplementedError
 
@@ -160,8 +213,6 @@ class GenerativeModel(LikelihoodModel):
         self,
         images: Images,
         *,
-        num_samples: int | None = None,
-        seed: int | None = None,
         batch_size: int = 64,
         verbose: Verbose = "auto",
     ) -> np.ndarray:
@@ -171,11 +222,6 @@ class GenerativeModel(LikelihoodModel):
             images: Images in the likelihood's own range, as an array or a
                 `tf.data.Dataset` of batches. A model with conditions takes a list or
                 a dict of all its inputs.
-            num_samples: Samples of the latent variables per image, for models that
-                have them; None for the model's default.
-            seed: Integer seed of the first image's samples; the next images have the
-                seeds that follow. By default a random one. For models with latent
-                variables.
             batch_size: Images per batch, for arrays.
             verbose: 0 for silence, 1 for a progress bar, 2 for one line at the end;
                 "auto" for silence in the first two seconds, then a bar.
@@ -184,8 +230,7 @@ class GenerativeModel(LikelihoodModel):
             NumPy float32 array of shape `(num_images,)`.
 
         Raises:
-            ValueError: If there are no images, or their shape or pixels do not fit, or
-                the model has no latent variables and receives `num_samples` or `seed`.
+            ValueError: If there are no images, or their shape or pixels do not fit.
         """
         shape = self.image_shape
         if None in shape:
@@ -195,13 +240,7 @@ class GenerativeModel(LikelihoodModel):
                     f"array to know their size. Received: {images}"
                 )
             shape = np.shape(images_of(images, self))[1:]
-        nats = self.log_prob(
-            images,
-            num_samples=num_samples,
-            seed=seed,
-            batch_size=batch_size,
-            verbose=verbose,
-        )
+        nats = self.log_prob(images, batch_size=batch_size, verbose=verbose)
         return -nats / np.float32(np.log(2) * np.prod(shape))
 
     def endpoints(
@@ -215,7 +254,7 @@ class GenerativeModel(LikelihoodModel):
             **options: Options of the model's own kind.
 
         Returns:
-            Dict of `keras_genimg.saved_model.Endpoint` by signature name.
+            Dict of `keras_genimg.serving.Endpoint` by signature name.
         """
         raise NotImplementedError
 
@@ -296,3 +335,275 @@ class GenerativeModel(LikelihoodModel):
                 f"{', '.join(unknown)}. Options of its endpoints: "
                 f"{', '.join(taken) or 'none'}"
             )
+
+    # Methods of `keras.Model`.
+
+    def call(self, inputs, training=None, mask=None):
+        return super().call(tf.nest.map_structure(any_batch, inputs), training, mask)
+
+    def compile(
+        self,
+        optimizer: str | keras.optimizers.Optimizer = "rmsprop",
+        loss: None = None,
+        metrics: list[Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Configure training; the model knows its loss.
+
+        Args:
+            optimizer: Name or `keras.optimizers.Optimizer`.
+            loss: Must be left out.
+            metrics: List of metrics besides the model's own.
+            **kwargs: The other arguments of `keras.Model.compile`, such as
+                `jit_compile`.
+
+        Raises:
+            ValueError: If a loss is given, if the model or its optimizer was made in
+                another scope, or if replicas cannot train with an argument.
+        """
+        if loss is not None:
+            raise ValueError(
+                f"{self.name} is trained on its own negative log-likelihood, so leave "
+                f"`loss` out of compile. Received: loss={loss!r}"
+            )
+        check_compile(self, optimizer, kwargs)
+        super().compile(
+            optimizer,
+            loss=self._own_loss(),
+            metrics=[*self._own_metrics(), *(metrics or [])],
+            **kwargs,
+        )
+
+    def get_compile_config(self) -> Config | None:
+        config = super().get_compile_config()
+        if not config:
+            return config
+        config["loss"] = None
+        config["metrics"] = config["metrics"][len(self._own_metrics()) :]
+        return config
+
+    def compile_from_config(self, config: Config) -> None:
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        if getattr(self, "optimizer", None) is not None:
+            self.optimizer.build(self.trainable_variables)
+
+    def fit(
+        self, x: Any = None, y: None = None, *args: Any, **kwargs: Any
+    ) -> keras.callbacks.History:
+        """Train as `keras.Model.fit` does, on images alone.
+
+        Args:
+            x: Images in the likelihood's own range, as an array, a `tf.data.Dataset`,
+                a PyTorch `DataLoader` or anything else that Keras reads. A model with
+                conditions takes a list or a dict of all its inputs.
+            y: Must be left out: the images are the targets.
+            *args: The next arguments of `keras.Model.fit`.
+            **kwargs: The other arguments of `keras.Model.fit`, such as `epochs`. Like
+                `x`, `validation_data` is images alone or a data set of them.
+
+        Returns:
+            A `keras.callbacks.History`.
+
+        Raises:
+            ValueError: If there are no images, or their shape, a pixel, a condition or
+                a weight does not fit. Arrays are checked at once, other sources batch
+                by batch. Also if the model was made in another scope, if workers have
+                different global seeds, or if `keras.callbacks.BackupAndRestore` is used
+                by several workers or together with `keras_genimg.callbacks.Resume`.
+        """
+        return self._fitter.fit(super().fit, x, y, *args, **kwargs)
+
+    def evaluate(self, x: Any = None, y: None = None, *args: Any, **kwargs: Any) -> Any:
+        """Evaluate as `keras.Model.evaluate` does, on images alone.
+
+        Args:
+            x: Images in the likelihood's own range, as an array, a `tf.data.Dataset`,
+                a PyTorch `DataLoader` or anything else that Keras reads. A model with
+                conditions takes a list or a dict of all its inputs.
+            y: Must be left out.
+            *args: The next arguments of `keras.Model.evaluate`.
+            **kwargs: The other arguments of `keras.Model.evaluate`, such as
+                `batch_size`.
+
+        Returns:
+            The loss and the metrics, in a list or, with `return_dict=True`, a dict.
+
+        Raises:
+            ValueError: If there are no images, or their shape, a pixel, a condition or
+                a weight does not fit. Arrays are checked at once, other sources batch
+                by batch.
+        """
+        return self._fitter.evaluate(super().evaluate, x, y, *args, **kwargs)
+
+    def train_on_batch(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        return self._fitter.on_batch(super().train_on_batch, x, *args, **kwargs)
+
+    def test_on_batch(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        return self._fitter.on_batch(super().test_on_batch, x, *args, **kwargs)
+
+    def train_step(self, data: Any) -> dict[str, Any]:
+        step = super().train_step
+        return self._fitter.step(
+            lambda data: outside_replicas(step, data, self.optimizer), data, "Training"
+        )
+
+    def test_step(self, data: Any) -> dict[str, Any]:
+        return self._fitter.step(super().test_step, data, "Evaluation")
+
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> tf.Tensor:
+        targets = self._targets_of(x, y_pred)
+        loss = super().compute_loss(x, targets, y_pred, sample_weight, training)
+        return self._fitter.weighed(loss)
+
+    def compute_metrics(
+        self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
+    ) -> dict[str, Any]:
+        y = self._targets_of(x, y_pred)
+        return super().compute_metrics(x, y, y_pred, sample_weight)
+
+    def get_metrics_result(self) -> dict[str, Any]:
+        # A `train_step` of one's own may leave out the metrics of `compile`.
+        metrics = self._compile_metrics
+        if metrics is not None and not metrics.built:
+            return {}
+        return super().get_metrics_result()
+
+    def make_train_function(self, force: bool = False) -> None:
+        if self.train_function is None or force:
+            self._fitter.prepare_optimizer()
+            super().make_train_function(force)
+            function = self._fitter.checked(self.train_function, "Training")
+            self.train_function = function
+
+    def make_test_function(self, force: bool = False) -> None:
+        if self.test_function is None or force:
+            super().make_test_function(force)
+            function = self._fitter.checked(self.test_function, "Evaluation")
+            self.test_function = function
+
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        """Build with a replica's part of the first batch.
+
+        Keras averages the parts of all replicas, which fails if they differ in size or
+        are in several processes (keras-team/keras#20585).
+        """
+        if iterator is not None:  # Keras calls this before it reads from it.
+            self._fitter.keep(iterator)
+        if self._distribute_strategy is None:
+            return
+        if iterator is not None:
+            local = self._distribute_strategy.experimental_local_results
+            _, _, batches = next(iter(iterator))
+            data_batch = tf.nest.map_structure(lambda x: local(x)[0], next(batches))
+        super()._maybe_symbolic_build(data_batch=data_batch)
+
+    def _run_through_graph(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        # Only `clone_model` passes a function to a model that is built.
+        if self.built and "call_fn" in kwargs:
+            raise ValueError(
+                f"keras.models.clone_model would return a plain keras.Model, without "
+                f"the loss and the methods of {self.name}. Use {type(self).__name__}."
+                f"from_config(model.get_config()); or clone keras.Model(model.inputs, "
+                f"model.outputs), for the network alone. Received: model of type "
+                f"{type(self).__name__}"
+            )
+        return super()._run_through_graph(inputs, *args, **kwargs)
+
+    def save(self, filepath: PathLike, *args: Any, **kwargs: Any) -> None:
+        """Write a `.keras` file as `keras.Model.save` does.
+
+        Of several workers only the first one writes. The others return at once.
+
+        Args:
+            filepath: Path of the file.
+            *args: The next arguments of `keras.Model.save`.
+            **kwargs: The other arguments of `keras.Model.save`.
+        """
+        if is_chief(self.distribute_strategy):
+            super().save(filepath, *args, **kwargs)
+
+    def save_weights(self, filepath: PathLike, *args: Any, **kwargs: Any) -> None:
+        """Write a `.weights.h5` file as `keras.Model.save_weights` does.
+
+        Of several workers only the first one writes. The others return at once.
+
+        Args:
+            filepath: Path of the file.
+            *args: The next arguments of `keras.Model.save_weights`.
+            **kwargs: The other arguments of `keras.Model.save_weights`.
+        """
+        if is_chief(self.distribute_strategy):
+            super().save_weights(filepath, *args, **kwargs)
+
+    # Hooks for subclasses.
+
+    def _own_metrics(self):
+        """Return the metrics that every training reports."""
+        return []
+
+    def _own_loss(self):
+        """Return the loss of the images."""
+        return NegativeLogLikelihood(self.likelihood)
+
+    def _targets_of(self, x, y_pred):
+        """Return the target images of the outputs `y_pred` for the inputs `x`."""
+        return images_of(x, self)
+
+    def _epoch_variables(self):
+        """Return what a running epoch has summed up."""
+        return self.metrics_variables
+
+    def _check_together(self, images, conditions, owner):
+        """Raise if images and conditions do not fit each other.
+
+        Args:
+            images: Array of images.
+            conditions: List of arrays, the other inputs.
+            owner: The call that received them, for the error text.
+        """
+
+    def _check_before_fit(self, x):
+        """Raise if the model cannot be trained.
+
+        Args:
+            x: What `fit` was given, checked.
+        """
+
+
+def _check_arguments(cls, received):
+    """Raise if a constructor received arguments that neither it nor Keras takes.
+
+    A functional `keras.Model` would swallow them. The `**kwargs` of a subclass stand
+    for the arguments of its base, up to the first class of this library.
+    """
+    unknown = {k: v for k, v in received.items() if k not in ("name", "trainable")}
+    if not unknown:
+        return
+    accepted = []
+    for base in cls.__mro__:
+        if "__init__" in vars(base):
+            _, *parameters = inspect.signature(base.__init__).parameters.values()
+            accepted += [
+                p.name
+                for p in parameters
+                if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+            ]
+            if base.__module__.startswith("keras_genimg."):
+                break
+    accepted = list(dict.fromkeys([*accepted, "name", "trainable", "dtype"]))
+    hints = []
+    for name in unknown:
+        close = difflib.get_close_matches(name, accepted, n=1)
+        hints.append(f"`{name}`" + "".join(f" (did you mean `{c}`?)" for c in close))
+    listed = ", ".join(f"{name}={value!r}" for name, value in unknown.items())
+    raise ValueError(
+        f"{cls.__name__} has no argument {', '.join(hints)}. Its arguments are "
+        f"{', '.join(accepted)}. Received: {listed}"
+    )

@@ -8,20 +8,20 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_genimg.likelihoods import Likelihood
-from keras_genimg.models.batched_calls import draw_images, map_images
-from keras_genimg.models.generative_model import GenerativeModel
-from keras_genimg.models.image_inputs import images_of
-from keras_genimg.models.image_seeds import image_seeds, seeded_batches
-from keras_genimg.models.inference import (
+from keras_genimg.inputs.calls import draw_images, map_images
+from keras_genimg.inputs.images import images_of
+from keras_genimg.inputs.seeds import image_seeds, seeded_batches
+from keras_genimg.latents.inference import (
     Inference,
     importance_weighted_bound,
     mean_elbo,
     repeated,
 )
+from keras_genimg.likelihoods import Likelihood
+from keras_genimg.metrics.reported_value import ReportedValue
+from keras_genimg.models.generative_model import GenerativeModel
 from keras_genimg.ops.checks import check_positive_int
 from keras_genimg.ops.uniforms import POSTERIOR, seeded_uniforms
-from keras_genimg.training.reported_value import ReportedValue
 from keras_genimg.types import (
     Config,
     Images,
@@ -234,7 +234,7 @@ class LatentModel(GenerativeModel):
         self,
         images: Images,
         *,
-        num_samples: int | None = None,
+        num_samples: int = 100,
         seed: int | None = None,
         batch_size: int = 64,
         verbose: Verbose = "auto",
@@ -249,8 +249,8 @@ class LatentModel(GenerativeModel):
         Args:
             images: Images in the likelihood's own range, as an array or a
                 `tf.data.Dataset` of batches.
-            num_samples: Samples of the latent variables per image; None for 100. Fewer
-                than 50 save little time, since images are evaluated one by one.
+            num_samples: Samples of the latent variables per image. Fewer than 50 save
+                little time, since images are evaluated one by one.
             seed: Integer seed of the first image, with consecutive seeds for the next
                 ones. By default random, which `keras.utils.set_random_seed` makes
                 reproducible. The result for a seed does not depend on the batch size,
@@ -269,13 +269,48 @@ class LatentModel(GenerativeModel):
             Burda, Grosse and Salakhutdinov, Importance Weighted Autoencoders, 2015,
             equation 8, https://arxiv.org/abs/1509.00519
         """
-        num_samples = 100 if num_samples is None else num_samples
         function = self._sampling(
             "log_prob", importance_weighted_bound, num_samples, seed
         )
         return map_images(
             self, function, images, "log_prob", batch_size, verbose, splits=True
         )
+
+    def bits_per_dim(
+        self,
+        images: Images,
+        *,
+        num_samples: int = 100,
+        seed: int | None = None,
+        batch_size: int = 64,
+        verbose: Verbose = "auto",
+    ) -> np.ndarray:
+        """Return the negative bound of `log_prob` in bits per sub-pixel.
+
+        Args:
+            images: Images in the likelihood's own range, as an array or a
+                `tf.data.Dataset` of batches.
+            num_samples: Samples of the latent variables per image, see `log_prob`.
+            seed: Integer seed of the first image's samples; the next images have the
+                seeds that follow. By default a random one.
+            batch_size: Images per batch, for arrays.
+            verbose: 0 for silence, 1 for a progress bar, 2 for one line at the end;
+                "auto" for silence in the first two seconds, then a bar.
+
+        Returns:
+            NumPy float32 array of shape `(num_images,)`.
+
+        Raises:
+            ValueError: If there are no images, or their shape or pixels do not fit.
+        """
+        nats = self.log_prob(
+            images,
+            num_samples=num_samples,
+            seed=seed,
+            batch_size=batch_size,
+            verbose=verbose,
+        )
+        return -nats / np.float32(np.log(2) * np.prod(self.image_shape))
 
     def _sampling(self, method, bound, num_samples, seed):
         """Return a function of batches of images that computes a bound."""

@@ -9,15 +9,19 @@ import tensorflow as tf
 from numpy.typing import ArrayLike
 
 from keras_genimg import likelihoods
-from keras_genimg.models.autoregressive_model import AutoregressiveModel
-from keras_genimg.models.batched_calls import draw_images
-from keras_genimg.models.enlarging_pixel_rnn import EnlargingPixelRNN
-from keras_genimg.models.image_inputs import check_shape
-from keras_genimg.models.image_seeds import image_seeds
-from keras_genimg.models.pixel_rnn import PixelRNN
-from keras_genimg.models.presets import MULTI_SCALE_PIXEL_RNN
-from keras_genimg.models.scale_endpoints import enlarge_endpoint, enlarger
+from keras_genimg.drawing.scales import EnlargingDrawer, ScalesDrawer
+from keras_genimg.inputs.calls import draw_images
+from keras_genimg.inputs.images import check_shape
+from keras_genimg.inputs.seeds import image_seeds
+from keras_genimg.losses.negative_log_likelihood import MaskedNegativeLogLikelihood
+from keras_genimg.metrics import BitsPerDim
+from keras_genimg.metrics.masked_nats import MaskedNats
+from keras_genimg.models.generative_model import GenerativeModel
+from keras_genimg.models.pixel_network import PixelNetwork, checked_arguments
+from keras_genimg.models.pixel_rnn import PixelRNN, layer_maker
+from keras_genimg.networks import pixel_stack
 from keras_genimg.networks.scale_layers import MergeScales, PackScales, Subsample
+from keras_genimg.networks.upsampling import upsampling_network
 from keras_genimg.ops.checks import (
     check_choice,
     check_image_shape,
@@ -27,21 +31,187 @@ from keras_genimg.ops.checks import (
 from keras_genimg.ops.scales import (
     check_scales,
     factors_between,
-    packed,
     scale_images,
-    scale_order,
     smallest_scales,
-    unpacked,
+    subsampled,
 )
-from keras_genimg.sampling import METHODS
-from keras_genimg.saved_model.endpoint import Endpoint
-from keras_genimg.training import BitsPerDim
-from keras_genimg.training.masked_nats import MaskedNats
-from keras_genimg.types import Config, Method, Policy, Seeds, Shape, Verbose
+from keras_genimg.presets.settings import MULTI_SCALE_PIXEL_RNN
+from keras_genimg.serving.autoregressive_endpoints import autoregressive_endpoints
+from keras_genimg.serving.endpoint import Endpoint
+from keras_genimg.serving.scale_endpoints import enlarge_endpoint
+from keras_genimg.types import Config, Images, Method, Policy, Seeds, Shape, Verbose
 
 
 @keras.saving.register_keras_serializable(package="keras_genimg")
-class MultiScalePixelRNN(AutoregressiveModel):
+class EnlargingPixelRNN(PixelNetwork):
+    """PixelRNN that draws an image given a smaller one.
+
+    A network of transposed convolutions makes a map of the large size from the small
+    image. This map is an input of every layer.
+
+    If the small image holds the top-left pixel of each cell of the large one, these
+    copied pixels are known: they are not drawn, their probability is 1, and they are
+    not in the loss. If it holds the means of the cells, all pixels are drawn.
+
+    Large images must have the copied pixels. Arrays are checked, and all that
+    `log_prob` receives; a data set for `fit` is not. `MultiScalePixelRNN.at_scale`
+    makes both kinds of images. Only the whole model can be exported.
+
+    Args:
+        image_shape: `(height, width, colors)` of the large image.
+        small_size: Size of the small image, an integer for a square or
+            `(height, width)`, of which the large size is a multiple.
+        units: Units of an LSTM layer, at least `colors`.
+        num_layers: Number of LSTM layers.
+        layer: `"diagonal"` or `"row"`.
+        head_filters: Channels of the head.
+        likelihood: `"bernoulli"`, `"categorical"` or an object.
+        kernel_size: Odd kernel width of a Row LSTM in pixels; not used by diagonal
+            layers.
+        first_kernel_size: Odd size of the first convolution in pixels.
+        num_head_layers: Number of 1×1 convolutions in the head.
+        residual: Whether the layers are in residual blocks.
+        skip: Whether every layer is connected to the head.
+        condition_filters: Channels of the map that is made of the small image.
+        subsampling: `"top_left"` if small images hold the top-left pixels, or `"box"`
+            if they hold means.
+        dtype: Dtype policy of the layers; the likelihood's parameters are float32.
+        **kwargs: Arguments of `keras.Model`, such as `name`.
+
+    Input shape:
+        A dict of `"images"`, `(batch, height, width, colors)`, and `"small_images"`,
+        integers `(batch, small height, small width, colors)`, both in the likelihood's
+        own range.
+
+    Output shape:
+        Parameters of the likelihood, float32, of its `params_shape` after the batch.
+
+    Raises:
+        ValueError: If an argument is not as described.
+
+    Example:
+        >>> model = EnlargingPixelRNN((8, 8, 1), 4, units=16, num_layers=2)
+        >>> drawn = model.generate(3, conditions=small_images)
+
+    References:
+        van den Oord, Kalchbrenner and Kavukcuoglu, Pixel Recurrent Neural Networks,
+        2016, section 3.4 (Multi-Scale PixelRNN), https://arxiv.org/abs/1601.06759
+    """
+
+    def __init__(
+        self,
+        image_shape: Sequence[int],
+        small_size: int | Sequence[int],
+        units: int,
+        num_layers: int,
+        layer: Literal["diagonal", "row"] = "diagonal",
+        head_filters: int = 32,
+        likelihood: str | Config | likelihoods.Likelihood = "bernoulli",
+        kernel_size: int = 3,
+        first_kernel_size: int = 7,
+        num_head_layers: int = 2,
+        residual: bool = True,
+        skip: bool = True,
+        condition_filters: int = 32,
+        subsampling: Literal["top_left", "box"] = "top_left",
+        dtype: Policy | None = None,
+        **kwargs: Any,
+    ):
+        owner = type(self).__name__
+        likelihood = likelihoods.get(likelihood)
+        image_shape = check_image_shape(image_shape, owner)
+        scales = check_scales((small_size, image_shape[:2]), image_shape, owner)
+        make_layer = layer_maker(owner, layer, units, kernel_size, residual)
+        stacked = {
+            "head_filters": head_filters,
+            "num_head_layers": num_head_layers,
+            "first_kernel_size": first_kernel_size,
+            "skip": skip,
+        }
+        arguments = {
+            "small_size": scales[0],
+            "units": units,
+            "num_layers": num_layers,
+            "layer": layer,
+            "kernel_size": kernel_size,
+            "residual": residual,
+            "condition_filters": condition_filters,
+            "subsampling": check_choice(
+                "subsampling", subsampling, ("top_left", "box"), owner
+            ),
+            **stacked,
+        }
+        arguments = checked_arguments(owner, image_shape, likelihood, arguments)
+        factors = factors_between(*scales)
+        images = keras.Input(image_shape, name="images")
+        small = keras.Input(
+            (*scales[0], image_shape[2]), dtype="int32", name="small_images"
+        )
+        condition = upsampling_network(
+            small, factors, condition_filters, likelihood, dtype
+        )
+        outputs = pixel_stack(
+            images,
+            make_layer,
+            num_layers,
+            2 * units,
+            likelihood,
+            condition=condition,
+            dtype=dtype,
+            **stacked,
+        )
+        super().__init__(
+            [images, small], outputs, likelihood, arguments, dtype=dtype, **kwargs
+        )
+        self.factors = factors
+        if subsampling == "top_left":
+            self._drawer = EnlargingDrawer(self, scales)
+
+    @property
+    def condition_ranges(self) -> dict[str, tuple[int, int]]:
+        return {"small_images": (0, self.likelihood.max_value)}
+
+    def _own_loss(self):
+        if self.subsampling == "box":
+            return super()._own_loss()
+        return MaskedNegativeLogLikelihood(self.likelihood, self._drawer.drawn_pixels)
+
+    def _own_metrics(self):
+        return super()._own_metrics() if self.subsampling == "box" else []
+
+    def _check_together(self, images, conditions, owner):
+        if self.subsampling == "box":
+            return
+        if not np.array_equal(subsampled(images, self.factors), conditions[0]):
+            height, width = self.factors
+            raise ValueError(
+                f"`small_images` of {owner} must hold the top-left pixel of each cell "
+                f"of {height}x{width} pixels, which is images[:, ::{height}, "
+                f"::{width}]. Received: small images that differ from it"
+            )
+
+    def endpoints(
+        self, image_shape: Shape, jit_compile: bool = False, **options: Any
+    ) -> dict[str, Endpoint]:
+        """Raise, since a server has images of one range only.
+
+        Args:
+            image_shape: Not used.
+            jit_compile: Not used.
+            **options: Not used.
+
+        Raises:
+            ValueError: Always.
+        """
+        raise ValueError(
+            f"{self.name} is one network of a MultiScalePixelRNN. Export the whole "
+            f"model, whose signature `enlarge` draws large images of small ones. "
+            f"Received: {type(self).__name__}"
+        )
+
+
+@keras.saving.register_keras_serializable(package="keras_genimg")
+class MultiScalePixelRNN(GenerativeModel):
     """Multi-Scale PixelRNN: draws a small image and enlarges it, scale by scale.
 
     A PixelRNN draws the image of the smallest scale. At each larger scale, a
@@ -93,6 +263,8 @@ class MultiScalePixelRNN(AutoregressiveModel):
         scale_models: One autoregressive model for each scale, from small to large: a
             `PixelRNN`, then conditional ones, with the inputs `"images"` and
             `"small_images"`.
+        check_causality: Whether to prove the networks before they are trained or draw.
+            True in new and loaded models; the value is not saved.
 
     Input shape:
         Images in the likelihood's own range, `(batch, height, width, colors)`.
@@ -119,6 +291,8 @@ class MultiScalePixelRNN(AutoregressiveModel):
     """
 
     presets = MULTI_SCALE_PIXEL_RNN
+    check_causality = True
+    sampling_method = "incremental"
 
     def __init__(
         self,
@@ -207,8 +381,7 @@ class MultiScalePixelRNN(AutoregressiveModel):
         self.subsampling = subsampling
         self.scale_models = models
         self._arguments = {**network, "condition_filters": condition_filters}
-        if subsampling == "top_left":
-            self._pixel_order = scale_order(scales)
+        self._drawer = ScalesDrawer(self)
 
     def at_scale(self, images: ArrayLike, index: int) -> Any:
         """Return what `scale_models[index]` is trained on.
@@ -232,13 +405,164 @@ class MultiScalePixelRNN(AutoregressiveModel):
             return parts[0]
         return {"images": parts[index], "small_images": parts[index - 1]}
 
+    def generate(
+        self,
+        num_images: int = 1,
+        *,
+        seed: Seeds | None = None,
+        temperature: float = 1.0,
+        method: Method | None = None,
+        jit_compile: bool = False,
+        batch_size: int = 64,
+        verbose: Verbose = "auto",
+    ) -> np.ndarray:
+        """Draw images.
+
+        Args:
+            num_images: Number of images.
+            seed: Integer seed of the first image, with consecutive seeds for the next
+                ones, or one integer per image. By default random, which
+                `keras.utils.set_random_seed` makes reproducible. An image depends only
+                on its own seed.
+            temperature: Number above 0 that divides the logits; values below 1 give
+                likelier images.
+            method: Sampler, which affects the speed but not the images; by default the
+                model's `sampling_method`. `"incremental"` evaluates each pixel once, in
+                about the time of one forward pass, for graphs of causal and pointwise
+                layers. `"fixed_point"` runs forward passes until nothing changes, and
+                `"ancestral"` one forward pass per sub-pixel (per pixel if the
+                likelihood couples its colors), for any causal graph.
+            jit_compile: Whether to compile with XLA.
+            batch_size: Number of images to draw at once.
+            verbose: 0 for silence, 1 for a progress bar, 2 for one line at the end;
+                "auto" for silence in the first two seconds, then a bar.
+
+        Returns:
+            NumPy array of shape `(num_images, height, width, colors)`, pixels in the
+            likelihood's own range.
+
+        Raises:
+            ValueError: If an argument is not as described, the model is not causal, or
+                the incremental sampler does not support a layer.
+        """
+        return self._drawer.generate(
+            num_images,
+            seed,
+            batch_size,
+            verbose,
+            method,
+            temperature,
+            jit_compile,
+        )
+
+    def complete(
+        self,
+        images: ArrayLike,
+        known: ArrayLike,
+        *,
+        seed: Seeds | None = None,
+        num_candidates: int = 1,
+        return_effective_sample_size: bool = False,
+        temperature: float = 1.0,
+        method: Method | None = None,
+        jit_compile: bool = False,
+        batch_size: int = 64,
+        verbose: Verbose = "auto",
+    ) -> Any:
+        """Draw the unknown pixels of images.
+
+        Unknown pixels are drawn scale by scale, and in raster order within a scale,
+        each conditioned on the pixels before it, known or drawn. Known pixels *after*
+        an unknown one do not influence it. With box means this does not work, see the
+        class.
+
+        With `num_candidates` above 1, that many completions are drawn. Each is weighted
+        by the probability of the known pixels after its first unknown one, and one is
+        chosen in proportion to its weight. The more candidates, the closer the result
+        is to a sample given all known pixels. The effective sample size is a measure of
+        this, `sum(w)**2 / sum(w**2)` for the weights `w`: near 1, the result is merely
+        the best of the candidates; it is `num_candidates` if all weights are equal.
+
+        Args:
+            images: `(num_images, height, width, colors)`, known pixels in the
+                likelihood's own range; unknown ones are ignored.
+            known: 1 or True at known pixels, else 0 or False,
+                `(num_images, height, width)`, or `(height, width)` for all images.
+            seed: Integer seed of the first image, with consecutive seeds for the next
+                ones, or one integer per image. By default random.
+            num_candidates: Number of completions to choose from. A candidate does not
+                depend on their number. If no known pixel follows an unknown one, the
+                result is candidate 0, the completion for `num_candidates=1`.
+            return_effective_sample_size: Whether to return effective sample sizes too.
+            temperature: Number above 0 that divides the logits; values below 1 give
+                likelier images.
+            method: Sampler, which affects the speed but not the images, see `generate`.
+            jit_compile: Whether to compile with XLA.
+            batch_size: Number of completions to draw at once, counting every candidate;
+                at least all candidates of one image.
+            verbose: 0 for silence, 1 for a progress bar, 2 for one line at the end;
+                "auto" for silence in the first two seconds, then a bar.
+
+        Returns:
+            NumPy array of the shape of `images`, with known pixels unchanged. With
+            `return_effective_sample_size`, a tuple of it and of a float32 array of
+            shape `(num_images,)`, from 1 to `num_candidates`.
+
+        Raises:
+            ValueError: If an argument is not as described, the model is not causal, or
+                the incremental sampler does not support a layer.
+
+        References:
+            van den Oord et al., Pixel Recurrent Neural Networks, 2016, figure 1.
+            Rubin, Using the SIR algorithm to simulate posterior distributions, 1988.
+            Kong, Liu and Wong, Sequential Imputations and Bayesian Missing Data
+            Problems, 1994.
+        """
+        completed, sizes = self._drawer.complete(
+            images,
+            known,
+            seed,
+            num_candidates,
+            temperature,
+            method,
+            jit_compile,
+            batch_size,
+            verbose,
+        )
+        return (completed, sizes) if return_effective_sample_size else completed
+
+    def log_prob(
+        self,
+        images: Images,
+        *,
+        batch_size: int = 64,
+        verbose: Verbose = "auto",
+    ) -> np.ndarray:
+        """Return the exact log-probability of each image.
+
+        Args:
+            images: Images in the likelihood's own range, as an array or a
+                `tf.data.Dataset` of batches. A model with conditions takes a list or
+                a dict of all its inputs.
+            batch_size: Images per batch, for arrays.
+            verbose: 0 for silence, 1 for a progress bar, 2 for one line at the end;
+                "auto" for silence in the first two seconds, then a bar.
+
+        Returns:
+            Nats, a NumPy float32 array of shape `(num_images,)`.
+
+        Raises:
+            ValueError: If there are no images, or their shape or pixels do not fit.
+        """
+        return self._drawer.log_prob_of(images, batch_size, verbose)
+
     def enlarge(
         self,
         small_images: ArrayLike,
         *,
         seed: Seeds | None = None,
         temperature: float = 1.0,
-        method: Method = "incremental",
+        method: Method | None = None,
         jit_compile: bool = False,
         batch_size: int = 64,
         verbose: Verbose = "auto",
@@ -276,20 +600,31 @@ class MultiScalePixelRNN(AutoregressiveModel):
                 f"{self.scales[:-1]}. Received: shape={small_images.shape}"
             )
         self.likelihood.check_images(small_images, f"{self.name}.enlarge")
-        check_choice("method", method, tuple(METHODS), "enlarge")
+        method = self._drawer.checked_method(method)
+        check_temperature(temperature)
         index = self.scales.index(size)
         draw = self._function_cache.get(
             self,
             ("enlarge", index, method, jit_compile),
-            lambda: enlarger(self, index, method, jit_compile),
+            lambda: tf.function(
+                self._drawer.enlarger(index, method, jit_compile),
+                input_signature=[
+                    tf.TensorSpec((None,), tf.int64),
+                    tf.TensorSpec((), tf.float32),
+                    tf.TensorSpec((None, *size, colors)),
+                ],
+                autograph=False,
+                jit_compile=jit_compile,
+            ),
         )
-        check_temperature(temperature)
-        self._check_causal(self.image_shape)
+        self._drawer.check_causal(self.image_shape)
         if self.check_causality:
-            self._prove(self._traced_sampler(method, self.image_shape, jit_compile))
+            self._drawer.prove(
+                self._drawer.traced(method, self.image_shape, jit_compile)
+            )
         divisor = tf.constant(temperature, tf.float32)
         seeds = image_seeds(len(small_images), seed)
-        return draw_images(
+        drawn = draw_images(
             self,
             lambda seeds, small: draw(seeds, divisor, small),
             [seeds, small_images.astype("float32")],
@@ -297,12 +632,13 @@ class MultiScalePixelRNN(AutoregressiveModel):
             verbose,
             "enlarge",
         )
+        return drawn.astype(self.likelihood.dtype)
 
     def endpoints(
         self,
         image_shape: Shape,
         jit_compile: bool = False,
-        method: Method = "incremental",
+        method: Method | None = None,
         num_candidates: int = 1,
     ) -> dict[str, Endpoint]:
         """Return the functions that a server can call.
@@ -318,25 +654,18 @@ class MultiScalePixelRNN(AutoregressiveModel):
             num_candidates: Number of completions among which `complete` chooses.
 
         Returns:
-            Dict of `keras_genimg.saved_model.Endpoint` by signature name.
+            Dict of `keras_genimg.serving.Endpoint` by signature name.
 
         Raises:
             ValueError: If an argument is not as described, a network is not causal, or
                 the sampler and a network disagree.
         """
-        endpoints = super().endpoints(image_shape, jit_compile, method, num_candidates)
+        endpoints = autoregressive_endpoints(
+            self, image_shape, method, jit_compile, num_candidates
+        )
         if self.subsampling == "box":
             del endpoints["complete"]
         return {**endpoints, "enlarge": enlarge_endpoint(self, jit_compile, method)}
-
-    def _known(self, images, known, conditions):
-        if self.subsampling == "box":
-            raise ValueError(
-                f"{self.name}.complete needs smaller images that hold pixels of the "
-                f"image, which are known if these are. Make the model with "
-                f'subsampling="top_left". Received: a model with subsampling="box"'
-            )
-        return images, known
 
     def _own_metrics(self):
         height, width, colors = self.image_shape
@@ -352,50 +681,11 @@ class MultiScalePixelRNN(AutoregressiveModel):
         ]
         return [bits, *nats]
 
-    def _sampler(self, method, jit_compile=False, **options):
-        draws = [m._sampler(method, jit_compile, **options) for m in self.scale_models]
+    def _targets_of(self, x, y_pred):
+        return self._drawer.targets(super()._targets_of(x, y_pred))
 
-        def draw(uniforms, temperature, _, images=None, known=None):
-            parts = [self._at_scales(x) for x in (uniforms, images, known)]
-            drawn = None
-            for draw_scale, *here in zip(draws, *parts, strict=True):
-                small = [] if drawn is None else [tf.cast(drawn, tf.int32)]
-                drawn = draw_scale(here[0], temperature, small, *here[1:])
-            return drawn
-
-        return draw
-
-    def _check_causal(self, image_shape):
-        # The order of a scale is its own, so each network is checked by itself.
-        if self.check_causality:
-            for network in self.scale_models:
-                network._check_causal(network.image_shape)
-
-    def _at_scales(self, drawn):
-        """Return the part of each scale in a map of all that is drawn, or None."""
-        if drawn is None:
-            return [None] * len(self.scales)
-        if self.subsampling == "top_left":
-            return scale_images(drawn, self.scales, "top_left")
-        return unpacked(drawn, self.scales)
-
-    def _drawn(self, images):
-        if self.subsampling == "top_left":
-            return images
-        return packed(scale_images(images, self.scales, "box"))
-
-    def _drawn_shape(self, image_shape):
-        if self.subsampling == "top_left":
-            return image_shape
-        return (sum(h * w for h, w in self.scales), 1, image_shape[2])
-
-    def _networks(self, images, conditions):
-        parts = scale_images(images, self.scales, self.subsampling)
-        smaller = [[], *([tf.cast(part, tf.int32)] for part in parts[:-1])]
-        return list(zip(self.scale_models, parts, smaller, strict=True))
-
-    def _num_passes(self, image_shape):
-        return sum(model._num_passes(model.image_shape) for model in self.scale_models)
+    def _check_before_fit(self, x):
+        self._drawer.check_causal(self.image_shape)
 
     def get_config(self) -> Config:
         return {

@@ -12,7 +12,7 @@ from keras_genimg.models.pixel_network import (
     checked_arguments,
     network_graph,
 )
-from keras_genimg.models.presets import PIXEL_CNN
+from keras_genimg.presets.settings import PIXEL_CNN
 from keras_genimg.types import Config, Policy
 
 

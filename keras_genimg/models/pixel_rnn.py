@@ -7,14 +7,14 @@ import keras
 
 from keras_genimg import likelihoods
 from keras_genimg.layers import ResidualLSTMBlock
-from keras_genimg.layers.residual_lstm_block import make_pixel_lstm
+from keras_genimg.layers.residual_blocks import make_pixel_lstm
 from keras_genimg.models.pixel_network import (
     PixelNetwork,
     checked_arguments,
     network_graph,
 )
-from keras_genimg.models.presets import PIXEL_RNN
 from keras_genimg.ops.checks import check_choice
+from keras_genimg.presets.settings import PIXEL_RNN
 from keras_genimg.types import Config, Policy
 
 

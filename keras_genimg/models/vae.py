@@ -10,26 +10,18 @@ import tensorflow as tf
 from numpy.typing import ArrayLike
 
 from keras_genimg import likelihoods
+from keras_genimg.inputs.calls import draw_images, map_images
+from keras_genimg.inputs.seeds import seeded_batches
 from keras_genimg.latents import LatentFamily
+from keras_genimg.latents.inference import Inference, repeated
 from keras_genimg.layers import Latent
-from keras_genimg.models.batched_calls import draw_images, map_images
-from keras_genimg.models.image_seeds import seeded_batches
-from keras_genimg.models.inference import Inference, repeated
-from keras_genimg.models.latent_endpoints import vae_endpoints
 from keras_genimg.models.latent_model import LatentModel
-from keras_genimg.models.presets import VAE as VAE_PRESETS
-from keras_genimg.models.vae_checks import (
-    check_activation,
-    check_parts,
-    check_used,
-    checked_stages,
-    checked_units,
-    checked_weights,
-)
 from keras_genimg.networks import normal_weights, vae_decoder, vae_encoder
 from keras_genimg.ops.checks import check_image_shape, check_positive_int
 from keras_genimg.ops.uniforms import LATENTS
-from keras_genimg.saved_model.endpoint import Endpoint
+from keras_genimg.presets.settings import VAE as VAE_PRESETS
+from keras_genimg.serving.endpoint import Endpoint
+from keras_genimg.serving.latent_endpoints import vae_endpoints
 from keras_genimg.types import (
     Config,
     Images,
@@ -129,12 +121,12 @@ class VAE(LatentModel):
     ):
         image_shape = check_image_shape(image_shape, "VAE")
         latent_dim = check_positive_int("latent_dim", latent_dim, "VAE")
-        hidden_units = checked_units(hidden_units)
-        conv_filters = checked_stages(conv_filters, image_shape)
-        check_activation(activation)
-        check_used(conv_filters, activation, encoder, decoder)
+        hidden_units = _checked_units(hidden_units)
+        conv_filters = _checked_stages(conv_filters, image_shape)
+        _check_activation(activation)
+        _check_used(conv_filters, activation, encoder, decoder)
         likelihood = likelihoods.get(likelihood)
-        weight_prior = checked_weights(weight_stddev, weight_prior, encoder, decoder)
+        weight_prior = _checked_weights(weight_stddev, weight_prior, encoder, decoder)
 
         def weights():
             return normal_weights(weight_stddev, weight_prior)
@@ -158,7 +150,7 @@ class VAE(LatentModel):
             decoder = vae_decoder(
                 latent_dim, image_shape, hidden_units, conv_filters, *options
             )
-        check_parts(encoder, decoder, image_shape, latent_dim)
+        _check_parts(encoder, decoder, image_shape, latent_dim)
 
         # Functional graph.
         images = keras.Input(image_shape, name="images")
@@ -298,7 +290,7 @@ class VAE(LatentModel):
         """Estimate the log-probability of each image, with fewer than 5 latents.
 
         Hamiltonian Monte Carlo samples latent vectors from the true posterior, see
-        `keras_genimg.models.marginal_likelihood`. The estimate is not a bound: it can
+        `keras_genimg.latents.marginal_likelihood`. The estimate is not a bound: it can
         be too low or too high, and improves with more samples.
 
         Each image has one chain. If its posterior has several modes that are far apart,
@@ -330,7 +322,7 @@ class VAE(LatentModel):
             Kingma and Welling, Auto-Encoding Variational Bayes, 2013, section 5 and
             appendix D, https://arxiv.org/abs/1312.6114
         """
-        from keras_genimg.models.marginal_likelihood import vae_log_likelihood
+        from keras_genimg.latents.marginal_likelihood import vae_log_likelihood
 
         method = "marginal_log_likelihood"
         if self.latent_dim >= 5:
@@ -402,3 +394,96 @@ class VAE(LatentModel):
                     config[part], custom_objects=custom_objects
                 )
         return cls(**config)
+
+
+def _checked_units(hidden_units):
+    """Return units of one hidden layer, or of several as a tuple."""
+    if isinstance(hidden_units, (list, tuple)) and hidden_units:
+        return _checked_counts("hidden_units", hidden_units)
+    return check_positive_int("hidden_units", hidden_units, "VAE")
+
+
+def _checked_stages(conv_filters, image_shape):
+    """Return the filters of all stages as a tuple, if the image can be halved so."""
+    if not isinstance(conv_filters, (list, tuple)):
+        raise ValueError(
+            "`conv_filters` of VAE must be a list with the channels of each stage, "
+            f"such as (16, 32). Received: conv_filters={conv_filters!r}"
+        )
+    conv_filters = _checked_counts("conv_filters", conv_filters)
+    multiple = 2 ** len(conv_filters)
+    if any(side % multiple for side in image_shape[:2]):
+        raise ValueError(
+            "Each stage of `conv_filters` of VAE halves height and width, so both must "
+            f"be multiples of {multiple}. Use fewer stages, or images of another size. "
+            f"Received: conv_filters={conv_filters}, image_shape={image_shape}"
+        )
+    return conv_filters
+
+
+def _check_activation(activation):
+    """Raise an error unless Keras has an activation of this name."""
+    try:
+        known = isinstance(activation, str) and keras.activations.get(activation)
+    except ValueError:
+        known = False
+    if not known:
+        raise ValueError(
+            "`activation` of VAE must be the name of a Keras activation, such as "
+            f"'tanh' or 'elu'. Received: activation={activation!r}"
+        )
+
+
+def _check_used(conv_filters, activation, encoder, decoder):
+    """Raise an error if custom parts leave no layer for these arguments."""
+    if encoder is None or decoder is None:
+        return
+    if conv_filters or activation != "tanh":
+        raise ValueError(
+            "`conv_filters` and `activation` of VAE apply to the default encoder and "
+            "decoder, and both are custom. Build the layers into them. Received: "
+            f"conv_filters={conv_filters}, activation={activation!r}"
+        )
+
+
+def _check_parts(encoder, decoder, image_shape, latent_dim):
+    """Raise an error unless encoder and decoder take images and latent vectors."""
+    expected = {"encoder": (encoder, image_shape), "decoder": (decoder, (latent_dim,))}
+    for name, (part, shape) in expected.items():
+        inputs = getattr(part, "inputs", None) or []
+        fits = isinstance(part, keras.Model) and len(inputs) == 1
+        if not fits or tuple(inputs[0].shape[1:]) != shape:
+            received = [tuple(tensor.shape) for tensor in inputs] if inputs else part
+            raise ValueError(
+                f"`{name}` of VAE must be a functional model with one input of shape "
+                f"{(None, *shape)}. Received: {received!r}"
+            )
+    if len(decoder.outputs) != 1 or len(encoder.outputs) != 1:
+        raise ValueError(
+            f"`encoder` and `decoder` of VAE must have one output each. Received: "
+            f"{len(encoder.outputs)} and {len(decoder.outputs)}"
+        )
+
+
+def _checked_weights(weight_stddev, weight_prior, encoder, decoder):
+    """Return `weight_prior` as an integer, if there is one."""
+    if weight_stddev is not None and not weight_stddev >= 0:
+        raise ValueError(
+            f"`weight_stddev` of VAE must be at least 0. Received: "
+            f"weight_stddev={weight_stddev!r}"
+        )
+    if weight_prior is not None:
+        weight_prior = check_positive_int("weight_prior", weight_prior, "VAE")
+        if encoder is not None or decoder is not None:
+            raise ValueError(
+                "`weight_prior` of VAE applies only to the default encoder and "
+                "decoder. In custom ones, use the regularizer "
+                "keras.regularizers.L2(0.5 / num_images) in all layers. Received: "
+                f"weight_prior={weight_prior}"
+            )
+    return weight_prior
+
+
+def _checked_counts(name, counts):
+    """Return a sequence of positive integers as a tuple."""
+    return tuple(check_positive_int(name, count, "VAE") for count in counts)

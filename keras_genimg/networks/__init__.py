@@ -19,3 +19,7 @@ __all__ = [
     "vae_decoder",
     "vae_encoder",
 ]
+
+
+def __dir__():
+    return __all__

@@ -12,3 +12,7 @@ __all__ = [
     "seeded_uniforms",
     "SkewedMap",
 ]
+
+
+def __dir__():
+    return __all__

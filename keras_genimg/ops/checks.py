@@ -25,19 +25,16 @@ def check_int(
         owner: Name of the class or function that takes the argument, for the error
             text.
         smallest: Smallest value allowed; `None` for no limit.
-        largest: Largest value allowed; `None` for no limit.
+        largest: Largest value allowed, if there is a smallest one; `None` for no limit.
 
     Raises:
         ValueError: If `value` is not an integer in range.
     """
-    too_small = smallest is not None and is_int(value) and value < smallest
-    too_large = largest is not None and is_int(value) and value > largest
-    if not is_int(value) or too_small or too_large:
-        if smallest is not None and largest is not None:
+    fits = is_int(value) and (smallest is None or value >= smallest)
+    if not fits or (largest is not None and value > largest):
+        limits = "" if smallest is None else f" of at least {smallest}"
+        if largest is not None:
             limits = f" from {smallest} to {largest}"
-        else:
-            limits = "" if smallest is None else f" of at least {smallest}"
-            limits += "" if largest is None else f" of at most {largest}"
         raise ValueError(
             f"{_named(name, owner)} must be an integer{limits}. "
             f"Received: {name}={value!r}"
@@ -180,6 +177,25 @@ def check_condition(inputs_shape, condition_shape, owner):
             f"`condition` of {owner} must have the shape (batch, height or 1, width or "
             f"1, depth) for an input of shape {tuple(inputs_shape)}. Received: "
             f"shape={tuple(condition_shape)}"
+        )
+
+
+def check_built_with_condition(weights, condition, owner):
+    """Raise if a layer is called with a condition that it has no weights for.
+
+    Args:
+        weights: The layer's weights for a condition, or None.
+        condition: The condition, or None.
+        owner: Name of the layer.
+
+    Raises:
+        ValueError: If there is a condition, but no weights.
+    """
+    if condition is not None and weights is None:
+        raise ValueError(
+            f"{owner} was built without `condition`, so it has no weights for one. "
+            f"Pass it in the first call too. Received: condition of shape "
+            f"{tuple(condition.shape)}"
         )
 
 

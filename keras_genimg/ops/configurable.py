@@ -34,6 +34,12 @@ class Configurable:
         return f"{type(self).__name__}({arguments})"
 
 
+def arguments_of(layer, *names):
+    """Return some arguments of a layer, its attributes, for its config."""
+    serialize = keras.saving.serialize_keras_object
+    return {name: serialize(getattr(layer, name)) for name in names}
+
+
 def from_identifier(name, identifier, kind, by_name):
     """Return the object that a name, a config or the object itself stands for.
 

@@ -3,9 +3,7 @@
 import tensorflow as tf
 from keras import ops
 
-from keras_genimg.ops.custom_gradient import custom_gradient
-from keras_genimg.ops.lines import shift_line, shifted_lines
-from keras_genimg.ops.traced_once import traced_once
+from keras_genimg.ops.graphs import custom_gradient, traced_once
 
 
 def conv_lstm_scan(
@@ -171,7 +169,7 @@ def _backward_loop(gradients, kept, kernel, offsets, cell_size):
         d_neighbors = tf.matmul(d_summed, kernel, transpose_b=True)
         d_hidden = tf.add_n(
             [
-                shift_line(part, -offset, cell_size)
+                _windows(part, [-offset], cell_size)[0]
                 for part, offset in zip(
                     tf.split(d_neighbors, taps, axis=-1), offsets, strict=True
                 )
@@ -232,3 +230,40 @@ def _first_derivative_only(function):
         return function(*arguments), refuse
 
     return wrapped
+
+
+def shifted_lines(line, offsets, cell_size=1, axis=-2):
+    """Concatenate the neighbors of each cell on the last axis.
+
+    Beyond the ends of the line there are zeros.
+
+    Args:
+        line: Tensor with a line of cells along one axis.
+        offsets: Offsets of the neighbors, a list of integers.
+        cell_size: Entries of the axis per cell, an integer or a scalar tensor.
+        axis: The line's axis.
+    """
+    return tf.concat(_windows(line, offsets, cell_size, axis), axis=-1)
+
+
+def _windows(line, offsets, cell_size, axis=-2):
+    """Return the line shifted by each of some offsets, with zeros beyond its ends."""
+    before, after = max(0, -min(offsets)), max(0, max(offsets))
+    axis %= len(line.shape)
+    length = ops.shape(line)[axis]
+    padding = [[0, 0] for _ in line.shape]
+    padding[axis] = [before * cell_size, after * cell_size]
+    padded = tf.pad(line, padding) if before or after else line
+    windows = []
+    for offset in offsets:
+        if not offset:
+            windows.append(line)
+            continue
+        # The gradient of an index such as `padded[start:]` would be slower.
+        begin = [0] * len(line.shape)
+        begin[axis] = (before + offset) * cell_size
+        size = [-1] * len(line.shape)
+        size[axis] = length
+        windows.append(tf.slice(padded, begin, size))
+        windows[-1].set_shape(line.shape)
+    return windows

@@ -1,8 +1,9 @@
 """Steps and sequences of LSTMs whose input is a vector."""
 
 import tensorflow as tf
+from keras import ops
 
-from keras_genimg.ops.affine import product, row_product
+from keras_genimg.ops.graphs import custom_gradient
 
 
 def prepare_lstm(kernel, bias, fused):
@@ -139,3 +140,39 @@ def _fused_arguments(weights):
         "cell_clip": -1.0,
         "use_peephole": False,
     }
+
+
+def product(inputs, kernel, transposed=None):
+    """Return `inputs @ kernel`.
+
+    The gradient of the inputs needs the transposed kernel. A loop would transpose it at
+    each step, which on CPUs takes twice the time of the product itself.
+
+    Args:
+        inputs: `(batch, inputs)`.
+        kernel: `(inputs, outputs)`.
+        transposed: `tf.transpose(kernel)`, made outside the loop, or None.
+    """
+    if transposed is None:
+        return tf.matmul(inputs, kernel)
+
+    @custom_gradient
+    def multiply(inputs, kernel, transposed):
+        def gradient(d_outputs):
+            d_kernel = tf.matmul(inputs, d_outputs, transpose_a=True)
+            return tf.matmul(d_outputs, transposed), d_kernel, None
+
+        return [tf.matmul(inputs, kernel)], gradient
+
+    return multiply(inputs, kernel, transposed)[0]
+
+
+def row_product(inputs, kernel):
+    """Return `inputs @ kernel` for each column of a row.
+
+    Args:
+        inputs: `(width, batch, inputs)`.
+        kernel: `(inputs, outputs)`.
+    """
+    outputs = tf.matmul(tf.reshape(inputs, (-1, kernel.shape[0])), kernel)
+    return tf.reshape(outputs, (*ops.shape(inputs)[:2], kernel.shape[1]))

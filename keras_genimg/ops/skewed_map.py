@@ -5,8 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from keras_genimg.ops.custom_gradient import custom_gradient
-from keras_genimg.ops.traced_once import traced_once
+from keras_genimg.ops.graphs import custom_gradient, traced_once
 
 
 class SkewedMap:

@@ -3,18 +3,14 @@
 from collections.abc import Callable
 from typing import Any
 
-from keras_genimg.sampling.ancestral import ancestral_sampler
-from keras_genimg.sampling.fixed_point_sampling import fixed_point, fixed_point_sampler
+from keras_genimg.sampling.forward_passes import (
+    ancestral_sampler,
+    fixed_point_sampler,
+)
 from keras_genimg.sampling.incremental import (
     incremental_sampler,
     teacher_forced_params,
 )
-from keras_genimg.sampling.proof import (
-    check_difference,
-    first_disagreement,
-    sampler_difference,
-)
-from keras_genimg.sampling.tolerances import tolerance
 
 METHODS: dict[str, Callable[..., Any]] = {
     "incremental": incremental_sampler,
@@ -25,12 +21,11 @@ METHODS: dict[str, Callable[..., Any]] = {
 __all__ = [
     "METHODS",
     "ancestral_sampler",
-    "check_difference",
-    "first_disagreement",
-    "fixed_point",
     "fixed_point_sampler",
     "incremental_sampler",
-    "sampler_difference",
     "teacher_forced_params",
-    "tolerance",
 ]
+
+
+def __dir__():
+    return __all__

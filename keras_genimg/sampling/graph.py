@@ -62,21 +62,20 @@ def walk(model, values, call):
         call_function=visit,
     )
     outputs = [known[id(tensor)][1] for tensor in clone.outputs]
-    return keras.tree.pack_sequence_as(model.output, outputs)
+    is_sequence = isinstance(model, keras.Sequential)
+    structure = model.outputs if is_sequence else model.output
+    return keras.tree.pack_sequence_as(structure, outputs)
 
 
 def is_functional(operation):
-    """Return whether an operation is a functional model that runs its own graph."""
-    return isinstance(operation, keras.Model) and _calls_as(
-        operation, "Functional", "LikelihoodModel"
-    )
+    """Return whether an operation is a model that runs its own graph.
 
-
-def is_sequential(operation):
-    """Return whether an operation is a `keras.Sequential` that calls its layers."""
-    return isinstance(operation, keras.Sequential) and _calls_as(
-        operation, "Sequential"
-    )
+    That is a functional or sequential one, unless a subclass overrides `call`.
+    """
+    if not isinstance(operation, keras.Model) or "call" in vars(operation):
+        return False
+    definer = next(kind for kind in type(operation).__mro__ if "call" in vars(kind))
+    return definer.__name__ in ("Functional", "Sequential", "GenerativeModel")
 
 
 def is_composite(operation):
@@ -92,9 +91,3 @@ def is_composite(operation):
         return bool(said)
     leaves = keras.tree.flatten(list(vars(operation).values()))
     return any(isinstance(leaf, keras.Layer) for leaf in leaves)
-
-
-def _calls_as(operation, *names):
-    """Return whether a class of these names defines how an operation is called."""
-    definer = next(kind for kind in type(operation).__mro__ if "call" in vars(kind))
-    return definer.__name__ in names and "call" not in vars(operation)

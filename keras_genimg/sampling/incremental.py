@@ -7,7 +7,6 @@ import keras
 import tensorflow as tf
 
 from keras_genimg.sampling.pixel_run import PixelRun
-from keras_genimg.sampling.program import Program
 from keras_genimg.types import TensorLike
 
 
@@ -40,7 +39,6 @@ def incremental_sampler(
     """
 
     def draw(uniforms, temperature, conditions, images=None, known=None):
-        program = Program(model)
         # By row, then column: (height, width, batch, colors).
         given = [tf.transpose(uniforms, (1, 2, 0, 3))]
         if known is not None:
@@ -55,13 +53,12 @@ def incremental_sampler(
                 drawn = tf.where(known[:, here] > 0, images[:, here], drawn)
             return drawn
 
-        couples_colors = model.likelihood.couples_colors
-        run = PixelRun(program, not jit_compile, given[0], conditions, couples_colors)
-        more = [lambda params, values: _flat(params)] if record is not None else []
-        drawn, params = run.visit(given, choose, more, num_examples=1)
+        run = PixelRun(model, given[0], conditions, fused=not jit_compile)
+        more = _flat if record is not None else None
+        drawn, *params = run.visit(given, choose, more, num_examples=1)
         drawn = tf.transpose(drawn, (2, 0, 1, 3))
         if record is not None:
-            params = _as_output(*params, program)
+            params = _as_output(*params, model)
             record(model, drawn[:1], params, [values[:1] for values in conditions])
         return drawn
 
@@ -94,26 +91,25 @@ def teacher_forced_params(
         ValueError: If the output of a layer depends on the image and the layer is
             neither causal nor pointwise. The error names the layer.
     """
-    program = Program(model)
     given = tf.transpose(images, (1, 2, 0, 3))
-    couples_colors = model.likelihood.couples_colors
-    run = PixelRun(program, not jit_compile, given, conditions, couples_colors)
-    _, (params,) = run.visit(
-        [given],
-        lambda params, here, pixel: pixel[:, here],
-        [lambda params, values: _flat(params)],
-    )
-    return _as_output(params, program)
+    run = PixelRun(model, given, conditions, fused=not jit_compile)
+    _, params = run.visit([given], given_pixel, _flat)
+    return _as_output(params, model)
 
 
-def _flat(params):
+def given_pixel(params, here, pixel):
+    """Return some colors of a given pixel, in place of drawn ones."""
+    return pixel[:, here]
+
+
+def _flat(params, values):
     """Return the parameters of all colors of a pixel, concatenated."""
     parts = [tf.reshape(part, (-1, part.shape[1:].num_elements())) for part in params]
     return tf.concat(parts, axis=-1) if len(parts) > 1 else parts[0]
 
 
-def _as_output(params, program):
+def _as_output(params, model):
     """Return `(height, width, batch, n)` in the shape of the model's output."""
     sizes = tf.unstack(tf.shape(params)[:3])
-    params = tf.reshape(params, (*sizes, *program.output.spec.shape[3:]))
+    params = tf.reshape(params, (*sizes, *model.outputs[0].shape[3:]))
     return tf.transpose(params, (2, 0, 1, *range(3, params.shape.rank)))

@@ -3,26 +3,23 @@
 import tensorflow as tf
 from keras import ops
 
-from keras_genimg.sampling.causal import step_arguments
-from keras_genimg.sampling.instructions import Level
-from keras_genimg.sampling.raster import visit_pixels
+from keras_genimg.sampling.program import Level, Program, step_arguments
 
 
 class PixelRun:
-    """The graph of one run of a `Program` over the pixels of a batch of images.
+    """The graph of one run of a model's `Program` over the pixels of a batch of images.
 
     Args:
-        program: A `Program`, built in the same graph.
-        fused: Whether TensorFlow's fused kernels may be used, which XLA lacks.
+        model: An `AutoregressiveModel`.
         template: Tensor of shape `(height, width, batch, colors)`.
         conditions: The model's inputs besides the images, in order.
-        couples_colors: Whether the colors of a pixel are chosen together, from
-            parameters that depend on none of them.
+        fused: Whether TensorFlow's fused kernels may be used, which XLA lacks.
+        fuse_sums: See `Program`.
     """
 
-    def __init__(self, program, fused, template, conditions, couples_colors):
-        self.program = program
-        self.couples_colors = couples_colors
+    def __init__(self, model, template, conditions, fused, fuse_sums=True):
+        self.program = program = Program(model, fuse_sums)
+        self.couples_colors = model.likelihood.couples_colors
         self.height, self.width, self.batch, self.colors = ops.shape(template)
         values = [program.inputs[0]]
         values += [value for step in program.instructions for value in step.outputs]
@@ -51,15 +48,7 @@ class PixelRun:
 
     def _maps(self, conditions, steps):
         """Return the fixed values that pixels use, `(height, width, batch, n)`."""
-        values = {
-            value.index: tensor
-            for value, tensor in zip(self.program.inputs[1:], conditions, strict=True)
-        }
-        for step in self.program.instructions:
-            if step.level == Level.FIXED:
-                outputs = step.run(*step.fill(values))
-                for value, output in zip(step.outputs, outputs, strict=True):
-                    values[value.index] = output
+        values = self.program.on_maps([None, *conditions], Level.FIXED)
         maps = {}
         met = [value for step in steps for value in step.inputs]
         for value in (*met, self.program.output):
@@ -87,8 +76,8 @@ class PixelRun:
                     changing.update(value.index for value in step.outputs)
         return fed
 
-    def visit(self, given, choose, more=(), num_examples=None):
-        """Visit all pixels.
+    def visit(self, given, choose, more=None, num_examples=None):
+        """Visit all pixels, row by row and from left to right.
 
         Args:
             given: List of tensors `(height, width, batch, n)`, passed to `choose`.
@@ -97,18 +86,79 @@ class PixelRun:
                 this pixel, `(batch, n)`. It returns the sub-pixel, `(batch, 1)`. With
                 coupled colors, it gets the parameters of the pixel, `(batch, ...)`, and
                 the slice of all colors, and returns the whole pixel.
-            more: Functions of `(params, values)`: the list of the parameters of all
+            more: Function of `(params, values)`: the list of the parameters of all
                 colors, or with coupled colors of the pixel; and the dict of all values
-                of the pixel by index. Each returns a further result for the pixel,
+                of the pixel by index. It returns a further result for the pixel,
                 float32 `(batch, n)`.
-            num_examples: Number of examples to keep of the further results, or None
-                for all.
+            num_examples: Number of examples to keep of the further result, or None for
+                all.
 
         Returns:
-            The pixels, `(height, width, batch, colors)`, and a list of the further
-            results, `(height, width, num_examples, n)` each.
+            List of the pixels, `(height, width, batch, colors)`; and of the further
+            result, `(height, width, num_examples, n)`, if there is one.
         """
-        caches = tuple(
+        layout = {}
+
+        def visit_row(r, caches, rows):
+            values = {index: tensor[r] for index, tensor in self.maps.items()}
+            carries, of_layers = self._begin_row(values, caches)
+            known = [_flat(values[value.index]) for value in self.known]
+            groups = [[tensor[r] for tensor in given], known, *of_layers]
+            bundle = _Bundle(groups, self.dtype)
+
+            def visit_pixel(c, carries, kept):
+                here, known, *of_layers = bundle.unpack(bundle.packed[c])
+                known = {
+                    value.index: tf.reshape(tensor, (-1, *value.spec.shape[3:]))
+                    for value, tensor in zip(self.known, known, strict=True)
+                }
+                pixel, params, values, states = self._draw_pixel(
+                    lambda *arguments: choose(*arguments, *here),
+                    known,
+                    carries,
+                    of_layers,
+                )
+                inputs = [values[value.index] for value in self.inputs_kept]
+                results = [pixel] if more is None else [pixel, more(params, values)]
+                groups = [results, *(kept for _, kept in states), inputs]
+                layout["kept"] = packed = _Bundle(groups, self.dtype)
+                after = _like(tuple(carry for carry, _ in states), carries)
+                return c + 1, after, kept.write(c, packed.packed)
+
+            kept = tf.TensorArray(self.dtype, self.width, element_shape=(None, None))
+            _, _, kept = tf.while_loop(
+                lambda c, *_: c < self.width,
+                visit_pixel,
+                (tf.constant(0), carries, kept),
+                maximum_iterations=self.width,
+            )
+            kept = kept.stack()
+            kept.set_shape((*bundle.packed.shape[:2], layout["kept"].size))
+            (pixels, *others), *kept, inputs = layout["kept"].unpack(kept)
+            for value, tensor in zip(self.inputs_kept, inputs, strict=True):
+                values[value.index] = tensor
+            results = [pixels, *(other[:, :num_examples] for other in others)]
+            layout["shapes"] = [result.shape for result in results]
+            rows = [row.write(r, x) for row, x in zip(rows, results, strict=True)]
+            return r + 1, _like(self._end_row(caches, values, kept), caches), rows
+
+        rows = [
+            tf.TensorArray(tf.float32, self.height, element_shape=(None,) * 3)
+            for _ in range(1 if more is None else 2)
+        ]
+        *_, rows = tf.while_loop(
+            lambda r, *_: r < self.height,
+            visit_row,
+            (tf.constant(0), self._initial_caches(), rows),
+            maximum_iterations=self.height,
+        )
+        results = [row.stack() for row in rows]
+        for result, shape in zip(results, layout["shapes"], strict=True):
+            result.set_shape((None, *shape))
+        return results
+
+    def _initial_caches(self):
+        return tuple(
             step.operation.initial_cache(
                 self.weights[id(step)],
                 self.batch,
@@ -116,48 +166,6 @@ class PixelRun:
                 step.inputs[0].spec.shape[-1],
             )
             for step in self.causal
-        )
-
-        def begin_row(r, caches):
-            values = {index: tensor[r] for index, tensor in self.maps.items()}
-            carries, rows = self._begin_row(values, caches)
-            known = [_flat(values[value.index]) for value in self.known]
-            groups = [[tensor[r] for tensor in given], known, *rows]
-            return groups, carries, values
-
-        def draw_pixel(groups, carries):
-            given, known, *rows = groups
-            known = {
-                value.index: tf.reshape(tensor, (-1, *value.spec.shape[3:]))
-                for value, tensor in zip(self.known, known, strict=True)
-            }
-            pixel, params, values, states = self._draw_pixel(
-                known, carries, rows, lambda *arguments: choose(*arguments, *given)
-            )
-            kept = [kept for _, kept in states]
-            kept.append([values[value.index] for value in self.inputs_kept])
-            others = [function(params, values) for function in more]
-            return pixel, others, tuple(carry for carry, _ in states), kept
-
-        def end_row(caches, values, kept):
-            *kept, inputs = kept
-            for value, tensor in zip(self.inputs_kept, inputs, strict=True):
-                values = {**values, value.index: tensor}
-            for step in self.causal[len(self.stepped) :]:
-                row = values[step.inputs[0].index]
-                kept.append([tf.cast(row, step.operation.compute_dtype)])
-            return self._end_row(caches, kept)
-
-        return visit_pixels(
-            self.height,
-            self.width,
-            caches,
-            begin_row,
-            draw_pixel,
-            end_row,
-            num_more=len(more),
-            num_examples=num_examples,
-            dtype=self.dtype,
         )
 
     def _begin_row(self, values, caches):
@@ -201,8 +209,17 @@ class PixelRun:
         sizes = (self.width, self.batch)
         return [tf.reshape(x, (*sizes, *x.shape[1:])) for x in outputs]
 
-    def _end_row(self, caches, kept):
-        """Return the caches for the next row."""
+    def _end_row(self, caches, values, kept):
+        """Return the caches for the next row.
+
+        Args:
+            caches: Cache of each causal layer.
+            values: Dict of `(width, batch, n)` tensors by index of value.
+            kept: What the steps of each stepped layer kept, `(width, batch, n)` each.
+        """
+        for step in self.causal[len(self.stepped) :]:
+            row = values[step.inputs[0].index]
+            kept.append([tf.cast(row, step.operation.compute_dtype)])
         after = list(caches)
         kinds = [type(step.operation) for step in self.causal]
         weights = [self.weights[id(step)] for step in self.causal]
@@ -216,37 +233,36 @@ class PixelRun:
                 after[number] = tuple(cache)
         return tuple(after)
 
-    def _draw_pixel(self, known, carries, rows, choose):
+    def _draw_pixel(self, choose, *place):
         """Draw one pixel, color by color or all colors together.
+
+        Args:
+            choose: Function of `(params, here)`, see `visit`.
+            *place: Arguments of `_evaluate` after the pixel.
 
         Returns:
             The pixel, `(batch, colors)`; the parameters of each color, or of the pixel;
             all values of the pixel; and the carry and kept tensors of each stepped
             layer.
         """
-        pixel = tf.zeros((self.batch, self.colors))
-        if self.couples_colors:
-            values, states = self._evaluate(pixel, known, carries, rows)
-            params = [values[self.program.output.index]]
-            pixel = choose(params[0], slice(None))
-            pixel.set_shape((None, self.colors))
-            values, states = self._evaluate(
-                pixel, known, carries, rows, (values, states)
-            )
-            return pixel, params, values, states
-        params = []
-        for color in range(self.colors):
-            values, states = self._evaluate(pixel, known, carries, rows)
+        pixel, params = tf.zeros((self.batch, self.colors)), []
+        for color in range(1 if self.couples_colors else self.colors):
+            values, states = self._evaluate(pixel, *place)
             here = slice(color, color + 1)
-            params.append(values[self.program.output.index][:, here])
+            params.append(values[self.program.output.index])
+            if self.couples_colors:
+                here = slice(None)
+            else:
+                params[-1] = params[-1][:, here]
             drawn = choose(params[-1], here)
-            if self.colors == 1:
+            if self.couples_colors or self.colors == 1:
                 pixel = drawn
+                pixel.set_shape((None, self.colors))
             else:
                 rest = tf.zeros_like(pixel[:, color + 1 :])
                 pixel = tf.concat([pixel[:, :color], drawn, rest], axis=-1)
         # Run the readers of the pixel again, now with its last color.
-        values, states = self._evaluate(pixel, known, carries, rows, (values, states))
+        values, states = self._evaluate(pixel, *place, (values, states))
         return pixel, params, values, states
 
     def _evaluate(self, pixel, known, carries, rows, earlier=None):
@@ -305,6 +321,44 @@ class PixelRun:
         inputs, others = tf.nest.map_structure(cast, (inputs, others))
         outputs, carry, kept = layer.step(*state, inputs, **others)
         return outputs, tuple(carry), tuple(kept)
+
+
+class _Bundle:
+    """Tensors, concatenated on the last axis and split again.
+
+    Slicing and splitting one wide tensor takes two operations; slicing narrow tensors
+    takes one operation each. For single pixels, the number of operations determines the
+    speed. Half-precision tensors are stored as float32, which is lossless.
+
+    Args:
+        groups: Lists of tensors that agree in all axes but the last.
+        dtype: Type of the wide tensor, float32 or float64.
+    """
+
+    def __init__(self, groups, dtype):
+        self.groups = [[(t.shape[-1], t.dtype) for t in group] for group in groups]
+        tensors = [tensor for group in groups for tensor in group]
+        self.sizes = [tensor.shape[-1] for tensor in tensors]
+        self.size = sum(self.sizes)
+        self.packed = tf.concat([tf.cast(t, dtype) for t in tensors], axis=-1)
+        self.packed.set_shape((*tensors[0].shape[:-1], self.size))
+
+    def unpack(self, packed):
+        """Return the groups of tensors in `packed`."""
+        parts = iter(tf.split(packed, self.sizes, axis=-1))
+        return [
+            [tf.cast(next(parts), dtype) for _, dtype in group] for group in self.groups
+        ]
+
+
+def _like(tensors, templates):
+    """Return tensors with the static shapes of a loop's variables."""
+
+    def with_shape(tensor, template):
+        tensor.set_shape(template.shape)
+        return tensor
+
+    return tf.nest.map_structure(with_shape, tensors, templates)
 
 
 def _hides_pixel(step):

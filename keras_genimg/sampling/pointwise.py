@@ -1,15 +1,17 @@
-"""Layers that act on each pixel alone."""
+"""Operations that act on each pixel alone."""
+
+import copy
 
 import keras
 import numpy as np
 import tensorflow as tf
-from keras import layers
+from keras import layers, ops
 
+from keras_genimg.layers.masked_conv2d import MaskedConv2D
 from keras_genimg.layers.split_colors import SplitColors
-from keras_genimg.sampling.linear import is_linear, linear_function
-from keras_genimg.sampling.pointwise_ops import pointwise_operation
+from keras_genimg.ops.convolution import affine, prepare_affine
 
-_ELEMENTWISE = (
+_ELEMENTWISE_LAYERS = (
     layers.Average,
     layers.ELU,
     layers.Identity,
@@ -35,6 +37,22 @@ _NO_EFFECT_IN_INFERENCE = (
     layers.GaussianNoise,
     layers.SpatialDropout2D,
 )
+# Class names of elementwise operations of `keras.ops`, with broadcasting.
+ELEMENTWISE = set(
+    """
+    Abs Absolute Add Arctan Arctan2 Cast Ceil Celu Clip Cos Cosh Divide DivideNoNan
+    Elu Equal Erf Exp Expm1 Floor FloorDivide Gelu Greater GreaterEqual HardShrink
+    HardSigmoid HardSilu HardTanh Hypot Identity LeakyRelu Less LessEqual Log Log10
+    Log1p Log2 Logaddexp LogicalAnd LogicalNot LogicalOr LogSigmoid Maximum Minimum
+    Mod Multiply Negative NotEqual Power Reciprocal Relu Relu6 Round Rsqrt Selu
+    Sigmoid Sign Silu Sin Sinh Softplus SoftShrink Softsign SparsePlus Sqrt Square
+    SquarePlus StopGradient Subtract Tan Tanh TanhShrink Threshold TrueDivide Where
+    """.split()
+)
+# Operations along an axis, which must be the channel axis.
+_ALONG_AXIS = {"Concatenate", "Glu", "LogSoftmax", "Softmax", "Split"}
+# Reductions, which must keep the axis that they reduce.
+_REDUCTIONS = {"Max", "Mean", "Min", "Sum"}
 
 
 def pointwise_function(operation, args, kwargs):
@@ -53,46 +71,65 @@ def pointwise_function(operation, args, kwargs):
         the same arguments with `(batch, channels)` tensors. None if the operation is
         unknown or sees more than one pixel.
     """
-    if not isinstance(operation, keras.Layer):
-        return pointwise_operation(operation, args, kwargs)
     if getattr(operation, "pointwise", False):
         return lambda: _on_one_pixel(operation)
-    return _known_layer(operation, args, kwargs)
-
-
-def _known_layer(layer, args, kwargs):
     leaves = tf.nest.flatten((args, kwargs))
     ranks = {len(leaf.spec.shape) for leaf in leaves if hasattr(leaf, "spec")}
+    if isinstance(operation, keras.Layer):
+        return _layer_function(operation, ranks)
+    return _ops_function(operation, args, kwargs, ranks)
+
+
+def _layer_function(layer, ranks):
     rank = max(ranks)
     if isinstance(layer, _NO_EFFECT_IN_INFERENCE):
         return lambda: lambda inputs, *_, **__: _autocast(layer, inputs)
     if isinstance(layer, SplitColors):
         return lambda: lambda inputs: layer.call(_autocast(layer, inputs))
-    if isinstance(layer, layers.Rescaling):
-        # Scales may differ between channels, but not between pixels.
-        if max(np.ndim(layer.scale), np.ndim(layer.offset)) > 1:
-            return None
-        return lambda: layer
     if isinstance(layer, layers.Add):
         return lambda: lambda inputs: _sum(layer, inputs)
-    if isinstance(layer, _ELEMENTWISE):
-        return (lambda: layer) if len(ranks) == 1 else None
-    if isinstance(layer, layers.Concatenate):
-        if layer.axis in (-1, rank - 1):
-            return lambda: lambda inputs: tf.concat(_autocast(layer, inputs), axis=-1)
-        return None
-    if isinstance(layer, layers.PReLU):
-        # One slope per channel, shared by all pixels.
-        shared = set(layer.shared_axes or ()) >= {1, 2}
-        return (lambda: _on_one_pixel(layer)) if shared else None
+    if isinstance(layer, layers.Concatenate) and layer.axis in (-1, rank - 1):
+        return lambda: lambda inputs: tf.concat(_autocast(layer, inputs), axis=-1)
     if is_linear(layer):
         return linear_function([layer])
-    if isinstance(layer, (layers.Activation, layers.Dense)):
-        return lambda: _on_one_pixel(layer)
+    is_elementwise = isinstance(layer, _ELEMENTWISE_LAYERS) and len(ranks) == 1
+    if isinstance(layer, layers.Rescaling):
+        # Scales may differ between channels, but not between pixels.
+        is_elementwise = max(np.ndim(layer.scale), np.ndim(layer.offset)) <= 1
+    if is_elementwise:
+        return lambda: layer
+    is_pointwise = isinstance(layer, (layers.Activation, layers.Dense))
+    if isinstance(layer, layers.PReLU):
+        # One slope per channel, shared by all pixels.
+        is_pointwise = set(layer.shared_axes or ()) >= {1, 2}
     if isinstance(layer, _OVER_CHANNELS):
-        over_channels = layer.axis in (-1, rank - 1, [rank - 1], [-1], (rank - 1,))
-        return (lambda: _on_one_pixel(layer)) if over_channels else None
+        is_pointwise = _is_last(layer.axis, rank)
+    return (lambda: _on_one_pixel(layer)) if is_pointwise else None
+
+
+def _ops_function(operation, args, kwargs, ranks):
+    kind, rank = type(operation).__name__, max(ranks)
+    if kind in ELEMENTWISE:
+        # A constant with more axes may differ between pixels, and maps of different
+        # ranks broadcast along other axes than the pixels'.
+        constants = [*args, *kwargs.values(), *vars(operation).values()]
+        if len(ranks) == 1 and not any(map(_has_axes, constants)):
+            return lambda: operation
+    elif kind in _ALONG_AXIS and len(ranks) == 1:
+        if operation.axis in (-1, rank - 1):
+            return lambda: _along_last_axis(operation)
+    elif kind in _REDUCTIONS and operation.keepdims:
+        if _is_last(operation.axis, rank):
+            return lambda: _along_last_axis(operation)
+    elif kind == "GetItem":
+        key = _channel_slice(args[1] if len(args) > 1 else kwargs["key"], rank)
+        if key is not None:
+            return lambda: lambda x, _: x[..., key]
     return None
+
+
+def _is_last(axis, rank):
+    return axis in (-1, rank - 1, [-1], [rank - 1], (-1,), (rank - 1,))
 
 
 def _autocast(layer, inputs):
@@ -100,18 +137,16 @@ def _autocast(layer, inputs):
 
     def cast(tensor):
         tensor = tf.convert_to_tensor(tensor)
-        return tf.cast(tensor, layer.compute_dtype) if _is_float(tensor) else tensor
+        is_float = tensor.dtype.is_floating
+        return tf.cast(tensor, layer.compute_dtype) if is_float else tensor
 
     return tf.nest.map_structure(cast, inputs)
 
 
-def _is_float(tensor):
-    return tensor.dtype.is_floating
-
-
 def _sum(layer, inputs):
-    same = len({x.shape[-1] for x in inputs}) == 1 and all(map(_is_float, inputs))
-    return tf.add_n(_autocast(layer, inputs)) if same else layer(inputs)
+    same = len({x.shape[-1] for x in inputs}) == 1
+    are_floats = all(x.dtype.is_floating for x in inputs)
+    return tf.add_n(_autocast(layer, inputs)) if same and are_floats else layer(inputs)
 
 
 def _on_one_pixel(layer):
@@ -126,3 +161,90 @@ def _on_one_pixel(layer):
         return tf.nest.map_structure(lambda tensor: tensor[:, 0, 0], outputs)
 
     return apply
+
+
+def _along_last_axis(operation):
+    pixel = copy.copy(operation)
+    pixel.axis = -1
+    return pixel
+
+
+def _channel_slice(key, rank):
+    """Return the slice of the last axis that a key of `x[key]` takes, or None."""
+    # Loaded from a config, it is a list.
+    key = tuple(key) if isinstance(key, list) else key
+    if not isinstance(key, tuple) or not isinstance(key[-1], slice):
+        return None
+    if key[:-1] in ((Ellipsis,), (slice(None),) * (rank - 1)):
+        return key[-1]
+    return None
+
+
+def _has_axes(constant):
+    """Return whether a constant has more axes than the channels'."""
+    if hasattr(constant, "spec"):  # Not a constant.
+        return False
+    if isinstance(constant, (list, tuple)):
+        if any(hasattr(leaf, "spec") for leaf in tf.nest.flatten(constant)):
+            return True
+        return np.ndim(constant) > 1
+    return len(getattr(constant, "shape", None) or ()) > 1
+
+
+def is_linear(layer):
+    """Return whether a layer is a single matrix product: dense, or a 1x1 convolution.
+
+    Quantized layers are not, since their kernel has a scale, nor are subclasses, which
+    may compute anything.
+    """
+    if getattr(layer, "quantization_mode", None) is not None or "call" in vars(layer):
+        return False
+    if type(layer) is layers.Dense:
+        return True
+    return (
+        type(layer) in (layers.Conv2D, MaskedConv2D)
+        and layer.kernel_size == (1, 1)
+        and layer.strides == (1, 1)
+        and layer.groups == 1
+        and layer.data_format == "channels_last"
+    )
+
+
+def linear_function(linear_layers):
+    """Return the sum of linear layers with different inputs, as one product.
+
+    Args:
+        linear_layers: Layers for which `is_linear` holds, of one compute dtype; only
+            the last may have an activation.
+
+    Returns:
+        A function that prepares the weights, outside all loops. It returns a function
+        of a list of inputs (of one input for a single layer), each of shape
+        `(batch, channels)`.
+    """
+
+    def prepare():
+        dtype = linear_layers[0].compute_dtype
+        kernels = [tf.cast(_kernel(layer), dtype) for layer in linear_layers]
+        biases = [tf.cast(x.bias, dtype) for x in linear_layers if x.bias is not None]
+        kernel = tf.concat(kernels, axis=0) if len(kernels) > 1 else kernels[0]
+        weights = prepare_affine(kernel, tf.add_n(biases) if biases else None)
+        activation = linear_layers[-1].activation
+
+        def apply(inputs):
+            if isinstance(inputs, (list, tuple)):
+                inputs = tf.concat([tf.cast(x, dtype) for x in inputs], axis=-1)
+            outputs = affine(tf.cast(inputs, dtype), weights)
+            return activation(outputs) if activation else outputs
+
+        return apply
+
+    return prepare
+
+
+def _kernel(layer):
+    """Return the kernel of a linear layer, `(inputs, outputs)`."""
+    kernel = ops.convert_to_tensor(layer.kernel)
+    if isinstance(layer, MaskedConv2D):
+        kernel = layer.masked_kernel(kernel)
+    return tf.reshape(kernel, kernel.shape[-2:])

@@ -1,30 +1,110 @@
 """A functional model compiled to a program for one pixel."""
 
+import dataclasses
+import enum
+import inspect
+from collections.abc import Callable
+
 import keras
 import tensorflow as tf
 
-from keras_genimg.sampling.causal import (
-    bound_arguments,
-    causal_level,
-    check_step,
-    is_causal_layer,
+from keras_genimg.layers.causal_layer import CausalLayer
+from keras_genimg.sampling.graph import is_composite, is_functional, walk
+from keras_genimg.sampling.pointwise import (
+    ELEMENTWISE,
+    is_linear,
+    linear_function,
+    pointwise_function,
 )
-from keras_genimg.sampling.fusion import fuse_linear_sums
-from keras_genimg.sampling.graph import (
-    is_composite,
-    is_functional,
-    is_sequential,
-    walk,
-)
-from keras_genimg.sampling.instructions import (
-    Instruction,
-    Level,
-    Value,
-    Weight,
-    values_in,
-)
-from keras_genimg.sampling.pointwise import pointwise_function
 from keras_genimg.sampling.refusal import Refusal, refusal
+
+
+class Level(enum.IntEnum):
+    """The part of an image that must be known before a value can be computed.
+
+    The level of an operation's outputs is the highest level of its inputs, except for
+    causal layers that see only finished rows.
+    """
+
+    FIXED = 0  # Nothing: independent of the image. Computed once.
+    ROWS = 1  # The rows above. Computed once per row, for all columns.
+    PIXEL = 2  # Pixels of the same row. Computed for each pixel.
+
+
+@dataclasses.dataclass(frozen=True)
+class Value:
+    """A tensor of the graph: its number, its `Level` and its `keras.KerasTensor`."""
+
+    index: int
+    level: Level
+    spec: keras.KerasTensor
+
+
+@dataclasses.dataclass(frozen=True)
+class Weight:
+    """A weight that a layer passes to an operation.
+
+    Attributes:
+        variable: The `keras.Variable`.
+        dtype: Compute dtype of the layer, to which floating-point weights are cast.
+    """
+
+    variable: keras.Variable
+    dtype: str
+
+    @property
+    def shape(self):
+        """Shape of the variable."""
+        return self.variable.shape
+
+    def read(self):
+        """Return the weight as the layer sees it."""
+        tensor = tf.convert_to_tensor(self.variable)
+        return tf.cast(tensor, self.dtype) if tensor.dtype.is_floating else tensor
+
+
+@dataclasses.dataclass(frozen=True)
+class Instruction:
+    """One operation of the graph.
+
+    Attributes:
+        operation: The Keras layer or operation.
+        args: Its positional arguments, with `Value`s and `Weight`s in place of tensors.
+        kwargs: Its keyword arguments.
+        outputs: List of the `Value`s it computes, in the order of its flat output.
+        pixel: Result of `pointwise_function`, for a pointwise operation above level
+            `FIXED`. None for a causal layer.
+    """
+
+    operation: keras.Operation
+    args: tuple
+    kwargs: dict
+    outputs: list
+    pixel: Callable | None = None
+
+    @property
+    def level(self):
+        """Level of its outputs."""
+        return self.outputs[0].level
+
+    @property
+    def inputs(self):
+        """The `Value`s among the arguments."""
+        return _values_in((self.args, self.kwargs))
+
+    def fill(self, tensors):
+        """Return the arguments with tensors in place of `Value`s and `Weight`s.
+
+        Args:
+            tensors: Dict of tensors by index of value.
+        """
+
+        def tensor_of(leaf):
+            if isinstance(leaf, Value):
+                return tensors[leaf.index]
+            return leaf.read() if isinstance(leaf, Weight) else leaf
+
+        return tf.nest.map_structure(tensor_of, (self.args, self.kwargs))
 
 
 class Program:
@@ -39,7 +119,7 @@ class Program:
 
     Args:
         model: A functional Keras model whose first input is the image.
-        fuse: Whether to replace each sum of linear layers by one product.
+        fuse_sums: Whether to replace each sum of linear layers by one product.
 
     Attributes:
         inputs: `Value`s of the model's inputs, the image first.
@@ -51,7 +131,7 @@ class Program:
             error names the layer.
     """
 
-    def __init__(self, model, fuse=True):
+    def __init__(self, model, fuse_sums=True):
         self.instructions = []
         self._num_values = 0
         self.inputs = [
@@ -60,9 +140,26 @@ class Program:
         ]
         if not is_functional(model):
             raise refusal(model, reason="computes more than its graph")
-        (self.output,) = values_in(self._inline(model, self.inputs))
-        if fuse:
-            self.instructions = fuse_linear_sums(self.instructions, self.output)
+        (self.output,) = _values_in(self._inline(model, self.inputs))
+        while fuse_sums and self._fuse_sum():
+            pass
+
+    def on_maps(self, inputs, level=Level.PIXEL):
+        """Return all values up to a level by index, computed on whole maps.
+
+        Args:
+            inputs: Tensors of the inputs, in order.
+            level: Highest `Level`.
+        """
+        pairs = zip(self.inputs, inputs, strict=True)
+        values = {value.index: tensor for value, tensor in pairs}
+        for step in self.instructions:
+            if step.level <= level:
+                args, kwargs = step.fill(values)
+                outputs = tf.nest.flatten(step.operation(*args, **kwargs))
+                for value, output in zip(step.outputs, outputs, strict=True):
+                    values[value.index] = output
+        return values
 
     def _value(self, spec, level):
         self._num_values += 1
@@ -89,28 +186,35 @@ class Program:
 
     def _append(self, operation, args, kwargs, specs):
         """Append an operation; return its output values, flat or in a structure."""
-        inputs = values_in((args, kwargs))
+        inputs = _values_in((args, kwargs))
         level = max((value.level for value in inputs), default=Level.FIXED)
         if level != Level.FIXED:
-            args, kwargs = tf.nest.map_structure(self._lift, (args, kwargs))
+            # Constants of fewer axes than a map broadcast against its last ones.
+            is_map = {len(value.spec.shape) for value in inputs} == {4}
+            broadcasts = is_map and type(operation).__name__ in ELEMENTWISE
+            args, kwargs = tf.nest.map_structure(
+                lambda leaf: self._lift(leaf, 2 if broadcasts else 4), (args, kwargs)
+            )
         # In some layers, it is a positional argument of `call`.
-        if bound_arguments(operation, args, kwargs).get("training"):
+        if _bound_arguments(operation, args, kwargs).get("training"):
             reason = "is called with training=True, which the sampler cannot repeat"
             error = refusal(operation, args, kwargs, reason)
             error.depends_on_batch = True  # Batch statistics, or noise.
             raise error
         if level == Level.FIXED:
             return self._instruction(operation, args, kwargs, specs, level)
-        if is_sequential(operation):
-            return self._append_sequence(operation, args, kwargs)
         if is_functional(operation):
             return self._inline(operation, self._model_inputs(operation, args, kwargs))
-        causal = is_causal_layer(operation)
+        # A single product takes fewer operations per pixel than a causal layer.
+        causal = (
+            isinstance(operation, CausalLayer)
+            and not getattr(operation, "pointwise", False)
+            and not is_linear(operation)
+        )
         if causal or not is_composite(operation):
             _check_maps(operation, inputs)
         if causal:
-            check_step(operation, args, kwargs)
-            level = causal_level(operation, args, kwargs, level)
+            level = _causal_level(operation, args, kwargs, level)
             return self._instruction(operation, args, kwargs, specs, level)
         pixel = pointwise_function(operation, args, kwargs)
         if pixel is not None:
@@ -124,50 +228,35 @@ class Program:
         self.instructions.append(Instruction(operation, args, kwargs, outputs, pixel))
         return outputs
 
-    def _append_sequence(self, model, args, kwargs):
-        (value,) = values_in((args, kwargs))
-        values = [self._cast(value, model.inputs[0].dtype)]
-        for layer in model.layers:
-            specs = layer.compute_output_spec(values[0].spec)
-            values = tf.nest.flatten(self._append(layer, tuple(values), {}, specs))
-        return values
-
     def _model_inputs(self, model, args, kwargs):
         """Return the inputs of a nested model in its own order, cast to its dtypes."""
-        given = bound_arguments(model, args, kwargs)["inputs"]
+        given = _bound_arguments(model, args, kwargs)["inputs"]
         if isinstance(given, dict) and not isinstance(model.input, dict):
             given = [given[spec.name] for spec in model.inputs]
-        values = keras.tree.flatten(given)
-        for value, spec in zip(values, model.inputs, strict=True):
+        pairs = list(zip(keras.tree.flatten(given), model.inputs, strict=True))
+        for value, spec in pairs:
             if not isinstance(value, Value) or len(value.spec.shape) != len(spec.shape):
                 reason = f"takes inputs of the shapes {[x.shape for x in model.inputs]}"
                 raise refusal(model, args, kwargs, reason)
-        return [
-            self._cast(value, spec.dtype)
-            for value, spec in zip(values, model.inputs, strict=True)
-        ]
+        return [self._cast(value, spec.dtype) for value, spec in pairs]
 
     def _cast(self, value, dtype):
         if value.spec.dtype == dtype:
             return value
-        spec = keras.Input(batch_shape=value.spec.shape, dtype=value.spec.dtype)
+        spec = _input_like(value.spec)
         cast = keras.Model(spec, keras.ops.cast(spec, dtype))
         return self._inline(cast, [value])
 
     def _append_composite(self, layer, args, kwargs):
         """Append the operations in the `call` of a composite layer."""
-        values = values_in((args, kwargs))
         autocast = getattr(layer, "autocast", True)
         values = [
             self._cast(value, layer.compute_dtype)
             if autocast and "float" in value.spec.dtype
             else value
-            for value in values
+            for value in _values_in((args, kwargs))
         ]
-        specs = [
-            keras.Input(batch_shape=value.spec.shape, dtype=value.spec.dtype)
-            for value in values
-        ]
+        specs = [_input_like(value.spec) for value in values]
         in_order = iter(specs)
         args, kwargs = tf.nest.map_structure(
             lambda leaf: next(in_order) if isinstance(leaf, Value) else leaf,
@@ -184,24 +273,105 @@ class Program:
             reason = f"is made of layers that cannot all be sampled ({error})"
             raise refusal(layer, args, kwargs, reason) from error
 
-    def _lift(self, leaf):
+    def _lift(self, leaf, fewest_axes):
         """Return a `Value` for a constant map, and other leaves as they are."""
-        if isinstance(leaf, Value) or len(getattr(leaf, "shape", ())) != 4:
+        rank = len(getattr(leaf, "shape", ()))
+        if isinstance(leaf, Value) or not fewest_axes <= rank <= 4:
             return leaf
-        spec = keras.KerasTensor(tuple(leaf.shape), getattr(leaf, "dtype", "float32"))
-        constant = _Constant(leaf.read() if isinstance(leaf, Weight) else leaf)
+        shape = (1,) * (4 - rank) + tuple(leaf.shape)
+        spec = keras.KerasTensor(shape, getattr(leaf, "dtype", "float32"))
+        tensor = leaf.read() if isinstance(leaf, Weight) else leaf
+        constant = _Constant(tensor, shape)
         return self._instruction(constant, (), {}, spec, Level.FIXED)[0]
+
+    def _fuse_sum(self):
+        """Replace a sum of linear layers, such as skip connections, by one product.
+
+        Returns:
+            Whether there was one.
+        """
+        uses = [v.index for step in self.instructions for v in step.inputs]
+        makers = {
+            step.outputs[0].index: step
+            for step in self.instructions
+            if step.pixel is not None
+            and isinstance(step.operation, keras.Layer)
+            and is_linear(step.operation)
+            and step.operation.activation in (None, keras.activations.linear)
+            and uses.count(step.outputs[0].index) == 1
+            and step.outputs[0] is not self.output
+        }
+        for position, step in enumerate(self.instructions):
+            terms = [makers[v.index] for v in step.inputs if v.index in makers]
+            is_sum = (
+                type(step.operation) is keras.layers.Add
+                and len(terms) == len(step.inputs)
+                and len({t.outputs[0].spec.shape[-1] for t in terms}) == 1
+            )
+            if is_sum and len({t.operation.compute_dtype for t in terms}) == 1:
+                self.instructions[position] = dataclasses.replace(
+                    step,
+                    args=([term.inputs[0] for term in terms],),
+                    kwargs={},
+                    pixel=linear_function([term.operation for term in terms]),
+                )
+                self.instructions = [x for x in self.instructions if x not in terms]
+                return True
+        return False
 
 
 class _Constant(keras.Operation):
     """A constant map in the graph."""
 
-    def __init__(self, tensor):
+    def __init__(self, tensor, shape):
         super().__init__()
-        self.tensor = tensor
+        self.tensor, self.shape = tensor, shape
 
     def call(self):
-        return tf.convert_to_tensor(self.tensor)
+        return tf.reshape(tf.convert_to_tensor(self.tensor), self.shape)
+
+
+def step_arguments(layer, args, kwargs):
+    """Return the inputs for the `step` of a causal layer, and other arguments by name.
+
+    Args:
+        layer: A `CausalLayer`.
+        args: Positional arguments of its `call`.
+        kwargs: Keyword arguments of its `call`.
+    """
+    (_, inputs), *others = _bound_arguments(layer, args, kwargs).items()
+    others = dict(others)
+    for name in ("training", "mask"):
+        if others.get(name) is None or others.get(name) is False:
+            others.pop(name, None)
+    return inputs, others
+
+
+def _causal_level(layer, args, kwargs, level):
+    """Return the level of a causal layer's outputs.
+
+    Args:
+        layer: A `CausalLayer`.
+        args: Positional arguments of its `call`.
+        kwargs: Keyword arguments of its `call`.
+        level: Highest level of its inputs.
+
+    Raises:
+        ValueError: If its `step` does not take the arguments, or the layer sees whole
+            rows of an input that depends on pixels of its own row.
+    """
+    inputs, others = step_arguments(layer, args, kwargs)
+    try:
+        inspect.signature(layer.step).bind((), (), (), inputs, **others)
+    except TypeError as error:
+        reason = f"is called with arguments that its `step` does not take ({error})"
+        raise refusal(layer, args, kwargs, reason) from error
+    if layer.sees_whole_row and level == Level.PIXEL:
+        reason = "sees pixels to its right, so its input must depend only on rows above"
+        raise refusal(layer, args, kwargs, reason)
+    # Stepped along a row, even if the inputs of the whole row are known.
+    is_stepped = layer.sees_current_row and not layer.sees_whole_row
+    return Level.PIXEL if is_stepped else Level.ROWS
 
 
 def _check_maps(operation, inputs):
@@ -213,3 +383,23 @@ def _check_maps(operation, inputs):
                 f"with a tensor of shape {value.spec.shape}, which has no height "
                 f"and width. Give it the shape (batch, 1, 1, channels)."
             )
+
+
+def _bound_arguments(operation, args, kwargs):
+    """Return the arguments of an operation's `call` by name."""
+    signature = inspect.signature(operation.call)
+    arguments = dict(signature.bind(*args, **kwargs).arguments)
+    for name, parameter in signature.parameters.items():
+        if parameter.kind == inspect.Parameter.VAR_KEYWORD:
+            arguments.update(arguments.pop(name, {}))
+    return arguments
+
+
+def _values_in(structure):
+    """Return the `Value`s in a structure of arguments, in order."""
+    leaves = tf.nest.flatten(structure)
+    return [leaf for leaf in leaves if isinstance(leaf, Value)]
+
+
+def _input_like(spec):
+    return keras.Input(batch_shape=spec.shape, dtype=spec.dtype)

@@ -1,15 +1,24 @@
-"""Publishing, verification and warm-up of finished models."""
+"""Finished models on a server: signatures, SavedModels, publishing and checks."""
 
-from keras_genimg.saved_model import read_metadata
+from keras_genimg.serving.endpoint import Endpoint
+from keras_genimg.serving.input import Input
+from keras_genimg.serving.metadata import read_metadata
 from keras_genimg.serving.publishing import publish
-from keras_genimg.serving.verification.report import VerificationError
-from keras_genimg.serving.verifying import verify
+from keras_genimg.serving.verifying import VerificationError, verify
 from keras_genimg.serving.warmup import write_warmup
+from keras_genimg.serving.writing import write_saved_model
 
 __all__ = [
+    "Endpoint",
+    "Input",
     "VerificationError",
     "publish",
     "read_metadata",
     "verify",
+    "write_saved_model",
     "write_warmup",
 ]
+
+
+def __dir__():
+    return __all__

@@ -1,7 +1,6 @@
 """Publish models to TensorFlow Serving."""
 
-import contextlib
-import errno
+import functools
 import os
 import pathlib
 import re
@@ -12,14 +11,12 @@ from collections.abc import Iterable
 from typing import Any
 
 import keras
-import tensorflow as tf
 
 from keras_genimg.files import sync_tree
-from keras_genimg.models import GenerativeModel
 from keras_genimg.ops.checks import check_positive_int
 from keras_genimg.ops.workers import is_chief
-from keras_genimg.saved_model.metadata import read_metadata
-from keras_genimg.serving.verification.report import VerificationError
+from keras_genimg.serving.metadata import read_metadata
+from keras_genimg.serving.verifying import VerificationError
 from keras_genimg.serving.verifying import verify as verify_saved_model
 from keras_genimg.serving.versions import Versions
 from keras_genimg.serving.warmup import checked_batch_sizes, write_warmup
@@ -27,7 +24,7 @@ from keras_genimg.types import PathLike
 
 
 def publish(
-    model: GenerativeModel | PathLike,
+    model: keras.Model | PathLike,
     base_dir: PathLike,
     name: str,
     version: int | None = None,
@@ -85,7 +82,8 @@ def publish(
     Raises:
         VerificationError: If verification fails; its `report` says why.
         ValueError: If an argument is invalid.
-        OSError: If the disk is full or not writable.
+        OSError: If the disk is not writable. A full disk may also raise a
+            `tf.errors.OpError`. Nothing is published then, and older versions stay.
     """
     directory = _model_directory(base_dir, name)
     if version is not None:
@@ -99,28 +97,28 @@ def publish(
             )
     write, max_examples = _writer(model, options)
     batch_sizes = checked_batch_sizes(batch_sizes, max_examples, "publish")
-    if isinstance(model, GenerativeModel) and not is_chief(model.distribute_strategy):
+    strategy = getattr(model, "distribute_strategy", None)  # A path has none.
+    if strategy is not None and not is_chief(strategy):
         return directory if version is None else directory / str(version)
 
-    with _full_disk_named(directory):
-        versions = Versions(directory)
-        with versions.workspace() as workspace:
-            versions.check_new(version)
-            written = workspace / "model"
-            write(written)
-            if batch_sizes:
-                write_warmup(written, batch_sizes)
-            if verify:
-                report = verify_saved_model(written, verbose, timeout)
-                if not report.passed:
-                    report.directory = f"A new version of {directory}"
-                    raise VerificationError(report)
-            sync_tree(written)
-            path = versions.add(written, workspace, version)
-            if verbose:
-                print(f"Published {path}", flush=True)
-            if keep is not None:
-                _prune(versions, keep, workspace, verbose)
+    versions = Versions(directory)
+    with versions.workspace() as workspace:
+        versions.check_new(version)
+        written = workspace / "model"
+        write(written)
+        if batch_sizes:
+            write_warmup(written, batch_sizes)
+        if verify:
+            report = verify_saved_model(written, verbose, timeout)
+            if not report.passed:
+                report.directory = f"A new version of {directory}"
+                raise VerificationError(report)
+        sync_tree(written)
+        path = versions.add(written, workspace, version)
+        if verbose:
+            print(f"Published {path}", flush=True)
+        if keep is not None:
+            _prune(versions, keep, workspace, verbose)
     return path
 
 
@@ -152,10 +150,10 @@ def _writer(model, options):
                     f"{path} is a SavedModel, which is published as exported. Pass "
                     f"the options to `export`. Received: {', '.join(options)}"
                 )
-            write = _copier(path)
+            write = functools.partial(_copy, path)
             return write, read_metadata(path).get("max_examples")
         model = _load(path)
-    if not isinstance(model, GenerativeModel):
+    if not hasattr(model, "endpoints"):
         raise ValueError(
             "`model` of publish must be a `GenerativeModel`, or the path of its "
             "`.keras` file or of a SavedModel. Received an object of type "
@@ -165,13 +163,10 @@ def _writer(model, options):
     return lambda path: model.export(path, verbose=False, **options), None
 
 
-def _copier(source):
-    def copy(path):
-        shutil.copytree(source, path)
-        for folder, _, _ in os.walk(path):  # The source may be read-only.
-            os.chmod(folder, os.stat(folder).st_mode | stat.S_IRWXU)
-
-    return copy
+def _copy(source, path):
+    shutil.copytree(source, path)
+    for folder, _, _ in os.walk(path):  # The source may be read-only.
+        os.chmod(folder, os.stat(folder).st_mode | stat.S_IRWXU)
 
 
 def _load(path):
@@ -194,24 +189,3 @@ def _prune(versions, keep, workspace, verbose):
         return
     if verbose and removed:
         print(f"Removed versions {', '.join(map(str, removed))}", flush=True)
-
-
-@contextlib.contextmanager
-def _full_disk_named(directory):
-    """Raise one error for a full disk, which TensorFlow and `shutil` word differently.
-
-    Args:
-        directory: Path of the model, for the error text.
-    """
-    try:
-        yield
-    except (OSError, tf.errors.OpError) as error:
-        for code in (errno.ENOSPC, errno.EDQUOT):
-            if os.strerror(code) in str(error):
-                raise OSError(
-                    code,
-                    f"{os.strerror(code)}. Nothing was published, and older versions "
-                    "are unchanged. Free space, or keep fewer versions",
-                    str(directory),
-                ) from error
-        raise

@@ -67,10 +67,6 @@ class Versions:
             )
         return version
 
-    def paths(self):
-        """Return the paths of the versions by number."""
-        return {n: p for n, p in self._numbers().items() if p.is_dir()}
-
     def add(self, source, workspace, version=None):
         """Turn a finished directory into a version and return its path.
 

@@ -6,20 +6,21 @@ from collections.abc import Iterable
 
 import tensorflow as tf
 
+from keras_genimg.extras import install_hint
 from keras_genimg.files import atomic_path
 from keras_genimg.ops.checks import check_positive_int
-from keras_genimg.saved_model.metadata import most_examples, read_metadata, warms_up
-from keras_genimg.serving.verification.graph_scan import SavedGraph
-from keras_genimg.serving.verification.probe_inputs import (
-    described_inputs,
-    random_inputs,
+from keras_genimg.serving.metadata import (
+    described_signature,
+    most_examples,
+    read_metadata,
 )
-from keras_genimg.serving.verification.recorded_requests import (
-    MAX_RECORDS,
-    WARMUP_FILE,
-    prediction_log,
-)
+from keras_genimg.serving.verification.clean_process import Request
+from keras_genimg.serving.verification.probes import random_inputs
+from keras_genimg.serving.verification.saved_graph import SavedGraph
 from keras_genimg.types import PathLike
+
+WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
+MAX_RECORDS = 1000
 
 
 def write_warmup(directory: PathLike, batch_sizes: Iterable[int] = (1,)) -> int:
@@ -52,7 +53,11 @@ def write_warmup(directory: PathLike, batch_sizes: Iterable[int] = (1,)) -> int:
     sizes = checked_batch_sizes(
         batch_sizes, metadata.get("max_examples"), "write_warmup"
     )
-    signatures = [s for s in graph.plain_signatures if warms_up(metadata, s.name)]
+    signatures = [
+        signature
+        for signature in graph.plain_signatures
+        if described_signature(metadata, signature.name).get("warm_up", True)
+    ]
     requests = [
         (signature, size)
         for signature in signatures
@@ -104,13 +109,76 @@ def checked_batch_sizes(batch_sizes, max_examples, owner):
     return list(dict.fromkeys(sizes))
 
 
+def recorded_requests(directory, graph):
+    """Return the warm-up records of a SavedModel as a list of `Request`.
+
+    Args:
+        directory: Path of the SavedModel.
+        graph: Its `SavedGraph`.
+
+    Raises:
+        ImportError: If there are records and the extra `serving` is not installed.
+        ValueError: If a server would not start with this file.
+    """
+    file = os.path.join(directory, WARMUP_FILE)
+    if not os.path.exists(file):
+        return []
+    try:
+        records = list(tf.data.TFRecordDataset(file).as_numpy_iterator())
+    except tf.errors.OpError as error:
+        raise ValueError(f"it is not a TFRecord file: {error.message}") from error
+    if len(records) > MAX_RECORDS:
+        raise ValueError(f"{len(records)} records, and a server takes {MAX_RECORDS}")
+    if records:
+        _log()  # Not a fault of the first record if the message class is missing.
+    requests = []
+    for index, record in enumerate(records):
+        try:
+            requests.append(_request(graph, record))
+        except Exception as error:  # Bytes of any kind fail in any way.
+            raise ValueError(f"record {index} is broken: {error}") from error
+    return requests
+
+
+def _request(graph, record):
+    log = _log()
+    log.ParseFromString(record)
+    if log.WhichOneof("log_type") != "predict_log":
+        raise ValueError("it is not the log of a predict request")
+    request = log.predict_log.request
+    inputs = {name: tf.make_ndarray(value) for name, value in request.inputs.items()}
+    name = request.model_spec.signature_name or "serving_default"
+    signature = graph.signatures.get(name)
+    if signature is None:
+        raise ValueError(f"there is no signature {name!r}")
+    if signature.needs_xla:
+        raise ValueError(f"{name} needs XLA, which a server has off")
+    if set(inputs) != set(signature.inputs):
+        raise ValueError(
+            f"{name} takes {sorted(signature.inputs)}, not {sorted(inputs)}"
+        )
+    return Request(signature, inputs)
+
+
 def _record(signature, metadata, batch_size):
     """Return the bytes of one record."""
-    described = described_inputs(metadata, signature.name)
+    described = described_signature(metadata, signature.name).get("inputs", {})
     inputs = random_inputs(signature, described, batch_size)
-    log = prediction_log()()
+    log = _log()
     request = log.predict_log.request
     request.model_spec.signature_name = signature.name
     for name, value in inputs.items():
         request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
     return log.SerializeToString(deterministic=True)
+
+
+def _log():
+    """Return an empty warm-up record, a `PredictionLog`."""
+    try:
+        from tensorflow_serving.apis import prediction_log_pb2
+    except ImportError as error:
+        raise ImportError(
+            f"Warm-up records need the protocol buffers of TensorFlow Serving: "
+            f"{install_hint('serving')}. `publish` writes none with `batch_sizes=()`."
+        ) from error
+    return prediction_log_pb2.PredictionLog()

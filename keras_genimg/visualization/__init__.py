@@ -1,7 +1,6 @@
 """Pictures of images and models: grids, canvases, latents, dependency fields."""
 
-from keras_genimg.visualization.attention_boxes import attention_box
-from keras_genimg.visualization.canvases import save_canvases
+from keras_genimg.visualization.canvases import attention_box, save_canvases
 from keras_genimg.visualization.comparison import save_comparison
 from keras_genimg.visualization.dependency_fields import (
     dependency_field,
@@ -22,3 +21,7 @@ __all__ = [
     "save_grid",
     "save_kl_per_step",
 ]
+
+
+def __dir__():
+    return __all__

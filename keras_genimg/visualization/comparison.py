@@ -5,11 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from keras_genimg.extras import install_hint
+from keras_genimg.extras import optional
 from keras_genimg.files import atomic_path
 from keras_genimg.types import PathLike
-from keras_genimg.visualization.checks import check_suffix
-from keras_genimg.visualization.grid import image_grid
+from keras_genimg.visualization.grid import check_suffix, image_grid
 
 _DPI = 100
 _MARGIN = 24  # Around the figure and between panels, in pixels.
@@ -61,13 +60,9 @@ def save_comparison(
         except ValueError as error:
             raise ValueError(f"Panel {title!r}: {error}") from error
         grids.append(grid if grid.ndim == 3 else np.stack([grid] * 3, axis=-1))
-    try:
+    with optional("`save_comparison` needs matplotlib", "examples"):
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError(
-            f"`save_comparison` needs matplotlib: {install_hint('examples')}"
-        ) from error
 
     # Without pyplot, which keeps global state and may need a display.
     figure = Figure(dpi=_DPI, facecolor="white")

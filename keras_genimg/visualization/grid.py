@@ -1,15 +1,15 @@
 """Grids of images, as arrays or PNG files."""
 
 import math
+import pathlib
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from keras_genimg.extras import install_hint
+from keras_genimg.extras import optional
 from keras_genimg.files import atomic_path
 from keras_genimg.ops.checks import check_int, check_positive_int
 from keras_genimg.types import PathLike
-from keras_genimg.visualization.checks import check_images, check_suffix
 
 
 def image_grid(
@@ -84,13 +84,56 @@ def save_grid(
         >>> from keras_genimg.visualization import save_grid
         >>> save_grid("digits.png", as_array(load("digits", "test")), scale=4)
     """
+    save_picture(path, image_grid(images, columns, padding, scale))
+
+
+def save_picture(path, picture):
+    """Write an array as a PNG file, atomically.
+
+    Args:
+        path: Path of the file, ending in `.png`.
+        picture: `uint8` of shape `(height, width)` or `(height, width, 3)`.
+    """
     path = check_suffix(path, ".png")
-    grid = image_grid(images, columns, padding, scale)
-    try:
+    with optional("PNG files need Pillow", "examples"):
         from PIL import Image
-    except ImportError as error:
-        raise ImportError(
-            f"`save_grid` needs Pillow: {install_hint('examples')}"
-        ) from error
     with atomic_path(path) as unfinished:
-        Image.fromarray(grid).save(unfinished, format="PNG")
+        Image.fromarray(picture).save(unfinished, format="PNG")
+
+
+def check_images(name, images, axes=("images", "height", "width", "colors")):
+    """Return images as an array, or raise if they are not displayable.
+
+    Args:
+        name: Name of the argument, for the error text.
+        images: Value received.
+        axes: Names of the axes. The last must have 1 or 3 entries.
+
+    Raises:
+        ValueError: If `images` has another rank or dtype, or no pixels.
+    """
+    images = np.asarray(images)
+    is_batch = images.ndim == len(axes) and images.shape[-1] in (1, 3)
+    if not is_batch or images.dtype != np.uint8 or images.size == 0:
+        raise ValueError(
+            f"`{name}` must be uint8 of shape ({', '.join(axes)}), with 1 or 3 colors "
+            f"and at least one pixel. Received: shape={images.shape}, "
+            f"dtype={images.dtype}"
+        )
+    return images
+
+
+def check_suffix(path, suffix):
+    """Return `path` as a `pathlib.Path`, or raise if it does not end in `suffix`.
+
+    Args:
+        path: Path of the picture.
+        suffix: Suffix required, in lower case, such as `".png"`.
+
+    Raises:
+        ValueError: If it does not.
+    """
+    path = pathlib.Path(path)
+    if path.suffix.lower() != suffix:
+        raise ValueError(f"`path` must end in {suffix}. Received: path={str(path)!r}")
+    return path

@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from keras_genimg.extras import install_hint
+from keras_genimg.extras import optional
 from keras_genimg.files import atomic_path
 from keras_genimg.types import PathLike
-from keras_genimg.visualization.checks import check_suffix
+from keras_genimg.visualization.grid import check_suffix
 
 _PERCENTILES = (10, 90)
 
@@ -48,14 +48,10 @@ def save_kl_per_step(path: PathLike, kl: ArrayLike | dict[str, Any]) -> None:
         }
     else:
         curves = {"": _checked_kl(kl, "`kl`")}
-    try:
+    with optional("`save_kl_per_step` needs matplotlib", "examples"):
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
         from matplotlib.ticker import MaxNLocator
-    except ImportError as error:
-        raise ImportError(
-            f"`save_kl_per_step` needs matplotlib: {install_hint('examples')}"
-        ) from error
 
     # Without pyplot, which keeps global state and may need a display.
     figure = Figure(figsize=(6.4, 4), dpi=150, facecolor="white", layout="constrained")

@@ -10,8 +10,8 @@ The targets are a ratio of 1.01 for PixelCNN, PixelRNN and DRAW, and 0.1 ms for 
 import keras
 import numpy as np
 
+from keras_genimg.fitting.step_check import StepCheck
 from keras_genimg.models import DRAW, VAE, PixelCNN, PixelRNN
-from keras_genimg.models.step_check import StepCheck
 from tests.benchmarks.timing import (
     Program,
     Row,
@@ -65,7 +65,7 @@ def rows_of(name, make, batch, timing_options, quick):
     for label, check in {"with": StepCheck, "without": NoCheck}.items():
         keras.utils.set_random_seed(0)
         model = make()
-        model._step_check = check(model)
+        model._fitter._check = check(model)
         model.compile("adam")
         generator = np.random.default_rng(0)
         images = generator.integers(0, 2, (batch, *model.image_shape))

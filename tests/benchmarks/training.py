@@ -19,7 +19,6 @@ import contextlib
 import dataclasses
 import json
 import math
-import operator
 import os
 import pathlib
 from collections.abc import Callable
@@ -31,9 +30,8 @@ import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
 from keras_genimg import datasets  # noqa: E402
-from keras_genimg.datasets.batches import make_batches  # noqa: E402
 from keras_genimg.models import DRAW, VAE, PixelCNN, PixelRNN  # noqa: E402
-from keras_genimg.models.preset import Recipe  # noqa: E402
+from keras_genimg.presets import Recipe  # noqa: E402
 from tests.benchmarks.timing import (  # noqa: E402
     Program,
     Row,
@@ -142,13 +140,12 @@ def load_images(quick):
 
 def batches_of(images, batch_size):
     """Return what `datasets.load` does for shuffled training images, binarized."""
-    return make_batches(
-        tf.data.Dataset.from_tensor_slices({"images": images}),
-        batch_size,
+    return datasets.from_arrays(
+        images,
+        batch_size=batch_size,
         binarize="dynamic",
         shuffle=True,
         drop_remainder=True,
-        pick=operator.itemgetter("images"),
     )
 
 

@@ -5,7 +5,6 @@ import csv
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 import keras_genimg as kg
 
@@ -83,9 +82,7 @@ def trained(folder):
         keras.callbacks.ModelCheckpoint(
             folder / "best.weights.h5", save_weights_only=True, **best
         ),
-        keras.callbacks.ModelCheckpoint(folder / "epoch_{epoch}.keras"),
         keras.callbacks.CSVLogger(folder / "log.csv"),
-        keras.callbacks.TensorBoard(folder / "logs", histogram_freq=1),
     )
     return model, history, recorder
 
@@ -117,16 +114,6 @@ def test_model_checkpoint_keeps_the_best_weights(trained, folder):
     assert_same(model.get_weights(), recorder.epochs[best_epoch(history)])
 
 
-def test_model_checkpoint_of_every_epoch(trained, folder):
-    model, _, recorder = trained
-    for index, weights in enumerate(recorder.epochs):
-        loaded = keras.models.load_model(folder / f"epoch_{index + 1}.keras")
-        assert_same(loaded.get_weights(), weights)
-    np.testing.assert_array_equal(
-        loaded.generate(2, seed=0, verbose=0), model.generate(2, seed=0, verbose=0)
-    )
-
-
 def test_csv_logger_has_the_columns_of_the_history(trained, folder):
     _, history, _ = trained
     with open(folder / "log.csv") as opened:
@@ -137,25 +124,6 @@ def test_csv_logger_has_the_columns_of_the_history(trained, folder):
     for name in [*METRICS, *validated, "learning_rate"]:
         logged = [float(row[name]) for row in rows]
         np.testing.assert_allclose(logged, history[name], rtol=1e-6)
-
-
-def test_tensorboard_has_curves_and_histograms(trained, folder):
-    accumulator = pytest.importorskip(
-        "tensorboard.backend.event_processing.event_accumulator"
-    )
-    _, history, _ = trained
-    for part, prefix in (("train", ""), ("validation", "val_")):
-        events = accumulator.EventAccumulator(str(folder / "logs" / part))
-        events.Reload()
-        for name in METRICS:
-            shown = [
-                float(tf.make_ndarray(event.tensor_proto))
-                for event in events.Tensors(f"epoch_{name}")
-            ]
-            np.testing.assert_allclose(shown, history[prefix + name], rtol=1e-6)
-        if part == "train":
-            tags = [tag for tag in events.Tags()["tensors"] if "kernel" in tag]
-            assert len(events.Tensors(tags[0])) == 5
 
 
 def test_early_stopping_restores_the_best_weights(trained):

@@ -203,6 +203,16 @@ def test_other_sources_are_refused_unless_they_repeat(source, tmp_path):
         np.testing.assert_array_equal(value, other)
 
 
+def test_validation_data_must_repeat_too(tmp_path):
+    mapped = load("digits", "test", 60, binarize="dynamic", crop_size=4).map(
+        lambda x: x
+    )
+    with pytest.raises(ValueError, match="validation data of type .*Dataset repeats"):
+        fit(make(), Resume(tmp_path), validation_data=mapped)
+    resume = Resume(tmp_path, repeats_exactly=True)
+    fit(make(), resume, validation_data=own_dataset())
+
+
 def test_generators_are_refused(tmp_path):
     batches = iter(Batches())
     with pytest.raises(ValueError, match="type generator again.*read only once"):

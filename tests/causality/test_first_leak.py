@@ -261,12 +261,56 @@ def test_other_images_of_the_batch_are_seen(layer):
     assert "other images of its batch" in str(leak)
 
 
+def test_noise_below_the_rounding_of_quantized_layers_is_seen():
+    class FaintNoise(OwnNoise):
+        def call(self, inputs):
+            return inputs + 0.01 * (super().call(inputs) - inputs)
+
+    model = wired(lambda x: end(FaintNoise()(layers.Dense(9)(start(x)))))
+    model.quantize("int8", filters=["dense"])
+    assert first_leak(model).kind == "batch"
+
+
+@pytest.mark.parametrize(
+    "mix",
+    [
+        lambda x: ops.cumsum(x, axis=0),
+        lambda x: ops.flip(x, axis=0),
+        lambda x: ops.roll(x, 1, axis=0),
+        lambda x: ops.roll(x, -1, axis=0),
+        lambda x: ops.mean(x, axis=0, keepdims=True) + 0 * x,
+    ],
+    ids=["sums", "mirror", "before", "after", "mean"],
+)
+def test_conditions_of_other_images_are_seen(mix):
+    images, vector = keras.Input((4, 5, 1)), keras.Input((3,))
+    mixed = layers.Lambda(mix, output_shape=(3,), name="guilty")(vector)
+    x = MaskedConv2D(4, 3, "A")(images)
+    x = x + layers.Reshape((1, 1, 4))(layers.Dense(4)(mixed))
+    logits = MaskedConv2D(1, 1, "B")(x)
+    leak = first_leak(AutoregressiveModel([images, vector], logits))
+    assert leak.kind == "batch" and leak.layer == "Lambda 'guilty'"
+
+
+def test_what_random_weights_hide_is_seen_with_those_of_the_model():
+    """Random weights are so large that the gate is closed."""
+
+    def body(x):
+        x = start(x)
+        seen = layers.Conv2D(9, 3, padding="same", name="guilty")(x)
+        size = ops.sum(ops.abs(layers.Dense(9)(x)), axis=-1, keepdims=True)
+        return end(ops.relu(0.9 - size) * seen + x)
+
+    keras.utils.set_random_seed(0)
+    assert "Conv2D 'guilty'" in str(first_leak(wired(body)))
+
+
 class ByPlace(layers.Layer):
     """Rounds each batch position differently, like some kernels."""
 
     def call(self, inputs):
         place = ops.cast(ops.arange(ops.shape(inputs)[0]), "float32")
-        return inputs + 1e-3 * place[:, None, None, None]
+        return inputs + 1e-5 * place[:, None, None, None]
 
 
 class Noise(layers.Layer):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
-from keras_genimg import latents, layers, likelihoods, models, training
+from keras_genimg import latents, layers, likelihoods, losses, metrics, models
 
 
 @dataclasses.dataclass(frozen=True)
@@ -290,8 +290,8 @@ FAMILIES = {
 
 # Losses and metrics; each takes images and parameters of a Bernoulli likelihood.
 MEASURES = {
-    "NegativeLogLikelihood": lambda: training.NegativeLogLikelihood("bernoulli"),
-    "BitsPerDim": lambda: training.BitsPerDim(likelihoods.Bernoulli()),
+    "NegativeLogLikelihood": lambda: losses.NegativeLogLikelihood("bernoulli"),
+    "BitsPerDim": lambda: metrics.BitsPerDim(likelihoods.Bernoulli()),
 }
 
 # Public names without a case: base classes, functions and modules; `DRAWCell`, whose

@@ -15,8 +15,9 @@ import pytest
 import tensorflow as tf
 
 from tests.callbacks.replica_checks import check_callbacks
+from tests.causality import test_check
 from tests.conformance.registry import LAYERS, MODELS
-from tests.models import strategies, test_causality_check
+from tests.fitting import strategies
 from tests.serving.two_devices import check_export
 from tests.untuned import leave_datasets_untuned
 
@@ -172,8 +173,8 @@ def check_refusals(strategy):
 
 def check_causality(strategy):
     """Check that causal models train and draw, and that others are refused."""
-    images, text = test_causality_check.IMAGES, test_causality_check.TEXT
-    make = test_causality_check.model_of
+    images, text = test_check.IMAGES, test_check.TEXT
+    make = test_check.model_of
     with strategy.scope():
         good, bad = make("A"), make("B")
         hidden = make("B", kernel_initializer="zeros")

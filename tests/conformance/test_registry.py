@@ -7,8 +7,9 @@ import pytest
 import keras_genimg.latents
 import keras_genimg.layers
 import keras_genimg.likelihoods
+import keras_genimg.losses
+import keras_genimg.metrics
 import keras_genimg.models
-import keras_genimg.training
 from tests.conformance import registry
 
 
@@ -17,8 +18,9 @@ def test_every_public_class_is_registered():
         keras_genimg.latents,
         keras_genimg.layers,
         keras_genimg.likelihoods,
+        keras_genimg.losses,
+        keras_genimg.metrics,
         keras_genimg.models,
-        keras_genimg.training,
     )
     public = {name for package in packages for name in package.__all__}
     tables = (

@@ -82,15 +82,6 @@ class TestRandomCrop:
         assert len(counts) == 9
         assert ((counts - 200) ** 2 / 200).sum() < 35
 
-    def test_places_are_drawn_for_each_image_and_axis(self, numbered):
-        dataset = load("numbered", batch_size=12, crop_size=(2, 4), random_crop=True)
-        rows, columns = corners_of(as_array(dataset.repeat(100)).astype(int))
-        for places in (rows, columns):
-            assert (
-                np.abs(np.corrcoef(places.reshape(100, 12).T) - np.eye(12)).max() < 0.45
-            )
-        assert abs(np.corrcoef(rows, columns)[0, 1]) < 0.1
-
     def test_is_new_at_each_pass_and_follows_the_seed(self):
         kwargs = {"crop_size": 5, "random_crop": True, "shuffle": True, "labels": True}
         dataset = load("digits", "test", seed=3, **kwargs)
@@ -128,44 +119,6 @@ class TestRandomCrop:
         places = as_array(load("pairs", **kwargs)).ravel() == 121
         pixels = as_array(load("pairs", binarize="dynamic", **kwargs)).ravel()
         assert abs(np.corrcoef(places, pixels)[0, 1]) < 0.08
-
-    @pytest.mark.parametrize(
-        ("binarize", "drop_remainder"),
-        [(None, False), ("fixed", False), ("dynamic", True)],
-    )
-    def test_cardinality_is_known(self, binarize, drop_remainder):
-        dataset = load(
-            "digits",
-            "test",
-            batch_size=64,
-            crop_size=(5, 6),
-            random_crop=True,
-            binarize=binarize,
-            drop_remainder=drop_remainder,
-        )
-        assert dataset.cardinality() == len(list(dataset)) == 5 - drop_remainder
-        batch = 64 if drop_remainder else None
-        assert dataset.element_spec.shape == (batch, 5, 6, 1)
-
-    def test_draw_recipe_for_svhn(self, write_set):
-        rng = np.random.default_rng(0)
-        images = rng.integers(0, 256, (9, 32, 32, 3), "uint8")
-        write_set("svhn_like", images, (32, 32, 3))
-        kwargs = {"image_size": 64, "crop_size": 54, "intensities": True}
-        train = load("svhn_like", random_crop=True, shuffle=True, **kwargs)
-        whole = as_array(load("svhn_like", image_size=64)) / np.float32(255)
-        crops = as_array(train)
-        assert crops.shape == (9, 54, 54, 3) and crops.dtype == np.float32
-        for crop in crops:
-            found = [
-                (crop == image[y : y + 54, x : x + 54]).all()
-                for image in whole
-                for y in range(11)
-                for x in range(11)
-            ]
-            assert sum(found) == 1
-        centers = as_array(load("svhn_like", **kwargs))
-        np.testing.assert_array_equal(centers, whole[:, 5:59, 5:59])
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from keras_genimg.datasets import as_array, batches, cluttered_digits, load, two_digits
+from keras_genimg.datasets.epochs import make_epochs
 
 
 @pytest.fixture
@@ -97,7 +98,7 @@ def test_blocks_of_batches(write_set, monkeypatch):
     for block_batches in (1, 3, 100):
         monkeypatch.setattr(BLOCK_BYTES, 8 * 8 * block_batches)
         starts.clear()
-        epochs = batches.make_epochs(
+        epochs = make_epochs(
             None, 50, 8, in_memory=numbers, finish=finish, shuffle_within=50
         )
         orders.append(pixels(epochs.read(0)))
@@ -126,7 +127,7 @@ def test_endless_epochs_are_whole_and_new(numbered):
 
 def test_every_order_is_as_likely():
     arrays = np.arange(3)
-    epochs = batches.make_epochs(
+    epochs = make_epochs(
         None, 3, 3, in_memory=tf.constant(arrays), shuffle_within=3, seed=0
     )
     keys = tf.data.Dataset.range(600)

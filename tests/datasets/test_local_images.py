@@ -39,14 +39,6 @@ def test_a_folder_gives_its_images_in_a_fixed_order(colors, tmp_path):
     np.testing.assert_array_equal(np.concatenate(parts), loaded)
 
 
-def test_options_hold_for_folders_too(tmp_path):
-    folder = write(tmp_path, digits(12))
-    values = as_array(load(folder, "all", likelihood="bernoulli"))
-    assert set(np.unique(values)) == {0, 1}
-    assert as_array(load(folder, crop_size=5)).shape == (10, 5, 5, 1)
-    assert load(folder, batch_size=4, shuffle=True).epochs.num_batches == 3
-
-
 def test_mixed_sizes_are_resized_as_images_of_tfds_are(tmp_path, write_set):
     images = digits(4)
     pixels = [images[0], images[1][:6], images[2], images[3][:, :5]]
@@ -84,78 +76,81 @@ def test_pictures_are_turned_as_a_camera_says(tmp_path):
     np.testing.assert_array_equal(as_array(load(tmp_path, "all")), turned)
 
 
-class TestRefused:
-    def check(self, folder, text, **options):
-        with pytest.raises(ValueError, match=text):
-            load(folder, "all", **options)
+def truncate(file):
+    file.write_bytes(file.read_bytes()[:-50])
 
-    def test_no_image(self, tmp_path):
-        (tmp_path / ".hidden").touch()
-        self.check(tmp_path, f"must hold some.*{tmp_path}")
 
-    @pytest.mark.parametrize("content", [b"", b"not an image"])
-    def test_a_file_that_is_no_image(self, content, tmp_path):
-        write(tmp_path, digits(2))
-        (tmp_path / "labels.csv").write_bytes(content)
-        self.check(tmp_path, "labels.csv, which cannot be read")
+def write_frames(folder):
+    frames = [Image.fromarray(x.squeeze()) for x in digits(2)]
+    frames[0].save(folder / "0.gif", save_all=True, append_images=frames[1:])
 
-    @pytest.mark.parametrize("suffix", ["png", "jpg", "bmp"])
-    def test_a_truncated_image(self, suffix, tmp_path):
-        write(tmp_path, digits(2), suffix)
-        file = tmp_path / f"001.{suffix}"
-        file.write_bytes(file.read_bytes()[:-50])
-        self.check(tmp_path, f"001.{suffix}, which cannot be read")
 
-    def test_mixed_sizes(self, tmp_path):
-        write(tmp_path, [*digits(1), digits(1)[0, :6]])
-        self.check(tmp_path, r"`image_size`.*000.png of size \(8, 8\).*001.png .*6, 8")
+def write_16_bits(folder, **options):
+    picture = Image.fromarray(np.full((8, 8), 300, "uint16"))
+    picture.save(folder / "0.png", **options)
 
-    @pytest.mark.parametrize("options", [{}, {"image_size": 8}])
-    def test_gray_and_color(self, options, tmp_path):
-        write(tmp_path, [*digits(2), *digits(1, 3)])
-        self.check(tmp_path, "000.png is gray, .*002.png is in color", **options)
 
-    def test_transparency(self, tmp_path):
-        for kind, mode in (("channel", "RGBA"), ("color", "RGB")):
-            folder = tmp_path / kind
-            folder.mkdir()
-            picture = Image.new(mode, (8, 8))
-            options = {}
-            if mode == "RGB":
-                options["transparency"] = (0, 0, 0)
-            picture.save(folder / "0.png", **options)
-            self.check(folder, "must not be transparent.*0.png")
+def write_transparent(folder, mode, **options):
+    Image.new(mode, (8, 8)).save(folder / "0.png", **options)
 
-    @pytest.mark.parametrize("options", [{}, {"transparency": 5}])
-    def test_16_bits(self, options, tmp_path):
-        picture = Image.fromarray(np.full((8, 8), 300, "uint16"))
-        picture.save(tmp_path / "0.png", **options)
-        self.check(tmp_path, "8 bits.*0.png of mode I;16")
 
-    def test_an_animation(self, tmp_path):
-        frames = [Image.fromarray(x.squeeze()) for x in digits(2)]
-        frames[0].save(tmp_path / "0.gif", save_all=True, append_images=frames[1:])
-        self.check(tmp_path, "0.gif with 2 frames")
+REFUSED = [
+    (lambda f: (f / ".hidden").touch(), "must hold some"),
+    (lambda f: (f / "a.csv").write_bytes(b""), "a.csv, which cannot be read"),
+    (lambda f: (f / "a.csv").write_text("no image"), "a.csv, which cannot be read"),
+    *(
+        (lambda f, s=s: truncate(write(f, digits(2), s) / f"001.{s}"), "001.* be read")
+        for s in ("png", "jpg", "bmp")
+    ),
+    (lambda f: write(f, [*digits(1), digits(1)[0, :6]]), "000.png .*001.png .*6, 8, 1"),
+    (lambda f: write(f, [*digits(2), *digits(1, 3)]), "000.png .*002.png .*8, 8, 3"),
+    (lambda f: write_transparent(f, "RGBA"), "transparent.*0.png"),
+    (lambda f: write_transparent(f, "RGB", transparency=(0, 0, 0)), "transparent.*0.p"),
+    (write_16_bits, "8 bits.*0.png of mode I;16"),
+    (lambda f: write_16_bits(f, transparency=5), "8 bits.*0.png of mode I;16"),
+    (write_frames, "0.gif with 2 frames"),
+]
 
-    def test_labels_splits_and_other_paths(self, tmp_path):
-        write(tmp_path, digits(2))
-        self.check(tmp_path, "`labels=True`", labels=True)
-        self.check(tmp_path / "000.png", "folder of images, or the file of Frey Face")
-        self.check(tmp_path / "nothing", "Received: .*nothing")
-        with pytest.raises(ValueError, match=r"\['train', 'validation', 'test', 'all'"):
-            load(tmp_path, "tests")
-        with pytest.raises(ValueError, match="no examples.*test"):
-            load(tmp_path, "test")
 
-    def test_a_path_in_a_string(self, tmp_path):
-        with pytest.raises(ValueError, match=r"pass pathlib.Path\("):
-            load(str(tmp_path))
+@pytest.mark.parametrize("prepare, text", REFUSED, ids=[text for _, text in REFUSED])
+def test_folders_that_are_refused(prepare, text, tmp_path):
+    prepare(tmp_path)
+    with pytest.raises(ValueError, match=text):
+        load(tmp_path, "all")
 
-    def test_missing_pillow_names_the_extra(self, monkeypatch, tmp_path):
-        write(tmp_path, digits(1))
-        monkeypatch.setitem(sys.modules, "PIL", None)
-        with pytest.raises(ImportError, match=r'Pillow: pip install .*\[examples\]"'):
-            load(tmp_path, "all")
+
+def test_gray_and_color_are_refused_when_they_are_resized_too(tmp_path):
+    write(tmp_path, [*digits(2), *digits(1, 3)])
+    with pytest.raises(ValueError, match="gray or all in color"):
+        load(tmp_path, "all", image_size=8)
+
+
+@pytest.mark.parametrize(
+    "path, split, options, text",
+    [
+        ("", "all", {"labels": True}, "has none.*labels=True"),
+        ("000.png", "all", {}, "folder of images, or the file of Frey Face"),
+        ("nothing", "all", {}, "Received: .*nothing"),
+        ("", "tests", {}, r"\['train', 'validation', 'test', 'all'"),
+        ("", "test", {}, "no examples.*test"),
+    ],
+)
+def test_labels_splits_and_other_paths(path, split, options, text, tmp_path):
+    write(tmp_path, digits(2))
+    with pytest.raises(ValueError, match=text):
+        load(tmp_path / path, split, **options)
+
+
+def test_a_path_in_a_string(tmp_path):
+    with pytest.raises(ValueError, match=r"pass pathlib.Path\("):
+        load(str(tmp_path))
+
+
+def test_missing_pillow_names_the_extra(monkeypatch, tmp_path):
+    write(tmp_path, digits(1))
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    with pytest.raises(ImportError, match=r'Pillow: pip install .*\[examples\]"'):
+        load(tmp_path, "all")
 
 
 class TestFreyFace:

@@ -66,12 +66,6 @@ def test_no_photograph_is_in_both_splits(images):
     assert not train & test
 
 
-def test_the_set_is_the_same_at_each_pass_and_for_any_seed(images):
-    dataset = load(NAME, "test", seed=5)
-    for _ in range(2):
-        np.testing.assert_array_equal(as_array(dataset), images["test"])
-
-
 def test_reading_needs_no_network(monkeypatch, images):
     def refuse(*_):
         raise AssertionError("photographs must be read without a network")
@@ -80,72 +74,13 @@ def test_reading_needs_no_network(monkeypatch, images):
     np.testing.assert_array_equal(as_array(load(NAME, "test")), images["test"])
 
 
-class TestOptions:
-    def test_slices_are_those_of_tfds(self, images):
-        part = as_array(load(NAME, "train[-7:]+test[:1%]"))
-        np.testing.assert_array_equal(part, images["all"][3879:3889])
-        np.testing.assert_array_equal(
-            as_array(load(NAME, "train[:100]")), images["train"][:100]
-        )
-
-    def test_shuffle_follows_the_seed(self, images):
-        passes = [
-            as_array(load(NAME, "test", shuffle=True, seed=seed)) for seed in (1, 1, 2)
-        ]
-        np.testing.assert_array_equal(passes[0], passes[1])
-        assert (passes[0] != passes[2]).any()
-        expected = sorted(image.tobytes() for image in images["test"])
-        for found in passes:
-            assert sorted(image.tobytes() for image in found) == expected
-
-    def test_an_epoch_can_begin_at_any_batch(self):
-        epochs = load(NAME, "test", batch_size=100, shuffle=True, seed=3).epochs
-        assert epochs.num_batches == 4
-        whole = list(epochs.read(2).as_numpy_iterator())
-        assert [len(batch) for batch in whole] == [100, 100, 100, 42]
-        rest = list(epochs.read(2, start=2).take(2).as_numpy_iterator())
-        for found, expected in zip(rest, whole[2:], strict=True):
-            np.testing.assert_array_equal(found, expected)
-
-    def test_values(self, images):
-        pixels = images["test"]
-        few = as_array(load(NAME, "test", num_values=8))
-        np.testing.assert_array_equal(few, np.round(pixels * 7.0 / 255))
-        real = as_array(load(NAME, "test", likelihood="gaussian"))
-        np.testing.assert_allclose(real, pixels / 255.0, rtol=1e-6)
-        mixture = as_array(load(NAME, "test", likelihood="logistic_mixture"))
-        np.testing.assert_array_equal(mixture, pixels)
-        binary = as_array(load(NAME, "test", likelihood="bernoulli"))
-        assert set(np.unique(binary)) == {0, 1}
-        assert abs(binary.mean() - pixels.mean() / 255) < 0.01
-
-    def test_sizes(self, images):
-        halves = as_array(load(NAME, "test", image_size=16))
-        assert halves.shape == (342, 16, 16, 3)
-        means = images["test"].mean(axis=(1, 2)), halves.mean(axis=(1, 2))
-        np.testing.assert_allclose(*means, atol=6)
-        centers = as_array(load(NAME, "test", crop_size=(8, 10)))
-        np.testing.assert_array_equal(centers, images["test"][:, 12:20, 11:21])
-        last = load(NAME, "test", batch_size=64, drop_remainder=True)
-        assert last.cardinality() == 5
+def test_slices_are_those_of_tfds(images):
+    part = as_array(load(NAME, "train[-7:]+test[:1%]"))
+    np.testing.assert_array_equal(part, images["all"][3879:3889])
 
 
-class TestRefused:
-    def test_labels(self):
-        with pytest.raises(ValueError, match='"photo_patches" has none.*labels=True'):
-            load(NAME, labels=True)
-
-    @pytest.mark.parametrize("split", ["trian", "validation", "train[:9", "test[5:2]"])
-    def test_other_splits(self, split):
-        with pytest.raises(ValueError, match=r"(must be one of|no examples).*Received"):
-            load(NAME, split)
-
-    def test_a_name_with_a_typing_error(self):
-        with pytest.raises(ValueError, match="Did you mean 'photo_patches'"):
-            load("photo_patch")
-
-    @pytest.mark.parametrize("package", ["skimage", "sklearn.datasets"])
-    def test_missing_packages_name_the_extra(self, package, monkeypatch):
-        monkeypatch.setitem(sys.modules, package, None)
-        with pytest.raises(ImportError, match=r'pip install "\.\[photos\]"'):
-            load(NAME)
+@pytest.mark.parametrize("package", ["skimage", "sklearn.datasets"])
+def test_missing_packages_name_the_extra(package, monkeypatch):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(ImportError, match=r'pip install "\.\[photos\]"'):
+        load(NAME)

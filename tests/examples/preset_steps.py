@@ -19,15 +19,15 @@ from unittest import mock
 
 import numpy as np
 
-from keras_genimg import likelihoods
-from keras_genimg.models.preset_names import FAMILIES
+from keras_genimg import likelihoods, models
+from keras_genimg.presets import FAMILIES
 from tests.datasets.written_sets import write_set
 from tests.subprocesses import ROOT
 
 PRESETS = {
-    f"{family.__name__}/{name}": (family, name)
-    for family in FAMILIES
-    for name in family.presets
+    f"{family}/{name}": (getattr(models, family), name)
+    for family, presets in FAMILIES.items()
+    for name in presets
 }
 NUM_IMAGES = 4
 

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from keras_genimg.models import PixelRNN, preset_weights
+from keras_genimg.models import PixelRNN
+from keras_genimg.presets import weights as preset_weights
 from tests.datasets.written_sets import write_set
 
 

@@ -2,7 +2,7 @@ import pytest
 
 from keras_genimg.likelihoods import Categorical
 from keras_genimg.models import DRAW, VAE, PixelCNN
-from keras_genimg.saved_model import write_saved_model
+from keras_genimg.serving import write_saved_model
 from tests.export.plain_model import Plain
 
 

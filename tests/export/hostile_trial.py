@@ -32,8 +32,8 @@ import requests
 
 from keras_genimg.models import DRAW, VAE, MultiScalePixelRNN, PixelRNN
 from keras_genimg.serving import publish, read_metadata
-from keras_genimg.serving.verification.graph_scan import SavedGraph
-from keras_genimg.serving.verification.probe_inputs import random_inputs
+from keras_genimg.serving.verification.probes import random_inputs
+from keras_genimg.serving.verification.saved_graph import SavedGraph
 
 HONEST, HOSTILE = 8, 2
 MAX_EXAMPLES = 16

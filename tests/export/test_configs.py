@@ -1,18 +1,10 @@
 import re
 import shlex
 
-import numpy as np
 import pytest
-from google.protobuf import (
-    descriptor_pb2,
-    descriptor_pool,
-    message_factory,
-    text_format,
-)
+from google.protobuf import text_format
 
-from keras_genimg.models import VAE
-from keras_genimg.saved_model import write_saved_model
-from tests.export.running_server import ROOT, running, wait_until
+from tests.export.running_server import ROOT
 
 model_server_config_pb2 = pytest.importorskip(
     "tensorflow_serving.config.model_server_config_pb2",
@@ -55,28 +47,6 @@ def read_yaml(path):
     return yaml.safe_load(path.read_text())
 
 
-def message(name, **fields):
-    """Return an empty message of a type that is not in the wheel of TF-Serving's API.
-
-    Args:
-        name: Name of the type.
-        **fields: `(number, type)` by name, as in the server's own .proto files.
-    """
-    proto = descriptor_pb2.FieldDescriptorProto
-    file = descriptor_pb2.FileDescriptorProto(
-        name=f"{name}.proto", syntax="proto3", package="test"
-    )
-    described = file.message_type.add(name=name)
-    for field, (number, kind) in fields.items():
-        added = described.field.add(
-            name=field, number=number, label=proto.LABEL_OPTIONAL
-        )
-        added.type = getattr(proto, f"TYPE_{kind.upper()}")
-    pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"test.{name}"))()
-
-
 def compose_arguments():
     """Return the server's arguments in compose.yaml."""
     services = read_yaml(TF_SERVING / "compose.yaml")["services"]
@@ -103,15 +73,6 @@ def test_labels_are_of_versions_that_are_loaded():
     assert set(model.model_version_policy.specific.versions) == {1, 2}
     (model,) = read_models("models.config")
     assert not model.version_labels and not model.HasField("model_version_policy")
-
-
-def test_monitoring_is_on():
-    prometheus = message("PrometheusConfig", enable=(1, "bool"), path=(2, "string"))
-    text = (TF_SERVING / "monitoring.config").read_text()
-    found = re.fullmatch(r"(#.*\n)*prometheus_config \{(.*)\}\n", text, re.S)
-    text_format.Parse(found[2], prometheus)
-    assert prometheus.enable
-    assert prometheus.path == "/monitoring/prometheus/metrics"
 
 
 def test_flags_and_files_of_compose_exist():
@@ -158,43 +119,3 @@ def test_time_outs_are_longer_from_the_server_outwards():
     name, _, value = argument.removeprefix("--").partition("=")
     assert name in FLAGS
     assert int(value) < 1000 * predictor["timeout"]
-
-
-def test_kserve_asks_for_the_tensorflow_runtime():
-    service = read_yaml(KSERVE)
-    assert service["apiVersion"] == "serving.kserve.io/v1beta1"
-    assert service["kind"] == "InferenceService"
-    model = service["spec"]["predictor"]["model"]
-    assert model["modelFormat"] == {"name": "tensorflow", "version": "2"}
-    assert model["protocolVersion"] == "v1"
-    assert model["storageUri"].startswith("pvc://")
-
-
-@pytest.mark.slow
-def test_labels_lead_to_their_versions_and_a_rollback_back(tmp_path):
-    """On the embedded server, which reads the same file."""
-    drawn = {}
-    for version in (1, 2):
-        model = VAE((4, 4, 1), 2, 4)
-        sample = {"sample": model.endpoints(model.image_shape)["sample"]}
-        path = tmp_path / "digits" / str(version)
-        write_saved_model(model, path, sample, max_examples=8, verbose=False)
-        drawn[version] = model.likelihood.to_display(model.generate(1, seed=0))
-    assert not np.array_equal(drawn[1], drawn[2])
-    config = tmp_path / "models.config"
-    text = (TF_SERVING / "models.labels.config").read_text()
-    text = text.replace("/models/digits", str(tmp_path / "digits"))
-    config.write_text(text)
-    arguments = ("--model-config", config, "--poll-seconds", 0.2)
-    with running(tmp_path, *arguments) as server:
-
-        def served(label):
-            return server.predict(f"digits/labels/{label}", instances=[{"seed": 0}])
-
-        np.testing.assert_array_equal(served("stable"), drawn[1])
-        np.testing.assert_array_equal(served("canary"), drawn[2])
-        promoted = re.sub(r'(key: "stable"\s+value:) 1', r"\1 2", text)
-        assert promoted != text
-        for content, version in ((promoted, 2), (text, 1)):
-            config.write_text(content)
-            wait_until(lambda v=version: np.array_equal(served("stable"), drawn[v]))

@@ -8,9 +8,10 @@ import keras
 import pytest
 
 from keras_genimg.layers import MaskedConv2D
-from keras_genimg.models import VAE, AutoregressiveModel, preset_weights
+from keras_genimg.models import VAE, AutoregressiveModel
+from keras_genimg.presets import weights
 from keras_genimg.serving import read_metadata
-from keras_genimg.serving.verification.graph_scan import SavedGraph
+from keras_genimg.serving.verification.saved_graph import SavedGraph
 from tests.serving import planted
 from tests.subprocesses import ROOT, run_python
 
@@ -69,9 +70,9 @@ def test_a_trained_model_becomes_a_version(files, tmp_path):
 
 
 def test_a_preset_is_published_with_its_card(command, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(preset_weights, "FOLDER", tmp_path)
+    monkeypatch.setattr(weights, "FOLDER", tmp_path)
     model = VAE.from_preset("digits")
-    preset_weights.write_weights(tmp_path, "VAE", "digits", model.get_weights())
+    weights.write_weights(tmp_path, "VAE", "digits", model.get_weights())
     (tmp_path / "VAE-digits.json").write_text('{"nats": 1.5}')
     options = ["--name", "vae", "--base-dir", tmp_path, "--batch-sizes", ""]
     assert command("--preset", "VAE/digits", *options) == 0
@@ -112,18 +113,13 @@ def test_options_reach_the_export(command, files, tmp_path):
         ("broken.keras", [], "broken.keras cannot be loaded"),
         ("other.keras", [], "type Sequential"),
         ("any_size.keras", [], "export needs `image_size="),
-        ("any_size.keras", [*SIZE, "--num-candidates", "0"], "at least 1"),
         (
             "any_size.keras",
             [*SIZE, "--num-candidates", "300"],
             "Increase `max_examples`",
         ),
         ("vae.keras", ["--num-candidates", "2"], "VAE does not take num_candidates"),
-        ("vae.keras", ["--name", "../vae"], "Received: name='../vae'"),
-        ("vae.keras", ["--version", "0"], "`version` of publish"),
-        ("vae.keras", ["--batch-sizes", "1,0"], "`batch_sizes` of publish"),
         ("vae.keras", ["--max-examples", "4", "--batch-sizes", "8"], "at most 4"),
-        ("vae.keras", ["--base-dir", "gs://bucket"], "must be a directory"),
         ("vae.keras", ["--base-dir", __file__], "Not a directory"),
     ],
 )

@@ -38,56 +38,6 @@ def test_both_formats_draw_what_generate_draws(models, server):
             np.testing.assert_array_equal(reply, expected)
 
 
-@pytest.mark.parametrize("path", ["draw", "vae", "vae/labels/stable"])
-def test_latent_models_draw_what_generate_draws(path, models, server):
-    expected = drawn(models[path.split("/")[0]], [3, 4])
-    for body in (
-        {"instances": [3, 4]},
-        {"instances": [{"seed": 3}, {"seed": 4}]},
-        {"inputs": [3, 4]},
-        {"inputs": {"seed": [3, 4]}},
-    ):
-        np.testing.assert_array_equal(server.predict(path, **body), expected)
-
-
-def test_png_is_of_the_same_image(models, server):
-    reply = server.predict("vae", instances=[5], signature_name="sample_png")
-    image = tf.io.decode_png(base64.b64decode(reply[0]["b64"]))
-    np.testing.assert_array_equal(image, drawn(models["vae"], [5])[0])
-
-
-def test_temperature_completion_and_canvases(models, server):
-    pixels, draw = models["pixels"], models["draw"]
-    label = np.array([1])
-    instance = {"seed": 3, "label": 1, "temperature": 0.5}
-    cold = server.predict(
-        "pixels", instances=[instance], signature_name="sample_with_temperature"
-    )
-    expected = drawn(pixels, [3], conditions=label, temperature=0.5)
-    np.testing.assert_array_equal(cold, expected)
-
-    images = drawn(pixels, [9], conditions=label)
-    known = np.arange(4)[:, None] < np.full(5, 2)
-    instance = {"seed": 8, "label": 1, "known": known.astype(int).tolist()}
-    instance["images"] = images[0].tolist()
-    reply = server.predict("pixels", instances=[instance], signature_name="complete")
-    completed = pixels.complete(
-        pixels.generate(1, seed=[9], conditions=label),
-        known,
-        seed=[8],
-        conditions=label,
-    )
-    (reply,) = reply
-    np.testing.assert_array_equal(
-        reply["images"], pixels.likelihood.to_display(completed)[0]
-    )
-    assert reply["effective_sample_size"] == 1
-
-    canvases = draw.generate_canvases(2, seed=4)["canvases"]
-    reply = server.predict("draw", inputs=[4, 5], signature_name="sample_canvases")
-    np.testing.assert_array_equal(reply, draw.likelihood.to_display(canvases))
-
-
 def test_more_than_one_output(models, server):
     images = drawn(models["pixels"], [1, 2], conditions=np.array([0, 0]))
     columns = {"images": images.tolist(), "label": [0, 0]}

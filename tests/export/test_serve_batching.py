@@ -3,7 +3,7 @@ import concurrent.futures
 import numpy as np
 import pytest
 
-from export.server.saved_model import LoadedModel
+from export.server.models import LoadedModel
 from tests.export.running_server import requests, running
 
 pytestmark = pytest.mark.slow
@@ -66,8 +66,6 @@ def test_a_signature_with_candidates_has_its_own_limit(merging, base_dir):
     limits = [weighted.max_examples(name) for name in ("complete", "sample", "nope")]
     assert limits == [5, 16, 16]
     assert plain.max_examples("count") is None
-    weighted.metadata = {"signatures": [], "max_examples": "many"}
-    assert weighted.max_examples("complete") is None
     # More examples at a time than one call takes.
     shared = {"images": [[[0] * 3] * 5] * 4, "known": [[0, 1, 0, 1, 0]] * 4, "label": 0}
     bodies = [

@@ -384,7 +384,8 @@ class RandomGraph:
             nested = keras.Sequential([x, rescaling])
         else:
             nested = keras.Model(x, rescaling(x))
-        return nested(3 * ops.abs(self.value()))
+        # In the range of the dtype: a cast of other numbers is undefined.
+        return nested(ops.minimum(3 * ops.abs(self.value()), 100))
 
     def add_arithmetic(self):
         a, b = self.value(), self.value()
@@ -392,7 +393,7 @@ class RandomGraph:
             [
                 lambda: a * 2 - b,
                 lambda: 1 - a * b,
-                lambda: ops.where(a > b, a, self.number()),
+                lambda: self.larger(a, b),
                 lambda: ops.clip(a, -1.0, 1.0) + ops.exp(-ops.square(b)),
                 lambda: ops.minimum(a, b) / (1 + ops.abs(b)),
                 lambda: layers.Average()([a, b]),
@@ -403,11 +404,19 @@ class RandomGraph:
             ]
         )()
 
+    def larger(self, a, b):
+        self.allow("a threshold, which rounding may cross")
+        return ops.where(a > b, a, self.number())
+
     def add_constant(self):
         h, w = self.size
         shapes = [(self.channels,), (1, 1, 1, self.channels), (1, h, w, self.channels)]
         shapes += [(1, 1, w, 1), (1, h, 1, 1), (w, 1), (h, w, 1), (1,), ()]
-        array = self.generator.normal(size=self.pick(shapes)).astype("float32")
+        shape = self.pick(shapes)
+        sizes = [size for size in shape if size > 1]
+        if len(sizes) == 1 and shape[-1] == 1 and sizes[0] in (h, self.channels):
+            self.allow("a constant that Keras takes for a bias")
+        array = self.generator.normal(size=shape).astype("float32")
         kind = self.pick([np.asarray, tf.constant, np.float64])
         constant = kind(array) if kind is not np.float64 else array.astype("float64")
         a, b = self.value(), self.value()

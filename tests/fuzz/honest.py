@@ -59,6 +59,18 @@ class Honest:
 
     def leaks(self, images, generator):
         """Return whether a unit sees itself, a later one or another image."""
+        limit = 1e-4 if self.precision == "float" else 0.02
+        alone = self.params(images).numpy()
+        # A number of images that is no other size, which Keras' `add` would confuse.
+        rows = np.arange(13) % len(images)
+        mixed = abs(self.forward(images[rows], rows).numpy() - alone[rows])
+        # The last bit of an input may change how a quantized layer rounds it.
+        quantized = any(
+            getattr(layer, "quantization_mode", None)
+            for layer in self.model._flatten_layers()
+        )
+        if mixed.max() > (0.05 if quantized else limit) * (1 + abs(alone).max()):
+            return True
         couples = self.model.likelihood.couples_colors
         units = self.model.likelihood.unit_shape(images.shape[1:])
         size = int(np.prod(units))
@@ -74,7 +86,6 @@ class Honest:
         place = np.arange(size).reshape(units)
         seen = place <= positions.reshape(-1, *[1] * len(units))
         seen = seen.reshape(seen.shape + (1,) * (before.ndim - seen.ndim))
-        limit = 1e-4 if self.precision == "float" else 0.02
         difference = np.where(seen, abs(before - after), 0)
         return bool(difference.max() > limit * (1 + abs(before).max()))
 

@@ -67,3 +67,10 @@ def test_a_users_layer_on_another_dtype(layer, images_dtype, dtype):
 def test_a_constant_of_float64():
     constant = np.linspace(-1, 1, 4).reshape(1, 1, 1, 4)
     assert_right(model_of(lambda x: x + ops.multiply(x, constant), dtype="float32"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shape", [(4,), (4, 4), (3, 4, 1), (3, 1, 4)])
+def test_a_constant_of_fewer_axes_than_a_map(shape):
+    constant = np.linspace(-1, 1, int(np.prod(shape))).reshape(shape).astype("float32")
+    assert_right(model_of(lambda x: ops.arctan2(x, 2 + x * x) + constant, "float32"))

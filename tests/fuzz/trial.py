@@ -13,7 +13,7 @@ import tensorflow as tf
 
 import keras_genimg
 from keras_genimg.sampling import METHODS
-from keras_genimg.saved_model import write_saved_model
+from keras_genimg.serving import write_saved_model
 from tests.fuzz import own_layers
 from tests.fuzz.graphs import RandomGraph
 from tests.fuzz.honest import Honest
@@ -244,7 +244,8 @@ class Trial:
         for layer in self.model._flatten_layers():
             if not hasattr(layer, "enable_lora") or layer.lora_enabled:
                 continue
-            if layer.weights and layer.trainable:
+            constrained = getattr(layer, "kernel_constraint", None) is not None
+            if layer.weights and layer.trainable and not constrained:
                 layer.enable_lora(1)
         self.graph.randomize_weights()
 

@@ -5,8 +5,7 @@ import pytest
 
 from keras_genimg.causality.random_weights import randomize
 from keras_genimg.models import AutoregressiveModel
-from keras_genimg.saved_model import write_saved_model
-from keras_genimg.serving import verify
+from keras_genimg.serving import verify, write_saved_model
 from tests.conformance.registry import MODELS
 from tests.gpu.placement import CPU, assert_close, on, twin_of
 from tests.sampling.drawn import TIE, assert_ancestral

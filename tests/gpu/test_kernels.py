@@ -11,6 +11,7 @@ import pytest
 import tensorflow as tf
 
 from keras_genimg import likelihoods
+from keras_genimg.drawing.proven_sampler import TracedSampler
 from keras_genimg.models import (
     DRAW,
     VAE,
@@ -19,7 +20,6 @@ from keras_genimg.models import (
     PixelCNN,
     PixelRNN,
 )
-from keras_genimg.models.traced_sampler import TracedSampler
 from tests.gpu.kernels import XLA_GPU, nodes_of, without_kernel
 from tests.weekly import weekly_but
 
@@ -92,7 +92,7 @@ def latent_graphs(model):
     """Return the graphs of `generate` and of `log_prob`."""
     model.generate(1, sample_pixels=True)
     model.log_prob(np.zeros((1, *model.image_shape)), num_samples=1)
-    functions = model._function_cache.functions(model).values()
+    functions = model._function_cache.functions.values()
     return [function.get_concrete_function().graph for function in functions]
 
 

@@ -11,7 +11,7 @@ from keras_genimg.layers import DiagonalBiLSTM
 from keras_genimg.models import PixelCNN
 from tests.conformance.registry import LAYERS, MODELS
 from tests.gpu.placement import CPU, assert_close, assert_on, on, twin_of
-from tests.layers.test_diagonal_bilstm import ops_of
+from tests.layers.test_pixel_lstms import ops_of
 
 
 def outputs_and_gradients(case, device):

@@ -22,17 +22,22 @@ def outputs(layer, images):
     return np.asarray(layer(images))
 
 
-@pytest.mark.parametrize("mask_type", ["A", "B"])
 @pytest.mark.parametrize(
-    ("shape", "kernel_size", "filters", "num_colors"),
+    ("shape", "kernel_size", "filters", "num_colors", "mask_type"),
     [
-        ((4, 6, 1), 3, 1, 1),
-        ((5, 3, 2), 5, 3, 1),
-        ((4, 6, 2), (3, 5), 4, 1),
-        ((4, 6, 3), 3, 3, 3),
-        ((5, 3, 3), 7, 5, 3),
-        ((4, 6, 8), 3, 8, 3),
-        ((5, 3, 5), (5, 3), 10, 3),
+        (*case, mask_type)
+        for mask_type in "AB"
+        for case in [
+            ((4, 6, 1), 3, 1, 1),
+            ((5, 3, 2), 5, 3, 1),
+            ((4, 6, 2), (3, 5), 4, 1),
+            ((4, 6, 3), 3, 3, 3),
+            ((5, 3, 3), 7, 5, 3),
+            ((4, 6, 8), 3, 8, 3),
+            ((5, 3, 5), (5, 3), 10, 3),
+            # A single pixel, all of which mask A hides.
+            *[((4, 6, 1), 1, 1, 1), ((4, 6, 5), 1, 8, 3)] * (mask_type == "B"),
+        ]
     ],
 )
 def test_equals_reference(shape, kernel_size, filters, num_colors, mask_type):
@@ -43,23 +48,6 @@ def test_equals_reference(shape, kernel_size, filters, num_colors, mask_type):
         np.asarray(layer.kernel),
         np.asarray(layer.bias),
         mask_type,
-        num_colors,
-    )
-    np.testing.assert_allclose(outputs(layer, images), expected, rtol=1e-5, atol=1e-5)
-
-
-@pytest.mark.parametrize(
-    ("filters", "in_channels", "num_colors"), [(1, 1, 1), (8, 5, 3), (10, 8, 3)]
-)
-def test_pointwise_mask_b_equals_reference(filters, in_channels, num_colors):
-    shape = (4, 6, in_channels)
-    layer = random_layer(shape, filters, 1, "B", num_colors=num_colors)
-    images = random_images(2, *shape)
-    expected = reference.masked_conv2d(
-        images,
-        np.asarray(layer.kernel),
-        np.asarray(layer.bias),
-        "B",
         num_colors,
     )
     np.testing.assert_allclose(outputs(layer, images), expected, rtol=1e-5, atol=1e-5)

@@ -87,30 +87,6 @@ def test_lstm_block_equals_reference(size, units, num_colors, layer):
     np.testing.assert_allclose(outputs(block, images), expected, rtol=1e-5, atol=1e-5)
 
 
-def test_lstm_block_is_diagonal_by_default():
-    images = random_images(2, 4, 6, 6)
-    default = random_block(ResidualLSTMBlock(3), (4, 6, 6))
-    diagonal = random_block(ResidualLSTMBlock(3, layer="diagonal"), (4, 6, 6))
-    np.testing.assert_array_equal(outputs(default, images), outputs(diagonal, images))
-
-
-@pytest.mark.parametrize(
-    "make_block",
-    [
-        lambda: ResidualMaskedConvBlock(3),
-        lambda: ResidualLSTMBlock(3, layer="row"),
-        lambda: ResidualLSTMBlock(3, layer="diagonal"),
-    ],
-    ids=["masked_conv", "row", "diagonal"],
-)
-def test_residual_is_added_once(make_block):
-    block = random_block(make_block(), (4, 6, 6))
-    block.expand.kernel.assign(np.zeros(block.expand.kernel.shape))
-    block.expand.bias.assign(np.zeros(block.expand.bias.shape))
-    images = random_images(2, 4, 6, 6)
-    np.testing.assert_array_equal(outputs(block, images), images)
-
-
 @pytest.mark.parametrize(
     ("size", "filters", "num_colors"),
     [((4, 6), 3, 1), ((5, 3), 5, 3), ((3, 5), 8, 3)],
@@ -169,16 +145,6 @@ def test_input_of_another_width_is_refused(make_block, channels):
         (lambda: ResidualMaskedConvBlock(-1), r"filters.*Received.*-1"),
         (lambda: ResidualMaskedConvBlock(2, num_colors=3), r"filters.*Received.*2"),
         (lambda: ResidualMaskedConvBlock(4, kernel_size=2), r"kernel_size.*2"),
-    ],
-    ids=[
-        "layer",
-        "lstm_units_0",
-        "lstm_units_negative",
-        "lstm_units_below_colors",
-        "conv_filters_0",
-        "conv_filters_negative",
-        "conv_filters_below_colors",
-        "conv_kernel_even",
     ],
 )
 def test_bad_argument_is_refused(make_block, match):

@@ -169,11 +169,10 @@ def test_get():
     assert likelihoods.get("gaussian") == Gaussian() != Gaussian(min_stddev=0.1)
     assert likelihoods.get(Categorical(9)) == Categorical(9) != Categorical(8)
     assert Bernoulli(intensities=True) != Bernoulli()
-    for likelihood in (Gaussian(0.25), Bernoulli(intensities=True), Bernoulli()):
-        config = keras.saving.serialize_keras_object(likelihood)
-        assert likelihoods.get(config) == likelihood
-    with pytest.raises(ValueError, match="'categorical', 'gaussian'.*Received: .*'x'"):
-        likelihoods.get("x")
+    layer = keras.saving.serialize_keras_object(keras.layers.ReLU())
+    for other in ("x", layer):
+        with pytest.raises(ValueError, match="'categorical', 'gaussian'.*Received"):
+            likelihoods.get(other)
 
 
 def test_range_checks_accept_what_fits():
@@ -213,9 +212,3 @@ def test_autoregressive_models_refuse_real_intensities(likelihood):
     ):
         with pytest.raises(ValueError, match="finitely many pixel values.*Received"):
             make()
-
-
-def test_configs_of_other_objects_are_refused():
-    config = keras.saving.serialize_keras_object(keras.layers.ReLU())
-    with pytest.raises(ValueError, match="A likelihood must be one of.*Received"):
-        likelihoods.get(config)

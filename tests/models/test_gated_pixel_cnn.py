@@ -2,17 +2,16 @@ import keras
 import numpy as np
 import pytest
 
+from keras_genimg.causality import assert_causal
 from keras_genimg.causality.random_weights import randomize
 from keras_genimg.layers.gated_kernels import VerticalGates
 from keras_genimg.likelihoods import Categorical
 from keras_genimg.models import GatedPixelCNN, PixelCNN
-from keras_genimg.models.preset_names import find_preset
+from keras_genimg.presets import find_preset
 from keras_genimg.sampling import METHODS
-from keras_genimg.sampling.instructions import Level
-from keras_genimg.sampling.program import Program
-from keras_genimg.testing import assert_causal
+from keras_genimg.sampling.program import Level, Program
 from keras_genimg.visualization import dependency_field
-from tests.models.test_causality import influences
+from tests.causality.test_report import influences
 from tests.sampling.drawn import TIE, assert_ancestral
 from tests.sampling.forced import assert_sampled_as_computed
 
@@ -226,7 +225,7 @@ def test_bad_argument_is_refused(arguments, match):
 
 @pytest.mark.parametrize("name", GatedPixelCNN.presets)
 def test_presets_compute_at_small_size(name):
-    assert find_preset(f"GatedPixelCNN/{name}") == (GatedPixelCNN, name)
+    assert find_preset(f"GatedPixelCNN/{name}") == ("GatedPixelCNN", name)
     colors = GatedPixelCNN.presets[name].config["image_shape"][-1]
     model = GatedPixelCNN.from_preset(
         name, image_shape=(4, 5, colors), units=6, head_filters=6, num_blocks=1

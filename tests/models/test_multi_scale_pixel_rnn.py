@@ -5,12 +5,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_genimg.causality import first_leak, is_causal
+from keras_genimg.causality import assert_causal, first_leak, is_causal
+from keras_genimg.drawing.functions import later_known
 from keras_genimg.likelihoods import Categorical
 from keras_genimg.models import MultiScalePixelRNN
-from keras_genimg.models.candidates import later_known
 from keras_genimg.ops.scales import is_copied, scale_order
-from keras_genimg.testing import assert_causal
 from tests.weekly import weekly_but
 
 OPTIONS = {"first_kernel_size": 3, "head_filters": 6, "condition_filters": 4}
@@ -233,9 +232,9 @@ def test_a_network_completes_what_its_small_images_leave_open(model, images):
     options["num_candidates"] = 1
     first = network.complete(images, known, **options)
     options["num_candidates"] = 4
-    again = network.complete(images, known, **options)
+    options["return_effective_sample_size"] = True
+    again, sizes = network.complete(images, known, **options)
     np.testing.assert_array_equal(first, again)
-    sizes = network.effective_sample_size(images, known, **options)
     np.testing.assert_allclose(sizes, 4, rtol=1e-6)
     with pytest.raises(ValueError, match=r"images\[:, ::2, ::4\] from `small_images`"):
         network.complete(1 - images, known, **options)
@@ -380,9 +379,8 @@ def test_a_model_of_box_means_trains_and_draws(box_model, tmp_path):
         *("sample", "sample_png", "sample_with_temperature"),
         *("log_prob", "check_sampler", "enlarge"),
     }
-    for call in (box_model.complete, box_model.effective_sample_size):
-        with pytest.raises(ValueError, match='Make the model with subsampling="top_l'):
-            call(images, np.ones((2, 4)))
+    with pytest.raises(ValueError, match='Make the model with subsampling="top_l'):
+        box_model.complete(images, np.ones((2, 4)))
 
 
 def test_other_subsamplings_are_refused():

@@ -26,35 +26,6 @@ def moderate_raw(seed=0):
     return random_images(BATCH, 5, seed=seed)
 
 
-def extreme_raw():
-    """Return all combinations of -20, 0 and 20, and some numbers in between."""
-    corners = list(itertools.product([-20.0, 0.0, 20.0], repeat=5))
-    between = np.random.default_rng(0).uniform(-20, 20, size=(100, 5))
-    return np.concatenate([corners, between]).astype("float32")
-
-
-@pytest.mark.parametrize("size", [1, 2, 5])
-@pytest.mark.parametrize(("height", "width"), [(4, 7), (6, 3), (5, 5)])
-def test_filters_equal_reference(height, width, size):
-    raw = moderate_raw()
-    attention = attention_geometry(raw, height, width, size)
-    found = attention_filters(attention, height, width, size)
-    for b in range(BATCH):
-        *filters, gamma = reference.attention(raw[b], height, width, size)
-        for each, expected in zip(found, filters, strict=True):
-            np.testing.assert_allclose(each[b], expected, rtol=1e-4, atol=1e-6)
-        np.testing.assert_allclose(attention[b, 4], gamma, rtol=1e-5)
-
-
-def test_geometry_by_hand():
-    raw = np.array([[0.5, -1.0, math.log(4.0), math.log(0.5), math.log(3.0)]])
-    # g = (7 + 1) / 2 * 1.5 - 1 and (4 + 1) / 2 * 0 - 1; d = 6 / 3 * 0.5.
-    expected = [[5.0, -1.0, 1.0, 2.0, 3.0]]
-    attention = attention_geometry(raw, 4, 7, 4)
-    assert attention.dtype == "float32"
-    np.testing.assert_allclose(attention, expected, rtol=1e-6)
-
-
 @pytest.mark.parametrize("size", [1, 2, 3, 5])
 @pytest.mark.parametrize(("height", "width"), [(5, 5), (4, 7), (8, 3), (1, 6)])
 def test_all_zero_is_centered_and_as_wide_as_the_longer_side(height, width, size):
@@ -86,35 +57,9 @@ def test_far_filters_equal_the_exact_ratio(variance_exponent):
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("size", "jit_compile"), [(1, False), (2, False), (12, False), (5, True)]
-)
-def test_extreme_filters_and_gradients_are_finite(size, jit_compile):
-    raw = tf.constant(extreme_raw())
-    weights = tf.constant(random_images(*raw.shape[:1], size, 12))
-
-    @tf.function(jit_compile=jit_compile)
-    def filters_and_gradient(raw):
-        with tf.GradientTape() as tape:
-            tape.watch(raw)
-            attention = attention_geometry(raw, 7, 12, size)
-            filters = attention_filters(attention, 7, 12, size)
-            loss = sum(
-                tf.reduce_sum(each * weights[:, :, : each.shape[-1]])
-                for each in filters
-            )
-        return *filters, tape.gradient(loss, raw)
-
-    filters_y, filters_x, gradient = filters_and_gradient(raw)
-    assert np.isfinite(gradient).all()
-    for filters in (filters_y, filters_x):
-        np.testing.assert_allclose(tf.reduce_sum(filters, axis=-1), 1, rtol=1e-5)
-        assert np.min(filters) >= 0
-
-
 def huge_raw():
-    """Return raw numbers whose exponentials overflow or vanish."""
-    corners = list(itertools.product([-1e4, 0.0, 1e4], repeat=5))
+    """Return raw numbers whose exponentials overflow or vanish, and large ones."""
+    corners = list(itertools.product([-1e4, -20.0, 0.0, 20.0, 1e4], repeat=5))
     random = 1e4 * np.random.default_rng(0).normal(size=(50, 5))
     single = [row for k in range(5) for row in np.eye(5)[[k, k]] * [[100], [-100]]]
     largest = [[sign * 3e38] * 5 for sign in (-1, 1)]
@@ -207,23 +152,6 @@ def test_gradient_equals_differences():
         raised, lowered = (reference_loss(raw + sign * step) for sign in (1, -1))
         expected = (raised - lowered) / 2e-5
         np.testing.assert_allclose(gradient[:, k], expected, rtol=1e-3, atol=1e-4)
-
-
-def narrow_attention(center_x, center_y, sigma):
-    return tf.constant([[center_x, center_y, 1.0, sigma, 1.0]] * BATCH)
-
-
-@pytest.mark.parametrize("sigma", [0.0, 4.5e-5, 0.03])
-def test_narrow_filters_crop_and_paste_exactly(sigma):
-    images = random_images(BATCH, 6, 9, 2)
-    # Three filters around column 5 and row 2.
-    attention = narrow_attention(5.0, 2.0, sigma)
-    filters = attention_filters(attention, 6, 9, 3)
-    patch = read_patch(tf.constant(images), *filters)
-    np.testing.assert_array_equal(patch, images[:, 1:4, 4:7])
-    expected = np.zeros_like(images)
-    expected[:, 1:4, 4:7] = patch
-    np.testing.assert_array_equal(write_patch(patch, *filters), expected)
 
 
 def test_whole_image_attention_copies():

@@ -34,15 +34,6 @@ def test_seeds_and_streams_differ():
     assert (np.asarray(pixels) != np.asarray(latents)).all()
 
 
-def test_each_seed_may_have_its_own_stream():
-    streams = np.arange(len(SEEDS)) % 5
-    drawn = np.asarray(seeded_uniforms(SEEDS, (6,), streams))
-    for stream in range(5):
-        expected = seeded_uniforms(SEEDS, (6,), stream)
-        of_stream = streams == stream
-        np.testing.assert_array_equal(drawn[of_stream], np.asarray(expected)[of_stream])
-
-
 def test_normals_are_finite_and_symmetric_at_the_ends(monkeypatch):
     step = 2.0**-24
     lowest = tf.constant([0, step, 0.25, 0.5 - 2 * step])

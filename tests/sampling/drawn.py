@@ -3,9 +3,9 @@
 import numpy as np
 import tensorflow as tf
 
-from keras_genimg.models.conditions import condition_arrays
+from keras_genimg.inputs.conditions import condition_arrays
 from keras_genimg.ops import seeded_uniforms
-from keras_genimg.saved_model import write_saved_model
+from keras_genimg.serving import write_saved_model
 
 TIE = 1e-5
 

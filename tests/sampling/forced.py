@@ -5,10 +5,10 @@ import functools
 import numpy as np
 import tensorflow as tf
 
-from keras_genimg.models.conditions import condition_arrays
-from keras_genimg.models.image_inputs import sized_image_shape
-from keras_genimg.sampling import teacher_forced_params, tolerance
-from keras_genimg.sampling.difference import difference_of_params
+from keras_genimg.causality.rounding import difference_of_params, tolerance
+from keras_genimg.inputs.conditions import condition_arrays
+from keras_genimg.inputs.images import sized_image_shape
+from keras_genimg.sampling import teacher_forced_params
 
 
 def random_images(model, num_images=3, image_size=None, seed=0):

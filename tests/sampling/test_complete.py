@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from keras_genimg.likelihoods import Categorical
 from keras_genimg.models import PixelCNN, PixelRNN
-from keras_genimg.saved_model import write_saved_model
+from keras_genimg.serving import write_saved_model
 from tests.sampling.drawn import assert_ancestral
 
 METHODS = ["incremental", "fixed_point", "ancestral"]

@@ -6,11 +6,12 @@ import pytest
 import tensorflow as tf
 
 from keras_genimg.causality.random_weights import randomize
+from keras_genimg.drawing.proven_sampler import TracedSampler, pixel_sampler
+from keras_genimg.layers import MaskedConv2D
 from keras_genimg.likelihoods import Categorical
-from keras_genimg.models import PixelCNN, PixelRNN
-from keras_genimg.models.traced_sampler import TracedSampler, pixel_sampler
+from keras_genimg.models import AutoregressiveModel, PixelCNN, PixelRNN
 from keras_genimg.ops import seeded_uniforms
-from keras_genimg.sampling import METHODS, fixed_point, incremental_sampler
+from keras_genimg.sampling import METHODS, fixed_point_sampler, incremental_sampler
 from tests.sampling.drawn import TIE, assert_ancestral, write_sample_endpoint
 from tests.sampling.forced import assert_sampled_as_computed
 from tests.subprocesses import run_python
@@ -193,23 +194,60 @@ def test_half_precision_is_exported_as_it_draws(tmp_path):
     np.testing.assert_array_equal(images, expected)
 
 
-def test_fixed_point_counts_its_passes():
-    model = make("cnn", CASES[0])
+def test_fixed_point_takes_few_passes(monkeypatch):
+    model, passes = make("cnn", CASES[0]), []
+    sample = model.likelihood.sample
+
+    def counted(*arguments):
+        passes.append(arguments)
+        return sample(*arguments)
+
+    monkeypatch.setattr(model.likelihood, "sample", counted)
+    draw = fixed_point_sampler(model)  # Eagerly.
     uniforms = seeded_uniforms(SEEDS, model.image_shape)
-    images, passes = fixed_point(model, uniforms)
-    np.testing.assert_array_equal(images, model.generate(16, seed=0))
-    assert 2 <= int(passes) <= 26
-    known = np.ones((5, 5, 1), "float32")
-    again, passes = fixed_point(model, uniforms, images=images, known=known)
+    images = draw(uniforms, 1.0, [])
+    assert 2 <= len(passes) <= 26
+    passes.clear()
+    again = draw(uniforms, 1.0, [], images, np.ones((5, 5, 1), "float32"))
     np.testing.assert_array_equal(again, images)
-    assert int(passes) == 1
+    assert len(passes) == 1
+    np.testing.assert_array_equal(images, model.generate(16, seed=0))
+
+
+class RowAbove(keras.layers.Layer):
+    """A causal layer that the incremental sampler does not know."""
+
+    def call(self, inputs):
+        return tf.pad(inputs, [(0, 0), (1, 0), (0, 0), (0, 0)])[:, :-1]
+
+
+def test_a_model_names_its_own_sampler(tmp_path):
+    images = keras.Input((3, 4, 1))
+    x = MaskedConv2D(4, 3, "A")(images)
+    logits = MaskedConv2D(1, 1, "B", dtype="float32")(x + RowAbove()(x))
+    model = AutoregressiveModel(images, logits, sampling_method="fixed_point")
+    randomize(model, seed=3)
+    drawn = model.generate(16, seed=0)
+    assert_ancestral(model, drawn)
+    known = np.eye(3, 4)
+    np.testing.assert_array_equal(
+        model.complete(drawn, known, seed=np.arange(16)), drawn
+    )
+    with pytest.raises(ValueError, match="RowAbove"):
+        model.generate(method="incremental")
+    write_sample_endpoint(model, tmp_path / "1")
+    with keras.saving.custom_object_scope({"RowAbove": RowAbove}):
+        again = AutoregressiveModel.from_config(model.get_config())
+    assert again.sampling_method == "fixed_point"
+    with pytest.raises(ValueError, match="'fastest'"):
+        AutoregressiveModel(images, logits, sampling_method="fastest")
 
 
 def test_one_trace_for_all_batches():
     model = make("cnn", CASES[0])
     for num_images in (1, 3, 7):
         model.generate(num_images, seed=0)
-    functions = model._function_cache.functions(model)
+    functions = model._function_cache.functions
     (sampler,) = (f for f in functions.values() if isinstance(f, TracedSampler))
     assert sampler.num_traces == 1
 

@@ -8,10 +8,8 @@ TensorFlow takes seconds. Each line that it prints begins with the name of a mod
 
 import os
 import pathlib
-import random
 import signal
 import sys
-import time
 import traceback
 
 from keras_genimg.serving import publish, versions
@@ -78,31 +76,6 @@ def _publish_until(source, base, name, moment):
     publish(source, base, name, verify=False, verbose=False, keep=2)
 
 
-def kill_at_times(source, base, name, verified, unverified):
-    """Kill publishers at random times, some that verify and some that do not."""
-    generator = random.Random(0)
-    for verify, count in ((True, verified), (False, unverified)):
-
-        def run(verify=verify):
-            publish(source, base, name, verify=verify, verbose=False)
-
-        start = time.monotonic()
-        if ending(child(run)):
-            sys.exit("a publisher failed")
-        whole = time.monotonic() - start
-        killed = 0
-        while killed < count:
-            number = child(run)
-            time.sleep(generator.uniform(0, whole))
-            os.kill(number, signal.SIGKILL)
-            if ending(number):
-                killed += 1
-                print(name, flush=True)
-            else:
-                whole *= 0.8  # The machine was slower when the first one ran.
-            check(base, name)
-
-
 def check(base, name):
     """Fail if a version lacks a file, or a number that was used is not recorded."""
     folder = pathlib.Path(base, name)
@@ -127,7 +100,6 @@ def main(source, base):
     race(source, base, "race", children=4, versions=5)
     race(source, base, "pruning_race", children=3, versions=5, keep=2)
     kill_at_calls(source, base, "killed_at_calls")
-    kill_at_times(source, base, "killed_at_times", verified=3, unverified=5)
 
 
 if __name__ == "__main__":

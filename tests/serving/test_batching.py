@@ -2,21 +2,17 @@ import pathlib
 import pickle
 
 import keras
-import numpy as np
 import pytest
 import tensorflow as tf
 
 from keras_genimg.models import MultiScalePixelRNN, PixelRNN
-from keras_genimg.saved_model import Endpoint, Input, read_metadata
-from keras_genimg.serving import verify
+from keras_genimg.serving import Endpoint, Input, read_metadata, verify
+from keras_genimg.serving.metadata import described_signature
 from keras_genimg.serving.verification import c_api
-from keras_genimg.serving.verification.c_process import Request, serve
+from keras_genimg.serving.verification.clean_process import Request, serve
 from keras_genimg.serving.verification.comparison import different_bits
-from keras_genimg.serving.verification.graph_scan import SavedGraph
-from keras_genimg.serving.verification.probe_inputs import (
-    described_inputs,
-    random_inputs,
-)
+from keras_genimg.serving.verification.probes import random_inputs
+from keras_genimg.serving.verification.saved_graph import SavedGraph
 from tests.serving import all_at_once
 from tests.subprocesses import run_python
 
@@ -51,18 +47,17 @@ def requests(exported):
         sent = [
             Request(
                 signature,
-                random_inputs(
-                    signature, described_inputs(metadata, signature.name), size, size
-                ),
+                random_inputs(signature, described["inputs"], size, size),
             )
             for signature in graph.plain_signatures
+            for described in [described_signature(metadata, signature.name)]
             for size in (1, 2)
         ]
         graph_alone = SavedGraph(alone)
         sent_alone = [
             Request(graph_alone.signatures[r.signature.name], r.inputs) for r in sent
         ]
-        outcomes = serve(alone, graph.tags, [], sent_alone, timeout=100).outcomes
+        _, outcomes = serve(alone, graph.tags, sent_alone, timeout=100)
         found += [
             (str(path), request, outcome.outputs)
             for request, outcome in zip(sent, outcomes, strict=True)
@@ -87,25 +82,6 @@ def test_all_signatures_of_two_models_at_once_through_the_c_api(requests, tmp_pa
     folder = pathlib.Path(c_api.__file__).parent
     run_python(all_at_once.__file__, work, results, PYTHONPATH=str(folder))
     check_results(requests, pickle.loads(results.read_bytes()))
-
-
-@pytest.mark.slow
-def test_all_signatures_of_two_models_at_once_in_sessions(requests):
-    sessions = {}
-    for directory in {path for path, _, _ in requests}:
-        sessions[directory] = tf.compat.v1.Session(graph=tf.Graph())
-        with sessions[directory].graph.as_default():
-            tf.compat.v1.saved_model.load(sessions[directory], ["serve"], directory)
-
-    def run(directory, inputs, outputs):
-        results = sessions[directory].run(outputs, inputs)
-        return [np.asarray(r, object if r.dtype == object else None) for r in results]
-
-    given = [(path, *request.work) for path, request, _ in requests]
-    results = all_at_once.run_at_once(run, given)
-    for session in sessions.values():
-        session.close()
-    check_results(requests, results)
 
 
 @pytest.mark.slow
@@ -168,21 +144,6 @@ def test_requests_are_merged_up_to_the_limit_of_one_and_refused_alone():
     assert 1 < max(sizes) <= 4
     assert all("x must be integers of at least 0" in str(e) for e in negative)
     assert all("1 to 4 examples" in str(error) for error in empty + large)
-
-
-@pytest.mark.slow
-def test_a_full_queue_refuses_at_once():
-    function = counter("test_full", max_examples=1, steps=1500)
-    texts = []
-
-    def run(x):
-        try:
-            assert function(x=tf.constant(x, tf.int32))["x"].numpy() == x
-        except tf.errors.UnavailableError as error:
-            texts.append(str(error))
-
-    all_at_once.run_at_once(run, [([x],) for x in range(80)])
-    assert texts and all("queue" in text and "is full" in text for text in texts)
 
 
 @pytest.mark.slow

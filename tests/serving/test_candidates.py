@@ -4,8 +4,7 @@ import tensorflow as tf
 
 from keras_genimg.causality.random_weights import random_weights
 from keras_genimg.likelihoods import Categorical
-from keras_genimg.models import VAE, PixelCNN
-from keras_genimg.saved_model import write_saved_model
+from keras_genimg.models import PixelCNN
 from keras_genimg.serving import read_metadata, verify, write_warmup
 from tests.weekly import weekly_but
 
@@ -124,28 +123,3 @@ def test_metadata_records_and_verification_know_the_limit(path):
     report = verify(path, verbose=False)
     assert report.passed, str(report)
     assert report.checks[-1].message == "17 records run"
-
-
-def test_one_candidate_has_the_effective_sample_size_1(tmp_path):
-    model = PixelCNN((3, 4, 1), 4, 1)
-    endpoints = model.endpoints(model.image_shape)
-    endpoints = {name: endpoints[name] for name in ("sample", "complete")}
-    write_saved_model(model, tmp_path / "1", endpoints, 8, verbose=False)
-    complete = tf.saved_model.load(str(tmp_path / "1")).signatures["complete"]
-    served = complete(
-        images=tf.zeros((2, 3, 4, 1), tf.int32),
-        known=tf.constant([[[0, 1, 0, 1]] * 3] * 2),
-        seed=tf.constant(SEEDS, tf.int64),
-    )
-    np.testing.assert_array_equal(served["effective_sample_size"], [1, 1])
-
-
-def test_what_cannot_be_exported_is_refused(tmp_path):
-    model = PixelCNN((3, 4, 1), 4, 1)
-    text = "Increase `max_examples`.*Received: max_examples=4, num_candidates=5"
-    with pytest.raises(ValueError, match=text):
-        model.export(tmp_path / "1", max_examples=4, num_candidates=5, verbose=False)
-    text = "`export` of VAE does not take num_candidates"
-    with pytest.raises(ValueError, match=text):
-        VAE((3, 4, 1), 2, 4).export(tmp_path / "1", num_candidates=2, verbose=False)
-    assert not list(tmp_path.iterdir())

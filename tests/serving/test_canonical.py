@@ -1,9 +1,8 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow.core.protobuf import saved_model_pb2
 
-from keras_genimg.saved_model.canonical import make_canonical
+from keras_genimg.serving.canonical import make_canonical
 
 SPEC = tf.TensorSpec((None,), tf.float32, name="x")
 
@@ -51,14 +50,6 @@ def read(path):
 def test_equal_models_have_equal_bytes(saved):
     _, (first, second) = saved
     assert read(first) == read(second)
-
-
-def test_functions_are_numbered_in_order(saved):
-    graph = saved_model_pb2.SavedModel.FromString(read(saved[1][0])).meta_graphs[0]
-    names = [f.signature.name for f in graph.graph_def.library.function]
-    assert len(names) >= 6
-    numbers = [int(name.rpartition("_")[2]) for name in names]
-    assert numbers == list(range(len(names)))
 
 
 def test_computes_what_it_did(saved, tmp_path):

@@ -5,8 +5,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from keras_genimg.likelihoods import Categorical
 from keras_genimg.models import VAE, PixelCNN, PixelRNN
-from keras_genimg.saved_model import write_saved_model
-from tests.subprocesses import run_python
+from keras_genimg.serving import write_saved_model
 
 pytestmark = pytest.mark.slow
 
@@ -36,24 +35,6 @@ def session(exported):
         meta = tf.compat.v1.saved_model.load(session, ["serve"], path)
     yield session, meta.signature_def
     session.close()
-
-
-def test_draws_what_generate_draws(exported, loaded):
-    model, _ = exported
-    labels = np.array([3, 0, 1], "int32")
-    drawn = model.generate(3, seed=7, conditions=labels)
-    for name in ("sample", "serving_default"):
-        served = loaded.signatures[name](
-            seed=tf.constant([7, 8, 9], tf.int64), label=labels
-        )
-        assert served["images"].dtype == tf.uint8
-        np.testing.assert_array_equal(
-            served["images"], model.likelihood.to_display(drawn)
-        )
-    one = loaded.signatures["sample"](
-        seed=tf.constant([8], tf.int64), label=labels[1:2]
-    )
-    np.testing.assert_array_equal(one["images"], served["images"][1:2])
 
 
 def test_log_prob_of_displayable_images(exported, loaded):
@@ -165,25 +146,3 @@ def test_any_size_must_be_named(tmp_path):
 def test_other_formats_go_to_keras(exported, tmp_path):
     with pytest.raises(ValueError, match="format"):
         exported[0].export(tmp_path / "model", format="no such format")
-
-
-def test_a_process_without_the_library_draws_the_same(exported, tmp_path):
-    model, path = exported
-    expected = model.likelihood.to_display(
-        model.generate(4, seed=20, conditions=[0, 1, 2, 3])
-    )
-    np.save(tmp_path / "expected.npy", expected)
-    script = """
-import sys
-for name in ("keras", "tf_keras", "keras_genimg", "tensorflow_probability"):
-    sys.modules[name] = None
-import numpy as np, tensorflow as tf
-model = tf.saved_model.load(sys.argv[1])
-drawn = model.signatures["sample"](
-    seed=tf.constant([20, 21, 22, 23], tf.int64), label=tf.constant([0, 1, 2, 3])
-)["images"]
-np.testing.assert_array_equal(drawn, np.load(sys.argv[2]))
-print("same images")
-"""
-    output = run_python("-c", script, path, tmp_path / "expected.npy", PYTHONPATH="")
-    assert "same images" in output

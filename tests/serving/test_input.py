@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_genimg.saved_model import Input
-from keras_genimg.saved_model.input import (
+from keras_genimg.serving import Input
+from keras_genimg.serving.input import (
     images_input,
     known_input,
     real_input,
     seed_input,
     temperature_input,
 )
-from keras_genimg.serving.verification.ranges import values_at_limits, values_in_range
+from keras_genimg.serving.verification.probes import values_at_limits, values_in_range
 
 FLOATS = tf.TensorSpec((None,), tf.float32)
 INTEGERS = tf.TensorSpec((None,), tf.int32)

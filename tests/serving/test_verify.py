@@ -1,4 +1,3 @@
-import json
 import shutil
 
 import keras
@@ -8,14 +7,14 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from keras_genimg.models import VAE
-from keras_genimg.saved_model import Endpoint, Input, write_saved_model
-from keras_genimg.serving import read_metadata, verify
-from keras_genimg.serving.verification.checks import CHECKS
-from keras_genimg.serving.verification.fault import Fault
-from keras_genimg.serving.verification.graph_scan import SavedGraph, Signature, Tensor
-from keras_genimg.serving.verification.probe_inputs import random_inputs
-from keras_genimg.serving.verification.recorded_requests import recorded_requests
-from keras_genimg.serving.verification.trial import Trial
+from keras_genimg.serving import (
+    verify,
+    write_saved_model,
+)
+from keras_genimg.serving.verification.checks import CHECKS, Trial
+from keras_genimg.serving.verification.probes import random_inputs
+from keras_genimg.serving.verification.saved_graph import SavedGraph, Signature, Tensor
+from keras_genimg.serving.warmup import recorded_requests
 from tests.conformance import registry
 from tests.serving import planted
 from tests.weekly import weekly_but
@@ -83,9 +82,9 @@ def faults(tmp_path_factory):
 @pytest.mark.parametrize(
     "check, text",
     [
-        ("graph", "the op EagerPyFunc of calls_python needs Python"),
-        ("graph", "has_xla_op needs XLA: XlaSort"),
-        ("graph", "must_be_compiled needs XLA: _XlaMustCompile of "),
+        ("graph", "calls_python needs more than a server has: EagerPyFunc"),
+        ("graph", "has_xla_op needs more than a server has: XlaSort"),
+        ("graph", "must_be_compiled needs more than a server has: _XlaMustCompile"),
         ("C API", "calls_python: INVALID_ARGUMENT No OpKernel"),
         ("C API", "has_xla_op: INTERNAL XLA compilation disabled"),
         ("C API", "must_be_compiled: INTERNAL XLA compilation disabled"),
@@ -139,8 +138,8 @@ def test_a_tie_that_falls_the_other_way_is_no_fault(tmp_path):
     alone = [trial.outcomes[key].outputs["numbers"] for key in trial.of("example")]
     batch = trial.outcomes["batch", "tie"].outputs["numbers"]
     assert [(batch[i] == alone[i]).all() for i in range(3)] == [True, False, True]
-    passed = "1 signatures return the same for an example alone"
-    assert passed in CHECKS["examples"](trial)
+    faults, message = CHECKS["examples"](trial)
+    assert not faults and "1 signatures return the same" in message
 
 
 def test_what_takes_too_long_fails(sound):
@@ -163,41 +162,13 @@ def test_unknown_op(sound):
     next(n for n in nodes if n.op == "EnsureShape").op = "MyEnsureShape"
     file.write_bytes(saved.SerializeToString())
     found = failures(verify(sound, verbose=False))
-    assert found["graph"] == "the op MyEnsureShape of sound is not one of TensorFlow"
     assert "it does not load: NOT_FOUND Op type not registered" in found["C API"]
-
-
-def described(dtype):
-    seed = {"seed": {"dtype": dtype, "shape": [None]}}
-    numbers = {"numbers": {"dtype": "int32", "shape": [None, 5]}}
-    return {"signatures": {"sound": {"inputs": seed, "outputs": numbers}}}
-
-
-@pytest.mark.parametrize(
-    "text, fault",
-    [
-        (json.dumps(described("int64")), None),
-        (json.dumps(described("int32")), "inputs of sound are {'seed': ('int64', "),
-        (json.dumps({"signatures": {}}), "not {} as described"),
-        (json.dumps({"family": "PixelCNN"}), "KeyError"),
-    ],
-)
-def test_metadata(sound, text, fault):
-    (sound / "assets.extra").mkdir()
-    (sound / "assets.extra" / "metadata.json").write_text(text)
-    found = failures(verify(sound, verbose=False))
-    if fault is None:
-        assert not found
-    else:
-        assert set(found) == {"metadata"}
-        assert fault in found["metadata"]
 
 
 def signature_with_range(low, high):
     """Return metadata of a signature whose seeds have a range."""
-    signature = described("int64")["signatures"]["sound"]
-    signature["inputs"]["seed"].update(low=low, high=high, must_be="a seed")
-    return signature
+    seed = {"dtype": "int64", "shape": [None], "low": low, "high": high}
+    return {"inputs": {"seed": seed}}
 
 
 def refused(seed):
@@ -226,9 +197,7 @@ def test_values_at_limits_are_probed(tmp_path):
         {"signatures": dict(zip(names, ranges, strict=True))},
         timeout=100,
     )
-    with pytest.raises(Fault) as raised:
-        CHECKS["ranges"](trial)
-    found = str(raised.value).split("\n      ")
+    found, _ = CHECKS["ranges"](trial)
     for name, texts in zip(names, cases.values(), strict=True):
         lines = [line for line in found if line.startswith(f"{name}: ")]
         assert bool(lines) == bool(texts)
@@ -236,58 +205,12 @@ def test_values_at_limits_are_probed(tmp_path):
             assert any(text in line for line in lines)
 
 
-def test_ranges_come_from_numbers_not_from_words(tmp_path):
-    """An endpoint of this library with an input whose range no sentence states."""
-    model, path = VAE((4, 4, 1), 2, 4), tmp_path / "model"
-    spec = tf.TensorSpec((None,), tf.int32)
-    few = Input(spec, 3, 7, words="a handful")
-    endpoints = {
-        "sample": model.endpoints(model.image_shape)["sample"],
-        "double": Endpoint(lambda count: {"twice": 2 * count}, {"count": few}),
-    }
-    write_saved_model(model, path, endpoints, max_examples=8, verbose=False)
-    trial = Trial(str(path), SavedGraph(path), read_metadata(path), timeout=100)
-    assert trial.outcomes["batch", "double"].succeeded
-    codes = {key[1:]: outcome.code for key, outcome in trial.of("value").items()}
-    probed = {key[2:]: code for key, code in codes.items() if key[0] == "double"}
-    assert probed == {
-        (2, False): "INVALID_ARGUMENT",
-        (3, True): "OK",
-        (7, True): "OK",
-        (8, False): "INVALID_ARGUMENT",
-    }
-    seeds = {key[2:] for key in codes if key[:2] == ("sample", "seed")}
-    largest = 2**62 - 1
-    assert seeds == {(-1, False), (0, True), (largest, True), (largest + 1, False)}
-    shapes = trial.of("shape")
-    assert {outcome.code for outcome in shapes.values()} == {"INVALID_ARGUMENT"}
-    # Refused for their shapes, not for values out of range.
-    assert not any("must be" in outcome.message for outcome in shapes.values())
-    assert "are accepted or refused as described" in CHECKS["ranges"](trial)
-
-
-@pytest.fixture(scope="module")
-def decoder():
-    return keras.Sequential([keras.Input((16,)), keras.layers.Dense(16)])
-
-
-def test_weights_stored_twice(decoder, tmp_path):
-    archive = keras.export.ExportArchive()
-    archive.track(decoder)
-    spec = tf.TensorSpec((None, 16), tf.float32, name="latent")
-    archive.add_endpoint("decode", decoder.call, [spec])
-    archive.write_out(str(tmp_path / "twice"), verbose=False)
-    found = failures(verify(tmp_path / "twice", verbose=False))
-    stored = "2176 bytes of weights stored, 1088 read by signatures"
-    assert f"stored twice or never read: {stored}" in found["weights"]
-
-
-def test_what_only_the_loader_of_python_accepts(decoder, tmp_path):
+def test_what_only_the_loader_of_python_accepts(tmp_path):
+    decoder = keras.Sequential([keras.Input((16,)), keras.layers.Dense(16)])
     planted.save_module_of_layers(tmp_path / "layers", decoder, 16)
     found = failures(verify(tmp_path / "layers", verbose=False))
     assert "Python" not in found
-    for check in ("C API", "TF1 loader"):
-        assert "Could not find variable" in found[check]
+    assert "Could not find variable" in found["C API"]
 
 
 def test_missing_and_damaged_weights(tmp_path):
@@ -297,7 +220,6 @@ def test_missing_and_damaged_weights(tmp_path):
     shutil.copytree(tmp_path / "model", tmp_path / "missing")
     shutil.rmtree(tmp_path / "missing" / "variables")
     found = failures(verify(tmp_path / "missing", verbose=False))
-    assert "there is no variables/variables.index" in found["weights"]
     assert "Could not find variable" in found["C API"]
     (data,) = (tmp_path / "model" / "variables").glob("*.data-*")
     data.write_bytes(data.read_bytes()[:-400])
@@ -351,17 +273,3 @@ def test_broken_files_of_records(sound):
     assert set(found) == {"warm-up"}
     file.write_bytes(b"")
     assert recorded_requests(sound, SavedGraph(sound)) == []
-
-
-def test_records_for_xla_twins_are_refused(tmp_path):
-    path = tmp_path / "twins"
-    seeds = [planted.SEED]
-    twins = {
-        "sound": (planted.sound, seeds),
-        "sound_xla": (planted.must_be_compiled, seeds),
-    }
-    planted.save(path, twins)
-    planted.write_records(path, [planted.record("sound_xla", seed=[1])])
-    found = failures(verify(path, verbose=False))
-    assert set(found) == {"warm-up"}
-    assert "sound_xla needs XLA, which a server has off" in found["warm-up"]

@@ -9,8 +9,7 @@ from tensorflow_serving.apis import prediction_log_pb2
 
 from keras_genimg.likelihoods import Categorical
 from keras_genimg.models import PixelCNN
-from keras_genimg.saved_model import write_saved_model
-from keras_genimg.serving import write_warmup
+from keras_genimg.serving import write_saved_model, write_warmup
 from tests.serving import planted
 from tests.subprocesses import ROOT
 

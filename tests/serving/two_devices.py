@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_genimg.models import DRAW, VAE, PixelCNN
-from keras_genimg.saved_model import write_saved_model
+from keras_genimg.serving import write_saved_model
 
 # Endpoints that read all weights.
 NAMES = ("sample", "log_prob", "elbo")

@@ -60,11 +60,6 @@ def test_means_become_displayable_images(tmp_path, likelihood):
     save_grid(tmp_path / "manifold.png", images, columns=2, padding=0)
 
 
-def test_default_size():
-    model = model_of(lambda latents: np.zeros((len(latents), 1, 1, 1)), Bernoulli())
-    assert latent_manifold(model).shape == (400, 1, 1, 1)
-
-
 def test_bad_arguments_are_refused():
     def decode(latents):
         raise AssertionError("must not be called")

@@ -1,7 +1,7 @@
 """A runner of Apache Beam, by default its own in this process."""
 
 from ...install_hint import install_hint
-from ..errors import BulkError
+from ..shards import BulkError
 
 
 def run(job, indexes, arguments):

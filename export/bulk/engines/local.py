@@ -3,11 +3,12 @@
 import collections
 import contextlib
 import multiprocessing
+import os
+import signal
 from multiprocessing.connection import wait
 from typing import Any
 
-from ..errors import BulkError
-from ..worker import work
+from ..shards import BulkError
 
 MOST_DEATHS = 3
 
@@ -21,7 +22,7 @@ def run(job, indexes, arguments):
 
     def start():
         ours, theirs = context.Pipe()
-        process = context.Process(target=work, args=(job, count, theirs), daemon=True)
+        process = context.Process(target=_work, args=(job, count, theirs), daemon=True)
         process.start()
         theirs.close()  # Then the connection ends with the process.
         give(ours, process)
@@ -56,3 +57,31 @@ def run(job, indexes, arguments):
     finally:
         for process, _ in busy.values():
             process.kill()
+
+
+def _work(job, num_workers, connection):
+    """Write shards until the connection is closed.
+
+    Args:
+        job: `SampleJob` or `ScoreJob`.
+        num_workers: Number of processes that share the cores.
+        connection: Connection on which indexes of shards arrive. For each, the text of
+            an error is sent back, or None.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # The first process ends this one.
+    threads = max(1, (os.cpu_count() or 1) // num_workers)
+    call = None
+    while True:
+        try:
+            index = connection.recv()
+        except EOFError:
+            return
+        error = None
+        try:
+            call = call or job.model.load(threads)
+            job.write(index, call)
+        except BulkError as raised:
+            error = str(raised)
+        except Exception as raised:
+            error = f"{type(raised).__name__}: {raised}"
+        connection.send(error)

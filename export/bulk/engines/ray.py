@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from ...install_hint import install_hint
-from ..errors import BulkError
+from ..shards import BulkError
 
 
 def run(job, indexes, arguments):

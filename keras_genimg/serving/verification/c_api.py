@@ -1,7 +1,7 @@
 """Run a SavedModel through TensorFlow's C API, without importing TensorFlow.
 
-This script is started by `c_process` with the names of two files. It reads a pickle of
-work from the first and appends a pickle per result to the second, so that earlier
+This script is started by `clean_process` with the names of two files. It reads a pickle
+of work from the first and appends a pickle per result to the second, so that earlier
 results survive if a request ends the process. Like a server, the process has the
 kernels of TensorFlow's library and no Python ops.
 """
@@ -15,21 +15,8 @@ import sys
 
 import numpy as np
 
-# Values of the enum `TF_DataType` that a server can send and receive.
-TYPES = {
-    1: np.float32,
-    2: np.float64,
-    3: np.int32,
-    4: np.uint8,
-    5: np.int16,
-    6: np.int8,
-    9: np.int64,
-    10: np.bool_,
-    17: np.uint16,
-    19: np.float16,
-    22: np.uint32,
-    23: np.uint64,
-}
+# Values of the enum `TF_DataType` that clients can send and receive.
+TYPES = {1: np.float32, 3: np.int32, 4: np.uint8, 9: np.int64, 10: np.bool_}
 STRING = 7
 STRING_BYTES = 24  # sizeof(TF_TString)
 ENUMS = {np.dtype(numpy_type): enum for enum, numpy_type in TYPES.items()}
@@ -45,16 +32,6 @@ class Output(ctypes.Structure):
     """`TF_Output`."""
 
     _fields_ = [("operation", ctypes.c_void_p), ("index", ctypes.c_int)]
-
-
-class Buffer(ctypes.Structure):
-    """`TF_Buffer`."""
-
-    _fields_ = [
-        ("data", ctypes.c_void_p),
-        ("length", ctypes.c_size_t),
-        ("deallocator", ctypes.c_void_p),
-    ]
 
 
 def load_library():
@@ -75,9 +52,8 @@ def load_library():
 def _declare(library):
     """Declare functions that return pointers and sizes; ctypes assumes int."""
     pointers = (
-        "NewStatus NewGraph NewSessionOptions NewBuffer AllocateTensor TensorData "
-        "LoadSessionFromSavedModel GraphOperationByName GetRegisteredKernelsForOp "
-        "StringGetDataPointer"
+        "NewStatus NewGraph NewSessionOptions AllocateTensor TensorData "
+        "LoadSessionFromSavedModel GraphOperationByName StringGetDataPointer"
     )
     for name in pointers.split():
         getattr(library, f"TF_{name}").restype = ctypes.c_void_p
@@ -149,20 +125,6 @@ class Session:
             for tensor in (*values, *filter(None, results)):
                 self.library.TF_DeleteTensor(ctypes.c_void_p(tensor))
 
-    def kernels(self, op):
-        """Return the bytes of an op's `KernelList`, or None for an unknown op."""
-        buffer = ctypes.POINTER(Buffer)
-        definition = ctypes.cast(self.library.TF_NewBuffer(), buffer)
-        try:
-            self._checked(
-                self.library.TF_GraphGetOpDef, self.graph, op.encode(), definition
-            )
-        except Failure:
-            return None
-        kernels = self._checked(self.library.TF_GetRegisteredKernelsForOp, op.encode())
-        kernels = ctypes.cast(kernels, buffer).contents
-        return ctypes.string_at(kernels.data, kernels.length)
-
     def _checked(self, function, *arguments):
         status = ctypes.c_void_p(self.library.TF_NewStatus())  # Threads share none.
         try:
@@ -173,7 +135,7 @@ class Session:
                 raise Failure(CODES[code], text)
         finally:
             self.library.TF_DeleteStatus(status)
-        return result if result is None else ctypes.c_void_p(result)
+        return ctypes.c_void_p(result)
 
     def _output(self, name):
         operation, _, index = name.partition(":")
@@ -228,28 +190,26 @@ class Session:
 
 
 def main(work_file, results_file):
-    """Look up kernels, load the SavedModel and run every request."""
+    """Load the SavedModel and run every request."""
     with open(work_file, "rb") as opened:
         work = pickle.load(opened)
     with open(results_file, "ab") as results:
 
-        def tell(result):
-            pickle.dump(result, results)
-            results.flush()
-
         def attempt(function, *arguments):
             try:
-                tell(("OK", "", function(*arguments)))
+                result = "OK", "", function(*arguments)
             except Failure as failure:
-                tell((*failure.args, None))
+                result = *failure.args, None
+            pickle.dump(result, results)
+            results.flush()
+            return result[0] == "OK"
 
         session = Session(load_library())
-        tell({op: session.kernels(op) for op in work["ops"]})
         if "tensorflow" in sys.modules:
             raise RuntimeError("TensorFlow was imported, so the run proves nothing.")
-        attempt(session.load, work["directory"], work["tags"])
-        for request in work["requests"]:
-            attempt(session.run, *request)
+        if attempt(session.load, work["directory"], work["tags"]):
+            for request in work["requests"]:
+                attempt(session.run, *request)
 
 
 if __name__ == "__main__":

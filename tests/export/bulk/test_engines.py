@@ -15,7 +15,7 @@ import pytest
 pytest.importorskip("tqdm", reason='needs the extra "bulk"')
 
 from export.bulk.engines import local  # noqa: E402
-from export.bulk.errors import BulkError  # noqa: E402
+from export.bulk.shards import BulkError  # noqa: E402
 from tests.export.bulk.files import content, seeds_and_pixels  # noqa: E402
 from tests.export.bulk.jobs import Job  # noqa: E402
 from tests.subprocesses import ROOT  # noqa: E402
@@ -88,7 +88,7 @@ def test_killed_processes_are_started_again(base_dir, job, expected, tmp_path):
         time.sleep(0.5)
     assert command.wait() == 0, command.errors
     assert killed == 2
-    assert command.output == "600 of 600 images are there.\n"
+    assert command.output == "600 of 600 images written.\n"
     seeds, images = seeds_and_pixels(drawn)
     np.testing.assert_array_equal(seeds, np.arange(5, 605))
     np.testing.assert_array_equal(images, expected("draw", 600, 5))
@@ -102,7 +102,7 @@ def test_array_tasks_and_going_on(base_dir, job, expected, tmp_path):
     )
     task = Command(tmp_path, "sample.py", *given, "--first-seed", 5, "--shard-index", 1)
     assert task.wait() == 0, task.errors
-    assert task.output == "4 of 11 images are there.\n" and not task.errors
+    assert task.output == "4 of 11 images written.\n" and not task.errors
     before = content(tmp_path / "drawn")
     assert sorted(before) == [
         ".shards/digits-00001-of-00003.npz.json",
@@ -115,7 +115,7 @@ def test_array_tasks_and_going_on(base_dir, job, expected, tmp_path):
     assert refused.wait() == 1
     assert "sample: another run was begun under this --output" in refused.errors
     assert rest.wait() == 0, rest.errors
-    assert rest.output == "11 of 11 images are there.\n"
+    assert rest.output == "11 of 11 images written.\n"
     assert os.stat(drawn.path(1)).st_mtime_ns == written
     np.testing.assert_array_equal(seeds_and_pixels(drawn)[1], expected("draw", 11, 5))
 
@@ -134,7 +134,7 @@ def test_scores_of_drawn_images(base_dir, tmp_path, models):
         *options(base_dir, "pixels", scored, data=drawn, format="csv"),
     )
     assert score.wait() == 0, score.errors
-    assert score.output.startswith("2 of 2 shards are there.\n5 images: ")
+    assert score.output.startswith("2 of 2 shards written.\n5 images: ")
     summary = json.loads((tmp_path / "scored" / "a-summary.json").read_text())
     model, labels = models["pixels"], np.full(5, 2)
     images = model.generate(5, seed=0, conditions=labels)
@@ -168,21 +168,20 @@ def test_other_engines_draw_the_same(base_dir, job, tmp_path, engine, expected):
         tmp_path, "sample.py", *given, "--first-seed", 5, "--engine", engine
     )
     assert command.wait() == 0, command.errors
-    assert command.output == "11 of 11 images are there.\n"
+    assert command.output == "11 of 11 images written.\n"
     np.testing.assert_array_equal(seeds_and_pixels(drawn)[1], expected("draw", 11, 5))
 
 
-def test_beam_never_runs_on_dask(base_dir, tmp_path):
+@pytest.mark.parametrize(
+    "flag, text",
+    [
+        ("--runner=DaskRunner", "DaskRunner leaves out shards"),
+        ("--runer=FlinkRunner", "Beam does not know --runer"),
+    ],
+)
+def test_flags_that_beam_cannot_have(base_dir, tmp_path, flag, text):
     pytest.importorskip("apache_beam")
     given = options(base_dir, "draw", tmp_path / "a", num_images=11, engine="beam")
-    command = Command(tmp_path, "sample.py", *given, "--", "--runner=DaskRunner")
+    command = Command(tmp_path, "sample.py", *given, "--", flag)
     assert command.wait() == 1
-    assert "DaskRunner leaves out shards" in command.errors
-
-
-def test_flags_that_beam_does_not_know(base_dir, tmp_path):
-    pytest.importorskip("apache_beam")
-    given = options(base_dir, "draw", tmp_path / "a", num_images=11, engine="beam")
-    command = Command(tmp_path, "sample.py", *given, "--", "--runer=FlinkRunner")
-    assert command.wait() == 1
-    assert "Beam does not know --runer" in command.errors
+    assert text in command.errors

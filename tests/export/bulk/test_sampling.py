@@ -13,9 +13,8 @@ Image = pytest.importorskip("PIL.Image", reason='needs the extra "serving"')
 
 from export.bulk import sample as command  # noqa: E402
 from export.bulk.command import call as call_job  # noqa: E402
-from export.bulk.errors import BulkError  # noqa: E402
-from export.bulk.run_record import claim  # noqa: E402
 from export.bulk.saved_model import SavedModel  # noqa: E402
+from export.bulk.shards import BulkError, claim  # noqa: E402
 from keras_genimg.likelihoods import Categorical  # noqa: E402
 from keras_genimg.models import PixelCNN  # noqa: E402
 from tests.export.bulk.files import content, seeds_and_pixels  # noqa: E402
@@ -198,7 +197,7 @@ def test_damaged_shards_are_drawn_again(base_dir, tmp_path, capsys, form):
     def draw():
         given = command.parse_arguments(options)
         assert call_job("sample", command.job_of, given) == 0
-        assert "9 of 9 images are there" in capsys.readouterr().out
+        assert "9 of 9 images written" in capsys.readouterr().out
 
     draw()
     whole = content(tmp_path)

@@ -11,11 +11,10 @@ import pytest
 
 Image = pytest.importorskip("PIL.Image", reason='needs the extra "serving"')
 
-from export.bulk.errors import BulkError  # noqa: E402
-from export.bulk.find_source import find_source  # noqa: E402
 from export.bulk.sampling import SampleJob  # noqa: E402
 from export.bulk.scoring import ScoreJob  # noqa: E402
-from export.bulk.tables import Moments  # noqa: E402
+from export.bulk.shards import BulkError  # noqa: E402
+from export.bulk.sources import find_source  # noqa: E402
 
 pytestmark = pytest.mark.slow
 
@@ -222,16 +221,3 @@ def test_a_damaged_shard_is_named_and_scored_once_it_is_drawn_again(
     shutil.copytree(folder / "tfrecord", copy, dirs_exist_ok=True)
     assert job().record() == record
     job().write(1, log_prob)
-
-
-def test_moments_are_those_of_all_numbers():
-    numbers = np.random.default_rng(0).normal(100, 3, 1000)
-    moments = Moments()
-    for part in np.split(numbers, [1, 1, 400, 999]):
-        moments.add(part)
-    np.testing.assert_allclose(moments.mean, numbers.mean(), rtol=1e-13)
-    error = numbers.std(ddof=1) / np.sqrt(1000)
-    np.testing.assert_allclose(moments.standard_error, error, rtol=1e-12)
-    one = Moments()
-    one.add(numbers[:1])
-    assert np.isnan(one.standard_error)

@@ -1,0 +1,339 @@
+"""The models of a server: loaded SavedModels, their versions, and the watched disk."""
+
+import contextlib
+import dataclasses
+import gc
+import json
+import logging
+import os
+import pathlib
+import threading
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from google.protobuf import json_format
+from tensorflow.core.protobuf import error_codes_pb2
+
+from .errors import ServingError, from_tensorflow, invalid
+from .settings import version_directories
+
+METADATA_FILE = os.path.join("assets.extra", "metadata.json")
+
+_log = logging.getLogger("serve")
+
+
+class LoadedModel:
+    """A SavedModel in a session, as TensorFlow Serving holds it.
+
+    A session, because its runs can time out; a `tf.function` called from Python cannot.
+
+    Args:
+        directory: Path of the SavedModel.
+
+    Attributes:
+        signatures: `SignatureDef` by name.
+        metadata: The content of `assets.extra/metadata.json`, or None.
+
+    Raises:
+        Exception: If files are missing or TensorFlow cannot load them.
+    """
+
+    def __init__(self, directory):
+        if not os.path.exists(os.path.join(directory, "saved_model.pb")):
+            text = f"{directory} has no saved_model.pb"
+            raise tf.errors.NotFoundError(None, None, text)
+        graph = tf.Graph()
+        config = tf.compat.v1.ConfigProto(allow_soft_placement=True)
+        config.gpu_options.allow_growth = True
+        with graph.as_default():
+            self._session = tf.compat.v1.Session(graph=graph, config=config)
+            loaded = tf.compat.v1.saved_model.load(self._session, ["serve"], directory)
+        self.signatures = dict(loaded.signature_def)
+        self.metadata = None
+        file = os.path.join(directory, METADATA_FILE)
+        if os.path.exists(file):
+            with open(file, encoding="utf-8") as opened:
+                self.metadata = json.load(opened)
+
+    def max_examples(self, signature_name):
+        """Return the most examples per call by the metadata, or None if unknown."""
+        metadata = self.metadata or {}
+        signature = metadata.get("signatures", {}).get(signature_name, {})
+        return signature.get("max_examples", metadata.get("max_examples"))
+
+    def signature(self, name):
+        """Return the `SignatureDef` called `name`, which clients can call.
+
+        Raises:
+            ServingError: If the model does not have it.
+        """
+        available = sorted(key for key in self.signatures if not key.startswith("__"))
+        if name not in available:
+            raise invalid(
+                f'Serving signature name: "{name}" not found in signature def. '
+                f"Available: {', '.join(available)}",
+            )
+        return self.signatures[name]
+
+    def signature_defs(self):
+        """Return all signatures as in TensorFlow Serving's metadata reply."""
+        return {
+            name: json_format.MessageToDict(
+                signature,
+                preserving_proto_field_name=True,
+                always_print_fields_with_no_presence=True,
+            )
+            for name, signature in self.signatures.items()
+        }
+
+    def run(self, signature_name, inputs, seconds):
+        """Run a signature.
+
+        Args:
+            signature_name: A key of `signatures`.
+            inputs: NumPy arrays by name.
+            seconds: Time limit of the run.
+
+        Returns:
+            NumPy arrays by name.
+
+        Raises:
+            ServingError: If the graph refuses the inputs.
+            TimeoutError: If the run takes longer.
+        """
+        if seconds <= 0:
+            raise TimeoutError
+        signature = self.signatures[signature_name]
+        options = tf.compat.v1.RunOptions(timeout_in_ms=max(1, round(seconds * 1000)))
+        try:
+            outputs = self._session.run(
+                {name: info.name for name, info in signature.outputs.items()},
+                {signature.inputs[name].name: value for name, value in inputs.items()},
+                options=options,
+            )
+        except tf.errors.DeadlineExceededError:
+            raise TimeoutError from None
+        except tf.errors.OpError as error:
+            raise from_tensorflow(error) from None
+        return {name: np.asarray(value) for name, value in outputs.items()}
+
+
+@dataclasses.dataclass(frozen=True)
+class _Version:
+    """State of a version; `model` is set while it is AVAILABLE."""
+
+    state: str
+    error_code: str = "OK"
+    error_message: str = ""
+    model: LoadedModel | None = None
+    failed_files: list | None = None
+
+
+class ModelVersions:
+    """Loads and unloads versions of a model, and finds the one of a request.
+
+    `sync` is called by one thread, the other methods by any.
+
+    Args:
+        settings: `ModelSettings`.
+
+    Attributes:
+        settings: The latest `ModelSettings`.
+    """
+
+    def __init__(self, settings):
+        self.settings = settings
+        self._versions = {}
+
+    def sync(self, settings):
+        """Load and unload versions to match the settings and the disk.
+
+        Old versions are unloaded once the newest wanted one is available, so one can
+        always answer. A version that failed to load is retried when its files change.
+
+        Args:
+            settings: New `ModelSettings`.
+        """
+        self.settings = settings
+        directories = version_directories(settings.base_path)
+        wanted = settings.wanted(directories)
+        for number in sorted(wanted, reverse=True):
+            self._load(number, directories[number])
+        if wanted and not self._available():
+            # The newest version is broken, and the server has just started.
+            for number in sorted(set(directories) - wanted, reverse=True):
+                if self._load(number, directories[number]):
+                    break
+        available = self._available()
+        if wanted and max(wanted) not in available:
+            wanted = wanted | set(available[-1:])
+        self._unload(set(available) - wanted)
+
+    def close(self):
+        """Unload all versions."""
+        self._unload(self._available())
+
+    def find(self, version=None, label=None):
+        """Return `(number, LoadedModel)` of a version, by default the newest.
+
+        Args:
+            version: Its number.
+            label: Or its label.
+
+        Raises:
+            ServingError: If there is none, or it is not available.
+        """
+        asked = f"Latest({self.settings.name})"
+        if label is not None:
+            if label not in self.settings.labels:
+                raise invalid(f"Unrecognized servable version label: {label}")
+            version = self.settings.labels[label]
+        versions = self._versions
+        if version is None:
+            loaded = [n for n, record in versions.items() if record.model is not None]
+            version = max(loaded, default=None)
+        else:
+            asked = f"Specific({self.settings.name}, {version})"
+        if version not in versions or versions[version].model is None:
+            raise ServingError(404, f"Servable not found for request: {asked}")
+        return version, versions[version].model
+
+    def states(self, version=None, label=None):
+        """Return the states of one version or of all, as in TensorFlow Serving's JSON.
+
+        Args:
+            version: Number of the version.
+            label: Or its label.
+
+        Raises:
+            ServingError: If there is no such label.
+        """
+        if label is not None:
+            version, _ = self.find(label=label)
+        return [
+            {
+                "version": str(number),
+                "state": record.state,
+                "status": {
+                    "error_code": record.error_code,
+                    "error_message": record.error_message,
+                },
+            }
+            for number, record in sorted(self._versions.items(), reverse=True)
+            if version in (None, number)
+        ]
+
+    def _available(self):
+        """Return the numbers of loaded versions, the newest last."""
+        return sorted(n for n, r in self._versions.items() if r.model is not None)
+
+    def _set(self, number, state, **details):
+        # A new dict, since requests read the old one meanwhile.
+        self._versions = {**self._versions, number: _Version(state, **details)}
+        _log.info("%s version %d is %s", self.settings.name, number, state)
+
+    def _load(self, number, directory):
+        """Load a version unless it is loaded; return whether it is available."""
+        record = self._versions.get(number, _Version("START"))
+        if record.model is not None:
+            return True
+        files = _files(directory)
+        if files == record.failed_files:
+            return False
+        self._set(number, "LOADING")
+        try:
+            model = LoadedModel(directory)
+        except Exception as error:
+            code: Any = getattr(error, "error_code", 2)  # UNKNOWN
+            text = str(getattr(error, "message", error))
+            self._set(
+                number,
+                "END",
+                error_code=error_codes_pb2.Code.Name(code),
+                error_message=text,
+                failed_files=files,
+            )
+            _log.error("%s version %d: %s", self.settings.name, number, text)
+            return False
+        self._set(number, "AVAILABLE", model=model)
+        return True
+
+    def _unload(self, numbers):
+        """Unload versions; requests in progress keep the version that they use."""
+        for number in numbers:
+            self._set(number, "UNLOADING")
+        if numbers:
+            gc.collect()  # Graphs contain reference cycles.
+        for number in numbers:
+            self._set(number, "END")
+
+
+def _files(directory):
+    """Return paths, sizes and times of a version's files, to detect changes."""
+    found = []
+    with contextlib.suppress(OSError):  # A file was deleted meanwhile.
+        for path in sorted(pathlib.Path(directory).rglob("*")):
+            stat = path.stat()
+            found.append((str(path), stat.st_size, stat.st_mtime_ns))
+    return found
+
+
+class Catalog:
+    """The served models, kept in step with the disk.
+
+    Args:
+        read_settings: Function that returns the `ModelSettings` of all models.
+        poll_seconds: Seconds between two scans of the disk.
+
+    Attributes:
+        models: `ModelVersions` by name.
+    """
+
+    def __init__(self, read_settings, poll_seconds):
+        self._read_settings = read_settings
+        self._poll_seconds = poll_seconds
+        self.models = {}
+        self._stopped = threading.Event()
+        self._watcher = threading.Thread(target=self._watch, daemon=True)
+
+    def start(self):
+        """Load the models, then watch the disk in the background."""
+        self._sync()
+        if not self.models:
+            _log.warning("no models yet; scanning again every %g s", self._poll_seconds)
+        self._watcher.start()
+
+    def stop(self):
+        """Stop watching and unload all models."""
+        self._stopped.set()
+        if self._watcher.is_alive():
+            self._watcher.join()
+        for model in self.models.values():
+            model.close()
+
+    def _sync(self):
+        """Scan the disk once; load new versions and unload old ones."""
+        settings = {given.name: given for given in self._read_settings()}
+        for name, given in settings.items():
+            if name not in self.models:
+                # A new dict, since requests read the old one meanwhile.
+                self.models = {**self.models, name: ModelVersions(given)}
+        for name, model in self.models.items():
+            if self._stopped.is_set():
+                return
+            if name in settings:
+                model.sync(settings[name])
+            else:
+                model.close()
+
+    def _watch(self):
+        failure = None
+        while not self._stopped.wait(self._poll_seconds):
+            try:
+                self._sync()
+                failure = None
+            except Exception as error:  # Loaded models keep serving.
+                if str(error) != failure:
+                    failure = str(error)
+                    _log.error("cannot scan for new versions: %s", failure)

@@ -1,0 +1,153 @@
+"""Check that the incremental sampler and the forward pass agree."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from keras_genimg.causality import first_leak
+from keras_genimg.causality.rounding import (
+    FLOAT32_TOLERANCE,
+    difference_of_params,
+    tolerance,
+)
+from keras_genimg.sampling.forward_passes import forward_pass
+from keras_genimg.sampling.incremental import given_pixel, teacher_forced_params
+from keras_genimg.sampling.pixel_run import PixelRun
+from keras_genimg.sampling.program import Level
+from keras_genimg.types import TensorLike
+
+
+def sampler_difference(
+    model: keras.Model,
+    images: TensorLike,
+    conditions: Sequence[TensorLike] = (),
+) -> tf.Tensor:
+    """Compare the sampler's parameters with those of the forward pass.
+
+    Args:
+        model: An `AutoregressiveModel`.
+        images: Float32 images in the likelihood's own range, `(batch, height, width,
+            colors)`.
+        conditions: The model's inputs besides the images, in order.
+
+    Returns:
+        The largest difference in each image relative to the largest parameter, float32
+        `(batch,)`; infinite if a parameter is not finite.
+    """
+    expected = forward_pass(model, images, conditions)
+    params = teacher_forced_params(model, images, conditions)
+    return difference_of_params(params, expected)
+
+
+def check_difference(
+    model: keras.Model,
+    weights: Sequence[tuple[keras.Variable, Any]],
+    params: TensorLike,
+    images: TensorLike,
+    conditions: Sequence[TensorLike] = (),
+) -> None:
+    """Raise an error unless the sampler's parameters are those of a forward pass.
+
+    Args:
+        model: An `AutoregressiveModel`.
+        weights: `(variable, value)` of all weights that the model is to have.
+        params: The parameters that the sampler computes with these weights.
+        images: The images of the parameters, float32 `(batch, height, width, colors)`.
+        conditions: The model's inputs besides the images.
+
+    Raises:
+        ValueError: If they differ by more than rounding. The error names the first
+            layer that disagrees, if one is found.
+    """
+    with keras.StatelessScope(state_mapping=weights):
+        expected = forward_pass(model, images, conditions)
+    largest = float(tf.reduce_max(difference_of_params(params, expected)))
+    # Usually it is far below, and half precision then needs no second model.
+    if largest <= FLOAT32_TOLERANCE:
+        return
+    limit = tolerance(model, images, conditions, weights)
+    if largest <= limit:
+        return
+    leak = first_leak(model, tuple(images.shape[1:]))
+    with keras.StatelessScope(state_mapping=weights):
+        layer = first_disagreement(model, images, conditions, limit)
+    if leak is not None:
+        why = f"The model is not causal. {leak}"
+    elif layer is not None:
+        why = (
+            f"The first layer that disagrees is {type(layer).__name__} '{layer.name}': "
+            f"its methods for the sampler (see keras_genimg.layers.CausalLayer) do not "
+            f"compute the same as its `call`, or it sees more than one pixel. Fix it, "
+            f"or use method='ancestral'."
+        )
+    else:
+        why = "No single layer disagrees. Use method='ancestral'."
+    raise ValueError(
+        f"The incremental sampler of {model.name} does not compute the same as the "
+        f"model, so its images would be wrong. Relative to the largest parameter, they "
+        f"differ by {largest:.2g}; rounding explains at most {limit:.2g}. {why}"
+    )
+
+
+def first_disagreement(
+    model: keras.Model,
+    images: TensorLike,
+    conditions: Sequence[TensorLike] = (),
+    limit: float = FLOAT32_TOLERANCE,
+) -> keras.Operation | None:
+    """Return the first layer whose methods for the sampler disagree with its `call`.
+
+    Args:
+        model: An `AutoregressiveModel`.
+        images: Float32 images in the likelihood's own range, `(batch, height, width,
+            colors)`.
+        conditions: The model's inputs besides the images, in order.
+        limit: Largest difference that rounding explains, see `tolerance`.
+
+    Returns:
+        The layer or operation, or None if all agree.
+    """
+
+    @tf.function(autograph=False)
+    def compare(images, conditions):
+        given = tf.transpose(images, (1, 2, 0, 3))
+        run = PixelRun(model, given, conditions, fused=True, fuse_sums=False)
+        compared = [
+            (step, value)
+            for step in run.program.instructions
+            if step.level != Level.FIXED
+            for value in step.outputs
+        ]
+        steps.extend(step for step, _ in compared)
+        run.known += [v for _, v in compared if v.level == Level.ROWS]
+
+        def more(params, values):
+            parts = [_flat(values[value.index], 1) for _, value in compared]
+            return tf.concat(parts, axis=-1)
+
+        _, pixels = run.visit([given], given_pixel, more)
+        images = tf.cast(images, model.inputs[0].dtype)
+        maps = run.program.on_maps([images, *conditions])
+        maps = [_flat(maps[value.index], 3) for _, value in compared]
+        pixels = tf.transpose(pixels, (2, 0, 1, 3))
+        pixels = tf.split(pixels, [each.shape[-1] for each in maps], axis=-1)
+        differences = map(difference_of_params, pixels, maps)
+        return tf.reduce_max(tf.stack(list(differences)), axis=-1)
+
+    steps = []
+    differences = compare(images, list(conditions)).numpy()
+    for step, difference in zip(steps, differences, strict=True):
+        if not difference <= limit:
+            return step.operation
+    return None
+
+
+def _flat(tensor, num_axes):
+    """Return a tensor as float32, with all axes after the first ones merged."""
+    shape = (
+        *tf.unstack(tf.shape(tensor)[:num_axes]),
+        tensor.shape[num_axes:].num_elements(),
+    )
+    return tf.cast(tf.reshape(tensor, shape), tf.float32)

@@ -1,0 +1,1 @@
+"""Images that models draw and complete, by samplers that have been proven."""

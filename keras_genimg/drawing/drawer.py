@@ -1,0 +1,244 @@
+"""What an autoregressive model draws, and how."""
+
+import math
+
+import numpy as np
+import tensorflow as tf
+
+from keras_genimg.causality.probing import check_causal
+from keras_genimg.drawing.proven_sampler import TracedSampler
+from keras_genimg.inputs.calls import draw_images, map_images
+from keras_genimg.inputs.conditions import condition_arrays
+from keras_genimg.inputs.images import check_shape, sized_image_shape
+from keras_genimg.inputs.progress import cost_of_image
+from keras_genimg.inputs.seeds import image_seeds
+from keras_genimg.losses.negative_log_likelihood import masked_log_prob
+from keras_genimg.ops.checks import (
+    check_choice,
+    check_positive_int,
+    check_temperature,
+)
+from keras_genimg.sampling import METHODS
+
+
+class Drawer:
+    """Draws the images of a model: one network, all pixels in raster order.
+
+    A model that draws with several networks, in another order, or not all pixels has a
+    drawer of its own kind.
+
+    Args:
+        model: The model.
+
+    Attributes:
+        order: Flat indices of the pixels in the order in which they are drawn; None for
+            raster order.
+        drawn_pixels: Boolean map of the pixels that are drawn; None for all.
+    """
+
+    order: np.ndarray | None = None
+    drawn_pixels: np.ndarray | None = None
+
+    def __init__(self, model):
+        self._model = model
+
+    # What another kind may do in another way.
+
+    def sampler(self, method, jit_compile=False, **options):
+        """Return a function that draws images, see `keras_genimg.sampling.METHODS`."""
+        return METHODS[method](self._model, jit_compile, **options)
+
+    def networks(self, images, conditions):
+        """Return `(model, images, conditions)` of each network that draws."""
+        return [(self._model, images, conditions)]
+
+    def targets(self, images):
+        """Return all that is drawn for images, of which the outputs are parameters."""
+        return images
+
+    def shape(self, image_shape):
+        """Return the shape of what is drawn, without the batch."""
+        return image_shape
+
+    def known(self, images, known, conditions):
+        """Return the images and the known pixels of a completion.
+
+        Args:
+            images: Checked images, float32.
+            known: 1 at known sub-pixels, else 0; of the shape of the images.
+            conditions: List of checked conditions.
+
+        Raises:
+            ValueError: If the model cannot complete such images.
+        """
+        return images, known
+
+    def num_passes(self, image_shape):
+        """Return the number of forward passes of the ancestral sampler."""
+        return math.prod(self._model.likelihood.unit_shape(image_shape))
+
+    def check_causal(self, image_shape):
+        """Raise an error unless the graph is causal, which is checked once."""
+        model = self._model
+        if model.check_causality:
+            model._function_cache.get(
+                model,
+                ("causal", image_shape),
+                lambda: check_causal(model, image_shape),
+            )
+
+    # What all do.
+
+    def traced(self, method, shape, jit_compile, num_candidates=None):
+        """Return the `TracedSampler` of a method and a size."""
+        return self._model._function_cache.get(
+            self._model,
+            (method, shape, jit_compile, num_candidates),
+            lambda: TracedSampler(
+                self._model, method, shape, jit_compile, num_candidates
+            ),
+        )
+
+    def prove(self, sampler):
+        """Raise an error unless a sampler is right, which is checked once."""
+        self._model._function_cache.get(
+            self._model, ("proven", *sampler.kind), sampler.prove
+        )
+
+    def function(
+        self,
+        method=None,
+        temperature=1.0,
+        image_size=None,
+        jit_compile=False,
+        num_candidates=None,
+    ):
+        """Return a compiled function of `(seeds, *conditions)` that draws images.
+
+        With `num_candidates`, it completes images: it also takes `images` and `known`,
+        after the seeds, and returns effective sample sizes, after the images.
+
+        Raises:
+            ValueError: If an argument is not as described. The function raises it if
+                the model is not causal.
+        """
+        method = self.checked_method(method)
+        check_temperature(temperature)
+        shape = sized_image_shape(self._model, image_size, "generate")
+        draw = self.traced(method, shape, jit_compile, num_candidates)
+        temperature = tf.constant(temperature, tf.float32)
+        return lambda seeds, *others: draw(seeds, temperature, *others)
+
+    def checked_method(self, method):
+        """Return a sampling method, that of the model for None."""
+        if method is None:
+            return self._model.sampling_method
+        return check_choice("method", method, tuple(METHODS), "generate")
+
+    def cost(self, method, image_shape):
+        """Return the forward passes of a batch as text, and their cost per image."""
+        method = self.checked_method(method)
+        if method == "incremental":
+            return "", 0
+        passes = self.num_passes(image_shape)
+        note = f"{passes} forward passes per batch"
+        if method == "fixed_point":
+            note = f"up to {passes + 1} forward passes per batch"
+        return note, passes * cost_of_image(self._model, image_shape)
+
+    def generate(
+        self,
+        num_images,
+        seed,
+        batch_size,
+        verbose,
+        method=None,
+        temperature=1.0,
+        jit_compile=False,
+        image_size=None,
+        conditions=None,
+    ):
+        """Draw images, see `AutoregressiveModel.generate`."""
+        model = self._model
+        num_images = check_positive_int("num_images", num_images, "generate")
+        draw = self.function(method, temperature, image_size, jit_compile)
+        shape = sized_image_shape(model, image_size, "generate")
+        conditions = condition_arrays(model, conditions, num_images, shape)
+        inputs = [image_seeds(num_images, seed), *conditions]
+        note, cost = self.cost(method, shape)
+        return draw_images(
+            model, draw, inputs, batch_size, verbose, note=note, cost=cost
+        )
+
+    def complete(
+        self,
+        images,
+        known,
+        seed,
+        num_candidates,
+        temperature,
+        method,
+        jit_compile,
+        batch_size,
+        verbose,
+        conditions=None,
+    ):
+        """Return completed images and effective sample sizes."""
+        model, owner = self._model, "complete"
+        num_candidates = check_positive_int("num_candidates", num_candidates, owner)
+        batch_size = check_positive_int("batch_size", batch_size, owner)
+        images, known = _checked_completion(images, known, model)
+        shape = images.shape[1:]
+        size = shape[:2]
+        draw = self.function(method, temperature, size, jit_compile, num_candidates)
+        conditions = condition_arrays(model, conditions, len(images), shape)
+        images, known = self.known(images, known, conditions)
+        inputs = [image_seeds(len(images), seed), images, known, *conditions]
+        note, cost = self.cost(method, shape)
+        batch_size, cost = max(1, batch_size // num_candidates), cost * num_candidates
+        return draw_images(model, draw, inputs, batch_size, verbose, owner, note, cost)
+
+    def log_prob(self, images, *conditions):
+        """Return the log-probability of images in nats, `(batch,)`, for a graph."""
+        model = self._model
+        params = model([images, *conditions] if conditions else images, training=False)
+        images = self.targets(images)
+        if self.drawn_pixels is None:
+            return model.likelihood.log_prob_of_images(params, images)
+        return masked_log_prob(model.likelihood, self.drawn_pixels, params, images)
+
+    def log_prob_of(self, images, batch_size, verbose):
+        """Return the log-probability of each image, see `log_prob` of the models."""
+        model = self._model
+        function = model._function_cache.get(
+            model,
+            "log_prob",
+            lambda: tf.function(self.log_prob, reduce_retracing=True, autograph=False),
+        )
+        return map_images(model, function, images, "log_prob", batch_size, verbose)
+
+
+def _checked_completion(images, known, model):
+    """Validate the images and the masks of `complete`.
+
+    Unknown pixels become 0. Both get the shape of `images`, in float32.
+    """
+    owner = f"{model.name}.complete"
+    images, known = np.asarray(images), np.asarray(known)
+    check_shape(images.shape, model, owner)
+    if len(images) == 0:
+        raise ValueError(f"{owner} received no images: shape={images.shape}")
+    if known.shape not in (images.shape[:3], images.shape[1:3]):
+        raise ValueError(
+            f"`known` of {owner} must have the shape {images.shape[:3]} or "
+            f"{images.shape[1:3]}. Received: shape={known.shape}"
+        )
+    if not np.isin(known, (0, 1)).all():
+        raise ValueError(
+            f"`known` of {owner} must be 0 or 1 everywhere. Received: values "
+            f"{np.unique(known)[:10]}"
+        )
+    known = np.broadcast_to((known == 1)[..., None], images.shape)
+    model.likelihood.check_images(images[known], owner)
+    images = np.where(known, images, 0)
+    return images.astype("float32"), known.astype("float32")

@@ -1,0 +1,210 @@
+"""Images for seeds: drawn, or completed by sampling importance resampling."""
+
+import numpy as np
+import tensorflow as tf
+
+from keras_genimg.likelihoods import Categorical
+from keras_genimg.ops.uniforms import CANDIDATES, CHOICE, seeded_uniforms
+from keras_genimg.sampling.forward_passes import forward_pass
+from keras_genimg.types import TensorLike
+
+
+def temperatures(temperature: float | TensorLike) -> tf.Tensor:
+    """Return temperatures that broadcast against images, none below 1e-30.
+
+    Logits divided by less overflow, and their softmax is not a number. At 1e-30, the
+    likeliest value is drawn all the same.
+
+    Args:
+        temperature: Numbers above 0, a scalar or `(batch,)`.
+
+    Returns:
+        Float32 of shape `(1 or batch, 1, 1, 1)`.
+    """
+    return tf.reshape(tf.maximum(temperature, 1e-30), (-1, 1, 1, 1))
+
+
+def pixel_sampler(draw, image_shape, uniforms_shape=None):
+    """Return a function of `(seeds, temperature, *conditions)` that draws images.
+
+    Args:
+        draw: Function made by a sampler of `keras_genimg.sampling.METHODS`.
+        image_shape: `(height, width, colors)`.
+        uniforms_shape: Shape of the random numbers of an image, by default its own.
+
+    Returns:
+        A function for a graph. Its arguments are the seeds, `(batch,)`; a temperature,
+        a scalar or `(batch,)`; and the conditions. It returns float32 images in the
+        likelihood's own range.
+    """
+
+    def sample(seeds, temperature, *conditions):
+        uniforms = seeded_uniforms(seeds, uniforms_shape or image_shape)
+        images = draw(uniforms, temperatures(temperature), conditions)
+        return tf.ensure_shape(images, (None, *image_shape))
+
+    return sample
+
+
+def candidate_completer(model, draw, image_shape, num_candidates):
+    """Return a function that completes images by sampling importance resampling.
+
+    Candidates are drawn in raster order, so they do not depend on the known pixels
+    after their first unknown one. Each candidate is weighted by the probability of
+    those pixels:
+
+        log w[k] = sum of log p(x[k, i] | x[k, 0], ..., x[k, i - 1])
+                   over known sub-pixels i after the first unknown one
+
+    and one is chosen with probability `w[k] / sum(w)`. As the number of candidates
+    grows, the result approaches a sample of the unknown pixels given all known ones.
+    The effective sample size, `sum(w)**2 / sum(w**2)`, measures the quality of this
+    approximation.
+
+    Args:
+        model: An `AutoregressiveModel`.
+        draw: Function of `(uniforms, temperature, conditions, images, known)`, made by
+            a sampler.
+        image_shape: `(height, width, colors)`.
+        num_candidates: Number of candidates per image, at least 1. With 1, no weights
+            are computed, and there is no forward pass.
+
+    Returns:
+        A function for a graph. Its arguments are `seeds`, `(batch,)`; `temperature`, a
+        scalar or `(batch,)`; float32 `images` and `known`, which broadcast to
+        `(batch, height, width, colors)`; and the conditions. It returns float32 images
+        and effective sample sizes, `(batch,)`.
+
+    References:
+        Rubin, Using the SIR algorithm to simulate posterior distributions, 1988.
+    """
+
+    def complete_once(seeds, temperature, images, known, *conditions):
+        uniforms = seeded_uniforms(seeds, image_shape)
+        temperature = temperatures(temperature)
+        completed = draw(uniforms, temperature, conditions, images, known)
+        return completed, tf.ones_like(seeds, tf.float32)
+
+    def complete(seeds, temperature, images, known, *conditions):
+        batch = tf.shape(seeds)[0]
+        shape = (batch, *image_shape)
+        known = tf.broadcast_to(known, shape)
+        images = tf.broadcast_to(images, shape)
+        temperature = tf.broadcast_to(tf.reshape(temperature, (-1,)), (batch,))
+        repeated = [
+            tf.repeat(tensor, num_candidates, axis=0)
+            for tensor in (temperature, images, known, *conditions)
+        ]
+        temperature, given, given_known, *given_conditions = repeated
+        temperature = temperatures(temperature)
+        candidates = draw(
+            candidate_uniforms(seeds, image_shape, num_candidates),
+            temperature,
+            given_conditions,
+            given,
+            given_known,
+        )
+        log_prob = _pixel_log_prob(model, candidates, temperature, given_conditions)
+        evidence = later_known(known, model._drawer.order)
+        shape = (batch, num_candidates, *image_shape[:2])
+        log_prob = tf.where(evidence[:, None], tf.reshape(log_prob, shape), 0.0)
+        log_weights = _log_weights(log_prob)
+        chosen = tf.where(
+            tf.reduce_any(evidence, axis=(1, 2)), _choice(seeds, log_weights), 0
+        )
+        candidates = tf.reshape(candidates, (batch, num_candidates, *image_shape))
+        completed = tf.gather(candidates, chosen, axis=1, batch_dims=1)
+        return completed, effective_size(log_weights)
+
+    run = complete_once if num_candidates == 1 else complete
+
+    def ensured(*inputs):
+        completed, size = run(*inputs)
+        return tf.ensure_shape(completed, (None, *image_shape)), size
+
+    return ensured
+
+
+def candidate_uniforms(seeds, shape, num_candidates):
+    """Return the random numbers of all candidates, grouped by image.
+
+    Candidate 0 uses the numbers of `generate`. Candidate `k` uses its own stream of the
+    same seed, so it does not depend on the number of candidates.
+
+    Args:
+        seeds: Integers of shape `(batch,)`.
+        shape: Shape of the numbers of one candidate.
+        num_candidates: Number of candidates per image, at least 2.
+
+    Returns:
+        Float32 uniform numbers of shape `(batch * num_candidates, *shape)`.
+    """
+    batch = tf.shape(seeds)[0]
+    first = seeded_uniforms(seeds, shape)
+    indices = tf.tile(tf.range(1, num_candidates), (batch,))
+    others = tf.repeat(seeds, num_candidates - 1, axis=0)
+    others = seeded_uniforms(others, shape, (CANDIDATES, indices))
+    others = tf.reshape(others, (batch, num_candidates - 1, *shape))
+    together = tf.concat([first[:, None], others], axis=1)
+    return tf.reshape(together, (batch * num_candidates, *shape))
+
+
+def later_known(known, order=None):
+    """Mark the known pixels after the first unknown one.
+
+    Args:
+        known: 1 or 0, `(batch, height, width, colors)`; the colors of a pixel are all
+            known or all unknown.
+        order: Flat indices of the pixels in the order in which they are drawn, an
+            array; by default raster order.
+
+    Returns:
+        Booleans of shape `(batch, height, width)`.
+    """
+    known = known[..., 0] > 0
+    unknown = tf.cast(tf.reshape(~known, (tf.shape(known)[0], -1)), tf.int32)
+    if order is not None:
+        unknown = tf.gather(unknown, order, axis=1)
+    begun = tf.cumsum(unknown, axis=1) > 0
+    if order is not None:
+        begun = tf.gather(begun, np.argsort(order), axis=1)
+    return known & tf.reshape(begun, tf.shape(known))
+
+
+def effective_size(log_weights):
+    """Return the effective sample size, `sum(w)**2 / sum(w**2)`.
+
+    Args:
+        log_weights: `(batch, num_candidates)`, the largest of each row 0.
+
+    Returns:
+        Float32 from 1 to `num_candidates`, of shape `(batch,)`.
+    """
+    weights = tf.exp(log_weights)
+    sums, squares = tf.reduce_sum(weights, 1), tf.reduce_sum(weights**2, 1)
+    # Rounding may leave the range by a bit.
+    most = tf.cast(tf.shape(log_weights)[1], tf.float32)
+    return tf.clip_by_value(sums**2 / squares, 1.0, most)
+
+
+def _pixel_log_prob(model, images, temperature, conditions):
+    """Return nats per pixel, summed over its colors: `(batch, height, width)`."""
+    params = forward_pass(model, images, conditions)
+    params = model.likelihood.at_temperature(params, temperature)
+    return model.likelihood.log_prob_of_pixels(params, images)
+
+
+def _log_weights(log_prob):
+    """Return sums over pixels minus the largest per image: `(batch, candidates)`."""
+    # In float64: a large image has thousands of nats, which float32 resolves only to
+    # thousandths. Differences of a few nats decide.
+    sums = tf.reduce_sum(tf.cast(log_prob, tf.float64), axis=(2, 3))
+    return tf.cast(sums - tf.reduce_max(sums, axis=1, keepdims=True), tf.float32)
+
+
+def _choice(seeds, log_weights):
+    """Return the index of one candidate per image, sampled by the weights, int32."""
+    uniforms = seeded_uniforms(seeds, (), (CHOICE, 0))
+    num_candidates = log_weights.shape[1]
+    drawn = Categorical(num_candidates).sample(log_weights, uniforms)
+    return tf.cast(drawn, tf.int32)

@@ -1,0 +1,194 @@
+"""Compiled samplers of autoregressive models."""
+
+import warnings
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_genimg.causality import is_causal
+from keras_genimg.causality.image_pairs import random_conditions
+from keras_genimg.causality.proof import check_difference
+from keras_genimg.causality.random_weights import jittered_values, random_values
+from keras_genimg.causality.rounding import has_half_precision, in_float32
+from keras_genimg.drawing.functions import candidate_completer, pixel_sampler
+from keras_genimg.sampling.refusal import Refusal
+
+# Makes every value of a pixel about equally likely.
+_FLAT = 1e6
+
+
+class TracedSampler:
+    """Compiled function that draws or completes images.
+
+    Before the first image, the incremental sampler is proven: under random weights, the
+    parameters that it draws an image from must be those of a forward pass. The graph
+    that is proven is the graph that draws, which takes the weights as inputs.
+
+    Args:
+        model: An `AutoregressiveModel`.
+        method: A key of `keras_genimg.sampling.METHODS`.
+        image_shape: `(height, width, colors)`.
+        jit_compile: Whether to compile with XLA.
+        num_candidates: Number of candidates, for completions; None to draw new images.
+
+    Call arguments:
+        seeds: Integers, `(batch,)`.
+        temperature: A scalar.
+        *others: `images` and `known`, for completions; then the conditions.
+
+    Returns:
+        Images; for completions, also effective sample sizes.
+
+    Raises:
+        ValueError: If the model is not causal, or the sampler and the model disagree.
+
+    Attributes:
+        kind: Method, image shape, and whether it is compiled with XLA. Samplers of one
+            kind need one proof.
+    """
+
+    def __init__(self, model, method, image_shape, jit_compile, num_candidates=None):
+        self._model = model
+        self.kind = (method, tuple(image_shape), jit_compile)
+        self._num_candidates = num_candidates
+        self._traced = None
+        self._has_passed = False
+        self._networks = []
+        records = []
+        options = {}
+        if method == "incremental":
+            options["record"] = lambda *recorded: records.append(recorded)
+        draw = model._drawer.sampler(method, jit_compile, **options)
+        given = []
+        if num_candidates is None:
+            sample = pixel_sampler(draw, image_shape, model._drawer.shape(image_shape))
+        else:
+            sample = candidate_completer(model, draw, image_shape, num_candidates)
+            given = [tf.TensorSpec((None, *image_shape))] * 2
+        variables = list(model.weights)
+
+        def run(weights, *inputs):
+            records.clear()
+            state = list(zip(variables, weights, strict=True))
+            with keras.StatelessScope(state_mapping=state):
+                images, *sizes = tf.nest.flatten(sample(*inputs))
+            self._networks = [network for network, *_ in records]
+            recorded = [tuple(tensors) for _, *tensors in records]
+            return [tf.cast(images, model.likelihood.dtype), *sizes], recorded
+
+        signature = [
+            [tf.TensorSpec(weight.shape, weight.dtype) for weight in variables],
+            tf.TensorSpec((None,), tf.int64),
+            tf.TensorSpec((), tf.float32),
+            *given,
+            *(tf.TensorSpec(t.shape, t.dtype) for t in model.inputs[1:]),
+        ]
+        # XLA would compile the proof's batch of two images too, for minutes.
+        self._proven = tf.function(run, input_signature=signature, autograph=False)
+        self._function = self._proven
+        if jit_compile:
+            self._function = tf.function(
+                run, input_signature=signature, autograph=False, jit_compile=True
+            )
+
+    def __call__(self, seeds, temperature, *others):
+        function = self._trace()
+        if self._model.check_causality and not self._has_passed:
+            self._model._drawer.check_causal(self.kind[1])
+            self._model._drawer.prove(self)
+            self._has_passed = True
+        if not tf.executing_eagerly():
+            function = self._function
+        weights = [tf.convert_to_tensor(weight) for weight in self._model.weights]
+        (images, *sizes), _ = function(weights, seeds, temperature, *others)
+        return (images, *sizes) if sizes else images
+
+    def _trace(self):
+        """Return the function that draws, after its first trace.
+
+        Raises:
+            ValueError: If the incremental sampler does not support the model. If the
+                model is causal, the error recommends the fixed-point sampler.
+        """
+        if self._traced is None:
+            try:
+                with tf.init_scope():
+                    # There is only one graph; a look-up by TensorFlow costs 0.3 ms.
+                    self._traced = self._function.get_concrete_function()
+            except Refusal as error:
+                if error.depends_on_batch or not is_causal(self._model, self.kind[1]):
+                    raise
+                raise Refusal(
+                    f"{error}. The model is causal, so it can be sampled without "
+                    f"changes by method='fixed_point'."
+                ) from error
+        return self._traced
+
+    def prove(self):
+        """Raise an error unless the sampler and the model agree.
+
+        Two images are drawn, with pixels of any value, under random weights and under
+        the model's own with some noise. The parameters of the first are
+        compared with those of a forward pass of it alone. A model in half precision is
+        proven in float32, and then compared as closely as its rounding allows.
+
+        Returns:
+            True.
+
+        Raises:
+            ValueError: If they disagree. The error names the layer, if it is found.
+        """
+        model = self._model
+        self._trace()
+        if self.kind[0] != "incremental":
+            return True
+        with tf.init_scope():
+            twin = in_float32(model) if has_half_precision(model) else None
+            if twin is not None:
+                TracedSampler(twin, *self.kind).prove()
+            both = random_values(model), jittered_values(model)
+            try:
+                drawn = [(weights, self._drawn_under(weights)) for weights in both]
+            except tf.errors.InvalidArgumentError as error:
+                warnings.warn(
+                    f"Could not prove the sampler of {model.name}: its graph fails on "
+                    f"random conditions, whose unknown sizes are guessed "
+                    f"({type(error).__name__}). Compare some images with those of "
+                    f"method='ancestral'.",
+                    stacklevel=2,
+                )
+                return True
+            finite = [
+                (weights, records)
+                for weights, records in drawn
+                if all(np.isfinite(params).all() for _, _, params, _ in records)
+            ]
+            for weights, records in finite or drawn[-1:]:
+                for network, image, params, conditions in records:
+                    check_difference(network, weights, params, image, conditions)
+        return True
+
+    def _drawn_under(self, weights):
+        """Return networks with first images, their parameters and conditions."""
+        model, shape = self._model, self.kind[1]
+        generator = np.random.default_rng(0)
+        inputs = random_conditions(model, (2, *shape), generator)
+        inputs = [
+            tf.cast(values, tensor.dtype)
+            for values, tensor in zip(inputs, model.inputs[1:], strict=True)
+        ]
+        if self._num_candidates is not None:
+            inputs = [tf.zeros((2, *shape))] * 2 + inputs
+        values = [tf.cast(value, weight.dtype) for weight, value in weights]
+        seeds = tf.constant([0, 1], tf.int64)
+        _, recorded = self._proven(values, seeds, tf.constant(_FLAT), *inputs)
+        return [
+            (network, *tensors)
+            for network, tensors in zip(self._networks, recorded, strict=True)
+        ]
+
+    @property
+    def num_traces(self):
+        """Number of times that the graph has been traced."""
+        return self._function.experimental_get_tracing_count()

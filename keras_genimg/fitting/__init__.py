@@ -1,0 +1,1 @@
+"""What `fit` and `tf.distribute` need beyond Keras."""

@@ -1,0 +1,165 @@
+"""What `tf.distribute` needs of a model beyond Keras, and what it cannot do."""
+
+import threading
+
+import tensorflow as tf
+
+from keras_genimg.fitting.workarounds import parts_of
+from keras_genimg.ops.replicas import whole_batch
+
+
+def check_strategy(owner: str) -> None:
+    """Raise if models cannot be made under the present strategy.
+
+    Raises:
+        ValueError: If it is a parameter-server strategy.
+    """
+    strategy = tf.distribute.get_strategy()
+    if isinstance(strategy, tf.distribute.experimental.ParameterServerStrategy):
+        raise ValueError(
+            f"{owner} cannot be trained with parameter servers, which Keras 3 does not "
+            f"support. Use tf.distribute.MultiWorkerMirroredStrategy. Received: "
+            f"{type(strategy).__name__}"
+        )
+
+
+def check_compile(model, optimizer, arguments):
+    """Raise if a model cannot be compiled so under its strategy.
+
+    Args:
+        model: The model.
+        optimizer: Optimizer, or what names it.
+        arguments: The other arguments of `compile`.
+
+    Raises:
+        ValueError: If it is outside the model's scope, or an argument does not work
+            under its strategy.
+    """
+    strategy = model.distribute_strategy
+    replicas = strategy.num_replicas_in_sync
+    # None if there was no scope; `distribute_strategy` would then be the present one.
+    made_in = model._distribute_strategy
+    here = tf.distribute.get_strategy() if tf.distribute.has_strategy() else None
+    if made_in is not here:
+        raise ValueError(
+            f"{model.name} was made in {_scope(made_in)} and compiled in "
+            f"{_scope(here)}. Do both in the same one: `with strategy.scope():` around "
+            f"the model and `compile`. Received: compile in {_scope(here)}"
+        )
+    parts = parts_of(optimizer)
+    for part in parts:
+        if getattr(part, "_distribution_strategy", strategy) is not strategy:
+            raise ValueError(
+                f"{model.name} was made in {_scope(made_in)}, and its optimizer "
+                f"{part.name} in another one. Make the optimizer in the same: `with "
+                f"strategy.scope():` around the model, the optimizer and `compile`. "
+                f"Received: an optimizer of type {type(part).__name__}"
+            )
+    refused = []
+    if replicas > 1:
+        names = "steps_per_execution", "jit_compile"
+        refused += [(name, arguments.get(name)) for name in names]
+    if isinstance(
+        strategy,
+        (tf.distribute.MirroredStrategy, tf.distribute.MultiWorkerMirroredStrategy),
+    ):
+        # These update variables in a condition, where a mirrored strategy cannot, not
+        # even that of one replica.
+        names = "gradient_accumulation_steps", "ema_overwrite_frequency"
+        refused += [(name, getattr(p, name, None)) for p in parts for name in names]
+    defaults = {"steps_per_execution": 1, "jit_compile": "auto"}
+    for name, value in refused:
+        if value and value != defaults.get(name):
+            kind = type(strategy).__name__
+            where = "with one replica only" if replicas > 1 else f"without {kind} only"
+            raise ValueError(
+                f"`{name}` works {where}. Leave it out of compile under {kind}. "
+                f"Received: {name}={value!r} with num_replicas={replicas}"
+            )
+
+
+def check_scope(model, method):
+    """Raise if a model is trained in the scope of a strategy that is not its own.
+
+    Args:
+        model: The model.
+        method: Name of the method that trains it.
+
+    Raises:
+        ValueError: If the scope is not the one that the model was made in.
+    """
+    if not tf.distribute.has_strategy():
+        return
+    here, made_in = tf.distribute.get_strategy(), model._distribute_strategy
+    if made_in is not here:
+        raise ValueError(
+            f"{model.name} was made in {_scope(made_in)}, and {method} was called in "
+            f"{_scope(here)}. Make and compile it in the scope that it is to train in. "
+            f"Received: {method} in {_scope(here)}"
+        )
+
+
+def _scope(strategy):
+    return f"the scope of {type(strategy).__name__}" if strategy else "no scope"
+
+
+class ReplicaStep:
+    """A step on one of several replicas, whose part of a batch may be smaller or empty.
+
+    Keras averages the mean losses of the replicas, so in an incomplete last batch an
+    example would weigh less on a replica that has more of them. Here each example
+    weighs the same, as on one device. An empty part becomes an example of zeros, since
+    TensorFlow has no gradients of convolutions of nothing; it weighs nothing, and is
+    not counted in the metrics.
+
+    Args:
+        data: What the step received, as a structure of tensors and None.
+        variables: Variables of the metrics.
+    """
+
+    def __init__(self, data, variables):
+        self.num_examples = tf.shape(tf.nest.flatten(data)[0])[0]
+        context = tf.distribute.get_replica_context()
+        here = tf.cast(self.num_examples, tf.float32)
+        self._total = context.all_reduce(tf.distribute.ReduceOp.SUM, here)
+        self._share = context.num_replicas_in_sync * tf.math.divide_no_nan(
+            here, self._total
+        )
+        self._before = [(v, tf.identity(v.value)) for v in variables]
+        self.data = tf.nest.map_structure(self._never_empty, data)
+
+    def _never_empty(self, tensor):
+        if tensor is None:  # `train_on_batch` gives no targets and no weights.
+            return None
+        tensor = tf.convert_to_tensor(tensor)  # It also gives arrays to an eager step.
+        missing = tf.maximum(1 - self.num_examples, 0)
+        rest = tf.zeros(tensor.shape.rank - 1, tf.int32)
+        paddings = tf.stack(
+            [tf.zeros_like(tf.shape(tensor)), tf.concat([[missing], rest], 0)], 1
+        )
+        return tf.ensure_shape(tf.pad(tensor, paddings), [None, *tensor.shape[1:]])
+
+    def whole_batch(self):
+        """Return a context in which layers know the size of the whole batch."""
+        return whole_batch(tf.cast(self._total, tf.int32))
+
+    def weighed(self, loss):
+        """Return a loss whose gradient is that of the mean over all examples.
+
+        Args:
+            loss: Scalar loss of this replica, scaled by the number of replicas. Its
+                value stays, since the metrics weigh it by the number of examples.
+        """
+        weighed = loss * tf.cast(self._share, loss.dtype)
+        return weighed + tf.stop_gradient(loss - weighed)
+
+    def count_examples(self):
+        """Set the metrics back if there was no example."""
+        for variable, before in self._before:
+            variable.assign(tf.where(self.num_examples > 0, variable.value, before))
+
+
+class Replica(threading.local):
+    """The `ReplicaStep` that runs in this thread; each replica has a thread."""
+
+    step: ReplicaStep | None = None

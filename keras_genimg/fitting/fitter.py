@@ -1,0 +1,290 @@
+"""What `fit`, `evaluate` and their steps need beyond Keras."""
+
+import contextlib
+import inspect
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_genimg.fitting.data import are_arrays, for_workers, without_pauses
+from keras_genimg.fitting.distribution import Replica, ReplicaStep, check_scope
+from keras_genimg.fitting.step_check import StepCheck
+from keras_genimg.fitting.workarounds import (
+    IteratorKeeper,
+    as_vectors,
+    sum_gradients_first,
+)
+from keras_genimg.inputs.conditions import (
+    SAMPLE_WEIGHT,
+    check_condition_shape,
+    check_condition_values,
+    with_rank,
+)
+from keras_genimg.inputs.images import (
+    check_shape,
+    checked_inputs,
+    images_of,
+    inputs_by_name,
+)
+from keras_genimg.ops.workers import is_multi_worker
+
+
+class Fitter:
+    """Training and evaluation of a model on images alone, which are its targets.
+
+    All that Keras would read is checked before it: arrays at once, other sources in
+    each step. A step weighs the loss of a replica by its part of the batch, and can be
+    skipped when training goes on after a stop.
+
+    Args:
+        model: A `GenerativeModel`.
+    """
+
+    def __init__(self, model):
+        self._model = model
+        self._check = StepCheck(model)
+        self._iterators = IteratorKeeper()
+        self._replica = Replica()
+        self._is_fitting = False
+        self._batches_to_skip = 0
+        self._reads_skipped = False
+
+    def fit(self, keras_fit, *args, **kwargs):
+        """Call `keras.Model.fit` of the model with checked data."""
+        model, strategy = self._model, self._model.distribute_strategy
+        check_scope(model, "fit")
+        given = _by_name(keras_fit, *args, **kwargs)
+        x = self._checked(given.pop("x", None), given.pop("y", None), "fit")
+        model._check_before_fit(x)
+        if isinstance(x, tf.data.Dataset) or hasattr(x, "__next__"):
+            given.setdefault("shuffle", False)  # Keras warns of its own default.
+        validation_data = given.get("validation_data")
+        if validation_data is not None:
+            validation_data = self._checked(validation_data, None, "validation_data")
+            if not isinstance(validation_data, tf.data.Dataset):
+                validation_data = (validation_data,)  # Keras unpacks a tuple.
+            given["validation_data"] = validation_data
+        given["y"] = self._weighted_targets(x, given, "fit")
+        callbacks = _as_list(given.get("callbacks"))
+        self._check_restart(callbacks)
+        self._is_fitting = True
+        with contextlib.ExitStack() as stack:
+            stack.callback(self._end)
+            stack.enter_context(self._iterators.freed_at_the_end())
+            for callback in callbacks:
+                if hasattr(callback, "arranged"):  # See `callbacks.Resume`.
+                    x, given = stack.enter_context(callback.arranged(model, x, given))
+            x, given = for_workers(x, given, strategy)
+            x, given = without_pauses(x, given, strategy.num_replicas_in_sync)
+            return keras_fit(x, **given)
+
+    def _end(self):
+        self._is_fitting = False
+        self._batches_to_skip = 0
+        # Left there by `BackupAndRestore`, it would be where the next `fit` begins.
+        self._model._initial_epoch = None
+
+    def _check_restart(self, callbacks):
+        if not any(
+            isinstance(callback, keras.callbacks.BackupAndRestore)
+            for callback in callbacks
+        ):
+            return
+        name = self._model.name
+        if any(hasattr(callback, "arranged") for callback in callbacks):
+            raise ValueError(
+                f"{name}.fit received both Resume and BackupAndRestore. The second "
+                f"would load its own weights over those that the first restored, and "
+                f"begin in its own epoch. Leave out BackupAndRestore."
+            )
+        if is_multi_worker(self._model.distribute_strategy):
+            raise ValueError(
+                f"{name}.fit received BackupAndRestore, which does not work with "
+                f"several workers: each would write and restore by itself. Use "
+                f"keras_genimg.callbacks.Resume, which all workers share."
+            )
+
+    def skip_batches(self, count, consume):
+        """Leave out the first steps of `fit`, which were trained before.
+
+        Args:
+            count: Number of batches.
+            consume: Whether to read the batches.
+        """
+        self._batches_to_skip = count
+        self._reads_skipped = consume
+
+    def evaluate(self, keras_evaluate, *args, **kwargs):
+        """Call `keras.Model.evaluate` of the model with checked data."""
+        # `fit` evaluates through this method too, on what it has checked already. It
+        # passes its own callbacks, which tells it from a call by one of them.
+        callbacks = kwargs.get("callbacks")
+        if self._is_fitting and isinstance(callbacks, keras.callbacks.CallbackList):
+            return keras_evaluate(*args, **kwargs)
+        given = _by_name(keras_evaluate, *args, **kwargs)
+        x = self._checked(given.get("x"), given.get("y"), "evaluate")
+        given |= {"x": x, "y": self._weighted_targets(x, given, "evaluate")}
+        with self._iterators.freed_at_the_end():
+            return keras_evaluate(**given)
+
+    def on_batch(self, keras_method, *args, **kwargs):
+        """Call `train_on_batch` or `test_on_batch`, after a check of the shapes.
+
+        The step checks the values. It may have been traced for several shapes, and does
+        not know the rank then.
+        """
+        model, method = self._model, keras_method.__name__
+        if method == "train_on_batch":
+            check_scope(model, method)
+        given = _by_name(keras_method, *args, **kwargs)
+        self._refuse_class_weight(given, method)
+        images, *conditions = inputs_by_name(given.get("x"), model).values()
+        shape = np.shape(images)
+        check_shape(shape, model, f"{model.name}.{method}")
+        if given.get("sample_weight") is not None:
+            conditions.append(given["sample_weight"])
+        for values, tensor in zip(
+            conditions, (*model.inputs[1:], SAMPLE_WEIGHT), strict=False
+        ):
+            values = with_rank(np.asarray(values), tensor)
+            check_condition_shape(model, tensor, values.shape, shape)
+        return keras_method(**given)
+
+    def _checked(self, x, y, method):
+        owner = method
+        if method != "validation_data":
+            owner = f"{self._model.name}.{method}"
+        self._refuse_targets(y, owner)
+        return checked_inputs(x, self._model, owner, in_steps=True)
+
+    def _refuse_targets(self, y, owner):
+        if y is not None:
+            raise ValueError(
+                f"{owner} takes no targets, since the images are the targets. Pass "
+                f"conditions such as labels with the images, as one dict of the "
+                f"inputs {[tensor.name for tensor in self._model.inputs]}. Received: y "
+                f"of type {type(y).__name__}"
+            )
+
+    def _refuse_class_weight(self, given, method):
+        if given.get("class_weight") is not None:
+            raise ValueError(
+                f"{self._model.name}.{method} takes no `class_weight`, since the "
+                f"targets are images, which have no classes. Leave it out, or repeat "
+                f"images in the data. Received: "
+                f"class_weight={given['class_weight']!r}"
+            )
+
+    def _weighted_targets(self, x, given, method):
+        """Return what Keras must have as targets, without which it drops weights."""
+        self._refuse_class_weight(given, method)
+        weights = given.get("sample_weight")
+        if weights is None or not are_arrays(x):  # Keras refuses the latter.
+            return None
+        model, images = self._model, images_of(x, self._model)
+        weights = with_rank(np.asarray(weights), SAMPLE_WEIGHT)
+        check_condition_shape(model, SAMPLE_WEIGHT, weights.shape, images.shape)
+        check_condition_values(model, SAMPLE_WEIGHT, weights)
+        return images
+
+    # Steps.
+
+    def step(self, keras_step, data, what):
+        """Run a step of training or evaluation, for a graph.
+
+        Args:
+            keras_step: `train_step` or `test_step` of `keras.Model`.
+            data: What the step received.
+            what: `"Training"` or `"Evaluation"`, for error texts.
+        """
+        # Where a data set of unknown length ends, a graph would run all that does not
+        # need a batch: it would count a step, and Adam would move the weights.
+        with tf.control_dependencies(
+            [part for part in tf.nest.flatten(data) if part is not None]
+        ):
+            logs = self._step_on_replica(keras_step, data, what)
+        strategy = self._model.distribute_strategy
+        return as_vectors(self._check.with_flag(logs), strategy)
+
+    def _step_on_replica(self, keras_step, data, what):
+        model = self._model
+        if model.distribute_strategy.num_replicas_in_sync == 1:
+            return keras_step(self._checked_batch(data, what))
+        here = self._replica.step = ReplicaStep(data, model._epoch_variables())
+        try:
+            with here.whole_batch():
+                keras_step(self._checked_batch(here.data, what))
+            here.count_examples()
+        finally:
+            self._replica.step = None
+        return model.get_metrics_result()
+
+    def _checked_batch(self, data, what):
+        owner = f"{what} of {self._model.name}"
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        # Keras drops weights that come without targets, so `fit` adds targets to them.
+        if sample_weight is None:
+            self._refuse_targets(y, owner)
+        elif not self._model._weighs_images:
+            raise ValueError(
+                f"{owner} takes no `sample_weight`, since it would not weigh the whole "
+                f"loss of an image. Leave it out, or repeat images in the data. "
+                f"Received: sample_weight of shape {tuple(sample_weight.shape)}"
+            )
+        x, sample_weight = self._check.inputs(x, sample_weight, owner)
+        # Not Keras' own packing, which drops such weights too.
+        return x, y, sample_weight
+
+    def weighed(self, loss):
+        """Return the loss of a step, weighed by the replica's part of the batch."""
+        step = self._replica.step
+        return loss if step is None else step.weighed(loss)
+
+    def keep(self, iterator):
+        """Free the iterators that Keras makes of `iterator` beside training."""
+        self._iterators.keep(iterator)
+
+    def prepare_optimizer(self):
+        """Build the optimizer, and let it sum gradients before all else.
+
+        Left to the first step, its variables would be made in the midst of tracing, and
+        TensorFlow would trace the step a second time.
+        """
+        optimizer, strategy = self._model.optimizer, self._model.distribute_strategy
+        if not optimizer.built:
+            with strategy.scope():
+                optimizer.build(self._model.trainable_variables)
+        if strategy.num_replicas_in_sync > 1:
+            sum_gradients_first(optimizer)
+
+    def checked(self, function, what):
+        """Return the compiled steps `function`, checked and skipped if they must be."""
+        step = self._check.after(function, f"{what} of {self._model.name}")
+        if what != "Training":
+            return step
+
+        def step_unless_skipped(iterator):
+            if self._batches_to_skip <= 0:
+                return step(iterator)
+            self._batches_to_skip -= self._model.steps_per_execution
+            if self._reads_skipped:
+                for _ in range(self._model.steps_per_execution):
+                    next(iterator)
+            return self._model.get_metrics_result()
+
+        return step_unless_skipped
+
+
+def _by_name(method, *args, **kwargs):
+    """Return the arguments of a bound method of `keras.Model` by name."""
+    bound = inspect.signature(method).bind(*args, **kwargs).arguments
+    others = bound.pop("kwargs", {})  # Keras says which of them it does not know.
+    return {**bound, **others}
+
+
+def _as_list(callbacks):
+    """Return the callbacks that `fit` received as a list."""
+    if isinstance(callbacks, keras.callbacks.CallbackList):
+        return list(callbacks.callbacks)
+    return tf.nest.flatten(callbacks or [])

@@ -1,0 +1,145 @@
+"""What works around defects of Keras and TensorFlow, each with the version seen."""
+
+import contextlib
+import threading
+import types
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from keras_genimg.ops.workers import is_multi_worker
+
+
+def any_batch(tensor):
+    """Return a tensor of a graph with an unknown number of examples.
+
+    `keras.ops.add` takes `(batch, 1, 1, 1)` for the bias of a map that has as many rows
+    or channels as there are known to be examples (Keras 3.15.1).
+    """
+    if not tf.is_tensor(tensor) or tf.executing_eagerly() or not tensor.shape.rank:
+        return tensor
+    if tensor.shape[0] is None:
+        return tensor
+    shape = (None, *tensor.shape[1:])
+    return tf.raw_ops.PlaceholderWithDefault(input=tensor, shape=shape)
+
+
+def outside_replicas(step, data, optimizer):
+    """Run a training step so that its graph is freed with the model.
+
+    Keras sums the gradients of all replicas with `ReplicaContext.all_reduce`, whose
+    `tf.custom_gradient` is registered forever and keeps the graph alive (TensorFlow
+    2.21). Without a strategy there is only one replica, and in a cross-replica context
+    Keras skips the sum. `LossScaleOptimizer`, which Keras uses for float16, does not
+    work in that context, so those graphs are not freed.
+    """
+    if (
+        isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+        or tf.distribute.has_strategy()
+        or tf.distribute.in_cross_replica_context()
+    ):
+        return step(data)
+    return tf.distribute.get_replica_context().merge_call(lambda _: step(data))
+
+
+def parts_of(optimizer):
+    """Return an optimizer and all that it passes gradients to."""
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    return [optimizer, inner, *getattr(inner, "optimizers", ())]
+
+
+def sum_gradients_first(optimizer):
+    """Let an optimizer sum gradients over replicas before all else, as on one device.
+
+    Keras sums them just before it updates the weights. Until then, each replica clips
+    its own gradient, and `LossScaleOptimizer` looks for overflow on the first one only
+    (Keras 3.15.1).
+
+    Args:
+        optimizer: A built `keras.optimizers.Optimizer`.
+    """
+    for part in parts_of(optimizer):
+        part._all_reduce_sum_gradients = list
+    optimizer.apply = types.MethodType(_apply_sum, optimizer)
+
+
+def _apply_sum(optimizer, grads, trainable_variables=None):
+    given = [gradient for gradient in grads if gradient is not None]
+    context = tf.distribute.get_replica_context()
+    sums = iter(context.all_reduce(tf.distribute.ReduceOp.SUM, given))
+    grads = [None if gradient is None else next(sums) for gradient in grads]
+    return type(optimizer).apply(optimizer, grads, trainable_variables)
+
+
+def as_vectors(logs, strategy):
+    """Return the logs of a step as Keras can reduce them over workers.
+
+    Across workers, Keras averages over the first axis, which scalars do not have
+    (keras-team/keras#20585).
+    """
+    if not is_multi_worker(strategy):
+        return logs
+    return {name: tf.reshape(value, (1,)) for name, value in logs.items()}
+
+
+# Keras still refers to the last ones: to the one of the finished epoch, to one that it
+# makes at the end of an epoch and drops, and to the new one.
+_IN_USE = 3
+
+
+class IteratorKeeper:
+    """Keeps the iterators of `fit` and `evaluate`, to free them in another thread.
+
+    To free an iterator, TensorFlow waits for the thread that tunes it, which may sleep
+    for a minute. Keras makes new iterators in each epoch. Where a strategy has several
+    replicas, it makes them of data sets of its own, whose tuning no option turns off,
+    and an epoch could take twice as long.
+    """
+
+    def __init__(self):
+        self._kept: list[_KeptIterators] = []
+
+    def keep(self, epoch_iterator: Any) -> None:
+        """Keep the iterators that Keras makes from now on.
+
+        Args:
+            epoch_iterator: Keras' `TFEpochIterator`.
+        """
+        dataset = getattr(epoch_iterator, "_distributed_dataset", None)
+        if dataset is not None and not isinstance(dataset, _KeptIterators):
+            epoch_iterator._distributed_dataset = _KeptIterators(dataset)
+            self._kept.append(epoch_iterator._distributed_dataset)
+
+    @contextlib.contextmanager
+    def freed_at_the_end(self) -> Iterator[None]:
+        """Free what is kept in this context, after Keras has dropped it."""
+        outer, self._kept = self._kept, []
+        try:
+            yield
+        finally:
+            for each in self._kept:
+                each.free()
+            self._kept = outer
+
+
+class _KeptIterators:
+    """A distributed data set that refers to its iterators."""
+
+    def __init__(self, dataset):
+        self._dataset = dataset
+        self._iterators = []
+
+    def __iter__(self) -> Iterator[Any]:
+        self.free(_IN_USE)
+        iterator = iter(self._dataset)
+        self._iterators.append(iterator)
+        return iterator
+
+    def free(self, but=0):
+        count = max(len(self._iterators) - but, 0)
+        old, self._iterators = self._iterators[:count], self._iterators[count:]
+        if old:
+            # Python waits for this thread before it exits.
+            threading.Thread(target=old.clear, name="free_iterators").start()

@@ -1,0 +1,1 @@
+"""Images, conditions and seeds: what models are called with."""

@@ -1,0 +1,53 @@
+"""Compiled functions of a model, rebuilt when its layers change."""
+
+import keras
+
+# Attributes that every layer has are Keras' own bookkeeping.
+_BOOKKEEPING = set(vars(keras.Layer()))
+_BY_VALUE = (bool, int, float, complex, str, bytes)
+
+
+class FunctionCache:
+    """Cache of compiled functions, cleared when the layers of their model change.
+
+    A traced function keeps the variables, dtype policies, activations and other
+    attributes of layers that it was traced with. After `model.quantize("int8")`, for
+    example, it would return results of the old model. Attributes are compared by value
+    if they are numbers or strings, in containers too, and by identity otherwise: an
+    array that is changed in place goes unnoticed. New values of the weights do not
+    clear the cache.
+    """
+
+    def __init__(self):
+        self.functions = {}
+        self._state = ()
+
+    def get(self, model, key, make):
+        """Return the function of a key, made by `make()` if it is not cached."""
+        state = _state(model)
+        same = len(state) == len(self._state)
+        if not (same and all(map(_is_same, state, self._state))):
+            self.functions.clear()
+            self._state = state
+        if key not in self.functions:
+            self.functions[key] = make()
+        return self.functions[key]
+
+
+def _is_same(value, other):
+    # Tensors have no truth value, and equal objects need not be the same.
+    if value is other:
+        return True
+    return type(value) is type(other) in _BY_VALUE and value == other
+
+
+def _state(model):
+    """Return the objects that traced functions of a model hold on to."""
+    state = [*model.variables]
+    for layer in model._flatten_layers():
+        attributes = vars(layer)
+        state += (layer, layer.dtype_policy, attributes.get("call"))
+        if not isinstance(layer, keras.Model):
+            own = [attributes[x] for x in attributes if x not in _BOOKKEEPING]
+            state += keras.tree.flatten(own)
+    return state

@@ -1,0 +1,80 @@
+"""Function graphs that many layers share, and that are freed with their model."""
+
+import functools
+import weakref
+from collections.abc import Callable
+
+import tensorflow as tf
+
+_functions = weakref.WeakKeyDictionary()
+
+
+def custom_gradient(function: Callable) -> Callable:
+    """Give a function a hand-written gradient; drop-in for `tf.custom_gradient`.
+
+    TensorFlow 2.21 registers each traced gradient under a new name and never removes
+    it. The registered object refers to the graph through the gradient function and
+    through the list of outputs, of which only the length is needed. A process that
+    builds many models would therefore keep all their graphs. Here, the first reference
+    is weak and the second is dropped. The gradient function lives as long as the graph
+    that it was traced in.
+
+    Args:
+        function: Function of tensors that returns a list of tensors and a gradient
+            function. The latter maps the gradients of the outputs to a list of the
+            gradients of the arguments, with None for arguments without a gradient.
+
+    Returns:
+        A function of the same arguments that returns the list of tensors.
+    """
+
+    @functools.wraps(function)
+    def call(*tensors):
+        if tf.executing_eagerly():
+            # Eager execution registers nothing.
+            return tf.custom_gradient(function)(*tensors)
+        graph = tf.compat.v1.get_default_graph()
+        registered = []
+
+        def traced(*tensors):
+            outputs, gradient = function(*tensors)
+            registered.extend(outputs)
+            if not hasattr(graph, "keras_genimg_gradients"):
+                graph.keras_genimg_gradients = []
+            graph.keras_genimg_gradients.append(gradient)
+            reference = weakref.ref(gradient)
+            return registered, lambda *gradients: reference()(*gradients)
+
+        outputs = tf.custom_gradient(traced)(*tensors)
+        with tf.init_scope():
+            registered[:] = [tf.constant(0.0)] * len(registered)
+        return outputs
+
+    return call
+
+
+def traced_once(function):
+    """Trace a function once per graph for all calls with the same shapes.
+
+    Many layers of a network have maps of the same shape. Tracing the loop of each layer
+    again would take most of the time before the first step, and most of the bytes of an
+    export. In eager execution, the function runs without tracing.
+
+    A trace lives as long as the graph that calls it, so that a process that builds many
+    models does not accumulate traces.
+
+    Args:
+        function: Function of tensors, integers and tuples of integers. It must not use
+            tensors other than its arguments.
+    """
+
+    @functools.wraps(function)
+    def call(*arguments):
+        if tf.executing_eagerly():
+            return function(*arguments)
+        shared = _functions.setdefault(tf.compat.v1.get_default_graph(), {})
+        if function not in shared:
+            shared[function] = tf.function(function, autograph=False)
+        return shared[function](*arguments)
+
+    return call

@@ -1,0 +1,175 @@
+"""Endpoints of autoregressive models."""
+
+import math
+
+import tensorflow as tf
+
+from keras_genimg.causality.image_pairs import ImagePairs
+from keras_genimg.causality.proof import sampler_difference
+from keras_genimg.causality.rounding import tolerance
+from keras_genimg.drawing.functions import candidate_completer, pixel_sampler
+from keras_genimg.ops.checks import check_positive_int
+from keras_genimg.serving.endpoint import Endpoint, with_png
+from keras_genimg.serving.input import (
+    Input,
+    images_input,
+    known_input,
+    real_input,
+    seed_input,
+    temperature_input,
+)
+
+# Random images on which an export compares the sampler with the forward pass.
+_NUM_TRIED = 3
+
+
+def autoregressive_endpoints(
+    model, image_shape, method=None, jit_compile=False, num_candidates=1
+):
+    """Return the endpoints of an autoregressive model.
+
+    Args:
+        model: An `AutoregressiveModel`.
+        image_shape: `(height, width, colors)`, all known.
+        method: `"incremental"`, `"fixed_point"` or `"ancestral"`.
+        jit_compile: Whether to compile with XLA.
+        num_candidates: Number of completions among which `complete` chooses.
+
+    Returns:
+        Dict of `Endpoint` by signature name: `sample`, `sample_png`,
+        `sample_with_temperature`, `complete` and `log_prob`, each with the conditions
+        as further inputs. The incremental sampler without XLA adds `check_sampler`,
+        which compares the sampler with the forward pass on given images.
+
+    Raises:
+        ValueError: If `num_candidates` is not an integer of at least 1, or the
+            incremental sampler and the model disagree.
+    """
+    num_candidates = check_positive_int("num_candidates", num_candidates, "endpoints")
+    image_shape, drawer = tuple(image_shape), model._drawer
+    method = drawer.checked_method(method)
+    drawer.check_causal(image_shape)
+    drawer.prove(drawer.traced(method, image_shape, jit_compile))
+    likelihood = model.likelihood
+    conditions = served_conditions(model, image_shape)
+    # A `tf.function`, so that all drawing signatures share its graph.
+    draw = drawer.sampler(method, jit_compile)
+    draw = pixel_sampler(draw, image_shape, drawer.shape(image_shape))
+    draw = tf.function(draw, autograph=False)
+    complete = candidate_completer(
+        model, drawer.sampler(method, jit_compile), image_shape, num_candidates
+    )
+    bits = 1 / (math.log(2) * math.prod(image_shape))
+
+    def in_order(given):
+        return [given[name] for name in conditions]
+
+    def run_sample(seed, temperature=None, **given):
+        if temperature is None:
+            temperature = tf.ones_like(seed, tf.float32)
+        images = draw(seed, temperature, *in_order(given))
+        return {"images": likelihood.to_display(images)}
+
+    def run_complete(images, known, seed, **given):
+        known = known[..., None]
+        completed, effective_sample_size = complete(
+            seed,
+            1.0,
+            likelihood.from_display(images),
+            tf.cast(known, tf.float32),
+            *in_order(given),
+        )
+        completed = likelihood.to_display(completed)
+        # Return known pixels exactly as sent, even if the likelihood does not have
+        # their value.
+        return {
+            "images": tf.where(known > 0, tf.cast(images, tf.uint8), completed),
+            "effective_sample_size": effective_sample_size,
+        }
+
+    def run_log_prob(images, **given):
+        images = likelihood.from_display(images)
+        nats = drawer.log_prob(images, *in_order(given))
+        return {"log_prob": nats, "bits_per_dim": -nats * bits}
+
+    seed = {"seed": seed_input()}
+    images = {"images": images_input(image_shape)}
+    temperature = {"temperature": temperature_input()}
+    known = {"known": known_input(image_shape)}
+    drawing = {"jit_compile": jit_compile, "mergeable": True}
+    endpoints = {
+        "sample": Endpoint(run_sample, {**seed, **conditions}, **drawing),
+        "sample_with_temperature": Endpoint(
+            run_sample, {**seed, **temperature, **conditions}, **drawing
+        ),
+        "complete": Endpoint(
+            run_complete,
+            {**images, **known, **seed, **conditions},
+            num_candidates=num_candidates,
+            **drawing,
+        ),
+        "log_prob": Endpoint(run_log_prob, {**images, **conditions}, jit_compile),
+    }
+    if method == "incremental" and not jit_compile:
+        endpoints["check_sampler"] = _check_sampler(
+            model, image_shape, {**images, **conditions}
+        )
+    return with_png(endpoints)
+
+
+def _check_sampler(model, image_shape, inputs):
+    """Return the endpoint that compares the sampler with the forward pass."""
+
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec((None, *image_shape)),
+            *(tf.TensorSpec(t.shape, t.dtype) for t in model.inputs[1:]),
+        ],
+        autograph=False,
+    )
+    def difference(images, *conditions):
+        networks = model._drawer.networks(images, conditions)
+        return tf.reduce_max([sampler_difference(*each) for each in networks], axis=0)
+
+    def run(images, **given):
+        images = model.likelihood.from_display(images)
+        conditions = [given[name] for name in inputs if name != "images"]
+        return {"largest_difference": difference(images, *conditions)}
+
+    random = ImagePairs(model, image_shape)
+    tried = [
+        tf.cast(values[:_NUM_TRIED], tensor.dtype)
+        for values, tensor in zip(
+            (random.images, *random.conditions), model.inputs, strict=True
+        )
+    ]
+    networks = model._drawer.networks(tried[0], tried[1:])
+    limit = max(tolerance(*network) for network in networks)
+    return Endpoint(
+        run, inputs, warm_up=False, at_most={"largest_difference": float(limit)}
+    )
+
+
+def served_conditions(model, image_shape):
+    """Return the conditions as inputs of endpoints, in order.
+
+    Args:
+        model: A `GenerativeModel`.
+        image_shape: `(height, width, colors)`. Condition maps of unknown size get this
+            height and width.
+
+    Returns:
+        Dict of `keras_genimg.serving.Input` by name.
+    """
+    served = {}
+    for tensor in model.inputs[1:]:
+        if tensor.name in model.condition_ranges:
+            spec = tf.TensorSpec(tensor.shape, tensor.dtype)
+            served[tensor.name] = Input(spec, *model.condition_ranges[tensor.name])
+            continue
+        shape = list(tensor.shape)
+        if len(shape) == 4:
+            sizes = zip(shape[1:3], image_shape[:2], strict=True)
+            shape[1:3] = [size or whole for size, whole in sizes]
+        served[tensor.name] = real_input(shape, tensor.dtype)
+    return served

@@ -1,0 +1,165 @@
+"""Make the bytes of a SavedModel independent of the process that wrote it."""
+
+import glob
+import hashlib
+import os
+import re
+
+from tensorflow.core.protobuf import saved_model_pb2
+
+COUNTER = re.compile(r"_(\d+)")
+BYTES_COUNTER = re.compile(COUNTER.pattern.encode())
+
+
+def make_canonical(directory):
+    """Rewrite the graph of a SavedModel so that equal models have equal bytes.
+
+    TensorFlow numbers functions, captured tensors and gradients with process-wide
+    counters. It writes functions, and Protocol Buffers write map entries, in random
+    order. Here functions are numbered and listed in the order of their use. The graph
+    computes the same as before.
+
+    `fingerprint.pb` is removed. It holds a random number and hashes of the old bytes,
+    and no loader needs it.
+
+    Args:
+        directory: Path of the SavedModel.
+    """
+    file = os.path.join(directory, "saved_model.pb")
+    with open(file, "rb") as opened:
+        saved = saved_model_pb2.SavedModel.FromString(opened.read())
+    for meta_graph in saved.meta_graphs:
+        _number_functions(meta_graph)
+        for function in meta_graph.graph_def.library.function:
+            _name_captures(function)
+            _name_gradients(function)
+    _name_queues(saved, directory)
+    with open(file, "wb") as opened:
+        opened.write(saved.SerializeToString(deterministic=True))
+    fingerprint = os.path.join(directory, "fingerprint.pb")
+    if os.path.exists(fingerprint):
+        os.remove(fingerprint)
+
+
+def _name_queues(saved, directory):
+    """Name the queues of a graph by its content, its weights and their signatures."""
+    queues = [
+        node.attr["shared_name"]
+        for meta_graph in saved.meta_graphs
+        for function in meta_graph.graph_def.library.function
+        for node in function.node_def
+        if node.op == "BatchFunction"
+    ]
+    for queue in queues:
+        queue.s = queue.s.rpartition(b"/")[2]
+    digest = hashlib.sha256(saved.SerializeToString(deterministic=True))
+    for file in sorted(glob.glob(os.path.join(directory, "variables", "*"))):
+        with open(file, "rb") as opened:
+            digest.update(opened.read())
+    for queue in queues:
+        queue.s = digest.hexdigest()[:32].encode() + b"/" + queue.s
+
+
+def _number_functions(meta_graph):
+    """Number and list functions in the order of their use."""
+    library = meta_graph.graph_def.library
+    order = _order_of_use(meta_graph.graph_def)
+    functions = sorted(library.function, key=lambda f: order.index(f.signature.name))
+    functions = [type(f).FromString(f.SerializeToString()) for f in functions]
+    del library.function[:]
+    library.function.extend(functions)
+
+    numbers = {}  # New number by counter and by the name before it.
+    for number, name in enumerate(order):
+        base, _, counter = name.rpartition("_")
+        if counter.isdecimal():
+            numbers.setdefault(counter, {})[base] = number
+    _rename(meta_graph, numbers)
+
+
+def _order_of_use(graph):
+    """Return the names of all functions, callers before callees."""
+    functions = {f.signature.name: f for f in graph.library.function}
+    order = {}
+
+    def visit(nodes):
+        for node in nodes:
+            called = [node.op]
+            for _, attr in sorted(node.attr.items()):
+                called += [f.name for f in (attr.func, *attr.list.func)]
+            for name in called:
+                if name in functions and name not in order:
+                    order[name] = None
+                    visit(functions[name].node_def)
+
+    visit(graph.node)
+    # Others belong to functions that only Python calls. In the order in which they were
+    # made: the text of the numbers would put 10 before 9.
+    return [*order, *sorted(set(functions) - set(order), key=_counter_and_base)]
+
+
+def _counter_and_base(name):
+    base, _, counter = name.rpartition("_")
+    return (int(counter), base) if counter.isdecimal() else (-1, name)
+
+
+def _rename(message, numbers):
+    """Renumber functions wherever a message mentions them, also in argument names.
+
+    Args:
+        message: Message to change.
+        numbers: Dict by counter of a dict of the new number by the name before it.
+    """
+
+    def renamed(value):
+        if isinstance(value, bytes):
+            # Latin-1 maps every byte to a character and back.
+            return renamed(value.decode("latin-1")).encode("latin-1")
+        return COUNTER.sub(number, value) if isinstance(value, str) else value
+
+    def number(match):
+        bases = numbers.get(match[1], {})
+        found = [b for b in bases if match.string.endswith(b, 0, match.start())]
+        return f"_{bases[max(found, key=len)]}" if found else match[0]
+
+    found = BYTES_COUNTER.findall(message.SerializePartialToString())
+    if not any(counter.decode() in numbers for counter in found):
+        return  # Nearly all messages; reading their fields is slow in Python.
+    for field, value in message.ListFields():
+        is_map = field.message_type and field.message_type.GetOptions().map_entry
+        if is_map:
+            of_messages = field.message_type.fields_by_name["value"].message_type
+            for key in list(value):
+                if of_messages:
+                    _rename(value[key], numbers)
+                if of_messages and renamed(key) != key:
+                    value[renamed(key)].CopyFrom(value[key])
+                    del value[key]
+                elif not of_messages:
+                    value[renamed(key)] = renamed(value.pop(key))
+        elif field.message_type:
+            for item in value if field.is_repeated else [value]:
+                _rename(item, numbers)
+        elif field.is_repeated:
+            value[:] = [renamed(item) for item in value]
+        else:
+            setattr(message, field.name, renamed(value))
+
+
+def _name_captures(function):
+    """Name captured tensors by their positions instead of a counter."""
+    for index, arguments in function.arg_attr.items():
+        name = arguments.attr.get("_user_specified_name")
+        if name is not None and name.s.isdigit():
+            name.s = f"capture_{index}".encode()
+
+
+def _name_gradients(function):
+    """Drop counters from gradients, which are not saved and fail when looked up.
+
+    In the process that loads the model, the number could belong to another gradient.
+    """
+    for node in function.node_def:
+        gradient = node.attr.get("_gradient_op_type")
+        if gradient is not None:
+            gradient.s = re.sub(rb"-\d+$", b"-unsaved", gradient.s)

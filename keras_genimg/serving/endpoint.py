@@ -1,0 +1,210 @@
+"""Endpoints: functions that a server runs, with checks of their inputs."""
+
+import dataclasses
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from keras_genimg.serving.input import Input
+
+# With a time-out of 0, requests wait only while all threads of the queue are busy.
+_QUEUE = {
+    "num_batch_threads": 2,
+    "batch_timeout_micros": 0,
+    "max_enqueued_batches": 64,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Endpoint:
+    """A function that a server runs on request.
+
+    Every input and output has the batch as its first axis. The outputs for example `i`
+    depend on the inputs of example `i` alone.
+
+    Attributes:
+        function: Takes the inputs by name and returns a dict of outputs by name.
+        inputs: Dict of `Input` by name.
+        jit_compile: Whether to compile the function with XLA, which must be enabled on
+            the server. It is then called with a power of two or the largest number of
+            examples, some of them repeated.
+        num_candidates: Number of images that the function draws per example to return
+            one of them. Each counts toward `max_examples`.
+        mergeable: Whether `concrete` may merge the requests of several clients. Images
+            hide the rounding that depends on the number of examples; a log-probability
+            shows it.
+        warm_up: Whether to write warm-up requests for it.
+        at_most: Largest value of an output, by name of output. `verify` fails above it.
+    """
+
+    function: Callable
+    inputs: dict[str, Input]
+    jit_compile: bool = False
+    num_candidates: int = 1
+    mergeable: bool = False
+    warm_up: bool = True
+    at_most: dict[str, float] = dataclasses.field(default_factory=dict)
+
+    def most_examples(self, max_examples: int) -> int:
+        """Return the largest number of examples per call.
+
+        Args:
+            max_examples: Largest number of examples, counting every candidate.
+
+        Raises:
+            ValueError: If a single example has more than `max_examples` candidates.
+        """
+        if self.num_candidates > max_examples:
+            raise ValueError(
+                f"A call must have room for one example and all of its candidates. "
+                f"Increase `max_examples`, or decrease `num_candidates`. Received: "
+                f"max_examples={max_examples}, num_candidates={self.num_candidates}"
+            )
+        return max_examples // self.num_candidates
+
+    def concrete(
+        self, max_examples: int, queue: str | None = None
+    ) -> tf.types.experimental.ConcreteFunction:
+        """Return the traced function, which first checks shapes and then values.
+
+        TensorFlow Serving checks no shapes, and a wrong rank that reaches a
+        convolution ends its process.
+
+        Args:
+            max_examples: Largest number of examples per call, counting every candidate.
+            queue: Name of the queue in which checked requests wait to be computed
+                together, or None to compute each alone. Functions that share a queue
+                answer each other's requests, so it must be unique in a process.
+        """
+        most_examples = self.most_examples(max_examples)
+        limit = f"{max_examples} examples"
+        if self.num_candidates > 1:
+            limit = (
+                f"{most_examples} examples of {self.num_candidates} candidates, "
+                f"{max_examples} images in all"
+            )
+        function = self.function
+        if self.jit_compile:
+            compiled = tf.function(function, jit_compile=True, autograph=False)
+            function = _in_few_sizes(compiled, most_examples)
+        if queue is not None:
+            function = self._merged(function, most_examples, queue)
+
+        def run(**inputs):
+            inputs = {
+                name: tf.ensure_shape(inputs[name], given.spec.shape)
+                for name, given in self.inputs.items()
+            }
+            inputs = _with_size_checks(inputs, most_examples, limit)
+            return function(**self._in_range(inputs))
+
+        specs = {
+            name: tf.TensorSpec(given.spec.shape, given.spec.dtype, name=name)
+            for name, given in self.inputs.items()
+        }
+        return tf.function(run, autograph=False).get_concrete_function(**specs)
+
+    def _merged(self, function, most_examples, queue):
+        """Return `function` as one that runs once for all requests in a queue."""
+        names = list(self.inputs)
+        traced = tf.function(
+            lambda *values: function(**dict(zip(names, values, strict=True))),
+            autograph=False,
+        ).get_concrete_function(*(self.inputs[name].spec for name in names))
+        results = traced.structured_outputs
+
+        def run(**inputs):
+            outputs = tf.raw_ops.BatchFunction(
+                in_tensors=[inputs[name] for name in names],
+                captured_tensors=traced.captured_inputs,
+                f=traced,
+                Tout=[tensor.dtype for tensor in traced.outputs],
+                max_batch_size=most_examples,
+                shared_name=queue,
+                **_QUEUE,
+            )
+            outputs = tf.nest.pack_sequence_as(results, outputs)
+            return {
+                name: tf.ensure_shape(tensor, results[name].shape)
+                for name, tensor in outputs.items()
+            }
+
+        return run
+
+    def _in_range(self, inputs):
+        """Return the inputs, which raise an error if a value is out of range."""
+        checks = []
+        for name, given in self.inputs.items():
+            in_range = given.in_range(inputs[name])
+            wrong = tf.boolean_mask(inputs[name], ~in_range)
+            text = f"{name} must be {given.requirement}, got"
+            checks.append(tf.debugging.Assert(tf.reduce_all(in_range), [text, wrong]))
+        with tf.control_dependencies(checks):
+            return {name: tf.identity(tensor) for name, tensor in inputs.items()}
+
+
+def with_png(endpoints):
+    """Add the endpoint `sample_png` to endpoints with `sample`.
+
+    Its output is called `png_bytes` because a server encodes only outputs with the
+    suffix `_bytes` as base64; other strings are not valid JSON. XLA cannot encode PNG,
+    so XLA endpoints have no PNG variant.
+
+    Args:
+        endpoints: Dict of `Endpoint` by signature name, `sample` among them.
+    """
+    sample = endpoints["sample"]
+    if sample.jit_compile:
+        return endpoints
+
+    # One tf.function, so that both signatures share its graph.
+    sample = dataclasses.replace(
+        sample, function=tf.function(sample.function, autograph=False)
+    )
+
+    def run_sample_png(**inputs):
+        images = sample.function(**inputs)["images"]
+        png = tf.map_fn(tf.io.encode_png, images, fn_output_signature=tf.string)
+        return {"png_bytes": png}
+
+    png = dataclasses.replace(sample, function=run_sample_png)
+    return {**endpoints, "sample": sample, "sample_png": png}
+
+
+def _in_few_sizes(function, most_examples):
+    """Return `function` as one that is called with few numbers of examples.
+
+    XLA compiles a program for each number, which takes a second and stays in memory. So
+    examples are repeated up to the next power of two or the largest number.
+    """
+    sizes = [2**k for k in range(most_examples.bit_length()) if 2**k < most_examples]
+    sizes.append(most_examples)
+
+    def run(**inputs):
+        count = tf.shape(next(iter(inputs.values())))[0]
+        size = tf.gather(sizes, tf.searchsorted(sizes, count[None])[0])
+        chosen = tf.minimum(tf.range(size), count - 1)
+        padded = {name: tf.gather(given, chosen) for name, given in inputs.items()}
+        return {name: given[:count] for name, given in function(**padded).items()}
+
+    return run
+
+
+def _with_size_checks(inputs, most_examples, limit):
+    """Return the inputs, which raise an error if their batch sizes are not allowed.
+
+    All inputs must have the same size, from 1 to `most_examples`.
+    """
+    sizes = [tf.shape(tensor)[0] for tensor in inputs.values()]
+    checks = [
+        tf.debugging.Assert(
+            (sizes[0] > 0) & (sizes[0] <= most_examples),
+            [f"a call takes 1 to {limit}, got", sizes[0]],
+        ),
+        tf.debugging.Assert(
+            tf.reduce_all(tf.equal(sizes, sizes[0])),
+            [f"{', '.join(inputs)} must have the same number of examples, got", sizes],
+        ),
+    ]
+    with tf.control_dependencies(checks):
+        return {name: tf.identity(tensor) for name, tensor in inputs.items()}

@@ -1,0 +1,98 @@
+"""Endpoints of models with latent variables."""
+
+import tensorflow as tf
+
+from keras_genimg.ops.uniforms import LATENTS, POSTERIOR
+from keras_genimg.serving.endpoint import Endpoint, with_png
+from keras_genimg.serving.input import images_input, real_input, seed_input
+
+
+def latent_endpoints(model, jit_compile=False):
+    """Return the endpoints of any model with latent variables.
+
+    Args:
+        model: A `LatentModel`.
+        jit_compile: Whether to compile with XLA.
+
+    Returns:
+        Dict of `Endpoint` by signature name: `sample`, `sample_png`, `reconstruct` and
+        `elbo`.
+    """
+    likelihood = model.likelihood
+    seed = {"seed": seed_input()}
+    images = {"images": images_input(model.image_shape)}
+
+    def run_sample(seed):
+        drawn = likelihood.mean(model.prior_params(seed))
+        return {"images": likelihood.to_display(drawn)}
+
+    def inferred(images, seed):
+        return model.infer(likelihood.from_display(images))(seed, POSTERIOR)
+
+    def run_reconstruct(images, seed):
+        drawn = likelihood.mean(inferred(images, seed).params)
+        return {"images": likelihood.to_display(drawn)}
+
+    def run_elbo(images, seed):
+        sample = inferred(images, seed)
+        return {"elbo": sample.log_likelihood - sample.kl}
+
+    return with_png(
+        {
+            "sample": Endpoint(run_sample, seed, jit_compile, mergeable=True),
+            "reconstruct": Endpoint(run_reconstruct, {**images, **seed}, jit_compile),
+            "elbo": Endpoint(run_elbo, {**images, **seed}, jit_compile),
+        }
+    )
+
+
+def vae_endpoints(model, jit_compile=False):
+    """Return the endpoints of a `VAE`, including `encode` and `decode`.
+
+    Args:
+        model: A `VAE`.
+        jit_compile: Whether to compile with XLA.
+    """
+    likelihood = model.likelihood
+
+    def run_encode(images):
+        mean, stddev = model._encode_graph(likelihood.from_display(images))
+        return {"latent_mean": mean, "latent_stddev": stddev}
+
+    def run_decode(latent):
+        params = model.decoder(latent, training=False)
+        return {"images": likelihood.to_display(likelihood.mean(params))}
+
+    images = {"images": images_input(model.image_shape)}
+    latent = {"latent": real_input((None, model.latent_dim))}
+    return {
+        **latent_endpoints(model, jit_compile),
+        "encode": Endpoint(run_encode, images, jit_compile),
+        "decode": Endpoint(run_decode, latent, jit_compile, mergeable=True),
+    }
+
+
+def draw_endpoints(model, jit_compile=False):
+    """Return the endpoints of a `DRAW`, including `sample_canvases`.
+
+    Args:
+        model: A `DRAW`.
+        jit_compile: Whether to compile with XLA.
+    """
+    likelihood = model.likelihood
+
+    def run_sample_canvases(seed):
+        noise = model.noise(seed, LATENTS)
+        _, canvases = model.loop.run_prior(noise, return_canvases=True)
+        means = likelihood.mean(model.loop.cell.params(canvases))
+        # (glimpses, batch, ...) -> (batch, glimpses, ...)
+        canvases = likelihood.to_display(tf.transpose(means, (1, 0, 2, 3, 4)))
+        return {"canvases": canvases}
+
+    seed = {"seed": seed_input()}
+    return {
+        **latent_endpoints(model, jit_compile),
+        "sample_canvases": Endpoint(
+            run_sample_canvases, seed, jit_compile, mergeable=True
+        ),
+    }

@@ -1,0 +1,140 @@
+"""Inputs that a signature must accept, and inputs that it must refuse."""
+
+import math
+
+import numpy as np
+import tensorflow as tf
+
+UNKNOWN_SIZE = 4  # For axes of any size.
+# For integers without limits in the metadata. Older exports and SavedModels of other
+# libraries state none, and these values suit every input of this library.
+DEFAULT_RANGES = {"seed": (0, 2**31 - 1)}
+DEFAULT_RANGE = (0, 1)
+
+
+def random_inputs(signature, described, batch_size, seed=0):
+    """Return random arrays by name of input that a signature accepts.
+
+    Args:
+        signature: A `Signature`.
+        described: Metadata of its inputs by name, a dict that may be empty.
+        batch_size: Size of the batch.
+        seed: Seed of the values.
+    """
+    generator = np.random.default_rng(seed)
+    return {
+        name: values_in_range(
+            name,
+            tensor.dtype,
+            _full_shape(tensor, batch_size),
+            described.get(name, {}),
+            generator,
+        )
+        for name, tensor in signature.inputs.items()
+    }
+
+
+def values_in_range(name, dtype, shape, described, generator):
+    """Return an array of random values that an input accepts.
+
+    Args:
+        name: Name of the input.
+        dtype: Its `tf.DType`.
+        shape: Shape of the array.
+        described: Metadata of the input, see `Input.metadata`; may be empty.
+        generator: `np.random.Generator`.
+    """
+    if dtype == tf.string:
+        texts = np.empty(shape, object)
+        texts.flat[:] = [b"text %d" % i for i in range(texts.size)]
+        return texts
+    if dtype == tf.bool:
+        return generator.random(shape) < 0.5
+    low, high = described.get("low"), described.get("high")
+    if dtype.is_floating:
+        if low is None:
+            low = 0 if high is None else high - 1
+        size = 1 if high is None else high - low
+        # Open limits are left out. So are values close to them, which can be rounded
+        # to a limit.
+        values = generator.uniform(low + size / 4, low + (size - size / 8), shape)
+        return values.astype(dtype.as_numpy_dtype)
+    if low is None and high is None:
+        low, high = DEFAULT_RANGES.get(name, DEFAULT_RANGE)
+    low = high - 1 if low is None else low
+    high = low + 1 if high is None else high
+    values = generator.integers(low, high, shape, endpoint=True)
+    return values.astype(dtype.as_numpy_dtype)
+
+
+def values_at_limits(dtype, described):
+    """Return values at both ends of an input's range and just outside of it.
+
+    Args:
+        dtype: `tf.DType` of the input.
+        described: Metadata of the input, see `Input.metadata`; may be empty.
+
+    Returns:
+        Dict of whether the value must be accepted, by value. Empty if the metadata
+        state no range.
+    """
+    accepted = {}
+    for end, step in (("low", -1), ("high", 1)):
+        limit = described.get(end)
+        if limit is None:
+            continue
+        accepted[limit] = not described.get(f"{end}_open", False)
+        outside = limit + step
+        if dtype.is_floating:  # 1 may be less than the distance of two floats.
+            number = dtype.as_numpy_dtype(limit)
+            beside = float(np.nextafter(number, dtype.as_numpy_dtype(step * np.inf)))
+            outside = step * max(step * outside, step * beside)
+        elif not dtype.min <= outside <= dtype.max:
+            continue
+        accepted[outside] = False
+    if dtype.is_floating and described.get("finite"):
+        accepted.update({np.nan: False, np.inf: False, -np.inf: False})
+    return accepted
+
+
+def wrong_shapes(signature, name, batch_size):
+    """Return shapes that an input must not have, as a list of tuples.
+
+    Args:
+        signature: A `Signature`.
+        name: Name of the input.
+        batch_size: Batch size of the other inputs.
+    """
+    expected = signature.inputs[name].shape
+    full = _full_shape(signature.inputs[name], batch_size)
+    sizes = full[1:]
+    candidates = [
+        (0,),  # `[]` in JSON.
+        (),
+        full[:-1],
+        sizes,
+        (*full, 1),
+        (1, *full),
+        (1, 1),
+        (0, *sizes),
+        (*full[:-1], 0),
+        (batch_size, math.prod(sizes)),
+        full[::-1],
+        *((*full[:i], full[i] + 1, *full[i + 1 :]) for i in range(1, len(full))),
+        *([(batch_size + 1, *sizes)] if len(signature.inputs) > 1 else []),
+    ]
+
+    def fits(shape):
+        return (
+            len(shape) == len(expected)
+            and shape[:1] == (batch_size,)
+            and all(w in (None, s) for w, s in zip(expected, shape, strict=True))
+        )
+
+    return [shape for shape in dict.fromkeys(candidates) if not fits(shape)]
+
+
+def _full_shape(tensor, batch_size):
+    """Return a tensor's shape with `batch_size` for the batch, as a tuple."""
+    sizes = [UNKNOWN_SIZE if size is None else size for size in tensor.shape or ()]
+    return (batch_size, *sizes[1:]) if tensor.batched else tuple(sizes)

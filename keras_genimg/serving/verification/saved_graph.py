@@ -1,0 +1,136 @@
+"""Contents of a SavedModel's graph, read without running it."""
+
+import dataclasses
+import os
+
+import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
+
+TAG = "serve"
+REFUSED = ("PyFunc", "EagerPyFunc", "Xla", "Cudnn")  # How ops that need more begin.
+SENDABLE = (tf.float32, tf.uint8, tf.int32, tf.int64, tf.bool, tf.string)
+HIDDEN = "__saved_model"  # Prefix of the operations that run on loading.
+
+
+@dataclasses.dataclass(frozen=True)
+class Tensor:
+    """An input or output of a signature.
+
+    Attributes:
+        name: Name in the graph.
+        dtype: `tf.DType`.
+        shape: Tuple with None for unknown sizes, or None if the rank is unknown.
+    """
+
+    name: str
+    dtype: tf.DType
+    shape: tuple | None
+
+    @property
+    def batched(self):
+        """Whether the first axis may have any size."""
+        return bool(self.shape) and self.shape[0] is None
+
+
+@dataclasses.dataclass(frozen=True)
+class Signature:
+    """A signature: dicts of `Tensor` by name."""
+
+    name: str
+    inputs: dict
+    outputs: dict
+
+    @property
+    def needs_xla(self):
+        """Whether the name marks it as needing a server with XLA."""
+        return self.name.endswith("_xla")
+
+    @property
+    def batched(self):
+        """Whether all inputs begin with the batch."""
+        return all(tensor.batched for tensor in self.inputs.values())
+
+    @property
+    def sendable(self):
+        """Whether clients can send all inputs, also as JSON."""
+        return all(tensor.dtype in SENDABLE for tensor in self.inputs.values())
+
+
+class SavedGraph:
+    """The graph and the signatures of a SavedModel.
+
+    Args:
+        directory: Path of the SavedModel.
+    """
+
+    def __init__(self, directory):
+        with open(os.path.join(directory, "saved_model.pb"), "rb") as opened:
+            saved = saved_model_pb2.SavedModel.FromString(opened.read())
+        found = [m for m in saved.meta_graphs if TAG in m.meta_info_def.tags]
+        if not found:
+            raise ValueError(f"saved_model.pb has no graph with the tag {TAG!r}")
+        self.tags = list(found[0].meta_info_def.tags)
+        self.signatures = {
+            name: Signature(name, _tensors(given.inputs), _tensors(given.outputs))
+            for name, given in sorted(found[0].signature_def.items())
+            if not name.startswith(HIDDEN)
+        }
+        if not self.plain_signatures:
+            raise ValueError("saved_model.pb has no signature that runs without XLA")
+        graph = found[0].graph_def
+        self._nodes = {node.name: node for node in graph.node}
+        self._functions = {f.signature.name: f for f in graph.library.function}
+
+    @property
+    def plain_signatures(self):
+        """List of the signatures that need no XLA."""
+        return [s for s in self.signatures.values() if not s.needs_xla]
+
+    def refused_parts(self, signature):
+        """Return names of ops and functions that need more than a server has."""
+        nodes, functions = self._reached(signature)
+        parts = {node.op for node in nodes if node.op.startswith(REFUSED)}
+        for attr in (part.attr for part in (*nodes, *functions)):
+            if "_XlaMustCompile" in attr and attr["_XlaMustCompile"].b:
+                parts.add("_XlaMustCompile")
+        return sorted(parts)
+
+    def queues(self):
+        """Return a dict by queue of lists of signatures by function."""
+        queues = {}
+        for name, signature in self.signatures.items():
+            for node in self._reached(signature)[0]:
+                if node.op == "BatchFunction":
+                    # TensorFlow falls back to the name of the node.
+                    queue = node.attr["shared_name"].s.decode() or node.name
+                    functions = queues.setdefault(queue, {})
+                    functions.setdefault(node.attr["f"].func.name, []).append(name)
+        return queues
+
+    def _reached(self, signature):
+        """Return two lists, of the nodes and of the functions that a signature runs."""
+        names = [tensor.name for tensor in signature.outputs.values()]
+        nodes, functions = {}, {}
+        while names:
+            name = names.pop().lstrip("^").partition(":")[0]
+            if name in self._nodes and name not in nodes:
+                nodes[name] = self._nodes[name]
+                names.extend(nodes[name].input)
+        nodes = list(nodes.values())
+        for node in nodes:  # The list grows by the nodes of functions.
+            called = {node.op}
+            for attr in node.attr.values():
+                called.update(f.name for f in [attr.func, *attr.list.func])
+            for name in called & self._functions.keys() - functions.keys():
+                functions[name] = self._functions[name]
+                nodes.extend(functions[name].node_def)
+        return nodes, list(functions.values())
+
+
+def _tensors(infos):
+    tensors = {}
+    for name, info in sorted(infos.items()):
+        shape = tf.TensorShape(info.tensor_shape)
+        known = None if shape.rank is None else tuple(shape.as_list())
+        tensors[name] = Tensor(info.name, tf.as_dtype(info.dtype), known)
+    return tensors

@@ -1,0 +1,178 @@
+"""Models that see their own pixels are refused in training, drawing and export."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_genimg.causality import first_leak, probing
+from keras_genimg.layers import MaskedConv2D
+from keras_genimg.models import AutoregressiveModel, PixelCNN
+from keras_genimg.serving import publish
+
+IMAGES = np.random.default_rng(0).integers(2, size=(16, 4, 5, 1)).astype("uint8")
+TEXT = (
+    "(?s)model is not causal.*from \\(row 0, column 0, color 0\\) on changes the "
+    "parameters of \\(row 0, column 0, color 0\\).*"
+    "enters through MaskedConv2D 'first'.*"
+    'mask_type="A".*check_causality = False'
+)
+
+
+def model_of(mask, shape=(4, 5, 1), **options):
+    images = keras.Input(shape, name="images")
+    x = MaskedConv2D(4, 3, mask, name="first", activation="tanh", **options)(images)
+    model = AutoregressiveModel(images, MaskedConv2D(1, 1, "B")(x), name="model")
+    model.compile("adam")
+    return model
+
+
+CALLS = {
+    "fit": lambda model, path: model.fit(IMAGES, verbose=0),
+    "fit a data set": lambda model, path: model.fit(
+        tf.data.Dataset.from_tensor_slices(IMAGES).batch(4), verbose=0
+    ),
+    "generate": lambda model, path: model.generate(1),
+    "fixed_point": lambda model, path: model.generate(1, method="fixed_point"),
+    "ancestral": lambda model, path: model.generate(1, method="ancestral"),
+    "complete": lambda model, path: model.complete(IMAGES, IMAGES[0, ..., 0]),
+    "export": lambda model, path: model.export(path / "model", verbose=False),
+    "export fixed_point": lambda model, path: model.export(
+        path / "model", method="fixed_point", verbose=False
+    ),
+    "publish": lambda model, path: publish(
+        model, path, "model", verify=False, verbose=False
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_calls_that_refuse_it(name, tmp_path):
+    call, model = CALLS[name], model_of("B")
+    for _ in range(2):
+        with pytest.raises(ValueError, match=TEXT):
+            call(model, tmp_path)
+    assert not list(tmp_path.rglob("saved_model.pb"))
+    model.check_causality = False
+    if name in ("export", "publish"):
+        # These always compare sampler and model, which agree if the model is causal.
+        with pytest.raises(ValueError, match="would be wrong.*not causal"):
+            call(model, tmp_path)
+    else:
+        call(model, tmp_path)
+
+
+def test_it_runs_once_for_a_graph(monkeypatch):
+    runs = []
+
+    def counted(*arguments):
+        runs.append(arguments)
+        return first_leak(*arguments)
+
+    monkeypatch.setattr(probing, "first_leak", counted)
+    model = model_of("A")
+    for _ in range(2):
+        model.fit(IMAGES, verbose=0)
+        model.generate(2, seed=0)
+        model.complete(IMAGES, IMAGES[0, ..., 0])
+    assert len(runs) == 1
+    model.get_layer("first").activation = keras.activations.relu
+    model.generate(2, seed=0)
+    assert len(runs) == 2
+    model = model_of("A")
+    model.check_causality = False
+    model.fit(IMAGES, verbose=0)
+    model.generate(2, seed=0)
+    assert len(runs) == 2
+
+
+def test_inside_a_graph():
+    for mask in "AB":
+        model = model_of(mask)
+        draw = tf.function(
+            lambda model=model: model._drawer.function()(tf.constant([7], tf.int64)),
+            autograph=False,
+        )
+        if mask == "A":
+            np.testing.assert_array_equal(draw(), model.generate(1, seed=7))
+        else:
+            with pytest.raises(ValueError, match=TEXT):
+                draw()
+
+
+def test_images_of_any_size_are_probed_at_their_own():
+    """The leak shows only in wide images."""
+    images = keras.Input((None, None, 1))
+    far = keras.layers.Conv2D(4, (1, 3), dilation_rate=15, padding="same")
+    x = MaskedConv2D(1, 1, "B")(far(MaskedConv2D(4, 3, "A")(images)))
+    model = AutoregressiveModel(images, x)
+    model.compile("adam")
+    narrow, wide = np.zeros((2, 4, 8, 1), "uint8"), np.zeros((2, 4, 20, 1), "uint8")
+    data = tf.data.Dataset.from_tensor_slices(wide).batch(2)
+    for x in (wide, data):
+        with pytest.raises(ValueError, match="not causal.*Conv2D"):
+            model.fit(x, verbose=0)
+    with pytest.raises(ValueError, match="not causal.*Conv2D"):
+        model.generate(1, image_size=(4, 20), method="ancestral")
+    model.generate(1, image_size=(4, 8), method="ancestral")
+    model.fit(narrow, verbose=0)
+
+
+@pytest.mark.parametrize("inputs", [dict, list])
+def test_models_with_conditions(inputs):
+    model = PixelCNN((4, 5, 1), 4, 1, num_classes=3)
+    model.compile("adam")
+    x = {"images": IMAGES, "label": np.arange(16, dtype="int32") % 3}
+    model.fit(x if inputs is dict else list(x.values()), verbose=0)
+    model.generate(3, conditions=[0, 1, 2])
+
+
+def test_conditions_whose_size_is_not_known():
+    """The probe cannot guess the size, and warns once."""
+    images = keras.Input((None, None, 1), name="images")
+    small = keras.Input((None, None, 3), name="small")
+    layers = [MaskedConv2D(3, 3, "A"), keras.layers.UpSampling2D(2)]
+    x = keras.layers.Add()([layers[0](images), layers[1](small)])
+    model = AutoregressiveModel([images, small], MaskedConv2D(1, 1, "B")(x))
+    model.compile("adam")
+    x = {"images": IMAGES[:, :, :4], "small": np.zeros((16, 2, 2, 3))}
+    with pytest.warns(UserWarning, match="Could not check whether.*assert_causal"):
+        model.fit(x, verbose=0)
+    conditions = {"small": x["small"][:3]}
+    options = {"image_size": (4, 4), "method": "ancestral"}
+    # Warnings are errors in tests, so this must not warn again.
+    drawn = model.generate(3, conditions=conditions, **options)
+    assert drawn.shape == (3, 4, 4, 1)
+    options["method"] = "incremental"
+    with pytest.warns(UserWarning, match="Could not prove the sampler.*ancestral"):
+        again = model.generate(3, seed=0, conditions=conditions, **options)
+    options["method"] = "ancestral"
+    expected = model.generate(3, seed=0, conditions=conditions, **options)
+    np.testing.assert_array_equal(again, expected)
+
+
+def test_the_switch_is_not_saved(tmp_path):
+    model = model_of("B")
+    assert model.check_causality
+    model.check_causality = False
+    model.fit(IMAGES, verbose=0)
+    expected = model.generate(2, seed=0)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    for copy in (loaded, model.from_config(model.get_config())):
+        assert copy.check_causality
+        copy.compile("adam")
+        for call in (lambda copy=copy: copy.fit(IMAGES), copy.generate):
+            with pytest.raises(ValueError, match="not causal"):
+                call()
+    loaded.check_causality = False
+    np.testing.assert_array_equal(loaded.generate(2, seed=0), expected)
+
+
+def test_a_proof_that_takes_long_is_announced(monkeypatch, capsys):
+    monkeypatch.setattr(probing, "SLOW", 1e3)
+    model = model_of("A")
+    model.generate(1, verbose=0)
+    assert "model: the graph is proven once" in capsys.readouterr().out
+    model.generate(1, verbose=0)
+    assert not capsys.readouterr().out

@@ -1,0 +1,158 @@
+"""Layers whose methods for the sampler disagree with `call` are detected."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+
+from keras_genimg.causality.proof import first_disagreement, sampler_difference
+from keras_genimg.causality.rounding import tolerance
+from keras_genimg.drawing import proven_sampler
+from keras_genimg.layers import CausalLayer, DiagonalBiLSTM, MaskedConv2D
+from keras_genimg.models import AutoregressiveModel, PixelCNN, PixelRNN
+from keras_genimg.sampling import teacher_forced_params
+from tests.sampling.forced import random_images
+
+SHAPE = (4, 5, 1)
+
+
+class Slanted(DiagonalBiLSTM):
+    """A causal layer whose `step` disagrees with its `call` by a factor."""
+
+    def __init__(self, units, num_colors=1, factor=1.02, **kwargs):
+        super().__init__(units, num_colors, **kwargs)
+        self.factor = factor
+
+    def step(self, *arguments, **others):
+        output, carry, kept = super().step(*arguments, **others)
+        return output * self.factor, carry, kept
+
+    def get_config(self):
+        return {**super().get_config(), "factor": self.factor}
+
+
+class Left(CausalLayer, layers.Layer):
+    """The pixel to the left, which `step` forgets."""
+
+    def call(self, inputs):
+        padded = keras.ops.pad(inputs, [[0, 0], [0, 0], [1, 0], [0, 0]])
+        return padded[:, :, :-1]
+
+    def step(self, weights, carry, row, inputs):
+        return 0 * inputs, (), ()
+
+
+def model_of(body, shape=SHAPE, dtype=None):
+    images = keras.Input(shape, name="images")
+    x = MaskedConv2D(6, 3, "A", num_colors=shape[-1], dtype=dtype, name="first")(images)
+    x = layers.Activation("tanh", dtype=dtype)(body(layers.ReLU(dtype=dtype)(x)))
+    x = MaskedConv2D(6, 3, "B", num_colors=shape[-1], dtype=dtype)(x)
+    logits = MaskedConv2D(shape[-1], 1, "B", num_colors=shape[-1], dtype="float32")(x)
+    return AutoregressiveModel(images, logits, "bernoulli")
+
+
+def test_teacher_forcing_gives_the_parameters_of_every_sub_pixel():
+    model = PixelRNN((3, 4, 3), 6, 1, likelihood="categorical")
+    images = random_images(model)
+    expected = model(images)
+    params = teacher_forced_params(model, images)
+    assert params.shape == expected.shape == (3, 3, 4, 3, 256)
+    np.testing.assert_allclose(params, expected, atol=1e-6)
+    assert float(tf.math.reduce_std(expected)) > 1e-3
+
+
+@pytest.mark.parametrize("colors", [1, 3])
+def test_a_step_that_disagrees_with_call_is_named(colors):
+    model = model_of(lambda x: Slanted(6, colors, name="slanted")(x), (4, 5, colors))
+    images = random_images(model)
+    assert (sampler_difference(model, images).numpy() > 1e-3).all()
+    assert first_disagreement(model, images).name == "slanted"
+    right = model_of(lambda x: Slanted(6, colors, factor=1)(x), (4, 5, colors))
+    assert (sampler_difference(right, images).numpy() < 1e-5).all()
+    assert first_disagreement(right, images) is None
+
+
+@pytest.mark.parametrize("policy", ["float64", "mixed_bfloat16", "mixed_float16"])
+def test_a_planted_fault_exceeds_the_tolerance_of_every_precision(policy):
+    def difference_and_limit(factor):
+        slanted = Slanted(6, factor=factor, dtype=policy)
+        model = model_of(slanted, SHAPE, policy)
+        images = random_images(model)
+        difference = sampler_difference(model, images).numpy().max()
+        return difference, tolerance(model, images)
+
+    half = "16" in policy
+    difference, limit = difference_and_limit(1)
+    assert difference <= limit
+    assert (1e-4 < limit < 0.1) if half else limit == 1e-4
+    difference, limit = difference_and_limit(1.5 if half else 1.001)
+    assert difference > limit
+
+
+def test_parameters_that_are_not_finite_are_no_proof():
+    model = PixelCNN(SHAPE, 4, 1)
+    model.set_weights([w * np.nan for w in model.get_weights()])
+    assert np.isinf(sampler_difference(model, random_images(model))).all()
+
+
+def test_generate_refuses_a_sampler_that_does_not_compute_the_model():
+    model = model_of(Left(name="forgetful"))
+    for draw in (
+        lambda: model.generate(2, seed=0),
+        lambda: model.generate(2, seed=0, jit_compile=True),
+        lambda: model.complete(np.zeros((2, *SHAPE)), np.eye(4, 5), seed=0),
+        lambda: model.complete(
+            np.zeros((2, *SHAPE)), np.eye(4, 5), seed=0, num_candidates=2
+        ),
+    ):
+        with pytest.raises(ValueError, match="Left 'forgetful'.*ancestral"):
+            draw()
+    model.generate(2, seed=0, method="ancestral")
+
+
+def test_weights_of_zero_hide_no_fault():
+    model = model_of(Left(name="forgetful"))
+    # Nothing shows what a convolution of zeros is given.
+    weights = [w * 0 if w.shape[:2] == (3, 3) else w for w in model.get_weights()]
+    model.set_weights(weights)
+    with pytest.raises(ValueError, match="Left 'forgetful'"):
+        model.generate(2, seed=0)
+    for before, after in zip(weights, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(before, after)
+
+
+@pytest.mark.parametrize(
+    "policy",
+    ["mixed_bfloat16", pytest.param("mixed_float16", marks=pytest.mark.slow)],
+)
+def test_a_small_fault_is_found_in_half_precision(policy):
+    """In a tenth of what rounding explains there."""
+    for factor in (1, 1.005):
+        slanted = Slanted(6, factor=factor, dtype=policy, name="slanted")
+        model = model_of(slanted, SHAPE, policy)
+        if factor == 1:
+            model.generate(2, seed=0)
+            continue
+        with pytest.raises(ValueError, match="Slanted 'slanted'"):
+            model.generate(2, seed=0)
+
+
+def test_a_graph_is_proven_once(monkeypatch):
+    model = model_of(lambda x: Slanted(6, factor=1)(x))
+    compared = []
+    monkeypatch.setattr(
+        proven_sampler,
+        "check_difference",
+        lambda *arguments: compared.append(arguments),
+    )
+    for _ in range(2):
+        model.generate(3, seed=0, batch_size=2, verbose=0)
+        model.complete(np.zeros((2, *SHAPE)), np.eye(4, 5), seed=0)
+        model.set_weights([w * 2 for w in model.get_weights()])
+    assert len(compared) == 2  # Under two sets of weights.
+    model.get_layer("first").activation = keras.activations.tanh
+    model.generate(2, seed=0)
+    assert len(compared) == 4
+    model.generate(2, seed=0, method="ancestral")
+    assert len(compared) == 4

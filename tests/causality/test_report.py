@@ -1,0 +1,158 @@
+"""Every sub-pixel sees its past and nothing else, in every model.
+
+The check here changes pixels independently of `keras_genimg.causality`, which must give
+the same result.
+"""
+
+import itertools
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_genimg.causality import influence
+from keras_genimg.causality.random_weights import randomize
+from keras_genimg.likelihoods import Categorical
+from keras_genimg.models import PixelCNN, PixelRNN
+
+
+def influences(model, image, num_values):
+    """Return whether sub-pixel [i] influences the parameters of [j], flattened.
+
+    Each changed image is compared with the unchanged one at the same position of a
+    batch of the same size, where all arithmetic is identical to the last bit.
+    """
+    size = image.size
+    same = np.repeat(image[None], size, axis=0)
+    changed = same.reshape(size, size).copy()
+    i = np.arange(size)
+    changed[i, i] = (changed[i, i] + 1 + i % (num_values - 1)) % num_values
+    params = [
+        model(tf.constant(images, tf.float32)).numpy().reshape(size, size, -1)
+        for images in (same, changed.reshape(same.shape))
+    ]
+    return (params[0] != params[1]).any(axis=-1)
+
+
+FAMILIES = {
+    "cnn": lambda shape, **k: PixelCNN(shape, num_blocks=2, first_kernel_size=5, **k),
+    "row": lambda shape, **k: PixelRNN(
+        shape, num_layers=2, layer="row", first_kernel_size=5, **k
+    ),
+    "diagonal": lambda shape, **k: PixelRNN(
+        shape, num_layers=1, layer="diagonal", first_kernel_size=3, **k
+    ),
+    "whole_diagonal": lambda shape, **k: PixelRNN(
+        shape, num_layers=1, first_kernel_size=3, whole_rows=True, **k
+    ),
+    "whole_row": lambda shape, **k: PixelRNN(
+        shape, num_layers=2, layer="row", first_kernel_size=3, whole_rows=True, **k
+    ),
+    "plain": lambda shape, **k: PixelRNN(
+        shape, num_layers=2, first_kernel_size=3, residual=False, skip=False, **k
+    ),
+}
+
+CASES = [  # Image shape, units, values of a sub-pixel.
+    ((5, 5, 1), 6, 2),
+    ((3, 6, 1), 5, 7),
+    ((4, 3, 2), 5, 4),
+    ((3, 4, 3), 8, 5),
+    ((3, 3, 3), 10, 2),
+]
+
+
+# "plain" has the layers of "diagonal", so it is tried with one color and with three.
+@pytest.mark.parametrize(
+    ("family", "case"),
+    [
+        *itertools.product(("cnn", "row", "diagonal"), CASES),
+        *itertools.product(
+            ("plain", "whole_diagonal", "whole_row"), (CASES[1], CASES[3])
+        ),
+    ],
+    ids=str,
+)
+def test_future_changes_nothing(family, case):
+    shape, units, values = case
+    likelihood = Categorical(values) if values > 2 else "bernoulli"
+    model = FAMILIES[family](shape, units=units, head_filters=9, likelihood=likelihood)
+    seen = False
+    for seed in range(6):  # With one draw, dead ReLUs can hide an influence.
+        randomize(model, seed)
+        image = np.random.default_rng(seed).integers(values, size=shape)
+        seen = seen | influences(model, image, values)
+    past = np.triu(np.ones_like(seen), 1)  # [i, j]: i lies before j.
+    assert not (seen & ~past).any()
+    if family in ("diagonal", "plain"):
+        np.testing.assert_array_equal(seen, past & ~blind_spot(shape, kernel_size=3))
+    if family.startswith("whole"):
+        np.testing.assert_array_equal(seen, past)
+    told = influence(model, num_images=12, randomize=True)
+    np.testing.assert_array_equal(told.reshape(seen.shape), seen)
+
+
+def blind_spot(shape, kernel_size):
+    """Return the pairs that the paper's diagonal network cannot connect.
+
+    The layer's field is complete, but the first convolution hides a sub-pixel from the
+    features at its own position. The last sub-pixel of a row is therefore in no feature
+    of that row, and the first pixels of the next row see it only through the kernel.
+    """
+    height, width, colors = shape
+    unseen = np.zeros((*shape, *shape), bool)
+    for row in range(height - 1):
+        reach = width - 1 - kernel_size // 2
+        unseen[row, -1, -1, row + 1, : max(reach, 0)] = True
+    return unseen.reshape(height * width * colors, -1)
+
+
+@pytest.mark.parametrize("family", ["cnn", "row"])
+def test_neighbors_are_seen(family):
+    model = FAMILIES[family]((4, 5, 3), units=8, likelihood=Categorical(4))
+    randomize(model)
+    image = np.random.default_rng(1).integers(4, size=(4, 5, 3))
+    seen = influences(model, image, 4).reshape(4, 5, 3, 4, 5, 3)
+    for r, c in itertools.product(range(1, 4), range(1, 5)):
+        for color in range(3):
+            assert seen[r, c, :color, r, c, color].all()
+            assert seen[r, c - 1, :, r, c, color].all()
+            assert seen[r - 1, c - 1 : c + 2, :, r, c, color].all()
+
+
+def test_labels_are_seen_everywhere():
+    for family in FAMILIES.values():
+        model = family((3, 4, 1), units=4, num_classes=3)
+        randomize(model)
+        images = np.zeros((3, 3, 4, 1))
+        params = np.asarray(model([images, np.arange(3)]))
+        assert (params[0] != params[1]).all()
+        assert (params[1] != params[2]).all()
+
+
+def test_a_condition_map_is_seen_without_a_mask():
+    model = PixelRNN((3, 4, 1), 4, 2, condition_shape=(3, 4, 2))
+    randomize(model)
+    images = np.zeros((2, 3, 4, 1))
+    condition = np.zeros((2, 3, 4, 2))
+    condition[1, 1, 1, 0] = 1
+    params = np.asarray(model([images, condition]))
+    assert params[0, 1, 1, 0] != params[1, 1, 1, 0]
+    assert (params[0, 0] == params[1, 0]).all()
+
+
+@pytest.mark.slow
+def test_untrained_models_are_about_uniform():
+    x = np.random.default_rng(0).integers(2, size=(8, 12, 12, 1))
+    for family in FAMILIES.values():
+        keras.utils.set_random_seed(3)
+        model = family((12, 12, 1), units=8)
+        nats = -model.log_prob(x).mean()
+        assert abs(nats / (144 * np.log(2)) - 1) < 0.1
+
+
+def test_whole_rows_need_a_known_width():
+    with pytest.raises(ValueError, match=r"`whole_rows`.*known width.*None"):
+        PixelRNN((4, None, 1), 4, 1, whole_rows=True)
+    PixelRNN((None, 4, 1), 4, 1, whole_rows=True)

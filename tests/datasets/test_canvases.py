@@ -1,0 +1,352 @@
+"""Canvases of two digits, and of a digit among clutter."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_genimg.datasets import as_array, cluttered_digits, load, two_digits
+
+
+@pytest.fixture
+def levels(write_set):
+    """Write ten even digits of 4 by 4 pixels: digit `k` is `2 ** k // 4` all over."""
+    images = np.array([2**k // 4 for k in range(10)], "uint8")
+    images = images[:, None, None, None] * np.ones((4, 4, 1), "uint8")
+    write_set("levels", images, (4, 4, 1), labels=np.arange(10))
+    return images
+
+
+def pixels_of(images):
+    """Convert intensities back to integers in 0..255."""
+    assert images.dtype == np.float32
+    pixels = np.round(images * 255)
+    np.testing.assert_array_equal(images, pixels / np.float32(255))
+    return pixels.astype(int)
+
+
+class TestOneDigit:
+    @pytest.mark.parametrize("fixed", [False, True])
+    def test_are_found_with_their_label(self, fixed):
+        digits = as_array(load("digits", "test", labels=True))
+        dataset = cluttered_digits("digits", "test", num_clutter=0, fixed=fixed)
+        images, labels = as_array(dataset)
+        assert images.shape == (300, 29, 29, 1)
+        assert labels.shape == (300,) and labels.dtype == np.int32
+        pixels, which = pixels_of(images), []
+        for canvas, label in zip(pixels, labels, strict=True):
+            rows, columns = (
+                canvas.any((1, 2)).nonzero()[0],
+                canvas.any((0, 2)).nonzero()[0],
+            )
+            matches = [
+                k
+                for y in range(max(0, rows[-1] - 7), min(rows[0], 21) + 1)
+                for x in range(max(0, columns[-1] - 7), min(columns[0], 21) + 1)
+                for k in np.flatnonzero(
+                    (digits["images"] == canvas[y : y + 8, x : x + 8]).all((1, 2, 3))
+                )
+            ]
+            assert len(matches) == 1 and digits["label"][matches[0]] == label
+            which.append(matches[0])
+        # Those of a test set come in turn, those of a training set at random.
+        assert (which == list(range(300))) == fixed
+        if not fixed:
+            # 300 draws of 300 leave out about 1 / e of them.
+            assert 160 < len(set(which)) < 220
+
+    def test_fixed_come_in_turn_over_and_over(self):
+        labels = as_array(load("digits", "test", labels=True))["label"]
+        dataset = cluttered_digits("digits", "test", num_images=700, fixed=True)
+        np.testing.assert_array_equal(as_array(dataset)[1], np.tile(labels, 3)[:700])
+
+    def test_places_are_uniform(self, levels):
+        kwargs = {"canvas_size": (5, 6), "num_clutter": 0, "num_images": 4000}
+        images, labels = as_array(cluttered_digits("levels", seed=1, **kwargs))
+        corners = np.argmax(images[labels > 1].reshape(-1, 30) > 0, axis=1)
+        rows, columns = corners // 6, corners % 6
+        counts = np.bincount(3 * rows + columns, minlength=6)
+        expected = len(corners) / 6
+        assert len(counts) == 6
+        assert ((counts - expected) ** 2 / expected).sum() < 30
+        counts = np.bincount(labels, minlength=10)
+        assert ((counts - 400) ** 2 / 400).sum() < 37
+
+
+class TestClutter:
+    def test_is_of_other_digits(self, levels):
+        # All fill the canvas, so that the sum says what was drawn.
+        kwargs = {"num_clutter": 1, "clutter_size": 4, "num_images": 4000}
+        dataset = cluttered_digits("levels", canvas_size=4, **kwargs)
+        images, labels = as_array(dataset)
+        pixels = pixels_of(images)
+        assert (pixels == pixels[:, :1, :1]).all()
+        fragments = pixels[:, 0, 0, 0] - levels[labels, 0, 0, 0]
+        assert (fragments != levels[labels, 0, 0, 0])[labels > 1].all()
+        # Each of the nine others equally often. Digits 0 and 1 are both black.
+        seen = fragments[(labels == 2)]
+        counts = np.array([(seen == value).sum() for value in levels[3:9, 0, 0, 0]])
+        expected = len(seen) / 9
+        assert ((counts - expected) ** 2 / expected).sum() < 30
+
+    def test_count_and_size(self, write_set):
+        # All pixels are 1, so that sums count what lies on one another.
+        write_set(
+            "ones", np.full((3, 6, 6, 1), 1, "uint8"), (6, 6, 1), labels=[1, 2, 3]
+        )
+        kwargs = {"canvas_size": 90, "clutter_size": (2, 3), "num_images": 50}
+        images, _ = as_array(cluttered_digits("ones", num_clutter=5, **kwargs))
+        ink = pixels_of(images).sum((1, 2, 3))
+        np.testing.assert_array_equal(ink, np.full(50, 6 * 6 + 5 * 2 * 3))
+
+    def test_is_cut_anywhere_and_lies_anywhere(self, write_set):
+        # Pixel values are places in the digit, fragments are of one pixel.
+        digit = np.arange(1, 7, dtype="uint8").reshape(2, 3, 1)
+        write_set("places", [digit, digit], (2, 3, 1), labels=[0, 0])
+        kwargs = {"canvas_size": (4, 5), "clutter_size": 1, "num_images": 3000}
+        with_one, _ = as_array(
+            cluttered_digits("places", num_clutter=1, fixed=True, **kwargs)
+        )
+        without, _ = as_array(
+            cluttered_digits("places", num_clutter=0, fixed=True, **kwargs)
+        )
+        # Fragments do not disturb the draws of digits.
+        fragments = pixels_of(with_one) - pixels_of(without)
+        assert ((fragments > 0).sum((1, 2, 3)) == 1).all()
+        cut_at = np.bincount(fragments.max((1, 2, 3)), minlength=7)[1:]
+        assert ((cut_at - 500) ** 2 / 500).sum() < 30
+        lies_at = (fragments > 0).sum(0).ravel()
+        assert ((lies_at - 150) ** 2 / 150).sum() < 55
+
+    def test_sums_are_clipped(self, write_set):
+        write_set("light", np.full((2, 3, 3, 1), 90, "uint8"), (3, 3, 1), labels=[4, 5])
+        kwargs = {"canvas_size": 3, "clutter_size": 3, "num_images": 9}
+        images, _ = as_array(cluttered_digits("light", num_clutter=1, **kwargs))
+        np.testing.assert_array_equal(pixels_of(images), np.full((9, 3, 3, 1), 180))
+        images, _ = as_array(cluttered_digits("light", num_clutter=8, **kwargs))
+        np.testing.assert_array_equal(images, np.ones((9, 3, 3, 1)))
+
+    def test_defaults_are_in_proportion(self, write_set):
+        digits = np.full((2, 28, 28, 3), 1, "uint8")
+        write_set("like_mnist", digits, (28, 28, 3), labels=[0, 1])
+        dataset = cluttered_digits("like_mnist", num_images=4)
+        assert dataset.element_spec[0].shape == (None, 100, 100, 3)
+        ink = pixels_of(as_array(dataset)[0]).sum((1, 2, 3))
+        np.testing.assert_array_equal(ink, np.full(4, 3 * (28 * 28 + 8 * 8 * 8)))
+
+    def test_mnist(self, mnist):
+        dataset = cluttered_digits("mnist", "test", batch_size=64, fixed=True)
+        assert dataset.cardinality() == 157
+        digits = as_array(load("mnist", "test[:64]", batch_size=64, labels=True))
+        images, labels = next(iter(dataset))
+        assert images.shape == (64, 100, 100, 1)
+        np.testing.assert_array_equal(labels, digits["label"])
+        assert (images.numpy().sum((1, 2)) >= digits["images"].sum((1, 2)) / 256).all()
+
+
+@pytest.fixture
+def dots(write_set):
+    """Write five digits of 2 by 3 pixels that are black except for the upper left.
+
+    Digit `k` has `10 * (k + 1)` there.
+    """
+    images = np.zeros((5, 2, 3, 1), "uint8")
+    images[:, 0, 0, 0] = 10 * np.arange(1, 6)
+    write_set("dots", images, (2, 3, 1))
+    return images
+
+
+class TestPairs:
+    def test_digits_are_found_in_the_canvas(self):
+        digits = as_array(load("digits", "test")).astype(int)
+        canvases = as_array(two_digits("digits", "test", num_images=20))
+        assert canvases.dtype == np.uint8 and canvases.shape == (20, 17, 17, 1)
+        for canvas in canvases[..., 0].astype(int):
+            assert is_pair_of(digits[..., 0], canvas)
+
+    def test_sums_are_clipped(self, write_set):
+        write_set("gray", np.full((1, 3, 3, 1), 200, "uint8"), (3, 3, 1))
+        on_top = as_array(two_digits("gray", canvas_size=3, num_images=5))
+        np.testing.assert_array_equal(on_top, np.full((5, 3, 3, 1), 255))
+        apart = as_array(two_digits("gray", canvas_size=(3, 4), num_images=50))
+        assert set(np.unique(apart)) == {0, 200, 255}
+
+    def test_digits_and_places_are_uniform_and_independent(self, dots):
+        # A digit has 2 * 3 places on this canvas, and so have the dots.
+        canvases = as_array(two_digits("dots", canvas_size=(3, 5), num_images=6000))
+        assert not canvases[:, 2].any() and not canvases[:, :, 3:].any()
+        canvases = canvases[:, :2, :3, 0].reshape(-1, 6).astype(int) // 10
+        # Each of 6 places holds on average 6000 * 2 / 6 digits whose mean is 3.
+        assert np.abs(canvases.mean(0) - 1).max() < 6 * np.sqrt(5 / 6000)
+        # Both at one place: 1 of 6. Sums of two of 1..5 are 2..10, 1 to 5 to 1.
+        alone = (canvases > 0).sum(1) == 1
+        assert abs(alone.mean() - 1 / 6) < 5 * np.sqrt(5 / 36 / 6000)
+        expected = alone.sum() * np.array([1, 2, 3, 4, 5, 4, 3, 2, 1]) / 25
+        counts = np.bincount(canvases[alone].max(1), minlength=11)[2:]
+        assert ((counts - expected) ** 2 / expected).sum() < 35
+
+    def test_colors(self, write_set):
+        rng = np.random.default_rng(0)
+        images = rng.integers(1, 120, (4, 6, 6, 3), "uint8")
+        write_set("svhn_like", images, (6, 6, 3))
+        canvases = as_array(two_digits("svhn_like", canvas_size=8, num_images=9))
+        for canvas in canvases.astype(int):
+            assert is_pair_of(images.astype(int), canvas)
+
+    def test_default_canvas_is_in_proportion(self, write_set):
+        write_set("like_mnist", np.zeros((2, 28, 28, 1), "uint8"), (28, 28, 1))
+        assert two_digits("like_mnist").element_spec.shape == (None, 60, 60, 1)
+        write_set("like_svhn", np.zeros((2, 32, 16, 3), "uint8"), (32, 16, 3))
+        assert two_digits("like_svhn").element_spec.shape == (None, 69, 34, 3)
+
+    def test_mnist(self, mnist):
+        dataset = two_digits("mnist", "test", batch_size=64, fixed=True)
+        assert dataset.cardinality() == 157
+        digits = as_array(load("mnist", "test", batch_size=256))
+        canvases = next(iter(dataset)).numpy()
+        assert canvases.shape == (64, 60, 60, 1)
+        # Clipping takes away little.
+        ink = digits.sum((1, 2, 3), dtype=float).mean()
+        assert 1.8 * ink < canvases.sum((1, 2, 3), dtype=float).mean() < 2.1 * ink
+
+
+def test_fixed_images_binarized():
+    def drawn(**kwargs):
+        return two_digits("digits", "test", seed=3, fixed=True, **kwargs)
+
+    plain, once = as_array(drawn()), drawn(binarize="fixed")
+    bits = as_array(once)
+    assert set(np.unique(bits)) == {0, 1}
+    assert (bits <= plain).all() and (bits[plain == 255] == 1).all()
+    np.testing.assert_array_equal(as_array(once), bits)
+    anew = drawn(binarize="dynamic")
+    first, second = as_array(anew), as_array(anew)
+    assert (first != second).any() and (first <= plain).all()
+    # Were draws of digits and pixels related, means would be off.
+    assert abs(bits.mean() - plain.mean() / 255) < 0.006
+    assert abs(first.mean() - plain.mean() / 255) < 0.006
+
+
+def test_pixels_are_those_of_load():
+    kwargs = {"split": "test", "fixed": True, "num_images": 40}
+    plain = as_array(two_digits(**kwargs))
+    quantized = as_array(two_digits(num_values=17, **kwargs))
+    np.testing.assert_array_equal(quantized, np.round(plain * (16 / 255)))
+    real = as_array(two_digits(intensities=True, **kwargs))
+    assert real.dtype == np.float32
+    np.testing.assert_array_equal(real, plain / np.float32(255))
+
+
+def is_pair_of(digits, canvas):
+    """Return whether `canvas` is the clipped sum of two of `digits` at some places."""
+    height, width = digits.shape[1:3]
+    places = [
+        np.s_[y : y + height, x : x + width]
+        for y in range(canvas.shape[0] - height + 1)
+        for x in range(canvas.shape[1] - width + 1)
+    ]
+    for place in places:
+        window = canvas[place]
+        for first in digits[(digits <= window).all(tuple(range(1, digits.ndim)))]:
+            rest = canvas.copy()
+            rest[place] -= first
+            for other in places:
+                # Where the sum was clipped, the second may have been any that exceeds.
+                clipped = canvas[other] == 255
+                fits = (digits == rest[other]) | clipped & (digits >= rest[other])
+                outside = rest.copy()
+                outside[other] = 0
+                if not outside.any() and fits.all(tuple(range(1, digits.ndim))).any():
+                    return True
+    return False
+
+
+def images_in(dataset):
+    """Return all images of a data set, which may have labels too."""
+    arrays = as_array(dataset)
+    return arrays[0] if isinstance(arrays, tuple) else arrays
+
+
+@pytest.mark.parametrize("make", [cluttered_digits, two_digits])
+class TestPasses:
+    def test_are_new_and_follow_the_seed(self, make):
+        dataset, again = (make("digits", "test", seed=7) for _ in range(2))
+        passes = [images_in(dataset) for _ in range(3)]
+        assert len({image.tobytes() for data in passes for image in data}) == 900
+        for data in passes:
+            np.testing.assert_array_equal(data, images_in(again))
+        other = images_in(make("digits", "test", seed=8))
+        assert (other != passes[0]).any((1, 2, 3)).all()
+
+    def test_fixed_depend_on_seed_and_position_alone(self, make):
+        dataset = make("digits", "test", seed=5, fixed=True)
+        fixed = images_in(dataset)
+        assert len(np.unique(fixed, axis=0)) == 300
+        np.testing.assert_array_equal(images_in(dataset), fixed)
+        keras.utils.set_random_seed(1)
+        kwargs = {"seed": 5, "fixed": True, "batch_size": 77, "num_images": 150}
+        fewer = images_in(make("digits", "test", **kwargs))
+        np.testing.assert_array_equal(fewer, fixed[:150])
+        other = images_in(make("digits", "test", seed=6, fixed=True))
+        assert (other != fixed).any((1, 2, 3)).all()
+
+    @pytest.mark.parametrize(
+        ("num_images", "fixed"), [(1, True), (128, False), (129, True), (None, False)]
+    )
+    def test_cardinality_is_known(self, num_images, fixed, make):
+        dataset = make("digits", num_images=num_images, fixed=fixed)
+        assert len(images_in(dataset)) == (num_images or 1497)
+        assert dataset.cardinality() == len(list(dataset))
+
+    def test_drop_remainder(self, make):
+        kwargs = {"batch_size": 64, "num_images": 100, "drop_remainder": True}
+        dataset = make("digits", **kwargs)
+        assert dataset.cardinality() == len(list(dataset)) == 1
+        assert images_in(dataset).shape[0] == 64
+
+    @pytest.mark.parametrize(
+        "kwargs",
+        [
+            {"canvas_size": 7},
+            {"canvas_size": (20, 7)},
+            {"canvas_size": "60"},
+            {"num_images": 0},
+            {"num_images": 2.5},
+            {"batch_size": 0},
+            {"seed": None},
+            {"split": "validation"},
+            {"batch_size": 6, "num_images": 5, "drop_remainder": True},
+        ],
+    )
+    def test_error_names_what_was_received(self, kwargs, make):
+        assert_refused(make, kwargs)
+
+
+def assert_refused(make, kwargs):
+    name, value = next(iter(kwargs.items()))
+    with pytest.raises(ValueError) as error:
+        make("digits", **kwargs)
+    assert f"{name}={value!r}" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("make", "kwargs"),
+    [
+        (cluttered_digits, {"num_clutter": -1}),
+        (cluttered_digits, {"num_clutter": 1.5}),
+        (cluttered_digits, {"clutter_size": (2, 9)}),
+        (cluttered_digits, {"clutter_size": 0}),
+        (two_digits, {"binarize": "static"}),
+        (two_digits, {"binarize": "fixed"}),
+        (two_digits, {"num_values": 1}),
+        (two_digits, {"intensities": True, "num_values": 17}),
+    ],
+)
+def test_error_names_what_was_received(make, kwargs):
+    assert_refused(make, kwargs)
+
+
+def test_one_digit_has_no_others(write_set):
+    write_set("single", np.ones((1, 4, 4, 1), "uint8"), (4, 4, 1), labels=[3])
+    with pytest.raises(ValueError, match="other digits.*split='train'"):
+        cluttered_digits("single")
+    assert as_array(cluttered_digits("single", num_clutter=0))[1] == [3]

@@ -1,0 +1,78 @@
+"""Dropped models leave no graphs behind."""
+
+import os
+
+import keras
+import pytest
+import tensorflow as tf
+
+from keras_genimg.models import DRAW, PixelCNN, PixelRNN
+from tests.fitting.drop_models import IMAGES, SHAPE, collect, graphs
+from tests.subprocesses import run_python
+from tests.weekly import weekly_but
+
+RECURRENT = {
+    "row": lambda: PixelRNN(SHAPE, 2, 1, "row", head_filters=2),
+    "diagonal": lambda: PixelRNN(SHAPE, 2, 1, head_filters=2),
+    "draw": lambda: DRAW(SHAPE, 2, 3, 2, read_size=2, write_size=2),
+}
+
+
+def fit_and_drop(make, **options):
+    model = make()
+    model.compile(keras.optimizers.SGD(0.01), **options)
+    model.fit(IMAGES, batch_size=2, verbose=0)
+    return len(graphs())
+
+
+def left_by(make, **options):
+    """Return the number of graphs left by a dropped model."""
+    collect()
+    before = graphs()
+    assert fit_and_drop(make, **options) > len(before)
+    collect()
+    return len(graphs() - before)
+
+
+@pytest.mark.slow
+def test_trained_convolutions_leave_no_graph():
+    def make():
+        return PixelCNN(SHAPE, 2, 1, head_filters=2)
+
+    left_by(make)  # Graphs that TensorFlow and Keras create once may stay.
+    assert left_by(make) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.weekly
+def test_dropped_models_leave_little():
+    # The weekly workflow drops twenty of each kind.
+    count = os.environ.get("NUM_DROPPED_MODELS", "3")
+    lines = run_python("-m", "tests.fitting.drop_models", count).splitlines()
+    found = {name: (int(n), float(mb)) for name, n, mb in map(str.split, lines)}
+    assert set(found) == {"layers", "draw"}
+    for graphs_left, megabytes in found.values():
+        assert graphs_left == 0
+        assert megabytes < 2
+
+
+def take_gradients_and_drop(make):
+    model = make()
+
+    @tf.function(autograph=False)
+    def step(images):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(model(images))
+        return tape.gradient(loss, model.trainable_variables)
+
+    step(IMAGES.astype("float32"))
+    return len(graphs())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", weekly_but(RECURRENT, "diagonal"))
+def test_gradients_in_a_graph_leave_no_graph(name):
+    known = graphs()
+    assert take_gradients_and_drop(RECURRENT[name]) > len(known) + 1
+    collect()
+    assert len(graphs() - known) == 0

@@ -1,0 +1,250 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+
+from keras_genimg.layers import MaskedConv2D
+from keras_genimg.models import AutoregressiveModel, PixelCNN
+from keras_genimg.models.pixel_network import PixelNetwork
+from keras_genimg.networks import pixel_stack
+from keras_genimg.serving.autoregressive_endpoints import served_conditions
+
+
+class Shifted(AutoregressiveModel):
+    """A model whose labels begin at 2."""
+
+    condition_ranges = {"label": (2, 4)}
+
+
+class Misspelt(AutoregressiveModel):
+    condition_ranges = {"lable": (2, 4)}
+
+
+def make(kind):
+    images = keras.Input((3, 4, 1), name="images")
+    label = keras.Input((), dtype="int32", name="label")
+    vector = layers.Reshape((1, 1, 5))(layers.Embedding(5, 5)(label))
+    x = MaskedConv2D(5, 3, "A")(images) + vector
+    return kind([images, label], MaskedConv2D(1, 1, "B", dtype="float32")(x))
+
+
+def test_both_ends_of_a_range_hold():
+    model = make(Shifted)
+    assert model.generate(2, seed=0, conditions=[2, 4]).shape == (2, 3, 4, 1)
+    for label in (1, 5):
+        with pytest.raises(ValueError, match="`label` of .* integers from 2 to 4"):
+            model.generate(1, conditions=[label])
+    served = served_conditions(model, model.image_shape)["label"]
+    assert (served.low, served.high) == (2, 4)
+
+
+def test_a_range_without_an_input_is_refused():
+    model = make(Misspelt)
+    text = r"`condition_ranges` of .*which are \['label'\].*Received: \['lable'\]"
+    with pytest.raises(ValueError, match=text):
+        model.generate(1, conditions=[3])
+    model.compile("sgd")
+    x = {"images": np.zeros((1, 3, 4, 1)), "label": np.array([3])}
+    with pytest.raises(ValueError, match=text):
+        model.fit(x, verbose=0)
+
+
+def test_ranges_of_a_graph_are_saved(tmp_path):
+    """A GPU would look up zeros for a label that is out of range."""
+    images = keras.Input((3, 4, 1), name="images")
+    label = keras.Input((), dtype="int32", name="label")
+    vector = layers.Reshape((1, 1, 5))(layers.Embedding(5, 5)(label))
+    x = MaskedConv2D(5, 3, "A")(images) + vector
+    outputs = MaskedConv2D(1, 1, "B", dtype="float32")(x)
+    ranges = {"label": (0, 4)}
+    model = AutoregressiveModel([images, label], outputs, condition_ranges=ranges)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert loaded.condition_ranges == model.condition_ranges == ranges
+    for one in (model, loaded):
+        with pytest.raises(ValueError, match="`label` of .* integers from 0 to 4"):
+            one.generate(1, conditions=[5])
+    assert "condition_ranges" not in make(Shifted).get_config()
+    assert AutoregressiveModel.condition_ranges == {}
+
+
+IMAGES = np.zeros((4, 3, 4, 1), "float32")
+GOOD = {"label": np.array([0, 1, 2, 4]), "vector": np.ones((4, 2), "float32")}
+INTEGERS = r"`label` of cnn must be integers from -2147483648 to 2147483647\. Received"
+FINITE = r"`vector` of cnn must be finite numbers\. Received"
+BAD = {
+    "label 0.7": ({"label": GOOD["label"] + 0.7}, INTEGERS),
+    "label nan": ({"label": np.full(4, np.nan)}, INTEGERS),
+    "label whole floats": ({"label": GOOD["label"] * 1.0}, INTEGERS),
+    "label 2**32": ({"label": GOOD["label"] + 2**32}, INTEGERS),
+    "label 2**63": ({"label": np.full(4, 2**63 + 1, "uint64")}, INTEGERS),
+    "label text": ({"label": np.array(["a", "b", "c", "d"])}, INTEGERS),
+    "vector nan": ({"vector": GOOD["vector"] * np.nan}, FINITE),
+    "vector inf": ({"vector": GOOD["vector"] * -np.inf}, FINITE),
+    "vector 1e300": ({"vector": np.full((4, 2), 1e300)}, FINITE),
+    "vector complex": ({"vector": GOOD["vector"] + 1j}, FINITE),
+    "vector text": ({"vector": np.full((4, 2), "a")}, FINITE),
+}
+
+
+def make_without_ranges():
+    images = keras.Input((3, 4, 1), name="images")
+    label = keras.Input((), dtype="int32", name="label")
+    vector = keras.Input((2,), name="vector")
+    both = layers.Embedding(5, 5)(label) + layers.Dense(5)(vector)
+    x = MaskedConv2D(5, 3, "A")(images) + layers.Reshape((1, 1, 5))(both)
+    outputs = MaskedConv2D(1, 1, "B", dtype="float32")(x)
+    model = AutoregressiveModel([images, label, vector], outputs, name="cnn")
+    model.compile("sgd")
+    return model
+
+
+@pytest.fixture(scope="module")
+def model():
+    return make_without_ranges()
+
+
+class Batches(keras.utils.PyDataset):
+    def __init__(self, batches):
+        super().__init__()
+        self.batches = batches
+
+    def __len__(self):
+        return len(self.batches)
+
+    def __getitem__(self, index):
+        return (self.batches[index],)
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_values_are_refused_by_every_call(model, name):
+    """NaN drew black images, and integers were cut to those below."""
+    values, text = BAD[name]
+    conditions = {**GOOD, **values}
+    x = {"images": IMAGES, **conditions}
+    good = {"images": IMAGES, **GOOD}
+    known = np.eye(3, 4)
+    for call in (
+        lambda: model.generate(4, conditions=conditions),
+        lambda: model.complete(IMAGES, known, conditions=conditions),
+        lambda: model.log_prob(x),
+        lambda: model.log_prob(list(x.values())),
+        lambda: model.log_prob(tf.data.Dataset.from_tensors(x)),
+        lambda: model.bits_per_dim(x),
+        lambda: model.fit(x),
+        lambda: model.evaluate(x),
+        lambda: model.fit(good, validation_data=x),
+    ):
+        with pytest.raises(ValueError, match=text):
+            call()
+    assert all(np.isfinite(weight).all() for weight in model.get_weights())
+
+
+STEPPED = ["label 0.7", "label 2**32", "vector nan"]
+
+
+@pytest.mark.parametrize("name", STEPPED)
+def test_bad_values_are_refused_in_steps(model, name):
+    values, text = BAD[name]
+    good = {"images": IMAGES, **GOOD}
+    x = {**good, **values}
+    for data in (tf.data.Dataset.from_tensors(x), Batches([x]), Batches([good, x])):
+        for call in (model.fit, model.evaluate):
+            if data.__class__ is Batches and len(data) == 2 and "label" in name:
+                continue  # Keras makes one type of both batches.
+            with pytest.raises(ValueError, match=text):
+                call(data, verbose=0)
+    for call in (model.train_on_batch, model.test_on_batch):
+        with pytest.raises(ValueError, match=text):
+            call(x)
+    assert all(np.isfinite(weight).all() for weight in model.get_weights())
+
+
+def test_values_of_other_types_that_fit():
+    model = make_without_ranges()
+    drawn = model.generate(4, seed=1, conditions=GOOD)
+    nats = model.log_prob({"images": IMAGES, **GOOD})
+    for dtypes in (("uint8", "float64"), ("int64", "float16"), ("uint64", "int32")):
+        label, vector = (
+            value.astype(dtype)
+            for value, dtype in zip(GOOD.values(), dtypes, strict=True)
+        )
+        conditions = {"label": label, "vector": vector}
+        again = model.generate(4, seed=1, conditions=conditions)
+        np.testing.assert_array_equal(again, drawn)
+        x = {"images": IMAGES, **conditions}
+        np.testing.assert_allclose(model.log_prob(x), nats, rtol=1e-6)
+        np.testing.assert_allclose(model.evaluate(x, verbose=0)[0], -nats.mean(), 1e-6)
+
+
+def test_integers_of_a_narrow_type_and_booleans():
+    images = keras.Input((3, 4, 1), name="images")
+    small = keras.Input((2,), dtype="uint8", name="small")
+    flag = keras.Input((2,), dtype="bool", name="flag")
+    both = layers.Rescaling(1.0)(small) + layers.Rescaling(1.0)(flag)
+    x = MaskedConv2D(2, 3, "A")(images) + layers.Reshape((1, 1, 2))(both)
+    outputs = MaskedConv2D(1, 1, "B", dtype="float32")(x)
+    model = AutoregressiveModel([images, small, flag], outputs)
+    ones = np.ones((1, 2), int)
+    for flags in (ones > 0, ones):
+        model.generate(1, conditions={"small": 255 * ones, "flag": flags})
+    with pytest.raises(ValueError, match="`small` of .* from 0 to 255. Received: .256"):
+        model.generate(1, conditions={"small": 256 * ones, "flag": ones})
+    with pytest.raises(ValueError, match="`flag` of .* from 0 to 1. Received: .2"):
+        model.generate(1, conditions={"small": ones, "flag": 2 * ones})
+
+
+@pytest.mark.parametrize("name", ["acond", "zcond"])
+def test_a_dict_of_inputs_has_the_images_by_name_or_first(name):
+    """Keras sorts it by name, so a condition was taken for the images."""
+    images = keras.Input((3, 4, 1), name="images")
+    condition = keras.Input((3, 4, 1), name=name)
+    x = MaskedConv2D(2, 3, "A")(images) + layers.Conv2D(2, 1)(condition)
+    outputs = MaskedConv2D(1, 1, "B", dtype="float32")(x)
+    listed = AutoregressiveModel([images, condition], outputs)
+    maps = np.ones((4, 3, 4, 1), "float32")
+    x = {name: maps, "images": IMAGES}
+    for inputs in (
+        {"images": images, name: condition},
+        {name: condition, "images": images},
+    ):
+        model = AutoregressiveModel(inputs, outputs)
+        assert [tensor.name for tensor in model.inputs] == ["images", name]
+        np.testing.assert_array_equal(model.log_prob(x), listed.log_prob(x))
+        model.compile("sgd")
+        model.fit(x, verbose=0)
+        assert model.generate(4, conditions=maps).shape == IMAGES.shape
+        again = AutoregressiveModel.from_config(model.get_config())
+        assert [tensor.name for tensor in again.inputs] == ["images", name]
+    other = keras.Input((3, 4, 1), name="picture")
+    shifted = MaskedConv2D(1, 3, "A", dtype="float32")(other)
+    outputs = shifted + layers.Conv2D(1, 1)(condition)
+    model = AutoregressiveModel({"picture": other, name: condition}, outputs)
+    assert model.inputs[0].name == "picture"
+
+
+def test_bad_sizes_of_networks():
+    with pytest.raises(ValueError, match="`num_head_layers` of PixelCNN.*at least 0"):
+        PixelCNN((3, 4, 1), 2, 1, num_head_layers=1.5)
+    with pytest.raises(ValueError, match="`depth` of pixel_stack.*at least 1"):
+        pixel_stack(keras.Input((3, 4, 1)), None, 0, 2, None)
+
+
+class Family(PixelNetwork):
+    """A family of networks without labels."""
+
+    def __init__(self, units, **kwargs):
+        images = keras.Input((3, 4, 1))
+        x = MaskedConv2D(units, 3, "A")(images)
+        x = MaskedConv2D(1, 1, "B", dtype="float32")(x)
+        super().__init__(images, x, "bernoulli", {"units": units}, **kwargs)
+
+
+def test_a_family_without_classes():
+    """It could be built, but neither trained nor evaluated."""
+    model = Family(2)
+    model.compile("sgd")
+    model.fit(IMAGES, verbose=0)
+    assert model.generate(1).shape == (1, 3, 4, 1)
+    assert model.condition_ranges == {}

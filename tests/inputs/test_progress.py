@@ -1,0 +1,163 @@
+"""Long calls of models report progress, and short ones print nothing."""
+
+import re
+import time
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_genimg.inputs import calls, progress
+from keras_genimg.inputs.progress import reported, slices, timed_slices
+from keras_genimg.models import DRAW, VAE, PixelCNN
+
+SHAPE = (5, 4, 1)
+IMAGES = np.random.default_rng(0).integers(2, size=(6, *SHAPE)).astype("uint8")
+
+
+@pytest.fixture(scope="module")
+def models():
+    keras.utils.set_random_seed(0)
+    return {
+        "pixels": PixelCNN(SHAPE, 4, num_blocks=1, head_filters=4),
+        "vae": VAE(SHAPE, 2, 4),
+        "draw": DRAW(SHAPE, 3, 4, 2),
+    }
+
+
+# Model name, a short call, and a call of about half a second or more.
+CALLS = {
+    "generate": ("pixels", {"num_images": 2}, {"num_images": 400, "batch_size": 1}),
+    "ancestral": (
+        "pixels",
+        {"num_images": 2, "method": "ancestral"},
+        {"num_images": 300, "batch_size": 2, "method": "ancestral"},
+    ),
+    "log_prob": ("draw", {"num_samples": 2}, {"num_samples": 2000}),
+    "bits_per_dim": ("vae", {"num_samples": 2}, {"num_samples": 4000}),
+    "elbo": ("draw", {}, {"num_samples": 800, "batch_size": 4}),
+    "reconstruct": ("draw", {}, {"batch_size": 1}),
+    "encode": ("vae", {}, {"batch_size": 1}),
+    "marginal_log_likelihood": (
+        "vae",
+        {"num_samples": 20, "num_burnin": 5},
+        {"num_samples": 50, "num_burnin": 300, "batch_size": 3},
+    ),
+}
+MANY = {"reconstruct": 60, "encode": 200}  # Number of repeats of the images.
+
+
+def call(models, name, long=False, **options):
+    kind, short_options, long_options = CALLS[name]
+    method = "generate" if name == "ancestral" else name
+    options |= long_options if long else short_options
+    if method == "generate":
+        return models[kind].generate(seed=0, **options)
+    if method != "encode":
+        options["seed"] = 0
+    images = np.repeat(IMAGES, MANY.get(name, 1) if long else 1, axis=0)
+    return getattr(models[kind], method)(images, **options)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CALLS)
+def test_a_bar_for_long_work_and_nothing_for_short_work(
+    models, name, capsys, monkeypatch
+):
+    call(models, name)  # Trace first.
+    capsys.readouterr()
+    call(models, name)
+    assert capsys.readouterr().out == ""
+    monkeypatch.setattr(progress, "PATIENCE", 0.05)
+    call(models, name, long=True, verbose=0)
+    assert capsys.readouterr().out == ""
+    call(models, name, long=True)
+    out = capsys.readouterr().out
+    kind = models[CALLS[name][0]].name
+    method = {"ancestral": "generate", "bits_per_dim": "log_prob"}.get(name, name)
+    assert re.match(rf"{kind}\.{method}: \d+ images.* \.\.\.\n", out), out
+    total = re.search(r": (\d+) images", out)[1]
+    bars = re.findall(rf"(\d+)/{total}\b", out)
+    assert len(bars) > 1 and bars[-1] == total
+
+
+@pytest.mark.parametrize(
+    "method, note", [("ancestral", "20 forward"), ("fixed_point", "up to 21 forward")]
+)
+def test_a_batch_that_takes_long_is_announced(models, method, note, monkeypatch):
+    """Before it is drawn, with the reason."""
+    model, said = models["pixels"], []
+    model.generate(2, seed=0, method=method)  # Trace first.
+    monkeypatch.setattr(calls, "SLOW", 1.0)
+    monkeypatch.setattr("builtins.print", lambda text, **_: said.append(text))
+    draw = model._drawer.function(method)
+
+    def drawn(*inputs):
+        said.append("drawn")
+        return draw(*inputs)
+
+    monkeypatch.setattr(model._drawer, "function", lambda *_: drawn)
+    model.generate(2, seed=0, method=method)
+    line = f"{model.name}.generate: 2 images, {note} passes per batch ..."
+    assert said[:2] == [line, "drawn"]
+    model.generate(2, seed=0, method=method, verbose=0)
+    assert said[-1] == "drawn"
+
+
+def test_two_seconds_pass_in_silence(capsys, monkeypatch):
+    now = 0.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    out = []
+    for _ in reported([[[0]]] * 4, "model.method", 4):
+        out.append(capsys.readouterr().out)
+        now += 0.9
+    assert out[:3] == [""] * 3
+    assert out[3].startswith("model.method: 4 images ...\n")
+    assert "4/4" in capsys.readouterr().out
+
+
+def test_nothing_once_the_work_is_done(capsys, monkeypatch):
+    monkeypatch.setattr(progress, "PATIENCE", -1.0)
+    assert len(list(reported([[[0]]], "model.method", 1))) == 1
+    assert capsys.readouterr().out == ""
+
+
+def test_verbose_as_in_keras(models, capsys):
+    models["vae"].elbo(IMAGES, batch_size=2, verbose=1)
+    out = capsys.readouterr().out
+    assert "2/6" in out and "6/6" in out
+    models["vae"].elbo(IMAGES, batch_size=2, verbose=2)
+    out = capsys.readouterr().out
+    assert out.count("\n") == 1 and out.startswith("6/6 - ")
+    data = tf.data.Dataset.from_tensor_slices(IMAGES).batch(4)
+    models["vae"].elbo(data, verbose=1)
+    assert "2/2" in capsys.readouterr().out
+    endless = data.unbatch().filter(lambda image: True).batch(4)
+    models["vae"].elbo(endless, verbose=1)
+    assert re.search(r"2/Unknown.*\n$", capsys.readouterr().out)
+    with pytest.raises(ValueError, match=r"`verbose`.*'always'"):
+        models["vae"].elbo(IMAGES, verbose="always")
+
+
+def test_nothing_on_screen_where_keras_logs_elsewhere(capsys, monkeypatch):
+    monkeypatch.setattr(progress, "PATIENCE", -1.0)
+    keras.utils.disable_interactive_logging()
+    try:
+        for verbose in ("auto", 1):
+            list(reported([[[0]]] * 2, "model.method", 2, verbose, slow=True))
+    finally:
+        keras.utils.enable_interactive_logging()
+    assert capsys.readouterr().out == ""
+
+
+def test_slices_cover_all_images(monkeypatch):
+    assert [p.stop - p.start for p in slices(7, 3)] == [3, 3, 1]
+    quick = [p.stop - p.start for p in timed_slices(40, 8)]
+    assert quick == [1, 2, 4, 8, 8, 8, 8, 1]
+    monkeypatch.setattr(progress, "_BATCH_SECONDS", 0.05)
+    sizes = []
+    for part in timed_slices(20, 16):
+        sizes.append(part.stop - part.start)
+        time.sleep(0.02 * sizes[-1])
+    assert sum(sizes) == 20 and max(sizes) <= 2

@@ -1,0 +1,80 @@
+import numpy as np
+import pytest
+
+from tests.fitting.test_step_check import GOOD, LABELS, small, spoiled, with_labels
+
+data = pytest.importorskip("torch.utils.data")
+torch = pytest.importorskip("torch")
+
+
+class Samples(data.Dataset):
+    """Data set whose samples are a function of the index."""
+
+    def __init__(self, sample, size=8):
+        self.sample, self.size = sample, size
+
+    def __len__(self):
+        return self.size
+
+    def __getitem__(self, index):
+        return self.sample(index)
+
+
+def loader(sample):
+    return data.DataLoader(Samples(sample), batch_size=4)
+
+
+def tensors(images):
+    return data.DataLoader(data.TensorDataset(torch.tensor(images)), batch_size=4)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: tensors(GOOD),
+        lambda: loader(lambda i: GOOD[i]),
+        lambda: loader(lambda i: torch.tensor(GOOD[i])),
+        lambda: loader(lambda i: {"images": GOOD[i]}),
+    ],
+    ids=["TensorDataset", "arrays", "tensors", "dicts"],
+)
+def test_loaders_are_read(make):
+    model = small(mode="eager")
+    nats = model.log_prob(GOOD)
+    np.testing.assert_allclose(model.log_prob(make()), nats, rtol=1e-5)
+    loss, _ = model.evaluate(make(), verbose=0)
+    np.testing.assert_allclose(loss, -nats.mean(), rtol=1e-5)
+    history = model.fit(make(), epochs=2, validation_data=make(), verbose=0).history
+    assert history["val_loss"][1] < history["val_loss"][0]
+    assert history["val_loss"][0] < -nats.mean()
+
+
+def test_loaders_of_unknown_length():
+    class Stream(data.IterableDataset):
+        def __iter__(self):
+            return iter(GOOD)
+
+    model = small(mode="eager")
+    model.fit(data.DataLoader(Stream(), batch_size=4), steps_per_epoch=2, verbose=0)
+
+
+def test_labels():
+    model = with_labels("eager")
+    model.fit(loader(lambda i: {"images": GOOD[i], "label": LABELS[i]}), verbose=0)
+    with pytest.raises(ValueError, match="`label` of cnn must be integers from 0 to 2"):
+        model.fit(loader(lambda i: {"images": GOOD[i], "label": i}), verbose=0)
+
+
+def test_bad_loaders_are_refused():
+    model = small(mode="eager")
+    with pytest.raises(ValueError, match="Training of cnn expects pixels.*0.0 to 5"):
+        model.fit(tensors(spoiled(5)), verbose=0)
+    with pytest.raises(ValueError, match="cnn.log_prob expects pixels.*from 0.0 to 5"):
+        model.log_prob(tensors(spoiled(5)))
+    for call in (model.fit, model.evaluate, model.log_prob):
+        with pytest.raises(ValueError, match="takes no targets"):
+            call(loader(lambda i: (GOOD[i], LABELS[i])))
+        with pytest.raises(ValueError, match="Move the color axis to the end"):
+            call(loader(lambda i: np.moveaxis(GOOD[i], -1, 0)))
+        with pytest.raises(ValueError, match="empty DataLoader"):
+            call(data.DataLoader(Samples(None, size=0)))

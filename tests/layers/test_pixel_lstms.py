@@ -1,0 +1,212 @@
+"""Row LSTM and Diagonal BiLSTM: outputs, fields and bad arguments."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_genimg.causality.random_weights import randomize
+from keras_genimg.layers import DiagonalBiLSTM, RowLSTM
+from tests import reference
+from tests.causality import (
+    assert_sees_exactly,
+    diagonal_bilstm_field,
+    past_field,
+    random_images,
+    row_lstm_field,
+)
+
+LSTMS = {"row": RowLSTM, "diagonal": DiagonalBiLSTM}
+REFERENCES = {RowLSTM: reference.row_lstm, DiagonalBiLSTM: reference.diagonal_bilstm}
+both = pytest.mark.parametrize("kind", LSTMS.values(), ids=LSTMS)
+
+
+def random_layer(kind, shape, units, kernel_size=None, **arguments):
+    if kind is RowLSTM:
+        arguments["kernel_size"] = kernel_size
+    layer = kind(units, **arguments)
+    layer.build((None, *shape))
+    randomize(layer)
+    return layer
+
+
+def assert_equals_reference(layer, images, *conditions, term=None):
+    weights = [layer.input_kernel, layer.recurrent_kernel, layer.bias]
+    weights += [layer.initial_hidden, layer.initial_cell]
+    expected = REFERENCES[type(layer)](
+        images, *map(np.asarray, weights), layer.mask_type, layer.num_colors, term
+    )
+    outputs = np.asarray(layer(images, *conditions))
+    np.testing.assert_allclose(outputs, expected, rtol=1e-5, atol=1e-6)
+
+
+def cases(*shapes):
+    """Each layer with both masks; mask "A" hides all of one color from a diagonal."""
+    return pytest.mark.parametrize(
+        ("kind", "shape", "units", "kernel_size", "num_colors", "mask_type"),
+        [
+            (kind, *case, mask_type)
+            for kind in LSTMS.values()
+            for case in shapes
+            for mask_type in ("AB" if kind is RowLSTM or case[-1] > 1 else "B")
+        ],
+    )
+
+
+@both
+def test_weight_shapes(kind):
+    layer = random_layer(kind, (4, 6, 3), 5, 7, num_colors=3)
+    directions, width, taps = (1, 7, 7) if kind is RowLSTM else (2, 1, 2)
+    assert layer.input_kernel.shape == (1, width, 3, 20 * directions)
+    assert layer.recurrent_kernel.shape == (directions, taps, 5, 20)
+    assert layer.bias.shape == (20 * directions,)
+    assert layer.initial_hidden.shape == layer.initial_cell.shape == (directions, 5)
+    assert len(layer.trainable_weights) == len(layer.weights) == 5
+
+
+@cases(
+    ((4, 6, 1), 3, 3, 1),
+    ((5, 3, 2), 4, 5, 1),
+    ((4, 6, 3), 3, 3, 3),
+    ((5, 3, 3), 5, 5, 3),
+    ((4, 6, 8), 8, 3, 3),
+    ((5, 3, 5), 10, 3, 3),
+    ((1, 6, 3), 5, 3, 3),
+    ((5, 1, 3), 5, 3, 3),
+)
+def test_equals_reference(kind, shape, units, kernel_size, num_colors, mask_type):
+    masked = {"num_colors": num_colors, "mask_type": mask_type}
+    layer = random_layer(kind, shape, units, kernel_size, **masked)
+    assert_equals_reference(layer, random_images(2, *shape))
+
+
+@both
+@pytest.mark.parametrize("condition_size", [(4, 5), (1, 1), (1, 5), (4, 1)])
+def test_condition_is_added_to_the_gates(kind, condition_size):
+    layer = kind(5, num_colors=3)
+    images = random_images(2, 4, 5, 3)
+    condition = random_images(2, *condition_size, 3, seed=2)
+    layer(images, condition)
+    randomize(layer)
+    gates = 20 * layer.directions
+    assert layer.condition_kernel.shape == (3, gates)
+    term = condition.astype("float64") @ np.asarray(layer.condition_kernel)
+    term = np.broadcast_to(term, (2, 4, 5, gates))
+    assert_equals_reference(layer, images, condition, term=term)
+
+
+@cases(
+    ((6, 7, 1), 3, 3, 1),
+    ((4, 9, 1), 3, 5, 1),
+    ((5, 3, 2), 3, 3, 1),
+    ((4, 6, 3), 3, 3, 3),
+    ((5, 3, 3), 5, 3, 3),
+    ((3, 7, 3), 10, 5, 3),
+    ((3, 5, 8), 8, 3, 3),
+)
+def test_sees_its_whole_field(kind, shape, units, kernel_size, num_colors, mask_type):
+    masked = {"num_colors": num_colors, "mask_type": mask_type}
+    layer = random_layer(kind, shape, units, kernel_size, **masked)
+    field = diagonal_bilstm_field(*shape[:2], num_colors, mask_type)
+    if kind is RowLSTM:
+        field = row_lstm_field(*shape[:2], num_colors, mask_type, kernel_size)
+    assert_sees_exactly(layer, random_images(3, *shape), field)
+
+
+def test_a_diagonal_layer_sees_the_full_past_of_8x8():
+    layer = random_layer(DiagonalBiLSTM, (8, 8, 1), 4)
+    field = past_field(8, 8, 1)
+    assert field.sum() == 2016 + 64
+    assert_sees_exactly(layer, random_images(3, 8, 8, 1), field)
+
+
+def test_field_is_the_papers_triangle():
+    # Seen by pixel (3, 4): one pixel more to either side in each row above, and one
+    # more to the left through the masked input-to-state convolution.
+    field = row_lstm_field(5, 9, 1, "B", 3)[:, :, 0, 3, 4, 0]
+    expected = np.array(
+        [
+            [1, 1, 1, 1, 1, 1, 1, 1, 0],
+            [0, 1, 1, 1, 1, 1, 1, 0, 0],
+            [0, 0, 1, 1, 1, 1, 0, 0, 0],
+            [0, 0, 0, 1, 1, 0, 0, 0, 0],
+            [0, 0, 0, 0, 0, 0, 0, 0, 0],
+        ],
+        bool,
+    )
+    np.testing.assert_array_equal(field, expected)
+
+
+@both
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        ({"mask_type": "C"}, "mask_type.*'C'"),
+        ({"units": 0}, r"units.*Received.*0"),
+        ({"units": -1}, r"units.*Received.*-1"),
+        ({"units": 2, "num_colors": 3}, r"units.*Received.*2"),
+        ({"num_colors": 0}, r"num_colors.*Received.*0"),
+    ],
+)
+def test_bad_argument_is_refused(kind, arguments, match):
+    with pytest.raises(ValueError, match=f"(?s){match}"):
+        kind(**({"units": 4} | arguments))
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments", "match"),
+    [
+        (RowLSTM, {"kernel_size": 2}, r"kernel_size.*Received.*2"),
+        (RowLSTM, {"kernel_size": 1}, r"kernel_size.*Received.*1"),
+        (DiagonalBiLSTM, {"mask_type": "A"}, r"Use mask_type='B'"),
+        (DiagonalBiLSTM, {"num_segments": 0}, r"Received: num_segments=0"),
+    ],
+)
+def test_bad_argument_of_one_of_them_is_refused(kind, arguments, match):
+    with pytest.raises(ValueError, match=match):
+        kind(4, **arguments)
+
+
+@both
+def test_bad_input_is_refused(kind):
+    images = np.zeros((2, 4, 5, 3), "float32")
+    for inputs, match in (
+        ([images[0]], r"(rank |ndim=)3"),
+        ([images[..., :2]], r"(?s)channels.*2.*num_colors=3"),
+        ([images, images[:, 1:]], r"height or 1.*Received: shape=\(2, 3, 5, 3\)"),
+    ):
+        with pytest.raises(ValueError, match=match):
+            kind(6, num_colors=3)(*inputs)
+    layer = kind(6)
+    layer(images)
+    with pytest.raises(ValueError, match="built without `condition`"):
+        layer(images, images)
+
+
+def ops_of(num_segments):
+    """Return the ops of the layer's graph, in order."""
+    layer = DiagonalBiLSTM(3, num_segments=num_segments)
+    call = tf.function(layer, autograph=False)
+    graph = call.get_concrete_function(tf.TensorSpec((2, 6, 4, 3))).graph
+    return [operation.type for operation in graph.get_operations()]
+
+
+def test_a_cpu_has_four_segments_by_default():
+    # tests/gpu/test_numerics.py has the number for a GPU.
+    with tf.device("CPU"):
+        assert ops_of(None) == ops_of(4) != ops_of(1)
+
+
+@pytest.mark.parametrize("num_segments", [None, 4])
+def test_files_keep_the_number_of_segments(num_segments, tmp_path):
+    inputs = keras.Input((3, 4, 2))
+    layer = DiagonalBiLSTM(3, num_segments=num_segments)
+    model = keras.Model(inputs, layer(inputs))
+    assert json.loads(json.dumps(layer.get_config()))["num_segments"] == num_segments
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert loaded.layers[-1].num_segments == num_segments
+    images = random_images(2, 3, 4, 2)
+    np.testing.assert_array_equal(loaded(images), model(images))

@@ -1,0 +1,70 @@
+import gc
+import weakref
+
+import pytest
+import tensorflow as tf
+
+from keras_genimg.models import PixelRNN
+from keras_genimg.ops.graphs import traced_once
+
+
+def counting():
+    """Return a function that is traced once, and a list that grows with each trace."""
+    traced = []
+
+    @traced_once
+    def double(x, name="a"):
+        traced.append(name)
+        return 2 * x
+
+    return double, traced
+
+
+def test_is_traced_once_a_graph_and_shape():
+    double, traced = counting()
+
+    @tf.function(autograph=False)
+    def run(x, y):
+        return double(x) + double(x + 1), double(y), double(y, "b"), double(y, "b")
+
+    x, y = tf.constant([1.0, 2.0]), tf.constant([3.0])
+    outputs = [output.numpy().tolist() for output in run(x, y)]
+    assert outputs == [[6, 10], [6], [6], [6]]
+    assert traced == ["a", "a", "b"]
+    run.get_concrete_function(x[:1], y)
+    assert len(traced) == 3 + 2
+
+
+def test_runs_eagerly_as_it_is():
+    double, traced = counting()
+    for size in (1, 1, 2):
+        assert double(tf.ones(size)).numpy().tolist() == [2] * size
+    assert len(traced) == 3
+
+
+def test_graphs_are_freed():
+    double, _ = counting()
+    run = tf.function(double, autograph=False)
+    graph = weakref.ref(run.get_concrete_function(tf.ones(2)).graph)
+    del run
+    gc.collect()
+    assert graph() is None
+
+
+@pytest.mark.parametrize("layer", ["diagonal", "row"])
+def test_layers_of_a_network_share_their_loops(layer):
+    def loops(num_layers):
+        model = PixelRNN((6, 6, 1), 2, num_layers, layer)
+
+        @tf.function(autograph=False)
+        def step(images):
+            with tf.GradientTape() as tape:
+                loss = tf.reduce_sum(model(images))
+            return tape.gradient(loss, model.trainable_variables)
+
+        function = step.get_concrete_function(tf.TensorSpec((None, 6, 6, 1)))
+        graph = function.graph.as_graph_def()
+        nodes = [*graph.node, *(n for f in graph.library.function for n in f.node_def)]
+        return sum("While" in node.op for node in nodes)
+
+    assert 0 < loops(2) == loops(3)

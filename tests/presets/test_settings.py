@@ -1,0 +1,58 @@
+import numpy as np
+import pytest
+
+from keras_genimg.likelihoods import Bernoulli, Categorical
+from keras_genimg.models import PixelCNN, PixelRNN
+
+PAPER = {
+    # name: (layers, units, head filters, colors, side, layer, residual)
+    "mnist_diagonal_1x32": (1, 32, 32, 1, 28, "diagonal", True),
+    "mnist_diagonal_7x16": (7, 16, 32, 1, 28, "diagonal", True),
+    "cifar10_row_12x128": (12, 128, 1024, 3, 32, "row", True),
+    "cifar10_diagonal_12x128": (12, 128, 1024, 3, 32, "diagonal", True),
+    "imagenet32_row_12x384": (12, 384, 1024, 3, 32, "row", True),
+    "imagenet64_row_4x512": (4, 512, 1024, 3, 64, "row", False),
+}
+
+
+@pytest.mark.parametrize("name", PAPER)
+def test_published_settings(name):
+    layers, units, head, colors, side, layer, residual = PAPER[name]
+    config = PixelRNN.presets[name].config
+    assert (config["num_layers"], config["units"]) == (layers, units)
+    assert config["head_filters"] == head
+    assert config["image_shape"] == (side, side, colors)
+    assert config["layer"] == layer
+    assert config.get("residual", True) == residual
+    expected = Bernoulli() if colors == 1 else Categorical(256)
+    assert expected in (config["likelihood"], Bernoulli())
+    assert "RMSProp" in PixelRNN.presets[name].description
+
+
+@pytest.mark.parametrize(
+    "model_class, name",
+    [(c, name) for c in (PixelCNN, PixelRNN) for name in c.presets],
+    ids=lambda value: value if isinstance(value, str) else value.__name__,
+)
+def test_presets_compute_at_small_size(model_class, name):
+    colors = model_class.presets[name].config["image_shape"][-1]
+    depth = "num_blocks" if model_class is PixelCNN else "num_layers"
+    model = model_class.from_preset(
+        name, image_shape=(4, 5, colors), units=6, head_filters=6, **{depth: 1}
+    )
+    images = np.ones((2, 4, 5, colors), "uint8")
+    assert np.isfinite(model.log_prob(images)).all()
+
+
+def test_size_of_the_mnist_model():
+    model = PixelRNN.from_preset("mnist_diagonal_7x16")
+    skips = 7 * (32 * 32 + 32)
+    initial_states = 7 * 2 * 2 * 16
+    assert model.count_params() - skips - initial_states == 65_793
+
+
+def test_unknown_preset_lists_the_known_and_suggests_one():
+    with pytest.raises(ValueError, match="no preset 'cifar'.*cifar10_15x128, digits"):
+        PixelCNN.from_preset("cifar")
+    with pytest.raises(ValueError, match="'mnst'. Did you mean 'mnist'?"):
+        PixelCNN.from_preset("mnst")

@@ -1,0 +1,315 @@
+import itertools
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_genimg.causality.random_weights import randomize
+from keras_genimg.drawing.functions import candidate_uniforms, effective_size
+from keras_genimg.layers import MaskedConv2D
+from keras_genimg.likelihoods import Categorical
+from keras_genimg.models import AutoregressiveModel, PixelCNN, PixelRNN
+from keras_genimg.ops.uniforms import (
+    CANDIDATES,
+    CHOICE,
+    LATENTS,
+    PIXELS,
+    POSTERIOR,
+    seeded_uniforms,
+)
+from tests import reference
+from tests.weekly import weekly_but
+
+pytestmark = pytest.mark.slow
+
+# Methods to draw candidates with. The model with conditions and colors tries all, since
+# weighing candidates does not depend on the method.
+METHODS = {
+    "cnn": ("incremental",),
+    "row": ("incremental", "fixed_point", "ancestral"),
+    "diagonal": ("incremental",),
+}
+MODELS = {
+    "cnn": lambda: PixelCNN((3, 4, 1), 8, 1, head_filters=8),
+    "row": lambda: PixelRNN(
+        (3, 4, 3), 6, 1, "row", likelihood=Categorical(4), num_classes=3
+    ),
+    "diagonal": lambda: PixelRNN((4, 3, 1), 4, 1, likelihood=Categorical(5)),
+}
+
+
+@pytest.fixture(scope="module", params=weekly_but(MODELS, "cnn", "diagonal"))
+def case(request):
+    """Return a model, images, masks and conditions."""
+    model = MODELS[request.param]()
+    randomize(model, seed=1)
+    generator = np.random.default_rng(1)
+    shape = model.image_shape
+    images = generator.integers(model.likelihood.num_values, size=(6, *shape))
+    known = generator.integers(2, size=(6, *shape[:2]))
+    # No known pixel follows an unknown one.
+    known[0] = np.arange(shape[0])[:, None] < np.full(shape[1], 2)
+    known[1] = 1
+    conditions = generator.integers(3, size=6) if len(model.inputs) > 1 else None
+    return model, images, known, conditions
+
+
+# Random streams.
+
+
+def test_streams_share_no_numbers():
+    streams = [PIXELS, LATENTS, *(POSTERIOR + k for k in range(20))]
+    streams += [(kind, k) for kind in (CANDIDATES, CHOICE) for k in range(20)]
+    seeds = np.array([0, 1, 2, 3, 2**31 - 1, 2**31, 2**62 - 1])
+    drawn = [np.asarray(seeded_uniforms(seeds, (4,), stream)) for stream in streams]
+    drawn = np.concatenate(drawn)  # Including all neighboring seeds.
+    # Four uniforms have 96 bits, so two streams do not agree by chance.
+    assert len(np.unique(drawn, axis=0)) == len(drawn)
+    # Not even at different positions.
+    assert len(np.unique(drawn)) > drawn.size - 5
+
+
+def test_todays_streams_keep_their_numbers():
+    first = np.array([0.3173687, 0.90230346, 0.13106245, 0.77921486], "float32")
+    np.testing.assert_array_equal(seeded_uniforms([5], (4,))[0], first)
+
+
+def test_streams_with_an_index_are_the_same_under_xla_and_for_an_index_per_seed():
+    seeds = tf.constant([3, 3, 7], tf.int64)
+    indices = tf.constant([1, 2, 2])
+    eager = np.asarray(seeded_uniforms(seeds, (2, 3), (CANDIDATES, indices)))
+    for place, (seed, index) in enumerate([(3, 1), (3, 2), (7, 2)]):
+        alone = seeded_uniforms([seed], (2, 3), (CANDIDATES, index))
+        np.testing.assert_array_equal(alone[0], eager[place])
+    for jit_compile in (False, True):
+        run = tf.function(
+            lambda seeds, k: seeded_uniforms(seeds, (2, 3), (CANDIDATES, k)),
+            jit_compile=jit_compile,
+        )
+        np.testing.assert_array_equal(run(seeds, indices), eager)
+
+
+def test_the_number_of_candidates_changes_none():
+    seeds = tf.constant([5, 6], tf.int64)
+    few, many = (
+        np.reshape(candidate_uniforms(seeds, (2, 2), k), (2, k, 2, 2)) for k in (3, 8)
+    )
+    np.testing.assert_array_equal(few, many[:, :3])
+    np.testing.assert_array_equal(many[:, 0], seeded_uniforms(seeds, (2, 2)))
+    # The candidates of neighboring seeds share nothing.
+    assert len(np.unique(many)) == many.size
+
+
+# The returned completions.
+
+
+def candidates_of(model, images, known, conditions, seed, num_candidates, temperature):
+    """Draw all candidates with a forward pass per sub-pixel: (batch, K, ...)."""
+    shape = model.image_shape
+    seeds = tf.constant(seed + np.arange(len(images)))
+    uniforms = candidate_uniforms(seeds, shape, num_candidates)
+    drawn = np.repeat(np.where(known[..., None], images, 0), num_candidates, axis=0)
+    drawn = drawn.astype("float32")
+    where = np.repeat(known, num_candidates, axis=0)
+    rest = [] if conditions is None else [np.repeat(conditions, num_candidates)]
+    for row, column, color in np.ndindex(*shape):
+        params = np.asarray(model([drawn, *rest] if rest else drawn))
+        here = (slice(None), row, column, color)
+        value = model.likelihood.sample(
+            params[:, row, column, color, None],
+            uniforms[:, row, column, color, None],
+            temperature,
+        )[:, 0]
+        drawn[here] = np.where(where[:, row, column], drawn[here], value)
+    params = np.asarray(model([drawn, *rest] if rest else drawn), "float64")
+    return (
+        drawn.reshape(len(images), num_candidates, *shape),
+        params.reshape(len(images), num_candidates, *params.shape[1:]),
+    )
+
+
+def log_prob_of(params, images, temperature):
+    """Compute the nats of each sub-pixel in NumPy."""
+    logits = params / temperature
+    if logits.ndim == images.ndim:
+        logits = np.stack([np.zeros_like(logits), logits], axis=-1)
+    chosen = np.take_along_axis(logits, images[..., None].astype(int), -1)[..., 0]
+    return chosen - np.logaddexp.reduce(logits, axis=-1)
+
+
+def expected_of(model, images, known, conditions, seed, num_candidates, temperature):
+    """Compute completions and effective sample sizes with NumPy weights."""
+    drawn, params = candidates_of(
+        model, images, known, conditions, seed, num_candidates, temperature
+    )
+    log_prob = log_prob_of(params, drawn, temperature)
+    chosen, sizes = [], []
+    for index in range(len(images)):
+        flat = known[index].ravel()
+        first = int(np.argmin(flat)) if (flat == 0).any() else len(flat)
+        later = np.flatnonzero((flat == 1) & (np.arange(len(flat)) > first))
+        nats = log_prob[index].sum(axis=-1).reshape(num_candidates, -1)[:, later]
+        weights = np.exp(nats.sum(axis=1) - nats.sum(axis=1).max())
+        sizes.append(weights.sum() ** 2 / (weights**2).sum())
+        uniform = float(seeded_uniforms([seed + index], (), (CHOICE, 0))[0])
+        steps = np.cumsum(weights) / weights.sum()
+        chosen.append(int((uniform >= steps[:-1]).sum()) if len(later) else 0)
+    return drawn[np.arange(len(images)), chosen], np.array(sizes), np.array(chosen)
+
+
+def test_completions_are_those_of_the_definition(case, request):
+    model, images, known, conditions = case
+    name = request.node.callspec.params["case"]
+    options = {"seed": 20, "num_candidates": 7, "temperature": 0.6}
+    expected, sizes, chosen = expected_of(model, images, known, conditions, **options)
+    assert chosen.max() > 0 and sizes[2:].min() < 6
+    options["conditions"] = conditions
+    for method in METHODS[name]:
+        completed, got = model.complete(
+            images, known, method=method, return_effective_sample_size=True, **options
+        )
+        np.testing.assert_array_equal(completed, expected)
+        where = known == 1
+        np.testing.assert_array_equal(completed[where], images[where])
+        assert got.dtype == np.float32
+        np.testing.assert_allclose(got, sizes, rtol=1e-3)
+    if name == "cnn":  # Completions of the others are in tests/sampling.
+        compiled = model.complete(images, known, jit_compile=True, **options)
+        np.testing.assert_array_equal(compiled, expected)
+
+
+def test_candidate_0_is_todays_image_and_stays_where_nothing_follows(case):
+    model, images, known, conditions = case
+    one = model.complete(images, known, seed=4, conditions=conditions)
+    drawn, _ = candidates_of(model, images, known, conditions, 4, 1, 1.0)
+    np.testing.assert_array_equal(one, drawn[:, 0])
+    options = {
+        "seed": 4,
+        "conditions": conditions,
+        "return_effective_sample_size": True,
+    }
+    _, sizes = model.complete(images, known, **options)
+    np.testing.assert_array_equal(sizes, np.ones(6))
+    upper = np.broadcast_to(known[0], known.shape)
+    for num_candidates in (1, 5):
+        options["num_candidates"] = num_candidates
+        completed, sizes = model.complete(images, upper, **options)
+        if num_candidates == 1:
+            first = completed
+        np.testing.assert_array_equal(completed, first)
+        # All weights are equal.
+        np.testing.assert_allclose(sizes, num_candidates, rtol=1e-6)
+
+
+def test_sizes_are_in_range_for_any_weights():
+    weights = np.random.default_rng(0).normal(size=(10_000, 3)).astype("float32")
+    weights[:5000] *= 100  # One candidate has all the weight.
+    weights[5000:] *= 1e-5  # All are alike.
+    sizes = effective_size(weights - weights.max(axis=1, keepdims=True)).numpy()
+    assert sizes.min() == 1 and sizes.max() == 3
+    assert np.all(np.isnan(effective_size(np.full((1, 3), np.nan, "float32"))))
+
+
+def test_the_batch_makes_no_difference(case):
+    model, images, known, conditions = case
+    options = {"seed": 3, "num_candidates": 4, "conditions": conditions}
+    whole = model.complete(images, known, **options)
+    for batch_size in (1, 9):
+        part = model.complete(images, known, batch_size=batch_size, **options)
+        np.testing.assert_array_equal(part, whole)
+
+
+def test_a_batch_counts_candidates(monkeypatch):
+    model = MODELS["cnn"]()
+    batches = []
+    draw = model._drawer.function(num_candidates=4)
+
+    def spy(seeds, *rest):
+        batches.append(len(seeds))
+        return draw(seeds, *rest)
+
+    monkeypatch.setattr(model._drawer, "function", lambda *options: spy)
+    images = np.zeros((7, 3, 4, 1))
+    model.complete(images, np.zeros((3, 4)), batch_size=12, num_candidates=4)
+    model.complete(images[:2], np.zeros((3, 4)), batch_size=3, num_candidates=4)
+    assert batches == [3, 3, 1, 1, 1]
+
+
+@pytest.mark.parametrize("num_candidates", [0, -1, 1.5, "2", True, None])
+def test_bad_numbers_of_candidates(num_candidates, tmp_path):
+    model = MODELS["cnn"]()
+    images, known = np.zeros((1, 3, 4, 1)), np.zeros((3, 4))
+    text = r"`num_candidates` of \w+ must be an integer of at least 1.*Received"
+    with pytest.raises(ValueError, match=text):
+        model.complete(images, known, num_candidates=num_candidates)
+    with pytest.raises(ValueError, match=text):
+        model.export(tmp_path / "1", num_candidates=num_candidates, verbose=False)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_likelihood_that_does_not_define_its_temperature_is_named():
+    class Odd(Categorical):
+        at_temperature = super(Categorical, Categorical(2)).at_temperature
+
+        def sample(self, params, uniforms, temperature=1.0):
+            return tf.zeros_like(uniforms)
+
+    model = PixelCNN((3, 4, 1), 4, 1, likelihood=Odd(2))
+    images, known = np.zeros((1, 3, 4, 1)), np.zeros((3, 4))
+    model.complete(images, known)
+    with pytest.raises(NotImplementedError, match="does not define `at_temperature`"):
+        model.complete(images, known, num_candidates=2)
+
+
+# Against exact enumeration.
+
+SIZE = (2, 3)
+ALL_IMAGES = np.array(list(itertools.product((0, 1), repeat=6)), "float64")
+ALL_IMAGES = ALL_IMAGES.reshape(-1, *SIZE, 1)
+
+
+def two_convolutions():
+    """Return a model of two masked convolutions, and its weights."""
+    images = keras.Input((*SIZE, 1))
+    x = MaskedConv2D(3, (3, 5), mask_type="A", activation="tanh")(images)
+    logits = MaskedConv2D(1, (3, 5), mask_type="B", dtype="float32")(x)
+    model = AutoregressiveModel(images, logits)
+    randomize(model, seed=8, gain=6.0, vector_scale=2.0)
+    return model, [weight.numpy() for weight in model.trainable_weights]
+
+
+def exact_conditional(weights, original, known):
+    """Compute p(image | known pixels of `original`) of all 64 images in NumPy."""
+    kernel, bias, last_kernel, last_bias = weights
+    hidden = np.tanh(reference.masked_conv2d(ALL_IMAGES, kernel, bias, "A", 1))
+    logits = reference.masked_conv2d(hidden, last_kernel, last_bias, "B", 1)
+    probability = reference.logistic(np.where(ALL_IMAGES == 1, logits, -logits))
+    joint = probability.prod(axis=(1, 2, 3))
+    np.testing.assert_allclose(joint.sum(), 1, rtol=1e-12)
+    fits = ((ALL_IMAGES == original)[..., 0] | (known == 0)).all(axis=(1, 2))
+    return np.where(fits, joint, 0) / joint[fits].sum()
+
+
+def test_total_variation_to_the_exact_conditional_falls():
+    model, weights = two_convolutions()
+    original = np.array([[1, 1, 0], [1, 0, 1]])[..., None]
+    num_images = 1000
+    images = np.broadcast_to(original, (num_images, *original.shape))
+    for known in ([[0, 0, 0], [1, 0, 1]], [[1, 0, 0], [0, 1, 1]]):
+        exact = exact_conditional(weights, original, np.array(known))
+        distances = {}
+        for num_candidates in (1, 8, 64):
+            options = {
+                "seed": 0,
+                "num_candidates": num_candidates,
+                "batch_size": num_images * num_candidates,
+            }
+            completed = model.complete(images, np.array(known), **options)
+            numbers = completed.reshape(num_images, -1) @ 2 ** np.arange(6)[::-1]
+            drawn = np.bincount(numbers, minlength=64) / num_images
+            distances[num_candidates] = np.abs(drawn - exact).sum() / 2
+        # 1,000 exact draws also leave a distance of about 0.03.
+        assert distances[1] > 0.5, distances
+        assert distances[8] < 0.25, distances
+        assert distances[64] < 0.06, distances
