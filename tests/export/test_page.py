@@ -182,12 +182,13 @@ def test_completes_with_candidates(page, models):
     known = np.ones((4, 5), int)
     known[0] = 0
     check_completion(page, model, known, num_candidates=3)
-    sizes = model.effective_sample_size(
+    _, sizes = model.complete(
         model.generate(1, seed=[2], conditions=[1]).repeat(2, axis=0),
         known,
         seed=[30, 31],
         conditions=[1, 1],
         num_candidates=3,
+        return_effective_sample_size=True,
     )
     captions = page.locator("#completed figcaption").all_inner_texts()
     assert captions == [
