@@ -42,7 +42,7 @@ class AutoregressiveModel(GenerativeModel):
     Before the first `fit`, `generate`, `complete` or `export`, the graph is proven
     under random weights: it is causal, see `keras_genimg.causality.first_leak`, and the
     incremental sampler computes what a forward pass does. This is done once for a graph
-    and a size, and takes about two seconds for seven diagonal layers at 28x28.
+    and a size, and takes about three seconds for seven diagonal layers at 28x28.
 
     Args:
         inputs: `keras.Input` of images in the likelihood's own range,
