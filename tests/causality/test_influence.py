@@ -35,7 +35,9 @@ def assert_same_weights(model, weights):
         np.testing.assert_array_equal(now, then)
 
 
-@pytest.mark.parametrize("shape", [(4, 6, 1), (3, 5, 3)])
+@pytest.mark.parametrize(
+    "shape", [(4, 6, 1), pytest.param((3, 5, 3), marks=pytest.mark.slow)]
+)
 def test_the_paper_s_network_lacks_its_blind_spot_alone(shape):
     height, width, colors = shape
     model = PixelRNN(shape, 6, 2, first_kernel_size=3)

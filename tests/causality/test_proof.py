@@ -122,10 +122,8 @@ def test_weights_of_zero_hide_no_fault():
         np.testing.assert_array_equal(before, after)
 
 
-@pytest.mark.parametrize(
-    "policy",
-    ["mixed_bfloat16", pytest.param("mixed_float16", marks=pytest.mark.slow)],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
 def test_a_small_fault_is_found_in_half_precision(policy):
     """In a tenth of what rounding explains there."""
     for factor in (1, 1.005):

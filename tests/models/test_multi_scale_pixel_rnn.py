@@ -250,6 +250,7 @@ def test_other_images_and_scales_have_nothing_to_train_on(model, images):
         model.at_scale(images[:, :3], 0)
 
 
+@pytest.mark.slow
 def test_a_leak_is_found_at_its_scale(images):
     model = gray()
     network = model.scale_models[1]

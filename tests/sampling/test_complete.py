@@ -15,7 +15,10 @@ MODELS = {
 }
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(
+    "name",
+    ["diagonal", *(pytest.param(x, marks=pytest.mark.slow) for x in ("cnn", "row"))],
+)
 def test_known_pixels_stay_and_methods_agree(name):
     model = MODELS[name]()
     generator = np.random.default_rng(0)

@@ -401,9 +401,8 @@ def test_a_constant_of_columns_that_keras_adds_to_rows():
         model.generate(1, seed=0)
 
 
-@pytest.mark.parametrize(
-    "jit_compile", [False, pytest.param(True, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("jit_compile", [False, True])
 def test_all_of_them_in_one_graph(jit_compile):
     def joined(x):
         outputs = [layers.Dense(6)(body(x)) for body in GRAPHS.values()]
