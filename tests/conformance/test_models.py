@@ -70,7 +70,15 @@ def regularization(model):
 IN_GRAPHS = ("PixelCNN_classes", "PixelRNN_row", "VAE_full_normal", "DRAW")
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow)
+        if name in ("PixelRNN_row", "VAE_full_normal")
+        else name
+        for name in MODELS
+    ],
+)
 def test_fits_and_reports(name):
     case = MODELS[name]
     model = case.make()

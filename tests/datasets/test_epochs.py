@@ -42,7 +42,9 @@ def assert_equal(these, those):
 
 
 @pytest.mark.parametrize("name", SETS)
-@pytest.mark.parametrize("block_batches", [1, 2, 100])
+@pytest.mark.parametrize(
+    "block_batches", [2, *(pytest.param(x, marks=pytest.mark.slow) for x in (1, 100))]
+)
 def test_an_epoch_begins_at_any_batch(name, block_batches, monkeypatch):
     monkeypatch.setattr(BLOCK_BYTES, 64 * 64 * block_batches)
     epochs = SETS[name]().epochs

@@ -62,7 +62,7 @@ class Freed(keras.callbacks.Callback):
         return set(self.threads)
 
 
-@pytest.mark.parametrize("arrays", [True, False])
+@pytest.mark.parametrize("arrays", [pytest.param(True, marks=pytest.mark.slow), False])
 def test_fit_frees_iterators_in_another_thread(model, arrays):
     data = IMAGES if arrays else tf.data.Dataset.from_tensors(IMAGES).repeat(2)
     freed = Freed()

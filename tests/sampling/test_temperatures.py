@@ -13,7 +13,10 @@ TINY = [1e-30, 1e-37, 1e-38, 1e-40, 1e-50, sys.float_info.min]
 
 @pytest.mark.parametrize(
     "likelihood",
-    [Categorical(5), DiscretizedLogisticMixture(5, 2)],
+    [
+        Categorical(5),
+        pytest.param(DiscretizedLogisticMixture(5, 2), marks=pytest.mark.slow),
+    ],
     ids=str,
 )
 def test_the_likeliest_pixels_are_drawn_at_the_smallest_temperatures(likelihood):
