@@ -122,7 +122,8 @@ def first_leak(
 
     Raises:
         Exception: Any error of the graph. Values for the conditions are guesses:
-            unknown sizes are those of the images, and integers other than labels are 0.
+            unknown sizes are those of the images, and integers of unknown range are 0
+            or 1, or 0 alone if the graph fails on 1.
     """
     if hasattr(model, "scale_models"):
         # Each scale has an order of its own.
@@ -166,8 +167,8 @@ def _pairs(model, shape):
 
 
 def _other_order(count):
-    """Return an order of a batch that a mirrored or rolled one does not undo."""
-    return np.random.default_rng(0).permutation(count)
+    """Return an order of a batch, not its own, that mirroring does not undo."""
+    return np.roll(np.random.default_rng(0).permutation(count), 1)
 
 
 def _leak_under(weights, seeds, model, shape, pairs):

@@ -21,9 +21,9 @@ _FLAT = 1e6
 class TracedSampler:
     """Compiled function that draws or completes images.
 
-    Before the first image, the incremental sampler is proven: under random weights, the
-    parameters that it draws an image from must be those of a forward pass. The graph
-    that is proven is the graph that draws, which takes the weights as inputs.
+    Before the first image, the incremental sampler is proven: the parameters that it
+    draws an image from must be those of a forward pass. The graph that is proven is the
+    graph that draws, which takes the weights as inputs.
 
     Args:
         model: An `AutoregressiveModel`.
@@ -129,9 +129,9 @@ class TracedSampler:
         """Raise an error unless the sampler and the model agree.
 
         Two images are drawn, with pixels of any value, under random weights and under
-        the model's own with some noise. The parameters of the first are
-        compared with those of a forward pass of it alone. A model in half precision is
-        proven in float32, and then compared as closely as its rounding allows.
+        the model's own with some noise. The parameters of the first are compared with
+        those of a forward pass of it alone. A model in half precision is proven in
+        float32, and then compared as closely as its rounding allows.
 
         Returns:
             True.

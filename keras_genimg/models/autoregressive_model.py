@@ -39,10 +39,10 @@ class AutoregressiveModel(GenerativeModel):
     sub-pixels, so the first layer that reads the image has mask `"A"`. Otherwise, the
     model learns to copy pixels that are not available during generation.
 
-    Before the first `fit`, `generate`, `complete` or `export`, the graph is proven
-    under random weights: it is causal, see `keras_genimg.causality.first_leak`, and the
-    incremental sampler computes what a forward pass does. This is done once for a graph
-    and a size, and takes about three seconds for seven diagonal layers at 28x28.
+    Before the first `fit`, the graph is proven to be causal, see
+    `keras_genimg.causality.first_leak`; before the first image and `export` also that
+    the incremental sampler computes what a forward pass does. This is done once for a
+    graph and a size, and takes about three seconds for seven diagonal layers at 28x28.
 
     Args:
         inputs: `keras.Input` of images in the likelihood's own range,
@@ -302,6 +302,12 @@ class AutoregressiveModel(GenerativeModel):
             self, image_shape, method, jit_compile, num_candidates
         )
 
+    def _base_config(self):
+        config = super()._base_config()
+        if self.sampling_method != "incremental":
+            config["sampling_method"] = self.sampling_method
+        return config
+
     def get_config(self) -> Config:
         graph = keras.Model(self.inputs, self.outputs[0], name=self.name)
         config = {
@@ -312,8 +318,6 @@ class AutoregressiveModel(GenerativeModel):
         if self.condition_ranges != type(self).condition_ranges:
             ranges = {k: list(v) for k, v in self.condition_ranges.items()}
             config["condition_ranges"] = ranges
-        if self.sampling_method != "incremental":
-            config["sampling_method"] = self.sampling_method
         return config
 
     @classmethod

@@ -265,6 +265,8 @@ class MultiScalePixelRNN(GenerativeModel):
             `"small_images"`.
         check_causality: Whether to prove the networks before they are trained or draw.
             True in new and loaded models; the value is not saved.
+        sampling_method: Sampler that is used unless a call names another,
+            `"incremental"`.
 
     Input shape:
         Images in the likelihood's own range, `(batch, height, width, colors)`.

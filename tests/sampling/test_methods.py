@@ -239,6 +239,8 @@ def test_a_model_names_its_own_sampler(tmp_path):
     with keras.saving.custom_object_scope({"RowAbove": RowAbove}):
         again = AutoregressiveModel.from_config(model.get_config())
     assert again.sampling_method == "fixed_point"
+    family = PixelCNN((3, 4, 1), 2, 1, sampling_method="ancestral")
+    assert PixelCNN.from_config(family.get_config()).sampling_method == "ancestral"
     with pytest.raises(ValueError, match="'fastest'"):
         AutoregressiveModel(images, logits, sampling_method="fastest")
 
