@@ -65,11 +65,8 @@ class Honest:
         rows = np.arange(13) % len(images)
         mixed = abs(self.forward(images[rows], rows).numpy() - alone[rows])
         # The last bit of an input may change how a quantized layer rounds it.
-        quantized = any(
-            getattr(layer, "quantization_mode", None)
-            for layer in self.model._flatten_layers()
-        )
-        if mixed.max() > (0.05 if quantized else limit) * (1 + abs(alone).max()):
+        rounded = is_quantized(self.model)
+        if mixed.max() > (0.05 if rounded else limit) * (1 + abs(alone).max()):
             return True
         couples = self.model.likelihood.couples_colors
         units = self.model.likelihood.unit_shape(images.shape[1:])
@@ -116,3 +113,10 @@ class Honest:
     def log_prob(self, images):
         params = self.params(images)
         return self.model.likelihood.log_prob_of_images(params, images).numpy()
+
+
+def is_quantized(model):
+    """Return whether any layer of a model holds quantized weights."""
+    return any(
+        getattr(layer, "quantization_mode", None) for layer in model._flatten_layers()
+    )
