@@ -1,4 +1,4 @@
-"""Train the paper's VAE with several numbers of latents, and plot the bound on the way.
+"""Compare ways to train the paper's VAE, and plot what is reached on the way.
 
 By default, the example uses the 8x8 digits that scikit-learn ships. With `--data
 mnist`, it uses MNIST from tensorflow-datasets, binarized again in each epoch; with
@@ -8,138 +8,268 @@ It writes `vae_curve.png` and `vae_curve.csv`, and needs the extra `examples`.
     python examples/vae_curve.py
     python examples/vae_curve.py --data mnist --latents 3 5 10 20 200
     python examples/vae_curve.py --data frey_rawface.mat --latents 2 5 10 20
-    python examples/vae_curve.py --data mnist --optimizers adagrad adam
+    python examples/vae_curve.py --data mnist --latents 3 --hidden-units 100 \
+        --methods aevb wake_sleep mcem --train-images 1000 50000 --marginal
 
 As in section 5 of Auto-Encoding Variational Bayes, https://arxiv.org/abs/1312.6114:
 batches of 100 images, one sample of the latents for each, a prior N(0, I) on all
-weights, and Adagrad with one of three rates, chosen by the bound of training images
-after the first iterations. The plot is like its figure 2.
+weights, and Adagrad with one of three rates, chosen by training images after the first
+iterations. The plots are like its figures 2 and, by the last command, 3. The methods:
+
+- `aevb`, the paper's, is what `fit` of a VAE does, and `aevb_adam` the same with Adam;
+- `wake_sleep` is a model with a training step of its own;
+- `mcem`, Monte Carlo expectation maximization, is a loop around the model's decoder.
 """
 
 import argparse
 import csv
+import dataclasses
 import pathlib
 import time
 from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from keras_genimg import datasets
+from keras_genimg.models import VAE
 
 SEED = 100
 BATCH_SIZE = 100
 RATES = (0.01, 0.02, 0.1)
 # Batches after which a rate is chosen.
 FIRST_BATCHES = 600
-NUM_POINTS = 40
-MOST_IMAGES = 10_000
-COLUMNS = ("latents", "optimizer", "training images", "train, nats", "test, nats")
+COLUMNS = ("run", "training images", "train, nats", "test, nats")
+LABELS = {
+    "aevb": "AEVB",
+    "aevb_adam": "AEVB with Adam",
+    "wake_sleep": "wake-sleep",
+    "mcem": "Monte Carlo EM",
+}
 
 
-def read_images(data):
-    """Return the name of a preset, training batches, and the images to evaluate.
+class WakeSleep(VAE):
+    """VAE trained by the wake-sleep algorithm.
+
+    The decoder learns to make images from the encoder's latents, and the encoder to
+    find the latents of the decoder's images.
+
+    References:
+        Hinton et al., The wake-sleep algorithm for unsupervised neural networks, 1995
+    """
+
+    def train_step(self, data):
+        images, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        images = tf.cast(images, "float32")
+
+        def posterior(images):
+            return self.latent.posterior.distribution(
+                self.latent.parameters(self.encoder(images))
+            )
+
+        with tf.GradientTape() as tape:
+            z = tf.stop_gradient(posterior(images).sample())
+            wake = self.likelihood.log_prob_of_images(self.decoder(z), images)
+            z = self.latent.prior.standard(self.latent_dim).sample(tf.shape(images)[0])
+            dream = self.likelihood.distribution(self.decoder(z)).sample()
+            dream = tf.stop_gradient(tf.cast(dream, "float32"))
+            sleep = posterior(dream).log_prob(z)
+            loss = -tf.reduce_mean(wake + sleep) + tf.add_n(self.losses)
+        weights = self.trainable_weights
+        self.optimizer.apply(tape.gradient(loss, weights), weights)
+        return {"loss": loss}
+
+
+def monte_carlo_em(model, images, num_batches, after_batch):
+    """Train a VAE's decoder on samples of the true posterior.
+
+    Each image has a Markov chain. A batch moves its chains by one transition of
+    Hamiltonian Monte Carlo with ten leapfrog steps, whose size adapts to an acceptance
+    of 90 %, and then takes five steps of the optimizer, as in the paper.
 
     Args:
-        data: `"digits"`, `"mnist"` or the path of `frey_rawface.mat`.
+        model: Compiled `VAE`.
+        images: Probabilities of its pixels, which are drawn again in each epoch.
+        num_batches: Number of batches to train on.
+        after_batch: See `trained_model`.
     """
-    from keras_genimg import datasets
+    generator = np.random.default_rng(0)
+    chains = generator.normal(size=(len(images), model.latent_dim)).astype("float32")
+    prior = model.latent.prior.standard(model.latent_dim)
+    step_size = tf.Variable(0.1)
 
-    name, source, dynamic, fixed = data, data, {"intensities": True}, {}
+    @tf.function
+    def train(batch, z):
+        def log_joint(z):
+            params = model.decoder(z)
+            likelihood = model.likelihood.log_prob_of_images(params, batch)
+            return prior.log_prob(z) + likelihood
+
+        kernel = tfp.mcmc.HamiltonianMonteCarlo(log_joint, step_size.value(), 10)
+        z, result = kernel.one_step(z, kernel.bootstrap_results(z))
+        accepted = tf.reduce_mean(tf.cast(result.is_accepted, "float32"))
+        step_size.assign(step_size * tf.where(accepted > 0.9, 1.02, 0.98))
+        weights = model.decoder.trainable_weights
+        for _ in range(5):
+            with tf.GradientTape() as tape:
+                loss = -tf.reduce_mean(log_joint(z)) + tf.add_n(model.decoder.losses)
+            model.optimizer.apply(tape.gradient(loss, weights), weights)
+        return z
+
+    model.optimizer.build(model.decoder.trainable_weights)
+    order = np.array([], int)
+    for count in range(1, num_batches + 1):
+        if len(order) < BATCH_SIZE:
+            order = generator.permutation(len(images))
+            pixels = (generator.random(images.shape) < images).astype("float32")
+        rows, order = order[:BATCH_SIZE], order[BATCH_SIZE:]
+        chains[rows] = train(pixels[rows], chains[rows])
+        after_batch(model, count)
+
+
+@dataclasses.dataclass
+class Data:
+    """Images of a data set.
+
+    Attributes:
+        preset: Name of a preset of `VAE`.
+        train: `tf.data.Dataset` of batches.
+        probabilities: The training images as real numbers.
+        evaluated: Training and test images to evaluate.
+    """
+
+    preset: str
+    train: Any
+    probabilities: np.ndarray
+    evaluated: list
+
+
+def read_data(data, num_train, num_evaluated):
+    """Return the `Data` of `"digits"`, `"mnist"` or the path of `frey_rawface.mat`."""
+    preset, source, dynamic = data, data, {"intensities": True}
+    fixed: dict[str, Any] = dynamic
     if data == "mnist":
         # Pixels that are evaluated are drawn once, so that points are comparable.
         dynamic, fixed = {"binarize": "dynamic"}, {"binarize": "fixed"}
     elif data != "digits":
-        name, source = "frey_face", pathlib.Path(data)
-    options: dict[str, Any] = {"shuffle": True, "drop_remainder": True, **dynamic}
-    train = datasets.load(source, "train", BATCH_SIZE, **options)
+        preset, source = "frey_face", pathlib.Path(data)
+    split = f"train[:{num_train}]" if num_train else "train"
+    train = datasets.load(
+        source, split, BATCH_SIZE, shuffle=True, drop_remainder=True, **dynamic
+    )
+    images = datasets.as_array(datasets.load(source, split, intensities=True))
     evaluated = [
-        datasets.as_array(datasets.load(source, split, **(fixed or dynamic)))
+        datasets.as_array(datasets.load(source, split, **fixed))[:num_evaluated]
         for split in ("train", "test")
     ]
-    return name, train, [images[:MOST_IMAGES] for images in evaluated]
+    return Data(preset, train, images, evaluated)
 
 
-def mean_bound(model, images):
-    """Return the mean bound of images in nats, by one sample of the latents each."""
-    return float(model.elbo(images, seed=SEED, batch_size=500, verbose=0).mean())
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """One way to train.
 
-
-def trained_model(name, latents, optimizer, train, num_batches, after_batch=None):
-    """Return a model trained on some batches, always from the same weights.
-
-    Args:
-        name: Name of the preset.
+    Attributes:
+        method: A key of `LABELS`.
+        data: `Data`.
         latents: Number of latents.
-        optimizer: `"adam"`, or Adagrad's rate.
-        train: Data set of batches, read again where it ends.
-        num_batches: Number of batches to train on.
-        after_batch: None, or a function of the model and of the number of batches.
+        hidden_units: Units of each hidden layer, or None for those of the preset.
+        marginal: Whether to evaluate the marginal likelihood instead of the bound.
     """
-    import keras
 
-    from keras_genimg.models import VAE
+    method: str
+    data: Data
+    latents: int
+    hidden_units: int | None
+    marginal: bool
 
-    keras.utils.set_random_seed(0)
-    weight_prior = len(train) * BATCH_SIZE
-    model = VAE.from_preset(name, latent_dim=latents, weight_prior=weight_prior)
-    if optimizer == "adam":
-        model.compile(keras.optimizers.Adam(1e-3))
-    else:
-        # Keras would start the sums of squares at 0.1. That is large beside the squared
-        # gradients of a mean over the batch, and slows training down.
-        model.compile(
-            keras.optimizers.Adagrad(optimizer, initial_accumulator_value=0.0)
-        )
-    callbacks = []
-    if after_batch is not None:
-        callbacks = [
-            keras.callbacks.LambdaCallback(
-                on_train_batch_end=lambda batch, logs: after_batch(model, batch + 1)
+    def evaluate(self, model, images, marginal=True):
+        """Return the mean bound of images, or log-likelihood, in nats."""
+        if marginal and self.marginal:
+            nats = model.marginal_log_likelihood(
+                images, seed=SEED, batch_size=len(images), verbose=0
             )
-        ]
-    model.fit(
-        train.repeat(), steps_per_epoch=num_batches, verbose=0, callbacks=callbacks
-    )
-    return model
+        else:
+            # One sample of the latents for each image.
+            nats = model.elbo(images, seed=SEED, batch_size=500, verbose=0)
+        return float(nats.mean())
 
+    def train(self, rate, num_batches, after_batch=lambda model, count: None):
+        """Return a model trained on some batches, always from the same weights.
 
-def best_rate(name, latents, train, num_batches, images):
-    """Return the rate of Adagrad with the best bound of images after some batches."""
-    import numpy as np
-
-    first = {}
-    for rate in RATES:
-        model = trained_model(name, latents, rate, train, num_batches)
-        bound = mean_bound(model, images)
-        first[rate] = bound if np.isfinite(bound) else -np.inf
-        print(
-            f"{latents} latents, Adagrad, rate {rate}: first bound "
-            f"{first[rate]:.2f} nats",
-            flush=True,
+        Args:
+            rate: Learning rate.
+            num_batches: Number of batches to train on.
+            after_batch: Function of the model and of the number of batches so far.
+        """
+        keras.utils.set_random_seed(0)
+        overrides = {"hidden_units": self.hidden_units} if self.hidden_units else {}
+        make = WakeSleep if self.method == "wake_sleep" else VAE
+        model = make.from_preset(
+            self.data.preset,
+            latent_dim=self.latents,
+            weight_prior=len(self.data.train) * BATCH_SIZE,
+            **overrides,
         )
-    return max(RATES, key=lambda rate: first[rate])
+        if self.method == "aevb_adam":
+            model.compile(keras.optimizers.Adam(rate))
+        else:
+            # Keras would start the sums of squares at 0.1. That is large beside the
+            # squared gradients of a mean over the batch, and slows training down.
+            model.compile(keras.optimizers.Adagrad(rate, initial_accumulator_value=0.0))
+        if self.method == "mcem":
+            monte_carlo_em(model, self.data.probabilities, num_batches, after_batch)
+            return model
+        callback = keras.callbacks.LambdaCallback(
+            on_train_batch_end=lambda batch, logs: after_batch(model, batch + 1)
+        )
+        batches = self.data.train.repeat()
+        model.fit(batches, steps_per_epoch=num_batches, verbose=0, callbacks=[callback])
+        return model
+
+    def best_rate(self, num_batches):
+        """Return the rate with the best training images after some batches."""
+        if self.method == "aevb_adam":
+            return 0.001
+        first = {}
+        for rate in RATES:
+            model = self.train(rate, num_batches)
+            # Where training diverged, only the bound says so.
+            marginal = self.method == "mcem"
+            nats = self.evaluate(model, self.data.evaluated[0], marginal)
+            first[rate] = nats if np.isfinite(nats) else -np.inf
+            print(f"{self}, rate {rate}: first {first[rate]:.2f} nats", flush=True)
+        return max(RATES, key=lambda rate: first[rate])
+
+    def __str__(self):
+        latents = "1 latent" if self.latents == 1 else f"{self.latents} latents"
+        return f"{LABELS[self.method]}, {latents}"
 
 
-def save_plot(path, rows, title):
-    """Plot the bound over the training images seen, as a PNG file."""
-    import numpy as np
+def save_plot(path, rows, title, what):
+    """Plot nats over the training images seen, as a PNG file."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6.4, 4), dpi=100, facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    for index, run in enumerate(dict.fromkeys(row[:2] for row in rows)):
-        _, _, seen, train, test = zip(*(r for r in rows if r[:2] == run), strict=True)
-        label = f"{run[0]} latents, {run[1]}"
+    for index, label in enumerate(dict.fromkeys(row[0] for row in rows)):
+        _, seen, train, test = zip(*(r for r in rows if r[0] == label), strict=True)
         axes.plot(seen, train, "--", color=f"C{index}", label=f"{label}, train")
         axes.plot(seen, test, color=f"C{index}", label=f"{label}, test")
     # Otherwise the first points would leave no room for the others.
-    bounds = np.array([row[3:] for row in rows])
-    axes.set_ylim(np.percentile(bounds, 20), bounds.max() + bounds.std() / 10)
+    nats = np.array([row[2:] for row in rows])
+    axes.set_ylim(np.percentile(nats, 20), nats.max() + nats.std() / 10)
     axes.set_xscale("log")
     axes.set_xlabel("training images seen")
-    axes.set_ylabel("bound, nats")
+    axes.set_ylabel(f"{what}, nats")
     axes.set_title(title)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.3)
-    axes.legend(frameon=False, fontsize="small")
+    axes.legend(frameon=False, fontsize="x-small")
     figure.savefig(path)
 
 
@@ -147,54 +277,61 @@ def main():
     """Run the whole example."""
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--data", default="digits")
+    parser.add_argument("--methods", nargs="+", choices=LABELS, default=["aevb"])
     parser.add_argument("--latents", type=int, nargs="+", help="20; 2 for digits")
+    parser.add_argument("--hidden-units", type=int, help="those of the preset")
+    parser.add_argument("--train-images", type=int, nargs="+", default=[0], help="all")
+    parser.add_argument("--epochs", type=int, default=60, help="of all images (60)")
     parser.add_argument(
-        "--optimizers", nargs="+", choices=("adagrad", "adam"), default=["adagrad"]
+        "--marginal", action="store_true", help="log p(x) of 1,000 images, not bounds"
     )
-    parser.add_argument("--epochs", type=int, default=60)
     parser.add_argument("--output", type=pathlib.Path, default="outputs/vae_curve")
     arguments = parser.parse_args()
     if arguments.epochs < 1:
         parser.error(f"--epochs must be at least 1, not {arguments.epochs}")
+    if "mcem" in arguments.methods and not arguments.marginal:
+        parser.error("mcem trains no encoder, so it has no bound: add --marginal")
 
-    import numpy as np
-
-    name, train, evaluated = read_images(arguments.data)
-    num_batches = arguments.epochs * len(train)
-    points = np.geomspace(max(num_batches // 1000, 1), num_batches, NUM_POINTS)
-    points = set(points.round().astype(int).tolist())
     rows = []
-    for latents in arguments.latents or [2 if name == "digits" else 20]:
-        for optimizer in arguments.optimizers:
-            label = "Adam, rate 0.001"
-            if optimizer == "adagrad":
-                batches = min(FIRST_BATCHES, num_batches)
-                optimizer = best_rate(name, latents, train, batches, evaluated[0])
-                label = f"Adagrad, rate {optimizer}"
+    num_evaluated, num_points = (1000, 10) if arguments.marginal else (10_000, 40)
+    everything = read_data(arguments.data, 0, num_evaluated)
+    num_batches = arguments.epochs * len(everything.train)
+    points = np.geomspace(max(num_batches // 1000, 1), num_batches, num_points)
+    points = set(points.round().astype(int).tolist())
+    for num_train in arguments.train_images:
+        data = read_data(arguments.data, num_train, num_evaluated)
+        for latents in arguments.latents or [2 if data.preset == "digits" else 20]:
+            for method in arguments.methods:
+                options = latents, arguments.hidden_units, arguments.marginal
+                run = Run(method, data, *options)
+                rate = run.best_rate(min(FIRST_BATCHES, num_batches))
+                label = f"{run}, rate {rate}"
+                label += f", {num_train:,} images" if num_train else ""
 
-            def after_batch(model, count, run=(latents, label)):
-                if count in points:
-                    bounds = [mean_bound(model, images) for images in evaluated]
-                    rows.append((*run, count * BATCH_SIZE, *bounds))
+                def after_batch(model, count, run=run, label=label):
+                    if count in points:
+                        nats = [run.evaluate(model, x) for x in run.data.evaluated]
+                        rows.append((label, count * BATCH_SIZE, *nats))
 
-            start = time.perf_counter()
-            trained_model(name, latents, optimizer, train, num_batches, after_batch)
-            *_, seen, on_train, on_test = rows[-1]
-            print(
-                f"{latents} latents, {label}: {seen:,} images in "
-                f"{time.perf_counter() - start:.0f} s, train {on_train:.2f}, test "
-                f"{on_test:.2f} nats",
-                flush=True,
-            )
+                start = time.perf_counter()
+                run.train(rate, num_batches, after_batch)
+                seconds = time.perf_counter() - start
+                _, seen, train, test = rows[-1]
+                print(
+                    f"{label}: {seen:,} images seen in {seconds:.0f} s, train "
+                    f"{train:.2f}, test {test:.2f} nats",
+                    flush=True,
+                )
 
     arguments.output.mkdir(parents=True, exist_ok=True)
     with open(arguments.output / "vae_curve.csv", "w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
-        writer.writerows((*row[:3], *(f"{b:.2f}" for b in row[3:])) for row in rows)
+        writer.writerows((*row[:2], *(f"{b:.2f}" for b in row[2:])) for row in rows)
     picture = arguments.output / "vae_curve.png"
     titles = {"digits": "8x8 digits", "mnist": "MNIST", "frey_face": "Frey Face"}
-    save_plot(picture, rows, f"VAE on {titles[name]}")
+    what = "log-likelihood" if arguments.marginal else "bound"
+    save_plot(picture, rows, titles[everything.preset], what)
     print(f"Wrote {picture}")
 
 

@@ -7,35 +7,55 @@ from PIL import Image
 from tests.examples.test_latent_models import nats
 
 
+def curves_of(folder):
+    """Return `(images seen, train, test)` of each run."""
+    with open(folder / "vae_curve.csv", newline="") as file:
+        header, *rows = csv.reader(file)
+    assert header == ["run", "training images", "train, nats", "test, nats"]
+    curves = {}
+    for label, *numbers in rows:
+        seen, train, test = map(float, numbers)
+        curves.setdefault(label, []).append((int(seen), train, test))
+    return curves
+
+
 @pytest.mark.slow
 @pytest.mark.weekly
 def test_bounds_are_written_and_plotted(run_example, tmp_path):
-    options = ["--optimizers", "adagrad", "adam", "--epochs", 1, "--output", tmp_path]
+    options = ["--methods", "aevb", "aevb_adam", "--epochs", 1, "--output", tmp_path]
     output = run_example("vae_curve.py", *options)
-    with open(tmp_path / "vae_curve.csv", newline="") as file:
-        header, *rows = csv.reader(file)
-    assert header[:3] == ["latents", "optimizer", "training images"]
-    curves = {}
-    for latents, label, seen, *bounds in rows:
-        assert latents == "2"
-        curves.setdefault(label, []).append((int(seen), *map(float, bounds)))
+    curves = curves_of(tmp_path)
     # The chosen rate is that of the best first bound.
     first = {
-        rate: nats(output, f"2 latents, Adagrad, rate {rate}: first bound ")
+        rate: nats(output, f"AEVB, 2 latents, rate {rate}: first ")
         for rate in (0.01, 0.02, 0.1)
     }
     best = max(first, key=first.get)
-    assert list(curves) == [f"Adagrad, rate {best}", "Adam, rate 0.001"]
+    labels = [f"AEVB, 2 latents, rate {best}", "AEVB with Adam, 2 latents, rate 0.001"]
+    assert list(curves) == labels
     for points in curves.values():
-        seen = [point[0] for point in points]
-        assert seen == [100 * (k + 1) for k in range(14)]
+        assert [point[0] for point in points] == [100 * (k + 1) for k in range(14)]
         # Half a nat per pixel is lost to noise before training.
         assert all(-64 < bound < 0 for _, *bounds in points for bound in bounds)
         assert points[-1][1] > points[0][1] and points[-1][2] > points[0][2]
     # The same weights and rate as in the choice, on another order of the data.
-    assert abs(curves[f"Adagrad, rate {best}"][-1][1] - first[best]) < 1
+    assert abs(curves[labels[0]][-1][1] - first[best]) < 1
     with Image.open(tmp_path / "vae_curve.png") as picture:
         assert picture.size == (640, 400)
+
+
+@pytest.mark.slow
+@pytest.mark.weekly
+def test_other_ways_to_train_improve_the_likelihood_of_few_images(
+    run_example, tmp_path
+):
+    options = ["--methods", "wake_sleep", "mcem", "--marginal", "--train-images", 300]
+    run_example("vae_curve.py", *options, "--epochs", 3, "--output", tmp_path)
+    wake_sleep, monte_carlo = curves_of(tmp_path).values()
+    for points in (wake_sleep, monte_carlo):
+        assert -64 < points[0][2] < points[-1][2] < 0
+    # By its second batch, five steps of the optimizer have been taken twice.
+    assert monte_carlo[1][1] > wake_sleep[1][1]
 
 
 @pytest.mark.slow
@@ -46,8 +66,6 @@ def test_frey_face_with_several_numbers_of_latents(run_example, tmp_path):
     path = tmp_path / "frey_rawface.mat"
     scipy_io.savemat(path, {"ff": frames})
     options = ["--latents", 1, 2, "--epochs", 1, "--output", tmp_path]
-    output = run_example("vae_curve.py", "--data", path, *options)
-    rows = (tmp_path / "vae_curve.csv").read_text().splitlines()[1:]
-    assert [row[:2] for row in rows] == ["1,", "1,", "2,", "2,"]
-    assert "2 latents, Adagrad, rate 0." in output
-    assert (tmp_path / "vae_curve.png").exists()
+    run_example("vae_curve.py", "--data", path, *options)
+    labels = [label.rpartition(",")[0] for label in curves_of(tmp_path)]
+    assert labels == ["AEVB, 1 latent", "AEVB, 2 latents"]
