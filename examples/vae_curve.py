@@ -17,7 +17,9 @@ weights, and Adagrad with one of three rates, chosen by training images after th
 iterations. The plots are like its figures 2 and, by the last command, 3. The methods:
 
 - `aevb`, the paper's, is what `fit` of a VAE does, and `aevb_adam` the same with Adam;
-- `wake_sleep` is a model with a training step of its own;
+- `full_vb`, full variational Bayes, also has a posterior of the decoder's weights, as
+  in appendix F; the bound is that of the weights' means;
+- `wake_sleep` is a model with its own training step;
 - `mcem`, Monte Carlo expectation maximization, is a loop around the model's decoder.
 """
 
@@ -45,6 +47,7 @@ COLUMNS = ("run", "training images", "train, nats", "test, nats")
 LABELS = {
     "aevb": "AEVB",
     "aevb_adam": "AEVB with Adam",
+    "full_vb": "full VB",
     "wake_sleep": "wake-sleep",
     "mcem": "Monte Carlo EM",
 }
@@ -80,6 +83,55 @@ class WakeSleep(VAE):
         weights = self.trainable_weights
         self.optimizer.apply(tape.gradient(loss, weights), weights)
         return {"loss": loss}
+
+
+class FullVariationalBayes(VAE):
+    """VAE with a normal posterior of each weight of the decoder.
+
+    The model's own weights are the means. The prior of a weight is N(0, 1).
+
+    Args:
+        num_images: Number of training images.
+        **kwargs: Arguments of `VAE`.
+
+    References:
+        Kingma and Welling, Auto-Encoding Variational Bayes, 2013, appendix F
+    """
+
+    def __init__(self, num_images, **kwargs):
+        super().__init__(**kwargs)
+        self.num_images = num_images
+        self.log_stddevs = [
+            self.add_weight(weight.shape, keras.initializers.Constant(-4.0))
+            for weight in self.decoder.trainable_weights
+        ]
+
+    def train_step(self, data):
+        images, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        images = tf.cast(images, "float32")
+        means = self.decoder.trainable_weights
+        with tf.GradientTape() as tape:
+            posterior = self.latent.posterior.distribution(
+                self.latent.parameters(self.encoder(images))
+            )
+            stddevs = [tf.exp(log_stddev) for log_stddev in self.log_stddevs]
+            weights = [
+                mean + stddev * tf.random.normal(mean.shape)
+                for mean, stddev in zip(means, stddevs, strict=True)
+            ]
+            params, _ = self.decoder.stateless_call(weights, [], posterior.sample())
+            likelihood = self.likelihood.log_prob_of_images(params, images)
+            bound = tf.reduce_mean(likelihood - self.latent.divergence(posterior))
+            divergence = tf.add_n(
+                [
+                    tf.reduce_sum((mean**2 + stddev**2 - 1) / 2 - tf.math.log(stddev))
+                    for mean, stddev in zip(means, stddevs, strict=True)
+                ]
+            )
+            loss = divergence / self.num_images - bound
+        weights = self.trainable_weights
+        self.optimizer.apply(tape.gradient(loss, weights), weights)
+        return {"loss": loss, "nats_of_weights": divergence}
 
 
 def monte_carlo_em(model, images, num_batches, after_batch):
@@ -205,14 +257,16 @@ class Run:
             after_batch: Function of the model and of the number of batches so far.
         """
         keras.utils.set_random_seed(0)
-        overrides = {"hidden_units": self.hidden_units} if self.hidden_units else {}
-        make = WakeSleep if self.method == "wake_sleep" else VAE
-        model = make.from_preset(
-            self.data.preset,
-            latent_dim=self.latents,
-            weight_prior=len(self.data.train) * BATCH_SIZE,
-            **overrides,
-        )
+        num_images = len(self.data.train) * BATCH_SIZE
+        options: dict[str, Any] = {"latent_dim": self.latents}
+        if self.hidden_units:
+            options["hidden_units"] = self.hidden_units
+        if self.method == "full_vb":
+            make, options["num_images"] = FullVariationalBayes, num_images
+        else:
+            make = WakeSleep if self.method == "wake_sleep" else VAE
+            options["weight_prior"] = num_images
+        model = make.from_preset(self.data.preset, **options)
         if self.method == "aevb_adam":
             model.compile(keras.optimizers.Adam(rate))
         else:
@@ -248,8 +302,8 @@ class Run:
         return f"{LABELS[self.method]}, {latents}"
 
 
-def save_plot(path, rows, title, what):
-    """Plot nats over the training images seen, as a PNG file."""
+def save(folder, rows, preset, marginal):
+    """Write all curves so far as a CSV file and as a plot."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -265,12 +319,18 @@ def save_plot(path, rows, title, what):
     axes.set_ylim(np.percentile(nats, 20), nats.max() + nats.std() / 10)
     axes.set_xscale("log")
     axes.set_xlabel("training images seen")
-    axes.set_ylabel(f"{what}, nats")
-    axes.set_title(title)
+    axes.set_ylabel("log-likelihood, nats" if marginal else "bound, nats")
+    titles = {"digits": "8x8 digits", "mnist": "MNIST", "frey_face": "Frey Face"}
+    axes.set_title(titles[preset])
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.3)
     axes.legend(frameon=False, fontsize="x-small")
-    figure.savefig(path)
+    folder.mkdir(parents=True, exist_ok=True)
+    figure.savefig(folder / "vae_curve.png")
+    with open(folder / "vae_curve.csv", "w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        writer.writerows((*row[:2], *(f"{n:.2f}" for n in row[2:])) for row in rows)
 
 
 def main():
@@ -322,17 +382,8 @@ def main():
                     f"{train:.2f}, test {test:.2f} nats",
                     flush=True,
                 )
-
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    with open(arguments.output / "vae_curve.csv", "w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows((*row[:2], *(f"{b:.2f}" for b in row[2:])) for row in rows)
-    picture = arguments.output / "vae_curve.png"
-    titles = {"digits": "8x8 digits", "mnist": "MNIST", "frey_face": "Frey Face"}
-    what = "log-likelihood" if arguments.marginal else "bound"
-    save_plot(picture, rows, titles[everything.preset], what)
-    print(f"Wrote {picture}")
+                save(arguments.output, rows, everything.preset, arguments.marginal)
+    print(f"Wrote {arguments.output / 'vae_curve.png'}")
 
 
 if __name__ == "__main__":
