@@ -3,8 +3,8 @@
 Each peer is a function of `inputs` (batch, height, width, channels) and a dict of
 weights:
 
-- `input_kernel` (taps, channels, directions * 4 * units), the unmasked taps: the last
-  one at the pixel itself, the others left of it;
+- `input_kernel` (1, taps, channels, directions * 4 * units), of which the taps right of
+  the center are masked;
 - `bias` (directions * 4 * units,);
 - `recurrent_kernel` (directions, taps, units, 4 * units);
 - `initial_hidden`, `initial_cell` (directions, units).
@@ -18,9 +18,10 @@ import tensorflow as tf
 
 def input_to_state(inputs, weights):
     """Return (batch, height, width, directions * 4 * units), in one convolution."""
-    kernel = weights["input_kernel"]
-    padding = [[0, 0], [0, 0], [kernel.shape[0] - 1, 0], [0, 0]]
-    return tf.nn.conv2d(inputs, kernel[None], 1, padding) + weights["bias"]
+    taps = weights["input_kernel"].shape[1] // 2 + 1
+    kernel = weights["input_kernel"][:, :taps]
+    padding = [[0, 0], [0, 0], [taps - 1, 0], [0, 0]]
+    return tf.nn.conv2d(inputs, kernel, 1, padding) + weights["bias"]
 
 
 def skew_index(height, width):
