@@ -48,7 +48,8 @@ def draw_until(end, url, known, client):
                 counts["refused"] += 1
                 continue
             latencies.append(time.perf_counter() - start)
-            counts["wrong"] += reply.json()["predictions"][0] != known[seed].tolist()
+            image = reply.json()["predictions"][0]
+            counts["wrong"] += not np.array_equal(image, known[seed])
     return counts, latencies
 
 
@@ -58,11 +59,11 @@ def put_load(url, known, clients, seconds):
     act = functools.partial(draw_until, start + seconds, url, known)
     with concurrent.futures.ThreadPoolExecutor(clients) as pool:
         counts, latencies = zip(*pool.map(act, range(clients)), strict=True)
-    rate = len(latencies := np.concatenate(latencies)) / (time.perf_counter() - start)
-    counts = sum(counts, collections.Counter())  # Without those of 0.
+    seconds = time.perf_counter() - start
+    latencies, counts = np.concatenate(latencies), sum(counts, collections.Counter())
     return {
         "images": len(latencies),
-        "images/s": rate,
+        "images/s": len(latencies) / seconds,
         "p50, ms": 1000 * float(np.percentile(latencies, 50)),
         "p99, ms": 1000 * float(np.percentile(latencies, 99)),
         **{kind: counts[kind] for kind in ("wrong", "refused", "dropped")},
