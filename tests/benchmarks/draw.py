@@ -264,7 +264,9 @@ def memory_rows(kind, glimpses, quick):
     for count in glimpses:
         code = "from tests.benchmarks.draw import print_memory; "
         code += f"print_memory({kind!r}, {count}, {quick})"
-        seconds, size = json.loads(run_python("-c", code).splitlines()[-1])
+        seconds, size = json.loads(
+            run_python("-c", code, timeout=None).splitlines()[-1]
+        )
         row = {"program": kind, "size": f"{count} glimpses", "ms": 1000 * seconds}
         row["MiB"] = size / 2**20
         if rows:
