@@ -278,7 +278,8 @@ class Benchmark:
         """Print dicts as a Markdown table without empty columns; write all as JSON."""
         if self.options.quick:  # Targets are for the full sizes.
             rows = [{k: v for k, v in r.items() if "target" not in k} for r in rows]
-        columns = {key: None for row in rows for key in row if row[key] is not None}
+        columns = dict.fromkeys(key for row in rows for key in row)
+        columns = [k for k in columns if any(r.get(k) is not None for r in rows)]
         print(f"\n### {title}\n\n| " + " | ".join(columns) + " |")
         print("|" + "---|" * len(columns))
         for row in rows:
