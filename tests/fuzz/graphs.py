@@ -117,7 +117,7 @@ class RandomGraph:
         return bool(self.generator.random() < probability)
 
     def allow(self, name):
-        """Note a part that may be refused, and return it."""
+        """Note a part that may be refused."""
         self.refusable.append(name)
 
     # The frame of the graph.
