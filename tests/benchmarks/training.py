@@ -231,10 +231,9 @@ def rows_of(turns, label, batch_size, steps):
         row |= {"images/s": batch_size / timing.median, "ratio": ratio}
         if name in (FIT, READING_STEPS):
             row["target"] = at_most(round(TARGET, 3), ratio)
-            what = "outside the steps" if name == FIT else "for the data set"
             print(
-                f"{label}: {100 * (1 - 1 / ratio):.1f} % of the time of {name} {what}, "
-                f"by turns of {steps} steps",
+                f"{label}: {100 * (1 - 1 / ratio):.1f} % of the time of {name} is not "
+                f"that of the steps on one batch in memory, by turns of {steps} steps",
                 flush=True,
             )
         rows.append(row)
