@@ -203,7 +203,8 @@ def first_step(kind, setting):
 def time_first_steps(benchmark, setting, glimpses, repeats):
     """Print a table of the tracing and the first step, by number of glimpses."""
     rows = []
-    for kind in (OURS, OURS + XLA, UNROLLED):
+    quick = benchmark.options.quick
+    for kind in (OURS, UNROLLED) if quick else (OURS, OURS + XLA, UNROLLED):
         # Costs of the first graph of a process are not the loop's.
         first_step(kind, setting.with_glimpses(2))
         nodes = []
