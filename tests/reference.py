@@ -66,8 +66,10 @@ def masked_conv2d(x, kernel, bias, mask_type, num_colors):
     bias = np.array(bias, "float64")
     batch, height, width, _ = x.shape
     outputs = np.zeros((batch, height, width, kernel.shape[-1]))
-    for b, r, j in np.ndindex(batch, height, width):
-        outputs[b, r, j] = convolve_pixel(x[b], kernel, r, j) + bias
+    for b in range(batch):
+        for r in range(height):
+            for j in range(width):
+                outputs[b, r, j] = convolve_pixel(x[b], kernel, r, j) + bias
     return outputs
 
 
