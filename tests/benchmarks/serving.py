@@ -113,9 +113,9 @@ def main():
             known = model.likelihood.to_display(known)
             path = base / name / "1"
             rows += direct_rows(benchmark, name, path, options.clients)
-            for window, *flags in (
-                ["off"],
-                [f"{WINDOW_MS} ms", "--batch-window-ms", WINDOW_MS],
+            for window, flags in (
+                ("off", []),
+                (f"{WINDOW_MS} ms", ["--batch-window-ms", WINDOW_MS]),
             ):
                 scratch = pathlib.Path(tempfile.mkdtemp(dir=directory))
                 with running(scratch, "--base-dir", base, *flags) as server:
