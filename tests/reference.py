@@ -33,25 +33,17 @@ def masked_kernel(kernel, mask_type, num_colors, maps=1):
     kernel = np.array(kernel, "float64")
     height, width, sources, targets = kernel.shape
     targets_per_map = targets // maps
-    for u in range(height):
-        for v in range(width):
-            above = u < height // 2
-            left = u == height // 2 and v < width // 2
-            center = u == height // 2 and v == width // 2
-            for source in range(sources):
-                for target in range(targets):
-                    source_group = color_group(source, sources, num_colors)
-                    target_group = color_group(
-                        target % targets_per_map, targets_per_map, num_colors
-                    )
-                    kept = (
-                        above
-                        or left
-                        or center
-                        and center_tap_kept(source_group, target_group, mask_type)
-                    )
-                    if not kept:
-                        kernel[u, v, source, target] = 0.0
+    for u, v, source, target in np.ndindex(kernel.shape):
+        above = u < height // 2
+        left = u == height // 2 and v < width // 2
+        center = u == height // 2 and v == width // 2
+        source_group = color_group(source, sources, num_colors)
+        target_group = color_group(
+            target % targets_per_map, targets_per_map, num_colors
+        )
+        seen = center and center_tap_kept(source_group, target_group, mask_type)
+        if not (above or left or seen):
+            kernel[u, v, source, target] = 0.0
     return kernel
 
 
@@ -59,12 +51,11 @@ def convolve_pixel(image, kernel, row, column):
     """Return the sum over the window around one pixel, zero outside the image."""
     height, width, _ = image.shape
     total = np.zeros(kernel.shape[-1])
-    for u in range(kernel.shape[0]):
-        for v in range(kernel.shape[1]):
-            r = row + u - kernel.shape[0] // 2
-            c = column + v - kernel.shape[1] // 2
-            if 0 <= r < height and 0 <= c < width:
-                total += image[r, c] @ kernel[u, v]
+    for u, v in np.ndindex(kernel.shape[:2]):
+        r = row + u - kernel.shape[0] // 2
+        c = column + v - kernel.shape[1] // 2
+        if 0 <= r < height and 0 <= c < width:
+            total += image[r, c] @ kernel[u, v]
     return total
 
 
@@ -230,12 +221,9 @@ def read_attention(images, raw, size):
     glimpse = np.zeros((batch, size, size, channels))
     for b in range(batch):
         rows, columns, gamma = attention(raw[b], height, width, size)
-        for i in range(size):
-            for j in range(size):
-                for r in range(height):
-                    for k in range(width):
-                        weight = gamma * rows[i][r] * columns[j][k]
-                        glimpse[b, i, j] += weight * images[b, r, k].astype("float64")
+        for i, j, r, k in np.ndindex(size, size, height, width):
+            weight = gamma * rows[i][r] * columns[j][k]
+            glimpse[b, i, j] += weight * images[b, r, k].astype("float64")
     return glimpse
 
 
@@ -245,22 +233,10 @@ def write_attention(patch, raw, height, width):
     update = np.zeros((batch, height, width, channels))
     for b in range(batch):
         rows, columns, gamma = attention(raw[b], height, width, size)
-        for r in range(height):
-            for k in range(width):
-                for i in range(size):
-                    for j in range(size):
-                        weight = rows[i][r] * columns[j][k] / gamma
-                        update[b, r, k] += weight * patch[b, i, j].astype("float64")
+        for r, k, i, j in np.ndindex(height, width, size, size):
+            weight = rows[i][r] * columns[j][k] / gamma
+            update[b, r, k] += weight * patch[b, i, j].astype("float64")
     return update
-
-
-def vector_lstm_step(inputs, hidden, cell, kernel, bias):
-    """Compute one step of an LSTM with the gates o, f, i, g."""
-    summed = np.concatenate([inputs, hidden]) @ kernel + bias
-    o, f, i, g = np.split(summed, 4)
-    o, f, i = (1 / (1 + np.exp(-gate)) for gate in (o, f, i))
-    cell = f * cell + i * np.tanh(g)
-    return o * np.tanh(cell), cell
 
 
 def draw(images, noise, weights, read_size, write_size, params_shape, mean):
@@ -293,14 +269,13 @@ def draw(images, noise, weights, read_size, write_size, params_shape, mean):
                 raw = linear("read/attention", h_dec)[None]
                 patches = [read_attention(x, raw, read_size) for x in (image, error)]
             glimpse = np.concatenate(patches, axis=-1).reshape(-1)
-            inputs = np.concatenate([glimpse, h_dec])
-            lstm = [weights["encoder/kernel"], weights["encoder/bias"]]
-            h_enc, c_enc = vector_lstm_step(inputs, h_enc, c_enc, *lstm)
+            gates = linear("encoder", np.concatenate([glimpse, h_dec, h_enc]))
+            h_enc, c_enc = lstm_step(gates, c_enc)
             params = linear("posterior_params", h_enc)
             mu, log_sigma = np.split(params, 2)
             z = mu + np.exp(log_sigma) * noise[t, b]
-            lstm = [weights["decoder/kernel"], weights["decoder/bias"]]
-            h_dec, c_dec = vector_lstm_step(z, h_dec, c_dec, *lstm)
+            gates = linear("decoder", np.concatenate([z, h_dec]))
+            h_dec, c_dec = lstm_step(gates, c_dec)
             patch = linear("write/patch", h_dec)
             if write_size is None:
                 update = patch

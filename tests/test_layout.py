@@ -42,8 +42,9 @@ def modules():
     return found
 
 
+@functools.cache
 def imports_of(path):
-    """Return the modules of the library that a file imports anywhere, also lazily."""
+    """Return the modules that a file imports anywhere, also lazily."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom):
@@ -53,7 +54,11 @@ def imports_of(path):
                 found.add(module if module in modules() else node.module)
         elif isinstance(node, ast.Import):
             found |= {name.name for name in node.names}
-    return {name for name in found if name.split(".")[0] == PACKAGE.name}
+    return found
+
+
+def own_imports_of(path):
+    return {name for name in imports_of(path) if name.split(".")[0] == PACKAGE.name}
 
 
 def place(module):
@@ -70,7 +75,7 @@ def test_imports_point_down(name):
     """Modules import only from lower lines."""
     for module, path in modules().items():
         if place(module) == name:
-            for imported in imports_of(path):
+            for imported in own_imports_of(path):
                 other = place(imported)
                 if other != name:
                     assert HEIGHT[other] < HEIGHT[name], f"{module} imports {imported}"
@@ -78,7 +83,7 @@ def test_imports_point_down(name):
 
 def test_no_modules_import_each_other():
     """No cycles within a package either; a package is its `__init__`."""
-    graph = {module: imports_of(path) for module, path in modules().items()}
+    graph = {module: own_imports_of(path) for module, path in modules().items()}
     done, path = set(), []
 
     def visit(module):
@@ -110,10 +115,4 @@ def test_a_name_is_a_function_or_a_module():
 def test_no_file_imports_what_stands_beside_the_package():
     beside = {"export", "genimg_export", "examples", "tests", "docs"}
     for path in modules().values():
-        for node in ast.walk(ast.parse(path.read_text())):
-            names = []
-            if isinstance(node, ast.ImportFrom):
-                names = [node.module]
-            elif isinstance(node, ast.Import):
-                names = [name.name for name in node.names]
-            assert not beside & {name.split(".")[0] for name in names}, path
+        assert not beside & {name.split(".")[0] for name in imports_of(path)}, path

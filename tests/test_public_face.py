@@ -1,4 +1,4 @@
-"""The public interface: names, signatures, help texts."""
+"""The public interface: names and signatures."""
 
 import inspect
 import pathlib
@@ -58,20 +58,3 @@ def test_lstm_layers_have_the_arguments_of_keras(layer):
         recurrent_regularizer bias_regularizer""".split()
     assert set(expected) <= set(inspect.signature(layer).parameters)
     assert set(expected) <= set(inspect.signature(keras.layers.LSTM).parameters)
-
-
-@pytest.mark.parametrize("package", sorted(set(kg.__all__) - {"__version__"}))
-def test_help_stands_alone(package):
-    """A reader of `help()` is not sent to another docstring for an argument."""
-    package = getattr(kg, package)
-    for name in package.__all__:
-        thing = getattr(package, name)
-        if not callable(thing):  # A table, such as the sampling methods.
-            continue
-        texts = {name: inspect.getdoc(thing)}
-        for method, value in vars(thing).items():
-            if not method.startswith("_") and callable(value):
-                texts[method] = inspect.getdoc(value) or ""
-        for method, text in texts.items():
-            for words in ("As in `", "as in `", "As `"):
-                assert words not in text, f"{name}.{method}"

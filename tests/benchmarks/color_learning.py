@@ -125,17 +125,10 @@ def train(name, seconds):
             self.model.stop_training = len(self.rows) == QUARTERS
 
         def evaluate(self, logs):
-            averages = optimizer._model_variables_moving_average
-            trained = [v.numpy() for v in self.model.trainable_variables]
-            for variable, average in zip(
-                self.model.trainable_variables, averages, strict=True
-            ):
-                variable.assign(average)
+            trained = self.model.get_weights()
+            optimizer.finalize_variable_values(self.model.trainable_variables)
             bits = self.model.bits_per_dim(held_out, verbose=0)
-            for variable, value in zip(
-                self.model.trainable_variables, trained, strict=True
-            ):
-                variable.assign(value)
+            self.model.set_weights(trained)
             row = {
                 "minutes": self.spent / 60,
                 "images": self.steps * BATCH_SIZE,

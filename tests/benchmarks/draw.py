@@ -9,102 +9,102 @@ compute the same result use the same weights and noise, and are checked to agree
 """
 
 import dataclasses
+import functools
 import gc
+import json
 import math
-import os
 import statistics
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+import keras
+import numpy as np
+import tensorflow as tf
 
-import keras  # noqa: E402
-import tensorflow as tf  # noqa: E402
-
-from tests.benchmarks.draw_memory import memory_rows  # noqa: E402
-from tests.benchmarks.draw_programs import (  # noqa: E402
-    MNIST,
+from keras_genimg.causality.random_weights import randomize
+from keras_genimg.layers import DRAWLoop
+from keras_genimg.models import VAE
+from tests.benchmarks.draw_peers import HandWrittenVAE, unrolled_draw
+from tests.benchmarks.timing import (
+    NOTE,
     OURS,
-    TINY,
-    UNROLLED,
     XLA,
-    our_step,
-    random_loop,
-    unrolled_step,
-    weights_of,
-)
-from tests.benchmarks.timing import (  # noqa: E402
+    Benchmark,
     Program,
-    Row,
-    as_array,
-    at_least,
     at_most,
+    check_agreement,
+    compared,
+    gradient_step,
     installed,
-    number,
-    parser,
-    print_header,
-    print_table,
-    print_unsteady,
-    time_programs,
     timed,
-    write_json,
 )
-from tests.benchmarks.vae_step import vae_rows  # noqa: E402
+from tests.subprocesses import run_python
 
-# Rounding errors grow over the glimpses.
-TOLERANCE = 1e-3
-
+TOLERANCE = 1e-3  # Rounding errors grow over the glimpses.
+UNROLLED = "plain TensorFlow, unrolled"
 TORCH = "PyTorch, eager loop"
-# Minimum speedup over the peer.
-TARGETS = {UNROLLED: at_least(1), TORCH: at_least(1.3)}
+TARGETS = {UNROLLED: (1, None), TORCH: (1.3, None)}
 # A separate filter for each pixel and each cell of a glimpse would need five.
 MAX_RANK = 4
-PRODUCT_SIZE = 2048
 
 
-def step_programs(setting):
-    """Return the programs that compute loss and gradients from the same weights."""
-    loop, images, noise = random_loop(setting)
-    tensors = tf.constant(images), tf.constant(noise)
-    steps = {
-        OURS: our_step(loop, *tensors, False),
-        OURS + XLA: our_step(loop, *tensors, True),
-        UNROLLED: unrolled_step(loop, setting),
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """Sizes of DRAW on black and white square images."""
+
+    glimpses: int
+    units: int
+    latent_dim: int
+    read_size: int
+    write_size: int
+    side: int
+    batch: int
+
+    def __str__(self):
+        return f"{self.glimpses} glimpses, h={self.units}, batch {self.batch}"
+
+    def with_glimpses(self, glimpses):
+        return dataclasses.replace(self, glimpses=glimpses)
+
+
+MNIST = Setting(64, 256, 100, 2, 5, 28, 64)
+TINY = Setting(3, 8, 4, 2, 3, 6, 2)
+
+
+def random_case(setting):
+    """Return a loop, its variables by their paths in the cell, images and noise."""
+    shape = (setting.side, setting.side, 1)
+    sizes = setting.units, setting.latent_dim, setting.read_size, setting.write_size
+    loop = DRAWLoop(setting.glimpses, shape, *sizes, name="loop")
+    loop.build((None, *shape))
+    randomize(loop, gain=0.5)
+    weights = {
+        weight.path.removeprefix("loop/cell/"): weight.value
+        for weight in loop.trainable_weights
     }
-    programs = {name: Program(lambda s=s: s(*tensors)) for name, s in steps.items()}
-    if installed("torch"):
-        from tests.benchmarks import draw_torch_peers
-
-        arrays = {name: value.numpy() for name, value in weights_of(loop).items()}
-        for threads in sorted({1, os.cpu_count()}):
-            sizes = setting.read_size, setting.write_size
-            run = draw_torch_peers.gradient_step(images, noise, arrays, *sizes, threads)
-            programs[f"{TORCH}, threads: {threads}"] = Program(run)
-    return programs
+    random = np.random.default_rng(0)
+    images = random.integers(0, 2, (setting.batch, *shape)).astype("float32")
+    noise = random.normal(size=(setting.glimpses, setting.batch, setting.latent_dim))
+    return loop, weights, images, noise.astype("float32")
 
 
-def check_agreement(results):
-    """Fail unless all programs gave the same loss and the same gradients.
+def tensorflow_step(kind, setting):
+    """Return an untraced `tf.function` that returns the loss and its gradients."""
+    loop, weights, *arrays = random_case(setting)
+    images, noise = map(tf.constant, arrays)
 
-    Returns:
-        The largest difference, relative to the largest number of its tensor.
-    """
-    expected = labeled(results[OURS])
-    worst = 0.0
-    for name, result in results.items():
-        for key, value in labeled(result).items():
-            difference = abs(value - expected[key]).max() / abs(expected[key]).max()
-            if not difference < TOLERANCE:
-                raise AssertionError(
-                    f"{name} disagrees with {OURS} on {key}: they differ by "
-                    f"{difference:.2g} of the largest number, more than {TOLERANCE}"
-                )
-            worst = max(worst, difference)
-    return worst
+    def our_loss():
+        outputs, canvas = loop.run(images, noise)
+        likelihood = loop.cell.likelihood
+        log_prob = likelihood.log_prob(loop.cell.params(canvas), images)
+        divergence = tf.reduce_sum(loop.divergences(outputs))
+        return (divergence - tf.reduce_sum(log_prob)) / setting.batch
 
+    def unrolled_loss():
+        read = {name: weight.read_value() for name, weight in weights.items()}
+        sizes = setting.read_size, setting.write_size
+        return unrolled_draw(images, noise, read, *sizes)
 
-def labeled(result):
-    loss, gradients = result
-    gradients = {f"gradient of {key}": value for key, value in gradients.items()}
-    return {key: as_array(value) for key, value in {"loss": loss, **gradients}.items()}
+    loss = unrolled_loss if kind == UNROLLED else our_loss
+    return gradient_step(loss, weights, jit_compile=XLA in kind)
 
 
 def product_flops(setting):
@@ -122,74 +122,60 @@ def product_flops(setting):
     return 3 * 2 * multiplications * setting.batch * setting.glimpses
 
 
-def step_tables(setting, timing_options, with_targets):
-    """Time a step; return a table of programs, and one of the physical bound."""
-    programs = step_programs(setting)
-    _, results = time_programs(programs, rounds=0)
-    worst = check_agreement(results)
-    print(f"{setting}: {len(programs)} programs agree to {worst:.1g}", flush=True)
-    size = PRODUCT_SIZE if with_targets else 64
-    factor = tf.random.stateless_normal((size, size), (0, 0))
+def time_steps(benchmark, setting):
+    """Print a table of programs, and one of the physical bound."""
+    steps = {k: tensorflow_step(k, setting) for k in (OURS, OURS + XLA, UNROLLED)}
+    if installed("torch"):
+        from tests.benchmarks import torch_peers
+
+        _, weights, images, noise = random_case(setting)
+        arrays = {name: weight.numpy() for name, weight in weights.items()}
+        sizes = setting.read_size, setting.write_size
+        steps |= torch_peers.on_threads(
+            TORCH, torch_peers.draw_step(images, noise, arrays, *sizes)
+        )
+    check_agreement({name: step() for name, step in steps.items()}, TOLERANCE)
+    side = 64 if benchmark.options.quick else 2048
+    factor = tf.random.stateless_normal((side, side), (0, 0))
     product = tf.function(tf.matmul, autograph=False)
-    programs["product"] = Program(lambda: product(factor, factor))
-    timings, _ = time_programs(programs, **timing_options)
-    print_unsteady(timings)
-    product_time = timings.pop("product").median
-    rate = 2 * size**3 / product_time
-    ours, ours_xla = timings[OURS].median, timings[OURS + XLA].median
-    rows = []
-    for name, timing in faster_threads(timings).items():
-        target = TARGETS.get(name.split(", threads")[0]) if with_targets else None
-        rows.append(
-            Row(
-                name,
-                str(setting),
-                timing.median,
-                ratio=None if XLA in name else timing.median / ours,
-                target=target,
-                xla_ratio=None if name == OURS else timing.median / ours_xla,
-                note="" if OURS in name else "Ratio of its time to ours.",
-            )
-        )
-    flops = product_flops(setting)
-    label = f"{number(rate / 1e9)} GFLOP/s"
-    bounds = [Row(f"one {size}x{size} matrix product", label, product_time)]
+    steps["product"] = lambda: product(factor, factor)
+    timings, _ = benchmark.time({name: Program(run) for name, run in steps.items()})
+    seconds = timings.pop("product").median
+    rows = compared(timings, str(setting), TARGETS)
+    benchmark.table("DRAW, forward and backward", rows, NOTE)
+
+    rate = 2 * side**3 / seconds
+    rows = [
+        {
+            "program": f"one {side}x{side} matrix product",
+            "ms": 1000 * seconds,
+            "GFLOP/s": rate / 1e9,
+        }
+    ]
     for name in (OURS, OURS + XLA):
-        seconds = timings[name].median
-        share = flops / seconds / rate
-        bounds.append(
-            Row(
-                f"{name}, a glimpse",
-                f"{number(flops / 1e9 / setting.glimpses)} GFLOP, "
-                f"{number(flops / seconds / 1e9)} GFLOP/s",
-                seconds / setting.glimpses,
-                **{"xla_ratio" if XLA in name else "ratio": share},
-                note="Counts only the operations of matrix products. The ratio is "
-                "to the rate of the large product.",
-            )
+        speed = product_flops(setting) / timings[name].median
+        rows.append(
+            {
+                "program": f"{name}, a glimpse",
+                "ms": 1000 * timings[name].median / setting.glimpses,
+                "GFLOP/s": speed / 1e9,
+                "ratio": speed / rate,
+            }
         )
-    return rows, bounds
-
-
-def faster_threads(timings):
-    """Return timings, with the faster number of threads for each PyTorch program."""
-    best = {}
-    for name, timing in timings.items():
-        program = name.split(", threads")[0]
-        if program not in best or timing.median < timings[best[program]].median:
-            best[program] = name
-    return {name: timings[name] for name in best.values()}
+    benchmark.table(
+        "DRAW against the machine's fastest matrix product",
+        rows,
+        "Counts only the operations of matrix products.",
+    )
 
 
 def graph_nodes(graph_def):
     """Return the nodes of a graph, including those of its functions."""
-    nodes = list(graph_def.node)
-    for function in graph_def.library.function:
-        nodes += function.node_def
-    return nodes
+    bodies = [function.node_def for function in graph_def.library.function]
+    return [node for body in (graph_def.node, *bodies) for node in body]
 
 
-def check_shapes(graph_def):
+def check_ranks(graph_def):
     """Fail if a tensor has too many axes; return the size of the largest known one."""
     largest = 0
     for node in graph_nodes(graph_def):
@@ -204,102 +190,149 @@ def check_shapes(graph_def):
     return largest
 
 
-def first_step_rows(setting, glimpses, repeats, with_targets):
-    """Time the tracing and the first step, for several numbers of glimpses."""
-    kinds = [OURS, OURS + XLA, UNROLLED] if with_targets else [OURS, UNROLLED]
-    traced, first, nodes = {}, {}, {}
-    # Warm up first: costs of the first graph of a process are not the loop's.
-    few = dataclasses.replace(setting, glimpses=2)
-    for repeat in range(1 + repeats):
-        for count in glimpses if repeat else [few.glimpses]:
-            loop, images, noise = random_loop(
-                dataclasses.replace(setting, glimpses=count)
-            )
-            tensors = tf.constant(images), tf.constant(noise)
-            for kind in kinds:
-                if kind == UNROLLED:
-                    step = unrolled_step(loop, setting)
-                else:
-                    step = our_step(loop, *tensors, XLA in kind)
-                seconds, concrete = timed_trace(step, tensors)
-                rest, _ = timed(lambda step=step, tensors=tensors: step(*tensors))
-                if repeat:
-                    traced.setdefault((kind, count), []).append(seconds)
-                    first.setdefault((kind, count), []).append(seconds + rest)
-                    graph_def = concrete.graph.as_graph_def(add_shapes=True)
-                    nodes[kind, count] = len(graph_nodes(graph_def))
-                    if kind == OURS:
-                        largest = check_shapes(graph_def)
-                # Otherwise, the collector visits the graphs of earlier programs.
-                del step, concrete
-                gc.collect()
-    print(
-        f"No tensor of our graph has more than {MAX_RANK} axes. With "
-        f"{glimpses[-1]} glimpses the largest of known shape has {largest:,} numbers."
-    )
-    for kind in kinds[:-1]:
-        counts = {nodes[kind, count] for count in glimpses}
-        assert len(counts) == 1, f"{kind}: the graph grows with the glimpses: {counts}"
+def first_step(kind, setting):
+    """Return the seconds of tracing and of the first step with it, and the graph."""
+    gc.collect()  # Otherwise, the collector visits the graphs of earlier programs.
+    step = tensorflow_step(kind, setting)
+    traced = []
+    tracing, _ = timed(lambda: traced.append(step.get_concrete_function()))
+    rest, _ = timed(step)
+    return tracing, tracing + rest, traced[0].graph.as_graph_def(add_shapes=True)
+
+
+def time_first_steps(benchmark, setting, glimpses, repeats):
+    """Print a table of the tracing and the first step, by number of glimpses."""
     rows = []
-    for what, seconds in (("tracing", traced), ("first step", first)):
-        for kind in kinds:
-            for count in glimpses:
-                median = statistics.median(seconds[kind, count])
-                row = Row(
-                    f"{kind}, {what}",
-                    f"{count} glimpses, {nodes[kind, count]:,} nodes",
-                    median,
-                    note="The ratio is to the fewest glimpses.",
-                )
-                rows.append(row)
-                ratio = median / statistics.median(seconds[kind, glimpses[0]])
-                constant = what == "tracing" and kind != UNROLLED and with_targets
-                target = at_most(1.5) if constant else None
-                if XLA in kind:
-                    row.xla_ratio, row.xla_target = ratio, target
-                else:
-                    row.ratio, row.target = ratio, target
+    quick = benchmark.options.quick
+    for kind in (OURS, UNROLLED) if quick else (OURS, OURS + XLA, UNROLLED):
+        # Costs of the first graph of a process are not the loop's.
+        first_step(kind, setting.with_glimpses(2))
+        nodes = []
+        for count in glimpses:
+            few = setting.with_glimpses(count)
+            *seconds, graphs = zip(
+                *(first_step(kind, few) for _ in range(repeats)), strict=True
+            )
+            tracing, first = (statistics.median(each) for each in seconds)
+            nodes.append(len(graph_nodes(graphs[0])))
+            row = {"program": kind, "size": f"{count} glimpses", "nodes": nodes[-1]}
+            row |= {"tracing, ms": 1000 * tracing, "ms": 1000 * first}
+            if count == glimpses[0]:
+                fewest = tracing
+            else:
+                row["ratio"] = tracing / fewest
+                if kind != UNROLLED:
+                    row["target"] = at_most(1.5, row["ratio"])
+            rows.append(row)
+        if kind != UNROLLED:
+            assert len(set(nodes)) == 1, f"{kind}: the graph grows: {nodes} nodes"
+            largest = check_ranks(graphs[0])
+            print(
+                f"{kind}: no tensor has more than {MAX_RANK} axes; with {count} "
+                f"glimpses the largest of known shape has {largest:,} numbers"
+            )
+    note = "The ratio is that of tracing to the fewest glimpses."
+    benchmark.table("The first step of DRAW", rows, note)
+
+
+def print_memory(kind, glimpses, quick):
+    """Print the seconds and the bytes that a first step takes, as JSON.
+
+    Must run in a new process. A step of few glimpses runs first, so that one-time costs
+    are not counted.
+    """
+    for count in (2, glimpses):
+        step = tensorflow_step(kind, (TINY if quick else MNIST).with_glimpses(count))
+        step.get_concrete_function()
+        gc.collect()
+        with open("/proc/self/clear_refs", "w") as opened:
+            opened.write("5")  # Reset the peak to the current memory.
+        before = peak_bytes()
+        seconds, _ = timed(step)
+    print(json.dumps([seconds, peak_bytes() - before]))
+
+
+def peak_bytes():
+    """Return the peak memory of the process in bytes; Linux only."""
+    with open("/proc/self/status") as opened:
+        lines = dict(line.split(":", 1) for line in opened)
+    return int(lines["VmHWM"].split()[0]) * 1024
+
+
+def memory_rows(kind, glimpses, quick):
+    """Return table rows of the memory of a step, by number of glimpses."""
+    rows = []
+    for count in glimpses:
+        code = "from tests.benchmarks.draw import print_memory; "
+        code += f"print_memory({kind!r}, {count}, {quick})"
+        seconds, size = json.loads(
+            run_python("-c", code, timeout=None).splitlines()[-1]
+        )
+        row = {"program": kind, "size": f"{count} glimpses", "ms": 1000 * seconds}
+        row["MiB"] = size / 2**20
+        if rows:
+            row["ratio"] = row["MiB"] / rows[-1]["MiB"]
+            row["target"] = at_most(2.2, row["ratio"])
+        rows.append(row)
     return rows
 
 
-def timed_trace(step, tensors):
-    """Trace a `tf.function`; return the seconds and the concrete function."""
-    traced = []
-    seconds, _ = timed(lambda: traced.append(step.get_concrete_function(*tensors)))
-    return seconds, traced[0]
+def vae_rows(benchmark):
+    """Time `train_on_batch` of a VAE against a hand-written step."""
+    sizes = (6, 8, 2, 4) if benchmark.options.quick else (28, 500, 20, 100)
+    side, hidden, latent_dim, batch = sizes
+    images = np.random.default_rng(0).integers(0, 2, (batch, side, side, 1))
+    images = images.astype("float32")
+    keras.utils.set_random_seed(0)
+    models = {
+        "with TFP: keras_genimg.models.VAE": VAE,
+        "without: keras.Model by hand": HandWrittenVAE,
+    }
+    models = {
+        k: make((side, side, 1), latent_dim, hidden) for k, make in models.items()
+    }
+    ours, peer = models.values()
+    weights = [weight.numpy() for weight in ours.trainable_weights]
+    # With almost no noise, both must reach the same loss whatever noise they draw.
+    weights[3][latent_dim:] = -12
+    programs = {}
+    for name, model in models.items():
+        model.compile(keras.optimizers.Adagrad(0.02))
+        for weight, value in zip(model.trainable_weights, weights, strict=True):
+            weight.assign(value)
+        step = functools.partial(model.train_on_batch, images, return_dict=True)
+        programs[name] = Program(step)
+    first, second = (program.run() for program in programs.values())
+    for key in ("loss", "kl", "reconstruction"):
+        np.testing.assert_allclose(first[key], second[key], rtol=1e-4)
+    for pair in zip(ours.trainable_weights, peer.trainable_weights, strict=True):
+        np.testing.assert_allclose(*(w.numpy() for w in pair), rtol=0, atol=1e-3)
+    timings, _ = benchmark.time(programs)
+    size = f"{hidden} hidden, latent {latent_dim}, batch {batch}"
+    rows = [
+        {"program": name, "size": size, "ms": 1000 * timing.median}
+        for name, timing in timings.items()
+    ]
+    ratio = rows[0]["ms"] / rows[1]["ms"]
+    rows[0] |= {"ratio": ratio, "target": at_most(1.05, ratio)}
+    return rows
 
 
 def main():
-    options = parser(__doc__.splitlines()[0], rounds=7).parse_args()
-    quick = options.quick
+    benchmark = Benchmark(__doc__)
+    quick = benchmark.start().quick
     setting = TINY if quick else MNIST
-    timing_options = {
-        "rounds": options.rounds or (1 if quick else 7),
-        "turn_seconds": 0 if quick else 0.2,
-    }
-    machine = print_header("DRAW")
     if not installed("torch"):
         print("PyTorch is not installed, so it is left out.")
-    tables = []
-
-    def add(title, rows):
-        tables.append((title, rows))
-        print_table(title, rows)
-        keras.backend.clear_session()
-
-    steps, bounds = step_tables(setting, timing_options, not quick)
-    add("DRAW, forward and backward", steps)
-    add("DRAW against the machine's fastest matrix product", bounds)
-    glimpses = (2, 4) if quick else (8, 16, 32, 64)
-    repeats = min(3, timing_options["rounds"])
-    rows = first_step_rows(setting, glimpses, repeats, not quick)
-    add("The first step of DRAW", rows)
+    time_steps(benchmark, setting)
+    glimpses, repeats = ((2, 4), 1) if quick else ((8, 16, 32, 64), 3)
+    time_first_steps(benchmark, setting, glimpses, repeats)
     kinds = [OURS] if quick else [OURS, OURS + XLA]
     glimpses = (4,) if quick else (64, 128, 256, 512)
-    add("Memory of a step of DRAW", memory_rows(kinds, glimpses, quick))
-    add("VAE, train_on_batch", vae_rows(timing_options, quick))
-    if options.json:
-        write_json(options.json, machine, vars(options), tables)
+    rows = [row for kind in kinds for row in memory_rows(kind, glimpses, quick)]
+    note = "Growth of the process's peak memory, its ratio to half as many glimpses."
+    benchmark.table("Memory of the first step of DRAW", rows, note)
+    benchmark.table("VAE, train_on_batch", vae_rows(benchmark))
 
 
 if __name__ == "__main__":

@@ -24,17 +24,17 @@ def filters(raw, size, height, width):
     return bank(y, height), bank(x, width), tf.exp(log_gamma)
 
 
-def lstm(inputs, cell, kernel, bias):
+def linear(inputs, weights, name):
+    return tf.matmul(inputs, weights[f"{name}/kernel"]) + weights[f"{name}/bias"]
+
+
+def lstm(inputs, cell, weights, name):
     """Return the new hidden and cell state; `inputs` includes the hidden state."""
-    gates = tf.matmul(inputs, kernel) + bias
+    gates = linear(inputs, weights, name)
     units = cell.shape[-1]
     o, f, i = tf.split(tf.sigmoid(gates[:, : 3 * units]), 3, axis=-1)
     cell = f * cell + i * tf.tanh(gates[:, 3 * units :])
     return o * tf.tanh(cell), cell
-
-
-def linear(inputs, weights, name):
-    return tf.matmul(inputs, weights[f"{name}/kernel"]) + weights[f"{name}/bias"]
 
 
 def unrolled_draw(images, noise, weights, read_size, write_size):
@@ -49,15 +49,10 @@ def unrolled_draw(images, noise, weights, read_size, write_size):
     """
     batch, height, width, _ = images.shape
     images = images[..., 0]
+    names = ("canvas", "encoder_hidden", "encoder_cell")
+    names += ("decoder_hidden", "decoder_cell")
     canvas, encoder_hidden, encoder_cell, hidden, cell = (
-        tf.broadcast_to(weights[f"initial_{name}"], (batch, size))
-        for name, size in (
-            ("canvas", height * width),
-            ("encoder_hidden", weights["encoder/kernel"].shape[1] // 4),
-            ("encoder_cell", weights["encoder/kernel"].shape[1] // 4),
-            ("decoder_hidden", weights["decoder/kernel"].shape[1] // 4),
-            ("decoder_cell", weights["decoder/kernel"].shape[1] // 4),
-        )
+        tf.repeat(weights[f"initial_{name}"][None], batch, axis=0) for name in names
     )
     canvas = tf.reshape(canvas, (batch, height, width))
     posteriors = []
@@ -75,16 +70,16 @@ def unrolled_draw(images, noise, weights, read_size, write_size):
         encoder_hidden, encoder_cell = lstm(
             tf.concat([gamma * glimpse, hidden, encoder_hidden], axis=-1),
             encoder_cell,
-            weights["encoder/kernel"],
-            weights["encoder/bias"],
+            weights,
+            "encoder",
         )
         posteriors.append(linear(encoder_hidden, weights, "posterior_params"))
         mean, log_stddev = tf.split(posteriors[-1], 2, axis=-1)
         hidden, cell = lstm(
             tf.concat([mean + tf.exp(log_stddev) * noise_now, hidden], axis=-1),
             cell,
-            weights["decoder/kernel"],
-            weights["decoder/bias"],
+            weights,
+            "decoder",
         )
         # Write.
         rows, columns, gamma = filters(

@@ -9,9 +9,6 @@ import tempfile
 import tensorflow as tf
 from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
-# Events on a GPU's streams that are no kernels.
-_COPIES = ("Memcpy", "Memset")
-
 
 def tensorflow_launches(run, device):
     """Return how many kernels one call of a TensorFlow program launches.
@@ -30,18 +27,21 @@ def tensorflow_launches(run, device):
     with tempfile.TemporaryDirectory() as folder:
         with tf.profiler.experimental.Profile(folder, options):
             run()
-        planes = [
-            plane
+        spaces = [
+            xplane_pb2.XSpace.FromString(path.read_bytes())
             for path in pathlib.Path(folder).rglob("*.xplane.pb")
-            for plane in xplane_pb2.XSpace.FromString(path.read_bytes()).planes
         ]
-    on_gpu = (p for p in planes if p.name.startswith("/device:GPU:"))
-    on_cpu = (p for p in planes if p.name == "/host:CPU")
-    if device == "gpu":
-        count = sum(_is_kernel(name) for p in on_gpu for name in _names(p, "Stream"))
-    else:
-        count = sum(_is_operation(name) for p in on_cpu for name in _names(p))
-    return _some(count, "TensorFlow's")
+    on_gpu = device == "gpu"
+    names = [
+        plane.event_metadata[event.metadata_id].name
+        for space in spaces
+        for plane in space.planes
+        if plane.name.startswith("/device:GPU:" if on_gpu else "/host:CPU")
+        for line in plane.lines
+        if line.name.startswith("Stream" if on_gpu else "")
+        for event in line.events
+    ]
+    return _count(filter(_is_kernel if on_gpu else _is_operation, names), "TensorFlow")
 
 
 def torch_launches(run, device):
@@ -64,22 +64,16 @@ def torch_launches(run, device):
         run()
     events = profiler.events()
     if device == "gpu":
-        on_gpu = (e for e in events if e.device_type == DeviceType.CUDA)
-        return _some(sum(_is_kernel(e.name) for e in on_gpu), "PyTorch's")
+        names = [e.name for e in events if e.device_type == DeviceType.CUDA]
+        return _count(filter(_is_kernel, names), "PyTorch")
     # Operations call others; those that call none do the work.
     leaves = (e for e in events if e.name.startswith("aten::") and not e.cpu_children)
-    return _some(sum(1 for _ in leaves), "PyTorch's")
-
-
-def _names(plane, line_prefix=""):
-    for line in plane.lines:
-        if line.name.startswith(line_prefix):
-            for event in line.events:
-                yield plane.event_metadata[event.metadata_id].name
+    return _count(leaves, "PyTorch")
 
 
 def _is_kernel(name):
-    return not name.startswith(_COPIES)
+    """Return whether an event of a GPU's stream is a kernel."""
+    return not name.startswith(("Memcpy", "Memset"))
 
 
 def _is_operation(name):
@@ -88,10 +82,11 @@ def _is_operation(name):
     return bool(node) and op.isidentifier()
 
 
-def _some(count, whose):
+def _count(events, whose):
+    count = len(list(events))
     if not count:
         raise RuntimeError(
-            f"{whose} profiler saw nothing run. On a GPU it needs the right to count, "
-            f"and NVIDIA's CUPTI: pip install 'tensorflow[and-cuda]'."
+            f"the profiler of {whose} saw nothing run. On a GPU it needs the right to "
+            f"count, and NVIDIA's CUPTI: pip install 'tensorflow[and-cuda]'."
         )
     return count

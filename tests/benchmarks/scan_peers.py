@@ -3,8 +3,8 @@
 Each peer is a function of `inputs` (batch, height, width, channels) and a dict of
 weights:
 
-- `input_kernel` (taps, channels, directions * 4 * units), the unmasked taps: the last
-  one at the pixel itself, the others left of it;
+- `input_kernel` (1, taps, channels, directions * 4 * units), of which the taps right of
+  the center are masked;
 - `bias` (directions * 4 * units,);
 - `recurrent_kernel` (directions, taps, units, 4 * units);
 - `initial_hidden`, `initial_cell` (directions, units).
@@ -18,9 +18,10 @@ import tensorflow as tf
 
 def input_to_state(inputs, weights):
     """Return (batch, height, width, directions * 4 * units), in one convolution."""
-    kernel = weights["input_kernel"]
-    padding = [[0, 0], [0, 0], [kernel.shape[0] - 1, 0], [0, 0]]
-    return tf.nn.conv2d(inputs, kernel[None], 1, padding) + weights["bias"]
+    taps = weights["input_kernel"].shape[1] // 2 + 1
+    kernel = weights["input_kernel"][:, :taps]
+    padding = [[0, 0], [0, 0], [taps - 1, 0], [0, 0]]
+    return tf.nn.conv2d(inputs, kernel, 1, padding) + weights["bias"]
 
 
 def skew_index(height, width):
@@ -57,6 +58,37 @@ def merged_directions(hidden, width):
     return tf.transpose(left + right, (2, 0, 1, 3))
 
 
+def lstm(gates, cell):
+    """Return the new hidden and cell state."""
+    o, f, i, g = tf.split(gates, 4, axis=-1)
+    cell = tf.sigmoid(f) * cell + tf.sigmoid(i) * tf.tanh(g)
+    return tf.sigmoid(o) * tf.tanh(cell), cell
+
+
+def initial_states(weights, shape):
+    """Return hidden and cell states, (directions, line, batch, units)."""
+    names = ("initial_hidden", "initial_cell")
+    return [tf.broadcast_to(weights[name][:, None, None], shape) for name in names]
+
+
+def state_to_state(hidden, kernel, first_offset):
+    """Return (directions, line, batch, gates), from neighbors in the line."""
+    directions, line, batch, units = hidden.shape
+    taps = kernel.shape[1]
+    ends = [-first_offset, first_offset + taps - 1]
+    padded = tf.pad(hidden, [[0, 0], ends, [0, 0], [0, 0]])
+    neighbors = tf.concat([padded[:, tap : tap + line] for tap in range(taps)], axis=-1)
+    neighbors = tf.reshape(neighbors, (directions, line * batch, taps * units))
+    kernel = tf.reshape(kernel, (directions, taps * units, 4 * units))
+    return tf.reshape(tf.matmul(neighbors, kernel), (directions, line, batch, -1))
+
+
+def started(step, new, old):
+    """Return the new states of the rows that have started, one step after another."""
+    rows = tf.range(new[0].shape[1], dtype=step.dtype)[None, :, None, None]
+    return [tf.where(rows <= step, *pair) for pair in zip(new, old, strict=True)]
+
+
 def plain_scan(inputs, weights, first_offset, staggered):
     """Scan (steps, directions, line, batch, gates) in a loop with automatic gradients.
 
@@ -64,30 +96,13 @@ def plain_scan(inputs, weights, first_offset, staggered):
     """
     kernel = tf.convert_to_tensor(weights["recurrent_kernel"])
     steps, directions, line, batch, _ = inputs.shape
-    taps, units = kernel.shape[1:3]
-    kernel = tf.reshape(kernel, (directions, taps * units, 4 * units))
-    before, after = -first_offset, first_offset + taps - 1
-    shape = (directions, line, batch, units)
-    hidden = tf.broadcast_to(weights["initial_hidden"][:, None, None, :], shape)
-    cell = tf.broadcast_to(weights["initial_cell"][:, None, None, :], shape)
+    shape = (directions, line, batch, kernel.shape[2])
 
     def step(t, hidden, cell, outputs):
-        padded = tf.pad(hidden, [[0, 0], [before, after], [0, 0], [0, 0]])
-        neighbors = tf.concat(
-            [padded[:, tap : tap + line] for tap in range(taps)], axis=-1
-        )
-        state_to_state = tf.matmul(
-            tf.reshape(neighbors, (directions, line * batch, taps * units)), kernel
-        )
-        gates = inputs[t] + tf.reshape(
-            state_to_state, (directions, line, batch, 4 * units)
-        )
-        new_hidden, new_cell = lstm(gates, cell)
+        new = lstm(inputs[t] + state_to_state(hidden, kernel, first_offset), cell)
         if staggered:
-            started = (tf.range(line) <= t)[None, :, None, None]
-            new_cell = tf.where(started, new_cell, cell)
-            new_hidden = tf.where(started, new_hidden, hidden)
-        return t + 1, new_hidden, new_cell, outputs.write(t, new_hidden)
+            new = started(t, new, (hidden, cell))
+        return t + 1, *new, outputs.write(t, new[0])
 
     outputs = tf.TensorArray(
         inputs.dtype, size=steps, element_shape=shape, clear_after_read=False
@@ -95,17 +110,10 @@ def plain_scan(inputs, weights, first_offset, staggered):
     *_, outputs = tf.while_loop(
         lambda t, *_: t < steps,
         step,
-        (tf.constant(0), hidden, cell, outputs),
+        (tf.constant(0), *initial_states(weights, shape), outputs),
         maximum_iterations=steps,
     )
     return outputs.stack()
-
-
-def lstm(gates, cell):
-    """Return the new hidden and cell state."""
-    o, f, i, g = tf.split(gates, 4, axis=-1)
-    cell = tf.sigmoid(f) * cell + tf.sigmoid(i) * tf.tanh(g)
-    return tf.sigmoid(o) * tf.tanh(cell), cell
 
 
 def plain_diagonal(inputs, weights):
@@ -129,34 +137,21 @@ class DiagonalCell(keras.layers.Layer):
 
     def __init__(self, kernel, **kwargs):
         super().__init__(**kwargs)
-        directions, taps, units, gates = kernel.shape
-        self.kernel = tf.reshape(kernel, (directions, taps * units, gates))
-        self.state_size = (units, units, 1)
+        self.kernel = kernel
+        self.state_size = (kernel.shape[2], kernel.shape[2], 1)
 
     def call(self, inputs, states):
         hidden, cell, step = states
-        directions, line, batch, units = hidden.shape
-        above = tf.pad(hidden, [[0, 0], [1, 0], [0, 0], [0, 0]])[:, :-1]
-        neighbors = tf.concat([above, hidden], axis=-1)
-        neighbors = tf.reshape(neighbors, (directions, line * batch, 2 * units))
-        gates = inputs + tf.reshape(tf.matmul(neighbors, self.kernel), inputs.shape)
-        new_hidden, new_cell = lstm(gates, cell)
-        # A row starts one step after the row above.
-        started = (tf.range(line, dtype=step.dtype) <= step[0, 0])[None, :, None, None]
-        new_hidden = tf.where(started, new_hidden, hidden)
-        new_cell = tf.where(started, new_cell, cell)
-        return new_hidden, [new_hidden, new_cell, step + 1]
+        new = lstm(inputs + state_to_state(hidden, self.kernel, -1), cell)
+        new = started(step[0, 0], new, (hidden, cell))
+        return new[0], [*new, step + 1]
 
 
 def rnn_diagonal(inputs, weights):
     gates = tf.transpose(skewed_gates(inputs, weights), (1, 0, 2, 3, 4))
     cell = DiagonalCell(tf.convert_to_tensor(weights["recurrent_kernel"]))
     directions, _, line, batch, gate_units = gates.shape
-    shape = (directions, line, batch, gate_units // 4)
-    states = [
-        tf.broadcast_to(weights[name][:, None, None, :], shape)
-        for name in ("initial_hidden", "initial_cell")
-    ]
+    states = initial_states(weights, (directions, line, batch, gate_units // 4))
     states.append(tf.zeros((directions, 1)))
     hidden = keras.layers.RNN(cell, return_sequences=True)(gates, states)
     return merged_directions(tf.transpose(hidden, (1, 0, 2, 3, 4)), inputs.shape[2])

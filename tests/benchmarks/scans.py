@@ -8,42 +8,35 @@ all weights. All programs compute this from the same weights, and are checked to
 """
 
 import functools
-import os
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+import keras
+import numpy as np
+import tensorflow as tf
 
-import keras  # noqa: E402
-import numpy as np  # noqa: E402
-import tensorflow as tf  # noqa: E402
-
-from keras_genimg.layers import DiagonalBiLSTM, RowLSTM  # noqa: E402
-from keras_genimg.models import PixelRNN  # noqa: E402
-from tests.benchmarks import scan_peers  # noqa: E402
-from tests.benchmarks.timing import (  # noqa: E402
+from keras_genimg.layers import DiagonalBiLSTM, RowLSTM
+from keras_genimg.models import PixelRNN
+from tests.benchmarks import scan_peers
+from tests.benchmarks.timing import (
+    NOTE,
+    OURS,
+    XLA,
+    Benchmark,
     Program,
-    Row,
-    as_array,
-    at_least,
     at_most,
+    check_agreement,
+    compared,
+    gradient_step,
     installed,
-    parser,
-    print_header,
-    print_table,
-    print_unsteady,
-    time_programs,
     timed,
-    write_json,
 )
 
 SIZES = [(16, 16), (16, 64), (32, 16)]
 TOLERANCE = 1e-4
 
-OURS = "keras_genimg"
 RNN = "keras.layers.RNN loop"
 LOOP = "tf.while_loop, automatic gradients"
 TORCH = "PyTorch, eager loop"
 TORCH_PLAIN = "PyTorch, eager loop, not tuned"
-XLA = ", XLA"
 
 LAYERS = {"diagonal": DiagonalBiLSTM, "row": RowLSTM}
 PEERS = {
@@ -54,15 +47,13 @@ PEERS = {
 }
 # Minimum speedup over the peer, without and with XLA.
 TARGETS = {
-    ("diagonal", RNN): (at_least(1.5), at_least(1.8)),
-    ("diagonal", LOOP): (at_least(2.8), None),
-    ("diagonal", TORCH): (at_least(2.8), at_least(4)),
-    ("row", TORCH): (at_least(0.95), at_least(1.5)),
+    "diagonal": {RNN: (1.5, 1.8), LOOP: (2.8, None), TORCH: (2.8, 4)},
+    "row": {TORCH: (0.95, 1.5)},
 }
 
 
-def random_layer(kind, units, batch, size):
-    """Return a layer with random weights, its input and a projection."""
+def random_case(kind, units, batch, size):
+    """Return a layer with random weights, inputs and a projection of its outputs."""
     random = np.random.default_rng(0)
     layer = LAYERS[kind](units)
     layer.build((None, size, size, 2 * units))
@@ -76,213 +67,104 @@ def random_layer(kind, units, batch, size):
     return layer, inputs, projection
 
 
-def peer_weights(layer):
-    """Return the layer's weights as NumPy arrays, as `scan_peers` describes them."""
-    weights = {weight.name: weight.numpy() for weight in layer.weights}
-    live = layer.kernel_size // 2 + 1
-    # With one color, the mask hides only the taps right of the center.
-    weights["input_kernel"] = weights["input_kernel"][0, :live]
-    return weights
+def weights_of(layer):
+    """Return the weights of a layer by name."""
+    return {weight.name: weight.value for weight in layer.weights}
 
 
-def our_step(layer, inputs, projection, jit_compile):
-    inputs, projection = tf.constant(inputs), tf.constant(projection)
-    names = ["inputs", *(weight.name for weight in layer.trainable_weights)]
-    live = layer.kernel_size // 2 + 1
+def tensorflow_step(compute, inputs, weights, projection, jit_compile):
+    """Return a compiled function that returns a map and its gradients.
 
-    @tf.function(jit_compile=jit_compile, autograph=False)
-    def step(inputs):
-        with tf.GradientTape() as tape:
-            tape.watch(inputs)
-            outputs = layer(inputs)
-            loss = tf.reduce_sum(outputs * projection)
-        sources = [inputs, *(weight.value for weight in layer.trainable_weights)]
-        return outputs, tape.gradient(loss, sources)
-
-    def run():
-        outputs, gradients = step(inputs)
-        gradients = dict(zip(names, gradients, strict=True))
-        gradients["input_kernel"] = gradients["input_kernel"][0, :live]
-        return outputs, gradients
-
-    return run
-
-
-def peer_step(peer, inputs, weights, projection, jit_compile):
-    inputs, projection = tf.constant(inputs), tf.constant(projection)
-    weights = {name: tf.Variable(array) for name, array in weights.items()}
-
-    @tf.function(jit_compile=jit_compile, autograph=False)
-    def step(inputs):
-        with tf.GradientTape() as tape:
-            tape.watch(inputs)
-            outputs = peer(inputs, weights)
-            loss = tf.reduce_sum(outputs * projection)
-        return outputs, tape.gradient(loss, {"inputs": inputs, **weights})
-
-    return lambda: step(inputs)
-
-
-def check_agreement(results):
-    """Fail unless all programs gave the same map and the same gradients.
-
-    Returns:
-        The largest difference, relative to the largest number of its tensor.
+    Args:
+        compute: Function of the inputs, or of inputs and weights for a peer.
+        inputs: NumPy array.
+        weights: Dict of variables.
+        projection: NumPy array.
+        jit_compile: Whether to compile with XLA.
     """
-    expected = labeled(results[OURS])
-    worst = 0.0
-    for name, result in results.items():
-        for key, value in labeled(result).items():
-            difference = abs(value - expected[key]).max()
-            difference /= max(1, abs(expected[key]).max())
-            if not difference < TOLERANCE:
-                raise AssertionError(
-                    f"{name} disagrees with {OURS} on {key}: they differ by "
-                    f"{difference:.2g} of the largest number, more than {TOLERANCE}"
-                )
-            worst = max(worst, difference)
-    return worst
+    inputs = tf.Variable(inputs)
+    if not isinstance(compute, keras.Layer):
+        compute = functools.partial(compute, weights=weights)
+    return gradient_step(
+        lambda: compute(tf.convert_to_tensor(inputs)),
+        {"inputs": inputs, **weights},
+        projection,
+        jit_compile,
+    )
 
 
-def labeled(result):
-    outputs, gradients = result
-    gradients = {f"gradient of {key}": value for key, value in gradients.items()}
-    named = {"outputs": outputs, **gradients}
-    return {key: as_array(value) for key, value in named.items()}
-
-
-def layer_programs(kind, layer, inputs, projection):
-    """Return the programs that compute one layer from the same weights."""
-    weights = peer_weights(layer)
-    programs = {
-        OURS: our_step(layer, inputs, projection, False),
-        OURS + XLA: our_step(layer, inputs, projection, True),
+def our_steps(layer, inputs, projection):
+    """Return the steps of a layer of ours, by name."""
+    weights = weights_of(layer)
+    return {
+        name: tensorflow_step(layer, inputs, weights, projection, name != OURS)
+        for name in (OURS, OURS + XLA)
     }
+
+
+def layer_rows(benchmark, kind, units, batch, size):
+    """Return the table's rows of one layer and size."""
+    layer, inputs, projection = random_case(kind, units, batch, size)
+    weights = weights_of(layer)
+    steps = our_steps(layer, inputs, projection)
     for name in (RNN, RNN + XLA, LOOP):
         peer = PEERS[kind, name.removesuffix(XLA)]
-        programs[name] = peer_step(peer, inputs, weights, projection, XLA in name)
+        steps[name] = tensorflow_step(peer, inputs, weights, projection, XLA in name)
     if installed("torch"):
         from tests.benchmarks import torch_peers
 
-        arrays = {"inputs": inputs, **weights}
+        arrays = {name: weight.numpy() for name, weight in weights.items()}
         for name in (TORCH, TORCH_PLAIN):
-            for threads in sorted({1, os.cpu_count()}):
-                programs[f"{name}, threads: {threads}"] = torch_peers.gradient_step(
-                    kind, arrays, projection, threads, tuned=name == TORCH
-                )
-    return {name: Program(run) for name, run in programs.items()}
+            peer = functools.partial(torch_peers.LAYERS[kind], tuned=name == TORCH)
+            step = torch_peers.layer_step(peer, inputs, arrays, projection)
+            steps |= torch_peers.on_threads(name, step)
+    programs = {name: Program(step) for name, step in steps.items()}
+    timings, results = benchmark.time(programs)
+    check_agreement(results, TOLERANCE)
+    return compared(timings, f"h={units}, batch {batch}", TARGETS[kind])
 
 
-def faster_threads(timings):
-    """Return timings, with the faster number of threads for each PyTorch program."""
-    best = {}
-    for name, timing in timings.items():
-        program = name.split(", threads")[0]
-        if program not in best or timing.median < timings[best[program]].median:
-            best[program] = name
-    return {name: timings[name] for name in best.values()}
-
-
-def layer_rows(kind, units, batch, size, timing_options, with_targets):
-    """Return the table's rows of one layer and size."""
-    programs = layer_programs(kind, *random_layer(kind, units, batch, size))
-    timings, results = time_programs(programs, **timing_options)
-    worst = check_agreement(results)
-    print_unsteady(timings)
-    first_calls = ", ".join(f"{k} {t.first_call:.1f} s" for k, t in timings.items())
-    print(
-        f"{kind}, h={units}, batch {batch}: {len(programs)} programs agree to "
-        f"{worst:.1g}; first calls: {first_calls}",
-        flush=True,
-    )
-    ours, ours_xla = timings[OURS].median, timings[OURS + XLA].median
-    rows = []
-    for name, timing in faster_threads(timings).items():
-        target, xla_target = None, None
-        if with_targets:
-            key = (kind, name.split(", threads")[0])
-            target, xla_target = TARGETS.get(key, (None, None))
-        rows.append(
-            Row(
-                name,
-                f"h={units}, batch {batch}",
-                timing.median,
-                ratio=None if XLA in name else timing.median / ours,
-                target=target,
-                xla_ratio=None if name == OURS else timing.median / ours_xla,
-                xla_target=xla_target,
-                note="" if OURS in name else "Ratio of its time to ours.",
-            )
-        )
-    return rows
-
-
-def first_call_rows(units, layers, size, batch, with_targets):
+def first_call_rows(units, layers, size, batch):
     """Time the first forward and backward pass of a whole model, with tracing."""
     rows = []
     images = np.random.default_rng(0).integers(0, 2, (batch, size, size, 1))
     images = tf.constant(images, tf.float32)
-    for jit_compile in (False, True):
+    for name, most in ((OURS, 20), (OURS + XLA, 60)):
         model = PixelRNN((size, size, 1), units, layers)
 
-        @tf.function(jit_compile=jit_compile, autograph=False)
-        def step(images, model=model):
-            with tf.GradientTape() as tape:
-                log_prob = model.likelihood.log_prob(model(images), images)
-                loss = -tf.reduce_sum(log_prob) / batch
-            sources = [weight.value for weight in model.trainable_weights]
-            return loss, tape.gradient(loss, sources)
+        def loss(model=model):
+            log_prob = model.likelihood.log_prob(model(images), images)
+            return -tf.reduce_sum(log_prob) / batch
 
-        first, _ = timed(functools.partial(step, images))
-        row = Row(
-            OURS + XLA if jit_compile else OURS,
-            f"{layers} layers, h={units}, {size}x{size}, batch {batch}",
-            first,
-            note="Targets in seconds.",
-        )
-        if jit_compile:
-            row.xla_ratio = first
-            row.xla_target = at_most(60) if with_targets else None
-        else:
-            row.ratio = first
-            row.target = at_most(20) if with_targets else None
-        rows.append(row)
+        weights = {weight.path: weight.value for weight in model.trainable_weights}
+        seconds, _ = timed(gradient_step(loss, weights, jit_compile=name != OURS))
+        text = f"{layers} layers, h={units}, {size}x{size}, batch {batch}"
+        row = {"program": name, "size": text, "ms": 1000 * seconds}
+        rows.append({**row, "target, s": at_most(most, seconds)})
         keras.backend.clear_session()
     return rows
 
 
 def main():
-    arguments = parser(__doc__.splitlines()[0], rounds=7)
-    arguments.add_argument(
-        "--layer", nargs="+", choices=tuple(LAYERS), default=tuple(LAYERS)
-    )
-    arguments.add_argument("--skip-first-call", action="store_true")
-    options = arguments.parse_args()
-    quick = options.quick
-    size, sizes = (6, [(3, 2)]) if quick else (28, SIZES)
-    timing_options = {
-        "rounds": options.rounds or (1 if quick else 7),
-        "turn_seconds": 0 if quick else 0.2,
-    }
-    machine = print_header("Scans")
+    benchmark = Benchmark(__doc__)
+    add = benchmark.parser.add_argument
+    add("--layer", nargs="+", choices=tuple(LAYERS), default=tuple(LAYERS))
+    add("--skip-first-call", action="store_true")
+    options = benchmark.start()
+    size, sizes = (6, [(3, 2)]) if options.quick else (28, SIZES)
     if not installed("torch"):
         print("PyTorch is not installed, so it is left out.")
-    tables = []
     for kind in options.layer:
         rows = []
         for units, batch in sizes:
-            rows += layer_rows(kind, units, batch, size, timing_options, not quick)
+            rows += layer_rows(benchmark, kind, units, batch, size)
             keras.backend.clear_session()
         title = f"One {LAYERS[kind].__name__}, forward and backward, {size}x{size}"
-        tables.append((title, rows))
-        print_table(*tables[-1])
+        benchmark.table(title, rows, NOTE)
     if not options.skip_first_call:
-        model = (3, 1, 6, 2) if quick else (16, 7, 28, 16)
+        rows = first_call_rows(*((3, 1, 6, 2) if options.quick else (16, 7, 28, 16)))
         title = "First call of a diagonal PixelRNN, forward and backward"
-        tables.append((title, first_call_rows(*model, with_targets=not quick)))
-        print_table(*tables[-1], unit="s")
-    if options.json:
-        write_json(options.json, machine, vars(options), tables)
+        benchmark.table(title, rows)
 
 
 if __name__ == "__main__":

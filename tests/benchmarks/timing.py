@@ -1,4 +1,4 @@
-"""Shared code of the benchmarks: interleaved timing, tables and JSON files."""
+"""The harness of the benchmarks: programs in turns, medians, ratios and tables."""
 
 import argparse
 import dataclasses
@@ -6,15 +6,19 @@ import importlib.metadata
 import importlib.util
 import json
 import os
+import pathlib
 import platform
 import random
+import re
 import statistics
-import sys
 import time
 from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
+
+OURS, XLA = "keras_genimg", ", XLA"
+NOTE = "Ratios of the time to that of keras_genimg, without and with XLA."
 
 
 @dataclasses.dataclass
@@ -43,24 +47,6 @@ class Timing:
         return statistics.median(self.turns)
 
 
-def print_unsteady(timings, factor=1.5):
-    """Name the programs whose turns differ by more than `factor`.
-
-    The cause is other load on the machine, which slows programs down unequally. PyTorch
-    can become a hundred times slower, since its threads wait for one another at each
-    operation. The ratios of such a run mean little.
-    """
-    for name, timing in timings.items():
-        fastest, slowest = min(timing.turns), max(timing.turns)
-        if slowest > factor * fastest:
-            label = name if isinstance(name, str) else " ".join(map(str, name))
-            print(
-                f"Unsteady: {label} took from {number(1000 * fastest)} to "
-                f"{number(1000 * slowest)} ms",
-                flush=True,
-            )
-
-
 def timed(run):
     """Return seconds and result of one call, including the wait for its outputs."""
     start = time.perf_counter()
@@ -75,7 +61,7 @@ def as_array(output):
     return np.asarray(output.detach().cpu() if hasattr(output, "detach") else output)
 
 
-def time_programs(programs, rounds, slow_rounds=None, turn_seconds=0.2, seed=0):
+def time_programs(programs, rounds, slow_rounds=None, turn_seconds=0.2):
     """Time programs in turns, in a random order per round.
 
     Each program is called once to compile it. In each round it has one turn: an
@@ -87,7 +73,6 @@ def time_programs(programs, rounds, slow_rounds=None, turn_seconds=0.2, seed=0):
         rounds: Number of rounds.
         slow_rounds: Number of rounds in which slow programs take part; all by default.
         turn_seconds: Length of a turn.
-        seed: Seed of the order.
 
     Returns:
         Dict of `Timing` by name, and dict of the results of the first calls by name.
@@ -96,7 +81,7 @@ def time_programs(programs, rounds, slow_rounds=None, turn_seconds=0.2, seed=0):
     for name, program in programs.items():
         seconds, results[name] = timed(program.run)
         timings[name] = Timing(seconds)
-    order = random.Random(seed)
+    order = random.Random(0)
     for index in range(rounds):
         names = list(programs)
         order.shuffle(names)
@@ -113,91 +98,113 @@ def time_programs(programs, rounds, slow_rounds=None, turn_seconds=0.2, seed=0):
     return timings, results
 
 
-@dataclasses.dataclass(frozen=True)
-class Target:
-    """A bound on a ratio."""
+def print_unsteady(timings, factor=1.5):
+    """Name the programs whose turns differ by more than `factor`.
 
-    sign: str
-    bound: float
-
-    def __str__(self):
-        return f"{self.sign} {self.bound:g}"
-
-    def met(self, ratio):
-        return ratio >= self.bound if self.sign == "≥" else ratio <= self.bound
-
-
-def at_least(bound):
-    return Target("≥", bound)
+    The cause is other load on the machine, which slows programs down unequally. PyTorch
+    can become a hundred times slower, since its threads wait for one another at each
+    operation. The ratios of such a run mean little.
+    """
+    for name, timing in timings.items():
+        fastest, slowest = (number(1000 * f(timing.turns)) for f in (min, max))
+        if max(timing.turns) > factor * min(timing.turns):
+            print(f"Unsteady: {name} took from {fastest} to {slowest} ms", flush=True)
 
 
-def at_most(bound):
-    return Target("≤", bound)
+def check_agreement(results, tolerance):
+    """Fail unless all programs gave the same outputs and the same gradients.
+
+    Args:
+        results: Dict by name of outputs and a dict of gradients.
+        tolerance: Largest difference, relative to the largest number of its tensor.
+    """
+    found = {
+        name: {"outputs": outputs, **gradients}
+        for name, (outputs, gradients) in results.items()
+    }
+    worst = 0.0
+    for name, tensors in found.items():
+        for key, value in tensors.items():
+            expected = as_array(found[OURS][key])
+            difference = abs(as_array(value) - expected).max() / abs(expected).max()
+            if not difference < tolerance:
+                raise AssertionError(
+                    f"{name} disagrees with {OURS} on {key}: they differ by "
+                    f"{difference:.2g} of the largest number, more than {tolerance}"
+                )
+            worst = max(worst, difference)
+    print(f"{len(results)} programs agree to {worst:.1g}", flush=True)
 
 
-@dataclasses.dataclass
-class Row:
-    """A row of the table; columns that do not apply are None.
+def gradient_step(compute, sources, projection=None, jit_compile=False):
+    """Return an untraced `tf.function` that returns `compute()` and its gradients.
 
-    `ratio` is for programs without XLA, `xla_ratio` for programs with XLA.
+    Args:
+        compute: Function without arguments, such as a loss.
+        sources: Dict of the variables that the gradients are with respect to.
+        projection: What the outputs are multiplied with, if they are no scalar.
+        jit_compile: Whether to compile with XLA.
     """
 
-    program: str
-    size: str
-    seconds: float | None = None
-    ratio: float | None = None
-    target: Target | None = None
-    xla_ratio: float | None = None
-    xla_target: Target | None = None
-    note: str = ""
+    @tf.function(jit_compile=jit_compile, autograph=False)
+    def step():
+        with tf.GradientTape() as tape:
+            outputs = compute()
+        return outputs, tape.gradient(outputs, sources, output_gradients=projection)
+
+    return step
+
+
+# Targets: bounds of ratios, which hold at full size on a quiet machine.
+
+
+def at_least(bound, ratio):
+    return f"≥ {bound:g}" + (" missed" if ratio < bound else "")
+
+
+def at_most(bound, ratio):
+    return f"≤ {bound:g}" + (" missed" if ratio > bound else "")
+
+
+def compared(timings, size, targets=None):
+    """Return rows that compare programs with ours, without and with XLA.
+
+    Of a program that ran with several numbers of threads, the fastest is shown.
+
+    Args:
+        timings: Dict of `Timing` by name; `OURS` and `OURS + XLA` are among them.
+        size: Text of the sizes.
+        targets: Dict by name of what both ratios should be at least.
+    """
+    fastest = {}
+    for name, timing in timings.items():
+        program = name.partition(", threads")[0]
+        if program not in fastest or timing.median < timings[fastest[program]].median:
+            fastest[program] = name
+    rows = []
+    for program, name in fastest.items():
+        timing = timings[name]
+        row = {"program": name, "size": size, "ms": 1000 * timing.median}
+        bounds = (targets or {}).get(program, (None, None))
+        for suffix, bound in zip(("", XLA), bounds, strict=True):
+            ratio = timing.median / timings[OURS + suffix].median
+            row[f"ratio{suffix}"] = None if program == OURS + suffix else ratio
+            row[f"target{suffix}"] = bound and at_least(bound, ratio)
+        rows.append(row)
+    return rows
 
 
 def number(value):
     """Format a number with three significant digits and no exponent."""
-    if value is None:
-        return ""
     digits = max(0, 2 - int(np.floor(np.log10(value)))) if value > 0 else 0
     return f"{value:,.{min(digits, 4)}f}"
 
 
-def bound(target, ratio):
-    if target is None:
-        return ""
-    if ratio is None:
-        return str(target)
-    return f"{target}" if target.met(ratio) else f"{target} missed"
-
-
-def print_table(title, rows, unit="ms"):
-    """Print rows as a Markdown table, medians in `unit`, milliseconds or seconds."""
-    factor = {"ms": 1000, "s": 1}[unit]
-    print(f"\n### {title}\n")
-    columns = ["program", "size", f"median, {unit}", "ratio", "target"]
-    columns += ["ratio with XLA", "target"]
-    print("| " + " | ".join(columns) + " |")
-    print("|" + "---|" * len(columns))
-    notes = []
-    for row in rows:
-        program = row.program
-        if row.note:
-            if row.note not in notes:
-                notes.append(row.note)
-            program += f" [{notes.index(row.note) + 1}]"
-        cells = [
-            program,
-            row.size,
-            number(None if row.seconds is None else row.seconds * factor),
-            number(row.ratio),
-            bound(row.target, row.ratio),
-            number(row.xla_ratio),
-            bound(row.xla_target, row.xla_ratio),
-        ]
-        print("| " + " | ".join(cells) + " |")
-    if notes:
-        print()
-    for index, note in enumerate(notes):
-        print(f"[{index + 1}] {note}")
-    sys.stdout.flush()
+def cell(value):
+    """Return the text of a table's cell."""
+    if isinstance(value, int):
+        return f"{value:,}"
+    return number(value) if isinstance(value, float) else value or ""
 
 
 def installed(package):
@@ -205,82 +212,81 @@ def installed(package):
     return importlib.util.find_spec(package) is not None
 
 
-def environment():
+def machine():
     """Return the machine and the versions, as context for the timings."""
-    versions = {"python": platform.python_version()}
-    for package in ("tensorflow", "keras", "tensorflow-probability", "torch"):
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            versions[package] = "not installed"
+    packages = ("tensorflow", "keras", "tensorflow-probability", "torch")
+    cpuinfo = pathlib.Path("/proc/cpuinfo")
+    names = re.findall(
+        "model name.*: (.*)", cpuinfo.read_text() if cpuinfo.exists() else ""
+    )
     return {
-        "cpus": os.cpu_count(),
-        "cpu": _cpu_name(),
-        "load_average": round(os.getloadavg()[0], 2)
-        if hasattr(os, "getloadavg")
-        else None,
-        "versions": versions,
-    }
-
-
-def _cpu_name():
-    try:
-        with open("/proc/cpuinfo") as file:
-            for line in file:
-                if line.startswith("model name"):
-                    return line.split(":")[1].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
-
-
-def print_header(name):
-    """Print the machine and the versions; return them."""
-    # TensorFlow warns of repeated tracing, since each program is a new `tf.function`.
-    tf.get_logger().setLevel("ERROR")
-    machine = environment()
-    versions = ", ".join(f"{k} {v}" for k, v in machine["versions"].items())
-    print(
-        f"{name}: {machine['cpus']} CPUs ({machine['cpu']}), load average "
-        f"{machine['load_average']} at the start; {versions}",
-        flush=True,
-    )
-    return machine
-
-
-def parser(description, rounds):
-    """Return a parser with the options shared by all benchmarks."""
-    arguments = argparse.ArgumentParser(description=description)
-    arguments.add_argument(
-        "--quick", action="store_true", help="tiny sizes, to see that the script runs"
-    )
-    arguments.add_argument(
-        "--rounds", type=int, help=f"rounds of interleaved calls, by default {rounds}"
-    )
-    arguments.add_argument("--json", metavar="PATH", help="file to write the rows to")
-    return arguments
-
-
-def write_json(path, machine, options, tables):
-    """Write the rows of all tables, ratios and targets as numbers."""
-
-    def plain(row):
-        row = dataclasses.asdict(row)
-        for key in ("target", "xla_target"):
-            if row[key] is not None:
-                row[key] = f"{row[key]['sign']} {row[key]['bound']:g}"
-        return row
-
-    content = {
-        "machine": {
-            **machine,
-            "load_average_at_the_end": round(os.getloadavg()[0], 2)
-            if hasattr(os, "getloadavg")
-            else None,
+        "CPUs": os.cpu_count(),
+        "CPU": names[0] if names else platform.machine(),
+        "load average": round(os.getloadavg()[0], 2),
+        "python": platform.python_version(),
+        **{
+            name: importlib.metadata.version(name)
+            for name in packages
+            if installed(name.replace("-", "_"))
         },
-        "options": {k: v for k, v in options.items() if k not in ("json", "timing")},
-        "tables": {title: [plain(row) for row in rows] for title, rows in tables},
     }
-    with open(path, "w") as file:
-        json.dump(content, file, indent=1, ensure_ascii=False)
-        file.write("\n")
+
+
+class Benchmark:
+    """The command line, the timings and the tables of a script.
+
+    With `--quick`, programs take one turn of a call.
+
+    Args:
+        doc: Docstring of the script.
+        rounds: Number of rounds without `--quick`.
+
+    Attributes:
+        parser: Takes further options, before `start`.
+        options: The options, after it.
+    """
+
+    def __init__(self, doc, rounds=7):
+        self.rounds, self.tables = rounds, {}
+        self.parser = argparse.ArgumentParser(description=str(doc).partition("\n")[0])
+        add = self.parser.add_argument
+        add("--quick", action="store_true", help="tiny sizes, to see that it runs")
+        add("--rounds", type=int, help=f"rounds of turns, by default {rounds}")
+        add("--json", metavar="PATH", help="file to write the rows to")
+
+    def start(self):
+        """Parse the command line and print the machine; return the options."""
+        self.options = self.parser.parse_args()
+        # TensorFlow warns of repeated tracing, as each program is a new `tf.function`.
+        tf.get_logger().setLevel("ERROR")
+        self.machine = machine()
+        print(", ".join(f"{key} {value}" for key, value in self.machine.items()))
+        return self.options
+
+    def time(self, programs, slow_rounds=None):
+        """Time programs as `time_programs` does, and print what tables do not show."""
+        quick = self.options.quick
+        rounds = self.options.rounds or (1 if quick else self.rounds)
+        turn_seconds = 0 if quick else 0.2
+        timings, results = time_programs(programs, rounds, slow_rounds, turn_seconds)
+        first = ", ".join(f"{k} {t.first_call:.1f} s" for k, t in timings.items())
+        print(f"First calls: {first}", flush=True)
+        print_unsteady(timings)
+        return timings, results
+
+    def table(self, title, rows, note=""):
+        """Print dicts as a Markdown table without empty columns; write all as JSON."""
+        if self.options.quick:  # Targets are for the full sizes.
+            rows = [{k: v for k, v in r.items() if "target" not in k} for r in rows]
+        columns = dict.fromkeys(key for row in rows for key in row)
+        columns = [k for k in columns if any(r.get(k) is not None for r in rows)]
+        print(f"\n### {title}\n\n| " + " | ".join(columns) + " |")
+        print("|" + "---|" * len(columns))
+        for row in rows:
+            print("| " + " | ".join(cell(row.get(key)) for key in columns) + " |")
+        print(f"\n{note}", flush=True)
+        self.tables[title] = rows
+        if self.options.json:
+            content = {"machine": self.machine, "options": vars(self.options)}
+            text = json.dumps({**content, "tables": self.tables}, indent=1)
+            pathlib.Path(self.options.json).write_text(text + "\n")

@@ -1,14 +1,166 @@
-"""The LSTM layers over pixels as eager PyTorch loops.
+"""DRAW, the LSTM layers over pixels and a PixelRNN as eager PyTorch loops.
 
-The functions take the same tensors as those of `scan_peers`, and have two versions. The
-tuned version gets the steps from `unbind`, whose gradient is one `stack`. It adds the
-state-to-state product in the call that computes it, and computes three sigmoids in one
-call. The straightforward version uses `gates[step]` (whose gradient is a whole map of
-zeros per step), a product, a sum, and a call per gate.
+The loops are written to be fast. They get their steps from `unbind`, whose gradient is
+one `stack`, add a product and a sum in one call, and compute several sigmoids in one
+call. `LAYERS` also has the Diagonal BiLSTM and the Row LSTM written straightforwardly:
+with `gates[step]` (whose gradient is a whole map of zeros per step), a product, a sum,
+and a call per gate.
+
+Weights are dicts of tensors, named like the weights of the layers of this library.
 """
 
+import functools
+import os
+
+import numpy as np
 import torch
 from torch.nn import functional
+
+# Each size is compiled; past the limit, PyTorch would silently run the loop eagerly.
+torch._dynamo.config.cache_size_limit = 64
+
+
+def leaves(arrays, device="cpu"):
+    """Return tensors of NumPy arrays, of which gradients can be computed."""
+    return {
+        name: torch.tensor(array, device=device, requires_grad=True)
+        for name, array in arrays.items()
+    }
+
+
+def gradient_step(compute, sources, projection=None):
+    """Return a function that returns `compute()` and its gradients.
+
+    Args:
+        compute: Function without arguments, such as a loss.
+        sources: Dict of the tensors that the gradients are with respect to.
+        projection: NumPy array that the outputs are multiplied with, if no scalar.
+    """
+    if projection is not None:
+        device = next(iter(sources.values())).device
+        projection = torch.tensor(projection, device=device)
+
+    def step():
+        outputs = compute()
+        gradients = torch.autograd.grad(outputs, list(sources.values()), projection)
+        return outputs, dict(zip(sources, gradients, strict=True))
+
+    return step
+
+
+def on_threads(name, step):
+    """Return functions by name that take a step with one thread, and one per core."""
+
+    def run(threads):
+        torch.set_num_threads(threads)
+        return step()
+
+    return {
+        f"{name}, threads: {threads}": functools.partial(run, threads)
+        for threads in sorted({1, os.cpu_count()})
+    }
+
+
+# DRAW. One product computes everything derived from the decoder's state: the patch,
+# where to write it, and where to read next. One softmax computes the filters of rows
+# and columns.
+
+LINEAR = ("read/attention", "write/attention", "write/patch")
+
+
+def draw_lstm(inputs, cell, weights, name):
+    """Return the new hidden and cell state; `inputs` includes the hidden state."""
+    gates = torch.addmm(weights[f"{name}/bias"], inputs, weights[f"{name}/kernel"])
+    units = cell.shape[-1]
+    o, f, i = torch.sigmoid(gates[:, : 3 * units]).chunk(3, dim=-1)
+    cell = torch.addcmul(f * cell, i, torch.tanh(gates[:, 3 * units :]))
+    return o * torch.tanh(cell), cell
+
+
+def filters(raw, steps, pixels):
+    """Return column filters, row filters and gamma.
+
+    Args:
+        raw: `(batch, 5)`.
+        steps: Distances of the filters from the middle of the grid at the largest
+            stride, `(filters,)`.
+        pixels: Pixel positions along one axis, `(pixels,)`; images are square.
+    """
+    log_variance, log_stride, log_gamma = raw[:, 2:].unsqueeze(-1).unbind(1)
+    centers = (raw[:, :2] + 1) * ((len(pixels) + 1) / 2) - 1
+    means = centers.unsqueeze(-1) + (steps * log_stride.exp()).unsqueeze(1)
+    distances = pixels - means.unsqueeze(-1)
+    scale = (-0.5 * torch.exp(-log_variance))[..., None, None]
+    columns, rows = torch.softmax(scale * distances.square(), dim=-1).unbind(1)
+    return columns, rows, log_gamma.exp()
+
+
+def draw_loss(images, noise, weights, read_size, write_size):
+    """Return the loss of DRAW, the mean over images of the bound in nats."""
+    batch, side = images.shape[:2]
+    images = images[..., 0]
+    pixels = torch.arange(side, dtype=torch.float32)
+    read_steps, write_steps = (
+        (torch.arange(size) - (size - 1) / 2) * ((side - 1) / (size - 1))
+        for size in (read_size, write_size)
+    )
+    kernel = torch.cat([weights[f"{name}/kernel"] for name in LINEAR], dim=1)
+    bias = torch.cat([weights[f"{name}/bias"] for name in LINEAR])
+    names = ["encoder_hidden", "encoder_cell", "decoder_hidden", "decoder_cell"]
+    encoder_hidden, encoder_cell, hidden, cell = (
+        weights[f"initial_{name}"].expand(batch, -1) for name in names
+    )
+    canvas = weights["initial_canvas"].reshape(side, side).expand(batch, -1, -1)
+    read = torch.addmm(bias, hidden, kernel)[:, :5]
+    posteriors = []
+    for noise_now in noise.unbind():
+        # Read. Image and error are concatenated, so that one product reads both.
+        columns, rows, gamma = filters(read, read_steps, pixels)
+        pair = torch.cat([images, images - torch.sigmoid(canvas)], dim=-1)
+        glimpse = torch.bmm(rows, pair).reshape(batch, 2 * read_size, side)
+        glimpse = torch.bmm(glimpse, columns.mT) * gamma.unsqueeze(-1)
+        glimpse = glimpse.reshape(batch, read_size, 2, read_size).transpose(2, 3)
+        # Encode and decode.
+        inputs = [glimpse.reshape(batch, -1), hidden, encoder_hidden]
+        encoder_hidden, encoder_cell = draw_lstm(
+            torch.cat(inputs, dim=-1), encoder_cell, weights, "encoder"
+        )
+        posterior = weights["posterior_params/bias"], weights["posterior_params/kernel"]
+        posteriors.append(torch.addmm(posterior[0], encoder_hidden, posterior[1]))
+        mean, log_stddev = posteriors[-1].chunk(2, dim=-1)
+        z = torch.addcmul(mean, log_stddev.exp(), noise_now)
+        hidden, cell = draw_lstm(
+            torch.cat([z, hidden], dim=-1), cell, weights, "decoder"
+        )
+        # Write.
+        read, write, patch = torch.addmm(bias, hidden, kernel).split(
+            [5, 5, write_size**2], dim=-1
+        )
+        columns, rows, gamma = filters(write, write_steps, pixels)
+        patch = (patch / gamma).reshape(batch, write_size, write_size)
+        canvas = torch.baddbmm(canvas, rows.mT, torch.bmm(patch, columns))
+    mean, log_stddev = torch.stack(posteriors).chunk(2, dim=-1)
+    divergence = mean.square() + torch.exp(2 * log_stddev) - 2 * log_stddev - 1
+    nats = functional.binary_cross_entropy_with_logits(canvas, images, reduction="sum")
+    return (nats + 0.5 * divergence.sum()) / batch
+
+
+def draw_step(images, noise, arrays, read_size, write_size):
+    """Return a function that computes the loss and the gradients of all weights.
+
+    Args:
+        images: NumPy array, square and black and white, `(batch, side, side, 1)`.
+        noise: NumPy array, `(glimpses, batch, latent_dim)`.
+        arrays: Dict of NumPy arrays, the weights.
+        read_size: Filters along either axis for reading.
+        write_size: Filters along either axis for writing.
+    """
+    images, noise, weights = torch.tensor(images), torch.tensor(noise), leaves(arrays)
+    sizes = read_size, write_size
+    return gradient_step(lambda: draw_loss(images, noise, weights, *sizes), weights)
+
+
+# The LSTM layers over pixels.
 
 
 def lstm(gates, neighbors, kernel, cell, tuned):
@@ -30,17 +182,16 @@ def steps_of(gates, tuned):
 
 def input_to_state(inputs, weights):
     """Return (batch, height, width, directions * 4 * units), in one product."""
-    kernel = weights["input_kernel"]
-    taps, channels, _ = kernel.shape
+    taps = weights["input_kernel"].shape[1] // 2 + 1  # The others are masked.
+    kernel = weights["input_kernel"][0, :taps]
     width = inputs.shape[2]
     padded = functional.pad(inputs, (0, 0, taps - 1, 0))
     shifted = [padded[:, :, tap : tap + width] for tap in range(taps)]
     neighbors = torch.cat(shifted, dim=-1) if taps > 1 else inputs
-    kernel = kernel.reshape(taps * channels, -1)
-    return functional.linear(neighbors, kernel.T, weights["bias"])
+    return functional.linear(neighbors, kernel.flatten(0, 1).T, weights["bias"])
 
 
-def diagonal(inputs, weights, tuned):
+def diagonal(inputs, weights, tuned=True):
     batch, height, width, _ = inputs.shape
     gates = input_to_state(inputs, weights).reshape(batch, height, width, 2, -1)
     gates = torch.stack([gates[..., 0, :], gates[..., 1, :].flip(2)])
@@ -78,7 +229,7 @@ def diagonal(inputs, weights, tuned):
     return (left + right).permute(2, 0, 1, 3)
 
 
-def row(inputs, weights, tuned):
+def row(inputs, weights, tuned=True):
     batch, height, width, _ = inputs.shape
     gates = input_to_state(inputs, weights).permute(1, 0, 2, 3)
     gates = gates.reshape(height, 1, batch * width, -1)
@@ -103,27 +254,171 @@ def row(inputs, weights, tuned):
 LAYERS = {"diagonal": diagonal, "row": row}
 
 
-def gradient_step(layer, arrays, projection, threads, tuned):
-    """Return a function that computes the layer's map and the gradients.
+def layer_step(compute, inputs, weights, projection, device="cpu"):
+    """Return a function that computes a layer's map and its gradients.
 
     Args:
-        layer: `"diagonal"` or `"row"`.
-        arrays: Dict of NumPy arrays, `inputs` and the weights.
-        projection: NumPy array to multiply the map by.
-        threads: Number of threads.
-        tuned: Whether to use the tuned version.
+        compute: Function of the inputs and the weights, such as `diagonal`, or `ROWS`.
+        inputs: NumPy array, `(batch, height, width, channels)`.
+        weights: Dict of NumPy arrays; ignored by `ROWS`.
+        projection: NumPy array that the map is multiplied with.
+        device: PyTorch's name of the device.
     """
-    tensors = {
-        name: torch.tensor(array, requires_grad=True) for name, array in arrays.items()
-    }
-    weights = {name: t for name, t in tensors.items() if name != "inputs"}
-    projection = torch.tensor(projection)
+    tensors = leaves({"inputs": inputs, **weights}, device)
+    inputs = tensors["inputs"]
+    if compute is lstm_over_rows:
+        weights = {"rows": make_lstm(inputs.shape[-1], projection.shape[-1], device)}
+        tensors = {"inputs": inputs, **dict(weights["rows"].named_parameters())}
+    else:
+        weights = tensors
+    return gradient_step(lambda: compute(inputs, weights), tensors, projection)
+
+
+# A PixelRNN. Its layers are a Diagonal BiLSTM, the same compiled, or the library's own
+# LSTM over the rows of a map, which computes less: a pixel sees its row only.
+
+
+def make_lstm(channels, units, device):
+    torch.manual_seed(0)
+    return torch.nn.LSTM(
+        channels, units, batch_first=True, bidirectional=True, device=device
+    )
+
+
+def lstm_over_rows(inputs, weights):
+    """Return the map of an LSTM over each row, in both directions, of random weights.
+
+    Args:
+        inputs: `(batch, height, width, channels)`.
+        weights: Dict with the module as `"rows"`.
+    """
+    batch, height, width, channels = inputs.shape
+    rows, _ = weights["rows"](inputs.reshape(batch * height, width, channels))
+    left, right = rows.chunk(2, dim=-1)
+    return (left + right).reshape(batch, height, width, -1)
+
+
+ROWS = "torch.nn.LSTM over rows"
+LSTMS = {
+    "PyTorch, eager loop": diagonal,
+    # Compiled for a layer, and shared by all layers of a network.
+    "PyTorch, torch.compile of the loop": torch.compile(diagonal, dynamic=False),
+    ROWS: lstm_over_rows,
+}
+
+
+class TorchPixelRNN(torch.nn.Module):
+    """A PixelRNN of diagonal layers with the weights of a Keras model.
+
+    Args:
+        model: `keras_genimg.models.PixelRNN` of gray binary images, with residual
+            blocks and skip connections.
+        name: A key of `LSTMS`.
+        device: PyTorch's name of the device.
+    """
+
+    def __init__(self, model, name, device):
+        super().__init__()
+        self.compute_lstm = LSTMS[name]
+        first = model.get_layer("first_convolution")
+        mask = torch.tensor(np.asarray(first.mask, "float32"), device=device)
+        self.mask = mask.permute(3, 2, 0, 1)
+        self.parts = torch.nn.ParameterDict()
+        for weight in model.trainable_weights:
+            key = weight.path.replace("/", "_")
+            value = torch.tensor(weight.numpy(), device=device)
+            if key.startswith("first_convolution_kernel"):
+                value = value.permute(3, 2, 0, 1)
+            elif key.endswith("kernel") and "_lstm_" not in key:
+                value = value[0, 0]
+            if name != ROWS or "_lstm_" not in key:
+                self.parts[key] = value
+        names = [layer.name for layer in model.layers]
+        self.depth = sum(each.startswith("layer_") for each in names)
+        self.head = [each for each in names if each in ("head_0", "head_1", "logits")]
+        self.lstms = torch.nn.ModuleList()
+        if name == ROWS:
+            sizes = first.filters, first.filters // 2
+            self.lstms.extend(make_lstm(*sizes, device) for _ in range(self.depth))
+
+    def forward(self, images):
+        """Return logits of images, both `(batch, height, width, 1)`."""
+        x = (2 * images - 1).permute(0, 3, 1, 2)
+        kernel = self.parts["first_convolution_kernel"] * self.mask
+        bias = self.parts["first_convolution_bias"]
+        x = functional.conv2d(x, kernel, bias, padding=kernel.shape[-1] // 2)
+        x = x.permute(0, 2, 3, 1)
+        skipped = 0
+        for index in range(self.depth):
+            x = x + self.affine(f"layer_{index}_expand", self.lstm(index, x))
+            skipped = skipped + self.affine(f"skip_{index}", x)
+        x = skipped
+        for name in self.head:
+            x = self.affine(name, functional.relu(x))
+        return x
+
+    def affine(self, name, x):
+        return x @ self.parts[f"{name}_kernel"] + self.parts[f"{name}_bias"]
+
+    def lstm(self, index, x):
+        if self.lstms:
+            return self.compute_lstm(x, {"rows": self.lstms[index]})
+        prefix = f"layer_{index}_lstm_"
+        weights = {
+            key.removeprefix(prefix): value
+            for key, value in self.parts.items()
+            if key.startswith(prefix)
+        }
+        return self.compute_lstm(x, weights)
+
+
+def training_step(model, name, images, learning_rate, device):
+    """Return a function that takes a step of Adam and returns the loss before it.
+
+    Args:
+        model: See `TorchPixelRNN`.
+        name: A key of `LSTMS`.
+        images: NumPy array of zeros and ones, `(batch, height, width, 1)`.
+        learning_rate: Learning rate of Adam.
+        device: PyTorch's name of the device.
+    """
+    network = TorchPixelRNN(model, name, device)
+    adam = torch.optim.Adam(network.parameters(), learning_rate, eps=1e-7)
+    images = torch.tensor(images, dtype=torch.float32, device=device)
 
     def step():
-        torch.set_num_threads(threads)
-        outputs = LAYERS[layer](tensors["inputs"], weights, tuned)
-        loss = (outputs * projection).sum()
-        gradients = torch.autograd.grad(loss, list(tensors.values()))
-        return outputs, dict(zip(tensors, gradients, strict=True))
+        adam.zero_grad()
+        loss = functional.binary_cross_entropy_with_logits(
+            network(images), images, reduction="sum"
+        )
+        loss = loss / len(images)
+        loss.backward()
+        adam.step()
+        return loss.detach()
 
     return step
+
+
+def pixel_sampler(model, name, uniforms, pixels, device):
+    """Return a function that draws the first pixels with one forward pass each.
+
+    Args:
+        model: See `TorchPixelRNN`.
+        name: A key of `LSTMS`.
+        uniforms: NumPy array of uniform numbers, `(batch, height, width, 1)`.
+        pixels: Number of pixels to draw.
+        device: PyTorch's name of the device.
+    """
+    network = TorchPixelRNN(model, name, device)
+    uniforms = torch.tensor(uniforms, device=device)
+
+    @torch.no_grad()
+    def draw():
+        images = torch.zeros_like(uniforms)
+        for pixel in range(pixels):
+            row, column = divmod(pixel, uniforms.shape[2])
+            edges = torch.sigmoid(-network(images)[:, row, column])
+            images[:, row, column] = (uniforms[:, row, column] >= edges).float()
+        return images
+
+    return draw

@@ -17,115 +17,88 @@ the cores, so they show what `MirroredStrategy` costs and not what it gains.
 
 import contextlib
 import dataclasses
+import functools
+import itertools
 import json
 import math
 import os
 import pathlib
 from collections.abc import Callable
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+import keras
+import numpy as np
+import tensorflow as tf
 
-import keras  # noqa: E402
-import numpy as np  # noqa: E402
-import tensorflow as tf  # noqa: E402
-
-from keras_genimg import datasets  # noqa: E402
-from keras_genimg.models import DRAW, VAE, PixelCNN, PixelRNN  # noqa: E402
-from keras_genimg.presets import Recipe  # noqa: E402
-from tests.benchmarks.timing import (  # noqa: E402
+from keras_genimg import datasets
+from keras_genimg.models import DRAW, VAE, PixelCNN, PixelRNN
+from keras_genimg.presets import Recipe
+from tests.benchmarks.timing import (
+    Benchmark,
     Program,
-    Row,
     Timing,
     at_most,
-    number,
-    parser,
-    print_header,
-    print_table,
     print_unsteady,
     time_programs,
     timed,
-    write_json,
 )
-from tests.subprocesses import run_python  # noqa: E402
-from tests.untuned import untuned  # noqa: E402
+from tests.subprocesses import run_python
+from tests.untuned import untuned
 
 POLICIES = ("float32", "mixed_bfloat16", "mixed_float16")
 TURN_SECONDS = 10
-# A share of 5 % outside the steps.
-TARGET = at_most(round(1 / 0.95, 3))
+TARGET = 1 / 0.95  # A share of 5 % outside the steps.
 FIT, DATA = "fit", "reading the data set"
 FIT_IN_MEMORY, STEPS = "fit on one batch in memory", "steps on one batch in memory"
 READING_STEPS = "steps that read the data set"
-NOTES = {
-    FIT: "Per step; the ratio is to the steps on one batch in memory.",
-    FIT_IN_MEMORY: "Likewise, without the data set.",
-    READING_STEPS: "Without `fit`; the ratio tells the share of the data set.",
-    DATA: "Alone, without training; the ratio is likewise.",
-}
+NOTE = "Time per step; the ratio is to the steps on one batch in memory."
 
 
 @dataclasses.dataclass(frozen=True)
 class Family:
-    """A model to train: `make` takes the dtype policy."""
+    """A model to train: `make` and `make_tiny` take the dtype policy."""
 
     name: str
     make: Callable
+    make_tiny: Callable
     recipe: Recipe
 
 
 _PIXELS = PixelRNN.presets["mnist_diagonal_1x32"].recipe
+_LSTM = functools.partial(PixelRNN.from_preset, "mnist_diagonal_1x32")
+_SMALL = (4, 4, 1)
 FAMILIES = {
     "cnn": Family(
         "PixelCNN, 3 blocks, h=32",
-        lambda dtype: PixelCNN((28, 28, 1), 32, 3, dtype=dtype),
+        functools.partial(PixelCNN, (28, 28, 1), 32, 3),
+        functools.partial(PixelCNN, _SMALL, 3, 1, first_kernel_size=3),
         _PIXELS,
     ),
     "diagonal": Family(
         "PixelRNN, 1 diagonal layer, h=32",
-        lambda dtype: PixelRNN.from_preset("mnist_diagonal_1x32", dtype=dtype),
+        _LSTM,
+        functools.partial(PixelRNN, _SMALL, 3, 1),
         _PIXELS,
     ),
     "row": Family(
         "PixelRNN, 1 row layer, h=32",
-        lambda dtype: PixelRNN.from_preset(
-            "mnist_diagonal_1x32", layer="row", dtype=dtype
-        ),
+        functools.partial(_LSTM, layer="row"),
+        functools.partial(PixelRNN, _SMALL, 3, 1, "row"),
         _PIXELS,
     ),
     "draw": Family(
         "DRAW, mnist_small",
-        lambda dtype: DRAW.from_preset("mnist_small", dtype=dtype),
+        functools.partial(DRAW.from_preset, "mnist_small"),
+        functools.partial(DRAW, _SMALL, 2, 4, 2, 2, 2),
         DRAW.presets["mnist_small"].recipe,
     ),
     "vae": Family(
         "VAE, mnist",
-        lambda dtype: VAE.from_preset("mnist", dtype=dtype),
+        functools.partial(VAE.from_preset, "mnist"),
+        functools.partial(VAE, _SMALL, 2, 4),
         VAE.presets["mnist"].recipe,
     ),
 }
-_QUICK = Recipe(1, 4, 1e-3)
-_SMALL = (4, 4, 1)
-QUICK_FAMILIES = {
-    "cnn": Family(
-        "PixelCNN, tiny",
-        lambda dtype: PixelCNN(_SMALL, 3, 1, first_kernel_size=3, dtype=dtype),
-        _QUICK,
-    ),
-    "diagonal": Family(
-        "PixelRNN diagonal, tiny",
-        lambda dtype: PixelRNN(_SMALL, 3, 1, dtype=dtype),
-        _QUICK,
-    ),
-    "row": Family(
-        "PixelRNN row, tiny",
-        lambda dtype: PixelRNN(_SMALL, 3, 1, "row", dtype=dtype),
-        _QUICK,
-    ),
-    "draw": Family(
-        "DRAW, tiny", lambda dtype: DRAW(_SMALL, 2, 4, 2, 2, 2, dtype=dtype), _QUICK
-    ),
-    "vae": Family("VAE, tiny", lambda dtype: VAE(_SMALL, 2, 4, dtype=dtype), _QUICK),
-}
+QUICK_BATCH = 4
 
 
 def load_images(quick):
@@ -138,33 +111,25 @@ def load_images(quick):
     return "random", np.random.default_rng(0).integers(0, 256, shape, dtype="uint8")
 
 
-def batches_of(images, batch_size):
-    """Return what `datasets.load` does for shuffled training images, binarized."""
-    return datasets.from_arrays(
-        images,
-        batch_size=batch_size,
-        binarize="dynamic",
-        shuffle=True,
-        drop_remainder=True,
-    )
-
-
-def training_programs(family, policy, strategy, images, steps):
+def training_programs(make, recipe, policy, strategy, images, batch_size, steps):
     """Return the programs of one model by name, and how many steps a call of each is.
 
     Args:
-        family: A `Family`.
+        make: Function of the dtype policy that returns the model.
+        recipe: A `Recipe`.
         policy: Dtype policy.
         strategy: A `tf.distribute.Strategy` or None.
         images: All images, uint8.
+        batch_size: Images in a batch.
         steps: Number of steps, or None for a turn of `TURN_SECONDS`.
     """
     keras.utils.set_random_seed(0)
-    epoch = batches_of(images, family.recipe.batch_size)
-    scope = strategy.scope() if strategy else contextlib.nullcontext()
-    with scope:
-        model = family.make(policy)
-        model.compile(family.recipe.optimizer(len(epoch)))
+    # As `datasets.load` returns training images.
+    options = {"binarize": "dynamic", "shuffle": True, "drop_remainder": True}
+    epoch = datasets.from_arrays(images, batch_size=batch_size, **options)
+    with strategy.scope() if strategy else contextlib.nullcontext():
+        model = make(dtype=policy)
+        model.compile(recipe.optimizer(len(epoch)))
     # As `epoch` is; tuning would take some of the time.
     one_batch = untuned(tf.data.Dataset.from_tensors(next(iter(epoch))))
     in_memory, read = one_batch.repeat(), epoch.epochs.endless()
@@ -212,14 +177,11 @@ def training_programs(family, policy, strategy, images, steps):
     return {name: Program(run, **part) for name, run in programs.items()}, steps
 
 
-def measure(key, policies, replicas, steps, rounds, quick):
-    """Time a model, by dtype policy, on a number of replicas.
+def measure(key, policy, replicas, steps, rounds, quick):
+    """Time a model of a dtype policy on a number of replicas; print JSON.
 
-    Two replicas need a new process, where TensorFlow has not found its devices yet.
-
-    Returns:
-        List of dicts that JSON can hold: family, policy, replicas, steps, data, and the
-        seconds per step of each program's turns.
+    Must run in a new process: two replicas need one where TensorFlow has not found its
+    devices yet.
     """
     strategy = None
     if replicas > 1:
@@ -229,119 +191,75 @@ def measure(key, policies, replicas, steps, rounds, quick):
         )
         devices = [f"/cpu:{k}" for k in range(replicas)]
         strategy = tf.distribute.MirroredStrategy(devices)
+    family = FAMILIES[key]
+    make = family.make_tiny if quick else family.make
+    batch_size = QUICK_BATCH if quick else family.recipe.batch_size
     label, images = load_images(quick)
-    family = (QUICK_FAMILIES if quick else FAMILIES)[key]
-    measured = []
-    for policy in policies:
-        programs, count = training_programs(family, policy, strategy, images, steps)
-        timings, results = time_programs(programs, rounds)
-        loss = float(np.squeeze(results[FIT]))
-        if not np.isfinite(loss):
-            raise AssertionError(f"{family.name}, {policy}: the loss is {loss}")
-        measured.append(
-            {
-                "family": key,
-                "policy": policy,
-                "replicas": replicas,
-                "steps": count,
-                "data": label,
-                "turns": {name: timing.turns for name, timing in timings.items()},
-            }
-        )
-        keras.backend.clear_session()
-    return measured
+    programs, count = training_programs(
+        make, family.recipe, policy, strategy, images, batch_size, steps
+    )
+    timings, results = time_programs(programs, rounds)
+    if not np.isfinite(loss := float(np.squeeze(results[FIT]))):
+        raise AssertionError(f"{family.name}, {policy}: the loss is {loss}")
+    turns = {name: timing.turns for name, timing in timings.items()}
+    print(json.dumps({"data": label, "batch": batch_size, "steps": count, **turns}))
 
 
-def measure_in_a_new_process(*arguments):
-    call = f"print(json.dumps(training.measure(*{arguments!r})))"
-    code = f"import json; from tests.benchmarks import training; {call}"
-    return json.loads(run_python("-c", code, timeout=3600).splitlines()[-1])
+def measured(*arguments):
+    """Return what `measure` prints in a new process."""
+    code = f"from tests.benchmarks import training; training.measure(*{arguments!r})"
+    return json.loads(run_python("-c", code, timeout=None).splitlines()[-1])
 
 
-def rows_of(measured, quick):
-    """Return the table rows of one model, policy and number of replicas."""
-    family = (QUICK_FAMILIES if quick else FAMILIES)[measured["family"]]
-    replicas = "1 replica" if measured["replicas"] == 1 else "2 replicas"
-    label = f"{measured['policy']}, {replicas}"
-    turns = measured["turns"]
-    timings = {
-        f"{family.name}, {label}, {name}": Timing(0.0, turns[name])
-        for name in (FIT, FIT_IN_MEMORY, STEPS, READING_STEPS)
-    }
-    print_unsteady(timings)
+def rows_of(turns, label, batch_size, steps):
+    """Return the table rows of one model, policy and number of replicas.
+
+    Args:
+        turns: Dict from program to the seconds per step of its turns.
+        label: Text of policy and replicas.
+        batch_size: Images in a batch.
+        steps: Number of steps in a turn.
+    """
+    timings = {name: Timing(0.0, seconds) for name, seconds in turns.items()}
+    print_unsteady({name: timings[name] for name in turns if name != DATA})
     rows = []
-    for name, seconds in turns.items():
-        median = float(np.median(seconds))
-        ratio = ratio_of(turns, name, STEPS)
-        rate = number(family.recipe.batch_size / median)
-        rows.append(
-            Row(
-                name,
-                f"{label}: {rate} images/s",
-                median,
-                None if name == STEPS else ratio,
-                TARGET if name in (FIT, READING_STEPS) and not quick else None,
-                note=NOTES.get(name, ""),
-            )
-        )
-        if name == FIT:
-            outside = 100 * (1 - 1 / ratio)
-            share = 100 * (1 - 1 / ratio_of(turns, READING_STEPS, STEPS))
+    for name, timing in timings.items():
+        # The turns of one round ran under the same load of the machine.
+        pairs = zip(turns[name], turns[STEPS], strict=True)
+        ratio = float(np.median([first / second for first, second in pairs]))
+        row = {"program": name, "size": label, "ms": 1000 * timing.median}
+        row |= {"images/s": batch_size / timing.median, "ratio": ratio}
+        if name in (FIT, READING_STEPS):
+            row["target"] = at_most(round(TARGET, 3), ratio)
             print(
-                f"{family.name}, {label}: {rate} images/s, {outside:.1f} % of the time "
-                f"outside the steps, {share:.1f} % for the data set, by turns of "
-                f"{measured['steps']} steps",
+                f"{label}: {100 * (1 - 1 / ratio):.1f} % of the time of {name} is not "
+                f"that of the steps on one batch in memory, by turns of {steps} steps",
                 flush=True,
             )
+        rows.append(row)
     return rows
 
 
-def ratio_of(turns, name, other):
-    """Return the median ratio of the times of two programs, round by round.
-
-    The turns of one round ran under the same load of the machine.
-    """
-    pairs = zip(turns[name], turns[other], strict=True)
-    return float(np.median([first / second for first, second in pairs]))
-
-
 def main():
-    arguments = parser(__doc__.splitlines()[0], rounds=3)
-    arguments.add_argument(
-        "--family", nargs="+", choices=tuple(FAMILIES), default=tuple(FAMILIES)
-    )
-    arguments.add_argument(
-        "--policy", nargs="+", choices=POLICIES, default=POLICIES[:2], metavar="POLICY"
-    )
-    arguments.add_argument(
-        "--replicas", nargs="+", type=int, choices=(1, 2), default=(1, 2)
-    )
-    arguments.add_argument(
-        "--steps", type=int, help="steps in a turn, by default ten seconds of them"
-    )
-    options = arguments.parse_args()
+    benchmark = Benchmark(__doc__, rounds=3)
+    add = benchmark.parser.add_argument
+    add("--family", nargs="+", choices=tuple(FAMILIES), default=tuple(FAMILIES))
+    add("--policy", nargs="+", choices=POLICIES, default=POLICIES[:2], metavar="POLICY")
+    add("--replicas", nargs="+", type=int, choices=(1, 2), default=(1, 2))
+    add("--steps", type=int, help="steps in a turn, by default ten seconds of them")
+    options = benchmark.start()
     if options.steps is not None and options.steps < 1:
-        arguments.error(f"--steps must be at least 1, not {options.steps}")
-    machine = print_header("Training")
+        benchmark.parser.error(f"--steps must be at least 1, not {options.steps}")
     rounds = options.rounds or (1 if options.quick else 3)
     steps = options.steps or (3 if options.quick else None)
-    tables = []
     for key in options.family:
-        family = (QUICK_FAMILIES if options.quick else FAMILIES)[key]
         rows = []
-        for replicas in options.replicas:
-            run = measure if replicas == 1 else measure_in_a_new_process
-            what = key, options.policy, replicas, steps, rounds, options.quick
-            for measured in run(*what):
-                rows += rows_of(measured, options.quick)
-        title = (
-            f"{family.name}, batches of {family.recipe.batch_size}, "
-            f"{measured['data']} images"
-        )
-        tables.append((title, rows))
-        print_table(title, rows)
-    if options.json:
-        write_json(options.json, machine, vars(options), tables)
+        for replicas, policy in itertools.product(options.replicas, options.policy):
+            turns = measured(key, policy, replicas, steps, rounds, options.quick)
+            data, batch, count = (turns.pop(k) for k in ("data", "batch", "steps"))
+            rows += rows_of(turns, f"{policy}, replicas: {replicas}", batch, count)
+        name = f"{key}, tiny" if options.quick else FAMILIES[key].name
+        benchmark.table(f"{name}, batches of {batch}, {data} images", rows, NOTE)
 
 
 if __name__ == "__main__":

@@ -109,11 +109,15 @@ class RandomGraph:
     def pick(self, choices):
         return choices[self.generator.integers(len(choices))]
 
+    def one_of(self, *makers):
+        """Call one of some functions without arguments, and return its result."""
+        return self.pick(makers)()
+
     def chance(self, probability):
         return bool(self.generator.random() < probability)
 
     def allow(self, name):
-        """Note a part that may be refused, and return it."""
+        """Note a part that may be refused."""
         self.refusable.append(name)
 
     # The frame of the graph.
@@ -162,16 +166,14 @@ class RandomGraph:
             if self.chance(0.5):
                 x = ops.logical_not(x)
         elif dtype is not None and self.chance(0.7):
-            x = self.pick(
-                [
-                    lambda: x - 1,
-                    lambda: x * 2,
-                    lambda: x * 100,
-                    lambda: 3 - x,
-                    lambda: ops.maximum(x, 1),
-                    lambda: ops.equal(x, 1),
-                ]
-            )()
+            x = self.one_of(
+                lambda: x - 1,
+                lambda: x * 2,
+                lambda: x * 100,
+                lambda: 3 - x,
+                lambda: ops.maximum(x, 1),
+                lambda: ops.equal(x, 1),
+            )
         if "float" not in x.dtype:
             x = ops.cast(x, "float32")
         if self.chance(0.4):
@@ -197,29 +199,26 @@ class RandomGraph:
         image = self.image
         if self.chance(0.12):
             # Mask A need not be that of the first layer.
-            before = self.pick(
-                [
+            image = ops.tanh(
+                self.one_of(
                     lambda: self.masked(image, "B"),
                     lambda: self.lstm()(self.masked(image, "B")),
                     lambda: own.Left()(image),
                     lambda: layers.Rescaling(0.5)(image),
-                ]
+                )
             )
-            image = ops.tanh(before())
         elif self.chance(0.1) and self.image_colors == 1:
             values = ops.clip(ops.cast(image, "int32"), 0, 4)
             image = layers.Embedding(5, self.channels)(values[..., 0])
             self.allow("an embedding of pixels")
-        return self.pick(
-            [
-                lambda: self.masked(image, "A"),
-                lambda: self.masked(image, "A"),
-                lambda: self.lstm(mask_type="A")(image),
-                lambda: self.gated(image)[0],
-                lambda: self.masked(own.Above()(image), "B"),
-                lambda: self.unmasked(own.Left()(image)),
-            ]
-        )()
+        return self.one_of(
+            lambda: self.masked(image, "A"),
+            lambda: self.masked(image, "A"),
+            lambda: self.lstm(mask_type="A")(image),
+            lambda: self.gated(image)[0],
+            lambda: self.masked(own.Above()(image), "B"),
+            lambda: self.unmasked(own.Left()(image)),
+        )
 
     def value(self):
         return self.pick(self.values)
@@ -272,16 +271,14 @@ class RandomGraph:
     def joined(self, condition):
         """Return a value joined with a map that broadcasts against it."""
         value = self.value()
-        return self.pick(
-            [
-                lambda: value + condition,
-                lambda: condition + value,
-                lambda: ops.add(value, condition),
-                lambda: layers.Multiply()([value, condition]),
-                lambda: value * ops.sigmoid(condition),
-                lambda: ops.where(condition > 0, value, condition),
-            ]
-        )()
+        return self.one_of(
+            lambda: value + condition,
+            lambda: condition + value,
+            lambda: ops.add(value, condition),
+            lambda: layers.Multiply()([value, condition]),
+            lambda: value * ops.sigmoid(condition),
+            lambda: ops.where(condition > 0, value, condition),
+        )
 
     # Steps for any images. Each returns maps of `channels` channels, with colors where
     # they were.
@@ -348,16 +345,13 @@ class RandomGraph:
         """A model of this library as a layer."""
         likelihood = self.pick(["bernoulli", Categorical(3)])
         options = {"likelihood": likelihood, "head_filters": 6}
-        family = self.pick(
-            [
-                lambda: PixelCNN(self.shape, 3, 1, first_kernel_size=3, **options),
-                lambda: GatedPixelCNN(self.shape, 3, 1, **options),
-                lambda: PixelRNN(
-                    self.shape, 3, 1, self.pick(["row", "diagonal"]), **options
-                ),
-            ]
-        )
-        params = family()(self.image)
+        params = self.one_of(
+            lambda: PixelCNN(self.shape, 3, 1, first_kernel_size=3, **options),
+            lambda: GatedPixelCNN(self.shape, 3, 1, **options),
+            lambda: PixelRNN(
+                self.shape, 3, 1, self.pick(["row", "diagonal"]), **options
+            ),
+        )(self.image)
         if likelihood != "bernoulli":
             params = ops.tanh(params[..., 0] - params[..., 2])
             self.allow("a slice of parameters")
@@ -389,20 +383,18 @@ class RandomGraph:
 
     def add_arithmetic(self):
         a, b = self.value(), self.value()
-        return self.pick(
-            [
-                lambda: a * 2 - b,
-                lambda: 1 - a * b,
-                lambda: self.larger(a, b),
-                lambda: ops.clip(a, -1.0, 1.0) + ops.exp(-ops.square(b)),
-                lambda: ops.minimum(a, b) / (1 + ops.abs(b)),
-                lambda: layers.Average()([a, b]),
-                lambda: layers.Subtract()([a, b]),
-                lambda: layers.Minimum()([a, b]),
-                lambda: ops.arctan2(a, 1 + ops.abs(b)),
-                lambda: ops.cast(ops.cast(3 * a, "int32"), a.dtype) / 3,
-            ]
-        )()
+        return self.one_of(
+            lambda: a * 2 - b,
+            lambda: 1 - a * b,
+            lambda: self.larger(a, b),
+            lambda: ops.clip(a, -1.0, 1.0) + ops.exp(-ops.square(b)),
+            lambda: ops.minimum(a, b) / (1 + ops.abs(b)),
+            lambda: layers.Average()([a, b]),
+            lambda: layers.Subtract()([a, b]),
+            lambda: layers.Minimum()([a, b]),
+            lambda: ops.arctan2(a, 1 + ops.abs(b)),
+            lambda: ops.cast(ops.cast(3 * a, "int32"), a.dtype) / 3,
+        )
 
     def larger(self, a, b):
         self.allow("a threshold, which rounding may cross")
@@ -420,35 +412,31 @@ class RandomGraph:
         kind = self.pick([np.asarray, tf.constant, np.float64])
         constant = kind(array) if kind is not np.float64 else array.astype("float64")
         a, b = self.value(), self.value()
-        return self.pick(
-            [
-                lambda: a + constant,
-                lambda: ops.add(a, constant),
-                lambda: ops.maximum(a, constant),
-                # Plus `b`: Keras takes the product with an array for sparse, and cannot
-                # infer the shape of a layer that follows it.
-                lambda: b + ops.multiply(a, constant),
-            ]
-        )()
+        return self.one_of(
+            lambda: a + constant,
+            lambda: ops.add(a, constant),
+            lambda: ops.maximum(a, constant),
+            # Plus `b`: Keras takes the product with an array for sparse, and cannot
+            # infer the shape of a layer that follows it.
+            lambda: b + ops.multiply(a, constant),
+        )
 
     def add_pointwise(self):
-        layer = self.pick(
-            [
-                lambda: layers.LeakyReLU(),
-                lambda: layers.ELU(),
-                lambda: layers.ReLU(max_value=1.5, negative_slope=0.2, threshold=0.1),
-                lambda: layers.PReLU(shared_axes=[1, 2]),
-                lambda: layers.PReLU(),
-                lambda: layers.BatchNormalization(),
-                lambda: layers.Rescaling(0.5, -1.0),
-                lambda: layers.Activation("tanh"),
-                lambda: layers.Activation(own.shifted),
-                lambda: layers.Activation(own.softsign),
-                lambda: own.Settings(),
-                lambda: layers.ActivityRegularization(l2=0.01),
-                lambda: layers.Identity(),
-            ]
-        )()
+        layer = self.one_of(
+            lambda: layers.LeakyReLU(),
+            lambda: layers.ELU(),
+            lambda: layers.ReLU(max_value=1.5, negative_slope=0.2, threshold=0.1),
+            lambda: layers.PReLU(shared_axes=[1, 2]),
+            lambda: layers.PReLU(),
+            lambda: layers.BatchNormalization(),
+            lambda: layers.Rescaling(0.5, -1.0),
+            lambda: layers.Activation("tanh"),
+            lambda: layers.Activation(own.shifted),
+            lambda: layers.Activation(own.softsign),
+            lambda: own.Settings(),
+            lambda: layers.ActivityRegularization(l2=0.01),
+            lambda: layers.Identity(),
+        )
         if isinstance(layer, layers.PReLU) and layer.shared_axes is None:
             self.allow("slopes of each place")
         return layer(self.value())
@@ -461,16 +449,14 @@ class RandomGraph:
         return own.Doubled()(self.value(), factor=self.number())
 
     def add_noise_of_training(self):
-        layer = self.pick(
-            [
-                lambda: layers.Dropout(0.5),
-                lambda: layers.GaussianNoise(1.0),
-                lambda: layers.GaussianDropout(0.4),
-                lambda: layers.AlphaDropout(0.3),
-                lambda: layers.SpatialDropout2D(0.5),
-                lambda: own.Noisy(),
-            ]
-        )()
+        layer = self.one_of(
+            lambda: layers.Dropout(0.5),
+            lambda: layers.GaussianNoise(1.0),
+            lambda: layers.GaussianDropout(0.4),
+            lambda: layers.AlphaDropout(0.3),
+            lambda: layers.SpatialDropout2D(0.5),
+            lambda: own.Noisy(),
+        )
         return layer(self.value())
 
     def add_shift(self):
@@ -490,26 +476,22 @@ class RandomGraph:
     # Steps that mix channels, which gray images alone allow.
 
     def mix_dense(self):
-        layer = self.pick(
-            [
-                lambda: layers.Dense(self.channels, "relu"),
-                lambda: layers.Conv2D(self.channels, 1),
-                lambda: layers.Conv2D(self.channels, 1, kernel_constraint="unit_norm"),
-            ]
-        )()
+        layer = self.one_of(
+            lambda: layers.Dense(self.channels, "relu"),
+            lambda: layers.Conv2D(self.channels, 1),
+            lambda: layers.Conv2D(self.channels, 1, kernel_constraint="unit_norm"),
+        )
         return [layer(self.value()), layer(self.value())]
 
     def mix_normalization(self):
-        layer = self.pick(
-            [
-                lambda: layers.LayerNormalization(),
-                lambda: layers.RMSNormalization(),
-                lambda: layers.UnitNormalization(axis=-1),
-                lambda: layers.Softmax(),
-                lambda: layers.Activation(own.sorted_channels),
-                lambda: layers.Activation("log_softmax"),
-            ]
-        )()
+        layer = self.one_of(
+            lambda: layers.LayerNormalization(),
+            lambda: layers.RMSNormalization(),
+            lambda: layers.UnitNormalization(axis=-1),
+            lambda: layers.Softmax(),
+            lambda: layers.Activation(own.sorted_channels),
+            lambda: layers.Activation("log_softmax"),
+        )
         return [layer(self.value()), layer(self.value())]
 
     def mix_channels(self):
@@ -532,27 +514,25 @@ class RandomGraph:
         x, c = self.value(), self.channels
         matrix = self.generator.normal(size=(c, c)).astype("float32") / math.sqrt(c)
         self.allow("axes")
-        return self.pick(
-            [
-                lambda: ops.einsum("bhwc,cd->bhwd", x, tf.constant(matrix)),
-                lambda: ops.matmul(x, tf.constant(matrix)),
-                lambda: layers.EinsumDense(
-                    "bhwc,cd->bhwd", (*self.size, c), bias_axes="d"
-                )(x),
-                lambda: ops.roll(x, 1, axis=-1),
-                lambda: ops.cumsum(x, axis=-1) * 0.5,
-                lambda: ops.one_hot(ops.argmax(x, axis=-1), c) + 0.1 * x,
-                lambda: ops.transpose(ops.transpose(x, (0, 2, 1, 3)), (0, 2, 1, 3)),
-                lambda: layers.Permute((2, 1, 3))(layers.Permute((2, 1, 3))(x)),
-                lambda: layers.Reshape((*self.size, c))(x),
-                lambda: layers.TimeDistributed(layers.Dense(c))(x),
-                lambda: ops.flip(x, axis=-1),
-                lambda: ops.stack([x, -x], axis=-1)[..., 1] * 0.5,
-                lambda: ops.sum(ops.stack([x, ops.abs(x)], axis=0), axis=0),
-                lambda: ops.cast(ops.cast(3 * x, "int32") % 3, x.dtype),
-                lambda: ops.repeat(ops.max(x, -1, keepdims=True), c, axis=-1) + x,
-            ]
-        )()
+        return self.one_of(
+            lambda: ops.einsum("bhwc,cd->bhwd", x, tf.constant(matrix)),
+            lambda: ops.matmul(x, tf.constant(matrix)),
+            lambda: layers.EinsumDense("bhwc,cd->bhwd", (*self.size, c), bias_axes="d")(
+                x
+            ),
+            lambda: ops.roll(x, 1, axis=-1),
+            lambda: ops.cumsum(x, axis=-1) * 0.5,
+            lambda: ops.one_hot(ops.argmax(x, axis=-1), c) + 0.1 * x,
+            lambda: ops.transpose(ops.transpose(x, (0, 2, 1, 3)), (0, 2, 1, 3)),
+            lambda: layers.Permute((2, 1, 3))(layers.Permute((2, 1, 3))(x)),
+            lambda: layers.Reshape((*self.size, c))(x),
+            lambda: layers.TimeDistributed(layers.Dense(c))(x),
+            lambda: ops.flip(x, axis=-1),
+            lambda: ops.stack([x, -x], axis=-1)[..., 1] * 0.5,
+            lambda: ops.sum(ops.stack([x, ops.abs(x)], axis=0), axis=0),
+            lambda: ops.cast(ops.cast(3 * x, "int32") % 3, x.dtype),
+            lambda: ops.repeat(ops.max(x, -1, keepdims=True), c, axis=-1) + x,
+        )
 
     # Steps with conditions.
 
@@ -576,18 +556,16 @@ class RandomGraph:
         x = self.condition("map", "map", "counts")
         if x.dtype == "uint8":
             x = ops.cast(x, "float32") if self.chance(0.5) else layers.Rescaling(0.2)(x)
-        layer = self.pick(
-            [
-                lambda: layers.Conv2D(c, 3, padding="same"),
-                lambda: layers.Dense(c, "relu"),
-                lambda: layers.SeparableConv2D(c, 3, padding="same"),
-                lambda: layers.Conv2DTranspose(c, 3, padding="same"),
-                lambda: RowLSTM(c),
-                lambda: DiagonalBiLSTM(c),
-                lambda: keras.Sequential([layers.Conv2D(c, 1), layers.ReLU()]),
-                lambda: own.Mirror(),
-            ]
-        )()
+        layer = self.one_of(
+            lambda: layers.Conv2D(c, 3, padding="same"),
+            lambda: layers.Dense(c, "relu"),
+            lambda: layers.SeparableConv2D(c, 3, padding="same"),
+            lambda: layers.Conv2DTranspose(c, 3, padding="same"),
+            lambda: RowLSTM(c),
+            lambda: DiagonalBiLSTM(c),
+            lambda: keras.Sequential([layers.Conv2D(c, 1), layers.ReLU()]),
+            lambda: own.Mirror(),
+        )
         x = layer(x)
         if isinstance(layer, own.Mirror):
             x = layers.Dense(c)(x)
@@ -603,16 +581,14 @@ class RandomGraph:
 
     def given_vector(self):
         x = layers.Dense(self.channels, "relu")(self.condition("vector"))
-        layer = self.pick(
-            [
-                lambda: layers.Dropout(0.5),
-                lambda: layers.BatchNormalization(),
-                lambda: layers.GaussianNoise(1.0),
-                lambda: layers.LayerNormalization(),
-                lambda: own.Faded(),
-                lambda: own.Noisy(),
-            ]
-        )()
+        layer = self.one_of(
+            lambda: layers.Dropout(0.5),
+            lambda: layers.BatchNormalization(),
+            lambda: layers.GaussianNoise(1.0),
+            lambda: layers.LayerNormalization(),
+            lambda: own.Faded(),
+            lambda: own.Noisy(),
+        )
         if isinstance(layer, own.Faded):
             self.allow("training=True by default")
         return self.joined(self.as_point(layer(x)))
@@ -633,19 +609,17 @@ class RandomGraph:
         """A condition of the library's own layers."""
         condition = self.condition("map", "point")
         half = self.channels // 2
-        return self.pick(
-            [
-                lambda: self.lstm()(self.value(), condition),
-                lambda: self.lstm()(self.value(), condition=condition),
-                lambda: ResidualLSTMBlock(half, num_colors=self.colors)(
-                    self.value(), condition
-                ),
-                lambda: ResidualMaskedConvBlock(half, num_colors=self.colors)(
-                    self.value(), condition
-                ),
-                lambda: self.gated(self.image, condition),
-            ]
-        )()
+        return self.one_of(
+            lambda: self.lstm()(self.value(), condition),
+            lambda: self.lstm()(self.value(), condition=condition),
+            lambda: ResidualLSTMBlock(half, num_colors=self.colors)(
+                self.value(), condition
+            ),
+            lambda: ResidualMaskedConvBlock(half, num_colors=self.colors)(
+                self.value(), condition
+            ),
+            lambda: self.gated(self.image, condition),
+        )
 
     def given_map_first(self):
         """An LSTM on the condition, whose own condition is made of the image."""
@@ -676,17 +650,15 @@ class RandomGraph:
 
     def odd_own(self):
         self.allow("a layer of one's own")
-        return self.pick(
-            [
-                lambda: own.OtherCall(self.channels, self.colors)(self.value()),
-                lambda: own.OtherConvolution(self.channels, 3, "B", self.colors)(
-                    self.value()
-                ),
-                lambda: own.Sums()(self.value()),
-                lambda: own.WrongStep()(self.value(), offset=self.number()),
-                lambda: own.ReadsItself()(self.value()),
-            ]
-        )()
+        return self.one_of(
+            lambda: own.OtherCall(self.channels, self.colors)(self.value()),
+            lambda: own.OtherConvolution(self.channels, 3, "B", self.colors)(
+                self.value()
+            ),
+            lambda: own.Sums()(self.value()),
+            lambda: own.WrongStep()(self.value(), offset=self.number()),
+            lambda: own.ReadsItself()(self.value()),
+        )
 
     def odd_shift(self):
         """Causal convolutions of Keras' own layers."""
@@ -701,41 +673,35 @@ class RandomGraph:
     def odd_places(self):
         """Operations over places that are causal here."""
         self.allow("an operation over places")
-        return self.pick(
-            [
-                lambda: ops.cumsum(self.value(), axis=2) * 0.3,
-                lambda: ops.cumsum(self.value(), axis=1) * 0.3,
-                lambda: layers.Activation(own.lower)(self.value()),
-                lambda: layers.Activation(own.upper)(self.value()),
-                lambda: ops.pad(
-                    self.value()[:, :, :-1], [[0, 0], [0, 0], [1, 0], [0, 0]]
-                ),
-            ]
-        )()
+        return self.one_of(
+            lambda: ops.cumsum(self.value(), axis=2) * 0.3,
+            lambda: ops.cumsum(self.value(), axis=1) * 0.3,
+            lambda: layers.Activation(own.lower)(self.value()),
+            lambda: layers.Activation(own.upper)(self.value()),
+            lambda: ops.pad(self.value()[:, :, :-1], [[0, 0], [0, 0], [1, 0], [0, 0]]),
+        )
 
     # Graphs that leak, mix examples or draw noise, unless `training=False` prevents it.
 
     def bad_leak(self):
         self.allow("a leak")
         start = self.pick(["zeros", "glorot_uniform"])
-        layer = self.pick(
-            [
-                lambda: layers.Conv2D(
-                    self.channels, 3, padding="same", kernel_initializer=start
-                ),
-                lambda: layers.DepthwiseConv2D(
-                    3, padding="same", depthwise_initializer=start
-                ),
-                lambda: layers.MaxPooling2D(3, strides=1, padding="same"),
-                lambda: layers.GroupNormalization(1),
-                lambda: layers.LayerNormalization(axis=[1, 2, 3]),
-                lambda: own.Mirror(),
-                lambda: own.PretendsPointwise(),
-                lambda: layers.Activation(own.rolled),
-                lambda: lambda x: x - ops.mean(x, axis=(1, 2), keepdims=True),
-                lambda: MaskedConv2D(self.channels, 1, "B", self.colors),
-            ]
-        )()
+        layer = self.one_of(
+            lambda: layers.Conv2D(
+                self.channels, 3, padding="same", kernel_initializer=start
+            ),
+            lambda: layers.DepthwiseConv2D(
+                3, padding="same", depthwise_initializer=start
+            ),
+            lambda: layers.MaxPooling2D(3, strides=1, padding="same"),
+            lambda: layers.GroupNormalization(1),
+            lambda: layers.LayerNormalization(axis=[1, 2, 3]),
+            lambda: own.Mirror(),
+            lambda: own.PretendsPointwise(),
+            lambda: layers.Activation(own.rolled),
+            lambda: lambda x: x - ops.mean(x, axis=(1, 2), keepdims=True),
+            lambda: MaskedConv2D(self.channels, 1, "B", self.colors),
+        )
         if isinstance(layer, MaskedConv2D):
             return layer(self.image)
         if isinstance(layer, layers.Layer) and self.chance(0.3):
@@ -744,16 +710,14 @@ class RandomGraph:
 
     def bad_batch(self):
         self.allow("a layer that mixes examples")
-        layer = self.pick(
-            [
-                lambda: own.BatchMean(),
-                lambda: own.BatchScale(),
-                lambda: own.Neighbor(),
-                lambda: lambda x: layers.BatchNormalization()(x, training=True),
-                lambda: lambda x: ops.flip(x, axis=0),
-                lambda: layers.Activation(own.sums_of_batch),
-            ]
-        )()
+        layer = self.one_of(
+            lambda: own.BatchMean(),
+            lambda: own.BatchScale(),
+            lambda: own.Neighbor(),
+            lambda: lambda x: layers.BatchNormalization()(x, training=True),
+            lambda: lambda x: ops.flip(x, axis=0),
+            lambda: layers.Activation(own.sums_of_batch),
+        )
         if self.chance(0.5):
             return layer(self.value())
         vector = layers.Dense(self.channels)(self.condition("vector"))
@@ -763,13 +727,11 @@ class RandomGraph:
 
     def bad_noise(self):
         self.allow("noise")
-        layer = self.pick(
-            [
-                lambda: own.Noisy(always=True),
-                lambda: lambda x: layers.Dropout(0.5)(x, training=True),
-                lambda: lambda x: layers.GaussianNoise(1.0)(x, training=True),
-            ]
-        )()
+        layer = self.one_of(
+            lambda: own.Noisy(always=True),
+            lambda: lambda x: layers.Dropout(0.5)(x, training=True),
+            lambda: lambda x: layers.GaussianNoise(1.0)(x, training=True),
+        )
         if self.chance(0.5):
             return layer(self.value())
         vector = layers.Dense(self.channels)(self.condition("vector"))

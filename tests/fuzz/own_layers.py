@@ -152,15 +152,29 @@ class Tuned(MaskedConv2D):
         super().__init__(*args, activation=activation, **kwargs)
 
 
-@_own
-class Composite(layers.Layer):
-    """A layer of layers with constants, an optional tensor and two outputs."""
+class _Colored(layers.Layer):
+    """A layer of masked convolutions."""
 
     def __init__(self, channels, colors, **kwargs):
         super().__init__(**kwargs)
         self.channels, self.colors = channels, colors
-        self.first = MaskedConv2D(channels, 3, "B", colors, dtype=self.dtype_policy)
-        self.second = MaskedConv2D(channels, 1, "B", colors, dtype=self.dtype_policy)
+
+    def masked(self, kernel_size):
+        options = {"num_colors": self.colors, "dtype": self.dtype_policy}
+        return MaskedConv2D(self.channels, kernel_size, "B", **options)
+
+    def get_config(self):
+        config = {"channels": self.channels, "colors": self.colors}
+        return {**super().get_config(), **config}
+
+
+@_own
+class Composite(_Colored):
+    """A layer of layers with constants, an optional tensor and two outputs."""
+
+    def __init__(self, channels, colors, **kwargs):
+        super().__init__(channels, colors, **kwargs)
+        self.first, self.second = self.masked(3), self.masked(1)
 
     def build(self, inputs_shape, gate_shape=None):
         self.first.build(inputs_shape)
@@ -172,10 +186,6 @@ class Composite(layers.Layer):
             x = x * ops.sigmoid(self.second(gate))
         return (-x if negate else x), ops.tanh(x)
 
-    def get_config(self):
-        config = {"channels": self.channels, "colors": self.colors}
-        return {**super().get_config(), **config}
-
 
 @_own
 class Halved(ResidualMaskedConvBlock):
@@ -186,15 +196,13 @@ class Halved(ResidualMaskedConvBlock):
 
 
 @_own
-class Stacked(layers.Layer):
+class Stacked(_SameShape, _Colored):
     """A layer of layers in a list and a dict, one of which is used twice."""
 
     def __init__(self, channels, colors, **kwargs):
-        super().__init__(**kwargs)
-        self.channels, self.colors = channels, colors
-        masked = {"mask_type": "B", "num_colors": colors, "dtype": self.dtype_policy}
-        self.steps = [MaskedConv2D(channels, 1, **masked) for _ in range(2)]
-        self.named = {"last": MaskedConv2D(channels, (3, 1), **masked)}
+        super().__init__(channels, colors, **kwargs)
+        self.steps = [self.masked(1) for _ in range(2)]
+        self.named = {"last": self.masked((3, 1))}
 
     def build(self, input_shape):
         for layer in [*self.steps, self.named["last"]]:
@@ -205,13 +213,6 @@ class Stacked(layers.Layer):
         for layer in [*self.steps, self.steps[0]]:
             x = ops.tanh(layer(x))
         return self.named["last"](x)
-
-    def compute_output_shape(self, input_shape):
-        return input_shape
-
-    def get_config(self):
-        config = {"channels": self.channels, "colors": self.colors}
-        return {**super().get_config(), **config}
 
 
 # Causal, but not by what the sampler can know.

@@ -90,10 +90,10 @@ class Trial:
         elif self.honest.leaks(self.images, self.generator):
             self.broken = LEAKS
 
-    def attempt(self, name, call, must_refuse=True):
+    def attempt(self, name, call, *args, must_refuse=True, **options):
         """Return the result of a call, or None if the library refuses it."""
         try:
-            result = call()
+            result = call(*args, **options)
         except Exception as error:
             if not is_refusal(error):
                 where = traceback.extract_tb(error.__traceback__)[-1]
@@ -115,16 +115,18 @@ class Trial:
     def fault(self, text):
         self.faults.append(text)
 
-    def check_generate(self, method, suffix=""):
+    def drawing_options(self, method):
         options = {"seed": self.seeds, "method": method, "verbose": 0}
+        return options | ({"conditions": self.conditions} if self.conditions else {})
+
+    def check_generate(self, method, suffix=""):
+        options = self.drawing_options(method)
         options["batch_size"] = self.graph.pick([NUM_IMAGES, 1, 4])
         options["temperature"] = self.graph.pick([1.0, 1.0, 0.6, 1.7])
         if self.graph.any_size:
             options["image_size"] = self.graph.size
-        if self.conditions:
-            options["conditions"] = self.conditions
         name = f"generate({method}){suffix}"
-        drawn = self.attempt(name, lambda: self.model.generate(NUM_IMAGES, **options))
+        drawn = self.attempt(name, self.model.generate, NUM_IMAGES, **options)
         if drawn is not None:
             self.compare(name, drawn, temperature=options["temperature"])
         elif method == "incremental" and not suffix:
@@ -133,13 +135,9 @@ class Trial:
     def check_complete(self):
         method = self.graph.pick([*METHODS])
         known = self.generator.random((NUM_IMAGES, *self.graph.size)) < 0.4
-        options = {"seed": self.seeds, "method": method, "verbose": 0}
-        if self.conditions:
-            options["conditions"] = self.conditions
         name = f"complete({method})"
-        drawn = self.attempt(
-            name, lambda: self.model.complete(self.images, known, **options)
-        )
+        options = self.drawing_options(method)
+        drawn = self.attempt(name, self.model.complete, self.images, known, **options)
         if drawn is not None:
             self.compare(name, drawn, known)
 
@@ -157,20 +155,22 @@ class Trial:
         for size in self.generator.permutation([1, 2, 4, NUM_IMAGES])[:3]:
             # In another order, so that an image has other batch mates.
             order = self.generator.permutation(NUM_IMAGES)
-            given = self.inputs(order)
+            options = {"batch_size": int(size), "verbose": 0, "must_refuse": False}
             found = self.attempt(
-                name,
-                lambda: self.model.log_prob(given, batch_size=int(size), verbose=0),  # noqa: B023
-                must_refuse=False,
+                name, self.model.log_prob, self.inputs(order), **options
             )
             if found is None or self.broken:
                 return
-            limit = 1e-3 if self.honest.precision == "float" else 0.1
             difference = abs(found - expected[order])
-            if not np.all(difference <= limit * (1 + abs(expected[order]))):
+            if not np.all(difference <= self.limit * (1 + abs(expected[order]))):
                 self.fault(
                     f"{name}, batch_size={size}: off by {difference.max():.3g} nats"
                 )
+
+    @property
+    def limit(self):
+        """The largest difference of nats or bits, relative."""
+        return 1e-3 if self.honest.precision == "float" else 0.1
 
     def inputs(self, rows):
         given = {"images": self.images[rows].astype("uint8")}
@@ -182,8 +182,8 @@ class Trial:
             with tempfile.TemporaryDirectory() as folder:
                 path = f"{folder}/model"
                 method = self.graph.pick([*METHODS])
+                # Alone, since each further endpoint is traced.
                 endpoints = self.model.endpoints(self.graph.shape, method=method)
-                # Alone, since each further one is traced.
                 endpoints = {"sample": endpoints["sample"]}
                 write_saved_model(
                     self.model, path, endpoints, max_examples=16, verbose=False
@@ -207,27 +207,19 @@ class Trial:
 
     def change_by_fit(self):
         self.model.compile(keras.optimizers.SGD(0.3, clipnorm=1.0))
-        options = {"batch_size": 3, "epochs": 1, "verbose": 0}
+        options = {"batch_size": 3, "epochs": 1, "must_refuse": self.broken == LEAKS}
         everything = self.inputs(np.arange(NUM_IMAGES))
-        self.attempt(
-            "fit",
-            lambda: self.model.fit(everything, **options),
-            must_refuse=self.broken == LEAKS,
-        )
+        self.attempt("fit", self.model.fit, everything, verbose=0, **options)
         self.look_again()
         if self.broken or self.graph.chance(0.5):
             return
         options = {"batch_size": 4, "verbose": 0, "return_dict": True}
-        found = self.attempt(
-            "evaluate", lambda: self.model.evaluate(everything, **options)
-        )
+        found = self.attempt("evaluate", self.model.evaluate, everything, **options)
         nats = -self.honest.log_prob(self.images).mean()
         expected = nats / (self.images[0].size * np.log(2))
-        limit = 1e-3 if self.honest.precision == "float" else 0.1
-        if found and not abs(found["bits_per_dim"] - expected) <= limit * (
-            1 + expected
-        ):
-            self.fault(f"evaluate: {found['bits_per_dim']} in place of {expected} bits")
+        bits = found and found["bits_per_dim"]
+        if found and not abs(bits - expected) <= self.limit * (1 + expected):
+            self.fault(f"evaluate: {bits} instead of {expected} bits")
 
     def change_by_weights(self):
         self.graph.randomize_weights()
@@ -269,7 +261,7 @@ class Trial:
     def change_by_saved(self):
         with tempfile.TemporaryDirectory() as folder:
             path = f"{folder}/model.keras"
-            self.attempt("save", lambda: self.model.save(path), must_refuse=False)
+            self.attempt("save", self.model.save, path, must_refuse=False)
             try:
                 loaded = keras.saving.load_model(path, safe_mode=False)
             except Exception:

@@ -10,16 +10,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_genimg import likelihoods
 from keras_genimg.drawing.proven_sampler import TracedSampler
-from keras_genimg.models import (
-    DRAW,
-    VAE,
-    GatedPixelCNN,
-    MultiScalePixelRNN,
-    PixelCNN,
-    PixelRNN,
-)
+from keras_genimg.likelihoods import DiscretizedLogisticMixture
+from keras_genimg.models import PixelCNN
+from tests.conformance.registry import MODELS as CASES
 from tests.gpu.kernels import XLA_GPU, nodes_of, without_kernel
 from tests.weekly import weekly_but
 
@@ -42,31 +36,12 @@ ALLOWED = {
 }
 
 # One model for each kind of layer. Colors are drawn otherwise than gray pixels.
-MODELS = {
-    "PixelCNN": lambda: PixelCNN(
-        (3, 4, 3), 6, 1, head_filters=6, likelihood=likelihoods.Categorical(4)
-    ),
-    "PixelCNN_classes": lambda: PixelCNN(
-        (3, 4, 1), 4, 1, head_filters=4, num_classes=3
-    ),
-    "PixelCNN_mixture": lambda: PixelCNN(
-        (3, 4, 3),
-        4,
-        1,
-        head_filters=4,
-        likelihood=likelihoods.DiscretizedLogisticMixture(4, 2),
-    ),
-    "GatedPixelCNN": lambda: GatedPixelCNN((3, 4, 1), 4, 1, head_filters=4),
-    "MultiScalePixelRNN": lambda: MultiScalePixelRNN(
-        (4, 4, 1), (2, 4), 4, 1, head_filters=4
-    ),
-    "PixelRNN_diagonal": lambda: PixelRNN((3, 4, 1), 4, 1, head_filters=4),
-    "PixelRNN_row": lambda: PixelRNN((3, 4, 1), 4, 1, "row", head_filters=4),
-    "VAE": lambda: VAE(
-        (3, 4, 1), 2, 4, "gaussian", posterior="full_normal", weight_prior=10
-    ),
-    "DRAW": lambda: DRAW((3, 4, 1), 2, 4, 2, 2, 2),
-}
+NAMES = ["PixelCNN", "PixelCNN_classes", "GatedPixelCNN", "MultiScalePixelRNN"]
+NAMES += ["PixelRNN_diagonal", "PixelRNN_row", "VAE_full_normal", "DRAW"]
+MODELS = {name: CASES[name].make for name in NAMES}
+MODELS["PixelCNN_mixture"] = lambda: PixelCNN(
+    (3, 4, 3), 4, 1, head_filters=4, likelihood=DiscretizedLogisticMixture(4, 2)
+)
 POLICIES = ("float32", "mixed_float16", "mixed_bfloat16")
 
 
@@ -139,7 +114,7 @@ def test_completion():
     assert_only_allowed(sampler_graph(MODELS["PixelCNN_classes"](), num_candidates=2))
 
 
-@pytest.mark.parametrize("name", ["VAE", "DRAW"])
+@pytest.mark.parametrize("name", ["VAE_full_normal", "DRAW"])
 def test_latent_models_draw_and_evaluate(name):
     graphs = latent_graphs(MODELS[name]())
     assert len(graphs) == 2
