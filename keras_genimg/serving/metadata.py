@@ -84,9 +84,3 @@ def described_signature(metadata, name):
     """
     name = "sample" if name == "serving_default" else name
     return metadata.get("signatures", {}).get(name, {})
-
-
-def most_examples(metadata, name):
-    """Return a signature's largest number of examples per call, or None if unknown."""
-    signature = described_signature(metadata, name)
-    return signature.get("max_examples", metadata.get("max_examples"))

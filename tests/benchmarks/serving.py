@@ -32,7 +32,6 @@ from tests.benchmarks.timing import (  # noqa: E402
 from tests.export.running_server import running  # noqa: E402
 
 NUM_SEEDS = 256
-WINDOW_MS = 5
 TIMEOUT = 60
 
 
@@ -139,31 +138,33 @@ def main():
     print(
         f"{options.clients} clients, {options.seconds:g} s per run, 1 image per request"
     )
-    columns = ["model", "batch window", "images", "images/s", "p50, ms", "p99, ms"]
+    columns = [
+        "model",
+        "merged in the graph",
+        "images",
+        "images/s",
+        "p50, ms",
+        "p99, ms",
+    ]
     columns += ["wrong", "refused", "dropped"]
     rows = []
     with tempfile.TemporaryDirectory() as directory:
         base = pathlib.Path(directory, "models")
         for name, model in models.items():
-            model.export(base / name / "1", verbose=False)
-        for name, model in models.items():
             known = known_images(model)
-            for images, rate in direct_rates(
-                base / name / "1", options.clients
-            ).items():
-                cells = [name, f"no server, {images} images a call", "", number(rate)]
-                rows.append(dict(zip(columns, cells + [""] * 5, strict=True)))
-            for window in (None, WINDOW_MS):
-                flags = [] if window is None else ["--batch-window-ms", window]
-                scratch = pathlib.Path(directory, f"{name}-{window}")
+            for batching in (False, True):
+                served = f"{name}-{batching}"
+                model.export(base / served / "1", batching=batching, verbose=False)
+                scratch = pathlib.Path(directory, served)
                 scratch.mkdir()
+                flags = ["--max-concurrent", options.clients] if batching else []
                 with running(scratch, "--base-dir", base, *flags) as server:
-                    url = f"{server.address}/v1/models/{name}:predict"
+                    url = f"{server.address}/v1/models/{served}:predict"
                     put_load(url, known, options.clients, min(2, options.seconds))
                     load = put_load(url, known, options.clients, options.seconds)
                 cells = [
                     name,
-                    "off" if window is None else f"{window} ms",
+                    "yes" if batching else "no",
                     f"{len(load.latencies):,}",
                     number(load.images_per_second),
                     number(1000 * load.percentile(50)),
@@ -173,6 +174,10 @@ def main():
                     load.dropped,
                 ]
                 rows.append(dict(zip(columns, cells, strict=True)))
+            rates = direct_rates(base / f"{name}-False" / "1", options.clients)
+            for images, rate in rates.items():
+                cells = [name, f"no server, {images} images a call", "", number(rate)]
+                rows.append(dict(zip(columns, cells + [""] * 5, strict=True)))
     print("\n| " + " | ".join(columns) + " |\n" + "|" + "---|" * len(columns))
     for row in rows:
         print("| " + " | ".join(map(str, row.values())) + " |")

@@ -196,31 +196,15 @@ def test_a_labeled_version_is_served_beside_the_newest(watched, base_dir, other)
     assert server.predict("labeled", **ask) != old
 
 
-def test_reads_a_models_config_of_tensorflow_serving(base_dir, other, tmp_path):
-    pytest.importorskip("tensorflow_serving", reason='needs the extra "serving"')
-    base = tmp_path / "models" / "vae"
-    (tmp_path / "models").mkdir()
-    publish(base_dir / "vae" / "1", base, 1)
-    publish(other, base, 2)
-    publish(other, base, 3)
-    (base / "3" / "saved_model.pb").unlink()
-    config = tmp_path / "models.config"
-    model = 'name: "mine" base_path: "models/vae" model_platform: "tensorflow"'
-    text = "model_config_list {{ config {{ {} {} }} }}"
-    config.write_text(text.format(model, "model_version_policy { all {} }"))
-    polling = ("--poll-seconds", 0.2)
-    with running(tmp_path, "--model-config", config, *polling) as server:
-        wait_for_states(server, "mine", v1="AVAILABLE", v2="AVAILABLE", v3="END")
-        newest = server.predict("mine", instances=[1])
-        pinned = "model_version_policy { specific { versions: 1 } }"
-        label = 'version_labels { key: "stable" value: 1 }'
-        config.write_text(text.format(model, f"{pinned} {label}"))
-        wait_for_states(server, "mine", v1="AVAILABLE", v2="END")
-        pinned = server.predict("mine", instances=[1])
-        assert pinned == server.predict("mine/labels/stable", instances=[1]) != newest
-        config.write_text("")
-        wait_until(lambda: "has no model_config_list" in server.log)
-        assert server.predict("mine", instances=[1]) == pinned
-        config.write_text("not a config")
-        wait_until(lambda: "is not a valid models.config" in server.log)
-        assert server.predict("mine", instances=[1]) == pinned
+def test_all_versions_of_a_model_elsewhere(base_dir, other, tmp_path):
+    publish(base_dir / "vae" / "1", tmp_path / "here", 1)
+    publish(other, tmp_path / "here", 2)
+    served = ("--model", f"mine={tmp_path / 'here'}", "--all-versions")
+    with running(tmp_path, *served) as server:
+        old, new = (
+            server.predict(f"mine{version}", instances=[1])
+            for version in ("/versions/1", "/versions/2")
+        )
+        assert old != new == server.predict("mine", instances=[1])
+        assert list(states(server, "mine")) == [2, 1]
+        assert server.get("/v1/models/here").status_code == 404

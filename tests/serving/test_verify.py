@@ -237,7 +237,7 @@ def test_warm_up_records_are_run(sound):
     planted.write_records(sound, [good, empty])
     found = failures(verify(sound, verbose=False))
     assert set(found) == {"warm-up"}
-    assert "record 1, for sound: INVALID_ARGUMENT" in found["warm-up"]
+    assert "record 1, for sound, gives INVALID_ARGUMENT" in found["warm-up"]
     assert "no examples" in found["warm-up"]
 
 

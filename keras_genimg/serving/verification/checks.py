@@ -6,7 +6,7 @@ Each check takes a `Trial`, and returns a list of faults and a message for none.
 import numpy as np
 import tensorflow as tf
 
-from keras_genimg.serving.metadata import described_signature, most_examples
+from keras_genimg.serving.metadata import described_signature
 from keras_genimg.serving.quiet import quiet
 from keras_genimg.serving.verification.clean_process import (
     CRASH,
@@ -22,7 +22,6 @@ from keras_genimg.serving.verification.comparison import (
 from keras_genimg.serving.verification.probes import (
     random_inputs,
     values_at_limits,
-    values_in_range,
     wrong_shapes,
 )
 from keras_genimg.serving.verification.saved_graph import SENDABLE
@@ -30,6 +29,7 @@ from keras_genimg.serving.warmup import recorded_requests
 
 NUM_EXAMPLES = 3
 NUM_ATTEMPTS = 3
+REFUSED = "INVALID_ARGUMENT"
 
 
 class Trial:
@@ -40,10 +40,12 @@ class Trial:
     - `("batch", signature)`: a batch of random examples;
     - `("example", signature, i)`: example `i` of that batch alone;
     - `("changed", signature)`: the batch with all examples but the middle one changed;
-    - `("record", i)`: a warm-up record;
-    - `("value", signature, input, value, accepted)`: a batch whose last example has one
-      value at a limit or outside of it, and whether it must be accepted;
-    - `("shape", signature, input, shape)`: an input of a wrong shape.
+    - `("record", text, status)`: a warm-up record;
+    - `("value", text, status)`: a batch whose last example has one value at a limit or
+      outside of it;
+    - `("shape", text, status)`: an input of a wrong shape.
+
+    The text names the request in faults, and the status is the one that it must have.
 
     Args:
         directory: Path of the SavedModel.
@@ -64,7 +66,8 @@ class Trial:
         self.record_fault = None
         try:
             for i, request in enumerate(recorded_requests(directory, graph)):
-                self.requests["record", i] = request
+                what = f"record {i}, for {request.signature.name},"
+                self.requests["record", what, "OK"] = request
         except (ImportError, ValueError) as error:
             self.record_fault = str(error)
         for signature in tried:  # Last, since these may end the process.
@@ -74,7 +77,8 @@ class Trial:
 
     def num_examples(self, name):
         """Return the size of the batch of a signature."""
-        return min(NUM_EXAMPLES, most_examples(self.metadata, name) or NUM_EXAMPLES)
+        most = described_signature(self.metadata, name).get("max_examples")
+        return min(NUM_EXAMPLES, most or NUM_EXAMPLES)
 
     def of(self, kind):
         """Return outcomes of one kind by key."""
@@ -119,23 +123,24 @@ class Trial:
 
     def _wrong(self, signature):
         """Return requests with values at limits and with wrong shapes."""
-        described = described_signature(self.metadata, signature.name)
+        described = described_signature(self.metadata, signature.name).get("inputs", {})
         few = min(2, self.num_examples(signature.name))
         requests = {}
+        right = self._random(signature, few)
         for name, tensor in signature.inputs.items():
-            given = described.get("inputs", {}).get(name, {})
-            for value, accepted in values_at_limits(tensor.dtype, given).items():
-                inputs = self._random(signature, few)
-                inputs[name].flat[-1] = value
-                key = "value", signature.name, name, value, accepted
-                requests[key] = Request(signature, inputs)
+            tried = []
+            limits = values_at_limits(tensor.dtype, described.get(name, {}))
+            for value, accepted in limits.items():
+                given = right[name].copy()
+                given.flat[-1] = value
+                status = "OK" if accepted else REFUSED
+                tried.append(("value", value, status, given))
             for shape in wrong_shapes(signature, name, few):
-                generator = np.random.default_rng(0)
-                wrong = values_in_range(name, tensor.dtype, shape, given, generator)
-                inputs = {**self._random(signature, few), name: wrong}
-                requests["shape", signature.name, name, shape] = Request(
-                    signature, inputs
-                )
+                given = np.resize(right[name], shape)
+                tried.append(("shape", f"shape {list(shape)}", REFUSED, given))
+            for kind, what, status, given in tried:
+                key = kind, f"{signature.name}: {name} of {what}", status
+                requests[key] = Request(signature, {**right, name: given})
         return requests
 
 
@@ -262,10 +267,7 @@ def check_limits(trial):
     for name, described in trial.metadata.get("signatures", {}).items():
         outcome = trial.outcomes.get(("batch", name))
         for key, output in described["outputs"].items():
-            if "at_most" not in output or outcome is None:
-                continue
-            if not outcome.succeeded:
-                faults.append(f"{name} does not run: {outcome}")
+            if "at_most" not in output or not (outcome and outcome.succeeded):
                 continue
             largest, limit = float(outcome.outputs[key].max()), output["at_most"]
             checked.append(f"{key} of {name} is {largest:.2g}, at most {limit:.2g}")
@@ -276,46 +278,31 @@ def check_limits(trial):
 
 def check_ranges(trial):
     """Check that inputs accept their limits and refuse values outside."""
-    outcomes = trial.of("value")
-    faults = []
-    for (_, name, given, value, accepted), outcome in outcomes.items():
-        wanted = "OK" if accepted else "INVALID_ARGUMENT"
-        if outcome.code not in (wanted, NOT_RUN):
-            faults.append(f"{name}: {given} of {value} {_verdict(outcome)}")
-    if not outcomes:
-        return [], "the metadata state no ranges"
-    return faults, f"{len(outcomes)} values are accepted or refused as described"
+    count = len(trial.of("value"))
+    message = f"{count} values are accepted or refused as described"
+    return _other_statuses(trial, "value"), message
 
 
 def check_shapes(trial):
     """Check that wrong shapes are refused."""
-    outcomes = trial.of("shape")
-    faults = [
-        f"{name}: {given} of shape {list(shape)} {_verdict(outcome)}"
-        for (_, name, given, shape), outcome in outcomes.items()
-        if outcome.code not in ("INVALID_ARGUMENT", NOT_RUN)
-    ]
-    left_out = sum(outcome.code == NOT_RUN for outcome in outcomes.values())
-    if left_out and not faults:
-        faults.append(f"{left_out} wrong shapes were not tried, see above")
-    return faults, f"{len(outcomes)} wrong shapes give INVALID_ARGUMENT"
+    message = f"{len(trial.of('shape'))} wrong shapes give {REFUSED}"
+    return _other_statuses(trial, "shape"), message
 
 
 def check_records(trial):
     """Check that warm-up records run."""
     if trial.record_fault:
         return [trial.record_fault], ""
-    outcomes = trial.of("record")
-    faults = [
-        f"record {key[1]}, for {trial.requests[key].signature.name}: {outcome}"
-        for key, outcome in outcomes.items()
-        if not outcome.succeeded
+    return _other_statuses(trial, "record"), f"{len(trial.of('record'))} records run"
+
+
+def _other_statuses(trial, kind):
+    """Return faults: requests that have another status than their keys say."""
+    return [
+        f"{what} {'is accepted' if outcome.succeeded else f'gives {outcome}'}"
+        for (_, what, status), outcome in trial.of(kind).items()
+        if outcome.code not in (status, NOT_RUN)
     ]
-    return faults, f"{len(outcomes)} records run"
-
-
-def _verdict(outcome):
-    return "is accepted" if outcome.succeeded else f"gives {outcome}"
 
 
 CHECKS = {
