@@ -73,14 +73,3 @@ def read_metadata(directory: PathLike) -> dict[str, Any]:
         return {}
     with open(file) as opened:
         return json.load(opened)
-
-
-def described_signature(metadata, name):
-    """Return the metadata of a signature, a dict that may be empty.
-
-    Args:
-        metadata: Metadata of a SavedModel, a dict that may be empty.
-        name: Name of the signature. `serving_default` is another name of `sample`.
-    """
-    name = "sample" if name == "serving_default" else name
-    return metadata.get("signatures", {}).get(name, {})

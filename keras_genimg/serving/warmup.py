@@ -9,7 +9,6 @@ import tensorflow as tf
 from keras_genimg.extras import install_hint
 from keras_genimg.files import atomic_path
 from keras_genimg.ops.checks import check_positive_int
-from keras_genimg.serving.metadata import described_signature, read_metadata
 from keras_genimg.serving.verification.clean_process import Request
 from keras_genimg.serving.verification.probes import random_inputs
 from keras_genimg.serving.verification.saved_graph import SavedGraph
@@ -45,15 +44,14 @@ def write_warmup(directory: PathLike, batch_sizes: Iterable[int] = (1,)) -> int:
             limit.
     """
     directory = os.path.abspath(os.fspath(directory))
-    graph, metadata = SavedGraph(directory), read_metadata(directory)
-    sizes = _checked_batch_sizes(batch_sizes, metadata.get("max_examples"))
+    graph = SavedGraph(directory)
+    sizes = _checked_batch_sizes(batch_sizes, graph.metadata.get("max_examples"))
     records = [
-        _record(signature, described.get("inputs", {}), size)
+        _record(signature, size)
         for signature in graph.plain_signatures
-        for described in [described_signature(metadata, signature.name)]
+        if signature.metadata.get("warm_up", True)
         for size in sizes
-        if described.get("warm_up", True)
-        and size <= described.get("max_examples", size)
+        if size <= signature.metadata.get("max_examples", size)
     ]
     file = pathlib.Path(directory, WARMUP_FILE)
     file.parent.mkdir(exist_ok=True)
@@ -130,9 +128,9 @@ def _request(graph, log):
     return Request(signature, inputs)
 
 
-def _record(signature, described, batch_size):
+def _record(signature, batch_size):
     """Return the bytes of one record."""
-    inputs = random_inputs(signature, described, batch_size)
+    inputs = random_inputs(signature, batch_size)
     log = _log()
     request = log.predict_log.request
     request.model_spec.signature_name = signature.name

@@ -6,7 +6,6 @@ Each check takes a `Trial`, and returns a list of faults and a message for none.
 import numpy as np
 import tensorflow as tf
 
-from keras_genimg.serving.metadata import described_signature
 from keras_genimg.serving.quiet import quiet
 from keras_genimg.serving.verification.clean_process import (
     CRASH,
@@ -50,14 +49,12 @@ class Trial:
     Args:
         directory: Path of the SavedModel.
         graph: Its `SavedGraph`.
-        metadata: Its metadata, a dict that may be empty.
         timeout: Seconds that the requests may take.
     """
 
-    def __init__(self, directory, graph, metadata, timeout):
+    def __init__(self, directory, graph, timeout):
         self.directory = directory
         self.graph = graph
-        self.metadata = metadata
         self.timeout = timeout
         tried = [s for s in graph.plain_signatures if s.sendable]
         self.requests = {}
@@ -74,11 +71,6 @@ class Trial:
             if signature.batched:
                 self.requests.update(self._wrong(signature))
         self.loading, self.outcomes = self._run(self.requests)
-
-    def num_examples(self, name):
-        """Return the size of the batch of a signature."""
-        most = described_signature(self.metadata, name).get("max_examples")
-        return min(NUM_EXAMPLES, most or NUM_EXAMPLES)
 
     def of(self, kind):
         """Return outcomes of one kind by key."""
@@ -102,20 +94,16 @@ class Trial:
         )
         return loading, dict(zip(requests, outcomes, strict=True))
 
-    def _random(self, signature, num_examples, seed=0):
-        described = described_signature(self.metadata, signature.name)
-        return random_inputs(signature, described.get("inputs", {}), num_examples, seed)
-
     def _right(self, signature, seed=0):
         """Return requests that must be answered."""
-        name, num_examples = signature.name, self.num_examples(signature.name)
-        inputs = self._random(signature, num_examples, 2 * seed)
+        name, num_examples = signature.name, _num_examples(signature)
+        inputs = random_inputs(signature, num_examples, 2 * seed)
         requests = {("batch", name): inputs}
         if signature.batched:
             for i in range(num_examples):
                 example = {key: value[i : i + 1] for key, value in inputs.items()}
                 requests["example", name, i] = example
-            changed = self._random(signature, num_examples, 2 * seed + 1)
+            changed = random_inputs(signature, num_examples, 2 * seed + 1)
             for key, value in inputs.items():
                 changed[key][num_examples // 2] = value[num_examples // 2]
             requests["changed", name] = changed
@@ -123,10 +111,10 @@ class Trial:
 
     def _wrong(self, signature):
         """Return requests with values at limits and with wrong shapes."""
-        described = described_signature(self.metadata, signature.name).get("inputs", {})
-        few = min(2, self.num_examples(signature.name))
+        described = signature.metadata.get("inputs", {})
+        few = min(2, _num_examples(signature))
         requests = {}
-        right = self._random(signature, few)
+        right = random_inputs(signature, few)
         for name, tensor in signature.inputs.items():
             tried = []
             limits = values_at_limits(tensor.dtype, described.get(name, {}))
@@ -142,6 +130,11 @@ class Trial:
                 key = kind, f"{signature.name}: {name} of {what}", status
                 requests[key] = Request(signature, {**right, name: given})
         return requests
+
+
+def _num_examples(signature):
+    """Return the size of the batch of a signature."""
+    return min(NUM_EXAMPLES, signature.metadata.get("max_examples", NUM_EXAMPLES))
 
 
 def check_graph(trial):
@@ -238,7 +231,8 @@ def _dependences(trial, names, outcomes):
 
 
 def _dependence(trial, name, outcomes):
-    batch, num_examples = outcomes["batch", name], trial.num_examples(name)
+    batch = outcomes["batch", name]
+    num_examples = _num_examples(trial.graph.signatures[name])
     if not batch.succeeded:
         return "the batch does not run"
     for key, array in batch.outputs.items():
@@ -264,10 +258,10 @@ def _dependence(trial, name, outcomes):
 def check_limits(trial):
     """Check outputs that have a limit, such as the sampler's distance to the model."""
     faults, checked = [], []
-    for name, described in trial.metadata.get("signatures", {}).items():
-        outcome = trial.outcomes.get(("batch", name))
-        for key, output in described["outputs"].items():
-            if "at_most" not in output or not (outcome and outcome.succeeded):
+    for (_, name), outcome in trial.of("batch").items():
+        outputs = trial.graph.signatures[name].metadata.get("outputs", {})
+        for key, output in outputs.items():
+            if "at_most" not in output or not outcome.succeeded:
                 continue
             largest, limit = float(outcome.outputs[key].max()), output["at_most"]
             checked.append(f"{key} of {name} is {largest:.2g}, at most {limit:.2g}")

@@ -12,16 +12,16 @@ DEFAULT_RANGES = {"seed": (0, 2**31 - 1)}
 DEFAULT_RANGE = (0, 1)
 
 
-def random_inputs(signature, described, batch_size, seed=0):
+def random_inputs(signature, batch_size, seed=0):
     """Return random arrays by name of input that a signature accepts.
 
     Args:
         signature: A `Signature`.
-        described: Metadata of its inputs by name, a dict that may be empty.
         batch_size: Size of the batch.
         seed: Seed of the values.
     """
     generator = np.random.default_rng(seed)
+    described = signature.metadata.get("inputs", {})
     return {
         name: values_in_range(
             name,
