@@ -258,11 +258,9 @@ class ModelVersions:
     def _unload(self, numbers):
         """Unload versions; requests in progress keep the version that they use."""
         for number in numbers:
-            self._set(number, "UNLOADING")
+            self._set(number, "END")
         if numbers:
             gc.collect()  # Graphs contain reference cycles.
-        for number in numbers:
-            self._set(number, "END")
 
 
 def version_directories(path):
@@ -270,15 +268,11 @@ def version_directories(path):
 
     Files, and names that are not plain integers, are ignored.
     """
-    try:
-        with os.scandir(path) as entries:
-            return {
-                int(entry.name): entry.path
-                for entry in entries
-                if _VERSION.fullmatch(entry.name) and entry.is_dir()
-            }
-    except (FileNotFoundError, NotADirectoryError):
-        return {}
+    return {
+        int(found.name): str(found)
+        for found in pathlib.Path(path).glob("*")
+        if _VERSION.fullmatch(found.name) and found.is_dir()
+    }
 
 
 def _files(directory):
