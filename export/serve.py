@@ -39,9 +39,7 @@ def parse_arguments(arguments=None):
     parser = command_parser(__doc__)
     add = parser.add_argument
     models = parser.add_mutually_exclusive_group(required=True)
-    models.add_argument(
-        "--base-dir", type=directory, metavar="DIR", help="directory of the models"
-    )
+    models.add_argument("--base-dir", metavar="DIR", help="directory of the models")
     models.add_argument(
         "--model",
         action="append",
@@ -81,13 +79,6 @@ def parse_arguments(arguments=None):
     return parser.parse_args(arguments)
 
 
-def directory(text):
-    """Parse the path of a directory."""
-    if not os.path.isdir(text):
-        raise argparse.ArgumentTypeError(f"there is no directory {text}")
-    return text
-
-
 def model_path(text):
     """Parse `NAME=DIR`; return both."""
     found = re.fullmatch("([^/:=]+)=(.+)", text)
@@ -95,7 +86,7 @@ def model_path(text):
         raise argparse.ArgumentTypeError(
             f"{text} is not NAME=DIR, such as digits=models/mine"
         )
-    return found[1], directory(found[2])
+    return found[1], found[2]
 
 
 def label(text):
@@ -111,6 +102,10 @@ def label(text):
 def main():
     """Serve until SIGTERM or Ctrl-C."""
     arguments = parse_arguments()
+    models = arguments.model or [("", arguments.base_dir)]
+    for _, path in models:
+        if not os.path.isdir(path):
+            sys.exit(f"serve: there is no directory {path}")
     try:
         import_tensorflow()
         import fastapi  # noqa: F401
