@@ -1,6 +1,13 @@
-"""Types of command-line arguments."""
+"""Parsers of command lines, and types of arguments."""
 
 import argparse
+
+
+def command_parser(text):
+    """Return a parser whose help begins with the docstring of a command, as it is."""
+    return argparse.ArgumentParser(
+        description=text, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
 
 
 def integer(low, high=2**31 - 1):

@@ -11,7 +11,6 @@ is written to <output>/s.png, and is the same in every run.
 The command `genimg-client` of an installed package does the same.
 """
 
-import argparse
 import os
 import pathlib
 import sys
@@ -21,16 +20,14 @@ if not __package__:  # Run as a file, which is part of no package.
 
     __package__ = script_package.NAME
 
-from .arguments import integer, positive
+from .arguments import command_parser, integer, positive
 from .clients import ClientError, ImageClient
 from .install_hint import INSTALL_HINT
 
 
 def parse_arguments(arguments=None):
     """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser(__doc__)
     add = parser.add_argument
     server = parser.add_mutually_exclusive_group()
     server.add_argument(

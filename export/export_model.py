@@ -23,6 +23,7 @@ if not __package__:  # Run as a file, which is part of no package.
 
     __package__ = script_package.NAME
 
+from .arguments import command_parser
 from .quiet_start import import_tensorflow
 
 
@@ -72,9 +73,7 @@ def what_next(path):
 
 def parse_arguments():
     """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser(__doc__)
     add = parser.add_argument
     add(
         "model",

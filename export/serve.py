@@ -4,7 +4,8 @@ For laptops and tests. The REST paths, replies and error codes are TF-Serving's,
 page at / draws images in the browser. Needs the extra `serving`, not Keras.
 
     python export/serve.py --base-dir models
-    python export/serve.py --base-dir models --label digits:stable=1 --batch-window-ms 5
+    python export/serve.py --base-dir models --all-versions --label digits:stable=1
+    python export/serve.py --model digits=models/mine --model faces=more/faces
 
 Models are directories <base-dir>/<name>/<version>/, as `export_model.py` writes them.
 The newest version is served, and a newer one takes over as soon as it is loaded.
@@ -15,6 +16,7 @@ The command `genimg-serve` of an installed package does the same.
 import argparse
 import logging
 import os
+import re
 import sys
 
 if not __package__:  # Run as a file, which is part of no package.
@@ -22,7 +24,7 @@ if not __package__:  # Run as a file, which is part of no package.
 
     __package__ = script_package.NAME
 
-from .arguments import positive
+from .arguments import command_parser, positive
 from .install_hint import INSTALL_HINT
 from .quiet_start import import_tensorflow
 
@@ -34,14 +36,16 @@ NOTICE = (
 
 def parse_arguments(arguments=None):
     """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser(__doc__)
     add = parser.add_argument
     models = parser.add_mutually_exclusive_group(required=True)
     models.add_argument("--base-dir", metavar="DIR", help="directory of the models")
     models.add_argument(
-        "--model-config", metavar="FILE", help="models.config of TF-Serving"
+        "--model",
+        action="append",
+        type=model_path,
+        metavar="NAME=DIR",
+        help="directory of the versions of a model; may be repeated",
     )
     add("--host", default="127.0.0.1", help="address to listen on (default: loopback)")
     add("--port", type=int, default=8501, help="default: 8501; 0 for a free one")
@@ -53,6 +57,7 @@ def parse_arguments(arguments=None):
     add(
         "--label",
         action="append",
+        type=label,
         default=[],
         metavar="NAME:LABEL=VERSION",
         help="label a version; may be repeated",
@@ -67,48 +72,40 @@ def parse_arguments(arguments=None):
             "requests computed at the same time, which published models merge",
         ),
         "max-queued": (int, 64, "requests that may wait; more get a 503"),
-        "batch-window-ms": (
-            float,
-            0,
-            "merge requests that arrive within this time, if it is given",
-        ),
-        "max-batch-size": (
-            int,
-            256,
-            "most examples of merged requests, for models without max_examples",
-        ),
     }
     for name, (kind, default, text) in numbers.items():
         text = f"{text} (default: {default})"
         add(f"--{name}", type=positive(kind), default=default, help=text)
-    given = parser.parse_args(arguments)
-    if given.model_config and (given.label or given.all_versions):
-        parser.error(
-            "--label and --all-versions go with --base-dir; in a models.config, set "
-            "version_labels and model_version_policy"
+    return parser.parse_args(arguments)
+
+
+def model_path(text):
+    """Parse `NAME=DIR`; return both."""
+    found = re.fullmatch("([^/:=]+)=(.+)", text)
+    if not found:
+        raise argparse.ArgumentTypeError(
+            f"{text} is not NAME=DIR, such as digits=models/mine"
         )
-    return given
+    return found[1], found[2]
 
 
-def settings_reader(arguments):
-    """Return a function that returns the `ModelSettings` of all models."""
-    from .server.settings import find_models, parse_labels, read_model_config
-
-    if arguments.model_config:
-        return lambda: read_model_config(arguments.model_config)
-    labels = parse_labels(arguments.label)
-    latest = None if arguments.all_versions else 1
-    return lambda: find_models(arguments.base_dir, latest, labels)
+def label(text):
+    """Parse `NAME:LABEL=VERSION`; return the three."""
+    found = re.fullmatch("([^/:=]+):([^/:=]+)=([0-9]{1,18})", text)
+    if not found:
+        raise argparse.ArgumentTypeError(
+            f"{text} is not NAME:LABEL=VERSION, such as digits:stable=1"
+        )
+    return found[1], found[2], int(found[3])
 
 
 def main():
     """Serve until SIGTERM or Ctrl-C."""
     arguments = parse_arguments()
-    try:
-        read_settings = settings_reader(arguments)
-        read_settings()
-    except (ImportError, OSError, ValueError) as error:
-        sys.exit(f"serve: {error}")
+    models = arguments.model or [("", arguments.base_dir)]
+    for _, path in models:
+        if not os.path.isdir(path):
+            sys.exit(f"serve: there is no directory {path}")
     try:
         import_tensorflow()
         import fastapi  # noqa: F401
@@ -123,7 +120,7 @@ def main():
     logging.basicConfig(format="serve: %(message)s", level=logging.WARNING)
     logging.getLogger("serve").setLevel(logging.INFO)
     tf.get_logger().setLevel("ERROR")
-    service = Service(Catalog(read_settings, arguments.poll_seconds), arguments)
+    service = Service(Catalog(arguments), arguments)
     print(NOTICE, flush=True)
     if arguments.host not in ("127.0.0.1", "::1", "localhost"):
         print(f"Anyone who can reach {arguments.host} can use it.", flush=True)

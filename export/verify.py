@@ -7,7 +7,6 @@ Prints one line per check. The exit code is 0 if all pass, else 1.
 The command `genimg-verify` of an installed package does the same.
 """
 
-import argparse
 import sys
 
 if not __package__:  # Run as a file, which is part of no package.
@@ -15,14 +14,13 @@ if not __package__:  # Run as a file, which is part of no package.
 
     __package__ = script_package.NAME
 
+from .arguments import command_parser
 from .quiet_start import import_tensorflow
 
 
 def main():
     """Verify a directory; return the exit code."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser(__doc__)
     parser.add_argument("directory", metavar="DIR", help="directory of saved_model.pb")
     parser.add_argument(
         "--timeout",

@@ -16,7 +16,6 @@ Beam, whose flags may follow, as in `-- --runner=FlinkRunner`. Workers need Tens
 and NumPy. The command `genimg-bulk-sample` of an installed package does the same.
 """
 
-import argparse
 import os
 import sys
 
@@ -28,7 +27,7 @@ if not __package__:  # Run as a file, which is part of no package.
 
     __package__ = f"{script_package.NAME}.bulk"
 
-from ..arguments import integer
+from ..arguments import command_parser, integer
 from .command import add_arguments, call, parse
 from .image_shards import FORMATS
 from .sampling import SampleJob
@@ -38,9 +37,7 @@ from .shards import BulkError
 
 def parse_arguments(arguments=None):
     """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser(__doc__)
     add = parser.add_argument
     add(
         "--first-seed",

@@ -19,7 +19,7 @@ class SavedModel:
     Attributes:
         directory: Absolute path, str.
         inputs: Metadata of the signature's inputs by name.
-        max_examples: Most examples of a call, or None.
+        max_examples: Most examples of a call.
 
     Raises:
         BulkError: If the directory holds no SavedModel of this library, or one without
@@ -50,8 +50,7 @@ class SavedModel:
                 f"{', '.join(sorted(found))}"
             )
         self.inputs = found[signature]["inputs"]
-        most = found[signature].get("max_examples")
-        self.max_examples = self.metadata.get("max_examples") if most is None else most
+        self.max_examples = found[signature]["max_examples"]
 
     @property
     def image_shape(self):
@@ -74,7 +73,7 @@ class SavedModel:
                 f"{self.signature} of this model also needs {', '.join(others)}, which "
                 f"bulk work has no values for"
             )
-        if self.max_examples is not None and batch_size > self.max_examples:
+        if batch_size > self.max_examples:
             raise BulkError(
                 f"the model takes at most {self.max_examples} images a call; "
                 f"--batch-size is {batch_size}"

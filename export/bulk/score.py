@@ -14,7 +14,6 @@ Engines are those of `sample.py`. Run the same command to continue. The command
 `genimg-bulk-score` of an installed package does the same.
 """
 
-import argparse
 import os
 import sys
 
@@ -24,7 +23,7 @@ if not __package__:  # Run as a file, which is part of no package.
 
     __package__ = f"{script_package.NAME}.bulk"
 
-from ..arguments import integer
+from ..arguments import command_parser, integer
 from .command import add_arguments, call, parse
 from .saved_model import SavedModel
 from .scoring import FORMATS, ScoreJob
@@ -33,9 +32,7 @@ from .sources import find_source
 
 def parse_arguments(arguments=None):
     """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser(__doc__)
     add = parser.add_argument
     add(
         "--data",

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import pathlib
+import re
 import threading
 from typing import Any
 
@@ -16,10 +17,10 @@ from google.protobuf import json_format
 from tensorflow.core.protobuf import error_codes_pb2
 
 from .errors import ServingError, from_tensorflow, invalid
-from .settings import version_directories
 
 METADATA_FILE = os.path.join("assets.extra", "metadata.json")
 
+_VERSION = re.compile("[0-9]{1,18}")
 _log = logging.getLogger("serve")
 
 
@@ -55,12 +56,6 @@ class LoadedModel:
         if os.path.exists(file):
             with open(file, encoding="utf-8") as opened:
                 self.metadata = json.load(opened)
-
-    def max_examples(self, signature_name):
-        """Return the most examples per call by the metadata, or None if unknown."""
-        metadata = self.metadata or {}
-        signature = metadata.get("signatures", {}).get(signature_name, {})
-        return signature.get("max_examples", metadata.get("max_examples"))
 
     def signature(self, name):
         """Return the `SignatureDef` called `name`, which clients can call.
@@ -136,28 +131,29 @@ class ModelVersions:
     `sync` is called by one thread, the other methods by any.
 
     Args:
-        settings: `ModelSettings`.
-
-    Attributes:
-        settings: The latest `ModelSettings`.
+        name: Name of the model in the URLs.
+        path: Directory of the version directories.
+        all_versions: Whether to load all versions, not only the newest.
+        labels: Version number by label. Labeled versions are loaded too.
     """
 
-    def __init__(self, settings):
-        self.settings = settings
+    def __init__(self, name, path, all_versions, labels):
+        self.labels = labels
+        self._name = name
+        self._path = path
+        self._all_versions = all_versions
         self._versions = {}
 
-    def sync(self, settings):
-        """Load and unload versions to match the settings and the disk.
+    def sync(self):
+        """Load and unload versions to match the disk.
 
         Old versions are unloaded once the newest wanted one is available, so one can
         always answer. A version that failed to load is retried when its files change.
-
-        Args:
-            settings: New `ModelSettings`.
         """
-        self.settings = settings
-        directories = version_directories(settings.base_path)
-        wanted = settings.wanted(directories)
+        directories = version_directories(self._path)
+        wanted = set(directories)
+        if wanted and not self._all_versions:
+            wanted &= {max(wanted), *self.labels.values()}
         for number in sorted(wanted, reverse=True):
             self._load(number, directories[number])
         if wanted and not self._available():
@@ -184,17 +180,17 @@ class ModelVersions:
         Raises:
             ServingError: If there is none, or it is not available.
         """
-        asked = f"Latest({self.settings.name})"
+        asked = f"Latest({self._name})"
         if label is not None:
-            if label not in self.settings.labels:
+            if label not in self.labels:
                 raise invalid(f"Unrecognized servable version label: {label}")
-            version = self.settings.labels[label]
+            version = self.labels[label]
         versions = self._versions
         if version is None:
             loaded = [n for n, record in versions.items() if record.model is not None]
             version = max(loaded, default=None)
         else:
-            asked = f"Specific({self.settings.name}, {version})"
+            asked = f"Specific({self._name}, {version})"
         if version not in versions or versions[version].model is None:
             raise ServingError(404, f"Servable not found for request: {asked}")
         return version, versions[version].model
@@ -231,7 +227,7 @@ class ModelVersions:
     def _set(self, number, state, **details):
         # A new dict, since requests read the old one meanwhile.
         self._versions = {**self._versions, number: _Version(state, **details)}
-        _log.info("%s version %d is %s", self.settings.name, number, state)
+        _log.info("%s version %d is %s", self._name, number, state)
 
     def _load(self, number, directory):
         """Load a version unless it is loaded; return whether it is available."""
@@ -254,7 +250,7 @@ class ModelVersions:
                 error_message=text,
                 failed_files=files,
             )
-            _log.error("%s version %d: %s", self.settings.name, number, text)
+            _log.error("%s version %d: %s", self._name, number, text)
             return False
         self._set(number, "AVAILABLE", model=model)
         return True
@@ -262,11 +258,21 @@ class ModelVersions:
     def _unload(self, numbers):
         """Unload versions; requests in progress keep the version that they use."""
         for number in numbers:
-            self._set(number, "UNLOADING")
+            self._set(number, "END")
         if numbers:
             gc.collect()  # Graphs contain reference cycles.
-        for number in numbers:
-            self._set(number, "END")
+
+
+def version_directories(path):
+    """Return the paths of a model's version directories by number.
+
+    Files, and names that are not plain integers, are ignored.
+    """
+    return {
+        int(found.name): str(found)
+        for found in pathlib.Path(path).glob("*")
+        if _VERSION.fullmatch(found.name) and found.is_dir()
+    }
 
 
 def _files(directory):
@@ -283,16 +289,15 @@ class Catalog:
     """The served models, kept in step with the disk.
 
     Args:
-        read_settings: Function that returns the `ModelSettings` of all models.
-        poll_seconds: Seconds between two scans of the disk.
+        options: Options of `serve.py`: `base_dir` or `model`, `all_versions`, `label`
+            and `poll_seconds`.
 
     Attributes:
         models: `ModelVersions` by name.
     """
 
-    def __init__(self, read_settings, poll_seconds):
-        self._read_settings = read_settings
-        self._poll_seconds = poll_seconds
+    def __init__(self, options):
+        self._options = options
         self.models = {}
         self._stopped = threading.Event()
         self._watcher = threading.Thread(target=self._watch, daemon=True)
@@ -301,7 +306,8 @@ class Catalog:
         """Load the models, then watch the disk in the background."""
         self._sync()
         if not self.models:
-            _log.warning("no models yet; scanning again every %g s", self._poll_seconds)
+            seconds = self._options.poll_seconds
+            _log.warning("no models yet; scanning again every %g s", seconds)
         self._watcher.start()
 
     def stop(self):
@@ -314,22 +320,31 @@ class Catalog:
 
     def _sync(self):
         """Scan the disk once; load new versions and unload old ones."""
-        settings = {given.name: given for given in self._read_settings()}
-        for name, given in settings.items():
+        for name, path in self._find_models().items():
             if name not in self.models:
+                labels = {k: v for n, k, v in self._options.label if n == name}
+                model = ModelVersions(name, path, self._options.all_versions, labels)
                 # A new dict, since requests read the old one meanwhile.
-                self.models = {**self.models, name: ModelVersions(given)}
-        for name, model in self.models.items():
+                self.models = {**self.models, name: model}
+        for model in self.models.values():
             if self._stopped.is_set():
                 return
-            if name in settings:
-                model.sync(settings[name])
-            else:
-                model.close()
+            model.sync()
+
+    def _find_models(self):
+        """Return the paths of the models by name."""
+        if self._options.model:
+            return dict(self._options.model)
+        base = pathlib.Path(self._options.base_dir)
+        return {
+            path.name: path
+            for path in sorted(base.iterdir())
+            if not re.search(r"^\.|:", path.name) and version_directories(path)
+        }
 
     def _watch(self):
         failure = None
-        while not self._stopped.wait(self._poll_seconds):
+        while not self._stopped.wait(self._options.poll_seconds):
             try:
                 self._sync()
                 failure = None

@@ -10,10 +10,6 @@ from .errors import invalid
 from .tensors import to_array, to_json
 
 _KEYS = ("signature_name", "instances", "inputs")
-# The types of TensorFlow Serving's JSON, which has no half precision.
-_SERVED = (
-    "bool string float32 float64 int8 int16 int32 int64 uint8 uint16 uint32 uint64"
-).split()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,15 +17,13 @@ class Call:
     """A call of a signature.
 
     Attributes:
-        model: `LoadedModel`.
-        signature_name: A key of its `signatures`.
+        signature_name: Name of the signature.
         inputs: NumPy arrays by name.
         row_format: Whether request and reply use the row format, `instances` and
             `predictions`, or the column format, `inputs` and `outputs`.
         num_examples: Size of the batch, or None if the inputs do not share it.
     """
 
-    model: object
     signature_name: str
     inputs: dict
     row_format: bool
@@ -61,10 +55,6 @@ def parse_call(model, body):
     if type(name) is not str:
         raise invalid(f"signature_name must be a string. Received {name!r:.80}")
     signature = model.signature(name)
-    for key, info in (*signature.inputs.items(), *signature.outputs.items()):
-        dtype = tf.as_dtype(info.dtype).name
-        if dtype not in _SERVED:
-            raise invalid(f"{key} of {name} is of type {dtype}, which JSON cannot hold")
     names = sorted(signature.inputs)
     row_format = "instances" in content
     if row_format:
@@ -77,7 +67,7 @@ def parse_call(model, body):
     }
     sizes = {array.shape[0] if array.ndim else None for array in inputs.values()}
     num_examples = sizes.pop() if len(sizes) == 1 else None
-    return Call(model, name, inputs, row_format, num_examples)
+    return Call(name, inputs, row_format, num_examples)
 
 
 def _parse_json(body):

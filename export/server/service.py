@@ -6,7 +6,6 @@ import time
 
 import anyio
 
-from .batching import Batcher
 from .errors import ServingError, invalid
 from .predict import parse_call, render_reply
 
@@ -22,16 +21,13 @@ class Service:
     Args:
         catalog: `Catalog`.
         options: Options of `serve.py`: `max_body_bytes`, `max_concurrent`,
-            `max_queued`, `timeout`, `batch_window_ms`, `max_batch_size`.
+            `max_queued` and `timeout`.
     """
 
     def __init__(self, catalog, options):
         self._catalog = catalog
         self._options = options
         self._in_progress = 0
-        self._batcher = Batcher(
-            self._run, options.batch_window_ms / 1000, options.max_batch_size
-        )
         self._pool = concurrent.futures.ThreadPoolExecutor(options.max_concurrent)
 
     async def start(self):
@@ -68,9 +64,15 @@ class Service:
             with anyio.fail_after(timeout):
                 body = await self._read_body(request)
                 _, model = self._find(name, **which)
-                call = await self._in_pool(parse_call, model, body)
-                outputs = await self._batcher(call, deadline)
-                return await self._in_pool(render_reply, call, outputs)
+
+                def answer():  # Called in a thread: waiting for it counts too.
+                    call = parse_call(model, body)
+                    seconds = deadline - time.monotonic()
+                    outputs = model.run(call.signature_name, call.inputs, seconds)
+                    return render_reply(call, outputs)
+
+                loop = asyncio.get_running_loop()
+                return await loop.run_in_executor(self._pool, answer)
         except TimeoutError:
             raise ServingError(
                 504,
@@ -117,7 +119,7 @@ class Service:
             {
                 "name": name,
                 "versions": model.states(),
-                "labels": {k: str(v) for k, v in sorted(model.settings.labels.items())},
+                "labels": {k: str(v) for k, v in sorted(model.labels.items())},
             }
             for name, model in sorted(self._catalog.models.items())
         ]
@@ -156,13 +158,3 @@ class Service:
             f"accepted. Send fewer examples, or start the server with a larger "
             f"--max-body-bytes.",
         )
-
-    async def _in_pool(self, function, *arguments):
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._pool, function, *arguments)
-
-    async def _run(self, model, signature_name, inputs, deadline):
-        def run():  # Called in a thread: waiting for it counts too.
-            return model.run(signature_name, inputs, deadline - time.monotonic())
-
-        return await self._in_pool(run)

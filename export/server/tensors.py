@@ -2,14 +2,11 @@
 
 import base64
 import binascii
-import itertools
 
 import numpy as np
 import tensorflow as tf
 
 from .errors import invalid
-
-_MAX_RANK = 32
 
 
 def to_array(value, dtype, where) -> np.ndarray:
@@ -24,28 +21,17 @@ def to_array(value, dtype, where) -> np.ndarray:
         NumPy array; bytes in an object array for `tf.string`.
 
     Raises:
-        ServingError: If lists are ragged or too deep, or a value is not one of
-            `dtype`.
+        ServingError: If lists are ragged, or a value is not one of `dtype`.
     """
-    level, shape = [value], []
-    while level and any(type(item) is list for item in level):
-        lengths = {len(item) if type(item) is list else None for item in level}
-        if len(lengths) > 1:
-            raise invalid(
-                f"{where} is ragged: at level {len(shape) + 1}, lists differ in length "
-                f"or are next to other values"
-            )
-        if len(shape) == _MAX_RANK:
-            raise invalid(f"{where} has lists nested more than {_MAX_RANK} deep")
-        shape.append(lengths.pop())
-        level = list(itertools.chain.from_iterable(level))
-    return _flat_array(level, dtype, where).reshape(shape)
-
-
-def _flat_array(values, dtype, where):
+    array = np.array(value, object)  # Lists that do not fit stay values.
+    values = array.ravel().tolist()
+    if list in map(type, values):
+        raise invalid(
+            f"{where} is ragged: lists of one level differ in length, are next to "
+            f"other values, or are nested too deep"
+        )
     if dtype == tf.string:
-        array = np.empty(len(values), object)
-        array[:] = [_to_bytes(value, where) for value in values]
+        array.flat[:] = [_to_bytes(value, where) for value in values]
         return array
     allowed = {int, float} if dtype.is_floating else {bool if dtype.is_bool else int}
     wrong = set(map(type, values)) - allowed
@@ -61,7 +47,7 @@ def _flat_array(values, dtype, where):
                     f"{where} must be of type {dtype.name}, from {low} to {high}. "
                     f"Received {extreme!r:.80}"
                 )
-    return np.array(values, dtype.as_numpy_dtype)
+    return array.astype(dtype.as_numpy_dtype)
 
 
 def _to_bytes(value, where):

@@ -10,14 +10,7 @@ from keras_genimg.causality.rounding import tolerance
 from keras_genimg.drawing.functions import candidate_completer, pixel_sampler
 from keras_genimg.ops.checks import check_positive_int
 from keras_genimg.serving.endpoint import Endpoint, with_png
-from keras_genimg.serving.input import (
-    Input,
-    images_input,
-    known_input,
-    real_input,
-    seed_input,
-    temperature_input,
-)
+from keras_genimg.serving.input import SEED, Input, images_input
 
 # Random images on which an export compares the sampler with the forward pass.
 _NUM_TRIED = 3
@@ -92,28 +85,27 @@ def autoregressive_endpoints(
         nats = drawer.log_prob(images, *in_order(given))
         return {"log_prob": nats, "bits_per_dim": -nats * bits}
 
-    seed = {"seed": seed_input()}
-    images = {"images": images_input(image_shape)}
-    temperature = {"temperature": temperature_input()}
-    known = {"known": known_input(image_shape)}
+    seed = {"seed": SEED, **conditions}
+    images = {"images": images_input(image_shape), **conditions}
+    temperature = Input(tf.TensorSpec((None,), tf.float32), 0, low_open=True)
+    # 1 for each pixel that is given.
+    known = Input(tf.TensorSpec((None, *image_shape[:2]), tf.int32), 0, 1)
     drawing = {"jit_compile": jit_compile, "mergeable": True}
     endpoints = {
-        "sample": Endpoint(run_sample, {**seed, **conditions}, **drawing),
+        "sample": Endpoint(run_sample, seed, **drawing),
         "sample_with_temperature": Endpoint(
-            run_sample, {**seed, **temperature, **conditions}, **drawing
+            run_sample, {**seed, "temperature": temperature}, **drawing
         ),
         "complete": Endpoint(
             run_complete,
-            {**images, **known, **seed, **conditions},
+            {**images, "known": known, **seed},
             num_candidates=num_candidates,
             **drawing,
         ),
-        "log_prob": Endpoint(run_log_prob, {**images, **conditions}, jit_compile),
+        "log_prob": Endpoint(run_log_prob, images, jit_compile),
     }
     if method == "incremental" and not jit_compile:
-        endpoints["check_sampler"] = _check_sampler(
-            model, image_shape, {**images, **conditions}
-        )
+        endpoints["check_sampler"] = _check_sampler(model, image_shape, images)
     return with_png(endpoints)
 
 
@@ -163,13 +155,10 @@ def served_conditions(model, image_shape):
     """
     served = {}
     for tensor in model.inputs[1:]:
-        if tensor.name in model.condition_ranges:
-            spec = tf.TensorSpec(tensor.shape, tensor.dtype)
-            served[tensor.name] = Input(spec, *model.condition_ranges[tensor.name])
-            continue
         shape = list(tensor.shape)
         if len(shape) == 4:
             sizes = zip(shape[1:3], image_shape[:2], strict=True)
             shape[1:3] = [size or whole for size, whole in sizes]
-        served[tensor.name] = real_input(shape, tensor.dtype)
+        spec = tf.TensorSpec(shape, tensor.dtype)
+        served[tensor.name] = Input(spec, *model.condition_ranges.get(tensor.name, ()))
     return served

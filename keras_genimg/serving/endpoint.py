@@ -77,12 +77,6 @@ class Endpoint:
                 answer each other's requests, so it must be unique in a process.
         """
         most_examples = self.most_examples(max_examples)
-        limit = f"{max_examples} examples"
-        if self.num_candidates > 1:
-            limit = (
-                f"{most_examples} examples of {self.num_candidates} candidates, "
-                f"{max_examples} images in all"
-            )
         function = self.function
         if self.jit_compile:
             compiled = tf.function(function, jit_compile=True, autograph=False)
@@ -95,8 +89,9 @@ class Endpoint:
                 name: tf.ensure_shape(inputs[name], given.spec.shape)
                 for name, given in self.inputs.items()
             }
-            inputs = _with_size_checks(inputs, most_examples, limit)
-            return function(**self._in_range(inputs))
+            with tf.control_dependencies(self._checks(inputs, max_examples)):
+                inputs = {name: tf.identity(given) for name, given in inputs.items()}
+            return function(**inputs)
 
         specs = {
             name: tf.TensorSpec(given.spec.shape, given.spec.dtype, name=name)
@@ -131,16 +126,35 @@ class Endpoint:
 
         return run
 
-    def _in_range(self, inputs):
-        """Return the inputs, which raise an error if a value is out of range."""
-        checks = []
+    def _checks(self, inputs, max_examples):
+        """Return assertions about the numbers of examples and the ranges of values."""
+        most_examples = self.most_examples(max_examples)
+        limit = f"{max_examples} examples"
+        if self.num_candidates > 1:
+            limit = (
+                f"{most_examples} examples of {self.num_candidates} candidates, "
+                f"{max_examples} images in all"
+            )
+        sizes = [tf.shape(tensor)[0] for tensor in inputs.values()]
+        checks = [
+            tf.debugging.Assert(
+                (sizes[0] > 0) & (sizes[0] <= most_examples),
+                [f"a call takes 1 to {limit}, got", sizes[0]],
+            ),
+            tf.debugging.Assert(
+                tf.reduce_all(tf.equal(sizes, sizes[0])),
+                [
+                    f"{', '.join(inputs)} must have the same number of examples, got",
+                    sizes,
+                ],
+            ),
+        ]
         for name, given in self.inputs.items():
             in_range = given.in_range(inputs[name])
             wrong = tf.boolean_mask(inputs[name], ~in_range)
             text = f"{name} must be {given.requirement}, got"
             checks.append(tf.debugging.Assert(tf.reduce_all(in_range), [text, wrong]))
-        with tf.control_dependencies(checks):
-            return {name: tf.identity(tensor) for name, tensor in inputs.items()}
+        return checks
 
 
 def with_png(endpoints):
@@ -188,23 +202,3 @@ def _in_few_sizes(function, most_examples):
         return {name: given[:count] for name, given in function(**padded).items()}
 
     return run
-
-
-def _with_size_checks(inputs, most_examples, limit):
-    """Return the inputs, which raise an error if their batch sizes are not allowed.
-
-    All inputs must have the same size, from 1 to `most_examples`.
-    """
-    sizes = [tf.shape(tensor)[0] for tensor in inputs.values()]
-    checks = [
-        tf.debugging.Assert(
-            (sizes[0] > 0) & (sizes[0] <= most_examples),
-            [f"a call takes 1 to {limit}, got", sizes[0]],
-        ),
-        tf.debugging.Assert(
-            tf.reduce_all(tf.equal(sizes, sizes[0])),
-            [f"{', '.join(inputs)} must have the same number of examples, got", sizes],
-        ),
-    ]
-    with tf.control_dependencies(checks):
-        return {name: tf.identity(tensor) for name, tensor in inputs.items()}

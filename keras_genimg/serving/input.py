@@ -13,7 +13,7 @@ from keras_genimg.ops.uniforms import MAX_SEED
 class Input:
     """An input of an endpoint, with the range of its values.
 
-    Floats must always be finite, whether or not there are limits.
+    Floats must be finite, whether or not there are limits.
 
     Example:
     >>> temperature = Input(tf.TensorSpec((None,), tf.float32), 0, low_open=True)
@@ -27,21 +27,16 @@ class Input:
         low: Smallest value, or `None` if there is no lower limit.
         high: Largest value, or `None` if there is no upper limit.
         low_open: Whether `low` itself is excluded.
-        high_open: Whether `high` itself is excluded.
-        words: Requirement for error texts, as in "known must be {words}". Derived from
-            the limits by default.
 
     Raises:
         ValueError: If a limit is not a finite number or, for an integer type, not an
-            integer; if an integer type has open limits; or if no value is in range.
+            integer; or if no value is in range.
     """
 
     spec: tf.TensorSpec
     low: int | float | None = None
     high: int | float | None = None
     low_open: bool = False
-    high_open: bool = False
-    words: str | None = None
 
     def __post_init__(self) -> None:
         kind = numbers.Real if self._is_float else numbers.Integral
@@ -53,15 +48,9 @@ class Input:
                     f"finite {'number' if self._is_float else 'integer'}, or None for "
                     f"no limit. Received: {name}={limit!r}"
                 )
-        is_open = self.low_open or self.high_open
-        if is_open and not self._is_float:
-            raise ValueError(
-                "Only floats have open limits. Use the next integer as the limit. "
-                f"Received: low={self.low!r}, high={self.high!r}, "
-                f"low_open={self.low_open}, high_open={self.high_open}"
-            )
-        limited = self.low is not None and self.high is not None
-        if limited and (self.low >= self.high if is_open else self.low > self.high):
+        if self.low is None or self.high is None:
+            return
+        if self.low > self.high or (self.low_open and self.low == self.high):
             raise ValueError(
                 f"`low` of an Input must be below `high`. Received: low={self.low!r}, "
                 f"high={self.high!r}"
@@ -69,19 +58,17 @@ class Input:
 
     @property
     def requirement(self) -> str:
-        """What values must be, in words."""
-        if self.words is not None:
-            return self.words
+        """Human-readable description of valid values."""
         noun = "finite numbers" if self._is_float else "integers"
-        low = f"{'above' if self.low_open else 'of at least'} {_text(self.low)}"
-        high = f"{'below' if self.high_open else 'of at most'} {_text(self.high)}"
-        if self.low is None:
-            return noun if self.high is None else f"{noun} {high}"
-        if self.high is None:
-            return f"{noun} {low}"
-        if self.low_open or self.high_open:
-            return f"{noun} {low} and {high.removeprefix('of ')}"
-        return f"{noun} from {_text(self.low)} to {_text(self.high)}"
+        if self.low is not None and self.high is not None and not self.low_open:
+            return f"{noun} from {_text(self.low)} to {_text(self.high)}"
+        limits = []
+        if self.low is not None:
+            above = "above" if self.low_open else "of at least"
+            limits.append(f"{above} {_text(self.low)}")
+        if self.high is not None:
+            limits.append(f"of at most {_text(self.high)}")
+        return " ".join([noun, " and ".join(limits)]).strip()
 
     def in_range(self, tensor: tf.Tensor) -> tf.Tensor:
         """Return which values are in range, a boolean tensor of the same shape."""
@@ -92,7 +79,7 @@ class Input:
         if self.low is not None:
             result &= tensor > self.low if self.low_open else tensor >= self.low
         if self.high is not None:
-            result &= tensor < self.high if self.high_open else tensor <= self.high
+            result &= tensor <= self.high
         return result
 
     def metadata(self) -> dict[str, Any]:
@@ -107,18 +94,12 @@ class Input:
             "low": self.low,
             "high": self.high,
             "low_open": self.low_open,
-            "high_open": self.high_open,
             "finite": self._is_float,
         }
 
     @property
     def _is_float(self):
         return self.spec.dtype.is_floating
-
-
-def seed_input():
-    """Return the input `seed`, one integer per example."""
-    return Input(tf.TensorSpec((None,), tf.int64), 0, MAX_SEED)
 
 
 def images_input(image_shape):
@@ -132,31 +113,6 @@ def images_input(image_shape):
     return Input(tf.TensorSpec((None, *image_shape), tf.int32), 0, 255)
 
 
-def known_input(image_shape):
-    """Return the input `known`, 1 for each pixel that is given.
-
-    Args:
-        image_shape: `(height, width, colors)`.
-    """
-    spec = tf.TensorSpec((None, *image_shape[:2]), tf.int32)
-    return Input(spec, 0, 1, words="0 or 1")
-
-
-def temperature_input():
-    """Return the input `temperature`, one number per example."""
-    return Input(tf.TensorSpec((None,), tf.float32), 0, low_open=True)
-
-
-def real_input(shape, dtype=tf.float32):
-    """Return an input without limits: finite floats, or any integers.
-
-    Args:
-        shape: Shape of the tensor, with the batch as its first axis.
-        dtype: A float or integer type.
-    """
-    return Input(tf.TensorSpec(shape, dtype))
-
-
 def _text(limit):
     """Return a limit as a person writes it: `2**62 - 1`, not 19 digits."""
     if isinstance(limit, int) and limit >= 2**31 - 1:
@@ -164,3 +120,7 @@ def _text(limit):
         if limit + 1 == 2**exponent:
             return f"2**{exponent} - 1"
     return str(limit)
+
+
+# One integer per example.
+SEED = Input(tf.TensorSpec((None,), tf.int64), 0, MAX_SEED)

@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from keras_genimg.ops.uniforms import LATENTS, POSTERIOR
 from keras_genimg.serving.endpoint import Endpoint, with_png
-from keras_genimg.serving.input import images_input, real_input, seed_input
+from keras_genimg.serving.input import SEED, Input, images_input
 
 
 def latent_endpoints(model, jit_compile=False):
@@ -19,7 +19,7 @@ def latent_endpoints(model, jit_compile=False):
         `elbo`.
     """
     likelihood = model.likelihood
-    seed = {"seed": seed_input()}
+    seed = {"seed": SEED}
     images = {"images": images_input(model.image_shape)}
 
     def run_sample(seed):
@@ -64,7 +64,7 @@ def vae_endpoints(model, jit_compile=False):
         return {"images": likelihood.to_display(likelihood.mean(params))}
 
     images = {"images": images_input(model.image_shape)}
-    latent = {"latent": real_input((None, model.latent_dim))}
+    latent = {"latent": Input(tf.TensorSpec((None, model.latent_dim)))}
     return {
         **latent_endpoints(model, jit_compile),
         "encode": Endpoint(run_encode, images, jit_compile),
@@ -89,10 +89,9 @@ def draw_endpoints(model, jit_compile=False):
         canvases = likelihood.to_display(tf.transpose(means, (1, 0, 2, 3, 4)))
         return {"canvases": canvases}
 
-    seed = {"seed": seed_input()}
     return {
         **latent_endpoints(model, jit_compile),
         "sample_canvases": Endpoint(
-            run_sample_canvases, seed, jit_compile, mergeable=True
+            run_sample_canvases, {"seed": SEED}, jit_compile, mergeable=True
         ),
     }

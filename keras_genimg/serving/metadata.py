@@ -73,20 +73,3 @@ def read_metadata(directory: PathLike) -> dict[str, Any]:
         return {}
     with open(file) as opened:
         return json.load(opened)
-
-
-def described_signature(metadata, name):
-    """Return the metadata of a signature, a dict that may be empty.
-
-    Args:
-        metadata: Metadata of a SavedModel, a dict that may be empty.
-        name: Name of the signature. `serving_default` is another name of `sample`.
-    """
-    name = "sample" if name == "serving_default" else name
-    return metadata.get("signatures", {}).get(name, {})
-
-
-def most_examples(metadata, name):
-    """Return a signature's largest number of examples per call, or None if unknown."""
-    signature = described_signature(metadata, name)
-    return signature.get("max_examples", metadata.get("max_examples"))

@@ -15,11 +15,10 @@ import keras
 from keras_genimg.files import sync_tree
 from keras_genimg.ops.checks import check_positive_int
 from keras_genimg.ops.workers import is_chief
-from keras_genimg.serving.metadata import read_metadata
 from keras_genimg.serving.verifying import VerificationError
 from keras_genimg.serving.verifying import verify as verify_saved_model
 from keras_genimg.serving.versions import Versions
-from keras_genimg.serving.warmup import checked_batch_sizes, write_warmup
+from keras_genimg.serving.warmup import write_warmup
 from keras_genimg.types import PathLike
 
 
@@ -95,8 +94,7 @@ def publish(
                 "`keep` of publish must be at least 2, since servers answer from the "
                 f"older version while they load a new one. Received: keep={keep}"
             )
-    write, max_examples = _writer(model, options)
-    batch_sizes = checked_batch_sizes(batch_sizes, max_examples, "publish")
+    write = _writer(model, options)
     strategy = getattr(model, "distribute_strategy", None)  # A path has none.
     if strategy is not None and not is_chief(strategy):
         return directory if version is None else directory / str(version)
@@ -141,7 +139,7 @@ def _model_directory(base_dir, name):
 
 
 def _writer(model, options):
-    """Return a function that writes the SavedModel, and its `max_examples` or None."""
+    """Return a function that writes the SavedModel to a path."""
     if isinstance(model, (str, os.PathLike)):
         path = pathlib.Path(model)
         if (path / "saved_model.pb").is_file():
@@ -150,8 +148,7 @@ def _writer(model, options):
                     f"{path} is a SavedModel, which is published as exported. Pass "
                     f"the options to `export`. Received: {', '.join(options)}"
                 )
-            write = functools.partial(_copy, path)
-            return write, read_metadata(path).get("max_examples")
+            return functools.partial(_copy, path)
         model = _load(path)
     if not hasattr(model, "endpoints"):
         raise ValueError(
@@ -160,7 +157,7 @@ def _writer(model, options):
             f"{type(model).__name__}"
         )
     options = {"batching": True, **options}
-    return lambda path: model.export(path, verbose=False, **options), None
+    return lambda path: model.export(path, verbose=False, **options)
 
 
 def _copy(source, path):

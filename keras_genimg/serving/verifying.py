@@ -3,7 +3,6 @@
 import dataclasses
 import os
 
-from keras_genimg.serving.metadata import read_metadata
 from keras_genimg.serving.verification.checks import CHECKS, Trial
 from keras_genimg.serving.verification.saved_graph import SavedGraph
 from keras_genimg.types import PathLike
@@ -103,8 +102,8 @@ def verify(directory: PathLike, verbose: bool = True, timeout: float = 600) -> R
     trials = []
 
     def read():
-        graph, metadata = SavedGraph(directory), read_metadata(directory)
-        trials.append(Trial(directory, graph, metadata, timeout))
+        graph = SavedGraph(directory)
+        trials.append(Trial(directory, graph, timeout))
         return [], f"signatures {', '.join(graph.signatures)}"
 
     def add(name, function, *arguments):

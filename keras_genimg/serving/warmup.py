@@ -9,11 +9,6 @@ import tensorflow as tf
 from keras_genimg.extras import install_hint
 from keras_genimg.files import atomic_path
 from keras_genimg.ops.checks import check_positive_int
-from keras_genimg.serving.metadata import (
-    described_signature,
-    most_examples,
-    read_metadata,
-)
 from keras_genimg.serving.verification.clean_process import Request
 from keras_genimg.serving.verification.probes import random_inputs
 from keras_genimg.serving.verification.saved_graph import SavedGraph
@@ -46,31 +41,18 @@ def write_warmup(directory: PathLike, batch_sizes: Iterable[int] = (1,)) -> int:
     Raises:
         ImportError: If the extra `serving` is not installed.
         ValueError: If a batch size is not a positive integer or above the model's
-            limit, or there would be more records than a server takes.
+            limit.
     """
     directory = os.path.abspath(os.fspath(directory))
-    graph, metadata = SavedGraph(directory), read_metadata(directory)
-    sizes = checked_batch_sizes(
-        batch_sizes, metadata.get("max_examples"), "write_warmup"
-    )
-    signatures = [
-        signature
+    graph = SavedGraph(directory)
+    sizes = _checked_batch_sizes(batch_sizes, graph.metadata.get("max_examples"))
+    records = [
+        _record(signature, size)
         for signature in graph.plain_signatures
-        if described_signature(metadata, signature.name).get("warm_up", True)
-    ]
-    requests = [
-        (signature, size)
-        for signature in signatures
+        if signature.metadata.get("warm_up", True)
         for size in sizes
-        if size <= (most_examples(metadata, signature.name) or size)
+        if size <= signature.metadata.get("max_examples", size)
     ]
-    if len(requests) > MAX_RECORDS:
-        raise ValueError(
-            f"A server takes {MAX_RECORDS} warm-up records at most. {len(sizes)} batch "
-            f"sizes of {len(signatures)} signatures are more. Use fewer batch sizes. "
-            f"Received: batch_sizes={sizes}"
-        )
-    records = [_record(signature, metadata, size) for signature, size in requests]
     file = pathlib.Path(directory, WARMUP_FILE)
     file.parent.mkdir(exist_ok=True)
     with atomic_path(file) as unfinished:
@@ -80,31 +62,21 @@ def write_warmup(directory: PathLike, batch_sizes: Iterable[int] = (1,)) -> int:
     return len(records)
 
 
-def checked_batch_sizes(batch_sizes, max_examples, owner):
-    """Return batch sizes without duplicates, or raise if one is not valid.
-
-    Args:
-        batch_sizes: Integers.
-        max_examples: Largest number of examples per call, or None.
-        owner: Name of the function that received them, for error texts.
-
-    Raises:
-        ValueError: If one is not a positive integer or above `max_examples`.
-    """
+def _checked_batch_sizes(batch_sizes, max_examples):
+    """Return batch sizes without duplicates, or raise if one is not valid."""
     if not isinstance(batch_sizes, Iterable):
         raise ValueError(
-            f"`batch_sizes` of {owner} must be integers, such as (1, 8). Received: "
-            f"batch_sizes={batch_sizes!r}"
+            f"`batch_sizes` of write_warmup must be integers, such as (1, 8). "
+            f"Received: batch_sizes={batch_sizes!r}"
         )
-    sizes = [check_positive_int("batch_sizes", size, owner) for size in batch_sizes]
-    too_large = [
-        size for size in sizes if max_examples is not None and size > max_examples
+    sizes = [
+        check_positive_int("batch_sizes", size, "write_warmup") for size in batch_sizes
     ]
-    if too_large:
+    if max_examples is not None and max(sizes, default=0) > max_examples:
         raise ValueError(
-            f"`batch_sizes` of {owner} must be at most {max_examples}, the largest "
-            f"number of examples per call of this model (`max_examples` of `export`). "
-            f"Received: batch_sizes={sizes}"
+            f"`batch_sizes` of write_warmup must be at most {max_examples}, the "
+            f"largest number of examples per call of this model (`max_examples` of "
+            f"`export`). Received: batch_sizes={sizes}"
         )
     return list(dict.fromkeys(sizes))
 
@@ -129,30 +101,26 @@ def recorded_requests(directory, graph):
         raise ValueError(f"it is not a TFRecord file: {error.message}") from error
     if len(records) > MAX_RECORDS:
         raise ValueError(f"{len(records)} records, and a server takes {MAX_RECORDS}")
-    if records:
-        _log()  # Not a fault of the first record if the message class is missing.
     requests = []
     for index, record in enumerate(records):
+        log = _log()
         try:
-            requests.append(_request(graph, record))
+            log.ParseFromString(record)
+            requests.append(_request(graph, log))
         except Exception as error:  # Bytes of any kind fail in any way.
             raise ValueError(f"record {index} is broken: {error}") from error
     return requests
 
 
-def _request(graph, record):
-    log = _log()
-    log.ParseFromString(record)
+def _request(graph, log):
     if log.WhichOneof("log_type") != "predict_log":
         raise ValueError("it is not the log of a predict request")
     request = log.predict_log.request
     inputs = {name: tf.make_ndarray(value) for name, value in request.inputs.items()}
     name = request.model_spec.signature_name or "serving_default"
-    signature = graph.signatures.get(name)
-    if signature is None:
+    if name not in graph.signatures:
         raise ValueError(f"there is no signature {name!r}")
-    if signature.needs_xla:
-        raise ValueError(f"{name} needs XLA, which a server has off")
+    signature = graph.signatures[name]
     if set(inputs) != set(signature.inputs):
         raise ValueError(
             f"{name} takes {sorted(signature.inputs)}, not {sorted(inputs)}"
@@ -160,10 +128,9 @@ def _request(graph, record):
     return Request(signature, inputs)
 
 
-def _record(signature, metadata, batch_size):
+def _record(signature, batch_size):
     """Return the bytes of one record."""
-    described = described_signature(metadata, signature.name).get("inputs", {})
-    inputs = random_inputs(signature, described, batch_size)
+    inputs = random_inputs(signature, batch_size)
     log = _log()
     request = log.predict_log.request
     request.model_spec.signature_name = signature.name

@@ -23,7 +23,6 @@ from tests.benchmarks.timing import Benchmark, Program
 from tests.export.running_server import running
 
 NUM_SEEDS = 256
-WINDOW_MS = 5
 TIMEOUT = 60
 
 
@@ -81,7 +80,7 @@ def direct_rows(benchmark, name, path, clients):
     return [
         {
             "model": name,
-            "batch window": f"no server, {count} images a call",
+            "merged in the graph": f"no server, {count} images a call",
             "images/s": count / timing.median,
         }
         for count, timing in timings.items()
@@ -107,22 +106,22 @@ def main():
     with tempfile.TemporaryDirectory() as directory:
         base = pathlib.Path(directory, "models")
         for name, model in models.items():
-            model.export(base / name / "1", verbose=False)
-        for name, model in models.items():
             known = model.generate(NUM_SEEDS, seed=0, verbose=0)
             known = model.likelihood.to_display(known)
-            path = base / name / "1"
-            rows += direct_rows(benchmark, name, path, options.clients)
-            for window, flags in (
-                ("off", []),
-                (f"{WINDOW_MS} ms", ["--batch-window-ms", WINDOW_MS]),
-            ):
+            for batching in (False, True):
+                served = f"{name}-{batching}"
+                path = base / served / "1"
+                model.export(path, batching=batching, verbose=False)
+                if not batching:
+                    rows += direct_rows(benchmark, name, path, options.clients)
                 scratch = pathlib.Path(tempfile.mkdtemp(dir=directory))
+                flags = ["--max-concurrent", options.clients] if batching else []
                 with running(scratch, "--base-dir", base, *flags) as server:
-                    url = f"{server.address}/v1/models/{name}:predict"
+                    url = f"{server.address}/v1/models/{served}:predict"
                     put_load(url, known, options.clients, min(2, options.seconds))
                     cells = put_load(url, known, *load)
-                rows.append({"model": name, "batch window": window, **cells})
+                merged = "yes" if batching else "no"
+                rows.append({"model": name, "merged in the graph": merged, **cells})
     note = "{} clients, {:g} s per run, 1 image per request".format(*load)
     benchmark.table("Serving under load", rows, note)
 

@@ -29,17 +29,17 @@ class StandIn(
 
     Attributes:
         faults: `grpc.StatusCode`s to fail the next predictions with.
-        predictions: Number of predictions requested.
+        posts: Number of predictions requested.
     """
 
     def __init__(self, base_dir):
         self.base_dir = pathlib.Path(base_dir)
         self.faults = []
-        self.predictions = 0
+        self.posts = 0
         self._loaded = {}
 
     def Predict(self, request, context):
-        self.predictions += 1
+        self.posts += 1
         if self.faults:
             context.abort(self.faults.pop(0), "a planted fault\n\t [[and its node]]")
         directory = self._directory(request, context)

@@ -24,20 +24,6 @@ class Plain(tf.Module):
     def pairs(self, pair):
         return {"product": self.factor * pair[:, 0] * pair[:, 1]}
 
-    def half(self, value):
-        return {"half": tf.cast(value, tf.float16)}
-
-    def count(self, value):
-        """How many examples the server ran together."""
-        return {"batch_size": tf.fill(tf.shape(value), tf.size(value))}
-
-    def picky(self, value):
-        check = tf.debugging.Assert(
-            tf.reduce_all(value >= 0), ["value must not be negative, got", value]
-        )
-        with tf.control_dependencies([check]):
-            return {"batch_size": tf.fill(tf.shape(value), tf.size(value))}
-
     def total(self, value):
         """An output without a batch axis."""
         return {"total": tf.reduce_sum(value)}
@@ -54,15 +40,11 @@ class Plain(tf.Module):
         return {"steps": steps + tf.cast(0 * work[0, 0], tf.int64)}
 
     def save(self, path):
-        value = {"value": vector("float32")}
         inputs = {
             "types": {f"{name}_value": vector(name) for name in TYPES},
             "text": {"text": vector("string")},
             "pairs": {"pair": tf.TensorSpec((None, 2), "float32")},
-            "half": value,
-            "count": value,
-            "picky": value,
-            "total": value,
+            "total": {"value": vector("float32")},
             "spin": {"steps": vector("int64")},
         }
         signatures = {

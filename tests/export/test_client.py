@@ -69,6 +69,11 @@ def run_client(*arguments, **environment):
     return finished.returncode, finished.stdout, finished.stderr
 
 
+def at(server, model="vae"):
+    """Return the options that name a server and its model."""
+    return "--url", server.address, "--model", model
+
+
 def pictures(directory):
     """Return the images of a directory by name."""
     return {path.name: np.asarray(Image.open(path)) for path in directory.iterdir()}
@@ -153,71 +158,73 @@ def test_versions_and_labels(connect):
     np.testing.assert_array_equal(stable.sample([5]), newest.sample([5]))
 
 
-@pytest.mark.parametrize("fault", [429, 502, 503, 504, "close", "stall"])
-def test_rest_tries_again(fault, server, proxy, models):
+@pytest.fixture
+def plant(proxy, grpc_server):
+    """Function that plants faults; it returns a client, and the server that fails."""
+
+    def plant(faults, timeout=60):
+        by_grpc = isinstance(faults[0], grpc.StatusCode)
+        server = grpc_server if by_grpc else proxy
+        server.faults, server.posts = faults, 0
+        connect = GrpcModel if by_grpc else RestModel
+        client = ImageClient(connect(server.address, "vae", timeout=timeout), **AT_ONCE)
+        return client, server
+
+    return plant
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        *(429, 502, 503, 504, "close", "stall"),
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+    ],
+)
+def test_tries_again(fault, server, proxy, plant, models):
     # The first request is slow, and a slow answer must not look like a stall.
     ImageClient(RestModel(server.address, "vae")).sample([8])
-    proxy.faults = [fault] * 2
     proxy.stall_seconds = 4
-    timeout = 2 if fault == "stall" else 60
-    model = RestModel(proxy.address, "vae", timeout=timeout)
-    client = ImageClient(model, **AT_ONCE)
+    client, failing = plant([fault] * 2, timeout=2 if fault == "stall" else 60)
     client.model.signatures()
     np.testing.assert_array_equal(
         client.sample([8]), displayed(models["vae"], models["vae"].generate(1, seed=8))
     )
-    assert proxy.posts == 3
-
-
-@pytest.mark.parametrize("fault", [400, 404, 413, 500, "no JSON"])
-def test_rest_does_not_try_again_in_vain(fault, proxy):
-    proxy.faults = [fault]
-    client = ImageClient(RestModel(proxy.address, "vae"), **AT_ONCE)
-    text = "no JSON of Tens" if fault == "no JSON" else f"^a planted.*HTTP {fault}.$"
-    with pytest.raises(ClientError, match=text):
-        client.sample([8])
-    assert proxy.posts == 1
+    assert failing.posts == 3
 
 
 @pytest.mark.parametrize(
-    "code", ["UNAVAILABLE", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED"]
+    "fault, text",
+    [
+        *((status, f"^a planted.*HTTP {status}.$") for status in (400, 404, 413, 500)),
+        ("no JSON", "no JSON of Tens"),
+        (grpc.StatusCode.FAILED_PRECONDITION, "^a planted fault .gRPC FAILED_PREC"),
+    ],
 )
-def test_grpc_tries_again(code, grpc_server, models):
-    grpc_server.faults = [grpc.StatusCode[code]] * 2
-    before = grpc_server.predictions
-    client = ImageClient(GrpcModel(grpc_server.address, "vae"), **AT_ONCE)
-    np.testing.assert_array_equal(
-        client.sample([8]), displayed(models["vae"], models["vae"].generate(1, seed=8))
-    )
-    assert grpc_server.predictions == before + 3
-
-
-def test_grpc_does_not_try_again_in_vain(grpc_server):
-    grpc_server.faults = [grpc.StatusCode.FAILED_PRECONDITION]
-    before = grpc_server.predictions
-    client = ImageClient(GrpcModel(grpc_server.address, "vae"), **AT_ONCE)
-    with pytest.raises(ClientError, match="^a planted fault .gRPC FAILED_PREC"):
+def test_does_not_try_again_in_vain(fault, text, plant):
+    client, failing = plant([fault])
+    with pytest.raises(ClientError, match=text):
         client.sample([8])
-    assert grpc_server.predictions == before + 1
+    assert failing.posts == 1
 
 
-def test_gives_up(proxy):
-    proxy.faults = [503] * 9
-    client = ImageClient(RestModel(proxy.address, "vae"), **AT_ONCE)
+def test_gives_up(plant):
+    client, failing = plant([503] * 9)
     with pytest.raises(ClientError, match=r"HTTP 503\) \(attempts: 4\)"):
         client.sample([8])
-    assert proxy.posts == 4
+    assert failing.posts == 4
 
 
 @pytest.mark.parametrize("by_grpc", [False, True])
 def test_command_writes_one_file_a_seed(by_grpc, server, grpc_server, models, tmp_path):
     out = tmp_path / "a" / "b"
-    at = ("--grpc", grpc_server.address) if by_grpc else ("--url", server.address)
-    sample = ("--model", "pixels", "sample", "--label-class", 2, "--output", out)
+    place = at(server, "pixels")
+    if by_grpc:
+        place = ("--grpc", grpc_server.address, *place[2:])
+    sample = ("sample", "--label-class", 2, "--num-images", 6, "--seed", 3)
     more = ("--batch-size", 4, "--in-flight", 2, "--grid", tmp_path / "grid.png")
-    status, text, errors = run_client(
-        *at, *sample, *more, "--num-images", 6, "--seed", 3
-    )
+    status, text, errors = run_client(*place, *sample, *more, "--output", out)
     assert status == 0, errors
     assert text.startswith(f"Wrote 6 images to {out}\n")
     model = models["pixels"]
@@ -235,15 +242,7 @@ def test_command_writes_one_file_a_seed(by_grpc, server, grpc_server, models, tm
 def test_command_keeps_what_is_there(server, models, tmp_path):
     there = tmp_path / "4.png"
     there.write_bytes(b"mine")
-    command = (
-        "--url",
-        server.address,
-        "--model",
-        "vae",
-        "sample",
-        "--output",
-        tmp_path,
-    )
+    command = (*at(server), "sample", "--output", tmp_path)
     command = (*command, "--num-images", 3, "--seed", 3)
     status, _, errors = run_client(*command)
     assert status == 1
@@ -261,7 +260,7 @@ def test_command_keeps_what_is_there(server, models, tmp_path):
 
 def test_command_that_fails_midway_leaves_whole_files(proxy, tmp_path):
     proxy.faults = [None, None, 500]
-    command = ("--url", proxy.address, "--model", "vae", "sample", "--output", tmp_path)
+    command = (*at(proxy), "sample", "--output", tmp_path)
     status, text, errors = run_client(*command, "--num-images", 8, "--batch-size", 2)
     assert (status, text) == (1, "")
     assert errors == "client: a planted fault (HTTP 500)\n"
@@ -277,7 +276,7 @@ def test_command_completes_an_image(server, models, tmp_path):
     Image.fromarray(displayed(model, image)[0]).save(tmp_path / "image.png")
     Image.fromarray(mask).save(tmp_path / "mask.png")
     out = tmp_path / "out"
-    command = ("--url", server.address, "--model", "pixels", "complete")
+    command = (*at(server, "pixels"), "complete")
     files = (tmp_path / "image.png", tmp_path / "mask.png")
     more = ("--num-images", 2, "--seed", 9, "--label-class", 1, "--output", out)
     status, _, errors = run_client(*command, *files, *more)
@@ -294,7 +293,7 @@ def test_command_completes_an_image(server, models, tmp_path):
 
 
 def test_command_prints_the_status(server):
-    status, text, _ = run_client("--url", server.address, "--model", "vae", "status")
+    status, text, _ = run_client(*at(server), "status")
     assert status == 0
     assert text.startswith("vae version 1: AVAILABLE\n")
     assert "  sample: seed int64 (batch) -> images uint8 (batch, 4, 4, 1)\n" in text
@@ -324,7 +323,7 @@ def test_command_by_rest_needs_no_tensorflow(server, tmp_path):
     for name in (*blocked, "tensorflow_probability"):
         (tmp_path / f"{name}.py").write_text("raise ImportError('not for clients')")
     out = tmp_path / "out"
-    command = ("--url", server.address, "--model", "vae", "sample", "--output", out)
+    command = (*at(server), "sample", "--output", out)
     status, _, errors = run_client(*command, PYTHONPATH=str(tmp_path))
     assert status == 0, errors
     assert len(pictures(out)) == 16

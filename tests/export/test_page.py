@@ -135,17 +135,7 @@ def test_erases_with_the_mouse_and_completes(page, models):
     draw(page, "Drew 2 images", seed=1, count=2, label=1)
     assert page.get_by_role("button", name="Complete").is_disabled()
     page.locator("#drawn button").nth(1).click()
-    page.locator("#brush").fill("1")
-    editor = page.locator("#editor")
-    editor.scroll_into_view_if_needed()
-    box = editor.bounding_box()
-    size = box["width"] / 5
-    # Along the third row of 4, from its second pixel to its last of 5.
-    page.mouse.move(box["x"] + 1.5 * size, box["y"] + 2.5 * size)
-    page.mouse.down()
-    page.mouse.move(box["x"] + 4.5 * size, box["y"] + 2.5 * size)
-    page.mouse.up()
-    page.mouse.move(box["x"] + 1.5 * size, box["y"] + 0.5 * size)  # Not pressed.
+    erase(page, row=2, start=1)
     known = np.ones((4, 5), int)
     known[2, 1:] = 0
     check_completion(page, model, known)
@@ -170,15 +160,7 @@ def test_completes_with_candidates(page, models):
     page.locator("#drawn button").nth(1).click()
     # No more completions are asked for than the model takes: 16 // 3.
     assert page.locator("#complete-count").input_value() == "5"
-    editor = page.locator("#editor")
-    editor.scroll_into_view_if_needed()
-    box = editor.bounding_box()
-    size = box["width"] / 5
-    page.locator("#brush").fill("1")
-    page.mouse.move(box["x"] + 0.5 * size, box["y"] + 0.5 * size)
-    page.mouse.down()
-    page.mouse.move(box["x"] + 4.5 * size, box["y"] + 0.5 * size)
-    page.mouse.up()
+    erase(page, row=0, start=0)
     known = np.ones((4, 5), int)
     known[0] = 0
     check_completion(page, model, known, num_candidates=3)
@@ -199,6 +181,24 @@ def test_completes_with_candidates(page, models):
     page.get_by_role("button", name="Complete").click()
     text = "Completions must be a whole number from 1 to 5."
     page.get_by_role("alert").get_by_text(text).wait_for()
+
+
+def erase(page, row, start):
+    """Erase pixels of a row of 5, from one to the last, with the mouse."""
+    page.locator("#brush").fill("1")
+    editor = page.locator("#editor")
+    editor.scroll_into_view_if_needed()
+    box = editor.bounding_box()
+    size = box["width"] / 5
+
+    def move(column, row):
+        page.mouse.move(box["x"] + (column + 0.5) * size, box["y"] + (row + 0.5) * size)
+
+    move(start, row)
+    page.mouse.down()
+    move(4, row)
+    page.mouse.up()
+    move(1, 0)  # Not pressed.
 
 
 def check_completion(page, model, known, **options):

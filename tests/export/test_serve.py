@@ -141,8 +141,8 @@ def test_status_metadata_and_list(server, base_dir):
         (("--base-dir", "nowhere"), "nowhere"),
         (("--base-dir", ".", "--label", "stable=1"), "NAME:LABEL=VERSION"),
         (("--base-dir", ".", "--timeout", "0"), "float above 0"),
-        (("--model-config", "x", "--all-versions"), "go with --base-dir"),
-        (("--model-config", "nowhere"), "nowhere"),
+        (("--model", "models"), "models is not NAME=DIR"),
+        (("--model", "a=nowhere"), "there is no directory nowhere"),
     ],
 )
 def test_wrong_command_lines_are_refused(arguments, text, tmp_path):

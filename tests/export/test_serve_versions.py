@@ -90,28 +90,6 @@ def test_a_new_version_takes_over_without_a_lost_request(watched, base_dir, othe
     assert server.predict("swapped", instances=[1]) == old
 
 
-def test_a_broken_version_leaves_the_old_one_serving(watched, base_dir, other):
-    server, base = watched
-    model = base / "mended"
-    publish(base_dir / "vae" / "1", model, 1)
-    wait_for_states(server, "mended", v1="AVAILABLE")
-    old = server.predict("mended", instances=[1])
-
-    shutil.copytree(other, model / "2")
-    (model / "2" / "saved_model.pb").write_bytes(b"garbage")
-    wait_for_states(server, "mended", v1="AVAILABLE", v2="END")
-    assert states(server, "mended")[2][1] != "OK"
-    assert server.predict("mended", instances=[1]) == old
-    status = server.get("/v1/models/mended/versions/2").json()
-    assert status["model_version_status"][0]["status"]["error_message"]
-
-    # A copy that is mended is loaded, since its files have changed.
-    shutil.copy(other / "saved_model.pb", model / "2" / "saved_model.pb")
-    wait_for_states(server, "mended", v1="END", v2="AVAILABLE")
-    assert states(server, "mended")[2][1] == "OK"
-    assert server.predict("mended", instances=[1]) != old
-
-
 @pytest.mark.parametrize(
     "missing",
     ["saved_model.pb", "variables", "variables/variables.data-00000-of-00001"],
@@ -131,8 +109,12 @@ def test_a_half_copied_version_is_not_served_until_it_is_whole(
     half.rename(model / "2")
     wait_for_states(server, model.name, v1="AVAILABLE", v2="END")
     assert server.predict(model.name, instances=[1]) == old
+    (state,) = server.get(f"/v1/models/{model.name}/versions/2").json().values()
+    status = state[0]["status"]
+    assert status["error_code"] != "OK" and status["error_message"]
     away.rename(model / "2" / missing)
     wait_for_states(server, model.name, v1="END", v2="AVAILABLE")
+    assert states(server, model.name)[2][1] == "OK"
     assert server.predict(model.name, instances=[1]) != old
 
 
@@ -196,31 +178,15 @@ def test_a_labeled_version_is_served_beside_the_newest(watched, base_dir, other)
     assert server.predict("labeled", **ask) != old
 
 
-def test_reads_a_models_config_of_tensorflow_serving(base_dir, other, tmp_path):
-    pytest.importorskip("tensorflow_serving", reason='needs the extra "serving"')
-    base = tmp_path / "models" / "vae"
-    (tmp_path / "models").mkdir()
-    publish(base_dir / "vae" / "1", base, 1)
-    publish(other, base, 2)
-    publish(other, base, 3)
-    (base / "3" / "saved_model.pb").unlink()
-    config = tmp_path / "models.config"
-    model = 'name: "mine" base_path: "models/vae" model_platform: "tensorflow"'
-    text = "model_config_list {{ config {{ {} {} }} }}"
-    config.write_text(text.format(model, "model_version_policy { all {} }"))
-    polling = ("--poll-seconds", 0.2)
-    with running(tmp_path, "--model-config", config, *polling) as server:
-        wait_for_states(server, "mine", v1="AVAILABLE", v2="AVAILABLE", v3="END")
-        newest = server.predict("mine", instances=[1])
-        pinned = "model_version_policy { specific { versions: 1 } }"
-        label = 'version_labels { key: "stable" value: 1 }'
-        config.write_text(text.format(model, f"{pinned} {label}"))
-        wait_for_states(server, "mine", v1="AVAILABLE", v2="END")
-        pinned = server.predict("mine", instances=[1])
-        assert pinned == server.predict("mine/labels/stable", instances=[1]) != newest
-        config.write_text("")
-        wait_until(lambda: "has no model_config_list" in server.log)
-        assert server.predict("mine", instances=[1]) == pinned
-        config.write_text("not a config")
-        wait_until(lambda: "is not a valid models.config" in server.log)
-        assert server.predict("mine", instances=[1]) == pinned
+def test_all_versions_of_a_model_elsewhere(base_dir, other, tmp_path):
+    publish(base_dir / "vae" / "1", tmp_path / "here", 1)
+    publish(other, tmp_path / "here", 2)
+    served = ("--model", f"mine={tmp_path / 'here'}", "--all-versions")
+    with running(tmp_path, *served) as server:
+        old, new = (
+            server.predict(f"mine{version}", instances=[1])
+            for version in ("/versions/1", "/versions/2")
+        )
+        assert old != new == server.predict("mine", instances=[1])
+        assert list(states(server, "mine")) == [2, 1]
+        assert server.get("/v1/models/here").status_code == 404

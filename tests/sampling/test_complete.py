@@ -98,5 +98,5 @@ def test_exported(tmp_path):
     odd = np.full_like(shown, 13)
     served = complete(images=odd, known=known, seed=tf.constant([7, 8, 9], tf.int64))
     assert (served["images"].numpy()[known == 1] == 13).all()
-    with pytest.raises(tf.errors.InvalidArgumentError, match="known must be 0 or 1"):
+    with pytest.raises(tf.errors.InvalidArgumentError, match="known must be"):
         complete(images=shown, known=known + 1, seed=tf.constant([7, 8, 9], tf.int64))

@@ -6,8 +6,7 @@ import pytest
 import tensorflow as tf
 
 from keras_genimg.models import MultiScalePixelRNN, PixelRNN
-from keras_genimg.serving import Endpoint, Input, read_metadata, verify
-from keras_genimg.serving.metadata import described_signature
+from keras_genimg.serving import Endpoint, Input, verify
 from keras_genimg.serving.verification import c_api
 from keras_genimg.serving.verification.clean_process import Request, serve
 from keras_genimg.serving.verification.comparison import different_bits
@@ -43,14 +42,10 @@ def requests(exported):
     found = []
     for name in MODELS:
         path, alone = exported[name], exported[f"{name}_alone"]
-        graph, metadata = SavedGraph(path), read_metadata(path)
+        graph = SavedGraph(path)
         sent = [
-            Request(
-                signature,
-                random_inputs(signature, described["inputs"], size, size),
-            )
+            Request(signature, random_inputs(signature, size, size))
             for signature in graph.plain_signatures
-            for described in [described_signature(metadata, signature.name)]
             for size in (1, 2)
         ]
         graph_alone = SavedGraph(alone)

@@ -204,7 +204,7 @@ def test_verify_runs_check_sampler(tmp_path, monkeypatch):
     monkeypatch.setattr(proven_sampler, "check_difference", lambda *arguments: None)
     path = tmp_path / "wrong"
     export_sampler(slanted_model(), path)
-    trial = Trial(str(path), SavedGraph(path), read_metadata(path), timeout=100)
+    trial = Trial(str(path), SavedGraph(path), timeout=100)
     (fault,), _ = CHECKS["limits"](trial)
     assert "largest_difference of check_sampler is" in fault
     model = PixelRNN((3, 4, 1), 4, 1, layer="row", dtype="mixed_bfloat16")

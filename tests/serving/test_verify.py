@@ -1,3 +1,4 @@
+import json
 import shutil
 
 import keras
@@ -7,10 +8,8 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from keras_genimg.models import VAE
-from keras_genimg.serving import (
-    verify,
-    write_saved_model,
-)
+from keras_genimg.serving import verify, write_saved_model
+from keras_genimg.serving.metadata import METADATA_FILE
 from keras_genimg.serving.verification.checks import CHECKS, Trial
 from keras_genimg.serving.verification.probes import random_inputs
 from keras_genimg.serving.verification.saved_graph import SavedGraph, Signature, Tensor
@@ -126,7 +125,7 @@ def test_a_tie_that_falls_the_other_way_is_no_fault(tmp_path):
     """One image in many may change with the size of the batch, not one in each try."""
     path = tmp_path / "tie"
     inputs = {"seed": Tensor("seed", tf.int64, (None,))}
-    drawn = random_inputs(Signature("tie", inputs, {}), {}, batch_size=3)["seed"]
+    drawn = random_inputs(Signature("tie", inputs, {}, {}), batch_size=3)["seed"]
 
     def tie(seed):
         alone = tf.size(seed) == 1
@@ -134,7 +133,7 @@ def test_a_tie_that_falls_the_other_way_is_no_fault(tmp_path):
         return {"numbers": planted.noise(seed) + tf.cast(changed, tf.int32)}
 
     planted.save(path, {"tie": (tie, [planted.SEED])})
-    trial = Trial(str(path), SavedGraph(path), {}, timeout=100)
+    trial = Trial(str(path), SavedGraph(path), timeout=100)
     alone = [trial.outcomes[key].outputs["numbers"] for key in trial.of("example")]
     batch = trial.outcomes["batch", "tie"].outputs["numbers"]
     assert [(batch[i] == alone[i]).all() for i in range(3)] == [True, False, True]
@@ -190,13 +189,12 @@ def test_values_at_limits_are_probed(tmp_path):
     names = [f"{function.__name__}_{low}_{high}" for function, low, high in cases]
     functions = [(function, [planted.SEED]) for function, _, _ in cases]
     ranges = [signature_with_range(low, high) for _, low, high in cases]
-    planted.save(tmp_path / "model", dict(zip(names, functions, strict=True)))
-    trial = Trial(
-        str(tmp_path / "model"),
-        SavedGraph(tmp_path / "model"),
-        {"signatures": dict(zip(names, ranges, strict=True))},
-        timeout=100,
-    )
+    path = tmp_path / "model"
+    planted.save(path, dict(zip(names, functions, strict=True)))
+    metadata = {"signatures": dict(zip(names, ranges, strict=True))}
+    (path / "assets.extra").mkdir()
+    (path / METADATA_FILE).write_text(json.dumps(metadata))
+    trial = Trial(str(path), SavedGraph(path), timeout=100)
     found, _ = CHECKS["ranges"](trial)
     for name, texts in zip(names, cases.values(), strict=True):
         lines = [line for line in found if line.startswith(f"{name}: ")]
@@ -237,7 +235,7 @@ def test_warm_up_records_are_run(sound):
     planted.write_records(sound, [good, empty])
     found = failures(verify(sound, verbose=False))
     assert set(found) == {"warm-up"}
-    assert "record 1, for sound: INVALID_ARGUMENT" in found["warm-up"]
+    assert "record 1, for sound, gives INVALID_ARGUMENT" in found["warm-up"]
     assert "no examples" in found["warm-up"]
 
 

@@ -100,14 +100,6 @@ def test_batch_sizes_are_checked(exported, sizes, text):
     assert not (exported / FILE).exists()
 
 
-def test_at_most_what_a_server_takes(tmp_path):
-    planted.save(tmp_path / "model", {"sound": (planted.sound, [planted.SEED])})
-    assert write_warmup(tmp_path / "model", range(1, 1001)) == 1000
-    with pytest.raises(ValueError, match="takes 1000 warm-up records at most"):
-        write_warmup(tmp_path / "model", range(1, 1002))
-    assert len(requests(tmp_path / "model")) == 1000
-
-
 def test_only_records_need_the_protocol_buffers(exported, tmp_path):
     """In a process where the extra `serving` is not installed."""
     path = shutil.copytree(exported, tmp_path / "model")

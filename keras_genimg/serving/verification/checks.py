@@ -6,7 +6,6 @@ Each check takes a `Trial`, and returns a list of faults and a message for none.
 import numpy as np
 import tensorflow as tf
 
-from keras_genimg.serving.metadata import described_signature, most_examples
 from keras_genimg.serving.quiet import quiet
 from keras_genimg.serving.verification.clean_process import (
     CRASH,
@@ -22,7 +21,6 @@ from keras_genimg.serving.verification.comparison import (
 from keras_genimg.serving.verification.probes import (
     random_inputs,
     values_at_limits,
-    values_in_range,
     wrong_shapes,
 )
 from keras_genimg.serving.verification.saved_graph import SENDABLE
@@ -30,6 +28,7 @@ from keras_genimg.serving.warmup import recorded_requests
 
 NUM_EXAMPLES = 3
 NUM_ATTEMPTS = 3
+REFUSED = "INVALID_ARGUMENT"
 
 
 class Trial:
@@ -40,22 +39,22 @@ class Trial:
     - `("batch", signature)`: a batch of random examples;
     - `("example", signature, i)`: example `i` of that batch alone;
     - `("changed", signature)`: the batch with all examples but the middle one changed;
-    - `("record", i)`: a warm-up record;
-    - `("value", signature, input, value, accepted)`: a batch whose last example has one
-      value at a limit or outside of it, and whether it must be accepted;
-    - `("shape", signature, input, shape)`: an input of a wrong shape.
+    - `("record", text, status)`: a warm-up record;
+    - `("value", text, status)`: a batch whose last example has one value at a limit or
+      outside of it;
+    - `("shape", text, status)`: an input of a wrong shape.
+
+    The text names the request in faults, and the status is the one that it must have.
 
     Args:
         directory: Path of the SavedModel.
         graph: Its `SavedGraph`.
-        metadata: Its metadata, a dict that may be empty.
         timeout: Seconds that the requests may take.
     """
 
-    def __init__(self, directory, graph, metadata, timeout):
+    def __init__(self, directory, graph, timeout):
         self.directory = directory
         self.graph = graph
-        self.metadata = metadata
         self.timeout = timeout
         tried = [s for s in graph.plain_signatures if s.sendable]
         self.requests = {}
@@ -64,17 +63,14 @@ class Trial:
         self.record_fault = None
         try:
             for i, request in enumerate(recorded_requests(directory, graph)):
-                self.requests["record", i] = request
+                what = f"record {i}, for {request.signature.name},"
+                self.requests["record", what, "OK"] = request
         except (ImportError, ValueError) as error:
             self.record_fault = str(error)
         for signature in tried:  # Last, since these may end the process.
             if signature.batched:
                 self.requests.update(self._wrong(signature))
         self.loading, self.outcomes = self._run(self.requests)
-
-    def num_examples(self, name):
-        """Return the size of the batch of a signature."""
-        return min(NUM_EXAMPLES, most_examples(self.metadata, name) or NUM_EXAMPLES)
 
     def of(self, kind):
         """Return outcomes of one kind by key."""
@@ -98,20 +94,16 @@ class Trial:
         )
         return loading, dict(zip(requests, outcomes, strict=True))
 
-    def _random(self, signature, num_examples, seed=0):
-        described = described_signature(self.metadata, signature.name)
-        return random_inputs(signature, described.get("inputs", {}), num_examples, seed)
-
     def _right(self, signature, seed=0):
         """Return requests that must be answered."""
-        name, num_examples = signature.name, self.num_examples(signature.name)
-        inputs = self._random(signature, num_examples, 2 * seed)
+        name, num_examples = signature.name, _num_examples(signature)
+        inputs = random_inputs(signature, num_examples, 2 * seed)
         requests = {("batch", name): inputs}
         if signature.batched:
             for i in range(num_examples):
                 example = {key: value[i : i + 1] for key, value in inputs.items()}
                 requests["example", name, i] = example
-            changed = self._random(signature, num_examples, 2 * seed + 1)
+            changed = random_inputs(signature, num_examples, 2 * seed + 1)
             for key, value in inputs.items():
                 changed[key][num_examples // 2] = value[num_examples // 2]
             requests["changed", name] = changed
@@ -119,24 +111,30 @@ class Trial:
 
     def _wrong(self, signature):
         """Return requests with values at limits and with wrong shapes."""
-        described = described_signature(self.metadata, signature.name)
-        few = min(2, self.num_examples(signature.name))
+        described = signature.metadata.get("inputs", {})
+        few = min(2, _num_examples(signature))
         requests = {}
+        right = random_inputs(signature, few)
         for name, tensor in signature.inputs.items():
-            given = described.get("inputs", {}).get(name, {})
-            for value, accepted in values_at_limits(tensor.dtype, given).items():
-                inputs = self._random(signature, few)
-                inputs[name].flat[-1] = value
-                key = "value", signature.name, name, value, accepted
-                requests[key] = Request(signature, inputs)
+            tried = []
+            limits = values_at_limits(tensor.dtype, described.get(name, {}))
+            for value, accepted in limits.items():
+                given = right[name].copy()
+                given.flat[-1] = value
+                status = "OK" if accepted else REFUSED
+                tried.append(("value", value, status, given))
             for shape in wrong_shapes(signature, name, few):
-                generator = np.random.default_rng(0)
-                wrong = values_in_range(name, tensor.dtype, shape, given, generator)
-                inputs = {**self._random(signature, few), name: wrong}
-                requests["shape", signature.name, name, shape] = Request(
-                    signature, inputs
-                )
+                given = np.resize(right[name], shape)
+                tried.append(("shape", f"shape {list(shape)}", REFUSED, given))
+            for kind, what, status, given in tried:
+                key = kind, f"{signature.name}: {name} of {what}", status
+                requests[key] = Request(signature, {**right, name: given})
         return requests
+
+
+def _num_examples(signature):
+    """Return the size of the batch of a signature."""
+    return min(NUM_EXAMPLES, signature.metadata.get("max_examples", NUM_EXAMPLES))
 
 
 def check_graph(trial):
@@ -233,7 +231,8 @@ def _dependences(trial, names, outcomes):
 
 
 def _dependence(trial, name, outcomes):
-    batch, num_examples = outcomes["batch", name], trial.num_examples(name)
+    batch = outcomes["batch", name]
+    num_examples = _num_examples(trial.graph.signatures[name])
     if not batch.succeeded:
         return "the batch does not run"
     for key, array in batch.outputs.items():
@@ -259,13 +258,10 @@ def _dependence(trial, name, outcomes):
 def check_limits(trial):
     """Check outputs that have a limit, such as the sampler's distance to the model."""
     faults, checked = [], []
-    for name, described in trial.metadata.get("signatures", {}).items():
-        outcome = trial.outcomes.get(("batch", name))
-        for key, output in described["outputs"].items():
-            if "at_most" not in output or outcome is None:
-                continue
-            if not outcome.succeeded:
-                faults.append(f"{name} does not run: {outcome}")
+    for (_, name), outcome in trial.of("batch").items():
+        outputs = trial.graph.signatures[name].metadata.get("outputs", {})
+        for key, output in outputs.items():
+            if "at_most" not in output or not outcome.succeeded:
                 continue
             largest, limit = float(outcome.outputs[key].max()), output["at_most"]
             checked.append(f"{key} of {name} is {largest:.2g}, at most {limit:.2g}")
@@ -276,46 +272,31 @@ def check_limits(trial):
 
 def check_ranges(trial):
     """Check that inputs accept their limits and refuse values outside."""
-    outcomes = trial.of("value")
-    faults = []
-    for (_, name, given, value, accepted), outcome in outcomes.items():
-        wanted = "OK" if accepted else "INVALID_ARGUMENT"
-        if outcome.code not in (wanted, NOT_RUN):
-            faults.append(f"{name}: {given} of {value} {_verdict(outcome)}")
-    if not outcomes:
-        return [], "the metadata state no ranges"
-    return faults, f"{len(outcomes)} values are accepted or refused as described"
+    count = len(trial.of("value"))
+    message = f"{count} values are accepted or refused as described"
+    return _other_statuses(trial, "value"), message
 
 
 def check_shapes(trial):
     """Check that wrong shapes are refused."""
-    outcomes = trial.of("shape")
-    faults = [
-        f"{name}: {given} of shape {list(shape)} {_verdict(outcome)}"
-        for (_, name, given, shape), outcome in outcomes.items()
-        if outcome.code not in ("INVALID_ARGUMENT", NOT_RUN)
-    ]
-    left_out = sum(outcome.code == NOT_RUN for outcome in outcomes.values())
-    if left_out and not faults:
-        faults.append(f"{left_out} wrong shapes were not tried, see above")
-    return faults, f"{len(outcomes)} wrong shapes give INVALID_ARGUMENT"
+    message = f"{len(trial.of('shape'))} wrong shapes give {REFUSED}"
+    return _other_statuses(trial, "shape"), message
 
 
 def check_records(trial):
     """Check that warm-up records run."""
     if trial.record_fault:
         return [trial.record_fault], ""
-    outcomes = trial.of("record")
-    faults = [
-        f"record {key[1]}, for {trial.requests[key].signature.name}: {outcome}"
-        for key, outcome in outcomes.items()
-        if not outcome.succeeded
+    return _other_statuses(trial, "record"), f"{len(trial.of('record'))} records run"
+
+
+def _other_statuses(trial, kind):
+    """Return faults: requests that have another status than their keys say."""
+    return [
+        f"{what} {'is accepted' if outcome.succeeded else f'gives {outcome}'}"
+        for (_, what, status), outcome in trial.of(kind).items()
+        if outcome.code not in (status, NOT_RUN)
     ]
-    return faults, f"{len(outcomes)} records run"
-
-
-def _verdict(outcome):
-    return "is accepted" if outcome.succeeded else f"gives {outcome}"
 
 
 CHECKS = {

@@ -6,22 +6,22 @@ import numpy as np
 import tensorflow as tf
 
 UNKNOWN_SIZE = 4  # For axes of any size.
-# For integers without limits in the metadata. Older exports and SavedModels of other
+# For numbers without limits in the metadata. Older exports and SavedModels of other
 # libraries state none, and these values suit every input of this library.
 DEFAULT_RANGES = {"seed": (0, 2**31 - 1)}
 DEFAULT_RANGE = (0, 1)
 
 
-def random_inputs(signature, described, batch_size, seed=0):
+def random_inputs(signature, batch_size, seed=0):
     """Return random arrays by name of input that a signature accepts.
 
     Args:
         signature: A `Signature`.
-        described: Metadata of its inputs by name, a dict that may be empty.
         batch_size: Size of the batch.
         seed: Seed of the values.
     """
     generator = np.random.default_rng(seed)
+    described = signature.metadata.get("inputs", {})
     return {
         name: values_in_range(
             name,
@@ -51,19 +51,17 @@ def values_in_range(name, dtype, shape, described, generator):
     if dtype == tf.bool:
         return generator.random(shape) < 0.5
     low, high = described.get("low"), described.get("high")
-    if dtype.is_floating:
-        if low is None:
-            low = 0 if high is None else high - 1
-        size = 1 if high is None else high - low
-        # Open limits are left out. So are values close to them, which can be rounded
-        # to a limit.
-        values = generator.uniform(low + size / 4, low + (size - size / 8), shape)
-        return values.astype(dtype.as_numpy_dtype)
     if low is None and high is None:
         low, high = DEFAULT_RANGES.get(name, DEFAULT_RANGE)
     low = high - 1 if low is None else low
     high = low + 1 if high is None else high
-    values = generator.integers(low, high, shape, endpoint=True)
+    if dtype.is_floating:
+        # Without values close to an open limit, which can be rounded to it.
+        size = high - low
+        values = generator.uniform(low + size / 4, high - size / 8, shape)
+    else:
+        low += described.get("low_open", False)
+        values = generator.integers(low, high, shape, endpoint=True)
     return values.astype(dtype.as_numpy_dtype)
 
 

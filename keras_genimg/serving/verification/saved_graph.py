@@ -6,6 +6,8 @@ import os
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
+from keras_genimg.serving.metadata import read_metadata
+
 TAG = "serve"
 REFUSED = ("PyFunc", "EagerPyFunc", "Xla", "Cudnn")  # How ops that need more begin.
 SENDABLE = (tf.float32, tf.uint8, tf.int32, tf.int64, tf.bool, tf.string)
@@ -34,11 +36,19 @@ class Tensor:
 
 @dataclasses.dataclass(frozen=True)
 class Signature:
-    """A signature: dicts of `Tensor` by name."""
+    """A signature of a SavedModel.
+
+    Attributes:
+        name: Its name.
+        inputs: Dict of `Tensor` by name.
+        outputs: Dict of `Tensor` by name.
+        metadata: Its part of the metadata, see `saved_metadata`; may be empty.
+    """
 
     name: str
     inputs: dict
     outputs: dict
+    metadata: dict
 
     @property
     def needs_xla(self):
@@ -70,11 +80,15 @@ class SavedGraph:
         if not found:
             raise ValueError(f"saved_model.pb has no graph with the tag {TAG!r}")
         self.tags = list(found[0].meta_info_def.tags)
-        self.signatures = {
-            name: Signature(name, _tensors(given.inputs), _tensors(given.outputs))
-            for name, given in sorted(found[0].signature_def.items())
-            if not name.startswith(HIDDEN)
-        }
+        self.metadata = read_metadata(directory)
+        described = dict(self.metadata.get("signatures", {}))
+        described["serving_default"] = described.get("sample", {})
+        self.signatures = {}
+        for name, given in sorted(found[0].signature_def.items()):
+            if not name.startswith(HIDDEN):
+                tensors = _tensors(given.inputs), _tensors(given.outputs)
+                metadata = described.get(name, {})
+                self.signatures[name] = Signature(name, *tensors, metadata)
         if not self.plain_signatures:
             raise ValueError("saved_model.pb has no signature that runs without XLA")
         graph = found[0].graph_def

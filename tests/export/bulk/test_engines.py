@@ -70,16 +70,28 @@ def options(base_dir, model, output, **more):
     ]
 
 
-def test_killed_processes_are_started_again(base_dir, job, expected, tmp_path):
+@pytest.fixture
+def sample(base_dir, tmp_path):
+    """Function that starts to draw the images of a job."""
+
+    def start(job, *more, first_seed=5):
+        given = options(
+            base_dir,
+            "draw",
+            job.prefix,
+            format="npz",
+            first_seed=first_seed,
+            num_images=job.num_images,
+            num_shards=job.num_shards,
+        )
+        return Command(tmp_path / "blocked", "sample.py", *given, *more)
+
+    return start
+
+
+def test_killed_processes_are_started_again(sample, job, expected, tmp_path):
     drawn = job(num_images=600, num_shards=12)
-    command = Command(
-        tmp_path / "blocked",
-        "sample.py",
-        *options(base_dir, "draw", drawn.prefix, format="npz", first_seed=5),
-        *options(base_dir, "draw", drawn.prefix, num_images=600, num_shards=12),
-        "--workers",
-        2,
-    )
+    command = sample(drawn, "--workers", 2)
     killed = 0
     while command.process.poll() is None:
         if killed < 2 and (workers := command.workers()):
@@ -95,12 +107,9 @@ def test_killed_processes_are_started_again(base_dir, job, expected, tmp_path):
     assert not list((tmp_path / "drawn").glob(".digits*"))
 
 
-def test_array_tasks_and_going_on(base_dir, job, expected, tmp_path):
+def test_array_tasks_and_going_on(sample, job, expected, tmp_path):
     drawn = job()
-    given = options(
-        base_dir, "draw", drawn.prefix, format="npz", num_images=11, num_shards=3
-    )
-    task = Command(tmp_path, "sample.py", *given, "--first-seed", 5, "--shard-index", 1)
+    task = sample(drawn, "--shard-index", 1)
     assert task.wait() == 0, task.errors
     assert task.output == "4 of 11 images written.\n" and not task.errors
     before = content(tmp_path / "drawn")
@@ -110,8 +119,7 @@ def test_array_tasks_and_going_on(base_dir, job, expected, tmp_path):
         "digits-run.json",
     ]
     written = os.stat(drawn.path(1)).st_mtime_ns
-    refused = Command(tmp_path, "sample.py", *given, "--first-seed", 6)
-    rest = Command(tmp_path, "sample.py", *given, "--first-seed", 5)
+    refused, rest = sample(drawn, first_seed=6), sample(drawn)
     assert refused.wait() == 1
     assert "sample: another run was begun under this --output" in refused.errors
     assert rest.wait() == 0, rest.errors
@@ -122,12 +130,12 @@ def test_array_tasks_and_going_on(base_dir, job, expected, tmp_path):
 
 def test_scores_of_drawn_images(base_dir, tmp_path, models):
     drawn, scored = tmp_path / "drawn" / "a", tmp_path / "scored" / "a"
-    sample = Command(
+    sampled = Command(
         tmp_path,
         "sample.py",
         *options(base_dir, "pixels", drawn, num_images=5, num_shards=2, label=2),
     )
-    assert sample.wait() == 0, sample.errors
+    assert sampled.wait() == 0, sampled.errors
     score = Command(
         tmp_path,
         "score.py",
@@ -158,15 +166,10 @@ def test_an_exception_is_named(tmp_path):
 
 
 @pytest.mark.parametrize("engine", ["ray", "beam"])
-def test_other_engines_draw_the_same(base_dir, job, tmp_path, engine, expected):
+def test_other_engines_draw_the_same(sample, job, engine, expected):
     pytest.importorskip({"ray": "ray", "beam": "apache_beam"}[engine])
     drawn = job()
-    given = options(
-        base_dir, "draw", drawn.prefix, format="npz", num_images=11, num_shards=3
-    )
-    command = Command(
-        tmp_path, "sample.py", *given, "--first-seed", 5, "--engine", engine
-    )
+    command = sample(drawn, "--engine", engine)
     assert command.wait() == 0, command.errors
     assert command.output == "11 of 11 images written.\n"
     np.testing.assert_array_equal(seeds_and_pixels(drawn)[1], expected("draw", 11, 5))
@@ -179,9 +182,8 @@ def test_other_engines_draw_the_same(base_dir, job, tmp_path, engine, expected):
         ("--runer=FlinkRunner", "Beam does not know --runer"),
     ],
 )
-def test_flags_that_beam_cannot_have(base_dir, tmp_path, flag, text):
+def test_flags_that_beam_cannot_have(sample, job, flag, text):
     pytest.importorskip("apache_beam")
-    given = options(base_dir, "draw", tmp_path / "a", num_images=11, engine="beam")
-    command = Command(tmp_path, "sample.py", *given, "--", flag)
+    command = sample(job(), "--engine", "beam", "--", flag)
     assert command.wait() == 1
     assert text in command.errors

@@ -9,18 +9,15 @@ import os
 import pathlib
 import subprocess
 import sys
-import tempfile
+import time
+
+from google.protobuf import text_format
+from tensorflow_serving.config import model_server_config_pb2
 
 CHECKOUT = pathlib.Path(__file__).parents[3]
 sys.path.insert(0, str(CHECKOUT / "tests" / "export"))
 
 import grpc_stand_in  # noqa: E402
-
-MODEL_CONFIG = """
-model_config_list {{
-  config {{ name: "{name}" base_path: "{path}" model_platform: "tensorflow" }}
-}}
-"""
 
 
 def parse_arguments(arguments):
@@ -31,8 +28,8 @@ def parse_arguments(arguments):
     add("--rest_api_port", type=int)
     add("--model_name")
     add("--model_base_path")
-    add("--model_config_file")
-    add("--model_config_file_poll_wait_seconds", type=int, default=0)
+    add("--model_config_file", type=pathlib.Path)
+    add("--model_config_file_poll_wait_seconds", type=int)
     add("--rest_api_timeout_in_ms", type=int, default=30_000)
     add("--allow_version_labels_for_unavailable_models")
     add("--rest_api_num_threads", type=int)
@@ -40,6 +37,34 @@ def parse_arguments(arguments):
     add("--max_num_load_retries", type=int)
     add("--enable_model_warmup")
     return parser.parse_args(arguments)
+
+
+def models_in(text):
+    """Return the arguments of `serve.py` for the models of a models.config."""
+    config = text_format.Parse(text, model_server_config_pb2.ModelServerConfig())
+    arguments = []
+    for model in config.model_config_list.config:
+        arguments += ["--model", f"{model.name}={model.base_path}"]
+        for label, version in model.version_labels.items():
+            arguments += ["--label", f"{model.name}:{label}={version}"]
+        if model.model_version_policy.specific.versions:
+            arguments.append("--all-versions")
+    return arguments
+
+
+def serve(command, config):
+    """Run the server, again after each change of the file `config`."""
+    while True:
+        text = config.read_text()
+        server = subprocess.Popen([*command, *models_in(text)])
+        try:
+            while config.read_text() == text:
+                if server.poll() is not None:
+                    sys.exit(server.returncode)
+                time.sleep(0.5)
+        finally:
+            server.terminate()
+            server.wait()
 
 
 def main():
@@ -55,19 +80,14 @@ def main():
             *sys.argv[1:],
         ]
     )
-    config = given.model_config_file
-    if config is None:
-        config = os.path.join(tempfile.mkdtemp(), "models.config")
-        text = MODEL_CONFIG.format(name=given.model_name, path=given.model_base_path)
-        pathlib.Path(config).write_text(text)
     command = [sys.executable, str(CHECKOUT / "export" / "serve.py")]
     command += ["--host", "0.0.0.0", "--port", str(given.rest_api_port)]
-    command += ["--model-config", config]
     command += ["--timeout", str(given.rest_api_timeout_in_ms / 1000)]
-    if given.model_config_file_poll_wait_seconds:
-        command += ["--poll-seconds", str(given.model_config_file_poll_wait_seconds)]
     with grpc_stand_in.serving(base, f"0.0.0.0:{given.port}"):
-        sys.exit(subprocess.call(command))
+        if given.model_config_file:
+            serve(command, given.model_config_file)
+        model = f"{given.model_name}={given.model_base_path}"
+        sys.exit(subprocess.call([*command, "--model", model]))
 
 
 if __name__ == "__main__":
