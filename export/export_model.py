@@ -84,7 +84,7 @@ def parse_arguments():
     add(
         "--preset",
         metavar="FAMILY/NAME",
-        help="in place of MODEL: a preset, with the trained weights in the package",
+        help="instead of MODEL: a preset, with the trained weights in the package",
     )
     add("--name", required=True, help="model name that clients ask for")
     add("--base-dir", required=True, metavar="DIR", help="directory of the models")

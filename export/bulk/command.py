@@ -116,7 +116,7 @@ def run(job, arguments):
 
 @contextlib.contextmanager
 def _progress(job, indexes):
-    """Show a progress bar of the shards which are there, whoever wrote them."""
+    """Show a progress bar of all existing shards, also of other processes."""
     try:
         from tqdm import tqdm
     except ImportError as error:

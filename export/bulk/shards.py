@@ -10,7 +10,7 @@ from ..whole_files import write_bytes, write_whole
 
 
 class BulkError(Exception):
-    """What cannot be done, in words for the person who gave the command."""
+    """Error of a command, whose text is printed without a traceback."""
 
 
 def shard_range(num_images, num_shards, index):
