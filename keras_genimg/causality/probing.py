@@ -17,7 +17,7 @@ from keras_genimg.causality.rounding import (
     in_float32,
     is_quantized,
 )
-from keras_genimg.inputs.progress import SLOW, cost_of_image
+from keras_genimg.inputs.calls import SLOW, cost_of_image
 
 # Changes smaller than this fraction of the largest one may be rounding.
 _TOLERANCE = 1e-5

@@ -6,18 +6,23 @@ import numpy as np
 import tensorflow as tf
 
 from keras_genimg.causality.probing import check_causal
+from keras_genimg.drawing.candidates import completion_of_candidates, temperatures
 from keras_genimg.drawing.proven_sampler import TracedSampler
-from keras_genimg.inputs.calls import draw_images, map_images
+from keras_genimg.inputs.calls import (
+    cost_of_image,
+    draw_images,
+    image_seeds,
+    map_images,
+)
 from keras_genimg.inputs.conditions import condition_arrays
 from keras_genimg.inputs.images import check_shape, sized_image_shape
-from keras_genimg.inputs.progress import cost_of_image
-from keras_genimg.inputs.seeds import image_seeds
 from keras_genimg.losses.negative_log_likelihood import masked_log_prob
 from keras_genimg.ops.checks import (
     check_choice,
     check_positive_int,
     check_temperature,
 )
+from keras_genimg.ops.uniforms import seeded_uniforms
 from keras_genimg.sampling import METHODS
 
 
@@ -82,28 +87,62 @@ class Drawer:
         model = self._model
         if model.check_causality:
             model._function_cache.get(
-                model,
-                ("causal", image_shape),
-                lambda: check_causal(model, image_shape),
+                ("causal", image_shape), lambda: check_causal(model, image_shape)
             )
 
     # What all do.
 
+    def from_seeds(
+        self, method, image_shape, jit_compile=False, num_candidates=None, **options
+    ):
+        """Return a function for a graph that draws or completes images.
+
+        Args:
+            method: See `keras_genimg.sampling.METHODS`.
+            image_shape: `(height, width, colors)`.
+            jit_compile: Whether to compile with XLA.
+            num_candidates: Number of candidates, for completions; None to draw new
+                images.
+            **options: Options of `sampler`.
+
+        Returns:
+            A function of `(seeds, temperature, *others)`: integers, `(batch,)`; a
+            scalar or `(batch,)`; float32 `images` and `known`, for completions; and
+            the conditions. It returns float32 images in the likelihood's own range;
+            for completions, also effective sample sizes.
+        """
+        draw = self.sampler(method, jit_compile, **options)
+
+        def sample(seeds, temperature, *conditions):
+            uniforms = seeded_uniforms(seeds, self.shape(image_shape))
+            images = draw(uniforms, temperatures(temperature), conditions)
+            return tf.ensure_shape(images, (None, *image_shape))
+
+        def complete(seeds, temperature, images, known, *conditions):
+            temperature = temperatures(temperature)
+            if num_candidates == 1:  # No forward pass for weights.
+                uniforms = seeded_uniforms(seeds, image_shape)
+                completed = draw(uniforms, temperature, conditions, images, known)
+                sizes = tf.ones_like(seeds, tf.float32)
+            else:
+                given = seeds, temperature, images, known, conditions
+                completed, sizes = completion_of_candidates(
+                    self._model, draw, num_candidates, *given
+                )
+            return tf.ensure_shape(completed, (None, *image_shape)), sizes
+
+        return sample if num_candidates is None else complete
+
     def traced(self, method, shape, jit_compile, num_candidates=None):
         """Return the `TracedSampler` of a method and a size."""
+        kind = method, shape, jit_compile, num_candidates
         return self._model._function_cache.get(
-            self._model,
-            (method, shape, jit_compile, num_candidates),
-            lambda: TracedSampler(
-                self._model, method, shape, jit_compile, num_candidates
-            ),
+            kind, lambda: TracedSampler(self._model, *kind)
         )
 
     def prove(self, sampler):
         """Raise an error unless a sampler is right, which is checked once."""
-        self._model._function_cache.get(
-            self._model, ("proven", *sampler.kind), sampler.prove
-        )
+        self._model._function_cache.get(("proven", *sampler.kind), sampler.prove)
 
     def function(
         self,
@@ -113,10 +152,7 @@ class Drawer:
         jit_compile=False,
         num_candidates=None,
     ):
-        """Return a compiled function of `(seeds, *conditions)` that draws images.
-
-        With `num_candidates`, it completes images: it also takes `images` and `known`,
-        after the seeds, and returns effective sample sizes, after the images.
+        """Return a compiled function of `(seeds, *others)`, see `from_seeds`.
 
         Raises:
             ValueError: If an argument is not as described. The function raises it if
@@ -210,10 +246,8 @@ class Drawer:
     def log_prob_of(self, images, batch_size, verbose):
         """Return the log-probability of each image, see `log_prob` of the models."""
         model = self._model
-        function = model._function_cache.get(
-            model,
-            "log_prob",
-            lambda: tf.function(self.log_prob, reduce_retracing=True, autograph=False),
+        function = model._function_cache.compiled(
+            "log_prob", self.log_prob, reduce_retracing=True
         )
         return map_images(model, function, images, "log_prob", batch_size, verbose)
 

@@ -4,7 +4,6 @@ import numpy as np
 import tensorflow as tf
 
 from keras_genimg.drawing.drawer import Drawer
-from keras_genimg.drawing.functions import temperatures
 from keras_genimg.ops.scales import (
     is_copied,
     packed,
@@ -13,7 +12,6 @@ from keras_genimg.ops.scales import (
     scale_order,
     unpacked,
 )
-from keras_genimg.ops.uniforms import seeded_uniforms
 
 
 class EnlargingDrawer(Drawer):
@@ -96,28 +94,6 @@ class ScalesDrawer(Drawer):
             return drawn
 
         return draw
-
-    def enlarger(self, index, method, jit_compile=False):
-        """Return a function for a graph that draws large images of given small ones.
-
-        Args:
-            index: Index of the scale of the small images.
-            method: `"incremental"`, `"fixed_point"` or `"ancestral"`.
-            jit_compile: Whether to compile with XLA.
-
-        Returns:
-            A function of seeds, `(batch,)`, a temperature, and float32 small images.
-        """
-        model = self._model
-        draw = self.sampler(method, jit_compile, index + 1)
-
-        def enlarge(seeds, temperature, images):
-            # The numbers of `generate`, those of the smaller scales left out.
-            uniforms = seeded_uniforms(seeds, self.shape(model.image_shape))
-            images = draw(uniforms, temperatures(temperature), [images])
-            return tf.ensure_shape(images, (None, *model.image_shape))
-
-        return enlarge
 
     def _at_scales(self, drawn):
         """Return the part of each scale in a map of all that is drawn, or None."""

@@ -108,7 +108,7 @@ class GenerativeModel(keras.Model):
         if dtype is not None:  # Which functional models do not take.
             self.dtype_policy = keras.dtype_policies.get(dtype)
         self.likelihood: likelihoods.Likelihood = likelihood
-        self._function_cache = FunctionCache()
+        self._function_cache = FunctionCache(self)
         self._fitter = Fitter(self)
 
     @property
@@ -215,6 +215,7 @@ class GenerativeModel(keras.Model):
         *,
         batch_size: int = 64,
         verbose: Verbose = "auto",
+        **options: Any,
     ) -> np.ndarray:
         """Return the negative log-probability of each image in bits per sub-pixel.
 
@@ -225,6 +226,8 @@ class GenerativeModel(keras.Model):
             batch_size: Images per batch, for arrays.
             verbose: 0 for silence, 1 for a progress bar, 2 for one line at the end;
                 "auto" for silence in the first two seconds, then a bar.
+            **options: Other arguments of `log_prob`: `num_samples` and `seed` of models
+                with latent variables.
 
         Returns:
             NumPy float32 array of shape `(num_images,)`.
@@ -240,7 +243,7 @@ class GenerativeModel(keras.Model):
                     f"array to know their size. Received: {images}"
                 )
             shape = np.shape(images_of(images, self))[1:]
-        nats = self.log_prob(images, batch_size=batch_size, verbose=verbose)
+        nats = self.log_prob(images, batch_size=batch_size, verbose=verbose, **options)
         return -nats / np.float32(np.log(2) * np.prod(shape))
 
     def endpoints(
@@ -324,16 +327,14 @@ class GenerativeModel(keras.Model):
 
     def _check_endpoint_options(self, options):
         """Raise if `endpoints` takes no option of that name."""
-        parameters = inspect.signature(self.endpoints).parameters
-        if any(taken.kind is taken.VAR_KEYWORD for taken in parameters.values()):
-            return
-        taken = sorted(set(parameters) - {"image_shape", "jit_compile"})
-        unknown = sorted(set(options) - set(parameters))
-        if unknown:
+        _, _, *taken = inspect.signature(self.endpoints).parameters.values()
+        names = [each.name for each in taken if each.kind is not each.VAR_KEYWORD]
+        unknown = sorted(set(options) - set(names))
+        if unknown and len(names) == len(taken):
             raise ValueError(
                 f"`export` of {type(self).__name__} does not take "
                 f"{', '.join(unknown)}. Options of its endpoints: "
-                f"{', '.join(taken) or 'none'}"
+                f"{', '.join(names) or 'none'}"
             )
 
     # Methods of `keras.Model`.

@@ -235,10 +235,12 @@ class Family(PixelNetwork):
     """A family of networks without labels."""
 
     def __init__(self, units, **kwargs):
-        images = keras.Input((3, 4, 1))
-        x = MaskedConv2D(units, 3, "A")(images)
-        x = MaskedConv2D(1, 1, "B", dtype="float32")(x)
-        super().__init__(images, x, "bernoulli", {"units": units}, **kwargs)
+        def network(images, **_):
+            x = MaskedConv2D(units, 3, "A")(images)
+            return MaskedConv2D(1, 1, "B", dtype="float32")(x)
+
+        arguments = {"units": units}
+        super().__init__((3, 4, 1), "bernoulli", arguments, network, **kwargs)
 
 
 def test_a_family_without_classes():

@@ -6,12 +6,12 @@ import pytest
 import tensorflow as tf
 
 from keras_genimg.causality.random_weights import randomize
-from keras_genimg.drawing.proven_sampler import TracedSampler, pixel_sampler
+from keras_genimg.drawing.proven_sampler import TracedSampler
 from keras_genimg.layers import MaskedConv2D
 from keras_genimg.likelihoods import Categorical
 from keras_genimg.models import AutoregressiveModel, PixelCNN, PixelRNN
 from keras_genimg.ops import seeded_uniforms
-from keras_genimg.sampling import METHODS, fixed_point_sampler, incremental_sampler
+from keras_genimg.sampling import METHODS, fixed_point_sampler
 from tests.sampling.drawn import TIE, assert_ancestral, write_sample_endpoint
 from tests.sampling.forced import assert_sampled_as_computed
 from tests.subprocesses import run_python
@@ -76,7 +76,7 @@ def test_methods_agree(family):
         drawn = model.generate(10, seed=0, batch_size=batch_size)
         assert_ancestral(model, drawn, slack=TIE)
     # Eagerly, as a debugger would step through it.
-    eager = pixel_sampler(incremental_sampler(model), model.image_shape)
+    eager = model._drawer.from_seeds("incremental", model.image_shape)
     drawn = eager(tf.constant(SEEDS[:2]), tf.constant(1.0)).numpy()
     assert_ancestral(model, drawn, slack=TIE)
 
