@@ -129,13 +129,10 @@ class ScalesDrawer(Drawer):
         return images, known
 
     def num_passes(self, image_shape):
-        networks = zip(self._networks, self._model.scale_models, strict=True)
-        return sum(drawer.num_passes(model.image_shape) for drawer, model in networks)
+        return sum(each.num_passes(each._model.image_shape) for each in self._networks)
 
     def check_causal(self, image_shape):
         # The order of a scale is its own, so each network is checked by itself.
         if self._model.check_causality:
-            for drawer, model in zip(
-                self._networks, self._model.scale_models, strict=True
-            ):
-                drawer.check_causal(model.image_shape)
+            for each in self._networks:
+                each.check_causal(each._model.image_shape)

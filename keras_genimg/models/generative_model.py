@@ -561,6 +561,10 @@ class GenerativeModel(keras.Model):
         """Return what a running epoch has summed up."""
         return self.metrics_variables
 
+    def _raster_models(self):
+        """Return the models that draw pixels in raster order: itself, or its parts."""
+        return [self]
+
     def _check_together(self, images, conditions, owner):
         """Raise if images and conditions do not fit each other.
 

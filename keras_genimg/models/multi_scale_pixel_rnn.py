@@ -674,6 +674,9 @@ class MultiScalePixelRNN(GenerativeModel):
         ]
         return [bits, *nats]
 
+    def _raster_models(self):
+        return self.scale_models
+
     def _targets_of(self, x, y_pred):
         return self._drawer.targets(super()._targets_of(x, y_pred))
 

@@ -109,15 +109,28 @@ def test_labels_out_of_range():
         model.generate(2, conditions=[1])
 
 
+@pytest.mark.parametrize("family", [PixelCNN, GatedPixelCNN])
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        ("units", 0),
+        ("num_blocks", 0),
+        ("kernel_size", 4),
+        ("first_kernel_size", 1),
+        ("num_head_layers", -1),
+    ],
+)
+def test_sizes_of_networks(family, name, value):
+    good = {"image_shape": (4, 4, 1), "units": 4, "num_blocks": 1}
+    with pytest.raises(ValueError, match=f"`{name}` of {family.__name__}.*{value}"):
+        family(**{**good, name: value})
+
+
 @pytest.mark.parametrize(
     "make, text",
     [
         (lambda: PixelCNN((4, 4), 4, 1), r"`image_shape`.*\(4, 4\)"),
         (lambda: PixelCNN((4, 4, 0), 4, 1), "colors=0"),
-        (lambda: PixelCNN((4, 4, 1), 0, 1), "units=0"),
-        (lambda: PixelCNN((4, 4, 1), 4, 0), "num_blocks=0"),
-        (lambda: PixelCNN((4, 4, 1), 4, 1, kernel_size=4), "kernel_size=4"),
-        (lambda: PixelCNN((4, 4, 1), 4, 1, first_kernel_size=1), "first_kernel_size=1"),
         (lambda: PixelCNN((4, 4, 3), 2, 1), "`units` of PixelCNN.*num_colors=3"),
         (lambda: PixelRNN((4, 4, 3), 2, 1), "`units` of PixelRNN.*units=2"),
         (

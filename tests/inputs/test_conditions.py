@@ -9,6 +9,7 @@ from keras_genimg.models import AutoregressiveModel, PixelCNN
 from keras_genimg.models.pixel_network import PixelNetwork
 from keras_genimg.networks import pixel_stack
 from keras_genimg.serving.autoregressive_endpoints import served_conditions
+from tests.inputs.test_sizes import Batches
 
 
 class Shifted(AutoregressiveModel):
@@ -103,18 +104,6 @@ def make_without_ranges():
 @pytest.fixture(scope="module")
 def model():
     return make_without_ranges()
-
-
-class Batches(keras.utils.PyDataset):
-    def __init__(self, batches):
-        super().__init__()
-        self.batches = batches
-
-    def __len__(self):
-        return len(self.batches)
-
-    def __getitem__(self, index):
-        return (self.batches[index],)
 
 
 @pytest.mark.parametrize("name", BAD)

@@ -1,4 +1,4 @@
-"""All model families share the signature of `log_prob`, and `bits_per_dim` scales it."""
+"""The log-probability of images: its signature and its bits, in all families."""
 
 import inspect
 

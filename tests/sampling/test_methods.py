@@ -9,7 +9,12 @@ from keras_genimg.causality.random_weights import randomize
 from keras_genimg.drawing.proven_sampler import TracedSampler
 from keras_genimg.layers import MaskedConv2D
 from keras_genimg.likelihoods import Categorical
-from keras_genimg.models import AutoregressiveModel, PixelCNN, PixelRNN
+from keras_genimg.models import (
+    AutoregressiveModel,
+    GatedPixelCNN,
+    PixelCNN,
+    PixelRNN,
+)
 from keras_genimg.ops import seeded_uniforms
 from keras_genimg.sampling import METHODS, fixed_point_sampler
 from tests.sampling.drawn import TIE, assert_ancestral, write_sample_endpoint
@@ -20,6 +25,9 @@ SEEDS = np.arange(16)
 
 FAMILIES = {
     "cnn": lambda shape, units, depth=1, **k: PixelCNN(shape, units, depth, **k),
+    "gated": lambda shape, units, depth=1, **k: GatedPixelCNN(
+        shape, units, depth, first_kernel_size=3, **k
+    ),
     "row": lambda shape, units, depth=1, **k: PixelRNN(shape, units, depth, "row", **k),
     "diagonal": lambda shape, units, depth=1, **k: PixelRNN(shape, units, depth, **k),
     "plain": lambda shape, units, depth=1, **k: PixelRNN(
@@ -55,6 +63,7 @@ def test_draws_from_the_parameters_of_the_forward_pass(family, case):
     "family, case",
     [
         ("cnn", CASES[2]),
+        ("gated", CASES[2]),
         ("row", CASES[2]),
         ("diagonal", CASES[0]),
         ("plain", CASES[0]),
@@ -93,7 +102,11 @@ def test_whole_rows_are_drawn_from_the_parameters_of_the_forward_pass(layer):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "family, method",
-    [("cnn", "incremental"), *((family, "fixed_point") for family in FAMILIES)],
+    [
+        ("cnn", "incremental"),
+        ("gated", "incremental"),
+        *((family, "fixed_point") for family in FAMILIES),
+    ],
 )
 def test_xla_draws_the_same(family, method):
     model = make(family, CASES[0])
@@ -134,7 +147,11 @@ def test_conditional_models_draw_from_the_parameters_of_the_forward_pass(family,
 
 @pytest.mark.parametrize(
     "family, kind, method",
-    [*(("cnn", "label", method) for method in METHODS), ("row", "map", "incremental")],
+    [
+        *(("cnn", "label", method) for method in METHODS),
+        ("gated", "label", "incremental"),
+        ("row", "map", "incremental"),
+    ],
 )
 def test_conditions_agree(family, kind, method):
     model, condition = make_conditional(family, kind)
@@ -164,7 +181,7 @@ def half_precision_model(family, policy):
 
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
-@pytest.mark.parametrize("family", ["cnn", "diagonal"])
+@pytest.mark.parametrize("family", ["cnn", "gated", "diagonal"])
 def test_half_precision_draws_from_the_parameters_of_the_forward_pass(family, policy):
     assert_sampled_as_computed(half_precision_model(family, policy))
 
