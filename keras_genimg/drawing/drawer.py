@@ -133,8 +133,14 @@ class Drawer:
 
         return sample if num_candidates is None else complete
 
-    def traced(self, method, shape, jit_compile, num_candidates=None):
-        """Return the `TracedSampler` of a method and a size."""
+    def traced(self, method, image_size, jit_compile, num_candidates=None):
+        """Return the `TracedSampler` of a method, by default the model's, and a size.
+
+        Raises:
+            ValueError: If the method is unknown, or the size does not fit.
+        """
+        method = self.checked_method(method)
+        shape = sized_image_shape(self._model, image_size, "generate")
         kind = method, shape, jit_compile, num_candidates
         return self._model._function_cache.get(
             kind, lambda: TracedSampler(self._model, *kind)
@@ -142,28 +148,8 @@ class Drawer:
 
     def prove(self, sampler):
         """Raise an error unless a sampler is right, which is checked once."""
+        self.check_causal(sampler.kind[1])
         self._model._function_cache.get(("proven", *sampler.kind), sampler.prove)
-
-    def function(
-        self,
-        method=None,
-        temperature=1.0,
-        image_size=None,
-        jit_compile=False,
-        num_candidates=None,
-    ):
-        """Return a compiled function of `(seeds, *others)`, see `from_seeds`.
-
-        Raises:
-            ValueError: If an argument is not as described. The function raises it if
-                the model is not causal.
-        """
-        method = self.checked_method(method)
-        check_temperature(temperature)
-        shape = sized_image_shape(self._model, image_size, "generate")
-        draw = self.traced(method, shape, jit_compile, num_candidates)
-        temperature = tf.constant(temperature, tf.float32)
-        return lambda seeds, *others: draw(seeds, temperature, *others)
 
     def checked_method(self, method):
         """Return a sampling method, that of the model for None."""
@@ -171,39 +157,16 @@ class Drawer:
             return self._model.sampling_method
         return check_choice("method", method, tuple(METHODS), "generate")
 
-    def cost(self, method, image_shape):
-        """Return the forward passes of a batch as text, and their cost per image."""
-        method = self.checked_method(method)
-        if method == "incremental":
-            return "", 0
-        passes = self.num_passes(image_shape)
-        note = f"{passes} forward passes per batch"
-        if method == "fixed_point":
-            note = f"up to {passes + 1} forward passes per batch"
-        return note, passes * cost_of_image(self._model, image_shape)
-
     def generate(
-        self,
-        num_images,
-        seed,
-        batch_size,
-        verbose,
-        method=None,
-        temperature=1.0,
-        jit_compile=False,
-        image_size=None,
-        conditions=None,
+        self, sampler, temperature, num_images, seed, conditions, batch_size, verbose
     ):
-        """Draw images, see `AutoregressiveModel.generate`."""
-        model = self._model
+        """Draw images with a `TracedSampler`, see `AutoregressiveModel.generate`."""
         num_images = check_positive_int("num_images", num_images, "generate")
-        draw = self.function(method, temperature, image_size, jit_compile)
-        shape = sized_image_shape(model, image_size, "generate")
-        conditions = condition_arrays(model, conditions, num_images, shape)
+        shape = sampler.kind[1]
+        conditions = condition_arrays(self._model, conditions, num_images, shape)
         inputs = [image_seeds(num_images, seed), *conditions]
-        note, cost = self.cost(method, shape)
-        return draw_images(
-            model, draw, inputs, batch_size, verbose, note=note, cost=cost
+        return self._in_batches(
+            sampler, temperature, inputs, batch_size, verbose, "generate"
         )
 
     def complete(
@@ -220,19 +183,41 @@ class Drawer:
         conditions=None,
     ):
         """Return completed images and effective sample sizes."""
-        model, owner = self._model, "complete"
+        owner = "complete"
         num_candidates = check_positive_int("num_candidates", num_candidates, owner)
         batch_size = check_positive_int("batch_size", batch_size, owner)
-        images, known = _checked_completion(images, known, model)
+        images, known = _checked_completion(images, known, self._model)
         shape = images.shape[1:]
-        size = shape[:2]
-        draw = self.function(method, temperature, size, jit_compile, num_candidates)
-        conditions = condition_arrays(model, conditions, len(images), shape)
+        sampler = self.traced(method, shape[:2], jit_compile, num_candidates)
+        conditions = condition_arrays(self._model, conditions, len(images), shape)
         images, known = self.known(images, known, conditions)
         inputs = [image_seeds(len(images), seed), images, known, *conditions]
-        note, cost = self.cost(method, shape)
-        batch_size, cost = max(1, batch_size // num_candidates), cost * num_candidates
-        return draw_images(model, draw, inputs, batch_size, verbose, owner, note, cost)
+        at_once = max(1, batch_size // num_candidates)
+        return self._in_batches(
+            sampler, temperature, inputs, at_once, verbose, owner, num_candidates
+        )
+
+    def _in_batches(
+        self, sampler, temperature, inputs, batch_size, verbose, owner, num_candidates=1
+    ):
+        """Call a sampler on batches of inputs; announce what may take long."""
+        check_temperature(temperature)
+        temperature = tf.constant(temperature, tf.float32)
+        method, shape, _ = sampler.kind
+        note, cost = "", 0
+        if method != "incremental":
+            passes = self.num_passes(shape)
+            note = f"{passes} forward passes per batch"
+            cost = passes * cost_of_image(self._model, shape) * num_candidates
+            if method == "fixed_point":
+                note = f"up to {passes + 1} forward passes per batch"
+
+        def draw(seeds, *others):
+            return sampler(seeds, temperature, *others)
+
+        return draw_images(
+            self._model, draw, inputs, batch_size, verbose, owner, note, cost
+        )
 
     def log_prob(self, images, *conditions):
         """Return the log-probability of images in nats, `(batch,)`, for a graph."""

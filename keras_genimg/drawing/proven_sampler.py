@@ -91,7 +91,6 @@ class TracedSampler:
     def __call__(self, seeds, temperature, *others):
         function = self._trace()
         if self._model.check_causality and not self._has_passed:
-            self._model._drawer.check_causal(self.kind[1])
             self._model._drawer.prove(self)
             self._has_passed = True
         if not tf.executing_eagerly():
@@ -183,8 +182,3 @@ class TracedSampler:
             (network, *tensors)
             for network, tensors in zip(self._networks, recorded, strict=True)
         ]
-
-    @property
-    def num_traces(self):
-        """Number of times that the graph has been traced."""
-        return self._function.experimental_get_tracing_count()

@@ -591,18 +591,14 @@ def _check_arguments(cls, received):
     unknown = {k: v for k, v in received.items() if k not in ("name", "trainable")}
     if not unknown:
         return
-    accepted = []
+    parameters = {}
     for base in cls.__mro__:
         if "__init__" in vars(base):
-            _, *parameters = inspect.signature(base.__init__).parameters.values()
-            accepted += [
-                p.name
-                for p in parameters
-                if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
-            ]
+            parameters.update(inspect.signature(base.__init__).parameters)
             if base.__module__.startswith("keras_genimg."):
                 break
-    accepted = list(dict.fromkeys([*accepted, "name", "trainable", "dtype"]))
+    names = [*parameters, *("name", "trainable", "dtype")]
+    accepted = [x for x in dict.fromkeys(names) if x not in ("self", "args", "kwargs")]
     hints = []
     for name in unknown:
         close = difflib.get_close_matches(name, accepted, n=1)

@@ -440,14 +440,9 @@ class MultiScalePixelRNN(GenerativeModel):
             ValueError: If an argument is not as described, the model is not causal, or
                 the incremental sampler does not support a layer.
         """
+        sampler = self._drawer.traced(method, None, jit_compile)
         return self._drawer.generate(
-            num_images,
-            seed,
-            batch_size,
-            verbose,
-            method,
-            temperature,
-            jit_compile,
+            sampler, temperature, num_images, seed, None, batch_size, verbose
         )
 
     def complete(
@@ -595,8 +590,9 @@ class MultiScalePixelRNN(GenerativeModel):
                 f"{self.scales[:-1]}. Received: shape={small_images.shape}"
             )
         self.likelihood.check_images(small_images, f"{self.name}.enlarge")
-        method = self._drawer.checked_method(method)
         check_temperature(temperature)
+        sampler = self._drawer.traced(method, None, jit_compile)
+        method, _, _ = sampler.kind
         index = self.scales.index(size)
         draw = self._function_cache.compiled(
             ("enlarge", index, method, jit_compile),
@@ -610,11 +606,8 @@ class MultiScalePixelRNN(GenerativeModel):
             ],
             jit_compile=jit_compile,
         )
-        self._drawer.check_causal(self.image_shape)
         if self.check_causality:
-            self._drawer.prove(
-                self._drawer.traced(method, self.image_shape, jit_compile)
-            )
+            self._drawer.prove(sampler)
         divisor = tf.constant(temperature, tf.float32)
         seeds = image_seeds(len(small_images), seed)
         drawn = draw_images(

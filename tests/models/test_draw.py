@@ -228,7 +228,6 @@ def test_published_settings():
         assert tuple(config[key] for key in keys) == expected
         likelihood = config.get("likelihood", Bernoulli())
         assert likelihood == Bernoulli(intensities=name != "mnist")
-        assert "The paper: Adam" in DRAW.presets[name].description
     model = DRAW.from_preset("cifar10", num_glimpses=2, units=4)
     assert model.generate(1, seed=0).shape == (1, 32, 32, 3)
 

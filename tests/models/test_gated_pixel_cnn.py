@@ -7,7 +7,6 @@ from keras_genimg.causality.random_weights import randomize
 from keras_genimg.layers.gated_kernels import VerticalGates
 from keras_genimg.likelihoods import Categorical
 from keras_genimg.models import GatedPixelCNN, PixelCNN
-from keras_genimg.presets import find_preset
 from keras_genimg.sampling import METHODS
 from keras_genimg.sampling.program import Level, Program
 from keras_genimg.visualization import dependency_field
@@ -120,17 +119,6 @@ def test_learns_what_lies_in_the_blind_spot():
         nats[family] = -model.log_prob(images).mean()
     # One bit is random, and the plain model cannot tell the other.
     assert nats[GatedPixelCNN] < 0.8 < 1.3 < nats[PixelCNN]
-
-
-@pytest.mark.parametrize("name", GatedPixelCNN.presets)
-def test_presets_compute_at_small_size(name):
-    assert find_preset(f"GatedPixelCNN/{name}") == ("GatedPixelCNN", name)
-    colors = GatedPixelCNN.presets[name].config["image_shape"][-1]
-    model = GatedPixelCNN.from_preset(
-        name, image_shape=(4, 5, colors), units=6, head_filters=6, num_blocks=1
-    )
-    images = np.ones((2, 4, 5, colors), "uint8")
-    assert np.isfinite(model.log_prob(images)).all()
 
 
 def test_the_digits_preset_sees_whole_images():

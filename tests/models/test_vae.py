@@ -5,7 +5,6 @@ import tensorflow as tf
 
 from keras_genimg.likelihoods import Bernoulli, Categorical
 from keras_genimg.models import VAE
-from keras_genimg.visualization import latent_manifold
 
 SHAPE = (4, 3, 1)
 IMAGES = np.random.default_rng(0).integers(2, size=(20, *SHAPE)).astype("uint8")
@@ -209,14 +208,6 @@ def test_generation_needs_no_encoder(trained):
     assert np.isfinite(drawn).all()
 
 
-def test_latent_manifold(trained):
-    model, _ = trained
-    images = latent_manifold(model, size=3)
-    assert (images.shape, images.dtype) == ((9, *SHAPE), np.uint8)
-    middle = model.decode(np.zeros((1, 2)))
-    np.testing.assert_array_equal(images[4], model.likelihood.to_display(middle)[0])
-
-
 def test_initial_weights():
     model = VAE((8, 8, 1), 10, hidden_units=100)
     for weight in model.weights:
@@ -286,15 +277,8 @@ def test_presets():
 @pytest.mark.parametrize("call", ["fit", "elbo", "log_prob", "encode", "reconstruct"])
 def test_images_that_do_not_fit(trained, call):
     run = getattr(trained[0], call)
-    for images, text in [
-        (IMAGES + 2, "integers from 0 to 1.*values from 2"),
-        (INTENSITIES, "integers from 0 to 1"),
-        (IMAGES[..., 0], "add the color axis"),
-        (IMAGES[:, 1:], r"received: shape=\(20, 3, 3, 1\)"),
-        (IMAGES[:0], "received no images"),
-    ]:
-        with pytest.raises(ValueError, match=f"(?is){text}"):
-            run(images)
+    with pytest.raises(ValueError, match="(?s)integers from 0 to 1.*values from 2"):
+        run(IMAGES + 2)
     with pytest.raises(ValueError, match="data set whose elements are 2-tuples"):
         run(dataset((IMAGES, IMAGES), 4))
 
