@@ -9,7 +9,12 @@ import numpy as np
 import tensorflow as tf
 
 from keras_genimg.inputs.conditions import with_rank
-from keras_genimg.inputs.images import check_values, checked_inputs, inputs_of
+from keras_genimg.inputs.images import (
+    check_values,
+    checked_inputs,
+    inputs_by_name,
+    inputs_of,
+)
 from keras_genimg.ops.checks import check_choice, check_positive_int
 from keras_genimg.ops.uniforms import MAX_SEED
 
@@ -148,7 +153,7 @@ def map_images(
         total, unit = int(data.cardinality()), "batch"
         batches = _checked_batches(model, data, task)
     else:
-        inputs = _inputs_in_order(model, data)
+        inputs = list(inputs_by_name(data, model).values())
         total, unit = len(inputs[0]), "image"
         parts = (timed_slices if splits else slices)(total, batch_size)
         batches = _batches(inputs, parts)
@@ -172,17 +177,9 @@ def _joined(function, batches):
 
 def _checked_batches(model, dataset, owner):
     for element in dataset:
-        batch = _inputs_in_order(model, element)
+        batch = list(inputs_by_name(inputs_of(element), model).values())
         check_values(batch, model, owner)
         yield batch
-
-
-def _inputs_in_order(model, element):
-    """Return the inputs in an array or an element of a data set, as a list."""
-    element = inputs_of(element) if len(model.inputs) == 1 else element
-    if isinstance(element, dict):
-        element = [element[tensor.name] for tensor in model.inputs]
-    return element if isinstance(element, (list, tuple)) else [element]
 
 
 def reported(batches, task, total, verbose="auto", note="", slow=False, unit="image"):

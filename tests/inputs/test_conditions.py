@@ -154,6 +154,8 @@ def test_values_of_other_types_that_fit():
     model = make_without_ranges()
     drawn = model.generate(4, seed=1, conditions=GOOD)
     nats = model.log_prob({"images": IMAGES, **GOOD})
+    data = tf.data.Dataset.from_tensors(({"images": IMAGES, **GOOD},))
+    np.testing.assert_array_equal(model.log_prob(data), nats)
     for dtypes in (("uint8", "float64"), ("int64", "float16"), ("uint64", "int32")):
         label, vector = (
             value.astype(dtype)
