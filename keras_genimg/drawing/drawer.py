@@ -57,10 +57,6 @@ class Drawer:
         """Return `(model, images, conditions)` of each network that draws."""
         return [(self._model, images, conditions)]
 
-    def targets(self, images):
-        """Return all that is drawn for images, of which the outputs are parameters."""
-        return images
-
     def shape(self, image_shape):
         """Return the shape of what is drawn, without the batch."""
         return image_shape
@@ -222,8 +218,9 @@ class Drawer:
     def log_prob(self, images, *conditions):
         """Return the log-probability of images in nats, `(batch,)`, for a graph."""
         model = self._model
-        params = model([images, *conditions] if conditions else images, training=False)
-        images = self.targets(images)
+        inputs = [images, *conditions]
+        params = model(inputs if conditions else images, training=False)
+        images = model._targets_of(inputs)
         if self.drawn_pixels is None:
             return model.likelihood.log_prob_of_images(params, images)
         return masked_log_prob(model.likelihood, self.drawn_pixels, params, images)

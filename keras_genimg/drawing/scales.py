@@ -6,7 +6,6 @@ import tensorflow as tf
 from keras_genimg.drawing.drawer import Drawer
 from keras_genimg.ops.scales import (
     is_copied,
-    packed,
     placed,
     scale_images,
     scale_order,
@@ -108,11 +107,6 @@ class ScalesDrawer(Drawer):
         parts = scale_images(images, self._model.scales, self._model.subsampling)
         smaller = [[], *([tf.cast(part, tf.int32)] for part in parts[:-1])]
         return list(zip(self._model.scale_models, parts, smaller, strict=True))
-
-    def targets(self, images):
-        if self._top_left:
-            return images
-        return packed(scale_images(images, self._model.scales, "box"))
 
     def shape(self, image_shape):
         if self._top_left:

@@ -459,14 +459,14 @@ class GenerativeModel(keras.Model):
         sample_weight: Any = None,
         training: bool = True,
     ) -> tf.Tensor:
-        targets = self._targets_of(x, y_pred)
+        targets = self._targets_of(x)
         loss = super().compute_loss(x, targets, y_pred, sample_weight, training)
         return self._fitter.weighed(loss)
 
     def compute_metrics(
         self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
     ) -> dict[str, Any]:
-        y = self._targets_of(x, y_pred)
+        y = self._targets_of(x)
         return super().compute_metrics(x, y, y_pred, sample_weight)
 
     def get_metrics_result(self) -> dict[str, Any]:
@@ -553,8 +553,8 @@ class GenerativeModel(keras.Model):
         """Return the loss of the images."""
         return NegativeLogLikelihood(self.likelihood)
 
-    def _targets_of(self, x, y_pred):
-        """Return the target images of the outputs `y_pred` for the inputs `x`."""
+    def _targets_of(self, x):
+        """Return what the outputs for the inputs `x` are parameters of."""
         return images_of(x, self)
 
     def _epoch_variables(self):

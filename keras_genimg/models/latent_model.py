@@ -94,14 +94,14 @@ class LatentModel(GenerativeModel):
     # The divergence is a mean over the batch.
     _weighs_images = False
 
-    def _targets_of(self, x, y_pred):
+    def _targets_of(self, x):
         images = images_of(x, self)
         return images if self.num_samples == 1 else repeated(images, self.num_samples)
 
     def compute_metrics(
         self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
     ) -> dict[str, Any]:
-        nats = -self._log_likelihood(y_pred, self._targets_of(x, y_pred))
+        nats = -self._log_likelihood(y_pred, self._targets_of(x))
         self.reconstruction.update_state(nats)
         return super().compute_metrics(x, y, y_pred, sample_weight)
 

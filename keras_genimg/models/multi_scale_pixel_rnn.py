@@ -31,6 +31,7 @@ from keras_genimg.ops.checks import (
 from keras_genimg.ops.scales import (
     check_scales,
     factors_between,
+    packed,
     scale_images,
     smallest_scales,
     subsampled,
@@ -670,8 +671,11 @@ class MultiScalePixelRNN(GenerativeModel):
     def _raster_models(self):
         return self.scale_models
 
-    def _targets_of(self, x, y_pred):
-        return self._drawer.targets(super()._targets_of(x, y_pred))
+    def _targets_of(self, x):
+        images = super()._targets_of(x)
+        if self.subsampling == "top_left":
+            return images
+        return packed(scale_images(images, self.scales, "box"))
 
     def _check_before_fit(self, x):
         self._drawer.check_causal(self.image_shape)
