@@ -17,7 +17,12 @@ from keras_genimg.models import (
 )
 from keras_genimg.ops import seeded_uniforms
 from keras_genimg.sampling import METHODS, fixed_point_sampler
-from tests.sampling.drawn import TIE, assert_ancestral, write_sample_endpoint
+from tests.sampling.drawn import (
+    TIE,
+    assert_ancestral,
+    assert_served_as_drawn,
+    write_sample_endpoint,
+)
 from tests.sampling.forced import assert_sampled_as_computed
 from tests.subprocesses import run_python
 
@@ -204,11 +209,7 @@ def test_half_precision_draws(family, policy):
 def test_half_precision_is_exported_as_it_draws(tmp_path):
     keras.mixed_precision.set_global_policy("mixed_bfloat16")
     model = FAMILIES["row"]((4, 5, 1), 6, likelihood=Categorical(4))
-    write_sample_endpoint(model, tmp_path / "model")
-    loaded = tf.saved_model.load(str(tmp_path / "model"))
-    images = loaded.signatures["sample"](seed=tf.constant(SEEDS))["images"]
-    expected = model.likelihood.to_display(model.generate(16, seed=0))
-    np.testing.assert_array_equal(images, expected)
+    assert_served_as_drawn(model, tmp_path / "model")
 
 
 def test_fixed_point_takes_few_passes(monkeypatch):

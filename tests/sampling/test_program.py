@@ -18,7 +18,7 @@ from keras_genimg.layers import (
 from keras_genimg.models import AutoregressiveModel
 from keras_genimg.sampling.program import Level, Program
 from tests.fuzz.own_layers import Above
-from tests.sampling.drawn import assert_ancestral, write_sample_endpoint
+from tests.sampling.drawn import assert_ancestral, assert_served_as_drawn
 from tests.sampling.forced import assert_sampled_as_computed
 
 SHAPE = (5, 4, 1)
@@ -359,11 +359,7 @@ def test_all_of_them_in_one_graph(jit_compile):
 
 def test_nested_models_are_exported(tmp_path):
     model = model_of(lambda x: nested_sequential(nested_functional(x)))
-    write_sample_endpoint(model, tmp_path / "model")
-    loaded = tf.saved_model.load(str(tmp_path / "model"))
-    images = loaded.signatures["sample"](seed=tf.range(4, dtype=tf.int64))["images"]
-    expected = model.likelihood.to_display(model.generate(4, seed=0))
-    np.testing.assert_array_equal(images, expected)
+    assert_served_as_drawn(model, tmp_path / "model")
 
 
 class MyConv2D(layers.Conv2D):
