@@ -86,7 +86,11 @@ def test_fit_refuses_targets_and_bad_validation_data(model):
             "one of 'incremental', 'fixed_point'.*Received: method='magic'",
         ),
         ({"temperature": 0}, "above 0. Received: temperature=0"),
-        ({"temperature": float("nan")}, "Received: temperature=nan"),
+        ({"temperature": -1.0}, "Received: temperature=-1.0"),
+        ({"temperature": np.inf}, "Received: temperature=inf"),
+        ({"temperature": np.nan}, "Received: temperature=nan"),
+        ({"temperature": "1"}, "Received: temperature='1'"),
+        ({"temperature": None}, "Received: temperature=None"),
         ({"image_size": (3, 5)}, r"image_size=\(3, 5\)"),
         ({"conditions": [1, 2]}, r"must give the inputs \[\]"),
         ({"batch_size": 0}, "Received: batch_size=0"),
@@ -172,9 +176,3 @@ def test_data_sets_of_complex_numbers(model):
     for call in CALLS[:3]:
         with pytest.raises(ValueError, match="real numbers. Received: dtype complex64"):
             getattr(model, call)(data)
-
-
-@pytest.mark.parametrize("temperature", ["1", None, -1.0, np.inf])
-def test_temperatures(model, temperature):
-    with pytest.raises(ValueError, match="`temperature` must be a finite number"):
-        model.generate(1, temperature=temperature)
