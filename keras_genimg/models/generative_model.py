@@ -215,7 +215,6 @@ class GenerativeModel(keras.Model):
         *,
         batch_size: int = 64,
         verbose: Verbose = "auto",
-        **options: Any,
     ) -> np.ndarray:
         """Return the negative log-probability of each image in bits per sub-pixel.
 
@@ -226,8 +225,6 @@ class GenerativeModel(keras.Model):
             batch_size: Images per batch, for arrays.
             verbose: 0 for silence, 1 for a progress bar, 2 for one line at the end;
                 "auto" for silence in the first two seconds, then a bar.
-            **options: Other arguments of `log_prob`: `num_samples` and `seed` of models
-                with latent variables.
 
         Returns:
             NumPy float32 array of shape `(num_images,)`.
@@ -243,7 +240,7 @@ class GenerativeModel(keras.Model):
                     f"array to know their size. Received: {images}"
                 )
             shape = np.shape(images_of(images, self))[1:]
-        nats = self.log_prob(images, batch_size=batch_size, verbose=verbose, **options)
+        nats = self.log_prob(images, batch_size=batch_size, verbose=verbose)
         return -nats / np.float32(np.log(2) * np.prod(shape))
 
     def endpoints(

@@ -315,6 +315,42 @@ class LatentModel(GenerativeModel):
             key, bound, images, seed, batch_size, verbose, counts, splits=True
         )
 
+    def bits_per_dim(
+        self,
+        images: Images,
+        *,
+        num_samples: int = 100,
+        seed: int | None = None,
+        batch_size: int = 64,
+        verbose: Verbose = "auto",
+    ) -> np.ndarray:
+        """Return the negative bound of `log_prob` in bits per sub-pixel.
+
+        Args:
+            images: Images in the likelihood's own range, as an array or a
+                `tf.data.Dataset` of batches.
+            num_samples: Samples of the latent variables per image, see `log_prob`.
+            seed: Integer seed of the first image's samples; the next images have the
+                seeds that follow. By default a random one.
+            batch_size: Images per batch, for arrays.
+            verbose: 0 for silence, 1 for a progress bar, 2 for one line at the end;
+                "auto" for silence in the first two seconds, then a bar.
+
+        Returns:
+            NumPy float32 array of shape `(num_images,)`.
+
+        Raises:
+            ValueError: If there are no images, or their shape or pixels do not fit.
+        """
+        nats = self.log_prob(
+            images,
+            num_samples=num_samples,
+            seed=seed,
+            batch_size=batch_size,
+            verbose=verbose,
+        )
+        return -nats / np.float32(np.log(2) * np.prod(self.image_shape))
+
     def reconstruct(
         self,
         images: Images,

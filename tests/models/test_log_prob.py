@@ -58,9 +58,10 @@ def images_for(model, count=70):
     return generator.integers(2, size=(count, *model.image_shape)).astype("uint8")
 
 
+@pytest.mark.parametrize("method", ["log_prob", "bits_per_dim"])
 @pytest.mark.parametrize("family", FAMILIES)
-def test_all_families_have_one_signature(family):
-    parameters = inspect.signature(family.log_prob).parameters.values()
+def test_all_families_have_one_signature(family, method):
+    parameters = inspect.signature(getattr(family, method)).parameters.values()
     found = [(each.name, each.kind, each.default) for each in parameters]
     positional = inspect.Parameter.POSITIONAL_OR_KEYWORD
     keyword, empty = inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.empty
