@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_genimg.inputs.progress import cost_of_image
+from keras_genimg.inputs.calls import cost_of_image
 
 _NUM_ROW_ENDS = 5
 # Products of a weight and a pixel in one forward pass: a few seconds of two CPU cores.

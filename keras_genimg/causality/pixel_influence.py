@@ -78,7 +78,8 @@ def influence(
         van den Oord, Kalchbrenner and Kavukcuoglu, Pixel Recurrent Neural Networks,
         2016, sections 2 and 3.4, https://arxiv.org/abs/1601.06759
     """
-    if not hasattr(model, "check_causality") or hasattr(model, "scale_models"):
+    is_autoregressive = hasattr(model, "check_causality")
+    if not is_autoregressive or model._raster_models() != [model]:
         raise ValueError(
             f"`model` must be an AutoregressiveModel, which draws in raster order: "
             f"build one from the inputs and outputs of a functional graph, or pass "

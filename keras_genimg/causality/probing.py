@@ -17,7 +17,7 @@ from keras_genimg.causality.rounding import (
     in_float32,
     is_quantized,
 )
-from keras_genimg.inputs.progress import SLOW, cost_of_image
+from keras_genimg.inputs.calls import SLOW, cost_of_image
 
 # Changes smaller than this fraction of the largest one may be rounding.
 _TOLERANCE = 1e-5
@@ -125,9 +125,9 @@ def first_leak(
             unknown sizes are those of the images, and integers of unknown range are 0
             or 1, or 0 alone if the graph fails on 1.
     """
-    if hasattr(model, "scale_models"):
-        # Each scale has an order of its own.
-        leaks = (first_leak(network) for network in model.scale_models)
+    networks = model._raster_models()
+    if networks != [model]:
+        leaks = (first_leak(network) for network in networks)
         return next((leak for leak in leaks if leak is not None), None)
     shape = tuple(size or _SIZE for size in image_shape or model.image_shape)
     with tf.init_scope():  # Run eagerly even while the caller is being traced.

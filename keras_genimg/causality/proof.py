@@ -13,8 +13,11 @@ from keras_genimg.causality.rounding import (
     tolerance,
 )
 from keras_genimg.sampling.forward_passes import forward_pass
-from keras_genimg.sampling.incremental import given_pixel, teacher_forced_params
-from keras_genimg.sampling.pixel_run import PixelRun
+from keras_genimg.sampling.incremental import (
+    PixelRun,
+    given_pixel,
+    teacher_forced_params,
+)
 from keras_genimg.sampling.program import Level
 from keras_genimg.types import TensorLike
 

@@ -6,18 +6,23 @@ import numpy as np
 import tensorflow as tf
 
 from keras_genimg.causality.probing import check_causal
+from keras_genimg.drawing.candidates import completion_of_candidates, temperatures
 from keras_genimg.drawing.proven_sampler import TracedSampler
-from keras_genimg.inputs.calls import draw_images, map_images
+from keras_genimg.inputs.calls import (
+    cost_of_image,
+    draw_images,
+    image_seeds,
+    map_images,
+)
 from keras_genimg.inputs.conditions import condition_arrays
 from keras_genimg.inputs.images import check_shape, sized_image_shape
-from keras_genimg.inputs.progress import cost_of_image
-from keras_genimg.inputs.seeds import image_seeds
 from keras_genimg.losses.negative_log_likelihood import masked_log_prob
 from keras_genimg.ops.checks import (
     check_choice,
     check_positive_int,
     check_temperature,
 )
+from keras_genimg.ops.uniforms import seeded_uniforms
 from keras_genimg.sampling import METHODS
 
 
@@ -52,10 +57,6 @@ class Drawer:
         """Return `(model, images, conditions)` of each network that draws."""
         return [(self._model, images, conditions)]
 
-    def targets(self, images):
-        """Return all that is drawn for images, of which the outputs are parameters."""
-        return images
-
     def shape(self, image_shape):
         """Return the shape of what is drawn, without the batch."""
         return image_shape
@@ -82,52 +83,69 @@ class Drawer:
         model = self._model
         if model.check_causality:
             model._function_cache.get(
-                model,
-                ("causal", image_shape),
-                lambda: check_causal(model, image_shape),
+                ("causal", image_shape), lambda: check_causal(model, image_shape)
             )
 
     # What all do.
 
-    def traced(self, method, shape, jit_compile, num_candidates=None):
-        """Return the `TracedSampler` of a method and a size."""
+    def from_seeds(
+        self, method, image_shape, jit_compile=False, num_candidates=None, **options
+    ):
+        """Return a function for a graph that draws or completes images.
+
+        Args:
+            method: See `keras_genimg.sampling.METHODS`.
+            image_shape: `(height, width, colors)`.
+            jit_compile: Whether to compile with XLA.
+            num_candidates: Number of candidates, for completions; None to draw new
+                images.
+            **options: Options of `sampler`.
+
+        Returns:
+            A function of `(seeds, temperature, *others)`: integers, `(batch,)`; a
+            scalar or `(batch,)`; float32 `images` and `known`, for completions; and
+            the conditions. It returns float32 images in the likelihood's own range;
+            for completions, also effective sample sizes.
+        """
+        draw = self.sampler(method, jit_compile, **options)
+
+        def sample(seeds, temperature, *conditions):
+            uniforms = seeded_uniforms(seeds, self.shape(image_shape))
+            images = draw(uniforms, temperatures(temperature), conditions)
+            return tf.ensure_shape(images, (None, *image_shape))
+
+        def complete(seeds, temperature, images, known, *conditions):
+            temperature = temperatures(temperature)
+            if num_candidates == 1:  # No forward pass for weights.
+                uniforms = seeded_uniforms(seeds, image_shape)
+                completed = draw(uniforms, temperature, conditions, images, known)
+                sizes = tf.ones_like(seeds, tf.float32)
+            else:
+                given = seeds, temperature, images, known, conditions
+                completed, sizes = completion_of_candidates(
+                    self._model, draw, num_candidates, *given
+                )
+            return tf.ensure_shape(completed, (None, *image_shape)), sizes
+
+        return sample if num_candidates is None else complete
+
+    def traced(self, method, image_size, jit_compile, num_candidates=None):
+        """Return the `TracedSampler` of a method, by default the model's, and a size.
+
+        Raises:
+            ValueError: If the method is unknown, or the size does not fit.
+        """
+        method = self.checked_method(method)
+        shape = sized_image_shape(self._model, image_size, "generate")
+        kind = method, shape, jit_compile, num_candidates
         return self._model._function_cache.get(
-            self._model,
-            (method, shape, jit_compile, num_candidates),
-            lambda: TracedSampler(
-                self._model, method, shape, jit_compile, num_candidates
-            ),
+            kind, lambda: TracedSampler(self._model, *kind)
         )
 
     def prove(self, sampler):
         """Raise an error unless a sampler is right, which is checked once."""
-        self._model._function_cache.get(
-            self._model, ("proven", *sampler.kind), sampler.prove
-        )
-
-    def function(
-        self,
-        method=None,
-        temperature=1.0,
-        image_size=None,
-        jit_compile=False,
-        num_candidates=None,
-    ):
-        """Return a compiled function of `(seeds, *conditions)` that draws images.
-
-        With `num_candidates`, it completes images: it also takes `images` and `known`,
-        after the seeds, and returns effective sample sizes, after the images.
-
-        Raises:
-            ValueError: If an argument is not as described. The function raises it if
-                the model is not causal.
-        """
-        method = self.checked_method(method)
-        check_temperature(temperature)
-        shape = sized_image_shape(self._model, image_size, "generate")
-        draw = self.traced(method, shape, jit_compile, num_candidates)
-        temperature = tf.constant(temperature, tf.float32)
-        return lambda seeds, *others: draw(seeds, temperature, *others)
+        self.check_causal(sampler.kind[1])
+        self._model._function_cache.get(("proven", *sampler.kind), sampler.prove)
 
     def checked_method(self, method):
         """Return a sampling method, that of the model for None."""
@@ -135,39 +153,16 @@ class Drawer:
             return self._model.sampling_method
         return check_choice("method", method, tuple(METHODS), "generate")
 
-    def cost(self, method, image_shape):
-        """Return the forward passes of a batch as text, and their cost per image."""
-        method = self.checked_method(method)
-        if method == "incremental":
-            return "", 0
-        passes = self.num_passes(image_shape)
-        note = f"{passes} forward passes per batch"
-        if method == "fixed_point":
-            note = f"up to {passes + 1} forward passes per batch"
-        return note, passes * cost_of_image(self._model, image_shape)
-
     def generate(
-        self,
-        num_images,
-        seed,
-        batch_size,
-        verbose,
-        method=None,
-        temperature=1.0,
-        jit_compile=False,
-        image_size=None,
-        conditions=None,
+        self, sampler, temperature, num_images, seed, conditions, batch_size, verbose
     ):
-        """Draw images, see `AutoregressiveModel.generate`."""
-        model = self._model
+        """Draw images with a `TracedSampler`, see `AutoregressiveModel.generate`."""
         num_images = check_positive_int("num_images", num_images, "generate")
-        draw = self.function(method, temperature, image_size, jit_compile)
-        shape = sized_image_shape(model, image_size, "generate")
-        conditions = condition_arrays(model, conditions, num_images, shape)
+        shape = sampler.kind[1]
+        conditions = condition_arrays(self._model, conditions, num_images, shape)
         inputs = [image_seeds(num_images, seed), *conditions]
-        note, cost = self.cost(method, shape)
-        return draw_images(
-            model, draw, inputs, batch_size, verbose, note=note, cost=cost
+        return self._in_batches(
+            sampler, temperature, inputs, batch_size, verbose, "generate"
         )
 
     def complete(
@@ -184,25 +179,48 @@ class Drawer:
         conditions=None,
     ):
         """Return completed images and effective sample sizes."""
-        model, owner = self._model, "complete"
+        owner = "complete"
         num_candidates = check_positive_int("num_candidates", num_candidates, owner)
         batch_size = check_positive_int("batch_size", batch_size, owner)
-        images, known = _checked_completion(images, known, model)
+        images, known = _checked_completion(images, known, self._model)
         shape = images.shape[1:]
-        size = shape[:2]
-        draw = self.function(method, temperature, size, jit_compile, num_candidates)
-        conditions = condition_arrays(model, conditions, len(images), shape)
+        sampler = self.traced(method, shape[:2], jit_compile, num_candidates)
+        conditions = condition_arrays(self._model, conditions, len(images), shape)
         images, known = self.known(images, known, conditions)
         inputs = [image_seeds(len(images), seed), images, known, *conditions]
-        note, cost = self.cost(method, shape)
-        batch_size, cost = max(1, batch_size // num_candidates), cost * num_candidates
-        return draw_images(model, draw, inputs, batch_size, verbose, owner, note, cost)
+        at_once = max(1, batch_size // num_candidates)
+        return self._in_batches(
+            sampler, temperature, inputs, at_once, verbose, owner, num_candidates
+        )
+
+    def _in_batches(
+        self, sampler, temperature, inputs, batch_size, verbose, owner, num_candidates=1
+    ):
+        """Call a sampler on batches of inputs; announce what may take long."""
+        check_temperature(temperature)
+        temperature = tf.constant(temperature, tf.float32)
+        method, shape, _ = sampler.kind
+        note, cost = "", 0
+        if method != "incremental":
+            passes = self.num_passes(shape)
+            note = f"{passes} forward passes per batch"
+            cost = passes * cost_of_image(self._model, shape) * num_candidates
+            if method == "fixed_point":
+                note = f"up to {passes + 1} forward passes per batch"
+
+        def draw(seeds, *others):
+            return sampler(seeds, temperature, *others)
+
+        return draw_images(
+            self._model, draw, inputs, batch_size, verbose, owner, note, cost
+        )
 
     def log_prob(self, images, *conditions):
         """Return the log-probability of images in nats, `(batch,)`, for a graph."""
         model = self._model
-        params = model([images, *conditions] if conditions else images, training=False)
-        images = self.targets(images)
+        inputs = [images, *conditions]
+        params = model(inputs if conditions else images, training=False)
+        images = model._targets_of(inputs)
         if self.drawn_pixels is None:
             return model.likelihood.log_prob_of_images(params, images)
         return masked_log_prob(model.likelihood, self.drawn_pixels, params, images)
@@ -210,10 +228,8 @@ class Drawer:
     def log_prob_of(self, images, batch_size, verbose):
         """Return the log-probability of each image, see `log_prob` of the models."""
         model = self._model
-        function = model._function_cache.get(
-            model,
-            "log_prob",
-            lambda: tf.function(self.log_prob, reduce_retracing=True, autograph=False),
+        function = model._function_cache.compiled(
+            "log_prob", self.log_prob, reduce_retracing=True
         )
         return map_images(model, function, images, "log_prob", batch_size, verbose)
 

@@ -11,7 +11,6 @@ from keras_genimg.causality.image_pairs import random_conditions
 from keras_genimg.causality.proof import check_difference
 from keras_genimg.causality.random_weights import jittered_values, random_values
 from keras_genimg.causality.rounding import has_half_precision, in_float32
-from keras_genimg.drawing.functions import candidate_completer, pixel_sampler
 from keras_genimg.sampling.refusal import Refusal
 
 # Makes every value of a pixel about equally likely.
@@ -59,12 +58,9 @@ class TracedSampler:
         options = {}
         if method == "incremental":
             options["record"] = lambda *recorded: records.append(recorded)
-        draw = model._drawer.sampler(method, jit_compile, **options)
+        draw = model._drawer.from_seeds(*self.kind, num_candidates, **options)
         given = []
-        if num_candidates is None:
-            sample = pixel_sampler(draw, image_shape, model._drawer.shape(image_shape))
-        else:
-            sample = candidate_completer(model, draw, image_shape, num_candidates)
+        if num_candidates is not None:
             given = [tf.TensorSpec((None, *image_shape))] * 2
         variables = list(model.weights)
 
@@ -72,7 +68,7 @@ class TracedSampler:
             records.clear()
             state = list(zip(variables, weights, strict=True))
             with keras.StatelessScope(state_mapping=state):
-                images, *sizes = tf.nest.flatten(sample(*inputs))
+                images, *sizes = tf.nest.flatten(draw(*inputs))
             self._networks = [network for network, *_ in records]
             recorded = [tuple(tensors) for _, *tensors in records]
             return [tf.cast(images, model.likelihood.dtype), *sizes], recorded
@@ -95,7 +91,6 @@ class TracedSampler:
     def __call__(self, seeds, temperature, *others):
         function = self._trace()
         if self._model.check_causality and not self._has_passed:
-            self._model._drawer.check_causal(self.kind[1])
             self._model._drawer.prove(self)
             self._has_passed = True
         if not tf.executing_eagerly():
@@ -187,8 +182,3 @@ class TracedSampler:
             (network, *tensors)
             for network, tensors in zip(self._networks, recorded, strict=True)
         ]
-
-    @property
-    def num_traces(self):
-        """Number of times that the graph has been traced."""
-        return self._function.experimental_get_tracing_count()

@@ -4,16 +4,13 @@ import numpy as np
 import tensorflow as tf
 
 from keras_genimg.drawing.drawer import Drawer
-from keras_genimg.drawing.functions import temperatures
 from keras_genimg.ops.scales import (
     is_copied,
-    packed,
     placed,
     scale_images,
     scale_order,
     unpacked,
 )
-from keras_genimg.ops.uniforms import seeded_uniforms
 
 
 class EnlargingDrawer(Drawer):
@@ -97,28 +94,6 @@ class ScalesDrawer(Drawer):
 
         return draw
 
-    def enlarger(self, index, method, jit_compile=False):
-        """Return a function for a graph that draws large images of given small ones.
-
-        Args:
-            index: Index of the scale of the small images.
-            method: `"incremental"`, `"fixed_point"` or `"ancestral"`.
-            jit_compile: Whether to compile with XLA.
-
-        Returns:
-            A function of seeds, `(batch,)`, a temperature, and float32 small images.
-        """
-        model = self._model
-        draw = self.sampler(method, jit_compile, index + 1)
-
-        def enlarge(seeds, temperature, images):
-            # The numbers of `generate`, those of the smaller scales left out.
-            uniforms = seeded_uniforms(seeds, self.shape(model.image_shape))
-            images = draw(uniforms, temperatures(temperature), [images])
-            return tf.ensure_shape(images, (None, *model.image_shape))
-
-        return enlarge
-
     def _at_scales(self, drawn):
         """Return the part of each scale in a map of all that is drawn, or None."""
         scales = self._model.scales
@@ -132,11 +107,6 @@ class ScalesDrawer(Drawer):
         parts = scale_images(images, self._model.scales, self._model.subsampling)
         smaller = [[], *([tf.cast(part, tf.int32)] for part in parts[:-1])]
         return list(zip(self._model.scale_models, parts, smaller, strict=True))
-
-    def targets(self, images):
-        if self._top_left:
-            return images
-        return packed(scale_images(images, self._model.scales, "box"))
 
     def shape(self, image_shape):
         if self._top_left:
@@ -153,13 +123,10 @@ class ScalesDrawer(Drawer):
         return images, known
 
     def num_passes(self, image_shape):
-        networks = zip(self._networks, self._model.scale_models, strict=True)
-        return sum(drawer.num_passes(model.image_shape) for drawer, model in networks)
+        return sum(each.num_passes(each._model.image_shape) for each in self._networks)
 
     def check_causal(self, image_shape):
         # The order of a scale is its own, so each network is checked by itself.
         if self._model.check_causality:
-            for drawer, model in zip(
-                self._networks, self._model.scale_models, strict=True
-            ):
-                drawer.check_causal(model.image_shape)
+            for each in self._networks:
+                each.check_causal(each._model.image_shape)

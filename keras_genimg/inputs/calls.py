@@ -1,12 +1,93 @@
-"""Calls of compiled functions on many images, batch by batch, with progress."""
+"""Calls of compiled functions on many images: seeds, batches and progress."""
 
+import math
+import random
+import time
+
+import keras
 import numpy as np
 import tensorflow as tf
 
 from keras_genimg.inputs.conditions import with_rank
-from keras_genimg.inputs.images import check_values, checked_inputs, inputs_of
-from keras_genimg.inputs.progress import SLOW, reported, slices, timed_slices
-from keras_genimg.ops.checks import check_positive_int
+from keras_genimg.inputs.images import (
+    check_values,
+    checked_inputs,
+    inputs_by_name,
+    inputs_of,
+)
+from keras_genimg.ops.checks import check_choice, check_positive_int
+from keras_genimg.ops.uniforms import MAX_SEED
+
+# Seconds of silence under `verbose="auto"`.
+PATIENCE = 2.0
+# Operations from which on a computation may take over 15 s of two CPU cores.
+SLOW = 1e11
+# Seconds that a batch of `timed_slices` should take.
+_BATCH_SECONDS = 0.5
+
+
+def image_seeds(num_images, seed):
+    """Return the seed of each image.
+
+    Args:
+        num_images: Number of images.
+        seed: None for a random seed, the first of consecutive seeds, or one seed per
+            image.
+
+    Returns:
+        NumPy int64 array of shape `(num_images,)`.
+
+    Raises:
+        ValueError: If a seed is not an integer from 0 to `MAX_SEED`, or their number is
+            not `num_images`.
+    """
+    if seed is None:
+        seed = random.randrange(2**31)
+    seeds = np.asarray(seed)
+    valid = seeds.dtype.kind in "iu" and seeds.shape in ((), (num_images,))
+    if valid and seeds.ndim == 0:
+        valid = 0 <= seeds <= MAX_SEED - num_images
+        seeds = seeds + np.arange(num_images) if valid else seeds
+    if not valid or (seeds < 0).any() or (seeds > MAX_SEED).any():
+        raise ValueError(
+            f"`seed` must be an integer from 0 to 2**62 - 1, or one such integer for "
+            f"each of the {num_images} images. Received: seed={seed!r}"
+        )
+    return seeds.astype("int64")
+
+
+def seeded_batches(function, seed):
+    """Return a function of batches of images that gives each image its own seed.
+
+    Args:
+        function: Function of float32 images and their seeds.
+        seed: Integer seed of the first image, with consecutive seeds for the next ones,
+            or None for a random one.
+
+    Raises:
+        ValueError: If `seed` is not one integer from 0 to `MAX_SEED`. The returned
+            function raises it if a batch needs larger seeds.
+    """
+    if seed is not None and np.ndim(seed) != 0:
+        raise ValueError(
+            f"`seed` must be one integer here, that of the first image. Received: "
+            f"seed={seed!r}"
+        )
+    next_seed = int(image_seeds(1, seed)[0])
+
+    def call(images):
+        nonlocal next_seed
+        images = tf.cast(images, tf.float32)
+        seeds = next_seed + np.arange(len(images))
+        if seeds[-1] > MAX_SEED:
+            raise ValueError(
+                f"`seed` is too large for the number of images: their seeds exceed "
+                f"2**62 - 1. Received: seed={seed!r}"
+            )
+        next_seed += len(images)
+        return function(images, tf.constant(seeds, tf.int64))
+
+    return call
 
 
 def draw_images(
@@ -72,7 +153,7 @@ def map_images(
         total, unit = int(data.cardinality()), "batch"
         batches = _checked_batches(model, data, task)
     else:
-        inputs = _inputs_in_order(model, data)
+        inputs = list(inputs_by_name(data, model).values())
         total, unit = len(inputs[0]), "image"
         parts = (timed_slices if splits else slices)(total, batch_size)
         batches = _batches(inputs, parts)
@@ -96,14 +177,79 @@ def _joined(function, batches):
 
 def _checked_batches(model, dataset, owner):
     for element in dataset:
-        batch = _inputs_in_order(model, element)
+        batch = list(inputs_by_name(inputs_of(element), model).values())
         check_values(batch, model, owner)
         yield batch
 
 
-def _inputs_in_order(model, element):
-    """Return the inputs in an array or an element of a data set, as a list."""
-    element = inputs_of(element) if len(model.inputs) == 1 else element
-    if isinstance(element, dict):
-        element = [element[tensor.name] for tensor in model.inputs]
-    return element if isinstance(element, (list, tuple)) else [element]
+def reported(batches, task, total, verbose="auto", note="", slow=False, unit="image"):
+    """Yield batches, and report after each how much of a long call is done.
+
+    Args:
+        batches: Iterable of lists of tensors.
+        task: Name of the task, such as `"vae.log_prob"`.
+        total: Number of images or batches; unknown if below 0.
+        verbose: 0 for silence, 1 for a progress bar, 2 for one line at the end;
+            "auto" for silence in the first two seconds, then a line that names the
+            task, and a bar.
+        note: Reason for a long run, such as `"784 forward passes per batch"`.
+        slow: Whether a batch may take minutes. The line is then printed before it.
+        unit: `"image"` or `"batch"`, the unit of `total`.
+
+    Raises:
+        ValueError: If `verbose` is not as described.
+    """
+    check_choice("verbose", verbose, ("auto", 0, 1, 2), task)
+    bar = keras.utils.Progbar(
+        total if total >= 0 else None,
+        verbose=0 if verbose == "auto" else verbose,
+        unit_name=unit,
+    )
+    plural = {"image": "images", "batch": "batches"}[unit]
+    count = f"{total} {unit if total == 1 else plural}" if total >= 0 else ""
+    line = f"{task}: {', '.join(filter(None, [count, note]))} ..."
+    is_interactive = keras.utils.is_interactive_logging_enabled()
+    if slow and verbose in ("auto", 1) and is_interactive:
+        print(line, flush=True)
+        bar.verbose = 1
+    began, done = time.monotonic(), 0
+    for batch in batches:
+        yield batch
+        done += 1 if unit == "batch" else len(batch[0])
+        is_late = time.monotonic() - began > PATIENCE and done != total
+        if verbose == "auto" and not bar.verbose and is_late and is_interactive:
+            print(line, flush=True)
+            bar.verbose = 1
+        bar.update(done)
+    if total < 0:
+        bar.update(done, finalize=True)
+
+
+def cost_of_image(model, shape):
+    """Return about how many operations a forward pass of one image takes."""
+    return 2 * model.count_params() * math.prod(shape[:2])
+
+
+def slices(total, size):
+    """Yield slices of `size` that cover `total` images."""
+    for start in range(0, total, size):
+        yield slice(start, min(start + size, total))
+
+
+def timed_slices(total, largest):
+    """Yield slices that cover `total` images, each about half a second's work.
+
+    The first has one image. The slices double, up to `largest` images, while the work
+    between two of them is short, and halve when it is long.
+    """
+    start, size = 0, 1
+    while start < total:
+        stop = min(start + size, total)
+        began = time.monotonic()
+        yield slice(start, stop)
+        seconds = time.monotonic() - began
+        if seconds > _BATCH_SECONDS:
+            size = max(1, size // 2)
+        elif seconds < _BATCH_SECONDS / 2:
+            size = min(2 * size, largest)
+        start = stop

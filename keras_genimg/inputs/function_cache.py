@@ -1,6 +1,7 @@
 """Compiled functions of a model, rebuilt when its layers change."""
 
 import keras
+import tensorflow as tf
 
 # Attributes that every layer has are Keras' own bookkeeping.
 _BOOKKEEPING = set(vars(keras.Layer()))
@@ -16,15 +17,19 @@ class FunctionCache:
     if they are numbers or strings, in containers too, and by identity otherwise: an
     array that is changed in place goes unnoticed. New values of the weights do not
     clear the cache.
+
+    Args:
+        model: The model.
     """
 
-    def __init__(self):
+    def __init__(self, model):
         self.functions = {}
+        self._model = model
         self._state = ()
 
-    def get(self, model, key, make):
+    def get(self, key, make):
         """Return the function of a key, made by `make()` if it is not cached."""
-        state = _state(model)
+        state = _state(self._model)
         same = len(state) == len(self._state)
         if not (same and all(map(_is_same, state, self._state))):
             self.functions.clear()
@@ -32,6 +37,10 @@ class FunctionCache:
         if key not in self.functions:
             self.functions[key] = make()
         return self.functions[key]
+
+    def compiled(self, key, function, **options):
+        """Return `function` as a `tf.function` with some options, cached."""
+        return self.get(key, lambda: tf.function(function, autograph=False, **options))
 
 
 def _is_same(value, other):

@@ -158,16 +158,9 @@ class AutoregressiveModel(GenerativeModel):
             ValueError: If an argument is not as described, the model is not causal, or
                 the incremental sampler does not support a layer.
         """
+        sampler = self._drawer.traced(method, image_size, jit_compile)
         return self._drawer.generate(
-            num_images,
-            seed,
-            batch_size,
-            verbose,
-            method,
-            temperature,
-            jit_compile,
-            image_size,
-            conditions,
+            sampler, temperature, num_images, seed, conditions, batch_size, verbose
         )
 
     def complete(

@@ -8,12 +8,10 @@ import numpy as np
 import tensorflow as tf
 
 from keras_genimg import likelihoods
-from keras_genimg.inputs.calls import draw_images, map_images
-from keras_genimg.inputs.seeds import image_seeds, seeded_batches
 from keras_genimg.latents.inference import Inference, repeated
 from keras_genimg.layers import DRAWLoop
 from keras_genimg.models.latent_model import LatentModel
-from keras_genimg.ops.checks import check_image_shape, check_positive_int
+from keras_genimg.ops.checks import check_image_shape
 from keras_genimg.ops.uniforms import LATENTS, POSTERIOR, seeded_normals
 from keras_genimg.presets.settings import DRAW as DRAW_PRESETS
 from keras_genimg.serving.endpoint import Endpoint
@@ -177,8 +175,6 @@ class DRAW(LatentModel):
         Raises:
             ValueError: If an argument is not as described.
         """
-        method = "generate_canvases"
-        num_images = check_positive_int("num_images", num_images, method)
 
         def draw(seeds):
             write, canvases = self.loop.run_prior(self.noise(seeds, LATENTS), True)
@@ -187,14 +183,8 @@ class DRAW(LatentModel):
                 "write_attention": _batch_first(write),
             }
 
-        draw = self._compiled(
-            (method, sample_pixels, jit_compile),
-            draw,
-            [tf.TensorSpec((None,), tf.int64)],
-            jit_compile,
-        )
-        inputs = [image_seeds(num_images, seed)]
-        return draw_images(self, draw, inputs, batch_size, verbose, method)
+        key = "generate_canvases", sample_pixels
+        return self._draw(key, draw, num_images, seed, batch_size, verbose, jit_compile)
 
     def reconstruct_canvases(
         self,
@@ -229,7 +219,6 @@ class DRAW(LatentModel):
         Raises:
             ValueError: If there are no images, or their shape or pixels do not fit.
         """
-        method = "reconstruct_canvases"
 
         def reconstruct(images, seeds):
             noise = self.noise(seeds, POSTERIOR)
@@ -242,9 +231,8 @@ class DRAW(LatentModel):
                 "kl": tf.transpose(self.loop.divergences(outputs)),
             }
 
-        function = self._of_images_and_seeds((method, sample_pixels), reconstruct)
-        function = seeded_batches(function, seed)
-        return map_images(self, function, images, method, batch_size, verbose)
+        key = "reconstruct_canvases", sample_pixels
+        return self._map(key, reconstruct, images, seed, batch_size, verbose)
 
     def _pictures(self, canvases, seeds, sample_pixels):
         """Return images and canvases, as means, from `(num_glimpses, batch, size)`."""
@@ -262,12 +250,6 @@ class DRAW(LatentModel):
 
     def get_config(self) -> Config:
         return {**self.loop.get_config(), **self._base_config()}
-
-    @classmethod
-    def from_config(
-        cls, config: Config, custom_objects: dict[str, Any] | None = None
-    ) -> "DRAW":
-        return cls(**config)
 
 
 def _batch_first(tensor):

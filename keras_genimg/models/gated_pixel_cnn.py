@@ -6,8 +6,8 @@ from typing import Any
 import keras
 
 from keras_genimg import likelihoods
-from keras_genimg.models.pixel_network import PixelNetwork, checked_arguments
-from keras_genimg.networks import condition_input, gated_pixel_stack
+from keras_genimg.models.pixel_network import PixelNetwork
+from keras_genimg.networks import gated_pixel_stack
 from keras_genimg.presets.settings import GATED_PIXEL_CNN
 from keras_genimg.types import Config, Policy
 
@@ -77,7 +77,6 @@ class GatedPixelCNN(PixelNetwork):
         dtype: Policy | None = None,
         **kwargs: Any,
     ):
-        likelihood = likelihoods.get(likelihood)
         arguments = {
             "units": units,
             "num_blocks": num_blocks,
@@ -88,24 +87,10 @@ class GatedPixelCNN(PixelNetwork):
             "num_classes": num_classes,
             "condition_shape": condition_shape,
         }
-        arguments = checked_arguments(
-            "GatedPixelCNN", image_shape, likelihood, arguments
-        )
-        images = keras.Input(image_shape, name="images")
-        conditions, condition = condition_input(
-            num_classes, condition_shape, units, dtype
-        )
-        outputs = gated_pixel_stack(
-            images,
-            units,
-            num_blocks,
-            likelihood,
-            condition=condition,
-            head_filters=head_filters,
-            num_head_layers=num_head_layers,
-            kernel_size=kernel_size,
-            first_kernel_size=first_kernel_size,
-            dtype=dtype,
-        )
-        inputs = [images, *conditions] if conditions else images
-        super().__init__(inputs, outputs, likelihood, arguments, dtype=dtype, **kwargs)
+
+        def network(images, **options):
+            return gated_pixel_stack(
+                images, units, num_blocks, kernel_size=kernel_size, **options
+            )
+
+        super().__init__(image_shape, likelihood, arguments, network, dtype, **kwargs)

@@ -108,7 +108,7 @@ class GenerativeModel(keras.Model):
         if dtype is not None:  # Which functional models do not take.
             self.dtype_policy = keras.dtype_policies.get(dtype)
         self.likelihood: likelihoods.Likelihood = likelihood
-        self._function_cache = FunctionCache()
+        self._function_cache = FunctionCache(self)
         self._fitter = Fitter(self)
 
     @property
@@ -324,16 +324,14 @@ class GenerativeModel(keras.Model):
 
     def _check_endpoint_options(self, options):
         """Raise if `endpoints` takes no option of that name."""
-        parameters = inspect.signature(self.endpoints).parameters
-        if any(taken.kind is taken.VAR_KEYWORD for taken in parameters.values()):
-            return
-        taken = sorted(set(parameters) - {"image_shape", "jit_compile"})
-        unknown = sorted(set(options) - set(parameters))
-        if unknown:
+        _, _, *taken = inspect.signature(self.endpoints).parameters.values()
+        names = [each.name for each in taken if each.kind is not each.VAR_KEYWORD]
+        unknown = sorted(set(options) - set(names))
+        if unknown and len(names) == len(taken):
             raise ValueError(
                 f"`export` of {type(self).__name__} does not take "
                 f"{', '.join(unknown)}. Options of its endpoints: "
-                f"{', '.join(taken) or 'none'}"
+                f"{', '.join(names) or 'none'}"
             )
 
     # Methods of `keras.Model`.
@@ -458,14 +456,14 @@ class GenerativeModel(keras.Model):
         sample_weight: Any = None,
         training: bool = True,
     ) -> tf.Tensor:
-        targets = self._targets_of(x, y_pred)
+        targets = self._targets_of(x)
         loss = super().compute_loss(x, targets, y_pred, sample_weight, training)
         return self._fitter.weighed(loss)
 
     def compute_metrics(
         self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
     ) -> dict[str, Any]:
-        y = self._targets_of(x, y_pred)
+        y = self._targets_of(x)
         return super().compute_metrics(x, y, y_pred, sample_weight)
 
     def get_metrics_result(self) -> dict[str, Any]:
@@ -552,13 +550,17 @@ class GenerativeModel(keras.Model):
         """Return the loss of the images."""
         return NegativeLogLikelihood(self.likelihood)
 
-    def _targets_of(self, x, y_pred):
-        """Return the target images of the outputs `y_pred` for the inputs `x`."""
+    def _targets_of(self, x):
+        """Return what the outputs for the inputs `x` are parameters of."""
         return images_of(x, self)
 
     def _epoch_variables(self):
         """Return what a running epoch has summed up."""
         return self.metrics_variables
+
+    def _raster_models(self):
+        """Return the models that draw pixels in raster order: itself, or its parts."""
+        return [self]
 
     def _check_together(self, images, conditions, owner):
         """Raise if images and conditions do not fit each other.
@@ -586,18 +588,14 @@ def _check_arguments(cls, received):
     unknown = {k: v for k, v in received.items() if k not in ("name", "trainable")}
     if not unknown:
         return
-    accepted = []
+    parameters = {}
     for base in cls.__mro__:
         if "__init__" in vars(base):
-            _, *parameters = inspect.signature(base.__init__).parameters.values()
-            accepted += [
-                p.name
-                for p in parameters
-                if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
-            ]
+            parameters.update(inspect.signature(base.__init__).parameters)
             if base.__module__.startswith("keras_genimg."):
                 break
-    accepted = list(dict.fromkeys([*accepted, "name", "trainable", "dtype"]))
+    names = [*parameters, *("name", "trainable", "dtype")]
+    accepted = [x for x in dict.fromkeys(names) if x not in ("self", "args", "kwargs")]
     hints = []
     for name in unknown:
         close = difflib.get_close_matches(name, accepted, n=1)

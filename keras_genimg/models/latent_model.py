@@ -8,9 +8,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_genimg.inputs.calls import draw_images, map_images
+from keras_genimg.inputs.calls import (
+    draw_images,
+    image_seeds,
+    map_images,
+    seeded_batches,
+)
 from keras_genimg.inputs.images import images_of
-from keras_genimg.inputs.seeds import image_seeds, seeded_batches
 from keras_genimg.latents.inference import (
     Inference,
     importance_weighted_bound,
@@ -90,14 +94,14 @@ class LatentModel(GenerativeModel):
     # The divergence is a mean over the batch.
     _weighs_images = False
 
-    def _targets_of(self, x, y_pred):
+    def _targets_of(self, x):
         images = images_of(x, self)
         return images if self.num_samples == 1 else repeated(images, self.num_samples)
 
     def compute_metrics(
         self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
     ) -> dict[str, Any]:
-        nats = -self._log_likelihood(y_pred, self._targets_of(x, y_pred))
+        nats = -self._log_likelihood(y_pred, self._targets_of(x))
         self.reconstruction.update_state(nats)
         return super().compute_metrics(x, y, y_pred, sample_weight)
 
@@ -137,18 +141,60 @@ class LatentModel(GenerativeModel):
         uniforms = seeded_uniforms(seeds, self.image_shape)
         return tf.cast(self.likelihood.sample(params, uniforms), self.likelihood.dtype)
 
-    def _compiled(self, key, function, signature, jit_compile=False):
-        """Return `function` as a `tf.function`, which is cached under `key`."""
-        return self._function_cache.get(
-            self,
-            key,
-            lambda: tf.function(
-                function,
-                input_signature=signature,
-                jit_compile=jit_compile,
-                autograph=False,
-            ),
+    def _draw(self, key, function, num_images, seed, batch_size, verbose, jit_compile):
+        """Call `function(seeds)`, compiled, for batches of new images.
+
+        Args:
+            key: Name of the public method, then its arguments that `function` depends
+                on.
+            function: Function for a graph.
+            num_images: See `generate`.
+            seed: See `generate`.
+            batch_size: See `generate`.
+            verbose: See `generate`.
+            jit_compile: See `generate`.
+        """
+        method, *_ = key
+        num_images = check_positive_int("num_images", num_images, method)
+        draw = self._function_cache.compiled(
+            (*key, jit_compile),
+            function,
+            input_signature=[tf.TensorSpec((None,), tf.int64)],
+            jit_compile=jit_compile,
         )
+        seeds = image_seeds(num_images, seed)
+        return draw_images(self, draw, [seeds], batch_size, verbose, method)
+
+    def _map(
+        self, key, function, images, seed, batch_size, verbose, counts=(), **options
+    ):
+        """Call `function(images, seeds, *counts)`, compiled, on batches of images.
+
+        Args:
+            key: Name of the public method, then its arguments that `function` depends
+                on.
+            function: Function for a graph.
+            images: See `log_prob`.
+            seed: See `log_prob`.
+            batch_size: See `log_prob`.
+            verbose: See `log_prob`.
+            counts: Further arguments, integers.
+            **options: Options of `map_images`.
+        """
+        method, *_ = key
+        run = self._function_cache.compiled(
+            key,
+            function,
+            input_signature=[
+                tf.TensorSpec((None, *self.image_shape)),
+                tf.TensorSpec((None,), tf.int64),
+                *[tf.TensorSpec((), tf.int32)] * len(counts),
+            ],
+        )
+        call = seeded_batches(
+            lambda images, seeds: run(images, seeds, *map(tf.constant, counts)), seed
+        )
+        return map_images(self, call, images, method, batch_size, verbose, **options)
 
     def generate(
         self,
@@ -183,20 +229,12 @@ class LatentModel(GenerativeModel):
         Raises:
             ValueError: If an argument is not as described.
         """
-        num_images = check_positive_int("num_images", num_images, "generate")
 
         def draw(seeds):
             return self._images_from(self.prior_params(seeds), seeds, sample_pixels)
 
-        draw = self._compiled(
-            ("generate", sample_pixels, jit_compile),
-            draw,
-            [tf.TensorSpec((None,), tf.int64)],
-            jit_compile,
-        )
-        return draw_images(
-            self, draw, [image_seeds(num_images, seed)], batch_size, verbose
-        )
+        key = "generate", sample_pixels
+        return self._draw(key, draw, num_images, seed, batch_size, verbose, jit_compile)
 
     def elbo(
         self,
@@ -227,8 +265,9 @@ class LatentModel(GenerativeModel):
         Raises:
             ValueError: If there are no images, or their shape or pixels do not fit.
         """
-        function = self._sampling("elbo", mean_elbo, num_samples, seed)
-        return map_images(self, function, images, "elbo", batch_size, verbose)
+        bound = functools.partial(mean_elbo, self)
+        counts = [check_positive_int("num_samples", num_samples, "elbo")]
+        return self._map(("elbo",), bound, images, seed, batch_size, verbose, counts)
 
     def log_prob(
         self,
@@ -269,11 +308,11 @@ class LatentModel(GenerativeModel):
             Burda, Grosse and Salakhutdinov, Importance Weighted Autoencoders, 2015,
             equation 8, https://arxiv.org/abs/1509.00519
         """
-        function = self._sampling(
-            "log_prob", importance_weighted_bound, num_samples, seed
-        )
-        return map_images(
-            self, function, images, "log_prob", batch_size, verbose, splits=True
+        bound = functools.partial(importance_weighted_bound, self)
+        key = ("log_prob",)
+        counts = [check_positive_int("num_samples", num_samples, "log_prob")]
+        return self._map(
+            key, bound, images, seed, batch_size, verbose, counts, splits=True
         )
 
     def bits_per_dim(
@@ -312,22 +351,6 @@ class LatentModel(GenerativeModel):
         )
         return -nats / np.float32(np.log(2) * np.prod(self.image_shape))
 
-    def _sampling(self, method, bound, num_samples, seed):
-        """Return a function of batches of images that computes a bound."""
-        num_samples = check_positive_int("num_samples", num_samples, method)
-        run = self._compiled(
-            method,
-            functools.partial(bound, self),
-            [
-                tf.TensorSpec((None, *self.image_shape)),
-                tf.TensorSpec((None,), tf.int64),
-                tf.TensorSpec((), tf.int32),
-            ],
-        )
-        return seeded_batches(
-            lambda images, seeds: run(images, seeds, tf.constant(num_samples)), seed
-        )
-
     def reconstruct(
         self,
         images: Images,
@@ -363,19 +386,5 @@ class LatentModel(GenerativeModel):
             params = self.infer(images)(seeds, POSTERIOR).params
             return self._images_from(params, seeds, sample_pixels)
 
-        function = self._of_images_and_seeds(
-            ("reconstruct", sample_pixels), reconstruct
-        )
-        function = seeded_batches(function, seed)
-        return map_images(self, function, images, "reconstruct", batch_size, verbose)
-
-    def _of_images_and_seeds(self, key, function):
-        """Return a function of images and their seeds, compiled."""
-        return self._compiled(
-            key,
-            function,
-            [
-                tf.TensorSpec((None, *self.image_shape)),
-                tf.TensorSpec((None,), tf.int64),
-            ],
-        )
+        key = "reconstruct", sample_pixels
+        return self._map(key, reconstruct, images, seed, batch_size, verbose)

@@ -1,5 +1,6 @@
 """Multi-Scale PixelRNN."""
 
+import itertools
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -10,14 +11,13 @@ from numpy.typing import ArrayLike
 
 from keras_genimg import likelihoods
 from keras_genimg.drawing.scales import EnlargingDrawer, ScalesDrawer
-from keras_genimg.inputs.calls import draw_images
+from keras_genimg.inputs.calls import draw_images, image_seeds
 from keras_genimg.inputs.images import check_shape
-from keras_genimg.inputs.seeds import image_seeds
 from keras_genimg.losses.negative_log_likelihood import MaskedNegativeLogLikelihood
 from keras_genimg.metrics import BitsPerDim
 from keras_genimg.metrics.masked_nats import MaskedNats
 from keras_genimg.models.generative_model import GenerativeModel
-from keras_genimg.models.pixel_network import PixelNetwork, checked_arguments
+from keras_genimg.models.pixel_network import PixelNetwork
 from keras_genimg.models.pixel_rnn import PixelRNN, layer_maker
 from keras_genimg.networks import pixel_stack
 from keras_genimg.networks.scale_layers import MergeScales, PackScales, Subsample
@@ -31,6 +31,7 @@ from keras_genimg.ops.checks import (
 from keras_genimg.ops.scales import (
     check_scales,
     factors_between,
+    packed,
     scale_images,
     smallest_scales,
     subsampled,
@@ -121,47 +122,43 @@ class EnlargingPixelRNN(PixelNetwork):
         likelihood = likelihoods.get(likelihood)
         image_shape = check_image_shape(image_shape, owner)
         scales = check_scales((small_size, image_shape[:2]), image_shape, owner)
+        check_choice("subsampling", subsampling, ("top_left", "box"), owner)
         make_layer = layer_maker(owner, layer, units, kernel_size, residual)
-        stacked = {
-            "head_filters": head_filters,
-            "num_head_layers": num_head_layers,
-            "first_kernel_size": first_kernel_size,
-            "skip": skip,
-        }
         arguments = {
             "small_size": scales[0],
             "units": units,
             "num_layers": num_layers,
             "layer": layer,
+            "head_filters": head_filters,
             "kernel_size": kernel_size,
+            "first_kernel_size": first_kernel_size,
+            "num_head_layers": num_head_layers,
             "residual": residual,
+            "skip": skip,
             "condition_filters": condition_filters,
-            "subsampling": check_choice(
-                "subsampling", subsampling, ("top_left", "box"), owner
-            ),
-            **stacked,
+            "subsampling": subsampling,
         }
-        arguments = checked_arguments(owner, image_shape, likelihood, arguments)
         factors = factors_between(*scales)
-        images = keras.Input(image_shape, name="images")
-        small = keras.Input(
-            (*scales[0], image_shape[2]), dtype="int32", name="small_images"
-        )
-        condition = upsampling_network(
-            small, factors, condition_filters, likelihood, dtype
-        )
-        outputs = pixel_stack(
-            images,
-            make_layer,
-            num_layers,
-            2 * units,
-            likelihood,
-            condition=condition,
-            dtype=dtype,
-            **stacked,
-        )
+
+        def make_condition():
+            size = *scales[0], image_shape[2]
+            small = keras.Input(size, dtype="int32", name="small_images")
+            enlarged = upsampling_network(
+                small, factors, condition_filters, likelihood, dtype
+            )
+            return [small], enlarged
+
+        def network(images, **options):
+            return pixel_stack(images, make_layer, num_layers, 2 * units, **options)
+
         super().__init__(
-            [images, small], outputs, likelihood, arguments, dtype=dtype, **kwargs
+            image_shape,
+            likelihood,
+            arguments,
+            network,
+            dtype,
+            make_condition,
+            **kwargs,
         )
         self.factors = factors
         if subsampling == "top_left":
@@ -346,28 +343,25 @@ class MultiScalePixelRNN(GenerativeModel):
             )
             models.append(model)
 
+        factors = [factors_between(*pair) for pair in itertools.pairwise(scales)]
         images = keras.Input(image_shape, name="images")
         parts = [images]
-        for index in reversed(range(1, len(scales))):
-            factors = factors_between(scales[index - 1], scales[index])
+        for factor, name in zip(factors[::-1], names[-2::-1], strict=True):
             subsample = Subsample(
-                factors,
-                subsampling,
-                name=f"images_{names[index - 1]}",
-                dtype="float32",
+                factor, subsampling, name=f"images_{name}", dtype="float32"
             )
             parts.insert(0, subsample(parts[0]))
         outputs = [models[0](parts[0])]
-        for index in range(1, len(scales)):
-            outputs.append(models[index]([parts[index], parts[index - 1]]))
+        for model, *pair in zip(models[1:], parts[1:], parts[:-1], strict=True):
+            outputs.append(model(pair))
         targets_shape = None
         if subsampling == "top_left":
             params = outputs[0]
-            for index in range(1, len(scales)):
-                factors = factors_between(scales[index - 1], scales[index])
-                layer_name = f"merge_{names[index]}"
-                merge = MergeScales(factors, name=layer_name, dtype="float32")
-                params = merge(outputs[index], params)
+            for factor, name, larger in zip(
+                factors, names[1:], outputs[1:], strict=True
+            ):
+                merge = MergeScales(factor, name=f"merge_{name}", dtype="float32")
+                params = merge(larger, params)
         else:
             params = PackScales(name="pack_scales", dtype="float32")(outputs)
             targets_shape = (params.shape[1], 1, image_shape[2])
@@ -447,14 +441,9 @@ class MultiScalePixelRNN(GenerativeModel):
             ValueError: If an argument is not as described, the model is not causal, or
                 the incremental sampler does not support a layer.
         """
+        sampler = self._drawer.traced(method, None, jit_compile)
         return self._drawer.generate(
-            num_images,
-            seed,
-            batch_size,
-            verbose,
-            method,
-            temperature,
-            jit_compile,
+            sampler, temperature, num_images, seed, None, batch_size, verbose
         )
 
     def complete(
@@ -602,28 +591,24 @@ class MultiScalePixelRNN(GenerativeModel):
                 f"{self.scales[:-1]}. Received: shape={small_images.shape}"
             )
         self.likelihood.check_images(small_images, f"{self.name}.enlarge")
-        method = self._drawer.checked_method(method)
         check_temperature(temperature)
+        sampler = self._drawer.traced(method, None, jit_compile)
+        method, _, _ = sampler.kind
         index = self.scales.index(size)
-        draw = self._function_cache.get(
-            self,
+        draw = self._function_cache.compiled(
             ("enlarge", index, method, jit_compile),
-            lambda: tf.function(
-                self._drawer.enlarger(index, method, jit_compile),
-                input_signature=[
-                    tf.TensorSpec((None,), tf.int64),
-                    tf.TensorSpec((), tf.float32),
-                    tf.TensorSpec((None, *size, colors)),
-                ],
-                autograph=False,
-                jit_compile=jit_compile,
+            self._drawer.from_seeds(
+                method, self.image_shape, jit_compile, first=index + 1
             ),
+            input_signature=[
+                tf.TensorSpec((None,), tf.int64),
+                tf.TensorSpec((), tf.float32),
+                tf.TensorSpec((None, *size, colors)),
+            ],
+            jit_compile=jit_compile,
         )
-        self._drawer.check_causal(self.image_shape)
         if self.check_causality:
-            self._drawer.prove(
-                self._drawer.traced(method, self.image_shape, jit_compile)
-            )
+            self._drawer.prove(sampler)
         divisor = tf.constant(temperature, tf.float32)
         seeds = image_seeds(len(small_images), seed)
         drawn = draw_images(
@@ -683,8 +668,14 @@ class MultiScalePixelRNN(GenerativeModel):
         ]
         return [bits, *nats]
 
-    def _targets_of(self, x, y_pred):
-        return self._drawer.targets(super()._targets_of(x, y_pred))
+    def _raster_models(self):
+        return self.scale_models
+
+    def _targets_of(self, x):
+        images = super()._targets_of(x)
+        if self.subsampling == "top_left":
+            return images
+        return packed(scale_images(images, self.scales, "box"))
 
     def _check_before_fit(self, x):
         self._drawer.check_causal(self.image_shape)

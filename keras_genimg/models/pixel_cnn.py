@@ -7,11 +7,8 @@ import keras
 
 from keras_genimg import likelihoods
 from keras_genimg.layers import ResidualMaskedConvBlock
-from keras_genimg.models.pixel_network import (
-    PixelNetwork,
-    checked_arguments,
-    network_graph,
-)
+from keras_genimg.models.pixel_network import PixelNetwork
+from keras_genimg.networks import pixel_stack
 from keras_genimg.presets.settings import PIXEL_CNN
 from keras_genimg.types import Config, Policy
 
@@ -82,7 +79,6 @@ class PixelCNN(PixelNetwork):
         dtype: Policy | None = None,
         **kwargs: Any,
     ):
-        likelihood = likelihoods.get(likelihood)
         arguments = {
             "units": units,
             "num_blocks": num_blocks,
@@ -94,12 +90,11 @@ class PixelCNN(PixelNetwork):
             "num_classes": num_classes,
             "condition_shape": condition_shape,
         }
-        arguments = checked_arguments("PixelCNN", image_shape, likelihood, arguments)
 
         def make_block(**options):
             return ResidualMaskedConvBlock(units, kernel_size, **options)
 
-        inputs, outputs = network_graph(
-            make_block, num_blocks, image_shape, likelihood, arguments, dtype
-        )
-        super().__init__(inputs, outputs, likelihood, arguments, dtype=dtype, **kwargs)
+        def network(images, **options):
+            return pixel_stack(images, make_block, num_blocks, 2 * units, **options)
+
+        super().__init__(image_shape, likelihood, arguments, network, dtype, **kwargs)

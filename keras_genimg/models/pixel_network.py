@@ -1,19 +1,20 @@
 """Base class of PixelCNN and PixelRNN."""
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 
-from keras_genimg.likelihoods import Likelihood
+from keras_genimg import likelihoods
 from keras_genimg.models.autoregressive_model import AutoregressiveModel
-from keras_genimg.networks import condition_input, pixel_stack
+from keras_genimg.networks import condition_input
 from keras_genimg.ops.checks import (
     check_color_channels,
     check_int,
     check_odd,
     check_positive_int,
 )
-from keras_genimg.types import Config, SymbolicTensor
+from keras_genimg.types import Config, Policy, SymbolicTensor
 
 _COUNTS = (
     "units",
@@ -35,26 +36,59 @@ _STACK_ARGUMENTS = (
 
 
 class PixelNetwork(AutoregressiveModel):
-    """Base class of the paper's networks that holds their configuration.
+    """Base class of the paper's networks: builds them and holds their configuration.
 
     Args:
-        inputs: Images, or a list of them and the label or the condition map.
-        outputs: Parameters of the likelihood.
-        likelihood: `Likelihood` of the images.
+        image_shape: `(height, width, colors)`; height and width may be None.
+        likelihood: `Likelihood` of the images, its name or config.
         arguments: Dict of all other arguments of the subclass's constructor. They
             become attributes, and `get_config` returns them.
-        **kwargs: `name`, `trainable` and `dtype`.
+        network: Function of symbolic images that returns the parameters of the
+            likelihood. Its keyword arguments are those of
+            `keras_genimg.networks.pixel_stack` that are among `arguments`, and
+            `likelihood`, `condition` and `dtype`.
+        dtype: Dtype policy of the layers, or None.
+        make_condition: Function that returns a list of inputs besides the images, and
+            the map for the layers that is made of them; by default as `num_classes` or
+            `condition_shape` say.
+        **kwargs: `name` and `trainable`.
+
+    Raises:
+        ValueError: If an argument is invalid.
     """
 
     def __init__(
         self,
-        inputs: SymbolicTensor,
-        outputs: SymbolicTensor,
-        likelihood: str | Config | Likelihood,
+        image_shape: Sequence[int | None],
+        likelihood: str | Config | likelihoods.Likelihood,
         arguments: dict[str, Any],
+        network: Callable[..., SymbolicTensor],
+        dtype: Policy | None = None,
+        make_condition: Callable[[], Any] | None = None,
         **kwargs: Any,
     ):
-        super().__init__(inputs, outputs, likelihood, **kwargs)
+        likelihood = likelihoods.get(likelihood)
+        owner = type(self).__name__
+        arguments = _checked_arguments(owner, image_shape, likelihood, arguments)
+        images = keras.Input(image_shape, name="images")
+        if make_condition is not None:
+            conditions, condition = make_condition()
+        else:
+            conditions, condition = condition_input(
+                arguments.get("num_classes"),
+                arguments.get("condition_shape"),
+                arguments["units"],
+                dtype,
+            )
+        outputs = network(
+            images,
+            likelihood=likelihood,
+            condition=condition,
+            dtype=dtype,
+            **{name: arguments[name] for name in _STACK_ARGUMENTS if name in arguments},
+        )
+        inputs = [images, *conditions] if conditions else images
+        super().__init__(inputs, outputs, likelihood, dtype=dtype, **kwargs)
         self._argument_names = tuple(arguments)
         for name, value in arguments.items():
             setattr(self, name, value)
@@ -73,14 +107,14 @@ class PixelNetwork(AutoregressiveModel):
         }
 
 
-def checked_arguments(owner, image_shape, likelihood, arguments):
+def _checked_arguments(owner, image_shape, likelihood, arguments):
     """Validate the arguments of a network; return them with integers as `int`.
 
     Args:
         owner: Name of the model's class, for the error text.
         image_shape: `(height, width, colors)`; height and width may be None.
         likelihood: `Likelihood` of the images.
-        arguments: Dict of arguments of the constructor of `PixelCNN` or `PixelRNN`.
+        arguments: Dict of arguments of the constructor.
 
     Raises:
         ValueError: If an argument is invalid.
@@ -112,34 +146,3 @@ def checked_arguments(owner, image_shape, likelihood, arguments):
             value = check_odd(name, value, owner, smallest=3)
         checked[name] = value
     return checked
-
-
-def network_graph(make_layer, depth, image_shape, likelihood, arguments, dtype):
-    """Return inputs and outputs of a network, for `keras.Model`.
-
-    Args:
-        make_layer: Function that makes a layer of the stack, see
-            `keras_genimg.networks.pixel_stack`.
-        depth: Number of layers in the stack.
-        image_shape: `(height, width, colors)`.
-        likelihood: `Likelihood` of the images.
-        arguments: Dict returned by `checked_arguments`.
-        dtype: Dtype policy of the layers, or None.
-    """
-    images = keras.Input(image_shape, name="images")
-    units = arguments["units"]
-    conditions, condition = condition_input(
-        arguments["num_classes"], arguments["condition_shape"], units, dtype
-    )
-    names = [name for name in _STACK_ARGUMENTS if name in arguments]
-    outputs = pixel_stack(
-        images,
-        make_layer,
-        depth,
-        2 * units,
-        likelihood,
-        condition=condition,
-        dtype=dtype,
-        **{name: arguments[name] for name in names},
-    )
-    return [images, *conditions] if conditions else images, outputs

@@ -8,11 +8,8 @@ import keras
 from keras_genimg import likelihoods
 from keras_genimg.layers import ResidualLSTMBlock
 from keras_genimg.layers.residual_blocks import make_pixel_lstm
-from keras_genimg.models.pixel_network import (
-    PixelNetwork,
-    checked_arguments,
-    network_graph,
-)
+from keras_genimg.models.pixel_network import PixelNetwork
+from keras_genimg.networks import pixel_stack
 from keras_genimg.ops.checks import check_choice
 from keras_genimg.presets.settings import PIXEL_RNN
 from keras_genimg.types import Config, Policy
@@ -98,7 +95,6 @@ class PixelRNN(PixelNetwork):
         dtype: Policy | None = None,
         **kwargs: Any,
     ):
-        likelihood = likelihoods.get(likelihood)
         make_layer = layer_maker("PixelRNN", layer, units, kernel_size, residual)
         arguments = {
             "units": units,
@@ -114,12 +110,11 @@ class PixelRNN(PixelNetwork):
             "num_classes": num_classes,
             "condition_shape": condition_shape,
         }
-        arguments = checked_arguments("PixelRNN", image_shape, likelihood, arguments)
 
-        inputs, outputs = network_graph(
-            make_layer, num_layers, image_shape, likelihood, arguments, dtype
-        )
-        super().__init__(inputs, outputs, likelihood, arguments, dtype=dtype, **kwargs)
+        def network(images, **options):
+            return pixel_stack(images, make_layer, num_layers, 2 * units, **options)
+
+        super().__init__(image_shape, likelihood, arguments, network, dtype, **kwargs)
 
 
 def layer_maker(owner, layer, units, kernel_size, residual):

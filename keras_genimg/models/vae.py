@@ -11,7 +11,6 @@ from numpy.typing import ArrayLike
 
 from keras_genimg import likelihoods
 from keras_genimg.inputs.calls import draw_images, map_images
-from keras_genimg.inputs.seeds import seeded_batches
 from keras_genimg.latents import LatentFamily
 from keras_genimg.latents.inference import Inference, repeated
 from keras_genimg.layers import Latent
@@ -123,7 +122,7 @@ class VAE(LatentModel):
         latent_dim = check_positive_int("latent_dim", latent_dim, "VAE")
         hidden_units = _checked_units(hidden_units)
         conv_filters = _checked_stages(conv_filters, image_shape)
-        _check_activation(activation)
+        activation = keras.activations.serialize(keras.activations.get(activation))
         _check_used(conv_filters, activation, encoder, decoder)
         likelihood = likelihoods.get(likelihood)
         weight_prior = _checked_weights(weight_stddev, weight_prior, encoder, decoder)
@@ -150,7 +149,9 @@ class VAE(LatentModel):
             decoder = vae_decoder(
                 latent_dim, image_shape, hidden_units, conv_filters, *options
             )
-        _check_parts(encoder, decoder, image_shape, latent_dim)
+
+        _check_part("encoder", encoder)
+        _check_part("decoder", decoder)
 
         # Functional graph.
         images = keras.Input(image_shape, name="images")
@@ -224,17 +225,16 @@ class VAE(LatentModel):
         Raises:
             ValueError: If there are no images, or their shape or pixels do not fit.
         """
-        encode = self._compiled(
-            "encode", self._encode_graph, [tf.TensorSpec((None, *self.image_shape))]
-        )
-        return map_images(
-            self,
-            lambda images: encode(tf.cast(images, tf.float32)),
-            images,
+        encode = self._function_cache.compiled(
             "encode",
-            batch_size,
-            verbose,
+            self._encode_graph,
+            input_signature=[tf.TensorSpec((None, *self.image_shape))],
         )
+
+        def run(images):
+            return encode(tf.cast(images, tf.float32))
+
+        return map_images(self, run, images, "encode", batch_size, verbose)
 
     def _encode_graph(self, images):
         """Return mean and standard deviation of the posterior, for a graph."""
@@ -269,10 +269,10 @@ class VAE(LatentModel):
             )
         if not np.isfinite(latents).all():
             raise ValueError("decode expects finite latents. Received: NaN or infinity")
-        decode = self._compiled(
+        decode = self._function_cache.compiled(
             "decode",
             lambda z: self.likelihood.mean(self.decoder(z, training=False)),
-            [tf.TensorSpec((None, self.latent_dim))],
+            input_signature=[tf.TensorSpec((None, self.latent_dim))],
         )
         return draw_images(self, decode, [latents], batch_size, verbose, "decode")
 
@@ -340,22 +340,12 @@ class VAE(LatentModel):
                 f"`num_samples` of {method} must be at least 20, to fit a covariance. "
                 f"Received: num_samples={num_samples}"
             )
-        estimate = self._compiled(
-            method,
-            functools.partial(vae_log_likelihood, self),
-            [
-                tf.TensorSpec((None, *self.image_shape)),
-                tf.TensorSpec((None,), tf.int64),
-                *[tf.TensorSpec((), tf.int32)] * 3,
-            ],
-        )
-        function = seeded_batches(
-            lambda images, seeds: estimate(images, seeds, *map(tf.constant, counts)),
-            seed,
-        )
+        estimate = functools.partial(vae_log_likelihood, self)
         steps = (num_burnin + 2 * num_samples) * num_leapfrog_steps
         note = f"{steps} leapfrog steps for each batch of {batch_size}"
-        return map_images(self, function, images, method, batch_size, verbose, note)
+        return self._map(
+            (method,), estimate, images, seed, batch_size, verbose, counts, note=note
+        )
 
     def endpoints(
         self, image_shape: Shape, jit_compile: bool = False
@@ -421,19 +411,6 @@ def _checked_stages(conv_filters, image_shape):
     return conv_filters
 
 
-def _check_activation(activation):
-    """Raise an error unless Keras has an activation of this name."""
-    try:
-        known = isinstance(activation, str) and keras.activations.get(activation)
-    except ValueError:
-        known = False
-    if not known:
-        raise ValueError(
-            "`activation` of VAE must be the name of a Keras activation, such as "
-            f"'tanh' or 'elu'. Received: activation={activation!r}"
-        )
-
-
 def _check_used(conv_filters, activation, encoder, decoder):
     """Raise an error if custom parts leave no layer for these arguments."""
     if encoder is None or decoder is None:
@@ -446,22 +423,13 @@ def _check_used(conv_filters, activation, encoder, decoder):
         )
 
 
-def _check_parts(encoder, decoder, image_shape, latent_dim):
-    """Raise an error unless encoder and decoder take images and latent vectors."""
-    expected = {"encoder": (encoder, image_shape), "decoder": (decoder, (latent_dim,))}
-    for name, (part, shape) in expected.items():
-        inputs = getattr(part, "inputs", None) or []
-        fits = isinstance(part, keras.Model) and len(inputs) == 1
-        if not fits or tuple(inputs[0].shape[1:]) != shape:
-            received = [tuple(tensor.shape) for tensor in inputs] if inputs else part
-            raise ValueError(
-                f"`{name}` of VAE must be a functional model with one input of shape "
-                f"{(None, *shape)}. Received: {received!r}"
-            )
-    if len(decoder.outputs) != 1 or len(encoder.outputs) != 1:
+def _check_part(name, part):
+    """Raise an error unless a part is a graph; Keras checks the shape of its input."""
+    ends = getattr(part, "inputs", None), getattr(part, "outputs", None)
+    if [len(tensors or ()) for tensors in ends] != [1, 1]:
         raise ValueError(
-            f"`encoder` and `decoder` of VAE must have one output each. Received: "
-            f"{len(encoder.outputs)} and {len(decoder.outputs)}"
+            f"`{name}` of VAE must be a functional model with one input and one "
+            f"output. Received: {part!r}"
         )
 
 

@@ -5,8 +5,9 @@ from typing import Any
 
 import keras
 import tensorflow as tf
+from keras import ops
 
-from keras_genimg.sampling.pixel_run import PixelRun
+from keras_genimg.sampling.program import Level, Program, step_arguments
 from keras_genimg.types import TensorLike
 
 
@@ -54,7 +55,7 @@ def incremental_sampler(
             return drawn
 
         run = PixelRun(model, given[0], conditions, fused=not jit_compile)
-        more = _flat if record is not None else None
+        more = _parameters_of_pixel if record is not None else None
         drawn, *params = run.visit(given, choose, more, num_examples=1)
         drawn = tf.transpose(drawn, (2, 0, 1, 3))
         if record is not None:
@@ -93,7 +94,7 @@ def teacher_forced_params(
     """
     given = tf.transpose(images, (1, 2, 0, 3))
     run = PixelRun(model, given, conditions, fused=not jit_compile)
-    _, params = run.visit([given], given_pixel, _flat)
+    _, params = run.visit([given], given_pixel, _parameters_of_pixel)
     return _as_output(params, model)
 
 
@@ -102,7 +103,7 @@ def given_pixel(params, here, pixel):
     return pixel[:, here]
 
 
-def _flat(params, values):
+def _parameters_of_pixel(params, values):
     """Return the parameters of all colors of a pixel, concatenated."""
     parts = [tf.reshape(part, (-1, part.shape[1:].num_elements())) for part in params]
     return tf.concat(parts, axis=-1) if len(parts) > 1 else parts[0]
@@ -113,3 +114,370 @@ def _as_output(params, model):
     sizes = tf.unstack(tf.shape(params)[:3])
     params = tf.reshape(params, (*sizes, *model.outputs[0].shape[3:]))
     return tf.transpose(params, (2, 0, 1, *range(3, params.shape.rank)))
+
+
+class PixelRun:
+    """The graph of one run of a model's `Program` over the pixels of a batch of images.
+
+    Args:
+        model: An `AutoregressiveModel`.
+        template: Tensor of shape `(height, width, batch, colors)`.
+        conditions: The model's inputs besides the images, in order.
+        fused: Whether TensorFlow's fused kernels may be used, which XLA lacks.
+        fuse_sums: See `Program`.
+    """
+
+    def __init__(self, model, template, conditions, fused, fuse_sums=True):
+        self.program = program = Program(model, fuse_sums)
+        self.couples_colors = model.likelihood.couples_colors
+        self.height, self.width, self.batch, self.colors = ops.shape(template)
+        values = [program.inputs[0]]
+        values += [value for step in program.instructions for value in step.outputs]
+        is_double = any(value.spec.dtype == "float64" for value in values)
+        self.dtype = tf.float64 if is_double else tf.float32
+        steps = [step for step in program.instructions if step.level != Level.FIXED]
+        self.row_steps = [step for step in steps if step.level == Level.ROWS]
+        self.pixel_steps = [step for step in steps if step.level == Level.PIXEL]
+        # Causal layers; those with a `step` come first.
+        causal = [step for step in steps if step.pixel is None]
+        self.stepped = [step for step in causal if step.level == Level.PIXEL]
+        self.causal = self.stepped + [s for s in causal if s.level == Level.ROWS]
+        self.weights = {id(s): s.operation.prepare(fused) for s in self.causal}
+        self.pointwise = {id(s): s.pixel() for s in steps if s.pixel is not None}
+        self.maps = self._maps(conditions, steps)
+        self.fed = self._fed_by_pixel()
+        needed = [value for step in self.pixel_steps for value in step.inputs]
+        needed = {value.index: value for value in (*needed, program.output)}
+        self.known = [v for v in needed.values() if v.level != Level.PIXEL]
+        # Inputs of layers that see only finished rows, kept for each pixel.
+        self.inputs_kept = [
+            step.inputs[0]
+            for step in self.causal[len(self.stepped) :]
+            if step.inputs[0].level == Level.PIXEL
+        ]
+
+    def _maps(self, conditions, steps):
+        """Return the fixed values that pixels use, `(height, width, batch, n)`."""
+        values = self.program.on_maps([None, *conditions], Level.FIXED)
+        maps = {}
+        met = [value for step in steps for value in step.inputs]
+        for value in (*met, self.program.output):
+            if value.level == Level.FIXED and value.index not in maps:
+                tensor = values[value.index]
+                rest = tensor.shape[3:]
+                shape = (self.batch, self.height, self.width, *rest)
+                tensor = tf.broadcast_to(tensor, shape)
+                tensor = tf.transpose(tensor, (1, 2, 0, *range(3, len(shape))))
+                shape = (self.height, self.width, self.batch, rest.num_elements())
+                maps[value.index] = tf.reshape(tensor, shape)
+        return maps
+
+    def _fed_by_pixel(self):
+        """Return the instructions that the value of the pixel itself can change.
+
+        Behind a layer with mask A, nothing changes: its output hides the pixel, or, of
+        a color image, at least the last color.
+        """
+        changing, fed = {self.program.inputs[0].index}, set()
+        for step in self.pixel_steps:
+            if any(value.index in changing for value in step.inputs):
+                fed.add(id(step))
+                if not _hides_pixel(step):
+                    changing.update(value.index for value in step.outputs)
+        return fed
+
+    def visit(self, given, choose, more=None, num_examples=None):
+        """Visit all pixels, row by row and from left to right.
+
+        Args:
+            given: List of tensors `(height, width, batch, n)`, passed to `choose`.
+            choose: Function of `(params, here, *given)`: the parameters of one color,
+                `(batch, 1, ...)`; the slice of this color; and the given tensors at
+                this pixel, `(batch, n)`. It returns the sub-pixel, `(batch, 1)`. With
+                coupled colors, it gets the parameters of the pixel, `(batch, ...)`, and
+                the slice of all colors, and returns the whole pixel.
+            more: Function of `(params, values)`: the list of the parameters of all
+                colors, or with coupled colors of the pixel; and the dict of all values
+                of the pixel by index. It returns a further result for the pixel,
+                float32 `(batch, n)`.
+            num_examples: Number of examples to keep of the further result, or None for
+                all.
+
+        Returns:
+            List of the pixels, `(height, width, batch, colors)`; and of the further
+            result, `(height, width, num_examples, n)`, if there is one.
+        """
+        layout = {}
+
+        def visit_row(r, caches, rows):
+            values = {index: tensor[r] for index, tensor in self.maps.items()}
+            carries, of_layers = self._begin_row(values, caches)
+            known = [_flat(values[value.index]) for value in self.known]
+            groups = [[tensor[r] for tensor in given], known, *of_layers]
+            bundle = _Bundle(groups, self.dtype)
+
+            def visit_pixel(c, carries, kept):
+                here, known, *of_layers = bundle.unpack(bundle.packed[c])
+                known = {
+                    value.index: tf.reshape(tensor, (-1, *value.spec.shape[3:]))
+                    for value, tensor in zip(self.known, known, strict=True)
+                }
+                pixel, params, values, states = self._draw_pixel(
+                    lambda *arguments: choose(*arguments, *here),
+                    known,
+                    carries,
+                    of_layers,
+                )
+                inputs = [values[value.index] for value in self.inputs_kept]
+                results = [pixel] if more is None else [pixel, more(params, values)]
+                groups = [results, *(kept for _, kept in states), inputs]
+                layout["kept"] = packed = _Bundle(groups, self.dtype)
+                after = _like(tuple(carry for carry, _ in states), carries)
+                return c + 1, after, kept.write(c, packed.packed)
+
+            kept = tf.TensorArray(self.dtype, self.width, element_shape=(None, None))
+            _, _, kept = tf.while_loop(
+                lambda c, *_: c < self.width,
+                visit_pixel,
+                (tf.constant(0), carries, kept),
+                maximum_iterations=self.width,
+            )
+            kept = kept.stack()
+            kept.set_shape((*bundle.packed.shape[:2], layout["kept"].size))
+            (pixels, *others), *kept, inputs = layout["kept"].unpack(kept)
+            for value, tensor in zip(self.inputs_kept, inputs, strict=True):
+                values[value.index] = tensor
+            results = [pixels, *(other[:, :num_examples] for other in others)]
+            layout["shapes"] = [result.shape for result in results]
+            rows = [row.write(r, x) for row, x in zip(rows, results, strict=True)]
+            return r + 1, _like(self._end_row(caches, values, kept), caches), rows
+
+        rows = [
+            tf.TensorArray(tf.float32, self.height, element_shape=(None,) * 3)
+            for _ in range(1 if more is None else 2)
+        ]
+        *_, rows = tf.while_loop(
+            lambda r, *_: r < self.height,
+            visit_row,
+            (tf.constant(0), self._initial_caches(), rows),
+            maximum_iterations=self.height,
+        )
+        results = [row.stack() for row in rows]
+        for result, shape in zip(results, layout["shapes"], strict=True):
+            result.set_shape((None, *shape))
+        return results
+
+    def _initial_caches(self):
+        return tuple(
+            step.operation.initial_cache(
+                self.weights[id(step)],
+                self.batch,
+                self.width,
+                step.inputs[0].spec.shape[-1],
+            )
+            for step in self.causal
+        )
+
+    def _begin_row(self, values, caches):
+        """Compute everything that depends only on finished rows.
+
+        Args:
+            values: Dict of `(width, batch, n)` tensors by index of value, to which the
+                values of level `ROWS` are added.
+            caches: Cache of each causal layer.
+
+        Returns:
+            Carries of the stepped layers before the first pixel, and the tensors that
+            each of them needs at the pixels of the row.
+        """
+        cache_of = {id(s): cache for s, cache in zip(self.causal, caches, strict=True)}
+        begun = [
+            step.operation.begin_row(self.weights[id(step)], cache_of[id(step)])
+            for step in self.stepped
+        ]
+        for step in self.row_steps:
+            if step.pixel is not None:
+                outputs = self._over_row(step, values)
+            else:
+                arguments = [self.weights[id(step)], cache_of[id(step)]]
+                if step.operation.sees_whole_row:
+                    row = values[step.inputs[0].index]
+                    arguments.append(tf.cast(row, step.operation.compute_dtype))
+                _, outputs = step.operation.begin_row(*arguments)
+            for value, output in zip(step.outputs, outputs, strict=True):
+                values[value.index] = output
+        return tuple(tuple(carry) for carry, _ in begun), [row for _, row in begun]
+
+    def _over_row(self, step, values):
+        """Apply a pointwise operation to a row, `(width, batch, ...)`."""
+        flat = {
+            value.index: tf.reshape(values[value.index], (-1, *value.spec.shape[3:]))
+            for value in step.inputs
+        }
+        args, kwargs = step.fill(flat)
+        outputs = tf.nest.flatten(self.pointwise[id(step)](*args, **kwargs))
+        sizes = (self.width, self.batch)
+        return [tf.reshape(x, (*sizes, *x.shape[1:])) for x in outputs]
+
+    def _end_row(self, caches, values, kept):
+        """Return the caches for the next row.
+
+        Args:
+            caches: Cache of each causal layer.
+            values: Dict of `(width, batch, n)` tensors by index of value.
+            kept: What the steps of each stepped layer kept, `(width, batch, n)` each.
+        """
+        for step in self.causal[len(self.stepped) :]:
+            row = values[step.inputs[0].index]
+            kept.append([tf.cast(row, step.operation.compute_dtype)])
+        after = list(caches)
+        kinds = [type(step.operation) for step in self.causal]
+        weights = [self.weights[id(step)] for step in self.causal]
+        for kind in dict.fromkeys(kinds):
+            members = [number for number, other in enumerate(kinds) if other is kind]
+            ended = kind.end_rows(
+                [self.causal[number].operation for number in members],
+                *([group[n] for n in members] for group in (weights, caches, kept)),
+            )
+            for number, cache in zip(members, ended, strict=True):
+                after[number] = tuple(cache)
+        return tuple(after)
+
+    def _draw_pixel(self, choose, *place):
+        """Draw one pixel, color by color or all colors together.
+
+        Args:
+            choose: Function of `(params, here)`, see `visit`.
+            *place: Arguments of `_evaluate` after the pixel.
+
+        Returns:
+            The pixel, `(batch, colors)`; the parameters of each color, or of the pixel;
+            all values of the pixel; and the carry and kept tensors of each stepped
+            layer.
+        """
+        pixel, params = tf.zeros((self.batch, self.colors)), []
+        for color in range(1 if self.couples_colors else self.colors):
+            values, states = self._evaluate(pixel, *place)
+            here = slice(color, color + 1)
+            params.append(values[self.program.output.index])
+            if self.couples_colors:
+                here = slice(None)
+            else:
+                params[-1] = params[-1][:, here]
+            drawn = choose(params[-1], here)
+            if self.couples_colors or self.colors == 1:
+                pixel = drawn
+                pixel.set_shape((None, self.colors))
+            else:
+                rest = tf.zeros_like(pixel[:, color + 1 :])
+                pixel = tf.concat([pixel[:, :color], drawn, rest], axis=-1)
+        # Run the readers of the pixel again, now with its last color.
+        values, states = self._evaluate(pixel, *place, (values, states))
+        return pixel, params, values, states
+
+    def _evaluate(self, pixel, known, carries, rows, earlier=None):
+        """Run the program on one pixel.
+
+        Args:
+            pixel: `(batch, colors)`, with zeros for colors not drawn yet.
+            known: Values at this pixel that do not depend on its row, by index.
+            carries: Carry of each stepped layer.
+            rows: Tensors of each stepped layer's row at this pixel.
+            earlier: Result of this method for a pixel that differs in its last color,
+                or in all colors if they are coupled. Only instructions that this can
+                change are then run again.
+
+        Returns:
+            Dict of `(batch, channels)` tensors by index of value; and the carry and
+            kept tensors of each stepped layer.
+        """
+        values = {**(earlier[0] if earlier else {}), **known}
+        states = list(earlier[1]) if earlier else []
+        images = self.program.inputs[0]
+        values[images.index] = tf.cast(pixel, images.spec.dtype)
+        position = -1
+        for step in self.pixel_steps:
+            position += step.pixel is None
+            if earlier is not None and id(step) not in self.fed:
+                continue
+            args, kwargs = step.fill(values)
+            if step.pixel is not None:
+                outputs = self.pointwise[id(step)](*args, **kwargs)
+            else:
+                outputs, *state = self._step(
+                    step.operation,
+                    (self.weights[id(step)], carries[position], rows[position]),
+                    *step_arguments(step.operation, args, kwargs),
+                )
+                if earlier is None:
+                    states.append(state)
+                else:
+                    states[position] = state
+                    if _hides_pixel(step):
+                        continue
+            outputs = tf.nest.flatten(outputs)
+            for value, output in zip(step.outputs, outputs, strict=True):
+                values[value.index] = output
+        return values, states
+
+    def _step(self, layer, state, inputs, others):
+        """Call a layer's `step` with its arguments in the compute dtype."""
+
+        def cast(leaf):
+            if tf.is_tensor(leaf) and leaf.dtype.is_floating:
+                return tf.cast(leaf, layer.compute_dtype)
+            return leaf
+
+        inputs, others = tf.nest.map_structure(cast, (inputs, others))
+        outputs, carry, kept = layer.step(*state, inputs, **others)
+        return outputs, tuple(carry), tuple(kept)
+
+
+class _Bundle:
+    """Tensors, concatenated on the last axis and split again.
+
+    Slicing and splitting one wide tensor takes two operations; slicing narrow tensors
+    takes one operation each. For single pixels, the number of operations determines the
+    speed. Half-precision tensors are stored as float32, which is lossless.
+
+    Args:
+        groups: Lists of tensors that agree in all axes but the last.
+        dtype: Type of the wide tensor, float32 or float64.
+    """
+
+    def __init__(self, groups, dtype):
+        self.groups = [[(t.shape[-1], t.dtype) for t in group] for group in groups]
+        tensors = [tensor for group in groups for tensor in group]
+        self.sizes = [tensor.shape[-1] for tensor in tensors]
+        self.size = sum(self.sizes)
+        self.packed = tf.concat([tf.cast(t, dtype) for t in tensors], axis=-1)
+        self.packed.set_shape((*tensors[0].shape[:-1], self.size))
+
+    def unpack(self, packed):
+        """Return the groups of tensors in `packed`."""
+        parts = iter(tf.split(packed, self.sizes, axis=-1))
+        return [
+            [tf.cast(next(parts), dtype) for _, dtype in group] for group in self.groups
+        ]
+
+
+def _like(tensors, templates):
+    """Return tensors with the static shapes of a loop's variables."""
+
+    def with_shape(tensor, template):
+        tensor.set_shape(template.shape)
+        return tensor
+
+    return tf.nest.map_structure(with_shape, tensors, templates)
+
+
+def _hides_pixel(step):
+    return step.pixel is None and getattr(step.operation, "mask_type", None) == "A"
+
+
+def _flat(tensor):
+    """Merge the axes of a row after the batch: `(width, batch, n)`."""
+    if tensor.shape.rank == 3:
+        return tensor
+    sizes = tf.unstack(tf.shape(tensor)[:2])
+    return tf.reshape(tensor, (*sizes, tensor.shape[2:].num_elements()))

@@ -7,7 +7,6 @@ import tensorflow as tf
 from keras_genimg.causality.image_pairs import ImagePairs
 from keras_genimg.causality.proof import sampler_difference
 from keras_genimg.causality.rounding import tolerance
-from keras_genimg.drawing.functions import candidate_completer, pixel_sampler
 from keras_genimg.ops.checks import check_positive_int
 from keras_genimg.serving.endpoint import Endpoint, with_png
 from keras_genimg.serving.input import SEED, Input, images_input
@@ -41,17 +40,13 @@ def autoregressive_endpoints(
     num_candidates = check_positive_int("num_candidates", num_candidates, "endpoints")
     image_shape, drawer = tuple(image_shape), model._drawer
     method = drawer.checked_method(method)
-    drawer.check_causal(image_shape)
-    drawer.prove(drawer.traced(method, image_shape, jit_compile))
+    drawer.prove(drawer.traced(method, image_shape[:2], jit_compile))
     likelihood = model.likelihood
     conditions = served_conditions(model, image_shape)
     # A `tf.function`, so that all drawing signatures share its graph.
-    draw = drawer.sampler(method, jit_compile)
-    draw = pixel_sampler(draw, image_shape, drawer.shape(image_shape))
+    draw = drawer.from_seeds(method, image_shape, jit_compile)
     draw = tf.function(draw, autograph=False)
-    complete = candidate_completer(
-        model, drawer.sampler(method, jit_compile), image_shape, num_candidates
-    )
+    complete = drawer.from_seeds(method, image_shape, jit_compile, num_candidates)
     bits = 1 / (math.log(2) * math.prod(image_shape))
 
     def in_order(given):

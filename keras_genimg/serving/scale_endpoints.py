@@ -20,7 +20,9 @@ def enlarge_endpoint(model, jit_compile, method):
     """
     small, large = model.scales[-2:]
     method = model._drawer.checked_method(method)
-    enlarge = model._drawer.enlarger(len(model.scales) - 2, method, jit_compile)
+    enlarge = model._drawer.from_seeds(
+        method, model.image_shape, jit_compile, first=len(model.scales) - 1
+    )
     likelihood = model.likelihood
 
     def run(images, seed):

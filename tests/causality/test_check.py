@@ -89,8 +89,9 @@ def test_it_runs_once_for_a_graph(monkeypatch):
 def test_inside_a_graph():
     for mask in "AB":
         model = model_of(mask)
+        sampler = model._drawer.traced("incremental", None, False)
         draw = tf.function(
-            lambda model=model: model._drawer.function()(tf.constant([7], tf.int64)),
+            lambda sampler=sampler: sampler(tf.constant([7], tf.int64), 1.0),
             autograph=False,
         )
         if mask == "A":

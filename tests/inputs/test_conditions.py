@@ -9,6 +9,7 @@ from keras_genimg.models import AutoregressiveModel, PixelCNN
 from keras_genimg.models.pixel_network import PixelNetwork
 from keras_genimg.networks import pixel_stack
 from keras_genimg.serving.autoregressive_endpoints import served_conditions
+from tests.inputs.test_sizes import Batches
 
 
 class Shifted(AutoregressiveModel):
@@ -105,18 +106,6 @@ def model():
     return make_without_ranges()
 
 
-class Batches(keras.utils.PyDataset):
-    def __init__(self, batches):
-        super().__init__()
-        self.batches = batches
-
-    def __len__(self):
-        return len(self.batches)
-
-    def __getitem__(self, index):
-        return (self.batches[index],)
-
-
 @pytest.mark.parametrize("name", BAD)
 def test_bad_values_are_refused_by_every_call(model, name):
     """NaN drew black images, and integers were cut to those below."""
@@ -165,6 +154,8 @@ def test_values_of_other_types_that_fit():
     model = make_without_ranges()
     drawn = model.generate(4, seed=1, conditions=GOOD)
     nats = model.log_prob({"images": IMAGES, **GOOD})
+    data = tf.data.Dataset.from_tensors(({"images": IMAGES, **GOOD},))
+    np.testing.assert_array_equal(model.log_prob(data), nats)
     for dtypes in (("uint8", "float64"), ("int64", "float16"), ("uint64", "int32")):
         label, vector = (
             value.astype(dtype)
@@ -235,10 +226,12 @@ class Family(PixelNetwork):
     """A family of networks without labels."""
 
     def __init__(self, units, **kwargs):
-        images = keras.Input((3, 4, 1))
-        x = MaskedConv2D(units, 3, "A")(images)
-        x = MaskedConv2D(1, 1, "B", dtype="float32")(x)
-        super().__init__(images, x, "bernoulli", {"units": units}, **kwargs)
+        def network(images, **_):
+            x = MaskedConv2D(units, 3, "A")(images)
+            return MaskedConv2D(1, 1, "B", dtype="float32")(x)
+
+        arguments = {"units": units}
+        super().__init__((3, 4, 1), "bernoulli", arguments, network, **kwargs)
 
 
 def test_a_family_without_classes():

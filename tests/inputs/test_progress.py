@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_genimg.inputs import calls, progress
-from keras_genimg.inputs.progress import reported, slices, timed_slices
+from keras_genimg.drawing.proven_sampler import TracedSampler
+from keras_genimg.inputs import calls
+from keras_genimg.inputs.calls import reported, slices, timed_slices
 from keras_genimg.models import DRAW, VAE, PixelCNN
 
 SHAPE = (5, 4, 1)
@@ -69,7 +70,7 @@ def test_a_bar_for_long_work_and_nothing_for_short_work(
     capsys.readouterr()
     call(models, name)
     assert capsys.readouterr().out == ""
-    monkeypatch.setattr(progress, "PATIENCE", 0.05)
+    monkeypatch.setattr(calls, "PATIENCE", 0.05)
     call(models, name, long=True, verbose=0)
     assert capsys.readouterr().out == ""
     call(models, name, long=True)
@@ -91,13 +92,13 @@ def test_a_batch_that_takes_long_is_announced(models, method, note, monkeypatch)
     model.generate(2, seed=0, method=method)  # Trace first.
     monkeypatch.setattr(calls, "SLOW", 1.0)
     monkeypatch.setattr("builtins.print", lambda text, **_: said.append(text))
-    draw = model._drawer.function(method)
+    draw = TracedSampler.__call__
 
     def drawn(*inputs):
         said.append("drawn")
         return draw(*inputs)
 
-    monkeypatch.setattr(model._drawer, "function", lambda *_: drawn)
+    monkeypatch.setattr(TracedSampler, "__call__", drawn)
     model.generate(2, seed=0, method=method)
     line = f"{model.name}.generate: 2 images, {note} passes per batch ..."
     assert said[:2] == [line, "drawn"]
@@ -118,7 +119,7 @@ def test_two_seconds_pass_in_silence(capsys, monkeypatch):
 
 
 def test_nothing_once_the_work_is_done(capsys, monkeypatch):
-    monkeypatch.setattr(progress, "PATIENCE", -1.0)
+    monkeypatch.setattr(calls, "PATIENCE", -1.0)
     assert len(list(reported([[[0]]], "model.method", 1))) == 1
     assert capsys.readouterr().out == ""
 
@@ -141,7 +142,7 @@ def test_verbose_as_in_keras(models, capsys):
 
 
 def test_nothing_on_screen_where_keras_logs_elsewhere(capsys, monkeypatch):
-    monkeypatch.setattr(progress, "PATIENCE", -1.0)
+    monkeypatch.setattr(calls, "PATIENCE", -1.0)
     keras.utils.disable_interactive_logging()
     try:
         for verbose in ("auto", 1):
@@ -155,7 +156,7 @@ def test_slices_cover_all_images(monkeypatch):
     assert [p.stop - p.start for p in slices(7, 3)] == [3, 3, 1]
     quick = [p.stop - p.start for p in timed_slices(40, 8)]
     assert quick == [1, 2, 4, 8, 8, 8, 8, 1]
-    monkeypatch.setattr(progress, "_BATCH_SECONDS", 0.05)
+    monkeypatch.setattr(calls, "_BATCH_SECONDS", 0.05)
     sizes = []
     for part in timed_slices(20, 16):
         sizes.append(part.stop - part.start)

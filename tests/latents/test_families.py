@@ -157,3 +157,5 @@ def test_get():
     for identifier in ("gauss", None, 3, Laplace):
         with pytest.raises(ValueError, match="'full_normal', 'laplace'.*Received"):
             latents.get(identifier)
+    with pytest.raises(ValueError, match="'log_variance'. Received: scale='variance'"):
+        DiagonalNormal("variance")

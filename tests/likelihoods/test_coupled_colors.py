@@ -9,12 +9,10 @@ import tensorflow as tf
 
 from keras_genimg.causality import assert_causal, first_leak, influence, is_causal
 from keras_genimg.causality.proof import sampler_difference
-from keras_genimg.drawing.functions import pixel_sampler
 from keras_genimg.layers import MaskedConv2D
 from keras_genimg.likelihoods import DiscretizedLogisticMixture
 from keras_genimg.models import DRAW, VAE, AutoregressiveModel, PixelCNN, PixelRNN
 from keras_genimg.networks import likelihood_head
-from keras_genimg.sampling import METHODS
 from keras_genimg.serving import write_saved_model
 from tests.likelihoods.coupled import Chain
 from tests.sampling.drawn import TIE, assert_ancestral
@@ -156,7 +154,7 @@ def test_one_evaluation_a_pixel(likelihood, num_params, monkeypatch):
     shapes.clear()
     tf.config.run_functions_eagerly(True)
     try:
-        draw = pixel_sampler(METHODS["ancestral"](model), SHAPE)
+        draw = model._drawer.from_seeds("ancestral", SHAPE)
         draw(tf.constant([5]), 1.0)
     finally:
         tf.config.run_functions_eagerly(False)

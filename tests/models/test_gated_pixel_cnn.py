@@ -7,13 +7,10 @@ from keras_genimg.causality.random_weights import randomize
 from keras_genimg.layers.gated_kernels import VerticalGates
 from keras_genimg.likelihoods import Categorical
 from keras_genimg.models import GatedPixelCNN, PixelCNN
-from keras_genimg.presets import find_preset
 from keras_genimg.sampling import METHODS
 from keras_genimg.sampling.program import Level, Program
 from keras_genimg.visualization import dependency_field
 from tests.causality.test_report import influences
-from tests.sampling.drawn import TIE, assert_ancestral
-from tests.sampling.forced import assert_sampled_as_computed
 
 # Image shape, units, blocks and values of a sub-pixel. The kernels reach the sides.
 CASES = [
@@ -65,68 +62,6 @@ def test_field_is_a_rectangle_where_a_pixel_cnn_has_a_blind_spot(pixel, kernel_s
     assert (field & ~plain)[row - 1, column + 1 :].any() == (column < 10)
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
-def test_draws_from_the_parameters_of_the_forward_pass(case):
-    assert_sampled_as_computed(make(case))
-
-
-@pytest.mark.slow
-def test_xla_draws_from_the_parameters_of_the_forward_pass():
-    assert_sampled_as_computed(make(CASES[3]), jit_compile=True)
-
-
-@pytest.mark.parametrize(
-    "case", [pytest.param(CASES[1], marks=pytest.mark.slow), CASES[3]], ids=str
-)
-def test_methods_agree(case):
-    model = make(case)
-    drawn = {method: model.generate(8, seed=0, method=method) for method in METHODS}
-    for images in drawn.values():
-        np.testing.assert_array_equal(images, drawn["ancestral"])
-    assert_ancestral(model, drawn["incremental"])
-    again = model.generate(8, seed=0, batch_size=3, verbose=0)
-    np.testing.assert_array_equal(again, drawn["ancestral"])
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("method", ["incremental", "fixed_point"])
-def test_xla_draws_the_same(method):
-    model = make(CASES[1])
-    drawn = model.generate(8, seed=0, method=method, jit_compile=True)
-    assert_ancestral(model, drawn, slack=TIE)
-
-
-CONDITIONS = {
-    "label": ({"num_classes": 3}, np.arange(6) % 3),
-    "vector": (
-        {"condition_shape": (1, 1, 2)},
-        np.random.default_rng(0).normal(size=(6, 1, 1, 2)),
-    ),
-    "map": (
-        {"condition_shape": (5, 5, 2)},
-        np.random.default_rng(0).normal(size=(6, 5, 5, 2)),
-    ),
-}
-
-
-@pytest.mark.parametrize("kind", CONDITIONS)
-def test_conditional_models_are_sampled(kind):
-    options, condition = CONDITIONS[kind]
-    model = make(CASES[0], **options)
-    assert_sampled_as_computed(model, 6, condition)
-
-
-@pytest.mark.slow
-def test_methods_agree_on_labels():
-    options, labels = CONDITIONS["label"]
-    model = make(CASES[0], **options)
-    for method in METHODS:
-        drawn = model.generate(6, seed=0, conditions=labels, method=method)
-        assert_ancestral(model, drawn, labels)
-    other = model.generate(6, seed=0, conditions=(labels + 1) % 3, verbose=0)
-    assert (other != drawn).any()
-
-
 def test_conditions_are_seen_by_both_stacks():
     model = make(CASES[0], condition_shape=(5, 5, 2))
     images, condition = np.zeros((2, 5, 5, 1)), np.zeros((2, 5, 5, 2))
@@ -135,20 +70,6 @@ def test_conditions_are_seen_by_both_stacks():
     changed = (params[0] != params[1])[..., 0]
     # At its own pixel and to its right by the horizontal stack; around it by the other.
     assert changed[1:, 1:].all() and not changed[0].any()
-
-
-def test_any_size():
-    model = GatedPixelCNN((None, None, 1), 4, 2)
-    for size in [(3, 7), (6, 2), (1, 4), (4, 1)]:
-        assert_sampled_as_computed(model, image_size=size)
-    drawn = model.generate(4, seed=0, image_size=(3, 7))
-    assert_ancestral(model, drawn)
-
-
-@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
-def test_half_precision_is_sampled(policy):
-    keras.mixed_precision.set_global_policy(policy)
-    assert_sampled_as_computed(make(CASES[3]))
 
 
 def test_the_vertical_stack_is_computed_once_per_row():
@@ -198,40 +119,6 @@ def test_learns_what_lies_in_the_blind_spot():
         nats[family] = -model.log_prob(images).mean()
     # One bit is random, and the plain model cannot tell the other.
     assert nats[GatedPixelCNN] < 0.8 < 1.3 < nats[PixelCNN]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "match"),
-    [
-        ({"image_shape": (4, 4)}, "image_shape.*height, width, colors"),
-        ({"units": 0}, r"units.*Received.*0"),
-        (
-            {"units": 2, "image_shape": (4, 4, 3)},
-            "`units` of GatedPixelCNN.*Received.*2",
-        ),
-        ({"num_blocks": 0}, r"num_blocks.*Received.*0"),
-        ({"kernel_size": 4}, r"kernel_size.*Received.*4"),
-        ({"first_kernel_size": 1}, r"first_kernel_size.*Received.*1"),
-        ({"num_head_layers": -1}, r"num_head_layers.*Received.*-1"),
-        ({"num_classes": 3, "condition_shape": (1, 1, 2)}, "not both"),
-        ({"num_clases": 3}, "did you mean `num_classes`"),
-    ],
-)
-def test_bad_argument_is_refused(arguments, match):
-    good = {"image_shape": (4, 4, 1), "units": 4, "num_blocks": 1}
-    with pytest.raises(ValueError, match=f"(?s){match}"):
-        GatedPixelCNN(**(good | arguments))
-
-
-@pytest.mark.parametrize("name", GatedPixelCNN.presets)
-def test_presets_compute_at_small_size(name):
-    assert find_preset(f"GatedPixelCNN/{name}") == ("GatedPixelCNN", name)
-    colors = GatedPixelCNN.presets[name].config["image_shape"][-1]
-    model = GatedPixelCNN.from_preset(
-        name, image_shape=(4, 5, colors), units=6, head_filters=6, num_blocks=1
-    )
-    images = np.ones((2, 4, 5, colors), "uint8")
-    assert np.isfinite(model.log_prob(images)).all()
 
 
 def test_the_digits_preset_sees_whole_images():

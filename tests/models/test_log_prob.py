@@ -1,4 +1,4 @@
-"""All model families share the signatures of `log_prob` and `bits_per_dim`."""
+"""The log-probability of images: its signature and its bits, in all families."""
 
 import inspect
 

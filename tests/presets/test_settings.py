@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from keras_genimg.likelihoods import Bernoulli, Categorical
-from keras_genimg.models import PixelCNN, PixelRNN
+from keras_genimg.models import GatedPixelCNN, PixelCNN, PixelRNN
 
 PAPER = {
     # name: (layers, units, head filters, colors, side, layer, residual)
@@ -31,12 +31,12 @@ def test_published_settings(name):
 
 @pytest.mark.parametrize(
     "model_class, name",
-    [(c, name) for c in (PixelCNN, PixelRNN) for name in c.presets],
+    [(c, x) for c in (PixelCNN, GatedPixelCNN, PixelRNN) for x in c.presets],
     ids=lambda value: value if isinstance(value, str) else value.__name__,
 )
 def test_presets_compute_at_small_size(model_class, name):
     colors = model_class.presets[name].config["image_shape"][-1]
-    depth = "num_blocks" if model_class is PixelCNN else "num_layers"
+    depth = "num_layers" if model_class is PixelRNN else "num_blocks"
     model = model_class.from_preset(
         name, image_shape=(4, 5, colors), units=6, head_filters=6, **{depth: 1}
     )

@@ -6,7 +6,8 @@ import pytest
 import tensorflow as tf
 
 from keras_genimg.causality.random_weights import randomize
-from keras_genimg.drawing.functions import candidate_uniforms, effective_size
+from keras_genimg.drawing.candidates import candidate_uniforms, effective_size
+from keras_genimg.drawing.proven_sampler import TracedSampler
 from keras_genimg.layers import MaskedConv2D
 from keras_genimg.likelihoods import Categorical
 from keras_genimg.models import AutoregressiveModel, PixelCNN, PixelRNN
@@ -223,13 +224,13 @@ def test_the_batch_makes_no_difference(case):
 def test_a_batch_counts_candidates(monkeypatch):
     model = MODELS["cnn"]()
     batches = []
-    draw = model._drawer.function(num_candidates=4)
+    draw = TracedSampler.__call__
 
-    def spy(seeds, *rest):
+    def spy(self, seeds, *rest):
         batches.append(len(seeds))
-        return draw(seeds, *rest)
+        return draw(self, seeds, *rest)
 
-    monkeypatch.setattr(model._drawer, "function", lambda *options: spy)
+    monkeypatch.setattr(TracedSampler, "__call__", spy)
     images = np.zeros((7, 3, 4, 1))
     model.complete(images, np.zeros((3, 4)), batch_size=12, num_candidates=4)
     model.complete(images[:2], np.zeros((3, 4)), batch_size=3, num_candidates=4)

@@ -6,13 +6,23 @@ import pytest
 import tensorflow as tf
 
 from keras_genimg.causality.random_weights import randomize
-from keras_genimg.drawing.proven_sampler import TracedSampler, pixel_sampler
+from keras_genimg.drawing.proven_sampler import TracedSampler
 from keras_genimg.layers import MaskedConv2D
 from keras_genimg.likelihoods import Categorical
-from keras_genimg.models import AutoregressiveModel, PixelCNN, PixelRNN
+from keras_genimg.models import (
+    AutoregressiveModel,
+    GatedPixelCNN,
+    PixelCNN,
+    PixelRNN,
+)
 from keras_genimg.ops import seeded_uniforms
-from keras_genimg.sampling import METHODS, fixed_point_sampler, incremental_sampler
-from tests.sampling.drawn import TIE, assert_ancestral, write_sample_endpoint
+from keras_genimg.sampling import METHODS, fixed_point_sampler
+from tests.sampling.drawn import (
+    TIE,
+    assert_ancestral,
+    assert_served_as_drawn,
+    write_sample_endpoint,
+)
 from tests.sampling.forced import assert_sampled_as_computed
 from tests.subprocesses import run_python
 
@@ -20,6 +30,9 @@ SEEDS = np.arange(16)
 
 FAMILIES = {
     "cnn": lambda shape, units, depth=1, **k: PixelCNN(shape, units, depth, **k),
+    "gated": lambda shape, units, depth=1, **k: GatedPixelCNN(
+        shape, units, depth, first_kernel_size=3, **k
+    ),
     "row": lambda shape, units, depth=1, **k: PixelRNN(shape, units, depth, "row", **k),
     "diagonal": lambda shape, units, depth=1, **k: PixelRNN(shape, units, depth, **k),
     "plain": lambda shape, units, depth=1, **k: PixelRNN(
@@ -55,6 +68,7 @@ def test_draws_from_the_parameters_of_the_forward_pass(family, case):
     "family, case",
     [
         ("cnn", CASES[2]),
+        ("gated", CASES[2]),
         ("row", CASES[2]),
         ("diagonal", CASES[0]),
         ("plain", CASES[0]),
@@ -76,7 +90,7 @@ def test_methods_agree(family):
         drawn = model.generate(10, seed=0, batch_size=batch_size)
         assert_ancestral(model, drawn, slack=TIE)
     # Eagerly, as a debugger would step through it.
-    eager = pixel_sampler(incremental_sampler(model), model.image_shape)
+    eager = model._drawer.from_seeds("incremental", model.image_shape)
     drawn = eager(tf.constant(SEEDS[:2]), tf.constant(1.0)).numpy()
     assert_ancestral(model, drawn, slack=TIE)
 
@@ -93,7 +107,11 @@ def test_whole_rows_are_drawn_from_the_parameters_of_the_forward_pass(layer):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "family, method",
-    [("cnn", "incremental"), *((family, "fixed_point") for family in FAMILIES)],
+    [
+        ("cnn", "incremental"),
+        ("gated", "incremental"),
+        *((family, "fixed_point") for family in FAMILIES),
+    ],
 )
 def test_xla_draws_the_same(family, method):
     model = make(family, CASES[0])
@@ -134,7 +152,11 @@ def test_conditional_models_draw_from_the_parameters_of_the_forward_pass(family,
 
 @pytest.mark.parametrize(
     "family, kind, method",
-    [*(("cnn", "label", method) for method in METHODS), ("row", "map", "incremental")],
+    [
+        *(("cnn", "label", method) for method in METHODS),
+        ("gated", "label", "incremental"),
+        ("row", "map", "incremental"),
+    ],
 )
 def test_conditions_agree(family, kind, method):
     model, condition = make_conditional(family, kind)
@@ -164,7 +186,7 @@ def half_precision_model(family, policy):
 
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
-@pytest.mark.parametrize("family", ["cnn", "diagonal"])
+@pytest.mark.parametrize("family", ["cnn", "gated", "diagonal"])
 def test_half_precision_draws_from_the_parameters_of_the_forward_pass(family, policy):
     assert_sampled_as_computed(half_precision_model(family, policy))
 
@@ -187,11 +209,7 @@ def test_half_precision_draws(family, policy):
 def test_half_precision_is_exported_as_it_draws(tmp_path):
     keras.mixed_precision.set_global_policy("mixed_bfloat16")
     model = FAMILIES["row"]((4, 5, 1), 6, likelihood=Categorical(4))
-    write_sample_endpoint(model, tmp_path / "model")
-    loaded = tf.saved_model.load(str(tmp_path / "model"))
-    images = loaded.signatures["sample"](seed=tf.constant(SEEDS))["images"]
-    expected = model.likelihood.to_display(model.generate(16, seed=0))
-    np.testing.assert_array_equal(images, expected)
+    assert_served_as_drawn(model, tmp_path / "model")
 
 
 def test_fixed_point_takes_few_passes(monkeypatch):
@@ -251,7 +269,7 @@ def test_one_trace_for_all_batches():
         model.generate(num_images, seed=0)
     functions = model._function_cache.functions
     (sampler,) = (f for f in functions.values() if isinstance(f, TracedSampler))
-    assert sampler.num_traces == 1
+    assert sampler._function.experimental_get_tracing_count() == 1
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Models saved before networks were functions still load and compute the same."""
+"""Models saved by earlier versions still load and compute the same."""
 
 import pathlib
 
@@ -12,7 +12,7 @@ FILES = pathlib.Path(__file__).parent / "files"
 
 
 @pytest.mark.parametrize("name", ["pixel_cnn", "pixel_rnn"])
-def test_outputs_names_and_images(name):
+def test_pixel_networks_from_before_networks_were_functions(name):
     model = keras.models.load_model(FILES / f"{name}_before_networks.keras")
     expected = dict(np.load(FILES / f"{name}_before_networks.npz"))
     label = expected.get("label")
@@ -29,3 +29,17 @@ def test_outputs_names_and_images(name):
     drawn = model.generate(3, seed=5, conditions=conditions)
     np.testing.assert_array_equal(drawn, expected["drawn"])
     assert model.optimizer.iterations == 1
+
+
+def test_a_vae_from_before_the_scale_of_its_posterior():
+    model = keras.models.load_model(FILES / "vae_before_posterior_scale.keras")
+    expected = np.load(FILES / "vae_before_posterior_scale.npz")
+    assert model.latent.posterior.scale == "log_stddev"
+    images = expected["images"]
+    mean, stddev = model.encode(images)
+    np.testing.assert_allclose(mean, expected["mean"], rtol=1e-5)
+    np.testing.assert_allclose(stddev, expected["stddev"], rtol=1e-5)
+    elbo = model.elbo(images, num_samples=5, seed=3)
+    np.testing.assert_allclose(elbo, expected["elbo"], rtol=1e-5)
+    drawn = model.generate(2, seed=4)
+    np.testing.assert_allclose(drawn, expected["drawn"], rtol=1e-5)

@@ -1,4 +1,4 @@
-"""Images for seeds: drawn, or completed by sampling importance resampling."""
+"""Completion of images by sampling importance resampling."""
 
 import numpy as np
 import tensorflow as tf
@@ -24,30 +24,10 @@ def temperatures(temperature: float | TensorLike) -> tf.Tensor:
     return tf.reshape(tf.maximum(temperature, 1e-30), (-1, 1, 1, 1))
 
 
-def pixel_sampler(draw, image_shape, uniforms_shape=None):
-    """Return a function of `(seeds, temperature, *conditions)` that draws images.
-
-    Args:
-        draw: Function made by a sampler of `keras_genimg.sampling.METHODS`.
-        image_shape: `(height, width, colors)`.
-        uniforms_shape: Shape of the random numbers of an image, by default its own.
-
-    Returns:
-        A function for a graph. Its arguments are the seeds, `(batch,)`; a temperature,
-        a scalar or `(batch,)`; and the conditions. It returns float32 images in the
-        likelihood's own range.
-    """
-
-    def sample(seeds, temperature, *conditions):
-        uniforms = seeded_uniforms(seeds, uniforms_shape or image_shape)
-        images = draw(uniforms, temperatures(temperature), conditions)
-        return tf.ensure_shape(images, (None, *image_shape))
-
-    return sample
-
-
-def candidate_completer(model, draw, image_shape, num_candidates):
-    """Return a function that completes images by sampling importance resampling.
+def completion_of_candidates(
+    model, draw, num_candidates, seeds, temperature, images, known, conditions
+):
+    """Complete images by sampling importance resampling, for a graph.
 
     Candidates are drawn in raster order, so they do not depend on the known pixels
     after their first unknown one. Each candidate is weighted by the probability of
@@ -65,64 +45,43 @@ def candidate_completer(model, draw, image_shape, num_candidates):
         model: An `AutoregressiveModel`.
         draw: Function of `(uniforms, temperature, conditions, images, known)`, made by
             a sampler.
-        image_shape: `(height, width, colors)`.
-        num_candidates: Number of candidates per image, at least 1. With 1, no weights
-            are computed, and there is no forward pass.
+        num_candidates: Number of candidates per image, at least 2.
+        seeds: Integers of shape `(batch,)`.
+        temperature: Result of `temperatures`.
+        images: Float32 images of known shape but for the batch.
+        known: 1 at known pixels, else 0; it broadcasts against the images.
+        conditions: The model's inputs besides the images, in order.
 
     Returns:
-        A function for a graph. Its arguments are `seeds`, `(batch,)`; `temperature`, a
-        scalar or `(batch,)`; float32 `images` and `known`, which broadcast to
-        `(batch, height, width, colors)`; and the conditions. It returns float32 images
-        and effective sample sizes, `(batch,)`.
+        Float32 images, and effective sample sizes of shape `(batch,)`.
 
     References:
         Rubin, Using the SIR algorithm to simulate posterior distributions, 1988.
     """
-
-    def complete_once(seeds, temperature, images, known, *conditions):
-        uniforms = seeded_uniforms(seeds, image_shape)
-        temperature = temperatures(temperature)
-        completed = draw(uniforms, temperature, conditions, images, known)
-        return completed, tf.ones_like(seeds, tf.float32)
-
-    def complete(seeds, temperature, images, known, *conditions):
-        batch = tf.shape(seeds)[0]
-        shape = (batch, *image_shape)
-        known = tf.broadcast_to(known, shape)
-        images = tf.broadcast_to(images, shape)
-        temperature = tf.broadcast_to(tf.reshape(temperature, (-1,)), (batch,))
-        repeated = [
-            tf.repeat(tensor, num_candidates, axis=0)
-            for tensor in (temperature, images, known, *conditions)
-        ]
-        temperature, given, given_known, *given_conditions = repeated
-        temperature = temperatures(temperature)
-        candidates = draw(
-            candidate_uniforms(seeds, image_shape, num_candidates),
-            temperature,
-            given_conditions,
-            given,
-            given_known,
+    batch, image_shape = tf.shape(seeds)[0], images.shape[1:]
+    known = tf.broadcast_to(known, (batch, *image_shape))
+    temperature, given, given_known, *conditions = (
+        tf.repeat(tensor, num_candidates, axis=0)
+        for tensor in (
+            tf.broadcast_to(temperature, (batch, 1, 1, 1)),
+            tf.broadcast_to(images, (batch, *image_shape)),
+            known,
+            *conditions,
         )
-        log_prob = _pixel_log_prob(model, candidates, temperature, given_conditions)
-        evidence = later_known(known, model._drawer.order)
-        shape = (batch, num_candidates, *image_shape[:2])
-        log_prob = tf.where(evidence[:, None], tf.reshape(log_prob, shape), 0.0)
-        log_weights = _log_weights(log_prob)
-        chosen = tf.where(
-            tf.reduce_any(evidence, axis=(1, 2)), _choice(seeds, log_weights), 0
-        )
-        candidates = tf.reshape(candidates, (batch, num_candidates, *image_shape))
-        completed = tf.gather(candidates, chosen, axis=1, batch_dims=1)
-        return completed, effective_size(log_weights)
-
-    run = complete_once if num_candidates == 1 else complete
-
-    def ensured(*inputs):
-        completed, size = run(*inputs)
-        return tf.ensure_shape(completed, (None, *image_shape)), size
-
-    return ensured
+    )
+    uniforms = candidate_uniforms(seeds, image_shape, num_candidates)
+    candidates = draw(uniforms, temperature, conditions, given, given_known)
+    log_prob = _pixel_log_prob(model, candidates, temperature, conditions)
+    evidence = later_known(known, model._drawer.order)
+    shape = (batch, num_candidates, *image_shape)
+    log_prob = tf.where(evidence[:, None], tf.reshape(log_prob, shape[:-1]), 0.0)
+    log_weights = _log_weights(log_prob)
+    chosen = tf.where(
+        tf.reduce_any(evidence, axis=(1, 2)), _choice(seeds, log_weights), 0
+    )
+    candidates = tf.reshape(candidates, shape)
+    completed = tf.gather(candidates, chosen, axis=1, batch_dims=1)
+    return completed, effective_size(log_weights)
 
 
 def candidate_uniforms(seeds, shape, num_candidates):
