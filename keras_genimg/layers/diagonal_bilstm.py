@@ -12,7 +12,7 @@ from keras_genimg.ops.conv_lstm import conv_lstm_scan
 from keras_genimg.ops.devices import is_on_gpu
 from keras_genimg.ops.lstm_cell import lstm_sequences, lstm_step, prepare_lstm
 from keras_genimg.ops.skewed_map import SkewedMap
-from keras_genimg.types import Config, Identifier
+from keras_genimg.types import Config
 
 # A logit whose sigmoid is exactly 0 or 1, in half precision too.
 _CLOSED = 1000.0
@@ -95,16 +95,6 @@ class DiagonalBiLSTM(PixelLSTM):
         num_colors: int = 1,
         mask_type: Literal["A", "B"] = "B",
         num_segments: int | None = None,
-        use_bias: bool = True,
-        unit_forget_bias: bool = True,
-        kernel_initializer: Identifier = "glorot_uniform",
-        recurrent_initializer: Identifier = "orthogonal",
-        bias_initializer: Identifier = "zeros",
-        state_initializer: Identifier = "zeros",
-        kernel_regularizer: Identifier | None = None,
-        recurrent_regularizer: Identifier | None = None,
-        bias_regularizer: Identifier | None = None,
-        recompute: bool = False,
         **kwargs: Any,
     ):
         if mask_type == "A" and num_colors == 1:
@@ -113,40 +103,24 @@ class DiagonalBiLSTM(PixelLSTM):
                 "mask 'A' hides when there is one color. Use mask_type='B' after a "
                 "MaskedConv2D with mask 'A'. Received: mask_type='A', num_colors=1"
             )
-        super().__init__(
-            units,
-            1,
-            num_colors,
-            mask_type,
-            use_bias=use_bias,
-            unit_forget_bias=unit_forget_bias,
-            kernel_initializer=kernel_initializer,
-            recurrent_initializer=recurrent_initializer,
-            bias_initializer=bias_initializer,
-            state_initializer=state_initializer,
-            kernel_regularizer=kernel_regularizer,
-            recurrent_regularizer=recurrent_regularizer,
-            bias_regularizer=bias_regularizer,
-            recompute=recompute,
-            **kwargs,
-        )
+        super().__init__(units, 1, num_colors, mask_type, **kwargs)
         self.taps = 2
-        self.num_segments: int | None = None
         if num_segments is not None:
-            self.num_segments = check_positive_int(
+            num_segments = check_positive_int(
                 "num_segments", num_segments, type(self).__name__
             )
+        self.num_segments = num_segments
 
     def _scan_map(self, inputs, condition=None):
         batch, height, width, _ = ops.shape(inputs)
         units = self.units
-        kernel = ops.convert_to_tensor(self.recurrent_kernel)
+        kernel = tf.cast(self.recurrent_kernel, inputs.dtype)
         num_segments = self.num_segments
         if num_segments is None:
             num_segments = _GPU_SEGMENTS if is_on_gpu() else _CPU_SEGMENTS
         skewed = SkewedMap(height, width, num_segments)
         features, weights = self._features(inputs, condition, kernel)
-        initial_cell = ops.convert_to_tensor(self.initial_cell)[:, None, :]
+        initial_cell = tf.cast(self.initial_cell, inputs.dtype)[:, None, :]
         hidden = tf.zeros((2, 0, units), inputs.dtype)
         cell = hidden
         first_row = end_row = 0
@@ -189,13 +163,13 @@ class DiagonalBiLSTM(PixelLSTM):
         batch, height, width, channels = ops.shape(inputs)
         gates = 4 * self.units
         weights = [tf.reshape(self.masked_input_kernel(), (channels, 2, gates))]
-        features = [inputs]
+        features = inputs
         if condition is not None:
-            seen = ops.convert_to_tensor(self.condition_kernel)
+            seen = tf.cast(self.condition_kernel, inputs.dtype)
             depth = seen.shape[0]
             weights.append(tf.reshape(seen, (depth, 2, gates)))
-            features.append(tf.broadcast_to(condition, (batch, height, width, depth)))
-        features = tf.concat(features, axis=-1) if condition is not None else inputs
+            condition = tf.broadcast_to(condition, (batch, height, width, depth))
+            features = tf.concat([inputs, condition], axis=-1)
         features = tf.reshape(
             tf.transpose(features, (1, 2, 0, 3)),
             (height * width, batch, features.shape[-1]),
@@ -209,7 +183,7 @@ class DiagonalBiLSTM(PixelLSTM):
         flags = tf.cast(flags, inputs.dtype)[:, None, :]
         flags = tf.broadcast_to(flags, (height * width + 1, batch, 4))
         bias = tf.zeros((2, gates)) if self.bias is None else self.bias
-        initial_hidden = ops.convert_to_tensor(self.initial_hidden)[:, None, :]
+        initial_hidden = tf.cast(self.initial_hidden, inputs.dtype)[:, None, :]
         before_row = tf.squeeze(tf.matmul(initial_hidden, kernel[:, 1]), 1)
         closed = tf.constant([-_CLOSED, _CLOSED, -_CLOSED, 0.0], inputs.dtype)
         weights += [
@@ -221,7 +195,9 @@ class DiagonalBiLSTM(PixelLSTM):
         return tf.concat([features, flags], axis=-1), weights
 
     def get_config(self) -> Config:
-        return {**super().get_config(), "num_segments": self.num_segments}
+        config = super().get_config()
+        del config["kernel_size"]
+        return {**config, "num_segments": self.num_segments}
 
     def prepare(self, fused):
         dtype = self.compute_dtype
@@ -235,7 +211,7 @@ class DiagonalBiLSTM(PixelLSTM):
             # As a step's input has them: the input, the condition, the hidden state
             # above; then that of the left neighbor, an LSTM's own hidden state.
             above, before = tf.unstack(tf.cast(self.recurrent_kernel[direction], dtype))
-            kernels = [tf.cast(inputs[:, direction], dtype), above, before]
+            kernels = [inputs[:, direction], above, before]
             if self.condition_kernel is not None:
                 depth = self.condition_kernel.shape[0]
                 kernel = tf.reshape(self.condition_kernel, (depth, 2, gates))

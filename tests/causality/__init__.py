@@ -9,12 +9,20 @@ in place of colors.
 
 import numpy as np
 
+from keras_genimg.causality.random_weights import randomize
 from tests.reference import center_tap_kept, color_group
 
 
 def random_images(*shape, seed=0):
     """Return float32 normal numbers."""
     return np.random.default_rng(seed).normal(size=shape).astype("float32")
+
+
+def randomized(layer, *shapes):
+    """Build a layer for shapes without the batch, and return it with random weights."""
+    layer.build(*((None, *shape) for shape in shapes))
+    randomize(layer)
+    return layer
 
 
 def influence(function, images, step=2.0):
