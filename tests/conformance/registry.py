@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from functools import partial
 
 import keras
 import numpy as np
@@ -77,96 +78,84 @@ class ModelCase:
 
 LAYERS = {
     "MaskedConv2D": LayerCase(
-        lambda **k: layers.MaskedConv2D(6, (5, 3), "A", num_colors=3, **k),
+        partial(layers.MaskedConv2D, 6, (5, 3), "A", num_colors=3),
         {"inputs": (5, 4, 7)},
     ),
     "RowLSTM": LayerCase(
-        lambda **k: layers.RowLSTM(5, 5, num_colors=2, **k), {"inputs": (4, 6, 7)}
+        partial(layers.RowLSTM, 5, 5, num_colors=2), {"inputs": (4, 6, 7)}
     ),
     "RowLSTM_condition": LayerCase(
-        lambda **k: layers.RowLSTM(4, **k),
-        {"inputs": (4, 6, 7), "condition": (4, 6, 2)},
+        partial(layers.RowLSTM, 4), {"inputs": (4, 6, 7), "condition": (4, 6, 2)}
     ),
     "DiagonalBiLSTM": LayerCase(
-        lambda **k: layers.DiagonalBiLSTM(5, num_colors=3, num_segments=2, **k),
+        partial(layers.DiagonalBiLSTM, 5, num_colors=3, num_segments=2),
         {"inputs": (4, 6, 7)},
     ),
     "DiagonalBiLSTM_condition": LayerCase(
-        lambda **k: layers.DiagonalBiLSTM(4, 2, mask_type="A", num_segments=1, **k),
+        partial(layers.DiagonalBiLSTM, 4, 2, mask_type="A", num_segments=1),
         {"inputs": (6, 3, 2), "condition": (1, 1, 2)},
     ),
     "GatedVerticalConv": LayerCase(
-        lambda **k: layers.GatedVerticalConv(3, 5, "A", **k), {"inputs": (5, 4, 2)}
+        partial(layers.GatedVerticalConv, 3, 5, "A"), {"inputs": (5, 4, 2)}
     ),
     "GatedVerticalConv_condition": LayerCase(
-        lambda **k: layers.GatedVerticalConv(4, **k),
+        partial(layers.GatedVerticalConv, 4),
         {"inputs": (4, 6, 6), "condition": (4, 6, 2)},
     ),
     "GatedHorizontalConv": LayerCase(
-        lambda **k: layers.GatedHorizontalConv(5, 5, "A", 3, **k),
+        partial(layers.GatedHorizontalConv, 5, 5, "A", 3),
         {"inputs": (4, 6, 7), "vertical": (4, 6, 4)},
     ),
     "GatedHorizontalConv_condition": LayerCase(
-        lambda **k: layers.GatedHorizontalConv(4, **k),
+        partial(layers.GatedHorizontalConv, 4),
         {"inputs": (4, 6, 4), "vertical": (4, 6, 8), "condition": (1, 1, 3)},
     ),
     "ResidualMaskedConvBlock": LayerCase(
-        lambda **k: layers.ResidualMaskedConvBlock(4, 5, num_colors=3, **k),
+        partial(layers.ResidualMaskedConvBlock, 4, 5, num_colors=3),
         {"inputs": (4, 6, 8)},
     ),
     "ResidualMaskedConvBlock_condition": LayerCase(
-        lambda **k: layers.ResidualMaskedConvBlock(4, **k),
+        partial(layers.ResidualMaskedConvBlock, 4),
         {"inputs": (4, 6, 8), "condition": (1, 1, 3)},
     ),
     "ResidualLSTMBlock": LayerCase(
-        lambda **k: layers.ResidualLSTMBlock(4, "row", num_colors=3, **k),
-        {"inputs": (4, 6, 8)},
+        partial(layers.ResidualLSTMBlock, 4, "row", num_colors=3), {"inputs": (4, 6, 8)}
     ),
     "ResidualLSTMBlock_condition": LayerCase(
-        lambda **k: layers.ResidualLSTMBlock(4, **k),
+        partial(layers.ResidualLSTMBlock, 4),
         {"inputs": (2, 3, 8), "condition": (2, 3, 3)},
     ),
-    "SplitColors": LayerCase(
-        lambda **k: layers.SplitColors(3, **k), {"inputs": (4, 5, 6)}
-    ),
+    "SplitColors": LayerCase(partial(layers.SplitColors, 3), {"inputs": (4, 5, 6)}),
     "ReadAttention": LayerCase(
-        lambda **k: layers.ReadAttention(3, **k),
+        partial(layers.ReadAttention, 3),
         {"images": (5, 4, 3), "state": (6,)},
         any_size=False,
     ),
     "ReadAttention_whole": LayerCase(
-        lambda **k: layers.ReadAttention(None, **k),
+        partial(layers.ReadAttention, None),
         {"images": (5, 4, 3), "state": (6,)},
         any_size=False,
     ),
     "WriteAttention": LayerCase(
-        lambda **k: layers.WriteAttention(4, (3, 5, 3), **k),
-        {"state": (6,)},
-        any_size=False,
+        partial(layers.WriteAttention, 4, (3, 5, 3)), {"state": (6,)}, any_size=False
     ),
     "WriteAttention_whole": LayerCase(
-        lambda **k: layers.WriteAttention(None, (3, 5, 3), **k),
-        {"state": (6,)},
-        any_size=False,
+        partial(layers.WriteAttention, None, (3, 5, 3)), {"state": (6,)}, any_size=False
     ),
     "Latent": LayerCase(
-        lambda **k: layers.Latent(
-            3, "laplace", "diagonal_normal", "monte_carlo", seed=1, **k
-        ),
+        partial(layers.Latent, 3, "laplace", "diagonal_normal", "monte_carlo", seed=1),
         {"inputs": (6,)},
         any_size=False,
         random=True,
     ),
     "GaussianLatent": LayerCase(
-        lambda **k: layers.GaussianLatent(4, seed=1, **k),
+        partial(layers.GaussianLatent, 4, seed=1),
         {"inputs": (6,)},
         any_size=False,
         random=True,
     ),
     "DRAWLoop": LayerCase(
-        lambda **k: layers.DRAWLoop(
-            2, (4, 5, 1), 6, 3, 3, 2, "categorical", seed=1, **k
-        ),
+        partial(layers.DRAWLoop, 2, (4, 5, 1), 6, 3, 3, 2, "categorical", seed=1),
         {"inputs": (4, 5, 1)},
         any_size=False,
         random=True,
