@@ -114,12 +114,11 @@ class DiagonalBiLSTM(PixelLSTM):
     def _scan_map(self, inputs, condition=None):
         batch, height, width, _ = ops.shape(inputs)
         units = self.units
-        kernel = tf.cast(self.recurrent_kernel, inputs.dtype)
         num_segments = self.num_segments
         if num_segments is None:
             num_segments = _GPU_SEGMENTS if is_on_gpu() else _CPU_SEGMENTS
         skewed = SkewedMap(height, width, num_segments)
-        features, weights = self._features(inputs, condition, kernel)
+        features, weights = self._features(inputs, condition)
         initial_cell = tf.cast(self.initial_cell, inputs.dtype)[:, None, :]
         hidden = tf.zeros((2, 0, units), inputs.dtype)
         cell = hidden
@@ -139,7 +138,7 @@ class DiagonalBiLSTM(PixelLSTM):
                 tf.reshape(segment, (steps, 2, lines, weights.shape[1])), weights
             )
             states, hidden, cell = conv_lstm_scan(
-                gates, kernel, hidden, cell, batch, -1
+                gates, self.recurrent_kernel, hidden, cell, batch, -1
             )
             outputs.append(
                 tf.reshape(states, (steps, 2, end_row - first_row, batch, units))
@@ -147,7 +146,7 @@ class DiagonalBiLSTM(PixelLSTM):
         outputs = tf.reshape(skewed.unskew(outputs), (height, width, batch, units))
         return tf.transpose(outputs, (2, 0, 1, 3))
 
-    def _features(self, inputs, condition, kernel):
+    def _features(self, inputs, condition):
         """Compute the features of each pixel that the gates are linear in.
 
         Besides the inputs and the condition there are four flags. One marks a pixel;
@@ -184,7 +183,8 @@ class DiagonalBiLSTM(PixelLSTM):
         flags = tf.broadcast_to(flags, (height * width + 1, batch, 4))
         bias = tf.zeros((2, gates)) if self.bias is None else self.bias
         initial_hidden = tf.cast(self.initial_hidden, inputs.dtype)[:, None, :]
-        before_row = tf.squeeze(tf.matmul(initial_hidden, kernel[:, 1]), 1)
+        kernel = tf.cast(self.recurrent_kernel, inputs.dtype)[:, 1]
+        before_row = tf.squeeze(tf.matmul(initial_hidden, kernel), 1)
         closed = tf.constant([-_CLOSED, _CLOSED, -_CLOSED, 0.0], inputs.dtype)
         weights += [
             tf.reshape(tf.cast(bias, inputs.dtype), (1, 2, gates)),

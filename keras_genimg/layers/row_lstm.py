@@ -75,7 +75,6 @@ class RowLSTM(PixelLSTM):
             tf.broadcast_to(tf.cast(state, dtype)[:, None, :], shape)
             for state in (self.initial_hidden, self.initial_cell)
         )
-        kernel = tf.cast(self.recurrent_kernel, dtype)
         # In parts, to keep the gradient's tensors over all steps small.
         parts = [gates]
         if isinstance(height, int) and height > 1:
@@ -84,7 +83,7 @@ class RowLSTM(PixelLSTM):
         outputs = []
         for part in parts:
             states, hidden, cell = conv_lstm_scan(
-                part, kernel, hidden, cell, batch, -(self.taps // 2)
+                part, self.recurrent_kernel, hidden, cell, batch, -(self.taps // 2)
             )
             outputs.append(states)
         states = tf.concat(outputs, axis=0)

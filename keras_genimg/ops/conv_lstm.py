@@ -33,7 +33,8 @@ def conv_lstm_scan(
     Args:
         inputs: Input-to-state map with bias, time first, of shape
             `(steps, directions, line * cell_size, 4 * units)`.
-        kernel: State-to-state kernel of shape `(directions, taps, units, 4 * units)`.
+        kernel: State-to-state kernel of shape `(directions, taps, units, 4 * units)`, a
+            tensor or a variable, which is cast to the dtype of `inputs`.
         hidden: Hidden state before the first step, of shape
             `(directions, line * cell_size, units)`.
         cell: Cell state before the first step, of the same shape.
@@ -53,6 +54,7 @@ def conv_lstm_scan(
     """
     directions, taps, units, _ = kernel.shape
     offsets = tuple(range(first_offset, first_offset + taps))
+    kernel = tf.cast(kernel, inputs.dtype)
     kernel = tf.reshape(kernel, (directions, taps * units, 4 * units))
     if directions == 1:
         # Without this axis, products are not batched and slices need no copy. The

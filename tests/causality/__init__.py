@@ -31,7 +31,8 @@ def influence(function, images, step=2.0):
     The unperturbed image is repeated to the same batch size, so that compared outputs
     are computed by the same instructions. An output that does not see the perturbed
     number is then identical to the last bit. With several images, an influence is
-    unlikely to be lost to rounding in all of them.
+    unlikely to be lost to rounding in all of them. `step` is added to each number, or
+    each has a step of its own.
     """
     changed = False
     count = images[0].size
