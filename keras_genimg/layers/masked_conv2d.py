@@ -92,9 +92,9 @@ class MaskedConv2D(CausalLayer, keras.layers.Conv2D):
         num_colors = check_positive_int("num_colors", num_colors, name)
         check_choice("mask_type", mask_type, ("A", "B"), name)
         check_color_channels("filters", filters, num_colors, name)
-        if not isinstance(kernel_size, (tuple, list)):
-            kernel_size = (kernel_size, kernel_size)
-        sizes = [check_odd("kernel_size", size, name) for size in kernel_size]
+        is_pair = isinstance(kernel_size, (tuple, list))
+        pair = kernel_size if is_pair else (kernel_size, kernel_size)
+        sizes = [check_odd("kernel_size", size, name) for size in pair]
         super().__init__(filters, sizes, **{**_FIXED, **kwargs})
         if mask_type == "A" and max(sizes) < 3:
             raise ValueError(
