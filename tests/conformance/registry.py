@@ -172,94 +172,62 @@ def _wired_by_hand():
     return models.AutoregressiveModel(images, logits, "bernoulli")
 
 
+def _model_case(kind, shape, *arguments, num_values=2, **options):
+    return ModelCase(
+        partial(kind, shape, *arguments, **options),
+        shape,
+        num_values,
+        options.get("num_classes"),
+        random=issubclass(kind, models.LatentModel),
+    )
+
+
+_FOUR = {"likelihood": likelihoods.Categorical(4), "num_values": 4}
+_FIVE = {"likelihood": likelihoods.Categorical(5), "num_values": 5}
+_GAUSS = {"likelihood": "gaussian", "num_values": None}
+_PLAIN = {"residual": False, "skip": False}
+_INTENSITIES = {
+    "likelihood": likelihoods.Bernoulli(intensities=True),
+    "num_values": None,
+}
+
 MODELS = {
     "AutoregressiveModel": ModelCase(_wired_by_hand, (4, 5, 1), 2),
-    "PixelCNN": ModelCase(
-        lambda: models.PixelCNN(
-            (4, 5, 3), 4, 1, head_filters=8, likelihood=likelihoods.Categorical(5)
-        ),
-        (4, 5, 3),
-        5,
+    "PixelCNN": _model_case(models.PixelCNN, (4, 5, 3), 4, 1, head_filters=8, **_FIVE),
+    "PixelCNN_classes": _model_case(
+        models.PixelCNN, (4, 4, 1), 3, 1, head_filters=4, num_classes=3
     ),
-    "PixelCNN_classes": ModelCase(
-        lambda: models.PixelCNN((4, 4, 1), 3, 1, head_filters=4, num_classes=3),
-        (4, 4, 1),
-        2,
-        3,
+    "GatedPixelCNN": _model_case(
+        models.GatedPixelCNN, (4, 5, 3), 4, 1, head_filters=8, **_FIVE
     ),
-    "GatedPixelCNN": ModelCase(
-        lambda: models.GatedPixelCNN(
-            (4, 5, 3), 4, 1, head_filters=8, likelihood=likelihoods.Categorical(5)
-        ),
-        (4, 5, 3),
-        5,
+    "GatedPixelCNN_classes": _model_case(
+        models.GatedPixelCNN, (4, 4, 1), 3, 1, head_filters=4, num_classes=3
     ),
-    "GatedPixelCNN_classes": ModelCase(
-        lambda: models.GatedPixelCNN((4, 4, 1), 3, 1, head_filters=4, num_classes=3),
-        (4, 4, 1),
-        2,
-        3,
+    "PixelRNN_diagonal": _model_case(models.PixelRNN, (5, 4, 1), 4, 1, head_filters=8),
+    "PixelRNN_row": _model_case(
+        models.PixelRNN, (4, 5, 3), 5, 1, "row", head_filters=8, **_FOUR
     ),
-    "PixelRNN_diagonal": ModelCase(
-        lambda: models.PixelRNN((5, 4, 1), 4, 1, head_filters=8), (5, 4, 1), 2
+    "PixelRNN_plain": _model_case(
+        models.PixelRNN, (4, 4, 1), 3, 1, "row", **_PLAIN, num_classes=2
     ),
-    "PixelRNN_row": ModelCase(
-        lambda: models.PixelRNN(
-            (4, 5, 3),
-            5,
-            1,
-            "row",
-            head_filters=8,
-            likelihood=likelihoods.Categorical(4),
-        ),
-        (4, 5, 3),
-        4,
-    ),
-    "PixelRNN_plain": ModelCase(
-        lambda: models.PixelRNN(
-            (4, 4, 1), 3, 1, "row", residual=False, skip=False, num_classes=2
-        ),
-        (4, 4, 1),
-        2,
-        2,
-    ),
-    "MultiScalePixelRNN": ModelCase(
-        lambda: models.MultiScalePixelRNN(
-            (4, 6, 3),
-            ((2, 2), (4, 6)),
-            4,
-            1,
-            "row",
-            head_filters=8,
-            likelihood=likelihoods.Categorical(4),
-            first_kernel_size=3,
-            condition_filters=4,
-        ),
+    "MultiScalePixelRNN": _model_case(
+        models.MultiScalePixelRNN,
         (4, 6, 3),
+        ((2, 2), (4, 6)),
         4,
+        1,
+        "row",
+        head_filters=8,
+        first_kernel_size=3,
+        condition_filters=4,
+        **_FOUR,
     ),
-    "VAE": ModelCase(
-        lambda: models.VAE((4, 5, 1), 3, 8, num_samples=2), (4, 5, 1), 2, random=True
+    "VAE": _model_case(models.VAE, (4, 5, 1), 3, 8, num_samples=2),
+    "VAE_full_normal": _model_case(
+        models.VAE, (4, 3, 3), 2, 8, posterior="full_normal", weight_prior=10, **_GAUSS
     ),
-    "VAE_full_normal": ModelCase(
-        lambda: models.VAE(
-            (4, 3, 3), 2, 8, "gaussian", posterior="full_normal", weight_prior=10
-        ),
-        (4, 3, 3),
-        None,
-        random=True,
-    ),
-    "DRAW": ModelCase(
-        lambda: models.DRAW((4, 5, 1), 2, 6, 3, 3, 2), (4, 5, 1), 2, random=True
-    ),
-    "DRAW_whole": ModelCase(
-        lambda: models.DRAW(
-            (4, 5, 3), 2, 6, 3, likelihood=likelihoods.Bernoulli(intensities=True)
-        ),
-        (4, 5, 3),
-        None,
-        random=True,
-    ),
+    "DRAW": _model_case(models.DRAW, (4, 5, 1), 2, 6, 3, 3, 2),
+    "DRAW_whole": _model_case(models.DRAW, (4, 5, 3), 2, 6, 3, **_INTENSITIES),
 }
 
 LIKELIHOODS = {
