@@ -59,17 +59,17 @@ def convolve_pixel(image, kernel, row, column):
     return total
 
 
-def masked_conv2d(x, kernel, bias, mask_type, num_colors):
+def masked_conv2d(x, kernel, bias, mask_type, num_colors, maps=1):
     """Convolve each pixel with its past (section 3.4)."""
+    return convolve(x, masked_kernel(kernel, mask_type, num_colors, maps)) + bias
+
+
+def convolve(x, kernel):
+    """Convolve each pixel of images, zero outside."""
     x = np.array(x, "float64")
-    kernel = masked_kernel(kernel, mask_type, num_colors)
-    bias = np.array(bias, "float64")
-    batch, height, width, _ = x.shape
-    outputs = np.zeros((batch, height, width, kernel.shape[-1]))
-    for b in range(batch):
-        for r in range(height):
-            for j in range(width):
-                outputs[b, r, j] = convolve_pixel(x[b], kernel, r, j) + bias
+    outputs = np.zeros((*x.shape[:3], kernel.shape[-1]))
+    for b, r, j in np.ndindex(x.shape[:3]):
+        outputs[b, r, j] = convolve_pixel(x[b], kernel, r, j)
     return outputs
 
 
@@ -89,99 +89,73 @@ def lstm_step(gates, cell):
     return o * np.tanh(cell), cell
 
 
-def row_lstm(
-    x,
-    input_kernel,
-    recurrent_kernel,
-    bias,
-    initial_hidden,
-    initial_cell,
-    mask_type,
-    num_colors,
-    condition_term=None,
-):
-    """Scan the rows from the top (section 3.1).
+def pixel_lstm(images, layer, condition_term=0.0):
+    """Compute a Row LSTM or a Diagonal BiLSTM, whose term is added to the gates."""
+    weights = [layer.input_kernel, layer.recurrent_kernel, layer.bias]
+    weights += [layer.initial_hidden, layer.initial_cell]
+    images, kernel, *others = (np.array(each, "float64") for each in (images, *weights))
+    directions = len(others[-1])
+    kernel = masked_kernel(kernel, layer.mask_type, layer.num_colors, 4 * directions)
+    terms = np.broadcast_to(condition_term, (*images.shape[:3], kernel.shape[-1]))
+    scan = row_lstm if directions == 1 else diagonal_bilstm
+    return np.stack(
+        [scan(x, term, kernel, *others) for x, term in zip(images, terms, strict=True)]
+    )
+
+
+def row_lstm(x, term, input_kernel, recurrent_kernel, bias, hidden, cell):
+    """Scan the rows of an image from the top (section 3.1).
 
     Pixel (r, j) reads the inputs left of it and its own, the hidden states around
     column j of row r - 1, and the cell state of (r - 1, j).
     """
-    x = np.array(x, "float64")
-    input_kernel = masked_kernel(input_kernel, mask_type, num_colors, maps=4)
-    recurrent_kernel = np.array(recurrent_kernel, "float64")
-    bias = np.array(bias, "float64")
-    batch, height, width, _ = x.shape
+    height, width, _ = x.shape
     taps, units = recurrent_kernel.shape[1:3]
-    if condition_term is None:
-        condition_term = np.zeros((batch, height, width, 4 * units))
-    outputs = np.zeros((batch, height, width, units))
-    for b in range(batch):
-        hidden_above = [np.array(initial_hidden[0], "float64") for _ in range(width)]
-        cell_above = [np.array(initial_cell[0], "float64") for _ in range(width)]
-        for r in range(height):
-            hidden_here, cell_here = [], []
-            for j in range(width):
-                gates = convolve_pixel(x[b], input_kernel, r, j) + bias
-                gates = gates + condition_term[b, r, j]
-                for a in range(taps):
-                    c = j + a - taps // 2
-                    if 0 <= c < width:
-                        gates = gates + hidden_above[c] @ recurrent_kernel[0, a]
-                hidden, cell = lstm_step(gates, cell_above[j])
-                hidden_here.append(hidden)
-                cell_here.append(cell)
-                outputs[b, r, j] = hidden
-            hidden_above, cell_above = hidden_here, cell_here
+    outputs = np.zeros((height, width, units))
+    hidden_above, cell_above = [hidden[0]] * width, [cell[0]] * width
+    for r in range(height):
+        hidden_here, cell_here = [], []
+        for j in range(width):
+            gates = convolve_pixel(x, input_kernel, r, j) + bias + term[r, j]
+            for a in range(taps):
+                c = j + a - taps // 2
+                if 0 <= c < width:
+                    gates = gates + hidden_above[c] @ recurrent_kernel[0, a]
+            outputs[r, j], cell = lstm_step(gates, cell_above[j])
+            hidden_here.append(outputs[r, j])
+            cell_here.append(cell)
+        hidden_above, cell_above = hidden_here, cell_here
     return outputs
 
 
 def diagonal_bilstm(
-    x,
-    input_kernel,
-    recurrent_kernel,
-    bias,
-    initial_hidden,
-    initial_cell,
-    mask_type,
-    num_colors,
-    condition_term=None,
+    x, term, input_kernel, recurrent_kernel, bias, initial_hidden, initial_cell
 ):
-    """Scan from both upper corners and add the two maps (section 3.2).
+    """Scan an image from both upper corners and add the two maps (section 3.2).
 
     Going right, pixel (r, j) reads its own input, the states of (r, j - 1) and the
     hidden state of (r - 1, j). Going left it reads (r, j + 1) in place of (r, j - 1),
     and that map is moved down by one row before it is added.
     """
-    x = np.array(x, "float64")
-    input_kernel = masked_kernel(input_kernel, mask_type, num_colors, maps=8)[0, 0]
-    recurrent_kernel = np.array(recurrent_kernel, "float64")
-    bias = np.array(bias, "float64")
-    batch, height, width, _ = x.shape
+    height, width, _ = x.shape
     units = recurrent_kernel.shape[2]
-    if condition_term is None:
-        condition_term = np.zeros((batch, height, width, 8 * units))
-    outputs = np.zeros((batch, height, width, units))
-    for b in range(batch):
-        for direction in (0, 1):
-            own = slice(direction * 4 * units, (direction + 1) * 4 * units)
-            columns = range(width) if direction == 0 else range(width - 1, -1, -1)
-            up, side = recurrent_kernel[direction]
-            states = np.zeros((height, width, units))
-            for r in range(height):
-                hidden = np.array(initial_hidden[direction], "float64")
-                cell = np.array(initial_cell[direction], "float64")
-                for j in columns:
-                    gates = x[b, r, j] @ input_kernel[:, own] + bias[own]
-                    gates = gates + condition_term[b, r, j, own]
-                    gates = gates + hidden @ side
-                    if r > 0:
-                        gates = gates + states[r - 1, j] @ up
-                    hidden, cell = lstm_step(gates, cell)
-                    states[r, j] = hidden
-            if direction == 0:
-                outputs[b] += states
-            else:
-                outputs[b, 1:] += states[:-1]
-    return outputs
+    states = np.zeros((2, height, width, units))
+    for direction in (0, 1):
+        own = slice(direction * 4 * units, (direction + 1) * 4 * units)
+        columns = range(width) if direction == 0 else range(width - 1, -1, -1)
+        up, side = recurrent_kernel[direction]
+        for r in range(height):
+            hidden, cell = initial_hidden[direction], initial_cell[direction]
+            for j in columns:
+                gates = x[r, j] @ input_kernel[0, 0, :, own] + bias[own]
+                gates = gates + term[r, j, own] + hidden @ side
+                if r > 0:
+                    gates = gates + states[direction, r - 1, j] @ up
+                hidden, cell = lstm_step(gates, cell)
+                states[direction, r, j] = hidden
+    right, left = states
+    right[1:] += left[:-1]
+    return right
 
 
 def gaussian_filter(mean, variance, length):

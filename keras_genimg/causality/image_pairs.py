@@ -96,23 +96,20 @@ def random_conditions(model, images_shape, generator, guess=0):
         guess: Largest value of integers whose range is not known.
     """
     ranges = getattr(model, "condition_ranges", {})
-    return [
-        _random_values(
-            tensor, images_shape, ranges.get(tensor.name, (0, guess)), generator
-        )
-        for tensor in model.inputs[1:]
-    ]
-
-
-def _random_values(tensor, images_shape, limits, generator):
-    """Return random values for an input, with unknown sizes taken from the images."""
-    size = [images_shape[0], *tensor.shape[1:]]
-    if len(size) == 4:
-        size[1:3] = [n or m for n, m in zip(size[1:3], images_shape[1:3], strict=True)]
-    size = [n or 1 for n in size]
-    if "float" in tensor.dtype:
-        return generator.normal(size=size)
-    return generator.integers(*limits, size=size, endpoint=True)
+    conditions = []
+    for tensor in model.inputs[1:]:
+        size = [images_shape[0], *tensor.shape[1:]]
+        if len(size) == 4:
+            pairs = zip(size[1:3], images_shape[1:3], strict=True)
+            size[1:3] = [here or there for here, there in pairs]
+        size = [length or 1 for length in size]
+        if "float" in tensor.dtype:
+            values = generator.normal(size=size)
+        else:
+            limits = ranges.get(tensor.name, (0, guess))
+            values = generator.integers(*limits, size=size, endpoint=True)
+        conditions.append(values)
+    return conditions
 
 
 def other_values(generator, images, num_values):

@@ -2,8 +2,6 @@
 
 import dataclasses
 
-import numpy as np
-
 
 def name_sub_pixel(sub_pixel):
     """Return text like "(row 0, column 1, color 2)"; the color is optional."""
@@ -11,27 +9,7 @@ def name_sub_pixel(sub_pixel):
     return f"({', '.join(f'{part} {number}' for part, number in parts)})"
 
 
-def worst_pair(pairs):
-    """Return the most informative pair of leaking sub-pixels, and its kind.
-
-    Args:
-        pairs: Integers of shape `(pairs, 6)`: row, column and color of a sub-pixel,
-            then those of the sub-pixel that sees it (an earlier one or itself). For
-            whole pixels, shape `(pairs, 4)` without the colors.
-
-    Returns:
-        A row of `pairs`, and a key of `REASONS`.
-    """
-    half = pairs.shape[1] // 2
-    other_pixel = (pairs[:, :2] != pairs[:, half : half + 2]).any(axis=1)
-    other = (pairs[:, :half] != pairs[:, half:]).any(axis=1)
-    for kind, chosen in (("pixel", other_pixel), ("color", other)):
-        if chosen.any():
-            return pairs[chosen][0], kind
-    return pairs[0], "itself"
-
-
-REASONS = {
+_REASONS = {
     "pixel": "which is drawn earlier: a layer is not masked and sees pixels to the "
     "right or below",
     "color": "an earlier color of the same pixel: a layer was not given the model's "
@@ -47,21 +25,6 @@ _REMEDIES = {
     "itself": "Let the image enter the graph only through layers with "
     'mask_type="A", such as MaskedConv2D(..., mask_type="A").',
 }
-
-
-def hint_of_coupling(unit, kind):
-    """Return what else a pixel that sees itself may come from, or nothing.
-
-    Args:
-        unit: Row and column of a pixel, or row, column and color of a sub-pixel.
-        kind: A key of `REASONS`.
-    """
-    if len(unit) == 3 or kind != "itself":
-        return ""
-    return (
-        " The likelihood draws the colors of a pixel together, so masked layers need "
-        "num_colors=1."
-    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,14 +64,35 @@ class Leak:
                 f"example alone, without noise, and no training=True."
             )
         return (
-            f"Changing images from {name_sub_pixel(self.changed)} on changes the "
-            f"parameters of {name_sub_pixel(self.seen_by)}, {REASONS[self.kind]}."
-            f"{where} {_REMEDIES[self.kind]}{hint_of_coupling(self.changed, self.kind)}"
+            f"Changing images from {name_sub_pixel(self.changed)} on {effect_of(self)}"
+            f"{where} {_REMEDIES[self.kind]}"
         )
 
 
-def sub_pixel_pairs(pairs, shape):
-    """Convert pairs of flat indices, `(pairs, 2)`, to rows for `worst_pair`."""
-    return np.concatenate(
-        [np.stack(np.unravel_index(i, shape), -1) for i in pairs.T], 1
-    )
+def effect_of(leak):
+    """Return the end of a sentence about a changed sub-pixel: what changes, and why."""
+    seen_by = name_sub_pixel(leak.seen_by)
+    text = f"changes the parameters of {seen_by}, {_REASONS[leak.kind]}."
+    if leak.kind == "itself" and len(leak.seen_by) == 2:
+        text += (
+            " The likelihood draws the colors of a pixel together, so masked layers "
+            "need num_colors=1."
+        )
+    return text
+
+
+def worst_leak(changed, seen_by):
+    """Return the most informative of some leaks.
+
+    Args:
+        changed: Integers of shape `(leaks, 3)`: row, column and color of a sub-pixel.
+            For whole pixels, shape `(leaks, 2)` without the color.
+        seen_by: Those of the sub-pixel that sees it, an earlier one or itself.
+    """
+    differs = changed != seen_by
+    index, kind = 0, "itself"
+    if differs[:, :2].any():
+        index, kind = differs[:, :2].any(axis=1).argmax(), "pixel"
+    elif differs.any():
+        index, kind = differs.any(axis=1).argmax(), "color"
+    return Leak(tuple(changed[index].tolist()), tuple(seen_by[index].tolist()), kind)

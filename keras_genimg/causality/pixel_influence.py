@@ -10,12 +10,7 @@ import tensorflow as tf
 from numpy.typing import ArrayLike
 
 from keras_genimg.causality.image_pairs import other_values
-from keras_genimg.causality.leak import (
-    REASONS,
-    hint_of_coupling,
-    name_sub_pixel,
-    worst_pair,
-)
+from keras_genimg.causality.leak import effect_of, name_sub_pixel, worst_leak
 from keras_genimg.causality.random_weights import random_values
 from keras_genimg.inputs.conditions import condition_arrays
 from keras_genimg.inputs.images import check_shape, sized_image_shape
@@ -182,18 +177,18 @@ class CausalityReport:
         return len(self.missing) == 0
 
     def __str__(self) -> str:
-        half = self.missing.shape[1] // 2
-        unit = "sub-pixel" if half == 3 else "pixel"
+        earlier, later = np.split(self.missing, 2, axis=1)
+        kind = "sub-pixel" if earlier.shape[1] == 3 else "pixel"
         text = (
-            f"Causal: no {unit} sees itself or a later one. "
+            f"Causal: no {kind} sees itself or a later one. "
             f"{self.num_seen} of {self.num_past} possible influences are present"
         )
         if self.complete:
             return f"{text}: complete."
         return (
-            f"{text}, {len(self.missing)} are missing: for example, {unit} "
-            f"{name_sub_pixel(self.missing[0, :half])} does not change the parameters "
-            f"of {name_sub_pixel(self.missing[0, half:])}."
+            f"{text}, {len(self.missing)} are missing: for example, "
+            f"{_unit(earlier[0])} does not change the parameters of "
+            f"{name_sub_pixel(later[0])}."
         )
 
 
@@ -238,7 +233,11 @@ def assert_causal(
     past = np.triu(np.ones((size, size), bool), 1).reshape(seen.shape)
     leaks = np.argwhere(seen & ~past)
     if len(leaks):
-        raise AssertionError(f"{model.name} is not causal. {_describe(leaks)}")
+        leak = worst_leak(*np.split(leaks, 2, axis=1))
+        raise AssertionError(
+            f"{model.name} is not causal. Changing {_unit(leak.changed)} "
+            f"{effect_of(leak)} Number of such pairs: {len(leaks)}."
+        )
     missing = np.argwhere(past & ~seen)
     report = CausalityReport(int(past.sum()), int(past.sum()) - len(missing), missing)
     if complete and not report.complete:
@@ -246,13 +245,6 @@ def assert_causal(
     return report
 
 
-def _describe(leaks):
-    """Describe the worst of some leaking pairs of sub-pixels or pixels."""
-    pair, kind = worst_pair(leaks)
-    half = len(pair) // 2
-    unit = "sub-pixel" if half == 3 else "pixel"
-    return (
-        f"Changing {unit} {name_sub_pixel(pair[:half])} changes the parameters of "
-        f"{name_sub_pixel(pair[half:])}, {REASONS[kind]}."
-        f"{hint_of_coupling(pair[:half], kind)} Number of such pairs: {len(leaks)}."
-    )
+def _unit(place):
+    kind = "sub-pixel" if len(place) == 3 else "pixel"
+    return f"{kind} {name_sub_pixel(place)}"

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from keras_genimg.causality.blame import leaking_layer
 from keras_genimg.causality.image_pairs import ImagePairs, change_of_units
-from keras_genimg.causality.leak import Leak, sub_pixel_pairs, worst_pair
+from keras_genimg.causality.leak import Leak, worst_leak
 from keras_genimg.causality.random_weights import jittered_values, random_values
 from keras_genimg.causality.rounding import (
     has_half_precision,
@@ -137,7 +137,7 @@ def first_leak(
         # Layers that are random, though they should not be, draw other numbers.
         weighed = {id(weight) for weight in model.weights}
         seeds = [(x, x.value + 1) for x in model.variables if id(x) not in weighed]
-        leak = _leak_under(random_values(model), seeds, model, shape, pairs)
+        leak = _leak_under(random_values(model), seeds, model, pairs)
         if leak is not None:
             return leak
         # Random weights may hide a layer, for example behind a minimum. One pass of the
@@ -152,7 +152,7 @@ def first_leak(
         before, after = np.split(params, 2)
         if not _leaks(pairs, before, after[np.argsort(order)]).any():
             return None
-        return _leak_under(own, seeds, model, shape, pairs)
+        return _leak_under(own, seeds, model, pairs)
 
 
 def _pairs(model, shape):
@@ -171,12 +171,12 @@ def _other_order(count):
     return np.roll(np.random.default_rng(0).permutation(count), 1)
 
 
-def _leak_under(weights, seeds, model, shape, pairs):
+def _leak_under(weights, seeds, model, pairs):
     """Return a leak of a model with some weights, or None."""
     with keras.StatelessScope(state_mapping=weights):
         before = _params(model, pairs.inputs(pairs.images))
     with keras.StatelessScope(state_mapping=[*weights, *seeds]):
-        return _first_leak(model, shape, pairs, before)
+        return _leak_from(before, model, pairs)
 
 
 def _leaks(pairs, before, after, noise=0.0):
@@ -187,7 +187,8 @@ def _leaks(pairs, before, after, noise=0.0):
     return past & (changes > max(_TOLERANCE * changes.max(), noise))
 
 
-def _first_leak(model, shape, pairs, before):
+def _leak_from(before, model, pairs):
+    """Return a leak, or None, given the parameters of the original images."""
     # The changed images are in a smaller batch of their own, in another order, so that
     # what depends on the others of a batch, their order or number, shows too.
     order = _other_order(pairs.num_changed)
@@ -195,7 +196,7 @@ def _first_leak(model, shape, pairs, before):
     if not _leaks(pairs, before, after).any():
         return None
     # It may still be rounding, which differs between batches of different sizes.
-    leak = _batch_leak(model, shape, pairs, before)
+    leak = _batch_leak(model, pairs, before)
     if leak is not None:
         return leak
     both = pairs.inputs(pairs.images), pairs.inputs(pairs.changed)
@@ -205,10 +206,10 @@ def _first_leak(model, shape, pairs, before):
         before, after, again = (_params(model, both[k]) for k in (0, 1, 0))
         noise = change_of_units(before, again, pairs.num_units).max()
         leaks = _leaks(pairs, before, after, _NOISE_FACTOR * noise)
-        return _worst_leak(model, shape, pairs, leaks) if leaks.any() else None
+        return _worst_leak(model, pairs, leaks) if leaks.any() else None
 
 
-def _batch_leak(model, shape, pairs, before):
+def _batch_leak(model, pairs, before):
     """Return a leak between the images of a batch, or from call to call, or None."""
     alone = pairs.inputs(pairs.images, slice(1))
     # First and last but one, since a layer may mix an image with those before it, with
@@ -230,30 +231,25 @@ def _batch_leak(model, shape, pairs, before):
         return None
     unit = np.unravel_index(change.argmax(), pairs.unit_shape)
     place = tuple(map(int, unit))
-    both = _tensors(model, alone), _tensors(model, batch)
-    return _blamed(model, Leak(place, place, "batch"), shape, *both)
+    return _blamed(model, pairs, Leak(place, place, "batch"), alone, batch)
 
 
-def _worst_leak(model, shape, pairs, leaks):
+def _worst_leak(model, pairs, leaks):
     """Return the most informative `Leak` of those marked in `(pairs, num_units)`."""
     index, seen_by = np.nonzero(leaks)
-    places = np.stack([pairs.units[index], seen_by], axis=1)
-    pair, kind = worst_pair(sub_pixel_pairs(places, pairs.unit_shape))
-    changed, seen_by = (tuple(map(int, part)) for part in np.split(pair, 2))
-    leak = Leak(changed, seen_by, kind)
-    unit = np.ravel_multi_index(changed, pairs.unit_shape)
+    places = np.unravel_index([pairs.units[index], seen_by], pairs.unit_shape)
+    leak = worst_leak(*np.stack(places, axis=-1))
+    unit = np.ravel_multi_index(leak.changed, pairs.unit_shape)
     index = np.flatnonzero(pairs.units == unit)
-    before, after = (
-        _tensors(model, pairs.inputs(images, index))
-        for images in (pairs.images, pairs.changed)
-    )
-    return _blamed(model, leak, shape, before, after)
+    both = pairs.inputs(pairs.images, index), pairs.inputs(pairs.changed, index)
+    return _blamed(model, pairs, leak, *both)
 
 
-def _blamed(model, leak, shape, before, after):
+def _blamed(model, pairs, leak, before, after):
     """Return a leak with the name of the layer to blame, if it can be found."""
+    both = _tensors(model, before), _tensors(model, after)
     try:
-        layer = leaking_layer(model, leak, shape, before, after)
+        layer = leaking_layer(model, leak, pairs.images.shape[1:], *both)
     except Exception:
         layer = None  # Keras cannot walk the graph.
     return dataclasses.replace(leak, layer=layer)

@@ -122,19 +122,14 @@ def in_float32(model):
     keras.config.set_dtype_policy("float32")
     try:
         with keras.saving.custom_object_scope(known):
-            twin = type(model).from_config(_in_float32(model.get_config()))
+            config = keras.tree.map_structure(
+                lambda value: "float32" if value in _HALF_PRECISION else value,
+                model.get_config(),
+            )
+            twin = type(model).from_config(config)
         twin.set_weights([np.asarray(w, "float32") for w in model.get_weights()])
         return twin
     except Exception:  # Custom code can raise anything.
         return None
     finally:
         keras.config.set_dtype_policy(policy)
-
-
-def _in_float32(config):
-    """Return a config with float32 in place of half precision."""
-    if isinstance(config, dict):
-        return {key: _in_float32(value) for key, value in config.items()}
-    if isinstance(config, (list, tuple)):
-        return type(config)(_in_float32(value) for value in config)
-    return "float32" if config in _HALF_PRECISION else config

@@ -4,12 +4,12 @@ import math
 from typing import Any
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 from keras_genimg.ops.checks import check_image_shape, check_positive_int
 from keras_genimg.ops.gaussian_filterbank import (
     attention_filters,
-    attention_gamma,
     attention_geometry,
     centered_filters,
     read_patch,
@@ -41,7 +41,9 @@ class GridAttention(keras.layers.Layer):
         attention = attention_geometry(
             self.attention(state), height, width, self.size, self.compute_dtype
         )
-        gamma = ops.cast(attention_gamma(attention), self.compute_dtype)
+        # Not `attention[:, 4, None, ...]`: TensorFlow 2.21's graph optimizer replaces a
+        # slice of a stack by the stacked tensor, and drops new axes of the slice.
+        gamma = tf.cast(tf.reshape(attention[:, 4], (-1, 1, 1, 1)), self.compute_dtype)
         return attention, gamma, attention_filters(attention, height, width, self.size)
 
     def _check_sizes(self, image_size, state_shape=(None, 1)):

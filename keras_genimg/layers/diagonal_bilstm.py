@@ -131,22 +131,21 @@ class DiagonalBiLSTM(PixelLSTM):
             **kwargs,
         )
         self.taps = 2
-        self.num_segments: int | None = None
         if num_segments is not None:
-            self.num_segments = check_positive_int(
+            num_segments = check_positive_int(
                 "num_segments", num_segments, type(self).__name__
             )
+        self.num_segments = num_segments
 
     def _scan_map(self, inputs, condition=None):
         batch, height, width, _ = ops.shape(inputs)
         units = self.units
-        kernel = ops.convert_to_tensor(self.recurrent_kernel)
         num_segments = self.num_segments
         if num_segments is None:
             num_segments = _GPU_SEGMENTS if is_on_gpu() else _CPU_SEGMENTS
         skewed = SkewedMap(height, width, num_segments)
-        features, weights = self._features(inputs, condition, kernel)
-        initial_cell = ops.convert_to_tensor(self.initial_cell)[:, None, :]
+        features, weights = self._features(inputs, condition)
+        initial_cell = tf.cast(self.initial_cell, inputs.dtype)[:, None, :]
         hidden = tf.zeros((2, 0, units), inputs.dtype)
         cell = hidden
         first_row = end_row = 0
@@ -165,7 +164,7 @@ class DiagonalBiLSTM(PixelLSTM):
                 tf.reshape(segment, (steps, 2, lines, weights.shape[1])), weights
             )
             states, hidden, cell = conv_lstm_scan(
-                gates, kernel, hidden, cell, batch, -1
+                gates, self.recurrent_kernel, hidden, cell, batch, -1
             )
             outputs.append(
                 tf.reshape(states, (steps, 2, end_row - first_row, batch, units))
@@ -173,7 +172,7 @@ class DiagonalBiLSTM(PixelLSTM):
         outputs = tf.reshape(skewed.unskew(outputs), (height, width, batch, units))
         return tf.transpose(outputs, (2, 0, 1, 3))
 
-    def _features(self, inputs, condition, kernel):
+    def _features(self, inputs, condition):
         """Compute the features of each pixel that the gates are linear in.
 
         Besides the inputs and the condition there are four flags. One marks a pixel;
@@ -189,13 +188,13 @@ class DiagonalBiLSTM(PixelLSTM):
         batch, height, width, channels = ops.shape(inputs)
         gates = 4 * self.units
         weights = [tf.reshape(self.masked_input_kernel(), (channels, 2, gates))]
-        features = [inputs]
+        features = inputs
         if condition is not None:
-            seen = ops.convert_to_tensor(self.condition_kernel)
+            seen = tf.cast(self.condition_kernel, inputs.dtype)
             depth = seen.shape[0]
             weights.append(tf.reshape(seen, (depth, 2, gates)))
-            features.append(tf.broadcast_to(condition, (batch, height, width, depth)))
-        features = tf.concat(features, axis=-1) if condition is not None else inputs
+            condition = tf.broadcast_to(condition, (batch, height, width, depth))
+            features = tf.concat([inputs, condition], axis=-1)
         features = tf.reshape(
             tf.transpose(features, (1, 2, 0, 3)),
             (height * width, batch, features.shape[-1]),
@@ -209,8 +208,9 @@ class DiagonalBiLSTM(PixelLSTM):
         flags = tf.cast(flags, inputs.dtype)[:, None, :]
         flags = tf.broadcast_to(flags, (height * width + 1, batch, 4))
         bias = tf.zeros((2, gates)) if self.bias is None else self.bias
-        initial_hidden = ops.convert_to_tensor(self.initial_hidden)[:, None, :]
-        before_row = tf.squeeze(tf.matmul(initial_hidden, kernel[:, 1]), 1)
+        initial_hidden = tf.cast(self.initial_hidden, inputs.dtype)[:, None, :]
+        kernel = tf.cast(self.recurrent_kernel, inputs.dtype)[:, 1]
+        before_row = tf.squeeze(tf.matmul(initial_hidden, kernel), 1)
         closed = tf.constant([-_CLOSED, _CLOSED, -_CLOSED, 0.0], inputs.dtype)
         weights += [
             tf.reshape(tf.cast(bias, inputs.dtype), (1, 2, gates)),
@@ -221,7 +221,9 @@ class DiagonalBiLSTM(PixelLSTM):
         return tf.concat([features, flags], axis=-1), weights
 
     def get_config(self) -> Config:
-        return {**super().get_config(), "num_segments": self.num_segments}
+        config = super().get_config()
+        del config["kernel_size"]
+        return {**config, "num_segments": self.num_segments}
 
     def prepare(self, fused):
         dtype = self.compute_dtype
@@ -235,7 +237,7 @@ class DiagonalBiLSTM(PixelLSTM):
             # As a step's input has them: the input, the condition, the hidden state
             # above; then that of the left neighbor, an LSTM's own hidden state.
             above, before = tf.unstack(tf.cast(self.recurrent_kernel[direction], dtype))
-            kernels = [tf.cast(inputs[:, direction], dtype), above, before]
+            kernels = [inputs[:, direction], above, before]
             if self.condition_kernel is not None:
                 depth = self.condition_kernel.shape[0]
                 kernel = tf.reshape(self.condition_kernel, (depth, 2, gates))

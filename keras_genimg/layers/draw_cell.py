@@ -103,16 +103,8 @@ class DRAWCell(keras.layers.Layer):
             2 * self.latent_dim, name="posterior_params", dtype="float32"
         )
         self.output_size = 2 * self.latent_dim + 2 * _ATTENTION
-
-    @property
-    def state_size(self) -> list[int]:
-        """Lengths of the states."""
-        return [math.prod(self.image_shape), *self._started_sizes]
-
-    @property
-    def _started_sizes(self):
-        """Lengths of the states whose initial values are learned."""
-        return [math.prod(self.canvas_shape), *[self.units] * 4]
+        image, canvas = map(math.prod, (self.image_shape, self.canvas_shape))
+        self.state_size = (image, canvas, *[self.units] * 4)
 
     def build(self, inputs_shape=None, states_shape=None):
         height, width, colors = self.image_shape
@@ -129,7 +121,7 @@ class DRAWCell(keras.layers.Layer):
         names += ["decoder_hidden", "decoder_cell"]
         self.initial = [
             self.add_weight((size,), "zeros", name=f"initial_{name}", autocast=False)
-            for name, size in zip(names, self._started_sizes, strict=True)
+            for name, size in zip(names, self.state_size[1:], strict=True)
         ]
 
     def initial_states(self, images: TensorLike) -> list[tf.Tensor]:
@@ -222,8 +214,7 @@ class DRAWCell(keras.layers.Layer):
         return (inputs_shape[0], self.output_size), list(states_shape)
 
     def get_config(self) -> Config:
-        names = ("units", "latent_dim", "read_size", "write_size", "likelihood")
-        own = {"image_shape": self.image_shape, **arguments_of(self, *names)}
+        own = {**arguments_of(self, DRAWCell), "image_shape": self.image_shape}
         return {**super().get_config(), **own}
 
 

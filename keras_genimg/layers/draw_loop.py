@@ -215,12 +215,5 @@ class DRAWLoop(keras.layers.Layer):
         return (batch, *self.cell.likelihood.params_shape(image_shape))
 
     def get_config(self) -> Config:
-        config = self.cell.get_config()
-        for key in ("name", "trainable", "dtype"):
-            del config[key]
-        return {
-            **super().get_config(),
-            "num_glimpses": self.num_glimpses,
-            **config,
-            "seed": self.seed,
-        }
+        own = {"num_glimpses": self.num_glimpses, "seed": self.seed}
+        return {**self.cell.get_config(), **super().get_config(), **own}

@@ -97,19 +97,9 @@ class GatedConv(keras.layers.Layer):
         return self.activation(signal) * ops.sigmoid(gates)
 
     def get_config(self) -> Config:
-        own = arguments_of(
-            self,
-            "filters",
-            "kernel_size",
-            "mask_type",
-            "use_bias",
-            "kernel_initializer",
-            "bias_initializer",
-            "kernel_regularizer",
-            "bias_regularizer",
-        )
-        activation = keras.activations.serialize(self.activation)
-        return {**super().get_config(), **own, "activation": activation}
+        own = arguments_of(self, GatedConv)
+        own["activation"] = keras.activations.serialize(self.activation)
+        return {**super().get_config(), **own}
 
 
 def _copy(initializer):

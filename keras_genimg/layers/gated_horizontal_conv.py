@@ -9,6 +9,7 @@ from keras_genimg.layers.gated_kernels import HorizontalGates
 from keras_genimg.layers.masked_conv2d import MaskedConv2D
 from keras_genimg.ops.checks import (
     check_color_channels,
+    check_condition,
     check_feature_map,
     check_positive_int,
 )
@@ -104,8 +105,8 @@ class GatedHorizontalConv(GatedConv):
         owner = type(self).__name__
         check_color_channels("filters", self.filters, self.num_colors, owner)
         self.convolution = HorizontalGates(
-            self.filters,
-            self.kernel_size,
+            2 * self.filters,
+            (1, self.kernel_size),
             self.mask_type,
             self.num_colors,
             name="convolution",
@@ -126,7 +127,7 @@ class GatedHorizontalConv(GatedConv):
 
     def build(self, inputs_shape, vertical_shape, condition_shape=None):
         check_feature_map(inputs_shape, self.num_colors, self.name)
-        self._check_vertical(inputs_shape, vertical_shape)
+        check_condition(inputs_shape, vertical_shape, self.name, "vertical", or_one="")
         if self.mask_type == "B" and inputs_shape[-1] != self.filters:
             raise ValueError(
                 f"{self.name} with mask_type='B' adds its output to its input, so its "
@@ -137,18 +138,6 @@ class GatedHorizontalConv(GatedConv):
         self.link.build(vertical_shape)
         self.combine.build((*inputs_shape[:-1], self.filters))
         self.build_condition(inputs_shape, condition_shape)
-
-    def _check_vertical(self, inputs_shape, shape):
-        """Raise an error unless the vertical map has the size of the input."""
-        fits = len(shape) == 4 and shape[-1] is not None
-        if fits:
-            sizes = zip(inputs_shape[1:3], shape[1:3], strict=True)
-            fits = all(None in pair or pair[0] == pair[1] for pair in sizes)
-        if not fits:
-            raise ValueError(
-                f"`vertical` of {self.name} must be a map of the height and width of "
-                f"its input, {tuple(inputs_shape)}. Received: shape={tuple(shape)}"
-            )
 
     def call(self, inputs, vertical, condition=None):
         features = self.convolution(inputs) + self.link(vertical)

@@ -13,30 +13,13 @@ from keras_genimg.types import Shape
 
 
 class HorizontalGates(MaskedConv2D):
-    """Masked convolution along a row, whose output is two maps side by side.
+    """Masked convolution whose output is two maps side by side.
 
     Each half of the output is split into colors separately, so that multiplying the
     halves keeps the order of colors.
-
-    Args:
-        filters: Channels of each half.
-        kernel_size: Odd width of the kernel.
-        mask_type: `"A"` or `"B"`.
-        num_colors: Number of colors that the channels are split into.
-        **kwargs: Arguments of `MaskedConv2D`.
     """
 
     _gates = 2
-
-    def __init__(
-        self,
-        filters: int,
-        kernel_size: int,
-        mask_type: Literal["A", "B"],
-        num_colors: int,
-        **kwargs: Any,
-    ):
-        super().__init__(2 * filters, (1, kernel_size), mask_type, num_colors, **kwargs)
 
 
 class VerticalGates(CausalLayer, keras.layers.Conv2D):

@@ -169,17 +169,4 @@ class Latent(keras.layers.Layer):
         return (batch_size and batch_size * self.num_samples, self.latent_dim)
 
     def get_config(self) -> Config:
-        own = arguments_of(
-            self,
-            "latent_dim",
-            "posterior",
-            "prior",
-            "estimator",
-            "num_samples",
-            "kernel_initializer",
-            "bias_initializer",
-            "kernel_regularizer",
-            "bias_regularizer",
-            "seed",
-        )
-        return {**super().get_config(), **own}
+        return {**super().get_config(), **arguments_of(self, Latent)}

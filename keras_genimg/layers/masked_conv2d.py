@@ -24,13 +24,13 @@ from keras_genimg.ops.convolution import (
 )
 from keras_genimg.types import Config, Shape
 
-# For some arguments of Conv2D, the values that a causal convolution supports.
+# For some arguments of Conv2D, the value that a causal convolution has.
 _FIXED = {
-    "strides": (1, (1, 1)),
-    "padding": ("same",),
-    "data_format": (None, "channels_last"),
-    "dilation_rate": (1, (1, 1)),
-    "groups": (1,),
+    "strides": (1, 1),
+    "padding": "same",
+    "data_format": "channels_last",
+    "dilation_rate": (1, 1),
+    "groups": 1,
 }
 
 
@@ -92,35 +92,23 @@ class MaskedConv2D(CausalLayer, keras.layers.Conv2D):
         num_colors = check_positive_int("num_colors", num_colors, name)
         check_choice("mask_type", mask_type, ("A", "B"), name)
         check_color_channels("filters", filters, num_colors, name)
-        sizes = (
-            kernel_size
-            if isinstance(kernel_size, (tuple, list))
-            else 2 * (kernel_size,)
-        )
-        sizes = tuple(check_odd("kernel_size", size, name) for size in sizes)
-        if len(sizes) != 2:
-            raise ValueError(
-                f"`kernel_size` of {name} must be an integer or a pair of integers. "
-                f"Received: kernel_size={kernel_size!r}"
-            )
+        is_pair = isinstance(kernel_size, (tuple, list))
+        pair = kernel_size if is_pair else (kernel_size, kernel_size)
+        sizes = [check_odd("kernel_size", size, name) for size in pair]
+        super().__init__(filters, sizes, **{**_FIXED, **kwargs})
         if mask_type == "A" and max(sizes) < 3:
             raise ValueError(
                 f"With mask_type='A' the center of the kernel is hidden, so a "
                 f"`kernel_size` of {name} below 3 sees nothing. Use 3 or more, or "
                 f"mask_type='B'. Received: kernel_size={kernel_size!r}"
             )
-        for key, allowed in _FIXED.items():
-            value = kwargs.pop(key, allowed[0])
-            if isinstance(value, list):
-                value = tuple(value)
-            if value not in allowed:
+        for key, value in _FIXED.items():
+            if getattr(self, key) != value:
                 raise ValueError(
-                    f"{name} supports only {key}={allowed[0]!r}, because a map must "
-                    f"keep its size and order of pixels. Received: {key}={value!r}"
+                    f"{name} supports only {key}={value!r}, because a map must keep "
+                    f"its size and order of pixels. Received: "
+                    f"{key}={getattr(self, key)!r}"
                 )
-        super().__init__(
-            filters, sizes, padding="same", data_format="channels_last", **kwargs
-        )
         self.mask_type = mask_type
         self.num_colors = num_colors
 
@@ -166,14 +154,11 @@ class MaskedConv2D(CausalLayer, keras.layers.Conv2D):
         return {"above": prepare_row_conv(kernel[:-1], bias), "left": (left, None)}
 
     def initial_cache(self, weights, batch, width, channels):
-        rows = self.kernel_size[0] // 2
-        zeros = tf.zeros(
-            (batch, self.kernel_size[1] // 2 * channels), self.compute_dtype
-        )
+        rows, columns = (size // 2 for size in self.kernel_size)
         # The rows above, concatenated on the last axis, and the left border.
         return (
             tf.zeros((width, batch, rows * channels), self.compute_dtype),
-            zeros,
+            tf.zeros((batch, columns * channels), self.compute_dtype),
         )
 
     def begin_row(self, weights, cache):
@@ -210,8 +195,4 @@ class MaskedConv2D(CausalLayer, keras.layers.Conv2D):
         config = super().get_config()
         for key in (*_FIXED, "rank"):
             config.pop(key, None)
-        return {
-            **config,
-            "mask_type": self.mask_type,
-            "num_colors": self.num_colors,
-        }
+        return {**config, "mask_type": self.mask_type, "num_colors": self.num_colors}

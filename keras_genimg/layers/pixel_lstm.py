@@ -4,7 +4,6 @@ from typing import Any, Literal
 
 import keras
 import tensorflow as tf
-from keras import ops
 
 from keras_genimg.layers.causal_layer import CausalLayer
 from keras_genimg.ops.checks import (
@@ -140,11 +139,12 @@ class PixelLSTM(CausalLayer, keras.layers.Layer):
         to the right of the center are zero and left out.
         """
         live = self.kernel_size // 2 + 1
-        kernel = ops.convert_to_tensor(self.input_kernel)
+        kernel = tf.cast(self.input_kernel, self.compute_dtype)
         return kernel[:, :live] * tf.cast(self.mask[:, :live], kernel.dtype)
 
     def call(self, inputs, condition=None):
         check_built_with_condition(self.condition_kernel, condition, self.name)
+        # Recomputed outside of this call, where Keras casts no weights by itself.
         run = keras.remat(self._scan_map) if self.recompute else self._scan_map
         return run(inputs) if condition is None else run(inputs, condition)
 
@@ -152,20 +152,4 @@ class PixelLSTM(CausalLayer, keras.layers.Layer):
         return (*inputs_shape[:-1], self.units)
 
     def get_config(self) -> Config:
-        own = arguments_of(
-            self,
-            "units",
-            "num_colors",
-            "mask_type",
-            "use_bias",
-            "unit_forget_bias",
-            "kernel_initializer",
-            "recurrent_initializer",
-            "bias_initializer",
-            "state_initializer",
-            "kernel_regularizer",
-            "recurrent_regularizer",
-            "bias_regularizer",
-            "recompute",
-        )
-        return {**super().get_config(), **own}
+        return {**super().get_config(), **arguments_of(self, PixelLSTM)}

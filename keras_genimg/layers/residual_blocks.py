@@ -104,7 +104,7 @@ class ResidualMaskedConvBlock(ResidualBlock):
         return inputs + self.expand(ops.relu(outputs))
 
     def get_config(self) -> Config:
-        own = arguments_of(self, "filters", "kernel_size", "num_colors")
+        own = arguments_of(self, ResidualMaskedConvBlock)
         return {**super().get_config(), **own}
 
 
@@ -166,8 +166,7 @@ class ResidualLSTMBlock(ResidualBlock):
         return inputs + self.expand(self.lstm(inputs, condition))
 
     def get_config(self) -> Config:
-        own = arguments_of(self, "units", "layer", "kernel_size", "num_colors")
-        return {**super().get_config(), **own}
+        return {**super().get_config(), **arguments_of(self, ResidualLSTMBlock)}
 
 
 def make_pixel_lstm(layer, units, kernel_size, **kwargs):

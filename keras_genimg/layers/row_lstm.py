@@ -8,7 +8,6 @@ from keras import ops
 from keras_genimg.layers.pixel_lstm import PixelLSTM
 from keras_genimg.ops.conv_lstm import conv_lstm_scan, shifted_lines
 from keras_genimg.ops.lstm_cell import lstm_step, prepare_lstm
-from keras_genimg.types import Config
 
 
 @keras.saving.register_keras_serializable(package="keras_genimg")
@@ -66,14 +65,16 @@ class RowLSTM(PixelLSTM):
     """
 
     def _scan_map(self, inputs, condition=None):
-        batch, height, width, channels = ops.shape(inputs)
+        batch, height, width, _ = ops.shape(inputs)
         units = self.units
         gates = self._input_to_state(inputs, condition)
         shape = (1, width * batch, units)
         gates = tf.reshape(gates, (height, 1, width * batch, 4 * units))
-        hidden = tf.broadcast_to(self.initial_hidden[:, None, :], shape)
-        cell = tf.broadcast_to(self.initial_cell[:, None, :], shape)
-        kernel = ops.convert_to_tensor(self.recurrent_kernel)
+        dtype = self.compute_dtype
+        hidden, cell = (
+            tf.broadcast_to(tf.cast(state, dtype)[:, None, :], shape)
+            for state in (self.initial_hidden, self.initial_cell)
+        )
         # In parts, to keep the gradient's tensors over all steps small.
         parts = [gates]
         if isinstance(height, int) and height > 1:
@@ -82,7 +83,7 @@ class RowLSTM(PixelLSTM):
         outputs = []
         for part in parts:
             states, hidden, cell = conv_lstm_scan(
-                part, kernel, hidden, cell, batch, -(self.taps // 2)
+                part, self.recurrent_kernel, hidden, cell, batch, -(self.taps // 2)
             )
             outputs.append(states)
         states = tf.concat(outputs, axis=0)
@@ -96,17 +97,16 @@ class RowLSTM(PixelLSTM):
             tf.transpose(inputs, (1, 2, 0, 3)), (height, width * batch, channels)
         )
         live_taps = self.kernel_size // 2 + 1
-        offsets = range(1 - live_taps, 1)
-        rows = shifted_lines(rows, offsets, batch)
+        rows = shifted_lines(rows, range(1 - live_taps, 1), batch)
         kernel = tf.reshape(
             self.masked_input_kernel(), (live_taps * channels, 4 * self.units)
         )
         outputs = tf.matmul(tf.reshape(rows, (-1, live_taps * channels)), kernel)
         if self.bias is not None:
-            outputs = tf.nn.bias_add(outputs, self.bias)
+            outputs = tf.nn.bias_add(outputs, tf.cast(self.bias, outputs.dtype))
         outputs = tf.reshape(outputs, (height, width * batch, 4 * self.units))
         if condition is not None:
-            kernel = ops.convert_to_tensor(self.condition_kernel)
+            kernel = tf.cast(self.condition_kernel, outputs.dtype)
             term = tf.matmul(tf.reshape(condition, (-1, kernel.shape[0])), kernel)
             term = tf.reshape(term, (*ops.shape(condition)[:3], 4 * self.units))
             term = tf.broadcast_to(term, (batch, height, width, 4 * self.units))
@@ -119,22 +119,16 @@ class RowLSTM(PixelLSTM):
         # The kernel's rows match the input of a step: the live input taps, the
         # condition, and the hidden states of the row above. The one directly above
         # comes last, in place of an LSTM's hidden state.
-        live_taps = self.kernel_size // 2 + 1
         gates = 4 * self.units
         taps = tf.cast(self.recurrent_kernel[0], dtype)
         center = self.taps // 2
         kernels = [tf.reshape(self.masked_input_kernel(), (-1, gates))]
         if self.condition_kernel is not None:
-            kernels.append(self.condition_kernel)
+            kernels.append(tf.cast(self.condition_kernel, dtype))
         kernels += [taps[tap] for tap in range(self.taps) if tap != center]
-        kernel = tf.concat(
-            [tf.cast(k, dtype) for k in [*kernels, taps[center]]], axis=0
-        )
+        kernel = tf.concat([*kernels, taps[center]], axis=0)
         bias = tf.zeros((gates,)) if self.bias is None else self.bias
-        return {
-            "lstm": prepare_lstm(kernel, tf.cast(bias, dtype), fused),
-            "border": live_taps - 1,
-        }
+        return prepare_lstm(kernel, tf.cast(bias, dtype), fused)
 
     def initial_cache(self, weights, batch, width, channels):
         dtype = self.compute_dtype
@@ -142,7 +136,7 @@ class RowLSTM(PixelLSTM):
         return (
             tf.broadcast_to(tf.cast(self.initial_hidden, dtype), shape),
             tf.broadcast_to(tf.cast(self.initial_cell, dtype), shape),
-            tf.zeros((batch, weights["border"] * channels), dtype),
+            tf.zeros((batch, self.kernel_size // 2 * channels), dtype),
         )
 
     def begin_row(self, weights, cache):
@@ -154,11 +148,9 @@ class RowLSTM(PixelLSTM):
     def step(self, weights, carry, row, inputs, condition=None):
         (window,) = carry
         beside, above, cell = row
-        seen = [window, inputs]
-        features = [*seen, beside] if condition is None else [*seen, condition, beside]
-        hidden, cell = lstm_step(
-            weights["lstm"], tf.concat(features, axis=-1), above, cell
-        )
+        conditions = [] if condition is None else [condition]
+        seen = tf.concat([window, inputs, *conditions, beside], axis=-1)
+        hidden, cell = lstm_step(weights, seen, above, cell)
         channels = inputs.shape[-1]
         if window.shape[-1] > channels:
             window = tf.concat([window[:, channels:], inputs], axis=-1)
@@ -168,6 +160,3 @@ class RowLSTM(PixelLSTM):
 
     def end_row(self, weights, cache, kept):
         return (*kept, cache[2])
-
-    def get_config(self) -> Config:
-        return {**super().get_config(), "kernel_size": self.kernel_size}

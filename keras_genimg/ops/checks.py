@@ -157,26 +157,27 @@ def check_feature_map(shape, num_colors, owner):
     check_color_channels("input channels", shape[-1], num_colors, owner)
 
 
-def check_condition(inputs_shape, condition_shape, owner):
+def check_condition(inputs_shape, shape, owner, name="condition", or_one=" or 1"):
     """Raise if a condition map does not match the input of a layer.
 
     Args:
         inputs_shape: `(batch, height, width, channels)`.
-        condition_shape: `(batch, height or 1, width or 1, depth)` expected.
+        shape: `(batch, height or 1, width or 1, depth)` expected.
         owner: Name of the layer.
+        name: Name of the argument.
+        or_one: Empty if the map must have the height and width of the input.
 
     Raises:
         ValueError: If the rank, height or width do not match, or the depth is unknown.
     """
-    fits = len(condition_shape) == 4 and condition_shape[-1] is not None
-    if fits:
-        sizes = zip(inputs_shape[1:3], condition_shape[1:3], strict=True)
-        fits = all(have in (1, None, want) or want is None for want, have in sizes)
+    fits = len(shape) == 4 and shape[-1] is not None
+    for want, have in zip(inputs_shape[1:3], shape[1:3], strict=False):
+        fits &= None in (want, have) or have == want or bool(have == 1 and or_one)
     if not fits:
         raise ValueError(
-            f"`condition` of {owner} must have the shape (batch, height or 1, width or "
-            f"1, depth) for an input of shape {tuple(inputs_shape)}. Received: "
-            f"shape={tuple(condition_shape)}"
+            f"`{name}` of {owner} must have the shape (batch, height{or_one}, "
+            f"width{or_one}, depth) for an input of shape {tuple(inputs_shape)}. "
+            f"Received: shape={tuple(shape)}"
         )
 
 

@@ -1,5 +1,6 @@
 """Objects that are described by the arguments of their constructor."""
 
+import inspect
 from typing import Any
 
 import keras
@@ -34,8 +35,14 @@ class Configurable:
         return f"{type(self).__name__}({arguments})"
 
 
-def arguments_of(layer, *names):
-    """Return some arguments of a layer, its attributes, for its config."""
+def arguments_of(layer, owner):
+    """Return the named arguments of a constructor for a layer's config.
+
+    Args:
+        layer: Layer that stores each argument under its own name.
+        owner: The class with the constructor, the layer's or one above it.
+    """
+    _, *names, _ = inspect.signature(owner.__init__).parameters  # Not self and kwargs.
     serialize = keras.saving.serialize_keras_object
     return {name: serialize(getattr(layer, name)) for name in names}
 

@@ -33,7 +33,8 @@ def conv_lstm_scan(
     Args:
         inputs: Input-to-state map with bias, time first, of shape
             `(steps, directions, line * cell_size, 4 * units)`.
-        kernel: State-to-state kernel of shape `(directions, taps, units, 4 * units)`.
+        kernel: State-to-state kernel of shape `(directions, taps, units, 4 * units)`, a
+            tensor or a variable, which is cast to the dtype of `inputs`.
         hidden: Hidden state before the first step, of shape
             `(directions, line * cell_size, units)`.
         cell: Cell state before the first step, of the same shape.
@@ -53,6 +54,7 @@ def conv_lstm_scan(
     """
     directions, taps, units, _ = kernel.shape
     offsets = tuple(range(first_offset, first_offset + taps))
+    kernel = tf.cast(kernel, inputs.dtype)
     kernel = tf.reshape(kernel, (directions, taps * units, 4 * units))
     if directions == 1:
         # Without this axis, products are not batched and slices need no copy. The
@@ -61,12 +63,8 @@ def conv_lstm_scan(
             tf.squeeze(inputs, 1),
             *(tf.squeeze(tensor, 0) for tensor in (kernel, hidden, cell)),
         )
-        states, hidden, cell = _scan(*arguments, offsets, cell_size)
-        return (
-            tf.expand_dims(states, 1),
-            tf.expand_dims(hidden, 0),
-            tf.expand_dims(cell, 0),
-        )
+        states, *last = _scan(*arguments, offsets, cell_size)
+        return tf.expand_dims(states, 1), *(tf.expand_dims(each, 0) for each in last)
     return _scan(inputs, kernel, hidden, cell, offsets, cell_size)
 
 
@@ -79,18 +77,20 @@ def _scan(inputs, kernel, hidden, cell, offsets, cell_size):
             inputs, kernel, hidden, cell, offsets, cell_size
         )
 
-        @_first_derivative_only
-        def backward(d_states, d_hidden, d_cell, inputs, kernel, hidden, cell):
-            return _backward(
+        # A derivative of this would be wrong, since the kept values count as constants.
+        @custom_gradient
+        def backward(d_states, d_hidden, d_cell, inputs, *arguments):
+            gradients = _backward(
                 (d_states, d_hidden, d_cell),
                 (states, cells, gates),
-                (kernel, hidden, cell),
+                arguments,
                 offsets,
                 cell_size,
             )
+            return gradients, _refuse_second_derivative
 
-        def gradient(d_states, d_hidden, d_cell):
-            return backward(d_states, d_hidden, d_cell, inputs, kernel, hidden, cell)
+        def gradient(*gradients):
+            return backward(*gradients, inputs, kernel, hidden, cell)
 
         return [states, states[-1], cells[-1]], gradient
 
@@ -135,23 +135,11 @@ def _forward(inputs, kernel, hidden, cell, offsets, cell_size):
 @traced_once
 def _backward(gradients, kept, arguments, offsets, cell_size):
     """Return the gradients of inputs, kernel, hidden and cell."""
-    states, cells, gates = kept
-    kernel, hidden, cell = arguments
-    earlier_cells = tf.concat([cell[None], cells[:-1]], axis=0)
-    d_inputs, d_hidden, d_cell = _backward_loop(
-        gradients, (gates, earlier_cells), kernel, offsets, cell_size
-    )
-    earlier = tf.concat([hidden[None], states[:-1]], axis=0)
-    neighbors = shifted_lines(earlier, offsets, cell_size)
-    return d_inputs, _kernel_gradient(neighbors, d_inputs), d_hidden, d_cell
-
-
-def _backward_loop(gradients, kept, kernel, offsets, cell_size):
-    """Return the gradients of inputs, hidden and cell."""
     d_states, d_hidden, d_cell = gradients
-    (sigmoids, g, squashed), earlier_cells = kept
+    states, cells, (sigmoids, g, squashed) = kept
+    kernel, first_hidden, first_cell = arguments
+    earlier_cells = tf.concat([first_cell[None], cells[:-1]], axis=0)
     steps = ops.shape(d_states)[0]
-    taps = len(offsets)
 
     def step(t, d_hidden, d_cell, d_inputs):
         o, f, i = tf.split(sigmoids[t], 3, axis=-1)
@@ -171,7 +159,7 @@ def _backward_loop(gradients, kept, kernel, offsets, cell_size):
             [
                 _windows(part, [-offset], cell_size)[0]
                 for part, offset in zip(
-                    tf.split(d_neighbors, taps, axis=-1), offsets, strict=True
+                    tf.split(d_neighbors, len(offsets), axis=-1), offsets, strict=True
                 )
             ]
         )
@@ -189,18 +177,16 @@ def _backward_loop(gradients, kept, kernel, offsets, cell_size):
         ),
         maximum_iterations=steps,
     )
-    return d_inputs.stack(), d_hidden, d_cell
-
-
-def _kernel_gradient(neighbors, d_inputs):
+    d_inputs = d_inputs.stack()
+    earlier = tf.concat([first_hidden[None], states[:-1]], axis=0)
+    neighbors = shifted_lines(earlier, offsets, cell_size)
     if len(d_inputs.shape) == 4:
         products = tf.matmul(neighbors, d_inputs, transpose_a=True)
-        return tf.reduce_sum(products, axis=0)
-    return tf.matmul(_matrix(neighbors), _matrix(d_inputs), transpose_a=True)
-
-
-def _matrix(tensor):
-    return tf.reshape(tensor, (-1, tensor.shape[-1]))
+        d_kernel = tf.reduce_sum(products, axis=0)
+    else:
+        rows = (tf.reshape(x, (-1, x.shape[-1])) for x in (neighbors, d_inputs))
+        d_kernel = tf.matmul(*rows, transpose_a=True)
+    return d_inputs, d_kernel, d_hidden, d_cell
 
 
 def _sigmoid_gradient(outputs, gradient):
@@ -215,21 +201,12 @@ def _array(like, steps, element_shape):
     return tf.TensorArray(like.dtype, size=steps, element_shape=element_shape)
 
 
-def _first_derivative_only(function):
-    """Make the gradient of a function raise an error, since it would be wrong."""
-
-    @custom_gradient
-    def wrapped(*arguments):
-        def refuse(*_):
-            raise ValueError(
-                "RowLSTM and DiagonalBiLSTM have no second derivatives, since "
-                "their gradient is written by hand. Take gradients once, or stop the "
-                "inner one with tf.stop_gradient."
-            )
-
-        return function(*arguments), refuse
-
-    return wrapped
+def _refuse_second_derivative(*_):
+    raise ValueError(
+        "RowLSTM and DiagonalBiLSTM have no second derivatives, since their gradient "
+        "is written by hand. Take gradients once, or stop the inner one with "
+        "tf.stop_gradient."
+    )
 
 
 def shifted_lines(line, offsets, cell_size=1, axis=-2):

@@ -154,13 +154,6 @@ def gaussian_filterbank(center, stride, sigma, size, length):
     return weights / tf.reduce_sum(weights, axis=-1, keepdims=True)
 
 
-def attention_gamma(attention):
-    """Return the gamma of an attention, `(batch, 1, 1, 1)` in float32."""
-    # Not `attention[:, 4, None, ...]`: TensorFlow 2.21's graph optimizer replaces a
-    # slice of a stack by the stacked tensor, and drops new axes of the slice.
-    return tf.reshape(attention[:, 4], (-1, 1, 1, 1))
-
-
 def attention_filters(attention, height, width, size):
     """Return the row filters and column filters of an attention.
 

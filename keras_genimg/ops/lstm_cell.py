@@ -21,21 +21,26 @@ def prepare_lstm(kernel, bias, fused):
         fused: Whether to use TensorFlow's fused kernels if the dtype has them.
 
     Returns:
-        A dict of tensors.
+        A dict: `"kernel"` and `"bias"`, or the arguments of a fused kernel.
     """
-    fused = fused and kernel.dtype in (tf.float32, tf.float16)
-    if not fused:
+    if not fused or kernel.dtype not in (tf.float32, tf.float16):
         return {"kernel": kernel, "bias": bias}
-    o, f, i, g = tf.split(kernel, 4, axis=-1)
-    bias_o, bias_f, bias_i, bias_g = tf.split(bias, 4)
-    w = tf.concat([i, g, f, o], axis=-1)
-    num_inputs = w.shape[0] - bias_o.shape[0]
+
+    def reordered(tensor):
+        o, f, i, g = tf.split(tensor, 4, axis=-1)
+        return tf.concat([i, g, f, o], axis=-1)
+
+    w = reordered(kernel)
+    units = kernel.shape[1] // 4
+    num_inputs = kernel.shape[0] - units
     if num_inputs % 2:  # See `_even`.
         w = tf.concat([w[:num_inputs], tf.zeros_like(w[:1]), w[num_inputs:]], axis=0)
+    none = tf.zeros_like(bias[:units])
     return {
-        "w": w,
-        "b": tf.concat([bias_i, bias_g, bias_f, bias_o], axis=0),
-        "peephole": tf.zeros_like(bias_o),
+        **{"w": w, "b": reordered(bias), "wci": none, "wcf": none, "wco": none},
+        "forget_bias": 0.0,  # Already in the bias, as in every Keras layer.
+        "cell_clip": -1.0,
+        "use_peephole": False,
     }
 
 
@@ -51,7 +56,7 @@ def lstm_step(weights, inputs, hidden, cell):
     """
     if "w" in weights:
         outputs = tf.raw_ops.LSTMBlockCell(
-            x=_even(inputs), cs_prev=cell, h_prev=hidden, **_fused_arguments(weights)
+            x=_even(inputs), cs_prev=cell, h_prev=hidden, **weights
         )
         return outputs.h, outputs.cs
     both = tf.concat([inputs, hidden], axis=-1)
@@ -81,7 +86,7 @@ def lstm_sequences(weights, inputs, hidden, cell):
                 x=_even(x),
                 cs_prev=c,
                 h_prev=h,
-                **_fused_arguments(w),
+                **w,
             ).h
             for w, x, h, c in zip(weights, inputs, hidden, cell, strict=True)
         ]
@@ -126,20 +131,6 @@ def _gates(summed, cell):
     o, f, i, g = tf.split(summed, 4, axis=-1)
     cell = tf.sigmoid(f) * cell + tf.sigmoid(i) * tf.tanh(g)
     return tf.sigmoid(o) * tf.tanh(cell), cell
-
-
-def _fused_arguments(weights):
-    peephole = weights["peephole"]
-    return {
-        "w": weights["w"],
-        "b": weights["b"],
-        "wci": peephole,
-        "wcf": peephole,
-        "wco": peephole,
-        "forget_bias": 0.0,  # Already in the bias, as in every Keras layer.
-        "cell_clip": -1.0,
-        "use_peephole": False,
-    }
 
 
 def product(inputs, kernel, transposed=None):

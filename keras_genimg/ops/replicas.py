@@ -6,14 +6,8 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
-
-class _Place(threading.local):
-    """Place and size that hold in this thread; each replica has a thread."""
-
-    known: tuple[tf.Tensor, tf.Tensor] | None = None
-
-
-_place = _Place()
+# Place and size that hold in this thread; each replica has a thread.
+_place = threading.local()
 
 
 @contextlib.contextmanager
@@ -54,10 +48,11 @@ def place_in_batch(batch_size: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     context = tf.distribute.get_replica_context()
     if context is None or context.num_replicas_in_sync == 1:
         return tf.zeros_like(batch_size), batch_size
-    if _place.known is None:
+    known = getattr(_place, "known", None)
+    if known is None:
         replica = tf.cast(context.replica_id_in_sync_group, batch_size.dtype)
         return replica * batch_size, context.num_replicas_in_sync * batch_size
-    first, size = _place.known
+    first, size = known
     # An idle replica has an example of zeros, beyond the end.
     size = tf.maximum(size, batch_size)
     return tf.minimum(first, size - batch_size), size

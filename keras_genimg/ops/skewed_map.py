@@ -36,7 +36,7 @@ class SkewedMap:
     ):
         self.height: int | tf.Tensor = height
         self.width: int | tf.Tensor = width
-        self.num_segments = num_segments
+        self._arguments = height, width, num_segments
         steps = height + width - 1
         if isinstance(steps, int):
             bounds = np.unique(np.linspace(0, steps, num_segments + 1).round())
@@ -58,14 +58,14 @@ class SkewedMap:
         Returns:
             A tensor of shape `(steps, 2, rows, ...)` for each segment.
         """
-        size = self.height, self.width, self.num_segments
+        size = self._arguments
 
         @custom_gradient
         def gather(flat_map):
-            def gradient(*d_segments):
-                return _skew_gradient(d_segments, *size)
-
-            return _skew(flat_map, *size), gradient
+            return (
+                _skew(flat_map, *size),
+                lambda *d_segments: _skew_gradient(d_segments, *size),
+            )
 
         return gather(flat_map)
 
@@ -81,14 +81,14 @@ class SkewedMap:
         Returns:
             One entry per pixel, of shape `(height * width, ...)`.
         """
-        size = self.height, self.width, self.num_segments
+        size = self._arguments
 
         @custom_gradient
         def gather(*segments):
-            def gradient(d_map):
-                return _unskew_gradient(d_map, *size)
-
-            return [_unskew(segments, *size)], gradient
+            return (
+                [_unskew(segments, *size)],
+                lambda d_map: _unskew_gradient(d_map, *size),
+            )
 
         return gather(*segments)[0]
 

@@ -9,6 +9,7 @@ in place of colors.
 
 import numpy as np
 
+from keras_genimg.causality.random_weights import randomize
 from tests.reference import center_tap_kept, color_group
 
 
@@ -17,13 +18,21 @@ def random_images(*shape, seed=0):
     return np.random.default_rng(seed).normal(size=shape).astype("float32")
 
 
+def randomized(layer, *shapes):
+    """Build a layer for shapes without the batch, and return it with random weights."""
+    layer.build(*((None, *shape) for shape in shapes))
+    randomize(layer)
+    return layer
+
+
 def influence(function, images, step=2.0):
     """Perturb each number of each image in turn; return which outputs ever changed.
 
     The unperturbed image is repeated to the same batch size, so that compared outputs
     are computed by the same instructions. An output that does not see the perturbed
     number is then identical to the last bit. With several images, an influence is
-    unlikely to be lost to rounding in all of them.
+    unlikely to be lost to rounding in all of them. `step` is added to each number, or
+    each has a step of its own.
     """
     changed = False
     count = images[0].size

@@ -46,18 +46,19 @@ class LookUp(layers.Layer):
         return ops.reshape(chosen, (-1, *inputs.shape[1:3], 3 * inputs.shape[3]))
 
 
+def unmasked(**options):
+    return layers.Conv2D(9, 3, padding="same", name="guilty", **options)
+
+
 def nested():
     inputs = keras.Input((*SHAPE[:2], 9))
-    x = layers.Conv2D(9, 3, padding="same", name="guilty")(layers.ReLU()(inputs))
-    return keras.Model(inputs, x)
+    return keras.Model(inputs, unmasked()(layers.ReLU()(inputs)))
 
 
 # Name: (model, kind of the leak, leaking layer).
 LEAKS = {
     "mask B first": (
-        lambda: wired(
-            lambda x: end(masked(9, 3, "B", name="guilty")(layers.Rescaling(2)(x)))
-        ),
+        lambda: wired(lambda x: end(masked(9, 3, "B", name="guilty")(2 * x))),
         "itself",
         "MaskedConv2D 'guilty'",
     ),
@@ -95,11 +96,7 @@ LEAKS = {
         "color",
         "MaskedConv2D 'guilty'",
     ),
-    "same convolution": (
-        lambda: between(layers.Conv2D(9, 3, padding="same", name="guilty")),
-        "pixel",
-        "Conv2D 'guilty'",
-    ),
+    "same convolution": (lambda: between(unmasked()), "pixel", "Conv2D 'guilty'"),
     "flattened": (
         lambda: between(
             lambda x: layers.Reshape((5, 6, 9))(
@@ -117,9 +114,7 @@ LEAKS = {
     "flipped": (lambda: between(lambda x: ops.flip(x, axis=2)), "pixel", "Flip"),
     "nested": (lambda: between(nested()), "pixel", "Conv2D 'guilty'"),
     "in a Sequential": (
-        lambda: between(
-            keras.Sequential([layers.Conv2D(9, 3, padding="same", name="guilty")])
-        ),
+        lambda: between(keras.Sequential([unmasked()])),
         "pixel",
         "Conv2D 'guilty'",
     ),
@@ -202,9 +197,8 @@ def test_couples_colors():
 
 @pytest.mark.parametrize("trainable", [True, False])
 def test_weights_cannot_hide_a_leak(trainable):
-    options = {"kernel_initializer": "zeros", "name": "guilty"}
-    layer = layers.Conv2D(9, 3, padding="same", **options)
-    model = wired(lambda x: end(layer(start(x))))
+    layer = unmasked(kernel_initializer="zeros")
+    model = between(layer)
     layer.trainable = trainable
     before = model.get_weights()
     assert first_leak(model).layer == "Conv2D 'guilty'"
@@ -266,7 +260,7 @@ def test_noise_below_the_rounding_of_quantized_layers_is_seen():
         def call(self, inputs):
             return inputs + 0.01 * (super().call(inputs) - inputs)
 
-    model = wired(lambda x: end(FaintNoise()(layers.Dense(9)(start(x)))))
+    model = between(lambda x: FaintNoise()(layers.Dense(9)(x)))
     model.quantize("int8", filters=["dense"])
     assert first_leak(model).kind == "batch"
 
@@ -297,7 +291,7 @@ def test_what_random_weights_hide_is_seen_with_those_of_the_model():
 
     def body(x):
         x = start(x)
-        seen = layers.Conv2D(9, 3, padding="same", name="guilty")(x)
+        seen = unmasked()(x)
         size = ops.sum(ops.abs(layers.Dense(9)(x)), axis=-1, keepdims=True)
         return end(ops.relu(0.9 - size) * seen + x)
 

@@ -69,36 +69,32 @@ def test_a_complete_model_is_called_complete():
     assert str(report).endswith("66 of 66 possible influences are present: complete.")
 
 
-@pytest.mark.parametrize("num_values", [2, 4])
-@pytest.mark.parametrize("shape", [(4, 5, 1), (3, 4, 3)])
-def test_an_unmasked_convolution_is_found(shape, num_values):
-    middle = keras.layers.Conv2D(9, 3, padding="same")
-    model = wired(shape, num_values, middle=middle)
-    pair = (
-        r"Changing sub-pixel \(row 0, column 1, color 0\) changes the parameters of "
-        r"\(row 0, column 0, color 0\), which is drawn earlier: a layer is not masked"
+def unmasked():
+    return {"middle": keras.layers.Conv2D(9, 3, padding="same")}
+
+
+def forgotten_colors():
+    return {"middle": MaskedConv2D(9, 1, "B", num_colors=1)}
+
+
+@pytest.mark.parametrize(
+    ("shape", "num_values", "fault", "changed", "reason"),
+    [
+        ((4, 5, 1), 2, unmasked, (1, 0), "which is drawn earlier: .* not masked"),
+        ((3, 4, 3), 4, unmasked, (1, 0), "which is drawn earlier: .* not masked"),
+        ((4, 5, 1), 2, lambda: {"mask": "B"}, (0, 0), r"same position: .* pairs: 20\."),
+        ((3, 4, 3), 2, lambda: {"mask": "B"}, (0, 0), r"same position: .* pairs: 36\."),
+        ((3, 4, 3), 4, forgotten_colors, (0, 1), "an earlier color.*`num_colors`"),
+    ],
+)
+def test_faults_are_found(shape, num_values, fault, changed, reason):
+    model = wired(shape, num_values, **fault())
+    column, color = changed
+    text = (
+        rf"wired is not causal. Changing sub-pixel \(row 0, column {column}, color "
+        rf"{color}\) changes the parameters of \(row 0, column 0, color 0\), .*{reason}"
     )
-    with pytest.raises(AssertionError, match=f"wired is not causal. {pair}"):
-        assert_causal(model)
-
-
-@pytest.mark.parametrize("shape", [(4, 5, 1), (3, 4, 3)])
-def test_a_first_layer_with_mask_b_is_found(shape):
-    pair = (
-        r"\(row 0, column 0, color 0\) changes the parameters of \(row 0, column 0, "
-        rf'color 0\), the same position: .* mask "A". .* pairs: {np.prod(shape)}\.'
-    )
-    with pytest.raises(AssertionError, match=pair):
-        assert_causal(wired(shape, mask="B"))
-
-
-def test_a_leak_between_colors_is_found():
-    model = wired((3, 4, 3), 4, middle=MaskedConv2D(9, 1, "B", num_colors=1))
-    pair = (
-        r"\(row 0, column 0, color 1\) changes the parameters of \(row 0, column 0, "
-        r"color 0\), an earlier color of the same pixel: .*`num_colors`"
-    )
-    with pytest.raises(AssertionError, match=pair):
+    with pytest.raises(AssertionError, match=text):
         assert_causal(model)
 
 

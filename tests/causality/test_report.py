@@ -5,6 +5,7 @@ the same result.
 """
 
 import itertools
+from functools import partial
 
 import keras
 import numpy as np
@@ -15,42 +16,31 @@ from keras_genimg.causality import influence
 from keras_genimg.causality.random_weights import randomize
 from keras_genimg.likelihoods import Categorical
 from keras_genimg.models import PixelCNN, PixelRNN
+from tests.causality import influence as perturbed
 
 
 def influences(model, image, num_values):
-    """Return whether sub-pixel [i] influences the parameters of [j], flattened.
-
-    Each changed image is compared with the unchanged one at the same position of a
-    batch of the same size, where all arithmetic is identical to the last bit.
-    """
-    size = image.size
-    same = np.repeat(image[None], size, axis=0)
-    changed = same.reshape(size, size).copy()
-    i = np.arange(size)
-    changed[i, i] = (changed[i, i] + 1 + i % (num_values - 1)) % num_values
-    params = [
-        model(tf.constant(images, tf.float32)).numpy().reshape(size, size, -1)
-        for images in (same, changed.reshape(same.shape))
-    ]
-    return (params[0] != params[1]).any(axis=-1)
+    """Return whether sub-pixel [i] influences the parameters of [j], flattened."""
+    size, values = image.size, image.ravel()
+    others = (values + 1 + np.arange(size) % (num_values - 1)) % num_values
+    seen = perturbed(
+        lambda images: model(tf.constant(images, tf.float32)), [image], others - values
+    )
+    return seen.reshape(size, size, -1).any(axis=-1)
 
 
 FAMILIES = {
-    "cnn": lambda shape, **k: PixelCNN(shape, num_blocks=2, first_kernel_size=5, **k),
-    "row": lambda shape, **k: PixelRNN(
-        shape, num_layers=2, layer="row", first_kernel_size=5, **k
+    "cnn": partial(PixelCNN, num_blocks=2, first_kernel_size=5),
+    "row": partial(PixelRNN, num_layers=2, layer="row", first_kernel_size=5),
+    "diagonal": partial(PixelRNN, num_layers=1, first_kernel_size=3),
+    "whole_diagonal": partial(
+        PixelRNN, num_layers=1, first_kernel_size=3, whole_rows=True
     ),
-    "diagonal": lambda shape, **k: PixelRNN(
-        shape, num_layers=1, layer="diagonal", first_kernel_size=3, **k
+    "whole_row": partial(
+        PixelRNN, num_layers=2, layer="row", first_kernel_size=3, whole_rows=True
     ),
-    "whole_diagonal": lambda shape, **k: PixelRNN(
-        shape, num_layers=1, first_kernel_size=3, whole_rows=True, **k
-    ),
-    "whole_row": lambda shape, **k: PixelRNN(
-        shape, num_layers=2, layer="row", first_kernel_size=3, whole_rows=True, **k
-    ),
-    "plain": lambda shape, **k: PixelRNN(
-        shape, num_layers=2, first_kernel_size=3, residual=False, skip=False, **k
+    "plain": partial(
+        PixelRNN, num_layers=2, first_kernel_size=3, residual=False, skip=False
     ),
 }
 

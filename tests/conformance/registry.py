@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from functools import partial
 
 import keras
 import numpy as np
@@ -77,96 +78,84 @@ class ModelCase:
 
 LAYERS = {
     "MaskedConv2D": LayerCase(
-        lambda **k: layers.MaskedConv2D(6, (5, 3), "A", num_colors=3, **k),
+        partial(layers.MaskedConv2D, 6, (5, 3), "A", num_colors=3),
         {"inputs": (5, 4, 7)},
     ),
     "RowLSTM": LayerCase(
-        lambda **k: layers.RowLSTM(5, 5, num_colors=2, **k), {"inputs": (4, 6, 7)}
+        partial(layers.RowLSTM, 5, 5, num_colors=2), {"inputs": (4, 6, 7)}
     ),
     "RowLSTM_condition": LayerCase(
-        lambda **k: layers.RowLSTM(4, **k),
-        {"inputs": (4, 6, 7), "condition": (4, 6, 2)},
+        partial(layers.RowLSTM, 4), {"inputs": (4, 6, 7), "condition": (4, 6, 2)}
     ),
     "DiagonalBiLSTM": LayerCase(
-        lambda **k: layers.DiagonalBiLSTM(5, num_colors=3, num_segments=2, **k),
+        partial(layers.DiagonalBiLSTM, 5, num_colors=3, num_segments=2),
         {"inputs": (4, 6, 7)},
     ),
     "DiagonalBiLSTM_condition": LayerCase(
-        lambda **k: layers.DiagonalBiLSTM(4, 2, mask_type="A", num_segments=1, **k),
+        partial(layers.DiagonalBiLSTM, 4, 2, mask_type="A", num_segments=1),
         {"inputs": (6, 3, 2), "condition": (1, 1, 2)},
     ),
     "GatedVerticalConv": LayerCase(
-        lambda **k: layers.GatedVerticalConv(3, 5, "A", **k), {"inputs": (5, 4, 2)}
+        partial(layers.GatedVerticalConv, 3, 5, "A"), {"inputs": (5, 4, 2)}
     ),
     "GatedVerticalConv_condition": LayerCase(
-        lambda **k: layers.GatedVerticalConv(4, **k),
+        partial(layers.GatedVerticalConv, 4),
         {"inputs": (4, 6, 6), "condition": (4, 6, 2)},
     ),
     "GatedHorizontalConv": LayerCase(
-        lambda **k: layers.GatedHorizontalConv(5, 5, "A", 3, **k),
+        partial(layers.GatedHorizontalConv, 5, 5, "A", 3),
         {"inputs": (4, 6, 7), "vertical": (4, 6, 4)},
     ),
     "GatedHorizontalConv_condition": LayerCase(
-        lambda **k: layers.GatedHorizontalConv(4, **k),
+        partial(layers.GatedHorizontalConv, 4),
         {"inputs": (4, 6, 4), "vertical": (4, 6, 8), "condition": (1, 1, 3)},
     ),
     "ResidualMaskedConvBlock": LayerCase(
-        lambda **k: layers.ResidualMaskedConvBlock(4, 5, num_colors=3, **k),
+        partial(layers.ResidualMaskedConvBlock, 4, 5, num_colors=3),
         {"inputs": (4, 6, 8)},
     ),
     "ResidualMaskedConvBlock_condition": LayerCase(
-        lambda **k: layers.ResidualMaskedConvBlock(4, **k),
+        partial(layers.ResidualMaskedConvBlock, 4),
         {"inputs": (4, 6, 8), "condition": (1, 1, 3)},
     ),
     "ResidualLSTMBlock": LayerCase(
-        lambda **k: layers.ResidualLSTMBlock(4, "row", num_colors=3, **k),
-        {"inputs": (4, 6, 8)},
+        partial(layers.ResidualLSTMBlock, 4, "row", num_colors=3), {"inputs": (4, 6, 8)}
     ),
     "ResidualLSTMBlock_condition": LayerCase(
-        lambda **k: layers.ResidualLSTMBlock(4, **k),
+        partial(layers.ResidualLSTMBlock, 4),
         {"inputs": (2, 3, 8), "condition": (2, 3, 3)},
     ),
-    "SplitColors": LayerCase(
-        lambda **k: layers.SplitColors(3, **k), {"inputs": (4, 5, 6)}
-    ),
+    "SplitColors": LayerCase(partial(layers.SplitColors, 3), {"inputs": (4, 5, 6)}),
     "ReadAttention": LayerCase(
-        lambda **k: layers.ReadAttention(3, **k),
+        partial(layers.ReadAttention, 3),
         {"images": (5, 4, 3), "state": (6,)},
         any_size=False,
     ),
     "ReadAttention_whole": LayerCase(
-        lambda **k: layers.ReadAttention(None, **k),
+        partial(layers.ReadAttention, None),
         {"images": (5, 4, 3), "state": (6,)},
         any_size=False,
     ),
     "WriteAttention": LayerCase(
-        lambda **k: layers.WriteAttention(4, (3, 5, 3), **k),
-        {"state": (6,)},
-        any_size=False,
+        partial(layers.WriteAttention, 4, (3, 5, 3)), {"state": (6,)}, any_size=False
     ),
     "WriteAttention_whole": LayerCase(
-        lambda **k: layers.WriteAttention(None, (3, 5, 3), **k),
-        {"state": (6,)},
-        any_size=False,
+        partial(layers.WriteAttention, None, (3, 5, 3)), {"state": (6,)}, any_size=False
     ),
     "Latent": LayerCase(
-        lambda **k: layers.Latent(
-            3, "laplace", "diagonal_normal", "monte_carlo", seed=1, **k
-        ),
+        partial(layers.Latent, 3, "laplace", "diagonal_normal", "monte_carlo", seed=1),
         {"inputs": (6,)},
         any_size=False,
         random=True,
     ),
     "GaussianLatent": LayerCase(
-        lambda **k: layers.GaussianLatent(4, seed=1, **k),
+        partial(layers.GaussianLatent, 4, seed=1),
         {"inputs": (6,)},
         any_size=False,
         random=True,
     ),
     "DRAWLoop": LayerCase(
-        lambda **k: layers.DRAWLoop(
-            2, (4, 5, 1), 6, 3, 3, 2, "categorical", seed=1, **k
-        ),
+        partial(layers.DRAWLoop, 2, (4, 5, 1), 6, 3, 3, 2, "categorical", seed=1),
         {"inputs": (4, 5, 1)},
         any_size=False,
         random=True,
@@ -183,94 +172,62 @@ def _wired_by_hand():
     return models.AutoregressiveModel(images, logits, "bernoulli")
 
 
+def _model_case(kind, shape, *arguments, num_values=2, **options):
+    return ModelCase(
+        partial(kind, shape, *arguments, **options),
+        shape,
+        num_values,
+        options.get("num_classes"),
+        random=issubclass(kind, models.LatentModel),
+    )
+
+
+_FOUR = {"likelihood": likelihoods.Categorical(4), "num_values": 4}
+_FIVE = {"likelihood": likelihoods.Categorical(5), "num_values": 5}
+_GAUSS = {"likelihood": "gaussian", "num_values": None}
+_PLAIN = {"residual": False, "skip": False}
+_INTENSITIES = {
+    "likelihood": likelihoods.Bernoulli(intensities=True),
+    "num_values": None,
+}
+
 MODELS = {
     "AutoregressiveModel": ModelCase(_wired_by_hand, (4, 5, 1), 2),
-    "PixelCNN": ModelCase(
-        lambda: models.PixelCNN(
-            (4, 5, 3), 4, 1, head_filters=8, likelihood=likelihoods.Categorical(5)
-        ),
-        (4, 5, 3),
-        5,
+    "PixelCNN": _model_case(models.PixelCNN, (4, 5, 3), 4, 1, head_filters=8, **_FIVE),
+    "PixelCNN_classes": _model_case(
+        models.PixelCNN, (4, 4, 1), 3, 1, head_filters=4, num_classes=3
     ),
-    "PixelCNN_classes": ModelCase(
-        lambda: models.PixelCNN((4, 4, 1), 3, 1, head_filters=4, num_classes=3),
-        (4, 4, 1),
-        2,
-        3,
+    "GatedPixelCNN": _model_case(
+        models.GatedPixelCNN, (4, 5, 3), 4, 1, head_filters=8, **_FIVE
     ),
-    "GatedPixelCNN": ModelCase(
-        lambda: models.GatedPixelCNN(
-            (4, 5, 3), 4, 1, head_filters=8, likelihood=likelihoods.Categorical(5)
-        ),
-        (4, 5, 3),
-        5,
+    "GatedPixelCNN_classes": _model_case(
+        models.GatedPixelCNN, (4, 4, 1), 3, 1, head_filters=4, num_classes=3
     ),
-    "GatedPixelCNN_classes": ModelCase(
-        lambda: models.GatedPixelCNN((4, 4, 1), 3, 1, head_filters=4, num_classes=3),
-        (4, 4, 1),
-        2,
-        3,
+    "PixelRNN_diagonal": _model_case(models.PixelRNN, (5, 4, 1), 4, 1, head_filters=8),
+    "PixelRNN_row": _model_case(
+        models.PixelRNN, (4, 5, 3), 5, 1, "row", head_filters=8, **_FOUR
     ),
-    "PixelRNN_diagonal": ModelCase(
-        lambda: models.PixelRNN((5, 4, 1), 4, 1, head_filters=8), (5, 4, 1), 2
+    "PixelRNN_plain": _model_case(
+        models.PixelRNN, (4, 4, 1), 3, 1, "row", **_PLAIN, num_classes=2
     ),
-    "PixelRNN_row": ModelCase(
-        lambda: models.PixelRNN(
-            (4, 5, 3),
-            5,
-            1,
-            "row",
-            head_filters=8,
-            likelihood=likelihoods.Categorical(4),
-        ),
-        (4, 5, 3),
-        4,
-    ),
-    "PixelRNN_plain": ModelCase(
-        lambda: models.PixelRNN(
-            (4, 4, 1), 3, 1, "row", residual=False, skip=False, num_classes=2
-        ),
-        (4, 4, 1),
-        2,
-        2,
-    ),
-    "MultiScalePixelRNN": ModelCase(
-        lambda: models.MultiScalePixelRNN(
-            (4, 6, 3),
-            ((2, 2), (4, 6)),
-            4,
-            1,
-            "row",
-            head_filters=8,
-            likelihood=likelihoods.Categorical(4),
-            first_kernel_size=3,
-            condition_filters=4,
-        ),
+    "MultiScalePixelRNN": _model_case(
+        models.MultiScalePixelRNN,
         (4, 6, 3),
+        ((2, 2), (4, 6)),
         4,
+        1,
+        "row",
+        head_filters=8,
+        first_kernel_size=3,
+        condition_filters=4,
+        **_FOUR,
     ),
-    "VAE": ModelCase(
-        lambda: models.VAE((4, 5, 1), 3, 8, num_samples=2), (4, 5, 1), 2, random=True
+    "VAE": _model_case(models.VAE, (4, 5, 1), 3, 8, num_samples=2),
+    "VAE_full_normal": _model_case(
+        models.VAE, (4, 3, 3), 2, 8, posterior="full_normal", weight_prior=10, **_GAUSS
     ),
-    "VAE_full_normal": ModelCase(
-        lambda: models.VAE(
-            (4, 3, 3), 2, 8, "gaussian", posterior="full_normal", weight_prior=10
-        ),
-        (4, 3, 3),
-        None,
-        random=True,
-    ),
-    "DRAW": ModelCase(
-        lambda: models.DRAW((4, 5, 1), 2, 6, 3, 3, 2), (4, 5, 1), 2, random=True
-    ),
-    "DRAW_whole": ModelCase(
-        lambda: models.DRAW(
-            (4, 5, 3), 2, 6, 3, likelihood=likelihoods.Bernoulli(intensities=True)
-        ),
-        (4, 5, 3),
-        None,
-        random=True,
-    ),
+    "DRAW": _model_case(models.DRAW, (4, 5, 1), 2, 6, 3, 3, 2),
+    "DRAW_whole": _model_case(models.DRAW, (4, 5, 3), 2, 6, 3, **_INTENSITIES),
 }
 
 LIKELIHOODS = {

@@ -5,10 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_genimg.causality.random_weights import randomize
 from keras_genimg.layers import ReadAttention, WriteAttention
 from tests import reference
-from tests.causality import random_images
+from tests.causality import random_images, randomized
 
 BATCH = 3
 
@@ -16,12 +15,6 @@ BATCH = 3
 def linear(state, dense):
     kernel, bias = (np.asarray(w, "float64") for w in (dense.kernel, dense.bias))
     return state @ kernel + bias
-
-
-def build(layer, *shapes):
-    layer.build(*shapes)
-    randomize(layer)
-    return layer
 
 
 def state_is_raw(layer):
@@ -55,12 +48,9 @@ def test_new_filters_are_in_the_centers_of_equal_parts(height, width, size):
 
 @CASES
 def test_read_equals_reference(height, width, channels, size):
-    shapes = (None, height, width, channels), (None, 4)
-    layer = build(ReadAttention(size), *shapes)
-    images, state = (
-        random_images(BATCH, height, width, channels),
-        random_images(BATCH, 4),
-    )
+    shape = height, width, channels
+    layer = randomized(ReadAttention(size), shape, (4,))
+    images, state = random_images(BATCH, *shape), random_images(BATCH, 4)
     raw = linear(state, layer.attention)
     glimpse, _ = layer(images, state)
     expected = reference.read_attention(images, raw, size)
@@ -69,7 +59,7 @@ def test_read_equals_reference(height, width, channels, size):
 
 @CASES
 def test_write_equals_reference(height, width, channels, size):
-    layer = build(WriteAttention(size, (height, width, channels)), (None, 4))
+    layer = randomized(WriteAttention(size, (height, width, channels)), (4,))
     state = random_images(BATCH, 4)
     raw, patch = linear(state, layer.attention), linear(state, layer.patch)
     update, _ = layer(state)
@@ -79,8 +69,8 @@ def test_write_equals_reference(height, width, channels, size):
 
 
 def test_attention_is_in_pixels_from_0():
-    read = build(ReadAttention(4), (None, 4, 7, 1), (None, 5))
-    write = build(WriteAttention(4, (4, 7, 1)), (None, 5))
+    read = randomized(ReadAttention(4), (4, 7, 1), (5,))
+    write = randomized(WriteAttention(4, (4, 7, 1)), (5,))
     state = np.array([[0.5, -1.0, math.log(4.0), math.log(0.5), math.log(3.0)]])
     state_is_raw(read), state_is_raw(write)
     attentions = read(np.zeros((1, 4, 7, 1)), state)[1], write(state)[1]
@@ -92,11 +82,11 @@ def test_narrow_attention_crops_and_pastes_exactly():
     images = random_images(1, 9, 9, 2)
     # Center at column 6 and row 3; stride 1, where the widest is 8 / 2.
     state = np.array([[7 / 5 - 1, 4 / 5 - 1, -20, math.log(1 / 4), 0]], "float32")
-    read = build(ReadAttention(3), (None, 9, 9, 2), (None, 5))
+    read = randomized(ReadAttention(3), (9, 9, 2), (5,))
     state_is_raw(read)
     glimpse, _ = read(images, state)
     np.testing.assert_array_equal(glimpse, images[:, 2:5, 5:8])
-    write = build(WriteAttention(3, (9, 9, 2)), (None, 5))
+    write = randomized(WriteAttention(3, (9, 9, 2)), (5,))
     state_is_raw(write)
     update = np.array(write(state)[0])
     patch = np.reshape(write.patch(state), (1, 3, 3, 2))
@@ -113,7 +103,7 @@ def test_no_attention():
     assert not read.weights
     expected = [[3.0, 1.5, 1.0, 0.0, 1.0]] * BATCH
     np.testing.assert_array_equal(attention, expected)
-    write = build(WriteAttention(None, (4, 7, 2)), (None, 3))
+    write = randomized(WriteAttention(None, (4, 7, 2)), (3,))
     update, attention = write(state)
     expected_update = linear(state, write.patch).reshape(BATCH, 4, 7, 2)
     np.testing.assert_allclose(update, expected_update, rtol=1e-4, atol=1e-6)
@@ -139,13 +129,12 @@ def outputs_and_gradients(layer, inputs, jit_compile=False):
 
 @pytest.mark.parametrize("kind", ["read", "write"])
 def test_xla_equals_eager(kind):
-    state = random_images(BATCH, 6)
-    if kind == "read":
-        layer = build(ReadAttention(3), (None, 5, 7, 2), (None, 6))
-        inputs = random_images(BATCH, 5, 7, 2), state
-    else:
-        layer = build(WriteAttention(3, (5, 7, 2)), (None, 6))
-        inputs = (state,)
+    shapes = (5, 7, 2), (6,)
+    layer = ReadAttention(3)
+    if kind == "write":
+        layer, shapes = WriteAttention(3, shapes[0]), shapes[1:]
+    randomized(layer, *shapes)
+    inputs = [random_images(BATCH, *shape) for shape in shapes]
     found = outputs_and_gradients(layer, inputs, jit_compile=True)
     expected = outputs_and_gradients(layer, inputs)
     for each, other in zip(found, expected, strict=True):
@@ -156,9 +145,8 @@ def test_filters_are_float32_in_half_precision():
     # At column 200, bfloat16 can represent only every other pixel.
     images = random_images(1, 3, 260, 1)
     images = np.asarray(tf.cast(tf.cast(images, "bfloat16"), "float32"))
-    layer = build(
-        ReadAttention(3, dtype="mixed_bfloat16"), (None, 3, 260, 1), (None, 1)
-    )
+    layer = ReadAttention(3, dtype="mixed_bfloat16")
+    layer.build((None, 3, 260, 1), (None, 1))
     layer.attention.kernel.assign(np.zeros((1, 5)))
     layer.attention.bias.assign([202 / 130.5 - 1, 0, -20, math.log(2 / 259), 0])
     glimpse, attention = layer(images, np.zeros((1, 1)))
@@ -170,7 +158,7 @@ def test_filters_are_float32_in_half_precision():
 def test_unrolled_updates_add_up():
     # TensorFlow's graph optimizer breaks some sums of products and biases.
     for size in (2, None):
-        layer = build(WriteAttention(size, (4, 5, 1)), (None, 3))
+        layer = randomized(WriteAttention(size, (4, 5, 1)), (3,))
         states = random_images(4, BATCH, 3)
 
         @tf.function

@@ -8,139 +8,102 @@ from keras_genimg.causality.random_weights import randomize
 from keras_genimg.layers import GatedHorizontalConv, GatedVerticalConv, MaskedConv2D
 from keras_genimg.models import AutoregressiveModel
 from keras_genimg.sampling import incremental_sampler
+from tests import reference
 from tests.causality import (
     assert_sees_exactly,
     convolution_field,
     random_images,
+    randomized,
     to_field,
-    whole_pixels,
 )
 from tests.sampling.forced import assert_sampled_as_computed
 
 # Channels of the vertical stack, as an input of the horizontal one.
 ABOVE = 4
+masks = pytest.mark.parametrize("mask_type", ["A", "B"])
 
 
-def random_layer(kind, *shapes, **arguments):
-    layer = kind(**arguments)
-    layer.build(*((None, *shape) for shape in shapes))
-    randomize(layer)
-    return layer
+def gate(x):
+    signal, gates = np.split(x, 2, axis=-1)
+    return np.tanh(signal) * reference.logistic(gates)
 
 
-def random_horizontal(shape, *condition_shape, **arguments):
-    above = (*shape[:2], ABOVE)
-    return random_layer(
-        GatedHorizontalConv, shape, above, *condition_shape, **arguments
-    )
-
-
-def group(channel, channels, num_colors):
-    return int(np.floor(channel * num_colors / channels))
-
-
-def may_see(source, target, mask_type):
-    return source < target if mask_type == "A" else source <= target
-
-
-def horizontal_reference(layer, inputs, vertical, condition=None):
-    """Compute the layer in float64, one pixel and one pair of channels at a time."""
+def horizontal_reference(layer, inputs, vertical, condition=0.0):
+    """Compute the layer in float64."""
     weights = {w.path.split("/", 1)[1]: np.float64(w.numpy()) for w in layer.weights}
-    x, above = np.float64(inputs), np.float64(vertical)
-    batch, height, width, channels = x.shape
-    units, reach, colors = layer.filters, layer.kernel_size // 2, layer.num_colors
-    features = np.zeros((batch, height, width, 2 * units))
-    features += weights["convolution/bias"] + above @ weights["link/kernel"]
-    if condition is not None:
-        features += np.float64(condition) @ weights["project/kernel"]
-    kernel = weights["convolution/kernel"][0]
-    for c in range(width):
-        for source in range(channels):
-            for k in range(2 * units):
-                for tap in range(-min(reach, c), 0):
-                    weight = kernel[reach + tap, source, k]
-                    features[:, :, c, k] += x[:, :, c + tap, source] * weight
-                own, target = (
-                    group(source, channels, colors),
-                    group(k % units, units, colors),
-                )
-                if may_see(own, target, layer.mask_type):
-                    weight = kernel[reach, source, k]
-                    features[:, :, c, k] += x[:, :, c, source] * weight
-    gated = np.tanh(features[..., :units]) / (1 + np.exp(-features[..., units:]))
-    outputs = np.zeros((batch, height, width, units)) + weights["combine/bias"]
-    for source in range(units):
-        for k in range(units):
-            if may_see(group(source, units, colors), group(k, units, colors), "B"):
-                weight = weights["combine/kernel"][0, 0, source, k]
-                outputs[..., k] += gated[..., source] * weight
-    return outputs if layer.mask_type == "A" else outputs + x
+    if layer.project is not None:
+        condition = np.float64(condition) @ weights["project/kernel"]
+    kernel, bias = weights["convolution/kernel"], weights["convolution/bias"]
+    masked = layer.mask_type, layer.num_colors
+    features = reference.masked_conv2d(inputs, kernel, bias, *masked, maps=2)
+    features += np.float64(vertical) @ weights["link/kernel"] + condition
+    kernel, bias = weights["combine/kernel"], weights["combine/bias"]
+    outputs = reference.masked_conv2d(gate(features), kernel, bias, "B", masked[1])
+    return outputs if layer.mask_type == "A" else outputs + inputs
 
 
-HORIZONTAL = [
+def vertical_reference(layer, inputs, condition=0.0):
+    """Compute the layer in float64, one pixel at a time."""
+    kernel, bias = (np.float64(weight) for weight in layer.get_weights()[:2])
+    if layer.project is not None:
+        condition = np.float64(condition) @ np.float64(layer.project.kernel)
+    x = np.float64(inputs)
+    x = gate(x) if layer.mask_type == "B" else x
+    # With zeros for the rows that it does not see, the kernel has its pixel inside.
+    full = np.zeros((layer.kernel_size, *kernel.shape[1:]))
+    full[: len(kernel)] = kernel
+    return reference.convolve(x, full) + bias + condition
+
+
+horizontals = pytest.mark.parametrize(
     # Height and width, channels of an image, filters, kernel size, colors.
-    ((4, 6), 1, 1, 3, 1),
-    ((3, 5), 2, 3, 5, 1),
-    ((4, 3), 3, 3, 3, 3),
-    ((3, 4), 3, 5, 7, 3),
-    ((1, 4), 5, 8, 3, 3),
-]
+    ("size", "channels", "filters", "width", "colors"),
+    [
+        ((4, 6), 1, 1, 3, 1),
+        ((3, 5), 2, 3, 5, 1),
+        ((4, 3), 3, 3, 3, 3),
+        ((3, 4), 3, 5, 7, 3),
+        ((1, 4), 5, 8, 3, 3),
+    ],
+)
 
 
-@pytest.mark.parametrize("mask_type", ["A", "B"])
-@pytest.mark.parametrize(("size", "channels", "filters", "width", "colors"), HORIZONTAL)
-def test_horizontal_equals_reference(size, channels, filters, width, colors, mask_type):
+@masks
+@horizontals
+def test_horizontal(size, channels, filters, width, colors, mask_type):
+    """Equals the reference, and sees its row within the kernel."""
     shape = (*size, channels if mask_type == "A" else filters)
-    layer = random_horizontal(
-        shape,
-        filters=filters,
-        kernel_size=width,
-        mask_type=mask_type,
-        num_colors=colors,
-    )
-    images, above = random_images(2, *shape), random_images(2, *size, ABOVE, seed=1)
+    layer = GatedHorizontalConv(filters, width, mask_type, colors)
+    layer = randomized(layer, shape, (*size, ABOVE))
+    images, above = random_images(4, *shape), random_images(4, *size, ABOVE, seed=1)
     expected = horizontal_reference(layer, images, above)
     np.testing.assert_allclose(layer(images, above), expected, rtol=1e-5, atol=1e-5)
 
-
-@pytest.mark.parametrize("size", [(1, 1), (1, 5), (4, 5)])
-@pytest.mark.parametrize("mask_type", ["A", "B"])
-def test_horizontal_conditions_equal_reference(size, mask_type):
-    shape = (4, 5, 3)
-    layer = random_horizontal(shape, (*size, 2), filters=3, mask_type=mask_type)
-    images, above = random_images(2, *shape), random_images(2, 4, 5, ABOVE, seed=1)
-    condition = random_images(2, *size, 2, seed=2)
-    expected = horizontal_reference(layer, images, above, condition)
-    outputs = layer(images, above, condition)
-    np.testing.assert_allclose(outputs, expected, rtol=1e-5, atol=1e-5)
-
-
-@pytest.mark.parametrize("mask_type", ["A", "B"])
-@pytest.mark.parametrize(("size", "channels", "filters", "width", "colors"), HORIZONTAL)
-def test_sees_its_row_within_the_kernel(
-    size, channels, filters, width, colors, mask_type
-):
-    shape = (*size, channels if mask_type == "A" else filters)
-    layer = random_horizontal(
-        shape,
-        filters=filters,
-        kernel_size=width,
-        mask_type=mask_type,
-        num_colors=colors,
-    )
-    above = random_images(1, *size, ABOVE)[0]
-
     def outputs(images):
-        return layer(images, np.broadcast_to(above, (len(images), *above.shape)))
+        return layer(images, np.broadcast_to(above[0], (len(images), *above.shape[1:])))
 
     field = convolution_field(*size, colors, mask_type, (1, width))
-    assert_sees_exactly(outputs, random_images(4, *shape), field)
+    assert_sees_exactly(outputs, images, field)
+
+
+@masks
+@pytest.mark.parametrize("size", [(1, 1), (1, 5), (4, 1), (4, 5)])
+def test_conditions_equal_reference(size, mask_type):
+    shape, above, of_condition = (4, 5, 2), (4, 5, ABOVE), (*size, 3)
+    images, condition = random_images(2, *shape), random_images(2, *of_condition)
+    layer = randomized(GatedVerticalConv(2, 3, mask_type), shape, of_condition)
+    expected = vertical_reference(layer, images, condition)
+    np.testing.assert_allclose(layer(images, condition), expected, rtol=1e-5, atol=1e-5)
+    layer = GatedHorizontalConv(2, 3, mask_type)
+    randomized(layer, shape, above, of_condition)
+    inputs = images, random_images(2, *above, seed=1), condition
+    expected = horizontal_reference(layer, *inputs)
+    np.testing.assert_allclose(layer(*inputs), expected, rtol=1e-5, atol=1e-5)
 
 
 def test_all_colors_see_the_vertical_stack_and_the_condition():
-    layer = random_horizontal(
-        (3, 4, 3), (1, 1, 2), filters=3, mask_type="A", num_colors=3
-    )
+    layer = GatedHorizontalConv(3, 3, "A", 3)
+    randomized(layer, (3, 4, 3), (3, 4, ABOVE), (1, 1, 2))
     images = random_images(1, 3, 4, 3)
     above, condition = random_images(1, 3, 4, ABOVE), random_images(1, 1, 1, 2)
     before = np.asarray(layer(images, above, condition))
@@ -151,109 +114,44 @@ def test_all_colors_see_the_vertical_stack_and_the_condition():
     assert (np.asarray(layer(images, above, condition + 1)) != before).all()
 
 
-@pytest.mark.parametrize("mask_type", ["A", "B"])
+@masks
 def test_the_residual_is_added_once_and_not_to_the_image(mask_type):
-    layer = random_horizontal((4, 6, 3), filters=3, mask_type=mask_type)
-    layer.combine.kernel.assign(np.zeros((1, 1, 3, 3)))
-    layer.combine.bias.assign(np.zeros(3))
+    layer = GatedHorizontalConv(3, 3, mask_type)
+    randomized(layer, (4, 6, 3), (4, 6, ABOVE))
+    layer.combine.set_weights([np.zeros((1, 1, 3, 3)), np.zeros(3)])
     images = random_images(2, 4, 6, 3)
     outputs = layer(images, np.ones((2, 4, 6, ABOVE), "float32"))
     expected = images if mask_type == "B" else np.zeros_like(images)
     np.testing.assert_array_equal(outputs, expected)
 
 
-def vertical_reference(layer, inputs, condition=0.0):
-    """Compute the layer in float64, one pixel and one tap at a time."""
-    kernel, bias = (np.float64(weight) for weight in layer.get_weights()[:2])
-    x = np.float64(inputs)
-    if layer.mask_type == "B":
-        half = x.shape[-1] // 2
-        x = np.tanh(x[..., :half]) / (1 + np.exp(-x[..., half:]))
-    if layer.project is not None:
-        condition = np.float64(condition) @ np.float64(layer.project.kernel)
-    batch, height, width, _ = x.shape
-    outputs = np.zeros((batch, height, width, len(bias))) + bias + condition
-    reach = layer.kernel_size // 2
-    last = 0 if layer.mask_type == "B" else -1
-    for r in range(height):
-        for c in range(width):
-            for up in range(-reach, last + 1):
-                for side in range(-reach, reach + 1):
-                    if r + up >= 0 and 0 <= c + side < width:
-                        tap = kernel[up + reach, side + reach]
-                        outputs[:, r, c] += x[:, r + up, c + side] @ tap
-    return outputs
-
-
-VERTICAL = [
-    # Shape of the input, filters, kernel size.
-    ((4, 6, 2), 1, 3),
-    ((5, 3, 4), 3, 5),
-    ((1, 4, 2), 2, 3),
-    ((3, 1, 6), 2, 7),
-]
-
-
-@pytest.mark.parametrize("mask_type", ["A", "B"])
-@pytest.mark.parametrize(("shape", "filters", "kernel_size"), VERTICAL)
-def test_vertical_equals_reference(shape, filters, kernel_size, mask_type):
-    layer = random_layer(
-        GatedVerticalConv,
-        shape,
-        filters=filters,
-        kernel_size=kernel_size,
-        mask_type=mask_type,
-    )
-    images = random_images(2, *shape)
+@masks
+@pytest.mark.parametrize(
+    ("shape", "filters", "kernel_size"),
+    [((4, 6, 2), 1, 3), ((5, 3, 4), 3, 5), ((1, 4, 2), 2, 3), ((3, 1, 6), 2, 7)],
+)
+def test_vertical(shape, filters, kernel_size, mask_type):
+    """Equals the reference, and sees the rectangle above."""
+    layer = randomized(GatedVerticalConv(filters, kernel_size, mask_type), shape)
+    images = random_images(3, *shape)
     expected = vertical_reference(layer, images)
-    assert expected.shape == (2, *shape[:2], 2 * filters)
+    assert expected.shape == (3, *shape[:2], 2 * filters)
     np.testing.assert_allclose(layer(images), expected, rtol=1e-5, atol=1e-5)
-
-
-@pytest.mark.parametrize("size", [(1, 1), (4, 1), (4, 5)])
-@pytest.mark.parametrize("mask_type", ["A", "B"])
-def test_vertical_conditions_equal_reference(size, mask_type):
-    shapes = (4, 5, 2), (*size, 3)
-    layer = random_layer(GatedVerticalConv, *shapes, filters=2, mask_type=mask_type)
-    images, condition = (random_images(2, *shape) for shape in shapes)
-    expected = vertical_reference(layer, images, condition)
-    np.testing.assert_allclose(layer(images, condition), expected, rtol=1e-5, atol=1e-5)
-
-
-@pytest.mark.parametrize("mask_type", ["A", "B"])
-@pytest.mark.parametrize(("shape", "filters", "kernel_size"), VERTICAL[:2])
-def test_sees_the_rectangle_above(shape, filters, kernel_size, mask_type):
-    layer = random_layer(
-        GatedVerticalConv,
-        shape,
-        filters=filters,
-        kernel_size=kernel_size,
-        mask_type=mask_type,
-    )
     reach = kernel_size // 2
-    last = 1 if mask_type == "B" else 0
     reads = {
-        (r, c, 0): whole_pixels(
-            {
-                (row, column)
-                for row in range(r - reach, r + last)
-                for column in range(c - reach, c + reach + 1)
-            },
-            1,
-        )
+        (r, c, 0): {
+            (row, column, 0)
+            for row in range(r - reach, r + (mask_type == "B"))
+            for column in range(c - reach, c + reach + 1)
+        }
         for r, c in np.ndindex(shape[:2])
     }
-    field = to_field(*shape[:2], 1, reads)
-    assert_sees_exactly(layer, random_images(3, *shape), field)
+    assert_sees_exactly(layer, images, to_field(*shape[:2], 1, reads))
 
 
 def test_no_weight_is_masked():
-    first = random_layer(
-        GatedVerticalConv, (4, 5, 3), filters=2, kernel_size=5, mask_type="A"
-    )
-    later = random_layer(
-        GatedVerticalConv, (4, 5, 4), (1, 1, 3), filters=2, kernel_size=5
-    )
+    first = randomized(GatedVerticalConv(2, 5, "A"), (4, 5, 3))
+    later = randomized(GatedVerticalConv(2, 5), (4, 5, 4), (1, 1, 3))
     assert [w.shape for w in first.weights] == [(2, 5, 3, 4), (4,)]
     assert [w.shape for w in later.weights] == [(3, 5, 2, 4), (4,), (3, 4)]
 
@@ -296,7 +194,8 @@ def test_whole_rows_of_unfinished_rows_are_refused(first):
         model.generate(1, method="fixed_point")
 
 
-both = pytest.mark.parametrize("kind", [GatedHorizontalConv, GatedVerticalConv])
+STACKS = GatedHorizontalConv, GatedVerticalConv
+both = pytest.mark.parametrize("kind", STACKS)
 
 
 @both
@@ -318,32 +217,26 @@ def test_arguments_reach_the_kernels(kind):
     assert all((weight == 1).all() for weight in fresh.get_weights())
 
 
-@both
+BAD = [  # Arguments of both layers.
+    ({"filters": 0}, r"filters.*Received.*0"),
+    ({"filters": 1.5}, r"filters.*Received.*1\.5"),
+    ({"kernel_size": 4}, r"kernel_size.*Received.*4"),
+    ({"kernel_size": 1}, r"kernel_size.*Received.*1"),
+    ({"mask_type": "C"}, "mask_type.*'C'"),
+]
+
+
 @pytest.mark.parametrize(
-    ("arguments", "match"),
+    ("kind", "arguments", "match"),
     [
-        ({"filters": 0}, r"filters.*Received.*0"),
-        ({"filters": 1.5}, r"filters.*Received.*1\.5"),
-        ({"kernel_size": 4}, r"kernel_size.*Received.*4"),
-        ({"kernel_size": 1}, r"kernel_size.*Received.*1"),
-        ({"mask_type": "C"}, "mask_type.*'C'"),
+        *((kind, *bad) for kind in STACKS for bad in BAD),
+        (GatedHorizontalConv, {"num_colors": 5}, r"filters.*Received.*4"),
+        (GatedHorizontalConv, {"num_colors": 0}, r"num_colors.*Received.*0"),
     ],
 )
 def test_bad_argument_is_refused(kind, arguments, match):
     with pytest.raises(ValueError, match=f"(?s){match}"):
         kind(**({"filters": 4} | arguments))
-
-
-@pytest.mark.parametrize(
-    ("arguments", "match"),
-    [
-        ({"filters": 2, "num_colors": 3}, r"filters.*Received.*2"),
-        ({"filters": 4, "num_colors": 0}, r"num_colors.*Received.*0"),
-    ],
-)
-def test_bad_colors_are_refused(arguments, match):
-    with pytest.raises(ValueError, match=f"(?s){match}"):
-        GatedHorizontalConv(**arguments)
 
 
 @pytest.mark.parametrize(

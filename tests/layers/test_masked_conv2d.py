@@ -1,25 +1,14 @@
 import numpy as np
 import pytest
 
-from keras_genimg.causality.random_weights import randomize
 from keras_genimg.layers import MaskedConv2D
 from tests import reference
 from tests.causality import (
     assert_sees_exactly,
     convolution_field,
     random_images,
+    randomized,
 )
-
-
-def random_layer(shape, *args, **kwargs):
-    layer = MaskedConv2D(*args, **kwargs)
-    layer.build((None, *shape))
-    randomize(layer)
-    return layer
-
-
-def outputs(layer, images):
-    return np.asarray(layer(images))
 
 
 @pytest.mark.parametrize(
@@ -41,35 +30,26 @@ def outputs(layer, images):
     ],
 )
 def test_equals_reference(shape, kernel_size, filters, num_colors, mask_type):
-    layer = random_layer(shape, filters, kernel_size, mask_type, num_colors=num_colors)
-    images = random_images(2, *shape)
-    expected = reference.masked_conv2d(
-        images,
-        np.asarray(layer.kernel),
-        np.asarray(layer.bias),
-        mask_type,
-        num_colors,
-    )
-    np.testing.assert_allclose(outputs(layer, images), expected, rtol=1e-5, atol=1e-5)
+    layer = randomized(MaskedConv2D(filters, kernel_size, mask_type, num_colors), shape)
+    images, weights = random_images(2, *shape), layer.get_weights()
+    expected = reference.masked_conv2d(images, *weights, mask_type, num_colors)
+    np.testing.assert_allclose(layer(images), expected, rtol=1e-5, atol=1e-5)
 
 
 def test_activation_without_bias():
-    layer = random_layer((4, 6, 3), 5, 3, "A", activation="relu", use_bias=False)
+    layer = MaskedConv2D(5, 3, "A", activation="relu", use_bias=False)
+    (kernel,) = randomized(layer, (4, 6, 3)).get_weights()
     images = random_images(2, 4, 6, 3)
-    kernel = np.asarray(layer.kernel)
-    linear = reference.masked_conv2d(images, kernel, np.zeros(5), "A", 1)
-    assert len(layer.weights) == 1
+    linear = reference.masked_conv2d(images, kernel, 0.0, "A", 1)
     expected = np.maximum(linear, 0.0)
-    np.testing.assert_allclose(outputs(layer, images), expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(layer(images), expected, rtol=1e-5, atol=1e-5)
 
 
 def test_weights_are_full_and_stay_unmasked():
-    layer = random_layer((4, 6, 3), 5, (3, 7), "A", num_colors=3)
+    layer = randomized(MaskedConv2D(5, (3, 7), "A", num_colors=3), (4, 6, 3))
     before = np.asarray(layer.kernel)
     layer(random_images(2, 4, 6, 3))
-    assert layer.kernel.shape == (3, 7, 3, 5)
-    assert layer.bias.shape == (5,)
-    assert len(layer.weights) == 2
+    assert [weight.shape for weight in layer.weights] == [(3, 7, 3, 5), (5,)]
     np.testing.assert_array_equal(np.asarray(layer.kernel), before)
     assert np.all(before != 0)
 
@@ -90,7 +70,7 @@ def test_weights_are_full_and_stay_unmasked():
 def test_sees_the_past_within_the_kernel(
     shape, kernel_size, filters, num_colors, mask_type
 ):
-    layer = random_layer(shape, filters, kernel_size, mask_type, num_colors=num_colors)
+    layer = randomized(MaskedConv2D(filters, kernel_size, mask_type, num_colors), shape)
     field = convolution_field(*shape[:2], num_colors, mask_type, kernel_size)
     assert_sees_exactly(layer, random_images(3, *shape), field)
 
@@ -101,9 +81,9 @@ def test_sees_the_past_within_the_kernel(
         ({"mask_type": "C"}, "mask_type.*'C'"),
         ({"kernel_size": 2}, r"kernel_size.*Received.*2"),
         ({"kernel_size": (3, 4)}, r"kernel_size.*Received.*4"),
+        ({"kernel_size": (3, 3, 3)}, r"kernel_size.*2 integers.*Received.*3"),
         ({"kernel_size": 1, "mask_type": "A"}, r"kernel_size.*Received.*1"),
         ({"filters": 0}, r"filters.*Received.*0"),
-        ({"filters": -1}, r"filters.*Received.*-1"),
         ({"filters": 2, "num_colors": 3}, r"filters.*Received.*2"),
         ({"num_colors": 0}, r"num_colors.*Received.*0"),
         ({"strides": 2}, r"strides.*Received.*2"),

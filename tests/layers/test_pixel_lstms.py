@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_genimg.causality.random_weights import randomize
 from keras_genimg.layers import DiagonalBiLSTM, RowLSTM
 from tests import reference
 from tests.causality import (
@@ -15,31 +14,18 @@ from tests.causality import (
     diagonal_bilstm_field,
     past_field,
     random_images,
+    randomized,
     row_lstm_field,
 )
 
 LSTMS = {"row": RowLSTM, "diagonal": DiagonalBiLSTM}
-REFERENCES = {RowLSTM: reference.row_lstm, DiagonalBiLSTM: reference.diagonal_bilstm}
 both = pytest.mark.parametrize("kind", LSTMS.values(), ids=LSTMS)
 
 
 def random_layer(kind, shape, units, kernel_size=None, **arguments):
     if kind is RowLSTM:
         arguments["kernel_size"] = kernel_size
-    layer = kind(units, **arguments)
-    layer.build((None, *shape))
-    randomize(layer)
-    return layer
-
-
-def assert_equals_reference(layer, images, *conditions, term=None):
-    weights = [layer.input_kernel, layer.recurrent_kernel, layer.bias]
-    weights += [layer.initial_hidden, layer.initial_cell]
-    expected = REFERENCES[type(layer)](
-        images, *map(np.asarray, weights), layer.mask_type, layer.num_colors, term
-    )
-    outputs = np.asarray(layer(images, *conditions))
-    np.testing.assert_allclose(outputs, expected, rtol=1e-5, atol=1e-6)
+    return randomized(kind(units, **arguments), shape)
 
 
 def cases(*shapes):
@@ -79,22 +65,22 @@ def test_weight_shapes(kind):
 def test_equals_reference(kind, shape, units, kernel_size, num_colors, mask_type):
     masked = {"num_colors": num_colors, "mask_type": mask_type}
     layer = random_layer(kind, shape, units, kernel_size, **masked)
-    assert_equals_reference(layer, random_images(2, *shape))
+    images = random_images(2, *shape)
+    expected = reference.pixel_lstm(images, layer)
+    np.testing.assert_allclose(layer(images), expected, rtol=1e-5, atol=1e-6)
 
 
 @both
 @pytest.mark.parametrize("condition_size", [(4, 5), (1, 1), (1, 5), (4, 1)])
 def test_condition_is_added_to_the_gates(kind, condition_size):
-    layer = kind(5, num_colors=3)
+    layer = randomized(kind(5, num_colors=3), (4, 5, 3), (*condition_size, 2))
+    assert layer.condition_kernel.shape == (2, 20 * layer.directions)
     images = random_images(2, 4, 5, 3)
-    condition = random_images(2, *condition_size, 3, seed=2)
-    layer(images, condition)
-    randomize(layer)
-    gates = 20 * layer.directions
-    assert layer.condition_kernel.shape == (3, gates)
+    condition = random_images(2, *condition_size, 2, seed=2)
     term = condition.astype("float64") @ np.asarray(layer.condition_kernel)
-    term = np.broadcast_to(term, (2, 4, 5, gates))
-    assert_equals_reference(layer, images, condition, term=term)
+    expected = reference.pixel_lstm(images, layer, term)
+    outputs = layer(images, condition)
+    np.testing.assert_allclose(outputs, expected, rtol=1e-5, atol=1e-6)
 
 
 @cases(
@@ -139,34 +125,27 @@ def test_field_is_the_papers_triangle():
     np.testing.assert_array_equal(field, expected)
 
 
-@both
-@pytest.mark.parametrize(
-    ("arguments", "match"),
-    [
-        ({"mask_type": "C"}, "mask_type.*'C'"),
-        ({"units": 0}, r"units.*Received.*0"),
-        ({"units": -1}, r"units.*Received.*-1"),
-        ({"units": 2, "num_colors": 3}, r"units.*Received.*2"),
-        ({"num_colors": 0}, r"num_colors.*Received.*0"),
-    ],
-)
-def test_bad_argument_is_refused(kind, arguments, match):
-    with pytest.raises(ValueError, match=f"(?s){match}"):
-        kind(**({"units": 4} | arguments))
+BAD = [  # Arguments of both layers.
+    ({"mask_type": "C"}, "mask_type.*'C'"),
+    ({"units": 0}, r"units.*Received.*0"),
+    ({"units": 2, "num_colors": 3}, r"units.*Received.*2"),
+    ({"num_colors": 0}, r"num_colors.*Received.*0"),
+]
 
 
 @pytest.mark.parametrize(
     ("kind", "arguments", "match"),
     [
+        *((kind, *bad) for kind in LSTMS.values() for bad in BAD),
         (RowLSTM, {"kernel_size": 2}, r"kernel_size.*Received.*2"),
         (RowLSTM, {"kernel_size": 1}, r"kernel_size.*Received.*1"),
         (DiagonalBiLSTM, {"mask_type": "A"}, r"Use mask_type='B'"),
         (DiagonalBiLSTM, {"num_segments": 0}, r"Received: num_segments=0"),
     ],
 )
-def test_bad_argument_of_one_of_them_is_refused(kind, arguments, match):
-    with pytest.raises(ValueError, match=match):
-        kind(4, **arguments)
+def test_bad_argument_is_refused(kind, arguments, match):
+    with pytest.raises(ValueError, match=f"(?s){match}"):
+        kind(**({"units": 4} | arguments))
 
 
 @both

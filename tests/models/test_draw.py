@@ -258,4 +258,4 @@ def test_cell_round_trips():
     cell = DRAWCell((5, 7, 1), 6, 4, 3, None, Categorical(5))
     again = DRAWCell.from_config(cell.get_config())
     assert again.get_config() == cell.get_config()
-    assert cell.state_size == [35, 175, 6, 6, 6, 6]
+    assert cell.state_size == (35, 175, 6, 6, 6, 6)

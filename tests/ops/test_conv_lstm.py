@@ -111,17 +111,19 @@ def one_segment(units, **kwargs):
     return DiagonalBiLSTM(units, num_segments=1, **kwargs)
 
 
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
 @pytest.mark.parametrize(
     "make, compiled",
     [(RowLSTM, False), (RowLSTM, True), (DiagonalBiLSTM, False), (one_segment, True)],
 )
-def test_recompute_changes_nothing(make, compiled):
+def test_recompute_changes_nothing(make, compiled, policy):
     x = np.random.default_rng(0).normal(size=(2, 5, 4, 3)).astype("float32")
-    layer, again = make(4), make(4, recompute=True)
+    layer, again = (make(4, recompute=each, dtype=policy) for each in (False, True))
     layer(x), again(x)
     again.set_weights(layer.get_weights())
     run = tf.function(gradients_of) if compiled else gradients_of
-    for a, b in zip(run(layer, x), run(again, x), strict=True):
+    for pair in zip(run(layer, x), run(again, x), strict=True):
+        a, b = (np.asarray(each, "float32") for each in pair)
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
 
