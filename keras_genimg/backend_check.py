@@ -1,4 +1,4 @@
-"""Refuses other backends than TensorFlow, where `import keras` would fail or go on."""
+"""Refuses backends other than TensorFlow."""
 
 import os
 

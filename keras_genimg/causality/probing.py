@@ -189,7 +189,7 @@ def _leaks(pairs, before, after, noise=0.0):
 
 def _leak_from(before, model, pairs):
     """Return a leak, or None, given the parameters of the original images."""
-    # The changed images are in a smaller batch of their own, in another order, so that
+    # The changed images are in a separate, smaller batch, in another order, so that
     # what depends on the others of a batch, their order or number, shows too.
     order = _other_order(pairs.num_changed)
     after = _params(model, pairs.inputs(pairs.changed, order))[np.argsort(order)]

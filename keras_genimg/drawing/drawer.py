@@ -30,7 +30,7 @@ class Drawer:
     """Draws the images of a model: one network, all pixels in raster order.
 
     A model that draws with several networks, in another order, or not all pixels has a
-    drawer of its own kind.
+    separate kind of drawer.
 
     Args:
         model: The model.

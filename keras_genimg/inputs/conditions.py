@@ -71,7 +71,7 @@ def check_condition_shape(model, tensor, shape, images_shape):
         model: A `GenerativeModel`.
         tensor: The input, or `SAMPLE_WEIGHT`.
         shape: Shape of the condition, see `with_rank`; None for unknown sizes.
-        images_shape: `(num_images, height, width, colors)`, with None likewise.
+        images_shape: `(num_images, height, width, colors)`; None for unknown sizes.
 
     Raises:
         ValueError: If a known size differs.
@@ -107,7 +107,7 @@ def wanted_shape(tensor, shape, images_shape):
     Args:
         tensor: The input, or `SAMPLE_WEIGHT`.
         shape: Shape of the condition: integers, None or scalar tensors.
-        images_shape: Shape of the images, likewise.
+        images_shape: Shape of the images, with the same kinds of sizes.
     """
     wanted = [images_shape[0], *tensor.shape[1:]]
     for axis, size in enumerate(shape):

@@ -42,7 +42,7 @@ class CausalLayer:
     `inputs`, the row of its input, and returns the outputs of the row.
 
     Attributes:
-        sees_current_row: Whether an output depends on pixels of its own row.
+        sees_current_row: Whether an output depends on pixels of the same row.
         sees_whole_row: Whether an output depends on pixels to its right.
 
     Example:

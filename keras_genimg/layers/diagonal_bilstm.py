@@ -33,7 +33,7 @@ class DiagonalBiLSTM(PixelLSTM):
         cell[r, j] = sigmoid(f) * cell[r, j - 1] + sigmoid(i) * tanh(g)
         hidden[r, j] = sigmoid(o) * tanh(cell[r, j])
 
-    The other direction does the same on the mirrored image, with weights of its own;
+    The other direction does the same on the mirrored image, with separate weights;
     its map is mirrored back, shifted down by one row so that it cannot see the future,
     and added. Together they see every pixel of the past.
 

@@ -118,7 +118,7 @@ class RowLSTM(PixelLSTM):
         dtype = self.compute_dtype
         # The kernel's rows match the input of a step: the live input taps, the
         # condition, and the hidden states of the row above. The one directly above
-        # comes last, in place of an LSTM's hidden state.
+        # comes last, instead of an LSTM's hidden state.
         gates = 4 * self.units
         taps = tf.cast(self.recurrent_kernel[0], dtype)
         center = self.taps // 2

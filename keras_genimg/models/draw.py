@@ -159,7 +159,7 @@ class DRAW(LatentModel):
                 ones, or one integer per image. By default random, which
                 `keras.utils.set_random_seed` makes reproducible. An image depends only
                 on its own seed.
-            sample_pixels: Whether to draw pixels from the likelihood, in place of its
+            sample_pixels: Whether to draw pixels from the likelihood, instead of its
                 mean.
             jit_compile: Whether to compile with XLA.
             batch_size: Number of images to draw at once.
@@ -204,7 +204,7 @@ class DRAW(LatentModel):
                 `tf.data.Dataset` of batches.
             seed: Integer seed of the first image, with consecutive seeds for the next
                 ones. By default random.
-            sample_pixels: Whether to draw pixels from the likelihood, in place of its
+            sample_pixels: Whether to draw pixels from the likelihood, instead of its
                 mean.
             batch_size: Images per batch, for arrays. The last bits of the result may
                 depend on it.

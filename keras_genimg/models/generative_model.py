@@ -467,7 +467,7 @@ class GenerativeModel(keras.Model):
         return super().compute_metrics(x, y, y_pred, sample_weight)
 
     def get_metrics_result(self) -> dict[str, Any]:
-        # A `train_step` of one's own may leave out the metrics of `compile`.
+        # A user's `train_step` may leave out the metrics of `compile`.
         metrics = self._compile_metrics
         if metrics is not None and not metrics.built:
             return {}

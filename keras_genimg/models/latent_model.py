@@ -367,7 +367,7 @@ class LatentModel(GenerativeModel):
                 `tf.data.Dataset` of batches.
             seed: Integer seed of the first image, with consecutive seeds for the next
                 ones. By default random.
-            sample_pixels: Whether to draw pixels from the likelihood, in place of its
+            sample_pixels: Whether to draw pixels from the likelihood, instead of its
                 mean.
             batch_size: Images per batch, for arrays. The last bits of the result may
                 depend on it.

@@ -8,7 +8,7 @@ def padded_conv2d(
 ) -> tf.Tensor:
     """Convolve a map with rows of zeros above it and columns of zeros at its sides.
 
-    The zeros are added by an operation of their own. With explicit padding of
+    The zeros are added by a separate operation. With explicit padding of
     `tf.nn.conv2d`, TensorFlow computes the gradients on CPUs without oneDNN, which
     takes two to three times as long.
 

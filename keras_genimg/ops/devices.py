@@ -27,7 +27,7 @@ def full_float32() -> Iterator[None]:
     """Switch TensorFloat-32 off inside a `with` block, in all threads.
 
     Recent GPUs multiply float32 numbers in this format, which has ten bits of mantissa
-    in place of 23. It affects eager operations, and graphs that run inside the block.
+    instead of 23. It affects eager operations, and graphs that run inside the block.
     """
     config = tf.config.experimental
     enabled = config.tensor_float_32_execution_enabled()

@@ -178,7 +178,7 @@ def read_patch(images, filters_y, filters_x):
     Args:
         images: `(batch, height, width, channels)`.
         filters_y: `(batch, rows, height)`, cast to the dtype of `images`.
-        filters_x: `(batch, columns, width)`, likewise.
+        filters_x: `(batch, columns, width)`, also cast.
 
     Returns:
         `(batch, rows, columns, channels)`.
@@ -202,7 +202,7 @@ def write_patch(patch, filters_y, filters_x):
     Args:
         patch: `(batch, rows, columns, channels)`.
         filters_y: `(batch, rows, height)`, cast to the dtype of `patch`.
-        filters_x: `(batch, columns, width)`, likewise.
+        filters_x: `(batch, columns, width)`, also cast.
 
     Returns:
         `(batch, height, width, channels)`.

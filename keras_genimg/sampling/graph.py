@@ -25,7 +25,7 @@ def walk(model, values, call):
         model: A functional model. Inner models and layers are visited as one operation.
         values: Values of its inputs, in the order of `model.inputs`.
         call: Function of `(operation, args, kwargs, specs)`. The arguments are those of
-            the operation's call, with values in place of tensors; `specs` is the
+            the operation's call, with values instead of tensors; `specs` is the
             structure of `keras.KerasTensor` that the operation returns. The function
             returns the values of the outputs as a flat list.
 

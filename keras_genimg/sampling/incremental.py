@@ -99,7 +99,7 @@ def teacher_forced_params(
 
 
 def given_pixel(params, here, pixel):
-    """Return some colors of a given pixel, in place of drawn ones."""
+    """Return some colors of a given pixel, instead of drawn ones."""
     return pixel[:, here]
 
 

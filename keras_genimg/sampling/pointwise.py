@@ -63,7 +63,7 @@ def pointwise_function(operation, args, kwargs):
 
     Args:
         operation: A Keras layer, or an operation of `keras.ops`.
-        args: Its positional arguments in the graph, with `Value`s in place of tensors.
+        args: Its positional arguments in the graph, with `Value`s instead of tensors.
         kwargs: Its keyword arguments.
 
     Returns:

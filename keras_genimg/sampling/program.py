@@ -69,7 +69,7 @@ class Instruction:
 
     Attributes:
         operation: The Keras layer or operation.
-        args: Its positional arguments, with `Value`s and `Weight`s in place of tensors.
+        args: Its positional arguments, with `Value`s and `Weight`s instead of tensors.
         kwargs: Its keyword arguments.
         outputs: List of the `Value`s it computes, in the order of its flat output.
         pixel: Result of `pointwise_function`, for a pointwise operation above level
@@ -93,7 +93,7 @@ class Instruction:
         return _values_in((self.args, self.kwargs))
 
     def fill(self, tensors):
-        """Return the arguments with tensors in place of `Value`s and `Weight`s.
+        """Return the arguments with tensors instead of `Value`s and `Weight`s.
 
         Args:
             tensors: Dict of tensors by index of value.
@@ -358,7 +358,7 @@ def _causal_level(layer, args, kwargs, level):
 
     Raises:
         ValueError: If its `step` does not take the arguments, or the layer sees whole
-            rows of an input that depends on pixels of its own row.
+            rows of an input that depends on pixels of the same row.
     """
     inputs, others = step_arguments(layer, args, kwargs)
     try:
