@@ -21,6 +21,7 @@ from keras_genimg.callbacks.run_state import (
 from keras_genimg.datasets import Epochs
 from keras_genimg.files import file_lock
 from keras_genimg.fitting.data import are_arrays, array_epochs
+from keras_genimg.fitting.fitter import ArrangingCallback
 from keras_genimg.fitting.workarounds import parts_of
 from keras_genimg.ops.checks import check_int, check_positive_int
 from keras_genimg.ops.workers import is_chief, is_multi_worker, sum_over_workers
@@ -29,7 +30,7 @@ from keras_genimg.types import PathLike
 LOCK = ".lock"
 
 
-class Resume(keras.callbacks.Callback):
+class Resume(ArrangingCallback):
     """Save the state of training, and go on from it exactly.
 
     Run a script again after it was stopped or killed: `fit` goes on where the last

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_genimg.causality import assert_causal
+from keras_genimg.causality import assert_causal, dependency_field
 from keras_genimg.causality.random_weights import randomize
 from keras_genimg.layers.gated_kernels import VerticalGates
 from keras_genimg.likelihoods import Categorical
@@ -10,7 +10,6 @@ from keras_genimg.models import GatedPixelCNN, PixelCNN
 from keras_genimg.presets import find_preset
 from keras_genimg.sampling import METHODS
 from keras_genimg.sampling.program import Level, Program
-from keras_genimg.visualization import dependency_field
 from tests.causality.test_report import influences
 from tests.sampling.drawn import TIE, assert_ancestral
 from tests.sampling.forced import assert_sampled_as_computed
