@@ -263,15 +263,12 @@ class Resume(ArrangingCallback):
 
     def _restore(self, model, state):
         self._history = keras.callbacks.History()
-        self._trained = []
         self._first_epoch = self._position = 0
         self._unswapped = {}
         if state is None:
             return
         self._first_epoch, self._position = state.epoch, state.position
-        history = dict(state.history)
-        self._trained = history.pop("epoch")
-        self._history.history = history
+        self._history.history = dict(state.history)
         variables = self._variables(model)
         _assign(variables, state.values[: len(variables)])
         # Kept until Keras has reset the metrics.
@@ -298,7 +295,7 @@ class Resume(ArrangingCallback):
         self._skipped = self._position if epoch == self._first_epoch else 0
         self._next_epoch.assign(epoch)
         self._next_start.assign(self._skipped)
-        self._history.epoch = list(self._trained)
+        self._history.epoch = list(range(epoch))
         if self._skipped:
             self._epoch_values.write(self._metrics)
 
@@ -311,7 +308,6 @@ class Resume(ArrangingCallback):
             self._save(self._epoch, done)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        self._trained.append(epoch)
         # The history callback comes after this one.
         history = {key: list(values) for key, values in self._history.history.items()}
         for key, value in (logs or {}).items():
@@ -320,7 +316,8 @@ class Resume(ArrangingCallback):
         self._unswapped = {}
 
     def on_train_end(self, logs: Any = None) -> None:
-        self._history.epoch = list(self._trained)
+        if not self._history.epoch:  # No epoch was left to train.
+            self._history.epoch = list(range(self._first_epoch))
         self.model.history = self._history
 
     def _save(self, epoch, position, history=None):
@@ -330,7 +327,6 @@ class Resume(ArrangingCallback):
         variables = self._variables(self.model)
         values = [self._unswapped.get(id(v), np.asarray(v.numpy())) for v in variables]
         values += self._epoch_values.read()
-        history = {**history, "epoch": [int(e) for e in self._trained]}
         if self._writes:
             state = RunState(epoch, position, history, self._run, values)
             save_state(self.directory, state)
