@@ -45,8 +45,7 @@ def whole(tmp_path_factory):
 
 def assert_ends_as(whole, model, history):
     weights, expected = whole
-    for value, other in zip(model.get_weights(), weights, strict=True):
-        np.testing.assert_array_equal(value, other)
+    np.testing.assert_equal(model.get_weights(), weights)
     assert history.history == expected
     assert history.epoch == [0, 1]
 
@@ -115,8 +114,7 @@ def test_a_finished_run_trains_no_step_and_goes_on_with_more_epochs(whole, tmp_p
     model = make()
     expected = fit(model, Resume(tmp_path / "other"), epochs=3)
     assert history.history == expected.history
-    for value, other in zip(longer.get_weights(), model.get_weights(), strict=True):
-        np.testing.assert_array_equal(value, other)
+    np.testing.assert_equal(longer.get_weights(), model.get_weights())
 
 
 class Halve(keras.callbacks.Callback):
@@ -199,8 +197,7 @@ def test_other_sources_are_refused_unless_they_repeat(source, tmp_path):
     again = make()
     history = fit(again, resume("stopped"), x=source(), **options)
     assert history.history == expected.history
-    for value, other in zip(again.get_weights(), model.get_weights(), strict=True):
-        np.testing.assert_array_equal(value, other)
+    np.testing.assert_equal(again.get_weights(), model.get_weights())
 
 
 def test_validation_data_must_repeat_too(tmp_path):
@@ -296,8 +293,7 @@ def test_sample_weights_and_conditions_go_with_the_images(kind, tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         run("stopped", Stop(3))
-    for value, other in zip(run("stopped"), run("whole"), strict=True):
-        np.testing.assert_array_equal(value, other)
+    np.testing.assert_equal(run("stopped"), run("whole"))
 
 
 def test_graphs_with_several_steps_an_execution(tmp_path):
@@ -310,8 +306,7 @@ def test_graphs_with_several_steps_an_execution(tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         run("stopped", Stop(3))
-    for value, other in zip(run("stopped"), run("whole"), strict=True):
-        np.testing.assert_array_equal(value, other)
+    np.testing.assert_equal(run("stopped"), run("whole"))
 
 
 @pytest.mark.parametrize(

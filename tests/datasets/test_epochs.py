@@ -37,8 +37,7 @@ BLOCK_BYTES = "keras_genimg.datasets.epochs.BLOCK_BYTES"
 
 def assert_equal(these, those):
     assert len(these) == len(those)
-    for this, that in zip(these, those, strict=True):
-        np.testing.assert_array_equal(this, that)
+    np.testing.assert_equal(these, those)
 
 
 @pytest.mark.parametrize("name", SETS)
