@@ -2,7 +2,6 @@
 
 import contextlib
 import pathlib
-import zlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,9 +17,9 @@ from keras_genimg.callbacks.run_state import (
     load_state,
     save_state,
 )
-from keras_genimg.datasets import Epochs
+from keras_genimg.datasets.arrays import describe
 from keras_genimg.files import file_lock
-from keras_genimg.fitting.data import are_arrays, array_epochs
+from keras_genimg.fitting.data import are_arrays, array_epochs, epochs_of
 from keras_genimg.fitting.fitter import ArrangingCallback
 from keras_genimg.fitting.workarounds import parts_of
 from keras_genimg.ops.checks import check_int, check_positive_int
@@ -159,21 +158,22 @@ class Resume(ArrangingCallback):
             self._next_epoch = tf.Variable(0, dtype=tf.int64, trainable=False)
             self._next_start = tf.Variable(0, dtype=tf.int64, trainable=False)
         validation = arguments.get("validation_data")
-        epochs = _epochs_of(validation)
+        epochs = epochs_of(validation)
         if epochs is not None:
             arguments["validation_data"] = epochs.read(self._next_epoch)
         elif validation is not None and not are_arrays(validation):
             self._check_repeats("validation", tf.nest.flatten(validation)[0])
-        epochs = _epochs_of(x)
+        epochs = epochs_of(x)
         if epochs is None and are_arrays(x):
             parts = (x, arguments.pop("y", None), arguments.pop("sample_weight", None))
             arrays = tuple(part for part in parts if part is not None)
+            contiguous = map(np.ascontiguousarray, tf.nest.flatten(arrays))
             epochs = array_epochs(
                 arrays,
                 arguments.pop("batch_size", None) or 32,
                 shuffle=bool(arguments.pop("shuffle", True)),
                 seed=self.seed,
-                description=_describe_arrays(arrays),
+                description=describe({}, dict(enumerate(contiguous))),
             )
         arguments["shuffle"] = False  # Keras would shuffle a `PyDataset`.
         if epochs is None:
@@ -337,15 +337,3 @@ def _assign(variables, values):
         # NumPy stores bfloat16 as two bytes without a type.
         dtype = tf.as_dtype(variable.dtype).as_numpy_dtype
         variable.assign(value if value.dtype.kind != "V" else value.view(dtype))
-
-
-def _epochs_of(data):
-    """Return the `Epochs` of a data set of `keras_genimg.datasets`, or None."""
-    epochs = getattr(data, "epochs", None)
-    return epochs if isinstance(epochs, Epochs) else None
-
-
-def _describe_arrays(arrays):
-    """Return shape, dtype and checksum of each array in a structure."""
-    flat = [np.ascontiguousarray(array) for array in tf.nest.flatten(arrays)]
-    return {"arrays": [[list(a.shape), a.dtype.name, zlib.crc32(a.data)] for a in flat]}

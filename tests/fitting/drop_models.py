@@ -47,10 +47,10 @@ def collect():
         pass
 
 
-def fit_and_drop(make, **options):
+def fit_and_drop(make):
     """Train a model and drop it."""
     model = make()
-    model.compile(keras.optimizers.SGD(0.01), **options)
+    model.compile(keras.optimizers.SGD(0.01))
     model.fit(IMAGES, batch_size=2, verbose=0)
 
 
