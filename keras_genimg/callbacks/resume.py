@@ -97,18 +97,6 @@ class Resume(ArrangingCallback):
     def arranged(
         self, model: keras.Model, x: Any, arguments: dict[str, Any]
     ) -> Iterator[tuple[Any, dict[str, Any]]]:
-        """Restore a model, and arrange training data to begin where the state ends.
-
-        `fit` calls this, before Keras makes an iterator.
-
-        Args:
-            model: The compiled model.
-            x: Training data, checked.
-            arguments: The other arguments of `keras.Model.fit`.
-
-        Yields:
-            Training data and arguments for `keras.Model.fit`.
-        """
         x, arguments, description = self._begun_anywhere(x, dict(arguments))
         self.directory.mkdir(parents=True, exist_ok=True)
         strategy = model.distribute_strategy

@@ -2,6 +2,7 @@
 
 import contextlib
 import inspect
+from typing import Any
 
 import keras
 import numpy as np
@@ -33,8 +34,10 @@ from keras_genimg.ops.workers import is_multi_worker
 class ArrangingCallback(keras.callbacks.Callback):
     """Callback that arranges the data of `fit`, before Keras makes an iterator."""
 
-    def arranged(self, model, x, arguments):
-        """Return a context that yields what Keras is to train on.
+    def arranged(
+        self, model: keras.Model, x: Any, arguments: dict[str, Any]
+    ) -> contextlib.AbstractContextManager[tuple[Any, dict[str, Any]]]:
+        """Return a context that restores a model and yields what it is to train on.
 
         Args:
             model: The compiled model.
