@@ -36,8 +36,9 @@ def main():
 
     import numpy as np
 
+    from keras_genimg.causality import dependency_field
     from keras_genimg.models import GatedPixelCNN, PixelCNN
-    from keras_genimg.visualization import dependency_field, save_dependency_fields
+    from keras_genimg.visualization import save_dependency_fields
 
     past = np.arange(height * width).reshape(height, width) < row * width + column
     fields = {}

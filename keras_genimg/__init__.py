@@ -35,18 +35,6 @@ if TYPE_CHECKING:
         visualization,
     )
 
-_LAZY = (
-    "callbacks",
-    "causality",
-    "datasets",
-    "networks",
-    "ops",
-    "presets",
-    "sampling",
-    "serving",
-    "visualization",
-)
-
 __all__ = [
     "__version__",
     "callbacks",
@@ -68,7 +56,7 @@ __all__ = [
 
 
 def __getattr__(name):
-    if name in _LAZY:
+    if name in __all__:
         return importlib.import_module(f"keras_genimg.{name}")
     raise AttributeError(f"module 'keras_genimg' has no attribute {name!r}")
 

@@ -10,6 +10,8 @@ import tensorflow as tf
 from numpy.typing import ArrayLike
 
 TensorLike: TypeAlias = np.ndarray | tf.Tensor
+# Divides logits: a number, or a tensor that broadcasts against the pixels.
+Temperature: TypeAlias = float | TensorLike
 Tensors: TypeAlias = tuple[tf.Tensor, ...]
 # A `keras.KerasTensor`. Pyright takes what `keras.Input` returns for a list as well.
 SymbolicTensor: TypeAlias = Any

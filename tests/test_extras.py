@@ -18,15 +18,12 @@ def test_hint_works_installed_and_in_a_checkout():
     assert 'pip install ".[serving]" in a checkout' in hint
 
 
-def test_hints_are_written_once_and_name_extras_that_exist():
-    written, named = [], []
+def test_hints_name_extras_that_exist():
+    named = []
     for path in FILES:
         text = path.read_text()
-        if "pip install" in text:
-            written.append(str(path.relative_to(ROOT)))
         named += re.findall(r"install_hint\([\"']([\w-]+)[\"']\)", text)
         named += re.findall(r"optional\([^\n]+, [\"']([\w-]+)[\"']", text)
         named += re.findall(r"pip install [^\n]*\[([\w-]+)\]", text)
-    assert written == ["export/install_hint.py", "keras_genimg/extras.py"]
     expected = {"examples", "photos", "serving", "tensorboard"}
     assert set(named) == expected | {"bulk", "bulk-ray", "bulk-beam"} <= extras()

@@ -67,10 +67,6 @@ class CanvasAnimation(EpochPictures):
         self.images = images
         self.seed = check_int("seed", seed, owner, smallest=0)
 
-    def check(self) -> None:
-        if self.images is not None:
-            self.images = self.checked_images(self.images)
-
     def write(self, path: pathlib.Path) -> None:
         model, options = self.model, {"seed": self.seed, "verbose": 0}
         display, cell = model.likelihood.to_display, model.loop.cell

@@ -21,7 +21,7 @@ class EpochPictures(keras.callbacks.Callback):
 
     Of several workers only the first one writes.
 
-    A subclass implements `write`, and `check` for errors before the first epoch.
+    A subclass implements `write`, and `check` for more errors before the first epoch.
 
     Args:
         directory: Directory of the pictures, made if there is none.
@@ -41,6 +41,8 @@ class EpochPictures(keras.callbacks.Callback):
     suffix = ".png"
     # Name of the pictures in TensorBoard.
     log_name = "pictures"
+    # Images that the pictures show, if any.
+    images: Any = None
 
     def __init__(
         self,
@@ -95,6 +97,8 @@ class EpochPictures(keras.callbacks.Callback):
                 f"{owner} shows images of 1 or 3 colors. Received: the model "
                 f"'{self.model.name}' of images with {colors} colors"
             )
+        if self.images is not None:
+            self.images = self._checked(self.images)
         self.check()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
@@ -114,7 +118,7 @@ class EpochPictures(keras.callbacks.Callback):
         if self._writer is not None:
             self._writer.flush()
 
-    def checked_images(self, images: Any) -> Any:
+    def _checked(self, images):
         """Return images that were given, or raise if the model cannot take them."""
         owner = f"{type(self).__name__} of {self.model.name}"
         images = checked_inputs(images, self.model, owner)

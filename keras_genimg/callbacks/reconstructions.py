@@ -65,9 +65,6 @@ class Reconstructions(EpochPictures):
         self.images = images
         self.seed = check_int("seed", seed, type(self).__name__, smallest=0)
 
-    def check(self) -> None:
-        self.images = self.checked_images(self.images)
-
     def write(self, path: pathlib.Path) -> np.ndarray:
         drawn = self.model.reconstruct(self.images, seed=self.seed, verbose=0)
         display = self.model.likelihood.to_display

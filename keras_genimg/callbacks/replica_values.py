@@ -48,24 +48,14 @@ class ReplicaValues:
             return
 
         def assign():
+            replica = tf.distribute.get_replica_context().replica_id_in_sync_group
             for variable, value in zip(self.variables, values, strict=True):
-                variable.assign(tf.constant(value)[_replica()])
+                variable.assign(tf.constant(value)[replica])
 
         tf.function(lambda: self.strategy.run(assign), autograph=False)()
 
     def _gathered(self):
-        """Add up vectors that are zero except at the place of their replica."""
-        count = self.strategy.num_replicas_in_sync
-
-        def own(variable):
-            value = tf.convert_to_tensor(variable)
-            here = tf.one_hot(_replica(), count, True, False, dtype=tf.bool)
-            here = tf.reshape(here, (count,) + (1,) * value.shape.rank)
-            return tf.where(here, value[None], tf.zeros_like(value)[None])
-
-        parts = self.strategy.run(lambda: [own(v) for v in self.variables])
-        return [self.strategy.reduce("SUM", part, axis=None) for part in parts]
-
-
-def _replica():
-    return tf.distribute.get_replica_context().replica_id_in_sync_group
+        parts = self.strategy.run(
+            lambda: [tf.convert_to_tensor(v)[None] for v in self.variables]
+        )
+        return [self.strategy.gather(part, axis=0) for part in parts]

@@ -2,7 +2,6 @@
 
 import contextlib
 import pathlib
-import zlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,9 +17,10 @@ from keras_genimg.callbacks.run_state import (
     load_state,
     save_state,
 )
-from keras_genimg.datasets import Epochs
+from keras_genimg.datasets.arrays import describe
 from keras_genimg.files import file_lock
-from keras_genimg.fitting.data import are_arrays, array_epochs
+from keras_genimg.fitting.data import are_arrays, array_epochs, epochs_of
+from keras_genimg.fitting.fitter import ArrangingCallback
 from keras_genimg.fitting.workarounds import parts_of
 from keras_genimg.ops.checks import check_int, check_positive_int
 from keras_genimg.ops.workers import is_chief, is_multi_worker, sum_over_workers
@@ -29,7 +29,7 @@ from keras_genimg.types import PathLike
 LOCK = ".lock"
 
 
-class Resume(keras.callbacks.Callback):
+class Resume(ArrangingCallback):
     """Save the state of training, and go on from it exactly.
 
     Run a script again after it was stopped or killed: `fit` goes on where the last
@@ -97,18 +97,6 @@ class Resume(keras.callbacks.Callback):
     def arranged(
         self, model: keras.Model, x: Any, arguments: dict[str, Any]
     ) -> Iterator[tuple[Any, dict[str, Any]]]:
-        """Restore a model, and arrange training data to begin where the state ends.
-
-        `fit` calls this, before Keras makes an iterator.
-
-        Args:
-            model: The compiled model.
-            x: Training data, checked.
-            arguments: The other arguments of `keras.Model.fit`.
-
-        Yields:
-            Training data and arguments for `keras.Model.fit`.
-        """
         x, arguments, description = self._begun_anywhere(x, dict(arguments))
         self.directory.mkdir(parents=True, exist_ok=True)
         strategy = model.distribute_strategy
@@ -158,21 +146,22 @@ class Resume(keras.callbacks.Callback):
             self._next_epoch = tf.Variable(0, dtype=tf.int64, trainable=False)
             self._next_start = tf.Variable(0, dtype=tf.int64, trainable=False)
         validation = arguments.get("validation_data")
-        epochs = _epochs_of(validation)
+        epochs = epochs_of(validation)
         if epochs is not None:
             arguments["validation_data"] = epochs.read(self._next_epoch)
         elif validation is not None and not are_arrays(validation):
             self._check_repeats("validation", tf.nest.flatten(validation)[0])
-        epochs = _epochs_of(x)
+        epochs = epochs_of(x)
         if epochs is None and are_arrays(x):
             parts = (x, arguments.pop("y", None), arguments.pop("sample_weight", None))
             arrays = tuple(part for part in parts if part is not None)
+            contiguous = map(np.ascontiguousarray, tf.nest.flatten(arrays))
             epochs = array_epochs(
                 arrays,
                 arguments.pop("batch_size", None) or 32,
                 shuffle=bool(arguments.pop("shuffle", True)),
                 seed=self.seed,
-                description=_describe_arrays(arrays),
+                description=describe({}, dict(enumerate(contiguous))),
             )
         arguments["shuffle"] = False  # Keras would shuffle a `PyDataset`.
         if epochs is None:
@@ -262,15 +251,12 @@ class Resume(keras.callbacks.Callback):
 
     def _restore(self, model, state):
         self._history = keras.callbacks.History()
-        self._trained = []
         self._first_epoch = self._position = 0
         self._unswapped = {}
         if state is None:
             return
         self._first_epoch, self._position = state.epoch, state.position
-        history = dict(state.history)
-        self._trained = history.pop("epoch")
-        self._history.history = history
+        self._history.history = dict(state.history)
         variables = self._variables(model)
         _assign(variables, state.values[: len(variables)])
         # Kept until Keras has reset the metrics.
@@ -297,7 +283,7 @@ class Resume(keras.callbacks.Callback):
         self._skipped = self._position if epoch == self._first_epoch else 0
         self._next_epoch.assign(epoch)
         self._next_start.assign(self._skipped)
-        self._history.epoch = list(self._trained)
+        self._history.epoch = list(range(epoch))
         if self._skipped:
             self._epoch_values.write(self._metrics)
 
@@ -310,7 +296,6 @@ class Resume(keras.callbacks.Callback):
             self._save(self._epoch, done)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        self._trained.append(epoch)
         # The history callback comes after this one.
         history = {key: list(values) for key, values in self._history.history.items()}
         for key, value in (logs or {}).items():
@@ -319,7 +304,8 @@ class Resume(keras.callbacks.Callback):
         self._unswapped = {}
 
     def on_train_end(self, logs: Any = None) -> None:
-        self._history.epoch = list(self._trained)
+        if not self._history.epoch:  # No epoch was left to train.
+            self._history.epoch = list(range(self._first_epoch))
         self.model.history = self._history
 
     def _save(self, epoch, position, history=None):
@@ -329,7 +315,6 @@ class Resume(keras.callbacks.Callback):
         variables = self._variables(self.model)
         values = [self._unswapped.get(id(v), np.asarray(v.numpy())) for v in variables]
         values += self._epoch_values.read()
-        history = {**history, "epoch": [int(e) for e in self._trained]}
         if self._writes:
             state = RunState(epoch, position, history, self._run, values)
             save_state(self.directory, state)
@@ -340,15 +325,3 @@ def _assign(variables, values):
         # NumPy stores bfloat16 as two bytes without a type.
         dtype = tf.as_dtype(variable.dtype).as_numpy_dtype
         variable.assign(value if value.dtype.kind != "V" else value.view(dtype))
-
-
-def _epochs_of(data):
-    """Return the `Epochs` of a data set of `keras_genimg.datasets`, or None."""
-    epochs = getattr(data, "epochs", None)
-    return epochs if isinstance(epochs, Epochs) else None
-
-
-def _describe_arrays(arrays):
-    """Return shape, dtype and checksum of each array in a structure."""
-    flat = [np.ascontiguousarray(array) for array in tf.nest.flatten(arrays)]
-    return {"arrays": [[list(a.shape), a.dtype.name, zlib.crc32(a.data)] for a in flat]}

@@ -25,8 +25,7 @@ class RunState(NamedTuple):
     Attributes:
         epoch: Number of the epoch that the next batch belongs to.
         position: Index of that batch in its epoch.
-        history: Dict of lists by name of metric, as `History` has it, and the numbers
-            of its epochs under `"epoch"`.
+        history: Dict of lists by name of metric, as `History` has it.
         run: Description of the run, JSON values.
         values: Arrays, one for each variable.
     """

@@ -1,5 +1,6 @@
 """What each sub-pixel depends on: proofs, reports and influences."""
 
+from keras_genimg.causality.dependency_fields import dependency_field
 from keras_genimg.causality.leak import Leak
 from keras_genimg.causality.pixel_influence import (
     CausalityReport,
@@ -12,6 +13,7 @@ __all__ = [
     "CausalityReport",
     "Leak",
     "assert_causal",
+    "dependency_field",
     "first_leak",
     "influence",
     "is_causal",

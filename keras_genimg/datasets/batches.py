@@ -40,11 +40,11 @@ def batch_options(arguments, fixed=False):
     likelihood = arguments.get("likelihood")
     if likelihood is not None:
         given = _with_likelihood(likelihoods.get(likelihood), given, fixed)
-    pixels = {"binarize": None, "num_values": 256, "intensities": False, **given}
+    defaults = {"binarize": None, "num_values": 256, "intensities": False}
+    pixels = {**defaults, **given}
     check_choice("binarize", pixels["binarize"], (None, "dynamic", "fixed"))
     check_int("num_values", pixels["num_values"], smallest=2, largest=256)
-    defaults = {"num_values"} if pixels["num_values"] == 256 else set()
-    if len(given.keys() - defaults) > 1:
+    if sum(pixels[name] != defaults[name] for name in pixels) > 1:
         received = ", ".join(f"{name}={value!r}" for name, value in pixels.items())
         raise ValueError(
             f"`binarize`, `num_values` and `intensities` exclude each other. Received: "

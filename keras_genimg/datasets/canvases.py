@@ -97,13 +97,7 @@ def two_digits(
         canvases = paste(pairs, drawn[..., 1:], canvas_size)
         return {"images": tf.cast(tf.minimum(canvases, 255), tf.uint8)}
 
-    num_images = num_digits if num_images is None else num_images
-    return make_batches(
-        _draw_examples(draw, num_images, seed, fixed),
-        **options,
-        num_examples=num_images,
-        description=describe(given, {}),
-    )
+    return _canvases(draw, given, options, num_digits, ("images",))
 
 
 def cluttered_digits(
@@ -177,8 +171,7 @@ def cluttered_digits(
     num_digits = len(digits)
     *digit_size, colors = digits.shape[1:]
     canvas_size = _checked_canvas_size(canvas_size, digits, side=100)
-    fragment_size = checked_size("clutter_size", clutter_size)
-    fragment_size = fragment_size or _in_proportion(digits, side=8)
+    fragment_size = _checked_or_default("clutter_size", clutter_size, digits, side=8)
     if fragment_size[0] > digit_size[0] or fragment_size[1] > digit_size[1]:
         raise ValueError(
             f"`clutter_size` must be at most the digits' size {tuple(digit_size)}. "
@@ -224,14 +217,7 @@ def cluttered_digits(
         images = tf.cast(tf.minimum(canvases, 255), tf.uint8)
         return {"images": images, "label": tf.gather(labels, which)}
 
-    num_images = num_digits if num_images is None else num_images
-    return make_batches(
-        _draw_examples(draw, num_images, seed, fixed),
-        **options,
-        num_examples=num_images,
-        parts=("images", "label"),
-        description=describe(given, {}),
-    )
+    return _canvases(draw, given, options, num_digits, ("images", "label"))
 
 
 def _read_split(name, split, labels):
@@ -244,16 +230,15 @@ def _read_split(name, split, labels):
         )
 
 
-def _in_proportion(images, side) -> tuple[int, int]:
-    """Scale a size chosen for MNIST in proportion to the size of other digits."""
-    height, width = (max(1, round(size * side / 28)) for size in images.shape[1:3])
-    return height, width
+def _checked_or_default(name, size, digits, side) -> tuple[int, int]:
+    """Return a size; by default `side` for MNIST, in proportion for other digits."""
+    height, width = (max(1, round(length * side / 28)) for length in digits.shape[1:3])
+    return checked_size(name, size) or (height, width)
 
 
-def _checked_canvas_size(canvas_size, images, side):
-    """Return the size of canvases, by default `side` for digits of MNIST."""
-    size = checked_size("canvas_size", canvas_size) or _in_proportion(images, side)
-    height, width = images.shape[1:3]
+def _checked_canvas_size(canvas_size, digits, side):
+    size = _checked_or_default("canvas_size", canvas_size, digits, side)
+    height, width = digits.shape[1:3]
     if size[0] < height or size[1] < width:
         raise ValueError(
             f"`canvas_size` must be at least the digits' size ({height}, {width}). "
@@ -262,21 +247,19 @@ def _checked_canvas_size(canvas_size, images, side):
     return size
 
 
-def _draw_examples(draw, num_images, seed, fixed):
-    """Return randomly drawn examples as a function of an epoch's key.
+def _canvases(draw, given, options, num_digits, parts):
+    """Return batches of randomly drawn canvases.
 
     Args:
         draw: Function of positions, `int64` of shape `(BLOCK_SIZE,)`, and a pair of
             seeds. It returns a dict of tensors with one example per position.
-        num_images: Number of examples per epoch.
-        seed: Integer seed of the draws, if `fixed`.
-        fixed: Whether each epoch has the same examples, which depend on `seed` and
-            position alone.
-
-    Returns:
-        A function of the key of an epoch, see `Epochs`, that returns an unbatched
-        `tf.data.Dataset`.
+        given: Arguments of the public function by name.
+        options: Result of `batch_options` for them.
+        num_digits: Number of examples per epoch, if `num_images` is None.
+        parts: See `make_batches`.
     """
+    seed, fixed, num_images = given["seed"], given["fixed"], given["num_images"]
+    num_images = num_digits if num_images is None else num_images
     check_positive_int("num_images", num_images)
     num_blocks = -(-num_images // BLOCK_SIZE)
 
@@ -293,4 +276,10 @@ def _draw_examples(draw, num_images, seed, fixed):
         blocks = blocks.map(draw_block, num_parallel_calls=tf.data.AUTOTUNE)
         return blocks.unbatch().take(num_images)
 
-    return examples
+    return make_batches(
+        examples,
+        **options,
+        num_examples=num_images,
+        parts=parts,
+        description=describe(given, {}),
+    )

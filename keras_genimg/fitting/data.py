@@ -18,6 +18,12 @@ def are_arrays(x: Any) -> bool:
     return all(isinstance(part, (np.ndarray, tf.Tensor)) for part in tf.nest.flatten(x))
 
 
+def epochs_of(data: Any) -> Epochs | None:
+    """Return the `Epochs` of a data set of `keras_genimg.datasets`, or None."""
+    epochs = getattr(data, "epochs", None)
+    return epochs if isinstance(epochs, Epochs) else None
+
+
 def array_epochs(
     parts: tuple[Any, ...],
     batch_size: int,
@@ -66,12 +72,9 @@ def without_pauses(
     Returns:
         Data and arguments for `keras.Model.fit`.
     """
-    epochs = getattr(x, "epochs", None)
-    if (
-        num_replicas > 1
-        or not isinstance(epochs, Epochs)
-        or arguments.get("steps_per_epoch") is not None
-    ):
+    epochs = epochs_of(x)
+    has_steps = arguments.get("steps_per_epoch") is not None
+    if epochs is None or has_steps or num_replicas > 1:
         return x, arguments
     return epochs.endless(), {**arguments, "steps_per_epoch": epochs.num_batches}
 

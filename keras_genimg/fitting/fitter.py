@@ -2,6 +2,7 @@
 
 import contextlib
 import inspect
+from typing import Any
 
 import keras
 import numpy as np
@@ -30,6 +31,25 @@ from keras_genimg.inputs.images import (
 from keras_genimg.ops.workers import is_multi_worker
 
 
+class ArrangingCallback(keras.callbacks.Callback):
+    """Callback that arranges the data of `fit`, before Keras makes an iterator."""
+
+    def arranged(
+        self, model: keras.Model, x: Any, arguments: dict[str, Any]
+    ) -> contextlib.AbstractContextManager[tuple[Any, dict[str, Any]]]:
+        """Return a context that restores a model and yields what it is to train on.
+
+        Args:
+            model: The compiled model.
+            x: Training data, checked.
+            arguments: The other arguments of `keras.Model.fit`.
+
+        Yields:
+            Training data and arguments for `keras.Model.fit`.
+        """
+        raise NotImplementedError
+
+
 class Fitter:
     """Training and evaluation of a model on images alone, which are its targets.
 
@@ -44,7 +64,7 @@ class Fitter:
     def __init__(self, model):
         self._model = model
         self._check = StepCheck(model)
-        self._iterators = IteratorKeeper()
+        self.iterators = IteratorKeeper()
         self._replica = Replica()
         self._is_fitting = False
         self._batches_to_skip = 0
@@ -54,26 +74,25 @@ class Fitter:
         """Call `keras.Model.fit` of the model with checked data."""
         model, strategy = self._model, self._model.distribute_strategy
         check_scope(model, "fit")
-        given = _by_name(keras_fit, *args, **kwargs)
-        x = self._checked(given.pop("x", None), given.pop("y", None), "fit")
+        given = self._checked(_by_name(keras_fit, *args, **kwargs), "fit")
+        x = given.pop("x")
         model._check_before_fit(x)
         if isinstance(x, tf.data.Dataset) or hasattr(x, "__next__"):
             given.setdefault("shuffle", False)  # Keras warns of its own default.
-        validation_data = given.get("validation_data")
-        if validation_data is not None:
-            validation_data = self._checked(validation_data, None, "validation_data")
-            if not isinstance(validation_data, tf.data.Dataset):
-                validation_data = (validation_data,)  # Keras unpacks a tuple.
-            given["validation_data"] = validation_data
-        given["y"] = self._weighted_targets(x, given, "fit")
+        validation = given.get("validation_data")
+        if validation is not None:
+            validation = checked_inputs(validation, model, "validation_data", True)
+            if not isinstance(validation, tf.data.Dataset):
+                validation = (validation,)  # Keras unpacks a tuple.
+            given["validation_data"] = validation
         callbacks = _as_list(given.get("callbacks"))
         self._check_restart(callbacks)
         self._is_fitting = True
         with contextlib.ExitStack() as stack:
             stack.callback(self._end)
-            stack.enter_context(self._iterators.freed_at_the_end())
+            stack.enter_context(self.iterators.freed_at_the_end())
             for callback in callbacks:
-                if hasattr(callback, "arranged"):  # See `callbacks.Resume`.
+                if isinstance(callback, ArrangingCallback):
                     x, given = stack.enter_context(callback.arranged(model, x, given))
             x, given = for_workers(x, given, strategy)
             x, given = without_pauses(x, given, strategy.num_replicas_in_sync)
@@ -86,19 +105,18 @@ class Fitter:
         self._model._initial_epoch = None
 
     def _check_restart(self, callbacks):
-        if not any(
-            isinstance(callback, keras.callbacks.BackupAndRestore)
-            for callback in callbacks
-        ):
-            return
+        kinds = keras.callbacks.BackupAndRestore, ArrangingCallback
+        backs_up, arranges = (
+            any(isinstance(each, kind) for each in callbacks) for kind in kinds
+        )
         name = self._model.name
-        if any(hasattr(callback, "arranged") for callback in callbacks):
+        if backs_up and arranges:
             raise ValueError(
                 f"{name}.fit received both Resume and BackupAndRestore. The second "
                 f"would load its own weights over those that the first restored, and "
                 f"begin in its own epoch. Leave out BackupAndRestore."
             )
-        if is_multi_worker(self._model.distribute_strategy):
+        if backs_up and is_multi_worker(self._model.distribute_strategy):
             raise ValueError(
                 f"{name}.fit received BackupAndRestore, which does not work with "
                 f"several workers: each would write and restore by itself. Use "
@@ -122,10 +140,8 @@ class Fitter:
         callbacks = kwargs.get("callbacks")
         if self._is_fitting and isinstance(callbacks, keras.callbacks.CallbackList):
             return keras_evaluate(*args, **kwargs)
-        given = _by_name(keras_evaluate, *args, **kwargs)
-        x = self._checked(given.get("x"), given.get("y"), "evaluate")
-        given |= {"x": x, "y": self._weighted_targets(x, given, "evaluate")}
-        with self._iterators.freed_at_the_end():
+        given = self._checked(_by_name(keras_evaluate, *args, **kwargs), "evaluate")
+        with self.iterators.freed_at_the_end():
             return keras_evaluate(**given)
 
     def on_batch(self, keras_method, *args, **kwargs):
@@ -151,12 +167,23 @@ class Fitter:
             check_condition_shape(model, tensor, values.shape, shape)
         return keras_method(**given)
 
-    def _checked(self, x, y, method):
-        owner = method
-        if method != "validation_data":
-            owner = f"{self._model.name}.{method}"
-        self._refuse_targets(y, owner)
-        return checked_inputs(x, self._model, owner, in_steps=True)
+    def _checked(self, given, method):
+        """Return the arguments of `fit` or `evaluate` with checked `x`.
+
+        As `y`, weights get the images, since Keras drops weights without targets.
+        """
+        model = self._model
+        owner = f"{model.name}.{method}"
+        self._refuse_targets(given.get("y"), owner)
+        self._refuse_class_weight(given, method)
+        x = checked_inputs(given.get("x"), model, owner, in_steps=True)
+        y, weights = None, given.get("sample_weight")
+        if weights is not None and are_arrays(x):  # Keras refuses others.
+            y = images_of(x, model)
+            weights = with_rank(np.asarray(weights), SAMPLE_WEIGHT)
+            check_condition_shape(model, SAMPLE_WEIGHT, weights.shape, y.shape)
+            check_condition_values(model, SAMPLE_WEIGHT, weights)
+        return {**given, "x": x, "y": y}
 
     def _refuse_targets(self, y, owner):
         if y is not None:
@@ -175,18 +202,6 @@ class Fitter:
                 f"images in the data. Received: "
                 f"class_weight={given['class_weight']!r}"
             )
-
-    def _weighted_targets(self, x, given, method):
-        """Return what Keras must have as targets, without which it drops weights."""
-        self._refuse_class_weight(given, method)
-        weights = given.get("sample_weight")
-        if weights is None or not are_arrays(x):  # Keras refuses the latter.
-            return None
-        model, images = self._model, images_of(x, self._model)
-        weights = with_rank(np.asarray(weights), SAMPLE_WEIGHT)
-        check_condition_shape(model, SAMPLE_WEIGHT, weights.shape, images.shape)
-        check_condition_values(model, SAMPLE_WEIGHT, weights)
-        return images
 
     # Steps.
 
@@ -240,10 +255,6 @@ class Fitter:
         """Return the loss of a step, weighed by the replica's part of the batch."""
         step = self._replica.step
         return loss if step is None else step.weighed(loss)
-
-    def keep(self, iterator):
-        """Free the iterators that Keras makes of `iterator` beside training."""
-        self._iterators.keep(iterator)
 
     def prepare_optimizer(self):
         """Build the optimizer, and let it sum gradients before all else.

@@ -1,5 +1,7 @@
 """Check of the images and conditions in the steps of training and evaluation."""
 
+import functools
+
 import numpy as np
 import tensorflow as tf
 
@@ -55,66 +57,37 @@ class StepCheck:
         values = [*inputs.values()]
         if sample_weight is not None:
             values.append(sample_weight)
-        tensors = self._tensors[: len(values)]
-        values = [_tensor(*pair) for pair in zip(values, tensors, strict=True)]
-        images = values[0]
-        check_shape(images.shape, self.model, owner)
-        others = [
-            with_rank(value, tensor)
-            for value, tensor in zip(values[1:], tensors[1:], strict=True)
-        ]
-        for value, tensor in zip(others, tensors[1:], strict=True):
-            check_condition_shape(self.model, tensor, value.shape, images.shape)
-
-        values = [images, *others]
-        likelihood = self.model.likelihood
-        sizes = [_sizes(value) for value in values]
-        wanted = [
-            wanted_shape(tensor, size, sizes[0])
-            for tensor, size in zip(tensors, sizes, strict=True)
-        ]
-        fits = [_equal(*pair) for pair in zip(sizes, wanted, strict=True)]
-        masks = [
-            in_range(self.model, tensor, value)
-            for tensor, value in zip(tensors[1:], others, strict=True)
-        ]
-        is_good = tf.reduce_all(
-            [
-                likelihood.all_in_range(images),
-                *(tf.reduce_all(mask) for mask in masks),
-                *(fit for fit in fits if fit is not None),
-            ]
-        )
+        checked = []
+        for tensor, value in zip(self._tensors, values, strict=False):
+            images = checked[0] if checked else None
+            checked.append(_Input(self.model, tensor, value, images, owner))
+        is_good = tf.reduce_all([each.is_good() for each in checked])
 
         received = self.received
         if received is None:
             # A custom training loop calls the step directly, so nothing reads the
             # variable.
             check = tf.debugging.Assert(
-                is_good, [f"{owner} received values out of range", images]
+                is_good, [f"{owner} received values out of range", values[0]]
             )
             with tf.control_dependencies([check]):
-                values = [tf.identity(value) for value in values]
+                values = [tf.identity(each.value) for each in checked]
         else:
 
             def without_bad_values():
-                all_masks = [likelihood.in_range(images), *masks]
-                faults = zip(values, all_masks, sizes, wanted, fits, strict=True)
-                rows = [_report(*fault, self._row_size) for fault in faults]
+                rows = [each.report(self._row_size) for each in checked]
                 # The first bad batch stays until the host has read it.
                 first = received[:, :1] > 0
                 rows = tf.pad(rows, [(0, len(self._tensors) - len(rows)), (0, 0)])
                 received.assign(tf.where(first, received, rows))
-                return [
-                    tf.where(mask, value, tf.zeros_like(value))
-                    for value, mask in zip(values, all_masks, strict=True)
-                ]
+                return [each.without_bad_values() for each in checked]
 
-            values = tf.cond(is_good, lambda: values, without_bad_values)
+            values = tf.cond(
+                is_good, lambda: [each.value for each in checked], without_bad_values
+            )
             # After `tf.cond`, since XLA needs the same shapes from both branches.
             values = [
-                value if fit is None else _resized(value, size)
-                for value, fit, size in zip(values, fits, wanted, strict=True)
+                each.resized(value) for each, value in zip(checked, values, strict=True)
             ]
         weights = None if sample_weight is None else values.pop()
         return like(x, dict(zip(inputs, values, strict=True))), weights
@@ -195,53 +168,78 @@ class StepCheck:
                 )
 
 
-def _tensor(value, tensor):
-    """Return an input of a step as a tensor of known rank."""
-    value = tf.convert_to_tensor(value)
-    if value.shape.rank is None:
-        # The step was traced for several ranks; `train_on_batch` has checked this one.
-        value = tf.ensure_shape(value, (None,) * len(tensor.shape))
-    return value
+class _Input:
+    """An input of a step, and what is wrong with it.
 
+    Args:
+        model: A `GenerativeModel`.
+        tensor: The input of the model, or `SAMPLE_WEIGHT`.
+        value: What the step received.
+        images: The `_Input` of the images; None if this is it.
+        owner: The call that received it, for error texts.
+    """
 
-def _sizes(value):
-    """Return the shape of a tensor, with scalar tensors for unknown sizes."""
-    return [
-        tf.shape(value)[axis] if size is None else size
-        for axis, size in enumerate(value.shape)
-    ]
+    def __init__(self, model, tensor, value, images, owner):
+        value = tf.convert_to_tensor(value)
+        if value.shape.rank is None:
+            # Traced for several ranks; `train_on_batch` has checked this one.
+            value = tf.ensure_shape(value, (None,) * len(tensor.shape))
+        if images is None:
+            check_shape(value.shape, model, owner)
+            self._in_range = model.likelihood.in_range
+            self._all_in_range = model.likelihood.all_in_range
+        else:
+            value = with_rank(value, tensor)
+            check_condition_shape(model, tensor, value.shape, images.value.shape)
+            self._in_range = functools.partial(in_range, model, tensor)
+            self._all_in_range = lambda value: tf.reduce_all(self._in_range(value))
+        self.value = value
+        # With scalar tensors for unknown sizes.
+        self.sizes = [
+            tf.shape(value)[axis] if size is None else size
+            for axis, size in enumerate(value.shape)
+        ]
+        self.wanted = wanted_shape(tensor, self.sizes, (images or self).sizes)
+        unknown = [
+            size == want
+            for size, want in zip(self.sizes, self.wanted, strict=True)
+            if size is not want and (tf.is_tensor(size) or tf.is_tensor(want))
+        ]
+        # Whether the size is right; None if this is known.
+        self._fits = tf.reduce_all(unknown) if unknown else None
 
+    def is_good(self):
+        """Return whether nothing is wrong, a scalar."""
+        is_good = self._all_in_range(self.value)
+        return is_good if self._fits is None else is_good & self._fits
 
-def _equal(sizes, wanted):
-    """Return whether sizes are those wanted, a scalar; None if this is known."""
-    unknown = [
-        size == want
-        for size, want in zip(sizes, wanted, strict=True)
-        if size is not want and (tf.is_tensor(size) or tf.is_tensor(want))
-    ]
-    return tf.reduce_all(unknown) if unknown else None
+    def without_bad_values(self):
+        """Return the value, with 0 where it is out of range."""
+        mask = self._in_range(self.value)
+        return tf.where(mask, self.value, tf.zeros_like(self.value))
 
+    def report(self, row_size):
+        """Return a row of `StepCheck.received`."""
+        mask = tf.reshape(self._in_range(self.value), (-1,))
+        flat = tf.reshape(tf.cast(self.value, tf.float32), (-1,))
+        # GPUs have no kernel of `argmin` for integers.
+        first = flat[tf.argmin(tf.cast(mask, tf.float32))]
+        dtype = np.float32(self.value.dtype.as_datatype_enum)
+        row = [1.0, tf.reduce_min(flat), tf.reduce_max(flat), first, dtype]
+        row = tf.pad(row, [(0, row_size - len(row))])
+        row = tf.where(tf.reduce_all(mask), 0.0, row)
+        if self._fits is None:
+            return row
+        shapes = [tf.cast(size, tf.float32) for size in (2, *self.sizes, *self.wanted)]
+        shapes = tf.pad(shapes, [(0, row_size - len(shapes))])
+        return tf.where(self._fits, row, shapes)
 
-def _report(value, mask, sizes, wanted, fits, row_size):
-    """Return a row of `StepCheck.received`."""
-    flat = tf.reshape(tf.cast(value, tf.float32), (-1,))
-    # GPUs have no kernel of `argmin` for integers.
-    first = tf.argmin(tf.cast(tf.reshape(mask, (-1,)), tf.float32))
-    dtype = np.float32(value.dtype.as_datatype_enum)
-    row = [1.0, tf.reduce_min(flat), tf.reduce_max(flat), flat[first], dtype]
-    row = tf.pad(row, [(0, row_size - len(row))])
-    row = tf.where(tf.reduce_all(mask), 0.0, row)
-    if fits is None:
-        return row
-    shapes = [tf.cast(size, tf.float32) for size in (2, *sizes, *wanted)]
-    shapes = tf.pad(shapes, [(0, row_size - len(shapes))])
-    return tf.where(fits, row, shapes)
-
-
-def _resized(value, sizes):
-    """Return a tensor cut, or padded with 0, to sizes in place of its own."""
-    kept = tf.minimum(tf.shape(value), sizes)
-    cut = tf.slice(value, tf.zeros_like(kept), kept)
-    resized = tf.pad(cut, tf.stack([tf.zeros_like(kept), sizes - kept], axis=1))
-    resized.set_shape([None if tf.is_tensor(size) else size for size in sizes])
-    return resized
+    def resized(self, value):
+        """Return `value` cut, or padded with 0, to the size that it should have."""
+        if self._fits is None:
+            return value
+        kept = tf.minimum(tf.shape(value), self.wanted)
+        cut = tf.slice(value, tf.zeros_like(kept), kept)
+        margins = tf.stack([tf.zeros_like(kept), self.wanted - kept], axis=1)
+        sizes = [None if tf.is_tensor(size) else size for size in self.wanted]
+        return tf.ensure_shape(tf.pad(cut, margins), sizes)

@@ -190,7 +190,7 @@ def sized_image_shape(model, image_size, owner):
     Raises:
         ValueError: If a size is missing or disagrees with the model's.
     """
-    *known, colors = model.image_shape
+    *known, colors = model.inputs[0].shape[1:]
     size = tuple(known if image_size is None else image_size)
     fits = len(size) == 2 and all(
         have is not None and want in (None, have)
@@ -199,7 +199,7 @@ def sized_image_shape(model, image_size, owner):
     if not fits:
         raise ValueError(
             f"{owner} needs `image_size=(height, width)` that fits the model's image "
-            f"shape {model.image_shape}. Received: image_size={image_size}"
+            f"shape {(*known, colors)}. Received: image_size={image_size}"
         )
     return (
         check_positive_int("height", size[0], owner),

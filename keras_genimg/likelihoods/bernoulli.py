@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 
 from keras_genimg.likelihoods.likelihood import Likelihood
-from keras_genimg.types import Config, Distribution, TensorLike
+from keras_genimg.types import Config, Distribution, Temperature, TensorLike
 
 
 @keras.saving.register_keras_serializable(package="keras_genimg")
@@ -40,18 +40,13 @@ class Bernoulli(Likelihood):
         return tfp.distributions.Bernoulli(logits=tf.cast(params, tf.float32))
 
     def sample(
-        self,
-        params: TensorLike,
-        uniforms: TensorLike,
-        temperature: float | TensorLike = 1.0,
+        self, params: TensorLike, uniforms: TensorLike, temperature: Temperature = 1.0
     ) -> tf.Tensor:
         logits = self.at_temperature(params, temperature)
         # The probability of 0 is the first step of the distribution function.
         return tf.cast(uniforms >= tf.sigmoid(-logits), tf.float32)
 
-    def at_temperature(
-        self, params: TensorLike, temperature: float | TensorLike
-    ) -> tf.Tensor:
+    def at_temperature(self, params: TensorLike, temperature: Temperature) -> tf.Tensor:
         return tf.cast(params, tf.float32) / temperature
 
     def get_config(self) -> Config:

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from keras_genimg.likelihoods.likelihood import Likelihood
 from keras_genimg.ops.checks import check_int
-from keras_genimg.types import Config, Distribution, TensorLike
+from keras_genimg.types import Config, Distribution, Temperature, TensorLike
 
 
 @keras.saving.register_keras_serializable(package="keras_genimg")
@@ -34,10 +34,7 @@ class Categorical(Likelihood):
         return tfp.distributions.Categorical(logits=tf.cast(params, tf.float32))
 
     def sample(
-        self,
-        params: TensorLike,
-        uniforms: TensorLike,
-        temperature: float | TensorLike = 1.0,
+        self, params: TensorLike, uniforms: TensorLike, temperature: Temperature = 1.0
     ) -> tf.Tensor:
         logits = self.at_temperature(params, temperature)
         # Steps of the cumulative distribution function without the last one, which is
@@ -45,9 +42,7 @@ class Categorical(Likelihood):
         steps = tf.cumsum(tf.nn.softmax(logits), axis=-1)[..., :-1]
         return tf.reduce_sum(tf.cast(uniforms[..., None] >= steps, tf.float32), axis=-1)
 
-    def at_temperature(
-        self, params: TensorLike, temperature: float | TensorLike
-    ) -> tf.Tensor:
+    def at_temperature(self, params: TensorLike, temperature: Temperature) -> tf.Tensor:
         temperature = tf.convert_to_tensor(temperature, tf.float32)[..., None]
         return tf.cast(params, tf.float32) / temperature
 

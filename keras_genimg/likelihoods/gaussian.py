@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 
 from keras_genimg.likelihoods.likelihood import Likelihood
-from keras_genimg.types import Config, Distribution, TensorLike
+from keras_genimg.types import Config, Distribution, Temperature, TensorLike
 
 
 @keras.saving.register_keras_serializable(package="keras_genimg")
@@ -49,10 +49,7 @@ class Gaussian(Likelihood):
         return tfp.distributions.Normal(tf.sigmoid(a), stddev)
 
     def sample(
-        self,
-        params: TensorLike,
-        uniforms: TensorLike,
-        temperature: float | TensorLike = 1.0,
+        self, params: TensorLike, uniforms: TensorLike, temperature: Temperature = 1.0
     ) -> tf.Tensor:
         """Draw intensities; `temperature` multiplies the variance."""
         # The center of an interval of length 2**-24, so never 0 or 1.

@@ -8,7 +8,13 @@ import tensorflow as tf
 from numpy.typing import ArrayLike
 
 from keras_genimg.ops.configurable import Configurable
-from keras_genimg.types import Distribution, Shape, SymbolicTensor, TensorLike
+from keras_genimg.types import (
+    Distribution,
+    Shape,
+    SymbolicTensor,
+    Temperature,
+    TensorLike,
+)
 
 _NEEDS_NUMBERS = "expects pixels that are real numbers. Received: dtype"
 
@@ -129,10 +135,7 @@ class Likelihood(Configurable):
         raise NotImplementedError
 
     def sample(
-        self,
-        params: TensorLike,
-        uniforms: TensorLike,
-        temperature: float | TensorLike = 1.0,
+        self, params: TensorLike, uniforms: TensorLike, temperature: Temperature = 1.0
     ) -> tf.Tensor:
         """Draw pixels by the inverse of the cumulative distribution function.
 
@@ -150,9 +153,7 @@ class Likelihood(Configurable):
         """
         raise NotImplementedError
 
-    def at_temperature(
-        self, params: TensorLike, temperature: float | TensorLike
-    ) -> tf.Tensor:
+    def at_temperature(self, params: TensorLike, temperature: Temperature) -> tf.Tensor:
         """Return the parameters of the distribution that `sample` draws from.
 
         With more than one candidate, `complete` uses this to weight the candidates by

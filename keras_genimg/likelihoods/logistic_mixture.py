@@ -9,7 +9,7 @@ import tensorflow as tf
 from keras_genimg.likelihoods.categorical import Categorical
 from keras_genimg.likelihoods.likelihood import Likelihood
 from keras_genimg.ops.checks import check_int, check_positive_int
-from keras_genimg.types import Config, TensorLike
+from keras_genimg.types import Config, Temperature, TensorLike
 
 # The smallest logarithm of a scale, as in the authors' code. The paper gives no bound.
 _MIN_LOG_SCALE = -7.0
@@ -100,10 +100,7 @@ class DiscretizedLogisticMixture(Likelihood):
         return tf.reduce_logsumexp(log_joint, axis=-1)
 
     def sample(
-        self,
-        params: TensorLike,
-        uniforms: TensorLike,
-        temperature: float | TensorLike = 1.0,
+        self, params: TensorLike, uniforms: TensorLike, temperature: Temperature = 1.0
     ) -> tf.Tensor:
         uniforms = tf.cast(uniforms, tf.float32)
         num_colors = uniforms.shape[-1]
@@ -123,9 +120,7 @@ class DiscretizedLogisticMixture(Likelihood):
         drawn.set_shape(uniforms.shape)
         return drawn
 
-    def at_temperature(
-        self, params: TensorLike, temperature: float | TensorLike
-    ) -> tf.Tensor:
+    def at_temperature(self, params: TensorLike, temperature: Temperature) -> tf.Tensor:
         """Return parameters with the temperature of each color, for `log_prob` alone.
 
         At another temperature, the distribution is no mixture of logistics. So the

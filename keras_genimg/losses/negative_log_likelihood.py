@@ -1,9 +1,6 @@
 """Losses of models with a likelihood."""
 
-from typing import Any
-
 import keras
-import numpy as np
 import tensorflow as tf
 
 from keras_genimg import likelihoods
@@ -55,30 +52,20 @@ class NegativeLogLikelihood(keras.losses.Loss):
         }
 
 
-@keras.saving.register_keras_serializable(package="keras_genimg")
 class MaskedNegativeLogLikelihood(NegativeLogLikelihood):
     """Negative log-likelihood of some of the pixels, in nats per image.
 
     Args:
-        likelihood: Name of a likelihood, such as `"bernoulli"`, or a `Likelihood`.
+        likelihood: A `Likelihood`.
         counted: Whether a pixel counts, a boolean map `(height, width)`.
-        **kwargs: The other arguments of `NegativeLogLikelihood`.
     """
 
-    def __init__(
-        self,
-        likelihood: str | Config | likelihoods.Likelihood,
-        counted: Any,
-        **kwargs: Any,
-    ):
-        super().__init__(likelihood, **kwargs)
-        self.counted = np.asarray(counted, bool)
+    def __init__(self, likelihood, counted):
+        super().__init__(likelihood)
+        self.counted = counted
 
     def call(self, y_true, y_pred):
         return -masked_log_prob(self.likelihood, self.counted, y_pred, y_true)
-
-    def get_config(self) -> Config:
-        return {**super().get_config(), "counted": self.counted.tolist()}
 
 
 def masked_log_prob(likelihood, counted, params, images):

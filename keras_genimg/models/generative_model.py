@@ -493,7 +493,7 @@ class GenerativeModel(keras.Model):
         are in several processes (keras-team/keras#20585).
         """
         if iterator is not None:  # Keras calls this before it reads from it.
-            self._fitter.keep(iterator)
+            self._fitter.iterators.keep(iterator)
         if self._distribute_strategy is None:
             return
         if iterator is not None:

@@ -46,15 +46,13 @@ class Recipe:
         Returns:
             A `keras.optimizers.Adam`.
         """
-        total = steps = steps_per_epoch * (epochs or self.epochs)
-        warmup: dict[str, Any] = {}
-        first = self.learning_rate
-        if self.warmup_steps:
-            first, steps = 0.0, max(steps - self.warmup_steps, 1)
-            warmup["warmup_target"] = self.learning_rate
-            warmup["warmup_steps"] = self.warmup_steps
+        total = steps_per_epoch * (epochs or self.epochs)
         rate = keras.optimizers.schedules.CosineDecay(
-            first, steps, self.final_fraction, **warmup
+            0.0 if self.warmup_steps else self.learning_rate,
+            max(total - self.warmup_steps, 1),
+            self.final_fraction,
+            warmup_target=self.learning_rate if self.warmup_steps else None,
+            warmup_steps=self.warmup_steps,
         )
         averages: dict[str, Any] = {}
         if self.ema_momentum is not None:

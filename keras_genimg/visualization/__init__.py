@@ -2,17 +2,13 @@
 
 from keras_genimg.visualization.canvases import attention_box, save_canvases
 from keras_genimg.visualization.comparison import save_comparison
-from keras_genimg.visualization.dependency_fields import (
-    dependency_field,
-    save_dependency_fields,
-)
+from keras_genimg.visualization.dependency_fields import save_dependency_fields
 from keras_genimg.visualization.grid import image_grid, save_grid
 from keras_genimg.visualization.kl_per_step import save_kl_per_step
 from keras_genimg.visualization.manifold import latent_manifold
 
 __all__ = [
     "attention_box",
-    "dependency_field",
     "image_grid",
     "latent_manifold",
     "save_canvases",

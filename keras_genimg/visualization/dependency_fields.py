@@ -1,83 +1,18 @@
-"""Dependency fields: the pixels that can influence an output."""
+"""Pictures of dependency fields."""
 
 from collections.abc import Sequence
 from typing import Any
 
-import keras
 import numpy as np
-import tensorflow as tf
 
-from keras_genimg.causality.random_weights import random_weights
-from keras_genimg.ops.checks import check_positive_int
-from keras_genimg.types import PathLike, Shape
+from keras_genimg.causality.dependency_fields import check_pixel
+from keras_genimg.types import PathLike
 from keras_genimg.visualization.comparison import save_comparison
 from keras_genimg.visualization.grid import image_grid
 
 _SEEN = (86, 142, 201)
 _UNSEEN = (230, 230, 230)
 _PIXEL = (226, 88, 54)
-
-
-def dependency_field(
-    model: keras.Model,
-    pixel: Sequence[int],
-    image_size: Shape | None = None,
-    seed: int = 0,
-    num_draws: int = 4,
-) -> np.ndarray:
-    """Return the pixels that can influence a model's output at one pixel.
-
-    The field depends on the graph, not on the weights. A pixel belongs to it if the
-    gradient of the output with respect to that pixel is not exactly 0 in one of several
-    draws of random weights and inputs. The weights of the model are restored
-    afterwards, also after an error. Other inputs of the model are zeros.
-
-    Args:
-        model: A functional `keras.Model` from maps `(batch, height, width, channels)`
-            to maps of the same height and width: an `AutoregressiveModel`, or
-            `keras.Model(inputs, layer(inputs))` for one layer.
-        pixel: `(row, column)` of the output.
-        image_size: `(height, width)`, for a model of any size.
-        seed: Seed of the random weights and inputs.
-        num_draws: Number of draws. In a single one, dead ReLUs can hide an influence.
-
-    Returns:
-        Boolean array of shape `(height, width)`: whether any channel of the pixel has
-        an influence.
-
-    Raises:
-        ValueError: If an argument is invalid.
-
-    Example:
-        >>> inputs = keras.Input((5, 5, 1))
-        >>> model = keras.Model(inputs, RowLSTM(8)(inputs))
-        >>> dependency_field(model, (2, 2)).astype(int)
-        array([[1, 1, 1, 1, 1],
-               [1, 1, 1, 1, 0],
-               [0, 1, 1, 0, 0],
-               [0, 0, 0, 0, 0],
-               [0, 0, 0, 0, 0]])
-
-    References:
-        van den Oord, Kalchbrenner and Kavukcuoglu, Pixel Recurrent Neural Networks,
-        2016, figure 2 and section 3, https://arxiv.org/abs/1601.06759
-    """
-    shape = _input_shape(model, image_size)
-    _check_pixel(pixel, shape[:2])
-    check_positive_int("num_draws", num_draws, "dependency_field")
-    generator = np.random.default_rng(seed)
-    conditions = [
-        tf.zeros([size or 1 for size in (1, *tensor.shape[1:])], tensor.dtype)
-        for tensor in model.inputs[1:]
-    ]
-    field = np.zeros(shape[:2], bool)
-    for _ in range(num_draws):
-        inputs = generator.normal(size=(1, *shape))
-        inputs = tf.constant(inputs, model.inputs[0].dtype)
-        with random_weights(model, generator.integers(2**31)):
-            gradient = _gradient(model, inputs, conditions, pixel, generator)
-        field |= (gradient[0] != 0).any(axis=-1)
-    return field
 
 
 def save_dependency_fields(
@@ -125,61 +60,9 @@ def save_dependency_fields(
                 f"Field {title!r} must be a boolean array (height, width). Received: "
                 f"shape={field.shape}, dtype={field.dtype}"
             )
-        _check_pixel(pixel, field.shape)
+        check_pixel(pixel, field.shape)
         cells = np.where(field[..., None], _SEEN, _UNSEEN).astype("uint8")
         cells[tuple(pixel)] = _PIXEL
         cells = cells.reshape(-1, 1, 1, 3)
         panels[title] = image_grid(cells, columns=field.shape[1], scale=scale)[None]
     save_comparison(path, panels, scale=1)
-
-
-def _gradient(model, inputs, conditions, pixel, generator):
-    """Return the gradient of a random sum of the outputs at `pixel`."""
-    with tf.GradientTape() as tape:
-        tape.watch(inputs)
-        outputs = model([inputs, *conditions] if conditions else inputs, training=False)
-        if len(outputs.shape) < 4 or outputs.shape[1:3] != inputs.shape[1:3]:
-            raise ValueError(
-                f"`model` must return a map of the height and width of its input, "
-                f"{tuple(inputs.shape)}. Received: outputs of shape "
-                f"{tuple(outputs.shape)}"
-            )
-        outputs = outputs[0, pixel[0], pixel[1]]
-        # Random, so that influences do not cancel.
-        factors = tf.constant(generator.normal(size=outputs.shape), outputs.dtype)
-        total = tf.reduce_sum(outputs * factors)
-    return tape.gradient(total, inputs, unconnected_gradients="zero").numpy()
-
-
-def _input_shape(model, image_size):
-    """Return `(height, width, channels)` of a model's first input."""
-    inputs = getattr(model, "inputs", None)
-    if not isinstance(model, keras.Model) or not inputs or len(inputs[0].shape) != 4:
-        raise ValueError(
-            f"`model` must be a functional keras.Model that takes maps of shape "
-            f"(batch, height, width, channels), such as keras.Model(inputs, "
-            f"layer(inputs)). Received: {model!r}"
-        )
-    *known, channels = inputs[0].shape[1:]
-    size = tuple(known if image_size is None else image_size)
-    if len(size) != 2 or any(
-        have is None or want not in (None, have)
-        for want, have in zip(known, size, strict=True)
-    ):
-        raise ValueError(
-            f"dependency_field needs `image_size=(height, width)` that fits the "
-            f"model's input shape {inputs[0].shape}. Received: image_size={image_size}"
-        )
-    return (*size, channels)
-
-
-def _check_pixel(pixel, size):
-    """Raise unless `pixel` is `(row, column)` inside a map of `(height, width)`."""
-    fits = len(pixel) == 2 and all(
-        0 <= index < length for index, length in zip(pixel, size, strict=True)
-    )
-    if not fits:
-        raise ValueError(
-            f"`pixel` must be (row, column) inside a map of {size[0]} rows and "
-            f"{size[1]} columns. Received: pixel={pixel}"
-        )

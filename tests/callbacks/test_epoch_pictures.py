@@ -54,8 +54,7 @@ def assert_refused(error, text, model, callback, x=IMAGES, **options):
     before = model.get_weights()
     with pytest.raises(error, match=f"(?s){text}"):
         model.fit(x, verbose=0, callbacks=[callback], **options)
-    for value, now in zip(before, model.get_weights(), strict=True):
-        np.testing.assert_array_equal(value, now)
+    np.testing.assert_equal(before, model.get_weights())
 
 
 @pytest.mark.parametrize(
@@ -202,8 +201,7 @@ class TestReconstructions:
 
 class TestCanvasAnimation:
     def assert_same_animation(self, path, other):
-        for frame, expected in zip(frames(path), frames(other), strict=True):
-            np.testing.assert_array_equal(frame, expected)
+        np.testing.assert_equal(frames(path), frames(other))
 
     def test_draws_from_the_prior(self, tmp_path):
         model, folder = draw(), tmp_path / "gifs"

@@ -1,6 +1,7 @@
 """Keras' own callbacks do with our models what they do with others."""
 
 import csv
+import itertools
 
 import keras
 import numpy as np
@@ -16,6 +17,11 @@ BATCH_SIZE = 8
 METRICS = ["bits_per_dim", "loss"]
 
 
+def weights_of(model):
+    """Return all weights of a model as one vector."""
+    return np.concatenate([weight.ravel() for weight in model.get_weights()])
+
+
 class Recorder(keras.callbacks.Callback):
     """Record the weights after each epoch and batch, and in each evaluation."""
 
@@ -24,13 +30,13 @@ class Recorder(keras.callbacks.Callback):
         self.epochs, self.batches, self.tests = [], [], []
 
     def on_train_batch_end(self, batch, logs=None):
-        self.batches.append(self.model.get_weights())
+        self.batches.append(weights_of(self.model))
 
     def on_test_begin(self, logs=None):
-        self.tests.append(self.model.get_weights())
+        self.tests.append(weights_of(self.model))
 
     def on_epoch_end(self, epoch, logs=None):
-        self.epochs.append(self.model.get_weights())
+        self.epochs.append(weights_of(self.model))
 
 
 def make(optimizer=None, run_eagerly=True):
@@ -58,11 +64,6 @@ def fit(model, *callbacks, epochs=5):
         callbacks=[rate, *callbacks, recorder],
     )
     return history.history, recorder
-
-
-def assert_same(weights, others):
-    for value, other in zip(weights, others, strict=True):
-        np.testing.assert_array_equal(value, other)
 
 
 @pytest.fixture(scope="module")
@@ -97,8 +98,8 @@ def test_model_checkpoint_keeps_the_best_model(trained, folder):
     model, history, recorder = trained
     expected = recorder.epochs[best_epoch(history)]
     loaded = keras.models.load_model(folder / "best.keras")
-    assert_same(loaded.get_weights(), expected)
-    assert (loaded.get_weights()[0] != model.get_weights()[0]).any()
+    np.testing.assert_array_equal(weights_of(loaded), expected)
+    assert (weights_of(loaded) != weights_of(model)).any()
     # The file has the optimizer and the metrics too.
     loss, bits = loaded.evaluate(IMAGES, batch_size=BATCH_SIZE, verbose=0)
     np.testing.assert_allclose(loss, min(history["val_loss"]), rtol=1e-6)
@@ -111,7 +112,8 @@ def test_model_checkpoint_keeps_the_best_weights(trained, folder):
     _, history, recorder = trained
     model = make()
     model.load_weights(folder / "best.weights.h5")
-    assert_same(model.get_weights(), recorder.epochs[best_epoch(history)])
+    expected = recorder.epochs[best_epoch(history)]
+    np.testing.assert_array_equal(weights_of(model), expected)
 
 
 def test_csv_logger_has_the_columns_of_the_history(trained, folder):
@@ -137,8 +139,8 @@ def test_early_stopping_restores_the_best_weights(trained):
     history, recorder = fit(model, stopping, epochs=9)
     assert len(history["loss"]) == best + 2  # One worse epoch.
     assert stopping.stopped_epoch == best + 1 and stopping.best_epoch == best
-    assert_same(model.get_weights(), recorder.epochs[best])
-    assert (model.get_weights()[0] != recorder.epochs[-1][0]).any()
+    np.testing.assert_array_equal(weights_of(model), recorder.epochs[best])
+    assert (weights_of(model) != recorder.epochs[-1]).any()
 
 
 def test_swap_ema_weights_swaps_in_evaluation_and_back():
@@ -146,31 +148,18 @@ def test_swap_ema_weights_swaps_in_evaluation_and_back():
     optimizer = keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=momentum)
     model = make(optimizer)
     history, recorder = fit(model, keras.callbacks.SwapEMAWeights(), epochs=2)
-    average, averages = None, []
-    for weights in recorder.batches:
-        if average is None:
-            average = weights
-        else:
-            average = [
-                momentum * old + (1 - momentum) * new
-                for old, new in zip(average, weights, strict=True)
-            ]
-        averages.append(average)
+    averages = list(
+        itertools.accumulate(
+            recorder.batches, lambda old, new: momentum * old + (1 - momentum) * new
+        )
+    )
     per_epoch = len(IMAGES) // BATCH_SIZE
-    ends = range(per_epoch - 1, len(averages), per_epoch)
-    for index, end in enumerate(ends):
-        raw, tested = recorder.epochs[index], recorder.tests[index]
-        for value, mean, now in zip(
-            recorder.batches[end], averages[end], raw, strict=True
-        ):
-            np.testing.assert_allclose(now, value, atol=1e-6)  # Swapped back.
-            assert np.abs(value - mean).max() > 1e-3
-        for value, mean in zip(tested, averages[end], strict=True):
-            np.testing.assert_allclose(value, mean, atol=1e-6)
-        other = make()
-        other.set_weights(averages[end])
-        loss = other.evaluate(IMAGES, verbose=0)[0]
-        np.testing.assert_allclose(history["val_loss"][index], loss, rtol=1e-5)
+    for index, raw in enumerate(recorder.epochs):
+        end = (index + 1) * per_epoch - 1
+        np.testing.assert_allclose(raw, recorder.batches[end], atol=1e-6)
+        np.testing.assert_allclose(recorder.tests[index], averages[end], atol=1e-6)
+        assert np.abs(raw - averages[end]).max() > 1e-3
     # Keras leaves the averages in the model when training ends.
-    for value, mean in zip(model.get_weights(), averages[-1], strict=True):
-        np.testing.assert_allclose(value, mean, atol=1e-6)
+    np.testing.assert_allclose(weights_of(model), averages[-1], atol=1e-6)
+    loss, _ = model.evaluate(IMAGES, verbose=0)
+    np.testing.assert_allclose(history["val_loss"][-1], loss, rtol=1e-5)

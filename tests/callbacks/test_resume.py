@@ -43,10 +43,27 @@ def whole(tmp_path_factory):
     return model.get_weights(), history.history
 
 
+def assert_resumes(run, *stops):
+    """Check that a run ends alike, whether it was stopped after some batches or not.
+
+    Args:
+        run: Function of a name for the directory and of callbacks to train with.
+        *stops: Number of batches in each start.
+
+    Returns:
+        What the run returns.
+    """
+    for batches in stops:
+        with pytest.raises(KeyboardInterrupt):
+            run("stopped", Stop(batches))
+    ended = run("stopped")
+    np.testing.assert_equal(ended, run("whole"))
+    return ended
+
+
 def assert_ends_as(whole, model, history):
     weights, expected = whole
-    for value, other in zip(model.get_weights(), weights, strict=True):
-        np.testing.assert_array_equal(value, other)
+    np.testing.assert_equal(model.get_weights(), weights)
     assert history.history == expected
     assert history.epoch == [0, 1]
 
@@ -85,11 +102,7 @@ def test_data_sets_and_validation_data_that_are_new_in_each_epoch(tmp_path):
             callbacks=[*callbacks, resume],
         ).history
 
-    for batches in (5, 2):
-        with pytest.raises(KeyboardInterrupt):
-            run("stopped", Stop(batches))
-    history = run("stopped")
-    assert history == run("whole")
+    history = assert_resumes(run, 5, 2)
     assert len(set(history["val_reconstruction"])) == 3
 
 
@@ -115,8 +128,7 @@ def test_a_finished_run_trains_no_step_and_goes_on_with_more_epochs(whole, tmp_p
     model = make()
     expected = fit(model, Resume(tmp_path / "other"), epochs=3)
     assert history.history == expected.history
-    for value, other in zip(longer.get_weights(), model.get_weights(), strict=True):
-        np.testing.assert_array_equal(value, other)
+    np.testing.assert_equal(longer.get_weights(), model.get_weights())
 
 
 class Halve(keras.callbacks.Callback):
@@ -138,11 +150,7 @@ def test_goes_on_with_the_weights_that_were_swapped_with_their_averages(last, tm
         history = fit(model, *stops, *found, epochs=epochs, validation_data=IMAGES)
         return model.get_weights(), history.history
 
-    whole = run("whole")
-    for batches in (BATCHES + 1, BATCHES + 2):
-        with pytest.raises(KeyboardInterrupt):
-            run("stopped", Stop(batches))
-    np.testing.assert_equal(run("stopped"), whole)
+    whole = assert_resumes(run, BATCHES + 1, BATCHES + 2)
     # A finished run, again, and with more epochs.
     finished = run("short", epochs=2)
     np.testing.assert_equal(run("short", epochs=2), finished)
@@ -189,18 +197,13 @@ def test_other_sources_are_refused_unless_they_repeat(source, tmp_path):
         fit(make(), Resume(tmp_path / "no"), x=source(), **options)
     assert not (tmp_path / "no").exists()
 
-    def resume(name):
-        return Resume(tmp_path / name, save_every=1, repeats_exactly=True)
+    def run(directory, *stops):
+        resume = Resume(tmp_path / directory, save_every=1, repeats_exactly=True)
+        model = make()
+        history = fit(model, *stops, resume, x=source(), **options)
+        return model.get_weights(), history.history
 
-    model = make()
-    expected = fit(model, resume("whole"), x=source(), **options)
-    with pytest.raises(KeyboardInterrupt):
-        fit(make(), Stop(7), resume("stopped"), x=source(), **options)
-    again = make()
-    history = fit(again, resume("stopped"), x=source(), **options)
-    assert history.history == expected.history
-    for value, other in zip(again.get_weights(), model.get_weights(), strict=True):
-        np.testing.assert_array_equal(value, other)
+    assert_resumes(run, 7)
 
 
 def test_validation_data_must_repeat_too(tmp_path):
@@ -294,10 +297,7 @@ def test_sample_weights_and_conditions_go_with_the_images(kind, tmp_path):
         fit(model, *callbacks, resume, x=x, sample_weight=weights)
         return model.get_weights()
 
-    with pytest.raises(KeyboardInterrupt):
-        run("stopped", Stop(3))
-    for value, other in zip(run("stopped"), run("whole"), strict=True):
-        np.testing.assert_array_equal(value, other)
+    assert_resumes(run, 3)
 
 
 def test_graphs_with_several_steps_an_execution(tmp_path):
@@ -308,10 +308,7 @@ def test_graphs_with_several_steps_an_execution(tmp_path):
         fit(model, *callbacks, Resume(tmp_path / directory, save_every=2), batch_size=2)
         return model.get_weights()
 
-    with pytest.raises(KeyboardInterrupt):
-        run("stopped", Stop(3))
-    for value, other in zip(run("stopped"), run("whole"), strict=True):
-        np.testing.assert_array_equal(value, other)
+    assert_resumes(run, 3)
 
 
 @pytest.mark.parametrize(

@@ -132,13 +132,11 @@ def test_what_the_first_worker_wrote_loads(whole, whole_directory):
     drew = first["VAE drew"]["images"]
     for name in ("model.keras", "alone.keras"):
         model = keras.models.load_model(written / name)
-        for value, other in zip(model.get_weights(), weights["VAE"], strict=True):
-            np.testing.assert_array_equal(value, other)
+        np.testing.assert_equal(model.get_weights(), weights["VAE"])
     np.testing.assert_array_equal(model.generate(3, seed=5, verbose=0), drew)
     model.set_weights([0 * value for value in weights["VAE"]])
     model.load_weights(written / "model.weights.h5")
-    for value, other in zip(model.get_weights(), weights["VAE"], strict=True):
-        np.testing.assert_array_equal(value, other)
+    np.testing.assert_equal(model.get_weights(), weights["VAE"])
     expected = model.likelihood.to_display(np.float32(drew))
     for name in ("exported", "served/chosen/7", "served/next/1"):
         loaded = tf.saved_model.load(str(written / name))
@@ -192,8 +190,7 @@ def test_a_killed_worker_and_all_are_started_again(whole, tmp_path):
     assert codes[1] == -signal.SIGKILL and codes[0] != 0
     run_workers(2, tmp_path / "runs", tmp_path / "worker")
     _, weights = results(tmp_path / "worker0")
-    for a, b in zip(weights["VAE"], whole[0][1]["VAE"], strict=True):
-        np.testing.assert_array_equal(a, b)
+    np.testing.assert_equal(weights["VAE"], whole[0][1]["VAE"])
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """Epochs are functions of seed, epoch and position."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -35,12 +36,6 @@ def pixels(dataset):
 BLOCK_BYTES = "keras_genimg.datasets.epochs.BLOCK_BYTES"
 
 
-def assert_equal(these, those):
-    assert len(these) == len(those)
-    for this, that in zip(these, those, strict=True):
-        np.testing.assert_array_equal(this, that)
-
-
 @pytest.mark.parametrize("name", SETS)
 @pytest.mark.parametrize(
     "block_batches", [2, *(pytest.param(x, marks=pytest.mark.slow) for x in (1, 100))]
@@ -52,11 +47,38 @@ def test_an_epoch_begins_at_any_batch(name, block_batches, monkeypatch):
     assert len(whole) == epochs.num_batches
     for start in (1, 3, epochs.num_batches - 1):
         rest = epochs.read(5, start).take(epochs.num_batches - start)
-        assert_equal(pixels(rest), whole[start:])
+        np.testing.assert_equal(pixels(rest), whole[start:])
     # Another object reads the same; the next epoch is another one.
-    assert_equal(pixels(SETS[name]().epochs.read(5)), whole)
+    np.testing.assert_equal(pixels(SETS[name]().epochs.read(5)), whole)
     other = np.concatenate(pixels(epochs.read(6)))
     assert (other != np.concatenate(whole)).any() == (name != "plain")
+
+
+RANDOM = {
+    "shuffled": lambda seed: load("digits", "test", shuffle=True, seed=seed),
+    "binarized": lambda seed: load("digits", "test", binarize="dynamic", seed=seed),
+    "cropped": lambda seed: load(
+        "digits", "test", crop_size=5, random_crop=True, seed=seed
+    ),
+    "cluttered": lambda seed: cluttered_digits("digits", "test", seed=seed),
+    "pairs": lambda seed: two_digits("digits", "test", seed=seed),
+}
+
+
+@pytest.mark.parametrize("make", RANDOM.values(), ids=RANDOM)
+def test_passes_are_new_and_follow_the_seed(make):
+    def read(dataset):
+        return np.concatenate(pixels(dataset))
+
+    dataset, again, other = make(7), make(7), make(8)
+    passes = [read(dataset) for _ in range(3)]
+    assert len({each.tobytes() for each in passes}) == 3
+    np.testing.assert_equal([read(again) for _ in range(3)], passes)
+    assert (read(other) != passes[0]).any()
+    first, second = np.split(read(again.repeat(2)), 2)
+    assert (first != second).any()
+    keras.utils.set_random_seed(1)
+    assert (read(make(7)) != passes[0]).any()
 
 
 @pytest.mark.parametrize("name", SETS)
@@ -110,7 +132,7 @@ def test_blocks_of_batches(write_set, monkeypatch):
         bits.append(np.concatenate(pixels(epochs.read(0))))
     assert [len(batch) for batch in orders[0]] == [8] * 6 + [2]
     for order in orders:
-        assert_equal(order, orders[0])
+        np.testing.assert_equal(order, orders[0])
     for drawn in bits:
         assert len(np.unique(drawn, axis=0)) == 50
 
@@ -145,6 +167,6 @@ def test_a_variable_decides_where_a_pass_begins():
     epoch, start = tf.Variable(2, dtype=tf.int64), tf.Variable(0, dtype=tf.int64)
     dataset = epochs.read(epoch, start)
     assert dataset.cardinality() == 5
-    assert_equal(pixels(dataset), pixels(epochs.read(2)))
+    np.testing.assert_equal(pixels(dataset), pixels(epochs.read(2)))
     epoch.assign(3), start.assign(2)
-    assert_equal(pixels(dataset.take(3)), pixels(epochs.read(3))[2:])
+    np.testing.assert_equal(pixels(dataset.take(3)), pixels(epochs.read(3))[2:])

@@ -1,7 +1,6 @@
 """Crops of the photographs that scikit-image and scikit-learn ship."""
 
 import socket
-import sys
 
 import numpy as np
 import pytest
@@ -72,15 +71,3 @@ def test_reading_needs_no_network(monkeypatch, images):
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
     np.testing.assert_array_equal(as_array(load(NAME, "test")), images["test"])
-
-
-def test_slices_are_those_of_tfds(images):
-    part = as_array(load(NAME, "train[-7:]+test[:1%]"))
-    np.testing.assert_array_equal(part, images["all"][3879:3889])
-
-
-@pytest.mark.parametrize("package", ["skimage", "sklearn.datasets"])
-def test_missing_packages_name_the_extra(package, monkeypatch):
-    monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(ImportError, match=r'pip install "\.\[photos\]"'):
-        load(NAME)

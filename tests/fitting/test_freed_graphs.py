@@ -2,12 +2,11 @@
 
 import os
 
-import keras
 import pytest
 import tensorflow as tf
 
 from keras_genimg.models import DRAW, PixelCNN, PixelRNN
-from tests.fitting.drop_models import IMAGES, SHAPE, collect, graphs
+from tests.fitting.drop_models import IMAGES, SHAPE, collect, fit_and_drop, graphs
 from tests.subprocesses import run_python
 from tests.weekly import weekly_but
 
@@ -18,18 +17,11 @@ RECURRENT = {
 }
 
 
-def fit_and_drop(make, **options):
-    model = make()
-    model.compile(keras.optimizers.SGD(0.01), **options)
-    model.fit(IMAGES, batch_size=2, verbose=0)
-    return len(graphs())
-
-
-def left_by(make, **options):
+def left_by(make):
     """Return the number of graphs left by a dropped model."""
     collect()
     before = graphs()
-    assert fit_and_drop(make, **options) > len(before)
+    assert fit_and_drop(make) > len(before)
     collect()
     return len(graphs() - before)
 

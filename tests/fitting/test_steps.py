@@ -46,8 +46,7 @@ def test_no_step_is_taken_where_a_data_set_of_unknown_length_ends(make):
         variables = [*model.variables, *model.optimizer.variables]
         ended.append([*(np.asarray(v.numpy()) for v in variables), np.array(logs)])
         assert model.optimizer.iterations.numpy() == 6
-    for value, other in zip(*ended, strict=True):
-        np.testing.assert_array_equal(value, other)
+    np.testing.assert_equal(*ended)
 
 
 @pytest.mark.parametrize("source", [np.asarray, batches])
@@ -60,8 +59,7 @@ def test_booleans_train_as_integers_do(source):
         history = model.fit(x, verbose=0, shuffle=False, validation_data=x).history
         logs = model.evaluate(x, verbose=0)
         ended.append([*model.get_weights(), *map(np.array, history.values()), logs])
-    for value, other in zip(*ended, strict=True):
-        np.testing.assert_array_equal(value, other)
+    np.testing.assert_equal(*ended)
 
 
 def own_step(result):

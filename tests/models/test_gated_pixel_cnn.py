@@ -2,14 +2,13 @@ import keras
 import numpy as np
 import pytest
 
-from keras_genimg.causality import assert_causal
+from keras_genimg.causality import assert_causal, dependency_field
 from keras_genimg.causality.random_weights import randomize
 from keras_genimg.layers.gated_kernels import VerticalGates
 from keras_genimg.likelihoods import Categorical
 from keras_genimg.models import GatedPixelCNN, PixelCNN
 from keras_genimg.sampling import METHODS
 from keras_genimg.sampling.program import Level, Program
-from keras_genimg.visualization import dependency_field
 from tests.causality.test_report import influences
 
 # Image shape, units, blocks and values of a sub-pixel. The kernels reach the sides.

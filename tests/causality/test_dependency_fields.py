@@ -1,13 +1,12 @@
-"""Dependency fields of layers by hand, of models, and their picture pixel by pixel."""
+"""Dependency fields of layers by hand, and of models."""
 
 import keras
 import numpy as np
 import pytest
-from PIL import Image
 
+from keras_genimg.causality import dependency_field
 from keras_genimg.layers import DiagonalBiLSTM, MaskedConv2D, RowLSTM
 from keras_genimg.models import PixelCNN, PixelRNN
-from keras_genimg.visualization import dependency_field, save_dependency_fields
 
 HEIGHT, WIDTH = 6, 9
 
@@ -101,22 +100,7 @@ def test_a_pixel_of_an_rgb_model_sees_itself():
     assert field[1].tolist() == [True, True, False, False]
 
 
-def test_picture_by_hand(tmp_path):
-    path = tmp_path / "fields.png"
-    field = np.zeros((3, 4), bool)
-    field[0] = True
-    save_dependency_fields(path, {"one": field, "two": ~field}, pixel=(1, 2), scale=5)
-    with Image.open(path) as read:
-        page = np.asarray(read.convert("RGB")).astype(int)
-    assert list(tmp_path.iterdir()) == [path]
-    red = (page[..., 0] > page[..., 2] + 50).sum()
-    blue = (page[..., 2] > page[..., 0] + 50).sum()
-    # The pixel once in each panel; 4 pixels, and 8 but for the pixel itself.
-    assert red == 2 * 25
-    assert blue == (4 + 7) * 25
-
-
-def test_bad_arguments_are_refused(tmp_path):
+def test_bad_arguments_are_refused():
     model = PixelCNN((None, 4, 1), 4, 1)
     with pytest.raises(ValueError, match="image_size=None"):
         dependency_field(model, (0, 0))
@@ -130,12 +114,3 @@ def test_bad_arguments_are_refused(tmp_path):
     pooled = keras.Model(inputs, keras.layers.MaxPooling2D()(inputs))
     with pytest.raises(ValueError, match=r"outputs of shape \(1, 2, 2, 1\)"):
         dependency_field(pooled, (0, 0))
-    path = tmp_path / "a.png"
-    for fields, text in [
-        ({}, "at least one"),
-        ({"a": np.zeros((2, 2))}, "Field 'a' must be a boolean array"),
-        ({"a": np.zeros((1, 2), bool)}, "1 rows and 2 columns"),
-    ]:
-        with pytest.raises(ValueError, match=text):
-            save_dependency_fields(path, fields, pixel=(1, 1))
-    assert not list(tmp_path.iterdir())
