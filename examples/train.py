@@ -12,8 +12,9 @@ in `samples/`, the states to resume from in `states/`, the trained `model.keras`
 
 Data is `digits`, which is embedded; a name of tensorflow_datasets, such as `mnist`,
 `fashion_mnist`, `binarized_mnist`, `cifar10` or `svhn_cropped`, read from the folder
-that TFDS_DATA_DIR names, or downloaded; a folder of images, such as `./photos`; or
-the local file `frey_rawface.mat`. The model takes the size of the images.
+that TFDS_DATA_DIR names, or downloaded; `frey_face`, whose file you put into that
+folder; or a folder of images, such as `./photos`. The model takes the size of the
+images.
 
 With `--strategy multi_worker`, start the same command on each machine, with TF_CONFIG
 set and an output folder that all of them share; see docs/tutorials/training.md.
@@ -34,7 +35,6 @@ from typing import Any
 
 TEST_SEED = 777
 HELD_OUT = 5000
-BUNDLED = ("digits", "photo_patches")
 IMAGENET_NOTE = (
     "The official downsampled images of today, which are easier than those of the "
     "papers, with 49,999 validation images: their bits per dimension do not compare."
@@ -167,8 +167,6 @@ def image_options(arguments, preset):
         is_path = arguments.data.startswith((".", "~")) or path.is_absolute()
         is_path |= path.suffix == ".mat" or (os.sep in arguments.data and path.exists())
         options = {"name": path if is_path else arguments.data}
-    if "name" not in options:
-        sys.exit(f"The images of {arguments.preset} are a local file. Pass --data.")
     for size in ("image_size", "crop_size"):
         if getattr(arguments, size) is not None:
             options[size] = getattr(arguments, size)
@@ -213,6 +211,10 @@ def load_splits(options, batch_size, held_out, likelihood):
 
 def data_facts(options, train, held_out, test):
     """Return which version of the data was used, and how many images of it."""
+    import tensorflow_datasets as tfds
+
+    from keras_genimg import datasets
+
     name = str(options["name"])
     facts = {
         "data_version": name,
@@ -220,10 +222,8 @@ def data_facts(options, train, held_out, test):
         "held_out_images": 0 if held_out is None else len(held_out),
         "test_images": len(test),
     }
-    if isinstance(options["name"], pathlib.Path) or name in BUNDLED:
+    if isinstance(options["name"], pathlib.Path) or name in datasets.READERS:
         return facts
-    import tensorflow_datasets as tfds
-
     builder = tfds.builder(name, data_dir=os.environ.get("TFDS_DATA_DIR"))
     facts["data_version"] = builder.info.full_name
     if name.startswith("downsampled_imagenet"):

@@ -2,12 +2,12 @@
 
 By default, the example uses the 8x8 digits that scikit-learn ships. With `--data
 mnist`, it uses MNIST from tensorflow-datasets, binarized again in each epoch; with
-`--data frey_rawface.mat`, the file of Frey Face, https://cs.nyu.edu/~roweis/data.html.
+`--data frey_face`, Frey Face, see `keras_genimg.datasets.load`.
 It writes `vae_curve.png` and `vae_curve.csv`, and needs the extra `examples`.
 
     python examples/vae_curve.py
     python examples/vae_curve.py --data mnist --latents 3 5 10 20 200
-    python examples/vae_curve.py --data frey_rawface.mat --latents 2 5 10 20
+    python examples/vae_curve.py --data frey_face --latents 2 5 10 20
     python examples/vae_curve.py --data mnist --latents 3 --hidden-units 100 \
         --methods aevb wake_sleep mcem --train-images 1000 50000 --marginal
 
@@ -44,6 +44,7 @@ RATES = (0.01, 0.02, 0.1)
 # Batches after which a rate is chosen.
 FIRST_BATCHES = 600
 COLUMNS = ("run", "training images", "train, nats", "test, nats")
+TITLES = {"digits": "8x8 digits", "mnist": "MNIST", "frey_face": "Frey Face"}
 LABELS = {
     "aevb": "AEVB",
     "aevb_adam": "AEVB with Adam",
@@ -186,7 +187,7 @@ class Data:
     """Images of a data set.
 
     Attributes:
-        preset: Name of a preset of `VAE`.
+        preset: Name of the data set, and of a preset of `VAE`.
         train: `tf.data.Dataset` of batches.
         probabilities: The training images as real numbers.
         evaluated: Training and test images to evaluate.
@@ -199,24 +200,22 @@ class Data:
 
 
 def read_data(data, num_train, num_evaluated):
-    """Return the `Data` of `"digits"`, `"mnist"` or the path of `frey_rawface.mat`."""
-    preset, source, dynamic = data, data, {"intensities": True}
-    fixed: dict[str, Any] = dynamic
+    """Return the `Data` of one of `TITLES`."""
+    dynamic: dict[str, Any] = {"intensities": True}
+    fixed = dynamic
     if data == "mnist":
         # Pixels that are evaluated are drawn once, so that points are comparable.
         dynamic, fixed = {"binarize": "dynamic"}, {"binarize": "fixed"}
-    elif data != "digits":
-        preset, source = "frey_face", pathlib.Path(data)
     split = f"train[:{num_train}]" if num_train else "train"
     train = datasets.load(
-        source, split, BATCH_SIZE, shuffle=True, drop_remainder=True, **dynamic
+        data, split, BATCH_SIZE, shuffle=True, drop_remainder=True, **dynamic
     )
-    images = datasets.as_array(datasets.load(source, split, intensities=True))
+    images = datasets.as_array(datasets.load(data, split, intensities=True))
     evaluated = [
-        datasets.as_array(datasets.load(source, split, **fixed))[:num_evaluated]
+        datasets.as_array(datasets.load(data, split, **fixed))[:num_evaluated]
         for split in ("train", "test")
     ]
-    return Data(preset, train, images, evaluated)
+    return Data(data, train, images, evaluated)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -320,8 +319,7 @@ def save(folder, rows, preset, marginal):
     axes.set_xscale("log")
     axes.set_xlabel("training images seen")
     axes.set_ylabel("log-likelihood, nats" if marginal else "bound, nats")
-    titles = {"digits": "8x8 digits", "mnist": "MNIST", "frey_face": "Frey Face"}
-    axes.set_title(titles[preset])
+    axes.set_title(TITLES[preset])
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.3)
     axes.legend(frameon=False, fontsize="x-small")
@@ -336,7 +334,7 @@ def save(folder, rows, preset, marginal):
 def main():
     """Run the whole example."""
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
-    parser.add_argument("--data", default="digits")
+    parser.add_argument("--data", choices=TITLES, default="digits")
     parser.add_argument("--methods", nargs="+", choices=LABELS, default=["aevb"])
     parser.add_argument("--latents", type=int, nargs="+", help="20; 2 for digits")
     parser.add_argument("--hidden-units", type=int, help="those of the preset")

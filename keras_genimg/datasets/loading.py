@@ -11,7 +11,7 @@ import tensorflow as tf
 from keras_genimg.datasets.arrays import checked_arrays, describe
 from keras_genimg.datasets.batches import batch_options, checked_size, make_batches
 from keras_genimg.datasets.digits import read_digits
-from keras_genimg.datasets.local_images import read_local
+from keras_genimg.datasets.local_images import find_frey_face, read_local
 from keras_genimg.datasets.patches import resize
 from keras_genimg.datasets.photo_patches import read_photo_patches
 from keras_genimg.datasets.tfds_images import read_tfds
@@ -22,6 +22,7 @@ from keras_genimg.types import Config, Shape
 READERS: dict[str, Callable[[], dict[str, dict[str, Any]]]] = {
     "digits": read_digits,
     "photo_patches": read_photo_patches,
+    "frey_face": find_frey_face,
 }
 
 
@@ -71,10 +72,12 @@ def load(
     Args:
         name: `"digits"` for the 8 by 8 digits of scikit-learn; `"photo_patches"` for 32
             by 32 color crops of photographs of scikit-image and scikit-learn, 3886 in
-            `"train"` and 342 of other photographs in `"test"`; another key of
-            `READERS`; or the name of an image data set of tensorflow_datasets, such as
-            `"mnist"` or `"cifar10"`. The latter is downloaded unless it is prepared in
-            the folder given by the environment variable `TFDS_DATA_DIR`. Or a
+            `"train"` and 342 of other photographs in `"test"`; `"frey_face"` for the
+            1965 frames of 28 by 20 pixels in `frey_rawface.mat`, which you download to
+            the subfolder `frey_face` of the folder below; another key of `READERS`; or
+            the name of an image data set of tensorflow_datasets, such as `"mnist"` or
+            `"cifar10"`. The latter is downloaded unless it is prepared in the folder
+            given by the environment variable `TFDS_DATA_DIR`. Or a
             `pathlib.Path`, of a folder of images or of the file of Frey Face,
             `frey_rawface.mat`. A folder may hold images in subfolders, gray or in
             color, and nothing else but hidden files. Local images are read at once and
@@ -111,6 +114,7 @@ def load(
         gives the batches of any epoch from any position on.
 
     Raises:
+        FileNotFoundError: If Frey Face has not been downloaded.
         ImportError: If a package that reads the data is not installed: scikit-learn,
             scikit-image, or, for a local path, Pillow or SciPy.
         ValueError: If an argument is invalid, the split is empty, `drop_remainder`

@@ -1,5 +1,8 @@
 """Images of a local path, split by a fixed permutation."""
 
+import os
+import pathlib
+
 import numpy as np
 
 from keras_genimg.datasets.patches import resize
@@ -110,6 +113,23 @@ def _read_picture(file):
             f"Received: {file}"
         )
     return pixels[..., :1] if is_gray else pixels[..., :3]
+
+
+def find_frey_face():
+    """Return the images of Frey Face by split, from the folder of TensorFlow Datasets.
+
+    Raises:
+        FileNotFoundError: If the file is not there.
+    """
+    folder = os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
+    path = pathlib.Path(folder).expanduser() / "frey_face" / "frey_rawface.mat"
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"Download frey_rawface.mat from https://cs.nyu.edu/~roweis/data.html, and "
+            f"save it as {path}, or in another folder that the environment variable "
+            f"TFDS_DATA_DIR names. Or pass pathlib.Path(...) of the file."
+        )
+    return read_local(path, None)
 
 
 def _read_frey_face(path):

@@ -73,7 +73,7 @@ class Preset:
         recipe: The `Recipe` that trains this preset, and that its figures and pictures
             were made with, if there are any.
         data: Arguments of `keras_genimg.datasets.load` for the images of the preset,
-            such as `{"name": "mnist"}`. Without a name, they must be at hand as files.
+            such as `{"name": "mnist"}`.
     """
 
     description: str

@@ -15,12 +15,21 @@ References:
 """
 
 import dataclasses
-from typing import Any
 
 from keras_genimg.latents import DiagonalNormal
 from keras_genimg.likelihoods import Bernoulli, Categorical
 from keras_genimg.presets.preset import Preset, Recipe
 
+# For PixelRNN and PixelCNN on MNIST, binarized again in each epoch.
+_MNIST_RECIPE = Recipe(
+    40,
+    64,
+    2e-3,
+    warmup_steps=500,
+    ema_momentum=0.999,
+    clipping={"global_clipnorm": 5.0},
+    tried=False,
+)
 _DIGITS_RECIPE = Recipe(30, 32, 3e-3, clipping={"global_clipnorm": 1.0})
 # A first guess for models that two CPU cores cannot train.
 _LARGE_RECIPE = Recipe(
@@ -32,39 +41,17 @@ _LARGE_RECIPE = Recipe(
     clipping={"global_clipnorm": 1.0},
     tried=False,
 )
-_DRAW_TRAINING: dict[str, Any] = {
-    "final_fraction": 0.01,
-    "clipping": {"clipnorm": 10.0},
-}
-_LARGE_DRAW_RECIPE = Recipe(60, 100, 1e-3, **_DRAW_TRAINING, tried=False)
+_LARGE_DRAW_RECIPE = Recipe(
+    60, 100, 1e-3, final_fraction=0.01, clipping={"clipnorm": 10.0}, tried=False
+)
 
 
-def _mnist_recipe(epochs, batch_size=64, learning_rate=2e-3, tried=True):
-    """Return a recipe for MNIST, binarized again in each epoch."""
-    return Recipe(
-        epochs,
-        batch_size,
-        learning_rate,
-        warmup_steps=500,
-        ema_momentum=0.999,
-        clipping={"global_clipnorm": 5.0},
-        tried=tried,
-    )
-
-
-def _preset(data, description, recipe, config):
+def _preset(data, description, recipe, **config):
     data = data if isinstance(data, dict) else {"name": data}
     return Preset(description, config, recipe, data)
 
 
-_INTENSITIES = Bernoulli(intensities=True)
 _MNIST = {"image_shape": (28, 28, 1), "head_filters": 32, "likelihood": "bernoulli"}
-_DIGITS = {
-    "image_shape": (8, 8, 1),
-    "head_filters": 32,
-    "likelihood": Categorical(17),
-    "first_kernel_size": 5,
-}
 _CIFAR10 = {
     "image_shape": (32, 32, 3),
     "units": 128,
@@ -72,35 +59,41 @@ _CIFAR10 = {
     "likelihood": Categorical(256),
 }
 _IMAGENET32 = {**_CIFAR10, "units": 384}
-_IMAGENET64 = {
-    **_CIFAR10,
-    "image_shape": (64, 64, 3),
-    "units": 512,
-    "num_layers": 4,
-    "layer": "row",
-    "residual": False,
+_IMAGENET64 = {**_CIFAR10, "image_shape": (64, 64, 3), "units": 512}
+_DIGITS = {
+    "image_shape": (8, 8, 1),
+    "head_filters": 32,
+    "likelihood": Categorical(17),
+    "first_kernel_size": 5,
 }
-_IMAGENET64_DATA = {"name": "downsampled_imagenet/64x64", "image_size": 64}
 
 PIXEL_CNN = {
     "cifar10_15x128": _preset(
         "cifar10",
         "PixelCNN of 15 blocks on CIFAR-10. The paper: RMSProp, batches of 16.",
         _LARGE_RECIPE,
-        {**_CIFAR10, "num_blocks": 15},
+        num_blocks=15,
+        **_CIFAR10,
     ),
     "mnist": _preset(
         "mnist",
         "PixelCNN of ten blocks on binarized MNIST. Its first kernel is as wide as two "
         "images and reaches all earlier pixels; the paper's has seven pixels.",
-        _mnist_recipe(epochs=19, batch_size=32, learning_rate=4e-3),
-        {**_MNIST, "units": 24, "num_blocks": 10, "first_kernel_size": 55},
+        dataclasses.replace(
+            _MNIST_RECIPE, epochs=19, batch_size=32, learning_rate=4e-3, tried=True
+        ),
+        units=24,
+        num_blocks=10,
+        first_kernel_size=55,
+        **_MNIST,
     ),
     "digits": _preset(
         "digits",
         "Small PixelCNN for the embedded 8x8 digits with 17 gray levels.",
         _DIGITS_RECIPE,
-        {**_DIGITS, "units": 16, "num_blocks": 3},
+        units=16,
+        num_blocks=3,
+        **_DIGITS,
     ),
 }
 
@@ -112,82 +105,114 @@ GATED_PIXEL_CNN = {
         "Gated PixelCNN on CIFAR-10, of the size of the paper's ImageNet model. The "
         "paper: batches of 128.",
         _LARGE_RECIPE,
-        {**_IMAGENET32, "num_blocks": 19, "kernel_size": 5},
+        num_blocks=19,
+        kernel_size=5,
+        **_IMAGENET32,
     ),
     "digits": _preset(
         "digits",
         "Small Gated PixelCNN for the embedded 8x8 digits with 17 gray levels.",
         _DIGITS_RECIPE,
-        {**_DIGITS, "units": 24, "num_blocks": 5},
+        units=24,
+        num_blocks=5,
+        **_DIGITS,
     ),
 }
-
-_SMALL_DIAGONAL = {**_DIGITS, "units": 16, "num_layers": 2, "layer": "diagonal"}
 
 PIXEL_RNN = {
     "mnist_diagonal_1x32": _preset(
         "mnist",
         "One Diagonal BiLSTM layer on binarized MNIST. The paper: RMSProp, batches "
         "of 16.",
-        _mnist_recipe(epochs=34),
-        {**_MNIST, "units": 32, "num_layers": 1, "layer": "diagonal"},
+        dataclasses.replace(_MNIST_RECIPE, epochs=34, tried=True),
+        units=32,
+        num_layers=1,
+        layer="diagonal",
+        **_MNIST,
     ),
     "mnist_diagonal_7x16": _preset(
         "mnist",
         "Seven Diagonal BiLSTM layers on binarized MNIST, the paper's best. The paper: "
         "RMSProp, batches of 16.",
-        _mnist_recipe(epochs=12, batch_size=32, learning_rate=3e-3),
-        {**_MNIST, "units": 16, "num_layers": 7, "layer": "diagonal"},
+        dataclasses.replace(
+            _MNIST_RECIPE, epochs=12, batch_size=32, learning_rate=3e-3, tried=True
+        ),
+        units=16,
+        num_layers=7,
+        layer="diagonal",
+        **_MNIST,
     ),
     "mnist_row_7x16": _preset(
         "mnist",
         "Seven Row LSTM layers on binarized MNIST. The paper: RMSProp, batches of 16.",
-        _mnist_recipe(epochs=14, batch_size=32),
-        {**_MNIST, "units": 16, "num_layers": 7, "layer": "row"},
+        dataclasses.replace(_MNIST_RECIPE, epochs=14, batch_size=32, tried=True),
+        units=16,
+        num_layers=7,
+        layer="row",
+        **_MNIST,
     ),
     "cifar10_row_12x128": _preset(
         "cifar10",
         "Row LSTM on CIFAR-10. The paper: RMSProp, batches of 16.",
         _LARGE_RECIPE,
-        {**_CIFAR10, "num_layers": 12, "layer": "row"},
+        num_layers=12,
+        layer="row",
+        **_CIFAR10,
     ),
     "cifar10_diagonal_12x128": _preset(
         "cifar10",
         "Diagonal BiLSTM on CIFAR-10, the paper's best. The paper: RMSProp, batches of "
         "16.",
         _LARGE_RECIPE,
-        {**_CIFAR10, "num_layers": 12, "layer": "diagonal"},
+        num_layers=12,
+        layer="diagonal",
+        **_CIFAR10,
     ),
     "imagenet32_row_12x384": _preset(
         {"name": "downsampled_imagenet/32x32", "image_size": 32},
         "Row LSTM on ImageNet at 32x32. The paper: RMSProp, batches of 64.",
         _LARGE_RECIPE,
-        {**_IMAGENET32, "num_layers": 12, "layer": "row"},
+        num_layers=12,
+        layer="row",
+        **_IMAGENET32,
     ),
     "imagenet64_row_4x512": _preset(
-        _IMAGENET64_DATA,
+        {"name": "downsampled_imagenet/64x64", "image_size": 64},
         "Row LSTM on ImageNet at 64x64, without residual connections. The paper: "
         "RMSProp, batches of 32.",
         _LARGE_RECIPE,
-        _IMAGENET64,
+        num_layers=4,
+        layer="row",
+        residual=False,
+        **_IMAGENET64,
     ),
     "digits_diagonal": _preset(
         "digits",
         "Small Diagonal BiLSTM for the embedded 8x8 digits with 17 gray levels.",
         _DIGITS_RECIPE,
-        _SMALL_DIAGONAL,
+        units=16,
+        num_layers=2,
+        layer="diagonal",
+        **_DIGITS,
     ),
     "digits_diagonal_whole_rows": _preset(
         "digits",
         "Small Diagonal BiLSTM whose pixels see their entire past; not in the paper.",
         _DIGITS_RECIPE,
-        {**_SMALL_DIAGONAL, "whole_rows": True},
+        units=16,
+        num_layers=2,
+        layer="diagonal",
+        whole_rows=True,
+        **_DIGITS,
     ),
     "digits_row": _preset(
         "digits",
         "Small Row LSTM for the embedded 8x8 digits with 17 gray levels.",
         _DIGITS_RECIPE,
-        {**_SMALL_DIAGONAL, "layer": "row"},
+        units=16,
+        num_layers=2,
+        layer="row",
+        **_DIGITS,
     ),
 }
 
@@ -197,34 +222,32 @@ MULTI_SCALE_PIXEL_RNN = {
         "Two scales of Diagonal BiLSTM layers for the embedded 8x8 digits with 17 gray "
         "levels.",
         dataclasses.replace(_DIGITS_RECIPE, tried=False),
-        {**_SMALL_DIAGONAL, "scales": (4, 8), "condition_filters": 16},
+        scales=(4, 8),
+        units=16,
+        num_layers=2,
+        condition_filters=16,
+        **_DIGITS,
     ),
     "cifar10": _preset(
         "cifar10",
         "Three scales of Diagonal BiLSTM layers on CIFAR-10; not in the paper.",
         _LARGE_RECIPE,
-        {**_CIFAR10, "scales": (8, 16, 32), "num_layers": 12},
+        scales=(8, 16, 32),
+        num_layers=12,
+        **_CIFAR10,
     ),
     "imagenet64": _preset(
-        _IMAGENET64_DATA,
+        {"name": "downsampled_imagenet/64x64", "image_size": 64},
         "Row LSTM on ImageNet at 64x64, from 32x32. The paper: the same layers, scales "
         "not published, RMSProp, batches of 32.",
         _LARGE_RECIPE,
-        {**_IMAGENET64, "scales": (32, 64)},
+        scales=(32, 64),
+        num_layers=4,
+        layer="row",
+        residual=False,
+        **_IMAGENET64,
     ),
 }
-
-
-def _vae(image_shape, latent_dim, hidden_units, **others):
-    return {
-        "image_shape": image_shape,
-        "latent_dim": latent_dim,
-        "hidden_units": hidden_units,
-        **others,
-    }
-
-
-_LOG_VARIANCE = DiagonalNormal("log_variance")
 
 VAE = {
     "mnist": _preset(
@@ -232,82 +255,106 @@ VAE = {
         "Binary MNIST with 20 latent numbers. The paper: Adagrad with a rate of 0.01, "
         "0.02 or 0.1, batches of 100.",
         Recipe(60, 100, 1e-3),
-        _vae((28, 28, 1), 20, 500, posterior=_LOG_VARIANCE),
+        image_shape=(28, 28, 1),
+        latent_dim=20,
+        hidden_units=500,
+        posterior=DiagonalNormal("log_variance"),
     ),
     "mnist_50": _preset(
         "mnist",
         "Binary MNIST with 50 latent numbers and convolutions.",
         Recipe(260, 100, 2e-3, warmup_steps=500, ema_momentum=0.999),
-        _vae(
-            (28, 28, 1),
-            50,
-            200,
-            conv_filters=(16, 32),
-            activation="elu",
-            weight_stddev=None,
-        ),
+        image_shape=(28, 28, 1),
+        latent_dim=50,
+        hidden_units=200,
+        conv_filters=(16, 32),
+        activation="elu",
+        weight_stddev=None,
     ),
     "frey_face": _preset(
-        {},
+        "frey_face",
         "Frey Face with a Gaussian decoder, intensities from 0 to 1. The paper: "
         "Adagrad with a rate of 0.01, 0.02 or 0.1, batches of 100.",
         Recipe(500, 100, 1e-3, tried=False),
-        _vae((28, 20, 1), 10, 200, likelihood="gaussian", posterior=_LOG_VARIANCE),
+        image_shape=(28, 20, 1),
+        latent_dim=10,
+        hidden_units=200,
+        likelihood="gaussian",
+        posterior=DiagonalNormal("log_variance"),
     ),
     "digits": _preset(
         "digits",
         "Two latent numbers for the embedded 8x8 digits, intensities from 0 to 1.",
         Recipe(300, 50, 3e-3),
-        _vae((8, 8, 1), 2, 200, likelihood=_INTENSITIES),
+        image_shape=(8, 8, 1),
+        latent_dim=2,
+        hidden_units=200,
+        likelihood=Bernoulli(intensities=True),
     ),
 }
 
-
-def _draw(
-    image_shape, num_glimpses, units, latent_dim, read_size, write_size, **others
-):
-    """Return arguments of DRAW in the order of table 3 of its paper."""
-    return {
-        "image_shape": image_shape,
-        "num_glimpses": num_glimpses,
-        "units": units,
-        "latent_dim": latent_dim,
-        "read_size": read_size,
-        "write_size": write_size,
-        **others,
-    }
-
+_INTENSITIES = Bernoulli(intensities=True)
 
 DRAW = {
     "mnist": _preset(
         "mnist",
         "Binarized MNIST, the paper's best. The paper: Adam.",
-        _mnist_recipe(epochs=60, batch_size=100, learning_rate=1e-3, tried=False),
-        _draw((28, 28, 1), 64, 256, 100, 2, 5),
+        dataclasses.replace(
+            _MNIST_RECIPE, epochs=60, batch_size=100, learning_rate=1e-3
+        ),
+        image_shape=(28, 28, 1),
+        num_glimpses=64,
+        units=256,
+        latent_dim=100,
+        read_size=2,
+        write_size=5,
     ),
     "mnist_small": _preset(
         "mnist",
         "Binarized MNIST in ten glimpses, which two CPU cores train in half an hour.",
-        Recipe(30, 100, 1e-3, **_DRAW_TRAINING),
-        _draw((28, 28, 1), 10, 256, 16, 5, 5),
+        Recipe(30, 100, 1e-3, final_fraction=0.01, clipping={"clipnorm": 10.0}),
+        image_shape=(28, 28, 1),
+        num_glimpses=10,
+        units=256,
+        latent_dim=16,
+        read_size=5,
+        write_size=5,
     ),
     "svhn": _preset(
         {"name": "svhn_cropped", "image_size": 64, "crop_size": 54},
         "Street View House Numbers, crops of 54x54 pixels. The paper: Adam.",
         _LARGE_DRAW_RECIPE,
-        _draw((54, 54, 3), 32, 800, 100, 12, 12, likelihood=_INTENSITIES),
+        image_shape=(54, 54, 3),
+        num_glimpses=32,
+        units=800,
+        latent_dim=100,
+        read_size=12,
+        write_size=12,
+        likelihood=_INTENSITIES,
     ),
     "cifar10": _preset(
         "cifar10",
         "CIFAR-10. The paper: Adam.",
         _LARGE_DRAW_RECIPE,
-        _draw((32, 32, 3), 64, 400, 200, 5, 5, likelihood=_INTENSITIES),
+        image_shape=(32, 32, 3),
+        num_glimpses=64,
+        units=400,
+        latent_dim=200,
+        read_size=5,
+        write_size=5,
+        likelihood=_INTENSITIES,
     ),
     "digits": _preset(
         "digits",
         "Small DRAW for the embedded 8x8 digits, intensities from 0 to 1.",
-        Recipe(100, 32, 3e-3, **_DRAW_TRAINING),
-        _draw((8, 8, 1), 8, 64, 8, 3, 3, likelihood=_INTENSITIES),
+        Recipe(100, 32, 3e-3, final_fraction=0.01, clipping={"clipnorm": 10.0}),
+        image_shape=(8, 8, 1),
+        num_glimpses=8,
+        units=64,
+        latent_dim=8,
+        read_size=3,
+        write_size=3,
+        likelihood=_INTENSITIES,
     ),
 }
 

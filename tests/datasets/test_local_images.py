@@ -165,6 +165,19 @@ class TestFreyFace:
         faces = as_array(load(path, "all", likelihood="gaussian", image_size=(14, 10)))
         assert faces.shape == (12, 14, 10, 1) and faces.dtype == np.float32
 
+    def test_it_is_found_by_name(self, tmp_path, monkeypatch):
+        from scipy.io import savemat
+
+        monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+        path = tmp_path / "frey_face" / "frey_rawface.mat"
+        with pytest.raises(FileNotFoundError, match=f"Download .* as {path}"):
+            load("frey_face")
+        path.parent.mkdir()
+        frames = np.random.default_rng(0).integers(0, 256, (560, 12), np.uint8)
+        savemat(path, {"ff": frames})
+        by_name = as_array(load("frey_face", "test"))
+        np.testing.assert_array_equal(by_name, as_array(load(path, "test")))
+
     @pytest.mark.parametrize(
         "content, text",
         [

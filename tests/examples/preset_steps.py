@@ -37,11 +37,11 @@ def write_images(preset, folder):
     from PIL import Image
 
     height, width, colors = preset.config["image_shape"]
-    name = preset.data.get("name")
+    name = preset.data["name"]
     images = np.random.default_rng(0).integers(
         0, 256, (NUM_IMAGES, height, width, colors), np.uint8
     )
-    if name is None:
+    if name == "frey_face":
         from scipy.io import savemat
 
         path = folder / "frey_rawface.mat"

@@ -144,7 +144,6 @@ def test_unfit_options_are_refused(options, text, run_example, capsys, monkeypat
     [
         ("digits", [], "several families have 'digits'.*PixelCNN/digits"),
         ("PixelRNN/nothing", [], "no family has 'nothing'"),
-        ("VAE/frey_face", [], "are a local file. Pass --data"),
         ("VAE/digits", ["--set", "nothing=1"], "VAE has no argument nothing"),
         ("VAE/digits", ["--set", "latent_dim=no"], "cannot be built.*latent_dim.*no"),
     ],

@@ -60,13 +60,15 @@ def test_other_ways_to_train_improve_the_likelihood_of_few_images(
 
 
 @pytest.mark.slow
-def test_frey_face_with_several_numbers_of_latents(run_example, tmp_path):
+def test_frey_face_with_several_numbers_of_latents(run_example, tmp_path, monkeypatch):
     """Pictures of noise, in the form of the published file."""
     scipy_io = pytest.importorskip("scipy.io")
     frames = np.random.default_rng(0).integers(0, 256, (560, 250), np.uint8)
-    path = tmp_path / "frey_rawface.mat"
+    path = tmp_path / "frey_face" / "frey_rawface.mat"
+    path.parent.mkdir()
     scipy_io.savemat(path, {"ff": frames})
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
     options = ["--latents", 1, 2, "--epochs", 1, "--output", tmp_path]
-    run_example("vae_curve.py", "--data", path, *options)
+    run_example("vae_curve.py", "--data", "frey_face", *options)
     labels = [label.rpartition(",")[0] for label in curves_of(tmp_path)]
     assert labels == ["AEVB, 1 latent", "AEVB, 2 latents"]
