@@ -331,7 +331,7 @@ def load_or_exit(options, recipe, arguments, likelihood):
     """Return what `load_splits` does, or exit with its error and a hint."""
     try:
         return load_splits(options, recipe.batch_size, arguments.held_out, likelihood)
-    except ValueError as error:
+    except (ValueError, FileNotFoundError) as error:
         hint = ""
         if isinstance(options["name"], str) and pathlib.Path(options["name"]).is_dir():
             hint = f". For the folder of that name, pass --data ./{options['name']}"

@@ -144,13 +144,15 @@ def test_unfit_options_are_refused(options, text, run_example, capsys, monkeypat
     [
         ("digits", [], "several families have 'digits'.*PixelCNN/digits"),
         ("PixelRNN/nothing", [], "no family has 'nothing'"),
+        ("VAE/frey_face", [], "Download frey_rawface.mat"),
         ("VAE/digits", ["--set", "nothing=1"], "VAE has no argument nothing"),
         ("VAE/digits", ["--set", "latent_dim=no"], "cannot be built.*latent_dim.*no"),
     ],
 )
 def test_other_presets_and_models_are_refused(
-    name, options, text, run_example, tmp_path
+    name, options, text, run_example, tmp_path, monkeypatch
 ):
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
     options = ["--preset", name, *options, "--output", tmp_path / "no"]
     with pytest.raises(SystemExit, match=text):
         run_example("train.py", *options)
