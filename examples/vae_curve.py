@@ -151,7 +151,7 @@ def monte_carlo_em(model, images, num_batches, after_batch):
     generator = np.random.default_rng(0)
     chains = generator.normal(size=(len(images), model.latent_dim)).astype("float32")
     prior = model.latent.prior.standard(model.latent_dim)
-    step_size = tf.Variable(0.1)
+    step_size = tf.Variable(tf.constant(0.1))
 
     @tf.function
     def train(batch, z):
@@ -202,7 +202,7 @@ class Data:
 def read_data(data, num_train, num_evaluated):
     """Return the `Data` of one of `TITLES`."""
     dynamic: dict[str, Any] = {"intensities": True}
-    fixed = dynamic
+    fixed: dict[str, Any] = dynamic
     if data == "mnist":
         # Pixels that are evaluated are drawn once, so that points are comparable.
         dynamic, fixed = {"binarize": "dynamic"}, {"binarize": "fixed"}
