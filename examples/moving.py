@@ -27,7 +27,7 @@ NUM_CODES = 64
 def keras_io_pixel_cnn(image_shape, filters, num_blocks=5):
     """Return the network of keras.io's PixelCNN for binary images.
 
-    Only the masked layers are this library's. The last layer returns logits in place of
+    Only the masked layers are this library's. The last layer returns logits instead of
     probabilities.
     """
     import keras

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Starts the workers of one training run on this machine. If one of them dies, stops the
-# others and starts all of them again, which go on by themselves.
+# others and starts all of them again, which then continue.
 #
 #     examples/run_workers.sh 2 python examples/train.py --preset digits_diagonal \
 #         --strategy multi_worker

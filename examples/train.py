@@ -1,4 +1,4 @@
-"""Train a preset of any family. Run the same command again to go on after a stop.
+"""Train a preset of any family. Run the same command again to continue after a stop.
 
     python examples/train.py --preset digits_diagonal
     python examples/train.py --preset mnist_diagonal_1x32 --output outputs/mnist_1x32

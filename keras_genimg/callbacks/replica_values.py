@@ -10,7 +10,7 @@ import tensorflow as tf
 class ReplicaValues:
     """Read and write variables that each replica keeps for itself, such as metrics.
 
-    Their sum alone is not enough to go on exactly: with its parts on other replicas,
+    Their sum alone is not enough to continue exactly: with its parts on other replicas,
     later sums are rounded in another way.
 
     All workers must call the methods together.

@@ -30,11 +30,12 @@ LOCK = ".lock"
 
 
 class Resume(ArrangingCallback):
-    """Save the state of training, and go on from it exactly.
+    """Save the state of training, and continue from it exactly.
 
-    Run a script again after it was stopped or killed: `fit` goes on where the last
+    Run a script again after it was stopped or killed: `fit` continues where the last
     saved state ends, and ends with the same weights, to the last bit, as a run that was
-    never stopped. A finished run trains no further step. With more `epochs` it goes on.
+    never stopped. A finished run trains no further step. With more `epochs` it
+    continues.
 
     Saved are all variables (weights, optimizer, averages, seeds of noise, loss scale,
     and the metrics of the running epoch), the history, the epoch and the position in
@@ -49,7 +50,7 @@ class Resume(ArrangingCallback):
     refused, also as validation data, unless they repeat exactly.
 
     Under several workers, the first one saves, and all read the same directory. With
-    another number of replicas than before, metrics of the running epoch go on from
+    another number of replicas than before, metrics of the running epoch continue from
     their sums.
 
     Args:
@@ -57,10 +58,10 @@ class Resume(ArrangingCallback):
         save_every: Number of batches after which to save. By default, only the end of
             each epoch is saved; it always is.
         seed: Integer seed of the order of arrays. Data sets have their own.
-        repeats_exactly: Set to True to vouch that another source, such as a
+        repeats_exactly: Whether another source of batches, such as a
             `tf.data.Dataset` of your own, gives the same batches in each epoch and each
             run. It is then read and skipped up to the position.
-        verbose: Whether to print where training goes on.
+        verbose: Whether to print where training continues.
 
     Raises:
         ValueError: If an argument is not as described. From `fit`: if the directory
@@ -232,7 +233,7 @@ class Resume(ArrangingCallback):
             model._symbolic_build(data_batch=next(iter(x)))
 
     def _check_workers(self, strategy):
-        """Raise unless all workers go on from the same state."""
+        """Raise unless all workers continue from the same state."""
         if not is_multi_worker(strategy):
             return
         number = float(self._first_epoch * 10**9 + self._position)
@@ -311,7 +312,7 @@ class Resume(ArrangingCallback):
     def _save(self, epoch, position, history=None):
         history = self._history.history if history is None else history
         history = {k: [float(v) for v in values] for k, values in history.items()}
-        # All workers read, since each has metrics of its own.
+        # All workers read, since each has its own metrics.
         variables = self._variables(self.model)
         values = [self._unswapped.get(id(v), np.asarray(v.numpy())) for v in variables]
         values += self._epoch_values.read()

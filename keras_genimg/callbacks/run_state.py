@@ -67,8 +67,8 @@ def load_state(directory: pathlib.Path) -> RunState | None:
             return RunState(*about, values)
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             warnings.warn(
-                f"{path} cannot be read, so training goes on from an earlier state, or "
-                f"from the beginning if there is none: {error}",
+                f"{path} cannot be read, so training continues from an earlier state, "
+                f"or from the beginning if there is none: {error}",
                 stacklevel=2,
             )
     return None
@@ -113,7 +113,7 @@ def check_same_run(saved, now, directory):
         was, is_now = _first_difference(value, now.get(key))
         raise ValueError(
             f"Resume found another {key.replace('_', ' ')} in {directory} than that of "
-            f"this run, so training cannot go on exactly. Use another directory, or "
+            f"this run, so training cannot continue exactly. Use another directory, or "
             f"remove this one to start again. Saved: {was}. Received: {is_now}"
         )
 

@@ -18,7 +18,7 @@ BLOCK_BYTES = 2**21
 class Epochs:
     """The batches of a data set as a function of seed, epoch and position.
 
-    Nothing of an iterator is needed to go on in the middle of an epoch, so training can
+    No iterator state is needed to continue in the middle of an epoch, so training can
     be resumed exactly. The data sets of `keras_genimg.datasets` have this as their
     attribute `epochs`.
 
@@ -51,7 +51,7 @@ class Epochs:
         Args:
             epoch: Number of the epoch. The value of a variable is read at the beginning
                 of each pass.
-            start: Index of the first batch, likewise.
+            start: Index of the first batch.
 
         Returns:
             A `tf.data.Dataset`. Its cardinality is that of a whole epoch, which is
@@ -129,7 +129,7 @@ def make_epochs(
             order, as an unbatched `tf.data.Dataset`.
         num_examples: Number of examples.
         batch_size: Examples per batch.
-        in_memory: All examples as a structure of arrays, in place of `stored`.
+        in_memory: All examples as a structure of arrays, instead of `stored`.
         finish: Function of a batch, the key of the epoch and the index of the batch
             that returns an element of the epoch. It may be given several batches at
             once, concatenated along the first axis, and the index of the first.

@@ -55,7 +55,7 @@ class Fitter:
 
     All that Keras would read is checked before it: arrays at once, other sources in
     each step. A step weighs the loss of a replica by its part of the batch, and can be
-    skipped when training goes on after a stop.
+    skipped when training continues after a stop.
 
     Args:
         model: A `GenerativeModel`.

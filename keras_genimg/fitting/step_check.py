@@ -43,7 +43,7 @@ class StepCheck:
         self._row_size = max(5, 1 + 2 * max(len(t.shape) for t in self._tensors))
 
     def inputs(self, x, sample_weight, owner):
-        """Return a step's inputs and weights, with 0 in place of bad values.
+        """Return a step's inputs and weights, with 0 instead of bad values.
 
         Args:
             x: The inputs of the model, see `images_of`.
@@ -127,7 +127,7 @@ class StepCheck:
                     f'{{"loss": loss}}. Received: {type(logs).__name__}'
                 )
             flag = logs.pop(self.key, None)
-            if flag is None or flag.numpy() > 0:  # None from a step of one's own.
+            if flag is None or flag.numpy() > 0:  # None from a user's step.
                 for received in replicas:
                     rows = received.numpy()
                     if rows.any():

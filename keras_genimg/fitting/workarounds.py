@@ -94,7 +94,7 @@ class IteratorKeeper:
 
     To free an iterator, TensorFlow waits for the thread that tunes it, which may sleep
     for a minute. Keras makes new iterators in each epoch. Where a strategy has several
-    replicas, it makes them of data sets of its own, whose tuning no option turns off,
+    replicas, it makes them of internal data sets, whose tuning no option turns off,
     and an epoch could take twice as long.
     """
 
