@@ -264,7 +264,7 @@ class Resume(ArrangingCallback):
         self._metrics = state.values[len(variables) :]
         if self.verbose:
             place = f"epoch {self._first_epoch + 1}, batch {self._position + 1}"
-            print(f"Going on in {place}.")
+            print(f"Resuming at {place}.")
 
     def on_train_begin(self, logs: Any = None) -> None:
         if self._epoch_values is None:

@@ -162,7 +162,7 @@ def test_says_where_it_goes_on(tmp_path, capsys):
         fit(make(), Stop(8), Resume(tmp_path, save_every=1))
     assert capsys.readouterr().out == ""
     fit(make(), Resume(tmp_path, save_every=1))
-    assert capsys.readouterr().out == "Going on in epoch 2, batch 3.\n"
+    assert capsys.readouterr().out == "Resuming at epoch 2, batch 3.\n"
 
 
 @pytest.mark.parametrize("left", [0, 100, -20])

@@ -35,7 +35,7 @@ def test_a_preset_is_trained_and_goes_on(run_example, tmp_path):
     assert len((tmp_path / "log.csv").read_text().splitlines()) == 3
 
     output = run_example("train.py", *options)
-    assert "Going on in epoch 3" in output and "Epoch 3/" not in output
+    assert "Resuming at epoch 3" in output and "Epoch 3/" not in output
     again = json.loads((tmp_path / "report.json").read_text())
     assert again["nats"] == report["nats"]
     on = ["--preset", "VAE/digits", "--epochs", 1, "--samples", 0]
