@@ -53,7 +53,8 @@ CASES = [
 def make(family, case):
     shape, units, depth, likelihood = case
     model = FAMILIES[family](shape, units, depth, likelihood=likelihood, head_filters=9)
-    randomize(model, seed=3)
+    # With seed 3, all images of a small gated network are white.
+    randomize(model, seed=5 if family == "gated" else 3)
     return model
 
 
@@ -295,7 +296,7 @@ for family in families:
 """
     run_python("-c", script, tmp_path, *models, PYTHONPATH="")
     for family, model in models.items():
-        drawn = np.load(tmp_path / f"{family}.npz")
-        for name in ("arr_0", "arr_1", "arr_2"):
-            images = model.likelihood.from_display(drawn[name])
-            assert_ancestral(model, images, slack=TIE)
+        with np.load(tmp_path / f"{family}.npz") as drawn:
+            for images in drawn.values():
+                images = model.likelihood.from_display(images)
+                assert_ancestral(model, images, slack=TIE)
