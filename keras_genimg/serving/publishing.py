@@ -18,7 +18,7 @@ from keras_genimg.ops.workers import is_chief
 from keras_genimg.serving.verifying import VerificationError
 from keras_genimg.serving.verifying import verify as verify_saved_model
 from keras_genimg.serving.versions import Versions
-from keras_genimg.serving.warmup import write_warmup
+from keras_genimg.serving.warmup import checked_batch_sizes, write_warmup
 from keras_genimg.types import PathLike
 
 
@@ -94,6 +94,8 @@ def publish(
                 "`keep` of publish must be at least 2, since servers answer from the "
                 f"older version while they load a new one. Received: keep={keep}"
             )
+    # Before the export, which takes long.
+    batch_sizes = checked_batch_sizes(batch_sizes, owner="publish")
     write = _writer(model, options)
     strategy = getattr(model, "distribute_strategy", None)  # A path has none.
     if strategy is not None and not is_chief(strategy):

@@ -45,7 +45,7 @@ def write_warmup(directory: PathLike, batch_sizes: Iterable[int] = (1,)) -> int:
     """
     directory = os.path.abspath(os.fspath(directory))
     graph = SavedGraph(directory)
-    sizes = _checked_batch_sizes(batch_sizes, graph.metadata.get("max_examples"))
+    sizes = checked_batch_sizes(batch_sizes, graph.metadata.get("max_examples"))
     records = [
         _record(signature, size)
         for signature in graph.plain_signatures
@@ -62,19 +62,17 @@ def write_warmup(directory: PathLike, batch_sizes: Iterable[int] = (1,)) -> int:
     return len(records)
 
 
-def _checked_batch_sizes(batch_sizes, max_examples):
+def checked_batch_sizes(batch_sizes, max_examples=None, owner="write_warmup"):
     """Return batch sizes without duplicates, or raise if one is not valid."""
     if not isinstance(batch_sizes, Iterable):
         raise ValueError(
-            f"`batch_sizes` of write_warmup must be integers, such as (1, 8). "
+            f"`batch_sizes` of {owner} must be integers, such as (1, 8). "
             f"Received: batch_sizes={batch_sizes!r}"
         )
-    sizes = [
-        check_positive_int("batch_sizes", size, "write_warmup") for size in batch_sizes
-    ]
+    sizes = [check_positive_int("batch_sizes", size, owner) for size in batch_sizes]
     if max_examples is not None and max(sizes, default=0) > max_examples:
         raise ValueError(
-            f"`batch_sizes` of write_warmup must be at most {max_examples}, the "
+            f"`batch_sizes` of {owner} must be at most {max_examples}, the "
             f"largest number of examples per call of this model (`max_examples` of "
             f"`export`). Received: batch_sizes={sizes}"
         )

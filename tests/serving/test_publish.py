@@ -181,6 +181,7 @@ def test_records_that_fail_are_not_published(exported, tmp_path):
         ({"version": "2"}, "`version` of publish"),
         ({"keep": 0}, "`keep` of publish"),
         ({"keep": 1}, "`keep` of publish must be at least 2"),
+        ({"batch_sizes": (1, 0)}, "`batch_sizes` of publish"),
         ({"max_examples": 4}, "is a SavedModel.*Received: max_examples"),
         ({"model": "nowhere.keras"}, "path of a `.keras` file.*nowhere.keras"),
         ({"model": __file__}, "cannot be loaded"),
