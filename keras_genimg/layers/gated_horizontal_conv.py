@@ -127,7 +127,9 @@ class GatedHorizontalConv(GatedConv):
 
     def build(self, inputs_shape, vertical_shape, condition_shape=None):
         check_feature_map(inputs_shape, self.num_colors, self.name)
-        check_condition(inputs_shape, vertical_shape, self.name, "vertical", or_one="")
+        check_condition(
+            inputs_shape, vertical_shape, self.name, "vertical", broadcasts=False
+        )
         if self.mask_type == "B" and inputs_shape[-1] != self.filters:
             raise ValueError(
                 f"{self.name} with mask_type='B' adds its output to its input, so its "

@@ -157,7 +157,7 @@ def check_feature_map(shape, num_colors, owner):
     check_color_channels("input channels", shape[-1], num_colors, owner)
 
 
-def check_condition(inputs_shape, shape, owner, name="condition", or_one=" or 1"):
+def check_condition(inputs_shape, shape, owner, name="condition", broadcasts=True):
     """Raise if a condition map does not match the input of a layer.
 
     Args:
@@ -165,18 +165,19 @@ def check_condition(inputs_shape, shape, owner, name="condition", or_one=" or 1"
         shape: `(batch, height or 1, width or 1, depth)` expected.
         owner: Name of the layer.
         name: Name of the argument.
-        or_one: Empty if the map must have the height and width of the input.
+        broadcasts: Whether a height or width of 1 fits every input.
 
     Raises:
         ValueError: If the rank, height or width do not match, or the depth is unknown.
     """
     fits = len(shape) == 4 and shape[-1] is not None
     for want, have in zip(inputs_shape[1:3], shape[1:3], strict=False):
-        fits &= None in (want, have) or have == want or bool(have == 1 and or_one)
+        fits &= None in (want, have) or have == want or (broadcasts and have == 1)
     if not fits:
+        or_1 = " or 1" if broadcasts else ""
         raise ValueError(
-            f"`{name}` of {owner} must have the shape (batch, height{or_one}, "
-            f"width{or_one}, depth) for an input of shape {tuple(inputs_shape)}. "
+            f"`{name}` of {owner} must have the shape (batch, height{or_1}, "
+            f"width{or_1}, depth) for an input of shape {tuple(inputs_shape)}. "
             f"Received: shape={tuple(shape)}"
         )
 
