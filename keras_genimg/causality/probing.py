@@ -18,6 +18,7 @@ from keras_genimg.causality.rounding import (
     is_quantized,
 )
 from keras_genimg.inputs.calls import SLOW, cost_of_image
+from keras_genimg.ops.graphs import shared_eager_traces
 
 # Changes smaller than this fraction of the largest one may be rounding.
 _TOLERANCE = 1e-5
@@ -130,7 +131,8 @@ def first_leak(
         leaks = (first_leak(network) for network in networks)
         return next((leak for leak in leaks if leak is not None), None)
     shape = tuple(size or _SIZE for size in image_shape or model.image_shape)
-    with tf.init_scope():  # Run eagerly even while the caller is being traced.
+    # Eager even while the caller is being traced: only the loops are worth a trace.
+    with tf.init_scope(), shared_eager_traces():
         pairs = _pairs(model, shape)
         if has_half_precision(model):
             model = in_float32(model) or model
@@ -262,7 +264,6 @@ def _params(model, inputs):
     params = []
     for start in range(0, len(inputs[0]), at_once):
         some = _tensors(model, [values[start : start + at_once] for values in inputs])
-        # Eager, since tracing the graph would take longer than running it.
         some = some if len(some) > 1 else some[0]
         params.append(model(some, training=False).numpy())
     return np.concatenate(params) if len(params) > 1 else params[0]

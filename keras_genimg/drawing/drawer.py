@@ -22,6 +22,7 @@ from keras_genimg.ops.checks import (
     check_positive_int,
     check_temperature,
 )
+from keras_genimg.ops.graphs import shared_eager_traces
 from keras_genimg.ops.uniforms import seeded_uniforms
 from keras_genimg.sampling import METHODS
 
@@ -144,8 +145,9 @@ class Drawer:
 
     def prove(self, sampler):
         """Raise an error unless a sampler is right, which is checked once."""
-        self.check_causal(sampler.kind[1])
-        self._model._function_cache.get(("proven", *sampler.kind), sampler.prove)
+        with shared_eager_traces():
+            self.check_causal(sampler.kind[1])
+            self._model._function_cache.get(("proven", *sampler.kind), sampler.prove)
 
     def checked_method(self, method):
         """Return a sampling method, that of the model for None."""

@@ -1,5 +1,6 @@
 """Diagonal BiLSTM."""
 
+import functools
 from typing import Any, Literal
 
 import keras
@@ -10,6 +11,7 @@ from keras_genimg.layers.pixel_lstm import PixelLSTM
 from keras_genimg.ops.checks import check_positive_int
 from keras_genimg.ops.conv_lstm import conv_lstm_scan
 from keras_genimg.ops.devices import is_on_gpu
+from keras_genimg.ops.graphs import traced_once
 from keras_genimg.ops.lstm_cell import lstm_sequences, lstm_step, prepare_lstm
 from keras_genimg.ops.skewed_map import SkewedMap
 from keras_genimg.types import Config, Identifier
@@ -138,87 +140,40 @@ class DiagonalBiLSTM(PixelLSTM):
         self.num_segments = num_segments
 
     def _scan_map(self, inputs, condition=None):
-        batch, height, width, _ = ops.shape(inputs)
-        units = self.units
         num_segments = self.num_segments
         if num_segments is None:
             num_segments = _GPU_SEGMENTS if is_on_gpu() else _CPU_SEGMENTS
-        skewed = SkewedMap(height, width, num_segments)
-        features, weights = self._features(inputs, condition)
-        initial_cell = tf.cast(self.initial_cell, inputs.dtype)[:, None, :]
-        hidden = tf.zeros((2, 0, units), inputs.dtype)
-        cell = hidden
-        first_row = end_row = 0
-        outputs = []
-        for segment, window in zip(skewed.skew(features), skewed.segments, strict=True):
-            # Rows that no diagonal crosses any more leave the state, new ones enter.
-            gone = (window[2] - first_row) * batch
-            entering = (window[3] - end_row) * batch
-            first_row, end_row = window[2:]
-            hidden, cell = hidden[:, gone:], cell[:, gone:]
-            hidden = tf.pad(hidden, [[0, 0], [0, entering], [0, 0]])
-            start = tf.broadcast_to(initial_cell, (2, entering, units))
-            cell = tf.concat([cell, start], axis=1)
-            steps, lines = ops.shape(segment)[0], ops.shape(cell)[1]
-            gates = tf.matmul(
-                tf.reshape(segment, (steps, 2, lines, weights.shape[1])), weights
-            )
-            states, hidden, cell = conv_lstm_scan(
-                gates, self.recurrent_kernel, hidden, cell, batch, -1
-            )
-            outputs.append(
-                tf.reshape(states, (steps, 2, end_row - first_row, batch, units))
-            )
-        outputs = tf.reshape(skewed.unskew(outputs), (height, width, batch, units))
-        return tf.transpose(outputs, (2, 0, 1, 3))
-
-    def _features(self, inputs, condition):
-        """Compute the features of each pixel that the gates are linear in.
-
-        Besides the inputs and the condition there are four flags. One marks a pixel;
-        its weight is the bias. Two mark the first pixel of a row in either direction;
-        their weight is the state-to-state term of the learned hidden state. One marks
-        padding; its weight closes the gates o and i and opens f. Before a row starts,
-        its hidden state is therefore 0 and its cell state the learned one.
-
-        Returns:
-            Features of shape `(height * width + 1, batch, features)`, the last entry
-            for padding, and weights of shape `(2, features, 4 * units)`.
-        """
-        batch, height, width, channels = ops.shape(inputs)
-        gates = 4 * self.units
-        weights = [tf.reshape(self.masked_input_kernel(), (channels, 2, gates))]
-        features = inputs
-        if condition is not None:
-            seen = tf.cast(self.condition_kernel, inputs.dtype)
-            depth = seen.shape[0]
-            weights.append(tf.reshape(seen, (depth, 2, gates)))
-            condition = tf.broadcast_to(condition, (batch, height, width, depth))
-            features = tf.concat([inputs, condition], axis=-1)
-        features = tf.reshape(
-            tf.transpose(features, (1, 2, 0, 3)),
-            (height * width, batch, features.shape[-1]),
+        weights = self._feature_weights(inputs.dtype)
+        recurrent_kernel = tf.cast(self.recurrent_kernel, inputs.dtype)
+        initial_cell = tf.cast(self.initial_cell, inputs.dtype)
+        return _scan_diagonals(
+            inputs, condition, weights, recurrent_kernel, initial_cell, num_segments
         )
-        features = tf.pad(features, [[0, 1], [0, 0], [0, 0]])
-        index = tf.range(height * width + 1)
-        is_pixel = index < height * width
-        is_first = is_pixel & (index % width == 0)
-        is_last = is_pixel & (index % width == width - 1)
-        flags = tf.stack([is_pixel, is_first, is_last, ~is_pixel], axis=-1)
-        flags = tf.cast(flags, inputs.dtype)[:, None, :]
-        flags = tf.broadcast_to(flags, (height * width + 1, batch, 4))
+
+    def _feature_weights(self, dtype):
+        """Return the gates' weights of all features, `(2, features, 4 * units)`.
+
+        The weight of `is_pixel` is the bias. That of the first pixel of a row, in
+        either direction, is the state-to-state term of the learned hidden state. That
+        of padding closes the gates o and i and opens f. Before a row starts, its hidden
+        state is therefore 0 and its cell state the learned one. See `_features`.
+        """
+        gates = 4 * self.units
+        kernels = [tf.reshape(self.masked_input_kernel(), (-1, 2, gates))]
+        if self.condition_kernel is not None:
+            seen = tf.cast(self.condition_kernel, dtype)
+            kernels.append(tf.reshape(seen, (-1, 2, gates)))
         bias = tf.zeros((2, gates)) if self.bias is None else self.bias
-        initial_hidden = tf.cast(self.initial_hidden, inputs.dtype)[:, None, :]
-        kernel = tf.cast(self.recurrent_kernel, inputs.dtype)[:, 1]
+        initial_hidden = tf.cast(self.initial_hidden, dtype)[:, None, :]
+        kernel = tf.cast(self.recurrent_kernel, dtype)[:, 1]
         before_row = tf.squeeze(tf.matmul(initial_hidden, kernel), 1)
-        closed = tf.constant([-_CLOSED, _CLOSED, -_CLOSED, 0.0], inputs.dtype)
-        weights += [
-            tf.reshape(tf.cast(bias, inputs.dtype), (1, 2, gates)),
-            tf.eye(2, dtype=inputs.dtype)[:, :, None] * before_row,
+        closed = tf.constant([-_CLOSED, _CLOSED, -_CLOSED, 0.0], dtype)
+        kernels += [
+            tf.reshape(tf.cast(bias, dtype), (1, 2, gates)),
+            tf.eye(2, dtype=dtype)[:, :, None] * before_row,
             tf.broadcast_to(tf.repeat(closed, self.units), (1, 2, gates)),
         ]
-        weights = tf.transpose(tf.concat(weights, axis=0), (1, 0, 2))
-        return tf.concat([features, flags], axis=-1), weights
+        return tf.transpose(tf.concat(kernels, axis=0), (1, 0, 2))
 
     def get_config(self) -> Config:
         config = super().get_config()
@@ -293,3 +248,78 @@ class DiagonalBiLSTM(PixelLSTM):
                 kept, rights, caches, strict=True
             )
         ]
+
+
+@functools.partial(traced_once, batched=2)
+def _scan_diagonals(
+    inputs, condition, weights, recurrent_kernel, initial_cell, num_segments
+):
+    """Return the output of a layer.
+
+    Args:
+        inputs: `(batch, height, width, channels)`.
+        condition: `(batch, 1 or height, 1 or width, depth)`, or None.
+        weights: Of the features, `(2, features, 4 * units)`.
+        recurrent_kernel: `(2, 2, units, 4 * units)`.
+        initial_cell: `(2, units)`.
+        num_segments: See `DiagonalBiLSTM`.
+    """
+    batch, height, width, _ = ops.shape(inputs)
+    units = initial_cell.shape[-1]
+    skewed = SkewedMap(height, width, num_segments)
+    features = _features(inputs, condition)
+    hidden = tf.zeros((2, 0, units), inputs.dtype)
+    cell = hidden
+    first_row = end_row = 0
+    outputs = []
+    for segment, window in zip(skewed.skew(features), skewed.segments, strict=True):
+        # Rows that no diagonal crosses any more leave the state, new ones enter.
+        gone = (window[2] - first_row) * batch
+        entering = (window[3] - end_row) * batch
+        first_row, end_row = window[2:]
+        hidden, cell = hidden[:, gone:], cell[:, gone:]
+        hidden = tf.pad(hidden, [[0, 0], [0, entering], [0, 0]])
+        start = tf.broadcast_to(initial_cell[:, None, :], (2, entering, units))
+        cell = tf.concat([cell, start], axis=1)
+        steps, lines = ops.shape(segment)[0], ops.shape(cell)[1]
+        gates = tf.matmul(
+            tf.reshape(segment, (steps, 2, lines, weights.shape[1])), weights
+        )
+        states, hidden, cell = conv_lstm_scan(
+            gates, recurrent_kernel, hidden, cell, batch, -1
+        )
+        outputs.append(
+            tf.reshape(states, (steps, 2, end_row - first_row, batch, units))
+        )
+    outputs = tf.reshape(skewed.unskew(outputs), (height, width, batch, units))
+    return tf.transpose(outputs, (2, 0, 1, 3))
+
+
+def _features(inputs, condition):
+    """Return the features of each pixel that the gates are linear in.
+
+    They are the input, the condition, and four flags: one marks a pixel, two the first
+    pixel of a row in either direction, and one padding.
+
+    Returns:
+        `(height * width + 1, batch, features)`, the last entry for padding.
+    """
+    batch, height, width, _ = ops.shape(inputs)
+    features = inputs
+    if condition is not None:
+        depth = condition.shape[-1]
+        condition = tf.broadcast_to(condition, (batch, height, width, depth))
+        features = tf.concat([inputs, condition], axis=-1)
+    features = tf.reshape(
+        tf.transpose(features, (1, 2, 0, 3)),
+        (height * width, batch, features.shape[-1]),
+    )
+    features = tf.pad(features, [[0, 1], [0, 0], [0, 0]])
+    index = tf.range(height * width + 1)
+    is_pixel = index < height * width
+    is_first = is_pixel & (index % width == 0)
+    is_last = is_pixel & (index % width == width - 1)
+    flags = tf.stack([is_pixel, is_first, is_last, ~is_pixel], axis=-1)
+    flags = tf.cast(flags, inputs.dtype)[:, None, :]
+    flags = tf.broadcast_to(flags, (height * width + 1, batch, 4))
+    return tf.concat([features, flags], axis=-1)

@@ -1,5 +1,7 @@
 """Row LSTM."""
 
+import functools
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -7,6 +9,7 @@ from keras import ops
 
 from keras_genimg.layers.pixel_lstm import PixelLSTM
 from keras_genimg.ops.conv_lstm import conv_lstm_scan, shifted_lines
+from keras_genimg.ops.graphs import traced_once
 from keras_genimg.ops.lstm_cell import lstm_step, prepare_lstm
 
 
@@ -65,54 +68,15 @@ class RowLSTM(PixelLSTM):
     """
 
     def _scan_map(self, inputs, condition=None):
-        batch, height, width, _ = ops.shape(inputs)
-        units = self.units
-        gates = self._input_to_state(inputs, condition)
-        shape = (1, width * batch, units)
-        gates = tf.reshape(gates, (height, 1, width * batch, 4 * units))
-        dtype = self.compute_dtype
-        hidden, cell = (
-            tf.broadcast_to(tf.cast(state, dtype)[:, None, :], shape)
-            for state in (self.initial_hidden, self.initial_cell)
+        weights = (
+            self.bias,
+            self.condition_kernel,
+            self.recurrent_kernel,
+            self.initial_hidden,
+            self.initial_cell,
         )
-        # In parts, to keep the gradient's tensors over all steps small.
-        parts = [gates]
-        if isinstance(height, int) and height > 1:
-            sizes = map(len, np.array_split(range(height), min(height, 4)))
-            parts = tf.split(gates, list(sizes), axis=0)
-        outputs = []
-        for part in parts:
-            states, hidden, cell = conv_lstm_scan(
-                part, self.recurrent_kernel, hidden, cell, batch, -(self.taps // 2)
-            )
-            outputs.append(states)
-        states = tf.concat(outputs, axis=0)
-        states = tf.reshape(states, (height, width, batch, units))
-        return tf.transpose(states, (2, 0, 1, 3))
-
-    def _input_to_state(self, inputs, condition):
-        """Return the input-to-state map, `(height, width * batch, 4 * units)`."""
-        batch, height, width, channels = ops.shape(inputs)
-        rows = tf.reshape(
-            tf.transpose(inputs, (1, 2, 0, 3)), (height, width * batch, channels)
-        )
-        live_taps = self.kernel_size // 2 + 1
-        rows = shifted_lines(rows, range(1 - live_taps, 1), batch)
-        kernel = tf.reshape(
-            self.masked_input_kernel(), (live_taps * channels, 4 * self.units)
-        )
-        outputs = tf.matmul(tf.reshape(rows, (-1, live_taps * channels)), kernel)
-        if self.bias is not None:
-            outputs = tf.nn.bias_add(outputs, tf.cast(self.bias, outputs.dtype))
-        outputs = tf.reshape(outputs, (height, width * batch, 4 * self.units))
-        if condition is not None:
-            kernel = tf.cast(self.condition_kernel, outputs.dtype)
-            term = tf.matmul(tf.reshape(condition, (-1, kernel.shape[0])), kernel)
-            term = tf.reshape(term, (*ops.shape(condition)[:3], 4 * self.units))
-            term = tf.broadcast_to(term, (batch, height, width, 4 * self.units))
-            term = tf.transpose(term, (1, 2, 0, 3))
-            outputs = outputs + tf.reshape(term, ops.shape(outputs))
-        return outputs
+        weights = (None if w is None else tf.cast(w, inputs.dtype) for w in weights)
+        return _scan_rows(inputs, condition, self.masked_input_kernel(), *weights)
 
     def prepare(self, fused):
         dtype = self.compute_dtype
@@ -160,3 +124,66 @@ class RowLSTM(PixelLSTM):
 
     def end_row(self, weights, cache, kept):
         return (*kept, cache[2])
+
+
+@functools.partial(traced_once, batched=2)
+def _scan_rows(
+    inputs,
+    condition,
+    kernel,
+    bias,
+    condition_kernel,
+    recurrent_kernel,
+    initial_hidden,
+    initial_cell,
+):
+    """Return the output of a layer, given its weights.
+
+    Args:
+        inputs: `(batch, height, width, channels)`.
+        condition: `(batch, 1 or height, 1 or width, depth)`, or None.
+        kernel: Live taps, `(1, taps, channels, 4 * units)`.
+        bias: `(4 * units,)`, or None.
+        condition_kernel: `(depth, 4 * units)`, or None.
+        recurrent_kernel: `(1, taps, units, 4 * units)`.
+        initial_hidden: `(1, units)`.
+        initial_cell: `(1, units)`.
+    """
+    batch, height, width, channels = ops.shape(inputs)
+    _, live_taps, _, gates = kernel.shape
+    rows = tf.reshape(
+        tf.transpose(inputs, (1, 2, 0, 3)), (height, width * batch, channels)
+    )
+    rows = shifted_lines(rows, range(1 - live_taps, 1), batch)
+    kernel = tf.reshape(kernel, (live_taps * channels, gates))
+    summed = tf.matmul(tf.reshape(rows, (-1, live_taps * channels)), kernel)
+    if bias is not None:
+        summed = tf.nn.bias_add(summed, bias)
+    summed = tf.reshape(summed, (height, 1, width * batch, gates))
+    if condition is not None:
+        shape = (*ops.shape(condition)[:3], gates)
+        term = tf.matmul(
+            tf.reshape(condition, (-1, condition_kernel.shape[0])), condition_kernel
+        )
+        term = tf.broadcast_to(tf.reshape(term, shape), (batch, height, width, gates))
+        term = tf.transpose(term, (1, 2, 0, 3))
+        summed = summed + tf.reshape(term, ops.shape(summed))
+    units = gates // 4
+    hidden, cell = (
+        tf.broadcast_to(state[:, None, :], (1, width * batch, units))
+        for state in (initial_hidden, initial_cell)
+    )
+    # In parts, to keep the gradient's tensors over all steps small.
+    parts = [summed]
+    if isinstance(height, int) and height > 1:
+        sizes = map(len, np.array_split(range(height), min(height, 4)))
+        parts = tf.split(summed, list(sizes), axis=0)
+    first_offset = -(recurrent_kernel.shape[1] // 2)
+    outputs = []
+    for part in parts:
+        states, hidden, cell = conv_lstm_scan(
+            part, recurrent_kernel, hidden, cell, batch, first_offset
+        )
+        outputs.append(states)
+    states = tf.reshape(tf.concat(outputs, axis=0), (height, width, batch, units))
+    return tf.transpose(states, (2, 0, 1, 3))

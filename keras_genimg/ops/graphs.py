@@ -1,5 +1,7 @@
 """Function graphs that many layers share, and that are freed with their model."""
 
+import contextlib
+import contextvars
 import functools
 import weakref
 from collections.abc import Callable
@@ -7,6 +9,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 _functions = weakref.WeakKeyDictionary()
+_eager_traces = contextvars.ContextVar("eager_traces", default=None)
 
 
 def custom_gradient(function: Callable) -> Callable:
@@ -53,28 +56,64 @@ def custom_gradient(function: Callable) -> Callable:
     return call
 
 
-def traced_once(function):
+def traced_once(function, batched=0):
     """Trace a function once per graph for all calls with the same shapes.
 
     Many layers of a network have maps of the same shape. Tracing the loop of each layer
     again would take most of the time before the first step, and most of the bytes of an
-    export. In eager execution, the function runs without tracing.
+    export. In eager execution, the function runs without tracing, except in a
+    `shared_eager_traces` block.
 
     A trace lives as long as the graph that calls it, so that a process that builds many
     models does not accumulate traces.
 
     Args:
-        function: Function of tensors, integers and tuples of integers. It must not use
-            tensors other than its arguments.
+        function: Function of tensors, integers, None and tuples of integers. It must
+            not use tensors other than its arguments.
+        batched: Number of first arguments whose first axis is a batch. One trace in
+            eager execution serves batches of all sizes.
     """
 
     @functools.wraps(function)
     def call(*arguments):
         if tf.executing_eagerly():
-            return function(*arguments)
+            traces = _eager_traces.get()
+            if traces is None or not batched:
+                return function(*arguments)
+            specs = [_spec(x, n < batched) for n, x in enumerate(arguments)]
+            key = function, *specs
+            if key not in traces:
+                traced = tf.function(function, autograph=False)
+                traces[key] = traced.get_concrete_function(*specs)
+            return traces[key](*(x for x in arguments if tf.is_tensor(x)))
         shared = _functions.setdefault(tf.compat.v1.get_default_graph(), {})
         if function not in shared:
             shared[function] = tf.function(function, autograph=False)
         return shared[function](*arguments)
 
     return call
+
+
+@contextlib.contextmanager
+def shared_eager_traces():
+    """Return a context in which eager loops run as compiled graphs.
+
+    An eager loop of 55 steps takes longer than to trace it once and to run the trace.
+    The traces are freed when the outermost such block ends.
+    """
+    if _eager_traces.get() is not None:
+        yield
+        return
+    token = _eager_traces.set({})
+    try:
+        yield
+    finally:
+        _eager_traces.reset(token)
+
+
+def _spec(value, is_batched):
+    """Return what tells one trace from another, with a batch of any size."""
+    if not tf.is_tensor(value):
+        return value
+    shape = [None, *value.shape[1:]] if is_batched else value.shape
+    return tf.TensorSpec(shape, value.dtype)

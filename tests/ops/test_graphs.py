@@ -1,3 +1,4 @@
+import functools
 import gc
 import weakref
 
@@ -5,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from keras_genimg.models import PixelRNN
-from keras_genimg.ops.graphs import traced_once
+from keras_genimg.ops.graphs import shared_eager_traces, traced_once
 
 
 def counting():
@@ -40,6 +41,30 @@ def test_runs_eagerly_as_it_is():
     for size in (1, 1, 2):
         assert double(tf.ones(size)).numpy().tolist() == [2] * size
     assert len(traced) == 3
+
+
+def test_eager_traces_serve_batches_of_all_sizes_and_are_freed():
+    traced = []
+
+    @functools.partial(traced_once, batched=1)
+    def scaled(x, other, factor):
+        traced.append(x.shape)
+        return factor * x if other is None else factor * x + other
+
+    one = tf.constant([1.0])
+    with shared_eager_traces():
+        for size in (1, 3):
+            assert scaled(tf.ones(size), None, 2).numpy().tolist() == [2] * size
+        with shared_eager_traces():
+            assert scaled(tf.ones(2), one, 2).numpy().tolist() == [3] * 2
+        assert scaled(tf.ones(2), one, 3).numpy().tolist() == [4] * 2
+        assert scaled(tf.ones(5), None, 2).numpy().tolist() == [2] * 5
+        assert len(traced) == 3
+    with shared_eager_traces():
+        scaled(one, None, 2)
+    assert [len(traced), traced[-1]] == [4, tf.TensorShape([None])]
+    scaled(one, None, 2)
+    assert traced[-1] == (1,)
 
 
 def test_graphs_are_freed():
