@@ -3,8 +3,15 @@
 Tutorials are executed, so a page that no longer runs fails the build.
 """
 
+import inspect
 import os
 import re
+
+from docutils import nodes
+from numpy.typing import ArrayLike
+from sphinx.addnodes import download_reference
+from sphinx.util.inspect import stringify_signature
+from sphinx.util.typing import stringify_annotation
 
 from keras_genimg import __version__
 
@@ -30,11 +37,12 @@ nb_execution_raise_on_error = True
 nb_execution_timeout = 900  # Seconds a cell may take, on a slow and busy machine too.
 nb_output_stderr = "remove"  # TensorFlow's notices, progress bars.
 nb_merge_streams = True
-myst_enable_extensions = ["colon_fence"]
+nb_render_markdown_format = "gfm"  # CommonMark, the default, has no tables.
+myst_enable_extensions = ["attrs_inline", "colon_fence"]
 myst_heading_anchors = 3
 
 autodoc_member_order = "bysource"
-autodoc_typehints = "none"  # The docstrings name types and shapes.
+python_maximum_signature_line_length = 88  # Longer ones have a line per argument.
 # Methods that only Keras documents are left to its documentation.
 autodoc_inherit_docstrings = False
 autodoc_default_options = {"members": True, "show-inheritance": True}
@@ -73,6 +81,38 @@ def with_literal_blocks(app, what, name, obj, options, lines):
     lines[:] = marked
 
 
+def with_short_signature(app, what, name, obj, options, signature, returned):
+    """Return the signature of a class or function as its source has it.
+
+    Keras' `__new__`, which autodoc reads, takes anything. NumPy's `ArrayLike` is a union
+    of eight private types.
+    """
+    if what == "class":
+        signature = stringify_signature(
+            inspect.signature(obj),
+            show_return_annotation=False,
+            unqualified_typehints=True,
+        )
+    array_like = stringify_annotation(ArrayLike, "smart")
+    return signature and signature.replace(array_like, "ArrayLike"), returned
+
+
+def with_notebook(app, doctree):
+    """Add a link to download a tutorial, as executed, below its title."""
+    folder, _, name = app.env.docname.rpartition("/")
+    if folder == "tutorials":
+        path = f"{app.env.mystnb_config.output_folder}/{folder}/{name}.ipynb"
+        link = download_reference(
+            "", reftarget=f"/{os.path.relpath(path, app.srcdir)}"
+        )
+        link += nodes.Text("Download this page as a notebook")
+        title = next(doctree.findall(nodes.title))
+        title.parent.insert(1, nodes.paragraph("", "", link))
+
+
 def setup(app):
     """Connect the hooks of this file."""
+    app.connect("autodoc-process-signature", with_short_signature)
+    # Before Sphinx collects the files to download.
+    app.connect("doctree-read", with_notebook, priority=100)
     app.connect("autodoc-process-docstring", with_literal_blocks, priority=100)
