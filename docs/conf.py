@@ -84,8 +84,8 @@ def with_literal_blocks(app, what, name, obj, options, lines):
 def with_short_signature(app, what, name, obj, options, signature, returned):
     """Return the signature of a class or function as its source has it.
 
-    Keras' `__new__`, which autodoc reads, takes anything. NumPy's `ArrayLike` is a union
-    of eight private types.
+    Keras' `__new__`, which autodoc reads, takes any arguments. NumPy's `ArrayLike` is a
+    union of private types.
     """
     if what == "class":
         signature = stringify_signature(
@@ -102,9 +102,7 @@ def with_notebook(app, doctree):
     folder, _, name = app.env.docname.rpartition("/")
     if folder == "tutorials":
         path = f"{app.env.mystnb_config.output_folder}/{folder}/{name}.ipynb"
-        link = download_reference(
-            "", reftarget=f"/{os.path.relpath(path, app.srcdir)}"
-        )
+        link = download_reference("", reftarget=f"/{os.path.relpath(path, app.srcdir)}")
         link += nodes.Text("Download this page as a notebook")
         title = next(doctree.findall(nodes.title))
         title.parent.insert(1, nodes.paragraph("", "", link))

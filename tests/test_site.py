@@ -1,0 +1,93 @@
+"""The built pages of the documentation."""
+
+import html
+import inspect
+import re
+import shutil
+
+import pytest
+
+import keras_genimg
+from keras_genimg.presets import FAMILIES
+from tests.subprocesses import ROOT, run_python
+
+pytestmark = pytest.mark.slow
+
+pytest.importorskip("myst_nb", reason="needs the extra `docs`")
+pytest.importorskip("furo", reason="needs the extra `docs`")
+
+CLASSES = [
+    getattr(getattr(keras_genimg, package), name)
+    for package in ("layers", "models", "likelihoods", "latents", "callbacks")
+    for name in getattr(keras_genimg, package).__all__
+    if inspect.isclass(getattr(getattr(keras_genimg, package), name))
+]
+LOOKED_AT = """index choosing presets results papers glossary tutorials/quick_start
+    reference/layers reference/layers/lstms reference/models/pixels""".split()
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """All pages, without the outputs of their code."""
+    folder = tmp_path_factory.mktemp("site") / "html"
+    run_python(
+        *"-m sphinx --quiet -W --keep-going docs".split(),
+        folder,
+        DOCS_NO_EXECUTION="1",
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def reference(site):
+    """The text of the reference."""
+    pages = (site / "reference").rglob("*.html")
+    return "".join(page.read_text() for page in sorted(pages))
+
+
+def test_presets_are_a_table(tmp_path):
+    """With a row for each preset."""
+    for name in ("conf.py", "presets.md"):
+        shutil.copy(ROOT / "docs" / name, tmp_path)
+    site = tmp_path / "html"
+    run_python("-m", "sphinx", "--quiet", "-D", "root_doc=presets", tmp_path, site)
+    table = (site / "presets.html").read_text().partition("<table")[2]
+    rows = table.partition("</table>")[0].split("<tr")[2:]
+    expected = [f"{family}/{name}" for family in FAMILIES for name in FAMILIES[family]]
+    assert [re.findall(r'class="pre">([^<]+)<', row)[0] for row in rows] == expected
+
+
+@pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: kind.__name__)
+def test_the_reference_has_signatures(reference, kind):
+    package = ".".join(kind.__module__.split(".")[:2])
+    start = reference.index(f'id="{package}.{kind.__name__}"')
+    text = re.sub(r"<[^>]+>", "", reference[start : reference.index("</dt>", start)])
+    text = html.unescape(text)
+    for name, parameter in inspect.signature(kind).parameters.items():
+        assert f"{name}: " in text
+        if parameter.default is not parameter.empty:
+            assert repr(parameter.default) in text
+    assert "*args" not in text
+
+
+def test_pages_in_a_browser(site, tmp_path):
+    """They fit the width of a phone and of a desktop, and show all their pictures."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("needs Chromium: apt-get install chromium")
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(
+            executable_path=chromium, args=["--no-sandbox", "--disable-gpu"]
+        )
+        for width in (390, 1280):
+            page = browser.new_page(viewport={"width": width, "height": 900})
+            for name in LOOKED_AT:
+                page.goto((site / f"{name}.html").as_uri())
+                shown = page.evaluate("document.documentElement.scrollWidth")
+                assert shown == width, name
+                pictures = "Array.from(document.images, image => image.naturalWidth)"
+                assert all(page.evaluate(pictures)), name
+                picture = f"{name.replace('/', '_')}_{width}.png"
+                page.screenshot(path=tmp_path / picture, full_page=True)
+        browser.close()
