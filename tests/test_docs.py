@@ -31,6 +31,7 @@ SCRIPTS = {
 # Blocks that are shown and not executed, and what they would need. Commands in them are
 # parsed.
 NOT_EXECUTED = {
+    "docs/choosing.md": ("python", "a process for each preset"),
     "docs/index.md": ("bash", "a package index"),
     "docs/moving.md": ("python", "models of other code"),
     "docs/papers.md": ("python", "MNIST"),
