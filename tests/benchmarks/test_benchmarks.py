@@ -37,6 +37,7 @@ def run(monkeypatch):
         ),
         ("draw", 5, ["plain TensorFlow, unrolled", "without: keras.Model by hand"]),
         ("mixture", 1, ["Categorical", "DiscretizedLogisticMixture"]),
+        ("steps --family GatedPixelCNN", 1, ["plain TensorFlow", "products alone"]),
         ("gpu --device cpu --part step sampling", 2, ["keras_genimg, XLA"]),
         # Two replicas run in a new process.
         (
