@@ -28,7 +28,8 @@ for model in (
     model.compile("adam")
     model.fit(images, verbose=0)
     assert model.generate(2, seed=0).shape == (2, *model.image_shape)
-    assert model.complete(images, np.eye(4, dtype="uint8"), seed=0).shape == images.shape
+    known = np.eye(4, dtype="uint8")
+    assert model.complete(images, known, seed=0).shape == images.shape
     assert np.isfinite(model.log_prob(images)).all()
     model.export(f"{sys.argv[1]}/{name}", verbose=False)
     print(name)
