@@ -230,8 +230,9 @@ def fit_to_images(arguments, options):
     if size is not None:
         options.setdefault("image_size", size)
     images = datasets.as_array(datasets.load(split="all", **options))
-    if images.shape[-1] == 1:  # All earlier pixels, which strokes depend on.
-        arguments.set.setdefault("first_kernel_size", 2 * max(images.shape[1:3]) - 1)
+    if images.shape[-1] == 1:  # Strokes depend on distant pixels, textures do not.
+        width = min(2 * max(images.shape[1:3]) - 1, FOLDER_SIZE - 1)
+        arguments.set.setdefault("first_kernel_size", width)
     return images, fitting_likelihood(images)
 
 

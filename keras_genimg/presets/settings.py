@@ -91,7 +91,7 @@ PIXEL_CNN = {
         "photo_patches",
         "Small PixelCNN for color crops of photographs. `genimg-train` takes it for a "
         "folder of images.",
-        Recipe(12, 32, 3e-3, warmup_steps=100, clipping={"global_clipnorm": 1.0}),
+        dataclasses.replace(_DIGITS_RECIPE, epochs=12, warmup_steps=100, tried=False),
         image_shape=(32, 32, 3),
         units=32,
         num_blocks=6,
