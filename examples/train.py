@@ -187,11 +187,14 @@ def image_options(arguments, preset):
 
 def fitting_size(folder):
     """Return a size for the images of a folder, or None if they can keep their own."""
-    from PIL import Image
+    from keras_genimg.extras import optional
 
+    with optional("Reading image files needs Pillow", "examples"):
+        from PIL import Image
+    unfit = (OSError, Image.DecompressionBombError)  # Which `load` names.
     sizes = set()
     for file in folder.rglob("*"):
-        with contextlib.suppress(OSError), Image.open(file) as image:
+        with contextlib.suppress(*unfit), Image.open(file) as image:
             sizes.add(image.size)
     if len(sizes) > 1:
         return FOLDER_SIZE, FOLDER_SIZE
