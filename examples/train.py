@@ -1,14 +1,17 @@
-"""Train a preset of any family. Run the same command again to continue after a stop.
+"""Train a model on a folder of images, or a preset. Run it again to continue.
 
-    python examples/train.py --preset digits_diagonal
-    python examples/train.py --preset mnist_diagonal_1x32 --output outputs/mnist_1x32
-    python examples/train.py --preset DRAW/mnist_small --data fashion_mnist
-    python examples/train.py --preset PixelCNN/digits --data ./photos --image-size 16
+    genimg-train --data ./photos
+    genimg-train --preset digits_diagonal
+    genimg-train --preset DRAW/mnist_small --data fashion_mnist
+    genimg-train --preset mnist_diagonal_1x32 --output outputs/mnist_1x32
+    genimg-train --list
 
-A name that several families have needs its family, as in `DRAW/mnist`. The recipe is
-that of the preset. The run folder holds `config.json`, `log.csv`, pictures of samples
-in `samples/`, the states to resume from in `states/`, the trained `model.keras`, and
-`report.json` with the nats of the test images. It needs the extra `examples`.
+Without a preset, the images decide the size, the likelihood and the number of epochs,
+for about ten minutes of two cores. With a preset, its recipe does. A name that several
+families have needs its family, as in `DRAW/mnist`. The run folder holds `config.json`,
+`log.csv`, pictures of samples in `samples/`, the states to resume from in `states/`,
+the trained `model.keras`, and `report.json` with the nats of the test images. It needs
+the extra `examples`.
 
 Data is `digits`, which is embedded; a name of tensorflow_datasets, such as `mnist`,
 `fashion_mnist`, `binarized_mnist`, `cifar10` or `svhn_cropped`, read from the folder
@@ -30,9 +33,14 @@ import math
 import os
 import pathlib
 import sys
+import textwrap
 import time
 from typing import Any
 
+# What a folder of images is trained with, at most this large by default.
+FOLDER_PRESET, FOLDER_SIZE = "PixelCNN/photo_patches", 32
+# About ten minutes of two cores.
+FOLDER_PIXELS, FOLDER_EPOCHS = 40e6, 100
 TEST_SEED = 777
 HELD_OUT = 5000
 IMAGENET_NOTE = (
@@ -48,9 +56,11 @@ def parse_arguments():
         description=str(__doc__).partition("\n")[0],
         epilog=str(__doc__).partition("\n")[2],
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        prog="genimg-train",
     )
     add = parser.add_argument
-    add("--preset", required=True, metavar="[FAMILY/]NAME")
+    add("--list", action="store_true", help="print the presets")
+    add("--preset", metavar="[FAMILY/]NAME", help="default: one that fits the images")
     add("--data", help="images to train on (default: those of the preset)")
     add("--image-size", type=int, metavar="N", help="resize images to N by N")
     crop = "then crop them to N by N: anywhere in training, at the center in tests"
@@ -89,10 +99,12 @@ def parse_arguments():
         "of the preset in the package",
     )
     add("--save-every", type=int, default=200, metavar="BATCHES")
-    add("--output", type=pathlib.Path, help="run folder (default: outputs/FAMILY_NAME)")
+    add("--output", type=pathlib.Path, help="run folder (default: in outputs/)")
     export = "publish as DIR/NAME/VERSION, named as the run folder is (extra `serving`)"
     add("--export", type=pathlib.Path, metavar="DIR", help=export)
     arguments = parser.parse_args()
+    if not (arguments.data or arguments.preset or arguments.list):
+        parser.error("--data, --preset or --list is needed")
     try:
         arguments.set = dict(named_value(change) for change in arguments.set)
     except ValueError as error:
@@ -160,7 +172,7 @@ def first_weights(start_from, family, name, model):
 
 def image_options(arguments, preset):
     """Return the arguments of `datasets.load` that name and resize the images."""
-    options = dict(preset.data)
+    options: dict[str, Any] = dict(preset.data)
     if arguments.data is not None:
         path = pathlib.Path(arguments.data).expanduser()
         # Names of tensorflow_datasets may have slashes too.
@@ -171,6 +183,77 @@ def image_options(arguments, preset):
         if getattr(arguments, size) is not None:
             options[size] = getattr(arguments, size)
     return options
+
+
+def fitting_size(folder):
+    """Return a size for the images of a folder, or None if they can keep their own."""
+    from keras_genimg.extras import optional
+
+    with optional("Reading image files needs Pillow", "examples"):
+        from PIL import Image
+    unfit = (OSError, Image.DecompressionBombError)  # Which `load` names.
+    sizes = set()
+    for file in folder.rglob("*"):
+        with contextlib.suppress(*unfit), Image.open(file) as image:
+            sizes.add(image.size)
+    if len(sizes) > 1:
+        return FOLDER_SIZE, FOLDER_SIZE
+    width, height = sizes.pop() if sizes else (1, 1)
+    longest = max(width, height)
+    if longest <= FOLDER_SIZE:
+        return None
+    return tuple(max(1, round(n * FOLDER_SIZE / longest)) for n in (height, width))
+
+
+def fitting_likelihood(images):
+    """Return a likelihood that keeps all levels of images from 0 to 255."""
+    import numpy as np
+
+    from keras_genimg import likelihoods
+
+    if images.shape[-1] == 1:
+        for count in range(2, 33):
+            levels = np.round(np.arange(count) * 255 / (count - 1))
+            if np.isin(images, levels).all():
+                categorical = likelihoods.Categorical(count)
+                return likelihoods.Bernoulli() if count == 2 else categorical
+    return likelihoods.DiscretizedLogisticMixture()
+
+
+def fit_to_images(arguments, options):
+    """Return images and likelihood of a folder; complete the options for them."""
+    from keras_genimg import datasets
+
+    if not isinstance(options["name"], pathlib.Path):
+        raise ValueError(
+            f"--data {options['name']} needs a --preset, which a folder does not, such "
+            f"as ./photos; --list prints them"
+        )
+    size = fitting_size(options["name"])
+    if size is not None:
+        options.setdefault("image_size", size)
+    images = datasets.as_array(datasets.load(split="all", **options))
+    if images.shape[-1] == 1:  # Strokes depend on distant pixels, textures do not.
+        width = min(2 * max(images.shape[1:3]) - 1, FOLDER_SIZE - 1)
+        arguments.set.setdefault("first_kernel_size", width)
+    return images, fitting_likelihood(images)
+
+
+def rounding_notice(images, likelihood):
+    """Return what a likelihood takes from images from 0 to 255, "" for nothing."""
+    import numpy as np
+
+    if likelihood.num_values is None:
+        return ""
+    kept = likelihood.to_display(likelihood.from_display(images)) == images
+    if kept.all():
+        return ""
+    if likelihood.binarizes:
+        return "This preset makes gray levels black or white at random in each epoch.\n"
+    return (
+        f"This preset rounds {len(np.unique(images))} levels of your pixels to "
+        f"{likelihood.num_values}. Leave out --preset to keep them.\n"
+    )
 
 
 def load_splits(options, batch_size, held_out, likelihood):
@@ -327,22 +410,24 @@ def changed_recipe(recipe, arguments):
     return dataclasses.replace(recipe, **given)
 
 
-def load_or_exit(options, recipe, arguments, likelihood):
-    """Return what `load_splits` does, or exit with its error and a hint."""
+@contextlib.contextmanager
+def exits_for_data(name):
+    """Exit with an error of the data, and a hint."""
     try:
-        return load_splits(options, recipe.batch_size, arguments.held_out, likelihood)
+        yield
     except (ValueError, FileNotFoundError) as error:
         hint = ""
-        if isinstance(options["name"], str) and pathlib.Path(options["name"]).is_dir():
-            hint = f". For the folder of that name, pass --data ./{options['name']}"
+        if isinstance(name, str) and pathlib.Path(name).is_dir():
+            hint = f". For the folder of that name, pass --data ./{name}"
         sys.exit(f"{error}{hint}")
 
 
-def make_model(family, name, image_shape, arguments):
+def make_model(family, name, likelihood, image_shape, arguments):
     """Return the model of a preset for images of a size, with its first weights."""
-    sizes = size_options(family.presets[name], image_shape)
+    options = size_options(family.presets[name], image_shape) | arguments.set
+    options["likelihood"] = likelihood
     try:
-        model = family.from_preset(name, name=name, **sizes, **arguments.set)
+        model = family.from_preset(name, name=name, **options)
     except (TypeError, ValueError) as error:
         sys.exit(f"The model cannot be built: {error}")
     if arguments.start_from:
@@ -367,15 +452,31 @@ def make_callbacks(output, epochs, arguments, chief):
     return callbacks
 
 
+def print_presets():
+    """Print all presets, each with its description."""
+    from keras_genimg.presets import FAMILIES, presets_with_weights
+
+    for family, presets in FAMILIES.items():
+        trained = presets_with_weights(family)
+        for name, preset in presets.items():
+            print(f"{family}/{name}{' (weights)' if name in trained else ''}")
+            print(textwrap.indent(textwrap.fill(preset.description, 84), "    "))
+
+
 def main():
     """Run the whole example."""
     arguments = parse_arguments()
     from genimg_export.quiet_start import import_tensorflow
 
+    if arguments.list:
+        import_tensorflow()
+        return print_presets()
+    print("[1/4] Starting TensorFlow", flush=True)
     import_tensorflow()
     import keras
+    from genimg_export.export_model import what_next
 
-    from keras_genimg import likelihoods, models
+    from keras_genimg import datasets, likelihoods, models
     from keras_genimg.ops.workers import is_chief
     from keras_genimg.presets import find_preset
 
@@ -385,7 +486,7 @@ def main():
     if arguments.mixed_precision:
         keras.mixed_precision.set_global_policy(f"mixed_{arguments.mixed_precision}")
     try:
-        family, name = find_preset(arguments.preset)
+        family, name = find_preset(arguments.preset or FOLDER_PRESET)
         family = getattr(models, family)
     except ValueError as error:
         sys.exit(str(error))
@@ -393,38 +494,67 @@ def main():
     unknown = arguments.set.keys() - inspect.signature(family).parameters.keys()
     if unknown:
         sys.exit(f"{family.__name__} has no argument {', '.join(sorted(unknown))}")
-    if not preset.recipe.tried:
+    if arguments.preset and not preset.recipe.tried:
         print(
             f"No model was trained to the end by the recipe of {name}; it is a guess."
         )
     recipe = changed_recipe(preset.recipe, arguments)
-    output = arguments.output or pathlib.Path("outputs", f"{family.__name__}_{name}")
     options = image_options(arguments, preset)
+    run = f"{family.__name__}_{name}"
+    if not arguments.preset:
+        run = pathlib.Path(options["name"]).resolve().stem
+    output = arguments.output or pathlib.Path("outputs", run)
+    print(f"[2/4] Reading {options['name']}", flush=True)
+    default = inspect.signature(family).parameters["likelihood"].default
+    likelihood = likelihoods.get(preset.config.get("likelihood", default))
+    with exits_for_data(options["name"]):
+        if not arguments.preset:
+            images, likelihood = fit_to_images(arguments, options)
+        elif arguments.data:
+            some = next(iter(datasets.load(batch_size=1000, **options)))
+            print(end=rounding_notice(some.numpy(), likelihood), flush=True)
+        train, held_out, test = load_splits(
+            options, recipe.batch_size, arguments.held_out, likelihood
+        )
+    if not (arguments.preset or arguments.epochs):
+        pixels = len(train) * recipe.batch_size * math.prod(test.shape[1:3])
+        epochs = min(max(round(FOLDER_PIXELS / pixels), 1), FOLDER_EPOCHS)
+        recipe = dataclasses.replace(recipe, epochs=epochs)
+    if not arguments.preset:
+        print(
+            f"Images: {len(images)} of {options['name']}, {test.shape[1]}x"
+            f"{test.shape[2]}, {'gray' if test.shape[3] == 1 else 'color'}"
+            f"{', resized' if 'image_size' in options else ''}, all "
+            f"{likelihood.num_values} levels\n"
+            f"Model: {FOLDER_PRESET}, {likelihood}\n"
+            f"Training: {recipe.epochs} epochs; about ten minutes of two cores without "
+            f"--epochs"
+        )
     config = run_config(arguments, f"{family.__name__}/{name}", recipe, options)
     check_same_run(output / "config.json", config)
 
-    default = inspect.signature(family).parameters["likelihood"].default
-    likelihood = likelihoods.get(preset.config.get("likelihood", default))
-    train, held_out, test = load_or_exit(options, recipe, arguments, likelihood)
+    print(f"[3/4] Building {family.__name__}/{name}", flush=True)
     with strategy.scope() if strategy else contextlib.nullcontext():
-        model = make_model(family, name, test.shape[1:], arguments)
+        model = make_model(family, name, likelihood, test.shape[1:], arguments)
         model.compile(recipe.optimizer(len(train)))
     if chief:
         output.mkdir(parents=True, exist_ok=True)
         write_json(output / "config.json", config)
 
+    print("[4/4] Training; the first step is checked and compiled before", flush=True)
     start = time.monotonic()
     model.fit(
         train,
         epochs=recipe.epochs,
         validation_data=held_out,
-        verbose=2,
+        verbose=1 if sys.stdout.isatty() else 2,
         callbacks=make_callbacks(output, recipe.epochs, arguments, chief),
     )
     seconds = time.monotonic() - start
     model.save(output / "model.keras")
     report = {
         **config,
+        "likelihood": str(likelihood),
         **data_facts(options, train, held_out, test),
         **report_of(model, test, arguments.test_samples),
         "seconds_of_last_start": seconds,
@@ -436,7 +566,13 @@ def main():
     if arguments.export:
         from keras_genimg.serving import publish
 
-        publish(model, arguments.export, output.name, batch_sizes=(1, 8, 32))
+        path = publish(model, arguments.export, output.name, batch_sizes=(1, 8, 32))
+        print(what_next(path) if chief else "")
+    elif chief:
+        print(
+            f"To serve it:\n  genimg-export {output / 'model.keras'} --name "
+            f"{output.name} --base-dir served\n  genimg-serve --base-dir served"
+        )
 
 
 if __name__ == "__main__":

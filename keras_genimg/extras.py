@@ -34,3 +34,22 @@ def optional(need, extra):
         yield
     except ImportError as error:
         raise ImportError(f"{need}: {install_hint(extra)}") from error
+
+
+def import_probability():
+    """Return TensorFlow Probability.
+
+    Functions import it where they need it, since a new TensorFlow may be ahead of it.
+    Models without latent variables then work all the same.
+
+    Raises:
+        ImportError: If it cannot be imported.
+    """
+    try:
+        import tensorflow_probability
+    except ImportError as error:
+        raise ImportError(
+            f"TensorFlow Probability is needed here, as for all latent variables, and "
+            f'cannot be imported: {error}. Run pip install "tensorflow-probability[tf]"'
+        ) from error
+    return tensorflow_probability

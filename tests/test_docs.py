@@ -16,6 +16,7 @@ from tests.subprocesses import ROOT
 PAGES = [
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
+    ROOT / "SECURITY.md",
     ROOT / "export" / "README.md",
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
@@ -123,6 +124,16 @@ def test_links_lead_to_files(page):
     for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)\s]*)?\)", page.read_text()):
         if not target.startswith("http"):
             assert (page.parent / target).exists(), target
+
+
+def test_the_address_of_the_project_stands_in_one_file():
+    """It may change, and no page leads there before it exists."""
+    files = [*ROOT.glob("*.*"), *ROOT.glob(".github/**/*.*"), *PAGES]
+    for folder in ("keras_genimg", "export", "examples", "docs"):
+        files += (ROOT / folder).rglob("*.py")
+    files = [file for file in files if file.is_file()]
+    named = {file.name for file in files if b"keras-genimg" in file.read_bytes()}
+    assert named == {"pyproject.toml"}
 
 
 def test_code_of_the_documentation_is_executed_when_it_is_built():

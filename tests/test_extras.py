@@ -24,6 +24,6 @@ def test_hints_name_extras_that_exist():
         text = path.read_text()
         named += re.findall(r"install_hint\([\"']([\w-]+)[\"']\)", text)
         named += re.findall(r"optional\([^\n]+, [\"']([\w-]+)[\"']", text)
-        named += re.findall(r"pip install [^\n]*\[([\w-]+)\]", text)
+        named += re.findall(r"pip install [^\n]*[.g]\[([\w-]+)\]", text)
     expected = {"examples", "photos", "serving", "tensorboard"}
     assert set(named) == expected | {"bulk", "bulk-ray", "bulk-beam"} <= extras()

@@ -114,7 +114,8 @@ def load(
         gives the batches of any epoch from any position on.
 
     Raises:
-        FileNotFoundError: If Frey Face has not been downloaded.
+        FileNotFoundError: If Frey Face has not been downloaded, or another data set is
+            not prepared and cannot be.
         ImportError: If a package that reads the data is not installed: scikit-learn,
             scikit-image, or, for a local path, Pillow or SciPy.
         ValueError: If an argument is invalid, the split is empty, `drop_remainder`

@@ -2,6 +2,8 @@
 
 import difflib
 import os
+import urllib.error
+import urllib.request
 from typing import Any
 
 import numpy as np
@@ -30,20 +32,24 @@ def read_tfds(name, split, labels, any_size, others):
         `"label": () int32` if `labels`, unbatched.
 
     Raises:
+        FileNotFoundError: If the data set is not there and cannot be downloaded.
         ValueError: If the name or split is unknown, the split is empty, or the data set
             has no 8-bit images or, with `labels=True`, no labels.
     """
     import tensorflow_datasets as tfds
 
+    path_hint = (
+        f"A local path is given as one: pass pathlib.Path({name!r}). Received: "
+        f"name={name!r}"
+    )
     if os.sep in name and os.path.exists(name):
-        raise ValueError(
-            f"A local path is given as one: pass pathlib.Path({name!r}). Received: "
-            f"name={name!r}"
-        )
+        raise ValueError(path_hint)
     try:
         # tfds itself reads the variable only once, when it is imported.
         builder = tfds.builder(name, data_dir=os.environ.get("TFDS_DATA_DIR"))
     except tfds.core.DatasetNotFoundError:
+        if os.path.exists(name):
+            raise ValueError(path_hint) from None
         known = [*others, *tfds.list_builders(with_community_datasets=False)]
         near = difflib.get_close_matches(name, known)
         hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
@@ -73,6 +79,7 @@ def read_tfds(name, split, labels, any_size, others):
         )
 
     if not builder.is_prepared():
+        _check_network(builder)
         builder.download_and_prepare()
     splits = builder.info.splits
     try:
@@ -101,3 +108,22 @@ def read_tfds(name, split, labels, any_size, others):
         return picked
 
     return dataset.map(pick, num_parallel_calls=tf.data.AUTOTUNE)
+
+
+def _check_network(builder):
+    """Raise an error if a data set cannot be downloaded; tfds would try for minutes."""
+    for url in [*(builder.url_infos or ())][:1]:
+        try:
+            head = urllib.request.Request(url, method="HEAD")
+            with urllib.request.urlopen(head, timeout=10):
+                pass
+        except urllib.error.HTTPError as answer:
+            answer.close()
+        except OSError as error:
+            raise FileNotFoundError(
+                f"Data set {builder.name!r} is not prepared in "
+                f"{builder.data_dir_root}, and cannot be downloaded: {error}. Set "
+                f"the environment variable TFDS_DATA_DIR to a folder that holds it; or "
+                f"give a folder of images, as pathlib.Path('./images') or --data "
+                f"./images; or take 'digits' or 'photo_patches', which need no network."
+            ) from None

@@ -5,6 +5,7 @@ from typing import Literal
 import keras
 import tensorflow as tf
 
+from keras_genimg.extras import import_probability
 from keras_genimg.latents.latent_family import LatentFamily
 from keras_genimg.ops.checks import check_choice
 from keras_genimg.ops.uniforms import seeded_normals
@@ -47,8 +48,7 @@ class DiagonalNormal(LatentFamily):
         return 2 * latent_dim
 
     def distribution(self, params: TensorLike) -> Distribution:
-        import tensorflow_probability as tfp
-
+        tfp = import_probability()
         return tfp.distributions.MultivariateNormalDiag(*self._moments(params))
 
     def from_noise(self, params: TensorLike, noise: TensorLike) -> tf.Tensor:

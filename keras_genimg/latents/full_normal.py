@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from keras_genimg.extras import import_probability
 from keras_genimg.latents.latent_family import LatentFamily
 from keras_genimg.ops.uniforms import seeded_normals
 from keras_genimg.types import Distribution, Stream, TensorLike
@@ -24,7 +25,7 @@ class FullNormal(LatentFamily):
         return latent_dim + latent_dim * (latent_dim + 1) // 2
 
     def _mean_and_factor(self, params):
-        import tensorflow_probability as tfp
+        tfp = import_probability()
 
         # size = d + d (d + 1) / 2 = ((2 d + 3)**2 - 9) / 8
         latent_dim = round(((8 * params.shape[-1] + 9) ** 0.5 - 3) / 2)
@@ -36,8 +37,7 @@ class FullNormal(LatentFamily):
         return mean, below + tf.linalg.diag(diagonal)
 
     def distribution(self, params: TensorLike) -> Distribution:
-        import tensorflow_probability as tfp
-
+        tfp = import_probability()
         return tfp.distributions.MultivariateNormalTriL(*self._mean_and_factor(params))
 
     def seeded_sample(

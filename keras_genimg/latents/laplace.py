@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from keras_genimg.extras import import_probability
 from keras_genimg.latents.latent_family import LatentFamily
 from keras_genimg.types import Distribution, TensorLike
 
@@ -22,7 +23,7 @@ class Laplace(LatentFamily):
         return 2 * latent_dim
 
     def distribution(self, params: TensorLike) -> Distribution:
-        import tensorflow_probability as tfp
+        tfp = import_probability()
 
         location, log_scale = tf.split(params, 2, axis=-1)
         laplace = tfp.distributions.Laplace(location, tf.exp(log_scale))

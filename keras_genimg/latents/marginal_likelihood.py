@@ -1,9 +1,11 @@
 """Estimate of the marginal likelihood of models with few latent variables."""
 
 import tensorflow as tf
-import tensorflow_probability as tfp
 
+from keras_genimg.extras import import_probability
 from keras_genimg.ops.uniforms import POSTERIOR, seeded_uniforms
+
+tfp = import_probability()
 
 # Initial step size of a chain, relative to the standard deviation of the guesses.
 _FIRST_STEP = 0.1

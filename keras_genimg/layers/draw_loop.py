@@ -5,6 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_genimg.extras import import_probability
 from keras_genimg.layers.draw_cell import DRAWCell
 from keras_genimg.likelihoods import Likelihood
 from keras_genimg.ops.checks import check_positive_int
@@ -202,8 +203,7 @@ class DRAWLoop(keras.layers.Layer):
 
     def divergences(self, outputs: tf.Tensor) -> tf.Tensor:
         """Return the KL divergence of each step in nats, `(num_glimpses, batch)`."""
-        import tensorflow_probability as tfp
-
+        tfp = import_probability()
         return tfp.distributions.kl_divergence(self.posterior(outputs), self.prior())
 
     def compute_output_spec(self, inputs):

@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from keras_genimg import latents
+from keras_genimg.extras import import_probability
 from keras_genimg.ops.checks import check_choice, check_positive_int
 from keras_genimg.ops.configurable import arguments_of
 from keras_genimg.ops.replicas import place_in_batch
@@ -152,7 +153,7 @@ class Latent(keras.layers.Layer):
         Raises:
             ValueError: If TFP has no closed form.
         """
-        import tensorflow_probability as tfp
+        tfp = import_probability()
 
         prior = self.prior.standard(self.latent_dim)
         try:

@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from keras_genimg.extras import import_probability
 from keras_genimg.likelihoods.likelihood import Likelihood
 from keras_genimg.types import Config, Distribution, Temperature, TensorLike
 
@@ -35,9 +36,16 @@ class Bernoulli(Likelihood):
         self.binarizes = not intensities
 
     def distribution(self, params: TensorLike) -> Distribution:
-        import tensorflow_probability as tfp
-
+        tfp = import_probability()
         return tfp.distributions.Bernoulli(logits=tf.cast(params, tf.float32))
+
+    def log_prob(self, params: TensorLike, images: TensorLike) -> tf.Tensor:
+        logits, images = tf.cast(params, tf.float32), tf.cast(images, tf.float32)
+        zero = tf.math.multiply_no_nan(-tf.math.softplus(logits), 1 - images)
+        return zero + tf.math.multiply_no_nan(-tf.math.softplus(-logits), images)
+
+    def mean(self, params: TensorLike) -> tf.Tensor:
+        return tf.sigmoid(tf.cast(params, tf.float32))
 
     def sample(
         self, params: TensorLike, uniforms: TensorLike, temperature: Temperature = 1.0

@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from keras_genimg.extras import import_probability
 from keras_genimg.likelihoods.likelihood import Likelihood
 from keras_genimg.ops.checks import check_int
 from keras_genimg.types import Config, Distribution, Temperature, TensorLike
@@ -29,9 +30,13 @@ class Categorical(Likelihood):
         self.num_values = self.params_size = num_values
 
     def distribution(self, params: TensorLike) -> Distribution:
-        import tensorflow_probability as tfp
-
+        tfp = import_probability()
         return tfp.distributions.Categorical(logits=tf.cast(params, tf.float32))
+
+    def log_prob(self, params: TensorLike, images: TensorLike) -> tf.Tensor:
+        return -tf.nn.sparse_softmax_cross_entropy_with_logits(
+            tf.cast(images, tf.int32), tf.cast(params, tf.float32)
+        )
 
     def sample(
         self, params: TensorLike, uniforms: TensorLike, temperature: Temperature = 1.0

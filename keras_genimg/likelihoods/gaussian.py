@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from keras_genimg.extras import import_probability
 from keras_genimg.likelihoods.likelihood import Likelihood
 from keras_genimg.types import Config, Distribution, Temperature, TensorLike
 
@@ -42,7 +43,7 @@ class Gaussian(Likelihood):
         self.min_stddev = float(min_stddev)
 
     def distribution(self, params: TensorLike) -> Distribution:
-        import tensorflow_probability as tfp
+        tfp = import_probability()
 
         a, b = tf.unstack(tf.cast(params, tf.float32), axis=-1)
         stddev = self.min_stddev + tf.exp(b / 2)

@@ -87,6 +87,17 @@ PIXEL_CNN = {
         first_kernel_size=55,
         **_MNIST,
     ),
+    "photo_patches": _preset(
+        "photo_patches",
+        "Small PixelCNN for color crops of photographs. `genimg-train` takes it for a "
+        "folder of images.",
+        dataclasses.replace(_DIGITS_RECIPE, epochs=12, warmup_steps=100, tried=False),
+        image_shape=(32, 32, 3),
+        units=32,
+        num_blocks=6,
+        head_filters=64,
+        likelihood="logistic_mixture",
+    ),
     "digits": _preset(
         "digits",
         "Small PixelCNN for the embedded 8x8 digits with 17 gray levels.",

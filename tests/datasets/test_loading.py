@@ -3,6 +3,7 @@
 import pathlib
 import subprocess
 import sys
+import time
 import zlib
 
 import keras
@@ -224,6 +225,25 @@ class TestTfds:
     def test_unknown_name_suggests(self, name, meant):
         with pytest.raises(ValueError, match=f"'{name}'. Did you mean.*'{meant}'"):
             load(name)
+
+    def test_a_folder_of_that_name_is_named_before_similar_names(
+        self, tmp_path, monkeypatch
+    ):
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "icons").mkdir()
+        with pytest.raises(ValueError, match=r"pass pathlib.Path\('icons'\)"):
+            load("icons")
+
+    def test_without_a_network_all_ways_are_named_at_once(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+        monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # Refuses connections.
+        began = time.monotonic()
+        with pytest.raises(FileNotFoundError) as error:
+            load("mnist")
+        assert time.monotonic() - began < 20
+        ways = ("TFDS_DATA_DIR", f"{tmp_path}", "pathlib.Path", "'digits'", "refused")
+        for way in ways:
+            assert way in str(error.value)
 
     def test_mnist(self, mnist):
         dataset = load("mnist", "test", batch_size=256, labels=True)

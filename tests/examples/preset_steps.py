@@ -47,9 +47,9 @@ def write_images(preset, folder):
         path = folder / "frey_rawface.mat"
         savemat(path, {"ff": images.reshape(NUM_IMAGES, -1).T})
         return str(path)
-    if name == "digits":
+    if name in ("digits", "photo_patches"):
         for index, image in enumerate(images):
-            Image.fromarray(image[..., 0]).save(folder / f"{index}.png")
+            Image.fromarray(image.squeeze()).save(folder / f"{index}.png")
         return str(folder)
     import tensorflow_datasets as tfds
 

@@ -1,5 +1,6 @@
 import json
 import pathlib
+import runpy
 
 import keras
 import numpy as np
@@ -8,11 +9,18 @@ import tensorflow as tf
 from PIL import Image
 
 from keras_genimg.datasets import as_array, load
+from keras_genimg.likelihoods import (
+    Bernoulli,
+    Categorical,
+    DiscretizedLogisticMixture,
+    Gaussian,
+)
+from tests.subprocesses import ROOT
 
 
 def write_images(folder, count, size=(8, 8), colors=1):
     """Write digits as PNG files."""
-    folder.mkdir()
+    folder.mkdir(parents=True)
     for index, digit in enumerate(as_array(load("digits", "test"))[:count]):
         pixels = np.resize(digit, (*size, 1)) * np.ones(colors, "uint8")
         Image.fromarray(pixels.squeeze()).save(folder / f"{index:03d}.png")
@@ -96,6 +104,70 @@ def test_a_folder_of_images_becomes_a_served_model(run_example, tmp_path, monkey
     model = keras.models.load_model("run/model.keras")
     expected = model.likelihood.to_display(model.generate(2, seed=0))
     np.testing.assert_array_equal(drawn["images"], expected)
+
+
+@pytest.mark.slow
+def test_a_color_folder_alone_keeps_all_levels(run_example, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = write_images(tmp_path / "images", 20, size=(9, 10), colors=3)
+    Image.new("RGB", (70, 40), (1, 2, 3)).save(folder / "other.png")
+    printed = run_example(
+        *["train.py", "--data", "./images", "--epochs", 1, "--samples", 0],
+        *["--output", "run", "--set", "units=4", "--set", "num_blocks=1"],
+    )
+    assert printed.startswith("[1/4] Starting TensorFlow")
+    assert "Images: 21 of images, 32x32, color, resized, all 256 levels" in printed
+    assert "Model: PixelCNN/photo_patches, DiscretizedLogisticMixture(" in printed
+    assert "Training: 1 epochs" in printed and "ounded" not in printed
+    assert "genimg-serve --base-dir served" in printed
+    report = json.loads(pathlib.Path("run/report.json").read_text())
+    assert "Mixture(num_values=256" in report["likelihood"]
+    with Image.open(folder / "other.png") as original:
+        assert original.size == (70, 40)
+
+
+def test_pixels_decide_their_likelihood_and_size(tmp_path):
+    train = runpy.run_path(str(ROOT / "examples" / "train.py"))
+    likelihood = train["fitting_likelihood"]
+    digits = as_array(load("digits", "test"))
+    black_and_white = np.where(digits > 99, 255, 0).astype("uint8")
+    assert likelihood(black_and_white) == Bernoulli()
+    assert likelihood(digits) == Categorical(17)
+    assert likelihood(digits // 2) == DiscretizedLogisticMixture(256)
+    colors = black_and_white.repeat(3, axis=-1)
+    assert likelihood(colors) == DiscretizedLogisticMixture(256)
+
+    size = train["fitting_size"]
+    folder = write_images(tmp_path / "small", 3, (8, 30))
+    assert size(folder) is None
+    folder = write_images(tmp_path / "large", 3, (40, 80))
+    assert size(folder) == (16, 32)
+    write_images(folder / "other", 1, (40, 81))
+    assert size(folder) == (32, 32)
+
+
+def test_rounding_is_announced():
+    notice = runpy.run_path(str(ROOT / "examples" / "train.py"))["rounding_notice"]
+    digits = as_array(load("digits", "test"))
+    assert not notice(digits, Categorical(17)) and not notice(digits, Gaussian())
+    gray = np.arange(256, dtype="uint8").reshape(1, 16, 16, 1)
+    assert not notice(gray, Categorical(256))
+    assert "rounds 256 levels of your pixels to 17" in notice(gray, Categorical(17))
+    assert "black or white at random" in notice(gray, Bernoulli())
+    assert not notice(np.where(gray > 99, 255, 0).astype("uint8"), Bernoulli())
+
+
+def test_presets_are_listed_and_the_help_names_the_command(run_example, capsys):
+    printed = run_example("train.py", "--list")
+    assert "PixelRNN/mnist_diagonal_7x16 (weights)" in printed
+    assert "DRAW/svhn " in printed.replace("\n", " ")
+    with pytest.raises(SystemExit):
+        run_example("train.py", "--help")
+    printed = capsys.readouterr().out
+    assert "usage: genimg-train" in printed and "train.py" not in printed
+    with pytest.raises(SystemExit):
+        run_example("train.py")
+    assert "--data, --preset or --list" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
