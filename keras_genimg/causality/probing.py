@@ -132,7 +132,7 @@ def first_leak(
         return next((leak for leak in leaks if leak is not None), None)
     shape = tuple(size or _SIZE for size in image_shape or model.image_shape)
     # Eager even while the caller is being traced: only the loops are worth a trace.
-    with tf.init_scope(), shared_eager_traces():
+    with tf.init_scope(), shared_eager_traces(shape[0]):
         pairs = _pairs(model, shape)
         if has_half_precision(model):
             model = in_float32(model) or model

@@ -145,8 +145,9 @@ class Drawer:
 
     def prove(self, sampler):
         """Raise an error unless a sampler is right, which is checked once."""
-        with shared_eager_traces():
-            self.check_causal(sampler.kind[1])
+        _, image_shape, _ = sampler.kind
+        with shared_eager_traces(image_shape[0]):
+            self.check_causal(image_shape)
             self._model._function_cache.get(("proven", *sampler.kind), sampler.prove)
 
     def checked_method(self, method):

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 _functions = weakref.WeakKeyDictionary()
+_FEWEST_ROWS = 16
 _eager_traces = contextvars.ContextVar("eager_traces", default=None)
 
 
@@ -95,13 +96,14 @@ def traced_once(function, batched=0):
 
 
 @contextlib.contextmanager
-def shared_eager_traces():
-    """Return a context in which eager loops run as compiled graphs.
+def shared_eager_traces(num_rows: int):
+    """Return a context in which eager loops over the rows of images are compiled.
 
-    An eager loop of 55 steps takes longer than to trace it once and to run the trace.
-    The traces are freed when the outermost such block ends.
+    An eager loop of 55 steps takes longer than to trace it once and to run the trace;
+    a loop over fewer than sixteen rows does not. The traces are freed when the
+    outermost such block ends.
     """
-    if _eager_traces.get() is not None:
+    if num_rows < _FEWEST_ROWS or _eager_traces.get() is not None:
         yield
         return
     token = _eager_traces.set({})

@@ -52,19 +52,22 @@ def test_eager_traces_serve_batches_of_all_sizes_and_are_freed():
         return factor * x if other is None else factor * x + other
 
     one = tf.constant([1.0])
-    with shared_eager_traces():
+    with shared_eager_traces(16):
         for size in (1, 3):
             assert scaled(tf.ones(size), None, 2).numpy().tolist() == [2] * size
-        with shared_eager_traces():
+        with shared_eager_traces(16):
             assert scaled(tf.ones(2), one, 2).numpy().tolist() == [3] * 2
         assert scaled(tf.ones(2), one, 3).numpy().tolist() == [4] * 2
         assert scaled(tf.ones(5), None, 2).numpy().tolist() == [2] * 5
         assert len(traced) == 3
-    with shared_eager_traces():
+    with shared_eager_traces(16):
         scaled(one, None, 2)
     assert [len(traced), traced[-1]] == [4, tf.TensorShape([None])]
     scaled(one, None, 2)
     assert traced[-1] == (1,)
+    with shared_eager_traces(15):  # A short loop runs sooner than it is traced.
+        scaled(tf.ones(2), None, 2)
+    assert traced[-1] == (2,)
 
 
 def test_graphs_are_freed():
