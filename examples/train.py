@@ -239,20 +239,21 @@ def fit_to_images(arguments, options):
     return images, fitting_likelihood(images)
 
 
-def rounding_notice(images, likelihood):
+def rounding_notice(batches, likelihood):
     """Return what a likelihood takes from images from 0 to 255, "" for nothing."""
-    import numpy as np
-
-    if likelihood.num_values is None:
+    if likelihood.num_values is None or likelihood.num_values >= 256:
         return ""
-    kept = likelihood.to_display(likelihood.from_display(images)) == images
-    if kept.all():
+    for images in batches:
+        images = images.numpy()
+        if (likelihood.to_display(likelihood.from_display(images)) != images).any():
+            break
+    else:
         return ""
     if likelihood.binarizes:
         return "This preset makes gray levels black or white at random in each epoch.\n"
     return (
-        f"This preset rounds {len(np.unique(images))} levels of your pixels to "
-        f"{likelihood.num_values}. Leave out --preset to keep them.\n"
+        f"This preset rounds your pixels to {likelihood.num_values} levels. Leave out "
+        f"--preset to keep them all.\n"
     )
 
 
@@ -511,8 +512,8 @@ def main():
         if not arguments.preset:
             images, likelihood = fit_to_images(arguments, options)
         elif arguments.data:
-            some = next(iter(datasets.load(batch_size=1000, **options)))
-            print(end=rounding_notice(some.numpy(), likelihood), flush=True)
+            batches = datasets.load(batch_size=1000, **options)
+            print(end=rounding_notice(batches, likelihood), flush=True)
         train, held_out, test = load_splits(
             options, recipe.batch_size, arguments.held_out, likelihood
         )

@@ -137,18 +137,19 @@ def products_step(model, batch_size):
     def tensor(width):
         return tf.constant(random.normal(size=(positions, width)), tf.float32)
 
-    maps = {width: tensor(width) for size in sizes for width in size}
+    maps = {width: tensor(width) for width, _ in sizes}
     kernels = [tf.Variable(random.normal(size=s).astype("float32")) for s in sizes]
 
     @tf.function(autograph=False)
     def step():
         results = []
-        for kernel, (inputs, outputs) in zip(kernels, sizes, strict=True):
-            results.append(tf.matmul(maps[inputs], kernel)[0, 0])
-            d_kernel = tf.matmul(maps[inputs], maps[outputs], transpose_a=True)
-            results.append(d_kernel[0, 0])
-            d_inputs = tf.matmul(maps[outputs], kernel, transpose_b=True)
-            results.append(d_inputs[0, 0])
+        for kernel, (width, _) in zip(kernels, sizes, strict=True):
+            # The outputs stand for their gradient. TensorFlow would compute products
+            # of the same maps only once for all layers.
+            outputs = tf.matmul(maps[width], kernel)
+            d_kernel = tf.matmul(maps[width], outputs, transpose_a=True)
+            d_inputs = tf.matmul(outputs, kernel, transpose_b=True)
+            results += [d_kernel[0, 0], d_inputs[0, 0]]
         return tf.add_n(results)
 
     return lambda: float(step())

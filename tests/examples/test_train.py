@@ -148,13 +148,15 @@ def test_pixels_decide_their_likelihood_and_size(tmp_path):
 
 def test_rounding_is_announced():
     notice = runpy.run_path(str(ROOT / "examples" / "train.py"))["rounding_notice"]
-    digits = as_array(load("digits", "test"))
+    digits = load("digits", "test", batch_size=100)
     assert not notice(digits, Categorical(17)) and not notice(digits, Gaussian())
-    gray = np.arange(256, dtype="uint8").reshape(1, 16, 16, 1)
-    assert not notice(gray, Categorical(256))
-    assert "rounds 256 levels of your pixels to 17" in notice(gray, Categorical(17))
-    assert "black or white at random" in notice(gray, Bernoulli())
-    assert not notice(np.where(gray > 99, 255, 0).astype("uint8"), Bernoulli())
+    gray = tf.reshape(tf.range(256), (1, 16, 16, 1))
+    black_and_white = tf.where(gray > 99, 255, 0)
+    assert not notice([gray], Categorical(256))
+    both = [black_and_white, gray]  # The first batch fits.
+    assert "rounds your pixels to 17 levels" in notice(both, Categorical(17))
+    assert "black or white at random" in notice(both, Bernoulli())
+    assert not notice([black_and_white], Bernoulli())
 
 
 def test_presets_are_listed_and_the_help_names_the_command(run_example, capsys):
