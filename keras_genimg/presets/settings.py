@@ -75,6 +75,24 @@ PIXEL_CNN = {
         num_blocks=15,
         **_CIFAR10,
     ),
+    "cifar10_small": _preset(
+        "cifar10",
+        "Small PixelCNN of five blocks on CIFAR-10, for a few hours of one core; not "
+        "in the paper.",
+        Recipe(
+            4,
+            16,
+            2e-3,
+            warmup_steps=200,
+            ema_momentum=0.999,
+            clipping={"global_clipnorm": 1.0},
+        ),
+        image_shape=(32, 32, 3),
+        units=64,
+        num_blocks=5,
+        head_filters=64,
+        likelihood="logistic_mixture",
+    ),
     "mnist": _preset(
         "mnist",
         "PixelCNN of ten blocks on binarized MNIST. Its first kernel is as wide as two "
