@@ -17,7 +17,7 @@ from keras_genimg.causality.rounding import (
     in_float32,
     is_quantized,
 )
-from keras_genimg.inputs.calls import SLOW, cost_of_image
+from keras_genimg.inputs.calls import cost_of_image
 from keras_genimg.ops.graphs import shared_eager_traces
 
 # Changes smaller than this fraction of the largest one may be rounding.
@@ -30,8 +30,17 @@ _BATCH_TOLERANCE = 1e-3
 _COARSE_BATCH_TOLERANCE = 0.05
 # Maximum number of sub-pixels per forward pass; 41 images of 28x28.
 _MOST_PIXELS = 2**15
+# Operations of a forward pass. A proof of more takes over 15 seconds of two CPU cores.
+_ANNOUNCED = 4e10
 # Height and width of the images for a model of any size.
 _SIZE = 8
+
+
+def announce_proof(model, image_shape):
+    """Say that a model is proven, if that may take long."""
+    if cost_of_image(model, [size or 1 for size in image_shape]) > _ANNOUNCED:
+        text = f"{model.name}: the graph is proven once, which may take a minute."
+        print(text, flush=True)
 
 
 def check_causal(model, image_shape):
@@ -44,10 +53,7 @@ def check_causal(model, image_shape):
     Raises:
         ValueError: If the model is not causal. The error names the layer, if found.
     """
-    cost = cost_of_image(model, [size or 1 for size in image_shape])
-    if cost > SLOW:
-        text = f"{model.name}: the graph is proven once, which may take a minute."
-        print(text, flush=True)
+    announce_proof(model, image_shape)
     try:
         leak = first_leak(model, image_shape)
     except Exception as error:  # For example, the guessed conditions were invalid.
@@ -65,8 +71,9 @@ def check_causal(model, image_shape):
     if leak.kind == "batch":
         result = "no image of it can be reproduced"
     raise ValueError(
-        f"{model.name} is not causal, so {result}. {leak} If this is intended, turn "
-        f"the check off with `check_causality = False` on the model."
+        f"{model.name} is not causal, so {result}. {leak} If this is intended, "
+        f"`check_causality = False` on the model turns the check off, except for "
+        f"exports."
     )
 
 
@@ -145,14 +152,19 @@ def first_leak(
         # Random weights may hide a layer, for example behind a minimum. One pass of the
         # model with its own shows whether a second look is worth it.
         own = jittered_values(model)
-        order = _other_order(len(pairs.images))
-        halves = pairs.inputs(pairs.images), pairs.inputs(pairs.changed, order)
+        some = np.arange(0, len(pairs.units), 2)
+        order = _other_order(len(some))
+        both = (
+            pairs.inputs(pairs.images, some),
+            pairs.inputs(pairs.changed, some[order]),
+        )
         with keras.StatelessScope(state_mapping=own):
             params = _params(
-                model, [np.concatenate(x) for x in zip(*halves, strict=True)]
+                model, [np.concatenate(x) for x in zip(*both, strict=True)]
             )
         before, after = np.split(params, 2)
-        if not _leaks(pairs, before, after[np.argsort(order)]).any():
+        units = pairs.units[some]
+        if not _leaks(units, pairs, before, after[np.argsort(order)]).any():
             return None
         return _leak_under(own, seeds, model, pairs)
 
@@ -181,10 +193,10 @@ def _leak_under(weights, seeds, model, pairs):
         return _leak_from(before, model, pairs)
 
 
-def _leaks(pairs, before, after, noise=0.0):
-    """Return which units of the past of each change differ, `(pairs, num_units)`."""
+def _leaks(units, pairs, before, after, noise=0.0):
+    """Return which units of the past of each change differ, `(images, num_units)`."""
     size = len(after)
-    past = np.arange(pairs.num_units) <= pairs.units[:size, None]
+    past = np.arange(pairs.num_units) <= units[:size, None]
     changes = change_of_units(before[:size], after, pairs.num_units)
     return past & (changes > max(_TOLERANCE * changes.max(), noise))
 
@@ -195,7 +207,7 @@ def _leak_from(before, model, pairs):
     # what depends on the others of a batch, their order or number, shows too.
     order = _other_order(pairs.num_changed)
     after = _params(model, pairs.inputs(pairs.changed, order))[np.argsort(order)]
-    if not _leaks(pairs, before, after).any():
+    if not _leaks(pairs.units, pairs, before, after).any():
         return None
     # It may still be rounding, which differs between batches of different sizes.
     leak = _batch_leak(model, pairs, before)
@@ -207,7 +219,7 @@ def _leak_from(before, model, pairs):
     with tf.device("CPU"):
         before, after, again = (_params(model, both[k]) for k in (0, 1, 0))
         noise = change_of_units(before, again, pairs.num_units).max()
-        leaks = _leaks(pairs, before, after, _NOISE_FACTOR * noise)
+        leaks = _leaks(pairs.units, pairs, before, after, _NOISE_FACTOR * noise)
         return _worst_leak(model, pairs, leaks) if leaks.any() else None
 
 

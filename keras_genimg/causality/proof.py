@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from keras_genimg.causality import first_leak
+from keras_genimg.causality.probing import check_causal
 from keras_genimg.causality.rounding import (
     FLOAT32_TOLERANCE,
     difference_of_params,
@@ -53,19 +53,28 @@ def check_difference(
 ) -> None:
     """Raise an error unless the sampler's parameters are those of a forward pass.
 
+    The sampler computes a sub-pixel before there are later ones, and these images in
+    one batch. A model that agrees on each image alone is therefore causal.
+
     Args:
         model: An `AutoregressiveModel`.
         weights: `(variable, value)` of all weights that the model is to have.
-        params: The parameters that the sampler computes with these weights.
+        params: The parameters that the sampler computes with these weights, of all
+            rows of the images or of the first ones.
         images: The images of the parameters, float32 `(batch, height, width, colors)`.
         conditions: The model's inputs besides the images.
 
     Raises:
-        ValueError: If they differ by more than rounding. The error names the first
-            layer that disagrees, if one is found.
+        ValueError: If they differ by more than rounding. The error names the layer that
+            leaks, or the first that disagrees, if one is found.
     """
+    alone = []
     with keras.StatelessScope(state_mapping=weights):
-        expected = forward_pass(model, images, conditions)
+        for n in range(len(images)):
+            one = slice(n, n + 1)
+            of_one = [values[one] for values in conditions]
+            alone.append(forward_pass(model, images[one], of_one))
+    expected = tf.concat(alone, axis=0)[:, : params.shape[1]]
     largest = float(tf.reduce_max(difference_of_params(params, expected)))
     # Usually it is far below, and half precision then needs no second model.
     if largest <= FLOAT32_TOLERANCE:
@@ -73,20 +82,17 @@ def check_difference(
     limit = tolerance(model, images, conditions, weights)
     if largest <= limit:
         return
-    leak = first_leak(model, tuple(images.shape[1:]))
+    check_causal(model, tuple(images.shape[1:]))
     with keras.StatelessScope(state_mapping=weights):
         layer = first_disagreement(model, images, conditions, limit)
-    if leak is not None:
-        why = f"The model is not causal. {leak}"
-    elif layer is not None:
+    why = "No single layer disagrees. Use method='ancestral'."
+    if layer is not None:
         why = (
             f"The first layer that disagrees is {type(layer).__name__} '{layer.name}': "
             f"its methods for the sampler (see keras_genimg.layers.CausalLayer) do not "
             f"compute the same as its `call`, or it sees more than one pixel. Fix it, "
             f"or use method='ancestral'."
         )
-    else:
-        why = "No single layer disagrees. Use method='ancestral'."
     raise ValueError(
         f"The incremental sampler of {model.name} does not compute the same as the "
         f"model, so its images would be wrong. Relative to the largest parameter, they "

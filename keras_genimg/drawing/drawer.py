@@ -147,7 +147,6 @@ class Drawer:
         """Raise an error unless a sampler is right, which is checked once."""
         _, image_shape, _ = sampler.kind
         with shared_eager_traces(image_shape[0]):
-            self.check_causal(image_shape)
             self._model._function_cache.get(("proven", *sampler.kind), sampler.prove)
 
     def checked_method(self, method):

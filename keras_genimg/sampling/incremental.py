@@ -15,6 +15,7 @@ def incremental_sampler(
     model: keras.Model,
     jit_compile: bool = False,
     record: Callable[..., Any] | None = None,
+    num_rows: Callable[[], tf.Tensor] | None = None,
 ) -> Callable[..., tf.Tensor]:
     """Return a function that draws images at about the cost of one forward pass.
 
@@ -28,8 +29,10 @@ def incremental_sampler(
         jit_compile: Whether the graph will be compiled with XLA. Otherwise, the program
             uses fused kernels, which XLA lacks.
         record: Function that each call is reported to, for a proof of the sampler: the
-            model; the first image; the parameters that it was drawn from, in the shape
-            of the model's output; and its conditions.
+            model; the first two images; the parameters that they were drawn from, in
+            the shape of the model's output; and their conditions.
+        num_rows: Function that returns the number of rows to draw, for the proof of a
+            large model. Later rows are zero. All by default.
 
     Returns:
         A function of `uniforms` (batch, height, width, colors), a `temperature` that
@@ -56,11 +59,12 @@ def incremental_sampler(
 
         run = PixelRun(model, given[0], conditions, fused=not jit_compile)
         more = _parameters_of_pixel if record is not None else None
-        drawn, *params = run.visit(given, choose, more, num_examples=1)
+        last = None if num_rows is None else num_rows()
+        drawn, *params = run.visit(given, choose, more, num_examples=2, num_rows=last)
         drawn = tf.transpose(drawn, (2, 0, 1, 3))
         if record is not None:
             params = _as_output(*params, model)
-            record(model, drawn[:1], params, [values[:1] for values in conditions])
+            record(model, drawn[:2], params, [values[:2] for values in conditions])
         return drawn
 
     return draw
@@ -186,7 +190,7 @@ class PixelRun:
                     changing.update(value.index for value in step.outputs)
         return fed
 
-    def visit(self, given, choose, more=None, num_examples=None):
+    def visit(self, given, choose, more=None, num_examples=None, num_rows=None):
         """Visit all pixels, row by row and from left to right.
 
         Args:
@@ -202,6 +206,8 @@ class PixelRun:
                 float32 `(batch, n)`.
             num_examples: Number of examples to keep of the further result, or None for
                 all.
+            num_rows: Scalar tensor, the number of rows to visit, or None for all. The
+                results of later rows are zero.
 
         Returns:
             List of the pixels, `(height, width, batch, colors)`; and of the further
@@ -256,8 +262,9 @@ class PixelRun:
             tf.TensorArray(tf.float32, self.height, element_shape=(None,) * 3)
             for _ in range(1 if more is None else 2)
         ]
+        num_rows = self.height if num_rows is None else num_rows
         *_, rows = tf.while_loop(
-            lambda r, *_: r < self.height,
+            lambda r, *_: r < num_rows,
             visit_row,
             (tf.constant(0), self._initial_caches(), rows),
             maximum_iterations=self.height,

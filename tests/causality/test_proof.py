@@ -111,6 +111,43 @@ def test_generate_refuses_a_sampler_that_does_not_compute_the_model():
     model.generate(2, seed=0, method="ancestral")
 
 
+@pytest.mark.parametrize("reverse", [False, True])
+def test_images_that_change_with_those_before_or_after_them(reverse):
+    def sum_of_batch(x):
+        axis = [0] if reverse else []
+        return tf.reverse(tf.cumsum(tf.reverse(x, axis), axis=0), axis)
+
+    class Mixing(layers.Layer):
+        pointwise = True
+
+        def call(self, inputs):
+            return sum_of_batch(inputs)
+
+    model = model_of(Mixing(name="mixing"))
+    for _ in range(2):
+        with pytest.raises(ValueError, match="Mixing 'mixing'"):
+            model.generate(2, seed=0)
+
+
+def test_the_first_rows_of_a_large_model_are_proven(monkeypatch):
+    shapes = []
+    check = proven_sampler.check_difference
+
+    def seen(model, weights, params, images, conditions):
+        shapes.append(params.shape[1])
+        check(model, weights, params, images, conditions)
+
+    monkeypatch.setattr(proven_sampler, "check_difference", seen)
+    monkeypatch.setattr(proven_sampler, "_AFFORDABLE", 0)
+    model = PixelCNN((12, 5, 1), 4, 1)
+    drawn = model.generate(3, seed=0)
+    np.testing.assert_array_equal(drawn, model.generate(3, seed=0, method="ancestral"))
+    assert shapes == [8, 8]
+    assert drawn[:, 8:].any()
+    with pytest.raises(ValueError, match="Left 'forgetful'"):
+        model_of(Left(name="forgetful"), (12, 5, 1)).generate(2, seed=0)
+
+
 def test_weights_of_zero_hide_no_fault():
     model = model_of(Left(name="forgetful"))
     # Nothing shows what a convolution of zeros is given.
