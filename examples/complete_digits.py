@@ -1,16 +1,18 @@
-"""Hide one half of handwritten digits, and let a model complete them.
+"""Hide one half of handwritten digits or other images, and let a model complete them.
 
 By default, the example trains a PixelRNN on the 1,797 digits of 8x8 pixels and 17 gray
 levels that scikit-learn ships. With `--data mnist`, it trains a small PixelCNN on
 12,800 binarized images of MNIST. With `--model`, it loads a model trained before, and
-with `--preset` one of those whose trained weights are part of the package. It needs the
-extra `examples`.
+with `--preset` one of those whose trained weights are part of the package, and the test
+images of its data. It needs the extra `examples`.
 
     python examples/complete_digits.py
     python examples/complete_digits.py --model outputs/complete_digits/digits.keras
     python examples/complete_digits.py --known lower --candidates 48
     python examples/complete_digits.py --known lower --candidates 48 --data mnist
     python examples/complete_digits.py --preset PixelRNN/mnist_diagonal_1x32
+    python examples/complete_digits.py --preset PixelCNN/cifar10_small
+    python examples/complete_digits.py --preset PixelCNN/cifar10_small
 
 If the lower half is known, all known pixels come after the unknown ones, and a single
 completion does not see them. With several candidates, the known pixels decide how
@@ -31,6 +33,7 @@ DATA = {
     "digits": ({"num_values": 17}, 1497, 30, 300),
     "mnist": ({"binarize": "fixed"}, 12_800, 1, 300),
 }
+NUM_COLOR_IMAGES = 1000  # Whose parameters fit into memory at once.
 NUM_DIGITS = 10
 NUM_COMPLETIONS = 4
 OCCLUDED_COLOR = (120, 165, 215)
@@ -101,6 +104,11 @@ def completion_table(model, images, known, counts):
     return lines
 
 
+def as_rgb(images):
+    """Return images in color, gray ones too."""
+    return images.repeat(3 // images.shape[-1], axis=-1)
+
+
 def main():
     """Run the whole example."""
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
@@ -111,7 +119,7 @@ def main():
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--model", type=pathlib.Path, help="a .keras file to reuse")
     source.add_argument(
-        "--preset", metavar="FAMILY/NAME", help="trained weights for MNIST"
+        "--preset", metavar="FAMILY/NAME", help="trained weights, with their data"
     )
     parser.add_argument(
         "--output", type=pathlib.Path, default="outputs/complete_digits"
@@ -127,12 +135,8 @@ def main():
     from keras_genimg.visualization import image_grid, save_comparison
 
     keras.utils.set_random_seed(0)
-    data = "mnist" if arguments.preset else arguments.data
-    pixels, num_trained, epochs, num_completed = DATA[data]
-    train, test = (
-        datasets.as_array(datasets.load(data, split, **pixels))
-        for split in ("train", "test")
-    )
+    pixels, num_trained, epochs, num_completed = DATA[arguments.data]
+    options = {"name": arguments.data, **pixels}
     arguments.output.mkdir(parents=True, exist_ok=True)
     if arguments.model:
         model = keras.models.load_model(arguments.model)
@@ -140,22 +144,34 @@ def main():
         family, name = find_preset(arguments.preset)
         family = getattr(models, family)
         model = family.from_preset(name, weights=True)
+        options = {**family.presets[name].data, "likelihood": model.likelihood}
+        if model.likelihood.binarizes:
+            options["binarize"] = "fixed"
     else:
-        model = trained_model(data, train[:num_trained], arguments.epochs or epochs)
-        model.save(arguments.output / f"{data}.keras")
+        train = datasets.as_array(datasets.load(split="train", **options))
+        epochs = arguments.epochs or epochs
+        model = trained_model(arguments.data, train[:num_trained], epochs)
+        model.save(arguments.output / f"{arguments.data}.keras")
+    test = datasets.as_array(datasets.load(split="test", **options))
+    if test.shape[-1] > 1:
+        test = test[:NUM_COLOR_IMAGES]
 
     _, height, width, _ = test.shape
     known = np.zeros((height, width), "uint8")
     if arguments.known == "upper":
         known[: height // 2] = 1
         nats = unknown_nats(model, test, known)
-        noise = (known == 0).sum() * math.log(1 + model.likelihood.max_value)
-        print(f"\n{len(test)} test digits: {nats:.2f} nats for the lower half given")
+        noise = (
+            (known == 0).sum()
+            * test.shape[-1]
+            * math.log(1 + model.likelihood.max_value)
+        )
+        print(f"\n{len(test)} test images: {nats:.2f} nats for the lower half given")
         print(f"the upper, {noise:.2f} for uniform noise.")
     else:
         known[height // 2 :] = 1
         counts = sorted({1, min(8, arguments.candidates), arguments.candidates})
-        print(f"\nThe first {num_completed} test digits, lower half known:")
+        print(f"\nThe first {num_completed} test images, lower half known:")
         for line in completion_table(model, test[:num_completed], known, counts):
             print(line)
 
@@ -165,8 +181,7 @@ def main():
         images, known, seed=SEED, num_candidates=arguments.candidates
     )
     originals, completed = (
-        model.likelihood.to_display(images).repeat(3, axis=-1)  # Gray as RGB.
-        for images in (originals, completed)
+        as_rgb(model.likelihood.to_display(images)) for images in (originals, completed)
     )
     color = np.array(OCCLUDED_COLOR, "uint8")
     panels = {

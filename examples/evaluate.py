@@ -7,18 +7,22 @@
 A preset's name loads its trained weights and prints what they reach, with the figures
 of their card. A folder that `examples/train.py` wrote gives the weights of the run,
 rounded to half precision. `--card` writes weights and card of a run as files of the
-package, and adds the figures of a preset to its card. Test images are binarized once,
-with the seed that the card names; `binarized_mnist` is the fixed set of the papers.
+package, and adds the figures of a preset to its card. Binary test images are binarized
+once, with the seed that the card names; `binarized_mnist` is the fixed set of the
+papers. Images of 256 levels are also written as PNG and WebP files and, with the
+package `pillow-jxl-plugin`, as JPEG XL, all lossless, to compare the bits.
 
 Autoregressive models also draw 768 images and compute their nats. The entropies of
 the sub-pixels, each given those drawn before it, are what these nats are on average if
 the images are drawn from the model: the mean of the difference is 0, up to its standard
-error. Nats of drawn and of test images differ if the model differs from the data.
+error. A likelihood that couples the colors has no such entropies. Nats of drawn and of
+test images differ if the model differs from the data.
 
 Data sets are read from the folder that TFDS_DATA_DIR names, or downloaded.
 """
 
 import argparse
+import contextlib
 import json
 import math
 import pathlib
@@ -28,6 +32,10 @@ from typing import Any
 TEST_SEED = 777
 FIRST = 1000
 NUM_DRAWN, DRAWN_SEED = 768, 0
+LICENSES = {
+    "mnist": "MNIST: CC BY-SA 3.0, Yann LeCun and Corinna Cortes",
+    "cifar10": "CIFAR-10: Alex Krizhevsky, 2009; its site states no license",
+}
 
 
 def mean_of(name, values):
@@ -42,21 +50,34 @@ def mean_of(name, values):
 def drawn_nats_of(model):
     """Return the nats of images that an autoregressive model draws.
 
-    The mean of `nats_minus_entropies` is 0 for a sampler that draws from the model.
+    The mean of `nats_minus_entropies` is 0 for a sampler that draws from the model. It
+    is left out if the colors of a pixel are coupled.
     """
     import tensorflow as tf
 
     images = model.generate(NUM_DRAWN, seed=DRAWN_SEED)
     params = tf.constant(model.predict(images, verbose=0))
     nats = -model.likelihood.log_prob_of_images(params, images).numpy()
-    entropies = model.likelihood.distribution(params).entropy()
-    expected = tf.reduce_sum(entropies, axis=(1, 2, 3)).numpy()
-    return {
-        "images": NUM_DRAWN,
-        "seed": DRAWN_SEED,
-        **mean_of("nats", nats),
-        **mean_of("nats_minus_entropies", nats - expected),
-    }
+    found = {"images": NUM_DRAWN, "seed": DRAWN_SEED, **mean_of("nats", nats)}
+    if not model.likelihood.couples_colors:
+        entropies = model.likelihood.distribution(params).entropy()
+        expected = tf.reduce_sum(entropies, axis=(1, 2, 3)).numpy()
+        found |= mean_of("nats_minus_entropies", nats - expected)
+    return found
+
+
+def bits_of(report, images):
+    """Return the bits per dimension of nats, and those of image files."""
+    from color_patches import FILES, file_bits
+
+    files = dict(FILES)
+    with contextlib.suppress(ImportError):
+        import pillow_jxl  # noqa: F401  Makes Pillow write JPEG XL.
+
+        files["JPEG XL, lossless"] = {"format": "JXL", "lossless": True, "effort": 10}
+    bits = report["nats"] / math.prod(images.shape[1:]) / math.log(2)
+    of_files = {name: round(file_bits(images, **how), 4) for name, how in files.items()}
+    return {"bits_per_dim": round(bits, 4), "bits_per_dim_of_files": of_files}
 
 
 def nats_of(model, images, num_samples):
@@ -118,14 +139,16 @@ def card_of(run, model, report):
     config = json.loads((run / "config.json").read_text())
     trained = json.loads((run / "report.json").read_text())
     curve = (run / "log.csv").read_text().splitlines()
+    binarizes = model.likelihood.binarizes
+    once = f"binarized once, with seed {TEST_SEED}"
     return {
         "preset": config["preset"],
         "data": config["data"],
         "data_version": trained.get("data_version"),
-        "license": "MNIST: CC BY-SA 3.0, Yann LeCun and Corinna Cortes",
-        "training_images": "binarized again in each epoch",
+        "license": LICENSES[config["data"]["name"]],
+        "training_images": "binarized again in each epoch" if binarizes else "as is",
         "held_out": config["held_out"] or "the last 5,000 training images",
-        "test_images": f"binarized once, with seed {TEST_SEED}",
+        "test_images": once if binarizes else "as is",
         "command": command_of(config),
         "epochs": config["epochs"],
         "batch_size": config["batch_size"],
@@ -148,8 +171,8 @@ def main():
     )
     add = parser.add_argument
     add("model", metavar="FAMILY/PRESET | RUN", help="a preset, or a run folder")
-    data = ["mnist", "binarized_mnist"]
-    add("--data", choices=data, default="mnist", help="test images (mnist)")
+    data = ["binarized_mnist"]
+    add("--data", choices=data, help="test images (those of the preset)")
     add("--images", type=int, metavar="N", help="only the first N test images")
     add("--samples", type=int, default=5000, help="samples an image for log p (5000)")
     add("--card", type=pathlib.Path, metavar="DIR", help="write card and weights here")
@@ -170,12 +193,14 @@ def main():
     is_run = (run / "model.keras").is_file()
     card = None
     if is_run:
-        if arguments.card and arguments.data != "mnist":
-            parser.error("--card of a run begins with --data mnist")
+        if arguments.card and arguments.data:
+            parser.error("--card of a run begins without --data")
         config = json.loads((run / "config.json").read_text())
-        if config["data"] != {"name": "mnist"}:
+        family, name = find_preset(config["preset"])
+        own = getattr(models, family).presets[name].data
+        if config["data"] != {key: str(value) for key, value in own.items()}:
             sys.exit(
-                f"{run} was not trained on whole MNIST images. Received: "
+                f"{run} was not trained on the images of its preset, {own}. Received: "
                 f"{config['data']}"
             )
         if arguments.card and config.get("set"):
@@ -198,11 +223,16 @@ def main():
         except ValueError as error:
             sys.exit(f"{run} is no folder of examples/train.py. {error}")
         card = read_card(family.__name__, name)
+        own = family.presets[name].data
     options = {"likelihood": model.likelihood, "seed": TEST_SEED}
-    test = datasets.as_array(datasets.load(arguments.data, "test", **options))
-    found = nats_of(model, test[: arguments.images], arguments.samples)
+    data = {"name": arguments.data} if arguments.data else own
+    test = datasets.as_array(datasets.load(split="test", **data, **options))
+    test = test[: arguments.images]
+    found = nats_of(model, test, arguments.samples)
+    if model.likelihood.num_values == 256:
+        found |= bits_of(found, test)
     report: dict[str, Any] = found
-    if arguments.data != "mnist":
+    if arguments.data:
         report = {arguments.data: found}
     if hasattr(model, "complete"):  # Autoregressive.
         report["drawn"] = drawn_nats_of(model)
