@@ -442,7 +442,20 @@ def make_callbacks(output, epochs, arguments, chief):
 
     from keras_genimg.callbacks import Resume, SampleGrid
 
+    class FirstBar(keras.callbacks.Callback):
+        """Show the progress bar while the first step compiles."""
+
+        def on_epoch_begin(self, epoch, logs=None):
+            self.bar = getattr(self, "bar", keras.utils.Progbar(self.params["steps"]))
+
+        def on_train_batch_begin(self, batch, logs=None):
+            if self.bar is not None:
+                self.bar.update(batch)
+            self.bar = None
+
     callbacks: list[Any] = [Resume(output / "states", arguments.save_every)]
+    if sys.stdout.isatty():
+        callbacks.append(FirstBar())
     if arguments.samples:
         every = max(epochs // 10, 1)
         grid = SampleGrid(output / "samples", arguments.samples, every=every)

@@ -91,12 +91,13 @@ def save_picture(path, picture):
     """Write an array as a PNG file, atomically.
 
     Args:
-        path: Path of the file, ending in `.png`.
+        path: Path of the file, ending in `.png`. Its folder is made if need be.
         picture: `uint8` of shape `(height, width)` or `(height, width, 3)`.
     """
     path = check_suffix(path, ".png")
     with optional("PNG files need Pillow", "examples"):
         from PIL import Image
+    path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as unfinished:
         Image.fromarray(picture).save(unfinished, format="PNG")
 

@@ -73,6 +73,20 @@ def test_every_client_of_the_server_gets_its_images(run, tmp_path):
 
 
 @pytest.mark.slow
+def test_steps_of_presets_are_counted(run, tmp_path):
+    path = tmp_path / "rows.json"
+    names = ["PixelCNN/digits", "PixelRNN/digits_diagonal"]
+    run("presets", "--quick", "--time", "--only", *names, "--json", path)
+    (rows,) = json.loads(path.read_text())["tables"].values()
+    for row in rows:
+        # Forward pass and two gradients. Kernels lose rows, and diagonals are padded.
+        every = 3 * 2 * row["weights"] * 8 * 8 * row["batch"] / 1e9
+        assert 0.5 * every < row["1e9 operations"] < 2 * every
+        assert row["GiB"] > 4 * 4 * row["weights"] / 2**30 and row["ms"] > 0
+    assert rows[1]["GiB, recompute"] < rows[1]["GiB"]
+
+
+@pytest.mark.slow
 @pytest.mark.weekly
 def test_gpu_benchmark_counts_on_the_cpu(run, tmp_path, capsys):
     path = tmp_path / "rows.json"

@@ -76,13 +76,13 @@ def test_wrong_numbers_are_refused(kwargs):
 @pytest.mark.parametrize("colors", [1, 3])
 def test_save_grid_reads_back(tmp_path, colors):
     images = images_of(7, 5, 4, colors)
-    path = tmp_path / "grid.png"
-    path.write_text("an older file")
-    save_grid(str(path), images, columns=4, padding=2, scale=3)
+    path = tmp_path / "new" / "grid.png"
+    for _ in range(2):  # The second time, it replaces a file.
+        save_grid(str(path), images, columns=4, padding=2, scale=3)
     with Image.open(path) as read:
         assert read.format == "PNG"
         np.testing.assert_array_equal(read, image_grid(images, 4, 2, 3))
-    assert list(tmp_path.iterdir()) == [path]
+    assert list(path.parent.iterdir()) == [path]
 
 
 def test_only_png_files_are_written(tmp_path):
