@@ -65,9 +65,7 @@ def test_a_run_gets_a_card_that_its_weights_reproduce(
         run_example("evaluate.py", run, "--card", weights)
     config["data"] = {"name": "fashion_mnist"}
     (run / "config.json").write_text(json.dumps(config))
-    with pytest.raises(
-        SystemExit, match="images of its preset.*fashion_mnist"
-    ):
+    with pytest.raises(SystemExit, match="images of its preset.*fashion_mnist"):
         run_example("evaluate.py", run)
 
 
