@@ -12,11 +12,14 @@ from keras_genimg.causality.probing import announce_proof
 from keras_genimg.causality.proof import check_difference
 from keras_genimg.causality.random_weights import jittered_values, random_values
 from keras_genimg.causality.rounding import (
+    FLOAT32_TOLERANCE,
+    difference_of_params,
     has_half_precision,
     in_float32,
     is_quantized,
 )
 from keras_genimg.inputs.calls import cost_of_image
+from keras_genimg.layers.causal_layer import CausalLayer, has_step_row
 from keras_genimg.ops.devices import is_on_gpu
 from keras_genimg.sampling.refusal import Refusal
 
@@ -65,21 +68,28 @@ class TracedSampler:
         self._traced = None
         self._has_passed = False
         self._networks = []
-        self._num_rows = None  # A tensor in the graph that is being traced.
+        self._guesses_rows = False
+        given_sizes = []  # Tensors in the graph that is being traced.
         records = []
         options = {}
+
+        def num_guesses():
+            self._guesses_rows = True
+            return given_sizes[1]
+
         if method == "incremental":
             options["record"] = lambda *recorded: records.append(recorded)
-            options["num_rows"] = lambda: self._num_rows
+            options["num_rows"] = lambda: given_sizes[0]
+            options["num_guesses"] = num_guesses
         draw = model._drawer.from_seeds(*self.kind, num_candidates, **options)
         given = []
         if num_candidates is not None:
             given = [tf.TensorSpec((None, *image_shape))] * 2
         variables = list(model.weights)
 
-        def run(weights, num_rows, *inputs):
+        def run(weights, num_rows, num_guesses, *inputs):
             records.clear()
-            self._num_rows = num_rows
+            given_sizes[:] = num_rows, num_guesses
             state = list(zip(variables, weights, strict=True))
             with keras.StatelessScope(state_mapping=state):
                 images, *sizes = tf.nest.flatten(draw(*inputs))
@@ -89,6 +99,7 @@ class TracedSampler:
 
         signature = [
             [tf.TensorSpec(weight.shape, weight.dtype) for weight in variables],
+            tf.TensorSpec((), tf.int32),
             tf.TensorSpec((), tf.int32),
             tf.TensorSpec((None,), tf.int64),
             tf.TensorSpec((), tf.float32),
@@ -111,8 +122,10 @@ class TracedSampler:
         if not tf.executing_eagerly():
             function = self._function
         weights = [tf.convert_to_tensor(weight) for weight in self._model.weights]
-        height = tf.constant(self.kind[1][0])
-        (images, *sizes), _ = function(weights, height, seeds, temperature, *others)
+        every_row, by_default = tf.constant(self.kind[1][0]), tf.constant(-1)
+        (images, *sizes), _ = function(
+            weights, every_row, by_default, seeds, temperature, *others
+        )
         return (images, *sizes) if sizes else images
 
     def _trace(self):
@@ -142,9 +155,10 @@ class TracedSampler:
         Two images are drawn, with pixels of any value, under random weights and under
         the model's own with some noise; of large models their first rows, at least
         eight. The parameters of each are compared with those of a forward pass of it
-        alone. A model in half precision is proven in float32, and then compared as
-        closely as its rounding allows. Where that is not close, and for the other
-        methods, the model is proven to be causal.
+        alone. If rows can be guessed, the images are drawn once more in that way. A
+        model in half precision is proven in float32, and then compared as closely as
+        its rounding allows. Where that is not close, and for the other methods, the
+        model is proven to be causal.
 
         Returns:
             True.
@@ -181,15 +195,19 @@ class TracedSampler:
             finite = [
                 (weights, records)
                 for weights, records in drawn
-                if all(np.isfinite(params).all() for _, _, params, _ in records)
+                if all(np.isfinite(params).all() for _, _, params, *_ in records)
             ]
             for weights, records in finite or drawn[-1:]:
-                for network, image, params, conditions in records:
-                    check_difference(network, weights, params, image, conditions)
+                for network, images, params, conditions, again in records:
+                    check_difference(network, weights, params, images, conditions)
+                    self._check_guessed(images, params, *again)
         return True
 
     def _drawn_under(self, weights):
-        """Return networks with two images, their parameters and conditions."""
+        """Return networks with two images, their parameters and conditions.
+
+        The last value has the images and their parameters, drawn by guesses of rows.
+        """
         try:
             return self._drawn_given(weights, guess=1)
         except tf.errors.InvalidArgumentError:
@@ -208,13 +226,37 @@ class TracedSampler:
         values = [tf.cast(value, weight.dtype) for weight, value in weights]
         affordable = int(shape[0] * _AFFORDABLE / max(cost_of_image(model, shape), 1))
         num_rows = min(max(affordable, _FEWEST_ROWS), shape[0])
-        seeds = tf.constant([0, 1], tf.int64)
-        _, recorded = self._proven(
-            values, tf.constant(num_rows), seeds, tf.constant(_FLAT), *inputs
-        )
+        others = tf.constant([0, 1], tf.int64), tf.constant(_FLAT), *inputs
+
+        def drawn(num_guesses):
+            sizes = tf.constant(num_rows), tf.constant(num_guesses)
+            _, recorded = self._proven(values, *sizes, *others)
+            return [(images, x[:, :num_rows], given) for images, x, given in recorded]
+
+        recorded = drawn(0)
+        # One more than the pixels of a row always suffice.
+        guessed = drawn(shape[1] + 1) if self._guesses_rows else recorded
         return [
-            (network, image, params[:, :num_rows], conditions)
-            for network, (image, params, conditions) in zip(
-                self._networks, recorded, strict=True
+            (network, *tensors, again)
+            for network, tensors, (*again, _) in zip(
+                self._networks, recorded, guessed, strict=True
             )
         ]
+
+    def _check_guessed(self, images, params, other_images, other_params):
+        """Raise an error unless guessed rows are those of single pixels."""
+        largest = tf.reduce_max(difference_of_params(other_params, params))
+        if largest <= FLOAT32_TOLERANCE and tf.reduce_all(other_images == images):
+            return
+        kinds = {
+            type(layer).__name__
+            for network in self._networks
+            for layer in network._flatten_layers()
+            if isinstance(layer, CausalLayer) and has_step_row(layer)
+        }
+        raise ValueError(
+            f"The incremental sampler of {self._model.name} draws other images row by "
+            f"row than pixel by pixel. The method `step_row` (see "
+            f"keras_genimg.layers.CausalLayer) of one of these layers does not compute "
+            f"the same as its `step`, so fix or remove it: {', '.join(sorted(kinds))}"
+        )

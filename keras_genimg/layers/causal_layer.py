@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
+from keras import ops
 
 from keras_genimg.types import Tensors
 
@@ -120,6 +121,28 @@ class CausalLayer:
         """
         raise NotImplementedError
 
+    def step_row(
+        self, weights: Any, carry: Tensors, row: Tensors, inputs: tf.Tensor
+    ) -> tuple[tf.Tensor | Tensors, Tensors]:
+        """Evaluate all pixels of a row at once, given their inputs.
+
+        Optional. If all layers of a model have this method, a single image of black and
+        white pixels is drawn row by row: a row is guessed and evaluated until it no
+        longer changes.
+
+        Args:
+            weights: What `prepare` returned.
+            carry: What `begin_row` returned for the first pixel.
+            row: The tensors of `begin_row`, each `(width, batch, n)`.
+            inputs: Inputs of the row, `(width, batch, channels)`. Further arguments of
+                `call` are passed by name, maps as `(width, batch, channels)` tensors.
+
+        Returns:
+            The output or outputs, and the tensors that `step` returns for `end_row`,
+            each `(width, batch, n)`.
+        """
+        raise NotImplementedError
+
     def end_row(self, weights: Any, cache: Tensors, kept: Tensors) -> Tensors:
         """Return the cache for the next row.
 
@@ -155,3 +178,39 @@ class CausalLayer:
             layer.end_row(*arguments)
             for layer, *arguments in zip(layers, weights, caches, kept, strict=True)
         ]
+
+
+def has_step_row(layer: CausalLayer) -> bool:
+    """Return whether a layer evaluates rows at once, as its `step` does its pixels."""
+    for kind in type(layer).__mro__:
+        if "step_row" in vars(kind):
+            return kind is not CausalLayer
+        if "step" in vars(kind):  # A subclass that changed it, but not the other.
+            return False
+    return False
+
+
+def step_of_window(
+    layer: Any, weights: Any, carry: Tensors, row: Tensors, inputs: tf.Tensor, **others
+):
+    """Return `step_row` of a layer whose carry is a window of its last inputs."""
+    (window,) = carry
+    width, batch, channels = ops.shape(inputs)
+    columns = window.shape[-1] // channels
+    if columns:
+        before = tf.reshape(window, (batch, columns, channels))
+        padded = tf.concat([tf.transpose(before, (1, 0, 2)), inputs], axis=0)
+        index = tf.range(width)[:, None] + tf.range(columns)
+        window = tf.transpose(tf.gather(padded, index), (0, 2, 1, 3))
+        window = tf.reshape(window, (-1, columns * channels))
+
+    def flat(tensor):
+        return tf.reshape(tensor, (-1, tensor.shape[-1]))
+
+    row, inputs, others = tf.nest.map_structure(flat, (row, inputs, others))
+    outputs, _, kept = layer.step(weights, (window,), row, inputs, **others)
+
+    def wide(tensor):
+        return tf.reshape(tensor, (width, -1, tensor.shape[-1]))
+
+    return tf.nest.map_structure(wide, (outputs, tuple(kept)))

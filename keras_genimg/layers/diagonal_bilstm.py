@@ -229,6 +229,16 @@ class DiagonalBiLSTM(PixelLSTM):
         )
         return hidden + right_above, (hidden, cell), (hidden, seen)
 
+    def step_row(self, weights, carry, row, inputs, condition=None):
+        above, right_above = row
+        seen = inputs
+        if condition is not None:
+            seen = tf.concat([inputs, condition], axis=-1)
+        features = tf.concat([seen, above], axis=-1)
+        hidden, cell = carry
+        (hidden,) = lstm_sequences([weights[0]], [features], [hidden], [cell])
+        return hidden + right_above, (hidden, seen)
+
     @classmethod
     def end_rows(cls, layers, weights, caches, kept):
         # The other direction runs over the finished row, from its end.

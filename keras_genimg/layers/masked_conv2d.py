@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from keras_genimg.layers.causal_layer import CausalLayer
+from keras_genimg.layers.causal_layer import CausalLayer, step_of_window
 from keras_genimg.ops.checks import (
     check_choice,
     check_color_channels,
@@ -183,6 +183,9 @@ class MaskedConv2D(CausalLayer, keras.layers.Conv2D):
         elif window.shape[-1]:
             window = seen[:, inputs.shape[-1] :]
         return outputs, (window,), kept
+
+    def step_row(self, weights, carry, row, inputs):
+        return step_of_window(self, weights, carry, row, inputs)
 
     def end_row(self, weights, cache, kept):
         if not kept:

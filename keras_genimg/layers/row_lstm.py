@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from keras_genimg.layers.causal_layer import step_of_window
 from keras_genimg.layers.pixel_lstm import PixelLSTM
 from keras_genimg.ops.conv_lstm import conv_lstm_scan, shifted_lines
 from keras_genimg.ops.graphs import traced_once
@@ -121,6 +122,10 @@ class RowLSTM(PixelLSTM):
         else:
             window = inputs
         return hidden, (window,), (hidden, cell)
+
+    def step_row(self, weights, carry, row, inputs, condition=None):
+        others = {} if condition is None else {"condition": condition}
+        return step_of_window(self, weights, carry, row, inputs, **others)
 
     def end_row(self, weights, cache, kept):
         return (*kept, cache[2])

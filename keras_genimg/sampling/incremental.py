@@ -7,8 +7,12 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from keras_genimg.layers.causal_layer import has_step_row
 from keras_genimg.sampling.program import Level, Program, step_arguments
 from keras_genimg.types import TensorLike
+
+# An evaluation of a row takes about three times as long as that of a pixel.
+_MOST_GUESSES = 8
 
 
 def incremental_sampler(
@@ -16,6 +20,7 @@ def incremental_sampler(
     jit_compile: bool = False,
     record: Callable[..., Any] | None = None,
     num_rows: Callable[[], tf.Tensor] | None = None,
+    num_guesses: Callable[[], tf.Tensor] | None = None,
 ) -> Callable[..., tf.Tensor]:
     """Return a function that draws images at about the cost of one forward pass.
 
@@ -23,6 +28,11 @@ def incremental_sampler(
     the pixels of a row. Layers that implement `CausalLayer` are stepped, and pointwise
     layers are called on single pixels. Operations that do not depend on the image run
     once, on whole maps. The images are those of the ancestral sampler.
+
+    A single image of two-valued pixels is drawn row by row, if all layers evaluate rows
+    at once. A row is guessed to be the one above, evaluated and drawn, again and again
+    until it no longer changes, which takes far fewer evaluations than pixels. A row
+    that does not settle is drawn pixel by pixel.
 
     Args:
         model: An `AutoregressiveModel`.
@@ -33,6 +43,9 @@ def incremental_sampler(
             the shape of the model's output; and their conditions.
         num_rows: Function that returns the number of rows to draw, for the proof of a
             large model. Later rows are zero. All by default.
+        num_guesses: Function that returns how often a row may be guessed, for a proof:
+            0 to draw each pixel, a negative number for the default. It is called if
+            rows can be guessed.
 
     Returns:
         A function of `uniforms` (batch, height, width, colors), a `temperature` that
@@ -49,18 +62,26 @@ def incremental_sampler(
             known = tf.cast(tf.broadcast_to(known, tf.shape(images)), tf.float32)
             given += [tf.transpose(tensor, (1, 2, 0, 3)) for tensor in (images, known)]
         temperature = tf.reshape(temperature, (-1, 1))
+        shape = (*tf.unstack(tf.shape(given[0])[:3]), 1)
+        given.insert(0, tf.broadcast_to(temperature, shape))
 
-        def choose(params, here, uniforms, *completed):
+        def choose(params, here, temperature, uniforms, *completed):
             drawn = model.likelihood.sample(params, uniforms[:, here], temperature)
             if completed:
                 images, known = completed
                 drawn = tf.where(known[:, here] > 0, images[:, here], drawn)
             return drawn
 
-        run = PixelRun(model, given[0], conditions, fused=not jit_compile)
+        run = PixelRun(model, given[1], conditions, fused=not jit_compile)
         more = _parameters_of_pixel if record is not None else None
         last = None if num_rows is None else num_rows()
-        drawn, *params = run.visit(given, choose, more, num_examples=2, num_rows=last)
+        guesses = None
+        if run.evaluates_rows:
+            guesses = tf.where(run.batch == 1, _MOST_GUESSES, 0)
+            if num_guesses is not None:
+                asked = num_guesses()
+                guesses = tf.where(asked < 0, guesses, asked)
+        drawn, *params = run.visit(given, choose, more, 2, last, guesses)
         drawn = tf.transpose(drawn, (2, 0, 1, 3))
         if record is not None:
             params = _as_output(*params, model)
@@ -153,6 +174,17 @@ class PixelRun:
         needed = [value for step in self.pixel_steps for value in step.inputs]
         needed = {value.index: value for value in (*needed, program.output)}
         self.known = [v for v in needed.values() if v.level != Level.PIXEL]
+        # In other types, or with more values, a row settles too late or not at all.
+        plain = all(
+            v.spec.dtype == "float32" for v in values if "float" in v.spec.dtype
+        )
+        self.evaluates_rows = (
+            fused
+            and plain
+            and model.likelihood.num_values == 2
+            and self.colors == 1
+            and all(has_step_row(step.operation) for step in self.stepped)
+        )
         # Inputs of layers that see only finished rows, kept for each pixel.
         self.inputs_kept = [
             step.inputs[0]
@@ -190,7 +222,15 @@ class PixelRun:
                     changing.update(value.index for value in step.outputs)
         return fed
 
-    def visit(self, given, choose, more=None, num_examples=None, num_rows=None):
+    def visit(
+        self,
+        given,
+        choose,
+        more=None,
+        num_examples=None,
+        num_rows=None,
+        num_guesses=None,
+    ):
         """Visit all pixels, row by row and from left to right.
 
         Args:
@@ -208,6 +248,8 @@ class PixelRun:
                 all.
             num_rows: Scalar tensor, the number of rows to visit, or None for all. The
                 results of later rows are zero.
+            num_guesses: Scalar tensor, how often a row may be guessed before it is
+                visited pixel by pixel, or None for never, unless `evaluates_rows`.
 
         Returns:
             List of the pixels, `(height, width, batch, colors)`; and of the further
@@ -215,58 +257,95 @@ class PixelRun:
         """
         layout = {}
 
-        def visit_row(r, caches, rows):
+        def visit_row(r, caches, rows, above, guesses):
             values = {index: tensor[r] for index, tensor in self.maps.items()}
             carries, of_layers = self._begin_row(values, caches)
             known = [_flat(values[value.index]) for value in self.known]
             groups = [[tensor[r] for tensor in given], known, *of_layers]
             bundle = _Bundle(groups, self.dtype)
 
+            def pack(pixel, params, values, kept):
+                inputs = [values[value.index] for value in self.inputs_kept]
+                results = [pixel] if more is None else [pixel, more(params, values)]
+                layout["kept"] = _Bundle([results, *kept, inputs], self.dtype)
+                return layout["kept"].packed
+
             def visit_pixel(c, carries, kept):
                 here, known, *of_layers = bundle.unpack(bundle.packed[c])
-                known = {
-                    value.index: tf.reshape(tensor, (-1, *value.spec.shape[3:]))
-                    for value, tensor in zip(self.known, known, strict=True)
-                }
                 pixel, params, values, states = self._draw_pixel(
                     lambda *arguments: choose(*arguments, *here),
-                    known,
+                    self._known_values(known),
                     carries,
                     of_layers,
                 )
-                inputs = [values[value.index] for value in self.inputs_kept]
-                results = [pixel] if more is None else [pixel, more(params, values)]
-                groups = [results, *(kept for _, kept in states), inputs]
-                layout["kept"] = packed = _Bundle(groups, self.dtype)
+                packed = pack(pixel, params, values, [kept for _, kept in states])
                 after = _like(tuple(carry for carry, _ in states), carries)
-                return c + 1, after, kept.write(c, packed.packed)
+                return c + 1, after, kept.write(c, packed)
 
-            kept = tf.TensorArray(self.dtype, self.width, element_shape=(None, None))
-            _, _, kept = tf.while_loop(
-                lambda c, *_: c < self.width,
-                visit_pixel,
-                (tf.constant(0), carries, kept),
-                maximum_iterations=self.width,
-            )
-            kept = kept.stack()
+            def visit_pixels():
+                kept = tf.TensorArray(
+                    self.dtype, self.width, element_shape=(None, None)
+                )
+                _, _, kept = tf.while_loop(
+                    lambda c, *_: c < self.width,
+                    visit_pixel,
+                    (tf.constant(0), carries, kept),
+                    maximum_iterations=self.width,
+                )
+                return kept.stack()
+
+            def guess(n, changed, row):
+                pixels = row[..., : self.colors]
+                pixels.set_shape((None, None, self.colors))
+                here, known = (
+                    [_examples(tensor) for tensor in group] for group in groups[:2]
+                )
+                values, states = self._evaluate_row(
+                    pixels, self._known_values(known), carries, of_layers
+                )
+                params = values[self.program.output.index]
+                drawn = choose(params, slice(None), *here)
+                packed = pack(drawn, [params], values, states)
+                row = tf.reshape(packed, (self.width, -1, packed.shape[-1]))
+                changed = tf.reduce_any(row[..., : self.colors] != pixels)
+                return n + 1, changed, row
+
+            if num_guesses is None:
+                kept = visit_pixels()
+            else:
+                shape = tf.TensorShape([None, None, None])
+                _, changed, kept = tf.while_loop(
+                    lambda n, changed, _: changed & (n < guesses),
+                    guess,
+                    (tf.constant(0), tf.constant(True), above),
+                    shape_invariants=(None, None, shape),
+                )
+                kept = tf.cond(changed, visit_pixels, lambda: kept)
+                # Rows that do not settle are rarely alone.
+                more_guesses = tf.minimum(2 * guesses, num_guesses)
+                guesses = tf.where(changed, guesses // 2, more_guesses)
             kept.set_shape((*bundle.packed.shape[:2], layout["kept"].size))
+            above = kept[..., : self.colors]
             (pixels, *others), *kept, inputs = layout["kept"].unpack(kept)
             for value, tensor in zip(self.inputs_kept, inputs, strict=True):
                 values[value.index] = tensor
             results = [pixels, *(other[:, :num_examples] for other in others)]
             layout["shapes"] = [result.shape for result in results]
             rows = [row.write(r, x) for row, x in zip(rows, results, strict=True)]
-            return r + 1, _like(self._end_row(caches, values, kept), caches), rows
+            caches = _like(self._end_row(caches, values, kept), caches)
+            return r + 1, caches, rows, above, guesses
 
         rows = [
             tf.TensorArray(tf.float32, self.height, element_shape=(None,) * 3)
             for _ in range(1 if more is None else 2)
         ]
         num_rows = self.height if num_rows is None else num_rows
-        *_, rows = tf.while_loop(
+        above = tf.zeros((self.width, self.batch, self.colors), self.dtype)
+        guesses = tf.constant(0) if num_guesses is None else num_guesses
+        _, _, rows, _, _ = tf.while_loop(
             lambda r, *_: r < num_rows,
             visit_row,
-            (tf.constant(0), self._initial_caches(), rows),
+            (tf.constant(0), self._initial_caches(), rows, above, guesses),
             maximum_iterations=self.height,
         )
         results = [row.stack() for row in rows]
@@ -427,6 +506,56 @@ class PixelRun:
                 values[value.index] = output
         return values, states
 
+    def _known_values(self, known):
+        """Return tensors `(pixels, n)` in the shapes of the known values, by index."""
+        return {
+            value.index: tf.reshape(tensor, (-1, *value.spec.shape[3:]))
+            for value, tensor in zip(self.known, known, strict=True)
+        }
+
+    def _evaluate_row(self, pixels, values, carries, rows):
+        """Run the program on all pixels of a row at once.
+
+        Args:
+            pixels: `(width, batch, colors)`.
+            values: Known values of these pixels, by index. Others are added.
+            carries: Carry of each stepped layer before the first pixel.
+            rows: Tensors of each stepped layer's row.
+
+        Returns:
+            Dict of `(width * batch, ...)` tensors by index of value, and the kept
+            tensors of each stepped layer, `(width * batch, n)`.
+        """
+        images, kept = self.program.inputs[0], []
+        values[images.index] = tf.cast(_examples(pixels), images.spec.dtype)
+
+        def wide(tensor):
+            if not tf.is_tensor(tensor):
+                return tensor
+            return tf.reshape(tensor, (self.width, -1, tensor.shape[-1]))
+
+        for step in self.pixel_steps:
+            args, kwargs = step.fill(values)
+            if step.pixel is not None:
+                outputs = self.pointwise[id(step)](*args, **kwargs)
+            else:
+                given = step_arguments(step.operation, args, kwargs)
+                inputs, others = tf.nest.map_structure(wide, given)
+                place = len(kept)
+                outputs, of_row = step.operation.step_row(
+                    self.weights[id(step)],
+                    carries[place],
+                    rows[place],
+                    inputs,
+                    **others,
+                )
+                outputs, of_row = tf.nest.map_structure(_examples, (outputs, of_row))
+                kept.append(of_row)
+            outputs = tf.nest.flatten(outputs)
+            for value, output in zip(step.outputs, outputs, strict=True):
+                values[value.index] = output
+        return values, kept
+
     def _step(self, layer, state, inputs, others):
         """Call a layer's `step` with its arguments in the compute dtype."""
 
@@ -466,6 +595,11 @@ class _Bundle:
         return [
             [tf.cast(next(parts), dtype) for _, dtype in group] for group in self.groups
         ]
+
+
+def _examples(row):
+    """Return a row `(width, batch, n)` as a batch of pixels."""
+    return tf.reshape(row, (-1, row.shape[-1]))
 
 
 def _like(tensors, templates):
