@@ -36,6 +36,7 @@ def run(monkeypatch):
             ["one model.predict per pixel (keras.io)"],
         ),
         ("draw", 5, ["plain TensorFlow, unrolled", "without: keras.Model by hand"]),
+        ("lone", 1, ["PixelRNN/mnist_row_7x16", "PixelCNN/mnist"]),
         ("mixture", 1, ["Categorical", "DiscretizedLogisticMixture"]),
         ("steps --family GatedPixelCNN", 1, ["plain TensorFlow", "products alone"]),
         ("gpu --device cpu --part step sampling", 2, ["keras_genimg, XLA"]),
