@@ -193,15 +193,20 @@ def has_step_row(layer: CausalLayer) -> bool:
 def step_of_window(
     layer: Any, weights: Any, carry: Tensors, row: Tensors, inputs: tf.Tensor, **others
 ):
-    """Return `step_row` of a layer whose carry is a window of its last inputs."""
+    """Return `step_row` of a layer whose carry is a window of its last inputs.
+
+    Before the first pixel, the window is 0.
+    """
     (window,) = carry
-    width, batch, channels = ops.shape(inputs)
+    width, _, channels = ops.shape(inputs)
     columns = window.shape[-1] // channels
     if columns:
-        before = tf.reshape(window, (batch, columns, channels))
-        padded = tf.concat([tf.transpose(before, (1, 0, 2)), inputs], axis=0)
-        index = tf.range(width)[:, None] + tf.range(columns)
-        window = tf.transpose(tf.gather(padded, index), (0, 2, 1, 3))
+        padded = tf.pad(inputs, [[columns, 0], [0, 0], [0, 0]])
+        if columns == 1:
+            window = padded[:-1]
+        else:
+            index = tf.range(width)[:, None] + tf.range(columns)
+            window = tf.transpose(tf.gather(padded, index), (0, 2, 1, 3))
         window = tf.reshape(window, (-1, columns * channels))
 
     def flat(tensor):

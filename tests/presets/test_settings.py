@@ -52,7 +52,9 @@ def test_size_of_the_mnist_model():
 
 
 def test_unknown_preset_lists_the_known_and_suggests_one():
-    with pytest.raises(ValueError, match="no preset 'cifar'.*cifar10_15x128, digits"):
+    with pytest.raises(
+        ValueError, match="no preset 'cifar'.*cifar10_15x128, cifar10_small, digits"
+    ):
         PixelCNN.from_preset("cifar")
     with pytest.raises(ValueError, match="'mnst'. Did you mean 'mnist'?"):
         PixelCNN.from_preset("mnst")
