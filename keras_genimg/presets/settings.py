@@ -80,7 +80,7 @@ PIXEL_CNN = {
         "Small PixelCNN of five blocks on CIFAR-10, for a few hours of one core; not "
         "in the paper.",
         Recipe(
-            4,
+            3,
             16,
             2e-3,
             warmup_steps=200,
