@@ -68,7 +68,8 @@ def unknown_nats(model, images, known):
 
     params = model.predict(images, verbose=0)
     log_prob = np.asarray(model.likelihood.log_prob(params, images))
-    return -log_prob[:, known == 0].sum(axis=(1, 2)).mean()
+    unknown = log_prob[:, known == 0].reshape(len(images), -1)
+    return -unknown.sum(axis=1).mean()
 
 
 def completion_table(model, images, known, counts):

@@ -7,11 +7,12 @@
     genimg-train --list
 
 Without a preset, the images decide the size, the likelihood and the number of epochs,
-for about ten minutes of two cores. With a preset, its recipe does. A name that several
-families have needs its family, as in `DRAW/mnist`. The run folder holds `config.json`,
-`log.csv`, pictures of samples in `samples/`, the states to resume from in `states/`,
-the trained `model.keras`, and `report.json` with the nats of the test images. It needs
-the extra `examples`.
+for about ten minutes of two cores. Color images then train `PixelCNN/cifar10_small`,
+which begins with its trained weights, unless `--set` changes the model. With a preset,
+its recipe decides. A name that several families have needs its family, as in
+`DRAW/mnist`. The run folder holds `config.json`, `log.csv`, pictures of samples in
+`samples/`, the states to resume from in `states/`, the trained `model.keras`, and
+`report.json` with the nats of the test images. It needs the extra `examples`.
 
 Data is `digits`, which is embedded; a name of tensorflow_datasets, such as `mnist`,
 `fashion_mnist`, `binarized_mnist`, `cifar10` or `svhn_cropped`, read from the folder
@@ -39,8 +40,10 @@ from typing import Any
 
 # What a folder of images is trained with, at most this large by default.
 FOLDER_PRESET, FOLDER_SIZE = "PixelCNN/photo_patches", 32
+# In color, a larger model of the same family that begins with its trained weights.
+COLOR_PRESET, COLOR_RATE = "cifar10_small", 1e-3
 # About ten minutes of two cores.
-FOLDER_PIXELS, FOLDER_EPOCHS = 40e6, 100
+FOLDER_PIXELS, COLOR_PIXELS, FOLDER_EPOCHS = 40e6, 20e6, 100
 TEST_SEED = 777
 HELD_OUT = 5000
 IMAGENET_NOTE = (
@@ -524,6 +527,13 @@ def main():
     with exits_for_data(options["name"]):
         if not arguments.preset:
             images, likelihood = fit_to_images(arguments, options)
+            if images.shape[-1] == 3 and not arguments.set:
+                name = COLOR_PRESET
+                recipe = dataclasses.replace(
+                    family.presets[name].recipe, learning_rate=COLOR_RATE
+                )
+                recipe = changed_recipe(recipe, arguments)
+                arguments.start_from = arguments.start_from or "weights"
         elif arguments.data:
             batches = datasets.load(batch_size=1000, **options)
             print(end=rounding_notice(batches, likelihood), flush=True)
@@ -532,7 +542,8 @@ def main():
         )
     if not (arguments.preset or arguments.epochs):
         pixels = len(train) * recipe.batch_size * math.prod(test.shape[1:3])
-        epochs = min(max(round(FOLDER_PIXELS / pixels), 1), FOLDER_EPOCHS)
+        budget = COLOR_PIXELS if name == COLOR_PRESET else FOLDER_PIXELS
+        epochs = min(max(round(budget / pixels), 1), FOLDER_EPOCHS)
         recipe = dataclasses.replace(recipe, epochs=epochs)
     if not arguments.preset:
         print(
@@ -540,7 +551,8 @@ def main():
             f"{test.shape[2]}, {'gray' if test.shape[3] == 1 else 'color'}"
             f"{', resized' if 'image_size' in options else ''}, all "
             f"{likelihood.num_values} levels\n"
-            f"Model: {FOLDER_PRESET}, {likelihood}\n"
+            f"Model: {family.__name__}/{name}, {likelihood}"
+            f"{', from its trained weights' if name == COLOR_PRESET else ''}\n"
             f"Training: {recipe.epochs} epochs; about ten minutes of two cores without "
             f"--epochs"
         )

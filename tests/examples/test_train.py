@@ -15,6 +15,7 @@ from keras_genimg.likelihoods import (
     DiscretizedLogisticMixture,
     Gaussian,
 )
+from keras_genimg.models import PixelCNN
 from tests.subprocesses import ROOT
 
 
@@ -124,6 +125,22 @@ def test_a_color_folder_alone_keeps_all_levels(run_example, tmp_path, monkeypatc
     assert "Mixture(num_values=256" in report["likelihood"]
     with Image.open(folder / "other.png") as original:
         assert original.size == (70, 40)
+
+
+@pytest.mark.slow
+def test_a_color_folder_begins_with_trained_weights(run_example, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_images(tmp_path / "images", 20, size=(9, 10), colors=3)
+    printed = run_example(
+        *["train.py", "--data", "./images", "--samples", 0, "--learning-rate", 1e-9],
+        *["--epochs", 1, "--output", "run"],
+    )
+    assert "Model: PixelCNN/cifar10_small, Disc" in printed
+    assert "from its trained weights" in printed
+    found = keras.models.load_model("run/model.keras").get_weights()
+    trained = PixelCNN.from_preset("cifar10_small", weights=True).get_weights()
+    for weight, expected in zip(found, trained, strict=True):
+        np.testing.assert_allclose(weight, expected, atol=1e-5)
 
 
 def test_pixels_decide_their_likelihood_and_size(tmp_path):
