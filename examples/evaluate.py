@@ -23,6 +23,7 @@ Data sets are read from the folder that TFDS_DATA_DIR names, or downloaded.
 
 import argparse
 import contextlib
+import importlib
 import json
 import math
 import pathlib
@@ -72,8 +73,7 @@ def bits_of(report, images):
 
     files = dict(FILES)
     with contextlib.suppress(ImportError):
-        import pillow_jxl  # noqa: F401  Makes Pillow write JPEG XL.
-
+        importlib.import_module("pillow_jxl")  # Makes Pillow write JPEG XL.
         files["JPEG XL, lossless"] = {"format": "JXL", "lossless": True, "effort": 10}
     bits = report["nats"] / math.prod(images.shape[1:]) / math.log(2)
     of_files = {name: round(file_bits(images, **how), 4) for name, how in files.items()}
