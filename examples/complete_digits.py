@@ -12,7 +12,6 @@ images of its data. It needs the extra `examples`.
     python examples/complete_digits.py --known lower --candidates 48 --data mnist
     python examples/complete_digits.py --preset PixelRNN/mnist_diagonal_1x32
     python examples/complete_digits.py --preset PixelCNN/cifar10_small
-    python examples/complete_digits.py --preset PixelCNN/cifar10_small
 
 If the lower half is known, all known pixels come after the unknown ones, and a single
 completion does not see them. With several candidates, the known pixels decide how

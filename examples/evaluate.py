@@ -203,6 +203,8 @@ def main():
                 f"{run} was not trained on the images of its preset, {own}. Received: "
                 f"{config['data']}"
             )
+        if arguments.card and config["data"]["name"] not in LICENSES:
+            sys.exit(f"--card needs a license of {config['data']['name']} in LICENSES")
         if arguments.card and config.get("set"):
             sys.exit(
                 f"--card is for a preset as it is, and {run} changed {config['set']}"

@@ -546,13 +546,14 @@ def main():
         epochs = min(max(round(budget / pixels), 1), FOLDER_EPOCHS)
         recipe = dataclasses.replace(recipe, epochs=epochs)
     if not arguments.preset:
+        trained = arguments.start_from == "weights"
         print(
             f"Images: {len(images)} of {options['name']}, {test.shape[1]}x"
             f"{test.shape[2]}, {'gray' if test.shape[3] == 1 else 'color'}"
             f"{', resized' if 'image_size' in options else ''}, all "
             f"{likelihood.num_values} levels\n"
             f"Model: {family.__name__}/{name}, {likelihood}"
-            f"{', from its trained weights' if name == COLOR_PRESET else ''}\n"
+            f"{', from its trained weights' if trained else ''}\n"
             f"Training: {recipe.epochs} epochs; about ten minutes of two cores without "
             f"--epochs"
         )

@@ -12,13 +12,10 @@ from keras_genimg.causality.blame import leaking_layer
 from keras_genimg.causality.image_pairs import ImagePairs, change_of_units
 from keras_genimg.causality.leak import Leak, worst_leak
 from keras_genimg.causality.random_weights import jittered_values, random_values
-from keras_genimg.causality.rounding import (
-    has_half_precision,
-    in_float32,
-    is_quantized,
-)
+from keras_genimg.causality.rounding import in_float32
 from keras_genimg.inputs.calls import cost_of_image
 from keras_genimg.ops.graphs import shared_eager_traces
+from keras_genimg.ops.precision import has_half_precision, is_quantized
 
 # Changes smaller than this fraction of the largest one may be rounding.
 _TOLERANCE = 1e-5
@@ -154,14 +151,11 @@ def first_leak(
         own = jittered_values(model)
         some = np.arange(0, len(pairs.units), 2)
         order = _other_order(len(some))
-        both = (
-            pairs.inputs(pairs.images, some),
-            pairs.inputs(pairs.changed, some[order]),
-        )
+        images = pairs.inputs(pairs.images, some)
+        changed = pairs.inputs(pairs.changed, some[order])
+        both = [np.concatenate(x) for x in zip(images, changed, strict=True)]
         with keras.StatelessScope(state_mapping=own):
-            params = _params(
-                model, [np.concatenate(x) for x in zip(*both, strict=True)]
-            )
+            params = _params(model, both)
         before, after = np.split(params, 2)
         units = pairs.units[some]
         if not _leaks(units, pairs, before, after[np.argsort(order)]).any():

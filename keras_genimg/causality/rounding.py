@@ -8,6 +8,11 @@ import numpy as np
 import tensorflow as tf
 
 from keras_genimg.ops.devices import full_float32, is_on_gpu
+from keras_genimg.ops.precision import (
+    has_half_precision,
+    is_half_precision,
+    is_quantized,
+)
 from keras_genimg.sampling.forward_passes import forward_pass
 from keras_genimg.types import TensorLike
 
@@ -20,7 +25,6 @@ QUANTIZED_TOLERANCE = 0.05
 UNKNOWN_TOLERANCE = 0.3
 # Half precision rounds two programs differently, each about as far from float32.
 HALF_PRECISION_FACTOR = 4
-_HALF_PRECISION = ("bfloat16", "float16", "mixed_bfloat16", "mixed_float16")
 
 
 def difference_of_params(params, expected):
@@ -96,18 +100,6 @@ def tolerance(
     return max(FLOAT32_TOLERANCE, HALF_PRECISION_FACTOR * largest)
 
 
-def has_half_precision(model):
-    """Return whether a layer of a model computes in half precision."""
-    return any(
-        layer.compute_dtype in _HALF_PRECISION for layer in model._flatten_layers()
-    )
-
-
-def is_quantized(model):
-    """Return whether a layer of a model is quantized."""
-    return any(getattr(x, "quantization_mode", None) for x in model._flatten_layers())
-
-
 def in_float32(model):
     """Return a model of the same weights that computes everything in float32.
 
@@ -123,7 +115,7 @@ def in_float32(model):
     try:
         with keras.saving.custom_object_scope(known):
             config = keras.tree.map_structure(
-                lambda value: "float32" if value in _HALF_PRECISION else value,
+                lambda value: "float32" if is_half_precision(value) else value,
                 model.get_config(),
             )
             twin = type(model).from_config(config)

@@ -14,13 +14,12 @@ from keras_genimg.causality.random_weights import jittered_values, random_values
 from keras_genimg.causality.rounding import (
     FLOAT32_TOLERANCE,
     difference_of_params,
-    has_half_precision,
     in_float32,
-    is_quantized,
 )
 from keras_genimg.inputs.calls import cost_of_image
 from keras_genimg.layers.causal_layer import CausalLayer, has_step_row
 from keras_genimg.ops.devices import is_on_gpu
+from keras_genimg.ops.precision import has_half_precision, is_quantized
 from keras_genimg.sampling.refusal import Refusal
 
 # Makes every value of a pixel about equally likely.
@@ -179,7 +178,8 @@ class TracedSampler:
                 TracedSampler(twin, *self.kind).prove()
             elif is_half or is_quantized(model) or is_on_gpu():
                 model._drawer.check_causal(image_shape)
-            announce_proof(model, image_shape)
+            else:
+                announce_proof(model, image_shape)
             both = random_values(model), jittered_values(model)
             try:
                 drawn = [(weights, self._drawn_under(weights)) for weights in both]

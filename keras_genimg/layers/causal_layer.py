@@ -193,9 +193,19 @@ def has_step_row(layer: CausalLayer) -> bool:
 def step_of_window(
     layer: Any, weights: Any, carry: Tensors, row: Tensors, inputs: tf.Tensor, **others
 ):
-    """Return `step_row` of a layer whose carry is a window of its last inputs.
+    """Evaluate a row with the `step` of a layer whose carry is a window of inputs.
 
-    Before the first pixel, the window is 0.
+    Args:
+        layer: A `CausalLayer`. The window holds its last inputs, `(batch, columns *
+            channels)`, and is 0 before the first pixel.
+        weights: What `prepare` returned.
+        carry: The window before the first pixel.
+        row: The tensors of `begin_row`, each `(width, batch, n)`.
+        inputs: `(width, batch, channels)`.
+        **others: Further arguments of `step`, maps as `(width, batch, channels)`.
+
+    Returns:
+        The results of `CausalLayer.step_row`.
     """
     (window,) = carry
     width, _, channels = ops.shape(inputs)

@@ -8,6 +8,8 @@ import tensorflow as tf
 from keras import ops
 
 from keras_genimg.layers.causal_layer import has_step_row
+from keras_genimg.ops.devices import is_on_gpu
+from keras_genimg.ops.precision import has_half_precision, is_quantized
 from keras_genimg.sampling.program import Level, Program, step_arguments
 from keras_genimg.types import TensorLike
 
@@ -175,13 +177,12 @@ class PixelRun:
         needed = [value for step in self.pixel_steps for value in step.inputs]
         needed = {value.index: value for value in (*needed, program.output)}
         self.known = [v for v in needed.values() if v.level != Level.PIXEL]
-        # In other types, or with more values, a row settles too late or not at all.
-        plain = all(
-            v.spec.dtype == "float32" for v in values if "float" in v.spec.dtype
-        )
+        # Where rows and pixels are rounded alike, so that an image does not depend on
+        # its batch, and where few values let a row settle soon.
         self.evaluates_rows = (
             fused
-            and plain
+            and not (is_double or has_half_precision(model))
+            and not (is_quantized(model) or is_on_gpu())
             and model.likelihood.num_values == 2
             and self.colors == 1
             and all(has_step_row(step.operation) for step in self.stepped)

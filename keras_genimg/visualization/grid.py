@@ -69,7 +69,7 @@ def save_grid(
     The file is written atomically and replaces an existing one.
 
     Args:
-        path: Path of the file, ending in `.png`.
+        path: Path of the file, ending in `.png`. Its folder is made if need be.
         images: Displayable images, see `image_grid`.
         columns: Images per row. `None` makes the grid as square as possible.
         padding: Width of the white lines between images, in pixels of the file.

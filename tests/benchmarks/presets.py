@@ -4,12 +4,12 @@
     python -m tests.benchmarks.presets --only PixelRNN/mnist_diagonal_7x16 --time
 
 Operations and memory are counted in the graph of the step, so that presets too large
-for this machine have figures too. Operations are those of products and convolutions, a
-multiplication and an addition each. Memory is what must be held at once at least: the
-weights, their gradients, the optimizer's values, and what the forward pass keeps for
-the gradient, without and with `recompute` in the recurrent layers. Buffers of single
-operations come on top. The card is the smallest that has a tenth to spare. `--time`
-also times steps of `fit` of all presets of less than 1e12 operations.
+for this machine have figures too. Operations are those of products and convolutions,
+where a multiplication and an addition count as two. Memory is what must be held at once
+at least: the weights, their gradients, the optimizer's values, and what the forward
+pass keeps for the gradient, without and with `recompute` in the recurrent layers.
+Buffers of single operations come on top. The card is the smallest that has a tenth to
+spare. `--time` also times steps of `fit` of all presets of less than 1e12 operations.
 
 The loop of DRAW keeps lists, of which the graph does not know the size.
 """
