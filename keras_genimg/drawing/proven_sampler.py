@@ -67,28 +67,28 @@ class TracedSampler:
         self._traced = None
         self._has_passed = False
         self._networks = []
-        self._guesses_rows = False
+        self._has_fast_way = False
         given_sizes = []  # Tensors in the graph that is being traced.
         records = []
         options = {}
 
-        def num_guesses():
-            self._guesses_rows = True
+        def order():
+            self._has_fast_way = True
             return given_sizes[1]
 
         if method == "incremental":
             options["record"] = lambda *recorded: records.append(recorded)
             options["num_rows"] = lambda: given_sizes[0]
-            options["num_guesses"] = num_guesses
+            options["order"] = order
         draw = model._drawer.from_seeds(*self.kind, num_candidates, **options)
         given = []
         if num_candidates is not None:
             given = [tf.TensorSpec((None, *image_shape))] * 2
         variables = list(model.weights)
 
-        def run(weights, num_rows, num_guesses, *inputs):
+        def run(weights, num_rows, order, *inputs):
             records.clear()
-            given_sizes[:] = num_rows, num_guesses
+            given_sizes[:] = num_rows, order
             state = list(zip(variables, weights, strict=True))
             with keras.StatelessScope(state_mapping=state):
                 images, *sizes = tf.nest.flatten(draw(*inputs))
@@ -154,10 +154,10 @@ class TracedSampler:
         Two images are drawn, with pixels of any value, under random weights and under
         the model's own with some noise; of large models their first rows, at least
         eight. The parameters of each are compared with those of a forward pass of it
-        alone. If rows can be guessed, the images are drawn once more in that way. A
-        model in half precision is proven in float32, and then compared as closely as
-        its rounding allows. Where that is not close, and for the other methods, the
-        model is proven to be causal.
+        alone. If small batches are drawn in a faster way, the images are drawn once
+        more in that way. A model in half precision is proven in float32, and then
+        compared as closely as its rounding allows. Where that is not close, and for the
+        other methods, the model is proven to be causal.
 
         Returns:
             True.
@@ -200,13 +200,13 @@ class TracedSampler:
             for weights, records in finite or drawn[-1:]:
                 for network, images, params, conditions, again in records:
                     check_difference(network, weights, params, images, conditions)
-                    self._check_guessed(images, params, *again)
+                    self._check_fast_way(images, params, *again)
         return True
 
     def _drawn_under(self, weights):
         """Return networks with two images, their parameters and conditions.
 
-        The last value has the images and their parameters, drawn by guesses of rows.
+        The last value has the images and their parameters, drawn in the faster way.
         """
         try:
             return self._drawn_given(weights, guess=1)
@@ -228,23 +228,22 @@ class TracedSampler:
         num_rows = min(max(affordable, _FEWEST_ROWS), shape[0])
         others = tf.constant([0, 1], tf.int64), tf.constant(_FLAT), *inputs
 
-        def drawn(num_guesses):
-            sizes = tf.constant(num_rows), tf.constant(num_guesses)
+        def drawn(order):
+            sizes = tf.constant(num_rows), tf.constant(order)
             _, recorded = self._proven(values, *sizes, *others)
             return [(images, x[:, :num_rows], given) for images, x, given in recorded]
 
         recorded = drawn(0)
-        # One more than the pixels of a row always suffice.
-        guessed = drawn(shape[1] + 1) if self._guesses_rows else recorded
+        again = drawn(1) if self._has_fast_way else recorded
         return [
             (network, *tensors, again)
             for network, tensors, (*again, _) in zip(
-                self._networks, recorded, guessed, strict=True
+                self._networks, recorded, again, strict=True
             )
         ]
 
-    def _check_guessed(self, images, params, other_images, other_params):
-        """Raise an error unless guessed rows are those of single pixels."""
+    def _check_fast_way(self, images, params, other_images, other_params):
+        """Raise an error unless the faster way draws what single pixels give."""
         largest = tf.reduce_max(difference_of_params(other_params, params))
         if largest <= FLOAT32_TOLERANCE and tf.reduce_all(other_images == images):
             return
@@ -252,11 +251,13 @@ class TracedSampler:
             type(layer).__name__
             for network in self._networks
             for layer in network._flatten_layers()
-            if isinstance(layer, CausalLayer) and has_step_row(layer)
+            if isinstance(layer, CausalLayer)
+            and (has_step_row(layer) or layer.reach is not None)
         }
         raise ValueError(
-            f"The incremental sampler of {self._model.name} draws other images row by "
-            f"row than pixel by pixel. The method `step_row` (see "
-            f"keras_genimg.layers.CausalLayer) of one of these layers does not compute "
-            f"the same as its `step`, so fix or remove it: {', '.join(sorted(kinds))}"
+            f"The incremental sampler of {self._model.name} draws other images with "
+            f"the `reach` or `step_row` of its layers than pixel by pixel. In one of "
+            f"these layers, they do not fit `step`, `begin_row` and `end_row` (see "
+            f"keras_genimg.layers.CausalLayer), so correct or remove them: "
+            f"{', '.join(sorted(kinds))}"
         )

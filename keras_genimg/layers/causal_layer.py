@@ -42,9 +42,17 @@ class CausalLayer:
     rows alone, such as in a vertical stack. Its `begin_row` has a third argument
     `inputs`, the row of its input, and returns the outputs of the row.
 
+    A layer that sees only some columns of the rows above sets `reach`. Several rows are
+    then drawn at a time in small batches. The layer gets the columns of its cache one
+    by one: `begin_pixel` takes those around a pixel, and `end_row` also takes tensors
+    of one column, `(batch, n)`. Columns beyond the ends of a row are zero. Tensors of
+    the cache that have no columns, `(batch, n)`, must not change.
+
     Attributes:
         sees_current_row: Whether an output depends on pixels of the same row.
         sees_whole_row: Whether an output depends on pixels to its right.
+        reach: Number of columns to the left and to the right of a pixel whose caches
+            its output depends on, or None if these are all columns.
 
     Example:
         A layer that sums all pixels to the left of each pixel:
@@ -64,6 +72,7 @@ class CausalLayer:
 
     sees_current_row = True
     sees_whole_row = False
+    reach: int | None = None
 
     def prepare(self, fused: bool) -> Any:
         """Return the weights as `step` needs them: masked, sliced, concatenated.
@@ -101,6 +110,25 @@ class CausalLayer:
             inputs of the row's steps, a tuple of `(width, batch, n)` tensors.
         """
         return (), ()
+
+    def begin_pixel(self, weights: Any, cache: Tensors) -> tuple[Tensors, Tensors]:
+        """Compute everything in a pixel that depends only on the rows above.
+
+        Called if the layer has a `reach`. By default, this calls `begin_row` on these
+        columns alone.
+
+        Args:
+            weights: What `prepare` returned.
+            cache: The cache. Each tensor with columns is replaced by a tuple of `2 *
+                reach + 1` of them, those around the pixel, `(batch, n)`.
+
+        Returns:
+            The carry before the first pixel of a row, and the tensors of `begin_row` at
+            this pixel, `(batch, n)` each.
+        """
+        stacked = [tf.stack(x) if isinstance(x, tuple) else x for x in cache]
+        carry, row = self.begin_row(weights, tuple(stacked))
+        return carry, tuple(tensor[self.reach] for tensor in row)
 
     def step(
         self, weights: Any, carry: Tensors, row: Tensors, inputs: tf.Tensor

@@ -139,6 +139,12 @@ class MaskedConv2D(CausalLayer, keras.layers.Conv2D):
         kernel = self.masked_kernel(kernel)
         return padded_conv2d(inputs, kernel, height // 2, width // 2)
 
+    @property
+    def reach(self):
+        """Columns to either side that the layer sees of the rows above."""
+        height, width = self.kernel_size
+        return width // 2 if height > 1 else 0
+
     def prepare(self, fused):
         height, width = self.kernel_size
         kernel = tf.cast(self.masked_kernel(self.kernel), self.compute_dtype)
@@ -166,6 +172,15 @@ class MaskedConv2D(CausalLayer, keras.layers.Conv2D):
         if self.kernel_size[0] == 1:
             return (border,), ()
         return (border,), (row_conv(above, weights["above"]),)
+
+    def begin_pixel(self, weights, cache):
+        above, border = cache
+        if self.kernel_size[0] == 1:
+            return (border,), ()
+        kernel, bias = weights["above"]
+        kernel = tf.reshape(kernel, (-1, self.filters))
+        outputs = tf.matmul(tf.concat(above, axis=-1), kernel)
+        return (border,), (outputs if bias is None else outputs + bias,)
 
     def step(self, weights, carry, row, inputs):
         (window,) = carry

@@ -79,6 +79,11 @@ class RowLSTM(PixelLSTM):
         weights = (None if w is None else tf.cast(w, inputs.dtype) for w in weights)
         return _scan_rows(inputs, condition, self.masked_input_kernel(), *weights)
 
+    @property
+    def reach(self):
+        """Columns to either side that the layer sees of the row above."""
+        return self.taps // 2
+
     def prepare(self, fused):
         dtype = self.compute_dtype
         # The kernel's rows match the input of a step: the live input taps, the
@@ -106,9 +111,14 @@ class RowLSTM(PixelLSTM):
 
     def begin_row(self, weights, cache):
         hidden, cell, border = cache
-        reach = self.taps // 2
-        beside = [offset for offset in range(-reach, reach + 1) if offset]
+        beside = [offset for offset in range(-self.reach, self.reach + 1) if offset]
         return (border,), (shifted_lines(hidden, beside, axis=0), hidden, cell)
+
+    def begin_pixel(self, weights, cache):
+        hidden, cell, border = cache
+        reach = self.reach
+        beside = tf.concat((*hidden[:reach], *hidden[reach + 1 :]), axis=-1)
+        return (border,), (beside, hidden[reach], cell[reach])
 
     def step(self, weights, carry, row, inputs, condition=None):
         (window,) = carry

@@ -11,11 +11,14 @@ from keras_genimg.layers.causal_layer import has_step_row
 from keras_genimg.ops.devices import is_on_gpu
 from keras_genimg.ops.precision import has_half_precision, is_quantized
 from keras_genimg.sampling.program import Level, Program, step_arguments
+from keras_genimg.sampling.waves import Waves
 from keras_genimg.types import TensorLike
 
 # An evaluation of a row takes about four times as long as that of a pixel. Where no row
 # settles, 16, 8, 4, 2 and 1 are wasted, and no more.
 _MOST_GUESSES = 16
+# Above, the products of a step take longer than starting its operations.
+_LARGEST_BATCH_IN_WAVES = 16
 
 
 def incremental_sampler(
@@ -23,7 +26,7 @@ def incremental_sampler(
     jit_compile: bool = False,
     record: Callable[..., Any] | None = None,
     num_rows: Callable[[], tf.Tensor] | None = None,
-    num_guesses: Callable[[], tf.Tensor] | None = None,
+    order: Callable[[], tf.Tensor] | None = None,
 ) -> Callable[..., tf.Tensor]:
     """Return a function that draws images at about the cost of one forward pass.
 
@@ -32,10 +35,12 @@ def incremental_sampler(
     layers are called on single pixels. Operations that do not depend on the image run
     once, on whole maps. The images are those of the ancestral sampler.
 
-    A single image of two-valued pixels is drawn row by row, if all layers evaluate rows
-    at once. A row is guessed to be the one above, evaluated and drawn, again and again
-    until it no longer changes, which takes far fewer evaluations than pixels. A row
-    that does not settle is drawn pixel by pixel.
+    There are two faster ways for small batches. If all layers have a `reach`, several
+    rows are drawn at once, each some columns behind the one above, see `Waves`.
+    Otherwise, a single image of two-valued pixels is drawn row by row, if all layers
+    evaluate rows at once. A row is guessed to be the one above, evaluated and drawn,
+    again and again until it no longer changes, which takes far fewer evaluations than
+    pixels. A row that does not settle is drawn pixel by pixel.
 
     Args:
         model: An `AutoregressiveModel`.
@@ -46,9 +51,9 @@ def incremental_sampler(
             the shape of the model's output; and their conditions.
         num_rows: Function that returns the number of rows to draw, for the proof of a
             large model. Later rows are zero. All by default.
-        num_guesses: Function that returns how often a row may be guessed, for a proof:
-            0 to draw each pixel, a negative number for the default. It is called if
-            rows can be guessed.
+        order: Function that returns how to draw, for a proof: 0 for pixel by pixel, 1
+            for the faster way of small batches, -1 for the default. It is called if
+            there is such a way.
 
     Returns:
         A function of `uniforms` (batch, height, width, colors), a `temperature` that
@@ -78,13 +83,23 @@ def incremental_sampler(
         run = PixelRun(model, given[1], conditions, fused=not jit_compile)
         more = _parameters_of_pixel if record is not None else None
         last = None if num_rows is None else num_rows()
-        guesses = None
-        if run.evaluates_rows:
-            guesses = tf.where(run.batch == 1, _MOST_GUESSES, 0)
-            if num_guesses is not None:
-                asked = num_guesses()
-                guesses = tf.where(asked < 0, guesses, asked)
-        drawn, *params = run.visit(given, choose, more, 2, last, guesses)
+        arguments = given, choose, more, 2, last
+        waves, is_fast = run.waves(), None
+        if waves or run.evaluates_rows:
+            asked = tf.constant(-1) if order is None else order()
+            largest = _LARGEST_BATCH_IN_WAVES if waves else 1
+            by_default = tf.cast(run.batch <= largest, tf.int32)
+            is_fast = tf.where(asked < 0, by_default, asked) > 0
+        if waves:
+            drawn, *params = tf.cond(
+                is_fast, lambda: waves.visit(*arguments), lambda: run.visit(*arguments)
+            )
+        elif run.evaluates_rows:
+            # For a proof: one more than the pixels of a row always suffice.
+            most = tf.where(asked > 0, run.width + 1, _MOST_GUESSES)
+            drawn, *params = run.visit(*arguments, tf.where(is_fast, most, 0))
+        else:
+            drawn, *params = run.visit(*arguments)
         drawn = tf.transpose(drawn, (2, 0, 1, 3))
         if record is not None:
             params = _as_output(*params, model)
@@ -177,12 +192,16 @@ class PixelRun:
         needed = [value for step in self.pixel_steps for value in step.inputs]
         needed = {value.index: value for value in (*needed, program.output)}
         self.known = [v for v in needed.values() if v.level != Level.PIXEL]
-        # Where rows and pixels are rounded alike, so that an image does not depend on
-        # its batch, and where few values let a row settle soon.
-        self.evaluates_rows = (
+        # Where all ways of drawing are rounded alike, so that an image does not depend
+        # on its batch.
+        self.has_fast_way = (
             fused
             and not (is_double or has_half_precision(model))
             and not (is_quantized(model) or is_on_gpu())
+        )
+        # With few values, a row settles soon.
+        self.evaluates_rows = (
+            self.has_fast_way
             and model.likelihood.num_values == 2
             and self.colors == 1
             and all(has_step_row(step.operation) for step in self.stepped)
@@ -224,6 +243,21 @@ class PixelRun:
                     changing.update(value.index for value in step.outputs)
         return fed
 
+    def waves(self):
+        """Return the `Waves` that draw an image faster than pixel by pixel, or None."""
+        sizes = self.height, self.width
+        reaches = [step.operation.reach for step in self.causal]
+        if (
+            self.has_fast_way
+            and all(isinstance(size, int) for size in sizes)
+            and len(self.stepped) == len(self.causal)
+            and None not in reaches
+        ):
+            waves = Waves(self, max(reaches))
+            if waves.pays:
+                return waves
+        return None
+
     def visit(
         self,
         given,
@@ -261,22 +295,22 @@ class PixelRun:
 
         def visit_row(r, caches, rows, above, guesses):
             values = {index: tensor[r] for index, tensor in self.maps.items()}
-            carries, of_layers = self._begin_row(values, caches)
+            carries, of_layers = self.begin_row(values, caches)
             known = [_flat(values[value.index]) for value in self.known]
             groups = [[tensor[r] for tensor in given], known, *of_layers]
-            bundle = _Bundle(groups, self.dtype)
+            bundle = self.bundle(groups)
 
             def pack(pixel, params, values, kept):
                 inputs = [values[value.index] for value in self.inputs_kept]
                 results = [pixel] if more is None else [pixel, more(params, values)]
-                layout["kept"] = _Bundle([results, *kept, inputs], self.dtype)
+                layout["kept"] = self.bundle([results, *kept, inputs])
                 return layout["kept"].packed
 
             def visit_pixel(c, carries, kept):
                 here, known, *of_layers = bundle.unpack(bundle.packed[c])
-                pixel, params, values, states = self._draw_pixel(
+                pixel, params, values, states = self.draw_pixel(
                     lambda *arguments: choose(*arguments, *here),
-                    self._known_values(known),
+                    self.known_values(known),
                     carries,
                     of_layers,
                 )
@@ -303,7 +337,7 @@ class PixelRun:
                     [_examples(tensor) for tensor in group] for group in groups[:2]
                 )
                 values, states = self._evaluate_row(
-                    pixels, self._known_values(known), carries, of_layers
+                    pixels, self.known_values(known), carries, of_layers
                 )
                 params = values[self.program.output.index]
                 drawn = choose(params, slice(None), *here)
@@ -334,7 +368,7 @@ class PixelRun:
             results = [pixels, *(other[:, :num_examples] for other in others)]
             layout["shapes"] = [result.shape for result in results]
             rows = [row.write(r, x) for row, x in zip(rows, results, strict=True)]
-            caches = _like(self._end_row(caches, values, kept), caches)
+            caches = _like(self.end_row(caches, values, kept), caches)
             return r + 1, caches, rows, above, guesses
 
         rows = [
@@ -347,7 +381,7 @@ class PixelRun:
         _, _, rows, _, _ = tf.while_loop(
             lambda r, *_: r < num_rows,
             visit_row,
-            (tf.constant(0), self._initial_caches(), rows, above, guesses),
+            (tf.constant(0), self.initial_caches(), rows, above, guesses),
             maximum_iterations=self.height,
         )
         results = [row.stack() for row in rows]
@@ -355,7 +389,12 @@ class PixelRun:
             result.set_shape((None, *shape))
         return results
 
-    def _initial_caches(self):
+    def bundle(self, groups):
+        """Return lists of tensors as one wide tensor."""
+        return _Bundle(groups, self.dtype)
+
+    def initial_caches(self):
+        """Return the cache of each causal layer before the first row."""
         return tuple(
             step.operation.initial_cache(
                 self.weights[id(step)],
@@ -366,7 +405,7 @@ class PixelRun:
             for step in self.causal
         )
 
-    def _begin_row(self, values, caches):
+    def begin_row(self, values, caches):
         """Compute everything that depends only on finished rows.
 
         Args:
@@ -407,7 +446,7 @@ class PixelRun:
         sizes = (self.width, self.batch)
         return [tf.reshape(x, (*sizes, *x.shape[1:])) for x in outputs]
 
-    def _end_row(self, caches, values, kept):
+    def end_row(self, caches, values, kept):
         """Return the caches for the next row.
 
         Args:
@@ -431,7 +470,7 @@ class PixelRun:
                 after[number] = tuple(cache)
         return tuple(after)
 
-    def _draw_pixel(self, choose, *place):
+    def draw_pixel(self, choose, *place):
         """Draw one pixel, color by color or all colors together.
 
         Args:
@@ -508,7 +547,7 @@ class PixelRun:
                 values[value.index] = output
         return values, states
 
-    def _known_values(self, known):
+    def known_values(self, known):
         """Return tensors `(pixels, n)` in the shapes of the known values, by index."""
         return {
             value.index: tf.reshape(tensor, (-1, *value.spec.shape[3:]))

@@ -1,0 +1,204 @@
+"""Several rows of an image at once, each some columns behind the one above."""
+
+import copy
+
+import numpy as np
+import tensorflow as tf
+
+
+class Waves:
+    """Order of drawing in which each row is `reach + 1` columns behind the one above.
+
+    A step draws one pixel of each row that is being drawn. Row `r` is in slot
+    `r % num_slots`. Two rows of a slot are at least `reach` idle steps apart, which
+    stand for the zeros beyond the ends of a row.
+
+    Args:
+        run: A `PixelRun` whose causal layers all have a `reach`.
+        reach: The largest of them.
+    """
+
+    def __init__(self, run, reach):
+        self.run, self.lag = run, reach + 1
+        self.num_slots = -(-(run.width + reach) // self.lag)
+        self.num_steps = self.steps_of(run.height)
+        # Before the first step come columns of the row of initial states above.
+        self.history = 2 * reach + 1
+        steps = np.arange(-self.history, self.num_steps)[:, None]
+        since = steps - self.lag * np.arange(self.num_slots)
+        turns, columns = np.divmod(since, self.lag * self.num_slots)
+        rows = np.arange(self.num_slots) + self.num_slots * turns
+        inside = columns < run.width
+        self.is_above = inside & (rows == -1)
+        rows, columns, inside = (x[self.history :] for x in (rows, columns, inside))
+        self.is_drawn = inside & (0 <= rows) & (rows < run.height)
+        self.is_first = columns == 0
+        self.pixels = np.where(self.is_drawn, rows * run.width + columns, 0)
+
+    def steps_of(self, num_rows):
+        """Return the number of steps that draw the first rows."""
+        return self.run.width + self.lag * (num_rows - 1)
+
+    @property
+    def pays(self):
+        """Whether there are at most half as many steps as pixels."""
+        return 2 * self.num_steps <= self.run.height * self.run.width
+
+    def visit(self, given, choose, more=None, num_examples=None, num_rows=None):
+        """Visit all pixels. See `PixelRun.visit` for arguments and results."""
+        run = self.run
+        # The slots are a batch of images of one column.
+        lanes = copy.copy(run)
+        lanes.batch, lanes.width = self.num_slots * run.batch, 1
+        columns = _Columns(run, lanes.initial_caches())
+        masks = self.is_drawn, self.is_first, self.is_above
+        is_drawn, is_first, is_above = (
+            tf.repeat(tf.constant(mask), run.batch, axis=1) for mask in masks
+        )
+        is_above = tf.cast(is_above, run.dtype)[..., tf.newaxis]
+        known = [run.maps[value.index] for value in run.known]
+        groups = [[self._skewed(x) for x in given], [self._skewed(x) for x in known]]
+        table = run.bundle([*groups, [is_above[self.history :]]])
+        layout = {}
+
+        def begin(caches):
+            begun = [
+                step.operation.begin_pixel(run.weights[id(step)], cache)
+                for step, cache in zip(run.causal, caches, strict=True)
+            ]
+            return run.bundle([carry for carry, _ in begun]), [row for _, row in begun]
+
+        def step(t, lines, carries, results):
+            here, known, (above,) = table.unpack(table.packed[t])
+            caches = columns.around(lines)
+            begun, rows = begin(caches)
+            carries = _rows_where(is_first[t], begun.packed, carries)
+            pixel, params, values, states = lanes.draw_pixel(
+                lambda *arguments: choose(*arguments, *here),
+                run.known_values(known),
+                begun.unpack(carries),
+                rows,
+            )
+            found = [pixel] if more is None else [pixel, more(params, values)]
+            layout["found"] = run.bundle([found])
+            kept = [list(kept) for _, kept in states]
+            ended = lanes.end_row([_center(cache) for cache in caches], {}, kept)
+            drawn = _rows_where(
+                is_drawn[t], columns.pack(ended), above * columns.initial
+            )
+            lines = columns.push(drawn, lines)
+            carries = run.bundle([carry for carry, _ in states]).packed
+            results = results.write(t, layout["found"].packed)
+            return t + 1, lines, carries, results
+
+        lines = columns.empty_lines(self.lag)
+        for above in tf.unstack(is_above[: self.history]):
+            lines = columns.push(above * columns.initial, lines)
+        begun, _ = begin(columns.around(lines))
+        num_rows = run.height if num_rows is None else num_rows
+        num_steps = self.steps_of(tf.minimum(num_rows, run.height))
+        results = tf.TensorArray(run.dtype, num_steps, element_shape=(None, None))
+        *_, results = tf.while_loop(
+            lambda t, *_: t < num_steps,
+            step,
+            (tf.constant(0), lines, begun.packed, results),
+            maximum_iterations=num_steps,
+        )
+        row, column = np.indices((run.height, run.width), "int32")
+        index = self.num_slots * (column + self.lag * row) + row % self.num_slots
+        results = tf.reshape(results.stack(), (-1, run.batch, layout["found"].size))
+        results = tf.gather(results, tf.minimum(index, tf.shape(results)[0] - 1))
+        is_visited = tf.constant(row)[..., None, None] < num_rows
+        results = tf.where(is_visited, results, 0)
+        ((pixels, *others),) = layout["found"].unpack(results)
+        return [pixels, *(other[:, :, :num_examples] for other in others)]
+
+    def _skewed(self, tensor):
+        """Return `(height, width, batch, n)` by step, `(steps, slots * batch, n)`."""
+        size = tensor.shape[-1]
+        tensor = tf.reshape(tensor, (-1, self.run.batch, size))
+        tensor = tf.gather(tensor, self.pixels)
+        return tf.reshape(tensor, (self.num_steps, -1, size))
+
+
+class _Columns:
+    """The caches of all layers, column by column.
+
+    A line has the latest columns of the layers of one reach, oldest first. It is a list
+    of tensors, so that a step moves no columns but the newest.
+
+    Args:
+        run: A `PixelRun`.
+        caches: The caches before the first row, one column wide.
+
+    Attributes:
+        initial: The columns above an image, packed, `(batch, n)`.
+    """
+
+    def __init__(self, run, caches):
+        self._run, self._caches = run, caches
+        reaches = [step.operation.reach for step in run.causal]
+        self._reaches = sorted(set(reaches))
+        self._members = [
+            [n for n, other in enumerate(reaches) if other == reach]
+            for reach in self._reaches
+        ]
+        self._bundles = [
+            run.bundle([[x[0] for x in caches[n] if _has_columns(x)] for n in members])
+            for members in self._members
+        ]
+        self.initial = tf.concat([bundle.packed for bundle in self._bundles], axis=-1)
+
+    def pack(self, caches):
+        """Return caches of single columns as one tensor."""
+        order = [n for members in self._members for n in members]
+        groups = [
+            [
+                x
+                for x, y in zip(caches[n], self._caches[n], strict=True)
+                if _has_columns(y)
+            ]
+            for n in order
+        ]
+        return self._run.bundle(groups).packed
+
+    def empty_lines(self, lag):
+        """Return lines of zeros, which end `lag` columns behind the newest one."""
+        return [
+            [tf.zeros_like(bundle.packed)] * (lag + reach)
+            for reach, bundle in zip(self._reaches, self._bundles, strict=True)
+        ]
+
+    def push(self, columns, lines):
+        """Return the lines after a step, given the columns of `pack`."""
+        # A slot reads what the one before it has drawn.
+        columns = tf.roll(columns, self._run.batch, axis=0)
+        parts = tf.split(columns, [bundle.size for bundle in self._bundles], axis=-1)
+        return [[*line[1:], part] for line, part in zip(lines, parts, strict=True)]
+
+    def around(self, lines):
+        """Return the cache of each layer, with tuples of the columns that it reads."""
+        caches = [list(cache) for cache in self._caches]
+        for reach, members, bundle, line in zip(
+            self._reaches, self._members, self._bundles, lines, strict=True
+        ):
+            columns = [bundle.unpack(column) for column in line[: 2 * reach + 1]]
+            for n, tensors in zip(members, zip(*columns, strict=True), strict=True):
+                tensors = iter(zip(*tensors, strict=True))
+                caches[n] = [next(tensors) if _has_columns(x) else x for x in caches[n]]
+        return caches
+
+
+def _rows_where(mask, ones, others):
+    """Choose between rows; far faster than `tf.where`, which broadcasts the mask."""
+    return tf.raw_ops.Select(condition=mask, x=ones, y=others)
+
+
+def _center(cache):
+    """Return a cache of columns around a pixel, of the center alone."""
+    return tuple(x[len(x) // 2] if isinstance(x, tuple) else x for x in cache)
+
+
+def _has_columns(tensor):
+    """Whether a tensor of a cache is `(width, batch, n)`."""
+    return tensor.shape.rank == 3

@@ -1,0 +1,170 @@
+"""Small batches are drawn several rows at once, if all layers have a `reach`."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+
+from keras_genimg.causality.random_weights import randomize
+from keras_genimg.layers import CausalLayer, DiagonalBiLSTM, MaskedConv2D, RowLSTM
+from keras_genimg.likelihoods import Categorical, DiscretizedLogisticMixture
+from keras_genimg.models import (
+    AutoregressiveModel,
+    GatedPixelCNN,
+    MultiScalePixelRNN,
+    PixelCNN,
+    PixelRNN,
+)
+from keras_genimg.sampling import incremental
+
+SHAPE = (8, 9, 1)
+SEEDS = range(6)
+NARROW = {"first_kernel_size": 3}
+
+
+@keras.saving.register_keras_serializable("tests.waves")
+class Above(CausalLayer, layers.Layer):
+    """The sum of the pixels on both sides of the one above, and the pixel."""
+
+    reach = distance = 1
+
+    def call(self, inputs):
+        sides = (self.distance, self.distance)
+        above = keras.ops.pad(inputs, [(0, 0), (1, 0), sides, (0, 0)])[:, :-1]
+        width = inputs.shape[2]
+        return inputs + above[:, :, :width] + above[:, :, -width:]
+
+    def initial_cache(self, weights, batch, width, channels):
+        return (tf.zeros((width, batch, channels)),)
+
+    def begin_row(self, weights, cache):
+        (row,), sides = cache, (self.distance, self.distance)
+        above, width = tf.pad(row, [sides, (0, 0), (0, 0)]), row.shape[0]
+        return (), (above[:width] + above[-width:],)
+
+    def step(self, weights, carry, row, inputs):
+        return inputs + row[0], (), (inputs,)
+
+    def end_row(self, weights, cache, kept):
+        return tuple(kept)
+
+
+def model_of(layer, shape=SHAPE):
+    images = keras.Input(shape)
+    x = layers.Activation("tanh")(layer(MaskedConv2D(6, 3, "A")(images)))
+    return AutoregressiveModel(images, MaskedConv2D(1, 1, "B")(x))
+
+
+def row_with_labels():
+    """Return a model whose Row LSTM reads a map of labels."""
+    images, labels = keras.Input(SHAPE), keras.Input((), dtype="int32", name="labels")
+    x = MaskedConv2D(6, 3, "A")(images)
+    table = layers.Embedding(3, 9 * 8)(labels)
+    x = RowLSTM(6)(x, condition=layers.Reshape((8, 9, 1))(table))
+    return AutoregressiveModel([images, labels], MaskedConv2D(1, 1, "B")(x))
+
+
+MODELS = {
+    "PixelCNN": lambda: PixelCNN(SHAPE, 4, 2, **NARROW),
+    "row": lambda: PixelRNN(SHAPE, 4, 2, layer="row", **NARROW),
+    "wider": lambda: PixelCNN((12, 13, 1), 4, 1, first_kernel_size=5),
+    "two reaches": lambda: model_of(RowLSTM(6, 5), (12, 13, 1)),
+    "flat": lambda: model_of(MaskedConv2D(6, (1, 5), "B")),
+    "high": lambda: model_of(MaskedConv2D(6, (5, 3), "B")),
+    "colors": lambda: PixelCNN(
+        (*SHAPE[:2], 3), 6, 1, likelihood=Categorical(4), **NARROW
+    ),
+    "mixture": lambda: PixelCNN(
+        (*SHAPE[:2], 3), 6, 1, likelihood=DiscretizedLogisticMixture(8, 2), **NARROW
+    ),
+    "own": lambda: model_of(Above()),
+    "labels": row_with_labels,
+}
+
+
+def randomized(model):
+    randomize(model, seed=1, gain=1.0, vector_scale=0.1)
+    return model
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """Return a function that draws with another largest batch of waves."""
+
+    def draw(model, largest, function, *arguments, **options):
+        monkeypatch.setattr(incremental, "_LARGEST_BATCH_IN_WAVES", largest)
+        monkeypatch.setattr(incremental, "_MOST_GUESSES", 0)
+        copy = model.from_config(model.get_config())
+        copy.set_weights(model.get_weights())
+        return getattr(copy, function)(*arguments, **options)
+
+    return draw
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_waves_draw_what_single_pixels_give(name, drawn):
+    model = randomized(MODELS[name]())
+    options = {"seed": 0}
+    if name == "labels":
+        options["conditions"] = np.arange(len(SEEDS)) % 3
+    by_pixel = drawn(model, 0, "generate", len(SEEDS), **options)
+    waves = drawn(model, len(SEEDS), "generate", len(SEEDS), **options)
+    np.testing.assert_array_equal(waves, by_pixel)
+    # The traps of a last column and of the rows that begin late.
+    assert by_pixel[:, -1, -1].std() > 0
+
+
+def test_one_image_and_a_batch_are_the_same():
+    model = randomized(MODELS["row"]())
+    largest = incremental._LARGEST_BATCH_IN_WAVES
+    many = model.generate(largest + 1, seed=0)
+    np.testing.assert_array_equal(model.generate(1, seed=2), many[2:3])
+    np.testing.assert_array_equal(model.generate(largest, seed=0), many[:-1])
+
+
+@pytest.mark.parametrize("options", [{}, {"temperature": 2.0}, {"num_candidates": 3}])
+def test_completions(options, drawn):
+    model = randomized(MODELS["colors"]())
+    images = np.random.default_rng(0).integers(4, size=(2, *model.image_shape))
+    known = np.eye(*SHAPE[:2])
+    arguments = "complete", images, known
+    np.testing.assert_array_equal(
+        drawn(model, 16, *arguments, seed=3, **options),
+        drawn(model, 0, *arguments, seed=3, **options),
+    )
+
+
+def test_which_models_have_waves():
+    half = model_of(RowLSTM(4, dtype="mixed_bfloat16"))
+    models = {
+        PixelRNN(SHAPE, 4, 1, **NARROW): False,
+        model_of(DiagonalBiLSTM(4)): False,
+        GatedPixelCNN(SHAPE, 4, 1): False,
+        PixelCNN(SHAPE, 4, 1, first_kernel_size=9): False,
+        half: False,
+        PixelCNN(SHAPE, 4, 1, **NARROW): True,
+        model_of(RowLSTM(4)): True,
+    }
+    for model, has_waves in models.items():
+        template = tf.zeros((*SHAPE[:2], 2, 1))
+        run = incremental.PixelRun(model, template, [], fused=True)
+        assert (run.waves() is not None) == has_waves
+        assert incremental.PixelRun(model, template, [], fused=False).waves() is None
+
+
+def test_multi_scale_draws_each_scale_in_waves(drawn):
+    model = MultiScalePixelRNN((16, 16, 1), (8, 16), 4, 1, layer="row", **NARROW)
+    randomized(model)
+    waves = drawn(model, 16, "generate", 2, seed=0)
+    np.testing.assert_array_equal(drawn(model, 0, "generate", 2, seed=0), waves)
+
+
+def test_a_wrong_reach_is_refused():
+    class Farther(Above):
+        distance = 2
+
+    model = model_of(Farther())
+    with pytest.raises(ValueError, match="reach.*Farther"):
+        model.generate(20, seed=0)
+    model.generate(1, seed=0, method="ancestral")
