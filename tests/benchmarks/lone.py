@@ -1,20 +1,17 @@
-"""Time of drawing one image, row by row and pixel by pixel.
+"""Time of drawing one image or eight, in the faster way and pixel by pixel.
 
     python -m tests.benchmarks.lone
 
-Presets of binary images with the weights in the package draw 64 seeds, one at a time,
-without XLA, in turns. The images must be the same. Other batches than of one image are
-drawn pixel by pixel.
+Presets with weights in the package draw 64 seeds, without XLA, in turns: several rows
+at once, or a row guessed and evaluated until it settles. The images must be the same.
 """
-
-import unittest.mock
 
 import numpy as np
 import tensorflow as tf
 
 from keras_genimg import models
 from keras_genimg.presets import FAMILIES, presets_with_weights
-from keras_genimg.sampling import incremental
+from keras_genimg.sampling.incremental import PixelRun
 from tests.benchmarks.timing import Benchmark, timed
 
 SEED, WARM_UP = 100, 3
@@ -24,35 +21,47 @@ def main():
     """Print the table."""
     benchmark = Benchmark(__doc__, rounds=64)
     options = benchmark.start()
+    count = 2 if options.quick else options.rounds or benchmark.rounds
     rows = []
+    for name, preset, model in programs():
+        template = tf.zeros((*model.image_shape[:2], 1, model.image_shape[2]))
+        run = PixelRun(model, template, [], fused=True)
+        has_waves = run.waves() is not None
+        if not (has_waves or run.evaluates_rows):
+            continue
+        draws = graph_of(model, 1), graph_of(model, 0)
+        for batch in (1, 8) if has_waves else (1,):
+            row = {"program": f"{name}/{preset}", "images": batch}
+            row["way"] = "waves" if has_waves else "rows"
+            rows.append({**row, **row_of(draws, model, batch, count)})
+            print(rows[-1], flush=True)
+    benchmark.table("Small batches, without XLA", rows)
+
+
+def programs():
+    """Yield family, name and model."""
     for name in FAMILIES:
         family = getattr(models, name)
-        if not hasattr(family, "complete"):  # Models with latent variables.
-            continue
-        for preset in sorted(presets_with_weights(name)):
-            model = family.from_preset(preset, weights=True)
-            if model.likelihood.num_values == 2:
-                count = 2 if options.quick else options.rounds or benchmark.rounds
-                rows.append({"program": f"{name}/{preset}", **row_of(model, count)})
-                print(rows[-1]["program"], flush=True)
-    benchmark.table("One image, without XLA", rows)
+        if issubclass(family, models.AutoregressiveModel):
+            for preset in sorted(presets_with_weights(name)):
+                yield name, preset, family.from_preset(preset, weights=True)
+    narrow = models.PixelCNN((28, 28, 1), 32, 7, first_kernel_size=7)
+    yield "PixelCNN", "7x7 first, new weights", narrow
 
 
-def row_of(model, count):
+def row_of(draws, model, batch, count):
     """Return the figures of a model for a number of seeds."""
-    by_row = graph_of(model, incremental._MOST_GUESSES)
-    by_pixel = graph_of(model, 0)
-    times = {by_row: [], by_pixel: []}
+    times = {draw: [] for draw in draws}
     for index in range(-WARM_UP, count):
-        seeds = tf.constant([SEED + index % count], tf.int64)
-        images = []
-        for draw in sorted(times, key=lambda draw: draw is by_row or index % 2):
-            seconds, image = timed(lambda draw=draw, seeds=seeds: draw(seeds))
-            images.append(image.numpy())
+        seeds = tf.range(SEED + index % count, SEED + index % count + batch)
+        seeds, images = tf.cast(seeds, tf.int64), []
+        for draw in sorted(draws, key=lambda draw: (draw is draws[0]) == index % 2):
+            seconds, drawn = timed(lambda draw=draw, seeds=seeds: draw(seeds))
+            images.append(drawn.numpy())
             if index >= 0:
                 times[draw].append(1000 * seconds)
         np.testing.assert_array_equal(*images)
-    ours, theirs = (np.array(times[draw]) for draw in (by_row, by_pixel))
+    ours, theirs = (np.array(times[draw]) for draw in draws)
     return {
         "size": "{}x{}".format(*model.image_shape[:2]),
         "ms": float(np.median(ours)),
@@ -62,15 +71,15 @@ def row_of(model, count):
     }
 
 
-def graph_of(model, most_guesses):
-    """Return a compiled function of seeds that guesses a row so many times."""
-    draw = model._drawer.from_seeds("incremental", model.image_shape)
-    with unittest.mock.patch.object(incremental, "_MOST_GUESSES", most_guesses):
-        return tf.function(
-            lambda seeds: draw(seeds, tf.constant(1.0)),
-            input_signature=[tf.TensorSpec((None,), tf.int64)],
-            autograph=False,
-        ).get_concrete_function()
+def graph_of(model, order):
+    """Return a compiled function of seeds that draws in an order, 1 or 0."""
+    options = {"order": lambda: tf.constant(order)}
+    draw = model._drawer.from_seeds("incremental", model.image_shape, **options)
+    return tf.function(
+        lambda seeds: draw(seeds, tf.constant(1.0)),
+        input_signature=[tf.TensorSpec((None,), tf.int64)],
+        autograph=False,
+    ).get_concrete_function()
 
 
 if __name__ == "__main__":
