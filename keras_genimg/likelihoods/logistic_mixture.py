@@ -267,9 +267,18 @@ class _Components:
     def log_masses(self, color, earlier):
         """Return those of all values, `(..., num_components, num_values)`."""
         means = self._means(color, [value[..., None] for value in earlier])
+        inverse_scales = self.inverse_scales[color][..., None]
+        # As in `_log_mass`, but neighbors share the logarithms at the edge between
+        # them: softplus(-x) = softplus(x) - x.
         values = tf.range(self.max_value + 1, dtype=tf.float32)
-        return self._log_mass(
-            values, means[..., None], self.inverse_scales[color][..., None]
+        edges = (self._scaled(values[:-1], 1) - means[..., None]) * inverse_scales
+        above = tf.math.softplus(edges)
+        axes = [[0, 0]] * (len(edges.shape) - 1)
+        is_inside = tf.cast((values > 0) & (values < self.max_value), tf.float32)
+        return (
+            is_inside * _log_inside(inverse_scales, self.max_value)
+            - tf.pad(above, [*axes, [1, 0]])
+            - tf.pad(above - edges, [*axes, [0, 1]])
         )
 
     def mean(self, color, earlier):
@@ -305,14 +314,19 @@ class _Components:
         below = (self._scaled(values, -1) - means) * inverse_scales
         above = (self._scaled(values, 1) - means) * inverse_scales
         has_lower, has_upper = values > 0, values < self.max_value
-        # At least 1e-30, since a huge scale makes the width 0 and its logarithm -inf.
-        width = tf.maximum(2 / self.max_value * inverse_scales, 1e-30)
-        log_inside = tf.math.log(-tf.math.expm1(-width))
+        log_inside = _log_inside(inverse_scales, self.max_value)
         return (
             tf.where(has_lower & has_upper, log_inside, 0.0)
             - tf.where(has_lower, tf.math.softplus(below), 0.0)
             - tf.where(has_upper, tf.math.softplus(-above), 0.0)
         )
+
+
+def _log_inside(inverse_scales, max_value):
+    """Return the logarithm of `1 - exp(-d)`, with `d` the width of a value."""
+    # At least 1e-30, since a huge scale makes the width 0 and its logarithm -inf.
+    width = tf.maximum(2 / max_value * inverse_scales, 1e-30)
+    return tf.math.log(-tf.math.expm1(-width))
 
 
 def _for_each_image(function, params, pixels):
