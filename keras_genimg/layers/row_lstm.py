@@ -117,14 +117,14 @@ class RowLSTM(PixelLSTM):
     def begin_pixel(self, weights, cache):
         hidden, cell, border = cache
         reach = self.reach
-        beside = tf.concat((*hidden[:reach], *hidden[reach + 1 :]), axis=-1)
-        return (border,), (beside, hidden[reach], cell[reach])
+        beside = hidden[:reach] + hidden[reach + 1 :]
+        return (border,), (*beside, hidden[reach], cell[reach])
 
     def step(self, weights, carry, row, inputs, condition=None):
         (window,) = carry
-        beside, above, cell = row
+        *beside, above, cell = row
         conditions = [] if condition is None else [condition]
-        seen = tf.concat([window, inputs, *conditions, beside], axis=-1)
+        seen = tf.concat([window, inputs, *conditions, *beside], axis=-1)
         hidden, cell = lstm_step(weights, seen, above, cell)
         channels = inputs.shape[-1]
         if window.shape[-1] > channels:
