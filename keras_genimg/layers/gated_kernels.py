@@ -47,14 +47,14 @@ class VerticalGates(CausalLayer, keras.layers.Conv2D):
         mask_type: Literal["A", "B"],
         **kwargs: Any,
     ):
-        self.reach = kernel_size // 2
+        self.num_above = kernel_size // 2
         own_row = mask_type == "B"
-        shape = (self.reach + own_row, kernel_size)
+        shape = (self.num_above + own_row, kernel_size)
         super().__init__(2 * filters, shape, padding="same", **kwargs)
         self.sees_current_row = self.sees_whole_row = own_row
 
     def convolution_op(self, inputs, kernel):
-        reach = self.reach
+        reach = self.num_above
         outputs = padded_conv2d(inputs, ops.convert_to_tensor(kernel), reach, reach)
         if self.sees_whole_row:
             return outputs
@@ -75,7 +75,7 @@ class VerticalGates(CausalLayer, keras.layers.Conv2D):
 
     def initial_cache(self, weights, batch, width, channels):
         # The rows above, concatenated on the last axis.
-        shape = (width, batch, self.reach * channels)
+        shape = (width, batch, self.num_above * channels)
         return (tf.zeros(shape, self.compute_dtype),)
 
     def begin_row(self, weights, cache, inputs=None):
