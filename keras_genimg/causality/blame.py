@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from keras_genimg.layers.causal_layer import CausalLayer
-from keras_genimg.sampling.graph import is_functional, walk
+from keras_genimg.sampling.graph import input_like, is_functional, walk
 
 
 def leaking_layer(model, leak, image_shape, before, after):
@@ -86,7 +86,7 @@ def _steps(model):
         steps.append(_Step(operation, taken, made))
         return made
 
-    inputs = [keras.Input(batch_shape=t.shape, dtype=t.dtype) for t in model.inputs]
+    inputs = [input_like(tensor) for tensor in model.inputs]
     walk(model, inputs, record)
     return inputs, steps
 

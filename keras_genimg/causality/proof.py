@@ -16,6 +16,7 @@ from keras_genimg.sampling.forward_passes import forward_pass
 from keras_genimg.sampling.incremental import (
     PixelRun,
     given_pixel,
+    merged,
     teacher_forced_params,
 )
 from keras_genimg.sampling.program import Level
@@ -133,13 +134,14 @@ def first_disagreement(
         run.known += [v for _, v in compared if v.level == Level.ROWS]
 
         def more(params, values):
-            parts = [_flat(values[value.index], 1) for _, value in compared]
-            return tf.concat(parts, axis=-1)
+            parts = [merged(values[value.index], 1) for _, value in compared]
+            return tf.concat([tf.cast(x, tf.float32) for x in parts], axis=-1)
 
         _, pixels = run.visit([given], given_pixel, more)
         images = tf.cast(images, model.inputs[0].dtype)
         maps = run.program.on_maps([images, *conditions])
-        maps = [_flat(maps[value.index], 3) for _, value in compared]
+        maps = [merged(maps[value.index], 3) for _, value in compared]
+        maps = [tf.cast(x, tf.float32) for x in maps]
         pixels = tf.transpose(pixels, (2, 0, 1, 3))
         pixels = tf.split(pixels, [each.shape[-1] for each in maps], axis=-1)
         differences = map(difference_of_params, pixels, maps)
@@ -151,12 +153,3 @@ def first_disagreement(
         if not difference <= limit:
             return step.operation
     return None
-
-
-def _flat(tensor, num_axes):
-    """Return a tensor as float32, with all axes after the first ones merged."""
-    shape = (
-        *tf.unstack(tf.shape(tensor)[:num_axes]),
-        tensor.shape[num_axes:].num_elements(),
-    )
-    return tf.cast(tf.reshape(tensor, shape), tf.float32)

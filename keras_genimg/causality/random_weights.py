@@ -30,16 +30,16 @@ def random_values(model, seed=0, gain=2.0, vector_scale=0.3):
         List of `(variable, value)` for all of `model.weights`, in their order.
     """
     generator = np.random.default_rng(seed)
-    values = {}
-    for weight in [*model.trainable_weights, *model.non_trainable_weights]:
+    values = []
+    for weight in model.weights:
         value = weight.value
         if "float" in weight.dtype:
             scale = vector_scale
             if len(weight.shape) > 1:
                 scale = gain / math.sqrt(math.prod(weight.shape[:-1]))
             value = _random_value(weight, scale, generator)
-        values[id(weight)] = value
-    return [(weight, values[id(weight)]) for weight in model.weights]
+        values.append((weight, value))
+    return values
 
 
 def _random_value(weight, scale, generator):

@@ -71,7 +71,9 @@ def completion_of_candidates(
     )
     uniforms = candidate_uniforms(seeds, image_shape, num_candidates)
     candidates = draw(uniforms, temperature, conditions, given, given_known)
-    log_prob = _pixel_log_prob(model, candidates, temperature, conditions)
+    params = forward_pass(model, candidates, conditions)
+    params = model.likelihood.at_temperature(params, temperature)
+    log_prob = model.likelihood.log_prob_of_pixels(params, candidates)
     evidence = later_known(known, model._drawer.order)
     shape = (batch, num_candidates, *image_shape)
     log_prob = tf.where(evidence[:, None], tf.reshape(log_prob, shape[:-1]), 0.0)
@@ -144,13 +146,6 @@ def effective_size(log_weights):
     # Rounding may leave the range by a bit.
     most = tf.cast(tf.shape(log_weights)[1], tf.float32)
     return tf.clip_by_value(sums**2 / squares, 1.0, most)
-
-
-def _pixel_log_prob(model, images, temperature, conditions):
-    """Return nats per pixel, summed over its colors: `(batch, height, width)`."""
-    params = forward_pass(model, images, conditions)
-    params = model.likelihood.at_temperature(params, temperature)
-    return model.likelihood.log_prob_of_pixels(params, images)
 
 
 def _log_weights(log_prob):

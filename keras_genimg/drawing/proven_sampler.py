@@ -68,32 +68,23 @@ class TracedSampler:
         self._has_passed = False
         self._networks = []
         self._has_fast_way = False
-        given_sizes = []  # Tensors in the graph that is being traced.
-        records = []
-        options = {}
-
-        def order():
-            self._has_fast_way = True
-            return given_sizes[1]
-
-        if method == "incremental":
-            options["record"] = lambda *recorded: records.append(recorded)
-            options["num_rows"] = lambda: given_sizes[0]
-            options["order"] = order
-        draw = model._drawer.from_seeds(*self.kind, num_candidates, **options)
         given = []
         if num_candidates is not None:
             given = [tf.TensorSpec((None, *image_shape))] * 2
         variables = list(model.weights)
 
         def run(weights, num_rows, order, *inputs):
-            records.clear()
-            given_sizes[:] = num_rows, order
+            records, options = [], {}
+            if method == "incremental":
+                options = {"num_rows": num_rows, "order": order}
+                options["record"] = lambda *recorded: records.append(recorded)
+            draw = model._drawer.from_seeds(*self.kind, num_candidates, **options)
             state = list(zip(variables, weights, strict=True))
             with keras.StatelessScope(state_mapping=state):
                 images, *sizes = tf.nest.flatten(draw(*inputs))
             self._networks = [network for network, *_ in records]
-            recorded = [tuple(tensors) for _, *tensors in records]
+            self._has_fast_way = any(is_faster for _, is_faster, *_ in records)
+            recorded = [tuple(tensors) for _, _, *tensors in records]
             return [tf.cast(images, model.likelihood.dtype), *sizes], recorded
 
         signature = [

@@ -24,12 +24,13 @@ class EnlargingDrawer(Drawer):
     def __init__(self, model, scales):
         super().__init__(model)
         self._factors = model.factors
-        self.drawn_pixels = ~is_copied(scales[1], model.factors)
+        self._copied = is_copied(scales[1], model.factors)[..., None]
+        self.drawn_pixels = ~self._copied[..., 0]
         self.order = scale_order(scales)
 
     def sampler(self, method, jit_compile=False, **options):
         draw = super().sampler(method, jit_compile, **options)
-        copied = np.logical_not(self.drawn_pixels)[..., None]
+        copied = self._copied
 
         def draw_new(uniforms, temperature, conditions, images=None, known=None):
             small = tf.cast(placed(conditions[0], self._factors), tf.float32)
@@ -43,7 +44,7 @@ class EnlargingDrawer(Drawer):
         return draw_new
 
     def known(self, images, known, conditions):
-        copied = np.logical_not(self.drawn_pixels)[..., None]
+        copied = self._copied
         small = np.repeat(conditions[0], self._factors[0], axis=1)
         small = np.repeat(small, self._factors[1], axis=2)
         if ((images != small) & (known > 0) & copied).any():

@@ -32,9 +32,7 @@ def walk(model, values, call):
     Returns:
         The values of the outputs, in the structure of `model.output`.
     """
-    inputs = [
-        keras.Input(batch_shape=spec.shape, dtype=spec.dtype) for spec in model.inputs
-    ]
+    inputs = [input_like(spec) for spec in model.inputs]
     # References to the tensors prevent reuse of their ids.
     known = {
         id(tensor): (tensor, value)
@@ -65,6 +63,11 @@ def walk(model, values, call):
     is_sequence = isinstance(model, keras.Sequential)
     structure = model.outputs if is_sequence else model.output
     return keras.tree.pack_sequence_as(structure, outputs)
+
+
+def input_like(spec):
+    """Return a new symbolic input of the shape and dtype of a `keras.KerasTensor`."""
+    return keras.Input(batch_shape=spec.shape, dtype=spec.dtype)
 
 
 def is_functional(operation):

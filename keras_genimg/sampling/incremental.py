@@ -10,6 +10,7 @@ from keras import ops
 from keras_genimg.layers.causal_layer import has_step_row
 from keras_genimg.ops.devices import is_on_gpu
 from keras_genimg.ops.precision import has_half_precision, is_quantized
+from keras_genimg.sampling.pointwise import autocast
 from keras_genimg.sampling.program import Level, Program, step_arguments
 from keras_genimg.sampling.waves import Waves
 from keras_genimg.types import TensorLike
@@ -25,8 +26,8 @@ def incremental_sampler(
     model: keras.Model,
     jit_compile: bool = False,
     record: Callable[..., Any] | None = None,
-    num_rows: Callable[[], tf.Tensor] | None = None,
-    order: Callable[[], tf.Tensor] | None = None,
+    num_rows: tf.Tensor | None = None,
+    order: tf.Tensor | int = -1,
 ) -> Callable[..., tf.Tensor]:
     """Return a function that draws images at about the cost of one forward pass.
 
@@ -47,13 +48,13 @@ def incremental_sampler(
         jit_compile: Whether the graph will be compiled with XLA. Otherwise, the program
             uses fused kernels, which XLA lacks.
         record: Function that each call is reported to, for a proof of the sampler: the
-            model; the first two images; the parameters that they were drawn from, in
-            the shape of the model's output; and their conditions.
-        num_rows: Function that returns the number of rows to draw, for the proof of a
-            large model. Later rows are zero. All by default.
-        order: Function that returns how to draw, for a proof: 0 for pixel by pixel, 1
-            for the faster way of small batches, -1 for the default. It is called if
-            there is such a way.
+            model; whether there is a faster way for small batches; the first two
+            images; the parameters that they were drawn from, in the shape of the
+            model's output; and their conditions.
+        num_rows: Number of rows to draw, for the proof of a large model. Later rows are
+            zero. All by default.
+        order: 0 to draw pixel by pixel, 1 to draw in the faster way of small batches,
+            if there is one. By default, the batch size decides.
 
     Returns:
         A function of `uniforms` (batch, height, width, colors), a `temperature` that
@@ -82,28 +83,26 @@ def incremental_sampler(
 
         run = PixelRun(model, given[1], conditions, fused=not jit_compile)
         more = _parameters_of_pixel if record is not None else None
-        last = None if num_rows is None else num_rows()
-        arguments = given, choose, more, 2, last
-        waves, is_fast = run.waves(), None
-        if waves or run.evaluates_rows:
-            asked = tf.constant(-1) if order is None else order()
-            largest = _LARGEST_BATCH_IN_WAVES if waves else 1
-            by_default = tf.cast(run.batch <= largest, tf.int32)
-            is_fast = tf.where(asked < 0, by_default, asked) > 0
+        arguments = given, choose, more, 2, num_rows
+        waves = run.waves()
+        has_fast_way = waves is not None or run.evaluates_rows
+        largest = _LARGEST_BATCH_IN_WAVES if waves else 1
+        is_fast = tf.where(order < 0, run.batch <= largest, order == 1)
         if waves:
             drawn, *params = tf.cond(
                 is_fast, lambda: waves.visit(*arguments), lambda: run.visit(*arguments)
             )
         elif run.evaluates_rows:
             # For a proof: one more than the pixels of a row always suffice.
-            most = tf.where(asked > 0, run.width + 1, _MOST_GUESSES)
+            most = tf.where(order > 0, run.width + 1, _MOST_GUESSES)
             drawn, *params = run.visit(*arguments, tf.where(is_fast, most, 0))
         else:
             drawn, *params = run.visit(*arguments)
         drawn = tf.transpose(drawn, (2, 0, 1, 3))
         if record is not None:
             params = _as_output(*params, model)
-            record(model, drawn[:2], params, [values[:2] for values in conditions])
+            given = [values[:2] for values in conditions]
+            record(model, has_fast_way, drawn[:2], params, given)
         return drawn
 
     return draw
@@ -148,7 +147,7 @@ def given_pixel(params, here, pixel):
 
 def _parameters_of_pixel(params, values):
     """Return the parameters of all colors of a pixel, concatenated."""
-    parts = [tf.reshape(part, (-1, part.shape[1:].num_elements())) for part in params]
+    parts = [merged(part, 1) for part in params]
     return tf.concat(parts, axis=-1) if len(parts) > 1 else parts[0]
 
 
@@ -220,13 +219,10 @@ class PixelRun:
         met = [value for step in steps for value in step.inputs]
         for value in (*met, self.program.output):
             if value.level == Level.FIXED and value.index not in maps:
-                tensor = values[value.index]
-                rest = tensor.shape[3:]
-                shape = (self.batch, self.height, self.width, *rest)
+                tensor = merged(values[value.index], 3)
+                shape = (self.batch, self.height, self.width, tensor.shape[-1])
                 tensor = tf.broadcast_to(tensor, shape)
-                tensor = tf.transpose(tensor, (1, 2, 0, *range(3, len(shape))))
-                shape = (self.height, self.width, self.batch, rest.num_elements())
-                maps[value.index] = tf.reshape(tensor, shape)
+                maps[value.index] = tf.transpose(tensor, (1, 2, 0, 3))
         return maps
 
     def _fed_by_pixel(self):
@@ -296,7 +292,7 @@ class PixelRun:
         def visit_row(r, caches, rows, above, guesses):
             values = {index: tensor[r] for index, tensor in self.maps.items()}
             carries, of_layers = self.begin_row(values, caches)
-            known = [_flat(values[value.index]) for value in self.known]
+            known = [merged(values[value.index], 2) for value in self.known]
             groups = [[tensor[r] for tensor in given], known, *of_layers]
             bundle = self.bundle(groups)
 
@@ -336,12 +332,16 @@ class PixelRun:
                 here, known = (
                     [_examples(tensor) for tensor in group] for group in groups[:2]
                 )
-                values, states = self._evaluate_row(
-                    pixels, self.known_values(known), carries, of_layers
+                values, states = self._evaluate(
+                    _examples(pixels),
+                    self.known_values(known),
+                    carries,
+                    of_layers,
+                    step_layer=self._step_row,
                 )
                 params = values[self.program.output.index]
                 drawn = choose(params, slice(None), *here)
-                packed = pack(drawn, [params], values, states)
+                packed = pack(drawn, [params], values, [kept for _, kept in states])
                 row = tf.reshape(packed, (self.width, -1, packed.shape[-1]))
                 changed = tf.reduce_any(row[..., : self.colors] != pixels)
                 return n + 1, changed, row
@@ -485,11 +485,10 @@ class PixelRun:
         pixel, params = tf.zeros((self.batch, self.colors)), []
         for color in range(1 if self.couples_colors else self.colors):
             values, states = self._evaluate(pixel, *place)
-            here = slice(color, color + 1)
             params.append(values[self.program.output.index])
-            if self.couples_colors:
-                here = slice(None)
-            else:
+            here = slice(None)
+            if not self.couples_colors:
+                here = slice(color, color + 1)
                 params[-1] = params[-1][:, here]
             drawn = choose(params[-1], here)
             if self.couples_colors or self.colors == 1:
@@ -502,24 +501,26 @@ class PixelRun:
         values, states = self._evaluate(pixel, *place, (values, states))
         return pixel, params, values, states
 
-    def _evaluate(self, pixel, known, carries, rows, earlier=None):
-        """Run the program on one pixel.
+    def _evaluate(self, pixel, known, carries, rows, earlier=None, step_layer=None):
+        """Run the program on one pixel, or on all pixels of a row.
 
         Args:
-            pixel: `(batch, colors)`, with zeros for colors not drawn yet.
+            pixel: `(batch, colors)`, with zeros for colors not drawn yet. Of a row,
+                `(width * batch, colors)`.
             known: Values at this pixel that do not depend on its row, by index.
             carries: Carry of each stepped layer.
-            rows: Tensors of each stepped layer's row at this pixel.
+            rows: Tensors of each stepped layer's row at this pixel, or at all of them.
             earlier: Result of this method for a pixel that differs in its last color,
                 or in all colors if they are coupled. Only instructions that this can
                 change are then run again.
+            step_layer: `_step_row` for a row; `_step` by default.
 
         Returns:
             Dict of `(batch, channels)` tensors by index of value; and the carry and
             kept tensors of each stepped layer.
         """
         values = {**(earlier[0] if earlier else {}), **known}
-        states = list(earlier[1]) if earlier else []
+        states: list = list(earlier[1]) if earlier else [()] * len(self.stepped)
         images = self.program.inputs[0]
         values[images.index] = tf.cast(pixel, images.spec.dtype)
         position = -1
@@ -531,17 +532,13 @@ class PixelRun:
             if step.pixel is not None:
                 outputs = self.pointwise[id(step)](*args, **kwargs)
             else:
-                outputs, *state = self._step(
+                outputs, *states[position] = (step_layer or self._step)(
                     step.operation,
                     (self.weights[id(step)], carries[position], rows[position]),
                     *step_arguments(step.operation, args, kwargs),
                 )
-                if earlier is None:
-                    states.append(state)
-                else:
-                    states[position] = state
-                    if _hides_pixel(step):
-                        continue
+                if earlier is not None and _hides_pixel(step):
+                    continue
             outputs = tf.nest.flatten(outputs)
             for value, output in zip(step.outputs, outputs, strict=True):
                 values[value.index] = output
@@ -554,58 +551,28 @@ class PixelRun:
             for value, tensor in zip(self.known, known, strict=True)
         }
 
-    def _evaluate_row(self, pixels, values, carries, rows):
-        """Run the program on all pixels of a row at once.
-
-        Args:
-            pixels: `(width, batch, colors)`.
-            values: Known values of these pixels, by index. Others are added.
-            carries: Carry of each stepped layer before the first pixel.
-            rows: Tensors of each stepped layer's row.
-
-        Returns:
-            Dict of `(width * batch, ...)` tensors by index of value, and the kept
-            tensors of each stepped layer, `(width * batch, n)`.
-        """
-        images, kept = self.program.inputs[0], []
-        values[images.index] = tf.cast(_examples(pixels), images.spec.dtype)
-
-        def wide(tensor):
-            if not tf.is_tensor(tensor):
-                return tensor
-            return tf.reshape(tensor, (self.width, -1, tensor.shape[-1]))
-
-        for step in self.pixel_steps:
-            args, kwargs = step.fill(values)
-            if step.pixel is not None:
-                outputs = self.pointwise[id(step)](*args, **kwargs)
-            else:
-                inputs, others = step_arguments(step.operation, args, kwargs)
-                weights, place = self.weights[id(step)], len(kept)
-                state = weights, carries[place], rows[place]
-                if rows[place] or any(each.shape[-1] for each in carries[place]):
-                    inputs, others = tf.nest.map_structure(wide, (inputs, others))
-                    found = step.operation.step_row(*state, inputs, **others)
-                    outputs, of_row = tf.nest.map_structure(_examples, found)
-                else:  # A layer of single pixels.
-                    outputs, _, of_row = step.operation.step(*state, inputs, **others)
-                kept.append(of_row)
-            outputs = tf.nest.flatten(outputs)
-            for value, output in zip(step.outputs, outputs, strict=True):
-                values[value.index] = output
-        return values, kept
-
     def _step(self, layer, state, inputs, others):
         """Call a layer's `step` with its arguments in the compute dtype."""
-
-        def cast(leaf):
-            if tf.is_tensor(leaf) and leaf.dtype.is_floating:
-                return tf.cast(leaf, layer.compute_dtype)
-            return leaf
-
-        inputs, others = tf.nest.map_structure(cast, (inputs, others))
+        inputs, others = autocast(layer, (inputs, others))
         outputs, carry, kept = layer.step(*state, inputs, **others)
         return outputs, tuple(carry), tuple(kept)
+
+    def _step_row(self, layer, state, inputs, others):
+        """Call a layer's `step_row`; return outputs and kept of all pixels."""
+        _, carry, row = state
+        if not row and not any(each.shape[-1] for each in carry):
+            # A layer of single pixels.
+            return self._step(layer, state, inputs, others)
+
+        def wide(leaf):
+            if not tf.is_tensor(leaf):
+                return leaf
+            return tf.reshape(leaf, (self.width, -1, leaf.shape[-1]))
+
+        inputs, others = tf.nest.map_structure(wide, autocast(layer, (inputs, others)))
+        found = layer.step_row(*state, inputs, **others)
+        outputs, kept = tf.nest.map_structure(_examples, found)
+        return outputs, (), kept
 
 
 class _Bundle:
@@ -655,9 +622,9 @@ def _hides_pixel(step):
     return step.pixel is None and getattr(step.operation, "mask_type", None) == "A"
 
 
-def _flat(tensor):
-    """Merge the axes of a row after the batch: `(width, batch, n)`."""
-    if tensor.shape.rank == 3:
+def merged(tensor, num_axes):
+    """Return a tensor whose axes after the first `num_axes` are merged into one."""
+    if tensor.shape.rank == num_axes + 1:
         return tensor
-    sizes = tf.unstack(tf.shape(tensor)[:2])
-    return tf.reshape(tensor, (*sizes, tensor.shape[2:].num_elements()))
+    sizes = tf.unstack(tf.shape(tensor)[:num_axes])
+    return tf.reshape(tensor, (*sizes, tensor.shape[num_axes:].num_elements()))

@@ -83,13 +83,13 @@ def pointwise_function(operation, args, kwargs):
 def _layer_function(layer, ranks):
     rank = max(ranks)
     if isinstance(layer, _NO_EFFECT_IN_INFERENCE):
-        return lambda: lambda inputs, *_, **__: _autocast(layer, inputs)
+        return lambda: lambda inputs, *_, **__: autocast(layer, inputs)
     if isinstance(layer, SplitColors):
-        return lambda: lambda inputs: layer.call(_autocast(layer, inputs))
+        return lambda: lambda inputs: layer.call(autocast(layer, inputs))
     if isinstance(layer, layers.Add):
         return lambda: lambda inputs: _sum(layer, inputs)
     if isinstance(layer, layers.Concatenate) and layer.axis in (-1, rank - 1):
-        return lambda: lambda inputs: tf.concat(_autocast(layer, inputs), axis=-1)
+        return lambda: lambda inputs: tf.concat(autocast(layer, inputs), axis=-1)
     if is_linear(layer):
         return linear_function([layer])
     is_elementwise = isinstance(layer, _ELEMENTWISE_LAYERS) and len(ranks) == 1
@@ -132,21 +132,20 @@ def _is_last(axis, rank):
     return axis in (-1, rank - 1, [-1], [rank - 1], (-1,), (rank - 1,))
 
 
-def _autocast(layer, inputs):
-    """Cast inputs as the layer does when it is called."""
+def autocast(layer, structure):
+    """Cast floating tensors as a layer casts its inputs when it is called."""
 
-    def cast(tensor):
-        tensor = tf.convert_to_tensor(tensor)
-        is_float = tensor.dtype.is_floating
-        return tf.cast(tensor, layer.compute_dtype) if is_float else tensor
+    def cast(leaf):
+        is_float = tf.is_tensor(leaf) and leaf.dtype.is_floating
+        return tf.cast(leaf, layer.compute_dtype) if is_float else leaf
 
-    return tf.nest.map_structure(cast, inputs)
+    return tf.nest.map_structure(cast, structure)
 
 
 def _sum(layer, inputs):
     same = len({x.shape[-1] for x in inputs}) == 1
     are_floats = all(x.dtype.is_floating for x in inputs)
-    return tf.add_n(_autocast(layer, inputs)) if same and are_floats else layer(inputs)
+    return tf.add_n(autocast(layer, inputs)) if same and are_floats else layer(inputs)
 
 
 def _on_one_pixel(layer):

@@ -9,7 +9,12 @@ import keras
 import tensorflow as tf
 
 from keras_genimg.layers.causal_layer import CausalLayer
-from keras_genimg.sampling.graph import is_composite, is_functional, walk
+from keras_genimg.sampling.graph import (
+    input_like,
+    is_composite,
+    is_functional,
+    walk,
+)
 from keras_genimg.sampling.pointwise import (
     ELEMENTWISE,
     is_linear,
@@ -243,7 +248,7 @@ class Program:
     def _cast(self, value, dtype):
         if value.spec.dtype == dtype:
             return value
-        spec = _input_like(value.spec)
+        spec = input_like(value.spec)
         cast = keras.Model(spec, keras.ops.cast(spec, dtype))
         return self._inline(cast, [value])
 
@@ -256,7 +261,7 @@ class Program:
             else value
             for value in _values_in((args, kwargs))
         ]
-        specs = [_input_like(value.spec) for value in values]
+        specs = [input_like(value.spec) for value in values]
         in_order = iter(specs)
         args, kwargs = tf.nest.map_structure(
             lambda leaf: next(in_order) if isinstance(leaf, Value) else leaf,
@@ -399,7 +404,3 @@ def _values_in(structure):
     """Return the `Value`s in a structure of arguments, in order."""
     leaves = tf.nest.flatten(structure)
     return [leaf for leaf in leaves if isinstance(leaf, Value)]
-
-
-def _input_like(spec):
-    return keras.Input(batch_shape=spec.shape, dtype=spec.dtype)

@@ -61,19 +61,16 @@ def save_comparison(
             raise ValueError(f"Panel {title!r}: {error}") from error
         grids.append(grid if grid.ndim == 3 else np.stack([grid] * 3, axis=-1))
     with optional("`save_comparison` needs matplotlib", "examples"):
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
 
     # Without pyplot, which keeps global state and may need a display.
     figure = Figure(dpi=_DPI, facecolor="white")
-    renderer = FigureCanvasAgg(figure).get_renderer()
+    style = {"fontsize": 12, "color": "#202020", "parse_math": False}
     titles = [
-        figure.text(0, 0, title, ha="center", va="bottom", parse_math=False)
+        figure.text(0, 0, title, ha="center", va="bottom", transform=None, **style)
         for title in panels
     ]
-    for title in titles:
-        title.set(fontsize=12, color="#202020", transform=None)
-    extents = [title.get_window_extent(renderer) for title in titles]
+    extents = [title.get_window_extent() for title in titles]
     title_height = math.ceil(max(extent.height for extent in extents))
     widths = [
         max(grid.shape[1], math.ceil(extent.width))

@@ -49,13 +49,11 @@ def save_kl_per_step(path: PathLike, kl: ArrayLike | dict[str, Any]) -> None:
     else:
         curves = {"": _checked_kl(kl, "`kl`")}
     with optional("`save_kl_per_step` needs matplotlib", "examples"):
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
         from matplotlib.ticker import MaxNLocator
 
     # Without pyplot, which keeps global state and may need a display.
     figure = Figure(figsize=(6.4, 4), dpi=150, facecolor="white", layout="constrained")
-    FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     lines = []
     for values in curves.values():

@@ -11,7 +11,6 @@ compute the same result use the same weights and noise, and are checked to agree
 import dataclasses
 import functools
 import gc
-import json
 import math
 import statistics
 
@@ -33,10 +32,10 @@ from tests.benchmarks.timing import (
     check_agreement,
     compared,
     gradient_step,
+    in_new_process,
     installed,
     timed,
 )
-from tests.subprocesses import run_python
 
 TOLERANCE = 1e-3  # Rounding errors grow over the glimpses.
 UNROLLED = "plain TensorFlow, unrolled"
@@ -235,8 +234,8 @@ def time_first_steps(benchmark, setting, glimpses, repeats):
     benchmark.table("The first step of DRAW", rows, note)
 
 
-def print_memory(kind, glimpses, quick):
-    """Print the seconds and the bytes that a first step takes, as JSON.
+def memory(kind, glimpses, quick):
+    """Return the seconds and the bytes that a first step takes.
 
     Must run in a new process. A step of few glimpses runs first, so that one-time costs
     are not counted.
@@ -249,7 +248,7 @@ def print_memory(kind, glimpses, quick):
             opened.write("5")  # Reset the peak to the current memory.
         before = peak_bytes()
         seconds, _ = timed(step)
-    print(json.dumps([seconds, peak_bytes() - before]))
+    return seconds, peak_bytes() - before
 
 
 def peak_bytes():
@@ -263,11 +262,7 @@ def memory_rows(kind, glimpses, quick):
     """Return table rows of the memory of a step, by number of glimpses."""
     rows = []
     for count in glimpses:
-        code = "from tests.benchmarks.draw import print_memory; "
-        code += f"print_memory({kind!r}, {count}, {quick})"
-        seconds, size = json.loads(
-            run_python("-c", code, timeout=None).splitlines()[-1]
-        )
+        seconds, size = in_new_process(memory, kind, count, quick)
         row = {"program": kind, "size": f"{count} glimpses", "ms": 1000 * seconds}
         row["MiB"] = size / 2**20
         if rows:

@@ -73,8 +73,7 @@ def row_of(draws, model, batch, count):
 
 def graph_of(model, order):
     """Return a compiled function of seeds that draws in an order, 1 or 0."""
-    options = {"order": lambda: tf.constant(order)}
-    draw = model._drawer.from_seeds("incremental", model.image_shape, **options)
+    draw = model._drawer.from_seeds("incremental", model.image_shape, order=order)
     return tf.function(
         lambda seeds: draw(seeds, tf.constant(1.0)),
         input_signature=[tf.TensorSpec((None,), tf.int64)],

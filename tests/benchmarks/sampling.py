@@ -157,11 +157,10 @@ def tfp_pixel_cnn(size):
     )
 
 
-def our_programs(model, batch, method="incremental"):
+def our_programs(model, batch):
     """Return functions that draw images, by name."""
-    generate = functools.partial(
-        model.generate, batch, seed=0, batch_size=batch, method=method, verbose=0
-    )
+    options = {"seed": 0, "batch_size": batch, "verbose": 0}
+    generate = functools.partial(model.generate, batch, **options)
     return {OURS: generate, OURS + XLA: functools.partial(generate, jit_compile=True)}
 
 
@@ -192,7 +191,7 @@ def drawing_rows(benchmark, family):
         forward = tf.function(lambda x: model(x, training=False), autograph=False)
         images = tf.constant(binary_images(batch, size))
         programs = {FORWARD: Program(functools.partial(forward, images))}
-        for name, run in our_programs(model, batch, options.method).items():
+        for name, run in our_programs(model, batch).items():
             programs[name] = Program(run)
         if batch in (2, PEER_BATCH):
             programs |= peer_programs(family, model, batch, size, pixels)
@@ -226,7 +225,7 @@ def growth_rows(benchmark, family):
     programs = {
         (name, size): Program(run)
         for size, model in models.items()
-        for name, run in our_programs(model, batch, options.method).items()
+        for name, run in our_programs(model, batch).items()
     }
     timings, _ = benchmark.time(programs)
     rows = []
@@ -244,14 +243,10 @@ def main():
     benchmark = Benchmark(__doc__)
     add = benchmark.parser.add_argument
     add("--family", nargs="+", choices=tuple(FAMILIES), default=tuple(FAMILIES))
-    add("--method", default="incremental")
-    add("--size", type=int, default=28, help="height and width")
-    add("--pixels", type=int, default=20, help="pixels drawn by the slow peers")
     add("--skip-growth", action="store_true")
     options = benchmark.start()
-    if options.quick:
-        options.size, options.pixels = min(options.size, 8), 5
-    options.pixels = min(options.pixels, options.size**2)
+    # Height and width, and the pixels drawn by the slow peers.
+    options.size, options.pixels = (8, 5) if options.quick else (28, 20)
     for family in options.family:
         name = f"{family}, tiny" if options.quick else FAMILIES[family][0]
         note = f"{NOTE} Slow programs are extrapolated from {options.pixels} pixels."

@@ -147,24 +147,20 @@ def first_call_rows(units, layers, size, batch):
 
 def main():
     benchmark = Benchmark(__doc__)
-    add = benchmark.parser.add_argument
-    add("--layer", nargs="+", choices=tuple(LAYERS), default=tuple(LAYERS))
-    add("--skip-first-call", action="store_true")
-    options = benchmark.start()
-    size, sizes = (6, [(3, 2)]) if options.quick else (28, SIZES)
+    quick = benchmark.start().quick
+    size, sizes = (6, [(3, 2)]) if quick else (28, SIZES)
     if not installed("torch"):
         print("PyTorch is not installed, so it is left out.")
-    for kind in options.layer:
+    for kind in LAYERS:
         rows = []
         for units, batch in sizes:
             rows += layer_rows(benchmark, kind, units, batch, size)
             keras.backend.clear_session()
         title = f"One {LAYERS[kind].__name__}, forward and backward, {size}x{size}"
         benchmark.table(title, rows, NOTE)
-    if not options.skip_first_call:
-        rows = first_call_rows(*((3, 1, 6, 2) if options.quick else (16, 7, 28, 16)))
-        title = "First call of a diagonal PixelRNN, forward and backward"
-        benchmark.table(title, rows)
+    rows = first_call_rows(*((3, 1, 6, 2) if quick else (16, 7, 28, 16)))
+    title = "First call of a diagonal PixelRNN, forward and backward"
+    benchmark.table(title, rows)
 
 
 if __name__ == "__main__":

@@ -11,11 +11,14 @@ import platform
 import random
 import re
 import statistics
+import sys
 import time
 from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
+
+from tests.subprocesses import run_python
 
 OURS, XLA = "keras_genimg", ", XLA"
 NOTE = "Ratios of the time to that of keras_genimg, without and with XLA."
@@ -205,6 +208,16 @@ def cell(value):
     if isinstance(value, int):
         return f"{value:,}"
     return number(value) if isinstance(value, float) else value or ""
+
+
+def in_new_process(function, *arguments):
+    """Return what a function of a module returns in a new process, through JSON."""
+    # That of a script is `__main__`, which has no other name than its spec's.
+    module = sys.modules[function.__module__].__spec__.name
+    name = function.__name__
+    code = f"import json; from {module} import {name}; "
+    code += f"print(json.dumps({name}(*{arguments!r})))"
+    return json.loads(run_python("-c", code, timeout=None).splitlines()[-1])
 
 
 def installed(package):

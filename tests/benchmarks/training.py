@@ -5,10 +5,10 @@
 Trains models for 28x28 binary images with the presets' settings, in float32 and in
 mixed precision, on one replica and on two. `fit` reads a shuffled data set that is
 binarized in each epoch. Its time is compared with that of the same number of steps on
-a batch in memory: called one after the other, and by `fit`. The target is that at most
-5 % of the time of `fit` is outside the steps. Steps that read the data set, without
-`fit`, tell its share from that of Keras' loop. The programs take turns of about ten
-seconds, which are a part of an epoch or several of them.
+a batch in memory. The target is that at most 5 % of the time of `fit` is outside the
+steps. Steps that read the data set, without `fit`, tell its share from that of Keras'
+loop. The programs take turns of about ten seconds, which are a part of an epoch or
+several of them.
 
 Images are those of MNIST if the folder that TFDS_DATA_DIR names has them, else random
 ones of the same number and shape. Two replicas are two logical CPU devices that share
@@ -19,7 +19,6 @@ import contextlib
 import dataclasses
 import functools
 import itertools
-import json
 import math
 import os
 import pathlib
@@ -37,18 +36,18 @@ from tests.benchmarks.timing import (
     Program,
     Timing,
     at_most,
+    in_new_process,
     print_unsteady,
     time_programs,
     timed,
 )
-from tests.subprocesses import run_python
 from tests.untuned import untuned
 
-POLICIES = ("float32", "mixed_bfloat16", "mixed_float16")
+POLICIES = ("float32", "mixed_bfloat16")
 TURN_SECONDS = 10
 TARGET = 1 / 0.95  # A share of 5 % outside the steps.
 FIT, DATA = "fit", "reading the data set"
-FIT_IN_MEMORY, STEPS = "fit on one batch in memory", "steps on one batch in memory"
+STEPS = "steps on one batch in memory"
 READING_STEPS = "steps that read the data set"
 NOTE = "Time per step; the ratio is to the steps on one batch in memory."
 
@@ -169,7 +168,6 @@ def training_programs(make, recipe, policy, strategy, images, batch_size, steps)
     part = {"scale": 1 / steps, "slow": True}  # Long turns need no warm-up call.
     programs = {
         FIT: lambda: fit(data),
-        FIT_IN_MEMORY: lambda: fit(one_batch.repeat(len(data))),
         STEPS: lambda: run_steps(in_memory, steps),
         READING_STEPS: lambda: run_steps(read, steps),
         DATA: read_alone,
@@ -178,7 +176,7 @@ def training_programs(make, recipe, policy, strategy, images, batch_size, steps)
 
 
 def measure(key, policy, replicas, steps, rounds, quick):
-    """Time a model of a dtype policy on a number of replicas; print JSON.
+    """Time a model of a dtype policy on a number of replicas; return the figures.
 
     Must run in a new process: two replicas need one where TensorFlow has not found its
     devices yet.
@@ -202,13 +200,7 @@ def measure(key, policy, replicas, steps, rounds, quick):
     if not np.isfinite(loss := float(np.squeeze(results[FIT]))):
         raise AssertionError(f"{family.name}, {policy}: the loss is {loss}")
     turns = {name: timing.turns for name, timing in timings.items()}
-    print(json.dumps({"data": label, "batch": batch_size, "steps": count, **turns}))
-
-
-def measured(*arguments):
-    """Return what `measure` prints in a new process."""
-    code = f"from tests.benchmarks import training; training.measure(*{arguments!r})"
-    return json.loads(run_python("-c", code, timeout=None).splitlines()[-1])
+    return {"data": label, "batch": batch_size, "steps": count, **turns}
 
 
 def rows_of(turns, label, batch_size, steps):
@@ -244,7 +236,7 @@ def main():
     benchmark = Benchmark(__doc__, rounds=3)
     add = benchmark.parser.add_argument
     add("--family", nargs="+", choices=tuple(FAMILIES), default=tuple(FAMILIES))
-    add("--policy", nargs="+", choices=POLICIES, default=POLICIES[:2], metavar="POLICY")
+    add("--policy", nargs="+", choices=POLICIES, default=POLICIES)
     add("--replicas", nargs="+", type=int, choices=(1, 2), default=(1, 2))
     add("--steps", type=int, help="steps in a turn, by default ten seconds of them")
     options = benchmark.start()
@@ -255,7 +247,8 @@ def main():
     for key in options.family:
         rows = []
         for replicas, policy in itertools.product(options.replicas, options.policy):
-            turns = measured(key, policy, replicas, steps, rounds, options.quick)
+            given = key, policy, replicas, steps, rounds, options.quick
+            turns = in_new_process(measure, *given)
             data, batch, count = (turns.pop(k) for k in ("data", "batch", "steps"))
             rows += rows_of(turns, f"{policy}, replicas: {replicas}", batch, count)
         name = f"{key}, tiny" if options.quick else FAMILIES[key].name

@@ -1,5 +1,7 @@
 """Leaks are found and named; causal models have none."""
 
+from functools import partial
+
 import keras
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from keras_genimg.causality import first_leak, is_causal
 from keras_genimg.layers import DiagonalBiLSTM, MaskedConv2D, RowLSTM, SplitColors
 from keras_genimg.likelihoods import Categorical
 from keras_genimg.models import AutoregressiveModel, PixelCNN, PixelRNN
+from tests.fuzz.own_layers import BatchMean, Noisy
 
 SHAPE = (5, 6, 3)
 
@@ -155,11 +158,6 @@ def test_any_size():
     for shape in (None, (3, 11, 3)):
         assert is_causal(good, shape)
         assert not is_causal(bad, shape)
-    # A leak that shows only in wide images.
-    distant = layers.DepthwiseConv2D((1, 3), dilation_rate=(1, 15), padding="same")
-    far = wired(lambda x: end(distant(start(x))), (None, None, 3))
-    assert is_causal(far, (4, 8, 3))
-    assert not is_causal(far, (4, 20, 3))
 
 
 def test_each_position_counts():
@@ -226,41 +224,25 @@ def test_masks_and_statistics_stay_what_they_are():
     assert is_causal(wired(body))
 
 
-class BatchMean(layers.Layer):
-    def call(self, inputs):
-        return inputs - ops.mean(inputs, axis=0, keepdims=True)
-
-
 class BatchSize(layers.Layer):
     def call(self, inputs):
         return inputs * ops.cast(ops.shape(inputs)[0], "float32")
 
 
-class OwnNoise(layers.Layer):
-    """Noise that ignores `training`."""
-
-    def __init__(self, **kwargs):
-        super().__init__(**kwargs)
-        self.seed_generator = keras.random.SeedGenerator(0)
-
-    def call(self, inputs):
-        noise = keras.random.normal(ops.shape(inputs)[1:], seed=self.seed_generator)
-        return inputs + noise
-
-
-@pytest.mark.parametrize("layer", [BatchMean, BatchSize, OwnNoise])
+@pytest.mark.parametrize("layer", [BatchMean, BatchSize, partial(Noisy, always=True)])
 def test_other_images_of_the_batch_are_seen(layer):
-    leak = first_leak(between(layer(name="guilty")))
-    assert leak.kind == "batch" and leak.layer == f"{layer.__name__} 'guilty'"
+    guilty = layer(name="guilty")
+    leak = first_leak(between(guilty))
+    assert leak.kind == "batch" and leak.layer == f"{type(guilty).__name__} 'guilty'"
     assert "other images of its batch" in str(leak)
 
 
 def test_noise_below_the_rounding_of_quantized_layers_is_seen():
-    class FaintNoise(OwnNoise):
+    class FaintNoise(Noisy):
         def call(self, inputs):
             return inputs + 0.01 * (super().call(inputs) - inputs)
 
-    model = between(lambda x: FaintNoise()(layers.Dense(9)(x)))
+    model = between(lambda x: FaintNoise(always=True)(layers.Dense(9)(x)))
     model.quantize("int8", filters=["dense"])
     assert first_leak(model).kind == "batch"
 
@@ -321,14 +303,17 @@ def test_what_the_place_in_the_batch_or_chance_changes_is_no_leak(layer):
     assert leak.kind == "itself"
 
 
-PRESETS = {
-    f"{model.__name__}-{name}": (model, name)
-    for model in (PixelCNN, PixelRNN)
-    for name in model.presets
-}
-
-
-@pytest.mark.parametrize("model, name", PRESETS.values(), ids=PRESETS)
+@pytest.mark.parametrize(
+    "model, name",
+    [
+        pytest.param(model, name, marks=() if name in fast else pytest.mark.slow)
+        for model, fast in (
+            (PixelCNN, ["cifar10_15x128"]),
+            (PixelRNN, ["mnist_diagonal_7x16"]),
+        )
+        for name in model.presets
+    ],
+)
 def test_presets_raise_no_alarm(model, name):
     *_, colors = model.presets[name].config["image_shape"]
     options = {"image_shape": (9, 8, colors), "units": 4, "head_filters": 6}
@@ -361,14 +346,12 @@ DTYPES = [
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", [(9, 7, 1), (5, 6, 3)])
 def test_no_dtype_raises_an_alarm(shape, dtype):
-    for seed in range(3):
-        keras.utils.set_random_seed(seed)
-        assert is_causal(lstms(shape, dtype, "A"))
+    assert is_causal(lstms(shape, dtype, "A"))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_no_dtype_hides_a_leak(dtype):
-    assert not is_causal(lstms(SHAPE, dtype, "B"))
+    assert not is_causal(lstms((3, 4, 1), dtype, "B"))
 
 
 def test_conditions():

@@ -3,6 +3,8 @@
 tests/causality/test_report.py checks the numbers independently.
 """
 
+import itertools
+
 import keras
 import numpy as np
 import pytest
@@ -26,40 +28,19 @@ def wired(shape=(4, 5, 1), num_values=2, mask="A", middle=None, num_colors=None)
     return AutoregressiveModel(images, x, likelihood, name="wired")
 
 
-def weights_of(model):
-    return [np.copy(weight) for weight in model.get_weights()]
-
-
-def assert_same_weights(model, weights):
-    for now, then in zip(model.get_weights(), weights, strict=True):
-        np.testing.assert_array_equal(now, then)
-
-
-@pytest.mark.parametrize(
-    "shape", [(4, 6, 1), pytest.param((3, 5, 3), marks=pytest.mark.slow)]
-)
-def test_the_paper_s_network_lacks_its_blind_spot_alone(shape):
-    height, width, colors = shape
-    model = PixelRNN(shape, 6, 2, first_kernel_size=3)
-    report = assert_causal(model, num_images=5, randomize=True)
-    last = colors - 1
-    expected = [
-        (row, width - 1, last, row + 1, column, color)
-        for row in range(height - 1)
-        for column in range(width - 2)  # The kernel reaches one pixel to the right.
-        for color in range(colors)
-    ]
+def test_the_paper_s_network_lacks_its_blind_spot_alone():
+    model = PixelRNN((4, 6, 1), 6, 2, first_kernel_size=3)
+    options = {"num_images": 5, "randomize": True}
+    report = assert_causal(model, **options)
+    # The kernel reaches one pixel to the right.
+    pairs = itertools.product(range(3), range(4))
+    expected = [(row, 5, 0, row + 1, column, 0) for row, column in pairs]
     np.testing.assert_array_equal(report.missing, expected)
     assert not report.complete
-    first = f"(row 0, column {width - 1}, color {last})"
-    text = (
-        f"{len(expected)} are missing: for example, sub-pixel {first} does not change"
-    )
+    text = "12 are missing: for example, sub-pixel (row 0, column 5, color 0) does not"
     assert text in str(report)
-    with pytest.raises(
-        AssertionError, match=f"not complete.* {len(expected)} are missing"
-    ):
-        assert_causal(model, num_images=5, randomize=True, complete=True)
+    with pytest.raises(AssertionError, match="not complete.* 12 are missing"):
+        assert_causal(model, complete=True, **options)
 
 
 def test_a_complete_model_is_called_complete():
@@ -110,17 +91,18 @@ def test_a_fault_of_the_weights_is_seen_where_it_is():
     kernel = np.zeros(leak.kernel.shape)
     kernel[1, 1] = np.eye(9)
     leak.kernel.assign(kernel)
-    weights = weights_of(model)
+    weights = model.get_weights()
     assert_causal(model)
     with pytest.raises(AssertionError, match="not causal"):
         assert_causal(model, randomize=True)
-    assert_same_weights(model, weights)
+    for now, then in zip(model.get_weights(), weights, strict=True):
+        np.testing.assert_array_equal(now, then)
 
 
 def test_batches_change_nothing():
-    model = wired((3, 4, 3), 4, middle=DiagonalBiLSTM(9, num_colors=3))
+    model = wired((3, 4, 1), middle=DiagonalBiLSTM(9))
     seen = influence(model, randomize=True, batch_size=100)
-    for batch_size in (1, 7, 36):
+    for batch_size in (1, 7):
         again = influence(model, randomize=True, batch_size=batch_size)
         np.testing.assert_array_equal(again, seen)
 

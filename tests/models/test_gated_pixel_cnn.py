@@ -31,13 +31,8 @@ def make(case, seed=3, **options):
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_sees_all_of_the_past_and_nothing_else(case):
-    shape, _, _, values = case
     model = make(case)
-    seen = False
-    for seed in range(6):  # With one draw, dead ReLUs can hide an influence.
-        randomize(model, seed)
-        image = np.random.default_rng(seed).integers(values, size=shape)
-        seen = seen | influences(model, image, values)
+    seen = influences(model, case[-1], range(6))
     np.testing.assert_array_equal(seen, np.triu(np.ones_like(seen), 1))
     report = assert_causal(model, num_images=12, randomize=True, complete=True)
     assert len(report.missing) == 0

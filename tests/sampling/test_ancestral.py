@@ -55,16 +55,6 @@ def test_draws_what_numpy_draws(name, jit_compile):
         assert (drawn[0] != drawn[1]).any()
 
 
-def test_images_do_not_depend_on_their_batch():
-    model = MODELS["row"]()
-    together = model.generate(6, seed=10)
-    for batch_size in (1, 4):
-        np.testing.assert_array_equal(
-            model.generate(6, seed=10, batch_size=batch_size), together
-        )
-    np.testing.assert_array_equal(model.generate(2, seed=[13, 11]), together[[3, 1]])
-
-
 def test_seed_none_follows_the_global_seed():
     model = MODELS["cnn"]()
     keras.utils.set_random_seed(1)
@@ -78,19 +68,6 @@ def test_colors_are_drawn_with_noise_of_their_own():
     noise = np.asarray(seeded_uniforms(np.arange(50), (8, 8, 3))).reshape(-1, 3)
     correlation = np.corrcoef(noise.T)
     assert abs(correlation[np.triu_indices(3, 1)]).max() < 0.05
-
-
-def test_samples_follow_the_model():
-    """The mean nats of a model's own samples match the entropy it assigns them."""
-    model = PixelCNN((3, 4, 1), 4, 1, likelihood=Categorical(4))
-    model.set_weights([2 * w for w in model.get_weights()])
-    drawn = model.generate(500, seed=0, batch_size=500)
-    nats = -model.log_prob(drawn)
-    params = np.asarray(model(drawn), "float64")
-    p = np.exp(params) / np.exp(params).sum(axis=-1, keepdims=True)
-    entropy = -(p * np.log(p)).sum(axis=(1, 2, 3, 4))
-    error = np.std(nats - entropy) / np.sqrt(len(drawn))
-    assert abs(np.mean(nats - entropy)) < 4 * error
 
 
 def test_any_size_at_call_time():

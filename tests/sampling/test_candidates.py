@@ -60,8 +60,8 @@ def case(request):
 
 
 def test_streams_share_no_numbers():
-    streams = [PIXELS, LATENTS, *(POSTERIOR + k for k in range(20))]
-    streams += [(kind, k) for kind in (CANDIDATES, CHOICE) for k in range(20)]
+    streams = [PIXELS, LATENTS, *(POSTERIOR + k for k in range(5))]
+    streams += [(kind, k) for kind in (CANDIDATES, CHOICE) for k in range(5)]
     seeds = np.array([0, 1, 2, 3, 2**31 - 1, 2**31, 2**62 - 1])
     drawn = [np.asarray(seeded_uniforms(seeds, (4,), stream)) for stream in streams]
     drawn = np.concatenate(drawn)  # Including all neighboring seeds.
@@ -159,7 +159,7 @@ def expected_of(model, images, known, conditions, seed, num_candidates, temperat
     return drawn[np.arange(len(images)), chosen], np.array(sizes), np.array(chosen)
 
 
-def test_completions_are_those_of_the_definition(case, request):
+def test_completions_are_those_of_the_definition(case, request, monkeypatch):
     model, images, known, conditions = case
     name = request.node.callspec.params["case"]
     options = {"seed": 20, "num_candidates": 7, "temperature": 0.6}
@@ -176,31 +176,27 @@ def test_completions_are_those_of_the_definition(case, request):
         assert got.dtype == np.float32
         np.testing.assert_allclose(got, sizes, rtol=1e-3)
     if name == "cnn":  # Completions of the others are in tests/sampling.
+        monkeypatch.setattr(model, "check_causality", False)  # To save a proof.
         compiled = model.complete(images, known, jit_compile=True, **options)
         np.testing.assert_array_equal(compiled, expected)
 
 
 def test_candidate_0_is_todays_image_and_stays_where_nothing_follows(case):
     model, images, known, conditions = case
-    one = model.complete(images, known, seed=4, conditions=conditions)
-    drawn, _ = candidates_of(model, images, known, conditions, 4, 1, 1.0)
-    np.testing.assert_array_equal(one, drawn[:, 0])
     options = {
         "seed": 4,
         "conditions": conditions,
         "return_effective_sample_size": True,
     }
-    _, sizes = model.complete(images, known, **options)
+    one, sizes = model.complete(images, known, **options)
+    drawn, _ = candidates_of(model, images, known, conditions, 4, 1, 1.0)
+    np.testing.assert_array_equal(one, drawn[:, 0])
     np.testing.assert_array_equal(sizes, np.ones(6))
     upper = np.broadcast_to(known[0], known.shape)
-    for num_candidates in (1, 5):
-        options["num_candidates"] = num_candidates
-        completed, sizes = model.complete(images, upper, **options)
-        if num_candidates == 1:
-            first = completed
-        np.testing.assert_array_equal(completed, first)
-        # All weights are equal.
-        np.testing.assert_allclose(sizes, num_candidates, rtol=1e-6)
+    one, _ = model.complete(images, upper, **options)
+    completed, sizes = model.complete(images, upper, num_candidates=5, **options)
+    np.testing.assert_array_equal(completed, one)
+    np.testing.assert_allclose(sizes, 5, rtol=1e-6)  # All weights are equal.
 
 
 def test_sizes_are_in_range_for_any_weights():
@@ -300,7 +296,7 @@ def test_total_variation_to_the_exact_conditional_falls():
     for known in ([[0, 0, 0], [1, 0, 1]], [[1, 0, 0], [0, 1, 1]]):
         exact = exact_conditional(weights, original, np.array(known))
         distances = {}
-        for num_candidates in (1, 8, 64):
+        for num_candidates in (1, 64):
             options = {
                 "seed": 0,
                 "num_candidates": num_candidates,
@@ -312,5 +308,4 @@ def test_total_variation_to_the_exact_conditional_falls():
             distances[num_candidates] = np.abs(drawn - exact).sum() / 2
         # 1,000 exact draws also leave a distance of about 0.03.
         assert distances[1] > 0.5, distances
-        assert distances[8] < 0.25, distances
         assert distances[64] < 0.06, distances

@@ -84,29 +84,6 @@ def test_equal_frames_are_shown_for_as_long(tmp_path):
     np.testing.assert_array_equal(frames[0], grid_of(canvases[:, 0], scale=4))
 
 
-def test_write_boxes_by_hand(tmp_path):
-    path = tmp_path / "draw.gif"
-    canvases = canvases_of(2, 3, 8, 10, 1, high=200)
-    attention = attention_of(2, 3, x=4, y=3, stride=2)
-    attention[0, 1, :3] = 7, 5, 1
-    save_canvases(path, canvases, attention, write_size=3, scale=4)
-    frames, _ = read_back(path)
-    # Centers 2, 4, 6 and 1, 3, 5: from pixel 2 to 6 and from 1 to 5, in 4s.
-    usual = (8, 4, 28, 24)
-    other = (24, 16, 36, 28)
-    right = 10 * 4 + PADDING
-    for step, frame in enumerate(frames):
-        plain = grid_of(canvases[:, step], scale=4)
-        expected = np.zeros(plain.shape[:2], bool)
-        for x, (left, top, end, bottom) in [
-            (0, other if step == 1 else usual),
-            (right, usual),
-        ]:
-            expected |= outline(expected.shape, (x + left, top, x + end, bottom))
-        np.testing.assert_array_equal(red_of(frame), expected)
-        np.testing.assert_array_equal(frame[~expected], plain[~expected])
-
-
 @pytest.mark.parametrize("center", [0.5, 1.5, 2.5, 1.49])
 def test_box_between_pixels_is_a_pixel_wide(tmp_path, center):
     path = tmp_path / "draw.gif"
