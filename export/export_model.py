@@ -167,9 +167,8 @@ def trained_preset(name):
     from keras_genimg.presets import find_preset, read_card
 
     family, name = find_preset(name)
-    family = getattr(models, family)
-    model = family.from_preset(name, weights=True)
-    return model, {"card": read_card(family.__name__, name)}
+    model = getattr(models, family).from_preset(name, weights=True)
+    return model, {"card": read_card(family, name)}
 
 
 def main():

@@ -1,4 +1,4 @@
-"""What works where TensorFlow Probability cannot be imported."""
+"""What works where TensorFlow Probability and the extra `serving` are missing."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from tests.subprocesses import run_python
 
 BLOCK = """
 import sys
-sys.modules["tensorflow_probability"] = None
+sys.modules["tensorflow_probability"] = sys.modules["tensorflow_serving"] = None
 import numpy as np
 from keras_genimg import likelihoods, models
 """

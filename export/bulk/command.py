@@ -15,13 +15,8 @@ from .shards import BulkError, claim, is_whole
 ENGINES = ("local", "ray", "beam")
 
 
-def add_arguments(parser, batch_size):
-    """Add the arguments of both commands.
-
-    Args:
-        parser: `argparse.ArgumentParser`.
-        batch_size: Default of `--batch-size`.
-    """
+def add_arguments(parser):
+    """Add the arguments of both commands to an `argparse.ArgumentParser`."""
     add = parser.add_argument
     add("--model", required=True, metavar="DIR", help="directory of saved_model.pb")
     add(
@@ -34,9 +29,9 @@ def add_arguments(parser, batch_size):
     add(
         "--batch-size",
         type=integer(1),
-        default=batch_size,
+        default=64,
         metavar="N",
-        help=f"images per call of the model ({batch_size})",
+        help="images per call of the model (64)",
     )
     add("--engine", choices=ENGINES, default="local", help="default: local")
     add(

@@ -64,7 +64,7 @@ def parse_arguments(arguments=None):
     labels = parser.add_mutually_exclusive_group()
     labels.add_argument("--label", type=int, help="class of all images")
     labels.add_argument("--labels", metavar="FILE", help="a class per line and image")
-    add_arguments(parser, batch_size=64)
+    add_arguments(parser)
     return parse(parser, arguments)
 
 

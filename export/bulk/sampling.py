@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .image_shards import FORMATS
+from .image_shards import FORMATS, write_metadata
 from .saved_model import SavedModel
 from .shards import (
     BulkError,
@@ -150,8 +150,4 @@ class SampleJob:
 
     def finish(self):
         """Write what describes all shards; return lines about it."""
-        if self.format != "tfds":
-            return []
-        from .image_shards import write_metadata
-
-        return [write_metadata(self)]
+        return [write_metadata(self)] if self.format == "tfds" else []

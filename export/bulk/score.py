@@ -48,7 +48,7 @@ def parse_arguments(arguments=None):
     )
     add("--format", choices=FORMATS, default="parquet", help="default: parquet")
     add("--label", type=int, help="class of all images (default: those of the data)")
-    add_arguments(parser, batch_size=64)
+    add_arguments(parser)
     return parse(parser, arguments)
 
 

@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import dataclasses
+import functools
 import random
 import time
 
@@ -89,7 +90,6 @@ class ImageClient:
         self.in_flight = in_flight
         self.retries = retries
         self.first_wait = first_wait
-        self._signatures = None
 
     def call(self, function, *arguments):
         """Call a function of `model`, again and again while it may succeed.
@@ -112,12 +112,10 @@ class ImageClient:
                 time.sleep(min(MAX_WAIT, max(wait, error.wait)))
                 attempt += 1
 
-    @property
+    @functools.cached_property
     def signatures(self) -> dict[str, Signature]:
         """`Signature`s of the model by name, fetched once."""
-        if self._signatures is None:
-            self._signatures = self.call(self.model.signatures)
-        return self._signatures
+        return self.call(self.model.signatures)
 
     def signature(self, name):
         """Return the `Signature` called `name`.

@@ -1,8 +1,7 @@
 """Make the bytes of a SavedModel independent of the process that wrote it."""
 
-import glob
 import hashlib
-import os
+import pathlib
 import re
 
 from tensorflow.core.protobuf import saved_model_pb2
@@ -25,23 +24,19 @@ def make_canonical(directory):
     Args:
         directory: Path of the SavedModel.
     """
-    file = os.path.join(directory, "saved_model.pb")
-    with open(file, "rb") as opened:
-        saved = saved_model_pb2.SavedModel.FromString(opened.read())
+    file = pathlib.Path(directory, "saved_model.pb")
+    saved = saved_model_pb2.SavedModel.FromString(file.read_bytes())
     for meta_graph in saved.meta_graphs:
         _number_functions(meta_graph)
         for function in meta_graph.graph_def.library.function:
             _name_captures(function)
             _name_gradients(function)
-    _name_queues(saved, directory)
-    with open(file, "wb") as opened:
-        opened.write(saved.SerializeToString(deterministic=True))
-    fingerprint = os.path.join(directory, "fingerprint.pb")
-    if os.path.exists(fingerprint):
-        os.remove(fingerprint)
+    _name_queues(saved, file.with_name("variables"))
+    file.write_bytes(saved.SerializeToString(deterministic=True))
+    file.with_name("fingerprint.pb").unlink(missing_ok=True)
 
 
-def _name_queues(saved, directory):
+def _name_queues(saved, variables):
     """Name the queues of a graph by its content, its weights and their signatures."""
     queues = [
         node.attr["shared_name"]
@@ -53,9 +48,8 @@ def _name_queues(saved, directory):
     for queue in queues:
         queue.s = queue.s.rpartition(b"/")[2]
     digest = hashlib.sha256(saved.SerializeToString(deterministic=True))
-    for file in sorted(glob.glob(os.path.join(directory, "variables", "*"))):
-        with open(file, "rb") as opened:
-            digest.update(opened.read())
+    for file in sorted(variables.glob("*")):
+        digest.update(file.read_bytes())
     for queue in queues:
         queue.s = digest.hexdigest()[:32].encode() + b"/" + queue.s
 

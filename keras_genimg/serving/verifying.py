@@ -4,7 +4,6 @@ import dataclasses
 import os
 
 from keras_genimg.serving.verification.checks import CHECKS, Trial
-from keras_genimg.serving.verification.saved_graph import SavedGraph
 from keras_genimg.types import PathLike
 
 TEXT_LENGTH = 300
@@ -102,9 +101,8 @@ def verify(directory: PathLike, verbose: bool = True, timeout: float = 600) -> R
     trials = []
 
     def read():
-        graph = SavedGraph(directory)
-        trials.append(Trial(directory, graph, timeout))
-        return [], f"signatures {', '.join(graph.signatures)}"
+        trials.append(Trial(directory, timeout))
+        return [], f"signatures {', '.join(trials[0].graph.signatures)}"
 
     def add(name, function, *arguments):
         try:

@@ -55,10 +55,9 @@ def write_warmup(directory: PathLike, batch_sizes: Iterable[int] = (1,)) -> int:
     ]
     file = pathlib.Path(directory, WARMUP_FILE)
     file.parent.mkdir(exist_ok=True)
-    with atomic_path(file) as unfinished:
-        with tf.io.TFRecordWriter(str(unfinished)) as writer:
-            for record in records:
-                writer.write(record)
+    with atomic_path(file) as path, tf.io.TFRecordWriter(str(path)) as writer:
+        for record in records:
+            writer.write(record)
     return len(records)
 
 

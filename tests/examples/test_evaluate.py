@@ -31,28 +31,24 @@ def test_a_run_gets_a_card_that_its_weights_reproduce(
     assert card["images"] == 12 and card["num_samples"] == 3
     assert card["data_version"] == f"mnist/{version}"
     assert card["elbo"] > card["nats"] > 0 and f'"nats": {card["nats"]}' in printed
-    assert (
-        len(card["curve"]) == 2 and "--preset VAE/mnist --epochs 1" in card["command"]
-    )
+    assert len(card["curve"]) == 2 and card["started_from"] is None
+    assert "--preset VAE/mnist --epochs 1" in card["command"]
 
     printed = run_example("evaluate.py", "VAE/mnist", "--samples", 3)
     assert printed.count(f'"nats": {card["nats"]}') == 2  # Measured, and of the card.
 
-    options += ["--start-from", "weights"]
-    run_example("train.py", *options, "--output", tmp_path / "further")
-    run_example("evaluate.py", tmp_path / "further", "--samples", 3, "--card", weights)
-    further = preset_weights.read_card("VAE", "mnist")
-    assert further["started_from"] == card
-    assert further["command"] == card["command"] + " --start-from weights"
-
-    options = ["--start-from", run, "--learning-rate", 0.002, *options[:-2]]
-    run_example("train.py", *options, "--output", tmp_path / "third")
-    run_example("evaluate.py", tmp_path / "third", "--samples", 3, "--card", weights)
-    third = preset_weights.read_card("VAE", "mnist")
-    assert f"--learning-rate 0.002 --start-from {run}" in third["command"]
-    begun = third["started_from"]
-    assert begun["command"] == f"{card['command']} --output {run}"
-    assert begun["curve"] == card["curve"] and begun["started_from"] is None
+    second, third = tmp_path / "second", tmp_path / "third"
+    start = ["--start-from", "weights", "--output", second]
+    run_example("train.py", *options, *start)
+    start = ["--start-from", second, "--learning-rate", 0.002, "--output", third]
+    run_example("train.py", *options, *start)
+    run_example("evaluate.py", third, "--samples", 3, "--card", weights)
+    last = preset_weights.read_card("VAE", "mnist")
+    assert f"--learning-rate 0.002 --start-from {second}" in last["command"]
+    begun = last["started_from"]
+    command = f"{card['command']} --start-from weights --output {second}"
+    assert begun["command"] == command and begun["started_from"] == card
+    assert begun["curve"] == (second / "log.csv").read_text().splitlines()
 
     config = json.loads((run / "config.json").read_text())
     gone = {**config, "start_from": str(tmp_path / "gone")}

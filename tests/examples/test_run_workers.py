@@ -25,15 +25,7 @@ def test_all_workers_are_started_again_when_one_dies(broken, code, tmp_path):
         f'if [ {broken} = 1 ] || mkdir "$1/failed" 2>/dev/null; then exit 3; fi;; esac'
     )
     ended = subprocess.run(
-        [
-            SCRIPT,
-            "2",
-            "bash",
-            "-c",
-            program,
-            "x",
-            tmp_path,
-        ],
+        [SCRIPT, "2", "bash", "-c", program, "x", tmp_path],
         env={"PATH": os.environ["PATH"], "MAX_RESTARTS": "1"},
         capture_output=True,
         text=True,

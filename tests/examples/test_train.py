@@ -91,6 +91,7 @@ def test_a_folder_of_images_becomes_a_served_model(run_example, tmp_path, monkey
         *["--preset", "PixelCNN/digits", "--data", "./images", "--epochs", 1],
         *["--image-size", 4, "--batch-size", 8, "--samples", 4, "--output", "run"],
         *["--strategy", "mirrored", "--mixed-precision", "bfloat16"],
+        *["--set", "units=4", "--set", "num_blocks=1"],
         *["--export", "served"],
     )
     report = json.loads(pathlib.Path("run/report.json").read_text())

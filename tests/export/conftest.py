@@ -18,6 +18,17 @@ def models():
     }
 
 
+@pytest.fixture(scope="session")
+def drawn(models):
+    """Function that returns the library's own images of seeds, as they are shown."""
+
+    def draw(name, seeds, **options):
+        images = models[name].generate(len(seeds), seed=seeds, **options)
+        return models[name].likelihood.to_display(images)
+
+    return draw
+
+
 def write(model, path, endpoints, name):
     """Write a SavedModel with `sample` and one more endpoint."""
     endpoints = {key: endpoints[key] for key in ("sample", name)}

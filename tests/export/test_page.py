@@ -80,11 +80,6 @@ def as_shown(images):
     return np.concatenate([images, np.full_like(images[..., :1], 255)], axis=-1)
 
 
-def drawn(model, seeds, **options):
-    images = model.generate(len(seeds), seed=seeds, **options)
-    return model.likelihood.to_display(images)
-
-
 def draw(page, text, **fields):
     for name, value in fields.items():
         page.locator(f"#{name}").fill(str(value))
@@ -92,22 +87,22 @@ def draw(page, text, **fields):
     page.get_by_role("status").get_by_text(text).wait_for()
 
 
-def test_draws_behind_the_proxy(browser, server, base_dir, models, tmp_path):
+def test_draws_behind_the_proxy(browser, server, base_dir, drawn, tmp_path):
     if NGINX is None:
         pytest.skip("needs nginx")
     nginx = Nginx(tmp_path, server.address, base_dir)
     try:
         with opened(browser, nginx.address) as page:
             draw(page, "Drew 3 images", seed=5, count=3)
-            expected = as_shown(drawn(models["vae"], [5, 6, 7]))
+            expected = as_shown(drawn("vae", [5, 6, 7]))
             np.testing.assert_array_equal(images_in(page, "drawn"), expected)
     finally:
         nginx.stop()
 
 
-def test_draws_by_seed(page, models):
+def test_draws_by_seed(page, drawn):
     draw(page, "Drew 3 images", seed=5, count=3)
-    expected = as_shown(drawn(models["vae"], [5, 6, 7]))
+    expected = as_shown(drawn("vae", [5, 6, 7]))
     np.testing.assert_array_equal(images_in(page, "drawn"), expected)
     assert page.locator("#drawn figcaption").all_inner_texts() == [
         "seed 5",
@@ -118,14 +113,14 @@ def test_draws_by_seed(page, models):
     assert not page.locator("#temperature").is_visible()
 
 
-def test_draws_by_label_and_temperature(page, models):
+def test_draws_by_label_and_temperature(page, drawn):
     choose(page, "pixels")
     draw(page, "Drew 4 images", seed=1, count=4, label=2)
     two = {"conditions": np.full(4, 2)}
-    expected = as_shown(drawn(models["pixels"], [1, 2, 3, 4], **two))
+    expected = as_shown(drawn("pixels", [1, 2, 3, 4], **two))
     np.testing.assert_array_equal(images_in(page, "drawn"), expected)
     draw(page, "Drew 4 images", temperature=0.2)
-    expected = as_shown(drawn(models["pixels"], [1, 2, 3, 4], temperature=0.2, **two))
+    expected = as_shown(drawn("pixels", [1, 2, 3, 4], temperature=0.2, **two))
     np.testing.assert_array_equal(images_in(page, "drawn"), expected)
 
 

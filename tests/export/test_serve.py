@@ -1,5 +1,4 @@
 import base64
-import subprocess
 import sys
 
 import numpy as np
@@ -8,14 +7,9 @@ import tensorflow as tf
 from google.protobuf import json_format
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
-from tests.export.running_server import ROOT, RunningServer
+from export import serve
 
 pytestmark = pytest.mark.slow
-
-
-def drawn(model, seeds, **options):
-    images = model.generate(len(seeds), seed=seeds, **options)
-    return model.likelihood.to_display(images)
 
 
 def test_says_what_it_is_and_listens_on_loopback_only(server):
@@ -23,9 +17,9 @@ def test_says_what_it_is_and_listens_on_loopback_only(server):
     assert server.address.startswith("http://127.0.0.1:")
 
 
-def test_both_formats_draw_what_generate_draws(models, server):
+def test_both_formats_draw_what_generate_draws(drawn, server):
     seeds, labels = [7, 2**62 - 1, 7], [0, 2, 1]
-    expected = drawn(models["pixels"], seeds, conditions=np.array(labels))
+    expected = drawn("pixels", seeds, conditions=np.array(labels))
     instances = [{"seed": s, "label": c} for s, c in zip(seeds, labels, strict=True)]
     columns = {"seed": seeds, "label": labels}
     for signature in ("sample", "serving_default"):
@@ -38,8 +32,8 @@ def test_both_formats_draw_what_generate_draws(models, server):
             np.testing.assert_array_equal(reply, expected)
 
 
-def test_more_than_one_output(models, server):
-    images = drawn(models["pixels"], [1, 2], conditions=np.array([0, 0]))
+def test_more_than_one_output(drawn, server):
+    images = drawn("pixels", [1, 2], conditions=np.array([0, 0]))
     columns = {"images": images.tolist(), "label": [0, 0]}
     instances = [{"images": image.tolist(), "label": 0} for image in images]
     outputs = server.predict("pixels", inputs=columns, signature_name="log_prob")
@@ -145,18 +139,15 @@ def test_status_metadata_and_list(server, base_dir):
         (("--model", "a=nowhere"), "there is no directory nowhere"),
     ],
 )
-def test_wrong_command_lines_are_refused(arguments, text, tmp_path):
-    finished = subprocess.run(
-        [sys.executable, ROOT / "export" / "serve.py", *arguments],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-    )
-    assert finished.returncode not in (0, None)
-    assert text in finished.stderr
+def test_wrong_command_lines_are_refused(arguments, text, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["serve.py", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        serve.main()
+    assert text in f"{ended.value.code}{capsys.readouterr().err}"
 
 
-def test_says_how_to_install_what_is_missing(tmp_path):
-    (tmp_path / "uvicorn.py").write_text("raise ImportError('No module uvicorn')")
-    with pytest.raises(AssertionError, match=r'pip install "\.\[serving\]"'):
-        RunningServer(tmp_path, "--base-dir", tmp_path)
+def test_says_how_to_install_what_is_missing(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["serve.py", "--base-dir", "."])
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    with pytest.raises(SystemExit, match=r'uvicorn.*pip install "\.\[serving\]"'):
+        serve.main()

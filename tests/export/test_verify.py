@@ -1,10 +1,9 @@
-import subprocess
 import sys
 
 import pytest
 
+from export import verify as command
 from tests.serving import planted
-from tests.subprocesses import ROOT
 
 pytestmark = pytest.mark.slow
 
@@ -17,17 +16,14 @@ pytestmark = pytest.mark.slow
         (None, 1, "must not be served", "FAIL  files: FileNotFoundError"),
     ],
 )
-def test_exit_code_and_verdict(function, code, last, told, tmp_path):
+def test_exit_code_and_verdict(
+    function, code, last, told, tmp_path, monkeypatch, capsys
+):
     path = tmp_path / "model"
     if function:
         planted.save(path, {function.__name__: (function, [planted.SEED])})
-    finished = subprocess.run(
-        [sys.executable, ROOT / "export" / "verify.py", path],
-        capture_output=True,
-        text=True,
-        env={"PYTHONPATH": str(ROOT)},
-    )
-    assert finished.returncode == code
-    assert told in finished.stdout
-    assert finished.stdout.endswith(f"{path} {last}\n")
-    assert "Traceback" not in finished.stderr
+    monkeypatch.setattr(sys, "argv", ["verify.py", str(path)])
+    assert command.main() == code
+    printed = capsys.readouterr().out
+    assert told in printed
+    assert printed.endswith(f"{path} {last}\n")

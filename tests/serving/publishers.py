@@ -97,8 +97,8 @@ def check(base, name):
 
 def main(source, base):
     versions.LOADING_SECONDS = 0  # No server loads them.
-    race(source, base, "race", children=4, versions=5)
-    race(source, base, "pruning_race", children=3, versions=5, keep=2)
+    race(source, base, "race", children=4, versions=3)
+    race(source, base, "pruning_race", children=3, versions=3, keep=2)
     kill_at_calls(source, base, "killed_at_calls")
 
 

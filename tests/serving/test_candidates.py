@@ -2,10 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_genimg.causality.random_weights import random_weights
-from keras_genimg.likelihoods import Categorical
-from keras_genimg.models import PixelCNN
-from keras_genimg.serving import read_metadata, verify, write_warmup
+from keras_genimg.serving import read_metadata
 from tests.weekly import weekly_but
 
 pytestmark = pytest.mark.slow
@@ -15,37 +12,9 @@ LABELS = np.array([1, 2])
 
 
 @pytest.fixture(scope="module")
-def model():
-    model = PixelCNN(
-        (3, 4, 3), 6, 1, head_filters=6, likelihood=Categorical(4), num_classes=3
-    )
-    with random_weights(model, seed=1):
-        yield model
-
-
-@pytest.fixture(scope="module")
-def path(model, tmp_path_factory):
-    path = tmp_path_factory.mktemp("candidates") / "1"
-    model.export(
-        path,
-        max_examples=14,
-        xla_twins=True,
-        num_candidates=5,
-        batching=True,
-        verbose=False,
-    )
-    return path
-
-
-@pytest.fixture(scope="module")
-def loaded(path):
-    return tf.saved_model.load(str(path))
-
-
-@pytest.fixture(scope="module")
-def complete(loaded):
+def complete(color_loaded):
     def complete(images, known, seeds=SEEDS, name="complete"):
-        return loaded.signatures[name](
+        return color_loaded.signatures[name](
             images=tf.constant(images, tf.int32),
             known=tf.constant(known, tf.int32),
             seed=tf.constant(seeds, tf.int64),
@@ -56,15 +25,16 @@ def complete(loaded):
 
 
 @pytest.fixture(scope="module")
-def request_of(model):
+def request_of(color_model):
     """Return images as displayed, and masks with known pixels after unknown ones."""
-    images = model.generate(2, seed=0, conditions=LABELS)
+    images = color_model.generate(2, seed=0, conditions=LABELS)
     known = np.array([[[1, 0, 0, 1]] * 3, [[0, 0, 0, 0], [1, 1, 0, 1], [0, 0, 0, 1]]])
-    return images, model.likelihood.to_display(images), known
+    return images, color_model.likelihood.to_display(images), known
 
 
 @pytest.mark.parametrize("name", weekly_but(["complete", "complete_xla"], "complete"))
-def test_exports_choose_what_python_chooses(model, complete, request_of, name):
+def test_exports_choose_what_python_chooses(color_model, complete, request_of, name):
+    model = color_model
     images, shown, known = request_of
     options = {"seed": SEEDS, "conditions": LABELS, "num_candidates": 5}
     expected, expected_sizes = model.complete(
@@ -83,8 +53,9 @@ def test_exports_choose_what_python_chooses(model, complete, request_of, name):
 
 
 def test_candidate_0_comes_back_where_no_known_pixel_follows(
-    model, complete, request_of
+    color_model, complete, request_of
 ):
+    model = color_model
     images, shown, _ = request_of
     known = np.zeros((2, 3, 4), int)
     known[:, 0] = known[:, 1, :2] = 1
@@ -94,7 +65,7 @@ def test_candidate_0_comes_back_where_no_known_pixel_follows(
     np.testing.assert_allclose(served["effective_sample_size"], [5, 5], rtol=1e-6)
 
 
-def test_examples_times_candidates_are_limited(loaded, request_of):
+def test_examples_times_candidates_are_limited(color_loaded, request_of):
     _, shown, known = request_of
     three = {
         "images": tf.constant(np.repeat(shown[:1], 3, axis=0), tf.int32),
@@ -104,13 +75,13 @@ def test_examples_times_candidates_are_limited(loaded, request_of):
     }
     text = r"1 to 2 examples of 5 candidates, 14 images in all, got\] \[3\]"
     with pytest.raises(tf.errors.InvalidArgumentError, match=text):
-        loaded.signatures["complete"](**three)
+        color_loaded.signatures["complete"](**three)
     del three["images"], three["known"]
-    assert len(loaded.signatures["sample"](**three)["images"]) == 3
+    assert len(color_loaded.signatures["sample"](**three)["images"]) == 3
 
 
-def test_metadata_records_and_verification_know_the_limit(path):
-    signatures = read_metadata(path)["signatures"]
+def test_metadata_know_the_limit(color_export):
+    signatures = read_metadata(color_export)["signatures"]
     for name, described in signatures.items():
         completes = name in ("complete", "complete_xla")
         assert described["num_candidates"] == (5 if completes else 1)
@@ -119,8 +90,3 @@ def test_metadata_records_and_verification_know_the_limit(path):
         "dtype": "float32",
         "shape": [None],
     }
-    # Of five signatures three records each, and of `complete` two.
-    assert write_warmup(path, (1, 2, 8)) == 17
-    report = verify(path, verbose=False)
-    assert report.passed, str(report)
-    assert report.checks[-1].message == "17 records run"

@@ -23,63 +23,41 @@ from keras_genimg.serving import (
     write_saved_model,
 )
 from keras_genimg.serving.verification.checks import CHECKS, Trial
-from keras_genimg.serving.verification.saved_graph import SavedGraph
 
 pytestmark = pytest.mark.slow
 
-SEEDS = [5, 6, 7]
+SEEDS, LABELS = [5, 6, 7], [0, 2, 1]
 
 
-def seeds(values=SEEDS):
-    return tf.constant(values, tf.int64)
-
-
-@pytest.fixture(scope="module")
-def model():
-    return PixelRNN((3, 4, 1), 4, 1, layer="row", likelihood="categorical")
-
-
-@pytest.fixture(scope="module")
-def served(model, tmp_path_factory):
-    """Return the signatures of an export with all options, and its path."""
-    path = tmp_path_factory.mktemp("served") / "1"
-    figures = {"training": {"test_nats": -12.5}, "license": "Apache-2.0"}
-    model.export(
-        path,
-        max_examples=4,
-        xla_twins=True,
-        batching=True,
-        metadata=figures,
-        verbose=False,
-    )
-    loaded = tf.saved_model.load(str(path))
-    return loaded, path
+def given():
+    return {"seed": tf.constant(SEEDS, tf.int64), "label": tf.constant(LABELS)}
 
 
 def displayed(model, *arguments, **options):
     return model.likelihood.to_display(model.generate(*arguments, **options))
 
 
-def test_png_files_are_the_images(model, served):
-    files = served[0].signatures["sample_png"](seed=seeds())["png_bytes"]
+def test_png_files_are_the_images(color_model, color_loaded):
+    files = color_loaded.signatures["sample_png"](**given())["png_bytes"]
     assert files.dtype == tf.string and files.shape == (3,)
-    expected = displayed(model, 3, seed=5)
+    expected = displayed(color_model, 3, seed=5, conditions=LABELS)
     for file, image in zip(files.numpy(), expected, strict=True):
-        np.testing.assert_array_equal(Image.open(io.BytesIO(file)), image[..., 0])
+        np.testing.assert_array_equal(Image.open(io.BytesIO(file)), image)
 
 
-def test_temperature_of_each_example(model, served):
+def test_temperature_of_each_example(color_model, color_loaded):
     temperatures = [0.5, 1.0, 2.0]
-    drawn = served[0].signatures["sample_with_temperature"](
-        seed=seeds(), temperature=tf.constant(temperatures)
+    drawn = color_loaded.signatures["sample_with_temperature"](
+        **given(), temperature=tf.constant(temperatures)
     )
-    for index, (seed, temperature) in enumerate(zip(SEEDS, temperatures, strict=True)):
-        expected = displayed(model, 1, seed=seed, temperature=temperature)
+    for index, temperature in enumerate(temperatures):
+        options = {"conditions": [LABELS[index]], "temperature": temperature}
+        expected = displayed(color_model, 1, seed=SEEDS[index], **options)
         np.testing.assert_array_equal(drawn["images"][index], expected[0])
 
 
-def test_xla_twins_draw_the_same(model, served):
-    signatures = served[0].signatures
+def test_xla_twins_draw_the_same(color_model, color_loaded):
+    signatures = color_loaded.signatures
     plain = {name for name in signatures if not name.endswith("_xla")}
     assert plain == {
         "serving_default",
@@ -92,20 +70,21 @@ def test_xla_twins_draw_the_same(model, served):
     }
     without = {"serving_default", "sample_png", "check_sampler"}
     assert set(signatures) - plain == {f"{name}_xla" for name in plain - without}
-    twin = signatures["sample_xla"](seed=seeds())
-    np.testing.assert_array_equal(twin["images"], displayed(model, 3, seed=5))
+    twin = signatures["sample_xla"](**given())
+    expected = displayed(color_model, 3, seed=5, conditions=LABELS)
+    np.testing.assert_array_equal(twin["images"], expected)
 
 
-def test_metadata(model, served):
-    metadata = read_metadata(served[1])
-    assert metadata["family"] == "PixelRNN"
-    assert metadata["image_shape"] == [3, 4, 1]
-    assert metadata["max_examples"] == 4
+def test_metadata(color_export, color_loaded):
+    metadata = read_metadata(color_export)
+    assert metadata["family"] == "PixelCNN"
+    assert metadata["image_shape"] == [3, 4, 3]
+    assert metadata["max_examples"] == 14
     assert metadata["training"] == {"test_nats": -12.5}
     assert metadata["license"] == "Apache-2.0"
-    assert metadata["likelihood"]["config"]["num_values"] == 256
+    assert metadata["likelihood"]["config"]["num_values"] == 4
     for name, described in metadata["signatures"].items():
-        function = served[0].signatures[name]
+        function = color_loaded.signatures[name]
         for kind, tensors in (
             ("inputs", function.structured_input_signature[1]),
             ("outputs", function.structured_outputs),
@@ -147,7 +126,8 @@ def test_half_precision(make, tmp_path):
     model.export(tmp_path / "1", verbose=False)
     signatures = tf.saved_model.load(str(tmp_path / "1")).signatures
     np.testing.assert_array_equal(
-        signatures["sample"](seed=seeds())["images"], displayed(model, 3, seed=5)
+        signatures["sample"](seed=given()["seed"])["images"],
+        displayed(model, 3, seed=5),
     )
     sent = {"float32", "uint8", "int32", "int64", "bool", "string"}
     for function in signatures.values():
@@ -158,13 +138,14 @@ def test_half_precision(make, tmp_path):
         assert {tensor.dtype.name for tensor in tensors} <= sent
 
 
-def test_check_sampler_compares_the_sampler_with_the_model(served):
-    images = np.random.default_rng(1).integers(256, size=(4, 3, 4, 1)).astype("int32")
-    check = served[0].signatures["check_sampler"]
-    difference = check(images=tf.constant(images))["largest_difference"].numpy()
-    assert difference.shape == (4,) and difference.dtype == "float32"
+def test_check_sampler_compares_the_sampler_with_the_model(color_export, color_loaded):
+    images = np.random.default_rng(1).integers(256, size=(3, 3, 4, 3)).astype("int32")
+    check = color_loaded.signatures["check_sampler"]
+    outputs = check(images=tf.constant(images), label=tf.constant(LABELS))
+    difference = outputs["largest_difference"].numpy()
+    assert difference.shape == (3,) and difference.dtype == "float32"
     assert 0 < difference.max() <= 1e-4
-    described = read_metadata(served[1])["signatures"]["check_sampler"]
+    described = read_metadata(color_export)["signatures"]["check_sampler"]
     assert described["warm_up"] is False
     assert described["outputs"]["largest_difference"]["at_most"] == 1e-4
 
@@ -204,7 +185,7 @@ def test_verify_runs_check_sampler(tmp_path, monkeypatch):
     monkeypatch.setattr(proven_sampler, "check_difference", lambda *arguments: None)
     path = tmp_path / "wrong"
     export_sampler(slanted_model(), path)
-    trial = Trial(str(path), SavedGraph(path), timeout=100)
+    trial = Trial(path, timeout=100)
     (fault,), _ = CHECKS["limits"](trial)
     assert "largest_difference of check_sampler is" in fault
     model = PixelRNN((3, 4, 1), 4, 1, layer="row", dtype="mixed_bfloat16")

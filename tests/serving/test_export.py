@@ -2,29 +2,18 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_genimg.likelihoods import Categorical
-from keras_genimg.models import VAE, PixelCNN, PixelRNN
+from keras_genimg.models import VAE, PixelRNN
 from keras_genimg.serving import write_saved_model
+from keras_genimg.serving.verification.saved_graph import SavedGraph
 
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def exported(tmp_path_factory):
-    """Return a class-conditional color model and its SavedModel."""
-    path = tmp_path_factory.mktemp("export") / "model"
-    model = PixelCNN(
-        (3, 4, 3), 4, 1, likelihood=Categorical(5), num_classes=4, head_filters=5
-    )
-    model.export(path, max_examples=8, batching=True, verbose=False)
-    return model, path
-
-
-def test_log_prob_of_displayable_images(exported):
-    model, path = exported
-    labels = np.array([3, 0], "int32")
+def test_log_prob_of_displayable_images(color_model, color_loaded):
+    model = color_model
+    labels = np.array([2, 0], "int32")
     images = model.generate(2, seed=0, conditions=labels)
-    served = tf.saved_model.load(str(path)).signatures["log_prob"](
+    served = color_loaded.signatures["log_prob"](
         images=model.likelihood.to_display(images).astype("int32"), label=labels
     )
     inputs = {"images": images, "label": labels}
@@ -34,19 +23,21 @@ def test_log_prob_of_displayable_images(exported):
     )
 
 
-def test_weights_are_stored_once(exported, tmp_path):
+def test_weights_are_stored_once(color_model, color_export, tmp_path):
     recurrent = PixelRNN((3, 4, 1), 12, 1)
     endpoints = recurrent.endpoints(recurrent.image_shape)
     endpoints = {name: endpoints[name] for name in ("sample", "log_prob")}
     write_saved_model(recurrent, tmp_path / "rnn", endpoints, 8, verbose=False)
-    for model, path in (exported, (recurrent, tmp_path / "rnn")):
+    assert not SavedGraph(tmp_path / "rnn").queues()
+    exports = (color_model, color_export), (recurrent, tmp_path / "rnn")
+    for model, path in exports:
         stored = sum(f.stat().st_size for f in (path / "variables").glob("*.data-*"))
         weights = sum(w.numpy().nbytes for w in model.weights)
         assert weights <= stored < 1.5 * weights + 20_000
 
 
-def test_never_overwrites_and_leaves_nothing_half_written(exported, tmp_path):
-    model, path = VAE((3, 4, 1), 2, 4), exported[1]
+def test_never_overwrites_and_leaves_nothing_half_written(color_export, tmp_path):
+    model, path = VAE((3, 4, 1), 2, 4), color_export
     before = sorted(p.name for p in path.parent.iterdir())
     for existing in (path, tmp_path):
         with pytest.raises(ValueError, match="path that exists.*Received"):
@@ -72,16 +63,6 @@ def test_a_failed_write_is_removed(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-def test_any_size_must_be_named(tmp_path):
-    model = PixelRNN((None, None, 1), 3, 1)
-    with pytest.raises(ValueError, match="export needs `image_size="):
-        model.export(tmp_path / "model")
-    model.export(tmp_path / "model", image_size=(3, 4))
-    loaded = tf.saved_model.load(str(tmp_path / "model"))
-    images = loaded.signatures["sample"](seed=tf.constant([1], tf.int64))["images"]
-    assert images.shape == (1, 3, 4, 1)
-
-
-def test_other_formats_go_to_keras(exported, tmp_path):
+def test_other_formats_go_to_keras(color_model, tmp_path):
     with pytest.raises(ValueError, match="format"):
-        exported[0].export(tmp_path / "model", format="no such format")
+        color_model.export(tmp_path / "model", format="no such format")

@@ -144,36 +144,26 @@ def test_the_age_of_a_version_is_that_of_its_publication(exported, tmp_path):
     assert {"1", "2", "3"} <= set(names(tmp_path / "digits"))
 
 
-def test_what_fails_is_not_published(tmp_path):
-    planted.save(tmp_path / "bad", {"scalar": (planted.scalar, [planted.COUNT])})
-    with pytest.raises(VerificationError, match="no batch as its first") as raised:
-        publish(tmp_path / "bad", tmp_path, "digits", verbose=False, batch_sizes=())
+def test_what_fails_is_not_published(exported, tmp_path):
+    bad = shutil.copytree(exported, tmp_path / "bad")
+    record = planted.record("sample", seed=np.array([-1]))
+    before = planted.write_records(bad, [record]).read_bytes()
+    with pytest.raises(VerificationError, match="0, for sample, gives INV") as raised:
+        publish(bad, tmp_path, "digits", verbose=False, batch_sizes=())
     assert not raised.value.report.passed
     assert f"new version of {tmp_path / 'digits'} must not" in str(raised.value)
     assert names(tmp_path / "digits") == [".lock"]
-
-
-def test_records_that_fail_are_not_published(exported, tmp_path):
-    shutil.copytree(exported, tmp_path / "bad")
-    bad = planted.record("sample", seed=np.array([-1]))
-    planted.write_records(tmp_path / "bad", [bad])
-    with pytest.raises(VerificationError, match="record 0, for sample, gives INV"):
-        publish(tmp_path / "bad", tmp_path, "digits", verbose=False, batch_sizes=())
-    assert names(tmp_path / "digits") == [".lock"]
     # Other records take their place, and the source stays as it was.
-    before = (tmp_path / "bad" / WARMUP).read_bytes()
-    path = publish(tmp_path / "bad", tmp_path, "digits", verbose=False)
-    assert path.name == "1"
-    assert (tmp_path / "bad" / WARMUP).read_bytes() == before
+    assert put(bad, tmp_path).name == "1"
+    assert (bad / WARMUP).read_bytes() == before
+    assert (tmp_path / "digits" / "1" / WARMUP).read_bytes() != before
 
 
 @pytest.mark.parametrize(
     "options, text",
     [
         ({"name": "../digits"}, "`name` of publish.*Received: name='../digits'"),
-        ({"name": ".."}, "`name` of publish"),
         ({"name": ""}, "`name` of publish"),
-        ({"name": "a/b"}, "`name` of publish"),
         ({"name": "a\n"}, "`name` of publish"),
         ({"name": 3}, "`name` of publish"),
         ({"base_dir": "gs://bucket/models"}, "must be a directory"),
@@ -206,7 +196,7 @@ def published(exported, tmp_path_factory):
 def test_publishers_at_the_same_time_lose_nothing(published):
     folder, printed = published
     given = [int(line[1]) for line in printed if line[0] == "race"]
-    assert sorted(given) == list(range(1, 21))
+    assert sorted(given) == list(range(1, 13))
     numbers = {str(number) for number in given}
     files = {".last_version", ".lock"}
     assert set(names(folder / "race")) == {*files, *numbers}
@@ -216,7 +206,7 @@ def test_publishers_at_the_same_time_lose_nothing(published):
 
 def test_publishers_that_prune_at_the_same_time(published):
     folder, _ = published
-    expected = [".last_version", ".lock", "14", "15"]
+    expected = [".last_version", ".lock", "8", "9"]
     assert names(folder / "pruning_race") == expected
 
 

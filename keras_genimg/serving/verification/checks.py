@@ -15,15 +15,20 @@ from keras_genimg.serving.verification.clean_process import (
 )
 from keras_genimg.serving.verification.comparison import (
     TOLERANCES,
-    different_bits,
-    different_values,
+    close,
+    difference,
+    same_bits,
 )
 from keras_genimg.serving.verification.probes import (
     random_inputs,
     values_at_limits,
     wrong_shapes,
 )
-from keras_genimg.serving.verification.saved_graph import SENDABLE
+from keras_genimg.serving.verification.saved_graph import (
+    SENDABLE,
+    SavedGraph,
+    is_batched,
+)
 from keras_genimg.serving.warmup import recorded_requests
 
 NUM_EXAMPLES = 3
@@ -48,13 +53,15 @@ class Trial:
 
     Args:
         directory: Path of the SavedModel.
-        graph: Its `SavedGraph`.
         timeout: Seconds that the requests may take.
+
+    Attributes:
+        graph: Its `SavedGraph`.
     """
 
-    def __init__(self, directory, graph, timeout):
+    def __init__(self, directory, timeout):
         self.directory = directory
-        self.graph = graph
+        self.graph = graph = SavedGraph(directory)
         self.timeout = timeout
         tried = [s for s in graph.plain_signatures if s.sendable]
         self.requests = {}
@@ -115,9 +122,9 @@ class Trial:
         few = min(2, _num_examples(signature))
         requests = {}
         right = random_inputs(signature, few)
-        for name, tensor in signature.inputs.items():
+        for name, spec in signature.inputs.items():
             tried = []
-            limits = values_at_limits(tensor.dtype, described.get(name, {}))
+            limits = values_at_limits(spec.dtype, described.get(name, {}))
             for value, accepted in limits.items():
                 given = right[name].copy()
                 given.flat[-1] = value
@@ -159,15 +166,15 @@ def check_signatures(trial):
     faults = []
     for signature in trial.graph.signatures.values():
         for kind in ("input", "output"):
-            for key, tensor in getattr(signature, f"{kind}s").items():
+            for key, spec in getattr(signature, f"{kind}s").items():
                 what = f"{signature.name}: {kind} {key}"
-                if tensor.dtype not in SENDABLE:
-                    faults.append(f"{what} is {tensor.dtype.name}, which clients lack")
-                if not tensor.batched:
+                if spec.dtype not in SENDABLE:
+                    faults.append(f"{what} is {spec.dtype.name}, which clients lack")
+                if not is_batched(spec):
                     faults.append(
-                        f"{what} has no batch as its first axis: {tensor.shape}"
+                        f"{what} has no batch as its first axis: {spec.shape}"
                     )
-                is_text = kind == "output" and tensor.dtype == tf.string
+                is_text = kind == "output" and spec.dtype == tf.string
                 if is_text and not key.endswith("_bytes"):
                     faults.append(f"{what} is binary, so its name must end in _bytes")
     return faults, "all begin with the batch, in types that can be sent"
@@ -204,8 +211,8 @@ def check_python(trial):
                 continue
             if outcome.succeeded:
                 found = {key: tensor.numpy() for key, tensor in outputs.items()}
-                if difference := different_bits(outcome.outputs, found):
-                    faults.append(f"{name}: {difference} than through the C API")
+                if fault := difference(outcome.outputs, found, same_bits):
+                    faults.append(f"{name}: {fault} than through the C API")
     return faults, "signatures give the same bits as through the C API"
 
 
@@ -250,8 +257,8 @@ def _dependence(trial, name, outcomes):
             return f"{what} gives {outcomes[key]}"
         expected = {k: array[place] for k, array in batch.outputs.items()}
         got = {k: array[part] for k, array in outcomes[key].outputs.items()}
-        if difference := different_values(expected, got):
-            return f"{what}: {difference}"
+        if fault := difference(expected, got, close):
+            return f"{what}: {fault}"
     return None
 
 

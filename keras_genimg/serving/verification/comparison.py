@@ -12,21 +12,15 @@ TOLERANCES = (
 PNG = b"\x89PNG"
 
 
-def different_bits(expected, got):
-    """Describe how dicts of arrays differ, or return None if all bits are equal."""
-    return _first_difference(expected, got, _same_bits)
+def difference(expected, got, same):
+    """Describe how dicts of arrays differ, or return None.
 
-
-def different_values(expected, got):
-    """Describe how dicts of arrays differ, or return None if only by rounding.
-
-    In a batch of another size, floats can be summed in another order and differ in
-    their last bits. The mean of a pixel can then be rounded to a neighboring integer.
+    Args:
+        expected: Dict of arrays.
+        got: Another one.
+        same: `same_bits` or `close`, which decides whether arrays of one type and shape
+            differ.
     """
-    return _first_difference(expected, got, _close)
-
-
-def _first_difference(expected, got, same):
     if set(expected) != set(got):
         return f"outputs {sorted(got)}, not {sorted(expected)}"
     for name, want in expected.items():
@@ -41,13 +35,19 @@ def _first_difference(expected, got, same):
     return None
 
 
-def _same_bits(want, have):
+def same_bits(want, have):
+    """Return whether all bits of two arrays are equal."""
     if want.dtype == object:
         return want.tolist() == have.tolist()
     return want.tobytes() == have.tobytes()
 
 
-def _close(want, have):
+def close(want, have):
+    """Return whether two arrays are equal up to rounding.
+
+    In a batch of another size, floats can be summed in another order and differ in
+    their last bits. The mean of a pixel can then be rounded to a neighboring integer.
+    """
     if want.dtype == object:
         pairs = zip(want.ravel(), have.ravel(), strict=True)
         return all(a == b or _close_pngs(a, b) for a, b in pairs)
@@ -65,4 +65,4 @@ def _close_pngs(want, have):
     if not (want.startswith(PNG) and have.startswith(PNG)):
         return False
     want, have = (tf.io.decode_png(png).numpy() for png in (want, have))
-    return want.shape == have.shape and _close(want, have)
+    return want.shape == have.shape and close(want, have)

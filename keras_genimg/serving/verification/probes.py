@@ -5,6 +5,8 @@ import math
 import numpy as np
 import tensorflow as tf
 
+from keras_genimg.serving.verification.saved_graph import is_batched
+
 UNKNOWN_SIZE = 4  # For axes of any size.
 # For numbers without limits in the metadata. Older exports and SavedModels of other
 # libraries state none, and these values suit every input of this library.
@@ -25,12 +27,12 @@ def random_inputs(signature, batch_size, seed=0):
     return {
         name: values_in_range(
             name,
-            tensor.dtype,
-            _full_shape(tensor, batch_size),
+            spec.dtype,
+            _full_shape(spec, batch_size),
             described.get(name, {}),
             generator,
         )
-        for name, tensor in signature.inputs.items()
+        for name, spec in signature.inputs.items()
     }
 
 
@@ -121,18 +123,15 @@ def wrong_shapes(signature, name, batch_size):
         *((*full[:i], full[i] + 1, *full[i + 1 :]) for i in range(1, len(full))),
         *([(batch_size + 1, *sizes)] if len(signature.inputs) > 1 else []),
     ]
-
-    def fits(shape):
-        return (
-            len(shape) == len(expected)
-            and shape[:1] == (batch_size,)
-            and all(w in (None, s) for w, s in zip(expected, shape, strict=True))
-        )
-
-    return [shape for shape in dict.fromkeys(candidates) if not fits(shape)]
+    return [
+        shape
+        for shape in dict.fromkeys(candidates)
+        if shape[:1] != (batch_size,) or not expected.is_compatible_with(shape)
+    ]
 
 
-def _full_shape(tensor, batch_size):
-    """Return a tensor's shape with `batch_size` for the batch, as a tuple."""
-    sizes = [UNKNOWN_SIZE if size is None else size for size in tensor.shape or ()]
-    return (batch_size, *sizes[1:]) if tensor.batched else tuple(sizes)
+def _full_shape(spec, batch_size):
+    """Return a spec's shape with `batch_size` for the batch, as a tuple."""
+    known = spec.shape.as_list() if spec.shape.rank else []
+    sizes = [UNKNOWN_SIZE if size is None else size for size in known]
+    return (batch_size, *sizes[1:]) if is_batched(spec) else tuple(sizes)

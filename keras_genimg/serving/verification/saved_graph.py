@@ -1,7 +1,7 @@
 """Contents of a SavedModel's graph, read without running it."""
 
 import dataclasses
-import os
+import pathlib
 
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
@@ -15,33 +15,13 @@ HIDDEN = "__saved_model"  # Prefix of the operations that run on loading.
 
 
 @dataclasses.dataclass(frozen=True)
-class Tensor:
-    """An input or output of a signature.
-
-    Attributes:
-        name: Name in the graph.
-        dtype: `tf.DType`.
-        shape: Tuple with None for unknown sizes, or None if the rank is unknown.
-    """
-
-    name: str
-    dtype: tf.DType
-    shape: tuple | None
-
-    @property
-    def batched(self):
-        """Whether the first axis may have any size."""
-        return bool(self.shape) and self.shape[0] is None
-
-
-@dataclasses.dataclass(frozen=True)
 class Signature:
     """A signature of a SavedModel.
 
     Attributes:
         name: Its name.
-        inputs: Dict of `Tensor` by name.
-        outputs: Dict of `Tensor` by name.
+        inputs: Dict by name of `tf.TensorSpec`, with the tensor's name in the graph.
+        outputs: The same of the outputs.
         metadata: Its part of the metadata, see `saved_metadata`; may be empty.
     """
 
@@ -58,12 +38,17 @@ class Signature:
     @property
     def batched(self):
         """Whether all inputs begin with the batch."""
-        return all(tensor.batched for tensor in self.inputs.values())
+        return all(map(is_batched, self.inputs.values()))
 
     @property
     def sendable(self):
         """Whether clients can send all inputs, also as JSON."""
         return all(tensor.dtype in SENDABLE for tensor in self.inputs.values())
+
+
+def is_batched(spec):
+    """Return whether the first axis of a `tf.TensorSpec` may have any size."""
+    return bool(spec.shape.rank) and spec.shape[0] is None
 
 
 class SavedGraph:
@@ -74,8 +59,8 @@ class SavedGraph:
     """
 
     def __init__(self, directory):
-        with open(os.path.join(directory, "saved_model.pb"), "rb") as opened:
-            saved = saved_model_pb2.SavedModel.FromString(opened.read())
+        content = pathlib.Path(directory, "saved_model.pb").read_bytes()
+        saved = saved_model_pb2.SavedModel.FromString(content)
         found = [m for m in saved.meta_graphs if TAG in m.meta_info_def.tags]
         if not found:
             raise ValueError(f"saved_model.pb has no graph with the tag {TAG!r}")
@@ -86,9 +71,9 @@ class SavedGraph:
         self.signatures = {}
         for name, given in sorted(found[0].signature_def.items()):
             if not name.startswith(HIDDEN):
-                tensors = _tensors(given.inputs), _tensors(given.outputs)
+                specs = _specs(given.inputs), _specs(given.outputs)
                 metadata = described.get(name, {})
-                self.signatures[name] = Signature(name, *tensors, metadata)
+                self.signatures[name] = Signature(name, *specs, metadata)
         if not self.plain_signatures:
             raise ValueError("saved_model.pb has no signature that runs without XLA")
         graph = found[0].graph_def
@@ -141,10 +126,8 @@ class SavedGraph:
         return nodes, list(functions.values())
 
 
-def _tensors(infos):
-    tensors = {}
-    for name, info in sorted(infos.items()):
-        shape = tf.TensorShape(info.tensor_shape)
-        known = None if shape.rank is None else tuple(shape.as_list())
-        tensors[name] = Tensor(info.name, tf.as_dtype(info.dtype), known)
-    return tensors
+def _specs(infos):
+    return {
+        name: tf.TensorSpec(info.tensor_shape, info.dtype, info.name)
+        for name, info in sorted(infos.items())
+    }

@@ -61,30 +61,22 @@ class Command:
         return found
 
 
-def options(base_dir, model, output, **more):
-    given = {"model": base_dir / model / "1", "output": output, "batch_size": 2, **more}
-    return [
-        text
-        for name, value in given.items()
-        for text in (f"--{name.replace('_', '-')}", value)
-    ]
-
-
 @pytest.fixture
-def sample(base_dir, tmp_path):
+def sample(tmp_path):
     """Function that starts to draw the images of a job."""
 
     def start(job, *more, first_seed=5):
-        given = options(
-            base_dir,
-            "draw",
-            job.prefix,
-            format="npz",
-            first_seed=first_seed,
-            num_images=job.num_images,
-            num_shards=job.num_shards,
-        )
-        return Command(tmp_path / "blocked", "sample.py", *given, *more)
+        given = {
+            "--model": job.model.directory,
+            "--output": job.prefix,
+            "--format": job.format,
+            "--first-seed": first_seed,
+            "--num-images": job.num_images,
+            "--num-shards": job.num_shards,
+            "--batch-size": job.batch_size,
+        }
+        options = [text for option in given.items() for text in option]
+        return Command(tmp_path / "blocked", "sample.py", *options, *more)
 
     return start
 
@@ -107,45 +99,34 @@ def test_killed_processes_are_started_again(sample, job, expected, tmp_path):
     assert not list((tmp_path / "drawn").glob(".digits*"))
 
 
-def test_array_tasks_and_going_on(sample, job, expected, tmp_path):
-    drawn = job()
-    task = sample(drawn, "--shard-index", 1)
+def test_array_tasks_going_on_and_scores(sample, job, models, tmp_path):
+    drawn = job("pixels", format="tfrecord", labels=2)
+    label = "--label", 2
+    task = sample(drawn, *label, "--shard-index", 1)
     assert task.wait() == 0, task.errors
     assert task.output == "4 of 11 images written.\n" and not task.errors
     before = content(tmp_path / "drawn")
     assert sorted(before) == [
-        ".shards/digits-00001-of-00003.npz.json",
-        "digits-00001-of-00003.npz",
+        ".shards/digits-00001-of-00003.tfrecord.json",
+        "digits-00001-of-00003.tfrecord",
         "digits-run.json",
     ]
     written = os.stat(drawn.path(1)).st_mtime_ns
-    refused, rest = sample(drawn, first_seed=6), sample(drawn)
+    refused, rest = sample(drawn, *label, first_seed=6), sample(drawn, *label)
     assert refused.wait() == 1
     assert "sample: another run was begun under this --output" in refused.errors
     assert rest.wait() == 0, rest.errors
     assert rest.output == "11 of 11 images written.\n"
     assert os.stat(drawn.path(1)).st_mtime_ns == written
-    np.testing.assert_array_equal(seeds_and_pixels(drawn)[1], expected("draw", 11, 5))
 
-
-def test_scores_of_drawn_images(base_dir, tmp_path, models):
-    drawn, scored = tmp_path / "drawn" / "a", tmp_path / "scored" / "a"
-    sampled = Command(
-        tmp_path,
-        "sample.py",
-        *options(base_dir, "pixels", drawn, num_images=5, num_shards=2, label=2),
-    )
-    assert sampled.wait() == 0, sampled.errors
-    score = Command(
-        tmp_path,
-        "score.py",
-        *options(base_dir, "pixels", scored, data=drawn, format="csv"),
-    )
+    options = ["--model", drawn.model.directory, "--data", drawn.prefix]
+    options += ["--output", tmp_path / "scored" / "a", "--format", "csv"]
+    score = Command(tmp_path / "blocked", "score.py", *options, "--batch-size", 2)
     assert score.wait() == 0, score.errors
-    assert score.output.startswith("2 of 2 shards written.\n5 images: ")
+    assert score.output.startswith("3 of 3 shards written.\n11 images: ")
     summary = json.loads((tmp_path / "scored" / "a-summary.json").read_text())
-    model, labels = models["pixels"], np.full(5, 2)
-    images = model.generate(5, seed=0, conditions=labels)
+    model, labels = models["pixels"], np.full(11, 2)
+    images = model.generate(11, seed=5, conditions=labels)
     nats = -model.log_prob({model.inputs[0].name: images, "label": labels})
     np.testing.assert_allclose(summary["nats"], nats.mean(), rtol=1e-6)
 

@@ -13,6 +13,7 @@ Image = pytest.importorskip("PIL.Image", reason='needs the extra "serving"')
 
 from export.bulk import sample as command  # noqa: E402
 from export.bulk.command import call as call_job  # noqa: E402
+from export.bulk.engines import local  # noqa: E402
 from export.bulk.saved_model import SavedModel  # noqa: E402
 from export.bulk.shards import BulkError, claim  # noqa: E402
 from keras_genimg.likelihoods import Categorical  # noqa: E402
@@ -188,8 +189,16 @@ def test_another_run_is_refused(job, tmp_path):
 
 
 @pytest.mark.parametrize("form", ["npz", "png"])
-def test_damaged_shards_are_drawn_again(base_dir, tmp_path, capsys, form):
+def test_damaged_shards_are_drawn_again(
+    base_dir, call, tmp_path, capsys, monkeypatch, form
+):
     """Whether they are too short, changed, or of a run whose records are lost."""
+
+    def run_here(job, indexes, arguments):
+        for index in indexes:
+            job.write(index, call("draw"))
+
+    monkeypatch.setattr(local, "run", run_here)  # A process takes seconds to start.
     options = ["--num-images", "9", "--num-shards", "4", "--format", form]
     options += ["--model", str(base_dir / "draw" / "1")]
     options += ["--output", str(tmp_path / "a"), "--batch-size", "2"]

@@ -33,7 +33,7 @@ def parse_arguments(arguments):
     add("--rest_api_timeout_in_ms", type=int, default=30_000)
     add("--allow_version_labels_for_unavailable_models")
     add("--rest_api_num_threads", type=int)
-    add("--monitoring_config_file", type=argparse.FileType())
+    add("--monitoring_config_file", type=pathlib.Path)
     add("--max_num_load_retries", type=int)
     add("--enable_model_warmup")
     return parser.parse_args(arguments)
