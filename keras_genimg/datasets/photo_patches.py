@@ -5,13 +5,6 @@ import numpy as np
 from keras_genimg.extras import optional
 
 SIDE = 32
-# A photograph is in one split only, so that test crops show nothing seen in training.
-# Those of the test split are PNG files, which every decoder reads alike.
-_PHOTOGRAPHS = {
-    "train": ("astronaut", "china", "flower", "rocket"),
-    "test": ("chelsea", "coffee"),
-}
-_STRIDES = {"train": 16, "test": SIDE}
 
 
 def read_photo_patches():
@@ -40,19 +33,6 @@ def read_photo_patches():
         scikit-image, `skimage.data`, https://scikit-image.org/docs/stable/api
         scikit-learn, `sklearn/datasets/images/README.txt`
     """
-    photographs = _read_photographs()
-    return {
-        split: {
-            "images": np.concatenate(
-                [_crops(photographs[name], _STRIDES[split]) for name in names]
-            )
-        }
-        for split, names in _PHOTOGRAPHS.items()
-    }
-
-
-def _read_photographs():
-    """Return the photographs by name, `uint8` of shape `(height, width, 3)`."""
     # The photographs in color that the wheels contain, so that nothing is downloaded.
     # Left out are medical pictures, the motorcycle, which has no stated licence, and
     # the Hubble Deep Field, which is a composite and almost black.
@@ -60,13 +40,14 @@ def _read_photographs():
     with optional(need, "photos"):
         from skimage import data
         from sklearn.datasets import load_sample_image
+    # A photograph is in one split only, so that test crops show nothing seen in
+    # training. Those of the test split are PNG files, which every decoder reads alike.
+    china, flower = map(load_sample_image, ("china.jpg", "flower.jpg"))
+    train = [data.astronaut(), china, flower, data.rocket()]
+    test = [data.chelsea(), data.coffee()]
     return {
-        "astronaut": data.astronaut(),
-        "chelsea": data.chelsea(),
-        "china": load_sample_image("china.jpg"),
-        "coffee": data.coffee(),
-        "flower": load_sample_image("flower.jpg"),
-        "rocket": data.rocket(),
+        "train": {"images": np.concatenate([_crops(each, 16) for each in train])},
+        "test": {"images": np.concatenate([_crops(each, SIDE) for each in test])},
     }
 
 

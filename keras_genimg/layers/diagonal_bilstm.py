@@ -221,9 +221,7 @@ class DiagonalBiLSTM(PixelLSTM):
     def step(self, weights, carry, row, inputs, condition=None):
         hidden, cell = carry
         above, right_above = row
-        seen = inputs
-        if condition is not None:
-            seen = tf.concat([inputs, condition], axis=-1)
+        seen = _with_condition(inputs, condition)
         hidden, cell = lstm_step(
             weights[0], tf.concat([seen, above], axis=-1), hidden, cell
         )
@@ -231,9 +229,7 @@ class DiagonalBiLSTM(PixelLSTM):
 
     def step_row(self, weights, carry, row, inputs, condition=None):
         above, right_above = row
-        seen = inputs
-        if condition is not None:
-            seen = tf.concat([inputs, condition], axis=-1)
+        seen = _with_condition(inputs, condition)
         features = tf.concat([seen, above], axis=-1)
         hidden, cell = carry
         (hidden,) = lstm_sequences([weights[0]], [features], [hidden], [cell])
@@ -315,11 +311,10 @@ def _features(inputs, condition):
         `(height * width + 1, batch, features)`, the last entry for padding.
     """
     batch, height, width, _ = ops.shape(inputs)
-    features = inputs
     if condition is not None:
         depth = condition.shape[-1]
         condition = tf.broadcast_to(condition, (batch, height, width, depth))
-        features = tf.concat([inputs, condition], axis=-1)
+    features = _with_condition(inputs, condition)
     features = tf.reshape(
         tf.transpose(features, (1, 2, 0, 3)),
         (height * width, batch, features.shape[-1]),
@@ -333,3 +328,7 @@ def _features(inputs, condition):
     flags = tf.cast(flags, inputs.dtype)[:, None, :]
     flags = tf.broadcast_to(flags, (height * width + 1, batch, 4))
     return tf.concat([features, flags], axis=-1)
+
+
+def _with_condition(inputs, condition):
+    return inputs if condition is None else tf.concat([inputs, condition], axis=-1)

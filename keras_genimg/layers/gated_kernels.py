@@ -9,7 +9,6 @@ from keras import ops
 from keras_genimg.layers.causal_layer import CausalLayer
 from keras_genimg.layers.masked_conv2d import MaskedConv2D
 from keras_genimg.ops.convolution import padded_conv2d, prepare_row_conv, row_conv
-from keras_genimg.types import Shape
 
 
 class HorizontalGates(MaskedConv2D):
@@ -64,9 +63,6 @@ class VerticalGates(CausalLayer, keras.layers.Conv2D):
         outputs = tf.slice(outputs, (0, 0, 0, 0), size)
         outputs.set_shape((*inputs.shape[:3], self.filters))
         return outputs
-
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
-        return (*input_shape[:-1], self.filters)
 
     def prepare(self, fused):
         kernel = tf.cast(ops.convert_to_tensor(self.kernel), self.compute_dtype)

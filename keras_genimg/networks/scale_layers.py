@@ -35,11 +35,6 @@ class Subsample(keras.layers.Layer):
         reduce = subsampled if self.subsampling == "top_left" else box_means
         return reduce(inputs, self.factors)
 
-    def compute_output_shape(self, input_shape):
-        batch, height, width, *others = input_shape
-        size = (height // self.factors[0], width // self.factors[1])
-        return (batch, *size, *others)
-
     def get_config(self) -> Config:
         return {
             **super().get_config(),

@@ -9,7 +9,6 @@ from typing import Literal
 
 import numpy as np
 
-from keras_genimg.ops.checks import check_choice
 from keras_genimg.types import Shape
 
 
@@ -60,7 +59,6 @@ def causal_kernel_mask(
         van den Oord, Kalchbrenner and Kavukcuoglu, Pixel Recurrent Neural Networks,
         2016, section 3.4.
     """
-    check_choice("mask_type", mask_type, ("A", "B"), "a causal layer")
     height, width = kernel_size
     center_row, center_column = height // 2, width // 2
     source = color_groups(in_channels, num_colors)[:, None]

@@ -84,8 +84,9 @@ def traced_once(function, batched=0):
             specs = [_spec(x, n < batched) for n, x in enumerate(arguments)]
             key = function, *specs
             if key not in traces:
-                traces[key] = _traced(function, specs)
-            return traces[key](*(x for x in arguments if tf.is_tensor(x)))
+                trace = tf.function(function, autograph=False)
+                traces[key] = trace.get_concrete_function(*specs)
+            return traces[key](*arguments)
         shared = _functions.setdefault(tf.compat.v1.get_default_graph(), {})
         if function not in shared:
             shared[function] = tf.function(function, autograph=False)
@@ -110,19 +111,6 @@ def shared_eager_traces(num_rows: int):
         yield
     finally:
         _eager_traces.reset(token)
-
-
-def _traced(function, specs):
-    """Return the trace of a function, as a function of its tensors alone."""
-    is_spec = [isinstance(spec, tf.TensorSpec) for spec in specs]
-
-    def of_tensors(*tensors):
-        tensors = iter(tensors)
-        pairs = zip(is_spec, specs, strict=True)
-        return function(*(next(tensors) if given else x for given, x in pairs))
-
-    signature = [spec for spec in specs if isinstance(spec, tf.TensorSpec)]
-    return tf.function(of_tensors, autograph=False).get_concrete_function(*signature)
 
 
 def _spec(value, is_batched):

@@ -1,5 +1,7 @@
 """Skewing of maps, which turns their diagonals into steps of a scan."""
 
+import itertools
+import typing
 from collections.abc import Sequence
 
 import numpy as np
@@ -8,7 +10,7 @@ import tensorflow as tf
 from keras_genimg.ops.graphs import custom_gradient, traced_once
 
 
-class SkewedMap:
+class SkewedMap(typing.NamedTuple):
     """Layout of a map whose row `r` is shifted right by `r` columns.
 
     Step `t` of the skewed map holds the pixels `(r, t - r)` of one diagonal. A second
@@ -31,22 +33,21 @@ class SkewedMap:
         figure 3.
     """
 
-    def __init__(
-        self, height: int | tf.Tensor, width: int | tf.Tensor, num_segments: int
-    ):
-        self.height: int | tf.Tensor = height
-        self.width: int | tf.Tensor = width
-        self._arguments = height, width, num_segments
+    height: int | tf.Tensor
+    width: int | tf.Tensor
+    num_segments: int
+
+    @property
+    def segments(self) -> list[tuple[int | tf.Tensor, ...]]:
+        height, width, num_segments = self
         steps = height + width - 1
-        if isinstance(steps, int):
-            bounds = np.unique(np.linspace(0, steps, num_segments + 1).round())
-            bounds = bounds.astype(int).tolist()
-            self.segments = [
-                (first, end, max(0, first - width), min(height, end))
-                for first, end in zip(bounds[:-1], bounds[1:], strict=True)
-            ]
-        else:
-            self.segments = [(0, steps, 0, height)]
+        if not isinstance(steps, int):
+            return [(0, steps, 0, height)]
+        bounds = np.unique(np.linspace(0, steps, num_segments + 1).round())
+        return [
+            (first, end, max(0, first - width), min(height, end))
+            for first, end in itertools.pairwise(bounds.astype(int).tolist())
+        ]
 
     def skew(self, flat_map: tf.Tensor) -> list[tf.Tensor]:
         """Arrange the pixels of a map in segments.
@@ -58,13 +59,12 @@ class SkewedMap:
         Returns:
             A tensor of shape `(steps, 2, rows, ...)` for each segment.
         """
-        size = self._arguments
 
         @custom_gradient
         def gather(flat_map):
             return (
-                _skew(flat_map, *size),
-                lambda *d_segments: _skew_gradient(d_segments, *size),
+                _skew(flat_map, *self),
+                lambda *d_segments: _skew_gradient(d_segments, *self),
             )
 
         return gather(flat_map)
@@ -81,40 +81,30 @@ class SkewedMap:
         Returns:
             One entry per pixel, of shape `(height * width, ...)`.
         """
-        size = self._arguments
 
         @custom_gradient
         def gather(*segments):
             return (
-                [_unskew(segments, *size)],
-                lambda d_map: _unskew_gradient(d_map, *size),
+                [_unskew(segments, *self)],
+                lambda d_map: _unskew_gradient(d_map, *self),
             )
 
         return gather(*segments)[0]
 
-    def pixels(
-        self,
-        first: int | tf.Tensor,
-        end: int | tf.Tensor,
-        first_row: int | tf.Tensor,
-        end_row: int | tf.Tensor,
-        shift: int = 0,
-    ) -> tf.Tensor:
+    def pixels(self, segment: tuple[int | tf.Tensor, ...], shift: int = 0) -> tf.Tensor:
         """Return the index of the pixel at each position of a segment.
 
         Positions outside the map get the index of the padding.
 
         Args:
-            first: First step of the segment.
-            end: Step after the last one.
-            first_row: First row of the segment.
-            end_row: Row after the last one.
+            segment: An entry of `segments`.
             shift: Rows to shift the second direction down by.
 
         Returns:
             Integers of shape `(steps, 2, rows)`.
         """
-        height, width = self.height, self.width
+        first, end, first_row, end_row = segment
+        height, width, _ = self
         row = tf.range(first_row, end_row)[None, :]
         column = tf.range(first, end)[:, None] - row
         inside = (column >= 0) & (column < width)
@@ -159,7 +149,7 @@ def _flatten(segments):
 @traced_once
 def _skew(flat_map, *size):
     skewed = SkewedMap(*size)
-    return [tf.gather(flat_map, skewed.pixels(*segment)) for segment in skewed.segments]
+    return [tf.gather(flat_map, skewed.pixels(segment)) for segment in skewed.segments]
 
 
 @traced_once
@@ -185,7 +175,4 @@ def _unskew(segments, *size):
 def _unskew_gradient(d_map, *size):
     skewed = SkewedMap(*size)
     d_map = tf.concat([d_map, tf.zeros_like(d_map[:1])], axis=0)
-    return [
-        tf.gather(d_map, skewed.pixels(*segment, shift=1))
-        for segment in skewed.segments
-    ]
+    return [tf.gather(d_map, skewed.pixels(each, shift=1)) for each in skewed.segments]

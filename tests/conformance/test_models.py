@@ -26,32 +26,22 @@ def test_config_round_trips(case):
     assert json.dumps(again["config"]) == json.dumps(config["config"])
 
 
-# One model of each kind of layer.
-HALF = ("PixelCNN", "PixelRNN_diagonal", "PixelRNN_row", "VAE_full_normal", "DRAW")
-
-
-@pytest.mark.parametrize(
-    "name, policy",
-    [
-        *((name, "float32") for name in MODELS),
-        *((name, "mixed_bfloat16") for name in HALF),
-    ],
-)
-def test_logits_are_float32_and_images_reproducible(name, policy):
-    keras.mixed_precision.set_global_policy(policy)
+@pytest.mark.parametrize("name", MODELS)
+def test_logits_are_float32_and_images_reproducible(name):
     case = MODELS[name]
-    model = case.make()
     x = case.example()
+    for policy in ("mixed_bfloat16", "float32"):
+        keras.mixed_precision.set_global_policy(policy)
+        model = case.make()
+        assert model(x).dtype == "float32"
     labels = {"conditions": x["label"][:2]} if isinstance(x, dict) else {}
-    assert model(x).dtype == "float32"
     drawn = model.generate(2, seed=5, **labels)
     assert drawn.shape == (2, *model.image_shape)
     assert drawn.max() < (case.num_values or 1)
     last = {name: values[1:] for name, values in labels.items()}
     # Means are real numbers, whose rounding depends on the batch; pixels differ by 1.
-    tolerance = 1e-5 if policy == "float32" else 0.05
     again = model.generate(1, seed=6, **last)
-    np.testing.assert_allclose(again, drawn[1:], atol=tolerance)
+    np.testing.assert_allclose(again, drawn[1:], atol=1e-5)
 
 
 def regularization(model):
@@ -63,9 +53,8 @@ def regularization(model):
                 yield regularizer(getattr(layer, name))
 
 
-# Tracing takes most of the time. A plain VAE and the diagonal layer train in graphs in
-# other tests.
-IN_GRAPHS = ("PixelCNN_classes", "PixelRNN_row", "VAE_full_normal", "DRAW")
+# Tracing takes most of the time. Other models train in graphs in other tests.
+IN_GRAPHS = ("PixelRNN_row", "VAE_full_normal", "DRAW")
 
 
 @pytest.mark.parametrize(
@@ -82,25 +71,25 @@ def test_fits_and_reports(name):
     model = case.make()
     model.compile("adam", run_eagerly=name not in IN_GRAPHS)
     x = case.example(6)
-    history = model.fit(x, batch_size=2, epochs=2, verbose=0, validation_data=x)
+    history = model.fit(x, batch_size=3, verbose=0, validation_data=x).history
     names = {"loss", "kl", "reconstruction", "elbo"}
     if not case.random:
         scales = getattr(model, "scales", ())
         names = {"loss", "bits_per_dim", *(f"nats_{h}x{w}" for h, w in scales)}
-    assert set(history.history) == {*names, *(f"val_{name}" for name in names)}
+    assert set(history) == {*names, *(f"val_{name}" for name in names)}
+    results = {name: history[f"val_{name}"][0] for name in names}
     if case.random:
-        results = model.evaluate(x, verbose=0, return_dict=True)
         elbo = -results["kl"] - results["reconstruction"]
         np.testing.assert_allclose(results["elbo"], elbo, rtol=1e-5)
         penalty = sum(float(np.sum(r)) for r in regularization(model))
         np.testing.assert_allclose(results["loss"], penalty - elbo, rtol=1e-4)
         assert np.isfinite(model.bits_per_dim(x)).all()
         return
-    nats, bits, *_ = model.evaluate(x, verbose=0)
-    np.testing.assert_allclose(nats, -model.log_prob(x).mean(), rtol=1e-5)
-    np.testing.assert_allclose(bits, model.bits_per_dim(x).mean(), rtol=1e-5)
-    dims = np.prod(model.image_shape)
-    np.testing.assert_allclose(bits, nats / dims / np.log(2), rtol=1e-5)
+    nats = -model.log_prob(x).mean()
+    np.testing.assert_allclose(results["loss"], nats, rtol=1e-5)
+    bits = nats / np.prod(model.image_shape) / np.log(2)
+    np.testing.assert_allclose(results["bits_per_dim"], bits, rtol=1e-5)
+    np.testing.assert_allclose(model.bits_per_dim(x).mean(), bits, rtol=1e-5)
 
 
 def test_the_first_step_is_traced_once(monkeypatch):
@@ -151,11 +140,8 @@ def test_trains_under_xla_as_without(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "name", weekly_but(["PixelRNN_diagonal", "PixelRNN_row"], "PixelRNN_row")
-)
-def test_recurrent_models_train_in_half_precision(name):
-    case = MODELS[name]
+def test_a_recurrent_model_trains_in_half_precision():
+    case = MODELS["PixelRNN_row"]
     full = case.make()
     weights = full.get_weights()
     x = case.example()
@@ -215,13 +201,12 @@ def test_two_replicas_train_as_one_and_refuse_as_one(tmp_path):
     assert output.count("other noise") == random
     num_trained = len(LAYERS) - random + len(replicas.REPLICATED)
     assert output.count("same weights") == num_trained
+    assert output.count("from its export") == 3
     # The same process saves imports.
     for done in (
-        "clipped and scaled as on one device",
         "bad inputs refused",
         "leaks refused",
-        "refused by name",
-        "exports draw the same",
+        "other scopes refused",
         "files written and pictures drawn",
         "data of all kinds",
         "metrics of each replica",

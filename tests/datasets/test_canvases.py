@@ -8,11 +8,11 @@ from keras_genimg.datasets import as_array, cluttered_digits, load, two_digits
 
 
 @pytest.fixture
-def levels(write_set):
+def levels(add_set):
     """Write ten even digits of 4 by 4 pixels: digit `k` is `2 ** k // 4` all over."""
     images = np.array([2**k // 4 for k in range(10)], "uint8")
     images = images[:, None, None, None] * np.ones((4, 4, 1), "uint8")
-    write_set("levels", images, (4, 4, 1), labels=np.arange(10))
+    add_set("levels", images, label=np.arange(10))
     return images
 
 
@@ -28,10 +28,10 @@ class TestOneDigit:
     @pytest.mark.parametrize("fixed", [False, True])
     def test_are_found_with_their_label(self, fixed):
         digits = as_array(load("digits", "test", labels=True))
-        dataset = cluttered_digits("digits", "test", num_clutter=0, fixed=fixed)
-        images, labels = as_array(dataset)
-        assert images.shape == (300, 29, 29, 1)
-        assert labels.shape == (300,) and labels.dtype == np.int32
+        options = {"num_clutter": 0, "num_images": 100, "fixed": fixed}
+        images, labels = as_array(cluttered_digits("digits", "test", **options))
+        assert images.shape == (100, 29, 29, 1)
+        assert labels.shape == (100,) and labels.dtype == np.int32
         pixels, which = pixels_of(images), []
         for canvas, label in zip(pixels, labels, strict=True):
             rows, columns = (
@@ -49,18 +49,17 @@ class TestOneDigit:
             assert len(matches) == 1 and digits["label"][matches[0]] == label
             which.append(matches[0])
         # Those of a test set come in turn, those of a training set at random.
-        assert (which == list(range(300))) == fixed
+        assert (which == list(range(100))) == fixed
         if not fixed:
-            # 300 draws of 300 leave out about 1 / e of them.
-            assert 160 < len(set(which)) < 220
+            # 100 draws of 300 repeat about 15 of them.
+            assert 70 < len(set(which)) < 98
 
-    def test_fixed_come_in_turn_over_and_over(self):
-        labels = as_array(load("digits", "test", labels=True))["label"]
-        dataset = cluttered_digits("digits", "test", num_images=700, fixed=True)
-        np.testing.assert_array_equal(as_array(dataset)[1], np.tile(labels, 3)[:700])
+    def test_fixed_come_in_turn_over_and_over(self, levels):
+        dataset = cluttered_digits("levels", num_images=25, fixed=True)
+        np.testing.assert_array_equal(as_array(dataset)[1], np.arange(25) % 10)
 
     def test_places_are_uniform(self, levels):
-        kwargs = {"canvas_size": (5, 6), "num_clutter": 0, "num_images": 4000}
+        kwargs = {"canvas_size": (5, 6), "num_clutter": 0, "num_images": 2000}
         images, labels = as_array(cluttered_digits("levels", seed=1, **kwargs))
         corners = np.argmax(images[labels > 1].reshape(-1, 30) > 0, axis=1)
         rows, columns = corners // 6, corners % 6
@@ -69,7 +68,7 @@ class TestOneDigit:
         assert len(counts) == 6
         assert ((counts - expected) ** 2 / expected).sum() < 30
         counts = np.bincount(labels, minlength=10)
-        assert ((counts - 400) ** 2 / 400).sum() < 37
+        assert ((counts - 200) ** 2 / 200).sum() < 37
 
 
 class TestClutter:
@@ -88,83 +87,63 @@ class TestClutter:
         expected = len(seen) / 9
         assert ((counts - expected) ** 2 / expected).sum() < 30
 
-    def test_count_and_size(self, write_set):
+    def test_count_and_size(self, add_set):
         # All pixels are 1, so that sums count what lies on one another.
-        write_set(
-            "ones", np.full((3, 6, 6, 1), 1, "uint8"), (6, 6, 1), labels=[1, 2, 3]
-        )
+        add_set("ones", np.ones((3, 6, 6, 1), "uint8"), label=[1, 2, 3])
         kwargs = {"canvas_size": 90, "clutter_size": (2, 3), "num_images": 50}
         images, _ = as_array(cluttered_digits("ones", num_clutter=5, **kwargs))
         ink = pixels_of(images).sum((1, 2, 3))
         np.testing.assert_array_equal(ink, np.full(50, 6 * 6 + 5 * 2 * 3))
 
-    def test_is_cut_anywhere_and_lies_anywhere(self, write_set):
+    def test_is_cut_anywhere_and_lies_anywhere(self, add_set):
         # Pixel values are places in the digit, fragments are of one pixel.
         digit = np.arange(1, 7, dtype="uint8").reshape(2, 3, 1)
-        write_set("places", [digit, digit], (2, 3, 1), labels=[0, 0])
-        kwargs = {"canvas_size": (4, 5), "clutter_size": 1, "num_images": 3000}
-        with_one, _ = as_array(
-            cluttered_digits("places", num_clutter=1, fixed=True, **kwargs)
-        )
-        without, _ = as_array(
-            cluttered_digits("places", num_clutter=0, fixed=True, **kwargs)
+        add_set("places", [digit, digit], label=[0, 0])
+        kwargs = {"canvas_size": (4, 5), "clutter_size": 1, "num_images": 1200}
+        with_one, without = (
+            as_array(cluttered_digits("places", num_clutter=n, fixed=True, **kwargs))[0]
+            for n in (1, 0)
         )
         # Fragments do not disturb the draws of digits.
         fragments = pixels_of(with_one) - pixels_of(without)
         assert ((fragments > 0).sum((1, 2, 3)) == 1).all()
         cut_at = np.bincount(fragments.max((1, 2, 3)), minlength=7)[1:]
-        assert ((cut_at - 500) ** 2 / 500).sum() < 30
+        assert ((cut_at - 200) ** 2 / 200).sum() < 30
         lies_at = (fragments > 0).sum(0).ravel()
-        assert ((lies_at - 150) ** 2 / 150).sum() < 55
+        assert ((lies_at - 60) ** 2 / 60).sum() < 55
 
-    def test_sums_are_clipped(self, write_set):
-        write_set("light", np.full((2, 3, 3, 1), 90, "uint8"), (3, 3, 1), labels=[4, 5])
+    def test_sums_are_clipped(self, add_set):
+        add_set("light", np.full((2, 3, 3, 1), 90, "uint8"), label=[4, 5])
         kwargs = {"canvas_size": 3, "clutter_size": 3, "num_images": 9}
         images, _ = as_array(cluttered_digits("light", num_clutter=1, **kwargs))
         np.testing.assert_array_equal(pixels_of(images), np.full((9, 3, 3, 1), 180))
         images, _ = as_array(cluttered_digits("light", num_clutter=8, **kwargs))
         np.testing.assert_array_equal(images, np.ones((9, 3, 3, 1)))
 
-    def test_defaults_are_in_proportion(self, write_set):
+    def test_defaults_are_in_proportion(self, add_set):
         digits = np.full((2, 28, 28, 3), 1, "uint8")
-        write_set("like_mnist", digits, (28, 28, 3), labels=[0, 1])
+        add_set("like_mnist", digits, label=[0, 1])
         dataset = cluttered_digits("like_mnist", num_images=4)
         assert dataset.element_spec[0].shape == (None, 100, 100, 3)
         ink = pixels_of(as_array(dataset)[0]).sum((1, 2, 3))
         np.testing.assert_array_equal(ink, np.full(4, 3 * (28 * 28 + 8 * 8 * 8)))
 
-    def test_mnist(self, mnist):
-        dataset = cluttered_digits("mnist", "test", batch_size=64, fixed=True)
-        assert dataset.cardinality() == 157
-        digits = as_array(load("mnist", "test[:64]", batch_size=64, labels=True))
-        images, labels = next(iter(dataset))
-        assert images.shape == (64, 100, 100, 1)
-        np.testing.assert_array_equal(labels, digits["label"])
-        assert (images.numpy().sum((1, 2)) >= digits["images"].sum((1, 2)) / 256).all()
-
 
 @pytest.fixture
-def dots(write_set):
+def dots(add_set):
     """Write five digits of 2 by 3 pixels that are black except for the upper left.
 
     Digit `k` has `10 * (k + 1)` there.
     """
     images = np.zeros((5, 2, 3, 1), "uint8")
     images[:, 0, 0, 0] = 10 * np.arange(1, 6)
-    write_set("dots", images, (2, 3, 1))
+    add_set("dots", images)
     return images
 
 
 class TestPairs:
-    def test_digits_are_found_in_the_canvas(self):
-        digits = as_array(load("digits", "test")).astype(int)
-        canvases = as_array(two_digits("digits", "test", num_images=20))
-        assert canvases.dtype == np.uint8 and canvases.shape == (20, 17, 17, 1)
-        for canvas in canvases[..., 0].astype(int):
-            assert is_pair_of(digits[..., 0], canvas)
-
-    def test_sums_are_clipped(self, write_set):
-        write_set("gray", np.full((1, 3, 3, 1), 200, "uint8"), (3, 3, 1))
+    def test_sums_are_clipped(self, add_set):
+        add_set("gray", np.full((1, 3, 3, 1), 200, "uint8"))
         on_top = as_array(two_digits("gray", canvas_size=3, num_images=5))
         np.testing.assert_array_equal(on_top, np.full((5, 3, 3, 1), 255))
         apart = as_array(two_digits("gray", canvas_size=(3, 4), num_images=50))
@@ -184,29 +163,20 @@ class TestPairs:
         counts = np.bincount(canvases[alone].max(1), minlength=11)[2:]
         assert ((counts - expected) ** 2 / expected).sum() < 35
 
-    def test_colors(self, write_set):
+    def test_two_digits_are_found_in_each(self, add_set):
         rng = np.random.default_rng(0)
         images = rng.integers(1, 120, (4, 6, 6, 3), "uint8")
-        write_set("svhn_like", images, (6, 6, 3))
+        add_set("svhn_like", images)
         canvases = as_array(two_digits("svhn_like", canvas_size=8, num_images=9))
+        assert canvases.dtype == np.uint8 and canvases.shape == (9, 8, 8, 3)
         for canvas in canvases.astype(int):
             assert is_pair_of(images.astype(int), canvas)
 
-    def test_default_canvas_is_in_proportion(self, write_set):
-        write_set("like_mnist", np.zeros((2, 28, 28, 1), "uint8"), (28, 28, 1))
+    def test_default_canvas_is_in_proportion(self, add_set):
+        add_set("like_mnist", np.zeros((2, 28, 28, 1), "uint8"))
         assert two_digits("like_mnist").element_spec.shape == (None, 60, 60, 1)
-        write_set("like_svhn", np.zeros((2, 32, 16, 3), "uint8"), (32, 16, 3))
+        add_set("like_svhn", np.zeros((2, 32, 16, 3), "uint8"))
         assert two_digits("like_svhn").element_spec.shape == (None, 69, 34, 3)
-
-    def test_mnist(self, mnist):
-        dataset = two_digits("mnist", "test", batch_size=64, fixed=True)
-        assert dataset.cardinality() == 157
-        digits = as_array(load("mnist", "test", batch_size=256))
-        canvases = next(iter(dataset)).numpy()
-        assert canvases.shape == (64, 60, 60, 1)
-        # Clipping takes away little.
-        ink = digits.sum((1, 2, 3), dtype=float).mean()
-        assert 1.8 * ink < canvases.sum((1, 2, 3), dtype=float).mean() < 2.1 * ink
 
 
 def test_fixed_images_binarized():
@@ -237,7 +207,7 @@ def test_pixels_are_those_of_load():
 
 
 def is_pair_of(digits, canvas):
-    """Return whether `canvas` is the clipped sum of two of `digits` at some places."""
+    """Return whether `canvas` is the sum of two of `digits` at some places."""
     height, width = digits.shape[1:3]
     places = [
         np.s_[y : y + height, x : x + width]
@@ -246,16 +216,13 @@ def is_pair_of(digits, canvas):
     ]
     for place in places:
         window = canvas[place]
-        for first in digits[(digits <= window).all(tuple(range(1, digits.ndim)))]:
+        for first in digits[(digits <= window).all((1, 2, 3))]:
             rest = canvas.copy()
             rest[place] -= first
             for other in places:
-                # Where the sum was clipped, the second may have been any that exceeds.
-                clipped = canvas[other] == 255
-                fits = (digits == rest[other]) | clipped & (digits >= rest[other])
                 outside = rest.copy()
                 outside[other] = 0
-                if not outside.any() and fits.all(tuple(range(1, digits.ndim))).any():
+                if not outside.any() and (digits == rest[other]).all((1, 2, 3)).any():
                     return True
     return False
 
@@ -280,19 +247,11 @@ class TestPasses:
         other = images_in(make("digits", "test", seed=6, fixed=True))
         assert (other != fixed).any((1, 2, 3)).all()
 
-    @pytest.mark.parametrize(
-        ("num_images", "fixed"), [(1, True), (128, False), (129, True), (None, False)]
-    )
+    @pytest.mark.parametrize(("num_images", "fixed"), [(129, True), (None, False)])
     def test_cardinality_is_known(self, num_images, fixed, make):
-        dataset = make("digits", num_images=num_images, fixed=fixed)
-        assert len(images_in(dataset)) == (num_images or 1497)
+        dataset = make("digits", "test", num_images=num_images, fixed=fixed)
+        assert len(images_in(dataset)) == (num_images or 300)
         assert dataset.cardinality() == len(list(dataset))
-
-    def test_drop_remainder(self, make):
-        kwargs = {"batch_size": 64, "num_images": 100, "drop_remainder": True}
-        dataset = make("digits", **kwargs)
-        assert dataset.cardinality() == len(list(dataset)) == 1
-        assert images_in(dataset).shape[0] == 64
 
 
 REFUSED = [
@@ -305,18 +264,12 @@ REFUSED = [
             {"canvas_size": "60"},
             {"num_images": 0},
             {"batch_size": 0},
-            {"seed": None},
-            {"split": "validation"},
-            {"batch_size": 6, "num_images": 5, "drop_remainder": True},
         )
     ),
     (cluttered_digits, {"num_clutter": -1}),
     (cluttered_digits, {"clutter_size": (2, 9)}),
     (cluttered_digits, {"clutter_size": 0}),
-    (two_digits, {"binarize": "static"}),
     (two_digits, {"binarize": "fixed"}),
-    (two_digits, {"num_values": 1}),
-    (two_digits, {"intensities": True, "num_values": 17}),
 ]
 
 
@@ -328,8 +281,8 @@ def test_error_names_what_was_received(make, kwargs):
     assert f"{name}={value!r}" in str(error.value)
 
 
-def test_one_digit_has_no_others(write_set):
-    write_set("single", np.ones((1, 4, 4, 1), "uint8"), (4, 4, 1), labels=[3])
+def test_one_digit_has_no_others(add_set):
+    add_set("single", np.ones((1, 4, 4, 1), "uint8"), label=[3])
     with pytest.raises(ValueError, match="other digits.*split='train'"):
         cluttered_digits("single")
     assert as_array(cluttered_digits("single", num_clutter=0))[1] == [3]

@@ -1,4 +1,4 @@
-"""Tests of real intensities and of crops, on sets written for the purpose."""
+"""Crops, on sets made for the purpose."""
 
 import numpy as np
 import pytest
@@ -7,14 +7,14 @@ from keras_genimg.datasets import as_array, load
 
 
 @pytest.fixture
-def numbered(write_set):
+def numbered(add_set):
     """Write 12 images of 5 by 7 pixels that say where a crop was cut.
 
     Pixel (row, column) of image `k` is `35 * (k % 7) + 7 * row + column`.
     """
     pixels = np.arange(35).reshape(5, 7, 1)
     images = [(35 * (k % 7) + pixels).astype("uint8") for k in range(12)]
-    write_set("numbered", images, (5, 7, 1))
+    add_set("numbered", images)
     return np.stack(images)
 
 
@@ -22,27 +22,6 @@ def corners_of(crops):
     """Return rows and columns at which crops of `numbered`, in order, were cut."""
     offsets = crops[:, 0, 0, 0] - 35 * (np.arange(len(crops)) % 12 % 7)
     return offsets // 7, offsets % 7
-
-
-class TestIntensities:
-    def test_are_v_over_255(self, write_set):
-        values = np.arange(256, dtype="uint8").reshape(1, 16, 16, 1)
-        write_set("all_values", values, (16, 16, 1))
-        loaded = as_array(load("all_values", intensities=True))
-        assert loaded.dtype == np.float32
-        np.testing.assert_array_equal(loaded, values / np.float32(255))
-        assert loaded.min() == 0 and loaded.max() == 1
-
-    def test_come_with_labels(self):
-        plain = as_array(load("digits", "test", labels=True))
-        real = as_array(load("digits", "test", labels=True, intensities=True))
-        np.testing.assert_array_equal(real["images"], plain["images"] / np.float32(255))
-        np.testing.assert_array_equal(real["label"], plain["label"])
-
-    @pytest.mark.parametrize("other", [{"binarize": "fixed"}, {"num_values": 17}])
-    def test_exclude_binarize_and_num_values(self, other):
-        with pytest.raises(ValueError, match="exclude each other.*intensities=True"):
-            load("digits", intensities=True, **other)
 
 
 class TestCenterCrop:
@@ -96,10 +75,10 @@ class TestRandomCrop:
         parts = [whole[:, y : y + 7, x : x + 7] for y in (0, 1) for x in (0, 1)]
         assert np.any([(crops == part).all((1, 2, 3)) for part in parts], axis=0).all()
 
-    def test_places_say_nothing_of_the_dynamic_binarization(self, write_set):
+    def test_places_say_nothing_of_the_dynamic_binarization(self, add_set):
         # One pixel is left, at place 0 or 1, and gray: places and pixels both vary.
         gray = np.full((4000, 1, 2, 1), [[[120], [121]]], "uint8")
-        write_set("pairs", gray, (1, 2, 1))
+        add_set("pairs", gray)
         kwargs = {"batch_size": 4000, "crop_size": 1, "random_crop": True, "seed": 2}
         places = as_array(load("pairs", **kwargs)).ravel() == 121
         pixels = as_array(load("pairs", binarize="dynamic", **kwargs)).ravel()

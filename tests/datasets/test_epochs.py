@@ -10,9 +10,9 @@ from keras_genimg.datasets.epochs import make_epochs
 
 
 @pytest.fixture
-def numbered(write_set):
+def numbered(add_set):
     """Write 50 images of one pixel, whose value is the position."""
-    write_set("numbered", np.arange(50, dtype="uint8").reshape(50, 1, 1, 1), (1, 1, 1))
+    add_set("numbered", np.arange(50, dtype="uint8").reshape(50, 1, 1, 1))
 
 
 SETS = {
@@ -37,15 +37,12 @@ BLOCK_BYTES = "keras_genimg.datasets.epochs.BLOCK_BYTES"
 
 
 @pytest.mark.parametrize("name", SETS)
-@pytest.mark.parametrize(
-    "block_batches", [2, *(pytest.param(x, marks=pytest.mark.slow) for x in (1, 100))]
-)
-def test_an_epoch_begins_at_any_batch(name, block_batches, monkeypatch):
-    monkeypatch.setattr(BLOCK_BYTES, 64 * 64 * block_batches)
+def test_an_epoch_begins_at_any_batch(name, monkeypatch):
+    monkeypatch.setattr(BLOCK_BYTES, 64 * 64 * 2)  # Two batches.
     epochs = SETS[name]().epochs
     whole = pixels(epochs.read(5))
     assert len(whole) == epochs.num_batches
-    for start in (1, 3, epochs.num_batches - 1):
+    for start in (1, epochs.num_batches - 1):
         rest = epochs.read(5, start).take(epochs.num_batches - start)
         np.testing.assert_equal(pixels(rest), whole[start:])
     # Another object reads the same; the next epoch is another one.
@@ -71,9 +68,9 @@ def test_passes_are_new_and_follow_the_seed(make):
         return np.concatenate(pixels(dataset))
 
     dataset, again, other = make(7), make(7), make(8)
-    passes = [read(dataset) for _ in range(3)]
-    assert len({each.tobytes() for each in passes}) == 3
-    np.testing.assert_equal([read(again) for _ in range(3)], passes)
+    passes = [read(dataset) for _ in range(2)]
+    assert (passes[0] != passes[1]).any()
+    np.testing.assert_equal([read(again) for _ in range(2)], passes)
     assert (read(other) != passes[0]).any()
     first, second = np.split(read(again.repeat(2)), 2)
     assert (first != second).any()
@@ -81,10 +78,9 @@ def test_passes_are_new_and_follow_the_seed(make):
     assert (read(make(7)) != passes[0]).any()
 
 
-@pytest.mark.parametrize("name", SETS)
-def test_nothing_is_tuned(name):
+def test_nothing_is_tuned():
     """Freeing an iterator waits for the thread that tunes it, up to seconds."""
-    dataset = SETS[name]()
+    dataset = SETS["shuffled"]()
     epochs = dataset.epochs
     for each in (dataset, epochs.read(0), epochs.endless()):
         assert each.options().autotune.enabled is False
@@ -109,9 +105,9 @@ def test_each_image_comes_once_an_epoch(numbered, monkeypatch, max_bytes):
         np.testing.assert_array_equal(as_array(rest).ravel(), orders[0][28:])
 
 
-def test_blocks_of_batches(write_set, monkeypatch):
+def test_blocks_of_batches(add_set, monkeypatch):
     """Their size changes neither order nor batches, and no two share their bits."""
-    write_set("gray", np.full((50, 4, 4, 1), 128, "uint8"), (4, 4, 1))
+    add_set("gray", np.full((50, 4, 4, 1), 128, "uint8"))
     numbers = tf.range(50, dtype=tf.int64)
     orders, bits, starts = [], [], []
 

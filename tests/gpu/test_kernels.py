@@ -126,7 +126,7 @@ def graph_of(function, *specs):
     return tf.function(function, autograph=False).get_concrete_function(*specs).graph
 
 
-def test_ops_that_only_cpus_have_are_found():
+def test_ops_and_types_that_only_cpus_have_are_found():
     """Also in the body of a loop, which is a function of the graph."""
 
     def planted(x):
@@ -139,9 +139,6 @@ def test_ops_that_only_cpus_have_are_found():
     found = without_kernel(graph_of(planted, tf.TensorSpec((4,))))
     assert {op for op, _ in found} == {"StringFormat", "StringLength"}
     assert not set(found) & ALLOWED
-
-
-def test_types_that_only_cpus_have_are_found():
     found = without_kernel(graph_of(tf.argmin, tf.TensorSpec((4,), tf.int32)))
     assert list(found) == [("ArgMin", ("T=int32", "Tidx=int32", "output_type=int64"))]
     assert not without_kernel(graph_of(tf.argmin, tf.TensorSpec((4,), tf.float32)))

@@ -1,13 +1,11 @@
 """A GPU computes what the CPU computes."""
 
 import keras
-import numpy as np
 import pytest
 import tensorflow as tf
 
 from keras_genimg.causality import first_leak
 from keras_genimg.causality.random_weights import randomize
-from keras_genimg.layers import DiagonalBiLSTM
 from keras_genimg.models import PixelCNN
 from tests.conformance.registry import LAYERS, MODELS
 from tests.gpu.placement import CPU, assert_close, assert_on, on, twin_of
@@ -50,19 +48,6 @@ def test_a_gpu_has_one_segment_by_default(device):
     expected = 4 if device == CPU else 1
     with on(device):
         assert ops_of(None) == ops_of(expected) != ops_of(5 - expected)
-
-
-@pytest.mark.parametrize("num_segments", [1, 4])
-def test_segments_change_nothing(num_segments, device):
-    images = np.random.default_rng(0).normal(size=(2, 6, 4, 3)).astype("float32")
-    results = []
-    with on(device):
-        for number in (num_segments, None):
-            layer = DiagonalBiLSTM(3, num_segments=number)
-            layer.build(images.shape)
-            randomize(layer, seed=1)
-            results.append(layer(images))
-    assert_close(*results, tolerance=1e-5)
 
 
 def fit(name, device):

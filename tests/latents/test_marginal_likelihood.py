@@ -83,15 +83,15 @@ def test_bounds_are_exact_for_the_exact_posterior(exact):
     many = exact.model.log_prob(exact.images, num_samples=50, seed=0)
     np.testing.assert_allclose(many, exact.log_prob, atol=1e-3)
     # With a closed-form divergence, only log p(x | z) is noisy.
-    elbo = exact.model.elbo(exact.images, num_samples=1500, seed=0)
+    elbo = exact.model.elbo(exact.images, num_samples=600, seed=0)
     np.testing.assert_allclose(elbo, exact.log_prob, atol=0.15)
     np.testing.assert_allclose(elbo.mean(), exact.log_prob.mean(), atol=0.05)
 
 
 def test_bounds_are_ordered_for_another_posterior(exact):
     set_posterior(exact.model, exact, width=1.3, shift=0.1)
-    elbo = exact.model.elbo(exact.images, num_samples=1500, seed=0)
-    many = exact.model.log_prob(exact.images, num_samples=1500, seed=0)
+    elbo = exact.model.elbo(exact.images, num_samples=600, seed=0)
+    many = exact.model.log_prob(exact.images, num_samples=600, seed=0)
     assert (elbo < exact.log_prob - 0.1).all()
     assert (elbo < many - 0.1).all()
     np.testing.assert_allclose(many, exact.log_prob, atol=0.15)
@@ -105,14 +105,6 @@ def test_marginal_likelihood_whatever_the_encoder(exact, width, shift):
     assert (estimate.dtype, estimate.shape) == (np.float32, (12,))
     np.testing.assert_allclose(estimate, exact.log_prob, atol=0.6)
     np.testing.assert_allclose(estimate.mean(), exact.log_prob.mean(), atol=0.15)
-
-
-def test_more_samples_are_nearer(exact):
-    set_posterior(exact.model, exact)
-    estimate = exact.model.marginal_log_likelihood(
-        exact.images, num_samples=300, num_burnin=100, seed=1
-    )
-    np.testing.assert_allclose(estimate, exact.log_prob, atol=0.2)
 
 
 def test_seeds_and_data_sets(exact):

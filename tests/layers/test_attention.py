@@ -111,36 +111,6 @@ def test_no_attention():
     assert len(write.weights) == 2
 
 
-def outputs_and_gradients(layer, inputs, jit_compile=False):
-    """Return the outputs, and the gradients of a sum for inputs and weights."""
-
-    @tf.function(jit_compile=jit_compile)
-    def run(*inputs):
-        with tf.GradientTape() as tape:
-            tape.watch(inputs)
-            outputs = layer(*inputs)
-            weights = tf.cast(random_images(*outputs[0].shape, seed=3), tf.float32)
-            loss = tf.reduce_sum(weights * tf.cast(outputs[0], tf.float32))
-        sources = [*inputs, *(weight.value for weight in layer.trainable_weights)]
-        return outputs, tape.gradient(loss, sources)
-
-    return tf.nest.flatten(run(*map(tf.constant, inputs)))
-
-
-@pytest.mark.parametrize("kind", ["read", "write"])
-def test_xla_equals_eager(kind):
-    shapes = (5, 7, 2), (6,)
-    layer = ReadAttention(3)
-    if kind == "write":
-        layer, shapes = WriteAttention(3, shapes[0]), shapes[1:]
-    randomized(layer, *shapes)
-    inputs = [random_images(BATCH, *shape) for shape in shapes]
-    found = outputs_and_gradients(layer, inputs, jit_compile=True)
-    expected = outputs_and_gradients(layer, inputs)
-    for each, other in zip(found, expected, strict=True):
-        np.testing.assert_allclose(each, other, rtol=1e-4, atol=1e-4)
-
-
 def test_filters_are_float32_in_half_precision():
     # At column 200, bfloat16 can represent only every other pixel.
     images = random_images(1, 3, 260, 1)

@@ -256,12 +256,3 @@ def test_bad_argument_is_refused(kind, arguments, match):
 def test_bad_input_is_refused(kind, shapes, match):
     with pytest.raises(ValueError, match=match):
         kind(3)(*(np.zeros((2, *shape), "float32") for shape in shapes))
-
-
-@both
-def test_a_condition_without_weights_is_refused(kind):
-    images = np.zeros((2, 4, 5, 4), "float32")
-    layer, inputs = kind(4), [images] * (1 + (kind is GatedHorizontalConv))
-    layer(*inputs)
-    with pytest.raises(ValueError, match="built without `condition`"):
-        layer(*inputs, images)

@@ -22,52 +22,42 @@ LSTMS = {"row": RowLSTM, "diagonal": DiagonalBiLSTM}
 both = pytest.mark.parametrize("kind", LSTMS.values(), ids=LSTMS)
 
 
-def random_layer(kind, shape, units, kernel_size=None, **arguments):
-    if kind is RowLSTM:
-        arguments["kernel_size"] = kernel_size
-    return randomized(kind(units, **arguments), shape)
-
-
-def cases(*shapes):
-    """Each layer with both masks; mask "A" hides all of one color from a diagonal."""
-    return pytest.mark.parametrize(
-        ("kind", "shape", "units", "kernel_size", "num_colors", "mask_type"),
-        [
-            (kind, *case, mask_type)
-            for kind in LSTMS.values()
-            for case in shapes
-            for mask_type in ("AB" if kind is RowLSTM or case[-1] > 1 else "B")
-        ],
-    )
-
-
-@both
-def test_weight_shapes(kind):
-    layer = random_layer(kind, (4, 6, 3), 5, 7, num_colors=3)
-    directions, width, taps = (1, 7, 7) if kind is RowLSTM else (2, 1, 2)
-    assert layer.input_kernel.shape == (1, width, 3, 20 * directions)
-    assert layer.recurrent_kernel.shape == (directions, taps, 5, 20)
-    assert layer.bias.shape == (20 * directions,)
-    assert layer.initial_hidden.shape == layer.initial_cell.shape == (directions, 5)
-    assert len(layer.trainable_weights) == len(layer.weights) == 5
-
-
-@cases(
-    ((4, 6, 1), 3, 3, 1),
-    ((5, 3, 2), 4, 5, 1),
-    ((4, 6, 3), 3, 3, 3),
-    ((5, 3, 3), 5, 5, 3),
-    ((4, 6, 8), 8, 3, 3),
-    ((5, 3, 5), 10, 3, 3),
-    ((1, 6, 3), 5, 3, 3),
-    ((5, 1, 3), 5, 3, 3),
+@pytest.mark.parametrize(
+    ("kind", "shape", "units", "kernel_size", "num_colors", "mask_type"),
+    [
+        (kind, *case, mask_type)
+        for kind in LSTMS.values()
+        for case in [
+            ((6, 7, 1), 3, 3, 1),
+            ((4, 9, 1), 3, 5, 1),
+            ((5, 3, 2), 4, 5, 1),
+            ((4, 6, 3), 3, 3, 3),
+            ((5, 3, 3), 5, 5, 3),
+            ((3, 5, 8), 8, 3, 3),
+            ((3, 4, 5), 10, 3, 3),
+            ((1, 6, 3), 5, 3, 3),
+            ((5, 1, 3), 5, 3, 3),
+        ]
+        # Mask "A" hides all of one color from a diagonal.
+        for mask_type in ("AB" if kind is RowLSTM or case[-1] > 1 else "B")
+    ],
 )
-def test_equals_reference(kind, shape, units, kernel_size, num_colors, mask_type):
-    masked = {"num_colors": num_colors, "mask_type": mask_type}
-    layer = random_layer(kind, shape, units, kernel_size, **masked)
-    images = random_images(2, *shape)
+def test_equals_reference_and_sees_its_whole_field(
+    kind, shape, units, kernel_size, num_colors, mask_type
+):
+    options = {"num_colors": num_colors, "mask_type": mask_type}
+    if kind is RowLSTM:
+        field = row_lstm_field(*shape[:2], num_colors, mask_type, kernel_size)
+        options["kernel_size"] = kernel_size
+    elif mask_type == "B":
+        field = past_field(*shape[:2], num_colors)
+    else:
+        field = diagonal_bilstm_field(*shape[:2], num_colors, mask_type)
+    layer = randomized(kind(units, **options), shape)
+    images = random_images(3, *shape)
     expected = reference.pixel_lstm(images, layer)
     np.testing.assert_allclose(layer(images), expected, rtol=1e-5, atol=1e-6)
+    assert_sees_exactly(layer, images, field)
 
 
 @both
@@ -81,48 +71,6 @@ def test_condition_is_added_to_the_gates(kind, condition_size):
     expected = reference.pixel_lstm(images, layer, term)
     outputs = layer(images, condition)
     np.testing.assert_allclose(outputs, expected, rtol=1e-5, atol=1e-6)
-
-
-@cases(
-    ((6, 7, 1), 3, 3, 1),
-    ((4, 9, 1), 3, 5, 1),
-    ((5, 3, 2), 3, 3, 1),
-    ((4, 6, 3), 3, 3, 3),
-    ((5, 3, 3), 5, 3, 3),
-    ((3, 7, 3), 10, 5, 3),
-    ((3, 5, 8), 8, 3, 3),
-)
-def test_sees_its_whole_field(kind, shape, units, kernel_size, num_colors, mask_type):
-    masked = {"num_colors": num_colors, "mask_type": mask_type}
-    layer = random_layer(kind, shape, units, kernel_size, **masked)
-    field = diagonal_bilstm_field(*shape[:2], num_colors, mask_type)
-    if kind is RowLSTM:
-        field = row_lstm_field(*shape[:2], num_colors, mask_type, kernel_size)
-    assert_sees_exactly(layer, random_images(3, *shape), field)
-
-
-def test_a_diagonal_layer_sees_the_full_past_of_8x8():
-    layer = random_layer(DiagonalBiLSTM, (8, 8, 1), 4)
-    field = past_field(8, 8, 1)
-    assert field.sum() == 2016 + 64
-    assert_sees_exactly(layer, random_images(3, 8, 8, 1), field)
-
-
-def test_field_is_the_papers_triangle():
-    # Seen by pixel (3, 4): one pixel more to either side in each row above, and one
-    # more to the left through the masked input-to-state convolution.
-    field = row_lstm_field(5, 9, 1, "B", 3)[:, :, 0, 3, 4, 0]
-    expected = np.array(
-        [
-            [1, 1, 1, 1, 1, 1, 1, 1, 0],
-            [0, 1, 1, 1, 1, 1, 1, 0, 0],
-            [0, 0, 1, 1, 1, 1, 0, 0, 0],
-            [0, 0, 0, 1, 1, 0, 0, 0, 0],
-            [0, 0, 0, 0, 0, 0, 0, 0, 0],
-        ],
-        bool,
-    )
-    np.testing.assert_array_equal(field, expected)
 
 
 BAD = [  # Arguments of both layers.
@@ -158,10 +106,6 @@ def test_bad_input_is_refused(kind):
     ):
         with pytest.raises(ValueError, match=match):
             kind(6, num_colors=3)(*inputs)
-    layer = kind(6)
-    layer(images)
-    with pytest.raises(ValueError, match="built without `condition`"):
-        layer(images, images)
 
 
 def ops_of(num_segments):

@@ -46,20 +46,6 @@ class Chain(Likelihood):
             [one_color.log_prob(t, p) for t, p in zip(tables, pixels, strict=True)]
         )
 
-    def mean(self, params):
-        params = tf.cast(params, tf.float32)
-        probability, means, start, n = tf.ones_like(params[..., :1]), [], 0, 1
-        while start < params.shape[-1]:
-            n *= self.num_values
-            table = params[..., start : start + n]
-            start += n
-            table = tf.nn.softmax(self._rows(table))
-            joint = probability[..., None] * table
-            values = tf.range(self.num_values, dtype=tf.float32)
-            means.append(tf.reduce_sum(joint * values, axis=(-2, -1)))
-            probability = tf.reshape(joint, tf.concat([tf.shape(params)[:-1], [n]], 0))
-        return tf.stack(means, axis=-1)
-
     def get_config(self):
         return {"num_values": self.num_values}
 

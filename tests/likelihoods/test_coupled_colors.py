@@ -8,7 +8,6 @@ import pytest
 import tensorflow as tf
 
 from keras_genimg.causality import assert_causal, first_leak, influence, is_causal
-from keras_genimg.causality.proof import sampler_difference
 from keras_genimg.layers import MaskedConv2D
 from keras_genimg.likelihoods import DiscretizedLogisticMixture
 from keras_genimg.models import DRAW, VAE, AutoregressiveModel, PixelCNN, PixelRNN
@@ -17,7 +16,6 @@ from keras_genimg.serving import write_saved_model
 from tests.likelihoods.coupled import Chain
 from tests.sampling.drawn import TIE, assert_ancestral
 from tests.sampling.forced import assert_sampled_as_computed, random_images
-from tests.weekly import weekly_but
 
 SHAPE = (3, 4, 3)
 SIZES = {"head_filters": 6, "first_kernel_size": 3}
@@ -25,7 +23,6 @@ CHAIN, MIXTURE = Chain(3), DiscretizedLogisticMixture(5, 2)
 # Ties, where rounding decides, are possible between the values of a mixture.
 SLACK = {CHAIN: 0.0, MIXTURE: TIE}
 slow = pytest.mark.slow
-with_both = pytest.mark.parametrize("likelihood", [CHAIN, MIXTURE], ids=str)
 
 
 def by_hand(shape, likelihood, num_colors=1):
@@ -65,15 +62,14 @@ def every_image(num_values, shape):
 
 
 @pytest.mark.parametrize(
-    "likelihood, shape",
+    "name, likelihood, shape",
     [
-        pytest.param(Chain(3), (1, 2, 3), marks=slow),
-        (DiscretizedLogisticMixture(3, 2), (1, 2, 3)),
-        (DiscretizedLogisticMixture(4, 2), (2, 3, 1)),
+        ("cnn", DiscretizedLogisticMixture(3, 2), (1, 2, 3)),
+        ("diagonal", DiscretizedLogisticMixture(4, 2), (2, 3, 1)),
+        pytest.param("row", CHAIN, (1, 2, 3), marks=slow),
     ],
     ids=str,
 )
-@pytest.mark.parametrize("name", ["cnn", "diagonal", pytest.param("row", marks=slow)])
 def test_probabilities_of_all_images_sum_to_1(name, likelihood, shape):
     model = make(name, likelihood, shape)
     images = every_image(likelihood.num_values, shape)
@@ -86,9 +82,16 @@ def test_probabilities_of_all_images_sum_to_1(name, likelihood, shape):
 
 
 @slow
-@with_both
 @pytest.mark.parametrize(
-    "name, shape", [*((name, SHAPE) for name in MODELS), ("cnn", (3, 4, 2))], ids=str
+    "name, shape, likelihood",
+    [
+        ("cnn", SHAPE, CHAIN),
+        ("cnn", (3, 4, 2), MIXTURE),
+        ("row", SHAPE, MIXTURE),
+        ("diagonal", SHAPE, CHAIN),
+        ("by_hand", SHAPE, MIXTURE),
+    ],
+    ids=str,
 )
 def test_draws_from_the_parameters_of_the_forward_pass(name, shape, likelihood):
     model = make(name, likelihood, shape)
@@ -100,14 +103,13 @@ def test_draws_from_the_parameters_of_the_forward_pass(name, shape, likelihood):
 
 
 @slow
-@with_both
 @pytest.mark.parametrize(
-    "options",
+    "options, likelihood",
     [
-        {"method": "ancestral"},
-        {"method": "fixed_point"},
-        {"method": "incremental", "jit_compile": True},
-        {"method": "fixed_point", "jit_compile": True},
+        ({"method": "ancestral"}, CHAIN),
+        ({"method": "fixed_point"}, MIXTURE),
+        ({"method": "incremental", "jit_compile": True}, MIXTURE),
+        ({"method": "fixed_point", "jit_compile": True}, CHAIN),
     ],
     ids=str,
 )
@@ -121,36 +123,18 @@ def test_samplers_draw_the_same_images(options, likelihood):
         assert_ancestral(model, drawn, temperature=temperature, slack=slack)
 
 
-@slow
-def test_samples_follow_the_model():
-    model = make("cnn", CHAIN, (1, 2, 3))
-    nats = model.log_prob(every_image(3, (1, 2, 3)), batch_size=729)
-    drawn = model.generate(3000, seed=0, batch_size=3000).reshape(-1, 6)
-    index = drawn @ 3 ** np.arange(5, -1, -1)
-    found = np.bincount(index, minlength=729) / len(drawn)
-    expected = np.exp(nats.astype("float64"))
-    # Each bin within five standard deviations, with one draw to spare.
-    error = np.sqrt(expected / len(drawn))
-    assert (abs(found - expected) < 5 * error + 1 / len(drawn)).all()
-
-
-@pytest.mark.parametrize(
-    "likelihood, num_params",
-    [pytest.param(CHAIN, 39, marks=slow), (MIXTURE, 20)],
-    ids=str,
-)
-def test_one_evaluation_a_pixel(likelihood, num_params, monkeypatch):
-    shapes, sample = [], type(likelihood).sample
+def test_one_evaluation_a_pixel(monkeypatch):
+    shapes, sample = [], DiscretizedLogisticMixture.sample
 
     def recorded(self, params, uniforms, temperature=1.0):
         shapes.append((params.shape[1:], uniforms.shape[1:]))
         return sample(self, params, uniforms, temperature)
 
-    monkeypatch.setattr(type(likelihood), "sample", recorded)
-    model = make("diagonal", likelihood)
+    monkeypatch.setattr(DiscretizedLogisticMixture, "sample", recorded)
+    model = make("diagonal", MIXTURE)
     model.generate(1, seed=0)
     # Traced once, for a pixel with all of its colors.
-    assert shapes == [((num_params,), (3,))]
+    assert shapes == [((20,), (3,))]
     shapes.clear()
     tf.config.run_functions_eagerly(True)
     try:
@@ -162,8 +146,7 @@ def test_one_evaluation_a_pixel(likelihood, num_params, monkeypatch):
 
 
 @slow
-@with_both
-@pytest.mark.parametrize("name", ["cnn", "diagonal"])
+@pytest.mark.parametrize("name, likelihood", [("cnn", CHAIN), ("diagonal", MIXTURE)])
 def test_no_feature_of_a_pixel_sees_its_colors(name, likelihood):
     model = make(name, likelihood)
     report = assert_causal(model, randomize=True)
@@ -193,7 +176,6 @@ def test_a_network_that_knows_the_colors_leaks():
 @pytest.mark.parametrize(
     "name, likelihood, dtype",
     [
-        ("cnn", CHAIN, None),
         ("row", CHAIN, None),
         ("diagonal", MIXTURE, None),
         ("cnn", MIXTURE, "mixed_bfloat16"),
@@ -225,10 +207,9 @@ def test_trains_and_loads(name, likelihood, dtype, tmp_path):
     )
 
 
-@pytest.mark.parametrize("model_class", [PixelCNN, PixelRNN])
-@pytest.mark.parametrize("num_colors", [1, 3])
+@pytest.mark.parametrize("model_class, num_colors", [(PixelCNN, 3), (PixelRNN, 1)])
 def test_untrained_models_of_a_mixture_are_about_uniform(model_class, num_colors):
-    shape = (12, 12, num_colors)
+    shape = (8, 8, num_colors)
     x = np.random.default_rng(0).integers(256, size=(8, *shape)).astype("uint8")
     model = model_class(shape, 8, 2, likelihood="logistic_mixture")
     nats = -model.log_prob(x).mean()
@@ -236,8 +217,7 @@ def test_untrained_models_of_a_mixture_are_about_uniform(model_class, num_colors
 
 
 @slow
-@with_both
-@pytest.mark.parametrize("temperature", weekly_but([1.0, 0.5], 0.5))
+@pytest.mark.parametrize("temperature, likelihood", [(1.0, CHAIN), (0.5, MIXTURE)])
 def test_completes(temperature, likelihood):
     """Known pixels stay, methods agree, and candidates have weights."""
     model = make("by_hand", likelihood)
@@ -257,9 +237,8 @@ def test_completes(temperature, likelihood):
 
 
 @slow
-@with_both
-def test_endpoints_compute_what_the_methods_do(likelihood, tmp_path):
-    model = make("by_hand", likelihood)
+def test_endpoints_compute_what_the_methods_do(tmp_path):
+    model = make("by_hand", MIXTURE)
     endpoints = model.endpoints(SHAPE, num_candidates=2)
     names = ("sample", "log_prob", "check_sampler", "complete")
     endpoints = {name: endpoints[name] for name in names}
@@ -285,57 +264,24 @@ def test_endpoints_compute_what_the_methods_do(likelihood, tmp_path):
 
 
 @slow
-def test_the_check_of_the_sampler_sees_a_fault():
-    """A causal layer whose step is not its call is found in a coupled model too."""
-
-    class Faulty(MaskedConv2D):
-        def step(self, weights, carry, row, inputs):
-            outputs, *rest = super().step(weights, carry, row, inputs)
-            return 1.1 * outputs, *rest
-
-    images = keras.Input(SHAPE)
-    x = Faulty(6, 3, "A")(images)
-    model = AutoregressiveModel(images, likelihood_head(x, CHAIN, 3), CHAIN)
-    assert np.max(sampler_difference(model, random_images(model))) > 1e-3
-    with pytest.raises(ValueError, match="first layer that disagrees is Faulty"):
-        model.generate(1, seed=0)
-
-
-@slow
-@pytest.mark.parametrize(
-    "likelihood, num_params", [(CHAIN, 39), (MIXTURE, 20)], ids=str
-)
 @pytest.mark.parametrize(
     "make_model",
     [
-        lambda p: VAE(SHAPE, 2, 6, p),
-        lambda p: DRAW(SHAPE, 2, 6, 3, 2, 2, likelihood=p),
+        lambda: VAE(SHAPE, 2, 6, MIXTURE),
+        lambda: DRAW(SHAPE, 2, 6, 3, 2, 2, likelihood=MIXTURE),
     ],
     ids=["vae", "draw"],
 )
-def test_latent_models(make_model, likelihood, num_params):
-    model = make_model(likelihood)
+def test_latent_models(make_model):
+    model = make_model()
     model.compile("adam", run_eagerly=True)
-    num_values = likelihood.num_values
-    images = np.random.default_rng(0).integers(num_values, size=(4, *SHAPE))
-    images = images.astype("uint8")
+    images = np.random.default_rng(0).integers(5, size=(4, *SHAPE)).astype("uint8")
     model.fit(images, verbose=0)
-    assert model(images).shape == (4, 3, 4, num_params)
+    assert model(images).shape == (4, 3, 4, 20)
     log_prob = model.log_prob(images, num_samples=2, seed=0)
     assert log_prob.shape == (4,) and np.isfinite(log_prob).all()
     mean = model.generate(2, seed=0)
     assert mean.shape == (2, *SHAPE)
-    assert ((mean > 0) & (mean < num_values - 1)).all()
+    assert ((mean > 0) & (mean < 4)).all()
     pixels = model.generate(2, seed=0, sample_pixels=True)
     assert pixels.shape == (2, *SHAPE) and pixels.dtype == np.uint8
-
-
-def test_mean_by_enumeration():
-    likelihood = Chain(2)
-    params = np.random.default_rng(0).normal(size=(1, 1, 1, 14)).astype("float32")
-    every = every_image(2, (1, 1, 3)).astype("float32")
-    p = np.exp([likelihood.log_prob(params, x[None]) for x in every])
-    np.testing.assert_allclose(p.sum(), 1, rtol=1e-5)
-    expected = (p.reshape(-1, 1) * every.reshape(-1, 3)).sum(axis=0)
-    mean = likelihood.mean(params)
-    np.testing.assert_allclose(mean[0, 0, 0], expected, rtol=1e-5)

@@ -2,7 +2,7 @@ import pytest
 import tensorflow as tf
 
 from keras_genimg.ops.devices import current_device, full_float32, is_on_gpu
-from tests.subprocesses import run_python
+from tests.subprocesses import run_forked
 
 
 def test_is_on_gpu():
@@ -26,8 +26,8 @@ def test_full_float32_sets_the_switch_back(enabled):
 
 
 @pytest.mark.slow
-def test_innermost_of_two_devices():
-    run_python("-c", "from tests.ops.test_devices import main; main()")
+def test_innermost_of_two_devices(tmp_path):
+    run_forked(main, output=tmp_path / "printed")
 
 
 def main():

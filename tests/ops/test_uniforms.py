@@ -7,7 +7,7 @@ import tensorflow as tf
 from keras_genimg.ops import uniforms
 from keras_genimg.ops.uniforms import LATENTS, MAX_SEED, seeded_normals, seeded_uniforms
 
-SEEDS = np.concatenate([np.arange(40), 2 ** np.arange(31, 62), [MAX_SEED]])
+SEEDS = np.concatenate([np.arange(8), 2 ** np.arange(31, 62, 6), [MAX_SEED]])
 
 
 def test_same_numbers_eager_in_a_graph_and_under_xla():
@@ -18,7 +18,8 @@ def test_same_numbers_eager_in_a_graph_and_under_xla():
 
 
 def test_uniform_independent_and_below_one():
-    drawn = np.asarray(seeded_uniforms(np.arange(400), (25,)), "float64")
+    draw = tf.function(seeded_uniforms)
+    drawn = np.asarray(draw(tf.range(400), (25,)), "float64")
     assert drawn.min() >= 0
     assert drawn.max() < 1
     np.testing.assert_array_equal(drawn * 2**24, np.round(drawn * 2**24))
