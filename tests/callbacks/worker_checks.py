@@ -83,7 +83,7 @@ class Recording(AutoregressiveModel):
 
 def make(strategy, optimizer="sgd"):
     with strategy.scope():
-        images = keras.Input((4, 4, 1), name="images")  # `Resume` tells it by name.
+        images = keras.Input((4, 4, 1))
         logits = MaskedConv2D(1, 3, mask_type="A", dtype="float32")(images)
         model = Recording(images, logits, "bernoulli")
         model.check_causality = False
@@ -168,9 +168,9 @@ def refusals(strategy, folder):
     with strategy.scope():
         accumulating = keras.optimizers.SGD(gradient_accumulation_steps=2)
     found["accumulation"] = _error(make, strategy, accumulating)
-    make(strategy).fit(IMAGES, verbose=0, callbacks=[Resume(folder / "states")])
+    model.fit(IMAGES, verbose=0, callbacks=[Resume(folder / "states")])
     resume = Resume(folder / ("states" if is_chief(strategy) else "empty"))
-    found["states"] = _error(make(strategy).fit, IMAGES, verbose=0, callbacks=[resume])
+    found["states"] = _error(model.fit, IMAGES, verbose=0, callbacks=[resume])
     keras.utils.set_random_seed(strategy.extended._id_in_cluster)
     found["seeds"] = _error(model.fit, IMAGES, verbose=0)
     return found
