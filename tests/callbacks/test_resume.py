@@ -68,7 +68,7 @@ def assert_ends_as(whole, model, history):
     assert history.epoch == [0, 1]
 
 
-@pytest.mark.parametrize("stops", [(1,), (4, 3), (5,), (7, 1), (10,)])
+@pytest.mark.parametrize("stops", [(1,), (4, 3), (5,), (7, 1)])
 def test_ends_with_the_same_bits_wherever_it_was_stopped(stops, whole, tmp_path):
     for batches in stops:
         with pytest.raises(KeyboardInterrupt):
@@ -285,14 +285,15 @@ def test_arguments_that_cannot_be_heeded_are_refused(options, tmp_path):
         fit(make(), Resume(tmp_path), **options)
 
 
-@pytest.mark.parametrize("kind", [dict, list])
-def test_sample_weights_and_conditions_go_with_the_images(kind, tmp_path):
+def test_sample_weights_and_conditions_go_with_the_images(tmp_path):
     def run(directory, *callbacks):
         keras.utils.set_random_seed(0)
         model = PixelCNN(SHAPE, 2, 1, num_classes=3)
         model.compile("adam", run_eagerly=True)
-        x = {"images": IMAGES, "label": np.arange(20) % 3}
-        x = x if kind is dict else list(x.values())
+        labels = np.arange(20) % 3
+        x = [IMAGES, labels]
+        if directory == "whole":
+            x = {"images": IMAGES, "label": labels}
         weights = np.linspace(0, 2, 20)
         resume = Resume(tmp_path / directory, save_every=1)
         fit(model, *callbacks, resume, x=x, sample_weight=weights)
