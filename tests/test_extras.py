@@ -1,6 +1,5 @@
 import re
 
-from keras_genimg.extras import install_hint
 from tests.subprocesses import ROOT
 
 FILES = sorted([*ROOT.glob("export/**/*.py"), *ROOT.glob("keras_genimg/**/*.py")])
@@ -10,12 +9,6 @@ def extras():
     text = (ROOT / "pyproject.toml").read_text()
     table = text.split("[project.optional-dependencies]")[1].split("\n[")[0]
     return set(re.findall(r"^([\w-]+) = \[", table, re.MULTILINE))
-
-
-def test_hint_works_installed_and_in_a_checkout():
-    hint = install_hint("serving")
-    assert 'pip install "keras_genimg[serving]" where keras_genimg is installed' in hint
-    assert 'pip install ".[serving]" in a checkout' in hint
 
 
 def test_hints_name_extras_that_exist():

@@ -4,49 +4,37 @@ import pytest
 
 from tests.subprocesses import run_python
 
-BLOCK = """
+SCRIPT = """
 import sys
 sys.modules["tensorflow_probability"] = sys.modules["tensorflow_serving"] = None
 import numpy as np
-from keras_genimg import likelihoods, models
-"""
+from keras_genimg import models
 
-
-@pytest.mark.slow
-def test_models_without_latents_train_draw_and_are_exported(tmp_path):
-    script = """
-options = {"units": 4, "head_filters": 4}
+options = {"units": 4, "head_filters": 4, "first_kernel_size": 3}
 for model in (
-    models.PixelCNN((4, 4, 1), num_blocks=1, likelihood="bernoulli", **options),
-    models.PixelRNN((4, 4, 1), num_layers=1, layer="diagonal", **options,
-                    likelihood=likelihoods.Categorical(3)),
-    models.MultiScalePixelRNN((4, 4, 3), scales=(2, 4), num_layers=1, **options,
-                              likelihood=likelihoods.DiscretizedLogisticMixture(3)),
+    models.PixelCNN((4, 4, 1), num_blocks=1, **options),
+    models.PixelRNN((4, 4, 1), num_layers=1, likelihood="categorical", **options),
+    models.MultiScalePixelRNN((4, 4, 3), scales=(2, 4), num_layers=1,
+                              likelihood="logistic_mixture", **options),
 ):
-    name = type(model).__name__
+    model.check_causality = False
     images = np.random.default_rng(0).integers(0, 2, (8, *model.image_shape), "uint8")
-    model.compile("adam")
+    model.compile("adam", run_eagerly=True)
     model.fit(images, verbose=0)
-    assert model.generate(2, seed=0).shape == (2, *model.image_shape)
+    assert np.isfinite(model.log_prob(images)).all()
     known = np.eye(4, dtype="uint8")
     assert model.complete(images, known, seed=0).shape == images.shape
-    assert np.isfinite(model.log_prob(images)).all()
-    model.export(f"{sys.argv[1]}/{name}", verbose=False)
-    print(name)
-"""
-    output = run_python("-c", BLOCK + script, tmp_path)
-    assert output.split() == ["PixelCNN", "PixelRNN", "MultiScalePixelRNN"]
+    print(type(model).__name__)
+model = models.PixelCNN((4, 4, 1), num_blocks=1, **options)
+model.export(f"{sys.argv[1]}/model", verbose=False)
 
-
-@pytest.mark.slow
-def test_latent_variables_name_it():
-    script = """
-images = np.zeros((2, 4, 4, 1), "uint8")
+images = images[..., :1]
 draw = models.DRAW((4, 4, 1), num_glimpses=2, units=4, latent_dim=2, read_size=2,
                    write_size=2)
+draw.compile("adam", run_eagerly=True)
 for need in (
     lambda: models.VAE((4, 4, 1), latent_dim=2, hidden_units=4),
-    lambda: draw.compile("adam") or draw.fit(images, verbose=0),
+    lambda: draw.fit(images, verbose=0),
     lambda: draw.elbo(images),
 ):
     try:
@@ -55,4 +43,9 @@ for need in (
         assert 'pip install "tensorflow-probability[tf]"' in str(error), error
         print("named")
 """
-    assert run_python("-c", BLOCK + script).split() == ["named"] * 3
+
+
+@pytest.mark.slow
+def test_models_without_latents_work_and_latents_name_what_is_missing(tmp_path):
+    printed = run_python("-c", SCRIPT, tmp_path).split()
+    assert printed == ["PixelCNN", "PixelRNN", "MultiScalePixelRNN", *["named"] * 3]

@@ -21,7 +21,7 @@ class EpochPictures(keras.callbacks.Callback):
 
     Of several workers only the first one writes.
 
-    A subclass implements `write`, and `check` for more errors before the first epoch.
+    A subclass implements `write`.
 
     Args:
         directory: Directory of the pictures, made if there is none.
@@ -80,9 +80,6 @@ class EpochPictures(keras.callbacks.Callback):
         """
         raise NotImplementedError
 
-    def check(self) -> None:
-        """Raise if the pictures cannot be drawn; a hook for subclasses."""
-
     def on_train_begin(self, logs: Any = None) -> None:
         owner = type(self).__name__
         if not isinstance(self.model, self.family):
@@ -99,7 +96,6 @@ class EpochPictures(keras.callbacks.Callback):
             )
         if self.images is not None:
             self.images = self._checked(self.images)
-        self.check()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         if (epoch + 1) % self.every or not is_chief(self.model.distribute_strategy):

@@ -1,6 +1,7 @@
 """Pictures of samples while a model trains."""
 
 import pathlib
+from typing import Any
 
 import numpy as np
 
@@ -67,7 +68,8 @@ class SampleGrid(EpochPictures):
         self.conditions = conditions
         self.image_size = image_size
 
-    def check(self) -> None:
+    def on_train_begin(self, logs: Any = None) -> None:
+        super().on_train_begin(logs)
         model = self.model
         shape = sized_image_shape(model, self.image_size, type(self).__name__)
         seeds = image_seeds(self.num_images, self.seed)

@@ -81,9 +81,7 @@ def checked_inputs(x, model, owner, in_steps=False):
     if is_torch_loader(x):
         x = loader_dataset(x, owner)
     if isinstance(x, tf.data.Dataset):
-        check_dataset(x, model, owner)
-        if in_steps:
-            _check_ranks(x, owner)
+        _check_dataset(x, model, owner, in_steps)
         return x
     sources = (keras.utils.PyDataset, tf.distribute.DistributedDataset)
     if isinstance(x, sources) or hasattr(x, "__next__"):
@@ -208,7 +206,7 @@ def sized_image_shape(model, image_size, owner):
     )
 
 
-def check_dataset(dataset, model, owner):
+def _check_dataset(dataset, model, owner, in_steps):
     """Raise if a data set is empty or its elements are not batches of inputs.
 
     Raises:
@@ -222,20 +220,17 @@ def check_dataset(dataset, model, owner):
             f"{owner} takes no targets, since the images are the targets. Received a "
             f"data set whose elements are {len(element)}-tuples: {element}"
         )
-    spec = images_of(inputs_of(element), model)
-    if spec.shape.rank is not None:
-        check_shape(spec.shape, model, owner)
-
-
-def _check_ranks(dataset, owner):
-    """Raise if Keras cannot read a data set, since the rank of an input is unknown."""
-    element = dataset.element_spec
-    if any(spec.shape.rank is None for spec in tf.nest.flatten(element)):
+    specs = inputs_by_name(inputs_of(element), model).values()
+    unknown = any(spec.shape.rank is None for spec in specs)
+    if in_steps and unknown:  # Which Keras cannot read.
         raise ValueError(
             f"{owner} needs to know the number of axes of each input. Tell them with "
             f"`dataset.map(lambda images: tf.ensure_shape(images, (None, height, width,"
             f" colors)))`. Received: a data set with elements {element}"
         )
+    images, *_ = specs
+    if images.shape.rank is not None:
+        check_shape(images.shape, model, owner)
 
 
 def inputs_of(element):

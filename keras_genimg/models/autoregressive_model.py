@@ -245,11 +245,7 @@ class AutoregressiveModel(GenerativeModel):
         return (completed, sizes) if return_effective_sample_size else completed
 
     def log_prob(
-        self,
-        images: Images,
-        *,
-        batch_size: int = 64,
-        verbose: Verbose = "auto",
+        self, images: Images, *, batch_size: int = 64, verbose: Verbose = "auto"
     ) -> np.ndarray:
         """Return the exact log-probability of each image.
 

@@ -128,7 +128,7 @@ class DRAW(LatentModel):
             params = self.loop.cell.params(canvas)
             return Inference(
                 params,
-                self._log_likelihood(params, images),
+                self.likelihood.log_prob_of_images(params, images),
                 tf.reduce_sum(log_ratio, axis=0),
                 tf.reduce_sum(self.loop.divergences(outputs), axis=0),
             )

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 
 from keras_genimg import likelihoods
-from keras_genimg.models.pixel_network import PixelNetwork
+from keras_genimg.models.pixel_network import PixelNetwork, own_arguments
 from keras_genimg.networks import gated_pixel_stack
 from keras_genimg.presets.settings import GATED_PIXEL_CNN
 from keras_genimg.types import Config, Policy
@@ -77,16 +77,7 @@ class GatedPixelCNN(PixelNetwork):
         dtype: Policy | None = None,
         **kwargs: Any,
     ):
-        arguments = {
-            "units": units,
-            "num_blocks": num_blocks,
-            "head_filters": head_filters,
-            "kernel_size": kernel_size,
-            "first_kernel_size": first_kernel_size,
-            "num_head_layers": num_head_layers,
-            "num_classes": num_classes,
-            "condition_shape": condition_shape,
-        }
+        arguments = own_arguments(locals())
 
         def network(images, **options):
             return gated_pixel_stack(

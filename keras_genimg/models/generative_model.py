@@ -185,11 +185,7 @@ class GenerativeModel(keras.Model):
         raise NotImplementedError
 
     def log_prob(
-        self,
-        images: Images,
-        *,
-        batch_size: int = 64,
-        verbose: Verbose = "auto",
+        self, images: Images, *, batch_size: int = 64, verbose: Verbose = "auto"
     ) -> np.ndarray:
         """Return the log-probability of each image, or a bound of it.
 
@@ -210,11 +206,7 @@ class GenerativeModel(keras.Model):
         raise NotImplementedError
 
     def bits_per_dim(
-        self,
-        images: Images,
-        *,
-        batch_size: int = 64,
-        verbose: Verbose = "auto",
+        self, images: Images, *, batch_size: int = 64, verbose: Verbose = "auto"
     ) -> np.ndarray:
         """Return the negative log-probability of each image in bits per sub-pixel.
 
@@ -313,13 +305,7 @@ class GenerativeModel(keras.Model):
             twins = self.endpoints(shape, jit_compile=True, **kwargs)
             endpoints.update({f"{name}_xla": twin for name, twin in twins.items()})
         write_saved_model(
-            self,
-            filepath,
-            endpoints,
-            max_examples,
-            metadata,
-            batching,
-            verbose,
+            self, filepath, endpoints, max_examples, metadata, batching, verbose
         )
 
     def _check_endpoint_options(self, options):

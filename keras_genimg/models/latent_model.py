@@ -101,13 +101,9 @@ class LatentModel(GenerativeModel):
     def compute_metrics(
         self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
     ) -> dict[str, Any]:
-        nats = -self._log_likelihood(y_pred, self._targets_of(x))
-        self.reconstruction.update_state(nats)
+        nats = self.likelihood.log_prob_of_images(y_pred, self._targets_of(x))
+        self.reconstruction.update_state(-nats)
         return super().compute_metrics(x, y, y_pred, sample_weight)
-
-    def _log_likelihood(self, params, images):
-        """Return `log p(x | z)` of each image in nats, `(batch,)`."""
-        return self.likelihood.log_prob_of_images(params, images)
 
     def infer(
         self, images: TensorLike, copies: int | tf.Tensor | None = None

@@ -17,9 +17,8 @@ from keras_genimg.losses.negative_log_likelihood import MaskedNegativeLogLikelih
 from keras_genimg.metrics import BitsPerDim
 from keras_genimg.metrics.masked_nats import MaskedNats
 from keras_genimg.models.generative_model import GenerativeModel
-from keras_genimg.models.pixel_network import PixelNetwork
-from keras_genimg.models.pixel_rnn import PixelRNN, layer_maker
-from keras_genimg.networks import pixel_stack
+from keras_genimg.models.pixel_network import PixelNetwork, own_arguments
+from keras_genimg.models.pixel_rnn import PixelRNN, recurrent_network
 from keras_genimg.networks.scale_layers import MergeScales, PackScales, Subsample
 from keras_genimg.networks.upsampling import upsampling_network
 from keras_genimg.ops.checks import (
@@ -118,26 +117,16 @@ class EnlargingPixelRNN(PixelNetwork):
         dtype: Policy | None = None,
         **kwargs: Any,
     ):
+        arguments = own_arguments(locals())
         owner = type(self).__name__
         likelihood = likelihoods.get(likelihood)
         image_shape = check_image_shape(image_shape, owner)
         scales = check_scales((small_size, image_shape[:2]), image_shape, owner)
         check_choice("subsampling", subsampling, ("top_left", "box"), owner)
-        make_layer = layer_maker(owner, layer, units, kernel_size, residual)
-        arguments = {
-            "small_size": scales[0],
-            "units": units,
-            "num_layers": num_layers,
-            "layer": layer,
-            "head_filters": head_filters,
-            "kernel_size": kernel_size,
-            "first_kernel_size": first_kernel_size,
-            "num_head_layers": num_head_layers,
-            "residual": residual,
-            "skip": skip,
-            "condition_filters": condition_filters,
-            "subsampling": subsampling,
-        }
+        arguments["small_size"] = scales[0]
+        network = recurrent_network(
+            owner, layer, units, num_layers, kernel_size, residual
+        )
         factors = factors_between(*scales)
 
         def make_condition():
@@ -148,17 +137,8 @@ class EnlargingPixelRNN(PixelNetwork):
             )
             return [small], enlarged
 
-        def network(images, **options):
-            return pixel_stack(images, make_layer, num_layers, 2 * units, **options)
-
         super().__init__(
-            image_shape,
-            likelihood,
-            arguments,
-            network,
-            dtype,
-            make_condition,
-            **kwargs,
+            image_shape, likelihood, arguments, network, dtype, make_condition, **kwargs
         )
         self.factors = factors
         if subsampling == "top_left":
@@ -312,22 +292,14 @@ class MultiScalePixelRNN(GenerativeModel):
         dtype: Policy | None = None,
         **kwargs: Any,
     ):
+        network = own_arguments(locals())
+        for name in ("scales", "condition_filters", "subsampling"):
+            del network[name]
         owner = type(self).__name__
         image_shape = check_image_shape(image_shape, owner)
         scales = check_scales(scales, image_shape, owner)
         likelihood = likelihoods.get(likelihood)
         check_choice("subsampling", subsampling, ("top_left", "box"), owner)
-        network = {
-            "units": units,
-            "num_layers": num_layers,
-            "layer": layer,
-            "head_filters": head_filters,
-            "kernel_size": kernel_size,
-            "first_kernel_size": first_kernel_size,
-            "num_head_layers": num_head_layers,
-            "residual": residual,
-            "skip": skip,
-        }
         shapes = [(*scale, image_shape[2]) for scale in scales]
         names = [f"scale_{height}x{width}" for height, width in scales]
         common = {"likelihood": likelihood, "dtype": dtype, **network}
@@ -523,11 +495,7 @@ class MultiScalePixelRNN(GenerativeModel):
         return (completed, sizes) if return_effective_sample_size else completed
 
     def log_prob(
-        self,
-        images: Images,
-        *,
-        batch_size: int = 64,
-        verbose: Verbose = "auto",
+        self, images: Images, *, batch_size: int = 64, verbose: Verbose = "auto"
     ) -> np.ndarray:
         """Return the exact log-probability of each image.
 

@@ -7,7 +7,7 @@ import keras
 
 from keras_genimg import likelihoods
 from keras_genimg.layers import ResidualMaskedConvBlock
-from keras_genimg.models.pixel_network import PixelNetwork
+from keras_genimg.models.pixel_network import PixelNetwork, own_arguments
 from keras_genimg.networks import pixel_stack
 from keras_genimg.presets.settings import PIXEL_CNN
 from keras_genimg.types import Config, Policy
@@ -79,17 +79,7 @@ class PixelCNN(PixelNetwork):
         dtype: Policy | None = None,
         **kwargs: Any,
     ):
-        arguments = {
-            "units": units,
-            "num_blocks": num_blocks,
-            "head_filters": head_filters,
-            "kernel_size": kernel_size,
-            "first_kernel_size": first_kernel_size,
-            "num_head_layers": num_head_layers,
-            "skip": skip,
-            "num_classes": num_classes,
-            "condition_shape": condition_shape,
-        }
+        arguments = own_arguments(locals())
 
         def make_block(**options):
             return ResidualMaskedConvBlock(units, kernel_size, **options)

@@ -16,6 +16,8 @@ from keras_genimg.ops.checks import (
 )
 from keras_genimg.types import Config, Policy, SymbolicTensor
 
+# Arguments of all families, which the base class takes by name.
+_SHARED = {"self", "__class__", "image_shape", "likelihood", "dtype", "kwargs"}
 _COUNTS = (
     "units",
     "num_blocks",
@@ -41,8 +43,8 @@ class PixelNetwork(AutoregressiveModel):
     Args:
         image_shape: `(height, width, colors)`; height and width may be None.
         likelihood: `Likelihood` of the images, its name or config.
-        arguments: Dict of all other arguments of the subclass's constructor. They
-            become attributes, and `get_config` returns them.
+        arguments: Dict of all other arguments of the subclass's constructor, see
+            `own_arguments`. They become attributes, and `get_config` returns them.
         network: Function of symbolic images that returns the parameters of the
             likelihood. Its keyword arguments are those of
             `keras_genimg.networks.pixel_stack` that are among `arguments`, and
@@ -105,6 +107,15 @@ class PixelNetwork(AutoregressiveModel):
             "likelihood": keras.saving.serialize_keras_object(self.likelihood),
             **{name: getattr(self, name) for name in self._argument_names},
         }
+
+
+def own_arguments(values):
+    """Return the arguments of a constructor that only its family has, as a dict.
+
+    Args:
+        values: `locals()`, as the first statement of the constructor has it.
+    """
+    return {name: value for name, value in values.items() if name not in _SHARED}
 
 
 def _checked_arguments(owner, image_shape, likelihood, arguments):

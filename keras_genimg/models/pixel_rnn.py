@@ -8,7 +8,7 @@ import keras
 from keras_genimg import likelihoods
 from keras_genimg.layers import ResidualLSTMBlock
 from keras_genimg.layers.residual_blocks import make_pixel_lstm
-from keras_genimg.models.pixel_network import PixelNetwork
+from keras_genimg.models.pixel_network import PixelNetwork, own_arguments
 from keras_genimg.networks import pixel_stack
 from keras_genimg.ops.checks import check_choice
 from keras_genimg.presets.settings import PIXEL_RNN
@@ -95,37 +95,23 @@ class PixelRNN(PixelNetwork):
         dtype: Policy | None = None,
         **kwargs: Any,
     ):
-        make_layer = layer_maker("PixelRNN", layer, units, kernel_size, residual)
-        arguments = {
-            "units": units,
-            "num_layers": num_layers,
-            "layer": layer,
-            "head_filters": head_filters,
-            "kernel_size": kernel_size,
-            "first_kernel_size": first_kernel_size,
-            "num_head_layers": num_head_layers,
-            "residual": residual,
-            "skip": skip,
-            "whole_rows": whole_rows,
-            "num_classes": num_classes,
-            "condition_shape": condition_shape,
-        }
-
-        def network(images, **options):
-            return pixel_stack(images, make_layer, num_layers, 2 * units, **options)
-
+        arguments = own_arguments(locals())
+        network = recurrent_network(
+            "PixelRNN", layer, units, num_layers, kernel_size, residual
+        )
         super().__init__(image_shape, likelihood, arguments, network, dtype, **kwargs)
 
 
-def layer_maker(owner, layer, units, kernel_size, residual):
-    """Return a function that makes a layer of a PixelRNN, for `pixel_stack`.
+def recurrent_network(owner, layer, units, num_layers, kernel_size, residual):
+    """Return the function that makes the network of a PixelRNN, for `PixelNetwork`.
 
     Args:
         owner: Name of the model's class, for the error text.
         layer: `"diagonal"` or `"row"`.
-        units: Units of the LSTM layer.
+        units: Units of an LSTM layer.
+        num_layers: Number of LSTM layers.
         kernel_size: Kernel width of a Row LSTM.
-        residual: Whether the layer is in a residual block.
+        residual: Whether the layers are in residual blocks.
 
     Raises:
         ValueError: If there is no such layer.
@@ -137,4 +123,7 @@ def layer_maker(owner, layer, units, kernel_size, residual):
             return ResidualLSTMBlock(units, layer, kernel_size, **options)
         return make_pixel_lstm(layer, units, kernel_size, **options)
 
-    return make_layer
+    def network(images, **options):
+        return pixel_stack(images, make_layer, num_layers, 2 * units, **options)
+
+    return network

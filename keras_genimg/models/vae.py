@@ -193,9 +193,8 @@ class VAE(LatentModel):
             params = self.decoder(z, training=False)
             log_ratio = prior.log_prob(z) - posterior.log_prob(z)
             kl = divergence if analytic else -log_ratio
-            return Inference(
-                params, self._log_likelihood(params, images), log_ratio, kl
-            )
+            nats = self.likelihood.log_prob_of_images(params, images)
+            return Inference(params, nats, log_ratio, kl)
 
         return draw
 

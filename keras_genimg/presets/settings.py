@@ -14,7 +14,7 @@ References:
     Gregor et al., DRAW, 2015, table 3, https://arxiv.org/abs/1502.04623
 """
 
-import dataclasses
+from dataclasses import replace
 
 from keras_genimg.latents import DiagonalNormal
 from keras_genimg.likelihoods import Bernoulli, Categorical
@@ -45,12 +45,7 @@ _LARGE_DRAW_RECIPE = Recipe(
     60, 100, 1e-3, final_fraction=0.01, clipping={"clipnorm": 10.0}, tried=False
 )
 
-
-def _preset(data, description, recipe, **config):
-    data = data if isinstance(data, dict) else {"name": data}
-    return Preset(description, config, recipe, data)
-
-
+_INTENSITIES = Bernoulli(intensities=True)
 _MNIST = {"image_shape": (28, 28, 1), "head_filters": 32, "likelihood": "bernoulli"}
 _CIFAR10 = {
     "image_shape": (32, 32, 3),
@@ -68,17 +63,22 @@ _DIGITS = {
 }
 
 PIXEL_CNN = {
-    "cifar10_15x128": _preset(
-        "cifar10",
+    "cifar10_15x128": Preset(
         "PixelCNN of 15 blocks on CIFAR-10. The paper: RMSProp, batches of 16.",
+        {"num_blocks": 15, **_CIFAR10},
         _LARGE_RECIPE,
-        num_blocks=15,
-        **_CIFAR10,
+        {"name": "cifar10"},
     ),
-    "cifar10_small": _preset(
-        "cifar10",
+    "cifar10_small": Preset(
         "Small PixelCNN of five blocks on CIFAR-10, for a few hours of one core; not "
         "in the paper.",
+        {
+            "image_shape": (32, 32, 3),
+            "units": 64,
+            "num_blocks": 5,
+            "head_filters": 64,
+            "likelihood": "logistic_mixture",
+        },
         Recipe(
             3,
             16,
@@ -87,303 +87,286 @@ PIXEL_CNN = {
             ema_momentum=0.999,
             clipping={"global_clipnorm": 1.0},
         ),
-        image_shape=(32, 32, 3),
-        units=64,
-        num_blocks=5,
-        head_filters=64,
-        likelihood="logistic_mixture",
+        {"name": "cifar10"},
     ),
-    "mnist": _preset(
-        "mnist",
+    "mnist": Preset(
         "PixelCNN of ten blocks on binarized MNIST. Its first kernel is as wide as two "
         "images and reaches all earlier pixels; the paper's has seven pixels.",
-        dataclasses.replace(
+        {"units": 24, "num_blocks": 10, "first_kernel_size": 55, **_MNIST},
+        replace(
             _MNIST_RECIPE, epochs=19, batch_size=32, learning_rate=4e-3, tried=True
         ),
-        units=24,
-        num_blocks=10,
-        first_kernel_size=55,
-        **_MNIST,
+        {"name": "mnist"},
     ),
-    "photo_patches": _preset(
-        "photo_patches",
+    "photo_patches": Preset(
         "Small PixelCNN for color crops of photographs. `genimg-train` takes it for a "
         "folder of images.",
-        dataclasses.replace(_DIGITS_RECIPE, epochs=12, warmup_steps=100, tried=False),
-        image_shape=(32, 32, 3),
-        units=32,
-        num_blocks=6,
-        head_filters=64,
-        likelihood="logistic_mixture",
+        {
+            "image_shape": (32, 32, 3),
+            "units": 32,
+            "num_blocks": 6,
+            "head_filters": 64,
+            "likelihood": "logistic_mixture",
+        },
+        replace(_DIGITS_RECIPE, epochs=12, warmup_steps=100, tried=False),
+        {"name": "photo_patches"},
     ),
-    "digits": _preset(
-        "digits",
+    "digits": Preset(
         "Small PixelCNN for the embedded 8x8 digits with 17 gray levels.",
+        {"units": 16, "num_blocks": 3, **_DIGITS},
         _DIGITS_RECIPE,
-        units=16,
-        num_blocks=3,
-        **_DIGITS,
+        {"name": "digits"},
     ),
 }
 
 # `cifar10` has the size of the paper's ImageNet model: 20 layers of 384 channels with
 # kernels of 5 pixels, the first of them outside the blocks.
 GATED_PIXEL_CNN = {
-    "cifar10": _preset(
-        "cifar10",
+    "cifar10": Preset(
         "Gated PixelCNN on CIFAR-10, of the size of the paper's ImageNet model. The "
         "paper: batches of 128.",
+        {"num_blocks": 19, "kernel_size": 5, **_IMAGENET32},
         _LARGE_RECIPE,
-        num_blocks=19,
-        kernel_size=5,
-        **_IMAGENET32,
+        {"name": "cifar10"},
     ),
-    "digits": _preset(
-        "digits",
+    "digits": Preset(
         "Small Gated PixelCNN for the embedded 8x8 digits with 17 gray levels.",
+        {"units": 24, "num_blocks": 5, **_DIGITS},
         _DIGITS_RECIPE,
-        units=24,
-        num_blocks=5,
-        **_DIGITS,
+        {"name": "digits"},
     ),
 }
 
 PIXEL_RNN = {
-    "mnist_diagonal_1x32": _preset(
-        "mnist",
+    "mnist_diagonal_1x32": Preset(
         "One Diagonal BiLSTM layer on binarized MNIST. The paper: RMSProp, batches "
         "of 16.",
-        dataclasses.replace(_MNIST_RECIPE, epochs=34, tried=True),
-        units=32,
-        num_layers=1,
-        layer="diagonal",
-        **_MNIST,
+        {"units": 32, "num_layers": 1, "layer": "diagonal", **_MNIST},
+        replace(_MNIST_RECIPE, epochs=34, tried=True),
+        {"name": "mnist"},
     ),
-    "mnist_diagonal_7x16": _preset(
-        "mnist",
+    "mnist_diagonal_7x16": Preset(
         "Seven Diagonal BiLSTM layers on binarized MNIST, the paper's best. The paper: "
         "RMSProp, batches of 16.",
-        dataclasses.replace(
+        {"units": 16, "num_layers": 7, "layer": "diagonal", **_MNIST},
+        replace(
             _MNIST_RECIPE, epochs=12, batch_size=32, learning_rate=3e-3, tried=True
         ),
-        units=16,
-        num_layers=7,
-        layer="diagonal",
-        **_MNIST,
+        {"name": "mnist"},
     ),
-    "mnist_row_7x16": _preset(
-        "mnist",
+    "mnist_row_7x16": Preset(
         "Seven Row LSTM layers on binarized MNIST. The paper: RMSProp, batches of 16.",
-        dataclasses.replace(_MNIST_RECIPE, epochs=14, batch_size=32, tried=True),
-        units=16,
-        num_layers=7,
-        layer="row",
-        **_MNIST,
+        {"units": 16, "num_layers": 7, "layer": "row", **_MNIST},
+        replace(_MNIST_RECIPE, epochs=14, batch_size=32, tried=True),
+        {"name": "mnist"},
     ),
-    "cifar10_row_12x128": _preset(
-        "cifar10",
+    "cifar10_row_12x128": Preset(
         "Row LSTM on CIFAR-10. The paper: RMSProp, batches of 16.",
+        {"num_layers": 12, "layer": "row", **_CIFAR10},
         _LARGE_RECIPE,
-        num_layers=12,
-        layer="row",
-        **_CIFAR10,
+        {"name": "cifar10"},
     ),
-    "cifar10_diagonal_12x128": _preset(
-        "cifar10",
+    "cifar10_diagonal_12x128": Preset(
         "Diagonal BiLSTM on CIFAR-10, the paper's best. The paper: RMSProp, batches of "
         "16.",
+        {"num_layers": 12, "layer": "diagonal", **_CIFAR10},
         _LARGE_RECIPE,
-        num_layers=12,
-        layer="diagonal",
-        **_CIFAR10,
+        {"name": "cifar10"},
     ),
-    "imagenet32_row_12x384": _preset(
-        {"name": "downsampled_imagenet/32x32", "image_size": 32},
+    "imagenet32_row_12x384": Preset(
         "Row LSTM on ImageNet at 32x32. The paper: RMSProp, batches of 64.",
+        {"num_layers": 12, "layer": "row", **_IMAGENET32},
         _LARGE_RECIPE,
-        num_layers=12,
-        layer="row",
-        **_IMAGENET32,
+        {"name": "downsampled_imagenet/32x32", "image_size": 32},
     ),
-    "imagenet64_row_4x512": _preset(
-        {"name": "downsampled_imagenet/64x64", "image_size": 64},
+    "imagenet64_row_4x512": Preset(
         "Row LSTM on ImageNet at 64x64, without residual connections. The paper: "
         "RMSProp, batches of 32.",
+        {"num_layers": 4, "layer": "row", "residual": False, **_IMAGENET64},
         _LARGE_RECIPE,
-        num_layers=4,
-        layer="row",
-        residual=False,
-        **_IMAGENET64,
+        {"name": "downsampled_imagenet/64x64", "image_size": 64},
     ),
-    "digits_diagonal": _preset(
-        "digits",
+    "digits_diagonal": Preset(
         "Small Diagonal BiLSTM for the embedded 8x8 digits with 17 gray levels.",
+        {"units": 16, "num_layers": 2, "layer": "diagonal", **_DIGITS},
         _DIGITS_RECIPE,
-        units=16,
-        num_layers=2,
-        layer="diagonal",
-        **_DIGITS,
+        {"name": "digits"},
     ),
-    "digits_diagonal_whole_rows": _preset(
-        "digits",
+    "digits_diagonal_whole_rows": Preset(
         "Small Diagonal BiLSTM whose pixels see their entire past; not in the paper.",
+        {
+            "units": 16,
+            "num_layers": 2,
+            "layer": "diagonal",
+            "whole_rows": True,
+            **_DIGITS,
+        },
         _DIGITS_RECIPE,
-        units=16,
-        num_layers=2,
-        layer="diagonal",
-        whole_rows=True,
-        **_DIGITS,
+        {"name": "digits"},
     ),
-    "digits_row": _preset(
-        "digits",
+    "digits_row": Preset(
         "Small Row LSTM for the embedded 8x8 digits with 17 gray levels.",
+        {"units": 16, "num_layers": 2, "layer": "row", **_DIGITS},
         _DIGITS_RECIPE,
-        units=16,
-        num_layers=2,
-        layer="row",
-        **_DIGITS,
+        {"name": "digits"},
     ),
 }
 
 MULTI_SCALE_PIXEL_RNN = {
-    "digits": _preset(
-        "digits",
+    "digits": Preset(
         "Two scales of Diagonal BiLSTM layers for the embedded 8x8 digits with 17 gray "
         "levels.",
-        dataclasses.replace(_DIGITS_RECIPE, tried=False),
-        scales=(4, 8),
-        units=16,
-        num_layers=2,
-        condition_filters=16,
-        **_DIGITS,
+        {
+            "scales": (4, 8),
+            "units": 16,
+            "num_layers": 2,
+            "condition_filters": 16,
+            **_DIGITS,
+        },
+        replace(_DIGITS_RECIPE, tried=False),
+        {"name": "digits"},
     ),
-    "cifar10": _preset(
-        "cifar10",
+    "cifar10": Preset(
         "Three scales of Diagonal BiLSTM layers on CIFAR-10; not in the paper.",
+        {"scales": (8, 16, 32), "num_layers": 12, **_CIFAR10},
         _LARGE_RECIPE,
-        scales=(8, 16, 32),
-        num_layers=12,
-        **_CIFAR10,
+        {"name": "cifar10"},
     ),
-    "imagenet64": _preset(
-        {"name": "downsampled_imagenet/64x64", "image_size": 64},
+    "imagenet64": Preset(
         "Row LSTM on ImageNet at 64x64, from 32x32. The paper: the same layers, scales "
         "not published, RMSProp, batches of 32.",
+        {
+            "scales": (32, 64),
+            "num_layers": 4,
+            "layer": "row",
+            "residual": False,
+            **_IMAGENET64,
+        },
         _LARGE_RECIPE,
-        scales=(32, 64),
-        num_layers=4,
-        layer="row",
-        residual=False,
-        **_IMAGENET64,
+        {"name": "downsampled_imagenet/64x64", "image_size": 64},
     ),
 }
 
 VAE = {
-    "mnist": _preset(
-        "mnist",
+    "mnist": Preset(
         "Binary MNIST with 20 latent numbers. The paper: Adagrad with a rate of 0.01, "
         "0.02 or 0.1, batches of 100.",
+        {
+            "image_shape": (28, 28, 1),
+            "latent_dim": 20,
+            "hidden_units": 500,
+            "posterior": DiagonalNormal("log_variance"),
+        },
         Recipe(60, 100, 1e-3),
-        image_shape=(28, 28, 1),
-        latent_dim=20,
-        hidden_units=500,
-        posterior=DiagonalNormal("log_variance"),
+        {"name": "mnist"},
     ),
-    "mnist_50": _preset(
-        "mnist",
+    "mnist_50": Preset(
         "Binary MNIST with 50 latent numbers and convolutions.",
+        {
+            "image_shape": (28, 28, 1),
+            "latent_dim": 50,
+            "hidden_units": 200,
+            "conv_filters": (16, 32),
+            "activation": "elu",
+            "weight_stddev": None,
+        },
         Recipe(260, 100, 2e-3, warmup_steps=500, ema_momentum=0.999),
-        image_shape=(28, 28, 1),
-        latent_dim=50,
-        hidden_units=200,
-        conv_filters=(16, 32),
-        activation="elu",
-        weight_stddev=None,
+        {"name": "mnist"},
     ),
-    "frey_face": _preset(
-        "frey_face",
+    "frey_face": Preset(
         "Frey Face with a Gaussian decoder, intensities from 0 to 1. The paper: "
         "Adagrad with a rate of 0.01, 0.02 or 0.1, batches of 100.",
+        {
+            "image_shape": (28, 20, 1),
+            "latent_dim": 10,
+            "hidden_units": 200,
+            "likelihood": "gaussian",
+            "posterior": DiagonalNormal("log_variance"),
+        },
         Recipe(500, 100, 1e-3, tried=False),
-        image_shape=(28, 20, 1),
-        latent_dim=10,
-        hidden_units=200,
-        likelihood="gaussian",
-        posterior=DiagonalNormal("log_variance"),
+        {"name": "frey_face"},
     ),
-    "digits": _preset(
-        "digits",
+    "digits": Preset(
         "Two latent numbers for the embedded 8x8 digits, intensities from 0 to 1.",
+        {
+            "image_shape": (8, 8, 1),
+            "latent_dim": 2,
+            "hidden_units": 200,
+            "likelihood": _INTENSITIES,
+        },
         Recipe(300, 50, 3e-3),
-        image_shape=(8, 8, 1),
-        latent_dim=2,
-        hidden_units=200,
-        likelihood=Bernoulli(intensities=True),
+        {"name": "digits"},
     ),
 }
 
-_INTENSITIES = Bernoulli(intensities=True)
-
 DRAW = {
-    "mnist": _preset(
-        "mnist",
+    "mnist": Preset(
         "Binarized MNIST, the paper's best. The paper: Adam.",
-        dataclasses.replace(
-            _MNIST_RECIPE, epochs=60, batch_size=100, learning_rate=1e-3
-        ),
-        image_shape=(28, 28, 1),
-        num_glimpses=64,
-        units=256,
-        latent_dim=100,
-        read_size=2,
-        write_size=5,
+        {
+            "image_shape": (28, 28, 1),
+            "num_glimpses": 64,
+            "units": 256,
+            "latent_dim": 100,
+            "read_size": 2,
+            "write_size": 5,
+        },
+        replace(_MNIST_RECIPE, epochs=60, batch_size=100, learning_rate=1e-3),
+        {"name": "mnist"},
     ),
-    "mnist_small": _preset(
-        "mnist",
+    "mnist_small": Preset(
         "Binarized MNIST in ten glimpses, which two CPU cores train in half an hour.",
+        {
+            "image_shape": (28, 28, 1),
+            "num_glimpses": 10,
+            "units": 256,
+            "latent_dim": 16,
+            "read_size": 5,
+            "write_size": 5,
+        },
         Recipe(30, 100, 1e-3, final_fraction=0.01, clipping={"clipnorm": 10.0}),
-        image_shape=(28, 28, 1),
-        num_glimpses=10,
-        units=256,
-        latent_dim=16,
-        read_size=5,
-        write_size=5,
+        {"name": "mnist"},
     ),
-    "svhn": _preset(
-        {"name": "svhn_cropped", "image_size": 64, "crop_size": 54},
+    "svhn": Preset(
         "Street View House Numbers, crops of 54x54 pixels. The paper: Adam.",
+        {
+            "image_shape": (54, 54, 3),
+            "num_glimpses": 32,
+            "units": 800,
+            "latent_dim": 100,
+            "read_size": 12,
+            "write_size": 12,
+            "likelihood": _INTENSITIES,
+        },
         _LARGE_DRAW_RECIPE,
-        image_shape=(54, 54, 3),
-        num_glimpses=32,
-        units=800,
-        latent_dim=100,
-        read_size=12,
-        write_size=12,
-        likelihood=_INTENSITIES,
+        {"name": "svhn_cropped", "image_size": 64, "crop_size": 54},
     ),
-    "cifar10": _preset(
-        "cifar10",
+    "cifar10": Preset(
         "CIFAR-10. The paper: Adam.",
+        {
+            "image_shape": (32, 32, 3),
+            "num_glimpses": 64,
+            "units": 400,
+            "latent_dim": 200,
+            "read_size": 5,
+            "write_size": 5,
+            "likelihood": _INTENSITIES,
+        },
         _LARGE_DRAW_RECIPE,
-        image_shape=(32, 32, 3),
-        num_glimpses=64,
-        units=400,
-        latent_dim=200,
-        read_size=5,
-        write_size=5,
-        likelihood=_INTENSITIES,
+        {"name": "cifar10"},
     ),
-    "digits": _preset(
-        "digits",
+    "digits": Preset(
         "Small DRAW for the embedded 8x8 digits, intensities from 0 to 1.",
+        {
+            "image_shape": (8, 8, 1),
+            "num_glimpses": 8,
+            "units": 64,
+            "latent_dim": 8,
+            "read_size": 3,
+            "write_size": 3,
+            "likelihood": _INTENSITIES,
+        },
         Recipe(100, 32, 3e-3, final_fraction=0.01, clipping={"clipnorm": 10.0}),
-        image_shape=(8, 8, 1),
-        num_glimpses=8,
-        units=64,
-        latent_dim=8,
-        read_size=3,
-        write_size=3,
-        likelihood=_INTENSITIES,
+        {"name": "digits"},
     ),
 }
 

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import shutil
 import signal
 
 import keras
@@ -16,25 +17,21 @@ from tests.subprocesses import start_forked, worker_environments
 MODELS = ("PixelCNN", "VAE")
 
 
-def run_workers(count, *arguments, kill_after=(0, 0), models=("VAE",), check=True):
+def run_workers(count, directory, result, kill_after=(0, 0), models=("VAE",)):
     """Run `worker.main` in `count` processes; return exit codes and what they print.
 
     Args:
         count: Number of workers.
-        *arguments: Directory of the states, or one for each worker; path of the results
-            without the number of the worker.
+        directory: Directory of the states.
+        result: Path of the results without the number of the worker.
         kill_after: Number of batches after which each worker is killed; 0 for never.
         models: Names of models to train.
-        check: Whether all workers must succeed, if none is killed.
     """
-    directories, result = arguments
-    if isinstance(directories, pathlib.Path):
-        directories = [directories] * count
     outputs = [pathlib.Path(f"{result}{index}.txt") for index in range(count)]
     environments = worker_environments(count) if count > 1 else [{}]
     processes = []
     for index, environment in enumerate(environments):
-        command = [directories[index], f"{result}{index}", kill_after[index], *models]
+        command = [directory, f"{result}{index}", kill_after[index], *models]
         processes.append(
             start_forked(worker.main, *command, output=outputs[index], **environment)
         )
@@ -44,7 +41,7 @@ def run_workers(count, *arguments, kill_after=(0, 0), models=("VAE",), check=Tru
         process.join()
     codes = [process.exitcode for process in processes]
     printed = [output.read_text() for output in outputs]
-    if not any(kill_after) and check:
+    if not any(kill_after):
         assert codes == [0] * count, printed
     return codes, printed
 
@@ -180,34 +177,29 @@ def test_an_epoch_of_unknown_length_has_no_step_of_no_batch(whole):
 @pytest.mark.slow
 def test_what_workers_cannot_do_is_refused_on_all(whole):
     for found, _ in whole[:2]:
-        assert "which does not work with several" in found["refused"]["backup"]
-        assert "Workers must have the same global seed" in found["refused"]["seeds"]
+        refused = found["refused"]
+        assert "which does not work with several" in refused["backup"]
+        assert "`gradient_accumulation_steps` works with" in refused["accumulation"]
+        assert "Workers must have the same global seed" in refused["seeds"]
+        assert "Workers found different states" in refused["states"]
+    # Only the second one has read the bad image.
+    for index, text in enumerate(("another worker received", "expects pixels")):
+        for error in whole[index][0]["refused"]["pixels"]:
+            assert text in error
 
 
 @pytest.mark.slow
-def test_a_killed_worker_and_all_are_started_again(whole, tmp_path):
+def test_workers_are_killed_come_and_go(whole, tmp_path):
+    """Two, of which one is killed; then two again, or one alone and two."""
     codes, _ = run_workers(2, tmp_path / "runs", tmp_path / "no", kill_after=(0, 4))
     assert codes[1] == -signal.SIGKILL and codes[0] != 0
+    shutil.copytree(tmp_path / "runs", tmp_path / "others")
     run_workers(2, tmp_path / "runs", tmp_path / "worker")
     _, weights = results(tmp_path / "worker0")
     np.testing.assert_equal(weights["VAE"], whole[0][1]["VAE"])
-
-
-@pytest.mark.slow
-def test_workers_with_different_states_are_refused(whole, whole_directory, tmp_path):
-    directories = [whole_directory, tmp_path / "empty"]
-    codes, errors = run_workers(2, directories, tmp_path / "no", check=False)
-    assert codes == [1, 1]
-    for error in errors:
-        assert "Workers found different states" in error
-
-
-@pytest.mark.slow
-def test_workers_come_and_go(whole, tmp_path):
-    """One worker, then two, then one, at the same global batch."""
-    run_workers(1, tmp_path / "runs", tmp_path / "no", kill_after=(2, 0))
-    run_workers(2, tmp_path / "runs", tmp_path / "no", kill_after=(2, 2))
-    run_workers(1, tmp_path / "runs", tmp_path / "alone")
-    found, _ = results(tmp_path / "alone0")
+    # At the same global batch.
+    run_workers(1, tmp_path / "others", tmp_path / "no", kill_after=(1,))
+    run_workers(2, tmp_path / "others", tmp_path / "other")
+    found, _ = results(tmp_path / "other0")
     for key, values in whole[2][0]["VAE"].items():
         np.testing.assert_allclose(found["VAE"][key], values, rtol=1e-4)

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_genimg.callbacks import Reconstructions, SampleGrid
+from keras_genimg.callbacks import Reconstructions, Resume, SampleGrid
 from keras_genimg.layers import MaskedConv2D
 from keras_genimg.models import AutoregressiveModel
 from keras_genimg.ops.workers import is_chief
@@ -165,6 +165,12 @@ def refusals(strategy, folder):
     found["pixels"] = [
         _error(method, batches, verbose=0) for method in (model.fit, model.evaluate)
     ]
+    with strategy.scope():
+        accumulating = keras.optimizers.SGD(gradient_accumulation_steps=2)
+    found["accumulation"] = _error(make, strategy, accumulating)
+    model.fit(IMAGES, verbose=0, callbacks=[Resume(folder / "states")])
+    resume = Resume(folder / ("states" if is_chief(strategy) else "empty"))
+    found["states"] = _error(model.fit, IMAGES, verbose=0, callbacks=[resume])
     keras.utils.set_random_seed(strategy.extended._id_in_cluster)
     found["seeds"] = _error(model.fit, IMAGES, verbose=0)
     return found

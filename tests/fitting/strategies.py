@@ -52,7 +52,7 @@ class Case:
             )
             model.check_causality = False
             model.compile(self.optimizer(), **self.compile)
-        options = {"x": IMAGES, "batch_size": 8, "epochs": 2, "shuffle": False}
+        options = {"x": IMAGES, "batch_size": 8, "shuffle": False}
         history = model.fit(**{**options, "verbose": 0, **self.fit()})
         return model, history.history
 
@@ -81,73 +81,61 @@ class Warmup(keras.callbacks.Callback):
         self.model.optimizer.learning_rate = 0.02 * (batch + 1)
 
 
-def callbacks(*found, **options):
-    return lambda: {"callbacks": [make() for make in found], "epochs": 4, **options}
+def callbacks(make, **options):
+    return lambda: {"callbacks": [make()], "epochs": 3, **options}
 
 
 def batches():
     return tf.data.Dataset.from_tensor_slices(IMAGES).batch(8)
 
 
-def cases_of(make):
-    """Return ways to train with one kind of optimizer."""
-    clip = {"global_clipnorm": 0.5}
-    return {
-        "": Case(make),
-        "clipnorm, EMA": Case(
-            lambda: make(clipnorm=0.5, use_ema=True, ema_momentum=0.8)
-        ),
-        "global_clipnorm, weight decay, loss scale": Case(
-            lambda: make(**clip, weight_decay=0.1, loss_scale_factor=1024.0)
-        ),
-        "clipvalue": Case(lambda: make(clipvalue=0.05)),
-        "LossScaleOptimizer": Case(
-            lambda: loss_scaled(make(**clip, use_ema=True, ema_momentum=0.8))
-        ),
-    }
-
-
 PLATEAU = {"patience": 1, "min_delta": 10, "factor": 0.1}
 AVERAGED = {"use_ema": True, "ema_momentum": 0.8}
+CLIPPED = {"clipnorm": 0.5, **AVERAGED}
+SCALED = {"global_clipnorm": 0.5, "weight_decay": 0.1, "loss_scale_factor": 1024.0}
+# An overflow leaves out steps, so there must be some more.
+LONGER = {"epochs": 2}
 
+# SGD with all options. The others take the size out of a gradient, so that they would
+# hide some of the errors; each has the options of one row.
 CASES = {
-    f"{kind.__name__} {name}": case
-    for kind, rate in (
-        (optimizers.SGD, 0.05),
-        (optimizers.Adam, 0.01),
-        (optimizers.AdamW, 0.01),
-        (optimizers.Lion, 0.01),
-        (optimizers.Muon, 0.01),
-    )
-    for name, case in cases_of(
-        lambda kind=kind, rate=rate, **options: kind(rate, **options)
-    ).items()
-} | {
+    "SGD": Case(),
+    "SGD clipnorm, EMA": Case(lambda: sgd(**CLIPPED)),
+    "SGD global_clipnorm, weight decay, loss scale": Case(lambda: sgd(**SCALED)),
+    "SGD clipvalue": Case(lambda: sgd(clipvalue=0.05)),
+    "SGD LossScaleOptimizer": Case(
+        lambda: loss_scaled(sgd(global_clipnorm=0.5, **AVERAGED))
+    ),
+    "Adam": Case(lambda: optimizers.Adam(0.01, **CLIPPED)),
+    "AdamW": Case(lambda: optimizers.AdamW(0.01, **SCALED)),
+    "Lion": Case(lambda: optimizers.Lion(0.01, clipvalue=0.05)),
+    "Muon": Case(lambda: loss_scaled(optimizers.Muon(0.01, global_clipnorm=0.5))),
     # Scaled, the first gradients are infinite, and the steps are left out.
-    "overflow": Case(lambda: loss_scaled(sgd(clipnorm=0.5), 2.0**127, 9)),
-    "overflow, clipvalue": Case(lambda: loss_scaled(sgd(clipvalue=0.1), 2.0**127, 9)),
+    "overflow": Case(
+        lambda: loss_scaled(sgd(clipvalue=0.1), 2.0**127, 9), lambda: LONGER
+    ),
     "overflow on the second replica": Case(
         lambda: loss_scaled(sgd(), 2.0**127, 9),
-        lambda: {"sample_weight": ON_THE_SECOND},
+        lambda: {"sample_weight": ON_THE_SECOND, **LONGER},
     ),
-    "MultiOptimizer": Case(several),
+    "MultiOptimizer": Case(several, compile={"run_eagerly": True}),
     "MultiOptimizer, LossScaleOptimizer": Case(lambda: loss_scaled(several())),
-    "schedule": Case(lambda: optimizers.SGD(optimizers.schedules.CosineDecay(0.05, 6))),
+    "schedule": Case(
+        lambda: optimizers.SGD(optimizers.schedules.CosineDecay(0.05, 6)),
+        lambda: {"initial_epoch": 1, "epochs": 3},
+    ),
     "float16": Case(lambda: sgd(clipnorm=0.5), layer={"dtype": "mixed_float16"}),
-    "regularizer": Case(
+    "regularizer, constraint": Case(
         lambda: sgd(clipnorm=0.5),
-        layer={"kernel_regularizer": keras.regularizers.L2(0.1)},
+        layer={
+            "kernel_regularizer": keras.regularizers.L2(0.1),
+            "kernel_constraint": keras.constraints.UnitNorm(),
+        },
     ),
-    "constraint": Case(
-        lambda: sgd(clipnorm=0.5),
-        layer={"kernel_constraint": keras.constraints.UnitNorm()},
-    ),
-    "run_eagerly": Case(several, compile={"run_eagerly": True}),
     "metrics": Case(
         fit=lambda: {"sample_weight": WEIGHTS},
         compile={"metrics": ["mae"], "weighted_metrics": ["mse"], "loss_weights": 2.0},
     ),
-    "sample_weight": Case(fit=lambda: {"sample_weight": np.arange(21) % 3}),
     "validation_split": Case(
         fit=lambda: {"validation_split": 0.3, "sample_weight": WEIGHTS}
     ),
@@ -156,21 +144,14 @@ CASES = {
             "validation_data": IMAGES,
             "validation_batch_size": 3,
             "validation_steps": 2,
-            "validation_freq": 2,
         }
     ),
-    "steps_per_epoch": Case(fit=lambda: {"steps_per_epoch": 2, "epochs": 1}),
+    "steps_per_epoch": Case(fit=lambda: {"steps_per_epoch": 2}),
     "steps_per_epoch alone": Case(
-        fit=lambda: {"steps_per_epoch": 2, "batch_size": None, "epochs": 1}
+        fit=lambda: {"steps_per_epoch": 2, "batch_size": None}
     ),
     "steps_per_epoch of a data set": Case(
         fit=lambda: {"x": batches().repeat(), "steps_per_epoch": 4, "batch_size": None}
-    ),
-    "initial_epoch": Case(fit=lambda: {"initial_epoch": 1, "epochs": 3}),
-    "LearningRateScheduler": Case(
-        fit=callbacks(
-            lambda: keras.callbacks.LearningRateScheduler(lambda _, rate: rate / 2)
-        )
     ),
     "ReduceLROnPlateau": Case(
         lambda: loss_scaled(sgd()),
@@ -194,20 +175,6 @@ CASES = {
 }
 
 
-# Arguments that replicas refuse, by a name in the error.
-REFUSED = {
-    "steps_per_execution": Case(compile={"steps_per_execution": 2}),
-    "jit_compile": Case(compile={"jit_compile": True}),
-    "gradient_accumulation_steps": Case(
-        lambda: loss_scaled(sgd(gradient_accumulation_steps=2))
-    ),
-    "ema_overwrite_frequency": Case(
-        lambda: sgd(use_ema=True, ema_overwrite_frequency=2)
-    ),
-    "class_weight": Case(fit=lambda: {"class_weight": {0: 1.0}}),
-}
-
-
 def result(case, strategy):
     """Return arrays by name: history, weights and the variables of the optimizer."""
     model, history = case.train(strategy)
@@ -216,14 +183,6 @@ def result(case, strategy):
         **{name: np.array(values) for name, values in history.items()},
         **{f"variable {i}": np.asarray(v.numpy()) for i, v in enumerate(variables)},
     }
-
-
-def refusal(case, strategy):
-    try:
-        case.train(strategy)
-    except ValueError as error:
-        return str(error)
-    return None
 
 
 def check_same(found, expected, tolerance=1e-6):
@@ -252,7 +211,5 @@ def main(kind, path):
         "workers": tf.distribute.MultiWorkerMirroredStrategy,
     }[kind]()
     found = {name: result(case, strategy) for name, case in CASES.items()}
-    if kind != "one":
-        found |= {name: refusal(case, strategy) for name, case in REFUSED.items()}
     with open(path, "wb") as opened:
         pickle.dump(found, opened)

@@ -14,57 +14,38 @@ def by_hand(**arguments):
 
 
 @pytest.mark.parametrize(
-    "make, owner, received, meant, accepted",
+    "make, text",
     [
         (
             lambda: PixelCNN((4, 4, 1), 4, 1, num_clases=10),
-            "PixelCNN",
-            "num_clases=10",
-            "num_classes",
-            "image_shape, units, num_blocks",
+            r"PixelCNN has no argument `num_clases` \(did you mean `num_classes`\?\)\. "
+            r"Its arguments are image_shape, units, num_blocks, head_filters, .*, "
+            r"condition_shape, dtype, name, trainable\. Received: num_clases=10$",
         ),
         (
             lambda: PixelRNN.from_preset("digits_row", unitz=3),
-            "PixelRNN",
-            "unitz=3",
-            "units",
-            "image_shape, units, num_layers, layer",
+            "PixelRNN has no argument `unitz` .*`units`.*Received: unitz=3$",
         ),
         (
             lambda: DRAW((4, 4, 1), 2, 4, 2, read_sise=3),
-            "DRAW",
-            "read_sise=3",
-            "read_size",
-            "image_shape, num_glimpses",
+            "DRAW .*`read_sise` .*`read_size`.* image_shape, num_glimpses",
         ),
         (
             lambda: by_hand(likelihod="bernoulli"),
-            "AutoregressiveModel",
-            "likelihod='bernoulli'",
-            "likelihood",
-            "inputs, outputs, likelihood, condition_ranges, sampling_method, name",
+            "AutoregressiveModel .*`likelihood`.* inputs, outputs, likelihood, "
+            "condition_ranges, sampling_method, name, .*likelihod='bernoulli'$",
         ),
         (
             lambda: VAE((4, 4, 1), 2, seed=0),
-            "VAE",
-            "seed=0",
-            None,
-            "weight_prior, conv_filters, activation, dtype, name, trainable",
+            r"VAE has no argument `seed`\. Its .* weight_prior, conv_filters, "
+            "activation, dtype, name, trainable",
         ),
     ],
     ids=["PixelCNN", "from_preset", "DRAW", "AutoregressiveModel", "VAE"],
 )
-def test_unknown_arguments_are_refused(make, owner, received, meant, accepted):
-    name = received.split("=")[0]
-    hint = f" (did you mean `{meant}`?)" if meant else ""
-    with pytest.raises(ValueError) as error:
+def test_unknown_arguments_are_refused(make, text):
+    with pytest.raises(ValueError, match=f"^{text}"):
         make()
-    text = str(error.value)
-    assert text.startswith(f"{owner} has no argument `{name}`{hint}. Its arguments are")
-    assert accepted in text
-    assert text.endswith(f"Received: {received}")
-    # The error does not list base class arguments that the subclass sets itself.
-    assert "make_stack_layer" not in text
 
 
 def test_several_unknown_arguments_are_all_named():
@@ -87,9 +68,9 @@ def test_subclasses_offer_their_own_arguments_too():
 
 @pytest.mark.parametrize("case", MODELS.values(), ids=MODELS)
 def test_arguments_of_keras_are_accepted(case):
-    config = case.make().get_config()
+    original = case.make()
     arguments = {"name": "mine", "trainable": False, "dtype": "mixed_bfloat16"}
-    model = type(case.make()).from_config({**config, **arguments})
+    model = type(original).from_config({**original.get_config(), **arguments})
     assert model.name == "mine"
     assert not model.trainable
     revived = keras.saving.serialize_keras_object(model)

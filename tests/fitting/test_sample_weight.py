@@ -151,6 +151,3 @@ def test_weights_that_would_not_weigh_the_loss_are_refused():
     ):
         with pytest.raises(ValueError, match="takes no `sample_weight`"):
             call()
-    model = small()
-    with pytest.raises(ValueError, match="takes no `class_weight`"):
-        model.fit(IMAGES, class_weight={0: 1.0})

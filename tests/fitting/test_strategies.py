@@ -49,9 +49,3 @@ def test_trains_as_on_one_device(name, many, one):
     for found in many:
         strategies.check_same(found[name], one[name], tolerance)
         np.testing.assert_equal(found[name], many[0][name])
-
-
-@pytest.mark.parametrize("name", strategies.REFUSED)
-def test_is_refused_by_name(name, many):
-    for found in many:
-        assert f"`{name}`" in found[name]

@@ -5,9 +5,8 @@ import tensorflow as tf
 from keras import layers
 
 from keras_genimg.layers import MaskedConv2D
-from keras_genimg.models import AutoregressiveModel, PixelCNN
+from keras_genimg.models import AutoregressiveModel
 from keras_genimg.models.pixel_network import PixelNetwork
-from keras_genimg.networks import pixel_stack
 from keras_genimg.serving.autoregressive_endpoints import served_conditions
 from tests.inputs.test_sizes import Batches
 
@@ -22,12 +21,13 @@ class Misspelt(AutoregressiveModel):
     condition_ranges = {"lable": (2, 4)}
 
 
-def make(kind):
+def make(kind, **options):
     images = keras.Input((3, 4, 1), name="images")
     label = keras.Input((), dtype="int32", name="label")
     vector = layers.Reshape((1, 1, 5))(layers.Embedding(5, 5)(label))
     x = MaskedConv2D(5, 3, "A")(images) + vector
-    return kind([images, label], MaskedConv2D(1, 1, "B", dtype="float32")(x))
+    outputs = MaskedConv2D(1, 1, "B", dtype="float32")(x)
+    return kind([images, label], outputs, **options)
 
 
 def test_both_ends_of_a_range_hold():
@@ -53,13 +53,8 @@ def test_a_range_without_an_input_is_refused():
 
 def test_ranges_of_a_graph_are_saved(tmp_path):
     """A GPU would look up zeros for a label that is out of range."""
-    images = keras.Input((3, 4, 1), name="images")
-    label = keras.Input((), dtype="int32", name="label")
-    vector = layers.Reshape((1, 1, 5))(layers.Embedding(5, 5)(label))
-    x = MaskedConv2D(5, 3, "A")(images) + vector
-    outputs = MaskedConv2D(1, 1, "B", dtype="float32")(x)
     ranges = {"label": (0, 4)}
-    model = AutoregressiveModel([images, label], outputs, condition_ranges=ranges)
+    model = make(AutoregressiveModel, condition_ranges=ranges)
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
     assert loaded.condition_ranges == model.condition_ranges == ranges
@@ -71,9 +66,14 @@ def test_ranges_of_a_graph_are_saved(tmp_path):
 
 
 IMAGES = np.zeros((4, 3, 4, 1), "float32")
-GOOD = {"label": np.array([0, 1, 2, 4]), "vector": np.ones((4, 2), "float32")}
+GOOD = {
+    "label": np.array([0, 1, 2, 4]),
+    "vector": np.ones((4, 2), "float32"),
+    "digit": np.array([2, 1, 0, 2], "uint8"),
+}
 INTEGERS = r"`label` of cnn must be integers from -2147483648 to 2147483647\. Received"
 FINITE = r"`vector` of cnn must be finite numbers\. Received"
+DIGITS = r"`digit` of cnn must be integers from 0 to 2\. Received: \["
 BAD = {
     "label 0.7": ({"label": GOOD["label"] + 0.7}, INTEGERS),
     "label nan": ({"label": np.full(4, np.nan)}, INTEGERS),
@@ -86,24 +86,35 @@ BAD = {
     "vector 1e300": ({"vector": np.full((4, 2), 1e300)}, FINITE),
     "vector complex": ({"vector": GOOD["vector"] + 1j}, FINITE),
     "vector text": ({"vector": np.full((4, 2), "a")}, FINITE),
+    "digit 3": ({"digit": np.array([2, 1, 0, 3])}, DIGITS),
+    "digit -1": ({"digit": np.array([2, 1, 0, -1])}, DIGITS),
+    "digit 0.5": ({"digit": np.array([2, 1, 0, 0.5])}, DIGITS),
 }
 
 
-def make_without_ranges():
+def make_with_three():
+    """Return a model of which one condition has a range of its own."""
     images = keras.Input((3, 4, 1), name="images")
     label = keras.Input((), dtype="int32", name="label")
     vector = keras.Input((2,), name="vector")
-    both = layers.Embedding(5, 5)(label) + layers.Dense(5)(vector)
-    x = MaskedConv2D(5, 3, "A")(images) + layers.Reshape((1, 1, 5))(both)
+    digit = keras.Input((), dtype="int32", name="digit")
+    all_three = layers.Dense(5)(vector)
+    all_three += layers.Embedding(5, 5)(label) + layers.Embedding(3, 5)(digit)
+    x = MaskedConv2D(5, 3, "A")(images) + layers.Reshape((1, 1, 5))(all_three)
     outputs = MaskedConv2D(1, 1, "B", dtype="float32")(x)
-    model = AutoregressiveModel([images, label, vector], outputs, name="cnn")
+    model = AutoregressiveModel(
+        [images, label, vector, digit],
+        outputs,
+        condition_ranges={"digit": (0, 2)},
+        name="cnn",
+    )
     model.compile("sgd")
     return model
 
 
 @pytest.fixture(scope="module")
 def model():
-    return make_without_ranges()
+    return make_with_three()
 
 
 @pytest.mark.parametrize("name", BAD)
@@ -130,7 +141,7 @@ def test_bad_values_are_refused_by_every_call(model, name):
     assert all(np.isfinite(weight).all() for weight in model.get_weights())
 
 
-STEPPED = ["label 0.7", "label 2**32", "vector nan"]
+STEPPED = ["label 0.7", "label 2**32", "vector nan", "digit 3", "digit -1"]
 
 
 @pytest.mark.parametrize("name", STEPPED)
@@ -140,7 +151,7 @@ def test_bad_values_are_refused_in_steps(model, name):
     x = {**good, **values}
     for data in (tf.data.Dataset.from_tensors(x), Batches([x]), Batches([good, x])):
         for call in (model.fit, model.evaluate):
-            if data.__class__ is Batches and len(data) == 2 and "label" in name:
+            if data.__class__ is Batches and len(data) == 2 and name != "vector nan":
                 continue  # Keras makes one type of both batches.
             with pytest.raises(ValueError, match=text):
                 call(data, verbose=0)
@@ -151,17 +162,20 @@ def test_bad_values_are_refused_in_steps(model, name):
 
 
 def test_values_of_other_types_that_fit():
-    model = make_without_ranges()
+    model = make_with_three()
     drawn = model.generate(4, seed=1, conditions=GOOD)
     nats = model.log_prob({"images": IMAGES, **GOOD})
     data = tf.data.Dataset.from_tensors(({"images": IMAGES, **GOOD},))
     np.testing.assert_array_equal(model.log_prob(data), nats)
-    for dtypes in (("uint8", "float64"), ("int64", "float16"), ("uint64", "int32")):
-        label, vector = (
-            value.astype(dtype)
-            for value, dtype in zip(GOOD.values(), dtypes, strict=True)
-        )
-        conditions = {"label": label, "vector": vector}
+    for dtypes in (
+        ("uint8", "float64", "int32"),
+        ("int64", "float16", "uint8"),
+        ("uint64", "int32", "int16"),
+    ):
+        conditions = {
+            name: GOOD[name].astype(dtype)
+            for name, dtype in zip(GOOD, dtypes, strict=True)
+        }
         again = model.generate(4, seed=1, conditions=conditions)
         np.testing.assert_array_equal(again, drawn)
         x = {"images": IMAGES, **conditions}
@@ -213,13 +227,6 @@ def test_a_dict_of_inputs_has_the_images_by_name_or_first(name):
     outputs = shifted + layers.Conv2D(1, 1)(condition)
     model = AutoregressiveModel({"picture": other, name: condition}, outputs)
     assert model.inputs[0].name == "picture"
-
-
-def test_bad_sizes_of_networks():
-    with pytest.raises(ValueError, match="`num_head_layers` of PixelCNN.*at least 0"):
-        PixelCNN((3, 4, 1), 2, 1, num_head_layers=1.5)
-    with pytest.raises(ValueError, match="`depth` of pixel_stack.*at least 1"):
-        pixel_stack(keras.Input((3, 4, 1)), None, 0, 2, None)
 
 
 class Family(PixelNetwork):

@@ -15,6 +15,7 @@ MODES = {
     "xla": {"jit_compile": True},
     "eager": {"run_eagerly": True},
     "steps": {"steps_per_execution": 2},
+    "steps with xla": {"steps_per_execution": 2, "jit_compile": True},
 }
 
 

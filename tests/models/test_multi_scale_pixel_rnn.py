@@ -9,7 +9,7 @@ from keras_genimg.causality import assert_causal, first_leak, is_causal
 from keras_genimg.drawing.candidates import later_known
 from keras_genimg.likelihoods import Categorical
 from keras_genimg.models import MultiScalePixelRNN
-from keras_genimg.ops.scales import is_copied, scale_order
+from keras_genimg.ops.scales import scale_order
 from tests.weekly import weekly_but
 
 OPTIONS = {"first_kernel_size": 3, "head_filters": 6, "condition_filters": 4}
@@ -282,6 +282,8 @@ def test_a_leak_is_found_at_its_scale(images):
 def test_wrong_scales_are_refused(scales, text):
     with pytest.raises(ValueError, match=f"(?s){text}"):
         MultiScalePixelRNN((8, 8, 1), scales, 4, 1)
+    with pytest.raises(ValueError, match="`subsampling` of MultiScale.*'top_left'"):
+        MultiScalePixelRNN((8, 8, 1), (4, 8), 4, 1, subsampling="mean")
 
 
 @pytest.mark.parametrize(
@@ -305,11 +307,6 @@ def test_exported_enlarges_as_the_model(model, tmp_path):
     served = signatures["sample"](seed=seeds)["images"]
     expected = model.generate(3, seed=[5, 6, 7], verbose=0)
     np.testing.assert_array_equal(served, expected * 255)
-
-
-def test_copied_pixels_by_hand():
-    expected = [[1, 0, 0, 1, 0, 0], [0, 0, 0, 0, 0, 0]]
-    np.testing.assert_array_equal(is_copied((2, 6), (2, 3)), expected)
 
 
 BOX_SCALES = ((1, 2), (2, 4))
@@ -382,8 +379,3 @@ def test_a_model_of_box_means_trains_and_draws(box_model, tmp_path):
     }
     with pytest.raises(ValueError, match='Make the model with subsampling="top_l'):
         box_model.complete(images, np.ones((2, 4)))
-
-
-def test_other_subsamplings_are_refused():
-    with pytest.raises(ValueError, match="`subsampling` of MultiScale.*'top_left'"):
-        MultiScalePixelRNN((8, 8, 1), (4, 8), 4, 1, subsampling="mean")

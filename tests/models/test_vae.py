@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_genimg.latents import DiagonalNormal
 from keras_genimg.likelihoods import Bernoulli, Categorical
 from keras_genimg.models import VAE
 
@@ -36,29 +37,14 @@ def monte_carlo():
     )
 
 
-def test_training_reports_the_bound(trained):
+def test_training_and_evaluation_are_of_the_bound(trained):
     model, history = trained
-    names = {"loss", "kl", "reconstruction", "elbo"}
-    assert set(history) == names | {f"val_{name}" for name in names}
-    for prefix in ("", "val_"):
-        loss, kl, reconstruction, elbo = (
-            np.array(history[prefix + name])
-            for name in ("loss", "kl", "reconstruction", "elbo")
-        )
-        np.testing.assert_allclose(elbo, -loss, rtol=1e-5)
-        np.testing.assert_allclose(elbo, -reconstruction - kl, rtol=1e-5)
     assert history["loss"][-1] < history["loss"][0] - 1
     assert (np.array(history["kl"]) >= 0).all()
-
-
-def test_evaluation_is_the_bound(trained):
-    model, _ = trained
-    logs = model.evaluate(IMAGES, verbose=0, return_dict=True)
-    assert set(logs) == {"loss", "kl", "reconstruction", "elbo"}
-    np.testing.assert_allclose(logs["elbo"], -logs["loss"], rtol=1e-5)
     elbo = model.elbo(IMAGES, num_samples=500, seed=0).mean()
+    logs = model.evaluate(IMAGES, verbose=0, return_dict=True)
     np.testing.assert_allclose(logs["elbo"], elbo, atol=1)
-    assert model.evaluate(IMAGES, verbose=0)[0] == pytest.approx(logs["loss"], abs=2)
+    np.testing.assert_allclose(history["val_elbo"][-1], elbo, atol=1)
 
 
 def test_bounds_by_hand(trained):
@@ -268,14 +254,16 @@ def test_likelihoods(likelihood, images):
 
 
 def test_presets():
-    for name in VAE.presets:
-        config = VAE.presets[name].config
+    for name, preset in VAE.presets.items():
         model = VAE.from_preset(name, hidden_units=2)
-        assert model.image_shape == config["image_shape"]
-        assert model.latent_dim == config["latent_dim"]
+        assert model.image_shape == preset.config["image_shape"]
+        assert model.latent_dim == preset.config["latent_dim"]
+        # Heads as in the paper.
+        scale = "log_variance" if name in ("mnist", "frey_face") else "log_stddev"
+        assert model.latent.posterior == DiagonalNormal(scale)
 
 
-@pytest.mark.parametrize("call", ["fit", "elbo", "log_prob", "encode", "reconstruct"])
+@pytest.mark.parametrize("call", ["elbo", "encode", "reconstruct"])
 def test_images_that_do_not_fit(trained, call):
     run = getattr(trained[0], call)
     with pytest.raises(ValueError, match="(?s)integers from 0 to 1.*values from 2"):

@@ -41,7 +41,7 @@ def test_presets_compute_at_small_size(model_class, name):
         name, image_shape=(4, 5, colors), units=6, head_filters=6, **{depth: 1}
     )
     images = np.ones((2, 4, 5, colors), "uint8")
-    assert np.isfinite(model.log_prob(images)).all()
+    assert np.isfinite(model(images)).all()
 
 
 def test_size_of_the_mnist_model():
