@@ -460,9 +460,13 @@ class RandomGraph:
         return layer(self.value())
 
     def add_shift(self):
-        if self.chance(0.5):
-            return layers.ReLU()(own.Above()(self.value())) + own.Above()(self.value())
-        return own.Left()(self.value(), offset=self.number())
+        return self.one_of(
+            lambda: (
+                layers.ReLU()(own.Above()(self.value())) + own.Above()(self.value())
+            ),
+            lambda: own.Left()(self.value(), offset=self.number()),
+            lambda: own.Sides()(self.value()),
+        )
 
     def add_half(self):
         """A layer that computes in half precision, among others that do not."""
@@ -657,6 +661,7 @@ class RandomGraph:
             ),
             lambda: own.Sums()(self.value()),
             lambda: own.WrongStep()(self.value(), offset=self.number()),
+            lambda: own.WrongReach()(self.value()),
             lambda: own.ReadsItself()(self.value()),
         )
 

@@ -145,6 +145,32 @@ class Left(CausalLayer, _SameShape):
 
 
 @_own
+class Sides(CausalLayer, _SameShape):
+    """The pixel, plus those at a distance on both sides of the one above."""
+
+    distance = reach = 1
+
+    def call(self, inputs):
+        sides, width = [self.distance] * 2, ops.shape(inputs)[2]
+        above = ops.pad(inputs, [[0, 0], [1, 0], sides, [0, 0]])[:, :-1]
+        return inputs + above[:, :, :width] + above[:, :, -width:]
+
+    def initial_cache(self, weights, batch, width, channels):
+        return (tf.zeros((width, batch, channels), self.compute_dtype),)
+
+    def begin_row(self, weights, cache):
+        width = ops.shape(cache[0])[0]
+        above = tf.pad(cache[0], [[self.distance] * 2, [0, 0], [0, 0]])
+        return (), (above[:width] + above[-width:],)
+
+    def step(self, weights, carry, row, inputs):
+        return inputs + row[0], (), (inputs,)
+
+    def end_row(self, weights, cache, kept):
+        return kept
+
+
+@_own
 class Tuned(MaskedConv2D):
     """A subclass that computes what its base computes."""
 
@@ -248,6 +274,13 @@ class WrongStep(Left):
 
     def step(self, weights, carry, row, inputs, offset=0.0):
         return carry[0] * 0.5 + offset, (inputs,), ()
+
+
+@_own
+class WrongReach(Sides):
+    """Sees columns that its `reach` leaves out."""
+
+    distance = 2
 
 
 @_own
