@@ -20,6 +20,7 @@ from keras_genimg.callbacks.run_state import (
 from keras_genimg.datasets.arrays import describe
 from keras_genimg.files import file_lock
 from keras_genimg.fitting.data import are_arrays, array_epochs, epochs_of
+from keras_genimg.fitting.fitter import ArrangingCallback
 from keras_genimg.fitting.workarounds import parts_of
 from keras_genimg.ops.checks import check_int, check_positive_int
 from keras_genimg.ops.workers import is_chief, is_multi_worker, sum_over_workers
@@ -28,7 +29,7 @@ from keras_genimg.types import PathLike
 LOCK = ".lock"
 
 
-class Resume(keras.callbacks.Callback):
+class Resume(ArrangingCallback):
     """Save the state of training, and continue from it exactly.
 
     Run a script again after it was stopped or killed: `fit` continues where the last
@@ -93,7 +94,6 @@ class Resume(keras.callbacks.Callback):
         self.verbose = verbose
         self._epoch_values: Any = None  # Until `fit` calls `arranged`.
 
-    # Called by `fit`, which trains on what it yields.
     @contextlib.contextmanager
     def arranged(
         self, model: keras.Model, x: Any, arguments: dict[str, Any]

@@ -2,6 +2,7 @@
 
 import contextlib
 import inspect
+from typing import Any
 
 import keras
 import numpy as np
@@ -28,6 +29,25 @@ from keras_genimg.inputs.images import (
     inputs_by_name,
 )
 from keras_genimg.ops.workers import is_multi_worker
+
+
+class ArrangingCallback(keras.callbacks.Callback):
+    """Callback that arranges the data of `fit`, before Keras makes an iterator."""
+
+    def arranged(
+        self, model: keras.Model, x: Any, arguments: dict[str, Any]
+    ) -> contextlib.AbstractContextManager[tuple[Any, dict[str, Any]]]:
+        """Return a context that restores a model and yields what it is to train on.
+
+        Args:
+            model: The compiled model.
+            x: Training data, checked.
+            arguments: The other arguments of `keras.Model.fit`.
+
+        Yields:
+            Training data and arguments for `keras.Model.fit`.
+        """
+        raise NotImplementedError
 
 
 class Fitter:
@@ -72,7 +92,7 @@ class Fitter:
             stack.callback(self._end)
             stack.enter_context(self.iterators.freed_at_the_end())
             for callback in callbacks:
-                if hasattr(callback, "arranged"):  # Before Keras makes an iterator.
+                if isinstance(callback, ArrangingCallback):
                     x, given = stack.enter_context(callback.arranged(model, x, given))
             x, given = for_workers(x, given, strategy)
             x, given = without_pauses(x, given, strategy.num_replicas_in_sync)
@@ -85,9 +105,10 @@ class Fitter:
         self._model._initial_epoch = None
 
     def _check_restart(self, callbacks):
-        kind = keras.callbacks.BackupAndRestore
-        backs_up = any(isinstance(each, kind) for each in callbacks)
-        arranges = any(hasattr(each, "arranged") for each in callbacks)
+        kinds = keras.callbacks.BackupAndRestore, ArrangingCallback
+        backs_up, arranges = (
+            any(isinstance(each, kind) for each in callbacks) for kind in kinds
+        )
         name = self._model.name
         if backs_up and arranges:
             raise ValueError(
