@@ -134,3 +134,20 @@ def test_files_keep_the_number_of_segments(num_segments, tmp_path):
     assert loaded.layers[-1].num_segments == num_segments
     images = random_images(2, 3, 4, 2)
     np.testing.assert_array_equal(loaded(images), model(images))
+
+
+def test_field_is_the_papers_triangle():
+    # Seen by pixel (3, 4): one pixel more to either side in each row above, and one
+    # more to the left through the masked input-to-state convolution.
+    field = row_lstm_field(5, 9, 1, "B", 3)[:, :, 0, 3, 4, 0]
+    expected = np.array(
+        [
+            [1, 1, 1, 1, 1, 1, 1, 1, 0],
+            [0, 1, 1, 1, 1, 1, 1, 0, 0],
+            [0, 0, 1, 1, 1, 1, 0, 0, 0],
+            [0, 0, 0, 1, 1, 0, 0, 0, 0],
+            [0, 0, 0, 0, 0, 0, 0, 0, 0],
+        ],
+        bool,
+    )
+    np.testing.assert_array_equal(field, expected)

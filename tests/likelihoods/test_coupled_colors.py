@@ -285,3 +285,16 @@ def test_latent_models(make_model):
     assert ((mean > 0) & (mean < 4)).all()
     pixels = model.generate(2, seed=0, sample_pixels=True)
     assert pixels.shape == (2, *SHAPE) and pixels.dtype == np.uint8
+
+
+@slow
+def test_samples_follow_the_model():
+    model = make("cnn", CHAIN, (1, 2, 3))
+    nats = model.log_prob(every_image(3, (1, 2, 3)), batch_size=729)
+    drawn = model.generate(3000, seed=0, batch_size=3000).reshape(-1, 6)
+    index = drawn @ 3 ** np.arange(5, -1, -1)
+    found = np.bincount(index, minlength=729) / len(drawn)
+    expected = np.exp(nats.astype("float64"))
+    # Each bin within five standard deviations, with one draw to spare.
+    error = np.sqrt(expected / len(drawn))
+    assert (abs(found - expected) < 5 * error + 1 / len(drawn)).all()

@@ -120,7 +120,7 @@ def test_finite_at_extremes():
         [logit, zero, mean, zero, mean, zero, *4 * [log_scale], coefficient, zero], -1
     )
     params = tf.constant(params)
-    for red, green in itertools.product((0, 128, 255), repeat=2):
+    for red, green in itertools.product((0, 1, 128, 254, 255), repeat=2):
         pixel = tf.constant([[red, green]] * len(every), tf.float32)
         with tf.GradientTape() as tape:
             tape.watch(params)
@@ -257,3 +257,37 @@ def test_refuses_parameters_of_other_images():
     for method in (MIXTURE.mean, lambda params: MIXTURE.at_temperature(params, 1)):
         with pytest.raises(ValueError, match="expects 20 parameters.*Received.*19"):
             method(params[..., :19])
+
+
+def test_log_prob_is_that_of_tensorflow_probability():
+    import tensorflow_probability as tfp
+
+    tfd = tfp.distributions
+    likelihood = DiscretizedLogisticMixture(256, 5)
+    params = random_params(likelihood, (2, 3, 4, 1), 0.5)
+    images = np.random.default_rng(1).integers(256, size=(2, 3, 4, 1))
+    logits, means, log_scales = np.split(params.astype("float64"), 3, axis=-1)
+    levels = tfd.Logistic(
+        127.5 * (means + 1) - 0.5, 127.5 * np.exp(np.maximum(log_scales - 1, -7))
+    )
+    mixture = tfd.MixtureSameFamily(
+        tfd.Categorical(logits=logits),
+        tfd.QuantizedDistribution(levels, low=0.0, high=255.0),
+    )
+    np.testing.assert_allclose(
+        likelihood.log_prob(params, images),
+        mixture.log_prob(images[..., 0].astype("float64")),
+        rtol=1e-5,
+    )
+
+
+def test_components_are_reweighted_by_the_colors_drawn():
+    """Two components far apart: all colors of a pixel come from the same one."""
+    likelihood = DiscretizedLogisticMixture(256, 2)
+    params = np.array([[0, 0, *[-0.5, 0.5] * 3, *[-5] * 6, *[0] * 6]], "float32")
+    uniforms = np.random.default_rng(0).uniform(size=(200, 3)).astype("float32")
+    drawn = likelihood.sample(np.tile(params, (200, 1)), uniforms).numpy()
+    high = drawn > 127.5
+    assert (high == high[:, :1]).all() and 0.3 < high.mean() < 0.7
+    # The uniform decides within the component.
+    assert len(np.unique(drawn[:, 1])) > 3
