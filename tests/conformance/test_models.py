@@ -54,15 +54,13 @@ def regularization(model):
 
 
 # Tracing takes most of the time. Other models train in graphs in other tests.
-IN_GRAPHS = ("PixelRNN_row", "VAE_full_normal", "DRAW")
+IN_GRAPHS = ("PixelRNN_row", "VAE_full_normal")
 
 
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=pytest.mark.slow)
-        if name in ("PixelRNN_row", "VAE_full_normal")
-        else name
+        pytest.param(name, marks=pytest.mark.slow) if name in IN_GRAPHS else name
         for name in MODELS
     ],
 )

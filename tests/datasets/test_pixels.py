@@ -31,9 +31,9 @@ def test_pixels_are_those_of_the_likelihood(likelihood, options):
         again = as_array(load("digits", split, **expected))
         np.testing.assert_array_equal(loaded, again)
         assert loaded.dtype == again.dtype
-        drawn = two_digits(num_images=9, fixed=fixed, likelihood=likelihood)
-        again = two_digits(num_images=9, fixed=fixed, **expected)
-        np.testing.assert_array_equal(as_array(drawn), as_array(again))
+    drawn = two_digits(num_images=9, fixed=True, likelihood=likelihood)
+    again = two_digits(num_images=9, fixed=True, **expected)
+    np.testing.assert_array_equal(as_array(drawn), as_array(again))
 
 
 def test_a_test_set_is_the_same_at_each_pass_and_training_is_not():

@@ -7,7 +7,6 @@ from keras_genimg.causality.random_weights import randomize
 from keras_genimg.layers.gated_kernels import VerticalGates
 from keras_genimg.likelihoods import Categorical
 from keras_genimg.models import GatedPixelCNN, PixelCNN
-from keras_genimg.sampling import METHODS
 from keras_genimg.sampling.program import Level, Program
 from tests.causality.test_report import influences
 
@@ -86,7 +85,8 @@ def test_completes_and_scores():
     images = generator.integers(5, size=(6, 3, 4, 3))
     known = generator.integers(2, size=(6, 3, 4))
     completed = [
-        model.complete(images, known, seed=3, method=method) for method in METHODS
+        model.complete(images, known, seed=3, method=method)
+        for method in ("incremental", "ancestral")
     ]
     for each in completed:
         np.testing.assert_array_equal(each, completed[0])
