@@ -1,11 +1,13 @@
-"""The peers of the training steps, each in a process of its own; see `serve_peer`.
+"""The peers of the training steps, each in a process of its own.
 
-PyTorch and TensorFlow do not work in one process.
+PyTorch and TensorFlow do not work in one process. A process is started with a name of
+`PEERS`, a family, and a file of weights and images; see `serve`.
 """
 
 import json
 import resource
 import sys
+import time
 
 import numpy as np
 
@@ -23,20 +25,19 @@ TORCH = {
 def serve(step):
     """Take a step for each line of the input, and answer with a line of JSON."""
     for _ in sys.stdin:
+        start = time.perf_counter()
         loss = step()
+        seconds = time.perf_counter() - start
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
-        print(json.dumps({"loss": loss, "MiB": peak}), flush=True)
+        print(json.dumps({"loss": loss, "seconds": seconds, "MiB": peak}), flush=True)
 
 
-def pixel_cnn(conv, relu, images, weights):
-    """Return the logits of a `PixelCNN` with a skip connection from each block.
+# Networks of the peers, over the operations of TensorFlow or PyTorch.
 
-    Args:
-        conv: Masked convolution of `(inputs, name, mask="B")`.
-        relu: Function of a map.
-        images: Black and white images.
-        weights: Names of the weights.
-    """
+
+def pixel_cnn(backend, images, weights):
+    """Return the logits of a `PixelCNN` with a skip connection from each block."""
+    conv, relu = backend.conv, backend.relu
     x = conv(2 * images - 1, "first_convolution", mask="A")
     skipped = 0
     for index in range(sum("skip" in name for name in weights) // 2):
@@ -44,28 +45,64 @@ def pixel_cnn(conv, relu, images, weights):
         y = conv(relu(y), f"layer_{index}/convolution")
         x = x + conv(relu(y), f"layer_{index}/expand")
         skipped = skipped + conv(x, f"skip_{index}")
+    return head(backend, skipped)
+
+
+def gated_pixel_cnn(backend, images, weights):
+    """Return the logits of a `GatedPixelCNN`."""
+    conv, gate = backend.conv, backend.gate
+    above = x = 2 * images - 1
+    for index in range(sum(name.endswith("link/kernel") for name in weights)):
+        vertical, horizontal = f"vertical_{index}", f"horizontal_{index}"
+        mask = "B" if index else "A"
+        seen = gate(above) if index else above
+        above = conv(seen, f"{vertical}/convolution", below=0 if index else -1)
+        features = conv(x, f"{horizontal}/convolution", mask=mask)
+        features = features + conv(above, f"{horizontal}/link")
+        y = conv(gate(features), f"{horizontal}/combine")
+        x = x + y if index else y
+    return head(backend, x)
+
+
+def head(backend, x):
+    """Return the logits that a head of two layers makes of a map."""
     for name in ("head_0", "head_1", "logits"):
-        skipped = conv(relu(skipped), name)
-    return skipped
+        x = backend.conv(backend.relu(x), name)
+    return x
 
 
-def masked_rows(size, mask, cut):
-    """Return the mask of the rows of a kernel to use, and the padding below a map.
+NETWORKS = {"PixelCNN": pixel_cnn, "GatedPixelCNN": gated_pixel_cnn}
+
+
+def tap_mask(shape, mask):
+    """Return a mask of one color for a kernel `(height, width, ...)`."""
+    height, width = shape[:2]
+    taps = np.ones((height, width, 1, 1), "float32")
+    taps[height // 2 + 1 :] = 0
+    taps[height // 2, width // 2 + (mask == "B") :] = 0
+    return taps
+
+
+def layout(shape, mask, below, cut):
+    """Return the mask of a kernel, the rows of it to use, and the padding around a map.
 
     Args:
-        size: Height and width of the kernel.
-        mask: "A" or "B".
+        shape: Shape of the kernel, height and width first.
+        mask: "A", "B" or None for a kernel whose rows end at the pixel's row.
+        below: Without a mask, the last row of the kernel relative to the pixel's.
         cut: Whether to use only the rows that are not masked.
     """
-    height, width = size
+    height, width = shape[:2]
+    beside = width // 2
+    if below is not None:
+        return None, height, (height - 1 - below, below, beside, beside)
     above = height // 2
-    taps = np.ones((height, width), "float32")
-    taps[above + 1 :] = 0
-    taps[above, width // 2 + (mask == "B") :] = 0
-    return (taps[: above + 1], 0) if cut else (taps, above)
+    if cut:
+        return tap_mask(shape, mask), above + 1, (above, 0, beside, beside)
+    return tap_mask(shape, mask), height, (above, above, beside, beside)
 
 
-def tensorflow_step(weights, images, products=False, cut=False):
+def tensorflow_step(family, weights, images, products=False, cut=False):
     """Return a function that takes a step of training and returns the loss."""
     import keras
     import tensorflow as tf
@@ -75,26 +112,39 @@ def tensorflow_step(weights, images, products=False, cut=False):
     optimizer.build(list(variables.values()))
     images = tf.constant(images)
 
-    def conv(x, name, mask="B"):
-        kernel = variables[f"{name}/kernel"]
-        shape = kernel.shape if len(kernel.shape) == 4 else (1, 1, *kernel.shape)
-        kernel = tf.reshape(kernel, shape)
-        if shape[:2] == (1, 1) and products:
-            rows = tf.matmul(tf.reshape(x, (-1, shape[2])), kernel[0, 0])
-            x = tf.reshape(rows, (*x.shape[:3], shape[3]))
-        else:
-            taps, below = masked_rows(shape[:2], mask, cut)
-            above, beside = shape[0] // 2, shape[1] // 2
-            if above or beside:
-                x = tf.pad(x, [[0, 0], [above, below], [beside, beside], [0, 0]])
-            kernel = kernel[: len(taps)] * taps[..., None, None]
-            x = tf.nn.conv2d(x, kernel, 1, "VALID")
-        return tf.nn.bias_add(x, variables[f"{name}/bias"])
+    class Backend:
+        relu = staticmethod(tf.nn.relu)
+
+        @staticmethod
+        def gate(x):
+            x, y = tf.split(x, 2, axis=-1)
+            return tf.tanh(x) * tf.sigmoid(y)
+
+        @staticmethod
+        def conv(x, name, mask="B", below=None):
+            kernel = variables[f"{name}/kernel"]
+            shape = kernel.shape if len(kernel.shape) == 4 else (1, 1, *kernel.shape)
+            kernel = tf.reshape(kernel, shape)
+            if shape[:2] == (1, 1) and products:
+                rows = tf.matmul(tf.reshape(x, (-1, shape[2])), kernel[0, 0])
+                x = tf.reshape(rows, (*x.shape[:3], shape[3]))
+            else:
+                taps, height, pads = layout(shape, mask, below, cut)
+                if taps is not None:
+                    kernel = kernel[:height] * taps[:height]
+                top, bottom, left, right = pads
+                if top or left:
+                    pads = [[0, 0], [top, max(bottom, 0)], [left, right], [0, 0]]
+                    x = tf.pad(x, pads)
+                x = tf.nn.conv2d(x, kernel, 1, "VALID")
+                x = x[:, : images.shape[1]]
+            bias = variables.get(f"{name}/bias")
+            return x if bias is None else tf.nn.bias_add(x, bias)
 
     @tf.function(autograph=False)
     def step():
         with tf.GradientTape() as tape:
-            logits = pixel_cnn(conv, tf.nn.relu, images, weights)
+            logits = NETWORKS[family](Backend, images, weights)
             nats = tf.nn.sigmoid_cross_entropy_with_logits(images, logits)
             loss = tf.reduce_sum(nats) / len(images)
         values = list(variables.values())
@@ -104,7 +154,7 @@ def tensorflow_step(weights, images, products=False, cut=False):
     return lambda: float(step())
 
 
-def torch_step(weights, images, channels_last=False, cut=False):
+def torch_step(family, weights, images, channels_last=False, cut=False):
     """Return a function that takes a step of training and returns the loss."""
     import torch
     from torch.nn import functional
@@ -119,23 +169,36 @@ def torch_step(weights, images, channels_last=False, cut=False):
         variables[name] = value.requires_grad_()
     optimizer = torch.optim.Adam(variables.values(), lr=1e-3, eps=1e-7)
     images = torch.tensor(images).permute(0, 3, 1, 2).contiguous(memory_format=form)
+    height = images.shape[2]
 
-    def conv(x, name, mask="B"):
-        kernel, bias = variables[f"{name}/kernel"], variables[f"{name}/bias"]
-        height, width = kernel.shape[2:]
-        if (height, width) == (1, 1):
-            return functional.conv2d(x, kernel, bias)
-        taps, below = masked_rows((height, width), mask, cut)
-        kernel = kernel[:, :, : len(taps)] * torch.tensor(taps)
-        above, beside = height // 2, width // 2
-        if below:
-            return functional.conv2d(x, kernel, bias, padding=(above, beside))
-        x = functional.pad(x, (beside, beside, above, 0))
-        return functional.conv2d(x, kernel, bias)
+    class Backend:
+        relu = staticmethod(functional.relu)
+
+        @staticmethod
+        def gate(x):
+            x, y = x.chunk(2, dim=1)
+            return torch.tanh(x) * torch.sigmoid(y)
+
+        @staticmethod
+        def conv(x, name, mask="B", below=None):
+            kernel = variables[f"{name}/kernel"]
+            bias = variables.get(f"{name}/bias")
+            size = tuple(kernel.shape[2:])
+            if size == (1, 1):
+                return functional.conv2d(x, kernel, bias)
+            taps, rows, pads = layout(size, mask, below, cut)
+            if taps is not None:
+                taps = torch.tensor(taps[:rows, :, 0, 0])
+                kernel = kernel[:, :, :rows] * taps
+            top, bottom, left, right = pads
+            if top == bottom:
+                return functional.conv2d(x, kernel, bias, padding=(top, left))
+            x = functional.pad(x, (left, right, top, max(bottom, 0)))
+            return functional.conv2d(x, kernel, bias)[:, :, :height]
 
     def step():
         optimizer.zero_grad()
-        logits = pixel_cnn(conv, functional.relu, images, weights)
+        logits = NETWORKS[family](Backend, images, weights)
         loss = functional.binary_cross_entropy_with_logits(
             logits, images, reduction="sum"
         ) / len(images)
@@ -146,16 +209,16 @@ def torch_step(weights, images, channels_last=False, cut=False):
     return step
 
 
-def serve_peer(name, path):
-    """Serve the steps of a peer.
-
-    Args:
-        name: A key of `TENSORFLOW` or `TORCH`.
-        path: File of weights and images.
-    """
+def main():
+    """Serve the steps of the peer that the command line names."""
+    name, family, path = sys.argv[1:]
     weights = dict(np.load(path))
     images = weights.pop("images")
     if name in TORCH:
-        serve(torch_step(weights, images, **TORCH[name]))
+        serve(torch_step(family, weights, images, **TORCH[name]))
     else:
-        serve(tensorflow_step(weights, images, **TENSORFLOW[name]))
+        serve(tensorflow_step(family, weights, images, **TENSORFLOW[name]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,29 +1,28 @@
-"""Time of a training step of PixelCNN, with peers and a bound.
+"""Time of a training step of each family, beside peers and a bound.
 
-    python -m tests.benchmarks.steps
+    python -m tests.benchmarks.steps --family PixelCNN GatedPixelCNN
 
 Each program has a process of its own, and they take turns:
 
 - a step of `fit` on a batch of random binary images, in float32 and in bfloat16;
-- the same network, loss and optimizer in plain TensorFlow and in eager PyTorch. They
-  must give the same loss for the same weights. With "1x1 as products", products take
-  the place of 1x1 convolutions; with "kernels cut", the masked rows of kernels are left
-  out;
+- for convolutional families, the same network, loss and optimizer in plain TensorFlow
+  and in eager PyTorch. They must give the same loss for the same weights. With "1x1 as
+  products", products take the place of 1x1 convolutions; with "kernels cut", the masked
+  rows of kernels are left out;
 - the products of the layers alone, forward and for both gradients, at the shapes of
-  whole maps. They are a bound.
+  whole maps. They are a bound. Recurrent layers cannot multiply whole maps at once.
 """
 
+import argparse
 import json
+import os
 import pathlib
 import subprocess
 import sys
 import tempfile
 
-import keras
 import numpy as np
-import tensorflow as tf
 
-from keras_genimg.models import PixelCNN
 from tests.benchmarks import step_peers
 from tests.benchmarks.timing import OURS, Benchmark, Program, installed
 
@@ -31,13 +30,73 @@ IMAGE_SHAPE = (28, 28, 1)
 BFLOAT16, BOUND = "keras_genimg, bfloat16", "products alone"
 PEERS = {**step_peers.TENSORFLOW, **step_peers.TORCH}
 NOTE = "Ratios of the time to that of keras_genimg; peak memory of the process."
-# Units, depth and batch size by the text of the size.
-SIZES = {"7 blocks of 32": (32, 7, 64), "15 blocks of 16": (16, 15, 64)}
-TINY = {"tiny": (4, 1, 2)}
+
+
+def families():
+    """Return makers of models by family and size, with the batch size of a step."""
+    from keras_genimg.models import (
+        DRAW,
+        VAE,
+        GatedPixelCNN,
+        MultiScalePixelRNN,
+        PixelCNN,
+        PixelRNN,
+    )
+
+    def rnn(units, depth, layer):
+        return lambda: PixelRNN(IMAGE_SHAPE, units, depth, layer)
+
+    return {
+        "PixelCNN": {
+            "7 blocks of 32": (lambda: PixelCNN(IMAGE_SHAPE, 32, 7), 64),
+            "15 blocks of 16": (lambda: PixelCNN(IMAGE_SHAPE, 16, 15), 64),
+            "tiny": (lambda: PixelCNN(IMAGE_SHAPE, 4, 1), 2),
+        },
+        "GatedPixelCNN": {
+            "7 layers of 32": (lambda: GatedPixelCNN(IMAGE_SHAPE, 32, 7), 64),
+            "12 layers of 16": (lambda: GatedPixelCNN(IMAGE_SHAPE, 16, 12), 64),
+            "tiny": (lambda: GatedPixelCNN(IMAGE_SHAPE, 4, 1), 2),
+        },
+        "PixelRNN, diagonal": {
+            "7 layers of 16": (rnn(16, 7, "diagonal"), 16),
+            "1 layer of 32": (rnn(32, 1, "diagonal"), 16),
+        },
+        "PixelRNN, row": {
+            "7 layers of 16": (rnn(16, 7, "row"), 16),
+            "1 layer of 32": (rnn(32, 1, "row"), 16),
+        },
+        "MultiScalePixelRNN": {
+            f"2 layers of {units}": (
+                lambda units=units: MultiScalePixelRNN(
+                    IMAGE_SHAPE, (7, 14, 28), units, 2
+                ),
+                16,
+            )
+            for units in (8, 16)
+        },
+        "DRAW": {
+            f"{glimpses} glimpses": (
+                lambda glimpses=glimpses: DRAW(
+                    IMAGE_SHAPE, num_glimpses=glimpses, read_size=2, write_size=5
+                ),
+                64,
+            )
+            for glimpses in (8, 32)
+        },
+        "VAE": {
+            f"{latents} latents": (
+                lambda latents=latents: VAE(IMAGE_SHAPE, latents),
+                128,
+            )
+            for latents in (20, 64)
+        },
+    }
 
 
 def our_step(model, images):
     """Return a function that takes a step of `fit` and returns the loss."""
+    import tensorflow as tf
+
     model.check_causality = False
     model.compile("adam")
     model.train_on_batch(images)
@@ -52,7 +111,13 @@ def our_step(model, images):
 
 def products_step(model, batch_size):
     """Return a function that computes the products of a model's layers alone."""
-    positions = batch_size * int(np.prod(IMAGE_SHAPE[:2]))
+    import tensorflow as tf
+
+    positions = batch_size
+    if hasattr(model, "num_glimpses"):
+        positions *= model.num_glimpses
+    elif not hasattr(model, "encoder"):
+        positions *= int(np.prod(IMAGE_SHAPE[:2]))
     masks = {}
     for layer in model._flatten_layers():
         if hasattr(layer, "mask") and len(layer.weights):
@@ -90,44 +155,43 @@ def products_step(model, batch_size):
     return lambda: float(step())
 
 
-def serve_ours(name, path, units, depth, batch_size):
-    """Serve the steps of one of our programs; the first also writes what peers need.
+def serve_ours(options):
+    """Serve the steps of one of our programs; the first also writes what peers need."""
+    import keras
 
-    Args:
-        name: `OURS`, `BFLOAT16` or `BOUND`.
-        path: File for weights and images.
-        units: Units of the model.
-        depth: Blocks of the model.
-        batch_size: Images in a batch.
-    """
-    if name == BFLOAT16:
+    (family,), side = options.family, options.side
+    make, batch_size = families()[family][options.size]
+    if side == BFLOAT16:
         keras.config.set_dtype_policy("mixed_bfloat16")
     keras.utils.set_random_seed(0)
-    model = PixelCNN(IMAGE_SHAPE, units, depth)
-    if name == BOUND:
+    model = make()
+    if side == BOUND:
         step_peers.serve(products_step(model, batch_size))
         return
     size = (batch_size, *IMAGE_SHAPE)
     images = (np.random.default_rng(0).random(size) < 0.3).astype("float32")
-    if name == OURS:
+    if side == OURS:
         values = {w.path: np.asarray(w) for w in model.trainable_weights}
-        np.savez(path, images=images, **values)
+        np.savez(options.weights, images=images, **values)
     step_peers.serve(our_step(model, images))
 
 
 class Side:
     """A process that takes steps when asked to."""
 
-    def __init__(self, name, path, size):
-        call = f"steps.serve_ours{(name, path, *size)}"
+    def __init__(self, name, family, size, weights):
+        command = [sys.executable, "-m"]
         if name in PEERS:
-            call = f"step_peers.serve_peer{(name, path)}"
-        code = f"from tests.benchmarks import {call.partition('.')[0]}; {call}"
+            command += ["tests.benchmarks.step_peers", name, family, str(weights)]
+        else:
+            command += ["tests.benchmarks.steps", "--side", name, "--family", family]
+            command += ["--size", size, "--weights", str(weights)]
         self.process = subprocess.Popen(
-            [sys.executable, "-c", code],
+            command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
         )
         self.losses, self.peak = [], 0.0
 
@@ -144,16 +208,23 @@ class Side:
         self.process.wait()
 
 
-def compare(benchmark, text, size):
-    """Time all programs at a size, and return the rows of the table."""
-    names = [OURS, BFLOAT16, BOUND, *step_peers.TENSORFLOW]
-    names += step_peers.TORCH if installed("torch") else ()
+def sides_of(family):
+    """Return the names of the programs of a family."""
+    names = [OURS, BFLOAT16, BOUND]
+    if family in step_peers.NETWORKS:
+        names += step_peers.TENSORFLOW
+        names += step_peers.TORCH if installed("torch") else ()
+    return names
+
+
+def compare(benchmark, family, size):
+    """Time all programs of a family at a size, and return the rows of the table."""
     with tempfile.TemporaryDirectory() as folder:
-        path = str(pathlib.Path(folder) / "weights.npz")
+        weights = pathlib.Path(folder) / "weights.npz"
         sides = {}
         try:
-            for name in names:
-                sides[name] = Side(name, path, size)
+            for name in sides_of(family):
+                sides[name] = Side(name, family, size, weights)
                 sides[name].step()  # Ours writes the weights before it answers.
             programs = {name: Program(side.step) for name, side in sides.items()}
             timings, _ = benchmark.time(programs)
@@ -162,15 +233,16 @@ def compare(benchmark, text, size):
                 side.close()
     # Ours has taken one step before the first that it answers.
     ours = sides[OURS].losses[0]
-    for name in PEERS.keys() & sides.keys():
-        found = sides[name].losses[1]
-        if not abs(found - ours) < 1e-3 * abs(ours):
-            raise AssertionError(f"{name}: a loss of {found}, not {ours}")
+    for name, side in sides.items():
+        if name in PEERS:
+            found = side.losses[1]
+            if not abs(found - ours) < 1e-3 * abs(ours):
+                raise AssertionError(f"{name}: a loss of {found}, not {ours}")
     base = timings[OURS].median
     return [
         {
             "program": name,
-            "size": text,
+            "size": f"{family}, {size}",
             "ms": 1000 * timings[name].median,
             "ratio": timings[name].median / base,
             "MiB": int(side.peak),
@@ -182,8 +254,23 @@ def compare(benchmark, text, size):
 def main():
     """Parse the command line, and print a table."""
     benchmark = Benchmark(__doc__)
-    sizes = TINY if benchmark.start().quick else SIZES
-    rows = [row for size in sizes.items() for row in compare(benchmark, *size)]
+    add = benchmark.parser.add_argument
+    names = list(families())
+    add("--family", nargs="+", choices=names, default=names)
+    for hidden in ("--side", "--size"):
+        add(hidden, help=argparse.SUPPRESS)
+    add("--weights", type=pathlib.Path, help=argparse.SUPPRESS)
+    if "--side" in sys.argv:
+        serve_ours(benchmark.parser.parse_args())
+        return
+    options = benchmark.start()
+    rows = []
+    for family in options.family:
+        sizes = families()[family]
+        tiny = "tiny" if "tiny" in sizes else list(sizes)[-1]
+        for size in [tiny] if options.quick else sizes:
+            if size != "tiny" or options.quick:
+                rows += compare(benchmark, family, size)
     benchmark.table("Training steps", rows, NOTE)
 
 
