@@ -151,16 +151,11 @@ class _Columns:
 
     def pack(self, caches):
         """Return caches of single columns as one tensor."""
-        order = [n for members in self._members for n in members]
-        groups = [
-            [
-                x
-                for x, y in zip(caches[n], self._caches[n], strict=True)
-                if _has_columns(y)
-            ]
-            for n in order
-        ]
-        return self._run.bundle(groups).packed
+        columns = []
+        for n in (n for members in self._members for n in members):
+            pairs = zip(caches[n], self._caches[n], strict=True)
+            columns += [tensor for tensor, like in pairs if _has_columns(like)]
+        return self._run.bundle([columns]).packed
 
     def empty_lines(self, lag):
         """Return lines of zeros, which end `lag` columns behind the newest one."""

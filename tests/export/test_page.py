@@ -45,7 +45,7 @@ def page(browser, server):
 def opened(browser, address):
     """The page of a server, which must run without errors in the browser."""
     page = browser.new_page()
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(60_000)
     complaints = []
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on(
