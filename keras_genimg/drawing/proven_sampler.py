@@ -17,7 +17,7 @@ from keras_genimg.causality.rounding import (
     in_float32,
 )
 from keras_genimg.inputs.calls import cost_of_image
-from keras_genimg.layers.causal_layer import CausalLayer, has_step_row
+from keras_genimg.layers.causal_layer import CausalLayer, has_step_row, reach_of
 from keras_genimg.ops.devices import is_on_gpu
 from keras_genimg.ops.precision import has_half_precision, is_quantized
 from keras_genimg.sampling.refusal import Refusal
@@ -243,7 +243,7 @@ class TracedSampler:
             for network in self._networks
             for layer in network._flatten_layers()
             if isinstance(layer, CausalLayer)
-            and (has_step_row(layer) or layer.reach is not None)
+            and (has_step_row(layer) or reach_of(layer) is not None)
         }
         raise ValueError(
             f"The incremental sampler of {self._model.name} draws other images with "

@@ -46,7 +46,8 @@ class CausalLayer:
     then drawn at a time in small batches. The layer gets the columns of its cache one
     by one: `begin_pixel` takes those around a pixel, and `end_row` also takes tensors
     of one column, `(batch, n)`. Columns beyond the ends of a row are zero. Tensors of
-    the cache that have no columns, `(batch, n)`, must not change.
+    the cache that have no columns, `(batch, n)`, must not change. A subclass that
+    overrides a method for the cache or for rows must state its `reach` again.
 
     Attributes:
         sees_current_row: Whether an output depends on pixels of the same row.
@@ -206,6 +207,19 @@ class CausalLayer:
             layer.end_row(*arguments)
             for layer, *arguments in zip(layers, weights, caches, kept, strict=True)
         ]
+
+
+def reach_of(layer: CausalLayer) -> int | None:
+    """Return the `reach` of a layer, or None if a subclass changed its rows since."""
+    if "reach" in vars(layer):
+        return layer.reach
+    of_rows = {"initial_cache", "begin_row", "begin_pixel", "end_row", "end_rows"}
+    for kind in type(layer).__mro__:
+        if "reach" in vars(kind):
+            return layer.reach
+        if of_rows & vars(kind).keys():
+            return None
+    return None
 
 
 def has_step_row(layer: CausalLayer) -> bool:

@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from keras_genimg.layers.causal_layer import has_step_row
+from keras_genimg.layers.causal_layer import has_step_row, reach_of
 from keras_genimg.ops.devices import is_on_gpu
 from keras_genimg.ops.precision import has_half_precision, is_quantized
 from keras_genimg.sampling.pointwise import autocast
@@ -193,14 +193,14 @@ class PixelRun:
         self.known = [v for v in needed.values() if v.level != Level.PIXEL]
         # Where all ways of drawing are rounded alike, so that an image does not depend
         # on its batch.
-        self.has_fast_way = (
+        self.rounds_alike = (
             fused
             and not (is_double or has_half_precision(model))
             and not (is_quantized(model) or is_on_gpu())
         )
         # With few values, a row settles soon.
         self.evaluates_rows = (
-            self.has_fast_way
+            self.rounds_alike
             and model.likelihood.num_values == 2
             and self.colors == 1
             and all(has_step_row(step.operation) for step in self.stepped)
@@ -242,9 +242,9 @@ class PixelRun:
     def waves(self):
         """Return the `Waves` that draw an image faster than pixel by pixel, or None."""
         sizes = self.height, self.width
-        reaches = [step.operation.reach for step in self.causal]
+        reaches = [reach_of(step.operation) for step in self.causal]
         if (
-            self.has_fast_way
+            self.rounds_alike
             and all(isinstance(size, int) for size in sizes)
             and len(self.stepped) == len(self.causal)
             and None not in reaches

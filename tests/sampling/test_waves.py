@@ -136,6 +136,12 @@ def test_completions(options, drawn):
 
 
 def test_which_models_have_waves():
+    class Rows(MaskedConv2D):
+        """Changes rows, and does not say how far it sees."""
+
+        def begin_row(self, weights, cache):
+            return super().begin_row(weights, cache)
+
     half = model_of(RowLSTM(4, dtype="mixed_bfloat16"))
     models = {
         PixelRNN(SHAPE, 4, 1, **NARROW): False,
@@ -143,6 +149,7 @@ def test_which_models_have_waves():
         GatedPixelCNN(SHAPE, 4, 1): False,
         PixelCNN(SHAPE, 4, 1, first_kernel_size=9): False,
         half: False,
+        model_of(Rows(4, 3, "B")): False,
         PixelCNN(SHAPE, 4, 1, **NARROW): True,
         model_of(RowLSTM(4)): True,
     }
