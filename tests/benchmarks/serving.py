@@ -1,6 +1,7 @@
 """Many clients drawing images from the embedded server at the same time.
 
     python -m tests.benchmarks.serving
+    python -m tests.benchmarks.serving --clients 1 --seconds 20 --presets PixelCNN/mnist
 
 Each reply is compared with the images of its seeds. Wrong images, refused requests and
 missing replies are counted. The bound is the same signature called directly in one
@@ -18,6 +19,7 @@ import numpy as np
 import requests
 import tensorflow as tf
 
+import keras_genimg.models
 from keras_genimg.models import DRAW, PixelRNN
 from tests.benchmarks.timing import Benchmark, Program
 from tests.export.running_server import running
@@ -92,10 +94,19 @@ def main():
     add = benchmark.parser.add_argument
     add("--clients", type=int, default=32)
     add("--seconds", type=float, default=60, help="of each run")
+    trained = "with their weights, in place of the two small models"
+    add("--presets", nargs="+", metavar="FAMILY/NAME", help=trained)
     options = benchmark.start()
     if options.quick:
         options.clients, options.seconds = 4, 1
         models = {"draw": DRAW((4, 4, 1), 2, 4, 2, 2, 2)}
+    elif options.presets:
+        models = {}
+        for preset in options.presets:
+            family, name = preset.split("/")
+            models[name] = getattr(keras_genimg.models, family).from_preset(
+                name, weights=True
+            )
     else:
         models = {
             "pixelrnn": PixelRNN.from_preset("digits_diagonal"),
