@@ -17,6 +17,7 @@ from keras_genimg import __version__
 
 project = "keras_genimg"
 author = "The keras_genimg authors"
+copyright = f"2026, {author}"
 release = version = __version__
 extensions = [
     "myst_nb",
@@ -28,7 +29,8 @@ exclude_patterns = ["README.md"]
 default_role = "code"
 html_theme = "furo"
 html_title = f"keras_genimg {release}"
-html_static_path = []
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 templates_path = []
 
 nb_execution_mode = "off" if os.environ.get("DOCS_NO_EXECUTION") else "force"
