@@ -122,6 +122,7 @@ def test_a_color_folder_alone_keeps_all_levels(run_example, tmp_path, monkeypatc
     assert "Model: PixelCNN/photo_patches, DiscretizedLogisticMixture(" in printed
     assert "Training: 1 epochs" in printed and "ounded" not in printed
     assert "genimg-serve --base-dir served" in printed
+    assert "What to try next: --epochs 2 --output run_longer" in printed
     report = json.loads(pathlib.Path("run/report.json").read_text())
     assert "Mixture(num_values=256" in report["likelihood"]
     with Image.open(folder / "other.png") as original:
@@ -162,6 +163,21 @@ def test_pixels_decide_their_likelihood_and_size(tmp_path):
     assert size(folder) == (16, 32)
     write_images(folder / "other", 1, (40, 81))
     assert size(folder) == (32, 32)
+
+
+@pytest.mark.parametrize(
+    "losses, text",
+    [
+        (("3", "2", "1"), "next: --epochs 6 --output run_longer,"),
+        (("2", "1", "3"), "after epoch 2 of 3;"),
+        (("", "", ""), "--epochs 6"),  # No images were held out.
+    ],
+)
+def test_what_to_try_next(losses, text, tmp_path):
+    train = runpy.run_path(str(ROOT / "examples" / "train.py"))
+    log = tmp_path / "log.csv"
+    log.write_text("epoch,val_loss\n" + "".join(f"0,{loss}\n" for loss in losses))
+    assert text in train["what_to_try"](log, 3, "run", colors=1)
 
 
 def test_rounding_is_announced():
