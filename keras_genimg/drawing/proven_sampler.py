@@ -53,7 +53,8 @@ class TracedSampler:
         Images; for completions, also effective sample sizes.
 
     Raises:
-        ValueError: If the model is not causal, or the sampler and the model disagree.
+        ValueError: If the model is not causal, the sampler and the model disagree, or a
+            layer draws random numbers of its own.
 
     Attributes:
         kind: Method, image shape, and whether it is compiled with XLA. Samplers of one
@@ -80,8 +81,12 @@ class TracedSampler:
                 options["record"] = lambda *recorded: records.append(recorded)
             draw = model._drawer.from_seeds(*self.kind, num_candidates, **options)
             state = list(zip(variables, weights, strict=True))
-            with keras.StatelessScope(state_mapping=state):
-                images, *sizes = tf.nest.flatten(draw(*inputs))
+            scope = keras.StatelessScope(state_mapping=state)
+            try:
+                with scope:
+                    images, *sizes = tf.nest.flatten(draw(*inputs))
+            finally:  # TensorFlow fails on some of what is refused.
+                self._refuse_noise(scope)
             self._networks = [network for network, *_ in records]
             self._has_fast_way = any(is_faster for _, is_faster, *_ in records)
             recorded = [tuple(tensors) for _, _, *tensors in records]
@@ -103,6 +108,24 @@ class TracedSampler:
             self._function = tf.function(
                 run, input_signature=signature, autograph=False, jit_compile=True
             )
+
+    def _refuse_noise(self, scope):
+        """Raise an error if drawing changed the state of a random generator."""
+        model = self._model
+        changed = scope.state_mapping.keys() - set(map(id, model.weights))
+        if changed:
+            owners = [
+                f"{type(layer).__name__} '{layer.name}'"
+                for layer in model._flatten_layers(include_self=False)
+                if any(id(variable) in changed for variable in layer.variables)
+            ]
+            error = Refusal(
+                f"No image of {model.name} can be reproduced from its seed, since "
+                f"layers draw random numbers of their own. Let them do so only in "
+                f"training. Received: {', '.join(owners) or 'a graph with noise'}"
+            )
+            error.depends_on_batch = True
+            raise error
 
     def __call__(self, seeds, temperature, *others):
         function = self._trace()

@@ -5,10 +5,14 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
-from keras_genimg.layers import MaskedConv2D, ResidualMaskedConvBlock
+from keras_genimg.layers import (
+    DiagonalBiLSTM,
+    MaskedConv2D,
+    ResidualMaskedConvBlock,
+)
 from keras_genimg.models import AutoregressiveModel
 from tests.fuzz.honest import Honest
-from tests.fuzz.own_layers import Above, Left
+from tests.fuzz.own_layers import Above, Left, Noisy
 
 SHAPE = (3, 4, 1)
 
@@ -74,3 +78,35 @@ def test_a_constant_of_float64():
 def test_a_constant_of_fewer_axes_than_a_map(shape):
     constant = np.linspace(-1, 1, int(np.prod(shape))).reshape(shape).astype("float32")
     assert_right(model_of(lambda x: ops.arctan2(x, 2 + x * x) + constant, "float32"))
+
+
+# Noise may be hidden from the proof, or drawn in two loops.
+
+
+def test_noise_on_a_condition_behind_a_minimum():
+    images, point = keras.Input(SHAPE, name="images"), keras.Input((1, 1, 4))
+    x = MaskedConv2D(4, 3, "A")(images)
+    x = ops.minimum(x, 1e6 + Noisy(always=True, name="noisy")(point))
+    model = AutoregressiveModel([images, point], MaskedConv2D(1, 1, "B")(x))
+    with pytest.raises(ValueError, match="from its seed.*Received: Noisy 'noisy'"):
+        model.generate(1, conditions=np.zeros((1, 1, 1, 4)), verbose=0)
+
+
+class GlobalNoise(layers.Layer):
+    """Draws from the generator that `keras.utils.set_random_seed` seeds."""
+
+    pointwise = True
+
+    def call(self, inputs):
+        return inputs + keras.random.normal((4,))
+
+
+@pytest.mark.parametrize(
+    "noise, named",
+    [(Noisy(always=True, name="noisy"), "Noisy 'noisy'"), (GlobalNoise(), "a graph")],
+    ids=["own", "global"],
+)
+def test_noise_in_a_row_that_may_be_guessed(noise, named):
+    model = model_of(lambda x: noise(DiagonalBiLSTM(4)(x)), dtype="float32")
+    with pytest.raises(ValueError, match=f"from its seed.*Received: {named}"):
+        model.generate(1, verbose=0)
