@@ -99,6 +99,7 @@ def incremental_sampler(
         else:
             drawn, *params = run.visit(*arguments)
         drawn = tf.transpose(drawn, (2, 0, 1, 3))
+        drawn = tf.ensure_shape(drawn, uniforms.shape)  # See `PixelRun.doubled`.
         if record is not None:
             params = _as_output(*params, model)
             given = [values[:2] for values in conditions]
@@ -188,6 +189,10 @@ class PixelRun:
         self.pointwise = {id(s): s.pixel() for s in steps if s.pixel is not None}
         self.maps = self._maps(conditions, steps)
         self.fed = self._fed_by_pixel()
+        # Grappler empties the result of a loop that adds `carry + constant` to itself
+        # (TensorFlow 2.21), unless something stands between.
+        used = [[value.index for value in step.inputs] for step in self.pixel_steps]
+        self.doubled = {n for each in used for n in each if each.count(n) > 1}
         needed = [value for step in self.pixel_steps for value in step.inputs]
         needed = {value.index: value for value in (*needed, program.output)}
         self.known = [v for v in needed.values() if v.level != Level.PIXEL]
@@ -541,6 +546,8 @@ class PixelRun:
                     continue
             outputs = tf.nest.flatten(outputs)
             for value, output in zip(step.outputs, outputs, strict=True):
+                if value.index in self.doubled:
+                    output = tf.ensure_shape(output, output.shape)
                 values[value.index] = output
         return values, states
 

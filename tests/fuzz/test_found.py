@@ -110,3 +110,14 @@ def test_noise_in_a_row_that_may_be_guessed(noise, named):
     model = model_of(lambda x: noise(DiagonalBiLSTM(4)(x)), dtype="float32")
     with pytest.raises(ValueError, match=f"from its seed.*Received: {named}"):
         model.generate(1, verbose=0)
+
+
+# TensorFlow's optimizer makes the result of such a loop empty.
+
+
+@pytest.mark.parametrize("copies", [2, 3])
+def test_a_carry_and_a_constant_added_to_themselves(copies):
+    def middle(x):
+        return layers.Add()([Left()(x, offset=0.5)] * copies)
+
+    assert_right(model_of(middle, dtype="float32"))
