@@ -21,6 +21,7 @@ import tensorflow as tf
 
 import keras_genimg.models
 from keras_genimg.models import DRAW, PixelRNN
+from keras_genimg.presets import find_preset
 from tests.benchmarks.timing import Benchmark, Program
 from tests.export.running_server import running
 
@@ -103,10 +104,9 @@ def main():
     elif options.presets:
         models = {}
         for preset in options.presets:
-            family, name = preset.split("/")
-            models[name] = getattr(keras_genimg.models, family).from_preset(
-                name, weights=True
-            )
+            family, name = find_preset(preset)
+            family = getattr(keras_genimg.models, family)
+            models[preset.replace("/", "_")] = family.from_preset(name, weights=True)
     else:
         models = {
             "pixelrnn": PixelRNN.from_preset("digits_diagonal"),
