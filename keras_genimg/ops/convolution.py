@@ -57,9 +57,7 @@ def row_conv(rows, weights):
         Shape `(columns, batch, filters)`.
     """
     kernel, bias = weights
-    reach = kernel.shape[0] // 2
-    padded = tf.pad(rows, [[reach, reach], [0, 0], [0, 0]])
-    outputs = tf.nn.conv2d(padded[tf.newaxis], kernel, 1, "VALID")[0]
+    outputs = tf.nn.conv2d(rows[tf.newaxis], kernel, 1, "SAME")[0]
     return outputs if bias is None else outputs + bias
 
 
