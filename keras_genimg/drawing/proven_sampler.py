@@ -177,8 +177,8 @@ class TracedSampler:
             True.
 
         Raises:
-            ValueError: If they disagree, or the model is not causal. The error names
-                the layer, if it is found.
+            ValueError: If they disagree, the sampler fails, or the model is not causal.
+                The error names the layer, if it is found.
         """
         model, (method, image_shape, _) = self._model, self.kind
         self._trace()
@@ -198,6 +198,11 @@ class TracedSampler:
             try:
                 drawn = [(weights, self._drawn_under(weights)) for weights in both]
             except tf.errors.InvalidArgumentError as error:
+                if len(model.inputs) == 1:
+                    raise ValueError(
+                        f"The incremental sampler of {model.name} cannot be proven, "
+                        f"since it fails under random weights: {error.message}"
+                    ) from error
                 warnings.warn(
                     f"Could not prove the sampler of {model.name}: its graph fails on "
                     f"random conditions, whose unknown sizes are guessed "

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from keras_genimg.causality import first_leak, probing
-from keras_genimg.layers import MaskedConv2D
+from keras_genimg.layers import CausalLayer, MaskedConv2D
 from keras_genimg.models import AutoregressiveModel, PixelCNN
 from keras_genimg.serving import publish
 
@@ -155,6 +155,27 @@ def test_conditions_whose_size_is_not_known():
     options["method"] = "ancestral"
     expected = model.generate(3, seed=0, conditions=conditions, **options)
     np.testing.assert_array_equal(again, expected)
+
+
+class Small(CausalLayer, keras.layers.Layer):
+    """Passes small values on, and fails on others."""
+
+    def call(self, inputs):
+        return inputs
+
+    def step(self, weights, carry, row, inputs):
+        with tf.control_dependencies([tf.debugging.assert_less(abs(inputs), 1e-6)]):
+            return tf.identity(inputs), (), ()
+
+
+def test_a_sampler_that_fails_under_random_weights():
+    images = keras.Input((4, 5, 1))
+    x = Small()(MaskedConv2D(4, 3, "A", kernel_initializer="zeros")(images))
+    model = AutoregressiveModel(images, MaskedConv2D(1, 1, "B")(x), name="model")
+    with pytest.raises(ValueError, match="sampler of model cannot be proven.*random"):
+        model.generate(1)
+    model.check_causality = False
+    assert model.generate(1).shape == (1, 4, 5, 1)
 
 
 def test_the_switch_is_not_saved(tmp_path):
