@@ -1,21 +1,20 @@
 import gc
 import os
 
+import pytest
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 # `pytest -n 2` has a worker per core; more threads would only compete.
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 # Nor does the first of them take all memory of a GPU.
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 
-import keras  # noqa: E402
-import pytest  # noqa: E402
 
-from tests.untuned import leave_datasets_untuned  # noqa: E402
-
-leave_datasets_untuned()
-
-
+# TensorFlow is imported late, since workers start only after this file was read.
 def pytest_collection_finish():
+    from tests.untuned import leave_datasets_untuned
+
+    leave_datasets_untuned()
     # Imported objects stay alive, so exclude them from garbage collection. Tracing
     # makes many objects that live for a while, so collect less often.
     gc.collect()
@@ -25,6 +24,8 @@ def pytest_collection_finish():
 
 @pytest.fixture(autouse=True)
 def fixed_seed():
+    import keras
+
     keras.utils.set_random_seed(0)
     yield
     keras.mixed_precision.set_global_policy("float32")
