@@ -12,6 +12,7 @@ from keras_genimg.layers import DiagonalBiLSTM, MaskedConv2D, RowLSTM, SplitColo
 from keras_genimg.likelihoods import Categorical
 from keras_genimg.models import AutoregressiveModel, PixelCNN, PixelRNN
 from tests.fuzz.own_layers import BatchMean, Noisy
+from tests.seldom import slow_but
 
 SHAPE = (5, 6, 3)
 
@@ -343,13 +344,13 @@ DTYPES = [
 ]
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("dtype", slow_but(DTYPES, "float32", "mixed_bfloat16"))
 @pytest.mark.parametrize("shape", [(9, 7, 1), (5, 6, 3)])
 def test_no_dtype_raises_an_alarm(shape, dtype):
     assert is_causal(lstms(shape, dtype, "A"))
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("dtype", slow_but(DTYPES, "float32", "float16"))
 def test_no_dtype_hides_a_leak(dtype):
     assert not is_causal(lstms((3, 4, 1), dtype, "B"))
 

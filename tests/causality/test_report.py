@@ -62,13 +62,28 @@ CASES = [  # Image shape, units, values of a sub-pixel.
 ]
 
 
+SELDOM = [
+    *itertools.product(("cnn", "row"), CASES[:2]),
+    ("cnn", CASES[2]),
+    ("row", CASES[3]),
+    *itertools.product(("diagonal",), CASES[1:3]),
+    ("whole_diagonal", CASES[3]),
+    ("whole_row", CASES[1]),
+]
+
+
 # "plain" has the layers of "diagonal".
 @pytest.mark.parametrize(
     ("family", "case"),
     [
-        *itertools.product(("cnn", "row", "diagonal"), CASES),
-        *itertools.product(("whole_diagonal", "whole_row"), (CASES[1], CASES[3])),
+        ("cnn", CASES[3]),
+        ("row", CASES[2]),
+        ("diagonal", CASES[3]),
+        ("diagonal", CASES[0]),
+        ("whole_diagonal", CASES[1]),
+        ("whole_row", CASES[3]),
         ("plain", CASES[1]),
+        *(pytest.param(*each, marks=pytest.mark.slow) for each in SELDOM),
     ],
     ids=str,
 )

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from tests.conformance.registry import LAYERS
-from tests.weekly import weekly_but
+from tests.seldom import weekly_but
 
 CASES = pytest.mark.parametrize("case", LAYERS.values(), ids=LAYERS)
 

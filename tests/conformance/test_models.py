@@ -7,8 +7,8 @@ import tensorflow as tf
 
 from tests.conformance import loading, replicas
 from tests.conformance.registry import LAYERS, MODELS
+from tests.seldom import weekly_but
 from tests.subprocesses import run_forked
-from tests.weekly import weekly_but
 
 CASES = pytest.mark.parametrize("case", MODELS.values(), ids=MODELS)
 

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from keras_genimg.datasets import as_array, batches, cluttered_digits, load, two_digits
 from keras_genimg.datasets.epochs import make_epochs
+from tests.seldom import slow_but
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ def pixels(dataset):
 BLOCK_BYTES = "keras_genimg.datasets.epochs.BLOCK_BYTES"
 
 
-@pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize("name", slow_but(SETS, "shuffled", "cropped", "pairs"))
 def test_an_epoch_begins_at_any_batch(name, monkeypatch):
     monkeypatch.setattr(BLOCK_BYTES, 64 * 64 * 2)  # Two batches.
     epochs = SETS[name]().epochs
@@ -62,8 +63,10 @@ RANDOM = {
 }
 
 
-@pytest.mark.parametrize("make", RANDOM.values(), ids=RANDOM)
-def test_passes_are_new_and_follow_the_seed(make):
+@pytest.mark.parametrize("name", slow_but(RANDOM, "shuffled", "cropped", "pairs"))
+def test_passes_are_new_and_follow_the_seed(name):
+    make = RANDOM[name]
+
     def read(dataset):
         return np.concatenate(pixels(dataset))
 

@@ -7,8 +7,8 @@ import tensorflow as tf
 
 from keras_genimg.models import DRAW, PixelCNN, PixelRNN
 from tests.fitting.drop_models import IMAGES, SHAPE, collect, fit_and_drop, graphs
+from tests.seldom import weekly_but
 from tests.subprocesses import run_python
-from tests.weekly import weekly_but
 
 RECURRENT = {
     "row": lambda: PixelRNN(SHAPE, 2, 1, "row", head_filters=2),

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from tests.fitting import strategies
+from tests.seldom import weekly_but
 from tests.subprocesses import start_forked, worker_environments
-from tests.weekly import weekly_but
 
 pytestmark = pytest.mark.slow
 

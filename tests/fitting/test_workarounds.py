@@ -62,7 +62,8 @@ class Freed(keras.callbacks.Callback):
         return set(self.threads)
 
 
-@pytest.mark.parametrize("arrays", [pytest.param(True, marks=pytest.mark.slow), False])
+@pytest.mark.slow
+@pytest.mark.parametrize("arrays", [True, False])
 def test_fit_frees_iterators_in_another_thread(model, arrays):
     data = IMAGES if arrays else tf.data.Dataset.from_tensors(IMAGES).repeat(2)
     freed = Freed()
@@ -78,6 +79,7 @@ def test_evaluate_frees_its_iterator_in_another_thread(model):
     assert freed.read == 1
 
 
+@pytest.mark.slow
 def test_iterators_of_a_callback_are_not_kept_until_training_ends(model):
     freed, counts = Freed(), []
 

@@ -8,7 +8,7 @@ import pytest
 from keras_genimg import layers
 from tests.fuzz.graphs import STEPS, RandomGraph
 from tests.fuzz.trial import Fault, Trial, try_graph
-from tests.weekly import weekly_but
+from tests.seldom import weekly_but
 
 
 # Further seeds are for `python -m tests.fuzz`.

@@ -15,7 +15,7 @@ from keras_genimg.likelihoods import DiscretizedLogisticMixture
 from keras_genimg.models import PixelCNN
 from tests.conformance.registry import MODELS as CASES
 from tests.gpu.kernels import XLA_GPU, nodes_of, without_kernel
-from tests.weekly import weekly_but
+from tests.seldom import weekly_but
 
 pytestmark = [
     pytest.mark.slow,

@@ -9,6 +9,7 @@ from keras_genimg.models import AutoregressiveModel
 from keras_genimg.models.pixel_network import PixelNetwork
 from keras_genimg.serving.autoregressive_endpoints import served_conditions
 from tests.inputs.test_sizes import Batches
+from tests.seldom import slow_but
 
 
 class Shifted(AutoregressiveModel):
@@ -144,7 +145,7 @@ def test_bad_values_are_refused_by_every_call(model, name):
 STEPPED = ["label 0.7", "vector nan", "digit 3"]
 
 
-@pytest.mark.parametrize("name", STEPPED)
+@pytest.mark.parametrize("name", slow_but(STEPPED, "vector nan"))
 def test_bad_values_are_refused_in_steps(model, name):
     values, text = BAD[name]
     good = {"images": IMAGES, **GOOD}

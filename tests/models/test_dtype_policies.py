@@ -6,7 +6,7 @@ import pytest
 
 from keras_genimg.models import LatentModel
 from tests.conformance import registry
-from tests.weekly import weekly_but
+from tests.seldom import weekly_but
 
 PURE = ("float64", "bfloat16", "float16")
 # Three models are tried in float16, which has the narrowest range, and all models and

@@ -75,7 +75,13 @@ def test_all_families_have_one_signature(family, method):
     ]
 
 
-@pytest.mark.parametrize("kind, method", CALLS)
+@pytest.mark.parametrize(
+    "kind, method",
+    [
+        *CALLS[1:3],
+        *(pytest.param(*call, marks=pytest.mark.slow) for call in CALLS[::3]),
+    ],
+)
 def test_same_bits_whatever_the_batch_size(models, kind, method):
     model = models[kind]
     x = images_for(model)

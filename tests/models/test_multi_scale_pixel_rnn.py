@@ -10,7 +10,7 @@ from keras_genimg.drawing.candidates import later_known
 from keras_genimg.likelihoods import Categorical
 from keras_genimg.models import MultiScalePixelRNN
 from keras_genimg.ops.scales import scale_order
-from tests.weekly import weekly_but
+from tests.seldom import weekly_but
 
 OPTIONS = {"first_kernel_size": 3, "head_filters": 6, "condition_filters": 4}
 
@@ -133,6 +133,7 @@ def test_samplers_agree_and_small_images_are_enlarged(model, jit_compile):
     assert len(np.unique(drawn, axis=0)) > 1
 
 
+@pytest.mark.slow
 def test_frequencies_are_the_probabilities():
     shape, scales = (1, 4, 1), ((1, 2), (1, 4))
     model = randomized(MultiScalePixelRNN(shape, scales, 3, 1, **OPTIONS))

@@ -35,7 +35,11 @@ MODELS = {
 
 @pytest.mark.parametrize(
     "name, jit_compile",
-    [*((name, False) for name in MODELS), ("cnn", True), ("diagonal", True)],
+    [
+        *((name, False) for name in MODELS),
+        ("cnn", True),
+        pytest.param("diagonal", True, marks=pytest.mark.slow),
+    ],
 )
 def test_draws_what_numpy_draws(name, jit_compile):
     keras.utils.set_random_seed(7)

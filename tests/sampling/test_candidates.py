@@ -20,7 +20,7 @@ from keras_genimg.ops.uniforms import (
     seeded_uniforms,
 )
 from tests import reference
-from tests.weekly import weekly_but
+from tests.seldom import weekly_but
 
 pytestmark = pytest.mark.slow
 

@@ -20,6 +20,7 @@ from keras_genimg.sampling.program import Level, Program
 from tests.fuzz.own_layers import Above
 from tests.sampling.drawn import assert_ancestral, assert_served_as_drawn
 from tests.sampling.forced import assert_sampled_as_computed
+from tests.seldom import slow_but
 
 SHAPE = (5, 4, 1)
 
@@ -279,9 +280,9 @@ READERS = {
 }
 
 
-@pytest.mark.parametrize("reader", READERS.values(), ids=READERS)
-def test_mask_a_may_stand_behind_other_readers_of_the_image(reader):
-    colors = 3 if reader is READERS["colors"] else 1
+@pytest.mark.parametrize("name", slow_but(READERS, "colors", "users", "two"))
+def test_mask_a_may_stand_behind_other_readers_of_the_image(name):
+    colors, reader = 3 if name == "colors" else 1, READERS[name]
     images = keras.Input((5, 4, colors))
     x = reader(images)
     x = MaskedConv2D(6, 3, "A", colors, activation="tanh")(x)
@@ -602,8 +603,9 @@ CHANGES = {
 }
 
 
-@pytest.mark.parametrize("layer, change", CHANGES.values(), ids=CHANGES)
-def test_functions_are_made_anew_when_layers_change(layer, change):
+@pytest.mark.parametrize("name", slow_but(CHANGES, "negative_slope", "mask", "list"))
+def test_functions_are_made_anew_when_layers_change(name):
+    layer, change = CHANGES[name]
     model = model_of(layer)
     images = model.generate(8, seed=0)
     nats = model.log_prob(images)

@@ -17,6 +17,7 @@ from keras_genimg.models import (
     PixelRNN,
 )
 from keras_genimg.sampling import incremental
+from tests.seldom import slow_but
 
 SHAPE = (8, 9, 1)
 SEEDS = range(6)
@@ -105,7 +106,9 @@ def drawn(monkeypatch):
     return draw
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(
+    "name", slow_but(MODELS, "PixelCNN", "row", "mixture", "own", "labels")
+)
 def test_waves_draw_what_single_pixels_give(name, drawn):
     model = randomized(MODELS[name]())
     options = {"seed": 0}

@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 
 from keras_genimg.serving import read_metadata
-from tests.weekly import weekly_but
+from tests.seldom import weekly_but
 
 pytestmark = pytest.mark.slow
 

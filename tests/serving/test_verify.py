@@ -14,8 +14,8 @@ from keras_genimg.serving.verification.probes import random_inputs
 from keras_genimg.serving.verification.saved_graph import SavedGraph, Signature
 from keras_genimg.serving.warmup import recorded_requests
 from tests.conformance import registry
+from tests.seldom import weekly_but
 from tests.serving import planted
-from tests.weekly import weekly_but
 
 pytestmark = pytest.mark.slow
 
