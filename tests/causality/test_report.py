@@ -17,6 +17,7 @@ from keras_genimg.causality.random_weights import randomize
 from keras_genimg.likelihoods import Categorical
 from keras_genimg.models import PixelCNN, PixelRNN
 from tests.causality import influence as perturbed
+from tests.seldom import slow_but
 
 
 def influences(model, num_values, seeds):
@@ -62,32 +63,25 @@ CASES = [  # Image shape, units, values of a sub-pixel.
 ]
 
 
-SELDOM = [
-    *itertools.product(("cnn", "row"), CASES[:2]),
-    ("cnn", CASES[2]),
-    ("row", CASES[3]),
-    *itertools.product(("diagonal",), CASES[1:3]),
-    ("whole_diagonal", CASES[3]),
-    ("whole_row", CASES[1]),
+EVERY = [
+    *itertools.product(("cnn", "row", "diagonal"), CASES),
+    *itertools.product(("whole_diagonal", "whole_row"), CASES[1::2]),
+    ("plain", CASES[1]),  # Has the layers of "diagonal".
+]
+FAST = [
+    ("cnn", CASES[3]),
+    ("row", CASES[2]),
+    ("diagonal", CASES[0]),
+    ("diagonal", CASES[3]),
+    ("whole_diagonal", CASES[1]),
+    ("whole_row", CASES[3]),
+    ("plain", CASES[1]),
 ]
 
 
-# "plain" has the layers of "diagonal".
-@pytest.mark.parametrize(
-    ("family", "case"),
-    [
-        ("cnn", CASES[3]),
-        ("row", CASES[2]),
-        ("diagonal", CASES[3]),
-        ("diagonal", CASES[0]),
-        ("whole_diagonal", CASES[1]),
-        ("whole_row", CASES[3]),
-        ("plain", CASES[1]),
-        *(pytest.param(*each, marks=pytest.mark.slow) for each in SELDOM),
-    ],
-    ids=str,
-)
-def test_future_changes_nothing(family, case):
+@pytest.mark.parametrize("each", slow_but(EVERY, *FAST), ids=str)
+def test_future_changes_nothing(each):
+    family, case = each
     shape, units, values = case
     likelihood = Categorical(values) if values > 2 else "bernoulli"
     model = FAMILIES[family](shape, units=units, head_filters=9, likelihood=likelihood)

@@ -19,6 +19,7 @@ from keras_genimg.models import (
     PixelRNN,
 )
 from keras_genimg.ops.uniforms import POSTERIOR
+from tests.seldom import slow_but
 
 FAMILIES = [
     GenerativeModel,
@@ -75,14 +76,9 @@ def test_all_families_have_one_signature(family, method):
     ]
 
 
-@pytest.mark.parametrize(
-    "kind, method",
-    [
-        *CALLS[1:3],
-        *(pytest.param(*call, marks=pytest.mark.slow) for call in CALLS[::3]),
-    ],
-)
-def test_same_bits_whatever_the_batch_size(models, kind, method):
+@pytest.mark.parametrize("call", slow_but(CALLS, *CALLS[1:3]), ids="-".join)
+def test_same_bits_whatever_the_batch_size(models, call):
+    kind, method = call
     model = models[kind]
     x = images_for(model)
     run = getattr(model, method)
