@@ -1,11 +1,13 @@
-"""Train a VAE on handwritten digits and look at its latent space.
+"""Train a VAE on handwritten digits or faces and look at its latent space.
 
 By default, the example uses the 8x8 digits that scikit-learn ships and two latent
 dimensions, and draws a picture of the latent plane. With `--data mnist`, it uses MNIST
-from tensorflow-datasets, binarized again in each epoch. It needs the extra `examples`.
+from tensorflow-datasets, binarized again in each epoch; with `--data frey_face`, Frey
+Face, see `keras_genimg.datasets.load`. It needs the extra `examples`.
 
     python examples/vae_digits.py
     python examples/vae_digits.py --data mnist
+    python examples/vae_digits.py --data frey_face --latent-dim 2
 
 The picture of the plane is like those in appendix A of Auto-Encoding Variational
 Bayes, https://arxiv.org/abs/1312.6114.
@@ -19,15 +21,19 @@ from typing import Any
 SEED = 100
 NUM_IMAGES = 10
 # Arguments of `datasets.load`.
-DATA = {"digits": {"intensities": True}, "mnist": {"binarize": "dynamic"}}
+DATA = {
+    "digits": {"intensities": True},
+    "mnist": {"binarize": "dynamic"},
+    "frey_face": {"intensities": True},
+}
 
 
 def main():
     """Run the whole example."""
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--data", choices=tuple(DATA), default="digits")
-    parser.add_argument("--epochs", type=int, help="300 for digits, 60 for MNIST")
-    parser.add_argument("--latent-dim", type=int, help="2 for digits, 20 for MNIST")
+    parser.add_argument("--epochs", type=int, help="300; 60 for MNIST, 500 for faces")
+    parser.add_argument("--latent-dim", type=int, help="2; 20 for MNIST, 10 for faces")
     parser.add_argument("--samples", type=int, default=100, help="for log_prob")
     parser.add_argument("--output", type=pathlib.Path, default="outputs/vae_digits")
     arguments = parser.parse_args()
@@ -85,7 +91,8 @@ def main():
     if model.latent_dim == 2:
         picture = arguments.output / "manifold.png"
         plane = latent_manifold(model, size=20)
-        save_grid(picture, plane, columns=20, padding=0, scale=4)
+        scale = 32 // model.image_shape[0]
+        save_grid(picture, plane, columns=20, padding=0, scale=scale)
         print(f"Wrote {picture}")
 
 
