@@ -8,11 +8,12 @@
 
 Without a preset, the images decide the size, the likelihood and the number of epochs,
 for about ten minutes of two cores. Color images then train `PixelCNN/cifar10_small`,
-which begins with its trained weights, unless `--set` changes the model. With a preset,
-its recipe decides. A name that several families have needs its family, as in
-`DRAW/mnist`. The run folder holds `config.json`, `log.csv`, pictures of samples in
-`samples/`, the states to resume from in `states/`, the trained `model.keras`, and
-`report.json` with the nats of the test images. It needs the extra `examples`.
+which begins with its trained weights, unless `--set` changes the model. The weights of
+the epoch that describes the held-out images best are kept. With a preset, its recipe
+decides. A name that several families have needs its family, as in `DRAW/mnist`. The run
+folder holds `config.json`, `log.csv`, pictures of samples in `samples/`, the states to
+resume from in `states/`, the trained `model.keras`, and `report.json` with the nats of
+the test images. It needs the extra `examples`.
 
 Data is `digits`, which is embedded; a name of tensorflow_datasets, such as `mnist`,
 `fashion_mnist`, `binarized_mnist`, `cifar10` or `svhn_cropped`, read from the folder
@@ -50,6 +51,8 @@ LONGER = {
     1: "4,000 gray digits went from 1.197 to 1.163 bits per dimension",
     3: "500 crops of photographs went from 3.332 to 3.312 bits per dimension",
 }
+# In the run folder, the weights of the best epoch for held-out images.
+BEST = "best.weights.h5"
 TEST_SEED = 777
 HELD_OUT = 5000
 IMAGENET_NOTE = (
@@ -446,7 +449,7 @@ def make_model(family, name, likelihood, image_shape, arguments):
 
 
 def make_callbacks(output, epochs, arguments, chief):
-    """Return the callbacks of a run. The chief alone writes the log."""
+    """Return the callbacks of a run. The chief alone writes log and weights."""
     import keras
 
     from keras_genimg.callbacks import Resume, SampleGrid
@@ -472,15 +475,46 @@ def make_callbacks(output, epochs, arguments, chief):
     if chief:
         log = keras.callbacks.CSVLogger(str(output / "log.csv"), append=True)
         callbacks.insert(0, log)
+    if chief and not arguments.preset and arguments.held_out != 0:
+        best = keras.callbacks.ModelCheckpoint(
+            str(output / BEST),
+            monitor="val_loss",
+            mode="min",
+            save_best_only=True,
+            save_weights_only=True,
+            initial_value_threshold=best_epoch(output / "log.csv")[1],
+        )
+        callbacks.insert(0, best)
     return callbacks
+
+
+def best_epoch(log):
+    """Return the best epoch for the held-out images, from 1, and their loss."""
+    if not log.exists():
+        return None, None
+    with log.open() as file:
+        losses = [row.get("val_loss") for row in csv.DictReader(file)]
+    numbers = [float(loss) for loss in losses if loss]
+    if not numbers:
+        return None, None
+    return numbers.index(min(numbers)) + 1, min(numbers)
+
+
+def keep_best(model, held_out, output):
+    """Give a trained model the weights of its best epoch, if they are better."""
+    epoch, loss = best_epoch(output / "log.csv")
+    if not (output / BEST).exists() or epoch is None:
+        return
+    if loss < model.evaluate(held_out, verbose=0, return_dict=True)["loss"]:
+        model.load_weights(output / BEST)
+        print(
+            f"Kept: the weights of epoch {epoch}, best for held-out images", flush=True
+        )
 
 
 def what_to_try(log, epochs, output, colors):
     """Return what to try after a folder was trained, from its log."""
-    with log.open() as file:
-        losses = [row.get("val_loss") for row in csv.DictReader(file)]
-    losses = [float(loss) for loss in losses if loss]
-    best = losses.index(min(losses)) + 1 if losses else epochs
+    best = best_epoch(log)[0] or epochs
     if best < 0.9 * epochs:
         return (
             f"What to try next: more images. The held-out ones were described best "
@@ -601,6 +635,7 @@ def main():
         callbacks=make_callbacks(output, recipe.epochs, arguments, chief),
     )
     seconds = time.monotonic() - start
+    keep_best(model, held_out, output)
     model.save(output / "model.keras")
     report = {
         **config,

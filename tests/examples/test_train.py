@@ -123,6 +123,7 @@ def test_a_color_folder_alone_keeps_all_levels(run_example, tmp_path, monkeypatc
     assert "Training: 1 epochs" in printed and "ounded" not in printed
     assert "genimg-serve --base-dir served" in printed
     assert "What to try next: --epochs 2 --output run_longer" in printed
+    assert pathlib.Path("run/best.weights.h5").exists()
     report = json.loads(pathlib.Path("run/report.json").read_text())
     assert "Mixture(num_values=256" in report["likelihood"]
     with Image.open(folder / "other.png") as original:
@@ -178,6 +179,26 @@ def test_what_to_try_next(losses, text, tmp_path):
     log = tmp_path / "log.csv"
     log.write_text("epoch,val_loss\n" + "".join(f"0,{loss}\n" for loss in losses))
     assert text in train["what_to_try"](log, 3, "run", colors=1)
+
+
+@pytest.mark.slow
+def test_the_best_epoch_is_kept(tmp_path, capsys):
+    keep_best = runpy.run_path(str(ROOT / "examples" / "train.py"))["keep_best"]
+    held_out = np.random.default_rng(0).integers(2, size=(4, 4, 4, 1)).astype("uint8")
+    model = PixelCNN((4, 4, 1), 2, 1)
+    model.compile("adam")
+    keep_best(model, held_out, tmp_path)  # No images were held out.
+    trained = model.get_weights()
+    model.set_weights([weight + 1 for weight in trained])
+    model.save_weights(tmp_path / "best.weights.h5")
+    best = model.get_weights()
+    # By the log, the best epoch was worse than the end of training, or better.
+    for loss, expected in ((99.0, trained), (0.0, best)):
+        model.set_weights(trained)
+        (tmp_path / "log.csv").write_text(f"epoch,val_loss\n0,{loss}\n1,99.0\n")
+        keep_best(model, held_out, tmp_path)
+        np.testing.assert_equal(model.get_weights(), expected)
+    assert "weights of epoch 1" in capsys.readouterr().out
 
 
 def test_rounding_is_announced():
