@@ -48,7 +48,7 @@ class Trial:
         self.conditions = self.graph.condition_arrays(NUM_IMAGES)
         self.images = self.graph.images(NUM_IMAGES)
         self.seeds = np.arange(FIRST_SEED, FIRST_SEED + NUM_IMAGES)
-        self.is_refused = False
+        self.is_refused = self.has_leaked = False
         self.faults = []
 
     def run(self):
@@ -91,6 +91,7 @@ class Trial:
             self.broken = "the forward pass is random"
         elif self.honest.leaks(self.images, self.generator):
             self.broken = LEAKS
+            self.has_leaked = True  # Other weights can hide it, not mend it.
 
     def attempt(self, name, call, *args, must_refuse=True, **options):
         """Return the result of a call, or None if the library refuses it."""
@@ -106,7 +107,7 @@ class Trial:
                 )
                 return None
             self.refusals[f"{name.split()[0]}: {kind_of(error)}"] += 1
-            if not (self.graph.refusable or self.broken):
+            if not (self.graph.refusable or self.broken or self.has_leaked):
                 self.fault(f"{name} is refused without need: {error}")
             return None
         if self.broken and must_refuse:
