@@ -9,6 +9,7 @@ from keras_genimg.causality import first_leak, probing
 from keras_genimg.layers import CausalLayer, MaskedConv2D
 from keras_genimg.models import AutoregressiveModel, PixelCNN
 from keras_genimg.serving import publish
+from tests.seldom import slow_but
 
 IMAGES = np.random.default_rng(0).integers(2, size=(16, 4, 5, 1)).astype("uint8")
 TEXT = (
@@ -124,7 +125,7 @@ def test_images_of_any_size_are_probed_at_their_own():
     model.fit(narrow, verbose=0)
 
 
-@pytest.mark.parametrize("inputs", [dict, list])
+@pytest.mark.parametrize("inputs", slow_but([dict, list], dict))
 def test_models_with_conditions(inputs):
     model = PixelCNN((4, 5, 1), 4, 1, num_classes=3)
     model.compile("adam")

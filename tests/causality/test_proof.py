@@ -14,6 +14,7 @@ from keras_genimg.models import AutoregressiveModel, PixelCNN, PixelRNN
 from keras_genimg.sampling import teacher_forced_params
 from tests.fuzz.own_layers import WrongStep
 from tests.sampling.forced import random_images
+from tests.seldom import slow_but
 
 SHAPE = (4, 5, 1)
 
@@ -52,7 +53,7 @@ def test_teacher_forcing_gives_the_parameters_of_every_sub_pixel():
     assert float(tf.math.reduce_std(expected)) > 1e-3
 
 
-@pytest.mark.parametrize("colors", [1, 3])
+@pytest.mark.parametrize("colors", slow_but([1, 3], 3))
 def test_a_step_that_disagrees_with_call_is_named(colors):
     model = model_of(lambda x: Slanted(6, colors, name="slanted")(x), (4, 5, colors))
     images = random_images(model)

@@ -310,12 +310,12 @@ class TestFromArrays:
     @pytest.mark.parametrize(
         "options",
         [
-            {"shuffle": True, "seed": 3},
-            {"binarize": "fixed"},
             {"num_values": 17, "batch_size": 100, "drop_remainder": True},
             {"crop_size": 5, "random_crop": True, "shuffle": True},
-            {"likelihood": "gaussian"},
             {"likelihood": "bernoulli", "shuffle": True},
+            pytest.param({"shuffle": True, "seed": 3}, marks=pytest.mark.slow),
+            pytest.param({"binarize": "fixed"}, marks=pytest.mark.slow),
+            pytest.param({"likelihood": "gaussian"}, marks=pytest.mark.slow),
         ],
         ids=str,
     )

@@ -11,12 +11,12 @@ INTENSITIES = {"intensities": True}
 # Likelihood, and the arguments that it stands for in training.
 CASES = [
     ("bernoulli", {"binarize": "dynamic"}),
-    (Bernoulli(intensities=True), INTENSITIES),
     (Gaussian(), INTENSITIES),
     (Categorical(17), {"num_values": 17}),
-    (Categorical(2), {"num_values": 2}),
-    ("categorical", {}),
     (Chain(5), {"num_values": 5}),
+    pytest.param(Bernoulli(intensities=True), INTENSITIES, marks=pytest.mark.slow),
+    pytest.param(Categorical(2), {"num_values": 2}, marks=pytest.mark.slow),
+    pytest.param("categorical", {}, marks=pytest.mark.slow),
 ]
 
 

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from keras_genimg.layers import MaskedConv2D
 from keras_genimg.models import VAE, AutoregressiveModel
+from tests.seldom import slow_but
 
 SHAPE = (4, 4, 1)
 IMAGES = np.random.default_rng(0).integers(2, size=(6, *SHAPE)).astype("uint8")
@@ -34,7 +35,7 @@ def batches(images, known=True):
 
 # Keras warns when it finds that a data set ends, even one of unknown length.
 @pytest.mark.filterwarnings("ignore:Your input ran out of data")
-@pytest.mark.parametrize("make", [pixels, vae])
+@pytest.mark.parametrize("make", slow_but([pixels, vae], pixels))
 def test_no_step_is_taken_where_a_data_set_of_unknown_length_ends(make):
     """Weights, moments, step count and the seeds of noise end as with a known one."""
     ended = []

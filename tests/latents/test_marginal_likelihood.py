@@ -98,7 +98,14 @@ def test_bounds_are_ordered_for_another_posterior(exact):
     np.testing.assert_allclose(many.mean(), exact.log_prob.mean(), atol=0.03)
 
 
-@pytest.mark.parametrize("width, shift", [(1.0, 0.0), (0.3, 0.3), (3.0, -1.0)])
+@pytest.mark.parametrize(
+    "width, shift",
+    [
+        (3.0, -1.0),
+        pytest.param(1.0, 0.0, marks=pytest.mark.slow),
+        pytest.param(0.3, 0.3, marks=pytest.mark.slow),
+    ],
+)
 def test_marginal_likelihood_whatever_the_encoder(exact, width, shift):
     set_posterior(exact.model, exact, width, shift)
     estimate = exact.model.marginal_log_likelihood(exact.images, seed=1)

@@ -11,6 +11,7 @@ import pytest
 import tensorflow as tf
 
 from tests.conformance.registry import LAYERS
+from tests.seldom import slow_but
 
 BATCH = 64
 MAPS = [
@@ -18,7 +19,7 @@ MAPS = [
 ]
 
 
-@pytest.fixture(scope="module", params=MAPS)
+@pytest.fixture(scope="module", params=slow_but(MAPS, *MAPS[::2]))
 def traced(request):
     """Operations of the gradient of a layer, and the size of its output."""
     case = LAYERS[request.param]

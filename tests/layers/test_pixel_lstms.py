@@ -117,6 +117,7 @@ def ops_of(num_segments):
     return sorted(node.op for node in nodes)
 
 
+@pytest.mark.slow
 def test_a_cpu_has_four_segments_by_default():
     # tests/gpu/test_numerics.py has the number for a GPU.
     with tf.device("CPU"):

@@ -218,6 +218,7 @@ def test_networks_draw_alone(model, images):
             call(other)
 
 
+@pytest.mark.slow
 def test_a_network_completes_what_its_small_images_leave_open(model, images):
     network = model.scale_models[2]
     small = images[:, ::2, ::4]

@@ -30,8 +30,9 @@ def test_known_pixels_stay_and_methods_agree(name):
     }
     for method in METHODS:
         np.testing.assert_array_equal(completed[method], completed["ancestral"])
-    xla = model.complete(images, known, seed=3, jit_compile=True)
-    np.testing.assert_array_equal(xla, completed["ancestral"])
+    if name == "row":
+        xla = model.complete(images, known, seed=3, jit_compile=True)
+        np.testing.assert_array_equal(xla, completed["ancestral"])
     where = known == 1
     np.testing.assert_array_equal(completed["incremental"][where], images[where])
     assert (completed["incremental"][~where] != images[~where]).any()
@@ -76,6 +77,7 @@ def test_bad_input(images, known, text):
         MODELS["cnn"]().complete(images, known)
 
 
+@pytest.mark.slow
 def test_exported(tmp_path):
     model = MODELS["diagonal"]()
     endpoints = model.endpoints(model.image_shape)
