@@ -110,8 +110,8 @@ def gradients_of(layer, x):
     "make, compiled, policy",
     [
         (RowLSTM, False, "mixed_bfloat16"),
-        (RowLSTM, True, "float32"),
-        (DiagonalBiLSTM, False, "float32"),
+        pytest.param(RowLSTM, True, "float32", marks=pytest.mark.slow),
+        pytest.param(DiagonalBiLSTM, False, "float32", marks=pytest.mark.slow),
         (functools.partial(DiagonalBiLSTM, num_segments=1), True, "mixed_bfloat16"),
     ],
 )

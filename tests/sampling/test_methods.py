@@ -62,13 +62,12 @@ def make(family, case):
     return model
 
 
-@pytest.mark.parametrize(
-    "family, case",
-    [*itertools.product(KINDS, (BINARY, GRAY, TALL, WIDE)), ("plain", GRAY)],
-    ids=str,
-)
-def test_draws_from_the_parameters_of_the_forward_pass(family, case):
-    assert_sampled_as_computed(make(family, case))
+EVERY = [*itertools.product(KINDS, (BINARY, GRAY, TALL, WIDE)), ("plain", GRAY)]
+
+
+@pytest.mark.parametrize("each", slow_but(EVERY, *EVERY[::2]), ids=str)
+def test_draws_from_the_parameters_of_the_forward_pass(each):
+    assert_sampled_as_computed(make(*each))
 
 
 @pytest.mark.slow
@@ -189,7 +188,7 @@ def half_precision_model(family, policy):
 
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
-@pytest.mark.parametrize("family", ["cnn", "gated", "diagonal"])
+@pytest.mark.parametrize("family", slow_but(["cnn", "gated", "diagonal"], "diagonal"))
 def test_half_precision_draws_from_the_parameters_of_the_forward_pass(family, policy):
     assert_sampled_as_computed(half_precision_model(family, policy))
 
