@@ -47,7 +47,9 @@ CALLS = {
 }
 
 
-@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.parametrize(
+    "name", slow_but(CALLS, "fit", "generate", "ancestral", "complete", "export")
+)
 def test_calls_that_refuse_it(name, tmp_path):
     call, model = CALLS[name], model_of("B")
     for _ in range(2):

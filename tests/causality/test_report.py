@@ -71,7 +71,6 @@ EVERY = [
 FAST = [
     ("cnn", CASES[3]),
     ("row", CASES[2]),
-    ("diagonal", CASES[0]),
     ("diagonal", CASES[3]),
     ("whole_diagonal", CASES[1]),
     ("whole_row", CASES[3]),

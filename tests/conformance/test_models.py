@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from tests.conformance import loading, replicas
 from tests.conformance.registry import LAYERS, MODELS
-from tests.seldom import weekly_but
+from tests.seldom import slow_but, weekly_but
 from tests.subprocesses import run_forked
 
 CASES = pytest.mark.parametrize("case", MODELS.values(), ids=MODELS)
@@ -60,10 +60,10 @@ IN_GRAPHS = ("PixelRNN_row", "VAE_full_normal")
 
 @pytest.mark.parametrize(
     "name",
-    [
-        pytest.param(name, marks=pytest.mark.slow) if name in IN_GRAPHS else name
-        for name in MODELS
-    ],
+    slow_but(
+        *[MODELS, "AutoregressiveModel", "PixelCNN", "GatedPixelCNN_classes"],
+        *["PixelRNN_diagonal", "MultiScalePixelRNN", "VAE", "DRAW"],
+    ),
 )
 def test_fits_and_reports(name):
     case = MODELS[name]

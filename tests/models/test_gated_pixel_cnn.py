@@ -9,6 +9,7 @@ from keras_genimg.likelihoods import Categorical
 from keras_genimg.models import GatedPixelCNN, PixelCNN
 from keras_genimg.sampling.program import Level, Program
 from tests.causality.test_report import influences
+from tests.seldom import slow_but
 
 # Image shape, units, blocks and values of a sub-pixel. The kernels reach the sides.
 CASES = [
@@ -28,7 +29,7 @@ def make(case, seed=3, **options):
     return model
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize("case", slow_but(CASES, *CASES[::2]), ids=str)
 def test_sees_all_of_the_past_and_nothing_else(case):
     model = make(case)
     seen = influences(model, case[-1], range(6))

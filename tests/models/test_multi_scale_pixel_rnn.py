@@ -183,6 +183,7 @@ def test_completion_approaches_the_posterior():
     assert abs(first[:, 0, 0].mean() - posterior) > 0.1  # So it has to be weighed.
 
 
+@pytest.mark.slow
 def test_trains_and_reports_each_scale(model, images):
     model.compile(keras.optimizers.Adam(0.01), run_eagerly=True)
     history = model.fit(images, epochs=2, verbose=0).history

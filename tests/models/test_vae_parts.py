@@ -192,9 +192,8 @@ def test_convolutions_are_those_of_numpy():
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
-@pytest.mark.parametrize(
-    "dtype", ["float32", pytest.param("mixed_bfloat16", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
 def test_convolutions_fit_any_likelihood(dtype, tmp_path):
     options = {"conv_filters": [2], "activation": "elu", "dtype": dtype}
     model = VAE((4, 6, 3), 2, 5, Categorical(7), **options)

@@ -110,9 +110,14 @@ def gradients_of(layer, x):
     "make, compiled, policy",
     [
         (RowLSTM, False, "mixed_bfloat16"),
+        (DiagonalBiLSTM, False, "float32"),
         pytest.param(RowLSTM, True, "float32", marks=pytest.mark.slow),
-        pytest.param(DiagonalBiLSTM, False, "float32", marks=pytest.mark.slow),
-        (functools.partial(DiagonalBiLSTM, num_segments=1), True, "mixed_bfloat16"),
+        pytest.param(
+            functools.partial(DiagonalBiLSTM, num_segments=1),
+            True,
+            "mixed_bfloat16",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_recompute_changes_nothing(make, compiled, policy):

@@ -95,6 +95,7 @@ def test_rows_are_those_of_single_pixels(name, guesses):
     assert all(seen)
 
 
+@pytest.mark.slow
 def test_completions_and_temperatures(guesses):
     model = MODELS["diagonal"]()
     randomize(model, seed=1, gain=1.0, vector_scale=0.1)

@@ -280,7 +280,7 @@ READERS = {
 }
 
 
-@pytest.mark.parametrize("name", slow_but(READERS, "colors", "users", "two"))
+@pytest.mark.parametrize("name", slow_but(READERS, "colors", "users"))
 def test_mask_a_may_stand_behind_other_readers_of_the_image(name):
     colors, reader = 3 if name == "colors" else 1, READERS[name]
     images = keras.Input((5, 4, colors))
