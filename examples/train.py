@@ -47,7 +47,7 @@ COLOR_PRESET, COLOR_RATE = "cifar10_small", 1e-3
 # About ten minutes of two cores.
 FOLDER_PIXELS, COLOR_PIXELS, FOLDER_EPOCHS = 40e6, 20e6, 100
 # What more images and more epochs saved, see docs/tutorials/own_images.md.
-MORE = "twice as many gray glyphs went from 1.086 to 1.038 bits per dimension"
+MORE = "twice as many gray glyphs meant 1.038 bits per dimension instead of 1.086"
 LONGER = {
     1: "4,000 gray digits went from 1.197 to 1.163 bits per dimension",
     3: "500 crops of photographs went from 3.332 to 3.312 bits per dimension",
@@ -494,19 +494,19 @@ def best_epoch(log):
     if not log.exists():
         return None, None
     with log.open() as file:
-        losses = [row.get("val_loss") for row in csv.DictReader(file)]
-    numbers = [float(loss) for loss in losses if loss]
-    if not numbers:
-        return None, None
-    return numbers.index(min(numbers)) + 1, min(numbers)
+        losses = [float(row.get("val_loss") or "nan") for row in csv.DictReader(file)]
+    numbered = [(x, n) for n, x in enumerate(losses, 1) if math.isfinite(x)]
+    loss, epoch = min(numbered, default=(None, None))
+    return epoch, loss
 
 
 def keep_best(model, held_out, output):
     """Give a trained model the weights of its best epoch, if they are better."""
-    epoch, loss = best_epoch(output / "log.csv")
-    if not (output / BEST).exists() or epoch is None:
+    if not (output / BEST).exists():
         return
-    if loss < model.evaluate(held_out, verbose=0, return_dict=True)["loss"]:
+    epoch, loss = best_epoch(output / "log.csv")
+    # Nor is NaN better, where training diverged.
+    if not model.evaluate(held_out, verbose=0, return_dict=True)["loss"] <= loss:
         model.load_weights(output / BEST)
         print(
             f"Kept: the weights of epoch {epoch}, best for held-out images", flush=True

@@ -56,14 +56,13 @@ def regularization(model):
 
 # Tracing takes most of the time. Other models train in graphs in other tests.
 IN_GRAPHS = ("PixelRNN_row", "VAE_full_normal")
+FITTED_FAST = """AutoregressiveModel PixelCNN GatedPixelCNN_classes PixelRNN_diagonal
+    MultiScalePixelRNN VAE DRAW""".split()
 
 
 @pytest.mark.parametrize(
     "name",
-    slow_but(
-        *[MODELS, "AutoregressiveModel", "PixelCNN", "GatedPixelCNN_classes"],
-        *["PixelRNN_diagonal", "MultiScalePixelRNN", "VAE", "DRAW"],
-    ),
+    slow_but(MODELS, *FITTED_FAST),
 )
 def test_fits_and_reports(name):
     case = MODELS[name]

@@ -198,6 +198,10 @@ def test_the_best_epoch_is_kept(tmp_path, capsys):
         (tmp_path / "log.csv").write_text(f"epoch,val_loss\n0,{loss}\n1,99.0\n")
         keep_best(model, held_out, tmp_path)
         np.testing.assert_equal(model.get_weights(), expected)
+    model.set_weights([weight * np.nan for weight in trained])  # It diverged.
+    (tmp_path / "log.csv").write_text("epoch,val_loss\n0,99.0\n1,nan\n")
+    keep_best(model, held_out, tmp_path)
+    np.testing.assert_equal(model.get_weights(), best)
     assert "weights of epoch 1" in capsys.readouterr().out
 
 

@@ -30,7 +30,7 @@ def test_known_pixels_stay_and_methods_agree(name):
     }
     for method in METHODS:
         np.testing.assert_array_equal(completed[method], completed["ancestral"])
-    if name == "row":
+    if name == "row":  # XLA takes seconds to compile.
         xla = model.complete(images, known, seed=3, jit_compile=True)
         np.testing.assert_array_equal(xla, completed["ancestral"])
     where = known == 1
