@@ -299,7 +299,7 @@ class PixelRun:
             carries, of_layers = self.begin_row(values, caches)
             known = [merged(values[value.index], 2) for value in self.known]
             groups = [[tensor[r] for tensor in given], known, *of_layers]
-            bundle = self.bundle(groups)
+            row_of = _Row(groups)
 
             def pack(pixel, params, values, kept):
                 inputs = [values[value.index] for value in self.inputs_kept]
@@ -308,7 +308,7 @@ class PixelRun:
                 return layout["kept"].packed
 
             def visit_pixel(c, carries, kept):
-                here, known, *of_layers = bundle.unpack(bundle.packed[c])
+                here, known, *of_layers = row_of.pixel(c)
                 pixel, params, values, states = self.draw_pixel(
                     lambda *arguments: choose(*arguments, *here),
                     self.known_values(known),
@@ -365,7 +365,7 @@ class PixelRun:
                 # Rows that do not settle are rarely alone.
                 more_guesses = tf.minimum(2 * guesses, num_guesses)
                 guesses = tf.where(changed, guesses // 2, more_guesses)
-            kept.set_shape((*bundle.packed.shape[:2], layout["kept"].size))
+            kept.set_shape((*above.shape[:2], layout["kept"].size))
             above = kept[..., : self.colors]
             (pixels, *others), *kept, inputs = layout["kept"].unpack(kept)
             for value, tensor in zip(self.inputs_kept, inputs, strict=True):
@@ -580,6 +580,32 @@ class PixelRun:
         found = layer.step_row(*state, inputs, **others)
         outputs, kept = tf.nest.map_structure(_examples, found)
         return outputs, (), kept
+
+
+class _Row:
+    """Tensors of a row, of which a pixel takes its part without a copy.
+
+    Tensors of one width are stacked, since taking a stack apart copies nothing, in
+    contrast to a split of the last axis. A slice of each tensor would copy nothing
+    either, but the number of operations determines the speed.
+
+    Args:
+        groups: Lists of tensors `(width, batch, n)`.
+    """
+
+    def __init__(self, groups):
+        self.kinds = [[(t.shape[-1], t.dtype) for t in group] for group in groups]
+        stacks: dict[Any, list] = {}
+        for tensor in (tensor for group in groups for tensor in group):
+            stacks.setdefault((tensor.shape[-1], tensor.dtype), []).append(tensor)
+        self.stacks = {kind: tf.stack(each, axis=1) for kind, each in stacks.items()}
+
+    def pixel(self, column):
+        """Return the groups of tensors at a column, each `(batch, n)`."""
+        parts = {
+            kind: iter(tf.unstack(stack[column])) for kind, stack in self.stacks.items()
+        }
+        return [[next(parts[kind]) for kind in group] for group in self.kinds]
 
 
 class _Bundle:
