@@ -553,7 +553,7 @@ def main():
     from genimg_export.export_model import what_next
 
     from keras_genimg import datasets, likelihoods, models
-    from keras_genimg.ops.workers import is_chief
+    from keras_genimg.ops.workers import is_chief, sum_over_workers
     from keras_genimg.presets import find_preset
 
     strategy = make_strategy(arguments.strategy)  # Before TensorFlow does anything.
@@ -637,6 +637,7 @@ def main():
         callbacks=make_callbacks(output, recipe.epochs, arguments, chief),
     )
     seconds = time.monotonic() - start
+    sum_over_workers(model.distribute_strategy, 0)  # Waits for what the first one saves.
     keep_best(model, held_out, output)
     model.save(output / "model.keras")
     report = {
