@@ -637,7 +637,7 @@ def main():
         callbacks=make_callbacks(output, recipe.epochs, arguments, chief),
     )
     seconds = time.monotonic() - start
-    sum_over_workers(model.distribute_strategy, 0)  # Waits for what the first one saves.
+    sum_over_workers(model.distribute_strategy, 0)  # Waits until the first has saved.
     keep_best(model, held_out, output)
     model.save(output / "model.keras")
     report = {
