@@ -2,10 +2,12 @@
 
 By default, the example uses the 8x8 digits that scikit-learn ships. With `--data
 mnist`, it uses MNIST from tensorflow-datasets, binarized again in each epoch, and a
-model that two CPU cores train in half an hour. It needs the extra `examples`.
+model that two CPU cores train in half an hour. With `--two-digits`, images have two
+digits at random places, as in figure 8 of the paper. It needs the extra `examples`.
 
     python examples/draw_digits.py
     python examples/draw_digits.py --data mnist
+    python examples/draw_digits.py --data mnist --two-digits
     python examples/draw_digits.py --model outputs/draw_digits/model.keras
     python examples/draw_digits.py --preset mnist
 
@@ -18,7 +20,6 @@ import argparse
 import math
 import pathlib
 import time
-from typing import Any
 
 SEED = 100
 NUM_IMAGES = 16
@@ -29,25 +30,35 @@ DATA = {
 }
 
 
-def trained_model(data, epochs, output):
+def load_images(data, split, two_digits, **options):
+    """Return batches of digits, or of images of two digits at random places.
+
+    Training images are new in each epoch, those to test on are always the same.
+    """
+    from keras_genimg import datasets
+
+    is_fixed = split == "test"
+    pixels = dict(DATA[data][0])
+    if is_fixed and "binarize" in pixels:
+        pixels["binarize"] = "fixed"
+    if two_digits:
+        return datasets.two_digits(data, split, fixed=is_fixed, **pixels, **options)
+    return datasets.load(data, split, shuffle=not is_fixed, **pixels, **options)
+
+
+def trained_model(data, two_digits, epochs, output):
     """Train a DRAW on digits, and save it after each epoch."""
     import keras
 
-    from keras_genimg import datasets
     from keras_genimg.models import DRAW
 
-    pixels, preset = DATA[data]
+    preset = DATA[data][1]
     recipe = DRAW.presets[preset].recipe
     epochs = epochs or recipe.epochs
-    train = datasets.load(
-        data,
-        "train",
-        batch_size=recipe.batch_size,
-        shuffle=True,
-        drop_remainder=True,
-        **pixels,
+    train = load_images(
+        data, "train", two_digits, batch_size=recipe.batch_size, drop_remainder=True
     )
-    model = DRAW.from_preset(preset)
+    model = DRAW.from_preset(preset, image_shape=tuple(train.element_spec.shape[1:]))
     model.compile(recipe.optimizer(len(train), epochs))
     checkpoint = keras.callbacks.ModelCheckpoint(output / "model.keras")
     start = time.perf_counter()
@@ -60,6 +71,7 @@ def main():
     """Run the whole example."""
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--data", choices=tuple(DATA), default="digits")
+    parser.add_argument("--two-digits", action="store_true", help="in each image")
     parser.add_argument("--epochs", type=int, help="100 for digits, 30 for MNIST")
     parser.add_argument("--samples", type=int, default=20, help="for log_prob")
     source = parser.add_mutually_exclusive_group()
@@ -83,13 +95,12 @@ def main():
     elif arguments.preset:
         model = DRAW.from_preset(arguments.preset, weights=True)
     else:
-        model = trained_model(arguments.data, arguments.epochs, arguments.output)
+        model = trained_model(
+            arguments.data, arguments.two_digits, arguments.epochs, arguments.output
+        )
 
     data = "mnist" if arguments.preset else arguments.data
-    pixels: dict[str, Any] = DATA[data][0]
-    if "binarize" in pixels:
-        pixels = {"binarize": "fixed"}  # Test on one fixed binarization.
-    test = datasets.as_array(datasets.load(data, "test", **pixels))
+    test = datasets.as_array(load_images(data, "test", arguments.two_digits))
     elbo = model.elbo(test, seed=SEED, batch_size=200)
     few = test[:1000]
     bound = model.log_prob(few, num_samples=arguments.samples, seed=SEED)

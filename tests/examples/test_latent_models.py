@@ -25,14 +25,15 @@ def test_vae_draws_the_plane_of_its_latents(run_example, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.weekly
+@pytest.mark.parametrize("two_digits", [[], ["--two-digits"]])
 def test_draw_shows_its_canvases_from_a_new_and_from_a_saved_model(
-    run_example, tmp_path
+    two_digits, run_example, tmp_path
 ):
     script = "draw_digits.py"
     new, again = tmp_path / "new", tmp_path / "again"
-    arguments = ["--epochs", 2, "--samples", 3]
-    output = run_example(script, *arguments, "--output", new)
-    saved = ["--samples", 3, "--model", new / "model.keras", "--output", again]
+    given = ["--samples", 3, *two_digits]
+    output = run_example(script, *given, "--epochs", 2, "--output", new)
+    saved = [*given, "--model", new / "model.keras", "--output", again]
     # In a new process, the script itself must import the model's class.
     assert nats(output, "300 test images: ELBO ") == nats(
         run_python(ROOT / "examples" / script, *saved), "300 test images: ELBO "
