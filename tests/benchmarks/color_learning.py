@@ -1,11 +1,16 @@
 """Which small color model learns most in a given time of one core?
 
     python -m tests.benchmarks.color_learning --minutes 30 --output outputs/color
+    python -m tests.benchmarks.color_learning --tables --steps 2000
 
 Each model is trained on CIFAR-10 for the same processor time of one core by the same
 recipe: Adam, batches of 16, a warm-up, a cosine to zero over the time, and averaged
 weights. The table shows the bits per dimension of 500 held-out training images, with
 averaged weights, after each quarter of the time. No test image is read.
+
+With `--tables`, the models are Row LSTMs as in tables 2 and 3 of the paper: with and
+without residual and skip connections, and of several depths. The first and the last of
+each table are trained with a second seed too, which shows the spread.
 
 Each model runs in a process of its own. A model whose result is in the output folder is
 not trained again. `--only` trains some of them. It reads CIFAR-10 from the folder that
@@ -29,6 +34,18 @@ QUARTERS = 4
 WARMUP_STEPS = 200
 EMA_MOMENTUM = 0.998
 PEAK_RATE = 2e-3
+# Layers, residual and skip connections of the Row LSTMs of `--tables`.
+TABLES = {
+    "row_lstm_6_neither": (6, False, False),
+    "row_lstm_6_skip": (6, False, True),
+    "row_lstm_6_residual": (6, True, False),
+    "row_lstm_6_both": (6, True, True),
+    "row_lstm_1_both": (1, True, True),
+    "row_lstm_2_both": (2, True, True),
+    "row_lstm_3_both": (3, True, True),
+}
+TWICE = ("row_lstm_6_neither", "row_lstm_6_both", "row_lstm_1_both")
+SECOND = "_second_seed"
 
 
 def wide_pixel_cnn(filters, blocks, first_kernel_size, likelihood):
@@ -64,7 +81,15 @@ def makers():
     softmax = {"head_filters": 96, "likelihood": Categorical(256)}
     cnn = functools.partial(PixelCNN, IMAGE_SHAPE)
     rnn = functools.partial(PixelRNN, IMAGE_SHAPE)
+    row_lstms = {
+        name: lambda depth=depth, residual=residual, skip=skip: rnn(
+            32, depth, layer="row", residual=residual, skip=skip, **head
+        )
+        for name, (depth, residual, skip) in TABLES.items()
+    }
     return {
+        **row_lstms,
+        **{f"{name}{SECOND}": row_lstms[name] for name in TWICE},
         "pixel_cnn_64x5": lambda: cnn(64, 5, **head),
         "pixel_cnn_64x5_flips": lambda: cnn(64, 5, **head),
         "wide_pixel_cnn_192x4": lambda: wide_pixel_cnn(192, 4, 11, mixture),
@@ -78,14 +103,20 @@ def makers():
     }
 
 
-def train(name, seconds):
-    """Train one model in this process, and return its result."""
+def train(name, seconds, num_steps):
+    """Train one model in this process, and return its result.
+
+    Args:
+        name: A key of `makers`.
+        seconds: Processor time to train for.
+        num_steps: Number of steps to train for instead, or None.
+    """
     import keras
     import tensorflow as tf
 
     from keras_genimg import datasets
 
-    keras.utils.set_random_seed(0)
+    keras.utils.set_random_seed(name.endswith(SECOND))
     model = makers()[name]()
     options = {"likelihood": model.likelihood}
     images = datasets.load(
@@ -101,7 +132,7 @@ def train(name, seconds):
     model.compile(optimizer)
 
     class Quarters(keras.callbacks.Callback):
-        """Set the rate by processor time; evaluate averaged weights each quarter."""
+        """Set the rate; evaluate averaged weights each quarter."""
 
         spent = started = 0.0
         steps = 0
@@ -109,17 +140,21 @@ def train(name, seconds):
         def on_train_begin(self, logs=None):
             self.rows, self.started = [], time.process_time()
 
+        def share(self):
+            if num_steps:
+                return self.steps / num_steps
+            return (self.spent + time.process_time() - self.started) / seconds
+
         def on_train_batch_begin(self, batch, logs=None):
-            share = min((self.spent + time.process_time() - self.started) / seconds, 1)
+            share = min(self.share(), 1)
             rate = PEAK_RATE * (1 + math.cos(math.pi * share)) / 2
             warm = min((self.steps + 1) / WARMUP_STEPS, 1)
             self.model.optimizer.learning_rate = rate * warm
 
         def on_train_batch_end(self, batch, logs=None):
             self.steps += 1
-            spent = self.spent + time.process_time() - self.started
-            if spent >= seconds * (len(self.rows) + 1) / QUARTERS:
-                self.spent = spent
+            if self.share() >= (len(self.rows) + 1) / QUARTERS:
+                self.spent += time.process_time() - self.started
                 self.evaluate(logs)
                 self.started = time.process_time()
             self.model.stop_training = len(self.rows) == QUARTERS
@@ -146,16 +181,19 @@ def main():
     """Train the models that have no result yet, and print the table."""
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--minutes", type=float, default=30.0)
+    parser.add_argument("--steps", type=int, help="instead of minutes")
+    parser.add_argument("--tables", action="store_true", help="Row LSTMs only")
     parser.add_argument("--only", nargs="+", metavar="NAME", choices=list(makers()))
     parser.add_argument("--output", type=pathlib.Path, default="outputs/color_learning")
     parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     arguments.output.mkdir(parents=True, exist_ok=True)
-    names = arguments.only or list(makers())
+    names = arguments.only or [
+        name for name in makers() if name.startswith(tuple(TABLES)) == arguments.tables
+    ]
     if arguments.here:
-        result, model = train(names[0], 60 * arguments.minutes)
+        result, model = train(names[0], 60 * arguments.minutes, arguments.steps)
         model.save(arguments.output / f"{names[0]}.keras")
-        result["minutes"] = arguments.minutes
         path = arguments.output / f"{names[0]}.json"
         path.write_text(json.dumps(result, indent=1) + "\n")
         return
@@ -164,19 +202,20 @@ def main():
     )
     command = [sys.executable, "-m", "tests.benchmarks.color_learning", "--here"]
     command += ["--minutes", str(arguments.minutes), "--output", arguments.output]
+    command += ["--steps", str(arguments.steps)] if arguments.steps else []
     for name in names:
         if not (arguments.output / f"{name}.json").exists():
             subprocess.run(
                 [*command, "--only", name], env={**os.environ, **one_thread}, check=True
             )
-    print(f"{'':<24}  weights  bits/dim (images) after each quarter")
+    print(f"{'':<30}  weights  bits/dim (images) after each quarter")
     for name in names:
         result = json.loads((arguments.output / f"{name}.json").read_text())
         cells = "  ".join(
             f"{row['bits_per_dim']:.3f} ({row['images']:,})"
             for row in result["quarters"]
         )
-        print(f"{name:<24} {result['weights']:>8,}  {cells}")
+        print(f"{name:<30} {result['weights']:>8,}  {cells}")
 
 
 if __name__ == "__main__":
