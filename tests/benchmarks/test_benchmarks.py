@@ -38,7 +38,11 @@ def run(monkeypatch):
         ("draw", 5, ["plain TensorFlow, unrolled", "without: keras.Model by hand"]),
         ("lone", 1, ["PixelRNN/mnist_row_7x16", "PixelCNN/mnist"]),
         ("mixture", 1, ["Categorical", "DiscretizedLogisticMixture"]),
-        ("steps --family GatedPixelCNN", 1, ["plain TensorFlow", "products alone"]),
+        (
+            "steps --family GatedPixelCNN DRAW",
+            2,
+            ["plain TensorFlow", "products alone"],
+        ),
         # Two replicas run in a new process.
         (
             "training --family vae --policy mixed_bfloat16 --replicas 1 2",
