@@ -1,7 +1,7 @@
 """Which small color model learns most in a given time of one core?
 
     python -m tests.benchmarks.color_learning --minutes 30 --output outputs/color
-    python -m tests.benchmarks.color_learning --tables --steps 2000
+    python -m tests.benchmarks.color_learning --tables --steps 1500
 
 Each model is trained on CIFAR-10 for the same processor time of one core by the same
 recipe: Adam, batches of 16, a warm-up, a cosine to zero over the time, and averaged
