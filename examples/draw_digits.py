@@ -20,6 +20,7 @@ import argparse
 import math
 import pathlib
 import time
+from typing import Any
 
 SEED = 100
 NUM_IMAGES = 16
@@ -58,7 +59,8 @@ def trained_model(data, two_digits, epochs, output):
     train = load_images(
         data, "train", two_digits, batch_size=recipe.batch_size, drop_remainder=True
     )
-    model = DRAW.from_preset(preset, image_shape=tuple(train.element_spec.shape[1:]))
+    images: Any = train.element_spec
+    model = DRAW.from_preset(preset, image_shape=tuple(images.shape[1:]))
     model.compile(recipe.optimizer(len(train), epochs))
     checkpoint = keras.callbacks.ModelCheckpoint(output / "model.keras")
     start = time.perf_counter()
