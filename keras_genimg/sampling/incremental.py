@@ -585,9 +585,9 @@ class PixelRun:
 class _Row:
     """Tensors of a row, of which a pixel takes its part without a copy.
 
-    Tensors of one width are stacked, since taking a stack apart copies nothing, in
-    contrast to a split of the last axis. A slice of each tensor would copy nothing
-    either, but the number of operations determines the speed.
+    Tensors of one width are stacked. To take a stack apart copies nothing if its parts
+    are aligned in memory, in contrast to a split of the last axis. A slice of each
+    tensor would copy nothing either, but the number of operations determines the speed.
 
     Args:
         groups: Lists of tensors `(width, batch, n)`.

@@ -6,15 +6,16 @@
 Each model is trained on CIFAR-10 for the same processor time of one core by the same
 recipe: Adam, batches of 16, a warm-up, a cosine to zero over the time, and averaged
 weights. The table shows the bits per dimension of 500 held-out training images, with
-averaged weights, after each quarter of the time. No test image is read.
+averaged weights, after each quarter of the time. No test image is read. `--steps` gives
+all models as many steps instead.
 
 With `--tables`, the models are Row LSTMs as in tables 2 and 3 of the paper: with and
 without residual and skip connections, and of several depths. The first and the last of
 each table are trained with a second seed too, which shows the spread.
 
-Each model runs in a process of its own. A model whose result is in the output folder is
-not trained again. `--only` trains some of them. It reads CIFAR-10 from the folder that
-TFDS_DATA_DIR names.
+Each model runs in a process of its own. A model whose result for this time, or for this
+number of steps, is in the output folder is not trained again. `--only` trains some of
+them. It reads CIFAR-10 from the folder that TFDS_DATA_DIR names.
 """
 
 import argparse
@@ -116,7 +117,7 @@ def train(name, seconds, num_steps):
 
     from keras_genimg import datasets
 
-    keras.utils.set_random_seed(name.endswith(SECOND))
+    keras.utils.set_random_seed(int(name.endswith(SECOND)))
     model = makers()[name]()
     options = {"likelihood": model.likelihood}
     images = datasets.load(
@@ -180,37 +181,48 @@ def train(name, seconds, num_steps):
 def main():
     """Train the models that have no result yet, and print the table."""
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
-    parser.add_argument("--minutes", type=float, default=30.0)
-    parser.add_argument("--steps", type=int, help="instead of minutes")
-    parser.add_argument("--tables", action="store_true", help="Row LSTMs only")
-    parser.add_argument("--only", nargs="+", metavar="NAME", choices=list(makers()))
+    budget = parser.add_mutually_exclusive_group()
+    budget.add_argument("--minutes", type=float, default=30.0)
+    budget.add_argument("--steps", type=int)
+    chosen = parser.add_mutually_exclusive_group()
+    chosen.add_argument("--tables", action="store_true", help="Row LSTMs only")
+    chosen.add_argument("--only", nargs="+", metavar="NAME", choices=list(makers()))
     parser.add_argument("--output", type=pathlib.Path, default="outputs/color_learning")
     parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    given = ["--minutes", str(arguments.minutes)]
+    if arguments.steps is not None:
+        given = ["--steps", str(arguments.steps)]
+    if not float(given[1]) > 0:
+        parser.error(f"{given[0]} must be above 0, not {given[1]}")
+
+    def result_of(name):
+        budget = f"{given[1]}_{given[0].removeprefix('--')}"
+        return arguments.output / f"{name}_{budget}.json"
+
     arguments.output.mkdir(parents=True, exist_ok=True)
     names = arguments.only or [
         name for name in makers() if name.startswith(tuple(TABLES)) == arguments.tables
     ]
     if arguments.here:
         result, model = train(names[0], 60 * arguments.minutes, arguments.steps)
-        model.save(arguments.output / f"{names[0]}.keras")
-        path = arguments.output / f"{names[0]}.json"
+        path = result_of(names[0])
+        model.save(path.with_suffix(".keras"))
         path.write_text(json.dumps(result, indent=1) + "\n")
         return
     one_thread = dict.fromkeys(
         ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"), "1"
     )
     command = [sys.executable, "-m", "tests.benchmarks.color_learning", "--here"]
-    command += ["--minutes", str(arguments.minutes), "--output", arguments.output]
-    command += ["--steps", str(arguments.steps)] if arguments.steps else []
+    command += [*given, "--output", arguments.output]
     for name in names:
-        if not (arguments.output / f"{name}.json").exists():
+        if not result_of(name).exists():
             subprocess.run(
                 [*command, "--only", name], env={**os.environ, **one_thread}, check=True
             )
     print(f"{'':<30}  weights  bits/dim (images) after each quarter")
     for name in names:
-        result = json.loads((arguments.output / f"{name}.json").read_text())
+        result = json.loads(result_of(name).read_text())
         cells = "  ".join(
             f"{row['bits_per_dim']:.3f} ({row['images']:,})"
             for row in result["quarters"]
