@@ -9,6 +9,9 @@ pixels, as in section 4.1 of DRAW, https://arxiv.org/abs/1502.04623. It needs th
 
     python examples/classify_cluttered_digits.py
     python examples/classify_cluttered_digits.py --data mnist --units 256 --size 12
+    python examples/classify_cluttered_digits.py --data mnist --convolutional
+
+With `--convolutional`, a convolution and a dense layer see the whole image instead.
 """
 
 import argparse
@@ -50,6 +53,25 @@ def attentive_classifier(image_shape, num_glimpses, units, size):
     return keras.Model(images, logits), keras.Model(images, looks)
 
 
+def convolutional_classifier(image_shape):
+    """Build a model of class logits: a convolution and a dense layer.
+
+    Args:
+        image_shape: `(height, width, colors)`.
+
+    Returns:
+        A model of images that returns logits `(batch, 10)`.
+    """
+    import keras
+    from keras import layers
+
+    images = keras.Input(image_shape, name="images")
+    size = image_shape[0] // 10
+    x = layers.Conv2D(16, size, strides=size // 2, activation="relu")(images)
+    x = layers.Dense(256, activation="relu")(layers.Flatten()(x))
+    return keras.Model(images, layers.Dense(10, name="logits")(x))
+
+
 def main():
     """Run the whole example."""
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
@@ -58,6 +80,7 @@ def main():
     parser.add_argument("--glimpses", type=int, default=6)
     parser.add_argument("--units", type=int, default=128)
     parser.add_argument("--size", type=int, default=8, help="filters along an axis")
+    parser.add_argument("--convolutional", action="store_true", help="no attention")
     parser.add_argument(
         "--output", type=pathlib.Path, default="outputs/classify_cluttered_digits"
     )
@@ -77,12 +100,13 @@ def main():
         arguments.data, "test", batch_size=100, num_images=2000, fixed=True
     )
     images = next(iter(test))[0].numpy()[:NUM_IMAGES]
-    model, looks = attentive_classifier(
-        images.shape[1:],
-        arguments.glimpses,
-        arguments.units,
-        arguments.size,
-    )
+    image_shape = images.shape[1:]
+    if arguments.convolutional:
+        model = convolutional_classifier(image_shape)
+    else:
+        model, looks = attentive_classifier(
+            image_shape, arguments.glimpses, arguments.units, arguments.size
+        )
     steps = arguments.epochs * len(train)
     rate = keras.optimizers.schedules.CosineDecay(2e-3, steps)
     model.compile(
@@ -93,6 +117,8 @@ def main():
     model.fit(train, epochs=arguments.epochs, shuffle=False, verbose=2)
     _, accuracy = model.evaluate(test, verbose=0)
     print(f"\nError on 2000 cluttered test images: {1 - accuracy:.2%}")
+    if arguments.convolutional:
+        return
 
     shown = np.round(255 * images).astype("uint8")
     arguments.output.mkdir(parents=True, exist_ok=True)
