@@ -45,7 +45,10 @@ class LoadedModel:
             text = f"{directory} has no saved_model.pb"
             raise tf.errors.NotFoundError(None, None, text)
         graph = tf.Graph()
-        config = tf.compat.v1.ConfigProto(allow_soft_placement=True)
+        # Drawing runs thousands of small operations, which only lose time in threads.
+        config = tf.compat.v1.ConfigProto(
+            allow_soft_placement=True, intra_op_parallelism_threads=1
+        )
         config.gpu_options.allow_growth = True
         with graph.as_default():
             self._session = tf.compat.v1.Session(graph=graph, config=config)

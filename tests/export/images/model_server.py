@@ -35,6 +35,7 @@ def parse_arguments(arguments):
     add("--rest_api_num_threads", type=int)
     add("--monitoring_config_file", type=pathlib.Path)
     add("--max_num_load_retries", type=int)
+    add("--tensorflow_intra_op_parallelism", type=int)
     add("--enable_model_warmup")
     return parser.parse_args(arguments)
 
