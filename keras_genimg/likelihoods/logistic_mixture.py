@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from keras_genimg.likelihoods.categorical import Categorical
@@ -16,6 +17,8 @@ _MIN_LOG_SCALE = -7.0
 # Added to the logarithms of scales. A logistic of scale exp(-1) is nearest to uniform:
 # on 256 values, 0.23 nats of 5.55 from it.
 _INITIAL_LOG_SCALE = -1.0
+# The smallest probability that float32 holds with full precision.
+_SMALLEST = float(np.finfo("float32").tiny)
 
 
 @keras.saving.register_keras_serializable(package="keras_genimg")
@@ -203,34 +206,33 @@ class DiscretizedLogisticMixture(Likelihood):
                 earlier colors, `(..., num_values)`. Returns values, `(...)`.
 
         Returns:
-            The values, and the logits they were chosen from: lists of one tensor per
-            color.
+            The values, and their log-probabilities: lists of one tensor per color.
         """
         params, temperatures = params[..., :-num_colors], params[..., -num_colors:]
         components = self._components(params, num_colors)
         one_color = Categorical(self.num_values)
         log_weights = tf.nn.log_softmax(components.logits)
-        values, tables = [], []
+        values, log_probs = [], []
         for color, temperature in enumerate(tf.unstack(temperatures, axis=-1)):
-            table = log_weights[..., None] + components.log_masses(color, values)
-            logits = tf.reduce_logsumexp(table, axis=-2)
-            tables.append(one_color.at_temperature(logits, temperature))
-            value = choose(color, tables[-1])
+            logits = one_color.at_temperature(
+                components.logits_of_values(log_weights, color, values), temperature
+            )
+            value = choose(color, logits)
             # Bayes' rule: the weights of the components given this color too.
             log_weights += components.log_mass(value, color, values)
-            log_weights = tf.nn.log_softmax(log_weights)
+            log_prob = tf.reduce_logsumexp(log_weights, axis=-1)
+            log_weights -= log_prob[..., None]
+            normalizer = tf.reduce_logsumexp(logits, axis=-1)
+            log_probs.append(log_prob / temperature - normalizer)
             values.append(value)
-        return values, tables
+        return values, log_probs
 
     def _log_prob_at_temperature(self, params, images):
         colors = tf.unstack(images, axis=-1)
-        _, logits = self._color_by_color(
-            params, len(colors), lambda color, logits: colors[color]
+        _, log_probs = self._color_by_color(
+            params, len(colors), lambda color, _: colors[color]
         )
-        one_color = Categorical(self.num_values)
-        return tf.add_n(
-            [one_color.log_prob(x, y) for x, y in zip(logits, colors, strict=True)]
-        )
+        return tf.add_n(log_probs)
 
 
 class _Components:
@@ -264,22 +266,34 @@ class _Components:
         means = self._means(color, [value[..., None] for value in earlier])
         return self._log_mass(values[..., None], means, self.inverse_scales[color])
 
-    def log_masses(self, color, earlier):
-        """Return those of all values, `(..., num_components, num_values)`."""
-        means = self._means(color, [value[..., None] for value in earlier])
+    def logits_of_values(self, log_weights, color, earlier):
+        """Return the log-probabilities of a color's values, `(..., num_values)`.
+
+        Computed from the probabilities, which takes half the time of `log_mass`. They
+        are -inf where a probability is below the smallest float.
+
+        Args:
+            log_weights: Logarithms of the components' weights.
+            color: Index of the color.
+            earlier: Values of the earlier colors, `(...)`.
+        """
+        means = self._means(color, [value[..., None] for value in earlier])[..., None]
         inverse_scales = self.inverse_scales[color][..., None]
-        # As in `_log_mass`, but neighbors share the logarithms at the edge between
-        # them: softplus(-x) = softplus(x) - x.
-        values = tf.range(self.max_value + 1, dtype=tf.float32)
-        edges = (self._scaled(values[:-1], 1) - means[..., None]) * inverse_scales
-        above = tf.math.softplus(edges)
-        axes = [[0, 0]] * (len(edges.shape) - 1)
-        is_inside = tf.cast((values > 0) & (values < self.max_value), tf.float32)
-        return (
-            is_inside * _log_inside(inverse_scales, self.max_value)
-            - tf.pad(above, [*axes, [1, 0]])
-            - tf.pad(above - edges, [*axes, [0, 1]])
-        )
+        # As in `_log_mass`, but neighbors share the edge between them.
+        edges = self._scaled(tf.range(self.max_value, dtype=tf.float32), 1)
+        edges = (edges - means) * inverse_scales
+        below, above = tf.sigmoid(edges), tf.sigmoid(-edges)
+        weights = tf.exp(log_weights)[..., None]
+        inside = -tf.math.expm1(-2 / self.max_value * inverse_scales) * weights
+        masses = [
+            weights * below[..., :1],
+            inside * (below[..., 1:] * above[..., :-1]),
+            weights * above[..., -1:],
+        ]
+        mass = tf.concat([tf.reduce_sum(m, axis=-2) for m in masses], axis=-1)
+        # The gradient of the logarithm of 0 is not finite.
+        log_mass = tf.math.log(tf.maximum(mass, _SMALLEST))
+        return tf.where(mass < _SMALLEST, -np.inf, log_mass)
 
     def mean(self, color, earlier):
         """Return the mean of a color in each component, from those of earlier ones."""
@@ -314,19 +328,14 @@ class _Components:
         below = (self._scaled(values, -1) - means) * inverse_scales
         above = (self._scaled(values, 1) - means) * inverse_scales
         has_lower, has_upper = values > 0, values < self.max_value
-        log_inside = _log_inside(inverse_scales, self.max_value)
+        # At least 1e-30, since a huge scale makes the width 0 and its logarithm -inf.
+        width = tf.maximum(2 / self.max_value * inverse_scales, 1e-30)
+        log_inside = tf.math.log(-tf.math.expm1(-width))
         return (
             tf.where(has_lower & has_upper, log_inside, 0.0)
             - tf.where(has_lower, tf.math.softplus(below), 0.0)
             - tf.where(has_upper, tf.math.softplus(-above), 0.0)
         )
-
-
-def _log_inside(inverse_scales, max_value):
-    """Return the logarithm of `1 - exp(-d)`, with `d` the width of a value."""
-    # At least 1e-30, since a huge scale makes the width 0 and its logarithm -inf.
-    width = tf.maximum(2 / max_value * inverse_scales, 1e-30)
-    return tf.math.log(-tf.math.expm1(-width))
 
 
 def _for_each_image(function, params, pixels):

@@ -127,6 +127,12 @@ def test_finite_at_extremes():
             log_prob = likelihood.log_prob(params, pixel)
         assert np.isfinite(log_prob).all() and np.max(log_prob) <= 1e-5
         assert np.isfinite(tape.gradient(log_prob, params)).all()
+        with tf.GradientTape() as tape:
+            tape.watch(params)
+            warm = likelihood.at_temperature(params, 2.0)
+            log_prob = likelihood.log_prob(warm, pixel)
+        assert np.isfinite(log_prob).all() and np.max(log_prob) <= 1e-3
+        assert np.isfinite(tape.gradient(log_prob, params)).all()
     top = np.nextafter(np.float32(1), np.float32(0))
     for uniform in (0.0, 0.5, top):
         uniforms = np.full((len(every), 2), uniform, "float32")
