@@ -1,5 +1,6 @@
 """The fast sampler: evaluates each pixel once, with caches of earlier results."""
 
+import copy
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -8,9 +9,10 @@ import tensorflow as tf
 from keras import ops
 
 from keras_genimg.layers.causal_layer import has_step_row, reach_of
+from keras_genimg.ops.convolution import for_batch
 from keras_genimg.ops.devices import is_on_gpu
 from keras_genimg.ops.precision import has_half_precision, is_quantized
-from keras_genimg.sampling.pointwise import autocast
+from keras_genimg.sampling.pointwise import Linear, autocast
 from keras_genimg.sampling.program import Level, Program, step_arguments
 from keras_genimg.sampling.waves import Waves
 from keras_genimg.types import TensorLike
@@ -172,6 +174,7 @@ class PixelRun:
 
     def __init__(self, model, template, conditions, fused, fuse_sums=True):
         self.program = program = Program(model, fuse_sums)
+        self.fused = fused
         self.couples_colors = model.likelihood.couples_colors
         self.height, self.width, self.batch, self.colors = ops.shape(template)
         values = [program.inputs[0]]
@@ -259,6 +262,34 @@ class PixelRun:
                 return waves
         return None
 
+    def for_loop(self, batch):
+        """Return a function that gives this run to the body of a loop.
+
+        The body then reads few tensors from outside, see `_Stacks`.
+
+        Args:
+            batch: Number of examples that the body evaluates.
+        """
+        if not self.fused:
+            return lambda: self
+        linear = {
+            key: for_batch(each.weights, batch)
+            for key, each in self.pointwise.items()
+            if isinstance(each, Linear)
+        }
+        stacks = _Stacks((self.weights, linear))
+
+        def in_body():
+            run = copy.copy(self)
+            run.weights, linear = stacks.parts()
+            run.pointwise = dict(self.pointwise)
+            for key, weights in linear.items():
+                run.pointwise[key] = copy.copy(self.pointwise[key])
+                run.pointwise[key].weights = weights
+            return run
+
+        return in_body
+
     def visit(
         self,
         given,
@@ -293,13 +324,15 @@ class PixelRun:
             result, `(height, width, num_examples, n)`, if there is one.
         """
         layout = {}
+        for_pixel = self.for_loop(self.batch)
+        for_row = self.for_loop(self.width * self.batch)
 
         def visit_row(r, caches, rows, above, guesses):
             values = {index: tensor[r] for index, tensor in self.maps.items()}
             carries, of_layers = self.begin_row(values, caches)
             known = [merged(values[value.index], 2) for value in self.known]
             groups = [[tensor[r] for tensor in given], known, *of_layers]
-            row_of = _Row(groups)
+            row_of = _Stacks(groups, axis=1)
 
             def pack(pixel, params, values, kept):
                 inputs = [values[value.index] for value in self.inputs_kept]
@@ -308,8 +341,8 @@ class PixelRun:
                 return layout["kept"].packed
 
             def visit_pixel(c, carries, kept):
-                here, known, *of_layers = row_of.pixel(c)
-                pixel, params, values, states = self.draw_pixel(
+                here, known, *of_layers = row_of.parts(lambda stack: stack[c])
+                pixel, params, values, states = for_pixel().draw_pixel(
                     lambda *arguments: choose(*arguments, *here),
                     self.known_values(known),
                     carries,
@@ -337,7 +370,7 @@ class PixelRun:
                 here, known = (
                     [_examples(tensor) for tensor in group] for group in groups[:2]
                 )
-                values, states = self._evaluate(
+                values, states = for_row()._evaluate(
                     _examples(pixels),
                     self.known_values(known),
                     carries,
@@ -582,30 +615,43 @@ class PixelRun:
         return outputs, (), kept
 
 
-class _Row:
-    """Tensors of a row, of which a pixel takes its part without a copy.
+class _Stacks:
+    """Tensors, stacked by shape, of which a loop takes parts without a copy.
 
-    Tensors of one width are stacked. To take a stack apart copies nothing if its parts
-    are aligned in memory, in contrast to a split of the last axis. A slice of each
-    tensor would copy nothing either, but the number of operations determines the speed.
+    A tensor that the body of a loop reads from outside costs 0.25 µs in each iteration,
+    as much as a small operation. To take a stack apart copies nothing if its parts are
+    aligned in memory, in contrast to a split of the last axis.
 
     Args:
-        groups: Lists of tensors `(width, batch, n)`.
+        structure: Nested structure of tensors and other leaves.
+        axis: Axis of the stacks.
     """
 
-    def __init__(self, groups):
-        self.kinds = [[(t.shape[-1], t.dtype) for t in group] for group in groups]
+    def __init__(self, structure, axis=0):
+        self.structure = structure
         stacks: dict[Any, list] = {}
-        for tensor in (tensor for group in groups for tensor in group):
-            stacks.setdefault((tensor.shape[-1], tensor.dtype), []).append(tensor)
-        self.stacks = {kind: tf.stack(each, axis=1) for kind, each in stacks.items()}
+        for leaf in tf.nest.flatten(structure):
+            if tf.is_tensor(leaf):
+                stacks.setdefault(self._kind(leaf), []).append(leaf)
+        self.stacks = {kind: tf.stack(each, axis) for kind, each in stacks.items()}
 
-    def pixel(self, column):
-        """Return the groups of tensors at a column, each `(batch, n)`."""
+    def parts(self, select=lambda stack: stack):
+        """Return the structure with the tensors, or with what `select` takes of them.
+
+        Args:
+            select: Function of a stack. The parts are on its result's first axis.
+        """
         parts = {
-            kind: iter(tf.unstack(stack[column])) for kind, stack in self.stacks.items()
+            kind: iter(tf.unstack(select(stack))) for kind, stack in self.stacks.items()
         }
-        return [[next(parts[kind]) for kind in group] for group in self.kinds]
+
+        def part_of(leaf):
+            return next(parts[self._kind(leaf)]) if tf.is_tensor(leaf) else leaf
+
+        return tf.nest.map_structure(part_of, self.structure)
+
+    def _kind(self, tensor):
+        return tuple(tensor.shape), tensor.dtype
 
 
 class _Bundle:

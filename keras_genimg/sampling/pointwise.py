@@ -91,7 +91,7 @@ def _layer_function(layer, ranks):
     if isinstance(layer, layers.Concatenate) and layer.axis in (-1, rank - 1):
         return lambda: lambda inputs: tf.concat(autocast(layer, inputs), axis=-1)
     if is_linear(layer):
-        return linear_function([layer])
+        return lambda: Linear([layer])
     is_elementwise = isinstance(layer, _ELEMENTWISE_LAYERS) and len(ranks) == 1
     if isinstance(layer, layers.Rescaling):
         # Scales may differ between channels, but not between pixels.
@@ -209,36 +209,36 @@ def is_linear(layer):
     )
 
 
-def linear_function(linear_layers):
-    """Return the sum of linear layers with different inputs, as one product.
+class Linear:
+    """Function of one pixel: the sum of linear layers with different inputs.
+
+    It is one product. Made outside all loops.
 
     Args:
         linear_layers: Layers for which `is_linear` holds, of one compute dtype; only
             the last may have an activation.
 
-    Returns:
-        A function that prepares the weights, outside all loops. It returns a function
-        of a list of inputs (of one input for a single layer), each of shape
-        `(batch, channels)`.
+    Call arguments:
+        inputs: A list of inputs (one input for a single layer), each of shape `(batch,
+            channels)`.
+
+    Attributes:
+        weights: The prepared weights.
     """
 
-    def prepare():
-        dtype = linear_layers[0].compute_dtype
+    def __init__(self, linear_layers):
+        self.dtype = dtype = linear_layers[0].compute_dtype
         kernels = [tf.cast(_kernel(layer), dtype) for layer in linear_layers]
         biases = [tf.cast(x.bias, dtype) for x in linear_layers if x.bias is not None]
         kernel = tf.concat(kernels, axis=0) if len(kernels) > 1 else kernels[0]
-        weights = prepare_affine(kernel, tf.add_n(biases) if biases else None)
-        activation = linear_layers[-1].activation
+        self.weights = prepare_affine(kernel, tf.add_n(biases) if biases else None)
+        self.activation = linear_layers[-1].activation
 
-        def apply(inputs):
-            if isinstance(inputs, (list, tuple)):
-                inputs = tf.concat([tf.cast(x, dtype) for x in inputs], axis=-1)
-            outputs = affine(tf.cast(inputs, dtype), weights)
-            return activation(outputs) if activation else outputs
-
-        return apply
-
-    return prepare
+    def __call__(self, inputs):
+        if isinstance(inputs, (list, tuple)):
+            inputs = tf.concat([tf.cast(x, self.dtype) for x in inputs], axis=-1)
+        outputs = affine(tf.cast(inputs, self.dtype), self.weights)
+        return self.activation(outputs) if self.activation else outputs
 
 
 def _kernel(layer):

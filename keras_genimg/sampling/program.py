@@ -2,6 +2,7 @@
 
 import dataclasses
 import enum
+import functools
 import inspect
 from collections.abc import Callable
 
@@ -17,8 +18,8 @@ from keras_genimg.sampling.graph import (
 )
 from keras_genimg.sampling.pointwise import (
     ELEMENTWISE,
+    Linear,
     is_linear,
-    linear_function,
     pointwise_function,
 )
 from keras_genimg.sampling.refusal import Refusal, refusal
@@ -318,7 +319,7 @@ class Program:
                     step,
                     args=([term.inputs[0] for term in terms],),
                     kwargs={},
-                    pixel=linear_function([term.operation for term in terms]),
+                    pixel=functools.partial(Linear, [x.operation for x in terms]),
                 )
                 self.instructions = [x for x in self.instructions if x not in terms]
                 return True

@@ -50,6 +50,7 @@ class Waves:
         # The slots are a batch of images of one column.
         lanes = copy.copy(run)
         lanes.batch, lanes.width = self.num_slots * run.batch, 1
+        for_lanes = lanes.for_loop(lanes.batch)
         columns = _Columns(run, lanes.initial_caches())
         masks = self.is_drawn, self.is_first, self.is_above
         is_drawn, is_first, is_above = (
@@ -61,9 +62,9 @@ class Waves:
         table = run.bundle([*groups, [is_above[self.history :]]])
         layout = {}
 
-        def begin(caches):
+        def begin(caches, weights):
             begun = [
-                step.operation.begin_pixel(run.weights[id(step)], cache)
+                step.operation.begin_pixel(weights[id(step)], cache)
                 for step, cache in zip(run.causal, caches, strict=True)
             ]
             return run.bundle([carry for carry, _ in begun]), [row for _, row in begun]
@@ -71,7 +72,8 @@ class Waves:
         def step(t, lines, carries, results):
             here, known, (above,) = table.unpack(table.packed[t])
             caches = columns.around(lines)
-            begun, rows = begin(caches)
+            lanes = for_lanes()
+            begun, rows = begin(caches, lanes.weights)
             carries = _rows_where(is_first[t], begun.packed, carries)
             pixel, params, values, states = lanes.draw_pixel(
                 lambda *arguments: choose(*arguments, *here),
@@ -94,7 +96,7 @@ class Waves:
         lines = columns.empty_lines(self.lag)
         for above in tf.unstack(is_above[: self.history]):
             lines = columns.push(above * columns.initial, lines)
-        begun, _ = begin(columns.around(lines))
+        begun, _ = begin(columns.around(lines), run.weights)
         num_rows = run.height if num_rows is None else num_rows
         num_steps = self.steps_of(tf.minimum(num_rows, run.height))
         results = tf.TensorArray(run.dtype, num_steps, element_shape=(None, None))
