@@ -15,7 +15,8 @@ from keras_genimg.layers import (
     RowLSTM,
     SplitColors,
 )
-from keras_genimg.models import AutoregressiveModel
+from keras_genimg.models import AutoregressiveModel, PixelCNN
+from keras_genimg.sampling import incremental_sampler
 from keras_genimg.sampling.program import Level, Program
 from tests.fuzz.own_layers import Above
 from tests.sampling.drawn import assert_ancestral, assert_served_as_drawn
@@ -540,6 +541,22 @@ def test_what_finished_rows_decide_is_computed_once_a_row():
 
 
 @pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize` method")
+def test_weights_are_not_passed_through_the_loops_one_by_one():
+    """Each would cost as much as a small operation, for every pixel."""
+
+    def num_inputs(num_blocks):
+        draw = incremental_sampler(PixelCNN((6, 6, 1), 8, num_blocks))
+        drawn = tf.function(lambda uniforms: draw(uniforms, tf.constant(1.0), []))
+        graph = drawn.get_concrete_function(tf.TensorSpec((3, 6, 6, 1))).graph
+        functions = graph.as_graph_def().library.function
+        nodes = [node for function in functions for node in function.node_def]
+        return [len(node.input) for node in nodes if node.op.endswith("While")]
+
+    # Over the pixels of a row, and over guesses of it. A block adds its window.
+    few, many = sorted(num_inputs(2)), sorted(num_inputs(6))
+    assert len(few) == 2 and np.subtract(many, few).tolist() == [4, 4]
+
+
 def test_quantized_layers_are_sampled_as_they_compute():
     images = keras.Input(SHAPE)
     x = DiagonalBiLSTM(6)(MaskedConv2D(6, 3, "A")(images))
