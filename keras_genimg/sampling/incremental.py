@@ -213,6 +213,10 @@ class PixelRun:
             and self.colors == 1
             and all(has_step_row(step.operation) for step in self.stepped)
         )
+        # Made here, outside of the branches for small and large batches.
+        self.for_pixel = self.for_loop(self.batch)
+        if self.evaluates_rows:
+            self.for_row = self.for_loop(self.width * self.batch)
         # Inputs of layers that see only finished rows, kept for each pixel.
         self.inputs_kept = [
             step.inputs[0]
@@ -324,8 +328,6 @@ class PixelRun:
             result, `(height, width, num_examples, n)`, if there is one.
         """
         layout = {}
-        for_pixel = self.for_loop(self.batch)
-        for_row = self.for_loop(self.width * self.batch)
 
         def visit_row(r, caches, rows, above, guesses):
             values = {index: tensor[r] for index, tensor in self.maps.items()}
@@ -342,7 +344,7 @@ class PixelRun:
 
             def visit_pixel(c, carries, kept):
                 here, known, *of_layers = row_of.parts(lambda stack: stack[c])
-                pixel, params, values, states = for_pixel().draw_pixel(
+                pixel, params, values, states = self.for_pixel().draw_pixel(
                     lambda *arguments: choose(*arguments, *here),
                     self.known_values(known),
                     carries,
@@ -370,7 +372,7 @@ class PixelRun:
                 here, known = (
                     [_examples(tensor) for tensor in group] for group in groups[:2]
                 )
-                values, states = for_row()._evaluate(
+                values, states = self.for_row()._evaluate(
                     _examples(pixels),
                     self.known_values(known),
                     carries,
@@ -629,11 +631,14 @@ class _Stacks:
 
     def __init__(self, structure, axis=0):
         self.structure = structure
-        stacks: dict[Any, list] = {}
-        for leaf in tf.nest.flatten(structure):
-            if tf.is_tensor(leaf):
-                stacks.setdefault(self._kind(leaf), []).append(leaf)
-        self.stacks = {kind: tf.stack(each, axis) for kind, each in stacks.items()}
+        leaves = filter(tf.is_tensor, tf.nest.flatten(structure))
+        kinds: dict[Any, dict] = {}
+        for leaf in leaves:
+            kinds.setdefault((tuple(leaf.shape), leaf.dtype), {})[id(leaf)] = leaf
+        self.stacks = [
+            (list(tensors), tf.stack(list(tensors.values()), axis))
+            for tensors in kinds.values()
+        ]
 
     def parts(self, select=lambda stack: stack):
         """Return the structure with the tensors, or with what `select` takes of them.
@@ -641,17 +646,12 @@ class _Stacks:
         Args:
             select: Function of a stack. The parts are on its result's first axis.
         """
-        parts = {
-            kind: iter(tf.unstack(select(stack))) for kind, stack in self.stacks.items()
-        }
-
-        def part_of(leaf):
-            return next(parts[self._kind(leaf)]) if tf.is_tensor(leaf) else leaf
-
-        return tf.nest.map_structure(part_of, self.structure)
-
-    def _kind(self, tensor):
-        return tuple(tensor.shape), tensor.dtype
+        parts: dict[int, Any] = {}
+        for keys, stack in self.stacks:
+            parts.update(zip(keys, tf.unstack(select(stack)), strict=True))
+        return tf.nest.map_structure(
+            lambda leaf: parts.get(id(leaf), leaf), self.structure
+        )
 
 
 class _Bundle:

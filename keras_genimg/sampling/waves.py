@@ -22,6 +22,10 @@ class Waves:
         self.run, self.lag = run, reach + 1
         self.num_slots = -(-(run.width + reach) // self.lag)
         self.num_steps = self.steps_of(run.height)
+        # The slots are a batch of images of one column.
+        self.lanes = copy.copy(run)
+        self.lanes.batch, self.lanes.width = self.num_slots * run.batch, 1
+        self.for_lanes = self.lanes.for_loop(self.lanes.batch)
         # Before the first step come columns of the row of initial states above.
         self.history = 2 * reach + 1
         steps = np.arange(-self.history, self.num_steps)[:, None]
@@ -47,11 +51,7 @@ class Waves:
     def visit(self, given, choose, more=None, num_examples=None, num_rows=None):
         """Visit all pixels. See `PixelRun.visit` for arguments and results."""
         run = self.run
-        # The slots are a batch of images of one column.
-        lanes = copy.copy(run)
-        lanes.batch, lanes.width = self.num_slots * run.batch, 1
-        for_lanes = lanes.for_loop(lanes.batch)
-        columns = _Columns(run, lanes.initial_caches())
+        columns = _Columns(run, self.lanes.initial_caches())
         masks = self.is_drawn, self.is_first, self.is_above
         is_drawn, is_first, is_above = (
             tf.repeat(tf.constant(mask), run.batch, axis=1) for mask in masks
@@ -72,7 +72,7 @@ class Waves:
         def step(t, lines, carries, results):
             here, known, (above,) = table.unpack(table.packed[t])
             caches = columns.around(lines)
-            lanes = for_lanes()
+            lanes = self.for_lanes()
             begun, rows = begin(caches, lanes.weights)
             carries = _rows_where(is_first[t], begun.packed, carries)
             pixel, params, values, states = lanes.draw_pixel(

@@ -3,10 +3,12 @@ import pickle
 from types import SimpleNamespace
 
 import keras
+import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_genimg.models import VAE, MultiScalePixelRNN
+from keras_genimg.likelihoods import DiscretizedLogisticMixture
+from keras_genimg.models import VAE, MultiScalePixelRNN, PixelCNN, PixelRNN
 from keras_genimg.serving import Endpoint, Input, write_saved_model
 from keras_genimg.serving.verification import c_api
 from keras_genimg.serving.verification.checks import check_graph
@@ -14,6 +16,7 @@ from keras_genimg.serving.verification.clean_process import Request
 from keras_genimg.serving.verification.comparison import close, difference
 from keras_genimg.serving.verification.probes import random_inputs
 from keras_genimg.serving.verification.saved_graph import SavedGraph
+from tests.seldom import slow_but
 from tests.serving import all_at_once
 from tests.subprocesses import run_python
 
@@ -96,6 +99,39 @@ def test_each_signature_has_a_queue_of_its_own(exported):
     others = SavedGraph(exported["vae"]).queues()
     assert len(content) == 1
     assert not content & {queue.partition("/")[0] for queue in others}
+
+
+NETWORKS = {
+    "several rows at once": lambda: PixelRNN(
+        (12, 12, 1), 8, 2, layer="row", first_kernel_size=3
+    ),
+    "several rows at once, color": lambda: PixelCNN(
+        (12, 12, 3),
+        12,
+        2,
+        first_kernel_size=3,
+        likelihood=DiscretizedLogisticMixture(8, 2),
+    ),
+    "row by row": lambda: PixelRNN((6, 6, 1), 8, 2),
+    "row by row, wide kernel": lambda: PixelCNN((6, 6, 1), 8, 2),
+}
+
+
+@pytest.mark.parametrize("name", slow_but(NETWORKS, "several rows at once"))
+def test_a_session_draws_batches_of_any_size(name, tmp_path):
+    """It optimizes the graph in another way than a function does."""
+    model = NETWORKS[name]()
+    sample = {"sample": model.endpoints(model.image_shape)["sample"]}
+    path = str(tmp_path / "exported")
+    write_saved_model(model, path, sample, 32, batching=True, verbose=False)
+    expected = model.likelihood.to_display(model.generate(20, seed=0, verbose=0))
+    with tf.compat.v1.Session(graph=tf.Graph()) as session:
+        loaded = tf.compat.v1.saved_model.load(session, ["serve"], path)
+        sample = loaded.signature_def["sample"]
+        for count in (1, 2, 20):
+            seeds = {sample.inputs["seed"].name: np.arange(count)}
+            images = session.run(sample.outputs["images"].name, seeds)
+            np.testing.assert_array_equal(images, expected[:count])
 
 
 @pytest.mark.slow
