@@ -46,7 +46,7 @@ class DiscretizedLogisticMixture(Likelihood):
     `sample` draws each color from its exact distribution given the earlier ones, which
     is a mixture too: its weights are those of the components given the earlier colors.
     Temperature sharpens each of these distributions, over all of their values, as in
-    `Categorical`.
+    `Categorical`. Values less probable than 1e-38 are not drawn at any temperature.
 
     Args:
         num_values: Number of values, at least 2; 256 for 8-bit images.
@@ -269,8 +269,8 @@ class _Components:
     def logits_of_values(self, log_weights, color, earlier):
         """Return the log-probabilities of a color's values, `(..., num_values)`.
 
-        Computed from the probabilities, which takes half the time of `log_mass`. They
-        are -inf where a probability is below the smallest float.
+        Computed from probabilities, which takes half the time of their logarithms. A
+        value less probable than `_SMALLEST` has -inf.
 
         Args:
             log_weights: Logarithms of the components' weights.

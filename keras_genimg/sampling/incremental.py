@@ -281,11 +281,18 @@ class PixelRun:
             for key, each in self.pointwise.items()
             if isinstance(each, Linear)
         }
-        stacks = _Stacks((self.weights, linear))
+        # A layer of a user may prepare tensors of unknown shapes.
+        known = {
+            key: weights
+            for key, weights in self.weights.items()
+            if all(x.shape.is_fully_defined() for x in _tensors(weights))
+        }
+        stacks = _Stacks((known, linear))
 
         def in_body():
             run = copy.copy(self)
-            run.weights, linear = stacks.parts()
+            known, linear = stacks.parts()
+            run.weights = {**self.weights, **known}
             run.pointwise = dict(self.pointwise)
             for key, weights in linear.items():
                 run.pointwise[key] = copy.copy(self.pointwise[key])
@@ -622,7 +629,8 @@ class _Stacks:
 
     A tensor that the body of a loop reads from outside costs 0.25 µs in each iteration,
     as much as a small operation. To take a stack apart copies nothing if its parts are
-    aligned in memory, in contrast to a split of the last axis.
+    aligned in memory, in contrast to a split of the last axis. Equal tensors are not
+    stacked twice, see `prepare_lstm`.
 
     Args:
         structure: Nested structure of tensors and other leaves.
@@ -631,10 +639,10 @@ class _Stacks:
 
     def __init__(self, structure, axis=0):
         self.structure = structure
-        leaves = filter(tf.is_tensor, tf.nest.flatten(structure))
         kinds: dict[Any, dict] = {}
-        for leaf in leaves:
-            kinds.setdefault((tuple(leaf.shape), leaf.dtype), {})[id(leaf)] = leaf
+        for tensor in _tensors(structure):
+            kind = tuple(tensor.shape), tensor.dtype
+            kinds.setdefault(kind, {})[id(tensor)] = tensor
         self.stacks = [
             (list(tensors), tf.stack(list(tensors.values()), axis))
             for tensors in kinds.values()
@@ -680,6 +688,10 @@ class _Bundle:
         return [
             [tf.cast(next(parts), dtype) for _, dtype in group] for group in self.groups
         ]
+
+
+def _tensors(structure):
+    return [leaf for leaf in tf.nest.flatten(structure) if isinstance(leaf, tf.Tensor)]
 
 
 def _examples(row):

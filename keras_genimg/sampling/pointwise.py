@@ -210,9 +210,9 @@ def is_linear(layer):
 
 
 class Linear:
-    """Function of one pixel: the sum of linear layers with different inputs.
+    """Function of one pixel: the sum of linear layers, as one product.
 
-    It is one product. Made outside all loops.
+    It is made outside of all loops, where it prepares the weights.
 
     Args:
         linear_layers: Layers for which `is_linear` holds, of one compute dtype; only

@@ -557,6 +557,20 @@ def test_weights_are_not_passed_through_the_loops_one_by_one():
     assert len(few) == 2 and np.subtract(many, few).tolist() == [4, 4]
 
 
+class PreparesMore(MaskedConv2D):
+    """Layer that prepares tensors of one static shape and of different lengths."""
+
+    def prepare(self, fused):
+        kernel = self.masked_kernel(self.kernel)
+        more = {"where": (tf.where(kernel > 0), tf.where(kernel <= 0), None)}
+        return {**super().prepare(fused), **more}
+
+
+def test_layers_may_prepare_tensors_of_unknown_shapes():
+    model = model_of(PreparesMore(6, 3, "B"))
+    assert_ancestral(model, model.generate(3, seed=0))
+
+
 def test_quantized_layers_are_sampled_as_they_compute():
     images = keras.Input(SHAPE)
     x = DiagonalBiLSTM(6)(MaskedConv2D(6, 3, "A")(images))
