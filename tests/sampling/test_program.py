@@ -565,6 +565,12 @@ class PreparesMore(MaskedConv2D):
         more = {"where": (tf.where(kernel > 0), tf.where(kernel <= 0), None)}
         return {**super().prepare(fused), **more}
 
+    def step(self, weights, *arguments):
+        outputs, carry, kept = super().step(weights, *arguments)
+        positive, negative, _ = weights["where"]
+        total = tf.shape(positive)[0] + tf.shape(negative)[0]
+        return outputs * tf.cast(total / tf.size(self.mask[:2]), "float32"), carry, kept
+
 
 def test_layers_may_prepare_tensors_of_unknown_shapes():
     model = model_of(PreparesMore(6, 3, "B"))
