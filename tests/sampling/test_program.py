@@ -540,7 +540,6 @@ def test_what_finished_rows_decide_is_computed_once_a_row():
     assert_sampled_as_computed(color)
 
 
-@pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize` method")
 def test_weights_are_not_passed_through_the_loops_one_by_one():
     """Each would cost as much as a small operation, for every pixel."""
 
@@ -577,6 +576,7 @@ def test_layers_may_prepare_tensors_of_unknown_shapes():
     assert_ancestral(model, model.generate(3, seed=0))
 
 
+@pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize` method")
 def test_quantized_layers_are_sampled_as_they_compute():
     images = keras.Input(SHAPE)
     x = DiagonalBiLSTM(6)(MaskedConv2D(6, 3, "A")(images))
