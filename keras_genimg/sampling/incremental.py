@@ -287,16 +287,17 @@ class PixelRun:
             for key, weights in self.weights.items()
             if all(x.shape.is_fully_defined() for x in _tensors(weights))
         }
-        stacks = _Stacks((known, linear))
+        # Not the dicts, which would be sorted by their keys, addresses in memory.
+        stacks = _Stacks([*known.values(), *linear.values()])
 
         def in_body():
             run = copy.copy(self)
-            known, linear = stacks.parts()
-            run.weights = {**self.weights, **known}
+            parts = dict(zip((*known, *linear), stacks.parts(), strict=True))
+            run.weights = {key: parts.get(key, x) for key, x in self.weights.items()}
             run.pointwise = dict(self.pointwise)
-            for key, weights in linear.items():
+            for key in linear:
                 run.pointwise[key] = copy.copy(self.pointwise[key])
-                run.pointwise[key].weights = weights
+                run.pointwise[key].weights = parts[key]
             return run
 
         return in_body
