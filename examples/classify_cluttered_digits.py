@@ -77,10 +77,11 @@ def main():
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--data", choices=("digits", "mnist"), default="digits")
     parser.add_argument("--epochs", type=int, default=40)
-    parser.add_argument("--glimpses", type=int, default=6)
+    network = parser.add_mutually_exclusive_group()
+    network.add_argument("--glimpses", type=int, default=6)
+    network.add_argument("--convolutional", action="store_true", help="no attention")
     parser.add_argument("--units", type=int, default=128)
     parser.add_argument("--size", type=int, default=8, help="filters along an axis")
-    parser.add_argument("--convolutional", action="store_true", help="no attention")
     parser.add_argument(
         "--output", type=pathlib.Path, default="outputs/classify_cluttered_digits"
     )

@@ -172,7 +172,7 @@ PIXEL_RNN = {
             "head_filters": 64,
             "likelihood": "logistic_mixture",
         },
-        replace(_SMALL_CIFAR10_RECIPE, epochs=7),
+        replace(_SMALL_CIFAR10_RECIPE, epochs=7, tried=False),
         {"name": "cifar10"},
     ),
     "cifar10_row_12x128": Preset(

@@ -297,7 +297,7 @@ def server_of(given, base):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     flags = ["--rest_api_num_threads=64", "--max_num_load_retries=0"]
-    flags.append("--tensorflow_intra_op_parallelism=1")
+    flags += ["--tensorflow_intra_op_parallelism=1"]
     if given.server:
         command = [given.server, f"--rest_api_port={port}", "--port=0"]
         command += [f"--model_config_file={base / 'models.config'}", *flags]
