@@ -12,6 +12,7 @@ from keras_genimg.causality.rounding import (
     difference_of_params,
     tolerance,
 )
+from keras_genimg.layers.causal_layer import CausalLayer, has_step_row, reach_of
 from keras_genimg.sampling.forward_passes import forward_pass
 from keras_genimg.sampling.incremental import (
     PixelRun,
@@ -86,8 +87,21 @@ def check_difference(
     check_causal(model, tuple(images.shape[1:]))
     with keras.StatelessScope(state_mapping=weights):
         layer = first_disagreement(model, images, conditions, limit)
+    kinds = {
+        type(each).__name__
+        for each in model._flatten_layers()
+        if isinstance(each, CausalLayer)
+        and (has_step_row(each) or reach_of(each) is not None)
+    }
     why = "No single layer disagrees. Use method='ancestral'."
-    if layer is not None:
+    if layer is None and kinds:
+        why = (
+            f"Pixel by pixel, each layer computes the same. So the `reach` or "
+            f"`step_row` of one of these layers does not fit its `step`, `begin_row` "
+            f"and `end_row` (see keras_genimg.layers.CausalLayer): "
+            f"{', '.join(sorted(kinds))}. Correct or remove it."
+        )
+    elif layer is not None:
         why = (
             f"The first layer that disagrees is {type(layer).__name__} '{layer.name}': "
             f"its methods for the sampler (see keras_genimg.layers.CausalLayer) do not "

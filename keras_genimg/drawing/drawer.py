@@ -25,6 +25,8 @@ from keras_genimg.ops.checks import (
 from keras_genimg.ops.graphs import shared_eager_traces
 from keras_genimg.ops.uniforms import seeded_uniforms
 from keras_genimg.sampling import METHODS
+from keras_genimg.sampling.incremental import draws_in_waves
+from keras_genimg.sampling.waves import LARGEST_BATCH
 
 
 class Drawer:
@@ -79,6 +81,12 @@ class Drawer:
         """Return the number of forward passes of the ancestral sampler."""
         return math.prod(self._model.likelihood.unit_shape(image_shape))
 
+    def draws_in_waves(self, image_shape):
+        """Return whether small batches are drawn in waves, by one network or more."""
+        return self._model._function_cache.get(
+            ("waves", image_shape), lambda: draws_in_waves(self._model, image_shape)
+        )
+
     def check_causal(self, image_shape):
         """Raise an error unless the graph is causal, which is checked once."""
         model = self._model
@@ -130,23 +138,41 @@ class Drawer:
 
         return sample if num_candidates is None else complete
 
-    def traced(self, method, image_size, jit_compile, num_candidates=None):
-        """Return the `TracedSampler` of a method, by default the model's, and a size.
+    def traced(
+        self, method, image_size, jit_compile, num_candidates=None, batch_size=1
+    ):
+        """Return the `TracedSampler` for batches of a size.
+
+        Args:
+            method: The method; None for that of the model.
+            image_size: `(height, width)`, or None for that of the model.
+            jit_compile: Whether to compile with XLA.
+            num_candidates: Number of candidates, for completions; None to draw new
+                images.
+            batch_size: Number of images, each candidate one.
 
         Raises:
             ValueError: If the method is unknown, or the size does not fit.
         """
         method = self.checked_method(method)
         shape = sized_image_shape(self._model, image_size, "generate")
-        kind = method, shape, jit_compile, num_candidates
+        in_waves = method == "incremental" and not jit_compile
+        in_waves = in_waves and batch_size <= LARGEST_BATCH
+        in_waves = in_waves and self.draws_in_waves(shape)
+        kind = method, shape, jit_compile, in_waves, num_candidates
         return self._model._function_cache.get(
             kind, lambda: TracedSampler(self._model, *kind)
         )
 
-    def prove(self, sampler):
+    def prove(self, method, image_size, jit_compile):
+        """Raise an error unless images are drawn right in batches of all sizes."""
+        for batch_size in (1, LARGEST_BATCH + 1):
+            arguments = method, image_size, jit_compile, None, batch_size
+            self.prove_sampler(self.traced(*arguments))
+
+    def prove_sampler(self, sampler):
         """Raise an error unless a sampler is right, which is checked once."""
-        _, image_shape, _ = sampler.kind
-        with shared_eager_traces(image_shape[0]):
+        with shared_eager_traces(sampler.kind[1][0]):
             self._model._function_cache.get(("proven", *sampler.kind), sampler.prove)
 
     def checked_method(self, method):
@@ -156,10 +182,22 @@ class Drawer:
         return check_choice("method", method, tuple(METHODS), "generate")
 
     def generate(
-        self, sampler, temperature, num_images, seed, conditions, batch_size, verbose
+        self,
+        num_images,
+        seed,
+        temperature,
+        method,
+        jit_compile,
+        batch_size,
+        verbose,
+        conditions=None,
+        image_size=None,
     ):
-        """Draw images with a `TracedSampler`, see `AutoregressiveModel.generate`."""
+        """Draw images, see `AutoregressiveModel.generate`."""
         num_images = check_positive_int("num_images", num_images, "generate")
+        batch_size = check_positive_int("batch_size", batch_size, "generate")
+        at_once = min(num_images, batch_size)
+        sampler = self.traced(method, image_size, jit_compile, None, at_once)
         shape = sampler.kind[1]
         conditions = condition_arrays(self._model, conditions, num_images, shape)
         inputs = [image_seeds(num_images, seed), *conditions]
@@ -186,11 +224,12 @@ class Drawer:
         batch_size = check_positive_int("batch_size", batch_size, owner)
         images, known = _checked_completion(images, known, self._model)
         shape = images.shape[1:]
-        sampler = self.traced(method, shape[:2], jit_compile, num_candidates)
+        at_once = max(1, batch_size // num_candidates)
+        num_drawn = min(len(images), at_once) * num_candidates
+        sampler = self.traced(method, shape[:2], jit_compile, num_candidates, num_drawn)
         conditions = condition_arrays(self._model, conditions, len(images), shape)
         images, known = self.known(images, known, conditions)
         inputs = [image_seeds(len(images), seed), images, known, *conditions]
-        at_once = max(1, batch_size // num_candidates)
         return self._in_batches(
             sampler, temperature, inputs, at_once, verbose, owner, num_candidates
         )
@@ -201,7 +240,7 @@ class Drawer:
         """Call a sampler on batches of inputs; announce what may take long."""
         check_temperature(temperature)
         temperature = tf.constant(temperature, tf.float32)
-        method, shape, _ = sampler.kind
+        method, shape, *_ = sampler.kind
         note, cost = "", 0
         if method != "incremental":
             passes = self.num_passes(shape)

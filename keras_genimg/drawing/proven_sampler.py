@@ -11,13 +11,8 @@ from keras_genimg.causality.image_pairs import random_conditions
 from keras_genimg.causality.probing import announce_proof
 from keras_genimg.causality.proof import check_difference
 from keras_genimg.causality.random_weights import jittered_values, random_values
-from keras_genimg.causality.rounding import (
-    FLOAT32_TOLERANCE,
-    difference_of_params,
-    in_float32,
-)
+from keras_genimg.causality.rounding import in_float32
 from keras_genimg.inputs.calls import cost_of_image
-from keras_genimg.layers.causal_layer import CausalLayer, has_step_row, reach_of
 from keras_genimg.ops.devices import is_on_gpu
 from keras_genimg.ops.precision import has_half_precision, is_quantized
 from keras_genimg.sampling.refusal import Refusal
@@ -42,6 +37,7 @@ class TracedSampler:
         method: A key of `keras_genimg.sampling.METHODS`.
         image_shape: `(height, width, colors)`.
         jit_compile: Whether to compile with XLA.
+        in_waves: Whether the images are drawn in `Waves`, in batches that are small.
         num_candidates: Number of candidates, for completions; None to draw new images.
 
     Call arguments:
@@ -57,29 +53,39 @@ class TracedSampler:
             layer draws random numbers of its own.
 
     Attributes:
-        kind: Method, image shape, and whether it is compiled with XLA. Samplers of one
-            kind need one proof.
+        kind: Method, image shape, and whether it is compiled with XLA and draws in
+            waves. Samplers of one kind need one proof.
     """
 
-    def __init__(self, model, method, image_shape, jit_compile, num_candidates=None):
+    def __init__(
+        self,
+        model,
+        method,
+        image_shape,
+        jit_compile,
+        in_waves=False,
+        num_candidates=None,
+    ):
         self._model = model
-        self.kind = (method, tuple(image_shape), jit_compile)
+        self.kind = (method, tuple(image_shape), jit_compile, in_waves)
         self._num_candidates = num_candidates
         self._traced = None
         self._has_passed = False
         self._networks = []
-        self._has_fast_way = False
+        self._guesses_rows = False
         given = []
         if num_candidates is not None:
             given = [tf.TensorSpec((None, *image_shape))] * 2
         variables = list(model.weights)
 
-        def run(weights, num_rows, order, *inputs):
+        def run(weights, num_rows, num_guesses, *inputs):
             records, options = [], {}
             if method == "incremental":
-                options = {"num_rows": num_rows, "order": order}
+                options = {"num_rows": num_rows, "num_guesses": num_guesses}
+                options["in_waves"] = in_waves
                 options["record"] = lambda *recorded: records.append(recorded)
-            draw = model._drawer.from_seeds(*self.kind, num_candidates, **options)
+            kind = method, image_shape, jit_compile, num_candidates
+            draw = model._drawer.from_seeds(*kind, **options)
             state = list(zip(variables, weights, strict=True))
             scope = keras.StatelessScope(state_mapping=state)
             try:
@@ -88,7 +94,7 @@ class TracedSampler:
             finally:  # TensorFlow fails on some of what is refused.
                 self._refuse_noise(scope)
             self._networks = [network for network, *_ in records]
-            self._has_fast_way = any(is_faster for _, is_faster, *_ in records)
+            self._guesses_rows = any(guesses for _, guesses, *_ in records)
             recorded = [tuple(tensors) for _, _, *tensors in records]
             return [tf.cast(images, model.likelihood.dtype), *sizes], recorded
 
@@ -130,10 +136,8 @@ class TracedSampler:
     def __call__(self, seeds, temperature, *others):
         function = self._trace()
         if self._model.check_causality and not self._has_passed:
-            self._model._drawer.prove(self)
+            self._model._drawer.prove_sampler(self)
             self._has_passed = True
-        if not tf.executing_eagerly():
-            function = self._function
         weights = [tf.convert_to_tensor(weight) for weight in self._model.weights]
         every_row, by_default = tf.constant(self.kind[1][0]), tf.constant(-1)
         (images, *sizes), _ = function(
@@ -168,10 +172,9 @@ class TracedSampler:
         Two images are drawn, with pixels of any value, under random weights and under
         the model's own with some noise; of large models their first rows, at least
         eight. The parameters of each are compared with those of a forward pass of it
-        alone. If small batches are drawn in a faster way, the images are drawn once
-        more in that way. A model in half precision is proven in float32, and then
-        compared as closely as its rounding allows. Where that is not close, and for the
-        other methods, the model is proven to be causal.
+        alone. Rows are once guessed and once not. A model in half precision is proven
+        in float32, and then compared as closely as its rounding allows. Where that is
+        not close, and for the other methods, the model is proven to be causal.
 
         Returns:
             True.
@@ -180,7 +183,7 @@ class TracedSampler:
             ValueError: If they disagree, the sampler fails, or the model is not causal.
                 The error names the layer, if it is found.
         """
-        model, (method, image_shape, _) = self._model, self.kind
+        model, (method, image_shape, *_) = self._model, self.kind
         self._trace()
         if method != "incremental":
             model._drawer.check_causal(image_shape)
@@ -214,19 +217,15 @@ class TracedSampler:
             finite = [
                 (weights, records)
                 for weights, records in drawn
-                if all(np.isfinite(params).all() for _, _, params, *_ in records)
+                if all(np.isfinite(params).all() for _, _, params, _ in records)
             ]
             for weights, records in finite or drawn[-1:]:
-                for network, images, params, conditions, again in records:
+                for network, images, params, conditions in records:
                     check_difference(network, weights, params, images, conditions)
-                    self._check_fast_way(images, params, *again)
         return True
 
     def _drawn_under(self, weights):
-        """Return networks with two images, their parameters and conditions.
-
-        The last value has the images and their parameters, drawn in the faster way.
-        """
+        """Return networks with two images, their parameters and conditions."""
         try:
             return self._drawn_given(weights, guess=1)
         except tf.errors.InvalidArgumentError:
@@ -247,36 +246,15 @@ class TracedSampler:
         num_rows = min(max(affordable, _FEWEST_ROWS), shape[0])
         others = tf.constant([0, 1], tf.int64), tf.constant(_FLAT), *inputs
 
-        def drawn(order):
-            sizes = tf.constant(num_rows), tf.constant(order)
+        def drawn(num_guesses):
+            sizes = tf.constant(num_rows), tf.constant(num_guesses)
             _, recorded = self._proven(values, *sizes, *others)
-            return [(images, x[:, :num_rows], given) for images, x, given in recorded]
+            return [
+                (network, images, params[:, :num_rows], given)
+                for network, (images, params, given) in zip(
+                    self._networks, recorded, strict=True
+                )
+            ]
 
-        recorded = drawn(0)
-        again = drawn(1) if self._has_fast_way else recorded
-        return [
-            (network, *tensors, again)
-            for network, tensors, (*again, _) in zip(
-                self._networks, recorded, again, strict=True
-            )
-        ]
-
-    def _check_fast_way(self, images, params, other_images, other_params):
-        """Raise an error unless the faster way draws what single pixels give."""
-        largest = tf.reduce_max(difference_of_params(other_params, params))
-        if largest <= FLOAT32_TOLERANCE and tf.reduce_all(other_images == images):
-            return
-        kinds = {
-            type(layer).__name__
-            for network in self._networks
-            for layer in network._flatten_layers()
-            if isinstance(layer, CausalLayer)
-            and (has_step_row(layer) or reach_of(layer) is not None)
-        }
-        raise ValueError(
-            f"The incremental sampler of {self._model.name} draws other images with "
-            f"the `reach` or `step_row` of its layers than pixel by pixel. In one of "
-            f"these layers, they do not fit `step`, `begin_row` and `end_row` (see "
-            f"keras_genimg.layers.CausalLayer), so correct or remove them: "
-            f"{', '.join(sorted(kinds))}"
-        )
+        # One more than the pixels of a row always suffice.
+        return drawn(0) + (drawn(shape[1] + 1) if self._guesses_rows else [])

@@ -126,6 +126,11 @@ class ScalesDrawer(Drawer):
     def num_passes(self, image_shape):
         return sum(each.num_passes(each._model.image_shape) for each in self._networks)
 
+    def draws_in_waves(self, image_shape):
+        return any(
+            each.draws_in_waves(each._model.image_shape) for each in self._networks
+        )
+
     def check_causal(self, image_shape):
         # The order of a scale is its own, so each network is checked by itself.
         if self._model.check_causality:

@@ -158,9 +158,16 @@ class AutoregressiveModel(GenerativeModel):
             ValueError: If an argument is not as described, the model is not causal, or
                 the incremental sampler does not support a layer.
         """
-        sampler = self._drawer.traced(method, image_size, jit_compile)
         return self._drawer.generate(
-            sampler, temperature, num_images, seed, conditions, batch_size, verbose
+            num_images,
+            seed,
+            temperature,
+            method,
+            jit_compile,
+            batch_size,
+            verbose,
+            conditions,
+            image_size,
         )
 
     def complete(

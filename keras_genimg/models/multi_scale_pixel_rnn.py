@@ -413,9 +413,8 @@ class MultiScalePixelRNN(GenerativeModel):
             ValueError: If an argument is not as described, the model is not causal, or
                 the incremental sampler does not support a layer.
         """
-        sampler = self._drawer.traced(method, None, jit_compile)
         return self._drawer.generate(
-            sampler, temperature, num_images, seed, None, batch_size, verbose
+            num_images, seed, temperature, method, jit_compile, batch_size, verbose
         )
 
     def complete(
@@ -560,8 +559,7 @@ class MultiScalePixelRNN(GenerativeModel):
             )
         self.likelihood.check_images(small_images, f"{self.name}.enlarge")
         check_temperature(temperature)
-        sampler = self._drawer.traced(method, None, jit_compile)
-        method, _, _ = sampler.kind
+        method = self._drawer.checked_method(method)
         index = self.scales.index(size)
         draw = self._function_cache.compiled(
             ("enlarge", index, method, jit_compile),
@@ -576,7 +574,7 @@ class MultiScalePixelRNN(GenerativeModel):
             jit_compile=jit_compile,
         )
         if self.check_causality:
-            self._drawer.prove(sampler)
+            self._drawer.prove(method, None, jit_compile)
         divisor = tf.constant(temperature, tf.float32)
         seeds = image_seeds(len(small_images), seed)
         drawn = draw_images(

@@ -8,20 +8,19 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from keras_genimg.layers.causal_layer import has_step_row, reach_of
+from keras_genimg.layers.causal_layer import has_step_row
 from keras_genimg.ops.convolution import for_batch
 from keras_genimg.ops.devices import is_on_gpu
 from keras_genimg.ops.precision import has_half_precision, is_quantized
 from keras_genimg.sampling.pointwise import Linear, autocast
 from keras_genimg.sampling.program import Level, Program, step_arguments
-from keras_genimg.sampling.waves import Waves
-from keras_genimg.types import TensorLike
+from keras_genimg.sampling.refusal import Refusal
+from keras_genimg.sampling.waves import LARGEST_BATCH, Waves, wave_reach
+from keras_genimg.types import Shape, TensorLike
 
 # An evaluation of a row takes about four times as long as that of a pixel. Where no row
 # settles, 16, 8, 4, 2 and 1 are wasted, and no more.
 _MOST_GUESSES = 16
-# Above, the products of a step take longer than starting its operations.
-_LARGEST_BATCH_IN_WAVES = 16
 
 
 def incremental_sampler(
@@ -29,7 +28,8 @@ def incremental_sampler(
     jit_compile: bool = False,
     record: Callable[..., Any] | None = None,
     num_rows: tf.Tensor | None = None,
-    order: tf.Tensor | int = -1,
+    num_guesses: tf.Tensor | int = -1,
+    in_waves: bool | None = None,
 ) -> Callable[..., tf.Tensor]:
     """Return a function that draws images at about the cost of one forward pass.
 
@@ -50,13 +50,16 @@ def incremental_sampler(
         jit_compile: Whether the graph will be compiled with XLA. Otherwise, the program
             uses fused kernels, which XLA lacks.
         record: Function that each call is reported to, for a proof of the sampler: the
-            model; whether there is a faster way for small batches; the first two
-            images; the parameters that they were drawn from, in the shape of the
-            model's output; and their conditions.
+            model; whether rows may be guessed; the first two images; the parameters
+            that they were drawn from, in the shape of the model's output; and their
+            conditions.
         num_rows: Number of rows to draw, for the proof of a large model. Later rows are
             zero. All by default.
-        order: 0 to draw pixel by pixel, 1 to draw in the faster way of small batches,
-            if there is one. By default, the batch size decides.
+        num_guesses: How often a row may be guessed, for a proof. By default, a batch of
+            one image makes guesses.
+        in_waves: Whether to draw several rows at once, in a model that can, see
+            `draws_in_waves`. By default, the graph has both ways, and the batch size
+            decides.
 
     Returns:
         A function of `uniforms` (batch, height, width, colors), a `temperature` that
@@ -86,18 +89,22 @@ def incremental_sampler(
         run = PixelRun(model, given[1], conditions, fused=not jit_compile)
         more = _parameters_of_pixel if record is not None else None
         arguments = given, choose, more, 2, num_rows
-        waves = run.waves()
-        has_fast_way = waves is not None or run.evaluates_rows
-        largest = _LARGEST_BATCH_IN_WAVES if waves else 1
-        is_fast = tf.where(order < 0, run.batch <= largest, order == 1)
-        if waves:
+        if run.wave_reach is None or in_waves is False:
+            waves = None
+        else:
+            waves = Waves(run, run.wave_reach)
+        if waves and in_waves:
+            drawn, *params = waves.visit(*arguments)
+        elif waves:
             drawn, *params = tf.cond(
-                is_fast, lambda: waves.visit(*arguments), lambda: run.visit(*arguments)
+                run.batch <= LARGEST_BATCH,
+                lambda: waves.visit(*arguments),
+                lambda: run.visit(*arguments),
             )
         elif run.evaluates_rows:
-            # For a proof: one more than the pixels of a row always suffice.
-            most = tf.where(order > 0, run.width + 1, _MOST_GUESSES)
-            drawn, *params = run.visit(*arguments, tf.where(is_fast, most, 0))
+            by_default = tf.where(run.batch == 1, _MOST_GUESSES, 0)
+            most = tf.where(num_guesses < 0, by_default, num_guesses)
+            drawn, *params = run.visit(*arguments, most)
         else:
             drawn, *params = run.visit(*arguments)
         drawn = tf.transpose(drawn, (2, 0, 1, 3))
@@ -105,10 +112,25 @@ def incremental_sampler(
         if record is not None:
             params = _as_output(*params, model)
             given = [values[:2] for values in conditions]
-            record(model, has_fast_way, drawn[:2], params, given)
+            record(model, run.evaluates_rows, drawn[:2], params, given)
         return drawn
 
     return draw
+
+
+def draws_in_waves(model: keras.Model, image_shape: Shape) -> bool:
+    """Return whether a model can draw several rows of an image at once.
+
+    Args:
+        model: An `AutoregressiveModel`.
+        image_shape: `(height, width, colors)`.
+    """
+    try:
+        program = Program(model)
+    except Refusal:
+        return False
+    reach = wave_reach(program, *image_shape[:2])
+    return _rounds_alike(model, program) and reach is not None
 
 
 def teacher_forced_params(
@@ -148,6 +170,12 @@ def given_pixel(params, here, pixel):
     return pixel[:, here]
 
 
+def _rounds_alike(model, program):
+    """Return whether images do not depend on the way of drawing, without XLA."""
+    exact = not (program.is_double or has_half_precision(model) or is_quantized(model))
+    return exact and not is_on_gpu()
+
+
 def _parameters_of_pixel(params, values):
     """Return the parameters of all colors of a pixel, concatenated."""
     parts = [merged(part, 1) for part in params]
@@ -177,17 +205,13 @@ class PixelRun:
         self.fused = fused
         self.couples_colors = model.likelihood.couples_colors
         self.height, self.width, self.batch, self.colors = ops.shape(template)
-        values = [program.inputs[0]]
-        values += [value for step in program.instructions for value in step.outputs]
-        is_double = any(value.spec.dtype == "float64" for value in values)
-        self.dtype = tf.float64 if is_double else tf.float32
+        self.dtype = tf.float64 if program.is_double else tf.float32
         steps = [step for step in program.instructions if step.level != Level.FIXED]
         self.row_steps = [step for step in steps if step.level == Level.ROWS]
         self.pixel_steps = [step for step in steps if step.level == Level.PIXEL]
         # Causal layers; those with a `step` come first.
-        causal = [step for step in steps if step.pixel is None]
-        self.stepped = [step for step in causal if step.level == Level.PIXEL]
-        self.causal = self.stepped + [s for s in causal if s.level == Level.ROWS]
+        self.causal = sorted(program.causal, key=lambda step: -step.level)
+        self.stepped = [s for s in self.causal if s.level == Level.PIXEL]
         self.weights = {id(s): s.operation.prepare(fused) for s in self.causal}
         self.pointwise = {id(s): s.pixel() for s in steps if s.pixel is not None}
         self.maps = self._maps(conditions, steps)
@@ -199,16 +223,15 @@ class PixelRun:
         needed = [value for step in self.pixel_steps for value in step.inputs]
         needed = {value.index: value for value in (*needed, program.output)}
         self.known = [v for v in needed.values() if v.level != Level.PIXEL]
-        # Where all ways of drawing are rounded alike, so that an image does not depend
-        # on its batch.
-        self.rounds_alike = (
-            fused
-            and not (is_double or has_half_precision(model))
-            and not (is_quantized(model) or is_on_gpu())
-        )
+        rounds_alike = fused and _rounds_alike(model, program)
+        # Of `Waves`, in which small batches are drawn; None if not.
+        self.wave_reach = None
+        if rounds_alike:
+            self.wave_reach = wave_reach(program, self.height, self.width)
         # With few values, a row settles soon.
         self.evaluates_rows = (
-            self.rounds_alike
+            rounds_alike
+            and self.wave_reach is None
             and model.likelihood.num_values == 2
             and self.colors == 1
             and all(has_step_row(step.operation) for step in self.stepped)
@@ -250,21 +273,6 @@ class PixelRun:
                 if not _hides_pixel(step):
                     changing.update(value.index for value in step.outputs)
         return fed
-
-    def waves(self):
-        """Return the `Waves` that draw an image faster than pixel by pixel, or None."""
-        sizes = self.height, self.width
-        reaches = [reach_of(step.operation) for step in self.causal]
-        if (
-            self.rounds_alike
-            and all(isinstance(size, int) for size in sizes)
-            and len(self.stepped) == len(self.causal)
-            and None not in reaches
-        ):
-            waves = Waves(self, max(reaches))
-            if waves.pays:
-                return waves
-        return None
 
     def for_loop(self, batch):
         """Return a function that gives this run to the body of a loop.

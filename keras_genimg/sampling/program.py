@@ -131,6 +131,8 @@ class Program:
         inputs: `Value`s of the model's inputs, the image first.
         output: `Value` of the likelihood's parameters.
         instructions: List of `Instruction`, in the order of computation.
+        causal: Those of causal layers that see the image.
+        is_double: Whether float64 occurs.
 
     Raises:
         ValueError: If a layer above level `FIXED` is neither causal nor pointwise. The
@@ -149,6 +151,11 @@ class Program:
         (self.output,) = _values_in(self._inline(model, self.inputs))
         while fuse_sums and self._fuse_sum():
             pass
+        above_fixed = [s for s in self.instructions if s.level != Level.FIXED]
+        self.causal = [step for step in above_fixed if step.pixel is None]
+        values = [v for step in self.instructions for v in step.outputs]
+        values.append(self.inputs[0])
+        self.is_double = any(value.spec.dtype == "float64" for value in values)
 
     def on_maps(self, inputs, level=Level.PIXEL):
         """Return all values up to a level by index, computed on whole maps.

@@ -5,6 +5,39 @@ import copy
 import numpy as np
 import tensorflow as tf
 
+from keras_genimg.layers.causal_layer import reach_of
+from keras_genimg.sampling.program import Level
+
+# Above, the products of a step take longer than starting its operations.
+LARGEST_BATCH = 16
+
+
+def wave_reach(program, height, width):
+    """Return the `reach` of waves, the largest of all layers, if they pay, or None.
+
+    Args:
+        program: A `Program`.
+        height: Height of the images; None or a tensor if unknown.
+        width: Their width.
+    """
+    if not (isinstance(height, int) and isinstance(width, int)):
+        return None
+    if any(step.level != Level.PIXEL for step in program.causal):
+        return None
+    reaches = [reach_of(step.operation) for step in program.causal]
+    if None in reaches or not pay(height, width, max(reaches)):
+        return None
+    return max(reaches)
+
+
+def pay(height, width, reach):
+    """Return whether waves take at most half as many steps as there are pixels."""
+    return 2 * _num_steps(height, width, reach) <= height * width
+
+
+def _num_steps(height, width, reach):
+    return width + (reach + 1) * (height - 1)
+
 
 class Waves:
     """Order of drawing in which each row is `reach + 1` columns behind the one above.
@@ -19,9 +52,9 @@ class Waves:
     """
 
     def __init__(self, run, reach):
-        self.run, self.lag = run, reach + 1
+        self.run, self.reach, self.lag = run, reach, reach + 1
         self.num_slots = -(-(run.width + reach) // self.lag)
-        self.num_steps = self.steps_of(run.height)
+        self.num_steps = _num_steps(run.height, run.width, reach)
         # The slots are a batch of images of one column.
         self.lanes = copy.copy(run)
         self.lanes.batch, self.lanes.width = self.num_slots * run.batch, 1
@@ -38,15 +71,6 @@ class Waves:
         self.is_drawn = inside & (0 <= rows) & (rows < run.height)
         self.is_first = columns == 0
         self.pixels = np.where(self.is_drawn, rows * run.width + columns, 0)
-
-    def steps_of(self, num_rows):
-        """Return the number of steps that draw the first rows."""
-        return self.run.width + self.lag * (num_rows - 1)
-
-    @property
-    def pays(self):
-        """Whether there are at most half as many steps as pixels."""
-        return 2 * self.num_steps <= self.run.height * self.run.width
 
     def visit(self, given, choose, more=None, num_examples=None, num_rows=None):
         """Visit all pixels. See `PixelRun.visit` for arguments and results."""
@@ -98,7 +122,8 @@ class Waves:
             lines = columns.push(above * columns.initial, lines)
         begun, _ = begin(columns.around(lines), run.weights)
         num_rows = run.height if num_rows is None else num_rows
-        num_steps = self.steps_of(tf.minimum(num_rows, run.height))
+        num_rows = tf.minimum(num_rows, run.height)
+        num_steps = _num_steps(num_rows, run.width, self.reach)
         results = tf.TensorArray(run.dtype, num_steps, element_shape=(None, None))
         *_, results = tf.while_loop(
             lambda t, *_: t < num_steps,

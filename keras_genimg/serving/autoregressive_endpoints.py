@@ -40,7 +40,7 @@ def autoregressive_endpoints(
     num_candidates = check_positive_int("num_candidates", num_candidates, "endpoints")
     image_shape, drawer = tuple(image_shape), model._drawer
     method = drawer.checked_method(method)
-    drawer.prove(drawer.traced(method, image_shape[:2], jit_compile))
+    drawer.prove(method, image_shape[:2], jit_compile)
     likelihood = model.likelihood
     conditions = served_conditions(model, image_shape)
     # A `tf.function`, so that all drawing signatures share its graph.

@@ -27,10 +27,11 @@ def main():
     for name, preset, model in programs():
         template = tf.zeros((*model.image_shape[:2], 1, model.image_shape[2]))
         run = PixelRun(model, template, [], fused=True)
-        has_waves = run.waves() is not None
+        has_waves = run.wave_reach is not None
         if not (has_waves or run.evaluates_rows):
             continue
-        draws = graph_of(model, 1), graph_of(model, 0)
+        pixel_by_pixel = graph_of(model, in_waves=False, num_guesses=0)
+        draws = graph_of(model), pixel_by_pixel
         for batch in (1, 8) if has_waves else (1,):
             row = {"program": f"{name}/{preset}", "images": batch}
             row["way"] = "waves" if has_waves else "rows"
@@ -74,9 +75,9 @@ def row_of(draws, model, batch, count):
     }
 
 
-def graph_of(model, order):
-    """Return a compiled function of seeds that draws in an order, 1 or 0."""
-    draw = model._drawer.from_seeds("incremental", model.image_shape, order=order)
+def graph_of(model, **options):
+    """Return a compiled function of seeds, given options of `incremental_sampler`."""
+    draw = model._drawer.from_seeds("incremental", model.image_shape, **options)
     return tf.function(
         lambda seeds: draw(seeds, tf.constant(1.0)),
         input_signature=[tf.TensorSpec((None,), tf.int64)],

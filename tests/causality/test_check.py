@@ -94,21 +94,6 @@ def test_it_runs_once_for_a_graph(monkeypatch):
     assert len(runs) == 3
 
 
-def test_inside_a_graph():
-    for mask in "AB":
-        model = model_of(mask)
-        sampler = model._drawer.traced("incremental", None, False)
-        draw = tf.function(
-            lambda sampler=sampler: sampler(tf.constant([7], tf.int64), 1.0),
-            autograph=False,
-        )
-        if mask == "A":
-            np.testing.assert_array_equal(draw(), model.generate(1, seed=7))
-        else:
-            with pytest.raises(ValueError, match=TEXT):
-                draw()
-
-
 def test_images_of_any_size_are_probed_at_their_own():
     """The leak shows only in wide images."""
     images = keras.Input((None, None, 1))

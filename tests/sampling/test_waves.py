@@ -7,6 +7,7 @@ import tensorflow as tf
 from keras import layers
 
 from keras_genimg.causality.random_weights import randomize
+from keras_genimg.drawing import drawer
 from keras_genimg.layers import CausalLayer, DiagonalBiLSTM, MaskedConv2D, RowLSTM
 from keras_genimg.likelihoods import Categorical, DiscretizedLogisticMixture
 from keras_genimg.models import (
@@ -17,6 +18,7 @@ from keras_genimg.models import (
     PixelRNN,
 )
 from keras_genimg.sampling import incremental
+from keras_genimg.sampling.waves import LARGEST_BATCH
 from tests.seldom import slow_but
 
 SHAPE = (8, 9, 1)
@@ -91,16 +93,10 @@ def randomized(model):
 
 @pytest.fixture
 def drawn(monkeypatch):
-    """Return a function that draws with another largest batch of waves.
-
-    Graphs read the size when they run, so one graph draws in both ways.
-    """
-    largest_batch = tf.Variable(0)
-    monkeypatch.setattr(incremental, "_LARGEST_BATCH_IN_WAVES", largest_batch)
-    monkeypatch.setattr(incremental, "_MOST_GUESSES", 0)
+    """Return a function that draws with another largest batch of waves."""
 
     def draw(model, largest, function, *arguments, **options):
-        largest_batch.assign(largest)
+        monkeypatch.setattr(drawer, "LARGEST_BATCH", largest)
         return getattr(model, function)(*arguments, **options)
 
     return draw
@@ -123,7 +119,7 @@ def test_waves_draw_what_single_pixels_give(name, drawn):
 
 def test_one_image_and_a_batch_are_the_same():
     model = randomized(MODELS["row"]())
-    largest = incremental._LARGEST_BATCH_IN_WAVES
+    largest = LARGEST_BATCH
     many = model.generate(largest + 1, seed=0)
     np.testing.assert_array_equal(model.generate(1, seed=2), many[2:3])
     np.testing.assert_array_equal(model.generate(largest, seed=0), many[:-1])
@@ -162,8 +158,9 @@ def test_which_models_have_waves():
     for model, has_waves in models.items():
         template = tf.zeros((*SHAPE[:2], 2, 1))
         run = incremental.PixelRun(model, template, [], fused=True)
-        assert (run.waves() is not None) == has_waves
-        assert incremental.PixelRun(model, template, [], fused=False).waves() is None
+        assert (run.wave_reach is not None) == has_waves
+        assert incremental.draws_in_waves(model, model.image_shape) == has_waves
+        assert incremental.PixelRun(model, template, [], False).wave_reach is None
 
 
 def test_multi_scale_draws_each_scale_in_waves(drawn):
@@ -178,6 +175,7 @@ def test_a_wrong_reach_is_refused():
         distance = 2
 
     model = model_of(Farther())
+    model.generate(20, seed=0)  # Pixel by pixel.
     with pytest.raises(ValueError, match="reach.*Farther"):
-        model.generate(20, seed=0)
+        model.generate(1, seed=0)
     model.generate(1, seed=0, method="ancestral")
