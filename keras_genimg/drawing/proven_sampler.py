@@ -72,7 +72,6 @@ class TracedSampler:
         self._traced = None
         self._has_passed = False
         self._networks = []
-        self._guesses_rows = False
         given = []
         if num_candidates is not None:
             given = [tf.TensorSpec((None, *image_shape))] * 2
@@ -94,8 +93,7 @@ class TracedSampler:
             finally:  # TensorFlow fails on some of what is refused.
                 self._refuse_noise(scope)
             self._networks = [network for network, *_ in records]
-            self._guesses_rows = any(guesses for _, guesses, *_ in records)
-            recorded = [tuple(tensors) for _, _, *tensors in records]
+            recorded = [tuple(tensors) for _, *tensors in records]
             return [tf.cast(images, model.likelihood.dtype), *sizes], recorded
 
         signature = [
@@ -172,9 +170,9 @@ class TracedSampler:
         Two images are drawn, with pixels of any value, under random weights and under
         the model's own with some noise; of large models their first rows, at least
         eight. The parameters of each are compared with those of a forward pass of it
-        alone. Rows are once guessed and once not. A model in half precision is proven
-        in float32, and then compared as closely as its rounding allows. Where that is
-        not close, and for the other methods, the model is proven to be causal.
+        alone. Where rows may be guessed, every second one is. A model in half precision
+        is proven in float32, and then compared as closely as its rounding allows. Where
+        that is not close, and for the other methods, the model is proven to be causal.
 
         Returns:
             True.
@@ -244,17 +242,13 @@ class TracedSampler:
         values = [tf.cast(value, weight.dtype) for weight, value in weights]
         affordable = int(shape[0] * _AFFORDABLE / max(cost_of_image(model, shape), 1))
         num_rows = min(max(affordable, _FEWEST_ROWS), shape[0])
+        # Every second row is guessed; one guess more than its pixels always suffices.
+        sizes = tf.constant(num_rows), tf.constant(-shape[1] - 1)
         others = tf.constant([0, 1], tf.int64), tf.constant(_FLAT), *inputs
-
-        def drawn(num_guesses):
-            sizes = tf.constant(num_rows), tf.constant(num_guesses)
-            _, recorded = self._proven(values, *sizes, *others)
-            return [
-                (network, images, params[:, :num_rows], given)
-                for network, (images, params, given) in zip(
-                    self._networks, recorded, strict=True
-                )
-            ]
-
-        # One more than the pixels of a row always suffice.
-        return drawn(0) + (drawn(shape[1] + 1) if self._guesses_rows else [])
+        _, recorded = self._proven(values, *sizes, *others)
+        return [
+            (network, images, params[:, :num_rows], given)
+            for network, (images, params, given) in zip(
+                self._networks, recorded, strict=True
+            )
+        ]

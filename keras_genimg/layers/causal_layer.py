@@ -209,6 +209,11 @@ class CausalLayer:
         ]
 
 
+def is_stepped(layer: CausalLayer) -> bool:
+    """Return whether a layer is stepped along a row, even if its inputs are known."""
+    return layer.sees_current_row and not layer.sees_whole_row
+
+
 def reach_of(layer: CausalLayer) -> int | None:
     """Return the `reach` of a layer, or None if a subclass changed its rows since."""
     if "reach" in vars(layer):

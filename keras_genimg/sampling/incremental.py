@@ -14,7 +14,6 @@ from keras_genimg.ops.devices import is_on_gpu
 from keras_genimg.ops.precision import has_half_precision, is_quantized
 from keras_genimg.sampling.pointwise import Linear, autocast
 from keras_genimg.sampling.program import Level, Program, step_arguments
-from keras_genimg.sampling.refusal import Refusal
 from keras_genimg.sampling.waves import LARGEST_BATCH, Waves, wave_reach
 from keras_genimg.types import Shape, TensorLike
 
@@ -50,13 +49,12 @@ def incremental_sampler(
         jit_compile: Whether the graph will be compiled with XLA. Otherwise, the program
             uses fused kernels, which XLA lacks.
         record: Function that each call is reported to, for a proof of the sampler: the
-            model; whether rows may be guessed; the first two images; the parameters
-            that they were drawn from, in the shape of the model's output; and their
-            conditions.
+            model; the first two images; the parameters that they were drawn from, in
+            the shape of the model's output; and their conditions.
         num_rows: Number of rows to draw, for the proof of a large model. Later rows are
             zero. All by default.
-        num_guesses: How often a row may be guessed, for a proof. By default, a batch of
-            one image makes guesses.
+        num_guesses: How often a row may be guessed; negative to guess every second row
+            so often and no other, for a proof. By default, -1, the batch size decides.
         in_waves: Whether to draw several rows at once, in a model that can, see
             `draws_in_waves`. By default, the graph has both ways, and the batch size
             decides.
@@ -103,7 +101,7 @@ def incremental_sampler(
             )
         elif run.evaluates_rows:
             by_default = tf.where(run.batch == 1, _MOST_GUESSES, 0)
-            most = tf.where(num_guesses < 0, by_default, num_guesses)
+            most = tf.where(num_guesses == -1, by_default, num_guesses)
             drawn, *params = run.visit(*arguments, most)
         else:
             drawn, *params = run.visit(*arguments)
@@ -112,7 +110,7 @@ def incremental_sampler(
         if record is not None:
             params = _as_output(*params, model)
             given = [values[:2] for values in conditions]
-            record(model, run.evaluates_rows, drawn[:2], params, given)
+            record(model, drawn[:2], params, given)
         return drawn
 
     return draw
@@ -125,12 +123,8 @@ def draws_in_waves(model: keras.Model, image_shape: Shape) -> bool:
         model: An `AutoregressiveModel`.
         image_shape: `(height, width, colors)`.
     """
-    try:
-        program = Program(model)
-    except Refusal:
-        return False
-    reach = wave_reach(program, *image_shape[:2])
-    return _rounds_alike(model, program) and reach is not None
+    reach = wave_reach(model, *image_shape[:2])
+    return _rounds_alike(model) and reach is not None
 
 
 def teacher_forced_params(
@@ -170,10 +164,9 @@ def given_pixel(params, here, pixel):
     return pixel[:, here]
 
 
-def _rounds_alike(model, program):
+def _rounds_alike(model):
     """Return whether images do not depend on the way of drawing, without XLA."""
-    exact = not (program.is_double or has_half_precision(model) or is_quantized(model))
-    return exact and not is_on_gpu()
+    return not (has_half_precision(model) or is_quantized(model) or is_on_gpu())
 
 
 def _parameters_of_pixel(params, values):
@@ -205,13 +198,17 @@ class PixelRun:
         self.fused = fused
         self.couples_colors = model.likelihood.couples_colors
         self.height, self.width, self.batch, self.colors = ops.shape(template)
-        self.dtype = tf.float64 if program.is_double else tf.float32
+        values = [program.inputs[0]]
+        values += [value for step in program.instructions for value in step.outputs]
+        is_double = any(value.spec.dtype == "float64" for value in values)
+        self.dtype = tf.float64 if is_double else tf.float32
         steps = [step for step in program.instructions if step.level != Level.FIXED]
         self.row_steps = [step for step in steps if step.level == Level.ROWS]
         self.pixel_steps = [step for step in steps if step.level == Level.PIXEL]
         # Causal layers; those with a `step` come first.
-        self.causal = sorted(program.causal, key=lambda step: -step.level)
-        self.stepped = [s for s in self.causal if s.level == Level.PIXEL]
+        causal = [step for step in steps if step.pixel is None]
+        self.stepped = [step for step in causal if step.level == Level.PIXEL]
+        self.causal = self.stepped + [s for s in causal if s.level == Level.ROWS]
         self.weights = {id(s): s.operation.prepare(fused) for s in self.causal}
         self.pointwise = {id(s): s.pixel() for s in steps if s.pixel is not None}
         self.maps = self._maps(conditions, steps)
@@ -223,11 +220,11 @@ class PixelRun:
         needed = [value for step in self.pixel_steps for value in step.inputs]
         needed = {value.index: value for value in (*needed, program.output)}
         self.known = [v for v in needed.values() if v.level != Level.PIXEL]
-        rounds_alike = fused and _rounds_alike(model, program)
+        rounds_alike = fused and not is_double and _rounds_alike(model)
         # Of `Waves`, in which small batches are drawn; None if not.
         self.wave_reach = None
         if rounds_alike:
-            self.wave_reach = wave_reach(program, self.height, self.width)
+            self.wave_reach = wave_reach(model, self.height, self.width)
         # With few values, a row settles soon.
         self.evaluates_rows = (
             rounds_alike
@@ -337,7 +334,8 @@ class PixelRun:
             num_rows: Scalar tensor, the number of rows to visit, or None for all. The
                 results of later rows are zero.
             num_guesses: Scalar tensor, how often a row may be guessed before it is
-                visited pixel by pixel, or None for never, unless `evaluates_rows`.
+                visited pixel by pixel, or None for never, unless `evaluates_rows`. If
+                negative, every second row is guessed so often, and no other.
 
         Returns:
             List of the pixels, `(height, width, batch, colors)`; and of the further
@@ -415,7 +413,11 @@ class PixelRun:
                 kept = tf.cond(changed, visit_pixels, lambda: kept)
                 # Rows that do not settle are rarely alone.
                 more_guesses = tf.minimum(2 * guesses, num_guesses)
-                guesses = tf.where(changed, guesses // 2, more_guesses)
+                guesses = tf.where(
+                    num_guesses < 0,
+                    -guesses,
+                    tf.where(changed, guesses // 2, more_guesses),
+                )
             kept.set_shape((*above.shape[:2], layout["kept"].size))
             above = kept[..., : self.colors]
             (pixels, *others), *kept, inputs = layout["kept"].unpack(kept)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
-from keras_genimg.layers.causal_layer import CausalLayer
+from keras_genimg.layers.causal_layer import CausalLayer, is_stepped
 from keras_genimg.sampling.graph import (
     input_like,
     is_composite,
@@ -131,8 +131,6 @@ class Program:
         inputs: `Value`s of the model's inputs, the image first.
         output: `Value` of the likelihood's parameters.
         instructions: List of `Instruction`, in the order of computation.
-        causal: Those of causal layers that see the image.
-        is_double: Whether float64 occurs.
 
     Raises:
         ValueError: If a layer above level `FIXED` is neither causal nor pointwise. The
@@ -151,11 +149,6 @@ class Program:
         (self.output,) = _values_in(self._inline(model, self.inputs))
         while fuse_sums and self._fuse_sum():
             pass
-        above_fixed = [s for s in self.instructions if s.level != Level.FIXED]
-        self.causal = [step for step in above_fixed if step.pixel is None]
-        values = [v for step in self.instructions for v in step.outputs]
-        values.append(self.inputs[0])
-        self.is_double = any(value.spec.dtype == "float64" for value in values)
 
     def on_maps(self, inputs, level=Level.PIXEL):
         """Return all values up to a level by index, computed on whole maps.
@@ -382,9 +375,7 @@ def _causal_level(layer, args, kwargs, level):
     if layer.sees_whole_row and level == Level.PIXEL:
         reason = "sees pixels to its right, so its input must depend only on rows above"
         raise refusal(layer, args, kwargs, reason)
-    # Stepped along a row, even if the inputs of the whole row are known.
-    is_stepped = layer.sees_current_row and not layer.sees_whole_row
-    return Level.PIXEL if is_stepped else Level.ROWS
+    return Level.PIXEL if is_stepped(layer) else Level.ROWS
 
 
 def _check_maps(operation, inputs):

@@ -5,29 +5,28 @@ import copy
 import numpy as np
 import tensorflow as tf
 
-from keras_genimg.layers.causal_layer import reach_of
-from keras_genimg.sampling.program import Level
+from keras_genimg.layers.causal_layer import CausalLayer, is_stepped, reach_of
 
 # Above, the products of a step take longer than starting its operations.
 LARGEST_BATCH = 16
 
 
-def wave_reach(program, height, width):
-    """Return the `reach` of waves, the largest of all layers, if they pay, or None.
+def wave_reach(model, height, width):
+    """Return the largest `reach` of the layers, or None if waves are not faster.
 
     Args:
-        program: A `Program`.
-        height: Height of the images; None or a tensor if unknown.
+        model: A model.
+        height: Height of its images; None or a tensor if unknown.
         width: Their width.
     """
     if not (isinstance(height, int) and isinstance(width, int)):
         return None
-    if any(step.level != Level.PIXEL for step in program.causal):
+    causal = [x for x in model._flatten_layers() if isinstance(x, CausalLayer)]
+    reaches = [reach_of(layer) for layer in causal if is_stepped(layer)]
+    if len(reaches) < len(causal) or None in reaches:
         return None
-    reaches = [reach_of(step.operation) for step in program.causal]
-    if None in reaches or not pay(height, width, max(reaches)):
-        return None
-    return max(reaches)
+    reach = max(reaches, default=0)
+    return reach if pay(height, width, reach) else None
 
 
 def pay(height, width, reach):

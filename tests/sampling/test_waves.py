@@ -8,6 +8,7 @@ from keras import layers
 
 from keras_genimg.causality.random_weights import randomize
 from keras_genimg.drawing import drawer
+from keras_genimg.drawing.proven_sampler import TracedSampler
 from keras_genimg.layers import CausalLayer, DiagonalBiLSTM, MaskedConv2D, RowLSTM
 from keras_genimg.likelihoods import Categorical, DiscretizedLogisticMixture
 from keras_genimg.models import (
@@ -123,6 +124,17 @@ def test_one_image_and_a_batch_are_the_same():
     many = model.generate(largest + 1, seed=0)
     np.testing.assert_array_equal(model.generate(1, seed=2), many[2:3])
     np.testing.assert_array_equal(model.generate(largest, seed=0), many[:-1])
+
+
+def test_only_the_way_that_a_batch_takes_is_traced():
+    model, other = MODELS["row"](), PixelRNN(SHAPE, 4, 1, **NARROW)
+    for num_images in (1, 2, LARGEST_BATCH, LARGEST_BATCH + 1):
+        num_traced = []
+        for each in (model, other):
+            each.generate(num_images, seed=0)
+            functions = each._function_cache.functions.values()
+            num_traced.append(sum(isinstance(f, TracedSampler) for f in functions))
+        assert num_traced == [1 + (num_images > LARGEST_BATCH), 1]
 
 
 @pytest.mark.parametrize("options", [{}, {"temperature": 2.0}, {"num_candidates": 3}])
