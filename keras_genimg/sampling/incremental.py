@@ -87,17 +87,16 @@ def incremental_sampler(
         run = PixelRun(model, given[1], conditions, fused=not jit_compile)
         more = _parameters_of_pixel if record is not None else None
         arguments = given, choose, more, 2, num_rows
-        if run.wave_reach is None or in_waves is False:
+        few = run.batch <= LARGEST_BATCH if in_waves is None else in_waves
+        if run.wave_reach is None or few is False:
             waves = None
         else:
             waves = Waves(run, run.wave_reach)
-        if waves and in_waves:
+        if waves and few is True:
             drawn, *params = waves.visit(*arguments)
         elif waves:
             drawn, *params = tf.cond(
-                run.batch <= LARGEST_BATCH,
-                lambda: waves.visit(*arguments),
-                lambda: run.visit(*arguments),
+                few, lambda: waves.visit(*arguments), lambda: run.visit(*arguments)
             )
         elif run.evaluates_rows:
             by_default = tf.where(run.batch == 1, _MOST_GUESSES, 0)

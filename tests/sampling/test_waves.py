@@ -18,6 +18,7 @@ from keras_genimg.models import (
     PixelCNN,
     PixelRNN,
 )
+from keras_genimg.ops.uniforms import seeded_uniforms
 from keras_genimg.sampling import incremental
 from keras_genimg.sampling.waves import LARGEST_BATCH
 from tests.seldom import slow_but
@@ -135,6 +136,16 @@ def test_only_the_way_that_a_batch_takes_is_traced():
             functions = each._function_cache.functions.values()
             num_traced.append(sum(isinstance(f, TracedSampler) for f in functions))
         assert num_traced == [1 + (num_images > LARGEST_BATCH), 1]
+
+
+@pytest.mark.parametrize("batch", [1, LARGEST_BATCH + 1])
+def test_a_batch_of_known_size_is_drawn_in_one_way(batch):
+    model = randomized(MODELS["row"]())
+    draw = incremental.incremental_sampler(model)
+    uniforms = seeded_uniforms(tf.range(batch, dtype=tf.int64), SHAPE)
+    compiled = tf.function(lambda uniforms: draw(uniforms, tf.ones(()), []))
+    images = compiled(tf.constant(uniforms.numpy()))
+    np.testing.assert_array_equal(images, model.generate(batch, seed=0))
 
 
 @pytest.mark.parametrize("options", [{}, {"temperature": 2.0}, {"num_candidates": 3}])
