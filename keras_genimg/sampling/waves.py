@@ -186,7 +186,7 @@ class _Columns:
     def empty_lines(self, lag):
         """Return lines of zeros, which end `lag` columns behind the newest one."""
         return [
-            [tf.zeros_like(bundle.packed)] * (lag + reach)
+            [_by_tensor(tf.zeros_like(bundle.packed), bundle)] * (lag + reach)
             for reach, bundle in zip(self._reaches, self._bundles, strict=True)
         ]
 
@@ -195,6 +195,7 @@ class _Columns:
         # A slot reads what the one before it has drawn.
         columns = tf.roll(columns, self._run.batch, axis=0)
         parts = tf.split(columns, [bundle.size for bundle in self._bundles], axis=-1)
+        parts = map(_by_tensor, parts, self._bundles)
         return [[*line[1:], part] for line, part in zip(lines, parts, strict=True)]
 
     def around(self, lines):
@@ -203,11 +204,30 @@ class _Columns:
         for reach, members, bundle, line in zip(
             self._reaches, self._members, self._bundles, lines, strict=True
         ):
-            columns = [bundle.unpack(column) for column in line[: 2 * reach + 1]]
+            columns = [_tensors_of(c, bundle) for c in line[: 2 * reach + 1]]
             for n, tensors in zip(members, zip(*columns, strict=True), strict=True):
                 tensors = iter(zip(*tensors, strict=True))
                 caches[n] = [next(tensors) if _has_columns(x) else x for x in caches[n]]
         return caches
+
+
+def _by_tensor(column, bundle):
+    """Return a packed column of tensors of one size as `(tensors, batch, size)`.
+
+    A step takes several columns apart, which then copies nothing.
+    """
+    if len(bundle.sizes) == 1 or len(set(bundle.sizes)) > 1:
+        return column
+    column = tf.reshape(column, (-1, len(bundle.sizes), bundle.sizes[0]))
+    return tf.transpose(column, (1, 0, 2))
+
+
+def _tensors_of(column, bundle):
+    """Return the groups of tensors in a column of `_by_tensor`."""
+    if column.shape.rank == 2:
+        return bundle.unpack(column)
+    parts = iter(tf.unstack(column))
+    return [[next(parts) for _ in group] for group in bundle.groups]
 
 
 def _rows_where(mask, ones, others):
