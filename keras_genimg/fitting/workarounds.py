@@ -12,18 +12,28 @@ import tensorflow as tf
 from keras_genimg.ops.workers import is_multi_worker
 
 
-def any_batch(tensor):
-    """Return a tensor of a graph with an unknown number of examples.
+def any_batch(inputs, weights):
+    """Return the inputs of a graph with an unknown number of examples.
 
     `keras.ops.add` takes `(batch, 1, 1, 1)` for the bias of a map that has as many rows
-    or channels as there are known to be examples (Keras 3.15.1).
+    or channels as there are known to be examples (Keras 3.15.1). A number that no
+    input or weight has as a size stays known, for speed.
     """
-    if not tf.is_tensor(tensor) or tf.executing_eagerly() or not tensor.shape.rank:
-        return tensor
-    if tensor.shape[0] is None:
-        return tensor
-    shape = (None, *tensor.shape[1:])
-    return tf.raw_ops.PlaceholderWithDefault(input=tensor, shape=shape)
+    tensors = [x for x in tf.nest.flatten(inputs) if tf.is_tensor(x) and x.shape.rank]
+    sizes = {size for tensor in tensors for size in tensor.shape[1:]}
+    sizes.update(size for weight in weights for size in weight.shape)
+
+    def with_any(tensor):
+        if not tf.is_tensor(tensor) or not tensor.shape.rank:
+            return tensor
+        if tensor.shape[0] is None or tensor.shape[0] not in sizes:
+            return tensor
+        shape = (None, *tensor.shape[1:])
+        return tf.raw_ops.PlaceholderWithDefault(input=tensor, shape=shape)
+
+    if tf.executing_eagerly():
+        return inputs
+    return tf.nest.map_structure(with_any, inputs)
 
 
 def outside_replicas(step, data, optimizer):

@@ -161,3 +161,20 @@ def test_it_does_not_depend_on_the_number_of_images(num_images):
     for data in (fixed, list(inputs.values())):
         loss = model.evaluate(data, batch_size=num_images, verbose=0)[0]
         np.testing.assert_allclose(loss, -np.mean(together), rtol=1e-4)
+
+
+@pytest.mark.parametrize("num_images, is_known", [(6, False), (7, True)])
+def test_the_number_of_images_is_hidden_only_from_sizes_like_it(num_images, is_known):
+    class Seen(keras.layers.Layer):
+        pointwise = True
+
+        def call(self, inputs):
+            seen.append(inputs.shape[0])
+            return inputs
+
+    images, seen = keras.Input((4, 5, 1)), []
+    x = Seen()(MaskedConv2D(6, 3, "A")(images))
+    model = AutoregressiveModel(images, MaskedConv2D(1, 1, "B")(x))
+    model.compile("sgd")
+    model.evaluate(np.zeros((num_images, 4, 5, 1)), batch_size=num_images, verbose=0)
+    assert seen[-1] == (num_images if is_known else None)
