@@ -247,6 +247,22 @@ MULTI_SCALE_PIXEL_RNN = {
         _LARGE_RECIPE,
         {"name": "cifar10"},
     ),
+    "cifar10_small": Preset(
+        "Two scales of small Row LSTM layers on CIFAR-10, for an hour of one core; not "
+        "in the paper.",
+        {
+            "image_shape": (32, 32, 3),
+            "scales": (16, 32),
+            "units": 40,
+            "num_layers": 2,
+            "layer": "row",
+            "head_filters": 64,
+            "condition_filters": 32,
+            "likelihood": "logistic_mixture",
+        },
+        replace(_SMALL_CIFAR10_RECIPE, epochs=3, tried=False),
+        {"name": "cifar10"},
+    ),
     "imagenet64": Preset(
         "Row LSTM on ImageNet at 64x64, from 32x32. The paper: the same layers, scales "
         "not published, RMSProp, batches of 32.",
