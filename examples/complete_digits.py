@@ -12,6 +12,7 @@ images of its data. It needs the extra `examples`.
     python examples/complete_digits.py --known lower --candidates 48 --data mnist
     python examples/complete_digits.py --preset PixelRNN/mnist_diagonal_1x32
     python examples/complete_digits.py --preset PixelCNN/cifar10_small
+    python examples/complete_digits.py --preset MultiScalePixelRNN/cifar10_small
 
 If the lower half is known, all known pixels come after the unknown ones, and a single
 completion does not see them. With several candidates, the known pixels decide how
@@ -19,7 +20,8 @@ likely each candidate is to be chosen.
 
 The picture shows occluded digits, completions and originals, like figures 1 and 9 of
 Pixel Recurrent Neural Networks, https://arxiv.org/abs/1601.06759. A second picture
-shows digits drawn from nothing beside real ones.
+shows digits drawn from nothing beside real ones. With a Multi-Scale PixelRNN, a third
+one shows enlargements of small images.
 """
 
 import argparse
@@ -109,6 +111,35 @@ def as_rgb(images):
     return images.repeat(3 // images.shape[-1], axis=-1)
 
 
+def enlargement_panels(model, images):
+    """Return small images, enlargements of each and the originals, as panels."""
+    (height, width), (full_height, full_width) = model.scales[-2:]
+    small = images[:, :: full_height // height, :: full_width // width]
+    enlarged = model.enlarge(small.repeat(NUM_COMPLETIONS, axis=0), seed=SEED)
+    shown = model.likelihood.to_display
+    return {
+        f"{height}×{width}": (as_rgb(shown(small)), 1),
+        "Enlargements": (as_rgb(shown(enlarged)), NUM_COMPLETIONS),
+        "Originals": (as_rgb(shown(images)), 1),
+    }
+
+
+def save_panels(path, panels):
+    """Write panels side by side, all images 64 pixels high.
+
+    Args:
+        path: Path of the picture.
+        panels: Images and number of columns by title.
+    """
+    from keras_genimg.visualization import image_grid, save_comparison
+
+    grids = {
+        title: image_grid(images, columns, padding=4, scale=64 // images.shape[1])[None]
+        for title, (images, columns) in panels.items()
+    }
+    save_comparison(path, grids, scale=1)
+
+
 def main():
     """Run the whole example."""
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
@@ -132,7 +163,7 @@ def main():
     import keras_genimg.models  # noqa: F401  Registers classes for `load_model`.
     from keras_genimg import datasets, models
     from keras_genimg.presets import find_preset
-    from keras_genimg.visualization import image_grid, save_comparison
+    from keras_genimg.visualization import save_comparison
 
     keras.utils.set_random_seed(0)
     pixels, num_trained, epochs, num_completed = DATA[arguments.data]
@@ -158,8 +189,10 @@ def main():
 
     _, height, width, _ = test.shape
     known = np.zeros((height, width), "uint8")
-    if arguments.known == "upper":
-        known[: height // 2] = 1
+    known[: height // 2] = arguments.known == "upper"
+    known[height // 2 :] = arguments.known == "lower"
+    has_scales = hasattr(model, "enlarge")  # Its order is not raster order.
+    if arguments.known == "upper" and not has_scales:
         nats = unknown_nats(model, test, known)
         noise = (
             (known == 0).sum()
@@ -168,8 +201,7 @@ def main():
         )
         print(f"\n{len(test)} test images: {nats:.2f} nats for the lower half given")
         print(f"the upper, {noise:.2f} for uniform noise.")
-    else:
-        known[height // 2 :] = 1
+    elif arguments.known == "lower":
         counts = sorted({1, min(8, arguments.candidates), arguments.candidates})
         print(f"\nThe first {num_completed} test images, lower half known:")
         for line in completion_table(model, test[:num_completed], known, counts):
@@ -189,20 +221,20 @@ def main():
         "Completions": (completed, NUM_COMPLETIONS),
         "Originals": (originals, 1),
     }
-    grids = {
-        title: image_grid(images, columns, padding=4, scale=64 // height)[None]
-        for title, (images, columns) in panels.items()
-    }
-    picture = arguments.output / "completions.png"
-    save_comparison(picture, grids, scale=1)
+    pictures = ["completions.png", "samples.png"]
+    save_panels(arguments.output / pictures[0], panels)
+    if has_scales:
+        pictures.append("enlargements.png")
+        panels = enlargement_panels(model, test[:NUM_DIGITS])
+        save_panels(arguments.output / pictures[-1], panels)
     drawn = model.generate(NUM_DRAWN, seed=SEED)
     samples = {"Real": test[:NUM_DRAWN], "Generated": drawn}
     save_comparison(
-        arguments.output / "samples.png",
+        arguments.output / pictures[1],
         {title: model.likelihood.to_display(x) for title, x in samples.items()},
         scale=64 // height,
     )
-    print(f"\nWrote {picture} and samples.png")
+    print(f"\nWrote {', '.join(pictures)} into {arguments.output}")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from keras_genimg.models import MultiScalePixelRNN
 from tests.subprocesses import ROOT, run_python
 
 SCRIPT = "complete_digits.py"
@@ -37,3 +38,17 @@ def test_digits_are_completed_by_a_new_and_by_a_saved_model(run_example, tmp_pat
     assert one[1:] == [1, 1] and 1 < three[1] < 3
     original = float(output.split("originals")[1].split()[0])
     assert one[0] < three[0] < original
+
+
+@pytest.mark.slow
+def test_a_multi_scale_model_enlarges_too(run_example, tmp_path):
+    model = MultiScalePixelRNN.from_preset("digits")
+    model.save(tmp_path / "model.keras")
+    options = ["--model", tmp_path / "model.keras", "--output", tmp_path]
+    output = run_example(SCRIPT, *options)
+    assert "nats" not in output
+    for name in ("completions.png", "samples.png", "enlargements.png"):
+        assert name in output and (tmp_path / name).stat().st_size > 0
+    height, width, _ = np.asarray(Image.open(tmp_path / "enlargements.png")).shape
+    # Ten rows of one small image, four enlargements and an original, 64 pixels each.
+    assert width > 6 * 64 and height > 10 * 64
