@@ -172,7 +172,7 @@ PIXEL_RNN = {
             "head_filters": 64,
             "likelihood": "logistic_mixture",
         },
-        replace(_SMALL_CIFAR10_RECIPE, epochs=7, tried=False),
+        replace(_SMALL_CIFAR10_RECIPE, epochs=7),
         {"name": "cifar10"},
     ),
     "cifar10_row_12x128": Preset(
@@ -260,7 +260,7 @@ MULTI_SCALE_PIXEL_RNN = {
             "condition_filters": 32,
             "likelihood": "logistic_mixture",
         },
-        replace(_SMALL_CIFAR10_RECIPE, epochs=3, tried=False),
+        replace(_SMALL_CIFAR10_RECIPE, epochs=2),
         {"name": "cifar10"},
     ),
     "imagenet64": Preset(
