@@ -93,15 +93,16 @@ def check_difference(
         if isinstance(each, CausalLayer)
         and (has_step_row(each) or reach_of(each) is not None)
     }
-    why = "No single layer disagrees. Use method='ancestral'."
-    if layer is None and kinds:
-        why = (
-            f"Pixel by pixel, each layer computes the same. So the `reach` or "
-            f"`step_row` of one of these layers does not fit its `step`, `begin_row` "
-            f"and `end_row` (see keras_genimg.layers.CausalLayer): "
-            f"{', '.join(sorted(kinds))}. Correct or remove it."
-        )
-    elif layer is not None:
+    if layer is None:
+        why = "Pixel by pixel, no single layer disagrees."
+        if kinds:
+            why += (
+                f" The `reach` or `step_row` of one of these layers may not fit its "
+                f"`step`, `begin_row` and `end_row` (see "
+                f"keras_genimg.layers.CausalLayer): {', '.join(sorted(kinds))}."
+            )
+        why += " Correct it, or use method='ancestral'."
+    else:
         why = (
             f"The first layer that disagrees is {type(layer).__name__} '{layer.name}': "
             f"its methods for the sampler (see keras_genimg.layers.CausalLayer) do not "

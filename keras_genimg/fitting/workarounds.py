@@ -12,16 +12,20 @@ import tensorflow as tf
 from keras_genimg.ops.workers import is_multi_worker
 
 
-def any_batch(inputs, weights):
-    """Return the inputs of a graph with an unknown number of examples.
+def any_batch(inputs, model):
+    """Return the inputs of a model in a graph, with an unknown number of examples.
 
     `keras.ops.add` takes `(batch, 1, 1, 1)` for the bias of a map that has as many rows
-    or channels as there are known to be examples (Keras 3.15.1). A number that no
-    input or weight has as a size stays known, for speed.
+    or channels as there are known to be examples (Keras 3.15.1). A number that is no
+    size of a weight or of a tensor of the model stays known, for speed.
     """
-    tensors = [x for x in tf.nest.flatten(inputs) if tf.is_tensor(x) and x.shape.rank]
-    sizes = {size for tensor in tensors for size in tensor.shape[1:]}
-    sizes.update(size for weight in weights for size in weight.shape)
+    if tf.executing_eagerly():
+        return inputs
+    sizes = {size for weight in model.weights for size in weight.shape}
+    for layer in model._flatten_layers():
+        for operation in getattr(layer, "operations", ()):
+            for tensor in keras.tree.flatten(operation.output):
+                sizes.update(tensor.shape[1:])
 
     def with_any(tensor):
         if not tf.is_tensor(tensor) or not tensor.shape.rank:
@@ -31,8 +35,6 @@ def any_batch(inputs, weights):
         shape = (None, *tensor.shape[1:])
         return tf.raw_ops.PlaceholderWithDefault(input=tensor, shape=shape)
 
-    if tf.executing_eagerly():
-        return inputs
     return tf.nest.map_structure(with_any, inputs)
 
 

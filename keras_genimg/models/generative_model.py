@@ -323,7 +323,7 @@ class GenerativeModel(keras.Model):
     # Methods of `keras.Model`.
 
     def call(self, inputs, training=None, mask=None):
-        return super().call(any_batch(inputs, self.weights), training, mask)
+        return super().call(any_batch(inputs, self), training, mask)
 
     def compile(
         self,
