@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from keras_genimg.layers.causal_layer import has_step_row
+from keras_genimg.layers.causal_layer import CausalLayer, has_step_row
 from keras_genimg.ops.convolution import for_batch
 from keras_genimg.ops.devices import is_on_gpu
 from keras_genimg.ops.precision import has_half_precision, is_quantized
@@ -88,9 +88,8 @@ def incremental_sampler(
         more = _parameters_of_pixel if record is not None else None
         arguments = given, choose, more, 2, num_rows
         few = run.batch <= LARGEST_BATCH if in_waves is None else in_waves
-        if run.wave_reach is None or few is False:
-            waves = None
-        else:
+        waves = None
+        if run.wave_reach is not None and few is not False:
             waves = Waves(run, run.wave_reach)
         if waves and few is True:
             drawn, *params = waves.visit(*arguments)
@@ -122,8 +121,8 @@ def draws_in_waves(model: keras.Model, image_shape: Shape) -> bool:
         model: An `AutoregressiveModel`.
         image_shape: `(height, width, colors)`.
     """
-    reach = wave_reach(model, *image_shape[:2])
-    return _rounds_alike(model) and reach is not None
+    layers = [x for x in model._flatten_layers() if isinstance(x, CausalLayer)]
+    return _rounds_alike(model) and wave_reach(layers, *image_shape[:2]) is not None
 
 
 def teacher_forced_params(
@@ -223,7 +222,8 @@ class PixelRun:
         # Of `Waves`, in which small batches are drawn; None if not.
         self.wave_reach = None
         if rounds_alike:
-            self.wave_reach = wave_reach(model, self.height, self.width)
+            layers = [step.operation for step in self.causal]
+            self.wave_reach = wave_reach(layers, self.height, self.width)
         # With few values, a row settles soon.
         self.evaluates_rows = (
             rounds_alike

@@ -5,25 +5,24 @@ import copy
 import numpy as np
 import tensorflow as tf
 
-from keras_genimg.layers.causal_layer import CausalLayer, is_stepped, reach_of
+from keras_genimg.layers.causal_layer import is_stepped, reach_of
 
 # Above, the products of a step take longer than starting its operations.
 LARGEST_BATCH = 16
 
 
-def wave_reach(model, height, width):
-    """Return the largest `reach` of the layers, or None if waves are not faster.
+def wave_reach(layers, height, width):
+    """Return the largest `reach` of causal layers, or None if waves are not faster.
 
     Args:
-        model: A model.
+        layers: All causal layers of a model.
         height: Height of its images; None or a tensor if unknown.
         width: Their width.
     """
     if not (isinstance(height, int) and isinstance(width, int)):
         return None
-    causal = [x for x in model._flatten_layers() if isinstance(x, CausalLayer)]
-    reaches = [reach_of(layer) for layer in causal if is_stepped(layer)]
-    if len(reaches) < len(causal) or None in reaches:
+    reaches = [reach_of(layer) if is_stepped(layer) else None for layer in layers]
+    if None in reaches:
         return None
     reach = max(reaches, default=0)
     return reach if pay(height, width, reach) else None
