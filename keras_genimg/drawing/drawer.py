@@ -156,9 +156,12 @@ class Drawer:
         """
         method = self.checked_method(method)
         shape = sized_image_shape(self._model, image_size, "generate")
-        in_waves = method == "incremental" and not jit_compile
-        in_waves = in_waves and batch_size <= LARGEST_BATCH
-        in_waves = in_waves and self.draws_in_waves(shape)
+        in_waves = (
+            method == "incremental"
+            and not jit_compile
+            and batch_size <= LARGEST_BATCH
+            and self.draws_in_waves(shape)
+        )
         kind = method, shape, jit_compile, in_waves, num_candidates
         return self._model._function_cache.get(
             kind, lambda: TracedSampler(self._model, *kind)

@@ -53,8 +53,9 @@ def incremental_sampler(
             the shape of the model's output; and their conditions.
         num_rows: Number of rows to draw, for the proof of a large model. Later rows are
             zero. All by default.
-        num_guesses: How often a row may be guessed; negative to guess every second row
-            so often and no other, for a proof. By default, -1, the batch size decides.
+        num_guesses: How often a row may be guessed. -n, for an n above 1, guesses every
+            second row up to n times and no other, for a proof. By default, -1, the
+            batch size decides.
         in_waves: Whether to draw several rows at once, in a model that can, see
             `draws_in_waves`. By default, the graph has both ways, and the batch size
             decides.
@@ -87,6 +88,7 @@ def incremental_sampler(
         run = PixelRun(model, given[1], conditions, fused=not jit_compile)
         more = _parameters_of_pixel if record is not None else None
         arguments = given, choose, more, 2, num_rows
+        # A tensor if only the graph knows the size of a batch.
         few = run.batch <= LARGEST_BATCH if in_waves is None else in_waves
         waves = None
         if run.wave_reach is not None and few is not False:
