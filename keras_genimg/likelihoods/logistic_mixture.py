@@ -281,14 +281,20 @@ class _Components:
         inverse_scales = self.inverse_scales[color][..., None]
         # As in `_log_mass`, but neighbors share the edge between them.
         edges = self._scaled(tf.range(self.max_value, dtype=tf.float32), 1)
-        edges = (edges - means) * inverse_scales
-        below, above = tf.sigmoid(edges), tf.sigmoid(-edges)
+
+        def below(edges):
+            return tf.sigmoid((edges - means) * inverse_scales)
+
+        def above(edges):
+            return tf.sigmoid((means - edges) * inverse_scales)
+
         weights = tf.exp(log_weights)[..., None]
         inside = -tf.math.expm1(-2 / self.max_value * inverse_scales) * weights
+        # Slices of the results, which are larger, take longer than more sigmoids.
         masses = [
-            weights * below[..., :1],
-            inside * (below[..., 1:] * above[..., :-1]),
-            weights * above[..., -1:],
+            weights * below(edges[:1]),
+            inside * (below(edges[1:]) * above(edges[:-1])),
+            weights * above(edges[-1:]),
         ]
         mass = tf.concat([tf.reduce_sum(m, axis=-2) for m in masses], axis=-1)
         # The gradient of the logarithm of 0 is not finite.

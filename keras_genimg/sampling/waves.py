@@ -78,10 +78,10 @@ class Waves:
         is_drawn, is_first, is_above = (
             tf.repeat(tf.constant(mask), run.batch, axis=1) for mask in masks
         )
-        is_above = tf.cast(is_above, run.dtype)[..., tf.newaxis]
+        nothing = tf.zeros_like(columns.initial)
         known = [run.maps[value.index] for value in run.known]
         groups = [[self._skewed(x) for x in given], [self._skewed(x) for x in known]]
-        table = run.bundle([*groups, [is_above[self.history :]]])
+        table = run.bundle(groups)
         layout = {}
 
         def begin(caches, weights):
@@ -92,7 +92,7 @@ class Waves:
             return run.bundle([carry for carry, _ in begun]), [row for _, row in begun]
 
         def step(t, lines, carries, results):
-            here, known, (above,) = table.unpack(table.packed[t])
+            here, known = table.unpack(table.packed[t])
             caches = columns.around(lines)
             lanes = self.for_lanes()
             begun, rows = begin(caches, lanes.weights)
@@ -107,17 +107,17 @@ class Waves:
             layout["found"] = run.bundle([found])
             kept = [list(kept) for _, kept in states]
             ended = lanes.end_row([_center(cache) for cache in caches], {}, kept)
-            drawn = _rows_where(
-                is_drawn[t], columns.pack(ended), above * columns.initial
-            )
+            above = _rows_where(is_above[t + self.history], columns.initial, nothing)
+            drawn = _rows_where(is_drawn[t], columns.pack(ended), above)
             lines = columns.push(drawn, lines)
             carries = run.bundle([carry for carry, _ in states]).packed
             results = results.write(t, layout["found"].packed)
             return t + 1, lines, carries, results
 
         lines = columns.empty_lines(self.lag)
-        for above in tf.unstack(is_above[: self.history]):
-            lines = columns.push(above * columns.initial, lines)
+        for mask in tf.unstack(is_above[: self.history]):
+            above = _rows_where(mask, columns.initial, nothing)
+            lines = columns.push(above, lines)
         begun, _ = begin(columns.around(lines), run.weights)
         num_rows = run.height if num_rows is None else num_rows
         num_rows = tf.minimum(num_rows, run.height)
@@ -173,6 +173,10 @@ class _Columns:
             for members in self._members
         ]
         self.initial = tf.concat([bundle.packed for bundle in self._bundles], axis=-1)
+        # A slot reads what the one before it has drawn.
+        batch = tf.shape(self.initial)[0]
+        slots_above = (tf.range(batch) - run.batch) % batch
+        self._above = [_rows_above(bundle, slots_above) for bundle in self._bundles]
 
     def pack(self, caches):
         """Return caches of single columns as one tensor."""
@@ -185,16 +189,16 @@ class _Columns:
     def empty_lines(self, lag):
         """Return lines of zeros, which end `lag` columns behind the newest one."""
         return [
-            [_by_tensor(tf.zeros_like(bundle.packed), bundle)] * (lag + reach)
-            for reach, bundle in zip(self._reaches, self._bundles, strict=True)
+            [_by_tensor(tf.zeros_like(bundle.packed), bundle, above)] * (lag + reach)
+            for reach, bundle, above in zip(
+                self._reaches, self._bundles, self._above, strict=True
+            )
         ]
 
     def push(self, columns, lines):
         """Return the lines after a step, given the columns of `pack`."""
-        # A slot reads what the one before it has drawn.
-        columns = tf.roll(columns, self._run.batch, axis=0)
         parts = tf.split(columns, [bundle.size for bundle in self._bundles], axis=-1)
-        parts = map(_by_tensor, parts, self._bundles)
+        parts = map(_by_tensor, parts, self._bundles, self._above)
         return [[*line[1:], part] for line, part in zip(lines, parts, strict=True)]
 
     def around(self, lines):
@@ -210,15 +214,28 @@ class _Columns:
         return caches
 
 
-def _by_tensor(column, bundle):
-    """Return a packed column of tensors of one size as `(tensors, batch, size)`.
+def _has_equal_sizes(bundle):
+    return len(bundle.sizes) > 1 and len(set(bundle.sizes)) == 1
 
-    A step takes several columns apart, which then copies nothing.
+
+def _rows_above(bundle, slots_above):
+    """Return the index for `_by_tensor`, given the slot above each slot."""
+    if not _has_equal_sizes(bundle):
+        return slots_above
+    count = len(bundle.sizes)
+    return slots_above * count + tf.range(count)[:, tf.newaxis]
+
+
+def _by_tensor(column, bundle, rows_above):
+    """Return a packed column for the slots below.
+
+    Of tensors of one size, it is `(tensors, batch, size)`, which a step takes apart
+    without a copy. TensorFlow would split `tf.roll` and `tf.transpose` among threads,
+    which takes far longer than they do.
     """
-    if len(bundle.sizes) == 1 or len(set(bundle.sizes)) > 1:
-        return column
-    column = tf.reshape(column, (-1, len(bundle.sizes), bundle.sizes[0]))
-    return tf.transpose(column, (1, 0, 2))
+    if _has_equal_sizes(bundle):
+        column = tf.reshape(column, (-1, bundle.sizes[0]))
+    return tf.gather(column, rows_above)
 
 
 def _tensors_of(column, bundle):
