@@ -116,24 +116,13 @@ class SkewedMap(typing.NamedTuple):
 
     def positions(self) -> tuple[tf.Tensor, tf.Tensor]:
         """Return the index of each pixel in the flattened segments, per direction."""
-        start, first_rows, num_rows = [], [], []
-        offset = 0
-        for first, end, first_row, end_row in self.segments:
-            rows = end_row - first_row
-            start.append(offset + tf.range(end - first) * 2 * rows)
-            first_rows.append(tf.fill((end - first,), first_row))
-            num_rows.append(tf.fill((end - first,), rows))
-            offset += (end - first) * 2 * rows
-        start = tf.concat(start, axis=0)
-        first_row, rows = tf.concat(first_rows, axis=0), tf.concat(num_rows, axis=0)
-        row = tf.range(self.height)[:, None]
-        column = tf.range(self.width)[None, :]
-        step = tf.reshape(row + column, (-1,))
-        mirrored = tf.reshape(row + self.width - 1 - column, (-1,))
-        row = tf.reshape(tf.broadcast_to(row, (self.height, self.width)), (-1,))
-        left = tf.gather(start, step) + row - tf.gather(first_row, step)
-        right = tf.gather(start + rows, mirrored) + row - tf.gather(first_row, mirrored)
-        return left, right
+        size = self.height * self.width + 1
+        # Both directions count their pixels, and the padding, one after the other.
+        starts = tf.stack([0, size])[:, None]
+        pixels = _flatten([starts + self.pixels(each) for each in self.segments])
+        places = tf.scatter_nd(pixels[:, None], tf.range(tf.size(pixels)), [2 * size])
+        left, right = tf.split(places, 2)
+        return left[:-1], right[:-1]
 
 
 def _flatten(segments):
