@@ -144,13 +144,13 @@ def _backward(gradients, kept, arguments, offsets, cell_size):
     def step(t, d_hidden, d_cell, d_inputs):
         o, f, i = tf.split(sigmoids[t], 3, axis=-1)
         d_hidden += d_states[t]
-        d_cell += _tanh_gradient(squashed[t], d_hidden * o)
+        d_cell += tf.raw_ops.TanhGrad(y=squashed[t], dy=d_hidden * o)
         d_summed = tf.concat(
             [
-                _sigmoid_gradient(o, d_hidden * squashed[t]),
-                _sigmoid_gradient(f, d_cell * earlier_cells[t]),
-                _sigmoid_gradient(i, d_cell * g[t]),
-                _tanh_gradient(g[t], d_cell * i),
+                tf.raw_ops.SigmoidGrad(y=o, dy=d_hidden * squashed[t]),
+                tf.raw_ops.SigmoidGrad(y=f, dy=d_cell * earlier_cells[t]),
+                tf.raw_ops.SigmoidGrad(y=i, dy=d_cell * g[t]),
+                tf.raw_ops.TanhGrad(y=g[t], dy=d_cell * i),
             ],
             axis=-1,
         )
@@ -187,14 +187,6 @@ def _backward(gradients, kept, arguments, offsets, cell_size):
         rows = (tf.reshape(x, (-1, x.shape[-1])) for x in (neighbors, d_inputs))
         d_kernel = tf.matmul(*rows, transpose_a=True)
     return d_inputs, d_kernel, d_hidden, d_cell
-
-
-def _sigmoid_gradient(outputs, gradient):
-    return tf.raw_ops.SigmoidGrad(y=outputs, dy=gradient)
-
-
-def _tanh_gradient(outputs, gradient):
-    return tf.raw_ops.TanhGrad(y=outputs, dy=gradient)
 
 
 def _array(like, steps, element_shape):
