@@ -88,17 +88,12 @@ def box_means(images: Any, factors: Scale) -> Any:
     batch, height, width, colors = images.shape
     rows, columns = height // factors[0], width // factors[1]
     shape = (-1 if batch is None else batch, rows, factors[0], columns, factors[1])
-    if isinstance(images, np.ndarray):
-        sums = images.reshape(*shape, colors).astype(np.int64).sum((2, 4))
-    else:
-        cells = tf.reshape(tf.cast(images, tf.int32), (*shape, colors))
-        sums = tf.reduce_sum(cells, axis=(2, 4))
+    cells = tf.reshape(tf.cast(images, tf.int32), (*shape, colors))
+    sums = tf.reduce_sum(cells, axis=(2, 4))
     # In integers, since XLA and plain graphs round a mean of floats differently.
     count = factors[0] * factors[1]
-    means = (2 * sums + count) // (2 * count)
-    if isinstance(images, np.ndarray):
-        return means.astype(images.dtype)
-    return tf.cast(means, images.dtype)
+    means = tf.cast((2 * sums + count) // (2 * count), images.dtype)
+    return means.numpy() if isinstance(images, np.ndarray) else means
 
 
 def scale_images(images: Any, scales: Sequence[Scale], subsampling: str) -> list[Any]:
