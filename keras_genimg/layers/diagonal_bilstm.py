@@ -150,6 +150,21 @@ class DiagonalBiLSTM(PixelLSTM):
             inputs, condition, weights, recurrent_kernel, initial_cell, num_segments
         )
 
+    def _input_weights(self):
+        """Return the gates' kernel of input and condition, and their bias.
+
+        Shapes `(features, 2, 4 * units)` and `(1, 2, 4 * units)`, by direction.
+        """
+        dtype, gates = self.compute_dtype, 4 * self.units
+        kernels = [tf.reshape(self.masked_input_kernel(), (-1, 2 * gates))]
+        if self.condition_kernel is not None:
+            kernels.append(tf.cast(self.condition_kernel, dtype))
+        bias = tf.zeros((2 * gates,)) if self.bias is None else self.bias
+        return (
+            tf.reshape(tf.concat(kernels, axis=0), (-1, 2, gates)),
+            tf.reshape(tf.cast(bias, dtype), (1, 2, gates)),
+        )
+
     def _feature_weights(self, dtype):
         """Return the gates' weights of all features, `(2, features, 4 * units)`.
 
@@ -158,22 +173,15 @@ class DiagonalBiLSTM(PixelLSTM):
         of padding closes the gates o and i and opens f. Before a row starts, its hidden
         state is therefore 0 and its cell state the learned one. See `_features`.
         """
-        gates = 4 * self.units
-        kernels = [tf.reshape(self.masked_input_kernel(), (-1, 2, gates))]
-        if self.condition_kernel is not None:
-            seen = tf.cast(self.condition_kernel, dtype)
-            kernels.append(tf.reshape(seen, (-1, 2, gates)))
-        bias = tf.zeros((2, gates)) if self.bias is None else self.bias
+        kernel, bias = self._input_weights()
         initial_hidden = tf.cast(self.initial_hidden, dtype)[:, None, :]
-        kernel = tf.cast(self.recurrent_kernel, dtype)[:, 1]
-        before_row = tf.squeeze(tf.matmul(initial_hidden, kernel), 1)
+        recurrent = tf.cast(self.recurrent_kernel, dtype)[:, 1]
+        before_row = tf.squeeze(tf.matmul(initial_hidden, recurrent), 1)
+        before_row = tf.eye(2, dtype=dtype)[:, :, None] * before_row
         closed = tf.constant([-_CLOSED, _CLOSED, -_CLOSED, 0.0], dtype)
-        kernels += [
-            tf.reshape(tf.cast(bias, dtype), (1, 2, gates)),
-            tf.eye(2, dtype=dtype)[:, :, None] * before_row,
-            tf.broadcast_to(tf.repeat(closed, self.units), (1, 2, gates)),
-        ]
-        return tf.transpose(tf.concat(kernels, axis=0), (1, 0, 2))
+        closed = tf.broadcast_to(tf.repeat(closed, self.units), bias.shape)
+        weights = tf.concat([kernel, bias, before_row, closed], axis=0)
+        return tf.transpose(weights, (1, 0, 2))
 
     def get_config(self) -> Config:
         config = super().get_config()
@@ -181,26 +189,15 @@ class DiagonalBiLSTM(PixelLSTM):
         return {**config, "num_segments": self.num_segments}
 
     def prepare(self, fused):
-        dtype = self.compute_dtype
-        gates = 4 * self.units
-        channels = self.input_kernel.shape[2]
-        inputs = tf.reshape(self.masked_input_kernel(), (channels, 2, gates))
-        bias = tf.zeros((2 * gates,)) if self.bias is None else self.bias
-        bias = tf.reshape(bias, (2, gates))
+        kernel, bias = self._input_weights()
+        recurrent = tf.cast(self.recurrent_kernel, kernel.dtype)
         prepared = []
         for direction in range(2):
             # As a step's input has them: the input, the condition, the hidden state
             # above; then that of the left neighbor, an LSTM's own hidden state.
-            above, before = tf.unstack(tf.cast(self.recurrent_kernel[direction], dtype))
-            kernels = [inputs[:, direction], above, before]
-            if self.condition_kernel is not None:
-                depth = self.condition_kernel.shape[0]
-                kernel = tf.reshape(self.condition_kernel, (depth, 2, gates))
-                kernels.insert(1, tf.cast(kernel[:, direction], dtype))
+            kernels = [kernel[:, direction], *tf.unstack(recurrent[direction])]
             prepared.append(
-                prepare_lstm(
-                    tf.concat(kernels, axis=0), tf.cast(bias[direction], dtype), fused
-                )
+                prepare_lstm(tf.concat(kernels, axis=0), bias[0, direction], fused)
             )
         return prepared
 
