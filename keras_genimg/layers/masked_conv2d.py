@@ -4,7 +4,6 @@ from typing import Any, Literal
 
 import keras
 import tensorflow as tf
-from keras import ops
 
 from keras_genimg.layers.causal_layer import CausalLayer, step_of_window
 from keras_genimg.ops.checks import (
@@ -18,6 +17,7 @@ from keras_genimg.ops.color_masks import causal_kernel_mask
 from keras_genimg.ops.convolution import (
     affine,
     padded_conv2d,
+    pointwise_product,
     prepare_affine,
     prepare_row_conv,
     row_conv,
@@ -131,12 +131,9 @@ class MaskedConv2D(CausalLayer, keras.layers.Conv2D):
 
     def convolution_op(self, inputs, kernel):
         height, width = self.kernel_size
-        if (height, width) == (1, 1):
-            # A matrix product, because XLA compiles its gradient well on CPUs.
-            rows = tf.reshape(inputs, (-1, inputs.shape[-1]))
-            outputs = tf.matmul(rows, self.masked_kernel(kernel)[0, 0])
-            return tf.reshape(outputs, (*ops.shape(inputs)[:-1], self.filters))
         kernel = self.masked_kernel(kernel)
+        if (height, width) == (1, 1):
+            return pointwise_product(inputs, kernel[0, 0])
         return padded_conv2d(inputs, kernel, height // 2, width // 2)
 
     @property

@@ -10,6 +10,7 @@ from keras import ops
 from keras_genimg.layers.causal_layer import step_of_window
 from keras_genimg.layers.pixel_lstm import PixelLSTM
 from keras_genimg.ops.conv_lstm import conv_lstm_scan, shifted_lines
+from keras_genimg.ops.convolution import pointwise_product
 from keras_genimg.ops.graphs import traced_once
 from keras_genimg.ops.lstm_cell import lstm_step, prepare_lstm
 
@@ -176,11 +177,8 @@ def _scan_rows(
         summed = tf.nn.bias_add(summed, bias)
     summed = tf.reshape(summed, (height, 1, width * batch, gates))
     if condition is not None:
-        shape = (*ops.shape(condition)[:3], gates)
-        term = tf.matmul(
-            tf.reshape(condition, (-1, condition_kernel.shape[0])), condition_kernel
-        )
-        term = tf.broadcast_to(tf.reshape(term, shape), (batch, height, width, gates))
+        term = pointwise_product(condition, condition_kernel)
+        term = tf.broadcast_to(term, (batch, height, width, gates))
         term = tf.transpose(term, (1, 2, 0, 3))
         summed = summed + tf.reshape(term, ops.shape(summed))
     units = gates // 4

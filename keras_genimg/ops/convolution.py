@@ -1,6 +1,7 @@
 """Convolutions and products in the form in which they are fast, on CPUs too."""
 
 import tensorflow as tf
+from keras import ops
 
 
 def padded_conv2d(
@@ -59,6 +60,19 @@ def row_conv(rows, weights):
     kernel, bias = weights
     outputs = tf.nn.conv2d(rows[tf.newaxis], kernel, 1, "SAME")
     return (outputs if bias is None else tf.nn.bias_add(outputs, bias))[0]
+
+
+def pointwise_product(inputs, kernel):
+    """Return `inputs @ kernel` as a single product of two matrices.
+
+    XLA compiles its gradient well on CPUs, unlike that of a 1×1 convolution.
+
+    Args:
+        inputs: `(..., inputs)`.
+        kernel: `(inputs, outputs)`.
+    """
+    outputs = tf.matmul(tf.reshape(inputs, (-1, kernel.shape[0])), kernel)
+    return tf.reshape(outputs, (*ops.shape(inputs)[:-1], kernel.shape[1]))
 
 
 def prepare_affine(kernel, bias):

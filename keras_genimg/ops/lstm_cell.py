@@ -1,8 +1,8 @@
 """Steps and sequences of LSTMs whose input is a vector."""
 
 import tensorflow as tf
-from keras import ops
 
+from keras_genimg.ops.convolution import pointwise_product
 from keras_genimg.ops.graphs import custom_gradient
 
 
@@ -95,7 +95,7 @@ def lstm_sequences(weights, inputs, hidden, cell):
         ]
     sizes = [x.shape[-1] for x in inputs]
     summed = [
-        row_product(x, w["kernel"][:size]) + w["bias"]
+        pointwise_product(x, w["kernel"][:size]) + w["bias"]
         for w, x, size in zip(weights, inputs, sizes, strict=True)
     ]
     recurrent = [w["kernel"][size:] for w, size in zip(weights, sizes, strict=True)]
@@ -159,14 +159,3 @@ def product(inputs, kernel, transposed=None):
         return [tf.matmul(inputs, kernel)], gradient
 
     return multiply(inputs, kernel, transposed)[0]
-
-
-def row_product(inputs, kernel):
-    """Return `inputs @ kernel` for each column of a row.
-
-    Args:
-        inputs: `(width, batch, inputs)`.
-        kernel: `(inputs, outputs)`.
-    """
-    outputs = tf.matmul(tf.reshape(inputs, (-1, kernel.shape[0])), kernel)
-    return tf.reshape(outputs, (*ops.shape(inputs)[:2], kernel.shape[1]))
