@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from keras_genimg.ops.scales import box_means, is_copied, packed, placed, subsampled
+from keras_genimg.ops.scales import is_copied, packed, placed, reduced
 from keras_genimg.types import Config
 
 
@@ -32,8 +32,7 @@ class Subsample(keras.layers.Layer):
         self.subsampling = subsampling
 
     def call(self, inputs):
-        reduce = subsampled if self.subsampling == "top_left" else box_means
-        return reduce(inputs, self.factors)
+        return reduced(inputs, self.factors, self.subsampling)
 
     def get_config(self) -> Config:
         return {

@@ -75,16 +75,20 @@ def subsampled(images: Any, factors: Scale) -> Any:
     return images[:, :: factors[0], :: factors[1]]
 
 
-def box_means(images: Any, factors: Scale) -> Any:
-    """Return the mean of each cell of `factors` pixels, rounded; halves are rounded up.
+def reduced(images: Any, factors: Scale, subsampling: str) -> Any:
+    """Return one pixel for each cell of `factors` pixels.
 
     Args:
         images: Integers as floats or integers, `(batch, height, width, colors)`.
         factors: Height and width of a cell.
+        subsampling: `"top_left"` for the top-left pixel, or `"box"` for the mean,
+            rounded; halves are rounded up.
 
     Returns:
         A tensor of the same type, or an array for an array.
     """
+    if subsampling == "top_left":
+        return subsampled(images, factors)
     batch, height, width, colors = images.shape
     rows, columns = height // factors[0], width // factors[1]
     shape = (-1 if batch is None else batch, rows, factors[0], columns, factors[1])
@@ -104,10 +108,9 @@ def scale_images(images: Any, scales: Sequence[Scale], subsampling: str) -> list
         scales: Scales from small to large.
         subsampling: `"top_left"` or `"box"`.
     """
-    reduce = subsampled if subsampling == "top_left" else box_means
     parts = [images]
     for small, large in reversed(list(itertools.pairwise(scales))):
-        parts.append(reduce(parts[-1], factors_between(small, large)))
+        parts.append(reduced(parts[-1], factors_between(small, large), subsampling))
     return parts[::-1]
 
 
