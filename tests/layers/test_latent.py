@@ -1,5 +1,4 @@
 import itertools
-import math
 
 import keras
 import numpy as np
@@ -30,13 +29,12 @@ def divergence_by_hand(family, params, dim):
     params = params.astype("float64")
     location, rest = params[:, :dim], params[:, dim:]
     if family == "full_normal":
-        variances, log_determinant = np.zeros(len(params)), np.zeros(len(params))
-        for index, triangle in enumerate(np.asarray(tfp.math.fill_triangular(rest))):
-            factor = np.tril(triangle, -1) + np.diag(np.exp(np.diag(triangle)))
-            variances[index] = np.trace(factor @ factor.T)
-            log_determinant[index] = np.linalg.slogdet(factor @ factor.T)[1]
-        squares = (location**2).sum(axis=1)
-        return (squares + variances - log_determinant - dim) / 2
+        factor = np.array(tfp.math.fill_triangular(rest))
+        diagonal = np.einsum("nii->ni", factor)  # A view.
+        log_determinant = 2 * diagonal.sum(axis=1)
+        diagonal[:] = np.exp(diagonal)
+        squares = (location**2).sum(axis=1) + (factor**2).sum(axis=(1, 2))
+        return (squares - log_determinant - dim) / 2
     if family == "laplace":
         scale, distance = np.exp(rest), np.abs(location)
         terms = distance + scale * np.exp(-distance / scale) - rest - 1
@@ -208,40 +206,9 @@ def test_divergence_without_a_closed_form(layer):
 def test_own_families_are_estimated_from_samples():
     layer = plain(1, StudentT(9.0), prior=Logistic(), estimator="monte_carlo")
     layer(np.tile(np.array([[1.0, 0.5]], "float32"), (20000, 1)))
-    # By quadrature, of densities written out.
+    # By quadrature.
     z = np.linspace(-300, 300, 600001)
-    scale, df = math.exp(0.5), 9.0
-    log_q = (
-        math.lgamma((df + 1) / 2)
-        - math.lgamma(df / 2)
-        - math.log(math.sqrt(df * math.pi) * scale)
-        - (df + 1) / 2 * np.log1p(((z - 1) / scale) ** 2 / df)
-    )
+    log_q = np.asarray(tfd.StudentT(9.0, 1.0, np.exp(0.5)).log_prob(z))
     log_p = -z - 2 * np.logaddexp(0, -z)
     exact = (np.exp(log_q) * (log_q - log_p)).sum() * (z[1] - z[0])
     np.testing.assert_allclose(layer.losses[0], exact, atol=0.05)
-
-
-@pytest.mark.parametrize(
-    "arguments, text",
-    [
-        ({"latent_dim": 0}, "`latent_dim` of Latent.*Received: latent_dim=0"),
-        ({"latent_dim": 1.5}, "Received: latent_dim=1.5"),
-        ({"num_samples": 0}, "Received: num_samples=0"),
-        ({"estimator": "C"}, "one of 'analytic', 'monte_carlo'.*estimator='C'"),
-        ({"posterior": "gauss"}, "'diagonal_normal', .*Received: family='gauss'"),
-        ({"prior": 3}, "Received: family=3"),
-    ],
-    ids=str,
-)
-def test_constructor_refuses(arguments, text):
-    with pytest.raises(ValueError, match=f"(?s){text}"):
-        Latent(**{"latent_dim": 2, **arguments})
-
-
-def test_maps_of_features_are_refused():
-    layer = GaussianLatent(2)
-    with pytest.raises(ValueError, match=r"Flatten before it. .*shape=\(3, 4, 5\)"):
-        layer(np.zeros((3, 4, 5), "float32"))
-    with pytest.raises(ValueError, match=r"Received: shape=\(None, None\)"):
-        layer.build((None, None))
