@@ -14,16 +14,19 @@ from keras_genimg import latents, layers, likelihoods, losses, metrics, models
 class LayerCase:
     """A layer and the shapes of its call arguments, without the batch.
 
-    Without `any_size`, the layer takes only maps of the sizes in `inputs`. A layer with
-    several outputs returns a tuple: the first output has the compute dtype (or
-    `dtype`), the others are float32. A `random` layer draws noise.
+    A layer with several outputs returns a tuple: the first output has the compute dtype
+    (or `dtype`), the others are float32. A `random` layer draws noise.
     """
 
     make: Callable
     inputs: dict
-    any_size: bool = True
     random: bool = False
     dtype: str | None = None
+
+    @property
+    def any_size(self):
+        """Whether the layer takes maps of any size, not only those of `inputs`."""
+        return not self.random and all(len(each) == 3 for each in self.inputs.values())
 
     def example(self, batch=4, seed=0):
         generator = np.random.default_rng(seed)
@@ -76,88 +79,75 @@ class ModelCase:
         return {"images": images.astype("uint8"), "label": label}
 
 
+def _layer_case(make, inputs, random=False, dtype=None, **others):
+    return LayerCase(make, {"inputs": inputs, **others}, random, dtype)
+
+
 LAYERS = {
-    "MaskedConv2D": LayerCase(
-        partial(layers.MaskedConv2D, 6, (5, 3), "A", num_colors=3),
-        {"inputs": (5, 4, 7)},
+    "MaskedConv2D": _layer_case(
+        partial(layers.MaskedConv2D, 6, (5, 3), "A", num_colors=3), (5, 4, 7)
     ),
-    "RowLSTM": LayerCase(
-        partial(layers.RowLSTM, 5, 5, num_colors=2), {"inputs": (4, 6, 7)}
+    "RowLSTM": _layer_case(partial(layers.RowLSTM, 5, 5, num_colors=2), (4, 6, 7)),
+    "RowLSTM_condition": _layer_case(
+        partial(layers.RowLSTM, 4), (4, 6, 7), condition=(4, 6, 2)
     ),
-    "RowLSTM_condition": LayerCase(
-        partial(layers.RowLSTM, 4), {"inputs": (4, 6, 7), "condition": (4, 6, 2)}
+    "DiagonalBiLSTM": _layer_case(
+        partial(layers.DiagonalBiLSTM, 5, num_colors=3, num_segments=2), (4, 6, 7)
     ),
-    "DiagonalBiLSTM": LayerCase(
-        partial(layers.DiagonalBiLSTM, 5, num_colors=3, num_segments=2),
-        {"inputs": (4, 6, 7)},
-    ),
-    "DiagonalBiLSTM_condition": LayerCase(
+    "DiagonalBiLSTM_condition": _layer_case(
         partial(layers.DiagonalBiLSTM, 4, 2, mask_type="A", num_segments=1),
-        {"inputs": (6, 3, 2), "condition": (1, 1, 2)},
+        (6, 3, 2),
+        condition=(1, 1, 2),
     ),
-    "GatedVerticalConv": LayerCase(
-        partial(layers.GatedVerticalConv, 3, 5, "A"), {"inputs": (5, 4, 2)}
+    "GatedVerticalConv": _layer_case(
+        partial(layers.GatedVerticalConv, 3, 5, "A"), (5, 4, 2)
     ),
-    "GatedVerticalConv_condition": LayerCase(
-        partial(layers.GatedVerticalConv, 4),
-        {"inputs": (4, 6, 6), "condition": (4, 6, 2)},
+    "GatedVerticalConv_condition": _layer_case(
+        partial(layers.GatedVerticalConv, 4), (4, 6, 6), condition=(4, 6, 2)
     ),
-    "GatedHorizontalConv": LayerCase(
-        partial(layers.GatedHorizontalConv, 5, 5, "A", 3),
-        {"inputs": (4, 6, 7), "vertical": (4, 6, 4)},
+    "GatedHorizontalConv": _layer_case(
+        partial(layers.GatedHorizontalConv, 5, 5, "A", 3), (4, 6, 7), vertical=(4, 6, 4)
     ),
-    "GatedHorizontalConv_condition": LayerCase(
+    "GatedHorizontalConv_condition": _layer_case(
         partial(layers.GatedHorizontalConv, 4),
-        {"inputs": (4, 6, 4), "vertical": (4, 6, 8), "condition": (1, 1, 3)},
+        (4, 6, 4),
+        vertical=(4, 6, 8),
+        condition=(1, 1, 3),
     ),
-    "ResidualMaskedConvBlock": LayerCase(
-        partial(layers.ResidualMaskedConvBlock, 4, 5, num_colors=3),
-        {"inputs": (4, 6, 8)},
+    "ResidualMaskedConvBlock": _layer_case(
+        partial(layers.ResidualMaskedConvBlock, 4, 5, num_colors=3), (4, 6, 8)
     ),
-    "ResidualMaskedConvBlock_condition": LayerCase(
-        partial(layers.ResidualMaskedConvBlock, 4),
-        {"inputs": (4, 6, 8), "condition": (1, 1, 3)},
+    "ResidualMaskedConvBlock_condition": _layer_case(
+        partial(layers.ResidualMaskedConvBlock, 4), (4, 6, 8), condition=(1, 1, 3)
     ),
-    "ResidualLSTMBlock": LayerCase(
-        partial(layers.ResidualLSTMBlock, 4, "row", num_colors=3), {"inputs": (4, 6, 8)}
+    "ResidualLSTMBlock": _layer_case(
+        partial(layers.ResidualLSTMBlock, 4, "row", num_colors=3), (4, 6, 8)
     ),
-    "ResidualLSTMBlock_condition": LayerCase(
-        partial(layers.ResidualLSTMBlock, 4),
-        {"inputs": (2, 3, 8), "condition": (2, 3, 3)},
+    "ResidualLSTMBlock_condition": _layer_case(
+        partial(layers.ResidualLSTMBlock, 4), (2, 3, 8), condition=(2, 3, 3)
     ),
-    "SplitColors": LayerCase(partial(layers.SplitColors, 3), {"inputs": (4, 5, 6)}),
-    "ReadAttention": LayerCase(
-        partial(layers.ReadAttention, 3),
-        {"images": (5, 4, 3), "state": (6,)},
-        any_size=False,
+    "SplitColors": _layer_case(partial(layers.SplitColors, 3), (4, 5, 6)),
+    "ReadAttention": _layer_case(
+        partial(layers.ReadAttention, 3), (5, 4, 3), state=(6,)
     ),
-    "ReadAttention_whole": LayerCase(
-        partial(layers.ReadAttention, None),
-        {"images": (5, 4, 3), "state": (6,)},
-        any_size=False,
+    "ReadAttention_whole": _layer_case(
+        partial(layers.ReadAttention, None), (5, 4, 3), state=(6,)
     ),
-    "WriteAttention": LayerCase(
-        partial(layers.WriteAttention, 4, (3, 5, 3)), {"state": (6,)}, any_size=False
+    "WriteAttention": _layer_case(partial(layers.WriteAttention, 4, (3, 5, 3)), (6,)),
+    "WriteAttention_whole": _layer_case(
+        partial(layers.WriteAttention, None, (3, 5, 3)), (6,)
     ),
-    "WriteAttention_whole": LayerCase(
-        partial(layers.WriteAttention, None, (3, 5, 3)), {"state": (6,)}, any_size=False
-    ),
-    "Latent": LayerCase(
+    "Latent": _layer_case(
         partial(layers.Latent, 3, "laplace", "diagonal_normal", "monte_carlo", seed=1),
-        {"inputs": (6,)},
-        any_size=False,
+        (6,),
         random=True,
     ),
-    "GaussianLatent": LayerCase(
-        partial(layers.GaussianLatent, 4, seed=1),
-        {"inputs": (6,)},
-        any_size=False,
-        random=True,
+    "GaussianLatent": _layer_case(
+        partial(layers.GaussianLatent, 4, seed=1), (6,), random=True
     ),
-    "DRAWLoop": LayerCase(
+    "DRAWLoop": _layer_case(
         partial(layers.DRAWLoop, 2, (4, 5, 1), 6, 3, 3, 2, "categorical", seed=1),
-        {"inputs": (4, 5, 1)},
-        any_size=False,
+        (4, 5, 1),
         random=True,
         dtype="float32",
     ),
@@ -184,6 +174,10 @@ def _model_case(kind, shape, *arguments, num_values=2, **options):
 
 _FOUR = {"likelihood": likelihoods.Categorical(4), "num_values": 4}
 _FIVE = {"likelihood": likelihoods.Categorical(5), "num_values": 5}
+_MIXTURE = {
+    "likelihood": likelihoods.DiscretizedLogisticMixture(5, 2),
+    "num_values": 5,
+}
 _GAUSS = {"likelihood": "gaussian", "num_values": None}
 _PLAIN = {"residual": False, "skip": False}
 _INTENSITIES = {
@@ -194,6 +188,9 @@ _INTENSITIES = {
 MODELS = {
     "AutoregressiveModel": ModelCase(_wired_by_hand, (4, 5, 1), 2),
     "PixelCNN": _model_case(models.PixelCNN, (4, 5, 3), 4, 1, head_filters=8, **_FIVE),
+    "PixelCNN_mixture": _model_case(
+        models.PixelCNN, (4, 5, 3), 4, 1, head_filters=8, **_MIXTURE
+    ),
     "PixelCNN_classes": _model_case(
         models.PixelCNN, (4, 4, 1), 3, 1, head_filters=4, num_classes=3
     ),

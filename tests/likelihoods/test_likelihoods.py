@@ -4,11 +4,18 @@ import pytest
 import tensorflow as tf
 
 from keras_genimg import likelihoods
-from keras_genimg.likelihoods import Bernoulli, Categorical, Gaussian
+from keras_genimg.likelihoods import (
+    Bernoulli,
+    Categorical,
+    DiscretizedLogisticMixture,
+    Gaussian,
+)
 from keras_genimg.models import AutoregressiveModel, PixelCNN, PixelRNN
+from tests.conformance.registry import LIKELIHOODS
 
 PARAMS = np.random.default_rng(0).normal(0, 2, size=(3, 4, 5, 2)).astype("float32")
 LOGITS = np.random.default_rng(1).normal(0, 2, size=(3, 4, 5, 2, 6)).astype("float32")
+REAL_BERNOULLI = Bernoulli(intensities=True)
 INTENSITIES = np.random.default_rng(3).uniform(size=PARAMS.shape).astype("float32")
 
 
@@ -45,7 +52,7 @@ def test_gaussian_log_prob_by_hand(min_stddev):
 def test_log_prob_of_intensities_is_the_expected_one():
     p = 1 / (1 + np.exp(-PARAMS.astype("float64")))
     expected = INTENSITIES * np.log(p) + (1 - INTENSITIES) * np.log(1 - p)
-    likelihood = Bernoulli(intensities=True)
+    likelihood = REAL_BERNOULLI
     actual = likelihood.log_prob(PARAMS, INTENSITIES)
     np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-6)
     binary = np.round(INTENSITIES)
@@ -54,16 +61,22 @@ def test_log_prob_of_intensities_is_the_expected_one():
     )
 
 
-def test_log_prob_is_float32_from_half_precision():
-    images = np.ones((1, 2, 2, 1))
-    for likelihood, shape in [
-        (Bernoulli(), (1, 2, 2, 1)),
-        (Categorical(6), (1, 2, 2, 1, 6)),
-        (Gaussian(), (1, 2, 2, 1, 2)),
-    ]:
-        params = tf.ones(shape, tf.bfloat16)
-        assert likelihood.log_prob(params, images).dtype == tf.float32
-        assert likelihood.sample(params, np.zeros((1, 2, 2, 1))).dtype == tf.float32
+@pytest.mark.parametrize("make", LIKELIHOODS.values(), ids=LIKELIHOODS)
+def test_half_precision_is_computed_in_float32(make):
+    likelihood = make()
+    size = likelihood.params_shape((2, 2, 3))
+    params = np.random.default_rng(0).normal(0, 2, size=(1, *size))
+    params = tf.cast(params, tf.bfloat16)
+    images = np.ones((1, 2, 2, 3), "float32")
+    for method, *others in (
+        (likelihood.log_prob, images),
+        (likelihood.sample, 0.5 * images),
+        (likelihood.mean,),
+    ):
+        actual = method(params, *others)
+        assert actual.dtype == tf.float32
+        expected = method(tf.cast(params, tf.float32), *others)
+        np.testing.assert_array_equal(actual, expected)
 
 
 def test_sample_inverts_the_distribution_function():
@@ -129,36 +142,26 @@ def test_mean():
     )
 
 
-@pytest.mark.parametrize("num_values", [2, 5, 17, 255, 256])
-def test_display_and_back(num_values):
-    likelihood = Bernoulli() if num_values == 2 else Categorical(num_values)
-    values = np.arange(num_values)
+@pytest.mark.parametrize(
+    "likelihood",
+    [Bernoulli(), *map(Categorical, (5, 17, 255, 256)), REAL_BERNOULLI, Gaussian()],
+    ids=repr,
+)
+def test_display_and_back(likelihood):
+    values = np.linspace(0, likelihood.max_value, likelihood.num_values or 256)
     shown = likelihood.to_display(values)
     assert shown.dtype == np.uint8
-    assert (shown[0], shown[-1]) == (0, 255)
-    np.testing.assert_array_equal(likelihood.from_display(shown), values)
-    as_tensor = likelihood.to_display(tf.constant(values, tf.float32))
-    np.testing.assert_array_equal(as_tensor, shown)
-    np.testing.assert_array_equal(
-        likelihood.from_display(tf.cast(as_tensor, tf.int32)), values
-    )
-    assert likelihood.from_display(shown).dtype == likelihood.dtype
-
-
-@pytest.mark.parametrize("likelihood", [Gaussian(), Bernoulli(intensities=True)])
-def test_display_of_intensities_and_back(likelihood):
-    shown = np.arange(256)
-    values = likelihood.from_display(shown)
-    assert values.dtype == likelihood.dtype == np.float32
-    assert (values[0], values[-1]) == (0, 1)
-    np.testing.assert_allclose(values, shown / 255, rtol=1e-6)
-    likelihood.check_images(values)
-    np.testing.assert_array_equal(likelihood.to_display(values), shown)
+    expected = np.round(255 * values / likelihood.max_value)
+    np.testing.assert_array_equal(shown, expected)
+    back = likelihood.from_display(shown)
+    assert back.dtype == likelihood.dtype
+    np.testing.assert_allclose(back, values, rtol=1e-6)
+    likelihood.check_images(back)
     as_tensor = likelihood.from_display(tf.constant(shown))
     np.testing.assert_allclose(as_tensor, values, rtol=1e-6)
     np.testing.assert_array_equal(likelihood.to_display(as_tensor), shown)
     # What a Gaussian drew outside of the range.
-    outside = np.array([-0.3, 1.7], "float32")
+    outside = np.array([-0.3, 1.7]) * likelihood.max_value
     for drawn in (outside, tf.constant(outside)):
         np.testing.assert_array_equal(likelihood.to_display(drawn), [0, 255])
 
@@ -168,7 +171,7 @@ def test_get():
     assert likelihoods.get("categorical") == Categorical(256)
     assert likelihoods.get("gaussian") == Gaussian() != Gaussian(min_stddev=0.1)
     assert likelihoods.get(Categorical(9)) == Categorical(9) != Categorical(8)
-    assert Bernoulli(intensities=True) != Bernoulli()
+    assert REAL_BERNOULLI != Bernoulli()
     layer = keras.saving.serialize_keras_object(keras.layers.ReLU())
     for other in ("x", layer):
         with pytest.raises(ValueError, match="'categorical', 'gaussian'.*Received"):
@@ -181,7 +184,7 @@ def test_range_checks_accept_what_fits():
     Categorical(256).check_images(np.arange(256))
     with pytest.raises(ValueError, match="from 0 to 255.*values from 0 to 256"):
         Categorical(256).check_images(np.arange(257))
-    for likelihood in (Gaussian(), Bernoulli(intensities=True)):
+    for likelihood in (Gaussian(), REAL_BERNOULLI):
         likelihood.check_images(np.array([0.0, 0.3, 1.0]))
         likelihood.check_images(np.array([0, 1], "uint8"))
         likelihood.check_images(np.array([True, False]))
@@ -196,13 +199,22 @@ def test_range_checks_accept_what_fits():
         np.testing.assert_array_equal(in_range, [False, True, True, True, False, False])
 
 
-def test_gaussian_refuses():
-    for min_stddev in (-0.1, float("nan")):
-        with pytest.raises(ValueError, match=f"Received: min_stddev={min_stddev}"):
-            Gaussian(min_stddev)
+@pytest.mark.parametrize(
+    "kind, name, value",
+    [
+        (Categorical, "num_values", 1),
+        *((DiscretizedLogisticMixture, "num_values", n) for n in (1, 2.5, True)),
+        *((DiscretizedLogisticMixture, "num_components", n) for n in (0, "3")),
+        *((Gaussian, "min_stddev", n) for n in (-0.1, float("nan"))),
+    ],
+)
+def test_bad_argument_is_refused(kind, name, value):
+    text = f"`{name}` of {kind.__name__} must be .*at least .*: {name}={value!r}"
+    with pytest.raises(ValueError, match=text):
+        kind(**{name: value})
 
 
-@pytest.mark.parametrize("likelihood", ["gaussian", Bernoulli(intensities=True)])
+@pytest.mark.parametrize("likelihood", ["gaussian", REAL_BERNOULLI])
 def test_autoregressive_models_refuse_real_intensities(likelihood):
     images = keras.Input((3, 3, 1))
     for make in (

@@ -217,40 +217,12 @@ def test_mean(num_colors):
     )
 
 
-def test_float32_from_half_precision():
-    params = tf.cast(random_params(MIXTURE, (1, 2, 2, 3)), tf.bfloat16)
-    images = np.ones((1, 2, 2, 3))
-    exact = tf.cast(params, tf.float32)
-    for actual, expected in (
-        (MIXTURE.log_prob(params, images), MIXTURE.log_prob(exact, images)),
-        (MIXTURE.sample(params, 0.5 * images), MIXTURE.sample(exact, 0.5 * images)),
-        (MIXTURE.mean(params), MIXTURE.mean(exact)),
-    ):
-        assert actual.dtype == tf.float32
-        np.testing.assert_array_equal(actual, expected)
-
-
 def test_sizes_and_name():
     likelihood = likelihoods.get("logistic_mixture")
     assert likelihood == DiscretizedLogisticMixture(256, num_components=10)
     assert likelihood.params_shape((8, None, 3)) == (8, None, 100)
     assert likelihood.params_shape((8, 9, 1)) == (8, 9, 30)
     assert likelihood.dtype == np.uint8 and likelihood.max_value == 255
-
-
-@pytest.mark.parametrize(
-    "arguments, expected",
-    [
-        ({"num_values": 1}, "`num_values` of DiscretizedLogisticMixture.*at least 2"),
-        ({"num_values": 2.5}, "Received: num_values=2.5"),
-        ({"num_values": True}, "Received: num_values=True"),
-        ({"num_components": 0}, "`num_components` of Disc.*Received: num_components=0"),
-        ({"num_components": "3"}, "must be an integer.*num_components='3'"),
-    ],
-)
-def test_refuses(arguments, expected):
-    with pytest.raises(ValueError, match=expected):
-        DiscretizedLogisticMixture(**arguments)
 
 
 def test_refuses_parameters_of_other_images():
@@ -263,37 +235,3 @@ def test_refuses_parameters_of_other_images():
     for method in (MIXTURE.mean, lambda params: MIXTURE.at_temperature(params, 1)):
         with pytest.raises(ValueError, match="expects 20 parameters.*Received.*19"):
             method(params[..., :19])
-
-
-def test_log_prob_is_that_of_tensorflow_probability():
-    import tensorflow_probability as tfp
-
-    tfd = tfp.distributions
-    likelihood = DiscretizedLogisticMixture(256, 5)
-    params = random_params(likelihood, (2, 3, 4, 1), 0.5)
-    images = np.random.default_rng(1).integers(256, size=(2, 3, 4, 1))
-    logits, means, log_scales = np.split(params.astype("float64"), 3, axis=-1)
-    levels = tfd.Logistic(
-        127.5 * (means + 1) - 0.5, 127.5 * np.exp(np.maximum(log_scales - 1, -7))
-    )
-    mixture = tfd.MixtureSameFamily(
-        tfd.Categorical(logits=logits),
-        tfd.QuantizedDistribution(levels, low=0.0, high=255.0),
-    )
-    np.testing.assert_allclose(
-        likelihood.log_prob(params, images),
-        mixture.log_prob(images[..., 0].astype("float64")),
-        rtol=1e-5,
-    )
-
-
-def test_components_are_reweighted_by_the_colors_drawn():
-    """Two components far apart: all colors of a pixel come from the same one."""
-    likelihood = DiscretizedLogisticMixture(256, 2)
-    params = np.array([[0, 0, *[-0.5, 0.5] * 3, *[-5] * 6, *[0] * 6]], "float32")
-    uniforms = np.random.default_rng(0).uniform(size=(200, 3)).astype("float32")
-    drawn = likelihood.sample(np.tile(params, (200, 1)), uniforms).numpy()
-    high = drawn > 127.5
-    assert (high == high[:, :1]).all() and 0.3 < high.mean() < 0.7
-    # The uniform decides within the component.
-    assert len(np.unique(drawn[:, 1])) > 3
