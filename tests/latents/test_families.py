@@ -1,12 +1,11 @@
 import math
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from keras_genimg import latents
-from keras_genimg.latents import DiagonalNormal, FullNormal, Laplace, LatentFamily
+from keras_genimg.latents import DiagonalNormal, FullNormal, Laplace
 from keras_genimg.ops.uniforms import LATENTS, POSTERIOR
 
 DIM = 2
@@ -125,23 +124,16 @@ def test_streams_are_uncorrelated():
             assert np.abs(between).max() < 4 / math.sqrt(1000)
 
 
-@keras.saving.register_keras_serializable(package="families_test")
-class Scaled(LatentFamily):
-    def __init__(self, scale):
-        self.scale = scale
-
-    def get_config(self):
-        return {"scale": self.scale}
-
-
 def test_get():
     for name, (family, _, _) in FAMILIES.items():
         assert latents.get(name) == family
         assert latents.get(family) is family
     assert DiagonalNormal() != Laplace()
-    assert Scaled(2) == Scaled(2) != Scaled(3)
-    assert len({Scaled(2), Scaled(2), Scaled(3), Laplace(), Laplace()}) == 3
-    assert repr(Scaled(2)) == "Scaled(scale=2)"
+    variance = DiagonalNormal("log_variance")
+    assert variance == DiagonalNormal("log_variance") != DiagonalNormal()
+    equal = [DiagonalNormal(), DiagonalNormal(), Laplace(), Laplace()]
+    assert len({variance, *equal}) == 3
+    assert repr(variance) == "DiagonalNormal(scale='log_variance')"
     for identifier in ("gauss", None, 3, Laplace):
         with pytest.raises(ValueError, match="'full_normal', 'laplace'.*Received"):
             latents.get(identifier)
