@@ -20,16 +20,27 @@ def attention_of(images, glimpses, x=0, y=0, stride=1, sigma=0, gamma=1):
     return attention
 
 
-def read_back(path):
-    """Return the RGB frames of a GIF file, and their durations in ms."""
-    with Image.open(path) as gif:
-        assert gif.format == "GIF" and gif.info["loop"] == 0
-        frames, durations = [], []
-        for index in range(gif.n_frames):
-            gif.seek(index)
-            frames.append(np.asarray(gif.convert("RGB")))
-            durations.append(gif.info["duration"])
-    return np.stack(frames), durations
+@pytest.fixture
+def saved(tmp_path):
+    """Return a function that saves an animation and reads it back.
+
+    It returns the RGB frames, and their durations in ms.
+    """
+
+    def save_and_read(*arguments, **options):
+        path = tmp_path / "draw.gif"
+        save_canvases(str(path), *arguments, **options)
+        assert list(tmp_path.iterdir()) == [path]
+        with Image.open(path) as gif:
+            assert gif.format == "GIF" and gif.info["loop"] == 0
+            frames, durations = [], []
+            for index in range(gif.n_frames):
+                gif.seek(index)
+                frames.append(np.asarray(gif.convert("RGB")))
+                durations.append(gif.info["duration"])
+        return np.stack(frames), durations
+
+    return save_and_read
 
 
 def grid_of(images, columns=None, scale=1):
@@ -51,45 +62,36 @@ def outline(shape, box, line=1):
 
 
 @pytest.mark.parametrize("glimpses", [1, 4])
-def test_grays_are_exact_and_the_last_frame_is_held(tmp_path, glimpses):
+def test_grays_are_exact_and_the_last_frame_is_held(saved, tmp_path, glimpses):
     # All 256 grays occur in each frame.
     canvases = canvases_of(5, glimpses, 9, 8, 1)
     canvases[0, :, :8].flat = np.tile(np.arange(64), glimpses)
-    path = tmp_path / "draw.gif"
-    path.write_text("an older file")
-    save_canvases(str(path), canvases, columns=3, scale=2)
-    frames, durations = read_back(path)
-    assert list(tmp_path.iterdir()) == [path]
+    (tmp_path / "draw.gif").write_text("an older file")
+    frames, durations = saved(canvases, columns=3, scale=2)
     assert durations == [100] * (glimpses - 1) + [1500]
     for step, frame in enumerate(frames):
         np.testing.assert_array_equal(frame, grid_of(canvases[:, step], 3, 2))
 
 
-def test_durations_are_rounded_to_what_the_file_keeps(tmp_path):
-    path = tmp_path / "draw.gif"
+def test_durations_are_rounded_to_what_the_file_keeps(saved):
     canvases = canvases_of(1, 3, 4, 4, 1)
-    save_canvases(path, canvases, seconds_per_frame=0.29, hold_seconds=np.float32(2))
-    assert read_back(path)[1] == [290, 290, 2000]
+    _, durations = saved(canvases, seconds_per_frame=0.29, hold_seconds=np.float32(2))
+    assert durations == [290, 290, 2000]
 
 
-def test_equal_frames_are_shown_for_as_long(tmp_path):
-    path = tmp_path / "draw.gif"
+def test_equal_frames_are_shown_for_as_long(saved):
     canvases = canvases_of(2, 5, 4, 4, 1)
     canvases[:, 1:3] = canvases[:, :1]
-    save_canvases(path, canvases)
-    assert read_back(path)[1] == [300, 100, 1500]
-    save_canvases(path, canvases[:, :3])
-    frames, durations = read_back(path)
+    assert saved(canvases)[1] == [300, 100, 1500]
+    frames, durations = saved(canvases[:, :3])
     assert durations == [1700]
     np.testing.assert_array_equal(frames[0], grid_of(canvases[:, 0], scale=4))
 
 
 @pytest.mark.parametrize("center", [0.5, 1.5, 2.5, 1.49])
-def test_box_between_pixels_is_a_pixel_wide(tmp_path, center):
-    path = tmp_path / "draw.gif"
+def test_box_between_pixels_is_a_pixel_wide(saved, center):
     attention = attention_of(1, 1, x=center, y=center)
-    save_canvases(path, canvases_of(1, 1, 5, 5, 1), attention, 1, scale=1)
-    (frame,), _ = read_back(path)
+    (frame,), _ = saved(canvases_of(1, 1, 5, 5, 1), attention, 1, scale=1)
     assert red_of(frame).sum() == 1
 
 
@@ -104,19 +106,16 @@ def test_box_between_pixels_is_a_pixel_wide(tmp_path, center):
         (7, 1, 6),
     ],
 )
-def test_line_grows_with_sigma(tmp_path, sigma, stride, line):
-    path = tmp_path / "draw.gif"
+def test_line_grows_with_sigma(saved, sigma, stride, line):
     attention = attention_of(1, 1, x=15, y=16, stride=stride, sigma=sigma)
-    save_canvases(path, canvases_of(1, 1, 32, 40, 1), attention, 3, scale=8)
-    (frame,), _ = read_back(path)
+    (frame,), _ = saved(canvases_of(1, 1, 32, 40, 1), attention, 3, scale=8)
     left, top = 8 * (15 - stride), 8 * (16 - stride)
     right, bottom = 8 * (16 + stride), 8 * (17 + stride)
     expected = outline((256, 320), (left, top, right, bottom), line)
     np.testing.assert_array_equal(red_of(frame), expected)
 
 
-def test_boxes_stay_in_their_cells(tmp_path):
-    path = tmp_path / "draw.gif"
+def test_boxes_stay_in_their_cells(saved):
     canvases = canvases_of(9, 1, 6, 5, 1, high=200)
     attention = attention_of(9, 1, x=2, y=2, stride=1)
     attention[1, 0, :2] = 4, 5  # Beyond the lower right corner.
@@ -127,8 +126,7 @@ def test_boxes_stay_in_their_cells(tmp_path):
     attention[6, 0, 2] = 1e9
     attention[7, 0, :4] = 1e9, -1e9, 1e9, 1e9
     attention[8, 0, 2:4] = 1e9
-    save_canvases(path, canvases, attention, write_size=3, columns=9, scale=2)
-    (frame,), _ = read_back(path)
+    (frame,), _ = saved(canvases, attention, write_size=3, columns=9, scale=2)
     red = red_of(frame)
     shape, whole = (12, 10), (0, 0, 10, 12)
     clipped = [
@@ -154,16 +152,14 @@ def test_boxes_stay_in_their_cells(tmp_path):
 
 
 @pytest.mark.parametrize("colors", [1, 3])
-def test_images_are_read_to_the_left(tmp_path, colors):
-    path = tmp_path / "draw.gif"
+def test_images_are_read_to_the_left(saved, colors):
     # Few enough colors for any palette.
     canvases = canvases_of(3, 2, 4, 6, colors, high=4) * 80
     images = canvases_of(3, 4, 6, colors, high=3) * 70 + 5
     write = attention_of(3, 2, x=1, y=1)
     read = attention_of(3, 2, x=4, y=2)
     read[:, 1, 0] = 3
-    save_canvases(path, canvases, write, 1, images, read, 1, columns=2, scale=4)
-    frames, _ = read_back(path)
+    frames, _ = saved(canvases, write, 1, images, read, 1, columns=2, scale=4)
     for step, frame in enumerate(frames):
         left, right = grid_of(images, 2, 4), grid_of(canvases[:, step], 2, 4)
         gap = np.full((len(left), GAP, 3), 255, "uint8")
@@ -179,28 +175,24 @@ def test_images_are_read_to_the_left(tmp_path, colors):
         np.testing.assert_array_equal(frame[~expected], plain[~expected])
 
 
-def test_red_takes_the_place_of_the_rarest_gray(tmp_path):
-    path = tmp_path / "draw.gif"
+def test_red_takes_the_place_of_the_rarest_gray(saved):
     canvases = np.arange(512, dtype="uint8").reshape(1, 2, 16, 16, 1)
     canvases[0, 0, 15, 14] = 9  # 254 is now the rarest.
     attention = attention_of(1, 2, x=100, y=3)
     attention[0, 1] = 0, 0, 0, 0, 1
-    save_canvases(path, canvases, attention, write_size=2, scale=1)
-    frames, _ = read_back(path)
+    frames, _ = saved(canvases, attention, write_size=2, scale=1)
     expected = canvases[0].repeat(3, axis=-1)
     expected[1, 15, 14] = 253
     expected[1, 0, 0] = RED
     np.testing.assert_array_equal(frames, expected)
 
 
-def test_many_colors_come_close_and_red_is_exact(tmp_path):
-    path = tmp_path / "draw.gif"
+def test_many_colors_come_close_and_red_is_exact(saved):
     ramp = np.linspace(0, 255, 32).astype("uint8")
     image = np.stack(np.broadcast_arrays(ramp, ramp[:, None], 128), axis=-1)
     canvases = np.stack([image, image[::-1]])[None].astype("uint8")
     attention = attention_of(1, 2, x=10, y=10, stride=4)
-    save_canvases(path, canvases, attention, write_size=2, scale=2)
-    frames, _ = read_back(path)
+    frames, _ = saved(canvases, attention, write_size=2, scale=2)
     for step, frame in enumerate(frames):
         red = red_of(frame)
         assert red.sum() == 4 * 9
