@@ -48,23 +48,13 @@ def seeded_uniforms(
 
     def uniforms_of_seed(inputs):
         seed, *numbers = inputs
-        halves = tf.stack(
-            [
-                tf.bitwise.bitwise_and(tf.bitwise.right_shift(seed, 31), _LOW_31_BITS),
-                tf.bitwise.bitwise_and(seed, _LOW_31_BITS),
-            ]
-        )
-        key = tf.cast(halves, tf.int32)
+        halves = tf.bitwise.right_shift(seed, [31, 0])
+        key = tf.cast(tf.bitwise.bitwise_and(halves, _LOW_31_BITS), tf.int32)
         for number in numbers:
             key = tf.random.fold_in(key, number, alg="philox")
             key = tf.bitwise.bitwise_and(key, _LOW_31_BITS)
         bits = tf.random.stateless_uniform(
-            shape,
-            seed=key,
-            minval=None,
-            maxval=None,
-            dtype=tf.int32,
-            alg="philox",
+            shape, seed=key, minval=None, maxval=None, dtype=tf.int32, alg="philox"
         )
         top_24_bits = tf.bitwise.bitwise_and(tf.bitwise.right_shift(bits, 8), 0xFFFFFF)
         return tf.cast(top_24_bits, tf.float32) * 2.0**-24
