@@ -5,7 +5,7 @@ import pytest
 
 from keras_genimg.datasets import as_array, load, two_digits
 from keras_genimg.likelihoods import Bernoulli, Categorical, Gaussian
-from tests.likelihoods.coupled import Chain
+from tests.likelihoods.coupled import PixelTable
 
 INTENSITIES = {"intensities": True}
 # Likelihood, and the arguments that it stands for in training.
@@ -13,7 +13,7 @@ CASES = [
     ("bernoulli", {"binarize": "dynamic"}),
     (Gaussian(), INTENSITIES),
     (Categorical(17), {"num_values": 17}),
-    (Chain(5), {"num_values": 5}),
+    (PixelTable(5), {"num_values": 5}),
     pytest.param(Bernoulli(intensities=True), INTENSITIES, marks=pytest.mark.slow),
     pytest.param(Categorical(2), {"num_values": 2}, marks=pytest.mark.slow),
     pytest.param("categorical", {}, marks=pytest.mark.slow),

@@ -13,15 +13,15 @@ from keras_genimg.likelihoods import DiscretizedLogisticMixture
 from keras_genimg.models import DRAW, VAE, AutoregressiveModel, PixelCNN, PixelRNN
 from keras_genimg.networks import likelihood_head
 from keras_genimg.serving import write_saved_model
-from tests.likelihoods.coupled import Chain
+from tests.likelihoods.coupled import PixelTable
 from tests.sampling.drawn import TIE, assert_ancestral
 from tests.sampling.forced import assert_sampled_as_computed
 
 SHAPE = (3, 4, 3)
 SIZES = {"head_filters": 6, "first_kernel_size": 3}
-CHAIN, MIXTURE = Chain(3), DiscretizedLogisticMixture(5, 2)
+TABLE, MIXTURE = PixelTable(3), DiscretizedLogisticMixture(5, 2)
 # Ties, where rounding decides, are possible between the values of a mixture.
-SLACK = {CHAIN: 0.0, MIXTURE: TIE}
+SLACK = {TABLE: 0.0, MIXTURE: TIE}
 slow = pytest.mark.slow
 
 
@@ -66,7 +66,7 @@ def every_image(num_values, shape):
     [
         ("cnn", DiscretizedLogisticMixture(3, 2), (1, 2, 3)),
         ("diagonal", DiscretizedLogisticMixture(4, 2), (2, 3, 1)),
-        pytest.param("row", CHAIN, (1, 2, 3), marks=slow),
+        pytest.param("row", TABLE, (1, 2, 3), marks=slow),
     ],
     ids=str,
 )
@@ -85,10 +85,10 @@ def test_probabilities_of_all_images_sum_to_1(name, likelihood, shape):
 @pytest.mark.parametrize(
     "name, shape, likelihood",
     [
-        ("cnn", SHAPE, CHAIN),
+        ("cnn", SHAPE, TABLE),
         ("cnn", (3, 4, 2), MIXTURE),
         ("row", SHAPE, MIXTURE),
-        ("diagonal", SHAPE, CHAIN),
+        ("diagonal", SHAPE, TABLE),
         ("by_hand", SHAPE, MIXTURE),
     ],
     ids=str,
@@ -106,10 +106,10 @@ def test_draws_from_the_parameters_of_the_forward_pass(name, shape, likelihood):
 @pytest.mark.parametrize(
     "options, likelihood",
     [
-        ({"method": "ancestral"}, CHAIN),
+        ({"method": "ancestral"}, TABLE),
         ({"method": "fixed_point"}, MIXTURE),
         ({"method": "incremental", "jit_compile": True}, MIXTURE),
-        ({"method": "fixed_point", "jit_compile": True}, CHAIN),
+        ({"method": "fixed_point", "jit_compile": True}, TABLE),
     ],
     ids=str,
 )
@@ -146,7 +146,7 @@ def test_one_evaluation_a_pixel(monkeypatch):
 
 
 @slow
-@pytest.mark.parametrize("name, likelihood", [("cnn", CHAIN), ("diagonal", MIXTURE)])
+@pytest.mark.parametrize("name, likelihood", [("cnn", TABLE), ("diagonal", MIXTURE)])
 def test_no_feature_of_a_pixel_sees_its_colors(name, likelihood):
     model = make(name, likelihood)
     report = assert_causal(model, randomize=True)
@@ -160,8 +160,8 @@ def test_no_feature_of_a_pixel_sees_its_colors(name, likelihood):
 
 @slow
 def test_a_network_that_knows_the_colors_leaks():
-    model = by_hand(SHAPE, CHAIN, num_colors=3)
-    assert is_causal(by_hand(SHAPE, CHAIN))
+    model = by_hand(SHAPE, TABLE, num_colors=3)
+    assert is_causal(by_hand(SHAPE, TABLE))
     leak = first_leak(model)
     assert (leak.kind, len(leak.changed)) == ("itself", 2)
     assert leak.layer == "MaskedConv2D 'guilty'"
@@ -182,7 +182,7 @@ def test_untrained_models_of_a_mixture_are_about_uniform(model_class, num_colors
 
 
 @slow
-@pytest.mark.parametrize("temperature, likelihood", [(1.0, CHAIN), (0.5, MIXTURE)])
+@pytest.mark.parametrize("temperature, likelihood", [(1.0, TABLE), (0.5, MIXTURE)])
 def test_completes(temperature, likelihood):
     """Known pixels stay, methods agree, and candidates have weights."""
     model = make("by_hand", likelihood)
