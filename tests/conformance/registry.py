@@ -174,10 +174,7 @@ def _model_case(kind, shape, *arguments, num_values=2, **options):
 
 _FOUR = {"likelihood": likelihoods.Categorical(4), "num_values": 4}
 _FIVE = {"likelihood": likelihoods.Categorical(5), "num_values": 5}
-_MIXTURE = {
-    "likelihood": likelihoods.DiscretizedLogisticMixture(5, 2),
-    "num_values": 5,
-}
+_MIXTURE = {"likelihood": likelihoods.DiscretizedLogisticMixture(5, 2), "num_values": 5}
 _GAUSS = {"likelihood": "gaussian", "num_values": None}
 _PLAIN = {"residual": False, "skip": False}
 _INTENSITIES = {

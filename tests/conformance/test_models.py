@@ -51,10 +51,7 @@ FITTED_FAST = """AutoregressiveModel PixelCNN GatedPixelCNN_classes PixelRNN_dia
     MultiScalePixelRNN VAE DRAW""".split()
 
 
-@pytest.mark.parametrize(
-    "name",
-    slow_but(MODELS, *FITTED_FAST),
-)
+@pytest.mark.parametrize("name", slow_but(MODELS, *FITTED_FAST))
 def test_fits_and_reports(name):
     case = MODELS[name]
     model = case.make()

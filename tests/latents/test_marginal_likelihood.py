@@ -138,10 +138,7 @@ def test_other_sizes_and_narrow_densities(dim):
 
     estimate = tf.function(
         estimate,
-        input_signature=[
-            tf.TensorSpec((None, None, dim)),
-            tf.TensorSpec((), tf.int32),
-        ],
+        input_signature=[tf.TensorSpec((None, None, dim)), tf.TensorSpec((), tf.int32)],
         autograph=False,
     )
     # Chains start a hundred deviations off, with well-proportioned steps.

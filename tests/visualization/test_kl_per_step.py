@@ -46,8 +46,7 @@ def test_one_model_by_hand(tmp_path, figures):
 def test_models_are_compared_under_their_labels(tmp_path, figures):
     labels = ["DRAW", "_no attention $x$ and $"]
     save_kl_per_step(
-        tmp_path / "kl.png",
-        {labels[0]: np.ones((3, 4)), labels[1]: np.full((2, 7), 2)},
+        tmp_path / "kl.png", {labels[0]: np.ones((3, 4)), labels[1]: np.full((2, 7), 2)}
     )
     (axes,) = figures[0].axes
     assert [len(line.get_xdata()) for line in axes.lines] == [4, 7]
