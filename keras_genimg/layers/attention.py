@@ -61,11 +61,9 @@ class GridAttention(keras.layers.Layer):
                 f"shape={tuple(state_shape)}"
             )
 
-    def _specs(self, output_shape, attention_shape):
-        return (
-            keras.KerasTensor(output_shape, self.compute_dtype),
-            keras.KerasTensor(attention_shape, "float32"),
-        )
+    def compute_output_spec(self, *inputs, **named):
+        # Of what `call` returns, since the attention is float32 under any policy.
+        return keras.Operation.compute_output_spec(self, *inputs, **named)
 
     def get_config(self) -> Config:
         return {**super().get_config(), "size": self.size}
@@ -153,9 +151,6 @@ class ReadAttention(GridAttention):
             glimpse = (images_shape[0], self.size, self.size, images_shape[-1])
         return glimpse, (images_shape[0], 5)
 
-    def compute_output_spec(self, images, state):
-        return self._specs(*self.compute_output_shape(images.shape, state.shape))
-
 
 @keras.saving.register_keras_serializable(package="keras_genimg")
 class WriteAttention(GridAttention):
@@ -228,9 +223,6 @@ class WriteAttention(GridAttention):
 
     def compute_output_shape(self, state_shape):
         return (state_shape[0], *self.image_shape), (state_shape[0], 5)
-
-    def compute_output_spec(self, state):
-        return self._specs(*self.compute_output_shape(state.shape))
 
     def get_config(self) -> Config:
         return {**super().get_config(), "image_shape": self.image_shape}
