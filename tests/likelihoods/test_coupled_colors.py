@@ -15,7 +15,7 @@ from keras_genimg.networks import likelihood_head
 from keras_genimg.serving import write_saved_model
 from tests.likelihoods.coupled import PixelTable
 from tests.sampling.drawn import TIE, assert_ancestral
-from tests.sampling.forced import assert_sampled_as_computed
+from tests.sampling.forced import assert_sampled_as_computed, random_images
 
 SHAPE = (3, 4, 3)
 SIZES = {"head_filters": 6, "first_kernel_size": 3}
@@ -170,6 +170,24 @@ def test_a_network_that_knows_the_colors_leaks():
         assert_causal(model, randomize=True)
     with pytest.raises(ValueError, match="not causal.*num_colors=1"):
         model.generate(1)
+
+
+@slow
+@pytest.mark.parametrize(
+    "name, likelihood, options",
+    [("row", TABLE, {}), ("cnn", MIXTURE, {"dtype": "mixed_bfloat16"})],
+    ids=str,
+)
+def test_learns_and_loads(name, likelihood, options, tmp_path):
+    model = make(name, likelihood, spread=1, **options)
+    x = with_labels(model, random_images(model, 6).numpy())
+    model.compile(keras.optimizers.Adam(0.01), run_eagerly=True)
+    losses = model.fit(x, batch_size=3, epochs=4, verbose=0).history["loss"]
+    assert losses[-1] < losses[0]
+    model.save(tmp_path / "model.keras")
+    revived = keras.models.load_model(tmp_path / "model.keras")
+    assert revived.likelihood == likelihood
+    np.testing.assert_array_equal(revived.log_prob(x), model.log_prob(x))
 
 
 @pytest.mark.parametrize("model_class, num_colors", [(PixelCNN, 3), (PixelRNN, 1)])
