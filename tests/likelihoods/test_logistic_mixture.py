@@ -171,6 +171,25 @@ def test_sample_inverts_each_exact_conditional(temperature):
             earlier.append(np.searchsorted(np.cumsum(p), uniforms[0, color]))
 
 
+@pytest.mark.parametrize("num_values", [2, 3, 4, 5, 255, 256, 257, 1000])
+def test_sample_of_many_values(num_values):
+    """The distribution function, in float64, steps over the uniform at the value."""
+    likelihood = DiscretizedLogisticMixture(num_values, 3)
+    params = random_params(likelihood, (2000, 1, 1, 1))[:, 0, 0]
+    uniforms = np.random.default_rng(2).uniform(size=(2000, 1)).astype("float32")
+    logits, means, log_scales = np.split(params.astype("float64")[..., None], 3, 1)
+    edges = (2 * np.arange(num_values - 1) + 2 - num_values) / (num_values - 1)
+    below = logistic((edges - means) / np.exp(np.maximum(log_scales - 1, -7)))
+    weights = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    steps = (weights * below).sum(1)
+    drawn = likelihood.sample(params, uniforms).numpy()[:, 0]
+    rounded = np.abs(uniforms - steps).min(1) < 1e-6
+    assert rounded.mean() < 0.01
+    expected = (uniforms >= steps).sum(1)
+    np.testing.assert_array_equal(drawn[~rounded], expected[~rounded])
+    assert drawn.min() == 0 and drawn.max() == num_values - 1
+
+
 def test_log_prob_at_temperature():
     shape = (2, 1, 2, 3)
     params = random_params(MIXTURE, shape)
