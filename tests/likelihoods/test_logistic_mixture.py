@@ -254,3 +254,25 @@ def test_refuses_parameters_of_other_images():
     for method in (MIXTURE.mean, lambda params: MIXTURE.at_temperature(params, 1)):
         with pytest.raises(ValueError, match="expects 20 parameters.*Received.*19"):
             method(params[..., :19])
+
+
+def test_log_prob_is_that_of_tensorflow_probability():
+    import tensorflow_probability as tfp
+
+    tfd = tfp.distributions
+    likelihood = DiscretizedLogisticMixture(256, 5)
+    params = random_params(likelihood, (2, 3, 4, 1), 0.5)
+    images = np.random.default_rng(1).integers(256, size=(2, 3, 4, 1))
+    logits, means, log_scales = np.split(params.astype("float64"), 3, axis=-1)
+    levels = tfd.Logistic(
+        127.5 * (means + 1) - 0.5, 127.5 * np.exp(np.maximum(log_scales - 1, -7))
+    )
+    mixture = tfd.MixtureSameFamily(
+        tfd.Categorical(logits=logits),
+        tfd.QuantizedDistribution(levels, low=0.0, high=255.0),
+    )
+    np.testing.assert_allclose(
+        likelihood.log_prob(params, images),
+        mixture.log_prob(images[..., 0].astype("float64")),
+        rtol=1e-5,
+    )
