@@ -16,7 +16,7 @@ from keras_genimg.inputs.images import check_shape
 from keras_genimg.losses.negative_log_likelihood import MaskedNegativeLogLikelihood
 from keras_genimg.metrics import BitsPerDim
 from keras_genimg.metrics.masked_nats import MaskedNats
-from keras_genimg.models.generative_model import GenerativeModel
+from keras_genimg.models.autoregressive_model import AutoregressiveModel
 from keras_genimg.models.pixel_network import PixelNetwork, own_arguments
 from keras_genimg.models.pixel_rnn import PixelRNN, recurrent_network
 from keras_genimg.networks.scale_layers import MergeScales, PackScales, Subsample
@@ -36,10 +36,9 @@ from keras_genimg.ops.scales import (
     subsampled,
 )
 from keras_genimg.presets.settings import MULTI_SCALE_PIXEL_RNN
-from keras_genimg.serving.autoregressive_endpoints import autoregressive_endpoints
 from keras_genimg.serving.endpoint import Endpoint
 from keras_genimg.serving.scale_endpoints import enlarge_endpoint
-from keras_genimg.types import Config, Images, Method, Policy, Seeds, Shape, Verbose
+from keras_genimg.types import Config, Method, Policy, Seeds, Shape, Verbose
 
 
 @keras.saving.register_keras_serializable(package="keras_genimg")
@@ -188,7 +187,7 @@ class EnlargingPixelRNN(PixelNetwork):
 
 
 @keras.saving.register_keras_serializable(package="keras_genimg")
-class MultiScalePixelRNN(GenerativeModel):
+class MultiScalePixelRNN(AutoregressiveModel):
     """Multi-Scale PixelRNN: draws a small image and enlarges it, scale by scale.
 
     A PixelRNN draws the image of the smallest scale. At each larger scale, a
@@ -201,7 +200,7 @@ class MultiScalePixelRNN(GenerativeModel):
     and the probabilities of all images sum to 1. The model is autoregressive in an
     order that is not raster order: scales from small to large, and in each one its new
     pixels in raster order. `complete` draws in this order too: known pixels influence
-    those that come after them in it.
+    only those that come after them in it.
 
     With `subsampling="box"`, smaller images hold the rounded means of cells, and all
     pixels of all scales are drawn. The sum of the log-probabilities of the scales is
@@ -270,8 +269,6 @@ class MultiScalePixelRNN(GenerativeModel):
     """
 
     presets = MULTI_SCALE_PIXEL_RNN
-    check_causality = True
-    sampling_method = "incremental"
 
     def __init__(
         self,
@@ -373,147 +370,6 @@ class MultiScalePixelRNN(GenerativeModel):
             return parts[0]
         return {"images": parts[index], "small_images": parts[index - 1]}
 
-    def generate(
-        self,
-        num_images: int = 1,
-        *,
-        seed: Seeds | None = None,
-        temperature: float = 1.0,
-        method: Method | None = None,
-        jit_compile: bool = False,
-        batch_size: int = 64,
-        verbose: Verbose = "auto",
-    ) -> np.ndarray:
-        """Draw images.
-
-        Args:
-            num_images: Number of images.
-            seed: Integer seed of the first image, with consecutive seeds for the next
-                ones, or one integer per image. By default random, which
-                `keras.utils.set_random_seed` makes reproducible. An image depends only
-                on its own seed.
-            temperature: Number above 0 that divides the logits; values below 1 give
-                likelier images.
-            method: Sampler, which affects the speed but not the images; by default the
-                model's `sampling_method`. `"incremental"` evaluates each pixel once, in
-                about the time of one forward pass, for graphs of causal and pointwise
-                layers. `"fixed_point"` runs forward passes until nothing changes, and
-                `"ancestral"` one forward pass per sub-pixel (per pixel if the
-                likelihood couples its colors), for any causal graph.
-            jit_compile: Whether to compile with XLA.
-            batch_size: Number of images to draw at once.
-            verbose: 0 for silence, 1 for a progress bar, 2 for one line at the end;
-                "auto" for silence in the first two seconds, then a bar.
-
-        Returns:
-            NumPy array of shape `(num_images, height, width, colors)`, pixels in the
-            likelihood's own range.
-
-        Raises:
-            ValueError: If an argument is not as described, the model is not causal, or
-                the incremental sampler does not support a layer.
-        """
-        return self._drawer.generate(
-            num_images, seed, temperature, method, jit_compile, batch_size, verbose
-        )
-
-    def complete(
-        self,
-        images: ArrayLike,
-        known: ArrayLike,
-        *,
-        seed: Seeds | None = None,
-        num_candidates: int = 1,
-        return_effective_sample_size: bool = False,
-        temperature: float = 1.0,
-        method: Method | None = None,
-        jit_compile: bool = False,
-        batch_size: int = 64,
-        verbose: Verbose = "auto",
-    ) -> Any:
-        """Draw the unknown pixels of images.
-
-        Unknown pixels are drawn scale by scale, and in raster order within a scale,
-        each conditioned on the pixels before it, known or drawn. Known pixels *after*
-        an unknown one do not influence it. With box means this does not work, see the
-        class.
-
-        With `num_candidates` above 1, that many completions are drawn. Each is weighted
-        by the probability of the known pixels after its first unknown one, and one is
-        chosen in proportion to its weight. The more candidates, the closer the result
-        is to a sample given all known pixels. The effective sample size is a measure of
-        this, `sum(w)**2 / sum(w**2)` for the weights `w`: near 1, the result is merely
-        the best of the candidates; it is `num_candidates` if all weights are equal.
-
-        Args:
-            images: `(num_images, height, width, colors)`, known pixels in the
-                likelihood's own range; unknown ones are ignored.
-            known: 1 or True at known pixels, else 0 or False,
-                `(num_images, height, width)`, or `(height, width)` for all images.
-            seed: Integer seed of the first image, with consecutive seeds for the next
-                ones, or one integer per image. By default random.
-            num_candidates: Number of completions to choose from. A candidate does not
-                depend on their number. If no known pixel follows an unknown one, the
-                result is candidate 0, the completion for `num_candidates=1`.
-            return_effective_sample_size: Whether to return effective sample sizes too.
-            temperature: Number above 0 that divides the logits; values below 1 give
-                likelier images.
-            method: Sampler, which affects the speed but not the images, see `generate`.
-            jit_compile: Whether to compile with XLA.
-            batch_size: Number of completions to draw at once, counting every candidate;
-                at least all candidates of one image.
-            verbose: 0 for silence, 1 for a progress bar, 2 for one line at the end;
-                "auto" for silence in the first two seconds, then a bar.
-
-        Returns:
-            NumPy array of the shape of `images`, with known pixels unchanged. With
-            `return_effective_sample_size`, a tuple of it and of a float32 array of
-            shape `(num_images,)`, from 1 to `num_candidates`.
-
-        Raises:
-            ValueError: If an argument is not as described, the model is not causal, or
-                the incremental sampler does not support a layer.
-
-        References:
-            van den Oord et al., Pixel Recurrent Neural Networks, 2016, figure 1.
-            Rubin, Using the SIR algorithm to simulate posterior distributions, 1988.
-            Kong, Liu and Wong, Sequential Imputations and Bayesian Missing Data
-            Problems, 1994.
-        """
-        completed, sizes = self._drawer.complete(
-            images,
-            known,
-            seed,
-            num_candidates,
-            temperature,
-            method,
-            jit_compile,
-            batch_size,
-            verbose,
-        )
-        return (completed, sizes) if return_effective_sample_size else completed
-
-    def log_prob(
-        self, images: Images, *, batch_size: int = 64, verbose: Verbose = "auto"
-    ) -> np.ndarray:
-        """Return the exact log-probability of each image.
-
-        Args:
-            images: Images in the likelihood's own range, as an array or a
-                `tf.data.Dataset` of batches. A model with conditions takes a list or
-                a dict of all its inputs.
-            batch_size: Images per batch, for arrays.
-            verbose: 0 for silence, 1 for a progress bar, 2 for one line at the end;
-                "auto" for silence in the first two seconds, then a bar.
-
-        Returns:
-            Nats, a NumPy float32 array of shape `(num_images,)`.
-
-        Raises:
-            ValueError: If there are no images, or their shape or pixels do not fit.
-        """
-        return self._drawer.log_prob_of(images, batch_size, verbose)
-
     def enlarge(
         self,
         small_images: ArrayLike,
@@ -613,9 +469,7 @@ class MultiScalePixelRNN(GenerativeModel):
             ValueError: If an argument is not as described, a network is not causal, or
                 the sampler and a network disagree.
         """
-        endpoints = autoregressive_endpoints(
-            self, image_shape, method, jit_compile, num_candidates
-        )
+        endpoints = super().endpoints(image_shape, jit_compile, method, num_candidates)
         if self.subsampling == "box":
             del endpoints["complete"]
         return {**endpoints, "enlarge": enlarge_endpoint(self, jit_compile, method)}
@@ -642,9 +496,6 @@ class MultiScalePixelRNN(GenerativeModel):
         if self.subsampling == "top_left":
             return images
         return packed(scale_images(images, self.scales, "box"))
-
-    def _check_before_fit(self, x):
-        self._drawer.check_causal(self.image_shape)
 
     def get_config(self) -> Config:
         return {

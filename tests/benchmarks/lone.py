@@ -44,7 +44,8 @@ def programs():
     """Yield family, name and model."""
     for name in FAMILIES:
         family = getattr(models, name)
-        if issubclass(family, models.AutoregressiveModel):
+        several_networks = family is models.MultiScalePixelRNN
+        if issubclass(family, models.AutoregressiveModel) and not several_networks:
             for preset in sorted(presets_with_weights(name)):
                 yield name, preset, family.from_preset(preset, weights=True)
     narrow = models.PixelCNN((28, 28, 1), 32, 7, first_kernel_size=7)
