@@ -61,6 +61,12 @@ _CIFAR10 = {
     "head_filters": 1024,
     "likelihood": Categorical(256),
 }
+# For small models of color images.
+_MIXTURE = {
+    "image_shape": (32, 32, 3),
+    "head_filters": 64,
+    "likelihood": "logistic_mixture",
+}
 _IMAGENET32 = {**_CIFAR10, "units": 384}
 _IMAGENET64 = {**_CIFAR10, "image_shape": (64, 64, 3), "units": 512}
 _DIGITS = {
@@ -80,13 +86,7 @@ PIXEL_CNN = {
     "cifar10_small": Preset(
         "Small PixelCNN of five blocks on CIFAR-10, for a few hours of one core; not "
         "in the paper.",
-        {
-            "image_shape": (32, 32, 3),
-            "units": 64,
-            "num_blocks": 5,
-            "head_filters": 64,
-            "likelihood": "logistic_mixture",
-        },
+        {"units": 64, "num_blocks": 5, **_MIXTURE},
         _SMALL_CIFAR10_RECIPE,
         {"name": "cifar10"},
     ),
@@ -102,13 +102,7 @@ PIXEL_CNN = {
     "photo_patches": Preset(
         "Small PixelCNN for color crops of photographs. `genimg-train` takes it for a "
         "folder of images.",
-        {
-            "image_shape": (32, 32, 3),
-            "units": 32,
-            "num_blocks": 6,
-            "head_filters": 64,
-            "likelihood": "logistic_mixture",
-        },
+        {"units": 32, "num_blocks": 6, **_MIXTURE},
         replace(_DIGITS_RECIPE, epochs=12, warmup_steps=100, tried=False),
         {"name": "photo_patches"},
     ),
@@ -164,14 +158,7 @@ PIXEL_RNN = {
     "cifar10_small": Preset(
         "Small Row LSTM of three layers on CIFAR-10, for a few hours of one core; not "
         "in the paper.",
-        {
-            "image_shape": (32, 32, 3),
-            "units": 48,
-            "num_layers": 3,
-            "layer": "row",
-            "head_filters": 64,
-            "likelihood": "logistic_mixture",
-        },
+        {"units": 48, "num_layers": 3, "layer": "row", **_MIXTURE},
         replace(_SMALL_CIFAR10_RECIPE, epochs=7),
         {"name": "cifar10"},
     ),
@@ -251,14 +238,12 @@ MULTI_SCALE_PIXEL_RNN = {
         "Two scales of small Row LSTM layers on CIFAR-10, for an hour of one core; not "
         "in the paper.",
         {
-            "image_shape": (32, 32, 3),
             "scales": (16, 32),
             "units": 40,
             "num_layers": 2,
             "layer": "row",
-            "head_filters": 64,
             "condition_filters": 32,
-            "likelihood": "logistic_mixture",
+            **_MIXTURE,
         },
         replace(_SMALL_CIFAR10_RECIPE, epochs=2),
         {"name": "cifar10"},
