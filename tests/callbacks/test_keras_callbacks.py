@@ -5,7 +5,7 @@ import itertools
 import keras
 import numpy as np
 
-import keras_genimg as kg
+from tests.fitting.one_convolution import one_convolution
 
 SHAPE = (6, 6, 1)
 # Blots, so that there is something to learn.
@@ -37,10 +37,7 @@ class Recorder(keras.callbacks.Callback):
 
 
 def make(optimizer=None):
-    images = keras.Input(SHAPE)
-    x = kg.layers.MaskedConv2D(1, 3, mask_type="A", dtype="float32")(images)
-    model = kg.models.AutoregressiveModel(images, x, "bernoulli")
-    model.check_causality = False
+    model = one_convolution(SHAPE)
     model.compile(optimizer or keras.optimizers.SGD(0.1), run_eagerly=True)
     return model
 

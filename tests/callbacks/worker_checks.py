@@ -12,10 +12,10 @@ import numpy as np
 import tensorflow as tf
 
 from keras_genimg.callbacks import Reconstructions, Resume, SampleGrid
-from keras_genimg.layers import MaskedConv2D
 from keras_genimg.models import AutoregressiveModel
 from keras_genimg.ops.workers import is_chief
 from keras_genimg.serving import publish
+from tests.fitting.one_convolution import one_convolution
 
 # Each image tells its number, below 20, in its last bits.
 NUMBERS = np.arange(20)
@@ -83,10 +83,7 @@ class Recording(AutoregressiveModel):
 
 def make(strategy, optimizer="sgd"):
     with strategy.scope():
-        images = keras.Input((4, 4, 1))
-        logits = MaskedConv2D(1, 3, mask_type="A", dtype="float32")(images)
-        model = Recording(images, logits, "bernoulli")
-        model.check_causality = False
+        model = one_convolution((4, 4, 1), Recording)
         model.read = []
         model.compile(optimizer, run_eagerly=True)
     return model

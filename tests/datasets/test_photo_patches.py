@@ -68,11 +68,3 @@ def test_no_photograph_is_in_both_splits(images):
     train, test = rows(images["train"]), rows(images["test"])
     assert min(len(train), len(test)) > 10_000
     assert not train & test
-
-
-def test_reading_needs_no_network(monkeypatch, images):
-    def refuse(*_):
-        raise AssertionError("photographs must be read without a network")
-
-    monkeypatch.setattr(socket.socket, "connect", refuse)
-    np.testing.assert_array_equal(as_array(load(NAME, "test")), images["test"])

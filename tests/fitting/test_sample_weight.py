@@ -2,8 +2,8 @@ import keras
 import numpy as np
 import pytest
 
-from keras_genimg.layers import MaskedConv2D
-from keras_genimg.models import VAE, AutoregressiveModel, PixelCNN
+from keras_genimg.models import VAE, PixelCNN
+from tests.fitting.one_convolution import one_convolution
 
 IMAGES = np.random.default_rng(0).integers(0, 2, (4, 4, 5, 1)).astype("uint8")
 WEIGHTS = np.array([2, 0, 1, 0.5], "float32")
@@ -24,9 +24,7 @@ def test_sample_weights_weigh_the_images():
 
 
 def small():
-    images = keras.Input((4, 5, 1))
-    x = MaskedConv2D(1, 3, "A", dtype="float32")(images)
-    model = AutoregressiveModel(images, x, name="cnn")
+    model = one_convolution((4, 5, 1))
     model.compile("sgd")
     return model
 
@@ -63,7 +61,7 @@ def test_bad_arguments_by_position_are_refused():
     for call, text in (
         (
             lambda: model.fit(IMAGES, None, 4, 1, 0, None, 0.0, IMAGES + 2),
-            "data expects pixels",
+            "validation_data expects pixels",
         ),
         (lambda: model.fit(IMAGES, IMAGES), "takes no targets"),
         (lambda: model.evaluate(IMAGES, IMAGES), "takes no targets"),

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_genimg.layers import MaskedConv2D
 from keras_genimg.models import VAE, AutoregressiveModel
+from tests.fitting.one_convolution import one_convolution
 from tests.seldom import slow_but
 
 SHAPE = (4, 4, 1)
@@ -14,10 +14,7 @@ IMAGES = np.random.default_rng(0).integers(2, size=(6, *SHAPE)).astype("uint8")
 
 
 def pixels(**options):
-    images = keras.Input(SHAPE)
-    logits = MaskedConv2D(1, 3, mask_type="A", dtype="float32")(images)
-    model = AutoregressiveModel(images, logits, "bernoulli")
-    model.check_causality = False
+    model = one_convolution(SHAPE)
     model.compile(keras.optimizers.Adam(0.01), **options)
     return model
 
@@ -73,9 +70,7 @@ def own_step(result):
             self.optimizer.apply(gradients, self.trainable_variables)
             return result(loss)
 
-    images = keras.Input(SHAPE)
-    logits = MaskedConv2D(1, 3, mask_type="A", dtype="float32")(images)
-    model = Own(images, logits, name="own")
+    model = one_convolution(SHAPE, Own)
     model.compile("sgd")
     return model
 

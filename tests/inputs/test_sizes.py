@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from keras_genimg.layers import MaskedConv2D
 from keras_genimg.models import VAE, AutoregressiveModel, PixelCNN
+from tests.fitting.one_convolution import one_convolution
 from tests.seldom import slow_but
 
 IMAGES = np.random.default_rng(0).integers(0, 2, (6, 3, 4, 1)).astype("float32")
@@ -21,9 +22,7 @@ MODES = {
 
 
 def small(mode="plain"):
-    images = keras.Input((3, 4, 1), name="images")
-    x = MaskedConv2D(1, 3, "A", dtype="float32")(images)
-    model = AutoregressiveModel(images, x, name="cnn")
+    model = one_convolution((3, 4, 1))
     model.compile(keras.optimizers.SGD(0.01), **MODES[mode])
     return model
 

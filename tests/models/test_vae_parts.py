@@ -261,12 +261,3 @@ def test_configs_and_files_store_the_meaning(tmp_path):
     del config["scale"]
     assert GaussianLatent.from_config(config).posterior == DiagonalNormal()
     assert DiagonalNormal.from_config({}).scale == "log_stddev"
-
-
-def test_presets_have_the_head_of_the_paper():
-    for name in ("mnist", "frey_face"):
-        model = VAE.from_preset(name, hidden_units=2)
-        assert model.latent.posterior == DiagonalNormal("log_variance")
-    assert VAE.from_preset("digits", hidden_units=2).latent.posterior == (
-        DiagonalNormal()
-    )
