@@ -8,20 +8,10 @@ import tensorflow as tf
 from keras_genimg.causality.probing import check_causal
 from keras_genimg.drawing.candidates import completion_of_candidates, temperatures
 from keras_genimg.drawing.proven_sampler import TracedSampler
-from keras_genimg.inputs.calls import (
-    cost_of_image,
-    draw_images,
-    image_seeds,
-    map_images,
-)
-from keras_genimg.inputs.conditions import condition_arrays
+from keras_genimg.inputs.calls import cost_of_image, draw_images
 from keras_genimg.inputs.images import check_shape, sized_image_shape
 from keras_genimg.losses.negative_log_likelihood import masked_log_prob
-from keras_genimg.ops.checks import (
-    check_choice,
-    check_positive_int,
-    check_temperature,
-)
+from keras_genimg.ops.checks import check_choice, check_temperature
 from keras_genimg.ops.graphs import shared_eager_traces
 from keras_genimg.ops.uniforms import seeded_uniforms
 from keras_genimg.sampling import METHODS
@@ -184,63 +174,24 @@ class Drawer:
             return self._model.sampling_method
         return check_choice("method", method, tuple(METHODS), "generate")
 
-    def generate(
-        self,
-        num_images,
-        seed,
-        temperature,
-        method,
-        jit_compile,
-        batch_size,
-        verbose,
-        conditions=None,
-        image_size=None,
-    ):
-        """Draw images, see `AutoregressiveModel.generate`."""
-        num_images = check_positive_int("num_images", num_images, "generate")
-        batch_size = check_positive_int("batch_size", batch_size, "generate")
-        at_once = min(num_images, batch_size)
-        sampler = self.traced(method, image_size, jit_compile, None, at_once)
-        shape = sampler.kind[1]
-        conditions = condition_arrays(self._model, conditions, num_images, shape)
-        inputs = [image_seeds(num_images, seed), *conditions]
-        return self._in_batches(
-            sampler, temperature, inputs, batch_size, verbose, "generate"
-        )
-
-    def complete(
-        self,
-        images,
-        known,
-        seed,
-        num_candidates,
-        temperature,
-        method,
-        jit_compile,
-        batch_size,
-        verbose,
-        conditions=None,
-    ):
-        """Return completed images and effective sample sizes."""
-        owner = "complete"
-        num_candidates = check_positive_int("num_candidates", num_candidates, owner)
-        batch_size = check_positive_int("batch_size", batch_size, owner)
-        images, known = _checked_completion(images, known, self._model)
-        shape = images.shape[1:]
-        at_once = max(1, batch_size // num_candidates)
-        num_drawn = min(len(images), at_once) * num_candidates
-        sampler = self.traced(method, shape[:2], jit_compile, num_candidates, num_drawn)
-        conditions = condition_arrays(self._model, conditions, len(images), shape)
-        images, known = self.known(images, known, conditions)
-        inputs = [image_seeds(len(images), seed), images, known, *conditions]
-        return self._in_batches(
-            sampler, temperature, inputs, at_once, verbose, owner, num_candidates
-        )
-
-    def _in_batches(
+    def draw(
         self, sampler, temperature, inputs, batch_size, verbose, owner, num_candidates=1
     ):
-        """Call a sampler on batches of inputs; announce what may take long."""
+        """Call a sampler on batches of inputs; announce what may take long.
+
+        Args:
+            sampler: Result of `traced`.
+            temperature: Number that divides the logits.
+            inputs: Arrays with one element per image: seeds; images and known pixels,
+                for completions; and the conditions.
+            batch_size: Number of images to draw at once.
+            verbose: See `AutoregressiveModel.generate`.
+            owner: Name of the public method.
+            num_candidates: Number of completions of an image.
+
+        Returns:
+            NumPy arrays, as the function of `from_seeds` returns tensors.
+        """
         check_temperature(temperature)
         temperature = tf.constant(temperature, tf.float32)
         method, shape, *_ = sampler.kind
@@ -269,16 +220,8 @@ class Drawer:
             return model.likelihood.log_prob_of_images(params, images)
         return masked_log_prob(model.likelihood, self.drawn_pixels, params, images)
 
-    def log_prob_of(self, images, batch_size, verbose):
-        """Return the log-probability of each image, see `log_prob` of the models."""
-        model = self._model
-        function = model._function_cache.compiled(
-            "log_prob", self.log_prob, reduce_retracing=True
-        )
-        return map_images(model, function, images, "log_prob", batch_size, verbose)
 
-
-def _checked_completion(images, known, model):
+def checked_completion(images, known, model):
     """Validate the images and the masks of `complete`.
 
     Unknown pixels become 0. Both get the shape of `images`, in float32.

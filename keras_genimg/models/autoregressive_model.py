@@ -7,10 +7,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from keras_genimg import likelihoods
-from keras_genimg.drawing.drawer import Drawer
+from keras_genimg.drawing.drawer import Drawer, checked_completion
+from keras_genimg.inputs.calls import image_seeds, map_images
+from keras_genimg.inputs.conditions import condition_arrays
 from keras_genimg.inputs.images import known_image_shape
 from keras_genimg.metrics import BitsPerDim
 from keras_genimg.models.generative_model import GenerativeModel
+from keras_genimg.ops.checks import check_positive_int
 from keras_genimg.serving.autoregressive_endpoints import autoregressive_endpoints
 from keras_genimg.serving.endpoint import Endpoint
 from keras_genimg.types import (
@@ -158,17 +161,15 @@ class AutoregressiveModel(GenerativeModel):
             ValueError: If an argument is not as described, the model is not causal, or
                 the incremental sampler does not support a layer.
         """
-        return self._drawer.generate(
-            num_images,
-            seed,
-            temperature,
-            method,
-            jit_compile,
-            batch_size,
-            verbose,
-            conditions,
-            image_size,
-        )
+        owner, drawer = "generate", self._drawer
+        num_images = check_positive_int("num_images", num_images, owner)
+        batch_size = check_positive_int("batch_size", batch_size, owner)
+        at_once = min(num_images, batch_size)
+        sampler = drawer.traced(method, image_size, jit_compile, None, at_once)
+        shape = sampler.kind[1]
+        arrays = condition_arrays(self, conditions, num_images, shape)
+        inputs = [image_seeds(num_images, seed), *arrays]
+        return drawer.draw(sampler, temperature, inputs, batch_size, verbose, owner)
 
     def complete(
         self,
@@ -237,17 +238,21 @@ class AutoregressiveModel(GenerativeModel):
             Kong, Liu and Wong, Sequential Imputations and Bayesian Missing Data
             Problems, 1994.
         """
-        completed, sizes = self._drawer.complete(
-            images,
-            known,
-            seed,
-            num_candidates,
-            temperature,
-            method,
-            jit_compile,
-            batch_size,
-            verbose,
-            conditions,
+        owner, drawer = "complete", self._drawer
+        num_candidates = check_positive_int("num_candidates", num_candidates, owner)
+        batch_size = check_positive_int("batch_size", batch_size, owner)
+        images, known = checked_completion(images, known, self)
+        count, *shape = images.shape
+        at_once = max(1, batch_size // num_candidates)
+        num_drawn = min(count, at_once) * num_candidates
+        sampler = drawer.traced(
+            method, shape[:2], jit_compile, num_candidates, num_drawn
+        )
+        arrays = condition_arrays(self, conditions, count, shape)
+        images, known = drawer.known(images, known, arrays)
+        inputs = [image_seeds(count, seed), images, known, *arrays]
+        completed, sizes = drawer.draw(
+            sampler, temperature, inputs, at_once, verbose, owner, num_candidates
         )
         return (completed, sizes) if return_effective_sample_size else completed
 
@@ -270,7 +275,10 @@ class AutoregressiveModel(GenerativeModel):
         Raises:
             ValueError: If there are no images, or their shape or pixels do not fit.
         """
-        return self._drawer.log_prob_of(images, batch_size, verbose)
+        function = self._function_cache.compiled(
+            "log_prob", self._drawer.log_prob, reduce_retracing=True
+        )
+        return map_images(self, function, images, "log_prob", batch_size, verbose)
 
     def endpoints(
         self,
