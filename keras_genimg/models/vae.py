@@ -16,7 +16,7 @@ from keras_genimg.latents.inference import Inference, repeated
 from keras_genimg.layers import Latent
 from keras_genimg.models.latent_model import LatentModel
 from keras_genimg.networks import normal_weights, vae_decoder, vae_encoder
-from keras_genimg.ops.checks import check_image_shape, check_positive_int
+from keras_genimg.ops.checks import check_image_shape, check_int, check_positive_int
 from keras_genimg.ops.uniforms import LATENTS
 from keras_genimg.presets.settings import VAE as VAE_PRESETS
 from keras_genimg.serving.endpoint import Endpoint
@@ -300,7 +300,7 @@ class VAE(LatentModel):
             images: Images in the likelihood's own range, as an array or a
                 `tf.data.Dataset` of batches.
             num_samples: Samples per image in each of the two sets, L in the paper; at
-                least 20.
+                least 20, to fit a covariance.
             num_leapfrog_steps: Steps of the integrator before each sample.
             num_burnin: Samples dropped before the first set, while the chains adapt.
             seed: Integer seed; by default random. The same seed gives the same result
@@ -330,15 +330,10 @@ class VAE(LatentModel):
                 f"bound, instead. Received: latent_dim={self.latent_dim}"
             )
         counts = [
-            check_positive_int("num_samples", num_samples, method),
+            check_int("num_samples", num_samples, method, smallest=20),
             check_positive_int("num_leapfrog_steps", num_leapfrog_steps, method),
             check_positive_int("num_burnin", num_burnin, method),
         ]
-        if num_samples < 20:
-            raise ValueError(
-                f"`num_samples` of {method} must be at least 20, to fit a covariance. "
-                f"Received: num_samples={num_samples}"
-            )
         estimate = functools.partial(vae_log_likelihood, self)
         steps = (num_burnin + 2 * num_samples) * num_leapfrog_steps
         note = f"{steps} leapfrog steps for each batch of {batch_size}"
