@@ -95,7 +95,13 @@ class EpochPictures(keras.callbacks.Callback):
                 f"'{self.model.name}' of images with {colors} colors"
             )
         if self.images is not None:
-            self.images = self._checked(self.images)
+            owner = f"{owner} of {self.model.name}"
+            self.images = checked_inputs(self.images, self.model, owner)
+            if isinstance(self.images, tf.data.Dataset):
+                raise ValueError(
+                    f"{owner} takes images as an array, such as keras_genimg.datasets."
+                    f"as_array(dataset.take(1)). Received: {self.images}"
+                )
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         if (epoch + 1) % self.every or not is_chief(self.model.distribute_strategy):
@@ -113,14 +119,3 @@ class EpochPictures(keras.callbacks.Callback):
     def on_train_end(self, logs: Any = None) -> None:
         if self._writer is not None:
             self._writer.flush()
-
-    def _checked(self, images):
-        """Return images that were given, or raise if the model cannot take them."""
-        owner = f"{type(self).__name__} of {self.model.name}"
-        images = checked_inputs(images, self.model, owner)
-        if isinstance(images, tf.data.Dataset):
-            raise ValueError(
-                f"{owner} takes images as an array, such as "
-                f"keras_genimg.datasets.as_array(dataset.take(1)). Received: {images}"
-            )
-        return images
