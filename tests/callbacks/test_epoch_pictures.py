@@ -39,6 +39,14 @@ def picture(path):
         return np.asarray(opened)
 
 
+def first_picture(callback, model):
+    """Return what a callback writes after the first epoch."""
+    callback.set_model(model)
+    callback.on_train_begin()
+    callback.on_epoch_end(0)
+    return picture(callback.directory / "epoch_0001.png")
+
+
 def frames(path):
     with Image.open(path) as gif:
         assert gif.format == "GIF"
@@ -112,19 +120,14 @@ class TestSampleGrid:
     def test_draws_the_classes_that_are_asked_for(self, tmp_path):
         model = PixelCNN(SHAPE, 2, 1, num_classes=3)
         grid = SampleGrid(tmp_path, 3, conditions=[0, 1, 2])
-        grid.set_model(model)
-        grid.on_train_begin()
-        grid.on_epoch_end(0)
         drawn = model.generate(3, seed=0, conditions=[0, 1, 2], verbose=0)
         expected = image_grid(model.likelihood.to_display(drawn), scale=2)
-        np.testing.assert_array_equal(picture(tmp_path / "epoch_0001.png"), expected)
+        np.testing.assert_array_equal(first_picture(grid, model), expected)
 
     def test_models_of_any_size_draw_the_size_that_is_asked_for(self, tmp_path):
         grid = SampleGrid(tmp_path, 1, image_size=(3, 5), scale=1)
-        grid.set_model(PixelCNN((None, None, 1), 2, 1))
-        grid.on_train_begin()
-        grid.on_epoch_end(0)
-        assert picture(tmp_path / "epoch_0001.png").shape == (3, 5)
+        model = PixelCNN((None, None, 1), 2, 1)
+        assert first_picture(grid, model).shape == (3, 5)
 
     @pytest.mark.parametrize(
         "options, text",

@@ -1,6 +1,7 @@
 """A run that was stopped ends as one that never was."""
 
 import collections
+import functools
 
 import keras
 import numpy as np
@@ -19,13 +20,11 @@ IMAGES = random_images(SHAPE)
 BATCHES = 5
 
 
-def make(**options):
+def make(family=VAE, arguments=(SHAPE, 2, 4), rate=0.01, **options):
     keras.utils.set_random_seed(0)
-    model = VAE(SHAPE, options.pop("latent_dim", 2), 4)
-    optimizer = options.pop("optimizer", None) or keras.optimizers.Adam(
-        0.01, use_ema=True
-    )
-    model.compile(optimizer, run_eagerly=True, **options)
+    model = family(*arguments)
+    optimizer = keras.optimizers.Adam(rate, use_ema=True)
+    model.compile(optimizer, **{"run_eagerly": True, **options})
     return model
 
 
@@ -41,6 +40,18 @@ def whole(tmp_path_factory):
     model = make()
     history = fit(model, Resume(tmp_path_factory.mktemp("whole")))
     return model.get_weights(), history.history
+
+
+def runs_in(folder, make, save_every=1, repeats_exactly=False, **options):
+    """Return a run for `assert_resumes`, which returns weights and history."""
+
+    def run(directory, *callbacks):
+        model = make()
+        resume = Resume(folder / directory, save_every, repeats_exactly=repeats_exactly)
+        history = fit(model, *callbacks, resume, **options)
+        return model.get_weights(), history.history
+
+    return run
 
 
 def assert_resumes(run, *stops):
@@ -87,22 +98,14 @@ def test_stopped_between_the_last_batch_and_the_end_of_the_epoch(whole, tmp_path
 
 
 def test_data_sets_and_validation_data_that_are_new_in_each_epoch(tmp_path):
-    def run(directory, *callbacks):
-        keras.utils.set_random_seed(0)
-        model = VAE((8, 8, 1), 2, 4)
-        model.compile("adam", run_eagerly=True)
-        options = {"batch_size": 100, "binarize": "dynamic"}
-        train = load("digits", "test", shuffle=True, **options)
-        resume = Resume(tmp_path / directory, save_every=1)
-        return model.fit(
-            train,
-            epochs=3,
-            verbose=0,
-            validation_data=load("digits", "test", **options),
-            callbacks=[*callbacks, resume],
-        ).history
-
-    history = assert_resumes(run, 5, 2)
+    options = {"batch_size": 100, "binarize": "dynamic"}
+    data = {
+        "x": load("digits", "test", shuffle=True, **options),
+        "validation_data": load("digits", "test", **options),
+        "batch_size": None,
+    }
+    run = runs_in(tmp_path, lambda: make(VAE, ((8, 8, 1), 2, 4)), epochs=3, **data)
+    _, history = assert_resumes(run, 5, 2)
     assert len(set(history["val_reconstruction"])) == 3
 
 
@@ -192,18 +195,11 @@ def own_dataset():
 @pytest.mark.filterwarnings("ignore:Your `PyDataset` class")
 @pytest.mark.parametrize("source", [Batches, own_dataset])
 def test_other_sources_are_refused_unless_they_repeat(source, tmp_path):
-    options = {"batch_size": None}
+    data = {"x": source(), "batch_size": None}
     with pytest.raises(ValueError, match="repeats exactly.*Resume.repeats_exactly=Tr"):
-        fit(make(), Resume(tmp_path / "no"), x=source(), **options)
+        fit(make(), Resume(tmp_path / "no"), **data)
     assert not (tmp_path / "no").exists()
-
-    def run(directory, *stops):
-        resume = Resume(tmp_path / directory, save_every=1, repeats_exactly=True)
-        model = make()
-        history = fit(model, *stops, resume, x=source(), **options)
-        return model.get_weights(), history.history
-
-    assert_resumes(run, 7)
+    assert_resumes(runs_in(tmp_path, make, repeats_exactly=True, **data), 7)
 
 
 def test_validation_data_must_repeat_too(tmp_path):
@@ -228,10 +224,8 @@ def test_generators_are_refused(tmp_path):
 
 
 OTHERS = {
-    "model": lambda d: fit(make(latent_dim=3), Resume(d)),
-    "optimizer": lambda d: fit(
-        make(optimizer=keras.optimizers.Adam(0.02, use_ema=True)), Resume(d)
-    ),
+    "model": lambda d: fit(make(VAE, (SHAPE, 3, 4)), Resume(d)),
+    "optimizer": lambda d: fit(make(rate=0.02), Resume(d)),
     "batch size": lambda d: fit(make(), Resume(d), batch_size=5),
     "seed": lambda d: fit(make(), Resume(d, seed=1)),
     "data": lambda d: fit(make(), Resume(d), x=1 - IMAGES),
@@ -286,31 +280,23 @@ def test_arguments_that_cannot_be_heeded_are_refused(options, tmp_path):
 
 
 def test_sample_weights_and_conditions_go_with_the_images(tmp_path):
-    def run(directory, *callbacks):
-        keras.utils.set_random_seed(0)
-        model = PixelCNN(SHAPE, 2, 1, num_classes=3)
-        model.compile("adam", run_eagerly=True)
-        labels = np.arange(20) % 3
-        x = [IMAGES, labels]
-        if directory == "whole":
-            x = {"images": IMAGES, "label": labels}
-        weights = np.linspace(0, 2, 20)
-        resume = Resume(tmp_path / directory, save_every=1)
-        fit(model, *callbacks, resume, x=x, sample_weight=weights)
-        return model.get_weights()
+    def pixels():
+        return make(functools.partial(PixelCNN, num_classes=3), (SHAPE, 2, 1))
 
-    assert_resumes(run, 3)
+    labels = np.arange(20) % 3
+    x = {"whole": {"images": IMAGES, "label": labels}, "stopped": [IMAGES, labels]}
+    run = {
+        name: runs_in(tmp_path, pixels, x=x[name], sample_weight=np.linspace(0, 2, 20))
+        for name in x
+    }
+    assert_resumes(lambda name, *callbacks: run[name](name, *callbacks), 3)
 
 
 def test_graphs_with_several_steps_an_execution(tmp_path):
-    def run(directory, *callbacks):
-        keras.utils.set_random_seed(0)
-        model = VAE(SHAPE, 2, 4)
-        model.compile("adam", steps_per_execution=2)
-        fit(model, *callbacks, Resume(tmp_path / directory, save_every=2), batch_size=2)
-        return model.get_weights()
+    def several():
+        return make(run_eagerly=False, steps_per_execution=2)
 
-    assert_resumes(run, 3)
+    assert_resumes(runs_in(tmp_path, several, save_every=2, batch_size=2), 3)
 
 
 @pytest.mark.parametrize(

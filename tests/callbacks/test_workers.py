@@ -14,6 +14,8 @@ import keras_genimg.models  # noqa: F401  Registers classes for `load_model`.
 from tests.callbacks import worker
 from tests.subprocesses import start_forked, worker_environments
 
+pytestmark = pytest.mark.slow
+
 MODELS = ("PixelCNN", "VAE")
 
 
@@ -70,7 +72,6 @@ def whole(whole_directory):
     return [results(folder / name, MODELS) for name in names]
 
 
-@pytest.mark.slow
 def test_two_workers_train_as_one(whole):
     (first, weights), (second, others), (alone, expected) = whole
     for name in MODELS:
@@ -85,7 +86,6 @@ def test_two_workers_train_as_one(whole):
         np.testing.assert_allclose(first[one_image], alone[one_image], rtol=1e-4)
 
 
-@pytest.mark.slow
 def test_workers_draw_the_same(whole):
     (first, _), (second, _), _ = whole
     for name in MODELS:
@@ -95,7 +95,6 @@ def test_workers_draw_the_same(whole):
         assert np.std(drew["log_prob"]) > 0
 
 
-@pytest.mark.slow
 def test_only_the_first_worker_writes(whole, whole_directory):
     """Each worker has a folder of its own; that of the second one is not even made."""
     (first, _), (second, _), _ = whole
@@ -122,7 +121,6 @@ def test_only_the_first_worker_writes(whole, whole_directory):
     assert log.read_bytes().count(b"reconstructions") == 2
 
 
-@pytest.mark.slow
 def test_what_the_first_worker_wrote_loads(whole, whole_directory):
     (first, weights), _, _ = whole
     written = whole_directory.parent / "worker0_files"
@@ -142,7 +140,6 @@ def test_what_the_first_worker_wrote_loads(whole, whole_directory):
         np.testing.assert_array_equal(images, expected)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("data", ["arrays", "a split", "a PyDataset", "in order"])
 def test_workers_read_each_image_once_an_epoch(data, whole):
     first, second = (found["data"][data] for found, _ in whole[:2])
@@ -157,7 +154,6 @@ def test_workers_read_each_image_once_an_epoch(data, whole):
     assert ("val_loss" in first["history"]) == (data == "a split")
 
 
-@pytest.mark.slow
 def test_workers_train_on_booleans_and_on_batches(whole):
     (first, _), (second, _), _ = whole
     data = first["data"]
@@ -169,12 +165,10 @@ def test_workers_train_on_booleans_and_on_batches(whole):
     assert after[0] < before[0]
 
 
-@pytest.mark.slow
 def test_an_epoch_of_unknown_length_has_no_step_of_no_batch(whole):
     assert [found["num_steps"] for found, _ in whole[:2]] == [3, 3]
 
 
-@pytest.mark.slow
 def test_what_workers_cannot_do_is_refused_on_all(whole):
     for found, _ in whole[:2]:
         refused = found["refused"]
@@ -188,7 +182,6 @@ def test_what_workers_cannot_do_is_refused_on_all(whole):
             assert text in error
 
 
-@pytest.mark.slow
 def test_workers_are_killed_come_and_go(whole, tmp_path):
     """Two, of which one is killed; then two again, or one alone and two."""
     codes, _ = run_workers(2, tmp_path / "runs", tmp_path / "no", kill_after=(0, 4))

@@ -10,6 +10,8 @@ from tests.fitting.drop_models import IMAGES, SHAPE, collect, fit_and_drop, grap
 from tests.seldom import weekly_but
 from tests.subprocesses import run_python
 
+pytestmark = pytest.mark.slow
+
 RECURRENT = {
     "row": lambda: PixelRNN(SHAPE, 2, 1, "row", head_filters=2),
     "diagonal": lambda: PixelRNN(SHAPE, 2, 1, head_filters=2),
@@ -26,7 +28,6 @@ def left_by(make):
     return len(graphs() - before)
 
 
-@pytest.mark.slow
 def test_trained_convolutions_leave_no_graph():
     def make():
         return PixelCNN(SHAPE, 2, 1, head_filters=2)
@@ -35,7 +36,6 @@ def test_trained_convolutions_leave_no_graph():
     assert left_by(make) == 0
 
 
-@pytest.mark.slow
 @pytest.mark.weekly
 def test_dropped_models_leave_little():
     # The weekly workflow drops twenty of each kind.
@@ -61,7 +61,6 @@ def take_gradients_and_drop(make):
     return len(graphs())
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", weekly_but(RECURRENT, "diagonal"))
 def test_gradients_in_a_graph_leave_no_graph(name):
     known = graphs()

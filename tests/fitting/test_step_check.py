@@ -7,6 +7,7 @@ from keras_genimg import layers, likelihoods
 from keras_genimg.likelihoods import Bernoulli, Categorical
 from keras_genimg.models import DRAW, VAE, AutoregressiveModel, PixelCNN
 from tests.inputs.test_sizes import MODES, SOURCES, Batches, dataset, generator
+from tests.seldom import slow_but
 
 GOOD = np.random.default_rng(0).integers(0, 2, (8, 4, 5, 1)).astype("float32")
 ONCE = {"verbose": 0, "shuffle": False, "steps_per_epoch": 4}
@@ -102,45 +103,30 @@ def test_calls_of_one_batch(mode):
         assert np.isfinite(again["loss"])
 
 
-@pytest.mark.parametrize(
-    "likelihood, mode, faults",
-    [
-        (
-            Bernoulli(),
-            "plain",
-            [
-                (0.5, "integers from 0 to 1.*Binarize"),
-                (np.nan, "Received: values from nan to nan"),
-            ],
-        ),
-        (
-            Categorical(7),
-            "plain",
-            [
-                (7, "integers from 0 to 6.*Quantize.*0.0 to 7.0"),
-                (2.5, "integers from 0 to 6.*Quantize.*0.0 to 2.5"),
-                (-1, "Quantize.*Received: values from -1.0 to 1.0"),
-            ],
-        ),
-        *(
-            pytest.param(
-                Bernoulli(intensities=True),
-                mode,
-                [
-                    (1.1, "real numbers from 0 to 1.*by 255.*1.10"),
-                    (-np.inf, "real numbers.*from -inf to 1.0"),
-                    (np.nan, "values from nan"),
-                ],
-                marks=marks,
-            )
-            for mode, marks in (("plain", ()), ("xla", pytest.mark.slow))
-        ),
-    ],
-    ids=["Bernoulli", "Categorical", "intensities", "intensities xla"],
-)
-def test_every_kind_of_bad_pixel_has_the_text_of_arrays(likelihood, mode, faults):
-    model = small(likelihood, mode)
-    for value, text in faults:
+FAULTS = {
+    Bernoulli(): {
+        0.5: "integers from 0 to 1.*Binarize",
+        np.nan: "Received: values from nan to nan",
+    },
+    Categorical(7): {
+        7: "integers from 0 to 6.*Quantize.*0.0 to 7.0",
+        2.5: "integers from 0 to 6.*Quantize.*0.0 to 2.5",
+        -1: "Quantize.*Received: values from -1.0 to 1.0",
+    },
+    Bernoulli(intensities=True): {
+        1.1: "real numbers from 0 to 1.*by 255.*1.10",
+        -np.inf: "real numbers.*from -inf to 1.0",
+        np.nan: "values from nan",
+    },
+}
+KINDS = [(likelihood, "plain") for likelihood in FAULTS]
+UNDER_XLA = (Bernoulli(intensities=True), "xla")
+
+
+@pytest.mark.parametrize("kind", slow_but([*KINDS, UNDER_XLA], *KINDS), ids=str)
+def test_every_kind_of_bad_pixel_has_the_text_of_arrays(kind):
+    model = small(*kind)
+    for value, text in FAULTS[kind[0]].items():
         with pytest.raises(ValueError, match=text) as in_step:
             model.train_on_batch(spoiled(value))
         with pytest.raises(ValueError, match=text) as at_once:
