@@ -130,66 +130,43 @@ def test_several_hidden_layers_are_mirrored_in_the_decoder(tmp_path):
     np.testing.assert_array_equal(*drawn)
 
 
-def numpy_convolution(x, kernel, bias, stride):
-    """Convolve pixel by pixel, padded as by "same"; sides are multiples of `stride`."""
-    size = kernel.shape[0]
-    before = (size - stride) // 2
-    padded = np.pad(x, [(before, size), (before, size), (0, 0)])
-    height, width = (side // stride for side in x.shape[:2])
-    y = np.zeros((height, width, kernel.shape[-1]))
-    for row, column in np.ndindex(height, width):
-        top, left = row * stride, column * stride
-        patch = padded[top : top + size, left : left + size]
-        y[row, column] = np.einsum("ijc,ijco->o", patch, kernel) + bias
-    return y
+def convolved(x, kernel, bias, stride=1):
+    return tf.nn.elu(tf.nn.conv2d(x, kernel, stride, "SAME") + bias)
 
 
-def numpy_transposed(x, kernel, bias):
-    """Return the transpose of a convolution of stride 2, by adding scaled kernels."""
-    size, height, width = kernel.shape[0], *x.shape[:2]
-    y = np.zeros((2 * height + size, 2 * width + size, kernel.shape[2]))
-    for row, column in np.ndindex(height, width):
-        added = np.einsum("c,ijoc->ijo", x[row, column], kernel)
-        y[2 * row : 2 * row + size, 2 * column : 2 * column + size] += added
-    before = (size - 2) // 2
-    return y[before : before + 2 * height, before : before + 2 * width] + bias
+def enlarged(x, kernel, bias):
+    _, height, width, _ = x.shape
+    shape = (1, 2 * height, 2 * width, kernel.shape[2])
+    return tf.nn.conv2d_transpose(x, kernel, shape, 2) + bias
 
 
-def elu(x):
-    return np.where(x > 0, x, np.expm1(np.minimum(x, 0)))
-
-
-def test_convolutions_are_those_of_numpy():
+def test_convolutions_are_those_that_are_documented():
     shape = (8, 4, 1)
     model = VAE(shape, 2, 5, weight_stddev=0.4, conv_filters=(3, 4), activation="elu")
-    image = np.random.default_rng(0).integers(2, size=shape).astype("float64")
+    images = np.random.default_rng(0).integers(2, size=(1, *shape)).astype("float32")
 
-    def weights(part, name):
-        return [w.astype("float64") for w in part.get_layer(name).get_weights()]
+    def weights(name):
+        part = model.encoder if name.startswith("encoder") else model.decoder
+        return part.get_layer(name).get_weights()
 
-    x = image
+    def dense(x, name):
+        kernel, bias = weights(name)
+        return tf.nn.elu(x @ kernel + bias)
+
+    x = images
     for stage in (1, 2):
-        shrink = weights(model.encoder, f"encoder_shrink_{stage}")
-        x = elu(numpy_convolution(x, *shrink, 2))
-        convolution = weights(model.encoder, f"encoder_convolution_{stage}")
-        x = elu(numpy_convolution(x, *convolution, 1))
-    kernel, bias = weights(model.encoder, "encoder_hidden")
-    expected = elu(x.reshape(-1) @ kernel + bias)
-    found = model.encoder(image[None].astype("float32"))[0]
-    np.testing.assert_allclose(found, expected, atol=1e-5)
+        x = convolved(x, *weights(f"encoder_shrink_{stage}"), 2)
+        x = convolved(x, *weights(f"encoder_convolution_{stage}"))
+    expected = dense(tf.reshape(x, (1, -1)), "encoder_hidden")
+    np.testing.assert_allclose(model.encoder(images), expected, atol=1e-5)
 
-    z = np.array([0.3, -1.2])
-    x = z
-    for name in ("decoder_hidden", "decoder_features"):
-        kernel, bias = weights(model.decoder, name)
-        x = elu(x @ kernel + bias)
-    x = x.reshape(2, 1, 4)
-    x = elu(numpy_convolution(x, *weights(model.decoder, "decoder_convolution_1"), 1))
-    x = elu(numpy_transposed(x, *weights(model.decoder, "decoder_enlarge_2")))
-    x = elu(numpy_convolution(x, *weights(model.decoder, "decoder_convolution_2"), 1))
-    expected = numpy_transposed(x, *weights(model.decoder, "decoder_params"))
-    found = model.decoder(z[None].astype("float32"))[0]
-    np.testing.assert_allclose(found, expected, atol=1e-5)
+    z = np.float32([[0.3, -1.2]])
+    x = dense(dense(z, "decoder_hidden"), "decoder_features")
+    x = convolved(tf.reshape(x, (1, 2, 1, 4)), *weights("decoder_convolution_1"))
+    x = tf.nn.elu(enlarged(x, *weights("decoder_enlarge_2")))
+    x = convolved(x, *weights("decoder_convolution_2"))
+    expected = enlarged(x, *weights("decoder_params"))
+    np.testing.assert_allclose(model.decoder(z), expected, atol=1e-5)
 
 
 @pytest.mark.slow
