@@ -192,8 +192,12 @@ def in_range(model, tensor, values):
     return (values >= low) & (values <= high)
 
 
-def _limits(model, tensor):
-    """Return the smallest and the largest integer of an input, or None for floats."""
+def check_condition_ranges(model):
+    """Raise if the model defines a range for an input that does not exist.
+
+    Raises:
+        ValueError: If it does.
+    """
     names = [each.name for each in model.inputs[1:]]
     unknown = sorted(set(model.condition_ranges) - set(names))
     if unknown:
@@ -201,6 +205,11 @@ def _limits(model, tensor):
             f"`condition_ranges` of {model.name} must name its conditions, which are "
             f"{names}. Received: {unknown}"
         )
+
+
+def _limits(model, tensor):
+    """Return the smallest and the largest integer of an input, or None for floats."""
+    check_condition_ranges(model)
     if tensor.name in model.condition_ranges:
         return model.condition_ranges[tensor.name]
     dtype = tf.as_dtype(tensor.dtype)

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from keras_genimg import likelihoods
 from keras_genimg.drawing.drawer import Drawer, checked_completion
 from keras_genimg.inputs.calls import image_seeds, map_images
-from keras_genimg.inputs.conditions import condition_arrays
+from keras_genimg.inputs.conditions import check_condition_ranges, condition_arrays
 from keras_genimg.inputs.images import known_image_shape
 from keras_genimg.metrics import BitsPerDim
 from keras_genimg.models.generative_model import GenerativeModel
@@ -69,7 +69,8 @@ class AutoregressiveModel(GenerativeModel):
             not saved.
 
     Raises:
-        ValueError: If the outputs do not fit the images and the likelihood.
+        ValueError: If the outputs do not fit the images and the likelihood, or a range
+            is of an input that does not exist.
 
     Example:
         >>> images = keras.Input((28, 28, 1))
@@ -107,6 +108,7 @@ class AutoregressiveModel(GenerativeModel):
             self.condition_ranges = {
                 name: (low, high) for name, (low, high) in condition_ranges.items()
             }
+            check_condition_ranges(self)
         self._drawer = Drawer(self)
         self.sampling_method: Method = self._drawer.checked_method(sampling_method)
 

@@ -42,8 +42,10 @@ def test_both_ends_of_a_range_hold():
 
 
 def test_a_range_without_an_input_is_refused():
-    model = make(Misspelt)
     text = r"`condition_ranges` of .*which are \['label'\].*Received: \['lable'\]"
+    with pytest.raises(ValueError, match=text):
+        make(AutoregressiveModel, condition_ranges={"lable": (2, 4)})
+    model = make(Misspelt)
     with pytest.raises(ValueError, match=text):
         model.generate(1, conditions=[3])
     model.compile("sgd")
