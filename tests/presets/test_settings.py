@@ -1,31 +1,27 @@
 import numpy as np
 import pytest
 
-from keras_genimg.likelihoods import Bernoulli, Categorical
+from keras_genimg.likelihoods import Categorical
 from keras_genimg.models import GatedPixelCNN, PixelCNN, PixelRNN
 
+KEYS = ("num_layers", "units", "head_filters", "image_shape", "layer")
 PAPER = {
-    # name: (layers, units, head filters, colors, side, layer, residual)
-    "mnist_diagonal_1x32": (1, 32, 32, 1, 28, "diagonal", True),
-    "mnist_diagonal_7x16": (7, 16, 32, 1, 28, "diagonal", True),
-    "cifar10_row_12x128": (12, 128, 1024, 3, 32, "row", True),
-    "cifar10_diagonal_12x128": (12, 128, 1024, 3, 32, "diagonal", True),
-    "imagenet32_row_12x384": (12, 384, 1024, 3, 32, "row", True),
-    "imagenet64_row_4x512": (4, 512, 1024, 3, 64, "row", False),
+    "mnist_diagonal_1x32": (1, 32, 32, (28, 28, 1), "diagonal"),
+    "mnist_diagonal_7x16": (7, 16, 32, (28, 28, 1), "diagonal"),
+    "cifar10_row_12x128": (12, 128, 1024, (32, 32, 3), "row"),
+    "cifar10_diagonal_12x128": (12, 128, 1024, (32, 32, 3), "diagonal"),
+    "imagenet32_row_12x384": (12, 384, 1024, (32, 32, 3), "row"),
+    "imagenet64_row_4x512": (4, 512, 1024, (64, 64, 3), "row"),
 }
 
 
 @pytest.mark.parametrize("name", PAPER)
 def test_published_settings(name):
-    layers, units, head, colors, side, layer, residual = PAPER[name]
     config = PixelRNN.presets[name].config
-    assert (config["num_layers"], config["units"]) == (layers, units)
-    assert config["head_filters"] == head
-    assert config["image_shape"] == (side, side, colors)
-    assert config["layer"] == layer
-    assert config.get("residual", True) == residual
-    expected = Bernoulli() if colors == 1 else Categorical(256)
-    assert expected in (config["likelihood"], Bernoulli())
+    assert tuple(config[key] for key in KEYS) == PAPER[name]
+    assert config.get("residual", True) == (name != "imagenet64_row_4x512")
+    likelihood = "bernoulli" if name.startswith("mnist") else Categorical(256)
+    assert config["likelihood"] == likelihood
     assert "RMSProp" in PixelRNN.presets[name].description
 
 
