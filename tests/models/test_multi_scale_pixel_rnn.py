@@ -297,6 +297,15 @@ def test_images_of_other_sizes_are_not_enlarged(model, shape):
         model.enlarge(np.zeros(shape, int))
 
 
+def test_there_is_one_size_and_no_condition(model):
+    with pytest.raises(ValueError, match="`image_size=.*that fits"):
+        model.generate(1, image_size=(8, 8))
+    with pytest.raises(ValueError, match=r"must give the inputs \[\]"):
+        model.generate(1, conditions=[1])
+    with pytest.raises(ValueError, match=r"which are \[\]. Received: \['label'\]"):
+        MultiScalePixelRNN((4, 4, 1), (2, 4), 3, 1, condition_ranges={"label": (0, 1)})
+
+
 @pytest.mark.slow
 def test_exported_enlarges_as_the_model(model, tmp_path):
     model.export(tmp_path / "model", verbose=False)
