@@ -26,6 +26,7 @@ import time
 
 import keras
 import numpy as np
+from genimg_export.arguments import integer, positive
 from PIL import Image
 
 from keras_genimg import datasets, likelihoods
@@ -173,16 +174,14 @@ def table(baselines, trained):
 
 
 def save_panels(path, panels):
-    """Write panels of images, each with its own number of columns.
+    """Write panels of images side by side, all images 64 pixels high.
 
     Args:
         path: Path of the PNG file.
-        panels: Dict of `(images, columns)` by title. Smaller images are shown as large
-            as the others, by larger squares.
+        panels: Dict of `(images, columns)` by title.
     """
-    height = IMAGE_SHAPE[0]
     grids = {
-        title: image_grid(images, columns, 4, 2 * height // images.shape[1])[None]
+        title: image_grid(images, columns, 4, 64 // images.shape[1])[None]
         for title, (images, columns) in panels.items()
     }
     save_comparison(path, grids, scale=1)
@@ -238,16 +237,12 @@ def main():
     """Run the whole example."""
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     minutes = "minutes of training, split evenly among the models"
-    parser.add_argument("--minutes", type=float, default=13.0, help=minutes)
+    parser.add_argument("--minutes", type=positive(float), default=13.0, help=minutes)
     parser.add_argument("--likelihood", choices=tuple(LIKELIHOODS), default="mixture")
     units = "units of an LSTM layer, at least 3; the PixelCNN has twice as many"
-    parser.add_argument("--units", type=int, default=24, help=units)
+    parser.add_argument("--units", type=integer(3), default=24, help=units)
     parser.add_argument("--output", type=pathlib.Path, default="outputs/color_patches")
     arguments = parser.parse_args()
-    if not arguments.minutes > 0:
-        parser.error(f"--minutes must be above 0, not {arguments.minutes}")
-    if arguments.units < 3:
-        parser.error(f"--units must be at least 3, not {arguments.units}")
 
     keras.utils.set_random_seed(0)
     train, test = (

@@ -21,7 +21,6 @@ test images differ if the model differs from the data.
 Data sets are read from the folder that TFDS_DATA_DIR names, or downloaded.
 """
 
-import argparse
 import contextlib
 import importlib
 import json
@@ -29,6 +28,8 @@ import math
 import pathlib
 import sys
 from typing import Any
+
+from genimg_export.arguments import command_parser
 
 TEST_SEED = 777
 FIRST = 1000
@@ -164,11 +165,7 @@ def card_of(run, model, report):
 
 def main():
     """Run the whole example."""
-    parser = argparse.ArgumentParser(
-        description=str(__doc__).partition("\n")[0],
-        epilog=str(__doc__).partition("\n")[2],
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_parser(__doc__)
     add = parser.add_argument
     add("model", metavar="FAMILY/PRESET | RUN", help="a preset, or a run folder")
     data = ["binarized_mnist"]

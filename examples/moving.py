@@ -21,6 +21,8 @@ import functools
 import os
 import time
 
+from genimg_export.arguments import integer
+
 NUM_CODES = 64
 
 
@@ -227,22 +229,15 @@ def print_table(rows):
 def parse_arguments():
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
-    parser.add_argument("--images", type=int, default=16, metavar="N")
-    parser.add_argument(
-        "--pixels", type=int, default=10, metavar="N", help="drawn by `predict`"
-    )
-    parser.add_argument(
-        "--filters", type=int, default=128, metavar="N", help="of keras.io's networks"
-    )
-    parser.add_argument(
-        "--size", type=int, default=16, metavar="N", help="side of the color images"
-    )
-    arguments = parser.parse_args()
-    for option, least in {"images": 1, "pixels": 1, "filters": 2, "size": 4}.items():
-        value = getattr(arguments, option)
-        if value < least:
-            parser.error(f"--{option} must be at least {least}, not {value}")
-    return arguments
+    for name, least, default, text in (
+        ("images", 1, 16, "to draw"),
+        ("pixels", 1, 10, "drawn by `predict`"),
+        ("filters", 2, 128, "of keras.io's networks"),
+        ("size", 4, 16, "side of the color images"),
+    ):
+        options = {"type": integer(least), "default": default, "help": text}
+        parser.add_argument(f"--{name}", metavar="N", **options)
+    return parser.parse_args()
 
 
 def main():

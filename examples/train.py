@@ -40,6 +40,8 @@ import textwrap
 import time
 from typing import Any
 
+from genimg_export.arguments import command_parser, integer, positive
+
 # What a folder of images is trained with, at most this large by default.
 FOLDER_PRESET, FOLDER_SIZE = "PixelCNN/photo_patches", 32
 # In color, a larger model of the same family that begins with its trained weights.
@@ -65,25 +67,23 @@ PACKAGES = ("tensorflow", "keras", "tensorflow-probability", "numpy")
 
 def parse_arguments():
     """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        description=str(__doc__).partition("\n")[0],
-        epilog=str(__doc__).partition("\n")[2],
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        prog="genimg-train",
-    )
+    parser = command_parser(__doc__)
+    parser.prog = "genimg-train"
     add = parser.add_argument
     add("--list", action="store_true", help="print the presets")
     add("--preset", metavar="[FAMILY/]NAME", help="default: one that fits the images")
     add("--data", help="images to train on (default: those of the preset)")
-    add("--image-size", type=int, metavar="N", help="resize images to N by N")
+    add("--image-size", type=integer(1), metavar="N", help="resize images to N by N")
     crop = "then crop them to N by N: anywhere in training, at the center in tests"
-    add("--crop-size", type=int, metavar="N", help=crop)
-    add("--epochs", type=int, help="number of epochs (default: that of the recipe)")
-    add("--batch-size", type=int, metavar="N", help="default: that of the recipe")
+    add("--crop-size", type=integer(1), metavar="N", help=crop)
+    epochs = "number of epochs (default: that of the recipe)"
+    add("--epochs", type=integer(1), help=epochs)
+    add("--batch-size", type=integer(1), metavar="N", help="default: the recipe's")
     rate = "highest learning rate (default: that of the recipe)"
-    add("--learning-rate", type=float, metavar="RATE", help=rate)
+    add("--learning-rate", type=positive(float), metavar="RATE", help=rate)
     add(
         "--set",
+        type=named_value,
         action="append",
         default=[],
         metavar="NAME=VALUE",
@@ -91,17 +91,12 @@ def parse_arguments():
         "be given several times",
     )
     held_out = "last training images to hold out (default: 5000 or a tenth)"
-    add("--held-out", type=int, metavar="N", help=held_out)
-    add(
-        "--samples",
-        type=int,
-        default=64,
-        metavar="N",
-        help="images in a picture, 0 for none",
-    )
+    add("--held-out", type=integer(0), metavar="N", help=held_out)
+    samples = "images in a picture, 0 for none"
+    add("--samples", type=integer(0), default=64, metavar="N", help=samples)
     bound = "samples of an image for the report's bound of its nats, where there is no "
     bound += "exact value (100)"
-    add("--test-samples", type=int, default=100, metavar="N", help=bound)
+    add("--test-samples", type=integer(1), default=100, metavar="N", help=bound)
     devices = "train on all GPUs of this machine, or on those of several"
     add("--strategy", choices=("mirrored", "multi_worker"), help=devices)
     add("--mixed-precision", choices=("bfloat16", "float16"), help="dtype of layers")
@@ -111,36 +106,14 @@ def parse_arguments():
         help="begin with the weights of another run folder, or `weights` for those "
         "of the preset in the package",
     )
-    add("--save-every", type=int, default=200, metavar="BATCHES")
+    add("--save-every", type=integer(1), default=200, metavar="BATCHES")
     add("--output", type=pathlib.Path, help="run folder (default: in outputs/)")
     export = "publish as DIR/NAME/VERSION, named as the run folder is (extra `serving`)"
     add("--export", type=pathlib.Path, metavar="DIR", help=export)
     arguments = parser.parse_args()
     if not (arguments.data or arguments.preset or arguments.list):
         parser.error("--data, --preset or --list is needed")
-    try:
-        arguments.set = dict(named_value(change) for change in arguments.set)
-    except ValueError as error:
-        parser.error(f"--set {error}")
-    rate = arguments.learning_rate
-    if rate is not None and not 0 < rate < math.inf:
-        parser.error(f"--learning-rate must be a positive number, not {rate}")
-    for name in (
-        "image_size",
-        "crop_size",
-        "epochs",
-        "batch_size",
-        "test_samples",
-        "save_every",
-    ):
-        value = getattr(arguments, name)
-        if value is not None and value < 1:
-            option = name.replace("_", "-")
-            parser.error(f"--{option} must be at least 1, not {value}")
-    for name in ("samples", "held_out"):
-        value = getattr(arguments, name)
-        if value is not None and value < 0:
-            parser.error(f"--{name.replace('_', '-')} must be at least 0, not {value}")
+    arguments.set = dict(arguments.set)
     if arguments.strategy == "multi_worker" and "TF_CONFIG" not in os.environ:
         parser.error(
             "--strategy multi_worker needs the environment variable TF_CONFIG, with "
@@ -153,9 +126,11 @@ def named_value(change):
     """Return name and value of `NAME=VALUE`; values that are no JSON are strings."""
     name, equals, value = change.partition("=")
     if not equals or not name.isidentifier():
-        raise ValueError(f"needs NAME=VALUE. Received: {change}")
+        raise argparse.ArgumentTypeError(f"needs NAME=VALUE. Received: {change}")
     if name in ("image_shape", "likelihood", "scales"):
-        raise ValueError(f"cannot change {name}, which follows from data and preset")
+        raise argparse.ArgumentTypeError(
+            f"cannot change {name}, which follows from data and preset"
+        )
     try:
         return name, json.loads(value)
     except json.JSONDecodeError:

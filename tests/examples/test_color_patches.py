@@ -93,7 +93,10 @@ def test_files_hold_the_crops(monkeypatch):
 
 @pytest.mark.parametrize(
     "options, text",
-    [(["--minutes", "0"], "above 0, not 0.0"), (["--units", "2"], "at least 3, not 2")],
+    [
+        (["--minutes", "0"], "invalid float above 0 value: '0'"),
+        (["--units", "2"], "2 is not an integer from 3"),
+    ],
 )
 def test_options_out_of_range(options, text, run_example, capsys):
     with pytest.raises(SystemExit):

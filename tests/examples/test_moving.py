@@ -90,4 +90,4 @@ def test_models_and_table(run_example):
 def test_too_few_pixels_are_refused(run_example, capsys):
     with pytest.raises(SystemExit):
         run_example("moving.py", "--pixels", 0)
-    assert "--pixels must be at least 1, not 0" in capsys.readouterr().err
+    assert "--pixels: 0 is not an integer from 1" in capsys.readouterr().err

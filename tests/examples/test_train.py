@@ -255,11 +255,11 @@ def test_unfit_images_are_refused(
 @pytest.mark.parametrize(
     "options, text",
     [
-        (["--epochs", 0], "--epochs must be at least 1, not 0"),
-        (["--save-every", 0], "--save-every must be at least 1, not 0"),
-        (["--samples", -1], "--samples must be at least 0, not -1"),
-        (["--learning-rate", 0], "must be a positive number, not 0.0"),
-        (["--learning-rate", "nan"], "must be a positive number, not nan"),
+        (["--epochs", 0], "--epochs: 0 is not an integer from 1"),
+        (["--save-every", 0], "--save-every: 0 is not an integer from 1"),
+        (["--samples", -1], "--samples: -1 is not an integer from 0"),
+        (["--learning-rate", 0], "invalid float above 0 value: '0'"),
+        (["--learning-rate", "nan"], "invalid float above 0 value: 'nan'"),
         (["--set", "latent_dim"], "needs NAME=VALUE. Received: latent_dim"),
         (["--set", "image_shape=[8, 8, 1]"], "cannot change image_shape"),
         (["--strategy", "multi_worker"], "needs the environment variable TF_CONFIG"),
