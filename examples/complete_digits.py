@@ -37,7 +37,6 @@ DATA = {
 NUM_COLOR_IMAGES = 1000  # Whose parameters fit into memory at once.
 NUM_DIGITS = 10
 NUM_COMPLETIONS = 4
-OCCLUDED_COLOR = (120, 165, 215)
 NUM_DRAWN = 64
 SEED = 100
 
@@ -124,22 +123,6 @@ def enlargement_panels(model, images):
     }
 
 
-def save_panels(path, panels):
-    """Write panels side by side, all images 64 pixels high.
-
-    Args:
-        path: Path of the picture.
-        panels: Images and number of columns by title.
-    """
-    from keras_genimg.visualization import image_grid, save_comparison
-
-    grids = {
-        title: image_grid(images, columns, padding=4, scale=64 // images.shape[1])[None]
-        for title, (images, columns) in panels.items()
-    }
-    save_comparison(path, grids, scale=1)
-
-
 def main():
     """Run the whole example."""
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
@@ -159,6 +142,7 @@ def main():
 
     import keras
     import numpy as np
+    from color_patches import OCCLUDED_COLOR, save_panels
 
     import keras_genimg.models  # noqa: F401  Registers classes for `load_model`.
     from keras_genimg import datasets, models
@@ -221,20 +205,16 @@ def main():
         "Completions": (completed, NUM_COMPLETIONS),
         "Originals": (originals, 1),
     }
-    pictures = ["completions.png", "samples.png"]
-    save_panels(arguments.output / pictures[0], panels)
+    save_panels(arguments.output / "completions.png", panels)
     if has_scales:
-        pictures.append("enlargements.png")
         panels = enlargement_panels(model, test[:NUM_DIGITS])
-        save_panels(arguments.output / pictures[-1], panels)
+        save_panels(arguments.output / "enlargements.png", panels)
     drawn = model.generate(NUM_DRAWN, seed=SEED)
     samples = {"Real": test[:NUM_DRAWN], "Generated": drawn}
-    save_comparison(
-        arguments.output / pictures[1],
-        {title: model.likelihood.to_display(x) for title, x in samples.items()},
-        scale=64 // height,
-    )
-    print(f"\nWrote {', '.join(pictures)} into {arguments.output}")
+    samples = {title: model.likelihood.to_display(x) for title, x in samples.items()}
+    picture = arguments.output / "samples.png"
+    save_comparison(picture, samples, scale=64 // height)
+    print(f"Wrote {picture}")
 
 
 if __name__ == "__main__":
