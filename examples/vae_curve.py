@@ -34,6 +34,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
+from genimg_export.arguments import integer
 
 from keras_genimg import datasets
 from keras_genimg.models import VAE
@@ -54,7 +55,28 @@ LABELS = {
 }
 
 
-class WakeSleep(VAE):
+class OtherVAE(VAE):
+    """VAE with a training step of its own, on the `loss` that `logs_of` returns."""
+
+    def logs_of(self, images):
+        """Return the logs of a batch of images, among them the loss."""
+        raise NotImplementedError
+
+    def posterior_of(self, images):
+        """Return the distribution of the latents of images."""
+        params = self.latent.parameters(self.encoder(images))
+        return self.latent.posterior.distribution(params)
+
+    def train_step(self, data):
+        images, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        with tf.GradientTape() as tape:
+            logs = self.logs_of(tf.cast(images, "float32"))
+        weights = self.trainable_weights
+        self.optimizer.apply(tape.gradient(logs["loss"], weights), weights)
+        return logs
+
+
+class WakeSleep(OtherVAE):
     """VAE trained by the wake-sleep algorithm.
 
     The decoder learns to make images from the encoder's latents, and the encoder to
@@ -64,29 +86,17 @@ class WakeSleep(VAE):
         Hinton et al., The wake-sleep algorithm for unsupervised neural networks, 1995
     """
 
-    def train_step(self, data):
-        images, _, _ = keras.utils.unpack_x_y_sample_weight(data)
-        images = tf.cast(images, "float32")
-
-        def posterior(images):
-            return self.latent.posterior.distribution(
-                self.latent.parameters(self.encoder(images))
-            )
-
-        with tf.GradientTape() as tape:
-            z = tf.stop_gradient(posterior(images).sample())
-            wake = self.likelihood.log_prob_of_images(self.decoder(z), images)
-            z = self.latent.prior.standard(self.latent_dim).sample(tf.shape(images)[0])
-            dream = self.likelihood.distribution(self.decoder(z)).sample()
-            dream = tf.stop_gradient(tf.cast(dream, "float32"))
-            sleep = posterior(dream).log_prob(z)
-            loss = -tf.reduce_mean(wake + sleep) + tf.add_n(self.losses)
-        weights = self.trainable_weights
-        self.optimizer.apply(tape.gradient(loss, weights), weights)
-        return {"loss": loss}
+    def logs_of(self, images):
+        z = tf.stop_gradient(self.posterior_of(images).sample())
+        wake = self.likelihood.log_prob_of_images(self.decoder(z), images)
+        z = self.latent.prior.standard(self.latent_dim).sample(tf.shape(images)[0])
+        dream = self.likelihood.distribution(self.decoder(z)).sample()
+        dream = tf.stop_gradient(tf.cast(dream, "float32"))
+        sleep = self.posterior_of(dream).log_prob(z)
+        return {"loss": -tf.reduce_mean(wake + sleep) + tf.add_n(self.losses)}
 
 
-class FullVariationalBayes(VAE):
+class FullVariationalBayes(OtherVAE):
     """VAE with a normal posterior of each weight of the decoder.
 
     The model's own weights are the means. The prior of a weight is N(0, 1).
@@ -107,31 +117,19 @@ class FullVariationalBayes(VAE):
             for weight in self.decoder.trainable_weights
         ]
 
-    def train_step(self, data):
-        images, _, _ = keras.utils.unpack_x_y_sample_weight(data)
-        images = tf.cast(images, "float32")
-        means = self.decoder.trainable_weights
-        with tf.GradientTape() as tape:
-            posterior = self.latent.posterior.distribution(
-                self.latent.parameters(self.encoder(images))
-            )
-            stddevs = [tf.exp(log_stddev) for log_stddev in self.log_stddevs]
-            weights = [
-                mean + stddev * tf.random.normal(mean.shape)
-                for mean, stddev in zip(means, stddevs, strict=True)
-            ]
-            params, _ = self.decoder.stateless_call(weights, [], posterior.sample())
-            likelihood = self.likelihood.log_prob_of_images(params, images)
-            bound = tf.reduce_mean(likelihood - self.latent.divergence(posterior))
-            divergence = tf.add_n(
-                [
-                    tf.reduce_sum((mean**2 + stddev**2 - 1) / 2 - tf.math.log(stddev))
-                    for mean, stddev in zip(means, stddevs, strict=True)
-                ]
-            )
-            loss = divergence / self.num_images - bound
-        weights = self.trainable_weights
-        self.optimizer.apply(tape.gradient(loss, weights), weights)
+    def logs_of(self, images):
+        posterior = self.posterior_of(images)
+        weights, divergence = [], 0.0
+        pairs = zip(self.decoder.trainable_weights, self.log_stddevs, strict=True)
+        for mean, log_stddev in pairs:
+            stddev = tf.exp(log_stddev)
+            weights.append(mean + stddev * tf.random.normal(mean.shape))
+            nats = (mean**2 + stddev**2 - 1) / 2 - tf.math.log(stddev)
+            divergence += tf.reduce_sum(nats)
+        params, _ = self.decoder.stateless_call(weights, [], posterior.sample())
+        likelihood = self.likelihood.log_prob_of_images(params, images)
+        bound = tf.reduce_mean(likelihood - self.latent.divergence(posterior))
+        loss = divergence / self.num_images - bound
         return {"loss": loss, "nats_of_weights": divergence}
 
 
@@ -339,14 +337,13 @@ def main():
     parser.add_argument("--latents", type=int, nargs="+", help="20; 2 for digits")
     parser.add_argument("--hidden-units", type=int, help="those of the preset")
     parser.add_argument("--train-images", type=int, nargs="+", default=[0], help="all")
-    parser.add_argument("--epochs", type=int, default=60, help="of all images (60)")
+    epochs = "of all images (60)"
+    parser.add_argument("--epochs", type=integer(1), default=60, help=epochs)
     parser.add_argument(
         "--marginal", action="store_true", help="log p(x) of 1,000 images, not bounds"
     )
     parser.add_argument("--output", type=pathlib.Path, default="outputs/vae_curve")
     arguments = parser.parse_args()
-    if arguments.epochs < 1:
-        parser.error(f"--epochs must be at least 1, not {arguments.epochs}")
     if "mcem" in arguments.methods and not arguments.marginal:
         parser.error("mcem trains no encoder, so it has no bound: add --marginal")
 
