@@ -11,7 +11,6 @@ they have the preset's own size.
 import argparse
 import os
 import pathlib
-import runpy
 import tempfile
 import time
 import types
@@ -19,10 +18,10 @@ from unittest import mock
 
 import numpy as np
 
+from examples.train import image_options, load_splits, size_options
 from keras_genimg import likelihoods, models
 from keras_genimg.presets import FAMILIES
 from tests.datasets.written_sets import write_set
-from tests.subprocesses import ROOT
 
 PRESETS = {
     f"{family}/{name}": (getattr(models, family), name)
@@ -79,7 +78,6 @@ def train_a_step(family, name, folder, image_size=None, run_eagerly=False):
         image_size: Size to cut images to, or None for the preset's own.
         run_eagerly: Whether to train without making a graph, which saves time.
     """
-    script = runpy.run_path(str(ROOT / "examples" / "train.py"))
     preset = family.presets[name]
     with mock.patch.dict(os.environ, {"TFDS_DATA_DIR": str(folder)}):
         arguments = types.SimpleNamespace(
@@ -89,9 +87,9 @@ def train_a_step(family, name, folder, image_size=None, run_eagerly=False):
             crop_size=image_size,
         )
         likelihood = likelihoods.get(preset.config.get("likelihood", "bernoulli"))
-        options = script["image_options"](arguments, preset)
-        train, held_out, test = script["load_splits"](options, 2, 1, likelihood)
-    model = family.from_preset(name, **script["size_options"](preset, test.shape[1:]))
+        options = image_options(arguments, preset)
+        train, held_out, test = load_splits(options, 2, 1, likelihood)
+    model = family.from_preset(name, **size_options(preset, test.shape[1:]))
     model.compile(preset.recipe.optimizer(len(train)), run_eagerly=run_eagerly)
     logs = model.train_on_batch(next(iter(train)), return_dict=True)
     return logs["loss"], test.shape[1:]

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from examples.color_patches import FILES, LIKELIHOODS, file_bits, make_models
 from keras_genimg.datasets import as_array, load
-from tests.subprocesses import ROOT
 
 SCRIPT = "color_patches.py"
 MODELS = ("PixelCNN", "PixelRNN", "MultiScalePixelRNN")
@@ -64,21 +64,15 @@ def test_table_report_and_pictures(run_example, tmp_path):
     assert blue.sum() >= 8 * 16 * 32 * 2**2  # Eight lower halves, pixels 2 by 2.
 
 
-def test_models_of_a_softmax(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT))
-    from examples.color_patches import LIKELIHOODS, make_models
-
+def test_models_of_a_softmax():
     models = make_models(LIKELIHOODS["categorical"], 3)
     assert tuple(models) == MODELS
     for model in models.values():
         assert model.output_shape == (None, 32, 32, 3, 256)
 
 
-def test_files_hold_the_crops(monkeypatch):
+def test_files_hold_the_crops():
     """PNG and WebP are lossless as the example calls them."""
-    monkeypatch.syspath_prepend(str(ROOT))
-    from examples.color_patches import FILES, file_bits
-
     test = as_array(load("photo_patches", "test[:3]"))
     for options in FILES.values():
         size = 0

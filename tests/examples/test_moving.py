@@ -1,11 +1,10 @@
 import re
-import runpy
 
 import keras
 import numpy as np
 import pytest
 
-from tests.subprocesses import ROOT
+from examples.moving import keras_io_pixel_cnn
 
 NAMES = ["PixelCNN of keras.io", "VQ-VAE prior of keras.io", "tfd.PixelCNN"]
 
@@ -43,20 +42,19 @@ def network_on_keras_io(image_shape, filters, num_blocks):
 
 def test_weights_of_keras_io_fit():
     """In the same order, they give the same probabilities."""
-    moving = runpy.run_path(str(ROOT / "examples" / "moving.py"))
     theirs = network_on_keras_io((6, 5, 1), filters=8, num_blocks=2)
     generator = np.random.default_rng(0)
     theirs.set_weights([generator.normal(size=w.shape) for w in theirs.weights])
     images = generator.integers(0, 2, (3, 6, 5, 1)).astype("float32")
     expected = keras.ops.convert_to_numpy(theirs(images))
 
-    ours = moving["keras_io_pixel_cnn"]((6, 5, 1), filters=8, num_blocks=2)
+    ours = keras_io_pixel_cnn((6, 5, 1), filters=8, num_blocks=2)
     assert ours.count_params() == theirs.count_params()
     ours.set_weights(theirs.get_weights())
     found = keras.ops.convert_to_numpy(keras.ops.sigmoid(ours(images)))
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
     # Its size on keras.io.
-    full = moving["keras_io_pixel_cnn"]((28, 28, 1), filters=128)
+    full = keras_io_pixel_cnn((28, 28, 1), filters=128)
     assert full.count_params() == 532_673
 
 

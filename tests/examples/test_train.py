@@ -1,6 +1,5 @@
 import json
 import pathlib
-import runpy
 
 import keras
 import numpy as np
@@ -8,6 +7,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from examples import train
 from keras_genimg.datasets import as_array, load
 from keras_genimg.likelihoods import (
     Bernoulli,
@@ -16,7 +16,6 @@ from keras_genimg.likelihoods import (
     Gaussian,
 )
 from keras_genimg.models import PixelCNN
-from tests.subprocesses import ROOT
 
 
 def write_images(folder, count, size=(8, 8), colors=1):
@@ -147,8 +146,7 @@ def test_a_color_folder_begins_with_trained_weights(run_example, tmp_path, monke
 
 
 def test_pixels_decide_their_likelihood_and_size(tmp_path):
-    train = runpy.run_path(str(ROOT / "examples" / "train.py"))
-    likelihood = train["fitting_likelihood"]
+    likelihood = train.fitting_likelihood
     digits = as_array(load("digits", "test"))
     black_and_white = np.where(digits > 99, 255, 0).astype("uint8")
     assert likelihood(black_and_white) == Bernoulli()
@@ -157,7 +155,7 @@ def test_pixels_decide_their_likelihood_and_size(tmp_path):
     colors = black_and_white.repeat(3, axis=-1)
     assert likelihood(colors) == DiscretizedLogisticMixture(256)
 
-    size = train["fitting_size"]
+    size = train.fitting_size
     folder = write_images(tmp_path / "small", 3, (8, 30))
     assert size(folder) is None
     folder = write_images(tmp_path / "large", 3, (40, 80))
@@ -175,19 +173,17 @@ def test_pixels_decide_their_likelihood_and_size(tmp_path):
     ],
 )
 def test_what_to_try_next(losses, text, tmp_path):
-    train = runpy.run_path(str(ROOT / "examples" / "train.py"))
     log = tmp_path / "log.csv"
     log.write_text("epoch,val_loss\n" + "".join(f"0,{loss}\n" for loss in losses))
-    assert text in train["what_to_try"](log, 3, "run", colors=1)
+    assert text in train.what_to_try(log, 3, "run", colors=1)
 
 
 @pytest.mark.slow
 def test_the_best_epoch_is_kept(tmp_path, capsys):
-    keep_best = runpy.run_path(str(ROOT / "examples" / "train.py"))["keep_best"]
     held_out = np.random.default_rng(0).integers(2, size=(4, 4, 4, 1)).astype("uint8")
     model = PixelCNN((4, 4, 1), 2, 1)
     model.compile("adam")
-    keep_best(model, held_out, tmp_path)  # No images were held out.
+    train.keep_best(model, held_out, tmp_path)  # No images were held out.
     trained = model.get_weights()
     model.set_weights([weight + 1 for weight in trained])
     model.save_weights(tmp_path / "best.weights.h5")
@@ -196,17 +192,17 @@ def test_the_best_epoch_is_kept(tmp_path, capsys):
     for loss, expected in ((99.0, trained), (0.0, best)):
         model.set_weights(trained)
         (tmp_path / "log.csv").write_text(f"epoch,val_loss\n0,{loss}\n1,99.0\n")
-        keep_best(model, held_out, tmp_path)
+        train.keep_best(model, held_out, tmp_path)
         np.testing.assert_equal(model.get_weights(), expected)
     model.set_weights([weight * np.nan for weight in trained])  # It diverged.
     (tmp_path / "log.csv").write_text("epoch,val_loss\n0,99.0\n1,nan\n")
-    keep_best(model, held_out, tmp_path)
+    train.keep_best(model, held_out, tmp_path)
     np.testing.assert_equal(model.get_weights(), best)
     assert "weights of epoch 1" in capsys.readouterr().out
 
 
 def test_rounding_is_announced():
-    notice = runpy.run_path(str(ROOT / "examples" / "train.py"))["rounding_notice"]
+    notice = train.rounding_notice
     digits = load("digits", "test", batch_size=100)
     assert not notice(digits, Categorical(17)) and not notice(digits, Gaussian())
     gray = tf.reshape(tf.range(256), (1, 16, 16, 1))
