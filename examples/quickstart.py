@@ -80,12 +80,6 @@ def draw_in_new_process(saved_model, output, num_images):
     return np.load(output)
 
 
-def next_version(directory):
-    """Return the path `directory/<number>` after the highest existing number."""
-    numbers = [int(p.name) for p in directory.glob("*") if p.name.isdigit()]
-    return directory / str(1 + max(numbers, default=0))
-
-
 def main():
     """Run the whole example."""
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
@@ -101,6 +95,7 @@ def main():
 
     from keras_genimg import datasets
     from keras_genimg.models import PixelRNN
+    from keras_genimg.serving import publish
     from keras_genimg.visualization import save_comparison
 
     arguments.output.mkdir(parents=True, exist_ok=True)
@@ -139,8 +134,8 @@ def main():
 
     model.save(arguments.output / "digits.keras")
     print(f"Wrote {arguments.output / 'digits.keras'}")
-    saved_model = next_version(arguments.output / "digits")
-    model.export(saved_model)
+    options = {"batch_sizes": (), "verify": False, "batching": False}
+    saved_model = publish(model, arguments.output, "digits", **options)
     served = draw_in_new_process(saved_model, arguments.output / "served.npy", 64)
     if not (served == drawn).all():
         differing = int((served != drawn).any(axis=(1, 2, 3)).sum())
