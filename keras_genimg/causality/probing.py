@@ -16,6 +16,7 @@ from keras_genimg.causality.rounding import in_float32
 from keras_genimg.inputs.calls import cost_of_image
 from keras_genimg.ops.graphs import shared_eager_traces
 from keras_genimg.ops.precision import has_half_precision, is_quantized
+from keras_genimg.sampling.forward_passes import forward_pass
 
 # Changes smaller than this fraction of the largest one may be rounding.
 _TOLERANCE = 1e-5
@@ -270,9 +271,8 @@ def _params(model, inputs):
     params = []
     for start in range(0, len(inputs[0]), at_once):
         some = _tensors(model, [values[start : start + at_once] for values in inputs])
-        some = some if len(some) > 1 else some[0]
-        params.append(model(some, training=False).numpy())
-    return np.concatenate(params) if len(params) > 1 else params[0]
+        params.append(forward_pass(model, some[0], some[1:]).numpy())
+    return np.concatenate(params)
 
 
 def _tensors(model, inputs):

@@ -30,28 +30,22 @@ def random_values(model, seed=0, gain=2.0, vector_scale=0.3):
         List of `(variable, value)` for all of `model.weights`, in their order.
     """
     generator = np.random.default_rng(seed)
-    values = []
-    for weight in model.weights:
-        value = weight.value
-        if "float" in weight.dtype:
-            scale = vector_scale
-            if len(weight.shape) > 1:
-                scale = gain / math.sqrt(math.prod(weight.shape[:-1]))
-            value = _random_value(weight, scale, generator)
-        values.append((weight, value))
-    return values
 
+    def random_value(weight):
+        scale = vector_scale
+        if len(weight.shape) > 1:
+            scale = gain / math.sqrt(math.prod(weight.shape[:-1]))
+        if weight.trainable:
+            value = generator.normal(0, scale, size=weight.shape).astype("float32")
+            if weight.constraint is None:
+                return value
+            return weight.constraint(keras.ops.cast(value, weight.dtype))
+        factors = generator.uniform(0.5, 1.5, size=weight.shape)
+        value = np.asarray(weight.numpy(), "float32")
+        has_values = value.any() and np.isfinite(value).all()
+        return (factors * (value if has_values else scale)).astype("float32")
 
-def _random_value(weight, scale, generator):
-    if weight.trainable:
-        value = generator.normal(0, scale, size=weight.shape).astype("float32")
-        if weight.constraint is None:
-            return value
-        return weight.constraint(keras.ops.cast(value, weight.dtype))
-    factors = generator.uniform(0.5, 1.5, size=weight.shape)
-    value = np.asarray(weight.numpy(), "float32")
-    has_values = value.any() and np.isfinite(value).all()
-    return (factors * (value if has_values else scale)).astype("float32")
+    return _values(model, random_value)
 
 
 def jittered_values(model, seed=0):
@@ -65,14 +59,19 @@ def jittered_values(model, seed=0):
         List of `(variable, value)` for all of `model.weights`.
     """
     generator = np.random.default_rng(seed)
-    values = []
-    for weight in model.weights:
-        value = weight.value
-        if "float" in weight.dtype and weight.trainable:
-            value = np.asarray(weight.numpy(), "float32")
-            value = value + generator.normal(0, 0.1 * value.std() + 1e-3, value.shape)
-        values.append((weight, value))
-    return values
+
+    def jittered_value(weight):
+        if not weight.trainable:
+            return weight.value
+        value = np.asarray(weight.numpy(), "float32")
+        return value + generator.normal(0, 0.1 * value.std() + 1e-3, value.shape)
+
+    return _values(model, jittered_value)
+
+
+def _values(model, new_value):
+    """Return `(weight, value)` of all weights, with new values for those of floats."""
+    return [(w, new_value(w) if "float" in w.dtype else w.value) for w in model.weights]
 
 
 def randomize(model, seed=0, **options):
