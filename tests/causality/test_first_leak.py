@@ -59,75 +59,68 @@ def nested():
     return keras.Model(inputs, unmasked()(layers.ReLU()(inputs)))
 
 
-# Name: (model, kind of the leak, leaking layer).
+def attention(x):
+    return layers.MultiHeadAttention(1, 4, name="guilty")(x, x)
+
+
+def flattened(x):
+    x = layers.Dense(270)(layers.Flatten(name="guilty")(x))
+    return layers.Reshape((5, 6, 9))(x)
+
+
+# Name: (outputs for images, kind of the leak, leaking layer).
 LEAKS = {
     "mask B first": (
-        lambda: wired(lambda x: end(masked(9, 3, "B", name="guilty")(2 * x))),
+        lambda x: end(masked(9, 3, "B", name="guilty")(2 * x)),
         "itself",
         "MaskedConv2D 'guilty'",
     ),
     "mask B beside mask A": (
-        lambda: wired(
-            lambda x: end(layers.Add()([start(x), masked(9, 1, "B", name="guilty")(x)]))
-        ),
+        lambda x: end(layers.Add()([start(x), masked(9, 1, "B", name="guilty")(x)])),
         "itself",
         "MaskedConv2D 'guilty'",
     ),
     "the image added": (
-        lambda: wired(lambda x: layers.Add(name="guilty")([end(start(x)), x])),
+        lambda x: layers.Add(name="guilty")([end(start(x)), x]),
         "itself",
         "Add 'guilty'",
     ),
-    "look-up": (
-        lambda: wired(lambda x: end(LookUp(name="table")(x))),
-        "itself",
-        "MaskedConv2D",
-    ),
-    "no mask at all": (
-        lambda: wired(lambda x: layers.Dense(3, name="guilty")(x)),
-        "color",
-        "Dense 'guilty'",
-    ),
+    "look-up": (lambda x: end(LookUp(name="table")(x)), "itself", "MaskedConv2D"),
+    "no mask at all": (layers.Dense(3, name="guilty"), "color", "Dense 'guilty'"),
     "colors forgotten": (
-        lambda: between(masked(9, 1, "B", num_colors=1, name="guilty")),
+        lambda x: end(masked(9, 1, "B", num_colors=1, name="guilty")(start(x))),
         "color",
         "MaskedConv2D 'guilty'",
     ),
     "colors forgotten at the end": (
-        lambda: wired(
-            lambda x: masked(3, 1, "B", num_colors=1, name="guilty")(start(x))
-        ),
+        lambda x: masked(3, 1, "B", num_colors=1, name="guilty")(start(x)),
         "color",
         "MaskedConv2D 'guilty'",
     ),
-    "same convolution": (lambda: between(unmasked()), "pixel", "Conv2D 'guilty'"),
-    "flattened": (
-        lambda: between(
-            lambda x: layers.Reshape((5, 6, 9))(
-                layers.Dense(270)(layers.Flatten(name="guilty")(x))
-            )
-        ),
+    "same convolution": (
+        lambda x: end(unmasked()(start(x))),
         "pixel",
-        "Flatten 'guilty'",
+        "Conv2D 'guilty'",
     ),
+    "flattened": (lambda x: end(flattened(start(x))), "pixel", "Flatten 'guilty'"),
     "attention": (
-        lambda: between(lambda x: layers.MultiHeadAttention(1, 4, name="guilty")(x, x)),
+        lambda x: end(attention(start(x))),
         "pixel",
         "MultiHeadAttention 'guilty'",
     ),
-    "flipped": (lambda: between(lambda x: ops.flip(x, axis=2)), "pixel", "Flip"),
-    "nested": (lambda: between(nested()), "pixel", "Conv2D 'guilty'"),
+    "flipped": (lambda x: end(ops.flip(start(x), axis=2)), "pixel", "Flip"),
+    "nested": (lambda x: end(nested()(start(x))), "pixel", "Conv2D 'guilty'"),
     "in a Sequential": (
-        lambda: between(keras.Sequential([unmasked()])),
+        lambda x: end(keras.Sequential([unmasked()])(start(x))),
         "pixel",
         "Conv2D 'guilty'",
     ),
 }
 
 
-@pytest.mark.parametrize("make, kind, layer", LEAKS.values(), ids=LEAKS)
-def test_leaks_are_named(make, kind, layer):
-    model = make()
+@pytest.mark.parametrize("body, kind, layer", LEAKS.values(), ids=LEAKS)
+def test_leaks_are_named(body, kind, layer):
+    model = wired(body)
     leak = first_leak(model)
     assert leak.kind == kind
     assert leak.layer.startswith(layer)
@@ -304,18 +297,13 @@ def test_what_the_place_in_the_batch_or_chance_changes_is_no_leak(layer):
     assert leak.kind == "itself"
 
 
-@pytest.mark.parametrize(
-    "model, name",
-    [
-        pytest.param(model, name, marks=() if name in fast else pytest.mark.slow)
-        for model, fast in (
-            (PixelCNN, ["cifar10_15x128"]),
-            (PixelRNN, ["mnist_diagonal_7x16"]),
-        )
-        for name in model.presets
-    ],
-)
-def test_presets_raise_no_alarm(model, name):
+PRESETS = [(model, name) for model in (PixelCNN, PixelRNN) for name in model.presets]
+FAST = (PixelCNN, "cifar10_15x128"), (PixelRNN, "mnist_diagonal_7x16")
+
+
+@pytest.mark.parametrize("preset", slow_but(PRESETS, *FAST), ids=str)
+def test_presets_raise_no_alarm(preset):
+    model, name = preset
     *_, colors = model.presets[name].config["image_shape"]
     options = {"image_shape": (9, 8, colors), "units": 4, "head_filters": 6}
     assert is_causal(model.from_preset(name, **options))
