@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_genimg.ops import seeded_uniforms
+from keras_genimg.ops.precision import is_quantized
 
 # A random number may fall on either side of a threshold that is this close.
 TIE = {"float": 1e-5, "half": 0.06}
@@ -113,10 +114,3 @@ class Honest:
     def log_prob(self, images):
         params = self.params(images)
         return self.model.likelihood.log_prob_of_images(params, images).numpy()
-
-
-def is_quantized(model):
-    """Return whether any layer of a model holds quantized weights."""
-    return any(
-        getattr(layer, "quantization_mode", None) for layer in model._flatten_layers()
-    )

@@ -13,11 +13,12 @@ import numpy as np
 import tensorflow as tf
 
 import keras_genimg
+from keras_genimg.ops.precision import is_quantized
 from keras_genimg.sampling import METHODS, waves
 from keras_genimg.serving import write_saved_model
 from tests.fuzz import own_layers
 from tests.fuzz.graphs import RandomGraph
-from tests.fuzz.honest import Honest, is_quantized
+from tests.fuzz.honest import Honest
 
 LIBRARY = str(pathlib.Path(keras_genimg.__file__).parent)
 NUM_IMAGES = 6
