@@ -14,17 +14,18 @@ spare. `--time` also times steps of `fit` of all presets of less than 1e12 opera
 The loop of DRAW keeps lists, of which the graph does not know the size.
 """
 
-import time
+import statistics
 import unittest.mock
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from keras_genimg import models
 from keras_genimg.layers.pixel_lstm import PixelLSTM
 from keras_genimg.presets import FAMILIES
-from tests.benchmarks.timing import Benchmark
+from tests.benchmarks.steps import our_step
+from tests.benchmarks.timing import Benchmark, timed
+from tests.gpu.kernels import graph_of
 
 CARDS = (8, 16, 24, 40, 80, 141)  # GiB.
 TIMED_OPERATIONS = 1e12
@@ -104,19 +105,14 @@ def step_figures(model, batch):
         tf.raw_ops, "PlaceholderWithDefault", lambda input, shape: input
     )
     with shown:
-        forward = graph_of(loss_of, specs)
-        made = graph_of(step, specs).get_operations()
+        forward = graph_of(loss_of, *specs)
+        made = graph_of(step, *specs).get_operations()
     own = {x.ref() for operation in made[: ends[-1]] for x in operation.outputs}
     used = {x.ref() for operation in made[ends[-1] :] for x in operation.inputs} & own
     # Weights are counted apart, and these take no memory of their own.
     kept = [x.deref() for x in used if x.deref().op.type not in _FREE]
     # A product has two gradients, each a product of as many operations.
     return 3 * operations_of(forward), sum(map(size_of, kept))
-
-
-def graph_of(function, specs):
-    """Return the graph of a function, with the graphs that it calls."""
-    return tf.function(function, autograph=False).get_concrete_function(*specs).graph
 
 
 def size_of(tensor):
@@ -155,19 +151,11 @@ def function_of(graph, operation, attribute):
 
 def seconds_of_step(model, recipe, batch):
     """Return the median time of a step of `fit` on random images."""
-    likelihood, ends = model.likelihood, []
-    values = 2 if likelihood.num_values is None else likelihood.num_values
+    values = model.likelihood.num_values or 2
     size = (batch, *model.image_shape)
     images = np.random.default_rng(0).integers(values, size=size).astype("float32")
-
-    class Timer(keras.callbacks.Callback):
-        def on_train_batch_end(self, batch, logs=None):
-            ends.append(time.perf_counter())
-
-    model.compile(recipe.optimizer(steps_per_epoch=TIMED_STEPS))
-    data = tf.data.Dataset.from_tensors(images).repeat(TIMED_STEPS + 2)
-    model.fit(data, verbose=0, callbacks=[Timer()])
-    return float(np.median(np.diff(ends)[1:]))
+    step = our_step(model, images, recipe.optimizer(steps_per_epoch=TIMED_STEPS))
+    return statistics.median(timed(step)[0] for _ in range(TIMED_STEPS))
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ NOTE = "Ratios of the time to that of keras_genimg; peak memory of the process."
 
 
 def families():
-    """Return makers of models by family and size, with the batch size of a step."""
+    """Return class, batch size of a step, and arguments by size, of each family."""
     from keras_genimg.models import (
         DRAW,
         VAE,
@@ -43,62 +43,31 @@ def families():
         PixelRNN,
     )
 
-    def rnn(units, depth, layer):
-        return lambda: PixelRNN(IMAGE_SHAPE, units, depth, layer)
-
+    blocks = {"7 blocks of 32": (32, 7), "15 blocks of 16": (16, 15)}
+    gated = {"7 layers of 32": (32, 7), "12 layers of 16": (16, 12)}
+    tiny = {"tiny": (4, 1)}
+    lstms = {"7 layers of 16": (16, 7), "1 layer of 32": (32, 1)}
+    rows = {size: (*arguments, "row") for size, arguments in lstms.items()}
+    scales = {f"2 layers of {units}": ((7, 14, 28), units, 2) for units in (8, 16)}
+    glimpses = {f"{count} glimpses": (count, 256, 100, 2, 5) for count in (8, 32)}
+    latents = {f"{count} latents": (count,) for count in (20, 64)}
     return {
-        "PixelCNN": {
-            "7 blocks of 32": (lambda: PixelCNN(IMAGE_SHAPE, 32, 7), 64),
-            "15 blocks of 16": (lambda: PixelCNN(IMAGE_SHAPE, 16, 15), 64),
-            "tiny": (lambda: PixelCNN(IMAGE_SHAPE, 4, 1), 2),
-        },
-        "GatedPixelCNN": {
-            "7 layers of 32": (lambda: GatedPixelCNN(IMAGE_SHAPE, 32, 7), 64),
-            "12 layers of 16": (lambda: GatedPixelCNN(IMAGE_SHAPE, 16, 12), 64),
-            "tiny": (lambda: GatedPixelCNN(IMAGE_SHAPE, 4, 1), 2),
-        },
-        "PixelRNN, diagonal": {
-            "7 layers of 16": (rnn(16, 7, "diagonal"), 16),
-            "1 layer of 32": (rnn(32, 1, "diagonal"), 16),
-        },
-        "PixelRNN, row": {
-            "7 layers of 16": (rnn(16, 7, "row"), 16),
-            "1 layer of 32": (rnn(32, 1, "row"), 16),
-        },
-        "MultiScalePixelRNN": {
-            f"2 layers of {units}": (
-                lambda units=units: MultiScalePixelRNN(
-                    IMAGE_SHAPE, (7, 14, 28), units, 2
-                ),
-                16,
-            )
-            for units in (8, 16)
-        },
-        "DRAW": {
-            f"{glimpses} glimpses": (
-                lambda glimpses=glimpses: DRAW(
-                    IMAGE_SHAPE, glimpses, 256, 100, read_size=2, write_size=5
-                ),
-                64,
-            )
-            for glimpses in (8, 32)
-        },
-        "VAE": {
-            f"{latents} latents": (
-                lambda latents=latents: VAE(IMAGE_SHAPE, latents),
-                128,
-            )
-            for latents in (20, 64)
-        },
+        "PixelCNN": (PixelCNN, 64, blocks | tiny),
+        "GatedPixelCNN": (GatedPixelCNN, 64, gated | tiny),
+        "PixelRNN, diagonal": (PixelRNN, 16, lstms),
+        "PixelRNN, row": (PixelRNN, 16, rows),
+        "MultiScalePixelRNN": (MultiScalePixelRNN, 16, scales),
+        "DRAW": (DRAW, 64, glimpses),
+        "VAE": (VAE, 128, latents),
     }
 
 
-def our_step(model, images):
+def our_step(model, images, optimizer="adam"):
     """Return a function that takes a step of `fit` and returns the loss."""
     import tensorflow as tf
 
     model.check_causality = False
-    model.compile("adam")
+    model.compile(optimizer)
     model.train_on_batch(images)
     model.reset_metrics()
     batches = iter(tf.data.Dataset.from_tensors(images).repeat())
@@ -160,11 +129,11 @@ def serve_ours(options):
     import keras
 
     (family,), side = options.family, options.side
-    make, batch_size = families()[family][options.size]
+    make, batch_size, sizes = families()[family]
     if side == BFLOAT16:
         keras.config.set_dtype_policy("mixed_bfloat16")
     keras.utils.set_random_seed(0)
-    model = make()
+    model = make(IMAGE_SHAPE, *sizes[options.size])
     if side == BOUND:
         step_peers.serve(products_step(model, batch_size))
         return
@@ -265,7 +234,7 @@ def main():
         return
     options = benchmark.start()
     for family in options.family:
-        sizes = families()[family]
+        _, _, sizes = families()[family]
         tiny = "tiny" if "tiny" in sizes else list(sizes)[-1]
         rows = []
         for size in [tiny] if options.quick else sizes:

@@ -54,46 +54,38 @@ NOTE = "Time per step; the ratio is to the steps on one batch in memory."
 
 @dataclasses.dataclass(frozen=True)
 class Family:
-    """A model to train: `make` and `make_tiny` take the dtype policy."""
+    """A model to train: `make` takes the dtype policy, and `tiny` for a small model."""
 
     name: str
     make: Callable
-    make_tiny: Callable
+    tiny: dict
     recipe: Recipe
 
 
-_PIXELS = PixelRNN.presets["mnist_diagonal_1x32"].recipe
 _LSTM = functools.partial(PixelRNN.from_preset, "mnist_diagonal_1x32")
+_CNN = functools.partial(PixelCNN, image_shape=(28, 28, 1), units=32, num_blocks=3)
+_PIXELS = PixelRNN.presets["mnist_diagonal_1x32"].recipe
 _SMALL = (4, 4, 1)
+_UNITS = {"units": 3, "first_kernel_size": 3}
 FAMILIES = {
-    "cnn": Family(
-        "PixelCNN, 3 blocks, h=32",
-        functools.partial(PixelCNN, (28, 28, 1), 32, 3),
-        functools.partial(PixelCNN, _SMALL, 3, 1, first_kernel_size=3),
-        _PIXELS,
-    ),
-    "diagonal": Family(
-        "PixelRNN, 1 diagonal layer, h=32",
-        _LSTM,
-        functools.partial(PixelRNN, _SMALL, 3, 1),
-        _PIXELS,
-    ),
+    "cnn": Family("PixelCNN, 3 blocks, h=32", _CNN, _UNITS, _PIXELS),
+    "diagonal": Family("PixelRNN, 1 diagonal layer, h=32", _LSTM, _UNITS, _PIXELS),
     "row": Family(
         "PixelRNN, 1 row layer, h=32",
         functools.partial(_LSTM, layer="row"),
-        functools.partial(PixelRNN, _SMALL, 3, 1, "row"),
+        _UNITS,
         _PIXELS,
     ),
     "draw": Family(
         "DRAW, mnist_small",
         functools.partial(DRAW.from_preset, "mnist_small"),
-        functools.partial(DRAW, _SMALL, 2, 4, 2, 2, 2),
+        {"num_glimpses": 2, "units": 4, "read_size": 2, "write_size": 2},
         DRAW.presets["mnist_small"].recipe,
     ),
     "vae": Family(
         "VAE, mnist",
         functools.partial(VAE.from_preset, "mnist"),
-        functools.partial(VAE, _SMALL, 2, 4),
+        {"latent_dim": 2, "hidden_units": 4},
         VAE.presets["mnist"].recipe,
     ),
 }
@@ -190,7 +182,8 @@ def measure(key, policy, replicas, steps, rounds, quick):
         devices = [f"/cpu:{k}" for k in range(replicas)]
         strategy = tf.distribute.MirroredStrategy(devices)
     family = FAMILIES[key]
-    make = family.make_tiny if quick else family.make
+    tiny = {"image_shape": _SMALL, **family.tiny} if quick else {}
+    make = functools.partial(family.make, **tiny)
     batch_size = QUICK_BATCH if quick else family.recipe.batch_size
     label, images = load_images(quick)
     programs, count = training_programs(

@@ -11,9 +11,14 @@ GPU = frozenset({"GPU", "DEFAULT"})
 XLA_GPU = frozenset({"XLA_GPU_JIT"})
 
 
-def nodes_of(graph):
+def graph_of(function, *specs):
+    """Return the graph of a function, given the specs of its arguments."""
+    return tf.function(function, autograph=False).get_concrete_function(*specs).graph
+
+
+def nodes_of(graph, **options):
     """Return the nodes of a graph, including those of all functions that it calls."""
-    graph_def = graph.as_graph_def()
+    graph_def = graph.as_graph_def(**options)
     bodies = [function.node_def for function in graph_def.library.function]
     return [node for body in (graph_def.node, *bodies) for node in body]
 

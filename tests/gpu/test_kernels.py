@@ -14,7 +14,7 @@ from keras_genimg.drawing.proven_sampler import TracedSampler
 from keras_genimg.likelihoods import DiscretizedLogisticMixture
 from keras_genimg.models import PixelCNN
 from tests.conformance.registry import MODELS as CASES
-from tests.gpu.kernels import XLA_GPU, nodes_of, without_kernel
+from tests.gpu.kernels import XLA_GPU, graph_of, nodes_of, without_kernel
 from tests.seldom import weekly_but
 
 pytestmark = [
@@ -54,8 +54,7 @@ def training_graph(model):
         for tensor in model.inputs
     }
     x = specs if len(specs) > 1 else next(iter(specs.values()))
-    step = tf.function(model.train_step, autograph=False)
-    return step.get_concrete_function((x,)).graph
+    return graph_of(model.train_step, (x,))
 
 
 def sampler_graph(model, method="incremental", **options):
@@ -120,10 +119,6 @@ def test_latent_models_draw_and_evaluate(name):
     assert len(graphs) == 2
     for graph in graphs:
         assert_only_allowed(graph)
-
-
-def graph_of(function, *specs):
-    return tf.function(function, autograph=False).get_concrete_function(*specs).graph
 
 
 def test_ops_and_types_that_only_cpus_have_are_found():
