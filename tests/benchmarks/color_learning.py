@@ -22,9 +22,9 @@ import argparse
 import functools
 import json
 import math
+import multiprocessing
 import os
 import pathlib
-import subprocess
 import sys
 import time
 
@@ -104,11 +104,12 @@ def makers():
     }
 
 
-def train(name, seconds, num_steps):
-    """Train one model in this process, and return its result.
+def train(name, path, seconds, num_steps):
+    """Train one model in this process, and write its result and the model.
 
     Args:
         name: A key of `makers`.
+        path: JSON file of the result. The model lies beside it.
         seconds: Processor time to train for.
         num_steps: Number of steps to train for instead, or None.
     """
@@ -175,7 +176,9 @@ def train(name, seconds, num_steps):
 
     quarters = Quarters()
     model.fit(images, epochs=10**6, verbose=0, callbacks=[quarters])
-    return {"weights": model.count_params(), "quarters": quarters.rows}, model
+    model.save(path.with_suffix(".keras"))
+    result = {"weights": model.count_params(), "quarters": quarters.rows}
+    path.write_text(json.dumps(result, indent=1) + "\n")
 
 
 def main():
@@ -188,41 +191,32 @@ def main():
     chosen.add_argument("--tables", action="store_true", help="Row LSTMs only")
     chosen.add_argument("--only", nargs="+", metavar="NAME", choices=list(makers()))
     parser.add_argument("--output", type=pathlib.Path, default="outputs/color_learning")
-    parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    given = ["--minutes", str(arguments.minutes)]
-    if arguments.steps is not None:
-        given = ["--steps", str(arguments.steps)]
-    if not float(given[1]) > 0:
-        parser.error(f"{given[0]} must be above 0, not {given[1]}")
-
-    def result_of(name):
-        budget = f"{given[1]}_{given[0].removeprefix('--')}"
-        return arguments.output / f"{name}_{budget}.json"
-
+    unit = "minutes" if arguments.steps is None else "steps"
+    amount = getattr(arguments, unit)
+    if not amount > 0:
+        parser.error(f"--{unit} must be above 0, not {amount}")
     arguments.output.mkdir(parents=True, exist_ok=True)
     names = arguments.only or [
         name for name in makers() if name.startswith(tuple(TABLES)) == arguments.tables
     ]
-    if arguments.here:
-        result, model = train(names[0], 60 * arguments.minutes, arguments.steps)
-        path = result_of(names[0])
-        model.save(path.with_suffix(".keras"))
-        path.write_text(json.dumps(result, indent=1) + "\n")
-        return
-    one_thread = dict.fromkeys(
+    paths = {name: arguments.output / f"{name}_{amount}_{unit}.json" for name in names}
+    # Read when a new process imports TensorFlow.
+    os.environ |= dict.fromkeys(
         ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"), "1"
     )
-    command = [sys.executable, "-m", "tests.benchmarks.color_learning", "--here"]
-    command += [*given, "--output", arguments.output]
-    for name in names:
-        if not result_of(name).exists():
-            subprocess.run(
-                [*command, "--only", name], env={**os.environ, **one_thread}, check=True
-            )
+    processes = multiprocessing.get_context("spawn")
+    for name, path in paths.items():
+        if not path.exists():
+            given = name, path, 60 * arguments.minutes, arguments.steps
+            process = processes.Process(target=train, args=given)
+            process.start()
+            process.join()
+            if process.exitcode:
+                sys.exit(f"the training of {name} failed")
     print(f"{'':<30}  weights  bits/dim (images) after each quarter")
-    for name in names:
-        result = json.loads(result_of(name).read_text())
+    for name, path in paths.items():
+        result = json.loads(path.read_text())
         cells = "  ".join(
             f"{row['bits_per_dim']:.3f} ({row['images']:,})"
             for row in result["quarters"]
