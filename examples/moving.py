@@ -91,7 +91,7 @@ def mixture_model(image_shape, units):
     return GatedPixelCNN(image_shape, units, 3, likelihood=likelihood)
 
 
-def tfp_pixel_cnn(image_shape, filters):
+def tfp_pixel_cnn(image_shape, filters, num_logistic_mix=5, **options):
     """Return a small `tfp.distributions.PixelCNN`, about as large as ours.
 
     For the best speed, it has neither dropout nor weight normalization.
@@ -103,10 +103,11 @@ def tfp_pixel_cnn(image_shape, filters):
         num_resnet=1,
         num_hierarchies=1,
         num_filters=filters,
-        num_logistic_mix=5,
+        num_logistic_mix=num_logistic_mix,
         dropout_p=0.0,
         use_weight_norm=False,
         use_data_init=False,
+        **options,
     )
 
 

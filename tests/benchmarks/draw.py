@@ -36,6 +36,7 @@ from tests.benchmarks.timing import (
     installed,
     timed,
 )
+from tests.gpu.kernels import nodes_of
 
 TOLERANCE = 1e-3  # Rounding errors grow over the glimpses.
 UNROLLED = "plain TensorFlow, unrolled"
@@ -168,16 +169,10 @@ def time_steps(benchmark, setting):
     )
 
 
-def graph_nodes(graph_def):
-    """Return the nodes of a graph, including those of its functions."""
-    bodies = [function.node_def for function in graph_def.library.function]
-    return [node for body in (graph_def.node, *bodies) for node in body]
-
-
-def check_ranks(graph_def):
+def check_ranks(graph):
     """Fail if a tensor has too many axes; return the size of the largest known one."""
     largest = 0
-    for node in graph_nodes(graph_def):
+    for node in nodes_of(graph, add_shapes=True):
         for shape in node.attr["_output_shapes"].list.shape:
             sizes = [axis.size for axis in shape.dim]
             if len(sizes) > MAX_RANK:
@@ -196,7 +191,7 @@ def first_step(kind, setting):
     traced = []
     tracing, _ = timed(lambda: traced.append(step.get_concrete_function()))
     rest, _ = timed(step)
-    return tracing, tracing + rest, traced[0].graph.as_graph_def(add_shapes=True)
+    return tracing, tracing + rest, traced[0].graph
 
 
 def time_first_steps(benchmark, setting, glimpses, repeats):
@@ -213,7 +208,7 @@ def time_first_steps(benchmark, setting, glimpses, repeats):
                 *(first_step(kind, few) for _ in range(repeats)), strict=True
             )
             tracing, first = (statistics.median(each) for each in seconds)
-            nodes.append(len(graph_nodes(graphs[0])))
+            nodes.append(len(nodes_of(graphs[0])))
             row = {"program": kind, "size": f"{count} glimpses", "nodes": nodes[-1]}
             row |= {"tracing, ms": 1000 * tracing, "ms": 1000 * first}
             if count == glimpses[0]:
@@ -279,14 +274,12 @@ def vae_rows(benchmark):
     images = np.random.default_rng(0).integers(0, 2, (batch, side, side, 1))
     images = images.astype("float32")
     keras.utils.set_random_seed(0)
+    arguments = (side, side, 1), latent_dim, hidden
+    ours, peer = VAE(*arguments), HandWrittenVAE(*arguments)
     models = {
-        "with TFP: keras_genimg.models.VAE": VAE,
-        "without: keras.Model by hand": HandWrittenVAE,
+        "with TFP: keras_genimg.models.VAE": ours,
+        "without: keras.Model by hand": peer,
     }
-    models = {
-        k: make((side, side, 1), latent_dim, hidden) for k, make in models.items()
-    }
-    ours, peer = models.values()
     weights = [weight.numpy() for weight in ours.trainable_weights]
     # With almost no noise, both must reach the same loss whatever noise they draw.
     weights[3][latent_dim:] = -12
@@ -317,8 +310,6 @@ def main():
     benchmark = Benchmark(__doc__)
     quick = benchmark.start().quick
     setting = TINY if quick else MNIST
-    if not installed("torch"):
-        print("PyTorch is not installed, so it is left out.")
     time_steps(benchmark, setting)
     glimpses, repeats = ((2, 4), 1) if quick else ((8, 16, 32, 64), 3)
     time_first_steps(benchmark, setting, glimpses, repeats)

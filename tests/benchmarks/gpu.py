@@ -34,6 +34,7 @@ from tests.benchmarks.timing import (
     installed,
 )
 from tests.gpu.placement import on
+from tests.sampling.drawn import TIE, assert_ancestral
 
 SEGMENTS = ", 4 segments"
 LEARNING_RATE = 1e-3
@@ -64,10 +65,6 @@ class Machine:
                 "the script runs, add --device cpu."
             )
         if not installed("torch"):
-            print(
-                "PyTorch is not installed, so its programs are left out. To compare, "
-                "install the extra `benchmarks`."
-            )
             return
         import torch
 
@@ -216,14 +213,14 @@ def sampling_rows(machine, side):
         model = sampling.make_model("diagonal", side, quick)
         steps = sampling.our_programs(model, batch)
         for step in steps.values():
-            sampling.check_drawn(model, step())
+            assert_ancestral(model, drawn := step(), slack=TIE)
         uniforms = sampling.uniforms_of(batch, side).numpy()
         for name in machine.peers:
             steps[name] = machine.torch.pixel_sampler(
                 model, name, uniforms, pixels, machine.torch_device
             )
         for name in machine.same:
-            sampling.check_drawn(model, steps[name]().cpu(), pixels)
+            sampling.check_first_pixels(steps[name]().cpu(), drawn, pixels)
         rows += machine.rows(steps, f"batch {batch}", side**2 / pixels)
     return rows
 

@@ -13,6 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from examples.moving import tfp_pixel_cnn
 from keras_genimg.models import PixelCNN, PixelRNN
 from keras_genimg.ops import seeded_uniforms
 from tests.benchmarks.timing import (
@@ -24,6 +25,7 @@ from tests.benchmarks.timing import (
     at_most,
     compared,
 )
+from tests.sampling.drawn import TIE, assert_ancestral
 
 FAMILIES = {
     "diagonal": ("PixelRNN, 7 diagonal layers, h=16", PixelRNN, 16, 7),
@@ -52,8 +54,6 @@ TARGETS = {
 GROWTH_TARGET = 4.4
 PEER_BATCH = 16
 SLOW_ROUNDS = 3
-# A number this close to the boundary between two values may fall on either side.
-TIE = 1e-5
 
 
 def make_model(family, size, quick):
@@ -80,24 +80,10 @@ def uniforms_of(batch, size):
     return seeded_uniforms(np.arange(batch), (size, size, 1))
 
 
-def check_drawn(model, images, pixels=None):
-    """Fail unless images are those of `generate(len(images), seed=0)`.
-
-    Parameters depend only on earlier pixels, so those images alone are drawn from their
-    own parameters, but for ties.
-
-    Args:
-        model: Model of gray binary images.
-        images: Array of images.
-        pixels: How many of their pixels were drawn; all by default.
-    """
-    images = np.asarray(images, "float32")
-    edges = tf.sigmoid(-model(images))
-    uniforms = uniforms_of(*images.shape[:2])
-    wrong = (images != (uniforms >= edges)) & (abs(uniforms - edges) > TIE)
-    wrong = np.reshape(wrong, (len(images), -1))[:, :pixels]
-    if wrong.any():
-        raise AssertionError(f"{wrong.sum()} pixels of {wrong.size} are wrong")
+def check_first_pixels(images, expected, pixels):
+    """Fail unless the first pixels of images are as expected."""
+    both = (np.reshape(x, (len(expected), -1))[:, :pixels] for x in (images, expected))
+    np.testing.assert_array_equal(*both)
 
 
 # The first two peers use the library's model and uniform numbers, and draw only the
@@ -135,28 +121,6 @@ def predict_calls(model, uniforms, pixels):
     return images
 
 
-def tfp_pixel_cnn(size):
-    """Return TFP's PixelCNN, about as large as a PixelCNN of 7 blocks of 32 units.
-
-    At 28x28 it has 130,323 parameters; ours has 129,569. For the best speed, it has no
-    dropout, no weight normalization and no mixture, which binary pixels do not need.
-    """
-    import tensorflow_probability as tfp
-
-    return tfp.distributions.PixelCNN(
-        image_shape=(size, size, 1),
-        num_resnet=1,
-        num_hierarchies=1,
-        num_filters=24,
-        num_logistic_mix=1,
-        dropout_p=0.0,
-        use_weight_norm=False,
-        use_data_init=False,
-        low=0,
-        high=1,
-    )
-
-
 def our_programs(model, batch):
     """Return functions that draw images, by name."""
     options = {"seed": 0, "batch_size": batch, "verbose": 0}
@@ -175,7 +139,10 @@ def peer_programs(family, model, batch, size, pixels):
     programs = {LOOP: Program(lambda: loop(uniforms), **part)}
     programs[PREDICT] = Program(predict, **part)
     if family == "cnn":
-        peer = tfp_pixel_cnn(size)
+        # At 28x28 it has 130,323 parameters; a PixelCNN of 7 blocks of 32 units has
+        # 129,569. Binary pixels need no mixture.
+        options = {"num_logistic_mix": 1, "low": 0, "high": 1}
+        peer = tfp_pixel_cnn((size, size, 1), filters=24, **options)
         sample = tf.function(lambda: peer.sample(batch, seed=0), autograph=False)
         programs[TFP] = Program(sample, slow=True)
     return programs
@@ -197,9 +164,9 @@ def drawing_rows(benchmark, family):
             programs |= peer_programs(family, model, batch, size, pixels)
         timings, results = benchmark.time(programs, SLOW_ROUNDS)
         for name in (OURS, OURS + XLA):
-            check_drawn(model, results[name])
+            assert_ancestral(model, results[name], slack=TIE)
         for name in {LOOP, PREDICT} & set(results):
-            check_drawn(model, results[name], pixels)
+            check_first_pixels(results[name], results[OURS], pixels)
         text = f"{size}x{size}, batch {batch}"
         for row in compared(timings, text, TARGETS[family]):
             if OURS in row["program"]:

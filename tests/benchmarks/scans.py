@@ -149,8 +149,6 @@ def main():
     benchmark = Benchmark(__doc__)
     quick = benchmark.start().quick
     size, sizes = (6, [(3, 2)]) if quick else (28, SIZES)
-    if not installed("torch"):
-        print("PyTorch is not installed, so it is left out.")
     for kind in LAYERS:
         rows = []
         for units, batch in sizes:

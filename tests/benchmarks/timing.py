@@ -274,6 +274,8 @@ class Benchmark:
         tf.get_logger().setLevel("ERROR")
         self.machine = machine()
         print(", ".join(f"{key} {value}" for key, value in self.machine.items()))
+        if not installed("torch"):
+            print("PyTorch is not installed: its programs need the extra `benchmarks`.")
         return self.options
 
     def time(self, programs, slow_rounds=None):
