@@ -1,7 +1,7 @@
 """The peers of the training steps, each in a process of its own.
 
-PyTorch and TensorFlow do not work in one process. A process is started with a name of
-`PEERS`, a family, and a file of weights and images; see `serve`.
+PyTorch and TensorFlow do not work in one process. A process is started with the name of
+a program, a family, a size, and a file of weights and images; see `serve`.
 """
 
 import json
@@ -210,8 +210,13 @@ def torch_step(family, weights, images, channels_last=False, cut=False):
 
 
 def main():
-    """Serve the steps of the peer that the command line names."""
-    name, family, path = sys.argv[1:]
+    """Serve the steps of the program that the command line names."""
+    name, family, size, path = sys.argv[1:]
+    if name not in TENSORFLOW | TORCH:
+        from tests.benchmarks.steps import our_program
+
+        serve(our_program(name, family, size, path))
+        return
     weights = dict(np.load(path))
     images = weights.pop("images")
     if name in TORCH:

@@ -13,7 +13,6 @@ Each program has a process of its own, and they take turns:
   whole maps. They are a bound. Recurrent layers cannot multiply whole maps at once.
 """
 
-import argparse
 import json
 import os
 import pathlib
@@ -28,7 +27,7 @@ from tests.benchmarks.timing import OURS, Benchmark, Program, installed
 
 IMAGE_SHAPE = (28, 28, 1)
 BFLOAT16, BOUND = "keras_genimg, bfloat16", "products alone"
-PEERS = {**step_peers.TENSORFLOW, **step_peers.TORCH}
+PEERS = step_peers.TENSORFLOW | step_peers.TORCH
 NOTE = "Ratios of the time to that of keras_genimg; peak memory of the process."
 
 
@@ -124,39 +123,32 @@ def products_step(model, batch_size):
     return lambda: float(step())
 
 
-def serve_ours(options):
-    """Serve the steps of one of our programs; the first also writes what peers need."""
+def our_program(name, family, size, weights):
+    """Return a step of one of our programs; the first also writes what peers need."""
     import keras
 
-    (family,), side = options.family, options.side
     make, batch_size, sizes = families()[family]
-    if side == BFLOAT16:
+    if name == BFLOAT16:
         keras.config.set_dtype_policy("mixed_bfloat16")
     keras.utils.set_random_seed(0)
-    model = make(IMAGE_SHAPE, *sizes[options.size])
-    if side == BOUND:
-        step_peers.serve(products_step(model, batch_size))
-        return
-    size = (batch_size, *IMAGE_SHAPE)
-    images = (np.random.default_rng(0).random(size) < 0.3).astype("float32")
-    if side == OURS:
+    model = make(IMAGE_SHAPE, *sizes[size])
+    if name == BOUND:
+        return products_step(model, batch_size)
+    shape = (batch_size, *IMAGE_SHAPE)
+    images = (np.random.default_rng(0).random(shape) < 0.3).astype("float32")
+    if name == OURS:
         values = {w.path: np.asarray(w) for w in model.trainable_weights}
-        np.savez(options.weights, images=images, **values)
-    step_peers.serve(our_step(model, images))
+        np.savez(weights, images=images, **values)
+    return our_step(model, images)
 
 
 class Side:
     """A process that takes steps when asked to."""
 
     def __init__(self, name, family, size, weights):
-        command = [sys.executable, "-m"]
-        if name in PEERS:
-            command += ["tests.benchmarks.step_peers", name, family, str(weights)]
-        else:
-            command += ["tests.benchmarks.steps", "--side", name, "--family", family]
-            command += ["--size", size, "--weights", str(weights)]
+        command = [sys.executable, "-m", "tests.benchmarks.step_peers"]
         self.process = subprocess.Popen(
-            command,
+            [*command, name, family, size, weights],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -226,12 +218,6 @@ def main():
     add = benchmark.parser.add_argument
     names = list(families())
     add("--family", nargs="+", choices=names, default=names)
-    for hidden in ("--side", "--size"):
-        add(hidden, help=argparse.SUPPRESS)
-    add("--weights", type=pathlib.Path, help=argparse.SUPPRESS)
-    if "--side" in sys.argv:
-        serve_ours(benchmark.parser.parse_args())
-        return
     options = benchmark.start()
     for family in options.family:
         _, _, sizes = families()[family]
