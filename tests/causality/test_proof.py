@@ -10,8 +10,7 @@ from keras_genimg.causality.proof import first_disagreement, sampler_difference
 from keras_genimg.causality.rounding import tolerance
 from keras_genimg.drawing import proven_sampler
 from keras_genimg.layers import DiagonalBiLSTM, MaskedConv2D
-from keras_genimg.models import AutoregressiveModel, PixelCNN, PixelRNN
-from keras_genimg.sampling import teacher_forced_params
+from keras_genimg.models import AutoregressiveModel, PixelCNN
 from tests.fuzz.own_layers import WrongStep
 from tests.sampling.forced import random_images
 from tests.seldom import slow_but
@@ -41,16 +40,6 @@ def model_of(body, shape=SHAPE, dtype=None):
     x = MaskedConv2D(6, 3, "B", num_colors=shape[-1], dtype=dtype)(x)
     logits = MaskedConv2D(shape[-1], 1, "B", num_colors=shape[-1], dtype="float32")(x)
     return AutoregressiveModel(images, logits, "bernoulli")
-
-
-def test_teacher_forcing_gives_the_parameters_of_every_sub_pixel():
-    model = PixelRNN((3, 4, 3), 6, 1, likelihood="categorical")
-    images = random_images(model)
-    expected = model(images)
-    params = teacher_forced_params(model, images)
-    assert params.shape == expected.shape == (3, 3, 4, 3, 256)
-    np.testing.assert_allclose(params, expected, atol=1e-6)
-    assert float(tf.math.reduce_std(expected)) > 1e-3
 
 
 @pytest.mark.parametrize("colors", slow_but([1, 3], 3))
