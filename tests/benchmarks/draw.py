@@ -11,7 +11,6 @@ compute the same result use the same weights and noise, and are checked to agree
 import dataclasses
 import functools
 import gc
-import math
 import statistics
 
 import keras
@@ -170,8 +169,7 @@ def time_steps(benchmark, setting):
 
 
 def check_ranks(graph):
-    """Fail if a tensor has too many axes; return the size of the largest known one."""
-    largest = 0
+    """Fail if a tensor has too many axes."""
     for node in nodes_of(graph, add_shapes=True):
         for shape in node.attr["_output_shapes"].list.shape:
             sizes = [axis.size for axis in shape.dim]
@@ -179,9 +177,6 @@ def check_ranks(graph):
                 raise AssertionError(
                     f"{node.op} {node.name} has {len(sizes)} axes: {sizes}"
                 )
-            if -1 not in sizes and not shape.unknown_rank:
-                largest = max(largest, math.prod(sizes))
-    return largest
 
 
 def first_step(kind, setting):
@@ -220,11 +215,8 @@ def time_first_steps(benchmark, setting, glimpses, repeats):
             rows.append(row)
         if kind != UNROLLED:
             assert len(set(nodes)) == 1, f"{kind}: the graph grows: {nodes} nodes"
-            largest = check_ranks(graphs[0])
-            print(
-                f"{kind}: no tensor has more than {MAX_RANK} axes; with {count} "
-                f"glimpses the largest of known shape has {largest:,} numbers"
-            )
+            check_ranks(graphs[0])
+            print(f"{kind}: no tensor has more than {MAX_RANK} axes")
     note = "The ratio is that of tracing to the fewest glimpses."
     benchmark.table("The first step of DRAW", rows, note)
 

@@ -51,18 +51,14 @@ def test_a_run_gets_a_card_that_its_weights_reproduce(
     assert begun["curve"] == (second / "log.csv").read_text().splitlines()
 
     config = json.loads((run / "config.json").read_text())
-    gone = {**config, "start_from": str(tmp_path / "gone")}
-    (run / "config.json").write_text(json.dumps(gone))
-    with pytest.raises(SystemExit, match="describes the run before.*gone"):
-        run_example("evaluate.py", run, "--card", weights)
-    config["set"] = {"num_glimpses": 16}
-    (run / "config.json").write_text(json.dumps(config))
-    with pytest.raises(SystemExit, match="as it is.*changed.*num_glimpses"):
-        run_example("evaluate.py", run, "--card", weights)
-    config["data"] = {"name": "fashion_mnist"}
-    (run / "config.json").write_text(json.dumps(config))
-    with pytest.raises(SystemExit, match="images of its preset.*fashion_mnist"):
-        run_example("evaluate.py", run)
+    for change, text in (
+        ({"start_from": str(tmp_path / "gone")}, "describes the run before.*gone"),
+        ({"set": {"num_glimpses": 16}}, "as it is.*changed.*num_glimpses"),
+        ({"data": {"name": "fashion_mnist"}}, "images of its preset.*fashion_mnist"),
+    ):
+        (run / "config.json").write_text(json.dumps({**config, **change}))
+        with pytest.raises(SystemExit, match=text):
+            run_example("evaluate.py", run, "--card", weights)
 
 
 @pytest.mark.slow
