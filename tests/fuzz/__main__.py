@@ -5,7 +5,6 @@
 The seed of each wrong graph is printed. To try it again: --first-seed SEED --graphs 1.
 """
 
-import argparse
 import collections
 import os
 import sys
@@ -16,6 +15,7 @@ os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 
 import keras  # noqa: E402
 import tensorflow as tf  # noqa: E402
+from genimg_export.arguments import command_parser  # noqa: E402
 
 from tests.fuzz.trial import Fault, try_graph  # noqa: E402
 from tests.untuned import leave_datasets_untuned  # noqa: E402
@@ -23,11 +23,7 @@ from tests.untuned import leave_datasets_untuned  # noqa: E402
 
 def main():
     """Run the whole command."""
-    parser = argparse.ArgumentParser(
-        description=str(__doc__).partition("\n")[0],
-        epilog=str(__doc__).partition("\n")[2],
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_parser(__doc__)
     parser.add_argument("--graphs", type=int, default=40, help="how many (40)")
     parser.add_argument("--first-seed", type=int, default=0, help="by default 0")
     parser.add_argument("--trace", action="store_true", help="raise the first error")
