@@ -13,7 +13,13 @@ All programs compute in full float32. Times end when the GPU is done; maps and g
 stay there. Without a GPU, `--device cpu` runs tiny sizes, to see that the script runs.
 """
 
+import contextlib
 import sys
+
+if "tensorflow" not in sys.modules:
+    # The LLVM of PyTorch's compiler ends the process if TensorFlow's is loaded before.
+    with contextlib.suppress(ImportError):
+        import torch._dynamo  # noqa: F401
 
 import keras
 import numpy as np

@@ -16,9 +16,6 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-# Each size is compiled; past the limit, PyTorch would silently run the loop eagerly.
-torch._dynamo.config.cache_size_limit = 64
-
 
 def leaves(arrays, device="cpu"):
     """Return tensors of NumPy arrays, of which gradients can be computed."""
@@ -298,11 +295,22 @@ def lstm_over_rows(inputs, weights):
     return (left + right).reshape(batch, height, width, -1)
 
 
+@functools.cache
+def compiled():
+    """Return `diagonal`, compiled for a layer and shared by all layers of a network.
+
+    Made when it is called, since the compiler may bring another LLVM than TensorFlow's,
+    which ends the process.
+    """
+    # For each size; past the limit, PyTorch would silently run the loop eagerly.
+    torch._dynamo.config.cache_size_limit = 64
+    return torch.compile(diagonal, dynamic=False)
+
+
 ROWS = "torch.nn.LSTM over rows"
 LSTMS = {
     "PyTorch, eager loop": diagonal,
-    # Compiled for a layer, and shared by all layers of a network.
-    "PyTorch, torch.compile of the loop": torch.compile(diagonal, dynamic=False),
+    "PyTorch, torch.compile of the loop": lambda *given: compiled()(*given),
     ROWS: lstm_over_rows,
 }
 
