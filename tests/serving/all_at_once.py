@@ -6,10 +6,10 @@ WORK is a pickle of a list of `(directory, inputs, outputs)`, see `Session.run`.
 gets a pickle of what `run_at_once` returns.
 """
 
+import concurrent.futures
 import pathlib
 import pickle
 import sys
-import threading
 
 REPEATS = 8
 
@@ -20,20 +20,12 @@ def run_at_once(run, requests):
     Returns:
         For each request, a list of what `run` returned.
     """
-    results = [[] for _ in requests]
 
-    def client(request, found):
-        found.extend(run(*request) for _ in range(REPEATS))
+    def client(request):
+        return [run(*request) for _ in range(REPEATS)]
 
-    threads = [
-        threading.Thread(target=client, args=pair)
-        for pair in zip(requests, results, strict=True)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return results
+    with concurrent.futures.ThreadPoolExecutor(len(requests)) as pool:
+        return list(pool.map(client, requests))
 
 
 def main(work, results):

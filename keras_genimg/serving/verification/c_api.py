@@ -81,46 +81,32 @@ class Session:
 
     def load(self, directory, tags):
         """Load the graph with `tags` from a SavedModel."""
+        load = self.library.TF_LoadSessionFromSavedModel
         options = ctypes.c_void_p(self.library.TF_NewSessionOptions())
-        tags = [tag.encode() for tag in tags]
+        path = os.fsencode(directory)
+        tags = (ctypes.c_char_p * len(tags))(*map(str.encode, tags))
         self.session = self._checked(
-            self.library.TF_LoadSessionFromSavedModel,
-            options,
-            None,
-            os.fsencode(directory),
-            (ctypes.c_char_p * len(tags))(*tags),
-            len(tags),
-            self.graph,
-            None,
+            load, options, None, path, tags, len(tags), self.graph, None
         )
 
     def run(self, inputs, outputs):
-        """Run the graph and return a list of arrays, one per output.
+        """Run the graph and return arrays by name of output.
 
         Args:
             inputs: Dict of arrays by name of tensor; strings are arrays of objects.
-            outputs: List of names of tensors.
+            outputs: Dict of names of tensors by name of output.
         """
+        run = self.library.TF_SessionRun
         places = (Output * len(inputs))(*map(self._output, inputs))
         values = (ctypes.c_void_p * len(inputs))(*map(self._tensor, inputs.values()))
-        fetched = (Output * len(outputs))(*map(self._output, outputs))
+        fetched = (Output * len(outputs))(*map(self._output, outputs.values()))
         results = (ctypes.c_void_p * len(outputs))()
+        given = places, values, len(inputs)
+        wanted = fetched, results, len(outputs)
         try:
-            self._checked(
-                self.library.TF_SessionRun,
-                self.session,
-                None,
-                places,
-                values,
-                len(inputs),
-                fetched,
-                results,
-                len(outputs),
-                None,
-                0,
-                None,
-            )
-            return [self._array(ctypes.c_void_p(result)) for result in results]
+            self._checked(run, self.session, None, *given, *wanted, None, 0, None)
+            arrays = [self._array(ctypes.c_void_p(result)) for result in results]
+            return dict(zip(outputs, arrays, strict=True))
         finally:
             for tensor in (*values, *filter(None, results)):
                 self.library.TF_DeleteTensor(ctypes.c_void_p(tensor))
@@ -151,12 +137,10 @@ class Session:
         dims = (ctypes.c_int64 * array.ndim)(*array.shape)
         size = array.size * STRING_BYTES if strings else array.nbytes
         enum = STRING if strings else ENUMS[array.dtype]
-        tensor = ctypes.c_void_p(
-            self.library.TF_AllocateTensor(
-                enum, dims, array.ndim, ctypes.c_size_t(size)
-            )
+        tensor = self.library.TF_AllocateTensor(
+            enum, dims, array.ndim, ctypes.c_size_t(size)
         )
-        data = self.library.TF_TensorData(tensor)
+        data = self.library.TF_TensorData(ctypes.c_void_p(tensor))
         if strings:
             for i, text in enumerate(array.ravel()):
                 place = ctypes.c_void_p(data + i * STRING_BYTES)
@@ -164,7 +148,7 @@ class Session:
                 self.library.TF_StringCopy(place, text, ctypes.c_size_t(len(text)))
         elif size:
             ctypes.memmove(data, np.ascontiguousarray(array).ctypes.data, size)
-        return tensor.value
+        return tensor
 
     def _array(self, tensor):
         enum = self.library.TF_TensorType(tensor)
@@ -173,12 +157,12 @@ class Session:
             for i in range(self.library.TF_NumDims(tensor))
         ]
         data = self.library.TF_TensorData(tensor)
-        if enum != STRING and enum not in TYPES:
-            raise Failure("UNIMPLEMENTED", f"an output has the TF_DataType {enum}")
-        if enum != STRING:
+        if enum in TYPES:
             size = self.library.TF_TensorByteSize(tensor)
             raw = ctypes.string_at(data, size) if size else b""
             return np.frombuffer(raw, TYPES[enum]).reshape(shape)
+        if enum != STRING:
+            raise Failure("UNIMPLEMENTED", f"an output has the TF_DataType {enum}")
         array = np.empty(shape, object)
         for i in range(array.size):
             place = ctypes.c_void_p(data + i * STRING_BYTES)

@@ -3,27 +3,14 @@
 Each check takes a `Trial`, and returns a list of faults and a message for none.
 """
 
+import functools
+
 import numpy as np
 import tensorflow as tf
 
 from keras_genimg.serving.quiet import quiet
-from keras_genimg.serving.verification.clean_process import (
-    CRASH,
-    NOT_RUN,
-    Request,
-    serve,
-)
-from keras_genimg.serving.verification.comparison import (
-    TOLERANCES,
-    close,
-    difference,
-    same_bits,
-)
-from keras_genimg.serving.verification.probes import (
-    random_inputs,
-    values_at_limits,
-    wrong_shapes,
-)
+from keras_genimg.serving.verification import clean_process, comparison, probes
+from keras_genimg.serving.verification.clean_process import Request
 from keras_genimg.serving.verification.saved_graph import (
     SENDABLE,
     SavedGraph,
@@ -96,21 +83,20 @@ class Trial:
         return self._run(requests)[1]
 
     def _run(self, requests):
-        loading, outcomes = serve(
-            self.directory, self.graph.tags, list(requests.values()), self.timeout
+        return clean_process.serve(
+            self.directory, self.graph.tags, requests, self.timeout
         )
-        return loading, dict(zip(requests, outcomes, strict=True))
 
     def _right(self, signature, seed=0):
         """Return requests that must be answered."""
         name, num_examples = signature.name, _num_examples(signature)
-        inputs = random_inputs(signature, num_examples, 2 * seed)
+        inputs = probes.random_inputs(signature, num_examples, 2 * seed)
         requests = {("batch", name): inputs}
         if signature.batched:
             for i in range(num_examples):
                 example = {key: value[i : i + 1] for key, value in inputs.items()}
                 requests["example", name, i] = example
-            changed = random_inputs(signature, num_examples, 2 * seed + 1)
+            changed = probes.random_inputs(signature, num_examples, 2 * seed + 1)
             for key, value in inputs.items():
                 changed[key][num_examples // 2] = value[num_examples // 2]
             requests["changed", name] = changed
@@ -121,16 +107,16 @@ class Trial:
         described = signature.metadata.get("inputs", {})
         few = min(2, _num_examples(signature))
         requests = {}
-        right = random_inputs(signature, few)
+        right = probes.random_inputs(signature, few)
         for name, spec in signature.inputs.items():
             tried = []
-            limits = values_at_limits(spec.dtype, described.get(name, {}))
+            limits = probes.values_at_limits(spec.dtype, described.get(name, {}))
             for value, accepted in limits.items():
                 given = right[name].copy()
                 given.flat[-1] = value
                 status = "OK" if accepted else REFUSED
                 tried.append(("value", value, status, given))
-            for shape in wrong_shapes(signature, name, few):
+            for shape in probes.wrong_shapes(signature, name, few):
                 given = np.resize(right[name], shape)
                 tried.append(("shape", f"shape {list(shape)}", REFUSED, given))
             for kind, what, status, given in tried:
@@ -198,7 +184,7 @@ def check_python(trial):
             loaded = tf.saved_model.load(trial.directory)
         faults = []
         for (_, name), outcome in trial.of("batch").items():
-            if outcome.code in (CRASH, NOT_RUN):
+            if outcome.code in (clean_process.CRASH, clean_process.NOT_RUN):
                 continue
             inputs = trial.requests["batch", name].inputs
             given = {key: tf.constant(value) for key, value in inputs.items()}
@@ -211,7 +197,8 @@ def check_python(trial):
                 continue
             if outcome.succeeded:
                 found = {key: tensor.numpy() for key, tensor in outputs.items()}
-                if fault := difference(outcome.outputs, found, same_bits):
+                same = comparison.same_bits
+                if fault := comparison.difference(outcome.outputs, found, same):
                     faults.append(f"{name}: {fault} than through the C API")
     return faults, "signatures give the same bits as through the C API"
 
@@ -228,7 +215,7 @@ def check_examples(trial):
             faults = _dependences(trial, faults, trial.again(faults, seed))
     return [f"{name}: {fault}" for name, fault in faults.items()], (
         f"{len(names)} signatures return the same for an example alone, in a batch of "
-        f"up to {NUM_EXAMPLES} and among other examples ({TOLERANCES})"
+        f"up to {NUM_EXAMPLES} and among other examples ({comparison.TOLERANCES})"
     )
 
 
@@ -257,7 +244,7 @@ def _dependence(trial, name, outcomes):
             return f"{what} gives {outcomes[key]}"
         expected = {k: array[place] for k, array in batch.outputs.items()}
         got = {k: array[part] for k, array in outcomes[key].outputs.items()}
-        if fault := difference(expected, got, close):
+        if fault := comparison.difference(expected, got, comparison.close):
             return f"{what}: {fault}"
     return None
 
@@ -277,33 +264,22 @@ def check_limits(trial):
     return faults, "; ".join(checked) or "there are none"
 
 
-def check_ranges(trial):
-    """Check that inputs accept their limits and refuse values outside."""
-    count = len(trial.of("value"))
-    message = f"{count} values are accepted or refused as described"
-    return _other_statuses(trial, "value"), message
-
-
-def check_shapes(trial):
-    """Check that wrong shapes are refused."""
-    message = f"{len(trial.of('shape'))} wrong shapes give {REFUSED}"
-    return _other_statuses(trial, "shape"), message
+def check_statuses(kind, message, trial):
+    """Check that requests of a kind have the statuses that their keys say."""
+    outcomes = trial.of(kind)
+    faults = [
+        f"{what} {'is accepted' if outcome.succeeded else f'gives {outcome}'}"
+        for (_, what, status), outcome in outcomes.items()
+        if outcome.code not in (status, clean_process.NOT_RUN)
+    ]
+    return faults, f"{len(outcomes)} {message}"
 
 
 def check_records(trial):
-    """Check that warm-up records run."""
+    """Check that warm-up records can be read and run."""
     if trial.record_fault:
         return [trial.record_fault], ""
-    return _other_statuses(trial, "record"), f"{len(trial.of('record'))} records run"
-
-
-def _other_statuses(trial, kind):
-    """Return faults: requests that have another status than their keys say."""
-    return [
-        f"{what} {'is accepted' if outcome.succeeded else f'gives {outcome}'}"
-        for (_, what, status), outcome in trial.of(kind).items()
-        if outcome.code not in (status, NOT_RUN)
-    ]
+    return check_statuses("record", "records run", trial)
 
 
 CHECKS = {
@@ -313,7 +289,11 @@ CHECKS = {
     "Python": check_python,
     "examples": check_examples,
     "limits": check_limits,
-    "ranges": check_ranges,
-    "wrong shapes": check_shapes,
+    "ranges": functools.partial(
+        check_statuses, "value", "values are accepted or refused as described"
+    ),
+    "wrong shapes": functools.partial(
+        check_statuses, "shape", f"wrong shapes give {REFUSED}"
+    ),
     "warm-up": check_records,
 }

@@ -31,9 +31,9 @@ class Request:
 
     @property
     def work(self):
-        """Arrays by name of input tensor, and a list of names of output tensors."""
+        """Arrays by name of input tensor, and names of output tensors by output."""
         given = {self.signature.inputs[k].name: v for k, v in self.inputs.items()}
-        return given, [tensor.name for tensor in self.signature.outputs.values()]
+        return given, {k: tensor.name for k, tensor in self.signature.outputs.items()}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,29 +68,22 @@ def serve(directory, tags, requests, timeout):
     Args:
         directory: Path of the SavedModel.
         tags: Tags of its graph.
-        requests: List of `Request`. None runs after one that ends the process.
+        requests: Dict of `Request`. None runs after one that ends the process.
         timeout: Seconds for all of them.
 
     Returns:
-        The `Outcome` of loading the SavedModel, and a list of one per request.
+        The `Outcome` of loading the SavedModel, and a dict of those of the requests.
     """
     work = {
         "directory": os.path.abspath(directory),
         "tags": tags,
-        "requests": [request.work for request in requests],
+        "requests": [request.work for request in requests.values()],
     }
     results, ending = _run(work, timeout)
-    if len(results) <= len(requests):
-        results.append((CRASH, ending, None))
-    loading, *outcomes = results
-    not_run = NOT_RUN, "since an earlier request ended the process", None
-    outcomes += [not_run] * (len(requests) - len(outcomes))
-    found = []
-    for request, (code, message, arrays) in zip(requests, outcomes, strict=True):
-        if arrays is not None:
-            arrays = dict(zip(request.signature.outputs, arrays, strict=True))
-        found.append(Outcome(code, message, arrays))
-    return Outcome(*loading), found
+    loading, *outcomes = [*(Outcome(*r) for r in results), Outcome(CRASH, ending)]
+    not_run = Outcome(NOT_RUN, "since an earlier request ended the process")
+    outcomes += [not_run] * len(requests)  # More than enough.
+    return loading, dict(zip(requests, outcomes, strict=False))
 
 
 def _run(work, timeout):

@@ -1,0 +1,10 @@
+"""Exports of a few endpoints, which take less time than those of all."""
+
+from keras_genimg.serving import write_saved_model
+
+
+def write_endpoints(model, path, *names, max_examples=8, **options):
+    """Write a SavedModel with the endpoints of a model called `names`."""
+    endpoints = model.endpoints(model.image_shape)
+    endpoints = {name: endpoints[name] for name in names}
+    write_saved_model(model, path, endpoints, max_examples, verbose=False, **options)
