@@ -13,7 +13,7 @@ from typing import Any
 import keras
 
 from keras_genimg.files import sync_tree
-from keras_genimg.ops.checks import check_positive_int
+from keras_genimg.ops.checks import check_int, check_positive_int
 from keras_genimg.ops.workers import is_chief
 from keras_genimg.serving.verifying import VerificationError
 from keras_genimg.serving.verifying import verify as verify_saved_model
@@ -64,9 +64,10 @@ def publish(
             One above the last by default.
         batch_sizes: Batch sizes to write warm-up records for, see `write_warmup`; empty
             to write none.
-        keep: Number of versions to keep, including this one, at least 2; all by
-            default. Older ones are removed, except in the ten minutes after their
-            publication, in which a server may be loading them.
+        keep: Number of versions to keep, including this one; all by default. At least
+            2, since servers answer from the older version while they load a new one.
+            Older ones are removed, except in the ten minutes after their publication,
+            in which a server may be loading them.
         verify: Whether to `verify` the version and publish it only if it passes.
         timeout: Seconds for the verification's runs through TensorFlow's C API.
         verbose: Whether to print each check and the path of the version.
@@ -88,12 +89,7 @@ def publish(
     if version is not None:
         version = check_positive_int("version", version, "publish")
     if keep is not None:
-        keep = check_positive_int("keep", keep, "publish")
-        if keep < 2:
-            raise ValueError(
-                "`keep` of publish must be at least 2, since servers answer from the "
-                f"older version while they load a new one. Received: keep={keep}"
-            )
+        keep = check_int("keep", keep, "publish", smallest=2)
     # Before the export, which takes long.
     batch_sizes = checked_batch_sizes(batch_sizes, owner="publish")
     write = _writer(model, options)

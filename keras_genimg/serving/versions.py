@@ -140,11 +140,9 @@ class Versions:
 
     def _remove_abandoned(self):
         for path in self.directory.glob(f"{UNFINISHED}*"):
-            try:
-                with file_lock(path / LOCK, wait=False):
-                    shutil.rmtree(path, ignore_errors=True)
-            except OSError:
-                pass  # Its publisher is still running, or is another user.
+            # An error if its publisher is still running, or is another user.
+            with contextlib.suppress(OSError), file_lock(path / LOCK, wait=False):
+                shutil.rmtree(path, ignore_errors=True)
 
     def _locked(self):
         return file_lock(self.directory / LOCK)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import tensorflow as tf
 
-from keras_genimg.extras import install_hint
+from keras_genimg.extras import optional
 from keras_genimg.files import atomic_path
 from keras_genimg.ops.checks import check_positive_int
 from keras_genimg.serving.verification.clean_process import Request
@@ -138,11 +138,10 @@ def _record(signature, batch_size):
 
 def _log():
     """Return an empty warm-up record, a `PredictionLog`."""
-    try:
+    need = (
+        "Warm-up records, which `publish` leaves out with `batch_sizes=()`, need the "
+        "protocol buffers of TensorFlow Serving"
+    )
+    with optional(need, "serving"):
         from tensorflow_serving.apis import prediction_log_pb2
-    except ImportError as error:
-        raise ImportError(
-            f"Warm-up records need the protocol buffers of TensorFlow Serving: "
-            f"{install_hint('serving')}. `publish` writes none with `batch_sizes=()`."
-        ) from error
     return prediction_log_pb2.PredictionLog()
