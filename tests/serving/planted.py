@@ -99,22 +99,21 @@ def scalar(count):
 
 def save_with_faults(path):
     """Write a SavedModel of many signatures, all of them with a fault but `sound`."""
-    seeded = [
-        sound,
-        calls_python,
-        has_xla_op,
-        must_be_compiled,
-        uses_first_seed,
-        mean_of_batch,
-        turned_round,
-        half_precision,
-        text_without_bytes,
-    ]
-    functions = {function.__name__: (function, [SEED]) for function in seeded}
-    functions["convolution"] = convolution, [IMAGES]
-    functions["any_width"] = any_width, [IMAGES]
-    functions["scalar"] = scalar, [COUNT]
-    save(path, functions)
+    inputs = {
+        sound: SEED,
+        calls_python: SEED,
+        has_xla_op: SEED,
+        must_be_compiled: SEED,
+        uses_first_seed: SEED,
+        mean_of_batch: SEED,
+        turned_round: SEED,
+        half_precision: SEED,
+        text_without_bytes: SEED,
+        convolution: IMAGES,
+        any_width: IMAGES,
+        scalar: COUNT,
+    }
+    save(path, {function.__name__: (function, [x]) for function, x in inputs.items()})
 
 
 def save_module_of_layers(path, model, size):

@@ -32,10 +32,10 @@ def be_busy():
 
 def hashes(directory):
     """Return the SHA-256 of all files by path."""
-    files = sorted(path for path in directory.rglob("*") if path.is_file())
     return {
         str(path.relative_to(directory)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in files
+        for path in sorted(directory.rglob("*"))
+        if path.is_file()
     }
 
 

@@ -13,12 +13,12 @@ LABELS = np.array([1, 2])
 
 @pytest.fixture(scope="module")
 def complete(color_loaded):
-    def complete(images, known, seeds=SEEDS, name="complete"):
+    def complete(images, known, name="complete"):
         return color_loaded.signatures[name](
             images=tf.constant(images, tf.int32),
             known=tf.constant(known, tf.int32),
-            seed=tf.constant(seeds, tf.int64),
-            label=tf.constant(LABELS[: len(images)], tf.int32),
+            seed=tf.constant(SEEDS, tf.int64),
+            label=tf.constant(LABELS, tf.int32),
         )
 
     return complete
@@ -43,9 +43,8 @@ def test_exports_choose_what_python_chooses(color_model, complete, request_of, n
     first = model.complete(images, known, seed=SEEDS, conditions=LABELS)
     assert (expected != first).any()
     served = complete(shown, known, name=name)
-    np.testing.assert_array_equal(
-        served["images"], model.likelihood.to_display(expected)
-    )
+    displayed = model.likelihood.to_display(expected)
+    np.testing.assert_array_equal(served["images"], displayed)
     sizes = served["effective_sample_size"].numpy()
     assert sizes.dtype == np.float32 and sizes.shape == (2,)
     assert (sizes > 1).all() and (sizes < 4.9).all()
@@ -86,7 +85,5 @@ def test_metadata_know_the_limit(color_export):
         completes = name in ("complete", "complete_xla")
         assert described["num_candidates"] == (5 if completes else 1)
         assert described["max_examples"] == (2 if completes else 14)
-    assert signatures["complete"]["outputs"]["effective_sample_size"] == {
-        "dtype": "float32",
-        "shape": [None],
-    }
+    size = signatures["complete"]["outputs"]["effective_sample_size"]
+    assert size == {"dtype": "float32", "shape": [None]}

@@ -8,21 +8,10 @@ from PIL import Image
 
 from keras_genimg.drawing import proven_sampler
 from keras_genimg.layers import MaskedConv2D, RowLSTM
-from keras_genimg.models import (
-    DRAW,
-    VAE,
-    AutoregressiveModel,
-    PixelCNN,
-    PixelRNN,
-)
-from keras_genimg.serving import (
-    Endpoint,
-    Input,
-    read_metadata,
-    verify,
-    write_saved_model,
-)
+from keras_genimg.models import DRAW, VAE, AutoregressiveModel, PixelCNN, PixelRNN
+from keras_genimg.serving import Endpoint, Input, read_metadata, verify
 from keras_genimg.serving.verification.checks import CHECKS, Trial
+from tests.serving.some_endpoints import write_endpoints
 
 pytestmark = pytest.mark.slow
 
@@ -59,17 +48,9 @@ def test_temperature_of_each_example(color_model, color_loaded):
 def test_xla_twins_draw_the_same(color_model, color_loaded):
     signatures = color_loaded.signatures
     plain = {name for name in signatures if not name.endswith("_xla")}
-    assert plain == {
-        "serving_default",
-        "sample",
-        "sample_png",
-        "sample_with_temperature",
-        "complete",
-        "log_prob",
-        "check_sampler",
-    }
-    without = {"serving_default", "sample_png", "check_sampler"}
-    assert set(signatures) - plain == {f"{name}_xla" for name in plain - without}
+    compiled = {"sample", "sample_with_temperature", "complete", "log_prob"}
+    assert plain == compiled | {"serving_default", "sample_png", "check_sampler"}
+    assert set(signatures) - plain == {f"{name}_xla" for name in compiled}
     twin = signatures["sample_xla"](**given())
     expected = displayed(color_model, 3, seed=5, conditions=LABELS)
     np.testing.assert_array_equal(twin["images"], expected)
@@ -125,10 +106,8 @@ def test_half_precision(make, tmp_path):
     model = make("mixed_bfloat16")
     model.export(tmp_path / "1", verbose=False)
     signatures = tf.saved_model.load(str(tmp_path / "1")).signatures
-    np.testing.assert_array_equal(
-        signatures["sample"](seed=given()["seed"])["images"],
-        displayed(model, 3, seed=5),
-    )
+    drawn = signatures["sample"](seed=given()["seed"])["images"]
+    np.testing.assert_array_equal(drawn, displayed(model, 3, seed=5))
     sent = {"float32", "uint8", "int32", "int64", "bool", "string"}
     for function in signatures.values():
         tensors = [
@@ -158,11 +137,10 @@ class Slanted(RowLSTM):
         return 1.1 * output, *rest
 
 
-def slanted_model(dtype=None):
+def slanted_model():
     images = keras.Input((3, 4, 1))
-    x = MaskedConv2D(4, 3, "A", dtype=dtype)(images)
-    x = Slanted(4, name="slanted", dtype=dtype)(x)
-    return AutoregressiveModel(images, MaskedConv2D(1, 1, "B", dtype="float32")(x))
+    x = Slanted(4, name="slanted")(MaskedConv2D(4, 3, "A")(images))
+    return AutoregressiveModel(images, MaskedConv2D(1, 1, "B")(x))
 
 
 def test_export_refuses_a_sampler_that_does_not_compute_the_model(tmp_path):
@@ -173,23 +151,15 @@ def test_export_refuses_a_sampler_that_does_not_compute_the_model(tmp_path):
     assert "check_sampler" not in read_metadata(tmp_path / "model")["signatures"]
 
 
-def export_sampler(model, path):
-    """Export a model with its sampler and the check of it."""
-    endpoints = model.endpoints(model.image_shape)
-    endpoints = {name: endpoints[name] for name in ("sample", "check_sampler")}
-    write_saved_model(model, path, endpoints, max_examples=8, verbose=False)
-
-
 def test_verify_runs_check_sampler(tmp_path, monkeypatch):
     # The proof of `endpoints` would refuse the model.
     monkeypatch.setattr(proven_sampler, "check_difference", lambda *arguments: None)
-    path = tmp_path / "wrong"
-    export_sampler(slanted_model(), path)
-    trial = Trial(path, timeout=100)
+    write_endpoints(slanted_model(), tmp_path / "wrong", "sample", "check_sampler")
+    trial = Trial(tmp_path / "wrong", timeout=100)
     (fault,), _ = CHECKS["limits"](trial)
     assert "largest_difference of check_sampler is" in fault
     model = PixelRNN((3, 4, 1), 4, 1, layer="row", dtype="mixed_bfloat16")
-    export_sampler(model, tmp_path / "half")
+    write_endpoints(model, tmp_path / "half", "sample", "check_sampler")
     report = verify(tmp_path / "half", verbose=False)
     assert report.passed, report
 

@@ -128,19 +128,17 @@ def test_keeps_the_highest_versions(exported, tmp_path, capsys):
     for number, age in (("1", 660), ("2", 660), ("3", 540), ("5", 660)):
         os.utime(folder / number, 2 * (time.time() - age,))
     publish(exported, tmp_path, "digits", verify=False, keep=2)
-    expected = [".last_version", ".lock", "3", "4", "5", "6", "notes"]
-    assert names(folder) == expected
+    assert names(folder) == [".last_version", ".lock", "3", "4", "5", "6", "notes"]
     assert "Removed versions 1, 2" in capsys.readouterr().out
     put(exported, tmp_path, keep=3)
     assert {"5", "6"} <= set(names(folder))
 
 
 def test_the_age_of_a_version_is_that_of_its_publication(exported, tmp_path):
-    old = tmp_path / "old"
-    shutil.copytree(exported, old)
+    old = shutil.copytree(exported, tmp_path / "old")
     os.utime(old, (0, 0))
     for _ in range(3):
-        publish(old, tmp_path, "digits", verify=False, verbose=False, keep=2)
+        put(old, tmp_path, keep=2)
     assert {"1", "2", "3"} <= set(names(tmp_path / "digits"))
 
 
@@ -169,8 +167,7 @@ def test_what_fails_is_not_published(exported, tmp_path):
         ({"base_dir": "gs://bucket/models"}, "must be a directory"),
         ({"version": 0}, "`version` of publish.*at least 1"),
         ({"version": "2"}, "`version` of publish"),
-        ({"keep": 0}, "`keep` of publish"),
-        ({"keep": 1}, "`keep` of publish must be at least 2"),
+        ({"keep": 1}, "`keep` of publish.*at least 2"),
         ({"batch_sizes": (1, 0)}, "`batch_sizes` of publish"),
         ({"max_examples": 4}, "is a SavedModel.*Received: max_examples"),
         ({"model": "nowhere.keras"}, "path of a `.keras` file.*nowhere.keras"),
@@ -198,16 +195,11 @@ def test_publishers_at_the_same_time_lose_nothing(published):
     given = [int(line[1]) for line in printed if line[0] == "race"]
     assert sorted(given) == list(range(1, 13))
     numbers = {str(number) for number in given}
-    files = {".last_version", ".lock"}
-    assert set(names(folder / "race")) == {*files, *numbers}
+    assert set(names(folder / "race")) == {".last_version", ".lock", *numbers}
     for number in numbers:
         assert (folder / "race" / number / WARMUP).stat().st_size > 0
-
-
-def test_publishers_that_prune_at_the_same_time(published):
-    folder, _ = published
-    expected = [".last_version", ".lock", "8", "9"]
-    assert names(folder / "pruning_race") == expected
+    # Those that prune.
+    assert names(folder / "pruning_race") == [".last_version", ".lock", "8", "9"]
 
 
 def test_killed_before_any_call_that_touches_a_file(published):
@@ -215,10 +207,9 @@ def test_killed_before_any_call_that_touches_a_file(published):
     (moments,) = [int(line[1]) for line in printed if line[0] == "killed_at_calls"]
     assert moments > 20
     # The last one was not killed, and removed what the others had left.
-    left = names(folder / "killed_at_calls")
-    assert left[:2] == [".last_version", ".lock"]
-    assert len(left) == 4
-    assert int(left[-1]) >= 2
+    record, lock, *versions = names(folder / "killed_at_calls")
+    assert (record, lock) == (".last_version", ".lock")
+    assert len(versions) == 2 and int(versions[-1]) >= 2
 
 
 def test_a_publisher_at_work_is_left_alone(exported, tmp_path):
@@ -230,5 +221,4 @@ def test_a_publisher_at_work_is_left_alone(exported, tmp_path):
     assert not workspace.exists()
     (tmp_path / "digits" / ".unfinished-of-somebody-dead").mkdir()
     put(exported, tmp_path)
-    expected = [".last_version", ".lock", "1", "2", "3"]
-    assert names(tmp_path / "digits") == expected
+    assert names(tmp_path / "digits") == [".last_version", ".lock", "1", "2", "3"]
