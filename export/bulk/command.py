@@ -15,8 +15,8 @@ from .shards import BulkError, claim, is_whole
 ENGINES = ("local", "ray", "beam")
 
 
-def add_arguments(parser):
-    """Add the arguments of both commands to an `argparse.ArgumentParser`."""
+def parse(parser, arguments=None):
+    """Add the arguments of both commands to a parser, and parse a command line."""
     add = parser.add_argument
     add("--model", required=True, metavar="DIR", help="directory of saved_model.pb")
     add(
@@ -53,10 +53,6 @@ def add_arguments(parser):
         help="write this shard only, as a task of an array job",
     )
     add("beam_flags", nargs="*", metavar="FLAG", help="flags of Beam, after --")
-
-
-def parse(parser, arguments=None):
-    """Parse a command line."""
     given = parser.parse_args(arguments)
     if given.output.endswith(os.sep) or os.path.isdir(given.output):
         parser.error(

@@ -28,7 +28,7 @@ if not __package__:  # Run as a file, which is part of no package.
     __package__ = f"{script_package.NAME}.bulk"
 
 from ..arguments import command_parser, integer
-from .command import add_arguments, call, parse
+from .command import call, parse
 from .image_shards import FORMATS
 from .sampling import SampleJob
 from .saved_model import SavedModel
@@ -64,7 +64,6 @@ def parse_arguments(arguments=None):
     labels = parser.add_mutually_exclusive_group()
     labels.add_argument("--label", type=int, help="class of all images")
     labels.add_argument("--labels", metavar="FILE", help="a class per line and image")
-    add_arguments(parser)
     return parse(parser, arguments)
 
 

@@ -51,7 +51,8 @@ class SampleJob:
 
     def __post_init__(self):
         self.model.check(["seed", "label"], self.batch_size)
-        self.model.check_range("seed", self.first_seed, self._seed_after_last - 1)
+        last_seed = self.first_seed + self.num_images - 1
+        self.model.check_range("seed", self.first_seed, last_seed)
         check_num_shards(self.num_images, self.num_shards)
         colors = self.model.image_shape[-1]
         if self.format != "npz" and colors not in (1, 3):
@@ -93,10 +94,6 @@ class SampleJob:
                 )
             lowest, highest = int(np.min(self.labels)), int(np.max(self.labels))
             self.model.check_range("label", lowest, highest)
-
-    @property
-    def _seed_after_last(self):
-        return self.first_seed + self.num_images
 
     def record(self):
         """Return what tells this run from another, as a JSON object."""

@@ -24,7 +24,7 @@ if not __package__:  # Run as a file, which is part of no package.
     __package__ = f"{script_package.NAME}.bulk"
 
 from ..arguments import command_parser, integer
-from .command import add_arguments, call, parse
+from .command import call, parse
 from .saved_model import SavedModel
 from .scoring import FORMATS, ScoreJob
 from .sources import find_source
@@ -48,7 +48,6 @@ def parse_arguments(arguments=None):
     )
     add("--format", choices=FORMATS, default="parquet", help="default: parquet")
     add("--label", type=int, help="class of all images (default: those of the data)")
-    add_arguments(parser)
     return parse(parser, arguments)
 
 

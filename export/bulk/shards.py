@@ -71,12 +71,7 @@ def read_record(path):
 
 def is_whole(path):
     """Return whether a shard has the size and the hash that were recorded."""
-    record = read_record(path)
-    return (
-        record is not None
-        and pathlib.Path(path).exists()
-        and _described(path) == record
-    )
+    return pathlib.Path(path).exists() and _described(path) == read_record(path)
 
 
 def _record_path(path):
@@ -128,12 +123,22 @@ def claim(prefix, record):
                 os.unlink(path)
                 raise
     except FileExistsError:
-        _compare(_read(path), record, path)
+        before = _read(path)
+        changed = [
+            f"{name} is {record.get(name)!r} and was {before.get(name)!r}"
+            for name in {**before, **record}
+            if before.get(name) != record.get(name)
+        ]
+        if changed:
+            raise BulkError(
+                f"another run was begun under this --output: {'; '.join(changed)}; see "
+                f"{path}. Choose another --output"
+            ) from None
 
 
-def _read(path, attempts=20):
+def _read(path):
     """Return the record; wait a little for a process that is just writing it."""
-    for attempt in range(attempts):
+    for attempt in range(20):
         time.sleep(0.1 * bool(attempt))
         try:
             with open(path, encoding="utf-8") as opened:
@@ -144,16 +149,3 @@ def _read(path, attempts=20):
         f"{path} is no record of a run, but {os.path.getsize(path)} bytes of something "
         f"else. If a process was killed there, delete it; or choose another --output"
     )
-
-
-def _compare(before, record, path):
-    changed = [
-        f"{name} is {record.get(name)!r} and was {before.get(name)!r}"
-        for name in {**before, **record}
-        if before.get(name) != record.get(name)
-    ]
-    if changed:
-        raise BulkError(
-            f"another run was begun under this --output: {'; '.join(changed)}; see "
-            f"{path}. Choose another --output"
-        )

@@ -59,19 +59,23 @@ class TFRecords:
             )
         import tensorflow as tf
 
-        for position, serialized in enumerate(_records(file)):
-            feature = tf.train.Example.FromString(serialized.numpy()).features.feature
-            name = f"{os.path.basename(file)}:{position}"
-            if "image" not in feature:
-                raise BulkError(f"{name} has no `image`; it has {', '.join(feature)}")
-            example = {
-                key: feature[key].int64_list.value[0]
-                for key in ("seed", "label")
-                if key in feature
-            }
-            content = feature["image"].bytes_list.value[0]
-            example["image"] = _decoded(content, name)
-            yield {"id": example.pop("seed", name), **example}
+        try:
+            for position, record in enumerate(tf.data.TFRecordDataset(file)):
+                feature = tf.train.Example.FromString(record.numpy()).features.feature
+                name = f"{os.path.basename(file)}:{position}"
+                if "image" not in feature:
+                    found = ", ".join(feature)
+                    raise BulkError(f"{name} has no `image`; it has {found}")
+                example = {
+                    key: feature[key].int64_list.value[0]
+                    for key in ("seed", "label")
+                    if key in feature
+                }
+                content = feature["image"].bytes_list.value[0]
+                example["image"] = _decoded(content, name)
+                yield {"id": example.pop("seed", name), **example}
+        except tf.errors.DataLossError:
+            raise BulkError(f"{file} is damaged, or no TFRecord file") from None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,16 +139,6 @@ class TfdsSplit:
         for position, example in enumerate(tfds.as_numpy(dataset)):
             labels = {k: example[k] for k in ("label",) if k in example}
             yield {"id": first + position, "image": example["image"], **labels}
-
-
-def _records(file):
-    """Yield the records of a file."""
-    import tensorflow as tf
-
-    try:
-        yield from tf.data.TFRecordDataset(file)
-    except tf.errors.DataLossError:
-        raise BulkError(f"{file} is damaged, or no TFRecord file") from None
 
 
 def _record_of(files):

@@ -4,28 +4,27 @@ import contextlib
 import os
 import pathlib
 import re
+import socket
 import subprocess
 import sys
 import time
 
 import pytest
 
+from tests.export.blocked import block
+
 requests = pytest.importorskip("requests", reason='needs the extra "serving"')
 for name in ("fastapi", "uvicorn"):
     pytest.importorskip(name, reason='needs the extra "serving"')
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
-BLOCKED = ("keras", "keras_genimg", "tensorflow_probability")
 
 
 class RunningServer:
     """`python export/serve.py` where Keras and this library cannot be imported."""
 
     def __init__(self, directory, *arguments):
-        for name in BLOCKED:
-            (directory / f"{name}.py").write_text(
-                "raise ImportError('not for servers')"
-            )
+        block(directory)
         self._log = directory / "log.txt"
         environment = {**os.environ, "PYTHONPATH": str(directory)}
         command = [sys.executable, str(ROOT / "export" / "serve.py"), "--port", "0"]
@@ -98,6 +97,12 @@ def running(directory, *arguments):
         yield server
     finally:
         server.stop()
+
+
+def listens(port):
+    """Return whether something listens on a port of this machine."""
+    with socket.socket() as tried:
+        return tried.connect_ex(("127.0.0.1", port)) == 0
 
 
 def wait_until(condition, seconds=30):

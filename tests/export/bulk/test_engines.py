@@ -16,6 +16,7 @@ pytest.importorskip("tqdm", reason='needs the extra "bulk"')
 
 from export.bulk.engines import local  # noqa: E402
 from export.bulk.shards import BulkError  # noqa: E402
+from tests.export.blocked import block  # noqa: E402
 from tests.export.bulk.files import content, seeds_and_pixels  # noqa: E402
 from tests.export.bulk.jobs import Job  # noqa: E402
 from tests.subprocesses import ROOT  # noqa: E402
@@ -27,10 +28,7 @@ class Command:
     """A running command; `output` and `errors` are there after `wait`."""
 
     def __init__(self, folder, name, *arguments, **environment):
-        folder.mkdir(exist_ok=True)
-        for blocked in ("keras", "keras_genimg", "tensorflow_probability"):
-            text = "raise ImportError('not for workers')"
-            (folder / f"{blocked}.py").write_text(text)
+        block(folder)
         environment = {**os.environ, "PYTHONPATH": str(folder), **environment}
         # As a user has it, who is not to see TensorFlow's notices.
         environment.pop("TF_CPP_MIN_LOG_LEVEL", None)
@@ -131,19 +129,13 @@ def test_array_tasks_going_on_and_scores(sample, job, models, tmp_path):
     np.testing.assert_allclose(summary["nats"], nats.mean(), rtol=1e-6)
 
 
-def run_local(job, indexes, workers):
-    local.run(job, indexes, argparse.Namespace(workers=workers))
-
-
-def test_a_shard_that_always_ends_its_process(tmp_path):
-    with pytest.raises(BulkError, match="shard 1 ended 3 processes, exit code -9"):
-        run_local(Job(tmp_path, failures=3), [1], 1)
-
-
-def test_an_exception_is_named(tmp_path):
+def test_faults_of_processes_are_told(tmp_path):
+    arguments = argparse.Namespace(workers=1)
     with pytest.raises(BulkError, match="shard 4: ValueError: no paper"):
-        run_local(Job(tmp_path, 0, "no paper"), [4], 1)
+        local.run(Job(tmp_path, 0, "no paper"), [4], arguments)
     assert not list(tmp_path.iterdir())
+    with pytest.raises(BulkError, match="shard 1 ended 3 processes, exit code -9"):
+        local.run(Job(tmp_path, failures=3), [1], arguments)
 
 
 @pytest.mark.parametrize("engine", ["ray", "beam"])

@@ -1,10 +1,10 @@
 """The job of drawing images, without an engine."""
 
-import contextlib
 import inspect
 import json
 import os
 import resource
+import shutil
 
 import numpy as np
 import pytest
@@ -18,18 +18,15 @@ from export.bulk.saved_model import SavedModel  # noqa: E402
 from export.bulk.shards import BulkError, claim  # noqa: E402
 from keras_genimg.likelihoods import Categorical  # noqa: E402
 from keras_genimg.models import PixelCNN  # noqa: E402
-from tests.export.bulk.files import content, seeds_and_pixels  # noqa: E402
+from tests.export.bulk.files import (  # noqa: E402
+    content,
+    seeds_and_pixels,
+    write_all,
+)
 
 pytestmark = pytest.mark.slow
 
 LABELS = np.array([0, 2, 1, 1, 0, 2, 2, 0, 1, 0, 2])
-
-
-def write_all(job, call):
-    os.makedirs(os.path.dirname(job.prefix), exist_ok=True)
-    for index in reversed(range(job.num_shards)):
-        job.write(index, call)
-    return job.finish()
 
 
 def test_images_are_those_of_the_library(job, call, expected):
@@ -43,14 +40,10 @@ def test_images_are_those_of_the_library(job, call, expected):
 
 
 def test_images_are_not_merged_with_those_of_other_threads(call):
-    graphs = [
-        str(function.graph.as_graph_def())
-        for function in (
-            call("pixels").model.signatures["sample"],
-            inspect.getclosurevars(call("pixels")).nonlocals["call"],
-        )
-    ]
-    assert ["BatchFunction" in graph for graph in graphs] == [True, False]
+    merging = call("pixels").model.signatures["sample"]
+    used = inspect.getclosurevars(call("pixels")).nonlocals["call"]
+    assert "BatchFunction" in str(merging.graph.as_graph_def())
+    assert "BatchFunction" not in str(used.graph.as_graph_def())
 
 
 @pytest.mark.parametrize("labels", [1, LABELS])
@@ -59,9 +52,8 @@ def test_labels(job, call, expected, labels):
     write_all(drawn, call("pixels"))
     _, images = seeds_and_pixels(drawn)
     all_labels = np.broadcast_to(labels, (11,))
-    np.testing.assert_array_equal(
-        images, expected("pixels", 11, 5, conditions=all_labels)
-    )
+    wanted = expected("pixels", 11, 5, conditions=all_labels)
+    np.testing.assert_array_equal(images, wanted)
     found = np.concatenate([np.load(drawn.path(index))["label"] for index in range(3)])
     np.testing.assert_array_equal(found, all_labels)
 
@@ -104,34 +96,30 @@ def test_tfds_reads_and_trains(job, call, expected):
     assert np.isfinite(history.history["loss"]).all()
 
 
-def test_shards_have_the_same_bytes_again_and_at_another_batch_size(
-    job, call, tmp_path
-):
-    for form in ("tfrecord", "npz", "png"):
-        first = job(output=f"{form}1/a", format=form)
-        again = job(output=f"{form}2/a", format=form, batch_size=3)
-        for drawn in (first, again):
-            write_all(drawn, call("draw"))
-        found = [content(tmp_path / f"{form}{number}") for number in (1, 2)]
-        assert found[0] == found[1] and found[0]
+@pytest.mark.parametrize("form", ["tfrecord", "npz", "png"])
+def test_bytes_are_the_same_at_another_batch_size(job, call, tmp_path, form):
+    write_all(job(output="1/a", format=form), call("draw"))
+    write_all(job(output="2/a", format=form, batch_size=3), call("draw"))
+    first = content(tmp_path / "1")
+    assert first and content(tmp_path / "2") == first
 
 
-def test_a_full_disk_leaves_whole_shards(job, call, tmp_path):
-    for form in ("tfrecord", "npz", "png"):
-        drawn = job(output=f"{form}/a", format=form)
-        os.makedirs(tmp_path / form)
-        drawn.write(0, call("draw"))
-        before = content(tmp_path)
-        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-        # Files end after 20 bytes, as on a disk that is full.
-        resource.setrlimit(resource.RLIMIT_FSIZE, (20, limits[1]))
-        try:
-            with pytest.raises(Exception, match=r"(?i)too large"):
-                drawn.write(1, call("draw"))
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-        assert content(tmp_path) == before
-        drawn.write(1, call("draw"))
+@pytest.mark.parametrize("form", ["tfrecord", "npz", "png"])
+def test_a_full_disk_leaves_whole_shards(job, call, tmp_path, form):
+    drawn = job(format=form)
+    os.makedirs(tmp_path / "drawn")
+    drawn.write(0, call("draw"))
+    before = content(tmp_path)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # Files end after 20 bytes, as on a disk that is full.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20, limits[1]))
+    try:
+        with pytest.raises(Exception, match=r"(?i)too large"):
+            drawn.write(1, call("draw"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert content(tmp_path) == before
+    drawn.write(1, call("draw"))
 
 
 @pytest.mark.parametrize(
@@ -155,7 +143,7 @@ def test_refused(job, changed, message):
         job(**changed)
 
 
-def test_models_that_cannot_be_used(saved, job, map_model, base_dir, tmp_path):
+def test_models_that_cannot_be_used(saved, map_model, base_dir):
     with pytest.raises(BulkError, match="no signature log_prob; it has decode"):
         saved("vae", "log_prob")
     with pytest.raises(BulkError, match="Give the directory of a version"):
@@ -188,6 +176,12 @@ def test_another_run_is_refused(job, tmp_path):
             claim(first.prefix, first.record())
 
 
+def change_last_byte(path):
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
 @pytest.mark.parametrize("form", ["npz", "png"])
 def test_damaged_shards_are_drawn_again(
     base_dir, call, tmp_path, capsys, monkeypatch, form
@@ -210,63 +204,59 @@ def test_damaged_shards_are_drawn_again(
 
     draw()
     whole = content(tmp_path)
-    ending = ".npz" if form == "npz" else "/7.png"
-    shards = [f"a-0000{i}-of-00004" for i in range(4)]
-    first = f"{shards[0]}{'.npz' if form == 'npz' else '/0.png'}"
-    last = f"{shards[3]}{ending}"
-    times = (tmp_path / f"{shards[2]}{ending.replace('7', '5')}").stat().st_mtime_ns
-    (tmp_path / first).write_bytes(b"x" * 100)
-    changed = bytearray((tmp_path / last).read_bytes())
-    changed[-1] ^= 1
-    (tmp_path / last).write_bytes(changed)
-    (record,) = (tmp_path / ".shards").glob(f"{shards[1]}*")
+    # A file of each of the four shards.
+    pictures = {"npz": [".npz"] * 4, "png": ["/0.png", "/2.png", "/5.png", "/7.png"]}
+    first, _, third, last = (
+        tmp_path / f"a-0000{index}-of-00004{ending}"
+        for index, ending in enumerate(pictures[form])
+    )
+    written = third.stat().st_mtime_ns
+    first.write_bytes(b"x" * 100)
+    change_last_byte(last)
+    (record,) = (tmp_path / ".shards").glob("a-00001*")
     record.unlink()
     draw()
     assert content(tmp_path) == whole
-    kept = (tmp_path / f"{shards[2]}{ending.replace('7', '5')}").stat().st_mtime_ns
-    assert kept == times  # It was whole.
+    assert third.stat().st_mtime_ns == written  # It was whole.
 
 
 def test_the_hash_is_of_weights_and_graph(saved, base_dir, tmp_path):
-    import shutil
-
-    copy = tmp_path / "1"
-    shutil.copytree(base_dir / "vae" / "1", copy)
-    (copy / "assets.extra" / "metadata.json").write_text(
-        json.dumps({**saved("vae").metadata, "license": "CC0"})
-    )
+    copy = shutil.copytree(base_dir / "vae" / "1", tmp_path / "1")
+    metadata = {**saved("vae").metadata, "license": "CC0"}
+    (copy / "assets.extra" / "metadata.json").write_text(json.dumps(metadata))
     assert SavedModel(copy, "sample").sha256() == saved("vae").sha256()
-    weights = copy / "variables" / "variables.data-00000-of-00001"
-    changed = bytearray(weights.read_bytes())
-    changed[-1] ^= 1
-    weights.write_bytes(changed)
+    change_last_byte(copy / "variables" / "variables.data-00000-of-00001")
     assert SavedModel(copy, "sample").sha256() != saved("vae").sha256()
 
 
-def test_command_lines(base_dir, tmp_path, capsys, monkeypatch):
-    common = ["--model", str(base_dir / "vae" / "1"), "--output", str(tmp_path / "a")]
-    for given, message in (
-        (["--num-images", "0"], "not an integer from 1"),
-        (["--num-images", "4", "--output", str(tmp_path)], "is a folder"),
-        (["--num-images", "4", "--output", "drawn/"], "such as drawn/images"),
-        (
-            ["--num-images", "4", "--", "--runner=X"],
-            "unrecognized arguments: --run",
-        ),
-        (["--num-images", "4", "--ray-address", "X"], "goes with --engine ray"),
-        (["--num-images", "4", "--engine", "ray", "--shard-index", "0"], "local"),
-    ):
-        with contextlib.suppress(SystemExit):
-            command.parse_arguments([*common, *given])
-            raise AssertionError(given)
-        assert message in capsys.readouterr().err
+@pytest.mark.parametrize(
+    "given, message",
+    [
+        ("--num-images 0", "not an integer from 1"),
+        ("--output .", "is a folder"),
+        ("--output drawn/", "such as drawn/images"),
+        ("-- --runner=X", "unrecognized arguments: --run"),
+        ("--ray-address X", "goes with --engine ray"),
+        ("--engine ray --shard-index 0", "local"),
+    ],
+)
+def test_wrong_command_lines(given, message, capsys):
+    common = ["--model", "vae/1", "--output", "a", "--num-images", "4"]
+    with pytest.raises(SystemExit):
+        command.parse_arguments([*common, *given.split()])
+    assert message in capsys.readouterr().err
+
+
+def test_files_of_labels(base_dir, tmp_path, capsys, monkeypatch):
     labels = tmp_path / "labels.txt"
-    labels.write_text("1\ntwo\n")
-    arguments = ["sample", *common, "--num-images", "2", "--labels", str(labels)]
-    monkeypatch.setattr("sys.argv", arguments)
-    assert command.main() == 1
-    assert "must have an integer per line" in capsys.readouterr().err
-    labels.write_text("1 2\n0 1\n")
-    assert command.main() == 1
-    assert "it has several" in capsys.readouterr().err
+    arguments = ["sample", "--model", base_dir / "vae" / "1", "--num-images", "2"]
+    arguments += ["--output", tmp_path / "a", "--labels", labels]
+    monkeypatch.setattr("sys.argv", [*map(str, arguments)])
+    for text, message in (
+        ("1\ntwo\n", "must have an integer per line"),
+        ("1 2\n0 1\n", "it has several"),
+    ):
+        labels.write_text(text)
+        assert command.main() == 1
+        assert message in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == [labels]

@@ -15,6 +15,7 @@ from export.bulk.sampling import SampleJob  # noqa: E402
 from export.bulk.scoring import ScoreJob  # noqa: E402
 from export.bulk.shards import BulkError  # noqa: E402
 from export.bulk.sources import find_source  # noqa: E402
+from tests.export.bulk.files import write_all  # noqa: E402
 
 pytestmark = pytest.mark.slow
 
@@ -26,13 +27,9 @@ def data(saved, call, models, tmp_path_factory):
     """Folder of eleven drawn images in three forms, and their scores."""
     folder = tmp_path_factory.mktemp("data")
     for form in ("tfrecord", "tfds"):
-        (folder / form).mkdir()
-        job = SampleJob(
-            saved("pixels"), str(folder / form / "a"), form, 5, 11, 3, 4, LABELS
-        )
-        for index in range(3):
-            job.write(index, call("pixels"))
-        job.finish()
+        prefix = str(folder / form / "a")
+        job = SampleJob(saved("pixels"), prefix, form, 5, 11, 3, 4, LABELS)
+        write_all(job, call("pixels"))
     model = models["pixels"]
     images = model.generate(11, seed=5, conditions=LABELS)
     (folder / "png" / "more").mkdir(parents=True)
@@ -51,12 +48,9 @@ def scores(saved, call, tmp_path):
     """Function that scores data; it returns ids, nats, bits/dim, and the summary."""
 
     def get(source, form, label=None):
-        prefix = tmp_path / "scores" / "a"
-        prefix.parent.mkdir()
-        job = ScoreJob(saved("pixels", "log_prob"), source, str(prefix), form, 3, label)
-        for index in range(job.num_shards):
-            job.write(index, call("pixels", "log_prob"))
-        job.finish()
+        prefix = str(tmp_path / "scores" / "a")
+        job = ScoreJob(saved("pixels", "log_prob"), source, prefix, form, 3, label)
+        write_all(job, call("pixels", "log_prob"))
         rows = []
         for index in range(job.num_shards):
             if form == "csv":
@@ -66,7 +60,7 @@ def scores(saved, call, tmp_path):
                 pq = pytest.importorskip("pyarrow.parquet")
                 table = pq.read_table(job.path(index)).to_pydict()
                 rows += zip(*table.values(), strict=True)
-        summary = json.loads((prefix.parent / "a-summary.json").read_text())
+        summary = json.loads(pathlib.Path(f"{prefix}-summary.json").read_text())
         ids, nats, bits = zip(*rows, strict=True)
         return ids, np.array(nats, "float32"), np.array(bits, "float32"), summary
 
@@ -105,10 +99,7 @@ def test_ids_of_tfds_are_positions(job, call, expected):
     """Also in files of more examples than tensorflow-datasets reads at a time."""
     pytest.importorskip("tensorflow_datasets")
     drawn = job(format="tfds", num_images=40, num_shards=2)
-    pathlib.Path(drawn.prefix).parent.mkdir()
-    for index in range(2):
-        drawn.write(index, call("draw"))
-    drawn.finish()
+    write_all(drawn, call("draw"))
     source = find_source(f"{pathlib.Path(drawn.prefix).parent}:train", 1)
     examples = list(source.read(0))
     assert [example["id"] for example in examples] == list(range(40))
