@@ -43,7 +43,7 @@ def parse_arguments(arguments=None):
     models.add_argument(
         "--model",
         action="append",
-        type=model_path,
+        type=split_by("([^/:=]+)=(.+)", "NAME=DIR, such as digits=models/mine"),
         metavar="NAME=DIR",
         help="directory of the versions of a model; may be repeated",
     )
@@ -57,7 +57,10 @@ def parse_arguments(arguments=None):
     add(
         "--label",
         action="append",
-        type=label,
+        type=split_by(
+            "([^/:=]+):([^/:=]+)=([0-9]{1,18})",
+            "NAME:LABEL=VERSION, such as digits:stable=1",
+        ),
         default=[],
         metavar="NAME:LABEL=VERSION",
         help="label a version; may be repeated",
@@ -79,24 +82,16 @@ def parse_arguments(arguments=None):
     return parser.parse_args(arguments)
 
 
-def model_path(text):
-    """Parse `NAME=DIR`; return both."""
-    found = re.fullmatch("([^/:=]+)=(.+)", text)
-    if not found:
-        raise argparse.ArgumentTypeError(
-            f"{text} is not NAME=DIR, such as digits=models/mine"
-        )
-    return found[1], found[2]
+def split_by(pattern, form):
+    """Return a function that splits an argument into the groups of a pattern."""
 
+    def convert(text):
+        found = re.fullmatch(pattern, text)
+        if not found:
+            raise argparse.ArgumentTypeError(f"{text} is not {form}")
+        return found.groups()
 
-def label(text):
-    """Parse `NAME:LABEL=VERSION`; return the three."""
-    found = re.fullmatch("([^/:=]+):([^/:=]+)=([0-9]{1,18})", text)
-    if not found:
-        raise argparse.ArgumentTypeError(
-            f"{text} is not NAME:LABEL=VERSION, such as digits:stable=1"
-        )
-    return found[1], found[2], int(found[3])
+    return convert
 
 
 def main():

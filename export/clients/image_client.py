@@ -141,12 +141,11 @@ class ImageClient:
         Raises:
             ClientError: If the server refuses the request or stays unavailable.
         """
-        if temperature is None:
-            return self.predict("sample", seed=seeds, **conditions)["images"]
-        conditions["temperature"] = np.full(len(seeds), temperature)
-        return self.predict("sample_with_temperature", seed=seeds, **conditions)[
-            "images"
-        ]
+        name = "sample"
+        if temperature is not None:
+            name = "sample_with_temperature"
+            conditions["temperature"] = np.full(len(seeds), temperature)
+        return self.predict(name, seed=seeds, **conditions)["images"]
 
     def complete(self, images, known, seeds, **conditions):
         """Return images with their unknown pixels drawn.

@@ -325,7 +325,7 @@ class Catalog:
         """Scan the disk once; load new versions and unload old ones."""
         for name, path in self._find_models().items():
             if name not in self.models:
-                labels = {k: v for n, k, v in self._options.label if n == name}
+                labels = {k: int(v) for n, k, v in self._options.label if n == name}
                 model = ModelVersions(name, path, self._options.all_versions, labels)
                 # A new dict, since requests read the old one meanwhile.
                 self.models = {**self.models, name: model}
