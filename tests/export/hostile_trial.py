@@ -16,6 +16,7 @@ The last one expects a server with the models that an earlier run wrote to MODEL
 import argparse
 import base64
 import collections
+import concurrent.futures
 import contextlib
 import itertools
 import json
@@ -24,7 +25,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 
 import numpy as np
@@ -195,13 +195,12 @@ class Trial:
         """Let clients send requests, the hostile ones at most `most_bad` in all."""
         end = time.monotonic() + seconds
         counter = itertools.count()
-        clients = [(self._be_honest, (k, end)) for k in range(HONEST)]
-        clients += [(self._be_hostile, (counter, end, most_bad))] * hostile
-        threads = [threading.Thread(target=f, args=a) for f, a in clients]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        with concurrent.futures.ThreadPoolExecutor(HONEST + hostile) as pool:
+            clients = [pool.submit(self._be_honest, k, end) for k in range(HONEST)]
+            for _ in range(hostile):
+                clients.append(pool.submit(self._be_hostile, counter, end, most_bad))
+        for client in clients:
+            client.result()
 
     @property
     def p99(self):

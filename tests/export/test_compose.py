@@ -6,11 +6,9 @@ environment variables TF_SERVING_IMAGE and NGINX_IMAGE; see images/Dockerfile.
 
 import concurrent.futures
 import contextlib
-import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import threading
 
@@ -19,7 +17,7 @@ import pytest
 
 from keras_genimg.models import VAE
 from keras_genimg.serving import publish
-from tests.export.running_server import ROOT, requests, wait_until
+from tests.export.running_server import ROOT, listens, requests, wait_until
 
 pytest.importorskip("tensorflow_serving", reason='needs the extra "serving"')
 from export.clients import ClientError, ImageClient  # noqa: E402
@@ -103,13 +101,6 @@ def draws(images, **which):
         return False
 
 
-def post(body, model="digits"):
-    """Send a request, text or what becomes JSON."""
-    text = body if isinstance(body, str) else json.dumps(body)
-    url = f"http://127.0.0.1:8501/v1/models/{model}:predict"
-    return requests.post(url, data=text, timeout=60)
-
-
 @contextlib.contextmanager
 def four_clients_drawing():
     """Give a list of what they have drawn. At the end, raise the error of a client."""
@@ -127,11 +118,6 @@ def four_clients_drawing():
             stop.set()
     for future in drawing:
         future.result()
-
-
-def listens(port):
-    with socket.socket() as tried:
-        return tried.connect_ex(("127.0.0.1", port)) == 0
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +142,8 @@ def checkout(tmp_path_factory):
 @pytest.fixture
 def compose(checkout):
     """`checkout` with the README's first Docker command run."""
-    (up,) = [line for line in commands("compose") if line == f"{COMPOSE} up -d"]
+    up = f"{COMPOSE} up -d"
+    assert up in commands("compose")
     checkout.run(f"{up} --wait")
     newest = checkout.expected(max(checkout.models))
     wait_until(lambda: draws(newest))
@@ -185,7 +172,8 @@ def test_only_the_proxy_answers(compose):
 
 
 def test_the_guard_is_before_the_server(compose):
-    reply = post("[" * 20_000)
+    url = "http://127.0.0.1:8501/v1/models/digits:predict"
+    reply = requests.post(url, data="[" * 20_000, timeout=60)
     assert reply.status_code == 400
     assert "at most 32 levels" in reply.json()["error"]
 

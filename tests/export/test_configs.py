@@ -28,9 +28,15 @@ def read_yaml(path):
     return yaml.safe_load(path.read_text())
 
 
-def compose_flags():
-    """Return the server's flags in compose.yaml, which its stand-in must know too."""
-    services = read_yaml(TF_SERVING / "compose.yaml")["services"]
+@pytest.fixture
+def services():
+    """The services of compose.yaml."""
+    return read_yaml(TF_SERVING / "compose.yaml")["services"]
+
+
+@pytest.fixture
+def flags(services):
+    """The server's flags in compose.yaml, which its stand-in must know too."""
     command = services["tf-serving"]["command"]
     command = command.replace("=/config/", f"={TF_SERVING}/")
     return model_server.parse_arguments(shlex.split(command))
@@ -51,32 +57,28 @@ def test_labels_are_of_versions_that_are_loaded():
     assert not model.version_labels and not model.HasField("model_version_policy")
 
 
-def test_flags_and_files_of_compose_exist():
-    flags = compose_flags()
+def test_flags_and_files_of_compose_exist(flags):
     assert flags.model_config_file.is_file()
     assert flags.monitoring_config_file.is_file()
 
 
-def test_images_are_of_fixed_versions():
-    services = read_yaml(TF_SERVING / "compose.yaml")["services"]
+def test_images_are_of_fixed_versions(services):
     (tag,) = re.findall(r":-tensorflow/serving:(2\.\d+\.\d+)}", str(services))
     assert re.search(r":-nginx:1\.\d+\.\d+}", services["proxy"]["image"])
     assert read_yaml(KSERVE)["spec"]["predictor"]["model"]["runtimeVersion"] == tag
 
 
-def test_only_the_proxy_is_open_and_grpc_on_demand():
-    services = read_yaml(TF_SERVING / "compose.yaml")["services"]
+def test_only_the_proxy_is_open_and_grpc_on_demand(services):
     assert "ports" not in services["tf-serving"]
     opened = read_yaml(TF_SERVING / "compose.grpc.yaml")["services"]
     assert opened == {"tf-serving": {"ports": ["127.0.0.1:8500:8500"]}}
     assert services["proxy"]["ports"] == ["${LISTEN:-127.0.0.1}:8501:8501"]
 
 
-def test_time_outs_are_longer_from_the_server_outwards():
-    milliseconds = compose_flags().rest_api_timeout_in_ms
+def test_time_outs_are_longer_from_the_server_outwards(flags):
     text = (TF_SERVING / "nginx.conf").read_text()
     (proxy,) = re.findall(r"proxy_read_timeout (\d+)s;", text)
-    assert 30_000 < milliseconds < 1000 * int(proxy)
+    assert 30_000 < flags.rest_api_timeout_in_ms < 1000 * int(proxy)
     predictor = read_yaml(KSERVE)["spec"]["predictor"]
     flags = model_server.parse_arguments(predictor["model"]["args"])
     assert flags.rest_api_timeout_in_ms < 1000 * predictor["timeout"]

@@ -1,9 +1,10 @@
+import contextlib
 import json
 
 import pytest
 
 from tests.export.running_server import running
-from tests.export.test_proxy import NGINX, Nginx
+from tests.export.test_proxy import running_nginx
 
 pytestmark = pytest.mark.slow
 
@@ -40,23 +41,17 @@ def served(tmp_path_factory):
 @pytest.mark.parametrize("proxy", [False, True])
 def test_hostile_clients_have_no_victims(served, proxy, tmp_path):
     base, address, honest = served
-    nginx = None
+    nginx = contextlib.nullcontext(address)
     if proxy:
-        if NGINX is None:
-            pytest.skip("needs nginx")
-        nginx = Nginx(tmp_path, address, base)
-        address = nginx.address
+        nginx = running_nginx(tmp_path, address, base)
     signatures = {json.loads(body)["signature_name"] for _, body, _ in honest}
     assert signatures == SIGNATURES
     bad = hostile_trial.bad_requests(proxy)
     assert len(bad) > 40
-    trial = hostile_trial.Trial(address, honest, bad)
-    try:
+    with nginx as address:
+        trial = hostile_trial.Trial(address, honest, bad)
         trial.run(10, most_bad=len(bad))
         assert hostile_trial.answers(address)
-    finally:
-        if nginx is not None:
-            nginx.stop()
     assert not trial.failed
     assert not trial.accepted
     assert set(trial.statuses) == set(bad)

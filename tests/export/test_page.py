@@ -4,7 +4,7 @@ import shutil
 import numpy as np
 import pytest
 
-from tests.export.test_proxy import NGINX, Nginx
+from tests.export.test_proxy import running_nginx
 
 pytestmark = pytest.mark.slow
 
@@ -69,17 +69,6 @@ def choose(page, name):
     page.get_by_role("status").get_by_text("Ready").wait_for()
 
 
-def images_in(page, place):
-    """Return the images that canvases show, in all four channels."""
-    read = [c.evaluate(READ_IMAGE) for c in page.locator(f"#{place} canvas").all()]
-    return np.array([np.reshape(r["data"], (r["height"], r["width"], 4)) for r in read])
-
-
-def as_shown(images):
-    images = np.broadcast_to(images, (*images.shape[:-1], 3))
-    return np.concatenate([images, np.full_like(images[..., :1], 255)], axis=-1)
-
-
 def draw(page, text, **fields):
     for name, value in fields.items():
         page.locator(f"#{name}").fill(str(value))
@@ -87,28 +76,29 @@ def draw(page, text, **fields):
     page.get_by_role("status").get_by_text(text).wait_for()
 
 
+def check_shown(page, place, images):
+    """Check that canvases show images, in all four channels."""
+    read = [c.evaluate(READ_IMAGE) for c in page.locator(f"#{place} canvas").all()]
+    shown = np.array(
+        [np.reshape(r["data"], (r["height"], r["width"], 4)) for r in read]
+    )
+    colors = np.broadcast_to(images, (*images.shape[:-1], 3))
+    np.testing.assert_array_equal(shown[..., :3], colors)
+    assert (shown[..., 3] == 255).all()
+
+
 def test_draws_behind_the_proxy(browser, server, base_dir, drawn, tmp_path):
-    if NGINX is None:
-        pytest.skip("needs nginx")
-    nginx = Nginx(tmp_path, server.address, base_dir)
-    try:
-        with opened(browser, nginx.address) as page:
+    with running_nginx(tmp_path, server.address, base_dir) as address:
+        with opened(browser, address) as page:
             draw(page, "Drew 3 images", seed=5, count=3)
-            expected = as_shown(drawn("vae", [5, 6, 7]))
-            np.testing.assert_array_equal(images_in(page, "drawn"), expected)
-    finally:
-        nginx.stop()
+            check_shown(page, "drawn", drawn("vae", [5, 6, 7]))
 
 
 def test_draws_by_seed(page, drawn):
     draw(page, "Drew 3 images", seed=5, count=3)
-    expected = as_shown(drawn("vae", [5, 6, 7]))
-    np.testing.assert_array_equal(images_in(page, "drawn"), expected)
-    assert page.locator("#drawn figcaption").all_inner_texts() == [
-        "seed 5",
-        "seed 6",
-        "seed 7",
-    ]
+    check_shown(page, "drawn", drawn("vae", [5, 6, 7]))
+    captions = page.locator("#drawn figcaption").all_inner_texts()
+    assert captions == ["seed 5", "seed 6", "seed 7"]
     assert not page.locator("#complete").is_visible()
     assert not page.locator("#temperature").is_visible()
 
@@ -117,11 +107,10 @@ def test_draws_by_label_and_temperature(page, drawn):
     choose(page, "pixels")
     draw(page, "Drew 4 images", seed=1, count=4, label=2)
     two = {"conditions": np.full(4, 2)}
-    expected = as_shown(drawn("pixels", [1, 2, 3, 4], **two))
-    np.testing.assert_array_equal(images_in(page, "drawn"), expected)
+    check_shown(page, "drawn", drawn("pixels", [1, 2, 3, 4], **two))
     draw(page, "Drew 4 images", temperature=0.2)
-    expected = as_shown(drawn("pixels", [1, 2, 3, 4], temperature=0.2, **two))
-    np.testing.assert_array_equal(images_in(page, "drawn"), expected)
+    expected = drawn("pixels", [1, 2, 3, 4], temperature=0.2, **two)
+    check_shown(page, "drawn", expected)
 
 
 def test_erases_with_the_mouse_and_completes(page, models):
@@ -159,18 +148,14 @@ def test_completes_with_candidates(page, models):
     known = np.ones((4, 5), int)
     known[0] = 0
     check_completion(page, model, known, num_candidates=3)
+    images = model.generate(1, seed=[2], conditions=[1]).repeat(2, axis=0)
+    options = {"num_candidates": 3, "return_effective_sample_size": True}
     _, sizes = model.complete(
-        model.generate(1, seed=[2], conditions=[1]).repeat(2, axis=0),
-        known,
-        seed=[30, 31],
-        conditions=[1, 1],
-        num_candidates=3,
-        return_effective_sample_size=True,
+        images, known, seed=[30, 31], conditions=[1, 1], **options
     )
     captions = page.locator("#completed figcaption").all_inner_texts()
     assert captions == [
-        f"seed {seed}, ESS {size:.1f}"
-        for seed, size in zip((30, 31), sizes, strict=True)
+        f"seed {30 + index}, ESS {size:.1f}" for index, size in enumerate(sizes)
     ]
     page.locator("#complete-count").fill("6")
     page.get_by_role("button", name="Complete").click()
@@ -204,12 +189,11 @@ def check_completion(page, model, known, **options):
     page.locator("#completed figure").nth(1).wait_for()
     page.get_by_role("status").get_by_text("Completed the image 2 times").wait_for()
     original = model.generate(1, seed=[2], conditions=label)
-    for index, image in enumerate(images_in(page, "completed")):
-        expected = model.complete(
-            original, known, seed=[30 + index], conditions=label, **options
-        )
-        expected = as_shown(model.likelihood.to_display(expected))
-        np.testing.assert_array_equal(image, expected[0])
+    options = {"conditions": label, **options}
+    expected = [
+        model.complete(original, known, seed=[seed], **options)[0] for seed in (30, 31)
+    ]
+    check_shown(page, "completed", model.likelihood.to_display(np.array(expected)))
 
 
 def test_watches_canvases(page, models):
@@ -219,14 +203,14 @@ def test_watches_canvases(page, models):
     page.get_by_role("button", name="Watch").click()
     page.get_by_role("button", name="Play").wait_for()  # It has played to the end.
     canvases = model.generate_canvases(2, seed=0)["canvases"]
-    canvases = as_shown(model.likelihood.to_display(canvases))
-    np.testing.assert_array_equal(images_in(page, "watched"), canvases[:, 2])
+    canvases = model.likelihood.to_display(canvases)
+    check_shown(page, "watched", canvases[:, 2])
     page.get_by_label("Glimpse").fill("1")
     assert "1 of 3" in page.locator("#player").inner_text()
-    np.testing.assert_array_equal(images_in(page, "watched"), canvases[:, 0])
+    check_shown(page, "watched", canvases[:, 0])
 
 
-def test_errors_can_be_read(page, server):
+def test_errors_can_be_read(page):
     alert = page.get_by_role("alert")
     page.locator("#seed").fill("-1")
     page.get_by_role("button", name="Draw").click()

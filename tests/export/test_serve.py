@@ -32,29 +32,23 @@ def test_both_formats_draw_what_generate_draws(drawn, server):
             np.testing.assert_array_equal(reply, expected)
 
 
-def test_more_than_one_output(drawn, server):
+def test_more_than_one_output(base_dir, drawn, server):
     images = drawn("pixels", [1, 2], conditions=np.array([0, 0]))
     columns = {"images": images.tolist(), "label": [0, 0]}
     instances = [{"images": image.tolist(), "label": 0} for image in images]
-    outputs = server.predict("pixels", inputs=columns, signature_name="log_prob")
-    predictions = server.predict(
-        "pixels", instances=instances, signature_name="log_prob"
-    )
+    ask = {"signature_name": "log_prob"}
+    outputs = server.predict("pixels", inputs=columns, **ask)
+    predictions = server.predict("pixels", instances=instances, **ask)
     assert list(outputs) == ["bits_per_dim", "log_prob"]
     assert predictions == [
         {name: values[i] for name, values in outputs.items()} for i in range(2)
     ]
-    loaded = tf.saved_model.load(server_path(server, "pixels"))
+    loaded = tf.saved_model.load(str(base_dir / "pixels" / "1"))
     expected = loaded.signatures["log_prob"](
         images=tf.constant(images, tf.int32), label=tf.zeros(2, tf.int32)
     )
     for name, values in expected.items():
         np.testing.assert_array_equal(np.float32(outputs[name]), values)
-
-
-def server_path(server, name):
-    arguments = server.process.args
-    return f"{arguments[arguments.index('--base-dir') + 1]}/{name}/1"
 
 
 def test_every_type_comes_back_as_it_was_sent(server):
@@ -86,21 +80,15 @@ def test_bytes_travel_as_base64(server):
     assert answer.status_code == 400 and "Output text is binary" in answer.text
     text = {"b64": base64.b64encode("ä".encode()).decode()}
     for body in ({"instances": [text]}, {"instances": [{"text": text}]}):
-        assert server.predict("plain", **body, **ask) == [
-            {"text": "ä", "text_bytes": text}
-        ]
-    assert server.predict("plain", inputs=[text], **ask) == {
-        "text": ["ä"],
-        "text_bytes": [text],
-    }
+        reply = server.predict("plain", **body, **ask)
+        assert reply == [{"text": "ä", "text_bytes": text}]
+    reply = server.predict("plain", inputs=[text], **ask)
+    assert reply == {"text": ["ä"], "text_bytes": [text]}
 
 
 def test_status_metadata_and_list(server, base_dir):
-    available = {
-        "version": "1",
-        "state": "AVAILABLE",
-        "status": {"error_code": "OK", "error_message": ""},
-    }
+    status = {"error_code": "OK", "error_message": ""}
+    available = {"version": "1", "state": "AVAILABLE", "status": status}
     for path in ("vae", "vae/versions/1", "vae/labels/stable"):
         reply = server.get(f"/v1/models/{path}").json()
         assert reply == {"model_version_status": [available]}
@@ -119,11 +107,8 @@ def test_status_metadata_and_list(server, base_dir):
         assert reply["family"] == "VAE"
     listed = {m["name"]: m for m in server.get("/v1/models").json()["models"]}
     assert {"draw", "pixels", "plain", "vae"} <= set(listed)
-    assert listed["vae"] == {
-        "name": "vae",
-        "versions": [available],
-        "labels": {"stable": "1"},
-    }
+    labels = {"stable": "1"}
+    assert listed["vae"] == {"name": "vae", "versions": [available], "labels": labels}
     answer = server.get("/v1/models/plain/assets/metadata")
     assert answer.status_code == 404 and "metadata.json" in answer.json()["error"]
 

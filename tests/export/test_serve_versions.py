@@ -19,6 +19,12 @@ def other(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def vae(base_dir):
+    """Path of the VAE of `models`."""
+    return base_dir / "vae" / "1"
+
+
+@pytest.fixture(scope="module")
 def watched(tmp_path_factory):
     """A server and its base directory, empty at first."""
     base = tmp_path_factory.mktemp("watched")
@@ -44,11 +50,9 @@ def states(server, name):
 
 
 def wait_for_states(server, name, **expected):
-    expected = {int(key[1:]): state for key, state in expected.items()}
-
     def as_expected():
-        found = states(server, name)
-        return all(found.get(v, ("",))[0] == state for v, state in expected.items())
+        found = {f"v{number}": s for number, (s, _) in states(server, name).items()}
+        return {**found, **expected} == found
 
     try:
         wait_until(as_expected)
@@ -56,9 +60,9 @@ def wait_for_states(server, name, **expected):
         raise AssertionError((states(server, name), server.log)) from None
 
 
-def test_a_new_version_takes_over_without_a_lost_request(watched, base_dir, other):
+def test_a_new_version_takes_over_without_a_lost_request(watched, vae, other):
     server, base = watched
-    publish(base_dir / "vae" / "1", base / "swapped", 1)
+    publish(vae, base / "swapped", 1)
     wait_for_states(server, "swapped", v1="AVAILABLE")
     old = server.predict("swapped", instances=[1])
     replies, stop = [], threading.Event()
@@ -95,11 +99,11 @@ def test_a_new_version_takes_over_without_a_lost_request(watched, base_dir, othe
     ["saved_model.pb", "variables", "variables/variables.data-00000-of-00001"],
 )
 def test_a_half_copied_version_is_not_served_until_it_is_whole(
-    missing, watched, base_dir, other
+    missing, watched, vae, other
 ):
     server, base = watched
     model = base / f"half{len(missing)}"
-    publish(base_dir / "vae" / "1", model, 1)
+    publish(vae, model, 1)
     wait_for_states(server, model.name, v1="AVAILABLE")
     old = server.predict(model.name, instances=[1])
     away = base.parent / f"away{len(missing)}"
@@ -119,12 +123,12 @@ def test_a_half_copied_version_is_not_served_until_it_is_whole(
 
 
 def test_an_older_version_stands_in_for_one_that_was_broken_from_the_start(
-    watched, base_dir, other
+    watched, vae, other
 ):
     server, base = watched
     model = base.parent / "fallback"
     for number in (1, 2, 3):
-        publish(base_dir / "vae" / "1", model, number)
+        publish(vae, model, number)
     (model / "3" / "saved_model.pb").write_bytes(b"garbage")
     model.rename(base / "fallback")
     wait_for_states(server, "fallback", v2="AVAILABLE", v3="END")
@@ -141,10 +145,10 @@ def test_an_older_version_stands_in_for_one_that_was_broken_from_the_start(
     assert lines["fallback version 3"].startswith("END, failed: ")
 
 
-def test_deleted_versions(watched, base_dir):
+def test_deleted_versions(watched, vae):
     server, base = watched
     model = base / "deleted"
-    publish(base_dir / "vae" / "1", model, 3)
+    publish(vae, model, 3)
     wait_for_states(server, "deleted", v3="AVAILABLE")
     # Only a broken one is left: what is in memory goes on.
     (model / "2").mkdir()
@@ -157,19 +161,19 @@ def test_deleted_versions(watched, base_dir):
     assert answer.status_code == 404
 
 
-def test_only_directories_named_by_a_plain_integer_are_versions(watched, base_dir):
+def test_only_directories_named_by_a_plain_integer_are_versions(watched, vae):
     server, base = watched
     model = base / "named"
     for name in ("1", ".22", "23.tmp", "v24", "-3", "2_5", "٣"):
-        shutil.copytree(base_dir / "vae" / "1", model / name)
+        shutil.copytree(vae, model / name)
     (model / "99").touch()
     wait_for_states(server, "named", v1="AVAILABLE")
     assert list(states(server, "named")) == [1]
 
 
-def test_a_labeled_version_is_served_beside_the_newest(watched, base_dir, other):
+def test_a_labeled_version_is_served_beside_the_newest(watched, vae, other):
     server, base = watched
-    publish(base_dir / "vae" / "1", base / "labeled", 1)
+    publish(vae, base / "labeled", 1)
     publish(other, base / "labeled", 2)
     wait_for_states(server, "labeled", v1="AVAILABLE", v2="AVAILABLE")
     ask = {"instances": [1]}
@@ -178,8 +182,8 @@ def test_a_labeled_version_is_served_beside_the_newest(watched, base_dir, other)
     assert server.predict("labeled", **ask) != old
 
 
-def test_all_versions_of_a_model_elsewhere(base_dir, other, tmp_path):
-    publish(base_dir / "vae" / "1", tmp_path / "here", 1)
+def test_all_versions_of_a_model_elsewhere(vae, other, tmp_path):
+    publish(vae, tmp_path / "here", 1)
     publish(other, tmp_path / "here", 2)
     served = ("--model", f"mine={tmp_path / 'here'}", "--all-versions")
     with running(tmp_path, *served) as server:

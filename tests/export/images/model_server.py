@@ -15,7 +15,7 @@ from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
 
 CHECKOUT = pathlib.Path(__file__).parents[3]
-sys.path.insert(0, str(CHECKOUT / "tests" / "export"))
+sys.path[:0] = [str(CHECKOUT), str(CHECKOUT / "tests" / "export")]
 
 import grpc_stand_in  # noqa: E402
 
