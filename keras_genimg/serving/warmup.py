@@ -43,7 +43,6 @@ def write_warmup(directory: PathLike, batch_sizes: Iterable[int] = (1,)) -> int:
         ValueError: If a batch size is not a positive integer or above the model's
             limit.
     """
-    directory = os.path.abspath(os.fspath(directory))
     graph = SavedGraph(directory)
     sizes = checked_batch_sizes(batch_sizes, graph.metadata.get("max_examples"))
     records = [
@@ -53,7 +52,7 @@ def write_warmup(directory: PathLike, batch_sizes: Iterable[int] = (1,)) -> int:
         for size in sizes
         if size <= signature.metadata.get("max_examples", size)
     ]
-    file = pathlib.Path(directory, WARMUP_FILE)
+    file = pathlib.Path(graph.directory, WARMUP_FILE)
     file.parent.mkdir(exist_ok=True)
     with atomic_path(file) as path, tf.io.TFRecordWriter(str(path)) as writer:
         for record in records:
@@ -78,18 +77,17 @@ def checked_batch_sizes(batch_sizes, max_examples=None, owner="write_warmup"):
     return list(dict.fromkeys(sizes))
 
 
-def recorded_requests(directory, graph):
+def recorded_requests(graph):
     """Return the warm-up records of a SavedModel as a list of `Request`.
 
     Args:
-        directory: Path of the SavedModel.
         graph: Its `SavedGraph`.
 
     Raises:
         ImportError: If there are records and the extra `serving` is not installed.
         ValueError: If a server would not start with this file.
     """
-    file = os.path.join(directory, WARMUP_FILE)
+    file = os.path.join(graph.directory, WARMUP_FILE)
     if not os.path.exists(file):
         return []
     try:

@@ -245,7 +245,7 @@ def test_warm_up_records_are_run(sound):
 def test_records_that_keep_a_server_from_starting(sound, records, text):
     planted.write_records(sound, records)
     with pytest.raises(ValueError, match=re.escape(text)):
-        recorded_requests(sound, SavedGraph(sound))
+        recorded_requests(SavedGraph(sound))
 
 
 def test_broken_files_of_records(sound):
@@ -254,8 +254,8 @@ def test_broken_files_of_records(sound):
     for broken in (whole[:-3], b"no TFRecord file at all"):
         file.write_bytes(broken)
         with pytest.raises(ValueError, match="it is not a TFRecord file"):
-            recorded_requests(sound, SavedGraph(sound))
+            recorded_requests(SavedGraph(sound))
     found = failures(sound)
     assert set(found) == {"warm-up"}
     file.write_bytes(b"")
-    assert recorded_requests(sound, SavedGraph(sound)) == []
+    assert recorded_requests(SavedGraph(sound)) == []

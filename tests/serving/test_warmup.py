@@ -90,7 +90,7 @@ def test_only_records_need_the_protocol_buffers(tmp_path, monkeypatch):
     planted.save(tmp_path, {"sound": (planted.sound, [planted.SEED])})
     record = planted.record("sound", seed=[1])
     monkeypatch.setitem(sys.modules, "tensorflow_serving.apis", None)
-    assert recorded_requests(tmp_path, SavedGraph(tmp_path)) == []
+    assert recorded_requests(SavedGraph(tmp_path)) == []
     hint = r'pip install "\.\[serving\]"'
     with pytest.raises(ImportError, match=hint):
         write_warmup(tmp_path)

@@ -47,7 +47,6 @@ class Trial:
     """
 
     def __init__(self, directory, timeout):
-        self.directory = directory
         self.graph = graph = SavedGraph(directory)
         self.timeout = timeout
         tried = [s for s in graph.plain_signatures if s.sendable]
@@ -56,7 +55,7 @@ class Trial:
             self.requests.update(self._right(signature))
         self.record_fault = None
         try:
-            for i, request in enumerate(recorded_requests(directory, graph)):
+            for i, request in enumerate(recorded_requests(graph)):
                 what = f"record {i}, for {request.signature.name},"
                 self.requests["record", what, "OK"] = request
         except (ImportError, ValueError) as error:
@@ -64,7 +63,7 @@ class Trial:
         for signature in tried:  # Last, since these may end the process.
             if signature.batched:
                 self.requests.update(self._wrong(signature))
-        self.loading, self.outcomes = self._run(self.requests)
+        self.loading, self.outcomes = clean_process.serve(graph, self.requests, timeout)
 
     def of(self, kind):
         """Return outcomes of one kind by key."""
@@ -80,12 +79,7 @@ class Trial:
         requests = {}
         for name in names:
             requests.update(self._right(self.graph.signatures[name], seed))
-        return self._run(requests)[1]
-
-    def _run(self, requests):
-        return clean_process.serve(
-            self.directory, self.graph.tags, requests, self.timeout
-        )
+        return clean_process.serve(self.graph, requests, self.timeout)[1]
 
     def _right(self, signature, seed=0):
         """Return requests that must be answered."""
@@ -109,19 +103,17 @@ class Trial:
         requests = {}
         right = probes.random_inputs(signature, few)
         for name, spec in signature.inputs.items():
-            tried = []
+            what = f"{signature.name}: {name} of"
             limits = probes.values_at_limits(spec.dtype, described.get(name, {}))
             for value, accepted in limits.items():
-                given = right[name].copy()
-                given.flat[-1] = value
+                given = {**right, name: right[name].copy()}
+                given[name].flat[-1] = value
                 status = "OK" if accepted else REFUSED
-                tried.append(("value", value, status, given))
+                requests["value", f"{what} {value}", status] = Request(signature, given)
             for shape in probes.wrong_shapes(signature, name, few):
-                given = np.resize(right[name], shape)
-                tried.append(("shape", f"shape {list(shape)}", REFUSED, given))
-            for kind, what, status, given in tried:
-                key = kind, f"{signature.name}: {name} of {what}", status
-                requests[key] = Request(signature, {**right, name: given})
+                given = {**right, name: np.resize(right[name], shape)}
+                key = "shape", f"{what} shape {list(shape)}", REFUSED
+                requests[key] = Request(signature, given)
         return requests
 
 
@@ -181,7 +173,7 @@ def check_python(trial):
     """Check that `tf.saved_model.load` gives the same bits as the C API."""
     with tf.device("CPU"):
         with quiet("absl"):  # It warns about gradients.
-            loaded = tf.saved_model.load(trial.directory)
+            loaded = tf.saved_model.load(trial.graph.directory)
         faults = []
         for (_, name), outcome in trial.of("batch").items():
             if outcome.code in (clean_process.CRASH, clean_process.NOT_RUN):
@@ -205,26 +197,25 @@ def check_python(trial):
 
 def check_examples(trial):
     """Check that the outputs for an example depend on its own inputs alone."""
-    names = [key[1] for key in trial.of("changed")]
-    faults = _dependences(trial, names, trial.outcomes)
+    faults = dict.fromkeys(key[1] for key in trial.of("changed"))
+    count = len(faults)
     # A pixel close to a tie can fall the other way in a batch of another size, which
     # changes the rest of its image. Real dependence on other examples fails every
     # attempt.
-    for seed in range(1, NUM_ATTEMPTS):
-        if faults:
-            faults = _dependences(trial, faults, trial.again(faults, seed))
+    for seed in range(NUM_ATTEMPTS):
+        outcomes = trial.again(faults, seed) if seed else trial.outcomes
+        found = {name: _dependence(trial, name, outcomes) for name in faults}
+        faults = {name: fault for name, fault in found.items() if fault}
+        if not faults:
+            break
     return [f"{name}: {fault}" for name, fault in faults.items()], (
-        f"{len(names)} signatures return the same for an example alone, in a batch of "
+        f"{count} signatures return the same for an example alone, in a batch of "
         f"up to {NUM_EXAMPLES} and among other examples ({comparison.TOLERANCES})"
     )
 
 
-def _dependences(trial, names, outcomes):
-    found = {name: _dependence(trial, name, outcomes) for name in names}
-    return {name: fault for name, fault in found.items() if fault}
-
-
 def _dependence(trial, name, outcomes):
+    """Describe how an example of a signature depends on others, or return None."""
     batch = outcomes["batch", name]
     num_examples = _num_examples(trial.graph.signatures[name])
     if not batch.succeeded:

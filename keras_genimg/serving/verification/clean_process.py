@@ -62,12 +62,11 @@ class Outcome:
         return f"{self.code} {first[:300]}".strip()
 
 
-def serve(directory, tags, requests, timeout):
+def serve(graph, requests, timeout):
     """Run requests in a process that does not import TensorFlow.
 
     Args:
-        directory: Path of the SavedModel.
-        tags: Tags of its graph.
+        graph: `SavedGraph`.
         requests: Dict of `Request`. None runs after one that ends the process.
         timeout: Seconds for all of them.
 
@@ -75,8 +74,8 @@ def serve(directory, tags, requests, timeout):
         The `Outcome` of loading the SavedModel, and a dict of those of the requests.
     """
     work = {
-        "directory": os.path.abspath(directory),
-        "tags": tags,
+        "directory": graph.directory,
+        "tags": graph.tags,
         "requests": [request.work for request in requests.values()],
     }
     results, ending = _run(work, timeout)

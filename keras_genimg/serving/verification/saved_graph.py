@@ -1,6 +1,7 @@
 """Contents of a SavedModel's graph, read without running it."""
 
 import dataclasses
+import os
 import pathlib
 
 import tensorflow as tf
@@ -59,6 +60,7 @@ class SavedGraph:
     """
 
     def __init__(self, directory):
+        self.directory = os.path.abspath(directory)
         content = pathlib.Path(directory, "saved_model.pb").read_bytes()
         saved = saved_model_pb2.SavedModel.FromString(content)
         found = [m for m in saved.meta_graphs if TAG in m.meta_info_def.tags]
