@@ -123,9 +123,12 @@ class DiscretizedLogisticMixture(Likelihood):
             components, temperatures = self._at_temperature(params, num_colors)
 
             def choose(color, *given):
+                here, temperature = uniforms[..., color], temperatures[color]
                 logits = components.logits_of_values(color, *given)
-                given = uniforms[..., color], temperatures[color]
-                return Categorical(self.num_values).sample(logits, *given)
+                drawn = Categorical(self.num_values).sample(logits, here, temperature)
+                # As in a batch in which all temperatures are 1.
+                exact = components.quantile(here, color, *given)
+                return tf.where(temperature == 1, exact, drawn)
 
             return tf.stack(components.color_by_color(choose)[0], axis=-1)
 

@@ -190,6 +190,18 @@ def test_sample_of_many_values(num_values):
     assert drawn.min() == 0 and drawn.max() == num_values - 1
 
 
+def test_sample_does_not_depend_on_other_temperatures():
+    """Rounding decides some of so many pixels, in the same way in every batch."""
+    likelihood = DiscretizedLogisticMixture(256, 2)
+    params = random_params(likelihood, (30000, 1, 1, 1))[:, 0, 0]
+    uniforms = np.random.default_rng(2).uniform(size=(30000, 1)).astype("float32")
+    temperature = np.ones((30000, 1), "float32")
+    alone = likelihood.sample(params, uniforms, temperature)
+    temperature[-1] = 0.5
+    merged = likelihood.sample(params, uniforms, temperature)
+    np.testing.assert_array_equal(merged[:-1], alone[:-1])
+
+
 def test_log_prob_at_temperature():
     shape = (2, 1, 2, 3)
     params = random_params(MIXTURE, shape)
