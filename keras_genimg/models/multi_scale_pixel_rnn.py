@@ -134,8 +134,7 @@ class EnlargingPixelRNN(PixelNetwork):
             enlarged = upsampling_network(
                 small, factors, condition_filters, likelihood, dtype
             )
-            ranges = {"small_images": (0, likelihood.max_value)}
-            return [small], enlarged, ranges
+            return [small], enlarged
 
         super().__init__(
             image_shape, likelihood, arguments, network, dtype, make_condition, **kwargs
@@ -143,6 +142,10 @@ class EnlargingPixelRNN(PixelNetwork):
         self.factors = factors
         if subsampling == "top_left":
             self._drawer = EnlargingDrawer(self, scales)
+
+    @property
+    def condition_ranges(self) -> dict[str, tuple[int, int]]:
+        return {"small_images": (0, self.likelihood.max_value)}
 
     def _own_loss(self):
         if self.subsampling == "box":

@@ -50,9 +50,9 @@ class PixelNetwork(AutoregressiveModel):
             `keras_genimg.networks.pixel_stack` that are among `arguments`, and
             `likelihood`, `condition` and `dtype`.
         dtype: Dtype policy of the layers, or None.
-        make_condition: Function that returns a list of inputs besides the images, the
-            map for the layers that is made of them, and their `condition_ranges`; by
-            default as `num_classes` or `condition_shape` say.
+        make_condition: Function that returns a list of inputs besides the images, and
+            the map for the layers that is made of them; by default as `num_classes` or
+            `condition_shape` say.
         **kwargs: `name` and `trainable`.
 
     Raises:
@@ -74,13 +74,14 @@ class PixelNetwork(AutoregressiveModel):
         arguments = _checked_arguments(owner, image_shape, likelihood, arguments)
         images = keras.Input(image_shape, name="images")
         if make_condition is not None:
-            conditions, condition, ranges = make_condition()
+            conditions, condition = make_condition()
         else:
-            num_classes = arguments.get("num_classes")
             conditions, condition = condition_input(
-                num_classes, arguments.get("condition_shape"), arguments["units"], dtype
+                arguments.get("num_classes"),
+                arguments.get("condition_shape"),
+                arguments["units"],
+                dtype,
             )
-            ranges = {} if num_classes is None else {"label": (0, num_classes - 1)}
         outputs = network(
             images,
             likelihood=likelihood,
@@ -89,10 +90,15 @@ class PixelNetwork(AutoregressiveModel):
             **{name: arguments[name] for name in _STACK_ARGUMENTS if name in arguments},
         )
         inputs = [images, *conditions] if conditions else images
-        super().__init__(inputs, outputs, likelihood, ranges, dtype=dtype, **kwargs)
+        super().__init__(inputs, outputs, likelihood, dtype=dtype, **kwargs)
         self._argument_names = tuple(arguments)
         for name, value in arguments.items():
             setattr(self, name, value)
+
+    @property
+    def condition_ranges(self) -> dict[str, tuple[int, int]]:
+        num_classes = getattr(self, "num_classes", None)  # A family may not have it.
+        return {} if num_classes is None else {"label": (0, num_classes - 1)}
 
     def get_config(self) -> Config:
         return {
