@@ -72,7 +72,6 @@ FAST = [
     ("cnn", CASES[3]),
     ("row", CASES[2]),
     ("diagonal", CASES[3]),
-    ("whole_diagonal", CASES[1]),
     ("whole_row", CASES[3]),
     ("plain", CASES[1]),
 ]

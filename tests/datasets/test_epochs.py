@@ -37,7 +37,7 @@ def pixels(dataset):
 BLOCK_BYTES = "keras_genimg.datasets.epochs.BLOCK_BYTES"
 
 
-@pytest.mark.parametrize("name", slow_but(SETS, "shuffled", "cropped", "pairs"))
+@pytest.mark.parametrize("name", slow_but(SETS, "shuffled", "pairs"))
 def test_an_epoch_begins_at_any_batch(name, monkeypatch):
     monkeypatch.setattr(BLOCK_BYTES, 64 * 64 * 2)  # Two batches.
     epochs = SETS[name]().epochs
@@ -63,7 +63,7 @@ RANDOM = {
 }
 
 
-@pytest.mark.parametrize("name", slow_but(RANDOM, "shuffled", "cropped", "pairs"))
+@pytest.mark.parametrize("name", slow_but(RANDOM, "shuffled", "cropped"))
 def test_passes_are_new_and_follow_the_seed(name):
     make = RANDOM[name]
 

@@ -67,7 +67,7 @@ def test_order_is_that_of_plain_loops(scales):
     [
         ((2, 4, 1), ((1, 2), (2, 4)), 2),
         ((1, 2, 2), ((1, 1), (1, 2)), 3),
-        ((3, 2, 1), ((1, 1), (1, 2), (3, 2)), 2),
+        pytest.param((3, 2, 1), ((1, 1), (1, 2), (3, 2)), 2, marks=pytest.mark.slow),
     ],
 )
 def test_probabilities_of_all_images_sum_to_one(shape, scales, values):

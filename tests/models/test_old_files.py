@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 import keras_genimg.models  # noqa: F401
+from tests.seldom import slow_but
 
 FILES = pathlib.Path(__file__).parent / "files"
 
 
-@pytest.mark.parametrize("name", ["pixel_cnn", "pixel_rnn"])
+@pytest.mark.parametrize("name", slow_but(["pixel_cnn", "pixel_rnn"], "pixel_cnn"))
 def test_pixel_networks_from_before_networks_were_functions(name):
     model = keras.models.load_model(FILES / f"{name}_before_networks.keras")
     expected = dict(np.load(FILES / f"{name}_before_networks.npz"))

@@ -232,7 +232,7 @@ def test_several_samples_in_training():
     "likelihood, images",
     [
         ("gaussian", INTENSITIES),
-        (Bernoulli(intensities=True), INTENSITIES),
+        pytest.param(Bernoulli(intensities=True), INTENSITIES, marks=pytest.mark.slow),
         (Categorical(5), (INTENSITIES * 4.99).astype("int32")),
     ],
     ids=["gaussian", "intensities", "categorical"],

@@ -84,7 +84,7 @@ LAYERS = {"row": RowLSTM, "diagonal": DiagonalBiLSTM}
 @pytest.mark.parametrize("make", LAYERS.values(), ids=LAYERS)
 def test_second_derivatives_are_refused(make):
     layer = make(3)
-    x = tf.random.normal((2, 4, 5, 3))
+    x = tf.ones((2, 4, 5, 3))
     layer(x)
     with tf.GradientTape() as outer:
         outer.watch(x)

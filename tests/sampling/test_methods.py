@@ -194,12 +194,9 @@ def test_half_precision_draws_from_the_parameters_of_the_forward_pass(family, po
 
 
 @pytest.mark.parametrize(
-    "family, policy",
-    [
-        ("cnn", "mixed_float16"),
-        pytest.param("diagonal", "mixed_bfloat16", marks=pytest.mark.slow),
-    ],
+    "family, policy", [("cnn", "mixed_float16"), ("diagonal", "mixed_bfloat16")]
 )
+@pytest.mark.slow
 def test_half_precision_draws(family, policy):
     model = half_precision_model(family, policy)
     drawn = model.generate(4, seed=0)

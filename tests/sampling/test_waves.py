@@ -104,9 +104,7 @@ def drawn(monkeypatch):
     return draw
 
 
-@pytest.mark.parametrize(
-    "name", slow_but(MODELS, "PixelCNN", "row", "mixture", "own", "labels")
-)
+@pytest.mark.parametrize("name", slow_but(MODELS, "row", "mixture", "own", "labels"))
 def test_waves_draw_what_single_pixels_give(name, drawn):
     model = randomized(MODELS[name]())
     options = {"seed": 0}
@@ -148,7 +146,7 @@ def test_a_batch_of_known_size_is_drawn_in_one_way(batch):
     np.testing.assert_array_equal(images, model.generate(batch, seed=0))
 
 
-@pytest.mark.parametrize("options", [{}, {"temperature": 2.0}, {"num_candidates": 3}])
+@pytest.mark.parametrize("options", [{"temperature": 2.0}, {"num_candidates": 3}])
 def test_completions(options, drawn):
     model = randomized(MODELS["colors"]())
     images = np.random.default_rng(0).integers(4, size=(2, *model.image_shape))
@@ -186,6 +184,7 @@ def test_which_models_have_waves():
         assert incremental.PixelRun(model, template, [], False).wave_reach is None
 
 
+@pytest.mark.slow
 def test_multi_scale_draws_each_scale_in_waves(drawn):
     model = MultiScalePixelRNN((16, 16, 1), (8, 16), 4, 1, layer="row", **NARROW)
     randomized(model)

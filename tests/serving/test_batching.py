@@ -16,7 +16,6 @@ from keras_genimg.serving.verification.clean_process import Request
 from keras_genimg.serving.verification.comparison import close, difference
 from keras_genimg.serving.verification.probes import random_inputs
 from keras_genimg.serving.verification.saved_graph import SavedGraph
-from tests.seldom import slow_but
 from tests.serving import all_at_once
 from tests.serving.some_endpoints import write_endpoints
 from tests.subprocesses import run_python
@@ -109,7 +108,8 @@ NETWORKS = {
 }
 
 
-@pytest.mark.parametrize("name", slow_but(NETWORKS, "several rows at once"))
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NETWORKS)
 def test_a_session_draws_batches_of_any_size(name, tmp_path):
     """It optimizes the graph in another way than a function does."""
     model = NETWORKS[name]()
