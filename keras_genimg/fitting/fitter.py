@@ -27,6 +27,7 @@ from keras_genimg.inputs.images import (
     checked_inputs,
     images_of,
     inputs_by_name,
+    refuse_targets,
 )
 from keras_genimg.ops.workers import is_multi_worker
 
@@ -174,7 +175,8 @@ class Fitter:
         """
         model = self._model
         owner = f"{model.name}.{method}"
-        self._refuse_targets(given.get("y"), owner)
+        if (y := given.get("y")) is not None:
+            refuse_targets(model, owner, f"y of type {type(y).__name__}")
         self._refuse_class_weight(given, method)
         x = checked_inputs(given.get("x"), model, owner, in_steps=True)
         y, weights = None, given.get("sample_weight")
@@ -184,15 +186,6 @@ class Fitter:
             check_condition_shape(model, SAMPLE_WEIGHT, weights.shape, y.shape)
             check_condition_values(model, SAMPLE_WEIGHT, weights)
         return {**given, "x": x, "y": y}
-
-    def _refuse_targets(self, y, owner):
-        if y is not None:
-            raise ValueError(
-                f"{owner} takes no targets, since the images are the targets. Pass "
-                f"conditions such as labels with the images, as one dict of the "
-                f"inputs {[tensor.name for tensor in self._model.inputs]}. Received: y "
-                f"of type {type(y).__name__}"
-            )
 
     def _refuse_class_weight(self, given, method):
         if given.get("class_weight") is not None:
@@ -239,9 +232,9 @@ class Fitter:
         owner = f"{what} of {self._model.name}"
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         # Keras drops weights that come without targets, so `fit` adds targets to them.
-        if sample_weight is None:
-            self._refuse_targets(y, owner)
-        elif not self._model._weighs_images:
+        if sample_weight is None and y is not None:
+            refuse_targets(self._model, owner, f"y of type {type(y).__name__}")
+        if sample_weight is not None and not self._model._weighs_images:
             raise ValueError(
                 f"{owner} takes no `sample_weight`, since it would not weigh the whole "
                 f"loss of an image. Leave it out, or repeat images in the data. "

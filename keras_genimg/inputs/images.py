@@ -216,10 +216,8 @@ def _check_dataset(dataset, model, owner, in_steps):
         raise ValueError(f"{owner} received an empty data set: {dataset}")
     element = dataset.element_spec
     if isinstance(element, tuple) and len(element) > 1:
-        raise ValueError(
-            f"{owner} takes no targets, since the images are the targets. Received a "
-            f"data set whose elements are {len(element)}-tuples: {element}"
-        )
+        received = f"a data set whose elements are {len(element)}-tuples: {element}"
+        refuse_targets(model, owner, received)
     specs = inputs_by_name(inputs_of(element), model).values()
     unknown = any(spec.shape.rank is None for spec in specs)
     if in_steps and unknown:  # Which Keras cannot read.
@@ -231,6 +229,28 @@ def _check_dataset(dataset, model, owner, in_steps):
     images, *_ = specs
     if images.shape.rank is not None:
         check_shape(images.shape, model, owner)
+
+
+def refuse_targets(model, owner, received):
+    """Raise, and say where conditions belong.
+
+    Raises:
+        ValueError: Always.
+    """
+    names = [tensor.name for tensor in model.inputs]
+    if len(names) == 1:
+        mend = "Pass the images alone, of a data set `.map(lambda images, y: images)`."
+    else:
+        pairs = ", ".join(f'"{name}": {name}' for name in names)
+        mend = (
+            f"Pass conditions such as labels with the images, as one dict of the "
+            f"inputs {names}, of a data set "
+            f"`.map(lambda {', '.join(names)}: {{{pairs}}})`."
+        )
+    raise ValueError(
+        f"{owner} takes no targets, since the images are the targets. {mend} Received: "
+        f"{received}"
+    )
 
 
 def inputs_of(element):

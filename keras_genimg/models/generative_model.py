@@ -85,19 +85,24 @@ class GenerativeModel(keras.Model):
         likelihood = likelihoods.get(likelihood)
         if isinstance(inputs, dict):  # Keras would sort it by name.
             inputs = sorted(inputs.values(), key=lambda tensor: tensor.name != "images")
-        images = tf.nest.flatten(inputs)[0]
+        images, *others = tf.nest.flatten(inputs)
+        if isinstance(inputs, list) and not others:  # Keras would expect lists of it.
+            inputs = images
+        outputs = tf.nest.flatten(outputs)
+        shapes = [tuple(tensor.shape) for tensor in outputs]
         expected = tuple(images.shape)
         are_images = len(expected) == 4
         if are_images:
             shape = targets_shape or expected[1:]
             expected = (expected[0], *likelihood.params_shape(shape))
-        if not are_images or tuple(outputs.shape) != expected:
+        if not are_images or shapes != [expected]:
             raise ValueError(
                 f"A graph with images of shape {tuple(images.shape)} and the "
                 f"likelihood {likelihood} must end in parameters of shape {expected}, "
                 f"where images are (batch, height, width, colors). Received: outputs "
-                f"of shape {tuple(outputs.shape)}"
+                f"of shape {', '.join(map(str, shapes))}"
             )
+        (outputs,) = outputs
         if outputs.dtype != "float32":
             raise ValueError(
                 f"Parameters of a likelihood must be float32, also in mixed precision: "

@@ -1,3 +1,5 @@
+import re
+
 import keras
 import numpy as np
 import pytest
@@ -197,6 +199,15 @@ def test_targets_of_generators_are_refused():
     batches = (batch for batch in zip(pairs(GOOD), pairs(LABELS), strict=True))
     with pytest.raises(ValueError, match=r"takes no targets.*\['images', 'label'\]"):
         model.fit(batches, verbose=0)
+
+
+def test_the_error_tells_how_a_data_set_gives_its_labels():
+    model = with_labels()
+    dataset = tf.data.Dataset.from_tensor_slices((GOOD, LABELS)).batch(2)
+    with pytest.raises(ValueError, match="takes no targets") as caught:
+        model.fit(dataset, verbose=0)
+    (mended,) = re.findall(r"`\.map\((.*)\)`", str(caught.value))
+    model.fit(dataset.map(eval(mended)), verbose=0)
 
 
 def test_validation_data_is_checked_in_fit_and_in_callbacks():

@@ -264,6 +264,17 @@ def test_it_can_be_exported_by_naming_the_method(tmp_path):
     np.testing.assert_array_equal(images, expected)
 
 
+def test_a_graph_of_a_sequential_model():
+    layer = MaskedConv2D(1, 3, "A")
+    sequential = keras.Sequential([keras.Input((4, 5, 1)), layer])
+    model = AutoregressiveModel(sequential.inputs, sequential.outputs)
+    assert model.generate(2, seed=0).shape == model(np.ones((2, 4, 5, 1))).shape
+    with pytest.raises(
+        ValueError, match=r"outputs of shape (\(None, 4, 5, 1\)(, )?){2}"
+    ):
+        AutoregressiveModel(sequential.inputs, 2 * sequential.outputs)
+
+
 def test_a_graph_without_weights_is_drawn():
     images = keras.Input(SHAPE)
     model = AutoregressiveModel(images, RowAverage()(images) - 0.5, "bernoulli")
