@@ -108,7 +108,8 @@ class DRAWLoop(keras.layers.Layer):
         self.kl.update_state(divergence)
         # Mean over the batch; 0 for the empty batch of an idle replica.
         batch_size = tf.cast(tf.size(divergence), tf.float32)
-        self.add_loss(tf.math.divide_no_nan(tf.reduce_sum(divergence), batch_size))
+        mean = tf.math.divide_no_nan(tf.reduce_sum(divergence), batch_size)
+        self.add_loss(tf.cast(mean, keras.config.floatx()))  # As Keras' other losses.
         return self.cell.params(canvas)
 
     def run(

@@ -49,7 +49,9 @@ class VerticalGates(CausalLayer, keras.layers.Conv2D):
         self.num_above = kernel_size // 2
         own_row = mask_type == "B"
         shape = (self.num_above + own_row, kernel_size)
-        super().__init__(2 * filters, shape, padding="same", **kwargs)
+        super().__init__(
+            2 * filters, shape, padding="same", data_format="channels_last", **kwargs
+        )
         self.sees_current_row = self.sees_whole_row = own_row
 
     def convolution_op(self, inputs, kernel):

@@ -129,7 +129,8 @@ class Latent(keras.layers.Layer):
         self.kl.update_state(divergence)
         # Mean over the batch; 0 for the empty batch of an idle replica.
         batch_size = tf.cast(tf.size(divergence), tf.float32)
-        self.add_loss(tf.math.divide_no_nan(tf.reduce_sum(divergence), batch_size))
+        mean = tf.math.divide_no_nan(tf.reduce_sum(divergence), batch_size)
+        self.add_loss(tf.cast(mean, keras.config.floatx()))  # As Keras' other losses.
         # (samples, batch, latent_dim) -> (batch * samples, latent_dim)
         samples = tf.reshape(tf.transpose(samples, (1, 0, 2)), (-1, self.latent_dim))
         return tf.cast(samples, self.compute_dtype)

@@ -46,6 +46,7 @@ def upsampling_network(
             tuple(stride + 2 for stride in strides),
             strides,
             padding="same",
+            data_format="channels_last",
             activation="relu",
             name=f"upsampling_{index}",
             dtype=dtype,

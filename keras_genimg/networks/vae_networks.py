@@ -15,6 +15,9 @@ from keras import layers
 from keras_genimg.likelihoods import Likelihood
 from keras_genimg.types import Policy, Shape
 
+# Arguments of convolutions, whatever data format Keras is set to.
+_MAPS: dict[str, Any] = {"padding": "same", "data_format": "channels_last"}
+
 
 def normal_weights(stddev: float | None, weight_prior: int | None) -> dict[str, Any]:
     """Return initializer and regularizer arguments for a layer.
@@ -70,7 +73,7 @@ def vae_encoder(
         A functional model from `(batch, *image_shape)` to `(batch, last units)`.
     """
     options = {"activation": activation, "dtype": dtype}
-    convolution = functools.partial(layers.Conv2D, padding="same", **options)
+    convolution = functools.partial(layers.Conv2D, **_MAPS, **options)
     images = keras.Input(image_shape, name="images")
     # An explicit name, since default names contain a process-wide counter.
     scale = 1 / likelihood.max_value
@@ -80,7 +83,7 @@ def vae_encoder(
         x = convolution(filters, 5, 2, name=name, **weights())(x)
         name = f"encoder_convolution_{stage}"
         x = convolution(filters, 3, name=name, **weights())(x)
-    x = layers.Flatten(name="flatten", dtype=dtype)(x)
+    x = layers.Flatten(name="flatten", data_format="channels_last", dtype=dtype)(x)
     x = _hidden_layers(x, units, "encoder_hidden", weights, options)
     return keras.Model(images, x, name="encoder")
 
@@ -124,7 +127,7 @@ def vae_decoder(
     if conv_filters:
         x = _small_map(x, image_shape, conv_filters[::-1], weights, options)
         depth = math.prod(params_shape[2:])
-        params = layers.Conv2DTranspose(depth, 5, 2, padding="same", **last)
+        params = layers.Conv2DTranspose(depth, 5, 2, **_MAPS, **last)
     else:
         params = layers.Dense(math.prod(params_shape), **last)
     x = layers.Reshape(params_shape, name="reshape", dtype="float32")(params(x))
@@ -138,7 +141,7 @@ def _small_map(x, image_shape, conv_filters, weights, options):
     size = math.prod(shape)
     x = layers.Dense(size, name="decoder_features", **options, **weights())(x)
     x = layers.Reshape(shape, name="feature_map", dtype=options["dtype"])(x)
-    options = {"padding": "same", **options}
+    options = {**_MAPS, **options}
     for stage, filters in enumerate(conv_filters, 1):
         if stage > 1:
             name = f"decoder_enlarge_{stage}"

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_genimg.models import VAE
 from tests.conformance import loading, replicas
 from tests.conformance.registry import LAYERS, MODELS
 from tests.seldom import slow_but, weekly_but
@@ -43,6 +44,37 @@ def test_logits_are_float32_and_images_reproducible(name):
     # Means are real numbers, whose rounding depends on the batch; pixels differ by 1.
     again = model.generate(1, seed=6, **last)
     np.testing.assert_allclose(again, drawn[1:], atol=1e-5)
+
+
+CONVOLUTIONS = {
+    "GatedPixelCNN": MODELS["GatedPixelCNN"].make,
+    "MultiScalePixelRNN": MODELS["MultiScalePixelRNN"].make,
+    "VAE": lambda: VAE((8, 8, 1), 2, 4, conv_filters=(3, 4)),
+}
+
+
+@pytest.mark.parametrize("name", CONVOLUTIONS)
+def test_colors_are_last_whatever_keras_is_set_to(name):
+    keras.config.set_image_data_format("channels_first")
+    try:
+        model = CONVOLUTIONS[name]()
+    finally:
+        keras.config.set_image_data_format("channels_last")
+    layers = [x for x in model._flatten_layers() if hasattr(x, "data_format")]
+    assert {layer.data_format for layer in layers} == {"channels_last"}
+
+
+@pytest.mark.parametrize("name", ["VAE", "DRAW"])
+def test_losses_add_up_in_any_float_type_of_keras(name):
+    case = MODELS[name]
+    keras.config.set_floatx("float64")
+    try:
+        model = case.make()
+        model.compile("adam", run_eagerly=True)
+        logs = model.train_on_batch(case.example(), return_dict=True)
+    finally:
+        keras.config.set_floatx("float32")
+    np.testing.assert_allclose(logs["loss"], logs["kl"] + logs["reconstruction"], 1e-5)
 
 
 # Tracing takes most of the time. Other models train in graphs in other tests.
