@@ -88,7 +88,7 @@ def importance_weighted_bound(model, images, seeds, num_samples):
             return start + copies, tf.reduce_logsumexp(log_sum)
 
         _, log_sum = tf.while_loop(
-            lambda start, _: start < num_samples, step, (0, -np.inf)
+            lambda start, _: start < num_samples, step, (0, tf.constant(-np.inf))
         )
         return log_sum - tf.math.log(tf.cast(num_samples, tf.float32))
 

@@ -126,6 +126,18 @@ def test_bound_is_the_mean_of_the_samples_weights(models, kind):
         )
 
 
+def test_functions_may_run_eagerly(models):
+    model = models["full_normal"]
+    x, options = images_for(model, 2), {"num_samples": 3, "seed": 0}
+    expected = model.log_prob(x, **options), model.elbo(x, **options)
+    tf.config.run_functions_eagerly(True)
+    try:
+        found = model.log_prob(x, **options), model.elbo(x, **options)
+    finally:
+        tf.config.run_functions_eagerly(False)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
 def test_copies_of_an_image_are_independent(models):
     model = models["draw"]
     x = images_for(model, 2)
