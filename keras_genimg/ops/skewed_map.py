@@ -121,8 +121,7 @@ class SkewedMap(typing.NamedTuple):
         starts = tf.stack([0, size])[:, None]
         pixels = _flatten([starts + self.pixels(each) for each in self.segments])
         places = tf.scatter_nd(pixels[:, None], tf.range(tf.size(pixels)), [2 * size])
-        left, right = tf.split(places, 2)
-        return left[:-1], right[:-1]
+        return places[: size - 1], places[size:-1]
 
 
 def _flatten(segments):

@@ -8,7 +8,7 @@ import tensorflow as tf
 from keras_genimg.layers.causal_layer import is_stepped, reach_of
 
 # Above, the products of a step take longer than starting its operations.
-LARGEST_BATCH = 16
+LARGEST_BATCH = 24
 
 
 def wave_reach(layers, height, width):

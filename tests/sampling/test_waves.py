@@ -197,7 +197,7 @@ def test_a_wrong_reach_is_refused():
         distance = 2
 
     model = model_of(Farther())
-    model.generate(20, seed=0)  # Pixel by pixel.
+    model.generate(LARGEST_BATCH + 1, seed=0)  # Pixel by pixel.
     with pytest.raises(ValueError, match="reach.*Farther"):
         model.generate(1, seed=0)
     model.generate(1, seed=0, method="ancestral")

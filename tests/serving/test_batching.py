@@ -115,11 +115,11 @@ def test_a_session_draws_batches_of_any_size(name, tmp_path):
     model = NETWORKS[name]()
     path = str(tmp_path / "exported")
     write_endpoints(model, path, "sample", max_examples=32, batching=True)
-    expected = model.likelihood.to_display(model.generate(20, seed=0, verbose=0))
+    expected = model.likelihood.to_display(model.generate(30, seed=0, verbose=0))
     with tf.compat.v1.Session(graph=tf.Graph()) as session:
         loaded = tf.compat.v1.saved_model.load(session, ["serve"], path)
         sample = loaded.signature_def["sample"]
-        for count in (1, 2, 20):
+        for count in (1, 2, 30):
             seeds = {sample.inputs["seed"].name: np.arange(count)}
             images = session.run(sample.outputs["images"].name, seeds)
             np.testing.assert_array_equal(images, expected[:count])
