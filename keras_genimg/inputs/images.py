@@ -239,12 +239,12 @@ def refuse_targets(model, owner, received):
     """
     names = [tensor.name for tensor in model.inputs]
     if len(names) == 1:
-        mend = "Pass the images alone, of a data set `.map(lambda images, y: images)`."
+        mend = "Pass the images alone, for a data set `.map(lambda images, y: images)`."
     else:
         pairs = ", ".join(f'"{name}": {name}' for name in names)
         mend = (
             f"Pass conditions such as labels with the images, as one dict of the "
-            f"inputs {names}, of a data set "
+            f"inputs {names}, for a data set "
             f"`.map(lambda {', '.join(names)}: {{{pairs}}})`."
         )
     raise ValueError(

@@ -86,7 +86,7 @@ class GenerativeModel(keras.Model):
         if isinstance(inputs, dict):  # Keras would sort it by name.
             inputs = sorted(inputs.values(), key=lambda tensor: tensor.name != "images")
         images, *others = tf.nest.flatten(inputs)
-        if isinstance(inputs, list) and not others:  # Keras would expect lists of it.
+        if isinstance(inputs, list) and not others:  # Or calls need lists too.
             inputs = images
         outputs = tf.nest.flatten(outputs)
         shapes = [tuple(tensor.shape) for tensor in outputs]
