@@ -65,6 +65,7 @@ def test_calls_that_refuse_it(name, tmp_path):
         call(model, tmp_path)
 
 
+@pytest.mark.slow
 def test_it_runs_once_for_a_graph(monkeypatch):
     runs = []
 

@@ -108,6 +108,7 @@ def test_images_that_change_with_those_before_or_after_them(reverse):
             model.generate(2, seed=0)
 
 
+@pytest.mark.slow
 def test_the_first_rows_of_a_large_model_are_proven(monkeypatch):
     shapes = []
     check = proven_sampler.check_difference
@@ -147,6 +148,7 @@ def test_a_small_fault_is_found_in_half_precision(policy):
         model_of(slanted, SHAPE, policy).generate(2, seed=0)
 
 
+@pytest.mark.slow
 def test_a_graph_is_proven_once(monkeypatch):
     model = model_of(lambda x: Slanted(6, factor=1)(x))
     compared = []

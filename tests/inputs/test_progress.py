@@ -12,6 +12,7 @@ from keras_genimg.drawing.proven_sampler import TracedSampler
 from keras_genimg.inputs import calls
 from keras_genimg.inputs.calls import reported, slices, timed_slices
 from keras_genimg.models import DRAW, VAE, PixelCNN
+from tests.seldom import slow_but
 
 SHAPE = (5, 4, 1)
 IMAGES = np.random.default_rng(0).integers(2, size=(6, *SHAPE)).astype("uint8")
@@ -39,7 +40,7 @@ CALLS = {
 }
 
 
-@pytest.mark.parametrize("method", CALLS)
+@pytest.mark.parametrize("method", slow_but(CALLS, "generate", "log_prob"))
 def test_a_bar_for_long_work_and_nothing_for_short_work(
     models, method, capsys, monkeypatch
 ):

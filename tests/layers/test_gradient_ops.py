@@ -19,7 +19,7 @@ MAPS = [
 ]
 
 
-@pytest.fixture(scope="module", params=slow_but(MAPS, *MAPS[::2]))
+@pytest.fixture(scope="module", params=slow_but(MAPS, *MAPS[::4]))
 def traced(request):
     """Operations of the gradient of a layer, and the size of its output."""
     case = LAYERS[request.param]

@@ -123,6 +123,7 @@ def test_samplers_draw_the_same_images(options, likelihood):
         assert_ancestral(model, drawn, temperature=temperature, slack=slack)
 
 
+@pytest.mark.slow
 def test_one_evaluation_a_pixel(monkeypatch):
     shapes, sample = [], DiscretizedLogisticMixture.sample
 

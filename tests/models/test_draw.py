@@ -163,6 +163,7 @@ def test_estimators_of_the_divergence_agree(model):
     assert (error > 0).all()
 
 
+@pytest.mark.slow
 def test_graph_is_the_same_for_any_number_of_glimpses():
     nodes, ranks = set(), set()
     for num_glimpses in (2, 20):

@@ -82,6 +82,7 @@ def test_graphs_are_freed():
 @pytest.mark.parametrize(
     "layer", ["row", pytest.param("diagonal", marks=pytest.mark.slow)]
 )
+@pytest.mark.slow
 def test_layers_of_a_network_share_their_loops(layer):
     def loops(num_layers):
         model = PixelRNN((6, 6, 1), 2, num_layers, layer)

@@ -537,6 +537,7 @@ def vertical(x):
     return layers.Add()([MaskedConv2D(6, 3, "B")(x), above * 2, twice_above])
 
 
+@pytest.mark.slow
 def test_what_finished_rows_decide_is_computed_once_a_row():
     model = model_of(vertical)
     levels = {step.operation.name: step.level for step in Program(model).instructions}
@@ -551,6 +552,7 @@ def test_what_finished_rows_decide_is_computed_once_a_row():
     assert_sampled_as_computed(color)
 
 
+@pytest.mark.slow
 def test_weights_are_not_passed_through_the_loops_one_by_one():
     """Each would cost as much as a small operation, for every pixel."""
 

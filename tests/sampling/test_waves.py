@@ -125,6 +125,7 @@ def test_one_image_and_a_batch_are_the_same():
     np.testing.assert_array_equal(model.generate(largest, seed=0), many[:-1])
 
 
+@pytest.mark.slow
 def test_only_the_way_that_a_batch_takes_is_traced():
     model, other = MODELS["row"](), PixelRNN(SHAPE, 4, 1, **NARROW)
     for num_images in (1, 2, LARGEST_BATCH, LARGEST_BATCH + 1):
@@ -136,7 +137,7 @@ def test_only_the_way_that_a_batch_takes_is_traced():
         assert num_traced == [1 + (num_images > LARGEST_BATCH), 1]
 
 
-@pytest.mark.parametrize("batch", [1, LARGEST_BATCH + 1])
+@pytest.mark.parametrize("batch", slow_but([1, LARGEST_BATCH + 1], LARGEST_BATCH + 1))
 def test_a_batch_of_known_size_is_drawn_in_one_way(batch):
     model = randomized(MODELS["row"]())
     draw = incremental.incremental_sampler(model)
