@@ -29,8 +29,8 @@ def fixed_seed():
     import keras
     import tensorflow as tf
 
-    # To set TensorFlow's seed forgets the kernels of all eager operations, and to make
-    # them again takes an eighth of the time of all tests. So a seed of 0 stays.
+    # Setting TensorFlow's seed discards the kernels of all eager operations. Making
+    # them again takes an eighth of the time of all tests, so a seed of 0 is kept.
     stays = tf.compat.v1.get_seed(1) == (0, 1)
     with mock.patch.object(tf.random, "set_seed") if stays else nullcontext():
         keras.utils.set_random_seed(0)
