@@ -182,9 +182,9 @@ class MaskedConv2D(CausalLayer, keras.layers.Conv2D):
     def step(self, weights, carry, row, inputs):
         (window,) = carry
         seen = tf.concat([window, inputs], axis=-1) if window.shape[-1] else inputs
-        num_left = weights["left"][0].shape[0]
-        seen_left = seen if seen.shape[1] == num_left else seen[:, :num_left]
-        outputs = affine(seen_left, weights["left"])
+        # Mask A of a gray image hides the pixel itself.
+        sees_center = weights["left"][0].shape[0] == seen.shape[1]
+        outputs = affine(seen if sees_center else window, weights["left"])
         if row:
             outputs = outputs + row[0]
         if self.activation is not None:
@@ -203,7 +203,9 @@ class MaskedConv2D(CausalLayer, keras.layers.Conv2D):
         if not kept:
             return cache
         above, border = cache
-        row = kept[0]
+        (row,) = kept
+        if above.shape[-1] == row.shape[-1]:
+            return row, border
         return tf.concat([above[..., row.shape[-1] :], row], axis=-1), border
 
     def get_config(self) -> Config:

@@ -76,7 +76,10 @@ def incremental_sampler(
             given += [tf.transpose(tensor, (1, 2, 0, 3)) for tensor in (images, known)]
         temperature = tf.reshape(temperature, (-1, 1))
         shape = (*tf.unstack(tf.shape(given[0])[:3]), 1)
-        given.insert(0, tf.broadcast_to(temperature, shape))
+        temperature = tf.broadcast_to(temperature, shape)
+        # Of gray images, a stack then holds these and the uniforms, see `_Stacks`.
+        temperature.set_shape((*given[0].shape[:3], 1))
+        given.insert(0, temperature)
 
         def choose(params, here, temperature, uniforms, *completed):
             drawn = model.likelihood.sample(params, uniforms[:, here], temperature)

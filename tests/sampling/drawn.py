@@ -15,9 +15,9 @@ def assert_ancestral(
 ):
     """Check that images are those of the ancestral sampler for some seeds.
 
-    By default, the seeds are 0, 1, 2, and so on. One forward pass is enough: parameters depend only on earlier pixels, so only the
-    ancestral images are drawn from their own parameters. With `slack=TIE`, ties may be
-    rounded either way.
+    By default, the seeds are 0, 1, 2, and so on. One forward pass is enough: parameters
+    depend only on earlier pixels, so only the ancestral images are drawn from their own
+    parameters. With `slack=TIE`, ties may be rounded either way.
     """
     assert len(np.unique(images)) > 1
     arrays = condition_arrays(model, conditions, len(images))
