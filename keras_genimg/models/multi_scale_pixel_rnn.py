@@ -139,13 +139,10 @@ class EnlargingPixelRNN(PixelNetwork):
         super().__init__(
             image_shape, likelihood, arguments, network, dtype, make_condition, **kwargs
         )
+        self.condition_ranges = {"small_images": (0, self.likelihood.max_value)}
         self.factors = factors
         if subsampling == "top_left":
             self._drawer = EnlargingDrawer(self, scales)
-
-    @property
-    def condition_ranges(self) -> dict[str, tuple[int, int]]:
-        return {"small_images": (0, self.likelihood.max_value)}
 
     def _own_loss(self):
         if self.subsampling == "box":

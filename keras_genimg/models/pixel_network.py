@@ -90,15 +90,12 @@ class PixelNetwork(AutoregressiveModel):
             **{name: arguments[name] for name in _STACK_ARGUMENTS if name in arguments},
         )
         inputs = [images, *conditions] if conditions else images
-        super().__init__(inputs, outputs, likelihood, dtype=dtype, **kwargs)
+        classes = arguments.get("num_classes")
+        ranges = None if classes is None else {"label": (0, classes - 1)}
+        super().__init__(inputs, outputs, likelihood, ranges, dtype=dtype, **kwargs)
         self._argument_names = tuple(arguments)
         for name, value in arguments.items():
             setattr(self, name, value)
-
-    @property
-    def condition_ranges(self) -> dict[str, tuple[int, int]]:
-        num_classes = getattr(self, "num_classes", None)  # A family may not have it.
-        return {} if num_classes is None else {"label": (0, num_classes - 1)}
 
     def get_config(self) -> Config:
         return {
