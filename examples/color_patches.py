@@ -20,7 +20,6 @@ import importlib.metadata
 import io
 import json
 import math
-import os
 import pathlib
 import time
 
@@ -31,6 +30,7 @@ from PIL import Image
 
 from keras_genimg import datasets, likelihoods
 from keras_genimg.models import MultiScalePixelRNN, PixelCNN, PixelRNN
+from keras_genimg.ops.devices import num_cores
 from keras_genimg.visualization import image_grid, save_comparison
 
 IMAGE_SHAPE = (32, 32, 3)
@@ -224,13 +224,6 @@ def save_pictures(models, test, output):
         "Originals": (test[::2], 1),
     }
     save_panels(output / "enlargements.png", panels)
-
-
-def num_cores():
-    """Return the number of cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count()
 
 
 def main():

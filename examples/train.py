@@ -340,13 +340,6 @@ def check_same_run(path, config):
             )
 
 
-def num_cores():
-    """Return the number of cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count()
-
-
 def write_json(path, content):
     """Write a JSON file."""
     path.write_text(json.dumps(content, indent=1) + "\n")
@@ -528,6 +521,7 @@ def main():
     from genimg_export.export_model import what_next
 
     from keras_genimg import datasets, likelihoods, models
+    from keras_genimg.ops.devices import num_cores
     from keras_genimg.ops.workers import is_chief, sum_over_workers
     from keras_genimg.presets import find_preset
 

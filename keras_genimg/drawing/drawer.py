@@ -12,6 +12,7 @@ from keras_genimg.inputs.calls import cost_of_image, draw_images
 from keras_genimg.inputs.images import check_shape, sized_image_shape
 from keras_genimg.losses.negative_log_likelihood import masked_log_prob
 from keras_genimg.ops.checks import check_choice, check_temperature
+from keras_genimg.ops.devices import num_cores
 from keras_genimg.ops.graphs import shared_eager_traces
 from keras_genimg.ops.uniforms import seeded_uniforms
 from keras_genimg.sampling import METHODS
@@ -206,8 +207,12 @@ class Drawer:
         def draw(seeds, *others):
             return sampler(seeds, temperature, *others)
 
+        sampler.prepare()  # Threads would do so at the same time.
+        # A pixel is too little work for several cores. A forward pass is not.
+        is_small = method == "incremental" and not tf.config.list_logical_devices("GPU")
+        threads = min(num_cores(), -(-len(inputs[0]) // batch_size)) if is_small else 1
         return draw_images(
-            self._model, draw, inputs, batch_size, verbose, owner, note, cost
+            self._model, draw, inputs, batch_size, verbose, owner, note, cost, threads
         )
 
     def log_prob(self, images, *conditions):

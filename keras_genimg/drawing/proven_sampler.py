@@ -131,11 +131,16 @@ class TracedSampler:
             error.depends_on_batch = True
             raise error
 
-    def __call__(self, seeds, temperature, *others):
+    def prepare(self):
+        """Trace and prove the sampler, if that was not done; return its function."""
         function = self._trace()
         if self._model.check_causality and not self._has_passed:
             self._model._drawer.prove_sampler(self)
             self._has_passed = True
+        return function
+
+    def __call__(self, seeds, temperature, *others):
+        function = self.prepare()
         weights = [tf.convert_to_tensor(weight) for weight in self._model.weights]
         every_row, by_default = tf.constant(self.kind[1][0]), tf.constant(-1)
         (images, *sizes), _ = function(

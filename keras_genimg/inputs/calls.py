@@ -3,6 +3,7 @@
 import math
 import random
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import keras
 import numpy as np
@@ -91,7 +92,15 @@ def seeded_batches(function, seed):
 
 
 def draw_images(
-    model, draw, inputs, batch_size, verbose, method="generate", note="", cost=0
+    model,
+    draw,
+    inputs,
+    batch_size,
+    verbose,
+    method="generate",
+    note="",
+    cost=0,
+    num_threads=1,
 ):
     """Call a function that draws images, batch by batch.
 
@@ -105,6 +114,7 @@ def draw_images(
         method: Name of the public method, for messages.
         note: See `reported`.
         cost: Operations that an image takes. If a batch may take long, it is announced.
+        num_threads: Number of batches to draw at the same time.
 
     Returns:
         NumPy arrays for all images, in the structure that `draw` returns.
@@ -114,10 +124,24 @@ def draw_images(
     """
     batch_size = check_positive_int("batch_size", batch_size, method)
     total = len(inputs[0])
-    batches = _batches(inputs, slices(total, batch_size))
     task = f"{model.name}.{method}"
     slow = cost * min(total, batch_size) > SLOW
-    return _joined(draw, reported(batches, task, total, verbose, note, slow))
+
+    def drawn(part):
+        batch = [tf.constant(values[part]) for values in inputs]
+        return batch[0], _arrays(draw(*batch))
+
+    pool = ThreadPoolExecutor(num_threads)
+
+    def batches():
+        parts = slices(total, batch_size)
+        yield from pool.map(drawn, parts) if num_threads > 1 else map(drawn, parts)
+
+    try:
+        pairs = reported(batches(), task, total, verbose, note, slow)
+        return _joined(arrays for _, arrays in pairs)
+    finally:
+        pool.shutdown(cancel_futures=True)  # After an error or Ctrl+C.
 
 
 def map_images(
@@ -156,22 +180,22 @@ def map_images(
         inputs = list(inputs_by_name(data, model).values())
         total, unit = len(inputs[0]), "image"
         parts = (timed_slices if splits else slices)(total, batch_size)
-        batches = _batches(inputs, parts)
+        batches = ([tf.constant(values[part]) for values in inputs] for part in parts)
     # One rank for all batches, so that a graph knows it.
     batches = (
         [with_rank(*pair) for pair in zip(batch, model.inputs, strict=True)]
         for batch in batches
     )
-    return _joined(function, reported(batches, task, total, verbose, note, unit=unit))
+    batches = reported(batches, task, total, verbose, note, unit=unit)
+    return _joined(_arrays(function(*batch)) for batch in batches)
 
 
-def _batches(inputs, parts):
-    return ([tf.constant(values[part]) for values in inputs] for part in parts)
+def _arrays(tensors):
+    return tf.nest.map_structure(np.asarray, tensors)
 
 
-def _joined(function, batches):
-    """Call a function on batches; return the concatenated results as arrays."""
-    results = [tf.nest.map_structure(np.asarray, function(*batch)) for batch in batches]
+def _joined(results):
+    """Return the results of all batches, concatenated."""
     return tf.nest.map_structure(lambda *parts: np.concatenate(parts), *results)
 
 
@@ -186,7 +210,7 @@ def reported(batches, task, total, verbose="auto", note="", slow=False, unit="im
     """Yield batches, and report after each how much of a long call is done.
 
     Args:
-        batches: Iterable of lists of tensors.
+        batches: Iterable of batches, whose first elements have the images' number.
         task: Name of the task, such as `"vae.log_prob"`.
         total: Number of images or batches; unknown if below 0.
         verbose: 0 for silence, 1 for a progress bar, 2 for one line at the end;

@@ -151,7 +151,8 @@ class AutoregressiveModel(GenerativeModel):
             conditions: Inputs of the model besides the images, with one element per
                 image: an array for a single input, else a dict by input name.
             image_size: `(height, width)`, for a model of any size.
-            batch_size: Number of images to draw at once.
+            batch_size: Number of images in a batch. Without a GPU, every core draws a
+                batch at a time.
             verbose: 0 for silence, 1 for a progress bar, 2 for one line at the end;
                 "auto" for silence in the first two seconds, then a bar.
 
@@ -220,8 +221,9 @@ class AutoregressiveModel(GenerativeModel):
             jit_compile: Whether to compile with XLA.
             conditions: Inputs of the model besides the images, with one element per
                 image: an array for a single input, else a dict by input name.
-            batch_size: Number of completions to draw at once, counting every candidate;
-                at least all candidates of one image.
+            batch_size: Number of completions in a batch, counting every candidate; at
+                least all candidates of one image. Without a GPU, every core draws a
+                batch at a time.
             verbose: 0 for silence, 1 for a progress bar, 2 for one line at the end;
                 "auto" for silence in the first two seconds, then a bar.
 

@@ -1,6 +1,7 @@
 """The device that operations run on."""
 
 import contextlib
+import os
 from collections.abc import Iterator
 
 import tensorflow as tf
@@ -20,6 +21,13 @@ def current_device() -> str:
 def is_on_gpu() -> bool:
     """Return whether operations made now run on a GPU."""
     return "GPU" in current_device()
+
+
+def num_cores() -> int:
+    """Return the number of CPU cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # Not on macOS and Windows.
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 @contextlib.contextmanager
