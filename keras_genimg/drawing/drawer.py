@@ -204,13 +204,15 @@ class Drawer:
             if method == "fixed_point":
                 note = f"up to {passes + 1} forward passes per batch"
 
-        def draw(seeds, *others):
-            return sampler(seeds, temperature, *others)
+        # Not in the threads, which know no `keras.StatelessScope` around this call.
+        weights = sampler.prepare()
 
-        sampler.prepare()  # Threads would do so at the same time.
+        def draw(seeds, *others):
+            return sampler(weights, seeds, temperature, *others)
+
         # A pixel is too little work for several cores. A forward pass is not.
         is_small = method == "incremental" and not tf.config.list_logical_devices("GPU")
-        threads = min(num_cores(), -(-len(inputs[0]) // batch_size)) if is_small else 1
+        threads = num_cores() if is_small else 1
         return draw_images(
             self._model, draw, inputs, batch_size, verbose, owner, note, cost, threads
         )

@@ -41,6 +41,7 @@ class TracedSampler:
         num_candidates: Number of candidates, for completions; None to draw new images.
 
     Call arguments:
+        weights: Result of `prepare`.
         seeds: Integers, `(batch,)`.
         temperature: A scalar.
         *others: `images` and `known`, for completions; then the conditions.
@@ -132,16 +133,15 @@ class TracedSampler:
             raise error
 
     def prepare(self):
-        """Trace and prove the sampler, if that was not done; return its function."""
-        function = self._trace()
+        """Trace and prove the sampler, if that was not done; return the weights."""
+        self._trace()
         if self._model.check_causality and not self._has_passed:
             self._model._drawer.prove_sampler(self)
             self._has_passed = True
-        return function
+        return [tf.convert_to_tensor(weight) for weight in self._model.weights]
 
-    def __call__(self, seeds, temperature, *others):
-        function = self.prepare()
-        weights = [tf.convert_to_tensor(weight) for weight in self._model.weights]
+    def __call__(self, weights, seeds, temperature, *others):
+        function = self._trace()
         every_row, by_default = tf.constant(self.kind[1][0]), tf.constant(-1)
         (images, *sizes), _ = function(
             weights, every_row, by_default, seeds, temperature, *others

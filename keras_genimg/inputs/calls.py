@@ -114,7 +114,7 @@ def draw_images(
         method: Name of the public method, for messages.
         note: See `reported`.
         cost: Operations that an image takes. If a batch may take long, it is announced.
-        num_threads: Number of batches to draw at the same time.
+        num_threads: Largest number of batches to draw at the same time.
 
     Returns:
         NumPy arrays for all images, in the structure that `draw` returns.
@@ -134,8 +134,9 @@ def draw_images(
     pool = ThreadPoolExecutor(num_threads)
 
     def batches():
-        parts = slices(total, batch_size)
-        yield from pool.map(drawn, parts) if num_threads > 1 else map(drawn, parts)
+        in_threads = num_threads > 1 and total > batch_size
+        compute = pool.map if in_threads else map
+        yield from compute(drawn, slices(total, batch_size))
 
     try:
         pairs = reported(batches(), task, total, verbose, note, slow)
@@ -210,7 +211,7 @@ def reported(batches, task, total, verbose="auto", note="", slow=False, unit="im
     """Yield batches, and report after each how much of a long call is done.
 
     Args:
-        batches: Iterable of batches, whose first elements have the images' number.
+        batches: Iterable of batches. The first element of each has one entry per image.
         task: Name of the task, such as `"vae.log_prob"`.
         total: Number of images or batches; unknown if below 0.
         verbose: 0 for silence, 1 for a progress bar, 2 for one line at the end;

@@ -53,6 +53,12 @@ def test_several_unknown_arguments_are_all_named():
         PixelCNN((4, 4, 1), 4, 1, unitz=3, whatever=None)
 
 
+def test_the_range_of_labels_follows_from_their_number():
+    assert PixelCNN((4, 4, 1), 4, 1, num_classes=3).condition_ranges["label"] == (0, 2)
+    with pytest.raises(TypeError, match="multiple values.*condition_ranges"):
+        PixelCNN((4, 4, 1), 4, 1, num_classes=3, condition_ranges={"label": (0, 3)})
+
+
 class Mine(PixelCNN):
     def __init__(self, *args, extra=1, **kwargs):
         super().__init__(*args, **kwargs)

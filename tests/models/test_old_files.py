@@ -34,7 +34,7 @@ def test_pixel_networks_from_before_networks_were_functions(name):
 
 
 def test_color_images_from_before_rows_were_drawn_at_once():
-    """The same images, but for uniform numbers that are between two values.
+    """The same images, except where rounding decides a tie.
 
     Six of them were chosen because they differ on some machine.
     """

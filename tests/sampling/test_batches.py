@@ -3,6 +3,7 @@
 import threading
 import time
 
+import keras
 import numpy as np
 import pytest
 
@@ -24,9 +25,9 @@ def watch(monkeypatch, before, cores):
     """Call `before` with the seeds of each batch before it is drawn."""
     draw = TracedSampler.__call__
 
-    def watched(self, seeds, *rest):
+    def watched(self, weights, seeds, *rest):
         before(seeds.numpy())
-        return draw(self, seeds, *rest)
+        return draw(self, weights, seeds, *rest)
 
     monkeypatch.setattr(TracedSampler, "__call__", watched)
     monkeypatch.setattr(drawer, "num_cores", lambda: cores)
@@ -56,6 +57,19 @@ def test_completions_at_the_same_time(model, monkeypatch):
         model.complete(images, known, batch_size=4, **options), expected, strict=True
     ):
         np.testing.assert_allclose(one, other, rtol=1e-5)
+
+
+def test_threads_use_the_weights_of_a_stateless_scope(model, monkeypatch):
+    """Which is that of the calling thread alone."""
+    ones = [(weight, np.ones(weight.shape, "float32")) for weight in model.weights]
+    monkeypatch.setattr(drawer, "num_cores", lambda: 2)
+    options = {"seed": 0, "conditions": LABELS}
+    own = model.generate(7, **options)
+    with keras.StatelessScope(state_mapping=ones):
+        expected = model.generate(7, **options)
+        drawn = model.generate(7, batch_size=2, **options)
+    assert (expected != own).any()
+    np.testing.assert_array_equal(drawn, expected)
 
 
 def test_forward_passes_one_after_the_other(model, monkeypatch):

@@ -222,9 +222,9 @@ def test_a_batch_counts_candidates(monkeypatch):
     batches = []
     draw = TracedSampler.__call__
 
-    def spy(self, seeds, *rest):
+    def spy(self, weights, seeds, *rest):
         batches.append(len(seeds))
-        return draw(self, seeds, *rest)
+        return draw(self, weights, seeds, *rest)
 
     monkeypatch.setattr(TracedSampler, "__call__", spy)
     images = np.zeros((7, 3, 4, 1))
