@@ -237,6 +237,9 @@ class PixelRun:
             and self.colors == 1
             and all(has_step_row(step.operation) for step in self.stepped)
         )
+        # An iteration of a loop takes time besides that of its operations.
+        is_even = isinstance(self.width, int) and self.width % 2 == 0
+        self.visits_two = fused and is_even
         # Made here, outside of the branches for small and large batches.
         self.for_pixel = self.for_loop(self.batch)
         if self.evaluates_rows:
@@ -372,13 +375,16 @@ class PixelRun:
                 after = _like(tuple(carry for carry, _ in states), carries)
                 return c + 1, after, kept.write(c, packed)
 
+            def visit_two(*state):
+                return visit_pixel(*visit_pixel(*state))
+
             def visit_pixels():
                 kept = tf.TensorArray(
                     self.dtype, self.width, element_shape=(None, None)
                 )
                 _, _, kept = tf.while_loop(
                     lambda c, *_: c < self.width,
-                    visit_pixel,
+                    visit_two if self.visits_two else visit_pixel,
                     (tf.constant(0), carries, kept),
                     maximum_iterations=self.width,
                 )
