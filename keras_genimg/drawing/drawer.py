@@ -16,7 +16,7 @@ from keras_genimg.ops.devices import num_cores
 from keras_genimg.ops.graphs import shared_eager_traces
 from keras_genimg.ops.uniforms import seeded_uniforms
 from keras_genimg.sampling import METHODS
-from keras_genimg.sampling.incremental import draws_in_waves
+from keras_genimg.sampling.incremental import largest_small_batch
 from keras_genimg.sampling.waves import LARGEST_BATCH
 
 
@@ -72,10 +72,11 @@ class Drawer:
         """Return the number of forward passes of the ancestral sampler."""
         return math.prod(self._model.likelihood.unit_shape(image_shape))
 
-    def draws_in_waves(self, image_shape):
-        """Return whether small batches are drawn in waves, by one network or more."""
+    def largest_small_batch(self, image_shape):
+        """Return the size up to which batches are drawn in a faster way; 0 for none."""
         return self._model._function_cache.get(
-            ("waves", image_shape), lambda: draws_in_waves(self._model, image_shape)
+            ("small", image_shape),
+            lambda: largest_small_batch(self._model, image_shape),
         )
 
     def check_causal(self, image_shape):
@@ -147,13 +148,12 @@ class Drawer:
         """
         method = self.checked_method(method)
         shape = sized_image_shape(self._model, image_size, "generate")
-        in_waves = (
+        is_small = (
             method == "incremental"
             and not jit_compile
-            and batch_size <= LARGEST_BATCH
-            and self.draws_in_waves(shape)
+            and batch_size <= self.largest_small_batch(shape)
         )
-        kind = method, shape, jit_compile, in_waves, num_candidates
+        kind = method, shape, jit_compile, is_small, num_candidates
         return self._model._function_cache.get(
             kind, lambda: TracedSampler(self._model, *kind)
         )

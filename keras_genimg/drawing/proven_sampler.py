@@ -37,7 +37,7 @@ class TracedSampler:
         method: A key of `keras_genimg.sampling.METHODS`.
         image_shape: `(height, width, colors)`.
         jit_compile: Whether to compile with XLA.
-        in_waves: Whether the images are drawn in `Waves`, in batches that are small.
+        is_small: See `incremental_sampler`.
         num_candidates: Number of candidates, for completions; None to draw new images.
 
     Call arguments:
@@ -54,8 +54,8 @@ class TracedSampler:
             layer draws random numbers of its own.
 
     Attributes:
-        kind: Method, image shape, and whether it is compiled with XLA and draws in
-            waves. Samplers of one kind need one proof.
+        kind: Method, image shape, and whether it is compiled with XLA and for small
+            batches. Samplers of one kind need one proof.
     """
 
     def __init__(
@@ -64,11 +64,11 @@ class TracedSampler:
         method,
         image_shape,
         jit_compile,
-        in_waves=False,
+        is_small=False,
         num_candidates=None,
     ):
         self._model = model
-        self.kind = (method, tuple(image_shape), jit_compile, in_waves)
+        self.kind = (method, tuple(image_shape), jit_compile, is_small)
         self._num_candidates = num_candidates
         self._traced = None
         self._has_passed = False
@@ -82,7 +82,7 @@ class TracedSampler:
             records, options = [], {}
             if method == "incremental":
                 options = {"num_rows": num_rows, "num_guesses": num_guesses}
-                options["in_waves"] = in_waves
+                options["is_small"] = is_small
                 options["record"] = lambda *recorded: records.append(recorded)
             kind = method, image_shape, jit_compile, num_candidates
             draw = model._drawer.from_seeds(*kind, **options)

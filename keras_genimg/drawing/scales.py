@@ -126,9 +126,9 @@ class ScalesDrawer(Drawer):
     def num_passes(self, image_shape):
         return sum(each.num_passes(each._model.image_shape) for each in self._networks)
 
-    def draws_in_waves(self, image_shape):
-        return any(
-            each.draws_in_waves(each._model.image_shape) for each in self._networks
+    def largest_small_batch(self, image_shape):
+        return max(
+            each.largest_small_batch(each._model.image_shape) for each in self._networks
         )
 
     def check_causal(self, image_shape):

@@ -8,7 +8,11 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from keras_genimg.layers.causal_layer import CausalLayer, has_step_row
+from keras_genimg.layers.causal_layer import (
+    CausalLayer,
+    has_step_row,
+    is_stepped,
+)
 from keras_genimg.ops.convolution import for_batch
 from keras_genimg.ops.devices import is_on_gpu
 from keras_genimg.ops.precision import has_half_precision, is_quantized
@@ -28,7 +32,7 @@ def incremental_sampler(
     record: Callable[..., Any] | None = None,
     num_rows: tf.Tensor | None = None,
     num_guesses: tf.Tensor | int = -1,
-    in_waves: bool | None = None,
+    is_small: bool | None = None,
 ) -> Callable[..., tf.Tensor]:
     """Return a function that draws images at about the cost of one forward pass.
 
@@ -56,9 +60,9 @@ def incremental_sampler(
         num_guesses: How often a row may be guessed. -n, for an n above 1, guesses every
             second row up to n times and no other, for a proof. By default, -1, the
             batch size decides.
-        in_waves: Whether to draw several rows at once, in a model that can, see
-            `draws_in_waves`. By default, the graph has both ways, and the batch size
-            decides.
+        is_small: Whether batches are drawn in a faster way, if the model has one. They
+            must not be larger than `largest_small_batch`. By default, the graph has
+            both ways, and the batch size decides.
 
     Returns:
         A function of `uniforms` (batch, height, width, colors), a `temperature` that
@@ -91,18 +95,19 @@ def incremental_sampler(
         run = PixelRun(model, given[1], conditions, fused=not jit_compile)
         more = _parameters_of_pixel if record is not None else None
         arguments = given, choose, more, 2, num_rows
-        # A tensor if only the graph knows the size of a batch.
-        few = run.batch <= LARGEST_BATCH if in_waves is None else in_waves
+        small = is_small
+        if small is None:  # A tensor if only the graph knows the size of a batch.
+            small = run.batch <= (1 if run.wave_reach is None else LARGEST_BATCH)
         waves = None
-        if run.wave_reach is not None and few is not False:
+        if run.wave_reach is not None and small is not False:
             waves = Waves(run, run.wave_reach)
-        if waves and few is True:
+        if waves and small is True:
             drawn, *params = waves.visit(*arguments)
         elif waves:
             drawn, *params = tf.cond(
-                few, lambda: waves.visit(*arguments), lambda: run.visit(*arguments)
+                small, lambda: waves.visit(*arguments), lambda: run.visit(*arguments)
             )
-        elif run.evaluates_rows:
+        elif run.evaluates_rows and small is not False:
             by_default = tf.where(run.batch == 1, _MOST_GUESSES, 0)
             most = tf.where(num_guesses == -1, by_default, num_guesses)
             drawn, *params = run.visit(*arguments, most)
@@ -119,15 +124,26 @@ def incremental_sampler(
     return draw
 
 
-def draws_in_waves(model: keras.Model, image_shape: Shape) -> bool:
-    """Return whether a model can draw several rows of an image at once.
+def largest_small_batch(model: keras.Model, image_shape: Shape) -> int:
+    """Return the size up to which batches are drawn in a faster way; 0 for none.
 
     Args:
         model: An `AutoregressiveModel`.
         image_shape: `(height, width, colors)`.
     """
     layers = [x for x in model._flatten_layers() if isinstance(x, CausalLayer)]
-    return _rounds_alike(model) and wave_reach(layers, *image_shape[:2]) is not None
+    if not _rounds_alike(model):
+        return 0
+    if wave_reach(layers, *image_shape[:2]) is not None:
+        return LARGEST_BATCH
+    return 1 if _guesses_rows(model, layers) else 0
+
+
+def _guesses_rows(model, layers):
+    """Return whether single images of a model without waves are drawn by guesses."""
+    # With few values, a row settles soon.
+    is_binary = model.likelihood.num_values == 2 and model.image_shape[-1] == 1
+    return is_binary and all(has_step_row(x) for x in layers if is_stepped(x))
 
 
 def teacher_forced_params(
@@ -224,22 +240,14 @@ class PixelRun:
         needed = {value.index: value for value in (*needed, program.output)}
         self.known = [v for v in needed.values() if v.level != Level.PIXEL]
         rounds_alike = fused and not is_double and _rounds_alike(model)
+        layers = [step.operation for step in self.causal]
         # Of `Waves`, in which small batches are drawn; None if not.
         self.wave_reach = None
         if rounds_alike:
-            layers = [step.operation for step in self.causal]
             self.wave_reach = wave_reach(layers, self.height, self.width)
-        # With few values, a row settles soon.
         self.evaluates_rows = (
-            rounds_alike
-            and self.wave_reach is None
-            and model.likelihood.num_values == 2
-            and self.colors == 1
-            and all(has_step_row(step.operation) for step in self.stepped)
+            rounds_alike and self.wave_reach is None and _guesses_rows(model, layers)
         )
-        # An iteration of a loop takes time besides that of its operations.
-        is_even = isinstance(self.width, int) and self.width % 2 == 0
-        self.visits_two = fused and is_even
         # Made here, outside of the branches for small and large batches.
         self.for_pixel = self.for_loop(self.batch)
         if self.evaluates_rows:
@@ -378,13 +386,18 @@ class PixelRun:
             def visit_two(*state):
                 return visit_pixel(*visit_pixel(*state))
 
+            # Besides its operations, an iteration costs time of its own. More of them
+            # take longer to trace, which single images would not make up for.
+            is_even = isinstance(self.width, int) and self.width % 2 == 0
+            in_pairs = self.fused and is_even and num_guesses is None
+
             def visit_pixels():
                 kept = tf.TensorArray(
                     self.dtype, self.width, element_shape=(None, None)
                 )
                 _, _, kept = tf.while_loop(
                     lambda c, *_: c < self.width,
-                    visit_two if self.visits_two else visit_pixel,
+                    visit_two if in_pairs else visit_pixel,
                     (tf.constant(0), carries, kept),
                     maximum_iterations=self.width,
                 )

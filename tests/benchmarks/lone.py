@@ -30,7 +30,7 @@ def main():
         has_waves = run.wave_reach is not None
         if not (has_waves or run.evaluates_rows):
             continue
-        pixel_by_pixel = graph_of(model, in_waves=False, num_guesses=0)
+        pixel_by_pixel = graph_of(model, is_small=False)
         draws = graph_of(model), pixel_by_pixel
         for batch in (1, 8) if has_waves else (1,):
             row = {"program": f"{name}/{preset}", "images": batch}

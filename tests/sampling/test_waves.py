@@ -7,7 +7,6 @@ import tensorflow as tf
 from keras import layers
 
 from keras_genimg.causality.random_weights import randomize
-from keras_genimg.drawing import drawer
 from keras_genimg.drawing.proven_sampler import TracedSampler
 from keras_genimg.layers import CausalLayer, DiagonalBiLSTM, MaskedConv2D, RowLSTM
 from keras_genimg.likelihoods import Categorical, DiscretizedLogisticMixture
@@ -98,7 +97,8 @@ def drawn(monkeypatch):
     """Return a function that draws with another largest batch of waves."""
 
     def draw(model, largest, function, *arguments, **options):
-        monkeypatch.setattr(drawer, "LARGEST_BATCH", largest)
+        kind = type(model._drawer)
+        monkeypatch.setattr(kind, "largest_small_batch", lambda *_: largest)
         return getattr(model, function)(*arguments, **options)
 
     return draw
@@ -181,7 +181,8 @@ def test_which_models_have_waves():
         template = tf.zeros((*SHAPE[:2], 2, 1))
         run = incremental.PixelRun(model, template, [], fused=True)
         assert (run.wave_reach is not None) == has_waves
-        assert incremental.draws_in_waves(model, model.image_shape) == has_waves
+        largest = incremental.largest_small_batch(model, model.image_shape)
+        assert (largest == LARGEST_BATCH) == has_waves
         assert incremental.PixelRun(model, template, [], False).wave_reach is None
 
 
