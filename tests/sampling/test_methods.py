@@ -269,13 +269,14 @@ def test_a_model_names_its_own_sampler(tmp_path):
         AutoregressiveModel(images, logits, sampling_method="fastest")
 
 
-def test_one_trace_for_all_batches():
+def test_one_trace_for_single_images_and_one_for_all_batches():
     model = make("cnn", BINARY)
-    for num_images in (1, 3, 7):
+    for num_images in (1, 2, 3, 7):
         model.generate(num_images, seed=0)
-    functions = model._function_cache.functions
-    (sampler,) = (f for f in functions.values() if isinstance(f, TracedSampler))
-    assert sampler._function.experimental_get_tracing_count() == 1
+    functions = model._function_cache.functions.values()
+    samplers = [f for f in functions if isinstance(f, TracedSampler)]
+    counts = [f._function.experimental_get_tracing_count() for f in samplers]
+    assert counts == [1, 1]
 
 
 @pytest.mark.slow
