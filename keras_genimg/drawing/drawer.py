@@ -210,12 +210,16 @@ class Drawer:
         def draw(seeds, *others):
             return sampler(weights, seeds, temperature, *others)
 
-        # A pixel is too little work for several cores. A forward pass is not.
-        is_small = method == "incremental" and not tf.config.list_logical_devices("GPU")
-        threads = num_cores() if is_small else 1
+        threads = self.num_threads(method)
         return draw_images(
             self._model, draw, inputs, batch_size, verbose, owner, note, cost, threads
         )
+
+    def num_threads(self, method):
+        """Return the number of batches to draw at the same time."""
+        # A pixel is too little work for several cores. A forward pass is not.
+        is_small = method == "incremental" and not tf.config.list_logical_devices("GPU")
+        return num_cores() if is_small else 1
 
     def log_prob(self, images, *conditions):
         """Return the log-probability of images in nats, `(batch,)`, for a graph."""

@@ -430,6 +430,7 @@ class MultiScalePixelRNN(AutoregressiveModel):
             self._drawer.prove(method, None, jit_compile)
         divisor = tf.constant(temperature, tf.float32)
         seeds = image_seeds(len(small_images), seed)
+        draw = draw.get_concrete_function()  # Traced here, not in a thread.
         drawn = draw_images(
             self,
             lambda seeds, small: draw(seeds, divisor, small),
@@ -437,6 +438,7 @@ class MultiScalePixelRNN(AutoregressiveModel):
             batch_size,
             verbose,
             "enlarge",
+            num_threads=self._drawer.num_threads(method),
         )
         return drawn.astype(self.likelihood.dtype)
 

@@ -9,7 +9,8 @@ import pytest
 
 from keras_genimg.drawing import drawer
 from keras_genimg.drawing.proven_sampler import TracedSampler
-from keras_genimg.models import PixelCNN
+from keras_genimg.inputs.calls import draw_images
+from keras_genimg.models import MultiScalePixelRNN, PixelCNN, multi_scale_pixel_rnn
 from tests.seldom import slow_but
 
 
@@ -57,6 +58,26 @@ def test_completions_at_the_same_time(model, monkeypatch):
         model.complete(images, known, batch_size=4, **options), expected, strict=True
     ):
         np.testing.assert_allclose(one, other, rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_enlargements_at_the_same_time(monkeypatch):
+    model = MultiScalePixelRNN((4, 4, 1), (2, 4), 2, 1)
+    small = np.random.default_rng(0).integers(2, size=(3, 2, 2, 1))
+    expected = model.enlarge(small, seed=0)
+    together = threading.Barrier(3, timeout=60)
+
+    def watched(model, draw, *rest, **options):
+        def waiting(*batch):
+            together.wait()
+            return draw(*batch)
+
+        return draw_images(model, waiting, *rest, **options)
+
+    monkeypatch.setattr(multi_scale_pixel_rnn, "draw_images", watched)
+    monkeypatch.setattr(drawer, "num_cores", lambda: 3)
+    drawn = model.enlarge(small, seed=0, batch_size=1)
+    np.testing.assert_array_equal(drawn, expected)
 
 
 def test_threads_use_the_weights_of_a_stateless_scope(model, monkeypatch):
