@@ -60,9 +60,9 @@ def incremental_sampler(
         num_guesses: How often a row may be guessed. -n, for an n above 1, guesses every
             second row up to n times and no other, for a proof. By default, -1, the
             batch size decides.
-        is_small: Whether batches are drawn in a faster way, if the model has one. They
-            must not be larger than `largest_small_batch`. By default, the graph has
-            both ways, and the batch size decides.
+        is_small: Whether to draw in the model's faster way, if it has one, for batches
+            up to `largest_small_batch`. By default, the graph has both ways, and the
+            batch size decides.
 
     Returns:
         A function of `uniforms` (batch, height, width, colors), a `temperature` that
@@ -386,8 +386,8 @@ class PixelRun:
             def visit_two(*state):
                 return visit_pixel(*visit_pixel(*state))
 
-            # Besides its operations, an iteration costs time of its own. More of them
-            # take longer to trace, which single images would not make up for.
+            # An iteration costs time besides that of its operations. Two pixels take
+            # longer to trace, which does not pay off between guessed rows.
             is_even = isinstance(self.width, int) and self.width % 2 == 0
             in_pairs = self.fused and is_even and num_guesses is None
 
