@@ -8,11 +8,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from keras_genimg.layers.causal_layer import (
-    CausalLayer,
-    has_step_row,
-    is_stepped,
-)
+from keras_genimg.layers.causal_layer import CausalLayer, has_step_row, is_stepped
 from keras_genimg.ops.convolution import for_batch
 from keras_genimg.ops.devices import is_on_gpu
 from keras_genimg.ops.precision import has_half_precision, is_quantized
