@@ -74,10 +74,7 @@ class Drawer:
 
     def largest_small_batch(self, image_shape):
         """Return the size up to which batches are drawn in a faster way; 0 for none."""
-        return self._model._function_cache.get(
-            ("small", image_shape),
-            lambda: largest_small_batch(self._model, image_shape),
-        )
+        return largest_small_batch(self._model, image_shape)
 
     def check_causal(self, image_shape):
         """Raise an error unless the graph is causal, which is checked once."""

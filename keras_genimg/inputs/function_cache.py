@@ -52,11 +52,10 @@ def _is_same(value, other):
 
 def _state(model):
     """Return the objects that traced functions of a model hold on to."""
-    state = [*model.variables]
+    state, own = [*model.variables], []
     for layer in model._flatten_layers():
         attributes = vars(layer)
         state += (layer, layer.dtype_policy, attributes.get("call"))
         if not isinstance(layer, keras.Model):
-            own = [attributes[x] for x in attributes if x not in _BOOKKEEPING]
-            state += keras.tree.flatten(own)
-    return state
+            own += [attributes[x] for x in attributes if x not in _BOOKKEEPING]
+    return state + keras.tree.flatten(own)
