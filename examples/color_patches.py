@@ -117,8 +117,7 @@ def train_for(model, seconds):
 
 def bits_per_dim(model, images):
     """Return the mean bits per sub-pixel that a model needs for images."""
-    nats = -model.log_prob(images, verbose=0).mean()
-    return float(nats) / math.prod(images.shape[1:]) / math.log(2)
+    return float(model.bits_per_dim(images, verbose=0).mean())
 
 
 def histogram_bits(train, test):
@@ -261,8 +260,7 @@ def main():
     print(
         f"\n{len(test)} test crops. Each PNG or WebP file holds one, with its header."
     )
-    for line in table(baselines, trained):
-        print(line)
+    print(*table(baselines, trained), sep="\n")
 
     report = {
         "likelihood": arguments.likelihood,

@@ -144,7 +144,6 @@ def main():
     import numpy as np
     from color_patches import OCCLUDED_COLOR, save_panels
 
-    import keras_genimg.models  # noqa: F401  Registers classes for `load_model`.
     from keras_genimg import datasets, models
     from keras_genimg.presets import find_preset
     from keras_genimg.visualization import save_comparison
@@ -160,8 +159,6 @@ def main():
         family = getattr(models, family)
         model = family.from_preset(name, weights=True)
         options = {**family.presets[name].data, "likelihood": model.likelihood}
-        if model.likelihood.binarizes:
-            options["binarize"] = "fixed"
     else:
         train = datasets.as_array(datasets.load(split="train", **options))
         epochs = arguments.epochs or epochs
@@ -188,8 +185,8 @@ def main():
     elif arguments.known == "lower":
         counts = sorted({1, min(8, arguments.candidates), arguments.candidates})
         print(f"\nThe first {num_completed} test images, lower half known:")
-        for line in completion_table(model, test[:num_completed], known, counts):
-            print(line)
+        lines = completion_table(model, test[:num_completed], known, counts)
+        print(*lines, sep="\n")
 
     originals = test[:NUM_DIGITS]
     images = originals.repeat(NUM_COMPLETIONS, axis=0)

@@ -24,27 +24,21 @@ from typing import Any
 
 SEED = 100
 NUM_IMAGES = 16
-# Arguments of `datasets.load`, and the preset.
-DATA = {
-    "digits": ({"intensities": True}, "digits"),
-    "mnist": ({"binarize": "dynamic"}, "mnist_small"),
-}
+# Presets by data set.
+DATA = {"digits": "digits", "mnist": "mnist_small"}
 
 
-def load_images(data, split, two_digits, **options):
+def load_images(data, split, two_digits, likelihood, **options):
     """Return batches of digits, or of images of two digits at random places.
 
     Training images are new in each epoch, those to test on are always the same.
     """
     from keras_genimg import datasets
 
-    is_fixed = split == "test"
-    pixels = dict(DATA[data][0])
-    if is_fixed and "binarize" in pixels:
-        pixels["binarize"] = "fixed"
+    options["likelihood"] = likelihood
     if two_digits:
-        return datasets.two_digits(data, split, fixed=is_fixed, **pixels, **options)
-    return datasets.load(data, split, shuffle=not is_fixed, **pixels, **options)
+        return datasets.two_digits(data, split, fixed=split == "test", **options)
+    return datasets.load(data, split, shuffle=split == "train", **options)
 
 
 def trained_model(data, two_digits, epochs, output):
@@ -53,12 +47,12 @@ def trained_model(data, two_digits, epochs, output):
 
     from keras_genimg.models import DRAW
 
-    preset = DATA[data][1]
+    preset = DATA[data]
     recipe = DRAW.presets[preset].recipe
     epochs = epochs or recipe.epochs
-    train = load_images(
-        data, "train", two_digits, batch_size=recipe.batch_size, drop_remainder=True
-    )
+    likelihood = DRAW.presets[preset].config.get("likelihood", "bernoulli")
+    options = {"batch_size": recipe.batch_size, "drop_remainder": True}
+    train = load_images(data, "train", two_digits, likelihood, **options)
     images: Any = train.element_spec
     model = DRAW.from_preset(preset, image_shape=tuple(images.shape[1:]))
     model.compile(recipe.optimizer(len(train), epochs))
@@ -102,7 +96,8 @@ def main():
         )
 
     data = "mnist" if arguments.preset else arguments.data
-    test = datasets.as_array(load_images(data, "test", arguments.two_digits))
+    given = data, "test", arguments.two_digits, model.likelihood
+    test = datasets.as_array(load_images(*given))
     elbo = model.elbo(test, seed=SEED, batch_size=200)
     few = test[:1000]
     bound = model.log_prob(few, num_samples=arguments.samples, seed=SEED)

@@ -30,23 +30,14 @@ import sys
 from typing import Any
 
 from genimg_export.arguments import command_parser
+from train import TEST_SEED, mean_of, nats_of
 
-TEST_SEED = 777
 FIRST = 1000
 NUM_DRAWN, DRAWN_SEED = 768, 0
 LICENSES = {
     "mnist": "MNIST: CC BY-SA 3.0, Yann LeCun and Corinna Cortes",
     "cifar10": "CIFAR-10: Alex Krizhevsky, 2009; its site states no license",
 }
-
-
-def mean_of(name, values):
-    """Return the mean of an array and its standard error, by name."""
-    error = values.std() / math.sqrt(max(len(values) - 1, 1))
-    return {
-        name: round(float(values.mean()), 4),
-        f"{name}_standard_error": round(float(error), 4),
-    }
 
 
 def drawn_nats_of(model):
@@ -81,20 +72,14 @@ def bits_of(report, images):
     return {"bits_per_dim": round(bits, 4), "bits_per_dim_of_files": of_files}
 
 
-def nats_of(model, images, num_samples):
+def report_of(model, images, num_samples):
     """Return nats with their standard error, of all images and of the first ones."""
-    found = {}
-    if hasattr(model, "elbo"):
-        options = {"seed": TEST_SEED, "num_samples": num_samples, "batch_size": 100}
-        found["nats"] = -model.log_prob(images, **options)
-        found["elbo"] = -model.elbo(images, seed=TEST_SEED)
-    else:
-        found["nats"] = -model.log_prob(images)
+    found = nats_of(model, images, num_samples, batch_size=100)
     report: dict[str, float] = {"images": len(images)}
     for name, nats in found.items():
         report |= mean_of(name, nats)
         report[f"{name}_of_first_{FIRST}"] = round(float(nats[:FIRST].mean()), 4)
-    if hasattr(model, "elbo"):
+    if "elbo" in found:
         report["num_samples"] = num_samples
     return report
 
@@ -168,8 +153,7 @@ def main():
     parser = command_parser(__doc__)
     add = parser.add_argument
     add("model", metavar="FAMILY/PRESET | RUN", help="a preset, or a run folder")
-    data = ["binarized_mnist"]
-    add("--data", choices=data, help="test images (those of the preset)")
+    add("--data", choices=["binarized_mnist"], help="test images (those of the preset)")
     add("--images", type=int, metavar="N", help="only the first N test images")
     add("--samples", type=int, default=5000, help="samples an image for log p (5000)")
     add("--card", type=pathlib.Path, metavar="DIR", help="write card and weights here")
@@ -227,12 +211,10 @@ def main():
     data = {"name": arguments.data} if arguments.data else own
     test = datasets.as_array(datasets.load(split="test", **data, **options))
     test = test[: arguments.images]
-    found = nats_of(model, test, arguments.samples)
+    found = report_of(model, test, arguments.samples)
     if model.likelihood.num_values == 256:
         found |= bits_of(found, test)
-    report: dict[str, Any] = found
-    if arguments.data:
-        report = {arguments.data: found}
+    report: dict[str, Any] = {arguments.data: found} if arguments.data else found
     if hasattr(model, "complete"):  # Autoregressive.
         report["drawn"] = drawn_nats_of(model)
     print(json.dumps(report, indent=1))

@@ -46,6 +46,7 @@ from genimg_export.arguments import command_parser, integer, positive
 FOLDER_PRESET, FOLDER_SIZE = "PixelCNN/photo_patches", 32
 # In color, a larger model of the same family that begins with its trained weights.
 COLOR_PRESET, COLOR_RATE = "cifar10_small", 1e-3
+ORIENTATION = 0x0112  # The EXIF tag of a picture.
 # About ten minutes of two cores.
 FOLDER_PIXELS, COLOR_PIXELS, FOLDER_EPOCHS = 40e6, 20e6, 100
 # What more images and more epochs saved, see docs/tutorials/own_images.md.
@@ -137,8 +138,8 @@ def named_value(change):
         return name, value
 
 
-def first_weights(start_from, family, name, model):
-    """Return the weights to begin with: those of a run, or those in the package."""
+def set_first_weights(model, start_from, family, name):
+    """Let a model begin with the weights of a run, or with those in the package."""
     import keras
 
     try:
@@ -148,14 +149,10 @@ def first_weights(start_from, family, name, model):
             other = keras.models.load_model(pathlib.Path(start_from, "model.keras"))
     except ValueError as error:
         sys.exit(f"--start-from {start_from} cannot be loaded: {error}")
-    shapes = [weight.shape for weight in other.weights]
-    expected = [weight.shape for weight in model.weights]
-    if shapes != expected:
-        sys.exit(
-            f"--start-from {start_from} has other weights than {name}. Received: "
-            f"shapes {shapes}, expected {expected}"
-        )
-    return other.get_weights()
+    try:
+        model.set_weights(other.get_weights())
+    except ValueError as error:
+        sys.exit(f"--start-from {start_from} has other weights than {name}: {error}")
 
 
 def image_options(arguments, preset):
@@ -183,7 +180,8 @@ def fitting_size(folder):
     sizes = set()
     for file in folder.rglob("*"):
         with contextlib.suppress(*unfit), Image.open(file) as image:
-            sizes.add(image.size)
+            turned = image.getexif().get(ORIENTATION, 1) > 4  # As `load` turns it.
+            sizes.add(image.size[::-1] if turned else image.size)
     if len(sizes) > 1:
         return FOLDER_SIZE, FOLDER_SIZE
     width, height = sizes.pop() if sizes else (1, 1)
@@ -231,11 +229,9 @@ def rounding_notice(batches, likelihood):
     """Return what a likelihood takes from images from 0 to 255, "" for nothing."""
     if likelihood.num_values is None or likelihood.num_values >= 256:
         return ""
-    for images in batches:
-        images = images.numpy()
-        if (likelihood.to_display(likelihood.from_display(images)) != images).any():
-            break
-    else:
+    to_display, from_display = likelihood.to_display, likelihood.from_display
+    arrays = (images.numpy() for images in batches)
+    if all((to_display(from_display(x)) == x).all() for x in arrays):
         return ""
     if likelihood.binarizes:
         return "This preset makes gray levels black or white at random in each epoch.\n"
@@ -263,6 +259,11 @@ def load_splits(options, batch_size, held_out, likelihood):
             datasets.load(split="train", **{**once, "batch_size": 1}).cardinality()
         )
         count = min(HELD_OUT, size // 10) if held_out is None else held_out
+        if count >= size:
+            raise ValueError(
+                f"--held-out must be below {size}, the number of training images. "
+                f"Received: {count}"
+            )
         train, held = f"train[:{size - count}]", f"train[{size - count}:]"
         if str(name).startswith("downsampled_imagenet"):
             test = "validation"  # Which the papers report.
@@ -345,22 +346,36 @@ def write_json(path, content):
     path.write_text(json.dumps(content, indent=1) + "\n")
 
 
-def report_of(model, test, num_samples):
-    """Return the mean nats of the test images with standard error.
+def nats_of(model, images, num_samples, **options):
+    """Return the nats of images by name.
 
-    The nats of models with latent variables are a bound by `num_samples` samples; their
-    `elbo` is the looser bound that they are trained on.
+    The `nats` of models with latent variables are a bound by `num_samples` samples;
+    their `elbo` is the looser bound that they are trained on.
     """
-    report: dict[str, Any] = {"images": len(test), "weights": model.count_params()}
     if not hasattr(model, "elbo"):
-        found = {"nats": -model.log_prob(test)}
-    else:
-        bound = model.log_prob(test, num_samples=num_samples, seed=TEST_SEED)
-        found = {"nats": -bound, "elbo": -model.elbo(test, seed=TEST_SEED)}
+        return {"nats": -model.log_prob(images)}
+    options |= {"num_samples": num_samples, "seed": TEST_SEED}
+    bound = model.log_prob(images, **options)
+    return {"nats": -bound, "elbo": -model.elbo(images, seed=TEST_SEED)}
+
+
+def mean_of(name, values):
+    """Return the mean of an array and its standard error, by name."""
+    error = values.std() / math.sqrt(max(len(values) - 1, 1))
+    return {
+        name: round(float(values.mean()), 4),
+        f"{name}_standard_error": round(float(error), 4),
+    }
+
+
+def report_of(model, test, num_samples):
+    """Return the mean nats of the test images with standard error."""
+    found = nats_of(model, test, num_samples)
+    report: dict[str, Any] = {"images": len(test), "weights": model.count_params()}
+    if "elbo" in found:
         report["num_samples"] = num_samples
     for name, nats in found.items():
-        error = nats.std() / math.sqrt(max(len(nats) - 1, 1))
-        report |= {name: float(nats.mean()), f"{name}_standard_error": float(error)}
+        report |= mean_of(name, nats)
     bits = report["nats"] / math.prod(test.shape[1:]) / math.log(2)
     return {**report, "bits_per_dim": bits}
 
@@ -383,11 +398,8 @@ def run_config(arguments, preset_name, recipe, options):
 
 def changed_recipe(recipe, arguments):
     """Return the recipe of a preset with the options of the command line."""
-    changes = {
-        "epochs": arguments.epochs,
-        "batch_size": arguments.batch_size,
-        "learning_rate": arguments.learning_rate,
-    }
+    names = ("epochs", "batch_size", "learning_rate")
+    changes = {name: getattr(arguments, name) for name in names}
     given = {name: value for name, value in changes.items() if value is not None}
     return dataclasses.replace(recipe, **given)
 
@@ -413,7 +425,7 @@ def make_model(family, name, likelihood, image_shape, arguments):
     except (TypeError, ValueError) as error:
         sys.exit(f"The model cannot be built: {error}")
     if arguments.start_from:
-        model.set_weights(first_weights(arguments.start_from, family, name, model))
+        set_first_weights(model, arguments.start_from, family, name)
     return model
 
 
@@ -434,16 +446,7 @@ def make_callbacks(output, epochs, arguments, chief):
                 self.bar.update(batch)
             self.bar = None
 
-    callbacks: list[Any] = [Resume(output / "states", arguments.save_every)]
-    if sys.stdout.isatty():
-        callbacks.append(FirstBar())
-    if arguments.samples:
-        every = max(epochs // 10, 1)
-        grid = SampleGrid(output / "samples", arguments.samples, every=every)
-        callbacks.insert(0, grid)
-    if chief:
-        log = keras.callbacks.CSVLogger(str(output / "log.csv"), append=True)
-        callbacks.insert(0, log)
+    callbacks: list[Any] = []
     if chief and not arguments.preset and arguments.held_out != 0:
         best = keras.callbacks.ModelCheckpoint(
             str(output / BEST),
@@ -453,7 +456,17 @@ def make_callbacks(output, epochs, arguments, chief):
             save_weights_only=True,
             initial_value_threshold=best_epoch(output / "log.csv")[1],
         )
-        callbacks.insert(0, best)
+        callbacks.append(best)
+    if chief:
+        log = output / "log.csv"
+        callbacks.append(keras.callbacks.CSVLogger(str(log), append=True))
+    if arguments.samples:
+        every = max(epochs // 10, 1)
+        grid = SampleGrid(output / "samples", arguments.samples, every=every)
+        callbacks.append(grid)
+    callbacks.append(Resume(output / "states", arguments.save_every))
+    if sys.stdout.isatty():
+        callbacks.append(FirstBar())
     return callbacks
 
 

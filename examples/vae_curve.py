@@ -301,11 +301,9 @@ class Run:
 
 def save(folder, rows, preset, marginal):
     """Write all curves so far as a CSV file and as a plot."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6.4, 4), dpi=100, facecolor="white", layout="constrained")
-    FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     for index, label in enumerate(dict.fromkeys(row[0] for row in rows)):
         _, seen, train, test = zip(*(r for r in rows if r[0] == label), strict=True)

@@ -22,7 +22,8 @@ if not __package__:  # Run as a file, which is part of no package.
 
 from .arguments import command_parser, integer, positive
 from .clients import ClientError, ImageClient
-from .install_hint import INSTALL_HINT
+from .install_hint import install_hint
+from .quiet_start import import_tensorflow
 
 
 def parse_arguments(arguments=None):
@@ -88,6 +89,7 @@ def connect(arguments):
     """Return the `ImageClient` that the command line asks for."""
     options = (arguments.model, arguments.version, arguments.label, arguments.timeout)
     if arguments.grpc:
+        import_tensorflow()
         from .clients.grpc import GrpcModel
 
         model = GrpcModel(arguments.grpc, *options)
@@ -108,7 +110,7 @@ def main():
 
         getattr(commands, arguments.command)(connect(arguments), arguments)
     except ImportError as error:
-        print(f"client: {error}: {INSTALL_HINT}", file=sys.stderr)
+        print(f"client: {error}: {install_hint('serving')}", file=sys.stderr)
     except (ClientError, OSError) as error:
         print(f"client: {error}", file=sys.stderr)
     except KeyboardInterrupt:

@@ -15,6 +15,7 @@ The command `genimg-export` of an installed package does the same.
 
 import argparse
 import json
+import pathlib
 import shlex
 import sys
 
@@ -35,8 +36,7 @@ def batch_sizes(text):
 def metadata(file):
     """Return the object in a JSON file."""
     try:
-        with open(file, encoding="utf-8") as opened:
-            found = json.load(opened)
+        found = json.loads(pathlib.Path(file).read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise argparse.ArgumentTypeError(f"{file} cannot be read: {error}") from error
     if not isinstance(found, dict):
@@ -179,16 +179,13 @@ def main():
     import_tensorflow()
     import tensorflow as tf
 
-    from keras_genimg.serving import VerificationError, publish
+    from keras_genimg.serving import publish
 
     try:
         if "preset" in given:
             given["model"], card = trained_preset(given.pop("preset"))
             given["metadata"] = {**card, **given.get("metadata", {})}
         path = publish(**given)
-    except VerificationError as error:
-        print(f"Not published. {error}", file=sys.stderr)
-        return 1
     except (ValueError, OSError, ImportError, tf.errors.OpError) as error:
         print(f"Not published: {error}", file=sys.stderr)
         return 1

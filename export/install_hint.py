@@ -7,6 +7,3 @@ def install_hint(extra):
         f'run pip install "keras_genimg[{extra}]" where keras_genimg is installed, or '
         f'pip install ".[{extra}]" in a checkout'
     )
-
-
-INSTALL_HINT = install_hint("serving")

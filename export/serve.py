@@ -25,7 +25,7 @@ if not __package__:  # Run as a file, which is part of no package.
     __package__ = script_package.NAME
 
 from .arguments import command_parser, positive
-from .install_hint import INSTALL_HINT
+from .install_hint import install_hint
 from .quiet_start import import_tensorflow
 
 NOTICE = (
@@ -103,14 +103,14 @@ def main():
             sys.exit(f"serve: there is no directory {path}")
     try:
         import_tensorflow()
-        import fastapi  # noqa: F401
         import tensorflow as tf
         import uvicorn
+
+        from .server.app import create_app
+        from .server.models import Catalog
+        from .server.service import Service
     except ImportError as error:
-        sys.exit(f"serve: {error}: {INSTALL_HINT}")
-    from .server.app import create_app
-    from .server.models import Catalog
-    from .server.service import Service
+        sys.exit(f"serve: {error}: {install_hint('serving')}")
 
     logging.basicConfig(format="serve: %(message)s", level=logging.WARNING)
     logging.getLogger("serve").setLevel(logging.INFO)

@@ -4,36 +4,28 @@
 
     layer = kg.layers.DiagonalBiLSTM(16)
 
-Importing the library registers every class that a `.keras` file may name. Packages
-that only some scripts use, such as `kg.datasets`, are imported when they are touched.
+Importing the library registers every class that a `.keras` file may name.
 """
-
-import importlib
-from typing import TYPE_CHECKING
 
 from keras_genimg import (
     backend_check,  # noqa: F401  First.
+    callbacks,
+    causality,
+    datasets,
     latents,
     layers,
     likelihoods,
     losses,
     metrics,
     models,
+    networks,
+    ops,
+    presets,
+    sampling,
+    serving,
+    visualization,
 )
 from keras_genimg.version import __version__
-
-if TYPE_CHECKING:
-    from keras_genimg import (
-        callbacks,
-        causality,
-        datasets,
-        networks,
-        ops,
-        presets,
-        sampling,
-        serving,
-        visualization,
-    )
 
 __all__ = [
     "__version__",
@@ -53,12 +45,6 @@ __all__ = [
     "serving",
     "visualization",
 ]
-
-
-def __getattr__(name):
-    if name in __all__:
-        return importlib.import_module(f"keras_genimg.{name}")
-    raise AttributeError(f"module 'keras_genimg' has no attribute {name!r}")
 
 
 def __dir__():

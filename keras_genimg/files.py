@@ -8,7 +8,7 @@ import uuid
 
 
 @contextlib.contextmanager
-def atomic_path(path, folder=None):
+def atomic_path(path):
     """Give a path to write a file or directory to; rename it to `path` afterwards.
 
     Readers of `path` see the old content until the new one is complete. After an error
@@ -17,8 +17,6 @@ def atomic_path(path, folder=None):
 
     Args:
         path: Final path. A file there is replaced. A directory there must be empty.
-        folder: Existing directory to write in, on the same file system; that of `path`
-            by default.
 
     Raises:
         OSError: If the renaming fails.
@@ -28,8 +26,7 @@ def atomic_path(path, folder=None):
         ...     unfinished.write_text("hello")
     """
     path = pathlib.Path(path)
-    folder = path.parent if folder is None else pathlib.Path(folder)
-    unfinished = folder / f".{path.name}.{uuid.uuid4().hex}"
+    unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
         yield unfinished
         os.replace(unfinished, path)

@@ -48,12 +48,3 @@ def test_a_directory_with_files_is_not_replaced(tmp_path):
             unfinished.mkdir()
     assert list(tmp_path.iterdir()) == [path]
     assert (path / "file").read_text() == "old"
-
-
-def test_written_in_another_folder(tmp_path):
-    (tmp_path / "workspace").mkdir()
-    with atomic_path(tmp_path / "path", tmp_path / "workspace") as unfinished:
-        unfinished.write_text("text")
-        assert unfinished.parent == tmp_path / "workspace"
-    assert (tmp_path / "path").read_text() == "text"
-    assert not list((tmp_path / "workspace").iterdir())

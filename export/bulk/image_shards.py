@@ -66,8 +66,7 @@ def write_metadata(job):
     """Describe the shards of a `SampleJob`; return how to read them.
 
     Raises:
-        BulkError: If the folder holds another data set, or tensorflow-datasets is
-            missing.
+        BulkError: If tensorflow-datasets is missing.
     """
     import_tensorflow()
     try:

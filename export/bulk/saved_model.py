@@ -18,6 +18,8 @@ class SavedModel:
 
     Attributes:
         directory: Absolute path, str.
+        metadata: What the model's file of metadata holds.
+        image_shape: Height, width and colors of the model's images.
         inputs: Metadata of the signature's inputs by name.
         max_examples: Most examples of a call.
 
@@ -34,11 +36,11 @@ class SavedModel:
                 f"{directory} has no saved_model.pb. Give the directory of a version, "
                 f"such as models/digits/1"
             )
-        file = os.path.join(self.directory, "assets.extra", "metadata.json")
+        file = pathlib.Path(self.directory, "assets.extra", "metadata.json")
         try:
-            with open(file, encoding="utf-8") as opened:
-                self.metadata = json.load(opened)
+            self.metadata = json.loads(file.read_text("utf-8"))
             found = self.metadata["signatures"]
+            self.image_shape = tuple(self.metadata["image_shape"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise BulkError(
                 f"{directory} was not exported by keras_genimg: its metadata cannot be "
@@ -51,11 +53,6 @@ class SavedModel:
             )
         self.inputs = found[signature]["inputs"]
         self.max_examples = found[signature]["max_examples"]
-
-    @property
-    def image_shape(self):
-        """Height, width and colors of the model's images."""
-        return tuple(self.metadata["image_shape"])
 
     def check(self, allowed, batch_size):
         """Check that the signature can be called.

@@ -141,8 +141,7 @@ def _read(path):
     for attempt in range(20):
         time.sleep(0.1 * bool(attempt))
         try:
-            with open(path, encoding="utf-8") as opened:
-                return json.load(opened)
+            return json.loads(pathlib.Path(path).read_text("utf-8"))
         except ValueError:
             continue
     raise BulkError(

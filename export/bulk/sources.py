@@ -64,8 +64,7 @@ class TFRecords:
                 feature = tf.train.Example.FromString(record.numpy()).features.feature
                 name = f"{os.path.basename(file)}:{position}"
                 if "image" not in feature:
-                    found = ", ".join(feature)
-                    raise BulkError(f"{name} has no `image`; it has {found}")
+                    raise BulkError(f"{name} has no `image`; it has {[*feature]}")
                 example = {
                     key: feature[key].int64_list.value[0]
                     for key in ("seed", "label")
@@ -211,7 +210,10 @@ def _tfds_split(name, split, num_shards):
             builder = tfds.builder_from_directory(name)
         else:
             builder = tfds.builder(name)
-        count = builder.info.splits[split].num_examples
+        splits = dict(builder.info.splits)
+        if split not in splits:  # Shards cannot be slices of a sum of splits.
+            raise ValueError(f"its splits are {', '.join(splits)}")
+        count = splits[split].num_examples
     except Exception as error:
         # The errors of tensorflow-datasets have many types.
         raise BulkError(f"{name}:{split} cannot be read: {error}") from None

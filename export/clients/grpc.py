@@ -1,22 +1,16 @@
 """TensorFlow Serving by gRPC, with its official stubs."""
 
-from ..install_hint import INSTALL_HINT
-from ..quiet_start import import_tensorflow
-from .image_client import ClientError, Signature, Tensor, Unavailable, first_line
+import grpc
+import tensorflow as tf
+from tensorflow_serving.apis import (
+    get_model_metadata_pb2,
+    get_model_status_pb2,
+    model_service_pb2_grpc,
+    predict_pb2,
+    prediction_service_pb2_grpc,
+)
 
-try:
-    import_tensorflow()
-    import grpc
-    import tensorflow as tf
-    from tensorflow_serving.apis import (
-        get_model_metadata_pb2,
-        get_model_status_pb2,
-        model_service_pb2_grpc,
-        predict_pb2,
-        prediction_service_pb2_grpc,
-    )
-except ImportError as error:
-    raise ClientError(f"gRPC needs more packages ({error}): {INSTALL_HINT}") from error
+from .image_client import ClientError, Signature, Tensor, Unavailable, first_line
 
 TRY_AGAIN = {
     grpc.StatusCode.DEADLINE_EXCEEDED,

@@ -3,6 +3,7 @@
 import concurrent.futures
 import dataclasses
 import functools
+import itertools
 import random
 import time
 
@@ -100,8 +101,7 @@ class ImageClient:
             ClientError: If the server refuses the request, or the last attempt fails
                 too.
         """
-        attempt = 0
-        while True:
+        for attempt in itertools.count():
             try:
                 return function(*arguments)
             except Unavailable as error:
@@ -110,7 +110,6 @@ class ImageClient:
                 # Random, so that clients that fail together do not return together.
                 wait = self.first_wait * 2**attempt * random.uniform(0.5, 1)
                 time.sleep(min(MAX_WAIT, max(wait, error.wait)))
-                attempt += 1
 
     @functools.cached_property
     def signatures(self) -> dict[str, Signature]:
@@ -223,10 +222,8 @@ class ImageClient:
                 )
             return part, outputs
 
-        batches = [
-            slice(start, min(start + self.batch_size, num_examples))
-            for start in range(0, num_examples, self.batch_size)
-        ]
+        size = self.batch_size
+        batches = [slice(i, i + size) for i in range(0, num_examples, size)]
         pool = concurrent.futures.ThreadPoolExecutor(self.in_flight)
         try:
             yield from pool.map(run, batches)

@@ -164,9 +164,8 @@ def _to_json(array):
 def _from_json(values, dtype):
     if dtype != "string":
         return np.array(values, dtype)
-    array = np.empty(len(values), object)
-    array[:] = [
+    texts = [
         base64.b64decode(value["b64"]) if isinstance(value, dict) else value.encode()
         for value in values
     ]
-    return array
+    return np.array(texts, object)

@@ -1,9 +1,7 @@
 """TensorFlow Serving's REST paths, and the page."""
 
-import contextlib
 import functools
 import pathlib
-import re
 
 import fastapi
 from fastapi.responses import JSONResponse, Response
@@ -11,6 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from .errors import ServingError, invalid
+from .models import VERSION
 
 _PAGE = pathlib.Path(__file__).parent / "page"
 _MEDIA_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
@@ -24,21 +23,13 @@ _PAGE_HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",
 }
-_VERSION = re.compile("[0-9]{1,18}")
 
 
 def create_app(service):
     """Return the FastAPI application of a `Service`."""
-
-    @contextlib.asynccontextmanager
-    async def lifespan(_):
-        await service.start()
-        yield
-        await service.stop()
-
     app = fastapi.FastAPI(
         title="keras_genimg embedded server",
-        lifespan=lifespan,
+        lifespan=service.lifespan,
         openapi_url=None,  # No interactive docs: they load scripts from other hosts.
         redirect_slashes=False,
     )
@@ -81,7 +72,7 @@ def _named(request):
     if ":" in named.get("name", "") or ":" in named.get("label", ""):
         raise _malformed(request)
     if "version" in named:
-        if not _VERSION.fullmatch(named["version"]):
+        if not VERSION.fullmatch(named["version"]):
             raise _malformed(request)
         named["version"] = int(named["version"])
     return named

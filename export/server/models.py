@@ -18,9 +18,7 @@ from tensorflow.core.protobuf import error_codes_pb2
 
 from .errors import ServingError, from_tensorflow, invalid
 
-METADATA_FILE = os.path.join("assets.extra", "metadata.json")
-
-_VERSION = re.compile("[0-9]{1,18}")
+VERSION = re.compile("[0-9]{1,18}")
 _log = logging.getLogger("serve")
 
 
@@ -54,11 +52,8 @@ class LoadedModel:
             self._session = tf.compat.v1.Session(graph=graph, config=config)
             loaded = tf.compat.v1.saved_model.load(self._session, ["serve"], directory)
         self.signatures = dict(loaded.signature_def)
-        self.metadata = None
-        file = os.path.join(directory, METADATA_FILE)
-        if os.path.exists(file):
-            with open(file, encoding="utf-8") as opened:
-                self.metadata = json.load(opened)
+        file = pathlib.Path(directory, "assets.extra", "metadata.json")
+        self.metadata = json.loads(file.read_text("utf-8")) if file.exists() else None
 
     def signature(self, name):
         """Return the `SignatureDef` called `name`, which clients can call.
@@ -159,19 +154,19 @@ class ModelVersions:
             wanted &= {max(wanted), *self.labels.values()}
         for number in sorted(wanted, reverse=True):
             self._load(number, directories[number])
-        if wanted and not self._available():
+        if wanted and not self._loaded():
             # The newest version is broken, and the server has just started.
             for number in sorted(set(directories) - wanted, reverse=True):
                 if self._load(number, directories[number]):
                     break
-        available = self._available()
+        available = sorted(self._loaded())
         if wanted and max(wanted) not in available:
             wanted = wanted | set(available[-1:])
         self._unload(set(available) - wanted)
 
     def close(self):
         """Unload all versions."""
-        self._unload(self._available())
+        self._unload(self._loaded())
 
     def find(self, version=None, label=None):
         """Return `(number, LoadedModel)` of a version, by default the newest.
@@ -188,15 +183,14 @@ class ModelVersions:
             if label not in self.labels:
                 raise invalid(f"Unrecognized servable version label: {label}")
             version = self.labels[label]
-        versions = self._versions
+        loaded = self._loaded()
         if version is None:
-            loaded = [n for n, record in versions.items() if record.model is not None]
             version = max(loaded, default=None)
         else:
             asked = f"Specific({self._name}, {version})"
-        if version not in versions or versions[version].model is None:
+        if version not in loaded:
             raise ServingError(404, f"Servable not found for request: {asked}")
-        return version, versions[version].model
+        return version, loaded[version]
 
     def states(self, version=None, label=None):
         """Return the states of one version or of all, as in TensorFlow Serving's JSON.
@@ -223,9 +217,9 @@ class ModelVersions:
             if version in (None, number)
         ]
 
-    def _available(self):
-        """Return the numbers of loaded versions, the newest last."""
-        return sorted(n for n, r in self._versions.items() if r.model is not None)
+    def _loaded(self):
+        """Return the `LoadedModel`s that are available by number."""
+        return {n: r.model for n, r in self._versions.items() if r.model is not None}
 
     def _set(self, number, state, **details):
         # A new dict, since requests read the old one meanwhile.
@@ -274,7 +268,7 @@ def version_directories(path):
     return {
         int(found.name): str(found)
         for found in pathlib.Path(path).glob("*")
-        if _VERSION.fullmatch(found.name) and found.is_dir()
+        if VERSION.fullmatch(found.name) and found.is_dir()
     }
 
 

@@ -19,14 +19,12 @@ class Call:
     Attributes:
         signature_name: Name of the signature.
         inputs: NumPy arrays by name.
-        row_format: Whether request and reply use the row format, `instances` and
-            `predictions`, or the column format, `inputs` and `outputs`.
-        num_examples: Size of the batch, or None if the inputs do not share it.
+        num_examples: Number of instances in the row format, `instances` and
+            `predictions`; None in the column format, `inputs` and `outputs`.
     """
 
     signature_name: str
     inputs: dict
-    row_format: bool
     num_examples: int | None
 
 
@@ -56,18 +54,16 @@ def parse_call(model, body):
         raise invalid(f"signature_name must be a string. Received {name!r:.80}")
     signature = model.signature(name)
     names = sorted(signature.inputs)
-    row_format = "instances" in content
-    if row_format:
+    if "instances" in content:
         columns = _columns_of_instances(content["instances"], names)
+        num_examples = len(content["instances"])
     else:
-        columns = _columns(content["inputs"], names)
+        columns, num_examples = _columns(content["inputs"], names), None
     inputs = {
         key: _checked_array(columns[key], info, key)
         for key, info in signature.inputs.items()
     }
-    sizes = {array.shape[0] if array.ndim else None for array in inputs.values()}
-    num_examples = sizes.pop() if len(sizes) == 1 else None
-    return Call(name, inputs, row_format, num_examples)
+    return Call(name, inputs, num_examples)
 
 
 def _parse_json(body):
@@ -160,7 +156,8 @@ def render_reply(call, outputs):
             value per example.
     """
     names = sorted(outputs)
-    if call.row_format:
+    row_format = call.num_examples is not None
+    if row_format:
         for name in names:
             size = outputs[name].shape[0] if outputs[name].ndim else None
             if size != call.num_examples:
@@ -172,12 +169,12 @@ def render_reply(call, outputs):
     columns = {name: to_json(outputs[name], name) for name in names}
     if len(names) == 1:
         reply = columns[names[0]]
-    elif call.row_format:
+    elif row_format:
         reply = [
             dict(zip(names, values, strict=True))
             for values in zip(*columns.values(), strict=True)
         ]
     else:
         reply = columns
-    key = "predictions" if call.row_format else "outputs"
+    key = "predictions" if row_format else "outputs"
     return json.dumps({key: reply}, separators=(",", ":")).encode("ascii")

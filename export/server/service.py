@@ -2,6 +2,7 @@
 
 import asyncio
 import concurrent.futures
+import contextlib
 import time
 
 import anyio
@@ -30,14 +31,13 @@ class Service:
         self._in_progress = 0
         self._pool = concurrent.futures.ThreadPoolExecutor(options.max_concurrent)
 
-    async def start(self):
-        """Load the models."""
-        await anyio.to_thread.run_sync(self._catalog.start)
-
-    async def stop(self):
-        """Unload the models."""
+    @contextlib.asynccontextmanager
+    async def lifespan(self, _):
+        """Load the models of the application, and unload them at its end."""
+        await asyncio.to_thread(self._catalog.start)
+        yield
         self._pool.shutdown(wait=False, cancel_futures=True)
-        await anyio.to_thread.run_sync(self._catalog.stop)
+        await asyncio.to_thread(self._catalog.stop)
 
     async def predict(self, request, name, **which):
         """Return the reply to a predict request, as bytes of JSON.

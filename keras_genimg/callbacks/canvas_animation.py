@@ -76,10 +76,8 @@ class CanvasAnimation(EpochPictures):
         else:
             drawn = model.reconstruct_canvases(self.images, **options)
             shown["images"] = display(self.images)
-            if cell.read_size is not None:
-                shown["read_attention"] = drawn["read_attention"]
-                shown["read_size"] = cell.read_size
-        if cell.write_size is not None:
-            shown["write_attention"] = drawn["write_attention"]
-            shown["write_size"] = cell.write_size
+        for kind, size in (("read", cell.read_size), ("write", cell.write_size)):
+            attention = f"{kind}_attention"
+            if size is not None and attention in drawn:
+                shown |= {attention: drawn[attention], f"{kind}_size": size}
         save_canvases(path, display(drawn["canvases"]), **shown)

@@ -1,6 +1,5 @@
 """Base class of callbacks that write pictures while a model trains."""
 
-import importlib.util
 import pathlib
 from typing import Any
 
@@ -8,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_genimg.extras import install_hint
+from keras_genimg.extras import optional
 from keras_genimg.inputs.images import checked_inputs
 from keras_genimg.models import GenerativeModel
 from keras_genimg.ops.checks import check_positive_int
@@ -63,10 +62,9 @@ class EpochPictures(keras.callbacks.Callback):
         self.scale = check_positive_int("scale", scale, owner)
         self.log_dir = log_dir
         self._writer = None
-        if log_dir is not None and importlib.util.find_spec("tensorboard") is None:
-            raise ImportError(
-                f"`log_dir` of {owner} needs TensorBoard: {install_hint('tensorboard')}"
-            )
+        if log_dir is not None:
+            with optional(f"`log_dir` of {owner} needs TensorBoard", "tensorboard"):
+                import tensorboard  # noqa: F401
 
     def write(self, path: pathlib.Path) -> np.ndarray | None:
         """Write a picture of the model as it is now.

@@ -105,7 +105,10 @@ class Resume(ArrangingCallback):
         with contextlib.ExitStack() as stack:
             if self._writes:
                 self._lock(stack)
-            self._build(model, x)
+            # Make all variables, which Keras would make in the first step.
+            model._assert_compile_called("fit")
+            with strategy.scope():
+                model._symbolic_build(data_batch=next(iter(x)))
             self._run = describe_run(model, description)
             state = load_state(self.directory)
             if state is not None:
@@ -224,14 +227,6 @@ class Resume(ArrangingCallback):
                 f"another directory. Received: {self.directory}"
             ) from error
 
-    def _build(self, model, x):
-        """Make all variables, which Keras would make in the first step."""
-        model._assert_compile_called("fit")
-        with model.distribute_strategy.scope():
-            if not model.optimizer.built:
-                model.optimizer.build(model.trainable_variables)
-            model._symbolic_build(data_batch=next(iter(x)))
-
     def _check_workers(self, strategy):
         """Raise unless all workers continue from the same state."""
         if not is_multi_worker(strategy):
@@ -259,7 +254,10 @@ class Resume(ArrangingCallback):
         self._first_epoch, self._position = state.epoch, state.position
         self._history.history = dict(state.history)
         variables = self._variables(model)
-        _assign(variables, state.values[: len(variables)])
+        for variable, value in zip(variables, state.values, strict=False):
+            # NumPy stores bfloat16 as two bytes without a type.
+            dtype = tf.as_dtype(variable.dtype).as_numpy_dtype
+            variable.assign(value if value.dtype.kind != "V" else value.view(dtype))
         # Kept until Keras has reset the metrics.
         self._metrics = state.values[len(variables) :]
         if self.verbose:
@@ -294,7 +292,7 @@ class Resume(ArrangingCallback):
         if done <= self._skipped or self.save_every is None:
             return
         if done // self.save_every > (done - steps) // self.save_every:
-            self._save(self._epoch, done)
+            self._save(self._epoch, done, self._history.history)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         # The history callback comes after this one.
@@ -309,8 +307,7 @@ class Resume(ArrangingCallback):
             self._history.epoch = list(range(self._first_epoch))
         self.model.history = self._history
 
-    def _save(self, epoch, position, history=None):
-        history = self._history.history if history is None else history
+    def _save(self, epoch, position, history):
         history = {k: [float(v) for v in values] for k, values in history.items()}
         # All workers read, since each has its own metrics.
         variables = self._variables(self.model)
@@ -319,10 +316,3 @@ class Resume(ArrangingCallback):
         if self._writes:
             state = RunState(epoch, position, history, self._run, values)
             save_state(self.directory, state)
-
-
-def _assign(variables, values):
-    for variable, value in zip(variables, values, strict=True):
-        # NumPy stores bfloat16 as two bytes without a type.
-        dtype = tf.as_dtype(variable.dtype).as_numpy_dtype
-        variable.assign(value if value.dtype.kind != "V" else value.view(dtype))

@@ -75,8 +75,8 @@ class SampleGrid(EpochPictures):
         seeds = image_seeds(self.num_images, self.seed)
         arrays = condition_arrays(model, self.conditions, self.num_images, shape)
         # Some models can be trained but not sampled.
-        names = [tensor.name for tensor in model.inputs[1:]]
-        first = {name: array[:1] for name, array in zip(names, arrays, strict=True)}
+        pairs = zip(model.inputs[1:], arrays, strict=True)
+        first = {tensor.name: array[:1] for tensor, array in pairs}
         self._draw(1, seeds[:1], first or None)
 
     def write(self, path: pathlib.Path) -> np.ndarray:

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from keras_genimg.layers.causal_layer import CausalLayer
+from keras_genimg.ops.color_masks import color_groups
 from keras_genimg.sampling.graph import input_like, is_functional, walk
 
 
@@ -33,12 +34,9 @@ def leaking_layer(model, leak, image_shape, before, after):
     graph = keras.Model(inputs, tensors)
     both = graph(before, training=False), graph(after, training=False)
     values = {id(x): pair for x, *pair in zip(tensors, *both, strict=True)}
+    effects = {key: _effect(leak, image_shape, *pair) for key, pair in values.items()}
     # Of the tensors that change: whether they leak.
-    leaks = {}
-    for key, pair in values.items():
-        changes, leaks_here = _effect(leak, image_shape, *pair)
-        if changes:
-            leaks[key] = leaks_here
+    leaks = {key: here for key, (changes, here) in effects.items() if changes}
 
     def leaks_of(tensors):
         return [leaks[id(tensor)] for tensor in tensors if id(tensor) in leaks]
@@ -112,5 +110,5 @@ def _effect(leak, image_shape, before, after):
         return changes.any(), pixels[:place].any()
     # If no color is given, all colors of the pixel must be hidden.
     color = leak.changed[2] if len(leak.changed) > 2 else num_colors
-    groups = np.arange(num_channels) * num_colors // num_channels
+    groups = color_groups(num_channels, num_colors)
     return changes.any(), pixels[place, groups <= color].any()

@@ -9,6 +9,7 @@ import tensorflow as tf
 from keras_genimg.causality.random_weights import random_weights
 from keras_genimg.inputs.images import sized_image_shape
 from keras_genimg.ops.checks import check_positive_int
+from keras_genimg.sampling.forward_passes import forward_pass
 from keras_genimg.types import Shape
 
 
@@ -85,7 +86,7 @@ def _gradient(model, inputs, conditions, pixel, generator):
     """Return the gradient of a random sum of the outputs at `pixel`."""
     with tf.GradientTape() as tape:
         tape.watch(inputs)
-        outputs = model([inputs, *conditions] if conditions else inputs, training=False)
+        outputs = forward_pass(model, inputs, conditions)
         if len(outputs.shape) < 4 or outputs.shape[1:3] != inputs.shape[1:3]:
             raise ValueError(
                 f"`model` must return a map of the height and width of its input, "

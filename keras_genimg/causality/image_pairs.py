@@ -43,7 +43,9 @@ class ImagePairs:
         generator = np.random.default_rng(0)
         num_values = model.likelihood.num_values
         self.unit_shape = model.likelihood.unit_shape(shape)
-        self.units = _places(self.unit_shape, _num_pairs(model, shape), generator)
+        affordable = int(_AFFORDABLE / max(cost_of_image(model, shape), 1))
+        num_pairs = np.clip(affordable, _FEWEST_PAIRS, _MOST_PAIRS)
+        self.units = _places(self.unit_shape, num_pairs, generator)
         size = (len(self.units), *shape)
         self.images = generator.integers(num_values, size=size)
         later = np.arange(self.num_units) >= self.units[:, None]
@@ -69,11 +71,6 @@ class ImagePairs:
         return int(np.prod(self.unit_shape))
 
 
-def _num_pairs(model, shape):
-    affordable = int(_AFFORDABLE / max(cost_of_image(model, shape), 1))
-    return max(_FEWEST_PAIRS, min(_MOST_PAIRS, affordable))
-
-
 def _places(shape, number, generator):
     height, width, *colors = shape
     size = int(np.prod(shape))
@@ -86,7 +83,7 @@ def _places(shape, number, generator):
     return np.array([size, *np.sort(chosen)])
 
 
-def random_conditions(model, images_shape, generator, guess=0):
+def random_conditions(model, images_shape, generator, guess):
     """Return random values for the inputs besides the images.
 
     Args:
@@ -95,7 +92,6 @@ def random_conditions(model, images_shape, generator, guess=0):
         generator: `np.random.Generator`.
         guess: Largest value of integers whose range is not known.
     """
-    ranges = getattr(model, "condition_ranges", {})
     conditions = []
     for tensor in model.inputs[1:]:
         size = [images_shape[0], *tensor.shape[1:]]
@@ -106,7 +102,7 @@ def random_conditions(model, images_shape, generator, guess=0):
         if "float" in tensor.dtype:
             values = generator.normal(size=size)
         else:
-            limits = ranges.get(tensor.name, (0, guess))
+            limits = model.condition_ranges.get(tensor.name, (0, guess))
             values = generator.integers(*limits, size=size, endpoint=True)
         conditions.append(values)
     return conditions

@@ -185,7 +185,24 @@ def _leak_under(weights, seeds, model, pairs):
     with keras.StatelessScope(state_mapping=weights):
         before = _params(model, pairs.inputs(pairs.images))
     with keras.StatelessScope(state_mapping=[*weights, *seeds]):
-        return _leak_from(before, model, pairs)
+        # The changed images are in a separate, smaller batch, in another order, so that
+        # what depends on the others of a batch, their order or number, shows too.
+        order = _other_order(pairs.num_changed)
+        after = _params(model, pairs.inputs(pairs.changed, order))[np.argsort(order)]
+        if not _leaks(pairs.units, pairs, before, after).any():
+            return None
+        # It may still be rounding, which differs between batches of different sizes.
+        leak = _batch_leak(model, pairs, before)
+        if leak is not None:
+            return leak
+        both = pairs.inputs(pairs.images), pairs.inputs(pairs.changed)
+        # On the CPU. Fast convolutions of GPUs mix neighboring pixels and cancel what a
+        # kernel does not see, so rounding reaches pixels that nothing else does.
+        with tf.device("CPU"):
+            before, after, again = (_params(model, both[k]) for k in (0, 1, 0))
+            noise = change_of_units(before, again, pairs.num_units).max()
+            leaks = _leaks(pairs.units, pairs, before, after, _NOISE_FACTOR * noise)
+            return _worst_leak(model, pairs, leaks) if leaks.any() else None
 
 
 def _leaks(units, pairs, before, after, noise=0.0):
@@ -194,28 +211,6 @@ def _leaks(units, pairs, before, after, noise=0.0):
     past = np.arange(pairs.num_units) <= units[:size, None]
     changes = change_of_units(before[:size], after, pairs.num_units)
     return past & (changes > max(_TOLERANCE * changes.max(), noise))
-
-
-def _leak_from(before, model, pairs):
-    """Return a leak, or None, given the parameters of the original images."""
-    # The changed images are in a separate, smaller batch, in another order, so that
-    # what depends on the others of a batch, their order or number, shows too.
-    order = _other_order(pairs.num_changed)
-    after = _params(model, pairs.inputs(pairs.changed, order))[np.argsort(order)]
-    if not _leaks(pairs.units, pairs, before, after).any():
-        return None
-    # It may still be rounding, which differs between batches of different sizes.
-    leak = _batch_leak(model, pairs, before)
-    if leak is not None:
-        return leak
-    both = pairs.inputs(pairs.images), pairs.inputs(pairs.changed)
-    # On the CPU. Fast convolutions of GPUs mix neighboring pixels and cancel what a
-    # kernel does not see, so rounding reaches pixels that nothing else does.
-    with tf.device("CPU"):
-        before, after, again = (_params(model, both[k]) for k in (0, 1, 0))
-        noise = change_of_units(before, again, pairs.num_units).max()
-        leaks = _leaks(pairs.units, pairs, before, after, _NOISE_FACTOR * noise)
-        return _worst_leak(model, pairs, leaks) if leaks.any() else None
 
 
 def _batch_leak(model, pairs, before):

@@ -155,8 +155,7 @@ def first_disagreement(
         _, pixels = run.visit([given], given_pixel, more)
         images = tf.cast(images, model.inputs[0].dtype)
         maps = run.program.on_maps([images, *conditions])
-        maps = [merged(maps[value.index], 3) for _, value in compared]
-        maps = [tf.cast(x, tf.float32) for x in maps]
+        maps = [tf.cast(merged(maps[v.index], 3), tf.float32) for _, v in compared]
         pixels = tf.transpose(pixels, (2, 0, 1, 3))
         pixels = tf.split(pixels, [each.shape[-1] for each in maps], axis=-1)
         differences = map(difference_of_params, pixels, maps)
@@ -164,7 +163,5 @@ def first_disagreement(
 
     steps = []
     differences = compare(images, list(conditions)).numpy()
-    for step, difference in zip(steps, differences, strict=True):
-        if not difference <= limit:
-            return step.operation
-    return None
+    pairs = zip(steps, differences, strict=True)
+    return next((step.operation for step, x in pairs if not x <= limit), None)

@@ -73,10 +73,7 @@ def from_arrays(
     """
     given = {k: v for k, v in locals().items() if k not in ("images", "labels")}
     options = batch_options(given)
-    arrays = (
-        {"images": images} if labels is None else {"images": images, "label": labels}
-    )
-    arrays = checked_arrays(arrays, "from_arrays")
+    arrays = checked_arrays({"images": images, "label": labels}, "from_arrays")
     return make_batches(
         tf.data.Dataset.from_tensor_slices(arrays),
         **options,
@@ -89,13 +86,13 @@ def checked_arrays(arrays, owner):
     """Return images and labels as arrays, or raise if they are not.
 
     Args:
-        arrays: Dict of `"images"` and, optionally, `"label"`.
+        arrays: Dict of `"images"` and, optionally, `"label"`, which may be None.
         owner: What gave or received them, for the error text.
 
     Raises:
         ValueError: If an array has another shape or dtype, or there are no images.
     """
-    arrays = {key: np.ascontiguousarray(array) for key, array in arrays.items()}
+    arrays = {k: np.ascontiguousarray(v) for k, v in arrays.items() if v is not None}
     images = arrays["images"]
     if images.ndim != 4 or images.dtype != np.uint8 or images.size == 0:
         raise ValueError(

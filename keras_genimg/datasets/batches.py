@@ -31,11 +31,8 @@ def batch_options(arguments, fixed=False):
     Raises:
         ValueError: If an argument is out of range, or they exclude each other.
     """
-    given = {
-        "binarize": arguments.get("binarize"),
-        "num_values": arguments.get("num_values"),
-        "intensities": arguments.get("intensities") or None,
-    }
+    given = {name: arguments.get(name) for name in ("binarize", "num_values")}
+    given["intensities"] = arguments.get("intensities") or None
     given = {name: value for name, value in given.items() if value is not None}
     likelihood = arguments.get("likelihood")
     if likelihood is not None:
@@ -204,7 +201,9 @@ def make_batches(
 
     options: dict[str, Any] = {}
     if shuffle:
-        fitting = MAX_BYTES // _bytes_each(examples)
+        specs = tf.nest.flatten(examples.element_spec)
+        sizes = [spec.shape.num_elements() * spec.dtype.size for spec in specs]
+        fitting = MAX_BYTES // sum(sizes)
         options["shuffle_within"] = fitting
         if num_examples <= fitting:
             with tf.device("CPU:0"):
@@ -219,12 +218,6 @@ def make_batches(
         description=description,
         **options,
     ).new_each_pass()
-
-
-def _bytes_each(dataset):
-    """Return the size of an example in memory."""
-    specs = tf.nest.flatten(dataset.element_spec)
-    return sum(spec.shape.num_elements() * spec.dtype.size for spec in specs)
 
 
 def _bernoulli(images, seed):

@@ -85,16 +85,16 @@ def two_digits(
             '`binarize="fixed"` needs `fixed=True`, since images are otherwise new in '
             f"each epoch. Received: binarize={binarize!r}, fixed={fixed!r}"
         )
-    digits = _read_split(name, split, labels=False)["images"]
+    digits = _read_split(name, split, labels=False)
     num_digits, *digit_size, _ = digits.shape
-    canvas_size = _checked_canvas_size(canvas_size, digits, side=60)
-    limits = (num_digits, *free_places(digit_size, canvas_size))
+    size = _checked_or_default("canvas_size", canvas_size, digits, side=60)
+    limits = (num_digits, *free_places(digit_size, size, canvas_size=canvas_size))
 
     def draw(positions, seed):
         # (canvases, 2, 3): digit, row and column.
         drawn = random_integers(seed, (positions.shape[0], 2), limits)
         pairs = tf.gather(digits, drawn[..., 0])
-        canvases = paste(pairs, drawn[..., 1:], canvas_size)
+        canvases = paste(pairs, drawn[..., 1:], size)
         return {"images": tf.cast(tf.minimum(canvases, 255), tf.uint8)}
 
     return _canvases(draw, given, options, num_digits, ("images",))
@@ -170,24 +170,19 @@ def cluttered_digits(
     digits, labels = arrays["images"], arrays["label"]
     num_digits = len(digits)
     *digit_size, colors = digits.shape[1:]
-    canvas_size = _checked_canvas_size(canvas_size, digits, side=100)
+    size = _checked_or_default("canvas_size", canvas_size, digits, side=100)
     fragment_size = _checked_or_default("clutter_size", clutter_size, digits, side=8)
-    if fragment_size[0] > digit_size[0] or fragment_size[1] > digit_size[1]:
-        raise ValueError(
-            f"`clutter_size` must be at most the digits' size {tuple(digit_size)}. "
-            f"Received: clutter_size={clutter_size!r}"
-        )
     if num_clutter > 0 and num_digits < 2:
         raise ValueError(
             "Clutter is cut out of other digits, but the split has only one. Use a "
             f"larger split, or num_clutter=0. Received: split={split!r}"
         )
 
-    digit_limits = (num_digits, *free_places(digit_size, canvas_size))
+    digit_limits = (num_digits, *free_places(digit_size, size, canvas_size=canvas_size))
     fragment_limits = (
         num_digits - 1,
-        *free_places(fragment_size, digit_size),
-        *free_places(fragment_size, canvas_size),
+        *free_places(fragment_size, digit_size, clutter_size=clutter_size),
+        *free_places(fragment_size, size),
     )
 
     def draw_clutter(which, seed):
@@ -200,7 +195,7 @@ def cluttered_digits(
         corners = tf.reshape(drawn[..., 1:3], (-1, 2))
         fragments = cut(sources, corners, fragment_size)
         fragments = tf.reshape(fragments, (*shape, *fragment_size, colors))
-        return paste(fragments, drawn[..., 3:], canvas_size)
+        return paste(fragments, drawn[..., 3:], size)
 
     def draw(positions, seed):
         seeds = tf.unstack(tf.random.split(seed, 2, alg="philox"))
@@ -211,7 +206,7 @@ def cluttered_digits(
         else:
             which = drawn[:, 0]
         patches = tf.gather(digits, which)[:, None]
-        canvases = paste(patches, drawn[:, None, 1:], canvas_size)
+        canvases = paste(patches, drawn[:, None, 1:], size)
         if num_clutter > 0:
             canvases += draw_clutter(which, seeds[1])
         images = tf.cast(tf.minimum(canvases, 255), tf.uint8)
@@ -221,30 +216,17 @@ def cluttered_digits(
 
 
 def _read_split(name, split, labels):
-    """Return all images of a split, and their labels if asked for, as tensors."""
+    """Return all images of a split as a tensor, or a dict of images and labels."""
     arrays = as_array(load(name, split, batch_size=1024, labels=labels))
     # Canvases are drawn on the CPU, whatever device the model runs on.
     with tf.device("CPU:0"):
-        return tf.nest.map_structure(
-            tf.constant, arrays if labels else {"images": arrays}
-        )
+        return tf.nest.map_structure(tf.constant, arrays)
 
 
 def _checked_or_default(name, size, digits, side) -> tuple[int, int]:
     """Return a size; by default `side` for MNIST, in proportion for other digits."""
     height, width = (max(1, round(length * side / 28)) for length in digits.shape[1:3])
     return checked_size(name, size) or (height, width)
-
-
-def _checked_canvas_size(canvas_size, digits, side):
-    size = _checked_or_default("canvas_size", canvas_size, digits, side)
-    height, width = digits.shape[1:3]
-    if size[0] < height or size[1] < width:
-        raise ValueError(
-            f"`canvas_size` must be at least the digits' size ({height}, {width}). "
-            f"Received: canvas_size={canvas_size!r}"
-        )
-    return size
 
 
 def _canvases(draw, given, options, num_digits, parts):

@@ -14,7 +14,7 @@ from keras_genimg.datasets.digits import read_digits
 from keras_genimg.datasets.local_images import find_frey_face, read_local
 from keras_genimg.datasets.patches import resize
 from keras_genimg.datasets.photo_patches import read_photo_patches
-from keras_genimg.datasets.tfds_images import read_tfds
+from keras_genimg.datasets.tfds_images import parts_of_split, read_tfds
 from keras_genimg.likelihoods import Likelihood
 from keras_genimg.types import Config, Shape
 
@@ -182,8 +182,7 @@ def select(splits, split, owner):
 
     Args:
         splits: Dict of arrays by split, see `READERS`.
-        split: A key of `splits`, `"all"`, or a slice or sum of these in the syntax of
-            tensorflow_datasets, such as `"train[:-150]"`.
+        split: See `parts_of_split`.
         owner: Name of the data set, for the error text.
 
     Raises:
@@ -194,38 +193,14 @@ def select(splits, split, owner):
         >>> select(splits, "train[-2:]", "mine")
         {'images': array([3, 4])}
     """
-    if split in splits:
-        parts = [(split, slice(None))]
-    elif split == "all":
-        parts = [(name, slice(None)) for name in splits]
-    else:
-        parts = _parse(split, splits, owner)
-    found = {
-        key: np.concatenate([splits[name][key][part] for name, part in parts])
-        for key in next(iter(splits.values()))
-    }
-    if not len(found["images"]):
-        raise ValueError(
-            f"`split` of {owner!r} has no examples. Received: split={split!r}"
-        )
-    return found
-
-
-def _parse(split, splits, owner):
-    """Return the name of each part of a split, and its slice."""
-    import tensorflow_datasets as tfds
-
-    # All that the parser asks for.
     infos = {
         name: types.SimpleNamespace(num_examples=len(arrays["images"]))
         for name, arrays in splits.items()
     }
-    try:
-        instruction = tfds.core.ReadInstruction.from_spec(split)
-        parts = instruction.to_absolute(infos)
-    except (AttributeError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"`split` of {owner!r} must be one of {[*splits, 'all']}, or a slice or "
-            f'sum of them, such as "train[:80%]". Received: split={split!r}'
-        ) from error
-    return [(part.splitname, slice(part.from_, part.to)) for part in parts]
+    parts = [(split, slice(None))]  # Without tensorflow_datasets, which is slow.
+    if split not in infos or infos[split].num_examples == 0:
+        parts = parts_of_split(split, infos, owner)
+    return {
+        key: np.concatenate([splits[name][key][part] for name, part in parts])
+        for key in next(iter(splits.values()))
+    }

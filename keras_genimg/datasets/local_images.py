@@ -10,7 +10,6 @@ from keras_genimg.extras import optional
 
 # Seed of the permutation that assigns images to splits.
 SPLIT_SEED = 1797
-_FREY_SHAPE = (28, 20)
 # Modes of Pillow; others would lose something in 8 bits.
 _GRAY = ("1", "L", "LA")
 _COLOR = ("RGB", "P", "RGBA", "PA")
@@ -144,7 +143,7 @@ def _read_frey_face(path):
             f"A .mat file must be that of Frey Face, with the frames under 'ff'. "
             f"Received: {path}, which cannot be read: {error!r}"
         ) from error
-    height, width = _FREY_SHAPE
+    height, width = 28, 20
     fits = frames.ndim == 2 and len(frames) == height * width
     if not fits or frames.dtype != np.uint8:
         raise ValueError(

@@ -28,12 +28,7 @@ def make_crop(size, anywhere, image_size):
     Raises:
         ValueError: If the crops are larger than the images.
     """
-    places = free_places(size, image_size)
-    if min(places) < 1:
-        raise ValueError(
-            f"`crop_size` must be at most the images' size {tuple(image_size)}. "
-            f"Received: crop_size={size}"
-        )
+    places = free_places(size, image_size, crop_size=size)
 
     def crop(images, draw_seed):
         if anywhere:
@@ -66,18 +61,31 @@ def random_integers(seed, shape, limits):
     return tf.cast(draws % tf.constant(limits, tf.int64), tf.int32)
 
 
-def free_places(size, image_size):
+def free_places(size, image_size, **received):
     """Return the numbers of rows and columns for the upper left corner of a patch.
 
     Args:
         size: `(height, width)` of the patch.
         image_size: `(height, width)` of the image that contains it.
+        **received: The argument that one of the sizes comes from, for the error text.
+
+    Raises:
+        ValueError: If the patch is larger than the image.
 
     Example:
-        >>> free_places((28, 28), (60, 28))
+        >>> free_places((28, 28), (60, 28), canvas_size=(60, 28))
         (33, 1)
     """
-    return tuple(whole - part + 1 for part, whole in zip(size, image_size, strict=True))
+    places = tuple(
+        whole - part + 1 for part, whole in zip(size, image_size, strict=True)
+    )
+    if min(places) < 1:
+        ((name, value),) = received.items()
+        raise ValueError(
+            f"`{name}` must let {tuple(size)} pixels fit into {tuple(image_size)}, "
+            f"both (height, width). Received: {name}={value!r}"
+        )
+    return places
 
 
 def cut(images, corners, size):

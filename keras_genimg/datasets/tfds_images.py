@@ -81,18 +81,7 @@ def read_tfds(name, split, labels, any_size, others):
     if not builder.is_prepared():
         _check_network(builder)
         builder.download_and_prepare()
-    splits = builder.info.splits
-    try:
-        num_examples = splits[split].num_examples
-    except (KeyError, ValueError) as error:
-        raise ValueError(
-            f"`split` of {name!r} must be one of {[*splits, 'all']}, or a slice or sum "
-            f'of them, such as "train[:80%]". Received: split={split!r}'
-        ) from error
-    if num_examples == 0:
-        raise ValueError(
-            f"`split` of {name!r} has no examples. Received: split={split!r}"
-        )
+    parts_of_split(split, builder.info.splits, name)
 
     # One file after the other, to keep the order of the split.
     config = tfds.ReadConfig(interleave_cycle_length=1)
@@ -108,6 +97,35 @@ def read_tfds(name, split, labels, any_size, others):
         return picked
 
     return dataset.map(pick, num_parallel_calls=tf.data.AUTOTUNE)
+
+
+def parts_of_split(split, infos, owner):
+    """Return the name of each part of a split, and its slice.
+
+    Args:
+        split: A key of `infos`, `"all"`, or a slice or sum of these in the syntax of
+            tensorflow_datasets, such as `"train[:-150]"`.
+        infos: Dict by split of objects with the attribute `num_examples`.
+        owner: Name of the data set, for the error text.
+
+    Raises:
+        ValueError: If the split is unknown or empty.
+    """
+    import tensorflow_datasets as tfds
+
+    try:
+        parts = tfds.core.ReadInstruction.from_spec(split).to_absolute(infos)
+    except (AttributeError, NotImplementedError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"`split` of {owner!r} must be one of {[*infos, 'all']}, or a slice or sum "
+            f'of them, such as "train[:80%]". Received: split={split!r}'
+        ) from error
+    parts = [(part.splitname, slice(part.from_, part.to)) for part in parts]
+    if not any(range(infos[name].num_examples)[part] for name, part in parts):
+        raise ValueError(
+            f"`split` of {owner!r} has no examples. Received: split={split!r}"
+        )
+    return parts
 
 
 def _check_network(builder):

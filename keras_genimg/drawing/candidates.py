@@ -77,10 +77,15 @@ def completion_of_candidates(
     evidence = later_known(known, model._drawer.order)
     shape = (batch, num_candidates, *image_shape)
     log_prob = tf.where(evidence[:, None], tf.reshape(log_prob, shape[:-1]), 0.0)
-    log_weights = _log_weights(log_prob)
-    chosen = tf.where(
-        tf.reduce_any(evidence, axis=(1, 2)), _choice(seeds, log_weights), 0
-    )
+    # In float64: a large image has thousands of nats, which float32 resolves only to
+    # thousandths. Differences of a few nats decide.
+    sums = tf.reduce_sum(tf.cast(log_prob, tf.float64), axis=(2, 3))
+    largest = tf.reduce_max(sums, axis=1, keepdims=True)
+    log_weights = tf.cast(sums - largest, tf.float32)
+    uniforms = seeded_uniforms(seeds, (), (CHOICE, 0))
+    drawn = Categorical(num_candidates).sample(log_weights, uniforms)
+    has_evidence = tf.reduce_any(evidence, axis=(1, 2))
+    chosen = tf.where(has_evidence, tf.cast(drawn, tf.int32), 0)
     candidates = tf.reshape(candidates, shape)
     completed = tf.gather(candidates, chosen, axis=1, batch_dims=1)
     return completed, effective_size(log_weights)
@@ -146,19 +151,3 @@ def effective_size(log_weights):
     # Rounding may leave the range by a bit.
     most = tf.cast(tf.shape(log_weights)[1], tf.float32)
     return tf.clip_by_value(sums**2 / squares, 1.0, most)
-
-
-def _log_weights(log_prob):
-    """Return sums over pixels minus the largest per image: `(batch, candidates)`."""
-    # In float64: a large image has thousands of nats, which float32 resolves only to
-    # thousandths. Differences of a few nats decide.
-    sums = tf.reduce_sum(tf.cast(log_prob, tf.float64), axis=(2, 3))
-    return tf.cast(sums - tf.reduce_max(sums, axis=1, keepdims=True), tf.float32)
-
-
-def _choice(seeds, log_weights):
-    """Return the index of one candidate per image, sampled by the weights, int32."""
-    uniforms = seeded_uniforms(seeds, (), (CHOICE, 0))
-    num_candidates = log_weights.shape[1]
-    drawn = Categorical(num_candidates).sample(log_weights, uniforms)
-    return tf.cast(drawn, tf.int32)

@@ -16,6 +16,7 @@ from keras_genimg.ops.devices import num_cores
 from keras_genimg.ops.graphs import shared_eager_traces
 from keras_genimg.ops.uniforms import seeded_uniforms
 from keras_genimg.sampling import METHODS
+from keras_genimg.sampling.forward_passes import forward_pass
 from keras_genimg.sampling.incremental import largest_small_batch
 from keras_genimg.sampling.waves import LARGEST_BATCH
 
@@ -127,9 +128,7 @@ class Drawer:
 
         return sample if num_candidates is None else complete
 
-    def traced(
-        self, method, image_size, jit_compile, num_candidates=None, batch_size=1
-    ):
+    def traced(self, method, image_size, jit_compile, num_candidates, batch_size):
         """Return the `TracedSampler` for batches of a size.
 
         Args:
@@ -224,9 +223,8 @@ class Drawer:
     def log_prob(self, images, *conditions):
         """Return the log-probability of images in nats, `(batch,)`, for a graph."""
         model = self._model
-        inputs = [images, *conditions]
-        params = model(inputs if conditions else images, training=False)
-        images = model._targets_of(inputs)
+        params = forward_pass(model, images, conditions)
+        images = model._targets_of([images, *conditions])
         if self.drawn_pixels is None:
             return model.likelihood.log_prob_of_images(params, images)
         return masked_log_prob(model.likelihood, self.drawn_pixels, params, images)

@@ -34,19 +34,15 @@ class EnlargingDrawer(Drawer):
 
         def draw_new(uniforms, temperature, conditions, images=None, known=None):
             small = tf.cast(placed(conditions[0], self._factors), tf.float32)
-            if images is None:
-                known = tf.broadcast_to(tf.cast(copied, tf.float32), tf.shape(small))
-            else:
-                small = tf.where(copied, small, images)
-                known = tf.where(copied, 1.0, known)
-            return draw(uniforms, temperature, conditions, small, known)
+            images = small if images is None else tf.where(copied, small, images)
+            known = tf.where(copied, 1.0, 0.0 if known is None else known)
+            return draw(uniforms, temperature, conditions, images, known)
 
         return draw_new
 
     def known(self, images, known, conditions):
         copied = self._copied
-        small = np.repeat(conditions[0], self._factors[0], axis=1)
-        small = np.repeat(small, self._factors[1], axis=2)
+        small = placed(conditions[0], self._factors).numpy()
         if ((images != small) & (known > 0) & copied).any():
             height, width = self._factors
             raise ValueError(

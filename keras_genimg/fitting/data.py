@@ -164,7 +164,6 @@ class SameOrder(keras.utils.PyDataset):
         )
         self._dataset = dataset
         self._random = random.Random(seed)
-        self._order = []
         self._shuffle()
 
     def _shuffle(self):

@@ -1,7 +1,5 @@
 """What `tf.distribute` needs of a model beyond Keras, and what it cannot do."""
 
-import threading
-
 import tensorflow as tf
 
 from keras_genimg.fitting.workarounds import parts_of
@@ -35,23 +33,16 @@ def check_compile(model, optimizer, arguments):
         ValueError: If it is outside the model's scope, or an argument does not work
             under its strategy.
     """
+    check_scope(model, "compile")
     strategy = model.distribute_strategy
     replicas = strategy.num_replicas_in_sync
-    # None if there was no scope; `distribute_strategy` would then be the present one.
-    made_in = model._distribute_strategy
-    here = tf.distribute.get_strategy() if tf.distribute.has_strategy() else None
-    if made_in is not here:
-        raise ValueError(
-            f"{model.name} was made in {_scope(made_in)} and compiled in "
-            f"{_scope(here)}. Do both in the same one: `with strategy.scope():` around "
-            f"the model and `compile`. Received: compile in {_scope(here)}"
-        )
     parts = parts_of(optimizer)
     for part in parts:
         if getattr(part, "_distribution_strategy", strategy) is not strategy:
+            scope = _scope(model._distribute_strategy)
             raise ValueError(
-                f"{model.name} was made in {_scope(made_in)}, and its optimizer "
-                f"{part.name} in another one. Make the optimizer in the same: `with "
+                f"{model.name} was made in {scope}, and its optimizer {part.name} in "
+                f"another one. Make the optimizer in the same: `with "
                 f"strategy.scope():` around the model, the optimizer and `compile`. "
                 f"Received: an optimizer of type {type(part).__name__}"
             )
@@ -79,23 +70,24 @@ def check_compile(model, optimizer, arguments):
 
 
 def check_scope(model, method):
-    """Raise if a model is trained in the scope of a strategy that is not its own.
+    """Raise if a model is compiled or trained in another scope than its own.
 
     Args:
         model: The model.
-        method: Name of the method that trains it.
+        method: Name of the method that is called. Unlike `compile`, those that train
+            may be called outside of all scopes.
 
     Raises:
         ValueError: If the scope is not the one that the model was made in.
     """
-    if not tf.distribute.has_strategy():
-        return
-    here, made_in = tf.distribute.get_strategy(), model._distribute_strategy
-    if made_in is not here:
+    # None if there was no scope; `distribute_strategy` would then be the present one.
+    made_in = model._distribute_strategy
+    here = tf.distribute.get_strategy() if tf.distribute.has_strategy() else None
+    if made_in is not here and (here is not None or method == "compile"):
         raise ValueError(
-            f"{model.name} was made in {_scope(made_in)}, and {method} was called in "
-            f"{_scope(here)}. Make and compile it in the scope that it is to train in. "
-            f"Received: {method} in {_scope(here)}"
+            f"{model.name} was made in {_scope(made_in)} and {method} was called in "
+            f"{_scope(here)}. Do both in the same one: `with strategy.scope():` around "
+            f"the model and `{method}`. Received: {method} in {_scope(here)}"
         )
 
 
@@ -157,9 +149,3 @@ class ReplicaStep:
         """Set the metrics back if there was no example."""
         for variable, before in self._before:
             variable.assign(tf.where(self.num_examples > 0, variable.value, before))
-
-
-class Replica(threading.local):
-    """The `ReplicaStep` that runs in this thread; each replica has a thread."""
-
-    step: ReplicaStep | None = None

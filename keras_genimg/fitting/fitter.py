@@ -2,6 +2,7 @@
 
 import contextlib
 import inspect
+import threading
 from typing import Any
 
 import keras
@@ -9,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_genimg.fitting.data import are_arrays, for_workers, without_pauses
-from keras_genimg.fitting.distribution import Replica, ReplicaStep, check_scope
+from keras_genimg.fitting.distribution import ReplicaStep, check_scope
 from keras_genimg.fitting.step_check import StepCheck
 from keras_genimg.fitting.workarounds import (
     IteratorKeeper,
@@ -27,6 +28,7 @@ from keras_genimg.inputs.images import (
     checked_inputs,
     images_of,
     inputs_by_name,
+    like,
     refuse_targets,
 )
 from keras_genimg.ops.workers import is_multi_worker
@@ -66,7 +68,8 @@ class Fitter:
         self._model = model
         self._check = StepCheck(model)
         self.iterators = IteratorKeeper()
-        self._replica = Replica()
+        # Has the `ReplicaStep` that runs; each replica has a thread.
+        self._replica = threading.local()
         self._is_fitting = False
         self._batches_to_skip = 0
         self._reads_skipped = False
@@ -156,16 +159,21 @@ class Fitter:
             check_scope(model, method)
         given = _by_name(keras_method, *args, **kwargs)
         self._refuse_class_weight(given, method)
-        images, *conditions = inputs_by_name(given.get("x"), model).values()
-        shape = np.shape(images)
+        inputs = inputs_by_name(given.get("x"), model)
+        images, *conditions = model.inputs
+        shape = np.shape(inputs[images.name])
         check_shape(shape, model, f"{model.name}.{method}")
-        if given.get("sample_weight") is not None:
-            conditions.append(given["sample_weight"])
-        for values, tensor in zip(
-            conditions, (*model.inputs[1:], SAMPLE_WEIGHT), strict=False
-        ):
+
+        def checked(values, tensor):
             values = with_rank(np.asarray(values), tensor)
             check_condition_shape(model, tensor, values.shape, shape)
+            return values
+
+        for tensor in conditions:
+            inputs[tensor.name] = checked(inputs[tensor.name], tensor)
+        given["x"] = like(given["x"], inputs)
+        if given.get("sample_weight") is not None:
+            given["sample_weight"] = checked(given["sample_weight"], SAMPLE_WEIGHT)
         return keras_method(**given)
 
     def _checked(self, given, method):
@@ -246,7 +254,7 @@ class Fitter:
 
     def weighed(self, loss):
         """Return the loss of a step, weighed by the replica's part of the batch."""
-        step = self._replica.step
+        step = getattr(self._replica, "step", None)
         return loss if step is None else step.weighed(loss)
 
     def prepare_optimizer(self):

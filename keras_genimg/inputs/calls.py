@@ -46,15 +46,17 @@ def image_seeds(num_images, seed):
         seed = random.randrange(2**31)
     seeds = np.asarray(seed)
     valid = seeds.dtype.kind in "iu" and seeds.shape in ((), (num_images,))
-    if valid and seeds.ndim == 0:
-        valid = 0 <= seeds <= MAX_SEED - num_images
-        seeds = seeds + np.arange(num_images) if valid else seeds
-    if not valid or (seeds < 0).any() or (seeds > MAX_SEED).any():
+    if valid:
+        seeds = seeds.astype("int64")  # From 2**63 on, they become negative.
+        if seeds.ndim == 0:
+            seeds = seeds + np.arange(num_images)
+        valid = (seeds >= 0).all() and (seeds <= MAX_SEED).all()
+    if not valid:
         raise ValueError(
             f"`seed` must be an integer from 0 to 2**62 - 1, or one such integer for "
             f"each of the {num_images} images. Received: seed={seed!r}"
         )
-    return seeds.astype("int64")
+    return seeds
 
 
 def seeded_batches(function, seed):
@@ -92,15 +94,7 @@ def seeded_batches(function, seed):
 
 
 def draw_images(
-    model,
-    draw,
-    inputs,
-    batch_size,
-    verbose,
-    method="generate",
-    note="",
-    cost=0,
-    num_threads=1,
+    model, draw, inputs, batch_size, verbose, method, note="", cost=0, num_threads=1
 ):
     """Call a function that draws images, batch by batch.
 

@@ -32,8 +32,7 @@ def vae_log_likelihood(
         num_burnin: See `marginal_log_likelihood`.
     """
     latent = model.latent
-    posterior_params = latent.parameters(model.encoder(images, training=False))
-    posterior = latent.posterior.distribution(posterior_params)
+    posterior = latent.posterior.distribution(model._posterior_params(images))
     prior = latent.prior.standard(model.latent_dim)
 
     def log_joint(z):

@@ -219,22 +219,17 @@ def reach_of(layer: CausalLayer) -> int | None:
     if "reach" in vars(layer):
         return layer.reach
     of_rows = {"initial_cache", "begin_row", "begin_pixel", "end_row", "end_rows"}
-    for kind in type(layer).__mro__:
-        if "reach" in vars(kind):
-            return layer.reach
-        if of_rows & vars(kind).keys():
-            return None
-    return None
+    kinds = type(layer).__mro__
+    last = next(kind for kind in kinds if {"reach", *of_rows} & vars(kind).keys())
+    return layer.reach if "reach" in vars(last) else None
 
 
 def has_step_row(layer: CausalLayer) -> bool:
     """Return whether a layer evaluates rows at once, as its `step` does its pixels."""
-    for kind in type(layer).__mro__:
-        if "step_row" in vars(kind):
-            return kind is not CausalLayer
-        if "step" in vars(kind):  # A subclass that changed it, but not the other.
-            return False
-    return False
+    kinds = type(layer).__mro__
+    last = next(kind for kind in kinds if {"step", "step_row"} & vars(kind).keys())
+    # A subclass may change the `step` alone.
+    return "step_row" in vars(last) and last is not CausalLayer
 
 
 def step_of_window(

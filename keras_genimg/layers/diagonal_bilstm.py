@@ -9,6 +9,7 @@ from keras import ops
 
 from keras_genimg.layers.pixel_lstm import PixelLSTM
 from keras_genimg.ops.checks import check_positive_int
+from keras_genimg.ops.configurable import own_arguments
 from keras_genimg.ops.conv_lstm import conv_lstm_scan
 from keras_genimg.ops.devices import is_on_gpu
 from keras_genimg.ops.graphs import traced_once
@@ -109,29 +110,14 @@ class DiagonalBiLSTM(PixelLSTM):
         recompute: bool = False,
         **kwargs: Any,
     ):
+        arguments = own_arguments(locals(), "num_segments")
         if mask_type == "A" and num_colors == 1:
             raise ValueError(
                 "DiagonalBiLSTM reads its input through a 1×1 kernel, all of which "
                 "mask 'A' hides when there is one color. Use mask_type='B' after a "
                 "MaskedConv2D with mask 'A'. Received: mask_type='A', num_colors=1"
             )
-        super().__init__(
-            units,
-            1,
-            num_colors,
-            mask_type,
-            use_bias=use_bias,
-            unit_forget_bias=unit_forget_bias,
-            kernel_initializer=kernel_initializer,
-            recurrent_initializer=recurrent_initializer,
-            bias_initializer=bias_initializer,
-            state_initializer=state_initializer,
-            kernel_regularizer=kernel_regularizer,
-            recurrent_regularizer=recurrent_regularizer,
-            bias_regularizer=bias_regularizer,
-            recompute=recompute,
-            **kwargs,
-        )
+        super().__init__(kernel_size=1, **arguments, **kwargs)
         self.taps = 2
         if num_segments is not None:
             num_segments = check_positive_int(

@@ -154,28 +154,21 @@ class DRAWCell(keras.layers.Layer):
 
     def call(self, inputs, states, transposed=None):
         for_encoder, for_decoder = transposed or (None, None)
-        image, canvas, encoder_hidden, encoder_cell, decoder_hidden, decoder_cell = (
-            states
-        )
+        image, canvas, *encoder, hidden, cell = states
         images = tf.reshape(image, (-1, *self.image_shape))
         mean = self.likelihood.mean(self.params(canvas)) / self.likelihood.max_value
         pair = tf.concat([images, images - mean], axis=-1)
-        half = self.compute_dtype
-        hidden = tf.cast(decoder_hidden, half)
-        glimpse, read = self.read(tf.cast(pair, half), hidden)
+        seen = tf.cast(hidden, self.compute_dtype)
+        glimpse, read = self.read(tf.cast(pair, self.compute_dtype), seen)
         glimpse = tf.reshape(glimpse, (-1, math.prod(glimpse.shape[1:])))
-        seen = tf.concat([glimpse, hidden], axis=-1)
-        encoder_hidden, encoder_cell = self.encoder(
-            seen, encoder_hidden, encoder_cell, for_encoder
-        )
-        params = self.posterior_params(encoder_hidden)
+        seen = tf.concat([glimpse, seen], axis=-1)
+        encoder = self.encoder(seen, *encoder, for_encoder)
+        params = self.posterior_params(encoder[0])
         latent = self.posterior.from_noise(params, tf.cast(inputs, tf.float32))
-        states = [canvas, decoder_hidden, decoder_cell]
-        states, write = self.decode(latent, states, for_decoder)
-        canvas, decoder_hidden, decoder_cell = states
+        states, write = self.decode(latent, [canvas, hidden, cell], for_decoder)
+        canvas, *decoder = states
         outputs = tf.concat([params, read, write], axis=-1)
-        states = [image, canvas, encoder_hidden, encoder_cell]
-        return outputs, [*states, decoder_hidden, decoder_cell]
+        return outputs, [image, canvas, *encoder, *decoder]
 
     def decode(
         self,
@@ -210,12 +203,8 @@ class DRAWCell(keras.layers.Layer):
         sizes = [2 * self.latent_dim, _ATTENTION, _ATTENTION]
         return tf.split(outputs, sizes, axis=-1)
 
-    def compute_output_shape(self, inputs_shape, states_shape):
-        return (inputs_shape[0], self.output_size), list(states_shape)
-
     def get_config(self) -> Config:
-        own = {**arguments_of(self, DRAWCell), "image_shape": self.image_shape}
-        return {**super().get_config(), **own}
+        return {**super().get_config(), **arguments_of(self, DRAWCell)}
 
 
 class LSTMStep(keras.layers.Layer):

@@ -7,8 +7,10 @@ import tensorflow as tf
 
 from keras_genimg.extras import import_probability
 from keras_genimg.layers.draw_cell import DRAWCell
+from keras_genimg.layers.latent import add_divergence
 from keras_genimg.likelihoods import Likelihood
 from keras_genimg.ops.checks import check_positive_int
+from keras_genimg.ops.configurable import own_arguments
 from keras_genimg.ops.replicas import place_in_batch
 from keras_genimg.ops.uniforms import next_seed
 from keras_genimg.types import Config, Distribution, Shape, TensorLike
@@ -72,18 +74,10 @@ class DRAWLoop(keras.layers.Layer):
         seed: int | None = None,
         **kwargs: Any,
     ):
+        arguments = own_arguments(locals(), "num_glimpses", "seed")
         super().__init__(autocast=False, **kwargs)
         self.num_glimpses = check_positive_int("num_glimpses", num_glimpses, "DRAW")
-        self.cell = DRAWCell(
-            image_shape,
-            units,
-            latent_dim,
-            read_size,
-            write_size,
-            likelihood,
-            name="cell",
-            dtype=self.dtype_policy,
-        )
+        self.cell = DRAWCell(**arguments, name="cell", dtype=self.dtype_policy)
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.kl = keras.metrics.Mean(name="kl")
@@ -104,12 +98,7 @@ class DRAWLoop(keras.layers.Layer):
             next_seed(self.seed_generator),
         )
         outputs, canvas = self.run(inputs, noise[:, first : first + here])
-        divergence = tf.reduce_sum(self.divergences(outputs), axis=0)
-        self.kl.update_state(divergence)
-        # Mean over the batch; 0 for the empty batch of an idle replica.
-        batch_size = tf.cast(tf.size(divergence), tf.float32)
-        mean = tf.math.divide_no_nan(tf.reduce_sum(divergence), batch_size)
-        self.add_loss(tf.cast(mean, keras.config.floatx()))  # As Keras' other losses.
+        add_divergence(self, tf.reduce_sum(self.divergences(outputs), axis=0))
         return self.cell.params(canvas)
 
     def run(

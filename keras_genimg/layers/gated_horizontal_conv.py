@@ -7,12 +7,8 @@ import keras
 from keras_genimg.layers.gated_conv import GatedConv
 from keras_genimg.layers.gated_kernels import HorizontalGates
 from keras_genimg.layers.masked_conv2d import MaskedConv2D
-from keras_genimg.ops.checks import (
-    check_color_channels,
-    check_condition,
-    check_feature_map,
-    check_positive_int,
-)
+from keras_genimg.ops.checks import check_condition, check_feature_map
+from keras_genimg.ops.configurable import own_arguments
 from keras_genimg.types import Config, Identifier
 
 
@@ -85,25 +81,11 @@ class GatedHorizontalConv(GatedConv):
         bias_regularizer: Identifier | None = None,
         **kwargs: Any,
     ):
-        self.num_colors = check_positive_int(
-            "num_colors", num_colors, type(self).__name__
-        )
-        super().__init__(
-            filters,
-            kernel_size,
-            mask_type,
-            activation=activation,
-            use_bias=use_bias,
-            kernel_initializer=kernel_initializer,
-            bias_initializer=bias_initializer,
-            kernel_regularizer=kernel_regularizer,
-            bias_regularizer=bias_regularizer,
-            **kwargs,
-        )
+        arguments = own_arguments(locals(), "num_colors")
+        self.num_colors = num_colors
+        super().__init__(**arguments, **kwargs)
 
     def _make_layers(self):
-        owner = type(self).__name__
-        check_color_channels("filters", self.filters, self.num_colors, owner)
         self.convolution = HorizontalGates(
             2 * self.filters,
             (1, self.kernel_size),

@@ -91,5 +91,5 @@ class VerticalGates(CausalLayer, keras.layers.Conv2D):
         return (), (row_conv(rows, weights),)
 
     def end_row(self, weights, cache, kept):
-        row = tf.cast(kept[0], self.compute_dtype)
+        (row,) = kept
         return (tf.concat([cache[0][..., row.shape[-1] :], row], axis=-1),)

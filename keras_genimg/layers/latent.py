@@ -126,11 +126,7 @@ class Latent(keras.layers.Layer):
             prior = self.prior.standard(self.latent_dim)
             log_ratio = posterior.log_prob(samples) - prior.log_prob(samples)
             divergence = tf.reduce_mean(log_ratio, axis=0)
-        self.kl.update_state(divergence)
-        # Mean over the batch; 0 for the empty batch of an idle replica.
-        batch_size = tf.cast(tf.size(divergence), tf.float32)
-        mean = tf.math.divide_no_nan(tf.reduce_sum(divergence), batch_size)
-        self.add_loss(tf.cast(mean, keras.config.floatx()))  # As Keras' other losses.
+        add_divergence(self, divergence)
         # (samples, batch, latent_dim) -> (batch * samples, latent_dim)
         samples = tf.reshape(tf.transpose(samples, (1, 0, 2)), (-1, self.latent_dim))
         return tf.cast(samples, self.compute_dtype)
@@ -172,3 +168,12 @@ class Latent(keras.layers.Layer):
 
     def get_config(self) -> Config:
         return {**super().get_config(), **arguments_of(self, Latent)}
+
+
+def add_divergence(layer, divergence):
+    """Add the mean of divergences, `(batch,)`, to a layer's loss and metric `kl`."""
+    layer.kl.update_state(divergence)
+    # Mean over the batch; 0 for the empty batch of an idle replica.
+    batch_size = tf.cast(tf.size(divergence), tf.float32)
+    mean = tf.math.divide_no_nan(tf.reduce_sum(divergence), batch_size)
+    layer.add_loss(tf.cast(mean, keras.config.floatx()))  # As Keras' other losses.

@@ -13,7 +13,6 @@ from keras_genimg.ops.checks import (
     check_choice,
     check_condition,
     check_odd,
-    check_positive_int,
 )
 from keras_genimg.ops.configurable import arguments_of
 from keras_genimg.types import Config
@@ -71,8 +70,8 @@ class ResidualMaskedConvBlock(ResidualBlock):
         self, filters: int, kernel_size: int = 3, num_colors: int = 1, **kwargs: Any
     ):
         super().__init__(**kwargs)
+        self.filters = filters
         owner = type(self).__name__
-        self.filters = check_positive_int("filters", filters, owner)
         self.kernel_size = check_odd("kernel_size", kernel_size, owner, smallest=3)
         self.num_colors = num_colors
         masked = {"num_colors": num_colors, "dtype": self.dtype_policy}
@@ -148,9 +147,7 @@ class ResidualLSTMBlock(ResidualBlock):
     ):
         super().__init__(**kwargs)
         self.units = units
-        self.layer = check_choice(
-            "layer", layer, ("diagonal", "row"), type(self).__name__
-        )
+        self.layer = layer
         self.kernel_size = kernel_size
         self.num_colors = num_colors
         masked = {"num_colors": num_colors, "dtype": self.dtype_policy}
@@ -170,7 +167,12 @@ class ResidualLSTMBlock(ResidualBlock):
 
 
 def make_pixel_lstm(layer, units, kernel_size, **kwargs):
-    """Return a new `DiagonalBiLSTM` or `RowLSTM`."""
+    """Return a new `DiagonalBiLSTM` or `RowLSTM`.
+
+    Raises:
+        ValueError: If there is no such layer.
+    """
+    check_choice("layer", layer, ("diagonal", "row"))
     if layer == "diagonal":
         return DiagonalBiLSTM(units, **kwargs)
     return RowLSTM(units, kernel_size, **kwargs)

@@ -272,7 +272,7 @@ class Likelihood(Configurable):
             raise ValueError(f"{owner} {_NEEDS_NUMBERS} {images.dtype}")
         low, high = images.min(), images.max()
         in_range = low >= 0 and high <= self.max_value  # False for NaN.
-        if in_range and images.dtype.kind == "f" and self.num_values is not None:
+        if in_range and images.dtype.kind not in "iu" and self.num_values is not None:
             in_range = (images % 1 == 0).all()
         if not in_range:
             raise ValueError(

@@ -319,7 +319,24 @@ class _Components:
             earlier: Values of the earlier colors, `(...)`.
         """
         means = self._means(color, [value[..., None] for value in earlier])
-        return self._log_mass(values[..., None], means, self.inverse_scales[color])
+        values, inverse_scales = values[..., None], self.inverse_scales[color]
+        # With F the logistic function, and y = x + d,
+        #
+        #     F(y) - F(x) = F(y) * F(-x) * (1 - exp(-d)).
+        #
+        # Unlike the difference, the product loses no digits in either tail, its
+        # logarithm is finite, and it leaves out a factor at each edge.
+        below = (self._scaled(values, -1) - means) * inverse_scales
+        above = (self._scaled(values, 1) - means) * inverse_scales
+        has_lower, has_upper = values > 0, values < self.max_value
+        # At least 1e-30, since a huge scale makes the width 0 and its logarithm -inf.
+        width = tf.maximum(2 / self.max_value * inverse_scales, 1e-30)
+        log_inside = tf.math.log(-tf.math.expm1(-width))
+        return (
+            tf.where(has_lower & has_upper, log_inside, 0.0)
+            - tf.where(has_lower, tf.math.softplus(below), 0.0)
+            - tf.where(has_upper, tf.math.softplus(-above), 0.0)
+        )
 
     def logits_of_values(self, color, log_weights, earlier):
         """Return the log-probabilities of a color's values, `(..., num_values)`.
@@ -334,7 +351,7 @@ class _Components:
         """
         means = self._means(color, [value[..., None] for value in earlier])[..., None]
         inverse_scales = self.inverse_scales[color][..., None]
-        # As in `_log_mass`, but neighbors share the edge between them.
+        # As in `log_mass`, but neighbors share the edge between them.
         edges = self._scaled(tf.range(self.max_value, dtype=tf.float32), 1)
 
         def below(edges):
@@ -378,25 +395,6 @@ class _Components:
         """Return values, shifted by half of `offset`, on the scale from -1 to 1."""
         # The numerator is an exact integer, so that neighbors share their edge.
         return (2 * values + (offset - self.max_value)) / self.max_value
-
-    def _log_mass(self, values, means, inverse_scales):
-        # With F the logistic function, and y = x + d,
-        #
-        #     F(y) - F(x) = F(y) * F(-x) * (1 - exp(-d)).
-        #
-        # Unlike the difference, the product loses no digits in either tail, its
-        # logarithm is finite, and it leaves out a factor at each edge.
-        below = (self._scaled(values, -1) - means) * inverse_scales
-        above = (self._scaled(values, 1) - means) * inverse_scales
-        has_lower, has_upper = values > 0, values < self.max_value
-        # At least 1e-30, since a huge scale makes the width 0 and its logarithm -inf.
-        width = tf.maximum(2 / self.max_value * inverse_scales, 1e-30)
-        log_inside = tf.math.log(-tf.math.expm1(-width))
-        return (
-            tf.where(has_lower & has_upper, log_inside, 0.0)
-            - tf.where(has_lower, tf.math.softplus(below), 0.0)
-            - tf.where(has_upper, tf.math.softplus(-above), 0.0)
-        )
 
 
 def _for_each_image(function, params, pixels):

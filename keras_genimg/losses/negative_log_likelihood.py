@@ -58,10 +58,11 @@ class MaskedNegativeLogLikelihood(NegativeLogLikelihood):
     Args:
         likelihood: A `Likelihood`.
         counted: Whether a pixel counts, a boolean map `(height, width)`.
+        reduction: See `NegativeLogLikelihood`.
     """
 
-    def __init__(self, likelihood, counted):
-        super().__init__(likelihood)
+    def __init__(self, likelihood, counted, reduction="sum_over_batch_size"):
+        super().__init__(likelihood, reduction)
         self.counted = counted
 
     def call(self, y_true, y_pred):

@@ -11,7 +11,7 @@ from keras_genimg import likelihoods
 from keras_genimg.latents.inference import Inference, repeated
 from keras_genimg.layers import DRAWLoop
 from keras_genimg.models.latent_model import LatentModel
-from keras_genimg.ops.checks import check_image_shape
+from keras_genimg.ops.configurable import own_arguments
 from keras_genimg.ops.uniforms import LATENTS, POSTERIOR, seeded_normals
 from keras_genimg.presets.settings import DRAW as DRAW_PRESETS
 from keras_genimg.serving.endpoint import Endpoint
@@ -87,21 +87,9 @@ class DRAW(LatentModel):
         dtype: Policy | None = None,
         **kwargs: Any,
     ):
-        image_shape = check_image_shape(image_shape, "DRAW")
-        likelihood = likelihoods.get(likelihood)
-        loop = DRAWLoop(
-            num_glimpses,
-            image_shape,
-            units,
-            latent_dim,
-            read_size,
-            write_size,
-            likelihood,
-            seed,
-            name="draw_loop",
-            dtype=dtype,
-        )
-        images = keras.Input(image_shape, name="images")
+        arguments = own_arguments(locals())
+        loop = DRAWLoop(**arguments, name="draw_loop")
+        images = keras.Input(loop.cell.image_shape, name="images")
         super().__init__(images, loop(images), likelihood, dtype=dtype, **kwargs)
         self.loop = loop
         self.num_glimpses = loop.num_glimpses

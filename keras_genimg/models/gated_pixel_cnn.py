@@ -6,8 +6,9 @@ from typing import Any
 import keras
 
 from keras_genimg import likelihoods
-from keras_genimg.models.pixel_network import PixelNetwork, own_arguments
+from keras_genimg.models.pixel_network import PixelNetwork
 from keras_genimg.networks import gated_pixel_stack
+from keras_genimg.ops.configurable import own_arguments
 from keras_genimg.presets.settings import GATED_PIXEL_CNN
 from keras_genimg.types import Config, Policy
 
@@ -77,7 +78,7 @@ class GatedPixelCNN(PixelNetwork):
         dtype: Policy | None = None,
         **kwargs: Any,
     ):
-        arguments = own_arguments(locals())
+        arguments = own_arguments(locals(), "image_shape", "likelihood", "dtype")
 
         def network(images, **options):
             return gated_pixel_stack(

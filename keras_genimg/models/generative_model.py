@@ -14,6 +14,7 @@ from keras_genimg.fitting.fitter import Fitter
 from keras_genimg.fitting.workarounds import any_batch, outside_replicas
 from keras_genimg.inputs.function_cache import FunctionCache
 from keras_genimg.inputs.images import images_of, sized_image_shape
+from keras_genimg.inputs.torch_loader import is_torch_loader
 from keras_genimg.losses import NegativeLogLikelihood
 from keras_genimg.ops.checks import check_positive_int
 from keras_genimg.ops.workers import is_chief
@@ -232,7 +233,7 @@ class GenerativeModel(keras.Model):
         """
         shape = self.image_shape
         if None in shape:
-            if isinstance(images, tf.data.Dataset):
+            if isinstance(images, tf.data.Dataset) or is_torch_loader(images):
                 raise ValueError(
                     f"{self.name} takes images of any size, so bits_per_dim needs an "
                     f"array to know their size. Received: {images}"
@@ -366,10 +367,9 @@ class GenerativeModel(keras.Model):
 
     def get_compile_config(self) -> Config | None:
         config = super().get_compile_config()
-        if not config:
-            return config
-        config["loss"] = None
-        config["metrics"] = config["metrics"][len(self._own_metrics()) :]
+        if config:
+            config["loss"] = None
+            config["metrics"] = config["metrics"][len(self._own_metrics()) :]
         return config
 
     def compile_from_config(self, config: Config) -> None:
@@ -469,14 +469,12 @@ class GenerativeModel(keras.Model):
         if self.train_function is None or force:
             self._fitter.prepare_optimizer()
             super().make_train_function(force)
-            function = self._fitter.checked(self.train_function, "Training")
-            self.train_function = function
+            self.train_function = self._fitter.checked(self.train_function, "Training")
 
     def make_test_function(self, force: bool = False) -> None:
         if self.test_function is None or force:
             super().make_test_function(force)
-            function = self._fitter.checked(self.test_function, "Evaluation")
-            self.test_function = function
+            self.test_function = self._fitter.checked(self.test_function, "Evaluation")
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
         """Build with a replica's part of the first batch.

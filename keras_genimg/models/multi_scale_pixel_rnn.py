@@ -1,6 +1,5 @@
 """Multi-Scale PixelRNN."""
 
-import itertools
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -15,9 +14,8 @@ from keras_genimg.inputs.calls import draw_images, image_seeds
 from keras_genimg.inputs.images import check_shape
 from keras_genimg.losses.negative_log_likelihood import MaskedNegativeLogLikelihood
 from keras_genimg.metrics import BitsPerDim
-from keras_genimg.metrics.masked_nats import MaskedNats
 from keras_genimg.models.autoregressive_model import AutoregressiveModel
-from keras_genimg.models.pixel_network import PixelNetwork, own_arguments
+from keras_genimg.models.pixel_network import PixelNetwork
 from keras_genimg.models.pixel_rnn import PixelRNN, recurrent_network
 from keras_genimg.networks.scale_layers import MergeScales, PackScales, Subsample
 from keras_genimg.networks.upsampling import upsampling_network
@@ -27,13 +25,14 @@ from keras_genimg.ops.checks import (
     check_int,
     check_temperature,
 )
+from keras_genimg.ops.configurable import own_arguments
 from keras_genimg.ops.scales import (
     check_scales,
     factors_between,
     packed,
+    reduced,
     scale_images,
     smallest_scales,
-    subsampled,
 )
 from keras_genimg.presets.settings import MULTI_SCALE_PIXEL_RNN
 from keras_genimg.serving.endpoint import Endpoint
@@ -116,16 +115,13 @@ class EnlargingPixelRNN(PixelNetwork):
         dtype: Policy | None = None,
         **kwargs: Any,
     ):
-        arguments = own_arguments(locals())
+        arguments = own_arguments(locals(), "image_shape", "likelihood", "dtype")
         owner = type(self).__name__
         likelihood = likelihoods.get(likelihood)
-        image_shape = check_image_shape(image_shape, owner)
         scales = check_scales((small_size, image_shape[:2]), image_shape, owner)
         check_choice("subsampling", subsampling, ("top_left", "box"), owner)
         arguments["small_size"] = scales[0]
-        network = recurrent_network(
-            owner, layer, units, num_layers, kernel_size, residual
-        )
+        network = recurrent_network(layer, units, num_layers, kernel_size, residual)
         factors = factors_between(*scales)
 
         def make_condition():
@@ -155,7 +151,8 @@ class EnlargingPixelRNN(PixelNetwork):
     def _check_together(self, images, conditions, owner):
         if self.subsampling == "box":
             return
-        if not np.array_equal(subsampled(images, self.factors), conditions[0]):
+        small = reduced(images, self.factors, "top_left")
+        if not np.array_equal(small, conditions[0]):
             height, width = self.factors
             raise ValueError(
                 f"`small_images` of {owner} must hold the top-left pixel of each cell "
@@ -286,35 +283,23 @@ class MultiScalePixelRNN(AutoregressiveModel):
         dtype: Policy | None = None,
         **kwargs: Any,
     ):
-        network = own_arguments(locals())
-        for name in ("scales", "condition_filters", "subsampling"):
-            del network[name]
+        arguments = own_arguments(locals(), "image_shape", "scales")
+        for_smallest = own_arguments(arguments, "condition_filters", "subsampling")
         owner = type(self).__name__
         image_shape = check_image_shape(image_shape, owner)
         scales = check_scales(scales, image_shape, owner)
-        likelihood = likelihoods.get(likelihood)
         check_choice("subsampling", subsampling, ("top_left", "box"), owner)
         shapes = [(*scale, image_shape[2]) for scale in scales]
         names = [f"scale_{height}x{width}" for height, width in scales]
-        common = {"likelihood": likelihood, "dtype": dtype, **network}
-        models = [PixelRNN(shapes[0], name=names[0], **common)]
+        models = [PixelRNN(shapes[0], name=names[0], **for_smallest)]
         for small, shape, name in zip(scales[:-1], shapes[1:], names[1:], strict=True):
-            model = EnlargingPixelRNN(
-                shape,
-                small,
-                name=name,
-                condition_filters=condition_filters,
-                subsampling=subsampling,
-                **common,
-            )
-            models.append(model)
+            models.append(EnlargingPixelRNN(shape, small, name=name, **arguments))
 
-        factors = [factors_between(*pair) for pair in itertools.pairwise(scales)]
         images = keras.Input(image_shape, name="images")
         parts = [images]
-        for factor, name in zip(factors[::-1], names[-2::-1], strict=True):
+        for model, name in zip(models[:0:-1], names[-2::-1], strict=True):
             subsample = Subsample(
-                factor, subsampling, name=f"images_{name}", dtype="float32"
+                model.factors, subsampling, name=f"images_{name}", dtype="float32"
             )
             parts.insert(0, subsample(parts[0]))
         outputs = [models[0](parts[0])]
@@ -323,10 +308,9 @@ class MultiScalePixelRNN(AutoregressiveModel):
         targets_shape = None
         if subsampling == "top_left":
             params = outputs[0]
-            for factor, name, larger in zip(
-                factors, names[1:], outputs[1:], strict=True
-            ):
-                merge = MergeScales(factor, name=f"merge_{name}", dtype="float32")
+            for model, larger in zip(models[1:], outputs[1:], strict=True):
+                name = f"merge_{model.name}"
+                merge = MergeScales(model.factors, name=name, dtype="float32")
                 params = merge(larger, params)
         else:
             params = PackScales(name="pack_scales", dtype="float32")(outputs)
@@ -342,7 +326,7 @@ class MultiScalePixelRNN(AutoregressiveModel):
         self.scales = tuple(scales)
         self.subsampling = subsampling
         self.scale_models = models
-        self._arguments = {**network, "condition_filters": condition_filters}
+        self._arguments = arguments
         self._drawer = ScalesDrawer(self)
 
     def at_scale(self, images: ArrayLike, index: int) -> Any:
@@ -481,11 +465,16 @@ class MultiScalePixelRNN(AutoregressiveModel):
         else:
             sizes = [rows * columns for rows, columns in self.scales]
             found_in = np.repeat(np.arange(len(sizes)), sizes)[:, None]
-        nats = [
-            MaskedNats(self.likelihood, found_in == index, f"nats_{rows}x{columns}")
-            for index, (rows, columns) in enumerate(self.scales)
-        ]
-        return [bits, *nats]
+        metrics = [bits]
+        for index, (rows, columns) in enumerate(self.scales):
+            nats = MaskedNegativeLogLikelihood(
+                self.likelihood, found_in == index, reduction=None
+            )
+            name = f"nats_{rows}x{columns}"
+            metrics.append(keras.metrics.MeanMetricWrapper(nats, name))
+            # For `EarlyStopping` in auto mode; Keras has no public setting.
+            metrics[-1]._direction = "down"
+        return metrics
 
     def _raster_models(self):
         return self.scale_models
@@ -498,10 +487,9 @@ class MultiScalePixelRNN(AutoregressiveModel):
 
     def get_config(self) -> Config:
         return {
+            **self._arguments,
             **self._base_config(),
             "image_shape": self.image_shape,
             "scales": self.scales,
             "likelihood": keras.saving.serialize_keras_object(self.likelihood),
-            "subsampling": self.subsampling,
-            **self._arguments,
         }

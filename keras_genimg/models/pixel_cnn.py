@@ -7,8 +7,9 @@ import keras
 
 from keras_genimg import likelihoods
 from keras_genimg.layers import ResidualMaskedConvBlock
-from keras_genimg.models.pixel_network import PixelNetwork, own_arguments
+from keras_genimg.models.pixel_network import PixelNetwork
 from keras_genimg.networks import pixel_stack
+from keras_genimg.ops.configurable import own_arguments
 from keras_genimg.presets.settings import PIXEL_CNN
 from keras_genimg.types import Config, Policy
 
@@ -79,7 +80,7 @@ class PixelCNN(PixelNetwork):
         dtype: Policy | None = None,
         **kwargs: Any,
     ):
-        arguments = own_arguments(locals())
+        arguments = own_arguments(locals(), "image_shape", "likelihood", "dtype")
 
         def make_block(**options):
             return ResidualMaskedConvBlock(units, kernel_size, **options)

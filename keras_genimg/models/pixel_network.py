@@ -10,14 +10,13 @@ from keras_genimg.models.autoregressive_model import AutoregressiveModel
 from keras_genimg.networks import condition_input
 from keras_genimg.ops.checks import (
     check_color_channels,
+    check_image_shape,
     check_int,
     check_odd,
     check_positive_int,
 )
 from keras_genimg.types import Config, Policy, SymbolicTensor
 
-# Arguments of all families, which the base class takes by name.
-_SHARED = {"self", "__class__", "image_shape", "likelihood", "dtype", "kwargs"}
 _COUNTS = (
     "units",
     "num_blocks",
@@ -26,8 +25,6 @@ _COUNTS = (
     "num_classes",
     "condition_filters",
 )
-_CHANNELS = ("units", "head_filters")
-_KERNEL_SIZES = ("kernel_size", "first_kernel_size")
 _STACK_ARGUMENTS = (
     "head_filters",
     "num_head_layers",
@@ -43,7 +40,7 @@ class PixelNetwork(AutoregressiveModel):
     Args:
         image_shape: `(height, width, colors)`; height and width may be None.
         likelihood: `Likelihood` of the images, its name or config.
-        arguments: Dict of all other arguments of the subclass's constructor, see
+        arguments: Dict of all other arguments of the subclass's constructor, from
             `own_arguments`. They become attributes, and `get_config` returns them.
         network: Function of symbolic images that returns the parameters of the
             likelihood. Its keyword arguments are those of
@@ -71,16 +68,16 @@ class PixelNetwork(AutoregressiveModel):
     ):
         likelihood = likelihoods.get(likelihood)
         owner = type(self).__name__
-        arguments = _checked_arguments(owner, image_shape, likelihood, arguments)
+        image_shape = check_image_shape(image_shape, owner, any_size=True)
+        num_colors = likelihood.mask_colors(image_shape[-1])
+        arguments = _checked_arguments(owner, num_colors, arguments)
+        classes = arguments.get("num_classes")
         images = keras.Input(image_shape, name="images")
         if make_condition is not None:
             conditions, condition = make_condition()
         else:
             conditions, condition = condition_input(
-                arguments.get("num_classes"),
-                arguments.get("condition_shape"),
-                arguments["units"],
-                dtype,
+                classes, arguments.get("condition_shape"), arguments["units"], dtype
             )
         outputs = network(
             images,
@@ -89,8 +86,7 @@ class PixelNetwork(AutoregressiveModel):
             dtype=dtype,
             **{name: arguments[name] for name in _STACK_ARGUMENTS if name in arguments},
         )
-        inputs = [images, *conditions] if conditions else images
-        classes = arguments.get("num_classes")
+        inputs = [images, *conditions]
         ranges = None if classes is None else {"label": (0, classes - 1)}
         super().__init__(inputs, outputs, likelihood, ranges, dtype=dtype, **kwargs)
         self._argument_names = tuple(arguments)
@@ -106,34 +102,17 @@ class PixelNetwork(AutoregressiveModel):
         }
 
 
-def own_arguments(values):
-    """Return the arguments of a constructor that only its family has, as a dict.
-
-    Args:
-        values: `locals()`, as the first statement of the constructor has it.
-    """
-    return {name: value for name, value in values.items() if name not in _SHARED}
-
-
-def _checked_arguments(owner, image_shape, likelihood, arguments):
+def _checked_arguments(owner, num_colors, arguments):
     """Validate the arguments of a network; return them with integers as `int`.
 
     Args:
         owner: Name of the model's class, for the error text.
-        image_shape: `(height, width, colors)`; height and width may be None.
-        likelihood: `Likelihood` of the images.
+        num_colors: Number of colors that channels are split into.
         arguments: Dict of arguments of the constructor.
 
     Raises:
         ValueError: If an argument is invalid.
     """
-    image_shape = tuple(image_shape)
-    if len(image_shape) != 3 or image_shape[-1] is None:
-        raise ValueError(
-            f"`image_shape` of {owner} must be (height, width, colors). Received: "
-            f"image_shape={image_shape}"
-        )
-    check_positive_int("colors", image_shape[-1], owner)
     num_classes = arguments.get("num_classes")
     condition_shape = arguments.get("condition_shape")
     if num_classes is not None and condition_shape is not None:
@@ -145,12 +124,11 @@ def _checked_arguments(owner, image_shape, likelihood, arguments):
     for name, value in arguments.items():
         if name in _COUNTS and value is not None:
             value = check_positive_int(name, value, owner)
-            if name in _CHANNELS:
-                num_colors = likelihood.mask_colors(image_shape[-1])
+            if name in ("units", "head_filters"):
                 check_color_channels(name, value, num_colors, owner)
         elif name == "num_head_layers":
             value = check_int(name, value, owner, smallest=0)
-        elif name in _KERNEL_SIZES:
+        elif name in ("kernel_size", "first_kernel_size"):
             value = check_odd(name, value, owner, smallest=3)
         checked[name] = value
     return checked

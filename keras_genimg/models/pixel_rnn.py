@@ -8,9 +8,9 @@ import keras
 from keras_genimg import likelihoods
 from keras_genimg.layers import ResidualLSTMBlock
 from keras_genimg.layers.residual_blocks import make_pixel_lstm
-from keras_genimg.models.pixel_network import PixelNetwork, own_arguments
+from keras_genimg.models.pixel_network import PixelNetwork
 from keras_genimg.networks import pixel_stack
-from keras_genimg.ops.checks import check_choice
+from keras_genimg.ops.configurable import own_arguments
 from keras_genimg.presets.settings import PIXEL_RNN
 from keras_genimg.types import Config, Policy
 
@@ -95,28 +95,21 @@ class PixelRNN(PixelNetwork):
         dtype: Policy | None = None,
         **kwargs: Any,
     ):
-        arguments = own_arguments(locals())
-        network = recurrent_network(
-            "PixelRNN", layer, units, num_layers, kernel_size, residual
-        )
+        arguments = own_arguments(locals(), "image_shape", "likelihood", "dtype")
+        network = recurrent_network(layer, units, num_layers, kernel_size, residual)
         super().__init__(image_shape, likelihood, arguments, network, dtype, **kwargs)
 
 
-def recurrent_network(owner, layer, units, num_layers, kernel_size, residual):
+def recurrent_network(layer, units, num_layers, kernel_size, residual):
     """Return the function that makes the network of a PixelRNN, for `PixelNetwork`.
 
     Args:
-        owner: Name of the model's class, for the error text.
         layer: `"diagonal"` or `"row"`.
         units: Units of an LSTM layer.
         num_layers: Number of LSTM layers.
         kernel_size: Kernel width of a Row LSTM.
         residual: Whether the layers are in residual blocks.
-
-    Raises:
-        ValueError: If there is no such layer.
     """
-    check_choice("layer", layer, ("diagonal", "row"), owner)
 
     def make_layer(**options):
         if residual:

@@ -17,6 +17,7 @@ from keras_genimg.layers import Latent
 from keras_genimg.models.latent_model import LatentModel
 from keras_genimg.networks import normal_weights, vae_decoder, vae_encoder
 from keras_genimg.ops.checks import check_image_shape, check_int, check_positive_int
+from keras_genimg.ops.configurable import arguments_of
 from keras_genimg.ops.uniforms import LATENTS
 from keras_genimg.presets.settings import VAE as VAE_PRESETS
 from keras_genimg.serving.endpoint import Endpoint
@@ -131,7 +132,7 @@ class VAE(LatentModel):
             return normal_weights(weight_stddev, weight_prior)
 
         # Layers.
-        self_made = encoder is None, decoder is None
+        parts = {"encoder": encoder, "decoder": decoder}
         options = activation, likelihood, weights, dtype
         if encoder is None:
             encoder = vae_encoder(image_shape, hidden_units, conv_filters, *options)
@@ -164,12 +165,15 @@ class VAE(LatentModel):
         self.encoder: keras.Model = encoder
         self.latent = latent
         self.decoder: keras.Model = decoder
+        self.posterior = latent.posterior
+        self.prior = latent.prior
+        self.estimator = latent.estimator
         self.num_samples = latent.num_samples
         self.weight_stddev = weight_stddev
         self.weight_prior = weight_prior
         self.conv_filters = conv_filters
         self.activation = activation
-        self._own_parts = self_made
+        self._default_parts = [name for name, part in parts.items() if part is None]
 
     def _posterior_params(self, images):
         """Return the posterior's parameters, float32, for a graph."""
@@ -347,25 +351,9 @@ class VAE(LatentModel):
         return vae_endpoints(self, jit_compile)
 
     def get_config(self) -> Config:
-        serialize = keras.saving.serialize_keras_object
-        own_encoder, own_decoder = self._own_parts
-        return {
-            **self._base_config(),
-            "image_shape": self.image_shape,
-            "latent_dim": self.latent_dim,
-            "hidden_units": self.hidden_units,
-            "likelihood": serialize(self.likelihood),
-            "encoder": None if own_encoder else serialize(self.encoder),
-            "decoder": None if own_decoder else serialize(self.decoder),
-            "posterior": serialize(self.latent.posterior),
-            "prior": serialize(self.latent.prior),
-            "estimator": self.latent.estimator,
-            "num_samples": self.num_samples,
-            "weight_stddev": self.weight_stddev,
-            "weight_prior": self.weight_prior,
-            "conv_filters": self.conv_filters,
-            "activation": self.activation,
-        }
+        config = {**arguments_of(self, VAE), **self._base_config()}
+        # The default parts are made from the other arguments.
+        return {**config, **dict.fromkeys(self._default_parts)}
 
     @classmethod
     def from_config(
@@ -407,9 +395,8 @@ def _checked_stages(conv_filters, image_shape):
 
 def _check_used(conv_filters, activation, encoder, decoder):
     """Raise an error if custom parts leave no layer for these arguments."""
-    if encoder is None or decoder is None:
-        return
-    if conv_filters or activation != "tanh":
+    are_custom = encoder is not None and decoder is not None
+    if are_custom and (conv_filters or activation != "tanh"):
         raise ValueError(
             "`conv_filters` and `activation` of VAE apply to the default encoder and "
             "decoder, and both are custom. Build the layers into them. Received: "

@@ -87,7 +87,3 @@ class PackScales(keras.layers.Layer):
 
     def call(self, maps):
         return packed(maps)
-
-    def compute_output_shape(self, maps_shape):
-        pixels = sum(shape[1] * shape[2] for shape in maps_shape)
-        return (maps_shape[0][0], pixels, 1, *maps_shape[0][3:])

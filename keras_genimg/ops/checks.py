@@ -4,6 +4,10 @@ import math
 import numbers
 from typing import Any
 
+import numpy as np
+
+from keras_genimg.types import AxisSize
+
 
 def is_int(value: object) -> bool:
     """Return whether a value is an integer, of Python or NumPy, and no boolean."""
@@ -71,23 +75,30 @@ def check_odd(name: str, value: Any, owner: str, smallest: int = 1) -> int:
     return value
 
 
-def check_image_shape(image_shape: Any, owner: str) -> tuple[int, int, int]:
+def check_image_shape(
+    image_shape: Any, owner: str, any_size: bool = False
+) -> tuple[AxisSize, AxisSize, int]:
     """Return `image_shape` as three positive integers.
 
+    Args:
+        image_shape: Value received.
+        owner: Name of the class that takes the argument, for the error text.
+        any_size: Whether height and width may be None.
+
     Raises:
-        ValueError: If it is not `(height, width, colors)`, with all sizes known.
+        ValueError: If it is not `(height, width, colors)`.
     """
-    if not isinstance(image_shape, (tuple, list)) or len(image_shape) != 3:
+    sizes = tuple(image_shape) if np.iterable(image_shape) else ()
+    if len(sizes) != 3:
         raise ValueError(
             f"`image_shape` of {owner} must be (height, width, colors). Received: "
             f"image_shape={image_shape!r}"
         )
-    names = ("height", "width", "colors")
-    height, width, colors = (
-        check_positive_int(name, size, owner)
-        for name, size in zip(names, image_shape, strict=True)
+    height, width = (
+        size if any_size and size is None else check_positive_int(name, size, owner)
+        for name, size in zip(("height", "width"), sizes[:2], strict=True)
     )
-    return height, width, colors
+    return height, width, check_positive_int("colors", sizes[2], owner)
 
 
 def check_temperature(temperature: Any) -> None:

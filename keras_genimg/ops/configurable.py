@@ -35,6 +35,17 @@ class Configurable:
         return f"{type(self).__name__}({arguments})"
 
 
+def own_arguments(values, *left_out):
+    """Return the named arguments that a constructor was called with, as a dict.
+
+    Args:
+        values: `locals()`, as the first statement of the constructor has it.
+        *left_out: Names of arguments to leave out.
+    """
+    left_out = {"self", "__class__", "kwargs", *left_out}
+    return {name: value for name, value in values.items() if name not in left_out}
+
+
 def arguments_of(layer, owner):
     """Return the named arguments of a constructor for a layer's config.
 

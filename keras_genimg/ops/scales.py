@@ -70,11 +70,6 @@ def factors_between(small: Sequence[int], large: Sequence[int]) -> Scale:
     return large[0] // small[0], large[1] // small[1]
 
 
-def subsampled(images: Any, factors: Scale) -> Any:
-    """Return the top-left pixel of each cell of `factors` pixels."""
-    return images[:, :: factors[0], :: factors[1]]
-
-
 def reduced(images: Any, factors: Scale, subsampling: str) -> Any:
     """Return one pixel for each cell of `factors` pixels.
 
@@ -88,11 +83,11 @@ def reduced(images: Any, factors: Scale, subsampling: str) -> Any:
         A tensor of the same type, or an array for an array.
     """
     if subsampling == "top_left":
-        return subsampled(images, factors)
-    batch, height, width, colors = images.shape
+        return images[:, :: factors[0], :: factors[1]]
+    height, width, colors = images.shape[1:]
     rows, columns = height // factors[0], width // factors[1]
-    shape = (-1 if batch is None else batch, rows, factors[0], columns, factors[1])
-    cells = tf.reshape(tf.cast(images, tf.int32), (*shape, colors))
+    shape = (-1, rows, factors[0], columns, factors[1], colors)
+    cells = tf.reshape(tf.cast(images, tf.int32), shape)
     sums = tf.reduce_sum(cells, axis=(2, 4))
     # In integers, since XLA and plain graphs round a mean of floats differently.
     count = factors[0] * factors[1]
@@ -118,13 +113,15 @@ def packed(parts: Sequence[TensorLike]) -> tf.Tensor:
     """Return maps of all scales as one map of width 1, from small to large.
 
     Args:
-        parts: Maps of shape `(batch, height, width, ...)`.
+        parts: Maps of shape `(batch, height, width, ...)`, of known sizes but for the
+            batch.
 
     Returns:
         A map of shape `(batch, all pixels, 1, ...)`.
     """
     columns = [
-        tf.reshape(part, (tf.shape(part)[0], -1, 1, *part.shape[3:])) for part in parts
+        tf.reshape(part, (-1, part.shape[1] * part.shape[2], 1, *part.shape[3:]))
+        for part in parts
     ]
     return tf.concat(columns, axis=1)
 

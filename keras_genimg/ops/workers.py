@@ -7,15 +7,14 @@ import tensorflow as tf
 
 def is_multi_worker(strategy: tf.distribute.Strategy) -> bool:
     """Return whether replicas are in several processes."""
-    extended = getattr(strategy, "extended", None)
-    return bool(getattr(extended, "_in_multi_worker_mode", lambda: False)())
+    return strategy.extended._in_multi_worker_mode()
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
     """Return whether this process writes files for all workers."""
-    resolver = getattr(strategy, "cluster_resolver", None)
-    if resolver is None or not is_multi_worker(strategy):
+    if not is_multi_worker(strategy):
         return True
+    resolver = strategy.cluster_resolver
     kind, number = resolver.task_type, resolver.task_id
     if "chief" in resolver.cluster_spec().jobs:
         return kind == "chief"

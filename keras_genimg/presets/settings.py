@@ -28,7 +28,6 @@ _MNIST_RECIPE = Recipe(
     warmup_steps=500,
     ema_momentum=0.999,
     clipping={"global_clipnorm": 5.0},
-    tried=False,
 )
 _DIGITS_RECIPE = Recipe(30, 32, 3e-3, clipping={"global_clipnorm": 1.0})
 _SMALL_CIFAR10_RECIPE = Recipe(
@@ -67,8 +66,6 @@ _MIXTURE = {
     "head_filters": 64,
     "likelihood": "logistic_mixture",
 }
-_IMAGENET32 = {**_CIFAR10, "units": 384}
-_IMAGENET64 = {**_CIFAR10, "image_shape": (64, 64, 3), "units": 512}
 _DIGITS = {
     "image_shape": (8, 8, 1),
     "head_filters": 32,
@@ -76,28 +73,52 @@ _DIGITS = {
     "first_kernel_size": 5,
 }
 
+
+def _presets_on(data, base, recipe):
+    """Return a function that makes presets for a data set.
+
+    Args:
+        data: See `Preset`.
+        base: Settings that all these presets have.
+        recipe: Recipe of those that have no other one.
+    """
+
+    def preset(description, config, recipe=recipe):
+        return Preset(description, {**base, **config}, recipe, data)
+
+    return preset
+
+
+_digits = _presets_on({"name": "digits"}, _DIGITS, _DIGITS_RECIPE)
+_mnist = _presets_on({"name": "mnist"}, _MNIST, _MNIST_RECIPE)
+_small_cifar10 = _presets_on({"name": "cifar10"}, _MIXTURE, _SMALL_CIFAR10_RECIPE)
+_large_cifar10 = _presets_on({"name": "cifar10"}, _CIFAR10, _LARGE_RECIPE)
+_imagenet32 = _presets_on(
+    {"name": "downsampled_imagenet/32x32", "image_size": 32},
+    {**_CIFAR10, "units": 384},
+    _LARGE_RECIPE,
+)
+_imagenet64 = _presets_on(
+    {"name": "downsampled_imagenet/64x64", "image_size": 64},
+    {**_CIFAR10, "image_shape": (64, 64, 3), "units": 512},
+    _LARGE_RECIPE,
+)
+
 PIXEL_CNN = {
-    "cifar10_15x128": Preset(
+    "cifar10_15x128": _large_cifar10(
         "PixelCNN of 15 blocks on CIFAR-10. The paper: RMSProp, batches of 16.",
-        {"num_blocks": 15, **_CIFAR10},
-        _LARGE_RECIPE,
-        {"name": "cifar10"},
+        {"num_blocks": 15},
     ),
-    "cifar10_small": Preset(
+    "cifar10_small": _small_cifar10(
         "Small PixelCNN of five blocks on CIFAR-10, for a few hours of one core; not "
         "in the paper.",
-        {"units": 64, "num_blocks": 5, **_MIXTURE},
-        _SMALL_CIFAR10_RECIPE,
-        {"name": "cifar10"},
+        {"units": 64, "num_blocks": 5},
     ),
-    "mnist": Preset(
+    "mnist": _mnist(
         "PixelCNN of ten blocks on binarized MNIST. Its first kernel is as wide as two "
         "images and reaches all earlier pixels; the paper's has seven pixels.",
-        {"units": 24, "num_blocks": 10, "first_kernel_size": 55, **_MNIST},
-        replace(
-            _MNIST_RECIPE, epochs=19, batch_size=32, learning_rate=4e-3, tried=True
-        ),
-        {"name": "mnist"},
+        {"units": 24, "num_blocks": 10, "first_kernel_size": 55},
+        replace(_MNIST_RECIPE, epochs=19, batch_size=32, learning_rate=4e-3),
     ),
     "photo_patches": Preset(
         "Small PixelCNN for color crops of photographs. `genimg-train` takes it for a "
@@ -106,135 +127,94 @@ PIXEL_CNN = {
         replace(_DIGITS_RECIPE, epochs=12, warmup_steps=100, tried=False),
         {"name": "photo_patches"},
     ),
-    "digits": Preset(
+    "digits": _digits(
         "Small PixelCNN for the embedded 8x8 digits with 17 gray levels.",
-        {"units": 16, "num_blocks": 3, **_DIGITS},
-        _DIGITS_RECIPE,
-        {"name": "digits"},
+        {"units": 16, "num_blocks": 3},
     ),
 }
 
 # `cifar10` has the size of the paper's ImageNet model: 20 layers of 384 channels with
 # kernels of 5 pixels, the first of them outside the blocks.
 GATED_PIXEL_CNN = {
-    "cifar10": Preset(
+    "cifar10": _large_cifar10(
         "Gated PixelCNN on CIFAR-10, of the size of the paper's ImageNet model. The "
         "paper: batches of 128.",
-        {"num_blocks": 19, "kernel_size": 5, **_IMAGENET32},
-        _LARGE_RECIPE,
-        {"name": "cifar10"},
+        {"num_blocks": 19, "kernel_size": 5, "units": 384},
     ),
-    "digits": Preset(
+    "digits": _digits(
         "Small Gated PixelCNN for the embedded 8x8 digits with 17 gray levels.",
-        {"units": 24, "num_blocks": 5, **_DIGITS},
-        _DIGITS_RECIPE,
-        {"name": "digits"},
+        {"units": 24, "num_blocks": 5},
     ),
 }
 
 PIXEL_RNN = {
-    "mnist_diagonal_1x32": Preset(
+    "mnist_diagonal_1x32": _mnist(
         "One Diagonal BiLSTM layer on binarized MNIST. The paper: RMSProp, batches "
         "of 16.",
-        {"units": 32, "num_layers": 1, "layer": "diagonal", **_MNIST},
-        replace(_MNIST_RECIPE, epochs=34, tried=True),
-        {"name": "mnist"},
+        {"units": 32, "num_layers": 1, "layer": "diagonal"},
+        replace(_MNIST_RECIPE, epochs=34),
     ),
-    "mnist_diagonal_7x16": Preset(
+    "mnist_diagonal_7x16": _mnist(
         "Seven Diagonal BiLSTM layers on binarized MNIST, the paper's best. The paper: "
         "RMSProp, batches of 16.",
-        {"units": 16, "num_layers": 7, "layer": "diagonal", **_MNIST},
-        replace(
-            _MNIST_RECIPE, epochs=12, batch_size=32, learning_rate=3e-3, tried=True
-        ),
-        {"name": "mnist"},
+        {"units": 16, "num_layers": 7, "layer": "diagonal"},
+        replace(_MNIST_RECIPE, epochs=12, batch_size=32, learning_rate=3e-3),
     ),
-    "mnist_row_7x16": Preset(
+    "mnist_row_7x16": _mnist(
         "Seven Row LSTM layers on binarized MNIST. The paper: RMSProp, batches of 16.",
-        {"units": 16, "num_layers": 7, "layer": "row", **_MNIST},
-        replace(_MNIST_RECIPE, epochs=14, batch_size=32, tried=True),
-        {"name": "mnist"},
+        {"units": 16, "num_layers": 7, "layer": "row"},
+        replace(_MNIST_RECIPE, epochs=14, batch_size=32),
     ),
-    "cifar10_small": Preset(
+    "cifar10_small": _small_cifar10(
         "Small Row LSTM of three layers on CIFAR-10, for a few hours of one core; not "
         "in the paper.",
-        {"units": 48, "num_layers": 3, "layer": "row", **_MIXTURE},
+        {"units": 48, "num_layers": 3, "layer": "row"},
         replace(_SMALL_CIFAR10_RECIPE, epochs=7),
-        {"name": "cifar10"},
     ),
-    "cifar10_row_12x128": Preset(
+    "cifar10_row_12x128": _large_cifar10(
         "Row LSTM on CIFAR-10. The paper: RMSProp, batches of 16.",
-        {"num_layers": 12, "layer": "row", **_CIFAR10},
-        _LARGE_RECIPE,
-        {"name": "cifar10"},
+        {"num_layers": 12, "layer": "row"},
     ),
-    "cifar10_diagonal_12x128": Preset(
+    "cifar10_diagonal_12x128": _large_cifar10(
         "Diagonal BiLSTM on CIFAR-10, the paper's best. The paper: RMSProp, batches of "
         "16.",
-        {"num_layers": 12, "layer": "diagonal", **_CIFAR10},
-        _LARGE_RECIPE,
-        {"name": "cifar10"},
+        {"num_layers": 12, "layer": "diagonal"},
     ),
-    "imagenet32_row_12x384": Preset(
+    "imagenet32_row_12x384": _imagenet32(
         "Row LSTM on ImageNet at 32x32. The paper: RMSProp, batches of 64.",
-        {"num_layers": 12, "layer": "row", **_IMAGENET32},
-        _LARGE_RECIPE,
-        {"name": "downsampled_imagenet/32x32", "image_size": 32},
+        {"num_layers": 12, "layer": "row"},
     ),
-    "imagenet64_row_4x512": Preset(
+    "imagenet64_row_4x512": _imagenet64(
         "Row LSTM on ImageNet at 64x64, without residual connections. The paper: "
         "RMSProp, batches of 32.",
-        {"num_layers": 4, "layer": "row", "residual": False, **_IMAGENET64},
-        _LARGE_RECIPE,
-        {"name": "downsampled_imagenet/64x64", "image_size": 64},
+        {"num_layers": 4, "layer": "row", "residual": False},
     ),
-    "digits_diagonal": Preset(
+    "digits_diagonal": _digits(
         "Small Diagonal BiLSTM for the embedded 8x8 digits with 17 gray levels.",
-        {"units": 16, "num_layers": 2, "layer": "diagonal", **_DIGITS},
-        _DIGITS_RECIPE,
-        {"name": "digits"},
+        {"units": 16, "num_layers": 2, "layer": "diagonal"},
     ),
-    "digits_diagonal_whole_rows": Preset(
+    "digits_diagonal_whole_rows": _digits(
         "Small Diagonal BiLSTM whose pixels see their entire past; not in the paper.",
-        {
-            "units": 16,
-            "num_layers": 2,
-            "layer": "diagonal",
-            "whole_rows": True,
-            **_DIGITS,
-        },
-        _DIGITS_RECIPE,
-        {"name": "digits"},
+        {"units": 16, "num_layers": 2, "layer": "diagonal", "whole_rows": True},
     ),
-    "digits_row": Preset(
+    "digits_row": _digits(
         "Small Row LSTM for the embedded 8x8 digits with 17 gray levels.",
-        {"units": 16, "num_layers": 2, "layer": "row", **_DIGITS},
-        _DIGITS_RECIPE,
-        {"name": "digits"},
+        {"units": 16, "num_layers": 2, "layer": "row"},
     ),
 }
 
 MULTI_SCALE_PIXEL_RNN = {
-    "digits": Preset(
+    "digits": _digits(
         "Two scales of Diagonal BiLSTM layers for the embedded 8x8 digits with 17 gray "
         "levels.",
-        {
-            "scales": (4, 8),
-            "units": 16,
-            "num_layers": 2,
-            "condition_filters": 16,
-            **_DIGITS,
-        },
+        {"scales": (4, 8), "units": 16, "num_layers": 2, "condition_filters": 16},
         replace(_DIGITS_RECIPE, tried=False),
-        {"name": "digits"},
     ),
-    "cifar10": Preset(
+    "cifar10": _large_cifar10(
         "Three scales of Diagonal BiLSTM layers on CIFAR-10; not in the paper.",
-        {"scales": (8, 16, 32), "num_layers": 12, **_CIFAR10},
-        _LARGE_RECIPE,
-        {"name": "cifar10"},
+        {"scales": (8, 16, 32), "num_layers": 12},
     ),
-    "cifar10_small": Preset(
+    "cifar10_small": _small_cifar10(
         "Two scales of small Row LSTM layers on CIFAR-10, for an hour of one core; not "
         "in the paper.",
         {
@@ -243,23 +223,13 @@ MULTI_SCALE_PIXEL_RNN = {
             "num_layers": 2,
             "layer": "row",
             "condition_filters": 32,
-            **_MIXTURE,
         },
         replace(_SMALL_CIFAR10_RECIPE, epochs=2),
-        {"name": "cifar10"},
     ),
-    "imagenet64": Preset(
+    "imagenet64": _imagenet64(
         "Row LSTM on ImageNet at 64x64, from 32x32. The paper: the same layers, scales "
         "not published, RMSProp, batches of 32.",
-        {
-            "scales": (32, 64),
-            "num_layers": 4,
-            "layer": "row",
-            "residual": False,
-            **_IMAGENET64,
-        },
-        _LARGE_RECIPE,
-        {"name": "downsampled_imagenet/64x64", "image_size": 64},
+        {"scales": (32, 64), "num_layers": 4, "layer": "row", "residual": False},
     ),
 }
 
@@ -326,7 +296,9 @@ DRAW = {
             "read_size": 2,
             "write_size": 5,
         },
-        replace(_MNIST_RECIPE, epochs=60, batch_size=100, learning_rate=1e-3),
+        replace(
+            _MNIST_RECIPE, epochs=60, batch_size=100, learning_rate=1e-3, tried=False
+        ),
         {"name": "mnist"},
     ),
     "mnist_small": Preset(

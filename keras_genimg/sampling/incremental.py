@@ -128,18 +128,30 @@ def largest_small_batch(model: keras.Model, image_shape: Shape) -> int:
         image_shape: `(height, width, colors)`.
     """
     layers = [x for x in model._flatten_layers() if isinstance(x, CausalLayer)]
-    if not _rounds_alike(model):
-        return 0
-    if wave_reach(layers, *image_shape[:2]) is not None:
-        return LARGEST_BATCH
-    return 1 if _guesses_rows(model, layers) else 0
+    reach, guesses_rows = _faster_ways(model, layers, *image_shape[:2])
+    return int(guesses_rows) if reach is None else LARGEST_BATCH
 
 
-def _guesses_rows(model, layers):
-    """Return whether single images of a model without waves are drawn by guesses."""
+def _faster_ways(model, layers, height, width):
+    """Return how small batches are drawn, if images do not depend on it, without XLA.
+
+    Args:
+        model: An `AutoregressiveModel`.
+        layers: Its causal layers.
+        height: See `wave_reach`.
+        width: See `wave_reach`.
+
+    Returns:
+        The reach of waves, or None for no waves; and whether the rows of single images
+        are guessed.
+    """
+    if has_half_precision(model) or is_quantized(model) or is_on_gpu():
+        return None, False
+    reach = wave_reach(layers, height, width)
     # With few values, a row settles soon.
     is_binary = model.likelihood.num_values == 2 and model.image_shape[-1] == 1
-    return is_binary and all(has_step_row(x) for x in layers if is_stepped(x))
+    steps_rows = all(has_step_row(x) for x in layers if is_stepped(x))
+    return reach, reach is None and is_binary and steps_rows
 
 
 def teacher_forced_params(
@@ -177,11 +189,6 @@ def teacher_forced_params(
 def given_pixel(params, here, pixel):
     """Return some colors of a given pixel, instead of drawn ones."""
     return pixel[:, here]
-
-
-def _rounds_alike(model):
-    """Return whether images do not depend on the way of drawing, without XLA."""
-    return not (has_half_precision(model) or is_quantized(model) or is_on_gpu())
 
 
 def _parameters_of_pixel(params, values):
@@ -235,15 +242,12 @@ class PixelRun:
         needed = [value for step in self.pixel_steps for value in step.inputs]
         needed = {value.index: value for value in (*needed, program.output)}
         self.known = [v for v in needed.values() if v.level != Level.PIXEL]
-        rounds_alike = fused and not is_double and _rounds_alike(model)
-        layers = [step.operation for step in self.causal]
-        # Of `Waves`, in which small batches are drawn; None if not.
-        self.wave_reach = None
-        if rounds_alike:
-            self.wave_reach = wave_reach(layers, self.height, self.width)
-        self.evaluates_rows = (
-            rounds_alike and self.wave_reach is None and _guesses_rows(model, layers)
-        )
+        # How small batches are drawn, see `_faster_ways`.
+        self.wave_reach, self.evaluates_rows = None, False
+        if fused and not is_double:
+            layers = [step.operation for step in self.causal]
+            ways = _faster_ways(model, layers, self.height, self.width)
+            self.wave_reach, self.evaluates_rows = ways
         # Made here, outside of the branches for small and large batches.
         self.for_pixel = self.for_loop(self.batch)
         if self.evaluates_rows:
@@ -705,7 +709,7 @@ class _Bundle:
     """
 
     def __init__(self, groups, dtype):
-        self.groups = [[(t.shape[-1], t.dtype) for t in group] for group in groups]
+        self.groups = [[tensor.dtype for tensor in group] for group in groups]
         tensors = [tensor for group in groups for tensor in group]
         self.sizes = [tensor.shape[-1] for tensor in tensors]
         self.size = sum(self.sizes)
@@ -716,7 +720,7 @@ class _Bundle:
         """Return the groups of tensors in `packed`."""
         parts = iter(tf.split(packed, self.sizes, axis=-1))
         return [
-            [tf.cast(next(parts), dtype) for _, dtype in group] for group in self.groups
+            [tf.cast(next(parts), dtype) for dtype in group] for group in self.groups
         ]
 
 

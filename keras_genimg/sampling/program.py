@@ -4,6 +4,7 @@ import dataclasses
 import enum
 import functools
 import inspect
+import itertools
 from collections.abc import Callable
 
 import keras
@@ -139,9 +140,9 @@ class Program:
 
     def __init__(self, model, fuse_sums=True):
         self.instructions = []
-        self._num_values = 0
+        self._indices = itertools.count()
         self.inputs = [
-            self._value(spec, Level.FIXED if position else Level.PIXEL)
+            Value(next(self._indices), Level.FIXED if position else Level.PIXEL, spec)
             for position, spec in enumerate(model.inputs)
         ]
         if not is_functional(model):
@@ -166,10 +167,6 @@ class Program:
                 for value, output in zip(step.outputs, outputs, strict=True):
                     values[value.index] = output
         return values
-
-    def _value(self, spec, level):
-        self._num_values += 1
-        return Value(self._num_values - 1, level, spec)
 
     def _inline(self, model, values, dtype=None):
         """Append the operations of a functional model; return its outputs' structure.
@@ -230,7 +227,8 @@ class Program:
         return self._append_composite(operation, args, kwargs)
 
     def _instruction(self, operation, args, kwargs, specs, level, pixel=None):
-        outputs = [self._value(spec, level) for spec in keras.tree.flatten(specs)]
+        specs = keras.tree.flatten(specs)
+        outputs = [Value(next(self._indices), level, spec) for spec in specs]
         self.instructions.append(Instruction(operation, args, kwargs, outputs, pixel))
         return outputs
 

@@ -25,18 +25,18 @@ class Refusal(ValueError):
     depends_on_batch = False
 
 
-def refusal(operation, args=(), kwargs=None, reason=None):
+def refusal(
+    operation, args=(), kwargs=None, reason="is not known to be causal or pointwise"
+):
     """Return a `Refusal` that names an operation and recommends a replacement.
 
     Args:
         operation: A Keras layer or operation.
         args: Its positional arguments in the graph.
         kwargs: Its keyword arguments.
-        reason: Why it cannot be sampled; by default derived from its class.
+        reason: Why it cannot be sampled.
     """
     kind = type(operation).__name__
-    if reason is None:
-        reason = "is not known to be causal or pointwise"
     advice = _ADVICE.get(kind, "use causal or pointwise layers")
     shapes = [
         tuple(getattr(leaf, "spec", leaf).shape)

@@ -78,10 +78,7 @@ def _order_of_use(graph):
 
     def visit(nodes):
         for node in nodes:
-            called = [node.op]
-            for _, attr in sorted(node.attr.items()):
-                called += [f.name for f in (attr.func, *attr.list.func)]
-            for name in called:
+            for name in called_names(node):
                 if name in functions and name not in order:
                     order[name] = None
                     visit(functions[name].node_def)
@@ -90,6 +87,12 @@ def _order_of_use(graph):
     # Others belong to functions that only Python calls. In the order in which they were
     # made: the text of the numbers would put 10 before 9.
     return [*order, *sorted(set(functions) - set(order), key=_counter_and_base)]
+
+
+def called_names(node):
+    """Return names that may be those of functions that a node of a graph calls."""
+    attrs = [attr for _, attr in sorted(node.attr.items())]
+    return [node.op, *(f.name for a in attrs for f in (a.func, *a.list.func))]
 
 
 def _counter_and_base(name):

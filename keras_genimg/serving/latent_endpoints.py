@@ -23,15 +23,13 @@ def latent_endpoints(model, jit_compile=False):
     images = {"images": images_input(model.image_shape)}
 
     def run_sample(seed):
-        drawn = likelihood.mean(model.prior_params(seed))
-        return {"images": likelihood.to_display(drawn)}
+        return {"images": _shown(model, model.prior_params(seed))}
 
     def inferred(images, seed):
         return model.infer(likelihood.from_display(images))(seed, POSTERIOR)
 
     def run_reconstruct(images, seed):
-        drawn = likelihood.mean(inferred(images, seed).params)
-        return {"images": likelihood.to_display(drawn)}
+        return {"images": _shown(model, inferred(images, seed).params)}
 
     def run_elbo(images, seed):
         sample = inferred(images, seed)
@@ -53,15 +51,13 @@ def vae_endpoints(model, jit_compile=False):
         model: A `VAE`.
         jit_compile: Whether to compile with XLA.
     """
-    likelihood = model.likelihood
 
     def run_encode(images):
-        mean, stddev = model._encode_graph(likelihood.from_display(images))
+        mean, stddev = model._encode_graph(model.likelihood.from_display(images))
         return {"latent_mean": mean, "latent_stddev": stddev}
 
     def run_decode(latent):
-        params = model.decoder(latent, training=False)
-        return {"images": likelihood.to_display(likelihood.mean(params))}
+        return {"images": _shown(model, model.decoder(latent, training=False))}
 
     images = {"images": images_input(model.image_shape)}
     latent = {"latent": Input(tf.TensorSpec((None, model.latent_dim)))}
@@ -79,15 +75,13 @@ def draw_endpoints(model, jit_compile=False):
         model: A `DRAW`.
         jit_compile: Whether to compile with XLA.
     """
-    likelihood = model.likelihood
 
     def run_sample_canvases(seed):
         noise = model.noise(seed, LATENTS)
         _, canvases = model.loop.run_prior(noise, return_canvases=True)
-        means = likelihood.mean(model.loop.cell.params(canvases))
+        shown = _shown(model, model.loop.cell.params(canvases))
         # (glimpses, batch, ...) -> (batch, glimpses, ...)
-        canvases = likelihood.to_display(tf.transpose(means, (1, 0, 2, 3, 4)))
-        return {"canvases": canvases}
+        return {"canvases": tf.transpose(shown, (1, 0, 2, 3, 4))}
 
     return {
         **latent_endpoints(model, jit_compile),
@@ -95,3 +89,8 @@ def draw_endpoints(model, jit_compile=False):
             run_sample_canvases, {"seed": SEED}, jit_compile, mergeable=True
         ),
     }
+
+
+def _shown(model, params):
+    """Return the means of parameters as displayable images."""
+    return model.likelihood.to_display(model.likelihood.mean(params))

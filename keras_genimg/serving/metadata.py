@@ -1,7 +1,7 @@
 """Metadata of a SavedModel: a JSON file beside the graph."""
 
 import json
-import os
+import pathlib
 from typing import Any
 
 import keras
@@ -68,8 +68,5 @@ def read_metadata(directory: PathLike) -> dict[str, Any]:
     Args:
         directory: Path of the SavedModel.
     """
-    file = os.path.join(directory, METADATA_FILE)
-    if not os.path.exists(file):
-        return {}
-    with open(file) as opened:
-        return json.load(opened)
+    file = pathlib.Path(directory, METADATA_FILE)
+    return json.loads(file.read_text()) if file.exists() else {}

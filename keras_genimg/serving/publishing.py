@@ -147,7 +147,14 @@ def _writer(model, options):
                     f"the options to `export`. Received: {', '.join(options)}"
                 )
             return functools.partial(_copy, path)
-        model = _load(path)
+        try:
+            model = keras.saving.load_model(path, compile=False)
+        except Exception as error:  # Other files can fail with any error.
+            raise ValueError(
+                f"`model` of publish must be the path of a `.keras` file or of a "
+                f"SavedModel, a directory with saved_model.pb. Received: {path}, which "
+                f"cannot be loaded: {error}"
+            ) from error
     if not hasattr(model, "endpoints"):
         raise ValueError(
             "`model` of publish must be a `GenerativeModel`, or the path of its "
@@ -162,18 +169,6 @@ def _copy(source, path):
     shutil.copytree(source, path)
     for folder, _, _ in os.walk(path):  # The source may be read-only.
         os.chmod(folder, os.stat(folder).st_mode | stat.S_IRWXU)
-
-
-def _load(path):
-    if not path.is_file():
-        raise ValueError(
-            "`model` of publish must be the path of a `.keras` file or of a "
-            f"SavedModel, a directory with saved_model.pb. Received: {path}"
-        )
-    try:
-        return keras.saving.load_model(path, compile=False)
-    except Exception as error:  # Other files can fail with any error.
-        raise ValueError(f"{path} cannot be loaded: {error}") from error
 
 
 def _prune(versions, keep, workspace, verbose):

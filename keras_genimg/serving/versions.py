@@ -7,7 +7,7 @@ import shutil
 import time
 import uuid
 
-from keras_genimg.files import atomic_path, file_lock, sync
+from keras_genimg.files import file_lock, sync
 
 RECORD = ".last_version"
 LOCK = ".lock"
@@ -43,7 +43,7 @@ class Versions:
         """
         workspace = self.directory / f"{UNFINISHED}{uuid.uuid4().hex}"
         with contextlib.ExitStack() as stack:
-            with self._locked():
+            with file_lock(self.directory / LOCK):
                 self._remove_abandoned()
                 workspace.mkdir()
                 stack.callback(shutil.rmtree, workspace, ignore_errors=True)
@@ -67,23 +67,24 @@ class Versions:
             )
         return version
 
-    def add(self, source, workspace, version=None):
+    def add(self, source, workspace, version):
         """Turn a finished directory into a version and return its path.
 
         Args:
             source: The directory, which is renamed. It is in the workspace, and flushed
                 to disk with `sync_tree`.
             workspace: Directory given by `workspace`.
-            version: Version number; the next one by default.
+            version: Version number; None for the next one.
 
         Raises:
             ValueError: See `check_new`.
         """
-        with self._locked():
+        with file_lock(self.directory / LOCK):
             version = self.check_new(version)
-            with atomic_path(self.directory / RECORD, folder=workspace) as record:
-                record.write_text(f"{version}\n")
-                sync(record)
+            record = workspace / RECORD
+            record.write_text(f"{version}\n")
+            sync(record)
+            os.replace(record, self.directory / RECORD)
             sync(self.directory)
             os.utime(source)  # Its age counts from here.
             # Free: the number is above all others, and other publishers wait.
@@ -108,7 +109,7 @@ class Versions:
             List of the numbers removed.
         """
         removed = []
-        with self._locked():
+        with file_lock(self.directory / LOCK):
             numbers = self._numbers()
             for number in sorted(numbers)[:-keep]:
                 path = numbers[number]
@@ -143,6 +144,3 @@ class Versions:
             # An error if its publisher is still running, or is another user.
             with contextlib.suppress(OSError), file_lock(path / LOCK, wait=False):
                 shutil.rmtree(path, ignore_errors=True)
-
-    def _locked(self):
-        return file_lock(self.directory / LOCK)

@@ -19,7 +19,6 @@ them. It reads CIFAR-10 from the folder that TFDS_DATA_DIR names.
 """
 
 import argparse
-import functools
 import json
 import math
 import multiprocessing
@@ -27,6 +26,23 @@ import os
 import pathlib
 import sys
 import time
+from functools import partial
+
+import keras
+import tensorflow as tf
+from keras import layers
+
+from keras_genimg import datasets
+from keras_genimg.layers import MaskedConv2D
+from keras_genimg.likelihoods import Categorical, DiscretizedLogisticMixture
+from keras_genimg.models import (
+    AutoregressiveModel,
+    GatedPixelCNN,
+    MultiScalePixelRNN,
+    PixelCNN,
+    PixelRNN,
+)
+from keras_genimg.networks.heads import centered, with_head
 
 IMAGE_SHAPE = (32, 32, 3)
 BATCH_SIZE = 16
@@ -35,91 +51,69 @@ QUARTERS = 4
 WARMUP_STEPS = 200
 EMA_MOMENTUM = 0.998
 PEAK_RATE = 2e-3
-# Layers, residual and skip connections of the Row LSTMs of `--tables`.
-TABLES = {
-    "row_lstm_6_neither": (6, False, False),
-    "row_lstm_6_skip": (6, False, True),
-    "row_lstm_6_residual": (6, True, False),
-    "row_lstm_6_both": (6, True, True),
-    "row_lstm_1_both": (1, True, True),
-    "row_lstm_2_both": (2, True, True),
-    "row_lstm_3_both": (3, True, True),
-}
-TWICE = ("row_lstm_6_neither", "row_lstm_6_both", "row_lstm_1_both")
 SECOND = "_second_seed"
+MIXTURE = DiscretizedLogisticMixture(256)
+HEAD = {"head_filters": 64, "likelihood": MIXTURE}
 
 
-def wide_pixel_cnn(filters, blocks, first_kernel_size, likelihood):
+def wide_pixel_cnn(filters, blocks, first_kernel_size):
     """Return a network with a wide first kernel and 1x1 layers behind it."""
-    import keras
-    from keras import layers
-
-    from keras_genimg.layers import MaskedConv2D
-    from keras_genimg.models import AutoregressiveModel
-    from keras_genimg.networks.heads import centered, with_head
-
     images = keras.Input(IMAGE_SHAPE)
-    x = MaskedConv2D(filters, first_kernel_size, "A")(centered(images, likelihood))
+    x = MaskedConv2D(filters, first_kernel_size, "A")(centered(images, MIXTURE))
     for _ in range(blocks):
         y = MaskedConv2D(filters, 1, "B")(layers.ReLU()(x))
         x = layers.Add()([x, MaskedConv2D(filters, 1, "B")(layers.ReLU()(y))])
-    outputs = with_head(x, [], likelihood, IMAGE_SHAPE[-1], None)
-    return AutoregressiveModel(images, outputs, likelihood)
+    outputs = with_head(x, [], MIXTURE, IMAGE_SHAPE[-1], None)
+    return AutoregressiveModel(images, outputs, MIXTURE)
 
 
-def makers():
-    """Return functions that make the models, by name."""
-    from keras_genimg.likelihoods import Categorical, DiscretizedLogisticMixture
-    from keras_genimg.models import (
-        GatedPixelCNN,
-        MultiScalePixelRNN,
-        PixelCNN,
-        PixelRNN,
-    )
+def row_lstm(depth, residual, skip):
+    """Return a Row LSTM of `--tables`."""
+    options = {"layer": "row", "residual": residual, "skip": skip}
+    return PixelRNN(IMAGE_SHAPE, 32, depth, **options, **HEAD)
 
-    mixture = DiscretizedLogisticMixture(256)
-    head = {"head_filters": 64, "likelihood": mixture}
-    softmax = {"head_filters": 96, "likelihood": Categorical(256)}
-    cnn = functools.partial(PixelCNN, IMAGE_SHAPE)
-    rnn = functools.partial(PixelRNN, IMAGE_SHAPE)
-    row_lstms = {
-        name: lambda depth=depth, residual=residual, skip=skip: rnn(
-            32, depth, layer="row", residual=residual, skip=skip, **head
-        )
-        for name, (depth, residual, skip) in TABLES.items()
-    }
-    return {
-        **row_lstms,
-        **{f"{name}{SECOND}": row_lstms[name] for name in TWICE},
-        "pixel_cnn_64x5": lambda: cnn(64, 5, **head),
-        "pixel_cnn_64x5_flips": lambda: cnn(64, 5, **head),
-        "wide_pixel_cnn_192x4": lambda: wide_pixel_cnn(192, 4, 11, mixture),
-        "gated_pixel_cnn_48x6": lambda: GatedPixelCNN(IMAGE_SHAPE, 48, 6, **head),
-        "row_lstm_48x3": lambda: rnn(48, 3, layer="row", **head),
-        "diagonal_bilstm_40x2": lambda: rnn(40, 2, **head),
-        "multi_scale_24x2": lambda: MultiScalePixelRNN(
-            IMAGE_SHAPE, (8, 16, 32), 24, 2, **head
-        ),
-        "pixel_cnn_63x5_softmax": lambda: cnn(63, 5, **softmax),
-    }
+
+# Functions that make the models. The arguments of Row LSTMs are layers, residual and
+# skip connections.
+TABLES = {
+    "row_lstm_6_neither": partial(row_lstm, 6, False, False),
+    "row_lstm_6_skip": partial(row_lstm, 6, False, True),
+    "row_lstm_6_residual": partial(row_lstm, 6, True, False),
+    "row_lstm_6_both": partial(row_lstm, 6, True, True),
+    "row_lstm_1_both": partial(row_lstm, 1, True, True),
+    "row_lstm_2_both": partial(row_lstm, 2, True, True),
+    "row_lstm_3_both": partial(row_lstm, 3, True, True),
+}
+for name in ("row_lstm_6_neither", "row_lstm_6_both", "row_lstm_1_both"):
+    TABLES[f"{name}{SECOND}"] = TABLES[name]
+_CNN = partial(PixelCNN, IMAGE_SHAPE, 64, 5, **HEAD)
+MODELS = {
+    "pixel_cnn_64x5": _CNN,
+    "pixel_cnn_64x5_flips": _CNN,
+    "wide_pixel_cnn_192x4": partial(wide_pixel_cnn, 192, 4, 11),
+    "gated_pixel_cnn_48x6": partial(GatedPixelCNN, IMAGE_SHAPE, 48, 6, **HEAD),
+    "row_lstm_48x3": partial(PixelRNN, IMAGE_SHAPE, 48, 3, layer="row", **HEAD),
+    "diagonal_bilstm_40x2": partial(PixelRNN, IMAGE_SHAPE, 40, 2, **HEAD),
+    "multi_scale_24x2": partial(
+        MultiScalePixelRNN, IMAGE_SHAPE, (8, 16, 32), 24, 2, **HEAD
+    ),
+    "pixel_cnn_63x5_softmax": partial(
+        PixelCNN, IMAGE_SHAPE, 63, 5, head_filters=96, likelihood=Categorical(256)
+    ),
+}
 
 
 def train(name, path, seconds, num_steps):
     """Train one model in this process, and write its result and the model.
 
     Args:
-        name: A key of `makers`.
+        name: A key of `MODELS` or `TABLES`.
         path: JSON file of the result. The model lies beside it.
         seconds: Processor time to train for.
         num_steps: Number of steps to train for instead, or None.
     """
-    import keras
-    import tensorflow as tf
-
-    from keras_genimg import datasets
-
     keras.utils.set_random_seed(int(name.endswith(SECOND)))
-    model = makers()[name]()
+    model = {**MODELS, **TABLES}[name]()
     options = {"likelihood": model.likelihood}
     images = datasets.load(
         "cifar10", "train[:45000]", BATCH_SIZE, shuffle=True, **options
@@ -136,16 +130,13 @@ def train(name, path, seconds, num_steps):
     class Quarters(keras.callbacks.Callback):
         """Set the rate; evaluate averaged weights each quarter."""
 
-        spent = started = 0.0
-        steps = 0
-
         def on_train_begin(self, logs=None):
-            self.rows, self.started = [], time.process_time()
+            self.rows, self.steps, self.began = [], 0, time.process_time()
 
         def share(self):
             if num_steps:
                 return self.steps / num_steps
-            return (self.spent + time.process_time() - self.started) / seconds
+            return (time.process_time() - self.began) / seconds
 
         def on_train_batch_begin(self, batch, logs=None):
             share = min(self.share(), 1)
@@ -156,18 +147,18 @@ def train(name, path, seconds, num_steps):
         def on_train_batch_end(self, batch, logs=None):
             self.steps += 1
             if self.share() >= (len(self.rows) + 1) / QUARTERS:
-                self.spent += time.process_time() - self.started
-                self.evaluate(logs)
-                self.started = time.process_time()
+                spent = time.process_time() - self.began
+                self.evaluate(spent)
+                self.began = time.process_time() - spent
             self.model.stop_training = len(self.rows) == QUARTERS
 
-        def evaluate(self, logs):
+        def evaluate(self, spent):
             trained = self.model.get_weights()
             optimizer.finalize_variable_values(self.model.trainable_variables)
             bits = self.model.bits_per_dim(held_out, verbose=0)
             self.model.set_weights(trained)
             row = {
-                "minutes": self.spent / 60,
+                "minutes": spent / 60,
                 "images": self.steps * BATCH_SIZE,
                 "bits_per_dim": float(bits.mean()),
             }
@@ -189,7 +180,7 @@ def main():
     budget.add_argument("--steps", type=int)
     chosen = parser.add_mutually_exclusive_group()
     chosen.add_argument("--tables", action="store_true", help="Row LSTMs only")
-    chosen.add_argument("--only", nargs="+", metavar="NAME", choices=list(makers()))
+    chosen.add_argument("--only", nargs="+", metavar="NAME", choices=[*MODELS, *TABLES])
     parser.add_argument("--output", type=pathlib.Path, default="outputs/color_learning")
     arguments = parser.parse_args()
     unit = "minutes" if arguments.steps is None else "steps"
@@ -197,9 +188,7 @@ def main():
     if not amount > 0:
         parser.error(f"--{unit} must be above 0, not {amount}")
     arguments.output.mkdir(parents=True, exist_ok=True)
-    names = arguments.only or [
-        name for name in makers() if name.startswith(tuple(TABLES)) == arguments.tables
-    ]
+    names = arguments.only or (TABLES if arguments.tables else MODELS)
     paths = {name: arguments.output / f"{name}_{amount}_{unit}.json" for name in names}
     # Read when a new process imports TensorFlow.
     os.environ |= dict.fromkeys(

@@ -57,13 +57,13 @@ class Machine:
         peers: Names of PyTorch's programs.
         same: Those that compute what ours compute.
         torch: The module of PyTorch's programs; None if they are left out.
-        torch_device: PyTorch's name of the device.
+        torch_device: PyTorch's device, to make its programs within.
     """
 
     def __init__(self, benchmark):
         self.benchmark, self.device = benchmark, benchmark.options.device
         self.peers, self.same, self.torch = [], [], None
-        self.torch_device = "cuda" if self.device == "gpu" else "cpu"
+        self.torch_device = contextlib.nullcontext()
         self.uncounted = []
         if self.device == "gpu" and not tf.config.list_physical_devices("GPU"):
             sys.exit(
@@ -82,6 +82,7 @@ class Machine:
         torch.backends.cuda.matmul.allow_tf32 = False
         torch.backends.cudnn.allow_tf32 = False
         self.torch = torch_peers
+        self.torch_device = torch.device("cuda" if self.device == "gpu" else "cpu")
         skipped = benchmark.options.skip_compiled
         self.peers = [n for n in torch_peers.LSTMS if not (skipped and "compile" in n)]
         self.same = [name for name in self.peers if name != torch_peers.ROWS]
@@ -160,14 +161,11 @@ def layer_rows(machine, side):
         in_segments.set_weights(layer.get_weights())
         steps[OURS + SEGMENTS] = scans.our_steps(in_segments, inputs, projection)[OURS]
         arrays = {weight.name: weight.numpy() for weight in layer.weights}
-        for name in machine.peers:
-            steps[name] = machine.torch.layer_step(
-                machine.torch.LSTMS[name],
-                inputs,
-                arrays,
-                projection,
-                machine.torch_device,
-            )
+        given = inputs, arrays, projection
+        with machine.torch_device:
+            for name in machine.peers:
+                lstm = machine.torch.LSTMS[name]
+                steps[name] = machine.torch.layer_step(lstm, *given)
         same = {k: steps[k]() for k in steps if k not in machine.peers}
         same |= {k: steps[k]() for k in machine.same}
         check_agreement(same, scans.TOLERANCE)
@@ -197,10 +195,10 @@ def step_rows(machine, side):
             name: our_training_step(model, images, name != OURS)
             for name in (OURS, OURS + XLA)
         }
-        for name in machine.peers:
-            steps[name] = machine.torch.training_step(
-                model, name, images, LEARNING_RATE, machine.torch_device
-            )
+        given = images, LEARNING_RATE
+        with machine.torch_device:
+            for name in machine.peers:
+                steps[name] = machine.torch.training_step(model, name, *given)
         same = [OURS, OURS + XLA, *machine.same]
         losses = {name: [float(steps[name]()) for _ in range(3)] for name in same}
         for name, values in losses.items():
@@ -221,10 +219,10 @@ def sampling_rows(machine, side):
         for step in steps.values():
             assert_ancestral(model, drawn := step(), slack=TIE)
         uniforms = sampling.uniforms_of(batch, side).numpy()
-        for name in machine.peers:
-            steps[name] = machine.torch.pixel_sampler(
-                model, name, uniforms, pixels, machine.torch_device
-            )
+        given = uniforms, pixels
+        with machine.torch_device:
+            for name in machine.peers:
+                steps[name] = machine.torch.pixel_sampler(model, name, *given)
         for name in machine.same:
             sampling.check_first_pixels(steps[name]().cpu(), drawn, pixels)
         rows += machine.rows(steps, f"batch {batch}", side**2 / pixels)

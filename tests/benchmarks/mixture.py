@@ -39,8 +39,8 @@ def trained_row(likelihood, minutes, quick):
 
 def main():
     benchmark = Benchmark(__doc__)
-    add = benchmark.parser.add_argument
-    add("--minutes", type=float, default=5.0, help="of each training")
+    minutes = "of each training"
+    benchmark.parser.add_argument("--minutes", type=float, default=5.0, help=minutes)
     options = benchmark.start()
     minutes = 0.02 if options.quick else options.minutes
     rows = [

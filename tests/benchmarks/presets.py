@@ -1,35 +1,30 @@
-"""What a training step of every preset takes: operations, memory, time.
+"""What a training step of every preset takes: operations and memory.
 
     python -m tests.benchmarks.presets
-    python -m tests.benchmarks.presets --only PixelRNN/mnist_diagonal_7x16 --time
+    python -m tests.benchmarks.presets --only PixelRNN/mnist_diagonal_7x16
 
 Operations and memory are counted in the graph of the step, so that presets too large
 for this machine have figures too. Operations are those of products and convolutions,
 where a multiplication and an addition count as two. Memory is what must be held at once
 at least: the weights, their gradients, the optimizer's values, and what the forward
 pass keeps for the gradient, without and with `recompute` in the recurrent layers.
-Buffers of single operations come on top. The card is the smallest that has a tenth to
-spare. `--time` also times steps of `fit` of all presets of less than 1e12 operations.
+Buffers of single operations come on top. The card is the smallest that has a
+tenth to spare.
 
 The loop of DRAW keeps lists, of which the graph does not know the size.
 """
 
-import statistics
 import unittest.mock
 
-import numpy as np
 import tensorflow as tf
 
 from keras_genimg import models
 from keras_genimg.layers.pixel_lstm import PixelLSTM
 from keras_genimg.presets import FAMILIES
-from tests.benchmarks.steps import our_step
-from tests.benchmarks.timing import Benchmark, timed
+from tests.benchmarks.timing import Benchmark
 from tests.gpu.kernels import graph_of
 
 CARDS = (8, 16, 24, 40, 80, 141)  # GiB.
-TIMED_OPERATIONS = 1e12
-TIMED_STEPS = 5
 _FREE = ("Const", "Placeholder", "ReadVariableOp", "Shape", "Identity", "Reshape")
 
 
@@ -37,23 +32,23 @@ def main():
     """Print the table."""
     benchmark = Benchmark(__doc__)
     names = [f"{family}/{name}" for family, all_ in FAMILIES.items() for name in all_]
-    add = benchmark.parser.add_argument
-    add("--only", nargs="+", choices=names, metavar="PRESET", help="some presets")
-    add("--time", action="store_true", help="time steps, too")
+    benchmark.parser.add_argument(
+        "--only", nargs="+", choices=names, metavar="PRESET", default=names
+    )
     options = benchmark.start()
     rows = []
-    for name in options.only or names:
-        rows.append(row_of(name, options))
+    for name in options.only:
+        rows.append(row_of(name, options.quick))
         print(name, flush=True)
     benchmark.table("Training steps of the presets", rows)
 
 
-def row_of(name, options):
+def row_of(name, quick):
     """Return the figures of a preset."""
     family, preset = name.split("/")
     family = getattr(models, family)
     recipe = family.presets[preset].recipe
-    batch = 2 if options.quick else recipe.batch_size
+    batch = 2 if quick else recipe.batch_size
     model = family.from_preset(preset)
     operations, kept = step_figures(model, batch)
     keeps_lists = hasattr(model, "num_glimpses")
@@ -79,8 +74,6 @@ def row_of(name, options):
     if not keeps_lists:
         least = row["GiB, recompute"] or row["GiB"]
         row["card"] = next((f"{n} GiB" for n in CARDS if least < 0.9 * n), "none")
-    if options.time and operations < TIMED_OPERATIONS:
-        row["ms"] = 1000 * seconds_of_step(family.from_preset(preset), recipe, batch)
     return row
 
 
@@ -147,15 +140,6 @@ def operations_of(graph):
 def function_of(graph, operation, attribute):
     """Return the graph of a function that an operation calls."""
     return graph._get_function(operation.get_attr(attribute).name).graph
-
-
-def seconds_of_step(model, recipe, batch):
-    """Return the median time of a step of `fit` on random images."""
-    values = model.likelihood.num_values or 2
-    size = (batch, *model.image_shape)
-    images = np.random.default_rng(0).integers(values, size=size).astype("float32")
-    step = our_step(model, images, recipe.optimizer(steps_per_epoch=TIMED_STEPS))
-    return statistics.median(timed(step)[0] for _ in range(TIMED_STEPS))
 
 
 if __name__ == "__main__":

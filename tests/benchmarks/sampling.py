@@ -157,9 +157,8 @@ def drawing_rows(benchmark, family):
     for batch in (1, 2) if options.quick else (64, 1, PEER_BATCH):
         forward = tf.function(lambda x: model(x, training=False), autograph=False)
         images = tf.constant(binary_images(batch, size))
-        programs = {FORWARD: Program(functools.partial(forward, images))}
-        for name, run in our_programs(model, batch).items():
-            programs[name] = Program(run)
+        programs = {FORWARD: functools.partial(forward, images)}
+        programs |= our_programs(model, batch)
         if batch in (2, PEER_BATCH):
             programs |= peer_programs(family, model, batch, size, pixels)
         timings, results = benchmark.time(programs, SLOW_ROUNDS)
@@ -185,12 +184,10 @@ def growth_rows(benchmark, family):
     options = benchmark.options
     batch = 2 if options.quick else PEER_BATCH
     sizes = [options.size // 2, options.size, 2 * options.size]
-    models = {
-        size: make_model(family, size, options.quick)
-        for size in (sizes[:2] if options.quick else sizes)
-    }
+    sizes = sizes[:2] if options.quick else sizes
+    models = {size: make_model(family, size, options.quick) for size in sizes}
     programs = {
-        (name, size): Program(run)
+        (name, size): run
         for size, model in models.items()
         for name, run in our_programs(model, batch).items()
     }
@@ -208,9 +205,8 @@ def growth_rows(benchmark, family):
 
 def main():
     benchmark = Benchmark(__doc__)
-    add = benchmark.parser.add_argument
-    add("--family", nargs="+", choices=tuple(FAMILIES), default=tuple(FAMILIES))
-    add("--skip-growth", action="store_true")
+    names = list(FAMILIES)
+    benchmark.parser.add_argument("--family", nargs="+", choices=names, default=names)
     options = benchmark.start()
     # Height and width, and the pixels drawn by the slow peers.
     options.size, options.pixels = (8, 5) if options.quick else (28, 20)
@@ -220,11 +216,10 @@ def main():
         title = f"{name}: drawing images"
         benchmark.table(title, drawing_rows(benchmark, family), note)
         keras.backend.clear_session()
-        if not options.skip_growth:
-            title = f"{name}: growth with the size of the image"
-            note = "Per image; the ratio is to the previous size."
-            benchmark.table(title, growth_rows(benchmark, family), note)
-            keras.backend.clear_session()
+        title = f"{name}: growth with the size of the image"
+        note = "Per image; the ratio is to the previous size."
+        benchmark.table(title, growth_rows(benchmark, family), note)
+        keras.backend.clear_session()
 
 
 if __name__ == "__main__":

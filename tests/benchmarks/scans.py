@@ -21,7 +21,6 @@ from tests.benchmarks.timing import (
     OURS,
     XLA,
     Benchmark,
-    Program,
     at_most,
     check_agreement,
     compared,
@@ -118,8 +117,7 @@ def layer_rows(benchmark, kind, units, batch, size):
             peer = functools.partial(torch_peers.LAYERS[kind], tuned=name == TORCH)
             step = torch_peers.layer_step(peer, inputs, arrays, projection)
             steps |= torch_peers.on_threads(name, step)
-    programs = {name: Program(step) for name, step in steps.items()}
-    timings, results = benchmark.time(programs)
+    timings, results = benchmark.time(steps)
     check_agreement(results, TOLERANCE)
     return compared(timings, f"h={units}, batch {batch}", TARGETS[kind])
 

@@ -22,7 +22,7 @@ import tensorflow as tf
 import keras_genimg.models
 from keras_genimg.models import DRAW, PixelRNN
 from keras_genimg.presets import find_preset
-from tests.benchmarks.timing import Benchmark, Program
+from tests.benchmarks.timing import Benchmark
 from tests.export.running_server import running
 
 NUM_SEEDS = 256
@@ -76,7 +76,7 @@ def direct_rows(benchmark, name, path, clients):
     """Return rows of the signature itself, by images per call."""
     sample = tf.saved_model.load(str(path)).signatures["sample"]
     programs = {
-        count: Program(functools.partial(sample, seed=tf.range(count, dtype=tf.int64)))
+        count: functools.partial(sample, seed=tf.range(count, dtype=tf.int64))
         for count in (1, clients)
     }
     timings, _ = benchmark.time(programs)

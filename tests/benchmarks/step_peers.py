@@ -7,7 +7,6 @@ a program, a family, a size, and a file of weights and images; see `serve`.
 import json
 import resource
 import sys
-import time
 
 import numpy as np
 
@@ -20,16 +19,15 @@ TORCH = {
     "PyTorch, channels last": {"channels_last": True},
     "PyTorch, channels last, kernels cut": {"channels_last": True, "cut": True},
 }
+PEERS = TENSORFLOW | TORCH
 
 
 def serve(step):
-    """Take a step for each line of the input, and answer with a line of JSON."""
+    """Answer each line of the input with the loss of a step and the peak of MiB."""
     for _ in sys.stdin:
-        start = time.perf_counter()
         loss = step()
-        seconds = time.perf_counter() - start
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
-        print(json.dumps({"loss": loss, "seconds": seconds, "MiB": peak}), flush=True)
+        print(json.dumps([loss, peak]), flush=True)
 
 
 # Networks of the peers, over the operations of TensorFlow or PyTorch.
@@ -74,17 +72,8 @@ def head(backend, x):
 NETWORKS = {"PixelCNN": pixel_cnn, "GatedPixelCNN": gated_pixel_cnn}
 
 
-def tap_mask(shape, mask):
-    """Return a mask of one color for a kernel `(height, width, ...)`."""
-    height, width = shape[:2]
-    taps = np.ones((height, width, 1, 1), "float32")
-    taps[height // 2 + 1 :] = 0
-    taps[height // 2, width // 2 + (mask == "B") :] = 0
-    return taps
-
-
 def layout(shape, mask, below, cut):
-    """Return the mask of a kernel, the rows of it to use, and the padding around a map.
+    """Return a kernel's mask of one color, its rows to use, and the padding of a map.
 
     Args:
         shape: Shape of the kernel, height and width first.
@@ -93,13 +82,14 @@ def layout(shape, mask, below, cut):
         cut: Whether to use only the rows that are not masked.
     """
     height, width = shape[:2]
-    beside = width // 2
+    above, beside = height // 2, width // 2
     if below is not None:
         return None, height, (height - 1 - below, below, beside, beside)
-    above = height // 2
-    if cut:
-        return tap_mask(shape, mask), above + 1, (above, 0, beside, beside)
-    return tap_mask(shape, mask), height, (above, above, beside, beside)
+    taps = np.ones((height, width, 1, 1), "float32")
+    taps[above + 1 :] = 0
+    taps[above, beside + (mask == "B") :] = 0
+    rows = above + 1 if cut else height
+    return taps, rows, (above, rows - 1 - above, beside, beside)
 
 
 def tensorflow_step(family, weights, images, products=False, cut=False):
@@ -159,6 +149,8 @@ def torch_step(family, weights, images, channels_last=False, cut=False):
     import torch
     from torch.nn import functional
 
+    from tests.benchmarks.torch_peers import adam_step
+
     form = torch.channels_last if channels_last else torch.contiguous_format
     variables = {}
     for name, value in weights.items():
@@ -167,7 +159,6 @@ def torch_step(family, weights, images, channels_last=False, cut=False):
             value = value.reshape((1,) * (4 - value.ndim) + value.shape)
             value = value.permute(3, 2, 0, 1).contiguous(memory_format=form)
         variables[name] = value.requires_grad_()
-    optimizer = torch.optim.Adam(variables.values(), lr=1e-3, eps=1e-7)
     images = torch.tensor(images).permute(0, 3, 1, 2).contiguous(memory_format=form)
     height = images.shape[2]
 
@@ -196,33 +187,27 @@ def torch_step(family, weights, images, channels_last=False, cut=False):
             x = functional.pad(x, (left, right, top, max(bottom, 0)))
             return functional.conv2d(x, kernel, bias)[:, :, :height]
 
-    def step():
-        optimizer.zero_grad()
-        logits = NETWORKS[family](Backend, images, weights)
-        loss = functional.binary_cross_entropy_with_logits(
-            logits, images, reduction="sum"
-        ) / len(images)
-        loss.backward()
-        optimizer.step()
-        return loss.item()
+    def compute(images):
+        return NETWORKS[family](Backend, images, weights)
 
-    return step
+    step = adam_step(compute, variables.values(), images)
+    return lambda: step().item()
 
 
 def main():
     """Serve the steps of the program that the command line names."""
     name, family, size, path = sys.argv[1:]
-    if name not in TENSORFLOW | TORCH:
+    if name in PEERS:
+        weights = dict(np.load(path))
+        images = weights.pop("images")
+        make = torch_step if name in TORCH else tensorflow_step
+        step = make(family, weights, images, **PEERS[name])
+    else:
+        # TensorFlow is not imported beside PyTorch.
         from tests.benchmarks.steps import our_program
 
-        serve(our_program(name, family, size, path))
-        return
-    weights = dict(np.load(path))
-    images = weights.pop("images")
-    if name in TORCH:
-        serve(torch_step(family, weights, images, **TORCH[name]))
-    else:
-        serve(tensorflow_step(family, weights, images, **TENSORFLOW[name]))
+        step = our_program(name, family, size, path)
+    serve(step)
 
 
 if __name__ == "__main__":

@@ -13,60 +13,57 @@ Each program has a process of its own, and they take turns:
   whole maps. They are a bound. Recurrent layers cannot multiply whole maps at once.
 """
 
+import contextlib
 import json
+import math
 import os
 import pathlib
 import subprocess
 import sys
 import tempfile
 
+import keras
 import numpy as np
+import tensorflow as tf
 
+from keras_genimg.models import (
+    DRAW,
+    VAE,
+    GatedPixelCNN,
+    MultiScalePixelRNN,
+    PixelCNN,
+    PixelRNN,
+)
 from tests.benchmarks import step_peers
-from tests.benchmarks.timing import OURS, Benchmark, Program, installed
+from tests.benchmarks.timing import OURS, Benchmark, installed
 
 IMAGE_SHAPE = (28, 28, 1)
 BFLOAT16, BOUND = "keras_genimg, bfloat16", "products alone"
-PEERS = step_peers.TENSORFLOW | step_peers.TORCH
 NOTE = "Ratios of the time to that of keras_genimg; peak memory of the process."
 
-
-def families():
-    """Return class, batch size of a step, and arguments by size, of each family."""
-    from keras_genimg.models import (
-        DRAW,
-        VAE,
-        GatedPixelCNN,
-        MultiScalePixelRNN,
-        PixelCNN,
-        PixelRNN,
-    )
-
-    blocks = {"7 blocks of 32": (32, 7), "15 blocks of 16": (16, 15)}
-    gated = {"7 layers of 32": (32, 7), "12 layers of 16": (16, 12)}
-    tiny = {"tiny": (4, 1)}
-    lstms = {"7 layers of 16": (16, 7), "1 layer of 32": (32, 1)}
-    rows = {size: (*arguments, "row") for size, arguments in lstms.items()}
-    scales = {f"2 layers of {units}": ((7, 14, 28), units, 2) for units in (8, 16)}
-    glimpses = {f"{count} glimpses": (count, 256, 100, 2, 5) for count in (8, 32)}
-    latents = {f"{count} latents": (count,) for count in (20, 64)}
-    return {
-        "PixelCNN": (PixelCNN, 64, blocks | tiny),
-        "GatedPixelCNN": (GatedPixelCNN, 64, gated | tiny),
-        "PixelRNN, diagonal": (PixelRNN, 16, lstms),
-        "PixelRNN, row": (PixelRNN, 16, rows),
-        "MultiScalePixelRNN": (MultiScalePixelRNN, 16, scales),
-        "DRAW": (DRAW, 64, glimpses),
-        "VAE": (VAE, 128, latents),
-    }
+_BLOCKS = {"7 blocks of 32": (32, 7), "15 blocks of 16": (16, 15), "tiny": (4, 1)}
+_LAYERS = {"7 layers of 32": (32, 7), "12 layers of 16": (16, 12), "tiny": (4, 1)}
+_LSTMS = {"7 layers of 16": (16, 7), "1 layer of 32": (32, 1), "tiny": (4, 1)}
+_ROWS = {size: (*arguments, "row") for size, arguments in _LSTMS.items()}
+_SCALES = {f"2 layers of {units}": ((7, 14, 28), units, 2) for units in (8, 16)}
+_GLIMPSES = {f"{count} glimpses": (count, 256, 100, 2, 5) for count in (8, 32)}
+_LATENTS = {f"{count} latents": (count,) for count in (20, 64)}
+# Class, batch size of a step, and arguments by size; `--quick` takes the tiny ones.
+FAMILIES = {
+    "PixelCNN": (PixelCNN, 64, _BLOCKS),
+    "GatedPixelCNN": (GatedPixelCNN, 64, _LAYERS),
+    "PixelRNN, diagonal": (PixelRNN, 16, _LSTMS),
+    "PixelRNN, row": (PixelRNN, 16, _ROWS),
+    "MultiScalePixelRNN": (MultiScalePixelRNN, 16, _SCALES | {"tiny": ((7, 28), 4, 1)}),
+    "DRAW": (DRAW, 64, _GLIMPSES | {"tiny": (2, 8, 4, 2, 2)}),
+    "VAE": (VAE, 128, _LATENTS | {"tiny": (2,)}),
+}
 
 
-def our_step(model, images, optimizer="adam"):
+def our_step(model, images):
     """Return a function that takes a step of `fit` and returns the loss."""
-    import tensorflow as tf
-
     model.check_causality = False
-    model.compile(optimizer)
+    model.compile("adam")
     model.train_on_batch(images)
     model.reset_metrics()
     batches = iter(tf.data.Dataset.from_tensors(images).repeat())
@@ -79,34 +76,24 @@ def our_step(model, images, optimizer="adam"):
 
 def products_step(model, batch_size):
     """Return a function that computes the products of a model's layers alone."""
-    import tensorflow as tf
-
     positions = batch_size
     if hasattr(model, "num_glimpses"):
         positions *= model.num_glimpses
     elif not hasattr(model, "encoder"):
-        positions *= int(np.prod(IMAGE_SHAPE[:2]))
-    masks = {}
-    for layer in model._flatten_layers():
-        if hasattr(layer, "mask") and len(layer.weights):
-            masks[id(layer.weights[0])] = np.asarray(layer.mask)
+        positions *= math.prod(IMAGE_SHAPE[:2])
+    masks = {
+        id(layer.weights[0]): np.asarray(layer.mask)
+        for layer in model._flatten_layers()
+        if hasattr(layer, "mask") and layer.weights
+    }
     sizes = []
     for weight in model.trainable_weights:
-        shape = tuple(weight.shape)
-        if len(shape) < 2 or "kernel" not in weight.name:
-            continue
-        mask = masks.get(id(weight))
-        taps = int(np.prod(shape[:-2]))
-        if mask is not None:
-            taps = int(mask.any(axis=(2, 3)).sum())
-        sizes.append((taps * shape[-2], shape[-1]))
-    random = np.random.default_rng(0)
-
-    def tensor(width):
-        return tf.constant(random.normal(size=(positions, width)), tf.float32)
-
-    maps = {width: tensor(width) for width, _ in sizes}
-    kernels = [tf.Variable(random.normal(size=s).astype("float32")) for s in sizes]
+        if len(weight.shape) > 1 and "kernel" in weight.name:
+            *taps, inputs, outputs = weight.shape
+            mask = masks.get(id(weight), np.ones((*taps, 1, 1)))
+            sizes.append((int(mask.any(axis=(-2, -1)).sum()) * inputs, outputs))
+    maps = {width: tf.random.normal((positions, width)) for width, _ in sizes}
+    kernels = [tf.Variable(tf.random.normal(size)) for size in sizes]
 
     @tf.function(autograph=False)
     def step():
@@ -125,9 +112,7 @@ def products_step(model, batch_size):
 
 def our_program(name, family, size, weights):
     """Return a step of one of our programs; the first also writes what peers need."""
-    import keras
-
-    make, batch_size, sizes = families()[family]
+    make, batch_size, sizes = FAMILIES[family]
     if name == BFLOAT16:
         keras.config.set_dtype_policy("mixed_bfloat16")
     keras.utils.set_random_seed(0)
@@ -142,13 +127,12 @@ def our_program(name, family, size, weights):
     return our_step(model, images)
 
 
-class Side:
-    """A process that takes steps when asked to."""
+class Side(subprocess.Popen):
+    """A process that takes steps when asked to, and ends with its context."""
 
-    def __init__(self, name, family, size, weights):
-        command = [sys.executable, "-m", "tests.benchmarks.step_peers"]
-        self.process = subprocess.Popen(
-            [*command, name, family, size, weights],
+    def __init__(self, *arguments):
+        super().__init__(
+            [sys.executable, "-m", "tests.benchmarks.step_peers", *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -158,15 +142,9 @@ class Side:
 
     def step(self):
         """Take a step and wait for it."""
-        print(file=self.process.stdin, flush=True)
-        answer = json.loads(self.process.stdout.readline())
-        self.losses.append(answer["loss"])
-        self.peak = answer["MiB"]
-
-    def close(self):
-        """End the process."""
-        self.process.stdin.close()
-        self.process.wait()
+        print(file=self.stdin, flush=True)
+        loss, self.peak = json.loads(self.stdout.readline())
+        self.losses.append(loss)
 
 
 def sides_of(family):
@@ -180,25 +158,20 @@ def sides_of(family):
 
 def compare(benchmark, family, size):
     """Time all programs of a family at a size, and return the rows of the table."""
-    with tempfile.TemporaryDirectory() as folder:
+    sides = {}
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as processes:
         weights = pathlib.Path(folder) / "weights.npz"
-        sides = {}
-        try:
-            for name in sides_of(family):
-                sides[name] = Side(name, family, size, weights)
-                sides[name].step()  # Ours writes the weights before it answers.
-            programs = {name: Program(side.step) for name, side in sides.items()}
-            timings, _ = benchmark.time(programs)
-        finally:
-            for side in sides.values():
-                side.close()
+        for name in sides_of(family):
+            side = Side(name, family, size, weights)
+            sides[name] = processes.enter_context(side)
+            side.step()  # Ours writes the weights before it answers.
+        timings, _ = benchmark.time({name: side.step for name, side in sides.items()})
     # Ours has taken one step before the first that it answers.
     ours = sides[OURS].losses[0]
-    for name, side in sides.items():
-        if name in PEERS:
-            found = side.losses[1]
-            if not abs(found - ours) < 1e-3 * abs(ours):
-                raise AssertionError(f"{name}: a loss of {found}, not {ours}")
+    for name in step_peers.PEERS.keys() & sides:
+        found = sides[name].losses[1]
+        if not abs(found - ours) < 1e-3 * abs(ours):
+            raise AssertionError(f"{name}: a loss of {found}, not {ours}")
     base = timings[OURS].median
     return [
         {
@@ -215,16 +188,13 @@ def compare(benchmark, family, size):
 def main():
     """Parse the command line, and print a table."""
     benchmark = Benchmark(__doc__)
-    add = benchmark.parser.add_argument
-    names = list(families())
-    add("--family", nargs="+", choices=names, default=names)
+    names = list(FAMILIES)
+    benchmark.parser.add_argument("--family", nargs="+", choices=names, default=names)
     options = benchmark.start()
     for family in options.family:
-        _, _, sizes = families()[family]
-        tiny = "tiny" if "tiny" in sizes else list(sizes)[-1]
         rows = []
-        for size in [tiny] if options.quick else sizes:
-            if size != "tiny" or options.quick:
+        for size in FAMILIES[family][2]:
+            if (size == "tiny") == options.quick:
                 rows += compare(benchmark, family, size)
         benchmark.table(f"Training steps, {family}", rows, NOTE)
 

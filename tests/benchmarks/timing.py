@@ -72,7 +72,7 @@ def time_programs(programs, rounds, slow_rounds=None, turn_seconds=0.2):
     passed.
 
     Args:
-        programs: Dict of `Program` by name.
+        programs: Dict by name of `Program`, or of its function alone.
         rounds: Number of rounds.
         slow_rounds: Number of rounds in which slow programs take part; all by default.
         turn_seconds: Length of a turn.
@@ -81,6 +81,10 @@ def time_programs(programs, rounds, slow_rounds=None, turn_seconds=0.2):
         Dict of `Timing` by name, and dict of the results of the first calls by name.
     """
     timings, results = {}, {}
+    programs = {
+        name: program if isinstance(program, Program) else Program(program)
+        for name, program in programs.items()
+    }
     for name, program in programs.items():
         seconds, results[name] = timed(program.run)
         timings[name] = Timing(seconds)

@@ -6,7 +6,8 @@ call. `LAYERS` also has the Diagonal BiLSTM and the Row LSTM written straightfor
 with `gates[step]` (whose gradient is a whole map of zeros per step), a product, a sum,
 and a call per gate.
 
-Weights are dicts of tensors, named like the weights of the layers of this library.
+Weights are dicts of tensors, named like the weights of the layers of this library. The
+functions that take NumPy arrays put them on the device of `with torch.device(...):`.
 """
 
 import functools
@@ -17,12 +18,9 @@ import torch
 from torch.nn import functional
 
 
-def leaves(arrays, device="cpu"):
+def leaves(arrays):
     """Return tensors of NumPy arrays, of which gradients can be computed."""
-    return {
-        name: torch.tensor(array, device=device, requires_grad=True)
-        for name, array in arrays.items()
-    }
+    return {k: torch.tensor(array, requires_grad=True) for k, array in arrays.items()}
 
 
 def gradient_step(compute, sources, projection=None):
@@ -34,13 +32,36 @@ def gradient_step(compute, sources, projection=None):
         projection: NumPy array that the outputs are multiplied with, if no scalar.
     """
     if projection is not None:
-        device = next(iter(sources.values())).device
-        projection = torch.tensor(projection, device=device)
+        projection = torch.tensor(projection)
 
     def step():
         outputs = compute()
         gradients = torch.autograd.grad(outputs, list(sources.values()), projection)
         return outputs, dict(zip(sources, gradients, strict=True))
+
+    return step
+
+
+def adam_step(compute, parameters, images, learning_rate=1e-3):
+    """Return a function that takes a step of Adam and returns the loss before it.
+
+    Args:
+        compute: Function of the images that returns their logits, such as a network.
+        parameters: The tensors to train.
+        images: Tensor of zeros and ones, batch first.
+        learning_rate: Learning rate of Adam.
+    """
+    adam = torch.optim.Adam(parameters, learning_rate, eps=1e-7)
+
+    def step():
+        adam.zero_grad()
+        loss = functional.binary_cross_entropy_with_logits(
+            compute(images), images, reduction="sum"
+        )
+        loss = loss / len(images)
+        loss.backward()
+        adam.step()
+        return loss.detach()
 
     return step
 
@@ -58,6 +79,14 @@ def on_threads(name, step):
     }
 
 
+def lstm(gates, cell):
+    """Return the new hidden and cell state."""
+    units = cell.shape[-1]
+    o, f, i = torch.sigmoid(gates[..., : 3 * units]).chunk(3, dim=-1)
+    cell = torch.addcmul(f * cell, i, torch.tanh(gates[..., 3 * units :]))
+    return o * torch.tanh(cell), cell
+
+
 # DRAW. One product computes everything derived from the decoder's state: the patch,
 # where to write it, and where to read next. One softmax computes the filters of rows
 # and columns.
@@ -65,13 +94,8 @@ def on_threads(name, step):
 LINEAR = ("read/attention", "write/attention", "write/patch")
 
 
-def draw_lstm(inputs, cell, weights, name):
-    """Return the new hidden and cell state; `inputs` includes the hidden state."""
-    gates = torch.addmm(weights[f"{name}/bias"], inputs, weights[f"{name}/kernel"])
-    units = cell.shape[-1]
-    o, f, i = torch.sigmoid(gates[:, : 3 * units]).chunk(3, dim=-1)
-    cell = torch.addcmul(f * cell, i, torch.tanh(gates[:, 3 * units :]))
-    return o * torch.tanh(cell), cell
+def linear(inputs, weights, name):
+    return torch.addmm(weights[f"{name}/bias"], inputs, weights[f"{name}/kernel"])
 
 
 def filters(raw, steps, pixels):
@@ -119,16 +143,13 @@ def draw_loss(images, noise, weights, read_size, write_size):
         glimpse = glimpse.reshape(batch, read_size, 2, read_size).transpose(2, 3)
         # Encode and decode.
         inputs = [glimpse.reshape(batch, -1), hidden, encoder_hidden]
-        encoder_hidden, encoder_cell = draw_lstm(
-            torch.cat(inputs, dim=-1), encoder_cell, weights, "encoder"
-        )
-        posterior = weights["posterior_params/bias"], weights["posterior_params/kernel"]
-        posteriors.append(torch.addmm(posterior[0], encoder_hidden, posterior[1]))
+        gates = linear(torch.cat(inputs, dim=-1), weights, "encoder")
+        encoder_hidden, encoder_cell = lstm(gates, encoder_cell)
+        posteriors.append(linear(encoder_hidden, weights, "posterior_params"))
         mean, log_stddev = posteriors[-1].chunk(2, dim=-1)
         z = torch.addcmul(mean, log_stddev.exp(), noise_now)
-        hidden, cell = draw_lstm(
-            torch.cat([z, hidden], dim=-1), cell, weights, "decoder"
-        )
+        gates = linear(torch.cat([z, hidden], dim=-1), weights, "decoder")
+        hidden, cell = lstm(gates, cell)
         # Write.
         read, write, patch = torch.addmm(bias, hidden, kernel).split(
             [5, 5, write_size**2], dim=-1
@@ -160,14 +181,10 @@ def draw_step(images, noise, arrays, read_size, write_size):
 # The LSTM layers over pixels.
 
 
-def lstm(gates, neighbors, kernel, cell, tuned):
+def pixel_lstm(gates, neighbors, kernel, cell, tuned):
     """Return the new hidden and cell state."""
-    units = cell.shape[-1]
     if tuned:
-        gates = torch.baddbmm(gates, neighbors, kernel)
-        o, f, i = torch.sigmoid(gates[..., : 3 * units]).chunk(3, dim=-1)
-        cell = torch.addcmul(f * cell, i, torch.tanh(gates[..., 3 * units :]))
-        return o * torch.tanh(cell), cell
+        return lstm(torch.baddbmm(gates, neighbors, kernel), cell)
     o, f, i, g = (gates + neighbors @ kernel).chunk(4, dim=-1)
     cell = torch.sigmoid(f) * cell + torch.sigmoid(i) * torch.tanh(g)
     return torch.sigmoid(o) * torch.tanh(cell), cell
@@ -210,7 +227,7 @@ def diagonal(inputs, weights, tuned=True):
     for step, gates_now in enumerate(steps_of(gates, tuned)):
         above = functional.pad(hidden, (0, 0, batch, 0))[:, :-batch]
         neighbors = torch.cat([above, hidden], dim=-1)
-        new_hidden, new_cell = lstm(gates_now, neighbors, kernel, cell, tuned)
+        new_hidden, new_cell = pixel_lstm(gates_now, neighbors, kernel, cell, tuned)
         if step < height - 1:
             new_hidden = torch.where(started[step], new_hidden, hidden)
             new_cell = torch.where(started[step], new_cell, cell)
@@ -242,7 +259,7 @@ def row(inputs, weights, tuned=True):
         neighbors = torch.cat(
             [padded[:, tap : tap + width] for tap in range(taps)], dim=-1
         ).reshape(1, batch * width, taps * units)
-        hidden, cell = lstm(gates_now, neighbors, kernel, cell, tuned)
+        hidden, cell = pixel_lstm(gates_now, neighbors, kernel, cell, tuned)
         outputs.append(hidden)
     hidden = torch.stack(outputs).reshape(height, batch, width, units)
     return hidden.permute(1, 0, 2, 3)
@@ -251,7 +268,7 @@ def row(inputs, weights, tuned=True):
 LAYERS = {"diagonal": diagonal, "row": row}
 
 
-def layer_step(compute, inputs, weights, projection, device="cpu"):
+def layer_step(compute, inputs, weights, projection):
     """Return a function that computes a layer's map and its gradients.
 
     Args:
@@ -259,12 +276,11 @@ def layer_step(compute, inputs, weights, projection, device="cpu"):
         inputs: NumPy array, `(batch, height, width, channels)`.
         weights: Dict of NumPy arrays; ignored by `ROWS`.
         projection: NumPy array that the map is multiplied with.
-        device: PyTorch's name of the device.
     """
-    tensors = leaves({"inputs": inputs, **weights}, device)
+    tensors = leaves({"inputs": inputs, **weights})
     inputs = tensors["inputs"]
     if compute is lstm_over_rows:
-        weights = {"rows": make_lstm(inputs.shape[-1], projection.shape[-1], device)}
+        weights = {"rows": make_lstm(inputs.shape[-1], projection.shape[-1])}
         tensors = {"inputs": inputs, **dict(weights["rows"].named_parameters())}
     else:
         weights = tensors
@@ -275,11 +291,9 @@ def layer_step(compute, inputs, weights, projection, device="cpu"):
 # LSTM over the rows of a map, which computes less: a pixel sees its row only.
 
 
-def make_lstm(channels, units, device):
+def make_lstm(channels, units):
     torch.manual_seed(0)
-    return torch.nn.LSTM(
-        channels, units, batch_first=True, bidirectional=True, device=device
-    )
+    return torch.nn.LSTM(channels, units, batch_first=True, bidirectional=True)
 
 
 def lstm_over_rows(inputs, weights):
@@ -322,19 +336,17 @@ class TorchPixelRNN(torch.nn.Module):
         model: `keras_genimg.models.PixelRNN` of gray binary images, with residual
             blocks and skip connections.
         name: A key of `LSTMS`.
-        device: PyTorch's name of the device.
     """
 
-    def __init__(self, model, name, device):
+    def __init__(self, model, name):
         super().__init__()
         self.compute_lstm = LSTMS[name]
         first = model.get_layer("first_convolution")
-        mask = torch.tensor(np.asarray(first.mask, "float32"), device=device)
-        self.mask = mask.permute(3, 2, 0, 1)
+        self.mask = torch.tensor(np.asarray(first.mask, "float32")).permute(3, 2, 0, 1)
         self.parts = torch.nn.ParameterDict()
         for weight in model.trainable_weights:
             key = weight.path.replace("/", "_")
-            value = torch.tensor(weight.numpy(), device=device)
+            value = torch.tensor(weight.numpy())
             if key.startswith("first_convolution_kernel"):
                 value = value.permute(3, 2, 0, 1)
             elif key.endswith("kernel") and "_lstm_" not in key:
@@ -347,7 +359,7 @@ class TorchPixelRNN(torch.nn.Module):
         self.lstms = torch.nn.ModuleList()
         if name == ROWS:
             sizes = first.filters, first.filters // 2
-            self.lstms.extend(make_lstm(*sizes, device) for _ in range(self.depth))
+            self.lstms.extend(make_lstm(*sizes) for _ in range(self.depth))
 
     def forward(self, images):
         """Return logits of images, both `(batch, height, width, 1)`."""
@@ -380,34 +392,14 @@ class TorchPixelRNN(torch.nn.Module):
         return self.compute_lstm(x, weights)
 
 
-def training_step(model, name, images, learning_rate, device):
-    """Return a function that takes a step of Adam and returns the loss before it.
-
-    Args:
-        model: See `TorchPixelRNN`.
-        name: A key of `LSTMS`.
-        images: NumPy array of zeros and ones, `(batch, height, width, 1)`.
-        learning_rate: Learning rate of Adam.
-        device: PyTorch's name of the device.
-    """
-    network = TorchPixelRNN(model, name, device)
-    adam = torch.optim.Adam(network.parameters(), learning_rate, eps=1e-7)
-    images = torch.tensor(images, dtype=torch.float32, device=device)
-
-    def step():
-        adam.zero_grad()
-        loss = functional.binary_cross_entropy_with_logits(
-            network(images), images, reduction="sum"
-        )
-        loss = loss / len(images)
-        loss.backward()
-        adam.step()
-        return loss.detach()
-
-    return step
+def training_step(model, name, images, learning_rate):
+    """Return an `adam_step` of a `TorchPixelRNN` on an array of images."""
+    network = TorchPixelRNN(model, name)
+    images = torch.tensor(images, dtype=torch.float32)
+    return adam_step(network, network.parameters(), images, learning_rate)
 
 
-def pixel_sampler(model, name, uniforms, pixels, device):
+def pixel_sampler(model, name, uniforms, pixels):
     """Return a function that draws the first pixels with one forward pass each.
 
     Args:
@@ -415,10 +407,9 @@ def pixel_sampler(model, name, uniforms, pixels, device):
         name: A key of `LSTMS`.
         uniforms: NumPy array of uniform numbers, `(batch, height, width, 1)`.
         pixels: Number of pixels to draw.
-        device: PyTorch's name of the device.
     """
-    network = TorchPixelRNN(model, name, device)
-    uniforms = torch.tensor(uniforms, device=device)
+    network = TorchPixelRNN(model, name)
+    uniforms = torch.tensor(uniforms)
 
     @torch.no_grad()
     def draw():

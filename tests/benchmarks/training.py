@@ -16,13 +16,11 @@ the cores, so they show what `MirroredStrategy` costs and not what it gains.
 """
 
 import contextlib
-import dataclasses
 import functools
 import itertools
 import math
 import os
 import pathlib
-from collections.abc import Callable
 
 import keras
 import numpy as np
@@ -30,7 +28,6 @@ import tensorflow as tf
 
 from keras_genimg import datasets
 from keras_genimg.models import DRAW, VAE, PixelCNN, PixelRNN
-from keras_genimg.presets import Recipe
 from tests.benchmarks.timing import (
     Benchmark,
     Program,
@@ -51,42 +48,36 @@ STEPS = "steps on one batch in memory"
 READING_STEPS = "steps that read the data set"
 NOTE = "Time per step; the ratio is to the steps on one batch in memory."
 
-
-@dataclasses.dataclass(frozen=True)
-class Family:
-    """A model to train: `make` takes the dtype policy, and `tiny` for a small model."""
-
-    name: str
-    make: Callable
-    tiny: dict
-    recipe: Recipe
-
-
-_LSTM = functools.partial(PixelRNN.from_preset, "mnist_diagonal_1x32")
-_CNN = functools.partial(PixelCNN, image_shape=(28, 28, 1), units=32, num_blocks=3)
-_PIXELS = PixelRNN.presets["mnist_diagonal_1x32"].recipe
 _SMALL = (4, 4, 1)
+_LSTM = functools.partial(PixelRNN.from_preset, "mnist_diagonal_1x32")
+_PIXELS = PixelRNN.presets["mnist_diagonal_1x32"].recipe
 _UNITS = {"units": 3, "first_kernel_size": 3}
+# Title, maker of the model, its recipe, and the arguments of a small model.
 FAMILIES = {
-    "cnn": Family("PixelCNN, 3 blocks, h=32", _CNN, _UNITS, _PIXELS),
-    "diagonal": Family("PixelRNN, 1 diagonal layer, h=32", _LSTM, _UNITS, _PIXELS),
-    "row": Family(
+    "cnn": (
+        "PixelCNN, 3 blocks, h=32",
+        functools.partial(PixelCNN, image_shape=(28, 28, 1), units=32, num_blocks=3),
+        _PIXELS,
+        _UNITS,
+    ),
+    "diagonal": ("PixelRNN, 1 diagonal layer, h=32", _LSTM, _PIXELS, _UNITS),
+    "row": (
         "PixelRNN, 1 row layer, h=32",
         functools.partial(_LSTM, layer="row"),
-        _UNITS,
         _PIXELS,
+        _UNITS,
     ),
-    "draw": Family(
+    "draw": (
         "DRAW, mnist_small",
         functools.partial(DRAW.from_preset, "mnist_small"),
-        {"num_glimpses": 2, "units": 4, "read_size": 2, "write_size": 2},
         DRAW.presets["mnist_small"].recipe,
+        {"num_glimpses": 2, "units": 4, "read_size": 2, "write_size": 2},
     ),
-    "vae": Family(
+    "vae": (
         "VAE, mnist",
         functools.partial(VAE.from_preset, "mnist"),
-        {"latent_dim": 2, "hidden_units": 4},
         VAE.presets["mnist"].recipe,
+        {"latent_dim": 2, "hidden_units": 4},
     ),
 }
 QUICK_BATCH = 4
@@ -102,25 +93,15 @@ def load_images(quick):
     return "random", np.random.default_rng(0).integers(0, 256, shape, dtype="uint8")
 
 
-def training_programs(make, recipe, policy, strategy, images, batch_size, steps):
+def training_programs(model, epoch, strategy, steps):
     """Return the programs of one model by name, and how many steps a call of each is.
 
     Args:
-        make: Function of the dtype policy that returns the model.
-        recipe: A `Recipe`.
-        policy: Dtype policy.
+        model: A compiled model.
+        epoch: Its data set.
         strategy: A `tf.distribute.Strategy` or None.
-        images: All images, uint8.
-        batch_size: Images in a batch.
         steps: Number of steps, or None for a turn of `TURN_SECONDS`.
     """
-    keras.utils.set_random_seed(0)
-    # As `datasets.load` returns training images.
-    options = {"binarize": "dynamic", "shuffle": True, "drop_remainder": True}
-    epoch = datasets.from_arrays(images, batch_size=batch_size, **options)
-    with strategy.scope() if strategy else contextlib.nullcontext():
-        model = make(dtype=policy)
-        model.compile(recipe.optimizer(len(epoch)))
     # As `epoch` is; tuning would take some of the time.
     one_batch = untuned(tf.data.Dataset.from_tensors(next(iter(epoch))))
     in_memory, read = one_batch.repeat(), epoch.epochs.endless()
@@ -168,7 +149,10 @@ def training_programs(make, recipe, policy, strategy, images, batch_size, steps)
 
 
 def measure(key, policy, replicas, steps, rounds, quick):
-    """Time a model of a dtype policy on a number of replicas; return the figures.
+    """Time a model of a dtype policy on a number of replicas.
+
+    Returns what the images are, those in a batch, the steps in a turn, and the seconds
+    per step of the turns by program.
 
     Must run in a new process: two replicas need one where TensorFlow has not found its
     devices yet.
@@ -181,19 +165,23 @@ def measure(key, policy, replicas, steps, rounds, quick):
         )
         devices = [f"/cpu:{k}" for k in range(replicas)]
         strategy = tf.distribute.MirroredStrategy(devices)
-    family = FAMILIES[key]
-    tiny = {"image_shape": _SMALL, **family.tiny} if quick else {}
-    make = functools.partial(family.make, **tiny)
-    batch_size = QUICK_BATCH if quick else family.recipe.batch_size
+    title, make, recipe, small = FAMILIES[key]
+    tiny = {"image_shape": _SMALL, **small} if quick else {}
+    batch_size = QUICK_BATCH if quick else recipe.batch_size
     label, images = load_images(quick)
-    programs, count = training_programs(
-        make, family.recipe, policy, strategy, images, batch_size, steps
-    )
+    keras.utils.set_random_seed(0)
+    # As `datasets.load` returns training images.
+    options = {"binarize": "dynamic", "shuffle": True, "drop_remainder": True}
+    epoch = datasets.from_arrays(images, batch_size=batch_size, **options)
+    with strategy.scope() if strategy else contextlib.nullcontext():
+        model = make(dtype=policy, **tiny)
+        model.compile(recipe.optimizer(len(epoch)))
+    programs, count = training_programs(model, epoch, strategy, steps)
     timings, results = time_programs(programs, rounds)
     if not np.isfinite(loss := float(np.squeeze(results[FIT]))):
-        raise AssertionError(f"{family.name}, {policy}: the loss is {loss}")
+        raise AssertionError(f"{title}, {policy}: the loss is {loss}")
     turns = {name: timing.turns for name, timing in timings.items()}
-    return {"data": label, "batch": batch_size, "steps": count, **turns}
+    return label, batch_size, count, turns
 
 
 def rows_of(turns, label, batch_size, steps):
@@ -241,10 +229,9 @@ def main():
         rows = []
         for replicas, policy in itertools.product(options.replicas, options.policy):
             given = key, policy, replicas, steps, rounds, options.quick
-            turns = in_new_process(measure, *given)
-            data, batch, count = (turns.pop(k) for k in ("data", "batch", "steps"))
+            data, batch, count, turns = in_new_process(measure, *given)
             rows += rows_of(turns, f"{policy}, replicas: {replicas}", batch, count)
-        name = f"{key}, tiny" if options.quick else FAMILIES[key].name
+        name = f"{key}, tiny" if options.quick else FAMILIES[key][0]
         benchmark.table(f"{name}, batches of {batch}, {data} images", rows, NOTE)
 
 

@@ -57,16 +57,14 @@ def results(result, models=("VAE",)):
 
 
 @pytest.fixture(scope="module")
-def whole_directory(tmp_path_factory):
-    return tmp_path_factory.mktemp("whole") / "two"
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("whole")
 
 
 @pytest.fixture(scope="module")
-def whole(whole_directory):
+def whole(folder):
     """Return the results of two workers that were not stopped, and of one alone."""
-    folder = whole_directory.parent
-    checked = [*MODELS, "--checks"]
-    run_workers(2, whole_directory, folder / "worker", models=checked)
+    run_workers(2, folder / "two", folder / "worker", models=[*MODELS, "--checks"])
     run_workers(1, folder / "one", folder / "alone", models=MODELS)
     names = ("worker0", "worker1", "alone0")
     return [results(folder / name, MODELS) for name in names]
@@ -95,7 +93,7 @@ def test_workers_draw_the_same(whole):
         assert np.std(drew["log_prob"]) > 0
 
 
-def test_only_the_first_worker_writes(whole, whole_directory):
+def test_only_the_first_worker_writes(whole, folder):
     """Each worker has a folder of its own; that of the second one is not even made."""
     (first, _), (second, _), _ = whole
     returned = {
@@ -108,9 +106,8 @@ def test_only_the_first_worker_writes(whole, whole_directory):
     assert first["returned"] == returned
     # Only the first one knows the number that it chose.
     assert second["returned"] == {**returned, "publish next": "served/next"}
-    parent = whole_directory.parent
-    assert not (parent / "worker1_files").exists()
-    written = parent / "worker0_files"
+    assert not (folder / "worker1_files").exists()
+    written = folder / "worker0_files"
     names = ["PixelCNN", "VAE", "alone.keras", "exported", "logs", "model.keras"]
     found = sorted(path.name for path in written.iterdir())
     assert found == [*names, "model.weights.h5", "served"]
@@ -121,9 +118,9 @@ def test_only_the_first_worker_writes(whole, whole_directory):
     assert log.read_bytes().count(b"reconstructions") == 2
 
 
-def test_what_the_first_worker_wrote_loads(whole, whole_directory):
+def test_what_the_first_worker_wrote_loads(whole, folder):
     (first, weights), _, _ = whole
-    written = whole_directory.parent / "worker0_files"
+    written = folder / "worker0_files"
     drew = first["VAE drew"]["images"]
     for name in ("model.keras", "alone.keras"):
         model = keras.models.load_model(written / name)

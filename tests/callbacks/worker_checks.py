@@ -16,6 +16,7 @@ from keras_genimg.models import AutoregressiveModel
 from keras_genimg.ops.workers import is_chief
 from keras_genimg.serving import publish
 from tests.fitting.one_convolution import one_convolution
+from tests.inputs.test_sizes import Batches
 
 # Each image tells its number, below 20, in its last bits.
 NUMBERS = np.arange(20)
@@ -89,17 +90,6 @@ def make(strategy, optimizer="sgd"):
     return model
 
 
-class Batches(keras.utils.PyDataset):
-    def __init__(self):
-        super().__init__()
-
-    def __len__(self):
-        return 5
-
-    def __getitem__(self, index):
-        return (IMAGES[4 * index : 4 * index + 4],)
-
-
 def read_in_two_epochs(strategy, x, **options):
     """Return the numbers of the images that this worker trained on, by epoch."""
     model = make(strategy)
@@ -119,7 +109,7 @@ def train_on_other_data(strategy):
         "a split": read_in_two_epochs(
             strategy, IMAGES, validation_split=0.25, **options
         ),
-        "a PyDataset": read_in_two_epochs(strategy, Batches()),
+        "a PyDataset": read_in_two_epochs(strategy, Batches(np.split(IMAGES, 5))),
         "in order": read_in_two_epochs(strategy, IMAGES, shuffle=False, **options),
     }
 

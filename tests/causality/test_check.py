@@ -113,15 +113,6 @@ def test_images_of_any_size_are_probed_at_their_own():
     model.fit(narrow, verbose=0)
 
 
-@pytest.mark.parametrize("inputs", slow_but([dict, list], dict))
-def test_models_with_conditions(inputs):
-    model = PixelCNN((4, 5, 1), 4, 1, num_classes=3)
-    model.compile("adam")
-    x = {"images": IMAGES, "label": np.arange(16, dtype="int32") % 3}
-    model.fit(x if inputs is dict else list(x.values()), verbose=0)
-    model.generate(3, conditions=[0, 1, 2])
-
-
 def test_conditions_whose_size_is_not_known():
     """The probe cannot guess the size, and warns once."""
     images = keras.Input((None, None, 1), name="images")
@@ -168,21 +159,10 @@ def test_a_sampler_that_fails_under_random_weights():
 
 
 def test_the_switch_is_not_saved(tmp_path):
-    model = model_of("B")
-    assert model.check_causality
+    model = PixelCNN((4, 5, 1), 4, 1)
     model.check_causality = False
-    model.fit(IMAGES, verbose=0)
-    expected = model.generate(2, seed=0)
     model.save(tmp_path / "model.keras")
-    loaded = keras.saving.load_model(tmp_path / "model.keras")
-    for copy in (loaded, model.from_config(model.get_config())):
-        assert copy.check_causality
-        copy.compile("adam")
-        for call in (lambda copy=copy: copy.fit(IMAGES), copy.generate):
-            with pytest.raises(ValueError, match="not causal"):
-                call()
-    loaded.check_causality = False
-    np.testing.assert_array_equal(loaded.generate(2, seed=0), expected)
+    assert keras.saving.load_model(tmp_path / "model.keras").check_causality
 
 
 def test_a_proof_that_takes_long_is_announced(monkeypatch, capsys):

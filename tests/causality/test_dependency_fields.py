@@ -24,8 +24,9 @@ def where(is_seen):
     return np.fromfunction(np.vectorize(is_seen, otypes=[bool]), (HEIGHT, WIDTH))
 
 
-@pytest.mark.parametrize("pixel", [(4, 4), (0, 3), (5, 0), (3, 8)])
-@pytest.mark.parametrize("kernel_size", [3, 5])
+@pytest.mark.parametrize(
+    "pixel, kernel_size", [((4, 4), 3), ((4, 4), 5), ((3, 8), 3), ((5, 0), 5)]
+)
 def test_row_lstm_sees_a_triangle(pixel, kernel_size):
     row, column = pixel
     reach = kernel_size // 2
@@ -39,7 +40,7 @@ def test_row_lstm_sees_a_triangle(pixel, kernel_size):
     np.testing.assert_array_equal(field, where(is_seen))
 
 
-@pytest.mark.parametrize("pixel", [(4, 4), (0, 3), (5, 0), (3, 8)])
+@pytest.mark.parametrize("pixel", [(4, 4), (0, 3)])
 def test_diagonal_bilstm_sees_all_of_the_past(pixel):
     row, column = pixel
     field = field_of(DiagonalBiLSTM(4), pixel=pixel)

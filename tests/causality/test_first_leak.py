@@ -40,7 +40,6 @@ def between(layer):
     return wired(lambda images: end(layer(start(images))))
 
 
-@keras.saving.register_keras_serializable(package="tests")
 class LookUp(layers.Layer):
     """Looks up a vector by the value of each sub-pixel; passes no gradient."""
 
@@ -124,7 +123,6 @@ def test_leaks_are_named(body, kind, layer):
     leak = first_leak(model)
     assert leak.kind == kind
     assert leak.layer.startswith(layer)
-    assert f"enters through {leak.layer}" in str(leak)
     changed, seen_by = leak.changed, leak.seen_by
     expected = {
         "itself": seen_by == changed,
@@ -228,7 +226,6 @@ def test_other_images_of_the_batch_are_seen(layer):
     guilty = layer(name="guilty")
     leak = first_leak(between(guilty))
     assert leak.kind == "batch" and leak.layer == f"{type(guilty).__name__} 'guilty'"
-    assert "other images of its batch" in str(leak)
 
 
 def test_noise_below_the_rounding_of_quantized_layers_is_seen():

@@ -3,14 +3,12 @@
 tests/causality/test_report.py checks the numbers independently.
 """
 
-import itertools
-
 import keras
 import numpy as np
 import pytest
 
 from keras_genimg.causality import assert_causal, influence
-from keras_genimg.layers import DiagonalBiLSTM, MaskedConv2D, RowLSTM, SplitColors
+from keras_genimg.layers import MaskedConv2D, RowLSTM, SplitColors
 from keras_genimg.likelihoods import Categorical
 from keras_genimg.models import AutoregressiveModel, PixelCNN, PixelRNN
 
@@ -29,25 +27,21 @@ def wired(shape=(4, 5, 1), num_values=2, mask="A", middle=None, num_colors=None)
 
 
 def test_the_paper_s_network_lacks_its_blind_spot_alone():
-    model = PixelRNN((4, 6, 1), 6, 2, first_kernel_size=3)
+    model = PixelRNN((2, 4, 1), 6, 1, first_kernel_size=3)
     options = {"num_images": 5, "randomize": True}
     report = assert_causal(model, **options)
     # The kernel reaches one pixel to the right.
-    pairs = itertools.product(range(3), range(4))
-    expected = [(row, 5, 0, row + 1, column, 0) for row, column in pairs]
+    expected = [(0, 3, 0, 1, column, 0) for column in (0, 1)]
     np.testing.assert_array_equal(report.missing, expected)
     assert not report.complete
-    text = "12 are missing: for example, sub-pixel (row 0, column 5, color 0) does not"
-    assert text in str(report)
-    with pytest.raises(AssertionError, match="not complete.* 12 are missing"):
+    with pytest.raises(AssertionError, match="not complete.* 2 are missing"):
         assert_causal(model, complete=True, **options)
 
 
 def test_a_complete_model_is_called_complete():
-    model = PixelRNN((4, 3, 1), 6, 1, first_kernel_size=5)  # Reaches across the row.
+    model = PixelRNN((3, 3, 1), 6, 1, first_kernel_size=5)  # Reaches across the row.
     report = assert_causal(model, num_images=5, randomize=True, complete=True)
-    assert report.complete and report.num_seen == report.num_past == 66
-    assert str(report).endswith("66 of 66 possible influences are present: complete.")
+    assert report.complete and report.num_seen == report.num_past == 36
 
 
 def unmasked():
@@ -100,7 +94,7 @@ def test_a_fault_of_the_weights_is_seen_where_it_is():
 
 
 def test_batches_change_nothing():
-    model = wired((3, 4, 1), middle=DiagonalBiLSTM(9))
+    model = wired((3, 4, 1))
     seen = influence(model, randomize=True, batch_size=100)
     for batch_size in (1, 7):
         again = influence(model, randomize=True, batch_size=batch_size)
@@ -122,10 +116,10 @@ def test_bytes_of_256_values():
 
 
 def test_conditions_are_as_in_generate():
-    model = PixelCNN((3, 4, 1), 4, 1, num_classes=3)
-    assert assert_causal(model, num_images=2, conditions=[0, 2]).num_past == 66
-    model = PixelRNN((3, 4, 1), 4, 1, condition_shape=(3, 4, 2))
-    assert_causal(model, num_images=2, conditions={"condition": np.ones((2, 3, 4, 2))})
+    model = PixelCNN((2, 3, 1), 4, 1, num_classes=3)
+    assert assert_causal(model, num_images=2, conditions=[0, 2]).num_past == 15
+    model = PixelCNN((2, 3, 1), 4, 1, condition_shape=(2, 3, 2))
+    assert_causal(model, num_images=2, conditions={"condition": np.ones((2, 2, 3, 2))})
     with pytest.raises(ValueError, match="must give the inputs"):
         assert_causal(model)
 

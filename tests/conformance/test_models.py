@@ -27,7 +27,7 @@ def test_config_round_trips(case):
     assert json.dumps(again["config"]) == json.dumps(config["config"])
 
 
-@pytest.mark.parametrize("name", slow_but(MODELS, *[*MODELS][::2]))
+@pytest.mark.parametrize("name", slow_but(MODELS, *[*MODELS][2::2]))
 def test_logits_are_float32_and_images_reproducible(name):
     case = MODELS[name]
     x = case.example()
@@ -79,8 +79,8 @@ def test_losses_add_up_in_any_float_type_of_keras(name):
 
 # Tracing takes most of the time. Other models train in graphs in other tests.
 IN_GRAPHS = ("PixelRNN_row", "VAE_full_normal")
-FITTED_FAST = """AutoregressiveModel PixelCNN GatedPixelCNN_classes PixelRNN_diagonal
-    MultiScalePixelRNN VAE DRAW""".split()
+FITTED_FAST = """PixelCNN GatedPixelCNN_classes PixelRNN_diagonal MultiScalePixelRNN
+    VAE DRAW""".split()
 
 
 @pytest.mark.parametrize("name", slow_but(MODELS, *FITTED_FAST))

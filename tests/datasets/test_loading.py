@@ -25,52 +25,28 @@ class TestDigits:
         np.testing.assert_array_equal(loaded["label"], labels[order])
         assert loaded["label"].dtype == np.int32
 
-    def test_splits_part_the_whole(self):
+    def test_splits_and_slices_part_the_whole(self):
         train, test = as_array(load("digits")), as_array(load("digits", "test"))
         assert (len(train), len(test)) == (1497, 300)
         assert train.dtype == np.uint8 and train.shape[1:] == (8, 8, 1)
         assert set(np.unique(train)) == {round(k * 255 / 16) for k in range(17)}
         whole = as_array(load("digits", "all"))
         np.testing.assert_array_equal(np.concatenate([train, test]), whole)
-
-    def test_slices_are_those_of_tfds(self):
-        whole = as_array(load("digits", "all"))
         part = as_array(load("digits", "train[-7:]+test[:1%]"))
         np.testing.assert_array_equal(part, whole[1490:1500])
 
-    @pytest.mark.parametrize("split", ["trian", "train[:9", "train[9]", "test[5:2]"])
-    def test_other_splits_are_refused(self, split):
-        with pytest.raises(ValueError, match=r"(must be one of|no examples).*Received"):
-            load("digits", split)
-
 
 class TestBatches:
-    @pytest.mark.parametrize(
-        "binarize, labels, drop_remainder",
-        [(None, True, False), ("fixed", False, True), ("dynamic", True, True)],
-    )
-    def test_cardinality_is_known(self, binarize, labels, drop_remainder):
-        dataset = load(
-            "digits",
-            "test",
-            batch_size=64,
-            binarize=binarize,
-            shuffle=True,
-            labels=labels,
-            drop_remainder=drop_remainder,
-        )
+    @pytest.mark.parametrize("labels, drop", [(True, False), (False, True)])
+    def test_an_incomplete_last_batch_may_be_dropped(self, labels, drop):
+        options = {"shuffle": True, "labels": labels, "drop_remainder": drop}
+        dataset = load("digits", "test", batch_size=64, **options)
         sizes = [len(tf.nest.flatten(batch)[0]) for batch in dataset]
-        assert sizes == [64] * 4 + ([] if drop_remainder else [44])
+        assert sizes == [64] * 4 + ([] if drop else [44])
         assert dataset.cardinality() == len(sizes)
         spec = dataset.element_spec["images"] if labels else dataset.element_spec
-        assert spec.shape == (64 if drop_remainder else None, 8, 8, 1)
+        assert spec.shape == (64 if drop else None, 8, 8, 1)
         assert spec.dtype == tf.uint8
-
-    def test_shuffled_images_keep_their_labels(self):
-        plain = as_array(load("digits", "test", labels=True))
-        shuffled = as_array(load("digits", "test", shuffle=True, labels=True))
-        assert pairs(shuffled) == pairs(plain)
-        assert (shuffled["label"] != plain["label"]).any()
 
     def test_image_size(self):
         images = as_array(load("digits", "test")).astype(float)
@@ -81,10 +57,6 @@ class TestBatches:
         assert np.abs(halved[:, 1] - rows).max() <= 0.5 + 1e-3
         assert load("digits", image_size=5).element_spec.shape == (None, 5, 5, 1)
 
-    def test_image_size_of_the_images_changes_nothing(self):
-        resized = as_array(load("digits", "test", image_size=8))
-        np.testing.assert_array_equal(resized, as_array(load("digits", "test")))
-
 
 def pairs(data):
     """Return images and labels as pairs that can be compared whatever their order."""
@@ -93,31 +65,19 @@ def pairs(data):
 
 
 class TestBinarize:
-    def test_fixed_is_the_same_for_any_batch_size_pass_and_order(self):
-        dataset = load("digits", "test", binarize="fixed", seed=5, labels=True)
+    def test_fixed_depends_on_seed_and_position_alone(self):
+        kwargs = {"binarize": "fixed", "seed": 5, "labels": True}
+        dataset = load("digits", "test", **kwargs)
         fixed = as_array(dataset)
         np.testing.assert_equal(as_array(dataset), fixed)
-        kwargs = {"binarize": "fixed", "seed": 5, "labels": True}
+        keras.utils.set_random_seed(1)
         other_batches = load("digits", "test", batch_size=77, **kwargs)
         np.testing.assert_equal(as_array(other_batches), fixed)
         shuffled = load("digits", "test", shuffle=True, **kwargs)
-        assert pairs(as_array(shuffled)) == pairs(fixed)
-        assert pairs(as_array(shuffled)) == pairs(fixed)
-        # Nor does the global seed matter.
-        keras.utils.set_random_seed(1)
-        np.testing.assert_equal(as_array(load("digits", "test", **kwargs)), fixed)
-
-    def test_fixed_depends_on_seed_and_position(self):
-        draws = [
-            as_array(load("digits", "test", binarize="fixed", seed=seed))
-            for seed in (0, 1, -1)
-        ]
-        assert (draws[0] != draws[1]).any() and (draws[0] != draws[2]).any()
-
-    def test_fixed_draws_differ_between_equal_images(self, add_set):
-        add_set("gray", np.full((8, 6, 6, 1), 128, "uint8"))
-        drawn = as_array(load("gray", binarize="fixed"))
-        assert len(np.unique(drawn, axis=0)) == 8
+        for _ in range(2):
+            assert pairs(as_array(shuffled)) == pairs(fixed)
+        other = as_array(load("digits", "test", binarize="fixed", seed=-1))
+        assert (other != fixed["images"]).any()
 
     @pytest.mark.parametrize("binarize", ["fixed", "dynamic"])
     def test_probability_is_v_over_255(self, add_set, binarize):
@@ -130,19 +90,16 @@ class TestBinarize:
         deviation = np.sqrt(p * (1 - p) / 20000)
         means = drawn.mean(axis=(0, 2, 3))
         assert (np.abs(means - p) <= 5 * deviation).all()
+        assert len(np.unique(drawn, axis=0)) == 40
 
-    def test_black_and_white_stay(self):
-        """Of ten million pixels, an error of 1 / 65536 would change 150."""
-        levels = np.zeros((2, 1000, 5000, 1), "uint8") + [[[[0]]], [[[255]]]]
-        drawn = from_arrays(levels.astype("uint8"), binarize="dynamic")
-        (black, white) = next(iter(drawn)).numpy()
-        assert not black.any() and white.all()
-
-    def test_dynamic_draws_are_independent(self):
+    def test_dynamic_draws_are_exact_and_independent(self):
         """Of equal images of a batch, and of the neighbors within an image."""
-        images = np.full((2, 1000, 1000, 1), 128, "uint8")
-        drawn = from_arrays(images, binarize="dynamic")
-        first, second = next(iter(drawn)).numpy().reshape(2, -1) - 128 / 255
+        images = np.zeros((4, 1000, 1000, 1), "uint8")
+        images += np.uint8([0, 255, 128, 128])[:, None, None, None]
+        drawn = next(iter(from_arrays(images, binarize="dynamic"))).numpy()
+        # An error of 1 / 65536 would change 15 pixels of each.
+        assert not drawn[0].any() and drawn[1].all()
+        first, second = drawn[2:].reshape(2, -1) - 128 / 255
         for shift in (0, 1, 2, 3, 4, 1000):
             pairs = [(first, np.roll(second, shift))]
             pairs += [(first, np.roll(first, shift))] if shift else []
@@ -151,14 +108,14 @@ class TestBinarize:
 
 
 class TestTfds:
-    @pytest.mark.parametrize("num_values", [2, 3, 4, 17, 128, 255])
-    def test_num_values_rounds_to_nearest(self, add_set, num_values):
+    def test_num_values_rounds_to_nearest(self, add_set):
         values = np.arange(256, dtype="uint8").reshape(1, 16, 16, 1)
         add_set("all_values", values)
-        expected = np.round(values * (num_values - 1.0) / 255)
-        loaded = as_array(load("all_values", num_values=num_values))
-        assert loaded.dtype == np.uint8
-        np.testing.assert_array_equal(loaded, expected)
+        for num_values in (2, 3, 4, 17, 128, 255):
+            expected = np.round(values * (num_values - 1.0) / 255)
+            loaded = as_array(load("all_values", num_values=num_values))
+            assert loaded.dtype == np.uint8
+            np.testing.assert_array_equal(loaded, expected)
         real = as_array(load("all_values", intensities=True))
         assert real.dtype == np.float32
         np.testing.assert_array_equal(real, values / np.float32(255))
@@ -180,9 +137,6 @@ class TestTfds:
         images = np.random.default_rng(0).integers(0, 2, (3, 28, 28, 1), "uint8")
         write_set("binarized_mnist", images, (28, 28, 1))
         np.testing.assert_array_equal(as_array(load("binarized_mnist")), images * 255)
-        for binarize in ("fixed", "dynamic"):
-            drawn = as_array(load("binarized_mnist", binarize=binarize))
-            np.testing.assert_array_equal(drawn, images)
 
     def test_sizes_that_differ_need_image_size(self, write_set):
         images = [np.full((4 + k, 5, 3), 10 * k, "uint8") for k in range(5)]
@@ -204,12 +158,9 @@ class TestTfds:
         with pytest.raises(ValueError, match="'glue' must have a feature 'image'"):
             load("glue")
 
-    @pytest.mark.parametrize(
-        "name, meant", [("mnsit", "mnist"), ("photo_patch", "photo_patches")]
-    )
-    def test_unknown_name_suggests(self, name, meant):
-        with pytest.raises(ValueError, match=f"'{name}'. Did you mean.*'{meant}'"):
-            load(name)
+    def test_unknown_name_suggests(self):
+        with pytest.raises(ValueError, match="'mnsit'. Did you mean.*'mnist'"):
+            load("mnsit")
 
     def test_a_folder_of_that_name_is_named_before_similar_names(
         self, tmp_path, monkeypatch
@@ -238,8 +189,6 @@ class TestTfds:
         assert loaded["images"].dtype == np.uint8 and loaded["images"].max() == 255
         counts = [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
         assert np.bincount(loaded["label"]).tolist() == counts
-        part = as_array(load("mnist", "test[:80%]", batch_size=256))
-        np.testing.assert_array_equal(part, loaded["images"][:8000])
 
 
 @pytest.mark.parametrize(
@@ -254,30 +203,6 @@ def test_missing_packages_name_the_extra(package, name, extra, monkeypatch):
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(ImportError, match=rf'pip install "\.\[{extra}\]"'):
         load(name)
-
-
-@pytest.mark.parametrize(
-    "kwargs",
-    [
-        {"batch_size": 0},
-        {"image_size": 0},
-        {"image_size": (8, -1)},
-        {"image_size": (8, 8, 1)},
-        {"image_size": "8"},
-        {"binarize": "static"},
-        {"num_values": 257},
-        {"binarize": "fixed", "num_values": 2},
-        {"intensities": True, "num_values": 17},
-        {"seed": None},
-        {"split": "validation"},
-        {"batch_size": 1498, "drop_remainder": True},
-    ],
-)
-def test_error_names_what_was_received(kwargs):
-    name, value = next(iter(kwargs.items()))
-    with pytest.raises(ValueError) as error:
-        load("digits", **kwargs)
-    assert f"{name}={value!r}" in str(error.value)
 
 
 def test_as_array_refuses_empty_and_endless():
@@ -310,26 +235,20 @@ class TestFromArrays:
     @pytest.mark.parametrize(
         "options",
         [
-            {"num_values": 17, "batch_size": 100, "drop_remainder": True},
-            {"crop_size": 5, "random_crop": True, "shuffle": True},
+            {"num_values": 17, "batch_size": 30, "drop_remainder": True},
+            {"crop_size": 5, "random_crop": True, "shuffle": True, "seed": 3},
             {"likelihood": "bernoulli", "shuffle": True},
-            pytest.param({"shuffle": True, "seed": 3}, marks=pytest.mark.slow),
-            pytest.param({"binarize": "fixed"}, marks=pytest.mark.slow),
-            pytest.param({"likelihood": "gaussian"}, marks=pytest.mark.slow),
+            {"binarize": "fixed"},
+            {"intensities": True},
         ],
         ids=str,
     )
     def test_gives_what_load_gives(self, options):
-        digits = as_array(load("digits", labels=True))
+        digits = as_array(load("digits", "train[:100]", labels=True))
         found = from_arrays(digits["images"], digits["label"], **options)
-        expected = load("digits", labels=True, **options)
+        expected = load("digits", "train[:100]", labels=True, **options)
         assert found.element_spec == expected.element_spec
-        assert found.cardinality() == expected.cardinality()
-        for _ in range(2):
-            np.testing.assert_equal(as_array(found), as_array(expected))
-        np.testing.assert_equal(
-            as_array(found.epochs.read(3)), as_array(expected.epochs.read(3))
-        )
+        np.testing.assert_equal(as_array(found), as_array(expected))
 
     def test_images_alone_and_what_tells_them_from_others(self):
         images = as_array(load("digits", "test"))

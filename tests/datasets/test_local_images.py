@@ -1,11 +1,11 @@
 """Images of one's own: folders of real image files, and the file of Frey Face."""
 
-import pathlib
 import sys
 
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.io import savemat
 
 from keras_genimg.datasets import as_array, load
 
@@ -155,8 +155,6 @@ def test_missing_pillow_names_the_extra(monkeypatch, tmp_path):
 
 class TestFreyFace:
     def test_one_frame_a_column(self, tmp_path):
-        from scipy.io import savemat
-
         frames = np.random.default_rng(0).integers(0, 256, (12, 28, 20, 1), np.uint8)
         path = tmp_path / "frey_rawface.mat"
         savemat(path, {"ff": frames.reshape(12, 560).T})
@@ -166,8 +164,6 @@ class TestFreyFace:
         assert faces.shape == (12, 14, 10, 1) and faces.dtype == np.float32
 
     def test_it_is_found_by_name(self, tmp_path, monkeypatch):
-        from scipy.io import savemat
-
         monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
         path = tmp_path / "frey_face" / "frey_rawface.mat"
         with pytest.raises(FileNotFoundError, match=f"Download .* as {path}"):
@@ -183,25 +179,11 @@ class TestFreyFace:
         [
             ({"ff": np.zeros((560, 3))}, r"float64 of shape \(560, 3\)"),
             ({"ff": np.zeros((500, 3), "uint8")}, r"uint8 of shape \(500, 3\)"),
-            ({"other": np.zeros(3)}, "KeyError"),
-            (None, "cannot be read"),
+            ({"other": np.zeros(3)}, "cannot be read: KeyError"),
         ],
     )
     def test_other_files_are_refused(self, content, text, tmp_path):
-        from scipy.io import savemat
-
         path = tmp_path / "frey_rawface.mat"
-        if content is None:
-            path.write_bytes(b"not MATLAB")
-        else:
-            savemat(path, content)
+        savemat(path, content)
         with pytest.raises(ValueError, match=text):
             load(path)
-
-
-def test_resume_tells_changed_images_from_the_same(tmp_path):
-    folder = write(tmp_path, digits(4))
-    before = load(pathlib.Path(folder)).epochs.description
-    assert load(folder).epochs.description == before
-    write(folder, digits(4)[::-1])
-    assert load(folder).epochs.description != before

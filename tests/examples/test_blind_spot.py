@@ -1,7 +1,6 @@
 import re
 
 import numpy as np
-import pytest
 from PIL import Image
 
 
@@ -14,7 +13,7 @@ def missing(printed):
 
 
 def test_only_the_plain_model_has_a_blind_spot(run_example, tmp_path):
-    options = ["--image-size", 5, 7, "--pixel", 3, 3, "--blocks", 3]
+    options = ["--image-size", 4, 6, "--pixel", 2, 2, "--blocks", 2]
     printed = run_example("blind_spot.py", *options, "--output", tmp_path)
     # To the right, the plain model sees one column more per row above.
     assert missing(printed) == {"PixelCNN": 2 + 1, "GatedPixelCNN": 0}
@@ -24,10 +23,4 @@ def test_only_the_plain_model_has_a_blind_spot(run_example, tmp_path):
     blue = (page[..., 2] > page[..., 0] + 50).sum()
     cell = 16 * 16
     assert red == 2 * cell
-    assert blue == (2 * 24 - 3) * cell
-
-
-def test_a_pixel_outside_is_refused(run_example, tmp_path, capsys):
-    with pytest.raises(SystemExit):
-        run_example("blind_spot.py", "--pixel", 11, 0, "--output", tmp_path)
-    assert "--pixel must lie in an image of 11 by 15" in capsys.readouterr().err
+    assert blue == (2 * 14 - 3) * cell

@@ -87,15 +87,3 @@ def test_the_papers_set_and_drawn_images_are_added_to_a_card(
     error = drawn["nats_minus_entropies_standard_error"]
     assert 0.1 < error < 0.5 and abs(drawn["nats_minus_entropies"]) < 4 * error
     np.testing.assert_allclose(drawn["nats"], before["drawn"]["nats"], atol=0.1)
-
-
-def test_a_run_is_measured_on_its_own_data_first(run_example, tmp_path):
-    (tmp_path / "model.keras").touch()
-    options = ["--data", "binarized_mnist", "--card", tmp_path]
-    with pytest.raises(SystemExit):
-        run_example("evaluate.py", tmp_path, *options)
-
-
-def test_other_names_are_refused(run_example):
-    with pytest.raises(SystemExit, match="nothing is no folder of.*no family has"):
-        run_example("evaluate.py", "nothing")

@@ -19,11 +19,11 @@ from keras_genimg.models import PixelCNN
 
 
 def write_images(folder, count, size=(8, 8), colors=1):
-    """Write digits as PNG files."""
+    """Write random images as PNG files."""
     folder.mkdir(parents=True)
-    for index, digit in enumerate(as_array(load("digits", "test"))[:count]):
-        pixels = np.resize(digit, (*size, 1)) * np.ones(colors, "uint8")
-        Image.fromarray(pixels.squeeze()).save(folder / f"{index:03d}.png")
+    images = np.random.default_rng(0).integers(256, size=(count, *size, colors))
+    for index, image in enumerate(images.astype("uint8")):
+        Image.fromarray(image.squeeze()).save(folder / f"{index:03d}.png")
     return folder
 
 
@@ -54,29 +54,24 @@ def test_a_preset_is_trained_and_goes_on(run_example, tmp_path):
     assert config["learning_rate"] == 0.002 and config["set"] == {"weight_stddev": 0.02}
     model = keras.models.load_model(other / "model.keras")
     assert model.get_config()["weight_stddev"] == 0.02
-    assert np.isclose(
-        model.optimizer.get_config()["learning_rate"]["config"][
-            "initial_learning_rate"
-        ],
-        0.002,
-    )
+    rate = model.optimizer.get_config()["learning_rate"]["config"]
+    assert np.isclose(rate["initial_learning_rate"], 0.002)
     further = json.loads((other / "report.json").read_text())
     assert further["nats"] < report["nats"]
-    with pytest.raises(SystemExit, match="has other weights than mnist_50"):
-        on[1] = "VAE/mnist_50"
-        options = ["--data", "digits", "--start-from", other]
-        run_example("train.py", *on, *options, "--output", tmp_path / "no")
-    for start in ("weights", tmp_path / "nowhere"):
-        with pytest.raises(SystemExit, match=f"--start-from {start} cannot be loaded"):
-            options = ["--data", "digits", "--start-from", start]
-            on[1] = "VAE/digits"
-            run_example("train.py", *on, *options, "--output", tmp_path / "no")
+    for preset, start, text in (
+        ("VAE/mnist_50", other, "has other weights than mnist_50"),
+        ("VAE/digits", "weights", "--start-from weights cannot be loaded"),
+        ("VAE/digits", tmp_path / "nowhere", "nowhere cannot be loaded"),
+    ):
+        options = ["--preset", preset, "--data", "digits", "--start-from", start]
+        with pytest.raises(SystemExit, match=text):
+            run_example("train.py", *options, "--output", tmp_path / "no")
     assert not (tmp_path / "no").exists()
 
-    options = ["--preset", "VAE/digits", "--epochs", 2, "--output", tmp_path]
+    options = ["--preset", "VAE/digits", "--epochs", 3, "--output", tmp_path]
     config = (tmp_path / "config.json").read_bytes()
     with pytest.raises(SystemExit, match="holds a run with epochs=2.*epochs=3"):
-        run_example("train.py", *options[:2], "--epochs", 3, *options[4:])
+        run_example("train.py", *options)
     assert (tmp_path / "config.json").read_bytes() == config
 
 
@@ -222,67 +217,3 @@ def test_presets_are_listed_and_the_help_names_the_command(run_example, capsys):
         run_example("train.py", "--help")
     printed = capsys.readouterr().out
     assert "usage: genimg-train" in printed and "train.py" not in printed
-    with pytest.raises(SystemExit):
-        run_example("train.py")
-    assert "--data, --preset or --list" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    "count, size, options, text",
-    [
-        (0, 8, [], "folder of images must hold some"),
-        (20, 8, ["--crop-size", 9], "`crop_size` must be at most"),
-        (20, 8, ["--data", "./nothing"], "Received: nothing"),
-        (20, 8, ["--data", "images"], "pass --data ./images"),
-    ],
-)
-def test_unfit_images_are_refused(
-    count, size, options, text, run_example, tmp_path, monkeypatch
-):
-    monkeypatch.chdir(tmp_path)
-    write_images(tmp_path / "images", count, (size, size))
-    with pytest.raises(SystemExit, match=text):
-        run_example(
-            *["train.py", "--preset", "VAE/digits", "--data", "./images", *options]
-        )
-    assert not (tmp_path / "outputs").exists()
-
-
-@pytest.mark.parametrize(
-    "options, text",
-    [
-        (["--epochs", 0], "--epochs: 0 is not an integer from 1"),
-        (["--save-every", 0], "--save-every: 0 is not an integer from 1"),
-        (["--samples", -1], "--samples: -1 is not an integer from 0"),
-        (["--learning-rate", 0], "invalid float above 0 value: '0'"),
-        (["--learning-rate", "nan"], "invalid float above 0 value: 'nan'"),
-        (["--set", "latent_dim"], "needs NAME=VALUE. Received: latent_dim"),
-        (["--set", "image_shape=[8, 8, 1]"], "cannot change image_shape"),
-        (["--strategy", "multi_worker"], "needs the environment variable TF_CONFIG"),
-    ],
-)
-def test_unfit_options_are_refused(options, text, run_example, capsys, monkeypatch):
-    monkeypatch.delenv("TF_CONFIG", raising=False)
-    with pytest.raises(SystemExit):
-        run_example("train.py", "--preset", "VAE/digits", *options)
-    assert text in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    "name, options, text",
-    [
-        ("digits", [], "several families have 'digits'.*PixelCNN/digits"),
-        ("PixelRNN/nothing", [], "no family has 'nothing'"),
-        ("VAE/frey_face", [], "Download frey_rawface.mat"),
-        ("VAE/digits", ["--set", "nothing=1"], "VAE has no argument nothing"),
-        ("VAE/digits", ["--set", "latent_dim=no"], "cannot be built.*latent_dim.*no"),
-    ],
-)
-def test_other_presets_and_models_are_refused(
-    name, options, text, run_example, tmp_path, monkeypatch
-):
-    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
-    options = ["--preset", name, *options, "--output", tmp_path / "no"]
-    with pytest.raises(SystemExit, match=text):
-        run_example("train.py", *options)
-    assert not (tmp_path / "no").exists()

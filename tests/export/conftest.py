@@ -1,9 +1,11 @@
+import sys
+
 import pytest
 
 from keras_genimg.likelihoods import Categorical
 from keras_genimg.models import DRAW, VAE, PixelCNN
-from keras_genimg.serving import write_saved_model
 from tests.export.plain_model import Plain
+from tests.serving.some_endpoints import write_endpoints
 
 
 @pytest.fixture(scope="session")
@@ -29,12 +31,6 @@ def drawn(models):
     return draw
 
 
-def write(model, path, endpoints, name):
-    """Write a SavedModel with `sample` and one more endpoint."""
-    endpoints = {key: endpoints[key] for key in ("sample", name)}
-    write_saved_model(model, path, endpoints, max_examples=16, verbose=False)
-
-
 @pytest.fixture(scope="session")
 def base_dir(models, tmp_path_factory):
     """Paths of version 1 of each model, and of `plain`, which is not an image model."""
@@ -43,12 +39,12 @@ def base_dir(models, tmp_path_factory):
         models[name].export(
             directory / name / "1", max_examples=16, batching=True, verbose=False
         )
-    draw, pixels = models["draw"], models["pixels"]
-    endpoints = draw.endpoints(draw.image_shape)
-    write(draw, directory / "draw" / "1", endpoints, "sample_canvases")
+    names = ("sample", "sample_canvases")
+    write_endpoints(models["draw"], directory / "draw" / "1", *names, max_examples=16)
     # It weights candidates, and completes 5 images at most.
-    endpoints = pixels.endpoints(pixels.image_shape, num_candidates=3)
-    write(pixels, directory / "candidates" / "1", endpoints, "complete")
+    path, options = directory / "candidates" / "1", {"num_candidates": 3}
+    names = ("sample", "complete")
+    write_endpoints(models["pixels"], path, *names, max_examples=16, **options)
     Plain().save(directory / "plain" / "1")
     return directory
 
@@ -63,3 +59,18 @@ def server(base_dir, tmp_path_factory):
     label = ("--label", "vae:stable=1")
     with running(directory, "--base-dir", base_dir, *limits, *label) as started:
         yield started
+
+
+@pytest.fixture
+def run_command(monkeypatch, capsys):
+    """Function that runs a module's `main`; it returns exit code, output and errors."""
+
+    def run(module, *arguments):
+        monkeypatch.setattr(sys, "argv", [module.__name__, *map(str, arguments)])
+        try:
+            code = module.main()
+        except SystemExit as ended:
+            code = ended.code
+        return code, *capsys.readouterr()
+
+    return run

@@ -8,14 +8,16 @@ import time
 
 import requests
 
+STALL_SECONDS = 4
+
 
 class FlakyProxy(http.server.ThreadingHTTPServer):
     """Passes requests on to `target`, after the faults that were planted.
 
     Attributes:
         faults: What to do with the next POST requests: an HTTP status to answer with,
-            `"close"` to end the connection, `"stall"` to answer nothing for
-            `stall_seconds`, `"no JSON"` to answer as some other server.
+            `"close"` to end the connection, `"stall"` to answer nothing after some
+            seconds, `"no JSON"` to answer as some other server.
         posts: Number of POST requests received.
         address: Such as `http://127.0.0.1:12345`.
     """
@@ -26,7 +28,6 @@ class FlakyProxy(http.server.ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.target = target
         self.faults = []
-        self.stall_seconds = 1
         self.posts = 0
         self.address = f"http://127.0.0.1:{self.server_port}"
 
@@ -43,7 +44,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if fault == "close":
             self.close_connection = True
         elif fault == "stall":
-            time.sleep(self.server.stall_seconds)
+            time.sleep(STALL_SECONDS)
         elif fault == "no JSON":
             self._answer(200, b"<html>Welcome</html>")
         elif fault is not None:

@@ -12,12 +12,11 @@ import time
 import pytest
 
 from tests.export.blocked import block
+from tests.subprocesses import ROOT
 
 requests = pytest.importorskip("requests", reason='needs the extra "serving"')
 for name in ("fastapi", "uvicorn"):
     pytest.importorskip(name, reason='needs the extra "serving"')
-
-ROOT = pathlib.Path(__file__).parent.parent.parent
 
 
 class RunningServer:
@@ -80,15 +79,6 @@ class RunningServer:
         (reply,) = answer.json().values()
         return reply
 
-    def stop(self):
-        """End the process; return its exit code."""
-        self.session.close()
-        self.process.terminate()
-        try:
-            return self.process.wait(timeout=30)
-        finally:
-            self.process.kill()
-
 
 @contextlib.contextmanager
 def running(directory, *arguments):
@@ -96,7 +86,12 @@ def running(directory, *arguments):
     try:
         yield server
     finally:
-        server.stop()
+        server.session.close()
+        server.process.terminate()
+        try:
+            server.process.wait(timeout=30)
+        finally:
+            server.process.kill()
 
 
 def listens(port):

@@ -17,7 +17,8 @@ import pytest
 
 from keras_genimg.models import VAE
 from keras_genimg.serving import publish
-from tests.export.running_server import ROOT, listens, requests, wait_until
+from tests.export.running_server import listens, requests, wait_until
+from tests.subprocesses import ROOT
 
 pytest.importorskip("tensorflow_serving", reason='needs the extra "serving"')
 from export.clients import ClientError, ImageClient  # noqa: E402
@@ -165,15 +166,12 @@ def test_draws_by_rest_and_grpc(compose):
 def test_only_the_proxy_answers(compose):
     ports = compose.run(f"{COMPOSE} ps --format '{{{{.Ports}}}}'")
     assert set(re.findall(r"(\S+)->", ports)) == {"127.0.0.1:8501"}
-    path = "monitoring/prometheus/metrics"
-    reply = requests.get(f"http://127.0.0.1:8501/{path}", timeout=60)
+    url = "http://127.0.0.1:8501"
+    reply = requests.get(f"{url}/monitoring/prometheus/metrics", timeout=60)
     assert reply.status_code == 404
     assert "serves only" in reply.json()["error"]
-
-
-def test_the_guard_is_before_the_server(compose):
-    url = "http://127.0.0.1:8501/v1/models/digits:predict"
-    reply = requests.post(url, data="[" * 20_000, timeout=60)
+    path = "v1/models/digits:predict"
+    reply = requests.post(f"{url}/{path}", data="[" * 20_000, timeout=60)
     assert reply.status_code == 400
     assert "at most 32 levels" in reply.json()["error"]
 

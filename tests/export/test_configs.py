@@ -2,9 +2,10 @@ import re
 import shlex
 
 import pytest
+import yaml
 from google.protobuf import text_format
 
-from tests.export.running_server import ROOT
+from tests.subprocesses import ROOT
 
 model_server_config_pb2 = pytest.importorskip(
     "tensorflow_serving.config.model_server_config_pb2",
@@ -17,14 +18,7 @@ TF_SERVING = ROOT / "export" / "tf_serving"
 KSERVE = ROOT / "export" / "kserve" / "inference_service.yaml"
 
 
-def read_models(name):
-    config = model_server_config_pb2.ModelServerConfig()
-    text_format.Parse((TF_SERVING / name).read_text(), config)
-    return config.model_config_list.config
-
-
 def read_yaml(path):
-    yaml = pytest.importorskip("yaml", reason="needs PyYAML")
     return yaml.safe_load(path.read_text())
 
 
@@ -42,19 +36,20 @@ def flags(services):
     return model_server.parse_arguments(shlex.split(command))
 
 
-def test_models_are_where_the_container_has_them():
-    for name in ("models.config", "models.labels.config"):
-        for model in read_models(name):
-            assert model.base_path == f"/models/{model.name}"
-            assert model.model_platform == "tensorflow"
-
-
-def test_labels_are_of_versions_that_are_loaded():
-    (model,) = read_models("models.labels.config")
-    assert dict(model.version_labels) == {"stable": 1, "canary": 2}
-    assert set(model.model_version_policy.specific.versions) == {1, 2}
-    (model,) = read_models("models.config")
-    assert not model.version_labels and not model.HasField("model_version_policy")
+@pytest.mark.parametrize(
+    "name, labels",
+    [("models.config", {}), ("models.labels.config", {"stable": 1, "canary": 2})],
+)
+def test_models_and_labeled_versions_are_loaded(name, labels):
+    config = model_server_config_pb2.ModelServerConfig()
+    text_format.Parse((TF_SERVING / name).read_text(), config)
+    (model,) = config.model_config_list.config
+    # Where the container has them.
+    assert model.base_path == f"/models/{model.name}"
+    assert model.model_platform == "tensorflow"
+    assert dict(model.version_labels) == labels
+    assert set(model.model_version_policy.specific.versions) == {*labels.values()}
+    assert model.HasField("model_version_policy") == bool(labels)
 
 
 def test_flags_and_files_of_compose_exist(flags):

@@ -13,7 +13,8 @@ import pytest
 
 from keras_genimg.serving import read_metadata
 from tests.export.flaky_proxy import flaky_proxy
-from tests.export.running_server import ROOT, listens, requests, wait_until
+from tests.export.running_server import listens, requests, wait_until
+from tests.subprocesses import ROOT
 
 pytestmark = pytest.mark.slow
 
@@ -225,7 +226,7 @@ def test_serves_the_page_and_what_it_needs(get, base_dir):
 
 
 def test_limits_the_requests_of_a_client(post, behind):
-    behind.faults, behind.stall_seconds = ["stall"] * 48, 4
+    behind.faults = ["stall"] * 48
     with concurrent.futures.ThreadPoolExecutor(48) as pool:
         replies = list(pool.map(post, [b'{"inputs": [1]}'] * 48))
     behind.faults.clear()

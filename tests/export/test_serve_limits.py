@@ -1,5 +1,4 @@
 import concurrent.futures
-import shutil
 import socket
 import threading
 import time
@@ -13,25 +12,16 @@ pytestmark = pytest.mark.slow
 FOREVER = {"signature_name": "spin", "instances": [2**60]}
 
 
-@pytest.fixture(scope="module")
-def two_models(base_dir, tmp_path_factory):
-    """Return a base directory of the models used here, which a server loads faster."""
-    directory = tmp_path_factory.mktemp("two_models")
-    for name in ("plain", "vae"):
-        shutil.copytree(base_dir / name, directory / name)
-    return directory
-
-
 def running_small(base_dir, directory):
     """Run a server that computes one request and lets one wait, for 2 seconds."""
+    models = [f"--model={name}={base_dir / name}" for name in ("plain", "vae")]
     limits = ("--max-concurrent", 1, "--max-queued", 1, "--timeout", 2)
-    arguments = ("--base-dir", base_dir, "--max-body-bytes", 1000, *limits)
-    return running(directory, *arguments)
+    return running(directory, *models, "--max-body-bytes", 1000, *limits)
 
 
 @pytest.fixture(scope="module")
-def small(two_models, tmp_path_factory):
-    with running_small(two_models, tmp_path_factory.mktemp("small")) as started:
+def small(base_dir, tmp_path_factory):
+    with running_small(base_dir, tmp_path_factory.mktemp("small")) as started:
         yield started
 
 
@@ -109,9 +99,9 @@ def test_clients_that_leave_do_no_harm(small):
     assert "Traceback" not in small.log
 
 
-def test_sigterm_lets_requests_finish(two_models, tmp_path):
+def test_sigterm_lets_requests_finish(base_dir, tmp_path):
     with (
-        running_small(two_models, tmp_path) as server,
+        running_small(base_dir, tmp_path) as server,
         concurrent.futures.ThreadPoolExecutor() as pool,
     ):
         waiting = pool.submit(post, server, FOREVER)

@@ -4,8 +4,8 @@ import threading
 import pytest
 
 from keras_genimg.models import VAE
-from tests.export.running_server import ROOT, running, wait_until
-from tests.subprocesses import run_python
+from tests.export.running_server import running, wait_until
+from tests.subprocesses import ROOT, run_python
 
 pytestmark = pytest.mark.slow
 

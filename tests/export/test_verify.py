@@ -1,5 +1,3 @@
-import sys
-
 import pytest
 
 from export import verify as command
@@ -16,14 +14,11 @@ pytestmark = pytest.mark.slow
         (None, 1, "must not be served", "FAIL  files: FileNotFoundError"),
     ],
 )
-def test_exit_code_and_verdict(
-    function, code, last, told, tmp_path, monkeypatch, capsys
-):
+def test_exit_code_and_verdict(function, code, last, told, tmp_path, run_command):
     path = tmp_path / "model"
     if function:
         planted.save(path, {function.__name__: (function, [planted.SEED])})
-    monkeypatch.setattr(sys, "argv", ["verify.py", str(path)])
-    assert command.main() == code
-    printed = capsys.readouterr().out
+    status, printed, _ = run_command(command, path)
+    assert status == code
     assert told in printed
     assert printed.endswith(f"{path} {last}\n")

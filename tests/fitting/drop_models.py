@@ -8,26 +8,17 @@ import keras
 import numpy as np
 from tensorflow.python.framework.func_graph import FuncGraph
 
-from keras_genimg.layers import DiagonalBiLSTM, MaskedConv2D, RowLSTM
-from keras_genimg.models import DRAW, AutoregressiveModel
+from keras_genimg.models import DRAW, PixelRNN
 
 SHAPE = (4, 4, 1)
 IMAGES = np.random.default_rng(0).integers(2, size=(4, *SHAPE)).astype("uint8")
 
 
-def layers():
-    """Return a small model of both recurrent layers."""
-    images = keras.Input(SHAPE)
-    x = RowLSTM(2)(MaskedConv2D(2, 3, "A")(images))
-    x = DiagonalBiLSTM(2, num_segments=1)(x)
-    model = AutoregressiveModel(images, MaskedConv2D(1, 1, "B")(x))
-    model.check_causality = False
-    return model
-
-
-def draw():
-    """Return a small DRAW."""
-    return DRAW(SHAPE, 2, 3, 2, read_size=2, write_size=2)
+MODELS = {
+    "row": lambda: PixelRNN(SHAPE, 2, 1, "row", head_filters=2),
+    "diagonal": lambda: PixelRNN(SHAPE, 2, 1, head_filters=2),
+    "draw": lambda: DRAW(SHAPE, 2, 3, 2, read_size=2, write_size=2),
+}
 
 
 def graphs():
@@ -60,7 +51,7 @@ def main(num_models=20):
     # Imported objects stay alive, so exclude them from garbage collection.
     gc.collect()
     gc.freeze()
-    for make in (layers, draw):
+    for name, make in MODELS.items():
         for _ in range(2):
             fit_and_drop(make)
         collect()
@@ -69,7 +60,7 @@ def main(num_models=20):
             fit_and_drop(make)
             collect()
         grown = (megabytes() - before) / num_models
-        print(make.__name__, len(graphs() - known), f"{grown:.3f}")
+        print(name, len(graphs() - known), f"{grown:.3f}")
 
 
 if __name__ == "__main__":

@@ -7,8 +7,8 @@ import tensorflow as tf
 
 from keras_genimg.fitting.data import for_workers
 from keras_genimg.fitting.distribution import check_strategy
-from keras_genimg.models import VAE
 from keras_genimg.ops.workers import is_chief, is_multi_worker
+from tests.fitting.one_convolution import one_convolution
 
 
 def test_parameter_servers_are_refused(monkeypatch):
@@ -30,7 +30,7 @@ def test_one_process_is_the_chief():
 
 def test_gradients_are_not_accumulated_in_a_mirrored_strategy_of_one_replica():
     with tf.distribute.MirroredStrategy(["/cpu:0"]).scope():
-        model = VAE((4, 4, 1), 2, 4)
+        model = one_convolution((4, 4, 1))
         optimizer = keras.optimizers.SGD(gradient_accumulation_steps=2)
         with pytest.raises(
             ValueError, match="`gradient_accumulation_steps` works without Mirrored"
@@ -41,7 +41,7 @@ def test_gradients_are_not_accumulated_in_a_mirrored_strategy_of_one_replica():
 
 def test_gradients_are_accumulated_on_one_device():
     with tf.distribute.OneDeviceStrategy("/cpu:0").scope():
-        model = VAE((4, 4, 1), 2, 4)
+        model = one_convolution((4, 4, 1))
         model.compile(keras.optimizers.SGD(gradient_accumulation_steps=2))
     images = np.zeros((4, 4, 4, 1))
     model.fit(images, batch_size=1, verbose=0)
@@ -61,7 +61,7 @@ def test_training_in_the_scope_of_another_strategy_is_refused():
     other = tf.distribute.MirroredStrategy(["/cpu:0"])
     for strategy, made in ((None, "no scope"), (other, "the scope of Mirrored")):
         with strategy.scope() if strategy else contextlib.nullcontext():
-            model = VAE((4, 4, 1), 2, 4)
+            model = one_convolution((4, 4, 1))
             model.compile("sgd")
         with here.scope():
             for method in (model.fit, model.train_on_batch):

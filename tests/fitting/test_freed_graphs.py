@@ -5,18 +5,19 @@ import os
 import pytest
 import tensorflow as tf
 
-from keras_genimg.models import DRAW, PixelCNN, PixelRNN
-from tests.fitting.drop_models import IMAGES, SHAPE, collect, fit_and_drop, graphs
+from keras_genimg.models import PixelCNN
+from tests.fitting.drop_models import (
+    IMAGES,
+    MODELS,
+    SHAPE,
+    collect,
+    fit_and_drop,
+    graphs,
+)
 from tests.seldom import weekly_but
 from tests.subprocesses import run_python
 
 pytestmark = pytest.mark.slow
-
-RECURRENT = {
-    "row": lambda: PixelRNN(SHAPE, 2, 1, "row", head_filters=2),
-    "diagonal": lambda: PixelRNN(SHAPE, 2, 1, head_filters=2),
-    "draw": lambda: DRAW(SHAPE, 2, 3, 2, read_size=2, write_size=2),
-}
 
 
 def left_by(make):
@@ -42,7 +43,7 @@ def test_dropped_models_leave_little():
     count = os.environ.get("NUM_DROPPED_MODELS", "3")
     lines = run_python("-m", "tests.fitting.drop_models", count).splitlines()
     found = {name: (int(n), float(mb)) for name, n, mb in map(str.split, lines)}
-    assert set(found) == {"layers", "draw"}
+    assert set(found) == set(MODELS)
     for graphs_left, megabytes in found.values():
         assert graphs_left == 0
         assert megabytes < 2
@@ -61,9 +62,9 @@ def take_gradients_and_drop(make):
     return len(graphs())
 
 
-@pytest.mark.parametrize("name", weekly_but(RECURRENT, "diagonal"))
+@pytest.mark.parametrize("name", weekly_but(MODELS, "diagonal"))
 def test_gradients_in_a_graph_leave_no_graph(name):
     known = graphs()
-    assert take_gradients_and_drop(RECURRENT[name]) > len(known) + 1
+    assert take_gradients_and_drop(MODELS[name]) > len(known) + 1
     collect()
     assert len(graphs() - known) == 0

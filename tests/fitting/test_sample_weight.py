@@ -2,25 +2,11 @@ import keras
 import numpy as np
 import pytest
 
-from keras_genimg.models import VAE, PixelCNN
+from keras_genimg.models import VAE, GatedPixelCNN
 from tests.fitting.one_convolution import one_convolution
 
 IMAGES = np.random.default_rng(0).integers(0, 2, (4, 4, 5, 1)).astype("uint8")
 WEIGHTS = np.array([2, 0, 1, 0.5], "float32")
-
-
-def test_sample_weights_weigh_the_images():
-    model = PixelCNN((4, 5, 1), 4, 1, first_kernel_size=3)
-    model.compile("sgd", run_eagerly=True)
-    nats = -model.log_prob(IMAGES)
-    logs = model.evaluate(
-        IMAGES, sample_weight=WEIGHTS, return_dict=True, verbose=0, batch_size=4
-    )
-    np.testing.assert_allclose(logs["loss"], WEIGHTS @ nats / 4, rtol=1e-5)
-    history = model.fit(
-        IMAGES, sample_weight=WEIGHTS, batch_size=4, verbose=0, shuffle=False
-    ).history
-    np.testing.assert_allclose(history["loss"][0], WEIGHTS @ nats / 4, rtol=1e-5)
 
 
 def small():
@@ -29,12 +15,17 @@ def small():
     return model
 
 
-def test_arguments_by_position_are_those_by_name():
-    """They were dropped, and `evaluate` returned the unweighted loss."""
-    model = small()
+@pytest.fixture(scope="module")
+def model():
+    return small()
+
+
+def test_weights_weigh_the_images_by_name_and_by_position(model):
+    """By position they were dropped, and the loss was that without weights."""
+    weighed = WEIGHTS @ -model.log_prob(IMAGES) / 4
     by_name = model.evaluate(IMAGES, sample_weight=WEIGHTS, verbose=0)
+    np.testing.assert_allclose(by_name[0], weighed, rtol=1e-5)
     assert model.evaluate(IMAGES, None, 32, 0, WEIGHTS) == by_name
-    assert by_name != model.evaluate(IMAGES, verbose=0)
     weights = model.get_weights()
     arguments = {
         "batch_size": 4,
@@ -51,13 +42,25 @@ def test_arguments_by_position_are_those_by_name():
     model.set_weights(weights)
     history = model.fit(IMAGES, None, *arguments.values()).history
     assert history == expected
+    np.testing.assert_allclose(history["loss"][0], weighed, rtol=1e-5)
     assert {"loss", "val_loss"} <= set(history)
     loss, _ = model.train_on_batch(IMAGES, None, np.zeros(4))
     assert loss == 0
 
 
-def test_bad_arguments_by_position_are_refused():
-    model = small()
+def test_a_step_takes_columns_after_vectors():
+    """The step, traced again for another rank, then knew neither."""
+    model = GatedPixelCNN((4, 5, 1), 2, 1, num_classes=3)
+    model.compile(keras.optimizers.SGD(0.0))
+    labels, column = np.array([0, 1, 2, 1]), (4, 1)
+    for call in (model.test_on_batch, model.train_on_batch):
+        vectors = call([IMAGES, labels], sample_weight=WEIGHTS)
+        given = [IMAGES, labels.reshape(column)]
+        columns = call(given, sample_weight=WEIGHTS.reshape(column))
+        assert columns[0] == pytest.approx(vectors[0])
+
+
+def test_bad_arguments_by_position_are_refused(model):
     for call, text in (
         (
             lambda: model.fit(IMAGES, None, 4, 1, 0, None, 0.0, IMAGES + 2),
@@ -92,8 +95,7 @@ class Weighted(keras.utils.PyDataset):
         return IMAGES, IMAGES, self.weights[index]
 
 
-def test_weights_that_are_not_finite_are_refused():
-    model = small()
+def test_weights_that_are_not_finite_are_refused(model):
     weights = np.array([2, 0, 1, np.nan], "float32")
     before = model.get_weights()
     for call in (

@@ -47,13 +47,12 @@ def test_no_step_is_taken_where_a_data_set_of_unknown_length_ends(make):
     np.testing.assert_equal(*ended)
 
 
-@pytest.mark.parametrize("source", [np.asarray, batches])
-def test_booleans_train_as_integers_do(source):
+def test_booleans_train_as_integers_do():
     ended = []
     for dtype in ("uint8", "bool"):
         keras.utils.set_random_seed(0)
         model = pixels(run_eagerly=True)
-        x = source(IMAGES.astype(dtype))
+        x = IMAGES.astype(dtype)
         history = model.fit(x, verbose=0, shuffle=False, validation_data=x).history
         logs = model.evaluate(x, verbose=0)
         ended.append([*model.get_weights(), *map(np.array, history.values()), logs])
@@ -91,8 +90,6 @@ def test_clone_model_is_refused():
     model = pixels()
     with pytest.raises(ValueError, match=r"AutoregressiveModel.from_config\(model.get"):
         keras.models.clone_model(model)
-    clone = type(model).from_config(model.get_config())
-    assert clone.generate(1).shape == (1, *SHAPE)
     plain = keras.models.clone_model(keras.Model(model.inputs, model.outputs))
     assert plain.count_params() == model.count_params()
     outer = keras.Model(model.inputs, model(model.inputs[0]))

@@ -102,8 +102,7 @@ class RandomGraph:
         if self.half and self.step != "add_half":
             keras.mixed_precision.set_global_policy("mixed_bfloat16")
         self.model = self._model()
-        self.fresh = self.chance(0.15)
-        if not self.fresh:
+        if not self.chance(0.15):
             self.randomize_weights()
 
     def pick(self, choices):
@@ -181,6 +180,8 @@ class RandomGraph:
         return x
 
     def apply(self, name):
+        if name.startswith(("odd_", "bad_")):
+            self.allow(name)
         made = getattr(self, name)()
         self.values.extend(made if isinstance(made, (list, tuple)) else [made])
 
@@ -279,6 +280,12 @@ class RandomGraph:
             lambda: value * ops.sigmoid(condition),
             lambda: ops.where(condition > 0, value, condition),
         )
+
+    def on_value_or_condition(self, layer):
+        if self.chance(0.5):
+            return layer(self.value())
+        vector = layers.Dense(self.channels)(self.condition("vector"))
+        return self.joined(self.as_point(layer(vector)))
 
     # Steps for any images. Each returns maps of `channels` channels, with colors where
     # they were.
@@ -650,10 +657,9 @@ class RandomGraph:
         drawn = own.Sketch(shape)(self.condition("map"), noise)
         return self.joined(layers.Conv2D(self.channels, 3, padding="same")(drawn))
 
-    # Causal graphs that only some samplers take, or none.
+    # Causal graphs that only some samplers take, or none. They may be refused.
 
     def odd_own(self):
-        self.allow("a layer of one's own")
         return self.one_of(
             lambda: own.OtherCall(self.channels, self.colors)(self.value()),
             lambda: own.OtherConvolution(self.channels, 3, "B", self.colors)(
@@ -667,7 +673,6 @@ class RandomGraph:
 
     def odd_shift(self):
         """Causal convolutions of Keras' own layers."""
-        self.allow("a shift by Keras")
         x = layers.ZeroPadding2D(((1, 0), (1, 1)))(self.value())
         if self.colors > 1 or self.chance(0.5):
             x = layers.Cropping2D(((0, 1), (1, 1)))(x)
@@ -677,7 +682,6 @@ class RandomGraph:
 
     def odd_places(self):
         """Operations over places that are causal here."""
-        self.allow("an operation over places")
         return self.one_of(
             lambda: ops.cumsum(self.value(), axis=2) * 0.3,
             lambda: ops.cumsum(self.value(), axis=1) * 0.3,
@@ -687,9 +691,9 @@ class RandomGraph:
         )
 
     # Graphs that leak, mix examples or draw noise, unless `training=False` prevents it.
+    # They may be refused too.
 
     def bad_leak(self):
-        self.allow("a leak")
         start = self.pick(["zeros", "glorot_uniform"])
         layer = self.one_of(
             lambda: layers.Conv2D(
@@ -714,7 +718,6 @@ class RandomGraph:
         return layer(self.value())
 
     def bad_batch(self):
-        self.allow("a layer that mixes examples")
         layer = self.one_of(
             lambda: own.BatchMean(),
             lambda: own.BatchScale(),
@@ -723,34 +726,23 @@ class RandomGraph:
             lambda: lambda x: ops.flip(x, axis=0),
             lambda: layers.Activation(own.sums_of_batch),
         )
-        if self.chance(0.5):
-            return layer(self.value())
-        vector = layers.Dense(self.channels)(self.condition("vector"))
-        if not isinstance(layer, own.BatchScale):
-            vector = layer(vector)
-        return self.joined(self.as_point(vector))
+        return self.on_value_or_condition(layer)
 
     def bad_noise(self):
-        self.allow("noise")
         layer = self.one_of(
             lambda: own.Noisy(always=True),
             lambda: lambda x: layers.Dropout(0.5)(x, training=True),
             lambda: lambda x: layers.GaussianNoise(1.0)(x, training=True),
         )
-        if self.chance(0.5):
-            return layer(self.value())
-        vector = layers.Dense(self.channels)(self.condition("vector"))
-        return self.joined(self.as_point(layer(vector)))
+        return self.on_value_or_condition(layer)
 
     def bad_latents(self):
-        self.allow("noise")
         vector = self.condition("vector")
         laplace = Latent(3, prior="laplace", estimator="monte_carlo")
         made = [GaussianLatent(3)(vector), laplace(vector)]
         return self.joined(self.as_point(layers.Concatenate()(made)))
 
     def bad_drawing(self):
-        self.allow("noise")
         loop = DRAWLoop(2, (*self.size, 2), 4, 2, 2, 2, "gaussian")
         params = layers.Reshape((*self.size, 4))(loop(self.condition("map")))
         return self.joined(layers.Dense(self.channels)(params))

@@ -145,18 +145,16 @@ class Left(CausalLayer, _SameShape):
 
 
 @_own
-class Sides(CausalLayer, _SameShape):
+class Sides(Above):
     """The pixel, plus those at a distance on both sides of the one above."""
 
+    sees_current_row = True
     distance = reach = 1
 
     def call(self, inputs):
         sides, width = [self.distance] * 2, ops.shape(inputs)[2]
         above = ops.pad(inputs, [[0, 0], [1, 0], sides, [0, 0]])[:, :-1]
         return inputs + above[:, :, :width] + above[:, :, -width:]
-
-    def initial_cache(self, weights, batch, width, channels):
-        return (tf.zeros((width, batch, channels), self.compute_dtype),)
 
     def begin_row(self, weights, cache):
         width = ops.shape(cache[0])[0]
@@ -165,9 +163,6 @@ class Sides(CausalLayer, _SameShape):
 
     def step(self, weights, carry, row, inputs):
         return inputs + row[0], (), (inputs,)
-
-    def end_row(self, weights, cache, kept):
-        return kept
 
 
 @_own
@@ -328,7 +323,8 @@ class BatchScale(_SameShape):
     """Divides by the root mean square of batch and places."""
 
     def call(self, inputs):
-        square = ops.mean(ops.square(inputs), axis=(0, 1, 2), keepdims=True)
+        axes = tuple(range(len(inputs.shape) - 1))
+        square = ops.mean(ops.square(inputs), axis=axes, keepdims=True)
         return inputs / ops.sqrt(square + 0.1)
 
 

@@ -173,7 +173,7 @@ class Trial:
     @property
     def limit(self):
         """The largest difference of nats or bits, relative."""
-        return 1e-3 if self.honest.precision == "float" else 0.1
+        return 0.1 if self.graph.half else 1e-3
 
     def inputs(self, rows):
         given = {"images": self.images[rows].astype("uint8")}

@@ -13,6 +13,7 @@ from tests.subprocesses import run_python
 
 NAMES = ("PixelCNN_classes", "PixelRNN_diagonal", "PixelRNN_row", "VAE", "DRAW")
 SEEDS = np.arange(8)
+OUTPUTS = "sample", "log_prob", "elbo"
 
 # Calls the signatures of each export without Keras and without a GPU.
 SCRIPT = """
@@ -45,11 +46,7 @@ def export(case, path):
     if case.num_classes is not None:
         inputs["label"] = x["label"]
     endpoints = model.endpoints(model.image_shape)
-    endpoints = {
-        name: endpoints[name]
-        for name in ("sample", "log_prob", "elbo")
-        if name in endpoints
-    }
+    endpoints = {k: endpoints[k] for k in endpoints if k in OUTPUTS}
     write_saved_model(model, path, endpoints, max_examples=16, verbose=False)
     np.savez(f"{path}.npz", **inputs)
     return model, x, inputs

@@ -59,8 +59,7 @@ def test_mixed_float16_trains_as_float32(name, jit_compile, device):
         assert isinstance(half.optimizer, keras.optimizers.LossScaleOptimizer)
         assert_on(device, [weight.value for weight in half.trainable_weights])
         assert all(weight.dtype == "float32" for weight in half.trainable_weights)
-        labels = None if case.num_classes is None else [0, 1]
-        options = {"conditions": labels} if labels else {}
+        options = {} if case.num_classes is None else {"conditions": [0, 1]}
         drawn = half.generate(2, seed=0, **options)
     assert np.isfinite(drawn).all() and drawn.shape == (2, *case.shape)
     if jit_compile and case.random:  # XLA draws other noise.

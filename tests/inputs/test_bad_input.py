@@ -12,11 +12,12 @@ from keras_genimg.models import (
     PixelRNN,
 )
 from keras_genimg.networks import pixel_stack
+from tests.fitting.one_convolution import one_convolution
 
 
 @pytest.fixture(scope="module")
 def model():
-    model = PixelCNN((4, 5, 1), 4, 1, first_kernel_size=3)
+    model = one_convolution((4, 5, 1))
     model.compile("adam")
     return model
 
@@ -47,8 +48,8 @@ def test_images_that_do_not_fit(model, call, images, text):
         getattr(model, call)(images)
 
 
-def dataset(images, size=2):
-    return tf.data.Dataset.from_tensor_slices(images).batch(size)
+def dataset(images):
+    return tf.data.Dataset.from_tensor_slices(images).batch(2)
 
 
 @pytest.mark.parametrize("call", ["fit", "evaluate", "log_prob"])
@@ -61,8 +62,6 @@ def test_data_sets_that_do_not_fit(model, call):
     mend = r"takes no targets.*`.map\(lambda images, y: images\)`"
     with pytest.raises(ValueError, match=mend):
         run(tf.data.Dataset.zip(dataset(IMAGES), dataset(IMAGES)))
-    with pytest.raises(ValueError, match="integers from 0 to 1.*from 7 to 7"):
-        run(dataset(IMAGES + 7))
     # TensorFlow would cast complex numbers to their real parts.
     with pytest.raises(ValueError, match="real numbers. Received: dtype complex64"):
         run(dataset((IMAGES + 1j).astype("complex64")))

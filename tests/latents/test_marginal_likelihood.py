@@ -125,11 +125,10 @@ def test_seeds_and_data_sets(exact):
     assert (other != one).all()
 
 
-@pytest.mark.parametrize("dim", [1, 4])
-def test_other_sizes_and_narrow_densities(dim):
-    """The log-joint is the log density of N(2, diag(0.01^2, 1, ...)) minus 70."""
-    stddev = np.append(0.01, np.ones(dim - 1)).astype("float32")
-    known = tfp.distributions.MultivariateNormalDiag([2.0] * dim, stddev)
+def test_four_latents_and_a_narrow_density():
+    """The log-joint is the log density of N(2, diag(0.01^2, 1, 1, 1)) minus 70."""
+    stddev = np.float32([0.01, 1, 1, 1])
+    known = tfp.distributions.MultivariateNormalDiag([2.0] * 4, stddev)
 
     def estimate(guesses, num_samples):
         return marginal_log_likelihood(
@@ -138,17 +137,17 @@ def test_other_sizes_and_narrow_densities(dim):
 
     estimate = tf.function(
         estimate,
-        input_signature=[tf.TensorSpec((None, None, dim)), tf.TensorSpec((), tf.int32)],
+        input_signature=[tf.TensorSpec((None, None, 4)), tf.TensorSpec((), tf.int32)],
         autograph=False,
     )
     # Chains start a hundred deviations off, with well-proportioned steps.
-    noise = np.random.default_rng(0).normal(size=(20, 30, dim)) * stddev
+    noise = np.random.default_rng(0).normal(size=(20, 30, 4)) * stddev
     drawn = np.asarray(estimate(noise + 1, 100))
     np.testing.assert_allclose(drawn.mean(), -70, atol=0.1)
     assert drawn.std() < 0.3
-    assert np.isfinite(estimate(noise + 1, dim + 1)).all()
+    assert np.isfinite(estimate(noise + 1, 5)).all()
     # Without spread, the first steps are zero.
-    assert np.isfinite(estimate(np.zeros((20, 30, dim)), 20)).all()
+    assert np.isfinite(estimate(np.zeros((20, 30, 4)), 20)).all()
 
 
 def test_a_chain_misses_other_modes():
@@ -158,7 +157,8 @@ def test_a_chain_misses_other_modes():
         tfp.distributions.MultivariateNormalDiag([[-20.0], [20.0]], [[1.0], [1.0]]),
     )
 
-    @tf.function(autograph=False)
+    # One latent and an unknown batch size make some adaptations of TFP fail.
+    @tf.function(input_signature=[tf.TensorSpec((None, None, 1))], autograph=False)
     def estimate(guesses):
         return marginal_log_likelihood(
             lambda z: mixture.log_prob(z) - 70, guesses, 100, 4, 100, (0, 1)

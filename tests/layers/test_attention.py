@@ -16,12 +16,6 @@ def linear(state, dense):
     return state @ kernel + bias
 
 
-def state_is_raw(layer):
-    """Make the raw attention equal the first five numbers of the state."""
-    layer.attention.kernel.assign(np.eye(*layer.attention.kernel.shape))
-    layer.attention.bias.assign(np.zeros(5))
-
-
 @pytest.mark.parametrize(
     ("height", "width", "size"), [(28, 28, 2), (28, 28, 5), (6, 9, 3), (9, 6, 1)]
 )
@@ -61,27 +55,12 @@ def test_attention_is_in_pixels_from_0():
     read = randomized(ReadAttention(4), (4, 7, 1), (5,))
     write = randomized(WriteAttention(4, (4, 7, 1)), (5,))
     state = np.array([[0.5, -1.0, math.log(4.0), math.log(0.5), math.log(3.0)]])
-    state_is_raw(read), state_is_raw(write)
+    for layer in (read, write):  # The raw attention equals the state.
+        layer.attention.kernel.assign(np.eye(5))
+        layer.attention.bias.assign(np.zeros(5))
     attentions = read(np.zeros((1, 4, 7, 1)), state)[1], write(state)[1]
     for attention in attentions:
         np.testing.assert_allclose(attention, [[5.0, -1.0, 1.0, 2.0, 3.0]], rtol=1e-6)
-
-
-def test_narrow_attention_crops_and_pastes_exactly():
-    images = random_images(1, 9, 9, 2)
-    # Center at column 6 and row 3; stride 1, where the widest is 8 / 2.
-    state = np.array([[7 / 5 - 1, 4 / 5 - 1, -20, math.log(1 / 4), 0]], "float32")
-    read = randomized(ReadAttention(3), (9, 9, 2), (5,))
-    state_is_raw(read)
-    glimpse, _ = read(images, state)
-    np.testing.assert_array_equal(glimpse, images[:, 2:5, 5:8])
-    write = randomized(WriteAttention(3, (9, 9, 2)), (5,))
-    state_is_raw(write)
-    update = np.array(write(state)[0])
-    patch = np.reshape(write.patch(state), (1, 3, 3, 2))
-    np.testing.assert_array_equal(update[:, 2:5, 5:8], patch)
-    update[:, 2:5, 5:8] = 0
-    assert not update.any()
 
 
 def test_no_attention():

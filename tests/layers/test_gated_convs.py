@@ -55,7 +55,8 @@ def vertical_reference(layer, inputs, condition=0.0):
     return reference.convolve(x, full) + bias + condition
 
 
-horizontals = pytest.mark.parametrize(
+@masks
+@pytest.mark.parametrize(
     # Height and width, channels of an image, filters, kernel size, colors.
     ("size", "channels", "filters", "width", "colors"),
     [
@@ -66,10 +67,6 @@ horizontals = pytest.mark.parametrize(
         ((1, 4), 5, 8, 3, 3),
     ],
 )
-
-
-@masks
-@horizontals
 def test_horizontal(size, channels, filters, width, colors, mask_type):
     """Equals the reference, and sees its row within the kernel."""
     shape = (*size, channels if mask_type == "A" else filters)
@@ -164,11 +161,7 @@ def test_whole_rows_of_unfinished_rows_are_refused(first):
         model.generate(1, method="fixed_point")
 
 
-STACKS = GatedHorizontalConv, GatedVerticalConv
-both = pytest.mark.parametrize("kind", STACKS)
-
-
-@both
+@pytest.mark.parametrize("kind", [GatedHorizontalConv, GatedVerticalConv])
 def test_arguments_reach_the_kernels(kind):
     above = [(None, 4, 5, ABOVE)] * (kind is GatedHorizontalConv)
     options = {"use_bias": False, "activation": "relu", "kernel_regularizer": "l2"}

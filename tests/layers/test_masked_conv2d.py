@@ -47,12 +47,3 @@ def test_activation_without_bias():
     linear = reference.masked_conv2d(images, kernel, 0.0, "A", 1)
     expected = np.maximum(linear, 0.0)
     np.testing.assert_allclose(layer(images), expected, rtol=1e-5, atol=1e-5)
-
-
-def test_weights_are_full_and_stay_unmasked():
-    layer = randomized(MaskedConv2D(5, (3, 7), "A", num_colors=3), (4, 6, 3))
-    before = np.asarray(layer.kernel)
-    layer(random_images(2, 4, 6, 3))
-    assert [weight.shape for weight in layer.weights] == [(3, 7, 3, 5), (5,)]
-    np.testing.assert_array_equal(np.asarray(layer.kernel), before)
-    assert np.all(before != 0)

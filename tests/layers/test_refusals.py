@@ -8,6 +8,7 @@ import pytest
 
 from keras_genimg.layers import (
     DiagonalBiLSTM,
+    DRAWLoop,
     GatedHorizontalConv,
     GatedVerticalConv,
     GaussianLatent,
@@ -123,6 +124,7 @@ def test_bad_argument(kind, arguments, received):
             for channels in (3, 5, 7)
         ),
         (SplitColors, (3,), [(4, 6, 4)], r"into 3 colors. Received.*4\)"),
+        (DRAWLoop, (2, (5, 7, 1), 3, 2), [(7, 5, 1)], r"shape \(None, 5, 7, 1\)"),
         (GaussianLatent, (2,), [(4, 5)], r"Flatten before it. .*shape=\(2, 4, 5\)"),
         (ReadAttention, (7,), [(4, 6, 1), (3,)], "`size`.*at most 6.*size=7"),
         *(

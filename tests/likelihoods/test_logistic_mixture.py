@@ -120,19 +120,15 @@ def test_finite_at_extremes():
         [logit, zero, mean, zero, mean, zero, *4 * [log_scale], coefficient, zero], -1
     )
     params = tf.constant(params)
-    for red, green in itertools.product((0, 1, 128, 254, 255), repeat=2):
+    for red, green in itertools.product((0, 128, 255), repeat=2):
         pixel = tf.constant([[red, green]] * len(every), tf.float32)
-        with tf.GradientTape() as tape:
-            tape.watch(params)
-            log_prob = likelihood.log_prob(params, pixel)
-        assert np.isfinite(log_prob).all() and np.max(log_prob) <= 1e-5
-        assert np.isfinite(tape.gradient(log_prob, params)).all()
-        with tf.GradientTape() as tape:
-            tape.watch(params)
-            warm = likelihood.at_temperature(params, 2.0)
-            log_prob = likelihood.log_prob(warm, pixel)
-        assert np.isfinite(log_prob).all() and np.max(log_prob) <= 1e-3
-        assert np.isfinite(tape.gradient(log_prob, params)).all()
+        for warm, most in ((False, 1e-5), (True, 1e-3)):
+            with tf.GradientTape() as tape:
+                tape.watch(params)
+                given = likelihood.at_temperature(params, 2.0) if warm else params
+                log_prob = likelihood.log_prob(given, pixel)
+            assert np.isfinite(log_prob).all() and np.max(log_prob) <= most
+            assert np.isfinite(tape.gradient(log_prob, params)).all()
     top = np.nextafter(np.float32(1), np.float32(0))
     for uniform in (0.0, 0.5, top):
         uniforms = np.full((len(every), 2), uniform, "float32")
@@ -266,25 +262,3 @@ def test_refuses_parameters_of_other_images():
     for method in (MIXTURE.mean, lambda params: MIXTURE.at_temperature(params, 1)):
         with pytest.raises(ValueError, match="expects 20 parameters.*Received.*19"):
             method(params[..., :19])
-
-
-def test_log_prob_is_that_of_tensorflow_probability():
-    import tensorflow_probability as tfp
-
-    tfd = tfp.distributions
-    likelihood = DiscretizedLogisticMixture(256, 5)
-    params = random_params(likelihood, (2, 3, 4, 1), 0.5)
-    images = np.random.default_rng(1).integers(256, size=(2, 3, 4, 1))
-    logits, means, log_scales = np.split(params.astype("float64"), 3, axis=-1)
-    levels = tfd.Logistic(
-        127.5 * (means + 1) - 0.5, 127.5 * np.exp(np.maximum(log_scales - 1, -7))
-    )
-    mixture = tfd.MixtureSameFamily(
-        tfd.Categorical(logits=logits),
-        tfd.QuantizedDistribution(levels, low=0.0, high=255.0),
-    )
-    np.testing.assert_allclose(
-        likelihood.log_prob(params, images),
-        mixture.log_prob(images[..., 0].astype("float64")),
-        rtol=1e-5,
-    )

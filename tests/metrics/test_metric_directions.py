@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_genimg.models import DRAW, VAE, PixelCNN
+from keras_genimg.models import VAE, PixelCNN
 
 IMAGES = np.random.default_rng(0).integers(0, 2, (8, 4, 5, 1)).astype("float32")
 LATENT = {
@@ -22,9 +22,8 @@ LATENT = {
             {"val_loss": min, "val_bits_per_dim": min, "bits_per_dim": min},
         ),
         (lambda: VAE((4, 5, 1), 2, 4, weight_stddev=0.5), LATENT),
-        (lambda: DRAW((4, 5, 1), 2, 4, 2), LATENT),
     ],
-    ids=["PixelCNN", "VAE", "DRAW"],
+    ids=["PixelCNN", "VAE"],
 )
 def test_early_stopping_knows_the_direction(make, monitored):
     model = make()
@@ -52,13 +51,10 @@ def test_latent_models_report_each_value_once():
     names = ["loss", "reconstruction", "kl", "elbo", "mse"]
     logs = model.fit(IMAGES, verbose=0).history
     assert set(logs) == set(names)
-    np.testing.assert_allclose(logs["loss"], -np.array(logs["elbo"]), rtol=1e-5)
     # `evaluate` lists the values in the order of the names.
     loss, reconstruction, kl, elbo, _ = model.evaluate(IMAGES, verbose=0)
     np.testing.assert_allclose([elbo, -elbo], [-loss, reconstruction + kl], rtol=1e-5)
     assert 0 < kl < reconstruction
-    logs = model.evaluate(IMAGES, verbose=0, return_dict=True)
-    np.testing.assert_allclose(logs["kl"], kl, rtol=1e-5)
     config = model.get_compile_config()
     assert config["metrics"] == ["mse"]
     again = VAE.from_config(model.get_config())

@@ -44,19 +44,6 @@ def held_out_nats(model, images):
     return -nats.mean()
 
 
-def check_dtypes(model, images, policy):
-    """Check what is computed in half precision, and what must be float32."""
-    half = policy.removeprefix("mixed_")
-    layers = [layer.compute_dtype for layer in model._flatten_layers()]
-    assert half in layers
-    assert {weight.dtype for weight in model.trainable_weights} == {"float32"}
-    assert model(images).dtype == "float32"
-    if isinstance(model, LatentModel):
-        assert [loss.dtype for loss in model.losses] == ["float32"]  # The KL.
-    log_prob = model.log_prob(images, verbose=0)
-    assert log_prob.dtype == np.float32 and np.isfinite(log_prob).all()
-
-
 def check_loss_scale(optimizer, policy, num_steps):
     """Check that Keras scales the loss in float16 only, and skips few steps for it."""
     scales = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
@@ -113,7 +100,6 @@ def test_mixed_precision_reaches_the_loss_of_float32(name):
     assert expected.max() < 0.7 * noise_nats  # It has learned.
     for policy in POLICIES:
         model, losses = train(family, policy, starts, *images)
-        check_dtypes(model, test_images[:2], policy)
         num_steps = epochs * num_images // BATCH_SIZE
         check_loss_scale(model.optimizer, policy, num_steps)
         # Short runs from the same weights differ by rounding alone, far less than runs

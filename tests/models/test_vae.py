@@ -4,8 +4,14 @@ import pytest
 import tensorflow as tf
 
 from keras_genimg.latents import DiagonalNormal
-from keras_genimg.likelihoods import Bernoulli, Categorical
+from keras_genimg.likelihoods import (
+    Bernoulli,
+    Categorical,
+    DiscretizedLogisticMixture,
+    Gaussian,
+)
 from keras_genimg.models import VAE
+from tests.seldom import slow_but
 
 SHAPE = (4, 3, 1)
 IMAGES = np.random.default_rng(0).integers(2, size=(20, *SHAPE)).astype("uint8")
@@ -18,27 +24,17 @@ def dataset(images, size):
 
 
 @pytest.fixture(scope="module")
-def trained():
-    """Return a model with two latent dimensions and its training history."""
+def model():
+    """Return a trained model with two latent dimensions."""
     keras.utils.set_random_seed(0)
     model = VAE(SHAPE, 2, hidden_units=8)
     model.compile(keras.optimizers.Adam(0.02))
-    history = model.fit(
-        IMAGES, batch_size=10, epochs=15, validation_data=IMAGES, verbose=0
-    )
-    return model, history.history
+    model.fit(IMAGES, batch_size=10, epochs=15, validation_data=IMAGES, verbose=0)
+    return model
 
 
-@pytest.fixture(scope="module")
-def monte_carlo():
-    keras.utils.set_random_seed(1)
-    return VAE(
-        SHAPE, 3, 4, posterior="full_normal", estimator="monte_carlo", weight_stddev=0.4
-    )
-
-
-def test_training_and_evaluation_are_of_the_bound(trained):
-    model, history = trained
+def test_training_and_evaluation_are_of_the_bound(model):
+    history = model.history.history
     assert history["loss"][-1] < history["loss"][0] - 1
     assert (np.array(history["kl"]) >= 0).all()
     elbo = model.elbo(IMAGES, num_samples=500, seed=0).mean()
@@ -47,9 +43,8 @@ def test_training_and_evaluation_are_of_the_bound(trained):
     np.testing.assert_allclose(history["val_elbo"][-1], elbo, atol=1)
 
 
-def test_bounds_by_hand(trained):
+def test_bounds_by_hand(model):
     """Compute the bounds in float64 from the outputs of the parts."""
-    model, _ = trained
     mean, stddev = (part.astype("float64") for part in model.encode(IMAGES))
     squares = mean**2 + stddev**2
     kl = (squares - 2 * np.log(stddev) - 1).sum(axis=1) / 2
@@ -59,35 +54,16 @@ def test_bounds_by_hand(trained):
     np.testing.assert_allclose(model.elbo(IMAGES, seed=9), expected, rtol=1e-4)
 
 
-def test_importance_weighted_bound(monte_carlo):
-    elbo = monte_carlo.elbo(IMAGES, num_samples=500, seed=0)
-    one, few, many = (
-        monte_carlo.log_prob(IMAGES, num_samples=count, seed=0)
-        for count in (1, 10, 500)
-    )
-    assert elbo.mean() < few.mean() < many.mean()
-    assert one.mean() < many.mean()
-    assert (many > elbo).all()
-    # With one sample, it equals estimator A.
-    np.testing.assert_allclose(
-        one, monte_carlo.elbo(IMAGES, num_samples=1, seed=0), rtol=1e-5
-    )
-
-
-def test_estimators_of_the_bound_agree(monte_carlo):
-    analytic = VAE(SHAPE, 3, 4, posterior="full_normal")
-    analytic.set_weights(monte_carlo.get_weights())
-    bounds = [
-        model.elbo(IMAGES, num_samples=500, seed=0).mean()
-        for model in (monte_carlo, analytic)
-    ]
-    np.testing.assert_allclose(*bounds, atol=0.3)
+def test_both_bounds_are_the_same_for_one_sample():
+    model = VAE(SHAPE, 3, 4, estimator="monte_carlo", weight_stddev=0.4)
+    one = model.log_prob(IMAGES, num_samples=1, seed=0)
+    np.testing.assert_allclose(one, model.elbo(IMAGES, seed=0), rtol=1e-5)
 
 
 # `test_log_prob.py` has the third method.
 @pytest.mark.parametrize("method", ["elbo", "reconstruct"])
-def test_batches_and_data_sets_make_no_difference(trained, method):
-    call = getattr(trained[0], method)
+def test_batches_and_data_sets_make_no_difference(model, method):
+    call = getattr(model, method)
     expected = call(IMAGES, seed=4)
     assert (len(expected), expected.dtype) == (20, np.float32)
     for images, options in [
@@ -102,18 +78,12 @@ def test_batches_and_data_sets_make_no_difference(trained, method):
     assert (call(IMAGES) != call(IMAGES)).any()
 
 
-def test_bits_per_dim(trained):
-    model, _ = trained
-    keras.utils.set_random_seed(3)
-    bits = model.bits_per_dim(IMAGES)
-    keras.utils.set_random_seed(3)
-    np.testing.assert_allclose(
-        bits, -model.log_prob(IMAGES) / 12 / np.log(2), rtol=1e-5
-    )
+def test_bits_per_dim(model):
+    bits = -model.log_prob(IMAGES, seed=3) / 12 / np.log(2)
+    np.testing.assert_allclose(model.bits_per_dim(IMAGES, seed=3), bits, rtol=1e-5)
 
 
-def test_encode_and_decode(trained):
-    model, _ = trained
+def test_encode_and_decode(model):
     mean, stddev = model.encode(IMAGES, batch_size=8)
     assert mean.shape == stddev.shape == (20, 2)
     params = np.asarray(model.latent.parameters(model.encoder(IMAGES)))
@@ -127,18 +97,14 @@ def test_encode_and_decode(trained):
     assert (decoded.shape, decoded.dtype) == ((20, *SHAPE), np.float32)
 
 
-def test_reconstruction(trained):
-    model, _ = trained
-    means = model.reconstruct(IMAGES, seed=2)
-    assert (means.shape, means.dtype) == (IMAGES.shape, np.float32)
+def test_reconstruction(model):
     pixels = model.reconstruct(IMAGES, seed=2, sample_pixels=True)
     assert (pixels.shape, pixels.dtype) == (IMAGES.shape, np.uint8)
     assert set(np.unique(pixels)) <= {0, 1}
-    assert means[:, 0].mean() > 0.8  # Rows that are 1 in every image.
+    assert pixels[:, 0].mean() > 0.8  # Rows that are 1 in every image.
 
 
-def test_exported_endpoints_are_the_methods(trained, tmp_path):
-    model, _ = trained
+def test_exported_endpoints_are_the_methods(model, tmp_path):
     model.export(tmp_path / "vae", verbose=False)
     served = tf.saved_model.load(str(tmp_path / "vae")).signatures
     shown = model.likelihood.to_display
@@ -165,8 +131,7 @@ def test_exported_endpoints_are_the_methods(trained, tmp_path):
     )
 
 
-def test_generation(trained):
-    model, _ = trained
+def test_generation(model):
     drawn = model.generate(4, seed=10)
     assert (drawn.shape, drawn.dtype) == ((4, *SHAPE), np.float32)
     assert 0 <= drawn.min() <= drawn.max() <= 1
@@ -183,8 +148,7 @@ def test_generation(trained):
     np.testing.assert_allclose(pixels.mean(axis=0), means.mean(axis=0), atol=0.15)
 
 
-def test_generation_needs_no_encoder(trained):
-    model, _ = trained
+def test_generation_needs_no_encoder(model):
     drawn = model.generate(3, seed=1)
     weights = model.get_weights()
     for part in (model.encoder, model.latent):
@@ -220,29 +184,26 @@ def test_weight_prior(conv_filters):
 
 
 def test_several_samples_in_training():
-    keras.utils.set_random_seed(2)
-    model = VAE(SHAPE, 2, 4, num_samples=3, estimator="monte_carlo", weight_stddev=0.3)
+    # `tests/conformance` trains with several.
+    model = VAE(SHAPE, 2, 4, num_samples=3)
     assert model(IMAGES).shape == (60, *SHAPE)
-    model.compile("adam", run_eagerly=True)
-    history = model.fit(IMAGES, batch_size=8, verbose=0).history
-    np.testing.assert_allclose(history["loss"], -np.array(history["elbo"]), rtol=1e-5)
+
+
+REAL = [Gaussian(), Bernoulli(intensities=True)]
+WHOLE = [Categorical(5), DiscretizedLogisticMixture(5, 2)]
 
 
 @pytest.mark.parametrize(
-    "likelihood, images",
-    [
-        ("gaussian", INTENSITIES),
-        pytest.param(Bernoulli(intensities=True), INTENSITIES, marks=pytest.mark.slow),
-        (Categorical(5), (INTENSITIES * 4.99).astype("int32")),
-    ],
-    ids=["gaussian", "intensities", "categorical"],
+    "likelihood", slow_but([*REAL, *WHOLE], REAL[0], WHOLE[0]), ids=str
 )
-def test_likelihoods(likelihood, images):
+def test_likelihoods(likelihood):
     model = VAE(SHAPE, 2, 6, likelihood)
+    images = INTENSITIES
+    if likelihood in WHOLE:
+        images = (4.99 * images).astype("int32")
     model.compile(keras.optimizers.Adam(0.03), run_eagerly=True)
     history = model.fit(images, batch_size=20, epochs=6, verbose=0).history
     assert history["loss"][-1] < history["loss"][0]
-    np.testing.assert_allclose(history["elbo"], -np.array(history["loss"]), rtol=1e-4)
     assert model(images).shape == (20, *model.likelihood.params_shape(SHAPE))
     drawn = model.generate(5, seed=0)
     assert (drawn.shape, drawn.dtype) == ((5, *SHAPE), np.float32)
@@ -250,7 +211,6 @@ def test_likelihoods(likelihood, images):
     assert drawn.max() <= model.likelihood.max_value
     pixels = model.generate(5, seed=0, sample_pixels=True)
     assert pixels.dtype == model.likelihood.dtype
-    assert np.isfinite(model.log_prob(images, num_samples=3)).all()
 
 
 def test_presets():
@@ -264,8 +224,8 @@ def test_presets():
 
 
 @pytest.mark.parametrize("call", ["elbo", "encode", "reconstruct"])
-def test_images_that_do_not_fit(trained, call):
-    run = getattr(trained[0], call)
+def test_images_that_do_not_fit(model, call):
+    run = getattr(model, call)
     with pytest.raises(ValueError, match="(?s)integers from 0 to 1.*values from 2"):
         run(IMAGES + 2)
     with pytest.raises(ValueError, match="data set whose elements are 2-tuples"):
@@ -284,9 +244,9 @@ def test_images_that_do_not_fit(trained, call):
         ([[np.inf, 0]], "finite latents"),
     ],
 )
-def test_latents_that_do_not_fit(trained, latents, text):
+def test_latents_that_do_not_fit(model, latents, text):
     with pytest.raises(ValueError, match=text):
-        trained[0].decode(latents)
+        model.decode(latents)
 
 
 @pytest.mark.parametrize(
@@ -300,13 +260,13 @@ def test_latents_that_do_not_fit(trained, latents, text):
         ("reconstruct", {"batch_size": 0}, "Received: batch_size=0"),
     ],
 )
-def test_arguments_that_do_not_fit(trained, call, arguments, text):
+def test_arguments_that_do_not_fit(model, call, arguments, text):
     with pytest.raises(ValueError, match=f"(?s){text}"):
-        getattr(trained[0], call)(IMAGES, **arguments)
+        getattr(model, call)(IMAGES, **arguments)
 
 
-def test_generation_takes_no_conditions(trained):
+def test_generation_takes_no_conditions(model):
     with pytest.raises(ValueError, match="Received: num_images=0"):
-        trained[0].generate(0)
+        model.generate(0)
     with pytest.raises(TypeError, match="conditions"):
-        trained[0].generate(2, conditions=[1, 2])
+        model.generate(2, conditions=[1, 2])

@@ -13,27 +13,16 @@ from keras_genimg.likelihoods import Categorical
 from keras_genimg.models import VAE
 
 SHAPE = (4, 3, 1)
-IMAGES = np.random.default_rng(0).integers(2, size=(6, *SHAPE)).astype("uint8")
 INTENSITIES = np.random.default_rng(1).uniform(size=(20, *SHAPE)).astype("float32")
 
 
-def convolutional(likelihood="bernoulli", channels=1, **kwargs):
+def test_parts_of_ones_own(tmp_path):
     images = keras.Input(SHAPE)
     x = keras.layers.Conv2D(3, 3, activation="relu", padding="same")(images)
     encoder = keras.Model(images, keras.layers.Flatten()(x), name="my_encoder")
-    vectors = keras.Input((2,))
-    x = keras.layers.Reshape((4, 3, 1))(keras.layers.Dense(12)(vectors))
-    x = keras.layers.Conv2D(channels, 3, padding="same", dtype="float32")(x)
-    if channels > 1:
-        x = keras.layers.Reshape((*SHAPE, channels))(x)
-    decoder = keras.Model(vectors, x, name="my_decoder")
-    return VAE(
-        SHAPE, 2, likelihood=likelihood, encoder=encoder, decoder=decoder, **kwargs
-    )
-
-
-def test_parts_of_ones_own(tmp_path):
-    model = convolutional("gaussian", 2, prior="diagonal_normal", name="mine")
+    decoder = part((2,), (*SHAPE, 2))
+    options = {"prior": "diagonal_normal", "name": "mine"}
+    model = VAE(SHAPE, 2, 5, "gaussian", encoder, decoder, **options)
     model.compile("adam", run_eagerly=True)
     model.fit(INTENSITIES, verbose=0)
     model.save(tmp_path / "model.keras")
@@ -47,10 +36,6 @@ def test_parts_of_ones_own(tmp_path):
     np.testing.assert_array_equal(
         revived.generate(2, seed=0), model.generate(2, seed=0)
     )
-
-
-def sequential_without_inputs():
-    return keras.Sequential([keras.layers.Flatten()])
 
 
 def part(input_shape, output_shape):
@@ -77,15 +62,11 @@ def part(input_shape, output_shape):
         ({"conv_filters": (2,)}, r"multiples of 2. Use fewer.*image_shape=\(4, 3, 1\)"),
         ({"activation": "tan"}, "activation function identifier: tan"),
         ({"image_shape": (4, 3)}, r"image_shape=\(4, 3\)"),
-        ({"likelihood": "normal"}, "likelihood='normal'"),
         ({"weight_stddev": -1.0}, "weight_stddev=-1.0"),
         ({"weight_prior": 0}, "weight_prior=0"),
-        ({"num_samples": 0}, "num_samples=0"),
-        ({"estimator": "B"}, "estimator='B'"),
-        ({"posterior": "gauss"}, "Received: family='gauss'"),
         ({"encoder": part((3, 4, 1), (5,))}, r"expected shape=\(None, 3, 4, 1\)"),
         ({"encoder": keras.layers.Flatten()}, "`encoder` of VAE.*functional model"),
-        ({"encoder": sequential_without_inputs()}, "`encoder` of VAE.*functional"),
+        ({"encoder": keras.Sequential()}, "`encoder` of VAE.*functional"),
         ({"encoder": part(SHAPE, (5, 2))}, r"\(batch, features\).*\(None, 5, 2\)"),
         ({"decoder": part((3,), SHAPE)}, r"\(None, 3\), found shape=\(None, 2\)"),
         ({"decoder": part((2,), (3, 4, 1))}, r"end in parameters of shape \(None, 4"),
@@ -188,27 +169,6 @@ def test_convolutions_fit_any_likelihood(dtype, tmp_path):
     np.testing.assert_array_equal(model.generate(3, seed=1), loaded.generate(3, seed=1))
 
 
-def scaled_twins():
-    """Return two models with the same posterior, and the weights of both heads."""
-    twins = [
-        VAE(SHAPE, 2, 5, posterior=DiagonalNormal(scale), weight_stddev=0.5)
-        for scale in ("log_stddev", "log_variance")
-    ]
-    twins[1].set_weights(twins[0].get_weights())
-    for weight in twins[1].latent.parameters.weights:
-        # The logarithm of a variance is twice that of a standard deviation.
-        weight.assign(np.asarray(weight) * [1, 1, 2, 2])
-    return twins
-
-
-def test_both_heads_give_the_same_numbers():
-    of_stddev, of_variance = scaled_twins()
-    for a, b in zip(of_stddev.encode(IMAGES), of_variance.encode(IMAGES), strict=True):
-        np.testing.assert_allclose(b, a, rtol=1e-5)
-    elbos = [model.elbo(IMAGES, num_samples=3, seed=1) for model in scaled_twins()]
-    np.testing.assert_allclose(*elbos, rtol=1e-5)
-
-
 def test_a_variance_has_half_the_gradient():
     gradients = []
     for scale in ("log_stddev", "log_variance"):
@@ -226,12 +186,10 @@ def test_a_variance_has_half_the_gradient():
     np.testing.assert_allclose(gradients[1][2:], [0.25, 3])
 
 
-def test_configs_and_files_store_the_meaning(tmp_path):
-    model = scaled_twins()[1]
-    model.save(tmp_path / "model.keras")
-    loaded = keras.models.load_model(tmp_path / "model.keras")
-    assert loaded.latent.posterior == DiagonalNormal("log_variance")
-    np.testing.assert_array_equal(loaded.encode(IMAGES), model.encode(IMAGES))
+def test_configs_store_the_meaning():
+    model = VAE(SHAPE, 2, 5, posterior=DiagonalNormal("log_variance"))
+    again = VAE.from_config(json.loads(json.dumps(model.get_config())))
+    assert again.latent.posterior == DiagonalNormal("log_variance")
     layer = GaussianLatent(2, scale="log_variance")
     config = json.loads(json.dumps(layer.get_config()))
     assert GaussianLatent.from_config(config).posterior == layer.posterior

@@ -79,10 +79,8 @@ def test_graphs_are_freed():
     assert graph() is None
 
 
-@pytest.mark.parametrize(
-    "layer", ["row", pytest.param("diagonal", marks=pytest.mark.slow)]
-)
 @pytest.mark.slow
+@pytest.mark.parametrize("layer", ["row", "diagonal"])
 def test_layers_of_a_network_share_their_loops(layer):
     def loops(num_layers):
         model = PixelRNN((6, 6, 1), 2, num_layers, layer)

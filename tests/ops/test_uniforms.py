@@ -19,13 +19,15 @@ def test_same_numbers_eager_in_a_graph_and_under_xla():
 
 def test_uniform_independent_and_below_one():
     draw = tf.function(seeded_uniforms)
-    drawn = np.asarray(draw(tf.range(400), (25,)), "float64")
+    drawn = np.asarray(draw(tf.range(400), (3, 3, 3)), "float64")
     assert drawn.min() >= 0
     assert drawn.max() < 1
     np.testing.assert_array_equal(drawn * 2**24, np.round(drawn * 2**24))
     assert abs(np.histogram(drawn, 10)[0] / drawn.size - 0.1).max() < 0.01
     neighbors = np.corrcoef(drawn[:-1].ravel(), drawn[1:].ravel())[0, 1]
     assert abs(neighbors) < 0.03
+    colors = np.corrcoef(drawn.reshape(-1, 3).T)
+    assert abs(colors[np.triu_indices(3, 1)]).max() < 0.05
 
 
 def test_seeds_and_streams_differ():

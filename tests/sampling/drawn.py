@@ -37,15 +37,11 @@ def assert_ancestral(
     assert not np.any(outside), f"{np.count_nonzero(outside)} sub-pixels differ"
 
 
-def write_sample_endpoint(model, path):
-    """Export the `sample` endpoint alone, since each further one is traced."""
-    endpoints = {"sample": model.endpoints(model.image_shape)["sample"]}
-    write_saved_model(model, path, endpoints, max_examples=16, verbose=False)
-
-
 def assert_served_as_drawn(model, path):
     """Check that an exported model draws the images of `generate`."""
-    write_sample_endpoint(model, path)
+    # Alone, since each further endpoint is traced.
+    endpoints = {"sample": model.endpoints(model.image_shape)["sample"]}
+    write_saved_model(model, path, endpoints, max_examples=16, verbose=False)
     sample = tf.saved_model.load(str(path)).signatures["sample"]
     images = sample(seed=tf.range(4, dtype=tf.int64))["images"]
     expected = model.likelihood.to_display(model.generate(4, seed=0))

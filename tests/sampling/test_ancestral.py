@@ -9,26 +9,23 @@ from keras_genimg.ops import seeded_uniforms
 
 def draw_one_by_one(model, seeds, temperature=1.0):
     """Draw in plain NumPy, from the distribution function of each sub-pixel."""
-    height, width, colors = model.image_shape
-    images = np.zeros((len(seeds), height, width, colors))
-    uniforms = np.asarray(seeded_uniforms(seeds, (height, width, colors)), "float64")
-    for r in range(height):
-        for c in range(width):
-            for k in range(colors):
-                logits = np.asarray(model(images), "float64")[:, r, c, k] / temperature
-                if logits.ndim == 1:
-                    logits = np.stack([np.zeros_like(logits), logits], axis=-1)
-                p = np.exp(logits - logits.max(axis=-1, keepdims=True))
-                steps = np.cumsum(p / p.sum(axis=-1, keepdims=True), axis=-1)
-                u = uniforms[:, r, c, k, None]
-                assert abs(u - steps).min() > 1e-5, "a tie; choose other seeds"
-                images[:, r, c, k] = (u >= steps[:, :-1]).sum(axis=-1)
+    images = np.zeros((len(seeds), *model.image_shape))
+    uniforms = np.asarray(seeded_uniforms(seeds, model.image_shape), "float64")
+    for r, c, k in np.ndindex(*model.image_shape):
+        logits = np.asarray(model(images), "float64")[:, r, c, k] / temperature
+        if logits.ndim == 1:
+            logits = np.stack([np.zeros_like(logits), logits], axis=-1)
+        p = np.exp(logits - logits.max(axis=-1, keepdims=True))
+        steps = np.cumsum(p / p.sum(axis=-1, keepdims=True), axis=-1)
+        u = uniforms[:, r, c, k, None]
+        assert abs(u - steps).min() > 1e-5, "a tie; choose other seeds"
+        images[:, r, c, k] = (u >= steps[:, :-1]).sum(axis=-1)
     return images
 
 
 MODELS = {
     "cnn": lambda: PixelCNN((4, 3, 1), 4, 2),
-    "row": lambda: PixelRNN((2, 3, 3), 6, 1, "row", likelihood=Categorical(5)),
+    "colors": lambda: PixelCNN((2, 3, 3), 6, 1, likelihood=Categorical(5)),
     "diagonal": lambda: PixelRNN((2, 3, 1), 4, 1, likelihood=Categorical(4)),
 }
 
@@ -36,7 +33,8 @@ MODELS = {
 @pytest.mark.parametrize(
     "name, jit_compile",
     [
-        *((name, False) for name in MODELS),
+        ("cnn", False),
+        ("colors", False),
         ("cnn", True),
         pytest.param("diagonal", True, marks=pytest.mark.slow),
     ],
@@ -61,21 +59,9 @@ def test_draws_what_numpy_draws(name, jit_compile):
 
 def test_seed_none_follows_the_global_seed():
     model = MODELS["cnn"]()
+    model.check_causality = False  # To save a proof.
     keras.utils.set_random_seed(1)
     first, second = model.generate(3), model.generate(3)
     keras.utils.set_random_seed(1)
     np.testing.assert_array_equal(model.generate(3), first)
     assert (first != second).any()
-
-
-def test_colors_are_drawn_with_noise_of_their_own():
-    noise = np.asarray(seeded_uniforms(np.arange(50), (8, 8, 3))).reshape(-1, 3)
-    correlation = np.corrcoef(noise.T)
-    assert abs(correlation[np.triu_indices(3, 1)]).max() < 0.05
-
-
-def test_any_size_at_call_time():
-    model = PixelRNN((None, None, 1), 3, 1)
-    assert model.generate(2, seed=0, image_size=(3, 5)).shape == (2, 3, 5, 1)
-    with pytest.raises(ValueError, match="needs `image_size="):
-        model.generate(2)

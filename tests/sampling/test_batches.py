@@ -19,7 +19,7 @@ def model():
     return PixelCNN((5, 5, 1), 4, 1, num_classes=3)
 
 
-LABELS = {"label": [0, 1, 2, 0, 1, 2, 0]}
+OPTIONS = {"seed": 0, "conditions": {"label": [0, 1, 2, 0, 1, 2, 0]}}
 
 
 def watch(monkeypatch, before, cores):
@@ -36,7 +36,7 @@ def watch(monkeypatch, before, cores):
 
 @pytest.mark.parametrize("jit_compile", slow_but([False, True], False))
 def test_batches_at_the_same_time(model, monkeypatch, jit_compile, capsys):
-    options = {"seed": 0, "conditions": LABELS, "jit_compile": jit_compile}
+    options = {**OPTIONS, "jit_compile": jit_compile}
     expected = model.generate(7, **options)
     together = threading.Barrier(4, timeout=60)
     watch(monkeypatch, lambda seeds: together.wait(), cores=4)
@@ -49,8 +49,7 @@ def test_completions_at_the_same_time(model, monkeypatch):
     known = np.zeros((5, 5))
     known[:2] = 1
     images = np.random.default_rng(0).integers(2, size=(7, 5, 5, 1))
-    options = {"seed": 0, "conditions": LABELS, "num_candidates": 2}
-    options["return_effective_sample_size"] = True
+    options = {**OPTIONS, "num_candidates": 2, "return_effective_sample_size": True}
     expected = model.complete(images, known, **options)
     together = threading.Barrier(2, timeout=60)
     watch(monkeypatch, lambda seeds: together.wait(), cores=2)
@@ -84,11 +83,10 @@ def test_threads_use_the_weights_of_a_stateless_scope(model, monkeypatch):
     """Which is that of the calling thread alone."""
     ones = [(weight, np.ones(weight.shape, "float32")) for weight in model.weights]
     monkeypatch.setattr(drawer, "num_cores", lambda: 2)
-    options = {"seed": 0, "conditions": LABELS}
-    own = model.generate(7, **options)
+    own = model.generate(7, **OPTIONS)
     with keras.StatelessScope(state_mapping=ones):
-        expected = model.generate(7, **options)
-        drawn = model.generate(7, batch_size=2, **options)
+        expected = model.generate(7, **OPTIONS)
+        drawn = model.generate(7, batch_size=2, **OPTIONS)
     assert (expected != own).any()
     np.testing.assert_array_equal(drawn, expected)
 
@@ -97,9 +95,7 @@ def test_forward_passes_one_after_the_other(model, monkeypatch):
     """Each occupies all cores, and the memory of its feature maps."""
     threads = set()
     watch(monkeypatch, lambda seeds: threads.add(threading.get_ident()), cores=4)
-    model.generate(
-        7, seed=0, batch_size=2, conditions=LABELS, method="fixed_point", verbose=0
-    )
+    model.generate(7, batch_size=2, method="fixed_point", verbose=0, **OPTIONS)
     assert threads == {threading.get_ident()}
 
 

@@ -15,23 +15,12 @@ MODELS = {
 }
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", MODELS)
-def test_xla_completes_the_same(name):
-    model = MODELS[name]()
-    generator = np.random.default_rng(0)
-    shape = model.image_shape
-    images = generator.integers(model.likelihood.num_values, size=(6, *shape))
-    known = generator.integers(2, size=(6, *shape[:2]))
-    completed = model.complete(images, known, seed=3, jit_compile=True)
-    np.testing.assert_array_equal(completed, model.complete(images, known, seed=3))
-
-
 @pytest.mark.parametrize(
     "name", ["diagonal", pytest.param("row", marks=pytest.mark.slow)]
 )
 def test_known_pixels_stay_and_methods_agree(name):
     model = MODELS[name]()
+    model.check_causality = False  # To save proofs.
     generator = np.random.default_rng(0)
     shape = model.image_shape
     images = generator.integers(model.likelihood.num_values, size=(6, *shape))
@@ -42,6 +31,9 @@ def test_known_pixels_stay_and_methods_agree(name):
     }
     for method in METHODS:
         np.testing.assert_array_equal(completed[method], completed["ancestral"])
+    if name == "row":
+        compiled = model.complete(images, known, seed=3, jit_compile=True)
+        np.testing.assert_array_equal(compiled, completed["incremental"])
     where = known == 1
     np.testing.assert_array_equal(completed["incremental"][where], images[where])
     assert (completed["incremental"][~where] != images[~where]).any()
@@ -57,15 +49,10 @@ def test_known_pixels_stay_and_methods_agree(name):
         assert_ancestral(model, drawn)
         kept = model.complete(drawn, np.ones(shape[:2], bool), seed=9, method=method)
         np.testing.assert_array_equal(kept, drawn)
-
-
-def test_pixels_before_the_first_unknown_do_not_change_the_rest():
-    """A completion of the lower half is a draw given the upper half."""
-    model = MODELS["diagonal"]()
-    drawn = model.generate(4, seed=2)
-    known = np.zeros((5, 4))
+    # A completion of the lower half is a draw given the upper half.
+    known = np.zeros(shape[:2])
     known[:2] = 1
-    np.testing.assert_array_equal(model.complete(drawn, known, seed=2), drawn)
+    np.testing.assert_array_equal(model.complete(drawn, known, seed=0), drawn)
     assert (model.complete(drawn, known, seed=50) != drawn).any()
 
 
@@ -103,7 +90,6 @@ def test_exported(tmp_path):
     ].numpy()
     expected = model.likelihood.to_display(model.complete(images, known, seed=7))
     np.testing.assert_array_equal(served, expected)
-    np.testing.assert_array_equal(served[known == 1], shown[known == 1])
     # Known pixels come back as they were sent, also where no level is theirs.
     odd = np.full_like(shown, 13)
     served = complete(images=odd, known=known, seed=tf.constant([7, 8, 9], tf.int64))

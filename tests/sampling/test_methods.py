@@ -1,6 +1,7 @@
 """All samplers draw the same images, in every family, size and way to run them."""
 
 import itertools
+from functools import partial
 
 import keras
 import numpy as np
@@ -18,29 +19,22 @@ from keras_genimg.models import (
     PixelRNN,
 )
 from keras_genimg.ops import seeded_uniforms
-from keras_genimg.sampling import METHODS, fixed_point_sampler
-from tests.sampling.drawn import (
-    TIE,
-    assert_ancestral,
-    assert_served_as_drawn,
-    write_sample_endpoint,
-)
+from keras_genimg.sampling import fixed_point_sampler
+from tests.fuzz.own_layers import Sums
+from tests.sampling.drawn import TIE, assert_ancestral, assert_served_as_drawn
 from tests.sampling.forced import assert_sampled_as_computed
 from tests.seldom import slow_but
-from tests.subprocesses import run_python
 
 SEEDS = np.arange(16)
 
 FAMILIES = {
-    "cnn": lambda shape, units, depth=1, **k: PixelCNN(shape, units, depth, **k),
-    "gated": lambda shape, units, depth=1, **k: GatedPixelCNN(
-        shape, units, depth, first_kernel_size=3, **k
-    ),
-    "row": lambda shape, units, depth=1, **k: PixelRNN(shape, units, depth, "row", **k),
-    "diagonal": lambda shape, units, depth=1, **k: PixelRNN(shape, units, depth, **k),
-    "plain": lambda shape, units, depth=1, **k: PixelRNN(
-        shape, units, depth, residual=False, **k
-    ),
+    "cnn": PixelCNN,
+    "gated": partial(GatedPixelCNN, first_kernel_size=3),
+    "row": partial(PixelRNN, layer="row"),
+    "diagonal": PixelRNN,
+    "plain": partial(PixelRNN, residual=False),
+    "whole_row": partial(PixelRNN, layer="row", whole_rows=True),
+    "whole_diagonal": partial(PixelRNN, whole_rows=True),
 }
 
 KINDS = ("cnn", "gated", "row", "diagonal")
@@ -62,10 +56,11 @@ def make(family, case):
     return model
 
 
-EVERY = [*itertools.product(KINDS, (BINARY, GRAY, TALL, WIDE)), ("plain", GRAY)]
+EVERY = [*itertools.product(KINDS, (BINARY, GRAY, TALL, WIDE))]
+OTHERS = [("plain", GRAY), ("whole_row", WIDE), ("whole_diagonal", WIDE)]
 
 
-@pytest.mark.parametrize("each", slow_but(EVERY, *EVERY[::2]), ids=str)
+@pytest.mark.parametrize("each", [*slow_but(EVERY, *EVERY[::2]), *OTHERS], ids=str)
 def test_draws_from_the_parameters_of_the_forward_pass(each):
     assert_sampled_as_computed(make(*each))
 
@@ -89,7 +84,6 @@ def test_images_are_those_of_the_ancestral_sampler_in_any_batch(family):
 
 
 def test_methods_agree():
-    # `test_ancestral.py` has the third method.
     model = make("row", RGB)
     assert_ancestral(model, model.generate(16, seed=0, method="fixed_point"), slack=TIE)
     # Eagerly, as a debugger would step through it.
@@ -98,19 +92,10 @@ def test_methods_agree():
     assert_ancestral(model, drawn, slack=TIE)
 
 
-@pytest.mark.parametrize("layer", ["row", "diagonal"])
-def test_whole_rows_are_drawn_from_the_parameters_of_the_forward_pass(layer):
-    shape, units, depth, likelihood = WIDE
-    options = {"head_filters": 9, "likelihood": likelihood, "whole_rows": True}
-    model = PixelRNN(shape, units, depth, layer, **options)
-    randomize(model, seed=3)
-    assert_sampled_as_computed(model)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "family, method",
-    [("cnn", "incremental"), ("gated", "incremental"), ("diagonal", "fixed_point")],
+    [("cnn", "incremental"), ("diagonal", "fixed_point")],
 )
 def test_xla_draws_the_same(family, method):
     model = make(family, BINARY)
@@ -118,7 +103,8 @@ def test_xla_draws_the_same(family, method):
     assert_ancestral(model, drawn, slack=TIE)
 
 
-@pytest.mark.parametrize("method", METHODS)
+# `test_ancestral.py` has the third method.
+@pytest.mark.parametrize("method", ["incremental", "fixed_point"])
 def test_temperatures(method):
     model = make("cnn", RGB)
     for temperature in (0.5, 2.0):
@@ -137,7 +123,7 @@ CONDITIONS = {
 
 def make_conditional(family, kind):
     options, condition = CONDITIONS[kind]
-    model = FAMILIES[family]((3, 4, 1), 5, **options)
+    model = FAMILIES[family]((3, 4, 1), 5, 1, **options)
     model.check_causality = False
     randomize(model, seed=3)
     return model, condition
@@ -150,25 +136,17 @@ def test_conditional_models_draw_from_the_parameters_of_the_forward_pass(family,
     assert_sampled_as_computed(model, 6, condition)
 
 
-@pytest.mark.parametrize(
-    "family, kind, method",
-    [
-        ("cnn", "label", "incremental"),
-        ("cnn", "label", "fixed_point"),
-        ("gated", "label", "incremental"),
-        pytest.param("cnn", "label", "ancestral", marks=pytest.mark.slow),
-        pytest.param("row", "map", "incremental", marks=pytest.mark.slow),
-    ],
-)
-def test_conditions_agree(family, kind, method):
-    model, condition = make_conditional(family, kind)
+# `test_check.py` in tests/causality has the third method, and a map.
+@pytest.mark.parametrize("method", ["incremental", "fixed_point"])
+def test_conditions_agree(method):
+    model, condition = make_conditional("cnn", "label")
     drawn = model.generate(6, seed=0, conditions=condition, method=method)
     assert_ancestral(model, drawn, condition)
 
 
 @pytest.mark.parametrize("family", KINDS)
 def test_any_size_draws_from_the_parameters_of_the_forward_pass(family):
-    model = FAMILIES[family]((None, None, 1), 4)
+    model = FAMILIES[family]((None, None, 1), 4, 1)
     for size in [(3, 7), (6, 2), (1, 4), (4, 1)]:
         assert_sampled_as_computed(model, image_size=size)
 
@@ -177,14 +155,14 @@ def test_any_size_draws_from_the_parameters_of_the_forward_pass(family):
     "family, method", [("cnn", "ancestral"), ("diagonal", "incremental")]
 )
 def test_any_size_agrees(family, method):
-    model = FAMILIES[family]((None, None, 1), 4)
+    model = FAMILIES[family]((None, None, 1), 4, 1)
     drawn = model.generate(4, seed=0, image_size=(3, 7), method=method)
     assert_ancestral(model, drawn)
 
 
 def half_precision_model(family, policy):
     keras.mixed_precision.set_global_policy(policy)
-    return FAMILIES[family]((3, 4, 3), 6, likelihood=Categorical(4))
+    return FAMILIES[family]((3, 4, 3), 6, 1, likelihood=Categorical(4))
 
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
@@ -209,13 +187,6 @@ def test_half_precision_draws(family, policy):
     assert (drawn[:, 0, 0, 0] == other[:, 0, 0, 0]).all()
 
 
-@pytest.mark.slow
-def test_half_precision_is_exported_as_it_draws(tmp_path):
-    keras.mixed_precision.set_global_policy("mixed_bfloat16")
-    model = FAMILIES["row"]((4, 5, 1), 6, likelihood=Categorical(4))
-    assert_served_as_drawn(model, tmp_path / "model")
-
-
 def test_fixed_point_takes_few_passes(monkeypatch):
     model, passes = make("cnn", BINARY), []
     sample = model.likelihood.sample
@@ -236,17 +207,10 @@ def test_fixed_point_takes_few_passes(monkeypatch):
     np.testing.assert_array_equal(images, model.generate(16, seed=0))
 
 
-class RowAbove(keras.layers.Layer):
-    """A causal layer that the incremental sampler does not know."""
-
-    def call(self, inputs):
-        return tf.pad(inputs, [(0, 0), (1, 0), (0, 0), (0, 0)])[:, :-1]
-
-
 def test_a_model_names_its_own_sampler(tmp_path):
     images = keras.Input((3, 4, 1))
     x = MaskedConv2D(4, 3, "A")(images)
-    logits = MaskedConv2D(1, 1, "B", dtype="float32")(x + RowAbove()(x))
+    logits = MaskedConv2D(1, 1, "B", dtype="float32")(x + Sums()(x))
     model = AutoregressiveModel(images, logits, sampling_method="fixed_point")
     randomize(model, seed=3)
     drawn = model.generate(16, seed=0)
@@ -255,13 +219,12 @@ def test_a_model_names_its_own_sampler(tmp_path):
     np.testing.assert_array_equal(
         model.complete(drawn, known, seed=np.arange(16)), drawn
     )
-    with pytest.raises(ValueError, match="RowAbove"):
+    with pytest.raises(ValueError, match="Sums"):
         model.generate(method="incremental")
-    with pytest.raises(ValueError, match="RowAbove"):
+    with pytest.raises(ValueError, match="Sums"):
         model.export(tmp_path / "1", method="incremental")
     assert_served_as_drawn(model, tmp_path / "1")
-    with keras.saving.custom_object_scope({"RowAbove": RowAbove}):
-        again = AutoregressiveModel.from_config(model.get_config())
+    again = AutoregressiveModel.from_config(model.get_config())
     assert again.sampling_method == "fixed_point"
     family = PixelCNN((3, 4, 1), 2, 1, sampling_method="ancestral")
     assert PixelCNN.from_config(family.get_config()).sampling_method == "ancestral"
@@ -277,34 +240,3 @@ def test_one_trace_for_single_images_and_one_for_all_batches():
     samplers = [f for f in functions if isinstance(f, TracedSampler)]
     counts = [f._function.experimental_get_tracing_count() for f in samplers]
     assert counts == [1, 1]
-
-
-@pytest.mark.slow
-def test_exported_in_a_fresh_process(tmp_path):
-    # RGB for the family that is traced fastest.
-    models = {
-        "cnn": make("cnn", WIDE),
-        "gated": make("gated", BINARY),
-        "diagonal": make("diagonal", BINARY),
-    }
-    for family, model in models.items():
-        write_sample_endpoint(model, tmp_path / family)
-    script = """
-import sys
-sys.modules["keras"] = sys.modules["keras_genimg"] = None
-import numpy as np, tensorflow as tf
-folder, *families = sys.argv[1:]
-for family in families:
-    model = tf.saved_model.load(f"{folder}/{family}")
-    seeds = tf.range(16, dtype=tf.int64)
-    images = [model.signatures["sample"](seed=seeds)["images"].numpy()]
-    for size in (1, 3):
-        images.append(model.signatures["sample"](seed=seeds[:size])["images"].numpy())
-    np.savez(f"{folder}/{family}.npz", *images)
-"""
-    run_python("-c", script, tmp_path, *models, PYTHONPATH="")
-    for family, model in models.items():
-        with np.load(tmp_path / f"{family}.npz") as drawn:
-            for images in drawn.values():
-                images = model.likelihood.from_display(images)
-                assert_ancestral(model, images, slack=TIE)

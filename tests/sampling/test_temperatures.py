@@ -1,12 +1,11 @@
 import sys
 
-import keras
 import numpy as np
 import pytest
 
 from keras_genimg.causality.random_weights import randomize
 from keras_genimg.likelihoods import Categorical, DiscretizedLogisticMixture
-from keras_genimg.models import MultiScalePixelRNN, PixelCNN
+from keras_genimg.models import PixelCNN
 
 TINY = [1e-30, 1e-37, 1e-38, 1e-40, 1e-50, sys.float_info.min]
 
@@ -23,6 +22,7 @@ def test_the_likeliest_pixels_are_drawn_at_the_smallest_temperatures(likelihood)
     """Logits divided by less than 1e-37 overflowed, and the image was black."""
     model = PixelCNN((3, 3, 1), 3, 1, likelihood=likelihood, first_kernel_size=3)
     randomize(model, seed=3)
+    model.check_causality = False  # To save proofs.
     images = model.generate(4, seed=1, temperature=1e-6)
     assert images.any()
     known = np.eye(3)
@@ -46,17 +46,3 @@ def test_logits_of_0_are_a_coin_at_every_temperature():
     for temperature in TINY:
         drawn = model.generate(4, seed=1, temperature=temperature)
         np.testing.assert_array_equal(drawn, images)
-
-
-@pytest.mark.slow
-def test_enlarge():
-    model = MultiScalePixelRNN(
-        (4, 4, 1), (2, 4), 3, 1, likelihood=Categorical(5), first_kernel_size=3
-    )
-    keras.utils.set_random_seed(0)
-    for network in model.scale_models:
-        randomize(network, seed=3)
-    small = np.ones((2, 2, 2, 1))
-    images = model.enlarge(small, seed=1, temperature=1e-6)
-    drawn = model.enlarge(small, seed=1, temperature=1e-40)
-    np.testing.assert_array_equal(drawn, images)

@@ -8,7 +8,7 @@ from keras import layers
 
 from keras_genimg.causality.random_weights import randomize
 from keras_genimg.drawing.proven_sampler import TracedSampler
-from keras_genimg.layers import CausalLayer, DiagonalBiLSTM, MaskedConv2D, RowLSTM
+from keras_genimg.layers import DiagonalBiLSTM, MaskedConv2D, RowLSTM
 from keras_genimg.likelihoods import Categorical, DiscretizedLogisticMixture
 from keras_genimg.models import (
     AutoregressiveModel,
@@ -20,38 +20,12 @@ from keras_genimg.models import (
 from keras_genimg.ops.uniforms import seeded_uniforms
 from keras_genimg.sampling import incremental
 from keras_genimg.sampling.waves import LARGEST_BATCH
+from tests.fuzz.own_layers import Left, Sides, WrongReach
 from tests.seldom import slow_but
 
 SHAPE = (8, 9, 1)
 SEEDS = range(6)
 NARROW = {"first_kernel_size": 3}
-
-
-@keras.saving.register_keras_serializable("tests.waves")
-class Above(CausalLayer, layers.Layer):
-    """The sum of the pixels on both sides of the one above, and the pixel."""
-
-    reach = distance = 1
-
-    def call(self, inputs):
-        sides = (self.distance, self.distance)
-        above = keras.ops.pad(inputs, [(0, 0), (1, 0), sides, (0, 0)])[:, :-1]
-        width = inputs.shape[2]
-        return inputs + above[:, :, :width] + above[:, :, -width:]
-
-    def initial_cache(self, weights, batch, width, channels):
-        return (tf.zeros((width, batch, channels)),)
-
-    def begin_row(self, weights, cache):
-        (row,), sides = cache, (self.distance, self.distance)
-        above, width = tf.pad(row, [sides, (0, 0), (0, 0)]), row.shape[0]
-        return (), (above[:width] + above[-width:],)
-
-    def step(self, weights, carry, row, inputs):
-        return inputs + row[0], (), (inputs,)
-
-    def end_row(self, weights, cache, kept):
-        return tuple(kept)
 
 
 def model_of(layer, shape=SHAPE):
@@ -82,13 +56,14 @@ MODELS = {
     "mixture": lambda: PixelCNN(
         (*SHAPE[:2], 3), 6, 1, likelihood=DiscretizedLogisticMixture(8, 2), **NARROW
     ),
-    "own": lambda: model_of(Above()),
+    "own": lambda: model_of(Sides()),
     "labels": row_with_labels,
 }
 
 
 def randomized(model):
     randomize(model, seed=1, gain=1.0, vector_scale=0.1)
+    model.check_causality = False  # To save proofs.
     return model
 
 
@@ -104,7 +79,7 @@ def drawn(monkeypatch):
     return draw
 
 
-@pytest.mark.parametrize("name", slow_but(MODELS, "row", "mixture", "own", "labels"))
+@pytest.mark.parametrize("name", slow_but(MODELS, "mixture", "own", "labels"))
 def test_waves_draw_what_single_pixels_give(name, drawn):
     model = randomized(MODELS[name]())
     options = {"seed": 0}
@@ -117,12 +92,18 @@ def test_waves_draw_what_single_pixels_give(name, drawn):
     assert by_pixel[:, -1, -1].std() > 0
 
 
-def test_one_image_and_a_batch_are_the_same():
+@pytest.fixture(scope="module")
+def row():
+    """Return a model, and images that it drew pixel by pixel."""
     model = randomized(MODELS["row"]())
-    largest = LARGEST_BATCH
-    many = model.generate(largest + 1, seed=0)
+    model.check_causality = True  # Both ways must be proven here.
+    return model, model.generate(LARGEST_BATCH + 1, seed=0)
+
+
+def test_one_image_and_a_batch_are_the_same(row):
+    model, many = row
     np.testing.assert_array_equal(model.generate(1, seed=2), many[2:3])
-    np.testing.assert_array_equal(model.generate(largest, seed=0), many[:-1])
+    np.testing.assert_array_equal(model.generate(LARGEST_BATCH, seed=0), many[:-1])
 
 
 @pytest.mark.slow
@@ -138,13 +119,13 @@ def test_only_the_way_that_a_batch_takes_is_traced():
 
 
 @pytest.mark.parametrize("batch", slow_but([1, LARGEST_BATCH + 1], LARGEST_BATCH + 1))
-def test_a_batch_of_known_size_is_drawn_in_one_way(batch):
-    model = randomized(MODELS["row"]())
+def test_a_batch_of_known_size_is_drawn_in_one_way(batch, row):
+    model, many = row
     draw = incremental.incremental_sampler(model)
     uniforms = seeded_uniforms(tf.range(batch, dtype=tf.int64), SHAPE)
     compiled = tf.function(lambda uniforms: draw(uniforms, tf.ones(()), []))
     images = compiled(tf.constant(uniforms.numpy()))
-    np.testing.assert_array_equal(images, model.generate(batch, seed=0))
+    np.testing.assert_array_equal(images, many[:batch])
 
 
 @pytest.mark.parametrize("options", [{"temperature": 2.0}, {"num_candidates": 3}])
@@ -159,31 +140,45 @@ def test_completions(options, drawn):
     )
 
 
-def test_which_models_have_waves():
+def test_the_way_of_small_batches():
     class Rows(MaskedConv2D):
         """Changes rows, and does not say how far it sees."""
 
         def begin_row(self, weights, cache):
             return super().begin_row(weights, cache)
 
-    half = model_of(RowLSTM(4, dtype="mixed_bfloat16"))
+    class Steps(DiagonalBiLSTM):
+        """Changes steps, and does not say how it evaluates rows."""
+
+        def step(self, *arguments, **others):
+            return super().step(*arguments, **others)
+
+    quantized = model_of(layers.Dense(4, name="dense"))
+    quantized.get_layer("dense").quantize("int8")
     models = {
-        PixelRNN(SHAPE, 4, 1, **NARROW): False,
-        model_of(DiagonalBiLSTM(4)): False,
-        GatedPixelCNN(SHAPE, 4, 1): False,
-        PixelCNN(SHAPE, 4, 1, first_kernel_size=9): False,
-        half: False,
-        model_of(Rows(4, 3, "B")): False,
-        PixelCNN(SHAPE, 4, 1, **NARROW): True,
-        model_of(RowLSTM(4)): True,
+        PixelCNN(SHAPE, 4, 1, **NARROW): LARGEST_BATCH,
+        model_of(RowLSTM(4)): LARGEST_BATCH,
+        # Waves do not pay, so a single image is drawn row by row.
+        PixelCNN(SHAPE, 4, 1): 1,
+        PixelRNN(SHAPE, 4, 1, **NARROW): 1,
+        GatedPixelCNN(SHAPE, 4, 1): 1,
+        model_of(Rows(4, 3, "B")): 1,
+        # Pixel by pixel.
+        model_of(Steps(4)): 0,
+        model_of(Left()): 0,
+        model_of(RowLSTM(4, dtype="mixed_bfloat16")): 0,
+        quantized: 0,
+        PixelCNN(SHAPE, 4, 1, likelihood=Categorical(3)): 0,
+        PixelCNN((*SHAPE[:2], 3), 4, 1): 0,
     }
-    for model, has_waves in models.items():
-        template = tf.zeros((*SHAPE[:2], 2, 1))
+    for model, largest in models.items():
+        assert incremental.largest_small_batch(model, model.image_shape) == largest
+        template = tf.zeros((*SHAPE[:2], 2, model.image_shape[2]))
         run = incremental.PixelRun(model, template, [], fused=True)
-        assert (run.wave_reach is not None) == has_waves
-        largest = incremental.largest_small_batch(model, model.image_shape)
-        assert (largest == LARGEST_BATCH) == has_waves
-        assert incremental.PixelRun(model, template, [], False).wave_reach is None
+        assert (run.wave_reach is not None) == (largest == LARGEST_BATCH)
+        assert run.evaluates_rows == (largest == 1)
+        run = incremental.PixelRun(model, template, [], fused=False)  # With XLA.
+        assert run.wave_reach is None and not run.evaluates_rows
 
 
 @pytest.mark.slow
@@ -195,11 +190,8 @@ def test_multi_scale_draws_each_scale_in_waves(drawn):
 
 
 def test_a_wrong_reach_is_refused():
-    class Farther(Above):
-        distance = 2
-
-    model = model_of(Farther())
+    model = model_of(WrongReach())
     model.generate(LARGEST_BATCH + 1, seed=0)  # Pixel by pixel.
-    with pytest.raises(ValueError, match="reach.*Farther"):
+    with pytest.raises(ValueError, match="reach.*WrongReach"):
         model.generate(1, seed=0)
     model.generate(1, seed=0, method="ancestral")

@@ -9,14 +9,16 @@ IMAGES = tf.TensorSpec((None, 3, 4, 1), tf.int32, name="images")
 COUNT = tf.TensorSpec((), tf.int32, name="count")
 
 
-def save(path, functions):
+def save(path, functions, layers=None):
     """Write a SavedModel.
 
     Args:
         path: Directory to create.
         functions: Dict by name of signature of a function and the specs of its inputs.
+        layers: Keras layers that the module owns: Python loads it, a server cannot.
     """
     module = tf.Module()
+    module.layers = layers
     module.functions = [
         tf.function(function, autograph=False).get_concrete_function(*specs)
         for function, specs in functions.values()
@@ -114,19 +116,6 @@ def save_with_faults(path):
         scalar: COUNT,
     }
     save(path, {function.__name__: (function, [x]) for function, x in inputs.items()})
-
-
-def save_module_of_layers(path, model, size):
-    """Write a `tf.Module` that owns Keras layers: Python loads it, a server cannot."""
-    module = tf.Module()
-    module.layers = model.layers
-    spec = tf.TensorSpec((None, size), tf.float32, name="latent")
-
-    def run(latent):
-        return {"images": model(tf.ensure_shape(latent, spec.shape))}
-
-    signature = tf.function(run, autograph=False).get_concrete_function(spec)
-    tf.saved_model.save(module, str(path), signatures={"decode": signature})
 
 
 def record(signature, **inputs):

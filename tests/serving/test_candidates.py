@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_genimg.serving import read_metadata
 from tests.seldom import weekly_but
 
 pytestmark = pytest.mark.slow
@@ -77,13 +76,3 @@ def test_examples_times_candidates_are_limited(color_loaded, request_of):
         color_loaded.signatures["complete"](**three)
     del three["images"], three["known"]
     assert len(color_loaded.signatures["sample"](**three)["images"]) == 3
-
-
-def test_metadata_know_the_limit(color_export):
-    signatures = read_metadata(color_export)["signatures"]
-    for name, described in signatures.items():
-        completes = name in ("complete", "complete_xla")
-        assert described["num_candidates"] == (5 if completes else 1)
-        assert described["max_examples"] == (2 if completes else 14)
-    size = signatures["complete"]["outputs"]["effective_sample_size"]
-    assert size == {"dtype": "float32", "shape": [None]}

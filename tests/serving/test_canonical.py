@@ -1,3 +1,5 @@
+import pathlib
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -42,14 +44,10 @@ def saved(tmp_path_factory):
     return module.run(tf.constant([1.0, 2.0])), paths
 
 
-def read(path):
-    with open(f"{path}/saved_model.pb", "rb") as opened:
-        return opened.read()
-
-
 def test_equal_models_have_equal_bytes(saved):
-    _, (first, second) = saved
-    assert read(first) == read(second)
+    _, paths = saved
+    first, second = (pathlib.Path(path, "saved_model.pb") for path in paths)
+    assert first.read_bytes() == second.read_bytes()
 
 
 def test_computes_what_it_did(saved, tmp_path):

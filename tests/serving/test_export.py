@@ -1,4 +1,3 @@
-import numpy as np
 import pytest
 import tensorflow as tf
 
@@ -7,20 +6,6 @@ from keras_genimg.serving.verification.saved_graph import SavedGraph
 from tests.serving.some_endpoints import write_endpoints
 
 pytestmark = pytest.mark.slow
-
-
-def test_log_prob_of_displayable_images(color_model, color_loaded):
-    model = color_model
-    labels = np.array([2, 0], "int32")
-    images = model.generate(2, seed=0, conditions=labels)
-    served = color_loaded.signatures["log_prob"](
-        images=model.likelihood.to_display(images).astype("int32"), label=labels
-    )
-    inputs = {"images": images, "label": labels}
-    np.testing.assert_allclose(served["log_prob"], model.log_prob(inputs), rtol=1e-5)
-    np.testing.assert_allclose(
-        served["bits_per_dim"], model.bits_per_dim(inputs), rtol=1e-5
-    )
 
 
 def test_weights_are_stored_once(color_model, color_export, tmp_path):

@@ -80,12 +80,9 @@ const captionsOf = (seeds) => seeds.map((seed) => `seed ${seed}`);
 
 /** Returns the inputs besides seeds and images, which all examples of a call share. */
 function conditionsOf(signature) {
-  if (!("label" in metadata.signatures[signature].inputs)) return {};
-  return { label: numberIn("label", { low: 0, high: highestLabel() }) };
-}
-
-function highestLabel() {
-  return metadata.signatures.sample.inputs.label?.high ?? 2 ** 31 - 1;
+  const { label } = metadata.signatures[signature].inputs;
+  if (!label) return {};
+  return { label: numberIn("label", { low: 0, high: label.high ?? 2 ** 31 - 1 }) };
 }
 
 function modelPath() {

@@ -7,6 +7,7 @@ import pathlib
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
+from keras_genimg.serving.canonical import called_names
 from keras_genimg.serving.metadata import read_metadata
 
 TAG = "serve"
@@ -119,10 +120,8 @@ class SavedGraph:
                 names.extend(nodes[name].input)
         nodes = list(nodes.values())
         for node in nodes:  # The list grows by the nodes of functions.
-            called = {node.op}
-            for attr in node.attr.values():
-                called.update(f.name for f in [attr.func, *attr.list.func])
-            for name in called & self._functions.keys() - functions.keys():
+            called = self._functions.keys() & called_names(node)
+            for name in called - functions.keys():
                 functions[name] = self._functions[name]
                 nodes.extend(functions[name].node_def)
         return nodes, list(functions.values())

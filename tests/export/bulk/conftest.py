@@ -5,7 +5,6 @@ import pytest
 
 from export.bulk.sampling import SampleJob
 from export.bulk.saved_model import SavedModel
-from keras_genimg.models import PixelCNN
 
 
 @pytest.fixture(scope="session")
@@ -41,15 +40,6 @@ def job(saved, tmp_path):
         return SampleJob(saved(model), str(tmp_path / output), **options)
 
     return make
-
-
-@pytest.fixture(scope="session")
-def map_model(tmp_path_factory):
-    """Path of a model whose images depend on a map."""
-    path = tmp_path_factory.mktemp("map") / "1"
-    model = PixelCNN((4, 4, 1), 3, 1, first_kernel_size=3, condition_shape=(1, 1, 2))
-    model.export(path, verbose=False)
-    return path
 
 
 @pytest.fixture

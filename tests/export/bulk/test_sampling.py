@@ -8,6 +8,7 @@ import shutil
 
 import numpy as np
 import pytest
+import tensorflow_datasets as tfds
 
 Image = pytest.importorskip("PIL.Image", reason='needs the extra "serving"')
 
@@ -29,14 +30,21 @@ pytestmark = pytest.mark.slow
 LABELS = np.array([0, 2, 1, 1, 0, 2, 2, 0, 1, 0, 2])
 
 
-def test_images_are_those_of_the_library(job, call, expected):
-    drawn = job()
-    write_all(drawn, call("draw"))
+@pytest.mark.parametrize(
+    "name, labels", [("draw", None), ("pixels", 1), ("pixels", LABELS)]
+)
+def test_images_are_those_of_the_library(job, call, expected, name, labels):
+    drawn = job(name, labels=labels)
+    write_all(drawn, call(name))
     seeds, images = seeds_and_pixels(drawn)
     np.testing.assert_array_equal(seeds, np.arange(5, 16))
-    np.testing.assert_array_equal(images, expected("draw", 11, 5))
-    sizes = [drawn.size(index) for index in range(3)]
-    assert sizes == [3, 4, 4]
+    assert [drawn.size(index) for index in range(3)] == [3, 4, 4]
+    conditions = {}
+    if labels is not None:
+        conditions["conditions"] = np.broadcast_to(labels, (11,))
+        found = [np.load(drawn.path(index))["label"] for index in range(3)]
+        np.testing.assert_array_equal(np.concatenate(found), conditions["conditions"])
+    np.testing.assert_array_equal(images, expected(name, 11, 5, **conditions))
 
 
 def test_images_are_not_merged_with_those_of_other_threads(call):
@@ -44,18 +52,6 @@ def test_images_are_not_merged_with_those_of_other_threads(call):
     used = inspect.getclosurevars(call("pixels")).nonlocals["call"]
     assert "BatchFunction" in str(merging.graph.as_graph_def())
     assert "BatchFunction" not in str(used.graph.as_graph_def())
-
-
-@pytest.mark.parametrize("labels", [1, LABELS])
-def test_labels(job, call, expected, labels):
-    drawn = job("pixels", labels=labels)
-    write_all(drawn, call("pixels"))
-    _, images = seeds_and_pixels(drawn)
-    all_labels = np.broadcast_to(labels, (11,))
-    wanted = expected("pixels", 11, 5, conditions=all_labels)
-    np.testing.assert_array_equal(images, wanted)
-    found = np.concatenate([np.load(drawn.path(index))["label"] for index in range(3)])
-    np.testing.assert_array_equal(found, all_labels)
 
 
 def test_png(job, call, expected, tmp_path):
@@ -70,7 +66,6 @@ def test_png(job, call, expected, tmp_path):
 
 
 def test_tfds_reads_and_trains(job, call, expected):
-    tfds = pytest.importorskip("tensorflow_datasets")
     drawn = job("pixels", format="tfds", labels=LABELS)
     (line,) = write_all(drawn, call("pixels"))
     folder = os.path.dirname(drawn.prefix)
@@ -143,14 +138,13 @@ def test_refused(job, changed, message):
         job(**changed)
 
 
-def test_models_that_cannot_be_used(saved, map_model, base_dir):
+def test_models_that_cannot_be_used(saved, base_dir):
     with pytest.raises(BulkError, match="no signature log_prob; it has decode"):
         saved("vae", "log_prob")
     with pytest.raises(BulkError, match="Give the directory of a version"):
         SavedModel(base_dir / "vae", "sample")
-    conditional = SavedModel(map_model, "sample")
-    with pytest.raises(BulkError, match="needs condition, which bulk work has no"):
-        conditional.check(["seed", "label"], 1)
+    with pytest.raises(BulkError, match="needs label, which bulk work has no"):
+        saved("pixels").check(["seed"], 1)
 
 
 def test_another_run_is_refused(job, tmp_path):
@@ -247,16 +241,15 @@ def test_wrong_command_lines(given, message, capsys):
     assert message in capsys.readouterr().err
 
 
-def test_files_of_labels(base_dir, tmp_path, capsys, monkeypatch):
+def test_files_of_labels(base_dir, tmp_path, run_command):
     labels = tmp_path / "labels.txt"
-    arguments = ["sample", "--model", base_dir / "vae" / "1", "--num-images", "2"]
+    arguments = ["--model", base_dir / "vae" / "1", "--num-images", 2]
     arguments += ["--output", tmp_path / "a", "--labels", labels]
-    monkeypatch.setattr("sys.argv", [*map(str, arguments)])
     for text, message in (
         ("1\ntwo\n", "must have an integer per line"),
         ("1 2\n0 1\n", "it has several"),
     ):
         labels.write_text(text)
-        assert command.main() == 1
-        assert message in capsys.readouterr().err
+        code, _, errors = run_command(command, *arguments)
+        assert code == 1 and message in errors
     assert list(tmp_path.iterdir()) == [labels]

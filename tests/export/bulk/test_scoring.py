@@ -20,11 +20,12 @@ from tests.export.bulk.files import write_all  # noqa: E402
 pytestmark = pytest.mark.slow
 
 LABELS = np.arange(11) % 3
+PNG_FILES = [f"{'more/' * (number > 4)}{number:02}.png" for number in range(11)]
 
 
 @pytest.fixture(scope="module")
 def data(saved, call, models, tmp_path_factory):
-    """Folder of eleven drawn images in three forms, and their scores."""
+    """Folder of eleven drawn images in three forms, and their scores by label."""
     folder = tmp_path_factory.mktemp("data")
     for form in ("tfrecord", "tfds"):
         prefix = str(folder / form / "a")
@@ -33,43 +34,46 @@ def data(saved, call, models, tmp_path_factory):
     model = models["pixels"]
     images = model.generate(11, seed=5, conditions=LABELS)
     (folder / "png" / "more").mkdir(parents=True)
-    for number, image in enumerate(model.likelihood.to_display(images)):
-        name = f"more/{number:02}.png" if number > 4 else f"{number:02}.png"
+    for name, image in zip(PNG_FILES, model.likelihood.to_display(images), strict=True):
         Image.fromarray(image).save(folder / "png" / name)
     nats = {
-        key: -model.log_prob({model.inputs[0].name: images, "label": labels})
-        for key, labels in (("own", LABELS), ("ones", np.ones(11, "int32")))
+        label: -model.log_prob({model.inputs[0].name: images, "label": labels})
+        for label, labels in ((None, LABELS), (1, np.ones(11, "int32")))
     }
     return folder, nats
 
 
-@pytest.fixture
-def scores(saved, call, tmp_path):
-    """Function that scores data; it returns ids, nats, bits/dim, and the summary."""
-
-    def get(source, form, label=None):
-        prefix = str(tmp_path / "scores" / "a")
-        job = ScoreJob(saved("pixels", "log_prob"), source, prefix, form, 3, label)
-        write_all(job, call("pixels", "log_prob"))
-        rows = []
-        for index in range(job.num_shards):
-            if form == "csv":
-                with open(job.path(index), newline="") as opened:
-                    rows += [list(row.values()) for row in csv.DictReader(opened)]
-            else:
-                pq = pytest.importorskip("pyarrow.parquet")
-                table = pq.read_table(job.path(index)).to_pydict()
-                rows += zip(*table.values(), strict=True)
-        summary = json.loads(pathlib.Path(f"{prefix}-summary.json").read_text())
-        ids, nats, bits = zip(*rows, strict=True)
-        return ids, np.array(nats, "float32"), np.array(bits, "float32"), summary
-
-    return get
+def table_of(path):
+    """Return the rows of a table of scores."""
+    if path.endswith("csv"):
+        with open(path, newline="") as opened:
+            return [tuple(row.values()) for row in csv.DictReader(opened)]
+    pq = pytest.importorskip("pyarrow.parquet")
+    return [*zip(*pq.read_table(path).to_pydict().values(), strict=True)]
 
 
-def check(nats, bits, summary, expected):
-    np.testing.assert_allclose(nats, expected, rtol=1e-6)
+@pytest.mark.parametrize(
+    "name, num_shards, form, label, ids",
+    [
+        ("tfrecord/a", None, "csv", None, range(5, 16)),
+        ("tfrecord/a", None, "parquet", None, range(5, 16)),
+        ("tfds:train", 2, "csv", None, range(11)),
+        ("png", 4, "csv", 1, PNG_FILES),
+    ],
+)
+def test_scores(data, saved, call, tmp_path, name, num_shards, form, label, ids):
+    folder, expected = data
+    source = find_source(str(folder / name), num_shards)
+    prefix = str(tmp_path / "scores" / "a")
+    job = ScoreJob(saved("pixels", "log_prob"), source, prefix, form, 3, label)
+    write_all(job, call("pixels", "log_prob"))
+    rows = sum((table_of(job.path(index)) for index in range(job.num_shards)), [])
+    found, *scores = zip(*rows, strict=True)
+    assert [str(each) for each in found] == [str(each) for each in ids]
+    nats, bits = np.array(scores, "float32")
+    np.testing.assert_allclose(nats, expected[label], rtol=1e-6)
     np.testing.assert_allclose(bits, nats / np.log(2) / 60, rtol=1e-5)
+    summary = json.loads(pathlib.Path(f"{prefix}-summary.json").read_text())
     assert summary["images"] == 11
     wanted = nats.astype("float64")
     np.testing.assert_allclose(summary["nats"], wanted.mean(), rtol=1e-14)
@@ -77,27 +81,8 @@ def check(nats, bits, summary, expected):
     np.testing.assert_allclose(summary["nats_standard_error"], error, rtol=1e-12)
 
 
-@pytest.mark.parametrize("form", ["csv", "parquet"])
-def test_tfrecords(data, scores, form):
-    folder, nats = data
-    source = find_source(str(folder / "tfrecord" / "a"), None)
-    ids, *found = scores(source, form)
-    assert [int(i) for i in ids] == list(range(5, 16))
-    check(*found, nats["own"])
-
-
-def test_tfds(data, scores):
-    folder, nats = data
-    pytest.importorskip("tensorflow_datasets")
-    source = find_source(f"{folder / 'tfds'}:train", 2)
-    ids, *found = scores(source, "csv")
-    assert [int(i) for i in ids] == list(range(11))
-    check(*found, nats["own"])
-
-
 def test_ids_of_tfds_are_positions(job, call, expected):
     """Also in files of more examples than tensorflow-datasets reads at a time."""
-    pytest.importorskip("tensorflow_datasets")
     drawn = job(format="tfds", num_images=40, num_shards=2)
     write_all(drawn, call("draw"))
     source = find_source(f"{pathlib.Path(drawn.prefix).parent}:train", 1)
@@ -105,14 +90,6 @@ def test_ids_of_tfds_are_positions(job, call, expected):
     assert [example["id"] for example in examples] == list(range(40))
     images = [example["image"] for example in examples]
     np.testing.assert_array_equal(images, expected("draw", 40, 5))
-
-
-def test_png_files_with_one_label(data, scores):
-    folder, nats = data
-    source = find_source(str(folder / "png"), 4)
-    ids, *found = scores(source, "csv", label=1)
-    assert ids == tuple(sorted(ids)) and ids[0] == "00.png" and len(set(ids)) == 11
-    check(*found, nats["ones"])
 
 
 def test_refused(data, saved, call, tmp_path):
