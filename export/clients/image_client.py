@@ -3,7 +3,6 @@
 import concurrent.futures
 import dataclasses
 import functools
-import itertools
 import random
 import time
 
@@ -101,7 +100,8 @@ class ImageClient:
             ClientError: If the server refuses the request, or the last attempt fails
                 too.
         """
-        for attempt in itertools.count():
+        attempt = 0
+        while True:
             try:
                 return function(*arguments)
             except Unavailable as error:
@@ -110,6 +110,7 @@ class ImageClient:
                 # Random, so that clients that fail together do not return together.
                 wait = self.first_wait * 2**attempt * random.uniform(0.5, 1)
                 time.sleep(min(MAX_WAIT, max(wait, error.wait)))
+                attempt += 1
 
     @functools.cached_property
     def signatures(self) -> dict[str, Signature]:
