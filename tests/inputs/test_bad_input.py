@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_genimg.inputs.calls import image_seeds
 from keras_genimg.likelihoods import Categorical
 from keras_genimg.models import (
     AutoregressiveModel,
@@ -102,6 +103,15 @@ def test_generate_refuses(model, arguments, text):
         model.generate(**{"num_images": 2, **arguments})
 
 
+def test_the_largest_seeds():
+    largest = 2**62 - 1
+    for seed in (largest - 1, np.uint64(largest - 1), [largest - 1, largest]):
+        np.testing.assert_array_equal(image_seeds(2, seed), [largest - 1, largest])
+    for seed in (largest, np.uint64(2**63 + 1)):
+        with pytest.raises(ValueError, match="from 0 to 2"):
+            image_seeds(2, seed)
+
+
 @pytest.mark.parametrize("family", [PixelCNN, GatedPixelCNN])
 @pytest.mark.parametrize(
     "name, value",
@@ -124,7 +134,9 @@ def test_sizes_of_networks(family, name, value):
     "make, text",
     [
         (lambda: PixelCNN((4, 4), 4, 1), r"`image_shape`.*\(4, 4\)"),
+        (lambda: PixelCNN(4, 4, 1), "`image_shape`.*image_shape=4"),
         (lambda: PixelCNN((4, 4, 0), 4, 1), "colors=0"),
+        (lambda: PixelCNN((0, 4, 1), 4, 1), "height=0"),
         (lambda: PixelCNN((4, 4, 3), 2, 1), "`units` of PixelCNN.*num_colors=3"),
         (lambda: PixelRNN((4, 4, 3), 2, 1), "`units` of PixelRNN.*units=2"),
         (

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from keras_genimg.models import PixelCNN
 from tests.fitting.test_step_check import GOOD, LABELS, small, spoiled, with_labels
 
 data = pytest.importorskip("torch.utils.data")
@@ -43,6 +44,12 @@ def test_loaders_of_unknown_length():
 
     model = small(mode="eager")
     model.fit(data.DataLoader(Stream(), batch_size=4), steps_per_epoch=2, verbose=0)
+
+
+def test_bits_of_images_of_any_size_need_an_array():
+    model = PixelCNN((None, None, 1), 2, 1)
+    with pytest.raises(ValueError, match="bits_per_dim needs an array"):
+        model.bits_per_dim(tensors(GOOD))
 
 
 def test_labels():

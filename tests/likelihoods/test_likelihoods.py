@@ -177,6 +177,9 @@ def test_range_checks_accept_what_fits():
     Categorical(256).check_images(np.arange(256))
     with pytest.raises(ValueError, match="from 0 to 255.*values from 0 to 256"):
         Categorical(256).check_images(np.arange(257))
+    halves = tf.constant([0.5], tf.bfloat16).numpy()
+    with pytest.raises(ValueError, match="expects pixels"):
+        Bernoulli().check_images(halves)
     for likelihood in (Gaussian(), REAL_BERNOULLI):
         likelihood.check_images(np.array([0.0, 0.3, 1.0]))
         likelihood.check_images(np.array([0, 1], "uint8"))
