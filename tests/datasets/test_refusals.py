@@ -33,6 +33,7 @@ REFUSED = {
         {"split": "train[:9"},
         {"split": "train[9]"},
         {"split": "test[5:2]"},
+        {"split": "all[:5]"},
         {"batch_size": 1498, "drop_remainder": True},
     ],
     cluttered_digits: [

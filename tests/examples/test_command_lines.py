@@ -23,6 +23,7 @@ REFUSED = {
     "train.py --preset VAE/digits --data images": "pass --data ./images",
     f"{ON_IMAGES} --crop-size 9": "Received: crop_size=.9, 9",
     f"{ON_IMAGES} --epochs 0": "--epochs: 0 is not an integer from 1",
+    f"{ON_IMAGES} --held-out 20": "below 16, the number of training images",
     f"{ON_IMAGES} --save-every 0": "--save-every: 0 is not an integer from 1",
     f"{ON_IMAGES} --samples -1": "--samples: -1 is not an integer from 0",
     f"{ON_IMAGES} --learning-rate 0": "invalid float above 0 value: '0'",

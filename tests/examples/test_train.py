@@ -157,6 +157,11 @@ def test_pixels_decide_their_likelihood_and_size(tmp_path):
     assert size(folder) == (16, 32)
     write_images(folder / "other", 1, (40, 81))
     assert size(folder) == (32, 32)
+    exif = Image.Exif()
+    exif[train.ORIENTATION] = 6  # The top row was the right side.
+    (tmp_path / "turned").mkdir()
+    Image.new("L", (80, 40)).save(tmp_path / "turned" / "a.png", exif=exif)
+    assert size(tmp_path / "turned") == (32, 16)
 
 
 @pytest.mark.parametrize(

@@ -134,6 +134,7 @@ def test_data_that_is_not_there(data, tmp_path):
         (folder / "png", 12, "11 images do not fill 12 shards"),
         (folder / "tfrecord" / "a", 4, "shards of their own, here 3"),
         (f"{folder / 'tfds'}:test", 1, "tfds:test cannot be read"),
+        (f"{folder / 'tfds'}:train+train", 2, "its splits are train"),
         ("no_such_set:test", 1, "no_such_set:test cannot be read"),
     ):
         with pytest.raises(BulkError, match=message):
