@@ -222,8 +222,9 @@ class _Input:
         """Return a row of `StepCheck.received`."""
         mask = tf.reshape(self._in_range(self.value), (-1,))
         flat = tf.reshape(tf.cast(self.value, tf.float32), (-1,))
-        # GPUs have no kernel of `argmin` for integers.
-        first = flat[tf.argmin(tf.cast(mask, tf.float32))]
+        # GPUs have no kernel of `argmin` for integers. With an index in place of
+        # `gather`, XLA would compile the step again for each batch.
+        first = tf.gather(flat, tf.argmin(tf.cast(mask, tf.float32)))
         dtype = np.float32(self.value.dtype.as_datatype_enum)
         row = [1.0, tf.reduce_min(flat), tf.reduce_max(flat), first, dtype]
         row = tf.pad(row, [(0, row_size - len(row))])
