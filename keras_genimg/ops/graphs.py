@@ -7,6 +7,7 @@ import weakref
 from collections.abc import Callable
 
 import tensorflow as tf
+from tensorflow.python.ops import control_flow_util
 
 _functions = weakref.WeakKeyDictionary()
 _FEWEST_ROWS = 16
@@ -63,7 +64,7 @@ def traced_once(function, batched=0):
     Many layers of a network have maps of the same shape. Tracing the loop of each layer
     again would take most of the time before the first step, and most of the bytes of an
     export. In eager execution, the function runs without tracing, except in a
-    `shared_eager_traces` block.
+    `shared_eager_traces` block. In a graph for XLA, each call is traced.
 
     A trace lives as long as the graph that calls it, so that a process that builds many
     models does not accumulate traces.
@@ -87,7 +88,13 @@ def traced_once(function, batched=0):
                 trace = tf.function(function, autograph=False)
                 traces[key] = trace.get_concrete_function(*specs)
             return traces[key](*arguments)
-        shared = _functions.setdefault(tf.compat.v1.get_default_graph(), {})
+        graph = tf.compat.v1.get_default_graph()
+        # XLA would compile a training step again for each batch. Its gradient takes
+        # shapes from the trace, and to XLA (TensorFlow 2.21) all arguments of a call
+        # are constants if one of its results must be.
+        if control_flow_util.GraphOrParentsInXlaContext(graph):
+            return function(*arguments)
+        shared = _functions.setdefault(graph, {})
         if function not in shared:
             shared[function] = tf.function(function, autograph=False)
         return shared[function](*arguments)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_genimg.models import VAE, AutoregressiveModel, PixelCNN
+from keras_genimg.models import VAE, AutoregressiveModel, PixelCNN, PixelRNN
 from tests.fitting.one_convolution import one_convolution
 from tests.seldom import slow_but
 
@@ -50,9 +50,10 @@ def test_no_step_is_taken_where_a_data_set_of_unknown_length_ends(make):
 
 
 @pytest.mark.slow
-def test_xla_compiles_a_step_once():
-    """It compiled again for each batch, whose pixels decided the size of a slice."""
-    model = PixelCNN(SHAPE, 4, 1)
+@pytest.mark.parametrize("family", [PixelCNN, PixelRNN])
+def test_xla_compiles_a_step_once(family):
+    """It compiled again for each batch, whose pixels it took for constants."""
+    model = family(SHAPE, 4, 1)
     model.compile("sgd", jit_compile=True)
     seconds = []
     for seed in range(2):
