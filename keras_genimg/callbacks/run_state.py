@@ -14,6 +14,7 @@ from keras_genimg.files import atomic_path, sync
 
 # The last complete file and the one before it.
 NUM_KEPT = 2
+_NAME = re.compile(r"state-(\d+)-(\d+)\.npz")
 # Keras numbers the names of layers and models in the order of their making.
 _COUNTED = ("name", "keras_history", "registered_name", "build_config")
 
@@ -75,11 +76,12 @@ def load_state(directory: pathlib.Path) -> RunState | None:
 
 def _files(directory):
     """Return the paths of the states, the last one first."""
-
-    def place(path):
-        return [int(number) for number in re.findall(r"\d+", path.name)]
-
-    return sorted(directory.glob("state-[0-9]*-[0-9]*.npz"), key=place, reverse=True)
+    found = []
+    for path in directory.iterdir():
+        match = _NAME.fullmatch(path.name)
+        if match:
+            found.append(((int(match[1]), int(match[2])), path))
+    return [path for _, path in sorted(found, reverse=True)]
 
 
 def describe_run(model, data):

@@ -93,8 +93,11 @@ def test_ends_with_the_same_bits_wherever_it_was_stopped(stops, whole, tmp_path)
 def test_stopped_between_the_last_batch_and_the_end_of_the_epoch(
     whole, tmp_path, capsys
 ):
+    other = tmp_path / "state-9-9 (copy).npz"
+    other.touch()  # Is neither read nor removed.
+
     def files():
-        return {path.name for path in tmp_path.iterdir()} - {".lock"}
+        return {path.name for path in tmp_path.iterdir()} - {".lock", other.name}
 
     with pytest.raises(KeyboardInterrupt):
         fit(make(), Resume(tmp_path, save_every=1), Stop(BATCHES))
@@ -105,6 +108,7 @@ def test_stopped_between_the_last_batch_and_the_end_of_the_epoch(
     assert_ends_as(whole, model, fit(model, Resume(tmp_path)))
     assert capsys.readouterr().out == "Resuming at epoch 1, batch 6.\n"
     assert files() == {"state-000001-000000000.npz", "state-000002-000000000.npz"}
+    assert other.exists()
 
 
 def test_data_sets_and_validation_data_that_are_new_in_each_epoch(tmp_path):
