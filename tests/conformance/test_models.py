@@ -1,4 +1,5 @@
 import json
+import time
 
 import keras
 import numpy as np
@@ -112,6 +113,21 @@ def test_fits_and_reports(name):
     bits = nats / np.prod(model.image_shape) / np.log(2)
     np.testing.assert_allclose(results["bits_per_dim"], bits, rtol=1e-5)
     np.testing.assert_allclose(model.bits_per_dim(x).mean(), bits, rtol=1e-5)
+
+
+@pytest.mark.slow
+@CASES
+def test_xla_compiles_a_step_once(case):
+    """It compiled again for each batch, whose pixels it took for constants."""
+    model = case.make()
+    model.compile("sgd", jit_compile=True)
+    seconds = []
+    for seed in range(2):
+        began = time.perf_counter()
+        x = case.example(8, seed)
+        model.fit(x, batch_size=2, verbose=0, validation_data=x)
+        seconds.append(time.perf_counter() - began)
+    assert seconds[1] < seconds[0] / 3
 
 
 def test_the_first_step_is_traced_once(monkeypatch):

@@ -1,13 +1,11 @@
 """Steps of training and evaluation on data of any type and length."""
 
-import time
-
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_genimg.models import VAE, AutoregressiveModel, PixelCNN, PixelRNN
+from keras_genimg.models import VAE, AutoregressiveModel
 from tests.fitting.one_convolution import one_convolution
 from tests.seldom import slow_but
 
@@ -47,21 +45,6 @@ def test_no_step_is_taken_where_a_data_set_of_unknown_length_ends(make):
         ended.append([*(np.asarray(v.numpy()) for v in variables), np.array(logs)])
         assert model.optimizer.iterations.numpy() == 6
     np.testing.assert_equal(*ended)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("family", [PixelCNN, PixelRNN])
-def test_xla_compiles_a_step_once(family):
-    """It compiled again for each batch, whose pixels it took for constants."""
-    model = family(SHAPE, 4, 1)
-    model.compile("sgd", jit_compile=True)
-    seconds = []
-    for seed in range(2):
-        images = np.random.default_rng(seed).integers(2, size=(8, *SHAPE))
-        began = time.perf_counter()
-        model.fit(images, batch_size=2, verbose=0)
-        seconds.append(time.perf_counter() - began)
-    assert seconds[1] < seconds[0] / 3
 
 
 def test_booleans_train_as_integers_do():
