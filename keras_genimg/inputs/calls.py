@@ -115,10 +115,11 @@ def draw_images(
 
     Raises:
         ValueError: If `batch_size` is not an integer of at least 1.
+        RuntimeError: If it is called in a `tf.function`.
     """
     batch_size = check_positive_int("batch_size", batch_size, method)
     total = len(inputs[0])
-    task = f"{model.name}.{method}"
+    task = _eager_task(model, method)
     slow = cost * min(total, batch_size) > SLOW
 
     def drawn(part):
@@ -164,9 +165,10 @@ def map_images(
     Raises:
         ValueError: If there are no images, or their shape, a pixel or a condition does
             not fit.
+        RuntimeError: If it is called in a `tf.function`.
     """
     batch_size = check_positive_int("batch_size", batch_size, method)
-    task = f"{model.name}.{method}"
+    task = _eager_task(model, method)
     data = checked_inputs(images, model, task)
     if isinstance(data, tf.data.Dataset):
         total, unit = int(data.cardinality()), "batch"
@@ -183,6 +185,17 @@ def map_images(
     )
     batches = reported(batches, task, total, verbose, note, unit=unit)
     return _joined(_arrays(function(*batch)) for batch in batches)
+
+
+def _eager_task(model, method):
+    """Return the name of a method that returns arrays, which a graph cannot compute."""
+    task = f"{model.name}.{method}"
+    if not tf.executing_eagerly():
+        raise RuntimeError(
+            f"{task} returns NumPy arrays. Call it outside of `tf.function` and of "
+            f"functions that `tf.data.Dataset.map` is given."
+        )
+    return task
 
 
 def _arrays(tensors):

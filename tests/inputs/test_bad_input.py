@@ -103,6 +103,14 @@ def test_generate_refuses(model, arguments, text):
         model.generate(**{"num_images": 2, **arguments})
 
 
+@pytest.mark.parametrize(
+    "call", [lambda model: model.generate(2), lambda model: model.log_prob(IMAGES)]
+)
+def test_arrays_are_not_returned_in_graphs(model, call):
+    with pytest.raises(RuntimeError, match="(?i)numpy arrays.*outside of `tf.function"):
+        tf.function(lambda: call(model))()
+
+
 def test_the_largest_seeds():
     largest = 2**62 - 1
     for seed in (largest - 1, np.uint64(largest - 1), [largest - 1, largest]):
