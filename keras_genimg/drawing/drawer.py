@@ -8,7 +8,7 @@ import tensorflow as tf
 from keras_genimg.causality.probing import check_causal
 from keras_genimg.drawing.candidates import completion_of_candidates, temperatures
 from keras_genimg.drawing.proven_sampler import TracedSampler
-from keras_genimg.inputs.calls import cost_of_image, draw_images
+from keras_genimg.inputs.calls import cost_of_image, draw_images, eager_task
 from keras_genimg.inputs.images import check_shape, sized_image_shape
 from keras_genimg.losses.negative_log_likelihood import masked_log_prob
 from keras_genimg.ops.checks import check_choice, check_temperature
@@ -235,7 +235,7 @@ def checked_completion(images, known, model):
 
     Unknown pixels become 0. Both get the shape of `images`, in float32.
     """
-    owner = f"{model.name}.complete"
+    owner = eager_task(model, "complete")
     images, known = np.asarray(images), np.asarray(known)
     check_shape(images.shape, model, owner)
     if len(images) == 0:

@@ -119,7 +119,7 @@ def draw_images(
     """
     batch_size = check_positive_int("batch_size", batch_size, method)
     total = len(inputs[0])
-    task = _eager_task(model, method)
+    task = eager_task(model, method)
     slow = cost * min(total, batch_size) > SLOW
 
     def drawn(part):
@@ -168,7 +168,7 @@ def map_images(
         RuntimeError: If it is called in a `tf.function`.
     """
     batch_size = check_positive_int("batch_size", batch_size, method)
-    task = _eager_task(model, method)
+    task = eager_task(model, method)
     data = checked_inputs(images, model, task)
     if isinstance(data, tf.data.Dataset):
         total, unit = int(data.cardinality()), "batch"
@@ -187,7 +187,7 @@ def map_images(
     return _joined(_arrays(function(*batch)) for batch in batches)
 
 
-def _eager_task(model, method):
+def eager_task(model, method):
     """Return the name of a method that returns arrays, which a graph cannot compute."""
     task = f"{model.name}.{method}"
     if not tf.executing_eagerly():

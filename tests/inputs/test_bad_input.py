@@ -104,7 +104,12 @@ def test_generate_refuses(model, arguments, text):
 
 
 @pytest.mark.parametrize(
-    "call", [lambda model: model.generate(2), lambda model: model.log_prob(IMAGES)]
+    "call",
+    [
+        lambda model: model.generate(2),
+        lambda model: model.complete(tf.zeros_like(IMAGES), IMAGES[..., 0]),
+        lambda model: model.log_prob(IMAGES),
+    ],
 )
 def test_arrays_are_not_returned_in_graphs(model, call):
     with pytest.raises(RuntimeError, match="(?i)numpy arrays.*outside of `tf.function"):
