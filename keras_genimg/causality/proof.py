@@ -138,7 +138,7 @@ def first_disagreement(
     @tf.function(autograph=False)
     def compare(images, conditions):
         given = tf.transpose(images, (1, 2, 0, 3))
-        run = PixelRun(model, given, conditions, fused=True, fuse_sums=False)
+        run = PixelRun(model, given, conditions, fused=True, simplify=False)
         compared = [
             (step, value)
             for step in run.program.instructions

@@ -78,10 +78,12 @@ class TracedSampler:
             given = [tf.TensorSpec((None, *image_shape))] * 2
         variables = list(model.weights)
         # One call to read them all takes a third of the time of one for each.
-        self._read = tf.function(
+        read = tf.function(
             lambda: [tf.convert_to_tensor(weight) for weight in variables],
             autograph=False,
         )
+        with tf.init_scope():
+            self._read = read.get_concrete_function()
 
         def run(weights, num_rows, num_guesses, *inputs):
             records, options = [], {}

@@ -1,5 +1,7 @@
 """Compiled functions of a model, rebuilt when its layers change."""
 
+import functools
+
 import keras
 import tensorflow as tf
 
@@ -40,7 +42,10 @@ class FunctionCache:
 
     def compiled(self, key, function, **options):
         """Return `function` as a `tf.function` with some options, cached."""
-        return self.get(key, lambda: tf.function(function, autograph=False, **options))
+        # TensorFlow counts traces by the code of a function, and would warn when the
+        # fifth model is used. A partial has no code.
+        own = functools.partial(function)
+        return self.get(key, lambda: tf.function(own, autograph=False, **options))
 
 
 def _is_same(value, other):

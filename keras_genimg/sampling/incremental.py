@@ -14,6 +14,7 @@ from keras_genimg.ops.devices import is_on_gpu
 from keras_genimg.ops.precision import has_half_precision, is_quantized
 from keras_genimg.sampling.pointwise import Linear, autocast
 from keras_genimg.sampling.program import Level, Program, step_arguments
+from keras_genimg.sampling.simplified import Floor, simplified
 from keras_genimg.sampling.waves import LARGEST_BATCH, Waves, wave_reach
 from keras_genimg.types import Shape, TensorLike
 
@@ -212,11 +213,11 @@ class PixelRun:
         template: Tensor of shape `(height, width, batch, colors)`.
         conditions: The model's inputs besides the images, in order.
         fused: Whether TensorFlow's fused kernels may be used, which XLA lacks.
-        fuse_sums: See `Program`.
+        simplify: Whether not all values need to be computed, see `simplified`.
     """
 
-    def __init__(self, model, template, conditions, fused, fuse_sums=True):
-        self.program = program = Program(model, fuse_sums)
+    def __init__(self, model, template, conditions, fused, simplify=True):
+        self.program = program = Program(model)
         self.fused = fused
         self.couples_colors = model.likelihood.couples_colors
         self.height, self.width, self.batch, self.colors = ops.shape(template)
@@ -225,6 +226,9 @@ class PixelRun:
         is_double = any(value.spec.dtype == "float64" for value in values)
         self.dtype = tf.float64 if is_double else tf.float32
         steps = [step for step in program.instructions if step.level != Level.FIXED]
+        self.pointwise = {id(s): s.pixel() for s in steps if s.pixel is not None}
+        if simplify:
+            steps = simplified(steps, self.pointwise, program.output)
         self.row_steps = [step for step in steps if step.level == Level.ROWS]
         self.pixel_steps = [step for step in steps if step.level == Level.PIXEL]
         # Causal layers; those with a `step` come first.
@@ -232,7 +236,6 @@ class PixelRun:
         self.stepped = [step for step in causal if step.level == Level.PIXEL]
         self.causal = self.stepped + [s for s in causal if s.level == Level.ROWS]
         self.weights = {id(s): s.operation.prepare(fused) for s in self.causal}
-        self.pointwise = {id(s): s.pixel() for s in steps if s.pixel is not None}
         self.maps = self._maps(conditions, steps)
         self.fed = self._fed_by_pixel()
         # Grappler empties the result of a loop that adds `carry + constant` to itself
@@ -299,7 +302,7 @@ class PixelRun:
         linear = {
             key: for_batch(each.weights, batch)
             for key, each in self.pointwise.items()
-            if isinstance(each, Linear)
+            if isinstance(each, (Linear, Floor))
         }
         # A layer of a user may prepare tensors of unknown shapes.
         known = {

@@ -91,7 +91,7 @@ def _layer_function(layer, ranks):
     if isinstance(layer, layers.Concatenate) and layer.axis in (-1, rank - 1):
         return lambda: lambda inputs: tf.concat(autocast(layer, inputs), axis=-1)
     if is_linear(layer):
-        return lambda: Linear([layer])
+        return lambda: Linear(layer)
     is_elementwise = isinstance(layer, _ELEMENTWISE_LAYERS) and len(ranks) == 1
     if isinstance(layer, layers.Rescaling):
         # Scales may differ between channels, but not between pixels.
@@ -210,29 +210,27 @@ def is_linear(layer):
 
 
 class Linear:
-    """Function of one pixel: the sum of linear layers, as one product.
+    """Function of one pixel: a linear layer.
 
     It is made outside of all loops, where it prepares the weights.
 
     Args:
-        linear_layers: Layers for which `is_linear` holds, of one compute dtype; only
-            the last may have an activation.
+        layer: Layer for which `is_linear` holds.
 
     Call arguments:
-        inputs: A list of inputs (one input for a single layer), each of shape `(batch,
-            channels)`.
+        inputs: Shape `(batch, channels)`, or a list of inputs to join.
 
     Attributes:
         weights: The prepared weights.
+        activation: The layer's, or None if it has none.
     """
 
-    def __init__(self, linear_layers):
-        self.dtype = dtype = linear_layers[0].compute_dtype
-        kernels = [tf.cast(_kernel(layer), dtype) for layer in linear_layers]
-        biases = [tf.cast(x.bias, dtype) for x in linear_layers if x.bias is not None]
-        kernel = tf.concat(kernels, axis=0) if len(kernels) > 1 else kernels[0]
-        self.weights = prepare_affine(kernel, tf.add_n(biases) if biases else None)
-        self.activation = linear_layers[-1].activation
+    def __init__(self, layer):
+        self.dtype = layer.compute_dtype
+        bias = None if layer.bias is None else tf.cast(layer.bias, self.dtype)
+        self.weights = prepare_affine(tf.cast(_kernel(layer), self.dtype), bias)
+        activation = layer.activation
+        self.activation = None if activation is keras.activations.linear else activation
 
     def __call__(self, inputs):
         if isinstance(inputs, (list, tuple)):

@@ -2,7 +2,6 @@
 
 import dataclasses
 import enum
-import functools
 import inspect
 import itertools
 from collections.abc import Callable
@@ -19,7 +18,6 @@ from keras_genimg.sampling.graph import (
 )
 from keras_genimg.sampling.pointwise import (
     ELEMENTWISE,
-    Linear,
     is_linear,
     pointwise_function,
 )
@@ -126,7 +124,6 @@ class Program:
 
     Args:
         model: A functional Keras model whose first input is the image.
-        fuse_sums: Whether to replace each sum of linear layers by one product.
 
     Attributes:
         inputs: `Value`s of the model's inputs, the image first.
@@ -138,7 +135,7 @@ class Program:
             error names the layer.
     """
 
-    def __init__(self, model, fuse_sums=True):
+    def __init__(self, model):
         self.instructions = []
         self._indices = itertools.count()
         self.inputs = [
@@ -148,8 +145,6 @@ class Program:
         if not is_functional(model):
             raise refusal(model, reason="computes more than its graph")
         (self.output,) = _values_in(self._inline(model, self.inputs))
-        while fuse_sums and self._fuse_sum():
-            pass
 
     def on_maps(self, inputs, level=Level.PIXEL):
         """Return all values up to a level by index, computed on whole maps.
@@ -287,41 +282,6 @@ class Program:
         tensor = leaf.read() if isinstance(leaf, Weight) else leaf
         constant = _Constant(tensor, shape)
         return self._instruction(constant, (), {}, spec, Level.FIXED)[0]
-
-    def _fuse_sum(self):
-        """Replace a sum of linear layers, such as skip connections, by one product.
-
-        Returns:
-            Whether there was one.
-        """
-        uses = [v.index for step in self.instructions for v in step.inputs]
-        makers = {
-            step.outputs[0].index: step
-            for step in self.instructions
-            if step.pixel is not None
-            and isinstance(step.operation, keras.Layer)
-            and is_linear(step.operation)
-            and step.operation.activation in (None, keras.activations.linear)
-            and uses.count(step.outputs[0].index) == 1
-            and step.outputs[0] is not self.output
-        }
-        for position, step in enumerate(self.instructions):
-            terms = [makers[v.index] for v in step.inputs if v.index in makers]
-            is_sum = (
-                type(step.operation) is keras.layers.Add
-                and len(terms) == len(step.inputs)
-                and len({t.outputs[0].spec.shape[-1] for t in terms}) == 1
-            )
-            if is_sum and len({t.operation.compute_dtype for t in terms}) == 1:
-                self.instructions[position] = dataclasses.replace(
-                    step,
-                    args=([term.inputs[0] for term in terms],),
-                    kwargs={},
-                    pixel=functools.partial(Linear, [x.operation for x in terms]),
-                )
-                self.instructions = [x for x in self.instructions if x not in terms]
-                return True
-        return False
 
 
 class _Constant(keras.Operation):

@@ -173,3 +173,11 @@ def test_the_number_of_images_is_hidden_only_from_sizes_like_it(num_images, is_k
     model.compile("sgd")
     model.evaluate(np.zeros((num_images, 4, 5, 1)), batch_size=num_images, verbose=0)
     assert seen[-1] == (num_images if is_known else None)
+
+
+def test_tensorflow_warns_of_no_trace_when_models_are_compared(caplog, monkeypatch):
+    monkeypatch.setattr(tf.get_logger(), "handlers", [caplog.handler])
+    images = np.zeros((1, 3, 3, 1), "float32")
+    for _ in range(6):
+        kg.models.PixelCNN((3, 3, 1), units=2, num_blocks=1).log_prob(images)
+    assert not caplog.text
