@@ -34,13 +34,11 @@ def simplified(steps, functions, output):
         functions: Dict of their functions of a pixel by id, which is changed.
         output: `Value` of the program's output.
     """
-    steps = list(steps)
+    steps = [_sum_of_products(step, steps, functions) for step in steps]
+    steps = _steps_read(steps, output)
     for position, step in enumerate(steps):
-        if _is_sum(step):
-            step = _sum_of_products(step, steps, functions)
         if isinstance(functions.get(id(step)), Linear) and _is_float32(step):
-            step = _product_of_terms(step, steps[:position], functions)
-        steps[position] = step
+            steps[position] = _product_of_terms(step, steps[:position], functions)
     steps = _steps_read(steps, output)
     _delay_biases(steps, functions, output)
     return steps
@@ -58,16 +56,18 @@ def _steps_read(steps, output):
 
 def _sum_of_products(step, steps, functions):
     """Return a sum of products as one product, if nothing else reads these."""
+    by_output = {each.outputs[0].index: each for each in steps}
+    makers = [by_output.get(value.index) for value in step.inputs]
     read = [value.index for each in steps for value in each.inputs]
-    makers = {each.outputs[0].index: each for each in steps if each.level == step.level}
-    makers = [makers.get(value.index) for value in step.inputs]
-    products = [functions.get(id(maker)) for maker in makers]
-    if any(
-        not isinstance(product, Linear) or product.activation for product in products
+    if not _is_sum(step) or not all(
+        _is_product(maker, functions)
+        and maker.level == step.level
+        and read.count(maker.outputs[0].index) == 1
+        for maker in makers
     ):
         return step
-    is_read_once = all(read.count(value.index) == 1 for value in step.inputs)
-    if not is_read_once or len({product.dtype for product in products}) > 1:
+    products = [functions[id(maker)] for maker in makers]
+    if len({product.dtype for product in products}) > 1:
         return step
     kernels, biases = zip(*(product.weights for product in products), strict=True)
     biases = [bias for bias in biases if bias is not None]
@@ -90,35 +90,43 @@ def _product_of_terms(step, before, functions):
     The skip connections of residual blocks read sums of what the blocks add, which are
     products of fewer channels.
     """
+    terms, replaced = {value.index: value for value in step.inputs}, []
+    for maker in reversed(before):
+        made = maker.outputs[0]
+        is_open = _is_product(maker, functions) or _is_sum(maker)
+        is_like = made.level == step.level and _is_float32(maker)
+        if made.index in terms and is_open and is_like:
+            del terms[made.index]
+            terms.update((value.index, value) for value in maker.inputs)
+            replaced.append(maker)
+    if _width(terms.values()) >= _width(step.inputs):
+        return step
     product = functions[id(step)]
     kernel, bias = product.weights
-    kernels = {}  # By index of value.
+    kernels = {}
+
+    def read_one(value, kernel):
+        others = kernels.get(value.index)
+        kernels[value.index] = kernel if others is None else kernel + others
 
     def read(values, kernel):
         sizes = [value.spec.shape[-1] for value in values]
-        for value, part in zip(values, tf.split(kernel, sizes), strict=True):
-            _, others = kernels.get(value.index, (value, 0.0))
-            kernels[value.index] = value, part + others
+        parts = tf.split(kernel, sizes) if len(values) > 1 else [kernel]
+        for value, part in zip(values, parts, strict=True):
+            read_one(value, part)
 
     read(step.inputs, kernel)
-    for maker in reversed(before):
-        made, function = maker.outputs[0], functions.get(id(maker))
-        if made.index not in kernels or made.level != step.level:
-            continue
-        if isinstance(function, Linear) and not function.activation:
-            _, kernel = kernels.pop(made.index)
-            weights, of_maker = function.weights
-            read(maker.inputs, weights @ kernel)
+    for maker in replaced:
+        kernel = kernels.pop(maker.outputs[0].index)
+        if _is_product(maker, functions):
+            weights, of_maker = functions[id(maker)].weights
             bias = _plus(bias, of_maker, kernel)
-        elif _is_sum(maker) and _is_float32(maker):
-            _, kernel = kernels.pop(made.index)
-            read(maker.inputs, tf.concat([kernel] * len(maker.inputs), axis=0))
-    values = [value for value, _ in kernels.values()]
-    widths = [sum(x.spec.shape[-1] for x in each) for each in (values, step.inputs)]
-    if widths[0] >= widths[1]:
-        return step
-    kernel = tf.concat([part for _, part in kernels.values()], axis=0)
-    return _product(step, values, (kernel, bias), functions, product)
+            read(maker.inputs, weights @ kernel)
+        else:
+            for value in maker.inputs:
+                read_one(value, kernel)
+    kernel = tf.concat([kernels[index] for index in terms], axis=0)
+    return _product(step, list(terms.values()), (kernel, bias), functions, product)
 
 
 def _delay_biases(steps, functions, output):
@@ -144,19 +152,26 @@ def _delay_biases(steps, functions, output):
         if isinstance(function, Linear):
             kernel, bias = function.weights
             if given:
-                parts = [
-                    late.get(value.index, tf.zeros(value.spec.shape[-1]))
-                    for value in step.inputs
-                ]
-                bias = _plus(bias, tf.concat(parts, axis=0), kernel)
+                bias = _plus(bias, _joined(step.inputs, late), kernel)
             waits = can_wait[made] and not function.activation
             if waits and bias is not None:
                 late[made], bias = bias, None
             function.weights = kernel, bias
         elif given:
-            late[made] = tf.add_n(given)
+            late[made] = tf.add_n(given) if len(given) > 1 else given[0]
             if _is_relu(step.operation):
                 functions[id(step)] = Floor(late[made])
+
+
+def _joined(values, late):
+    """Return the late biases of values, with zeros where there are none."""
+    if len(values) == 1:
+        return late[values[0].index]
+    parts = [
+        late[value.index] if value.index in late else tf.zeros(value.spec.shape[-1])
+        for value in values
+    ]
+    return tf.concat(parts, axis=0)
 
 
 def _plus(bias, more, kernel):
@@ -165,6 +180,15 @@ def _plus(bias, more, kernel):
         return bias
     more = tf.linalg.matvec(kernel, more, transpose_a=True)
     return more if bias is None else bias + more
+
+
+def _width(values):
+    return sum(value.spec.shape[-1] for value in values)
+
+
+def _is_product(step, functions):
+    function = functions.get(id(step))
+    return isinstance(function, Linear) and not function.activation
 
 
 def _is_float32(step):
