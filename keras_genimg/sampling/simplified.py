@@ -56,15 +56,18 @@ def _steps_read(steps, output):
 
 def _sum_of_products(step, steps, functions):
     """Return a sum of products as one product, if nothing else reads these."""
-    by_output = {each.outputs[0].index: each for each in steps}
-    makers = [by_output.get(value.index) for value in step.inputs]
+    if not _is_sum(step):
+        return step
     read = [value.index for each in steps for value in each.inputs]
-    if not _is_sum(step) or not all(
-        _is_product(maker, functions)
-        and maker.level == step.level
-        and read.count(maker.outputs[0].index) == 1
-        for maker in makers
-    ):
+    by_output = {
+        each.outputs[0].index: each
+        for each in steps
+        if _is_product(each, functions)
+        and each.level == step.level
+        and read.count(each.outputs[0].index) == 1
+    }
+    makers = [by_output[v.index] for v in step.inputs if v.index in by_output]
+    if len(makers) < len(step.inputs):
         return step
     products = [functions[id(maker)] for maker in makers]
     if len({product.dtype for product in products}) > 1:
