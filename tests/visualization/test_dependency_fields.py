@@ -23,7 +23,7 @@ def test_picture_by_hand(tmp_path):
 @pytest.mark.parametrize(
     "fields, text",
     [
-        ({}, "at least one"),
+        ({}, "`fields` must be a dict"),
         ({"a": np.zeros((2, 2))}, "Field 'a' must be a boolean array"),
         ({"a": np.zeros((1, 2), bool)}, "1 rows and 2 columns"),
     ],
