@@ -226,9 +226,11 @@ class PixelRun:
         is_double = any(value.spec.dtype == "float64" for value in values)
         self.dtype = tf.float64 if is_double else tf.float32
         steps = [step for step in program.instructions if step.level != Level.FIXED]
-        self.pointwise = {id(s): s.pixel() for s in steps if s.pixel is not None}
+        functions = {id(s): s.pixel() for s in steps if s.pixel is not None}
         if simplify:
-            steps = simplified(steps, self.pointwise, program.output)
+            steps = simplified(steps, functions, program.output)
+        pointwise = [step for step in steps if step.pixel is not None]
+        self.pointwise = {id(step): functions[id(step)] for step in pointwise}
         self.row_steps = [step for step in steps if step.level == Level.ROWS]
         self.pixel_steps = [step for step in steps if step.level == Level.PIXEL]
         # Causal layers; those with a `step` come first.
