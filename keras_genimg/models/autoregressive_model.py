@@ -163,6 +163,7 @@ class AutoregressiveModel(GenerativeModel):
         Raises:
             ValueError: If an argument is not as described, the model is not causal, or
                 the incremental sampler does not support a layer.
+            RuntimeError: If it is called in a `tf.function`.
         """
         owner, drawer = "generate", self._drawer
         num_images = check_positive_int("num_images", num_images, owner)
@@ -235,6 +236,7 @@ class AutoregressiveModel(GenerativeModel):
         Raises:
             ValueError: If an argument is not as described, the model is not causal, or
                 the incremental sampler does not support a layer.
+            RuntimeError: If it is called in a `tf.function`.
 
         References:
             van den Oord et al., Pixel Recurrent Neural Networks, 2016, figure 1.
@@ -278,6 +280,7 @@ class AutoregressiveModel(GenerativeModel):
 
         Raises:
             ValueError: If there are no images, or their shape or pixels do not fit.
+            RuntimeError: If it is called in a `tf.function`.
         """
         function = self._function_cache.compiled(
             "log_prob", self._drawer.log_prob, reduce_retracing=True

@@ -162,6 +162,7 @@ class DRAW(LatentModel):
 
         Raises:
             ValueError: If an argument is not as described.
+            RuntimeError: If it is called in a `tf.function`.
         """
 
         def draw(seeds):
@@ -206,6 +207,7 @@ class DRAW(LatentModel):
 
         Raises:
             ValueError: If there are no images, or their shape or pixels do not fit.
+            RuntimeError: If it is called in a `tf.function`.
         """
 
         def reconstruct(images, seeds):

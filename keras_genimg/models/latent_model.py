@@ -224,6 +224,7 @@ class LatentModel(GenerativeModel):
 
         Raises:
             ValueError: If an argument is not as described.
+            RuntimeError: If it is called in a `tf.function`.
         """
 
         def draw(seeds):
@@ -260,6 +261,7 @@ class LatentModel(GenerativeModel):
 
         Raises:
             ValueError: If there are no images, or their shape or pixels do not fit.
+            RuntimeError: If it is called in a `tf.function`.
         """
         bound = functools.partial(mean_elbo, self)
         counts = [check_positive_int("num_samples", num_samples, "elbo")]
@@ -299,6 +301,7 @@ class LatentModel(GenerativeModel):
 
         Raises:
             ValueError: If there are no images, or their shape or pixels do not fit.
+            RuntimeError: If it is called in a `tf.function`.
 
         References:
             Burda, Grosse and Salakhutdinov, Importance Weighted Autoencoders, 2015,
@@ -337,6 +340,7 @@ class LatentModel(GenerativeModel):
 
         Raises:
             ValueError: If there are no images, or their shape or pixels do not fit.
+            RuntimeError: If it is called in a `tf.function`.
         """
         nats = self.log_prob(
             images,
@@ -376,6 +380,7 @@ class LatentModel(GenerativeModel):
 
         Raises:
             ValueError: If there are no images, or their shape or pixels do not fit.
+            RuntimeError: If it is called in a `tf.function`.
         """
 
         def reconstruct(images, seeds):

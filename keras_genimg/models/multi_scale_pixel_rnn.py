@@ -383,6 +383,7 @@ class MultiScalePixelRNN(AutoregressiveModel):
 
         Raises:
             ValueError: If an argument is not as described.
+            RuntimeError: If it is called in a `tf.function`.
         """
         small_images = np.asarray(small_images)
         size = small_images.shape[1:3]

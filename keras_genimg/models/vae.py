@@ -227,6 +227,7 @@ class VAE(LatentModel):
 
         Raises:
             ValueError: If there are no images, or their shape or pixels do not fit.
+            RuntimeError: If it is called in a `tf.function`.
         """
         encode = self._function_cache.compiled(
             "encode",
@@ -262,6 +263,7 @@ class VAE(LatentModel):
 
         Raises:
             ValueError: If the shape does not fit or a number is not finite.
+            RuntimeError: If it is called in a `tf.function`.
         """
         latents = np.asarray(latents, "float32")
         fits = latents.ndim == 2 and latents.shape[1] == self.latent_dim
@@ -320,6 +322,7 @@ class VAE(LatentModel):
         Raises:
             ValueError: If the model has 5 latents or more, there are no images, their
                 shape or pixels do not fit, or an argument is not as described.
+            RuntimeError: If it is called in a `tf.function`.
 
         References:
             Kingma and Welling, Auto-Encoding Variational Bayes, 2013, section 5 and
