@@ -250,16 +250,15 @@ def step_of_window(
         The results of `CausalLayer.step_row`.
     """
     (window,) = carry
-    width, _, channels = ops.shape(inputs)
+    width, batch, channels = ops.shape(inputs)
     columns = window.shape[-1] // channels
-    if columns:
-        padded = tf.pad(inputs, [[columns, 0], [0, 0], [0, 0]])
-        if columns == 1:
-            window = padded[:-1]
-        else:
-            index = tf.range(width)[:, None] + tf.range(columns)
-            window = tf.transpose(tf.gather(padded, index), (0, 2, 1, 3))
-        window = tf.reshape(window, (-1, columns * channels))
+    padded = tf.pad(inputs, [[columns, 0], [0, 0], [0, 0]])
+    if columns == 1:
+        window = padded[:-1]
+    else:
+        index = tf.range(width)[:, None] + tf.range(columns)
+        window = tf.transpose(tf.gather(padded, index), (0, 2, 1, 3))
+    window = tf.reshape(window, (width * batch, columns * channels))
 
     def flat(tensor):
         return tf.reshape(tensor, (-1, tensor.shape[-1]))

@@ -7,7 +7,7 @@ import tensorflow as tf
 from keras import layers
 
 from keras_genimg.causality.random_weights import randomize
-from keras_genimg.layers import MaskedConv2D, RowLSTM
+from keras_genimg.layers import DiagonalBiLSTM, MaskedConv2D, RowLSTM
 from keras_genimg.likelihoods import Categorical
 from keras_genimg.models import (
     AutoregressiveModel,
@@ -68,6 +68,17 @@ def guesses(monkeypatch):
 def one_by_one(model, **options):
     """Return images that are drawn in batches of one."""
     return np.concatenate([model.generate(1, seed=seed, **options) for seed in SEEDS])
+
+
+def test_a_kernel_of_one_column_is_proven(guesses):
+    images = keras.Input(SHAPE)
+    x = layers.Activation("tanh")(MaskedConv2D(4, (3, 1), "A")(images))
+    x = DiagonalBiLSTM(3)(x)
+    model = AutoregressiveModel(images, MaskedConv2D(1, 1, "B")(x))
+    seen = guesses(8)
+    one = model.generate(1, seed=0)
+    assert any(seen)
+    np.testing.assert_array_equal(one, model.generate(4, seed=0)[:1])
 
 
 @pytest.mark.parametrize("name", slow_but(MODELS, "diagonal", "gated"))
