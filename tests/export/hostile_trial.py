@@ -187,18 +187,21 @@ class Trial:
 
     def __init__(self, url, honest, bad):
         self._url, self._honest, self._bad = url, honest, bad
+        self._numbers = itertools.count()  # Of bad requests.
         self.seconds = []  # Of each honest request.
         self.failed = []  # Texts about honest requests.
         self.statuses = collections.defaultdict(collections.Counter)  # By form.
 
     def run(self, seconds, hostile=HOSTILE, most_bad=None):
-        """Let clients send requests, the hostile ones at most `most_bad` in all."""
+        """Let clients send requests, the hostile ones at most `most_bad` in all.
+
+        A second call goes on with the forms that the first one had no time for.
+        """
         end = time.monotonic() + seconds
-        counter = itertools.count()
         with concurrent.futures.ThreadPoolExecutor(HONEST + hostile) as pool:
             clients = [pool.submit(self._be_honest, k, end) for k in range(HONEST)]
             for _ in range(hostile):
-                clients.append(pool.submit(self._be_hostile, counter, end, most_bad))
+                clients.append(pool.submit(self._be_hostile, end, most_bad))
         for client in clients:
             client.result()
 
@@ -231,11 +234,11 @@ class Trial:
                 except requests.RequestException as error:
                     self.failed.append(str(error))
 
-    def _be_hostile(self, counter, end, most):
+    def _be_hostile(self, end, most):
         forms = list(self._bad.items())
         with requests.Session() as session:
             while time.monotonic() < end:
-                number = next(counter)
+                number = next(self._numbers)
                 if most is not None and number >= most:
                     return
                 name, (path, body) = forms[number % len(forms)]
