@@ -24,10 +24,10 @@ def leaking_layer(model, leak, image_shape, before, after):
         model: A functional model.
         leak: The `Leak`.
         image_shape: `(height, width, colors)`.
-        before: Input tensors of `model` for one image.
-        after: Input tensors for the same image, changed from `leak.changed` on. For a
-            leak of the kind `"batch"`, for a batch that has the
-            same image at its places 0 and -2.
+        before: Inputs of `model` for one image.
+        after: Inputs for the same image, changed from `leak.changed` on. For a leak of
+            the kind `"batch"`, for a batch that has the same image at its places 0 and
+            -2.
     """
     inputs, steps = _steps(model)
     tensors = [*inputs, *(tensor for *_, made in steps for tensor in made)]
@@ -77,7 +77,7 @@ def _steps(model):
     """Return new symbolic inputs of a model, and its operations in order."""
     steps = []
 
-    def record(operation, args, kwargs, specs):
+    def record(operation, /, *args, **kwargs):
         made = keras.tree.flatten(operation(*args, **kwargs))
         leaves = keras.tree.flatten((args, kwargs))
         taken = [leaf for leaf in leaves if isinstance(leaf, keras.KerasTensor)]

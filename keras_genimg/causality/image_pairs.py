@@ -34,9 +34,9 @@ class ImagePairs:
             number of units for none.
         images: Original images, `(pairs, height, width, colors)`.
         changed: Changed images, `(pairs, height, width, colors)`.
-        conditions: One array per further input of the model, with one element per
-            image. Integers of a known range are random. Others are at most `guess`,
-            since only 0 is sure to be in range.
+        conditions: One array per further input of the model, of its dtype, with one
+            element per image. Integers of a known range are random. Others are at most
+            `guess`, since only 0 is sure to be in range.
     """
 
     def __init__(self, model, shape, guess=0):
@@ -84,7 +84,7 @@ def _places(shape, number, generator):
 
 
 def random_conditions(model, images_shape, generator, guess):
-    """Return random values for the inputs besides the images.
+    """Return random arrays for the inputs besides the images, of their dtypes.
 
     Args:
         model: An `AutoregressiveModel`.
@@ -104,7 +104,7 @@ def random_conditions(model, images_shape, generator, guess):
         else:
             limits = model.condition_ranges.get(tensor.name, (0, guess))
             values = generator.integers(*limits, size=size, endpoint=True)
-        conditions.append(values)
+        conditions.append(values.astype(tensor.dtype))
     return conditions
 
 
@@ -113,11 +113,11 @@ def other_values(generator, images, num_values):
 
     Args:
         generator: `np.random.Generator`.
-        images: Array of integers from 0 to `num_values - 1`.
+        images: int64 array of numbers from 0 to `num_values - 1`.
         num_values: Number of values, at least 2.
     """
     changes = generator.integers(1, num_values, size=images.shape)
-    return ((images.astype("int64") + changes) % num_values).astype(images.dtype)
+    return (images + changes) % num_values
 
 
 def change_of_units(before, after, num_units):

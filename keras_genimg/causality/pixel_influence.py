@@ -91,6 +91,7 @@ def influence(
     images = np.asarray(images)
     check_shape(images.shape, model, "influence")
     model.likelihood.check_images(images, "influence")
+    images = images.astype("int64")  # Bytes and booleans cannot hold a sum.
     if images.size == 0:
         raise ValueError(f"influence received no images: shape={images.shape}")
     conditions = condition_arrays(model, conditions, len(images), images.shape[1:])
@@ -129,10 +130,7 @@ def _influence_in_image(model, params, image, others, conditions, batch_size):
     size = image.size
     num_units = int(np.prod(model.likelihood.unit_shape(image.shape)))
     batch_size = min(batch_size, size)
-    conditions = [
-        tf.constant(np.repeat(condition, batch_size, axis=0), tensor.dtype)
-        for condition, tensor in zip(conditions, model.inputs[1:], strict=True)
-    ]
+    conditions = [tf.constant(np.repeat(x, batch_size, axis=0)) for x in conditions]
 
     def evaluate(batch):
         batch = tf.constant(batch.reshape(batch_size, *image.shape), tf.float32)

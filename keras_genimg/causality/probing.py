@@ -71,7 +71,7 @@ def check_causal(model, image_shape):
     raise ValueError(
         f"{model.name} is not causal, so {result}. {leak} If this is intended, "
         f"`check_causality = False` on the model turns the check off, except for "
-        f"exports."
+        f"exports with the incremental sampler."
     )
 
 
@@ -83,14 +83,18 @@ def is_causal(
     The check is that of `first_leak`, which also describes the leak.
 
     Args:
-        model: An `AutoregressiveModel`.
+        model: An `AutoregressiveModel` or a `MultiScalePixelRNN`.
         image_shape: `(height, width, colors)` of the images to check with, for a model
             of any size. Unknown sizes are 8 by default.
 
     Returns:
         True if no leak is found. False if there is one or if the graph cannot be
         evaluated.
+
+    Raises:
+        ValueError: If `model` is another model.
     """
+    _check_kind(model)
     try:
         return first_leak(model, image_shape) is None
     except Exception:
@@ -127,10 +131,12 @@ def first_leak(
         A `Leak`, or None. `str(leak)` says what is wrong, where, and how to fix it.
 
     Raises:
+        ValueError: If `model` is another model.
         Exception: Any error of the graph. Values for the conditions are guesses:
             unknown sizes are those of the images, and integers of unknown range are 0
             or 1, or 0 alone if the graph fails on 1.
     """
+    _check_kind(model)
     networks = model._raster_models()
     if networks != [model]:
         leaks = (first_leak(network) for network in networks)
@@ -162,6 +168,15 @@ def first_leak(
         if not _leaks(units, pairs, before, after[np.argsort(order)]).any():
             return None
         return _leak_under(own, seeds, model, pairs)
+
+
+def _check_kind(model):
+    if not hasattr(model, "check_causality"):
+        raise ValueError(
+            f"`model` must be an AutoregressiveModel or a MultiScalePixelRNN: build an "
+            f"AutoregressiveModel from the inputs and outputs of a functional graph. "
+            f"Received: {type(model).__name__}"
+        )
 
 
 def _pairs(model, shape):
@@ -225,17 +240,14 @@ def _batch_leak(model, pairs, before):
     noise = change_of_units(before, again, pairs.num_units)
     is_coarse = has_half_precision(model) or is_quantized(model)
     tolerance = _COARSE_BATCH_TOLERANCE if is_coarse else _BATCH_TOLERANCE
-    finite = params[np.isfinite(params)].astype("float64")
-    largest = np.abs(finite).max(initial=0)
+    largest = np.abs(params[np.isfinite(params)].astype("float64")).max(initial=0)
     for changes, most in ((mixed, tolerance), (noise, _BATCH_TOLERANCE)):
         change = changes.max(axis=0)
         if change.max() > most * largest:
-            break
-    else:
-        return None
-    unit = np.unravel_index(change.argmax(), pairs.unit_shape)
-    place = tuple(map(int, unit))
-    return _blamed(model, pairs, Leak(place, place, "batch"), alone, batch)
+            unit = np.unravel_index(change.argmax(), pairs.unit_shape)
+            place = tuple(map(int, unit))
+            return _blamed(model, pairs, Leak(place, place, "batch"), alone, batch)
+    return None
 
 
 def _worst_leak(model, pairs, leaks):
@@ -251,9 +263,8 @@ def _worst_leak(model, pairs, leaks):
 
 def _blamed(model, pairs, leak, before, after):
     """Return a leak with the name of the layer to blame, if it can be found."""
-    both = _tensors(model, before), _tensors(model, after)
     try:
-        layer = leaking_layer(model, leak, pairs.images.shape[1:], *both)
+        layer = leaking_layer(model, leak, pairs.images.shape[1:], before, after)
     except Exception:
         layer = None  # Keras cannot walk the graph.
     return dataclasses.replace(leak, layer=layer)
@@ -265,13 +276,6 @@ def _params(model, inputs):
     at_once = max(2, _MOST_PIXELS // int(np.prod(inputs[0].shape[1:])))
     params = []
     for start in range(0, len(inputs[0]), at_once):
-        some = _tensors(model, [values[start : start + at_once] for values in inputs])
+        some = [tf.constant(values[start : start + at_once]) for values in inputs]
         params.append(forward_pass(model, some[0], some[1:]).numpy())
     return np.concatenate(params)
-
-
-def _tensors(model, inputs):
-    return [
-        tf.cast(values, tensor.dtype)
-        for values, tensor in zip(inputs, model.inputs, strict=True)
-    ]

@@ -70,12 +70,9 @@ def check_difference(
         ValueError: If they differ by more than rounding. The error names the layer that
             leaks, or the first that disagrees, if one is found.
     """
-    alone = []
+    parts = [tf.split(values, len(images)) for values in (images, *conditions)]
     with keras.StatelessScope(state_mapping=weights):
-        for n in range(len(images)):
-            one = slice(n, n + 1)
-            of_one = [values[one] for values in conditions]
-            alone.append(forward_pass(model, images[one], of_one))
+        alone = [forward_pass(model, x, rest) for x, *rest in zip(*parts, strict=True)]
     expected = tf.concat(alone, axis=0)[:, : params.shape[1]]
     largest = float(tf.reduce_max(difference_of_params(params, expected)))
     # Usually it is far below, and half precision then needs no second model.
@@ -149,13 +146,13 @@ def first_disagreement(
         run.known += [v for _, v in compared if v.level == Level.ROWS]
 
         def more(params, values):
-            parts = [merged(values[value.index], 1) for _, value in compared]
+            parts = [merged(values[value], 1) for _, value in compared]
             return tf.concat([tf.cast(x, tf.float32) for x in parts], axis=-1)
 
         _, pixels = run.visit([given], given_pixel, more)
         images = tf.cast(images, model.inputs[0].dtype)
         maps = run.program.on_maps([images, *conditions])
-        maps = [tf.cast(merged(maps[v.index], 3), tf.float32) for _, v in compared]
+        maps = [tf.cast(merged(maps[v], 3), tf.float32) for _, v in compared]
         pixels = tf.transpose(pixels, (2, 0, 1, 3))
         pixels = tf.split(pixels, [each.shape[-1] for each in maps], axis=-1)
         differences = map(difference_of_params, pixels, maps)

@@ -68,8 +68,8 @@ def tolerance(
         images: Float32 images in the likelihood's own range, `(batch, height, width,
             colors)`.
         conditions: The model's inputs besides the images, in order.
-        weights: `(variable, value)` of all weights, in the order of `model.weights`, by
-            default the model's own.
+        weights: `(variable, value)` of all weights, in any order and perhaps with those
+            of other networks; by default the model's own.
 
     Returns:
         A number to compare `sampler_difference` with.
@@ -86,10 +86,7 @@ def tolerance(
         return UNKNOWN_TOLERANCE
 
     def params_of(each):
-        pairs = [
-            (weight, tf.cast(value, weight.dtype))
-            for weight, value in zip(each.weights, values, strict=True)
-        ]
+        pairs = zip(each.weights, values, strict=True)
         with keras.StatelessScope(state_mapping=pairs):
             return forward_pass(each, images, conditions)
 

@@ -15,7 +15,7 @@ from keras_genimg.ops.precision import has_half_precision, is_quantized
 from keras_genimg.sampling.pointwise import Linear, autocast
 from keras_genimg.sampling.program import Level, Program, step_arguments
 from keras_genimg.sampling.simplified import Floor, simplified
-from keras_genimg.sampling.waves import LARGEST_BATCH, Waves, wave_reach
+from keras_genimg.sampling.waves import LARGEST_BATCH, Waves, has_columns, wave_reach
 from keras_genimg.types import Shape, TensorLike
 
 # An evaluation of a row takes about four times as long as that of a pixel. Where no row
@@ -63,24 +63,20 @@ def incremental_sampler(
 
     Returns:
         A function of `uniforms` (batch, height, width, colors), a `temperature` that
-        broadcasts against them, a list of conditions, and optionally `images` and
-        `known`, that returns float32 images of the shape of `uniforms`. A `ValueError`
-        names any layer whose output depends on the image and that is neither causal nor
-        pointwise.
+        broadcasts against those of one color, a list of conditions, and optionally
+        `images` and `known`, that returns float32 images of the shape of `uniforms`. A
+        `ValueError` names any layer whose output depends on the image and that is
+        neither causal nor pointwise.
     """
 
     def draw(uniforms, temperature, conditions, images=None, known=None):
-        # By row, then column: (height, width, batch, colors).
-        given = [tf.transpose(uniforms, (1, 2, 0, 3))]
+        # Of gray images, a stack then holds both, see `_Stacks`.
+        given = [temperature * tf.ones_like(uniforms[..., :1]), uniforms]
         if known is not None:
             known = tf.cast(tf.broadcast_to(known, tf.shape(images)), tf.float32)
-            given += [tf.transpose(tensor, (1, 2, 0, 3)) for tensor in (images, known)]
-        temperature = tf.reshape(temperature, (-1, 1))
-        shape = (*tf.unstack(tf.shape(given[0])[:3]), 1)
-        temperature = tf.broadcast_to(temperature, shape)
-        # Of gray images, a stack then holds these and the uniforms, see `_Stacks`.
-        temperature.set_shape((*given[0].shape[:3], 1))
-        given.insert(0, temperature)
+            given += [images, known]
+        # By row, then column: (height, width, batch, colors).
+        given = [tf.transpose(tensor, (1, 2, 0, 3)) for tensor in given]
 
         def choose(params, here, temperature, uniforms, *completed):
             drawn = model.likelihood.sample(params, uniforms[:, here], temperature)
@@ -95,15 +91,10 @@ def incremental_sampler(
         small = is_small
         if small is None:  # A tensor if only the graph knows the size of a batch.
             small = run.batch <= (1 if run.wave_reach is None else LARGEST_BATCH)
-        waves = None
         if run.wave_reach is not None and small is not False:
             waves = Waves(run, run.wave_reach)
-        if waves and small is True:
-            drawn, *params = waves.visit(*arguments)
-        elif waves:
-            drawn, *params = tf.cond(
-                small, lambda: waves.visit(*arguments), lambda: run.visit(*arguments)
-            )
+            ways = [lambda: waves.visit(*arguments), lambda: run.visit(*arguments)]
+            drawn, *params = ways[0]() if small is True else tf.cond(small, *ways)
         elif run.evaluates_rows and small is not False:
             by_default = tf.where(run.batch == 1, _MOST_GUESSES, 0)
             most = tf.where(num_guesses == -1, by_default, num_guesses)
@@ -242,17 +233,21 @@ class PixelRun:
         self.fed = self._fed_by_pixel()
         # Grappler empties the result of a loop that adds `carry + constant` to itself
         # (TensorFlow 2.21), unless something stands between.
-        used = [[value.index for value in step.inputs] for step in self.pixel_steps]
-        self.doubled = {n for each in used for n in each if each.count(n) > 1}
+        used = [step.inputs for step in self.pixel_steps]
+        self.doubled = {x for each in used for x in each if each.count(x) > 1}
         needed = [value for step in self.pixel_steps for value in step.inputs]
-        needed = {value.index: value for value in (*needed, program.output)}
-        self.known = [v for v in needed.values() if v.level != Level.PIXEL]
+        needed = dict.fromkeys((*needed, program.output))
+        self.known = [value for value in needed if value.level != Level.PIXEL]
         # How small batches are drawn, see `_faster_ways`.
         self.wave_reach, self.evaluates_rows = None, False
         if fused and not is_double:
             layers = [step.operation for step in self.causal]
             ways = _faster_ways(model, layers, self.height, self.width)
             self.wave_reach, self.evaluates_rows = ways
+            if self.wave_reach is not None:
+                caches = tf.nest.flatten(self.initial_caches())
+                if not any(map(has_columns, caches)):
+                    self.wave_reach = None  # A wave would have nothing to pass on.
         # Made here, outside of the branches for small and large batches.
         self.for_pixel = self.for_loop(self.batch)
         if self.evaluates_rows:
@@ -270,11 +265,11 @@ class PixelRun:
         maps = {}
         met = [value for step in steps for value in step.inputs]
         for value in (*met, self.program.output):
-            if value.level == Level.FIXED and value.index not in maps:
-                tensor = merged(values[value.index], 3)
+            if value.level == Level.FIXED and value not in maps:
+                tensor = merged(values[value], 3)
                 shape = (self.batch, self.height, self.width, tensor.shape[-1])
                 tensor = tf.broadcast_to(tensor, shape)
-                maps[value.index] = tf.transpose(tensor, (1, 2, 0, 3))
+                maps[value] = tf.transpose(tensor, (1, 2, 0, 3))
         return maps
 
     def _fed_by_pixel(self):
@@ -283,12 +278,12 @@ class PixelRun:
         Behind a layer with mask A, nothing changes: its output hides the pixel, or, of
         a color image, at least the last color.
         """
-        changing, fed = {self.program.inputs[0].index}, set()
+        changing, fed = {self.program.inputs[0]}, set()
         for step in self.pixel_steps:
-            if any(value.index in changing for value in step.inputs):
+            if any(value in changing for value in step.inputs):
                 fed.add(id(step))
                 if not _hides_pixel(step):
-                    changing.update(value.index for value in step.outputs)
+                    changing.update(step.outputs)
         return fed
 
     def for_loop(self, batch):
@@ -347,7 +342,7 @@ class PixelRun:
                 the slice of all colors, and returns the whole pixel.
             more: Function of `(params, values)`: the list of the parameters of all
                 colors, or with coupled colors of the pixel; and the dict of all values
-                of the pixel by index. It returns a further result for the pixel,
+                of the pixel by `Value`. It returns a further result for the pixel,
                 float32 `(batch, n)`.
             num_examples: Number of examples to keep of the further result, or None for
                 all.
@@ -364,14 +359,14 @@ class PixelRun:
         layout = {}
 
         def visit_row(r, caches, rows, above, guesses):
-            values = {index: tensor[r] for index, tensor in self.maps.items()}
+            values = {value: tensor[r] for value, tensor in self.maps.items()}
             carries, of_layers = self.begin_row(values, caches)
-            known = [merged(values[value.index], 2) for value in self.known]
+            known = [merged(values[value], 2) for value in self.known]
             groups = [[tensor[r] for tensor in given], known, *of_layers]
             row_of = _Stacks(groups, axis=1)
 
             def pack(pixel, params, values, kept):
-                inputs = [values[value.index] for value in self.inputs_kept]
+                inputs = [values[value] for value in self.inputs_kept]
                 results = [pixel] if more is None else [pixel, more(params, values)]
                 layout["kept"] = self.bundle([results, *kept, inputs])
                 return layout["kept"].packed
@@ -421,7 +416,7 @@ class PixelRun:
                     of_layers,
                     step_layer=self._step_row,
                 )
-                params = values[self.program.output.index]
+                params = values[self.program.output]
                 drawn = choose(params, slice(None), *here)
                 packed = pack(drawn, [params], values, [kept for _, kept in states])
                 row = tf.reshape(packed, (self.width, -1, packed.shape[-1]))
@@ -449,8 +444,7 @@ class PixelRun:
             kept.set_shape((*above.shape[:2], layout["kept"].size))
             above = kept[..., : self.colors]
             (pixels, *others), *kept, inputs = layout["kept"].unpack(kept)
-            for value, tensor in zip(self.inputs_kept, inputs, strict=True):
-                values[value.index] = tensor
+            values.update(zip(self.inputs_kept, inputs, strict=True))
             results = [pixels, *(other[:, :num_examples] for other in others)]
             layout["shapes"] = [result.shape for result in results]
             rows = [row.write(r, x) for row, x in zip(rows, results, strict=True)]
@@ -495,8 +489,8 @@ class PixelRun:
         """Compute everything that depends only on finished rows.
 
         Args:
-            values: Dict of `(width, batch, n)` tensors by index of value, to which the
-                values of level `ROWS` are added.
+            values: Dict of `(width, batch, n)` tensors by `Value`, to which those of
+                level `ROWS` are added.
             caches: Cache of each causal layer.
 
         Returns:
@@ -514,17 +508,16 @@ class PixelRun:
             else:
                 arguments = [self.weights[id(step)], cache_of[id(step)]]
                 if step.operation.sees_whole_row:
-                    row = values[step.inputs[0].index]
+                    row = values[step.inputs[0]]
                     arguments.append(tf.cast(row, step.operation.compute_dtype))
                 _, outputs = step.operation.begin_row(*arguments)
-            for value, output in zip(step.outputs, outputs, strict=True):
-                values[value.index] = output
+            values.update(zip(step.outputs, outputs, strict=True))
         return tuple(tuple(carry) for carry, _ in begun), [row for _, row in begun]
 
     def _over_row(self, step, values):
         """Apply a pointwise operation to a row, `(width, batch, ...)`."""
         flat = {
-            value.index: tf.reshape(values[value.index], (-1, *value.spec.shape[3:]))
+            value: tf.reshape(values[value], (-1, *value.spec.shape[3:]))
             for value in step.inputs
         }
         args, kwargs = step.fill(flat)
@@ -537,11 +530,11 @@ class PixelRun:
 
         Args:
             caches: Cache of each causal layer.
-            values: Dict of `(width, batch, n)` tensors by index of value.
+            values: Dict of `(width, batch, n)` tensors by `Value`.
             kept: What the steps of each stepped layer kept, `(width, batch, n)` each.
         """
         for step in self.causal[len(self.stepped) :]:
-            row = values[step.inputs[0].index]
+            row = values[step.inputs[0]]
             kept.append([tf.cast(row, step.operation.compute_dtype)])
         after = list(caches)
         kinds = [type(step.operation) for step in self.causal]
@@ -571,7 +564,7 @@ class PixelRun:
         pixel, params = tf.zeros((self.batch, self.colors)), []
         for color in range(1 if self.couples_colors else self.colors):
             values, states = self._evaluate(pixel, *place)
-            params.append(values[self.program.output.index])
+            params.append(values[self.program.output])
             here = slice(None)
             if not self.couples_colors:
                 here = slice(color, color + 1)
@@ -593,7 +586,7 @@ class PixelRun:
         Args:
             pixel: `(batch, colors)`, with zeros for colors not drawn yet. Of a row,
                 `(width * batch, colors)`.
-            known: Values at this pixel that do not depend on its row, by index.
+            known: Values at this pixel that do not depend on its row, by `Value`.
             carries: Carry of each stepped layer.
             rows: Tensors of each stepped layer's row at this pixel, or at all of them.
             earlier: Result of this method for a pixel that differs in its last color,
@@ -602,13 +595,13 @@ class PixelRun:
             step_layer: `_step_row` for a row; `_step` by default.
 
         Returns:
-            Dict of `(batch, channels)` tensors by index of value; and the carry and
-            kept tensors of each stepped layer.
+            Dict of `(batch, channels)` tensors by `Value`; and the carry and kept
+            tensors of each stepped layer.
         """
         values = {**(earlier[0] if earlier else {}), **known}
         states: list = list(earlier[1]) if earlier else [()] * len(self.stepped)
         images = self.program.inputs[0]
-        values[images.index] = tf.cast(pixel, images.spec.dtype)
+        values[images] = tf.cast(pixel, images.spec.dtype)
         position = -1
         for step in self.pixel_steps:
             position += step.pixel is None
@@ -627,15 +620,15 @@ class PixelRun:
                     continue
             outputs = tf.nest.flatten(outputs)
             for value, output in zip(step.outputs, outputs, strict=True):
-                if value.index in self.doubled:
+                if value in self.doubled:
                     output = tf.ensure_shape(output, output.shape)
-                values[value.index] = output
+                values[value] = output
         return values, states
 
     def known_values(self, known):
-        """Return tensors `(pixels, n)` in the shapes of the known values, by index."""
+        """Return the known values by `Value`, in their shapes, from `(pixels, n)`."""
         return {
-            value.index: tf.reshape(tensor, (-1, *value.spec.shape[3:]))
+            value: tf.reshape(tensor, (-1, *value.spec.shape[3:]))
             for value, tensor in zip(self.known, known, strict=True)
         }
 

@@ -90,7 +90,7 @@ def _layer_function(layer, ranks):
         return lambda: lambda inputs: _sum(layer, inputs)
     if isinstance(layer, layers.Concatenate) and layer.axis in (-1, rank - 1):
         return lambda: lambda inputs: tf.concat(autocast(layer, inputs), axis=-1)
-    if is_linear(layer):
+    if is_linear(layer) and rank == 4:
         return lambda: Linear(layer)
     is_elementwise = isinstance(layer, _ELEMENTWISE_LAYERS) and len(ranks) == 1
     if isinstance(layer, layers.Rescaling):
@@ -115,11 +115,8 @@ def _ops_function(operation, args, kwargs, ranks):
         constants = [*args, *kwargs.values(), *vars(operation).values()]
         if len(ranks) == 1 and not any(map(_has_axes, constants)):
             return lambda: operation
-    elif kind in _ALONG_AXIS and len(ranks) == 1:
-        if operation.axis in (-1, rank - 1):
-            return lambda: _along_last_axis(operation)
-    elif kind in _REDUCTIONS and operation.keepdims:
-        if _is_last(operation.axis, rank):
+    elif kind in _ALONG_AXIS or (kind in _REDUCTIONS and operation.keepdims):
+        if len(ranks) == 1 and _is_last(operation.axis, rank):
             return lambda: _along_last_axis(operation)
     elif kind == "GetItem":
         key = _channel_slice(args[1] if len(args) > 1 else kwargs["key"], rank)
@@ -143,7 +140,7 @@ def autocast(layer, structure):
 
 
 def _sum(layer, inputs):
-    same = len({x.shape[-1] for x in inputs}) == 1
+    same = len({tuple(x.shape[1:]) for x in inputs}) == 1
     are_floats = all(x.dtype.is_floating for x in inputs)
     return tf.add_n(autocast(layer, inputs)) if same and are_floats else layer(inputs)
 

@@ -3,8 +3,8 @@
 import dataclasses
 import enum
 import inspect
-import itertools
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -36,11 +36,10 @@ class Level(enum.IntEnum):
     PIXEL = 2  # Pixels of the same row. Computed for each pixel.
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Value:
-    """A tensor of the graph: its number, its `Level` and its `keras.KerasTensor`."""
+    """A tensor of the graph: its `Level` and its `keras.KerasTensor`."""
 
-    index: int
     level: Level
     spec: keras.KerasTensor
 
@@ -73,7 +72,7 @@ class Instruction:
     """One operation of the graph.
 
     Attributes:
-        operation: The Keras layer or operation.
+        operation: The Keras layer or operation, or a function that makes a constant.
         args: Its positional arguments, with `Value`s and `Weight`s instead of tensors.
         kwargs: Its keyword arguments.
         outputs: List of the `Value`s it computes, in the order of its flat output.
@@ -81,7 +80,7 @@ class Instruction:
             `FIXED`. None for a causal layer.
     """
 
-    operation: keras.Operation
+    operation: Any
     args: tuple
     kwargs: dict
     outputs: list
@@ -101,12 +100,12 @@ class Instruction:
         """Return the arguments with tensors instead of `Value`s and `Weight`s.
 
         Args:
-            tensors: Dict of tensors by index of value.
+            tensors: Dict of tensors by `Value`.
         """
 
         def tensor_of(leaf):
             if isinstance(leaf, Value):
-                return tensors[leaf.index]
+                return tensors[leaf]
             return leaf.read() if isinstance(leaf, Weight) else leaf
 
         return tf.nest.map_structure(tensor_of, (self.args, self.kwargs))
@@ -137,9 +136,8 @@ class Program:
 
     def __init__(self, model):
         self.instructions = []
-        self._indices = itertools.count()
         self.inputs = [
-            Value(next(self._indices), Level.FIXED if position else Level.PIXEL, spec)
+            Value(Level.FIXED if position else Level.PIXEL, spec)
             for position, spec in enumerate(model.inputs)
         ]
         if not is_functional(model):
@@ -147,20 +145,18 @@ class Program:
         (self.output,) = _values_in(self._inline(model, self.inputs))
 
     def on_maps(self, inputs, level=Level.PIXEL):
-        """Return all values up to a level by index, computed on whole maps.
+        """Return all values up to a level by `Value`, computed on whole maps.
 
         Args:
             inputs: Tensors of the inputs, in order.
             level: Highest `Level`.
         """
-        pairs = zip(self.inputs, inputs, strict=True)
-        values = {value.index: tensor for value, tensor in pairs}
+        values = dict(zip(self.inputs, inputs, strict=True))
         for step in self.instructions:
             if step.level <= level:
                 args, kwargs = step.fill(values)
                 outputs = tf.nest.flatten(step.operation(*args, **kwargs))
-                for value, output in zip(step.outputs, outputs, strict=True):
-                    values[value.index] = output
+                values.update(zip(step.outputs, outputs, strict=True))
         return values
 
     def _inline(self, model, values, dtype=None):
@@ -172,10 +168,18 @@ class Program:
             dtype: Compute dtype of the layer whose `call` the model traces, if it does.
         """
 
+        def spec_of(leaf):
+            if not isinstance(leaf, Value):
+                return leaf
+            # Keras says that the product of a tensor and a number is sparse.
+            return keras.KerasTensor(leaf.spec.shape, leaf.spec.dtype)
+
         def weight(leaf):
             return Weight(leaf, dtype) if isinstance(leaf, keras.Variable) else leaf
 
-        def call(operation, args, kwargs, specs):
+        def call(operation, /, *args, **kwargs):
+            given, named = keras.tree.map_structure(spec_of, (args, kwargs))
+            specs = operation.compute_output_spec(*given, **named)
             if dtype is not None:
                 args, kwargs = tf.nest.map_structure(weight, (args, kwargs))
             return tf.nest.flatten(self._append(operation, args, kwargs, specs))
@@ -222,8 +226,7 @@ class Program:
         return self._append_composite(operation, args, kwargs)
 
     def _instruction(self, operation, args, kwargs, specs, level, pixel=None):
-        specs = keras.tree.flatten(specs)
-        outputs = [Value(next(self._indices), level, spec) for spec in specs]
+        outputs = [Value(level, spec) for spec in keras.tree.flatten(specs)]
         self.instructions.append(Instruction(operation, args, kwargs, outputs, pixel))
         return outputs
 
@@ -280,19 +283,11 @@ class Program:
         shape = (1,) * (4 - rank) + tuple(leaf.shape)
         spec = keras.KerasTensor(shape, getattr(leaf, "dtype", "float32"))
         tensor = leaf.read() if isinstance(leaf, Weight) else leaf
-        constant = _Constant(tensor, shape)
+
+        def constant():
+            return tf.reshape(tf.convert_to_tensor(tensor), shape)
+
         return self._instruction(constant, (), {}, spec, Level.FIXED)[0]
-
-
-class _Constant(keras.Operation):
-    """A constant map in the graph."""
-
-    def __init__(self, tensor, shape):
-        super().__init__()
-        self.tensor, self.shape = tensor, shape
-
-    def call(self):
-        return tf.reshape(tf.convert_to_tensor(self.tensor), self.shape)
 
 
 def step_arguments(layer, args, kwargs):

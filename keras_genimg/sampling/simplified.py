@@ -46,10 +46,10 @@ def simplified(steps, functions, output):
 
 def _steps_read(steps, output):
     """Return the instructions that the output depends on."""
-    read, kept = {output.index}, []
+    read, kept = {output}, []
     for step in reversed(steps):
-        if any(value.index in read for value in step.outputs):
-            read.update(value.index for value in step.inputs)
+        if any(value in read for value in step.outputs):
+            read.update(step.inputs)
             kept.insert(0, step)
     return kept
 
@@ -58,15 +58,15 @@ def _sum_of_products(step, steps, functions):
     """Return a sum of products as one product, if nothing else reads these."""
     if not _is_sum(step):
         return step
-    read = [value.index for each in steps for value in each.inputs]
+    read = [value for each in steps for value in each.inputs]
     by_output = {
-        each.outputs[0].index: each
+        each.outputs[0]: each
         for each in steps
         if _is_product(each, functions)
         and each.level == step.level
-        and read.count(each.outputs[0].index) == 1
+        and read.count(each.outputs[0]) == 1
     }
-    makers = [by_output[v.index] for v in step.inputs if v.index in by_output]
+    makers = [by_output[value] for value in step.inputs if value in by_output]
     if len(makers) < len(step.inputs):
         return step
     products = [functions[id(maker)] for maker in makers]
@@ -93,24 +93,24 @@ def _product_of_terms(step, before, functions):
     The skip connections of residual blocks read sums of what the blocks add, which are
     products of fewer channels.
     """
-    terms, replaced = {value.index: value for value in step.inputs}, []
+    terms, replaced = dict.fromkeys(step.inputs), []
     for maker in reversed(before):
         made = maker.outputs[0]
         is_open = _is_product(maker, functions) or _is_sum(maker)
         is_like = made.level == step.level and _is_float32(maker)
-        if made.index in terms and is_open and is_like:
-            del terms[made.index]
-            terms.update((value.index, value) for value in maker.inputs)
+        if made in terms and is_open and is_like:
+            del terms[made]
+            terms.update(dict.fromkeys(maker.inputs))
             replaced.append(maker)
-    if _width(terms.values()) >= _width(step.inputs):
+    if _width(terms) >= _width(step.inputs):
         return step
     product = functions[id(step)]
     kernel, bias = product.weights
     kernels = {}
 
     def read_one(value, kernel):
-        others = kernels.get(value.index)
-        kernels[value.index] = kernel if others is None else kernel + others
+        others = kernels.get(value)
+        kernels[value] = kernel if others is None else kernel + others
 
     def read(values, kernel):
         sizes = [value.spec.shape[-1] for value in values]
@@ -120,7 +120,7 @@ def _product_of_terms(step, before, functions):
 
     read(step.inputs, kernel)
     for maker in replaced:
-        kernel = kernels.pop(maker.outputs[0].index)
+        kernel = kernels.pop(maker.outputs[0])
         if _is_product(maker, functions):
             weights, of_maker = functions[id(maker)].weights
             bias = _plus(bias, of_maker, kernel)
@@ -128,8 +128,8 @@ def _product_of_terms(step, before, functions):
         else:
             for value in maker.inputs:
                 read_one(value, kernel)
-    kernel = tf.concat([kernels[index] for index in terms], axis=0)
-    return _product(step, list(terms.values()), (kernel, bias), functions, product)
+    kernel = tf.concat([kernels[value] for value in terms], axis=0)
+    return _product(step, list(terms), (kernel, bias), functions, product)
 
 
 def _delay_biases(steps, functions, output):
@@ -140,22 +140,26 @@ def _delay_biases(steps, functions, output):
     `b @ kernel` to its bias.
     """
     # Whether all that reads a value can do without its bias.
-    can_wait = {output.index: False}
+    can_wait = {output: False}
     for step in reversed(steps):
         waits = isinstance(functions.get(id(step)), Linear)
         if not waits and (_is_sum(step) or _is_relu(step.operation)):
-            waits = can_wait[step.outputs[0].index]
+            waits = can_wait[step.outputs[0]]
         for value in step.inputs:
-            before = can_wait.get(value.index, True)
-            can_wait[value.index] = before and waits and _is_float32(step)
+            before = can_wait.get(value, True)
+            can_wait[value] = before and waits and _is_float32(step)
     late = {}
     for step in steps:
-        function, made = functions.get(id(step)), step.outputs[0].index
-        given = [late[value.index] for value in step.inputs if value.index in late]
+        function, made = functions.get(id(step)), step.outputs[0]
+        given = [late[value] for value in step.inputs if value in late]
         if isinstance(function, Linear):
             kernel, bias = function.weights
             if given:
-                bias = _plus(bias, _joined(step.inputs, late), kernel)
+                parts = [
+                    late.get(value, tf.zeros(value.spec.shape[-1]))
+                    for value in step.inputs
+                ]
+                bias = _plus(bias, tf.concat(parts, axis=0), kernel)
             waits = can_wait[made] and not function.activation
             if waits and bias is not None:
                 late[made], bias = bias, None
@@ -164,17 +168,6 @@ def _delay_biases(steps, functions, output):
             late[made] = tf.add_n(given) if len(given) > 1 else given[0]
             if _is_relu(step.operation):
                 functions[id(step)] = Floor(late[made])
-
-
-def _joined(values, late):
-    """Return the late biases of values, with zeros where there are none."""
-    if len(values) == 1:
-        return late[values[0].index]
-    parts = [
-        late[value.index] if value.index in late else tf.zeros(value.spec.shape[-1])
-        for value in values
-    ]
-    return tf.concat(parts, axis=0)
 
 
 def _plus(bias, more, kernel):

@@ -22,9 +22,9 @@ def wave_reach(layers, height, width):
     if not (isinstance(height, int) and isinstance(width, int)):
         return None
     reaches = [reach_of(layer) if is_stepped(layer) else None for layer in layers]
-    if None in reaches:
+    if not reaches or None in reaches:
         return None
-    reach = max(reaches, default=0)
+    reach = max(reaches)
     return reach if pay(height, width, reach) else None
 
 
@@ -79,7 +79,8 @@ class Waves:
             tf.repeat(tf.constant(mask), run.batch, axis=1) for mask in masks
         )
         nothing = tf.zeros_like(columns.initial)
-        known = [run.maps[value.index] for value in run.known]
+        no_carry = nothing[:, :0]  # Not all models have a carry to bundle.
+        known = [run.maps[value] for value in run.known]
         groups = [[self._skewed(x) for x in given], [self._skewed(x) for x in known]]
         table = run.bundle(groups)
         layout = {}
@@ -89,7 +90,8 @@ class Waves:
                 step.operation.begin_pixel(weights[id(step)], cache)
                 for step, cache in zip(run.causal, caches, strict=True)
             ]
-            return run.bundle([carry for carry, _ in begun]), [row for _, row in begun]
+            carries = [*(carry for carry, _ in begun), [no_carry]]
+            return run.bundle(carries), [row for _, row in begun]
 
         def step(t, lines, carries, results):
             here, known = table.unpack(table.packed[t])
@@ -110,10 +112,11 @@ class Waves:
             above = _rows_where(is_above[t + self.history], columns.initial, nothing)
             drawn = _rows_where(is_drawn[t], columns.pack(ended), above)
             lines = columns.push(drawn, lines)
-            carries = run.bundle([carry for carry, _ in states]).packed
+            carries = run.bundle([*(carry for carry, _ in states), [no_carry]]).packed
             results = results.write(t, layout["found"].packed)
             return t + 1, lines, carries, results
 
+        # No line is longer than the history, which fills it.
         lines = columns.empty_lines(self.lag)
         for mask in tf.unstack(is_above[: self.history]):
             above = _rows_where(mask, columns.initial, nothing)
@@ -164,13 +167,15 @@ class _Columns:
     def __init__(self, run, caches):
         self._run, self._caches = run, caches
         reaches = [step.operation.reach for step in run.causal]
-        self._reaches = sorted(set(reaches))
+        # A layer that sees only its own row may have no columns.
+        pairs = zip(reaches, caches, strict=True)
+        self._reaches = sorted({r for r, x in pairs if any(map(has_columns, x))})
         self._members = [
             [n for n, other in enumerate(reaches) if other == reach]
             for reach in self._reaches
         ]
         self._bundles = [
-            run.bundle([[x[0] for x in caches[n] if _has_columns(x)] for n in members])
+            run.bundle([[x[0] for x in caches[n] if has_columns(x)] for n in members])
             for members in self._members
         ]
         self.initial = tf.concat([bundle.packed for bundle in self._bundles], axis=-1)
@@ -184,17 +189,12 @@ class _Columns:
         columns = []
         for n in (n for members in self._members for n in members):
             pairs = zip(caches[n], self._caches[n], strict=True)
-            columns += [tensor for tensor, like in pairs if _has_columns(like)]
+            columns += [tensor for tensor, like in pairs if has_columns(like)]
         return self._run.bundle([columns]).packed
 
     def empty_lines(self, lag):
-        """Return lines of zeros, which end `lag` columns behind the newest one."""
-        return [
-            [_by_tensor(tf.zeros_like(bundle.packed), bundle, above)] * (lag + reach)
-            for reach, bundle, above in zip(
-                self._reaches, self._bundles, self._above, strict=True
-            )
-        ]
+        """Return lines to be filled, which end `lag` columns behind the newest one."""
+        return [[None] * (lag + reach) for reach in self._reaches]
 
     def push(self, columns, lines):
         """Return the lines after a step, given the columns of `pack`."""
@@ -211,7 +211,7 @@ class _Columns:
             columns = [_tensors_of(c, bundle) for c in line[: 2 * reach + 1]]
             for n, tensors in zip(members, zip(*columns, strict=True), strict=True):
                 tensors = iter(zip(*tensors, strict=True))
-                caches[n] = [next(tensors) if _has_columns(x) else x for x in caches[n]]
+                caches[n] = [next(tensors) if has_columns(x) else x for x in caches[n]]
         return caches
 
 
@@ -257,6 +257,6 @@ def _center(cache):
     return tuple(x[len(x) // 2] if isinstance(x, tuple) else x for x in cache)
 
 
-def _has_columns(tensor):
+def has_columns(tensor):
     """Whether a tensor of a cache is `(width, batch, n)`."""
     return tensor.shape.rank == 3

@@ -362,3 +362,12 @@ def test_graphs_that_fail():
     with pytest.raises(Exception, match="Incompatible shapes"):
         first_leak(model, (4, 6, 1))
     assert not is_causal(model, (4, 6, 1))
+
+
+@pytest.mark.parametrize("check", [first_leak, is_causal])
+def test_other_models_are_refused(check):
+    """Also causal ones; `is_causal` returned False."""
+    inputs = keras.Input(SHAPE)
+    model = keras.Model(inputs, start(inputs))
+    with pytest.raises(ValueError, match="AutoregressiveModel.*Received: Functional"):
+        check(model)

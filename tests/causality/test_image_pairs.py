@@ -49,6 +49,8 @@ def test_conditions_are_in_range():
     model = PixelCNN((6, 6, 1), 3, 1, num_classes=3)
     (labels,) = ImagePairs(model, (6, 6, 1)).conditions
     assert labels.shape == (13,) and set(labels) == {0, 1, 2}
+    assert labels.dtype == model.inputs[1].dtype
     model = PixelCNN((6, 7, 1), 3, 1, condition_shape=(None, None, 2))
     (maps,) = ImagePairs(model, (6, 7, 1)).conditions
     assert maps.shape == (13, 6, 7, 2) and maps.std() > 0.9
+    assert maps.dtype == "float32"

@@ -7,20 +7,13 @@ import tensorflow as tf
 
 from keras_genimg.causality.random_weights import randomize
 from keras_genimg.drawing.candidates import candidate_uniforms, effective_size
-from keras_genimg.drawing.proven_sampler import TracedSampler
 from keras_genimg.layers import MaskedConv2D
 from keras_genimg.likelihoods import Categorical
 from keras_genimg.models import AutoregressiveModel, PixelCNN, PixelRNN
-from keras_genimg.ops.uniforms import (
-    CANDIDATES,
-    CHOICE,
-    LATENTS,
-    PIXELS,
-    POSTERIOR,
-    seeded_uniforms,
-)
+from keras_genimg.ops.uniforms import CHOICE, seeded_uniforms
 from keras_genimg.sampling import METHODS
 from tests import reference
+from tests.sampling.test_batches import watch
 from tests.seldom import weekly_but
 
 pytestmark = pytest.mark.slow
@@ -51,18 +44,6 @@ def case(request):
 
 
 # Random streams.
-
-
-def test_streams_share_no_numbers():
-    streams = [PIXELS, LATENTS, *(POSTERIOR + k for k in range(5))]
-    streams += [(kind, k) for kind in (CANDIDATES, CHOICE) for k in range(5)]
-    seeds = np.array([0, 1, 2, 3, 2**31 - 1, 2**31, 2**62 - 1])
-    drawn = [np.asarray(seeded_uniforms(seeds, (4,), stream)) for stream in streams]
-    drawn = np.concatenate(drawn)  # Including all neighboring seeds.
-    # Four uniforms have 96 bits, so two streams do not agree by chance.
-    assert len(np.unique(drawn, axis=0)) == len(drawn)
-    # Not even at different positions.
-    assert len(np.unique(drawn)) > drawn.size - 5
 
 
 def test_the_number_of_candidates_changes_none():
@@ -186,13 +167,7 @@ def test_sizes_are_in_range_for_any_weights():
 def test_a_batch_counts_candidates(monkeypatch):
     model = MODELS["cnn"]()
     batches = []
-    draw = TracedSampler.__call__
-
-    def spy(self, weights, seeds, *rest):
-        batches.append(len(seeds))
-        return draw(self, weights, seeds, *rest)
-
-    monkeypatch.setattr(TracedSampler, "__call__", spy)
+    watch(monkeypatch, lambda seeds: batches.append(len(seeds)), cores=1)
     images = np.zeros((7, 3, 4, 1))
     model.complete(images, np.zeros((3, 4)), batch_size=12, num_candidates=4)
     model.complete(images[:2], np.zeros((3, 4)), batch_size=3, num_candidates=4)

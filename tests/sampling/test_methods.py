@@ -12,12 +12,7 @@ from keras_genimg.causality.random_weights import randomize
 from keras_genimg.drawing.proven_sampler import TracedSampler
 from keras_genimg.layers import MaskedConv2D
 from keras_genimg.likelihoods import Categorical
-from keras_genimg.models import (
-    AutoregressiveModel,
-    GatedPixelCNN,
-    PixelCNN,
-    PixelRNN,
-)
+from keras_genimg.models import AutoregressiveModel, GatedPixelCNN, PixelCNN, PixelRNN
 from keras_genimg.ops import seeded_uniforms
 from keras_genimg.sampling import fixed_point_sampler
 from tests.fuzz.own_layers import Sums
@@ -89,17 +84,6 @@ def test_methods_agree():
     # Eagerly, as a debugger would step through it.
     eager = model._drawer.from_seeds("incremental", model.image_shape)
     drawn = eager(tf.constant(SEEDS[:2]), tf.constant(1.0)).numpy()
-    assert_ancestral(model, drawn, slack=TIE)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "family, method",
-    [("cnn", "incremental"), ("diagonal", "fixed_point")],
-)
-def test_xla_draws_the_same(family, method):
-    model = make(family, BINARY)
-    drawn = model.generate(16, seed=0, method=method, jit_compile=True)
     assert_ancestral(model, drawn, slack=TIE)
 
 

@@ -14,17 +14,11 @@ from keras_genimg.layers import (
     RowLSTM,
     SplitColors,
 )
+from keras_genimg.likelihoods import Categorical
 from keras_genimg.models import AutoregressiveModel, PixelCNN
 from keras_genimg.sampling import incremental_sampler
 from keras_genimg.sampling.program import Level, Program
-from tests.fuzz.own_layers import (
-    Above,
-    Halved,
-    Left,
-    OtherConvolution,
-    Sides,
-    Tuned,
-)
+from tests.fuzz.own_layers import Above, Halved, Left, OtherConvolution, Sides, Tuned
 from tests.sampling.drawn import assert_ancestral, assert_served_as_drawn
 from tests.sampling.forced import assert_sampled_as_computed
 from tests.seldom import slow_but
@@ -263,6 +257,31 @@ def test_a_graph_without_weights_is_drawn():
     model = AutoregressiveModel(images, Left()(images) - 0.5, "bernoulli")
     assert not model.weights
     assert_ancestral(model, model.generate(8, seed=0))
+
+
+def test_graphs_without_causal_layers():
+    images, levels = keras.Input(SHAPE), keras.Input(SHAPE, name="levels")
+    model = AutoregressiveModel([images, levels], 4 * levels, "bernoulli")
+    given = np.random.default_rng(0).normal(size=(8, *SHAPE))
+    drawn = model.generate(8, seed=0, conditions=given)
+    assert_ancestral(model, drawn, given)
+    one = model.generate(1, seed=0, conditions=given[:1])
+    np.testing.assert_array_equal(one, drawn[:1])
+    leaky = AutoregressiveModel(images, layers.Dense(1)(images), "bernoulli")
+    with pytest.raises(ValueError, match="not causal.*enters through Dense"):
+        leaky.generate(1)
+
+
+def test_layers_on_the_values_of_each_color():
+    """Of a pixel, these have an axis of colors, `(batch, colors, n)`."""
+    images = keras.Input((3, 4, 3))
+    x = SplitColors(3)(MaskedConv2D(12, 3, "A", 3)(images))
+    shared = SplitColors(1)(MaskedConv2D(4, 3, "A")(images))
+    logits = layers.Dense(5)(layers.Add()([x, shared]))
+    model = AutoregressiveModel(images, logits, Categorical(5))
+    randomize(model)
+    # With three images, a bias for each would pass for one for each color.
+    assert_sampled_as_computed(model, num_images=4)
 
 
 READERS = {
@@ -560,10 +579,7 @@ CHANGES = {
         lambda layer: setattr(layer, "mask", layer.mask * HIDDEN_ROW),
     ),
     "list": (Shifted(), lambda layer: setattr(layer, "_shifts", [0.0, -2.0])),
-    "inner": (
-        Shifted(),
-        lambda layer: setattr(layer.inner, "negative_slope", -1.0),
-    ),
+    "inner": (Shifted(), lambda layer: setattr(layer.inner, "negative_slope", -1.0)),
 }
 
 

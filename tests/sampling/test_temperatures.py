@@ -2,10 +2,13 @@ import sys
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from keras_genimg.causality.random_weights import randomize
 from keras_genimg.likelihoods import Categorical, DiscretizedLogisticMixture
 from keras_genimg.models import PixelCNN
+from keras_genimg.ops import seeded_uniforms
+from keras_genimg.sampling import METHODS
 
 TINY = [1e-30, 1e-37, 1e-38, 1e-40, 1e-50, sys.float_info.min]
 
@@ -46,3 +49,17 @@ def test_logits_of_0_are_a_coin_at_every_temperature():
     for temperature in TINY:
         drawn = model.generate(4, seed=1, temperature=temperature)
         np.testing.assert_array_equal(drawn, images)
+
+
+def test_maps_of_temperatures():
+    """For nine images of nine pixels, they were taken for one number an image."""
+    model = PixelCNN((3, 3, 1), 3, 1, likelihood=Categorical(9), first_kernel_size=3)
+    randomize(model, seed=3)
+    uniforms = seeded_uniforms(np.arange(9), model.image_shape)
+    temperature = tf.constant(np.linspace(0.1, 9, 9), tf.float32, (1, 3, 3, 1))
+
+    def drawn(method):
+        draw = tf.function(METHODS[method](model), autograph=False)
+        return draw(uniforms, temperature, [])
+
+    np.testing.assert_array_equal(drawn("incremental"), drawn("ancestral"))

@@ -34,6 +34,28 @@ def model_of(layer, shape=SHAPE):
     return AutoregressiveModel(images, MaskedConv2D(1, 1, "B")(x))
 
 
+def alone(layer):
+    """Return a model with no other causal layer."""
+    images = keras.Input(SHAPE)
+    return AutoregressiveModel(images, layers.Dense(1)(layer(images)))
+
+
+class OwnRow(Left):
+    """Sees its own row alone, so that its cache has no columns."""
+
+    reach = 0
+
+
+class OtherRow(Sides):
+    """Sees the row above alone, so that it carries nothing along its own."""
+
+    def call(self, inputs):
+        return super().call(inputs) - inputs
+
+    def step(self, weights, carry, row, inputs):
+        return row[0], (), (inputs,)
+
+
 def row_with_labels():
     """Return a model whose Row LSTM reads a map of labels."""
     images, labels = keras.Input(SHAPE), keras.Input((), dtype="int32", name="labels")
@@ -58,6 +80,9 @@ MODELS = {
     ),
     "own": lambda: model_of(Sides()),
     "labels": row_with_labels,
+    "own row": lambda: model_of(OwnRow()),
+    "no columns": lambda: alone(OwnRow()),
+    "no carry": lambda: alone(OtherRow()),
 }
 
 
@@ -79,7 +104,10 @@ def drawn(monkeypatch):
     return draw
 
 
-@pytest.mark.parametrize("name", slow_but(MODELS, "mixture", "own", "labels"))
+FAST = "mixture", "own", "labels", "own row", "no columns", "no carry"
+
+
+@pytest.mark.parametrize("name", slow_but(MODELS, *FAST))
 def test_waves_draw_what_single_pixels_give(name, drawn):
     model = randomized(MODELS[name]())
     options = {"seed": 0}
