@@ -57,7 +57,7 @@ class EpochPictures(keras.callbacks.Callback):
         self.directory = pathlib.Path(directory)
         self.every = check_positive_int("every", every, owner)
         if columns is not None:
-            check_positive_int("columns", columns, owner)
+            columns = check_positive_int("columns", columns, owner)
         self.columns = columns
         self.scale = check_positive_int("scale", scale, owner)
         self.log_dir = log_dir
@@ -109,11 +109,8 @@ class EpochPictures(keras.callbacks.Callback):
         if self.log_dir is None or picture is None:
             return
         if self._writer is None:
-            self._writer = tf.summary.create_file_writer(str(self.log_dir))
+            # Without a queue, each picture is in the log when its epoch ends.
+            self._writer = tf.summary.create_file_writer(str(self.log_dir), max_queue=0)
         picture = picture.reshape(1, *picture.shape[:2], -1)
         with self._writer.as_default(step=epoch):
             tf.summary.image(self.log_name, picture)
-
-    def on_train_end(self, logs: Any = None) -> None:
-        if self._writer is not None:
-            self._writer.flush()

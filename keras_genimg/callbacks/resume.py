@@ -65,7 +65,8 @@ class Resume(ArrangingCallback):
 
     Raises:
         ValueError: If an argument is not as described. From `fit`: if the directory
-            holds the states of another model, optimizer, batch size, seed or data; if
+            holds the states of another model, optimizer, batch size, `shuffle`, seed or
+            data, or stops within an epoch of another `steps_per_execution`; if
             another run uses it; if workers found different states; or if training or
             validation data may not repeat.
         TypeError: From `fit` of a model that is not one of `keras_genimg.models`.
@@ -86,10 +87,9 @@ class Resume(ArrangingCallback):
         super().__init__()
         self.directory = pathlib.Path(directory)
         if save_every is not None:
-            check_positive_int("save_every", save_every, "Resume")
-        check_int("seed", seed)
+            save_every = check_positive_int("save_every", save_every, "Resume")
         self.save_every = save_every
-        self.seed = seed
+        self.seed = check_int("seed", seed)
         self.repeats_exactly = repeats_exactly
         self.verbose = verbose
         self._epoch_values: Any = None  # Until `fit` calls `arranged`.
@@ -110,21 +110,15 @@ class Resume(ArrangingCallback):
             with strategy.scope():
                 model._symbolic_build(data_batch=next(iter(x)))
             self._run = describe_run(model, description)
-            state = load_state(self.directory)
-            if state is not None:
-                check_same_run(state.run, self._run, self.directory)
-            self._restore(model, state)
+            self._restore(model, load_state(self.directory))
             self._check_workers(strategy)
             reads_skipped = "batch_size" not in description  # A source of others.
             model._fitter.skip_batches(self._position, consume=reads_skipped)
             self._epoch_values = ReplicaValues(strategy, model._epoch_variables())
             stack.callback(setattr, self, "_epoch_values", None)
             callbacks = tf.nest.flatten(arguments.get("callbacks") or [])
-            begin = {
-                "callbacks": [*self._before_swaps(callbacks), self._history],
-                "initial_epoch": self._first_epoch,
-            }
-            yield x, {**arguments, **begin}
+            arguments["callbacks"] = [*self._before_swaps(callbacks), self._history]
+            yield x, {**arguments, "initial_epoch": self._first_epoch}
 
     def _begun_anywhere(self, x, arguments):
         """Return training data that begins where the variables say.
@@ -149,21 +143,22 @@ class Resume(ArrangingCallback):
         with tf.device("CPU:0"):
             self._next_epoch = tf.Variable(0, dtype=tf.int64, trainable=False)
             self._next_start = tf.Variable(0, dtype=tf.int64, trainable=False)
-        validation = arguments.get("validation_data")
+        (validation,) = arguments.get("validation_data") or (None,)
         epochs = epochs_of(validation)
         if epochs is not None:
             arguments["validation_data"] = epochs.read(self._next_epoch)
         elif validation is not None and not are_arrays(validation):
-            self._check_repeats("validation", tf.nest.flatten(validation)[0])
-        epochs = epochs_of(x)
+            self._check_repeats("validation", validation)
+        epochs, shuffle = epochs_of(x), None
         if epochs is None and are_arrays(x):
+            shuffle = bool(arguments.pop("shuffle", True))
             parts = (x, arguments.pop("y", None), arguments.pop("sample_weight", None))
             arrays = tuple(part for part in parts if part is not None)
             contiguous = map(np.ascontiguousarray, tf.nest.flatten(arrays))
             epochs = array_epochs(
                 arrays,
                 arguments.pop("batch_size", None) or 32,
-                shuffle=bool(arguments.pop("shuffle", True)),
+                shuffle=shuffle,
                 seed=self.seed,
                 description=describe({}, dict(enumerate(contiguous))),
             )
@@ -177,6 +172,7 @@ class Resume(ArrangingCallback):
             "batch_size": epochs.batch_size,
             "seed": epochs.seed,
             "data": {"num_batches": epochs.num_batches, **epochs.description},
+            "shuffle": shuffle,  # After the data, which may have no such choice.
         }
         return epochs.read(self._next_epoch, self._next_start), arguments, description
 
@@ -251,6 +247,9 @@ class Resume(ArrangingCallback):
         self._unswapped = {}
         if state is None:
             return
+        if not state.position:  # Between epochs, it may change.
+            state.run.pop("steps_per_execution", None)
+        check_same_run(state.run, self._run, self.directory)
         self._first_epoch, self._position = state.epoch, state.position
         self._history.history = dict(state.history)
         variables = self._variables(model)
@@ -287,11 +286,10 @@ class Resume(ArrangingCallback):
             self._epoch_values.write(self._metrics)
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        done = batch + 1
-        steps = self.model.steps_per_execution
-        if done <= self._skipped or self.save_every is None:
+        done, every = batch + 1, self.save_every
+        if every is None or done <= self._skipped:
             return
-        if done // self.save_every > (done - steps) // self.save_every:
+        if done % every < self.model.steps_per_execution:
             self._save(self._epoch, done, self._history.history)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:

@@ -97,6 +97,7 @@ def describe_run(model, data):
             "variables": [[*v.shape, str(v.dtype)] for v in model.variables],
         },
         "optimizer": _plain(keras.saving.serialize_keras_object(model.optimizer)),
+        "steps_per_execution": model.steps_per_execution,
         **_plain(data),
     }
 

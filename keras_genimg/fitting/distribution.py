@@ -125,11 +125,8 @@ class ReplicaStep:
             return None
         tensor = tf.convert_to_tensor(tensor)  # It also gives arrays to an eager step.
         missing = tf.maximum(1 - self.num_examples, 0)
-        rest = tf.zeros(tensor.shape.rank - 1, tf.int32)
-        paddings = tf.stack(
-            [tf.zeros_like(tf.shape(tensor)), tf.concat([[missing], rest], 0)], 1
-        )
-        return tf.ensure_shape(tf.pad(tensor, paddings), [None, *tensor.shape[1:]])
+        margins = [(0, missing), *[(0, 0)] * (tensor.shape.rank - 1)]
+        return tf.pad(tensor, margins)
 
     def whole_batch(self):
         """Return a context in which layers know the size of the whole batch."""

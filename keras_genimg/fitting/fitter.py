@@ -83,12 +83,9 @@ class Fitter:
         model._check_before_fit(x)
         if isinstance(x, tf.data.Dataset) or hasattr(x, "__next__"):
             given.setdefault("shuffle", False)  # Keras warns of its own default.
-        validation = given.get("validation_data")
-        if validation is not None:
+        if (validation := given.get("validation_data")) is not None:
             validation = checked_inputs(validation, model, "validation_data", True)
-            if not isinstance(validation, tf.data.Dataset):
-                validation = (validation,)  # Keras unpacks a tuple.
-            given["validation_data"] = validation
+            given["validation_data"] = (validation,)  # Keras unpacks a tuple.
         callbacks = _as_list(given.get("callbacks"))
         self._check_restart(callbacks)
         self._is_fitting = True

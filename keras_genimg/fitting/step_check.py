@@ -1,6 +1,7 @@
 """Check of the images and conditions in the steps of training and evaluation."""
 
 import functools
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -35,7 +36,8 @@ class StepCheck:
 
     def __init__(self, model):
         self.model = model
-        self.received = None
+        self.received: Any = None  # Until `after` makes the variable.
+        self._is_read = False  # Whether the host reads `received` after this step.
         self._tensors = [*model.inputs, SAMPLE_WEIGHT]
         # A row for each input: 0 if it was good. After a value out of range: 1, the
         # smallest, the largest and the first such value of the batch, and their dtype.
@@ -64,9 +66,8 @@ class StepCheck:
         is_good = tf.reduce_all([each.is_good() for each in checked])
 
         received = self.received
-        if received is None:
-            # A custom training loop calls the step directly, so nothing reads the
-            # variable.
+        if not self._is_read:
+            # A custom training loop calls the step directly.
             check = tf.debugging.Assert(
                 is_good, [f"{owner} received values out of range", values[0]]
             )
@@ -97,7 +98,7 @@ class StepCheck:
 
         A number rather than a boolean, since Keras averages over replicas.
         """
-        if self.received is None:
+        if not self._is_read:
             return logs
         return {**logs, self.key: tf.reduce_max(self.received[:, 0])}
 
@@ -120,7 +121,11 @@ class StepCheck:
         replicas = strategy.experimental_local_results(self.received)
 
         def checked(iterator):
-            logs = function(iterator)
+            self._is_read = True
+            try:
+                logs = function(iterator)
+            finally:
+                self._is_read = False
             if not isinstance(logs, dict):
                 raise ValueError(
                     f"{owner} needs a step that returns a dict by name, such as "

@@ -1,13 +1,6 @@
-"""Images to train on, and a callback that stops training."""
+"""A callback that stops training."""
 
 import keras
-import numpy as np
-
-
-def random_images(shape):
-    """Return 20 binary images."""
-    images = np.random.default_rng(0).integers(2, size=(20, *shape))
-    return images.astype("uint8")
 
 
 class Stop(keras.callbacks.Callback):

@@ -6,13 +6,13 @@ import pytest
 
 from keras_genimg.callbacks import Resume
 from keras_genimg.datasets import load
-from tests.callbacks.stopping import Stop, random_images
+from tests.callbacks.stopping import Stop
 from tests.fitting.one_convolution import one_convolution
 
 pytestmark = pytest.mark.slow
 
 SHAPE = (8, 8, 1)
-IMAGES = random_images(SHAPE)
+IMAGES = np.random.default_rng(0).integers(2, size=(20, *SHAPE)).astype("uint8")
 BATCHES = 5
 
 

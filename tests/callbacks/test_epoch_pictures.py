@@ -51,7 +51,6 @@ def written(callback, model):
     callback.set_model(model)
     callback.on_train_begin()
     callback.on_epoch_end(0)
-    callback.on_train_end()
     return callback.directory / f"epoch_0001{callback.suffix}"
 
 
@@ -107,7 +106,6 @@ class TestSampleGrid:
         model.fit(IMAGES, epochs=3, verbose=0, callbacks=[grid])
         assert [path.name for path in folder.iterdir()] == ["epoch_0002.png"]
         grid.on_epoch_end(5)
-        grid.on_train_end()
         drawn = model.likelihood.to_display(model.generate(6, seed=3, verbose=0))
         expected = image_grid(drawn, 3, scale=2)
         np.testing.assert_array_equal(picture(folder / "epoch_0006.png"), expected)

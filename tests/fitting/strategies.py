@@ -40,8 +40,8 @@ class Case:
     layer: dict[str, Any] = dataclasses.field(default_factory=dict)
     compile: dict[str, Any] = dataclasses.field(default_factory=dict)
 
-    def train(self, strategy):
-        """Return the trained model and the history."""
+    def result(self, strategy):
+        """Return arrays by name: history, weights and variables of the optimizer."""
         keras.utils.set_random_seed(1)
         with strategy.scope():
             images = keras.Input((4, 4, 1))
@@ -53,8 +53,12 @@ class Case:
             model.check_causality = False
             model.compile(self.optimizer(), **self.compile)
         options = {"x": IMAGES, "batch_size": 8, "shuffle": False}
-        history = model.fit(**{**options, "verbose": 0, **self.fit()})
-        return model, history.history
+        history = model.fit(**{**options, "verbose": 0, **self.fit()}).history
+        variables = [*model.trainable_variables, *model.optimizer.variables]
+        return {
+            **{name: np.array(values) for name, values in history.items()},
+            **{f"variable {i}": np.asarray(v.numpy()) for i, v in enumerate(variables)},
+        }
 
 
 def sgd(**options):
@@ -175,16 +179,6 @@ CASES = {
 }
 
 
-def result(case, strategy):
-    """Return arrays by name: history, weights and the variables of the optimizer."""
-    model, history = case.train(strategy)
-    variables = [*model.trainable_variables, *model.optimizer.variables]
-    return {
-        **{name: np.array(values) for name, values in history.items()},
-        **{f"variable {i}": np.asarray(v.numpy()) for i, v in enumerate(variables)},
-    }
-
-
 def check_same(found, expected, tolerance=1e-6):
     """Raise unless two results are finite, and the same up to rounding."""
     assert found.keys() == expected.keys()
@@ -210,6 +204,6 @@ def main(kind, path):
         "two": lambda: tf.distribute.MirroredStrategy(["/cpu:0", "/cpu:1"]),
         "workers": tf.distribute.MultiWorkerMirroredStrategy,
     }[kind]()
-    found = {name: result(case, strategy) for name, case in CASES.items()}
+    found = {name: case.result(strategy) for name, case in CASES.items()}
     with open(path, "wb") as opened:
         pickle.dump(found, opened)

@@ -5,9 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_genimg.fitting.data import for_workers
 from keras_genimg.fitting.distribution import check_strategy
-from keras_genimg.ops.workers import is_chief, is_multi_worker
 from tests.fitting.one_convolution import one_convolution
 
 
@@ -17,15 +15,6 @@ def test_parameter_servers_are_refused(monkeypatch):
     monkeypatch.setattr(tf.distribute, "get_strategy", lambda: strategy)
     with pytest.raises(ValueError, match="PixelCNN cannot .* parameter servers"):
         check_strategy("PixelCNN")
-
-
-def test_one_process_is_the_chief():
-    for strategy in (
-        tf.distribute.get_strategy(),
-        tf.distribute.OneDeviceStrategy("/cpu:0"),
-        tf.distribute.MirroredStrategy(["/cpu:0"]),
-    ):
-        assert is_chief(strategy) and not is_multi_worker(strategy)
 
 
 def test_gradients_are_not_accumulated_in_a_mirrored_strategy_of_one_replica():
@@ -46,13 +35,6 @@ def test_gradients_are_accumulated_on_one_device():
     images = np.zeros((4, 4, 4, 1))
     model.fit(images, batch_size=1, verbose=0)
     assert model.optimizer.iterations.numpy() == 2
-
-
-def test_one_process_reads_data_as_it_is():
-    x, arguments = np.zeros(3), {"batch_size": 2}
-    strategy = tf.distribute.MirroredStrategy(["/cpu:0"])
-    same, same_arguments = for_workers(x, arguments, strategy)
-    assert same is x and same_arguments is arguments
 
 
 def test_training_in_the_scope_of_another_strategy_is_refused():

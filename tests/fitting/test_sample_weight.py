@@ -4,20 +4,17 @@ import pytest
 
 from keras_genimg.models import VAE, GatedPixelCNN
 from tests.fitting.one_convolution import one_convolution
+from tests.inputs.test_sizes import Batches
 
 IMAGES = np.random.default_rng(0).integers(0, 2, (4, 4, 5, 1)).astype("uint8")
 WEIGHTS = np.array([2, 0, 1, 0.5], "float32")
 
 
-def small():
+@pytest.fixture(scope="module")
+def model():
     model = one_convolution((4, 5, 1))
     model.compile("sgd")
     return model
-
-
-@pytest.fixture(scope="module")
-def model():
-    return small()
 
 
 def test_weights_weigh_the_images_by_name_and_by_position(model):
@@ -81,18 +78,11 @@ def test_bad_arguments_by_position_are_refused(model):
         model.evaluate(IMAGES, samples=3)
 
 
-class Weighted(keras.utils.PyDataset):
+class Weighted(Batches):
     """Batches of images, unused targets and weights."""
 
-    def __init__(self, *weights):
-        super().__init__()
-        self.weights = weights
-
-    def __len__(self):
-        return len(self.weights)
-
     def __getitem__(self, index):
-        return IMAGES, IMAGES, self.weights[index]
+        return IMAGES, IMAGES, self.batches[index]
 
 
 def test_weights_that_are_not_finite_are_refused(model):
@@ -102,14 +92,14 @@ def test_weights_that_are_not_finite_are_refused(model):
         lambda: model.fit(IMAGES, sample_weight=weights, batch_size=1),
         lambda: model.evaluate(IMAGES, sample_weight=weights, verbose=0),
         lambda: model.evaluate(IMAGES, sample_weight=[1, 1, 1, np.inf], verbose=0),
-        lambda: model.evaluate(Weighted(WEIGHTS, weights), verbose=0),
+        lambda: model.evaluate(Weighted([WEIGHTS, weights]), verbose=0),
         lambda: model.test_on_batch(IMAGES, sample_weight=weights),
     ):
         with pytest.raises(ValueError, match="`sample_weight` of cnn must be finite"):
             call()
     np.testing.assert_equal(model.get_weights(), before)
     for call in (
-        lambda: model.fit(Weighted(WEIGHTS, weights), verbose=0),
+        lambda: model.fit(Weighted([WEIGHTS, weights]), verbose=0),
         lambda: model.train_on_batch(IMAGES, sample_weight=weights),
     ):
         with pytest.raises(ValueError, match="`sample_weight` of cnn must be finite"):
@@ -117,14 +107,13 @@ def test_weights_that_are_not_finite_are_refused(model):
     assert all(np.isfinite(weight).all() for weight in model.get_weights())
 
 
-def test_weights_of_another_shape_are_refused():
-    model = small()
+def test_weights_of_another_shape_are_refused(model):
     text = r"`sample_weight` of cnn must have the shape \(.*,\), with one element for"
     for weights in (np.ones((4, 4, 5)), np.ones((4, 4, 5, 1)), np.ones(3), np.ones(1)):
         for call in (
             lambda weights: model.fit(IMAGES, sample_weight=weights),
             lambda weights: model.evaluate(IMAGES, sample_weight=weights),
-            lambda weights: model.evaluate(Weighted(weights, weights), verbose=0),
+            lambda weights: model.evaluate(Weighted([weights, weights]), verbose=0),
             lambda weights: model.train_on_batch(IMAGES, sample_weight=weights),
             lambda weights: model.test_on_batch(IMAGES, sample_weight=weights),
         ):
@@ -134,7 +123,7 @@ def test_weights_of_another_shape_are_refused():
     for column in (WEIGHTS[:, None], WEIGHTS.tolist()):
         again, _ = model.test_on_batch(IMAGES, sample_weight=np.array(column))
         np.testing.assert_allclose(again, loss, rtol=1e-6)
-    again, _ = model.evaluate(Weighted(WEIGHTS, WEIGHTS), verbose=0)
+    again, _ = model.evaluate(Weighted([WEIGHTS, WEIGHTS]), verbose=0)
     np.testing.assert_allclose(again, loss, rtol=1e-6)
 
 
@@ -145,8 +134,8 @@ def test_weights_that_would_not_weigh_the_loss_are_refused():
         model.fit(IMAGES, sample_weight=WEIGHTS)
     for call in (
         lambda: model.evaluate(IMAGES, sample_weight=WEIGHTS),
-        lambda: model.evaluate(Weighted(WEIGHTS), verbose=0),
-        lambda: model.fit(Weighted(WEIGHTS), verbose=0),
+        lambda: model.evaluate(Weighted([WEIGHTS]), verbose=0),
+        lambda: model.fit(Weighted([WEIGHTS]), verbose=0),
         lambda: model.train_on_batch(IMAGES, sample_weight=WEIGHTS),
     ):
         with pytest.raises(ValueError, match="takes no `sample_weight`"):
