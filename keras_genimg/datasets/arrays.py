@@ -92,7 +92,8 @@ def checked_arrays(arrays, owner):
     Raises:
         ValueError: If an array has another shape or dtype, or there are no images.
     """
-    arrays = {k: np.ascontiguousarray(v) for k, v in arrays.items() if v is not None}
+    given = {k: v for k, v in arrays.items() if v is not None or k == "images"}
+    arrays = {k: np.ascontiguousarray(v) for k, v in given.items()}
     images = arrays["images"]
     if images.ndim != 4 or images.dtype != np.uint8 or images.size == 0:
         raise ValueError(

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from keras_genimg import likelihoods
 from keras_genimg.datasets.epochs import CROPS, PIXELS, TIES, make_epochs, stream
-from keras_genimg.datasets.patches import make_crop
+from keras_genimg.datasets.patches import cut, free_places, random_integers
 from keras_genimg.ops.checks import (
     check_choice,
     check_int,
@@ -166,10 +166,9 @@ def make_batches(
             f"`drop_remainder=True` leaves no batch of {num_examples} images. Use a "
             f"smaller `batch_size`. Received: batch_size={batch_size}"
         )
-    crop = None
     if crop_size is not None:
         image_size = examples.element_spec["images"].shape[:2]
-        crop = make_crop(crop_size, random_crop, image_size)
+        places = free_places(crop_size, image_size, crop_size=crop_size)
 
     def binarize_once(position, example):
         images = _bernoulli(example["images"], tf.stack([seed, position]))
@@ -177,8 +176,13 @@ def make_batches(
 
     def finish(batch, key, index):
         images = batch["images"]
-        if crop is not None:
-            images = crop(images, lambda: stream(key, CROPS, index))
+        if random_crop:
+            crop_seed = stream(key, CROPS, index)
+            corners = random_integers(crop_seed, tf.shape(images)[:1], places)
+            images = cut(images, corners, crop_size)
+        elif crop_size is not None:
+            top, left = ((place - 1) // 2 for place in places)
+            images = images[:, top : top + crop_size[0], left : left + crop_size[1]]
         if binarize == "dynamic":
             seeds = (stream(key, kind, index) for kind in (PIXELS, TIES))
             images = _bernoulli_by_8_bits(images, *seeds)

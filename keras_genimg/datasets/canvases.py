@@ -165,7 +165,7 @@ def cluttered_digits(
     """
     given = locals().copy()
     options = batch_options({**given, "intensities": True})
-    check_int("num_clutter", num_clutter, smallest=0)
+    num_clutter = check_int("num_clutter", num_clutter, smallest=0)
     arrays = _read_split(name, split, labels=True)
     digits, labels = arrays["images"], arrays["label"]
     num_digits = len(digits)
@@ -242,7 +242,7 @@ def _canvases(draw, given, options, num_digits, parts):
     """
     seed, fixed, num_images = given["seed"], given["fixed"], given["num_images"]
     num_images = num_digits if num_images is None else num_images
-    check_positive_int("num_images", num_images)
+    num_images = check_positive_int("num_images", num_images)
     num_blocks = -(-num_images // BLOCK_SIZE)
 
     def examples(key):

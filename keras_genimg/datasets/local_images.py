@@ -56,12 +56,7 @@ def _read_folder(folder, image_size):
 
     Only hidden files are skipped. Pictures are turned as their EXIF data says.
     """
-    names = sorted(p.relative_to(folder) for p in folder.rglob("*") if p.is_file())
-    visible = [
-        folder / name
-        for name in names
-        if not any(part.startswith(".") for part in name.parts)
-    ]
+    visible = visible_files(folder)
     if not visible:
         raise ValueError(f"A folder of images must hold some. Received: {folder}")
     images = []
@@ -77,6 +72,22 @@ def _read_folder(folder, image_size):
             )
         images.append(image)
     return np.stack(images)
+
+
+def visible_files(folder):
+    """Return the files of a folder and its subfolders, in the order of their names.
+
+    Hidden files, and those in hidden folders, are left out.
+
+    Args:
+        folder: `pathlib.Path`.
+    """
+    names = sorted(p.relative_to(folder) for p in folder.rglob("*") if p.is_file())
+    return [
+        folder / name
+        for name in names
+        if not any(part.startswith(".") for part in name.parts)
+    ]
 
 
 def _read_picture(file):

@@ -1,4 +1,4 @@
-"""Resize and crop images, cut patches out of them, and paste these on canvases."""
+"""Resize images, cut patches out of them, and paste these on canvases."""
 
 import tensorflow as tf
 
@@ -15,29 +15,6 @@ def resize(image, size):
     """
     resized = tf.image.resize(image, size, method="bilinear", antialias=True)
     return tf.saturate_cast(tf.round(resized), tf.uint8)
-
-
-def make_crop(size, anywhere, image_size):
-    """Return a function that crops a batch of images, see `make_batches`.
-
-    Args:
-        size: `(height, width)` of the crops.
-        anywhere: Whether to crop at random places; otherwise the center is kept.
-        image_size: `(height, width)` of the images.
-
-    Raises:
-        ValueError: If the crops are larger than the images.
-    """
-    places = free_places(size, image_size, crop_size=size)
-
-    def crop(images, draw_seed):
-        if anywhere:
-            corners = random_integers(draw_seed(), tf.shape(images)[:1], places)
-            return cut(images, corners, size)
-        top, left = ((place - 1) // 2 for place in places)
-        return images[:, top : top + size[0], left : left + size[1]]
-
-    return crop
 
 
 def random_integers(seed, shape, limits):

@@ -38,18 +38,17 @@ def read_tfds(name, split, labels, any_size, others):
     """
     import tensorflow_datasets as tfds
 
-    path_hint = (
-        f"A local path is given as one: pass pathlib.Path({name!r}). Received: "
-        f"name={name!r}"
-    )
-    if os.sep in name and os.path.exists(name):
-        raise ValueError(path_hint)
     try:
         # tfds itself reads the variable only once, when it is imported.
         builder = tfds.builder(name, data_dir=os.environ.get("TFDS_DATA_DIR"))
-    except tfds.core.DatasetNotFoundError:
+    except ValueError as error:
         if os.path.exists(name):
-            raise ValueError(path_hint) from None
+            raise ValueError(
+                f"A local path is given as one: pass pathlib.Path({name!r}). Received: "
+                f"name={name!r}"
+            ) from error
+        if not isinstance(error, tfds.core.DatasetNotFoundError):
+            raise
         known = [*others, *tfds.list_builders(with_community_datasets=False)]
         near = difflib.get_close_matches(name, known)
         hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""

@@ -48,9 +48,8 @@ _LARGE_RECIPE = Recipe(
     clipping={"global_clipnorm": 1.0},
     tried=False,
 )
-_LARGE_DRAW_RECIPE = Recipe(
-    60, 100, 1e-3, final_fraction=0.01, clipping={"clipnorm": 10.0}, tried=False
-)
+_DRAW_RECIPE = Recipe(30, 100, 1e-3, final_fraction=0.01, clipping={"clipnorm": 10.0})
+_LARGE_DRAW_RECIPE = replace(_DRAW_RECIPE, epochs=60, tried=False)
 
 _INTENSITIES = Bernoulli(intensities=True)
 _MNIST = {"image_shape": (28, 28, 1), "head_filters": 32, "likelihood": "bernoulli"}
@@ -93,11 +92,6 @@ _digits = _presets_on({"name": "digits"}, _DIGITS, _DIGITS_RECIPE)
 _mnist = _presets_on({"name": "mnist"}, _MNIST, _MNIST_RECIPE)
 _small_cifar10 = _presets_on({"name": "cifar10"}, _MIXTURE, _SMALL_CIFAR10_RECIPE)
 _large_cifar10 = _presets_on({"name": "cifar10"}, _CIFAR10, _LARGE_RECIPE)
-_imagenet32 = _presets_on(
-    {"name": "downsampled_imagenet/32x32", "image_size": 32},
-    {**_CIFAR10, "units": 384},
-    _LARGE_RECIPE,
-)
 _imagenet64 = _presets_on(
     {"name": "downsampled_imagenet/64x64", "image_size": 64},
     {**_CIFAR10, "image_shape": (64, 64, 3), "units": 512},
@@ -180,9 +174,11 @@ PIXEL_RNN = {
         "16.",
         {"num_layers": 12, "layer": "diagonal"},
     ),
-    "imagenet32_row_12x384": _imagenet32(
+    "imagenet32_row_12x384": Preset(
         "Row LSTM on ImageNet at 32x32. The paper: RMSProp, batches of 64.",
-        {"num_layers": 12, "layer": "row"},
+        {**_CIFAR10, "units": 384, "num_layers": 12, "layer": "row"},
+        _LARGE_RECIPE,
+        {"name": "downsampled_imagenet/32x32", "image_size": 32},
     ),
     "imagenet64_row_4x512": _imagenet64(
         "Row LSTM on ImageNet at 64x64, without residual connections. The paper: "
@@ -285,17 +281,25 @@ VAE = {
     ),
 }
 
+
+def _draw(image_shape, *sizes, **others):
+    """Return arguments of `DRAW` by name.
+
+    Args:
+        image_shape: `(height, width, colors)`.
+        *sizes: Columns of the paper's table 3: glimpses, units, latents, read size,
+            write size.
+        **others: Other arguments.
+    """
+    names = ("num_glimpses", "units", "latent_dim", "read_size", "write_size")
+    sizes_by_name = dict(zip(names, sizes, strict=True))
+    return {"image_shape": image_shape, **sizes_by_name, **others}
+
+
 DRAW = {
     "mnist": Preset(
         "Binarized MNIST, the paper's best. The paper: Adam.",
-        {
-            "image_shape": (28, 28, 1),
-            "num_glimpses": 64,
-            "units": 256,
-            "latent_dim": 100,
-            "read_size": 2,
-            "write_size": 5,
-        },
+        _draw((28, 28, 1), 64, 256, 100, 2, 5),
         replace(
             _MNIST_RECIPE, epochs=60, batch_size=100, learning_rate=1e-3, tried=False
         ),
@@ -303,57 +307,26 @@ DRAW = {
     ),
     "mnist_small": Preset(
         "Binarized MNIST in ten glimpses, which two CPU cores train in half an hour.",
-        {
-            "image_shape": (28, 28, 1),
-            "num_glimpses": 10,
-            "units": 256,
-            "latent_dim": 16,
-            "read_size": 5,
-            "write_size": 5,
-        },
-        Recipe(30, 100, 1e-3, final_fraction=0.01, clipping={"clipnorm": 10.0}),
+        _draw((28, 28, 1), 10, 256, 16, 5, 5),
+        _DRAW_RECIPE,
         {"name": "mnist"},
     ),
     "svhn": Preset(
         "Street View House Numbers, crops of 54x54 pixels. The paper: Adam.",
-        {
-            "image_shape": (54, 54, 3),
-            "num_glimpses": 32,
-            "units": 800,
-            "latent_dim": 100,
-            "read_size": 12,
-            "write_size": 12,
-            "likelihood": _INTENSITIES,
-        },
+        _draw((54, 54, 3), 32, 800, 100, 12, 12, likelihood=_INTENSITIES),
         _LARGE_DRAW_RECIPE,
         {"name": "svhn_cropped", "image_size": 64, "crop_size": 54},
     ),
     "cifar10": Preset(
         "CIFAR-10. The paper: Adam.",
-        {
-            "image_shape": (32, 32, 3),
-            "num_glimpses": 64,
-            "units": 400,
-            "latent_dim": 200,
-            "read_size": 5,
-            "write_size": 5,
-            "likelihood": _INTENSITIES,
-        },
+        _draw((32, 32, 3), 64, 400, 200, 5, 5, likelihood=_INTENSITIES),
         _LARGE_DRAW_RECIPE,
         {"name": "cifar10"},
     ),
     "digits": Preset(
         "Small DRAW for the embedded 8x8 digits, intensities from 0 to 1.",
-        {
-            "image_shape": (8, 8, 1),
-            "num_glimpses": 8,
-            "units": 64,
-            "latent_dim": 8,
-            "read_size": 3,
-            "write_size": 3,
-            "likelihood": _INTENSITIES,
-        },
-        Recipe(100, 32, 3e-3, final_fraction=0.01, clipping={"clipnorm": 10.0}),
+        _draw((8, 8, 1), 8, 64, 8, 3, 3, likelihood=_INTENSITIES),
+        replace(_DRAW_RECIPE, epochs=100, batch_size=32, learning_rate=3e-3),
         {"name": "digits"},
     ),
 }
@@ -391,7 +364,8 @@ def find_preset(name: str) -> tuple[str, str]:
     if len(found) == 1:
         return found[0], preset
     known = [f"{each}/{one}" for each, presets in FAMILIES.items() for one in presets]
-    problem = "several families have" if found else "no family has"
+    problem = f"{family} does not have" if family else "no family has"
+    problem = "several families have" if found else problem
     raise ValueError(
         f"Expected a preset, but {problem} {preset!r}. Known presets: "
         f"{', '.join(known)}. Received: {name!r}"

@@ -124,7 +124,7 @@ def save_canvases(
     path = check_suffix(path, ".gif")
     axes = ("images", "glimpses", "height", "width", "colors")
     canvases = check_images("canvases", canvases, axes)
-    check_positive_int("scale", scale)
+    scale = check_positive_int("scale", scale)
     durations = [_milliseconds("seconds_per_frame", seconds_per_frame)]
     durations *= canvases.shape[1]
     durations[-1] = _milliseconds("hold_seconds", hold_seconds)

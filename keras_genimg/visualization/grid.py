@@ -41,9 +41,9 @@ def image_grid(
     """
     images = check_images("images", images)
     columns = math.ceil(math.sqrt(len(images))) if columns is None else columns
-    check_positive_int("columns", columns)
-    check_int("padding", padding, smallest=0)
-    check_positive_int("scale", scale)
+    columns = check_positive_int("columns", columns)
+    padding = check_int("padding", padding, smallest=0)
+    scale = check_positive_int("scale", scale)
 
     images = images.repeat(scale, axis=1).repeat(scale, axis=2)
     rows = math.ceil(len(images) / columns)

@@ -26,8 +26,8 @@ def latent_manifold(model: VAE, size: int = 20) -> np.ndarray:
         `save_grid(path, images, columns=size, padding=0)`.
 
     Raises:
-        ValueError: If `model` does not have two latents or a normal prior, or `size` is
-            out of range.
+        ValueError: If `model` is not a VAE with two latents and a normal prior, or
+            `size` is out of range.
 
     Example:
         >>> model = VAE((28, 28, 1), latent_dim=2)
@@ -38,12 +38,12 @@ def latent_manifold(model: VAE, size: int = 20) -> np.ndarray:
         Kingma and Welling, Auto-Encoding Variational Bayes, 2013, appendix A and
         figure 4, https://arxiv.org/abs/1312.6114
     """
-    check_positive_int("size", size)
+    size = check_positive_int("size", size)
     latent_dim = getattr(model, "latent_dim", None)
-    if latent_dim != 2:
+    if latent_dim != 2 or not hasattr(model, "latent"):  # DRAW has many.
         raise ValueError(
-            "latent_manifold needs a model with two latents, such as a VAE with "
-            f"latent_dim=2. Received: {model!r} with latent_dim={latent_dim}"
+            "latent_manifold needs a VAE with two latents, latent_dim=2. Received: "
+            f"{model!r} with latent_dim={latent_dim}"
         )
     family = model.latent.prior
     if not isinstance(family, (DiagonalNormal, FullNormal)):

@@ -1,28 +1,12 @@
-"""Data sets of tfds: the real MNIST, and such as are made for a test."""
+"""Data sets that are made for a test."""
 
 import functools
-import os
-import pathlib
-import socket
 
 import numpy as np
 import pytest
 
 from keras_genimg.datasets import READERS
 from tests.datasets import written_sets
-
-
-@pytest.fixture
-def mnist(monkeypatch):
-    """Skip without prepared MNIST, and forbid connections."""
-    folder = os.environ.get("TFDS_DATA_DIR")
-    if not folder or not (pathlib.Path(folder) / "mnist").is_dir():
-        pytest.skip("needs MNIST, prepared in the folder that TFDS_DATA_DIR names")
-
-    def refuse(*_):
-        raise AssertionError("a prepared data set must load without a network")
-
-    monkeypatch.setattr(socket.socket, "connect", refuse)
 
 
 @pytest.fixture

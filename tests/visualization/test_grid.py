@@ -63,6 +63,15 @@ def test_wrong_images_are_refused_and_no_file_is_touched(tmp_path, images):
     assert not list(tmp_path.iterdir())
 
 
+def test_numbers_of_numpy():
+    """256 pixels and more do not fit into the type of the padding."""
+    images = images_of(3, 200, 4, 1)
+    numbers = np.uint8([2, 1, 2])
+    np.testing.assert_array_equal(
+        image_grid(images, *numbers), image_grid(images, 2, 1, 2)
+    )
+
+
 @pytest.mark.parametrize("kwargs", [{"columns": 0}, {"padding": -1}, {"scale": 1.5}])
 def test_wrong_numbers_are_refused(kwargs):
     (name, value) = next(iter(kwargs.items()))

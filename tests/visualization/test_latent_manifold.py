@@ -7,7 +7,7 @@ import pytest
 
 from keras_genimg.latents import DiagonalNormal
 from keras_genimg.likelihoods import Bernoulli
-from keras_genimg.models import VAE
+from keras_genimg.models import DRAW, VAE
 from keras_genimg.visualization import latent_manifold
 
 
@@ -52,6 +52,8 @@ def test_bad_arguments_are_refused():
             latent_manifold(model_of(decode, latent_dim))
     with pytest.raises(ValueError, match="two latents.*latent_dim=None"):
         latent_manifold(object())
+    with pytest.raises(ValueError, match="needs a VAE.*latent_dim=2"):
+        latent_manifold(DRAW((4, 4, 1), 2, 3, 2, read_size=2, write_size=2))
     with pytest.raises(ValueError, match="size=0"):
         latent_manifold(model_of(decode), size=0)
 
