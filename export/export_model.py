@@ -62,7 +62,8 @@ def what_next(path):
     ]
     inputs = read_metadata(path).get("signatures", {}).get("sample", {}).get("inputs")
     if inputs and all(given["shape"] == [None] for given in inputs.values()):
-        values = {key: [1, 2] if key == "seed" else [0, 0] for key in inputs}
+        values = {key: [given.get("low") or 0] * 2 for key, given in inputs.items()}
+        values["seed"] = [1, 2]
         lines += [
             "To draw two images:",
             f"  curl http://localhost:8501/v1/models/{name}:predict \\",

@@ -58,7 +58,7 @@ def parse_arguments(arguments=None):
         "--label",
         action="append",
         type=split_by(
-            "([^/:=]+):([^/:=]+)=([0-9]{1,18})",
+            "([^/:=]+):([^/:=]+)=([0-9]{1,19})",
             "NAME:LABEL=VERSION, such as digits:stable=1",
         ),
         default=[],

@@ -100,6 +100,12 @@ def run(job, arguments):
         covered, total = (sum(map(job.size, part)) for part in (there, everything))
         print(f"{covered:,} of {total:,} {job.unit}s written.", flush=True)
     if len(there) == job.num_shards:
+        for index in set(everything) - set(indexes):  # Of other tasks.
+            if not is_whole(job.path(index)):
+                raise BulkError(
+                    f"{job.path(index)} is damaged, or has lost its record; run the "
+                    f"command with --shard-index {index}, or without --shard-index"
+                )
         remove_leftovers([job.path(index) for index in there])
         for line in job.finish():
             print(line)

@@ -83,7 +83,8 @@ class SavedModel:
             BulkError: If they are outside it.
         """
         given = self.inputs[name]
-        if lowest < given["low"] or highest > given["high"]:
+        low, high = given["low"], given["high"]
+        if (low is not None and lowest < low) or (high is not None and highest > high):
             raise BulkError(
                 f"{name} must be {given['must_be']}; given: {lowest} to {highest}"
             )

@@ -94,7 +94,8 @@ def _draw_to_files(client, arguments, request):
         seeds = np.array([seed for seed in seeds if not paths[seed].exists()], "int64")
     written = [paths[seed] for seed in seeds] + [arguments.grid] * bool(arguments.grid)
     existing = [path for path in written if path.exists()]
-    if existing and not arguments.overwrite:
+    # With --skip-existing, images that exist are kept, and their grid is made anew.
+    if existing and not (arguments.overwrite or arguments.skip_existing):
         raise ClientError(
             f"{existing[0]} exists, and so do {len(existing) - 1} more of the files to "
             f"write; choose another --output and --grid, or pass --overwrite"
@@ -111,7 +112,8 @@ def _draw_to_files(client, arguments, request):
                 progress.update(len(drawn))
     print(f"Wrote {len(seeds)} images to {arguments.output}")
     if arguments.grid:
-        images = [_from_png(path.read_bytes()) for path in paths.values()]
+        _, *shape = client.signature("sample").outputs["images"].shape
+        images = [_read_image(path, shape) for path in paths.values()]
         write_bytes(arguments.grid, _to_png(_grid(images)))
         print(f"Wrote {arguments.grid}")
 
@@ -125,13 +127,6 @@ def _to_png(image):
     opened = io.BytesIO()
     Image.fromarray(pixels).save(opened, "PNG")
     return opened.getvalue()
-
-
-def _from_png(content):
-    """Return the image in a PNG file, given as bytes: `(height, width, colors)`."""
-    with Image.open(io.BytesIO(content)) as image:
-        pixels = np.asarray(image)
-    return pixels[..., None] if pixels.ndim == 2 else pixels
 
 
 def _read_image(path, image_shape):
@@ -153,7 +148,8 @@ def _read_image(path, image_shape):
                     f"have; it has {image.width}x{image.height}"
                 )
             pixels = np.asarray(image.convert(MODES[colors]))
-    except OSError as error:
+    # Pillow raises SyntaxError for some broken PNG files.
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise ClientError(f"cannot read {path}: {error}") from None
     return pixels.reshape(image_shape)
 

@@ -18,7 +18,7 @@ from tensorflow.core.protobuf import error_codes_pb2
 
 from .errors import ServingError, from_tensorflow, invalid
 
-VERSION = re.compile("[0-9]{1,18}")
+VERSION = re.compile("[0-9]{1,19}")
 _log = logging.getLogger("serve")
 
 
@@ -109,7 +109,11 @@ class LoadedModel:
             raise TimeoutError from None
         except tf.errors.OpError as error:
             raise from_tensorflow(error) from None
-        return {name: np.asarray(value) for name, value in outputs.items()}
+        # Of one string, a session returns bytes, which NumPy would cut at zeros.
+        return {
+            name: np.asarray(value, object if isinstance(value, bytes) else None)
+            for name, value in outputs.items()
+        }
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,13 +156,10 @@ class ModelVersions:
         wanted = set(directories)
         if wanted and not self._all_versions:
             wanted &= {max(wanted), *self.labels.values()}
-        for number in sorted(wanted, reverse=True):
-            self._load(number, directories[number])
-        if wanted and not self._loaded():
-            # The newest version is broken, and the server has just started.
-            for number in sorted(set(directories) - wanted, reverse=True):
-                if self._load(number, directories[number]):
-                    break
+        for number in sorted(directories, reverse=True):
+            # Others stand in if the newest is broken and the server has just started.
+            if number in wanted or not self._loaded():
+                self._load(number, directories[number])
         available = sorted(self._loaded())
         if wanted and max(wanted) not in available:
             wanted = wanted | set(available[-1:])
@@ -227,16 +228,16 @@ class ModelVersions:
         _log.info("%s version %d is %s", self._name, number, state)
 
     def _load(self, number, directory):
-        """Load a version unless it is loaded; return whether it is available."""
+        """Load a version, unless it is loaded or failed with the same files."""
         record = self._versions.get(number, _Version("START"))
         if record.model is not None:
-            return True
+            return
         files = _files(directory)
         if files == record.failed_files:
-            return False
+            return
         self._set(number, "LOADING")
         try:
-            model = LoadedModel(directory)
+            self._set(number, "AVAILABLE", model=LoadedModel(directory))
         except Exception as error:
             code: Any = getattr(error, "error_code", 2)  # UNKNOWN
             text = str(getattr(error, "message", error))
@@ -248,9 +249,6 @@ class ModelVersions:
                 failed_files=files,
             )
             _log.error("%s version %d: %s", self._name, number, text)
-            return False
-        self._set(number, "AVAILABLE", model=model)
-        return True
 
     def _unload(self, numbers):
         """Unload versions; requests in progress keep the version that they use."""
@@ -263,12 +261,12 @@ class ModelVersions:
 def version_directories(path):
     """Return the paths of a model's version directories by number.
 
-    Files, and names that are not plain integers, are ignored.
+    Files, and names that are not plain integers of 63 bits, are ignored.
     """
     return {
         int(found.name): str(found)
         for found in pathlib.Path(path).glob("*")
-        if VERSION.fullmatch(found.name) and found.is_dir()
+        if VERSION.fullmatch(found.name) and int(found.name) < 2**63 and found.is_dir()
     }
 
 
@@ -310,8 +308,7 @@ class Catalog:
     def stop(self):
         """Stop watching and unload all models."""
         self._stopped.set()
-        if self._watcher.is_alive():
-            self._watcher.join()
+        self._watcher.join()
         for model in self.models.values():
             model.close()
 

@@ -1,6 +1,5 @@
 """Conversion of predict requests to arrays, and of outputs to replies."""
 
-import dataclasses
 import gc
 import json
 
@@ -12,28 +11,17 @@ from .tensors import to_array, to_json
 _KEYS = ("signature_name", "instances", "inputs")
 
 
-@dataclasses.dataclass(frozen=True)
-class Call:
-    """A call of a signature.
-
-    Attributes:
-        signature_name: Name of the signature.
-        inputs: NumPy arrays by name.
-        num_examples: Number of instances in the row format, `instances` and
-            `predictions`; None in the column format, `inputs` and `outputs`.
-    """
-
-    signature_name: str
-    inputs: dict
-    num_examples: int | None
-
-
 def parse_call(model, body):
-    """Parse the body of a request to a `Call`.
+    """Parse the body of a request.
 
     Args:
         model: `LoadedModel`.
         body: Bytes of the request's body.
+
+    Returns:
+        `(signature_name, inputs, num_examples)`: the name of a signature; NumPy arrays
+        by name; and the number of instances in the row format, `instances` and
+        `predictions`, or None in the column format, `inputs` and `outputs`.
 
     Raises:
         ServingError: If the body is invalid.
@@ -63,7 +51,7 @@ def parse_call(model, body):
         key: _checked_array(columns[key], info, key)
         for key, info in signature.inputs.items()
     }
-    return Call(name, inputs, num_examples)
+    return name, inputs, num_examples
 
 
 def _parse_json(body):
@@ -144,27 +132,26 @@ def _checked_array(value, info, name):
     return array
 
 
-def render_reply(call, outputs):
+def render_reply(outputs, num_examples):
     """Return the JSON text of a reply, as bytes.
 
     Args:
-        call: The `Call`.
         outputs: NumPy arrays by name.
+        num_examples: As returned by `parse_call`.
 
     Raises:
         ServingError: If the reply has the row format and an output does not have one
             value per example.
     """
     names = sorted(outputs)
-    row_format = call.num_examples is not None
+    row_format = num_examples is not None
     if row_format:
         for name in names:
             size = outputs[name].shape[0] if outputs[name].ndim else None
-            if size != call.num_examples:
+            if size != num_examples:
                 raise invalid(
                     f"Tensor name: {name} has inconsistent batch size: {size} "
-                    f"expecting: {call.num_examples}. Send "
-                    f'"inputs" instead of "instances"'
+                    f'expecting: {num_examples}. Send "inputs" instead of "instances"'
                 )
     columns = {name: to_json(outputs[name], name) for name in names}
     if len(names) == 1:

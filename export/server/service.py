@@ -66,10 +66,10 @@ class Service:
                 _, model = self._find(name, **which)
 
                 def answer():  # Called in a thread: waiting for it counts too.
-                    call = parse_call(model, body)
+                    signature, inputs, num_examples = parse_call(model, body)
                     seconds = deadline - time.monotonic()
-                    outputs = model.run(call.signature_name, call.inputs, seconds)
-                    return render_reply(call, outputs)
+                    outputs = model.run(signature, inputs, seconds)
+                    return render_reply(outputs, num_examples)
 
                 loop = asyncio.get_running_loop()
                 return await loop.run_in_executor(self._pool, answer)
@@ -87,7 +87,8 @@ class Service:
         model = self._catalog.models.get(name)
         states = model.states(**which) if model else []
         if not states:
-            what = f"version {which['version']}" if which else "any versions"
+            version = which.get("version")
+            what = "any versions" if version is None else f"version {version}"
             raise ServingError(404, f"Could not find {what} of model {name}")
         return {"model_version_status": states}
 

@@ -107,30 +107,17 @@ def autoregressive_endpoints(
 def _check_sampler(model, image_shape, inputs):
     """Return the endpoint that compares the sampler with the forward pass."""
 
-    @tf.function(
-        input_signature=[
-            tf.TensorSpec((None, *image_shape)),
-            *(tf.TensorSpec(t.shape, t.dtype) for t in model.inputs[1:]),
-        ],
-        autograph=False,
-    )
-    def difference(images, *conditions):
-        networks = model._drawer.networks(images, conditions)
-        return tf.reduce_max([sampler_difference(*each) for each in networks], axis=0)
-
     def run(images, **given):
         images = model.likelihood.from_display(images)
         conditions = [given[name] for name in inputs if name != "images"]
-        return {"largest_difference": difference(images, *conditions)}
+        networks = model._drawer.networks(images, conditions)
+        differences = [sampler_difference(*network) for network in networks]
+        return {"largest_difference": tf.reduce_max(differences, axis=0)}
 
     random = ImagePairs(model, image_shape)
-    tried = [
-        tf.cast(values[:_NUM_TRIED], tensor.dtype)
-        for values, tensor in zip(
-            (random.images, *random.conditions), model.inputs, strict=True
-        )
-    ]
-    networks = model._drawer.networks(tried[0], tried[1:])
+    values = random.inputs(random.images, slice(_NUM_TRIED))
+    images, *conditions = map(tf.constant, values)
+    networks = model._drawer.networks(tf.cast(images, tf.float32), conditions)
     limit = max(tolerance(*network) for network in networks)
     return Endpoint(
         run, inputs, warm_up=False, at_most={"largest_difference": float(limit)}
@@ -155,5 +142,8 @@ def served_conditions(model, image_shape):
             sizes = zip(shape[1:3], image_shape[:2], strict=True)
             shape[1:3] = [size or whole for size, whole in sizes]
         spec = tf.TensorSpec(shape, tensor.dtype)
-        served[tensor.name] = Input(spec, *model.condition_ranges.get(tensor.name, ()))
+        limits = model.condition_ranges.get(tensor.name, ())
+        if spec.dtype.is_bool and tuple(limits) == (0, 1):
+            limits = ()  # TensorFlow does not compare booleans.
+        served[tensor.name] = Input(spec, *limits)
     return served

@@ -46,7 +46,7 @@ def _name_queues(saved, variables):
         if node.op == "BatchFunction"
     ]
     for queue in queues:
-        queue.s = queue.s.rpartition(b"/")[2]
+        queue.s = queue.s.partition(b"/")[2]  # A signature's name, which may have "/".
     digest = hashlib.sha256(saved.SerializeToString(deterministic=True))
     for file in sorted(variables.glob("*")):
         digest.update(file.read_bytes())
@@ -56,18 +56,13 @@ def _name_queues(saved, variables):
 
 def _number_functions(meta_graph):
     """Number and list functions in the order of their use."""
-    library = meta_graph.graph_def.library
     order = _order_of_use(meta_graph.graph_def)
-    functions = sorted(library.function, key=lambda f: order.index(f.signature.name))
-    functions = [type(f).FromString(f.SerializeToString()) for f in functions]
-    del library.function[:]
-    library.function.extend(functions)
-
+    functions = meta_graph.graph_def.library.function
+    functions.sort(key=lambda function: order.index(function.signature.name))
     numbers = {}  # New number by counter and by the name before it.
     for number, name in enumerate(order):
         base, _, counter = name.rpartition("_")
-        if counter.isdecimal():
-            numbers.setdefault(counter, {})[base] = number
+        numbers.setdefault(counter, {})[base] = number
     _rename(meta_graph, numbers)
 
 

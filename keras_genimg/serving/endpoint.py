@@ -7,13 +7,6 @@ import tensorflow as tf
 
 from keras_genimg.serving.input import Input
 
-# With a time-out of 0, requests wait only while all threads of the queue are busy.
-_QUEUE = {
-    "num_batch_threads": 2,
-    "batch_timeout_micros": 0,
-    "max_enqueued_batches": 64,
-}
-
 
 @dataclasses.dataclass(frozen=True)
 class Endpoint:
@@ -116,7 +109,10 @@ class Endpoint:
                 Tout=[tensor.dtype for tensor in traced.outputs],
                 max_batch_size=most_examples,
                 shared_name=queue,
-                **_QUEUE,
+                # With a time-out of 0, requests wait only while all threads are busy.
+                num_batch_threads=2,
+                batch_timeout_micros=0,
+                max_enqueued_batches=64,
             )
             outputs = tf.nest.pack_sequence_as(results, outputs)
             return {

@@ -4,6 +4,7 @@ import dataclasses
 import numbers
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from keras_genimg.ops.uniforms import MAX_SEED
@@ -60,6 +61,7 @@ class Input:
     def requirement(self) -> str:
         """Human-readable description of valid values."""
         noun = "finite numbers" if self._is_float else "integers"
+        noun = {tf.bool: "booleans", tf.string: "texts"}.get(self.spec.dtype, noun)
         if self.low is not None and self.high is not None and not self.low_open:
             return f"{noun} from {_text(self.low)} to {_text(self.high)}"
         limits = []
@@ -91,8 +93,8 @@ class Input:
             "dtype": self.spec.dtype.name,
             "shape": self.spec.shape.as_list(),
             "must_be": self.requirement,
-            "low": self.low,
-            "high": self.high,
+            "low": np.asarray(self.low).item(),
+            "high": np.asarray(self.high).item(),
             "low_open": self.low_open,
             "finite": self._is_float,
         }

@@ -26,7 +26,8 @@ def saved_metadata(model, endpoints, signatures, max_examples):
         A dict of `family`, the class of the model; `name`; `image_shape`;
         `likelihood`; `max_examples`; `signatures`; and `versions`. Each signature has
         the types and shapes of its inputs and outputs, the ranges of its inputs (see
-        `Input.metadata`), `max_examples`, `num_candidates` and `warm_up`.
+        `Input.metadata`), `at_most` for outputs with a limit, `max_examples`,
+        `num_candidates`, `warm_up` and `xla`.
     """
     described = {}
     for name, endpoint in endpoints.items():

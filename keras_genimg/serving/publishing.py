@@ -39,7 +39,7 @@ def publish(
     The version is written under a name that servers ignore, verified, flushed to disk
     and then renamed. Publication is atomic, takes a number never used before and
     overwrites nothing, even if this process is killed or others publish at the same
-    time. A failure leaves at most the empty directory `<base_dir>/<name>/`.
+    time. A failure leaves at most `<base_dir>/<name>/`, without the version.
 
     Publishing the same `.keras` file or SavedModel again gives the same bytes in every
     file, in any process with the same versions of TensorFlow, Keras and this library

@@ -91,7 +91,9 @@ def verify(directory: PathLike, verbose: bool = True, timeout: float = 600) -> R
     Args:
         directory: Path of the SavedModel.
         verbose: Whether to print each check.
-        timeout: Seconds that the runs through the C API may take together.
+        timeout: Seconds that the requests may take together through the C API.
+            Examples that depend on others are tried up to twice more, with the same
+            limit each time.
 
     Returns:
         A `Report`. The model can be served if `report.passed`.

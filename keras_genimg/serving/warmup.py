@@ -29,7 +29,8 @@ def write_warmup(directory: PathLike, batch_sizes: Iterable[int] = (1,)) -> int:
     `_xla` therefore get none: most servers cannot run them. Neither does
     `check_sampler`, which clients rarely call. A signature that takes fewer examples
     than the others, such as `complete` with several candidates, gets no records for
-    larger batches.
+    larger batches. More than 1000 records keep a server from starting, too; `verify`
+    counts them.
 
     Args:
         directory: Path of a SavedModel that is not being served.

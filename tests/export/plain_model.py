@@ -28,6 +28,10 @@ class Plain(tf.Module):
         """An output without a batch axis."""
         return {"total": tf.reduce_sum(value)}
 
+    def word(self, value):
+        """A string without axes, which NumPy would cut at its last byte."""
+        return {"word_bytes": tf.constant(b"a\0b\0"), "sum": tf.reduce_sum(value)}
+
     def spin(self, steps):
         """Compute for a long time, in many small steps."""
         step = tf.constant(0, tf.int64)
@@ -45,6 +49,7 @@ class Plain(tf.Module):
             "text": {"text": vector("string")},
             "pairs": {"pair": tf.TensorSpec((None, 2), "float32")},
             "total": {"value": vector("float32")},
+            "word": {"value": vector("float32")},
             "spin": {"steps": vector("int64")},
         }
         signatures = {

@@ -220,9 +220,18 @@ def test_command_keeps_what_is_there(server, drawn, run_client, tmp_path):
     status, text, _ = run_client(*command, "--skip-existing")
     assert (status, text) == (0, f"Wrote 2 images to {tmp_path}\n")
     assert there.read_bytes() == b"mine"
+    grid = ("--skip-existing", "--grid", tmp_path / "grid.png")
+    status, _, errors = run_client(*command, *grid)
+    assert status == 1 and errors.startswith(f"client: cannot read {there}: ")
+    Image.new("L", (9, 9)).save(there)
+    status, _, errors = run_client(*command, *grid)
+    assert status == 1 and f"{there} must have 4x4 pixels" in errors
     assert run_client(*command, "--overwrite")[0] == 0
     for seed, image in zip((3, 4, 5), drawn("vae", [3, 4, 5]), strict=True):
         np.testing.assert_array_equal(pictures(tmp_path)[f"{seed}.png"], image[..., 0])
+    for count in (3, 5):  # The second run goes on, and into the same grid.
+        assert run_client(*command, "--num-images", count, *grid)[0] == 0
+    assert pictures(tmp_path)["grid.png"].shape == (8, 12)  # 2 rows of 3.
 
 
 def test_command_that_fails_midway_leaves_whole_files(proxy, run_client, tmp_path):

@@ -10,6 +10,7 @@ from keras_genimg.layers import MaskedConv2D
 from keras_genimg.models import VAE, AutoregressiveModel
 from keras_genimg.presets import weights
 from keras_genimg.serving import read_metadata
+from keras_genimg.serving.metadata import METADATA_FILE
 from keras_genimg.serving.verification.saved_graph import SavedGraph
 from tests.serving import planted
 from tests.subprocesses import ROOT, run_python
@@ -48,6 +49,15 @@ def test_a_trained_model_becomes_a_version(files, tmp_path):
     assert f"--model_name=vae --model_base_path={tmp_path / 'vae'} " in printed
     assert """-d '{"inputs": {"seed": [1, 2]}}'""" in printed
     assert read_metadata(path)["license"] == "CC0"
+
+
+def test_labels_of_the_printed_command_are_in_range(tmp_path):
+    file = tmp_path / "model" / "1" / METADATA_FILE
+    file.parent.mkdir(parents=True)
+    inputs = {"seed": {"shape": [None]}, "label": {"shape": [None], "low": 2}}
+    file.write_text(json.dumps({"signatures": {"sample": {"inputs": inputs}}}))
+    text = export_model.what_next(tmp_path / "model" / "1")
+    assert """-d '{"inputs": {"seed": [1, 2], "label": [2, 2]}}'""" in text
 
 
 def test_a_preset_is_published_with_its_card(command, tmp_path, monkeypatch):

@@ -1,5 +1,4 @@
 import contextlib
-import shutil
 
 import numpy as np
 import pytest
@@ -8,31 +7,11 @@ from tests.export.test_proxy import running_nginx
 
 pytestmark = pytest.mark.slow
 
-playwright = pytest.importorskip(
-    "playwright.sync_api", reason="needs playwright, and Chromium of the system"
-)
-
-ARGUMENTS = (
-    "--headless --no-sandbox --disable-gpu --no-first-run "
-    "--disable-background-networking --disable-component-update --disable-sync"
-).split()
-
 READ_IMAGE = """canvas => {
     const {data, width, height} = canvas.getContext("2d")
         .getImageData(0, 0, canvas.width, canvas.height);
     return {data: Array.from(data), width, height};
 }"""
-
-
-@pytest.fixture(scope="module")
-def browser():
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("needs Chromium: apt-get install chromium")
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=chromium, args=ARGUMENTS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

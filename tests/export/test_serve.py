@@ -83,6 +83,9 @@ def test_bytes_travel_as_base64(server):
         assert reply == [{"text": "ä", "text_bytes": text}]
     reply = server.predict("plain", inputs=[text], **ask)
     assert reply == {"text": ["ä"], "text_bytes": [text]}
+    reply = server.predict("plain", signature_name="word", inputs=[1, 2])
+    word = base64.b64encode(b"a\0b\0").decode()
+    assert reply == {"word_bytes": {"b64": word}, "sum": 3}
 
 
 def test_status_metadata_and_list(server, base_dir):

@@ -25,14 +25,9 @@ def small(base_dir, tmp_path_factory):
         yield started
 
 
-def post(server, body, path="plain"):
-    url = f"{server.address}/v1/models/{path}:predict"
-    return requests.post(url, json=body, timeout=60)
-
-
 def test_a_request_that_takes_too_long_is_given_up(small):
     start = time.monotonic()
-    answer = post(small, FOREVER)
+    answer = small.post("plain:predict", FOREVER)
     took = time.monotonic() - start
     assert answer.status_code == 504, answer.text
     assert "Timed out after 2 s" in answer.json()["error"]
@@ -47,16 +42,16 @@ def test_a_request_that_takes_too_long_is_given_up(small):
 
 def test_requests_above_the_limit_are_told_to_come_back(small):
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
-        waiting = [pool.submit(post, small, FOREVER) for _ in range(2)]
+        waiting = [pool.submit(small.post, "plain:predict", FOREVER) for _ in range(2)]
         time.sleep(1)
-        refused = post(small, {"instances": [1]}, "vae")
+        refused = small.post("vae:predict", {"instances": [1]})
         # The event loop is free meanwhile.
         assert small.get("/v1/models/vae").status_code == 200
         assert [w.result().status_code for w in waiting] == [504, 504]
     assert refused.status_code == 503
     assert refused.headers["Retry-After"] == "1"
     assert "2 requests are in progress" in refused.json()["error"]
-    assert post(small, {"instances": [1]}, "vae").status_code == 200
+    assert small.post("vae:predict", {"instances": [1]}).status_code == 200
 
 
 def test_bodies_over_the_limit_never_lie_in_memory(small):
@@ -104,7 +99,7 @@ def test_sigterm_lets_requests_finish(base_dir, tmp_path):
         running_small(base_dir, tmp_path) as server,
         concurrent.futures.ThreadPoolExecutor() as pool,
     ):
-        waiting = pool.submit(post, server, FOREVER)
+        waiting = pool.submit(server.post, "plain:predict", FOREVER)
         time.sleep(1)
         server.process.terminate()
         assert waiting.result().status_code == 504

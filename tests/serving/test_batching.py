@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from keras_genimg.likelihoods import DiscretizedLogisticMixture
 from keras_genimg.models import VAE, MultiScalePixelRNN, PixelCNN, PixelRNN
-from keras_genimg.serving import Endpoint, Input
+from keras_genimg.serving import Endpoint, Input, write_saved_model
 from keras_genimg.serving.verification import c_api
 from keras_genimg.serving.verification.checks import check_graph
 from keras_genimg.serving.verification.clean_process import Request
@@ -40,43 +40,30 @@ def exported(tmp_path_factory):
     return {name: folder / name for name in models}
 
 
-@pytest.fixture(scope="module")
-def requests(exported):
-    """Return requests to all merging signatures with the outputs of the unmerged ones.
-
-    A list of the directory, the `Request` and the outputs by name.
-    """
-    found = []
+@pytest.mark.slow
+def test_merged_signatures_of_two_models_at_once_through_the_c_api(exported, tmp_path):
+    """Each request gets the outputs of the unmerged signature."""
+    requests, expected = [], []
     for path in exported.values():
         signatures = SavedGraph(path).signatures
         unmerged = tf.saved_model.load(str(path)).unmerged
         for name, function in unmerged.items():
             for size in (1, 2):
                 inputs = random_inputs(signatures[name], size, seed=size)
-                request = Request(signatures[name], inputs)
+                requests.append((str(path), *Request(signatures[name], inputs).work))
                 given = {k: tf.constant(v) for k, v in inputs.items()}
-                outputs = {k: v.numpy() for k, v in function(**given).items()}
-                found.append((str(path), request, outputs))
-    return found
-
-
-def check_results(requests, results):
-    wrong = 0
-    for (_, _, expected), found in zip(requests, results, strict=True):
-        assert len(found) == all_at_once.REPEATS
-        for got in found:
-            # A mean can be rounded to another integer among other requests.
-            wrong += difference(expected, got, close) is not None
-    assert wrong == 0, f"{wrong} of {len(results) * all_at_once.REPEATS} are wrong"
-
-
-@pytest.mark.slow
-def test_merged_signatures_of_two_models_at_once_through_the_c_api(requests, tmp_path):
+                expected.append({k: v.numpy() for k, v in function(**given).items()})
     work, results = tmp_path / "work", tmp_path / "results"
-    work.write_bytes(pickle.dumps([(path, *r.work) for path, r, _ in requests]))
+    work.write_bytes(pickle.dumps(requests))
     folder = pathlib.Path(c_api.__file__).parent
     run_python(all_at_once.__file__, work, results, PYTHONPATH=str(folder))
-    check_results(requests, pickle.loads(results.read_bytes()))
+    served = pickle.loads(results.read_bytes())
+    wrong = 0
+    for outputs, found in zip(expected, served, strict=True):
+        assert len(found) == all_at_once.REPEATS
+        # A mean can be rounded to another integer among other requests.
+        wrong += sum(difference(outputs, got, close) is not None for got in found)
+    assert wrong == 0, f"{wrong} of {len(served) * all_at_once.REPEATS} are wrong"
 
 
 @pytest.mark.slow
@@ -123,6 +110,15 @@ def test_a_session_draws_batches_of_any_size(name, tmp_path):
             seeds = {sample.inputs["seed"].name: np.arange(count)}
             images = session.run(sample.outputs["images"].name, seeds)
             np.testing.assert_array_equal(images, expected[:count])
+
+
+@pytest.mark.slow
+def test_signatures_with_like_names_have_queues_of_their_own(tmp_path):
+    model = VAE((3, 4, 1), 2, 3)
+    sample = model.endpoints(model.image_shape)["sample"]
+    endpoints = {name: sample for name in ("sample", "a/sample", "b/sample")}
+    write_saved_model(model, tmp_path / "1", endpoints, 4, batching=True, verbose=False)
+    assert len(SavedGraph(tmp_path / "1").queues()) == 3
 
 
 @pytest.mark.slow

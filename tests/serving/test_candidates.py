@@ -76,3 +76,12 @@ def test_examples_times_candidates_are_limited(color_loaded, request_of):
         color_loaded.signatures["complete"](**three)
     del three["images"], three["known"]
     assert len(color_loaded.signatures["sample"](**three)["images"]) == 3
+
+
+def test_known_pixels_come_back_as_they_were_sent(complete, request_of):
+    """Also where no level is theirs."""
+    _, shown, known = request_of
+    served = complete(np.full_like(shown, 13), known)["images"].numpy()
+    assert (served[known == 1] == 13).all()
+    with pytest.raises(tf.errors.InvalidArgumentError, match="known must be"):
+        complete(shown, known + 1)

@@ -4,10 +4,11 @@ import pytest
 import tensorflow as tf
 
 from keras_genimg.drawing import proven_sampler
-from keras_genimg.layers import MaskedConv2D, RowLSTM
+from keras_genimg.layers import MaskedConv2D
 from keras_genimg.models import DRAW, VAE, AutoregressiveModel, PixelCNN, PixelRNN
 from keras_genimg.serving import Endpoint, Input, read_metadata, verify
 from keras_genimg.serving.verification.checks import CHECKS, Trial
+from tests.fuzz.own_layers import WrongStep
 from tests.serving.some_endpoints import write_endpoints
 
 pytestmark = pytest.mark.slow
@@ -122,32 +123,24 @@ def test_check_sampler_compares_the_sampler_with_the_model(color_export, color_l
     assert described["outputs"]["largest_difference"]["at_most"] == 1e-4
 
 
-class Slanted(RowLSTM):
-    """A layer whose `step` disagrees with its `call`."""
-
-    def step(self, *arguments, **others):
-        output, *rest = super().step(*arguments, **others)
-        return 1.1 * output, *rest
-
-
-def slanted_model():
+def wrong_model():
     images = keras.Input((3, 4, 1))
-    x = Slanted(4, name="slanted")(MaskedConv2D(4, 3, "A")(images))
+    x = WrongStep(name="forgetful")(MaskedConv2D(4, 3, "A")(images))
     return AutoregressiveModel(images, MaskedConv2D(1, 1, "B")(x))
 
 
 def test_export_refuses_a_sampler_that_does_not_compute_the_model(tmp_path):
-    with pytest.raises(ValueError, match="Slanted 'slanted'"):
-        slanted_model().export(tmp_path / "model", verbose=False)
+    with pytest.raises(ValueError, match="WrongStep 'forgetful'"):
+        wrong_model().export(tmp_path / "model", verbose=False)
     assert list(tmp_path.iterdir()) == []
-    slanted_model().export(tmp_path / "model", method="fixed_point", verbose=False)
+    wrong_model().export(tmp_path / "model", method="fixed_point", verbose=False)
     assert "check_sampler" not in read_metadata(tmp_path / "model")["signatures"]
 
 
 def test_verify_runs_check_sampler(tmp_path, monkeypatch):
     # The proof of `endpoints` would refuse the model.
     monkeypatch.setattr(proven_sampler, "check_difference", lambda *arguments: None)
-    write_endpoints(slanted_model(), tmp_path / "wrong", "sample", "check_sampler")
+    write_endpoints(wrong_model(), tmp_path / "wrong", "sample", "check_sampler")
     trial = Trial(tmp_path / "wrong", timeout=100)
     (fault,), _ = CHECKS["limits"](trial)
     assert "largest_difference of check_sampler is" in fault

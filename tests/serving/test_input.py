@@ -28,6 +28,11 @@ INPUTS = {
     "finite numbers from 0.5 to 1": Input(FLOATS, 0.5, 1),
     "finite numbers above 0 and of at most 0.5": Input(FLOATS, 0, 0.5, low_open=True),
     "finite numbers of at least 1e+30": Input(FLOATS, 1e30),
+    # Limits computed by NumPy are no JSON values as they are.
+    "integers from 3 to 9": Input(INTEGERS, np.int64(3), np.uint8(9)),
+    "finite numbers from 1 to 3": Input(FLOATS, np.int32(1), np.int64(3)),
+    "booleans": Input(tf.TensorSpec((None,), tf.bool)),
+    "texts": Input(tf.TensorSpec((None,), tf.string)),
 }
 
 

@@ -195,6 +195,18 @@ def test_values_at_limits_are_probed(tmp_path):
             assert any(text in line for line in lines)
 
 
+def test_a_lone_input_whose_sizes_are_all_open(tmp_path):
+    """Other numbers of examples were taken for wrong shapes."""
+    spec = tf.TensorSpec((None, None), tf.int32, name="counts")
+
+    def total(counts):
+        return {"total": tf.reduce_sum(planted.not_empty(counts, spec), axis=1)}
+
+    planted.save(tmp_path / "model", {"total": (total, [spec])})
+    report = verify(tmp_path / "model", verbose=False)
+    assert report.passed, str(report)
+
+
 def test_what_only_the_loader_of_python_accepts(tmp_path):
     spec = tf.TensorSpec((None, 16), tf.float32, name="latent")
     decoder = keras.Sequential([keras.Input((16,)), keras.layers.Dense(16)])

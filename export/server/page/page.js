@@ -82,7 +82,8 @@ const captionsOf = (seeds) => seeds.map((seed) => `seed ${seed}`);
 function conditionsOf(signature) {
   const { label } = metadata.signatures[signature].inputs;
   if (!label) return {};
-  return { label: numberIn("label", { low: 0, high: label.high ?? 2 ** 31 - 1 }) };
+  const { low, high } = label;
+  return { label: numberIn("label", { low: low ?? 0, high: high ?? 2 ** 31 - 1 }) };
 }
 
 function modelPath() {
@@ -226,7 +227,8 @@ function listVersions() {
     [NEWEST, `newest (${available[0]?.version ?? "none"})`],
     ...available.map(({ version }) => [`versions/${version}`, version]),
     ...Object.entries(chosenModel()?.labels ?? {}).map(
-      ([label, version]) => [`labels/${label}`, `${label} (${version})`]),
+      ([label, version]) => [
+        `labels/${encodeURIComponent(label)}`, `${label} (${version})`]),
   ]);
 }
 

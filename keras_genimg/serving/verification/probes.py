@@ -121,12 +121,15 @@ def wrong_shapes(signature, name, batch_size):
         (batch_size, math.prod(sizes)),
         full[::-1],
         *((*full[:i], full[i] + 1, *full[i + 1 :]) for i in range(1, len(full))),
-        *([(batch_size + 1, *sizes)] if len(signature.inputs) > 1 else []),
+        (batch_size + 1, *sizes),
     ]
+    # A lone input may have a batch of any size but 0.
+    alone = len(signature.inputs) == 1
     return [
         shape
         for shape in dict.fromkeys(candidates)
-        if shape[:1] != (batch_size,) or not expected.is_compatible_with(shape)
+        if not expected.is_compatible_with(shape)
+        or (shape[0] != batch_size and not (alone and shape[0]))
     ]
 
 

@@ -138,6 +138,12 @@ def test_refused(job, changed, message):
         job(**changed)
 
 
+def test_labels_without_a_range(job, saved, monkeypatch):
+    label = {**saved("pixels").inputs["label"], "low": None, "high": None}
+    monkeypatch.setitem(saved("pixels").inputs, "label", label)
+    assert job(model="pixels", labels=7).num_images == 11
+
+
 def test_models_that_cannot_be_used(saved, base_dir):
     with pytest.raises(BulkError, match="no signature log_prob; it has decode"):
         saved("vae", "log_prob")

@@ -1,5 +1,6 @@
 """The job of scoring images, without an engine."""
 
+import argparse
 import csv
 import json
 import pathlib
@@ -11,6 +12,7 @@ import pytest
 
 Image = pytest.importorskip("PIL.Image", reason='needs the extra "serving"')
 
+from export.bulk.command import run  # noqa: E402
 from export.bulk.sampling import SampleJob  # noqa: E402
 from export.bulk.scoring import ScoreJob  # noqa: E402
 from export.bulk.shards import BulkError  # noqa: E402
@@ -79,6 +81,24 @@ def test_scores(data, saved, call, tmp_path, name, num_shards, form, label, ids)
     np.testing.assert_allclose(summary["nats"], wanted.mean(), rtol=1e-14)
     error = wanted.std(ddof=1) / np.sqrt(11)
     np.testing.assert_allclose(summary["nats_standard_error"], error, rtol=1e-12)
+
+
+def test_a_damaged_table_of_another_task_is_named(data, saved, call, tmp_path):
+    folder, _ = data
+    source = find_source(str(folder / "tfrecord" / "a"), None)
+    job = ScoreJob(saved("pixels", "log_prob"), source, str(tmp_path / "a"), "csv", 3)
+    write_all(job, call("pixels", "log_prob"))
+    summary, table = tmp_path / "a-summary.json", pathlib.Path(job.path(0))
+    summary.unlink()
+    whole = table.read_bytes()
+    table.write_bytes(b"".join(whole.splitlines(keepends=True)[:-1]))
+    arguments = argparse.Namespace(engine="local", shard_index=1)
+    with pytest.raises(BulkError, match=f"{table} is damaged.* --shard-index 0"):
+        run(job, arguments)
+    assert not summary.exists()
+    table.write_bytes(whole)
+    run(job, arguments)
+    assert json.loads(summary.read_text())["images"] == 11
 
 
 def test_ids_of_tfds_are_positions(job, call, expected):
