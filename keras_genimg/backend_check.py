@@ -24,7 +24,8 @@ def check_backend(backend: str) -> None:
 
 
 # Before `import keras`, which fails if the packages of the backend are not installed.
-check_backend(os.environ.get("KERAS_BACKEND", BACKEND))
+# Like Keras, take an empty variable for none.
+check_backend(os.environ.get("KERAS_BACKEND") or BACKEND)
 
 import keras  # noqa: E402
 

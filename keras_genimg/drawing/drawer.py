@@ -10,7 +10,6 @@ from keras_genimg.drawing.candidates import completion_of_candidates, temperatur
 from keras_genimg.drawing.proven_sampler import TracedSampler
 from keras_genimg.inputs.calls import cost_of_image, draw_images, eager_task
 from keras_genimg.inputs.images import check_shape, sized_image_shape
-from keras_genimg.losses.negative_log_likelihood import masked_log_prob
 from keras_genimg.ops.checks import check_choice, check_temperature
 from keras_genimg.ops.devices import num_cores
 from keras_genimg.ops.graphs import shared_eager_traces
@@ -33,11 +32,9 @@ class Drawer:
     Attributes:
         order: Flat indices of the pixels in the order in which they are drawn; None for
             raster order.
-        drawn_pixels: Boolean map of the pixels that are drawn; None for all.
     """
 
     order: np.ndarray | None = None
-    drawn_pixels: np.ndarray | None = None
 
     def __init__(self, model):
         self._model = model
@@ -224,10 +221,8 @@ class Drawer:
         """Return the log-probability of images in nats, `(batch,)`, for a graph."""
         model = self._model
         params = forward_pass(model, images, conditions)
-        images = model._targets_of([images, *conditions])
-        if self.drawn_pixels is None:
-            return model.likelihood.log_prob_of_images(params, images)
-        return masked_log_prob(model.likelihood, self.drawn_pixels, params, images)
+        targets = model._targets_of([images, *conditions])
+        return -model._own_loss().call(targets, params)
 
 
 def checked_completion(images, known, model):

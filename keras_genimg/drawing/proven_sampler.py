@@ -59,13 +59,7 @@ class TracedSampler:
     """
 
     def __init__(
-        self,
-        model,
-        method,
-        image_shape,
-        jit_compile,
-        is_small=False,
-        num_candidates=None,
+        self, model, method, image_shape, jit_compile, is_small, num_candidates=None
     ):
         self._model = model
         self.kind = (method, tuple(image_shape), jit_compile, is_small)
@@ -249,10 +243,6 @@ class TracedSampler:
         model, shape = self._model, self.kind[1]
         generator = np.random.default_rng(0)
         inputs = random_conditions(model, (2, *shape), generator, guess)
-        inputs = [
-            tf.cast(values, tensor.dtype)
-            for values, tensor in zip(inputs, model.inputs[1:], strict=True)
-        ]
         if self._num_candidates is not None:
             inputs = [tf.zeros((2, *shape))] * 2 + inputs
         values = [tf.cast(value, weight.dtype) for weight, value in weights]

@@ -19,6 +19,9 @@ class EnlargingDrawer(Drawer):
     Args:
         model: An `EnlargingPixelRNN` whose small images hold top-left pixels.
         scales: The sizes of the small and of the large image.
+
+    Attributes:
+        drawn_pixels: Boolean map of the pixels that are drawn.
     """
 
     def __init__(self, model, scales):

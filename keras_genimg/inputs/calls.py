@@ -184,7 +184,11 @@ def map_images(
         for batch in batches
     )
     batches = reported(batches, task, total, verbose, note, unit=unit)
-    return _joined(_arrays(function(*batch)) for batch in batches)
+    # Not all functions take an empty batch, which a data set may have.
+    results = [_arrays(function(*batch)) for batch in batches if len(batch[0])]
+    if not results:
+        raise ValueError(f"{task} received no images: {data}")
+    return _joined(results)
 
 
 def eager_task(model, method):

@@ -29,7 +29,8 @@ def condition_arrays(model, conditions, num_images, image_shape=None):
     if conditions is None:
         conditions = {}
     elif not isinstance(conditions, dict):
-        conditions = {inputs[0].name: conditions} if len(inputs) == 1 else {"": 0}
+        name = inputs[0].name if len(inputs) == 1 else type(conditions).__name__
+        conditions = {name: conditions}
     names = [tensor.name for tensor in inputs]
     if sorted(conditions) != sorted(names):
         raise ValueError(
@@ -80,13 +81,10 @@ def check_condition_shape(model, tensor, shape, images_shape):
     fits = len(shape) == len(expected)
     if fits:
         expected = wanted_shape(tensor, shape, images_shape)
-        fits = all(
-            have is None or want is None or have == want
-            for have, want in zip(shape, expected, strict=True)
-        )
+        fits = tf.TensorShape(expected).is_compatible_with(shape)
     if not fits:
         hint = ""
-        if 1 in shape[1:3]:
+        if len(shape) == 4 and 1 in shape[1:3]:
             hint = (
                 " For a map of a single row or column, use the size 1 in its "
                 "keras.Input."

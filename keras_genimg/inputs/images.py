@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from keras_genimg.inputs.conditions import check_conditions
 from keras_genimg.inputs.torch_loader import is_torch_loader, loader_dataset
-from keras_genimg.ops.checks import check_positive_int
+from keras_genimg.ops.checks import check_image_shape
 
 
 def images_of(x, model):
@@ -136,12 +136,8 @@ def check_shape(shape, model, owner):
     Raises:
         ValueError: If rank, height, width or number of colors disagree.
     """
-    expected = model.image_shape
-    fits = len(shape) == 4 and all(
-        want is None or have is None or want == have
-        for want, have in zip(expected, tuple(shape)[1:], strict=True)
-    )
-    if not fits:
+    expected = (None, *model.image_shape)
+    if not tf.TensorShape(expected).is_compatible_with(shape):
         hint = ""
         if len(shape) == 3:
             hint = " Add the color axis with images[..., None]."
@@ -149,7 +145,7 @@ def check_shape(shape, model, owner):
             hint = " Move the color axis to the end: np.moveaxis(images, 1, -1)."
         raise ValueError(
             f"{owner} expects images of shape (batch, height, width, colors) = "
-            f"{(None, *expected)}.{hint} Received: shape={tuple(shape)}"
+            f"{expected}.{hint} Received: shape={tuple(shape)}"
         )
 
 
@@ -163,8 +159,6 @@ def known_image_shape(x, model):
     Returns:
         `(height, width, colors)`.
     """
-    if None not in model.image_shape:
-        return model.image_shape
     if isinstance(x, tf.data.Dataset):
         x = inputs_of(x.element_spec)
     elif not isinstance(x, (np.ndarray, dict, list, tuple)):
@@ -189,7 +183,8 @@ def sized_image_shape(model, image_size, owner):
         ValueError: If a size is missing or disagrees with the model's.
     """
     *known, colors = model.inputs[0].shape[1:]
-    size = tuple(known if image_size is None else image_size)
+    size = known if image_size is None else image_size
+    size = tuple(size) if np.iterable(size) else ()
     fits = len(size) == 2 and all(
         have is not None and want in (None, have)
         for want, have in zip(known, size, strict=True)
@@ -199,11 +194,7 @@ def sized_image_shape(model, image_size, owner):
             f"{owner} needs `image_size=(height, width)` that fits the model's image "
             f"shape {(*known, colors)}. Received: image_size={image_size}"
         )
-    return (
-        check_positive_int("height", size[0], owner),
-        check_positive_int("width", size[1], owner),
-        colors,
-    )
+    return check_image_shape((*size, colors), owner)
 
 
 def _check_dataset(dataset, model, owner, in_steps):
@@ -227,8 +218,7 @@ def _check_dataset(dataset, model, owner, in_steps):
             f" colors)))`. Received: a data set with elements {element}"
         )
     images, *_ = specs
-    if images.shape.rank is not None:
-        check_shape(images.shape, model, owner)
+    check_shape(images.shape, model, owner)
 
 
 def refuse_targets(model, owner, received):

@@ -17,9 +17,7 @@ _JITTER = (0.5, 1.5)
 _RIDGE = 1e-5
 
 
-def vae_log_likelihood(
-    model, images, seeds, num_samples, num_leapfrog_steps, num_burnin
-):
+def vae_log_likelihood(model, images, seeds, num_samples, *counts):
     """Estimate `log p(x)` of a VAE's images in nats, for a graph.
 
     Args:
@@ -28,8 +26,7 @@ def vae_log_likelihood(
         seeds: Integers from 0 to `MAX_SEED`, `(batch,)`. All images share the noise of
             the first seed.
         num_samples: See `marginal_log_likelihood`.
-        num_leapfrog_steps: See `marginal_log_likelihood`.
-        num_burnin: See `marginal_log_likelihood`.
+        *counts: Its `num_leapfrog_steps` and `num_burnin`.
     """
     latent = model.latent
     posterior = latent.posterior.distribution(model._posterior_params(images))
@@ -42,13 +39,9 @@ def vae_log_likelihood(
 
     # TFP's samplers are seeded with two numbers of 24 bits each.
     keys = tf.cast(seeded_uniforms(seeds[:1], (2, 2), POSTERIOR) * 2.0**24, tf.int32)
+    guesses = posterior.sample(num_samples, seed=keys[0, 0])
     return marginal_log_likelihood(
-        log_joint,
-        posterior.sample(num_samples, seed=keys[0, 0]),
-        num_samples,
-        num_leapfrog_steps,
-        num_burnin,
-        seed=keys[0, 1],
+        log_joint, guesses, num_samples, *counts, seed=keys[0, 1]
     )
 
 

@@ -131,17 +131,12 @@ class ReadAttention(GridAttention):
         return gamma * read_patch(images, *filters), attention
 
     def _check_shapes(self, images_shape, state_shape):
-        if len(images_shape) != 4:
+        if len(images_shape) != 4 or None in images_shape[1:]:
             raise ValueError(
                 f"{self.name} expects images of shape (batch, height, width, "
-                f"channels). Received images of rank {len(images_shape)}: "
-                f"shape={tuple(images_shape)}"
-            )
-        if None in images_shape[1:]:
-            raise ValueError(
-                f"{self.name} needs to know height, width and channels of its images, "
-                f"since its filters have one entry per row or column. Pass them to "
-                f"`keras.Input`. Received: shape={tuple(images_shape)}"
+                f"channels), all known but the batch, since its filters have one entry "
+                f"per row or column. Pass them to `keras.Input`. Received images of "
+                f"rank {len(images_shape)}: shape={tuple(images_shape)}"
             )
         self._check_sizes(images_shape[1:3], state_shape)
 

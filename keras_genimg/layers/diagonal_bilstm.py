@@ -136,21 +136,6 @@ class DiagonalBiLSTM(PixelLSTM):
             inputs, condition, weights, recurrent_kernel, initial_cell, num_segments
         )
 
-    def _input_weights(self):
-        """Return the gates' kernel of input and condition, and their bias.
-
-        Shapes `(features, 2, 4 * units)` and `(1, 2, 4 * units)`, by direction.
-        """
-        dtype, gates = self.compute_dtype, 4 * self.units
-        kernels = [tf.reshape(self.masked_input_kernel(), (-1, 2 * gates))]
-        if self.condition_kernel is not None:
-            kernels.append(tf.cast(self.condition_kernel, dtype))
-        bias = tf.zeros((2 * gates,)) if self.bias is None else self.bias
-        return (
-            tf.reshape(tf.concat(kernels, axis=0), (-1, 2, gates)),
-            tf.reshape(tf.cast(bias, dtype), (1, 2, gates)),
-        )
-
     def _feature_weights(self, dtype):
         """Return the gates' weights of all features, `(2, features, 4 * units)`.
 

@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from keras_genimg import likelihoods
@@ -238,14 +239,9 @@ class LSTMStep(keras.layers.Layer):
         self.kernel = self.add_weight(
             (num_inputs + units, 4 * units), "glorot_uniform", name="kernel"
         )
-        self.bias = self.add_weight(
-            (4 * units,),
-            # Open the forget gates at the start of training.
-            lambda shape, dtype: tf.repeat(
-                tf.constant([0, 1, 0, 0], dtype), self.units
-            ),
-            name="bias",
-        )
+        # Open the forget gates at the start of training.
+        opened = keras.initializers.Constant(np.repeat([0.0, 1.0, 0.0, 0.0], units))
+        self.bias = self.add_weight((4 * units,), opened, name="bias")
 
     def transposed_kernel(self):
         """Return the transposed kernel, `(4 * units, inputs + units)`."""

@@ -13,7 +13,7 @@ from keras_genimg.ops.checks import (
     check_odd,
     check_positive_int,
 )
-from keras_genimg.ops.configurable import arguments_of
+from keras_genimg.ops.configurable import arguments_of, copy_of
 from keras_genimg.types import Config, Identifier, Shape
 
 
@@ -61,8 +61,8 @@ class GatedConv(keras.layers.Layer):
         """
         return {
             "use_bias": use_bias and self.use_bias,
-            "kernel_initializer": _copy(self.kernel_initializer),
-            "bias_initializer": _copy(self.bias_initializer),
+            "kernel_initializer": copy_of(self.kernel_initializer),
+            "bias_initializer": copy_of(self.bias_initializer),
             "kernel_regularizer": self.kernel_regularizer,
             "bias_regularizer": self.bias_regularizer,
             "dtype": self.dtype_policy,
@@ -100,9 +100,3 @@ class GatedConv(keras.layers.Layer):
         own = arguments_of(self, GatedConv)
         own["activation"] = keras.activations.serialize(self.activation)
         return {**super().get_config(), **own}
-
-
-def _copy(initializer):
-    """Return a copy, since an initializer that is used twice gives the same values."""
-    is_keras = isinstance(initializer, keras.initializers.Initializer)
-    return initializer.clone() if is_keras else initializer

@@ -16,7 +16,7 @@ from keras_genimg.ops.checks import (
     check_positive_int,
 )
 from keras_genimg.ops.color_masks import causal_kernel_mask
-from keras_genimg.ops.configurable import arguments_of
+from keras_genimg.ops.configurable import arguments_of, copy_of
 from keras_genimg.types import Config, Identifier
 
 
@@ -109,15 +109,13 @@ class PixelLSTM(CausalLayer, keras.layers.Layer):
             self.condition_kernel = self.add_weight(
                 name="condition_kernel",
                 shape=(condition_shape[-1], gates * self.units),
-                initializer=self.kernel_initializer,
+                initializer=copy_of(self.kernel_initializer),
                 regularizer=self.kernel_regularizer,
             )
-        state = {
-            "shape": (self.directions, self.units),
-            "initializer": self.state_initializer,
-        }
-        self.initial_hidden = self.add_weight(name="initial_hidden", **state)
-        self.initial_cell = self.add_weight(name="initial_cell", **state)
+        shape = self.directions, self.units
+        initial, other = self.state_initializer, copy_of(self.state_initializer)
+        self.initial_hidden = self.add_weight(shape, initial, name="initial_hidden")
+        self.initial_cell = self.add_weight(shape, other, name="initial_cell")
 
     def _initial_recurrent_kernel(self, shape, dtype=None):
         # The orthogonal initializer needs a QR decomposition, which TensorFlow does
@@ -141,6 +139,20 @@ class PixelLSTM(CausalLayer, keras.layers.Layer):
         live = self.kernel_size // 2 + 1
         kernel = tf.cast(self.input_kernel, self.compute_dtype)
         return kernel[:, :live] * tf.cast(self.mask[:, :live], kernel.dtype)
+
+    def _input_weights(self):
+        """Return the gates' kernel of live taps and condition, and their bias.
+
+        Shapes `(features, directions, 4 * units)` and `(1, directions, 4 * units)`.
+        """
+        shape = self.directions, 4 * self.units
+        kernels = [self.masked_input_kernel()]
+        if self.condition_kernel is not None:
+            kernels.append(tf.cast(self.condition_kernel, self.compute_dtype))
+        kernels = [tf.reshape(kernel, (-1, *shape)) for kernel in kernels]
+        bias = tf.zeros(shape) if self.bias is None else self.bias
+        bias = tf.reshape(tf.cast(bias, self.compute_dtype), (1, *shape))
+        return tf.concat(kernels, axis=0), bias
 
     def call(self, inputs, condition=None):
         check_built_with_condition(self.condition_kernel, condition, self.name)

@@ -86,20 +86,14 @@ class RowLSTM(PixelLSTM):
         return self.taps // 2
 
     def prepare(self, fused):
-        dtype = self.compute_dtype
+        kernel, bias = self._input_weights()
         # The kernel's rows match the input of a step: the live input taps, the
         # condition, and the hidden states of the row above. The one directly above
         # comes last, instead of an LSTM's hidden state.
-        gates = 4 * self.units
-        taps = tf.cast(self.recurrent_kernel[0], dtype)
-        center = self.taps // 2
-        kernels = [tf.reshape(self.masked_input_kernel(), (-1, gates))]
-        if self.condition_kernel is not None:
-            kernels.append(tf.cast(self.condition_kernel, dtype))
-        kernels += [taps[tap] for tap in range(self.taps) if tap != center]
-        kernel = tf.concat([*kernels, taps[center]], axis=0)
-        bias = tf.zeros((gates,)) if self.bias is None else self.bias
-        return prepare_lstm(kernel, tf.cast(bias, dtype), fused)
+        taps = tf.unstack(tf.cast(self.recurrent_kernel[0], kernel.dtype))
+        above = taps.pop(self.taps // 2)
+        kernel = tf.concat([kernel[:, 0], *taps, above], axis=0)
+        return prepare_lstm(kernel, bias[0, 0], fused)
 
     def initial_cache(self, weights, batch, width, channels):
         dtype = self.compute_dtype

@@ -66,10 +66,5 @@ class MaskedNegativeLogLikelihood(NegativeLogLikelihood):
         self.counted = counted
 
     def call(self, y_true, y_pred):
-        return -masked_log_prob(self.likelihood, self.counted, y_pred, y_true)
-
-
-def masked_log_prob(likelihood, counted, params, images):
-    """Return the log-probability of the pixels that count, `(batch,)`."""
-    nats = likelihood.log_prob_of_pixels(params, images)
-    return tf.reduce_sum(tf.where(counted, nats, 0.0), axis=(1, 2))
+        nats = self.likelihood.log_prob_of_pixels(y_pred, y_true)
+        return -tf.reduce_sum(tf.where(self.counted, nats, 0.0), axis=(1, 2))

@@ -65,8 +65,8 @@ class AutoregressiveModel(GenerativeModel):
 
     Attributes:
         check_causality: Whether to prove the graph before it is trained or draws;
-            `export` always does. True in new and loaded models; the value is
-            not saved.
+            `export` with the incremental sampler always does. True in new and loaded
+            models; the value is not saved.
 
     Raises:
         ValueError: If the outputs do not fit the images and the likelihood, or a range
@@ -142,11 +142,11 @@ class AutoregressiveModel(GenerativeModel):
             temperature: Number above 0 that divides the logits; values below 1 give
                 likelier images.
             method: Sampler, which affects the speed but not the images; by default the
-                model's `sampling_method`. `"incremental"` evaluates each pixel once, in
-                about the time of one forward pass, for graphs of causal and pointwise
-                layers. `"fixed_point"` runs forward passes until nothing changes, and
-                `"ancestral"` one forward pass per sub-pixel (per pixel if the
-                likelihood couples its colors), for any causal graph.
+                model's `sampling_method`. `"incremental"` evaluates each pixel once,
+                for graphs of causal and pointwise layers. `"fixed_point"` runs forward
+                passes until nothing changes, and `"ancestral"` one forward pass per
+                sub-pixel (per pixel if the likelihood couples its colors), for any
+                causal graph.
             jit_compile: Whether to compile with XLA.
             conditions: Inputs of the model besides the images, with one element per
                 image: an array for a single input, else a dict by input name.

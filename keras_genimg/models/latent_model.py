@@ -2,7 +2,6 @@
 
 import functools
 from collections.abc import Callable
-from typing import Any
 
 import keras
 import numpy as np
@@ -21,20 +20,12 @@ from keras_genimg.latents.inference import (
     mean_elbo,
     repeated,
 )
-from keras_genimg.likelihoods import Likelihood
+from keras_genimg.losses import NegativeLogLikelihood
 from keras_genimg.metrics.reported_value import ReportedValue
 from keras_genimg.models.generative_model import GenerativeModel
 from keras_genimg.ops.checks import check_positive_int
 from keras_genimg.ops.uniforms import POSTERIOR, seeded_uniforms
-from keras_genimg.types import (
-    Config,
-    Images,
-    Seeds,
-    Stream,
-    SymbolicTensor,
-    TensorLike,
-    Verbose,
-)
+from keras_genimg.types import Images, Seeds, Stream, TensorLike, Verbose
 
 
 class LatentModel(GenerativeModel):
@@ -49,45 +40,37 @@ class LatentModel(GenerativeModel):
     A subclass implements `infer`, `prior_params` and `endpoints`.
     """
 
-    def __init__(
-        self,
-        inputs: SymbolicTensor,
-        outputs: SymbolicTensor,
-        likelihood: str | Config | Likelihood,
-        **kwargs: Any,
-    ):
-        super().__init__(inputs, outputs, likelihood, **kwargs)
-        self.reconstruction = keras.metrics.Mean(name="reconstruction")
-
     def _own_metrics(self):
+        nats = NegativeLogLikelihood(self.likelihood, None, dtype="float32")
+        reconstruction = keras.metrics.MeanMetricWrapper(nats, "reconstruction")
+        # For `EarlyStopping` in auto mode; Keras has no public setting.
+        reconstruction._direction = "down"
+
         def elbo():
-            return -sum(term.result() for term in self._terms.values())
+            return -(reconstruction.result() + self._kl.result())
 
         return [
-            ReportedValue("reconstruction", "down", self.reconstruction.result),
-            ReportedValue("kl", "down", lambda: self._terms["kl"].result()),
+            reconstruction,
+            ReportedValue("kl", "down", lambda: self._kl.result()),
             ReportedValue("elbo", "up", elbo),
         ]
 
     @property
-    def _terms(self):
-        """The metrics that collect the two terms of the bound, by name."""
-        metrics = {metric.name: metric for metric in super().metrics}
-        return {name: metrics[name] for name in ("reconstruction", "kl")}
+    def _kl(self):
+        """The metric of the layer that adds the KL divergence to the loss."""
+        return next(metric for metric in super().metrics if metric.name == "kl")
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
-        """The metrics of `compile`, which report the terms of the bound."""
-        return [m for m in super().metrics if m.name not in ("reconstruction", "kl")]
+        """The metrics of `compile`, which report the divergence too."""
+        return [metric for metric in super().metrics if metric.name != "kl"]
 
     def _epoch_variables(self):
-        terms = self._terms.values()
-        return [*super()._epoch_variables(), *(v for t in terms for v in t.variables)]
+        return [*super()._epoch_variables(), *self._kl.variables]
 
     def reset_metrics(self) -> None:
         super().reset_metrics()
-        for term in self._terms.values():
-            term.reset_state()
+        self._kl.reset_state()
 
     # Samples per image in training.
     num_samples = 1
@@ -97,13 +80,6 @@ class LatentModel(GenerativeModel):
     def _targets_of(self, x):
         images = images_of(x, self)
         return images if self.num_samples == 1 else repeated(images, self.num_samples)
-
-    def compute_metrics(
-        self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
-    ) -> dict[str, Any]:
-        nats = self.likelihood.log_prob_of_images(y_pred, self._targets_of(x))
-        self.reconstruction.update_state(-nats)
-        return super().compute_metrics(x, y, y_pred, sample_weight)
 
     def infer(
         self, images: TensorLike, copies: int | tf.Tensor | None = None

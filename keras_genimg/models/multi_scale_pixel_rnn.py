@@ -305,7 +305,6 @@ class MultiScalePixelRNN(AutoregressiveModel):
         outputs = [models[0](parts[0])]
         for model, *pair in zip(models[1:], parts[1:], parts[:-1], strict=True):
             outputs.append(model(pair))
-        targets_shape = None
         if subsampling == "top_left":
             params = outputs[0]
             for model, larger in zip(models[1:], outputs[1:], strict=True):
@@ -314,14 +313,9 @@ class MultiScalePixelRNN(AutoregressiveModel):
                 params = merge(larger, params)
         else:
             params = PackScales(name="pack_scales", dtype="float32")(outputs)
-            targets_shape = (params.shape[1], 1, image_shape[2])
+        shape = (*params.shape[1:3], image_shape[2])
         super().__init__(
-            images,
-            params,
-            likelihood,
-            dtype=dtype,
-            targets_shape=targets_shape,
-            **kwargs,
+            images, params, likelihood, dtype=dtype, targets_shape=shape, **kwargs
         )
         self.scales = tuple(scales)
         self.subsampling = subsampling

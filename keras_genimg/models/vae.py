@@ -10,7 +10,7 @@ import tensorflow as tf
 from numpy.typing import ArrayLike
 
 from keras_genimg import likelihoods
-from keras_genimg.inputs.calls import draw_images, map_images
+from keras_genimg.inputs.calls import draw_images
 from keras_genimg.latents import LatentFamily
 from keras_genimg.latents.inference import Inference, repeated
 from keras_genimg.layers import Latent
@@ -229,16 +229,11 @@ class VAE(LatentModel):
             ValueError: If there are no images, or their shape or pixels do not fit.
             RuntimeError: If it is called in a `tf.function`.
         """
-        encode = self._function_cache.compiled(
-            "encode",
-            self._encode_graph,
-            input_signature=[tf.TensorSpec((None, *self.image_shape))],
-        )
 
-        def run(images):
-            return encode(tf.cast(images, tf.float32))
+        def encode(images, seeds):
+            return self._encode_graph(images)
 
-        return map_images(self, run, images, "encode", batch_size, verbose)
+        return self._map(("encode",), encode, images, 0, batch_size, verbose)
 
     def _encode_graph(self, images):
         """Return mean and standard deviation of the posterior, for a graph."""

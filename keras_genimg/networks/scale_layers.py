@@ -4,6 +4,7 @@ from typing import Any
 
 import keras
 
+from keras_genimg.ops.configurable import arguments_of
 from keras_genimg.ops.scales import is_copied, packed, placed, reduced
 from keras_genimg.types import Config
 
@@ -35,11 +36,7 @@ class Subsample(keras.layers.Layer):
         return reduced(inputs, self.factors, self.subsampling)
 
     def get_config(self) -> Config:
-        return {
-            **super().get_config(),
-            "factors": self.factors,
-            "subsampling": self.subsampling,
-        }
+        return {**super().get_config(), **arguments_of(self, Subsample)}
 
 
 @keras.saving.register_keras_serializable(package="keras_genimg")

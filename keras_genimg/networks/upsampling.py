@@ -56,10 +56,7 @@ def upsampling_network(
 
 def _prime_factors(number):
     """Return the prime factors of a number, the largest first."""
-    found, divisor = [], 2
-    while number > 1:
-        while number % divisor == 0:
-            found.append(divisor)
-            number //= divisor
-        divisor += 1
-    return found[::-1]
+    for divisor in range(2, number + 1):
+        if number % divisor == 0:
+            return [*_prime_factors(number // divisor), divisor]
+    return []

@@ -107,8 +107,9 @@ def check_temperature(temperature: Any) -> None:
     Raises:
         ValueError: If it is not.
     """
-    is_number = temperature is not None and not isinstance(temperature, (str, bytes))
-    if not (is_number and temperature > 0 and math.isfinite(temperature)):
+    is_text = isinstance(temperature, (str, bytes))  # np.str_ has `__float__`.
+    is_number = hasattr(temperature, "__float__") and np.ndim(temperature) == 0
+    if is_text or not (is_number and temperature > 0 and math.isfinite(temperature)):
         raise ValueError(
             f"`temperature` must be a finite number above 0. Received: "
             f"temperature={temperature!r}"
@@ -155,15 +156,11 @@ def check_feature_map(shape, num_colors, owner):
         ValueError: If the rank is not 4, the channel count is unknown, or there are
             fewer channels than colors.
     """
-    if len(shape) != 4:
+    if len(shape) != 4 or shape[-1] is None:
         raise ValueError(
-            f"{owner} expects a map of shape (batch, height, width, channels). "
-            f"Received an input of rank {len(shape)}: shape={tuple(shape)}"
-        )
-    if shape[-1] is None:
-        raise ValueError(
-            f"{owner} needs to know the number of channels of its input. "
-            f"Received: shape={tuple(shape)}"
+            f"{owner} expects a map of shape (batch, height, width, channels), with "
+            f"channels known. Received an input of rank {len(shape)}: "
+            f"shape={tuple(shape)}"
         )
     check_color_channels("input channels", shape[-1], num_colors, owner)
 

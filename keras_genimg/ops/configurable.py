@@ -58,6 +58,17 @@ def arguments_of(layer, owner):
     return {name: serialize(getattr(layer, name)) for name in names}
 
 
+def copy_of(initializer):
+    """Return a copy of an initializer with a seed, which repeats its values.
+
+    Others are returned as they are. A seed generator gives other values each time, and
+    constants need no copy.
+    """
+    is_keras = isinstance(initializer, keras.initializers.Initializer)
+    repeats = is_keras and isinstance(getattr(initializer, "seed", None), int)
+    return initializer.clone() if repeats else initializer
+
+
 def from_identifier(name, identifier, kind, by_name):
     """Return the object that a name, a config or the object itself stands for.
 

@@ -70,15 +70,11 @@ def attention_geometry(raw, height, width, size, dtype="float32"):
     References:
         Gregor et al., DRAW, 2015, equations 21 to 24, https://arxiv.org/abs/1502.04623
     """
-    x, y, log_variance, log_stride, log_gamma = tf.split(
-        tf.cast(raw, "float32"), 5, axis=-1
-    )
-    x, y = tf.clip_by_value(x, -1e9, 1e9), tf.clip_by_value(y, -1e9, 1e9)
     bound = _log_bound("float32")
-    log_variance = tf.clip_by_value(log_variance, -2 * bound, 2 * bound)
-    log_stride = tf.clip_by_value(log_stride, -bound, bound)
-    gamma_bound = min(bound, _log_bound(dtype))
-    log_gamma = tf.clip_by_value(log_gamma, -gamma_bound, gamma_bound)
+    bounds = [1e9, 1e9, 2 * bound, bound, min(bound, _log_bound(dtype))]
+    bounds = np.array(bounds, "float32")
+    raw = tf.clip_by_value(tf.cast(raw, "float32"), -bounds, bounds)
+    x, y, log_variance, log_stride, log_gamma = tf.split(raw, 5, axis=-1)
     widest_stride = (max(height, width) - 1) / max(size - 1, 1)
     attention = [
         (width + 1) / 2 * (x + 1) - 1,

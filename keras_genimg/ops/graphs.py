@@ -70,8 +70,8 @@ def traced_once(function, batched=0):
     models does not accumulate traces.
 
     Args:
-        function: Function of tensors, integers, None and tuples of integers. It must
-            not use tensors other than its arguments.
+        function: Function of tensors, integers, None and tuples of these. It must not
+            use tensors other than its arguments.
         batched: Number of first arguments whose first axis is a batch. One trace in
             eager execution serves batches of all sizes.
     """
@@ -95,9 +95,8 @@ def traced_once(function, batched=0):
         if control_flow_util.GraphOrParentsInXlaContext(graph):
             return function(*arguments)
         shared = _functions.setdefault(graph, {})
-        if function not in shared:
-            shared[function] = tf.function(function, autograph=False)
-        return shared[function](*arguments)
+        traced = shared.setdefault(function, tf.function(function, autograph=False))
+        return traced(*arguments)
 
     return call
 

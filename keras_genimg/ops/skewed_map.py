@@ -62,10 +62,7 @@ class SkewedMap(typing.NamedTuple):
 
         @custom_gradient
         def gather(flat_map):
-            return (
-                _skew(flat_map, *self),
-                lambda *d_segments: _skew_gradient(d_segments, *self),
-            )
+            return _skew(flat_map, self), lambda *d: _skew_gradient(d, self)
 
         return gather(flat_map)
 
@@ -84,10 +81,7 @@ class SkewedMap(typing.NamedTuple):
 
         @custom_gradient
         def gather(*segments):
-            return (
-                [_unskew(segments, *self)],
-                lambda d_map: _unskew_gradient(d_map, *self),
-            )
+            return [_unskew(segments, self)], lambda d: _skew(_padded(d), self, 1)
 
         return gather(*segments)[0]
 
@@ -134,33 +128,28 @@ def _flatten(segments):
     )
 
 
-@traced_once
-def _skew(flat_map, *size):
-    skewed = SkewedMap(*size)
-    return [tf.gather(flat_map, skewed.pixels(segment)) for segment in skewed.segments]
+def _padded(flat_map):
+    """Append zeros for the padding."""
+    return tf.concat([flat_map, tf.zeros_like(flat_map[:1])], axis=0)
 
 
 @traced_once
-def _skew_gradient(d_segments, *size):
-    left, right = SkewedMap(*size).positions()
+def _skew(flat_map, skewed, shift=0):
+    return [tf.gather(flat_map, skewed.pixels(s, shift)) for s in skewed.segments]
+
+
+@traced_once
+def _skew_gradient(d_segments, skewed):
+    left, right = skewed.positions()
     flat = _flatten(d_segments)
-    d_map = tf.gather(flat, left) + tf.gather(flat, right)
-    return tf.concat([d_map, tf.zeros_like(d_map[:1])], axis=0)
+    return _padded(tf.gather(flat, left) + tf.gather(flat, right))
 
 
 @traced_once
-def _unskew(segments, *size):
-    skewed = SkewedMap(*size)
+def _unskew(segments, skewed):
     left, right = skewed.positions()
     flat = _flatten(segments)
     first_row = tf.fill((skewed.width,), tf.shape(flat)[0])
     above = right[: (skewed.height - 1) * skewed.width]
-    flat = tf.concat([flat, tf.zeros_like(flat[:1])], axis=0)
+    flat = _padded(flat)
     return tf.gather(flat, left) + tf.gather(flat, tf.concat([first_row, above], 0))
-
-
-@traced_once
-def _unskew_gradient(d_map, *size):
-    skewed = SkewedMap(*size)
-    d_map = tf.concat([d_map, tf.zeros_like(d_map[:1])], axis=0)
-    return [tf.gather(d_map, skewed.pixels(each, shift=1)) for each in skewed.segments]

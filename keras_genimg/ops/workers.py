@@ -12,13 +12,7 @@ def is_multi_worker(strategy: tf.distribute.Strategy) -> bool:
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
     """Return whether this process writes files for all workers."""
-    if not is_multi_worker(strategy):
-        return True
-    resolver = strategy.cluster_resolver
-    kind, number = resolver.task_type, resolver.task_id
-    if "chief" in resolver.cluster_spec().jobs:
-        return kind == "chief"
-    return kind == "worker" and number == 0
+    return strategy.extended.should_checkpoint
 
 
 def sum_over_workers(strategy: tf.distribute.Strategy, number: float) -> float:
@@ -33,11 +27,12 @@ def sum_over_workers(strategy: tf.distribute.Strategy, number: float) -> float:
 
 
 def shared_seed(strategy: tf.distribute.Strategy) -> int:
-    """Return a random seed, the same on all workers; all of them must call this."""
-    replicas_here = strategy.num_replicas_in_sync
-    if is_multi_worker(strategy):
-        replicas_here = len(strategy.extended.worker_devices)
+    """Return a random seed, the same on all workers; all of them must call this.
+
+    There are several, see `is_multi_worker`.
+    """
     # All draw, so that the state of `random` stays the same on all workers.
     drawn = random.randrange(2**31)
     from_chief = drawn if is_chief(strategy) else 0
+    replicas_here = len(strategy.extended.worker_devices)
     return int(sum_over_workers(strategy, from_chief)) // replicas_here

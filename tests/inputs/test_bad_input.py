@@ -13,6 +13,7 @@ from keras_genimg.models import (
     PixelRNN,
 )
 from keras_genimg.networks import pixel_stack
+from keras_genimg.ops.checks import check_temperature
 from tests.fitting.one_convolution import one_convolution
 
 
@@ -68,6 +69,13 @@ def test_data_sets_that_do_not_fit(model, call):
         run(dataset((IMAGES + 1j).astype("complex64")))
 
 
+def test_data_sets_that_turn_out_to_be_empty(model):
+    none = dataset(IMAGES).filter(lambda images: False)
+    for data in (none, tf.data.Dataset.from_tensors(IMAGES[:0])):
+        with pytest.raises(ValueError, match="^cnn.log_prob received no images"):
+            model.log_prob(data)
+
+
 def test_compile_refuses_a_loss(model):
     with pytest.raises(ValueError, match="leave `loss` out"):
         model.compile("adam", loss="mse")
@@ -92,8 +100,11 @@ def test_compile_refuses_a_loss(model):
         ({"temperature": np.nan}, "Received: temperature=nan"),
         ({"temperature": "1"}, "Received: temperature='1'"),
         ({"temperature": None}, "Received: temperature=None"),
+        ({"temperature": [0.5]}, r"Received: temperature=\[0.5\]"),
+        ({"temperature": np.ones(2)}, r"Received: temperature=array\("),
         ({"image_size": (3, 5)}, r"image_size=\(3, 5\)"),
-        ({"conditions": [1, 2]}, r"must give the inputs \[\]"),
+        ({"image_size": 5}, r"image_size=\(height, width\).*Received: image_size=5"),
+        ({"conditions": [1, 2]}, r"must give the inputs \[\].*Received: \['list'\]"),
         ({"batch_size": 0}, "Received: batch_size=0"),
     ],
     ids=str,
@@ -101,6 +112,11 @@ def test_compile_refuses_a_loss(model):
 def test_generate_refuses(model, arguments, text):
     with pytest.raises(ValueError, match=f"(?s){text}"):
         model.generate(**{"num_images": 2, **arguments})
+
+
+def test_temperatures_without_an_axis():
+    for temperature in (1, np.float32(0.5), np.array(0.5), tf.constant(2)):
+        check_temperature(temperature)
 
 
 @pytest.mark.parametrize(

@@ -144,6 +144,13 @@ def test_bad_values_are_refused_by_every_call(model, name):
     assert all(np.isfinite(weight).all() for weight in model.get_weights())
 
 
+def test_a_vector_of_another_size_gets_no_advice_about_maps(model):
+    conditions = {**GOOD, "vector": GOOD["vector"][:, :1]}
+    text = r"`vector` of cnn must have the shape \(4, 2\).* 4 images\. Received"
+    with pytest.raises(ValueError, match=text):
+        model.generate(4, conditions=conditions)
+
+
 STEPPED = ["label 0.7", "vector nan", "digit 3"]
 
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_genimg.drawing.proven_sampler import TracedSampler
 from keras_genimg.inputs import calls
 from keras_genimg.inputs.calls import reported, slices, timed_slices
 from keras_genimg.models import VAE, PixelCNN
+from tests.sampling.test_batches import watch
 from tests.seldom import slow_but
 
 SHAPE = (5, 4, 1)
@@ -65,13 +65,7 @@ def test_a_batch_that_takes_long_is_announced(models, method, note, monkeypatch)
     model.generate(2, seed=0, method=method)  # Trace first.
     monkeypatch.setattr(calls, "SLOW", 1.0)
     monkeypatch.setattr("builtins.print", lambda text, **_: said.append(text))
-    draw = TracedSampler.__call__
-
-    def drawn(*inputs):
-        said.append("drawn")
-        return draw(*inputs)
-
-    monkeypatch.setattr(TracedSampler, "__call__", drawn)
+    watch(monkeypatch, lambda seeds: said.append("drawn"), cores=1)
     model.generate(2, seed=0, method=method)
     line = f"{model.name}.generate: 2 images, {note} passes per batch ..."
     assert said[:2] == [line, "drawn"]

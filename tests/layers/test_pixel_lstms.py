@@ -1,5 +1,6 @@
 """Row LSTM and Diagonal BiLSTM: outputs, fields and bad arguments."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -65,6 +66,18 @@ def test_condition_is_added_to_the_gates(kind, condition_size):
     expected = reference.pixel_lstm(images, layer, term)
     outputs = layer(images, condition)
     np.testing.assert_allclose(outputs, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_one_initializer_gives_each_weight_other_values():
+    goes_on = keras.initializers.RandomNormal(seed=keras.random.SeedGenerator(0))
+    for start in ("random_normal", goes_on):
+        layer = DiagonalBiLSTM(2, kernel_initializer=start, state_initializer=start)
+        layer.build((None, 4, 5, 3), (None, 1, 1, 3))
+        # Of equal sizes, so that they would be equal from one seed.
+        kernels = np.ravel(layer.input_kernel), np.ravel(layer.condition_kernel)
+        states = np.ravel(layer.initial_hidden), np.ravel(layer.initial_cell)
+        for one, other in (kernels, states):
+            assert (one != other).all()
 
 
 def ops_of(num_segments):

@@ -150,7 +150,7 @@ def test_inputs_of_attention_are_checked_in_each_call(size):
     with pytest.raises(ValueError, match=r"(?s)state of shape.*\(2, 4, 3\)"):
         layer(np.zeros((2, 4, 6, 1)), np.zeros((2, 4, 3)))
     for shape in [(None, 6, 1), (4, None, 1), (4, 6, None)]:
-        with pytest.raises(ValueError, match="(?s)needs to know height.*None"):
+        with pytest.raises(ValueError, match="(?s)all known but.*None"):
             ReadAttention(size)(keras.Input(shape), keras.Input((3,)))
 
 

@@ -66,10 +66,12 @@ def test_batches_and_data_sets_make_no_difference(model, method):
     call = getattr(model, method)
     expected = call(IMAGES, seed=4)
     assert (len(expected), expected.dtype) == (20, np.float32)
+    empty = tf.data.Dataset.from_tensors(IMAGES[:0])
     for images, options in [
         (IMAGES, {"batch_size": 7}),
         (IMAGES.astype("float32"), {"verbose": 0}),
         (dataset(IMAGES, 6), {}),
+        (dataset(IMAGES, 6).concatenate(empty), {}),
     ]:
         np.testing.assert_allclose(call(images, seed=4, **options), expected, rtol=1e-5)
     last = call(IMAGES[15:], seed=4 + 15)

@@ -1,14 +1,8 @@
 import pytest
 import tensorflow as tf
 
-from keras_genimg.ops.devices import current_device, full_float32, is_on_gpu
+from keras_genimg.ops.devices import current_device, full_float32
 from tests.subprocesses import run_forked
-
-
-def test_is_on_gpu():
-    assert is_on_gpu() == bool(tf.config.list_logical_devices("GPU"))
-    with tf.device("CPU"):
-        assert not is_on_gpu()
 
 
 @pytest.mark.parametrize("enabled", [True, False])

@@ -1,6 +1,4 @@
 import functools
-import gc
-import weakref
 
 import pytest
 import tensorflow as tf
@@ -68,15 +66,6 @@ def test_eager_traces_serve_batches_of_all_sizes_and_are_freed():
     with shared_eager_traces(15):  # A short loop runs sooner than it is traced.
         scaled(tf.ones(2), None, 2)
     assert traced[-1] == (2,)
-
-
-def test_graphs_are_freed():
-    double, _ = counting()
-    run = tf.function(double, autograph=False)
-    graph = weakref.ref(run.get_concrete_function(tf.ones(2)).graph)
-    del run
-    gc.collect()
-    assert graph() is None
 
 
 @pytest.mark.slow

@@ -30,11 +30,17 @@ def test_uniform_independent_and_below_one():
     assert abs(colors[np.triu_indices(3, 1)]).max() < 0.05
 
 
-def test_seeds_and_streams_differ():
-    drawn = np.asarray(seeded_uniforms(SEEDS, (3,)))
-    assert len(np.unique(drawn, axis=0)) == len(SEEDS)
-    pixels, latents = seeded_uniforms([5], (9,)), seeded_uniforms([5], (9,), LATENTS)
-    assert (np.asarray(pixels) != np.asarray(latents)).all()
+def test_streams_share_no_numbers():
+    streams = [uniforms.PIXELS, LATENTS, *(uniforms.POSTERIOR + k for k in range(5))]
+    kinds = (uniforms.CANDIDATES, uniforms.CHOICE)
+    streams += [(kind, k) for kind in kinds for k in range(5)]
+    seeds = np.append(SEEDS, 2**31 - 1)
+    drawn = [np.asarray(seeded_uniforms(seeds, (4,), stream)) for stream in streams]
+    drawn = np.concatenate(drawn)  # Including all neighboring seeds.
+    # Four uniforms have 96 bits, so two streams do not agree by chance.
+    assert len(np.unique(drawn, axis=0)) == len(drawn)
+    # Not even at different positions.
+    assert len(np.unique(drawn)) > drawn.size - 5
 
 
 def test_normals_are_finite_and_symmetric_at_the_ends(monkeypatch):
