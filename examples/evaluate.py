@@ -86,16 +86,13 @@ def report_of(model, images, num_samples):
 
 def command_of(config):
     """Return the command that made a run."""
-    command = (
-        f"python examples/train.py --preset {config['preset']} "
-        f"--epochs {config['epochs']} --batch-size {config['batch_size']}"
-    )
+    command = f"python examples/train.py --preset {config['preset']}"
+    options = ("epochs", "batch_size", "held_out", "mixed_precision")
+    for name in (*options, "learning_rate", "start_from"):
+        if config.get(name) is not None:
+            command += f" --{name.replace('_', '-')} {config[name]}"
     for name, value in config.get("set", {}).items():
         command += f" --set {name}={json.dumps(value)}"
-    if config.get("learning_rate"):
-        command += f" --learning-rate {config['learning_rate']}"
-    if config.get("start_from"):
-        command += f" --start-from {config['start_from']}"
     return command
 
 
@@ -127,13 +124,14 @@ def card_of(run, model, report):
     curve = (run / "log.csv").read_text().splitlines()
     binarizes = model.likelihood.binarizes
     once = f"binarized once, with seed {TEST_SEED}"
+    held_out = trained.get("held_out_images", 5000)  # Older runs do not say.
     return {
         "preset": config["preset"],
         "data": config["data"],
         "data_version": trained.get("data_version"),
         "license": LICENSES[config["data"]["name"]],
         "training_images": "binarized again in each epoch" if binarizes else "as is",
-        "held_out": config["held_out"] or "the last 5,000 training images",
+        "held_out": f"the last {held_out:,} training images",
         "test_images": once if binarizes else "as is",
         "command": command_of(config),
         "epochs": config["epochs"],

@@ -53,7 +53,8 @@ def keras_io_pixel_cnn(image_shape, filters, num_blocks=5):
 def code_prior(grid, num_codes, filters, num_blocks=2):
     """Return a PixelCNN over a grid of code numbers, whose order means nothing.
 
-    Codes enter one-hot, as in the prior of keras.io's VQ-VAE.
+    Codes enter one-hot, as in the prior of keras.io's VQ-VAE. The maps of the blocks
+    have an even number of channels, one less than `filters` if that is odd.
     """
     import keras
     from keras import layers
@@ -74,10 +75,11 @@ def code_prior(grid, num_codes, filters, num_blocks=2):
             return (*input_shape[:-1], num_codes)
 
     likelihood = Categorical(num_codes)
+    units = filters // 2
     codes = keras.Input((*grid, 1))
-    x = MaskedConv2D(filters, 7, mask_type="A")(OneHot()(codes))
+    x = MaskedConv2D(2 * units, 7, mask_type="A")(OneHot()(codes))
     for _ in range(num_blocks):
-        x = ResidualMaskedConvBlock(filters // 2)(x)
+        x = ResidualMaskedConvBlock(units)(x)
     x = MaskedConv2D(filters, 1, mask_type="B", activation="relu")(x)
     return AutoregressiveModel(codes, likelihood_head(x, likelihood, 1), likelihood)
 

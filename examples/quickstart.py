@@ -1,4 +1,4 @@
-"""Draw digits with trained models, then train a PixelRNN, draw with it, and serve it.
+"""Draw digits with trained models, then train a PixelRNN, draw with it, and export it.
 
 The first picture, `mnist.png`, is drawn within seconds by models whose trained weights
 are in the package. The training works offline too, on the 1,797 digits of 8x8 pixels

@@ -172,13 +172,15 @@ def image_options(arguments, preset):
 
 def fitting_size(folder):
     """Return a size for the images of a folder, or None if they can keep their own."""
+    from keras_genimg.datasets.local_images import visible_files
     from keras_genimg.extras import optional
 
     with optional("Reading image files needs Pillow", "examples"):
         from PIL import Image
-    unfit = (OSError, Image.DecompressionBombError)  # Which `load` names.
+    # Which `load` names.
+    unfit = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
     sizes = set()
-    for file in folder.rglob("*"):
+    for file in visible_files(folder):
         with contextlib.suppress(*unfit), Image.open(file) as image:
             turned = image.getexif().get(ORIENTATION, 1) > 4  # As `load` turns it.
             sizes.add(image.size[::-1] if turned else image.size)
@@ -404,18 +406,6 @@ def changed_recipe(recipe, arguments):
     return dataclasses.replace(recipe, **given)
 
 
-@contextlib.contextmanager
-def exits_for_data(name):
-    """Exit with an error of the data, and a hint."""
-    try:
-        yield
-    except (ValueError, FileNotFoundError) as error:
-        hint = ""
-        if isinstance(name, str) and pathlib.Path(name).is_dir():
-            hint = f". For the folder of that name, pass --data ./{name}"
-        sys.exit(f"{error}{hint}")
-
-
 def make_model(family, name, likelihood, image_shape, arguments):
     """Return the model of a preset for images of a size, with its first weights."""
     options = size_options(family.presets[name], image_shape) | arguments.set
@@ -552,6 +542,13 @@ def main():
     unknown = arguments.set.keys() - inspect.signature(family).parameters.keys()
     if unknown:
         sys.exit(f"{family.__name__} has no argument {', '.join(sorted(unknown))}")
+    for argument in ("num_classes", "condition_shape"):
+        if arguments.set.get(argument) is not None:
+            sys.exit(
+                "This command trains on images without labels, so leave out "
+                f'{argument}. "How do I draw one class?" in docs/questions.md shows '
+                f"how. Received: {argument}={arguments.set[argument]!r}"
+            )
     if arguments.preset and not preset.recipe.tried:
         print(
             f"No model was trained to the end by the recipe of {name}; it is a guess."
@@ -565,7 +562,7 @@ def main():
     print(f"[2/4] Reading {options['name']}", flush=True)
     default = inspect.signature(family).parameters["likelihood"].default
     likelihood = likelihoods.get(preset.config.get("likelihood", default))
-    with exits_for_data(options["name"]):
+    try:
         if not arguments.preset:
             images, likelihood = fit_to_images(arguments, options)
             if images.shape[-1] == 3 and not arguments.set:
@@ -581,6 +578,11 @@ def main():
         train, held_out, test = load_splits(
             options, recipe.batch_size, arguments.held_out, likelihood
         )
+    except (ValueError, FileNotFoundError) as error:
+        data, hint = options["name"], ""
+        if isinstance(data, str) and pathlib.Path(data).is_dir():
+            hint = f". For the folder of that name, pass --data ./{data}"
+        sys.exit(f"{error}{hint}")
     if not (arguments.preset or arguments.epochs):
         pixels = len(train) * recipe.batch_size * math.prod(test.shape[1:3])
         budget = COLOR_PIXELS if name == COLOR_PRESET else FOLDER_PIXELS

@@ -82,16 +82,13 @@ def test_there_are_commands():
 def test_commands_take_their_options(command, monkeypatch):
     # The variables of our commands are numbers.
     program, *rest = shlex.split(re.sub(r"\$[A-Z_]+", "0", command))
+    script = SCRIPTS.get(program)
     if program == "python":
         module = rest[0] == "-m"
-        program = rest[module]
-        rest = rest[1 + module :]
-        script = program
+        script, *rest = rest[module:]
         if module:
-            script = program.replace(".", "/")
+            script = script.replace(".", "/")
             script += "/__main__.py" if (ROOT / script).is_dir() else ".py"
-    else:
-        script = SCRIPTS[program]
     path = ROOT / script
     assert path.is_file()
     monkeypatch.setattr(sys, "argv", [str(path), *rest])

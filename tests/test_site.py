@@ -70,22 +70,13 @@ def test_the_reference_has_signatures(reference, kind):
     assert "*args" not in text
 
 
-def test_pages_in_a_browser(site):
+def test_pages_in_a_browser(site, browser):
     """They fit the width of a phone and of a desktop, and show all their pictures."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("needs Chromium: apt-get install chromium")
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(
-            executable_path=chromium, args=["--no-sandbox", "--disable-gpu"]
-        )
-        for width in (390, 1280):
-            page = browser.new_page(viewport={"width": width, "height": 900})
-            for name in LOOKED_AT:
-                page.goto((site / f"{name}.html").as_uri())
-                shown = page.evaluate("document.documentElement.scrollWidth")
-                assert shown == width, name
-                pictures = "Array.from(document.images, image => image.naturalWidth)"
-                assert all(page.evaluate(pictures)), name
-        browser.close()
+    for width in (390, 1280):
+        page = browser.new_page(viewport={"width": width, "height": 900})
+        for name in LOOKED_AT:
+            page.goto((site / f"{name}.html").as_uri())
+            shown = page.evaluate("document.documentElement.scrollWidth")
+            assert shown == width, name
+            pictures = "Array.from(document.images, image => image.naturalWidth)"
+            assert all(page.evaluate(pictures)), name

@@ -29,12 +29,21 @@ SAMPLE = pathlib.Path(__file__).parents[2] / "export" / "bulk" / "sample.py"
 WORKERS = {"local": "spawn_main", "ray": "ray::MapWorker", "beam": "bulk/sample.py"}
 
 
-def worker_processes(engine):
-    """Return the numbers of the processes that draw."""
+def belongs_to(command, number):
+    """Return whether a process is that of a command, or one that it has started."""
+    while number not in (0, command):
+        stat = pathlib.Path(f"/proc/{number}/stat").read_bytes()
+        number = int(stat.rpartition(b")")[2].split()[1])  # Of the parent.
+    return number == command
+
+
+def worker_processes(engine, command):
+    """Return the numbers of the processes that draw for a command."""
     found = []
     for folder in pathlib.Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            if WORKERS[engine].encode() in (folder / "cmdline").read_bytes():
+            draws = WORKERS[engine].encode() in (folder / "cmdline").read_bytes()
+            if draws and belongs_to(command, int(folder.name)):
                 found.append(int(folder.name))
     return found
 
@@ -50,7 +59,7 @@ def run(command, engine, kills, longest):
         while process.poll() is None:
             time.sleep(0.2)
             if kills and time.monotonic() > next_kill:
-                workers = worker_processes(engine)
+                workers = worker_processes(engine, process.pid)
                 if workers:
                     os.kill(killing.choice(workers), signal.SIGKILL)
                     kills -= 1
@@ -97,11 +106,12 @@ def main():
             begun = time.monotonic()
             starts = run(command, given.engine, given.kills, given.longest)
             seconds = time.monotonic() - begun
-            hashes.add(checked(prefix, given.num_images))
+            found = checked(prefix, given.num_images)
+            hashes.add(found)
             print(
                 f"{given.engine}, {workers} workers: {given.num_images:,} images in "
                 f"{seconds:.1f} s, {given.num_images / seconds:,.0f} a second, the "
-                f"command started {starts} times; SHA-256 {sorted(hashes)[0]}",
+                f"command started {starts} times; SHA-256 {found}",
                 flush=True,
             )
     assert len(hashes) == 1

@@ -125,10 +125,11 @@ def operations_of(graph):
             side = "transpose_a" if kind == "MatMul" else "adj_x"
             inner = inputs[-2 if operation.get_attr(side) else -1]
             total += 2 * outputs.num_elements() * inner
-        elif kind == "Conv2D":
+        elif kind in ("Conv2D", "Conv2DBackpropInput"):
             height, width, channels, _ = operation.inputs[1].shape
-            each = 2 * height * width * channels
-            total += each * operation.outputs[0].shape.num_elements()
+            # A transposed convolution uses its kernel once for each of its inputs.
+            uses = operation.outputs[0] if kind == "Conv2D" else operation.inputs[2]
+            total += 2 * height * width * channels * uses.shape.num_elements()
         elif kind.endswith("PartitionedCall"):
             total += operations_of(function_of(graph, operation, "f"))
         elif kind.endswith("While"):

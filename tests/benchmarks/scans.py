@@ -21,7 +21,6 @@ from tests.benchmarks.timing import (
     OURS,
     XLA,
     Benchmark,
-    at_most,
     check_agreement,
     compared,
     gradient_step,
@@ -43,11 +42,6 @@ PEERS = {
     ("diagonal", LOOP): scan_peers.plain_diagonal,
     ("row", RNN): scan_peers.rnn_row,
     ("row", LOOP): scan_peers.plain_row,
-}
-# Minimum speedup over the peer, without and with XLA.
-TARGETS = {
-    "diagonal": {RNN: (1.5, 1.8), LOOP: (2.8, None), TORCH: (2.8, 4)},
-    "row": {TORCH: (0.95, 1.5)},
 }
 
 
@@ -119,7 +113,7 @@ def layer_rows(benchmark, kind, units, batch, size):
             steps |= torch_peers.on_threads(name, step)
     timings, results = benchmark.time(steps)
     check_agreement(results, TOLERANCE)
-    return compared(timings, f"h={units}, batch {batch}", TARGETS[kind])
+    return compared(timings, f"h={units}, batch {batch}")
 
 
 def first_call_rows(units, layers, size, batch):
@@ -127,7 +121,7 @@ def first_call_rows(units, layers, size, batch):
     rows = []
     images = np.random.default_rng(0).integers(0, 2, (batch, size, size, 1))
     images = tf.constant(images, tf.float32)
-    for name, most in ((OURS, 20), (OURS + XLA, 60)):
+    for name in (OURS, OURS + XLA):
         model = PixelRNN((size, size, 1), units, layers)
 
         def loss(model=model):
@@ -137,8 +131,7 @@ def first_call_rows(units, layers, size, batch):
         weights = {weight.path: weight.value for weight in model.trainable_weights}
         seconds, _ = timed(gradient_step(loss, weights, jit_compile=name != OURS))
         text = f"{layers} layers, h={units}, {size}x{size}, batch {batch}"
-        row = {"program": name, "size": text, "ms": 1000 * seconds}
-        rows.append({**row, "target, s": at_most(most, seconds)})
+        rows.append({"program": name, "size": text, "ms": 1000 * seconds})
         keras.backend.clear_session()
     return rows
 

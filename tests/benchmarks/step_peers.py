@@ -1,7 +1,7 @@
 """The peers of the training steps, each in a process of its own.
 
-PyTorch and TensorFlow do not work in one process. A process is started with the name of
-a program, a family, a size, and a file of weights and images; see `serve`.
+So each has its own threads, and its own peak of memory. A process is started with the
+name of a program, a family, a size, and a file of weights and images; see `serve`.
 """
 
 import json

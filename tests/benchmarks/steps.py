@@ -75,34 +75,41 @@ def our_step(model, images):
 
 
 def products_step(model, batch_size):
-    """Return a function that computes the products of a model's layers alone."""
-    positions = batch_size
-    if hasattr(model, "num_glimpses"):
-        positions *= model.num_glimpses
-    elif not hasattr(model, "encoder"):
-        positions *= math.prod(IMAGE_SHAPE[:2])
+    """Return a function that computes the products of a model's layers alone.
+
+    Each network of several scales has the maps of its own scale. Those of a transposed
+    convolution are counted at their larger size.
+    """
     masks = {
         id(layer.weights[0]): np.asarray(layer.mask)
         for layer in model._flatten_layers()
         if hasattr(layer, "mask") and layer.weights
     }
     sizes = []
-    for weight in model.trainable_weights:
-        if len(weight.shape) > 1 and "kernel" in weight.name:
-            *taps, inputs, outputs = weight.shape
-            mask = masks.get(id(weight), np.ones((*taps, 1, 1)))
-            sizes.append((int(mask.any(axis=(-2, -1)).sum()) * inputs, outputs))
-    maps = {width: tf.random.normal((positions, width)) for width, _ in sizes}
-    kernels = [tf.Variable(tf.random.normal(size)) for size in sizes]
+    for part in getattr(model, "scale_models", [model]):
+        positions = batch_size
+        if hasattr(part, "num_glimpses"):
+            positions *= part.num_glimpses
+        elif not hasattr(part, "encoder"):
+            positions *= math.prod(part.image_shape[:2])
+        for weight in part.trainable_weights:
+            if len(weight.shape) > 1 and "kernel" in weight.name:
+                *taps, inputs, outputs = weight.shape
+                mask = masks.get(id(weight), np.ones((*taps, 1, 1)))
+                width = int(mask.any(axis=(-2, -1)).sum()) * inputs
+                sizes.append((positions, width, outputs))
+    maps = {size[:2]: tf.random.normal(size[:2]) for size in sizes}
+    kernels = [tf.Variable(tf.random.normal(size[1:])) for size in sizes]
 
     @tf.function(autograph=False)
     def step():
         results = []
-        for kernel, (width, _) in zip(kernels, sizes, strict=True):
+        for kernel, size in zip(kernels, sizes, strict=True):
+            inputs = maps[size[:2]]
             # The outputs stand for their gradient. TensorFlow would compute products
             # of the same maps only once for all layers.
-            outputs = tf.matmul(maps[width], kernel)
-            d_kernel = tf.matmul(maps[width], outputs, transpose_a=True)
+            outputs = tf.matmul(inputs, kernel)
+            d_kernel = tf.matmul(inputs, outputs, transpose_a=True)
             d_inputs = tf.matmul(outputs, kernel, transpose_b=True)
             results += [d_kernel[0, 0], d_inputs[0, 0]]
         return tf.add_n(results)

@@ -162,18 +162,12 @@ def gradient_step(compute, sources, projection=None, jit_compile=False):
     return step
 
 
-# Targets: bounds of ratios, which hold at full size on a quiet machine.
-
-
-def at_least(bound, ratio):
-    return f"≥ {bound:g}" + (" missed" if ratio < bound else "")
-
-
 def at_most(bound, ratio):
+    """Return the text of a target, a bound of a ratio on a quiet machine."""
     return f"≤ {bound:g}" + (" missed" if ratio > bound else "")
 
 
-def compared(timings, size, targets=None):
+def compared(timings, size):
     """Return rows that compare programs with ours, without and with XLA.
 
     Of a program that ran with several numbers of threads, the fastest is shown.
@@ -181,7 +175,6 @@ def compared(timings, size, targets=None):
     Args:
         timings: Dict of `Timing` by name; `OURS` and `OURS + XLA` are among them.
         size: Text of the sizes.
-        targets: Dict by name of what both ratios should be at least.
     """
     fastest = {}
     for name, timing in timings.items():
@@ -192,11 +185,9 @@ def compared(timings, size, targets=None):
     for program, name in fastest.items():
         timing = timings[name]
         row = {"program": name, "size": size, "ms": 1000 * timing.median}
-        bounds = (targets or {}).get(program, (None, None))
-        for suffix, bound in zip(("", XLA), bounds, strict=True):
+        for suffix in ("", XLA):
             ratio = timing.median / timings[OURS + suffix].median
             row[f"ratio{suffix}"] = None if program == OURS + suffix else ratio
-            row[f"target{suffix}"] = bound and at_least(bound, ratio)
         rows.append(row)
     return rows
 

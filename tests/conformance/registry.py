@@ -245,8 +245,8 @@ MEASURES = {
     "BitsPerDim": lambda: metrics.BitsPerDim(likelihoods.Bernoulli()),
 }
 
-# Public names without a case: base classes, functions and modules; `DRAWCell`, whose
-# states are a list, and which `tests/models/test_draw.py` tests; and `DRAWLoop`.
+# Public names without a case: base classes, functions and modules; and `DRAWCell`,
+# whose states are a list, and which `tests/models/test_draw.py` tests.
 NOT_TRIED = {
     "CausalLayer",
     "DRAWCell",

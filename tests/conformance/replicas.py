@@ -60,7 +60,7 @@ def train_layers(strategy):
         for name, case in LAYERS.items()
         for key, value in case.example(8).items()
     }
-    fit(model, tf.data.Dataset.from_tensor_slices(x).batch(8))
+    model.fit(tf.data.Dataset.from_tensor_slices(x).batch(8), verbose=0)
     return {name: part.get_weights() for name, part in parts.items()}
 
 
@@ -72,14 +72,9 @@ def train_model(strategy, case, eager=False):
         model.compile(keras.optimizers.SGD(0.01), run_eagerly=eager)
     # The replicas have 2 and 1 images of the second batch, and of the third 1 and 0.
     x = tf.data.Dataset.from_tensor_slices(case.example(7)).batch(3)
-    losses = fit(model, x)
+    losses = model.fit(x, verbose=0).history
     one_image = model.evaluate(x.unbatch().batch(1).take(1), verbose=0)
     return model, {**losses, "one image": one_image}
-
-
-def fit(model, x):
-    """Train for an epoch and return the history."""
-    return model.fit(x, verbose=0).history
 
 
 def check_same(name, weights, others):

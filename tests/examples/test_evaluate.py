@@ -33,6 +33,7 @@ def test_a_run_gets_a_card_that_its_weights_reproduce(
     assert card["elbo"] > card["nats"] > 0 and f'"nats": {card["nats"]}' in printed
     assert len(card["curve"]) == 2 and card["started_from"] is None
     assert "--preset VAE/mnist --epochs 1" in card["command"]
+    assert card["held_out"] == "the last 1 training images"
 
     printed = run_example("evaluate.py", "VAE/mnist", "--samples", 3)
     assert printed.count(f'"nats": {card["nats"]}') == 2  # Measured, and of the card.
@@ -41,10 +42,13 @@ def test_a_run_gets_a_card_that_its_weights_reproduce(
     start = ["--start-from", "weights", "--output", second]
     run_example("train.py", *options, *start)
     start = ["--start-from", second, "--learning-rate", 0.002, "--output", third]
-    run_example("train.py", *options, *start)
+    changed = ["--held-out", 0, "--mixed-precision", "bfloat16"]
+    run_example("train.py", *options, *changed, *start)
     run_example("evaluate.py", third, "--samples", 3, "--card", weights)
     last = preset_weights.read_card("VAE", "mnist")
+    assert "--held-out 0 --mixed-precision bfloat16" in last["command"]
     assert f"--learning-rate 0.002 --start-from {second}" in last["command"]
+    assert last["held_out"] == "the last 0 training images"
     begun = last["started_from"]
     command = f"{card['command']} --start-from weights --output {second}"
     assert begun["command"] == command and begun["started_from"] == card

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from examples.moving import keras_io_pixel_cnn
+from examples.moving import code_prior, keras_io_pixel_cnn
 
 NAMES = ["PixelCNN of keras.io", "VQ-VAE prior of keras.io", "tfd.PixelCNN"]
 
@@ -56,6 +56,11 @@ def test_weights_of_keras_io_fit():
     # Its size on keras.io.
     full = keras_io_pixel_cnn((28, 28, 1), filters=128)
     assert full.count_params() == 532_673
+
+
+def test_a_prior_with_an_odd_number_of_filters():
+    model = code_prior((3, 2), num_codes=4, filters=5)
+    assert model.image_shape == (3, 2, 1)
 
 
 @pytest.mark.slow

@@ -152,6 +152,11 @@ def test_pixels_decide_their_likelihood_and_size(tmp_path):
 
     size = train.fitting_size
     folder = write_images(tmp_path / "small", 3, (8, 30))
+    write_images(folder / ".thumbnails", 1, (4, 15))  # Hidden, which `load` leaves out.
+    broken = bytearray((folder / "000.png").read_bytes())
+    broken[33:37] = (10).to_bytes(4, "big")  # The pixels end after ten bytes,
+    broken[59:63] = bytes(4)  # and what follows has no name.
+    (folder / "broken.png").write_bytes(broken)
     assert size(folder) is None
     folder = write_images(tmp_path / "large", 3, (40, 80))
     assert size(folder) == (16, 32)

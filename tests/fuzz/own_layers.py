@@ -12,48 +12,39 @@ from keras_genimg.layers import (
     ResidualMaskedConvBlock,
 )
 
-_own = keras.saving.register_keras_serializable(package="fuzz")
-
 
 class _SameShape(layers.Layer):
     def compute_output_shape(self, input_shape):
         return input_shape
 
 
-# Functions, registered so that models with them can be loaded.
+# Functions.
 
 
-@_own
 def softsign(x):
     return tf.nn.softsign(x)
 
 
-@_own
 def shifted(x):
     return ops.relu(x) - 0.1
 
 
-@_own
 def lower(x):
     return ops.tril(x)
 
 
-@_own
 def upper(x):
     return ops.triu(x)
 
 
-@_own
 def sorted_channels(x):
     return ops.sort(x, axis=-1)
 
 
-@_own
 def rolled(x):
     return ops.roll(x, -1, axis=2)
 
 
-@_own
 def sums_of_batch(x):
     return tf.cumsum(x)
 
@@ -61,7 +52,6 @@ def sums_of_batch(x):
 # Causal or pointwise.
 
 
-@_own
 class Doubled(layers.Layer):
     """A pointwise layer with an argument."""
 
@@ -71,7 +61,6 @@ class Doubled(layers.Layer):
         return factor * inputs
 
 
-@_own
 class Faded(layers.Layer):
     """A pointwise layer that computes something else in training, its default."""
 
@@ -81,7 +70,6 @@ class Faded(layers.Layer):
         return inputs * (0.1 if training else 1.0)
 
 
-@_own
 class Settings(layers.Layer):
     """A pointwise layer whose numbers lie in a dict, a list, an array and a property.
 
@@ -108,7 +96,6 @@ class Settings(layers.Layer):
         return {**super().get_config(), **config}
 
 
-@_own
 class Above(CausalLayer, _SameShape):
     """The row above."""
 
@@ -127,7 +114,6 @@ class Above(CausalLayer, _SameShape):
         return kept
 
 
-@_own
 class Left(CausalLayer, _SameShape):
     """The pixel to the left, plus a constant that its call is given."""
 
@@ -144,7 +130,6 @@ class Left(CausalLayer, _SameShape):
         return carry[0] + offset, (inputs,), ()
 
 
-@_own
 class Sides(Above):
     """The pixel, plus those at a distance on both sides of the one above."""
 
@@ -165,7 +150,6 @@ class Sides(Above):
         return inputs + row[0], (), (inputs,)
 
 
-@_own
 class Tuned(MaskedConv2D):
     """A subclass that computes what its base computes."""
 
@@ -189,7 +173,6 @@ class _Colored(layers.Layer):
         return {**super().get_config(), **config}
 
 
-@_own
 class Composite(_Colored):
     """A layer of layers with constants, an optional tensor and two outputs."""
 
@@ -208,7 +191,6 @@ class Composite(_Colored):
         return (-x if negate else x), ops.tanh(x)
 
 
-@_own
 class Halved(ResidualMaskedConvBlock):
     """A composite subclass that computes something else, and can be traced."""
 
@@ -216,7 +198,6 @@ class Halved(ResidualMaskedConvBlock):
         return 0.5 * super().call(inputs, condition)
 
 
-@_own
 class Stacked(_SameShape, _Colored):
     """A layer of layers in a list and a dict, one of which is used twice."""
 
@@ -239,7 +220,6 @@ class Stacked(_SameShape, _Colored):
 # Causal, but not by what the sampler can know.
 
 
-@_own
 class OtherCall(DiagonalBiLSTM):
     """A subclass that computes something else."""
 
@@ -247,7 +227,6 @@ class OtherCall(DiagonalBiLSTM):
         return 2 * super().call(inputs, condition)
 
 
-@_own
 class OtherConvolution(MaskedConv2D):
     """A subclass that computes something else."""
 
@@ -255,7 +234,6 @@ class OtherConvolution(MaskedConv2D):
         return super().convolution_op(inputs, kernel) - 1
 
 
-@_own
 class Sums(_SameShape):
     """Sums of the row so far, of no kind that the sampler knows."""
 
@@ -263,7 +241,6 @@ class Sums(_SameShape):
         return ops.cumsum(inputs, axis=2) * 0.3
 
 
-@_own
 class WrongStep(Left):
     """A layer whose `step` computes something else than its `call`."""
 
@@ -271,14 +248,12 @@ class WrongStep(Left):
         return carry[0] * 0.5 + offset, (inputs,), ()
 
 
-@_own
 class WrongReach(Sides):
     """Sees columns that its `reach` leaves out."""
 
     distance = 2
 
 
-@_own
 class ReadsItself(Left):
     """Claims to see pixels to the left, and sees its own one with half the weight."""
 
@@ -292,7 +267,6 @@ class ReadsItself(Left):
 # Not causal, not pointwise, or not a function of one image.
 
 
-@_own
 class PretendsPointwise(_SameShape):
     """Sets `pointwise`, and takes a mean of the row."""
 
@@ -302,7 +276,6 @@ class PretendsPointwise(_SameShape):
         return inputs - ops.mean(inputs, axis=2, keepdims=True)
 
 
-@_own
 class Mirror(_SameShape):
     """Sees the pixels from right to left."""
 
@@ -310,7 +283,6 @@ class Mirror(_SameShape):
         return inputs + 0.5 * ops.flip(inputs, axis=2)
 
 
-@_own
 class BatchMean(_SameShape):
     """Subtracts the mean of the batch."""
 
@@ -318,7 +290,6 @@ class BatchMean(_SameShape):
         return inputs - ops.mean(inputs, axis=0, keepdims=True)
 
 
-@_own
 class BatchScale(_SameShape):
     """Divides by the root mean square of batch and places."""
 
@@ -328,7 +299,6 @@ class BatchScale(_SameShape):
         return inputs / ops.sqrt(square + 0.1)
 
 
-@_own
 class Neighbor(_SameShape):
     """Adds the example before in the batch."""
 
@@ -336,7 +306,6 @@ class Neighbor(_SameShape):
         return inputs + 0.5 * ops.roll(inputs, 1, axis=0)
 
 
-@_own
 class Noisy(_SameShape):
     """Adds noise, in training or always."""
 
@@ -360,7 +329,6 @@ class Noisy(_SameShape):
 # On conditions.
 
 
-@_own
 class Sketch(layers.Layer):
     """One step of DRAW on a map, with noise given as a vector."""
 
@@ -381,3 +349,9 @@ class Sketch(layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "shape": self.shape}
+
+
+# Registered, so that models with them can be loaded.
+for _name, _made in list(vars().items()):
+    if not _name.startswith("_") and getattr(_made, "__module__", None) == __name__:
+        keras.saving.register_keras_serializable("fuzz")(_made)

@@ -15,10 +15,10 @@ import tensorflow as tf
 import keras_genimg
 from keras_genimg.ops.precision import is_quantized
 from keras_genimg.sampling import METHODS, waves
-from keras_genimg.serving import write_saved_model
 from tests.fuzz import own_layers
 from tests.fuzz.graphs import RandomGraph
 from tests.fuzz.honest import Honest
+from tests.serving.some_endpoints import write_endpoints
 
 LIBRARY = str(pathlib.Path(keras_genimg.__file__).parent)
 NUM_IMAGES = 6
@@ -185,12 +185,9 @@ class Trial:
             with tempfile.TemporaryDirectory() as folder:
                 path = f"{folder}/model"
                 method = self.graph.pick([*METHODS])
+                options = {"image_shape": self.graph.shape, "method": method}
                 # Alone, since each further endpoint is traced.
-                endpoints = self.model.endpoints(self.graph.shape, method=method)
-                endpoints = {"sample": endpoints["sample"]}
-                write_saved_model(
-                    self.model, path, endpoints, max_examples=16, verbose=False
-                )
+                write_endpoints(self.model, path, "sample", max_examples=16, **options)
                 sample = tf.saved_model.load(path).signatures["sample"]
                 seeds = tf.constant(self.seeds, tf.int64)
                 conditions = {k: tf.constant(v) for k, v in self.conditions.items()}

@@ -23,9 +23,3 @@ def device():
         pytest.skip(f"no GPU: TensorFlow sees no device of kind {kind}")
     with full_float32():
         yield kind
-
-
-@pytest.fixture
-def tensor_float_32(device):
-    """Compute as recent GPUs do by default."""
-    tf.config.experimental.enable_tensor_float_32_execution(True)

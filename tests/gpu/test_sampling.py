@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from keras_genimg.causality.random_weights import randomize
 from keras_genimg.sampling import METHODS
@@ -71,8 +72,9 @@ def test_latent_models_draw_the_same_means(name, jit_compile, device):
 
 
 @pytest.mark.parametrize("name", AUTOREGRESSIVE)
-def test_rounding_to_tensor_float_32_is_explained(name, device, tensor_float_32):
+def test_rounding_to_tensor_float_32_is_explained(name, device):
     """The default of recent GPUs, which the proof of the sampler must not refuse."""
+    tf.config.experimental.enable_tensor_float_32_execution(True)
     case = MODELS[name]
     with on(device):
         model = random_model(case)

@@ -68,22 +68,15 @@ def test_mixed_float16_trains_as_float32(name, jit_compile, device):
         np.testing.assert_allclose(half_losses["loss"], losses["loss"], rtol=0.02)
 
 
-@pytest.fixture
-def strategies(device):
-    """Return a strategy for all devices, and one for the first."""
-    names = [each.name for each in tf.config.list_logical_devices(device)]
-    one = tf.distribute.OneDeviceStrategy(names[0])
-    return tf.distribute.MirroredStrategy(names), one
-
-
 # Keras warns where it learns the number of batches by reading them.
 @pytest.mark.filterwarnings("ignore:Your input ran out of data")
 @pytest.mark.parametrize("name", REPLICATED)
-def test_mirrored_trains_as_one_and_is_exported(name, strategies, tmp_path):
-    mirrored, one = strategies
+def test_mirrored_trains_as_one_and_is_exported(name, device, tmp_path):
+    """On all devices, and on the first."""
+    names = [each.name for each in tf.config.list_logical_devices(device)]
     case = MODELS[name]
-    model, losses = train_model(mirrored, case)
-    other, other_losses = train_model(one, case)
+    model, losses = train_model(tf.distribute.MirroredStrategy(names), case)
+    other, other_losses = train_model(tf.distribute.OneDeviceStrategy(names[0]), case)
     for key, values in other_losses.items():
         np.testing.assert_allclose(losses[key], values, rtol=1e-4, err_msg=key)
     check_same(name, model.get_weights(), other.get_weights())
