@@ -84,9 +84,22 @@ def report_of(model, images, num_samples):
     return report
 
 
+def own_data(preset):
+    """Return what a preset is trained on, as the `config.json` of a run writes it."""
+    from keras_genimg.presets import FAMILIES
+
+    family, name = preset.split("/")
+    return {key: str(value) for key, value in FAMILIES[family][name].data.items()}
+
+
 def command_of(config):
     """Return the command that made a run."""
     command = f"python examples/train.py --preset {config['preset']}"
+    own = own_data(config["preset"])
+    for name, value in config["data"].items():
+        if value != own.get(name):
+            option = "data" if name == "name" else name.replace("_", "-")
+            command += f" --{option} {value}"
     options = ("epochs", "batch_size", "held_out", "mixed_precision")
     for name in (*options, "learning_rate", "start_from"):
         if config.get(name) is not None:
@@ -175,9 +188,8 @@ def main():
         if arguments.card and arguments.data:
             parser.error("--card of a run begins without --data")
         config = json.loads((run / "config.json").read_text())
-        family, name = find_preset(config["preset"])
-        own = getattr(models, family).presets[name].data
-        if config["data"] != {key: str(value) for key, value in own.items()}:
+        own = own_data(config["preset"])
+        if config["data"] != own:
             sys.exit(
                 f"{run} was not trained on the images of its preset, {own}. Received: "
                 f"{config['data']}"

@@ -621,7 +621,10 @@ def main():
         callbacks=make_callbacks(output, recipe.epochs, arguments, chief),
     )
     seconds = time.monotonic() - start
-    sum_over_workers(model.distribute_strategy, 0)  # Waits until the first has saved.
+    # This also waits until the first worker has saved.
+    workers = model.distribute_strategy
+    replicas_here = len(workers.extended.worker_devices)
+    cores = round(sum_over_workers(workers, num_cores() / replicas_here))
     keep_best(model, held_out, output)
     model.save(output / "model.keras")
     report = {
@@ -630,7 +633,7 @@ def main():
         **data_facts(options, train, held_out, test),
         **report_of(model, test, arguments.test_samples),
         "seconds_of_last_start": seconds,
-        "cores": num_cores(),
+        "cores": cores,
     }
     if chief:
         write_json(output / "report.json", report)

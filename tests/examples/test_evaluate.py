@@ -19,10 +19,11 @@ def test_a_run_gets_a_card_that_its_weights_reproduce(
     weights.mkdir()
     monkeypatch.setenv("TFDS_DATA_DIR", str(data_dir))
     monkeypatch.setattr(preset_weights, "FOLDER", weights)
-    version = pathlib.Path(tfds.builder("mnist", data_dir=data_dir).data_dir).name
     images = np.random.default_rng(0).integers(0, 256, (12, 28, 28, 1), np.uint8)
-    options = {"labels": [0] * 12, "splits": ("train", "test"), "version": version}
-    write_set(data_dir, "mnist", images, images.shape[1:], **options)
+    options = {"labels": [0] * 12, "splits": ("train", "test")}
+    for name in ("fashion_mnist", "mnist"):
+        version = pathlib.Path(tfds.builder(name, data_dir=data_dir).data_dir).name
+        write_set(data_dir, name, images, images.shape[1:], version=version, **options)
     options = ["--preset", "VAE/mnist", "--epochs", 1, "--samples", 0]
     run_example("train.py", *options, "--output", run)
 
@@ -39,8 +40,9 @@ def test_a_run_gets_a_card_that_its_weights_reproduce(
     assert printed.count(f'"nats": {card["nats"]}') == 2  # Measured, and of the card.
 
     second, third = tmp_path / "second", tmp_path / "third"
+    other = ["--data", "fashion_mnist", "--image-size", 28]
     start = ["--start-from", "weights", "--output", second]
-    run_example("train.py", *options, *start)
+    run_example("train.py", *options, *other, *start)
     start = ["--start-from", second, "--learning-rate", 0.002, "--output", third]
     changed = ["--held-out", 0, "--mixed-precision", "bfloat16"]
     run_example("train.py", *options, *changed, *start)
@@ -50,8 +52,9 @@ def test_a_run_gets_a_card_that_its_weights_reproduce(
     assert f"--learning-rate 0.002 --start-from {second}" in last["command"]
     assert last["held_out"] == "the last 0 training images"
     begun = last["started_from"]
-    command = f"{card['command']} --start-from weights --output {second}"
-    assert begun["command"] == command and begun["started_from"] == card
+    other = "--preset VAE/mnist --data fashion_mnist --image-size 28 --epochs 1"
+    assert other in begun["command"] and begun["started_from"] == card
+    assert begun["command"].endswith(f"--start-from weights --output {second}")
     assert begun["curve"] == (second / "log.csv").read_text().splitlines()
 
     config = json.loads((run / "config.json").read_text())
