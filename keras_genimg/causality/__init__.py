@@ -1,10 +1,10 @@
 """What each sub-pixel depends on: proofs, reports and influences."""
 
-from keras_genimg.causality.dependency_fields import dependency_field
 from keras_genimg.causality.leak import Leak
 from keras_genimg.causality.pixel_influence import (
     CausalityReport,
     assert_causal,
+    dependency_field,
     influence,
 )
 from keras_genimg.causality.probing import first_leak, is_causal

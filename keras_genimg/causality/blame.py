@@ -1,16 +1,14 @@
 """Search for the layer that lets a pixel see itself or a later one."""
 
-from typing import NamedTuple
-
 import keras
 import numpy as np
 
 from keras_genimg.layers.causal_layer import CausalLayer
 from keras_genimg.ops.color_masks import color_groups
-from keras_genimg.sampling.graph import input_like, is_functional, walk
+from keras_genimg.sampling.graph import is_functional
 
 
-def leaking_layer(model, leak, image_shape, before, after):
+def leaking_layer(model, leak, before, after, image_shape=None):
     """Return type and name of the layer that leaks, or None if it cannot be found.
 
     The search follows the changed image through the graph. If the change reaches an
@@ -23,15 +21,16 @@ def leaking_layer(model, leak, image_shape, before, after):
     Args:
         model: A functional model.
         leak: The `Leak`.
-        image_shape: `(height, width, colors)`.
         before: Inputs of `model` for one image.
         after: Inputs for the same image, changed from `leak.changed` on. For a leak of
             the kind `"batch"`, for a batch that has the same image at its places 0 and
             -2.
+        image_shape: `(height, width, colors)`, by default that of the first input.
     """
-    inputs, steps = _steps(model)
-    tensors = [*inputs, *(tensor for *_, made in steps for tensor in made)]
-    graph = keras.Model(inputs, tensors)
+    image_shape = image_shape or before[0].shape[1:]
+    steps = _steps(model)
+    tensors = [*model.inputs, *(tensor for step in steps for tensor in step.outputs)]
+    graph = keras.Model(model.inputs, tensors)
     both = graph(before, training=False), graph(after, training=False)
     values = {id(x): pair for x, *pair in zip(tensors, *both, strict=True)}
     effects = {key: _effect(leak, image_shape, *pair) for key, pair in values.items()}
@@ -41,52 +40,38 @@ def leaking_layer(model, leak, image_shape, before, after):
     def leaks_of(tensors):
         return [leaks[id(tensor)] for tensor in tensors if id(tensor) in leaks]
 
-    def name(operation, taken, made):
-        inner = None
+    def name(step):
+        operation, inner = step.operation, None
         if is_functional(operation):
-            pairs = zip(*(values[id(tensor)] for tensor in taken), strict=True)
-            inner = leaking_layer(operation, leak, image_shape, *pairs)
+            pairs = [values[id(tensor)] for tensor in step.input_tensors]
+            both = zip(*pairs, strict=True)
+            inner = leaking_layer(operation, leak, *both, image_shape)
         return inner or f"{type(operation).__name__} '{operation.name}'"
 
-    leaking = [step for step in steps if any(leaks_of(step.made))]
+    leaking = [step for step in steps if any(leaks_of(step.outputs))]
     for step in leaking:
-        if any(leaks_of(step.taken)):
+        if any(leaks_of(step.input_tensors)):
             continue
         # The map was made from a tensor without image axes, as by Reshape after
         # Flatten. Go back to the operation that read a map.
-        while flat := [t for t in step.taken if leaks.get(id(t), False) is None]:
-            step = next(maker for maker in steps if flat[0] in maker.made)
-        return name(*step)
+        while flat := [
+            t for t in step.input_tensors if leaks.get(id(t), False) is None
+        ]:
+            step = next(maker for maker in steps if flat[0] in maker.outputs)
+        return name(step)
     for step in leaking:
-        joins = not all(leaks_of(step.taken))
+        joins = not all(leaks_of(step.input_tensors))
         if joins or isinstance(step.operation, CausalLayer):
-            return name(*step)
+            return name(step)
     weighted = (step for step in leaking if getattr(step.operation, "weights", []))
-    return next((name(*step) for step in weighted), None)
-
-
-class _Step(NamedTuple):
-    """An operation with its symbolic input and output tensors."""
-
-    operation: keras.Operation
-    taken: list
-    made: list
+    return next(map(name, weighted), None)
 
 
 def _steps(model):
-    """Return new symbolic inputs of a model, and its operations in order."""
-    steps = []
-
-    def record(operation, /, *args, **kwargs):
-        made = keras.tree.flatten(operation(*args, **kwargs))
-        leaves = keras.tree.flatten((args, kwargs))
-        taken = [leaf for leaf in leaves if isinstance(leaf, keras.KerasTensor)]
-        steps.append(_Step(operation, taken, made))
-        return made
-
-    inputs = [input_like(tensor) for tensor in model.inputs]
-    walk(model, inputs, record)
-    return inputs, steps
+    """Return the nodes of a model's graph, in the order of computation."""
+    graph = keras.Function(model.inputs, model.outputs)
+    depths = sorted(graph._nodes_by_depth.items(), reverse=True)
+    return [node for _, nodes in depths for node in nodes if not node.is_input]
 
 
 def _effect(leak, image_shape, before, after):

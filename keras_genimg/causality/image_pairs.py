@@ -1,8 +1,12 @@
 """Random images, each with a copy that differs from some sub-pixel on."""
 
+import math
+
 import numpy as np
+import tensorflow as tf
 
 from keras_genimg.inputs.calls import cost_of_image
+from keras_genimg.sampling.forward_passes import forward_pass
 
 _NUM_ROW_ENDS = 5
 # Products of a weight and a pixel in one forward pass: a few seconds of two CPU cores.
@@ -26,54 +30,36 @@ class ImagePairs:
     Args:
         model: An `AutoregressiveModel`.
         shape: `(height, width, colors)`.
-        guess: See `conditions`.
 
     Attributes:
         unit_shape: Shape of an image in units.
         units: Flat index of the first changed unit of each image, `(pairs,)`; the
             number of units for none.
-        images: Original images, `(pairs, height, width, colors)`.
-        changed: Changed images, `(pairs, height, width, colors)`.
-        conditions: One array per further input of the model, of its dtype, with one
-            element per image. Integers of a known range are random. Others are at most
-            `guess`, since only 0 is sure to be in range.
+        before: The model's inputs, one array each, with one element per pair: the
+            original images, then the conditions, see `random_conditions`.
+        after: The same, with the changed images.
     """
 
-    def __init__(self, model, shape, guess=0):
+    def __init__(self, model, shape):
         generator = np.random.default_rng(0)
         num_values = model.likelihood.num_values
         self.unit_shape = model.likelihood.unit_shape(shape)
         affordable = int(_AFFORDABLE / max(cost_of_image(model, shape), 1))
         num_pairs = np.clip(affordable, _FEWEST_PAIRS, _MOST_PAIRS)
         self.units = _places(self.unit_shape, num_pairs, generator)
-        size = (len(self.units), *shape)
-        self.images = generator.integers(num_values, size=size)
-        later = np.arange(self.num_units) >= self.units[:, None]
+        images = generator.integers(num_values, size=(len(self.units), *shape))
+        flat = np.arange(math.prod(self.unit_shape))
         color_axis = [1] * (len(shape) - len(self.unit_shape))
-        later = later.reshape(-1, *self.unit_shape, *color_axis)
-        others = other_values(generator, self.images, num_values)
-        self.changed = np.where(later, others, self.images)
-        self.conditions = random_conditions(model, size, generator, guess)
-
-    def inputs(self, images, index=slice(None)):
-        """Return some of the original or changed images, with their conditions."""
-        return [values[index] for values in (images, *self.conditions)]
-
-    @property
-    def num_changed(self):
-        """Number of images in a smaller batch of changed ones."""
-        # Eleven of thirteen, see `_MOST_PAIRS`.
-        return len(self.units) - (2 if len(self.units) > 10 else 1)
-
-    @property
-    def num_units(self):
-        """Number of units of an image."""
-        return int(np.prod(self.unit_shape))
+        later = (flat >= self.units[:, None]).reshape(-1, *self.unit_shape, *color_axis)
+        others = other_values(generator, images, num_values)
+        changed = np.where(later, others, images)
+        conditions = random_conditions(model, images.shape, generator)
+        self.before, self.after = [images, *conditions], [changed, *conditions]
 
 
 def _places(shape, number, generator):
     height, width, *colors = shape
-    size = int(np.prod(shape))
+    size = math.prod(shape)
     num_colors = colors[0] if colors else 1
     rows = np.unique(np.linspace(0, height - 1, _NUM_ROW_ENDS).astype(int))
     ends = ((rows + 1) * width - 1) * num_colors + np.arange(len(rows)) % num_colors
@@ -83,29 +69,38 @@ def _places(shape, number, generator):
     return np.array([size, *np.sort(chosen)])
 
 
-def random_conditions(model, images_shape, generator, guess):
+def random_conditions(model, images_shape, generator):
     """Return random arrays for the inputs besides the images, of their dtypes.
 
+    Integers of an unknown range are 0 or 1, or 0 alone if the model fails on 1.
+
     Args:
-        model: An `AutoregressiveModel`.
-        images_shape: `(images, height, width, colors)`, which gives unknown sizes.
+        model: A `GenerativeModel`.
+        images_shape: `(images, height, width, colors)`, which gives unknown sizes of
+            maps; others are 1.
         generator: `np.random.Generator`.
-        guess: Largest value of integers whose range is not known.
     """
-    conditions = []
-    for tensor in model.inputs[1:]:
-        size = [images_shape[0], *tensor.shape[1:]]
-        if len(size) == 4:
-            pairs = zip(size[1:3], images_shape[1:3], strict=True)
-            size[1:3] = [here or there for here, there in pairs]
-        size = [length or 1 for length in size]
-        if "float" in tensor.dtype:
-            values = generator.normal(size=size)
-        else:
-            limits = model.condition_ranges.get(tensor.name, (0, guess))
-            values = generator.integers(*limits, size=size, endpoint=True)
-        conditions.append(values.astype(tensor.dtype))
-    return conditions
+
+    def conditions(guess):
+        for tensor in model.inputs[1:]:
+            size = [images_shape[0], *tensor.shape[1:]]
+            others = images_shape if len(size) == 4 else [1] * len(size)
+            size = [known or other for known, other in zip(size, others, strict=True)]
+            if "float" in tensor.dtype:
+                values = generator.normal(size=size)
+            else:
+                limits = model.condition_ranges.get(tensor.name, (0, guess))
+                values = generator.integers(*limits, size=size, endpoint=True)
+            yield values.astype(tensor.dtype)
+
+    given = list(conditions(guess=1))
+    integers = {tensor.name for tensor in model.inputs[1:] if "int" in tensor.dtype}
+    if integers - set(model.condition_ranges):
+        try:
+            forward_pass(model, tf.zeros(images_shape), [*map(tf.constant, given)])
+        except Exception:  # Custom code can raise anything.
+            return list(conditions(guess=0))
+    return given
 
 
 def other_values(generator, images, num_values):
@@ -118,25 +113,3 @@ def other_values(generator, images, num_values):
     """
     changes = generator.integers(1, num_values, size=images.shape)
     return (images + changes) % num_values
-
-
-def change_of_units(before, after, num_units):
-    """Return the largest change of the output in each unit.
-
-    Args:
-        before: Output for the original images, `(images, ...)`, in the order in which
-            pixels are drawn.
-        after: Output for the changed images, of the same shape.
-        num_units: Number of units (sub-pixels or pixels) of an image.
-
-    Returns:
-        Largest absolute change in each unit, float64 of shape `(images, num_units)`.
-        Values that are not finite before or after count as unchanged.
-    """
-    changes = []
-    for old, new in zip(before, after, strict=True):
-        finite = np.isfinite(old) & np.isfinite(new)
-        # The difference of two float32 parameters can overflow float32.
-        old, new = (np.where(finite, x, 0).astype("float64") for x in (old, new))
-        changes.append(np.abs(new - old).reshape(num_units, -1).max(axis=1))
-    return np.stack(changes)

@@ -2,6 +2,8 @@
 
 import dataclasses
 
+import numpy as np
+
 
 def name_sub_pixel(sub_pixel):
     """Return text like "(row 0, column 1, color 2)"; the color is optional."""
@@ -24,6 +26,8 @@ _REMEDIES = {
     'images, and use mask_type="A" in the layers that read the image.',
     "itself": "Let the image enter the graph only through layers with "
     'mask_type="A", such as MaskedConv2D(..., mask_type="A").',
+    "batch": "Use layers that treat each example alone, without noise, and no "
+    "training=True.",
 }
 
 
@@ -57,16 +61,15 @@ class Leak:
     def __str__(self) -> str:
         where = f" It enters through {self.layer}." if self.layer else ""
         if self.kind == "batch":
-            return (
+            effect = (
                 f"The parameters of an image, such as those of "
                 f"{name_sub_pixel(self.seen_by)}, depend on the other images of its "
-                f"batch or change from call to call.{where} Use layers that treat each "
-                f"example alone, without noise, and no training=True."
+                f"batch or change from call to call."
             )
-        return (
-            f"Changing images from {name_sub_pixel(self.changed)} on {effect_of(self)}"
-            f"{where} {_REMEDIES[self.kind]}"
-        )
+        else:
+            changed = name_sub_pixel(self.changed)
+            effect = f"Changing images from {changed} on {effect_of(self)}"
+        return f"{effect}{where} {_REMEDIES[self.kind]}"
 
 
 def effect_of(leak):
@@ -81,18 +84,17 @@ def effect_of(leak):
     return text
 
 
-def worst_leak(changed, seen_by):
+def worst_leak(changed, seen_by, unit_shape):
     """Return the most informative of some leaks.
 
     Args:
-        changed: Integers of shape `(leaks, 3)`: row, column and color of a sub-pixel.
-            For whole pixels, shape `(leaks, 2)` without the color.
-        seen_by: Those of the sub-pixel that sees it, an earlier one or itself.
+        changed: Flat indices of sub-pixels, or of whole pixels, `(leaks,)`.
+        seen_by: Those of the unit that sees each, an earlier one or itself.
+        unit_shape: Shape of an image in these units.
     """
+    changed, seen_by = np.stack(np.unravel_index([changed, seen_by], unit_shape), -1)
     differs = changed != seen_by
-    index, kind = 0, "itself"
-    if differs[:, :2].any():
-        index, kind = differs[:, :2].any(axis=1).argmax(), "pixel"
-    elif differs.any():
-        index, kind = differs.any(axis=1).argmax(), "color"
-    return Leak(tuple(changed[index].tolist()), tuple(seen_by[index].tolist()), kind)
+    kinds = np.where(differs[:, :2].any(axis=1), 2, differs.any(axis=1))
+    worst = kinds.argmax()
+    kind = ("itself", "color", "pixel")[kinds[worst]]
+    return Leak(tuple(changed[worst].tolist()), tuple(seen_by[worst].tolist()), kind)

@@ -1,7 +1,9 @@
-"""Influence of each sub-pixel of an image on the parameters of every other."""
+"""Influences of pixels on others: by changing each, or by gradients."""
 
 import dataclasses
 import functools
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -11,7 +13,8 @@ from numpy.typing import ArrayLike
 
 from keras_genimg.causality.image_pairs import other_values
 from keras_genimg.causality.leak import effect_of, name_sub_pixel, worst_leak
-from keras_genimg.causality.random_weights import random_values
+from keras_genimg.causality.probing import raster_models
+from keras_genimg.causality.random_weights import random_values, random_weights
 from keras_genimg.inputs.conditions import condition_arrays
 from keras_genimg.inputs.images import check_shape, sized_image_shape
 from keras_genimg.ops.checks import check_positive_int
@@ -73,21 +76,18 @@ def influence(
         van den Oord, Kalchbrenner and Kavukcuoglu, Pixel Recurrent Neural Networks,
         2016, sections 2 and 3.4, https://arxiv.org/abs/1601.06759
     """
-    is_autoregressive = hasattr(model, "check_causality")
-    if not is_autoregressive or model._raster_models() != [model]:
+    if raster_models(model) != [model]:
         raise ValueError(
-            f"`model` must be an AutoregressiveModel, which draws in raster order: "
-            f"build one from the inputs and outputs of a functional graph, or pass "
-            f"each of the `scale_models` of a MultiScalePixelRNN. Received: "
-            f"{type(model).__name__}"
+            f"influence needs a model that draws in raster order: pass each of the "
+            f"`scale_models` of {model.name}. Received: {type(model).__name__}"
         )
     check_positive_int("batch_size", batch_size, "influence")
     generator = np.random.default_rng(seed)
+    num_values = model.likelihood.num_values
     if images is None:
         check_positive_int("num_images", num_images, "influence")
         shape = sized_image_shape(model, image_size, "influence")
-        size = (num_images, *shape)
-        images = generator.integers(model.likelihood.num_values, size=size)
+        images = generator.integers(num_values, size=(num_images, *shape))
     images = np.asarray(images)
     check_shape(images.shape, model, "influence")
     model.likelihood.check_images(images, "influence")
@@ -102,53 +102,56 @@ def influence(
         with keras.StatelessScope(state_mapping=pairs):
             return forward_pass(model, batch, conditions)
 
-    units = model.likelihood.unit_shape(images.shape[1:])
-    seen = np.zeros((np.prod(units), np.prod(units)), bool)
-    for index, image in enumerate(images):
-        given = [condition[index : index + 1] for condition in conditions]
-        others = other_values(generator, image, model.likelihood.num_values)
+    seen = False
+    for image, *given in zip(images, *conditions, strict=True):
+        others = other_values(generator, image, num_values)
         weights = [(weight, weight.value) for weight in model.weights]
         if randomize:
             weights = random_values(model, generator.integers(2**31))
         weights = [tf.cast(value, weight.dtype) for weight, value in weights]
         compute = functools.partial(params, weights)
         seen |= _influence_in_image(model, compute, image, others, given, batch_size)
-    return seen.reshape(*units, *units)
+    units = model.likelihood.unit_shape(images.shape[1:])
+    # Of a unit's sub-pixels together.
+    size = math.prod(units)
+    return seen.reshape(size, -1, size).any(axis=1).reshape(*units, *units)
 
 
 def _influence_in_image(model, params, image, others, conditions, batch_size):
-    """Return the influence matrix of one image, `(units, units)`.
+    """Return which sub-pixels of an image change which parameters.
 
     Args:
         model: An `AutoregressiveModel`.
         params: The model as a function of a batch and a list of conditions.
         image: `(height, width, colors)`.
         others: The new value of each sub-pixel, with the shape of `image`.
-        conditions: List of arrays with one element each.
+        conditions: List of one array per condition.
         batch_size: Number of images to evaluate at a time.
+
+    Returns:
+        Boolean array of shape `(sub-pixels, units)`.
     """
-    size = image.size
-    num_units = int(np.prod(model.likelihood.unit_shape(image.shape)))
-    batch_size = min(batch_size, size)
-    conditions = [tf.constant(np.repeat(x, batch_size, axis=0)) for x in conditions]
+    places = np.arange(min(batch_size, image.size))
+    same, *conditions = (
+        np.repeat(values[None], len(places), axis=0) for values in (image, *conditions)
+    )
+    conditions = [tf.constant(values) for values in conditions]
+    num_units = math.prod(model.likelihood.unit_shape(image.shape))
 
     def evaluate(batch):
-        batch = tf.constant(batch.reshape(batch_size, *image.shape), tf.float32)
-        values = params(batch, conditions).numpy().reshape(batch_size, num_units, -1)
+        values = params(tf.constant(batch), conditions).numpy()
         if not np.isfinite(values).all():
             raise ValueError(f"{model.name} returned numbers that are not finite.")
-        return values
+        return values.reshape(len(batch), num_units, -1)
 
-    same = np.repeat(image.reshape(1, size), batch_size, axis=0)
     before = evaluate(same)
-    seen = np.zeros((size, num_units), bool)
-    for start in range(0, size, batch_size):
-        i = np.arange(start, min(start + batch_size, size))
+    seen = np.zeros((image.size, num_units), bool)
+    for start in range(0, image.size, len(places)):
+        sub_pixels = (start + places) % image.size  # The last batch is full, too.
         changed = same.copy()
-        changed[i - start, i] = others.ravel()[i]
-        seen[i] = (evaluate(changed) != before).any(axis=-1)[: len(i)]
-    # The sub-pixels of a unit together.
-    return seen.reshape(num_units, -1, num_units).any(axis=1)
+        changed.reshape(len(places), -1)[places, sub_pixels] = others.flat[sub_pixels]
+        seen[sub_pixels] = (evaluate(changed) != before).any(axis=-1)
+    return seen
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -227,14 +230,15 @@ def assert_causal(
         influences are present, 228 are missing: ...
     """
     seen = influence(model, **options)
-    size = int(np.prod(seen.shape[: seen.ndim // 2]))
+    units = seen.shape[: seen.ndim // 2]
+    size = math.prod(units)
     past = np.triu(np.ones((size, size), bool), 1).reshape(seen.shape)
-    leaks = np.argwhere(seen & ~past)
-    if len(leaks):
-        leak = worst_leak(*np.split(leaks, 2, axis=1))
+    leaks = np.nonzero((seen & ~past).reshape(size, size))
+    if len(leaks[0]):
+        leak = worst_leak(*leaks, units)
         raise AssertionError(
             f"{model.name} is not causal. Changing {_unit(leak.changed)} "
-            f"{effect_of(leak)} Number of such pairs: {len(leaks)}."
+            f"{effect_of(leak)} Number of such pairs: {len(leaks[0])}."
         )
     missing = np.argwhere(past & ~seen)
     report = CausalityReport(int(past.sum()), int(past.sum()) - len(missing), missing)
@@ -246,3 +250,96 @@ def assert_causal(
 def _unit(place):
     kind = "sub-pixel" if len(place) == 3 else "pixel"
     return f"{kind} {name_sub_pixel(place)}"
+
+
+def dependency_field(
+    model: keras.Model,
+    pixel: Sequence[int],
+    image_size: Shape | None = None,
+    seed: int = 0,
+    num_draws: int = 4,
+) -> np.ndarray:
+    """Return the pixels that can influence a model's output at one pixel.
+
+    The field depends on the graph, not on the weights. A pixel belongs to it if the
+    gradient of the output with respect to that pixel is not exactly 0 in one of several
+    draws of random weights and inputs. The weights of the model are restored
+    afterwards, also after an error. Other inputs of the model are zeros.
+
+    Args:
+        model: A functional `keras.Model` from maps `(batch, height, width, channels)`
+            to maps of the same height and width: an `AutoregressiveModel`, or
+            `keras.Model(inputs, layer(inputs))` for one layer.
+        pixel: `(row, column)` of the output.
+        image_size: `(height, width)`, for a model of any size.
+        seed: Seed of the random weights and inputs.
+        num_draws: Number of draws. In a single one, dead ReLUs can hide an influence.
+
+    Returns:
+        Boolean array of shape `(height, width)`: whether any channel of the pixel has
+        an influence.
+
+    Raises:
+        ValueError: If an argument is invalid.
+
+    Example:
+        >>> inputs = keras.Input((5, 5, 1))
+        >>> model = keras.Model(inputs, RowLSTM(8)(inputs))
+        >>> dependency_field(model, (2, 2)).astype(int)
+        array([[1, 1, 1, 1, 1],
+               [1, 1, 1, 1, 0],
+               [0, 1, 1, 0, 0],
+               [0, 0, 0, 0, 0],
+               [0, 0, 0, 0, 0]])
+
+    References:
+        van den Oord, Kalchbrenner and Kavukcuoglu, Pixel Recurrent Neural Networks,
+        2016, figure 2 and section 3, https://arxiv.org/abs/1601.06759
+    """
+    inputs = getattr(model, "inputs", None)
+    if not isinstance(model, keras.Model) or not inputs or len(inputs[0].shape) != 4:
+        raise ValueError(
+            f"`model` must be a functional keras.Model that takes maps of shape "
+            f"(batch, height, width, channels), such as keras.Model(inputs, "
+            f"layer(inputs)). Received: {model!r}"
+        )
+    shape = sized_image_shape(model, image_size, "dependency_field")
+    check_pixel(pixel, shape[:2])
+    check_positive_int("num_draws", num_draws, "dependency_field")
+    generator = np.random.default_rng(seed)
+    conditions = [
+        tf.zeros([size or 1 for size in (1, *tensor.shape[1:])], tensor.dtype)
+        for tensor in model.inputs[1:]
+    ]
+    field = np.zeros(shape[:2], bool)
+    for _ in range(num_draws):
+        inputs = generator.normal(size=(1, *shape))
+        inputs = tf.constant(inputs, model.inputs[0].dtype)
+        scope = random_weights(model, generator.integers(2**31))
+        with scope, tf.GradientTape() as tape:
+            tape.watch(inputs)
+            outputs = forward_pass(model, inputs, conditions)
+            if len(outputs.shape) < 4 or outputs.shape[1:3] != inputs.shape[1:3]:
+                raise ValueError(
+                    f"`model` must return a map of the height and width of its input, "
+                    f"{tuple(inputs.shape)}. Received: outputs of shape "
+                    f"{tuple(outputs.shape)}"
+                )
+            outputs = outputs[0, pixel[0], pixel[1]]
+        # Random factors, so that influences do not cancel.
+        factors = tf.constant(generator.normal(size=outputs.shape), outputs.dtype)
+        gradient = tape.gradient(outputs, inputs, factors, "zero").numpy()
+        field |= (gradient[0] != 0).any(axis=-1)
+    return field
+
+
+def check_pixel(pixel, size):
+    """Raise unless `pixel` is `(row, column)` inside a map of `(height, width)`."""
+    fits = len(pixel) == 2 and all(
+        0 <= index < length for index, length in zip(pixel, size, strict=True)
+    )
+    if not fits:
+        raise ValueError(
+            f"`pixel` must be (row, column) inside a map of {size[0]} rows and "
+            f"{size[1]} columns. Received: pixel={pixel}"
+        )

@@ -1,6 +1,7 @@
 """Proof that the parameters of a sub-pixel depend on earlier ones alone."""
 
 import dataclasses
+import math
 import warnings
 from collections.abc import Sequence
 
@@ -9,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_genimg.causality.blame import leaking_layer
-from keras_genimg.causality.image_pairs import ImagePairs, change_of_units
+from keras_genimg.causality.image_pairs import ImagePairs
 from keras_genimg.causality.leak import Leak, worst_leak
 from keras_genimg.causality.random_weights import jittered_values, random_values
 from keras_genimg.causality.rounding import in_float32
@@ -94,7 +95,7 @@ def is_causal(
     Raises:
         ValueError: If `model` is another model.
     """
-    _check_kind(model)
+    raster_models(model)
     try:
         return first_leak(model, image_shape) is None
     except Exception:
@@ -136,108 +137,106 @@ def first_leak(
             unknown sizes are those of the images, and integers of unknown range are 0
             or 1, or 0 alone if the graph fails on 1.
     """
-    _check_kind(model)
-    networks = model._raster_models()
+    networks = raster_models(model)
     if networks != [model]:
-        leaks = (first_leak(network) for network in networks)
-        return next((leak for leak in leaks if leak is not None), None)
+        return next(filter(None, map(first_leak, networks)), None)
     shape = tuple(size or _SIZE for size in image_shape or model.image_shape)
     # Eager even while the caller is being traced: only the loops are worth a trace.
     with tf.init_scope(), shared_eager_traces(shape[0]):
-        pairs = _pairs(model, shape)
+        pairs = ImagePairs(model, shape)
         if has_half_precision(model):
             model = in_float32(model) or model
-        # Layers that are random, though they should not be, draw other numbers.
-        weighed = {id(weight) for weight in model.weights}
-        seeds = [(x, x.value + 1) for x in model.variables if id(x) not in weighed]
-        leak = _leak_under(random_values(model), seeds, model, pairs)
-        if leak is not None:
-            return leak
-        # Random weights may hide a layer, for example behind a minimum. One pass of the
-        # model with its own shows whether a second look is worth it.
-        own = jittered_values(model)
-        some = np.arange(0, len(pairs.units), 2)
-        order = _other_order(len(some))
-        images = pairs.inputs(pairs.images, some)
-        changed = pairs.inputs(pairs.changed, some[order])
-        both = [np.concatenate(x) for x in zip(images, changed, strict=True)]
-        with keras.StatelessScope(state_mapping=own):
-            params = _params(model, both)
-        before, after = np.split(params, 2)
-        units = pairs.units[some]
-        if not _leaks(units, pairs, before, after[np.argsort(order)]).any():
-            return None
-        return _leak_under(own, seeds, model, pairs)
+        # Random weights may hide a layer, for example behind a minimum.
+        all_weights = random_values(model), jittered_values(model)
+        leaks = (_leak_under(weights, model, pairs) for weights in all_weights)
+        return next(filter(None, leaks), None)
 
 
-def _check_kind(model):
+def raster_models(model):
+    """Return the networks of a model that draw in raster order, or raise an error."""
     if not hasattr(model, "check_causality"):
         raise ValueError(
             f"`model` must be an AutoregressiveModel or a MultiScalePixelRNN: build an "
             f"AutoregressiveModel from the inputs and outputs of a functional graph. "
             f"Received: {type(model).__name__}"
         )
+    return model._raster_models()
 
 
-def _pairs(model, shape):
-    """Return image pairs whose conditions differ, if the model takes them."""
-    pairs = ImagePairs(model, shape, guess=1)
-    if any("int" in tensor.dtype for tensor in model.inputs[1:]):
-        try:
-            _params(model, pairs.inputs(pairs.images, slice(2)))
-        except Exception:  # Custom code can raise anything.
-            return ImagePairs(model, shape)
-    return pairs
-
-
-def _other_order(count):
-    """Return an order of a batch, not its own, that mirroring does not undo."""
-    return np.roll(np.random.default_rng(0).permutation(count), 1)
-
-
-def _leak_under(weights, seeds, model, pairs):
+def _leak_under(weights, model, pairs):
     """Return a leak of a model with some weights, or None."""
+    # Layers that are random, though they should not be, draw other numbers.
+    weighed = {id(weight) for weight in model.weights}
+    seeds = [(x, x.value + 1) for x in model.variables if id(x) not in weighed]
+    # Eleven changed images of thirteen, see `ImagePairs`.
+    count = len(pairs.units) - (2 if len(pairs.units) > 10 else 1)
+    # Not their own order, and mirroring does not undo it.
+    order = np.roll(np.random.default_rng(0).permutation(count), 1)
     with keras.StatelessScope(state_mapping=weights):
-        before = _params(model, pairs.inputs(pairs.images))
+        before = _params(model, pairs.before)
     with keras.StatelessScope(state_mapping=[*weights, *seeds]):
         # The changed images are in a separate, smaller batch, in another order, so that
         # what depends on the others of a batch, their order or number, shows too.
-        order = _other_order(pairs.num_changed)
-        after = _params(model, pairs.inputs(pairs.changed, order))[np.argsort(order)]
-        if not _leaks(pairs.units, pairs, before, after).any():
+        after = _params(model, _some(pairs.after, order))[np.argsort(order)]
+        if not _leaks(pairs, before, after).any():
             return None
         # It may still be rounding, which differs between batches of different sizes.
         leak = _batch_leak(model, pairs, before)
         if leak is not None:
             return leak
-        both = pairs.inputs(pairs.images), pairs.inputs(pairs.changed)
         # On the CPU. Fast convolutions of GPUs mix neighboring pixels and cancel what a
         # kernel does not see, so rounding reaches pixels that nothing else does.
         with tf.device("CPU"):
-            before, after, again = (_params(model, both[k]) for k in (0, 1, 0))
-            noise = change_of_units(before, again, pairs.num_units).max()
-            leaks = _leaks(pairs.units, pairs, before, after, _NOISE_FACTOR * noise)
-            return _worst_leak(model, pairs, leaks) if leaks.any() else None
+            both = pairs.before, pairs.after, pairs.before
+            before, after, again = (_params(model, inputs) for inputs in both)
+            noise = _changes(pairs, before, again).max()
+            leaks = _leaks(pairs, before, after, _NOISE_FACTOR * noise)
+        changed, seen_by = np.nonzero(leaks)
+        if len(changed) == 0:
+            return None
+        leak = worst_leak(pairs.units[changed], seen_by, pairs.unit_shape)
+        same = pairs.units == np.ravel_multi_index(leak.changed, pairs.unit_shape)
+        return _blamed(model, leak, _some(pairs.before, same), _some(pairs.after, same))
 
 
-def _leaks(units, pairs, before, after, noise=0.0):
+def _leaks(pairs, before, after, noise=0.0):
     """Return which units of the past of each change differ, `(images, num_units)`."""
-    size = len(after)
-    past = np.arange(pairs.num_units) <= units[:size, None]
-    changes = change_of_units(before[:size], after, pairs.num_units)
+    changes = _changes(pairs, before[: len(after)], after)
+    past = np.arange(changes.shape[1]) <= pairs.units[: len(after), None]
     return past & (changes > max(_TOLERANCE * changes.max(), noise))
+
+
+def _changes(pairs, before, after):
+    """Return the largest absolute change of the parameters in each unit.
+
+    Args:
+        pairs: The `ImagePairs`.
+        before: Parameters `(images, ...)`, in the order in which pixels are drawn.
+        after: Parameters of the same shape.
+
+    Returns:
+        Float64 array of shape `(images, num_units)`. Parameters that are not finite
+        before or after count as unchanged.
+    """
+    changes = []
+    for old, new in zip(before, after, strict=True):
+        finite = np.isfinite(old) & np.isfinite(new)
+        # The difference of two float32 parameters can overflow float32.
+        old, new = (np.where(finite, x, 0).astype("float64") for x in (old, new))
+        change = np.abs(new - old).reshape(math.prod(pairs.unit_shape), -1)
+        changes.append(change.max(axis=1))
+    return np.stack(changes)
 
 
 def _batch_leak(model, pairs, before):
     """Return a leak between the images of a batch, or from call to call, or None."""
-    alone = pairs.inputs(pairs.images, slice(1))
+    alone = _some(pairs.before, [0])
     # First and last but one, since a layer may mix an image with those before it, with
     # those after it, or with its mirror image.
-    batch = [np.append(x, x[:2], axis=0) for x in pairs.inputs(pairs.images)]
+    batch = _some(pairs.before, [*range(len(pairs.units)), 0, 1])
     params, found = _params(model, alone), _params(model, batch)[[0, -2]]
-    mixed = change_of_units(np.repeat(params, 2, axis=0), found, pairs.num_units)
-    again = _params(model, pairs.inputs(pairs.images))
-    noise = change_of_units(before, again, pairs.num_units)
+    mixed = _changes(pairs, np.repeat(params, 2, axis=0), found)
+    noise = _changes(pairs, before, _params(model, pairs.before))
     is_coarse = has_half_precision(model) or is_quantized(model)
     tolerance = _COARSE_BATCH_TOLERANCE if is_coarse else _BATCH_TOLERANCE
     largest = np.abs(params[np.isfinite(params)].astype("float64")).max(initial=0)
@@ -246,36 +245,31 @@ def _batch_leak(model, pairs, before):
         if change.max() > most * largest:
             unit = np.unravel_index(change.argmax(), pairs.unit_shape)
             place = tuple(map(int, unit))
-            return _blamed(model, pairs, Leak(place, place, "batch"), alone, batch)
+            return _blamed(model, Leak(place, place, "batch"), alone, batch)
     return None
 
 
-def _worst_leak(model, pairs, leaks):
-    """Return the most informative `Leak` of those marked in `(pairs, num_units)`."""
-    index, seen_by = np.nonzero(leaks)
-    places = np.unravel_index([pairs.units[index], seen_by], pairs.unit_shape)
-    leak = worst_leak(*np.stack(places, axis=-1))
-    unit = np.ravel_multi_index(leak.changed, pairs.unit_shape)
-    index = np.flatnonzero(pairs.units == unit)
-    both = pairs.inputs(pairs.images, index), pairs.inputs(pairs.changed, index)
-    return _blamed(model, pairs, leak, *both)
-
-
-def _blamed(model, pairs, leak, before, after):
+def _blamed(model, leak, before, after):
     """Return a leak with the name of the layer to blame, if it can be found."""
     try:
-        layer = leaking_layer(model, leak, pairs.images.shape[1:], before, after)
+        layer = leaking_layer(model, leak, before, after)
     except Exception:
         layer = None  # Keras cannot walk the graph.
     return dataclasses.replace(leak, layer=layer)
 
 
+def _some(inputs, index):
+    """Return some elements of each of the inputs."""
+    return [values[index] for values in inputs]
+
+
 def _params(model, inputs):
     """Return the parameters for a list of inputs, as an array."""
     # Several calls for large images, to bound the memory of the feature maps.
-    at_once = max(2, _MOST_PIXELS // int(np.prod(inputs[0].shape[1:])))
+    at_once = max(2, _MOST_PIXELS // math.prod(inputs[0].shape[1:]))
     params = []
     for start in range(0, len(inputs[0]), at_once):
-        some = [tf.constant(values[start : start + at_once]) for values in inputs]
-        params.append(forward_pass(model, some[0], some[1:]).numpy())
+        some = _some(inputs, slice(start, start + at_once))
+        images, *conditions = map(tf.constant, some)
+        params.append(forward_pass(model, images, conditions).numpy())
     return np.concatenate(params)

@@ -1,8 +1,5 @@
 """Check that the incremental sampler and the forward pass agree."""
 
-from collections.abc import Sequence
-from typing import Any
-
 import keras
 import tensorflow as tf
 
@@ -21,14 +18,9 @@ from keras_genimg.sampling.incremental import (
     teacher_forced_params,
 )
 from keras_genimg.sampling.program import Level
-from keras_genimg.types import TensorLike
 
 
-def sampler_difference(
-    model: keras.Model,
-    images: TensorLike,
-    conditions: Sequence[TensorLike] = (),
-) -> tf.Tensor:
+def sampler_difference(model, images, conditions=()):
     """Compare the sampler's parameters with those of the forward pass.
 
     Args:
@@ -46,13 +38,7 @@ def sampler_difference(
     return difference_of_params(params, expected)
 
 
-def check_difference(
-    model: keras.Model,
-    weights: Sequence[tuple[keras.Variable, Any]],
-    params: TensorLike,
-    images: TensorLike,
-    conditions: Sequence[TensorLike] = (),
-) -> None:
+def check_difference(model, weights, params, images, conditions=()):
     """Raise an error unless the sampler's parameters are those of a forward pass.
 
     The sampler computes a sub-pixel before there are later ones, and these images in
@@ -84,41 +70,35 @@ def check_difference(
     check_causal(model, tuple(images.shape[1:]))
     with keras.StatelessScope(state_mapping=weights):
         layer = first_disagreement(model, images, conditions, limit)
-    kinds = {
-        type(each).__name__
-        for each in model._flatten_layers()
-        if isinstance(each, CausalLayer)
-        and (has_step_row(each) or reach_of(each) is not None)
-    }
-    if layer is None:
+    if layer is not None:
+        why = (
+            f"The first layer that disagrees is {type(layer).__name__} '{layer.name}': "
+            f"its methods for the sampler (see keras_genimg.layers.CausalLayer) do not "
+            f"compute the same as its `call`, or it sees more than one pixel."
+        )
+    else:
         why = "Pixel by pixel, no single layer disagrees."
+        causal = (x for x in model._flatten_layers() if isinstance(x, CausalLayer))
+        kinds = {
+            type(each).__name__
+            for each in causal
+            if has_step_row(each) or reach_of(each) is not None
+        }
         if kinds:
             why += (
                 f" The `reach` or `step_row` of one of these layers may not fit its "
                 f"`step`, `begin_row` and `end_row` (see "
                 f"keras_genimg.layers.CausalLayer): {', '.join(sorted(kinds))}."
             )
-        why += " Correct it, or use method='ancestral'."
-    else:
-        why = (
-            f"The first layer that disagrees is {type(layer).__name__} '{layer.name}': "
-            f"its methods for the sampler (see keras_genimg.layers.CausalLayer) do not "
-            f"compute the same as its `call`, or it sees more than one pixel. Fix it, "
-            f"or use method='ancestral'."
-        )
     raise ValueError(
         f"The incremental sampler of {model.name} does not compute the same as the "
         f"model, so its images would be wrong. Relative to the largest parameter, they "
-        f"differ by {largest:.2g}; rounding explains at most {limit:.2g}. {why}"
+        f"differ by {largest:.2g}; rounding explains at most {limit:.2g}. {why} "
+        f"Fix it, or use method='ancestral'."
     )
 
 
-def first_disagreement(
-    model: keras.Model,
-    images: TensorLike,
-    conditions: Sequence[TensorLike] = (),
-    limit: float = FLOAT32_TOLERANCE,
-) -> keras.Operation | None:
+def first_disagreement(model, images, conditions=(), limit=FLOAT32_TOLERANCE):
     """Return the first layer whose methods for the sampler disagree with its `call`.
 
     Args:

@@ -1,8 +1,5 @@
 """Differences between two programs of one model that rounding explains."""
 
-from collections.abc import Sequence
-from typing import Any
-
 import keras
 import numpy as np
 import tensorflow as tf
@@ -14,7 +11,6 @@ from keras_genimg.ops.precision import (
     is_quantized,
 )
 from keras_genimg.sampling.forward_passes import forward_pass
-from keras_genimg.types import TensorLike
 
 # Relative to the largest parameter, for models in float32 or float64.
 FLOAT32_TOLERANCE = 1e-4
@@ -42,19 +38,12 @@ def difference_of_params(params, expected):
     expected = tf.reshape(expected, (tf.shape(expected)[0], -1))
     largest = tf.reduce_max(tf.abs(expected), axis=-1)
     difference = tf.reduce_max(tf.abs(params - expected), axis=-1)
-    finite = tf.reduce_all(
-        tf.math.is_finite(params) & tf.math.is_finite(expected), axis=-1
-    )
+    finite = tf.math.is_finite(params) & tf.math.is_finite(expected)
     part = tf.where(difference == 0, 0.0, difference / largest)
-    return tf.where(finite, part, np.inf)
+    return tf.where(tf.reduce_all(finite, axis=-1), part, np.inf)
 
 
-def tolerance(
-    model: keras.Model,
-    images: TensorLike,
-    conditions: Sequence[TensorLike] = (),
-    weights: Sequence[tuple[keras.Variable, Any]] | None = None,
-) -> float:
+def tolerance(model, images, conditions=(), weights=()):
     """Return the largest difference that rounding can explain.
 
     - In float32 and float64: 1e-4 of the largest parameter.
@@ -79,21 +68,16 @@ def tolerance(
     is_half = has_half_precision(model)
     if not is_half and not is_on_gpu():
         return FLOAT32_TOLERANCE
-    values = {id(weight): value for weight, value in weights or ()}
-    values = [values.get(id(w), w.value) for w in model.weights]
     twin = in_float32(model) if is_half else model
     if twin is None:
         return UNKNOWN_TOLERANCE
-
-    def params_of(each):
-        pairs = zip(each.weights, values, strict=True)
-        with keras.StatelessScope(state_mapping=pairs):
-            return forward_pass(each, images, conditions)
-
-    params = params_of(model)
-    with full_float32():
-        difference = difference_of_params(params, params_of(twin))
-    largest = float(tf.reduce_max(difference))
+    with keras.StatelessScope(state_mapping=weights):
+        params = forward_pass(model, images, conditions)
+        values = [weight.value for weight in model.weights]
+    pairs = zip(twin.weights, values, strict=True)
+    with keras.StatelessScope(state_mapping=pairs), full_float32():
+        expected = forward_pass(twin, images, conditions)
+    largest = float(tf.reduce_max(difference_of_params(params, expected)))
     return max(FLOAT32_TOLERANCE, HALF_PRECISION_FACTOR * largest)
 
 

@@ -234,15 +234,9 @@ class TracedSampler:
 
     def _drawn_under(self, weights):
         """Return networks with two images, their parameters and conditions."""
-        try:
-            return self._drawn_given(weights, guess=1)
-        except tf.errors.InvalidArgumentError:
-            return self._drawn_given(weights, guess=0)
-
-    def _drawn_given(self, weights, guess):
         model, shape = self._model, self.kind[1]
         generator = np.random.default_rng(0)
-        inputs = random_conditions(model, (2, *shape), generator, guess)
+        inputs = random_conditions(model, (2, *shape), generator)
         if self._num_candidates is not None:
             inputs = [tf.zeros((2, *shape))] * 2 + inputs
         values = [tf.cast(value, weight.dtype) for weight, value in weights]

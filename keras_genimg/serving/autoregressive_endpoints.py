@@ -114,9 +114,8 @@ def _check_sampler(model, image_shape, inputs):
         differences = [sampler_difference(*network) for network in networks]
         return {"largest_difference": tf.reduce_max(differences, axis=0)}
 
-    random = ImagePairs(model, image_shape)
-    values = random.inputs(random.images, slice(_NUM_TRIED))
-    images, *conditions = map(tf.constant, values)
+    pairs = ImagePairs(model, image_shape)
+    images, *conditions = (tf.constant(values[:_NUM_TRIED]) for values in pairs.before)
     networks = model._drawer.networks(tf.cast(images, tf.float32), conditions)
     limit = max(tolerance(*network) for network in networks)
     return Endpoint(

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_genimg.causality.dependency_fields import check_pixel
+from keras_genimg.causality.pixel_influence import check_pixel
 from keras_genimg.types import PathLike
 from keras_genimg.visualization.comparison import save_comparison
 from keras_genimg.visualization.grid import image_grid

@@ -1,9 +1,11 @@
+import keras
 import numpy as np
 import pytest
 
 from keras_genimg.causality.image_pairs import ImagePairs
+from keras_genimg.layers import MaskedConv2D
 from keras_genimg.likelihoods import Categorical
-from keras_genimg.models import PixelCNN
+from keras_genimg.models import AutoregressiveModel, PixelCNN
 
 
 @pytest.mark.parametrize("shape", [(28, 28, 1), (8, 6, 3), (1, 40, 1), (40, 1, 1)])
@@ -15,7 +17,7 @@ def test_all_from_a_place_on_changes_and_nothing_before(shape, num_values):
     height, width, colors = shape
     size, units = height * width * colors, pairs.units[1:]
     assert pairs.units[0] == size
-    np.testing.assert_array_equal(pairs.images[0], pairs.changed[0])
+    np.testing.assert_array_equal(pairs.before[0][0], pairs.after[0][0])
     assert len(set(units)) == 12 and units[0] == 0 and units[-1] == size - 1
     middle = (height // 2 * width + width // 2) * colors + colors // 2
     assert middle in units
@@ -23,14 +25,14 @@ def test_all_from_a_place_on_changes_and_nothing_before(shape, num_values):
     assert len(ends) >= min(height, 5)
     if colors > 1:
         assert set(ends % colors) == set(range(colors))
-    each = zip(pairs.units, pairs.images, pairs.changed, strict=True)
+    each = zip(pairs.units, *pairs.before, *pairs.after, strict=True)
     for unit, image, changed in each:
         differs = (image != changed).ravel()
         assert not differs[:unit].any() and differs[unit:].all()
         for pixels in (image, changed):
             assert pixels.min() >= 0 and pixels.max() < num_values
     again = ImagePairs(model, shape)
-    np.testing.assert_array_equal(again.changed, pairs.changed)
+    np.testing.assert_array_equal(again.after, pairs.after)
 
 
 def test_small_images_have_all_their_places():
@@ -47,10 +49,20 @@ def test_large_models_have_fewer_pairs():
 
 def test_conditions_are_in_range():
     model = PixelCNN((6, 6, 1), 3, 1, num_classes=3)
-    (labels,) = ImagePairs(model, (6, 6, 1)).conditions
+    _, labels = ImagePairs(model, (6, 6, 1)).before
     assert labels.shape == (13,) and set(labels) == {0, 1, 2}
     assert labels.dtype == model.inputs[1].dtype
     model = PixelCNN((6, 7, 1), 3, 1, condition_shape=(None, None, 2))
-    (maps,) = ImagePairs(model, (6, 7, 1)).conditions
+    _, maps = ImagePairs(model, (6, 7, 1)).after
     assert maps.shape == (13, 6, 7, 2) and maps.std() > 0.9
     assert maps.dtype == "float32"
+
+
+@pytest.mark.parametrize("num_labels", [1, 2])
+def test_integers_of_an_unknown_range_are_what_the_model_takes(num_labels):
+    images, label = keras.Input((4, 5, 1)), keras.Input((), dtype="int32")
+    embedded = keras.layers.Embedding(num_labels, 3)(label)[:, None, None]
+    logits = MaskedConv2D(1, 1, "B")(MaskedConv2D(3, 3, "A")(images) + embedded)
+    model = AutoregressiveModel([images, label], logits)
+    _, labels = ImagePairs(model, (4, 5, 1)).before
+    assert set(labels) == set(range(num_labels))
