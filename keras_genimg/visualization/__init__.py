@@ -1,10 +1,16 @@
 """Pictures of images and models: grids, canvases, latents, dependency fields."""
 
-from keras_genimg.visualization.canvases import attention_box, save_canvases
-from keras_genimg.visualization.comparison import save_comparison
-from keras_genimg.visualization.dependency_fields import save_dependency_fields
-from keras_genimg.visualization.grid import image_grid, save_grid
-from keras_genimg.visualization.kl_per_step import save_kl_per_step
+from keras_genimg.visualization.glimpses import (
+    attention_box,
+    save_canvases,
+    save_kl_per_step,
+)
+from keras_genimg.visualization.grid import (
+    image_grid,
+    save_comparison,
+    save_dependency_fields,
+    save_grid,
+)
 from keras_genimg.visualization.manifold import latent_manifold
 
 __all__ = [

@@ -1,15 +1,26 @@
-"""Grids of images, as arrays or PNG files."""
+"""Grids of images or pixels, as arrays or PNG files, also side by side."""
 
 import math
 import pathlib
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from keras_genimg.causality.pixel_influence import check_pixel
 from keras_genimg.extras import optional
 from keras_genimg.files import atomic_path
 from keras_genimg.ops.checks import check_int, check_positive_int
 from keras_genimg.types import PathLike
+
+_DPI = 100
+_MARGIN = 24  # Around a comparison and between its panels, in pixels.
+_GAP = 10  # Between a title and its panel, in pixels.
+# Colors of pixels in dependency fields.
+_SEEN = (86, 142, 201)
+_UNSEEN = (230, 230, 230)
+_PIXEL = (226, 88, 54)
 
 
 def image_grid(
@@ -87,6 +98,123 @@ def save_grid(
     save_picture(path, image_grid(images, columns, padding, scale))
 
 
+def save_comparison(
+    path: PathLike,
+    panels: dict[str, Any],
+    columns: int | None = None,
+    padding: int = 1,
+    scale: int = 3,
+) -> None:
+    """Write grids of images side by side, with titles, as a PNG file.
+
+    Each pixel becomes a crisp square of `scale` by `scale` pixels. The file is written
+    atomically and replaces an existing one.
+
+    Args:
+        path: Path of the file, ending in `.png`.
+        panels: Dict of images by title, from left to right; see `image_grid`. Number,
+            size and colors of the images may differ between panels.
+        columns: Images per row of each panel. `None` makes panels as square as
+            possible.
+        padding: Width of the white lines between images, in pixels of the file.
+        scale: Pixels of the file per pixel of an image, along each axis.
+
+    Raises:
+        ImportError: If matplotlib is not installed.
+        ValueError: If an argument is invalid.
+
+    Example:
+        >>> from keras_genimg.datasets import as_array, load
+        >>> from keras_genimg.visualization import save_comparison
+        >>> gray = as_array(load("digits", "test"))
+        >>> binary = as_array(load("digits", "test", binarize="fixed")) * 255
+        >>> save_comparison("digits.png", {"gray": gray[:16], "binary": binary[:16]})
+    """
+    path = check_suffix(path, ".png")
+    _check_titled("panels", "images", panels)
+    grids = []
+    for title, images in panels.items():
+        try:
+            grid = image_grid(images, columns, padding, scale)
+        except ValueError as error:
+            raise ValueError(f"Panel {title!r}: {error}") from error
+        grids.append(grid if grid.ndim == 3 else np.stack([grid] * 3, axis=-1))
+    with optional("`save_comparison` needs matplotlib", "examples"):
+        from matplotlib.figure import Figure
+
+    # Without pyplot, which keeps global state and may need a display.
+    figure = Figure(dpi=_DPI, facecolor="white")
+    style = {"fontsize": 12, "color": "#202020", "parse_math": False}
+    left = _MARGIN
+    top = _MARGIN + max(map(len, grids))  # Panels are aligned here, from the bottom.
+    title_height = 0
+    for title, grid in zip(panels, grids, strict=True):
+        text = figure.text(
+            0, 0, title, ha="center", va="bottom", transform=None, **style
+        )
+        extent = text.get_window_extent()
+        width = max(grid.shape[1], math.ceil(extent.width))
+        text.set_position((left + width / 2, top + _GAP))
+        # `figimage` copies pixels one to one, where `imshow` would resample them.
+        x = left + (width - grid.shape[1]) // 2
+        figure.figimage(grid, x, top - len(grid), origin="upper")
+        left += width + _MARGIN
+        title_height = max(title_height, math.ceil(extent.height))
+    height = top + _GAP + title_height + _MARGIN
+    figure.set_size_inches(left / _DPI, height / _DPI)
+    with atomic_path(path) as unfinished:
+        figure.savefig(unfinished, format="png", dpi=_DPI)
+
+
+def save_dependency_fields(
+    path: PathLike, fields: dict[str, Any], pixel: Sequence[int], scale: int = 16
+) -> None:
+    """Draw dependency fields side by side, with titles, as a PNG file.
+
+    The pixel itself is red, pixels that influence it are blue, others light gray. The
+    file is written atomically and replaces an existing one.
+
+    Args:
+        path: Path of the file, ending in `.png`.
+        fields: Dict of boolean arrays `(height, width)` by title, from left to right.
+            Their sizes may differ.
+        pixel: `(row, column)` of the output that the fields belong to.
+        scale: Pixels of the file per pixel of a field, along each axis.
+
+    Raises:
+        ImportError: If matplotlib is not installed.
+        ValueError: If an argument is invalid.
+
+    Example:
+        >>> inputs = keras.Input((9, 13, 1))
+        >>> layers = {"Row LSTM": RowLSTM(8), "Diagonal BiLSTM": DiagonalBiLSTM(8)}
+        >>> fields = {
+        ...     title: dependency_field(keras.Model(inputs, layer(inputs)), (5, 6))
+        ...     for title, layer in layers.items()
+        ... }
+        >>> save_dependency_fields("fields.png", fields, pixel=(5, 6))
+
+    References:
+        van den Oord, Kalchbrenner and Kavukcuoglu, Pixel Recurrent Neural Networks,
+        2016, figure 2, https://arxiv.org/abs/1601.06759
+    """
+    _check_titled("fields", "fields", fields)
+    panels = {}
+    for title, field in fields.items():
+        field = np.asarray(field)
+        if field.ndim != 2 or field.dtype != bool:
+            raise ValueError(
+                f"Field {title!r} must be a boolean array (height, width). Received: "
+                f"shape={field.shape}, dtype={field.dtype}"
+            )
+        check_pixel(pixel, field.shape)
+        cells = np.where(field[..., None], _SEEN, _UNSEEN).astype("uint8")
+        cells[tuple(pixel)] = _PIXEL
+        cells = cells.reshape(-1, 1, 1, 3)
+        panels[title] = image_grid(cells, columns=field.shape[1], scale=scale)[None]
+    save_comparison(path, panels, scale=1)
+
+
 def save_picture(path, picture):
     """Write an array as a PNG file, atomically.
 
@@ -138,3 +266,12 @@ def check_suffix(path, suffix):
     if path.suffix.lower() != suffix:
         raise ValueError(f"`path` must end in {suffix}. Received: path={str(path)!r}")
     return path
+
+
+def _check_titled(name, kind, values):
+    """Raise unless an argument is a dict of some kind of arrays by title."""
+    if not isinstance(values, dict) or not values:
+        raise ValueError(
+            f"`{name}` must be a dict of {kind} by title, with at least one entry. "
+            f"Received: {name}={values!r}"
+        )

@@ -1,6 +1,7 @@
-"""Animations of DRAW's canvases, and the boxes that its attention reads or writes."""
+"""Pictures of glimpses: canvases, boxes of attention and the KL divergence of each."""
 
 import numbers
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,6 +16,7 @@ _RED = (255, 0, 0)
 _WHITE = 255  # Palette index of the background of `image_grid`.
 _PADDING = 2  # Between images, in pixels of the file.
 _GAP = 24  # Between grids.
+_PERCENTILES = (10, 90)
 
 
 def attention_box(attention: ArrayLike, size: int) -> np.ndarray:
@@ -140,25 +142,21 @@ def save_canvases(
             )
         panels.insert(0, np.broadcast_to(images[:, None], canvases.shape))
         boxes.insert(0, read_boxes)
-    elif read_boxes is not None:
+    elif read_attention is not None:
         raise ValueError("`read_attention` needs `images` to be drawn on.")
     with optional("`save_canvases` needs Pillow", "examples"):
         from PIL import Image
 
     # Palette indices, (panels, images, glimpses, height, width). `image_grid` lays them
     # out as if they were gray levels.
-    panels = np.stack(panels)
-    has_boxes = any(box is not None for box in boxes)
-    indexed = _index_gray if panels.shape[-1] == 1 else _index_colors
-    panels, palette, red = indexed(panels, has_boxes)
+    panels, palette, red = _indexed(np.stack(panels), np.any(boxes))
     pages = []
-    for step in range(panels.shape[2]):
+    for step in range(canvases.shape[1]):
         grids = []
-        for cells, panel_boxes in zip(panels[:, :, step], boxes, strict=True):
+        for cells, all_boxes in zip(panels[:, :, step], boxes, strict=True):
             cells = cells.repeat(scale, axis=1).repeat(scale, axis=2)
-            if panel_boxes is not None:
-                for cell, box in zip(cells, panel_boxes[:, step], strict=True):
-                    _draw_box(cell, box, red)
+            for cell, box in zip(cells, all_boxes[:, step], strict=True):
+                _draw_box(cell, box, red)
             grids.append(image_grid(cells[..., None], columns, _PADDING))
         page = np.stack(grids)[..., None]
         page = Image.fromarray(image_grid(page, len(grids), _GAP))
@@ -175,16 +173,83 @@ def save_canvases(
         )
 
 
+def save_kl_per_step(path: PathLike, kl: ArrayLike | dict[str, Any]) -> None:
+    """Plot the KL divergence of each glimpse's latents as a PNG file.
+
+    Lines are means over images, and bands range from the 10th to the 90th percentile.
+    The legend shows the sum over glimpses, averaged over images. The file is written
+    atomically and replaces an existing one.
+
+    Args:
+        path: Path of the file, ending in `.png`.
+        kl: KL divergences of the posterior from the prior, in nats, of shape `(images,
+            glimpses)`. To compare models, a dict of such arrays by label. Their numbers
+            of images and glimpses may differ.
+
+    Raises:
+        ImportError: If matplotlib is not installed.
+        ValueError: If an argument is invalid.
+
+    Example:
+        >>> kl = np.random.default_rng(0).gamma(2.0, size=(100, 64))
+        >>> save_kl_per_step("kl.png", {"DRAW": kl, "half of it": kl / 2})
+
+    References:
+        Gregor et al., DRAW: A Recurrent Neural Network For Image Generation, 2015,
+        equations 10 and 11, https://arxiv.org/abs/1502.04623
+    """
+    path = check_suffix(path, ".png")
+    if isinstance(kl, dict):
+        if not kl:
+            raise ValueError("`kl` must have at least one entry. Received: kl={}")
+        curves = {
+            f"{label}: ": _checked_kl(values, f"`kl` of {label!r}")
+            for label, values in kl.items()
+        }
+    else:
+        curves = {"": _checked_kl(kl, "`kl`")}
+    with optional("`save_kl_per_step` needs matplotlib", "examples"):
+        from matplotlib.figure import Figure
+        from matplotlib.ticker import MaxNLocator
+
+    # Without pyplot, which keeps global state and may need a display.
+    figure = Figure(figsize=(6.4, 4), dpi=150, facecolor="white", layout="constrained")
+    axes = figure.add_subplot()
+    lines = []
+    for values in curves.values():
+        glimpses = np.arange(1, values.shape[1] + 1)
+        lines += axes.plot(glimpses, values.mean(axis=0), marker=".")
+        low, high = np.percentile(values, _PERCENTILES, axis=0)
+        axes.fill_between(
+            glimpses, low, high, color=lines[-1].get_color(), alpha=0.2, linewidth=0
+        )
+    axes.set_xlabel("glimpse")
+    axes.set_ylabel("KL, nats")
+    axes.set_xlim(0.5, max(values.shape[1] for values in curves.values()) + 0.5)
+    if axes.dataLim.y0 >= 0:  # An estimate from samples can be negative.
+        axes.set_ylim(bottom=0)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(alpha=0.3)
+    # As plain text: labels may begin with an underscore or contain a dollar sign.
+    legend = axes.legend(lines, ["-"] * len(lines), frameon=False)
+    for text, (label, values) in zip(legend.get_texts(), curves.items(), strict=True):
+        text.set_parse_math(False)
+        text.set_text(f"{label}total {values.sum(axis=1).mean():.1f} nats")
+    with atomic_path(path) as unfinished:
+        figure.savefig(unfinished, format="png")
+
+
 def _boxes(kind, attention, size, shape, scale):
     """Return boxes and line widths in pixels of the scaled image.
 
     Returns:
         Integers of shape `(images, glimpses, 5)`: left, top, right, bottom and line
-        width; or `None` without attention.
+        width; zeros without attention, which are empty boxes.
     """
     name = f"{kind}_attention"
     if attention is None and size is None:
-        return None
+        return np.zeros((*shape[:2], 5), int)
     if attention is None or size is None:
         raise ValueError(
             f"`{name}` and `{kind}_size` must be given together. Received: "
@@ -218,30 +283,27 @@ def _draw_box(cell, box, color):
     inside[:, :line] = inside[:, -line:] = color
 
 
-def _index_gray(panels, has_boxes):
-    """Return panels as palette indices, the palette, and the index of red."""
-    palette = np.arange(256, dtype="uint8")[:, None].repeat(3, axis=1)
-    panels = panels[..., 0]
-    if not has_boxes:
-        return panels, palette, None
-    # Red replaces an unused gray, or else the rarest.
-    red = np.bincount(panels.ravel(), minlength=256)[:_WHITE].argmin()
-    palette[red] = _RED
-    neighbor = np.uint8(red - 1 if red else 1)
-    return np.where(panels == red, neighbor, panels), palette, red
-
-
-def _index_colors(panels, has_boxes):
+def _indexed(panels, has_boxes):
     """Return panels as palette indices, the palette, and the index of red."""
     from PIL import Image
 
+    if panels.shape[-1] == 1:
+        palette = np.arange(256, dtype="uint8")[:, None].repeat(3, axis=1)
+        panels = panels[..., 0]
+        # Red replaces an unused gray, or else the rarest.
+        red = np.bincount(panels.ravel(), minlength=256)[:_WHITE].argmin()
+        if has_boxes:
+            palette[red] = _RED
+            panels = np.where(panels == red, np.uint8(red - 1 if red else 1), panels)
+        return panels, palette, red
     # One palette for all frames, so that colors do not flicker.
-    picture = Image.fromarray(panels.reshape(1, -1, 3)).quantize(_WHITE - 1)
+    red = _WHITE - 1
+    picture = Image.fromarray(panels.reshape(1, -1, 3)).quantize(red)
     palette = np.full((256, 3), 255, "uint8")
-    colors = np.reshape(picture.getpalette(), (-1, 3))[: _WHITE - 1]
+    colors = np.reshape(picture.getpalette(), (-1, 3))[:red]
     palette[: len(colors)] = colors
-    palette[_WHITE - 1] = _RED
-    return np.reshape(picture, panels.shape[:-1]), palette, _WHITE - 1
+    palette[red] = _RED
+    return np.reshape(picture, panels.shape[:-1]), palette, red
 
 
 def _milliseconds(name, seconds):
@@ -253,3 +315,17 @@ def _milliseconds(name, seconds):
             f"{name}={seconds!r}"
         )
     return round(seconds * 100) * 10
+
+
+def _checked_kl(kl, name):
+    kl = np.asarray(kl)
+    if kl.ndim != 2 or kl.size == 0 or kl.dtype.kind not in "iuf":
+        raise ValueError(
+            f"{name} must be numbers (images, glimpses), with at least one of each. "
+            f"Received: shape={kl.shape}, dtype={kl.dtype}"
+        )
+    kl = kl.astype("float64")
+    if not np.isfinite(kl).all():
+        odd = kl[~np.isfinite(kl)]
+        raise ValueError(f"{name} must be finite. Received: {odd[0]}")
+    return kl
