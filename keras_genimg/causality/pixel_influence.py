@@ -102,19 +102,19 @@ def influence(
         with keras.StatelessScope(state_mapping=pairs):
             return forward_pass(model, batch, conditions)
 
-    seen = False
+    units = model.likelihood.unit_shape(images.shape[1:])
+    num_units = math.prod(units)
+    seen = np.zeros((images[0].size, num_units), bool)
     for image, *given in zip(images, *conditions, strict=True):
         others = other_values(generator, image, num_values)
-        weights = [(weight, weight.value) for weight in model.weights]
+        values = [weight.value for weight in model.weights]
         if randomize:
-            weights = random_values(model, generator.integers(2**31))
-        weights = [tf.cast(value, weight.dtype) for weight, value in weights]
-        compute = functools.partial(params, weights)
+            values = [x for _, x in random_values(model, generator.integers(2**31))]
+        compute = functools.partial(params, values)
         seen |= _influence_in_image(model, compute, image, others, given, batch_size)
-    units = model.likelihood.unit_shape(images.shape[1:])
     # Of a unit's sub-pixels together.
-    size = math.prod(units)
-    return seen.reshape(size, -1, size).any(axis=1).reshape(*units, *units)
+    seen = seen.reshape(num_units, -1, num_units).any(axis=1)
+    return seen.reshape(*units, *units)
 
 
 def _influence_in_image(model, params, image, others, conditions, batch_size):
@@ -307,37 +307,31 @@ def dependency_field(
     check_pixel(pixel, shape[:2])
     check_positive_int("num_draws", num_draws, "dependency_field")
     generator = np.random.default_rng(seed)
-    conditions = [
-        tf.zeros([size or 1 for size in (1, *tensor.shape[1:])], tensor.dtype)
-        for tensor in model.inputs[1:]
-    ]
+    conditions = [tf.zeros([n or 1 for n in x.shape], x.dtype) for x in inputs[1:]]
     field = np.zeros(shape[:2], bool)
     for _ in range(num_draws):
-        inputs = generator.normal(size=(1, *shape))
-        inputs = tf.constant(inputs, model.inputs[0].dtype)
-        scope = random_weights(model, generator.integers(2**31))
-        with scope, tf.GradientTape() as tape:
-            tape.watch(inputs)
-            outputs = forward_pass(model, inputs, conditions)
-            if len(outputs.shape) < 4 or outputs.shape[1:3] != inputs.shape[1:3]:
+        image = tf.constant(generator.normal(size=(1, *shape)), inputs[0].dtype)
+        weights = random_weights(model, generator.integers(2**31))
+        with weights, tf.GradientTape() as tape:
+            tape.watch(image)
+            outputs = forward_pass(model, image, conditions)
+            if len(outputs.shape) < 4 or outputs.shape[1:3] != shape[:2]:
                 raise ValueError(
                     f"`model` must return a map of the height and width of its input, "
-                    f"{tuple(inputs.shape)}. Received: outputs of shape "
+                    f"{(1, *shape)}. Received: outputs of shape "
                     f"{tuple(outputs.shape)}"
                 )
             outputs = outputs[0, pixel[0], pixel[1]]
         # Random factors, so that influences do not cancel.
         factors = tf.constant(generator.normal(size=outputs.shape), outputs.dtype)
-        gradient = tape.gradient(outputs, inputs, factors, "zero").numpy()
+        gradient = tape.gradient(outputs, image, factors, "zero").numpy()
         field |= (gradient[0] != 0).any(axis=-1)
     return field
 
 
 def check_pixel(pixel, size):
     """Raise unless `pixel` is `(row, column)` inside a map of `(height, width)`."""
-    fits = len(pixel) == 2 and all(
-        0 <= index < length for index, length in zip(pixel, size, strict=True)
-    )
+    fits = len(pixel) == 2 and 0 <= pixel[0] < size[0] and 0 <= pixel[1] < size[1]
     if not fits:
         raise ValueError(
             f"`pixel` must be (row, column) inside a map of {size[0]} rows and "

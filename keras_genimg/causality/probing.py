@@ -13,10 +13,9 @@ from keras_genimg.causality.blame import leaking_layer
 from keras_genimg.causality.image_pairs import ImagePairs
 from keras_genimg.causality.leak import Leak, worst_leak
 from keras_genimg.causality.random_weights import jittered_values, random_values
-from keras_genimg.causality.rounding import in_float32
 from keras_genimg.inputs.calls import cost_of_image
 from keras_genimg.ops.graphs import shared_eager_traces
-from keras_genimg.ops.precision import has_half_precision, is_quantized
+from keras_genimg.ops.precision import has_half_precision, in_float32, is_quantized
 from keras_genimg.sampling.forward_passes import forward_pass
 
 # Changes smaller than this fraction of the largest one may be rounding.

@@ -1,15 +1,13 @@
-"""Check that the incremental sampler and the forward pass agree."""
+"""Check that the incremental sampler and the forward pass agree, up to rounding."""
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from keras_genimg.causality.probing import check_causal
-from keras_genimg.causality.rounding import (
-    FLOAT32_TOLERANCE,
-    difference_of_params,
-    tolerance,
-)
 from keras_genimg.layers.causal_layer import CausalLayer, has_step_row, reach_of
+from keras_genimg.ops.devices import full_float32, is_on_gpu
+from keras_genimg.ops.precision import has_half_precision, in_float32, is_quantized
 from keras_genimg.sampling.forward_passes import forward_pass
 from keras_genimg.sampling.incremental import (
     PixelRun,
@@ -18,6 +16,16 @@ from keras_genimg.sampling.incremental import (
     teacher_forced_params,
 )
 from keras_genimg.sampling.program import Level
+
+# Relative to the largest parameter, for models in float32 or float64.
+FLOAT32_TOLERANCE = 1e-4
+# A quantized layer rounds its inputs to 1/127 of the largest. A difference in the last
+# bit can change how one of them is rounded.
+QUANTIZED_TOLERANCE = 0.05
+# For models in half precision of which no twin in float32 can be made.
+UNKNOWN_TOLERANCE = 0.3
+# Half precision rounds two programs differently, each about as far from float32.
+HALF_PRECISION_FACTOR = 4
 
 
 def sampler_difference(model, images, conditions=()):
@@ -111,34 +119,85 @@ def first_disagreement(model, images, conditions=(), limit=FLOAT32_TOLERANCE):
     Returns:
         The layer or operation, or None if all agree.
     """
+    given = tf.transpose(images, (1, 2, 0, 3))
+    run = PixelRun(model, given, conditions, fused=True, simplify=False)
+    compared = [
+        (step, value)
+        for step in run.program.instructions
+        if step.level != Level.FIXED
+        for value in step.outputs
+    ]
+    run.known += [value for _, value in compared if value.level == Level.ROWS]
 
-    @tf.function(autograph=False)
-    def compare(images, conditions):
-        given = tf.transpose(images, (1, 2, 0, 3))
-        run = PixelRun(model, given, conditions, fused=True, simplify=False)
-        compared = [
-            (step, value)
-            for step in run.program.instructions
-            if step.level != Level.FIXED
-            for value in step.outputs
-        ]
-        steps.extend(step for step, _ in compared)
-        run.known += [v for _, v in compared if v.level == Level.ROWS]
+    def more(params, values):
+        parts = [merged(values[value], 1) for _, value in compared]
+        return tf.concat([tf.cast(x, tf.float32) for x in parts], axis=-1)
 
-        def more(params, values):
-            parts = [merged(values[value], 1) for _, value in compared]
-            return tf.concat([tf.cast(x, tf.float32) for x in parts], axis=-1)
+    visit = tf.function(run.visit, autograph=False)
+    _, pixels = visit([given], given_pixel, more)
+    maps = run.program.on_maps([tf.cast(images, model.inputs[0].dtype), *conditions])
+    maps = [tf.cast(merged(maps[value], 3), tf.float32) for _, value in compared]
+    pixels = tf.transpose(pixels, (2, 0, 1, 3))
+    pixels = tf.split(pixels, [each.shape[-1] for each in maps], axis=-1)
+    for (step, _), *both in zip(compared, pixels, maps, strict=True):
+        if not tf.reduce_max(difference_of_params(*both)) <= limit:
+            return step.operation
+    return None
 
-        _, pixels = run.visit([given], given_pixel, more)
-        images = tf.cast(images, model.inputs[0].dtype)
-        maps = run.program.on_maps([images, *conditions])
-        maps = [tf.cast(merged(maps[v], 3), tf.float32) for _, v in compared]
-        pixels = tf.transpose(pixels, (2, 0, 1, 3))
-        pixels = tf.split(pixels, [each.shape[-1] for each in maps], axis=-1)
-        differences = map(difference_of_params, pixels, maps)
-        return tf.reduce_max(tf.stack(list(differences)), axis=-1)
 
-    steps = []
-    differences = compare(images, list(conditions)).numpy()
-    pairs = zip(steps, differences, strict=True)
-    return next((step.operation for step, x in pairs if not x <= limit), None)
+def difference_of_params(params, expected):
+    """Return the largest difference from the parameters of a forward pass.
+
+    Args:
+        params: Parameters of a likelihood, the batch first.
+        expected: Parameters of the same shape.
+
+    Returns:
+        The largest difference in each image relative to the largest expected parameter,
+        float32 `(batch,)`; infinite if a parameter is not finite.
+    """
+    params = tf.reshape(params, (tf.shape(params)[0], -1))
+    expected = tf.reshape(expected, (tf.shape(expected)[0], -1))
+    largest = tf.reduce_max(tf.abs(expected), axis=-1)
+    difference = tf.reduce_max(tf.abs(params - expected), axis=-1)
+    finite = tf.math.is_finite(params) & tf.math.is_finite(expected)
+    part = tf.where(difference == 0, 0.0, difference / largest)
+    return tf.where(tf.reduce_all(finite, axis=-1), part, np.inf)
+
+
+def tolerance(model, images, conditions=(), weights=()):
+    """Return the largest difference that rounding can explain.
+
+    - In float32 and float64: 1e-4 of the largest parameter.
+    - In half precision, and in the TensorFloat-32 that GPUs use for products of float32
+      unless it is switched off: four times the largest difference between the forward
+      pass and a float32 forward pass of the same weights, on the given images.
+    - With quantized layers: 0.05.
+
+    Args:
+        model: An `AutoregressiveModel`.
+        images: Float32 images in the likelihood's own range, `(batch, height, width,
+            colors)`.
+        conditions: The model's inputs besides the images, in order.
+        weights: `(variable, value)` of all weights, in any order and perhaps with those
+            of other networks; by default the model's own.
+
+    Returns:
+        A number to compare `sampler_difference` with.
+    """
+    if is_quantized(model):
+        return QUANTIZED_TOLERANCE
+    is_half = has_half_precision(model)
+    if not is_half and not is_on_gpu():
+        return FLOAT32_TOLERANCE
+    twin = in_float32(model) if is_half else model
+    if twin is None:
+        return UNKNOWN_TOLERANCE
+    with keras.StatelessScope(state_mapping=weights):
+        params = forward_pass(model, images, conditions)
+        values = [weight.value for weight in model.weights]
+    pairs = zip(twin.weights, values, strict=True)
+    with keras.StatelessScope(state_mapping=pairs), full_float32():
+        expected = forward_pass(twin, images, conditions)
+    largest = float(tf.reduce_max(difference_of_params(params, expected)))
+    return max(FLOAT32_TOLERANCE, HALF_PRECISION_FACTOR * largest)

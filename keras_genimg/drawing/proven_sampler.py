@@ -11,10 +11,9 @@ from keras_genimg.causality.image_pairs import random_conditions
 from keras_genimg.causality.probing import announce_proof
 from keras_genimg.causality.proof import check_difference
 from keras_genimg.causality.random_weights import jittered_values, random_values
-from keras_genimg.causality.rounding import in_float32
 from keras_genimg.inputs.calls import cost_of_image
 from keras_genimg.ops.devices import is_on_gpu
-from keras_genimg.ops.precision import has_half_precision, is_quantized
+from keras_genimg.ops.precision import has_half_precision, in_float32, is_quantized
 from keras_genimg.sampling.refusal import Refusal
 
 # Makes every value of a pixel about equally likely.

@@ -1,5 +1,8 @@
 """Models whose layers do not compute in full precision."""
 
+import keras
+import numpy as np
+
 _HALF_PRECISION = ("bfloat16", "float16", "mixed_bfloat16", "mixed_float16")
 
 
@@ -16,3 +19,30 @@ def has_half_precision(model):
 def is_quantized(model):
     """Return whether a layer of a model is quantized."""
     return any(getattr(x, "quantization_mode", None) for x in model._flatten_layers())
+
+
+def in_float32(model):
+    """Return a model of the same weights that computes everything in float32.
+
+    Returns:
+        The model; or None if a config does not describe it, as with LoRA inside a
+        composite layer.
+    """
+    kinds = {type(layer) for layer in model._flatten_layers()}
+    # Keras knows its own, of which a layer and an operation may share a name.
+    known = {x.__name__: x for x in kinds if x.__module__.partition(".")[0] != "keras"}
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32")
+    try:
+        with keras.saving.custom_object_scope(known):
+            config = keras.tree.map_structure(
+                lambda value: "float32" if is_half_precision(value) else value,
+                model.get_config(),
+            )
+            twin = type(model).from_config(config)
+        twin.set_weights([np.asarray(w, "float32") for w in model.get_weights()])
+        return twin
+    except Exception:  # Custom code can raise anything.
+        return None
+    finally:
+        keras.config.set_dtype_policy(policy)

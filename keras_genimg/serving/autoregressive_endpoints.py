@@ -5,8 +5,7 @@ import math
 import tensorflow as tf
 
 from keras_genimg.causality.image_pairs import ImagePairs
-from keras_genimg.causality.proof import sampler_difference
-from keras_genimg.causality.rounding import tolerance
+from keras_genimg.causality.proof import sampler_difference, tolerance
 from keras_genimg.ops.checks import check_positive_int
 from keras_genimg.serving.endpoint import Endpoint, with_png
 from keras_genimg.serving.input import SEED, Input, images_input

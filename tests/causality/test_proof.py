@@ -8,8 +8,11 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from keras_genimg.causality.proof import first_disagreement, sampler_difference
-from keras_genimg.causality.rounding import tolerance
+from keras_genimg.causality.proof import (
+    first_disagreement,
+    sampler_difference,
+    tolerance,
+)
 from keras_genimg.drawing import proven_sampler
 from keras_genimg.layers import DiagonalBiLSTM, MaskedConv2D
 from keras_genimg.models import AutoregressiveModel, PixelCNN
