@@ -1,9 +1,11 @@
 """Make the bytes of a SavedModel independent of the process that wrote it."""
 
+import copy
 import hashlib
 import pathlib
 import re
 
+from google.protobuf.message import Message
 from tensorflow.core.protobuf import saved_model_pb2
 
 COUNTER = re.compile(r"_(\d+)")
@@ -118,17 +120,16 @@ def _rename(message, numbers):
     if not any(counter.decode() in numbers for counter in found):
         return  # Nearly all messages; reading their fields is slow in Python.
     for field, value in message.ListFields():
-        is_map = field.message_type and field.message_type.GetOptions().map_entry
-        if is_map:
-            of_messages = field.message_type.fields_by_name["value"].message_type
-            for key in list(value):
-                if of_messages:
-                    _rename(value[key], numbers)
-                if of_messages and renamed(key) != key:
-                    value[renamed(key)].CopyFrom(value[key])
-                    del value[key]
-                elif not of_messages:
-                    value[renamed(key)] = renamed(value.pop(key))
+        if field.message_type and field.message_type.GetOptions().map_entry:
+            # A new name may be the old one of another entry.
+            entries = {renamed(key): copy.deepcopy(value[key]) for key in value}
+            value.clear()
+            for key, entry in entries.items():
+                if isinstance(entry, Message):
+                    _rename(entry, numbers)
+                    value[key].CopyFrom(entry)
+                else:
+                    value[key] = renamed(entry)
         elif field.message_type:
             for item in value if field.is_repeated else [value]:
                 _rename(item, numbers)

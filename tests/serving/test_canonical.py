@@ -3,6 +3,7 @@ import pathlib
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
 
 from keras_genimg.serving.canonical import make_canonical
 
@@ -59,6 +60,23 @@ def test_computes_what_it_did(saved, tmp_path):
         for outputs in (model.run(x), model.signatures["run"](x=x)):
             np.testing.assert_array_equal(outputs["value"], expected["value"])
             assert list(outputs["name"].numpy()) == [b"run_1", b"\xff_2"]
+
+
+def test_a_new_name_may_be_the_old_one_of_another_function(tmp_path):
+    saved = saved_model_pb2.SavedModel()
+    graph = saved.meta_graphs.add()
+    for name in ("f_1", "f_0"):  # In the order of their use.
+        graph.graph_def.node.add(op=name)
+        graph.graph_def.library.function.add().signature.name = name
+        function = graph.object_graph_def.concrete_functions[name]
+        function.bound_inputs.append(int(name[-1]))
+    file = tmp_path / "saved_model.pb"
+    file.write_bytes(saved.SerializeToString())
+    make_canonical(tmp_path)
+    saved.ParseFromString(file.read_bytes())
+    functions = saved.meta_graphs[0].object_graph_def.concrete_functions
+    found = {name: list(each.bound_inputs) for name, each in functions.items()}
+    assert found == {"f_0": [1], "f_1": [0]}
 
 
 def test_gradients_that_were_not_saved_are_refused(saved):
