@@ -14,8 +14,8 @@ from keras_genimg.inputs.images import known_image_shape
 from keras_genimg.metrics import BitsPerDim
 from keras_genimg.models.generative_model import GenerativeModel
 from keras_genimg.ops.checks import check_positive_int
-from keras_genimg.serving.autoregressive_endpoints import autoregressive_endpoints
 from keras_genimg.serving.endpoint import Endpoint
+from keras_genimg.serving.model_endpoints import autoregressive_endpoints
 from keras_genimg.types import (
     Conditions,
     Config,

@@ -15,7 +15,7 @@ from keras_genimg.ops.configurable import own_arguments
 from keras_genimg.ops.uniforms import LATENTS, POSTERIOR, seeded_normals
 from keras_genimg.presets.settings import DRAW as DRAW_PRESETS
 from keras_genimg.serving.endpoint import Endpoint
-from keras_genimg.serving.latent_endpoints import draw_endpoints
+from keras_genimg.serving.model_endpoints import draw_endpoints
 from keras_genimg.types import (
     Config,
     Images,

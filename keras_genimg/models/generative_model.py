@@ -20,7 +20,7 @@ from keras_genimg.ops.checks import check_positive_int
 from keras_genimg.ops.workers import is_chief
 from keras_genimg.presets import Preset, load_weights
 from keras_genimg.serving.endpoint import Endpoint
-from keras_genimg.serving.writing import write_saved_model
+from keras_genimg.serving.saved_model import write_saved_model
 from keras_genimg.types import (
     AxisSize,
     Config,

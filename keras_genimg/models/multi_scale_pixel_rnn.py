@@ -36,7 +36,7 @@ from keras_genimg.ops.scales import (
 )
 from keras_genimg.presets.settings import MULTI_SCALE_PIXEL_RNN
 from keras_genimg.serving.endpoint import Endpoint
-from keras_genimg.serving.scale_endpoints import enlarge_endpoint
+from keras_genimg.serving.model_endpoints import enlarge_endpoint
 from keras_genimg.types import Config, Method, Policy, Seeds, Shape, Verbose
 
 

@@ -21,7 +21,7 @@ from keras_genimg.ops.configurable import arguments_of
 from keras_genimg.ops.uniforms import LATENTS
 from keras_genimg.presets.settings import VAE as VAE_PRESETS
 from keras_genimg.serving.endpoint import Endpoint
-from keras_genimg.serving.latent_endpoints import vae_endpoints
+from keras_genimg.serving.model_endpoints import vae_endpoints
 from keras_genimg.types import (
     Config,
     Images,

@@ -1,12 +1,10 @@
 """Finished models on a server: signatures, SavedModels, publishing and checks."""
 
-from keras_genimg.serving.endpoint import Endpoint
-from keras_genimg.serving.input import Input
-from keras_genimg.serving.metadata import read_metadata
+from keras_genimg.serving.endpoint import Endpoint, Input
 from keras_genimg.serving.publishing import publish
+from keras_genimg.serving.saved_model import read_metadata, write_saved_model
 from keras_genimg.serving.verifying import VerificationError, verify
 from keras_genimg.serving.warmup import write_warmup
-from keras_genimg.serving.writing import write_saved_model
 
 __all__ = [
     "Endpoint",

@@ -9,7 +9,6 @@ from google.protobuf.message import Message
 from tensorflow.core.protobuf import saved_model_pb2
 
 COUNTER = re.compile(r"_(\d+)")
-BYTES_COUNTER = re.compile(COUNTER.pattern.encode())
 
 
 def make_canonical(directory):
@@ -17,8 +16,9 @@ def make_canonical(directory):
 
     TensorFlow numbers functions, captured tensors and gradients with process-wide
     counters. It writes functions, and Protocol Buffers write map entries, in random
-    order. Here functions are numbered and listed in the order of their use. The graph
-    computes the same as before.
+    order. Here functions are numbered and listed in the order of their use. Queues get
+    a hash of the graph, the weights and the signatures. The graph computes the same as
+    before.
 
     `fingerprint.pb` is removed. It holds a random number and hashes of the old bytes,
     and no loader needs it.
@@ -28,32 +28,22 @@ def make_canonical(directory):
     """
     file = pathlib.Path(directory, "saved_model.pb")
     saved = saved_model_pb2.SavedModel.FromString(file.read_bytes())
-    for meta_graph in saved.meta_graphs:
-        _number_functions(meta_graph)
-        for function in meta_graph.graph_def.library.function:
-            _name_captures(function)
-            _name_gradients(function)
-    _name_queues(saved, file.with_name("variables"))
-    file.write_bytes(saved.SerializeToString(deterministic=True))
-    file.with_name("fingerprint.pb").unlink(missing_ok=True)
-
-
-def _name_queues(saved, variables):
-    """Name the queues of a graph by its content, its weights and their signatures."""
-    queues = [
-        node.attr["shared_name"]
-        for meta_graph in saved.meta_graphs
-        for function in meta_graph.graph_def.library.function
-        for node in function.node_def
-        if node.op == "BatchFunction"
-    ]
-    for queue in queues:
-        queue.s = queue.s.partition(b"/")[2]  # A signature's name, which may have "/".
+    (meta_graph,) = saved.meta_graphs
+    _number_functions(meta_graph)
+    queues = []
+    for function in meta_graph.graph_def.library.function:
+        _name_captures(function)
+        for node in function.node_def:
+            _name_gradient(node)
+            if node.op == "BatchFunction":
+                queues.append(node.attr["shared_name"])
     digest = hashlib.sha256(saved.SerializeToString(deterministic=True))
-    for file in sorted(variables.glob("*")):
-        digest.update(file.read_bytes())
+    for data in sorted(file.with_name("variables").glob("*")):
+        digest.update(data.read_bytes())
     for queue in queues:
         queue.s = digest.hexdigest()[:32].encode() + b"/" + queue.s
+    file.write_bytes(saved.SerializeToString(deterministic=True))
+    file.with_name("fingerprint.pb").unlink(missing_ok=True)
 
 
 def _number_functions(meta_graph):
@@ -65,31 +55,44 @@ def _number_functions(meta_graph):
     for number, name in enumerate(order):
         base, _, counter = name.rpartition("_")
         numbers.setdefault(counter, {})[base] = number
-    _rename(meta_graph, numbers)
+
+    def new_number(match):
+        bases = numbers.get(match[1], {})
+        found = [b for b in bases if match.string.endswith(b, 0, match.start())]
+        return f"_{bases[max(found, key=len)]}" if found else match[0]
+
+    _rename(meta_graph, new_number)
 
 
 def _order_of_use(graph):
     """Return the names of all functions, callers before callees."""
     functions = {f.signature.name: f for f in graph.library.function}
-    order = {}
+    order = used_functions(graph.node, functions)
+    # Others belong to functions that only Python calls. In the order in which they were
+    # made: the text of the numbers would put 10 before 9.
+    return [*order, *sorted(functions.keys() - order.keys(), key=_counter_and_base)]
+
+
+def used_functions(nodes, functions):
+    """Return the functions that nodes of a graph call, by name in the order of use.
+
+    Args:
+        nodes: Nodes of the graph or of one of its functions.
+        functions: Dict of all functions by name.
+    """
+    used = {}
 
     def visit(nodes):
         for node in nodes:
-            for name in called_names(node):
-                if name in functions and name not in order:
-                    order[name] = None
+            attrs = [attr for _, attr in sorted(node.attr.items())]
+            called = [f.name for attr in attrs for f in (attr.func, *attr.list.func)]
+            for name in (node.op, *called):
+                if name in functions and name not in used:
+                    used[name] = functions[name]
                     visit(functions[name].node_def)
 
-    visit(graph.node)
-    # Others belong to functions that only Python calls. In the order in which they were
-    # made: the text of the numbers would put 10 before 9.
-    return [*order, *sorted(set(functions) - set(order), key=_counter_and_base)]
-
-
-def called_names(node):
-    """Return names that may be those of functions that a node of a graph calls."""
-    attrs = [attr for _, attr in sorted(node.attr.items())]
-    return [node.op, *(f.name for a in attrs for f in (a.func, *a.list.func))]
+    visit(nodes)
+    return used
 
 
 def _counter_and_base(name):
@@ -97,27 +100,22 @@ def _counter_and_base(name):
     return (int(counter), base) if counter.isdecimal() else (-1, name)
 
 
-def _rename(message, numbers):
+def _rename(message, new_number):
     """Renumber functions wherever a message mentions them, also in argument names.
 
     Args:
         message: Message to change.
-        numbers: Dict by counter of a dict of the new number by the name before it.
+        new_number: Function that returns the new text for a match of `COUNTER`.
     """
 
     def renamed(value):
         if isinstance(value, bytes):
             # Latin-1 maps every byte to a character and back.
             return renamed(value.decode("latin-1")).encode("latin-1")
-        return COUNTER.sub(number, value) if isinstance(value, str) else value
+        return COUNTER.sub(new_number, value) if isinstance(value, str) else value
 
-    def number(match):
-        bases = numbers.get(match[1], {})
-        found = [b for b in bases if match.string.endswith(b, 0, match.start())]
-        return f"_{bases[max(found, key=len)]}" if found else match[0]
-
-    found = BYTES_COUNTER.findall(message.SerializePartialToString())
-    if not any(counter.decode() in numbers for counter in found):
+    serialized = message.SerializePartialToString()
+    if renamed(serialized) == serialized:
         return  # Nearly all messages; reading their fields is slow in Python.
     for field, value in message.ListFields():
         if field.message_type and field.message_type.GetOptions().map_entry:
@@ -126,13 +124,13 @@ def _rename(message, numbers):
             value.clear()
             for key, entry in entries.items():
                 if isinstance(entry, Message):
-                    _rename(entry, numbers)
+                    _rename(entry, new_number)
                     value[key].CopyFrom(entry)
                 else:
                     value[key] = renamed(entry)
         elif field.message_type:
             for item in value if field.is_repeated else [value]:
-                _rename(item, numbers)
+                _rename(item, new_number)
         elif field.is_repeated:
             value[:] = [renamed(item) for item in value]
         else:
@@ -147,12 +145,11 @@ def _name_captures(function):
             name.s = f"capture_{index}".encode()
 
 
-def _name_gradients(function):
-    """Drop counters from gradients, which are not saved and fail when looked up.
+def _name_gradient(node):
+    """Drop the counter from a gradient, which is not saved and fails when looked up.
 
     In the process that loads the model, the number could belong to another gradient.
     """
-    for node in function.node_def:
-        gradient = node.attr.get("_gradient_op_type")
-        if gradient is not None:
-            gradient.s = re.sub(rb"-\d+$", b"-unsaved", gradient.s)
+    gradient = node.attr.get("_gradient_op_type")
+    if gradient is not None:
+        gradient.s = re.sub(rb"-\d+$", b"-unsaved", gradient.s)

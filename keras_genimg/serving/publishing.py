@@ -1,6 +1,5 @@
 """Publish models to TensorFlow Serving."""
 
-import functools
 import os
 import pathlib
 import re
@@ -114,7 +113,14 @@ def publish(
         if verbose:
             print(f"Published {path}", flush=True)
         if keep is not None:
-            _prune(versions, keep, workspace, verbose)
+            try:
+                removed = versions.prune(keep, workspace)
+            except OSError as error:  # The new version has been published.
+                text = f"Old versions could not be removed: {error}"
+                warnings.warn(text, stacklevel=2)
+            else:
+                if verbose and removed:
+                    print(f"Removed versions {', '.join(map(str, removed))}")
     return path
 
 
@@ -146,7 +152,7 @@ def _writer(model, options):
                     f"{path} is a SavedModel, which is published as exported. Pass "
                     f"the options to `export`. Received: {', '.join(options)}"
                 )
-            return functools.partial(_copy, path)
+            return lambda written: _copy(path, written)
         try:
             model = keras.saving.load_model(path, compile=False)
         except Exception as error:  # Other files can fail with any error.
@@ -169,13 +175,3 @@ def _copy(source, path):
     shutil.copytree(source, path)
     for folder, _, _ in os.walk(path):  # The source may be read-only.
         os.chmod(folder, os.stat(folder).st_mode | stat.S_IRWXU)
-
-
-def _prune(versions, keep, workspace, verbose):
-    try:
-        removed = versions.prune(keep, workspace)
-    except OSError as error:  # The new version has been published.
-        warnings.warn(f"Old versions could not be removed: {error}", stacklevel=3)
-        return
-    if verbose and removed:
-        print(f"Removed versions {', '.join(map(str, removed))}", flush=True)

@@ -1,11 +1,25 @@
 """Verification of a SavedModel before it is served."""
 
 import dataclasses
+import functools
 import os
 
-from keras_genimg.serving.verification.checks import CHECKS, Trial
+import tensorflow as tf
+
+from keras_genimg.serving.clean_process import NOT_RUN, serve
+from keras_genimg.serving.comparison import TOLERANCES, close, difference, same_bits
+from keras_genimg.serving.probes import (
+    NUM_EXAMPLES,
+    REFUSED,
+    right_requests,
+    wrong_requests,
+)
+from keras_genimg.serving.saved_graph import SENDABLE, SavedGraph, is_batched
+from keras_genimg.serving.saved_model import quiet
+from keras_genimg.serving.warmup import recorded_requests
 from keras_genimg.types import PathLike
 
+NUM_ATTEMPTS = 3
 TEXT_LENGTH = 300
 MAX_FAULTS = 20
 
@@ -98,17 +112,12 @@ def verify(directory: PathLike, verbose: bool = True, timeout: float = 600) -> R
     Returns:
         A `Report`. The model can be served if `report.passed`.
     """
-    directory = os.path.abspath(os.fspath(directory))
-    report = Report(directory)
-    trials = []
-
-    def read():
-        trials.append(Trial(directory, timeout))
-        return [], f"signatures {', '.join(trials[0].graph.signatures)}"
-
-    def add(name, function, *arguments):
+    report = Report(os.path.abspath(os.fspath(directory)))
+    trial = None
+    for name, function in CHECKS.items():
         try:
-            faults, message = function(*arguments)
+            trial = trial or Trial(report.directory, timeout)
+            faults, message = function(trial)
         except Exception as error:  # A check that cannot be made has failed.
             faults, message = [f"{type(error).__name__}: {error}"], ""
         told = [fault[:TEXT_LENGTH] for fault in faults[:MAX_FAULTS]]
@@ -118,8 +127,211 @@ def verify(directory: PathLike, verbose: bool = True, timeout: float = 600) -> R
         report.checks.append(check)
         if verbose:
             print(check, flush=True)
-
-    add("files", read)
-    for name, function in CHECKS.items() if trials else ():
-        add(name, function, *trials)
+        if name == "files" and faults:
+            break
     return report
+
+
+class Trial:
+    """Requests to all plain signatures and their outcomes in a clean process.
+
+    Args:
+        directory: Path of the SavedModel.
+        timeout: Seconds that the requests may take.
+
+    Attributes:
+        graph: Its `SavedGraph`.
+        right: For each signature, the list of its `right_requests`.
+        record_fault: Why warm-up records cannot be read, or None.
+        loading: `Outcome` of loading the SavedModel.
+    """
+
+    def __init__(self, directory, timeout):
+        self.graph = SavedGraph(directory)
+        self.timeout = timeout
+        tried = [s for s in self.graph.plain_signatures if s.can_be_called]
+        self.right = [right_requests(signature) for signature in tried]
+        self._requests, self.record_fault = sum(self.right, []), None
+        try:
+            self._requests += recorded_requests(self.graph)
+        except (ImportError, ValueError) as error:
+            self.record_fault = str(error)
+        for signature in tried:  # Last, since these may end the process.
+            self._requests += wrong_requests(signature)
+        self.loading = self.serve(self._requests)
+
+    def of(self, kind):
+        """Return the requests of one kind."""
+        return [request for request in self._requests if request.kind == kind]
+
+    def serve(self, requests):
+        """Run requests in a process of their own; return the outcome of loading."""
+        return serve(self.graph, requests, self.timeout)
+
+
+# Each check takes a `Trial`, and returns a list of faults and a message for none.
+
+
+def check_files(trial):
+    """Check that the SavedModel was read, and loaded through the C API."""
+    faults = []
+    if not trial.loading.succeeded:
+        faults = [f"it does not load through the C API: {trial.loading}"]
+    skipped = [s.name for s in trial.graph.signatures.values() if s.needs_xla]
+    rest = f"; not run because of XLA: {', '.join(skipped)}" if skipped else ""
+    return faults, f"signatures {', '.join(trial.graph.signatures)}{rest}"
+
+
+def check_graph(trial):
+    """Check that a stock server has all that the graph needs."""
+    faults = [
+        f"{signature.name} needs more than a server has: {', '.join(parts)}"
+        for signature in trial.graph.plain_signatures
+        if (parts := trial.graph.refused_parts(signature))
+    ]
+    for queue, functions in trial.graph.queues().items():
+        if len(functions) > 1:
+            names = ", ".join(sorted(sum(functions.values(), [])))
+            faults.append(
+                f"{names} merge requests in one queue, so they would answer each "
+                f"other's; give each BatchFunction a shared_name other than {queue!r}"
+            )
+    return faults, "no part that a stock server refuses"
+
+
+def check_signatures(trial):
+    """Check that clients can send all types, and that the batch is the first axis."""
+    faults = []
+    for signature in trial.graph.signatures.values():
+        for kind in ("input", "output"):
+            for key, spec in getattr(signature, f"{kind}s").items():
+                what = f"{signature.name}: {kind} {key}"
+                if spec.dtype not in SENDABLE:
+                    faults.append(f"{what} is {spec.dtype.name}, which clients lack")
+                if not is_batched(spec):
+                    faults.append(
+                        f"{what} has no batch as its first axis: {spec.shape}"
+                    )
+                is_text = kind == "output" and spec.dtype == tf.string
+                if is_text and not key.endswith("_bytes"):
+                    faults.append(f"{what} is binary, so its name must end in _bytes")
+    return faults, "all begin with the batch, in types that can be sent"
+
+
+def check_python(trial):
+    """Check that `tf.saved_model.load` gives the same bits as the C API."""
+    faults = []
+    with tf.device("CPU"):
+        with quiet("absl"):  # It warns about gradients.
+            loaded = tf.saved_model.load(trial.graph.directory)
+        for batch in trial.of("batch"):
+            if not batch.outcome.succeeded:  # Which the check before has told.
+                continue
+            name = batch.signature.name
+            given = {key: tf.constant(value) for key, value in batch.inputs.items()}
+            try:
+                outputs = loaded.signatures[name](**given)
+            except tf.errors.OpError as error:
+                text = str(error).removeprefix("Graph execution error:").strip()
+                first = text.partition("\n")[0]
+                faults.append(f"{name}: {type(error).__name__} {first}")
+                continue
+            found = {key: tensor.numpy() for key, tensor in outputs.items()}
+            if fault := difference(batch.outcome.outputs, found, same_bits):
+                faults.append(f"{name}: {fault} than through the C API")
+    return faults, "signatures give the same bits as through the C API"
+
+
+def check_examples(trial):
+    """Check that the outputs for an example depend on its own inputs alone."""
+    # The check of the C API has told of the others.
+    tried = [each for each in trial.right if each[0].outcome.succeeded]
+    count = len(tried)
+    # A pixel close to a tie can fall the other way in a batch of another size, which
+    # changes the rest of its image. Real dependence on other examples fails every
+    # attempt.
+    for seed in range(NUM_ATTEMPTS):
+        if seed:
+            tried = [right_requests(batch.signature, seed) for batch, *_ in tried]
+            trial.serve(sum(tried, []))
+        tried = [requests for requests in tried if _dependence(requests)]
+        if not tried:
+            break
+    return [f"{each[0].signature.name}: {_dependence(each)}" for each in tried], (
+        f"{count} signatures return the same for an example alone, in a batch of "
+        f"up to {NUM_EXAMPLES} and among other examples ({TOLERANCES})"
+    )
+
+
+def _dependence(requests):
+    """Describe how an example of `right_requests` depends on others, or return None."""
+    batch = requests[0]
+    for request in requests:
+        if not request.outcome.succeeded:
+            return f"{request.text} gives {request.outcome}"
+        count = len(request.rows)
+        for key, array in request.outcome.outputs.items():
+            if array.shape[:1] != (count,):
+                return f"{key} has the shape {list(array.shape)} for {count} examples"
+        shared = [row for row in request.rows if row in batch.rows]
+        places = [request.rows.index(row) for row in shared]
+        expected = {key: array[shared] for key, array in batch.outcome.outputs.items()}
+        got = {key: array[places] for key, array in request.outcome.outputs.items()}
+        if fault := difference(expected, got, close):
+            return f"{request.text}: {fault}"
+    return None
+
+
+def check_limits(trial):
+    """Check outputs that have a limit, such as the sampler's distance to the model."""
+    faults, checked = [], []
+    for batch in trial.of("batch"):
+        name, outcome = batch.signature.name, batch.outcome
+        for key, output in batch.signature.metadata.get("outputs", {}).items():
+            if "at_most" not in output or not outcome.succeeded:
+                continue
+            largest, limit = float(outcome.outputs[key].max()), output["at_most"]
+            checked.append(f"{key} of {name} is {largest:.2g}, at most {limit:.2g}")
+            if not largest <= limit:
+                faults.append(f"{key} of {name} is {largest:.2g}, above {limit:.2g}")
+    return faults, "; ".join(checked) or "there are none"
+
+
+def check_statuses(kind, message, trial):
+    """Check that requests of a kind have the statuses that they must have."""
+    requests = trial.of(kind)
+    faults = [
+        f"{r.text} {'is accepted' if r.outcome.succeeded else f'gives {r.outcome}'}"
+        for r in requests
+        if r.outcome.code not in (r.status, NOT_RUN)
+    ]
+    if not_run := [r for r in requests if r.outcome.code == NOT_RUN]:
+        faults.append(f"{len(not_run)} were not run, since one ended the process")
+    return faults, f"{len(requests)} {message}"
+
+
+def check_records(trial):
+    """Check that warm-up records can be read and run."""
+    if trial.record_fault:
+        return [trial.record_fault], ""
+    return check_statuses("record", "records run", trial)
+
+
+CHECKS = {
+    "files": check_files,
+    "graph": check_graph,
+    "signatures": check_signatures,
+    "C API": functools.partial(
+        check_statuses, "batch", "signatures run without TensorFlow's Python"
+    ),
+    "Python": check_python,
+    "examples": check_examples,
+    "limits": check_limits,
+    "ranges": functools.partial(
+        check_statuses, "value", "values are accepted or refused as described"
+    ),
+    "wrong shapes": functools.partial(
+        check_statuses, "shape", f"wrong shapes give {REFUSED}"
+    ),
+    "warm-up": check_records,
+}

@@ -9,9 +9,9 @@ import tensorflow as tf
 from keras_genimg.extras import optional
 from keras_genimg.files import atomic_path
 from keras_genimg.ops.checks import check_positive_int
-from keras_genimg.serving.verification.clean_process import Request
-from keras_genimg.serving.verification.probes import random_inputs
-from keras_genimg.serving.verification.saved_graph import SavedGraph
+from keras_genimg.serving.clean_process import Request
+from keras_genimg.serving.probes import random_inputs
+from keras_genimg.serving.saved_graph import SavedGraph
 from keras_genimg.types import PathLike
 
 WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
@@ -102,13 +102,16 @@ def recorded_requests(graph):
         log = _log()
         try:
             log.ParseFromString(record)
-            requests.append(_request(graph, log))
+            signature, inputs = _called(graph, log)
         except Exception as error:  # Bytes of any kind fail in any way.
             raise ValueError(f"record {index} is broken: {error}") from error
+        text = f"record {index}, for {signature.name},"
+        requests.append(Request(signature, inputs, "record", text))
     return requests
 
 
-def _request(graph, log):
+def _called(graph, log):
+    """Return the signature that a record calls, and the inputs by name."""
     if log.WhichOneof("log_type") != "predict_log":
         raise ValueError("it is not the log of a predict request")
     request = log.predict_log.request
@@ -121,7 +124,7 @@ def _request(graph, log):
         raise ValueError(
             f"{name} takes {sorted(signature.inputs)}, not {sorted(inputs)}"
         )
-    return Request(signature, inputs)
+    return signature, inputs
 
 
 def _record(signature, batch_size):

@@ -32,8 +32,8 @@ import requests
 
 from keras_genimg.models import DRAW, VAE, MultiScalePixelRNN, PixelRNN
 from keras_genimg.serving import publish
-from keras_genimg.serving.verification.probes import random_inputs
-from keras_genimg.serving.verification.saved_graph import SavedGraph
+from keras_genimg.serving.probes import random_inputs
+from keras_genimg.serving.saved_graph import SavedGraph
 
 HONEST, HOSTILE = 8, 2
 MAX_EXAMPLES = 16

@@ -10,8 +10,8 @@ from keras_genimg.layers import MaskedConv2D
 from keras_genimg.models import VAE, AutoregressiveModel
 from keras_genimg.presets import weights
 from keras_genimg.serving import read_metadata
-from keras_genimg.serving.metadata import METADATA_FILE
-from keras_genimg.serving.verification.saved_graph import SavedGraph
+from keras_genimg.serving.saved_graph import SavedGraph
+from keras_genimg.serving.saved_model import METADATA_FILE
 from tests.serving import planted
 from tests.subprocesses import ROOT, run_python
 

@@ -7,7 +7,7 @@ from keras import layers
 from keras_genimg.layers import MaskedConv2D
 from keras_genimg.models import AutoregressiveModel
 from keras_genimg.models.pixel_network import PixelNetwork
-from keras_genimg.serving.autoregressive_endpoints import served_conditions
+from keras_genimg.serving.model_endpoints import served_conditions
 from tests.inputs.test_sizes import Batches
 from tests.seldom import slow_but
 

@@ -29,14 +29,14 @@ def run_at_once(run, requests):
 
 
 def main(work, results):
-    import c_api
+    import clean_process
 
-    library = c_api.load_library()
+    library = clean_process.load_library()
     requests = pickle.loads(pathlib.Path(work).read_bytes())
     sessions = {}
     for directory, _, _ in requests:
         if directory not in sessions:
-            sessions[directory] = c_api.Session(library)
+            sessions[directory] = clean_process.Session(library)
             sessions[directory].load(directory, ["serve"])
 
     def run(directory, inputs, outputs):

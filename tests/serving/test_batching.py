@@ -9,13 +9,12 @@ import tensorflow as tf
 
 from keras_genimg.likelihoods import DiscretizedLogisticMixture
 from keras_genimg.models import VAE, MultiScalePixelRNN, PixelCNN, PixelRNN
-from keras_genimg.serving import Endpoint, Input, write_saved_model
-from keras_genimg.serving.verification import c_api
-from keras_genimg.serving.verification.checks import check_graph
-from keras_genimg.serving.verification.clean_process import Request
-from keras_genimg.serving.verification.comparison import close, difference
-from keras_genimg.serving.verification.probes import random_inputs
-from keras_genimg.serving.verification.saved_graph import SavedGraph
+from keras_genimg.serving import Endpoint, Input, clean_process, write_saved_model
+from keras_genimg.serving.clean_process import Request
+from keras_genimg.serving.comparison import close, difference
+from keras_genimg.serving.probes import random_inputs
+from keras_genimg.serving.saved_graph import SavedGraph
+from keras_genimg.serving.verifying import check_graph
 from tests.serving import all_at_once
 from tests.serving.some_endpoints import write_endpoints
 from tests.subprocesses import run_python
@@ -55,7 +54,7 @@ def test_merged_signatures_of_two_models_at_once_through_the_c_api(exported, tmp
                 expected.append({k: v.numpy() for k, v in function(**given).items()})
     work, results = tmp_path / "work", tmp_path / "results"
     work.write_bytes(pickle.dumps(requests))
-    folder = pathlib.Path(c_api.__file__).parent
+    folder = pathlib.Path(clean_process.__file__).parent
     run_python(all_at_once.__file__, work, results, PYTHONPATH=str(folder))
     served = pickle.loads(results.read_bytes())
     wrong = 0

@@ -7,7 +7,7 @@ from keras_genimg.drawing import proven_sampler
 from keras_genimg.layers import MaskedConv2D
 from keras_genimg.models import DRAW, VAE, AutoregressiveModel, PixelCNN, PixelRNN
 from keras_genimg.serving import Endpoint, Input, read_metadata, verify
-from keras_genimg.serving.verification.checks import CHECKS, Trial
+from keras_genimg.serving.verifying import CHECKS, Trial
 from tests.fuzz.own_layers import WrongStep
 from tests.serving.some_endpoints import write_endpoints
 

@@ -2,7 +2,7 @@ import pytest
 import tensorflow as tf
 
 from keras_genimg.models import VAE, PixelRNN
-from keras_genimg.serving.verification.saved_graph import SavedGraph
+from keras_genimg.serving.saved_graph import SavedGraph
 from tests.serving.some_endpoints import write_endpoints
 
 pytestmark = pytest.mark.slow

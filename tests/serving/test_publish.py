@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from keras_genimg.models import VAE
 from keras_genimg.serving import VerificationError, publish, read_metadata
-from keras_genimg.serving.verification.saved_graph import SavedGraph
+from keras_genimg.serving.saved_graph import SavedGraph
 from keras_genimg.serving.versions import Versions
 from tests.serving import planted
 from tests.subprocesses import run_python

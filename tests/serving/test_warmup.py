@@ -8,7 +8,7 @@ import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
 from keras_genimg.serving import verify, write_warmup
-from keras_genimg.serving.verification.saved_graph import SavedGraph
+from keras_genimg.serving.saved_graph import SavedGraph
 from keras_genimg.serving.warmup import recorded_requests
 from tests.serving import planted
 

@@ -1,4 +1,4 @@
-"""Endpoints of autoregressive models."""
+"""Endpoints of the model families."""
 
 import math
 
@@ -7,8 +7,9 @@ import tensorflow as tf
 from keras_genimg.causality.image_pairs import ImagePairs
 from keras_genimg.causality.proof import sampler_difference, tolerance
 from keras_genimg.ops.checks import check_positive_int
-from keras_genimg.serving.endpoint import Endpoint, with_png
-from keras_genimg.serving.input import SEED, Input, images_input
+from keras_genimg.ops.scales import factors_between, is_copied, placed
+from keras_genimg.ops.uniforms import LATENTS, POSTERIOR
+from keras_genimg.serving.endpoint import SEED, Endpoint, Input, images_input, with_png
 
 # Random images on which an export compares the sampler with the forward pass.
 _NUM_TRIED = 3
@@ -145,3 +146,126 @@ def served_conditions(model, image_shape):
             limits = ()  # TensorFlow does not compare booleans.
         served[tensor.name] = Input(spec, *limits)
     return served
+
+
+def enlarge_endpoint(model, jit_compile, method):
+    """Return the endpoint `enlarge`: it draws large images of given small ones.
+
+    Args:
+        model: A `MultiScalePixelRNN`.
+        jit_compile: Whether to compile with XLA.
+        method: `"incremental"`, `"fixed_point"` or `"ancestral"`.
+
+    Returns:
+        An `Endpoint` with the inputs `images`, of the last scale but one, and `seed`.
+    """
+    small, large = model.scales[-2:]
+    method = model._drawer.checked_method(method)
+    enlarge = model._drawer.from_seeds(
+        method, model.image_shape, jit_compile, first=len(model.scales) - 1
+    )
+    likelihood = model.likelihood
+
+    def run(images, seed):
+        given = tf.cast(likelihood.from_display(images), tf.float32)
+        displayed = likelihood.to_display(enlarge(seed, 1.0, given))
+        if model.subsampling == "top_left":
+            # Return the small images exactly as sent, as `complete` does.
+            factors = factors_between(small, large)
+            sent = placed(tf.cast(images, tf.uint8), factors)
+            copied = is_copied(large, factors)[None, ..., None]
+            displayed = tf.where(copied, sent, displayed)
+        return {"images": displayed}
+
+    small_images = images_input((*small, model.image_shape[2]))
+    inputs = {"images": small_images, "seed": SEED}
+    return Endpoint(run, inputs, jit_compile, mergeable=True)
+
+
+def latent_endpoints(model, jit_compile=False):
+    """Return the endpoints of any model with latent variables.
+
+    Args:
+        model: A `LatentModel`.
+        jit_compile: Whether to compile with XLA.
+
+    Returns:
+        Dict of `Endpoint` by signature name: `sample`, `sample_png`, `reconstruct` and
+        `elbo`.
+    """
+    likelihood = model.likelihood
+    seed = {"seed": SEED}
+    images = {"images": images_input(model.image_shape)}
+
+    def run_sample(seed):
+        return {"images": _shown(model, model.prior_params(seed))}
+
+    def inferred(images, seed):
+        return model.infer(likelihood.from_display(images))(seed, POSTERIOR)
+
+    def run_reconstruct(images, seed):
+        return {"images": _shown(model, inferred(images, seed).params)}
+
+    def run_elbo(images, seed):
+        sample = inferred(images, seed)
+        return {"elbo": sample.log_likelihood - sample.kl}
+
+    return with_png(
+        {
+            "sample": Endpoint(run_sample, seed, jit_compile, mergeable=True),
+            "reconstruct": Endpoint(run_reconstruct, {**images, **seed}, jit_compile),
+            "elbo": Endpoint(run_elbo, {**images, **seed}, jit_compile),
+        }
+    )
+
+
+def vae_endpoints(model, jit_compile=False):
+    """Return the endpoints of a `VAE`, including `encode` and `decode`.
+
+    Args:
+        model: A `VAE`.
+        jit_compile: Whether to compile with XLA.
+    """
+
+    def run_encode(images):
+        mean, stddev = model._encode_graph(model.likelihood.from_display(images))
+        return {"latent_mean": mean, "latent_stddev": stddev}
+
+    def run_decode(latent):
+        return {"images": _shown(model, model.decoder(latent, training=False))}
+
+    images = {"images": images_input(model.image_shape)}
+    latent = {"latent": Input(tf.TensorSpec((None, model.latent_dim)))}
+    return {
+        **latent_endpoints(model, jit_compile),
+        "encode": Endpoint(run_encode, images, jit_compile),
+        "decode": Endpoint(run_decode, latent, jit_compile, mergeable=True),
+    }
+
+
+def draw_endpoints(model, jit_compile=False):
+    """Return the endpoints of a `DRAW`, including `sample_canvases`.
+
+    Args:
+        model: A `DRAW`.
+        jit_compile: Whether to compile with XLA.
+    """
+
+    def run_sample_canvases(seed):
+        noise = model.noise(seed, LATENTS)
+        _, canvases = model.loop.run_prior(noise, return_canvases=True)
+        shown = _shown(model, model.loop.cell.params(canvases))
+        # (glimpses, batch, ...) -> (batch, glimpses, ...)
+        return {"canvases": tf.transpose(shown, (1, 0, 2, 3, 4))}
+
+    return {
+        **latent_endpoints(model, jit_compile),
+        "sample_canvases": Endpoint(
+            run_sample_canvases, {"seed": SEED}, jit_compile, mergeable=True
+        ),
+    }
+
+
+def _shown(model, params):
+    """Return the means of parameters as displayable images."""
+    return model.likelihood.to_display(model.likelihood.mean(params))

@@ -7,8 +7,8 @@ import pathlib
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from keras_genimg.serving.canonical import called_names
-from keras_genimg.serving.metadata import read_metadata
+from keras_genimg.serving.canonical import used_functions
+from keras_genimg.serving.saved_model import read_metadata
 
 TAG = "serve"
 REFUSED = ("PyFunc", "EagerPyFunc", "Xla", "Cudnn")  # How ops that need more begin.
@@ -38,14 +38,14 @@ class Signature:
         return self.name.endswith("_xla")
 
     @property
-    def batched(self):
-        """Whether all inputs begin with the batch."""
-        return all(map(is_batched, self.inputs.values()))
+    def can_be_called(self):
+        """Whether clients can send all inputs, and all begin with the batch."""
+        inputs = self.inputs.values()
+        return all(spec.dtype in SENDABLE and is_batched(spec) for spec in inputs)
 
-    @property
-    def sendable(self):
-        """Whether clients can send all inputs, also as JSON."""
-        return all(tensor.dtype in SENDABLE for tensor in self.inputs.values())
+    def described(self, name):
+        """Return the metadata of an input, see `Input.metadata`; may be empty."""
+        return self.metadata.get("inputs", {}).get(name, {})
 
 
 def is_batched(spec):
@@ -112,19 +112,15 @@ class SavedGraph:
     def _reached(self, signature):
         """Return two lists, of the nodes and of the functions that a signature runs."""
         names = [tensor.name for tensor in signature.outputs.values()]
-        nodes, functions = {}, {}
+        nodes = {}
         while names:
             name = names.pop().lstrip("^").partition(":")[0]
             if name in self._nodes and name not in nodes:
                 nodes[name] = self._nodes[name]
                 names.extend(nodes[name].input)
-        nodes = list(nodes.values())
-        for node in nodes:  # The list grows by the nodes of functions.
-            called = self._functions.keys() & called_names(node)
-            for name in called - functions.keys():
-                functions[name] = self._functions[name]
-                nodes.extend(functions[name].node_def)
-        return nodes, list(functions.values())
+        functions = used_functions(nodes.values(), self._functions).values()
+        inner = [node for function in functions for node in function.node_def]
+        return [*nodes.values(), *inner], list(functions)
 
 
 def _specs(infos):

@@ -1,9 +1,10 @@
-"""Write SavedModels that can be served without this library installed."""
+"""SavedModels that can be served without this library installed."""
 
+import contextlib
 import json
+import logging
 import os
 import pathlib
-import uuid
 from typing import Any
 
 import keras
@@ -13,9 +14,10 @@ from keras_genimg.files import atomic_path
 from keras_genimg.ops.workers import is_chief
 from keras_genimg.serving.canonical import make_canonical
 from keras_genimg.serving.endpoint import Endpoint
-from keras_genimg.serving.metadata import METADATA_FILE, saved_metadata
-from keras_genimg.serving.quiet import quiet
 from keras_genimg.types import PathLike
+from keras_genimg.version import __version__
+
+METADATA_FILE = "assets.extra/metadata.json"
 
 
 def write_saved_model(
@@ -73,11 +75,8 @@ def write_saved_model(
     if batching:
         merged = [name for name in endpoints if endpoints[name].mergeable]
         module.unmerged = {name: signatures[name] for name in merged}
-        unique = uuid.uuid4().hex  # Becomes a hash of the model.
-        for name in merged:
-            signatures[name] = endpoints[name].concrete(
-                max_examples, queue=f"{unique}/{name}"
-            )
+        for name in merged:  # `make_canonical` adds a hash of the model.
+            signatures[name] = endpoints[name].concrete(max_examples, queue=name)
     described = saved_metadata(model, endpoints, signatures, max_examples)
     metadata = metadata or {}
     if taken := sorted(described.keys() & metadata.keys()):
@@ -98,17 +97,88 @@ def write_saved_model(
         file.parent.mkdir()
         file.write_text(text)
     if verbose:
-        print(_describe(path, signatures))
+        print(f"Saved {path} with the signatures")
+        by_name = described["signatures"]
+        for name, each in {**by_name, "serving_default": by_name["sample"]}.items():
+            given, returned = _listed(each["inputs"]), _listed(each["outputs"])
+            print(f"  {name}: {given} -> {returned}")
 
 
-def _describe(path, signatures):
-    lines = [f"Saved {path} with the signatures"]
-    for name, function in signatures.items():
-        inputs = function.structured_input_signature[1].values()
-        given = ", ".join(f"{s.name} {s.dtype.name} {s.shape}" for s in inputs)
-        returned = ", ".join(
-            f"{key} {value.dtype.name} {value.shape}"
-            for key, value in function.structured_outputs.items()
-        )
-        lines.append(f"  {name}: {given} -> {returned}")
-    return "\n".join(lines)
+def _listed(tensors):
+    """Return names, types and shapes from metadata, as a text."""
+    return ", ".join(
+        f"{name} {tensor['dtype']} {tuple(tensor['shape'])}"
+        for name, tensor in tensors.items()
+    )
+
+
+def saved_metadata(model, endpoints, signatures, max_examples):
+    """Return a description of a SavedModel for its clients, as a dict of JSON values.
+
+    Args:
+        model: A `GenerativeModel`.
+        endpoints: Dict of `Endpoint` by signature name.
+        signatures: Dict of traced functions by signature name.
+        max_examples: Largest number of examples per call, counting every candidate.
+
+    Returns:
+        A dict of `family`, the class of the model; `name`; `image_shape`;
+        `likelihood`; `max_examples`; `signatures`; and `versions`. Each signature has
+        the types and shapes of its inputs and outputs, the ranges of its inputs (see
+        `Input.metadata`), `at_most` for outputs with a limit, `max_examples`,
+        `num_candidates`, `warm_up` and `xla`.
+    """
+    described = {}
+    for name, endpoint in endpoints.items():
+        outputs, at_most = signatures[name].structured_outputs, endpoint.at_most
+        described[name] = {
+            "inputs": {key: given.metadata() for key, given in endpoint.inputs.items()},
+            "outputs": {
+                key: {
+                    "dtype": tensor.dtype.name,
+                    "shape": tensor.shape.as_list(),
+                    **({"at_most": at_most[key]} if key in at_most else {}),
+                }
+                for key, tensor in outputs.items()
+            },
+            "warm_up": endpoint.warm_up,
+            "xla": endpoint.jit_compile,
+            "max_examples": endpoint.most_examples(max_examples),
+            "num_candidates": endpoint.num_candidates,
+        }
+    sample = signatures["sample"].structured_outputs["images"]
+    return {
+        "family": type(model).__name__,
+        "name": model.name,
+        "image_shape": sample.shape.as_list()[1:],
+        "likelihood": keras.saving.serialize_keras_object(model.likelihood),
+        "max_examples": max_examples,
+        "signatures": described,
+        "versions": {
+            "keras_genimg": __version__,
+            "tensorflow": tf.__version__,
+            "keras": keras.__version__,
+        },
+    }
+
+
+def read_metadata(directory: PathLike) -> dict[str, Any]:
+    """Return the metadata of a SavedModel, or an empty dict if it has none.
+
+    Args:
+        directory: Path of the SavedModel.
+    """
+    file = pathlib.Path(directory, METADATA_FILE)
+    return json.loads(file.read_text()) if file.exists() else {}
+
+
+@contextlib.contextmanager
+def quiet(name):
+    """Let the logger called `name` report errors only."""
+    logger = logging.getLogger(name)
+    level = logger.level
+    logger.setLevel("ERROR")
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

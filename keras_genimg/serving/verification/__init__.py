@@ -1,1 +1,0 @@
-"""Checks of `keras_genimg.serving.verify`."""
