@@ -113,14 +113,7 @@ def publish(
         if verbose:
             print(f"Published {path}", flush=True)
         if keep is not None:
-            try:
-                removed = versions.prune(keep, workspace)
-            except OSError as error:  # The new version has been published.
-                text = f"Old versions could not be removed: {error}"
-                warnings.warn(text, stacklevel=2)
-            else:
-                if verbose and removed:
-                    print(f"Removed versions {', '.join(map(str, removed))}")
+            _prune(versions, keep, workspace, verbose)
     return path
 
 
@@ -175,3 +168,13 @@ def _copy(source, path):
     shutil.copytree(source, path)
     for folder, _, _ in os.walk(path):  # The source may be read-only.
         os.chmod(folder, os.stat(folder).st_mode | stat.S_IRWXU)
+
+
+def _prune(versions, keep, workspace, verbose):
+    try:
+        removed = versions.prune(keep, workspace)
+    except OSError as error:  # The new version has been published.
+        warnings.warn(f"Old versions could not be removed: {error}", stacklevel=3)
+        return
+    if verbose and removed:
+        print(f"Removed versions {', '.join(map(str, removed))}", flush=True)

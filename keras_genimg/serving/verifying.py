@@ -6,14 +6,9 @@ import os
 
 import tensorflow as tf
 
+from keras_genimg.serving import probes
 from keras_genimg.serving.clean_process import NOT_RUN, serve
 from keras_genimg.serving.comparison import TOLERANCES, close, difference, same_bits
-from keras_genimg.serving.probes import (
-    NUM_EXAMPLES,
-    REFUSED,
-    right_requests,
-    wrong_requests,
-)
 from keras_genimg.serving.saved_graph import SENDABLE, SavedGraph, is_batched
 from keras_genimg.serving.saved_model import quiet
 from keras_genimg.serving.warmup import recorded_requests
@@ -150,23 +145,19 @@ class Trial:
         self.graph = SavedGraph(directory)
         self.timeout = timeout
         tried = [s for s in self.graph.plain_signatures if s.can_be_called]
-        self.right = [right_requests(signature) for signature in tried]
+        self.right = [probes.right_requests(signature) for signature in tried]
         self._requests, self.record_fault = sum(self.right, []), None
         try:
             self._requests += recorded_requests(self.graph)
         except (ImportError, ValueError) as error:
             self.record_fault = str(error)
         for signature in tried:  # Last, since these may end the process.
-            self._requests += wrong_requests(signature)
-        self.loading = self.serve(self._requests)
+            self._requests += probes.wrong_requests(signature)
+        self.loading = serve(self.graph, self._requests, timeout)
 
     def of(self, kind):
         """Return the requests of one kind."""
         return [request for request in self._requests if request.kind == kind]
-
-    def serve(self, requests):
-        """Run requests in a process of their own; return the outcome of loading."""
-        return serve(self.graph, requests, self.timeout)
 
 
 # Each check takes a `Trial`, and returns a list of faults and a message for none.
@@ -252,14 +243,15 @@ def check_examples(trial):
     # attempt.
     for seed in range(NUM_ATTEMPTS):
         if seed:
-            tried = [right_requests(batch.signature, seed) for batch, *_ in tried]
-            trial.serve(sum(tried, []))
+            signatures = [batch.signature for batch, *_ in tried]
+            tried = [probes.right_requests(each, seed) for each in signatures]
+            serve(trial.graph, sum(tried, []), trial.timeout)
         tried = [requests for requests in tried if _dependence(requests)]
         if not tried:
             break
     return [f"{each[0].signature.name}: {_dependence(each)}" for each in tried], (
         f"{count} signatures return the same for an example alone, in a batch of "
-        f"up to {NUM_EXAMPLES} and among other examples ({TOLERANCES})"
+        f"up to {probes.NUM_EXAMPLES} and among other examples ({TOLERANCES})"
     )
 
 
@@ -331,7 +323,7 @@ CHECKS = {
         check_statuses, "value", "values are accepted or refused as described"
     ),
     "wrong shapes": functools.partial(
-        check_statuses, "shape", f"wrong shapes give {REFUSED}"
+        check_statuses, "shape", f"wrong shapes give {probes.REFUSED}"
     ),
     "warm-up": check_records,
 }
