@@ -17,6 +17,7 @@ from keras_genimg.inputs.images import images_of, sized_image_shape
 from keras_genimg.inputs.torch_loader import is_torch_loader
 from keras_genimg.losses import NegativeLogLikelihood
 from keras_genimg.ops.checks import check_positive_int
+from keras_genimg.ops.configurable import own_arguments
 from keras_genimg.ops.workers import is_chief
 from keras_genimg.presets import Preset, load_weights
 from keras_genimg.serving.endpoint import Endpoint
@@ -69,6 +70,8 @@ class GenerativeModel(keras.Model):
     presets: dict[str, Preset] = {}
     condition_ranges: dict[str, tuple[int, int]] = {}
 
+    # Names of the attributes that `_keep` has stored.
+    _kept: tuple[str, ...] = ()
     # Whether all of the loss is per image, so that `sample_weight` weighs it.
     _weighs_images = True
 
@@ -130,6 +133,24 @@ class GenerativeModel(keras.Model):
             "trainable": self.trainable,
             "dtype": keras.dtype_policies.serialize(self.dtype_policy),
         }
+
+    def _keep(self, arguments):
+        """Store further arguments of the constructor as attributes, for a config.
+
+        Args:
+            arguments: Dict of checked arguments. Those of all models are left out.
+        """
+        kept = own_arguments(arguments, "image_shape", "likelihood", "dtype")
+        self._kept += tuple(kept)
+        for name, value in kept.items():
+            setattr(self, name, value)
+
+    def _kept_config(self):
+        """Return all arguments of a constructor that has called `_keep`."""
+        names = "image_shape", "likelihood", *self._kept
+        serialize = keras.saving.serialize_keras_object
+        kept = {name: serialize(getattr(self, name)) for name in names}
+        return {**self._base_config(), **kept}
 
     @classmethod
     def from_preset(

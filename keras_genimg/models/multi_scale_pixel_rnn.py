@@ -15,14 +15,18 @@ from keras_genimg.inputs.images import check_shape
 from keras_genimg.losses.negative_log_likelihood import MaskedNegativeLogLikelihood
 from keras_genimg.metrics import BitsPerDim
 from keras_genimg.models.autoregressive_model import AutoregressiveModel
-from keras_genimg.models.pixel_network import PixelNetwork
-from keras_genimg.models.pixel_rnn import PixelRNN, recurrent_network
+from keras_genimg.models.pixel_networks import (
+    PixelNetwork,
+    PixelRNN,
+    recurrent_network,
+)
 from keras_genimg.networks.scale_layers import MergeScales, PackScales, Subsample
 from keras_genimg.networks.upsampling import upsampling_network
 from keras_genimg.ops.checks import (
     check_choice,
     check_image_shape,
     check_int,
+    check_positive_int,
     check_temperature,
 )
 from keras_genimg.ops.configurable import own_arguments
@@ -115,25 +119,25 @@ class EnlargingPixelRNN(PixelNetwork):
         dtype: Policy | None = None,
         **kwargs: Any,
     ):
-        arguments = own_arguments(locals(), "image_shape", "likelihood", "dtype")
+        arguments = own_arguments(
+            locals(), "small_size", "condition_filters", "subsampling"
+        )
         owner = type(self).__name__
         likelihood = likelihoods.get(likelihood)
         scales = check_scales((small_size, image_shape[:2]), image_shape, owner)
         check_choice("subsampling", subsampling, ("top_left", "box"), owner)
-        arguments["small_size"] = scales[0]
-        network = recurrent_network(layer, units, num_layers, kernel_size, residual)
+        filters = check_positive_int("condition_filters", condition_filters, owner)
         factors = factors_between(*scales)
-
-        def make_condition():
-            size = *scales[0], image_shape[2]
-            small = keras.Input(size, dtype="int32", name="small_images")
-            enlarged = upsampling_network(
-                small, factors, condition_filters, likelihood, dtype
-            )
-            return [small], enlarged
-
-        super().__init__(
-            image_shape, likelihood, arguments, network, dtype, make_condition, **kwargs
+        size = *scales[0], image_shape[2]
+        small = keras.Input(size, dtype="int32", name="small_images")
+        enlarged = upsampling_network(small, factors, filters, likelihood, dtype)
+        super().__init__(arguments, recurrent_network, ([small], enlarged), **kwargs)
+        self._keep(
+            {
+                "small_size": scales[0],
+                "condition_filters": filters,
+                "subsampling": subsampling,
+            }
         )
         self.condition_ranges = {"small_images": (0, self.likelihood.max_value)}
         self.factors = factors
@@ -317,10 +321,8 @@ class MultiScalePixelRNN(AutoregressiveModel):
         super().__init__(
             images, params, likelihood, dtype=dtype, targets_shape=shape, **kwargs
         )
-        self.scales = tuple(scales)
-        self.subsampling = subsampling
+        self._keep({**arguments, "scales": tuple(scales)})
         self.scale_models = models
-        self._arguments = arguments
         self._drawer = ScalesDrawer(self)
 
     def at_scale(self, images: ArrayLike, index: int) -> Any:
@@ -481,10 +483,4 @@ class MultiScalePixelRNN(AutoregressiveModel):
         return packed(scale_images(images, self.scales, "box"))
 
     def get_config(self) -> Config:
-        return {
-            **self._arguments,
-            **self._base_config(),
-            "image_shape": self.image_shape,
-            "scales": self.scales,
-            "likelihood": keras.saving.serialize_keras_object(self.likelihood),
-        }
+        return self._kept_config()

@@ -6,7 +6,7 @@ from keras import layers
 
 from keras_genimg.layers import MaskedConv2D
 from keras_genimg.models import AutoregressiveModel
-from keras_genimg.models.pixel_network import PixelNetwork
+from keras_genimg.models.pixel_networks import PixelNetwork
 from keras_genimg.serving.model_endpoints import served_conditions
 from tests.inputs.test_sizes import Batches
 from tests.seldom import slow_but
@@ -228,12 +228,12 @@ class Family(PixelNetwork):
     """A family of networks without labels."""
 
     def __init__(self, units, **kwargs):
-        def network(images, **_):
+        def network(images, units, **_):
             x = MaskedConv2D(units, 3, "A")(images)
             return MaskedConv2D(1, 1, "B", dtype="float32")(x)
 
-        arguments = {"units": units}
-        super().__init__((3, 4, 1), "bernoulli", arguments, network, **kwargs)
+        shared = {"image_shape": (3, 4, 1), "likelihood": "bernoulli", "dtype": None}
+        super().__init__({**shared, "units": units}, network, **kwargs)
 
 
 def test_a_family_without_classes():
