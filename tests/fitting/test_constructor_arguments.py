@@ -1,10 +1,17 @@
 import json
 
 import keras
+import numpy as np
 import pytest
 
 from keras_genimg import latents, layers, losses, metrics
-from keras_genimg.models import VAE, AutoregressiveModel, PixelCNN, PixelRNN
+from keras_genimg.models import (
+    VAE,
+    AutoregressiveModel,
+    MultiScalePixelRNN,
+    PixelCNN,
+    PixelRNN,
+)
 from tests.conformance.registry import LAYERS, LIKELIHOODS, MODELS
 
 
@@ -46,6 +53,23 @@ def test_the_range_of_labels_follows_from_their_number():
     assert PixelCNN((4, 4, 1), 4, 1, num_classes=3).condition_ranges["label"] == (0, 2)
     with pytest.raises(TypeError, match="multiple values.*condition_ranges"):
         PixelCNN((4, 4, 1), 4, 1, num_classes=3, condition_ranges={"label": (0, 3)})
+
+
+FOUR, ONE = np.int64(4), np.int64(1)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: PixelCNN((FOUR, 4, ONE), FOUR, ONE, num_classes=FOUR),
+        lambda: PixelCNN((4, 4, 1), FOUR, ONE, condition_shape=(ONE, ONE, FOUR)),
+        lambda: MultiScalePixelRNN((4, 4, 1), (ONE, FOUR), FOUR, ONE),
+    ],
+)
+def test_sizes_may_be_numpy_integers(make):
+    """The first two could not be built, the third not be saved."""
+    config = json.loads(json.dumps(make().get_config()))
+    assert config["units"] == 4
 
 
 class Mine(PixelCNN):
