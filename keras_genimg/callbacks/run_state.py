@@ -15,8 +15,9 @@ from keras_genimg.files import atomic_path, sync
 # The last complete file and the one before it.
 NUM_KEPT = 2
 _NAME = re.compile(r"state-(\d+)-(\d+)\.npz")
-# Keras numbers the names of layers and models in the order of their making.
-_COUNTED = ("name", "keras_history", "registered_name", "build_config")
+# Keras numbers the names of layers and models in the order of their making, and a class
+# may be in another file in a later version.
+_NOT_COMPARED = ("name", "keras_history", "registered_name", "build_config", "module")
 
 
 class RunState(NamedTuple):
@@ -108,7 +109,7 @@ def check_same_run(saved, now, directory):
     Raises:
         ValueError: If they differ.
     """
-    for key, value in saved.items():
+    for key, value in _plain(saved).items():
         if value == now.get(key):
             continue
         was, is_now = _first_difference(value, now.get(key))
@@ -132,9 +133,9 @@ def _first_difference(saved, now, path=""):
 
 
 def _plain(config):
-    """Return a config as JSON values, without names that count instances."""
+    """Return a config as JSON values, without names that tell no models apart."""
 
     def without_names(value):
-        return {key: item for key, item in value.items() if key not in _COUNTED}
+        return {key: item for key, item in value.items() if key not in _NOT_COMPARED}
 
     return json.loads(json.dumps(config, default=str), object_hook=without_names)

@@ -20,8 +20,12 @@ from keras_genimg.models.pixel_networks import (
     PixelRNN,
     recurrent_network,
 )
-from keras_genimg.networks.scale_layers import MergeScales, PackScales, Subsample
-from keras_genimg.networks.upsampling import upsampling_network
+from keras_genimg.networks.scales import (
+    MergeScales,
+    PackScales,
+    Subsample,
+    upsampling_network,
+)
 from keras_genimg.ops.checks import (
     check_choice,
     check_image_shape,

@@ -1,9 +1,11 @@
 """Networks as functions of symbolic tensors."""
 
-from keras_genimg.networks.conditions import condition_input
-from keras_genimg.networks.gated_networks import gated_pixel_stack
-from keras_genimg.networks.heads import likelihood_head
-from keras_genimg.networks.pixel_networks import pixel_stack
+from keras_genimg.networks.pixel_stacks import (
+    condition_input,
+    gated_pixel_stack,
+    likelihood_head,
+    pixel_stack,
+)
 from keras_genimg.networks.vae_networks import normal_weights, vae_decoder, vae_encoder
 
 __all__ = [

@@ -42,7 +42,7 @@ from keras_genimg.models import (
     PixelCNN,
     PixelRNN,
 )
-from keras_genimg.networks.heads import centered, with_head
+from keras_genimg.networks.pixel_stacks import centered, make_head
 
 IMAGE_SHAPE = (32, 32, 3)
 BATCH_SIZE = 16
@@ -63,7 +63,7 @@ def wide_pixel_cnn(filters, blocks, first_kernel_size):
     for _ in range(blocks):
         y = MaskedConv2D(filters, 1, "B")(layers.ReLU()(x))
         x = layers.Add()([x, MaskedConv2D(filters, 1, "B")(layers.ReLU()(y))])
-    outputs = with_head(x, [], MIXTURE, IMAGE_SHAPE[-1], None)
+    outputs = make_head(MIXTURE, IMAGE_SHAPE[-1], 0, 0, None)(x)
     return AutoregressiveModel(images, outputs, MIXTURE)
 
 

@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 from keras_genimg.callbacks import Resume
+from keras_genimg.callbacks.run_state import check_same_run, describe_run
 from keras_genimg.datasets import cluttered_digits, load, two_digits
 from keras_genimg.models import VAE, PixelCNN
 from tests.callbacks.stopping import Stop
@@ -222,6 +223,17 @@ def test_another_run_is_refused_by_name(tmp_path):
         with pytest.raises(ValueError, match=text):
             other(tmp_path)
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_class_may_have_moved_to_another_file(tmp_path):
+    model = make()
+    saved = describe_run(model, {})
+    config = saved["model"]["config"]["posterior"]
+    config["module"] = "keras_genimg.latents.of_an_earlier_version"
+    check_same_run(saved, describe_run(model, {}), tmp_path)
+    config["class_name"] = "Laplace"
+    with pytest.raises(ValueError, match="another model in .*Saved: config.posterior"):
+        check_same_run(saved, describe_run(model, {}), tmp_path)
 
 
 @pytest.mark.parametrize("make_set", [cluttered_digits, two_digits])
