@@ -341,5 +341,4 @@ class AutoregressiveModel(GenerativeModel):
         graph = keras.saving.deserialize_keras_object(
             config.pop("graph"), custom_objects=custom_objects
         )
-        inputs = graph.inputs if len(graph.inputs) > 1 else graph.inputs[0]
-        return cls(inputs, graph.outputs[0], **config)
+        return cls(graph.inputs, graph.outputs, **config)

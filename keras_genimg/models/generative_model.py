@@ -339,14 +339,11 @@ class GenerativeModel(keras.Model):
     def _check_endpoint_options(self, options):
         """Raise if `endpoints` takes no option of that name."""
         _, _, *taken = inspect.signature(self.endpoints).parameters.values()
-        names = [each.name for each in taken if each.kind is not each.VAR_KEYWORD]
-        unknown = sorted(set(options) - set(names))
-        if unknown and len(names) == len(taken):
-            raise ValueError(
-                f"`export` of {type(self).__name__} does not take "
-                f"{', '.join(unknown)}. Options of its endpoints: "
-                f"{', '.join(names) or 'none'}"
-            )
+        if all(each.kind is not each.VAR_KEYWORD for each in taken):
+            names = [each.name for each in taken]
+            unknown = {k: v for k, v in options.items() if k not in names}
+            *own, _ = inspect.signature(self.export).parameters
+            _refuse(unknown, own + names, f"`export` of {type(self).__name__}")
 
     # Methods of `keras.Model`.
 
@@ -462,22 +459,15 @@ class GenerativeModel(keras.Model):
         return self._fitter.step(super().test_step, data, "Evaluation")
 
     def compute_loss(
-        self,
-        x: Any = None,
-        y: Any = None,
-        y_pred: Any = None,
-        sample_weight: Any = None,
-        training: bool = True,
+        self, x: Any = None, y: None = None, *args: Any, **kwargs: Any
     ) -> tf.Tensor:
-        targets = self._targets_of(x)
-        loss = super().compute_loss(x, targets, y_pred, sample_weight, training)
+        loss = super().compute_loss(x, self._targets_of(x), *args, **kwargs)
         return self._fitter.weighed(loss)
 
     def compute_metrics(
-        self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
+        self, x: Any, y: None, *args: Any, **kwargs: Any
     ) -> dict[str, Any]:
-        y = self._targets_of(x)
-        return super().compute_metrics(x, y, y_pred, sample_weight)
+        return super().compute_metrics(x, self._targets_of(x), *args, **kwargs)
 
     def get_metrics_result(self) -> dict[str, Any]:
         # A user's `train_step` may leave out the metrics of `compile`.
@@ -597,8 +587,6 @@ def _check_arguments(cls, received):
     for the arguments of its base, up to the first class of this library.
     """
     unknown = {k: v for k, v in received.items() if k not in ("name", "trainable")}
-    if not unknown:
-        return
     parameters = {}
     for base in cls.__mro__:
         if "__init__" in vars(base):
@@ -607,12 +595,19 @@ def _check_arguments(cls, received):
                 break
     names = [*parameters, *("name", "trainable", "dtype")]
     accepted = [x for x in dict.fromkeys(names) if x not in ("self", "args", "kwargs")]
+    _refuse(unknown, accepted, cls.__name__)
+
+
+def _refuse(unknown, accepted, owner):
+    """Raise if there are unknown arguments, and name those that were meant."""
+    if not unknown:
+        return
     hints = []
     for name in unknown:
         close = difflib.get_close_matches(name, accepted, n=1)
         hints.append(f"`{name}`" + "".join(f" (did you mean `{c}`?)" for c in close))
     listed = ", ".join(f"{name}={value!r}" for name, value in unknown.items())
     raise ValueError(
-        f"{cls.__name__} has no argument {', '.join(hints)}. Its arguments are "
+        f"{owner} has no argument {', '.join(hints)}. Its arguments are "
         f"{', '.join(accepted)}. Received: {listed}"
     )

@@ -386,10 +386,10 @@ class MultiScalePixelRNN(AutoregressiveModel):
             RuntimeError: If it is called in a `tf.function`.
         """
         small_images = np.asarray(small_images)
-        size = small_images.shape[1:3]
         colors = self.image_shape[2]
-        fits = small_images.ndim == 4 and small_images.shape[3] == colors
-        if not fits or size not in self.scales[:-1] or len(small_images) == 0:
+        shapes = [(*scale, colors) for scale in self.scales[:-1]]
+        shape = small_images.shape[1:]
+        if shape not in shapes or len(small_images) == 0:
             raise ValueError(
                 f"{self.name}.enlarge takes at least one image, in the shape "
                 f"(num_images, height, width, {colors}), of a size among "
@@ -398,7 +398,7 @@ class MultiScalePixelRNN(AutoregressiveModel):
         self.likelihood.check_images(small_images, f"{self.name}.enlarge")
         check_temperature(temperature)
         method = self._drawer.checked_method(method)
-        index = self.scales.index(size)
+        index = shapes.index(shape)
         draw = self._function_cache.compiled(
             ("enlarge", index, method, jit_compile),
             self._drawer.from_seeds(
@@ -407,7 +407,7 @@ class MultiScalePixelRNN(AutoregressiveModel):
             input_signature=[
                 tf.TensorSpec((None,), tf.int64),
                 tf.TensorSpec((), tf.float32),
-                tf.TensorSpec((None, *size, colors)),
+                tf.TensorSpec((None, *shape)),
             ],
             jit_compile=jit_compile,
         )

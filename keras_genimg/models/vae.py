@@ -133,9 +133,9 @@ class VAE(LatentModel):
 
         # Layers.
         parts = {"encoder": encoder, "decoder": decoder}
-        options = activation, likelihood, weights, dtype
+        options = hidden_units, conv_filters, activation, likelihood, weights, dtype
         if encoder is None:
-            encoder = vae_encoder(image_shape, hidden_units, conv_filters, *options)
+            encoder = vae_encoder(image_shape, *options)
         latent = Latent(
             latent_dim,
             posterior,
@@ -147,9 +147,7 @@ class VAE(LatentModel):
             **weights(),
         )
         if decoder is None:
-            decoder = vae_decoder(
-                latent_dim, image_shape, hidden_units, conv_filters, *options
-            )
+            decoder = vae_decoder(latent_dim, image_shape, *options)
 
         _check_part("encoder", encoder)
         _check_part("decoder", decoder)

@@ -121,9 +121,6 @@ class MergeScales(keras.layers.Layer):
         copied = copied.reshape(1, *copied.shape, *[1] * (len(large.shape) - 3))
         return keras.ops.where(copied, placed(small, self.factors), large)
 
-    def compute_output_shape(self, large_shape, small_shape):
-        return tuple(large_shape)
-
     def get_config(self) -> Config:
         return {**super().get_config(), "factors": self.factors}
 

@@ -103,7 +103,7 @@ def test_options_reach_the_export(command, files, tmp_path):
         ("nowhere.keras", [], 1, "path of a `.keras` file"),
         ("any_size.keras", [], 1, "export needs `image_size="),
         ("any_size.keras", [*SIZE, "--num-candidates", 300], 1, "must have room"),
-        ("vae.keras", ["--num-candidates", 2], 1, "VAE does not take num_candidates"),
+        ("vae.keras", ["--num-candidates", 2], 1, "VAE has no argument `num_cand"),
         ("vae.keras", ["--max-examples", 4, "--batch-sizes", 8], 1, "at most 4"),
         ("vae.keras", ["--base-dir", __file__], 1, "Not a directory"),
         ("vae.keras", ["--batch-sizes", "1,x"], 2, "invalid batch_sizes value: '1,x'"),
