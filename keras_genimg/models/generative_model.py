@@ -90,9 +90,7 @@ class GenerativeModel(keras.Model):
         if isinstance(inputs, dict):  # Keras would sort it by name.
             inputs = sorted(inputs.values(), key=lambda tensor: tensor.name != "images")
         images, *others = tf.nest.flatten(inputs)
-        if isinstance(inputs, (list, tuple)) and not others:
-            # Otherwise calls would need a list, too.
-            inputs = images
+        inputs = [images, *others] if others else images
         outputs = tf.nest.flatten(outputs)
         shapes = [tuple(tensor.shape) for tensor in outputs]
         expected = tuple(images.shape)

@@ -4,7 +4,6 @@ Convolutions in front of the encoder's hidden layers and behind those of the dec
 not in the paper.
 """
 
-import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -72,19 +71,16 @@ def vae_encoder(
     Returns:
         A functional model from `(batch, *image_shape)` to `(batch, last units)`.
     """
-    options = {"activation": activation, "dtype": dtype}
-    convolution = functools.partial(layers.Conv2D, **_MAPS, **options)
+    make = _maker(activation, weights, dtype)
     images = keras.Input(image_shape, name="images")
     # An explicit name, since default names contain a process-wide counter.
     scale = 1 / likelihood.max_value
     x = layers.Rescaling(scale, name="scale", dtype="float32")(images)
     for stage, filters in enumerate(conv_filters, 1):
-        name = f"encoder_shrink_{stage}"
-        x = convolution(filters, 5, 2, name=name, **weights())(x)
-        name = f"encoder_convolution_{stage}"
-        x = convolution(filters, 3, name=name, **weights())(x)
+        x = make(layers.Conv2D, filters, 5, 2, name=f"encoder_shrink_{stage}")(x)
+        x = make(layers.Conv2D, filters, 3, name=f"encoder_convolution_{stage}")(x)
     x = layers.Flatten(name="flatten", data_format="channels_last", dtype=dtype)(x)
-    x = _hidden_layers(x, units, "encoder_hidden", weights, options)
+    x = _hidden_layers(x, units, "encoder_hidden", make)
     return keras.Model(images, x, name="encoder")
 
 
@@ -118,14 +114,14 @@ def vae_decoder(
         A functional model from `(batch, latent_dim)` to
         `(batch, *likelihood.params_shape(image_shape))`.
     """
-    options = {"activation": activation, "dtype": dtype}
+    make = _maker(activation, weights, dtype)
     params_shape = likelihood.params_shape(image_shape)
     latents = keras.Input((latent_dim,), name="latent")
     units = units[::-1] if isinstance(units, Sequence) else units
-    x = _hidden_layers(latents, units, "decoder_hidden", weights, options)
+    x = _hidden_layers(latents, units, "decoder_hidden", make)
     last = {"name": "decoder_params", "dtype": "float32", **weights()}
     if conv_filters:
-        x = _small_map(x, image_shape, conv_filters[::-1], weights, options)
+        x = _small_map(x, image_shape, conv_filters[::-1], make, dtype)
         depth = math.prod(params_shape[2:])
         params = layers.Conv2DTranspose(depth, 5, 2, **_MAPS, **last)
     else:
@@ -134,29 +130,35 @@ def vae_decoder(
     return keras.Model(latents, x, name="decoder")
 
 
-def _small_map(x, image_shape, conv_filters, weights, options):
+def _maker(activation, weights, dtype):
+    """Return a function that makes a hidden layer of a class, with new weights."""
+
+    def make(layer, *sizes, name):
+        maps = {} if layer is layers.Dense else _MAPS
+        options = {"activation": activation, "dtype": dtype, **maps, **weights()}
+        return layer(*sizes, name=name, **options)
+
+    return make
+
+
+def _small_map(x, image_shape, conv_filters, make, dtype):
     """Return a map of half the images' height and width, before the last layer."""
     height, width = (side >> len(conv_filters) for side in image_shape[:2])
     shape = height, width, conv_filters[0]
-    size = math.prod(shape)
-    x = layers.Dense(size, name="decoder_features", **options, **weights())(x)
-    x = layers.Reshape(shape, name="feature_map", dtype=options["dtype"])(x)
-    options = {**_MAPS, **options}
+    x = make(layers.Dense, math.prod(shape), name="decoder_features")(x)
+    x = layers.Reshape(shape, name="feature_map", dtype=dtype)(x)
     for stage, filters in enumerate(conv_filters, 1):
         if stage > 1:
             name = f"decoder_enlarge_{stage}"
-            x = layers.Conv2DTranspose(
-                filters, 5, 2, name=name, **options, **weights()
-            )(x)
-        name = f"decoder_convolution_{stage}"
-        x = layers.Conv2D(filters, 3, name=name, **options, **weights())(x)
+            x = make(layers.Conv2DTranspose, filters, 5, 2, name=name)(x)
+        x = make(layers.Conv2D, filters, 3, name=f"decoder_convolution_{stage}")(x)
     return x
 
 
-def _hidden_layers(x, units, name, weights, options):
+def _hidden_layers(x, units, name, make):
     """Apply dense layers; the first has the plain name, the others are numbered."""
     sizes = units if isinstance(units, Sequence) else [units]
     for number, size in enumerate(sizes, 1):
         layer_name = name if number == 1 else f"{name}_{number}"
-        x = layers.Dense(size, name=layer_name, **options, **weights())(x)
+        x = make(layers.Dense, size, name=layer_name)(x)
     return x
