@@ -169,7 +169,7 @@ class DRAW(LatentModel):
             write, canvases = self.loop.run_prior(self.noise(seeds, LATENTS), True)
             return {
                 **self._pictures(canvases, seeds, sample_pixels),
-                "write_attention": _batch_first(write),
+                "write_attention": keras.ops.swapaxes(write, 0, 1),
             }
 
         key = "generate_canvases", sample_pixels
@@ -216,8 +216,8 @@ class DRAW(LatentModel):
             _, read, write = self.loop.cell.split_outputs(outputs)
             return {
                 **self._pictures(canvases, seeds, sample_pixels),
-                "read_attention": _batch_first(read),
-                "write_attention": _batch_first(write),
+                "read_attention": keras.ops.swapaxes(read, 0, 1),
+                "write_attention": keras.ops.swapaxes(write, 0, 1),
                 "kl": tf.transpose(self.loop.divergences(outputs)),
             }
 
@@ -230,7 +230,7 @@ class DRAW(LatentModel):
         images = self._images_from(params[-1], seeds, sample_pixels)
         return {
             "images": images,
-            "canvases": _batch_first(self.likelihood.mean(params)),
+            "canvases": keras.ops.swapaxes(self.likelihood.mean(params), 0, 1),
         }
 
     def endpoints(
@@ -240,8 +240,3 @@ class DRAW(LatentModel):
 
     def get_config(self) -> Config:
         return {**self.loop.get_config(), **self._base_config()}
-
-
-def _batch_first(tensor):
-    """Swap the first two axes."""
-    return tf.transpose(tensor, (1, 0, *range(2, tensor.shape.rank)))

@@ -132,11 +132,11 @@ class GenerativeModel(keras.Model):
             "dtype": keras.dtype_policies.serialize(self.dtype_policy),
         }
 
-    def _keep(self, arguments):
+    def _keep(self, **arguments):
         """Store further arguments of the constructor as attributes, for a config.
 
         Args:
-            arguments: Dict of checked arguments. Those of all models are left out.
+            **arguments: Checked arguments. Those of all models are left out.
         """
         kept = own_arguments(arguments, "image_shape", "likelihood", "dtype")
         self._kept += tuple(kept)

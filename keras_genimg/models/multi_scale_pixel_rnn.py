@@ -270,11 +270,7 @@ class EnlargingPixelRNN(PixelNetwork):
         enlarged = upsampling_network(small, factors, filters, likelihood, dtype)
         super().__init__(arguments, recurrent_network, ([small], enlarged), **kwargs)
         self._keep(
-            {
-                "small_size": scales[0],
-                "condition_filters": filters,
-                "subsampling": subsampling,
-            }
+            small_size=scales[0], condition_filters=filters, subsampling=subsampling
         )
         self.condition_ranges = {"small_images": (0, self.likelihood.max_value)}
         self.factors = factors
@@ -458,7 +454,7 @@ class MultiScalePixelRNN(AutoregressiveModel):
         super().__init__(
             images, params, likelihood, dtype=dtype, targets_shape=shape, **kwargs
         )
-        self._keep({**arguments, "scales": tuple(scales)})
+        self._keep(**arguments, scales=tuple(scales))
         self.scale_models = models
         self._drawer = ScalesDrawer(self)
 

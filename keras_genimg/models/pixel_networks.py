@@ -70,7 +70,7 @@ class PixelNetwork(AutoregressiveModel):
         super().__init__(
             [images, *inputs], outputs, likelihood, ranges, dtype=dtype, **kwargs
         )
-        self._keep(arguments)
+        self._keep(**arguments)
 
     def get_config(self) -> Config:
         return self._kept_config()
