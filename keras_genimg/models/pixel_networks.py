@@ -268,7 +268,17 @@ class PixelRNN(PixelNetwork):
 def recurrent_network(
     images, units, num_layers, layer, kernel_size, residual, **options
 ):
-    """Return the parameters that a PixelRNN computes, see `PixelNetwork`."""
+    """Return the parameters that a PixelRNN computes, see `PixelNetwork`.
+
+    Args:
+        images: Symbolic images.
+        units: Units of an LSTM layer.
+        num_layers: Number of LSTM layers.
+        layer: `"diagonal"` or `"row"`.
+        kernel_size: Kernel width of a Row LSTM.
+        residual: Whether the layers are in residual blocks.
+        **options: Other arguments of `pixel_stack`.
+    """
     if residual:
         make_layer = functools.partial(ResidualLSTMBlock, units, layer, kernel_size)
     else:
