@@ -17,7 +17,7 @@ from keras_genimg.callbacks.run_state import (
     load_state,
     save_state,
 )
-from keras_genimg.datasets.arrays import describe
+from keras_genimg.datasets.batches import describe
 from keras_genimg.files import file_lock
 from keras_genimg.fitting.data import are_arrays, array_epochs, epochs_of
 from keras_genimg.fitting.fitter import ArrangingCallback

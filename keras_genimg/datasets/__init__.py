@@ -1,9 +1,8 @@
 """Image data sets as `tf.data` pipelines of known length."""
 
-from keras_genimg.datasets.arrays import as_array, from_arrays
 from keras_genimg.datasets.canvases import cluttered_digits, two_digits
 from keras_genimg.datasets.epochs import Epochs
-from keras_genimg.datasets.loading import READERS, load
+from keras_genimg.datasets.loading import READERS, as_array, from_arrays, load
 
 __all__ = [
     "READERS",

@@ -1,6 +1,8 @@
 """Batches of pixels for models, made from single displayable images."""
 
 import operator
+import types
+import zlib
 from typing import Any
 
 import tensorflow as tf
@@ -8,37 +10,37 @@ import tensorflow as tf
 from keras_genimg import likelihoods
 from keras_genimg.datasets.epochs import CROPS, PIXELS, TIES, make_epochs, stream
 from keras_genimg.datasets.patches import cut, free_places, random_integers
-from keras_genimg.ops.checks import (
-    check_choice,
-    check_int,
-    check_positive_int,
-    is_int,
-)
+from keras_genimg.ops.checks import check_choice, check_int, check_positive_int, is_int
 
 # Shuffled data sets up to this size are held in memory; larger ones are shuffled within
 # windows of this size.
 MAX_BYTES = 2**29
 
 
-def batch_options(arguments, fixed=False):
-    """Return those of the arguments of `load` that `make_batches` takes, checked.
+def batch_options(given, fixed=False, **others):
+    """Return what `make_batches` needs of the arguments of `load`, checked.
 
     Args:
-        arguments: Arguments of `load`, or of a function that has some of them, by name.
+        given: Arguments of `load`, or of a function that has some of them, by name.
         fixed: Whether a likelihood of binarized pixels gets the same pixels in each
             epoch.
+        **others: Arguments of `load` that the function does not have.
+
+    Returns:
+        A namespace of checked arguments, and of `given` as it is.
 
     Raises:
         ValueError: If an argument is out of range, or they exclude each other.
     """
-    given = {name: arguments.get(name) for name in ("binarize", "num_values")}
-    given["intensities"] = arguments.get("intensities") or None
-    given = {name: value for name, value in given.items() if value is not None}
+    arguments = {**given, **others}
+    chosen = {name: arguments.get(name) for name in ("binarize", "num_values")}
+    chosen["intensities"] = arguments.get("intensities") or None
+    chosen = {name: value for name, value in chosen.items() if value is not None}
     likelihood = arguments.get("likelihood")
     if likelihood is not None:
-        given = _with_likelihood(likelihoods.get(likelihood), given, fixed)
+        chosen = _with_likelihood(likelihoods.get(likelihood), chosen, fixed)
     defaults = {"binarize": None, "num_values": 256, "intensities": False}
-    pixels = {**defaults, **given}
+    pixels = {**defaults, **chosen}
     check_choice("binarize", pixels["binarize"], (None, "dynamic", "fixed"))
     check_int("num_values", pixels["num_values"], smallest=2, largest=256)
     if sum(pixels[name] != defaults[name] for name in pixels) > 1:
@@ -54,15 +56,16 @@ def batch_options(arguments, fixed=False):
             "`random_crop=True` needs `crop_size`. Received: "
             f"random_crop={random_crop!r}, crop_size=None"
         )
-    return {
-        "batch_size": check_positive_int("batch_size", arguments["batch_size"]),
-        "seed": check_int("seed", arguments["seed"]),
-        "shuffle": arguments.get("shuffle", False),
-        "drop_remainder": arguments["drop_remainder"],
-        "crop_size": crop_size,
-        "random_crop": random_crop,
+    return types.SimpleNamespace(
+        given=given,
+        batch_size=check_positive_int("batch_size", arguments["batch_size"]),
+        seed=check_int("seed", arguments["seed"]),
+        shuffle=arguments.get("shuffle", False),
+        drop_remainder=arguments["drop_remainder"],
+        crop_size=crop_size,
+        random_crop=random_crop,
         **pixels,
-    }
+    )
 
 
 def _with_likelihood(likelihood, given, fixed):
@@ -115,39 +118,15 @@ def checked_size(name: str, value: Any) -> tuple[int, int] | None:
     return height, width
 
 
-def make_batches(
-    examples,
-    *,
-    batch_size,
-    seed,
-    shuffle,
-    drop_remainder,
-    crop_size,
-    random_crop,
-    binarize,
-    num_values,
-    intensities,
-    description,
-    parts=("images",),
-    num_examples=None,
-):
+def make_batches(examples, options, arrays, parts, num_examples=None):
     """Batch examples and convert their pixels, see `load`.
 
     Args:
         examples: `tf.data.Dataset` of known cardinality, or a function that returns the
             data set of an epoch from its key, see `Epochs`. Elements are dicts with
             `"images"`, `uint8` of shape `(height, width, colors)`.
-        batch_size: See `load` for this and the next arguments, which `batch_options`
-            checks.
-        seed: Integer seed of binarization, places and order.
-        shuffle: Whether to shuffle in each epoch.
-        drop_remainder: Whether to drop an incomplete last batch.
-        crop_size: `(height, width)` to crop images to, or None.
-        random_crop: Whether to crop at random places.
-        binarize: `None`, `"dynamic"` or `"fixed"`.
-        num_values: Number of values of a pixel.
-        intensities: Whether pixels are `float32` in [0, 1].
-        description: See `Epochs`.
+        options: Result of `batch_options`.
+        arrays: Dict of the arrays that are in memory, for the description of `Epochs`.
         parts: Keys of what an element of the result consists of, a tensor or a tuple;
             None for the whole dict.
         num_examples: Number of examples, for a function.
@@ -159,9 +138,10 @@ def make_batches(
         ValueError: If `drop_remainder` leaves no batch, or the crops are larger than
             the images.
     """
+    batch_size, crop_size = options.batch_size, options.crop_size
     if num_examples is None:
         num_examples = int(examples.cardinality())
-    if drop_remainder and batch_size > num_examples:
+    if options.drop_remainder and batch_size > num_examples:
         raise ValueError(
             f"`drop_remainder=True` leaves no batch of {num_examples} images. Use a "
             f"smaller `batch_size`. Received: batch_size={batch_size}"
@@ -171,57 +151,64 @@ def make_batches(
         places = free_places(crop_size, image_size, crop_size=crop_size)
 
     def binarize_once(position, example):
-        images = _bernoulli(example["images"], tf.stack([seed, position]))
+        images = _bernoulli(example["images"], tf.stack([options.seed, position]))
         return {**example, "images": images}
 
     def finish(batch, key, index):
         images = batch["images"]
-        if random_crop:
+        if options.random_crop:
             crop_seed = stream(key, CROPS, index)
             corners = random_integers(crop_seed, tf.shape(images)[:1], places)
             images = cut(images, corners, crop_size)
         elif crop_size is not None:
             top, left = ((place - 1) // 2 for place in places)
             images = images[:, top : top + crop_size[0], left : left + crop_size[1]]
-        if binarize == "dynamic":
+        if options.binarize == "dynamic":
             seeds = (stream(key, kind, index) for kind in (PIXELS, TIES))
             images = _bernoulli_by_8_bits(images, *seeds)
-        elif intensities:
+        elif options.intensities:
             images = tf.cast(images, tf.float32) / 255
-        elif num_values < 256:
+        elif options.num_values < 256:
             # Rounds to nearest; 255 is odd, so there are no ties.
-            scaled = tf.cast(images, tf.int32) * (num_values - 1)
+            scaled = tf.cast(images, tf.int32) * (options.num_values - 1)
             images = tf.cast((scaled + 127) // 255, tf.uint8)
         batch = {**batch, "images": images}
         return batch if parts is None else operator.itemgetter(*parts)(batch)
 
     def stored(key) -> tf.data.Dataset:
         found: Any = examples(key) if callable(examples) else examples
-        if binarize == "fixed":
+        if options.binarize == "fixed":
             found = found.enumerate().map(
                 binarize_once, num_parallel_calls=tf.data.AUTOTUNE
             )
         return found
 
-    options: dict[str, Any] = {}
-    if shuffle:
+    in_memory, fitting = None, 0
+    if options.shuffle:
         specs = tf.nest.flatten(examples.element_spec)
         sizes = [spec.shape.num_elements() * spec.dtype.size for spec in specs]
         fitting = MAX_BYTES // sum(sizes)
-        options["shuffle_within"] = fitting
         if num_examples <= fitting:
             with tf.device("CPU:0"):
-                options["in_memory"] = next(iter(stored(None).batch(num_examples)))
+                in_memory = next(iter(stored(None).batch(num_examples)))
     return make_epochs(
         stored,
         num_examples,
         batch_size,
+        in_memory=in_memory,
         finish=finish,
-        drop_remainder=drop_remainder,
-        seed=seed,
-        description=description,
-        **options,
+        shuffle_within=fitting,
+        drop_remainder=options.drop_remainder,
+        seed=options.seed,
+        description=describe(options.given, arrays),
     ).new_each_pass()
+
+
+def describe(arguments, arrays):
+    """Return what tells a data set from another: arguments, and checksums of arrays."""
+    texts = {name: str(value) for name, value in arguments.items()}
+    checksums = {key: zlib.crc32(array) for key, array in arrays.items()}
+    return {**texts, "checksums": checksums}
 
 
 def _bernoulli(images, seed):

@@ -4,10 +4,9 @@ from typing import Literal
 
 import tensorflow as tf
 
-from keras_genimg.datasets.arrays import as_array, describe
 from keras_genimg.datasets.batches import batch_options, checked_size, make_batches
 from keras_genimg.datasets.epochs import CANVASES, stream
-from keras_genimg.datasets.loading import load
+from keras_genimg.datasets.loading import as_array, load
 from keras_genimg.datasets.patches import cut, free_places, paste, random_integers
 from keras_genimg.likelihoods import Likelihood
 from keras_genimg.ops.checks import check_int, check_positive_int
@@ -80,7 +79,7 @@ def two_digits(
     """
     given = locals().copy()
     options = batch_options(given, fixed)
-    if options["binarize"] == "fixed" and not fixed:
+    if options.binarize == "fixed" and not fixed:
         raise ValueError(
             '`binarize="fixed"` needs `fixed=True`, since images are otherwise new in '
             f"each epoch. Received: binarize={binarize!r}, fixed={fixed!r}"
@@ -97,7 +96,7 @@ def two_digits(
         canvases = paste(pairs, drawn[..., 1:], size)
         return {"images": tf.cast(tf.minimum(canvases, 255), tf.uint8)}
 
-    return _canvases(draw, given, options, num_digits, ("images",))
+    return _canvases(draw, options, num_digits, ("images",))
 
 
 def cluttered_digits(
@@ -164,7 +163,7 @@ def cluttered_digits(
         https://arxiv.org/abs/1406.6247
     """
     given = locals().copy()
-    options = batch_options({**given, "intensities": True})
+    options = batch_options(given, intensities=True)
     num_clutter = check_int("num_clutter", num_clutter, smallest=0)
     arrays = _read_split(name, split, labels=True)
     digits, labels = arrays["images"], arrays["label"]
@@ -212,7 +211,7 @@ def cluttered_digits(
         images = tf.cast(tf.minimum(canvases, 255), tf.uint8)
         return {"images": images, "label": tf.gather(labels, which)}
 
-    return _canvases(draw, given, options, num_digits, ("images", "label"))
+    return _canvases(draw, options, num_digits, ("images", "label"))
 
 
 def _read_split(name, split, labels):
@@ -229,39 +228,33 @@ def _checked_or_default(name, size, digits, side) -> tuple[int, int]:
     return checked_size(name, size) or (height, width)
 
 
-def _canvases(draw, given, options, num_digits, parts):
+def _canvases(draw, options, num_digits, parts):
     """Return batches of randomly drawn canvases.
 
     Args:
         draw: Function of positions, `int64` of shape `(BLOCK_SIZE,)`, and a pair of
             seeds. It returns a dict of tensors with one example per position.
-        given: Arguments of the public function by name.
-        options: Result of `batch_options` for them.
+        options: Result of `batch_options` for the arguments of the public function.
         num_digits: Number of examples per epoch, if `num_images` is None.
         parts: See `make_batches`.
     """
-    seed, fixed, num_images = given["seed"], given["fixed"], given["num_images"]
+    num_images = options.given["num_images"]
     num_images = num_digits if num_images is None else num_images
     num_images = check_positive_int("num_images", num_images)
-    num_blocks = -(-num_images // BLOCK_SIZE)
 
     def examples(key):
         def draw_block(block):
             positions = block * BLOCK_SIZE + tf.range(BLOCK_SIZE, dtype=tf.int64)
-            if fixed:
-                block_seed = tf.random.fold_in(tf.stack([seed, block]), 1, alg="philox")
+            if options.given["fixed"]:
+                seed = tf.random.fold_in(
+                    tf.stack([options.seed, block]), 1, alg="philox"
+                )
             else:
-                block_seed = stream(key, CANVASES, block)
-            return draw(positions, block_seed)
+                seed = stream(key, CANVASES, block)
+            return draw(positions, seed)
 
-        blocks = tf.data.Dataset.range(num_blocks)
+        blocks = tf.data.Dataset.range(-(-num_images // BLOCK_SIZE))
         blocks = blocks.map(draw_block, num_parallel_calls=tf.data.AUTOTUNE)
         return blocks.unbatch().take(num_images)
 
-    return make_batches(
-        examples,
-        **options,
-        num_examples=num_images,
-        parts=parts,
-        description=describe(given, {}),
-    )
+    return make_batches(examples, options, {}, parts, num_images)
