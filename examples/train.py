@@ -172,7 +172,7 @@ def image_options(arguments, preset):
 
 def fitting_size(folder):
     """Return a size for the images of a folder, or None if they can keep their own."""
-    from keras_genimg.datasets.local_images import visible_files
+    from keras_genimg.datasets.readers import visible_files
     from keras_genimg.extras import optional
 
     with optional("Reading image files needs Pillow", "examples"):

@@ -2,7 +2,8 @@
 
 from keras_genimg.datasets.canvases import cluttered_digits, two_digits
 from keras_genimg.datasets.epochs import Epochs
-from keras_genimg.datasets.loading import READERS, as_array, from_arrays, load
+from keras_genimg.datasets.loading import as_array, from_arrays, load
+from keras_genimg.datasets.readers import READERS
 
 __all__ = [
     "READERS",

@@ -2,7 +2,6 @@
 
 import pathlib
 import types
-from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
@@ -10,20 +9,11 @@ import tensorflow as tf
 from numpy.typing import ArrayLike
 
 from keras_genimg.datasets.batches import batch_options, checked_size, make_batches
-from keras_genimg.datasets.digits import read_digits
-from keras_genimg.datasets.local_images import find_frey_face, read_local
 from keras_genimg.datasets.patches import resize
-from keras_genimg.datasets.photo_patches import read_photo_patches
+from keras_genimg.datasets.readers import READERS, read_local
 from keras_genimg.datasets.tfds_images import parts_of_split, read_tfds
 from keras_genimg.likelihoods import Likelihood
 from keras_genimg.types import Config, Shape
-
-# See `load`.
-READERS: dict[str, Callable[[], dict[str, dict[str, Any]]]] = {
-    "digits": read_digits,
-    "photo_patches": read_photo_patches,
-    "frey_face": find_frey_face,
-}
 
 
 def load(
@@ -260,9 +250,7 @@ def select(splits, split, owner):
         name: types.SimpleNamespace(num_examples=len(arrays["images"]))
         for name, arrays in splits.items()
     }
-    parts = [(split, slice(None))]  # Without tensorflow_datasets, which is slow.
-    if split not in infos or infos[split].num_examples == 0:
-        parts = parts_of_split(split, infos, owner)
+    parts = parts_of_split(split, infos, owner)
     return {
         key: np.concatenate([splits[name][key][part] for name, part in parts])
         for key in next(iter(splits.values()))

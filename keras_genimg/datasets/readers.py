@@ -1,7 +1,9 @@
-"""Images of a local path, split by a fixed permutation."""
+"""Readers, which return the arrays of each split: bundled images and local files."""
 
 import os
 import pathlib
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -10,9 +12,82 @@ from keras_genimg.extras import optional
 
 # Seed of the permutation that assigns images to splits.
 SPLIT_SEED = 1797
+# Side of the crops of photographs.
+SIDE = 32
 # Modes of Pillow; others would lose something in 8 bits.
 _GRAY = ("1", "L", "LA")
 _COLOR = ("RGB", "P", "RGBA", "PA")
+
+
+def read_digits():
+    """Return scikit-learn's 1797 handwritten digits by split, see `load`.
+
+    Position `i` of `"all"` holds digit `permutation[i]` of scikit-learn's order, with
+    `permutation = np.random.default_rng(1797).permutation(1797)`. `"train"` is its
+    first 1497 positions and `"test"` its last 300. The 17 gray levels `v` become
+    `round(v * 255 / 16)`, from which quantizing to 17 values recovers them exactly.
+
+    Raises:
+        ImportError: If scikit-learn is not installed.
+    """
+    with optional('The data set "digits" needs scikit-learn', "examples"):
+        from sklearn.datasets import load_digits
+
+    levels, labels = load_digits(return_X_y=True)
+    images = np.round(levels.reshape(-1, 8, 8, 1) * 255 / 16).astype("uint8")
+    return _permuted({"images": images, "label": labels}, train=1497, test=300)
+
+
+def read_photo_patches():
+    """Return the 32 by 32 color crops of six photographs by split, see `load`.
+
+    | photograph  | split | height, width | crops | author, licence                |
+    |-------------|-------|---------------|-------|--------------------------------|
+    | `astronaut` | train | 512, 512      | 961   | NASA, public domain            |
+    | `china`     | train | 427, 640      | 975   | danielbuechele, CC BY 2.0      |
+    | `flower`    | train | 427, 640      | 975   | vultilion, CC BY 2.0           |
+    | `rocket`    | train | 427, 640      | 975   | SpaceX, public domain          |
+    | `chelsea`   | test  | 300, 451      | 126   | Stéfan van der Walt, CC0       |
+    | `coffee`    | test  | 400, 600      | 216   | Rachel Michetti, CC0           |
+
+    scikit-learn has `china` and `flower`, scikit-image the others. Crops of a split
+    follow each other in the order of this table; those of a photograph are in raster
+    order, from its upper left corner. Their corners are 32 pixels apart in test, and
+    16 in train, so that neighbors overlap there: a part of `"train"` that is held out
+    shares pixels with the rest only where the split is cut. Rows and columns of pixels
+    that are left over at the lower and right edge are not used.
+
+    Raises:
+        ImportError: If scikit-image or scikit-learn is not installed.
+
+    References:
+        scikit-image, `skimage.data`, https://scikit-image.org/docs/stable/api
+        scikit-learn, `sklearn/datasets/images/README.txt`
+    """
+    # The photographs in color that the wheels contain, so that nothing is downloaded.
+    # Left out are medical pictures, the motorcycle, which has no stated licence, and
+    # the Hubble Deep Field, which is a composite and almost black.
+    need = 'The data set "photo_patches" needs scikit-image and scikit-learn'
+    with optional(need, "photos"):
+        from skimage import data
+        from sklearn.datasets import load_sample_image
+    # A photograph is in one split only, so that test crops show nothing seen in
+    # training. Those of the test split are PNG files, which every decoder reads alike.
+    china, flower = map(load_sample_image, ("china.jpg", "flower.jpg"))
+    train = [data.astronaut(), china, flower, data.rocket()]
+    test = [data.chelsea(), data.coffee()]
+    return {
+        "train": {"images": np.concatenate([_crops(each, 16) for each in train])},
+        "test": {"images": np.concatenate([_crops(each, SIDE) for each in test])},
+    }
+
+
+def _crops(photograph, stride):
+    """Return crops in raster order, `uint8` of shape `(crops, SIDE, SIDE, 3)`."""
+    windows = np.lib.stride_tricks.sliding_window_view(photograph, (SIDE, SIDE), (0, 1))
+    # (rows, columns, colors, height, width) -> (crops, height, width, colors)
+    windows = np.moveaxis(windows[::stride, ::stride], 2, -1)
+    return windows.reshape(-1, SIDE, SIDE, windows.shape[-1])
 
 
 def read_local(path, image_size):
@@ -42,12 +117,17 @@ def read_local(path, image_size):
             f"frey_rawface.mat. Received: {path}"
         )
     tenth = max(len(images) // 10, 1) if len(images) > 2 else 0
-    images = images[np.random.default_rng(SPLIT_SEED).permutation(len(images))]
-    ends = [len(images) - 2 * tenth, len(images) - tenth]
-    names = ("train", "validation", "test")
+    sizes = {"train": len(images) - 2 * tenth, "validation": tenth, "test": tenth}
+    return _permuted({"images": images}, **sizes)
+
+
+def _permuted(arrays, **sizes):
+    """Return arrays in a fixed random order, cut into splits of the given sizes."""
+    order = np.random.default_rng(SPLIT_SEED).permutation(sum(sizes.values()))
+    parts = np.split(order, np.cumsum([*sizes.values()])[:-1])
     return {
-        name: {"images": part}
-        for name, part in zip(names, np.split(images, ends), strict=True)
+        split: {key: array[part] for key, array in arrays.items()}
+        for split, part in zip(sizes, parts, strict=True)
     }
 
 
@@ -163,3 +243,11 @@ def _read_frey_face(path):
         )
     # One frame a column, its pixels in raster order.
     return np.ascontiguousarray(frames.T).reshape(-1, height, width, 1)
+
+
+# See `load`.
+READERS: dict[str, Callable[[], dict[str, dict[str, Any]]]] = {
+    "digits": read_digits,
+    "photo_patches": read_photo_patches,
+    "frey_face": find_frey_face,
+}
