@@ -1,8 +1,6 @@
 """Distributions of pixel values."""
 
-from keras_genimg.likelihoods.bernoulli import Bernoulli
-from keras_genimg.likelihoods.categorical import Categorical
-from keras_genimg.likelihoods.gaussian import Gaussian
+from keras_genimg.likelihoods.independent import Bernoulli, Categorical, Gaussian
 from keras_genimg.likelihoods.likelihood import Likelihood
 from keras_genimg.likelihoods.logistic_mixture import DiscretizedLogisticMixture
 from keras_genimg.ops.configurable import from_identifier

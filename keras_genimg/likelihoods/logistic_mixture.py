@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_genimg.likelihoods.categorical import Categorical
+from keras_genimg.likelihoods.independent import Categorical
 from keras_genimg.likelihoods.likelihood import Likelihood
 from keras_genimg.ops.checks import check_int, check_positive_int
 from keras_genimg.types import Config, Temperature, TensorLike
