@@ -20,6 +20,7 @@ from keras_genimg.latents import DiagonalNormal
 from keras_genimg.likelihoods import Bernoulli, Categorical
 from keras_genimg.presets.preset import Preset, Recipe
 
+_CLIP = {"global_clipnorm": 1.0}
 # For PixelRNN and PixelCNN on MNIST, binarized again in each epoch.
 _MNIST_RECIPE = Recipe(
     40,
@@ -29,29 +30,19 @@ _MNIST_RECIPE = Recipe(
     ema_momentum=0.999,
     clipping={"global_clipnorm": 5.0},
 )
-_DIGITS_RECIPE = Recipe(30, 32, 3e-3, clipping={"global_clipnorm": 1.0})
+_DIGITS_RECIPE = Recipe(30, 32, 3e-3, clipping=_CLIP)
 _SMALL_CIFAR10_RECIPE = Recipe(
-    3,
-    16,
-    2e-3,
-    warmup_steps=200,
-    ema_momentum=0.999,
-    clipping={"global_clipnorm": 1.0},
+    3, 16, 2e-3, warmup_steps=200, ema_momentum=0.999, clipping=_CLIP
 )
 # A first guess for models that two CPU cores cannot train.
 _LARGE_RECIPE = Recipe(
-    60,
-    16,
-    1e-3,
-    warmup_steps=1000,
-    ema_momentum=0.9995,
-    clipping={"global_clipnorm": 1.0},
-    tried=False,
+    60, 16, 1e-3, warmup_steps=1000, ema_momentum=0.9995, clipping=_CLIP, tried=False
 )
 _DRAW_RECIPE = Recipe(30, 100, 1e-3, final_fraction=0.01, clipping={"clipnorm": 10.0})
 _LARGE_DRAW_RECIPE = replace(_DRAW_RECIPE, epochs=60, tried=False)
 
 _INTENSITIES = Bernoulli(intensities=True)
+_LOG_VARIANCES = DiagonalNormal("log_variance")
 _MNIST = {"image_shape": (28, 28, 1), "head_filters": 32, "likelihood": "bernoulli"}
 _CIFAR10 = {
     "image_shape": (32, 32, 3),
@@ -96,6 +87,15 @@ _imagenet64 = _presets_on(
     {"name": "downsampled_imagenet/64x64", "image_size": 64},
     {**_CIFAR10, "image_shape": (64, 64, 3), "units": 512},
     _LARGE_RECIPE,
+)
+# For VAE and DRAW.
+_latent_mnist = _presets_on(
+    {"name": "mnist"}, {"image_shape": (28, 28, 1)}, _DRAW_RECIPE
+)
+_latent_digits = _presets_on(
+    {"name": "digits"},
+    {"image_shape": (8, 8, 1), "likelihood": _INTENSITIES},
+    _DRAW_RECIPE,
 )
 
 PIXEL_CNN = {
@@ -230,22 +230,15 @@ MULTI_SCALE_PIXEL_RNN = {
 }
 
 VAE = {
-    "mnist": Preset(
+    "mnist": _latent_mnist(
         "Binary MNIST with 20 latent numbers. The paper: Adagrad with a rate of 0.01, "
         "0.02 or 0.1, batches of 100.",
-        {
-            "image_shape": (28, 28, 1),
-            "latent_dim": 20,
-            "hidden_units": 500,
-            "posterior": DiagonalNormal("log_variance"),
-        },
+        {"latent_dim": 20, "hidden_units": 500, "posterior": _LOG_VARIANCES},
         Recipe(60, 100, 1e-3),
-        {"name": "mnist"},
     ),
-    "mnist_50": Preset(
+    "mnist_50": _latent_mnist(
         "Binary MNIST with 50 latent numbers and convolutions.",
         {
-            "image_shape": (28, 28, 1),
             "latent_dim": 50,
             "hidden_units": 200,
             "conv_filters": (16, 32),
@@ -253,7 +246,6 @@ VAE = {
             "weight_stddev": None,
         },
         Recipe(260, 100, 2e-3, warmup_steps=500, ema_momentum=0.999),
-        {"name": "mnist"},
     ),
     "frey_face": Preset(
         "Frey Face with a Gaussian decoder, intensities from 0 to 1. The paper: "
@@ -263,71 +255,59 @@ VAE = {
             "latent_dim": 10,
             "hidden_units": 200,
             "likelihood": "gaussian",
-            "posterior": DiagonalNormal("log_variance"),
+            "posterior": _LOG_VARIANCES,
         },
         Recipe(500, 100, 1e-3, tried=False),
         {"name": "frey_face"},
     ),
-    "digits": Preset(
+    "digits": _latent_digits(
         "Two latent numbers for the embedded 8x8 digits, intensities from 0 to 1.",
-        {
-            "image_shape": (8, 8, 1),
-            "latent_dim": 2,
-            "hidden_units": 200,
-            "likelihood": _INTENSITIES,
-        },
+        {"latent_dim": 2, "hidden_units": 200},
         Recipe(300, 50, 3e-3),
-        {"name": "digits"},
     ),
 }
 
 
-def _draw(image_shape, *sizes, **others):
+def _draw(*sizes, **others):
     """Return arguments of `DRAW` by name.
 
     Args:
-        image_shape: `(height, width, colors)`.
         *sizes: Columns of the paper's table 3: glimpses, units, latents, read size,
             write size.
         **others: Other arguments.
     """
     names = ("num_glimpses", "units", "latent_dim", "read_size", "write_size")
-    sizes_by_name = dict(zip(names, sizes, strict=True))
-    return {"image_shape": image_shape, **sizes_by_name, **others}
+    return {**dict(zip(names, sizes, strict=True)), **others}
 
 
 DRAW = {
-    "mnist": Preset(
+    "mnist": _latent_mnist(
         "Binarized MNIST, the paper's best. The paper: Adam.",
-        _draw((28, 28, 1), 64, 256, 100, 2, 5),
+        _draw(64, 256, 100, 2, 5),
         replace(
             _MNIST_RECIPE, epochs=60, batch_size=100, learning_rate=1e-3, tried=False
         ),
-        {"name": "mnist"},
     ),
-    "mnist_small": Preset(
+    "mnist_small": _latent_mnist(
         "Binarized MNIST in ten glimpses, which two CPU cores train in half an hour.",
-        _draw((28, 28, 1), 10, 256, 16, 5, 5),
-        _DRAW_RECIPE,
-        {"name": "mnist"},
+        _draw(10, 256, 16, 5, 5),
     ),
     "svhn": Preset(
         "Street View House Numbers, crops of 54x54 pixels. The paper: Adam.",
-        _draw((54, 54, 3), 32, 800, 100, 12, 12, likelihood=_INTENSITIES),
+        _draw(32, 800, 100, 12, 12, image_shape=(54, 54, 3), likelihood=_INTENSITIES),
         _LARGE_DRAW_RECIPE,
         {"name": "svhn_cropped", "image_size": 64, "crop_size": 54},
     ),
     "cifar10": Preset(
         "CIFAR-10. The paper: Adam.",
-        _draw((32, 32, 3), 64, 400, 200, 5, 5, likelihood=_INTENSITIES),
+        _draw(64, 400, 200, 5, 5, image_shape=(32, 32, 3), likelihood=_INTENSITIES),
         _LARGE_DRAW_RECIPE,
         {"name": "cifar10"},
     ),
-    "digits": Preset(
+    "digits": _latent_digits(
         "Small DRAW for the embedded 8x8 digits, intensities from 0 to 1.",
-        _draw((8, 8, 1), 8, 64, 8, 3, 3, likelihood=_INTENSITIES),
+        _draw(8, 64, 8, 3, 3),
         replace(_DRAW_RECIPE, epochs=100, batch_size=32, learning_rate=3e-3),
-        {"name": "digits"},
     ),
 }
 
