@@ -151,7 +151,7 @@ def load(
             )
         dataset = tf.data.Dataset.from_tensor_slices(arrays)
     else:
-        dataset = read_tfds(name, split, labels, size is not None, [*READERS])
+        dataset = read_tfds(name, split, labels, size is not None)
     element: Any = dataset.element_spec
     if size is not None and size != tuple(element["images"].shape[:2]):
 

@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from keras_genimg.datasets.readers import READERS
+
 # Stored as 0 and 1. All others are displayable.
 _ZERO_ONE_SETS = ("binarized_mnist",)
 
 
-def read_tfds(name, split, labels, any_size, others):
+def read_tfds(name, split, labels, any_size):
     """Return one split of a data set of TensorFlow Datasets.
 
     Prepared data is read without a network from the folder given by the environment
@@ -25,7 +27,6 @@ def read_tfds(name, split, labels, any_size, others):
         split: Name of a split, or a slice or sum of them, such as `"train[:80%]"`.
         labels: Whether to read labels too.
         any_size: Whether images may differ in size.
-        others: Names of other data sets, for the error text.
 
     Returns:
         A `tf.data.Dataset` of `{"images": (height, width, colors) uint8}`, with
@@ -49,12 +50,12 @@ def read_tfds(name, split, labels, any_size, others):
             ) from error
         if not isinstance(error, tfds.core.DatasetNotFoundError):
             raise
-        known = [*others, *tfds.list_builders(with_community_datasets=False)]
+        known = [*READERS, *tfds.list_builders(with_community_datasets=False)]
         near = difflib.get_close_matches(name, known)
         hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
         raise ValueError(
             f"Unknown data set: name={name!r}.{hint} Known are "
-            f"{', '.join(map(repr, others))} and the image data sets of "
+            f"{', '.join(map(repr, READERS))} and the image data sets of "
             f"tensorflow_datasets, such as 'mnist', 'cifar10' and 'svhn_cropped'."
         ) from None
     features = dict(builder.info.features.items())
