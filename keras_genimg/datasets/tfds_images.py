@@ -111,8 +111,8 @@ def parts_of_split(split, infos, owner):
     Raises:
         ValueError: If the split is unknown or empty.
     """
-    if split in infos and infos[split].num_examples > 0:
-        return [(split, slice(None))]
+    if str(split) in infos and infos[str(split)].num_examples > 0:
+        return [(str(split), slice(None))]
     import tensorflow_datasets as tfds  # Slow, and needed for slices and sums alone.
 
     try:

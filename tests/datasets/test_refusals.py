@@ -30,6 +30,7 @@ REFUSED = {
         {"intensities": True, "num_values": 17},
         {"seed": None},
         {"split": "trian"},
+        {"split": ["train"]},
         {"split": "train[:9"},
         {"split": "train[9]"},
         {"split": "test[5:2]"},
