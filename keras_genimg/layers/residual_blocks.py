@@ -5,9 +5,8 @@ from typing import Any, Literal
 import keras
 from keras import ops
 
-from keras_genimg.layers.diagonal_bilstm import DiagonalBiLSTM
 from keras_genimg.layers.masked_conv2d import MaskedConv2D
-from keras_genimg.layers.row_lstm import RowLSTM
+from keras_genimg.layers.pixel_lstm import DiagonalBiLSTM, RowLSTM
 from keras_genimg.ops.checks import (
     check_built_with_condition,
     check_choice,

@@ -4,7 +4,7 @@ import pytest
 
 from keras_genimg.causality import dependency_field
 from keras_genimg.causality.random_weights import randomize
-from keras_genimg.layers.gated_kernels import VerticalGates
+from keras_genimg.layers.gated_convs import VerticalGates
 from keras_genimg.likelihoods import Categorical
 from keras_genimg.models import GatedPixelCNN, PixelCNN
 from keras_genimg.sampling.program import Level, Program
