@@ -28,6 +28,13 @@ from keras_genimg.ops.lstm_cell import lstm_sequences, lstm_step, prepare_lstm
 from keras_genimg.ops.skewed_map import SkewedMap
 from keras_genimg.types import Config, Identifier
 
+# A logit whose sigmoid is exactly 0 or 1, in half precision too.
+_CLOSED = 1000.0
+# Default numbers of segments. On two CPU cores, 4 segments take three quarters of the
+# time of one, and 8 hardly less, but twice as long to trace.
+_CPU_SEGMENTS = 4
+_GPU_SEGMENTS = 1
+
 
 class PixelLSTM(CausalLayer, keras.layers.Layer):
     """Base class of the LSTM layers over pixels: weights and input-to-state map.
@@ -139,25 +146,18 @@ class PixelLSTM(CausalLayer, keras.layers.Layer):
             bias = bias + keras.ops.repeat(forget, self.units)
         return bias
 
-    def masked_input_kernel(self) -> tf.Tensor:
-        """Return the live taps of the input-to-state kernel, masked.
-
-        Shape `(1, kernel_size // 2 + 1, channels, directions * 4 * units)`: the taps
-        to the right of the center are zero and left out.
-        """
-        live = self.kernel_size // 2 + 1
-        kernel = tf.cast(self.input_kernel, self.compute_dtype)
-        return kernel[:, :live] * tf.cast(self.mask[:, :live], kernel.dtype)
-
     def _input_weights(self):
         """Return the gates' kernel of live taps and condition, and their bias.
 
-        Shapes `(features, directions, 4 * units)` and `(1, directions, 4 * units)`.
+        Shapes `(features, directions, 4 * units)` and `(1, directions, 4 * units)`. The
+        taps to the right of the center are masked and left out.
         """
-        shape = self.directions, 4 * self.units
-        kernels = [self.masked_input_kernel()]
+        live = self.kernel_size // 2 + 1
+        kernel = tf.cast(self.input_kernel, self.compute_dtype)
+        kernels = [kernel[0, :live] * tf.cast(self.mask[0, :live], kernel.dtype)]
         if self.condition_kernel is not None:
             kernels.append(tf.cast(self.condition_kernel, self.compute_dtype))
+        shape = self.directions, 4 * self.units
         kernels = [tf.reshape(kernel, (-1, *shape)) for kernel in kernels]
         bias = tf.zeros(shape) if self.bias is None else self.bias
         bias = tf.reshape(tf.cast(bias, self.compute_dtype), (1, *shape))
@@ -231,15 +231,10 @@ class RowLSTM(PixelLSTM):
     """
 
     def _scan_map(self, inputs, condition=None):
-        weights = (
-            self.bias,
-            self.condition_kernel,
-            self.recurrent_kernel,
-            self.initial_hidden,
-            self.initial_cell,
-        )
-        weights = (None if w is None else tf.cast(w, inputs.dtype) for w in weights)
-        return _scan_rows(inputs, condition, self.masked_input_kernel(), *weights)
+        kernel, bias = self._input_weights()
+        states = self.recurrent_kernel, self.initial_hidden, self.initial_cell
+        states = (tf.cast(tensor, inputs.dtype) for tensor in states)
+        return _scan_rows(inputs, condition, kernel[:, 0], bias[0, 0], *states)
 
     @property
     def reach(self):
@@ -295,74 +290,6 @@ class RowLSTM(PixelLSTM):
 
     def end_row(self, weights, cache, kept):
         return (*kept, cache[2])
-
-
-@functools.partial(traced_once, batched=2)
-def _scan_rows(
-    inputs,
-    condition,
-    kernel,
-    bias,
-    condition_kernel,
-    recurrent_kernel,
-    initial_hidden,
-    initial_cell,
-):
-    """Return the output of a layer, given its weights.
-
-    Args:
-        inputs: `(batch, height, width, channels)`.
-        condition: `(batch, 1 or height, 1 or width, depth)`, or None.
-        kernel: Live taps, `(1, taps, channels, 4 * units)`.
-        bias: `(4 * units,)`, or None.
-        condition_kernel: `(depth, 4 * units)`, or None.
-        recurrent_kernel: `(1, taps, units, 4 * units)`.
-        initial_hidden: `(1, units)`.
-        initial_cell: `(1, units)`.
-    """
-    batch, height, width, channels = ops.shape(inputs)
-    _, live_taps, _, gates = kernel.shape
-    rows = tf.reshape(
-        tf.transpose(inputs, (1, 2, 0, 3)), (height, width * batch, channels)
-    )
-    rows = shifted_lines(rows, range(1 - live_taps, 1), batch)
-    kernel = tf.reshape(kernel, (live_taps * channels, gates))
-    summed = tf.matmul(tf.reshape(rows, (-1, live_taps * channels)), kernel)
-    if bias is not None:
-        summed = tf.nn.bias_add(summed, bias)
-    summed = tf.reshape(summed, (height, 1, width * batch, gates))
-    if condition is not None:
-        term = pointwise_product(condition, condition_kernel)
-        term = tf.broadcast_to(term, (batch, height, width, gates))
-        term = tf.transpose(term, (1, 2, 0, 3))
-        summed = summed + tf.reshape(term, ops.shape(summed))
-    units = gates // 4
-    hidden, cell = (
-        tf.broadcast_to(state[:, None, :], (1, width * batch, units))
-        for state in (initial_hidden, initial_cell)
-    )
-    # In parts, to keep the gradient's tensors over all steps small.
-    parts = [summed]
-    if isinstance(height, int) and height > 1:
-        sizes = map(len, np.array_split(range(height), min(height, 4)))
-        parts = tf.split(summed, list(sizes), axis=0)
-    first_offset = -(recurrent_kernel.shape[1] // 2)
-    outputs = []
-    for part in parts:
-        states, hidden, cell = conv_lstm_scan(
-            part, recurrent_kernel, hidden, cell, batch, first_offset
-        )
-        outputs.append(states)
-    states = tf.reshape(tf.concat(outputs, axis=0), (height, width, batch, units))
-    return tf.transpose(states, (2, 0, 1, 3))
-
-
-# A logit whose sigmoid is exactly 0 or 1, in half precision too.
-_CLOSED = 1000.0
-# Default numbers of segments. On two CPU cores, 4 segments take three quarters of the
-# time of one, and 8 hardly less, but twice as long to trace.
-_CPU_SEGMENTS = 4
-_GPU_SEGMENTS = 1
 
 
 @keras.saving.register_keras_serializable(package="keras_genimg")
@@ -565,10 +492,60 @@ class DiagonalBiLSTM(PixelLSTM):
 
 
 @functools.partial(traced_once, batched=2)
+def _scan_rows(
+    inputs, condition, kernel, bias, recurrent_kernel, initial_hidden, initial_cell
+):
+    """Return the output of a `RowLSTM`.
+
+    Args:
+        inputs: `(batch, height, width, channels)`.
+        condition: `(batch, 1 or height, 1 or width, depth)`, or None.
+        kernel: Of live taps and condition, `(taps * channels + depth, 4 * units)`.
+        bias: `(4 * units,)`.
+        recurrent_kernel: `(1, taps, units, 4 * units)`.
+        initial_hidden: `(1, units)`.
+        initial_cell: `(1, units)`.
+    """
+    batch, height, width, channels = ops.shape(inputs)
+    reach, gates = recurrent_kernel.shape[1] // 2, kernel.shape[1]
+    rows = tf.reshape(
+        tf.transpose(inputs, (1, 2, 0, 3)), (height, width * batch, channels)
+    )
+    rows = shifted_lines(rows, range(-reach, 1), batch)
+    size = rows.shape[-1]
+    summed = tf.matmul(tf.reshape(rows, (-1, size)), kernel[:size])
+    summed = tf.nn.bias_add(summed, bias)
+    summed = tf.reshape(summed, (height, 1, width * batch, gates))
+    if condition is not None:
+        term = pointwise_product(condition, kernel[size:])
+        term = tf.broadcast_to(term, (batch, height, width, gates))
+        term = tf.transpose(term, (1, 2, 0, 3))
+        summed = summed + tf.reshape(term, ops.shape(summed))
+    units = gates // 4
+    hidden, cell = (
+        tf.broadcast_to(state[:, None, :], (1, width * batch, units))
+        for state in (initial_hidden, initial_cell)
+    )
+    # In parts, to keep the gradient's tensors over all steps small.
+    parts = [summed]
+    if isinstance(height, int) and height > 1:
+        sizes = map(len, np.array_split(range(height), min(height, 4)))
+        parts = tf.split(summed, list(sizes), axis=0)
+    outputs = []
+    for part in parts:
+        states, hidden, cell = conv_lstm_scan(
+            part, recurrent_kernel, hidden, cell, batch, -reach
+        )
+        outputs.append(states)
+    states = tf.reshape(tf.concat(outputs, axis=0), (height, width, batch, units))
+    return tf.transpose(states, (2, 0, 1, 3))
+
+
+@functools.partial(traced_once, batched=2)
 def _scan_diagonals(
     inputs, condition, weights, recurrent_kernel, initial_cell, num_segments
 ):
-    """Return the output of a layer.
+    """Return the output of a `DiagonalBiLSTM`.
 
     Args:
         inputs: `(batch, height, width, channels)`.
