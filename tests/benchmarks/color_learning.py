@@ -21,10 +21,8 @@ them. It reads CIFAR-10 from the folder that TFDS_DATA_DIR names.
 import argparse
 import json
 import math
-import multiprocessing
 import os
 import pathlib
-import sys
 import time
 from functools import partial
 
@@ -43,6 +41,7 @@ from keras_genimg.models import (
     PixelRNN,
 )
 from keras_genimg.networks.pixel_stacks import centered, make_head
+from tests.benchmarks.timing import in_new_process
 
 IMAGE_SHAPE = (32, 32, 3)
 BATCH_SIZE = 16
@@ -194,15 +193,10 @@ def main():
     os.environ |= dict.fromkeys(
         ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"), "1"
     )
-    processes = multiprocessing.get_context("spawn")
     for name, path in paths.items():
         if not path.exists():
-            given = name, path, 60 * arguments.minutes, arguments.steps
-            process = processes.Process(target=train, args=given)
-            process.start()
-            process.join()
-            if process.exitcode:
-                sys.exit(f"the training of {name} failed")
+            seconds = 60 * arguments.minutes
+            in_new_process(train, name, path, seconds, arguments.steps)
     print(f"{'':<30}  weights  bits/dim (images) after each quarter")
     for name, path in paths.items():
         result = json.loads(path.read_text())

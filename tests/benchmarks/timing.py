@@ -1,24 +1,23 @@
 """The harness of the benchmarks: programs in turns, medians, ratios and tables."""
 
 import argparse
+import concurrent.futures
 import dataclasses
 import importlib.metadata
 import importlib.util
 import json
+import multiprocessing
 import os
 import pathlib
 import platform
 import random
 import re
 import statistics
-import sys
 import time
 from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
-
-from tests.subprocesses import run_python
 
 OURS, XLA = "keras_genimg", ", XLA"
 NOTE = "Ratios of the time to that of keras_genimg, without and with XLA."
@@ -162,11 +161,6 @@ def gradient_step(compute, sources, projection=None, jit_compile=False):
     return step
 
 
-def at_most(bound, ratio):
-    """Return the text of a target, a bound of a ratio on a quiet machine."""
-    return f"≤ {bound:g}" + (" missed" if ratio > bound else "")
-
-
 def compared(timings, size):
     """Return rows that compare programs with ours, without and with XLA.
 
@@ -206,13 +200,10 @@ def cell(value):
 
 
 def in_new_process(function, *arguments):
-    """Return what a function of a module returns in a new process, through JSON."""
-    # That of a script is `__main__`, which has no other name than its spec's.
-    module = sys.modules[function.__module__].__spec__.name
-    name = function.__name__
-    code = f"import json; from {module} import {name}; "
-    code += f"print(json.dumps({name}(*{arguments!r})))"
-    return json.loads(run_python("-c", code, timeout=None).splitlines()[-1])
+    """Return what a function of a module returns in a new process."""
+    spawning = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(1, spawning) as process:
+        return process.submit(function, *arguments).result()
 
 
 def installed(package):
