@@ -247,7 +247,7 @@ def memory_rows(kind, glimpses, quick):
 
 
 def vae_rows(benchmark):
-    """Time `train_on_batch` of a VAE against a hand-written step."""
+    """Time `train_on_batch` of a VAE against that of a hand-written one."""
     sizes = (6, 8, 2, 4) if benchmark.options.quick else (28, 500, 20, 100)
     side, hidden, latent_dim, batch = sizes
     images = np.random.default_rng(0).integers(0, 2, (batch, side, side, 1))

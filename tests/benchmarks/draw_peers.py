@@ -101,7 +101,7 @@ def normal_divergence(mean, log_stddev):
 
 
 class HandWrittenVAE(keras.Model):
-    """VAE with two dense layers per side, and hand-written noise, loss and step."""
+    """VAE with two dense layers per side, and hand-written noise and loss."""
 
     def __init__(self, image_shape, latent_dim, hidden_units):
         super().__init__()
@@ -112,13 +112,9 @@ class HandWrittenVAE(keras.Model):
         self.decoder_hidden = keras.layers.Dense(hidden_units, "tanh")
         self.logits = keras.layers.Dense(size)
         self.seed_generator = keras.random.SeedGenerator()
-        names = ["loss", "kl", "reconstruction"]
-        self.means = [keras.metrics.Mean(name=name) for name in names]
+        self.kl = keras.metrics.Mean("kl")
+        self.reconstruction = keras.metrics.Mean("reconstruction")
         self(tf.zeros((1, *image_shape)))  # Builds the layers.
-
-    @property
-    def metrics(self):
-        return self.means
 
     def call(self, images):
         """Return logits, and the mean and log standard deviation of the posterior."""
@@ -128,18 +124,12 @@ class HandWrittenVAE(keras.Model):
         z = mean + tf.exp(log_stddev) * noise
         return self.logits(self.decoder_hidden(z)), mean, log_stddev
 
-    def train_step(self, data):
-        images = keras.utils.unpack_x_y_sample_weight(data)[0]
-        with tf.GradientTape() as tape:
-            logits, mean, log_stddev = self(images, training=True)
-            targets = self.flatten(images)
-            nats = tf.nn.sigmoid_cross_entropy_with_logits(targets, logits)
-            nats = tf.reduce_mean(tf.reduce_sum(nats, axis=-1))
-            divergence = normal_divergence(mean, log_stddev)
-            divergence = tf.reduce_mean(tf.reduce_sum(divergence, axis=-1))
-            loss = nats + divergence
-        weights = self.trainable_weights
-        self.optimizer.apply(tape.gradient(loss, weights), weights)
-        for metric, value in zip(self.means, (loss, divergence, nats), strict=True):
-            metric.update_state(value)
-        return {metric.name: metric.result() for metric in self.means}
+    def compute_loss(self, x, y, y_pred, sample_weight=None, training=True):
+        logits, mean, log_stddev = y_pred
+        nats = tf.nn.sigmoid_cross_entropy_with_logits(self.flatten(x), logits)
+        nats = tf.reduce_mean(tf.reduce_sum(nats, axis=-1))
+        divergence = normal_divergence(mean, log_stddev)
+        divergence = tf.reduce_mean(tf.reduce_sum(divergence, axis=-1))
+        self.reconstruction.update_state(nats)
+        self.kl.update_state(divergence)
+        return nats + divergence
