@@ -11,7 +11,7 @@ import sys
 import pytest
 import yaml
 
-from tests.subprocesses import ROOT
+from tests.subprocesses import ROOT, run_python
 
 PAGES = [
     ROOT / "README.md",
@@ -126,6 +126,20 @@ def test_code_of_the_documentation_is_executed_when_it_is_built():
         name = str(page.relative_to(ROOT))
         languages = set(re.findall(r"^```(\w+)$", page.read_text(), re.MULTILINE))
         assert languages - {"text"} == set(NOT_EXECUTED.get(name, "").split()), name
+
+
+@pytest.mark.slow
+def test_the_script_of_the_readme_runs_as_printed(tmp_path):
+    readme = (ROOT / "README.md").read_text()
+    blocks = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    script = "\n".join(blocks).replace("epochs=10", "epochs=1")
+    (tmp_path / "script.py").write_text(script)
+    output = run_python("script.py", cwd=tmp_path)
+    assert "bits_per_dim" in output
+    written = tmp_path / "readme"  # Of its own, so that nothing else is in the way.
+    assert (written / "digits.png").exists() and (written / "colors.png").exists()
+    assert (written / "served" / "digits" / "1" / "saved_model.pb").exists()
+    assert {path.name for path in tmp_path.iterdir()} == {"script.py", "readme"}
 
 
 def test_scripts_and_manifests_parse():
