@@ -4,14 +4,14 @@ from PIL import Image
 
 from tests.subprocesses import ROOT, run_python
 
+pytestmark = [pytest.mark.slow, pytest.mark.weekly]
+
 
 def nats(output, before, after=" nats"):
     """Return the number between two strings in the output."""
     return float(output.split(before)[1].split(after)[0])
 
 
-@pytest.mark.slow
-@pytest.mark.weekly
 def test_vae_draws_the_plane_of_its_latents(run_example, tmp_path):
     arguments = ["--epochs", 2, "--samples", 5, "--output", tmp_path]
     output = run_example("vae_digits.py", *arguments)
@@ -23,8 +23,6 @@ def test_vae_draws_the_plane_of_its_latents(run_example, tmp_path):
     assert (tmp_path / "model.keras").exists()
 
 
-@pytest.mark.slow
-@pytest.mark.weekly
 @pytest.mark.parametrize("two_digits", [[], ["--two-digits"]])
 def test_draw_shows_its_canvases_from_a_new_and_from_a_saved_model(
     two_digits, run_example, tmp_path
@@ -45,8 +43,6 @@ def test_draw_shows_its_canvases_from_a_new_and_from_a_saved_model(
     assert (new / "kl.png").exists()
 
 
-@pytest.mark.slow
-@pytest.mark.weekly
 @pytest.mark.parametrize("convolutional", [False, True])
 def test_classifier_of_cluttered_digits(convolutional, run_example, tmp_path):
     arguments = ["--epochs", 1, "--units", 16, "--size", 4, "--glimpses", 3]

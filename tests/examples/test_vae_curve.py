@@ -6,6 +6,8 @@ from PIL import Image
 
 from tests.examples.test_latent_models import nats
 
+pytestmark = pytest.mark.slow
+
 
 def curves_of(folder):
     """Return `(images seen, train, test)` of each run."""
@@ -19,7 +21,6 @@ def curves_of(folder):
     return curves
 
 
-@pytest.mark.slow
 @pytest.mark.weekly
 def test_bounds_are_written_and_plotted(run_example, tmp_path):
     options = ["--methods", "aevb", "aevb_adam", "--epochs", 1, "--output", tmp_path]
@@ -44,7 +45,6 @@ def test_bounds_are_written_and_plotted(run_example, tmp_path):
         assert picture.size == (640, 400)
 
 
-@pytest.mark.slow
 @pytest.mark.weekly
 def test_other_ways_to_train_improve_the_likelihood_of_few_images(
     run_example, tmp_path
@@ -59,7 +59,6 @@ def test_other_ways_to_train_improve_the_likelihood_of_few_images(
     assert monte_carlo[1][1] > wake_sleep[1][1]
 
 
-@pytest.mark.slow
 def test_frey_face_with_several_numbers_of_latents(run_example, tmp_path, monkeypatch):
     """Pictures of noise, in the form of the published file."""
     scipy_io = pytest.importorskip("scipy.io")
