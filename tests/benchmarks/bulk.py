@@ -7,44 +7,34 @@ Runs `export/bulk/sample.py` with this Python, once for each number of workers. 
 many of its worker processes as asked for, at random times, and starts the command again
 if that ended it. Then reads all shards: seeds must be complete, each there once. Prints
 images a second and a SHA-256 hash over all seeds and pixels, which is equal for all
-engines. Needs TensorFlow and tqdm, and what the engine needs.
+engines. Needs TensorFlow, tqdm and psutil, and what the engine needs.
 """
 
 import argparse
 import contextlib
 import hashlib
-import os
 import pathlib
 import random
-import signal
 import subprocess
 import sys
 import tempfile
 import time
 
 import numpy as np
+import psutil
 
 SAMPLE = pathlib.Path(__file__).parents[2] / "export" / "bulk" / "sample.py"
 # In the command line of a worker process. Beam's own runner has threads.
 WORKERS = {"local": "spawn_main", "ray": "ray::MapWorker", "beam": "bulk/sample.py"}
 
 
-def belongs_to(command, number):
-    """Return whether a process is that of a command, or one that it has started."""
-    while number not in (0, command):
-        stat = pathlib.Path(f"/proc/{number}/stat").read_bytes()
-        number = int(stat.rpartition(b")")[2].split()[1])  # Of the parent.
-    return number == command
-
-
-def worker_processes(engine, command):
-    """Return the numbers of the processes that draw for a command."""
-    found = []
-    for folder in pathlib.Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            draws = WORKERS[engine].encode() in (folder / "cmdline").read_bytes()
-            if draws and belongs_to(command, int(folder.name)):
-                found.append(int(folder.name))
+def worker_processes(engine, number):
+    """Return the processes that draw for a command, given the number of its process."""
+    command, found = psutil.Process(number), []
+    for process in [command, *command.children(recursive=True)]:
+        with contextlib.suppress(psutil.Error):  # It may have ended.
+            if WORKERS[engine] in " ".join(process.cmdline()):
+                found.append(process)
     return found
 
 
@@ -61,7 +51,7 @@ def run(command, engine, kills, longest):
             if kills and time.monotonic() > next_kill:
                 workers = worker_processes(engine, process.pid)
                 if workers:
-                    os.kill(killing.choice(workers), signal.SIGKILL)
+                    killing.choice(workers).kill()
                     kills -= 1
                     print(f"Killed a worker; {kills} more to kill.", flush=True)
                 next_kill = time.monotonic() + longest * killing.random()

@@ -2,13 +2,13 @@
 
 import contextlib
 import os
-import pathlib
 import re
 import socket
 import subprocess
 import sys
 import time
 
+import psutil
 import pytest
 
 from tests.export.blocked import block
@@ -45,6 +45,7 @@ class RunningServer:
         assert found is not True, self.log
         self.address = found[1]
         self.session = requests.Session()
+        self.measured = psutil.Process(self.process.pid)
 
     @property
     def log(self):
@@ -53,15 +54,13 @@ class RunningServer:
     @property
     def memory(self):
         """Bytes that the process holds in memory."""
-        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
-        return 1024 * int(re.search(r"VmRSS:\s+(\d+)", status)[1])
+        return self.measured.memory_info().rss
 
     @property
     def cpu_seconds(self):
         """CPU time that the process has used."""
-        stat = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text()
-        user, system = stat.rpartition(")")[2].split()[11:13]
-        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+        times = self.measured.cpu_times()
+        return times.user + times.system
 
     def get(self, path):
         return self.session.get(self.address + path, timeout=60)

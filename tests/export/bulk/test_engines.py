@@ -1,10 +1,8 @@
 """Both commands as they are run, on processes that are killed."""
 
 import argparse
-import contextlib
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -16,6 +14,7 @@ pytest.importorskip("tqdm", reason='needs the extra "bulk"')
 
 from export.bulk.engines import local  # noqa: E402
 from export.bulk.shards import BulkError  # noqa: E402
+from tests.benchmarks.bulk import worker_processes  # noqa: E402
 from tests.export.blocked import block  # noqa: E402
 from tests.export.bulk.files import content, seeds_and_pixels  # noqa: E402
 from tests.export.bulk.jobs import Job  # noqa: E402
@@ -44,20 +43,6 @@ class Command:
         self.output, self.errors = self.process.communicate(timeout=300)
         return self.process.returncode
 
-    def workers(self):
-        """Return the process numbers of its workers."""
-        found = []
-        for folder in os.listdir("/proc"):
-            with contextlib.suppress(OSError, ValueError):
-                number = int(folder)
-                with open(f"/proc/{number}/stat") as opened:
-                    parent = int(opened.read().rsplit(")", 1)[1].split()[1])
-                with open(f"/proc/{number}/cmdline") as opened:
-                    ours = "spawn_main" in opened.read()
-                if parent == self.process.pid and ours:
-                    found.append(number)
-        return found
-
 
 @pytest.fixture
 def sample(tmp_path):
@@ -84,8 +69,9 @@ def test_killed_processes_are_started_again(sample, job, expected, tmp_path):
     command = sample(drawn, "--workers", 2)
     killed = 0
     while command.process.poll() is None:
-        if killed < 2 and (workers := command.workers()):
-            os.kill(workers[killed % len(workers)], signal.SIGKILL)
+        workers = worker_processes("local", command.process.pid)
+        if killed < 2 and workers:
+            workers[killed % len(workers)].kill()
             killed += 1
         time.sleep(0.5)
     assert command.wait() == 0, command.errors
