@@ -9,9 +9,9 @@ process, with one image per call and with one image per client in each call.
 """
 
 import collections
-import concurrent.futures
 import functools
 import pathlib
+import random
 import tempfile
 import time
 
@@ -23,52 +23,46 @@ import keras_genimg.models
 from keras_genimg.models import DRAW, PixelRNN
 from keras_genimg.presets import find_preset
 from tests.benchmarks.timing import Benchmark
-from tests.export.running_server import running
+from tests.export.running_server import calling, running
 
 NUM_SEEDS = 256
 TIMEOUT = 60
 
 
-def draw_until(end, url, known, client):
-    """Act as a client that draws one image per request until the time is up.
-
-    Returns:
-        `collections.Counter` of the bad replies by kind, and the seconds of each
-        answered request.
-    """
-    random = np.random.default_rng(client)
-    counts, latencies = collections.Counter(), []
-    with requests.Session() as session:
-        while (start := time.perf_counter()) < end:
-            seed = int(random.integers(NUM_SEEDS))
-            try:
-                reply = session.post(url, json={"instances": [seed]}, timeout=TIMEOUT)
-            except requests.RequestException:
-                counts["dropped"] += 1
-                continue
-            if reply.status_code != 200:
-                counts["refused"] += 1
-                continue
-            latencies.append(time.perf_counter() - start)
-            image = reply.json()["predictions"][0]
-            counts["wrong"] += not np.array_equal(image, known[seed])
-    return counts, latencies
+def draw_one(session, url, known, seed):
+    """Draw the image of a seed; return what became of it, and the seconds it took."""
+    start = time.perf_counter()
+    try:
+        reply = session.post(url, json={"instances": [seed]}, timeout=TIMEOUT)
+    except requests.RequestException:
+        return "dropped", None
+    if reply.status_code != 200:
+        return "refused", None
+    seconds = time.perf_counter() - start
+    image = reply.json()["predictions"][0]
+    return ("right" if np.array_equal(image, known[seed]) else "wrong"), seconds
 
 
 def put_load(url, known, clients, seconds):
     """Run several clients at once; return the cells of a row."""
-    start = time.perf_counter()
-    act = functools.partial(draw_until, start + seconds, url, known)
-    with concurrent.futures.ThreadPoolExecutor(clients) as pool:
-        counts, latencies = zip(*pool.map(act, range(clients)), strict=True)
+    seeds, start = random.Random(0), time.perf_counter()
+
+    def draw():
+        return draw_one(session, url, known, seeds.randrange(NUM_SEEDS))
+
+    with requests.Session() as session:
+        session.mount("http://", requests.adapters.HTTPAdapter(pool_maxsize=clients))
+        with calling(draw, clients) as replies:
+            time.sleep(seconds)
     seconds = time.perf_counter() - start
-    latencies, counts = np.concatenate(latencies), sum(counts, collections.Counter())
+    counts = collections.Counter(outcome for outcome, _ in replies)
+    latencies = [1000 * took for _, took in replies if took is not None]
     return {
         "images": len(latencies),
         "images/s": len(latencies) / seconds,
-        "p50, ms": 1000 * float(np.percentile(latencies, 50)),
-        "p99, ms": 1000 * float(np.percentile(latencies, 99)),
-        **{kind: counts[kind] for kind in ("wrong", "refused", "dropped")},
+        "p50, ms": float(np.percentile(latencies, 50)),
+        "p99, ms": float(np.percentile(latencies, 99)),
+        **{outcome: counts[outcome] for outcome in ("wrong", "refused", "dropped")},
     }
 
 

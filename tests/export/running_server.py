@@ -1,11 +1,13 @@
 """The embedded server in a separate process."""
 
+import concurrent.futures
 import contextlib
 import os
 import re
 import socket
 import subprocess
 import sys
+import threading
 import time
 
 import psutil
@@ -91,6 +93,36 @@ def running(directory, *arguments):
             server.process.wait(timeout=30)
         finally:
             server.process.kill()
+
+
+def send_as_is(method, address, path):
+    """Send a request for a path that `requests` would tidy up."""
+    request = requests.Request(method, address).prepare()
+    request.url = address + path
+    with requests.Session() as session:
+        return session.send(request, timeout=60)
+
+
+@contextlib.contextmanager
+def calling(function, threads=1):
+    """Call a function without pause, and give the list of what it has returned.
+
+    At the end, an error of the function is raised.
+    """
+    results, stop = [], threading.Event()
+
+    def keep_calling():
+        while not stop.is_set():
+            results.append(function())
+
+    with concurrent.futures.ThreadPoolExecutor(threads) as pool:
+        running = [pool.submit(keep_calling) for _ in range(threads)]
+        try:
+            yield results
+        finally:
+            stop.set()
+    for future in running:
+        future.result()
 
 
 def listens(port):

@@ -36,14 +36,20 @@ def proxy(server):
 
 
 @pytest.fixture(params=["rest", "grpc"])
-def connect(request, server, grpc_server):
-    """Return a function that makes a client, by REST or by gRPC."""
+def interface(request, server, grpc_server):
+    """The class of models, the option that names a server, and its address."""
+    if request.param == "rest":
+        return RestModel, "--url", server.address
+    return GrpcModel, "--grpc", grpc_server.address
+
+
+@pytest.fixture
+def connect(interface):
+    """Return a function that makes a client."""
+    model_class, _, address = interface
 
     def make(name, version=None, label=None, **options):
-        if request.param == "rest":
-            model = RestModel(server.address, name, version, label)
-        else:
-            model = GrpcModel(grpc_server.address, name, version, label)
+        model = model_class(address, name, version, label)
         return ImageClient(model, **AT_ONCE, **options)
 
     return make
@@ -58,12 +64,10 @@ def run_client(run_command):
     return functools.partial(run_command, command_line)
 
 
-@pytest.fixture(params=["rest", "grpc"])
-def pixels(request, server, grpc_server):
-    """The options that name a server, by REST or by gRPC, and its model `pixels`."""
-    if request.param == "rest":
-        return at(server, "pixels")
-    return "--grpc", grpc_server.address, "--model", "pixels"
+@pytest.fixture
+def pixels(interface):
+    """The options that name a server and its model `pixels`."""
+    return *interface[1:], "--model", "pixels"
 
 
 def at(server, model="vae"):

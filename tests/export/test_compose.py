@@ -4,20 +4,17 @@ They use the official images if the engine has them, or the images named by the
 environment variables TF_SERVING_IMAGE and NGINX_IMAGE; see images/Dockerfile.
 """
 
-import concurrent.futures
-import contextlib
 import os
 import re
 import shutil
 import subprocess
-import threading
 
 import numpy as np
 import pytest
 
 from keras_genimg.models import VAE
 from keras_genimg.serving import publish
-from tests.export.running_server import listens, requests, wait_until
+from tests.export.running_server import calling, listens, requests, wait_until
 from tests.subprocesses import ROOT
 
 pytest.importorskip("tensorflow_serving", reason='needs the extra "serving"')
@@ -102,25 +99,6 @@ def draws(images, **which):
         return False
 
 
-@contextlib.contextmanager
-def four_clients_drawing():
-    """Give a list of what they have drawn. At the end, raise the error of a client."""
-    drawn, stop = [], threading.Event()
-
-    def keep_drawing():
-        while not stop.is_set():
-            drawn.append(draw())
-
-    with concurrent.futures.ThreadPoolExecutor(4) as pool:
-        drawing = [pool.submit(keep_drawing) for _ in range(4)]
-        try:
-            yield drawn
-        finally:
-            stop.set()
-    for future in drawing:
-        future.result()
-
-
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory):
     if not shutil.which("docker"):
@@ -178,7 +156,7 @@ def test_only_the_proxy_answers(compose):
 
 def test_a_new_version_takes_over_and_no_request_is_lost(compose):
     old = compose.expected(max(compose.models))
-    with four_clients_drawing() as drawn:
+    with calling(draw, threads=4) as drawn:
         new = compose.expected(compose.publish())
         wait_until(lambda: draws(new))
     is_new = [np.array_equal(images, new) for images in drawn]

@@ -13,7 +13,7 @@ import pytest
 
 from keras_genimg.serving import read_metadata
 from tests.export.flaky_proxy import flaky_proxy
-from tests.export.running_server import listens, requests, wait_until
+from tests.export.running_server import listens, requests, send_as_is, wait_until
 from tests.subprocesses import ROOT
 
 pytestmark = pytest.mark.slow
@@ -202,10 +202,7 @@ def test_refuses_large_and_compressed_bodies(check_refused):
     ],
 )
 def test_lets_nothing_else_pass(address, method, path, status):
-    request = requests.Request(method, address).prepare()
-    request.url = address + path  # With its dots.
-    with requests.Session() as session:
-        reply = session.send(request, timeout=60)
+    reply = send_as_is(method, address, path)
     assert reply.status_code == status
     assert "error" in reply.json()
 

@@ -1,11 +1,10 @@
 import concurrent.futures
 import socket
-import threading
 import time
 
 import pytest
 
-from tests.export.running_server import requests, running
+from tests.export.running_server import calling, requests, running
 
 pytestmark = pytest.mark.slow
 
@@ -59,26 +58,14 @@ def test_bodies_over_the_limit_never_lie_in_memory(small):
         for _ in range(100):
             yield b"0" * 2**20
 
-    most, stop = [], threading.Event()
-
-    def watch():
-        while not stop.wait(0.02):
-            most.append(small.memory)
-
-    before = small.memory
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
-        url = f"{small.address}/v1/models/vae:predict"
+    before, url = small.memory, f"{small.address}/v1/models/vae:predict"
+    with calling(lambda: small.memory) as memory:
         answer = requests.post(url, data=pieces(), timeout=60)
-    finally:
-        stop.set()
-        watcher.join()
     assert answer.status_code == 413, answer.text
     assert (
         f"has {100 * 2**20} bytes or more, and at most 1000" in answer.json()["error"]
     )
-    assert max(most) < before + 20 * 2**20
+    assert max(memory) < before + 20 * 2**20
 
 
 def test_clients_that_leave_do_no_harm(small):

@@ -1,6 +1,6 @@
 import pytest
 
-from tests.export.running_server import requests
+from tests.export.running_server import send_as_is
 
 pytestmark = pytest.mark.slow
 
@@ -124,9 +124,7 @@ def test_malformed_requests_get_an_error_that_names_the_fault(path, body, text, 
     ],
 )
 def test_other_paths_lead_nowhere(method, path, status, server):
-    request = requests.Request(method, server.address).prepare()
-    request.url = server.address + path  # As it is: `requests` would tidy it up.
-    answer = server.session.send(request, timeout=60)
+    answer = send_as_is(method, server.address, path)
     assert answer.status_code == status, answer.text
     assert error_of(answer)
 

@@ -1,10 +1,9 @@
 import shutil
-import threading
 
 import pytest
 
 from keras_genimg.models import VAE
-from tests.export.running_server import running, wait_until
+from tests.export.running_server import calling, running, wait_until
 from tests.subprocesses import ROOT, run_python
 
 pytestmark = pytest.mark.slow
@@ -65,22 +64,12 @@ def test_a_new_version_takes_over_without_a_lost_request(watched, vae, other):
     publish(vae, base / "swapped", 1)
     wait_for_states(server, "swapped", v1="AVAILABLE")
     old = server.predict("swapped", instances=[1])
-    replies, stop = [], threading.Event()
-
-    def ask():
-        while not stop.is_set():
-            replies.append(server.post("swapped:predict", {"instances": [1]}))
-
-    asking = threading.Thread(target=ask)
-    asking.start()
-    try:
+    ask = "swapped:predict", {"instances": [1]}
+    with calling(lambda: server.post(*ask)) as replies:
         publish(other, base / "swapped", 12)
         wait_for_states(server, "swapped", v1="END", v12="AVAILABLE")
         more = len(replies) + 3
         wait_until(lambda: len(replies) > more)
-    finally:
-        stop.set()
-        asking.join()
     assert {reply.status_code for reply in replies} == {200}
     seen = [reply.json()["predictions"] for reply in replies]
     new = server.predict("swapped", instances=[1])
