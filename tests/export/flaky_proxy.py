@@ -18,7 +18,7 @@ class FlakyProxy(http.server.ThreadingHTTPServer):
         faults: What to do with the next POST requests: an HTTP status to answer with,
             `"close"` to end the connection, `"stall"` to answer nothing after some
             seconds, `"no JSON"` to answer as some other server.
-        posts: Number of POST requests received.
+        gets, posts: Number of requests received, by method.
         address: Such as `http://127.0.0.1:12345`.
     """
 
@@ -28,12 +28,13 @@ class FlakyProxy(http.server.ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.target = target
         self.faults = []
-        self.posts = 0
+        self.gets = self.posts = 0
         self.address = f"http://127.0.0.1:{self.server_port}"
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
+        self.server.gets += 1
         answer = requests.get(self.server.target + self.path, timeout=60)
         self._answer(answer.status_code, answer.content)
 

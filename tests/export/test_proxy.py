@@ -201,8 +201,10 @@ def test_refuses_large_and_compressed_bodies(check_refused):
         ("GET", "/v1/models/vae/versions/1/assets/../saved_model.pb", 404),
     ],
 )
-def test_lets_nothing_else_pass(address, method, path, status):
+def test_lets_nothing_else_pass(address, behind, method, path, status):
+    before = behind.gets, behind.posts
     reply = send_as_is(method, address, path)
+    assert (behind.gets, behind.posts) == before
     assert reply.status_code == status
     assert "error" in reply.json()
 

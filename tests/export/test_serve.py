@@ -118,9 +118,9 @@ def test_status_metadata_and_list(server, base_dir):
 @pytest.mark.parametrize(
     "arguments, text",
     [
-        ((), "--base-dir"),
+        ((), "one of the arguments --base-dir --model is required"),
         (("--base-dir", "nowhere"), "nowhere"),
-        (("--base-dir", ".", "--label", "stable=1"), "NAME:LABEL=VERSION"),
+        (("--base-dir", ".", "--label", "stable=1"), "stable=1 is not NAME:LABEL"),
         (("--base-dir", ".", "--timeout", "0"), "float above 0"),
         (("--model", "models"), "models is not NAME=DIR"),
         (("--model", "a=nowhere"), "there is no directory nowhere"),
