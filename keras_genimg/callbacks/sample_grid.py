@@ -7,8 +7,7 @@ import numpy as np
 
 from keras_genimg.callbacks.epoch_pictures import EpochPictures
 from keras_genimg.inputs.calls import image_seeds
-from keras_genimg.inputs.conditions import condition_arrays
-from keras_genimg.inputs.images import sized_image_shape
+from keras_genimg.inputs.images import condition_arrays, sized_image_shape
 from keras_genimg.ops.checks import check_positive_int
 from keras_genimg.types import Conditions, PathLike, Seeds, Shape
 from keras_genimg.visualization.grid import image_grid, save_picture

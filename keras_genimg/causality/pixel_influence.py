@@ -15,8 +15,11 @@ from keras_genimg.causality.image_pairs import other_values
 from keras_genimg.causality.leak import effect_of, name_sub_pixel, worst_leak
 from keras_genimg.causality.probing import raster_models
 from keras_genimg.causality.random_weights import random_values, random_weights
-from keras_genimg.inputs.conditions import condition_arrays
-from keras_genimg.inputs.images import check_shape, sized_image_shape
+from keras_genimg.inputs.images import (
+    check_shape,
+    condition_arrays,
+    sized_image_shape,
+)
 from keras_genimg.ops.checks import check_positive_int
 from keras_genimg.sampling.forward_passes import forward_pass
 from keras_genimg.types import Conditions, Shape

@@ -17,19 +17,16 @@ from keras_genimg.fitting.workarounds import (
     as_vectors,
     sum_gradients_first,
 )
-from keras_genimg.inputs.conditions import (
-    SAMPLE_WEIGHT,
-    check_condition_shape,
-    check_condition_values,
-    with_rank,
-)
 from keras_genimg.inputs.images import (
+    SAMPLE_WEIGHT,
     check_shape,
+    checked_condition,
     checked_inputs,
     images_of,
-    inputs_by_name,
+    inputs_of,
     like,
     refuse_targets,
+    with_shape,
 )
 from keras_genimg.ops.workers import is_multi_worker
 
@@ -70,7 +67,6 @@ class Fitter:
         self.iterators = IteratorKeeper()
         # Has the `ReplicaStep` that runs; each replica has a thread.
         self._replica = threading.local()
-        self._is_fitting = False
         self._batches_to_skip = 0
         self._reads_skipped = False
 
@@ -88,7 +84,6 @@ class Fitter:
             given["validation_data"] = (validation,)  # Keras unpacks a tuple.
         callbacks = _as_list(given.get("callbacks"))
         self._check_restart(callbacks)
-        self._is_fitting = True
         with contextlib.ExitStack() as stack:
             stack.callback(self._end)
             stack.enter_context(self.iterators.freed_at_the_end())
@@ -100,7 +95,6 @@ class Fitter:
             return keras_fit(x, **given)
 
     def _end(self):
-        self._is_fitting = False
         self._batches_to_skip = 0
         # Left there by `BackupAndRestore`, it would be where the next `fit` begins.
         self._model._initial_epoch = None
@@ -136,10 +130,8 @@ class Fitter:
 
     def evaluate(self, keras_evaluate, *args, **kwargs):
         """Call `keras.Model.evaluate` of the model with checked data."""
-        # `fit` evaluates through this method too, on what it has checked already. It
-        # passes its own callbacks, which tells it from a call by one of them.
-        callbacks = kwargs.get("callbacks")
-        if self._is_fitting and isinstance(callbacks, keras.callbacks.CallbackList):
+        # `fit` evaluates through this method too, on what it has checked already.
+        if kwargs.get("_use_cached_eval_dataset"):
             return keras_evaluate(*args, **kwargs)
         given = self._checked(_by_name(keras_evaluate, *args, **kwargs), "evaluate")
         with self.iterators.freed_at_the_end():
@@ -156,21 +148,17 @@ class Fitter:
             check_scope(model, method)
         given = _by_name(keras_method, *args, **kwargs)
         self._refuse_class_weight(given, method)
-        inputs = inputs_by_name(given.get("x"), model)
-        images, *conditions = model.inputs
-        shape = np.shape(inputs[images.name])
+        images, *conditions = inputs_of(given.get("x"), model)
+        shape = np.shape(images)
         check_shape(shape, model, f"{model.name}.{method}")
-
-        def checked(values, tensor):
-            values = with_rank(np.asarray(values), tensor)
-            check_condition_shape(model, tensor, values.shape, shape)
-            return values
-
-        for tensor in conditions:
-            inputs[tensor.name] = checked(inputs[tensor.name], tensor)
-        given["x"] = like(given["x"], inputs)
-        if given.get("sample_weight") is not None:
-            given["sample_weight"] = checked(given["sample_weight"], SAMPLE_WEIGHT)
+        conditions = [
+            with_shape(model, tensor, np.asarray(values), shape)
+            for tensor, values in zip(model.inputs[1:], conditions, strict=True)
+        ]
+        given["x"] = like(given["x"], [images, *conditions], model)
+        if (weights := given.get("sample_weight")) is not None:
+            weights = with_shape(model, SAMPLE_WEIGHT, np.asarray(weights), shape)
+            given["sample_weight"] = weights
         return keras_method(**given)
 
     def _checked(self, given, method):
@@ -187,9 +175,7 @@ class Fitter:
         y, weights = None, given.get("sample_weight")
         if weights is not None and are_arrays(x):  # Keras refuses others.
             y = images_of(x, model)
-            weights = with_rank(np.asarray(weights), SAMPLE_WEIGHT)
-            check_condition_shape(model, SAMPLE_WEIGHT, weights.shape, y.shape)
-            check_condition_values(model, SAMPLE_WEIGHT, weights)
+            checked_condition(model, SAMPLE_WEIGHT, weights, y.shape)
         return {**given, "x": x, "y": y}
 
     def _refuse_class_weight(self, given, method):

@@ -1,20 +1,20 @@
 """Check of the images and conditions in the steps of training and evaluation."""
 
-import functools
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
-from keras_genimg.inputs.conditions import (
+from keras_genimg.inputs.images import (
     SAMPLE_WEIGHT,
     check_condition_shape,
     check_condition_values,
+    check_shape,
     in_range,
+    inputs_of,
+    like,
     wanted_shape,
-    with_rank,
+    with_shape,
 )
-from keras_genimg.inputs.images import check_shape, inputs_by_name, like
 
 
 class StepCheck:
@@ -23,8 +23,8 @@ class StepCheck:
     XLA removes assertions from a step, Keras keeps only the outputs of the last of
     `steps_per_execution` steps, and replicas see different batches. A variable works in
     all three cases: each step writes a summary of its inputs to it, and the host reads
-    it after each call. The step replaces values out of range by 0, and cuts or pads
-    inputs of another size, so that it ends and leaves no NaN in the weights.
+    it after each call. The step gets zeros instead of a bad batch, of the sizes that it
+    should have, so that it ends and leaves no NaN in the weights.
 
     Args:
         model: A `GenerativeModel`.
@@ -39,13 +39,12 @@ class StepCheck:
         self.received: Any = None  # Until `after` makes the variable.
         self._is_read = False  # Whether the host reads `received` after this step.
         self._tensors = [*model.inputs, SAMPLE_WEIGHT]
-        # A row for each input: 0 if it was good. After a value out of range: 1, the
-        # smallest, the largest and the first such value of the batch, and their dtype.
-        # After another size: 2, the shape received and the shape expected.
-        self._row_size = max(5, 1 + 2 * max(len(t.shape) for t in self._tensors))
+        # A row for each input: whether it was bad; the smallest, the largest and the
+        # first bad value of the batch, and their dtype; then the shape.
+        self._row_size = 5 + max(len(tensor.shape) for tensor in self._tensors)
 
     def inputs(self, x, sample_weight, owner):
-        """Return a step's inputs and weights, with 0 instead of bad values.
+        """Return a step's inputs and weights, with zeros instead of a bad batch.
 
         Args:
             x: The inputs of the model, see `images_of`.
@@ -55,15 +54,15 @@ class StepCheck:
         Raises:
             ValueError: If `x` does not hold the inputs, or a known shape is wrong.
         """
-        inputs = inputs_by_name(x, self.model)
-        values = [*inputs.values()]
+        values = inputs_of(x, self.model)
         if sample_weight is not None:
             values.append(sample_weight)
         checked = []
         for tensor, value in zip(self._tensors, values, strict=False):
             images = checked[0] if checked else None
             checked.append(_Input(self.model, tensor, value, images, owner))
-        is_good = tf.reduce_all([each.is_good() for each in checked])
+        values = [each.value for each in checked]
+        is_good = tf.reduce_all([each.is_good for each in checked])
 
         received = self.received
         if not self._is_read:
@@ -72,26 +71,24 @@ class StepCheck:
                 is_good, [f"{owner} received values out of range", values[0]]
             )
             with tf.control_dependencies([check]):
-                values = [tf.identity(each.value) for each in checked]
+                values = [tf.identity(value) for value in values]
         else:
 
-            def without_bad_values():
+            def zeros():
                 rows = [each.report(self._row_size) for each in checked]
-                # The first bad batch stays until the host has read it.
-                first = received[:, :1] > 0
                 rows = tf.pad(rows, [(0, len(self._tensors) - len(rows)), (0, 0)])
-                received.assign(tf.where(first, received, rows))
-                return [each.without_bad_values() for each in checked]
+                # The first bad batch stays until the host has read it.
+                is_first = tf.reduce_all(received[:, 0] == 0)
+                received.assign(tf.where(is_first, rows, received))
+                return [tf.zeros_like(value) for value in values]
 
-            values = tf.cond(
-                is_good, lambda: [each.value for each in checked], without_bad_values
-            )
+            values = tf.cond(is_good, lambda: values, zeros)
             # After `tf.cond`, since XLA needs the same shapes from both branches.
             values = [
                 each.resized(value) for each, value in zip(checked, values, strict=True)
             ]
         weights = None if sample_weight is None else values.pop()
-        return like(x, dict(zip(inputs, values, strict=True))), weights
+        return like(x, values, self.model), weights
 
     def with_flag(self, logs):
         """Add a flag to the logs of a step: above 0 after a value was out of range.
@@ -135,7 +132,7 @@ class StepCheck:
             if flag is None or flag.numpy() > 0:  # None from a user's step.
                 for received in replicas:
                     rows = received.numpy()
-                    if rows.any():
+                    if rows[:, 0].any():
                         self._raise(rows, replicas, owner)
                 if flag is not None:
                     # Without the other worker, the next step would never end.
@@ -150,27 +147,28 @@ class StepCheck:
     def _raise(self, rows, replicas, owner):
         for received in replicas:
             received.assign(tf.zeros_like(received))
-        for index, (tensor, row) in enumerate(zip(self._tensors, rows, strict=True)):
-            if row[0] == 2:
-                rank = len(tensor.shape)
-                sizes = [int(size) for size in row[1 : 1 + 2 * rank]]
-                shape, wanted = sizes[:rank], sizes[rank:]
-                if index == 0:
-                    check_shape(shape, self.model, owner)
-                check_condition_shape(self.model, tensor, shape, wanted)
-            elif row[0]:
-                dtype = tf.as_dtype(int(row[4])).as_numpy_dtype
-                values = row[1:4].astype(dtype)
-                # Let the checks of arrays describe the fault, on these few values.
-                if index == 0:
-                    self.model.likelihood.check_images(values, owner)
-                else:
-                    check_condition_values(self.model, tensor, values)
-                raise ValueError(
-                    f"{owner} received values of the input '{tensor.name}' that are "
-                    f"out of range, among them {values[2]}. Received: values from "
-                    f"{values[0]} to {values[1]}, dtype {values.dtype}"
-                )
+        images_shape = None
+        for tensor, row in zip(self._tensors, rows, strict=True):
+            dtype, *sizes = map(int, row[4:])
+            shape = sizes[: len(tensor.shape)]
+            are_images = images_shape is None
+            if are_images:
+                images_shape = shape
+            if not row[0]:
+                continue
+            # Let the checks of arrays describe the fault, on these few values.
+            values = row[1:4].astype(tf.as_dtype(dtype).as_numpy_dtype)
+            if are_images:
+                check_shape(shape, self.model, owner)
+                self.model.likelihood.check_images(values, owner)
+            else:
+                check_condition_shape(self.model, tensor, shape, images_shape)
+                check_condition_values(self.model, tensor, values)
+            raise ValueError(
+                f"{owner} received values of the input '{tensor.name}' that are out of "
+                f"range, among them {values[2]}. Received: values from {values[0]} to "
+                f"{values[1]}, dtype {values.dtype}"
+            )
 
 
 class _Input:
@@ -191,37 +189,26 @@ class _Input:
             value = tf.ensure_shape(value, (None,) * len(tensor.shape))
         if images is None:
             check_shape(value.shape, model, owner)
+            is_good = model.likelihood.all_in_range(value)
             self._in_range = model.likelihood.in_range
-            self._all_in_range = model.likelihood.all_in_range
         else:
-            value = with_rank(value, tensor)
-            check_condition_shape(model, tensor, value.shape, images.value.shape)
-            self._in_range = functools.partial(in_range, model, tensor)
-            self._all_in_range = lambda value: tf.reduce_all(self._in_range(value))
+            value = with_shape(model, tensor, value, images.value.shape)
+            self._in_range = lambda value: in_range(model, tensor, value)
+            is_good = tf.reduce_all(self._in_range(value))
         self.value = value
         # With scalar tensors for unknown sizes.
         self.sizes = [
             tf.shape(value)[axis] if size is None else size
             for axis, size in enumerate(value.shape)
         ]
-        self.wanted = wanted_shape(tensor, self.sizes, (images or self).sizes)
-        unknown = [
+        self._wanted = wanted_shape(tensor, self.sizes, (images or self).sizes)
+        # Whether the unknown sizes are right.
+        self._fits = [
             size == want
-            for size, want in zip(self.sizes, self.wanted, strict=True)
+            for size, want in zip(self.sizes, self._wanted, strict=True)
             if size is not want and (tf.is_tensor(size) or tf.is_tensor(want))
         ]
-        # Whether the size is right; None if this is known.
-        self._fits = tf.reduce_all(unknown) if unknown else None
-
-    def is_good(self):
-        """Return whether nothing is wrong, a scalar."""
-        is_good = self._all_in_range(self.value)
-        return is_good if self._fits is None else is_good & self._fits
-
-    def without_bad_values(self):
-        """Return the value, with 0 where it is out of range."""
-        mask = self._in_range(self.value)
-        return tf.where(mask, self.value, tf.zeros_like(self.value))
+        self.is_good = tf.reduce_all([is_good, *self._fits])
 
     def report(self, row_size):
         """Return a row of `StepCheck.received`."""
@@ -230,22 +217,17 @@ class _Input:
         # GPUs have no kernel of `argmin` for integers. With an index in place of
         # `gather`, XLA would compile the step again for each batch.
         first = tf.gather(flat, tf.argmin(tf.cast(mask, tf.float32)))
-        dtype = np.float32(self.value.dtype.as_datatype_enum)
-        row = [1.0, tf.reduce_min(flat), tf.reduce_max(flat), first, dtype]
-        row = tf.pad(row, [(0, row_size - len(row))])
-        row = tf.where(tf.reduce_all(mask), 0.0, row)
-        if self._fits is None:
-            return row
-        shapes = [tf.cast(size, tf.float32) for size in (2, *self.sizes, *self.wanted)]
-        shapes = tf.pad(shapes, [(0, row_size - len(shapes))])
-        return tf.where(self._fits, row, shapes)
+        values = [tf.reduce_min(flat), tf.reduce_max(flat), first]
+        row = [~self.is_good, *values, self.value.dtype.as_datatype_enum, *self.sizes]
+        row = [tf.cast(number, tf.float32) for number in row]
+        return tf.pad(row, [(0, row_size - len(row))])
 
     def resized(self, value):
         """Return `value` cut, or padded with 0, to the size that it should have."""
-        if self._fits is None:
+        if not self._fits:
             return value
-        kept = tf.minimum(tf.shape(value), self.wanted)
+        kept = tf.minimum(tf.shape(value), self._wanted)
         cut = tf.slice(value, tf.zeros_like(kept), kept)
-        margins = tf.stack([tf.zeros_like(kept), self.wanted - kept], axis=1)
-        sizes = [None if tf.is_tensor(size) else size for size in self.wanted]
+        margins = tf.stack([tf.zeros_like(kept), self._wanted - kept], axis=1)
+        sizes = [None if tf.is_tensor(size) else size for size in self._wanted]
         return tf.ensure_shape(tf.pad(cut, margins), sizes)

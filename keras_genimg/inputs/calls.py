@@ -9,12 +9,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_genimg.inputs.conditions import with_rank
 from keras_genimg.inputs.images import (
-    check_values,
     checked_inputs,
-    inputs_by_name,
+    checked_values,
     inputs_of,
+    without_tuple,
 )
 from keras_genimg.ops.checks import check_choice, check_positive_int
 from keras_genimg.ops.uniforms import MAX_SEED
@@ -118,26 +117,14 @@ def draw_images(
         RuntimeError: If it is called in a `tf.function`.
     """
     batch_size = check_positive_int("batch_size", batch_size, method)
-    total = len(inputs[0])
     task = eager_task(model, method)
+    total = len(inputs[0])
     slow = cost * min(total, batch_size) > SLOW
-
-    def drawn(part):
-        batch = [tf.constant(values[part]) for values in inputs]
-        return batch[0], _arrays(draw(*batch))
-
-    pool = ThreadPoolExecutor(num_threads)
-
-    def batches():
-        in_threads = num_threads > 1 and total > batch_size
-        compute = pool.map if in_threads else map
-        yield from compute(drawn, slices(total, batch_size))
-
-    try:
-        pairs = reported(batches(), task, total, verbose, note, slow)
-        return _joined(arrays for _, arrays in pairs)
-    finally:
-        pool.shutdown(cancel_futures=True)  # After an error or Ctrl+C.
+    parts = slices(total, batch_size)
+    num_threads = num_threads if total > batch_size else 1
+    return _called(
+        draw, _batches(inputs, parts), num_threads, task, total, verbose, note, slow
+    )
 
 
 def map_images(
@@ -172,23 +159,15 @@ def map_images(
     data = checked_inputs(images, model, task)
     if isinstance(data, tf.data.Dataset):
         total, unit = int(data.cardinality()), "batch"
-        batches = _checked_batches(model, data, task)
+        batches = (checked_values(without_tuple(x), model, task) for x in data)
     else:
-        inputs = list(inputs_by_name(data, model).values())
+        inputs = inputs_of(data, model)
         total, unit = len(inputs[0]), "image"
         parts = (timed_slices if splits else slices)(total, batch_size)
-        batches = ([tf.constant(values[part]) for values in inputs] for part in parts)
-    # One rank for all batches, so that a graph knows it.
-    batches = (
-        [with_rank(*pair) for pair in zip(batch, model.inputs, strict=True)]
-        for batch in batches
-    )
-    batches = reported(batches, task, total, verbose, note, unit=unit)
+        batches = _batches(inputs, parts)
     # Not all functions take an empty batch, which a data set may have.
-    results = [_arrays(function(*batch)) for batch in batches if len(batch[0])]
-    if not results:
-        raise ValueError(f"{task} received no images: {data}")
-    return _joined(results)
+    batches = (batch for batch in batches if len(batch[0]))
+    return _called(function, batches, 1, task, total, verbose, note, unit=unit)
 
 
 def eager_task(model, method):
@@ -202,20 +181,36 @@ def eager_task(model, method):
     return task
 
 
-def _arrays(tensors):
-    return tf.nest.map_structure(np.asarray, tensors)
+def _batches(inputs, parts):
+    return ([tf.constant(values[part]) for values in inputs] for part in parts)
 
 
-def _joined(results):
-    """Return the results of all batches, concatenated."""
+def _called(function, batches, num_threads, task, *report, **options):
+    """Call a function on batches, and report, see `reported`.
+
+    Returns:
+        NumPy arrays: the results of all batches, concatenated.
+
+    Raises:
+        ValueError: If there is no batch.
+    """
+
+    def called(batch):
+        return batch[0], tf.nest.map_structure(np.asarray, function(*batch))
+
+    pool = ThreadPoolExecutor(num_threads)
+
+    def pairs():  # Nothing is called before the report begins.
+        yield from (pool.map if num_threads > 1 else map)(called, batches)
+
+    try:
+        reports = reported(pairs(), task, *report, **options)
+        results = [arrays for _, arrays in reports]
+    finally:
+        pool.shutdown(cancel_futures=True)  # After an error or Ctrl+C.
+    if not results:
+        raise ValueError(f"{task} received no images: all batches are empty")
     return tf.nest.map_structure(lambda *parts: np.concatenate(parts), *results)
-
-
-def _checked_batches(model, dataset, owner):
-    for element in dataset:
-        batch = list(inputs_by_name(inputs_of(element), model).values())
-        check_values(batch, model, owner)
-        yield batch
 
 
 def reported(batches, task, total, verbose="auto", note="", slow=False, unit="image"):

@@ -4,27 +4,28 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_genimg.inputs.conditions import check_conditions
 from keras_genimg.inputs.torch_loader import is_torch_loader, loader_dataset
 from keras_genimg.ops.checks import check_image_shape
+
+# The weights of images in a loss are checked like a condition.
+SAMPLE_WEIGHT = keras.KerasTensor((None,), "float32", name="sample_weight")
 
 
 def images_of(x, model):
     """Return the images among a model's inputs, which are its first input.
 
     Args:
-        x: Images; or, for a model with more inputs, a list or tuple in the order of
-            `model.inputs`, or a dict by input name.
+        x: See `inputs_of`.
         model: The model that takes `x`.
 
     Raises:
         ValueError: If `x` does not hold the inputs of `model`.
     """
-    return inputs_by_name(x, model)[model.inputs[0].name]
+    return inputs_of(x, model)[0]
 
 
-def inputs_by_name(x, model):
-    """Return a model's inputs as a dict in the order of `model.inputs`.
+def inputs_of(x, model):
+    """Return a model's inputs as a list in the order of `model.inputs`.
 
     Args:
         x: Images; or, for a model with more inputs, a list or tuple in the order of
@@ -36,11 +37,11 @@ def inputs_by_name(x, model):
     """
     names = [tensor.name for tensor in model.inputs]
     if isinstance(x, dict) and set(x) == set(names):
-        return {name: x[name] for name in names}
+        return [x[name] for name in names]
     if isinstance(x, (list, tuple)) and len(x) == len(names):
-        return dict(zip(names, x, strict=True))
+        return list(x)
     if len(names) == 1 and not isinstance(x, (dict, list, tuple)):
-        return {names[0]: x}
+        return [x]
     received = sorted(x) if isinstance(x, dict) else type(x).__name__
     raise ValueError(
         f"{model.name} takes the inputs {names}, in this order or as a dict by name. "
@@ -48,12 +49,12 @@ def inputs_by_name(x, model):
     )
 
 
-def like(x, inputs):
-    """Return the dict `inputs` in the structure of `x`; a single input as a tensor."""
-    values = list(inputs.values())
+def like(x, values, model):
+    """Return a list of inputs in the structure of `x`; a single one as a tensor."""
     if len(values) == 1:
         return values[0]
-    return inputs if isinstance(x, dict) else values
+    names = [tensor.name for tensor in model.inputs]
+    return dict(zip(names, values, strict=True)) if isinstance(x, dict) else values
 
 
 def checked_inputs(x, model, owner, in_steps=False):
@@ -61,7 +62,7 @@ def checked_inputs(x, model, owner, in_steps=False):
 
     Arrays and tensors are checked completely, a `tf.data.Dataset` only by its element
     spec. The caller must check the batches of data sources: `StepCheck` does so in
-    training steps, `check_values` on the host.
+    training steps, `checked_values` on the host.
 
     Args:
         x: Images and conditions as arrays, or a data source that Keras reads.
@@ -72,8 +73,8 @@ def checked_inputs(x, model, owner, in_steps=False):
             `DataLoader`.
 
     Returns:
-        `x`, with lists converted to NumPy arrays, and a PyTorch `DataLoader` to a
-        `tf.data.Dataset`.
+        `x`, with arrays as `checked_values` returns them, and a PyTorch `DataLoader` as
+        a `tf.data.Dataset`.
 
     Raises:
         ValueError: If there are no images, or their shape or pixels do not fit.
@@ -92,42 +93,43 @@ def checked_inputs(x, model, owner, in_steps=False):
             f"DataLoader. Call it for each batch, or make a data set of them with "
             f"tf.data.Dataset.from_generator. Received: {type(x).__name__}"
         )
-    images_of(x, model)
-    if isinstance(x, (dict, list, tuple)):
-        x = tf.nest.map_structure(np.asarray, x)
-    else:
-        received = type(x).__name__
-        x = np.asarray(x)
+    if not isinstance(x, (dict, list, tuple)):
+        received, x = type(x).__name__, np.asarray(x)
         if x.dtype == object:
             raise ValueError(
                 f"{owner} cannot read a {received}. Pass an array, a tf.data.Dataset, "
                 f"a keras.utils.PyDataset, a PyTorch DataLoader, or a generator of "
                 f"1-tuples, such as ((batch,) for batch in data). Received: {received}"
             )
-    images = images_of(x, model)
-    check_values(x, model, owner)
+    images, *conditions = checked_values(x, model, owner)
     if len(images) == 0:
         raise ValueError(f"{owner} received no images: shape={images.shape}")
-    return x
+    return like(x, [images, *conditions], model)
 
 
-def check_values(x, model, owner):
-    """Raise if a shape does not fit, or a pixel or a condition is out of range.
+def checked_values(x, model, owner):
+    """Return a model's inputs as arrays; raise if a shape or a value does not fit.
 
     Args:
-        x: Inputs of the model as arrays or eager tensors, see `images_of`.
+        x: Arrays or eager tensors, see `inputs_of`.
         model: A `GenerativeModel`.
         owner: The call that received them, for error texts.
 
+    Returns:
+        List of NumPy arrays with the ranks of the model's inputs.
+
     Raises:
-        ValueError: If a shape or a value does not fit.
+        ValueError: If a shape does not fit, or a pixel or a condition is out of range.
     """
-    inputs = inputs_by_name(x, model)
-    images, *conditions = (np.asarray(value) for value in inputs.values())
+    images, *others = map(np.asarray, inputs_of(x, model))
     check_shape(images.shape, model, owner)
     model.likelihood.check_images(images, owner)
-    check_conditions(model, conditions, images.shape)
+    conditions = [
+        checked_condition(model, tensor, values, images.shape)
+        for tensor, values in zip(model.inputs[1:], others, strict=True)
+    ]
     model._check_together(images, conditions, owner)
+    return [images, *conditions]
 
 
 def check_shape(shape, model, owner):
@@ -160,7 +162,7 @@ def known_image_shape(x, model):
         `(height, width, colors)`.
     """
     if isinstance(x, tf.data.Dataset):
-        x = inputs_of(x.element_spec)
+        x = without_tuple(x.element_spec)
     elif not isinstance(x, (np.ndarray, dict, list, tuple)):
         return model.image_shape
     shape = tf.TensorShape(images_of(x, model).shape)
@@ -209,7 +211,7 @@ def _check_dataset(dataset, model, owner, in_steps):
     if isinstance(element, tuple) and len(element) > 1:
         received = f"a data set whose elements are {len(element)}-tuples: {element}"
         refuse_targets(model, owner, received)
-    specs = inputs_by_name(inputs_of(element), model).values()
+    specs = inputs_of(without_tuple(element), model)
     unknown = any(spec.shape.rank is None for spec in specs)
     if in_steps and unknown:  # Which Keras cannot read.
         raise ValueError(
@@ -243,6 +245,219 @@ def refuse_targets(model, owner, received):
     )
 
 
-def inputs_of(element):
+def without_tuple(element):
     """Return the inputs in an element of a data set, which may be a 1-tuple of them."""
     return element[0] if isinstance(element, tuple) else element
+
+
+def condition_arrays(model, conditions, num_images, image_shape=None):
+    """Return conditions as arrays in the order of the model's inputs.
+
+    Args:
+        model: A `GenerativeModel`.
+        conditions: Dict of arrays by input name; an array, for a single condition; or
+            None.
+        num_images: Length of the first axis that each array must have.
+        image_shape: `(height, width, colors)` of the images, by default the model's.
+
+    Returns:
+        List of NumPy arrays of the inputs' dtypes.
+
+    Raises:
+        ValueError: If a condition is missing or unknown, or its shape or values do not
+            fit.
+    """
+    inputs = model.inputs[1:]
+    if conditions is None:
+        conditions = {}
+    elif not isinstance(conditions, dict):
+        name = inputs[0].name if len(inputs) == 1 else type(conditions).__name__
+        conditions = {name: conditions}
+    names = [tensor.name for tensor in inputs]
+    if sorted(conditions) != sorted(names):
+        raise ValueError(
+            f"`conditions` of {model.name} must give the inputs {names}, as a dict by "
+            f"name. Received: {sorted(conditions)}"
+        )
+    images_shape = (num_images, *(image_shape or model.image_shape))
+    return [
+        checked_condition(model, tensor, conditions[tensor.name], images_shape).astype(
+            tensor.dtype
+        )
+        for tensor in inputs
+    ]
+
+
+def checked_condition(model, tensor, values, images_shape):
+    """Return a condition as an array; raise if its shape or a value does not fit.
+
+    Args:
+        model: A `GenerativeModel`.
+        tensor: The input, or `SAMPLE_WEIGHT`.
+        values: Array or tensor.
+        images_shape: `(num_images, height, width, colors)`.
+
+    Raises:
+        ValueError: If the shape differs from that of the input, or a value is out of
+            range, see `in_range`.
+    """
+    values = with_shape(model, tensor, np.asarray(values), images_shape)
+    check_condition_values(model, tensor, values)
+    return values
+
+
+def with_shape(model, tensor, values, images_shape):
+    """Return a condition with the rank of its input; raise unless its shape fits.
+
+    As in Keras, a last axis of size 1 may be missing or superfluous.
+
+    Args:
+        model: A `GenerativeModel`.
+        tensor: The input, or `SAMPLE_WEIGHT`.
+        values: Array or tensor.
+        images_shape: See `check_condition_shape`.
+
+    Raises:
+        ValueError: If a known size differs.
+    """
+    rank = len(tensor.shape)
+    if len(values.shape) == rank + 1 and values.shape[-1] == 1:
+        values = values[..., 0]
+    elif len(values.shape) == rank - 1 and tensor.shape[-1] == 1:
+        values = values[..., None]
+    check_condition_shape(model, tensor, values.shape, images_shape)
+    return values
+
+
+def check_condition_shape(model, tensor, shape, images_shape):
+    """Raise unless a condition has the shape of its input.
+
+    Args:
+        model: A `GenerativeModel`.
+        tensor: The input, or `SAMPLE_WEIGHT`.
+        shape: Shape of the condition; None for unknown sizes.
+        images_shape: `(num_images, height, width, colors)`; None for unknown sizes.
+
+    Raises:
+        ValueError: If a known size differs.
+    """
+    expected = (images_shape[0], *tensor.shape[1:])
+    fits = len(shape) == len(expected)
+    if fits:
+        expected = wanted_shape(tensor, shape, images_shape)
+        fits = tf.TensorShape(expected).is_compatible_with(shape)
+    if not fits:
+        hint = ""
+        if len(shape) == 4 and 1 in shape[1:3]:
+            hint = (
+                " For a map of a single row or column, use the size 1 in its "
+                "keras.Input."
+            )
+        raise ValueError(
+            f"`{tensor.name}` of {model.name} must have the shape {tuple(expected)}, "
+            f"with one element for each of the {images_shape[0]} images.{hint} "
+            f"Received: shape={tuple(shape)}"
+        )
+
+
+def wanted_shape(tensor, shape, images_shape):
+    """Return the shape that a condition must have, also in a graph.
+
+    Where the input has no size, any will do. The exception is a map of one row or
+    column, which Keras would repeat for an image of more.
+
+    Args:
+        tensor: The input, or `SAMPLE_WEIGHT`.
+        shape: Shape of the condition: integers, None or scalar tensors.
+        images_shape: Shape of the images, with the same kinds of sizes.
+    """
+    wanted = [images_shape[0], *tensor.shape[1:]]
+    for axis, size in enumerate(shape):
+        if wanted[axis] is not None:
+            continue
+        wanted[axis] = size
+        if len(shape) == 4 and axis in (1, 2) and size is not None:
+            of_image = images_shape[axis]
+            if tf.is_tensor(size):
+                wanted[axis] = tf.where(size > 1, size, of_image)
+            elif size == 1:
+                wanted[axis] = of_image
+    return wanted
+
+
+def check_condition_values(model, tensor, values):
+    """Raise if a value of a condition is out of range.
+
+    Args:
+        model: A `GenerativeModel`.
+        tensor: The input, or `SAMPLE_WEIGHT`.
+        values: NumPy array.
+
+    Raises:
+        ValueError: If a value is out of range, see `in_range`.
+    """
+    if not np.all(in_range(model, tensor, values)):
+        limits = _limits(model, tensor)
+        needed = "finite numbers"
+        if limits is not None:
+            needed = f"integers from {limits[0]} to {limits[1]}"
+        raise ValueError(
+            f"`{tensor.name}` of {model.name} must be {needed}. Received: "
+            f"{np.unique(values)[:20]}, dtype {values.dtype}"
+        )
+
+
+def in_range(model, tensor, values):
+    """Return a mask of the values of a condition that are in range, also in a graph.
+
+    Floats must be finite. Integers must be integers before any conversion, which would
+    cut 0.9 to 0, and in the input's range or that of its dtype.
+
+    Args:
+        model: A `GenerativeModel`.
+        tensor: The input, or `SAMPLE_WEIGHT`.
+        values: Array or tensor.
+
+    Returns:
+        Boolean tensor of the same shape.
+
+    Raises:
+        ValueError: If the model defines a range for an input that does not exist.
+    """
+    limits, values = _limits(model, tensor), tf.convert_to_tensor(values)
+    is_integer = values.dtype.is_integer or values.dtype.is_bool
+    if limits is None and (is_integer or values.dtype.is_floating):
+        return tf.math.is_finite(tf.cast(values, tensor.dtype))
+    if limits is None or not is_integer:
+        return tf.zeros_like(values, tf.bool)
+    low, high = limits[0], min(limits[1], tf.int64.max)
+    if values.dtype == tf.uint64:
+        low = max(low, 0)  # From 2**63 on, they become negative.
+    values = tf.cast(values, tf.int64)
+    return (values >= low) & (values <= high)
+
+
+def check_condition_ranges(model):
+    """Raise if the model defines a range for an input that does not exist.
+
+    Raises:
+        ValueError: If it does.
+    """
+    names = [each.name for each in model.inputs[1:]]
+    unknown = sorted(set(model.condition_ranges) - set(names))
+    if unknown:
+        raise ValueError(
+            f"`condition_ranges` of {model.name} must name its conditions, which are "
+            f"{names}. Received: {unknown}"
+        )
+
+
+def _limits(model, tensor):
+    """Return the smallest and the largest integer of an input, or None for floats."""
+    check_condition_ranges(model)
+    if tensor.name in model.condition_ranges:
+        return model.condition_ranges[tensor.name]
+    dtype = tf.as_dtype(tensor.dtype)
+    if dtype.is_bool:
+        return 0, 1
+    return (dtype.min, dtype.max) if dtype.is_integer else None

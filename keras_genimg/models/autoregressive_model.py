@@ -9,8 +9,11 @@ from numpy.typing import ArrayLike
 from keras_genimg import likelihoods
 from keras_genimg.drawing.drawer import Drawer, checked_completion
 from keras_genimg.inputs.calls import image_seeds, map_images
-from keras_genimg.inputs.conditions import check_condition_ranges, condition_arrays
-from keras_genimg.inputs.images import known_image_shape
+from keras_genimg.inputs.images import (
+    check_condition_ranges,
+    condition_arrays,
+    known_image_shape,
+)
 from keras_genimg.metrics import BitsPerDim
 from keras_genimg.models.generative_model import GenerativeModel
 from keras_genimg.ops.checks import check_positive_int

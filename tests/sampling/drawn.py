@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from keras_genimg.inputs.conditions import condition_arrays
+from keras_genimg.inputs.images import condition_arrays
 from keras_genimg.ops import seeded_uniforms
 from keras_genimg.serving import write_saved_model
 

@@ -6,8 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_genimg.causality.proof import difference_of_params, tolerance
-from keras_genimg.inputs.conditions import condition_arrays
-from keras_genimg.inputs.images import sized_image_shape
+from keras_genimg.inputs.images import condition_arrays, sized_image_shape
 from keras_genimg.sampling import teacher_forced_params
 
 
