@@ -1,24 +1,20 @@
 """Exact resume of training."""
 
 import contextlib
+import json
 import pathlib
-from collections.abc import Iterator
-from typing import Any
+import re
+import warnings
+import zipfile
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_genimg.callbacks.replica_values import ReplicaValues
-from keras_genimg.callbacks.run_state import (
-    RunState,
-    check_same_run,
-    describe_run,
-    load_state,
-    save_state,
-)
 from keras_genimg.datasets.batches import describe
-from keras_genimg.files import file_lock
+from keras_genimg.files import atomic_path, file_lock, sync
 from keras_genimg.fitting.data import are_arrays, array_epochs, epochs_of
 from keras_genimg.fitting.fitter import ArrangingCallback
 from keras_genimg.fitting.workarounds import parts_of
@@ -27,6 +23,12 @@ from keras_genimg.ops.workers import is_chief, is_multi_worker, sum_over_workers
 from keras_genimg.types import PathLike
 
 LOCK = ".lock"
+# The last complete file and the one before it.
+NUM_KEPT = 2
+_NAME = re.compile(r"state-(\d+)-(\d+)\.npz")
+# Keras numbers the names of layers and models in the order of their making, and a class
+# may be in another file in a later version.
+_NOT_COMPARED = ("name", "keras_history", "registered_name", "build_config", "module")
 
 
 class Resume(ArrangingCallback):
@@ -113,7 +115,7 @@ class Resume(ArrangingCallback):
             self._restore(model, load_state(self.directory))
             self._check_workers(strategy)
             reads_skipped = "batch_size" not in description  # A source of others.
-            model._fitter.skip_batches(self._position, consume=reads_skipped)
+            stack.enter_context(self._skipped_steps(model, reads_skipped))
             self._epoch_values = ReplicaValues(strategy, model._epoch_variables())
             stack.callback(setattr, self, "_epoch_values", None)
             callbacks = tf.nest.flatten(arguments.get("callbacks") or [])
@@ -192,6 +194,33 @@ class Resume(ArrangingCallback):
                 f"same order, Resume(repeats_exactly=True). Received: data of type "
                 f"{kind}"
             )
+
+    @contextlib.contextmanager
+    def _skipped_steps(self, model, reads):
+        """Leave out the first steps of `fit`, which were trained before.
+
+        Args:
+            model: The model.
+            reads: Whether to read their batches.
+        """
+        model.make_train_function()
+        step, num_steps = model.train_function, model.steps_per_execution
+        left = self._position
+
+        def step_unless_skipped(iterator):
+            nonlocal left
+            if left <= 0:
+                return step(iterator)
+            left -= num_steps
+            for _ in range(num_steps if reads else 0):
+                next(iterator)
+            return model.get_metrics_result()
+
+        model.train_function = step_unless_skipped
+        try:
+            yield
+        finally:
+            model.train_function = step
 
     def _before_swaps(self, callbacks):
         """Return callbacks that read weights before `SwapEMAWeights` swaps them.
@@ -314,3 +343,178 @@ class Resume(ArrangingCallback):
         if self._writes:
             state = RunState(epoch, position, history, self._run, values)
             save_state(self.directory, state)
+
+
+class ReplicaValues:
+    """Read and write variables that each replica keeps for itself, such as metrics.
+
+    Their sum alone is not enough to continue exactly: with its parts on other replicas,
+    later sums are rounded in another way.
+
+    All workers must call the methods together.
+
+    Args:
+        strategy: The `tf.distribute.Strategy` of the variables.
+        variables: Keras variables with `synchronization="on_read"`.
+    """
+
+    def __init__(
+        self,
+        strategy: tf.distribute.Strategy,
+        variables: Sequence[keras.Variable],
+    ):
+        self.strategy = strategy
+        self.variables = list(variables)
+        # Traced once for all states of a run.
+        self._gather = tf.function(self._gathered, autograph=False)
+
+    def read(self) -> list[np.ndarray]:
+        """Return each variable's values of all replicas, along a new first axis."""
+        if self.strategy.num_replicas_in_sync == 1:
+            return [np.asarray(v.numpy())[None] for v in self.variables]
+        return [np.asarray(value) for value in self._gather()]
+
+    def write(self, values: Sequence[np.ndarray]) -> None:
+        """Set the variables to what `read` returned.
+
+        If that was on another number of replicas, only the sums are kept.
+        """
+        replicas = self.strategy.num_replicas_in_sync
+        if replicas == 1 or any(len(value) != replicas for value in values):
+            for variable, value in zip(self.variables, values, strict=True):
+                variable.assign(value.sum(axis=0))
+            return
+
+        def assign():
+            replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+            for variable, value in zip(self.variables, values, strict=True):
+                variable.assign(tf.constant(value)[replica])
+
+        tf.function(lambda: self.strategy.run(assign), autograph=False)()
+
+    def _gathered(self):
+        parts = self.strategy.run(
+            lambda: [tf.convert_to_tensor(v)[None] for v in self.variables]
+        )
+        return [self.strategy.gather(part, axis=0) for part in parts]
+
+
+class RunState(NamedTuple):
+    """The state of a training run between two batches.
+
+    Attributes:
+        epoch: Number of the epoch that the next batch belongs to.
+        position: Index of that batch in its epoch.
+        history: Dict of lists by name of metric, as `History` has it.
+        run: Description of the run, JSON values.
+        values: Arrays, one for each variable.
+    """
+
+    epoch: int
+    position: int
+    history: dict[str, list[float]]
+    run: dict[str, Any]
+    values: list[np.ndarray]
+
+
+def save_state(directory: pathlib.Path, state: RunState) -> None:
+    """Write a state; remove all but the last files.
+
+    A file appears under its name when it is complete and on the disk.
+    """
+    about = json.dumps([state.epoch, state.position, state.history, state.run])
+    arrays = {f"{i}": value for i, value in enumerate(state.values)}
+    path = directory / f"state-{state.epoch:06d}-{state.position:09d}.npz"
+    with atomic_path(path) as unfinished:
+        with open(unfinished, "wb") as opened:
+            np.savez(opened, about=np.frombuffer(about.encode(), np.uint8), **arrays)
+        sync(unfinished)
+    sync(directory)
+    for old in _files(directory)[NUM_KEPT:]:
+        old.unlink(missing_ok=True)
+
+
+def load_state(directory: pathlib.Path) -> RunState | None:
+    """Return the last state that can be read, or None if there is none.
+
+    Warns of files that cannot be read, such as those a full disk has cut off.
+    """
+    for path in _files(directory):
+        try:
+            with open(path, "rb") as opened, np.load(opened) as stored:
+                about = json.loads(stored["about"].tobytes())
+                values = [stored[f"{i}"] for i in range(len(stored.files) - 1)]
+            return RunState(*about, values)
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            warnings.warn(
+                f"{path} cannot be read, so training continues from an earlier state, "
+                f"or from the beginning if there is none: {error}",
+                stacklevel=2,
+            )
+    return None
+
+
+def _files(directory):
+    """Return the paths of the states, the last one first."""
+    found = []
+    for path in directory.iterdir():
+        match = _NAME.fullmatch(path.name)
+        if match:
+            found.append(((int(match[1]), int(match[2])), path))
+    return [path for _, path in sorted(found, reverse=True)]
+
+
+def describe_run(model, data):
+    """Return a description that is equal for the same model, optimizer and data.
+
+    Args:
+        model: A compiled model.
+        data: Description of the training data, JSON values.
+    """
+    return {
+        "model": {
+            "config": _plain(keras.saving.serialize_keras_object(model)["config"]),
+            "variables": [[*v.shape, str(v.dtype)] for v in model.variables],
+        },
+        "optimizer": _plain(keras.saving.serialize_keras_object(model.optimizer)),
+        "steps_per_execution": model.steps_per_execution,
+        **_plain(data),
+    }
+
+
+def check_same_run(saved, now, directory):
+    """Raise unless two descriptions are equal, and name what differs.
+
+    Raises:
+        ValueError: If they differ.
+    """
+    for key, value in _plain(saved).items():
+        if value == now.get(key):
+            continue
+        was, is_now = _first_difference(value, now.get(key))
+        raise ValueError(
+            f"Resume found another {key.replace('_', ' ')} in {directory} than that of "
+            f"this run, so training cannot continue exactly. Use another directory, or "
+            f"remove this one to start again. Saved: {was}. Received: {is_now}"
+        )
+
+
+def _first_difference(saved, now, path=""):
+    """Return two texts: where the values differ first, as saved and now."""
+    if isinstance(saved, dict) and isinstance(now, dict):
+        for key in [*saved, *now]:
+            if saved.get(key) != now.get(key):
+                return _first_difference(
+                    saved.get(key), now.get(key), f"{path}.{key}" if path else key
+                )
+    label = f"{path}=" if path else ""
+    return f"{label}{saved!r}"[:200], f"{label}{now!r}"[:200]
+
+
+def _plain(config):
+    """Return a config as JSON values, without names that tell no models apart."""
+
+    def without_names(value):
+        return {key: item for key, item in value.items() if key not in _NOT_COMPARED}
+
+    return json.loads(json.dumps(config, default=str), object_hook=without_names)

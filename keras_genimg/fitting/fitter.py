@@ -54,8 +54,7 @@ class Fitter:
     """Training and evaluation of a model on images alone, which are its targets.
 
     All that Keras would read is checked before it: arrays at once, other sources in
-    each step. A step weighs the loss of a replica by its part of the batch, and can be
-    skipped when training continues after a stop.
+    each step. A step weighs the loss of a replica by its part of the batch.
 
     Args:
         model: A `GenerativeModel`.
@@ -67,8 +66,6 @@ class Fitter:
         self.iterators = IteratorKeeper()
         # Has the `ReplicaStep` that runs; each replica has a thread.
         self._replica = threading.local()
-        self._batches_to_skip = 0
-        self._reads_skipped = False
 
     def fit(self, keras_fit, *args, **kwargs):
         """Call `keras.Model.fit` of the model with checked data."""
@@ -85,7 +82,8 @@ class Fitter:
         callbacks = _as_list(given.get("callbacks"))
         self._check_restart(callbacks)
         with contextlib.ExitStack() as stack:
-            stack.callback(self._end)
+            # Left there by `BackupAndRestore`, it would be where the next `fit` begins.
+            stack.callback(setattr, model, "_initial_epoch", None)
             stack.enter_context(self.iterators.freed_at_the_end())
             for callback in callbacks:
                 if isinstance(callback, ArrangingCallback):
@@ -94,39 +92,22 @@ class Fitter:
             x, given = without_pauses(x, given, strategy.num_replicas_in_sync)
             return keras_fit(x, **given)
 
-    def _end(self):
-        self._batches_to_skip = 0
-        # Left there by `BackupAndRestore`, it would be where the next `fit` begins.
-        self._model._initial_epoch = None
-
     def _check_restart(self, callbacks):
-        kinds = keras.callbacks.BackupAndRestore, ArrangingCallback
-        backs_up, arranges = (
-            any(isinstance(each, kind) for each in callbacks) for kind in kinds
-        )
-        name = self._model.name
-        if backs_up and arranges:
+        name, backup = self._model.name, keras.callbacks.BackupAndRestore
+        if not any(isinstance(each, backup) for each in callbacks):
+            return
+        if any(isinstance(each, ArrangingCallback) for each in callbacks):
             raise ValueError(
                 f"{name}.fit received both Resume and BackupAndRestore. The second "
                 f"would load its own weights over those that the first restored, and "
                 f"begin in its own epoch. Leave out BackupAndRestore."
             )
-        if backs_up and is_multi_worker(self._model.distribute_strategy):
+        if is_multi_worker(self._model.distribute_strategy):
             raise ValueError(
                 f"{name}.fit received BackupAndRestore, which does not work with "
                 f"several workers: each would write and restore by itself. Use "
                 f"keras_genimg.callbacks.Resume, which all workers share."
             )
-
-    def skip_batches(self, count, consume):
-        """Leave out the first steps of `fit`, which were trained before.
-
-        Args:
-            count: Number of batches.
-            consume: Whether to read the batches.
-        """
-        self._batches_to_skip = count
-        self._reads_skipped = consume
 
     def evaluate(self, keras_evaluate, *args, **kwargs):
         """Call `keras.Model.evaluate` of the model with checked data."""
@@ -254,21 +235,13 @@ class Fitter:
             sum_gradients_first(optimizer)
 
     def checked(self, function, what):
-        """Return the compiled steps `function`, checked and skipped if they must be."""
-        step = self._check.after(function, f"{what} of {self._model.name}")
-        if what != "Training":
-            return step
+        """Return the compiled steps `function`, followed by a check of what they read.
 
-        def step_unless_skipped(iterator):
-            if self._batches_to_skip <= 0:
-                return step(iterator)
-            self._batches_to_skip -= self._model.steps_per_execution
-            if self._reads_skipped:
-                for _ in range(self._model.steps_per_execution):
-                    next(iterator)
-            return self._model.get_metrics_result()
-
-        return step_unless_skipped
+        Args:
+            function: Result of `make_train_function` or `make_test_function`.
+            what: `"Training"` or `"Evaluation"`, for error texts.
+        """
+        return self._check.after(function, f"{what} of {self._model.name}")
 
 
 def _by_name(method, *args, **kwargs):

@@ -8,7 +8,7 @@ import tensorflow as tf
 from PIL import Image
 
 from keras_genimg.callbacks import Reconstructions, SampleGrid
-from keras_genimg.callbacks.replica_values import ReplicaValues
+from keras_genimg.callbacks.resume import ReplicaValues
 from keras_genimg.models import VAE
 from keras_genimg.serving import publish
 from keras_genimg.visualization import image_grid
