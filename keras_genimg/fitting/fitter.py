@@ -191,7 +191,12 @@ class Fitter:
         model = self._model
         if model.distribute_strategy.num_replicas_in_sync == 1:
             return keras_step(self._checked_batch(data, what))
-        here = self._replica.step = ReplicaStep(data, model._epoch_variables())
+        variables, compiled = [*model._epoch_variables()], model._compile_metrics
+        if compiled is not None and not compiled.built:
+            # Keras lists these from the first step on, unless `fit` built them before.
+            for metric in keras.tree.flatten(compiled._user_metrics):
+                variables += getattr(metric, "variables", ())
+        here = self._replica.step = ReplicaStep(data, variables)
         try:
             with here.whole_batch():
                 keras_step(self._checked_batch(here.data, what))

@@ -61,6 +61,29 @@ def check_data(one, two):
             np.testing.assert_allclose(value, other, atol=1e-5)
 
 
+def check_own_loop(one, two):
+    """Check that the idle replica of a custom training loop does not count."""
+    logs = []
+    for strategy in (one, two):
+        keras.utils.set_random_seed(0)
+        with strategy.scope():
+            model = VAE(SHAPE, 2, 4)
+            model.compile("sgd", metrics=[keras.metrics.MeanSquaredError()])
+        (batch,) = strategy.experimental_distribute_dataset(batches(IMAGES[:1]))
+        step = tf.function(model.train_step, autograph=False)
+        strategy.run(step, ((batch,),))
+        logs.append(model.get_metrics_result())
+    assert set(logs[0]) == {
+        "loss",
+        "reconstruction",
+        "kl",
+        "elbo",
+        "mean_squared_error",
+    }
+    for name, value in logs[0].items():
+        np.testing.assert_allclose(logs[1][name], value, 1e-5, err_msg=name)
+
+
 def check_metrics(strategy):
     """Check that each replica gets back its own part of a metric, not only the sum."""
     with strategy.scope():
@@ -88,5 +111,7 @@ def check_callbacks(one, two, folder):
     print("files written and pictures drawn")
     check_data(one, two)
     print("data of all kinds")
+    check_own_loop(one, two)
+    print("custom training loop")
     check_metrics(two)
     print("metrics of each replica")

@@ -217,6 +217,7 @@ def test_two_replicas_train_as_one_and_refuse_as_one(tmp_path):
         "other scopes refused",
         "files written and pictures drawn",
         "data of all kinds",
+        "custom training loop",
         "metrics of each replica",
     ):
         assert done in output
