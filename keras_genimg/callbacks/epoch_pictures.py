@@ -1,4 +1,4 @@
-"""Base class of callbacks that write pictures while a model trains."""
+"""Callbacks that write pictures while a model trains."""
 
 import pathlib
 from typing import Any
@@ -8,11 +8,21 @@ import numpy as np
 import tensorflow as tf
 
 from keras_genimg.extras import optional
-from keras_genimg.inputs.images import checked_inputs
-from keras_genimg.models import GenerativeModel
-from keras_genimg.ops.checks import check_positive_int
+from keras_genimg.inputs.calls import image_seeds
+from keras_genimg.inputs.images import (
+    checked_inputs,
+    condition_arrays,
+    images_of,
+    sized_image_shape,
+)
+from keras_genimg.models import DRAW, GenerativeModel, LatentModel
+from keras_genimg.ops.checks import check_int, check_positive_int
 from keras_genimg.ops.workers import is_chief
-from keras_genimg.types import PathLike
+from keras_genimg.types import Conditions, PathLike, Seeds, Shape
+from keras_genimg.visualization import save_canvases
+from keras_genimg.visualization.grid import image_grid, save_picture
+
+_GAP = 24  # Between the grids of `Reconstructions`, in pixels of the picture.
 
 
 class EpochPictures(keras.callbacks.Callback):
@@ -114,3 +124,219 @@ class EpochPictures(keras.callbacks.Callback):
         picture = picture.reshape(1, *picture.shape[:2], -1)
         with self._writer.as_default(step=epoch):
             tf.summary.image(self.log_name, picture)
+
+
+class SampleGrid(EpochPictures):
+    """Draw images after every few epochs, always with the same seeds.
+
+    Writes `epoch_0001.png`, `epoch_0002.png` and so on: grids of samples. Images of the
+    same seeds show how the model changes. Of several workers only the first one writes.
+
+    Args:
+        directory: Directory of the pictures, made if there is none.
+        num_images: Number of images in a picture.
+        every: Number of epochs between two pictures.
+        seed: Seed of the first image; the next images have the seeds that follow. Or
+            one integer for each image.
+        conditions: Conditions of the images, see the model's `generate`: an array of
+            shape `(num_images, ...)`, or a dict of such arrays.
+        image_size: `(height, width)` of the images, for a model of any size.
+        columns: Number of columns of the picture; by default about a square.
+        scale: Size of a pixel in the picture.
+        log_dir: Directory of TensorBoard's logs, to show the pictures there too.
+
+    Raises:
+        ImportError: If `log_dir` is given and TensorBoard is not installed.
+        ValueError: If an argument is not as described. From `fit`, if the model cannot
+            draw with the seed, the conditions or the size, which one image shows before
+            the first epoch.
+        TypeError: From `fit` of a model that is not one of `keras_genimg.models`.
+
+    Example:
+        >>> model.fit(images, epochs=10, callbacks=[SampleGrid("outputs/grids")])
+    """
+
+    log_name = "samples"
+
+    def __init__(
+        self,
+        directory: PathLike,
+        num_images: int = 64,
+        every: int = 1,
+        *,
+        seed: Seeds = 0,
+        conditions: Conditions | None = None,
+        image_size: Shape | None = None,
+        columns: int | None = None,
+        scale: int = 2,
+        log_dir: PathLike | None = None,
+    ):
+        super().__init__(
+            directory, every, columns=columns, scale=scale, log_dir=log_dir
+        )
+        owner = type(self).__name__
+        self.num_images = check_positive_int("num_images", num_images, owner)
+        self.seed = seed
+        self.conditions = conditions
+        self.image_size = image_size
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        super().on_train_begin(logs)
+        model = self.model
+        shape = sized_image_shape(model, self.image_size, type(self).__name__)
+        seeds = image_seeds(self.num_images, self.seed)
+        arrays = condition_arrays(model, self.conditions, self.num_images, shape)
+        # Some models can be trained but not sampled.
+        pairs = zip(model.inputs[1:], arrays, strict=True)
+        first = {tensor.name: array[:1] for tensor, array in pairs}
+        self._draw(1, seeds[:1], first or None)
+
+    def write(self, path: pathlib.Path) -> np.ndarray:
+        drawn = self._draw(self.num_images, self.seed, self.conditions)
+        images = self.model.likelihood.to_display(drawn)
+        grid = image_grid(images, self.columns, scale=self.scale)
+        save_picture(path, grid)
+        return grid
+
+    def _draw(self, num_images, seed, conditions):
+        options = {"conditions": conditions, "image_size": self.image_size}
+        given = {name: value for name, value in options.items() if value is not None}
+        return self.model.generate(num_images, seed=seed, verbose=0, **given)
+
+
+class Reconstructions(EpochPictures):
+    """Reconstruct the same images after every few epochs.
+
+    Writes `epoch_0001.png`, `epoch_0002.png` and so on: a grid of the images, and on
+    its right a grid of their reconstructions by a VAE or DRAW. The latent variables are
+    drawn with the same seeds each time. Of several workers only the first one writes.
+
+    Args:
+        directory: Directory of the pictures, made if there is none.
+        images: Images in the likelihood's own range, an array of shape `(images,
+            height, width, colors)`. A model with conditions takes a list or a dict of
+            all its inputs.
+        every: Number of epochs between two pictures.
+        seed: Integer seed of the first image; the next images have the seeds that
+            follow.
+        columns: Number of columns of each grid; by default about a square.
+        scale: Size of a pixel in the picture.
+        log_dir: Directory of TensorBoard's logs, to show the pictures there too.
+
+    Raises:
+        ImportError: If `log_dir` is given and TensorBoard is not installed.
+        ValueError: If an argument is not as described. From `fit`, if the shape or a
+            pixel of the images does not fit the model.
+        TypeError: From `fit` of a model without latent variables.
+
+    Example:
+        >>> pictures = Reconstructions("outputs/reconstructed", test[:16], every=5)
+        >>> model.fit(images, epochs=10, callbacks=[pictures])
+    """
+
+    family = LatentModel
+    log_name = "reconstructions"
+
+    def __init__(
+        self,
+        directory: PathLike,
+        images: Any,
+        every: int = 1,
+        *,
+        seed: int = 0,
+        columns: int | None = None,
+        scale: int = 2,
+        log_dir: PathLike | None = None,
+    ):
+        super().__init__(
+            directory, every, columns=columns, scale=scale, log_dir=log_dir
+        )
+        self.images = images
+        self.seed = check_int("seed", seed, type(self).__name__, smallest=0)
+
+    def write(self, path: pathlib.Path) -> np.ndarray:
+        drawn = self.model.reconstruct(self.images, seed=self.seed, verbose=0)
+        display = self.model.likelihood.to_display
+        grids = np.stack(
+            [
+                image_grid(display(images), self.columns, scale=self.scale)
+                for images in (images_of(self.images, self.model), drawn)
+            ]
+        )
+        grids = grids.reshape(*grids.shape[:3], -1)  # With an axis for colors.
+        picture = image_grid(grids, columns=2, padding=_GAP)
+        save_picture(path, picture)
+        return picture
+
+
+class CanvasAnimation(EpochPictures):
+    """Animate how DRAW draws, after every few epochs, always with the same seeds.
+
+    Writes `epoch_0001.gif`, `epoch_0002.gif` and so on: all canvases after each
+    glimpse, with a red box around the pixels that the glimpse wrote. With `images`,
+    DRAW reconstructs these. They are shown on the left, with a red box around the
+    pixels that the glimpse read. Of several workers only the first one writes.
+
+    Args:
+        directory: Directory of the animations, made if there is none.
+        num_images: Number of images to draw, 16 by default. Left out with `images`.
+        every: Number of epochs between two animations.
+        images: Images to reconstruct, in the likelihood's own range, an array of shape
+            `(images, height, width, colors)`; None to draw images from the prior.
+        seed: Integer seed of the first image; the next images have the seeds that
+            follow.
+        columns: Number of columns of each grid; by default about a square.
+        scale: Size of a pixel in the animation.
+
+    Raises:
+        ValueError: If an argument is not as described. From `fit`, if the shape or a
+            pixel of the images does not fit the model.
+        TypeError: From `fit` of a model that is not DRAW.
+
+    Example:
+        >>> canvases = CanvasAnimation("outputs/canvases", num_images=9, every=5)
+        >>> model.fit(images, epochs=10, callbacks=[canvases])
+    """
+
+    family = DRAW
+    suffix = ".gif"
+
+    def __init__(
+        self,
+        directory: PathLike,
+        num_images: int | None = None,
+        every: int = 1,
+        *,
+        images: Any = None,
+        seed: int = 0,
+        columns: int | None = None,
+        scale: int = 4,
+    ):
+        super().__init__(directory, every, columns=columns, scale=scale)
+        owner = type(self).__name__
+        if images is not None and num_images is not None:
+            raise ValueError(
+                f"{owner} either draws `num_images` or reconstructs `images`, so leave "
+                f"one of them out. Received: num_images={num_images!r}, and images of "
+                f"type {type(images).__name__}"
+            )
+        self.num_images = check_positive_int(
+            "num_images", 16 if num_images is None else num_images, owner
+        )
+        self.images = images
+        self.seed = check_int("seed", seed, owner, smallest=0)
+
+    def write(self, path: pathlib.Path) -> None:
+        model, options = self.model, {"seed": self.seed, "verbose": 0}
+        display, cell = model.likelihood.to_display, model.loop.cell
+        shown: dict[str, Any] = {"columns": self.columns, "scale": self.scale}
+        if self.images is None:
+            drawn = model.generate_canvases(self.num_images, **options)
+        else:
+            drawn = model.reconstruct_canvases(self.images, **options)
+            shown["images"] = display(self.images)
+        for kind, size in (("read", cell.read_size), ("write", cell.write_size)):
+            attention = f"{kind}_attention"
+            if size is not None and attention in drawn:
+                shown |= {attention: drawn[attention], f"{kind}_size": size}
+        save_canvases(path, display(drawn["canvases"]), **shown)
