@@ -47,7 +47,7 @@ class StepCheck:
         """Return a step's inputs and weights, with zeros instead of a bad batch.
 
         Args:
-            x: The inputs of the model, see `images_of`.
+            x: The inputs of the model, see `inputs_of`.
             sample_weight: Weights of the images, or None.
             owner: The call that received them, for error texts.
 
@@ -147,18 +147,17 @@ class StepCheck:
     def _raise(self, rows, replicas, owner):
         for received in replicas:
             received.assign(tf.zeros_like(received))
-        images_shape = None
-        for tensor, row in zip(self._tensors, rows, strict=True):
-            dtype, *sizes = map(int, row[4:])
-            shape = sizes[: len(tensor.shape)]
-            are_images = images_shape is None
-            if are_images:
-                images_shape = shape
+        shapes = [
+            [int(size) for size in row[5:][: len(tensor.shape)]]
+            for tensor, row in zip(self._tensors, rows, strict=True)
+        ]
+        images_shape = shapes[0]
+        for tensor, row, shape in zip(self._tensors, rows, shapes, strict=True):
             if not row[0]:
                 continue
             # Let the checks of arrays describe the fault, on these few values.
-            values = row[1:4].astype(tf.as_dtype(dtype).as_numpy_dtype)
-            if are_images:
+            values = row[1:4].astype(tf.as_dtype(int(row[4])).as_numpy_dtype)
+            if tensor is self._tensors[0]:
                 check_shape(shape, self.model, owner)
                 self.model.likelihood.check_images(values, owner)
             else:
