@@ -207,7 +207,9 @@ class _Input:
             for size, want in zip(self.sizes, self._wanted, strict=True)
             if size is not want and (tf.is_tensor(size) or tf.is_tensor(want))
         ]
-        self.is_good = tf.reduce_all([is_good, *self._fits])
+        for fits in self._fits:
+            is_good &= fits
+        self.is_good = is_good
 
     def report(self, row_size):
         """Return a row of `StepCheck.received`."""

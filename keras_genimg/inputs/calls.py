@@ -159,7 +159,8 @@ def map_images(
     data = checked_inputs(images, model, task)
     if isinstance(data, tf.data.Dataset):
         total, unit = int(data.cardinality()), "batch"
-        batches = (checked_values(without_tuple(x), model, task) for x in data)
+        checked = (checked_values(without_tuple(x), model, task) for x in data)
+        batches = (list(map(tf.constant, values)) for values in checked)
     else:
         inputs = inputs_of(data, model)
         total, unit = len(inputs[0]), "image"
