@@ -478,7 +478,7 @@ def describe_run(model, data):
         },
         "optimizer": _plain(keras.saving.serialize_keras_object(model.optimizer)),
         "steps_per_execution": model.steps_per_execution,
-        **_plain(data),
+        **json.loads(json.dumps(data)),
     }
 
 
@@ -488,7 +488,9 @@ def check_same_run(saved, now, directory):
     Raises:
         ValueError: If they differ.
     """
-    for key, value in _plain(saved).items():
+    for key, value in saved.items():
+        if key in ("model", "optimizer"):
+            value = _plain(value)
         if value == now.get(key):
             continue
         was, is_now = _first_difference(value, now.get(key))

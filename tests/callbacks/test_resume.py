@@ -9,10 +9,11 @@ import pytest
 import tensorflow as tf
 
 from keras_genimg.callbacks import Resume
-from keras_genimg.callbacks.run_state import check_same_run, describe_run
+from keras_genimg.callbacks.resume import check_same_run, describe_run
 from keras_genimg.datasets import cluttered_digits, load, two_digits
 from keras_genimg.models import VAE, PixelCNN
 from tests.callbacks.stopping import Stop
+from tests.datasets.written_sets import write_set
 from tests.inputs.test_sizes import Batches
 
 pytestmark = pytest.mark.slow
@@ -234,6 +235,21 @@ def test_a_class_may_have_moved_to_another_file(tmp_path):
     config["class_name"] = "Laplace"
     with pytest.raises(ValueError, match="another model in .*Saved: config.posterior"):
         check_same_run(saved, describe_run(model, {}), tmp_path)
+
+
+def test_another_set_of_the_same_form_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+    for name in ("first_set", "second_set"):
+        write_set(tmp_path, name, IMAGES * 255, SHAPE)
+    options = {"split": "train", "batch_size": 4, "binarize": "dynamic"}
+
+    def trained_on(name):
+        data = load(name, **options)
+        make().fit(data, verbose=0, callbacks=[Resume(tmp_path / "states")])
+
+    trained_on("first_set")
+    with pytest.raises(ValueError, match="another data.*name=.first_set.*second_set"):
+        trained_on("second_set")
 
 
 @pytest.mark.parametrize("make_set", [cluttered_digits, two_digits])
