@@ -5,7 +5,7 @@ import numpy as np
 
 from keras_genimg.layers.causal_layer import CausalLayer
 from keras_genimg.ops.color_masks import color_groups
-from keras_genimg.sampling.graph import is_functional
+from keras_genimg.sampling.program import is_functional
 
 
 def leaking_layer(model, leak, before, after, image_shape=None):

@@ -1,5 +1,6 @@
 """What an autoregressive model draws, and how."""
 
+import functools
 import math
 
 import numpy as np
@@ -66,23 +67,31 @@ class Drawer:
         """
         return images, known
 
+    # What all do.
+
+    def _network_shapes(self, image_shape):
+        """Return `(model, image_shape)` of each network that draws."""
+        own, networks = self._model, self._model._raster_models()
+        return [(x, image_shape if x is own else x.image_shape) for x in networks]
+
     def num_passes(self, image_shape):
         """Return the number of forward passes of the ancestral sampler."""
-        return math.prod(self._model.likelihood.unit_shape(image_shape))
+        networks = self._network_shapes(image_shape)
+        return sum(math.prod(x.likelihood.unit_shape(shape)) for x, shape in networks)
 
     def largest_small_batch(self, image_shape):
         """Return the size up to which batches are drawn in a faster way; 0 for none."""
-        return largest_small_batch(self._model, image_shape)
+        networks = self._network_shapes(image_shape)
+        return max(largest_small_batch(*network) for network in networks)
 
     def check_causal(self, image_shape):
-        """Raise an error unless the graph is causal, which is checked once."""
-        model = self._model
-        if model.check_causality:
-            model._function_cache.get(
-                ("causal", image_shape), lambda: check_causal(model, image_shape)
-            )
-
-    # What all do.
+        """Raise an error unless each graph is causal, which is checked once."""
+        if not self._model.check_causality:
+            return
+        for model, shape in self._network_shapes(image_shape):
+            if model.check_causality:
+                check = functools.partial(check_causal, model, shape)
+                model._function_cache.get(("causal", shape), check)
 
     def from_seeds(
         self, method, image_shape, jit_compile=False, num_candidates=None, **options

@@ -14,7 +14,7 @@ from keras_genimg.causality.random_weights import jittered_values, random_values
 from keras_genimg.inputs.calls import cost_of_image
 from keras_genimg.ops.devices import is_on_gpu
 from keras_genimg.ops.precision import has_half_precision, in_float32, is_quantized
-from keras_genimg.sampling.refusal import Refusal
+from keras_genimg.sampling.program import Refusal
 
 # Makes every value of a pixel about equally likely.
 _FLAT = 1e6

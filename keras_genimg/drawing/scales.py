@@ -121,17 +121,3 @@ class ScalesDrawer(Drawer):
                 f'subsampling="top_left". Received: a model with subsampling="box"'
             )
         return images, known
-
-    def num_passes(self, image_shape):
-        return sum(each.num_passes(each._model.image_shape) for each in self._networks)
-
-    def largest_small_batch(self, image_shape):
-        return max(
-            each.largest_small_batch(each._model.image_shape) for each in self._networks
-        )
-
-    def check_causal(self, image_shape):
-        # The order of a scale is its own, so each network is checked by itself.
-        if self._model.check_causality:
-            for each in self._networks:
-                each.check_causal(each._model.image_shape)

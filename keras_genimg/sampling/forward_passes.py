@@ -32,26 +32,7 @@ def ancestral_sampler(
         broadcasts against them, a list of conditions, and optionally `images` and
         `known`, that returns float32 images of the shape of `uniforms`.
     """
-
-    def draw(uniforms, temperature, conditions, images=None, known=None):
-        units = model.likelihood.unit_shape(ops.shape(uniforms)[1:])
-        size = math.prod(units)
-        position = tf.reshape(tf.range(size), (1, *units, *[1] * (3 - len(units))))
-        given = uniforms, temperature, conditions, images, known
-
-        def step(index, images):
-            drawn = _redrawn(model, images, *given)
-            return index + 1, tf.where(position == index, drawn, images)
-
-        _, images = tf.while_loop(
-            lambda index, _: index < size,
-            step,
-            (tf.constant(0), tf.zeros_like(uniforms)),
-            maximum_iterations=size,
-        )
-        return images
-
-    return draw
+    return _sampler(model, one_by_one=True)
 
 
 def fixed_point_sampler(
@@ -73,31 +54,40 @@ def fixed_point_sampler(
     Returns:
         A function like that of `ancestral_sampler`.
     """
+    return _sampler(model, one_by_one=False)
+
+
+def _sampler(model, one_by_one):
+    """Return a function that draws all sub-pixels again in each forward pass.
+
+    Args:
+        model: An `AutoregressiveModel`.
+        one_by_one: Whether a pass keeps only one of the drawn sub-pixels, the next one.
+            Otherwise, it keeps all, and passes end when nothing changes.
+    """
 
     def draw(uniforms, temperature, conditions, images=None, known=None):
-        most = math.prod(model.likelihood.unit_shape(ops.shape(uniforms)[1:])) + 1
-        given = uniforms, temperature, conditions, images, known
+        units = model.likelihood.unit_shape(ops.shape(uniforms)[1:])
+        size = math.prod(units)
+        position = tf.reshape(tf.range(size), (1, *units, *[1] * (3 - len(units))))
 
-        def step(images, _):
-            drawn = _redrawn(model, images, *given)
-            return drawn, tf.reduce_any(drawn != images)
+        def with_known(drawn):
+            return drawn if known is None else tf.where(known > 0, images, drawn)
 
-        start = tf.zeros_like(uniforms)
-        if known is not None:
-            start = tf.where(known > 0, images, start)
-        drawn, _ = tf.while_loop(
-            lambda images, changed: changed,
+        def step(index, before, _):
+            params = forward_pass(model, before, conditions)
+            drawn = with_known(model.likelihood.sample(params, uniforms, temperature))
+            if one_by_one:
+                drawn = tf.where(position == index, drawn, before)
+                return index + 1, drawn, True
+            return index + 1, drawn, tf.reduce_any(drawn != before)
+
+        _, drawn, _ = tf.while_loop(
+            lambda index, before, unsettled: unsettled,
             step,
-            (start, tf.constant(True)),
-            maximum_iterations=most,
+            (tf.constant(0), with_known(tf.zeros_like(uniforms)), tf.constant(True)),
+            maximum_iterations=size if one_by_one else size + 1,
         )
         return drawn
 
     return draw
-
-
-def _redrawn(model, images, uniforms, temperature, conditions, given, known):
-    """Draw all sub-pixels again, given the present images; keep the known ones."""
-    params = forward_pass(model, images, conditions)
-    drawn = model.likelihood.sample(params, uniforms, temperature)
-    return drawn if known is None else tf.where(known > 0, given, drawn)

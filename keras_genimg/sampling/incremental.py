@@ -12,9 +12,9 @@ from keras_genimg.layers.causal_layer import CausalLayer, has_step_row, is_stepp
 from keras_genimg.ops.convolution import for_batch
 from keras_genimg.ops.devices import is_on_gpu
 from keras_genimg.ops.precision import has_half_precision, is_quantized
-from keras_genimg.sampling.pointwise import Linear, autocast
+from keras_genimg.sampling.pointwise import autocast
 from keras_genimg.sampling.program import Level, Program, step_arguments
-from keras_genimg.sampling.simplified import Floor, simplified
+from keras_genimg.sampling.simplified import simplified
 from keras_genimg.sampling.waves import LARGEST_BATCH, Waves, has_columns, wave_reach
 from keras_genimg.types import Shape, TensorLike
 
@@ -217,18 +217,17 @@ class PixelRun:
         is_double = any(value.spec.dtype == "float64" for value in values)
         self.dtype = tf.float64 if is_double else tf.float32
         steps = [step for step in program.instructions if step.level != Level.FIXED]
-        functions = {id(s): s.pixel() for s in steps if s.pixel is not None}
         if simplify:
-            steps = simplified(steps, functions, program.output)
-        pointwise = [step for step in steps if step.pixel is not None]
-        self.pointwise = {id(step): functions[id(step)] for step in pointwise}
+            steps = simplified(steps, program.output)
+        self.products = [step for step in steps if step.weights is not None]
         self.row_steps = [step for step in steps if step.level == Level.ROWS]
         self.pixel_steps = [step for step in steps if step.level == Level.PIXEL]
         # Causal layers; those with a `step` come first.
         causal = [step for step in steps if step.pixel is None]
         self.stepped = [step for step in causal if step.level == Level.PIXEL]
         self.causal = self.stepped + [s for s in causal if s.level == Level.ROWS]
-        self.weights = {id(s): s.operation.prepare(fused) for s in self.causal}
+        self.weights = {id(step): step.weights for step in self.products}
+        self.weights |= {id(s): s.operation.prepare(fused) for s in self.causal}
         self.maps = self._maps(conditions, steps)
         self.fed = self._fed_by_pixel()
         # Grappler empties the result of a loop that adds `carry + constant` to itself
@@ -296,28 +295,21 @@ class PixelRun:
         """
         if not self.fused:
             return lambda: self
-        linear = {
-            key: for_batch(each.weights, batch)
-            for key, each in self.pointwise.items()
-            if isinstance(each, (Linear, Floor))
-        }
+        causal = {id(step): self.weights[id(step)] for step in self.causal}
         # A layer of a user may prepare tensors of unknown shapes.
-        known = {
+        stacked = {
             key: weights
-            for key, weights in self.weights.items()
+            for key, weights in causal.items()
             if all(x.shape.is_fully_defined() for x in _tensors(weights))
         }
-        # Not the dicts, which would be sorted by their keys, addresses in memory.
-        stacks = _Stacks([*known.values(), *linear.values()])
+        stacked |= {id(s): for_batch(s.weights, batch) for s in self.products}
+        # Not the dict, which would be sorted by its keys, addresses in memory.
+        stacks = _Stacks(list(stacked.values()))
 
         def in_body():
             run = copy.copy(self)
-            parts = dict(zip((*known, *linear), stacks.parts(), strict=True))
-            run.weights = {key: parts.get(key, x) for key, x in self.weights.items()}
-            run.pointwise = dict(self.pointwise)
-            for key in linear:
-                run.pointwise[key] = copy.copy(self.pointwise[key])
-                run.pointwise[key].weights = parts[key]
+            parts = dict(zip(stacked, stacks.parts(), strict=True))
+            run.weights = {**self.weights, **parts}
             return run
 
         return in_body
@@ -521,7 +513,7 @@ class PixelRun:
             for value in step.inputs
         }
         args, kwargs = step.fill(flat)
-        outputs = tf.nest.flatten(self.pointwise[id(step)](*args, **kwargs))
+        outputs = tf.nest.flatten(self._pointwise(step, args, kwargs))
         sizes = (self.width, self.batch)
         return [tf.reshape(x, (*sizes, *x.shape[1:])) for x in outputs]
 
@@ -609,7 +601,7 @@ class PixelRun:
                 continue
             args, kwargs = step.fill(values)
             if step.pixel is not None:
-                outputs = self.pointwise[id(step)](*args, **kwargs)
+                outputs = self._pointwise(step, args, kwargs)
             else:
                 outputs, *states[position] = (step_layer or self._step)(
                     step.operation,
@@ -624,6 +616,11 @@ class PixelRun:
                     output = tf.ensure_shape(output, output.shape)
                 values[value] = output
         return values, states
+
+    def _pointwise(self, step, args, kwargs):
+        """Return the outputs of a pointwise instruction."""
+        prepared = [] if step.weights is None else [self.weights[id(step)]]
+        return step.pixel(*prepared, *args, **kwargs)
 
     def known_values(self, known):
         """Return the known values by `Value`, in their shapes, from `(pixels, n)`."""

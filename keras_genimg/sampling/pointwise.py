@@ -1,6 +1,8 @@
 """Operations that act on each pixel alone."""
 
 import copy
+import dataclasses
+from collections.abc import Callable
 
 import keras
 import numpy as np
@@ -67,12 +69,12 @@ def pointwise_function(operation, args, kwargs):
         kwargs: Its keyword arguments.
 
     Returns:
-        A function that prepares weights, outside all loops, and returns a function of
-        the same arguments with `(batch, channels)` tensors. None if the operation is
-        unknown or sees more than one pixel.
+        A function of the same arguments with `(batch, channels)` tensors. A `Linear`
+        takes its prepared weights before them. None if the operation is unknown or sees
+        more than one pixel.
     """
     if getattr(operation, "pointwise", False):
-        return lambda: _on_one_pixel(operation)
+        return _on_one_pixel(operation)
     leaves = tf.nest.flatten((args, kwargs))
     ranks = {len(leaf.spec.shape) for leaf in leaves if hasattr(leaf, "spec")}
     if isinstance(operation, keras.Layer):
@@ -83,28 +85,28 @@ def pointwise_function(operation, args, kwargs):
 def _layer_function(layer, ranks):
     rank = max(ranks)
     if isinstance(layer, _NO_EFFECT_IN_INFERENCE):
-        return lambda: lambda inputs, *_, **__: autocast(layer, inputs)
+        return lambda inputs, *_, **__: autocast(layer, inputs)
     if isinstance(layer, SplitColors):
-        return lambda: lambda inputs: layer.call(autocast(layer, inputs))
+        return lambda inputs: layer.call(autocast(layer, inputs))
     if isinstance(layer, layers.Add):
-        return lambda: lambda inputs: _sum(layer, inputs)
+        return lambda inputs: _sum(layer, inputs)
     if isinstance(layer, layers.Concatenate) and layer.axis in (-1, rank - 1):
-        return lambda: lambda inputs: tf.concat(autocast(layer, inputs), axis=-1)
+        return lambda inputs: tf.concat(autocast(layer, inputs), axis=-1)
     if is_linear(layer) and rank == 4:
-        return lambda: Linear(layer)
+        return Linear(layer.compute_dtype, layer.activation)
     is_elementwise = isinstance(layer, _ELEMENTWISE_LAYERS) and len(ranks) == 1
     if isinstance(layer, layers.Rescaling):
         # Scales may differ between channels, but not between pixels.
         is_elementwise = max(np.ndim(layer.scale), np.ndim(layer.offset)) <= 1
     if is_elementwise:
-        return lambda: layer
+        return layer
     is_pointwise = isinstance(layer, (layers.Activation, layers.Dense))
     if isinstance(layer, layers.PReLU):
         # One slope per channel, shared by all pixels.
         is_pointwise = set(layer.shared_axes or ()) >= {1, 2}
     if isinstance(layer, _OVER_CHANNELS):
         is_pointwise = _is_last(layer.axis, rank)
-    return (lambda: _on_one_pixel(layer)) if is_pointwise else None
+    return _on_one_pixel(layer) if is_pointwise else None
 
 
 def _ops_function(operation, args, kwargs, ranks):
@@ -114,14 +116,14 @@ def _ops_function(operation, args, kwargs, ranks):
         # ranks broadcast along other axes than the pixels'.
         constants = [*args, *kwargs.values(), *vars(operation).values()]
         if len(ranks) == 1 and not any(map(_has_axes, constants)):
-            return lambda: operation
+            return operation
     elif kind in _ALONG_AXIS or (kind in _REDUCTIONS and operation.keepdims):
         if len(ranks) == 1 and _is_last(operation.axis, rank):
-            return lambda: _along_last_axis(operation)
+            return _along_last_axis(operation)
     elif kind == "GetItem":
         key = _channel_slice(args[1] if len(args) > 1 else kwargs["key"], rank)
         if key is not None:
-            return lambda: lambda x, _: x[..., key]
+            return lambda x, _: x[..., key]
     return None
 
 
@@ -206,39 +208,38 @@ def is_linear(layer):
     )
 
 
+@dataclasses.dataclass(frozen=True)
 class Linear:
     """Function of one pixel: a linear layer.
 
-    It is made outside of all loops, where it prepares the weights.
-
-    Args:
-        layer: Layer for which `is_linear` holds.
+    Attributes:
+        dtype: Compute dtype of the layer.
+        activation: Its activation.
 
     Call arguments:
+        weights: Result of `prepare`, which is called outside of all loops.
         inputs: Shape `(batch, channels)`, or a list of inputs to join.
-
-    Attributes:
-        weights: The prepared weights.
-        activation: The layer's, or None if it has none.
     """
 
-    def __init__(self, layer):
-        self.dtype = layer.compute_dtype
-        bias = None if layer.bias is None else tf.cast(layer.bias, self.dtype)
-        self.weights = prepare_affine(tf.cast(_kernel(layer), self.dtype), bias)
-        activation = layer.activation
-        self.activation = None if activation is keras.activations.linear else activation
+    dtype: str
+    activation: Callable
 
-    def __call__(self, inputs):
+    @property
+    def is_product(self):
+        """Whether there is no activation."""
+        return self.activation is keras.activations.linear
+
+    def prepare(self, layer):
+        """Return the weights of a layer for which `is_linear` holds."""
+        kernel = ops.convert_to_tensor(layer.kernel)
+        if isinstance(layer, MaskedConv2D):
+            kernel = layer.masked_kernel(kernel)
+        kernel = tf.cast(tf.reshape(kernel, kernel.shape[-2:]), self.dtype)
+        bias = None if layer.bias is None else tf.cast(layer.bias, self.dtype)
+        return prepare_affine(kernel, bias)
+
+    def __call__(self, weights, inputs):
         if isinstance(inputs, (list, tuple)):
             inputs = tf.concat([tf.cast(x, self.dtype) for x in inputs], axis=-1)
-        outputs = affine(tf.cast(inputs, self.dtype), self.weights)
-        return self.activation(outputs) if self.activation else outputs
-
-
-def _kernel(layer):
-    """Return the kernel of a linear layer, `(inputs, outputs)`."""
-    kernel = ops.convert_to_tensor(layer.kernel)
-    if isinstance(layer, MaskedConv2D):
-        kernel = layer.masked_kernel(kernel)
-    return tf.reshape(kernel, kernel.shape[-2:])
+        outputs = affine(tf.cast(inputs, self.dtype), weights)
+        return outputs if self.is_product else self.activation(outputs)

@@ -7,21 +7,26 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from keras_genimg.layers.causal_layer import CausalLayer, is_stepped
-from keras_genimg.sampling.graph import (
-    input_like,
-    is_composite,
-    is_functional,
-    walk,
-)
 from keras_genimg.sampling.pointwise import (
     ELEMENTWISE,
+    Linear,
     is_linear,
     pointwise_function,
 )
-from keras_genimg.sampling.refusal import Refusal, refusal
+
+_ADVICE = {
+    "Conv2D": "use MaskedConv2D instead",
+    "DepthwiseConv2D": "use MaskedConv2D instead",
+    "SeparableConv2D": "use MaskedConv2D instead",
+    "BatchNormalization": "call it with training=False, or use "
+    "LayerNormalization(axis=-1)",
+    "Flatten": "keep the map's axes",
+    "Reshape": "keep the map's axes",
+}
 
 
 class Level(enum.IntEnum):
@@ -45,39 +50,17 @@ class Value:
 
 
 @dataclasses.dataclass(frozen=True)
-class Weight:
-    """A weight that a layer passes to an operation.
-
-    Attributes:
-        variable: The `keras.Variable`.
-        dtype: Compute dtype of the layer, to which floating-point weights are cast.
-    """
-
-    variable: keras.Variable
-    dtype: str
-
-    @property
-    def shape(self):
-        """Shape of the variable."""
-        return self.variable.shape
-
-    def read(self):
-        """Return the weight as the layer sees it."""
-        tensor = tf.convert_to_tensor(self.variable)
-        return tf.cast(tensor, self.dtype) if tensor.dtype.is_floating else tensor
-
-
-@dataclasses.dataclass(frozen=True)
 class Instruction:
     """One operation of the graph.
 
     Attributes:
         operation: The Keras layer or operation, or a function that makes a constant.
-        args: Its positional arguments, with `Value`s and `Weight`s instead of tensors.
+        args: Its positional arguments, with `Value`s instead of symbolic tensors.
         kwargs: Its keyword arguments.
         outputs: List of the `Value`s it computes, in the order of its flat output.
         pixel: Result of `pointwise_function`, for a pointwise operation above level
             `FIXED`. None for a causal layer.
+        weights: First argument of `pixel`, if it takes prepared weights.
     """
 
     operation: Any
@@ -85,6 +68,7 @@ class Instruction:
     kwargs: dict
     outputs: list
     pixel: Callable | None = None
+    weights: Any = None
 
     @property
     def level(self):
@@ -97,18 +81,15 @@ class Instruction:
         return _values_in((self.args, self.kwargs))
 
     def fill(self, tensors):
-        """Return the arguments with tensors instead of `Value`s and `Weight`s.
+        """Return the arguments with tensors instead of `Value`s.
 
         Args:
             tensors: Dict of tensors by `Value`.
         """
-
-        def tensor_of(leaf):
-            if isinstance(leaf, Value):
-                return tensors[leaf]
-            return leaf.read() if isinstance(leaf, Weight) else leaf
-
-        return tf.nest.map_structure(tensor_of, (self.args, self.kwargs))
+        return tf.nest.map_structure(
+            lambda leaf: tensors[leaf] if isinstance(leaf, Value) else leaf,
+            (self.args, self.kwargs),
+        )
 
 
 class Program:
@@ -118,8 +99,8 @@ class Program:
     symbolically, such as the residual blocks. A layer that is called twice gives two
     instructions.
 
-    A program built inside a `tf.function` belongs to that graph, because a composite
-    layer may compute tensors from its weights there.
+    A program built inside a `tf.function` belongs to that graph, where it reads the
+    weights of products, and those that composite layers pass to operations.
 
     Args:
         model: A functional Keras model whose first input is the image.
@@ -174,14 +155,17 @@ class Program:
             # Keras says that the product of a tensor and a number is sparse.
             return keras.KerasTensor(leaf.spec.shape, leaf.spec.dtype)
 
-        def weight(leaf):
-            return Weight(leaf, dtype) if isinstance(leaf, keras.Variable) else leaf
+        def read(leaf):
+            if not isinstance(leaf, keras.Variable):
+                return leaf
+            tensor = tf.convert_to_tensor(leaf)
+            return tf.cast(tensor, dtype) if tensor.dtype.is_floating else tensor
 
         def call(operation, /, *args, **kwargs):
             given, named = keras.tree.map_structure(spec_of, (args, kwargs))
             specs = operation.compute_output_spec(*given, **named)
             if dtype is not None:
-                args, kwargs = tf.nest.map_structure(weight, (args, kwargs))
+                args, kwargs = tf.nest.map_structure(read, (args, kwargs))
             return tf.nest.flatten(self._append(operation, args, kwargs, specs))
 
         return walk(model, values, call)
@@ -227,7 +211,10 @@ class Program:
 
     def _instruction(self, operation, args, kwargs, specs, level, pixel=None):
         outputs = [Value(level, spec) for spec in keras.tree.flatten(specs)]
-        self.instructions.append(Instruction(operation, args, kwargs, outputs, pixel))
+        weights = pixel.prepare(operation) if isinstance(pixel, Linear) else None
+        self.instructions.append(
+            Instruction(operation, args, kwargs, outputs, pixel, weights)
+        )
         return outputs
 
     def _model_inputs(self, model, args, kwargs):
@@ -282,10 +269,9 @@ class Program:
             return leaf
         shape = (1,) * (4 - rank) + tuple(leaf.shape)
         spec = keras.KerasTensor(shape, getattr(leaf, "dtype", "float32"))
-        tensor = leaf.read() if isinstance(leaf, Weight) else leaf
 
         def constant():
-            return tf.reshape(tf.convert_to_tensor(tensor), shape)
+            return tf.reshape(tf.convert_to_tensor(leaf), shape)
 
         return self._instruction(constant, (), {}, spec, Level.FIXED)[0]
 
@@ -356,3 +342,92 @@ def _values_in(structure):
     """Return the `Value`s in a structure of arguments, in order."""
     leaves = tf.nest.flatten(structure)
     return [leaf for leaf in leaves if isinstance(leaf, Value)]
+
+
+def walk(model, values, call):
+    """Visit the operations of a functional model in the order of computation.
+
+    Args:
+        model: A functional model. Inner models and layers are visited as one operation.
+        values: Values of its inputs, in the order of `model.inputs`.
+        call: Function of an operation, and of the arguments of its call in the graph,
+            with values instead of tensors. It returns the values of the outputs as a
+            flat list.
+
+    Returns:
+        The values of the outputs, in the structure of `model.output`.
+    """
+    # A new one, since subclasses of `keras.Model` may add to the walk.
+    graph = keras.Function(list(model.inputs), list(model.outputs))
+    outputs = graph._run_through_graph(values, lambda operation: operation, call)
+    is_sequence = isinstance(model, keras.Sequential)
+    structure = model.outputs if is_sequence else model.output
+    return keras.tree.pack_sequence_as(structure, outputs)
+
+
+def input_like(spec):
+    """Return a new symbolic input of the shape and dtype of a `keras.KerasTensor`."""
+    return keras.Input(batch_shape=spec.shape, dtype=spec.dtype)
+
+
+def is_functional(operation):
+    """Return whether an operation is a model that runs its own graph.
+
+    That is a functional or sequential one, unless a subclass overrides `call`.
+    """
+    if not isinstance(operation, keras.Model) or "call" in vars(operation):
+        return False
+    definer = next(kind for kind in type(operation).__mro__ if "call" in vars(kind))
+    return definer.__name__ in ("Functional", "Sequential", "GenerativeModel")
+
+
+def is_composite(operation):
+    """Return whether an operation is a layer made of other layers.
+
+    A layer can declare this with an attribute `composite`. Otherwise, it is composite
+    if it has inner layers.
+    """
+    if not isinstance(operation, keras.Layer):
+        return False
+    said = getattr(operation, "composite", None)
+    if said is not None:
+        return bool(said)
+    leaves = keras.tree.flatten(list(vars(operation).values()))
+    return any(isinstance(leaf, keras.Layer) for leaf in leaves)
+
+
+class Refusal(ValueError):
+    """Error of a layer that cannot be sampled pixel by pixel.
+
+    Attributes:
+        depends_on_batch: Whether an image depends on the other images of its batch,
+            under any sampler.
+    """
+
+    depends_on_batch = False
+
+
+def refusal(
+    operation, args=(), kwargs=None, reason="is not known to be causal or pointwise"
+):
+    """Return a `Refusal` that names an operation and recommends a replacement.
+
+    Args:
+        operation: A Keras layer or operation.
+        args: Its positional arguments in the graph.
+        kwargs: Its keyword arguments.
+        reason: Why it cannot be sampled.
+    """
+    kind = type(operation).__name__
+    advice = _ADVICE.get(kind, "use causal or pointwise layers")
+    shapes = [
+        tuple(getattr(leaf, "spec", leaf).shape)
+        for leaf in tf.nest.flatten((args, kwargs or {}))
+        if hasattr(leaf, "spec") or isinstance(leaf, np.ndarray)
+    ]
+    return Refusal(
+        f"The incremental sampler evaluates an image pixel by pixel, but {kind} "
+        f"'{operation.name}' {reason}. To fix this, {advice}; implement the protocol "
+        f"keras_genimg.layers.CausalLayer; or, if the layer acts on each pixel alone, "
+        f"set `pointwise = True` in its class. Received: inputs of shape {shapes}"
+    )

@@ -3,7 +3,6 @@
 Biases are negated throughout, see `prepare_affine`.
 """
 
-import copy
 import dataclasses
 
 import keras
@@ -12,36 +11,29 @@ import tensorflow as tf
 from keras_genimg.sampling.pointwise import Linear
 
 
-class Floor:
-    """A ReLU of `inputs + bias`, without the bias: `max(inputs, -bias)`.
+def floor(weights, inputs):
+    """Return a ReLU of `inputs + bias` without the bias: `max(inputs, -bias)`.
 
     Args:
-        negative_bias: `(channels,)`.
+        weights: None, and `-bias`, as those of a product without a kernel.
+        inputs: `(batch, channels)`.
     """
-
-    def __init__(self, negative_bias):
-        self.weights = None, negative_bias
-
-    def __call__(self, inputs):
-        return tf.maximum(inputs, self.weights[1])
+    _, negative_bias = weights
+    return tf.maximum(inputs, negative_bias)
 
 
-def simplified(steps, functions, output):
+def simplified(steps, output):
     """Return steps that compute the same in fewer operations, up to rounding.
 
     Args:
         steps: All `Instruction`s above level `FIXED`, in order.
-        functions: Dict of their functions of a pixel by id, which is changed.
         output: `Value` of the program's output.
     """
-    steps = [_sum_of_products(step, steps, functions) for step in steps]
-    steps = _steps_read(steps, output)
+    steps = _steps_read([_sum_of_products(step, steps) for step in steps], output)
     for position, step in enumerate(steps):
-        if isinstance(functions.get(id(step)), Linear) and _is_float32(step):
-            steps[position] = _product_of_terms(step, steps[:position], functions)
-    steps = _steps_read(steps, output)
-    _delay_biases(steps, functions, output)
-    return steps
+        if isinstance(step.pixel, Linear) and _is_float32(step):
+            steps[position] = _product_of_terms(step, steps[:position])
+    return _with_late_biases(_steps_read(steps, output), output)
 
 
 def _steps_read(steps, output):
@@ -54,7 +46,7 @@ def _steps_read(steps, output):
     return kept
 
 
-def _sum_of_products(step, steps, functions):
+def _sum_of_products(step, steps):
     """Return a sum of products as one product, if nothing else reads these."""
     if not _is_sum(step):
         return step
@@ -62,32 +54,29 @@ def _sum_of_products(step, steps, functions):
     by_output = {
         each.outputs[0]: each
         for each in steps
-        if _is_product(each, functions)
+        if _is_product(each)
         and each.level == step.level
         and read.count(each.outputs[0]) == 1
     }
-    makers = [by_output[value] for value in step.inputs if value in by_output]
-    if len(makers) < len(step.inputs):
-        return step
-    products = [functions[id(maker)] for maker in makers]
-    if len({product.dtype for product in products}) > 1:
+    products = [by_output[value] for value in step.inputs if value in by_output]
+    alike = {product.pixel for product in products}
+    if len(products) < len(step.inputs) or len(alike) > 1:
         return step
     kernels, biases = zip(*(product.weights for product in products), strict=True)
     biases = [bias for bias in biases if bias is not None]
     weights = tf.concat(kernels, axis=0), tf.add_n(biases) if biases else None
-    inputs = [value for maker in makers for value in maker.inputs]
-    return _product(step, inputs, weights, functions, products[0])
+    inputs = [value for product in products for value in product.inputs]
+    return _product(step, inputs, weights, products[0].pixel)
 
 
-def _product(step, inputs, weights, functions, like):
+def _product(step, inputs, weights, linear):
     """Return an instruction that computes the product of joined inputs instead."""
-    product = dataclasses.replace(step, args=(inputs,), kwargs={})
-    functions[id(product)] = copy.copy(like)
-    functions[id(product)].weights = weights
-    return product
+    return dataclasses.replace(
+        step, args=(inputs,), kwargs={}, pixel=linear, weights=weights
+    )
 
 
-def _product_of_terms(step, before, functions):
+def _product_of_terms(step, before):
     """Return a product of sums as one of their terms, if these are narrower.
 
     The skip connections of residual blocks read sums of what the blocks add, which are
@@ -96,7 +85,7 @@ def _product_of_terms(step, before, functions):
     terms, replaced = dict.fromkeys(step.inputs), []
     for maker in reversed(before):
         made = maker.outputs[0]
-        is_open = _is_product(maker, functions) or _is_sum(maker)
+        is_open = _is_product(maker) or _is_sum(maker)
         is_like = made.level == step.level and _is_float32(maker)
         if made in terms and is_open and is_like:
             del terms[made]
@@ -104,35 +93,32 @@ def _product_of_terms(step, before, functions):
             replaced.append(maker)
     if _width(terms) >= _width(step.inputs):
         return step
-    product = functions[id(step)]
-    kernel, bias = product.weights
+    kernel, bias = step.weights
     kernels = {}
 
-    def read_one(value, kernel):
-        others = kernels.get(value)
-        kernels[value] = kernel if others is None else kernel + others
-
-    def read(values, kernel):
-        sizes = [value.spec.shape[-1] for value in values]
-        parts = tf.split(kernel, sizes) if len(values) > 1 else [kernel]
+    def read(values, parts):
         for value, part in zip(values, parts, strict=True):
-            read_one(value, part)
+            others = kernels.get(value)
+            kernels[value] = part if others is None else part + others
 
-    read(step.inputs, kernel)
+    def read_joined(values, kernel):
+        sizes = [value.spec.shape[-1] for value in values]
+        read(values, tf.split(kernel, sizes) if len(values) > 1 else [kernel])
+
+    read_joined(step.inputs, kernel)
     for maker in replaced:
         kernel = kernels.pop(maker.outputs[0])
-        if _is_product(maker, functions):
-            weights, of_maker = functions[id(maker)].weights
+        if _is_product(maker):
+            weights, of_maker = maker.weights
             bias = _plus(bias, of_maker, kernel)
-            read(maker.inputs, weights @ kernel)
+            read_joined(maker.inputs, weights @ kernel)
         else:
-            for value in maker.inputs:
-                read_one(value, kernel)
+            read(maker.inputs, [kernel] * len(maker.inputs))
     kernel = tf.concat([kernels[value] for value in terms], axis=0)
-    return _product(step, list(terms), (kernel, bias), functions, product)
+    return _product(step, list(terms), (kernel, bias), step.pixel)
 
 
-def _delay_biases(steps, functions, output):
+def _with_late_biases(steps, output):
     """Let products leave out biases that later products can add to their own.
 
     A value `x + b` is then computed as `x`. A sum needs no bias of its terms, nor does
@@ -142,32 +128,34 @@ def _delay_biases(steps, functions, output):
     # Whether all that reads a value can do without its bias.
     can_wait = {output: False}
     for step in reversed(steps):
-        waits = isinstance(functions.get(id(step)), Linear)
+        waits = isinstance(step.pixel, Linear)
         if not waits and (_is_sum(step) or _is_relu(step.operation)):
             waits = can_wait[step.outputs[0]]
         for value in step.inputs:
             before = can_wait.get(value, True)
             can_wait[value] = before and waits and _is_float32(step)
-    late = {}
+    late, changed = {}, []
     for step in steps:
-        function, made = functions.get(id(step)), step.outputs[0]
+        made = step.outputs[0]
         given = [late[value] for value in step.inputs if value in late]
-        if isinstance(function, Linear):
-            kernel, bias = function.weights
+        if isinstance(step.pixel, Linear):
+            kernel, bias = step.weights
             if given:
                 parts = [
                     late.get(value, tf.zeros(value.spec.shape[-1]))
                     for value in step.inputs
                 ]
                 bias = _plus(bias, tf.concat(parts, axis=0), kernel)
-            waits = can_wait[made] and not function.activation
-            if waits and bias is not None:
+            if can_wait[made] and step.pixel.is_product and bias is not None:
                 late[made], bias = bias, None
-            function.weights = kernel, bias
+            step = dataclasses.replace(step, weights=(kernel, bias))
         elif given:
-            late[made] = tf.add_n(given) if len(given) > 1 else given[0]
+            late[made] = tf.add_n(given)
             if _is_relu(step.operation):
-                functions[id(step)] = Floor(late[made])
+                weights = None, late[made]
+                step = dataclasses.replace(step, pixel=floor, weights=weights)
+        changed.append(step)
+    return changed
 
 
 def _plus(bias, more, kernel):
@@ -182,9 +170,8 @@ def _width(values):
     return sum(value.spec.shape[-1] for value in values)
 
 
-def _is_product(step, functions):
-    function = functions.get(id(step))
-    return isinstance(function, Linear) and not function.activation
+def _is_product(step):
+    return isinstance(step.pixel, Linear) and step.pixel.is_product
 
 
 def _is_float32(step):
