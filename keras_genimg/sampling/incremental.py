@@ -53,7 +53,7 @@ def incremental_sampler(
             model; the first two images; the parameters that they were drawn from, in
             the shape of the model's output; and their conditions.
         num_rows: Number of rows to draw, for the proof of a large model. Later rows are
-            zero. All by default.
+            of no use. All by default.
         num_guesses: How often a row may be guessed. -n, for an n above 1, guesses every
             second row up to n times and no other, for a proof. By default, -1, the
             batch size decides.

@@ -95,8 +95,8 @@ class Instruction:
 class Program:
     """The operations of a functional model, in order.
 
-    Nested models are inlined, as are composite layers whose `call` can be traced
-    symbolically, such as the residual blocks. A layer that is called twice gives two
+    Composite layers are inlined if their `call` can be traced symbolically, such as the
+    residual blocks and nested models. A layer that is called twice gives two
     instructions.
 
     A program built inside a `tf.function` belongs to that graph, where it reads the
@@ -189,8 +189,9 @@ class Program:
             raise error
         if level == Level.FIXED:
             return self._instruction(operation, args, kwargs, specs, level)
-        if is_functional(operation):
-            return self._inline(operation, self._model_inputs(operation, args, kwargs))
+        if type(operation).__name__ == "ConvertToTensor":
+            # Of an inner model, which casts its inputs.
+            return [self._cast(value, specs.dtype) for value in inputs]
         # A single product takes fewer operations per pixel than a causal layer.
         causal = (
             isinstance(operation, CausalLayer)
@@ -217,18 +218,6 @@ class Program:
         )
         return outputs
 
-    def _model_inputs(self, model, args, kwargs):
-        """Return the inputs of a nested model in its own order, cast to its dtypes."""
-        given = _bound_arguments(model, args, kwargs)["inputs"]
-        if isinstance(given, dict) and not isinstance(model.input, dict):
-            given = [given[spec.name] for spec in model.inputs]
-        pairs = list(zip(keras.tree.flatten(given), model.inputs, strict=True))
-        for value, spec in pairs:
-            if not isinstance(value, Value) or len(value.spec.shape) != len(spec.shape):
-                reason = f"takes inputs of the shapes {[x.shape for x in model.inputs]}"
-                raise refusal(model, args, kwargs, reason)
-        return [self._cast(value, spec.dtype) for value, spec in pairs]
-
     def _cast(self, value, dtype):
         if value.spec.dtype == dtype:
             return value
@@ -238,7 +227,7 @@ class Program:
 
     def _append_composite(self, layer, args, kwargs):
         """Append the operations in the `call` of a composite layer."""
-        autocast = getattr(layer, "autocast", True)
+        autocast = getattr(layer, "autocast", True) and not is_functional(layer)
         values = [
             self._cast(value, layer.compute_dtype)
             if autocast and "float" in value.spec.dtype

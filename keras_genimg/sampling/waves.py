@@ -137,8 +137,6 @@ class Waves:
         index = self.num_slots * (column + self.lag * row) + row % self.num_slots
         results = tf.reshape(results.stack(), (-1, run.batch, layout["found"].size))
         results = tf.gather(results, tf.minimum(index, tf.shape(results)[0] - 1))
-        is_visited = tf.constant(row)[..., None, None] < num_rows
-        results = tf.where(is_visited, results, 0)
         ((pixels, *others),) = layout["found"].unpack(results)
         return [pixels, *(other[:, :, :num_examples] for other in others)]
 
@@ -154,7 +152,9 @@ class _Columns:
     """The caches of all layers, column by column.
 
     A line has the latest columns of the layers of one reach, oldest first. It is a list
-    of tensors, so that a step moves no columns but the newest.
+    of tensors, so that a step moves no columns but the newest. A column is `(tensors,
+    batch, size)`, which a step takes apart without a copy, so tensors of other sizes
+    have lines of their own.
 
     Args:
         run: A `PixelRun`.
@@ -165,86 +165,60 @@ class _Columns:
     """
 
     def __init__(self, run, caches):
-        self._run, self._caches = run, caches
-        reaches = [step.operation.reach for step in run.causal]
-        # A layer that sees only its own row may have no columns.
-        pairs = zip(reaches, caches, strict=True)
-        self._reaches = sorted({r for r, x in pairs if any(map(has_columns, x))})
-        self._members = [
-            [n for n, other in enumerate(reaches) if other == reach]
-            for reach in self._reaches
-        ]
-        self._bundles = [
-            run.bundle([[x[0] for x in caches[n] if has_columns(x)] for n in members])
-            for members in self._members
-        ]
-        self.initial = tf.concat([bundle.packed for bundle in self._bundles], axis=-1)
+        self._dtype, self._caches = run.dtype, caches
+        # The places of tensors by kind: layer, and position in its cache.
+        self._places: dict[tuple, list] = {}
+        for n, (step, cache) in enumerate(zip(run.causal, caches, strict=True)):
+            for position, tensor in enumerate(cache):
+                # A layer that sees only its own row may have no columns.
+                if has_columns(tensor):
+                    kind = step.operation.reach, tensor.shape[-1], tensor.dtype
+                    self._places.setdefault(kind, []).append((n, position))
+        self.initial = self.pack(
+            [[x[0] if has_columns(x) else x for x in cache] for cache in caches]
+        )
         # A slot reads what the one before it has drawn.
         batch = tf.shape(self.initial)[0]
         slots_above = (tf.range(batch) - run.batch) % batch
-        self._above = [_rows_above(bundle, slots_above) for bundle in self._bundles]
+        self._widths, self._rows_above = [], []
+        for (_, size, _), places in self._places.items():
+            self._widths.append(size * len(places))
+            index = tf.range(len(places))[:, tf.newaxis]
+            self._rows_above.append(slots_above * len(places) + index)
 
     def pack(self, caches):
         """Return caches of single columns as one tensor."""
-        columns = []
-        for n in (n for members in self._members for n in members):
-            pairs = zip(caches[n], self._caches[n], strict=True)
-            columns += [tensor for tensor, like in pairs if has_columns(like)]
-        return self._run.bundle([columns]).packed
+        places = [place for places in self._places.values() for place in places]
+        columns = [tf.cast(caches[n][position], self._dtype) for n, position in places]
+        return tf.concat(columns, axis=-1)
 
     def empty_lines(self, lag):
         """Return lines to be filled, which end `lag` columns behind the newest one."""
-        return [[None] * (lag + reach) for reach in self._reaches]
+        return [[None] * (lag + reach) for reach, *_ in self._places]
 
     def push(self, columns, lines):
-        """Return the lines after a step, given the columns of `pack`."""
-        parts = tf.split(columns, [bundle.size for bundle in self._bundles], axis=-1)
-        parts = map(_by_tensor, parts, self._bundles, self._above)
-        return [[*line[1:], part] for line, part in zip(lines, parts, strict=True)]
+        """Return the lines after a step, given the columns of `pack`.
+
+        TensorFlow would split `tf.roll` and `tf.transpose` among threads, which takes
+        far longer than they do.
+        """
+        parts = tf.split(columns, self._widths, axis=-1)
+        kinds = zip(lines, parts, self._places, self._rows_above, strict=True)
+        return [
+            [*line[1:], tf.gather(tf.reshape(part, (-1, size)), rows)]
+            for line, part, (_, size, _), rows in kinds
+        ]
 
     def around(self, lines):
         """Return the cache of each layer, with tuples of the columns that it reads."""
         caches = [list(cache) for cache in self._caches]
-        for reach, members, bundle, line in zip(
-            self._reaches, self._members, self._bundles, lines, strict=True
-        ):
-            columns = [_tensors_of(c, bundle) for c in line[: 2 * reach + 1]]
-            for n, tensors in zip(members, zip(*columns, strict=True), strict=True):
-                tensors = iter(zip(*tensors, strict=True))
-                caches[n] = [next(tensors) if has_columns(x) else x for x in caches[n]]
+        kinds = zip(self._places.items(), lines, strict=True)
+        for ((reach, _, dtype), places), line in kinds:
+            columns = map(tf.unstack, line[: 2 * reach + 1])
+            tensors = zip(*columns, strict=True)
+            for (n, position), around in zip(places, tensors, strict=True):
+                caches[n][position] = tuple(tf.cast(x, dtype) for x in around)
         return caches
-
-
-def _has_equal_sizes(bundle):
-    return len(bundle.sizes) > 1 and len(set(bundle.sizes)) == 1
-
-
-def _rows_above(bundle, slots_above):
-    """Return the index for `_by_tensor`, given the slot above each slot."""
-    if not _has_equal_sizes(bundle):
-        return slots_above
-    count = len(bundle.sizes)
-    return slots_above * count + tf.range(count)[:, tf.newaxis]
-
-
-def _by_tensor(column, bundle, rows_above):
-    """Return a packed column for the slots below.
-
-    Of tensors of one size, it is `(tensors, batch, size)`, which a step takes apart
-    without a copy. TensorFlow would split `tf.roll` and `tf.transpose` among threads,
-    which takes far longer than they do.
-    """
-    if _has_equal_sizes(bundle):
-        column = tf.reshape(column, (-1, bundle.sizes[0]))
-    return tf.gather(column, rows_above)
-
-
-def _tensors_of(column, bundle):
-    """Return the groups of tensors in a column of `_by_tensor`."""
-    if column.shape.rank == 2:
-        return bundle.unpack(column)
-    parts = iter(tf.unstack(column))
-    return [[next(parts) for _ in group] for group in bundle.groups]
 
 
 def _rows_where(mask, ones, others):
