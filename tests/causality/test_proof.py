@@ -13,7 +13,7 @@ from keras_genimg.causality.proof import (
     sampler_difference,
     tolerance,
 )
-from keras_genimg.drawing import proven_sampler
+from keras_genimg.drawing import drawer
 from keras_genimg.layers import DiagonalBiLSTM, MaskedConv2D
 from keras_genimg.models import AutoregressiveModel, PixelCNN
 from tests.fuzz.own_layers import WrongStep
@@ -109,9 +109,9 @@ def test_images_that_change_with_those_before_or_after_them(reverse):
 
 @pytest.mark.slow
 def test_the_first_rows_of_a_large_model_are_proven(monkeypatch):
-    check = mock.Mock(wraps=proven_sampler.check_difference)
-    monkeypatch.setattr(proven_sampler, "check_difference", check)
-    monkeypatch.setattr(proven_sampler, "_AFFORDABLE", 0)
+    check = mock.Mock(wraps=drawer.check_difference)
+    monkeypatch.setattr(drawer, "check_difference", check)
+    monkeypatch.setattr(drawer, "_AFFORDABLE", 0)
     model = PixelCNN((12, 5, 1), 4, 1)
     drawn = model.generate(3, seed=0)
     np.testing.assert_array_equal(drawn, model.generate(3, seed=0, method="ancestral"))
@@ -144,7 +144,7 @@ def test_a_small_fault_is_found_in_half_precision(policy):
 def test_a_graph_is_proven_once(monkeypatch):
     model = model_of(lambda x: Slanted(6, factor=1)(x))
     compared = mock.Mock()
-    monkeypatch.setattr(proven_sampler, "check_difference", compared)
+    monkeypatch.setattr(drawer, "check_difference", compared)
     for _ in range(2):
         model.generate(3, seed=0, batch_size=2, verbose=0)
         model.complete(np.zeros((2, *SHAPE)), np.eye(4, 5), seed=0)

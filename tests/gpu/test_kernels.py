@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_genimg.drawing.proven_sampler import TracedSampler
+from keras_genimg.drawing.drawer import TracedSampler
 from keras_genimg.likelihoods import DiscretizedLogisticMixture
 from keras_genimg.models import PixelCNN
 from tests.conformance.registry import MODELS as CASES

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from keras_genimg.drawing import drawer
-from keras_genimg.drawing.proven_sampler import TracedSampler
+from keras_genimg.drawing.drawer import TracedSampler
 from keras_genimg.inputs.calls import draw_images
 from keras_genimg.models import MultiScalePixelRNN, PixelCNN, multi_scale_pixel_rnn
 from tests.seldom import slow_but

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from keras_genimg.causality.random_weights import randomize
-from keras_genimg.drawing.proven_sampler import TracedSampler
+from keras_genimg.drawing.drawer import TracedSampler
 from keras_genimg.layers import MaskedConv2D
 from keras_genimg.likelihoods import Categorical
 from keras_genimg.models import AutoregressiveModel, GatedPixelCNN, PixelCNN, PixelRNN

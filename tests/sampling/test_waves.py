@@ -7,7 +7,7 @@ import tensorflow as tf
 from keras import layers
 
 from keras_genimg.causality.random_weights import randomize
-from keras_genimg.drawing.proven_sampler import TracedSampler
+from keras_genimg.drawing.drawer import TracedSampler
 from keras_genimg.layers import DiagonalBiLSTM, MaskedConv2D, RowLSTM
 from keras_genimg.likelihoods import Categorical, DiscretizedLogisticMixture
 from keras_genimg.models import (
