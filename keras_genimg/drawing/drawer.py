@@ -302,11 +302,10 @@ class TracedSampler:
         with tf.init_scope():
             self._read = read.get_concrete_function()
 
-        def run(weights, num_rows, num_guesses, *inputs):
+        def run(weights, num_proven, *inputs):
             records, options = [], {}
             if method == "incremental":
-                options = {"num_rows": num_rows, "num_guesses": num_guesses}
-                options["is_small"] = is_small
+                options = {"num_proven": num_proven, "is_small": is_small}
                 options["record"] = lambda *recorded: records.append(recorded)
             kind = method, image_shape, jit_compile, num_candidates
             draw = model._drawer.from_seeds(*kind, **options)
@@ -323,7 +322,6 @@ class TracedSampler:
 
         signature = [
             [tf.TensorSpec(weight.shape, weight.dtype) for weight in variables],
-            tf.TensorSpec((), tf.int32),
             tf.TensorSpec((), tf.int32),
             tf.TensorSpec((None,), tf.int64),
             tf.TensorSpec((), tf.float32),
@@ -370,9 +368,8 @@ class TracedSampler:
 
     def __call__(self, weights, seeds, temperature, *others):
         function = self._trace()
-        every_row, by_default = tf.constant(self.kind[1][0]), tf.constant(-1)
         (images, *sizes), _ = function(
-            weights, every_row, by_default, seeds, temperature, *others
+            weights, tf.constant(-1), seeds, temperature, *others
         )
         return (images, *sizes) if sizes else images
 
@@ -465,10 +462,10 @@ class TracedSampler:
         values = [tf.cast(value, weight.dtype) for weight, value in weights]
         affordable = int(shape[0] * _AFFORDABLE / max(cost_of_image(model, shape), 1))
         num_rows = min(max(affordable, _FEWEST_ROWS), shape[0])
-        # Every second row is guessed; one guess more than its pixels always suffices.
-        sizes = tf.constant(num_rows), tf.constant(-shape[1] - 1)
-        others = tf.constant([0, 1], tf.int64), tf.constant(_FLAT), *inputs
-        _, recorded = self._proven(values, *sizes, *others)
+        seeds = tf.constant([0, 1], tf.int64)
+        _, recorded = self._proven(
+            values, tf.constant(num_rows), seeds, tf.constant(_FLAT), *inputs
+        )
         return [
             (network, images, params[:, :num_rows], given)
             for network, (images, params, given) in zip(

@@ -27,8 +27,7 @@ def incremental_sampler(
     model: keras.Model,
     jit_compile: bool = False,
     record: Callable[..., Any] | None = None,
-    num_rows: tf.Tensor | None = None,
-    num_guesses: tf.Tensor | int = -1,
+    num_proven: tf.Tensor | int = -1,
     is_small: bool | None = None,
 ) -> Callable[..., tf.Tensor]:
     """Return a function that draws images at about the cost of one forward pass.
@@ -52,11 +51,9 @@ def incremental_sampler(
         record: Function that each call is reported to, for a proof of the sampler: the
             model; the first two images; the parameters that they were drawn from, in
             the shape of the model's output; and their conditions.
-        num_rows: Number of rows to draw, for the proof of a large model. Later rows are
-            of no use. All by default.
-        num_guesses: How often a row may be guessed. -n, for an n above 1, guesses every
-            second row up to n times and no other, for a proof. By default, -1, the
-            batch size decides.
+        num_proven: Number of rows to draw for a proof, which guesses every second row
+            if rows may be guessed. Later rows are of no use. By default, -1, all rows
+            are drawn, and the batch size decides how often they are guessed.
         is_small: Whether to draw in the model's faster way, if it has one, for batches
             up to `largest_small_batch`. By default, the graph has both ways, and the
             batch size decides.
@@ -87,6 +84,7 @@ def incremental_sampler(
 
         run = PixelRun(model, given[1], conditions, fused=not jit_compile)
         more = _parameters_of_pixel if record is not None else None
+        num_rows = tf.where(num_proven < 0, run.height, num_proven)
         arguments = given, choose, more, 2, num_rows
         small = is_small
         if small is None:  # A tensor if only the graph knows the size of a batch.
@@ -96,8 +94,9 @@ def incremental_sampler(
             ways = [lambda: waves.visit(*arguments), lambda: run.visit(*arguments)]
             drawn, *params = ways[0]() if small is True else tf.cond(small, *ways)
         elif run.evaluates_rows and small is not False:
-            by_default = tf.where(run.batch == 1, _MOST_GUESSES, 0)
-            most = tf.where(num_guesses == -1, by_default, num_guesses)
+            most = tf.where(run.batch == 1, _MOST_GUESSES, 0)
+            # One guess more than there are pixels always suffices.
+            most = tf.where(num_proven < 0, most, -run.width - 1)
             drawn, *params = run.visit(*arguments, most)
         else:
             drawn, *params = run.visit(*arguments)

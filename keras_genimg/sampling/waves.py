@@ -70,7 +70,7 @@ class Waves:
         self.is_first = columns == 0
         self.pixels = np.where(self.is_drawn, rows * run.width + columns, 0)
 
-    def visit(self, given, choose, more=None, num_examples=None, num_rows=None):
+    def visit(self, given, choose, more, num_examples, num_rows):
         """Visit all pixels. See `PixelRun.visit` for arguments and results."""
         run = self.run
         columns = _Columns(run, self.lanes.initial_caches())
@@ -122,8 +122,6 @@ class Waves:
             above = _rows_where(mask, columns.initial, nothing)
             lines = columns.push(above, lines)
         begun, _ = begin(columns.around(lines), run.weights)
-        num_rows = run.height if num_rows is None else num_rows
-        num_rows = tf.minimum(num_rows, run.height)
         num_steps = _num_steps(num_rows, run.width, self.reach)
         results = tf.TensorArray(run.dtype, num_steps, element_shape=(None, None))
         *_, results = tf.while_loop(
