@@ -182,7 +182,8 @@ class _Columns:
         for (_, size, _), places in self._places.items():
             self._widths.append(size * len(places))
             index = tf.range(len(places))[:, tf.newaxis]
-            self._rows_above.append(slots_above * len(places) + index)
+            rows = slots_above * len(places) + index
+            self._rows_above.append(rows if len(places) > 1 else slots_above)
 
     def pack(self, caches):
         """Return caches of single columns as one tensor."""
@@ -212,8 +213,12 @@ class _Columns:
         caches = [list(cache) for cache in self._caches]
         kinds = zip(self._places.items(), lines, strict=True)
         for ((reach, _, dtype), places), line in kinds:
-            columns = map(tf.unstack, line[: 2 * reach + 1])
-            tensors = zip(*columns, strict=True)
+            columns = line[: 2 * reach + 1]
+            # TensorFlow removes a split in one part, but not this.
+            if len(places) > 1:
+                tensors = zip(*map(tf.unstack, columns), strict=True)
+            else:
+                tensors = [columns]
             for (n, position), around in zip(places, tensors, strict=True):
                 caches[n][position] = tuple(tf.cast(x, dtype) for x in around)
         return caches
