@@ -82,10 +82,12 @@ def _sampler(model, one_by_one):
                 return index + 1, drawn, True
             return index + 1, drawn, tf.reduce_any(drawn != before)
 
+        start = tf.zeros_like(uniforms)
+        start = start if one_by_one else with_known(start)
         _, drawn, _ = tf.while_loop(
             lambda index, before, unsettled: unsettled,
             step,
-            (tf.constant(0), with_known(tf.zeros_like(uniforms)), tf.constant(True)),
+            (tf.constant(0), start, tf.constant(True)),
             maximum_iterations=size if one_by_one else size + 1,
         )
         return drawn
