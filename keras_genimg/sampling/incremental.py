@@ -52,8 +52,8 @@ def incremental_sampler(
             model; the first two images; the parameters that they were drawn from, in
             the shape of the model's output; and their conditions.
         num_proven: Number of rows to draw for a proof, which guesses every second row
-            if rows may be guessed. Later rows are of no use. By default, -1, all rows
-            are drawn, and the batch size decides how often they are guessed.
+            if rows may be guessed. Later rows are zero. By default, -1, all rows are
+            drawn, and the batch size decides how often they are guessed.
         is_small: Whether to draw in the model's faster way, if it has one, for batches
             up to `largest_small_batch`. By default, the graph has both ways, and the
             batch size decides.

@@ -122,6 +122,8 @@ class Waves:
             above = _rows_where(mask, columns.initial, nothing)
             lines = columns.push(above, lines)
         begun, _ = begin(columns.around(lines), run.weights)
+        # A proof may want more, which are those of a larger scale.
+        num_rows = tf.minimum(num_rows, run.height)
         num_steps = _num_steps(num_rows, run.width, self.reach)
         results = tf.TensorArray(run.dtype, num_steps, element_shape=(None, None))
         *_, results = tf.while_loop(
@@ -135,6 +137,9 @@ class Waves:
         index = self.num_slots * (column + self.lag * row) + row % self.num_slots
         results = tf.reshape(results.stack(), (-1, run.batch, layout["found"].size))
         results = tf.gather(results, tf.minimum(index, tf.shape(results)[0] - 1))
+        # In the rest of an image, idle slots may have left what is not a number.
+        is_visited = tf.constant(row)[..., None, None] < num_rows
+        results = tf.where(is_visited, results, 0)
         ((pixels, *others),) = layout["found"].unpack(results)
         return [pixels, *(other[:, :, :num_examples] for other in others)]
 

@@ -217,6 +217,25 @@ def test_multi_scale_draws_each_scale_in_waves(drawn):
     np.testing.assert_array_equal(drawn(model, 0, "generate", 2, seed=0), waves)
 
 
+def test_a_scale_of_fewer_rows_than_the_image_is_proven_in_waves():
+    model = MultiScalePixelRNN((16, 16, 1), (8, 16), 4, 1, layer="row", **NARROW)
+    for each in model.scale_models:
+        size = incremental.largest_small_batch(each, each.image_shape)
+        assert size == LARGEST_BATCH
+    assert model.generate(1, seed=0).any()
+
+
+def test_rows_after_those_of_a_proof_are_zero():
+    model = randomized(model_of(RowLSTM(4)))
+    uniforms = seeded_uniforms(tf.constant([0, 1], tf.int64), SHAPE)
+    for is_small in (True, False):
+        draw = incremental.incremental_sampler(
+            model, num_proven=tf.constant(3), is_small=is_small
+        )
+        images = tf.function(draw)(uniforms, 1.0, []).numpy()
+        assert images[:, :3].any() and not images[:, 3:].any()
+
+
 def test_a_wrong_reach_is_refused():
     model = model_of(WrongReach())
     model.generate(LARGEST_BATCH + 1, seed=0)  # Pixel by pixel.
