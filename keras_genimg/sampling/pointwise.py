@@ -93,7 +93,9 @@ def _layer_function(layer, ranks):
     if isinstance(layer, layers.Concatenate) and layer.axis in (-1, rank - 1):
         return lambda inputs: tf.concat(autocast(layer, inputs), axis=-1)
     if is_linear(layer) and rank == 4:
-        return Linear(layer.compute_dtype, layer.activation)
+        # Keras takes None too, from who sets it later.
+        activation = layer.activation or keras.activations.linear
+        return Linear(layer.compute_dtype, activation)
     is_elementwise = isinstance(layer, _ELEMENTWISE_LAYERS) and len(ranks) == 1
     if isinstance(layer, layers.Rescaling):
         # Scales may differ between channels, but not between pixels.

@@ -248,8 +248,12 @@ class Program:
         try:
             return self._inline(graph, values, layer.compute_dtype)
         except Refusal as error:
+            if is_functional(layer):
+                raise
             reason = f"is made of layers that cannot all be sampled ({error})"
-            raise refusal(layer, args, kwargs, reason) from error
+            refused = refusal(layer, args, kwargs, reason)
+            refused.depends_on_batch = error.depends_on_batch
+            raise refused from error
 
     def _lift(self, leaf, fewest_axes):
         """Return a `Value` for a constant map, and other leaves as they are."""

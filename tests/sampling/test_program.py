@@ -17,7 +17,7 @@ from keras_genimg.layers import (
 from keras_genimg.likelihoods import Categorical
 from keras_genimg.models import AutoregressiveModel, PixelCNN
 from keras_genimg.sampling import incremental_sampler
-from keras_genimg.sampling.program import Level, Program
+from keras_genimg.sampling.program import Level, Program, Refusal
 from tests.fuzz.own_layers import Above, Halved, Left, OtherConvolution, Sides, Tuned
 from tests.sampling.drawn import assert_ancestral, assert_served_as_drawn
 from tests.sampling.forced import assert_sampled_as_computed
@@ -442,6 +442,42 @@ def test_other_layers_are_refused_by_name(kind):
         model_of(make).generate(1, seed=0)
     # Only for causal graphs does the error recommend other samplers.
     assert ("fixed_point" in str(caught.value)) == (kind in CAUSAL)
+
+
+class OwnModel(layers.Layer):
+    """Passes its input through a functional model."""
+
+    def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+
+    def call(self, inputs):
+        return self.inner(inputs)
+
+
+@pytest.mark.parametrize("kind", ["Conv2D", "GaussianDropout"])
+@pytest.mark.parametrize("wrap", [lambda x: x, OwnModel])
+def test_layers_of_nested_models_are_refused_as_others(kind, wrap):
+    inputs = keras.Input((*SHAPE[:2], 6))
+    if kind == "Conv2D":
+        outputs = layers.Conv2D(6, 1, groups=2)(inputs)
+    else:
+        outputs = layers.GaussianDropout(0.5)(inputs, training=True)
+    inner = keras.Model(inputs, outputs, name="inner")
+    with pytest.raises(Refusal, match=f"{kind} '") as caught:
+        model_of(wrap(inner)).generate(1, seed=0)
+    # The layer is to blame, not the model around it.
+    assert "'inner'" not in str(caught.value)
+    assert caught.value.depends_on_batch == (kind != "Conv2D")
+    # No other sampler repeats noise.
+    assert ("fixed_point" in str(caught.value)) == (kind == "Conv2D")
+
+
+def test_a_layer_whose_activation_was_taken_away_is_sampled():
+    dense = layers.Dense(6, activation="relu")
+    model = model_of(dense)
+    dense.activation = None
+    assert_ancestral(model, model.generate(8, seed=0))
 
 
 def centered(x):
