@@ -140,7 +140,7 @@ def test_a_tie_that_falls_the_other_way_is_no_fault(tmp_path):
 
 def test_what_takes_too_long_fails(sound):
     found = failures(sound, timeout=0.05)
-    assert "it took too long" in found["files"]
+    assert "it took too long" in found["C API"]
 
 
 def test_no_saved_model(tmp_path):
@@ -149,16 +149,19 @@ def test_no_saved_model(tmp_path):
     assert "DecodeError" in failures(tmp_path)["files"]
 
 
-def test_unknown_op(sound):
-    """As an op of a library that a server does not load."""
-    file = sound / "saved_model.pb"
+def test_unknown_op(tmp_path):
+    """As an op of a library that a server does not load. Other faults are told, too."""
+    text = planted.text_without_bytes
+    planted.save(tmp_path / "model", {"text": (text, [planted.SEED])})
+    file = tmp_path / "model" / "saved_model.pb"
     saved = saved_model_pb2.SavedModel.FromString(file.read_bytes())
     functions = saved.meta_graphs[0].graph_def.library.function
     nodes = [node for function in functions for node in function.node_def]
     next(n for n in nodes if n.op == "EnsureShape").op = "MyEnsureShape"
     file.write_bytes(saved.SerializeToString())
-    found = failures(sound)
-    assert "C API: NOT_FOUND Op type not registered" in found["files"]
+    found = failures(tmp_path / "model")
+    assert set(found) == {"signatures", "C API"}
+    assert "it does not load: NOT_FOUND Op type not registered" in found["C API"]
 
 
 def refused(seed):
@@ -227,7 +230,7 @@ def test_damaged_weights(tmp_path):
     (data,) = (tmp_path / "model" / "variables").glob("*.data-*")
     data.write_bytes(data.read_bytes()[:-400])
     found = failures(tmp_path / "model")
-    assert "it does not load" in found["files"]
+    assert "it does not load" in found["C API"]
 
 
 def test_warm_up_records_are_run(sound):
