@@ -325,9 +325,10 @@ def dependency_field(
                     f"{tuple(outputs.shape)}"
                 )
             outputs = outputs[0, pixel[0], pixel[1]]
-        # Random factors, so that influences do not cancel.
-        factors = tf.constant(generator.normal(size=outputs.shape), outputs.dtype)
-        gradient = tape.gradient(outputs, image, factors, "zero").numpy()
+            # Random factors, so that influences do not cancel. A layer may read weights
+            # for its gradient, too.
+            factors = tf.constant(generator.normal(size=outputs.shape), outputs.dtype)
+            gradient = tape.gradient(outputs, image, factors, "zero").numpy()
         field |= (gradient[0] != 0).any(axis=-1)
     return field
 

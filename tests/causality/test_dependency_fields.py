@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from keras_genimg.causality import dependency_field
 from keras_genimg.layers import MaskedConv2D, RowLSTM
@@ -72,6 +73,21 @@ def test_a_first_kernel_of_twice_the_width_leaves_no_blind_spot():
 def test_a_pixel_of_an_rgb_model_sees_itself():
     field = dependency_field(PixelCNN((3, 4, 3), 6, 1), (1, 1))
     assert field[1].tolist() == [True, True, False, False]
+
+
+class Recomputed(keras.layers.Layer):
+    """Scales its input, by a weight that is read again for the gradient."""
+
+    def build(self, shape):
+        self.scale = self.add_weight(shape=(), initializer="zeros", name="scale")
+
+    def call(self, inputs):
+        return tf.recompute_grad(lambda x: x * self.scale.value)(inputs)
+
+
+def test_gradients_see_the_random_weights():
+    field = field_of(Recomputed(), pixel=(2, 3))
+    assert field[2, 3] and field.sum() == 1
 
 
 def test_bad_arguments_are_refused():
