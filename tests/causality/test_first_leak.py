@@ -294,6 +294,21 @@ def test_what_the_place_in_the_batch_or_chance_changes_is_no_leak(layer):
     assert leak.kind == "itself"
 
 
+class Chaotic(layers.Layer):
+    """Rounds batches of each size differently; its own weight enlarges that."""
+
+    def build(self, shape):
+        self.gain = self.add_weight(initializer=keras.initializers.Constant(1e5))
+
+    def call(self, inputs):
+        rounding = 1e-7 * ops.cast(ops.shape(inputs)[0], "float32")
+        return ops.sin(self.gain * inputs * (1 + rounding))
+
+
+def test_rounding_that_trained_weights_enlarge_is_no_leak():
+    assert is_causal(between(Chaotic()))
+
+
 PRESETS = [(model, name) for model in (PixelCNN, PixelRNN) for name in model.presets]
 
 
