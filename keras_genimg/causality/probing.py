@@ -200,19 +200,21 @@ def _leak_under(weights, model, pairs):
         leak = _batch_leak(model, pairs, before)
         if leak is not None:
             return leak
-        # On the CPU. Fast convolutions of GPUs mix neighboring pixels and cancel what a
-        # kernel does not see, so rounding reaches pixels that nothing else does.
+        # On the CPU, also to name the layer. Fast convolutions of GPUs mix neighboring
+        # pixels and cancel what a kernel does not see, so rounding reaches pixels that
+        # nothing else does.
         with tf.device("CPU"):
             both = pairs.before, pairs.after, pairs.before
             before, after, again = (_params(model, inputs) for inputs in both)
             noise = _changes(pairs, before, again).max()
             leaks = _leaks(pairs, before, after, noise=_NOISE_FACTOR * noise)
-        changed, seen_by = np.nonzero(leaks)
-        if len(changed) == 0:
-            return None
-        leak = worst_leak(pairs.units[changed], seen_by, pairs.unit_shape)
-        same = pairs.units == np.ravel_multi_index(leak.changed, pairs.unit_shape)
-        return _blamed(model, leak, _some(pairs.before, same), _some(pairs.after, same))
+            changed, seen_by = np.nonzero(leaks)
+            if len(changed) == 0:
+                return None
+            leak = worst_leak(pairs.units[changed], seen_by, pairs.unit_shape)
+            same = pairs.units == np.ravel_multi_index(leak.changed, pairs.unit_shape)
+            inputs = _some(pairs.before, same), _some(pairs.after, same)
+            return _blamed(model, leak, *inputs)
 
 
 def _leaks(pairs, before, after, index=slice(None), noise=0.0):
