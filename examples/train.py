@@ -622,9 +622,9 @@ def main():
     )
     seconds = time.monotonic() - start
     # This also waits until the first worker has saved.
-    workers = model.distribute_strategy
-    replicas_here = len(workers.extended.worker_devices)
-    cores = round(sum_over_workers(workers, num_cores() / replicas_here))
+    replicas_here = len(strategy.extended.worker_devices) if strategy else 1
+    share = num_cores() / replicas_here
+    cores = round(sum_over_workers(model.distribute_strategy, share))
     keep_best(model, held_out, output)
     model.save(output / "model.keras")
     report = {
