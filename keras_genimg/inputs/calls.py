@@ -159,15 +159,12 @@ def map_images(
     data = checked_inputs(images, model, task)
     if isinstance(data, tf.data.Dataset):
         total, unit = int(data.cardinality()), "batch"
-        checked = (checked_values(without_tuple(x), model, task) for x in data)
-        batches = (list(map(tf.constant, values)) for values in checked)
+        batches = (checked_values(without_tuple(x), model, task) for x in data)
     else:
         inputs = inputs_of(data, model)
         total, unit = len(inputs[0]), "image"
         parts = (timed_slices if splits else slices)(total, batch_size)
         batches = _batches(inputs, parts)
-    # Not all functions take an empty batch, which a data set may have.
-    batches = (batch for batch in batches if len(batch[0]))
     return _called(function, batches, 1, task, total, verbose, note, unit=unit)
 
 
@@ -183,11 +180,11 @@ def eager_task(model, method):
 
 
 def _batches(inputs, parts):
-    return ([tf.constant(values[part]) for values in inputs] for part in parts)
+    return ([values[part] for values in inputs] for part in parts)
 
 
 def _called(function, batches, num_threads, task, *report, **options):
-    """Call a function on batches, and report, see `reported`.
+    """Call a function on batches, lists of arrays, and report, see `reported`.
 
     Returns:
         NumPy arrays: the results of all batches, concatenated.
@@ -197,7 +194,11 @@ def _called(function, batches, num_threads, task, *report, **options):
     """
 
     def called(batch):
-        return batch[0], tf.nest.map_structure(np.asarray, function(*batch))
+        if len(batch[0]) == 0:  # Data sets may have such, which not all functions take.
+            return batch[0], None
+        # Made here, since a pool of threads asks for all batches at once.
+        tensors = map(tf.constant, batch)
+        return batch[0], tf.nest.map_structure(np.asarray, function(*tensors))
 
     pool = ThreadPoolExecutor(num_threads)
 
@@ -206,7 +207,7 @@ def _called(function, batches, num_threads, task, *report, **options):
 
     try:
         reports = reported(pairs(), task, *report, **options)
-        results = [arrays for _, arrays in reports]
+        results = [arrays for images, arrays in reports if len(images)]
     finally:
         pool.shutdown(cancel_futures=True)  # After an error or Ctrl+C.
     if not results:

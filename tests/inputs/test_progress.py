@@ -101,6 +101,9 @@ def test_verbose_as_in_keras(models, capsys):
     data = tf.data.Dataset.from_tensor_slices(IMAGES).batch(4)
     models["vae"].elbo(data, verbose=1)
     assert "2/2" in capsys.readouterr().out
+    three = tf.data.Dataset.from_tensors(IMAGES[:3])
+    models["vae"].elbo(three.concatenate(data).map(lambda x: x[3:]), verbose=2)
+    assert capsys.readouterr().out.startswith("3/3 - ")  # Two are empty.
     endless = data.unbatch().filter(lambda image: True).batch(4)
     models["vae"].elbo(endless, verbose=1)
     assert re.search(r"2/Unknown.*\n$", capsys.readouterr().out)
