@@ -115,7 +115,8 @@ class Resume(ArrangingCallback):
             self._restore(model, load_state(self.directory))
             self._check_workers(strategy)
             reads_skipped = "batch_size" not in description  # A source of others.
-            stack.enter_context(self._skipped_steps(model, reads_skipped))
+            if self._position:
+                stack.enter_context(self._skipped_steps(model, reads_skipped))
             self._epoch_values = ReplicaValues(strategy, model._epoch_variables())
             stack.callback(setattr, self, "_epoch_values", None)
             callbacks = tf.nest.flatten(arguments.get("callbacks") or [])
@@ -159,7 +160,7 @@ class Resume(ArrangingCallback):
             contiguous = map(np.ascontiguousarray, tf.nest.flatten(arrays))
             epochs = array_epochs(
                 arrays,
-                arguments.pop("batch_size", None) or 32,
+                int(arguments.pop("batch_size", None) or 32),
                 shuffle=shuffle,
                 seed=self.seed,
                 description=describe({}, dict(enumerate(contiguous))),
@@ -220,7 +221,9 @@ class Resume(ArrangingCallback):
         try:
             yield
         finally:
-            model.train_function = step
+            # `compile`, called by a callback, asks for another one.
+            if model.train_function is step_unless_skipped:
+                model.train_function = step
 
     def _before_swaps(self, callbacks):
         """Return callbacks that read weights before `SwapEMAWeights` swaps them.
@@ -491,7 +494,8 @@ def check_same_run(saved, now, directory):
     for key, value in saved.items():
         if key in ("model", "optimizer"):
             value = _plain(value)
-        if value == now.get(key):
+        # Earlier versions left out the names of data too.
+        if value in (now.get(key), _plain(now.get(key))):
             continue
         was, is_now = _first_difference(value, now.get(key))
         raise ValueError(

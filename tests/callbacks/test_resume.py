@@ -252,6 +252,38 @@ def test_another_set_of_the_same_form_is_refused(tmp_path, monkeypatch):
         trained_on("second_set")
 
 
+def test_data_of_earlier_versions_had_no_name(tmp_path):
+    now = {"data": {"split": "train", "name": "digits"}}
+    check_same_run({"data": {"split": "train"}}, now, tmp_path)
+    for saved in ({"split": "test"}, {"split": "train", "name": "mnist"}):
+        with pytest.raises(ValueError, match="another data"):
+            check_same_run({"data": saved}, now, tmp_path)
+
+
+def test_a_batch_size_may_be_a_numpy_integer(tmp_path):
+    fit(make(), Resume(tmp_path), epochs=1, batch_size=np.int64(4))
+    fit(make(), Resume(tmp_path))
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_a_model_compiled_again_by_a_callback_trains_by_its_new_optimizer(
+    tmp_path, interrupted
+):
+    resume = Resume(tmp_path, save_every=1)
+    if interrupted:
+        with pytest.raises(KeyboardInterrupt):
+            fit(make(), Stop(3), resume)
+    model = make(run_eagerly=False)
+
+    def compile_again(logs):
+        model.compile(keras.optimizers.SGD(0.0))
+
+    fit(model, keras.callbacks.LambdaCallback(on_train_end=compile_again), resume)
+    before = model.get_weights()
+    fit(model, Resume(tmp_path / "next"))
+    np.testing.assert_equal(model.get_weights(), before)
+
+
 @pytest.mark.parametrize("make_set", [cluttered_digits, two_digits])
 def test_other_canvases_are_other_data(make_set):
     def described(**options):
