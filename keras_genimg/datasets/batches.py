@@ -205,8 +205,13 @@ def make_batches(examples, options, arrays, parts, num_examples=None):
 
 
 def describe(arguments, arrays):
-    """Return what tells a data set from another: arguments, and checksums of arrays."""
+    """Return what tells a data set from another: arguments, and checksums of arrays.
+
+    With checksums, a name says nothing more: the path of a folder may change.
+    """
     texts = {name: str(value) for name, value in arguments.items()}
+    if arrays:
+        texts.pop("name", None)
     checksums = {key: zlib.crc32(array) for key, array in arrays.items()}
     return {**texts, "checksums": checksums}
 

@@ -252,6 +252,16 @@ def test_another_set_of_the_same_form_is_refused(tmp_path, monkeypatch):
         trained_on("second_set")
 
 
+def test_a_folder_of_images_may_have_moved(tmp_path):
+    described = []
+    for name in ("before", "now"):
+        (tmp_path / name).mkdir()
+        for i, image in enumerate(IMAGES):
+            keras.utils.save_img(tmp_path / name / f"{i:02}.png", image, scale=False)
+        described.append(load(tmp_path / name).epochs.description)
+    assert described[0] == described[1]
+
+
 def test_data_of_earlier_versions_had_no_name(tmp_path):
     now = {"data": {"split": "train", "name": "digits"}}
     check_same_run({"data": {"split": "train"}}, now, tmp_path)
