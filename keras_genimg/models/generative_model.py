@@ -457,15 +457,22 @@ class GenerativeModel(keras.Model):
         return self._fitter.step(super().test_step, data, "Evaluation")
 
     def compute_loss(
-        self, x: Any = None, y: None = None, *args: Any, **kwargs: Any
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
     ) -> tf.Tensor:
-        loss = super().compute_loss(x, self._targets_of(x), *args, **kwargs)
+        targets = self._targets_of(x)
+        loss = super().compute_loss(x, targets, y_pred, sample_weight, training)
         return self._fitter.weighed(loss)
 
     def compute_metrics(
-        self, x: Any, y: None, *args: Any, **kwargs: Any
+        self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
     ) -> dict[str, Any]:
-        return super().compute_metrics(x, self._targets_of(x), *args, **kwargs)
+        targets = self._targets_of(x)
+        return super().compute_metrics(x, targets, y_pred, sample_weight)
 
     def get_metrics_result(self) -> dict[str, Any]:
         # A user's `train_step` may leave out the metrics of `compile`.
