@@ -80,8 +80,9 @@ def verify(directory: PathLike, verbose: bool = True, timeout: float = 600) -> R
     that process fails the check. Signatures whose names end in `_xla` are read, not
     run.
 
-    The checks:
+    The checks, of which only the first is made if it fails:
 
+    - the files can be read, and load through the C API;
     - the graph has nothing that a stock server refuses, and no two functions that merge
       requests in one queue, where they would answer each other's;
     - inputs and outputs have types that clients can send, and the batch as first axis;
