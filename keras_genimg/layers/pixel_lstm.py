@@ -90,6 +90,7 @@ class PixelLSTM(CausalLayer, keras.layers.Layer):
 
     def build(self, inputs_shape, condition_shape=None):
         check_feature_map(inputs_shape, self.num_colors, self.name)
+        self.input_spec = keras.InputSpec(axes={-1: inputs_shape[-1]})
         gates = 4 * self.directions
         self.mask = causal_kernel_mask(
             (1, self.kernel_size),

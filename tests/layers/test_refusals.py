@@ -62,6 +62,16 @@ BAD = {
 }
 
 
+@pytest.mark.parametrize("kind", [RowLSTM, DiagonalBiLSTM])
+@pytest.mark.parametrize("shapes", [[(4, 5, 2)], [(4, 5, 4)], [(4, 5, 2), (4, 5, 5)]])
+def test_other_channels_than_at_first(kind, shapes):
+    """Fewer of them, or more of a condition, must not meet the weights of others."""
+    layer = kind(2)
+    layer(*(np.zeros((2, *shape[:-1], 3)) for shape in shapes))
+    with pytest.raises(ValueError, match="axis -1 .* value 3"):
+        layer(*(np.zeros((2, *shape)) for shape in shapes))
+
+
 @pytest.mark.parametrize(
     ("kind", "arguments", "received"),
     [
