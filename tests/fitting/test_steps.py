@@ -1,5 +1,7 @@
 """Steps of training and evaluation on data of any type and length."""
 
+import inspect
+
 import keras
 import numpy as np
 import pytest
@@ -83,6 +85,17 @@ def test_a_step_of_ones_own_may_return_the_loss_alone():
     model = own_step(lambda loss: loss)
     with pytest.raises(ValueError, match='returns a dict by name.*{"loss": loss}'):
         model.fit(IMAGES, verbose=0)
+
+
+@pytest.mark.parametrize("method", ["compute_loss", "compute_metrics"])
+def test_steps_call_what_keras_calls(method):
+    """Keras itself reads from the signature whether it can pass `training`."""
+    ours, its = (
+        inspect.signature(getattr(owner, method)).parameters
+        for owner in (AutoregressiveModel, keras.Model)
+    )
+    assert [*ours] == [*its]
+    assert all(ours[name].default == its[name].default for name in its)
 
 
 def test_clone_model_is_refused():
