@@ -344,4 +344,6 @@ class AutoregressiveModel(GenerativeModel):
         graph = keras.saving.deserialize_keras_object(
             config.pop("graph"), custom_objects=custom_objects
         )
-        return cls(graph.inputs, graph.outputs, **config)
+        # A subclass gets what its constructor gets from a user.
+        inputs = graph.inputs if len(graph.inputs) > 1 else graph.inputs[0]
+        return cls(inputs, graph.outputs[0], **config)
