@@ -260,6 +260,7 @@ class EnlargingPixelRNN(PixelNetwork):
             locals(), "small_size", "condition_filters", "subsampling"
         )
         owner = type(self).__name__
+        image_shape = check_image_shape(image_shape, owner, any_size=True)
         likelihood = likelihoods.get(likelihood)
         scales = check_scales((small_size, image_shape[:2]), image_shape, owner)
         check_choice("subsampling", subsampling, ("top_left", "box"), owner)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import keras
+import numpy as np
 
 from keras_genimg import likelihoods
 from keras_genimg.layers import ResidualLSTMBlock, ResidualMaskedConvBlock
@@ -96,8 +97,12 @@ def _checked_arguments(owner, arguments):
             f"num_classes={num_classes}, condition_shape={condition_shape}"
         )
     checked = {**arguments, "likelihood": likelihood, "image_shape": image_shape}
+    if isinstance(condition_shape, np.ndarray):  # Keras could not read it in a config.
+        checked["condition_shape"] = tuple(condition_shape.tolist())
     for name, value in arguments.items():
-        if name in _SMALLEST and value is not None:
+        if name == "num_classes" and value is None:
+            continue
+        if name in _SMALLEST:
             checked[name] = check_int(name, value, owner, _SMALLEST[name])
         elif name in ("kernel_size", "first_kernel_size"):
             checked[name] = check_odd(name, value, owner, smallest=3)

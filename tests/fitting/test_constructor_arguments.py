@@ -63,13 +63,16 @@ FOUR, ONE = np.int64(4), np.int64(1)
     [
         lambda: PixelCNN((FOUR, 4, ONE), FOUR, ONE, num_classes=FOUR),
         lambda: PixelCNN((4, 4, 1), FOUR, ONE, condition_shape=(ONE, ONE, FOUR)),
+        lambda: PixelCNN((4, 4, 1), FOUR, ONE, condition_shape=np.array([1, 1, 4])),
         lambda: MultiScalePixelRNN((4, 4, 1), (ONE, FOUR), FOUR, ONE),
     ],
 )
 def test_sizes_may_be_numpy_integers(make):
-    """The first two could not be built, the third not be saved."""
-    config = json.loads(json.dumps(make().get_config()))
+    """The first two could not be built, the others not be saved."""
+    model = make()
+    config = json.loads(json.dumps(model.get_config()))
     assert config["units"] == 4
+    assert type(model).from_config(config).count_params() == model.count_params()
 
 
 class Mine(PixelCNN):
@@ -83,6 +86,20 @@ def test_subclasses_offer_their_own_arguments_too():
     for wrong, right in {"extr": "extra", "num_clases": "num_classes"}.items():
         with pytest.raises(ValueError, match=rf"Mine .*did you mean `{right}`"):
             Mine((4, 4, 1), 4, 1, **{wrong: 2})
+
+
+class OwnGraph(AutoregressiveModel):
+    def __init__(self, inputs, outputs, *args, **kwargs):
+        super().__init__(inputs, outputs, *args, **kwargs)
+        self.ranks = len(inputs.shape), len(outputs.shape)
+
+
+def test_subclasses_get_from_a_config_what_they_got_from_a_user():
+    """Tensors, not lists of one."""
+    images = keras.Input((4, 4, 1))
+    logits = layers.MaskedConv2D(1, 3, "A")(images)
+    model = OwnGraph(images, logits, "bernoulli")
+    assert OwnGraph.from_config(model.get_config()).ranks == model.ranks == (4, 4)
 
 
 @pytest.mark.parametrize("case", MODELS.values(), ids=MODELS)

@@ -151,6 +151,7 @@ def test_the_largest_seeds():
         ("first_kernel_size", 1),
         ("num_head_layers", -1),
         ("num_head_layers", 1.5),
+        *((name, None) for name in ("units", "head_filters", "num_head_layers")),
     ],
 )
 def test_sizes_of_networks(family, name, value):
