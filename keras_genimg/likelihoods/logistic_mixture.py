@@ -97,10 +97,10 @@ class DiscretizedLogisticMixture(Likelihood):
         if params.shape[-1] == self._num_params(num_colors) + num_colors:
             return _for_each_image(self._log_prob_at_temperature, params, images)
         components = self._components(params, num_colors)
-        colors = tf.split(images, num_colors, axis=-1)
+        colors = tf.unstack(images, axis=-1)
         log_joint = tf.nn.log_softmax(components.logits)
-        for color, value in enumerate(colors):
-            log_joint += components.log_mass(value, color, colors[:color])
+        for color in range(num_colors):
+            log_joint += components.log_mass(colors[color], color, colors[:color])
         return tf.reduce_logsumexp(log_joint, axis=-1)
 
     def sample(
@@ -109,28 +109,34 @@ class DiscretizedLogisticMixture(Likelihood):
         params = tf.cast(params, tf.float32)
         uniforms = tf.cast(uniforms, tf.float32)
         num_colors = uniforms.shape[-1]
+        self._components(params, num_colors)  # Checks the shape.
 
         def draw(params, uniforms):
             components = self._components(params, num_colors)
 
             def choose(color, *given):
-                here = uniforms[..., color]
-                exact = components.quantile(here, color, *given)
-                if not components.temperatures:
-                    return exact
-                temperature = components.temperatures[color]
+                return components.quantile(uniforms[..., color], color, *given)
+
+            return tf.stack(components.color_by_color(choose)[0], axis=-1)
+
+        def draw_at_temperature(params, uniforms):
+            components, temperatures = self._at_temperature(params, num_colors)
+
+            def choose(color, *given):
+                here, temperature = uniforms[..., color], temperatures[color]
                 logits = components.logits_of_values(color, *given)
                 drawn = Categorical(self.num_values).sample(logits, here, temperature)
                 # As in a batch in which all temperatures are 1.
+                exact = components.quantile(here, color, *given)
                 return tf.where(temperature == 1, exact, drawn)
 
-            return tf.concat(components.color_by_color(choose)[0], axis=-1)
+            return tf.stack(components.color_by_color(choose)[0], axis=-1)
 
         drawn = tf.cond(
             tf.reduce_all(tf.equal(temperature, 1)),
             lambda: _for_each_image(draw, params, uniforms),
             lambda: _for_each_image(
-                draw, self.at_temperature(params, temperature), uniforms
+                draw_at_temperature, self.at_temperature(params, temperature), uniforms
             ),
         )
         drawn.set_shape(uniforms.shape)
@@ -201,45 +207,49 @@ class DiscretizedLogisticMixture(Likelihood):
 
     def _components(self, params, num_colors):
         expected = self._num_params(num_colors)
-        temperatures = []
-        if params.shape[-1] == expected + num_colors:  # From `at_temperature`.
-            params, further = tf.split(params, [expected, num_colors], axis=-1)
-            temperatures = tf.unstack(further, axis=-1)
         if params.shape[-1] != expected:
             raise ValueError(
                 f"{self} expects {expected} parameters per pixel for images of "
                 f"{num_colors} colors. Make the last layer of the network with "
                 f"`networks.likelihood_head`. Received: shape={tuple(params.shape)}"
             )
-        return _Components(params, temperatures, num_colors, self.num_values)
+        return _Components(params, num_colors, self.num_values)
+
+    def _at_temperature(self, params, num_colors):
+        """Return the components and the temperature of each color.
+
+        Args:
+            params: What `at_temperature` returns.
+            num_colors: Number of colors of a pixel.
+        """
+        components = self._components(params[..., :-num_colors], num_colors)
+        return components, tf.unstack(params[..., -num_colors:], axis=-1)
 
     def _log_prob_at_temperature(self, params, images):
-        colors, log_totals = tf.unstack(images, axis=-1), []
-        components = self._components(params, len(colors))
+        colors, normalizers = tf.unstack(images, axis=-1), []
+        components, temperatures = self._at_temperature(params, len(colors))
 
         def choose(color, *given):
             logits = components.logits_of_values(color, *given)
-            logits /= components.temperatures[color][..., None]
-            log_totals.append(tf.reduce_logsumexp(logits, axis=-1))
+            logits /= temperatures[color][..., None]
+            normalizers.append(tf.reduce_logsumexp(logits, axis=-1))
             return colors[color]
 
         _, log_probs = components.color_by_color(choose)
-        terms = zip(log_probs, components.temperatures, log_totals, strict=True)
-        return tf.add_n([log_prob / t - log_total for log_prob, t, log_total in terms])
+        terms = zip(log_probs, temperatures, normalizers, strict=True)
+        return tf.add_n(
+            [log_prob / t - normalizer for log_prob, t, normalizer in terms]
+        )
 
 
 class _Components:
     """The discretized logistics of all components, for every pixel.
 
-    The methods take values of colors as float32 of shape `(..., 1)`.
-
     Attributes:
         logits: Unnormalized log-weights of the components, `(..., num_components)`.
-        temperatures: The temperature of each color, `(...)`; empty if all are 1.
     """
 
-    def __init__(self, params, temperatures, num_colors, num_values):
-        self.temperatures = temperatures
+    def __init__(self, params, num_colors, num_values):
         self.max_value = num_values - 1
         num_groups = (num_colors + 1) * (num_colors + 2) // 2
         self.logits, *groups = tf.split(params, num_groups, axis=-1)
@@ -258,16 +268,15 @@ class _Components:
         Args:
             choose: Function of a color's index, the logarithms of the components'
                 weights given the earlier colors, `(..., num_components)`, and a list of
-                these. Returns values, `(...)`.
+                these, `(...)`. Returns values, `(...)`.
 
         Returns:
-            The values, and their log-probabilities, `(...)`: lists of one tensor per
-            color.
+            The values, and their log-probabilities: lists of one tensor per color.
         """
         log_weights = tf.nn.log_softmax(self.logits)
         values, log_probs = [], []
         for color in range(len(self.means)):
-            value = choose(color, log_weights, values)[..., None]
+            value = choose(color, log_weights, values)
             # Bayes' rule: the weights of the components given this color too.
             log_weights += self.log_mass(value, color, values)
             log_probs.append(tf.reduce_logsumexp(log_weights, axis=-1))
@@ -285,9 +294,9 @@ class _Components:
             uniforms: From 0 to 1, `(...)`.
             color: Index of the color.
             log_weights: Logarithms of the components' weights.
-            earlier: Values of the earlier colors.
+            earlier: Values of the earlier colors, `(...)`.
         """
-        means = self._means(color, earlier)[..., None]
+        means = self._means(color, [value[..., None] for value in earlier])[..., None]
         inverse_scales = self.inverse_scales[color][..., None]
         weights = tf.exp(log_weights)[..., None]
         size = math.isqrt(self.max_value) + 1
@@ -305,11 +314,12 @@ class _Components:
         """Return the log-probability of a color, `(..., num_components)`.
 
         Args:
-            values: Integers.
+            values: Integers in float32, `(...)`.
             color: Index of the color.
-            earlier: Values of the earlier colors.
+            earlier: Values of the earlier colors, `(...)`.
         """
-        means, inverse_scales = self._means(color, earlier), self.inverse_scales[color]
+        means = self._means(color, [value[..., None] for value in earlier])
+        values, inverse_scales = values[..., None], self.inverse_scales[color]
         # With F the logistic function, and y = x + d,
         #
         #     F(y) - F(x) = F(y) * F(-x) * (1 - exp(-d)).
@@ -337,9 +347,9 @@ class _Components:
         Args:
             color: Index of the color.
             log_weights: Logarithms of the components' weights.
-            earlier: Values of the earlier colors.
+            earlier: Values of the earlier colors, `(...)`.
         """
-        means = self._means(color, earlier)[..., None]
+        means = self._means(color, [value[..., None] for value in earlier])[..., None]
         inverse_scales = self.inverse_scales[color][..., None]
         # As in `log_mass`, but neighbors share the edge between them.
         edges = self._scaled(tf.range(self.max_value, dtype=tf.float32), 1)
