@@ -80,13 +80,14 @@ def verify(directory: PathLike, verbose: bool = True, timeout: float = 600) -> R
     that process fails the check. Signatures whose names end in `_xla` are read, not
     run.
 
-    The checks, of which only the first is made if it fails:
+    The checks, which end after the first or the fourth if there is nothing to run:
 
-    - the files can be read, and load through the C API;
+    - the files can be read;
     - the graph has nothing that a stock server refuses, and no two functions that merge
       requests in one queue, where they would answer each other's;
     - inputs and outputs have types that clients can send, and the batch as first axis;
-    - every signature gives the same bits in C and in Python;
+    - the SavedModel loads through the C API, and every signature gives the same bits in
+      C and in Python;
     - the outputs for an example depend on its own inputs alone;
     - outputs are within the limits in the metadata, so that the incremental sampler
       computes the same as the model;
