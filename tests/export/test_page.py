@@ -73,6 +73,27 @@ def test_draws_behind_the_proxy(browser, server, base_dir, drawn, tmp_path):
             check_shown(page, "drawn", drawn("vae", [5, 6, 7]))
 
 
+def test_a_late_answer_of_the_model_before_changes_nothing(browser, server, drawn):
+    held = []
+
+    def answer(route):
+        if "/vae" in route.request.url:
+            route.continue_()
+        else:
+            held.append(route)
+
+    with browser.new_context() as context:
+        context.route("**/assets/metadata", answer)
+        with opened(context, server.address) as page:
+            assert held
+            for route in held:
+                with page.expect_response(route.request.url):
+                    route.continue_()
+            page.wait_for_timeout(500)
+            draw(page, "Drew 3 images", seed=5, count=3)
+            check_shown(page, "drawn", drawn("vae", [5, 6, 7]))
+
+
 def test_draws_by_seed(page, drawn):
     draw(page, "Drew 3 images", seed=5, count=3)
     check_shown(page, "drawn", drawn("vae", [5, 6, 7]))

@@ -183,11 +183,13 @@ function clearResults() {
 }
 
 /** Shows what the chosen version can do. */
-async function showVersion() {
+async function showVersion(signal) {
   clearResults();
   const newest = availableVersions()[0]?.version;
   const isNewest = newest && byId("version").value === NEWEST;
-  metadata = await readMetadata(modelPath() + (isNewest ? `/versions/${newest}` : ""));
+  const found = await readMetadata(modelPath() + (isNewest ? `/versions/${newest}` : ""));
+  signal.throwIfAborted(); // Another model was chosen meanwhile.
+  metadata = found;
   byId("draw").hidden = !offers("sample");
   byId("complete").hidden = !offers("complete");
   byId("canvases").hidden = !offers("sample_canvases");
@@ -232,8 +234,10 @@ function listVersions() {
   ]);
 }
 
-async function refresh() {
-  models = await listModels();
+async function refresh(signal) {
+  const found = await listModels();
+  signal.throwIfAborted();
+  models = found;
   fillSelect(byId("model"), models.map(({ name }) => [name, name]));
   listVersions();
   if (!models.length) {
@@ -243,7 +247,7 @@ async function refresh() {
   const broken = models.flatMap(({ name, versions }) => versions
     .filter(({ status }) => status.error_code !== "OK")
     .map(({ version, status }) => `${name} ${version}: ${status.error_message}`));
-  const done = await showVersion();
+  const done = await showVersion(signal);
   if (broken.length) throw new ServerError(`Not loaded: ${broken.join("; ")}`);
   return done;
 }
