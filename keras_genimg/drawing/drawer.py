@@ -148,7 +148,9 @@ class Drawer:
 
         return sample if num_candidates is None else complete
 
-    def traced(self, method, image_size, jit_compile, num_candidates, batch_size):
+    def traced(
+        self, method, image_size, jit_compile, num_candidates, batch_size, first=0
+    ):
         """Return the `TracedSampler` for batches of a size.
 
         Args:
@@ -158,6 +160,7 @@ class Drawer:
             num_candidates: Number of candidates, for completions; None to draw new
                 images.
             batch_size: Number of images, each candidate one.
+            first: Index of the first scale to draw, see `ScalesDrawer.sampler`.
 
         Raises:
             ValueError: If the method is unknown, or the size does not fit.
@@ -169,7 +172,7 @@ class Drawer:
             and not jit_compile
             and batch_size <= self.largest_small_batch(shape)
         )
-        kind = method, shape, jit_compile, is_small, num_candidates
+        kind = method, shape, jit_compile, is_small, first, num_candidates
         return self._model._function_cache.get(
             kind, lambda: TracedSampler(self._model, *kind)
         )
@@ -229,16 +232,12 @@ class Drawer:
         def draw(seeds, *others):
             return sampler(weights, seeds, temperature, *others)
 
-        threads = self.num_threads(method)
+        # A pixel is too little work for several cores. A forward pass is not.
+        is_small = method == "incremental" and not tf.config.list_logical_devices("GPU")
+        threads = num_cores() if is_small else 1
         return draw_images(
             self._model, draw, inputs, batch_size, verbose, owner, note, cost, threads
         )
-
-    def num_threads(self, method):
-        """Return the number of batches to draw at the same time."""
-        # A pixel is too little work for several cores. A forward pass is not.
-        is_small = method == "incremental" and not tf.config.list_logical_devices("GPU")
-        return num_cores() if is_small else 1
 
     def log_prob(self, images, *conditions):
         """Return the log-probability of images in nats, `(batch,)`, for a graph."""
@@ -261,13 +260,15 @@ class TracedSampler:
         image_shape: `(height, width, colors)`.
         jit_compile: Whether to compile with XLA.
         is_small: See `incremental_sampler`.
+        first: Index of the first scale to draw, see `ScalesDrawer.sampler`.
         num_candidates: Number of candidates, for completions; None to draw new images.
 
     Call arguments:
         weights: Result of `prepare`.
         seeds: Integers, `(batch,)`.
         temperature: A scalar.
-        *others: `images` and `known`, for completions; then the conditions.
+        *others: `images` and `known`, for completions; smaller images, for a `first`
+            scale above 0; then the conditions.
 
     Returns:
         Images; for completions, also effective sample sizes.
@@ -277,22 +278,30 @@ class TracedSampler:
             layer draws random numbers of its own.
 
     Attributes:
-        kind: Method, image shape, and whether it is compiled with XLA and for small
-            batches. Samplers of one kind need one proof.
+        kind: Method, image shape, whether it is compiled with XLA and for small
+            batches, and the first scale. Samplers of one kind need one proof.
     """
 
     def __init__(
-        self, model, method, image_shape, jit_compile, is_small, num_candidates=None
+        self,
+        model,
+        method,
+        image_shape,
+        jit_compile,
+        is_small,
+        first=0,
+        num_candidates=None,
     ):
         self._model = model
-        self.kind = (method, tuple(image_shape), jit_compile, is_small)
-        self._num_candidates = num_candidates
+        self.kind = (method, tuple(image_shape), jit_compile, is_small, first)
         self._traced = None
         self._has_passed = False
         self._networks = []
-        given = []
+        self._given = []  # Shapes of images besides the conditions.
         if num_candidates is not None:
-            given = [tf.TensorSpec((None, *image_shape))] * 2
+            self._given = [image_shape] * 2
+        if first:
+            self._given = [(*model.scales[first - 1], image_shape[-1])]
         variables = list(model.weights)
         # One call to read them all takes a third of the time of one for each.
         read = tf.function(
@@ -303,9 +312,9 @@ class TracedSampler:
             self._read = read.get_concrete_function()
 
         def run(weights, num_proven, *inputs):
-            records, options = [], {}
+            records, options = [], {"first": first} if first else {}
             if method == "incremental":
-                options = {"num_proven": num_proven, "is_small": is_small}
+                options |= {"num_proven": num_proven, "is_small": is_small}
                 options["record"] = lambda *recorded: records.append(recorded)
             kind = method, image_shape, jit_compile, num_candidates
             draw = model._drawer.from_seeds(*kind, **options)
@@ -325,7 +334,7 @@ class TracedSampler:
             tf.TensorSpec((), tf.int32),
             tf.TensorSpec((None,), tf.int64),
             tf.TensorSpec((), tf.float32),
-            *given,
+            *(tf.TensorSpec((None, *shape)) for shape in self._given),
             *(tf.TensorSpec(t.shape, t.dtype) for t in model.inputs[1:]),
         ]
         # XLA would compile the proof's batch of two images too, for minutes.
@@ -457,8 +466,7 @@ class TracedSampler:
         model, shape = self._model, self.kind[1]
         generator = np.random.default_rng(0)
         inputs = random_conditions(model, (2, *shape), generator)
-        if self._num_candidates is not None:
-            inputs = [tf.zeros((2, *shape))] * 2 + inputs
+        inputs = [*(tf.zeros((2, *given)) for given in self._given), *inputs]
         values = [tf.cast(value, weight.dtype) for weight, value in weights]
         affordable = int(shape[0] * _AFFORDABLE / max(cost_of_image(model, shape), 1))
         num_rows = min(max(affordable, _FEWEST_ROWS), shape[0])

@@ -6,12 +6,11 @@ from typing import Any, Literal
 
 import keras
 import numpy as np
-import tensorflow as tf
 from numpy.typing import ArrayLike
 
 from keras_genimg import likelihoods
 from keras_genimg.drawing.scales import EnlargingDrawer, ScalesDrawer
-from keras_genimg.inputs.calls import draw_images, image_seeds
+from keras_genimg.inputs.calls import image_seeds
 from keras_genimg.inputs.images import check_shape
 from keras_genimg.losses.negative_log_likelihood import MaskedNegativeLogLikelihood
 from keras_genimg.metrics import BitsPerDim
@@ -27,7 +26,6 @@ from keras_genimg.ops.checks import (
     check_image_shape,
     check_int,
     check_positive_int,
-    check_temperature,
 )
 from keras_genimg.ops.configurable import arguments_of, own_arguments
 from keras_genimg.ops.scales import (
@@ -526,36 +524,18 @@ class MultiScalePixelRNN(AutoregressiveModel):
                 f"{self.scales[:-1]}. Received: shape={small_images.shape}"
             )
         self.likelihood.check_images(small_images, f"{self.name}.enlarge")
-        check_temperature(temperature)
-        method = self._drawer.checked_method(method)
-        index = shapes.index(shape)
-        draw = self._function_cache.compiled(
-            ("enlarge", index, method, jit_compile),
-            self._drawer.from_seeds(
-                method, self.image_shape, jit_compile, first=index + 1
-            ),
-            input_signature=[
-                tf.TensorSpec((None,), tf.int64),
-                tf.TensorSpec((), tf.float32),
-                tf.TensorSpec((None, *shape)),
-            ],
-            jit_compile=jit_compile,
+        owner, drawer, num_images = "enlarge", self._drawer, len(small_images)
+        batch_size = check_positive_int("batch_size", batch_size, owner)
+        sampler = drawer.traced(
+            method,
+            None,
+            jit_compile,
+            None,
+            min(num_images, batch_size),
+            first=shapes.index(shape) + 1,
         )
-        if self.check_causality:
-            self._drawer.prove(method, None, jit_compile)
-        divisor = tf.constant(temperature, tf.float32)
-        seeds = image_seeds(len(small_images), seed)
-        draw = draw.get_concrete_function()  # Traced here, not in a thread.
-        drawn = draw_images(
-            self,
-            lambda seeds, small: draw(seeds, divisor, small),
-            [seeds, small_images.astype("float32")],
-            batch_size,
-            verbose,
-            "enlarge",
-            num_threads=self._drawer.num_threads(method),
-        )
-        return drawn.astype(self.likelihood.dtype)
+        inputs = [image_seeds(num_images, seed), small_images.astype("float32")]
+        return drawer.draw(sampler, temperature, inputs, batch_size, verbose, owner)
 
     def endpoints(
         self,

@@ -9,8 +9,7 @@ import pytest
 
 from keras_genimg.drawing import drawer
 from keras_genimg.drawing.drawer import TracedSampler
-from keras_genimg.inputs.calls import draw_images
-from keras_genimg.models import MultiScalePixelRNN, PixelCNN, multi_scale_pixel_rnn
+from keras_genimg.models import MultiScalePixelRNN, PixelCNN
 from tests.seldom import slow_but
 
 
@@ -65,16 +64,7 @@ def test_enlargements_at_the_same_time(monkeypatch):
     small = np.random.default_rng(0).integers(2, size=(3, 2, 2, 1))
     expected = model.enlarge(small, seed=0)
     together = threading.Barrier(3, timeout=60)
-
-    def watched(model, draw, *rest, **options):
-        def waiting(*batch):
-            together.wait()
-            return draw(*batch)
-
-        return draw_images(model, waiting, *rest, **options)
-
-    monkeypatch.setattr(multi_scale_pixel_rnn, "draw_images", watched)
-    monkeypatch.setattr(drawer, "num_cores", lambda: 3)
+    watch(monkeypatch, lambda seeds: together.wait(), cores=3)
     drawn = model.enlarge(small, seed=0, batch_size=1)
     np.testing.assert_array_equal(drawn, expected)
 
