@@ -16,13 +16,10 @@ The last one expects a server with the models that an earlier run wrote to MODEL
 import argparse
 import base64
 import collections
-import concurrent.futures
 import contextlib
 import itertools
 import json
 import pathlib
-import socket
-import subprocess
 import sys
 import tempfile
 import time
@@ -34,6 +31,7 @@ from keras_genimg.models import DRAW, VAE, MultiScalePixelRNN, PixelRNN
 from keras_genimg.serving import publish
 from keras_genimg.serving.probes import random_inputs
 from keras_genimg.serving.saved_graph import SavedGraph
+from tests.export.running_server import calling, free_port, started
 
 HONEST, HOSTILE = 8, 2
 MAX_EXAMPLES = 16
@@ -47,11 +45,12 @@ MODELS = {
 
 def write_models(base):
     """Publish the models, and write models.config."""
-    text = "model_config_list {{ {} }}\n"
-    config = 'config {{ name: "{0}" base_path: "{1}" model_platform: "tensorflow" }}'
-    for place, file in (("/models", "docker.config"), (base, "models.config")):
-        entries = [config.format(name, f"{place}/{name}") for name in MODELS]
-        (base / file).write_text(text.format(" ".join(entries)))
+    kind = 'model_platform: "tensorflow"'
+    entries = " ".join(
+        f'config {{ name: "{name}" base_path: "{base}/{name}" {kind} }}'
+        for name in MODELS
+    )
+    (base / "models.config").write_text(f"model_config_list {{ {entries} }}\n")
     for name, make in MODELS.items():
         if not (base / name / "1").exists():
             options = {"max_examples": MAX_EXAMPLES, "verify": False, "verbose": False}
@@ -186,24 +185,23 @@ class Trial:
     """
 
     def __init__(self, url, honest, bad):
-        self._url, self._honest, self._bad = url, honest, bad
-        self._numbers = itertools.count()  # Of bad requests.
+        self._url, self._honest, self._bad = url, honest, list(bad.items())
+        self._turns, self._bad_turns = itertools.count(), itertools.count()
         self.seconds = []  # Of each honest request.
         self.failed = []  # Texts about honest requests.
         self.statuses = collections.defaultdict(collections.Counter)  # By form.
 
-    def run(self, seconds, hostile=HOSTILE, most_bad=None):
+    def run(self, seconds, most_bad):
         """Let clients send requests, the hostile ones at most `most_bad` in all.
 
         A second call goes on with the forms that the first one had no time for.
         """
-        end = time.monotonic() + seconds
-        with concurrent.futures.ThreadPoolExecutor(HONEST + hostile) as pool:
-            clients = [pool.submit(self._be_honest, k, end) for k in range(HONEST)]
-            for _ in range(hostile):
-                clients.append(pool.submit(self._be_hostile, end, most_bad))
-        for client in clients:
-            client.result()
+        with (
+            requests.Session() as session,
+            calling(lambda: self._be_honest(session), HONEST),
+            calling(lambda: self._be_hostile(session, most_bad), HOSTILE),
+        ):
+            time.sleep(seconds)
 
     @property
     def p99(self):
@@ -216,38 +214,34 @@ class Trial:
         refused = set(range(400, 500))
         return {n: dict(c) for n, c in self.statuses.items() if set(c) - refused}
 
-    def _be_honest(self, number, end):
-        with requests.Session() as session:
-            for k in itertools.count(number * 7):
-                if time.monotonic() > end:
-                    return
-                name, body, expected = self._honest[k % len(self._honest)]
-                url = f"{self._url}/v1/models/{name}:predict"
-                start = time.perf_counter()
-                try:
-                    reply = session.post(url, data=body, timeout=60)
-                    self.seconds.append(time.perf_counter() - start)
-                    if reply.status_code != 200:
-                        self.failed.append(f"{reply.status_code} {reply.text[:200]}")
-                    elif not _same(reply.json()["outputs"], expected):
-                        self.failed.append(f"another answer to {body!r:.200}")
-                except requests.RequestException as error:
-                    self.failed.append(str(error))
+    def _be_honest(self, session):
+        name, body, expected = self._honest[next(self._turns) % len(self._honest)]
+        start = time.perf_counter()
+        try:
+            reply = self._post(session, f"{name}:predict", body)
+        except requests.RequestException as error:
+            self.failed.append(str(error))
+            return
+        self.seconds.append(time.perf_counter() - start)
+        if reply.status_code != 200:
+            self.failed.append(f"{reply.status_code} {reply.text[:200]}")
+        elif not _same(reply.json()["outputs"], expected):
+            self.failed.append(f"another answer to {body!r:.200}")
 
-    def _be_hostile(self, end, most):
-        forms = list(self._bad.items())
-        with requests.Session() as session:
-            while time.monotonic() < end:
-                number = next(self._numbers)
-                if most is not None and number >= most:
-                    return
-                name, (path, body) = forms[number % len(forms)]
-                url = f"{self._url}/v1/models/{path}"
-                try:
-                    status = session.post(url, data=body, timeout=60).status_code
-                except requests.RequestException as error:
-                    status = type(error).__name__
-                self.statuses[name][status] += 1
+    def _be_hostile(self, session, most):
+        number = next(self._bad_turns)
+        if number >= most:
+            time.sleep(0.1)
+            return
+        name, (path, body) = self._bad[number % len(self._bad)]
+        try:
+            status = self._post(session, path, body).status_code
+        except requests.RequestException as error:
+            status = type(error).__name__
+        self.statuses[name][status] += 1
+
+    def _post(self, session, path, body):
+        return session.post(f"{self._url}/v1/models/{path}", data=body, timeout=60)
 
 
 def _same(got, expected):
@@ -266,22 +260,6 @@ def _same(got, expected):
     return apart.max() <= 1 and np.count_nonzero(apart) <= 1
 
 
-@contextlib.contextmanager
-def started(command, url):
-    """Run a server until its models answer; end it afterwards."""
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    try:
-        end = time.monotonic() + 300
-        while not answers(url):
-            if process.poll() is not None or time.monotonic() > end:
-                sys.exit(f"{command[0]} does not serve the models")
-            time.sleep(0.5)
-        yield
-    finally:
-        process.terminate()
-        process.wait()
-
-
 def answers(url):
     """Return whether all models are served."""
     try:
@@ -291,24 +269,21 @@ def answers(url):
         return False
 
 
-def server_of(given, base):
-    """Return the URL and a context in which the server runs."""
+def server_of(given, base, log):
+    """Return the URL and a context in which the server runs, and prints to a file."""
     if given.url:
         return given.url, contextlib.nullcontext()
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    flags = ["--rest_api_num_threads=64", "--max_num_load_retries=0"]
-    flags += ["--tensorflow_intra_op_parallelism=1"]
+    port = free_port()
     if given.server:
         command = [given.server, f"--rest_api_port={port}", "--port=0"]
-        command += [f"--model_config_file={base / 'models.config'}", *flags]
     else:
         command = ["docker", "run", "--rm", "-p", f"127.0.0.1:{port}:8501"]
-        command += ["-v", f"{base}:/models:ro", given.docker]
-        command += ["--model_config_file=/models/docker.config", *flags]
+        command += ["-v", f"{base}:{base}:ro", given.docker]
+    command += [f"--model_config_file={base}/models.config"]
+    command += ["--rest_api_num_threads=64", "--max_num_load_retries=0"]
+    command += ["--tensorflow_intra_op_parallelism=1"]
     url = f"http://127.0.0.1:{port}"
-    return url, started(command, url)
+    return url, started(command, log, lambda: answers(url), seconds=300)
 
 
 def main():
@@ -327,12 +302,12 @@ def main():
         base.mkdir(parents=True, exist_ok=True)
         write_models(base)
         honest, bad = honest_requests(base), bad_requests(given.proxy)
-        url, server = server_of(given, base)
+        url, server = server_of(given, base, pathlib.Path(folder, "log.txt"))
         with server:
             warm_up, quiet, both = (Trial(url, honest, bad) for _ in range(3))
-            warm_up.run(10, hostile=0)
-            quiet.run(60 * given.minutes / 10, hostile=0)
-            both.run(60 * given.minutes, most_bad=given.bad_requests)
+            warm_up.run(10, most_bad=0)
+            quiet.run(60 * given.minutes / 10, most_bad=0)
+            both.run(60 * given.minutes, given.bad_requests)
             alive = answers(url)
     print("| clients | honest requests | failed or wrong | p99, ms | bad | accepted |")
     print("|---|---|---|---|---|---|")

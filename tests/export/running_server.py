@@ -2,7 +2,9 @@
 
 import concurrent.futures
 import contextlib
+import dataclasses
 import os
+import pathlib
 import re
 import socket
 import subprocess
@@ -10,7 +12,6 @@ import sys
 import threading
 import time
 
-import psutil
 import pytest
 
 from tests.export.blocked import block
@@ -21,48 +22,37 @@ for name in ("fastapi", "uvicorn"):
     pytest.importorskip(name, reason='needs the extra "serving"')
 
 
-class RunningServer:
-    """`python export/serve.py` where Keras and this library cannot be imported."""
-
-    def __init__(self, directory, *arguments):
-        block(directory)
-        self._log = directory / "log.txt"
-        environment = {**os.environ, "PYTHONPATH": str(directory)}
-        command = [sys.executable, str(ROOT / "export" / "serve.py"), "--port", "0"]
-        with open(self._log, "wb") as log:
-            self.process = subprocess.Popen(
-                [*command, *map(str, arguments)],
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                cwd=directory,
-                env=environment,
-            )
-        found = wait_until(
-            lambda: (
-                self.process.poll() is not None
-                or re.search(r"running on (http://\S+)", self.log)
-            ),
-            seconds=60,
+@contextlib.contextmanager
+def started(command, log, ready, seconds=60, **options):
+    """Run a command that prints to a file; give its process once it is ready."""
+    with open(log, "wb") as opened:
+        process = subprocess.Popen(
+            [*map(str, command)], stdout=opened, stderr=subprocess.STDOUT, **options
         )
-        assert found is not True, self.log
-        self.address = found[1]
-        self.session = requests.Session()
-        self.measured = psutil.Process(self.process.pid)
+    try:
+        wait_until(lambda: process.poll() is not None or ready(), seconds)
+        assert process.poll() is None, log.read_text()
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(timeout=30)
+        finally:
+            process.kill()
+
+
+@dataclasses.dataclass
+class RunningServer:
+    """A process of `export/serve.py`, and how to talk with it."""
+
+    process: subprocess.Popen
+    log_file: pathlib.Path
+    address: str
+    session: requests.Session
 
     @property
     def log(self):
-        return self._log.read_text()
-
-    @property
-    def memory(self):
-        """Bytes that the process holds in memory."""
-        return self.measured.memory_info().rss
-
-    @property
-    def cpu_seconds(self):
-        """CPU time that the process has used."""
-        times = self.measured.cpu_times()
-        return times.user + times.system
+        return self.log_file.read_text()
 
     def get(self, path):
         return self.session.get(self.address + path, timeout=60)
@@ -83,16 +73,20 @@ class RunningServer:
 
 @contextlib.contextmanager
 def running(directory, *arguments):
-    server = RunningServer(directory, *arguments)
-    try:
-        yield server
-    finally:
-        server.session.close()
-        server.process.terminate()
-        try:
-            server.process.wait(timeout=30)
-        finally:
-            server.process.kill()
+    """Run the server where Keras and this library cannot be imported."""
+    block(directory)
+    log = directory / "log.txt"
+    command = [sys.executable, ROOT / "export" / "serve.py", "--port", 0, *arguments]
+    options = {"cwd": directory, "env": {**os.environ, "PYTHONPATH": str(directory)}}
+
+    def address():
+        return re.search(r"running on (http://\S+)", log.read_text())
+
+    with (
+        started(command, log, address, **options) as process,
+        requests.Session() as session,
+    ):
+        yield RunningServer(process, log, address()[1], session)
 
 
 def send_as_is(method, address, path):
@@ -123,6 +117,13 @@ def calling(function, threads=1):
             stop.set()
     for future in running:
         future.result()
+
+
+def free_port():
+    """Return a port of this machine where nothing listens."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
 
 
 def listens(port):
