@@ -1,10 +1,11 @@
 import sys
 
+import numpy as np
 import pytest
 
 from keras_genimg.likelihoods import Categorical
 from keras_genimg.models import DRAW, VAE, PixelCNN
-from tests.export.plain_model import Plain
+from tests.export import plain_model
 from tests.serving.some_endpoints import write_endpoints
 
 
@@ -24,11 +25,41 @@ def models():
 def drawn(models):
     """Function that returns the library's own images of seeds, as they are shown."""
 
-    def draw(name, seeds, **options):
+    def draw(name, seeds, label=None, **options):
+        if label is not None:
+            options["conditions"] = np.broadcast_to(label, len(seeds))
         images = models[name].generate(len(seeds), seed=seeds, **options)
         return models[name].likelihood.to_display(images)
 
     return draw
+
+
+@pytest.fixture(scope="session")
+def completed(models):
+    """Function that returns what `pixels` completes shown images to."""
+    model = models["pixels"]
+
+    def complete(images, known, seeds, label, **options):
+        images = model.likelihood.from_display(images)
+        options["conditions"] = np.broadcast_to(label, len(images))
+        return model.likelihood.to_display(
+            model.complete(images, known, seed=seeds, **options)
+        )
+
+    return complete
+
+
+@pytest.fixture(scope="session")
+def log_prob(models):
+    """Function that returns the log-probabilities that `pixels` gives to images."""
+    model = models["pixels"]
+
+    def compute(images, label):
+        images = model.likelihood.from_display(images)
+        label = np.broadcast_to(label, len(images))
+        return model.log_prob({model.inputs[0].name: images, "label": label})
+
+    return compute
 
 
 @pytest.fixture(scope="session")
@@ -45,7 +76,7 @@ def base_dir(models, tmp_path_factory):
     path, options = directory / "candidates" / "1", {"num_candidates": 3}
     names = ("sample", "complete")
     write_endpoints(models["pixels"], path, *names, max_examples=16, **options)
-    Plain().save(directory / "plain" / "1")
+    plain_model.save(directory / "plain" / "1")
     return directory
 
 
@@ -63,14 +94,18 @@ def server(base_dir, tmp_path_factory):
 
 @pytest.fixture
 def run_command(monkeypatch, capsys):
-    """Function that runs a module's `main`; it returns exit code, output and errors."""
+    """Function that runs a module's `main`; it returns what that prints, and errors."""
 
-    def run(module, *arguments):
+    def run(module, *arguments, code=0):
         monkeypatch.setattr(sys, "argv", [module.__name__, *map(str, arguments)])
         try:
-            code = module.main()
-        except SystemExit as ended:
-            code = ended.code
-        return code, *capsys.readouterr()
+            ended = module.main()
+        except SystemExit as error:
+            ended = error.code
+        output, errors = capsys.readouterr()
+        if isinstance(ended, str):  # As Python ends with a text.
+            ended, errors = 1, ended
+        assert ended == code, errors
+        return output, errors
 
     return run

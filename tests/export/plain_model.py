@@ -2,60 +2,48 @@
 
 import tensorflow as tf
 
+from tests.serving import planted
+
 TYPES = (
     "bool string float32 float64 int8 int16 int32 int64 uint8 uint16 uint32 uint64"
 ).split()
 
 
-def vector(dtype):
-    return tf.TensorSpec((None,), dtype)
+def types(*values):
+    return {f"{value.dtype.name}_value": tf.identity(value) for value in values}
 
 
-class Plain(tf.Module):
-    def __init__(self):
-        self.factor = tf.Variable(2.0)
+def text(text):
+    return {"text": tf.identity(text), "text_bytes": tf.identity(text)}
 
-    def types(self, **inputs):
-        return {name: tf.identity(tensor) for name, tensor in inputs.items()}
 
-    def text(self, text):
-        return {"text": tf.identity(text), "text_bytes": tf.identity(text)}
+def word(value):
+    """Outputs without a batch axis; NumPy would cut the string at its last byte."""
+    return {"word_bytes": tf.constant(b"a\0b\0"), "sum": tf.reduce_sum(value)}
 
-    def pairs(self, pair):
-        return {"product": self.factor * pair[:, 0] * pair[:, 1]}
 
-    def total(self, value):
-        """An output without a batch axis."""
-        return {"total": tf.reduce_sum(value)}
+def spin(steps):
+    """Compute for a long time, in many small steps."""
+    _, work = tf.while_loop(
+        lambda step, _: step < tf.reduce_max(steps),
+        lambda step, work: (step + 1, work @ work),
+        (tf.constant(0, tf.int64), tf.ones((64, 64)) / 64),
+    )
+    return {"steps": steps + tf.cast(0 * work[0, 0], tf.int64)}
 
-    def word(self, value):
-        """A string without axes, which NumPy would cut at its last byte."""
-        return {"word_bytes": tf.constant(b"a\0b\0"), "sum": tf.reduce_sum(value)}
 
-    def spin(self, steps):
-        """Compute for a long time, in many small steps."""
-        step = tf.constant(0, tf.int64)
-        work = tf.ones((64, 64)) / 64
-        _, work = tf.while_loop(
-            lambda step, _: step < tf.reduce_max(steps),
-            lambda step, work: (step + 1, work @ work),
-            (step, work),
+def save(path):
+    inputs = {
+        types: {f"{name}_value": name for name in TYPES},
+        text: {"text": "string"},
+        word: {"value": "float32"},
+        spin: {"steps": "int64"},
+    }
+    functions = {
+        function.__name__: (
+            function,
+            [tf.TensorSpec((None,), dtype, name) for name, dtype in given.items()],
         )
-        return {"steps": steps + tf.cast(0 * work[0, 0], tf.int64)}
-
-    def save(self, path):
-        inputs = {
-            "types": {f"{name}_value": vector(name) for name in TYPES},
-            "text": {"text": vector("string")},
-            "pairs": {"pair": tf.TensorSpec((None, 2), "float32")},
-            "total": {"value": vector("float32")},
-            "word": {"value": vector("float32")},
-            "spin": {"steps": vector("int64")},
-        }
-        signatures = {
-            name: tf.function(getattr(self, name)).get_concrete_function(
-                **{k: tf.TensorSpec(s.shape, s.dtype, k) for k, s in specs.items()}
-            )
-            for name, specs in inputs.items()
-        }
-        tf.saved_model.save(self, str(path), signatures=signatures)
+        for function, given in inputs.items()
+    }
+    planted.save(path, functions)

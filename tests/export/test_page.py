@@ -3,6 +3,7 @@ import contextlib
 import numpy as np
 import pytest
 
+from tests.export.running_server import requests
 from tests.export.test_proxy import running_nginx
 
 pytestmark = pytest.mark.slow
@@ -25,22 +26,15 @@ def opened(browser, address):
     """The page of a server, which must run without errors in the browser."""
     page = browser.new_page()
     page.set_default_timeout(60_000)
-    complaints = []
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on(
-        "console",
-        lambda message: (
-            # The browser reports each answer of 400 on the console.
-            message.type == "error"
-            and "Failed to load resource" not in message.text
-            and complaints.append(message.text)
-        ),
-    )
+    errors = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda said: said.type == "error" and errors.append(said.text))
     page.goto(address)
     choose(page, "vae")
     yield page
     page.close()
-    assert not complaints
+    # The browser reports each answer of 400 on the console.
+    assert not [text for text in errors if "Failed to load resource" not in text]
 
 
 def choose(page, name):
@@ -66,13 +60,6 @@ def check_shown(page, place, images):
     assert (shown[..., 3] == 255).all()
 
 
-def test_draws_behind_the_proxy(browser, server, base_dir, drawn, tmp_path):
-    with running_nginx(tmp_path, server.address, base_dir) as address:
-        with opened(browser, address) as page:
-            draw(page, "Drew 3 images", seed=5, count=3)
-            check_shown(page, "drawn", drawn("vae", [5, 6, 7]))
-
-
 def test_a_late_answer_of_the_model_before_changes_nothing(browser, server, drawn):
     held = []
 
@@ -94,65 +81,84 @@ def test_a_late_answer_of_the_model_before_changes_nothing(browser, server, draw
             check_shown(page, "drawn", drawn("vae", [5, 6, 7]))
 
 
-def test_draws_by_seed(page, drawn):
-    draw(page, "Drew 3 images", seed=5, count=3)
-    check_shown(page, "drawn", drawn("vae", [5, 6, 7]))
-    captions = page.locator("#drawn figcaption").all_inner_texts()
-    assert captions == ["seed 5", "seed 6", "seed 7"]
-    assert not page.locator("#complete").is_visible()
-    assert not page.locator("#temperature").is_visible()
+@pytest.mark.parametrize("proxy", [False, True])
+def test_draws_by_seed_and_loads_nothing_from_elsewhere(
+    proxy, browser, server, base_dir, drawn, tmp_path
+):
+    found = contextlib.nullcontext(server.address)
+    if proxy:
+        found = running_nginx(tmp_path, server.address, base_dir)
+    with found as address, opened(browser, address) as page:
+        draw(page, "Drew 3 images", seed=5, count=3)
+        check_shown(page, "drawn", drawn("vae", [5, 6, 7]))
+        captions = page.locator("#drawn figcaption").all_inner_texts()
+        assert captions == ["seed 5", "seed 6", "seed 7"]
+        assert not page.locator("#complete").is_visible()
+        assert not page.locator("#temperature").is_visible()
+        names = page.get_by_label("Model").locator("option").all_inner_texts()
+        assert set(names) == {path.name for path in base_dir.iterdir()}
+
+        policy = requests.get(address, timeout=60).headers["Content-Security-Policy"]
+        assert "default-src 'none'" in policy and "script-src 'self'" in policy
+        assert "unsafe" not in policy and "http" not in policy
+        sources = page.evaluate(
+            "performance.getEntriesByType('resource').map(entry => entry.name)"
+        )
+        assert len(sources) > 5
+        assert page.evaluate("document.styleSheets[0].cssRules.length > 9")
+        assert all(source.startswith((address, "data:")) for source in sources)
 
 
 def test_draws_by_label_and_temperature(page, drawn):
     choose(page, "pixels")
     draw(page, "Drew 4 images", seed=1, count=4, label=2)
-    two = {"conditions": np.full(4, 2)}
-    check_shown(page, "drawn", drawn("pixels", [1, 2, 3, 4], **two))
+    check_shown(page, "drawn", drawn("pixels", [1, 2, 3, 4], 2))
     draw(page, "Drew 4 images", temperature=0.2)
-    expected = drawn("pixels", [1, 2, 3, 4], temperature=0.2, **two)
-    check_shown(page, "drawn", expected)
+    check_shown(page, "drawn", drawn("pixels", [1, 2, 3, 4], 2, temperature=0.2))
 
 
-def test_erases_with_the_mouse_and_completes(page, models):
-    model = models["pixels"]
-    choose(page, "pixels")
-    draw(page, "Drew 2 images", seed=1, count=2, label=1)
+def test_erases_with_the_mouse_and_completes(page, drawn, completed):
+    choose_second(page, "pixels")
     assert page.get_by_role("button", name="Complete").is_disabled()
-    page.locator("#drawn button").nth(1).click()
     erase(page, row=2, start=1)
     known = np.ones((4, 5), int)
     known[2, 1:] = 0
-    check_completion(page, model, known)
+    original = drawn("pixels", [2, 2], 1)
+    complete(page)
+    check_shown(page, "completed", completed(original, known, [30, 31], 1))
 
     page.get_by_role("button", name="Restore").click()
     assert page.get_by_role("button", name="Complete").is_disabled()
     page.get_by_role("button", name="Erase lower half").click()
     known = np.ones((4, 5), int)
     known[2:] = 0
-    check_completion(page, model, known)
+    complete(page)
+    check_shown(page, "completed", completed(original, known, [30, 31], 1))
     captions = page.locator("#completed figcaption").all_inner_texts()
     assert captions == ["seed 30", "seed 31"]
     text = page.locator("#about-completion").inner_text()
     assert "kept after an erased one do not influence it" in text
 
 
-def test_completes_with_candidates(page, models):
-    model = models["pixels"]
-    choose(page, "candidates")
+def test_completes_with_candidates(page, drawn, models):
+    choose_second(page, "candidates")
     assert "Of 3 candidates" in page.locator("#about-completion").text_content()
-    draw(page, "Drew 2 images", seed=1, count=2, label=1)
-    page.locator("#drawn button").nth(1).click()
     # No more completions are asked for than the model takes: 16 // 3.
     assert page.locator("#complete-count").input_value() == "5"
     erase(page, row=0, start=0)
     known = np.ones((4, 5), int)
     known[0] = 0
-    check_completion(page, model, known, num_candidates=3)
-    images = model.generate(1, seed=[2], conditions=[1]).repeat(2, axis=0)
-    options = {"num_candidates": 3, "return_effective_sample_size": True}
-    _, sizes = model.complete(
-        images, known, seed=[30, 31], conditions=[1, 1], **options
+    complete(page)
+    model = models["pixels"]
+    images, sizes = model.complete(
+        model.generate(2, seed=[2, 2], conditions=[1, 1]),
+        known,
+        seed=[30, 31],
+        conditions=[1, 1],
+        num_candidates=3,
+        return_effective_sample_size=True,
     )
+    check_shown(page, "completed", model.likelihood.to_display(images))
     captions = page.locator("#completed figcaption").all_inner_texts()
     assert captions == [
         f"seed {30 + index}, ESS {size:.1f}" for index, size in enumerate(sizes)
@@ -161,6 +167,13 @@ def test_completes_with_candidates(page, models):
     page.get_by_role("button", name="Complete").click()
     text = "Completions must be a whole number from 1 to 5."
     page.get_by_role("alert").get_by_text(text).wait_for()
+
+
+def choose_second(page, model):
+    """Draw two images of a model, and choose the second one to be completed."""
+    choose(page, model)
+    draw(page, "Drew 2 images", seed=1, count=2, label=1)
+    page.locator("#drawn button").nth(1).click()
 
 
 def erase(page, row, start):
@@ -181,19 +194,13 @@ def erase(page, row, start):
     move(1, 0)  # Not pressed.
 
 
-def check_completion(page, model, known, **options):
-    label = np.array([1])
+def complete(page):
+    """Complete the chosen image twice."""
     page.locator("#complete-seed").fill("30")
     page.locator("#complete-count").fill("2")
     page.get_by_role("button", name="Complete").click()
     page.locator("#completed figure").nth(1).wait_for()
     page.get_by_role("status").get_by_text("Completed the image 2 times").wait_for()
-    original = model.generate(1, seed=[2], conditions=label)
-    options = {"conditions": label, **options}
-    expected = [
-        model.complete(original, known, seed=[seed], **options)[0] for seed in (30, 31)
-    ]
-    check_shown(page, "completed", model.likelihood.to_display(np.array(expected)))
 
 
 def test_watches_canvases(page, models):
@@ -231,14 +238,3 @@ def test_errors_can_be_read(page):
     page.route("**/*:predict", lambda route: route.abort())
     page.get_by_role("button", name="Draw").click()
     alert.get_by_text("The server cannot be reached").wait_for()
-
-
-def test_nothing_comes_from_elsewhere(page, server):
-    policy = server.get("/").headers["Content-Security-Policy"]
-    assert "default-src 'none'" in policy and "script-src 'self'" in policy
-    assert "unsafe" not in policy and "http" not in policy
-    sources = page.evaluate(
-        "performance.getEntriesByType('resource').map(entry => entry.name)"
-    )
-    assert len(sources) > 5
-    assert all(s.startswith((server.address, "data:")) for s in sources)

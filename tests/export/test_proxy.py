@@ -5,15 +5,19 @@ import contextlib
 import gzip
 import os
 import shutil
-import socket
 import subprocess
 
 import numpy as np
 import pytest
 
-from keras_genimg.serving import read_metadata
 from tests.export.flaky_proxy import flaky_proxy
-from tests.export.running_server import listens, requests, send_as_is, wait_until
+from tests.export.running_server import (
+    free_port,
+    listens,
+    requests,
+    send_as_is,
+    started,
+)
 from tests.subprocesses import ROOT
 
 pytestmark = pytest.mark.slow
@@ -31,9 +35,7 @@ def running_nginx(directory, target, base_dir):
     """
     if NGINX is None:
         pytest.skip("needs nginx")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     shutil.copy(TF_SERVING / "guard.js", directory)
     text = (TF_SERVING / "nginx.conf").read_text()
     text = text.replace(" /tmp/", f" {directory}/")
@@ -51,19 +53,11 @@ def running_nginx(directory, target, base_dir):
     (directory / "nginx.conf").write_text(text)
     options = "daemon off;" + " user root;" * (os.geteuid() == 0)
     command = [NGINX, "-e", "stderr", "-c", directory / "nginx.conf", "-g", options]
-    with open(directory / "log.txt", "wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log)
-    try:
-        wait_until(lambda: process.poll() is not None or listens(port))
-        if process.poll() is not None:
-            text = (directory / "log.txt").read_text()
-            if "ngx_http_js_module.so" in text:
-                pytest.skip("needs nginx's module njs")
-            raise AssertionError(text)
+    checked = subprocess.run([*command, "-t"], capture_output=True, text=True)
+    if "ngx_http_js_module.so" in checked.stderr:
+        pytest.skip("needs nginx's module njs")
+    with started(command, directory / "log.txt", lambda: listens(port)):
         yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(timeout=30)
 
 
 @pytest.fixture(scope="module")
@@ -80,51 +74,29 @@ def address(behind, base_dir, tmp_path_factory):
         yield started
 
 
-@pytest.fixture(scope="module")
-def get(address):
-    """Function that gets a path, which must succeed."""
-
-    def get(path):
-        reply = requests.get(address + path, timeout=60)
-        assert reply.status_code == 200, path
-        return reply
-
-    return get
+def post(address, body, path="vae:predict", **headers):
+    """Post a body: bytes, or a list of chunks of them."""
+    url = f"{address}/v1/models/{path}"
+    body = iter(body) if isinstance(body, list) else body
+    return requests.post(url, data=body, headers=headers, timeout=60)
 
 
-@pytest.fixture(scope="module")
-def post(address):
-    """Function that posts a body: bytes, or a list of chunks of them."""
-
-    def post(body, path="vae:predict", **headers):
-        url = f"{address}/v1/models/{path}"
-        body = iter(body) if isinstance(body, list) else body
-        return requests.post(url, data=body, headers=headers, timeout=60)
-
-    return post
+def check_refused(address, behind, body, status, text, **headers):
+    """Post what the proxy must refuse and not pass on."""
+    before = behind.posts
+    reply = post(address, body, **headers)
+    assert reply.status_code == status and text in reply.json()["error"]
+    assert behind.posts == before
 
 
-@pytest.fixture
-def check_refused(behind, post):
-    """Function that posts what the proxy must refuse and not pass on."""
-
-    def check(body, status, text, **headers):
-        before = behind.posts
-        reply = post(body, **headers)
-        assert reply.status_code == status and text in reply.json()["error"]
-        assert behind.posts == before
-
-    return check
-
-
-def test_requests_come_through(get, post, drawn):
-    reply = post(b'{"instances": [{"seed": 3}, {"seed": 4}]}')
+def test_requests_come_through(address, drawn):
+    reply = post(address, b'{"instances": [{"seed": 3}, {"seed": 4}]}')
     expected = drawn("vae", [3, 4])
     np.testing.assert_array_equal(reply.json()["predictions"], expected)
     for path in ("vae/labels/stable:predict", "vae/versions/1:predict"):
-        assert post(b'{"instances": [3, 4]}', path).json() == reply.json()
+        assert post(address, b'{"instances": [3, 4]}', path).json() == reply.json()
     for path in ("vae", "vae/versions/1", "vae/metadata", "vae/labels/stable/metadata"):
-        get(f"/v1/models/{path}")
+        assert requests.get(f"{address}/v1/models/{path}", timeout=60).ok, path
 
 
 DEEP = [
@@ -147,10 +119,10 @@ DEEP = [
 
 @pytest.mark.parametrize("body", DEEP, ids=range(len(DEEP)))
 @pytest.mark.parametrize("chunked", [False, True])
-def test_refuses_deeply_nested_bodies(check_refused, body, chunked):
+def test_refuses_deeply_nested_bodies(address, behind, body, chunked):
     for sent in (body, b" " + body):  # It is read in pairs of bytes.
         sent = [sent[:5], sent[5:]] if chunked else sent
-        check_refused(sent, 400, "at most 32 levels")
+        check_refused(address, behind, sent, 400, "at most 32 levels")
 
 
 @pytest.mark.parametrize(
@@ -169,19 +141,20 @@ def test_refuses_deeply_nested_bodies(check_refused, body, chunked):
         ([b'{"inputs": [', *[b"1,"] * 15, b"1]}"], 200),
     ],
 )
-def test_leaves_all_else_to_the_server(post, behind, body, status):
+def test_leaves_all_else_to_the_server(address, behind, body, status):
     before = behind.posts
-    assert post(body).status_code == status
+    assert post(address, body).status_code == status
     assert behind.posts == before + 1
 
 
-def test_refuses_large_and_compressed_bodies(check_refused):
-    check_refused(b'{"inputs": [' + b"1," * 2**21 + b"1]}", 413, "at most 4 MiB")
+def test_refuses_large_and_compressed_bodies(address, behind):
+    large = b'{"inputs": [' + b"1," * 2**21 + b"1]}"
+    check_refused(address, behind, large, 413, "at most 4 MiB")
     chunks = [b'{"inputs": [', *[b"1," * 1000] * 2096, b"1]}"]
-    check_refused(chunks, 413, "Content-Length")
+    check_refused(address, behind, chunks, 413, "Content-Length")
     # The server would decompress it, so that its brackets would not be seen.
     body, headers = gzip.compress(b"[" * 20_000), {"Content-Encoding": "gzip"}
-    check_refused(body, 415, "compressed", **headers)
+    check_refused(address, behind, body, 415, "compressed", **headers)
 
 
 @pytest.mark.parametrize(
@@ -209,25 +182,10 @@ def test_lets_nothing_else_pass(address, behind, method, path, status):
     assert "error" in reply.json()
 
 
-def test_serves_the_page_and_what_it_needs(get, base_dir):
-    page = get("/")
-    assert page.content == (PAGE / "index.html").read_bytes()
-    assert page.headers["Content-Type"] == "text/html"
-    assert "default-src 'none'" in page.headers["Content-Security-Policy"]
-    for name, kind in (("page.js", "text/javascript"), ("style.css", "text/css")):
-        reply = get(f"/page/{name}")
-        assert reply.content == (PAGE / name).read_bytes()
-        assert reply.headers["Content-Type"] == kind
-    listed = {model["name"] for model in get("/v1/models").json()}
-    assert listed == {path.name for path in base_dir.iterdir()}
-    metadata = get("/v1/models/vae/versions/1/assets/metadata").json()
-    assert metadata == read_metadata(base_dir / "vae" / "1")
-
-
-def test_limits_the_requests_of_a_client(post, behind):
+def test_limits_the_requests_of_a_client(address, behind):
     behind.faults = ["stall"] * 48
     with concurrent.futures.ThreadPoolExecutor(48) as pool:
-        replies = list(pool.map(post, [b'{"inputs": [1]}'] * 48))
+        replies = list(pool.map(post, [address] * 48, [b'{"inputs": [1]}'] * 48))
     behind.faults.clear()
     statuses = [reply.status_code for reply in replies]
     assert set(statuses) == {429, 502}  # What stalled was never answered.
@@ -236,9 +194,9 @@ def test_limits_the_requests_of_a_client(post, behind):
     assert text == "more than 32 concurrent requests from one address"
 
 
-def test_sixteen_clients_that_never_pause_are_no_flood(post):
+def test_sixteen_clients_that_never_pause_are_no_flood(address):
     def statuses(_):
-        return {post(b'{"inputs": [1]}').status_code for _ in range(20)}
+        return {post(address, b'{"inputs": [1]}').status_code for _ in range(20)}
 
     with concurrent.futures.ThreadPoolExecutor(16) as pool:
         assert set.union(*pool.map(statuses, range(16))) == {200}

@@ -16,7 +16,6 @@ def named(signature, **body):
 MALFORMED = {
     "vae": [
         # Not JSON, or not of the form of a request.
-        (b"", "JSON Parse error"),
         (b'{"instances": [1]} more', "Extra data"),
         (b'{"instances": [1], "instances": [2]}', "'instances' occurs twice"),
         (b'{"instances": ["\xff"]}', "utf-8"),
@@ -33,23 +32,17 @@ MALFORMED = {
         # Instances and inputs.
         ({"instances": []}, "No values in 'instances' array"),
         ({"instances": 5}, "instances must be a list"),
-        ({"inputs": []}, "1 to 16 examples, got [0]"),
         ({"inputs": 5}, "seed has the shape [], and the signature takes [?]"),
         ({"instances": [1] * 17}, "1 to 16 examples, got [17]"),
         ({"instances": [[1], [1, 2]]}, "seed is ragged"),
-        ({"instances": [1, [1]]}, "seed is ragged"),
         (b'{"inputs": ' + b"[" * 100 + b"]" * 100 + b"}", "nested too deep"),
         ({"instances": [{"seed": 1}, 2]}, "instances[1] must be an object"),
         # Types.
         ({"instances": [1.0]}, "must be of type int64. Received 1.0"),
-        ({"instances": ["1"]}, "Received '1'"),
         ({"instances": [True]}, "Received True"),
-        ({"instances": [None]}, "Received None"),
-        ({"instances": [{"b64": "AA=="}]}, "Received {'b64'"),
         ({"instances": [2**63]}, "9223372036854775808"),
         (named("decode", instances=[[0, 1e39]]), "type float32"),
         (named("decode", instances=[[0, 10**400]]), "Received 1000"),
-        (named("decode", instances=[[0, False]]), "Received False"),
     ],
     "pixels": [
         ({"instances": [1]}, "an object with the keys label, seed"),
@@ -69,7 +62,7 @@ MALFORMED = {
         (named("text", instances=[5]), "text must be of type string"),
         (named("text", instances=[{"b64": "_-=="}]), "base64 decode"),
         (named("text", instances=["\ud800"]), "not Unicode"),
-        (named("total", instances=[1, 2]), "inconsistent batch size"),
+        (named("word", instances=[1, 2]), "inconsistent batch size"),
     ],
     "vae/versions/-1": [({"instances": [1]}, "Malformed request")],
     "vae/versions/" + "9" * 5000: [({"instances": [1]}, "Malformed request")],

@@ -1,6 +1,8 @@
-"""Bulk jobs without an engine, and what they wrote."""
+"""Bulk jobs without an engine, what they wrote, and one whose shards go wrong."""
 
+import dataclasses
 import os
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -17,7 +19,7 @@ def content(folder):
     """Return the bytes of all files of a folder by name."""
     return {
         str(path.relative_to(folder)): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
+        for path in folder.rglob("*")
         if path.is_file()
     }
 
@@ -28,3 +30,17 @@ def seeds_and_pixels(job):
     return [
         np.concatenate([shard[name] for shard in shards]) for name in ("seed", "images")
     ]
+
+
+@dataclasses.dataclass(frozen=True)
+class BrokenJob:
+    """Raises an exception with a message, or ends the process if that is None."""
+
+    message: str | None
+
+    model = SimpleNamespace(load=lambda threads: None)
+
+    def write(self, index, call):
+        if self.message:
+            raise ValueError(self.message)
+        os.kill(os.getpid(), 9)

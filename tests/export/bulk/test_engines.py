@@ -10,85 +10,67 @@ import time
 import numpy as np
 import pytest
 
-pytest.importorskip("tqdm", reason='needs the extra "bulk"')
-
-from export.bulk.engines import local  # noqa: E402
-from export.bulk.shards import BulkError  # noqa: E402
-from tests.benchmarks.bulk import worker_processes  # noqa: E402
-from tests.export.blocked import block  # noqa: E402
-from tests.export.bulk.files import content, seeds_and_pixels  # noqa: E402
-from tests.export.bulk.jobs import Job  # noqa: E402
-from tests.subprocesses import ROOT  # noqa: E402
+from export.bulk.engines import local
+from export.bulk.shards import BulkError
+from tests.benchmarks.bulk import worker_processes
+from tests.export.blocked import block
+from tests.export.bulk.files import BrokenJob, content, seeds_and_pixels
+from tests.subprocesses import ROOT
 
 pytestmark = pytest.mark.slow
 
 
-class Command:
-    """A running command; `output` and `errors` are there after `wait`."""
-
-    def __init__(self, folder, name, *arguments, **environment):
-        block(folder)
-        environment = {**os.environ, "PYTHONPATH": str(folder), **environment}
-        # As a user has it, who is not to see TensorFlow's notices.
-        environment.pop("TF_CPP_MIN_LOG_LEVEL", None)
-        self.process = subprocess.Popen(
-            [sys.executable, ROOT / "export" / "bulk" / name, *map(str, arguments)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=environment,
-        )
-
-    def wait(self):
-        self.output, self.errors = self.process.communicate(timeout=300)
-        return self.process.returncode
+def start(name, folder, *arguments):
+    """Start a command where the library is not installed."""
+    folder = folder / "blocked"
+    block(folder)
+    environment = {**os.environ, "PYTHONPATH": str(folder)}
+    # As a user has it, who is not to see TensorFlow's notices.
+    environment.pop("TF_CPP_MIN_LOG_LEVEL", None)
+    command = [sys.executable, ROOT / "export" / "bulk" / name, *map(str, arguments)]
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(command, env=environment, **options)
 
 
-@pytest.fixture
-def sample(tmp_path):
-    """Function that starts to draw the images of a job."""
-
-    def start(job, *more, first_seed=5):
-        given = {
-            "--model": job.model.directory,
-            "--output": job.prefix,
-            "--format": job.format,
-            "--first-seed": first_seed,
-            "--num-images": job.num_images,
-            "--num-shards": job.num_shards,
-            "--batch-size": job.batch_size,
-        }
-        options = [text for option in given.items() for text in option]
-        return Command(tmp_path / "blocked", "sample.py", *options, *more)
-
-    return start
+def end(process, code=0):
+    """Wait for the end of a command; return what it prints, and errors."""
+    output, errors = process.communicate(timeout=300)
+    assert process.returncode == code, errors
+    return output, errors
 
 
-def test_killed_processes_are_started_again(sample, job, expected, tmp_path):
+def sample(folder, job, *more):
+    """Start to draw the images of a job."""
+    options = ("--model", job.model.directory, "--output", job.prefix)
+    options += ("--format", job.format, "--first-seed", job.first_seed)
+    options += ("--num-images", job.num_images, "--num-shards", job.num_shards)
+    options += ("--batch-size", job.batch_size)
+    return start("sample.py", folder, *options, *more)
+
+
+def test_killed_processes_are_started_again(job, expected, tmp_path):
     drawn = job(num_images=600, num_shards=12)
-    command = sample(drawn, "--workers", 2)
+    command = sample(tmp_path, drawn, "--workers", 2)
     killed = 0
-    while command.process.poll() is None:
-        workers = worker_processes("local", command.process.pid)
+    while command.poll() is None:
+        workers = worker_processes("local", command.pid)
         if killed < 2 and workers:
             workers[killed % len(workers)].kill()
             killed += 1
         time.sleep(0.5)
-    assert command.wait() == 0, command.errors
+    assert end(command)[0] == "600 of 600 images written.\n"
     assert killed == 2
-    assert command.output == "600 of 600 images written.\n"
     seeds, images = seeds_and_pixels(drawn)
     np.testing.assert_array_equal(seeds, np.arange(5, 605))
-    np.testing.assert_array_equal(images, expected("draw", 600, 5))
+    np.testing.assert_array_equal(images, expected("draw", 600))
     assert not list((tmp_path / "drawn").glob(".digits*"))
 
 
-def test_array_tasks_going_on_and_scores(sample, job, models, tmp_path):
-    drawn = job("pixels", format="tfrecord", labels=2)
-    label = "--label", 2
-    task = sample(drawn, *label, "--shard-index", 1)
-    assert task.wait() == 0, task.errors
-    assert task.output == "4 of 11 images written.\n" and not task.errors
+def test_array_tasks_going_on_and_scores(job, expected, log_prob, tmp_path):
+    options = {"format": "tfrecord", "labels": 2}
+    drawn, other = job("pixels", **options), job("pixels", first_seed=6, **options)
+    task = sample(tmp_path, drawn, "--label", 2, "--shard-index", 1)
+    assert end(task) == ("4 of 11 images written.\n", "")
     before = content(tmp_path / "drawn")
     assert sorted(before) == [
         ".shards/digits-00001-of-00003.tfrecord.json",
@@ -96,22 +78,18 @@ def test_array_tasks_going_on_and_scores(sample, job, models, tmp_path):
         "digits-run.json",
     ]
     written = os.stat(drawn.path(1)).st_mtime_ns
-    refused, rest = sample(drawn, *label, first_seed=6), sample(drawn, *label)
-    assert refused.wait() == 1
-    assert "sample: another run was begun under this --output" in refused.errors
-    assert rest.wait() == 0, rest.errors
-    assert rest.output == "11 of 11 images written.\n"
+    refused, rest = (sample(tmp_path, each, "--label", 2) for each in (other, drawn))
+    _, errors = end(refused, code=1)
+    assert "sample: another run was begun under this --output" in errors
+    assert end(rest)[0] == "11 of 11 images written.\n"
     assert os.stat(drawn.path(1)).st_mtime_ns == written
 
     options = ["--model", drawn.model.directory, "--data", drawn.prefix]
     options += ["--output", tmp_path / "scored" / "a", "--format", "csv"]
-    score = Command(tmp_path / "blocked", "score.py", *options, "--batch-size", 2)
-    assert score.wait() == 0, score.errors
-    assert score.output.startswith("3 of 3 shards written.\n11 images: ")
+    score = start("score.py", tmp_path, *options, "--batch-size", 2)
+    assert end(score)[0].startswith("3 of 3 shards written.\n11 images: ")
     summary = json.loads((tmp_path / "scored" / "a-summary.json").read_text())
-    model, labels = models["pixels"], np.full(11, 2)
-    images = model.generate(11, seed=5, conditions=labels)
-    nats = -model.log_prob({model.inputs[0].name: images, "label": labels})
+    nats = -log_prob(expected("pixels", 11, 2), 2)
     np.testing.assert_allclose(summary["nats"], nats.mean(), rtol=1e-6)
 
 
@@ -124,17 +102,16 @@ def test_array_tasks_going_on_and_scores(sample, job, models, tmp_path):
 )
 def test_faults_of_processes_are_told(message, text):
     with pytest.raises(BulkError, match=text):
-        local.run(Job(message), [4], argparse.Namespace(workers=1))
+        local.run(BrokenJob(message), [4], argparse.Namespace(workers=1))
 
 
 @pytest.mark.parametrize("engine", ["ray", "beam"])
-def test_other_engines_draw_the_same(sample, job, engine, expected):
+def test_other_engines_draw_the_same(job, engine, expected, tmp_path):
     pytest.importorskip({"ray": "ray", "beam": "apache_beam"}[engine])
     drawn = job()
-    command = sample(drawn, "--engine", engine)
-    assert command.wait() == 0, command.errors
-    assert command.output == "11 of 11 images written.\n"
-    np.testing.assert_array_equal(seeds_and_pixels(drawn)[1], expected("draw", 11, 5))
+    command = sample(tmp_path, drawn, "--engine", engine)
+    assert end(command)[0] == "11 of 11 images written.\n"
+    np.testing.assert_array_equal(seeds_and_pixels(drawn)[1], expected("draw", 11))
 
 
 @pytest.mark.parametrize(
@@ -144,8 +121,7 @@ def test_other_engines_draw_the_same(sample, job, engine, expected):
         ("--runer=FlinkRunner", "Beam does not know --runer"),
     ],
 )
-def test_flags_that_beam_cannot_have(sample, job, flag, text):
+def test_flags_that_beam_cannot_have(job, flag, text, tmp_path):
     pytest.importorskip("apache_beam")
-    command = sample(job(), "--engine", "beam", "--", flag)
-    assert command.wait() == 1
-    assert text in command.errors
+    command = sample(tmp_path, job(), "--engine", "beam", "--", flag)
+    assert text in end(command, code=1)[1]
