@@ -8,8 +8,6 @@ import time
 
 import requests
 
-STALL_SECONDS = 4
-
 
 class FlakyProxy(http.server.ThreadingHTTPServer):
     """Passes requests on to `target`, after the faults that were planted.
@@ -35,31 +33,32 @@ class FlakyProxy(http.server.ThreadingHTTPServer):
 class _Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.server.gets += 1
-        answer = requests.get(self.server.target + self.path, timeout=60)
-        self._answer(answer.status_code, answer.content)
+        self._pass_on()
 
     def do_POST(self):
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.server.posts += 1
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         fault = self.server.faults.pop(0) if self.server.faults else None
-        if fault == "close":
+        if fault is None:
+            self._pass_on(body)
+        elif fault == "close":
             self.close_connection = True
         elif fault == "stall":
-            time.sleep(STALL_SECONDS)
+            time.sleep(4)
         elif fault == "no JSON":
             self._answer(200, b"<html>Welcome</html>")
-        elif fault is not None:
-            text = json.dumps({"error": "a planted fault\n\t [[and its node]]"})
-            self._answer(fault, text.encode(), {"Retry-After": "0"})
         else:
-            url = self.server.target + self.path
-            answer = requests.post(url, data=body, timeout=60)
-            self._answer(answer.status_code, answer.content)
+            text = json.dumps({"error": "a planted fault\n\t [[and its node]]"})
+            self._answer(fault, text.encode())
 
-    def _answer(self, status, content, headers=None):
+    def _pass_on(self, body=None):
+        url = self.server.target + self.path
+        answer = requests.request(self.command, url, data=body, timeout=60)
+        self._answer(answer.status_code, answer.content)
+
+    def _answer(self, status, content):
         self.send_response(status)
-        for name, value in (headers or {}).items():
-            self.send_header(name, value)
+        self.send_header("Retry-After", "0")
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)

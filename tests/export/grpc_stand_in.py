@@ -22,8 +22,6 @@ from tensorflow_serving.apis import (
 from export.server.errors import ServingError
 from export.server.models import LoadedModel
 
-SECONDS = 60
-
 
 class StandIn(
     prediction_service_pb2_grpc.PredictionServiceServicer,
@@ -49,7 +47,7 @@ class StandIn(
         model, name = self._model(request, context), request.model_spec.signature_name
         inputs = {k: tf.make_ndarray(proto) for k, proto in request.inputs.items()}
         try:
-            outputs = model.run(name, inputs, SECONDS)
+            outputs = model.run(name, inputs, seconds=60)
         except ServingError as error:
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, error.message)
         reply = predict_pb2.PredictResponse()

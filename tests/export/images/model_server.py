@@ -24,8 +24,8 @@ def parse_arguments(arguments):
     # The last one of a name counts, as in the real server.
     parser = argparse.ArgumentParser(allow_abbrev=False)
     add = parser.add_argument
-    add("--port", type=int)
-    add("--rest_api_port", type=int)
+    add("--port", type=int, default=8500)
+    add("--rest_api_port", type=int, default=8501)
     add("--model_name")
     add("--model_base_path")
     add("--model_config_file", type=pathlib.Path)
@@ -40,11 +40,16 @@ def parse_arguments(arguments):
     return parser.parse_args(arguments)
 
 
+def read_config(text):
+    """Return the models of a models.config."""
+    config = text_format.Parse(text, model_server_config_pb2.ModelServerConfig())
+    return config.model_config_list.config
+
+
 def models_in(text):
     """Return the arguments of `serve.py` for the models of a models.config."""
-    config = text_format.Parse(text, model_server_config_pb2.ModelServerConfig())
     arguments = []
-    for model in config.model_config_list.config:
+    for model in read_config(text):
         arguments += ["--model", f"{model.name}={model.base_path}"]
         for label, version in model.version_labels.items():
             arguments += ["--label", f"{model.name}:{label}={version}"]
@@ -69,25 +74,18 @@ def serve(command, config):
 
 
 def main():
+    # Paths are those of the image's entry point.
     name = os.environ.get("MODEL_NAME", "model")
     base = os.environ.get("MODEL_BASE_PATH", "/models")
-    # As the entry point of the image does.
-    given = parse_arguments(
-        [
-            "--port=8500",
-            "--rest_api_port=8501",
-            f"--model_name={name}",
-            f"--model_base_path={base}/{name}",
-            *sys.argv[1:],
-        ]
-    )
+    given = parse_arguments(sys.argv[1:])
     command = [sys.executable, str(CHECKOUT / "export" / "serve.py")]
     command += ["--host", "0.0.0.0", "--port", str(given.rest_api_port)]
     command += ["--timeout", str(given.rest_api_timeout_in_ms / 1000)]
     with grpc_stand_in.serving(base, f"0.0.0.0:{given.port}"):
         if given.model_config_file:
             serve(command, given.model_config_file)
-        model = f"{given.model_name}={given.model_base_path}"
+        path = given.model_base_path or f"{base}/{name}"
+        model = f"{given.model_name or name}={path}"
         sys.exit(subprocess.call([*command, "--model", model]))
 
 
