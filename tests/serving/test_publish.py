@@ -1,6 +1,10 @@
+import functools
+import itertools
+import multiprocessing
 import os
-import pathlib
 import shutil
+import signal
+import sys
 import time
 
 import keras
@@ -9,16 +13,17 @@ import pytest
 import tensorflow as tf
 
 from keras_genimg.models import VAE
-from keras_genimg.serving import VerificationError, publish, read_metadata
+from keras_genimg.serving import VerificationError, publish, read_metadata, versions
 from keras_genimg.serving.saved_graph import SavedGraph
-from keras_genimg.serving.versions import Versions
+from keras_genimg.serving.saved_model import METADATA_FILE
+from keras_genimg.serving.warmup import WARMUP_FILE
 from tests.serving import planted
-from tests.subprocesses import run_python
+from tests.subprocesses import run_forked
 
 pytestmark = pytest.mark.slow
 
-SCRIPT = pathlib.Path(__file__).with_name("publishers.py")
-WARMUP = "assets.extra/tf_serving_warmup_requests"
+FORK = multiprocessing.get_context("fork")
+FILE_CALLS = ("open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "fcntl.flock")
 
 
 @keras.saving.register_keras_serializable("test_publish")
@@ -153,8 +158,8 @@ def test_what_fails_is_not_published(exported, tmp_path):
     assert names(tmp_path / "digits") == [".lock"]
     # Other records take their place, and the source stays as it was.
     assert put(bad, tmp_path).name == "1"
-    assert (bad / WARMUP).read_bytes() == before
-    assert (tmp_path / "digits" / "1" / WARMUP).read_bytes() != before
+    assert (bad / WARMUP_FILE).read_bytes() == before
+    assert (tmp_path / "digits" / "1" / WARMUP_FILE).read_bytes() != before
 
 
 @pytest.mark.parametrize(
@@ -182,40 +187,83 @@ def test_bad_arguments_touch_nothing(exported, tmp_path, options, text):
     assert not names(tmp_path)
 
 
-@pytest.fixture(scope="module")
-def published(exported, tmp_path_factory):
-    """Return the folder where other processes published, and what they printed."""
-    folder = tmp_path_factory.mktemp("published")
-    printed = run_python(SCRIPT, exported, folder).splitlines()
-    return folder, [line.split() for line in printed]
+def ends(*functions):
+    """Run each function in a process; return their exit codes, or minus the signals."""
+    versions.LOADING_SECONDS = 0  # No server loads the versions.
+    processes = [FORK.Process(target=function) for function in functions]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    return [process.exitcode for process in processes]
 
 
-def test_publishers_at_the_same_time_lose_nothing(published):
-    folder, printed = published
-    given = [int(line[1]) for line in printed if line[0] == "race"]
-    assert sorted(given) == list(range(1, 13))
-    numbers = {str(number) for number in given}
-    assert set(names(folder / "race")) == {".last_version", ".lock", *numbers}
-    for number in numbers:
-        assert (folder / "race" / number / WARMUP).stat().st_size > 0
-    # Those that prune.
-    assert names(folder / "pruning_race") == [".last_version", ".lock", "8", "9"]
+def check_versions(folder):
+    """Check that versions are complete, and that their numbers are recorded."""
+    found = [path for path in folder.glob("*") if path.name.isdigit()]
+    files = ("saved_model.pb", "variables/variables.index", METADATA_FILE, WARMUP_FILE)
+    for path, file in itertools.product(found, files):
+        assert (path / file).stat().st_size, path / file
+    record = folder / ".last_version"
+    recorded = int(record.read_text()) if record.exists() else 0
+    assert all(int(path.name) <= recorded for path in found), (found, recorded)
 
 
-def test_killed_before_any_call_that_touches_a_file(published):
-    folder, printed = published
-    (moments,) = [int(line[1]) for line in printed if line[0] == "killed_at_calls"]
-    assert moments > 20
+def put_at_the_same_time(source, base, count, keep=None):
+    """Publish three versions in each of several processes."""
+
+    def run():
+        for _ in range(3):
+            put(source, base, keep=keep)
+
+    assert ends(*[run] * count) == [0] * count
+    check_versions(base / "digits")
+
+
+def test_publishers_at_the_same_time_lose_nothing(exported, tmp_path):
+    base, output = tmp_path / "base", tmp_path / "printed"
+    run_forked(put_at_the_same_time, exported, base, 4, output=output)
+    numbers = {str(number) for number in range(1, 13)}
+    assert set(names(base / "digits")) == {".last_version", ".lock", *numbers}
+    base = tmp_path / "pruned"
+    run_forked(put_at_the_same_time, exported, base, 3, 2, output=output)
+    assert names(base / "digits") == [".last_version", ".lock", "8", "9"]
+
+
+def put_until(moment, source, base):
+    """Publish, and be killed before a call that touches a file below `base`."""
+    calls = itertools.count(1)
+
+    def hook(event, arguments):
+        if event in FILE_CALLS and str(base) in str(arguments):
+            if next(calls) == moment:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(hook)
+    put(source, base, keep=2)
+
+
+def kill_at_each_call(source, base):
+    for moment in itertools.count(1):
+        (code,) = ends(functools.partial(put_until, moment, source, base))
+        check_versions(base / "digits")
+        if code != -signal.SIGKILL:
+            break
+    assert code == 0 and moment > 20, (code, moment)
+
+
+def test_killed_before_any_call_that_touches_a_file(exported, tmp_path):
+    base = tmp_path / "base"
+    run_forked(kill_at_each_call, exported, base, output=tmp_path / "printed")
     # The last one was not killed, and removed what the others had left.
-    record, lock, *versions = names(folder / "killed_at_calls")
+    record, lock, *left = names(base / "digits")
     assert (record, lock) == (".last_version", ".lock")
-    assert len(versions) == 2 and int(versions[-1]) >= 2
+    assert len(left) == 2 and int(left[-1]) >= 2
 
 
 def test_a_publisher_at_work_is_left_alone(exported, tmp_path):
     put(exported, tmp_path)
-    versions = Versions(tmp_path / "digits")
-    with versions.workspace() as workspace:
+    with versions.Versions(tmp_path / "digits").workspace() as workspace:
         put(exported, tmp_path)
         assert workspace.is_dir()
     assert not workspace.exists()
