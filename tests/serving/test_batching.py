@@ -1,5 +1,4 @@
-import pathlib
-import pickle
+import concurrent.futures
 from types import SimpleNamespace
 
 import keras
@@ -9,20 +8,12 @@ import tensorflow as tf
 
 from keras_genimg.likelihoods import DiscretizedLogisticMixture
 from keras_genimg.models import VAE, MultiScalePixelRNN, PixelCNN, PixelRNN
-from keras_genimg.serving import Endpoint, Input, clean_process, write_saved_model
-from keras_genimg.serving.clean_process import Request
+from keras_genimg.serving import Endpoint, Input, write_saved_model
 from keras_genimg.serving.comparison import close, difference
 from keras_genimg.serving.probes import random_inputs
 from keras_genimg.serving.saved_graph import SavedGraph
 from keras_genimg.serving.verifying import check_graph
-from tests.serving import all_at_once
 from tests.serving.some_endpoints import write_endpoints
-from tests.subprocesses import run_python
-
-MERGED = {
-    "vae": ("sample", "decode"),
-    "scales": ("sample", "sample_png", "complete", "enlarge"),
-}
 
 
 @pytest.fixture(scope="module")
@@ -30,39 +21,60 @@ def exported(tmp_path_factory):
     """Return paths of SavedModels with batching by name."""
     folder = tmp_path_factory.mktemp("exported")
     keras.utils.set_random_seed(0)
-    models = {
-        "vae": VAE((3, 4, 1), 2, 3),
-        "scales": MultiScalePixelRNN((4, 4, 1), ((2, 2), (4, 4)), 4, 1),
-    }
-    for name, model in models.items():
-        write_endpoints(model, folder / name, *MERGED[name], batching=True)
-    return {name: folder / name for name in models}
+    vae = VAE((3, 4, 1), 2, 3)
+    write_endpoints(vae, folder / "vae", "sample", "decode", batching=True)
+    scales = MultiScalePixelRNN((4, 4, 1), ((2, 2), (4, 4)), 4, 1)
+    names = ("sample", "sample_png", "complete", "enlarge")
+    write_endpoints(scales, folder / "scales", *names, batching=True)
+    return {name: folder / name for name in ("vae", "scales")}
+
+
+def session_of(path):
+    """Return a session that has loaded a SavedModel, as a server has."""
+    session = tf.compat.v1.Session(graph=tf.Graph())
+    with session.graph.as_default():
+        tf.compat.v1.saved_model.load(session, ["serve"], str(path))
+    return session
+
+
+def run_at_once(run, requests):
+    """Call `run(*request)` of each request in a thread, eight times.
+
+    Returns:
+        For each request, a list of what `run` returned.
+    """
+
+    def client(request):
+        return [run(*request) for _ in range(8)]
+
+    with concurrent.futures.ThreadPoolExecutor(len(requests)) as pool:
+        return list(pool.map(client, requests))
 
 
 @pytest.mark.slow
-def test_merged_signatures_of_two_models_at_once_through_the_c_api(exported, tmp_path):
+def test_merged_signatures_of_two_models_at_once(exported):
     """Each request gets the outputs of the unmerged signature."""
     requests, expected = [], []
     for path in exported.values():
-        signatures = SavedGraph(path).signatures
+        session, signatures = session_of(path), SavedGraph(path).signatures
         unmerged = tf.saved_model.load(str(path)).unmerged
         for name, function in unmerged.items():
+            signature = signatures[name]
+            outputs = {key: spec.name for key, spec in signature.outputs.items()}
             for size in (1, 2):
-                inputs = random_inputs(signatures[name], size, seed=size)
-                requests.append((str(path), *Request(signatures[name], inputs).work))
+                inputs = random_inputs(signature, size, seed=size)
+                given = {signature.inputs[k].name: v for k, v in inputs.items()}
+                requests.append((session, outputs, given))
                 given = {k: tf.constant(v) for k, v in inputs.items()}
                 expected.append({k: v.numpy() for k, v in function(**given).items()})
-    work, results = tmp_path / "work", tmp_path / "results"
-    work.write_bytes(pickle.dumps(requests))
-    folder = pathlib.Path(clean_process.__file__).parent
-    run_python(all_at_once.__file__, work, results, PYTHONPATH=str(folder))
-    served = pickle.loads(results.read_bytes())
-    wrong = 0
-    for outputs, found in zip(expected, served, strict=True):
-        assert len(found) == all_at_once.REPEATS
-        # A mean can be rounded to another integer among other requests.
-        wrong += sum(difference(outputs, got, close) is not None for got in found)
-    assert wrong == 0, f"{wrong} of {len(served) * all_at_once.REPEATS} are wrong"
+    served = run_at_once(tf.compat.v1.Session.run, requests)
+    # A mean can be rounded to another integer among other requests.
+    wrong = sum(
+        difference(outputs, got, close) is not None
+        for outputs, found in zip(expected, served, strict=True)
+        for got in found
+    )
+    assert wrong == 0, f"{wrong} of {8 * len(served)} are wrong"
 
 
 @pytest.mark.slow
@@ -99,12 +111,11 @@ NETWORKS = {
 def test_a_session_draws_batches_of_any_size(name, tmp_path):
     """It optimizes the graph in another way than a function does."""
     model = NETWORKS[name]()
-    path = str(tmp_path / "exported")
+    path = tmp_path / "exported"
     write_endpoints(model, path, "sample", max_examples=32, batching=True)
     expected = model.likelihood.to_display(model.generate(30, seed=0, verbose=0))
-    with tf.compat.v1.Session(graph=tf.Graph()) as session:
-        loaded = tf.compat.v1.saved_model.load(session, ["serve"], path)
-        sample = loaded.signature_def["sample"]
+    sample = SavedGraph(path).signatures["sample"]
+    with session_of(path) as session:
         for count in (1, 2, 30):
             seeds = {sample.inputs["seed"].name: np.arange(count)}
             images = session.run(sample.outputs["images"].name, seeds)
@@ -163,7 +174,7 @@ def test_requests_are_merged_up_to_the_limit_of_one_and_refused_alone():
 
     refused = ([-1], [], [0] * 5)
     requests = [([x],) for x in range(6)] + [([6, 7],)] + [(x,) for x in refused]
-    *results, negative, empty, large = all_at_once.run_at_once(run, requests)
+    *results, negative, empty, large = run_at_once(run, requests)
     sizes = []
     for (given,), found in zip(requests, results, strict=False):
         for size, x in found:
