@@ -13,11 +13,12 @@ LABELS = np.array([1, 2])
 @pytest.fixture(scope="module")
 def complete(color_loaded):
     def complete(images, known, name="complete"):
+        count = len(images)
         return color_loaded.signatures[name](
             images=tf.constant(images, tf.int32),
             known=tf.constant(known, tf.int32),
-            seed=tf.constant(SEEDS, tf.int64),
-            label=tf.constant(LABELS, tf.int32),
+            seed=tf.constant([*SEEDS, 9][:count], tf.int64),
+            label=tf.constant([*LABELS, 0][:count], tf.int32),
         )
 
     return complete
@@ -33,16 +34,15 @@ def request_of(color_model):
 
 @pytest.mark.parametrize("name", weekly_but(["complete", "complete_xla"], "complete"))
 def test_exports_choose_what_python_chooses(color_model, complete, request_of, name):
-    model = color_model
     images, shown, known = request_of
     options = {"seed": SEEDS, "conditions": LABELS, "num_candidates": 5}
-    expected, expected_sizes = model.complete(
+    expected, expected_sizes = color_model.complete(
         images, known, return_effective_sample_size=True, **options
     )
-    first = model.complete(images, known, seed=SEEDS, conditions=LABELS)
+    first = color_model.complete(images, known, seed=SEEDS, conditions=LABELS)
     assert (expected != first).any()
     served = complete(shown, known, name=name)
-    displayed = model.likelihood.to_display(expected)
+    displayed = color_model.likelihood.to_display(expected)
     np.testing.assert_array_equal(served["images"], displayed)
     sizes = served["effective_sample_size"].numpy()
     assert sizes.dtype == np.float32 and sizes.shape == (2,)
@@ -53,28 +53,23 @@ def test_exports_choose_what_python_chooses(color_model, complete, request_of, n
 def test_candidate_0_comes_back_where_no_known_pixel_follows(
     color_model, complete, request_of
 ):
-    model = color_model
     images, shown, _ = request_of
     known = np.zeros((2, 3, 4), int)
     known[:, 0] = known[:, 1, :2] = 1
     served = complete(shown, known)
-    first = model.complete(images, known, seed=SEEDS, conditions=LABELS)
-    np.testing.assert_array_equal(served["images"], model.likelihood.to_display(first))
+    first = color_model.complete(images, known, seed=SEEDS, conditions=LABELS)
+    np.testing.assert_array_equal(
+        served["images"], color_model.likelihood.to_display(first)
+    )
     np.testing.assert_allclose(served["effective_sample_size"], [5, 5], rtol=1e-6)
 
 
-def test_examples_times_candidates_are_limited(color_loaded, request_of):
+def test_examples_times_candidates_are_limited(color_loaded, complete, request_of):
     _, shown, known = request_of
-    three = {
-        "images": tf.constant(np.repeat(shown[:1], 3, axis=0), tf.int32),
-        "known": tf.constant(np.repeat(known[:1], 3, axis=0), tf.int32),
-        "seed": tf.constant([1, 2, 3], tf.int64),
-        "label": tf.constant([0, 0, 0]),
-    }
     text = r"1 to 2 examples of 5 candidates, 14 images in all, got\] \[3\]"
     with pytest.raises(tf.errors.InvalidArgumentError, match=text):
-        color_loaded.signatures["complete"](**three)
-    del three["images"], three["known"]
+        complete(shown[[0, 0, 0]], known[[0, 0, 0]])
+    three = {"seed": tf.constant([1, 2, 3], tf.int64), "label": tf.constant([0, 0, 0])}
     assert len(color_loaded.signatures["sample"](**three)["images"]) == 3
 
 

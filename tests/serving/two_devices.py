@@ -5,19 +5,16 @@ import pathlib
 import numpy as np
 import tensorflow as tf
 
-from keras_genimg.serving import write_saved_model
-
-# Endpoints that read all weights.
-NAMES = ("sample", "log_prob", "elbo")
+from tests.serving.some_endpoints import write_endpoints
 
 
 def check_export(model, folder):
     """Export a trained model to a folder, and draw."""
     path = pathlib.Path(folder) / model.name
     endpoints = model.endpoints(model.image_shape)
-    endpoints = {name: endpoints[name] for name in NAMES if name in endpoints}
-    options = {"max_examples": 8, "batching": True, "verbose": False}
-    write_saved_model(model, path, endpoints, **options)
+    # Endpoints that read all weights.
+    names = [name for name in ("sample", "log_prob", "elbo") if name in endpoints]
+    write_endpoints(model, path, *names, batching=True)
     stored = sum(f.stat().st_size for f in (path / "variables").glob("*.data-*"))
     assert stored < 1.5 * sum(w.numpy().nbytes for w in model.weights) + 20_000
     sample = tf.saved_model.load(str(path)).signatures["sample"]
