@@ -1,13 +1,93 @@
+"""Presets: settings, recipes and trained weights."""
+
 import json
 import os
 import pathlib
 
+import keras
 import numpy as np
 import pytest
 
 from keras_genimg import datasets, models
-from keras_genimg.models import PixelCNN
+from keras_genimg.likelihoods import Categorical
+from keras_genimg.models import GatedPixelCNN, PixelCNN, PixelRNN
 from keras_genimg.presets import weights as preset_weights
+from keras_genimg.presets.preset import Recipe
+
+KEYS = ("num_layers", "units", "head_filters", "image_shape", "layer")
+PAPER = {
+    "mnist_diagonal_1x32": (1, 32, 32, (28, 28, 1), "diagonal"),
+    "mnist_diagonal_7x16": (7, 16, 32, (28, 28, 1), "diagonal"),
+    "cifar10_row_12x128": (12, 128, 1024, (32, 32, 3), "row"),
+    "cifar10_diagonal_12x128": (12, 128, 1024, (32, 32, 3), "diagonal"),
+    "imagenet32_row_12x384": (12, 384, 1024, (32, 32, 3), "row"),
+    "imagenet64_row_4x512": (4, 512, 1024, (64, 64, 3), "row"),
+}
+
+
+@pytest.mark.parametrize("name", PAPER)
+def test_published_settings(name):
+    config = PixelRNN.presets[name].config
+    assert tuple(config[key] for key in KEYS) == PAPER[name]
+    assert config.get("residual", True) == (name != "imagenet64_row_4x512")
+    likelihood = "bernoulli" if name.startswith("mnist") else Categorical(256)
+    assert config["likelihood"] == likelihood
+    assert "RMSProp" in PixelRNN.presets[name].description
+
+
+@pytest.mark.parametrize(
+    "model_class, name",
+    [(c, x) for c in (PixelCNN, GatedPixelCNN, PixelRNN) for x in c.presets],
+    ids=lambda value: value if isinstance(value, str) else value.__name__,
+)
+def test_presets_compute_at_small_size(model_class, name):
+    colors = model_class.presets[name].config["image_shape"][-1]
+    depth = "num_layers" if model_class is PixelRNN else "num_blocks"
+    model = model_class.from_preset(
+        name, image_shape=(4, 5, colors), units=6, head_filters=6, **{depth: 1}
+    )
+    images = np.ones((2, 4, 5, colors), "uint8")
+    assert np.isfinite(model(images)).all()
+
+
+def test_size_of_the_mnist_model():
+    model = PixelRNN.from_preset("mnist_diagonal_7x16")
+    skips = 7 * (32 * 32 + 32)
+    initial_states = 7 * 2 * 2 * 16
+    assert model.count_params() - skips - initial_states == 65_793
+
+
+def test_unknown_preset_lists_the_known_and_suggests_one():
+    with pytest.raises(
+        ValueError, match="no preset 'cifar'.*cifar10_15x128, cifar10_small, digits"
+    ):
+        PixelCNN.from_preset("cifar")
+    with pytest.raises(ValueError, match="'mnst'. Did you mean 'mnist'?"):
+        PixelCNN.from_preset("mnst")
+
+
+@pytest.mark.parametrize("steps", [1, 10, 200, 5000])
+def test_the_first_weights_have_next_to_no_weight_in_the_average(steps):
+    optimizer = Recipe(1, 32, 1.0, ema_momentum=0.999).optimizer(steps)
+    assert optimizer.ema_momentum**steps < 1e-4
+
+
+def test_long_runs_have_the_momentum_of_the_recipe():
+    recipe = Recipe(34, 64, 2e-3, ema_momentum=0.999)
+    assert recipe.optimizer(859).ema_momentum == 0.999
+    assert recipe.optimizer(859, epochs=1).ema_momentum < 0.99
+
+
+def test_a_short_run_ends_with_trained_weights():
+    """`fit` leaves the average in the model."""
+    keras.utils.set_random_seed(0)
+    x = np.random.default_rng(0).normal(size=(640, 3)).astype("float32")
+    y = x @ np.float32([[1], [-2], [3]])
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+    recipe = Recipe(10, 32, 0.1, ema_momentum=0.999)
+    model.compile(recipe.optimizer(20), "mse")
+    model.fit(x, y, batch_size=32, epochs=10, verbose=0)
+    assert model.evaluate(x, y, verbose=0) < 0.01
 
 
 @pytest.fixture
