@@ -12,8 +12,8 @@ from keras_genimg.callbacks import Resume
 from keras_genimg.callbacks.resume import check_same_run, describe_run
 from keras_genimg.datasets import cluttered_digits, load, two_digits
 from keras_genimg.models import VAE, PixelCNN
-from tests.callbacks.stopping import Stop
 from tests.datasets.written_sets import write_set
+from tests.fitting.one_convolution import one_convolution
 from tests.inputs.test_sizes import Batches
 
 pytestmark = pytest.mark.slow
@@ -21,6 +21,19 @@ pytestmark = pytest.mark.slow
 SHAPE = (4, 4, 1)
 IMAGES = np.random.default_rng(0).integers(2, size=(20, *SHAPE)).astype("uint8")
 BATCHES = 5
+
+
+class Stop(keras.callbacks.Callback):
+    """Raise an error after a number of batches, as Ctrl+C does."""
+
+    def __init__(self, batches):
+        super().__init__()
+        self.batches = batches
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.batches -= 1
+        if self.batches == 0:
+            raise KeyboardInterrupt
 
 
 def make(family=VAE, arguments=(SHAPE, 2, 4), rate=0.01, **options):
@@ -37,54 +50,45 @@ def fit(model, *callbacks, x=IMAGES, **options):
     return model.fit(x, callbacks=list(callbacks), **options)
 
 
+def run(*callbacks, make=make, **options):
+    """Train a new model; return its weights, the history and the epochs."""
+    model = make()
+    history = fit(model, *callbacks, **options)
+    return model.get_weights(), history.history, history.epoch
+
+
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """Return the weights and the history of a run that was never stopped."""
-    model = make()
-    history = fit(model, Resume(tmp_path_factory.mktemp("whole")))
-    return model.get_weights(), history.history
+    """Return what a run returns that was never stopped."""
+    return run(Resume(tmp_path_factory.mktemp("whole")))
 
 
-def runs_in(folder, make, save_every=1, repeats_exactly=False, **options):
-    """Return a run for `assert_resumes`, which returns weights and history."""
-
-    def run(directory, *callbacks):
-        model = make()
-        resume = Resume(folder / directory, save_every, repeats_exactly=repeats_exactly)
-        history = fit(model, *callbacks, resume, **options)
-        return model.get_weights(), history.history
-
-    return run
+def stopped(batches, *callbacks, **options):
+    """Run, and stop after some batches."""
+    with pytest.raises(KeyboardInterrupt):
+        run(Stop(batches), *callbacks, **options)
 
 
-def assert_resumes(run, *stops):
+def assert_resumes(folder, *stops, save_every=1, repeats_exactly=False, **options):
     """Check that a run ends alike, whether it was stopped after some batches or not.
 
-    Args:
-        run: Function of a name for the directory and of callbacks to train with.
-        *stops: Number of batches in each start.
-
-    Returns:
-        What the run returns.
+    It was started several times, and trained on `stops` batches each time. Returns what
+    `run` returns.
     """
+
+    def resume(name):
+        return Resume(folder / name, save_every, repeats_exactly=repeats_exactly)
+
     for batches in stops:
-        with pytest.raises(KeyboardInterrupt):
-            run("stopped", Stop(batches))
-    ended = run("stopped")
-    np.testing.assert_equal(ended, run("whole"))
+        stopped(batches, resume("stopped"), **options)
+    ended = run(resume("stopped"), **options)
+    np.testing.assert_equal(ended, run(resume("whole"), **options))
     return ended
-
-
-def assert_ends_as(whole, model, history):
-    weights, expected = whole
-    np.testing.assert_equal(model.get_weights(), weights)
-    assert history.history == expected
-    assert history.epoch == [0, 1]
 
 
 @pytest.mark.parametrize("stops", [(1,), (4, 3), (5,), (7, 1)])
 def test_ends_with_the_same_bits_wherever_it_was_stopped(stops, tmp_path):
-    assert_resumes(runs_in(tmp_path, make, save_every=2), *stops)
+    assert_resumes(tmp_path, *stops, save_every=2)
 
 
 def test_stopped_between_the_last_batch_and_the_end_of_the_epoch(
@@ -97,12 +101,11 @@ def test_stopped_between_the_last_batch_and_the_end_of_the_epoch(
         return {path.name for path in tmp_path.iterdir()} - {".lock", other.name}
 
     with pytest.raises(KeyboardInterrupt):
-        fit(make(), Resume(tmp_path, save_every=1), Stop(BATCHES))
+        run(Resume(tmp_path, save_every=1), Stop(BATCHES))
     # Older ones were removed.
     assert files() == {"state-000000-000000004.npz", "state-000000-000000005.npz"}
     assert capsys.readouterr().out == ""
-    model = make()
-    assert_ends_as(whole, model, fit(model, Resume(tmp_path)))
+    np.testing.assert_equal(run(Resume(tmp_path)), whole)
     assert capsys.readouterr().out == "Resuming at epoch 1, batch 6.\n"
     assert files() == {"state-000001-000000000.npz", "state-000002-000000000.npz"}
     assert other.exists()
@@ -115,23 +118,19 @@ def test_data_sets_and_validation_data_that_are_new_in_each_epoch(tmp_path):
         "validation_data": load("digits", "test", **options),
         "batch_size": None,
     }
-    run = runs_in(tmp_path, lambda: make(VAE, ((8, 8, 1), 2, 4)), epochs=3, **data)
-    _, history = assert_resumes(run, 5, 2)
+    data["make"] = lambda: make(VAE, ((8, 8, 1), 2, 4))
+    _, history, _ = assert_resumes(tmp_path, 5, 2, epochs=3, **data)
     assert len(set(history["val_reconstruction"])) == 3
 
 
 def test_a_finished_run_trains_no_step_and_goes_on_with_more_epochs(whole, tmp_path):
-    fit(make(), Resume(tmp_path))
-    model, steps = make(), Stop(1)
-    assert_ends_as(whole, model, fit(model, steps, Resume(tmp_path)))
+    run(Resume(tmp_path))
+    steps = Stop(1)
+    np.testing.assert_equal(run(steps, Resume(tmp_path)), whole)
     assert steps.batches == 1
-    longer = make()
-    history = fit(longer, Resume(tmp_path), epochs=3)
-    assert history.epoch == [0, 1, 2]
-    model = make()
-    expected = fit(model, Resume(tmp_path / "other"), epochs=3)
-    assert history.history == expected.history
-    np.testing.assert_equal(longer.get_weights(), model.get_weights())
+    longer = run(Resume(tmp_path), epochs=3)
+    assert longer[2] == [0, 1, 2]
+    np.testing.assert_equal(longer, run(Resume(tmp_path / "other"), epochs=3))
 
 
 class Halve(keras.callbacks.Callback):
@@ -145,31 +144,30 @@ class Halve(keras.callbacks.Callback):
 def test_goes_on_with_the_weights_that_were_swapped_with_their_averages(last, tmp_path):
     swaps = collections.defaultdict(lambda: keras.callbacks.SwapEMAWeights(True))
 
-    def run(name, *stops, epochs=3):
-        model = make()
+    def callbacks(name):
         found = [swaps[name], Halve(), Resume(tmp_path / name, verbose=False)]
-        if last == "SwapEMAWeights":
-            found.append(found.pop(0))
-        history = fit(model, *stops, *found, epochs=epochs, validation_data=IMAGES)
-        return model.get_weights(), history.history
+        return found if last == "Resume" else [*found[1:], found[0]]
 
-    whole = assert_resumes(run, BATCHES + 1, BATCHES + 2)
+    def trained(name, epochs=3):
+        return run(*callbacks(name), epochs=epochs, validation_data=IMAGES)
+
+    for batches in (BATCHES + 1, BATCHES + 2):
+        stopped(batches, *callbacks("stopped"), epochs=3, validation_data=IMAGES)
+    whole = trained("whole")
+    np.testing.assert_equal(trained("stopped"), whole)
     # A finished run, again, and with more epochs.
-    finished = run("short", epochs=2)
-    np.testing.assert_equal(run("short", epochs=2), finished)
-    np.testing.assert_equal(run("short"), whole)
+    finished = trained("short", epochs=2)
+    np.testing.assert_equal(trained("short", epochs=2), finished)
+    np.testing.assert_equal(trained("short"), whole)
 
 
 @pytest.mark.parametrize("left", [0, -20])
 def test_a_damaged_file_falls_back_to_the_one_before(left, whole, tmp_path):
-    with pytest.raises(KeyboardInterrupt):
-        fit(make(), Stop(7), Resume(tmp_path, save_every=1))
+    stopped(7, Resume(tmp_path, save_every=1))
     first, last = sorted(tmp_path.glob("state-*"))
     last.write_bytes(last.read_bytes()[:left])
-    model = make()
     with pytest.warns(UserWarning, match=f"{last.name} cannot be read"):
-        history = fit(model, Resume(tmp_path, save_every=1))
-    assert_ends_as(whole, model, history)
+        np.testing.assert_equal(run(Resume(tmp_path, save_every=1)), whole)
 
 
 def own_dataset():
@@ -184,9 +182,9 @@ def own_batches():
 def test_other_sources_are_refused_unless_they_repeat(source, tmp_path):
     data = {"x": source(), "batch_size": None}
     with pytest.raises(ValueError, match="repeats exactly.*Resume.repeats_exactly=Tr"):
-        fit(make(), Resume(tmp_path / "no"), **data)
+        run(Resume(tmp_path / "no"), **data)
     assert not (tmp_path / "no").exists()
-    assert_resumes(runs_in(tmp_path, make, repeats_exactly=True, **data), 7)
+    assert_resumes(tmp_path, 7, repeats_exactly=True, **data)
 
 
 def test_validation_data_must_repeat_too(tmp_path):
@@ -213,11 +211,13 @@ OTHERS = {
     "seed": lambda d: fit(make(), Resume(d, seed=1)),
     "shuffle": lambda d: fit(make(), Resume(d), shuffle=False),
     "data": lambda d: fit(make(), Resume(d), x=1 - IMAGES),
+    # Within an epoch, a batch would be left out.
+    "steps per execution": lambda d: fit(make(steps_per_execution=2), Resume(d)),
 }
 
 
 def test_another_run_is_refused_by_name(tmp_path):
-    fit(make(), Resume(tmp_path), epochs=1)
+    stopped(BATCHES + 2, Resume(tmp_path, save_every=1))
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
     for name, other in OTHERS.items():
         text = f"Resume found another {name} in .*Saved: "
@@ -237,19 +237,14 @@ def test_a_class_may_have_moved_to_another_file(tmp_path):
         check_same_run(saved, describe_run(model, {}), tmp_path)
 
 
-def test_another_set_of_the_same_form_is_refused(tmp_path, monkeypatch):
+def test_another_set_of_the_same_form_is_other_data(tmp_path, monkeypatch):
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+    described = []
     for name in ("first_set", "second_set"):
         write_set(tmp_path, name, IMAGES * 255, SHAPE)
-    options = {"split": "train", "batch_size": 4, "binarize": "dynamic"}
-
-    def trained_on(name):
-        data = load(name, **options)
-        make().fit(data, verbose=0, callbacks=[Resume(tmp_path / "states")])
-
-    trained_on("first_set")
+        described.append({"data": load(name, "train").epochs.description})
     with pytest.raises(ValueError, match="another data.*name=.first_set.*second_set"):
-        trained_on("second_set")
+        check_same_run(*described, tmp_path)
 
 
 def test_a_folder_of_images_may_have_moved(tmp_path):
@@ -270,19 +265,13 @@ def test_data_of_earlier_versions_had_no_name(tmp_path):
             check_same_run({"data": saved}, now, tmp_path)
 
 
-def test_a_batch_size_may_be_a_numpy_integer(tmp_path):
-    fit(make(), Resume(tmp_path), epochs=1, batch_size=np.int64(4))
-    fit(make(), Resume(tmp_path))
-
-
 @pytest.mark.parametrize("interrupted", [False, True])
 def test_a_model_compiled_again_by_a_callback_trains_by_its_new_optimizer(
     tmp_path, interrupted
 ):
     resume = Resume(tmp_path, save_every=1)
     if interrupted:
-        with pytest.raises(KeyboardInterrupt):
-            fit(make(), Stop(3), resume)
+        stopped(3, resume)
     model = make(run_eagerly=False)
 
     def compile_again(logs):
@@ -336,39 +325,68 @@ def test_sample_weights_and_conditions_go_with_the_images(tmp_path):
         return make(functools.partial(PixelCNN, num_classes=3), (SHAPE, 2, 1))
 
     labels = np.arange(20) % 3
-    x = {"whole": {"images": IMAGES, "label": labels}, "stopped": [IMAGES, labels]}
-    run = {
-        name: runs_in(tmp_path, pixels, x=x[name], sample_weight=np.linspace(0, 2, 20))
-        for name in x
-    }
-    assert_resumes(lambda name, *callbacks: run[name](name, *callbacks), 3)
+    options = {"make": pixels, "sample_weight": np.linspace(0, 2, 20)}
+    as_dict = {"x": {"images": IMAGES, "label": labels}, **options}
+    whole = run(Resume(tmp_path / "whole"), **as_dict)
+    stopped(3, Resume(tmp_path, save_every=1), **as_dict)
+    as_list = {"x": [IMAGES, labels], **options}
+    np.testing.assert_equal(run(Resume(tmp_path), **as_list), whole)
 
 
 def test_graphs_with_several_steps_an_execution(tmp_path):
     def several():
         return make(run_eagerly=False, steps_per_execution=2)
 
-    assert_resumes(runs_in(tmp_path, several, save_every=2, batch_size=2), 3)
+    assert_resumes(tmp_path, 3, make=several, save_every=2, batch_size=2)
 
 
-def test_steps_per_execution_may_change_between_epochs_alone(tmp_path):
-    """Within one, a batch would be left out."""
-    with pytest.raises(KeyboardInterrupt):
-        fit(make(), Stop(3), Resume(tmp_path, 1))
-    with pytest.raises(ValueError, match="another steps per execution.*Saved: 1"):
-        fit(make(steps_per_execution=2), Resume(tmp_path, 1))
+def test_steps_per_execution_may_change_between_epochs(tmp_path):
     fit(make(), Resume(tmp_path), epochs=1)
     fit(make(steps_per_execution=2), Resume(tmp_path))
 
 
 def test_numbers_of_numpy(tmp_path):
-    model = make()
+    """The integers wrap around at 256."""
+    data = {"x": IMAGES[:1].repeat(260, 0), "epochs": 1}
     resume = Resume(tmp_path, save_every=np.uint8(200), seed=np.int64(3))
-    fit(model, resume, epochs=1, x=IMAGES[:1].repeat(260, 0), batch_size=1)
-    fit(make(), Resume(tmp_path, seed=3), x=IMAGES[:1].repeat(260, 0), batch_size=1)
+    fit(make(), resume, batch_size=np.uint8(1), **data)
+    fit(make(), Resume(tmp_path, seed=3), batch_size=1, **data)
 
 
 @pytest.mark.parametrize("name, value", [("save_every", 0), ("seed", "1")])
 def test_bad_arguments(name, value, tmp_path):
     with pytest.raises(ValueError, match=f"`{name}`"):
         Resume(tmp_path, **{name: value})
+
+
+def digits():
+    return load("digits", "test", 60, binarize="fixed", crop_size=4)
+
+
+# With a global seed, Keras shuffles each epoch of the images alike.
+@pytest.mark.parametrize("batches", [None, digits])
+def test_backups_of_keras_are_exact_where_nothing_is_random(batches, tmp_path):
+    def data():
+        return {} if batches is None else {"x": batches(), "batch_size": None}
+
+    def model():
+        return make(one_convolution, (SHAPE,))
+
+    def backup():
+        return keras.callbacks.BackupAndRestore(tmp_path)
+
+    stopped(BATCHES + 2, backup(), make=model, **data())
+    restored = model()
+    assert fit(restored, backup(), **data()).epoch == [1]
+    weights, _, _ = run(make=model, **data())
+    np.testing.assert_equal(restored.get_weights(), weights)
+    # The next `fit` begins in its first epoch.
+    assert fit(restored).epoch == [0, 1]
+
+
+def test_not_together_with_backups_of_keras(tmp_path):
+    backup = keras.callbacks.BackupAndRestore(tmp_path / "backup")
+    for callbacks in ([backup, Resume(tmp_path)], [Resume(tmp_path), backup]):
+        with pytest.raises(ValueError, match="both Resume and BackupAndRest.*over"):
+            fit(make(), *callbacks)
+    assert not list(tmp_path.iterdir())
