@@ -12,12 +12,9 @@ COUNT = tf.TensorSpec((), tf.int32, name="count")
 
 
 def save(path, functions, layers=None):
-    """Write a SavedModel.
+    """Write a SavedModel of functions and the specs of their inputs, by signature.
 
-    Args:
-        path: Directory to create.
-        functions: Dict by name of signature of a function and the specs of its inputs.
-        layers: Keras layers that the module owns: Python loads it, a server cannot.
+    The module may own Keras layers: Python loads it then, a server cannot.
     """
     module = tf.Module()
     module.layers = layers
@@ -105,20 +102,10 @@ def scalar(count):
 
 def save_with_faults(path):
     """Write a SavedModel of many signatures, all of them with a fault but `sound`."""
-    inputs = {
-        sound: SEED,
-        calls_python: SEED,
-        has_xla_op: SEED,
-        must_be_compiled: SEED,
-        uses_first_seed: SEED,
-        mean_of_batch: SEED,
-        turned_round: SEED,
-        half_precision: SEED,
-        text_without_bytes: SEED,
-        convolution: IMAGES,
-        any_width: IMAGES,
-        scalar: COUNT,
-    }
+    of_seeds = [sound, calls_python, has_xla_op, must_be_compiled, uses_first_seed]
+    of_seeds += [mean_of_batch, turned_round, half_precision, text_without_bytes]
+    inputs = dict.fromkeys(of_seeds, SEED)
+    inputs |= {convolution: IMAGES, any_width: IMAGES, scalar: COUNT}
     save(path, {function.__name__: (function, [x]) for function, x in inputs.items()})
 
 
