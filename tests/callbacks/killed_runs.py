@@ -9,6 +9,7 @@ weights, history and evaluation must then be equal, to the last bit.
 """
 
 import argparse
+import itertools
 import pathlib
 import random
 import signal
@@ -16,15 +17,15 @@ import tempfile
 
 import numpy as np
 
-from tests.callbacks import small_models
 from tests.callbacks.test_workers import results, run_workers
+from tests.callbacks.worker import FAMILIES
 
 
 def run(count, path, family, kill_after=0):
     """Train with some workers, of which the last is killed; return its exit code."""
     kills = (*[0] * (count - 1), kill_after)
-    models = (family, "--epochs=4")
-    codes, printed = run_workers(count, path, f"{path}_result", kills, models)
+    options = {"models": [family], "epochs": 4}
+    codes, printed = run_workers(count, path, f"{path}_result", kills, **options)
     # A worker does not go on without the other.
     assert not kill_after or all(codes), printed
     return codes[-1]
@@ -42,7 +43,7 @@ def check(count, family, kills, folder, rng):
     ended = []
     for name in ("killed", "whole"):
         run(count, folder / name, family)
-        ended.append(results(folder / f"{name}_result0", (family,)))
+        ended.append(results(folder / f"{name}_result0"))
     np.testing.assert_equal(*ended, f"{family}, killed after {steps} steps")
     return steps
 
@@ -50,22 +51,20 @@ def check(count, family, kills, folder, rng):
 def main():
     """Run the whole check."""
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
-    families = tuple(small_models.FAMILIES)
-    parser.add_argument("--families", nargs="+", choices=families, default=families)
+    parser.add_argument("--families", nargs="+", choices=FAMILIES, default=FAMILIES)
     parser.add_argument("--kills", type=int, default=5, help="kills on one device")
     parser.add_argument("--two-worker-kills", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     rng = random.Random(arguments.seed)
-    plans = {"one device": (1, arguments.kills)}
-    plans["two workers"] = (2, arguments.two_worker_kills)
-    for family in arguments.families:
-        for where, (count, kills) in plans.items():
-            if not kills:
-                continue
-            with tempfile.TemporaryDirectory() as folder:
-                steps = check(count, family, kills, pathlib.Path(folder), rng)
-            print(f"{family}, {where}, killed after {steps}: the same bits", flush=True)
+    plans = [(1, arguments.kills), (2, arguments.two_worker_kills)]
+    for family, (count, kills) in itertools.product(arguments.families, plans):
+        if not kills:
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            steps = check(count, family, kills, pathlib.Path(folder), rng)
+        where = f"{family}, workers: {count}"
+        print(f"{where}, killed after {steps}: the same bits", flush=True)
 
 
 if __name__ == "__main__":
