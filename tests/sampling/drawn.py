@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from keras_genimg.inputs.images import condition_arrays
 from keras_genimg.ops import seeded_uniforms
-from keras_genimg.serving import write_saved_model
+from tests.serving.some_endpoints import write_endpoints
 
 TIE = 1e-5
 
@@ -24,25 +24,60 @@ def assert_ancestral(
     given = tf.constant(images, tf.float32)
     params = model([given, *map(tf.constant, arrays)] if arrays else given)
     seeds = np.arange(len(images)) if seeds is None else seeds
+    likelihood = model.likelihood
+    differ = differences(likelihood, params, images, seeds, temperature, slack)
+    assert not np.any(differ), f"{np.count_nonzero(differ)} sub-pixels differ"
+
+
+def differences(likelihood, params, images, seeds, temperature=1.0, slack=0.0):
+    """Return where images are not those that seeds draw from parameters.
+
+    A random number may fall on either side of a threshold no farther than `slack`.
+    """
     uniforms = seeded_uniforms(seeds, images.shape[1:])
     lowest, exact, highest = (
-        model.likelihood.sample(params, tf.clip_by_value(u, 0, 1), temperature).numpy()
+        likelihood.sample(params, tf.clip_by_value(u, 0, 1), temperature).numpy()
         for u in (uniforms - slack, uniforms, uniforms + slack)
     )
-    if model.likelihood.couples_colors:
+    if likelihood.couples_colors:
         # Another first color gives other ones after it, so all are compared.
-        outside = (images != lowest) & (images != exact) & (images != highest)
-    else:
-        outside = (images < lowest) | (images > highest)
-    assert not np.any(outside), f"{np.count_nonzero(outside)} sub-pixels differ"
+        return (images != lowest) & (images != exact) & (images != highest)
+    return (images < lowest) | (images > highest)
 
 
 def assert_served_as_drawn(model, path):
     """Check that an exported model draws the images of `generate`."""
     # Alone, since each further endpoint is traced.
-    endpoints = {"sample": model.endpoints(model.image_shape)["sample"]}
-    write_saved_model(model, path, endpoints, max_examples=16, verbose=False)
+    write_endpoints(model, path, "sample", max_examples=16)
     sample = tf.saved_model.load(str(path)).signatures["sample"]
     images = sample(seed=tf.range(4, dtype=tf.int64))["images"]
     expected = model.likelihood.to_display(model.generate(4, seed=0))
     np.testing.assert_array_equal(images, expected)
+
+
+def all_logits(params):
+    """Return the logits of all values, float64; that of black is 0 for Bernoulli."""
+    params = np.asarray(params, "float64")
+    if params.ndim == 4:
+        params = np.stack([np.zeros_like(params), params], axis=-1)
+    return params
+
+
+def draw_one_by_one(model, uniforms, temperature=1.0, images=0, known=0, conditions=()):
+    """Draw in plain NumPy, from the distribution function of each sub-pixel.
+
+    The pixels of `images` where `known` is 1 are kept.
+    """
+    uniforms = np.asarray(uniforms, "float64")
+    known = np.broadcast_to(known, uniforms.shape)
+    drawn = np.where(known, images, 0.0 * uniforms)
+    for r, c, k in np.ndindex(*uniforms.shape[1:]):
+        params = model([drawn, *conditions] if conditions else drawn)
+        logits = all_logits(params)[:, r, c, k] / temperature
+        p = np.exp(logits - logits.max(axis=-1, keepdims=True))
+        steps = np.cumsum(p / p.sum(axis=-1, keepdims=True), axis=-1)
+        u = uniforms[:, r, c, k, None]
+        assert abs(u - steps).min() > 1e-5, "a tie; choose other seeds"
+        values = (u >= steps[:, :-1]).sum(axis=-1)
+        drawn[:, r, c, k] = np.where(known[:, r, c, k], drawn[:, r, c, k], values)
+    return drawn

@@ -33,12 +33,17 @@ def watch(monkeypatch, before, cores):
     monkeypatch.setattr(drawer, "num_cores", lambda: cores)
 
 
+def meet(monkeypatch, count):
+    """Let each batch wait until `count` of them are drawn at the same time."""
+    together = threading.Barrier(count, timeout=60)
+    watch(monkeypatch, lambda seeds: together.wait(), cores=count)
+
+
 @pytest.mark.parametrize("jit_compile", slow_but([False, True], False))
 def test_batches_at_the_same_time(model, monkeypatch, jit_compile, capsys):
     options = {**OPTIONS, "jit_compile": jit_compile}
     expected = model.generate(7, **options)
-    together = threading.Barrier(4, timeout=60)
-    watch(monkeypatch, lambda seeds: together.wait(), cores=4)
+    meet(monkeypatch, 4)
     drawn = model.generate(7, batch_size=2, verbose=1, **options)
     np.testing.assert_array_equal(drawn, expected)
     assert "7/7" in capsys.readouterr().out
@@ -50,8 +55,7 @@ def test_completions_at_the_same_time(model, monkeypatch):
     images = np.random.default_rng(0).integers(2, size=(7, 5, 5, 1))
     options = {**OPTIONS, "num_candidates": 2, "return_effective_sample_size": True}
     expected = model.complete(images, known, **options)
-    together = threading.Barrier(2, timeout=60)
-    watch(monkeypatch, lambda seeds: together.wait(), cores=2)
+    meet(monkeypatch, 2)
     for one, other in zip(
         model.complete(images, known, batch_size=4, **options), expected, strict=True
     ):
@@ -114,8 +118,7 @@ def test_bad_verbose_before_anything_is_drawn(model, monkeypatch):
 
 def test_the_model_is_traced_and_proven_once(monkeypatch):
     model = PixelCNN((5, 5, 1), 4, 1)
-    together = threading.Barrier(3, timeout=60)
-    watch(monkeypatch, lambda seeds: together.wait(), cores=3)
+    meet(monkeypatch, 3)
     model.generate(3, batch_size=1)
     functions = model._function_cache.functions
     (sampler,) = (f for f in functions.values() if isinstance(f, TracedSampler))

@@ -12,7 +12,7 @@ from keras_genimg.likelihoods import Categorical
 from keras_genimg.models import AutoregressiveModel, PixelCNN, PixelRNN
 from keras_genimg.ops.uniforms import CHOICE, seeded_uniforms
 from keras_genimg.sampling import METHODS
-from tests import reference
+from tests.sampling.drawn import all_logits, draw_one_by_one
 from tests.sampling.test_batches import watch
 from tests.seldom import weekly_but
 
@@ -61,45 +61,25 @@ def test_the_number_of_candidates_changes_none():
 
 
 def candidates_of(model, images, known, conditions, seed, num_candidates, temperature):
-    """Draw all candidates with a forward pass per sub-pixel: (batch, K, ...)."""
-    shape = model.image_shape
-    seeds = tf.constant(seed + np.arange(len(images)))
-    uniforms = candidate_uniforms(seeds, shape, num_candidates)
-    drawn = np.repeat(np.where(known[..., None], images, 0), num_candidates, axis=0)
-    drawn = drawn.astype("float32")
-    where = np.repeat(known, num_candidates, axis=0)
-    rest = [] if conditions is None else [np.repeat(conditions, num_candidates)]
-    for row, column, color in np.ndindex(*shape):
-        params = np.asarray(model([drawn, *rest] if rest else drawn))
-        here = (slice(None), row, column, color)
-        value = model.likelihood.sample(
-            params[:, row, column, color, None],
-            uniforms[:, row, column, color, None],
-            temperature,
-        )[:, 0]
-        drawn[here] = np.where(where[:, row, column], drawn[here], value)
-    params = np.asarray(model([drawn, *rest] if rest else drawn), "float64")
-    return (
-        drawn.reshape(len(images), num_candidates, *shape),
-        params.reshape(len(images), num_candidates, *params.shape[1:]),
-    )
-
-
-def log_prob_of(params, images, temperature):
-    """Compute the nats of each sub-pixel in NumPy."""
-    logits = params / temperature
-    if logits.ndim == images.ndim:
-        logits = np.stack([np.zeros_like(logits), logits], axis=-1)
-    chosen = np.take_along_axis(logits, images[..., None].astype(int), -1)[..., 0]
-    return chosen - np.logaddexp.reduce(logits, axis=-1)
+    """Draw all candidates one by one, and compute their logits, `(batch, K, ...)`."""
+    seeds = seed + np.arange(len(images))
+    uniforms = candidate_uniforms(tf.constant(seeds), images.shape[1:], num_candidates)
+    given = [images, known[..., None], *([] if conditions is None else [conditions])]
+    images, known, *rest = (np.repeat(each, num_candidates, axis=0) for each in given)
+    drawn = draw_one_by_one(model, uniforms, temperature, images, known, rest)
+    logits = all_logits(model([drawn, *rest] if rest else drawn))
+    shape = (len(seeds), num_candidates, *drawn.shape[1:])
+    return drawn.reshape(shape), logits.reshape(*shape, -1)
 
 
 def expected_of(model, images, known, conditions, seed, num_candidates, temperature):
     """Compute completions and effective sample sizes with NumPy weights."""
-    drawn, params = candidates_of(
+    drawn, logits = candidates_of(
         model, images, known, conditions, seed, num_candidates, temperature
     )
-    log_prob = log_prob_of(params, drawn, temperature)
+    logits = logits / temperature
+    log_prob = np.take_along_axis(logits, drawn[..., None].astype(int), -1)[..., 0]
+    log_prob = log_prob - np.logaddexp.reduce(logits, axis=-1)
     chosen, sizes = [], []
     for index in range(len(images)):
         flat = known[index].ravel()
@@ -202,40 +182,22 @@ def test_a_likelihood_that_does_not_define_its_temperature_is_named():
 
 # Against exact enumeration.
 
-SIZE = (2, 3)
-ALL_IMAGES = np.array(list(itertools.product((0, 1), repeat=6)), "float64")
-ALL_IMAGES = ALL_IMAGES.reshape(-1, *SIZE, 1)
-
-
-def two_convolutions():
-    """Return a model of two masked convolutions, and its weights."""
-    images = keras.Input((*SIZE, 1))
-    x = MaskedConv2D(3, (3, 5), mask_type="A", activation="tanh")(images)
-    logits = MaskedConv2D(1, (3, 5), mask_type="B", dtype="float32")(x)
-    model = AutoregressiveModel(images, logits)
-    randomize(model, seed=8, gain=6.0, vector_scale=2.0)
-    return model, [weight.numpy() for weight in model.trainable_weights]
-
-
-def exact_conditional(weights, original, known):
-    """Compute p(image | known pixels of `original`) of all 64 images in NumPy."""
-    kernel, bias, last_kernel, last_bias = weights
-    hidden = np.tanh(reference.masked_conv2d(ALL_IMAGES, kernel, bias, "A", 1))
-    logits = reference.masked_conv2d(hidden, last_kernel, last_bias, "B", 1)
-    probability = reference.logistic(np.where(ALL_IMAGES == 1, logits, -logits))
-    joint = probability.prod(axis=(1, 2, 3))
-    np.testing.assert_allclose(joint.sum(), 1, rtol=1e-12)
-    fits = ((ALL_IMAGES == original)[..., 0] | (known == 0)).all(axis=(1, 2))
-    return np.where(fits, joint, 0) / joint[fits].sum()
-
 
 def test_total_variation_to_the_exact_conditional_falls():
-    model, weights = two_convolutions()
+    inputs = keras.Input((2, 3, 1))
+    x = MaskedConv2D(3, (3, 5), mask_type="A", activation="tanh")(inputs)
+    logits = MaskedConv2D(1, (3, 5), mask_type="B", dtype="float32")(x)
+    model = AutoregressiveModel(inputs, logits)
+    randomize(model, seed=8, gain=6.0, vector_scale=2.0)
+    every = np.array(list(itertools.product((0, 1), repeat=6))).reshape(-1, 2, 3, 1)
+    joint = np.exp(model.log_prob(every).astype("float64"))
+    np.testing.assert_allclose(joint.sum(), 1, rtol=1e-5)
     original = np.array([[1, 1, 0], [1, 0, 1]])[..., None]
     num_images = 1000
     images = np.broadcast_to(original, (num_images, *original.shape))
-    for known in ([[0, 0, 0], [1, 0, 1]], [[1, 0, 0], [0, 1, 1]]):
-        exact = exact_conditional(weights, original, np.array(known))
+    for known in np.array([[[0, 0, 0], [1, 0, 1]], [[1, 0, 0], [0, 1, 1]]]):
+        fits = ((every == original)[..., 0] | (known == 0)).all(axis=(1, 2))
+        exact = np.where(fits, joint, 0) / joint[fits].sum()
         distances = {}
         for num_candidates in (1, 64):
             options = {
@@ -243,7 +205,7 @@ def test_total_variation_to_the_exact_conditional_falls():
                 "num_candidates": num_candidates,
                 "batch_size": num_images * num_candidates,
             }
-            completed = model.complete(images, np.array(known), **options)
+            completed = model.complete(images, known, **options)
             numbers = completed.reshape(num_images, -1) @ 2 ** np.arange(6)[::-1]
             drawn = np.bincount(numbers, minlength=64) / num_images
             distances[num_candidates] = np.abs(drawn - exact).sum() / 2

@@ -4,10 +4,10 @@ import tensorflow as tf
 
 from keras_genimg.likelihoods import Categorical
 from keras_genimg.models import PixelCNN, PixelRNN
+from keras_genimg.sampling import METHODS
 from tests.sampling.drawn import assert_ancestral
 from tests.serving.some_endpoints import write_endpoints
 
-METHODS = ["incremental", "fixed_point", "ancestral"]
 MODELS = {
     "cnn": lambda: PixelCNN((4, 5, 1), 4, 1),
     "row": lambda: PixelRNN((4, 5, 3), 6, 1, "row", likelihood=Categorical(8)),

@@ -1,6 +1,7 @@
 """All samplers draw the same images, in every family, size and way to run them."""
 
 import itertools
+import sys
 from functools import partial
 
 import keras
@@ -9,14 +10,18 @@ import pytest
 import tensorflow as tf
 
 from keras_genimg.causality.random_weights import randomize
-from keras_genimg.drawing.drawer import TracedSampler
 from keras_genimg.layers import MaskedConv2D
-from keras_genimg.likelihoods import Categorical
+from keras_genimg.likelihoods import Categorical, DiscretizedLogisticMixture
 from keras_genimg.models import AutoregressiveModel, GatedPixelCNN, PixelCNN, PixelRNN
 from keras_genimg.ops import seeded_uniforms
-from keras_genimg.sampling import fixed_point_sampler
+from keras_genimg.sampling import METHODS, fixed_point_sampler
 from tests.fuzz.own_layers import Sums
-from tests.sampling.drawn import TIE, assert_ancestral, assert_served_as_drawn
+from tests.sampling.drawn import (
+    TIE,
+    assert_ancestral,
+    assert_served_as_drawn,
+    draw_one_by_one,
+)
 from tests.sampling.forced import assert_sampled_as_computed
 from tests.seldom import slow_but
 
@@ -40,11 +45,15 @@ GRAY = ((5, 9, 1), 5, 2, Categorical(256))
 TALL = ((5, 2, 3), 10, 2, Categorical(256))
 WIDE = ((2, 4, 3), 12, 1, Categorical(256))
 RGB = ((3, 3, 3), 8, 1, Categorical(256))
+FEW = ((2, 3, 3), 6, 1, Categorical(5))
+FEW_GRAY = ((2, 3, 1), 4, 1, Categorical(4))
+SMALL = ((3, 4, 1), 5, 1, "bernoulli")
 
 
-def make(family, case):
-    shape, units, depth, likelihood = case
-    model = FAMILIES[family](shape, units, depth, likelihood=likelihood, head_filters=9)
+def make(family, case, **options):
+    *arguments, likelihood = case
+    options = {"likelihood": likelihood, "head_filters": 9, **options}
+    model = FAMILIES[family](*arguments, **options)
     model.check_causality = False  # To save a proof.
     # With seed 3, all images of a small gated network are white.
     randomize(model, seed=5 if family == "gated" else 3)
@@ -53,6 +62,7 @@ def make(family, case):
 
 EVERY = [*itertools.product(KINDS, (BINARY, GRAY, TALL, WIDE))]
 OTHERS = [("plain", GRAY), ("whole_row", WIDE), ("whole_diagonal", WIDE)]
+WITH_XLA = [("cnn", RGB), ("gated", RGB), ("row", RGB), ("diagonal", BINARY)]
 
 
 @pytest.mark.parametrize("each", [*slow_but(EVERY, *EVERY[::2]), *OTHERS], ids=str)
@@ -61,13 +71,40 @@ def test_draws_from_the_parameters_of_the_forward_pass(each):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("each", WITH_XLA, ids=str)
+def test_xla_draws_from_the_parameters_of_the_forward_pass(each):
+    assert_sampled_as_computed(make(*each), jit_compile=True)
+
+
 @pytest.mark.parametrize(
-    "family, case",
-    [("cnn", RGB), ("gated", RGB), ("row", RGB), ("diagonal", BINARY)],
-    ids=str,
+    "family, case, jit_compile",
+    [
+        ("cnn", BINARY, False),
+        ("cnn", FEW, False),
+        ("cnn", BINARY, True),
+        pytest.param("diagonal", FEW_GRAY, True, marks=pytest.mark.slow),
+    ],
 )
-def test_xla_draws_from_the_parameters_of_the_forward_pass(family, case):
-    assert_sampled_as_computed(make(family, case), jit_compile=True)
+def test_the_ancestral_sampler_draws_what_numpy_draws(family, case, jit_compile):
+    model, seeds = make(family, case), np.array([0, 11, 2**40 + 5])
+    model.set_weights([0.7 * w for w in model.get_weights()])  # Less alike images.
+    uniforms = seeded_uniforms(seeds, model.image_shape)
+    options = {"seed": seeds, "method": "ancestral", "jit_compile": jit_compile}
+    for temperature in (1.0, 0.3):
+        drawn = model.generate(3, temperature=temperature, **options)
+        expected = draw_one_by_one(model, uniforms, temperature)
+        np.testing.assert_array_equal(drawn, expected)
+        assert len(np.unique(drawn)) > 1
+        assert (drawn[0] != drawn[1]).any()
+
+
+def test_seed_none_follows_the_global_seed():
+    model = make("cnn", BINARY)
+    keras.utils.set_random_seed(1)
+    first, second = model.generate(3), model.generate(3)
+    keras.utils.set_random_seed(1)
+    np.testing.assert_array_equal(model.generate(3), first)
+    assert (first != second).any()
 
 
 @pytest.mark.parametrize("family", slow_but(KINDS, "cnn", "diagonal"))
@@ -78,23 +115,78 @@ def test_images_are_those_of_the_ancestral_sampler_in_any_batch(family):
         assert_ancestral(model, drawn, slack=TIE)
 
 
-def test_methods_agree():
+def test_images_are_drawn_eagerly():
+    """As a debugger would step through it."""
     model = make("row", RGB)
-    assert_ancestral(model, model.generate(16, seed=0, method="fixed_point"), slack=TIE)
-    # Eagerly, as a debugger would step through it.
     eager = model._drawer.from_seeds("incremental", model.image_shape)
     drawn = eager(tf.constant(SEEDS[:2]), tf.constant(1.0)).numpy()
     assert_ancestral(model, drawn, slack=TIE)
 
 
-# `test_ancestral.py` has the third method.
-@pytest.mark.parametrize("method", ["incremental", "fixed_point"])
-def test_temperatures(method):
-    model = make("cnn", RGB)
-    for temperature in (0.5, 2.0):
-        drawn = model.generate(8, seed=0, method=method, temperature=temperature)
-        assert_ancestral(model, drawn, temperature=temperature)
+# Temperatures. Ancestral images are compared with those of NumPy above.
 
+
+# `test_check.py` in tests/causality has ancestral images with conditions, and a map.
+@pytest.mark.parametrize("method", ["incremental", "fixed_point"])
+def test_temperatures_and_conditions(method):
+    model, labels = make("cnn", RGB, num_classes=3), SEEDS % 3
+    options = {"seed": 0, "conditions": labels, "method": method}
+    for temperature in (0.5, 2.0):
+        drawn = model.generate(16, temperature=temperature, **options)
+        assert_ancestral(model, drawn, labels, temperature)
+
+
+TINY = [1e-30, 1e-37, 1e-38, 1e-40, 1e-50, sys.float_info.min]
+MIXTURE = DiscretizedLogisticMixture(5, 2)
+
+
+@pytest.mark.parametrize(
+    "likelihood",
+    [Categorical(5), pytest.param(MIXTURE, marks=pytest.mark.slow)],
+    ids=str,
+)
+def test_the_likeliest_pixels_are_drawn_at_the_smallest_temperatures(likelihood):
+    """Logits divided by less than 1e-37 overflowed, and the image was black."""
+    model = make("cnn", ((3, 3, 1), 3, 1, likelihood))
+    images = model.generate(4, seed=1, temperature=1e-6)
+    assert images.any()
+    known = np.eye(3)
+    for temperature in TINY:
+        options = {"seed": 1, "temperature": temperature}
+        np.testing.assert_array_equal(model.generate(4, **options), images)
+        for candidates in (1, 2):
+            options["num_candidates"] = candidates
+            completed, sizes = model.complete(
+                images, known, return_effective_sample_size=True, **options
+            )
+            np.testing.assert_array_equal(completed, images)
+        assert ((sizes >= 1) & (sizes <= 2)).all()
+
+
+def test_logits_of_0_are_a_coin_at_every_temperature():
+    model = make("cnn", BINARY)
+    model.set_weights([np.zeros(weight.shape) for weight in model.weights])
+    images = model.generate(4, seed=1)
+    assert 0 < images.mean() < 1
+    for temperature in TINY:
+        drawn = model.generate(4, seed=1, temperature=temperature)
+        np.testing.assert_array_equal(drawn, images)
+
+
+def test_maps_of_temperatures():
+    """For nine images of nine pixels, they were taken for one number an image."""
+    model = make("cnn", ((3, 3, 1), 3, 1, Categorical(9)))
+    uniforms = seeded_uniforms(np.arange(9), model.image_shape)
+    temperature = tf.constant(np.linspace(0.1, 9, 9), tf.float32, (1, 3, 3, 1))
+
+    def drawn(method):
+        draw = tf.function(METHODS[method](model), autograph=False)
+        return draw(uniforms, temperature, [])
+
+    np.testing.assert_array_equal(drawn("incremental"), drawn("ancestral"))
+
+
+# Conditions and sizes.
 
 CONDITIONS = {
     "label": ({"num_classes": 3}, SEEDS[:6] % 3),
@@ -105,27 +197,11 @@ CONDITIONS = {
 }
 
 
-def make_conditional(family, kind):
-    options, condition = CONDITIONS[kind]
-    model = FAMILIES[family]((3, 4, 1), 5, 1, **options)
-    model.check_causality = False
-    randomize(model, seed=3)
-    return model, condition
-
-
 @pytest.mark.parametrize("kind", CONDITIONS)
 @pytest.mark.parametrize("family", KINDS)
 def test_conditional_models_draw_from_the_parameters_of_the_forward_pass(family, kind):
-    model, condition = make_conditional(family, kind)
-    assert_sampled_as_computed(model, 6, condition)
-
-
-# `test_check.py` in tests/causality has the third method, and a map.
-@pytest.mark.parametrize("method", ["incremental", "fixed_point"])
-def test_conditions_agree(method):
-    model, condition = make_conditional("cnn", "label")
-    drawn = model.generate(6, seed=0, conditions=condition, method=method)
-    assert_ancestral(model, drawn, condition)
+    options, condition = CONDITIONS[kind]
+    assert_sampled_as_computed(make(family, SMALL, **options), 6, condition)
 
 
 @pytest.mark.parametrize("family", KINDS)
@@ -205,22 +281,19 @@ def test_a_model_names_its_own_sampler(tmp_path):
     )
     with pytest.raises(ValueError, match="Sums"):
         model.generate(method="incremental")
+    again = AutoregressiveModel.from_config(model.get_config())
+    assert again.sampling_method == "fixed_point"
     with pytest.raises(ValueError, match="Sums"):
         model.export(tmp_path / "1", method="incremental")
     assert_served_as_drawn(model, tmp_path / "1")
-    again = AutoregressiveModel.from_config(model.get_config())
-    assert again.sampling_method == "fixed_point"
+    model, path = AutoregressiveModel(images, logits), str(tmp_path / "2")
+    with pytest.raises(ValueError, match="Sums"):
+        model.export(path)
+    model.export(path, method="fixed_point", verbose=False)
+    sample = tf.saved_model.load(path).signatures["sample"]
+    served = sample(seed=tf.range(16, dtype=tf.int64))["images"]
+    np.testing.assert_array_equal(served, model.likelihood.to_display(drawn))
     family = PixelCNN((3, 4, 1), 2, 1, sampling_method="ancestral")
     assert PixelCNN.from_config(family.get_config()).sampling_method == "ancestral"
     with pytest.raises(ValueError, match="'fastest'"):
         AutoregressiveModel(images, logits, sampling_method="fastest")
-
-
-def test_one_trace_for_single_images_and_one_for_all_batches():
-    model = make("cnn", BINARY)
-    for num_images in (1, 2, 3, 7):
-        model.generate(num_images, seed=0)
-    functions = model._function_cache.functions.values()
-    samplers = [f for f in functions if isinstance(f, TracedSampler)]
-    counts = [f._function.experimental_get_tracing_count() for f in samplers]
-    assert counts == [1, 1]
