@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 from keras import layers, ops
 
+from keras_genimg import likelihoods, models
 from keras_genimg.layers import (
     DiagonalBiLSTM,
     DRAWLoop,
@@ -22,17 +23,6 @@ from keras_genimg.layers import (
     SplitColors,
     WriteAttention,
 )
-from keras_genimg.likelihoods import (
-    Bernoulli,
-    Categorical,
-    DiscretizedLogisticMixture,
-)
-from keras_genimg.models import (
-    AutoregressiveModel,
-    GatedPixelCNN,
-    PixelCNN,
-    PixelRNN,
-)
 from keras_genimg.networks import likelihood_head
 from tests.fuzz import own_layers as own
 
@@ -41,16 +31,8 @@ SIZES = [(3, 4), (4, 3), (4, 4), (2, 3), (1, 5), (5, 1)]
 NUM_CLASSES = 3
 
 # Steps of models for images of any size.
-ANY_SIZE = [
-    "add_convolution",
-    "add_lstm",
-    "add_block",
-    "add_gated",
-    "add_composite",
-    "add_stacked",
-    "add_arithmetic",
-    "add_shift",
-]
+_KINDS = "convolution lstm block gated composite stacked arithmetic shift"
+ANY_SIZE = [f"add_{kind}" for kind in _KINDS.split()]
 
 # Shapes and dtypes of conditions, as functions of the images' height and width.
 CONDITIONS = {
@@ -90,9 +72,10 @@ class RandomGraph:
         gray = self.step.startswith("mix_")
         self.half = self.step == "add_half" or self.chance(0.1)
         values = int(self.pick([2, 3, 5]))
-        self.likelihood = self.pick([Bernoulli(), Categorical(values)])
+        kinds = [likelihoods.Bernoulli(), likelihoods.Categorical(values)]
+        self.likelihood = self.pick(kinds)
         if self.chance(0.1) and not self.half:
-            self.likelihood = DiscretizedLogisticMixture(4, 2)
+            self.likelihood = likelihoods.DiscretizedLogisticMixture(4, 2)
         self.image_colors = 1 if gray else int(self.pick([1, 1, 3]))
         self.colors = self.likelihood.mask_colors(self.image_colors)
         self.channels = 2 * self.colors * int(self.pick([1, 2]))
@@ -152,7 +135,7 @@ class RandomGraph:
         ranges = {"label": (0, NUM_CLASSES - 1)}
         if "label" not in self.conditions or self.chance(0.5):
             ranges = None
-        return AutoregressiveModel(
+        return models.AutoregressiveModel(
             [images, *self.conditions.values()] if self.conditions else images,
             outputs,
             self.likelihood,
@@ -186,10 +169,10 @@ class RandomGraph:
         self.values.extend(made if isinstance(made, (list, tuple)) else [made])
 
     def head(self, x):
-        if self.colors == 1 and isinstance(self.likelihood, Bernoulli):
+        if self.colors == 1 and isinstance(self.likelihood, likelihoods.Bernoulli):
             if self.image_colors == 1 and self.chance(0.3):
                 return layers.Dense(1, dtype="float32")(x)
-        if isinstance(self.likelihood, Categorical) and self.chance(0.3):
+        if isinstance(self.likelihood, likelihoods.Categorical) and self.chance(0.3):
             filters = self.image_colors * self.likelihood.num_values
             x = MaskedConv2D(filters, 1, "B", self.colors, dtype="float32")(x)
             return SplitColors(self.image_colors, dtype="float32")(x)
@@ -238,6 +221,9 @@ class RandomGraph:
         """A 1x1 convolution of a map that earlier pixels alone have entered."""
         return layers.Conv2D(self.channels, 1)(x)
 
+    def block(self, kind):
+        return kind(self.channels // 2, num_colors=self.colors)
+
     def lstm(self, **kwargs):
         kind = self.pick([RowLSTM, DiagonalBiLSTM])
         if self.colors == 1 and kwargs.get("mask_type") == "A":
@@ -259,9 +245,8 @@ class RandomGraph:
         kind = self.pick(kinds)
         if kind not in self.conditions:
             shape, dtype = CONDITIONS[kind]
-            self.conditions[kind] = keras.Input(
-                shape(*self.size), dtype=dtype, name=kind
-            )
+            made = keras.Input(shape(*self.size), dtype=dtype, name=kind)
+            self.conditions[kind] = made
         return self.conditions[kind]
 
     def as_point(self, vector):
@@ -302,15 +287,15 @@ class RandomGraph:
         return self.lstm()(self.value(), condition=constant)
 
     def add_block(self):
-        kind = self.pick([ResidualLSTMBlock, ResidualMaskedConvBlock, own.Halved])
-        return kind(self.channels // 2, num_colors=self.colors)(self.value())
+        kinds = [ResidualLSTMBlock, ResidualMaskedConvBlock, own.Halved]
+        return self.block(self.pick(kinds))(self.value())
 
     def add_lstm_block(self):
         options = {"layer": self.pick(["row", "diagonal"]), "num_colors": self.colors}
         return ResidualLSTMBlock(self.channels // 2, **options)(self.value())
 
     def add_convolution_block(self):
-        block = ResidualMaskedConvBlock(self.channels // 2, num_colors=self.colors)
+        block = self.block(ResidualMaskedConvBlock)
         return [block(self.value()), block(self.value())]
 
     def add_gated(self):
@@ -350,14 +335,13 @@ class RandomGraph:
 
     def add_family(self):
         """A model of this library as a layer."""
-        likelihood = self.pick(["bernoulli", Categorical(3)])
+        likelihood = self.pick(["bernoulli", likelihoods.Categorical(3)])
         options = {"likelihood": likelihood, "head_filters": 6}
+        sizes = self.shape, 3, 1
         params = self.one_of(
-            lambda: PixelCNN(self.shape, 3, 1, first_kernel_size=3, **options),
-            lambda: GatedPixelCNN(self.shape, 3, 1, **options),
-            lambda: PixelRNN(
-                self.shape, 3, 1, self.pick(["row", "diagonal"]), **options
-            ),
+            lambda: models.PixelCNN(*sizes, first_kernel_size=3, **options),
+            lambda: models.GatedPixelCNN(*sizes, **options),
+            lambda: models.PixelRNN(*sizes, self.pick(["row", "diagonal"]), **options),
         )(self.image)
         if likelihood != "bernoulli":
             params = ops.tanh(params[..., 0] - params[..., 2])
@@ -366,14 +350,10 @@ class RandomGraph:
 
     def add_sequence(self):
         start = self.pick([[], [keras.Input((*self.size, self.channels))]])
-        nested = keras.Sequential(
-            [
-                *start,
-                MaskedConv2D(self.channels, 3, "B", self.colors),
-                layers.Activation("silu"),
-                RowLSTM(self.channels, num_colors=self.colors),
-            ]
-        )
+        convolution = MaskedConv2D(self.channels, 3, "B", self.colors)
+        lstm = RowLSTM(self.channels, num_colors=self.colors)
+        parts = [*start, convolution, layers.Activation("silu"), lstm]
+        nested = keras.Sequential(parts)
         return [nested(self.value()), nested(self.value())]
 
     def add_cast(self):
@@ -515,22 +495,18 @@ class RandomGraph:
         ]
 
     def mix_sums(self):
-        terms = [
-            layers.Dense(self.channels, use_bias=bool(n % 2))(self.value())
-            for n in range(3)
-        ]
-        return layers.Add()(terms)
+        dense = [layers.Dense(self.channels, use_bias=n == 1) for n in range(3)]
+        return layers.Add()([layer(self.value()) for layer in dense])
 
     def mix_axes(self):
         x, c = self.value(), self.channels
         matrix = self.generator.normal(size=(c, c)).astype("float32") / math.sqrt(c)
+        equation = "bhwc,cd->bhwd"
         self.allow("axes")
         return self.one_of(
-            lambda: ops.einsum("bhwc,cd->bhwd", x, tf.constant(matrix)),
+            lambda: ops.einsum(equation, x, tf.constant(matrix)),
             lambda: ops.matmul(x, tf.constant(matrix)),
-            lambda: layers.EinsumDense("bhwc,cd->bhwd", (*self.size, c), bias_axes="d")(
-                x
-            ),
+            lambda: layers.EinsumDense(equation, (*self.size, c), bias_axes="d")(x),
             lambda: ops.roll(x, 1, axis=-1),
             lambda: ops.cumsum(x, axis=-1) * 0.5,
             lambda: ops.one_hot(ops.argmax(x, axis=-1), c) + 0.1 * x,
@@ -619,16 +595,11 @@ class RandomGraph:
     def given_to_layer(self):
         """A condition of the library's own layers."""
         condition = self.condition("map", "point")
-        half = self.channels // 2
         return self.one_of(
             lambda: self.lstm()(self.value(), condition),
             lambda: self.lstm()(self.value(), condition=condition),
-            lambda: ResidualLSTMBlock(half, num_colors=self.colors)(
-                self.value(), condition
-            ),
-            lambda: ResidualMaskedConvBlock(half, num_colors=self.colors)(
-                self.value(), condition
-            ),
+            lambda: self.block(ResidualLSTMBlock)(self.value(), condition),
+            lambda: self.block(ResidualMaskedConvBlock)(self.value(), condition),
             lambda: self.gated(self.image, condition),
         )
 
@@ -640,9 +611,8 @@ class RandomGraph:
         return kind(self.channels)(self.condition("map"), condition=condition)
 
     def given_glimpse(self):
-        glimpse, attention = ReadAttention(2)(
-            self.condition("map"), self.condition("vector")
-        )
+        given = self.condition("map"), self.condition("vector")
+        glimpse, attention = ReadAttention(2)(*given)
         glimpse = layers.Concatenate()([layers.Flatten()(glimpse), attention])
         return self.joined(self.as_point(glimpse))
 
@@ -660,11 +630,10 @@ class RandomGraph:
     # Causal graphs that only some samplers take, or none. They may be refused.
 
     def odd_own(self):
+        c = self.channels
         return self.one_of(
-            lambda: own.OtherCall(self.channels, self.colors)(self.value()),
-            lambda: own.OtherConvolution(self.channels, 3, "B", self.colors)(
-                self.value()
-            ),
+            lambda: own.OtherCall(c, self.colors)(self.value()),
+            lambda: own.OtherConvolution(c, 3, "B", self.colors)(self.value()),
             lambda: own.Sums()(self.value()),
             lambda: own.WrongStep()(self.value(), offset=self.number()),
             lambda: own.WrongReach()(self.value()),
@@ -695,21 +664,18 @@ class RandomGraph:
 
     def bad_leak(self):
         start = self.pick(["zeros", "glorot_uniform"])
+        c, same = self.channels, {"padding": "same"}
         layer = self.one_of(
-            lambda: layers.Conv2D(
-                self.channels, 3, padding="same", kernel_initializer=start
-            ),
-            lambda: layers.DepthwiseConv2D(
-                3, padding="same", depthwise_initializer=start
-            ),
-            lambda: layers.MaxPooling2D(3, strides=1, padding="same"),
+            lambda: layers.Conv2D(c, 3, kernel_initializer=start, **same),
+            lambda: layers.DepthwiseConv2D(3, depthwise_initializer=start, **same),
+            lambda: layers.MaxPooling2D(3, strides=1, **same),
             lambda: layers.GroupNormalization(1),
             lambda: layers.LayerNormalization(axis=[1, 2, 3]),
             lambda: own.Mirror(),
             lambda: own.PretendsPointwise(),
             lambda: layers.Activation(own.rolled),
             lambda: lambda x: x - ops.mean(x, axis=(1, 2), keepdims=True),
-            lambda: MaskedConv2D(self.channels, 1, "B", self.colors),
+            lambda: MaskedConv2D(c, 1, "B", self.colors),
         )
         if isinstance(layer, MaskedConv2D):
             return layer(self.image)

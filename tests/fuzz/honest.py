@@ -3,8 +3,8 @@
 import numpy as np
 import tensorflow as tf
 
-from keras_genimg.ops import seeded_uniforms
 from keras_genimg.ops.precision import is_quantized
+from tests.sampling.drawn import TIE, differences
 
 
 class Honest:
@@ -87,21 +87,9 @@ class Honest:
         In a causal model, the only image whose sub-pixels are all drawn from its own
         parameters is the one that is drawn sub-pixel by sub-pixel.
         """
-        params = self.params(images)
-        uniforms = seeded_uniforms(seeds, images.shape[1:])
-        # A random number may fall on either side of a threshold that is this close.
-        slack = 0.06 if self.half else 1e-5
-        shifted = [uniforms - slack, uniforms, uniforms + slack]
-        sample = self.model.likelihood.sample
-        lowest, middle, highest = (
-            sample(params, tf.clip_by_value(u, 0, 1), temperature).numpy()
-            for u in shifted
-        )
-        if self.model.likelihood.couples_colors:
-            # A color is drawn given those before, so numbers have no order.
-            wrong = (images != lowest) & (images != middle) & (images != highest)
-        else:
-            wrong = (images < lowest) | (images > highest)
+        slack = 0.06 if self.half else TIE
+        likelihood, params = self.model.likelihood, self.params(images)
+        wrong = differences(likelihood, params, images, seeds, temperature, slack)
         if known is not None:
             wrong &= known[..., None] == 0
         return int(np.count_nonzero(wrong))

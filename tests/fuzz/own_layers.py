@@ -217,19 +217,16 @@ class Stacked(_SameShape, _Colored):
         return self.named["last"](x)
 
 
-# Causal, but not by what the sampler can know.
+# Causal, but not by what the sampler can know. The first two change what their base
+# computes.
 
 
 class OtherCall(DiagonalBiLSTM):
-    """A subclass that computes something else."""
-
     def call(self, inputs, condition=None):
         return 2 * super().call(inputs, condition)
 
 
 class OtherConvolution(MaskedConv2D):
-    """A subclass that computes something else."""
-
     def convolution_op(self, inputs, kernel):
         return super().convolution_op(inputs, kernel) - 1
 
@@ -277,15 +274,11 @@ class PretendsPointwise(_SameShape):
 
 
 class Mirror(_SameShape):
-    """Sees the pixels from right to left."""
-
     def call(self, inputs):
         return inputs + 0.5 * ops.flip(inputs, axis=2)
 
 
 class BatchMean(_SameShape):
-    """Subtracts the mean of the batch."""
-
     def call(self, inputs):
         return inputs - ops.mean(inputs, axis=0, keepdims=True)
 
@@ -300,8 +293,6 @@ class BatchScale(_SameShape):
 
 
 class Neighbor(_SameShape):
-    """Adds the example before in the batch."""
-
     def call(self, inputs):
         return inputs + 0.5 * ops.roll(inputs, 1, axis=0)
 

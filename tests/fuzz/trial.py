@@ -4,6 +4,7 @@ import collections
 import pathlib
 import re
 import tempfile
+import time
 import traceback
 import unittest.mock
 import warnings
@@ -65,7 +66,7 @@ class Trial:
             self.check_after(self.change())
         if chance(0.6):
             self.check_log_prob()
-        self.check_generate("incremental")
+        self.check_generate()
         if chance(0.5):
             self.check_generate(self.graph.pick(["fixed_point", "ancestral"]))
         if chance(0.3):
@@ -79,7 +80,7 @@ class Trial:
     def check_after(self, change):
         self.look_again()
         if self.honest.is_finite(self.images):
-            self.check_generate("incremental", f" after {change}")
+            self.check_generate(suffix=f" after {change}")
             if self.graph.chance(0.3):
                 self.check_log_prob(f"log_prob after {change}")
 
@@ -99,12 +100,8 @@ class Trial:
             result = call(*args, **options)
         except Exception as error:
             if not is_refusal(error):
-                where = traceback.extract_tb(error.__traceback__)[-1]
-                place = f"{pathlib.Path(where.filename).name}:{where.lineno}"
-                self.fault(
-                    f"{name} crashes with {type(error).__name__} in {place}: "
-                    f"{str(error)[:300]}"
-                )
+                where_and_what = traceback.format_exception(error)[-2:]
+                self.fault(f"{name} crashes: {''.join(where_and_what)}")
                 return None
             self.refusals[f"{name.split()[0]}: {kind_of(error)}"] += 1
             if not (self.graph.refusable or self.broken or self.has_leaked):
@@ -122,7 +119,7 @@ class Trial:
         options = {"seed": self.seeds, "method": method, "verbose": 0}
         return options | ({"conditions": self.conditions} if self.conditions else {})
 
-    def check_generate(self, method, suffix=""):
+    def check_generate(self, method="incremental", suffix=""):
         options = self.drawing_options(method)
         options["batch_size"] = self.graph.pick([NUM_IMAGES, 1, 4])
         options["temperature"] = self.graph.pick([1.0, 1.0, 0.6, 1.7])
@@ -227,10 +224,7 @@ class Trial:
     def change_by_quantize(self):
         if self.graph.half or is_quantized(self.model):
             return self.change_by_weights()
-        with warnings.catch_warnings():
-            # Keras warns of each layer that it does not quantize.
-            warnings.simplefilter("ignore")
-            self.model.quantize("int8")
+        self.model.quantize("int8")
 
     def change_by_lora(self):
         for layer in self.model._flatten_layers():
@@ -325,3 +319,29 @@ def try_graph(seed):
         if LIBRARY in str(warning.filename) or "causal" in str(warning.message):
             trial.refusals[f"warning: {kind_of(warning.message)}"] += 1
     return outcome, trial.refusals
+
+
+def try_graphs(seeds, trace=False):
+    """Try graphs, print what each comes to, and return the outcomes, counted.
+
+    With `trace`, raise the first error.
+    """
+    outcomes, refusals = collections.Counter(), collections.Counter()
+    for seed in seeds:
+        start = time.perf_counter()
+        try:
+            outcome, refused = try_graph(seed)
+            refusals.update(refused)
+            said = outcome
+        except Exception as error:
+            if trace:
+                raise
+            outcome = "wrong" if isinstance(error, Fault) else "not built"
+            said = f"{outcome.upper()}: {type(error).__name__}: {error}"
+        outcomes[outcome] += 1
+        print(f"{seed} {time.perf_counter() - start:.1f} s {said}", flush=True)
+        keras.backend.clear_session()
+    for kind, count in refusals.most_common():
+        print(f"{count:6} {kind}")
+    print(dict(outcomes))
+    return outcomes
