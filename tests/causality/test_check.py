@@ -8,33 +8,23 @@ import pytest
 import tensorflow as tf
 
 from keras_genimg.causality import first_leak, probing
-from keras_genimg.layers import CausalLayer, MaskedConv2D
-from keras_genimg.models import AutoregressiveModel, PixelCNN
-from keras_genimg.serving import publish
+from keras_genimg.drawing import drawer
+from keras_genimg.layers import CausalLayer
+from keras_genimg.models import PixelCNN
+from tests.causality.wired import wired
 from tests.seldom import slow_but
 
 IMAGES = np.random.default_rng(0).integers(2, size=(16, 4, 5, 1)).astype("uint8")
 TEXT = (
-    "(?s)model is not causal.*from \\(row 0, column 0, color 0\\) on changes the "
+    "(?s)wired is not causal.*from \\(row 0, column 0, color 0\\) on changes the "
     "parameters of \\(row 0, column 0, color 0\\).*"
     "enters through MaskedConv2D 'first'.*"
     'mask_type="A".*check_causality = False'
 )
 
 
-def model_of(mask, shape=(4, 5, 1), **options):
-    images = keras.Input(shape, name="images")
-    x = MaskedConv2D(4, 3, mask, name="first", activation="tanh", **options)(images)
-    model = AutoregressiveModel(images, MaskedConv2D(1, 1, "B")(x), name="model")
-    model.compile("adam")
-    return model
-
-
 CALLS = {
     "fit": lambda model, path: model.fit(IMAGES, verbose=0),
-    "fit a data set": lambda model, path: model.fit(
-        tf.data.Dataset.from_tensor_slices(IMAGES).batch(4), verbose=0
-    ),
     "generate": lambda model, path: model.generate(1),
     "fixed_point": lambda model, path: model.generate(1, method="fixed_point"),
     "ancestral": lambda model, path: model.generate(1, method="ancestral"),
@@ -43,9 +33,6 @@ CALLS = {
     "export fixed_point": lambda model, path: model.export(
         path / "model", method="fixed_point", verbose=False
     ),
-    "publish": lambda model, path: publish(
-        model, path, "model", verify=False, verbose=False
-    ),
 }
 
 
@@ -53,14 +40,14 @@ CALLS = {
     "name", slow_but(CALLS, "fit", "generate", "ancestral", "complete", "export")
 )
 def test_calls_that_refuse_it(name, tmp_path):
-    call, model = CALLS[name], model_of("B")
+    call, model = CALLS[name], wired(mask="B")
     for _ in range(2):
         with pytest.raises(ValueError, match=TEXT):
             call(model, tmp_path)
     assert not list(tmp_path.rglob("saved_model.pb"))
     model.check_causality = False
-    if name in ("export", "publish"):
-        # These always compare sampler and model, which agree if the model is causal.
+    if name == "export":
+        # It always compares sampler and model, which agree if the model is causal.
         text = TEXT + ".*except for exports with the incremental sampler"
         with pytest.raises(ValueError, match=text):
             call(model, tmp_path)
@@ -69,37 +56,42 @@ def test_calls_that_refuse_it(name, tmp_path):
 
 
 @pytest.mark.slow
-def test_it_runs_once_for_a_graph(monkeypatch):
-    runs = mock.Mock(wraps=first_leak)
-    monkeypatch.setattr(probing, "first_leak", runs)
-    model = model_of("A")
+def test_a_graph_is_proven_once(monkeypatch):
+    leaks, compared = mock.Mock(wraps=first_leak), mock.Mock()
+    monkeypatch.setattr(probing, "first_leak", leaks)
+    monkeypatch.setattr(drawer, "check_difference", compared)
+
+    def counts():
+        return leaks.call_count, compared.call_count
+
+    model = wired()
     for _ in range(2):
         model.fit(IMAGES, verbose=0)
-        model.generate(2, seed=0)
+        model.generate(3, seed=0, batch_size=2, verbose=0)
         model.complete(IMAGES, IMAGES[0, ..., 0])
-    assert runs.call_count == 1
+        model.set_weights([w * 2 for w in model.get_weights()])
+    assert counts() == (1, 2)  # The sampler is compared under two sets of weights.
     model.get_layer("first").activation = keras.activations.relu
     model.fit(IMAGES, verbose=0)
-    assert runs.call_count == 2
-    model = model_of("A")
+    model.generate(2, seed=0)
+    model.generate(2, seed=0, method="ancestral")
+    assert counts() == (2, 4)
+    model = wired()
     model.generate(2, seed=0)  # The sampler that agrees with the model is causal.
-    assert runs.call_count == 2
+    assert counts() == (2, 6)
     model.generate(2, seed=0, method="fixed_point")
-    assert runs.call_count == 3
-    model = model_of("A")
+    assert counts() == (3, 6)
+    model = wired()
     model.check_causality = False
     model.fit(IMAGES, verbose=0)
     model.generate(2, seed=0)
-    assert runs.call_count == 3
+    assert leaks.call_count == 3
 
 
 def test_images_of_any_size_are_probed_at_their_own():
     """The leak shows only in wide images."""
-    images = keras.Input((None, None, 1))
     far = keras.layers.Conv2D(4, (1, 3), dilation_rate=15, padding="same")
-    x = MaskedConv2D(1, 1, "B")(far(MaskedConv2D(4, 3, "A")(images)))
-    model = AutoregressiveModel(images, x)
-    model.compile("adam")
+    model = wired(far, (None, None, 1))
     narrow, wide = np.zeros((2, 4, 8, 1), "uint8"), np.zeros((2, 4, 20, 1), "uint8")
     data = tf.data.Dataset.from_tensor_slices(wide).batch(2)
     for x in (wide, data):
@@ -113,13 +105,10 @@ def test_images_of_any_size_are_probed_at_their_own():
 
 def test_conditions_whose_size_is_not_known():
     """The probe cannot guess the size, and warns once."""
-    images = keras.Input((None, None, 1), name="images")
-    small = keras.Input((None, None, 3), name="small")
-    layers = [MaskedConv2D(3, 3, "A"), keras.layers.UpSampling2D(2)]
-    x = keras.layers.Add()([layers[0](images), layers[1](small)])
-    model = AutoregressiveModel([images, small], MaskedConv2D(1, 1, "B")(x))
-    model.compile("adam")
-    x = {"images": IMAGES[:, :, :4], "small": np.zeros((16, 2, 2, 3))}
+    small = keras.Input((None, None, 9), name="small")
+    enlarge = keras.layers.UpSampling2D(2)
+    model = wired(lambda x, small: x + enlarge(small), (None, None, 1), "A", [small])
+    x = {"images": IMAGES[:, :, :4], "small": np.zeros((16, 2, 2, 9))}
     with pytest.warns(UserWarning, match="Could not check whether.*assert_causal"):
         model.fit(x, verbose=0)
     conditions = {"small": x["small"][:3]}
@@ -147,10 +136,8 @@ class Small(CausalLayer, keras.layers.Layer):
 
 
 def test_a_sampler_that_fails_under_random_weights():
-    images = keras.Input((4, 5, 1))
-    x = Small()(MaskedConv2D(4, 3, "A", kernel_initializer="zeros")(images))
-    model = AutoregressiveModel(images, MaskedConv2D(1, 1, "B")(x), name="model")
-    with pytest.raises(ValueError, match="sampler of model cannot be proven.*random"):
+    model = wired(Small(), kernel_initializer="zeros")
+    with pytest.raises(ValueError, match="sampler of wired cannot be proven.*random"):
         model.generate(1)
     model.check_causality = False
     assert model.generate(1).shape == (1, 4, 5, 1)
@@ -165,8 +152,8 @@ def test_the_switch_is_not_saved(tmp_path):
 
 def test_a_proof_that_takes_long_is_announced(monkeypatch, capsys):
     monkeypatch.setattr(probing, "_ANNOUNCED", 1e3)
-    model = model_of("A")
+    model = wired()
     model.generate(1, verbose=0)
-    assert "model: the graph is proven once" in capsys.readouterr().out
+    assert "wired: the graph is proven once" in capsys.readouterr().out
     model.generate(1, verbose=0)
     assert not capsys.readouterr().out

@@ -1,4 +1,7 @@
-"""Dependency fields of layers by hand, and of models."""
+"""Dependency fields of models of any size, and of layers.
+
+tests/causality/test_report.py compares those of all networks with influences.
+"""
 
 import keras
 import numpy as np
@@ -6,73 +9,19 @@ import pytest
 import tensorflow as tf
 
 from keras_genimg.causality import dependency_field
-from keras_genimg.layers import MaskedConv2D, RowLSTM
+from keras_genimg.layers import RowLSTM
 from keras_genimg.models import PixelCNN, PixelRNN
 
-ROWS, COLUMNS = np.indices((6, 9))
 
-
-def field_of(*layers, pixel):
-    inputs = x = keras.Input((6, 9, 2))
-    for layer in layers:
-        x = layer(x)
-    return dependency_field(keras.Model(inputs, x), pixel)
-
-
-@pytest.mark.parametrize(
-    "pixel, kernel_size", [((4, 4), 3), ((4, 4), 5), ((3, 8), 3), ((5, 0), 5)]
-)
-def test_row_lstm_sees_a_triangle(pixel, kernel_size):
-    reach = kernel_size // 2
-    up, side = pixel[0] - ROWS, COLUMNS - pixel[1]
-    # The states above widen by `reach` a row, and read as far to their left.
-    expected = (up >= 0) & (-(up + 1) * reach <= side) & (side <= up * reach)
-    field = field_of(RowLSTM(4, kernel_size), pixel=pixel)
-    np.testing.assert_array_equal(field, expected)
-
-
-@pytest.mark.parametrize("depth", [1, 2, 3])
-def test_masked_convolutions_have_a_blind_spot(depth):
-    stack = [MaskedConv2D(8, 3, mask, activation="relu") for mask in "ABB"[:depth]]
-    up, side = 5 - ROWS, COLUMNS - 4
-    # To the right they reach no further than a diagonal, however many they are.
-    above = (0 < up) & (up <= depth) & (-depth <= side) & (side <= up)
-    left = (up == 0) & (-depth <= side) & (side < 0)
-    np.testing.assert_array_equal(field_of(*stack, pixel=(5, 4)), above | left)
-
-
-@pytest.mark.parametrize(
-    "model",
-    [
-        PixelCNN((None, None, 1), 6, 2, first_kernel_size=3),
-        PixelRNN((None, None, 1), 6, 1, first_kernel_size=3, num_classes=4),
-    ],
-    ids=["cnn", "diagonal"],
-)
-def test_models_of_any_size_keep_their_weights(model):
+def test_a_model_of_any_size_keeps_its_weights():
+    model = PixelRNN((None, None, 1), 6, 1, first_kernel_size=3, num_classes=4)
     weights = model.get_weights()
     field = dependency_field(model, (3, 2), image_size=(5, 6))
-    assert field.shape == (5, 6)
-    assert not field[3, 2:].any() and not field[4:].any()
-    assert field[3, :2].all() and field[2, :4].all()
-    # The network's own blind spot: the last pixel of the row above.
-    assert field[:2].all() == field[2, 4] == isinstance(model, PixelRNN)
-    assert not field[2, 5]
+    # The network's own blind spot is the last pixel of the row above.
+    expected = np.arange(30).reshape(5, 6) < 3 * 6 + 2
+    expected[2, 5] = False
+    np.testing.assert_array_equal(field, expected)
     np.testing.assert_equal(model.get_weights(), weights)
-
-
-def test_a_first_kernel_of_twice_the_width_leaves_no_blind_spot():
-    model = PixelCNN((5, 4, 1), 4, 1, first_kernel_size=2 * 5 - 1)
-    for row, column in [(0, 3), (2, 1), (4, 0), (4, 3)]:
-        field = dependency_field(model, (row, column))
-        np.testing.assert_array_equal(
-            field.reshape(-1), np.arange(20) < 4 * row + column
-        )
-
-
-def test_a_pixel_of_an_rgb_model_sees_itself():
-    field = dependency_field(PixelCNN((3, 4, 3), 6, 1), (1, 1))
-    assert field[1].tolist() == [True, True, False, False]
 
 
 class Recomputed(keras.layers.Layer):
@@ -86,7 +35,8 @@ class Recomputed(keras.layers.Layer):
 
 
 def test_gradients_see_the_random_weights():
-    field = field_of(Recomputed(), pixel=(2, 3))
+    inputs = keras.Input((6, 9, 2))
+    field = dependency_field(keras.Model(inputs, Recomputed()(inputs)), (2, 3))
     assert field[2, 3] and field.sum() == 1
 
 

@@ -7,20 +7,15 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
-from keras_genimg.causality import first_leak, is_causal
-from keras_genimg.layers import DiagonalBiLSTM, MaskedConv2D, RowLSTM, SplitColors
+from keras_genimg.causality import assert_causal, first_leak, is_causal
+from keras_genimg.layers import DiagonalBiLSTM, MaskedConv2D, RowLSTM
 from keras_genimg.likelihoods import Categorical
 from keras_genimg.models import AutoregressiveModel, PixelCNN, PixelRNN
+from tests.causality.wired import wired
 from tests.fuzz.own_layers import BatchMean, Noisy
 from tests.seldom import slow_but
 
 SHAPE = (5, 6, 3)
-
-
-def wired(body, shape=SHAPE, likelihood="bernoulli", **options):
-    """Return a model whose outputs are `body(images)`."""
-    images = keras.Input(shape, name="images")
-    return AutoregressiveModel(images, body(images), likelihood, **options)
 
 
 def masked(filters, kernel_size, mask, **options):
@@ -33,11 +28,6 @@ def start(images):
 
 def end(x):
     return masked(3, 1, "B", dtype="float32")(x)
-
-
-def between(layer):
-    """Return a model with `layer` between two masked convolutions."""
-    return wired(lambda images: end(layer(start(images))))
 
 
 class LookUp(layers.Layer):
@@ -67,59 +57,53 @@ def flattened(x):
     return layers.Reshape((5, 6, 9))(x)
 
 
+MASKED = "MaskedConv2D 'guilty'"
+
 # Name: (outputs for images, kind of the leak, leaking layer).
-LEAKS = {
+NETWORKS = {
     "mask B first": (
         lambda x: end(masked(9, 3, "B", name="guilty")(2 * x)),
-        "itself",
-        "MaskedConv2D 'guilty'",
+        *("itself", MASKED),
     ),
     "mask B beside mask A": (
         lambda x: end(layers.Add()([start(x), masked(9, 1, "B", name="guilty")(x)])),
-        "itself",
-        "MaskedConv2D 'guilty'",
+        *("itself", MASKED),
     ),
     "the image added": (
         lambda x: layers.Add(name="guilty")([end(start(x)), x]),
-        "itself",
-        "Add 'guilty'",
+        *("itself", "Add 'guilty'"),
     ),
     "look-up": (lambda x: end(LookUp(name="table")(x)), "itself", "MaskedConv2D"),
     "no mask at all": (layers.Dense(3, name="guilty"), "color", "Dense 'guilty'"),
-    "colors forgotten": (
-        lambda x: end(masked(9, 1, "B", num_colors=1, name="guilty")(start(x))),
-        "color",
-        "MaskedConv2D 'guilty'",
-    ),
     "colors forgotten at the end": (
         lambda x: masked(3, 1, "B", num_colors=1, name="guilty")(start(x)),
-        "color",
-        "MaskedConv2D 'guilty'",
+        *("color", MASKED),
     ),
-    "same convolution": (
-        lambda x: end(unmasked()(start(x))),
-        "pixel",
-        "Conv2D 'guilty'",
+}
+# The same of what is between two masked convolutions.
+MIDDLES = {
+    "colors forgotten": (
+        masked(9, 1, "B", num_colors=1, name="guilty"),
+        *("color", MASKED),
     ),
-    "flattened": (lambda x: end(flattened(start(x))), "pixel", "Flatten 'guilty'"),
-    "attention": (
-        lambda x: end(attention(start(x))),
-        "pixel",
-        "MultiHeadAttention 'guilty'",
-    ),
-    "flipped": (lambda x: end(ops.flip(start(x), axis=2)), "pixel", "Flip"),
-    "nested": (lambda x: end(nested()(start(x))), "pixel", "Conv2D 'guilty'"),
-    "in a Sequential": (
-        lambda x: end(keras.Sequential([unmasked()])(start(x))),
-        "pixel",
-        "Conv2D 'guilty'",
-    ),
+    "same convolution": (unmasked(), "pixel", "Conv2D 'guilty'"),
+    "flattened": (flattened, "pixel", "Flatten 'guilty'"),
+    "attention": (attention, "pixel", "MultiHeadAttention 'guilty'"),
+    "flipped": (lambda x: ops.flip(x, axis=2), "pixel", "Flip"),
+    "nested": (lambda x: nested()(x), "pixel", "Conv2D 'guilty'"),
+    "in a Sequential": (keras.Sequential([unmasked()]), "pixel", "Conv2D 'guilty'"),
 }
 
 
-@pytest.mark.parametrize("body, kind, layer", LEAKS.values(), ids=LEAKS)
-def test_leaks_are_named(body, kind, layer):
-    model = wired(body)
+@pytest.mark.parametrize("name", [*NETWORKS, *MIDDLES])
+def test_leaks_are_named(name):
+    if name in MIDDLES:
+        middle, kind, layer = MIDDLES[name]
+        model = wired(middle, SHAPE)
+    else:
+        body, kind, layer = NETWORKS[name]
+        images = keras.Input(SHAPE)
+        model = AutoregressiveModel(images, body(images))
     leak = first_leak(model)
     assert leak.kind == kind
     assert leak.layer.startswith(layer)
@@ -138,15 +122,12 @@ def test_leaks_are_named(body, kind, layer):
 )
 def test_lines_and_dots(shape):
     assert is_causal(PixelRNN(shape, 6, 1, first_kernel_size=3))
-    leak = first_leak(
-        wired(lambda x: MaskedConv2D(shape[2], 3, "B", shape[2])(x), shape)
-    )
-    assert leak.kind == "itself"
+    assert first_leak(wired(shape=shape, mask="B")).kind == "itself"
 
 
 def test_any_size():
-    good = wired(lambda x: end(RowLSTM(9, num_colors=3)(start(x))), (None, None, 3))
-    bad = wired(lambda x: end(masked(9, 3, "B")(x)), (None, None, 3))
+    good = wired(RowLSTM(9, num_colors=3), (None, None, 3))
+    bad = wired(shape=(None, None, 3), mask="B")
     for shape in (None, (3, 11, 3)):
         assert is_causal(good, shape)
         assert not is_causal(bad, shape)
@@ -161,7 +142,7 @@ def test_each_position_counts():
                 chosen = np.arange(5)[:, None, None] == row
                 return ops.where(chosen, ops.flip(inputs, axis=2), inputs)
 
-        assert first_leak(between(OneRow())).changed[0] == row
+        assert first_leak(wired(OneRow(), SHAPE)).changed[0] == row
 
 
 def test_couples_colors():
@@ -170,25 +151,18 @@ def test_couples_colors():
     class Coupled(Categorical):
         couples_colors = True
 
-    def body(num_colors):
-        return lambda x: SplitColors(3)(
-            MaskedConv2D(12, 1, "B", num_colors)(
-                MaskedConv2D(9, 3, "A", num_colors, name="guilty")(x)
-            )
-        )
-
-    assert is_causal(wired(body(1), likelihood=Coupled(4)))
-    assert is_causal(wired(body(3), likelihood=Categorical(4)))
-    leak = first_leak(wired(body(3), likelihood=Coupled(4)))
+    assert is_causal(wired(shape=SHAPE, likelihood=Coupled(4), num_colors=1))
+    assert is_causal(wired(shape=SHAPE, likelihood=Categorical(4)))
+    leak = first_leak(wired(shape=SHAPE, likelihood=Coupled(4)))
     assert leak.kind == "itself" and len(leak.changed) == 2
-    assert leak.layer == "MaskedConv2D 'guilty'"
+    assert leak.layer == "MaskedConv2D 'first'"
     assert "from (row 0, column 0) on" in str(leak)
 
 
 @pytest.mark.parametrize("trainable", [True, False])
 def test_weights_cannot_hide_a_leak(trainable):
     layer = unmasked(kernel_initializer="zeros")
-    model = between(layer)
+    model = wired(layer, SHAPE)
     layer.trainable = trainable
     before = model.get_weights()
     assert first_leak(model).layer == "Conv2D 'guilty'"
@@ -209,11 +183,9 @@ def test_masks_and_statistics_stay_what_they_are():
         def convolution_op(self, inputs, kernel):
             return super().convolution_op(inputs, kernel * self.mask)
 
-    def body(x):
-        x = layers.BatchNormalization(epsilon=0)(start(x))
-        return end(OwnMask(9, 3, padding="same")(x))
-
-    assert is_causal(wired(body))
+    normalize = layers.BatchNormalization(epsilon=0)
+    own_mask = OwnMask(9, 3, padding="same")
+    assert is_causal(wired(lambda x: own_mask(normalize(x)), SHAPE))
 
 
 class BatchSize(layers.Layer):
@@ -224,16 +196,24 @@ class BatchSize(layers.Layer):
 @pytest.mark.parametrize("layer", [BatchMean, BatchSize, partial(Noisy, always=True)])
 def test_other_images_of_the_batch_are_seen(layer):
     guilty = layer(name="guilty")
-    leak = first_leak(between(guilty))
+    leak = first_leak(wired(guilty, SHAPE))
     assert leak.kind == "batch" and leak.layer == f"{type(guilty).__name__} 'guilty'"
 
 
-def test_noise_below_the_rounding_of_quantized_layers_is_seen():
-    class FaintNoise(Noisy):
-        def call(self, inputs):
-            return inputs + 0.01 * (super().call(inputs) - inputs)
+class FaintNoise(Noisy):
+    """Noise in inference, far fainter."""
 
-    model = between(lambda x: FaintNoise(always=True)(layers.Dense(9)(x)))
+    def __init__(self, scale):
+        super().__init__(always=True)
+        self.scale = scale
+
+    def call(self, inputs):
+        return inputs + self.scale * (super().call(inputs) - inputs)
+
+
+def test_noise_below_the_rounding_of_quantized_layers_is_seen():
+    noise, dense = FaintNoise(0.01), layers.Dense(9)
+    model = wired(lambda x: noise(dense(x)), SHAPE)
     model.quantize("int8", filters=["dense"])
     assert first_leak(model).kind == "batch"
 
@@ -250,26 +230,23 @@ def test_noise_below_the_rounding_of_quantized_layers_is_seen():
     ids=["sums", "mirror", "before", "after", "mean"],
 )
 def test_conditions_of_other_images_are_seen(mix):
-    images, vector = keras.Input((4, 5, 1)), keras.Input((3,))
-    mixed = layers.Lambda(mix, output_shape=(3,), name="guilty")(vector)
-    x = MaskedConv2D(4, 3, "A")(images)
-    x = x + layers.Reshape((1, 1, 4))(layers.Dense(4)(mixed))
-    logits = MaskedConv2D(1, 1, "B")(x)
-    leak = first_leak(AutoregressiveModel([images, vector], logits))
+    guilty, dense = layers.Lambda(mix, (9,), name="guilty"), layers.Dense(9)
+    model = wired(
+        lambda x, y: x + dense(guilty(y))[:, None, None], conditions=[keras.Input((9,))]
+    )
+    leak = first_leak(model)
     assert leak.kind == "batch" and leak.layer == "Lambda 'guilty'"
 
 
 def test_what_random_weights_hide_is_seen_with_those_of_the_model():
     """Random weights are so large that the gate is closed."""
 
-    def body(x):
-        x = start(x)
-        seen = unmasked()(x)
+    def gated(x):
         size = ops.sum(ops.abs(layers.Dense(9)(x)), axis=-1, keepdims=True)
-        return end(ops.relu(0.9 - size) * seen + x)
+        return ops.relu(0.9 - size) * unmasked()(x) + x
 
     keras.utils.set_random_seed(0)
-    assert "Conv2D 'guilty'" in str(first_leak(wired(body)))
+    assert "Conv2D 'guilty'" in str(first_leak(wired(gated, SHAPE)))
 
 
 class ByPlace(layers.Layer):
@@ -280,18 +257,10 @@ class ByPlace(layers.Layer):
         return inputs + 1e-5 * place[:, None, None, None]
 
 
-class Noise(layers.Layer):
-    """Noise that is also added in inference."""
-
-    def call(self, inputs):
-        return inputs + 1e-5 * keras.random.normal(ops.shape(inputs))
-
-
-@pytest.mark.parametrize("layer", [ByPlace, Noise])
+@pytest.mark.parametrize("layer", [ByPlace, lambda: FaintNoise(1e-5)])
 def test_what_the_place_in_the_batch_or_chance_changes_is_no_leak(layer):
-    assert is_causal(between(layer()))
-    leak = first_leak(wired(lambda x: end(layer()(masked(9, 3, "B")(x)))))
-    assert leak.kind == "itself"
+    assert is_causal(wired(layer(), SHAPE))
+    assert first_leak(wired(layer(), SHAPE, "B")).kind == "itself"
 
 
 class Chaotic(layers.Layer):
@@ -306,7 +275,7 @@ class Chaotic(layers.Layer):
 
 
 def test_rounding_that_trained_weights_enlarge_is_no_leak():
-    assert is_causal(between(Chaotic()))
+    assert is_causal(wired(Chaotic(), SHAPE))
 
 
 PRESETS = [(model, name) for model in (PixelCNN, PixelRNN) for name in model.presets]
@@ -327,59 +296,45 @@ def lstms(shape, dtype, mask):
     options = {"num_colors": shape[2], "dtype": dtype}
     lstm = {**options, "recurrent_initializer": "glorot_uniform"}
 
-    def body(x):
-        x = MaskedConv2D(12, 3, mask, **options)(x)
-        x = DiagonalBiLSTM(8, **lstm)(RowLSTM(12, **lstm)(x))
-        return MaskedConv2D(shape[2], 1, "B", shape[2], dtype="float32")(x)
+    def middle(x):
+        return DiagonalBiLSTM(8, **lstm)(RowLSTM(12, **lstm)(x))
 
-    return wired(body, shape)
+    return wired(middle, shape, mask, **options)
 
 
-DTYPES = [
-    "float32",
-    "float64",
-    "mixed_bfloat16",
-    "mixed_float16",
-    "bfloat16",
-    "float16",
-]
+DTYPES = "float32 float64 mixed_bfloat16 mixed_float16 bfloat16 float16".split()
 
 
 @pytest.mark.parametrize("dtype", slow_but(DTYPES, "float32", "mixed_bfloat16"))
-@pytest.mark.parametrize("shape", [(9, 7, 1), (5, 6, 3)])
-def test_no_dtype_raises_an_alarm(shape, dtype):
-    assert is_causal(lstms(shape, dtype, "A"))
-
-
-@pytest.mark.parametrize("dtype", slow_but(DTYPES, "float32", "float16"))
-def test_no_dtype_hides_a_leak(dtype):
+def test_no_dtype_raises_an_alarm_or_hides_a_leak(dtype):
+    for shape in ((9, 7, 1), (5, 6, 3)):
+        assert is_causal(lstms(shape, dtype, "A"))
     assert not is_causal(lstms((3, 4, 1), dtype, "B"))
 
 
 def test_conditions():
-    assert is_causal(PixelCNN((4, 5, 1), 4, 1, num_classes=3))
     assert is_causal(PixelCNN((4, 5, 1), 4, 1, condition_shape=(None, None, 2)))
-    images, label = keras.Input((4, 5, 1)), keras.Input((), dtype="int32")
-    embedded = layers.Reshape((1, 1, 9))(layers.Embedding(2, 9)(label))
+    embed, label = layers.Embedding(2, 9), keras.Input((), dtype="int32")
     for mask in "AB":
-        x = layers.Add()([MaskedConv2D(9, 3, mask)(images), embedded])
-        model = AutoregressiveModel([images, label], MaskedConv2D(1, 1, "B")(x))
+        model = wired(
+            lambda x, y: x + embed(y)[:, None, None], (4, 5, 1), mask, [label]
+        )
         assert is_causal(model) == (mask == "A")
 
 
 def test_graphs_that_fail():
-    images, small = keras.Input((4, 6, 1)), keras.Input((2, 3, 9))
-    x = layers.Add()([MaskedConv2D(9, 3, "A")(images), layers.UpSampling2D(2)(small)])
-    assert is_causal(AutoregressiveModel([images, small], MaskedConv2D(1, 1, "B")(x)))
-    images, small = keras.Input((None, None, 1)), keras.Input((None, None, 9))
-    x = layers.Add()([MaskedConv2D(9, 3, "A")(images), layers.UpSampling2D(2)(small)])
-    model = AutoregressiveModel([images, small], MaskedConv2D(1, 1, "B")(x))
+    def add(x, small):
+        return x + layers.UpSampling2D(2)(small)
+
+    assert is_causal(wired(add, (4, 6, 1), conditions=[keras.Input((2, 3, 9))]))
+    small = keras.Input((None, None, 9))
+    model = wired(add, (None, None, 1), conditions=[small])
     with pytest.raises(Exception, match="Incompatible shapes"):
         first_leak(model, (4, 6, 1))
     assert not is_causal(model, (4, 6, 1))
 
 
-@pytest.mark.parametrize("check", [first_leak, is_causal])
+@pytest.mark.parametrize("check", [first_leak, is_causal, assert_causal])
 def test_other_models_are_refused(check):
     """Also causal ones; `is_causal` returned False."""
     inputs = keras.Input(SHAPE)

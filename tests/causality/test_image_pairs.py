@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 
 from keras_genimg.causality.image_pairs import ImagePairs
-from keras_genimg.layers import MaskedConv2D
 from keras_genimg.likelihoods import Categorical
-from keras_genimg.models import AutoregressiveModel, PixelCNN
+from keras_genimg.models import PixelCNN
+from tests.causality.wired import wired
 
 
 @pytest.mark.parametrize("shape", [(28, 28, 1), (8, 6, 3), (1, 40, 1), (40, 1, 1)])
@@ -47,22 +47,9 @@ def test_large_models_have_fewer_pairs():
     assert (16 * 32 + 16) * 3 + 1 in pairs.units
 
 
-def test_conditions_are_in_range():
-    model = PixelCNN((6, 6, 1), 3, 1, num_classes=3)
-    _, labels = ImagePairs(model, (6, 6, 1)).before
-    assert labels.shape == (13,) and set(labels) == {0, 1, 2}
-    assert labels.dtype == model.inputs[1].dtype
-    model = PixelCNN((6, 7, 1), 3, 1, condition_shape=(None, None, 2))
-    _, maps = ImagePairs(model, (6, 7, 1)).after
-    assert maps.shape == (13, 6, 7, 2) and maps.std() > 0.9
-    assert maps.dtype == "float32"
-
-
 @pytest.mark.parametrize("num_labels", [1, 2])
 def test_integers_of_an_unknown_range_are_what_the_model_takes(num_labels):
-    images, label = keras.Input((4, 5, 1)), keras.Input((), dtype="int32")
-    embedded = keras.layers.Embedding(num_labels, 3)(label)[:, None, None]
-    logits = MaskedConv2D(1, 1, "B")(MaskedConv2D(3, 3, "A")(images) + embedded)
-    model = AutoregressiveModel([images, label], logits)
+    embed, label = keras.layers.Embedding(num_labels, 9), keras.Input((), dtype="int32")
+    model = wired(lambda x, y: x + embed(y)[:, None, None], conditions=[label])
     _, labels = ImagePairs(model, (4, 5, 1)).before
     assert set(labels) == set(range(num_labels))

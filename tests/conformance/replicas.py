@@ -4,9 +4,9 @@ Each layer and four models are trained on one device and on two.
 
 Models end with the same weights, noise and uneven batches included. In a custom model,
 layers that draw noise end with different weights; the devices must draw different noise
-there. Layers are trained side by side in one eager model, since tracing takes most of
-the time. Models are trained in graphs, and their exports must draw the same images.
-Finally, unsupported uses must be refused.
+there. Layers are trained eagerly, since tracing takes most of the time. Models are
+trained in graphs, and their exports must draw the same images. Finally, unsupported
+uses must be refused.
 """
 
 import keras
@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from tests.callbacks.replica_checks import check_callbacks
 from tests.causality import test_check
+from tests.causality.wired import wired
 from tests.conformance.registry import LAYERS, MODELS
 from tests.serving.two_devices import check_export
 from tests.untuned import leave_datasets_untuned
@@ -25,43 +26,19 @@ from tests.untuned import leave_datasets_untuned
 REPLICATED = ("PixelCNN_classes", "MultiScalePixelRNN", "VAE", "DRAW_whole")
 
 
-class Squares(keras.Model):
-    """A model trained to output ones. Keras would build a compiled loss in a graph."""
-
-    def compute_loss(self, x, y, y_pred, *args, **kwargs):
-        loss = keras.losses.MeanSquaredError()
-        losses = [loss(tf.ones_like(each), each) for each in y_pred.values()]
-        return sum([*losses, *self.losses])
-
-
-def model_of_layers():
-    """Return a model with an output for each layer, and its parts by layer name."""
-    parts = {name: case.model() for name, case in LAYERS.items()}
-    inputs, outputs = {}, {}
-    for name, part in parts.items():
-        own = {
-            key: keras.Input(shape, name=f"{name}_{key}")
-            for key, shape in LAYERS[name].inputs.items()
-        }
-        inputs.update({tensor.name: tensor for tensor in own.values()})
-        outputs[name] = part(own)
-    model = Squares(inputs, outputs)
-    model.compile(keras.optimizers.SGD(0.01), run_eagerly=True)
-    return model, parts
-
-
 def train_layers(strategy):
-    """Return the weights by layer name."""
-    keras.utils.set_random_seed(3)
-    with strategy.scope():
-        model, parts = model_of_layers()
-    x = {
-        f"{name}_{key}": value
-        for name, case in LAYERS.items()
-        for key, value in case.example(8).items()
-    }
-    model.fit(tf.data.Dataset.from_tensor_slices(x).batch(8), verbose=0)
-    return {name: part.get_weights() for name, part in parts.items()}
+    """Return the weights of a model of each layer, by layer name."""
+    weights = {}
+    for name, case in LAYERS.items():
+        keras.utils.set_random_seed(3)
+        with strategy.scope():
+            model = case.model()
+            model.compile(keras.optimizers.SGD(0.01), "mse", run_eagerly=True)
+        x, shape = case.example(8), (8, *model.output_shape[1:])
+        data = tf.data.Dataset.from_tensor_slices((x, np.ones(shape))).batch(8)
+        model.fit(data, verbose=0)
+        weights[name] = model.get_weights()
+    return weights
 
 
 def train_model(strategy, case, eager=False):
@@ -80,7 +57,6 @@ def train_model(strategy, case, eager=False):
 def check_same(name, weights, others):
     for a, b in zip(weights, others, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5, err_msg=name)
-    print(name, "same weights")
 
 
 def check_other_noise(name, strategy, make, example, weights):
@@ -94,7 +70,6 @@ def check_other_noise(name, strategy, make, example, weights):
     outputs = strategy.run(tf.function(layer, autograph=False), (example,))
     first, second = strategy.experimental_local_results(outputs)
     assert np.abs(first - second).max() > 1e-4, name
-    print(name, "other noise")
 
 
 def check_bad_inputs(model, x):
@@ -112,22 +87,20 @@ def check_bad_inputs(model, x):
     other_size = tf.data.Dataset.from_generator(
         lambda: iter([x, smaller]), output_signature=ranks
     )
+    name, pixels = model.name, "expects pixels.*values from 0 to 9, dtype uint8"
     for call, what, index in (
         (model.fit, "Training", 7),
         (model.evaluate, "Evaluation", 0),
     ):
-        sizes = f"^{what} of {model.name} expects images of shape"
-        with pytest.raises(ValueError, match=sizes):
-            call(other_size, verbose=0)
-        pixels = f"^{what} of {model.name} expects pixels.*values from 0 to 9, "
-        with pytest.raises(ValueError, match=pixels + "dtype uint8"):
-            call(dataset("images", index, 9), verbose=0)
-        labels = f"^`label` of {model.name} must be integers from 0 to 2.*3"
-        with pytest.raises(ValueError, match=labels):
-            call(dataset("label", index, 3), verbose=0)
+        for data, text in (
+            (other_size, f"^{what} of {name} expects images of shape"),
+            (dataset("images", index, 9), f"^{what} of {name} {pixels}"),
+            (dataset("label", index, 3), f"^`label` of {name} .* from 0 to 2.*3"),
+        ):
+            with pytest.raises(ValueError, match=text):
+                call(data, verbose=0)
     history = model.fit(dataset("label", 0, 2), verbose=0).history
     assert set(history) == {"loss", "bits_per_dim"}
-    print("bad inputs refused")
 
 
 def check_refusals(strategy):
@@ -145,16 +118,14 @@ def check_refusals(strategy):
     outside = MODELS["VAE"].make()
     with strategy.scope(), pytest.raises(ValueError, match="made in no scope and comp"):
         outside.compile("sgd")
-    print("other scopes refused")
 
 
 def check_causality(strategy):
     """Check that causal models train and draw, and that others are refused."""
     images, text = test_check.IMAGES, test_check.TEXT
-    make = test_check.model_of
     with strategy.scope():
-        good, bad = make("A"), make("B")
-        hidden = make("B", kernel_initializer="zeros")
+        good, bad = wired(), wired(mask="B")
+        hidden = wired(mask="B", kernel_initializer="zeros")
         with pytest.raises(ValueError, match=text):
             bad.fit(images, verbose=0)
     for model in (bad, hidden):
@@ -167,7 +138,6 @@ def check_causality(strategy):
     good.fit(images, batch_size=8, verbose=0)
     assert (before[0] != good.get_weights()[0]).any()
     good.generate(1)
-    print("leaks refused")
 
 
 def main(folder):
@@ -200,7 +170,6 @@ def main(folder):
             check_bad_inputs(model, case.example(8))
         if name != "MultiScalePixelRNN":
             check_export(model, folder)
-            print(name, "draws the same from its export")
 
     check_refusals(two)
     check_causality(two)
