@@ -79,79 +79,57 @@ class ModelCase:
         return {"images": images.astype("uint8"), "label": label}
 
 
-def _layer_case(make, inputs, random=False, dtype=None, **others):
-    return LayerCase(make, {"inputs": inputs, **others}, random, dtype)
+def _layer(name, inputs, *arguments, state=None, vertical=None, condition=None, **own):
+    """Return a name and the case of a layer: class, shapes of maps, and arguments.
+
+    The name is that of the class, or begins with it and an underscore.
+    """
+    kind = getattr(layers, name.split("_")[0])
+    others = {"state": state, "vertical": vertical, "condition": condition}
+    shapes = {"inputs": inputs, **{key: x for key, x in others.items() if x}}
+    return name, LayerCase(
+        partial(kind, *arguments, **own),
+        shapes,
+        random=issubclass(kind, (layers.Latent, layers.DRAWLoop)),
+        dtype="float32" if kind is layers.DRAWLoop else None,
+    )
 
 
-LAYERS = {
-    "MaskedConv2D": _layer_case(
-        partial(layers.MaskedConv2D, 6, (5, 3), "A", num_colors=3), (5, 4, 7)
-    ),
-    "RowLSTM": _layer_case(partial(layers.RowLSTM, 5, 5, num_colors=2), (4, 6, 7)),
-    "RowLSTM_condition": _layer_case(
-        partial(layers.RowLSTM, 4), (4, 6, 7), condition=(4, 6, 2)
-    ),
-    "DiagonalBiLSTM": _layer_case(
-        partial(layers.DiagonalBiLSTM, 5, num_colors=3, num_segments=2), (4, 6, 7)
-    ),
-    "DiagonalBiLSTM_condition": _layer_case(
-        partial(layers.DiagonalBiLSTM, 4, 2, mask_type="A", num_segments=1),
-        (6, 3, 2),
-        condition=(1, 1, 2),
-    ),
-    "GatedVerticalConv": _layer_case(
-        partial(layers.GatedVerticalConv, 3, 5, "A"), (5, 4, 2)
-    ),
-    "GatedVerticalConv_condition": _layer_case(
-        partial(layers.GatedVerticalConv, 4), (4, 6, 6), condition=(4, 6, 2)
-    ),
-    "GatedHorizontalConv": _layer_case(
-        partial(layers.GatedHorizontalConv, 5, 5, "A", 3), (4, 6, 7), vertical=(4, 6, 4)
-    ),
-    "GatedHorizontalConv_condition": _layer_case(
-        partial(layers.GatedHorizontalConv, 4),
-        (4, 6, 4),
-        vertical=(4, 6, 8),
-        condition=(1, 1, 3),
-    ),
-    "ResidualMaskedConvBlock": _layer_case(
-        partial(layers.ResidualMaskedConvBlock, 4, 5, num_colors=3), (4, 6, 8)
-    ),
-    "ResidualMaskedConvBlock_condition": _layer_case(
-        partial(layers.ResidualMaskedConvBlock, 4), (4, 6, 8), condition=(1, 1, 3)
-    ),
-    "ResidualLSTMBlock": _layer_case(
-        partial(layers.ResidualLSTMBlock, 4, "row", num_colors=3), (4, 6, 8)
-    ),
-    "ResidualLSTMBlock_condition": _layer_case(
-        partial(layers.ResidualLSTMBlock, 4), (2, 3, 8), condition=(2, 3, 3)
-    ),
-    "SplitColors": _layer_case(partial(layers.SplitColors, 3), (4, 5, 6)),
-    "ReadAttention": _layer_case(
-        partial(layers.ReadAttention, 3), (5, 4, 3), state=(6,)
-    ),
-    "ReadAttention_whole": _layer_case(
-        partial(layers.ReadAttention, None), (5, 4, 3), state=(6,)
-    ),
-    "WriteAttention": _layer_case(partial(layers.WriteAttention, 4, (3, 5, 3)), (6,)),
-    "WriteAttention_whole": _layer_case(
-        partial(layers.WriteAttention, None, (3, 5, 3)), (6,)
-    ),
-    "Latent": _layer_case(
-        partial(layers.Latent, 3, "laplace", "diagonal_normal", "monte_carlo", seed=1),
-        (6,),
-        random=True,
-    ),
-    "GaussianLatent": _layer_case(
-        partial(layers.GaussianLatent, 4, seed=1), (6,), random=True
-    ),
-    "DRAWLoop": _layer_case(
-        partial(layers.DRAWLoop, 2, (4, 5, 1), 6, 3, 3, 2, "categorical", seed=1),
-        (4, 5, 1),
-        random=True,
-        dtype="float32",
-    ),
-}
+LAYERS = dict(
+    [
+        _layer("MaskedConv2D", (5, 4, 7), 6, (5, 3), "A", num_colors=3),
+        _layer("RowLSTM", (4, 6, 7), 5, 5, num_colors=2),
+        _layer("RowLSTM_condition", (4, 6, 7), 4, condition=(4, 6, 2)),
+        _layer("DiagonalBiLSTM", (4, 6, 7), 5, num_colors=3, num_segments=2),
+        _layer(
+            "DiagonalBiLSTM_condition",
+            *((6, 3, 2), 4, 2, "A"),
+            num_segments=1,
+            condition=(1, 1, 2),
+        ),
+        _layer("GatedVerticalConv", (5, 4, 2), 3, 5, "A"),
+        _layer("GatedVerticalConv_condition", (4, 6, 6), 4, condition=(4, 6, 2)),
+        _layer("GatedHorizontalConv", (4, 6, 7), 5, 5, "A", 3, vertical=(4, 6, 4)),
+        _layer(
+            "GatedHorizontalConv_condition",
+            *((4, 6, 4), 4),
+            vertical=(4, 6, 8),
+            condition=(1, 1, 3),
+        ),
+        _layer("ResidualMaskedConvBlock", (4, 6, 8), 4, 5, num_colors=3),
+        _layer("ResidualMaskedConvBlock_condition", (4, 6, 8), 4, condition=(1, 1, 3)),
+        _layer("ResidualLSTMBlock", (4, 6, 8), 4, "row", num_colors=3),
+        _layer("ResidualLSTMBlock_condition", (2, 3, 8), 4, condition=(2, 3, 3)),
+        _layer("SplitColors", (4, 5, 6), 3),
+        _layer("ReadAttention", (5, 4, 3), 3, state=(6,)),
+        _layer("ReadAttention_whole", (5, 4, 3), None, state=(6,)),
+        _layer("WriteAttention", (6,), 4, (3, 5, 3)),
+        _layer("WriteAttention_whole", (6,), None, (3, 5, 3)),
+        _layer("Latent", (6,), 3, "laplace", "diagonal_normal", "monte_carlo", seed=1),
+        _layer("GaussianLatent", (6,), 4, scale="log_variance", seed=1),
+        _layer("DRAWLoop", (4, 5, 1), 2, (4, 5, 1), 6, 3, 3, 2, "categorical", seed=1),
+    ]
+)
 
 
 def _wired_by_hand():
@@ -162,67 +140,61 @@ def _wired_by_hand():
     return models.AutoregressiveModel(images, logits, "bernoulli")
 
 
-def _model_case(kind, shape, *arguments, num_values=2, **options):
-    return ModelCase(
+def model_case(name, shape, *arguments, **options):
+    """Return a name and the case of a model; the name begins with that of its class."""
+    kind = getattr(models, name.split("_")[0])
+    return name, ModelCase(
         partial(kind, shape, *arguments, **options),
         shape,
-        num_values,
+        likelihoods.get(options.get("likelihood", "bernoulli")).num_values,
         options.get("num_classes"),
         random=issubclass(kind, models.LatentModel),
     )
 
 
-_FOUR = {"likelihood": likelihoods.Categorical(4), "num_values": 4}
-_FIVE = {"likelihood": likelihoods.Categorical(5), "num_values": 5}
-_MIXTURE = {"likelihood": likelihoods.DiscretizedLogisticMixture(5, 2), "num_values": 5}
-_GAUSS = {"likelihood": "gaussian", "num_values": None}
-_PLAIN = {"residual": False, "skip": False}
-_INTENSITIES = {
-    "likelihood": likelihoods.Bernoulli(intensities=True),
-    "num_values": None,
-}
+_FOUR, _FIVE = likelihoods.Categorical(4), likelihoods.Categorical(5)
+_MIXTURE = likelihoods.DiscretizedLogisticMixture(5, 2)
+_REAL = likelihoods.Bernoulli(intensities=True)
+_VARIANCE = latents.DiagonalNormal("log_variance")
 
-MODELS = {
-    "AutoregressiveModel": ModelCase(_wired_by_hand, (4, 5, 1), 2),
-    "PixelCNN": _model_case(models.PixelCNN, (4, 5, 3), 4, 1, head_filters=8, **_FIVE),
-    "PixelCNN_mixture": _model_case(
-        models.PixelCNN, (4, 5, 3), 4, 1, head_filters=8, **_MIXTURE
-    ),
-    "PixelCNN_classes": _model_case(
-        models.PixelCNN, (4, 4, 1), 3, 1, head_filters=4, num_classes=3
-    ),
-    "GatedPixelCNN": _model_case(
-        models.GatedPixelCNN, (4, 5, 3), 4, 1, head_filters=8, **_FIVE
-    ),
-    "GatedPixelCNN_classes": _model_case(
-        models.GatedPixelCNN, (4, 4, 1), 3, 1, head_filters=4, num_classes=3
-    ),
-    "PixelRNN_diagonal": _model_case(models.PixelRNN, (5, 4, 1), 4, 1, head_filters=8),
-    "PixelRNN_row": _model_case(
-        models.PixelRNN, (4, 5, 3), 5, 1, "row", head_filters=8, **_FOUR
-    ),
-    "PixelRNN_plain": _model_case(
-        models.PixelRNN, (4, 4, 1), 3, 1, "row", **_PLAIN, num_classes=2
-    ),
-    "MultiScalePixelRNN": _model_case(
-        models.MultiScalePixelRNN,
-        (4, 6, 3),
-        ((2, 2), (4, 6)),
-        4,
-        1,
-        "row",
-        head_filters=8,
-        first_kernel_size=3,
-        condition_filters=4,
-        **_FOUR,
-    ),
-    "VAE": _model_case(models.VAE, (4, 5, 1), 3, 8, num_samples=2),
-    "VAE_full_normal": _model_case(
-        models.VAE, (4, 3, 3), 2, 8, posterior="full_normal", weight_prior=10, **_GAUSS
-    ),
-    "DRAW": _model_case(models.DRAW, (4, 5, 1), 2, 6, 3, 3, 2),
-    "DRAW_whole": _model_case(models.DRAW, (4, 5, 3), 2, 6, 3, **_INTENSITIES),
-}
+MODELS = dict(
+    [
+        ("AutoregressiveModel", ModelCase(_wired_by_hand, (4, 5, 1), 2)),
+        model_case("PixelCNN", (4, 5, 3), 4, 1, 8, likelihood=_FIVE),
+        model_case("PixelCNN_mixture", (4, 5, 3), 4, 1, 8, likelihood=_MIXTURE),
+        model_case("PixelCNN_classes", (4, 4, 1), 3, 1, 4, num_classes=3),
+        model_case("GatedPixelCNN", (4, 5, 3), 4, 1, 8, likelihood=_FIVE),
+        model_case("GatedPixelCNN_classes", (4, 4, 1), 3, 1, 4, num_classes=3),
+        model_case("PixelRNN_diagonal", (5, 4, 1), 4, 1, head_filters=8),
+        model_case("PixelRNN_row", (4, 5, 3), 5, 1, "row", 8, likelihood=_FOUR),
+        model_case(
+            "PixelRNN_plain",
+            *((4, 4, 1), 3, 1, "row"),
+            residual=False,
+            skip=False,
+            num_classes=2,
+        ),
+        model_case(
+            "MultiScalePixelRNN",
+            *((4, 6, 3), ((2, 2), (4, 6)), 4, 1, "row", 8),
+            likelihood=_FOUR,
+            first_kernel_size=3,
+            condition_filters=4,
+        ),
+        model_case("VAE", (4, 5, 1), 3, 8, num_samples=2, posterior=_VARIANCE),
+        model_case(
+            "VAE_full_normal",
+            *((4, 6, 3), 2, (8, 5)),
+            likelihood="gaussian",
+            posterior="full_normal",
+            weight_prior=10,
+            conv_filters=[2],
+            activation="elu",
+        ),
+        model_case("DRAW", (4, 5, 1), 2, 6, 3, 3, 2),
+        model_case("DRAW_whole", (4, 5, 3), 2, 6, 3, likelihood=_REAL),
+    ]
+)
 
 LIKELIHOODS = {
     "Bernoulli": likelihoods.Bernoulli,
@@ -235,6 +207,7 @@ LIKELIHOODS = {
 # Families of latent distributions.
 FAMILIES = {
     "DiagonalNormal": latents.DiagonalNormal,
+    "DiagonalNormal_variance": lambda: latents.DiagonalNormal("log_variance"),
     "FullNormal": latents.FullNormal,
     "Laplace": latents.Laplace,
 }
@@ -245,14 +218,7 @@ MEASURES = {
     "BitsPerDim": lambda: metrics.BitsPerDim(likelihoods.Bernoulli()),
 }
 
-# Public names without a case: base classes, functions and modules; and `DRAWCell`,
-# whose states are a list, and which `tests/models/test_draw.py` tests.
-NOT_TRIED = {
-    "CausalLayer",
-    "DRAWCell",
-    "GenerativeModel",
-    "LatentFamily",
-    "LatentModel",
-    "Likelihood",
-    "get",
-}
+_BASES = "CausalLayer GenerativeModel LatentFamily LatentModel Likelihood"
+# Public names without a case: base classes, a function, and `DRAWCell`, whose states
+# are a list, and which `tests/models/test_draw.py` tests.
+NOT_TRIED = {*_BASES.split(), "DRAWCell", "get"}

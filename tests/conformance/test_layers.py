@@ -1,5 +1,3 @@
-import json
-
 import keras
 import numpy as np
 import pytest
@@ -11,26 +9,13 @@ CASES = pytest.mark.parametrize("case", LAYERS.values(), ids=LAYERS)
 
 
 @CASES
-def test_config_round_trips(case):
-    layer = case.make(name="layer")
-    config = layer.get_config()
-    again = type(layer).from_config(config)
-    assert json.dumps(again.get_config()) == json.dumps(config)
-    serialized = keras.saving.serialize_keras_object(layer)
-    revived = keras.saving.deserialize_keras_object(json.loads(json.dumps(serialized)))
-    assert json.dumps(revived.get_config()) == json.dumps(config)
-    assert dir(revived) == dir(layer)
-
-
-@CASES
 def test_build_alone_creates_all_weights(case):
     example = case.example()
     built, called = case.make(), case.make()
     built.build(*((None, *shape) for shape in case.inputs.values()))
     called(*example.values())
-    assert [w.shape for w in built.weights] == [w.shape for w in called.weights]
-    assert [w.path.split("/", 1)[1] for w in built.weights] == [
-        w.path.split("/", 1)[1] for w in called.weights
+    assert [(w.shape, w.path.split("/", 1)[1]) for w in built.weights] == [
+        (w.shape, w.path.split("/", 1)[1]) for w in called.weights
     ]
 
 
@@ -86,17 +71,16 @@ def test_a_condition_without_weights_is_refused(name):
     "name", weekly_but(LAYERS, *(name for name in LAYERS if "_condition" not in name))
 )
 def test_trains_under_xla(name):
-    keras.utils.set_random_seed(0)  # Steep weights could make a step too large.
-    case = LAYERS[name]
-    model = case.model()
-    model.compile("sgd", "mse", jit_compile=True)
-    example = case.example()
-    target = np.zeros(model(example).shape)
-    if case.random:
-        results = model.train_on_batch(example, target, return_dict=True)
-        assert set(results) == {"loss", "kl"}
-        assert np.isfinite(list(results.values())).all()
-        return
-    before = float(np.mean(np.square(model(example))))
-    np.testing.assert_allclose(model.train_on_batch(example, target), before, rtol=1e-4)
-    assert float(np.mean(np.square(model(example)))) < before
+    case, results = LAYERS[name], []
+    model, example = case.model(), case.example()
+    start, target = model.get_weights(), np.zeros(model(example).shape)
+    for options in ({"jit_compile": True}, {"run_eagerly": True}):
+        model.set_weights(start)
+        model.compile("sgd", "mse", **options)
+        logs = model.train_on_batch(example, target, return_dict=True)
+        assert set(logs) == ({"loss", "kl"} if case.random else {"loss"})
+        results.append([*logs.values(), *model.get_weights()])
+    for compiled, eager in zip(*results, strict=True):
+        assert np.isfinite(compiled).all()
+        if not case.random:
+            np.testing.assert_allclose(compiled, eager, rtol=1e-4, atol=1e-5)

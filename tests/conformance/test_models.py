@@ -1,5 +1,6 @@
-import json
+import pickle
 import time
+from unittest import mock
 
 import keras
 import numpy as np
@@ -15,19 +16,6 @@ from tests.subprocesses import run_forked
 CASES = pytest.mark.parametrize("case", MODELS.values(), ids=MODELS)
 
 
-@CASES
-def test_config_round_trips(case):
-    model = case.make()
-    assert model.image_shape == case.shape
-    config = keras.saving.serialize_keras_object(model)
-    revived = keras.saving.deserialize_keras_object(json.loads(json.dumps(config)))
-    assert [w.shape for w in revived.weights] == [w.shape for w in model.weights]
-    assert revived.likelihood == model.likelihood
-    assert type(revived) is type(model)
-    again = keras.saving.serialize_keras_object(revived)
-    assert json.dumps(again["config"]) == json.dumps(config["config"])
-
-
 @pytest.mark.parametrize("name", slow_but(MODELS, *[*MODELS][2::2]))
 def test_logits_are_float32_and_images_reproducible(name):
     case = MODELS[name]
@@ -39,7 +27,7 @@ def test_logits_are_float32_and_images_reproducible(name):
     labels = {"conditions": x["label"][:2]} if isinstance(x, dict) else {}
     model.check_causality = False  # To save proofs; latent models have none.
     drawn = model.generate(2, seed=5, **labels)
-    assert drawn.shape == (2, *model.image_shape)
+    assert drawn.shape[1:] == model.image_shape == case.shape
     assert drawn.max() < (case.num_values or 1)
     last = {name: values[1:] for name, values in labels.items()}
     # Means are real numbers, whose rounding depends on the batch; pixels differ by 1.
@@ -47,34 +35,24 @@ def test_logits_are_float32_and_images_reproducible(name):
     np.testing.assert_allclose(again, drawn[1:], atol=1e-5)
 
 
-CONVOLUTIONS = {
-    "GatedPixelCNN": MODELS["GatedPixelCNN"].make,
-    "MultiScalePixelRNN": MODELS["MultiScalePixelRNN"].make,
-    "VAE": lambda: VAE((8, 8, 1), 2, 4, conv_filters=(3, 4)),
-}
-
-
-@pytest.mark.parametrize("name", CONVOLUTIONS)
-def test_colors_are_last_whatever_keras_is_set_to(name):
+@pytest.mark.parametrize(
+    "name", ["GatedPixelCNN", "MultiScalePixelRNN", "VAE_full_normal"]
+)
+def test_colors_are_last_whatever_keras_is_set_to(name, request):
+    request.addfinalizer(lambda: keras.config.set_image_data_format("channels_last"))
     keras.config.set_image_data_format("channels_first")
-    try:
-        model = CONVOLUTIONS[name]()
-    finally:
-        keras.config.set_image_data_format("channels_last")
+    model = MODELS[name].make()
     layers = [x for x in model._flatten_layers() if hasattr(x, "data_format")]
     assert {layer.data_format for layer in layers} == {"channels_last"}
 
 
 @pytest.mark.parametrize("name", ["VAE", "DRAW"])
-def test_losses_add_up_in_any_float_type_of_keras(name):
-    case = MODELS[name]
+def test_losses_add_up_in_any_float_type_of_keras(name, request):
+    request.addfinalizer(lambda: keras.config.set_floatx("float32"))
     keras.config.set_floatx("float64")
-    try:
-        model = case.make()
-        model.compile("adam", run_eagerly=True)
-        logs = model.train_on_batch(case.example(), return_dict=True)
-    finally:
-        keras.config.set_floatx("float32")
+    model = MODELS[name].make()
+    model.compile("adam", run_eagerly=True)
+    logs = model.train_on_batch(MODELS[name].example(), return_dict=True)
     np.testing.assert_allclose(logs["loss"], logs["kl"] + logs["reconstruction"], 1e-5)
 
 
@@ -128,96 +106,42 @@ def test_xla_compiles_a_step_once(case):
         history = model.fit(x, batch_size=2, verbose=0, validation_data=x).history
         seconds.append(time.perf_counter() - began)
         assert np.isfinite([history["loss"], history["val_loss"]]).all()
+    if not case.random:  # Without XLA.
+        nats = -model.log_prob(x).mean()
+        np.testing.assert_allclose(history["val_loss"], [nats], rtol=1e-4)
     assert seconds[1] < seconds[0] / 3
 
 
-def test_the_first_step_is_traced_once(monkeypatch):
+def test_the_first_step_is_traced_once():
     model = MODELS["VAE"].make()
-    traces = []
-    step = type(model).train_step
-
-    def counted(self, data):
-        traces.append(data)
-        return step(self, data)
-
-    monkeypatch.setattr(type(model), "train_step", counted)
-    model.compile("adam")
-    model.fit(MODELS["VAE"].example(), batch_size=2, epochs=2, verbose=0)
-    assert len(traces) == 1
-
-
-@pytest.mark.slow
-@pytest.mark.weekly
-def test_trains_under_xla_as_without():
-    """One of the models, since all layers are tried under XLA on their own."""
-    case = MODELS["PixelRNN_diagonal"]
-    x = case.example()
-    losses, weights = [], []
-    for jit_compile in (False, True):
-        keras.utils.set_random_seed(1)
-        model = case.make()
-        # Without XLA, the steps are the same in a graph, which is tested elsewhere.
-        options = {"jit_compile": jit_compile, "run_eagerly": not jit_compile}
-        model.compile(keras.optimizers.SGD(0.01), **options)
-        history = model.fit(x, batch_size=4, epochs=2, verbose=0).history
-        losses.append([*history.values()])
-        weights.append(np.concatenate([w.ravel() for w in model.get_weights()]))
-    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-4)
-    np.testing.assert_allclose(weights[1], weights[0], atol=1e-5)
-
-
-@pytest.fixture
-def eager_functions():
-    """Run `tf.function`s eagerly: tracing would take most of the time."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
+    options = {"autospec": True, "side_effect": VAE.train_step}
+    with mock.patch.object(VAE, "train_step", **options) as step:
+        model.compile("adam")
+        model.fit(MODELS["VAE"].example(), batch_size=2, epochs=2, verbose=0)
+    assert step.call_count == 1
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*does not apply to tf.data functions")
-def test_keras_files_load_in_a_fresh_process(eager_functions, tmp_path):
-    for name, case in LAYERS.items():
-        half = "LSTM" in name or "Attention" in name
-        model = case.model(dtype="mixed_bfloat16" if half else None)
-        model.save(tmp_path / f"{name}.keras")
-        example = case.example()
-        outputs = np.asarray(model(example), "float32")
-        if case.random:
-            outputs = np.concatenate([w.ravel() for w in model.get_weights()])
-        np.savez(tmp_path / f"{name}.npz", outputs=outputs, **example)
-    for name, case in MODELS.items():
-        model = case.make()
-        model.compile("adam", run_eagerly=True)
+def test_keras_files_load_in_a_fresh_process(request, tmp_path):
+    # Tracing would take most of the time.
+    request.addfinalizer(lambda: tf.config.run_functions_eagerly(False))
+    tf.config.run_functions_eagerly(True)
+    for name, case in {**LAYERS, **MODELS}.items():
         x = case.example()
-        model.fit(x, verbose=0)
+        if name in LAYERS:
+            half = "LSTM" in name or "Attention" in name
+            model = case.model(dtype="mixed_bfloat16" if half else None)
+        else:
+            model = case.make()
+            model.compile("adam", run_eagerly=True)
+            model.fit(x, verbose=0)
         model.save(tmp_path / f"{name}.keras")
-        example = x if isinstance(x, dict) else {model.inputs[0].name: x}
-        outputs = model.elbo(x, seed=0) if case.random else np.asarray(model(x))
-        evaluation = [0] if case.random else model.evaluate(x, verbose=0)
-        np.savez(
-            tmp_path / f"{name}.npz", outputs=outputs, evaluation=evaluation, **example
-        )
-    output = run_forked(loading.main, tmp_path, output=tmp_path / "printed")
-    assert output.count("loaded") == len(LAYERS) + len(MODELS)
+        expected = pickle.dumps((x, loading.computed(model, x)))
+        (tmp_path / f"{name}.pickle").write_bytes(expected)
+    run_forked(loading.main, tmp_path, output=tmp_path / "printed")
 
 
 @pytest.mark.slow
 def test_two_replicas_train_as_one_and_refuse_as_one(tmp_path):
-    output = run_forked(replicas.main, tmp_path, output=tmp_path / "printed")
-    random = sum(case.random for case in LAYERS.values())
-    assert output.count("other noise") == random
-    num_trained = len(LAYERS) - random + len(replicas.REPLICATED)
-    assert output.count("same weights") == num_trained
-    assert output.count("from its export") == 3
-    # The same process saves imports.
-    for done in (
-        "bad inputs refused",
-        "leaks refused",
-        "other scopes refused",
-        "files written and pictures drawn",
-        "data of all kinds",
-        "custom training loop",
-        "metrics of each replica",
-    ):
-        assert done in output
+    run_forked(replicas.main, tmp_path, output=tmp_path / "printed")

@@ -24,27 +24,46 @@ def test_every_public_class_is_registered():
     assert public - NOT_TRIED == {name.split("_")[0] for name in registered}
 
 
+def serialized(made):
+    return json.dumps(keras.saving.serialize_keras_object(made))
+
+
+def revived(made):
+    return keras.saving.deserialize_keras_object(json.loads(serialized(made)))
+
+
+CASES = {**LAYERS, **MODELS}
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_config_round_trips(case):
+    made = case.make()
+    config = json.dumps(made.get_config())
+    for again in (revived(made), type(made).from_config(json.loads(config))):
+        assert type(again) is type(made) and dir(again) == dir(made)
+        assert json.dumps(again.get_config()) == config
+        assert [w.shape for w in again.weights] == [w.shape for w in made.weights]
+        for name in ("likelihood", "posterior"):
+            assert getattr(again, name, None) == getattr(made, name, None)
+
+
 @pytest.mark.parametrize("name", DISTRIBUTIONS)
 def test_distribution_round_trips(name):
     distribution = DISTRIBUTIONS[name]()
-    serialized = json.dumps(keras.saving.serialize_keras_object(distribution))
     package = kg.latents if name in FAMILIES else kg.likelihoods
-    revived = package.get(json.loads(serialized))
-    assert revived == distribution
-    assert hash(revived) == hash(distribution)
-    assert repr(revived) == repr(distribution)
+    again = package.get(json.loads(serialized(distribution)))
+    assert again == distribution
+    assert hash(again) == hash(distribution)
+    assert repr(again) == repr(distribution)
 
 
 @pytest.mark.parametrize("make", MEASURES.values(), ids=MEASURES)
 def test_measure_round_trips_and_agrees(make):
     measure = make()
-    revived = keras.saving.deserialize_keras_object(
-        json.loads(json.dumps(keras.saving.serialize_keras_object(measure)))
-    )
     images = np.random.default_rng(0).integers(2, size=(3, 4, 5, 1))
     params = np.random.default_rng(1).normal(size=images.shape).astype("float32")
     probability = np.where(images == 1, 1, -1) * params
     nats = np.log1p(np.exp(-probability)).sum(axis=(1, 2, 3)).mean()
     expected = nats if "Likelihood" in type(measure).__name__ else nats / 20 / np.log(2)
-    for each in (measure, revived):
+    for each in (measure, revived(measure)):
         np.testing.assert_allclose(float(each(images, params)), expected, rtol=1e-5)
