@@ -1,14 +1,18 @@
+import re
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from keras_genimg.causality.random_weights import random_weights, randomize
-from keras_genimg.layers import DRAWCell, DRAWLoop
+from keras_genimg.layers import DRAWLoop
 from keras_genimg.likelihoods import Bernoulli, Categorical
 from keras_genimg.models import DRAW
 from tests import reference
+from tests.conformance.registry import model_case
 
+# Image shape, sizes of read and write attention, and likelihood.
 KINDS = {
     "attention": ((5, 7, 1), 3, 2, "bernoulli"),
     "read_only": ((5, 7, 1), 3, None, "bernoulli"),
@@ -18,31 +22,25 @@ KINDS = {
 }
 
 
-def make(kind, num_glimpses=3, **kwargs):
-    shape, read_size, write_size, likelihood = KINDS[kind]
-    return DRAW(shape, num_glimpses, 6, 4, read_size, write_size, likelihood, **kwargs)
+def case_of(kind):
+    shape, *sizes, likelihood = KINDS[kind]
+    return model_case("DRAW", shape, 3, 6, 4, *sizes, likelihood=likelihood)[1]
 
 
-def example(model, batch=3, seed=0):
-    generator = np.random.default_rng(seed)
-    shape = (batch, *model.image_shape)
-    if model.likelihood.num_values is None:
-        return generator.random(shape).astype("float32")
-    return generator.integers(model.likelihood.num_values, size=shape).astype("uint8")
+IMAGES = case_of("attention").example(3)
 
 
 @pytest.fixture(scope="module")
 def model():
     """Return a DRAW with large random weights."""
-    model = make("attention")
+    model = case_of("attention").make()
     randomize(model, seed=1)
     return model
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_loop_equals_a_plain_loop_over_the_papers_equations(kind):
-    model = make(kind)
-    x = example(model)
+    model, x = case_of(kind).make(), case_of(kind).example(3)
     noise = np.random.default_rng(2).normal(size=(3, len(x), 4)).astype("float32")
     with random_weights(model, 3):
         outputs, canvas = model.loop.run(x, noise)
@@ -51,8 +49,7 @@ def test_loop_equals_a_plain_loop_over_the_papers_equations(kind):
             x / model.likelihood.max_value,
             noise,
             weights,
-            KINDS[kind][1],
-            KINDS[kind][2],
+            *KINDS[kind][1:3],
             model.likelihood.params_shape(model.image_shape),
             lambda params: (
                 np.asarray(model.likelihood.mean(params)) / model.likelihood.max_value
@@ -64,7 +61,7 @@ def test_loop_equals_a_plain_loop_over_the_papers_equations(kind):
 
 
 def test_the_cell_runs_in_an_rnn_of_keras(model):
-    loop, x = model.loop, example(model)
+    loop, x = model.loop, IMAGES
     noise = np.random.default_rng(2).normal(size=(3, len(x), 4)).astype("float32")
     outputs, canvas = loop.run(x, noise)
     rnn = keras.layers.RNN(loop.cell, return_sequences=True, return_state=True)
@@ -77,12 +74,12 @@ def test_the_cell_runs_in_an_rnn_of_keras(model):
 def test_divergence_of_all_steps_has_the_constant_of_all_coordinates():
     """The paper's constant `-T / 2` holds only for a single coordinate."""
     num_glimpses, latent_dim, mean, log_stddev = 5, 4, 0.7, -0.3
-    model = make("attention", num_glimpses)
+    model = DRAW((5, 7, 1), num_glimpses, 6, latent_dim, 3, 2)
     for weight in model.weights:
         weight.assign(tf.zeros_like(weight))
     bias = [mean] * latent_dim + [log_stddev] * latent_dim
     model.loop.cell.posterior_params.bias.assign(bias)
-    model(example(model))
+    model(IMAGES)
     (kl,) = model.losses
     terms = mean**2 + np.exp(2 * log_stddev) - 2 * log_stddev
     steps = num_glimpses * latent_dim
@@ -105,36 +102,8 @@ def test_noise_of_the_steps_of_one_call_is_uncorrelated(model, monkeypatch):
     np.testing.assert_allclose(rows.std(axis=1), 1, atol=0.05)
 
 
-def test_drawing_touches_no_weight_of_the_encoder(model):
-    before = model.generate_canvases(3, seed=4)
-    weights = model.get_weights()
-    cell = model.loop.cell
-    encoder = [*cell.read.weights, *cell.encoder.weights]
-    encoder += [*cell.posterior_params.weights, *cell.initial[1:3]]
-    for weight in encoder:
-        weight.assign(tf.fill(weight.shape, np.nan))
-    after = model.generate_canvases(3, seed=4)
-    assert np.isnan(model.elbo(example(model), seed=0)).all()
-    model.set_weights(weights)
-    for name in before:
-        np.testing.assert_array_equal(after[name], before[name])
-
-
-def test_an_image_depends_on_its_seed_alone(model):
-    drawn = model.generate(4, seed=10)
-    assert drawn.dtype == "float32" and 0 <= drawn.min() < drawn.max() <= 1
-    assert len(np.unique(drawn, axis=0)) == 4
-    np.testing.assert_allclose(model.generate(1, seed=12), drawn[2:3], atol=1e-6)
-    small = model.generate(4, seed=10, batch_size=3)
-    np.testing.assert_allclose(small, drawn, atol=1e-6)
-    compiled = model.generate(4, seed=10, jit_compile=True)
-    np.testing.assert_allclose(compiled, drawn, atol=1e-5)
-    pixels = model.generate(4, seed=10, sample_pixels=True)
-    assert pixels.dtype == "uint8" and set(np.unique(pixels)) == {0, 1}
-
-
 def test_canvases_and_attention(model):
-    x = example(model)
+    x = IMAGES
     drawn = model.generate_canvases(3, seed=4)
     assert set(drawn) == {"images", "canvases", "write_attention"}
     read = model.reconstruct_canvases(x, seed=4)
@@ -149,16 +118,6 @@ def test_canvases_and_attention(model):
     np.testing.assert_allclose(model.reconstruct(x, seed=4), read["images"], atol=1e-6)
     assert read["read_attention"].shape == (3, 3, 5) and read["kl"].shape == (3, 3)
     assert (read["kl"] > 0).all()
-
-
-def test_estimators_of_the_divergence_agree(model):
-    x = np.repeat(example(model), 300, axis=0).astype("float32")
-    infer = tf.function(lambda seeds: model.infer(x)(seeds, 2), autograph=False)
-    sample = infer(tf.range(len(x), dtype=tf.int64))
-    differences = np.reshape(-sample.log_ratio - sample.kl, (3, 300))
-    error = differences.std(axis=1) / np.sqrt(300)
-    assert (np.abs(differences.mean(axis=1)) < 5 * error).all()
-    assert (error > 0).all()
 
 
 @pytest.mark.slow
@@ -186,40 +145,12 @@ def test_graph_is_the_same_for_any_number_of_glimpses():
     assert max(rank for rank in ranks if rank is not None) <= 4
 
 
-def test_published_settings():
-    keys = "image_shape num_glimpses units latent_dim read_size write_size".split()
-    table = {
-        "mnist": ((28, 28, 1), 64, 256, 100, 2, 5),
-        "svhn": ((54, 54, 3), 32, 800, 100, 12, 12),
-        "cifar10": ((32, 32, 3), 64, 400, 200, 5, 5),
-    }
-    for name, expected in table.items():
-        config = DRAW.presets[name].config
-        assert tuple(config[key] for key in keys) == expected
-        likelihood = config.get("likelihood", Bernoulli())
-        assert likelihood == Bernoulli(intensities=name != "mnist")
-    model = DRAW.from_preset("cifar10", num_glimpses=2, units=4)
-    assert model.generate(1, seed=0).shape == (1, 32, 32, 3)
-
-
 @pytest.mark.parametrize(
-    "arguments, text",
-    [
-        ({"image_shape": (5, 7)}, r"`image_shape` of DRAW.*\(5, 7\)"),
-        ({"num_glimpses": 0}, "num_glimpses=0"),
-        ({"units": 0}, "units=0"),
-        ({"latent_dim": 0}, "latent_dim=0"),
-    ],
-    ids=str,
+    "name, value",
+    [("image_shape", (5, 7)), ("num_glimpses", 0), ("units", 0), ("latent_dim", 0)],
 )
-def test_constructor_refuses(arguments, text):
-    settings = {"image_shape": (5, 7, 1), "num_glimpses": 2, "units": 4}
-    with pytest.raises(ValueError, match=f"(?s){text}"):
-        DRAW(**{**settings, "latent_dim": 3, **arguments})
-
-
-def test_cell_round_trips():
-    cell = DRAWCell((5, 7, 1), 6, 4, 3, None, Categorical(5))
-    again = DRAWCell.from_config(cell.get_config())
-    assert again.get_config() == cell.get_config()
-    assert cell.state_size == (35, 175, 6, 6, 6, 6)
+def test_constructor_refuses(name, value):
+    given = {"image_shape": (5, 7, 1), "num_glimpses": 2, "units": 4, "latent_dim": 3}
+    text = re.escape(f"Received: {name}={value}")
+    with pytest.raises(ValueError, match=f"(?s)`{name}`.*{text}"):
+        DRAW(**{**given, name: value})

@@ -1,3 +1,7 @@
+"""Bounds, parts and heads of a VAE, and arguments that do not match."""
+
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -11,16 +15,13 @@ from keras_genimg.likelihoods import (
     Gaussian,
 )
 from keras_genimg.models import VAE
+from tests.conformance.loading import computed
 from tests.seldom import slow_but
 
 SHAPE = (4, 3, 1)
 IMAGES = np.random.default_rng(0).integers(2, size=(20, *SHAPE)).astype("uint8")
 IMAGES[:, 0] = 1
 INTENSITIES = np.random.default_rng(1).uniform(size=(20, *SHAPE)).astype("float32")
-
-
-def dataset(images, size):
-    return tf.data.Dataset.from_tensor_slices(images).batch(size)
 
 
 @pytest.fixture(scope="module")
@@ -54,44 +55,13 @@ def test_bounds_by_hand(model):
     np.testing.assert_allclose(model.elbo(IMAGES, seed=9), expected, rtol=1e-4)
 
 
-def test_both_bounds_are_the_same_for_one_sample():
-    model = VAE(SHAPE, 3, 4, estimator="monte_carlo", weight_stddev=0.4)
-    one = model.log_prob(IMAGES, num_samples=1, seed=0)
-    np.testing.assert_allclose(one, model.elbo(IMAGES, seed=0), rtol=1e-5)
-
-
-# `test_log_prob.py` has the third method.
-@pytest.mark.parametrize("method", ["elbo", "reconstruct"])
-def test_batches_and_data_sets_make_no_difference(model, method):
-    call = getattr(model, method)
-    expected = call(IMAGES, seed=4)
-    assert (len(expected), expected.dtype) == (20, np.float32)
-    empty = tf.data.Dataset.from_tensors(IMAGES[:0])
-    for images, options in [
-        (IMAGES, {"batch_size": 7}),
-        (IMAGES.astype("float32"), {"verbose": 0}),
-        (dataset(IMAGES, 6), {}),
-        (dataset(IMAGES, 6).concatenate(empty), {}),
-    ]:
-        np.testing.assert_allclose(call(images, seed=4, **options), expected, rtol=1e-5)
-    last = call(IMAGES[15:], seed=4 + 15)
-    np.testing.assert_allclose(last, expected[15:], rtol=1e-5)
-    assert (call(IMAGES, seed=5) != expected).any()
-    assert (call(IMAGES) != call(IMAGES)).any()
-
-
-def test_bits_per_dim(model):
-    bits = -model.log_prob(IMAGES, seed=3) / 12 / np.log(2)
-    np.testing.assert_allclose(model.bits_per_dim(IMAGES, seed=3), bits, rtol=1e-5)
-
-
 def test_encode_and_decode(model):
     mean, stddev = model.encode(IMAGES, batch_size=8)
     assert mean.shape == stddev.shape == (20, 2)
     params = np.asarray(model.latent.parameters(model.encoder(IMAGES)))
     np.testing.assert_allclose(mean, params[:, :2], rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(stddev, np.exp(params[:, 2:]), rtol=1e-5)
-    again = model.encode(dataset(IMAGES, 9))
+    again = model.encode(tf.data.Dataset.from_tensor_slices(IMAGES).batch(9))
     np.testing.assert_allclose(again, (mean, stddev), rtol=1e-5, atol=1e-6)
     decoded = model.decode(mean, batch_size=6)
     logits = np.asarray(model.decoder(mean), "float64")
@@ -99,66 +69,26 @@ def test_encode_and_decode(model):
     assert (decoded.shape, decoded.dtype) == ((20, *SHAPE), np.float32)
 
 
-def test_reconstruction(model):
-    pixels = model.reconstruct(IMAGES, seed=2, sample_pixels=True)
-    assert (pixels.shape, pixels.dtype) == (IMAGES.shape, np.uint8)
-    assert set(np.unique(pixels)) <= {0, 1}
-    assert pixels[:, 0].mean() > 0.8  # Rows that are 1 in every image.
-
-
 def test_exported_endpoints_are_the_methods(model, tmp_path):
     model.export(tmp_path / "vae", verbose=False)
-    served = tf.saved_model.load(str(tmp_path / "vae")).signatures
+    signatures = tf.saved_model.load(str(tmp_path / "vae")).signatures
     shown = model.likelihood.to_display
-    images = tf.constant(shown(IMAGES), tf.int32)
-    seed = tf.range(30, 50, dtype=tf.int64)
-    np.testing.assert_array_equal(
-        served["sample"](seed=seed)["images"], shown(model.generate(20, seed=30))
-    )
-    np.testing.assert_array_equal(
-        served["reconstruct"](images=images, seed=seed)["images"],
-        shown(model.reconstruct(IMAGES, seed=30)),
-    )
-    np.testing.assert_allclose(
-        served["elbo"](images=images, seed=seed)["elbo"],
-        model.elbo(IMAGES, seed=30),
-        rtol=1e-5,
-    )
-    encoded = served["encode"](images=images)
+    images = {"images": tf.constant(shown(IMAGES), tf.int32)}
+    seed = {"seed": tf.range(30, 50, dtype=tf.int64)}
     mean, stddev = model.encode(IMAGES)
-    np.testing.assert_allclose(encoded["latent_mean"], mean, rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(encoded["latent_stddev"], stddev, rtol=1e-5)
-    np.testing.assert_array_equal(
-        served["decode"](latent=mean)["images"], shown(model.decode(mean))
-    )
-
-
-def test_generation(model):
-    drawn = model.generate(4, seed=10)
-    assert (drawn.shape, drawn.dtype) == ((4, *SHAPE), np.float32)
-    assert 0 <= drawn.min() <= drawn.max() <= 1
-    assert len(np.unique(drawn[:, 1, 0, 0])) == 4
-    np.testing.assert_allclose(model.generate(1, seed=12)[0], drawn[2], rtol=1e-5)
-    chosen = model.generate(3, seed=[13, 10, 11], batch_size=2)
-    np.testing.assert_allclose(chosen, drawn[[3, 0, 1]], rtol=1e-5)
-    under_xla = model.generate(4, seed=10, jit_compile=True)
-    np.testing.assert_allclose(under_xla, drawn, rtol=1e-4)
-    pixels = model.generate(300, seed=10, sample_pixels=True)
-    assert pixels.dtype == np.uint8
-    assert set(np.unique(pixels)) == {0, 1}
-    means = model.generate(300, seed=10)
-    np.testing.assert_allclose(pixels.mean(axis=0), means.mean(axis=0), atol=0.15)
-
-
-def test_generation_needs_no_encoder(model):
-    drawn = model.generate(3, seed=1)
-    weights = model.get_weights()
-    for part in (model.encoder, model.latent):
-        part.set_weights([w * np.nan for w in part.get_weights()])
-    again = model.generate(3, seed=1)
-    model.set_weights(weights)
-    np.testing.assert_array_equal(again, drawn)
-    assert np.isfinite(drawn).all()
+    drawn = shown(model.generate(20, seed=30))
+    reconstructed = shown(model.reconstruct(IMAGES, seed=30))
+    encoded = {"latent_mean": mean, "latent_stddev": stddev}
+    for name, given, expected in [
+        ("sample", seed, {"images": drawn}),
+        ("reconstruct", {**images, **seed}, {"images": reconstructed}),
+        ("elbo", {**images, **seed}, {"elbo": model.elbo(IMAGES, seed=30)}),
+        ("encode", images, encoded),
+        ("decode", {"latent": mean}, {"images": shown(model.decode(mean))}),
+    ]:
+        served = signatures[name](**given)
+        for key, values in expected.items():
+            np.testing.assert_allclose(served[key], values, 1e-5, 1e-6, err_msg=name)
 
 
 def test_initial_weights():
@@ -185,12 +115,6 @@ def test_weight_prior(conv_filters):
     )
 
 
-def test_several_samples_in_training():
-    # `tests/conformance` trains with several.
-    model = VAE(SHAPE, 2, 4, num_samples=3)
-    assert model(IMAGES).shape == (60, *SHAPE)
-
-
 REAL = [Gaussian(), Bernoulli(intensities=True)]
 WHOLE = [Categorical(5), DiscretizedLogisticMixture(5, 2)]
 
@@ -215,31 +139,11 @@ def test_likelihoods(likelihood):
     assert pixels.dtype == model.likelihood.dtype
 
 
-def test_presets():
-    for name, preset in VAE.presets.items():
-        model = VAE.from_preset(name, hidden_units=2)
-        assert model.image_shape == preset.config["image_shape"]
-        assert model.latent_dim == preset.config["latent_dim"]
-        # Heads as in the paper.
-        scale = "log_variance" if name in ("mnist", "frey_face") else "log_stddev"
-        assert model.latent.posterior == DiagonalNormal(scale)
-
-
-@pytest.mark.parametrize("call", ["elbo", "encode", "reconstruct"])
-def test_images_that_do_not_fit(model, call):
-    run = getattr(model, call)
-    with pytest.raises(ValueError, match="(?s)integers from 0 to 1.*values from 2"):
-        run(IMAGES + 2)
-    with pytest.raises(ValueError, match="data set whose elements are 2-tuples"):
-        run(dataset((IMAGES, IMAGES), 4))
-
-
 @pytest.mark.parametrize(
     "latents, text",
     [
         (np.zeros((3, 4)), r"\(num_images, 2\). Received: shape=\(3, 4\)"),
         (np.zeros(2), r"Received: shape=\(2,\)"),
-        (1.0, r"Received: shape=\(\)"),
         (np.zeros((0, 2)), r"Received: shape=\(0, 2\)"),
         (np.zeros((1, 2, 1)), r"Received: shape=\(1, 2, 1\)"),
         ([[0, np.nan]], "finite latents"),
@@ -251,24 +155,136 @@ def test_latents_that_do_not_fit(model, latents, text):
         model.decode(latents)
 
 
+def test_parts_of_ones_own(tmp_path):
+    images = keras.Input(SHAPE)
+    x = keras.layers.Conv2D(3, 3, activation="relu", padding="same")(images)
+    encoder = keras.Model(images, keras.layers.Flatten()(x), name="my_encoder")
+    decoder = part((2,), (*SHAPE, 2))
+    options = {"prior": "diagonal_normal", "name": "mine"}
+    model = VAE(SHAPE, 2, 5, "gaussian", encoder, decoder, **options)
+    model.compile("adam", run_eagerly=True)
+    model.fit(INTENSITIES, verbose=0)
+    model.save(tmp_path / "model.keras")
+    revived = keras.models.load_model(tmp_path / "model.keras")
+    assert json.dumps(revived.get_config()) == json.dumps(model.get_config())
+    assert (revived.encoder.name, revived.name) == ("my_encoder", "mine")
+    np.testing.assert_equal(
+        computed(revived, INTENSITIES), computed(model, INTENSITIES)
+    )
+
+
+def part(input_shape, output_shape):
+    inputs = keras.Input(input_shape)
+    x = keras.layers.Flatten()(inputs)
+    x = keras.layers.Dense(int(np.prod(output_shape)), dtype="float32")(x)
+    return keras.Model(inputs, keras.layers.Reshape(output_shape)(x))
+
+
+ENCODER, DECODER = part(SHAPE, (5,)), part((2,), SHAPE)
+
+
 @pytest.mark.parametrize(
-    "call, arguments, text",
+    "arguments, text",
     [
-        ("elbo", {"num_samples": 0}, "Received: num_samples=0"),
-        ("log_prob", {"num_samples": 2.5}, "Received: num_samples=2.5"),
-        ("elbo", {"seed": -1}, "Received: seed=-1"),
-        ("elbo", {"seed": [1, 2]}, r"that of the first image. Received: seed=\[1, 2\]"),
-        ("reconstruct", {"seed": 2**62 - 5}, "too large for the number of images"),
-        ("reconstruct", {"batch_size": 0}, "Received: batch_size=0"),
+        ({"latent_dim": 0}, "`latent_dim` of VAE.*Received: latent_dim=0"),
+        ({"hidden_units": -1}, "Received: hidden_units=-1"),
+        ({"hidden_units": ()}, r"Received: hidden_units=\(\)"),
+        ({"hidden_units": (3, 0)}, "Received: hidden_units=0"),
+        ({"conv_filters": 3}, r"such as \(16, 32\). Received: conv_filters=3"),
+        ({"conv_filters": (3, 0)}, "`conv_filters` of VAE.*Received: conv_filters=0"),
+        (
+            {"encoder": ENCODER, "decoder": DECODER, "activation": "elu"},
+            "both are cust",
+        ),
+        ({"conv_filters": (2,)}, r"multiples of 2. Use fewer.*image_shape=\(4, 3, 1\)"),
+        ({"image_shape": (4, 3)}, r"image_shape=\(4, 3\)"),
+        ({"weight_stddev": -1.0}, "weight_stddev=-1.0"),
+        ({"weight_prior": 0}, "weight_prior=0"),
+        ({"encoder": part((3, 4, 1), (5,))}, r"expected shape=\(None, 3, 4, 1\)"),
+        ({"encoder": keras.layers.Flatten()}, "`encoder` of VAE.*functional model"),
+        ({"encoder": part(SHAPE, (5, 2))}, r"\(batch, features\).*\(None, 5, 2\)"),
+        ({"decoder": part((3,), SHAPE)}, r"\(None, 3\), found shape=\(None, 2\)"),
+        ({"decoder": part((2,), (3, 4, 1))}, r"end in parameters of shape \(None, 4"),
+        ({"decoder": DECODER, "likelihood": "gaussian"}, r"shape \(None, 4, 3, 1, 2\)"),
+        ({"encoder": ENCODER, "weight_prior": 9}, r"L2\(0.5 / num_images.*_prior=9"),
+        ({"decoder": DECODER, "weight_prior": 9}, "default encoder and decoder"),
+        ({"posterior": "laplace", "prior": "diagonal_normal"}, '="monte_carlo"'),
     ],
+    ids=str,
 )
-def test_arguments_that_do_not_fit(model, call, arguments, text):
+def test_constructor_refuses(arguments, text):
     with pytest.raises(ValueError, match=f"(?s){text}"):
-        getattr(model, call)(IMAGES, **arguments)
+        VAE(**{"image_shape": SHAPE, "latent_dim": 2, "hidden_units": 3, **arguments})
 
 
-def test_generation_takes_no_conditions(model):
-    with pytest.raises(ValueError, match="Received: num_images=0"):
-        model.generate(0)
-    with pytest.raises(TypeError, match="conditions"):
-        model.generate(2, conditions=[1, 2])
+def test_several_hidden_layers_are_mirrored_in_the_decoder():
+    model = VAE(SHAPE, 2, hidden_units=(5, 3), weight_stddev=None)
+    sizes = [
+        [layer.units for layer in part.layers if isinstance(layer, keras.layers.Dense)]
+        for part in (model.encoder, model.decoder)
+    ]
+    assert sizes == [[5, 3], [3, 5, int(np.prod(SHAPE))]]
+    # Glorot's, not normal with a standard deviation of 0.01.
+    assert np.std(model.decoder.get_layer("decoder_hidden").kernel) > 0.2
+
+
+def convolved(x, kernel, bias, stride=1):
+    return tf.nn.elu(tf.nn.conv2d(x, kernel, stride, "SAME") + bias)
+
+
+def enlarged(x, kernel, bias):
+    _, height, width, _ = x.shape
+    shape = (1, 2 * height, 2 * width, kernel.shape[2])
+    return tf.nn.conv2d_transpose(x, kernel, shape, 2) + bias
+
+
+def test_convolutions_are_those_that_are_documented():
+    shape = (8, 4, 1)
+    model = VAE(shape, 2, 5, weight_stddev=0.4, conv_filters=(3, 4), activation="elu")
+    images = np.random.default_rng(0).integers(2, size=(1, *shape)).astype("float32")
+
+    def weights(name):
+        part = model.encoder if name.startswith("encoder") else model.decoder
+        return part.get_layer(name).get_weights()
+
+    def dense(x, name):
+        kernel, bias = weights(name)
+        return tf.nn.elu(x @ kernel + bias)
+
+    x = images
+    for stage in (1, 2):
+        x = convolved(x, *weights(f"encoder_shrink_{stage}"), 2)
+        x = convolved(x, *weights(f"encoder_convolution_{stage}"))
+    expected = dense(tf.reshape(x, (1, -1)), "encoder_hidden")
+    np.testing.assert_allclose(model.encoder(images), expected, atol=1e-5)
+
+    z = np.float32([[0.3, -1.2]])
+    x = dense(dense(z, "decoder_hidden"), "decoder_features")
+    x = convolved(tf.reshape(x, (1, 2, 1, 4)), *weights("decoder_convolution_1"))
+    x = tf.nn.elu(enlarged(x, *weights("decoder_enlarge_2")))
+    x = convolved(x, *weights("decoder_convolution_2"))
+    expected = enlarged(x, *weights("decoder_params"))
+    np.testing.assert_allclose(model.decoder(z), expected, atol=1e-5)
+
+
+def test_convolutions_have_the_dtype_of_the_model():
+    model = VAE((4, 6, 3), 2, 5, conv_filters=[2], dtype="mixed_bfloat16")
+    assert model.encoder.get_layer("encoder_shrink_1").compute_dtype == "bfloat16"
+    assert model.decoder.get_layer("decoder_convolution_1").compute_dtype == "bfloat16"
+
+
+def test_a_variance_has_half_the_gradient():
+    gradients = []
+    for scale in ("log_stddev", "log_variance"):
+        family = DiagonalNormal(scale)
+        params = tf.zeros((1, 4))
+        with tf.GradientTape() as tape:
+            tape.watch(params)
+            samples = family.from_noise(params, tf.constant([[0.5, -2.0]]))
+            density = family.distribution(params).log_prob([1.0, 3.0])
+            total = tf.reduce_sum(samples) + tf.reduce_sum(density)
+        gradients.append(np.asarray(tape.gradient(total, params))[0])
+    np.testing.assert_allclose(gradients[1][:2], gradients[0][:2])
+    # The gradient is noise for sigma * noise, (z / sigma)^2 - 1 for the log density.
+    np.testing.assert_allclose(gradients[0][2:], [0.5, 6])
+    np.testing.assert_allclose(gradients[1][2:], [0.25, 3])
