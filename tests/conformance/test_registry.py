@@ -38,13 +38,12 @@ CASES = {**LAYERS, **MODELS}
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_config_round_trips(case):
     made = case.make()
-    config = json.dumps(made.get_config())
-    for again in (revived(made), type(made).from_config(json.loads(config))):
-        assert type(again) is type(made) and dir(again) == dir(made)
-        assert json.dumps(again.get_config()) == config
-        assert [w.shape for w in again.weights] == [w.shape for w in made.weights]
-        for name in ("likelihood", "posterior"):
-            assert getattr(again, name, None) == getattr(made, name, None)
+    again = revived(made)
+    assert type(again) is type(made) and dir(again) == dir(made)
+    assert json.dumps(again.get_config()) == json.dumps(made.get_config())
+    assert [w.shape for w in again.weights] == [w.shape for w in made.weights]
+    for name in ("likelihood", "posterior"):
+        assert getattr(again, name, None) == getattr(made, name, None)
 
 
 @pytest.mark.parametrize("name", DISTRIBUTIONS)
