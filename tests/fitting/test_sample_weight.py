@@ -3,29 +3,34 @@ import numpy as np
 import pytest
 
 from keras_genimg.models import VAE, GatedPixelCNN
-from tests.fitting.one_convolution import one_convolution
-from tests.inputs.test_sizes import Batches
+from tests.inputs.test_sizes import IMAGES, Batches, small
 
-IMAGES = np.random.default_rng(0).integers(0, 2, (4, 4, 5, 1)).astype("uint8")
-WEIGHTS = np.array([2, 0, 1, 0.5], "float32")
+WEIGHTS = np.array([2, 0, 1, 0.5] * 2, "float32")
 
 
 @pytest.fixture(scope="module")
 def model():
-    model = one_convolution((4, 5, 1))
-    model.compile("sgd")
-    return model
+    return small()
+
+
+class Weighted(Batches):
+    """Batches of images, unused targets and weights."""
+
+    def __getitem__(self, index):
+        return IMAGES, IMAGES, self.batches[index]
 
 
 def test_weights_weigh_the_images_by_name_and_by_position(model):
     """By position they were dropped, and the loss was that without weights."""
-    weighed = WEIGHTS @ -model.log_prob(IMAGES) / 4
+    weighed = WEIGHTS @ -model.log_prob(IMAGES) / 8
     by_name = model.evaluate(IMAGES, sample_weight=WEIGHTS, verbose=0)
     np.testing.assert_allclose(by_name[0], weighed, rtol=1e-5)
     assert model.evaluate(IMAGES, None, 32, 0, WEIGHTS) == by_name
+    in_batches = model.evaluate(Weighted([WEIGHTS, WEIGHTS]), verbose=0)
+    np.testing.assert_allclose(in_batches, by_name, rtol=1e-5)
     weights = model.get_weights()
     arguments = {
-        "batch_size": 4,
+        "batch_size": 8,
         "epochs": 2,
         "verbose": 0,
         "callbacks": None,
@@ -41,15 +46,15 @@ def test_weights_weigh_the_images_by_name_and_by_position(model):
     assert history == expected
     np.testing.assert_allclose(history["loss"][0], weighed, rtol=1e-5)
     assert {"loss", "val_loss"} <= set(history)
-    loss, _ = model.train_on_batch(IMAGES, None, np.zeros(4))
+    loss, _ = model.train_on_batch(IMAGES, None, np.zeros(8))
     assert loss == 0
 
 
 def test_a_step_takes_columns_after_vectors():
     """The step, traced again for another rank, then knew neither."""
-    model = GatedPixelCNN((4, 5, 1), 2, 1, num_classes=3)
+    model = GatedPixelCNN((3, 4, 1), 2, 1, num_classes=3)
     model.compile(keras.optimizers.SGD(0.0))
-    labels, column = np.array([0, 1, 2, 1]), (4, 1)
+    labels, column = np.array([0, 1, 2, 1] * 2), (8, 1)
     for call in (model.test_on_batch, model.train_on_batch):
         vectors = call([IMAGES, labels], sample_weight=WEIGHTS)
         given = [IMAGES, labels.reshape(column)]
@@ -58,16 +63,17 @@ def test_a_step_takes_columns_after_vectors():
 
 
 def test_bad_arguments_by_position_are_refused(model):
+    first = (IMAGES, None, 4, 1, 0, None, 0.0)  # All before `validation_data`.
     for call, text in (
         (
-            lambda: model.fit(IMAGES, None, 4, 1, 0, None, 0.0, IMAGES + 2),
-            "validation_data expects pixels",
+            lambda: model.fit(*first, IMAGES + 2),
+            "validation_data expects",
         ),
         (lambda: model.fit(IMAGES, IMAGES), "takes no targets"),
         (lambda: model.evaluate(IMAGES, IMAGES), "takes no targets"),
         (
-            lambda: model.fit(IMAGES, None, 4, 1, 0, None, 0.0, None, True, {0: 1.0}),
-            "takes no `class_weight`",
+            lambda: model.fit(*first, None, True, {0: 1.0}),
+            "`class_weight`",
         ),
         (lambda: model.train_on_batch(IMAGES, None, None, {0: 1.0}), "`class_weight`"),
         (lambda: model.evaluate(IMAGES, None, 4, 0, WEIGHTS * np.nan), "finite"),
@@ -78,61 +84,42 @@ def test_bad_arguments_by_position_are_refused(model):
         model.evaluate(IMAGES, samples=3)
 
 
-class Weighted(Batches):
-    """Batches of images, unused targets and weights."""
+FINITE = "`sample_weight` of cnn must be finite"
+SHAPE = r"`sample_weight` of cnn must have the shape \(.*,\), with one element for"
+BAD = {
+    "nan": (np.array([2, 0, 1, np.nan] * 2, "float32"), FINITE),
+    "inf": (np.array([1, 1, 1, np.inf] * 2), FINITE),
+    "of rows": (np.ones((8, 3, 4)), SHAPE),
+    "of pixels": (np.ones((8, 3, 4, 1)), SHAPE),
+    "one less": (np.ones(7), SHAPE),
+    "one for all": (np.ones(1), SHAPE),
+}
 
-    def __getitem__(self, index):
-        return IMAGES, IMAGES, self.batches[index]
 
-
-def test_weights_that_are_not_finite_are_refused(model):
-    weights = np.array([2, 0, 1, np.nan], "float32")
-    before = model.get_weights()
-    for call in (
-        lambda: model.fit(IMAGES, sample_weight=weights, batch_size=1),
-        lambda: model.evaluate(IMAGES, sample_weight=weights, verbose=0),
-        lambda: model.evaluate(IMAGES, sample_weight=[1, 1, 1, np.inf], verbose=0),
-        lambda: model.evaluate(Weighted([WEIGHTS, weights]), verbose=0),
-        lambda: model.test_on_batch(IMAGES, sample_weight=weights),
-    ):
-        with pytest.raises(ValueError, match="`sample_weight` of cnn must be finite"):
-            call()
+@pytest.mark.parametrize("weights, text", BAD.values(), ids=BAD)
+def test_bad_weights_are_refused(model, weights, text):
+    before, other = model.get_weights(), small()
+    with pytest.raises(ValueError, match=text):
+        model.fit(IMAGES, sample_weight=weights, batch_size=1)
     np.testing.assert_equal(model.get_weights(), before)
     for call in (
-        lambda: model.fit(Weighted([WEIGHTS, weights]), verbose=0),
+        lambda: model.evaluate(IMAGES, sample_weight=weights.tolist(), verbose=0),
+        lambda: other.evaluate(Weighted([weights] * 2), verbose=0),
+        lambda: other.fit(Weighted([weights] * 2), verbose=0),
         lambda: model.train_on_batch(IMAGES, sample_weight=weights),
+        lambda: model.test_on_batch(IMAGES, sample_weight=weights),
     ):
-        with pytest.raises(ValueError, match="`sample_weight` of cnn must be finite"):
+        with pytest.raises(ValueError, match=text):
             call()
-    assert all(np.isfinite(weight).all() for weight in model.get_weights())
-
-
-def test_weights_of_another_shape_are_refused(model):
-    text = r"`sample_weight` of cnn must have the shape \(.*,\), with one element for"
-    for weights in (np.ones((4, 4, 5)), np.ones((4, 4, 5, 1)), np.ones(3), np.ones(1)):
-        for call in (
-            lambda weights: model.fit(IMAGES, sample_weight=weights),
-            lambda weights: model.evaluate(IMAGES, sample_weight=weights),
-            lambda weights: model.evaluate(Weighted([weights, weights]), verbose=0),
-            lambda weights: model.train_on_batch(IMAGES, sample_weight=weights),
-            lambda weights: model.test_on_batch(IMAGES, sample_weight=weights),
-        ):
-            with pytest.raises(ValueError, match=text):
-                call(weights)
-    loss, _ = model.evaluate(IMAGES, sample_weight=WEIGHTS, verbose=0)
-    for column in (WEIGHTS[:, None], WEIGHTS.tolist()):
-        again, _ = model.test_on_batch(IMAGES, sample_weight=np.array(column))
-        np.testing.assert_allclose(again, loss, rtol=1e-6)
-    again, _ = model.evaluate(Weighted([WEIGHTS, WEIGHTS]), verbose=0)
-    np.testing.assert_allclose(again, loss, rtol=1e-6)
+    for weight in (*model.get_weights(), *other.get_weights()):
+        assert np.isfinite(weight).all()
 
 
 def test_weights_that_would_not_weigh_the_loss_are_refused():
-    model = VAE((4, 5, 1), 2, 4)
+    model = VAE((3, 4, 1), 2, 4)
     model.compile("sgd")
-    with pytest.raises(ValueError, match="takes no `sample_weight`"):
-        model.fit(IMAGES, sample_weight=WEIGHTS)
     for call in (
+        lambda: model.fit(IMAGES, sample_weight=WEIGHTS),
         lambda: model.evaluate(IMAGES, sample_weight=WEIGHTS),
         lambda: model.evaluate(Weighted([WEIGHTS]), verbose=0),
         lambda: model.fit(Weighted([WEIGHTS]), verbose=0),

@@ -2,14 +2,37 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from keras import layers
 
 from keras_genimg.layers import MaskedConv2D
 from keras_genimg.models import AutoregressiveModel
-from keras_genimg.models.pixel_networks import PixelNetwork
 from keras_genimg.serving.model_endpoints import served_conditions
-from tests.inputs.test_sizes import Batches
+from tests.inputs.test_sizes import IMAGES, SOURCES, dataset, small
 from tests.seldom import slow_but
+
+MAPS = np.random.default_rng(1).normal(size=(8, 3, 4, 2)).astype("float32")
+LABELS = np.array([0, 1, 2, 4, 0, 1, 2, 0])
+GOOD = {
+    "images": IMAGES,
+    "label": LABELS,
+    "vector": np.ones((8, 2), "float32"),
+    "digit": np.array([2, 1, 0, 2] * 2, "uint8"),
+    "map": MAPS,
+}
+KNOWN = np.eye(3, 4)
+
+
+def label():
+    return keras.Input((), dtype="int32", name="label")
+
+
+@pytest.fixture(scope="module")
+def model():
+    """Return a model of which one condition has a range of its own."""
+    vector = keras.Input((2,), name="vector")
+    digit = keras.Input((), dtype="int32", name="digit")
+    maps = keras.Input((3, 4, 2), name="map")
+    ranges = {"digit": (0, 2)}
+    return small(conditions=[label(), vector, digit, maps], condition_ranges=ranges)
 
 
 class Shifted(AutoregressiveModel):
@@ -22,25 +45,12 @@ class Misspelt(AutoregressiveModel):
     condition_ranges = {"lable": (2, 4)}
 
 
-def make(kind, **options):
-    images = keras.Input((3, 4, 1), name="images")
-    label = keras.Input((), dtype="int32", name="label")
-    vector = layers.Reshape((1, 1, 5))(layers.Embedding(5, 5)(label))
-    x = MaskedConv2D(5, 3, "A")(images) + vector
-    outputs = MaskedConv2D(1, 1, "B", dtype="float32")(x)
-    return kind([images, label], outputs, **options)
-
-
 def test_both_ends_of_a_range_hold():
-    model = make(Shifted)
-    drawn = model.generate(2, seed=0, conditions=[2, 4])
-    assert drawn.shape == (2, 3, 4, 1)
-    # Keras reads a column of labels, too.
-    again = model.generate(2, seed=0, conditions=[[2], [4]])
-    np.testing.assert_array_equal(again, drawn)
-    for label in (1, 5):
+    model = small(kind=Shifted, conditions=[label()])
+    assert model.generate(2, conditions=[2, 4]).shape == (2, 3, 4, 1)
+    for wrong in (1, 5):
         with pytest.raises(ValueError, match="`label` of .* integers from 2 to 4"):
-            model.generate(1, conditions=[label])
+            model.generate(1, conditions=[wrong])
     served = served_conditions(model, model.image_shape)["label"]
     assert (served.low, served.high) == (2, 4)
 
@@ -48,136 +58,158 @@ def test_both_ends_of_a_range_hold():
 def test_a_range_without_an_input_is_refused():
     text = r"`condition_ranges` of .*which are \['label'\].*Received: \['lable'\]"
     with pytest.raises(ValueError, match=text):
-        make(AutoregressiveModel, condition_ranges={"lable": (2, 4)})
-    model = make(Misspelt)
+        small(conditions=[label()], condition_ranges={"lable": (2, 4)})
+    model = small(kind=Misspelt, conditions=[label()])
     with pytest.raises(ValueError, match=text):
         model.generate(1, conditions=[3])
-    model.compile("sgd")
-    x = {"images": np.zeros((1, 3, 4, 1)), "label": np.array([3])}
     with pytest.raises(ValueError, match=text):
-        model.fit(x, verbose=0)
+        model.fit({"images": IMAGES, "label": LABELS}, verbose=0)
 
 
 def test_ranges_of_a_graph_are_saved(tmp_path):
     """A GPU would look up zeros for a label that is out of range."""
     ranges = {"label": (0, 4)}
-    model = make(AutoregressiveModel, condition_ranges=ranges)
+    model = small(conditions=[label()], condition_ranges=ranges)
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
     assert loaded.condition_ranges == model.condition_ranges == ranges
     for one in (model, loaded):
         with pytest.raises(ValueError, match="`label` of .* integers from 0 to 4"):
             one.generate(1, conditions=[5])
-    assert "condition_ranges" not in make(Shifted).get_config()
+    shifted = small(kind=Shifted, conditions=[label()])
+    assert "condition_ranges" not in shifted.get_config()
     assert AutoregressiveModel.condition_ranges == {}
 
 
-IMAGES = np.zeros((4, 3, 4, 1), "float32")
-GOOD = {
-    "label": np.array([0, 1, 2, 4]),
-    "vector": np.ones((4, 2), "float32"),
-    "digit": np.array([2, 1, 0, 2], "uint8"),
-}
 INTEGERS = r"`label` of cnn must be integers from -2147483648 to 2147483647\. Received"
 FINITE = r"`vector` of cnn must be finite numbers\. Received"
 DIGITS = r"`digit` of cnn must be integers from 0 to 2\. Received: \["
+SHAPE = r"of cnn must have the shape \(.*\), with one element for each of the 8 images"
 BAD = {
-    "label 0.7": ({"label": GOOD["label"] + 0.7}, INTEGERS),
-    "label nan": ({"label": np.full(4, np.nan)}, INTEGERS),
-    "label whole floats": ({"label": GOOD["label"] * 1.0}, INTEGERS),
-    "label 2**32": ({"label": GOOD["label"] + 2**32}, INTEGERS),
-    "label 2**63": ({"label": np.full(4, 2**63 + 1, "uint64")}, INTEGERS),
-    "label text": ({"label": np.array(["a", "b", "c", "d"])}, INTEGERS),
-    "vector nan": ({"vector": GOOD["vector"] * np.nan}, FINITE),
-    "vector inf": ({"vector": GOOD["vector"] * -np.inf}, FINITE),
-    "vector 1e300": ({"vector": np.full((4, 2), 1e300)}, FINITE),
-    "vector complex": ({"vector": GOOD["vector"] + 1j}, FINITE),
-    "vector text": ({"vector": np.full((4, 2), "a")}, FINITE),
-    "digit 3": ({"digit": np.array([2, 1, 0, 3])}, DIGITS),
-    "digit -1": ({"digit": np.array([2, 1, 0, -1])}, DIGITS),
-    "digit 0.5": ({"digit": np.array([2, 1, 0, 0.5])}, DIGITS),
+    "label 0.7": (LABELS + 0.7, INTEGERS),
+    "label nan": (np.full(8, np.nan), INTEGERS),
+    "label whole floats": (LABELS * 1.0, INTEGERS),
+    "label 2**32": (LABELS + 2**32, INTEGERS),
+    "label 2**63": (np.full(8, 2**63 + 1, "uint64"), INTEGERS),
+    "label text": (np.array([*"abcdefgh"]), INTEGERS),
+    "label one for all": (LABELS[:1], SHAPE),
+    "label one less": (LABELS[:7], SHAPE),
+    "label scalar": (LABELS[0], SHAPE),
+    "label pairs": (LABELS.reshape(4, 2), SHAPE),
+    "vector nan": (GOOD["vector"] * np.nan, FINITE),
+    "vector inf": (GOOD["vector"] * -np.inf, FINITE),
+    "vector 1e300": (np.full((8, 2), 1e300), FINITE),
+    "vector complex": (GOOD["vector"] + 1j, FINITE),
+    "vector text": (np.full((8, 2), "a"), FINITE),
+    # No advice about maps.
+    "vector smaller": (GOOD["vector"][:, :1], r"shape \(8, 2\).* 8 images\. Received"),
+    "digit 3": (np.array([2, 1, 0, 3] * 2), DIGITS),
+    "digit -1": (np.array([2, 1, 0, -1] * 2), DIGITS),
+    "digit 0.5": (np.array([2, 1, 0, 0.5] * 2), DIGITS),
+    "map 1x1": (MAPS[:, :1, :1], SHAPE),
+    "map a row": (MAPS[:, :1], SHAPE),
+    "map a column": (MAPS[:, :, :1], SHAPE),
+    "map turned": (np.moveaxis(MAPS, 1, 2), SHAPE),
+    "map a channel less": (MAPS[..., :1], SHAPE),
+    "map larger": (np.repeat(MAPS, 2, axis=1), SHAPE),
+    "map no channels": (MAPS[..., 0], SHAPE),
+    "map one for all": (MAPS[:1], SHAPE),
+    "map one less": (MAPS[:7], SHAPE),
 }
 
 
-@pytest.fixture(scope="module")
-def model():
-    """Return a model of which one condition has a range of its own."""
-    images = keras.Input((3, 4, 1), name="images")
-    label = keras.Input((), dtype="int32", name="label")
-    vector = keras.Input((2,), name="vector")
-    digit = keras.Input((), dtype="int32", name="digit")
-    all_three = layers.Dense(5)(vector)
-    all_three += layers.Embedding(5, 5)(label) + layers.Embedding(3, 5)(digit)
-    x = MaskedConv2D(5, 3, "A")(images) + layers.Reshape((1, 1, 5))(all_three)
-    outputs = MaskedConv2D(1, 1, "B", dtype="float32")(x)
-    model = AutoregressiveModel(
-        [images, label, vector, digit],
-        outputs,
-        condition_ranges={"digit": (0, 2)},
-        name="cnn",
-    )
-    model.compile("sgd")
-    return model
+def with_bad(name):
+    """Return good inputs but for one, and the text of the error."""
+    values, text = BAD[name]
+    return {**GOOD, name.split()[0]: values}, text
+
+
+def calls_with(model, bad, good):
+    """Return a call of each method that takes inputs."""
+    conditions = {name: values for name, values in bad.items() if name != "images"}
+    return [
+        lambda: model.generate(8, conditions=conditions, image_size=(3, 4)),
+        lambda: model.complete(IMAGES, KNOWN, conditions=conditions),
+        lambda: model.log_prob(bad),
+        lambda: model.log_prob(list(bad.values())),
+        lambda: model.log_prob(dataset([bad])),
+        lambda: model.bits_per_dim(bad),
+        lambda: model.fit(bad),
+        lambda: model.evaluate(bad),
+        lambda: model.fit(good, validation_data=bad),
+        lambda: model.train_on_batch(bad),
+        lambda: model.test_on_batch(bad),
+    ]
 
 
 @pytest.mark.parametrize("name", BAD)
 def test_bad_values_are_refused_by_every_call(model, name):
     """NaN drew black images, and integers were cut to those below."""
-    values, text = BAD[name]
-    conditions = {**GOOD, **values}
-    x = {"images": IMAGES, **conditions}
-    good = {"images": IMAGES, **GOOD}
-    known = np.eye(3, 4)
-    for call in (
-        lambda: model.generate(4, conditions=conditions),
-        lambda: model.complete(IMAGES, known, conditions=conditions),
-        lambda: model.log_prob(x),
-        lambda: model.log_prob(list(x.values())),
-        lambda: model.log_prob(tf.data.Dataset.from_tensors(x)),
-        lambda: model.bits_per_dim(x),
-        lambda: model.fit(x),
-        lambda: model.evaluate(x),
-        lambda: model.fit(good, validation_data=x),
-    ):
+    bad, text = with_bad(name)
+    calls = calls_with(model, bad, GOOD)
+    for call in calls[:-2] if "text" in name else calls:  # Steps cannot read text.
         with pytest.raises(ValueError, match=text):
             call()
     assert all(np.isfinite(weight).all() for weight in model.get_weights())
 
 
-def test_a_vector_of_another_size_gets_no_advice_about_maps(model):
-    conditions = {**GOOD, "vector": GOOD["vector"][:, :1]}
-    text = r"`vector` of cnn must have the shape \(4, 2\).* 4 images\. Received"
-    with pytest.raises(ValueError, match=text):
-        model.generate(4, conditions=conditions)
+def test_maps_of_any_size_are_not_repeated():
+    """Keras would repeat a map of one row or column."""
+    images, maps = (None, None, 1), keras.Input((None, None, 2), name="map")
+    model = small(shape=images, conditions=[maps])
+    good = {"images": IMAGES, "map": MAPS}
+    text = "`map` of cnn must have the shape.*use the size 1 in its keras.Input"
+    for name in ("map 1x1", "map a row", "map a column"):
+        for call in calls_with(model, {**good, "map": BAD[name][0]}, good):
+            with pytest.raises(ValueError, match=text):
+                call()
+    rows = {"images": IMAGES[:, :1], "map": MAPS[:, :1]}
+    model.fit(dataset([good, rows]), verbose=0)
+    declared = small("eager", conditions=[keras.Input((1, 1, 2), name="map")])
+    declared.fit([IMAGES, MAPS[:, :1, :1]], verbose=0)
 
 
-STEPPED = ["label 0.7", "vector nan", "digit 3"]
+FAST = ["vector nan", "label one less", "map 1x1"]
+SLOW = ["label 0.7", "digit 3", "map turned", "map one for all", "map one less"]
 
 
-@pytest.mark.parametrize("name", slow_but(STEPPED, "vector nan"))
-def test_bad_values_are_refused_in_steps(model, name):
-    values, text = BAD[name]
-    good = {"images": IMAGES, **GOOD}
-    x = {**good, **values}
+@pytest.mark.parametrize("name", slow_but(FAST + SLOW, *FAST))
+def test_bad_values_are_refused_in_a_later_batch(model, name):
+    bad, text = with_bad(name)
     # Keras makes one type of several batches.
-    data = Batches([good, x] if name == "vector nan" else [x])
+    first = GOOD if BAD[name][0].dtype in (np.int64, np.float32) else bad
     for call in (model.fit, model.evaluate):
-        with pytest.raises(ValueError, match=text):
-            call(data, verbose=0)
+        for make in SOURCES.values():
+            with pytest.raises(ValueError, match=text):
+                call(make([first, bad]), verbose=0)
     assert all(np.isfinite(weight).all() for weight in model.get_weights())
 
 
-def test_values_of_other_types_that_fit(model):
-    drawn = model.generate(4, seed=1, conditions=GOOD)
-    nats = model.log_prob({"images": IMAGES, **GOOD})
-    data = tf.data.Dataset.from_tensors(({"images": IMAGES, **GOOD},))
+@pytest.mark.parametrize("mode", ["steps", pytest.param("xla", marks=pytest.mark.slow)])
+def test_labels_of_another_length_in_other_steps(mode):
+    model = small(mode, conditions=[label()])
+    good = {"images": IMAGES, "label": LABELS}
+    nats = model.evaluate(good, verbose=0, batch_size=8)
+    for make in SOURCES.values():
+        for labels in (LABELS[:1], LABELS[:7]):
+            with pytest.raises(ValueError, match=SHAPE):
+                model.evaluate(make([good, {**good, "label": labels}]), verbose=0)
+        again = model.evaluate(make([good, good]), verbose=0, steps=2)
+        np.testing.assert_allclose(again, nats, rtol=1e-6)
+
+
+def test_values_of_other_types_and_columns_that_fit(model):
+    """Keras reads a column of labels, too."""
+    conditions = {name: GOOD[name] for name in GOOD if name != "images"}
+    drawn = model.generate(8, seed=1, conditions=conditions)
+    nats = model.log_prob(GOOD)
+    data = tf.data.Dataset.from_tensors((GOOD,))
     np.testing.assert_array_equal(model.log_prob(data), nats)
     for dtypes in (("uint8", "float64", "int32"), ("uint64", "int32", "int16")):
-        conditions = {
-            name: GOOD[name].astype(dtype)
-            for name, dtype in zip(GOOD, dtypes, strict=True)
-        }
-        again = model.generate(4, seed=1, conditions=conditions)
+        for name, dtype in zip(("label", "vector", "digit"), dtypes, strict=True):
+            conditions[name] = GOOD[name].astype(dtype)
+        conditions["digit"] = conditions["digit"][:, None]
+        again = model.generate(8, seed=1, conditions=conditions)
         np.testing.assert_array_equal(again, drawn)
         x = {"images": IMAGES, **conditions}
         np.testing.assert_allclose(model.log_prob(x), nats, rtol=1e-6)
@@ -185,61 +217,33 @@ def test_values_of_other_types_that_fit(model):
 
 
 def test_integers_of_a_narrow_type_and_booleans():
-    images = keras.Input((3, 4, 1), name="images")
-    small = keras.Input((2,), dtype="uint8", name="small")
+    narrow = keras.Input((2,), dtype="uint8", name="narrow")
     flag = keras.Input((2,), dtype="bool", name="flag")
-    both = layers.Rescaling(1.0)(small) + layers.Rescaling(1.0)(flag)
-    x = MaskedConv2D(2, 3, "A")(images) + layers.Reshape((1, 1, 2))(both)
-    outputs = MaskedConv2D(1, 1, "B", dtype="float32")(x)
-    model = AutoregressiveModel([images, small, flag], outputs)
+    model = small(conditions=[narrow, flag])
     ones = np.ones((1, 2), int)
     for flags in (ones > 0, ones):
-        model.generate(1, conditions={"small": 255 * ones, "flag": flags})
-    with pytest.raises(ValueError, match="`small` of .* from 0 to 255. Received: .256"):
-        model.generate(1, conditions={"small": 256 * ones, "flag": ones})
+        model.generate(1, conditions={"narrow": 255 * ones, "flag": flags})
+    with pytest.raises(ValueError, match="`narrow` of .* 0 to 255. Received: .256"):
+        model.generate(1, conditions={"narrow": 256 * ones, "flag": ones})
     with pytest.raises(ValueError, match="`flag` of .* from 0 to 1. Received: .2"):
-        model.generate(1, conditions={"small": ones, "flag": 2 * ones})
+        model.generate(1, conditions={"narrow": ones, "flag": 2 * ones})
 
 
 def test_a_dict_of_inputs_has_the_images_by_name_or_first():
     """Keras sorts it by name, so a condition was taken for the images."""
-    images = keras.Input((3, 4, 1), name="images")
-    condition = keras.Input((3, 4, 1), name="condition")
-    x = MaskedConv2D(2, 3, "A")(images) + layers.Conv2D(2, 1)(condition)
-    outputs = MaskedConv2D(1, 1, "B", dtype="float32")(x)
-    listed = AutoregressiveModel([images, condition], outputs)
-    maps = np.ones((4, 3, 4, 1), "float32")
-    x = {"condition": maps, "images": IMAGES}
-    model = AutoregressiveModel({"condition": condition, "images": images}, outputs)
+    condition = keras.Input((3, 4, 2), name="condition")
+    listed = small(conditions=[condition])
+    inputs = {"condition": condition, "images": listed.inputs[0]}
+    model = AutoregressiveModel(inputs, listed.outputs[0])
     again = AutoregressiveModel.from_config(model.get_config())
     for each in (model, again):
         assert [tensor.name for tensor in each.inputs] == ["images", "condition"]
+    x = {"condition": MAPS, "images": IMAGES}
     np.testing.assert_array_equal(model.log_prob(x), listed.log_prob(x))
     model.compile("sgd", run_eagerly=True)
     model.fit(x, verbose=0)
     other = keras.Input((3, 4, 1), name="picture")
-    shifted = MaskedConv2D(1, 3, "A", dtype="float32")(other)
-    outputs = shifted + layers.Conv2D(1, 1)(condition)
+    outputs = MaskedConv2D(1, 3, "A", dtype="float32")(other)
+    outputs += keras.layers.Dense(1)(condition)
     model = AutoregressiveModel({"picture": other, "condition": condition}, outputs)
     assert model.inputs[0].name == "picture"
-
-
-class Family(PixelNetwork):
-    """A family of networks without labels."""
-
-    def __init__(self, units, **kwargs):
-        def network(images, units, **_):
-            x = MaskedConv2D(units, 3, "A")(images)
-            return MaskedConv2D(1, 1, "B", dtype="float32")(x)
-
-        shared = {"image_shape": (3, 4, 1), "likelihood": "bernoulli", "dtype": None}
-        super().__init__({**shared, "units": units}, network, **kwargs)
-
-
-def test_a_family_without_classes():
-    """It could be built, but neither trained nor evaluated."""
-    model = Family(2)
-    model.compile("sgd", run_eagerly=True)
-    model.fit(IMAGES, verbose=0)
-    assert model.generate(1).shape == (1, 3, 4, 1)
-    assert model.condition_ranges == {}

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from keras_genimg.models import PixelCNN
-from tests.fitting.test_step_check import GOOD, LABELS, small, spoiled, with_labels
+from tests.fitting.test_step_check import LABELS, spoiled, with_labels
+from tests.inputs.test_sizes import IMAGES, small
 
 data = pytest.importorskip("torch.utils.data")
 torch = pytest.importorskip("torch")
@@ -19,16 +20,16 @@ def tensors(images):
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: tensors(GOOD),
-        lambda: loader(lambda i: GOOD[i]),
-        lambda: loader(lambda i: torch.tensor(GOOD[i])),
-        lambda: loader(lambda i: {"images": GOOD[i]}),
+        lambda: tensors(IMAGES),
+        lambda: loader(lambda i: IMAGES[i]),
+        lambda: loader(lambda i: torch.tensor(IMAGES[i])),
+        lambda: loader(lambda i: {"images": IMAGES[i]}),
     ],
     ids=["TensorDataset", "arrays", "tensors", "dicts"],
 )
 def test_loaders_are_read(make):
-    model = small(mode="eager")
-    nats = model.log_prob(GOOD)
+    model = small("eager")
+    nats = model.log_prob(IMAGES)
     np.testing.assert_allclose(model.log_prob(make()), nats, rtol=1e-5)
     loss, _ = model.evaluate(make(), verbose=0)
     np.testing.assert_allclose(loss, -nats.mean(), rtol=1e-5)
@@ -40,35 +41,35 @@ def test_loaders_are_read(make):
 def test_loaders_of_unknown_length():
     class Stream(data.IterableDataset):
         def __iter__(self):
-            return iter(GOOD)
+            return iter(IMAGES)
 
-    model = small(mode="eager")
+    model = small("eager")
     model.fit(data.DataLoader(Stream(), batch_size=4), steps_per_epoch=2, verbose=0)
 
 
 def test_bits_of_images_of_any_size_need_an_array():
     model = PixelCNN((None, None, 1), 2, 1)
     with pytest.raises(ValueError, match="bits_per_dim needs an array"):
-        model.bits_per_dim(tensors(GOOD))
+        model.bits_per_dim(tensors(IMAGES))
 
 
 def test_labels():
     model = with_labels()
-    model.fit(loader(lambda i: {"images": GOOD[i], "label": LABELS[i]}), verbose=0)
+    model.fit(loader(lambda i: {"images": IMAGES[i], "label": LABELS[i]}), verbose=0)
     with pytest.raises(ValueError, match="`label` of cnn must be integers from 0 to 2"):
-        model.fit(loader(lambda i: {"images": GOOD[i], "label": i}), verbose=0)
+        model.fit(loader(lambda i: {"images": IMAGES[i], "label": i}), verbose=0)
 
 
 def test_bad_loaders_are_refused():
-    model = small(mode="eager")
+    model = small("eager")
     with pytest.raises(ValueError, match="Training of cnn expects pixels.*0.0 to 5"):
         model.fit(tensors(spoiled(5)), verbose=0)
     with pytest.raises(ValueError, match="cnn.log_prob expects pixels.*from 0.0 to 5"):
         model.log_prob(tensors(spoiled(5)))
     for call in (model.fit, model.evaluate, model.log_prob):
         with pytest.raises(ValueError, match="takes no targets"):
-            call(loader(lambda i: (GOOD[i], LABELS[i])))
+            call(loader(lambda i: (IMAGES[i], LABELS[i])))
         with pytest.raises(ValueError, match="Move the color axis to the end"):
-            call(loader(lambda i: np.moveaxis(GOOD[i], -1, 0)))
+            call(loader(lambda i: np.moveaxis(IMAGES[i], -1, 0)))
         with pytest.raises(ValueError, match="empty DataLoader"):
             call(data.DataLoader([]))
