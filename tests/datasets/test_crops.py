@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from keras_genimg.datasets import as_array, load
+from tests.datasets.shares import check_shares
 
 
 @pytest.fixture
@@ -46,14 +47,11 @@ class TestRandomCrop:
         dataset = load("numbered", batch_size=5, crop_size=(3, 5), random_crop=True)
         crops = as_array(dataset.repeat(150)).astype(int)
         offsets = crops[:, 0, 0, 0] - 35 * (np.arange(len(crops)) % 12 % 7)
-        rows, columns = offsets // 7, offsets % 7
+        rows, columns = np.divmod(offsets, 7)
         for k in range(30):
             expected = numbered[k % 12, rows[k] : rows[k] + 3, columns[k] :][:, :5]
             np.testing.assert_array_equal(crops[k], expected)
-        # 1800 crops, 200 at each of 3 * 3 places: chi-squared with 8 degrees.
-        counts = np.bincount(3 * rows + columns, minlength=9)
-        assert len(counts) == 9
-        assert ((counts - 200) ** 2 / 200).sum() < 35
+        check_shares(3 * rows + columns, np.ones(9))
 
     def test_leaves_order_and_labels(self):
         plain = as_array(load("digits", "test", shuffle=True, labels=True))

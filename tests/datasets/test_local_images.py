@@ -12,8 +12,7 @@ from keras_genimg.datasets import as_array, load
 
 def digits(count, colors=1):
     """Return real digits at 8x8, in color if `colors` is 3."""
-    images = as_array(load("digits", "test"))[:count]
-    return images if colors == 1 else images * np.uint8([1, 0, 1])
+    return as_array(load("digits", "test"))[:count] * np.uint8([1, 0, 1])[-colors:]
 
 
 def write(folder, images, suffix="png", **options):
@@ -51,12 +50,9 @@ def test_mixed_sizes_are_resized_as_images_of_tfds_are(tmp_path, write_set):
     )
 
 
-@pytest.mark.parametrize(
-    "mode, shape",
-    [("1", (8, 8, 1)), ("P", (8, 8, 3)), ("RGBA", (8, 8, 3)), ("LA", (8, 8, 1))],
-)
-def test_modes_that_lose_nothing_are_read(mode, shape, tmp_path):
-    pixels = np.where(digits(1, shape[-1])[0] > 127, 255, 0).astype("uint8")
+@pytest.mark.parametrize("mode, colors", [("1", 1), ("P", 3), ("RGBA", 3), ("LA", 1)])
+def test_modes_that_lose_nothing_are_read(mode, colors, tmp_path):
+    pixels = np.where(digits(1, colors)[0] > 127, 255, 0).astype("uint8")
     Image.fromarray(pixels.squeeze()).convert(mode).save(tmp_path / "0.png")
     loaded = as_array(load(tmp_path, "all"))
     np.testing.assert_array_equal(loaded, [pixels])
@@ -76,39 +72,29 @@ def test_pictures_are_turned_as_a_camera_says(tmp_path):
     np.testing.assert_array_equal(as_array(load(tmp_path, "all")), turned)
 
 
-def truncate(file):
+def truncate(folder, suffix):
+    file = write(folder, digits(2), suffix) / f"001.{suffix}"
     file.write_bytes(file.read_bytes()[:-50])
 
 
-def write_frames(folder):
-    frames = [Image.fromarray(x.squeeze()) for x in digits(2)]
-    frames[0].save(folder / "0.gif", save_all=True, append_images=frames[1:])
-
-
-def write_16_bits(folder, **options):
-    picture = Image.fromarray(np.full((8, 8), 300, "uint16"))
-    picture.save(folder / "0.png", **options)
-
-
-def write_transparent(folder, mode, **options):
-    Image.new(mode, (8, 8)).save(folder / "0.png", **options)
-
-
+FRAME = Image.new("L", (8, 8))
+RED, CLEAR = np.full((1, 8, 8, 3), [200, 0, 0], "u1"), np.zeros((1, 8, 8, 4), "u1")
+DEEP = np.full((1, 8, 8), 300, "uint16")
 REFUSED = [
     (lambda f: (f / ".hidden").touch(), "must hold some"),
     (lambda f: (f / "a.csv").write_bytes(b""), "a.csv, which cannot be read"),
     (lambda f: (f / "a.csv").write_text("no image"), "a.csv, which cannot be read"),
-    *(
-        (lambda f, s=s: truncate(write(f, digits(2), s) / f"001.{s}"), "001.* be read")
-        for s in ("png", "jpg", "bmp")
-    ),
+    *((lambda f, s=s: truncate(f, s), "001.* be read") for s in ("png", "jpg", "bmp")),
     (lambda f: write(f, [*digits(1), digits(1)[0, :6]]), "000.png .*001.png .*6, 8, 1"),
     (lambda f: write(f, [*digits(2), *digits(1, 3)]), "000.png .*002.png .*8, 8, 3"),
-    (lambda f: write_transparent(f, "RGBA"), "transparent.*0.png"),
-    (lambda f: write_transparent(f, "RGB", transparency=(0, 0, 0)), "transparent.*0.p"),
-    (write_16_bits, "8 bits.*0.png of mode I;16"),
-    (lambda f: write_16_bits(f, transparency=5), "8 bits.*0.png of mode I;16"),
-    (write_frames, "0.gif with 2 frames"),
+    (lambda f: write(f, CLEAR), "transparent.*0.png"),
+    (lambda f: write(f, RED, transparency=(200, 0, 0)), "transparent.*0.png"),
+    (lambda f: write(f, DEEP), "8 bits.*0.png of mode I;16"),
+    (lambda f: write(f, DEEP, transparency=5), "8 bits.*0.png of mode I;16"),
+    (
+        lambda f: write(f, digits(1), "gif", save_all=True, append_images=[FRAME]),
+        "0.gif with 2 frames",
+    ),
 ]
 
 
@@ -154,25 +140,19 @@ def test_missing_pillow_names_the_extra(monkeypatch, tmp_path):
 
 
 class TestFreyFace:
-    def test_one_frame_a_column(self, tmp_path):
-        frames = np.random.default_rng(0).integers(0, 256, (12, 28, 20, 1), np.uint8)
-        path = tmp_path / "frey_rawface.mat"
-        savemat(path, {"ff": frames.reshape(12, 560).T})
-        order = np.random.default_rng(1797).permutation(12)
-        np.testing.assert_array_equal(as_array(load(path, "all")), frames[order])
-        faces = as_array(load(path, "all", likelihood="gaussian", image_size=(14, 10)))
-        assert faces.shape == (12, 14, 10, 1) and faces.dtype == np.float32
-
-    def test_it_is_found_by_name(self, tmp_path, monkeypatch):
+    def test_it_is_found_by_name_and_has_a_frame_a_column(self, tmp_path, monkeypatch):
         monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
         path = tmp_path / "frey_face" / "frey_rawface.mat"
         with pytest.raises(FileNotFoundError, match=f"Download .* as {path}"):
             load("frey_face")
         path.parent.mkdir()
-        frames = np.random.default_rng(0).integers(0, 256, (560, 12), np.uint8)
-        savemat(path, {"ff": frames})
-        by_name = as_array(load("frey_face", "test"))
-        np.testing.assert_array_equal(by_name, as_array(load(path, "test")))
+        frames = np.random.default_rng(0).integers(0, 256, (12, 28, 20, 1), np.uint8)
+        savemat(path, {"ff": frames.reshape(12, 560).T})
+        order = np.random.default_rng(1797).permutation(12)
+        for name in ("frey_face", path):
+            np.testing.assert_array_equal(as_array(load(name, "all")), frames[order])
+        faces = as_array(load(path, "all", likelihood="gaussian", image_size=(14, 10)))
+        assert faces.shape == (12, 14, 10, 1) and faces.dtype == np.float32
 
     @pytest.mark.parametrize(
         "content, text",

@@ -4,51 +4,39 @@ import pytest
 
 from keras_genimg.datasets import cluttered_digits, load, two_digits
 
-CANVASES = [
-    {"canvas_size": 7},
-    {"canvas_size": (20, 7)},
-    {"canvas_size": "60"},
-    {"num_images": 0},
-    {"batch_size": 0},
-]
+CANVASES = {"canvas_size": [7, (20, 7), "60"], "num_images": [0], "batch_size": [0]}
 REFUSED = {
-    load: [
-        {"batch_size": 0},
-        {"image_size": 0},
-        {"image_size": (8, -1)},
-        {"image_size": (8, 8, 1)},
-        {"image_size": "8"},
-        {"crop_size": 0},
-        {"crop_size": "54"},
-        {"crop_size": (9, 9)},
-        {"crop_size": (8, 9)},
-        {"crop_size": (6, 6), "image_size": 5},
-        {"random_crop": True},
-        {"binarize": "static"},
-        {"num_values": 257},
-        {"binarize": "fixed", "num_values": 2},
-        {"intensities": True, "num_values": 17},
-        {"seed": None},
-        {"split": "trian"},
-        {"split": ["train"]},
-        {"split": "train[:9"},
-        {"split": "train[9]"},
-        {"split": "test[5:2]"},
-        {"split": "all[:5]"},
-        {"batch_size": 1498, "drop_remainder": True},
-    ],
-    cluttered_digits: [
-        *CANVASES,
-        {"num_clutter": -1},
-        {"clutter_size": (2, 9)},
-        {"clutter_size": 0},
-    ],
-    two_digits: [*CANVASES, {"binarize": "fixed"}],
+    load: {
+        "batch_size": [0],
+        "image_size": [0, (8, -1), (8, 8, 1), "8"],
+        "crop_size": [0, "54", (9, 9), (8, 9)],
+        "random_crop": [True],
+        "binarize": ["static"],
+        "num_values": [257],
+        "seed": [None],
+        "split": ["trian", ["train"], "train[:9", "train[9]", "test[5:2]", "all[:5]"],
+    },
+    cluttered_digits: {**CANVASES, "num_clutter": [-1], "clutter_size": [(2, 9), 0]},
+    two_digits: CANVASES,
 }
+TOGETHER = [
+    (load, {"crop_size": (6, 6), "image_size": 5}),
+    (load, {"binarize": "fixed", "num_values": 2}),
+    (load, {"intensities": True, "num_values": 17}),
+    (load, {"batch_size": 1498, "drop_remainder": True}),
+    (two_digits, {"binarize": "fixed"}),
+]
 
 
 @pytest.mark.parametrize(
-    "make, kwargs", [(make, each) for make in REFUSED for each in REFUSED[make]]
+    "make, kwargs",
+    [
+        (make, {name: value})
+        for make, arguments in REFUSED.items()
+        for name, values in arguments.items()
+        for value in values
+    ]
+    + TOGETHER,
 )
 def test_error_names_what_was_received(make, kwargs):
     name, value = next(iter(kwargs.items()))

@@ -1,6 +1,5 @@
 """Image data sets in the format of tensorflow_datasets, written for a test."""
 
-import tensorflow as tf
 import tensorflow_datasets as tfds
 
 
@@ -24,42 +23,30 @@ def write_set(
         shape: Shape of the feature; None where any size will do.
         num_shards: Number of files of a split.
         version: Version of the data set.
-        labels: Integer labels, or None to write none.
+        labels: Integer labels, if there are some.
         splits: Names of the splits.
         ids: Whether examples have a text `id`.
     """
-    folder = data_dir / name / version
-    folder.mkdir(parents=True)
-    base = name.partition("/")[0]
     features = {"image": tfds.features.Image(shape=shape)}
-    examples = [{"image": image} for image in images]
+    columns = {"image": images}
     if labels is not None:
         features["label"] = tfds.features.ClassLabel(num_classes=10)
-        for example, label in zip(examples, labels, strict=True):
-            example["label"] = label
+        columns["label"] = labels
     if ids:
         features["id"] = tfds.features.Text()
-        for index, example in enumerate(examples):
-            example["id"] = str(index)
-    features = tfds.features.FeaturesDict(features)
-    shards = [examples[k::num_shards] for k in range(num_shards)]
-    for split in splits:
-        for k, shard in enumerate(shards):
-            file = folder / f"{base}-{split}.tfrecord-{k:05d}-of-{num_shards:05d}"
-            with tf.io.TFRecordWriter(str(file)) as writer:
-                for example in shard:
-                    encoded = features.encode_example(example)
-                    writer.write(features.serialize_example(encoded))
-    infos = [
-        tfds.core.SplitInfo(
-            name=split, shard_lengths=[len(shard) for shard in shards], num_bytes=0
-        )
-        for split in splits
-    ]
-    tfds.folder_dataset.write_metadata(
-        data_dir=str(folder),
-        features=features,
-        split_infos=infos,
-        filename_template="{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}",
-        check_data=False,
+        columns["id"] = map(str, range(len(images)))
+    rows = zip(*columns.values(), strict=True)
+    examples = [dict(zip(columns, row, strict=True)) for row in rows]
+    base, _, config = name.partition("/")
+    folder = data_dir / name / version
+    folder.mkdir(parents=True)
+    identity = tfds.core.DatasetIdentity(
+        base, version, str(folder), "tests", config_name=config
     )
+    info = tfds.core.DatasetInfo(
+        builder=identity, features=tfds.features.FeaturesDict(features)
+    )
+    writer = tfds.core.SequentialWriter(info, -(-len(images) // num_shards))
+    writer.initialize_splits([*splits])
+    writer.add_examples(dict.fromkeys(splits, examples))
+    writer.close_all()
