@@ -1,57 +1,54 @@
-"""Dropped models leave no graphs behind."""
+"""Dropped models leave no graphs behind, and little memory."""
 
+import gc
 import os
+import weakref
 
+import keras
+import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.python.framework.func_graph import FuncGraph
 
-from keras_genimg.models import PixelCNN
-from tests.fitting.drop_models import (
-    IMAGES,
-    MODELS,
-    SHAPE,
-    collect,
-    fit_and_drop,
-    graphs,
-)
+from keras_genimg.models import DRAW, PixelCNN, PixelRNN
 from tests.seldom import weekly_but
-from tests.subprocesses import run_python
+from tests.subprocesses import run_forked
 
 pytestmark = pytest.mark.slow
 
-
-def left_by(make):
-    """Return the number of graphs left by a dropped model."""
-    collect()
-    before = graphs()
-    assert fit_and_drop(make) > len(before)
-    collect()
-    return len(graphs() - before)
-
-
-def test_trained_convolutions_leave_no_graph():
-    def make():
-        return PixelCNN(SHAPE, 2, 1, head_filters=2)
-
-    left_by(make)  # Graphs that TensorFlow and Keras create once may stay.
-    assert left_by(make) == 0
+SHAPE = (4, 4, 1)
+IMAGES = np.random.default_rng(0).integers(2, size=(4, *SHAPE)).astype("uint8")
+MODELS = {
+    "convolutions": lambda: PixelCNN(SHAPE, 2, 1, head_filters=2),
+    "row": lambda: PixelRNN(SHAPE, 2, 1, "row", head_filters=2),
+    "diagonal": lambda: PixelRNN(SHAPE, 2, 1, head_filters=2),
+    "draw": lambda: DRAW(SHAPE, 2, 3, 2, read_size=2, write_size=2),
+}
 
 
-@pytest.mark.weekly
-def test_dropped_models_leave_little():
-    # The weekly workflow drops twenty of each kind.
-    count = os.environ.get("NUM_DROPPED_MODELS", "3")
-    lines = run_python("-m", "tests.fitting.drop_models", count).splitlines()
-    found = {name: (int(n), float(mb)) for name, n, mb in map(str.split, lines)}
-    assert set(found) == set(MODELS)
-    for graphs_left, megabytes in found.values():
-        assert graphs_left == 0
-        assert megabytes < 2
+def graphs():
+    """Return the function graphs that are alive."""
+    return weakref.WeakSet(o for o in gc.get_objects() if isinstance(o, FuncGraph))
 
 
-def take_gradients_and_drop(make):
-    model = make()
+def collect():
+    # Some graphs become garbage only after others are collected.
+    while gc.collect():
+        pass
 
+
+def megabytes():
+    """Return the resident memory of the process in megabytes."""
+    with open("/proc/self/statm") as opened:
+        return int(opened.read().split()[1]) * 4096 / 1e6
+
+
+def fit(model):
+    model.compile(keras.optimizers.SGD(0.01))
+    model.fit(IMAGES, batch_size=2, verbose=0)
+
+
+def take_gradients(model):
     @tf.function(autograph=False)
     def step(images):
         with tf.GradientTape() as tape:
@@ -59,12 +56,35 @@ def take_gradients_and_drop(make):
         return tape.gradient(loss, model.trainable_variables)
 
     step(IMAGES.astype("float32"))
+
+
+def use_and_drop(name, use):
+    """Make, use and drop a model; return the number of graphs just before."""
+    model = MODELS[name]()
+    use(model)
     return len(graphs())
 
 
-@pytest.mark.parametrize("name", weekly_but(MODELS, "diagonal"))
-def test_gradients_in_a_graph_leave_no_graph(name):
-    known = graphs()
-    assert take_gradients_and_drop(MODELS[name]) > len(known) + 1
+def check_dropped(name, use, count):
+    """Use and drop models, and check what they leave behind."""
+    # Imported objects stay alive, so exclude them from garbage collection.
+    gc.collect()
+    gc.freeze()
+    for _ in range(2):  # Graphs that TensorFlow and Keras create once may stay.
+        use_and_drop(name, use)
     collect()
-    assert len(graphs() - known) == 0
+    before, known = megabytes(), graphs()
+    for _ in range(count):
+        assert use_and_drop(name, use) > len(known)
+        collect()
+    left, grown = len(graphs() - known), (megabytes() - before) / count
+    assert left == 0, f"{left} graphs left"
+    assert grown < 2, f"{grown} megabytes left by each model"
+
+
+@pytest.mark.parametrize("use", [fit, take_gradients])
+@pytest.mark.parametrize("name", weekly_but(MODELS, "convolutions", "diagonal"))
+def test_dropped_models_leave_nothing(name, use, tmp_path):
+    # The weekly workflow drops twenty of each kind.
+    count = int(os.environ.get("NUM_DROPPED_MODELS", 3))
+    run_forked(check_dropped, name, use, count, output=tmp_path / "printed")
