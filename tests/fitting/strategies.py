@@ -6,7 +6,6 @@ Run by tests in a process for each strategy, since two in one process may fail.
 import dataclasses
 import pickle
 from collections.abc import Callable
-from typing import Any
 
 import keras
 import numpy as np
@@ -26,19 +25,12 @@ WEIGHTS = np.linspace(0, 2, 21)
 
 @dataclasses.dataclass
 class Case:
-    """A way to train.
+    """Makes an optimizer and arguments of `fit`; those of a layer and `compile`."""
 
-    Attributes:
-        optimizer: Returns an optimizer.
-        fit: Returns arguments of `fit`.
-        layer: Arguments of the first layer.
-        compile: Arguments of `compile`.
-    """
-
-    optimizer: Callable[[], Any] = lambda: sgd()
-    fit: Callable[[], dict[str, Any]] = dict
-    layer: dict[str, Any] = dataclasses.field(default_factory=dict)
-    compile: dict[str, Any] = dataclasses.field(default_factory=dict)
+    optimizer: Callable = lambda: sgd()
+    fit: Callable = dict
+    layer: dict = dataclasses.field(default_factory=dict)
+    compile: dict = dataclasses.field(default_factory=dict)
 
     def result(self, strategy):
         """Return arrays by name: history, weights and variables of the optimizer."""
@@ -136,12 +128,9 @@ CASES = {
             "kernel_constraint": keras.constraints.UnitNorm(),
         },
     ),
-    "metrics": Case(
-        fit=lambda: {"sample_weight": WEIGHTS},
+    "metrics, validation_split": Case(
+        fit=lambda: {"validation_split": 0.3, "sample_weight": WEIGHTS},
         compile={"metrics": ["mae"], "weighted_metrics": ["mse"], "loss_weights": 2.0},
-    ),
-    "validation_split": Case(
-        fit=lambda: {"validation_split": 0.3, "sample_weight": WEIGHTS}
     ),
     "validation_data": Case(
         fit=lambda: {
@@ -188,12 +177,7 @@ def check_same(found, expected, tolerance=1e-6):
 
 
 def main(kind, path):
-    """Write the results of all cases.
-
-    Args:
-        kind: "one" device, "two" replicas, or "workers", with TF_CONFIG.
-        path: Path of the file.
-    """
+    """Write to a file the results of "one" device, "two", or "workers" of TF_CONFIG."""
     leave_datasets_untuned()
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(

@@ -8,6 +8,8 @@ import tensorflow as tf
 from keras_genimg.fitting.distribution import check_strategy
 from tests.fitting.one_convolution import one_convolution
 
+IMAGES = np.zeros((4, 4, 4, 1))
+
 
 def test_parameter_servers_are_refused(monkeypatch):
     kind = tf.distribute.experimental.ParameterServerStrategy
@@ -32,13 +34,11 @@ def test_gradients_are_accumulated_on_one_device():
     with tf.distribute.OneDeviceStrategy("/cpu:0").scope():
         model = one_convolution((4, 4, 1))
         model.compile(keras.optimizers.SGD(gradient_accumulation_steps=2))
-    images = np.zeros((4, 4, 4, 1))
-    model.fit(images, batch_size=1, verbose=0)
+    model.fit(IMAGES, batch_size=1, verbose=0)
     assert model.optimizer.iterations.numpy() == 2
 
 
 def test_training_in_the_scope_of_another_strategy_is_refused():
-    images = np.zeros((4, 4, 4, 1))
     here = tf.distribute.OneDeviceStrategy("/cpu:0")
     other = tf.distribute.MirroredStrategy(["/cpu:0"])
     for strategy, made in ((None, "no scope"), (other, "the scope of Mirrored")):
@@ -49,4 +49,4 @@ def test_training_in_the_scope_of_another_strategy_is_refused():
             for method in (model.fit, model.train_on_batch):
                 text = f"made in {made}.* {method.__name__} was called in the scope of"
                 with pytest.raises(ValueError, match=text):
-                    method(images)
+                    method(IMAGES)

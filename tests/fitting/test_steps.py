@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_genimg.datasets.epochs import make_epochs
+from keras_genimg.fitting.data import without_pauses
 from keras_genimg.models import VAE, AutoregressiveModel
 from tests.fitting.one_convolution import one_convolution
 from tests.seldom import slow_but
@@ -15,14 +17,8 @@ SHAPE = (4, 4, 1)
 IMAGES = np.random.default_rng(0).integers(2, size=(6, *SHAPE)).astype("uint8")
 
 
-def pixels(**options):
-    model = one_convolution(SHAPE)
-    model.compile(keras.optimizers.Adam(0.01), **options)
-    return model
-
-
-def vae(**options):
-    model = VAE(SHAPE, 2, 4)
+def pixels(make=one_convolution, **options):
+    model = make(SHAPE)
     model.compile(keras.optimizers.Adam(0.01), **options)
     return model
 
@@ -32,21 +28,60 @@ def batches(images, known=True):
     return dataset if known else dataset.filter(lambda batch: True)
 
 
+def vae(shape):
+    return VAE(shape, 2, 4)
+
+
 # Keras warns when it finds that a data set ends, even one of unknown length.
 @pytest.mark.filterwarnings("ignore:Your input ran out of data")
-@pytest.mark.parametrize("make", slow_but([pixels, vae], pixels))
+@pytest.mark.parametrize("make", slow_but([one_convolution, vae], one_convolution))
 def test_no_step_is_taken_where_a_data_set_of_unknown_length_ends(make):
     """Weights, moments, step count and the seeds of noise end as with a known one."""
     ended = []
-    for known in (True, False):
+    for data in (batches(IMAGES), batches(IMAGES, known=False)):
         keras.utils.set_random_seed(0)
-        model = make()
-        model.fit(batches(IMAGES, known), epochs=2, verbose=0)
-        logs = model.evaluate(batches(IMAGES, known), verbose=0)
+        model = pixels(make)
+        model.fit(data, epochs=2, verbose=0)
+        logs = model.evaluate(data, verbose=0)
         variables = [*model.variables, *model.optimizer.variables]
         ended.append([*(np.asarray(v.numpy()) for v in variables), np.array(logs)])
         assert model.optimizer.iterations.numpy() == 6
     np.testing.assert_equal(*ended)
+
+
+def test_epochs_of_a_data_set_are_whole_and_new(monkeypatch):
+    """They are read by one iterator."""
+    monkeypatch.setattr("keras_genimg.datasets.epochs.BLOCK_BYTES", 1)
+    begun = []
+
+    def note(key, index):
+        begun.append((key.numpy().tobytes(), int(index)))
+
+    def finish(images, key, index):
+        tf.py_function(note, (key, index), [])
+        return images
+
+    images = tf.zeros((10, *SHAPE), tf.uint8)
+    epochs = make_epochs(
+        None, 10, 4, in_memory=images, finish=finish, shuffle_within=10
+    )
+    data = epochs.new_each_pass()
+    model = pixels(run_eagerly=True)
+    history = model.fit(data, epochs=3, verbose=0)
+    assert len(history.history["loss"]) == 3
+    assert int(model.optimizer.iterations) == 9
+    # More may have been read than was used.
+    order = list(dict.fromkeys(key for key, _ in begun))[:3]
+    for key in order:
+        assert sorted(i for k, i in begun if k == key) == [0, 1, 2]
+    assert len(order) == 3
+    begun.clear()
+    model.fit(data, verbose=0)
+    assert begun[0][0] != order[0]
+    model.fit(data, steps_per_epoch=2, verbose=0)
+    model.fit(data.take(1), verbose=0)
+    assert int(model.optimizer.iterations) == 9 + 3 + 2 + 1
+    assert without_pauses(data, {}, num_replicas=2) == (data, {})
 
 
 def test_booleans_train_as_integers_do():
