@@ -83,16 +83,11 @@ def test_each_image_comes_once_an_epoch(numbered, monkeypatch, max_bytes):
     monkeypatch.setattr(batches, "MAX_BYTES", max_bytes)
     monkeypatch.setattr(BLOCK_BYTES, 8)  # Two batches.
     dataset = load("numbered", batch_size=4, shuffle=True, seed=1)
-    epochs, endless = dataset.epochs, dataset.epochs.endless()
-    assert endless.cardinality() == tf.data.INFINITE_CARDINALITY
-    for each in (dataset, endless):
-        assert each.options().autotune.enabled is False
-    read = [epochs.read(0), epochs.read(1), dataset, dataset]
-    read += [endless.take(13), epochs.endless().take(26)]
-    orders = np.concatenate([as_array(each).ravel() for each in read]).reshape(7, 50)
+    orders = [as_array(dataset.epochs.read(epoch)).ravel() for epoch in range(2)]
+    orders += [as_array(dataset).ravel() for _ in range(2)]
     for order in orders:
         np.testing.assert_array_equal(np.sort(order), np.arange(50))
-    assert len({order.tobytes() for order in [*orders, np.arange(50, dtype="u1")]}) == 8
+    assert len({order.tobytes() for order in [*orders, np.arange(50, dtype="u1")]}) == 5
     other = load("numbered", batch_size=4, shuffle=True, seed=2)
     assert (as_array(other.epochs.read(0)).ravel() != orders[0]).any()
     if max_bytes == 13:  # Windows of three batches.
@@ -127,6 +122,21 @@ def test_blocks_of_batches(add_set, monkeypatch):
     np.testing.assert_equal(*orders)
     for drawn in bits:
         assert len(np.unique(drawn, axis=0)) == 50
+
+
+def test_endless_epochs_are_whole_and_new(numbered):
+    dataset = load("numbered", batch_size=4, shuffle=True)
+    epochs = dataset.epochs
+    endless = epochs.endless()
+    assert endless.cardinality() == tf.data.INFINITE_CARDINALITY
+    for each in (dataset, endless):
+        assert each.options().autotune.enabled is False
+    read = np.concatenate(pixels(endless.take(3 * epochs.num_batches))).ravel()
+    orders = np.split(read, 3)
+    for order in orders:
+        np.testing.assert_array_equal(np.sort(order), np.arange(50))
+    again = np.concatenate(pixels(epochs.endless().take(epochs.num_batches))).ravel()
+    assert len({order.tobytes() for order in [*orders, again]}) == 4
 
 
 def test_every_order_is_as_likely():

@@ -43,12 +43,41 @@ def megabytes():
         return int(opened.read().split()[1]) * 4096 / 1e6
 
 
-def fit(model):
+def fit_and_drop(name):
+    """Train a model and drop it; return the number of graphs just before."""
+    model = MODELS[name]()
     model.compile(keras.optimizers.SGD(0.01))
     model.fit(IMAGES, batch_size=2, verbose=0)
+    return len(graphs())
 
 
-def take_gradients(model):
+def check_dropped(name, count):
+    """Train and drop models, and check what they leave behind."""
+    # Imported objects stay alive, so exclude them from garbage collection.
+    gc.collect()
+    gc.freeze()
+    for _ in range(2):  # Graphs that TensorFlow and Keras create once may stay.
+        fit_and_drop(name)
+    collect()
+    before, known = megabytes(), graphs()
+    for _ in range(count):
+        assert fit_and_drop(name) > len(known)
+        collect()
+    left, grown = len(graphs() - known), (megabytes() - before) / count
+    assert left == 0, f"{left} graphs left"
+    assert grown < 2, f"{grown} megabytes left by each model"
+
+
+@pytest.mark.parametrize("name", weekly_but(MODELS, "convolutions"))
+def test_trained_models_leave_nothing(name, tmp_path):
+    # The weekly workflow drops twenty of each kind.
+    count = int(os.environ.get("NUM_DROPPED_MODELS", 3))
+    run_forked(check_dropped, name, count, output=tmp_path / "printed")
+
+
+def take_gradients_and_drop(name):
+    model = MODELS[name]()
+
     @tf.function(autograph=False)
     def step(images):
         with tf.GradientTape() as tape:
@@ -56,35 +85,12 @@ def take_gradients(model):
         return tape.gradient(loss, model.trainable_variables)
 
     step(IMAGES.astype("float32"))
-
-
-def use_and_drop(name, use):
-    """Make, use and drop a model; return the number of graphs just before."""
-    model = MODELS[name]()
-    use(model)
     return len(graphs())
 
 
-def check_dropped(name, use, count):
-    """Use and drop models, and check what they leave behind."""
-    # Imported objects stay alive, so exclude them from garbage collection.
-    gc.collect()
-    gc.freeze()
-    for _ in range(2):  # Graphs that TensorFlow and Keras create once may stay.
-        use_and_drop(name, use)
+@pytest.mark.parametrize("name", weekly_but(["row", "diagonal", "draw"], "diagonal"))
+def test_gradients_in_a_graph_leave_no_graph(name):
+    known = graphs()
+    assert take_gradients_and_drop(name) > len(known) + 1
     collect()
-    before, known = megabytes(), graphs()
-    for _ in range(count):
-        assert use_and_drop(name, use) > len(known)
-        collect()
-    left, grown = len(graphs() - known), (megabytes() - before) / count
-    assert left == 0, f"{left} graphs left"
-    assert grown < 2, f"{grown} megabytes left by each model"
-
-
-@pytest.mark.parametrize("use", [fit, take_gradients])
-@pytest.mark.parametrize("name", weekly_but(MODELS, "convolutions", "diagonal"))
-def test_dropped_models_leave_nothing(name, use, tmp_path):
-    # The weekly workflow drops twenty of each kind.
-    count = int(os.environ.get("NUM_DROPPED_MODELS", 3))
-    run_forked(check_dropped, name, use, count, output=tmp_path / "printed")
+    assert len(graphs() - known) == 0
