@@ -128,9 +128,12 @@ CASES = {
             "kernel_constraint": keras.constraints.UnitNorm(),
         },
     ),
-    "metrics, validation_split": Case(
-        fit=lambda: {"validation_split": 0.3, "sample_weight": WEIGHTS},
+    "metrics": Case(
+        fit=lambda: {"sample_weight": WEIGHTS},
         compile={"metrics": ["mae"], "weighted_metrics": ["mse"], "loss_weights": 2.0},
+    ),
+    "validation_split": Case(
+        fit=lambda: {"validation_split": 0.3, "sample_weight": WEIGHTS}
     ),
     "validation_data": Case(
         fit=lambda: {
