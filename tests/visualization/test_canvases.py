@@ -5,13 +5,10 @@ import pytest
 from PIL import Image
 
 from keras_genimg.visualization import attention_box, image_grid, save_canvases
+from tests.visualization.test_grid import images_of
 
 RED = (255, 0, 0)
 PADDING, GAP = 2, 24
-
-
-def canvases_of(*shape, high=256):
-    return np.random.default_rng(0).integers(0, high, shape, "uint8")
 
 
 def attention_of(images, glimpses, x=0, y=0, stride=1, sigma=0, gamma=1):
@@ -22,10 +19,7 @@ def attention_of(images, glimpses, x=0, y=0, stride=1, sigma=0, gamma=1):
 
 @pytest.fixture
 def saved(tmp_path):
-    """Return a function that saves an animation and reads it back.
-
-    It returns the RGB frames, and their durations in ms.
-    """
+    """Return a function that saves an animation; it returns RGB frames, and ms."""
 
     def save_and_read(*arguments, **options):
         path = tmp_path / "draw.gif"
@@ -64,7 +58,7 @@ def outline(shape, box, line=1):
 @pytest.mark.parametrize("glimpses", [1, 4])
 def test_grays_are_exact_and_the_last_frame_is_held(saved, tmp_path, glimpses):
     # All 256 grays occur in each frame.
-    canvases = canvases_of(5, glimpses, 9, 8, 1)
+    canvases = images_of(5, glimpses, 9, 8, 1)
     canvases[0, :, :8].flat = np.tile(np.arange(64), glimpses)
     (tmp_path / "draw.gif").write_text("an older file")
     frames, durations = saved(canvases, columns=3, scale=2)
@@ -74,13 +68,13 @@ def test_grays_are_exact_and_the_last_frame_is_held(saved, tmp_path, glimpses):
 
 
 def test_durations_are_rounded_to_what_the_file_keeps(saved):
-    canvases = canvases_of(1, 3, 4, 4, 1)
+    canvases = images_of(1, 3, 4, 4, 1)
     _, durations = saved(canvases, seconds_per_frame=0.29, hold_seconds=np.float32(2))
     assert durations == [290, 290, 2000]
 
 
 def test_equal_frames_are_shown_for_as_long(saved):
-    canvases = canvases_of(2, 5, 4, 4, 1)
+    canvases = images_of(2, 5, 4, 4, 1)
     canvases[:, 1:3] = canvases[:, :1]
     assert saved(canvases)[1] == [300, 100, 1500]
     frames, durations = saved(canvases[:, :3])
@@ -91,7 +85,7 @@ def test_equal_frames_are_shown_for_as_long(saved):
 @pytest.mark.parametrize("center", [0.5, 1.5, 2.5, 1.49])
 def test_box_between_pixels_is_a_pixel_wide(saved, center):
     attention = attention_of(1, 1, x=center, y=center)
-    (frame,), _ = saved(canvases_of(1, 1, 5, 5, 1), attention, 1, scale=1)
+    (frame,), _ = saved(images_of(1, 1, 5, 5, 1), attention, 1, scale=1)
     assert red_of(frame).sum() == 1
 
 
@@ -108,7 +102,7 @@ def test_box_between_pixels_is_a_pixel_wide(saved, center):
 )
 def test_line_grows_with_sigma(saved, sigma, stride, line):
     attention = attention_of(1, 1, x=15, y=16, stride=stride, sigma=sigma)
-    (frame,), _ = saved(canvases_of(1, 1, 32, 40, 1), attention, 3, scale=8)
+    (frame,), _ = saved(images_of(1, 1, 32, 40, 1), attention, 3, scale=8)
     left, top = 8 * (15 - stride), 8 * (16 - stride)
     right, bottom = 8 * (16 + stride), 8 * (17 + stride)
     expected = outline((256, 320), (left, top, right, bottom), line)
@@ -116,34 +110,26 @@ def test_line_grows_with_sigma(saved, sigma, stride, line):
 
 
 def test_boxes_stay_in_their_cells(saved):
-    canvases = canvases_of(9, 1, 6, 5, 1, high=200)
-    attention = attention_of(9, 1, x=2, y=2, stride=1)
-    attention[1, 0, :2] = 4, 5  # Beyond the lower right corner.
-    attention[2, 0, 0] = -0.5  # Beyond the left edge.
-    attention[3, 0, 0] = -2  # Just left of the image.
-    attention[4, 0, 1] = 1e9
-    attention[5, 0, :2] = -1e9
-    attention[6, 0, 2] = 1e9
-    attention[7, 0, :4] = 1e9, -1e9, 1e9, 1e9
-    attention[8, 0, 2:4] = 1e9
+    nothing, whole = (0, 0, 0, 0), (0, 0, 10, 12)
+    boxes = {  # By center x and y, stride and sigma.
+        (2, 2, 1, 0): (2, 2, 8, 8),
+        (4, 5, 1, 0): (6, 8, 10, 12),  # Beyond the lower right corner.
+        (-0.5, 2, 1, 0): (0, 2, 3, 8),  # Beyond the left edge.
+        (-2, 2, 1, 0): nothing,  # Just left of the image.
+        (2, 1e9, 1, 0): nothing,
+        (-1e9, -1e9, 1, 0): nothing,
+        (2, 2, 1e9, 0): whole,
+        # Its left edge passes through the image's, its lower one too.
+        (1e9, -1e9, 1e9, 1e9): (0, 0, 10, 2),
+        (2, 2, 1e9, 1e9): whole,
+    }
+    canvases = images_of(9, 1, 6, 5, 1, high=200)
+    attention = [[[*place, 1]] for place in boxes]
     (frame,), _ = saved(canvases, attention, write_size=3, columns=9, scale=2)
     red = red_of(frame)
-    shape, whole = (12, 10), (0, 0, 10, 12)
-    clipped = [
-        (2, 2, 8, 8),
-        (6, 8, 10, 12),
-        (0, 2, 3, 8),
-        None,
-        None,
-        None,
-        whole,
-        # Its left edge passes through the image's, its lower one too.
-        (0, 0, 10, 2),
-        whole,
-    ]
-    for index, box in enumerate(clipped):
+    for index, box in enumerate(boxes.values()):
         x = index * (10 + PADDING)
-        expected = outline(shape, box) if box else np.zeros(shape, bool)
+        expected = outline((12, 10), box)
         np.testing.assert_array_equal(red[:, x : x + 10], expected, str(index))
         assert (frame[:, x + 10 : x + 10 + PADDING] == 255).all()
         plain = canvases[index, 0].repeat(2, axis=0).repeat(2, axis=1).repeat(3, -1)
@@ -154,8 +140,8 @@ def test_boxes_stay_in_their_cells(saved):
 @pytest.mark.parametrize("colors", [1, 3])
 def test_images_are_read_to_the_left(saved, colors):
     # Few enough colors for any palette.
-    canvases = canvases_of(3, 2, 4, 6, colors, high=4) * 80
-    images = canvases_of(3, 4, 6, colors, high=3) * 70 + 5
+    canvases = images_of(3, 2, 4, 6, colors, high=4) * 80
+    images = images_of(3, 4, 6, colors, high=3) * 70 + 5
     write = attention_of(3, 2, x=1, y=1)
     read = attention_of(3, 2, x=4, y=2)
     read[:, 1, 0] = 3
@@ -201,42 +187,6 @@ def test_many_colors_come_close_and_red_is_exact(saved):
         assert abs(difference[~red]).mean() < 6
 
 
-GOOD = canvases_of(2, 3, 4, 5, 1)
-IMAGES = canvases_of(2, 4, 5, 1)
-ATTENTION = attention_of(2, 3)
-
-
-@pytest.mark.parametrize(
-    "kwargs, text",
-    [
-        ({"canvases": GOOD[0]}, r"glimpses, height.*Received: shape=\(3, 4, 5, 1\)"),
-        ({"canvases": GOOD / 255}, "`canvases` must be uint8.*dtype=float64"),
-        ({"canvases": GOOD.repeat(2, axis=-1)}, "1 or 3 colors"),
-        ({"images": GOOD}, "`images` must be uint8"),
-        ({"images": IMAGES[:1]}, r"\(2, 3, 4, 5, 1\).*shape=\(1, 4, 5, 1\)"),
-        ({"write_attention": ATTENTION}, "be given together.*write_size=None"),
-        ({"write_size": 3}, "be given together.*write_size=3"),
-        ({"read_attention": ATTENTION, "read_size": 2}, "needs `images`"),
-        (
-            {"write_attention": ATTENTION[:, :2], "write_size": 2},
-            r"`write_attention` must have.*\(2, 3, 5\).*shape=\(2, 2, 5\)",
-        ),
-        ({"write_attention": ATTENTION, "write_size": 0}, "size=0"),
-        ({"write_attention": ATTENTION * np.nan, "write_size": 2}, "write_.*finite"),
-        ({"columns": 0}, "columns=0"),
-        ({"scale": 0}, "scale=0"),
-        ({"seconds_per_frame": 0.01}, "seconds_per_frame=0.01"),
-        ({"hold_seconds": float("nan")}, "hold_seconds=nan"),
-        ({"path": "draw.png"}, "must end in .gif.*draw.png"),
-    ],
-)
-def test_bad_arguments_are_refused(tmp_path, kwargs, text):
-    path = tmp_path / kwargs.pop("path", "draw.gif")
-    with pytest.raises(ValueError, match=text):
-        save_canvases(path, **{"canvases": GOOD, **kwargs})
-    assert not list(tmp_path.iterdir())
-
-
 def test_boxes_by_hand():
     # (center_x, center_y, stride, sigma, gamma)
     attention = [[3, 5, 2, 1, 1], [3, 5, 0, 1, 1], [-1.5, 0, 0.5, 7, 9]]
@@ -246,19 +196,3 @@ def test_boxes_by_hand():
     # An even number has no filter at the center; one filter has no stride.
     np.testing.assert_array_equal(attention_box(attention[0], 4), [0, 2, 7, 9])
     np.testing.assert_array_equal(attention_box(attention[0], 1), [3, 5, 4, 6])
-
-
-@pytest.mark.parametrize(
-    "attention, size, text",
-    [
-        (np.zeros((2, 4)), 3, r"5 numbers.*shape=\(2, 4\)"),
-        (np.float32(1), 3, r"5 numbers.*shape=\(\)"),
-        ([0, 0, np.nan, 1, 1], 3, "finite.*nan"),
-        ([0, 0, 1, np.inf, 1], 3, "finite.*inf"),
-        ([0, 0, 1, 1, 1], 0, "size=0"),
-        ([0, 0, 1, 1, 1], 2.0, "size=2.0"),
-    ],
-)
-def test_attention_boxes_of_bad_arguments(attention, size, text):
-    with pytest.raises(ValueError, match=text):
-        attention_box(attention, size)

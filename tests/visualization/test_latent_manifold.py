@@ -11,15 +11,6 @@ from keras_genimg.models import DRAW, VAE
 from keras_genimg.visualization import latent_manifold
 
 
-def model_of(decode, latent_dim=2):
-    return types.SimpleNamespace(
-        decode=decode,
-        likelihood=Bernoulli(),
-        latent_dim=latent_dim,
-        latent=types.SimpleNamespace(prior=DiagonalNormal()),
-    )
-
-
 def test_latents_are_quantiles_and_the_second_points_up():
     received = []
 
@@ -27,7 +18,13 @@ def test_latents_are_quantiles_and_the_second_points_up():
         received.append(latents)
         return (latents > 0).astype("float32").reshape(-1, 1, 2, 1)
 
-    images = latent_manifold(model_of(decode), size=3)
+    model = types.SimpleNamespace(
+        decode=decode,
+        likelihood=Bernoulli(),
+        latent_dim=2,
+        latent=types.SimpleNamespace(prior=DiagonalNormal()),
+    )
+    images = latent_manifold(model, size=3)
     assert images.shape == (9, 1, 2, 1) and images.dtype == np.uint8
     (latents,) = received
     assert type(latents) is np.ndarray and latents.dtype == np.float32
@@ -44,24 +41,16 @@ def test_latents_are_quantiles_and_the_second_points_up():
 
 
 def test_bad_arguments_are_refused():
-    def decode(latents):
-        raise AssertionError("must not be called")
-
-    for latent_dim in (1, 3, None):
-        with pytest.raises(ValueError, match=f"two latents.*latent_dim={latent_dim}"):
-            latent_manifold(model_of(decode, latent_dim))
-    with pytest.raises(ValueError, match="two latents.*latent_dim=None"):
-        latent_manifold(object())
-    with pytest.raises(ValueError, match="needs a VAE.*latent_dim=2"):
-        latent_manifold(DRAW((4, 4, 1), 2, 3, 2, read_size=2, write_size=2))
+    vae = (3, 3, 1), 2, 3
+    for model, text in [
+        (VAE((3, 3, 1), 1, 3), "two latents.*latent_dim=1"),
+        (VAE((3, 3, 1), 3, 3), "two latents.*latent_dim=3"),
+        (object(), "two latents.*latent_dim=None"),
+        (DRAW((4, 4, 1), 2, 3, 2), "needs a VAE.*latent_dim=2"),
+        # Quantiles of a normal distribution would not cover it.
+        (VAE(*vae, prior="laplace", estimator="monte_carlo"), "normal prior.*aplace"),
+    ]:
+        with pytest.raises(ValueError, match=text):
+            latent_manifold(model, size=2)
     with pytest.raises(ValueError, match="size=0"):
-        latent_manifold(model_of(decode), size=0)
-
-
-def test_other_priors_are_refused():
-    """Quantiles of a normal distribution would not cover them."""
-    model = VAE((3, 3, 1), 2, 3, posterior="laplace", estimator="monte_carlo")
-    with pytest.raises(
-        ValueError, match="standard normal prior.*Received: prior=.*aplace"
-    ):
-        latent_manifold(model, size=2)
+        latent_manifold(VAE(*vae), size=0)
