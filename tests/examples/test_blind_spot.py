@@ -1,7 +1,6 @@
 import re
 
-import numpy as np
-from PIL import Image
+from tests.visualization.test_grid import red_and_blue
 
 
 def test_only_the_plain_model_has_a_blind_spot(run_example, tmp_path):
@@ -13,10 +12,6 @@ def test_only_the_plain_model_has_a_blind_spot(run_example, tmp_path):
     # To the right, the plain model sees one column more per row above.
     missing = {name: int(unseen) for name, *_, unseen in found}
     assert missing == {"PixelCNN": 2 + 1, "GatedPixelCNN": 0}
-    with Image.open(tmp_path / "blind_spot.png") as picture:
-        page = np.asarray(picture.convert("RGB")).astype(int)
-    red = (page[..., 0] > page[..., 2] + 50).sum()
-    blue = (page[..., 2] > page[..., 0] + 50).sum()
     cell = 16 * 16
-    assert red == 2 * cell
-    assert blue == (2 * 14 - 3) * cell
+    expected = (2 * cell, (2 * 14 - 3) * cell)
+    assert red_and_blue(tmp_path / "blind_spot.png") == expected

@@ -18,11 +18,16 @@ from keras_genimg.likelihoods import (
 from keras_genimg.models import PixelCNN
 
 
-def write_images(folder, count, size=(8, 8), colors=1):
+def random_images(count, size=(8, 8), colors=1):
+    return np.random.default_rng(0).integers(
+        256, size=(count, *size, colors), dtype="uint8"
+    )
+
+
+def write_images(folder, *arguments, **options):
     """Write random images as PNG files."""
     folder.mkdir(parents=True)
-    images = np.random.default_rng(0).integers(256, size=(count, *size, colors))
-    for index, image in enumerate(images.astype("uint8")):
+    for index, image in enumerate(random_images(*arguments, **options)):
         Image.fromarray(image.squeeze()).save(folder / f"{index:03d}.png")
     return folder
 
