@@ -191,26 +191,20 @@ def attention(raw, height, width, size):
 
 def read_attention(images, raw, size):
     """Read one glimpse of each image (DRAW, equation 27)."""
-    batch, height, width, channels = images.shape
-    glimpse = np.zeros((batch, size, size, channels))
-    for b in range(batch):
-        rows, columns, gamma = attention(raw[b], height, width, size)
-        for i, j, r, k in np.ndindex(size, size, height, width):
-            weight = gamma * rows[i][r] * columns[j][k]
-            glimpse[b, i, j] += weight * images[b, r, k].astype("float64")
-    return glimpse
+    glimpses = []
+    for image, numbers in zip(images.astype("float64"), raw, strict=True):
+        rows, columns, gamma = attention(numbers, *image.shape[:2], size)
+        glimpses.append(gamma * np.einsum("ir,jk,rkc->ijc", rows, columns, image))
+    return np.stack(glimpses)
 
 
-def write_attention(patch, raw, height, width):
+def write_attention(patches, raw, height, width):
     """Write one patch into each image (DRAW, equation 29)."""
-    batch, size, _, channels = patch.shape
-    update = np.zeros((batch, height, width, channels))
-    for b in range(batch):
-        rows, columns, gamma = attention(raw[b], height, width, size)
-        for r, k, i, j in np.ndindex(height, width, size, size):
-            weight = rows[i][r] * columns[j][k] / gamma
-            update[b, r, k] += weight * patch[b, i, j].astype("float64")
-    return update
+    updates = []
+    for patch, numbers in zip(patches.astype("float64"), raw, strict=True):
+        rows, columns, gamma = attention(numbers, height, width, len(patch))
+        updates.append(np.einsum("ir,jk,ijc->rkc", rows, columns, patch) / gamma)
+    return np.stack(updates)
 
 
 def draw(images, noise, weights, read_size, write_size, params_shape, mean):
@@ -218,25 +212,21 @@ def draw(images, noise, weights, read_size, write_size, params_shape, mean):
 
     `mean` maps parameters to the mean image, scaled to 0 to 1 like the images.
     """
-    images, noise = images.astype("float64"), noise.astype("float64")
-    batch, height, width, _ = images.shape
+    height, width = images.shape[1:3]
+    images = images.astype("float64")[:, None]
+    noise = noise.astype("float64").swapaxes(0, 1)
     weights = {name: value.astype("float64") for name, value in weights.items()}
 
     def linear(name, x):
         return x @ weights[f"{name}/kernel"] + weights[f"{name}/bias"]
 
+    names = "canvas encoder_hidden encoder_cell decoder_hidden decoder_cell".split()
     canvases, posteriors = [], []
-    for b in range(batch):
-        image = images[b : b + 1]
-        names = ("canvas", "encoder_hidden", "encoder_cell")
-        names += ("decoder_hidden", "decoder_cell")
-        canvas, h_enc, c_enc, h_dec, c_dec = (
-            weights[f"initial_{name}"] for name in names
-        )
+    for image, noise_of_steps in zip(images, noise, strict=True):
+        canvas, h_enc, c_enc, h_dec, c_dec = (weights[f"initial_{n}"] for n in names)
         steps = []
-        for t in range(len(noise)):
-            shape = (1, *params_shape)
-            error = image - mean(canvas.reshape(shape).astype("float32"))
+        for step_noise in noise_of_steps:
+            error = image - mean(canvas.reshape(1, *params_shape).astype("float32"))
             if read_size is None:
                 patches = [image, error]
             else:
@@ -247,7 +237,7 @@ def draw(images, noise, weights, read_size, write_size, params_shape, mean):
             h_enc, c_enc = lstm_step(gates, c_enc)
             params = linear("posterior_params", h_enc)
             mu, log_sigma = np.split(params, 2)
-            z = mu + np.exp(log_sigma) * noise[t, b]
+            z = mu + np.exp(log_sigma) * step_noise
             gates = linear("decoder", np.concatenate([z, h_dec]))
             h_dec, c_dec = lstm_step(gates, c_dec)
             patch = linear("write/patch", h_dec)
@@ -261,7 +251,5 @@ def draw(images, noise, weights, read_size, write_size, params_shape, mean):
             steps.append(params)
         canvases.append(canvas)
         posteriors.append(steps)
-    return {
-        "canvas": np.array(canvases),
-        "posterior": np.array(posteriors).swapaxes(0, 1),
-    }
+    posteriors = np.array(posteriors).swapaxes(0, 1)
+    return {"canvas": np.array(canvases), "posterior": posteriors}

@@ -38,19 +38,12 @@ def run_python(*arguments, timeout=300, cwd=ROOT, **environment):
 
 
 def start_forked(function, *arguments, output, **environment):
-    """Call a function in a new process that need not import TensorFlow again.
+    """Start a process that calls a function; return its `multiprocessing.Process`.
 
     A server that has imported what trains models, and has used none of it, forks the
-    process. That saves the seconds of the imports, once for each process.
-
-    Args:
-        function: Function of a module that the new process can import.
-        *arguments: Its arguments, which are pickled.
-        output: Path of the file for all that the process prints.
-        **environment: Variables of the environment, read after the imports.
-
-    Returns:
-        A `multiprocessing.Process` that has begun.
+    process, which saves the seconds of the imports. The function must be one of a
+    module, and its arguments are pickled. All that it prints goes to the file `output`.
+    The variables of `environment` are read after the imports.
     """
     process = _FORKS.Process(
         target=_call, args=(function, arguments, str(output), environment)

@@ -1,12 +1,14 @@
-"""The order of the packages, and names that mean one thing."""
+"""The order of the packages, names that mean one thing, and names of extras."""
 
 import ast
 import functools
 import graphlib
 import importlib
-import pathlib
+import re
 
-PACKAGE = pathlib.Path(__file__).parents[1] / "keras_genimg"
+from tests.subprocesses import ROOT
+
+PACKAGE = ROOT / "keras_genimg"
 
 # From the bottom up. A package imports only from lines above; packages on the same line
 # do not import each other.
@@ -94,3 +96,17 @@ def test_a_name_is_a_function_or_a_module():
             exported = getattr(importlib.import_module(module), "__all__", [])
             files = {file.stem for file in path.parent.iterdir()}
             assert not files & set(exported), module
+
+
+def test_hints_name_extras_that_exist():
+    text = (ROOT / "pyproject.toml").read_text()
+    table = text.split("[project.optional-dependencies]")[1].split("\n[")[0]
+    extras = set(re.findall(r"^([\w-]+) = \[", table, re.MULTILINE))
+    named = set()
+    for path in [*ROOT.glob("export/**/*.py"), *PACKAGE.rglob("*.py")]:
+        text = path.read_text()
+        named |= {*re.findall(r"install_hint\([\"']([\w-]+)[\"']\)", text)}
+        named |= {*re.findall(r"optional\([^\n]+, [\"']([\w-]+)[\"']", text)}
+        named |= {*re.findall(r"pip install [^\n]*[.g]\[([\w-]+)\]", text)}
+    expected = {"examples", "photos", "serving", "tensorboard"}
+    assert named == expected | {"bulk", "bulk-ray", "bulk-beam"} <= extras
