@@ -74,8 +74,8 @@ def convolve(x, kernel):
 
 
 def logistic(x):
-    """Return 1 / (1 + exp(-x))."""
-    return 1.0 / (1.0 + np.exp(-x))
+    """Return 1 / (1 + exp(-x)), at least 1e-304."""
+    return 1.0 / (1.0 + np.exp(-np.clip(x, -700, None)))
 
 
 def lstm_step(gates, cell):

@@ -42,32 +42,19 @@ def test_density_and_moments_by_hand(name):
     family, params, covariance = FAMILIES[name]
     assert family.params_size(DIM) == len(params)
     z = np.random.default_rng(0).normal(size=(20, DIM)) * 3
-    distribution = family.distribution(np.tile(params, (20, 1)))
-    assert (distribution.batch_shape, distribution.event_shape) == ((20,), (DIM,))
-    np.testing.assert_allclose(
-        distribution.log_prob(z.astype("float32")),
-        log_density(name, z, LOCATION, covariance),
-        rtol=1e-5,
-    )
-    np.testing.assert_allclose(distribution.mean()[0], LOCATION, rtol=1e-6)
-    np.testing.assert_allclose(
-        distribution.stddev()[0], np.sqrt(np.diag(covariance)), rtol=1e-5
-    )
-
-
-@EVERY_FAMILY
-def test_standard_member(name):
+    member = family.distribution(np.tile(params, (20, 1)))
+    unit = np.eye(DIM) * (2 if name == "laplace" else 1)
+    standard = family.standard(DIM), 0, unit
+    for distribution, *moments in (member, LOCATION, covariance), standard:
+        found = distribution.log_prob(z.astype("float32"))
+        np.testing.assert_allclose(found, log_density(name, z, *moments), rtol=1e-5)
+    assert (member.batch_shape, member.event_shape) == ((20,), (DIM,))
+    np.testing.assert_allclose(member.mean()[0], LOCATION, rtol=1e-6)
+    stddev = np.sqrt(np.diag(covariance))
+    np.testing.assert_allclose(member.stddev()[0], stddev, rtol=1e-5)
     for dim in (1, 4, 20):
-        assert FAMILIES[name][0].standard(dim).event_shape == (dim,)
-    standard = FAMILIES[name][0].standard(3)
-    assert (standard.batch_shape, standard.event_shape) == ((), (3,))
-    z = np.random.default_rng(1).normal(size=(9, 3))
-    covariance = np.eye(3) * (2 if name == "laplace" else 1)
-    np.testing.assert_allclose(
-        standard.log_prob(z.astype("float32")),
-        log_density(name, z, 0, covariance),
-        rtol=1e-5,
-    )
+        assert family.standard(dim).batch_shape == ()
+        assert family.standard(dim).event_shape == (dim,)
 
 
 @EVERY_FAMILY
@@ -101,8 +88,9 @@ def test_samples_depend_on_their_own_seed_and_parameters(name):
     np.testing.assert_allclose(again, drawn[::-1], rtol=1e-6)
 
 
-def test_streams_are_uncorrelated():
-    family, params, _ = FAMILIES["laplace"]  # Normal numbers have a test of their own.
+@pytest.mark.parametrize("name", ["diagonal_normal", "laplace"])
+def test_streams_are_uncorrelated(name):
+    family, params, _ = FAMILIES[name]
     sample = tf.function(family.seeded_sample)
     params, seeds = np.tile(params, (1000, 1)), tf.range(1000)
     columns = [

@@ -9,13 +9,8 @@ from keras_genimg.layers import GatedHorizontalConv, GatedVerticalConv, MaskedCo
 from keras_genimg.models import AutoregressiveModel
 from keras_genimg.sampling import incremental_sampler
 from tests import reference
-from tests.causality import (
-    assert_sees_exactly,
-    convolution_field,
-    random_images,
-    randomized,
-    to_field,
-)
+from tests.causality import convolution_field, random_images, randomized, to_field
+from tests.layers.correct import assert_equals_and_sees
 from tests.sampling.forced import assert_sampled_as_computed
 
 # Channels of the vertical stack, as an input of the horizontal one.
@@ -57,60 +52,46 @@ def vertical_reference(layer, inputs, condition=0.0):
 
 @masks
 @pytest.mark.parametrize(
-    # Height and width, channels of an image, filters, kernel size, colors.
-    ("size", "channels", "filters", "width", "colors"),
+    # Size, channels of an image, filters, kernel size, colors, size of a condition.
+    ("size", "channels", "filters", "width", "colors", "condition_size"),
     [
-        ((4, 6), 1, 1, 3, 1),
-        ((3, 5), 2, 3, 5, 1),
-        ((4, 3), 3, 3, 3, 3),
-        ((3, 4), 3, 5, 7, 3),
-        ((1, 4), 5, 8, 3, 3),
+        ((4, 6), 1, 1, 3, 1, (4, 6)),
+        ((3, 5), 2, 3, 5, 1, (3, 1)),
+        ((4, 3), 3, 3, 3, 3, (1, 1)),
+        ((3, 4), 3, 5, 7, 3, (1, 4)),
+        ((1, 4), 5, 8, 3, 3, None),
     ],
 )
-def test_horizontal(size, channels, filters, width, colors, mask_type):
+def test_horizontal(size, channels, filters, width, colors, condition_size, mask_type):
     """Equals the reference, and sees its row within the kernel."""
-    shape = (*size, channels if mask_type == "A" else filters)
+    shapes = [(*size, channels if mask_type == "A" else filters), (*size, ABOVE)]
+    if condition_size is not None:
+        shapes.append((*condition_size, 3))
     layer = GatedHorizontalConv(filters, width, mask_type, colors)
-    layer = randomized(layer, shape, (*size, ABOVE))
-    images, above = random_images(4, *shape), random_images(4, *size, ABOVE, seed=1)
-    expected = horizontal_reference(layer, images, above)
-    np.testing.assert_allclose(layer(images, above), expected, rtol=1e-5, atol=1e-5)
-
-    def outputs(images):
-        return layer(images, np.broadcast_to(above[0], (len(images), *above.shape[1:])))
-
+    layer = randomized(layer, *shapes)
+    inputs = [random_images(4, *shape, seed=i) for i, shape in enumerate(shapes)]
     field = convolution_field(*size, colors, mask_type, (1, width))
-    assert_sees_exactly(outputs, images, field)
-
-
-@masks
-@pytest.mark.parametrize("size", [(1, 1), (1, 5), (4, 1), (4, 5)])
-def test_conditions_equal_reference(size, mask_type):
-    shape, above, of_condition = (4, 5, 2), (4, 5, ABOVE), (*size, 3)
-    images, condition = random_images(2, *shape), random_images(2, *of_condition)
-    layer = randomized(GatedVerticalConv(2, 3, mask_type), shape, of_condition)
-    expected = vertical_reference(layer, images, condition)
-    np.testing.assert_allclose(layer(images, condition), expected, rtol=1e-5, atol=1e-5)
-    shape = (4, 5, 3)
-    layer = GatedHorizontalConv(3, 3, mask_type, num_colors=3)
-    randomized(layer, shape, above, of_condition)
-    inputs = random_images(2, *shape), random_images(2, *above, seed=1), condition
     expected = horizontal_reference(layer, *inputs)
-    np.testing.assert_allclose(layer(*inputs), expected, rtol=1e-5, atol=1e-5)
+    assert_equals_and_sees(layer, inputs, expected, field)
 
 
 @masks
 @pytest.mark.parametrize(
-    ("shape", "filters", "kernel_size"),
-    [((4, 6, 2), 1, 3), ((5, 3, 4), 3, 5), ((1, 4, 2), 2, 3), ((3, 1, 6), 2, 7)],
+    ("shape", "filters", "kernel_size", "condition_size"),
+    [
+        ((4, 6, 2), 1, 3, (4, 6)),
+        ((5, 3, 4), 3, 5, (1, 3)),
+        ((1, 4, 2), 2, 3, (1, 1)),
+        ((3, 1, 6), 2, 7, None),
+    ],
 )
-def test_vertical(shape, filters, kernel_size, mask_type):
+def test_vertical(shape, filters, kernel_size, condition_size, mask_type):
     """Equals the reference, and sees the rectangle above."""
-    layer = randomized(GatedVerticalConv(filters, kernel_size, mask_type), shape)
-    images = random_images(3, *shape)
-    expected = vertical_reference(layer, images)
+    shapes = [shape] if condition_size is None else [shape, (*condition_size, 3)]
+    layer = randomized(GatedVerticalConv(filters, kernel_size, mask_type), *shapes)
+    inputs = [random_images(3, *shape, seed=i) for i, shape in enumerate(shapes)]
+    expected = vertical_reference(layer, *inputs)
     assert expected.shape == (3, *shape[:2], 2 * filters)
-    np.testing.assert_allclose(layer(images), expected, rtol=1e-5, atol=1e-5)
     reach = kernel_size // 2
     reads = {
         (r, c, 0): {
@@ -120,7 +101,8 @@ def test_vertical(shape, filters, kernel_size, mask_type):
         }
         for r, c in np.ndindex(shape[:2])
     }
-    assert_sees_exactly(layer, images, to_field(*shape[:2], 1, reads))
+    field = to_field(*shape[:2], 1, reads)
+    assert_equals_and_sees(layer, inputs, expected, field)
 
 
 def test_one_initializer_gives_each_kernel_other_values():

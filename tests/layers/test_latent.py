@@ -25,29 +25,12 @@ def random_params(family, batch, latent_dim, seed=0):
     return np.random.default_rng(seed).normal(size=(batch, size)).astype("float32")
 
 
-def divergence_by_hand(family, params, dim):
-    params = params.astype("float64")
-    location, rest = params[:, :dim], params[:, dim:]
-    if family == "full_normal":
-        factor = np.array(tfp.math.fill_triangular(rest))
-        diagonal = np.einsum("nii->ni", factor)  # A view.
-        log_determinant = 2 * diagonal.sum(axis=1)
-        diagonal[:] = np.exp(diagonal)
-        squares = (location**2).sum(axis=1) + (factor**2).sum(axis=(1, 2))
-        return (squares - log_determinant - dim) / 2
-    if family == "laplace":
-        scale, distance = np.exp(rest), np.abs(location)
-        terms = distance + scale * np.exp(-distance / scale) - rest - 1
-        return terms.sum(axis=1)
-    variance = np.exp(2 * rest)
-    return (location**2 + variance - np.log(variance) - 1).sum(axis=1) / 2
-
-
-@FAMILIES
-def test_divergence_is_the_batch_mean_of_the_closed_form(family):
-    params = random_params(family, 6, 3)
-    expected = divergence_by_hand(family, params, 3)
-    layer = plain(3, family)
+def test_divergence_is_the_batch_mean_of_the_closed_form():
+    params = random_params("diagonal_normal", 6, 3)
+    mean, log_stddev = np.split(params.astype("float64"), 2, axis=1)
+    terms = mean**2 + np.exp(2 * log_stddev) - 2 * log_stddev - 1
+    expected = terms.sum(axis=1) / 2
+    layer = plain(3)
     assert layer(params).shape == (6, 3)
     assert len(layer.losses) == 1
     np.testing.assert_allclose(layer.losses[0], expected.mean(), rtol=1e-5)
@@ -99,13 +82,13 @@ def gradients_of_examples(layer, params):
 
 @FAMILIES
 def test_estimators_agree_and_the_analytic_one_is_steadier(family):
+    """The sampled one needs densities alone, which tests of the families show."""
     count = 20000
     params = random_params(family, 1, 2, seed=4) * 0.7
     params[0, :2] = [0.8, -0.6]
     batch = np.tile(params, (count, 1))
-    exact = divergence_by_hand(family, params, 2)[0]
     a, loss = gradients_of_examples(plain(2, family, estimator="monte_carlo"), batch)
-    b, _ = gradients_of_examples(plain(2, family), batch)
+    b, exact = gradients_of_examples(plain(2, family), batch)
     assert abs(loss - exact) < 0.15
     difference = a.mean(axis=0) - b.mean(axis=0)
     deviation = np.sqrt((a.var(axis=0) + b.var(axis=0)) / count)
@@ -147,36 +130,26 @@ def test_noise():
     assert (np.asarray(plain(2)(params)) != np.asarray(plain(2)(params))).all()
 
 
-class LocationScale(LatentFamily):
+@keras.saving.register_keras_serializable(package="latent_test")
+class StudentT(LatentFamily):
+    def __init__(self, df=5.0):
+        self.df = df
+
     def params_size(self, latent_dim):
         return 2 * latent_dim
 
     def distribution(self, params):
         location, log_scale = tf.split(params, 2, axis=-1)
-        return tfd.Independent(self.numbers(location, tf.exp(log_scale)), 1)
-
-
-@keras.saving.register_keras_serializable(package="latent_test")
-class StudentT(LocationScale):
-    def __init__(self, df=5.0):
-        self.df = df
-
-    def numbers(self, location, scale):
-        return tfd.StudentT(self.df, location, scale)
+        numbers = tfd.StudentT(self.df, location, tf.exp(log_scale))
+        return tfd.Independent(numbers, 1)
 
     def get_config(self):
         return {"df": self.df}
 
 
-@keras.saving.register_keras_serializable(package="latent_test")
-class Logistic(LocationScale):
-    def numbers(self, location, scale):
-        return tfd.Logistic(location, scale)
-
-
 def test_own_families_train_report_and_round_trip(tmp_path):
     inputs = keras.Input((3,))
-    layer = Latent(2, StudentT(7.0), Logistic(), estimator="monte_carlo", seed=1)
+    layer = Latent(2, StudentT(7.0), StudentT(3.0), estimator="monte_carlo", seed=1)
     model = keras.Model(inputs, keras.layers.Dense(1)(layer(inputs)))
     model.compile(keras.optimizers.Adam(0.02), "mse", run_eagerly=True)
     x = np.random.default_rng(0).normal(size=(60, 3)).astype("float32")
@@ -191,24 +164,18 @@ def test_own_families_train_report_and_round_trip(tmp_path):
     np.testing.assert_array_equal(again.parameters(x), layer.parameters(x))
 
 
-@pytest.mark.parametrize(
-    "layer",
-    [
-        Latent(2, "laplace", "diagonal_normal", name="z"),
-        Latent(2, StudentT(), name="z"),
-    ],
-)
-def test_divergence_without_a_closed_form(layer):
+@pytest.mark.parametrize("families", [("laplace", "diagonal_normal"), (StudentT(),)])
+def test_divergence_without_a_closed_form(families):
     with pytest.raises(ValueError, match='(?s)estimator="monte_carlo" for z. Received'):
-        layer(keras.Input((4,)))
+        Latent(2, *families, name="z")(keras.Input((4,)))
 
 
 def test_own_families_are_estimated_from_samples():
-    layer = plain(1, StudentT(9.0), prior=Logistic(), estimator="monte_carlo")
+    layer = plain(1, StudentT(9.0), prior=StudentT(4.0), estimator="monte_carlo")
     layer(np.tile(np.array([[1.0, 0.5]], "float32"), (20000, 1)))
     # By quadrature.
-    z = np.linspace(-300, 300, 600001)
+    z = np.linspace(-300, 300, 60001)
     log_q = np.asarray(tfd.StudentT(9.0, 1.0, np.exp(0.5)).log_prob(z))
-    log_p = -z - 2 * np.logaddexp(0, -z)
+    log_p = np.asarray(tfd.StudentT(4.0, 0.0, 1.0).log_prob(z))
     exact = (np.exp(log_q) * (log_q - log_p)).sum() * (z[1] - z[0])
     np.testing.assert_allclose(layer.losses[0], exact, atol=0.05)

@@ -1,14 +1,11 @@
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from keras_genimg.layers import MaskedConv2D
 from tests import reference
-from tests.causality import (
-    assert_sees_exactly,
-    convolution_field,
-    random_images,
-    randomized,
-)
+from tests.causality import convolution_field, random_images, randomized
+from tests.layers.correct import assert_equals_and_sees
 
 
 @pytest.mark.parametrize(
@@ -35,9 +32,8 @@ def test_equals_reference_and_sees_the_past_within_the_kernel(
     layer = randomized(MaskedConv2D(filters, kernel_size, mask_type, num_colors), shape)
     images, weights = random_images(3, *shape), layer.get_weights()
     expected = reference.masked_conv2d(images, *weights, mask_type, num_colors)
-    np.testing.assert_allclose(layer(images), expected, rtol=1e-5, atol=1e-5)
     field = convolution_field(*shape[:2], num_colors, mask_type, layer.kernel_size)
-    assert_sees_exactly(layer, images, field)
+    assert_equals_and_sees(layer, [images], expected, field)
 
 
 def test_activation_without_bias():
@@ -47,3 +43,19 @@ def test_activation_without_bias():
     linear = reference.masked_conv2d(images, kernel, 0.0, "A", 1)
     expected = np.maximum(linear, 0.0)
     np.testing.assert_allclose(layer(images), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_a_wider_kernel_takes_no_more_operations_to_begin_a_row():
+    counts = []
+    for size in (3, 15):
+        layer = MaskedConv2D(2, size, "A")
+        layer.build((None, 6, 6, 1))
+
+        @tf.function
+        def begin(layer=layer):
+            weights = layer.prepare(fused=False)
+            cache = layer.initial_cache(weights, 2, 6, 1)
+            return layer.begin_row(weights, cache)
+
+        counts.append(len(begin.get_concrete_function().graph.get_operations()))
+    assert counts[0] == counts[1]

@@ -8,38 +8,39 @@ import tensorflow as tf
 from keras_genimg.layers import DiagonalBiLSTM, RowLSTM
 from tests import reference
 from tests.causality import (
-    assert_sees_exactly,
     diagonal_bilstm_field,
     past_field,
     random_images,
     randomized,
     row_lstm_field,
 )
+from tests.layers.correct import assert_equals_and_sees
 
 
 @pytest.mark.parametrize(
-    ("kind", "shape", "units", "kernel_size", "num_colors", "mask_type"),
+    ("kind", "shape", "units", "kernel_size", "num_colors", "condition", "mask_type"),
     [
         (kind, *case, mask_type)
         for kind in (RowLSTM, DiagonalBiLSTM)
         for case in [
-            ((6, 7, 1), 3, 3, 1),
-            ((4, 9, 1), 3, 5, 1),
-            ((5, 3, 2), 4, 5, 1),
-            ((4, 6, 3), 3, 3, 3),
-            ((5, 3, 3), 5, 5, 3),
-            ((3, 5, 8), 8, 3, 3),
-            ((3, 4, 5), 10, 3, 3),
-            ((1, 6, 3), 5, 3, 3),
-            ((5, 1, 3), 5, 3, 3),
+            ((6, 7, 1), 3, 3, 1, None),
+            ((4, 9, 1), 3, 5, 1, (4, 9)),
+            ((5, 3, 2), 4, 5, 1, (1, 1)),
+            ((4, 6, 3), 3, 3, 3, (1, 6)),
+            ((5, 3, 3), 5, 5, 3, (5, 1)),
+            ((3, 5, 8), 8, 3, 3, None),
+            ((3, 4, 5), 10, 3, 3, None),
+            ((1, 6, 3), 5, 3, 3, None),
+            ((5, 1, 3), 5, 3, 3, None),
         ]
         # Mask "A" hides all of one color from a diagonal.
-        for mask_type in ("AB" if kind is RowLSTM or case[-1] > 1 else "B")
+        for mask_type in ("AB" if kind is RowLSTM or case[3] > 1 else "B")
     ],
 )
 def test_equals_reference_and_sees_its_whole_field(
-    kind, shape, units, kernel_size, num_colors, mask_type
+    kind, shape, units, kernel_size, num_colors, condition, mask_type
 ):
+    """With a condition of that size, which is added to the gates."""
     options = {"num_colors": num_colors, "mask_type": mask_type}
     if kind is RowLSTM:
         field = row_lstm_field(*shape[:2], num_colors, mask_type, kernel_size)
@@ -48,24 +49,12 @@ def test_equals_reference_and_sees_its_whole_field(
         field = past_field(*shape[:2], num_colors)
     else:
         field = diagonal_bilstm_field(*shape[:2], num_colors, mask_type)
-    layer = randomized(kind(units, **options), shape)
-    images = random_images(3, *shape)
-    expected = reference.pixel_lstm(images, layer)
-    np.testing.assert_allclose(layer(images), expected, rtol=1e-5, atol=1e-6)
-    assert_sees_exactly(layer, images, field)
-
-
-@pytest.mark.parametrize("kind", [RowLSTM, DiagonalBiLSTM])
-@pytest.mark.parametrize("condition_size", [(4, 5), (1, 1), (1, 5), (4, 1)])
-def test_condition_is_added_to_the_gates(kind, condition_size):
-    layer = randomized(kind(5, num_colors=3), (4, 5, 3), (*condition_size, 2))
-    assert layer.condition_kernel.shape == (2, 20 * layer.directions)
-    images = random_images(2, 4, 5, 3)
-    condition = random_images(2, *condition_size, 2, seed=2)
-    term = condition.astype("float64") @ np.asarray(layer.condition_kernel)
-    expected = reference.pixel_lstm(images, layer, term)
-    outputs = layer(images, condition)
-    np.testing.assert_allclose(outputs, expected, rtol=1e-5, atol=1e-6)
+    shapes = [shape] if condition is None else [shape, (*condition, 2)]
+    layer = randomized(kind(units, **options), *shapes)
+    images, *others = (random_images(3, *s, seed=i) for i, s in enumerate(shapes))
+    terms = [x.astype("float64") @ np.asarray(layer.condition_kernel) for x in others]
+    expected = reference.pixel_lstm(images, layer, *terms)
+    assert_equals_and_sees(layer, [images, *others], expected, field)
 
 
 def test_one_initializer_gives_each_weight_other_values():

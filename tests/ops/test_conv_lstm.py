@@ -8,6 +8,7 @@ import tensorflow as tf
 from keras_genimg.causality.random_weights import randomize
 from keras_genimg.layers import DiagonalBiLSTM, RowLSTM
 from keras_genimg.ops import conv_lstm_scan
+from keras_genimg.ops.lstm_cell import product
 
 
 def plain_scan(inputs, kernel, hidden, cell, cell_size, first_offset):
@@ -90,43 +91,34 @@ def gradients_of(layer, x):
     return [outputs, *tape.gradient(total, [x, *variables])]
 
 
+RECOMPUTED = {"recompute": True}
+slow = pytest.mark.slow
+
+
 @pytest.mark.parametrize(
-    "make, compiled, policy",
+    "make, options, compiled, policy",
     [
-        (RowLSTM, False, "mixed_bfloat16"),
-        (DiagonalBiLSTM, False, "float32"),
-        pytest.param(RowLSTM, True, "float32", marks=pytest.mark.slow),
-        pytest.param(
-            functools.partial(DiagonalBiLSTM, num_segments=1),
-            True,
-            "mixed_bfloat16",
-            marks=pytest.mark.slow,
-        ),
+        (RowLSTM, RECOMPUTED, False, "mixed_bfloat16"),
+        (DiagonalBiLSTM, RECOMPUTED, False, "float32"),
+        pytest.param(RowLSTM, RECOMPUTED, True, "float32", marks=slow),
+        pytest.param(DiagonalBiLSTM, RECOMPUTED, True, "mixed_bfloat16", marks=slow),
+        *((DiagonalBiLSTM, {"num_segments": n}, False, "float32") for n in (1, 2, 7)),
+        (DiagonalBiLSTM, {"num_segments": 100}, False, "float32"),
     ],
 )
-def test_recompute_changes_nothing(make, compiled, policy):
-    x = np.random.default_rng(0).normal(size=(2, 5, 4, 3)).astype("float32")
-    layer, again = (make(4, recompute=each, dtype=policy) for each in (False, True))
-    layer(x), again(x)
-    again.set_weights(layer.get_weights())
-    run = tf.function(gradients_of) if compiled else gradients_of
-    for pair in zip(run(layer, x), run(again, x), strict=True):
-        a, b = (np.asarray(each, "float32") for each in pair)
-        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
-
-
-@pytest.mark.parametrize("num_segments", [1, 2, 7, 100])
-def test_segments_change_nothing(num_segments):
+def test_ways_to_compute_change_nothing(make, options, compiled, policy):
     x = np.random.default_rng(0).normal(size=(2, 6, 4, 3)).astype("float32")
-    expected, layer = DiagonalBiLSTM(3), DiagonalBiLSTM(3, num_segments=num_segments)
-    expected(x), layer(x)
-    randomize(expected, seed=1)
-    layer.set_weights(expected.get_weights())
-    for a, b in zip(gradients_of(layer, x), gradients_of(expected, x), strict=True):
+    layer, other = make(3, dtype=policy), make(3, dtype=policy, **options)
+    layer(x), other(x)
+    randomize(layer, seed=1)
+    other.set_weights(layer.get_weights())
+    run = tf.function(gradients_of) if compiled else gradients_of
+    for pair in zip(run(layer, x), run(other, x), strict=True):
+        a, b = (np.asarray(each, "float32") for each in pair)
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.slow
+@slow
 def test_keras_exports_a_model_of_such_layers(tmp_path):
     inputs = keras.Input((5, 4, 2))
     model = keras.Model(inputs, RowLSTM(3)(DiagonalBiLSTM(3)(inputs)))
@@ -134,3 +126,23 @@ def test_keras_exports_a_model_of_such_layers(tmp_path):
     x = np.random.default_rng(0).normal(size=(3, 5, 4, 2)).astype("float32")
     loaded = tf.saved_model.load(str(tmp_path / "model"))
     np.testing.assert_allclose(loaded.serve(x), model(x), rtol=1e-5, atol=1e-6)
+
+
+def test_a_transposed_kernel_changes_no_derivative_of_a_product():
+    """Neither the first nor the second ones."""
+    generator = np.random.default_rng(0)
+    given = [tf.constant(generator.normal(size=size)) for size in ((5, 3), (3, 4))]
+    results = []
+    for transposed in (True, False):
+        with tf.GradientTape(persistent=True) as outer:
+            outer.watch(given)
+            with tf.GradientTape() as inner:
+                inner.watch(given)
+                turned = tf.transpose(given[1]) if transposed else None
+                outputs = product(*given, turned)
+                loss = tf.reduce_sum(outputs**3)
+            first = inner.gradient(loss, given)
+            total = tf.add_n([tf.reduce_sum(each**2) for each in first])
+        results.append([outputs, *first, *outer.gradient(total, given)])
+    for found, expected in zip(*results, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-12)

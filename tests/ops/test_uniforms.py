@@ -15,6 +15,9 @@ def test_same_numbers_eager_in_a_graph_and_under_xla():
     for jit_compile in (False, True):
         run = tf.function(seeded_uniforms, jit_compile=jit_compile)
         np.testing.assert_array_equal(run(tf.constant(SEEDS), (4, 3, 2)), eager)
+    # Normal numbers are rounded otherwise.
+    compiled = tf.function(seeded_normals, jit_compile=True)(tf.constant(SEEDS), (4,))
+    np.testing.assert_allclose(compiled, seeded_normals(SEEDS, (4,)), 1e-5, 1e-6)
 
 
 def test_uniform_independent_and_below_one():
@@ -68,20 +71,3 @@ def test_normals_are_distributed_as_such():
     ranks = np.arange(count + 1) / count
     distance = max((ranks[1:] - expected).max(), (expected - ranks[:-1]).max())
     assert distance * math.sqrt(count) < 1.95
-
-
-def test_normals_depend_on_their_seed_and_stream():
-    seeds = SEEDS[-5:]
-    drawn = np.asarray(seeded_normals(seeds, (2, 3)))
-    assert drawn.shape == (5, 2, 3)
-    for index, seed in enumerate(seeds):
-        alone = seeded_normals([seed], (2, 3))[0]
-        np.testing.assert_allclose(alone, drawn[index], rtol=1e-5)
-    compiled = tf.function(seeded_normals, jit_compile=True)
-    np.testing.assert_allclose(
-        compiled(tf.constant(seeds), (2, 3)), drawn, rtol=1e-5, atol=1e-6
-    )
-    draw = tf.function(seeded_normals)
-    others = np.asarray(draw(tf.range(100), (30,), stream=5)).ravel()
-    normals = np.asarray(draw(tf.range(100), (30,))).ravel()
-    assert abs(np.corrcoef(normals, others)[0, 1]) < 4 / math.sqrt(3000)
