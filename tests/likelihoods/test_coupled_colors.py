@@ -14,7 +14,7 @@ from keras_genimg.models import DRAW, AutoregressiveModel, PixelCNN, PixelRNN
 from keras_genimg.networks import likelihood_head
 from tests.likelihoods.coupled import PixelTable
 from tests.sampling.drawn import TIE, assert_ancestral
-from tests.sampling.forced import assert_sampled_as_computed, random_images
+from tests.sampling.forced import assert_sampled_as_computed
 
 SHAPE = (3, 4, 3)
 SIZES = {"head_filters": 6, "first_kernel_size": 3}
@@ -42,80 +42,48 @@ MODELS = {
 }
 
 
-def make(name, likelihood, shape=SHAPE, spread=3):
+def make(name, likelihood, shape=SHAPE):
     keras.utils.set_random_seed(3)
     model = MODELS[name](shape, likelihood)
-    model.set_weights([spread * w for w in model.get_weights()])  # Away from uniform.
+    model.set_weights([3 * w for w in model.get_weights()])  # Away from uniform.
     return model
 
 
-def with_labels(model, images):
-    if len(model.inputs) == 1:
-        return images
-    return {"images": images, "label": np.arange(len(images)) % 2}
-
-
-@pytest.mark.parametrize(
-    "name, likelihood, shape",
-    [
-        ("cnn", DiscretizedLogisticMixture(3, 2), (1, 2, 3)),
-        pytest.param("row", TABLE, (1, 2, 3), marks=slow),
-    ],
-    ids=str,
-)
-def test_probabilities_of_all_images_sum_to_1(name, likelihood, shape):
-    model = make(name, likelihood, shape)
-    pixels = itertools.product(range(likelihood.num_values), repeat=int(np.prod(shape)))
-    images = np.array(list(pixels), "uint8").reshape(-1, *shape)
-    x = with_labels(model, images)
-    if isinstance(x, dict):
-        x["label"] = np.ones(len(images), "int32")
-    nats = model.log_prob(x, batch_size=1024).astype("float64")
+def test_probabilities_of_all_images_sum_to_1():
+    model = make("cnn", DiscretizedLogisticMixture(3, 2), (1, 2, 3))
+    pixels = itertools.product(range(3), repeat=6)
+    images = np.array(list(pixels), "uint8").reshape(-1, 1, 2, 3)
+    nats = model.log_prob(images, batch_size=1024).astype("float64")
     np.testing.assert_allclose(np.exp(nats).sum(), 1, rtol=1e-5)
     assert nats.std() > 0.3
 
 
 @slow
 @pytest.mark.parametrize(
-    "name, shape, likelihood",
+    "name, shape, likelihood, options",
     [
-        ("cnn", SHAPE, TABLE),
-        ("cnn", (3, 4, 2), MIXTURE),
-        ("row", SHAPE, MIXTURE),
-        ("diagonal", SHAPE, TABLE),
-        ("by_hand", SHAPE, MIXTURE),
+        ("cnn", SHAPE, TABLE, {"method": "ancestral"}),
+        ("cnn", (3, 4, 2), MIXTURE, {"method": "fixed_point"}),
+        ("row", SHAPE, MIXTURE, {}),
+        ("diagonal", SHAPE, TABLE, {"method": "fixed_point", "jit_compile": True}),
+        ("by_hand", SHAPE, MIXTURE, {"jit_compile": True}),
     ],
     ids=str,
 )
-def test_draws_from_the_parameters_of_the_forward_pass(name, shape, likelihood):
+def test_draws_from_the_parameters_of_the_forward_pass(
+    name, shape, likelihood, options
+):
     model = make(name, likelihood, shape)
     conditions = [0, 1, 1, 0, 1] if len(model.inputs) > 1 else None
     assert_sampled_as_computed(model, 5, conditions)
-    drawn = model.generate(5, seed=0, conditions=conditions)
-    assert drawn.dtype == np.uint8 and len(np.unique(drawn)) >= 3
-    assert_ancestral(model, drawn, conditions, slack=SLACK[likelihood])
+    for temperature in (1.0, 0.5):
+        arguments = {"conditions": conditions, "temperature": temperature}
+        drawn = model.generate(5, seed=0, **arguments, **options)
+        assert drawn.dtype == np.uint8 and len(np.unique(drawn)) >= 3
+        assert_ancestral(model, drawn, **arguments, slack=SLACK[likelihood])
 
 
 @slow
-@pytest.mark.parametrize(
-    "options, likelihood",
-    [
-        ({"method": "ancestral"}, TABLE),
-        ({"method": "fixed_point"}, MIXTURE),
-        ({"method": "incremental", "jit_compile": True}, MIXTURE),
-        ({"method": "fixed_point", "jit_compile": True}, TABLE),
-    ],
-    ids=str,
-)
-def test_samplers_draw_the_same_images(options, likelihood):
-    model = make("diagonal" if likelihood is TABLE else "by_hand", likelihood)
-    for temperature in (1.0, 0.5):
-        drawn = model.generate(5, seed=0, temperature=temperature, **options)
-        slack = SLACK[likelihood]
-        assert_ancestral(model, drawn, temperature=temperature, slack=slack)
-
-
-@pytest.mark.slow
 def test_one_evaluation_a_pixel(monkeypatch):
     shapes, sample = [], DiscretizedLogisticMixture.sample
 
@@ -153,23 +121,20 @@ def test_no_feature_of_a_pixel_sees_its_colors(name, likelihood):
 @slow
 def test_a_network_that_knows_the_colors_leaks():
     model = by_hand(SHAPE, TABLE, num_colors=3)
-    with pytest.raises(AssertionError, match="Changing pixel .*need num_colors=1"):
+    with pytest.raises(AssertionError, match="need num_colors=1"):
         assert_causal(model, randomize=True)
     with pytest.raises(ValueError, match="not causal.*num_colors=1"):
         model.generate(1)
 
 
 @slow
-def test_learns_and_loads(tmp_path):
-    model = make("row", TABLE, spread=1)
-    x = with_labels(model, random_images(model, 6).numpy())
-    model.compile(keras.optimizers.Adam(0.01), run_eagerly=True)
-    losses = model.fit(x, batch_size=3, epochs=4, verbose=0).history["loss"]
-    assert losses[-1] < losses[0]
+def test_loads_with_a_likelihood_of_ones_own(tmp_path):
+    model = make("diagonal", TABLE)
     model.save(tmp_path / "model.keras")
     revived = keras.models.load_model(tmp_path / "model.keras")
     assert revived.likelihood == TABLE
-    np.testing.assert_array_equal(revived.log_prob(x), model.log_prob(x))
+    images = np.random.default_rng(0).integers(3, size=(6, *SHAPE))
+    np.testing.assert_array_equal(revived.log_prob(images), model.log_prob(images))
 
 
 @pytest.mark.parametrize("num_colors", [1, 3])
@@ -204,14 +169,8 @@ def test_completes(temperature, likelihood):
 @slow
 def test_draw():
     model = DRAW(SHAPE, 2, 6, 3, 2, 2, likelihood=MIXTURE)
-    model.compile("adam", run_eagerly=True)
-    images = np.random.default_rng(0).integers(5, size=(4, *SHAPE)).astype("uint8")
-    model.fit(images, verbose=0)
-    assert model(images).shape == (4, 3, 4, 20)
-    log_prob = model.log_prob(images, num_samples=2, seed=0)
-    assert log_prob.shape == (4,) and np.isfinite(log_prob).all()
-    mean = model.generate(2, seed=0)
-    assert mean.shape == (2, *SHAPE)
+    pixels = model.generate(4, seed=0, sample_pixels=True)
+    assert pixels.shape == (4, *SHAPE) and pixels.dtype == np.uint8
+    assert np.isfinite(model.log_prob(pixels, num_samples=2, seed=0)).all()
+    mean = model.generate(4, seed=0)
     assert ((mean > 0) & (mean < 4)).all()
-    pixels = model.generate(2, seed=0, sample_pixels=True)
-    assert pixels.shape == (2, *SHAPE) and pixels.dtype == np.uint8

@@ -12,6 +12,7 @@ from keras_genimg.likelihoods import (
 )
 from keras_genimg.models import AutoregressiveModel, PixelCNN, PixelRNN
 from tests.conformance.registry import LIKELIHOODS
+from tests.reference import logistic
 
 PARAMS = np.random.default_rng(0).normal(0, 2, size=(3, 4, 5, 2)).astype("float32")
 LOGITS = np.random.default_rng(1).normal(0, 2, size=(3, 4, 5, 2, 6)).astype("float32")
@@ -27,7 +28,7 @@ def softmax(logits):
 @pytest.mark.parametrize("dtype", ["uint8", "int32", "float32"])
 def test_log_prob_by_hand(dtype):
     images = np.random.default_rng(2).integers(2, size=PARAMS.shape)
-    p = 1 / (1 + np.exp(-PARAMS.astype("float64")))
+    p = logistic(PARAMS.astype("float64"))
     expected = np.log(np.where(images == 1, p, 1 - p))
     actual = Bernoulli().log_prob(PARAMS, images.astype(dtype))
     np.testing.assert_allclose(actual, expected, rtol=1e-5)
@@ -40,7 +41,7 @@ def test_log_prob_by_hand(dtype):
 @pytest.mark.parametrize("min_stddev", [0.0, 0.2])
 def test_gaussian_log_prob_by_hand(min_stddev):
     a, b = LOGITS[..., 0].astype("float64"), LOGITS[..., 1].astype("float64")
-    mean, stddev = 1 / (1 + np.exp(-a)), min_stddev + np.exp(b / 2)
+    mean, stddev = logistic(a), min_stddev + np.exp(b / 2)
     expected = -(((INTENSITIES - mean) / stddev) ** 2) / 2 - np.log(stddev)
     expected -= np.log(2 * np.pi) / 2
     likelihood = Gaussian(min_stddev)
@@ -50,15 +51,13 @@ def test_gaussian_log_prob_by_hand(min_stddev):
 
 
 def test_log_prob_of_intensities_is_the_expected_one():
-    p = 1 / (1 + np.exp(-PARAMS.astype("float64")))
+    p = logistic(PARAMS.astype("float64"))
     expected = INTENSITIES * np.log(p) + (1 - INTENSITIES) * np.log(1 - p)
-    likelihood = REAL_BERNOULLI
-    actual = likelihood.log_prob(PARAMS, INTENSITIES)
+    actual = REAL_BERNOULLI.log_prob(PARAMS, INTENSITIES)
     np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-6)
     binary = np.round(INTENSITIES)
-    np.testing.assert_array_equal(
-        likelihood.log_prob(PARAMS, binary), Bernoulli().log_prob(PARAMS, binary)
-    )
+    expected = Bernoulli().log_prob(PARAMS, binary)
+    np.testing.assert_array_equal(REAL_BERNOULLI.log_prob(PARAMS, binary), expected)
 
 
 @pytest.mark.parametrize("make", LIKELIHOODS.values(), ids=LIKELIHOODS)
@@ -89,8 +88,7 @@ def test_sample_inverts_the_distribution_function(temperature):
     np.testing.assert_allclose(share, softmax(logits / temperature), atol=1e-3)
     drawn = Bernoulli().sample(np.full(2000, 0.7, "float32"), grid, temperature).numpy()
     assert (np.diff(drawn) >= 0).all()
-    mean = 1 / (1 + np.exp(-0.7 / temperature))
-    np.testing.assert_allclose(drawn.mean(), mean, atol=1e-3)
+    np.testing.assert_allclose(drawn.mean(), logistic(0.7 / temperature), atol=1e-3)
 
 
 def test_gaussian_sample_inverts_the_distribution_function():
@@ -104,14 +102,13 @@ def test_gaussian_sample_inverts_the_distribution_function():
     top = np.nextafter(np.float32(1), np.float32(0))
     ends = likelihood.sample(params[:2], np.array([0, top], "float32"))
     assert np.isfinite(ends).all()
-    np.testing.assert_allclose(np.mean(ends), 1 / (1 + np.exp(-0.5)), atol=0.01)
+    np.testing.assert_allclose(np.mean(ends), logistic(0.5), atol=0.01)
     # Temperature multiplies the variance.
     mean = likelihood.mean(params)
     for temperature in (0.25, 4, 4.0):
         warm = likelihood.sample(params, grid, temperature)
-        np.testing.assert_allclose(
-            warm - mean, temperature**0.5 * (drawn - mean), atol=1e-5
-        )
+        expected = temperature**0.5 * (drawn - mean)
+        np.testing.assert_allclose(warm - mean, expected, atol=1e-5)
 
 
 def test_extreme_parameters_stay_in_range():
@@ -127,12 +124,9 @@ def test_extreme_parameters_stay_in_range():
 
 
 def test_mean():
-    np.testing.assert_allclose(
-        Bernoulli().mean(PARAMS), 1 / (1 + np.exp(-PARAMS)), rtol=1e-5
-    )
-    np.testing.assert_allclose(
-        Categorical(6).mean(LOGITS), softmax(LOGITS) @ np.arange(6), rtol=1e-5
-    )
+    np.testing.assert_allclose(Bernoulli().mean(PARAMS), logistic(PARAMS), rtol=1e-5)
+    expected = softmax(LOGITS) @ np.arange(6)
+    np.testing.assert_allclose(Categorical(6).mean(LOGITS), expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -184,10 +178,7 @@ def test_range_checks_accept_what_fits():
         likelihood.check_images(np.array([0.0, 0.3, 1.0]))
         likelihood.check_images(np.array([0, 1], "uint8"))
         likelihood.check_images(np.array([True, False]))
-        expected = (
-            f"real numbers from 0 to 1, the range of {type(likelihood).__name__}.*"
-            "intensities=True.*Received: values from"
-        )
+        expected = f"0 to 1, .*{type(likelihood).__name__}.*intensities=True.*Received"
         for images in ([0, 255], [-0.1, 0.5], [0.5, np.nan]):
             with pytest.raises(ValueError, match=expected):
                 likelihood.check_images(np.array(images))

@@ -8,12 +8,9 @@ import tensorflow as tf
 
 from keras_genimg import likelihoods
 from keras_genimg.likelihoods import DiscretizedLogisticMixture
+from tests.reference import logistic
 
 MIXTURE = DiscretizedLogisticMixture(5, 2)
-
-
-def logistic(x):
-    return 1 / (1 + np.exp(-np.clip(x, -700, None)))  # Not below 1e-304.
 
 
 def masses(mean, log_scale, num_values):
@@ -72,21 +69,17 @@ def random_params(likelihood, shape, spread=1.5, seed=0):
 
 
 @pytest.mark.parametrize("num_colors", [1, 2, 3, 4])
-@pytest.mark.parametrize("num_values, num_components", [(2, 3), (3, 1), (7, 4)])
-def test_log_prob_by_the_definition(num_colors, num_values, num_components):
-    likelihood = DiscretizedLogisticMixture(num_values, num_components)
+@pytest.mark.parametrize("sizes", [(2, 3), (3, 1), (7, 4)])
+def test_log_prob_by_the_definition(num_colors, sizes):
+    likelihood = DiscretizedLogisticMixture(*sizes)
     shape = (2, 1, 3, num_colors)
     params = random_params(likelihood, shape)
-    images = np.random.default_rng(1).integers(num_values, size=shape)
+    images = np.random.default_rng(1).integers(sizes[0], size=shape)
     actual = likelihood.log_prob(params, images.astype("uint8"))
     assert actual.shape == shape[:3] and actual.dtype == tf.float32
-    expected = [
-        np.log(joint(p, x, num_values, num_components))
-        for p, x in zip(
-            params.reshape(6, -1), images.reshape(6, num_colors), strict=True
-        )
-    ]
-    np.testing.assert_allclose(np.ravel(actual), expected, rtol=1e-5, atol=1e-5)
+    for place in np.ndindex(*shape[:3]):
+        expected = np.log(joint(params[place], images[place], *sizes))
+        np.testing.assert_allclose(actual[place], expected, rtol=1e-5, atol=1e-5)
     whole = likelihood.log_prob_of_images(params, images)
     np.testing.assert_allclose(whole, np.sum(actual, axis=(1, 2)), rtol=1e-6)
 
@@ -102,9 +95,8 @@ def test_log_prob_in_the_tails(log_scale):
         # Below 1e-290, float64 cannot hold the reference's differences.
         seen = expected > 1e-290
         assert seen.sum() > 30
-        np.testing.assert_allclose(
-            actual[seen], np.log(expected[seen]), rtol=2e-5, atol=2e-4
-        )
+        expected = np.log(expected[seen])
+        np.testing.assert_allclose(actual[seen], expected, rtol=2e-5, atol=2e-4)
         np.testing.assert_allclose(np.exp(actual.astype("float64")).sum(), 1, rtol=2e-4)
 
 
@@ -148,21 +140,18 @@ def test_sample_inverts_each_exact_conditional(temperature):
     num_draws = 2000
     grid = np.linspace(0, 1, num_draws, endpoint=False, dtype="float32")
     for seed in range(3):
-        params = random_params(likelihood, (1, 1, 3), seed=seed)[0, 0]
+        one = random_params(likelihood, (1, 1, 3), seed=seed)[0, 0]
+        params = np.tile(one, (num_draws, 1))
         uniforms = np.tile(np.array([0.7, 0.35, 0.5], "float32"), (num_draws, 1))
         earlier = []
         for color in range(3):
             varied = uniforms.copy()
             varied[:, color] = grid
-            drawn = likelihood.sample(
-                np.tile(params, (num_draws, 1)), varied, temperature
-            ).numpy()
-            np.testing.assert_array_equal(
-                drawn[:, :color], np.tile(earlier, (num_draws, 1))
-            )
+            drawn = likelihood.sample(params, varied, temperature).numpy()
+            assert (drawn[:, :color] == earlier).all()
             assert (np.diff(drawn[:, color]) >= 0).all()
             found = np.bincount(drawn[:, color].astype(int), minlength=6) / num_draws
-            p = conditional(params, earlier, likelihood, temperature)
+            p = conditional(one, earlier, likelihood, temperature)
             np.testing.assert_allclose(found, p, atol=1.01 / num_draws)
             earlier.append(np.searchsorted(np.cumsum(p), uniforms[0, color]))
 
@@ -205,43 +194,30 @@ def test_log_prob_at_temperature():
     temperature = np.array([0.5, 2], "float32").reshape(2, 1, 1, 1)
     actual = MIXTURE.log_prob(MIXTURE.at_temperature(params, temperature), images)
     for place in np.ndindex(2, 1, 2):
-        pixel = images[place]
-        expected = [
-            np.log(
-                conditional(
-                    params[place], pixel[:color], MIXTURE, temperature.flat[place[0]]
-                )[pixel[color]]
-            )
-            for color in range(3)
-        ]
-        np.testing.assert_allclose(actual[place], np.sum(expected), rtol=1e-4)
-    np.testing.assert_allclose(
-        MIXTURE.log_prob(MIXTURE.at_temperature(params, 1), images),
-        MIXTURE.log_prob(params, images),
-        rtol=1e-4,
-        atol=1e-5,
-    )
+        x, t = images[place], temperature.flat[place[0]]
+        p = [conditional(params[place], x[:c], MIXTURE, t)[x[c]] for c in range(3)]
+        np.testing.assert_allclose(actual[place], np.sum(np.log(p)), rtol=1e-4)
+    one = MIXTURE.log_prob(MIXTURE.at_temperature(params, 1), images)
+    expected = MIXTURE.log_prob(params, images)
+    np.testing.assert_allclose(one, expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("num_colors", [1, 3])
 def test_mean(num_colors):
-    likelihood = DiscretizedLogisticMixture(5, 2)
     every = np.array(list(itertools.product(range(5), repeat=num_colors)))
-    params = random_params(likelihood, (1, 1, 1, num_colors), 0.7)
+    params = random_params(MIXTURE, (1, 1, 1, num_colors), 0.7)
 
-    def expected(params):
+    def found_and_expected(params):
         p = [joint(params[0, 0, 0], x, 5, 2) for x in every]
-        return np.array(p) @ every
+        return MIXTURE.mean(params)[0, 0, 0], np.array(p) @ every
 
-    actual = likelihood.mean(params)[0, 0, 0]
-    np.testing.assert_allclose(actual[0], expected(params)[0], rtol=1e-5)
+    found, expected = found_and_expected(params)
+    np.testing.assert_allclose(found[0], expected[0], rtol=1e-5)
     # Later colors lose the effect of the edges, at most.
-    np.testing.assert_allclose(actual, expected(params), atol=0.1)
+    np.testing.assert_allclose(found, expected, atol=0.1)
     # Without coefficients, all colors are exact.
     params[..., 2 * (1 + 2 * num_colors) :] = 0
-    np.testing.assert_allclose(
-        likelihood.mean(params)[0, 0, 0], expected(params), rtol=1e-5
-    )
+    np.testing.assert_allclose(*found_and_expected(params), rtol=1e-5)
 
 
 def test_sizes_and_name():
