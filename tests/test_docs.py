@@ -58,20 +58,13 @@ def text_of(page):
 
 def commands_of(text):
     """Return the commands in a text that are ours, without redirections."""
-    pattern = (
-        r"(?:python (?:-m )?(?:examples|export|tests)[/.]\w|genimg-\w+ -)[^`\n|>&]*"
-    )
-    return {command.strip(" '") for command in re.findall(pattern, text)}
+    ours = r"(?:python (?:-m )?(?:examples|export|tests)[/.]\w|genimg-\w+ -)"
+    return {command.strip(" '") for command in re.findall(rf"{ours}[^`\n|>&]*", text)}
 
 
-def blocks_of(page):
-    return "\n".join(
-        re.findall(r"^```.*?^```", text_of(page), re.DOTALL | re.MULTILINE)
-    )
-
-
-BLOCKS = set().union(*(commands_of(blocks_of(page)) for page in PAGES))
-COMMANDS = set().union(*(commands_of(text_of(page)) for page in PAGES))
+TEXT = "\n".join(map(text_of, PAGES))
+BLOCKS = commands_of("\n".join(re.findall(r"^```.*?^```", TEXT, re.DOTALL | re.M)))
+COMMANDS = commands_of(TEXT)
 
 
 def test_there_are_commands():

@@ -20,13 +20,9 @@ MODELS = [getattr(kg.models, name) for name in kg.models.__all__]
 LSTMS = [kg.layers.RowLSTM, kg.layers.DiagonalBiLSTM]
 PACKAGES = pytest.mark.parametrize("name", sorted(set(kg.__all__) - {"__version__"}))
 # Overridden methods that Keras calls. It does not annotate them either.
-KERAS_METHODS = {
-    "build",
-    "call",
-    "compute_output_shape",
-    "compute_output_spec",
-    "convolution_op",
-}
+KERAS_METHODS = set(
+    "build call compute_output_shape compute_output_spec convolution_op".split()
+)
 
 
 @pytest.mark.slow

@@ -8,11 +8,12 @@ from tests.subprocesses import ROOT
 
 @pytest.fixture
 def run_example(monkeypatch, capsys):
-    """Return a function that runs an example in this process, to save the imports."""
+    """Return a function that runs a command in this process, to save the imports."""
 
-    def run(name, *options):
+    def run(command, *options):
         folder = ROOT / "examples"
-        monkeypatch.setattr(sys, "argv", [name, *map(str, options)])
+        name, *given = command.split()
+        monkeypatch.setattr(sys, "argv", [name, *given, *map(str, options)])
         monkeypatch.setattr(sys, "path", [str(folder), *sys.path])
         capsys.readouterr()
         runpy.run_path(str(folder / name), run_name="__main__")

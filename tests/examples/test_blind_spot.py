@@ -4,8 +4,8 @@ from tests.visualization.test_grid import red_and_blue
 
 
 def test_only_the_plain_model_has_a_blind_spot(run_example, tmp_path):
-    options = ["--image-size", 4, 6, "--pixel", 2, 2, "--blocks", 2]
-    printed = run_example("blind_spot.py", *options, "--output", tmp_path)
+    command = "blind_spot.py --image-size 4 6 --pixel 2 2 --blocks 2 --output"
+    printed = run_example(command, tmp_path)
     found = re.findall(r"^(\w+): (\d+) of (\d+) .* (\d+) missing$", printed, re.M)
     for _, seen, past, unseen in found:
         assert int(seen) + int(unseen) == int(past)

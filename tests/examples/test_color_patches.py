@@ -15,8 +15,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.weekly]
 
 
 def test_table_report_and_pictures(run_example, tmp_path):
-    options = ["--minutes", 0.1, "--units", 4, "--output", tmp_path]
-    printed = run_example("color_patches.py", *options)
+    command = "color_patches.py --minutes 0.1 --units 4 --output"
+    printed = run_example(command, tmp_path)
     report = json.loads((tmp_path / "report.json").read_text())
 
     train, test = (as_array(load("photo_patches", s)) for s in ("train", "test"))

@@ -47,6 +47,6 @@ def test_refused(command, run_example, tmp_path, monkeypatch, capsys):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "model.keras").touch()
     with pytest.raises(SystemExit) as ended:
-        run_example(*command.split())
+        run_example(command)
     assert re.search(REFUSED[command], f"{ended.value.code}{capsys.readouterr().err}")
     assert not (tmp_path / "outputs").exists()

@@ -51,8 +51,7 @@ def test_logistic_autoregression_beats_independent_pixels(run_example, tmp_path)
 
 @weekly
 def test_vae_draws_the_plane_of_its_latents(run_example, tmp_path):
-    arguments = ["--epochs", 2, "--samples", 5, "--output", tmp_path]
-    output = run_example("vae_digits.py", *arguments)
+    output = run_example("vae_digits.py --epochs 2 --samples 5 --output", tmp_path)
     elbo = nats(output, "300 test images: ELBO ")
     assert elbo <= nats(output, "bound of 5 samples ") < 0
     with Image.open(tmp_path / "manifold.png") as plane:
@@ -62,17 +61,15 @@ def test_vae_draws_the_plane_of_its_latents(run_example, tmp_path):
 
 
 @weekly
-@pytest.mark.parametrize("two_digits", [[], ["--two-digits"]])
+@pytest.mark.parametrize("given", ["--samples 3", "--samples 3 --two-digits"])
 def test_draw_shows_its_canvases_from_a_new_and_from_a_saved_model(
-    two_digits, run_example, tmp_path
+    given, run_example, tmp_path
 ):
-    script = "draw_digits.py"
     new, again = tmp_path / "new", tmp_path / "again"
-    given = ["--samples", 3, *two_digits]
-    output = run_example(script, *given, "--epochs", 2, "--output", new)
-    saved = [*given, "--model", new / "model.keras", "--output", again]
+    output = run_example(f"draw_digits.py {given} --epochs 2 --output", new)
+    saved = [*given.split(), "--model", new / "model.keras", "--output", again]
     # In a new process, the script itself must import the model's class.
-    second = run_python(ROOT / "examples" / script, *saved)
+    second = run_python(ROOT / "examples" / "draw_digits.py", *saved)
     elbo = "300 test images: ELBO "
     assert nats(output, elbo) == nats(second, elbo)
     for name in ("drawn.gif", "reconstructed.gif"):
@@ -83,15 +80,14 @@ def test_draw_shows_its_canvases_from_a_new_and_from_a_saved_model(
 
 
 @weekly
-@pytest.mark.parametrize("convolutional", [False, True])
-def test_classifier_of_cluttered_digits(convolutional, run_example, tmp_path):
-    arguments = ["--epochs", 1, "--units", 16, "--size", 4, "--glimpses", 3]
-    if convolutional:
-        arguments = ["--epochs", 1, "--convolutional"]
-    script = "classify_cluttered_digits.py"
-    output = run_example(script, *arguments, "--output", tmp_path)
+@pytest.mark.parametrize(
+    "options", ["--units 16 --size 4 --glimpses 3", "--convolutional"]
+)
+def test_classifier_of_cluttered_digits(options, run_example, tmp_path):
+    command = f"classify_cluttered_digits.py --epochs 1 {options} --output"
+    output = run_example(command, tmp_path)
     assert 0 < nats(output, "cluttered test images: ", "%") < 100
-    if convolutional:
+    if options == "--convolutional":
         assert not list(tmp_path.iterdir())
     else:
         with Image.open(tmp_path / "glimpses.gif") as picture:
@@ -100,14 +96,13 @@ def test_classifier_of_cluttered_digits(convolutional, run_example, tmp_path):
 
 @weekly
 def test_digits_are_completed_by_a_new_and_by_a_saved_model(run_example, tmp_path):
-    script = "complete_digits.py"
     new, again = tmp_path / "new", tmp_path / "again"
-    output = run_example(script, "--epochs", 1, "--output", new)
+    output = run_example("complete_digits.py --epochs 1 --output", new)
     found = float(output.split(" nats for the lower half")[0].split()[-1])
     assert 0 < found < 32 * np.log(17)
     # In a new process, the script itself must import the model's class.
     given = ["--model", new / "digits.keras", "--output", again]
-    saved = run_python(ROOT / "examples" / script, *given)
+    saved = run_python(ROOT / "examples" / "complete_digits.py", *given)
     assert f"{found:.2f} nats" in saved and "Epoch" not in saved
     pictures = [np.asarray(Image.open(p / "completions.png")) for p in (new, again)]
     np.testing.assert_array_equal(*pictures)
@@ -115,7 +110,7 @@ def test_digits_are_completed_by_a_new_and_by_a_saved_model(run_example, tmp_pat
     blue = (pictures[0][..., :3] == (120, 165, 215)).all(axis=-1)
     assert blue.sum() == 10 * 4 * 8 * 8**2  # The lower halves, each pixel 8 by 8.
 
-    output = run_example(script, *given, "--known", "lower", "--candidates", 3)
+    output = run_example("complete_digits.py --known lower --candidates 3", *given)
     rows = re.findall(r"^ *(\d+) +(-\d+\.\d+) nats +([\d.]+) +([\d.]+)$", output, re.M)
     assert [int(row[0]) for row in rows] == [1, 3]
     one, three = ([float(number) for number in row[1:]] for row in rows)

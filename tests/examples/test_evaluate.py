@@ -24,10 +24,10 @@ def test_a_run_gets_a_card_that_its_weights_reproduce(
     for name in ("fashion_mnist", "mnist"):
         version = pathlib.Path(tfds.builder(name, data_dir=data_dir).data_dir).name
         write_set(data_dir, name, images, images.shape[1:], version=version, **options)
-    options = ["--preset", "VAE/mnist", "--epochs", 1, "--samples", 0]
-    run_example("train.py", *options, "--output", run)
+    train = "train.py --preset VAE/mnist --epochs 1 --samples 0"
+    run_example(train, "--output", run)
 
-    printed = run_example("evaluate.py", run, "--samples", 3, "--card", weights)
+    printed = run_example("evaluate.py --samples 3", run, "--card", weights)
     card = preset_weights.read_card("VAE", "mnist")
     assert card["images"] == 12 and card["num_samples"] == 3
     assert card["data_version"] == f"mnist/{version}"
@@ -36,17 +36,15 @@ def test_a_run_gets_a_card_that_its_weights_reproduce(
     assert "--preset VAE/mnist --epochs 1" in card["command"]
     assert card["held_out"] == "the last 1 training images"
 
-    printed = run_example("evaluate.py", "VAE/mnist", "--samples", 3)
+    printed = run_example("evaluate.py VAE/mnist --samples 3")
     assert printed.count(f'"nats": {card["nats"]}') == 2  # Measured, and of the card.
 
     second, third = tmp_path / "second", tmp_path / "third"
-    other = ["--data", "fashion_mnist", "--image-size", 28]
-    start = ["--start-from", "weights", "--output", second]
-    run_example("train.py", *options, *other, *start)
-    start = ["--start-from", second, "--learning-rate", 0.002, "--output", third]
-    changed = ["--held-out", 0, "--mixed-precision", "bfloat16"]
-    run_example("train.py", *options, *changed, *start)
-    run_example("evaluate.py", third, "--samples", 3, "--card", weights)
+    other = "--data fashion_mnist --image-size 28"
+    run_example(f"{train} {other} --start-from weights --output", second)
+    changed = "--held-out 0 --mixed-precision bfloat16 --learning-rate 0.002"
+    run_example(f"{train} {changed} --output", third, "--start-from", second)
+    run_example("evaluate.py --samples 3", third, "--card", weights)
     last = preset_weights.read_card("VAE", "mnist")
     assert "--held-out 0 --mixed-precision bfloat16" in last["command"]
     assert f"--learning-rate 0.002 --start-from {second}" in last["command"]
@@ -65,7 +63,7 @@ def test_a_run_gets_a_card_that_its_weights_reproduce(
     ):
         (run / "config.json").write_text(json.dumps({**config, **change}))
         with pytest.raises(SystemExit, match=text):
-            run_example("evaluate.py", run, "--card", weights)
+            run_example("evaluate.py --card", weights, run)
 
 
 @pytest.mark.slow
@@ -76,8 +74,8 @@ def test_the_papers_set_and_drawn_images_are_added_to_a_card(
     images = np.random.default_rng(0).integers(0, 2, (12, 28, 28, 1), np.uint8)
     write_set(tmp_path, "binarized_mnist", images, (28, 28, 1), splits=("test",))
     preset = "PixelRNN/mnist_diagonal_1x32"
-    options = ["--data", "binarized_mnist", "--card", tmp_path]
-    printed = run_example("evaluate.py", preset, *options)
+    command = f"evaluate.py {preset} --data binarized_mnist --card"
+    printed = run_example(command, tmp_path)
     card = json.loads((tmp_path / "PixelRNN-mnist_diagonal_1x32.json").read_text())
     before = preset_weights.read_card(*preset.split("/"))
     assert card.keys() == before.keys() and card["nats"] == before["nats"]

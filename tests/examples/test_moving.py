@@ -65,8 +65,7 @@ def test_a_prior_with_an_odd_number_of_filters():
 
 @pytest.mark.slow
 def test_models_and_table(run_example):
-    options = ["--images", 3, "--pixels", 2, "--filters", 4, "--size", 4]
-    printed = run_example("moving.py", *options)
+    printed = run_example("moving.py --images 3 --pixels 2 --filters 4 --size 4")
 
     drew = r"^(.+): ([\d.]+) nats .* drew 3 images of shape (\(.*\)), .* (\d+) to (\d+)"
     found = re.findall(drew, printed, re.M)

@@ -32,89 +32,89 @@ def write_images(folder, *arguments, **options):
     return folder
 
 
+def read_json(path):
+    return json.loads(pathlib.Path(path).read_text())
+
+
+@pytest.fixture
+def train_here(run_example, tmp_path, monkeypatch):
+    """Return a function that trains, in a folder for the images and the runs."""
+    monkeypatch.chdir(tmp_path)
+    return lambda command: run_example(f"train.py {command}")
+
+
 @pytest.mark.slow
-def test_a_preset_is_trained_and_goes_on(run_example, tmp_path):
-    options = ["--preset", "VAE/digits", "--epochs", 2, "--output", tmp_path]
-    options += ["--test-samples", 3]
-    run_example("train.py", *options)
-    report = json.loads((tmp_path / "report.json").read_text())
+def test_a_preset_is_trained_and_goes_on(train_here):
+    command = "--preset VAE/digits --epochs 2 --test-samples 3 --output run"
+    train_here(command)
+    report = read_json("run/report.json")
     assert report["preset"] == "VAE/digits" and report["images"] == 300
     assert 0 < report["nats"] < 64 and 0 < report["nats_standard_error"] < 1
     assert report["elbo"] > report["nats"] and report["num_samples"] == 3
     assert report["data_version"] == "digits" and report["held_out_images"] == 149
     assert report["train_split"] == "train[:1348]" and report["test_images"] == 300
     for name in ("config.json", "model.keras", "samples/epoch_0002.png"):
-        assert (tmp_path / name).stat().st_size > 0
-    assert len((tmp_path / "log.csv").read_text().splitlines()) == 3
+        assert pathlib.Path("run", name).stat().st_size > 0
+    assert len(pathlib.Path("run/log.csv").read_text().splitlines()) == 3
 
-    output = run_example("train.py", *options)
+    output = train_here(command)
     assert "Resuming at epoch 3" in output and "Epoch 3/" not in output
-    again = json.loads((tmp_path / "report.json").read_text())
-    assert again["nats"] == report["nats"]
-    on = ["--preset", "VAE/digits", "--epochs", 1, "--samples", 0]
-    other = tmp_path / "on"
-    changes = ["--learning-rate", 0.002, "--set", "weight_stddev=0.02"]
-    run_example("train.py", *on, *changes, "--start-from", tmp_path, "--output", other)
-    config = json.loads((other / "config.json").read_text())
+    assert read_json("run/report.json")["nats"] == report["nats"]
+    train_here(
+        "--preset VAE/digits --epochs 1 --samples 0 --learning-rate 0.002 "
+        "--set weight_stddev=0.02 --start-from run --output on"
+    )
+    config = read_json("on/config.json")
     assert config["learning_rate"] == 0.002 and config["set"] == {"weight_stddev": 0.02}
-    model = keras.models.load_model(other / "model.keras")
+    model = keras.models.load_model("on/model.keras")
     assert model.get_config()["weight_stddev"] == 0.02
     rate = model.optimizer.get_config()["learning_rate"]["config"]
     assert np.isclose(rate["initial_learning_rate"], 0.002)
-    further = json.loads((other / "report.json").read_text())
-    assert further["nats"] < report["nats"]
+    assert read_json("on/report.json")["nats"] < report["nats"]
     for preset, start, text in (
-        ("VAE/mnist_50", other, "has other weights than mnist_50"),
+        ("VAE/mnist_50", "on", "has other weights than mnist_50"),
         ("VAE/digits", "weights", "--start-from weights cannot be loaded"),
-        ("VAE/digits", tmp_path / "nowhere", "nowhere cannot be loaded"),
+        ("VAE/digits", "nowhere", "nowhere cannot be loaded"),
     ):
-        options = ["--preset", preset, "--data", "digits", "--start-from", start]
         with pytest.raises(SystemExit, match=text):
-            run_example("train.py", *options, "--output", tmp_path / "no")
-    assert not (tmp_path / "no").exists()
+            options = f"--preset {preset} --data digits --start-from {start}"
+            train_here(f"{options} --output no")
+    assert not pathlib.Path("no").exists()
 
-    options = ["--preset", "VAE/digits", "--epochs", 3, "--output", tmp_path]
-    config = (tmp_path / "config.json").read_bytes()
     with pytest.raises(SystemExit, match="holds a run with epochs=2.*epochs=3"):
-        run_example("train.py", *options)
-    assert (tmp_path / "config.json").read_bytes() == config
+        train_here("--preset VAE/digits --epochs 3 --output run")
+    assert read_json("run/config.json")["epochs"] == 2
 
 
 @pytest.mark.slow
-def test_a_folder_of_images_becomes_a_served_model(run_example, tmp_path, monkeypatch):
+def test_a_folder_of_images_becomes_a_served_model(train_here, tmp_path):
     """Also under a strategy, in mixed precision."""
-    monkeypatch.chdir(tmp_path)
     write_images(tmp_path / "images", 20, size=(6, 5), colors=3)
-    run_example(
-        "train.py",
-        *["--preset", "PixelCNN/digits", "--data", "./images", "--epochs", 1],
-        *["--image-size", 4, "--batch-size", 8, "--samples", 4, "--output", "run"],
-        *["--strategy", "mirrored", "--mixed-precision", "bfloat16"],
-        *["--set", "units=4", "--set", "num_blocks=1"],
-        *["--export", "served"],
+    train_here(
+        "--preset PixelCNN/digits --data ./images --epochs 1 --image-size 4 "
+        "--batch-size 8 --samples 4 --output run --strategy mirrored "
+        "--mixed-precision bfloat16 --set units=4 --set num_blocks=1 --export served"
     )
-    report = json.loads(pathlib.Path("run/report.json").read_text())
+    report = read_json("run/report.json")
     assert report["data"] == {"name": "images", "image_size": "4"}
     assert report["images"] == 2 and np.isfinite(report["nats"])
     assert report["data_version"] == "images" and report["test_images"] == 2
     with Image.open("run/samples/epoch_0001.png") as picture:
         assert picture.mode == "RGB"
-    drawn = tf.saved_model.load("served/run/1").signatures["sample"](
-        seed=tf.constant([0, 1], tf.int64)
-    )
+    sample = tf.saved_model.load("served/run/1").signatures["sample"]
+    drawn = sample(seed=tf.constant([0, 1], tf.int64))["images"]
     model = keras.models.load_model("run/model.keras")
     expected = model.likelihood.to_display(model.generate(2, seed=0))
-    np.testing.assert_array_equal(drawn["images"], expected)
+    np.testing.assert_array_equal(drawn, expected)
 
 
 @pytest.mark.slow
-def test_a_color_folder_alone_keeps_all_levels(run_example, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_a_color_folder_alone_keeps_all_levels(train_here, tmp_path):
     folder = write_images(tmp_path / "images", 20, size=(9, 10), colors=3)
     Image.new("RGB", (70, 40), (1, 2, 3)).save(folder / "other.png")
-    printed = run_example(
-        *["train.py", "--data", "./images", "--epochs", 1, "--samples", 0],
-        *["--output", "run", "--set", "units=4", "--set", "num_blocks=1"],
+    printed = train_here(
+        "--data ./images --epochs 1 --samples 0 --output run --set units=4 "
+        "--set num_blocks=1"
     )
     assert printed.startswith("[1/4] Starting TensorFlow")
     assert "Images: 21 of images, 32x32, color, resized, all 256 levels" in printed
@@ -123,19 +123,16 @@ def test_a_color_folder_alone_keeps_all_levels(run_example, tmp_path, monkeypatc
     assert "genimg-serve --base-dir served" in printed
     assert "What to try next: --epochs 2 --output run_longer" in printed
     assert pathlib.Path("run/best.weights.h5").exists()
-    report = json.loads(pathlib.Path("run/report.json").read_text())
-    assert "Mixture(num_values=256" in report["likelihood"]
+    assert "Mixture(num_values=256" in read_json("run/report.json")["likelihood"]
     with Image.open(folder / "other.png") as original:
         assert original.size == (70, 40)
 
 
 @pytest.mark.slow
-def test_a_color_folder_begins_with_trained_weights(run_example, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_a_color_folder_begins_with_trained_weights(train_here, tmp_path):
     write_images(tmp_path / "images", 20, size=(9, 10), colors=3)
-    printed = run_example(
-        *["train.py", "--data", "./images", "--samples", 0, "--learning-rate", 1e-9],
-        *["--epochs", 1, "--output", "run"],
+    printed = train_here(
+        "--data ./images --samples 0 --learning-rate 1e-9 --epochs 1 --output run"
     )
     assert "Model: PixelCNN/cifar10_small, Disc" in printed
     assert "from its trained weights" in printed

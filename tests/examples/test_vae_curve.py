@@ -23,8 +23,8 @@ def curves_of(folder):
 
 @pytest.mark.weekly
 def test_bounds_are_written_and_plotted(run_example, tmp_path):
-    options = ["--methods", "aevb", "aevb_adam", "--epochs", 1, "--output", tmp_path]
-    output = run_example("vae_curve.py", *options)
+    command = "vae_curve.py --methods aevb aevb_adam --epochs 1 --output"
+    output = run_example(command, tmp_path)
     curves = curves_of(tmp_path)
     # The chosen rate is that of the best first bound.
     first = {
@@ -49,8 +49,8 @@ def test_bounds_are_written_and_plotted(run_example, tmp_path):
 def test_other_ways_to_train_improve_the_likelihood_of_few_images(
     run_example, tmp_path
 ):
-    options = ["--marginal", "--train-images", 300, "--epochs", 3, "--output", tmp_path]
-    run_example("vae_curve.py", "--methods", "wake_sleep", "full_vb", "mcem", *options)
+    command = "vae_curve.py --methods wake_sleep full_vb mcem --marginal --epochs 3"
+    run_example(command, "--train-images", 300, "--output", tmp_path)
     curves = curves_of(tmp_path).values()
     wake_sleep, _, monte_carlo = curves
     for points in curves:
@@ -67,7 +67,7 @@ def test_frey_face_with_several_numbers_of_latents(run_example, tmp_path, monkey
     path.parent.mkdir()
     scipy_io.savemat(path, {"ff": frames})
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
-    options = ["--latents", 1, 2, "--epochs", 1, "--output", tmp_path]
-    run_example("vae_curve.py", "--data", "frey_face", *options)
+    command = "vae_curve.py --data frey_face --latents 1 2 --epochs 1 --output"
+    run_example(command, tmp_path)
     labels = [label.rpartition(",")[0] for label in curves_of(tmp_path)]
     assert labels == ["AEVB, 1 latent", "AEVB, 2 latents"]
