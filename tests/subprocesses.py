@@ -56,12 +56,10 @@ def start_forked(function, *arguments, output, **environment):
 
 def worker_environments(count):
     """Return the variables of the environment of `count` workers of one cluster."""
-    sockets = [socket.socket() for _ in range(count)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    addresses = [f"127.0.0.1:{each.getsockname()[1]}" for each in sockets]
-    for each in sockets:
-        each.close()
+    servers = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    addresses = [f"127.0.0.1:{server.getsockname()[1]}" for server in servers]
+    for server in servers:
+        server.close()
     cluster = {"worker": addresses}
     tasks = [{"type": "worker", "index": index} for index in range(count)]
     return [

@@ -136,21 +136,17 @@ def test_the_script_of_the_readme_runs_as_printed(tmp_path):
 
 
 def test_scripts_and_manifests_parse():
-    kinds = []
-    for page in PAGES:
-        blocks = re.findall(
-            r"^```(bash|python|yaml)\n(.*?)^```", page.read_text(), re.DOTALL | re.M
-        )
-        for language, block in blocks:
-            if language == "bash":
-                subprocess.run(["bash", "-n"], input=block, text=True, check=True)
-            elif language == "python":
-                compile(block, page.name, "exec")
-            else:
-                for document in yaml.safe_load_all(block):
-                    assert document["kind"] and document["metadata"]["name"]
-            kinds.append(language)
-    assert set(kinds) == {"bash", "python", "yaml"}
+    text = "\n".join(page.read_text() for page in PAGES)
+    blocks = re.findall(r"^```(bash|python|yaml)\n(.*?)^```", text, re.DOTALL | re.M)
+    for language, block in blocks:
+        if language == "bash":
+            subprocess.run(["bash", "-n"], input=block, text=True, check=True)
+        elif language == "python":
+            compile(block, block, "exec")
+        else:
+            for document in yaml.safe_load_all(block):
+                assert document["kind"] and document["metadata"]["name"]
+    assert {language for language, _ in blocks} == {"bash", "python", "yaml"}
 
 
 def test_the_documentation_has_a_page_for_each_package():

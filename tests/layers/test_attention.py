@@ -1,10 +1,21 @@
+"""Attention: filters, glimpses and updates."""
+
+import itertools
 import math
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from keras_genimg.layers import ReadAttention, WriteAttention
+from keras_genimg.ops.gaussian_filterbank import (
+    attention_filters,
+    attention_geometry,
+    gaussian_filterbank,
+    read_patch,
+    write_patch,
+)
 from tests import reference
 from tests.causality import random_images, randomized
 
@@ -108,3 +119,96 @@ def test_unrolled_updates_add_up():
 
         expected = sum(np.asarray(layer(state)[0], "float64") for state in states)
         np.testing.assert_allclose(canvas(states), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("variance_exponent", [-20.0, -3.0, 0.0, 5.0, 20.0])
+def test_far_filters_equal_the_exact_ratio(variance_exponent):
+    sigma = np.float32(math.exp(variance_exponent / 2))
+    means = [-1e10, -4e3, -0.5, 0.0, 2.5, 3.25, 9.49, 11.0, 11.75, 5e6, 1e10]
+    means = np.array(means, "float32")
+    filters = gaussian_filterbank(
+        tf.constant(means), tf.zeros_like(means), tf.fill(means.shape, sigma), 1, 12
+    )
+    for mean, found in zip(means, np.asarray(filters[:, 0]), strict=True):
+        variance = float(sigma) ** 2
+        expected = reference.gaussian_filter(float(mean) + 1, variance, 12)
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+
+
+def huge_raw():
+    """Return raw numbers whose exponentials overflow or vanish, and large ones."""
+    corners = list(itertools.product([-1e4, -20.0, 0.0, 20.0, 1e4], repeat=5))
+    random = 1e4 * np.random.default_rng(0).normal(size=(50, 5))
+    single = [row for k in range(5) for row in np.eye(5)[[k, k]] * [[100], [-100]]]
+    largest = [[sign * 3e38] * 5 for sign in (-1, 1)]
+    return np.concatenate([corners, random, single, largest]).astype("float32")
+
+
+POLICIES = ["float32", "float64", "bfloat16", "float16", "mixed_float16"]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "size"), [("float32", 1), *((policy, 3) for policy in POLICIES)]
+)
+@pytest.mark.parametrize("layer", ["read", "write"])
+def test_huge_numbers_give_finite_glimpses_and_gradients(layer, dtype, size):
+    raw = huge_raw()
+    count = len(raw)
+    # Each row of the kernel then holds the raw numbers of one image.
+    state = tf.eye(count, dtype=keras.dtype_policies.get(dtype).compute_dtype)
+    images = tf.constant(random_images(count, 7, 12, 2))
+    if layer == "read":
+        attend, given = ReadAttention(size, dtype=dtype), [images]
+        attend.build(images.shape, state.shape)
+    else:
+        attend, given = WriteAttention(size, (7, 12, 2), dtype=dtype), []
+        attend.build(state.shape)
+        attend.patch.bias.assign(np.linspace(-2, 2, 2 * size**2))
+    attend.attention.kernel.assign(raw)
+    with tf.GradientTape() as tape:
+        tape.watch(given)
+        outputs, attention = attend(*given, state)
+        loss = tf.reduce_sum(tf.cast(outputs, "float32") * images[:, :1, :1])
+    sources = [*given, *(w.value for w in attend.trainable_weights)]
+    for each in [outputs, attention, *tape.gradient(loss, sources)]:
+        assert np.isfinite(np.asarray(each, "float64")).all()
+    assert (np.asarray(attention)[:, 2:] > 0).all()
+
+
+def test_gamma_keeps_its_range_in_half_precision_only():
+    raw = np.zeros((1, 5), "float32")
+    for log_gamma in (3.5, 9.0):
+        raw[0, 4] = log_gamma
+        for dtype in ("float32", "float64", "bfloat16", "float16"):
+            gamma = attention_geometry(raw, 5, 5, 3, dtype)[0, 4]
+            bounded = dtype == "float16" and log_gamma > 4
+            expected = 65504 ** (1 / 3) if bounded else math.exp(log_gamma)
+            np.testing.assert_allclose(gamma, expected, rtol=1e-5)
+
+
+def test_gradient_equals_differences():
+    weights = random_images(BATCH, 3, 6, seed=1)
+
+    def loss(raw):
+        attention = attention_geometry(raw, 6, 6, 3)
+        filters_y, filters_x = attention_filters(attention, 6, 6, 3)
+        return tf.reduce_sum(weights * (filters_y + filters_x * attention[:, 4:, None]))
+
+    found, expected = tf.test.compute_gradient(loss, [random_images(BATCH, 5)], 3e-3)
+    np.testing.assert_allclose(found[0], expected[0], rtol=1e-3, atol=5e-3)
+
+
+def test_products_are_few_and_small():
+    height, width, rows, columns, channels = 28, 20, 12, 5, 2
+    filters = tf.TensorSpec((8, rows, height)), tf.TensorSpec((8, columns, width))
+    image = tf.TensorSpec((8, height, width, channels))
+    patch = tf.TensorSpec((8, rows, columns, channels))
+    for function, first in ((read_patch, image), (write_patch, patch)):
+        traced = tf.function(function).get_concrete_function(first, *filters)
+        kinds = [operation.type for operation in traced.graph.get_operations()]
+        assert sum("BatchMatMul" in kind for kind in kinds) == 2
+        assert "Einsum" not in kinds
+        for operation in traced.graph.get_operations():
+            for tensor in operation.outputs:
+                assert tensor.shape.rank <= 4
+                assert math.prod(tensor.shape) <= 8 * height * width * channels

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageSequence
 
 from keras_genimg.visualization import attention_box, image_grid, save_canvases
 from tests.visualization.test_grid import images_of
@@ -27,12 +27,9 @@ def saved(tmp_path):
         assert list(tmp_path.iterdir()) == [path]
         with Image.open(path) as gif:
             assert gif.format == "GIF" and gif.info["loop"] == 0
-            frames, durations = [], []
-            for index in range(gif.n_frames):
-                gif.seek(index)
-                frames.append(np.asarray(gif.convert("RGB")))
-                durations.append(gif.info["duration"])
-        return np.stack(frames), durations
+            pages = ImageSequence.all_frames(gif)
+        frames = np.stack([page.convert("RGB") for page in pages])
+        return frames, [page.info["duration"] for page in pages]
 
     return save_and_read
 
