@@ -52,23 +52,22 @@ def vertical_reference(layer, inputs, condition=0.0):
 
 @masks
 @pytest.mark.parametrize(
-    # Size, channels of an image, filters, kernel size, colors, size of a condition.
-    ("size", "channels", "filters", "width", "colors", "condition_size"),
+    # Size, channels of an image, filters, kernel size, colors, shapes of conditions.
+    ("size", "channels", "filters", "width", "colors", "conditions"),
     [
-        ((4, 6), 1, 1, 3, 1, (4, 6)),
-        ((3, 5), 2, 3, 5, 1, (3, 1)),
-        ((4, 3), 3, 3, 3, 3, (1, 1)),
-        ((3, 4), 3, 5, 7, 3, (1, 4)),
-        ((1, 4), 5, 8, 3, 3, None),
+        ((4, 6), 1, 1, 3, 1, [(4, 6, 3)]),
+        ((3, 5), 2, 3, 5, 1, [(3, 1, 3)]),
+        ((4, 3), 3, 3, 3, 3, [(1, 1, 3)]),
+        ((3, 4), 3, 5, 7, 3, [(1, 4, 3)]),
+        ((1, 4), 5, 8, 3, 3, []),
     ],
 )
-def test_horizontal(size, channels, filters, width, colors, condition_size, mask_type):
+def test_horizontal(size, channels, filters, width, colors, conditions, mask_type):
     """Equals the reference, and sees its row within the kernel."""
-    shapes = [(*size, channels if mask_type == "A" else filters), (*size, ABOVE)]
-    if condition_size is not None:
-        shapes.append((*condition_size, 3))
+    shape = (*size, channels if mask_type == "A" else filters)
+    shapes = [shape, (*size, ABOVE), *conditions]
     layer = GatedHorizontalConv(filters, width, mask_type, colors)
-    layer = randomized(layer, *shapes)
+    randomized(layer, *shapes)
     inputs = [random_images(4, *shape, seed=i) for i, shape in enumerate(shapes)]
     field = convolution_field(*size, colors, mask_type, (1, width))
     expected = horizontal_reference(layer, *inputs)
@@ -77,17 +76,17 @@ def test_horizontal(size, channels, filters, width, colors, condition_size, mask
 
 @masks
 @pytest.mark.parametrize(
-    ("shape", "filters", "kernel_size", "condition_size"),
+    ("shape", "filters", "kernel_size", "conditions"),
     [
-        ((4, 6, 2), 1, 3, (4, 6)),
-        ((5, 3, 4), 3, 5, (1, 3)),
-        ((1, 4, 2), 2, 3, (1, 1)),
-        ((3, 1, 6), 2, 7, None),
+        ((4, 6, 2), 1, 3, [(4, 6, 3)]),
+        ((5, 3, 4), 3, 5, [(1, 3, 3)]),
+        ((1, 4, 2), 2, 3, [(1, 1, 3)]),
+        ((3, 1, 6), 2, 7, []),
     ],
 )
-def test_vertical(shape, filters, kernel_size, condition_size, mask_type):
+def test_vertical(shape, filters, kernel_size, conditions, mask_type):
     """Equals the reference, and sees the rectangle above."""
-    shapes = [shape] if condition_size is None else [shape, (*condition_size, 3)]
+    shapes = [shape, *conditions]
     layer = randomized(GatedVerticalConv(filters, kernel_size, mask_type), *shapes)
     inputs = [random_images(3, *shape, seed=i) for i, shape in enumerate(shapes)]
     expected = vertical_reference(layer, *inputs)

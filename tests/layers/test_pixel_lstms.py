@@ -18,29 +18,29 @@ from tests.layers.correct import assert_equals_and_sees
 
 
 @pytest.mark.parametrize(
-    ("kind", "shape", "units", "kernel_size", "num_colors", "condition", "mask_type"),
+    ("kind", "shape", "units", "kernel_size", "num_colors", "conditions", "mask_type"),
     [
         (kind, *case, mask_type)
         for kind in (RowLSTM, DiagonalBiLSTM)
         for case in [
-            ((6, 7, 1), 3, 3, 1, None),
-            ((4, 9, 1), 3, 5, 1, (4, 9)),
-            ((5, 3, 2), 4, 5, 1, (1, 1)),
-            ((4, 6, 3), 3, 3, 3, (1, 6)),
-            ((5, 3, 3), 5, 5, 3, (5, 1)),
-            ((3, 5, 8), 8, 3, 3, None),
-            ((3, 4, 5), 10, 3, 3, None),
-            ((1, 6, 3), 5, 3, 3, None),
-            ((5, 1, 3), 5, 3, 3, None),
+            ((6, 7, 1), 3, 3, 1, []),
+            ((4, 9, 1), 3, 5, 1, [(4, 9, 2)]),
+            ((5, 3, 2), 4, 5, 1, [(1, 1, 2)]),
+            ((4, 6, 3), 3, 3, 3, [(1, 6, 2)]),
+            ((5, 3, 3), 5, 5, 3, [(5, 1, 2)]),
+            ((3, 5, 8), 8, 3, 3, []),
+            ((3, 4, 5), 10, 3, 3, []),
+            ((1, 6, 3), 5, 3, 3, []),
+            ((5, 1, 3), 5, 3, 3, []),
         ]
         # Mask "A" hides all of one color from a diagonal.
         for mask_type in ("AB" if kind is RowLSTM or case[3] > 1 else "B")
     ],
 )
 def test_equals_reference_and_sees_its_whole_field(
-    kind, shape, units, kernel_size, num_colors, condition, mask_type
+    kind, shape, units, kernel_size, num_colors, conditions, mask_type
 ):
-    """With a condition of that size, which is added to the gates."""
+    """Conditions of these shapes are added to the gates."""
     options = {"num_colors": num_colors, "mask_type": mask_type}
     if kind is RowLSTM:
         field = row_lstm_field(*shape[:2], num_colors, mask_type, kernel_size)
@@ -49,7 +49,7 @@ def test_equals_reference_and_sees_its_whole_field(
         field = past_field(*shape[:2], num_colors)
     else:
         field = diagonal_bilstm_field(*shape[:2], num_colors, mask_type)
-    shapes = [shape] if condition is None else [shape, (*condition, 2)]
+    shapes = [shape, *conditions]
     layer = randomized(kind(units, **options), *shapes)
     images, *others = (random_images(3, *s, seed=i) for i, s in enumerate(shapes))
     terms = [x.astype("float64") @ np.asarray(layer.condition_kernel) for x in others]
