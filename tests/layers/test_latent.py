@@ -49,6 +49,16 @@ def test_gaussian_latent_is_the_default_latent():
     assert float(layer.losses[0]) == float(default.losses[0])
 
 
+def gradients_of_examples(layer, params):
+    """Return the gradient of `KL + sum of z` for the parameters of each example."""
+    params = tf.constant(params)
+    with tf.GradientTape() as tape:
+        tape.watch(params)
+        z = tf.reduce_sum(tf.cast(layer(params), tf.float32)) / layer.num_samples
+        loss = layer.losses[0] * len(params) + z
+    return np.asarray(tape.gradient(loss, params)), float(layer.losses[0])
+
+
 @pytest.mark.parametrize("estimator", ["analytic", "monte_carlo"])
 @pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
 @FAMILIES
@@ -57,27 +67,13 @@ def test_finite_for_extreme_parameters(family, policy, estimator):
     size = layer.posterior.params_size(2)
     corners = np.array(list(itertools.product((-20, 0, 20), repeat=size)))
     inside = np.random.default_rng(0).uniform(-20, 20, size=(200, size))
-    params = tf.constant(np.concatenate([corners, inside]), tf.float32)
-    with tf.GradientTape() as tape:
-        tape.watch(params)
-        samples = layer(params)
-        loss = layer.losses[0] + tf.reduce_mean(tf.cast(samples, tf.float32))
-    gradients = [tape.gradient(loss, params)]
-    assert samples.dtype == keras.dtype_policies.get(policy).compute_dtype
+    params = np.concatenate([corners, inside]).astype("float32")
+    gradients, loss = gradients_of_examples(layer, params)
     assert layer.losses[0].dtype == "float32"
-    for values in (samples, loss, *gradients):
+    samples = layer(params)
+    assert samples.dtype == keras.dtype_policies.get(policy).compute_dtype
+    for values in (samples, gradients, loss):
         assert np.isfinite(np.asarray(values, "float32")).all()
-
-
-def gradients_of_examples(layer, params):
-    """Return the gradient of `KL + sum of z` for the parameters of each example."""
-    params = tf.constant(params)
-    with tf.GradientTape() as tape:
-        tape.watch(params)
-        z = layer(params)
-        batch_size = tf.cast(tf.shape(params)[0], tf.float32)
-        loss = layer.losses[0] * batch_size + tf.reduce_sum(z) / layer.num_samples
-    return np.asarray(tape.gradient(loss, params)), float(layer.losses[0])
 
 
 @FAMILIES
