@@ -2,9 +2,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_genimg.layers import MaskedConv2D
+from keras_genimg.layers import MaskedConv2D, ResidualMaskedConvBlock
 from tests import reference
-from tests.causality import convolution_field, random_images, randomized
+from tests.causality import (
+    assert_sees_exactly,
+    convolution_field,
+    random_images,
+    randomized,
+)
 from tests.layers.correct import assert_equals_and_sees
 
 
@@ -34,6 +39,27 @@ def test_equals_reference_and_sees_the_past_within_the_kernel(
     expected = reference.masked_conv2d(images, *weights, mask_type, num_colors)
     field = convolution_field(*shape[:2], num_colors, mask_type, layer.kernel_size)
     assert_equals_and_sees(layer, [images], expected, field)
+
+
+@pytest.mark.parametrize(
+    ("size", "filters", "kernel_size", "num_colors"),
+    [((4, 6), 3, 3, 1), ((5, 3), 4, 5, 1), ((4, 6), 5, 3, 3), ((3, 5), 8, 3, 3)],
+)
+def test_residual_block(size, filters, kernel_size, num_colors):
+    """Equals the reference, and sees the past within the kernel."""
+    shape = (*size, 2 * filters)
+    block = randomized(ResidualMaskedConvBlock(filters, kernel_size, num_colors), shape)
+    images = random_images(3, *shape)
+    hidden = images
+    for layer in (block.reduce, block.convolution, block.expand):
+        hidden, weights = np.maximum(hidden, 0.0), layer.get_weights()
+        hidden = reference.masked_conv2d(hidden, *weights, "B", num_colors)
+    np.testing.assert_allclose(block(images), images + hidden, rtol=1e-5, atol=1e-5)
+    # No value is negative, so no ReLU hides an influence.
+    for weight in block.weights:
+        weight.assign(tf.abs(weight))
+    field = convolution_field(*size, num_colors, "B", (kernel_size, kernel_size))
+    assert_sees_exactly(block, np.abs(images), field)
 
 
 def test_activation_without_bias():

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_genimg.layers import DiagonalBiLSTM, RowLSTM
+from keras_genimg.layers import DiagonalBiLSTM, ResidualLSTMBlock, RowLSTM
 from tests import reference
 from tests.causality import (
     diagonal_bilstm_field,
@@ -55,6 +55,24 @@ def test_equals_reference_and_sees_its_whole_field(
     terms = [x.astype("float64") @ np.asarray(layer.condition_kernel) for x in others]
     expected = reference.pixel_lstm(images, layer, *terms)
     assert_equals_and_sees(layer, [images, *others], expected, field)
+
+
+@pytest.mark.parametrize("layer", ["row", "diagonal"])
+@pytest.mark.parametrize(
+    ("size", "units", "num_colors"), [((4, 6), 3, 1), ((4, 5), 5, 3), ((3, 4), 8, 3)]
+)
+def test_residual_block(size, units, num_colors, layer):
+    """Equals the reference, and sees the field of its layer."""
+    shape = (*size, 2 * units)
+    block = randomized(ResidualLSTMBlock(units, layer, num_colors=num_colors), shape)
+    images = random_images(3, *shape)
+    hidden = reference.pixel_lstm(images, block.lstm)
+    weights = block.expand.get_weights()
+    expected = images + reference.masked_conv2d(hidden, *weights, "B", num_colors)
+    field = past_field(*size, num_colors)
+    if layer == "row":
+        field = row_lstm_field(*size, num_colors, "B", 3)
+    assert_equals_and_sees(block, [images], expected, field)
 
 
 def test_one_initializer_gives_each_weight_other_values():
