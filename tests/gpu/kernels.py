@@ -34,8 +34,7 @@ def without_kernel(graph, devices=GPU):
         devices: Set of device types.
 
     Returns:
-        `collections.Counter` of `(op, types)`. `types` are sorted names of the types
-        that the kernels of the op depend on, such as `("T=int32",)`.
+        `collections.Counter` of `(op, types)`, with types such as `("T=int32",)`.
     """
     found = collections.Counter()
     registered = {}
@@ -47,25 +46,20 @@ def without_kernel(graph, devices=GPU):
             for kernel in registered[node.op]
         ):
             continue
-        limits = [
-            limit for kernel in registered[node.op] for limit in kernel.constraint
-        ]
         types = [
-            f"{name}={tf.as_dtype(dtype).name}"
-            for name in sorted({limit.name for limit in limits})
-            for dtype in _types(node, name)
+            f"{name}={tf.as_dtype(value.type).name}"
+            for name, value in sorted(node.attr.items())
+            if value.type
         ]
         found[node.op, tuple(types)] += 1
     return found
 
 
 def _fits(kernel, node):
-    return all(
-        set(_types(node, limit.name)) <= set(limit.allowed_values.list.type)
-        for limit in kernel.constraint
-    )
-
-
-def _types(node, name):
-    value = node.attr[name]
-    return list(value.list.type) if value.HasField("list") else [value.type]
+    """Return whether a kernel was registered for the types of a node."""
+    for limit in kernel.constraint:
+        value = node.attr[limit.name]
+        types = value.list.type if value.HasField("list") else [value.type]
+        if not set(types) <= set(limit.allowed_values.list.type):
+            return False
+    return True

@@ -5,6 +5,8 @@ import contextlib
 import numpy as np
 import tensorflow as tf
 
+from keras_genimg.causality.random_weights import randomize
+
 CPU = "CPU"
 
 
@@ -32,9 +34,15 @@ def assert_close(values, expected, tolerance=1e-4):
         assert difference <= tolerance * max(1, np.abs(b).max()), difference
 
 
-def twin_of(model, make):
-    """Return a model of the same weights on the CPU."""
+def random_twins(case):
+    """Return a model with random weights, and the same on the CPU."""
+    model = case.make()
+    randomize(model, seed=3, gain=1.0)
     with on(CPU):
-        twin = make()
+        twin = case.make()
         twin.set_weights(model.get_weights())
-    return twin
+    return model, twin
+
+
+def labels_of(case, num_images):
+    return None if case.num_classes is None else np.arange(num_images) % 2

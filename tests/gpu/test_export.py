@@ -3,11 +3,10 @@
 import numpy as np
 import pytest
 
-from keras_genimg.causality.random_weights import randomize
 from keras_genimg.models import AutoregressiveModel
 from keras_genimg.serving import verify, write_saved_model
 from tests.conformance.registry import MODELS
-from tests.gpu.placement import CPU, assert_close, on, twin_of
+from tests.gpu.placement import CPU, assert_close, on, random_twins
 from tests.sampling.drawn import TIE, assert_ancestral
 from tests.subprocesses import run_python
 
@@ -35,10 +34,8 @@ for path in pathlib.Path(sys.argv[1]).glob("*.npz"):
 """
 
 
-def export(case, path):
-    """Write a model with random weights and inputs for it; return both."""
-    model = case.make()
-    randomize(model, seed=3, gain=1.0)
+def export(case, model, path):
+    """Write a model and inputs for it; return the inputs."""
     x = case.example(len(SEEDS))
     images = x["images"] if isinstance(x, dict) else x
     displayed = np.asarray(model.likelihood.to_display(images), "int32")
@@ -49,20 +46,20 @@ def export(case, path):
     endpoints = {k: endpoints[k] for k in endpoints if k in OUTPUTS}
     write_saved_model(model, path, endpoints, max_examples=16, verbose=False)
     np.savez(f"{path}.npz", **inputs)
-    return model, x, inputs
+    return x, inputs
 
 
 def test_without_a_gpu_exports_return_the_same(device, tmp_path):
-    with on(device):
-        exported = {name: export(MODELS[name], tmp_path / name) for name in NAMES}
+    twins = {name: random_twins(MODELS[name]) for name in NAMES}
+    exported = {k: export(MODELS[k], twins[k][0], tmp_path / k) for k in NAMES}
     output = run_python("-c", SCRIPT, tmp_path, CUDA_VISIBLE_DEVICES="-1")
     assert output.count("served") == len(NAMES)
-    for name, (model, x, inputs) in exported.items():
+    for name, (x, inputs) in exported.items():
+        model, twin = twins[name]
         served = dict(np.load(tmp_path / f"{name}_served.npz"))
         drawn = model.likelihood.from_display(served["sample"])
         if isinstance(model, AutoregressiveModel):
             with on(CPU):
-                twin = twin_of(model, MODELS[name].make)
                 assert_ancestral(twin, drawn, inputs.get("label"), slack=TIE)
             assert_close(served["log_prob"], model.log_prob(x))
         else:
@@ -74,6 +71,5 @@ def test_without_a_gpu_exports_return_the_same(device, tmp_path):
 
 @pytest.mark.parametrize("name", ["PixelRNN_diagonal", "DRAW"])
 def test_exports_pass_the_verification(name, device, tmp_path):
-    with on(device):
-        MODELS[name].make().export(tmp_path / "model", verbose=False)
-        assert verify(tmp_path / "model", verbose=False).passed
+    MODELS[name].make().export(tmp_path / "model", verbose=False)
+    assert verify(tmp_path / "model", verbose=False).passed

@@ -68,24 +68,17 @@ def assert_only_allowed(graph):
     assert not set(missing) - ALLOWED, missing
 
 
+# In half precision, most of a step still computes in float32.
+@pytest.mark.parametrize("policy", weekly_but(POLICIES, "mixed_float16"))
 @pytest.mark.parametrize("name", MODELS)
-def test_training_step(name):
-    """In half precision: most of a step still computes in float32 there."""
-    keras.mixed_precision.set_global_policy("mixed_float16")
+def test_training_step(name, policy):
+    keras.mixed_precision.set_global_policy(policy)
     graph = training_graph(MODELS[name]())
     assert_only_allowed(graph)
     # Keras compiles a step with XLA where it sees a GPU, unless told otherwise.
     tf.function(lambda x: x + 1, jit_compile=True)(tf.zeros(()))
     missing = without_kernel(graph, XLA_GPU)
     assert {op for op, _ in missing} == {"Placeholder"}, missing
-
-
-@pytest.mark.weekly
-@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
-def test_training_step_of_other_precision(policy):
-    keras.mixed_precision.set_global_policy(policy)
-    for make in MODELS.values():
-        assert_only_allowed(training_graph(make()))
 
 
 @pytest.mark.parametrize("policy", weekly_but(POLICIES, "mixed_float16"))
@@ -95,14 +88,13 @@ def test_incremental_sampler(name, policy):
     assert_only_allowed(sampler_graph(MODELS[name]()))
 
 
-@pytest.mark.parametrize("method", ["fixed_point", "ancestral"])
-def test_other_samplers(method):
-    """They add little to the forward pass, which the training steps contain."""
-    assert_only_allowed(sampler_graph(MODELS["PixelCNN"](), method))
-
-
-def test_completion():
-    assert_only_allowed(sampler_graph(MODELS["PixelCNN_classes"](), num_candidates=2))
+# They add little to the forward pass, which the training steps contain.
+@pytest.mark.parametrize(
+    "options",
+    [{"method": "fixed_point"}, {"method": "ancestral"}, {"num_candidates": 2}],
+)
+def test_other_samplers(options):
+    assert_only_allowed(sampler_graph(MODELS["PixelCNN_classes"](), **options))
 
 
 @pytest.mark.parametrize("name", ["VAE_full_normal", "DRAW"])

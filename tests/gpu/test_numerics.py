@@ -1,6 +1,5 @@
 """A GPU computes what the CPU computes."""
 
-import keras
 import pytest
 import tensorflow as tf
 
@@ -8,7 +7,7 @@ from keras_genimg.causality import first_leak
 from keras_genimg.causality.random_weights import randomize
 from keras_genimg.models import PixelCNN
 from tests.conformance.registry import LAYERS, MODELS
-from tests.gpu.placement import CPU, assert_close, assert_on, on, twin_of
+from tests.gpu.placement import CPU, assert_close, assert_on, on, random_twins
 from tests.layers.test_pixel_lstms import ops_of
 
 
@@ -46,49 +45,21 @@ def test_layers_and_their_gradients(name, device):
 
 def test_a_gpu_has_one_segment_by_default(device):
     expected = 4 if device == CPU else 1
-    with on(device):
-        assert ops_of(None) == ops_of(expected) != ops_of(5 - expected)
-
-
-def fit(name, device):
-    """Return the losses and the weights after two steps, or more for uneven batches."""
-    case = MODELS[name]
-    keras.utils.set_random_seed(3)
-    with on(CPU):  # Some initializers decompose matrices, in another way on each kind.
-        weights = case.make().get_weights()
-    keras.utils.set_random_seed(4)
-    with on(device):
-        model = case.make()
-        model.set_weights(weights)
-        model.compile(keras.optimizers.SGD(0.01), jit_compile=False)
-        x = case.example(5)
-        history = model.fit(x, batch_size=3, shuffle=False, verbose=0).history
-        assert_on(device, [weight.value for weight in model.trainable_weights])
-    return history, model.get_weights()
-
-
-@pytest.mark.parametrize("name", MODELS)
-def test_models_train_alike(name, device):
-    """The noise of models that draw it is the same on both."""
-    assert_close(fit(name, device), fit(name, CPU))
+    assert ops_of(None) == ops_of(expected) != ops_of(5 - expected)
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_log_probabilities(name, device):
     case = MODELS[name]
     options = {"num_samples": 3, "seed": 5} if case.random else {}
-    with on(device):
-        model = case.make()
-        randomize(model, gain=1.0)
-        values = model.log_prob(case.example(), **options)
+    model, twin = random_twins(case)
+    values = model.log_prob(case.example(), **options)
     with on(CPU):
-        expected = twin_of(model, case.make).log_prob(case.example(), **options)
-    assert_close(values, expected)
+        assert_close(values, twin.log_prob(case.example(), **options))
 
 
 def test_causal_models_pass_the_probe(device):
     """Convolutions of a GPU may let rounding reach earlier pixels."""
-    with on(device):
-        model = PixelCNN((16, 16, 1), 32, 3)
-        randomize(model)
-        assert first_leak(model) is None
+    model = PixelCNN((16, 16, 1), 32, 3)
+    randomize(model)
+    assert first_leak(model) is None

@@ -4,25 +4,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_genimg.causality.random_weights import randomize
 from keras_genimg.sampling import METHODS
 from tests.conformance.registry import MODELS
-from tests.gpu.placement import CPU, assert_close, on, twin_of
+from tests.gpu.placement import CPU, assert_close, labels_of, on, random_twins
 from tests.sampling.drawn import TIE, assert_ancestral
 from tests.sampling.forced import assert_sampled_as_computed
 
 AUTOREGRESSIVE = [name for name, case in MODELS.items() if not case.random]
 LATENT = [name for name, case in MODELS.items() if case.random]
-
-
-def random_model(case):
-    model = case.make()
-    randomize(model, seed=3, gain=1.0)
-    return model
-
-
-def labels_of(case, num_images):
-    return None if case.num_classes is None else np.arange(num_images) % 2
 
 
 @pytest.mark.parametrize("jit_compile", [False, True])
@@ -32,12 +21,10 @@ def test_samplers_agree(name, method, jit_compile, device):
     case = MODELS[name]
     labels = labels_of(case, 8)
     options = {"method": method, "jit_compile": jit_compile, "conditions": labels}
-    with on(device):
-        model = random_model(case)
-        drawn = model.generate(8, seed=0, **options)
-        assert_ancestral(model, drawn, labels, slack=TIE)
+    model, twin = random_twins(case)
+    drawn = model.generate(8, seed=0, **options)
+    assert_ancestral(model, drawn, labels, slack=TIE)
     with on(CPU):
-        twin = twin_of(model, case.make)
         assert_ancestral(twin, drawn, labels, slack=TIE)
 
 
@@ -49,11 +36,10 @@ def test_completions_are_those_of_the_cpu(name, device):
     known = np.zeros(case.shape[:2])
     known[1:3] = 1  # Pixels before and after are drawn.
     options = {"seed": 2, "num_candidates": 3, "conditions": labels_of(case, 5)}
-    with on(device):
-        model = random_model(case)
-        completed = model.complete(images, known, **options)
+    model, twin = random_twins(case)
+    completed = model.complete(images, known, **options)
     with on(CPU):
-        expected = twin_of(model, case.make).complete(images, known, **options)
+        expected = twin.complete(images, known, **options)
     np.testing.assert_array_equal(completed, expected)
     assert (completed != images).any()
 
@@ -61,12 +47,10 @@ def test_completions_are_those_of_the_cpu(name, device):
 @pytest.mark.parametrize("jit_compile", [False, True])
 @pytest.mark.parametrize("name", LATENT)
 def test_latent_models_draw_the_same_means(name, jit_compile, device):
-    case = MODELS[name]
-    with on(device):
-        model = random_model(case)
-        drawn = model.generate(5, seed=3, jit_compile=jit_compile)
+    model, twin = random_twins(MODELS[name])
+    drawn = model.generate(5, seed=3, jit_compile=jit_compile)
     with on(CPU):
-        expected = twin_of(model, case.make).generate(5, seed=3)
+        expected = twin.generate(5, seed=3)
     assert_close(drawn, expected)
     assert np.ptp(drawn) > 0.01
 
@@ -76,8 +60,7 @@ def test_rounding_to_tensor_float_32_is_explained(name, device):
     """The default of recent GPUs, which the proof of the sampler must not refuse."""
     tf.config.experimental.enable_tensor_float_32_execution(True)
     case = MODELS[name]
-    with on(device):
-        model = random_model(case)
-        assert_sampled_as_computed(model, 4, labels_of(case, 4))
-        drawn = model.generate(4, seed=0, conditions=labels_of(case, 4))
+    model, _ = random_twins(case)
+    assert_sampled_as_computed(model, 4, labels_of(case, 4))
+    drawn = model.generate(4, seed=0, conditions=labels_of(case, 4))
     assert drawn.shape == (4, *case.shape)
