@@ -24,6 +24,8 @@ import numpy as np
 import psutil
 
 SAMPLE = pathlib.Path(__file__).parents[2] / "export" / "bulk" / "sample.py"
+SHARDS = "--format npz --num-shards 40 --batch-size 256".split()
+LONGEST = 20  # Seconds between two kills.
 # In the command line of a worker process. Beam's own runner has threads.
 WORKERS = {"local": "spawn_main", "ray": "ray::MapWorker", "beam": "bulk/sample.py"}
 
@@ -38,14 +40,14 @@ def worker_processes(engine, number):
     return found
 
 
-def run(command, engine, kills, longest):
+def run(command, engine, kills):
     """Run a command to its end, killing workers; return its number of starts."""
     starts = 0
     killing = random.Random(0)
     while True:
         starts += 1
         process = subprocess.Popen(command)
-        next_kill = time.monotonic() + longest * killing.random()
+        next_kill = time.monotonic() + LONGEST * killing.random()
         while process.poll() is None:
             time.sleep(0.2)
             if kills and time.monotonic() > next_kill:
@@ -54,7 +56,7 @@ def run(command, engine, kills, longest):
                     killing.choice(workers).kill()
                     kills -= 1
                     print(f"Killed a worker; {kills} more to kill.", flush=True)
-                next_kill = time.monotonic() + longest * killing.random()
+                next_kill = time.monotonic() + LONGEST * killing.random()
         if process.returncode == 0:
             return starts
         if starts > 10:
@@ -78,23 +80,20 @@ def main():
     add = parser.add_argument
     add("--model", required=True)
     add("--num-images", type=int, default=100_000)
-    add("--num-shards", type=int, default=40)
-    add("--batch-size", type=int, default=256)
     add("--engine", choices=WORKERS, default="local")
     add("--workers", type=int, nargs="+", default=[2])
     add("--kills", type=int, default=0)
-    add("--longest", type=float, default=20, help="seconds between two kills")
     given = parser.parse_args()
     hashes = set()
     for workers in given.workers:
         with tempfile.TemporaryDirectory() as folder:
             prefix = pathlib.Path(folder) / "digits"
-            command = [sys.executable, SAMPLE, "--format", "npz", "--output", prefix]
-            for name in ("model", "num_images", "num_shards", "batch_size", "engine"):
-                command += [f"--{name.replace('_', '-')}", str(getattr(given, name))]
+            command = [sys.executable, SAMPLE, *SHARDS, "--output", prefix]
+            command += ["--model", given.model, "--engine", given.engine]
+            command += ["--num-images", str(given.num_images)]
             command += ["--workers", str(workers)]
             begun = time.monotonic()
-            starts = run(command, given.engine, given.kills, given.longest)
+            starts = run(command, given.engine, given.kills)
             seconds = time.monotonic() - begun
             found = checked(prefix, given.num_images)
             hashes.add(found)

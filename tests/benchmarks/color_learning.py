@@ -14,8 +14,8 @@ without residual and skip connections, and of several depths. The first and the 
 each table are trained with a second seed too, which shows the spread.
 
 Each model runs in a process of its own. A model whose result for this time, or for this
-number of steps, is in the output folder is not trained again. `--only` trains some of
-them. It reads CIFAR-10 from the folder that TFDS_DATA_DIR names.
+number of steps, is in the output folder is not trained again. It reads CIFAR-10 from
+the folder that TFDS_DATA_DIR names.
 """
 
 import argparse
@@ -145,24 +145,18 @@ def train(name, path, seconds, num_steps):
 
         def on_train_batch_end(self, batch, logs=None):
             self.steps += 1
-            if self.share() >= (len(self.rows) + 1) / QUARTERS:
-                spent = time.process_time() - self.began
-                self.evaluate(spent)
-                self.began = time.process_time() - spent
-            self.model.stop_training = len(self.rows) == QUARTERS
-
-        def evaluate(self, spent):
+            if self.share() < (len(self.rows) + 1) / QUARTERS:
+                return
+            spent = time.process_time() - self.began
             trained = self.model.get_weights()
             optimizer.finalize_variable_values(self.model.trainable_variables)
-            bits = self.model.bits_per_dim(held_out, verbose=0)
+            bits = float(self.model.bits_per_dim(held_out, verbose=0).mean())
             self.model.set_weights(trained)
-            row = {
-                "minutes": spent / 60,
-                "images": self.steps * BATCH_SIZE,
-                "bits_per_dim": float(bits.mean()),
-            }
-            self.rows.append(row)
-            print(name, row, flush=True)
+            row = {"minutes": spent / 60, "images": self.steps * BATCH_SIZE}
+            self.rows.append({**row, "bits_per_dim": bits})
+            print(name, self.rows[-1], flush=True)
+            self.began = time.process_time() - spent
+            self.model.stop_training = len(self.rows) == QUARTERS
 
     quarters = Quarters()
     model.fit(images, epochs=10**6, verbose=0, callbacks=[quarters])
@@ -177,9 +171,7 @@ def main():
     budget = parser.add_mutually_exclusive_group()
     budget.add_argument("--minutes", type=float, default=30.0)
     budget.add_argument("--steps", type=int)
-    chosen = parser.add_mutually_exclusive_group()
-    chosen.add_argument("--tables", action="store_true", help="Row LSTMs only")
-    chosen.add_argument("--only", nargs="+", metavar="NAME", choices=[*MODELS, *TABLES])
+    parser.add_argument("--tables", action="store_true", help="Row LSTMs only")
     parser.add_argument("--output", type=pathlib.Path, default="outputs/color_learning")
     arguments = parser.parse_args()
     unit = "minutes" if arguments.steps is None else "steps"
@@ -187,7 +179,7 @@ def main():
     if not amount > 0:
         parser.error(f"--{unit} must be above 0, not {amount}")
     arguments.output.mkdir(parents=True, exist_ok=True)
-    names = arguments.only or (TABLES if arguments.tables else MODELS)
+    names = TABLES if arguments.tables else MODELS
     paths = {name: arguments.output / f"{name}_{amount}_{unit}.json" for name in names}
     # Read when a new process imports TensorFlow.
     os.environ |= dict.fromkeys(

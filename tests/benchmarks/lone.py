@@ -19,10 +19,8 @@ SEED, WARM_UP = 100, 3
 
 
 def main():
-    """Print the table."""
     benchmark = Benchmark(__doc__, rounds=64)
-    options = benchmark.start()
-    count = 2 if options.quick else options.rounds or benchmark.rounds
+    count = benchmark.start().rounds
     rows = []
     for name, preset, model in programs():
         template = tf.zeros((*model.image_shape[:2], 1, model.image_shape[2]))

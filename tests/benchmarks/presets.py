@@ -29,12 +29,9 @@ _FREE = ("Const", "Placeholder", "ReadVariableOp", "Shape", "Identity", "Reshape
 
 
 def main():
-    """Print the table."""
     benchmark = Benchmark(__doc__)
     names = [f"{family}/{name}" for family, all_ in FAMILIES.items() for name in all_]
-    benchmark.parser.add_argument(
-        "--only", nargs="+", choices=names, metavar="PRESET", default=names
-    )
+    benchmark.add_choice("--only", names)
     options = benchmark.start()
     rows = []
     for name in options.only:

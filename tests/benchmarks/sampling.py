@@ -14,16 +14,13 @@ import numpy as np
 import tensorflow as tf
 
 from examples.moving import tfp_pixel_cnn
-from keras_genimg.models import PixelCNN, PixelRNN
 from keras_genimg.ops import seeded_uniforms
-from tests.benchmarks.timing import NOTE, OURS, XLA, Benchmark, Program, compared
+from tests.benchmarks import steps, timing
+from tests.benchmarks.timing import NOTE, OURS, XLA
 from tests.sampling.drawn import TIE, assert_ancestral
 
-FAMILIES = {
-    "diagonal": ("PixelRNN, 7 diagonal layers, h=16", PixelRNN, 16, 7),
-    "row": ("PixelRNN, 7 row layers, h=16", PixelRNN, 16, 7),
-    "cnn": ("PixelCNN, 7 blocks, h=32", PixelCNN, 32, 7),
-}
+# The first sizes of `steps`, and with `--quick` the tiny ones.
+FAMILIES = ("PixelRNN, diagonal", "PixelRNN, row", "PixelCNN")
 FORWARD = "forward pass"
 LOOP = "one forward pass per pixel, tf.while_loop"
 PREDICT = "one model.predict per pixel (keras.io)"
@@ -35,20 +32,13 @@ SLOW_ROUNDS = 3
 def make_model(family, size, quick):
     """Return a model with random weights whose logits are neither 0 nor extreme."""
     keras.utils.set_random_seed(0)
-    _, model_class, units, depth = FAMILIES[family]
-    if quick:
-        units, depth = 4, 1
-    options = {} if family == "cnn" else {"layer": family}
-    model = model_class((size, size, 1), units, depth, **options)
-    scale = 2 / np.std(model(binary_images(16, size)))
+    model_class, _, sizes = steps.FAMILIES[family]
+    arguments = sizes["tiny"] if quick else next(iter(sizes.values()))
+    model = model_class((size, size, 1), *arguments)
+    scale = 2 / np.std(model(timing.binary_images(16, size)))
     last = model.get_layer("logits")
     last.set_weights([scale * weight for weight in last.get_weights()])
     return model
-
-
-def binary_images(batch, size):
-    images = np.random.default_rng(0).integers(0, 2, (batch, size, size, 1))
-    return images.astype("float32")
 
 
 def uniforms_of(batch, size):
@@ -112,15 +102,15 @@ def peer_programs(family, model, batch, size, pixels):
     )
     predict = functools.partial(predict_calls, model, uniforms.numpy(), pixels)
     part = {"scale": size**2 / pixels, "slow": True}
-    programs = {LOOP: Program(lambda: loop(uniforms), **part)}
-    programs[PREDICT] = Program(predict, **part)
-    if family == "cnn":
+    programs = {LOOP: timing.Program(lambda: loop(uniforms), **part)}
+    programs[PREDICT] = timing.Program(predict, **part)
+    if family == "PixelCNN":
         # At 28x28 it has 130,323 parameters; a PixelCNN of 7 blocks of 32 units has
         # 129,569. Binary pixels need no mixture.
         options = {"num_logistic_mix": 1, "low": 0, "high": 1}
         peer = tfp_pixel_cnn((size, size, 1), filters=24, **options)
         sample = tf.function(lambda: peer.sample(batch, seed=0), autograph=False)
-        programs[TFP] = Program(sample, slow=True)
+        programs[TFP] = timing.Program(sample, slow=True)
     return programs
 
 
@@ -132,7 +122,7 @@ def drawing_rows(benchmark, family):
     rows = []
     for batch in (1, 2) if options.quick else (64, 1, PEER_BATCH):
         forward = tf.function(lambda x: model(x, training=False), autograph=False)
-        images = tf.constant(binary_images(batch, size))
+        images = tf.constant(timing.binary_images(batch, size))
         programs = {FORWARD: functools.partial(forward, images)}
         programs |= our_programs(model, batch)
         if batch in (2, PEER_BATCH):
@@ -143,7 +133,7 @@ def drawing_rows(benchmark, family):
         for name in {LOOP, PREDICT} & set(results):
             check_first_pixels(results[name], results[OURS], pixels)
         text = f"{size}x{size}, batch {batch}"
-        for row in compared(timings, text):
+        for row in timing.compared(timings, text):
             if OURS in row["program"]:
                 row["forward passes"] = row["ms"] / 1000 / timings[FORWARD].median
             rows.append(row)
@@ -164,9 +154,9 @@ def growth_rows(benchmark, family):
     }
     timings, _ = benchmark.time(programs)
     rows = []
-    for (name, size), timing in sorted(timings.items()):
+    for (name, size), found in sorted(timings.items()):
         text = f"{size}x{size}, batch {batch}"
-        row = {"program": name, "size": text, "ms": 1000 * timing.median / batch}
+        row = {"program": name, "size": text, "ms": 1000 * found.median / batch}
         if size != sizes[0]:
             row["ratio"] = row["ms"] / rows[-1]["ms"]
         rows.append(row)
@@ -174,19 +164,18 @@ def growth_rows(benchmark, family):
 
 
 def main():
-    benchmark = Benchmark(__doc__)
-    names = list(FAMILIES)
-    benchmark.parser.add_argument("--family", nargs="+", choices=names, default=names)
+    benchmark = timing.Benchmark(__doc__)
+    benchmark.add_choice("--family", FAMILIES)
     options = benchmark.start()
     # Height and width, and the pixels drawn by the slow peers.
     options.size, options.pixels = (8, 5) if options.quick else (28, 20)
     for family in options.family:
-        name = f"{family}, tiny" if options.quick else FAMILIES[family][0]
+        size = "tiny" if options.quick else next(iter(steps.FAMILIES[family][2]))
         note = f"{NOTE} Slow programs are extrapolated from {options.pixels} pixels."
-        title = f"{name}: drawing images"
+        title = f"{family}, {size}: drawing images"
         benchmark.table(title, drawing_rows(benchmark, family), note)
         keras.backend.clear_session()
-        title = f"{name}: growth with the size of the image"
+        title = f"{family}, {size}: growth with the size of the image"
         note = "Per image; the ratio is to the previous size."
         benchmark.table(title, growth_rows(benchmark, family), note)
         keras.backend.clear_session()

@@ -181,3 +181,10 @@ def rnn_row(inputs, weights):
     ]
     rnn = keras.layers.RNN(cell, return_sequences=True)
     return rnn(input_to_state(inputs, weights), states)
+
+
+RNN, LOOP = "keras.layers.RNN loop", "tf.while_loop, automatic gradients"
+LAYERS = {
+    "diagonal": {RNN: rnn_diagonal, LOOP: plain_diagonal},
+    "row": {RNN: rnn_row, LOOP: plain_row},
+}

@@ -15,34 +15,16 @@ import tensorflow as tf
 
 from keras_genimg.layers import DiagonalBiLSTM, RowLSTM
 from keras_genimg.models import PixelRNN
-from tests.benchmarks import scan_peers
-from tests.benchmarks.timing import (
-    NOTE,
-    OURS,
-    XLA,
-    Benchmark,
-    check_agreement,
-    compared,
-    gradient_step,
-    installed,
-    timed,
-)
+from tests.benchmarks import scan_peers, timing
+from tests.benchmarks.timing import NOTE, OURS, XLA
 
 SIZES = [(16, 16), (16, 64), (32, 16)]
 TOLERANCE = 1e-4
 
-RNN = "keras.layers.RNN loop"
-LOOP = "tf.while_loop, automatic gradients"
 TORCH = "PyTorch, eager loop"
 TORCH_PLAIN = "PyTorch, eager loop, not tuned"
 
 LAYERS = {"diagonal": DiagonalBiLSTM, "row": RowLSTM}
-PEERS = {
-    ("diagonal", RNN): scan_peers.rnn_diagonal,
-    ("diagonal", LOOP): scan_peers.plain_diagonal,
-    ("row", RNN): scan_peers.rnn_row,
-    ("row", LOOP): scan_peers.plain_row,
-}
 
 
 def random_case(kind, units, batch, size):
@@ -65,7 +47,7 @@ def weights_of(layer):
     return {weight.name: weight.value for weight in layer.weights}
 
 
-def tensorflow_step(compute, inputs, weights, projection, jit_compile):
+def tensorflow_step(compute, inputs, weights, projection, jit_compile=False):
     """Return a compiled function that returns a map and its gradients.
 
     Args:
@@ -78,7 +60,7 @@ def tensorflow_step(compute, inputs, weights, projection, jit_compile):
     inputs = tf.Variable(inputs)
     if not isinstance(compute, keras.Layer):
         compute = functools.partial(compute, weights=weights)
-    return gradient_step(
+    return timing.gradient_step(
         lambda: compute(tf.convert_to_tensor(inputs)),
         {"inputs": inputs, **weights},
         projection,
@@ -100,10 +82,9 @@ def layer_rows(benchmark, kind, units, batch, size):
     layer, inputs, projection = random_case(kind, units, batch, size)
     weights = weights_of(layer)
     steps = our_steps(layer, inputs, projection)
-    for name in (RNN, RNN + XLA, LOOP):
-        peer = PEERS[kind, name.removesuffix(XLA)]
-        steps[name] = tensorflow_step(peer, inputs, weights, projection, XLA in name)
-    if installed("torch"):
+    for name, peer in scan_peers.LAYERS[kind].items():
+        steps[name] = tensorflow_step(peer, inputs, weights, projection)
+    if timing.installed("torch"):
         from tests.benchmarks import torch_peers
 
         arrays = {name: weight.numpy() for name, weight in weights.items()}
@@ -112,15 +93,14 @@ def layer_rows(benchmark, kind, units, batch, size):
             step = torch_peers.layer_step(peer, inputs, arrays, projection)
             steps |= torch_peers.on_threads(name, step)
     timings, results = benchmark.time(steps)
-    check_agreement(results, TOLERANCE)
-    return compared(timings, f"h={units}, batch {batch}")
+    timing.check_agreement(results, TOLERANCE)
+    return timing.compared(timings, f"h={units}, batch {batch}")
 
 
 def first_call_rows(units, layers, size, batch):
     """Time the first forward and backward pass of a whole model, with tracing."""
     rows = []
-    images = np.random.default_rng(0).integers(0, 2, (batch, size, size, 1))
-    images = tf.constant(images, tf.float32)
+    images = tf.constant(timing.binary_images(batch, size))
     for name in (OURS, OURS + XLA):
         model = PixelRNN((size, size, 1), units, layers)
 
@@ -129,7 +109,8 @@ def first_call_rows(units, layers, size, batch):
             return -tf.reduce_sum(log_prob) / batch
 
         weights = {weight.path: weight.value for weight in model.trainable_weights}
-        seconds, _ = timed(gradient_step(loss, weights, jit_compile=name != OURS))
+        step = timing.gradient_step(loss, weights, jit_compile=name != OURS)
+        seconds, _ = timing.timed(step)
         text = f"{layers} layers, h={units}, {size}x{size}, batch {batch}"
         rows.append({"program": name, "size": text, "ms": 1000 * seconds})
         keras.backend.clear_session()
@@ -137,7 +118,7 @@ def first_call_rows(units, layers, size, batch):
 
 
 def main():
-    benchmark = Benchmark(__doc__)
+    benchmark = timing.Benchmark(__doc__)
     quick = benchmark.start().quick
     size, sizes = (6, [(3, 2)]) if quick else (28, SIZES)
     for kind in LAYERS:

@@ -20,11 +20,12 @@ import requests
 import tensorflow as tf
 
 import keras_genimg.models
-from keras_genimg.models import DRAW, PixelRNN
-from keras_genimg.presets import find_preset
+from keras_genimg.models import DRAW
+from keras_genimg.presets import find_preset, presets_with_weights
 from tests.benchmarks.timing import Benchmark
 from tests.export.running_server import calling, running
 
+PRESETS = ["PixelRNN/digits_diagonal", "DRAW/digits"]  # These have no weights.
 NUM_SEEDS = 256
 TIMEOUT = 60
 
@@ -89,23 +90,17 @@ def main():
     add = benchmark.parser.add_argument
     add("--clients", type=int, default=32)
     add("--seconds", type=float, default=60, help="of each run")
-    trained = "with their weights, in place of the two small models"
-    add("--presets", nargs="+", metavar="FAMILY/NAME", help=trained)
+    add("--presets", nargs="+", default=PRESETS, help="with weights, if there are any")
     options = benchmark.start()
+    models = {}
     if options.quick:
         options.clients, options.seconds = 4, 1
-        models = {"draw": DRAW((4, 4, 1), 2, 4, 2, 2, 2)}
-    elif options.presets:
-        models = {}
-        for preset in options.presets:
-            family, name = find_preset(preset)
-            family = getattr(keras_genimg.models, family)
-            models[preset.replace("/", "_")] = family.from_preset(name, weights=True)
-    else:
-        models = {
-            "pixelrnn": PixelRNN.from_preset("digits_diagonal"),
-            "draw": DRAW.from_preset("digits"),
-        }
+        options.presets, models = [], {"draw": DRAW((4, 4, 1), 2, 4, 2, 2, 2)}
+    for preset in options.presets:
+        owner, name = find_preset(preset)
+        make = getattr(keras_genimg.models, owner).from_preset
+        weights = name in presets_with_weights(owner)
+        models[preset.replace("/", "_")] = make(name, weights=weights)
     load = options.clients, options.seconds
     rows = []
     with tempfile.TemporaryDirectory() as directory:

@@ -4,6 +4,7 @@ So each has its own threads, and its own peak of memory. A process is started wi
 name of a program, a family, a size, and a file of weights and images; see `serve`.
 """
 
+import collections
 import json
 import resource
 import sys
@@ -30,7 +31,8 @@ def serve(step):
         print(json.dumps([loss, peak]), flush=True)
 
 
-# Networks of the peers, over the operations of TensorFlow or PyTorch.
+# The operations of TensorFlow or PyTorch, and the networks of the peers over them.
+Backend = collections.namedtuple("Backend", ["conv", "relu", "gate"])
 
 
 def pixel_cnn(backend, images, weights):
@@ -102,39 +104,35 @@ def tensorflow_step(family, weights, images, products=False, cut=False):
     optimizer.build(list(variables.values()))
     images = tf.constant(images)
 
-    class Backend:
-        relu = staticmethod(tf.nn.relu)
+    def gate(x):
+        x, y = tf.split(x, 2, axis=-1)
+        return tf.tanh(x) * tf.sigmoid(y)
 
-        @staticmethod
-        def gate(x):
-            x, y = tf.split(x, 2, axis=-1)
-            return tf.tanh(x) * tf.sigmoid(y)
+    def conv(x, name, mask="B", below=None):
+        kernel = variables[f"{name}/kernel"]
+        shape = kernel.shape if len(kernel.shape) == 4 else (1, 1, *kernel.shape)
+        kernel = tf.reshape(kernel, shape)
+        if shape[:2] == (1, 1) and products:
+            rows = tf.matmul(tf.reshape(x, (-1, shape[2])), kernel[0, 0])
+            x = tf.reshape(rows, (*x.shape[:3], shape[3]))
+        else:
+            taps, height, pads = layout(shape, mask, below, cut)
+            if taps is not None:
+                kernel = kernel[:height] * taps[:height]
+            top, bottom, left, right = pads
+            if top or left:
+                x = tf.pad(x, [[0, 0], [top, max(bottom, 0)], [left, right], [0, 0]])
+            x = tf.nn.conv2d(x, kernel, 1, "VALID")
+            x = x[:, : images.shape[1]]
+        bias = variables.get(f"{name}/bias")
+        return x if bias is None else tf.nn.bias_add(x, bias)
 
-        @staticmethod
-        def conv(x, name, mask="B", below=None):
-            kernel = variables[f"{name}/kernel"]
-            shape = kernel.shape if len(kernel.shape) == 4 else (1, 1, *kernel.shape)
-            kernel = tf.reshape(kernel, shape)
-            if shape[:2] == (1, 1) and products:
-                rows = tf.matmul(tf.reshape(x, (-1, shape[2])), kernel[0, 0])
-                x = tf.reshape(rows, (*x.shape[:3], shape[3]))
-            else:
-                taps, height, pads = layout(shape, mask, below, cut)
-                if taps is not None:
-                    kernel = kernel[:height] * taps[:height]
-                top, bottom, left, right = pads
-                if top or left:
-                    pads = [[0, 0], [top, max(bottom, 0)], [left, right], [0, 0]]
-                    x = tf.pad(x, pads)
-                x = tf.nn.conv2d(x, kernel, 1, "VALID")
-                x = x[:, : images.shape[1]]
-            bias = variables.get(f"{name}/bias")
-            return x if bias is None else tf.nn.bias_add(x, bias)
+    backend = Backend(conv, tf.nn.relu, gate)
 
     @tf.function(autograph=False)
     def step():
         with tf.GradientTape() as tape:
-            logits = NETWORKS[family](Backend, images, weights)
+            logits = NETWORKS[family](backend, images, weights)
             nats = tf.nn.sigmoid_cross_entropy_with_logits(images, logits)
             loss = tf.reduce_sum(nats) / len(images)
         values = list(variables.values())
@@ -162,33 +160,29 @@ def torch_step(family, weights, images, channels_last=False, cut=False):
     images = torch.tensor(images).permute(0, 3, 1, 2).contiguous(memory_format=form)
     height = images.shape[2]
 
-    class Backend:
-        relu = staticmethod(functional.relu)
+    def gate(x):
+        x, y = x.chunk(2, dim=1)
+        return torch.tanh(x) * torch.sigmoid(y)
 
-        @staticmethod
-        def gate(x):
-            x, y = x.chunk(2, dim=1)
-            return torch.tanh(x) * torch.sigmoid(y)
+    def conv(x, name, mask="B", below=None):
+        kernel = variables[f"{name}/kernel"]
+        bias = variables.get(f"{name}/bias")
+        size = tuple(kernel.shape[2:])
+        if size == (1, 1):
+            return functional.conv2d(x, kernel, bias)
+        taps, rows, pads = layout(size, mask, below, cut)
+        if taps is not None:
+            kernel = kernel[:, :, :rows] * torch.tensor(taps[:rows, :, 0, 0])
+        top, bottom, left, right = pads
+        if top == bottom:
+            return functional.conv2d(x, kernel, bias, padding=(top, left))
+        x = functional.pad(x, (left, right, top, max(bottom, 0)))
+        return functional.conv2d(x, kernel, bias)[:, :, :height]
 
-        @staticmethod
-        def conv(x, name, mask="B", below=None):
-            kernel = variables[f"{name}/kernel"]
-            bias = variables.get(f"{name}/bias")
-            size = tuple(kernel.shape[2:])
-            if size == (1, 1):
-                return functional.conv2d(x, kernel, bias)
-            taps, rows, pads = layout(size, mask, below, cut)
-            if taps is not None:
-                taps = torch.tensor(taps[:rows, :, 0, 0])
-                kernel = kernel[:, :, :rows] * taps
-            top, bottom, left, right = pads
-            if top == bottom:
-                return functional.conv2d(x, kernel, bias, padding=(top, left))
-            x = functional.pad(x, (left, right, top, max(bottom, 0)))
-            return functional.conv2d(x, kernel, bias)[:, :, :height]
+    backend = Backend(conv, functional.relu, gate)
 
     def compute(images):
-        return NETWORKS[family](Backend, images, weights)
+        return NETWORKS[family](backend, images, weights)
 
     step = adam_step(compute, variables.values(), images)
     return lambda: step().item()

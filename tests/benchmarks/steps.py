@@ -35,7 +35,7 @@ from keras_genimg.models import (
     PixelRNN,
 )
 from tests.benchmarks import step_peers
-from tests.benchmarks.timing import OURS, Benchmark, installed
+from tests.benchmarks.timing import OURS, Benchmark, compared, installed
 
 IMAGE_SHAPE = (28, 28, 1)
 BFLOAT16, BOUND = "keras_genimg, bfloat16", "products alone"
@@ -179,24 +179,15 @@ def compare(benchmark, family, size):
         found = sides[name].losses[1]
         if not abs(found - ours) < 1e-3 * abs(ours):
             raise AssertionError(f"{name}: a loss of {found}, not {ours}")
-    base = timings[OURS].median
-    return [
-        {
-            "program": name,
-            "size": size,
-            "ms": 1000 * timings[name].median,
-            "ratio": timings[name].median / base,
-            "MiB": int(side.peak),
-        }
-        for name, side in sides.items()
-    ]
+    rows = compared(timings, size)
+    for row in rows:
+        row["MiB"] = int(sides[row["program"]].peak)
+    return rows
 
 
 def main():
-    """Parse the command line, and print a table."""
     benchmark = Benchmark(__doc__)
-    names = list(FAMILIES)
-    benchmark.parser.add_argument("--family", nargs="+", choices=names, default=names)
+    benchmark.add_choice("--family", FAMILIES)
     options = benchmark.start()
     for family in options.family:
         rows = []

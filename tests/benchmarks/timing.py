@@ -68,13 +68,7 @@ def time_programs(programs, rounds, slow_rounds=None, turn_seconds=0.2):
 
     Each program is called once to compile it. In each round it has one turn: an
     uncounted call to warm the caches, then one or more calls until `turn_seconds` have
-    passed.
-
-    Args:
-        programs: Dict by name of `Program`, or of its function alone.
-        rounds: Number of rounds.
-        slow_rounds: Number of rounds in which slow programs take part; all by default.
-        turn_seconds: Length of a turn.
+    passed. Slow programs take part in the first `slow_rounds`, by default in all.
 
     Returns:
         Dict of `Timing` by name, and dict of the results of the first calls by name.
@@ -107,14 +101,19 @@ def time_programs(programs, rounds, slow_rounds=None, turn_seconds=0.2):
 def print_unsteady(timings, factor=1.5):
     """Name the programs whose turns differ by more than `factor`.
 
-    The cause is other load on the machine, which slows programs down unequally. PyTorch
-    can become a hundred times slower, since its threads wait for one another at each
-    operation. The ratios of such a run mean little.
+    The cause is other load on the machine, which slows programs down unequally, PyTorch
+    up to a hundred times. The ratios of such a run mean little.
     """
     for name, timing in timings.items():
         fastest, slowest = (number(1000 * f(timing.turns)) for f in (min, max))
         if max(timing.turns) > factor * min(timing.turns):
             print(f"Unsteady: {name} took from {fastest} to {slowest} ms", flush=True)
+
+
+def binary_images(batch, side):
+    """Return random square images of zeros and ones."""
+    images = np.random.default_rng(0).integers(0, 2, (batch, side, side, 1))
+    return images.astype("float32")
 
 
 def check_agreement(results, tolerance):
@@ -124,14 +123,11 @@ def check_agreement(results, tolerance):
         results: Dict by name of outputs and a dict of gradients.
         tolerance: Largest difference, relative to the largest number of its tensor.
     """
-    found = {
-        name: {"outputs": outputs, **gradients}
-        for name, (outputs, gradients) in results.items()
-    }
-    worst = 0.0
-    for name, tensors in found.items():
-        for key, value in tensors.items():
-            expected = as_array(found[OURS][key])
+    outputs, gradients = results[OURS]
+    ours, worst = {"outputs": outputs, **gradients}, 0.0
+    for name, (outputs, gradients) in results.items():
+        for key, value in {"outputs": outputs, **gradients}.items():
+            expected = as_array(ours[key])
             difference = abs(as_array(value) - expected).max() / abs(expected).max()
             if not difference < tolerance:
                 raise AssertionError(
@@ -148,7 +144,7 @@ def gradient_step(compute, sources, projection=None, jit_compile=False):
     Args:
         compute: Function without arguments, such as a loss.
         sources: Dict of the variables that the gradients are with respect to.
-        projection: What the outputs are multiplied with, if they are no scalar.
+        projection: Array that the outputs are multiplied with, if they are no scalar.
         jit_compile: Whether to compile with XLA.
     """
 
@@ -165,10 +161,6 @@ def compared(timings, size):
     """Return rows that compare programs with ours, without and with XLA.
 
     Of a program that ran with several numbers of threads, the fastest is shown.
-
-    Args:
-        timings: Dict of `Timing` by name; `OURS` and `OURS + XLA` are among them.
-        size: Text of the sizes.
     """
     fastest = {}
     for name, timing in timings.items():
@@ -176,19 +168,20 @@ def compared(timings, size):
         if program not in fastest or timing.median < timings[fastest[program]].median:
             fastest[program] = name
     rows = []
-    for program, name in fastest.items():
+    for name in fastest.values():
         timing = timings[name]
         row = {"program": name, "size": size, "ms": 1000 * timing.median}
         for suffix in ("", XLA):
-            ratio = timing.median / timings[OURS + suffix].median
-            row[f"ratio{suffix}"] = None if program == OURS + suffix else ratio
+            if ours := timings.get(OURS + suffix):
+                ratio = timing.median / ours.median
+                row[f"ratio{suffix}"] = None if timing is ours else ratio
         rows.append(row)
     return rows
 
 
 def number(value):
     """Format a number with three significant digits and no exponent."""
-    digits = max(0, 2 - int(np.floor(np.log10(value)))) if value > 0 else 0
+    digits = max(0, 2 - int(np.floor(np.log10(abs(value))))) if value else 0
     return f"{value:,.{min(digits, 4)}f}"
 
 
@@ -253,22 +246,26 @@ class Benchmark:
         add("--rounds", type=int, help=f"rounds of turns, by default {rounds}")
         add("--json", metavar="PATH", help="file to write the rows to")
 
+    def add_choice(self, option, names):
+        """Add an option that takes several of `names`, all by default."""
+        names = list(names)
+        self.parser.add_argument(option, nargs="+", choices=names, default=names)
+
     def start(self):
         """Parse the command line and print the machine; return the options."""
-        self.options = self.parser.parse_args()
+        self.options = options = self.parser.parse_args()
+        options.rounds = options.rounds or (1 if options.quick else self.rounds)
         # TensorFlow warns of repeated tracing, as each program is a new `tf.function`.
         tf.get_logger().setLevel("ERROR")
         self.machine = machine()
         print(", ".join(f"{key} {value}" for key, value in self.machine.items()))
         if not installed("torch"):
             print("PyTorch is not installed: its programs need the extra `benchmarks`.")
-        return self.options
+        return options
 
     def time(self, programs, slow_rounds=None):
         """Time programs as `time_programs` does, and print what tables do not show."""
-        quick = self.options.quick
-        rounds = self.options.rounds or (1 if quick else self.rounds)
-        turn_seconds = 0 if quick else 0.2
+        rounds, turn_seconds = self.options.rounds, 0 if self.options.quick else 0.2
         timings, results = time_programs(programs, rounds, slow_rounds, turn_seconds)
         first = ", ".join(f"{k} {t.first_call:.1f} s" for k, t in timings.items())
         print(f"First calls: {first}", flush=True)
@@ -277,8 +274,6 @@ class Benchmark:
 
     def table(self, title, rows, note=""):
         """Print dicts as a Markdown table without empty columns; write all as JSON."""
-        if self.options.quick:  # Targets are for the full sizes.
-            rows = [{k: v for k, v in r.items() if "target" not in k} for r in rows]
         columns = dict.fromkeys(key for row in rows for key in row)
         columns = [k for k in columns if any(r.get(k) is not None for r in rows)]
         print(f"\n### {title}\n\n| " + " | ".join(columns) + " |")

@@ -26,10 +26,7 @@ def leaves(arrays):
 def gradient_step(compute, sources, projection=None):
     """Return a function that returns `compute()` and its gradients.
 
-    Args:
-        compute: Function without arguments, such as a loss.
-        sources: Dict of the tensors that the gradients are with respect to.
-        projection: NumPy array that the outputs are multiplied with, if no scalar.
+    The arguments are those of `timing.gradient_step`, with tensors as sources.
     """
     if projection is not None:
         projection = torch.tensor(projection)
@@ -42,16 +39,12 @@ def gradient_step(compute, sources, projection=None):
     return step
 
 
-def adam_step(compute, parameters, images, learning_rate=1e-3):
+def adam_step(compute, parameters, images):
     """Return a function that takes a step of Adam and returns the loss before it.
 
-    Args:
-        compute: Function of the images that returns their logits, such as a network.
-        parameters: The tensors to train.
-        images: Tensor of zeros and ones, batch first.
-        learning_rate: Learning rate of Adam.
+    `compute` returns the logits of images, which are zeros and ones.
     """
-    adam = torch.optim.Adam(parameters, learning_rate, eps=1e-7)
+    adam = torch.optim.Adam(parameters, 1e-3, eps=1e-7)  # Keras' defaults.
 
     def step():
         adam.zero_grad()
@@ -166,12 +159,7 @@ def draw_loss(images, noise, weights, read_size, write_size):
 def draw_step(images, noise, arrays, read_size, write_size):
     """Return a function that computes the loss and the gradients of all weights.
 
-    Args:
-        images: NumPy array, square and black and white, `(batch, side, side, 1)`.
-        noise: NumPy array, `(glimpses, batch, latent_dim)`.
-        arrays: Dict of NumPy arrays, the weights.
-        read_size: Filters along either axis for reading.
-        write_size: Filters along either axis for writing.
+    The arguments are those of `draw_peers.unrolled_draw`, as NumPy arrays.
     """
     images, noise, weights = torch.tensor(images), torch.tensor(noise), leaves(arrays)
     sizes = read_size, write_size
@@ -271,42 +259,15 @@ LAYERS = {"diagonal": diagonal, "row": row}
 def layer_step(compute, inputs, weights, projection):
     """Return a function that computes a layer's map and its gradients.
 
-    Args:
-        compute: Function of the inputs and the weights, such as `diagonal`, or `ROWS`.
-        inputs: NumPy array, `(batch, height, width, channels)`.
-        weights: Dict of NumPy arrays; ignored by `ROWS`.
-        projection: NumPy array that the map is multiplied with.
+    `compute` is a function such as `diagonal`; the others are NumPy arrays.
     """
     tensors = leaves({"inputs": inputs, **weights})
-    inputs = tensors["inputs"]
-    if compute is lstm_over_rows:
-        weights = {"rows": make_lstm(inputs.shape[-1], projection.shape[-1])}
-        tensors = {"inputs": inputs, **dict(weights["rows"].named_parameters())}
-    else:
-        weights = tensors
-    return gradient_step(lambda: compute(inputs, weights), tensors, projection)
+    return gradient_step(
+        lambda: compute(tensors["inputs"], tensors), tensors, projection
+    )
 
 
-# A PixelRNN. Its layers are a Diagonal BiLSTM, the same compiled, or the library's own
-# LSTM over the rows of a map, which computes less: a pixel sees its row only.
-
-
-def make_lstm(channels, units):
-    torch.manual_seed(0)
-    return torch.nn.LSTM(channels, units, batch_first=True, bidirectional=True)
-
-
-def lstm_over_rows(inputs, weights):
-    """Return the map of an LSTM over each row, in both directions, of random weights.
-
-    Args:
-        inputs: `(batch, height, width, channels)`.
-        weights: Dict with the module as `"rows"`.
-    """
-    batch, height, width, channels = inputs.shape
-    rows, _ = weights["rows"](inputs.reshape(batch * height, width, channels))
-    left, right = rows.chunk(2, dim=-1)
-    return (left + right).reshape(batch, height, width, -1)
+# A PixelRNN, whose layers are `diagonal` or the same compiled.
 
 
 @functools.cache
@@ -321,94 +282,71 @@ def compiled():
     return torch.compile(diagonal, dynamic=False)
 
 
-ROWS = "torch.nn.LSTM over rows"
+COMPILED = "PyTorch, torch.compile of the loop"
 LSTMS = {
     "PyTorch, eager loop": diagonal,
-    "PyTorch, torch.compile of the loop": lambda *given: compiled()(*given),
-    ROWS: lstm_over_rows,
+    COMPILED: lambda *given: compiled()(*given),
 }
 
 
-class TorchPixelRNN(torch.nn.Module):
-    """A PixelRNN of diagonal layers with the weights of a Keras model.
+def pixel_rnn(lstm, model):
+    """Return a PixelRNN with the weights of a Keras model.
 
     Args:
-        model: `keras_genimg.models.PixelRNN` of gray binary images, with residual
-            blocks and skip connections.
-        name: A key of `LSTMS`.
+        lstm: A value of `LSTMS`.
+        model: `keras_genimg.models.PixelRNN` of diagonal layers for gray binary images,
+            with residual blocks and skip connections.
+
+    Returns:
+        Dict of the weights by path, and a function that returns the logits of images,
+        both `(batch, height, width, 1)`.
     """
+    weights = leaves({each.path: each.numpy() for each in model.trainable_weights})
+    first = model.get_layer("first_convolution")
+    mask = torch.tensor(np.asarray(first.mask, "float32"))
+    depth = sum(layer.name.startswith("layer_") for layer in model.layers)
 
-    def __init__(self, model, name):
-        super().__init__()
-        self.compute_lstm = LSTMS[name]
-        first = model.get_layer("first_convolution")
-        self.mask = torch.tensor(np.asarray(first.mask, "float32")).permute(3, 2, 0, 1)
-        self.parts = torch.nn.ParameterDict()
-        for weight in model.trainable_weights:
-            key = weight.path.replace("/", "_")
-            value = torch.tensor(weight.numpy())
-            if key.startswith("first_convolution_kernel"):
-                value = value.permute(3, 2, 0, 1)
-            elif key.endswith("kernel") and "_lstm_" not in key:
-                value = value[0, 0]
-            if name != ROWS or "_lstm_" not in key:
-                self.parts[key] = value
-        names = [layer.name for layer in model.layers]
-        self.depth = sum(each.startswith("layer_") for each in names)
-        self.head = [each for each in names if each in ("head_0", "head_1", "logits")]
-        self.lstms = torch.nn.ModuleList()
-        if name == ROWS:
-            sizes = first.filters, first.filters // 2
-            self.lstms.extend(make_lstm(*sizes) for _ in range(self.depth))
+    def affine(name, x):
+        kernel = weights[f"{name}/kernel"].flatten(0, -2)
+        return x @ kernel + weights[f"{name}/bias"]
 
-    def forward(self, images):
-        """Return logits of images, both `(batch, height, width, 1)`."""
+    def layer(index, x):
+        prefix = f"layer_{index}/lstm/"
+        names = [name for name in weights if name.startswith(prefix)]
+        own = {name.removeprefix(prefix): weights[name] for name in names}
+        return x + affine(f"layer_{index}/expand", lstm(x, own))
+
+    def compute(images):
+        kernel = (weights["first_convolution/kernel"] * mask).permute(3, 2, 0, 1)
+        bias = weights["first_convolution/bias"]
         x = (2 * images - 1).permute(0, 3, 1, 2)
-        kernel = self.parts["first_convolution_kernel"] * self.mask
-        bias = self.parts["first_convolution_bias"]
         x = functional.conv2d(x, kernel, bias, padding=kernel.shape[-1] // 2)
         x = x.permute(0, 2, 3, 1)
         skipped = 0
-        for index in range(self.depth):
-            x = x + self.affine(f"layer_{index}_expand", self.lstm(index, x))
-            skipped = skipped + self.affine(f"skip_{index}", x)
+        for index in range(depth):
+            x = layer(index, x)
+            skipped = skipped + affine(f"skip_{index}", x)
         x = skipped
-        for name in self.head:
-            x = self.affine(name, functional.relu(x))
+        for name in ("head_0", "head_1", "logits"):
+            x = affine(name, functional.relu(x))
         return x
 
-    def affine(self, name, x):
-        return x @ self.parts[f"{name}_kernel"] + self.parts[f"{name}_bias"]
-
-    def lstm(self, index, x):
-        if self.lstms:
-            return self.compute_lstm(x, {"rows": self.lstms[index]})
-        prefix = f"layer_{index}_lstm_"
-        weights = {
-            key.removeprefix(prefix): value
-            for key, value in self.parts.items()
-            if key.startswith(prefix)
-        }
-        return self.compute_lstm(x, weights)
+    return weights, compute
 
 
-def training_step(model, name, images, learning_rate):
-    """Return an `adam_step` of a `TorchPixelRNN` on an array of images."""
-    network = TorchPixelRNN(model, name)
+def training_step(lstm, model, images):
+    """Return an `adam_step` of a `pixel_rnn` on an array of images."""
+    weights, compute = pixel_rnn(lstm, model)
     images = torch.tensor(images, dtype=torch.float32)
-    return adam_step(network, network.parameters(), images, learning_rate)
+    return adam_step(compute, weights.values(), images)
 
 
-def pixel_sampler(model, name, uniforms, pixels):
+def pixel_sampler(lstm, model, uniforms, pixels):
     """Return a function that draws the first pixels with one forward pass each.
 
-    Args:
-        model: See `TorchPixelRNN`.
-        name: A key of `LSTMS`.
-        uniforms: NumPy array of uniform numbers, `(batch, height, width, 1)`.
-        pixels: Number of pixels to draw.
+    The images of a `pixel_rnn` have the shape of `uniforms`, a NumPy array.
     """
-    network = TorchPixelRNN(model, name)
+    _, compute = pixel_rnn(lstm, model)
     uniforms = torch.tensor(uniforms)
 
     @torch.no_grad()
@@ -416,7 +354,7 @@ def pixel_sampler(model, name, uniforms, pixels):
         images = torch.zeros_like(uniforms)
         for pixel in range(pixels):
             row, column = divmod(pixel, uniforms.shape[2])
-            edges = torch.sigmoid(-network(images)[:, row, column])
+            edges = torch.sigmoid(-compute(images)[:, row, column])
             images[:, row, column] = (uniforms[:, row, column] >= edges).float()
         return images
 

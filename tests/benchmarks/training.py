@@ -28,14 +28,7 @@ import tensorflow as tf
 
 from keras_genimg import datasets
 from keras_genimg.models import DRAW, VAE, PixelCNN, PixelRNN
-from tests.benchmarks.timing import (
-    Benchmark,
-    Program,
-    in_new_process,
-    print_unsteady,
-    time_programs,
-    timed,
-)
+from tests.benchmarks import steps, timing
 from tests.untuned import untuned
 
 POLICIES = ("float32", "mixed_bfloat16")
@@ -46,39 +39,26 @@ STEPS = "steps on one batch in memory"
 READING_STEPS = "steps that read the data set"
 NOTE = "Time per step; the ratio is to the steps on one batch in memory."
 
-_SMALL = (4, 4, 1)
+_SHAPE = (28, 28, 1)
 _LSTM = functools.partial(PixelRNN.from_preset, "mnist_diagonal_1x32")
 _PIXELS = PixelRNN.presets["mnist_diagonal_1x32"].recipe
-_UNITS = {"units": 3, "first_kernel_size": 3}
-# Title, maker of the model, its recipe, and the arguments of a small model.
+# Title, maker of the model, and its recipe. `--quick` takes the tiny models of `steps`.
 FAMILIES = {
-    "cnn": (
-        "PixelCNN, 3 blocks, h=32",
-        functools.partial(PixelCNN, image_shape=(28, 28, 1), units=32, num_blocks=3),
-        _PIXELS,
-        _UNITS,
-    ),
-    "diagonal": ("PixelRNN, 1 diagonal layer, h=32", _LSTM, _PIXELS, _UNITS),
-    "row": (
-        "PixelRNN, 1 row layer, h=32",
-        functools.partial(_LSTM, layer="row"),
-        _PIXELS,
-        _UNITS,
-    ),
-    "draw": (
-        "DRAW, mnist_small",
+    "PixelCNN": ("3 blocks, h=32", functools.partial(PixelCNN, _SHAPE, 32, 3), _PIXELS),
+    "PixelRNN, diagonal": ("1 layer, h=32", _LSTM, _PIXELS),
+    "PixelRNN, row": ("1 layer, h=32", functools.partial(_LSTM, layer="row"), _PIXELS),
+    "DRAW": (
+        "mnist_small",
         functools.partial(DRAW.from_preset, "mnist_small"),
         DRAW.presets["mnist_small"].recipe,
-        {"num_glimpses": 2, "units": 4, "read_size": 2, "write_size": 2},
     ),
-    "vae": (
-        "VAE, mnist",
+    "VAE": (
+        "mnist",
         functools.partial(VAE.from_preset, "mnist"),
         VAE.presets["mnist"].recipe,
-        {"latent_dim": 2, "hidden_units": 4},
     ),
 }
-QUICK_BATCH = 4
+QUICK_SHAPE, QUICK_BATCH = (4, 4, 1), 4
 
 
 def load_images(quick):
@@ -87,18 +67,14 @@ def load_images(quick):
     if not quick and folder and (pathlib.Path(folder) / "mnist").is_dir():
         dataset = datasets.load("mnist", "train", batch_size=1000)
         return "MNIST", datasets.as_array(dataset)
-    shape = (64, *_SMALL) if quick else (60_000, 28, 28, 1)
+    shape = (64, *QUICK_SHAPE) if quick else (60_000, *_SHAPE)
     return "random", np.random.default_rng(0).integers(0, 256, shape, dtype="uint8")
 
 
 def training_programs(model, epoch, strategy, steps):
     """Return the programs of one model by name, and how many steps a call of each is.
 
-    Args:
-        model: A compiled model.
-        epoch: Its data set.
-        strategy: A `tf.distribute.Strategy` or None.
-        steps: Number of steps, or None for a turn of `TURN_SECONDS`.
+    These are `steps`, or as many as take `TURN_SECONDS` if that is None.
     """
     # As `epoch` is; tuning would take some of the time.
     one_batch = untuned(tf.data.Dataset.from_tensors(next(iter(epoch))))
@@ -117,7 +93,7 @@ def training_programs(model, epoch, strategy, steps):
     for iterator in (in_memory, read):
         run_steps(iterator, 1)  # Traces the step.
     if steps is None:
-        seconds = timed(lambda: run_steps(in_memory, 5))[0] / 5
+        seconds = timing.timed(lambda: run_steps(in_memory, 5))[0] / 5
         steps = math.ceil(TURN_SECONDS / seconds)
     num_epochs = steps // len(epoch)
     data = epoch if num_epochs else epoch.take(steps)
@@ -143,10 +119,10 @@ def training_programs(model, epoch, strategy, steps):
         READING_STEPS: lambda: run_steps(read, steps),
         DATA: read_alone,
     }
-    return {name: Program(run, **part) for name, run in programs.items()}, steps
+    return {name: timing.Program(run, **part) for name, run in programs.items()}, steps
 
 
-def measure(key, policy, replicas, steps, rounds, quick):
+def measure(key, policy, replicas, num_steps, rounds, quick):
     """Time a model of a dtype policy on a number of replicas.
 
     Returns what the images are, those in a batch, the steps in a turn, and the `Timing`
@@ -163,72 +139,66 @@ def measure(key, policy, replicas, steps, rounds, quick):
         )
         devices = [f"/cpu:{k}" for k in range(replicas)]
         strategy = tf.distribute.MirroredStrategy(devices)
-    title, make, recipe, small = FAMILIES[key]
-    tiny = {"image_shape": _SMALL, **small} if quick else {}
-    batch_size = QUICK_BATCH if quick else recipe.batch_size
+    _, make, recipe = FAMILIES[key]
+    batch_size = recipe.batch_size
+    if quick:
+        kind, _, sizes = steps.FAMILIES[key]
+        make = functools.partial(kind, QUICK_SHAPE, *sizes["tiny"])
+        batch_size = QUICK_BATCH
     label, images = load_images(quick)
     keras.utils.set_random_seed(0)
     # As `datasets.load` returns training images.
     options = {"binarize": "dynamic", "shuffle": True, "drop_remainder": True}
     epoch = datasets.from_arrays(images, batch_size=batch_size, **options)
     with strategy.scope() if strategy else contextlib.nullcontext():
-        model = make(dtype=policy, **tiny)
+        model = make(dtype=policy)
         model.compile(recipe.optimizer(len(epoch)))
-    programs, count = training_programs(model, epoch, strategy, steps)
-    timings, results = time_programs(programs, rounds)
+    programs, count = training_programs(model, epoch, strategy, num_steps)
+    timings, results = timing.time_programs(programs, rounds)
     if not np.isfinite(loss := float(np.squeeze(results[FIT]))):
-        raise AssertionError(f"{title}, {policy}: the loss is {loss}")
+        raise AssertionError(f"{key}, {policy}: the loss is {loss}")
     return label, batch_size, count, timings
 
 
-def rows_of(timings, label, batch_size, steps):
-    """Return the table rows of one model, policy and number of replicas.
-
-    Args:
-        timings: Dict from program to the `Timing` of a step.
-        label: Text of policy and replicas.
-        batch_size: Images in a batch.
-        steps: Number of steps in a turn.
-    """
-    print_unsteady({name: timings[name] for name in timings if name != DATA})
+def rows_of(timings, label, batch_size, quick):
+    """Return the table rows of one model, policy and number of replicas."""
+    timing.print_unsteady({name: timings[name] for name in timings if name != DATA})
     rows = []
-    for name, timing in timings.items():
+    for name, found in timings.items():
         # The turns of one round ran under the same load of the machine.
-        pairs = zip(timing.turns, timings[STEPS].turns, strict=True)
+        pairs = zip(found.turns, timings[STEPS].turns, strict=True)
         ratio = float(np.median([first / second for first, second in pairs]))
-        row = {"program": name, "size": label, "ms": 1000 * timing.median}
-        row |= {"images/s": batch_size / timing.median, "ratio": ratio}
+        row = {"program": name, "size": label, "ms": 1000 * found.median}
+        row |= {"images/s": batch_size / found.median, "ratio": ratio}
         if name in (FIT, READING_STEPS):
-            row["target"] = f"≤ {TARGET}" + (" missed" if ratio > TARGET else "")
-            print(
-                f"{label}: {100 * (1 - 1 / ratio):.1f} % of the time of {name} is not "
-                f"that of the steps on one batch in memory, by turns of {steps} steps",
-                flush=True,
-            )
+            row["outside the steps, %"] = 100 * (1 - 1 / ratio)
+            met = f"≤ {TARGET}" + (" missed" if ratio > TARGET else "")
+            row["target"] = None if quick else met
         rows.append(row)
     return rows
 
 
 def main():
-    benchmark = Benchmark(__doc__, rounds=3)
+    benchmark = timing.Benchmark(__doc__, rounds=3)
     add = benchmark.parser.add_argument
-    add("--family", nargs="+", choices=tuple(FAMILIES), default=tuple(FAMILIES))
-    add("--policy", nargs="+", choices=POLICIES, default=POLICIES)
+    benchmark.add_choice("--family", FAMILIES)
+    benchmark.add_choice("--policy", POLICIES)
     add("--replicas", nargs="+", type=int, choices=(1, 2), default=(1, 2))
     add("--steps", type=int, help="steps in a turn, by default ten seconds of them")
     options = benchmark.start()
     if options.steps is not None and options.steps < 1:
         benchmark.parser.error(f"--steps must be at least 1, not {options.steps}")
-    rounds = options.rounds or (1 if options.quick else 3)
-    steps = options.steps or (3 if options.quick else None)
+    num_steps = options.steps or (3 if options.quick else None)
     for key in options.family:
         rows = []
         for replicas, policy in itertools.product(options.replicas, options.policy):
-            given = key, policy, replicas, steps, rounds, options.quick
-            data, batch, count, timings = in_new_process(measure, *given)
-            rows += rows_of(timings, f"{policy}, replicas: {replicas}", batch, count)
-        name = f"{key}, tiny" if options.quick else FAMILIES[key][0]
-        benchmark.table(f"{name}, batches of {batch}, {data} images", rows, NOTE)
+            given = key, policy, replicas, num_steps, options.rounds, options.quick
+            data, batch, count, timings = timing.in_new_process(measure, *given)
+            label = f"{policy}, replicas: {replicas}, turns of {count} steps"
+            rows += rows_of(timings, label, batch, options.quick)
+        size = "tiny" if options.quick else FAMILIES[key][0]
+        title = f"{key}, {size}, batches of {batch}, {data} images"
+        benchmark.table(title, rows, NOTE)
 
 
 if __name__ == "__main__":
