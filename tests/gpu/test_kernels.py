@@ -92,6 +92,7 @@ def test_incremental_sampler(name, policy):
 @pytest.mark.parametrize(
     "options",
     [{"method": "fixed_point"}, {"method": "ancestral"}, {"num_candidates": 2}],
+    ids=str,
 )
 def test_other_samplers(options):
     assert_only_allowed(sampler_graph(MODELS["PixelCNN_classes"](), **options))
