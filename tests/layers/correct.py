@@ -10,7 +10,7 @@ def assert_equals_and_sees(layer, inputs, expected, field):
 
     The images are the first of `inputs`. While they change, the others do not.
     """
-    np.testing.assert_allclose(layer(*inputs), expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(layer(*inputs), expected, rtol=1e-5, atol=1e-6)
     images, *others = inputs
 
     def outputs(images):
