@@ -20,31 +20,12 @@ from keras_genimg.sampling import incremental_sampler
 from keras_genimg.sampling.incremental import PixelRun
 from keras_genimg.sampling.pointwise import Linear
 from keras_genimg.sampling.program import Level, Program, Refusal
-from tests.fuzz.own_layers import (
-    Above,
-    Composite,
-    Halved,
-    Left,
-    OtherConvolution,
-    Sides,
-    Tuned,
-)
-from tests.sampling.drawn import assert_ancestral, assert_served_as_drawn
+from tests.fuzz import own_layers as own
+from tests.sampling.drawn import assert_ancestral, assert_served_as_drawn, model_of
 from tests.sampling.forced import assert_sampled_as_computed
 from tests.seldom import slow_but
 
-SHAPE = (5, 4, 1)
-
-
-def model_of(body, *conditions, shape=SHAPE):
-    """Return a model with random weights whose middle is `body`."""
-    images = keras.Input(shape, name="images")
-    x = body(MaskedConv2D(6, 3, "A", num_colors=shape[-1])(images), *conditions)
-    logits = MaskedConv2D(shape[-1], 1, "B", num_colors=shape[-1], dtype="float32")(x)
-    inputs = [images, *conditions] if conditions else images
-    model = AutoregressiveModel(inputs, logits, "bernoulli")
-    randomize(model)
-    return model
+SHAPE = (5, 4, 1)  # The default of `model_of`.
 
 
 class Difference(layers.Layer):
@@ -59,11 +40,10 @@ class Difference(layers.Layer):
 
 
 class Gated(layers.Layer):
-    """A layer of layers with two outputs, and weights besides those of its layers."""
+    """A layer of layers with a dict of outputs, and weights besides those of layers."""
 
-    def __init__(self, as_dict=False):
+    def __init__(self):
         super().__init__()
-        self.as_dict = as_dict
         self.dense = layers.Dense(12)
 
     def build(self, input_shape):
@@ -74,13 +54,11 @@ class Gated(layers.Layer):
     def call(self, inputs):
         content, gate = ops.split(self.dense(inputs), 2, axis=-1)
         content = content * ops.exp(self.log_scale) + self.bias_map
-        if self.as_dict:
-            return {"content": content, "gate": ops.sigmoid(gate)}
-        return content, ops.sigmoid(gate) * self.log_scale
+        return {"gate": ops.sigmoid(gate) * self.log_scale, "content": content}
 
 
 def by_keyword(x):
-    block = Composite(6, 1)
+    block = own.Composite(6, 1)
     scaled, _ = block(x, scale=-5.0)
     _, gated = block(scaled, gate=layers.Dense(6)(x), scale=2.0)
     return gated
@@ -116,9 +94,8 @@ def sequence_that_casts(x):
 
 
 def gated(x):
-    content, gate = Gated()(x)
-    named = Gated(as_dict=True)(x)
-    return content * gate + named["gate"] * named["content"]
+    outputs = Gated()(x)
+    return outputs["content"] * outputs["gate"] + outputs["content"]
 
 
 def shared(x):
@@ -160,9 +137,9 @@ def doubled(x):
 
 
 def vertical(x):
-    once = Above(name="once")(x)
+    once = own.Above(name="once")(x)
     between = layers.Dense(6, activation="tanh", name="between")(once)
-    twice = Above(name="twice")(between)
+    twice = own.Above(name="twice")(between)
     return layers.Add()([MaskedConv2D(6, 3, "B")(x), between * 2, twice])
 
 
@@ -174,6 +151,13 @@ def also_read_by_a_causal_layer(x):
 def in_rows_and_in_pixels(x):
     above = layers.Dense(6)(MaskedConv2D(6, 3, "A")(x))
     return above + layers.Dense(6)(layers.Dense(6)(x) + above)
+
+
+def constants_of_fewer_axes(x):
+    for shape in [(6,), (4, 6), (5, 4, 1), (5, 1, 6)]:
+        constant = np.linspace(-1, 1, np.prod(shape), dtype="float32").reshape(shape)
+        x = ops.arctan2(x, 2 + x * x) + constant
+    return x
 
 
 class Mixin:
@@ -204,7 +188,7 @@ GRAPHS = {
     "shared": shared,
     "pointwise": pointwise,
     "sums": sums,
-    "of_the_users": lambda x: Left()(x) - Sides()(x),
+    "of_the_users": lambda x: own.Left()(x) - own.Sides()(x),
     "wide": lambda x: MaskedConv2D(4, (1, 5), "B")(MaskedConv2D(5, (5, 1), "B")(x)),
     "rows": lambda x: RowLSTM(5, 7, use_bias=False)(x),
     "by_keyword": by_keyword,
@@ -219,12 +203,14 @@ GRAPHS = {
         ops.softmax(x[..., 1:5], axis=3) * ops.mean(x, axis=-1, keepdims=True)
     ),
     "constants": lambda x: ops.where(x > 0, x * np.arange(1.0, 7, dtype="float32"), -x),
+    "constant_of_float64": lambda x: x + ops.multiply(x, np.linspace(-1, 1, 6)),
+    "constants_of_fewer_axes": constants_of_fewer_axes,
     "map_of_numbers": lambda x: x * np.ones((1, *SHAPE[:2], 6), "float32") * 2,
     "broadcast_sum": lambda x: layers.Add()([x, layers.Dense(1)(x)]),
     "activation": lambda x: MaskedConv2D(6, 3, "B", activation=lambda y: y * y - 1)(x),
     # Layers that compute something else than their base, which the sampler can see.
-    "composite": lambda x: Halved(3)(x),
-    "defaults": lambda x: Tuned(6, 3, "B")(x),
+    "composite": lambda x: own.Halved(3)(x),
+    "defaults": lambda x: own.Tuned(6, 3, "B")(x),
     "vouched_for": lambda x: VouchedFor(6, 1)(x),
     "mixed": lambda x: MixedReLU()(x),
     "patched": patched,
@@ -239,7 +225,7 @@ GRAPHS = {
     "also_read_by_a_causal_layer": also_read_by_a_causal_layer,
     "in_rows_and_in_pixels": in_rows_and_in_pixels,
     "vertical": vertical,
-    "rows_alone": lambda x: Above()(DiagonalBiLSTM(6)(x)),
+    "rows_alone": lambda x: own.Above()(DiagonalBiLSTM(6)(x)),
 }
 
 
@@ -282,7 +268,7 @@ def test_a_graph_of_a_sequential_model():
     layer = MaskedConv2D(1, 3, "A")
     sequential = keras.Sequential([keras.Input((4, 5, 1)), layer])
     model = AutoregressiveModel(sequential.inputs, sequential.outputs)
-    assert model.generate(2, seed=0).shape == model(np.ones((2, 4, 5, 1))).shape
+    assert_sampled_as_computed(model)
     with pytest.raises(
         ValueError, match=r"outputs of shape (\(None, 4, 5, 1\)(, )?){2}"
     ):
@@ -291,7 +277,7 @@ def test_a_graph_of_a_sequential_model():
 
 def test_a_graph_without_weights_is_drawn():
     images = keras.Input(SHAPE)
-    model = AutoregressiveModel(images, Left()(images) - 0.5, "bernoulli")
+    model = AutoregressiveModel(images, own.Left()(images) - 0.5, "bernoulli")
     assert not model.weights
     assert_ancestral(model, model.generate(8, seed=0))
 
@@ -326,12 +312,12 @@ READERS = {
     "colors": lambda x: MaskedConv2D(6, 3, "B", 3, activation="tanh")(x),
     "row": lambda x: RowLSTM(5)(x),
     "diagonal": lambda x: DiagonalBiLSTM(5)(x),
-    "users": lambda x: Left()(x) - Sides()(x),
+    "users": lambda x: own.Left()(x) - own.Sides()(x),
     "two": lambda x: DiagonalBiLSTM(4)(MaskedConv2D(5, 3, "B")(x)),
 }
 
 
-@pytest.mark.parametrize("name", slow_but(READERS, "colors", "users"))
+@pytest.mark.parametrize("name", READERS)
 def test_mask_a_may_stand_behind_other_readers_of_the_image(name):
     colors, reader = 3 if name == "colors" else 1, READERS[name]
     images = keras.Input((5, 4, colors))
@@ -340,13 +326,6 @@ def test_mask_a_may_stand_behind_other_readers_of_the_image(name):
     logits = MaskedConv2D(colors, 1, "B", colors)(x)
     model = AutoregressiveModel(images, logits, "bernoulli")
     randomize(model, seed=3, gain=3.0)
-    known = np.eye(5, 4)
-    given = np.ones((8, 5, 4, colors), "uint8")
-    completed = (
-        model.complete(given, known, seed=0, method=method)
-        for method in ("incremental", "ancestral")
-    )
-    np.testing.assert_array_equal(*completed)
     assert_sampled_as_computed(model)
 
 
@@ -378,6 +357,80 @@ def test_noise_on_a_condition_is_refused():
     np.testing.assert_array_equal(drawn[0], drawn[2])
 
 
+class GlobalNoise(layers.Layer):
+    """Draws from the generator that `keras.utils.set_random_seed` seeds."""
+
+    pointwise = True
+
+    def call(self, inputs):
+        return inputs + keras.random.normal((6,))
+
+
+def noise_in_a_row_that_may_be_guessed(noise):
+    return model_of(lambda x: noise(DiagonalBiLSTM(6)(x)))
+
+
+def noise_on_a_condition_behind_a_minimum(noise):
+    point = keras.Input((1, 1, 6), name="point")
+    return model_of(lambda x, point: ops.minimum(x, 1e6 + noise(point)), point)
+
+
+@pytest.mark.parametrize(
+    "make, noise, named",
+    [
+        (noise_in_a_row_that_may_be_guessed, own.Noisy(always=True), "Noisy 'noisy"),
+        (noise_in_a_row_that_may_be_guessed, GlobalNoise(), "a graph"),
+        (noise_on_a_condition_behind_a_minimum, own.Noisy(always=True), "Noisy 'noisy"),
+    ],
+)
+def test_noise_that_the_proof_may_not_see_is_refused(make, noise, named):
+    model = make(noise)
+    given = np.zeros((1, 1, 1, 6)) if len(model.inputs) > 1 else None
+    with pytest.raises(ValueError, match=f"from its seed.*Received: {named}"):
+        model.generate(1, conditions=given)
+
+
+@pytest.mark.parametrize(
+    "images_dtype, dtype", [("float32", "mixed_bfloat16"), ("float64", "float32")]
+)
+def test_layers_cast_what_they_are_given(images_dtype, dtype):
+    def body(x):
+        x = ops.cast(x, images_dtype)
+        return ops.cast(own.Above(dtype=dtype)(x) - own.Left(dtype=dtype)(x), "float32")
+
+    model = model_of(body)
+    model.check_causality = False  # To save proofs.
+    assert_ancestral(model, model.generate(4, seed=0), slack=0.06)
+
+
+@pytest.mark.parametrize("copies", [2, 3])
+def test_a_carry_and_a_constant_added_to_themselves(copies):
+    """TensorFlow's optimizer makes the result of such a loop empty."""
+    model = model_of(lambda x: layers.Add()([own.Left()(x, offset=0.5)] * copies))
+    assert_ancestral(model, model.generate(4, seed=0))
+
+
+def block_with_lora(x):
+    block = ResidualMaskedConvBlock(3)
+    outputs = block(x)
+    for layer in block._flatten_layers():
+        if isinstance(layer, MaskedConv2D):
+            layer.enable_lora(1)
+    return outputs
+
+
+def layer_and_operation_of_one_name(x):
+    return layers.Multiply()([x, 2 * x]) + layers.Add()([x, x])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("body", [block_with_lora, layer_and_operation_of_one_name])
+def test_a_model_in_half_precision_has_a_twin_in_float32(body):
+    keras.mixed_precision.set_global_policy("mixed_bfloat16")
+    model = model_of(body)
+    assert_ancestral(model, model.generate(4, seed=0), slack=0.06)
+
+
 def test_a_constant_of_columns_that_keras_adds_to_rows():
     """`keras.ops.add` takes it for a bias of channels-first data."""
     column = np.linspace(-3, 3, 4, dtype="float32").reshape(1, 1, 4, 1)
@@ -398,7 +451,9 @@ def test_all_of_them_in_one_graph(jit_compile):
 
 
 def test_nested_models_are_exported(tmp_path):
-    model = model_of(lambda x: nested_sequential(nested_functional(x)))
+    inputs = keras.Input((*SHAPE[:2], 6))
+    inner = keras.Model(inputs, layers.Dense(6)(inputs))
+    model = model_of(keras.Sequential([inner, layers.ReLU()]))
     assert_served_as_drawn(model, tmp_path / "model")
 
 
@@ -420,50 +475,51 @@ def centered(x):
     return x - ops.mean(x, axis=1, keepdims=True)
 
 
-# Body by the class or name of the layer that is refused, and what the error advises.
+# Bodies by the class or name of the layer that is refused.
 CAUSAL = {
-    "Reshape": (lambda x: layers.Reshape((*SHAPE[:2], 6))(x), "keep the map's axes"),
-    "Flatten": (flat_and_back, "keep the map's axes"),
-    "AveragePooling2D": (lambda x: layers.AveragePooling2D(1)(x), ""),
-    "PReLU": (lambda x: layers.PReLU()(x), ""),
-    "Rescaling": (lambda x: layers.Rescaling(np.ones((5, 4, 6)))(x), ""),
-    "MyConv2D": (lambda x: MyConv2D(6, 1)(x), ""),
-    "Concatenate": (lambda x: ops.glu(ops.concatenate([x, x], 2), axis=2), ""),
-    "Clip": (lambda x: ops.clip(x, np.zeros((4, 6)), np.ones((4, 6))), ""),
+    "Reshape": lambda x: layers.Reshape((*SHAPE[:2], 6))(x),
+    "Flatten": flat_and_back,
+    "AveragePooling2D": lambda x: layers.AveragePooling2D(1)(x),
+    "PReLU": lambda x: layers.PReLU()(x),
+    "Rescaling": lambda x: layers.Rescaling(np.ones((5, 4, 6)))(x),
+    "MyConv2D": lambda x: MyConv2D(6, 1)(x),
+    "Concatenate": lambda x: ops.glu(ops.concatenate([x, x], 2), axis=2),
+    "Clip": lambda x: ops.clip(x, np.zeros((4, 6)), np.ones((4, 6))),
 }
 UNPROVEN = {
-    "Conv2D": (lambda x: layers.Conv2D(6, 3, padding="same")(x), "Masked"),
-    "BatchNormalization": (
-        lambda x: layers.BatchNormalization()(x, training=True),
-        "training=False",
-    ),
-    "SpatialDropout2D": (
-        lambda x: layers.SpatialDropout2D(0.1)(x, training=True),
-        "training=True",
-    ),
-    "MultiHeadAttention": (lambda x: layers.MultiHeadAttention(1, 2)(x, x), ""),
-    "LayerNormalization": (lambda x: layers.LayerNormalization((1, 2))(x), ""),
-    "RMSNormalization": (lambda x: layers.RMSNormalization(axis=1)(x), ""),
-    "Softmax": (lambda x: layers.Softmax(axis=1)(x), ""),
-    "Flip": (lambda x: ops.flip(x, axis=1), ""),
-    "GetItem": (lambda x: x[:, :, ::-1], ""),
-    "Mean": (lambda x: ops.mean(x, axis=1, keepdims=True) + x, ""),
+    "Conv2D": lambda x: layers.Conv2D(6, 3, padding="same")(x),
+    "BatchNormalization": lambda x: layers.BatchNormalization()(x, training=True),
+    "SpatialDropout2D": lambda x: layers.SpatialDropout2D(0.1)(x, training=True),
+    "MultiHeadAttention": lambda x: layers.MultiHeadAttention(1, 2)(x, x),
+    "LayerNormalization": lambda x: layers.LayerNormalization((1, 2))(x),
+    "RMSNormalization": lambda x: layers.RMSNormalization(axis=1)(x),
+    "Softmax": lambda x: layers.Softmax(axis=1)(x),
+    "Flip": lambda x: ops.flip(x, axis=1),
+    "GetItem": lambda x: x[:, :, ::-1],
+    "Mean": lambda x: ops.mean(x, axis=1, keepdims=True) + x,
     # Subclasses that are not sampled as their base.
-    "OtherConvolution": (lambda x: OtherConvolution(6, 3, "B")(x), ""),
-    "MyAdd": (lambda x: MyAdd()([x, x]), ""),
-    "MyDropout": (lambda x: MyDropout(0.5)(x), ""),
+    "OtherConvolution": lambda x: own.OtherConvolution(6, 3, "B")(x),
+    "MyAdd": lambda x: MyAdd()([x, x]),
+    "MyDropout": lambda x: MyDropout(0.5)(x),
     # Activations that see other pixels.
-    "triu": (layers.Activation(ops.triu, name="triu"), ""),
-    "cumsum": (layers.Activation(ops.cumsum, name="cumsum"), ""),
-    "centered": (layers.Activation(centered, name="centered"), ""),
+    "triu": layers.Activation(ops.triu, name="triu"),
+    "cumsum": layers.Activation(ops.cumsum, name="cumsum"),
+    "centered": layers.Activation(centered, name="centered"),
+}
+ADVICE = {
+    "Reshape": "keep the map's axes",
+    "Flatten": "keep the map's axes",
+    "Conv2D": "use MaskedConv2D",
+    "BatchNormalization": "training=False",
+    "SpatialDropout2D": "training=True",
 }
 
 
 @pytest.mark.parametrize("kind", [*CAUSAL, *UNPROVEN])
 def test_other_layers_are_refused_by_name(kind):
-    make, advice = {**CAUSAL, **UNPROVEN}[kind]
+    model, advice = model_of({**CAUSAL, **UNPROVEN}[kind]), ADVICE.get(kind, "")
     with pytest.raises(ValueError, match=f"(?s){kind}.*{advice}") as caught:
-        model_of(make).generate(1, seed=0)
+        model.generate(1, seed=0)
     # Only for graphs that it does not prove wrong does it recommend other samplers.
     assert ("fixed_point" in str(caught.value)) == (kind in CAUSAL)
 
@@ -514,7 +570,7 @@ def test_what_finished_rows_decide_is_computed_once_a_row():
     for name in ("once", "between", "twice"):
         assert levels[name] == Level.ROWS
     assert list(levels.values()).count(Level.PIXEL) >= 3
-    color = model_of(lambda x: Above()(x) + x, shape=(3, 4, 3))
+    color = model_of(lambda x: own.Above()(x) + x, shape=(3, 4, 3))
     assert_sampled_as_computed(color)
 
 
@@ -578,7 +634,8 @@ def test_layers_may_prepare_tensors_of_unknown_shapes():
 @pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize` method")
 def test_quantized_layers_are_sampled_as_they_compute():
     images = keras.Input(SHAPE)
-    x = DiagonalBiLSTM(6)(MaskedConv2D(6, 3, "A")(images))
+    x = MaskedConv2D(6, 3, "A")(images)
+    x = MaskedConv2D(6, 3, "B", activation="tanh")(x)
     x = layers.Dense(256)(layers.Dense(12, activation="relu")(x))
     model = AutoregressiveModel(images, SplitColors(1)(x), "categorical")
     randomize(model)
@@ -622,6 +679,7 @@ CHANGES = {
 def test_functions_are_made_anew_when_layers_change(name):
     layer, attribute, value = CHANGES[name]
     model = model_of(layer)
+    model.check_causality = False  # To save proofs.
     images = model.generate(8, seed=0)
     nats = model.log_prob(images)
     assert model.log_prob(images).tolist() == nats.tolist()
