@@ -95,8 +95,8 @@ def test_steps_of_presets_are_counted(run):
 def test_gpu_benchmark_counts_on_the_cpu(tmp_path):
     """In a new process, in which PyTorch's compiler is imported first."""
     path = tmp_path / "rows.json"
-    options = ["--quick", "--json", path]
-    out = run_python("-m", "tests.benchmarks.gpu", *options, timeout=None)
+    command = ["-m", "tests.benchmarks.gpu", "--quick", "--json", path]
+    out = run_python(*command, timeout=None, CUDA_VISIBLE_DEVICES="-1")
     layer, step, sampling = json.loads(path.read_text())["tables"].values()
     assert all(row["ms"] > 0 for row in (*step, *sampling))
     # One call takes nine steps forward and nine backward. XLA fuses operations.
