@@ -1,7 +1,5 @@
 """Operations of a graph that have no kernel for a device."""
 
-import collections
-
 import tensorflow as tf
 from tensorflow.python.framework import kernels
 
@@ -34,29 +32,30 @@ def without_kernel(graph, devices=GPU):
         devices: Set of device types.
 
     Returns:
-        `collections.Counter` of `(op, types)`, with types such as `("T=int32",)`.
+        Set of `(op, types)`, with types such as `("T=int32",)`.
     """
-    found = collections.Counter()
-    registered = {}
-    for node in nodes_of(graph):
-        if node.op not in registered:
-            registered[node.op] = kernels.get_registered_kernels_for_op(node.op).kernel
-        if any(
-            kernel.device_type in devices and _fits(kernel, node)
-            for kernel in registered[node.op]
-        ):
-            continue
-        types = [
-            f"{name}={tf.as_dtype(value.type).name}"
-            for name, value in sorted(node.attr.items())
-            if value.type
-        ]
-        found[node.op, tuple(types)] += 1
-    return found
+    nodes = nodes_of(graph)
+    registered = {
+        op: kernels.get_registered_kernels_for_op(op).kernel
+        for op in {node.op for node in nodes}
+    }
+    return {
+        (node.op, tuple(_types_of(node)))
+        for node in nodes
+        if not any(_fits(kernel, node, devices) for kernel in registered[node.op])
+    }
 
 
-def _fits(kernel, node):
-    """Return whether a kernel was registered for the types of a node."""
+def _types_of(node):
+    for name, value in sorted(node.attr.items()):
+        if value.type:
+            yield f"{name}={tf.as_dtype(value.type).name}"
+
+
+def _fits(kernel, node, devices):
+    """Return whether a kernel is for one of the devices, and for a node's types."""
+    if kernel.device_type not in devices:
+        return False
     for limit in kernel.constraint:
         value = node.attr[limit.name]
         types = value.list.type if value.HasField("list") else [value.type]

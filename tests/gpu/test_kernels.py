@@ -63,9 +63,8 @@ def sampler_graph(model, method="incremental", **options):
 
 
 def assert_only_allowed(graph):
-    missing = without_kernel(graph)
     assert len(nodes_of(graph)) > 100
-    assert not set(missing) - ALLOWED, missing
+    assert without_kernel(graph) <= ALLOWED
 
 
 # In half precision, most of a step still computes in float32.
@@ -121,7 +120,7 @@ def test_ops_and_types_that_only_cpus_have_are_found():
 
     found = without_kernel(graph_of(planted, tf.TensorSpec((4,))))
     assert {op for op, _ in found} == {"StringFormat", "StringLength"}
-    assert not set(found) & ALLOWED
+    assert not found & ALLOWED
     found = without_kernel(graph_of(tf.argmin, tf.TensorSpec((4,), tf.int32)))
-    assert list(found) == [("ArgMin", ("T=int32", "Tidx=int32", "output_type=int64"))]
+    assert found == {("ArgMin", ("T=int32", "Tidx=int32", "output_type=int64"))}
     assert not without_kernel(graph_of(tf.argmin, tf.TensorSpec((4,), tf.float32)))
