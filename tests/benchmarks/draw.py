@@ -11,6 +11,8 @@ compute the same result use the same weights and noise, and are checked to agree
 import collections
 import functools
 import gc
+import pathlib
+import re
 import statistics
 
 import keras
@@ -121,10 +123,7 @@ def check_ranks(graph):
     for node in nodes_of(graph, add_shapes=True):
         for shape in node.attr["_output_shapes"].list.shape:
             sizes = [axis.size for axis in shape.dim]
-            if len(sizes) > MAX_RANK:
-                raise AssertionError(
-                    f"{node.op} {node.name} has {len(sizes)} axes: {sizes}"
-                )
+            assert len(sizes) <= MAX_RANK, f"{node.op} {node.name} has axes of {sizes}"
 
 
 def first_step(kind, setting):
@@ -168,13 +167,12 @@ def memory(glimpses, quick):
     are not counted.
     """
     for count in (2, glimpses):
-        step = tensorflow_step(
-            OURS, (TINY if quick else MNIST)._replace(glimpses=count)
-        )
+        setting = TINY if quick else MNIST
+        step = tensorflow_step(OURS, setting._replace(glimpses=count))
         step.get_concrete_function()
         gc.collect()
-        with open("/proc/self/clear_refs", "w") as opened:
-            opened.write("5")  # Reset the peak to the current memory.
+        # Reset the peak to the current memory.
+        pathlib.Path("/proc/self/clear_refs").write_text("5")
         before = peak_bytes()
         seconds, _ = timing.timed(step)
     return seconds, peak_bytes() - before
@@ -182,9 +180,8 @@ def memory(glimpses, quick):
 
 def peak_bytes():
     """Return the peak memory of the process in bytes; Linux only."""
-    with open("/proc/self/status") as opened:
-        lines = dict(line.split(":", 1) for line in opened)
-    return int(lines["VmHWM"].split()[0]) * 1024
+    status = pathlib.Path("/proc/self/status").read_text()
+    return 1024 * int(re.search(r"VmHWM:\s+(\d+) kB", status)[1])
 
 
 def vae_rows(benchmark):
@@ -194,27 +191,27 @@ def vae_rows(benchmark):
     images = timing.binary_images(batch, side)
     keras.utils.set_random_seed(0)
     arguments = (side, side, 1), latent_dim, hidden
-    models = [VAE(*arguments), HandWrittenVAE(*arguments)]
-    weights = [weight.numpy() for weight in models[0].trainable_weights]
+    models = {
+        "with TFP: keras_genimg.models.VAE": VAE(*arguments),
+        "without: keras.Model by hand": HandWrittenVAE(*arguments),
+    }
+    ours, other = models.values()
+    weights = [weight.numpy() for weight in ours.trainable_weights]
     # With almost no noise, both must reach the same loss whatever noise they draw.
     weights[3][latent_dim:] = -12
-    results = []
-    for model in models:
+    steps = {}
+    for name, model in models.items():
         model.compile(keras.optimizers.Adagrad(0.02))
         for weight, value in zip(model.trainable_weights, weights, strict=True):
             weight.assign(value)
-        results.append(model.train_on_batch(images, return_dict=True))
+        train = model.train_on_batch
+        steps[name] = functools.partial(train, images, return_dict=True)
+    results, expected = (step() for step in steps.values())
     for key in ("loss", "kl", "reconstruction"):
-        np.testing.assert_allclose(results[0][key], results[1][key], rtol=1e-4)
-    for pair in zip(*(model.trainable_weights for model in models), strict=True):
+        np.testing.assert_allclose(results[key], expected[key], rtol=1e-4)
+    for pair in zip(ours.trainable_weights, other.trainable_weights, strict=True):
         np.testing.assert_allclose(*(w.numpy() for w in pair), rtol=0, atol=1e-3)
-    names = "with TFP: keras_genimg.models.VAE", "without: keras.Model by hand"
-    timings, _ = benchmark.time(
-        {
-            name: functools.partial(model.train_on_batch, images, return_dict=True)
-            for name, model in zip(names, models, strict=True)
-        }
-    )
+    timings, _ = benchmark.time(steps)
     size = f"{hidden} hidden, latent {latent_dim}, batch {batch}"
     rows = [
         {"program": name, "size": size, "ms": 1000 * timing.median}

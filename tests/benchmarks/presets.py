@@ -41,7 +41,6 @@ def main():
 
 
 def row_of(name, quick):
-    """Return the figures of a preset."""
     family, preset = name.split("/")
     family = getattr(models, family)
     recipe = family.presets[preset].recipe

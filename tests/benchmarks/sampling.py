@@ -95,7 +95,6 @@ def our_programs(model, batch):
 
 
 def peer_programs(family, model, batch, size, pixels):
-    """Return the programs of other implementations, by name."""
     uniforms = uniforms_of(batch, size)
     loop = tf.function(
         lambda uniforms: forward_passes(model, uniforms, pixels), autograph=False
@@ -115,7 +114,6 @@ def peer_programs(family, model, batch, size, pixels):
 
 
 def drawing_rows(benchmark, family):
-    """Return the table's rows of one family."""
     options = benchmark.options
     size, pixels = options.size, options.pixels
     model = make_model(family, size, options.quick)

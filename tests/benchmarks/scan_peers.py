@@ -175,10 +175,8 @@ class RowCell(keras.layers.Layer):
 def rnn_row(inputs, weights):
     cell = RowCell(tf.convert_to_tensor(weights["recurrent_kernel"])[0])
     batch, _, width, _ = inputs.shape
-    states = [
-        tf.broadcast_to(weights[name][:, None], (batch, width, cell.state_size[0]))
-        for name in ("initial_hidden", "initial_cell")
-    ]
+    states = initial_states(weights, (1, batch, width, cell.state_size[0]))
+    states = [state[0] for state in states]
     rnn = keras.layers.RNN(cell, return_sequences=True)
     return rnn(input_to_state(inputs, weights), states)
 

@@ -42,20 +42,10 @@ def random_case(kind, units, batch, size):
     return layer, inputs, projection
 
 
-def weights_of(layer):
-    """Return the weights of a layer by name."""
-    return {weight.name: weight.value for weight in layer.weights}
-
-
 def tensorflow_step(compute, inputs, weights, projection, jit_compile=False):
-    """Return a compiled function that returns a map and its gradients.
+    """Return a `timing.gradient_step` with respect to inputs and weights.
 
-    Args:
-        compute: Function of the inputs, or of inputs and weights for a peer.
-        inputs: NumPy array.
-        weights: Dict of variables.
-        projection: NumPy array.
-        jit_compile: Whether to compile with XLA.
+    A peer is a function of inputs and weights, and a layer one of the inputs.
     """
     inputs = tf.Variable(inputs)
     if not isinstance(compute, keras.Layer):
@@ -70,7 +60,7 @@ def tensorflow_step(compute, inputs, weights, projection, jit_compile=False):
 
 def our_steps(layer, inputs, projection):
     """Return the steps of a layer of ours, by name."""
-    weights = weights_of(layer)
+    weights = {weight.name: weight.value for weight in layer.weights}
     return {
         name: tensorflow_step(layer, inputs, weights, projection, name != OURS)
         for name in (OURS, OURS + XLA)
@@ -78,9 +68,8 @@ def our_steps(layer, inputs, projection):
 
 
 def layer_rows(benchmark, kind, units, batch, size):
-    """Return the table's rows of one layer and size."""
     layer, inputs, projection = random_case(kind, units, batch, size)
-    weights = weights_of(layer)
+    weights = {weight.name: weight.value for weight in layer.weights}
     steps = our_steps(layer, inputs, projection)
     for name, peer in scan_peers.LAYERS[kind].items():
         steps[name] = tensorflow_step(peer, inputs, weights, projection)

@@ -83,10 +83,7 @@ def time_programs(programs, rounds, slow_rounds=None, turn_seconds=0.2):
         timings[name] = Timing(seconds)
     order = random.Random(0)
     for index in range(rounds):
-        names = list(programs)
-        order.shuffle(names)
-        for name in names:
-            program = programs[name]
+        for name, program in order.sample(list(programs.items()), len(programs)):
             if program.slow and index >= (slow_rounds or rounds):
                 continue
             if not program.slow:
@@ -200,7 +197,6 @@ def in_new_process(function, *arguments):
 
 
 def installed(package):
-    """Return whether an optional peer can be imported."""
     return importlib.util.find_spec(package) is not None
 
 

@@ -40,23 +40,21 @@ READING_STEPS = "steps that read the data set"
 NOTE = "Time per step; the ratio is to the steps on one batch in memory."
 
 _SHAPE = (28, 28, 1)
-_LSTM = functools.partial(PixelRNN.from_preset, "mnist_diagonal_1x32")
-_PIXELS = PixelRNN.presets["mnist_diagonal_1x32"].recipe
+
+
+def _preset(family, name):
+    recipe = family.presets[name].recipe
+    return name, functools.partial(family.from_preset, name), recipe
+
+
+_, _LSTM, _PIXELS = _preset(PixelRNN, "mnist_diagonal_1x32")
 # Title, maker of the model, and its recipe. `--quick` takes the tiny models of `steps`.
 FAMILIES = {
     "PixelCNN": ("3 blocks, h=32", functools.partial(PixelCNN, _SHAPE, 32, 3), _PIXELS),
     "PixelRNN, diagonal": ("1 layer, h=32", _LSTM, _PIXELS),
     "PixelRNN, row": ("1 layer, h=32", functools.partial(_LSTM, layer="row"), _PIXELS),
-    "DRAW": (
-        "mnist_small",
-        functools.partial(DRAW.from_preset, "mnist_small"),
-        DRAW.presets["mnist_small"].recipe,
-    ),
-    "VAE": (
-        "mnist",
-        functools.partial(VAE.from_preset, "mnist"),
-        VAE.presets["mnist"].recipe,
-    ),
+    "DRAW": _preset(DRAW, "mnist_small"),
+    "VAE": _preset(VAE, "mnist"),
 }
 QUICK_SHAPE, QUICK_BATCH = (4, 4, 1), 4
 
@@ -108,9 +106,7 @@ def training_programs(model, epoch, strategy, steps):
         passes = [epoch.epochs.endless().take(steps)]
 
     def read_alone():
-        for images in passes:
-            count = images.reduce(0, lambda count, batch: count + len(batch))
-        return count
+        return [images.reduce(0, lambda n, batch: n + len(batch)) for images in passes]
 
     part = {"scale": 1 / steps, "slow": True}  # Long turns need no warm-up call.
     programs = {
@@ -161,7 +157,6 @@ def measure(key, policy, replicas, num_steps, rounds, quick):
 
 
 def rows_of(timings, label, batch_size, quick):
-    """Return the table rows of one model, policy and number of replicas."""
     timing.print_unsteady({name: timings[name] for name in timings if name != DATA})
     rows = []
     for name, found in timings.items():
