@@ -47,29 +47,21 @@ def masked_kernel(kernel, mask_type, num_colors, maps=1):
     return kernel
 
 
-def convolve_pixel(image, kernel, row, column):
-    """Return the sum over the window around one pixel, zero outside the image."""
-    height, width, _ = image.shape
-    total = np.zeros(kernel.shape[-1])
-    for u, v in np.ndindex(kernel.shape[:2]):
-        r = row + u - kernel.shape[0] // 2
-        c = column + v - kernel.shape[1] // 2
-        if 0 <= r < height and 0 <= c < width:
-            total += image[r, c] @ kernel[u, v]
-    return total
-
-
 def masked_conv2d(x, kernel, bias, mask_type, num_colors, maps=1):
     """Convolve each pixel with its past (section 3.4)."""
     return convolve(x, masked_kernel(kernel, mask_type, num_colors, maps)) + bias
 
 
 def convolve(x, kernel):
-    """Convolve each pixel of images, zero outside."""
+    """Sum over the window around each pixel of images, zero outside."""
     x = np.array(x, "float64")
+    height, width = x.shape[1:3]
     outputs = np.zeros((*x.shape[:3], kernel.shape[-1]))
-    for b, r, j in np.ndindex(x.shape[:3]):
-        outputs[b, r, j] = convolve_pixel(x[b], kernel, r, j)
+    for row, column, u, v in np.ndindex(height, width, *kernel.shape[:2]):
+        r = row + u - kernel.shape[0] // 2
+        c = column + v - kernel.shape[1] // 2
+        if 0 <= r < height and 0 <= c < width:
+            outputs[:, row, column] += x[:, r, c] @ kernel[u, v]
     return outputs
 
 
@@ -80,82 +72,59 @@ def logistic(x):
 
 def lstm_step(gates, cell):
     """Return the new hidden and cell state of one pixel (equation 3)."""
-    units = len(cell)
-    o = logistic(gates[:units])
-    f = logistic(gates[units : 2 * units])
-    i = logistic(gates[2 * units : 3 * units])
-    g = np.tanh(gates[3 * units :])
-    cell = f * cell + i * g
-    return o * np.tanh(cell), cell
+    o, f, i, g = np.split(gates, 4, axis=-1)
+    cell = logistic(f) * cell + logistic(i) * np.tanh(g)
+    return logistic(o) * np.tanh(cell), cell
 
 
 def pixel_lstm(images, layer, condition_term=0.0):
     """Compute a Row LSTM or a Diagonal BiLSTM, whose term is added to the gates."""
-    weights = [layer.input_kernel, layer.recurrent_kernel, layer.bias]
-    weights += [layer.initial_hidden, layer.initial_cell]
-    images, kernel, *others = (np.array(each, "float64") for each in (images, *weights))
-    directions = len(others[-1])
-    kernel = masked_kernel(kernel, layer.mask_type, layer.num_colors, 4 * directions)
-    terms = np.broadcast_to(condition_term, (*images.shape[:3], kernel.shape[-1]))
-    scan = row_lstm if directions == 1 else diagonal_bilstm
-    return np.stack(
-        [scan(x, term, kernel, *others) for x, term in zip(images, terms, strict=True)]
-    )
-
-
-def row_lstm(x, term, input_kernel, recurrent_kernel, bias, hidden, cell):
-    """Scan the rows of an image from the top (section 3.1).
-
-    Pixel (r, j) reads the inputs left of it and its own, the hidden states around
-    column j of row r - 1, and the cell state of (r - 1, j).
-    """
-    height, width, _ = x.shape
-    taps, units = recurrent_kernel.shape[1:3]
-    outputs = np.zeros((height, width, units))
-    hidden_above, cell_above = [hidden[0]] * width, [cell[0]] * width
-    for r in range(height):
-        hidden_here, cell_here = [], []
-        for j in range(width):
-            gates = convolve_pixel(x, input_kernel, r, j) + bias + term[r, j]
-            for a in range(taps):
-                c = j + a - taps // 2
-                if 0 <= c < width:
-                    gates = gates + hidden_above[c] @ recurrent_kernel[0, a]
-            outputs[r, j], cell = lstm_step(gates, cell_above[j])
-            hidden_here.append(outputs[r, j])
-            cell_here.append(cell)
-        hidden_above, cell_above = hidden_here, cell_here
-    return outputs
-
-
-def diagonal_bilstm(
-    x, term, input_kernel, recurrent_kernel, bias, initial_hidden, initial_cell
-):
-    """Scan an image from both upper corners and add the two maps (section 3.2).
-
-    Going right, pixel (r, j) reads its own input, the states of (r, j - 1) and the
-    hidden state of (r - 1, j). Going left it reads (r, j + 1) in place of (r, j - 1),
-    and that map is moved down by one row before it is added.
-    """
-    height, width, _ = x.shape
-    units = recurrent_kernel.shape[2]
-    states = np.zeros((2, height, width, units))
-    for direction in (0, 1):
-        own = slice(direction * 4 * units, (direction + 1) * 4 * units)
-        columns = range(width) if direction == 0 else range(width - 1, -1, -1)
-        up, side = recurrent_kernel[direction]
-        for r in range(height):
-            hidden, cell = initial_hidden[direction], initial_cell[direction]
-            for j in columns:
-                gates = x[r, j] @ input_kernel[0, 0, :, own] + bias[own]
-                gates = gates + term[r, j, own] + hidden @ side
-                if r > 0:
-                    gates = gates + states[direction, r - 1, j] @ up
-                hidden, cell = lstm_step(gates, cell)
-                states[direction, r, j] = hidden
-    right, left = states
-    right[1:] += left[:-1]
+    weights = [layer.recurrent_kernel, layer.initial_hidden, layer.initial_cell]
+    recurrent, hidden, cell = (np.array(each, "float64") for each in weights)
+    masked = layer.mask_type, layer.num_colors
+    kernel, bias = layer.input_kernel, np.array(layer.bias, "float64")
+    gates = masked_conv2d(images, kernel, bias, *masked, maps=4 * len(cell))
+    gates += condition_term
+    height, width = images.shape[1:3]
+    if len(cell) == 1:  # The Row LSTM reads states around it in the row above.
+        reach = recurrent.shape[1] // 2
+        kernels = {(-1, a - reach): each for a, each in enumerate(recurrent[0])}
+        above = [(-1, j) for j in range(width)]
+        return scan(gates, kernels, (-1, 0), above, hidden[0], cell[0])
+    # The Diagonal BiLSTM reads the states above and beside it, going right, and going
+    # left over the mirrored image. That map is moved down by one row before it is
+    # added.
+    beside = [(r, -1) for r in range(height)]
+    right, left = np.split(gates, 2, axis=-1)
+    maps = []
+    for k, each in enumerate((right, left[:, :, ::-1])):
+        kernels = {(-1, 0): recurrent[k, 0], (0, -1): recurrent[k, 1]}
+        maps.append(scan(each, kernels, (0, -1), beside, hidden[k], cell[k]))
+    right, left = maps
+    right[:, 1:] += left[:, :-1, ::-1]
     return right
+
+
+def scan(gates, kernels, before, border, initial_hidden, initial_cell):
+    """Scan images from the top (sections 3.1 and 3.2).
+
+    A pixel reads the hidden states of neighbors, each through a kernel, and the cell
+    state of the neighbor `before`. The initial states are those of the `border`; other
+    states outside are zero.
+    """
+    batch, height, width, _ = gates.shape
+    outputs = np.zeros((batch, height, width, len(initial_cell)))
+    hidden = dict.fromkeys(border, initial_hidden)
+    cells = dict.fromkeys(border, initial_cell)
+    for r, j in np.ndindex(height, width):
+        summed = gates[:, r, j]
+        for (down, side), kernel in kernels.items():
+            state = hidden.get((r + down, j + side))
+            summed = summed if state is None else summed + state @ kernel
+        cell = cells[r + before[0], j + before[1]]
+        hidden[r, j], cells[r, j] = lstm_step(summed, cell)
+        outputs[:, r, j] = hidden[r, j]
+    return outputs
 
 
 def gaussian_filter(mean, variance, length):

@@ -51,7 +51,7 @@ def test_equals_reference_and_sees_its_whole_field(
         field = diagonal_bilstm_field(*shape[:2], num_colors, mask_type)
     shapes = [shape, *conditions]
     layer = randomized(kind(units, **options), *shapes)
-    images, *others = (random_images(3, *s, seed=i) for i, s in enumerate(shapes))
+    images, *others = (random_images(2, *s, seed=i) for i, s in enumerate(shapes))
     terms = [x.astype("float64") @ np.asarray(layer.condition_kernel) for x in others]
     expected = reference.pixel_lstm(images, layer, *terms)
     assert_equals_and_sees(layer, [images, *others], expected, field)
