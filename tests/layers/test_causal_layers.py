@@ -1,0 +1,280 @@
+"""Causal layers: their numbers, and what they see."""
+
+import functools
+import inspect
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_genimg.layers import (
+    DiagonalBiLSTM,
+    GatedHorizontalConv,
+    GatedVerticalConv,
+    MaskedConv2D,
+    ResidualLSTMBlock,
+    ResidualMaskedConvBlock,
+    RowLSTM,
+)
+from tests import reference
+from tests.causality import (
+    assert_sees_exactly,
+    convolution_field,
+    diagonal_bilstm_field,
+    past_field,
+    random_images,
+    randomized,
+    row_lstm_field,
+    to_field,
+)
+
+
+def masked_conv2d(layer, images):
+    masked = layer.mask_type, layer.num_colors
+    return reference.masked_conv2d(images, *layer.get_weights(), *masked)
+
+
+def residual_conv(block, images):
+    hidden = images
+    for layer in (block.reduce, block.convolution, block.expand):
+        hidden = masked_conv2d(layer, np.maximum(hidden, 0.0))
+    return images + hidden
+
+
+def pixel_lstm(layer, images, *conditions):
+    kernel = np.asarray(layer.condition_kernel) if conditions else None
+    terms = [condition.astype("float64") @ kernel for condition in conditions]
+    return reference.pixel_lstm(images, layer, *terms)
+
+
+def residual_lstm(block, images):
+    return images + masked_conv2d(block.expand, pixel_lstm(block.lstm, images))
+
+
+def gate(x):
+    signal, gates = np.split(x, 2, axis=-1)
+    return np.tanh(signal) * reference.logistic(gates)
+
+
+def horizontal_conv(layer, inputs, vertical, condition=0.0):
+    weights = {w.path.split("/", 1)[1]: np.float64(w.numpy()) for w in layer.weights}
+    if layer.project is not None:
+        condition = np.float64(condition) @ weights["project/kernel"]
+    kernel, bias = weights["convolution/kernel"], weights["convolution/bias"]
+    masked = layer.mask_type, layer.num_colors
+    features = reference.masked_conv2d(inputs, kernel, bias, *masked, maps=2)
+    features += np.float64(vertical) @ weights["link/kernel"] + condition
+    kernel, bias = weights["combine/kernel"], weights["combine/bias"]
+    outputs = reference.masked_conv2d(gate(features), kernel, bias, "B", masked[1])
+    return outputs if layer.mask_type == "A" else outputs + inputs
+
+
+def vertical_conv(layer, inputs, condition=0.0):
+    kernel, bias = (np.float64(weight) for weight in layer.get_weights()[:2])
+    if layer.project is not None:
+        condition = np.float64(condition) @ np.float64(layer.project.kernel)
+    x = np.float64(inputs)
+    x = gate(x) if layer.mask_type == "B" else x
+    # With zeros for the rows that it does not see, the kernel has its pixel inside.
+    full = np.zeros((*2 * [layer.kernel_size], x.shape[-1], 2 * layer.filters))
+    full[: len(kernel)] = kernel
+    return reference.convolve(x, full) + bias + condition
+
+
+def square_field(height, width, num_colors, mask_type, kernel_size):
+    size = np.broadcast_to(kernel_size, 2)
+    return convolution_field(height, width, num_colors, mask_type, size)
+
+
+def diagonal_field(height, width, num_colors, mask_type, _):
+    if mask_type == "B":
+        return past_field(height, width, num_colors)
+    return diagonal_bilstm_field(height, width, num_colors, mask_type)
+
+
+def row_field(height, width, num_colors, mask_type, kernel_size):
+    return convolution_field(height, width, num_colors, mask_type, (1, kernel_size))
+
+
+def rectangle_above(height, width, num_colors, mask_type, kernel_size):
+    reach = kernel_size // 2
+    reads = {
+        (r, c, 0): {
+            (row, column, 0)
+            for row in range(r - reach, r + (mask_type == "B"))
+            for column in range(c - reach, c + reach + 1)
+        }
+        for r, c in np.ndindex(height, width)
+    }
+    return to_field(height, width, num_colors, reads)
+
+
+ROW_BLOCK = functools.partial(ResidualLSTMBlock, layer="row")
+DIAGONAL_BLOCK = functools.partial(ResidualLSTMBlock, layer="diagonal")
+# How a layer is made, its reference, and its field.
+KINDS = {
+    "MaskedConv2D": (MaskedConv2D, masked_conv2d, square_field),
+    "masked block": (ResidualMaskedConvBlock, residual_conv, square_field),
+    "RowLSTM": (RowLSTM, pixel_lstm, row_lstm_field),
+    "row block": (ROW_BLOCK, residual_lstm, row_lstm_field),
+    "DiagonalBiLSTM": (DiagonalBiLSTM, pixel_lstm, diagonal_field),
+    "diagonal block": (DIAGONAL_BLOCK, residual_lstm, diagonal_field),
+    "GatedHorizontalConv": (GatedHorizontalConv, horizontal_conv, row_field),
+    "GatedVerticalConv": (GatedVerticalConv, vertical_conv, rectangle_above),
+}
+LSTMS = [
+    ([(6, 7, 1)], 3, 3, 1, "AB"),
+    ([(4, 9, 1), (4, 9, 2)], 3, 5, 1, "AB"),
+    ([(5, 3, 2), (1, 1, 2)], 4, 5, 1, "AB"),
+    ([(4, 6, 3), (1, 6, 2)], 3, 3, 3, "AB"),
+    ([(5, 3, 3), (5, 1, 2)], 5, 5, 3, "AB"),
+    ([(3, 5, 8)], 8, 3, 3, "AB"),
+    ([(3, 4, 5)], 10, 3, 3, "AB"),
+    ([(1, 6, 3)], 5, 3, 3, "AB"),
+    ([(5, 1, 3)], 5, 3, 3, "AB"),
+]
+LSTM_BLOCKS = [
+    ([(4, 6, 6)], 3, 3, 1, "B"),
+    ([(4, 5, 10)], 5, 3, 3, "B"),
+    ([(3, 4, 16)], 8, 3, 3, "B"),
+]
+# Shapes of images, vertical maps and conditions; units, kernel size, colors, masks.
+CASES = {
+    "MaskedConv2D": [
+        ([(6, 6, 1)], 2, 3, 1, "AB"),
+        ([(4, 6, 1)], 1, 7, 1, "AB"),
+        ([(5, 3, 2)], 4, (3, 5), 1, "AB"),
+        ([(4, 6, 3)], 3, 3, 3, "AB"),
+        ([(5, 3, 3)], 5, 5, 3, "AB"),
+        ([(4, 6, 8)], 8, 3, 3, "AB"),
+        ([(5, 3, 5)], 10, (5, 3), 3, "AB"),
+        # A single pixel, all of which mask A hides.
+        ([(4, 6, 1)], 1, 1, 1, "B"),
+        ([(4, 6, 5)], 8, 1, 3, "B"),
+    ],
+    "masked block": [
+        ([(4, 6, 6)], 3, 3, 1, "B"),
+        ([(5, 3, 8)], 4, 5, 1, "B"),
+        ([(4, 6, 10)], 5, 3, 3, "B"),
+        ([(3, 5, 16)], 8, 3, 3, "B"),
+    ],
+    "RowLSTM": LSTMS,
+    "row block": LSTM_BLOCKS,
+    # Mask "A" hides all of one color from a diagonal.
+    "DiagonalBiLSTM": [(*row[:4], row[4] if row[3] > 1 else "B") for row in LSTMS],
+    "diagonal block": LSTM_BLOCKS,
+    "GatedHorizontalConv": [
+        ([(4, 6, 1), (4, 6, 4), (4, 6, 3)], 1, 3, 1, "AB"),
+        ([(3, 5, 2), (3, 5, 4), (3, 1, 3)], 3, 5, 1, "A"),
+        ([(3, 5, 3), (3, 5, 4), (3, 1, 3)], 3, 5, 1, "B"),
+        ([(4, 3, 3), (4, 3, 4), (1, 1, 3)], 3, 3, 3, "AB"),
+        ([(3, 4, 3), (3, 4, 4), (1, 4, 3)], 5, 7, 3, "A"),
+        ([(3, 4, 5), (3, 4, 4), (1, 4, 3)], 5, 7, 3, "B"),
+        ([(1, 4, 5), (1, 4, 4)], 8, 3, 3, "A"),
+        ([(1, 4, 8), (1, 4, 4)], 8, 3, 3, "B"),
+    ],
+    "GatedVerticalConv": [
+        ([(4, 6, 2), (4, 6, 3)], 1, 3, 1, "AB"),
+        ([(5, 3, 4), (1, 3, 3)], 3, 5, 1, "AB"),
+        ([(1, 4, 2), (1, 1, 3)], 2, 3, 1, "AB"),
+        ([(3, 1, 6)], 2, 7, 1, "AB"),
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "shapes", "units", "kernel_size", "num_colors", "mask_type"),
+    [
+        (kind, *row[:4], mask_type)
+        for kind, rows in CASES.items()
+        for row in rows
+        for mask_type in row[4]
+    ],
+)
+def test_equals_reference_and_sees_its_whole_field(
+    kind, shapes, units, kernel_size, num_colors, mask_type
+):
+    make, expected, field = KINDS[kind]
+    given = {"kernel_size": kernel_size, "num_colors": num_colors}
+    given = {**given, "mask_type": mask_type}
+    taken = given.keys() & inspect.signature(make).parameters
+    layer = make(units, **{name: given[name] for name in taken})
+    randomized(layer, *shapes)
+    # An influence may be lost to rounding, but not in all images.
+    count = 2 if "LSTM" in kind else 4
+    inputs = [random_images(count, *shape, seed=i) for i, shape in enumerate(shapes)]
+    outputs = layer(*inputs)
+    np.testing.assert_allclose(outputs, expected(layer, *inputs), rtol=1e-5, atol=1e-6)
+
+    images, *others = inputs
+    if kind == "masked block":
+        # No value is negative, so no ReLU hides an influence.
+        images = np.abs(images)
+        for weight in layer.weights:
+            weight.assign(tf.abs(weight))
+
+    def call(images):
+        return layer(images, *(np.repeat(x[:1], len(images), 0) for x in others))
+
+    field = field(*shapes[0][:2], num_colors, mask_type, kernel_size)
+    assert_sees_exactly(call, images, field)
+
+
+def test_activation_without_bias():
+    layer = MaskedConv2D(5, 3, "A", activation="relu", use_bias=False)
+    (kernel,) = randomized(layer, (4, 6, 3)).get_weights()
+    images = random_images(2, 4, 6, 3)
+    linear = reference.masked_conv2d(images, kernel, 0.0, "A", 1)
+    expected = np.maximum(linear, 0.0)
+    np.testing.assert_allclose(layer(images), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_a_wider_kernel_takes_no_more_operations_to_begin_a_row():
+    counts = []
+    for size in (3, 15):
+        layer = MaskedConv2D(2, size, "A")
+        layer.build((None, 6, 6, 1))
+
+        @tf.function
+        def begin(layer=layer):
+            weights = layer.prepare(fused=False)
+            cache = layer.initial_cache(weights, 2, 6, 1)
+            return layer.begin_row(weights, cache)
+
+        counts.append(len(begin.get_concrete_function().graph.get_operations()))
+    assert counts[0] == counts[1]
+
+
+def test_one_initializer_gives_each_weight_other_values():
+    goes_on = keras.initializers.RandomNormal(seed=keras.random.SeedGenerator(0))
+    for start in ("random_normal", goes_on):
+        layer = DiagonalBiLSTM(2, kernel_initializer=start, state_initializer=start)
+        layer.build((None, 4, 5, 3), (None, 1, 1, 3))
+        # Of equal sizes, so that they would be equal from one seed.
+        kernels = np.ravel(layer.input_kernel), np.ravel(layer.condition_kernel)
+        states = np.ravel(layer.initial_hidden), np.ravel(layer.initial_cell)
+        for one, other in (kernels, states):
+            assert (one != other).all()
+
+
+def ops_of(num_segments):
+    """Return the ops of the layer's graph and its functions, sorted."""
+    layer = DiagonalBiLSTM(3, num_segments=num_segments)
+    call = tf.function(layer, autograph=False)
+    graph = call.get_concrete_function(tf.TensorSpec((2, 6, 4, 3))).graph.as_graph_def()
+    nodes = [*graph.node, *(n for f in graph.library.function for n in f.node_def)]
+    return sorted(node.op for node in nodes)
+
+
+@pytest.mark.slow
+def test_a_cpu_has_four_segments_by_default():
+    # tests/gpu/test_numerics.py has the number for a GPU.
+    with tf.device("CPU"):
+        assert ops_of(None) == ops_of(4) != ops_of(1)
+
+
+def test_the_config_keeps_the_default_number_of_segments():
+    layer = DiagonalBiLSTM(3)
+    layer(random_images(2, 3, 4, 2))
+    assert layer.get_config()["num_segments"] is None
