@@ -17,6 +17,8 @@ from tests.reference import logistic
 PARAMS = np.random.default_rng(0).normal(0, 2, size=(3, 4, 5, 2)).astype("float32")
 LOGITS = np.random.default_rng(1).normal(0, 2, size=(3, 4, 5, 2, 6)).astype("float32")
 REAL_BERNOULLI = Bernoulli(intensities=True)
+BITS = np.random.default_rng(2).integers(2, size=PARAMS.shape)
+LEVELS = np.random.default_rng(2).integers(6, size=PARAMS.shape)
 INTENSITIES = np.random.default_rng(3).uniform(size=PARAMS.shape).astype("float32")
 
 
@@ -25,39 +27,39 @@ def softmax(logits):
     return p / p.sum(axis=-1, keepdims=True)
 
 
-@pytest.mark.parametrize("dtype", ["uint8", "int32", "float32"])
-def test_log_prob_by_hand(dtype):
-    images = np.random.default_rng(2).integers(2, size=PARAMS.shape)
-    p = logistic(PARAMS.astype("float64"))
-    expected = np.log(np.where(images == 1, p, 1 - p))
-    actual = Bernoulli().log_prob(PARAMS, images.astype(dtype))
-    np.testing.assert_allclose(actual, expected, rtol=1e-5)
-    images = np.random.default_rng(2).integers(6, size=PARAMS.shape)
-    expected = np.log(np.take_along_axis(softmax(LOGITS), images[..., None], -1))
-    actual = Categorical(6).log_prob(LOGITS, images.astype(dtype))
-    np.testing.assert_allclose(actual, expected[..., 0], rtol=1e-5)
+def by_hand(likelihood, params, images):
+    """Return log-probabilities and means in float64."""
+    params = params.astype("float64")
+    if isinstance(likelihood, Categorical):
+        p = softmax(params)
+        nats = np.log(np.take_along_axis(p, images[..., None], -1))
+        return nats[..., 0], p @ np.arange(likelihood.num_values)
+    if isinstance(likelihood, Gaussian):
+        mean = logistic(params[..., 0])
+        stddev = likelihood.min_stddev + np.exp(params[..., 1] / 2)
+        nats = -(((images - mean) / stddev) ** 2) / 2 - np.log(stddev)
+        return nats - np.log(2 * np.pi) / 2, mean
+    p = logistic(params)
+    return images * np.log(p) + (1 - images) * np.log(1 - p), p
 
 
-@pytest.mark.parametrize("min_stddev", [0.0, 0.2])
-def test_gaussian_log_prob_by_hand(min_stddev):
-    a, b = LOGITS[..., 0].astype("float64"), LOGITS[..., 1].astype("float64")
-    mean, stddev = logistic(a), min_stddev + np.exp(b / 2)
-    expected = -(((INTENSITIES - mean) / stddev) ** 2) / 2 - np.log(stddev)
-    expected -= np.log(2 * np.pi) / 2
-    likelihood = Gaussian(min_stddev)
-    actual = likelihood.log_prob(LOGITS[..., :2], INTENSITIES)
-    np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(likelihood.mean(LOGITS[..., :2]), mean, rtol=1e-5)
-
-
-def test_log_prob_of_intensities_is_the_expected_one():
-    p = logistic(PARAMS.astype("float64"))
-    expected = INTENSITIES * np.log(p) + (1 - INTENSITIES) * np.log(1 - p)
-    actual = REAL_BERNOULLI.log_prob(PARAMS, INTENSITIES)
-    np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-6)
-    binary = np.round(INTENSITIES)
-    expected = Bernoulli().log_prob(PARAMS, binary)
-    np.testing.assert_array_equal(REAL_BERNOULLI.log_prob(PARAMS, binary), expected)
+@pytest.mark.parametrize(
+    ("likelihood", "params", "images", "dtypes"),
+    [
+        (Bernoulli(), PARAMS, BITS, ["uint8", "int32", "float32"]),
+        (Categorical(6), LOGITS, LEVELS, ["uint8", "int32", "float32"]),
+        *((Gaussian(n), LOGITS[..., :2], INTENSITIES, ["float32"]) for n in (0.0, 0.2)),
+        (REAL_BERNOULLI, PARAMS, INTENSITIES, ["float32"]),
+        (REAL_BERNOULLI, PARAMS, BITS, ["uint8", "float32"]),
+    ],
+)
+def test_log_prob_and_mean_by_hand(likelihood, params, images, dtypes):
+    expected, mean = by_hand(likelihood, params, images)
+    tolerance = (1e-5, 0) if likelihood.num_values else (1e-4, 2e-6)
+    for dtype in dtypes:
+        actual = likelihood.log_prob(params, images.astype(dtype))
+        np.testing.assert_allclose(actual, expected, *tolerance)
+    np.testing.assert_allclose(likelihood.mean(params), mean, rtol=1e-5)
 
 
 @pytest.mark.parametrize("make", LIKELIHOODS.values(), ids=LIKELIHOODS)
@@ -121,12 +123,6 @@ def test_extreme_parameters_stay_in_range():
         assert Categorical(256).sample(logits, np.array([u], "float32"))[0] == 77
     flat = np.zeros((1, 256), "float32")
     assert Categorical(256).sample(flat, np.array([top], "float32"))[0] == 255
-
-
-def test_mean():
-    np.testing.assert_allclose(Bernoulli().mean(PARAMS), logistic(PARAMS), rtol=1e-5)
-    expected = softmax(LOGITS) @ np.arange(6)
-    np.testing.assert_allclose(Categorical(6).mean(LOGITS), expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -64,14 +64,11 @@ def test_grays_are_exact_and_the_last_frame_is_held(saved, tmp_path, glimpses):
         np.testing.assert_array_equal(frame, grid_of(canvases[:, step], 3, 2))
 
 
-def test_durations_are_rounded_to_what_the_file_keeps(saved):
-    canvases = images_of(1, 3, 4, 4, 1)
-    _, durations = saved(canvases, seconds_per_frame=0.29, hold_seconds=np.float32(2))
-    assert durations == [290, 290, 2000]
-
-
-def test_equal_frames_are_shown_for_as_long(saved):
+def test_durations(saved):
+    """They are rounded to what the file keeps; equal frames are shown for as long."""
     canvases = images_of(2, 5, 4, 4, 1)
+    options = {"seconds_per_frame": 0.29, "hold_seconds": np.float32(2)}
+    assert saved(canvases, **options)[1] == [290] * 4 + [2000]
     canvases[:, 1:3] = canvases[:, :1]
     assert saved(canvases)[1] == [300, 100, 1500]
     frames, durations = saved(canvases[:, :3])
