@@ -1,5 +1,3 @@
-import functools
-
 import keras
 import numpy as np
 import pytest
@@ -11,56 +9,38 @@ from keras_genimg.ops import conv_lstm_scan
 from keras_genimg.ops.lstm_cell import product
 
 
-def plain_scan(inputs, kernel, hidden, cell, cell_size, first_offset):
-    """Compute `conv_lstm_scan` in a Python loop with automatic gradients."""
-    line = hidden.shape[1] // cell_size
-    states = []
-    for t in range(inputs.shape[0]):
-        summed = inputs[t]
-        for tap in range(kernel.shape[1]):
-            offset = first_offset + tap
-            cells = [
-                hidden[:, (p + offset) * cell_size : (p + offset + 1) * cell_size]
-                if 0 <= p + offset < line
-                else tf.zeros_like(hidden[:, :cell_size])
-                for p in range(line)
-            ]
-            summed += tf.concat(cells, axis=1) @ kernel[:, tap]
-        o, f, i, g = tf.split(summed, 4, axis=-1)
-        cell = tf.sigmoid(f) * cell + tf.sigmoid(i) * tf.tanh(g)
-        hidden = tf.sigmoid(o) * tf.tanh(cell)
-        states.append(hidden)
-    return tf.stack(states), hidden, cell
-
-
 @pytest.mark.parametrize("directions, taps, first", [(2, 2, -1), (1, 5, -2)])
-def test_equals_a_plain_loop_and_its_gradients(directions, taps, first):
+def test_gradients_equal_differences(directions, taps, first):
+    """Along a random direction of each input."""
     # Five steps of a line of four cells, for two examples and three units.
     state = (directions, 8, 3)
     shapes = (5, directions, 8, 12), (directions, taps, 3, 12), state, state
-    generator = np.random.default_rng(0)
-    inputs = [tf.constant(generator.normal(size=s), tf.float32) for s in shapes]
-    weights = [
-        tf.constant(generator.normal(size=output.shape), tf.float32)
-        for output in plain_scan(*inputs, 2, first)
-    ]
+    normal = np.random.default_rng(0).normal
+    inputs, moves = ([tf.constant(normal(size=s)) for s in shapes] for _ in "ab")
+    weights = [normal(size=size) for size in ((5, *state), state, state)]
 
-    def gradients(scan, *inputs):
+    def total(*inputs):
+        outputs = conv_lstm_scan(*inputs, 2, first)
+        pairs = zip(outputs, weights, strict=True)
+        return tf.add_n([tf.reduce_sum(output * weight) for output, weight in pairs])
+
+    def total_and_slopes(*inputs):
         with tf.GradientTape() as tape:
             tape.watch(inputs)
-            outputs = scan(*inputs, 2, first)
-            total = sum(
-                tf.reduce_sum(output * weight)
-                for output, weight in zip(outputs, weights, strict=True)
-            )
-        return [*outputs, *tape.gradient(total, inputs)]
+            value = total(*inputs)
+        pairs = zip(tape.gradient(value, inputs), moves, strict=True)
+        return [value, *(tf.reduce_sum(slope * move) for slope, move in pairs)]
 
-    expected = gradients(plain_scan, *inputs)
-    ours = functools.partial(gradients, conv_lstm_scan)
-    for run in (ours, tf.function(ours), tf.function(ours, jit_compile=True)):
-        for a, e in zip(run(*inputs), expected, strict=True):
-            scale = np.abs(e).max()
-            np.testing.assert_allclose(a, e, rtol=1e-5, atol=1e-5 * scale)
+    expected = [total(*inputs)]
+    for k, move in enumerate(moves):
+        ends = [
+            total(*inputs[:k], inputs[k] + size * move, *inputs[k + 1 :])
+            for size in (1e-5, -1e-5)
+        ]
+        expected.append((ends[0] - ends[1]) / 2e-5)
+    compiled = tf.function(total_and_slopes, jit_compile=True)
+    for run in (total_and_slopes, tf.function(total_and_slopes), compiled):
+        np.testing.assert_allclose(run(*inputs), expected, rtol=1e-6)
 
 
 LAYERS = {"row": RowLSTM, "diagonal": DiagonalBiLSTM}
