@@ -249,13 +249,17 @@ def test_a_wider_kernel_takes_no_more_operations_to_begin_a_row():
 def test_one_initializer_gives_each_weight_other_values():
     goes_on = keras.initializers.RandomNormal(seed=keras.random.SeedGenerator(0))
     for start in ("random_normal", goes_on):
-        layer = DiagonalBiLSTM(2, kernel_initializer=start, state_initializer=start)
-        layer.build((None, 4, 5, 3), (None, 1, 1, 3))
+        lstm = DiagonalBiLSTM(2, kernel_initializer=start, state_initializer=start)
+        lstm.build((None, 4, 5, 3), (None, 1, 1, 3))
+        gated = GatedHorizontalConv(2, kernel_initializer=start)
+        gated.build((None, 4, 5, 2), (None, 4, 5, 3), (None, 1, 1, 3))
         # Of equal sizes, so that they would be equal from one seed.
-        kernels = np.ravel(layer.input_kernel), np.ravel(layer.condition_kernel)
-        states = np.ravel(layer.initial_hidden), np.ravel(layer.initial_cell)
-        for one, other in (kernels, states):
-            assert (one != other).all()
+        for one, other in [
+            (lstm.input_kernel, lstm.condition_kernel),
+            (lstm.initial_hidden, lstm.initial_cell),
+            (gated.link.kernel, gated.project.kernel),
+        ]:
+            assert (np.ravel(one) != np.ravel(other)).all()
 
 
 def ops_of(num_segments):

@@ -11,14 +11,6 @@ from keras_genimg.sampling import incremental_sampler
 from tests.sampling.forced import assert_sampled_as_computed
 
 
-def test_one_initializer_gives_each_kernel_other_values():
-    # Kernels of the same shape, whose values would be equal from one initializer.
-    layer = GatedVerticalConv(3, kernel_initializer=keras.initializers.GlorotNormal())
-    first, second = layer.weight_arguments(), layer.weight_arguments()
-    values = [each["kernel_initializer"]((3, 3)) for each in (first, second)]
-    assert (np.asarray(values[0]) != np.asarray(values[1])).all()
-
-
 def wired_by_hand(first):
     """Return a model of vertical layers, which sees only the rows above."""
     images = keras.Input((4, 5, 1))
