@@ -1,7 +1,5 @@
 """Files, callbacks and data on two devices; run by `tests.conformance.replicas`."""
 
-import pathlib
-
 import keras
 import numpy as np
 import tensorflow as tf
@@ -73,13 +71,8 @@ def check_own_loop(one, two):
         step = tf.function(model.train_step, autograph=False)
         strategy.run(step, ((batch,),))
         logs.append(model.get_metrics_result())
-    assert set(logs[0]) == {
-        "loss",
-        "reconstruction",
-        "kl",
-        "elbo",
-        "mean_squared_error",
-    }
+    names = {"loss", "reconstruction", "kl", "elbo", "mean_squared_error"}
+    assert set(logs[0]) == names
     for name, value in logs[0].items():
         np.testing.assert_allclose(logs[1][name], value, 1e-5, err_msg=name)
 
@@ -104,14 +97,3 @@ def check_metrics(strategy):
     # Saved on three replicas: the sums remain.
     values.write([np.array([1, 2, 3], "float32"), np.array([1, 1, 1], "float32")])
     np.testing.assert_allclose(float(metric.result()), 2)
-
-
-def check_callbacks(one, two, folder):
-    check_files(two, pathlib.Path(folder).absolute())
-    print("files written and pictures drawn")
-    check_data(one, two)
-    print("data of all kinds")
-    check_own_loop(one, two)
-    print("custom training loop")
-    check_metrics(two)
-    print("metrics of each replica")

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.callbacks.replica_checks import check_callbacks
+from tests.callbacks import replica_checks
 from tests.causality import test_check
 from tests.causality.wired import wired
 from tests.conformance.registry import LAYERS, MODELS
-from tests.serving.two_devices import check_export
+from tests.serving.some_endpoints import check_export
 from tests.untuned import leave_datasets_untuned
 
 # With labels, of several scales, with noise, and with a loop of steps. Attention is
@@ -197,4 +197,7 @@ def main(folder):
 
     check_refusals(two)
     check_causality(two)
-    check_callbacks(one, two, str(folder))
+    replica_checks.check_files(two, folder)
+    replica_checks.check_data(one, two)
+    replica_checks.check_own_loop(one, two)
+    replica_checks.check_metrics(two)

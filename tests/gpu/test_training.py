@@ -9,7 +9,7 @@ from keras_genimg.models import PixelCNN
 from tests.conformance.registry import MODELS
 from tests.conformance.replicas import REPLICATED, check_same, train_model
 from tests.gpu.placement import CPU, assert_close, assert_on, on
-from tests.serving.two_devices import check_export
+from tests.serving.some_endpoints import check_export
 
 
 def fit(case, weights=None, jit_compile=False, epochs=4, **options):
