@@ -8,51 +8,39 @@ from tests.seldom import weekly_but
 CASES = pytest.mark.parametrize("case", LAYERS.values(), ids=LAYERS)
 
 
+def weights_of(layer):
+    return [(weight.shape, weight.path.split("/", 1)[1]) for weight in layer.weights]
+
+
 @CASES
-def test_build_alone_creates_all_weights(case):
-    example = case.example()
-    built, called = case.make(), case.make()
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16", "mixed_float16"])
+def test_symbols_and_built_layers_equal_eager_ones_in_all_precisions(case, policy):
+    keras.utils.set_random_seed(0)  # Steep weights could make large errors.
+    example = case.example().values()
+    full, layer = case.make(), case.make(dtype=policy)
+    expected = keras.tree.flatten(full(*example))
+    symbols = keras.tree.flatten(layer(*case.symbolic()))
+    layer.set_weights(full.get_weights())
+    outputs = layer(*example)
+    built = case.make(dtype=policy)
     built.build(*((None, *shape) for shape in case.inputs.values()))
-    called(*example.values())
-    assert [(w.shape, w.path.split("/", 1)[1]) for w in built.weights] == [
-        (w.shape, w.path.split("/", 1)[1]) for w in called.weights
-    ]
-
-
-@CASES
-@pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
-def test_symbolic_equals_eager(case, policy):
-    layer = case.make(dtype=policy)
-    symbols = layer(*case.symbolic())
-    outputs = layer(*case.example().values())
-    shapes = layer.compute_output_shape(
+    assert weights_of(built) == weights_of(layer) == weights_of(full)
+    assert all(weight.dtype == "float32" for weight in built.weights)
+    shapes = built.compute_output_shape(
         *((4, *shape) for shape in case.inputs.values())
     )
     if not isinstance(outputs, tuple):
-        symbols, outputs, shapes = (symbols,), (outputs,), (shapes,)
+        outputs, shapes = (outputs,), (shapes,)
     compute = keras.dtype_policies.get(policy).compute_dtype
     first_known = 3 if case.any_size else 1
     dtypes = [case.dtype or compute] + ["float32"] * (len(outputs) - 1)
     assert [output.dtype for output in outputs] == dtypes
     assert [symbol.dtype for symbol in symbols] == dtypes
-    for output, symbol, shape in zip(outputs, symbols, shapes, strict=True):
+    every = zip(outputs, symbols, shapes, expected, strict=True)
+    for output, symbol, shape, full_output in every:
         assert len(symbol.shape) == len(output.shape)
         assert symbol.shape[first_known:] == output.shape[first_known:]
         assert tuple(shape) == tuple(output.shape)
-        assert np.isfinite(np.asarray(output, "float32")).all()
-    assert all(weight.dtype == "float32" for weight in layer.weights)
-
-
-@CASES
-def test_half_precision_is_close_to_full(case):
-    keras.utils.set_random_seed(0)  # Steep weights could make large errors.
-    full, half = case.make(), case.make(dtype="mixed_bfloat16")
-    example = case.example().values()
-    full(*example), half(*example)
-    half.set_weights(full.get_weights())
-    expected = keras.tree.flatten(full(*example))
-    outputs = keras.tree.flatten(half(*example))
-    for output, full_output in zip(outputs, expected, strict=True):
         error = np.asarray(output, "float32") - np.asarray(full_output)
         assert np.abs(error).max() < 0.1
 
