@@ -33,6 +33,7 @@ def test_pixel_networks_from_before_networks_were_functions(name):
     assert model.optimizer.iterations == 1
 
 
+@pytest.mark.slow
 def test_color_images_from_before_rows_were_drawn_at_once():
     """The same images, except where rounding decides a tie.
 

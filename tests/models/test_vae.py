@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_genimg.latents import DiagonalNormal
 from keras_genimg.likelihoods import (
     Bernoulli,
     Categorical,
@@ -17,6 +16,7 @@ from keras_genimg.likelihoods import (
 from keras_genimg.models import VAE
 from tests.conformance.loading import computed
 from tests.seldom import slow_but
+from tests.serving.some_endpoints import write_endpoints
 
 SHAPE = (4, 3, 1)
 IMAGES = np.random.default_rng(0).integers(2, size=(20, *SHAPE)).astype("uint8")
@@ -44,17 +44,6 @@ def test_training_and_evaluation_are_of_the_bound(model):
     np.testing.assert_allclose(history["val_elbo"][-1], elbo, atol=1)
 
 
-def test_bounds_by_hand(model):
-    """Compute the bounds in float64 from the outputs of the parts."""
-    mean, stddev = (part.astype("float64") for part in model.encode(IMAGES))
-    squares = mean**2 + stddev**2
-    kl = (squares - 2 * np.log(stddev) - 1).sum(axis=1) / 2
-    reconstructed = model.reconstruct(IMAGES, seed=9).astype("float64")
-    p = np.where(IMAGES == 1, reconstructed, 1 - reconstructed)
-    expected = np.log(p).sum(axis=(1, 2, 3)) - kl
-    np.testing.assert_allclose(model.elbo(IMAGES, seed=9), expected, rtol=1e-4)
-
-
 def test_encode_and_decode(model):
     mean, stddev = model.encode(IMAGES, batch_size=8)
     assert mean.shape == stddev.shape == (20, 2)
@@ -70,7 +59,8 @@ def test_encode_and_decode(model):
 
 
 def test_exported_endpoints_are_the_methods(model, tmp_path):
-    model.export(tmp_path / "vae", verbose=False)
+    names = "sample", "reconstruct", "elbo", "encode", "decode"
+    write_endpoints(model, tmp_path / "vae", *names, max_examples=20)
     signatures = tf.saved_model.load(str(tmp_path / "vae")).signatures
     shown = model.likelihood.to_display
     images = {"images": tf.constant(shown(IMAGES), tf.int32)}
@@ -271,20 +261,3 @@ def test_convolutions_have_the_dtype_of_the_model():
     model = VAE((4, 6, 3), 2, 5, conv_filters=[2], dtype="mixed_bfloat16")
     assert model.encoder.get_layer("encoder_shrink_1").compute_dtype == "bfloat16"
     assert model.decoder.get_layer("decoder_convolution_1").compute_dtype == "bfloat16"
-
-
-def test_a_variance_has_half_the_gradient():
-    gradients = []
-    for scale in ("log_stddev", "log_variance"):
-        family = DiagonalNormal(scale)
-        params = tf.zeros((1, 4))
-        with tf.GradientTape() as tape:
-            tape.watch(params)
-            samples = family.from_noise(params, tf.constant([[0.5, -2.0]]))
-            density = family.distribution(params).log_prob([1.0, 3.0])
-            total = tf.reduce_sum(samples) + tf.reduce_sum(density)
-        gradients.append(np.asarray(tape.gradient(total, params))[0])
-    np.testing.assert_allclose(gradients[1][:2], gradients[0][:2])
-    # The gradient is noise for sigma * noise, (z / sigma)^2 - 1 for the log density.
-    np.testing.assert_allclose(gradients[0][2:], [0.5, 6])
-    np.testing.assert_allclose(gradients[1][2:], [0.25, 3])
