@@ -1,8 +1,10 @@
 """Two workers train as one, and go on after one of them is killed."""
 
 import functools
+import itertools
 import pathlib
 import pickle
+import random
 import shutil
 import signal
 
@@ -13,6 +15,7 @@ import tensorflow as tf
 
 import keras_genimg.models  # noqa: F401  Registers classes for `load_model`.
 from tests.callbacks import worker
+from tests.seldom import weekly_but
 from tests.subprocesses import start_forked, worker_environments
 
 pytestmark = pytest.mark.slow
@@ -151,3 +154,27 @@ def test_workers_are_killed_come_and_go(whole, tmp_path):
     run_workers(1, tmp_path / "others", tmp_path / "no", kill_after=(1,))
     run_workers(2, tmp_path / "others", tmp_path / "other")
     assert_close(results(tmp_path / "other0")["VAE"], whole[2]["VAE"])
+
+
+RUNS = list(itertools.product(worker.FAMILIES, [(1, 3), (2, 2)]))
+OFTEN = [("PixelRNN_diagonal", (1, 3)), ("DRAW", (1, 3))]
+
+
+@pytest.mark.parametrize("each", weekly_but(RUNS, *OFTEN), ids=str)
+def test_killed_at_random_steps(each, tmp_path):
+    """Every family ends with the same bits as a run that was left alone."""
+    family, (count, kills) = each
+    options = {"models": [family], "epochs": 4}
+    rng = random.Random()  # Not seeded: other steps each time, which a failure shows.
+    # Each start gets further by at most these steps, of twelve.
+    steps = [rng.randint(1, 10 // kills + 1) for _ in range(kills)]
+    for step in steps:
+        order = [tmp_path / "killed", tmp_path / "no", [*[0] * (count - 1), step]]
+        codes, printed = run_workers(count, *order, **options)
+        # A worker does not go on without the other.
+        assert codes[-1] == -signal.SIGKILL and all(codes), (steps, printed)
+    ended = []
+    for name in ("killed", "whole"):
+        run_workers(count, tmp_path / name, tmp_path / f"{name}_end", **options)
+        ended.append(results(tmp_path / f"{name}_end0"))
+    np.testing.assert_equal(*ended, f"killed after {steps} steps")
