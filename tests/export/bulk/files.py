@@ -6,6 +6,8 @@ from types import SimpleNamespace
 
 import numpy as np
 
+LABELS = np.array([0, 2, 1, 1, 0, 2, 2, 0, 1, 0, 2])
+
 
 def write_all(job, call):
     """Write all shards of a job; return what it says at the end."""

@@ -14,7 +14,7 @@ from export.bulk.engines import local
 from export.bulk.shards import BulkError
 from tests.benchmarks.bulk import worker_processes
 from tests.export.blocked import block
-from tests.export.bulk.files import BrokenJob, content, seeds_and_pixels
+from tests.export.bulk.files import LABELS, BrokenJob, content, seeds_and_pixels
 from tests.subprocesses import ROOT
 
 pytestmark = pytest.mark.slow
@@ -67,9 +67,9 @@ def test_killed_processes_are_started_again(job, expected, tmp_path):
 
 
 def test_array_tasks_going_on_and_scores(job, expected, log_prob, tmp_path):
-    options = {"format": "tfrecord", "labels": 2}
-    drawn, other = job("pixels", **options), job("pixels", first_seed=6, **options)
-    task = sample(tmp_path, drawn, "--label", 2, "--shard-index", 1)
+    drawn, file = job("pixels", format="tfrecord", labels=LABELS), tmp_path / "labels"
+    np.savetxt(file, LABELS, "%d")
+    task = sample(tmp_path, drawn, "--labels", file, "--shard-index", 1)
     assert end(task) == ("4 of 11 images written.\n", "")
     before = content(tmp_path / "drawn")
     assert sorted(before) == [
@@ -78,9 +78,11 @@ def test_array_tasks_going_on_and_scores(job, expected, log_prob, tmp_path):
         "digits-run.json",
     ]
     written = os.stat(drawn.path(1)).st_mtime_ns
-    refused, rest = (sample(tmp_path, each, "--label", 2) for each in (other, drawn))
+    refused = sample(tmp_path, drawn, "--label", 2)
+    rest = sample(tmp_path, drawn, "--labels", file)
     _, errors = end(refused, code=1)
     assert "sample: another run was begun under this --output" in errors
+    assert "labels is 2 and was " in errors
     assert end(rest)[0] == "11 of 11 images written.\n"
     assert os.stat(drawn.path(1)).st_mtime_ns == written
 
@@ -89,7 +91,7 @@ def test_array_tasks_going_on_and_scores(job, expected, log_prob, tmp_path):
     score = start("score.py", tmp_path, *options, "--batch-size", 2)
     assert end(score)[0].startswith("3 of 3 shards written.\n11 images: ")
     summary = json.loads((tmp_path / "scored" / "a-summary.json").read_text())
-    nats = -log_prob(expected("pixels", 11, 2), 2)
+    nats = -log_prob(expected("pixels", 11, LABELS), LABELS)
     np.testing.assert_allclose(summary["nats"], nats.mean(), rtol=1e-6)
 
 

@@ -17,11 +17,10 @@ from export.bulk.command import run
 from export.bulk.engines import local
 from export.bulk.saved_model import SavedModel
 from export.bulk.shards import BulkError, claim
-from tests.export.bulk.files import content, seeds_and_pixels, write_all
+from export.bulk.sources import find_source
+from tests.export.bulk.files import LABELS, content, seeds_and_pixels, write_all
 
 pytestmark = pytest.mark.slow
-
-LABELS = np.array([0, 2, 1, 1, 0, 2, 2, 0, 1, 0, 2])
 
 
 @pytest.mark.parametrize(
@@ -59,32 +58,31 @@ def test_png(job, call, expected, tmp_path):
     assert len(list(tmp_path.rglob("*.png"))) == 11
 
 
-def test_tfds_reads_them(job, call, expected):
-    drawn = job("pixels", format="tfds", labels=LABELS)
+def test_tfds_and_score_read_data_sets(job, call, expected):
+    """Also in files of more examples than tensorflow-datasets reads at a time."""
+    labels = np.resize(LABELS, 60)
+    options = {"format": "tfds", "labels": labels, "num_images": 60}
+    drawn = job("pixels", **options)
     (line,) = write_all(drawn, call("pixels"))
     folder = os.path.dirname(drawn.prefix)
     assert line == f"Read them with tfds.builder_from_directory({folder!r})."
     with pytest.raises(BulkError, match="drawn holds another data set"):
-        job("pixels", "drawn/others", format="tfds", labels=LABELS)
+        job("pixels", "drawn/others", **options)
     claim(drawn.prefix, drawn.record())
-    job("pixels", format="tfds", labels=LABELS)
+    job("pixels", **options)
     builder = tfds.builder_from_directory(folder)
-    assert builder.info.splits["train"].num_examples == 11
-    assert builder.info.splits["train"].shard_lengths == [3, 4, 4]
-    dataset = builder.as_dataset(split="train", shuffle_files=False)
+    assert builder.info.splits["train"].num_examples == 60
+    assert builder.info.splits["train"].shard_lengths == [20, 20, 20]
+    in_order = tfds.ReadConfig(interleave_cycle_length=1)
+    dataset = builder.as_dataset(split="train", read_config=in_order)
     examples = list(tfds.as_numpy(dataset))
-    images = expected("pixels", 11, LABELS)
-    assert [example["seed"] for example in examples] == list(range(5, 16))
-    assert [example["label"] for example in examples] == list(LABELS)
+    images = expected("pixels", 60, labels)
+    assert [example["seed"] for example in examples] == list(range(5, 65))
+    assert [example["label"] for example in examples] == list(labels)
     np.testing.assert_array_equal([e["image"] for e in examples], images)
-
-
-@pytest.mark.parametrize("form", ["tfrecord", "npz", "png"])
-def test_bytes_are_the_same_at_another_batch_size(job, call, tmp_path, form):
-    write_all(job(output="1/a", format=form), call("draw"))
-    write_all(job(output="2/a", format=form, batch_size=3), call("draw"))
-    first = content(tmp_path / "1")
-    assert first and content(tmp_path / "2") == first
+    scored = list(find_source(f"{folder}:train", 1).read(0))
+    assert [example["id"] for example in scored] == list(range(60))
+    np.testing.assert_array_equal([e["image"] for e in scored], images)
 
 
 @pytest.mark.parametrize("form", ["tfrecord", "npz", "png"])
@@ -171,31 +169,26 @@ def change_last_byte(path):
     path.write_bytes(content)
 
 
-# A file of each of four shards.
-@pytest.mark.parametrize(
-    "form, endings",
-    [("npz", [".npz"] * 4), ("png", ["/0.png", "/2.png", "/5.png", "/7.png"])],
-)
-def test_damaged_shards_are_drawn_again(
-    job, call, tmp_path, capsys, monkeypatch, form, endings
-):
+@pytest.mark.parametrize("form", ["tfrecord", "npz", "png"])
+def test_damaged_shards_are_drawn_again(job, call, tmp_path, capsys, monkeypatch, form):
     """Whether they are too short, changed, or of a run whose records are lost."""
+    options = {"num_shards": 4, "format": form}
 
     def run_here(job, indexes, arguments):
         for index in indexes:
             job.write(index, call("draw"))
 
     def draw():
-        options = {"first_seed": 0, "num_images": 9, "num_shards": 4, "format": form}
         run(job(output="a", **options), Namespace(engine="local", shard_index=None))
-        assert "9 of 9 images written" in capsys.readouterr().out
+        assert "11 of 11 images written" in capsys.readouterr().out
 
     monkeypatch.setattr(local, "run", run_here)  # A process takes seconds to start.
     draw()
     whole = content(tmp_path)
+    # A file of each of the shards.
+    pattern = "a-0000{}-of-00004" + ("/*" if form == "png" else f".{form}")
     first, _, third, last = (
-        tmp_path / f"a-0000{index}-of-00004{ending}"
-        for index, ending in enumerate(endings)
+        next(tmp_path.glob(pattern.format(index))) for index in range(4)
     )
     written = third.stat().st_mtime_ns
     first.write_bytes(b"x" * 100)
@@ -205,6 +198,10 @@ def test_damaged_shards_are_drawn_again(
     draw()
     assert content(tmp_path) == whole
     assert third.stat().st_mtime_ns == written  # It was whole.
+    # The batch size is recorded, but changes no shard.
+    del whole["a-run.json"]
+    write_all(job(output="other/a", batch_size=3, **options), call("draw"))
+    assert content(tmp_path / "other") == whole
 
 
 def test_the_hash_is_of_weights_and_graph(saved, base_dir, tmp_path):

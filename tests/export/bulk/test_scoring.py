@@ -17,11 +17,10 @@ from export.bulk.sampling import SampleJob
 from export.bulk.scoring import ScoreJob
 from export.bulk.shards import BulkError
 from export.bulk.sources import find_source
-from tests.export.bulk.files import write_all
+from tests.export.bulk.files import LABELS, write_all
 
 pytestmark = pytest.mark.slow
 
-LABELS = np.arange(11) % 3
 PNG_FILES = [f"{'more/' * (number > 4)}{number:02}.png" for number in range(11)]
 
 
@@ -115,30 +114,7 @@ def test_a_damaged_table_of_another_task_is_named(data, score, loaded):
     assert json.loads(summary.read_text())["images"] == 11
 
 
-def test_ids_of_tfds_are_positions(job, call, expected):
-    """Also in files of more examples than tensorflow-datasets reads at a time."""
-    drawn = job(format="tfds", num_images=40, num_shards=2)
-    write_all(drawn, call("draw"))
-    source = find_source(f"{pathlib.Path(drawn.prefix).parent}:train", 1)
-    examples = list(source.read(0))
-    assert [example["id"] for example in examples] == list(range(40))
-    images = [example["image"] for example in examples]
-    np.testing.assert_array_equal(images, expected("draw", 40))
-
-
-@pytest.mark.parametrize(
-    "options, message",
-    [
-        ({"label": 3}, "integers from 0 to 2; given: 3"),
-        ({"label": 1, "batch_size": 17}, "at most 16 images a call"),
-    ],
-)
-def test_options_that_are_refused(data, score, options, message):
-    with pytest.raises(BulkError, match=message):
-        score(data / "png", **options)
-
-
-def test_images_that_are_refused(data, score, loaded, tmp_path):
+def test_images_and_options_that_are_refused(data, score, loaded, tmp_path):
     large, text, deep = (tmp_path / name for name in ("large", "text", "deep"))
     for folder in (large, text, deep):
         folder.mkdir()
@@ -147,12 +123,15 @@ def test_images_that_are_refused(data, score, loaded, tmp_path):
     Image.fromarray(np.zeros((4, 5), "uint16")).save(deep / "a.png")
     for folder, label, message in (
         (data / "png", None, r"image 00\.png has no label; give --label"),
+        (data / "png", 3, "integers from 0 to 2; given: 3"),
         (large, 1, r"a\.png is uint8 \(9, 9, 3\); .* \(4, 5, 3\)"),
         (text, 1, r"a\.png is no image file"),
         (deep, 1, r"a\.png has 16 bits per color"),
     ):
         with pytest.raises(BulkError, match=message):
             score(folder, label=label).write(0, loaded)
+    with pytest.raises(BulkError, match="at most 16 images a call"):
+        score(data / "png", label=1, batch_size=17)
     assert not list((tmp_path / "scores").iterdir())
 
 
