@@ -3,8 +3,8 @@
 import contextlib
 import http.server
 import json
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import requests
 
@@ -24,9 +24,7 @@ class FlakyProxy(http.server.ThreadingHTTPServer):
 
     def __init__(self, target):
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.target = target
-        self.faults = []
-        self.gets = self.posts = 0
+        self.target, self.faults, self.gets, self.posts = target, [], 0, 0
         self.address = f"http://127.0.0.1:{self.server_port}"
 
 
@@ -70,11 +68,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 @contextlib.contextmanager
 def flaky_proxy(target):
     """Run a `FlakyProxy` and yield it."""
-    with FlakyProxy(target) as proxy:
-        thread = threading.Thread(target=proxy.serve_forever, args=(0.05,))
-        thread.start()
+    with FlakyProxy(target) as proxy, ThreadPoolExecutor() as pool:
+        pool.submit(proxy.serve_forever, 0.05)
         try:
             yield proxy
         finally:
             proxy.shutdown()
-            thread.join()

@@ -1,5 +1,3 @@
-import functools
-
 import numpy as np
 import pytest
 from PIL import Image
@@ -8,6 +6,7 @@ grpc = pytest.importorskip("grpc", reason='needs the extra "serving"')
 pytest.importorskip("tensorflow_serving", reason='needs the extra "serving"')
 
 from export import client as command_line  # noqa: E402
+from export.bulk.saved_model import SavedModel  # noqa: E402
 from export.clients import ClientError, ImageClient  # noqa: E402
 from export.clients.grpc import GrpcModel  # noqa: E402
 from export.clients.rest import RestModel  # noqa: E402
@@ -55,19 +54,13 @@ def connect(interface):
 
 
 @pytest.fixture
-def run_client(run_command):
-    return functools.partial(run_command, command_line)
+def run_client(run_command, server):
+    """Function that runs the command, by default with the VAE of the server."""
 
+    def run(*arguments, at=("--url", server.address), model="vae", code=0):
+        return run_command(command_line, *at, "--model", model, *arguments, code=code)
 
-@pytest.fixture
-def pixels(interface):
-    """The options that name a server and its model `pixels`."""
-    return *interface[1:], "--model", "pixels"
-
-
-def at(server, model="vae"):
-    """Return the options that name a server and its model."""
-    return "--url", server.address, "--model", model
+    return run
 
 
 def pictures(directory):
@@ -100,10 +93,12 @@ def test_completes_what_complete_completes(
     np.testing.assert_array_equal(served, expected)
 
 
-def test_scores(connect, drawn, log_prob):
+def test_scores(connect, drawn, base_dir):
     images = drawn("pixels", range(5), LABELS)
     nats = connect("pixels", batch_size=2).log_prob(images, label=LABELS)
-    np.testing.assert_allclose(nats, log_prob(images, LABELS), rtol=1e-5)
+    compute = SavedModel(base_dir / "pixels" / "1", "log_prob").load()
+    expected = compute(images=images, label=LABELS)["log_prob"]
+    np.testing.assert_array_equal(nats, expected, strict=True)
 
 
 @pytest.mark.parametrize(
@@ -129,12 +124,9 @@ def test_says_what_is_wrong_with_a_request(connect, call, text):
 
 
 def test_versions_and_labels(connect):
-    with pytest.raises(ClientError, match="NOT_FOUND|404"):
-        connect("pixels", version=9).sample([1])
-    with pytest.raises(ClientError, match="NOT_FOUND|404"):
-        connect("nobody").sample([1])
-    with pytest.raises(ClientError, match="NOT_FOUND|400"):
-        connect("vae", label="nope").sample([1])
+    for missing in ({"version": 9}, {"label": "nope"}, {"name": "nobody"}):
+        with pytest.raises(ClientError, match="NOT_FOUND|404|400"):
+            connect(**{"name": "vae", **missing}).sample([1])
     stable, newest = connect("vae", label="stable"), connect("vae")
     np.testing.assert_array_equal(stable.sample([5]), newest.sample([5]))
 
@@ -188,11 +180,12 @@ def test_gives_up(fault, text, attempts, plant):
     assert failing.posts == attempts
 
 
-def test_command_writes_one_file_a_seed(pixels, drawn, run_client, tmp_path):
+def test_command_writes_one_file_a_seed(interface, drawn, run_client, tmp_path):
     out = tmp_path / "a" / "b"
     sample = ("sample", "--label-class", 2, "--num-images", 6, "--seed", 3)
     more = ("--batch-size", 4, "--in-flight", 2, "--grid", tmp_path / "grid.png")
-    text, _ = run_client(*pixels, *sample, *more, "--output", out)
+    which = {"at": interface[1:], "model": "pixels"}
+    text, _ = run_client(*sample, *more, "--output", out, **which)
     assert text.startswith(f"Wrote 6 images to {out}\n")
     images = drawn("pixels", range(3, 9), 2)
     found = pictures(out)
@@ -203,11 +196,10 @@ def test_command_writes_one_file_a_seed(pixels, drawn, run_client, tmp_path):
     np.testing.assert_array_equal(grid[4:, 5:10], images[4])
 
 
-def test_command_keeps_what_is_there(server, drawn, run_client, tmp_path):
+def test_command_keeps_what_is_there(drawn, run_client, tmp_path):
     there = tmp_path / "4.png"
     there.write_bytes(b"mine")
-    command = (*at(server), "sample", "--output", tmp_path)
-    command += ("--num-images", 3, "--seed", 3)
+    command = ("sample", "--output", tmp_path, "--num-images", 3, "--seed", 3)
     _, errors = run_client(*command, code=1)
     assert errors.startswith(f"client: {there} exists") and errors.count("\n") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["4.png"]
@@ -231,34 +223,33 @@ def test_command_keeps_what_is_there(server, drawn, run_client, tmp_path):
 
 def test_command_that_fails_midway_leaves_whole_files(proxy, run_client, tmp_path):
     proxy.faults = [None, None, 500]
-    command = (*at(proxy), "sample", "--output", tmp_path)
-    options = ("--num-images", 8, "--batch-size", 2)
-    text, errors = run_client(*command, *options, code=1)
+    options = ("--output", tmp_path, "--num-images", 8, "--batch-size", 2)
+    text, errors = run_client("sample", *options, at=("--url", proxy.address), code=1)
     assert not text and errors == "client: a planted fault (HTTP 500)\n"
     assert sorted(pictures(tmp_path)) == ["0.png", "1.png", "2.png", "3.png"]
 
 
-def test_command_completes_an_image(server, drawn, completed, run_client, tmp_path):
+def test_command_completes_an_image(drawn, completed, run_client, tmp_path):
     image, mask = drawn("pixels", [0], 1), np.zeros((4, 5), np.uint8)
     mask[:2] = 255
     files = tmp_path / "image.png", tmp_path / "mask.png"
     Image.fromarray(image[0]).save(files[0])
     Image.fromarray(mask).save(files[1])
     out = tmp_path / "out"
-    command = (*at(server, "pixels"), "complete", *files, "--output", out)
+    command = ("complete", *files, "--output", out)
     command += ("--num-images", 2, "--seed", 9, "--label-class", 1)
-    run_client(*command)
+    run_client(*command, model="pixels")
     expected = completed(image.repeat(2, axis=0), mask > 0, [9, 10], 1)
     for seed, image in zip((9, 10), expected, strict=True):
         np.testing.assert_array_equal(pictures(out)[f"{seed}.png"], image)
 
     Image.fromarray(mask[:, :3]).save(files[1])
-    _, errors = run_client(*command, "--overwrite", code=1)
+    _, errors = run_client(*command, "--overwrite", model="pixels", code=1)
     assert "mask.png must have 5x4 pixels" in errors and "it has 3x4" in errors
 
 
-def test_command_prints_the_status(pixels, run_client):
-    text, _ = run_client(*pixels, "status")
+def test_command_prints_the_status(interface, run_client):
+    text, _ = run_client("status", at=interface[1:], model="pixels")
     assert text.startswith("pixels version 1: AVAILABLE\n")
     inputs, outputs = "label int32 (batch), seed int64 (batch)", "(batch, 4, 5, 3)"
     assert f"  sample: {inputs} -> images uint8 {outputs}\n" in text
@@ -276,7 +267,7 @@ def test_command_prints_the_status(pixels, run_client):
     ],
 )
 def test_command_fails_in_one_line(arguments, code, text, run_client):
-    _, errors = run_client(*arguments, "--model", "vae", "status", code=code)
+    _, errors = run_client("status", at=arguments, code=code)
     assert text in errors.splitlines()[-1]
     assert code == 2 or errors.count("\n") == 1
 
@@ -284,6 +275,6 @@ def test_command_fails_in_one_line(arguments, code, text, run_client):
 def test_command_by_rest_needs_no_tensorflow(server, tmp_path):
     block(tmp_path, "tensorflow", "tensorflow_serving", "grpc")
     out = tmp_path / "out"
-    command = (ROOT / "export" / "client.py", *at(server), "sample", "--output", out)
-    run_python(*command, PYTHONPATH=str(tmp_path))
+    command = (ROOT / "export" / "client.py", "--url", server.address, "--model", "vae")
+    run_python(*command, "sample", "--output", out, PYTHONPATH=str(tmp_path))
     assert len(pictures(out)) == 16

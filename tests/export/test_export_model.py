@@ -5,7 +5,7 @@ import os
 import keras
 import pytest
 
-from export import export_model
+from export import export_model, verify
 from keras_genimg.layers import MaskedConv2D
 from keras_genimg.models import VAE, AutoregressiveModel
 from keras_genimg.presets import weights
@@ -119,3 +119,20 @@ def test_faults_are_told_without_a_traceback(
     assert not printed and text in errors
     assert errors.startswith("Not published" if code == 1 else "usage: ")
     assert not [p for p in tmp_path.rglob("*") if p.name not in ("vae", ".lock")]
+
+
+@pytest.mark.parametrize(
+    "function, code, last, told",
+    [
+        (planted.sound, 0, "can be served", "pass  Python"),
+        (planted.calls_python, 1, "must not be served", "FAIL  graph: calls_python"),
+        (None, 1, "must not be served", "FAIL  files: FileNotFoundError"),
+    ],
+)
+def test_verdict_of_verify(function, code, last, told, tmp_path, run_command):
+    path = tmp_path / "model"
+    if function:
+        planted.save(path, {function.__name__: (function, [planted.SEED])})
+    printed, _ = run_command(verify, path, code=code)
+    assert told in printed
+    assert printed.endswith(f"{path} {last}\n")
