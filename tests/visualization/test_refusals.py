@@ -57,7 +57,6 @@ def folder(tmp_path, monkeypatch):
         (image_grid, {"padding": -1}, "padding=-1"),
         (image_grid, {"scale": 1.5}, "scale=1.5"),
         (save_grid, {"path": "a.jpg"}, "must end in .png.*a.jpg"),
-        (save_grid, {"images": IMAGES[0]}, r"shape=\(4, 5, 1\)"),
         (save_comparison, {"path": "a.jpg"}, "must end in .png.*a.jpg"),
         (save_comparison, {"panels": {}}, "dict of images by title"),
         (save_comparison, {"panels": [IMAGES]}, "dict of images by title"),
@@ -83,7 +82,6 @@ def folder(tmp_path, monkeypatch):
             for attention, size, text in [
                 (ATTENTION[:, :2], 2, r"`write_att.*\(2, 3, 5\).*shape=\(2, 2, 5\)"),
                 (ATTENTION * np.nan, 2, "`write_attention`.*finite"),
-                (ATTENTION, 0, "size=0"),
             ]
         ),
         (save_canvases, {"columns": 0}, "columns=0"),
