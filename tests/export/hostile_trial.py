@@ -176,13 +176,7 @@ def _body(**content):
 
 
 class Trial:
-    """Outcome of a trial.
-
-    Args:
-        url: Address of the server.
-        honest: What `honest_requests` returned.
-        bad: What `bad_requests` returned.
-    """
+    """Outcome of a trial with what `honest_requests` and `bad_requests` returned."""
 
     def __init__(self, url, honest, bad):
         self._url, self._honest, self._bad = url, honest, list(bad.items())

@@ -108,15 +108,21 @@ def test_draws_by_seed_and_loads_nothing_from_elsewhere(
         assert all(source.startswith((address, "data:")) for source in sources)
 
 
+def test_draws_by_label_and_temperature(page, drawn):
+    choose(page, "pixels")
+    draw(page, "Drew 4 images", seed=1, count=4, label=2)
+    check_shown(page, "drawn", drawn("pixels", [1, 2, 3, 4], 2))
+    draw(page, "Drew 4 images", temperature=0.2)
+    check_shown(page, "drawn", drawn("pixels", [1, 2, 3, 4], 2, temperature=0.2))
+
+
 def test_erases_with_the_mouse_and_completes(page, drawn, completed):
-    choose_second(page, "pixels", temperature=0.2)
-    images = drawn("pixels", [1, 2], 1, temperature=0.2)
-    check_shown(page, "drawn", images)
+    choose_second(page, "pixels")
     assert page.get_by_role("button", name="Complete").is_disabled()
     erase(page, row=2, start=1)
     known = np.ones((4, 5), int)
     known[2, 1:] = 0
-    original = images[[1, 1]]
+    original = drawn("pixels", [2, 2], 1)
     complete(page)
     check_shown(page, "completed", completed(original, known, [30, 31], 1))
 
@@ -158,10 +164,10 @@ def test_completes_with_candidates(page, drawn, models):
     page.get_by_role("alert").get_by_text(text).wait_for()
 
 
-def choose_second(page, model, **options):
+def choose_second(page, model):
     """Draw two images of a model, and choose the second one to be completed."""
     choose(page, model)
-    draw(page, "Drew 2 images", seed=1, count=2, label=1, **options)
+    draw(page, "Drew 2 images", seed=1, count=2, label=1)
     page.locator("#drawn button").nth(1).click()
 
 

@@ -50,12 +50,10 @@ def test_images_are_not_merged_with_those_of_other_threads(call):
 def test_png(job, call, expected, tmp_path):
     drawn = job(format="png")
     write_all(drawn, call("draw"))
-    images = expected("draw", 11)
-    for index, seed in enumerate(range(5, 16)):
-        (file,) = tmp_path.glob(f"drawn/digits-*-of-00003/{seed}.png")
-        with Image.open(file) as opened:
-            np.testing.assert_array_equal(opened, images[index, ..., 0])
-    assert len(list(tmp_path.rglob("*.png"))) == 11
+    files = {int(file.stem): file for file in tmp_path.glob("drawn/*/*.png")}
+    assert sorted(files) == list(range(5, 16))
+    images = [np.asarray(Image.open(files[seed])) for seed in sorted(files)]
+    np.testing.assert_array_equal(images, expected("draw", 11)[..., 0])
 
 
 def test_tfds_and_score_read_data_sets(job, call, expected):
