@@ -95,7 +95,8 @@ def test_completes_what_complete_completes(
 
 def test_scores(connect, drawn, base_dir):
     images = drawn("pixels", range(5), LABELS)
-    nats = connect("pixels", batch_size=2).log_prob(images, label=LABELS)
+    # Not in smaller batches, whose bits may be others.
+    nats = connect("pixels").log_prob(images, label=LABELS)
     compute = SavedModel(base_dir / "pixels" / "1", "log_prob").load()
     expected = compute(images=images, label=LABELS)["log_prob"]
     np.testing.assert_array_equal(nats, expected, strict=True)
@@ -124,9 +125,10 @@ def test_says_what_is_wrong_with_a_request(connect, call, text):
 
 
 def test_versions_and_labels(connect):
-    for missing in ({"version": 9}, {"label": "nope"}, {"name": "nobody"}):
-        with pytest.raises(ClientError, match="NOT_FOUND|404|400"):
-            connect(**{"name": "vae", **missing}).sample([1])
+    missing = [({"version": 9}, 404), ({"name": "nobody"}, 404), ({"label": "x"}, 400)]
+    for which, code in missing:
+        with pytest.raises(ClientError, match=f"NOT_FOUND|{code}"):
+            connect(**{"name": "vae", **which}).sample([1])
     stable, newest = connect("vae", label="stable"), connect("vae")
     np.testing.assert_array_equal(stable.sample([5]), newest.sample([5]))
 
