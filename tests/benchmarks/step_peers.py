@@ -189,7 +189,6 @@ def torch_step(family, weights, images, channels_last=False, cut=False):
 
 
 def main():
-    """Serve the steps of the program that the command line names."""
     name, family, size, path = sys.argv[1:]
     if name in PEERS:
         weights = dict(np.load(path))

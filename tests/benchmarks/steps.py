@@ -155,7 +155,6 @@ class Side(subprocess.Popen):
 
 
 def sides_of(family):
-    """Return the names of the programs of a family."""
     names = [OURS, BFLOAT16, BOUND]
     if family in step_peers.NETWORKS:
         names += step_peers.TENSORFLOW
