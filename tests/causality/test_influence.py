@@ -1,4 +1,4 @@
-"""Causal models pass, and planted faults are named.
+"""Causal models pass, planted faults are named, and fields of any size are told.
 
 tests/causality/test_report.py checks the numbers independently.
 """
@@ -6,8 +6,9 @@ tests/causality/test_report.py checks the numbers independently.
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from keras_genimg.causality import assert_causal, influence
+from keras_genimg.causality import assert_causal, dependency_field, influence
 from keras_genimg.layers import MaskedConv2D, RowLSTM
 from keras_genimg.likelihoods import Categorical
 from keras_genimg.models import PixelCNN, PixelRNN
@@ -24,9 +25,9 @@ def test_the_paper_s_network_lacks_its_blind_spot_alone():
     assert not report.complete
     with pytest.raises(AssertionError, match="not complete.* 2 are missing"):
         assert_causal(model, complete=True, **options)
-    model = PixelRNN((3, 3, 1), 6, 1, first_kernel_size=5)  # Reaches across the row.
+    model = PixelCNN((1, 4, 1), 6, 1)  # The kernel reaches across the row.
     report = assert_causal(model, complete=True, **options)
-    assert report.complete and report.num_seen == report.num_past == 36
+    assert report.complete and report.num_seen == report.num_past == 6
 
 
 GRAY, RGB = {"shape": (4, 5, 1)}, {"shape": (3, 4, 3)}
@@ -136,3 +137,46 @@ def test_numbers_that_are_not_finite_are_refused():
     model.set_weights([np.full(w.shape, np.nan) for w in model.get_weights()])
     with pytest.raises(ValueError, match="wired returned numbers that are not finite"):
         influence(model)
+
+
+def test_a_model_of_any_size_keeps_its_weights():
+    model = PixelRNN((None, None, 1), 6, 1, first_kernel_size=3, num_classes=4)
+    weights = model.get_weights()
+    field = dependency_field(model, (3, 2), image_size=(5, 6))
+    # The network's own blind spot is the last pixel of the row above.
+    expected = np.arange(30).reshape(5, 6) < 3 * 6 + 2
+    expected[2, 5] = False
+    np.testing.assert_array_equal(field, expected)
+    np.testing.assert_equal(model.get_weights(), weights)
+
+
+class Recomputed(keras.layers.Layer):
+    """Scales its input, by a weight that is read again for the gradient."""
+
+    def build(self, shape):
+        self.scale = self.add_weight(shape=(), initializer="zeros", name="scale")
+
+    def call(self, inputs):
+        return tf.recompute_grad(lambda x: x * self.scale.value)(inputs)
+
+
+def test_gradients_see_the_random_weights():
+    inputs = keras.Input((6, 9, 2))
+    field = dependency_field(keras.Model(inputs, Recomputed()(inputs)), (2, 3))
+    assert field[2, 3] and field.sum() == 1
+
+
+def test_bad_arguments_of_fields_are_refused():
+    model = PixelCNN((None, 4, 1), 4, 1)
+    with pytest.raises(ValueError, match="image_size=None"):
+        dependency_field(model, (0, 0))
+    with pytest.raises(ValueError, match=r"image_size=\(3, 5\)"):
+        dependency_field(model, (0, 0), image_size=(3, 5))
+    with pytest.raises(ValueError, match=r"3 rows and 4 columns.*pixel=\(3, 0\)"):
+        dependency_field(model, (3, 0), image_size=(3, 4))
+    with pytest.raises(ValueError, match="functional keras.Model"):
+        dependency_field(RowLSTM(4), (0, 0))
+    inputs = keras.Input((4, 4, 1))
+    pooled = keras.Model(inputs, keras.layers.MaxPooling2D()(inputs))
+    with pytest.raises(ValueError, match=r"outputs of shape \(1, 2, 2, 1\)"):
+        dependency_field(pooled, (0, 0))

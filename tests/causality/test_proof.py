@@ -72,11 +72,15 @@ def test_parameters_that_are_not_finite_are_no_proof():
     assert np.isinf(sampler_difference(model, random_images(model))).all()
 
 
-def test_generate_refuses_a_sampler_that_does_not_compute_the_model():
+@pytest.mark.parametrize("jit_compile", slow_but([False, True], False))
+def test_generate_refuses_a_sampler_that_does_not_compute_the_model(jit_compile):
     model = wired(WrongStep(name="forgetful"))
-    for jit_compile in (False, True):
+    own = model.get_weights()
+    for weights in (own, [w * 0 for w in own]):  # Those of zero hide no fault.
+        model.set_weights(weights)
         with pytest.raises(ValueError, match="WrongStep 'forgetful'.*ancestral"):
             model.generate(2, seed=0, jit_compile=jit_compile)
+        np.testing.assert_equal(model.get_weights(), weights)
     model.generate(2, seed=0, method="ancestral")
 
 
@@ -110,15 +114,6 @@ def test_the_first_rows_of_a_large_model_are_proven(monkeypatch):
     assert drawn[:, 8:].any()
     with pytest.raises(ValueError, match="WrongStep 'forgetful'"):
         wired(WrongStep(name="forgetful"), (12, 5, 1)).generate(2, seed=0)
-
-
-def test_weights_of_zero_hide_no_fault():
-    model = wired(WrongStep(name="forgetful"))
-    weights = [w * 0 for w in model.get_weights()]
-    model.set_weights(weights)
-    with pytest.raises(ValueError, match="WrongStep 'forgetful'"):
-        model.generate(2, seed=0)
-    np.testing.assert_equal(model.get_weights(), weights)
 
 
 @pytest.mark.slow

@@ -53,33 +53,31 @@ def order_by_hand(scales):
 @pytest.mark.parametrize(
     "shape, scales",
     [
-        ((2, 2, 2), ((1, 1), (2, 2))),
+        ((2, 3, 2), ((1, 1), (2, 3))),
         pytest.param((3, 2, 1), ((1, 1), (1, 2), (3, 2)), marks=pytest.mark.slow),
     ],
 )
-def test_probabilities_of_all_images_sum_to_one(shape, scales):
+def test_log_probability_is_that_of_the_scales_and_sums_to_one(shape, scales):
+    """Computed from the networks one by one, new pixels only."""
     model = make(shape, scales, units=4, likelihood=Categorical(2))
     every = itertools.product(range(2), repeat=int(np.prod(shape)))
-    log_prob = model.log_prob(np.reshape(list(every), (-1, *shape)), verbose=0)
-    np.testing.assert_allclose(np.exp(log_prob).sum(), 1, rtol=1e-5)
-
-
-def test_log_probability_is_that_of_the_scales(model, images):
-    """Computed from the networks one by one, new pixels only."""
-    total = 0.0
+    images, total = np.reshape(list(every), (-1, *shape)), 0.0
     for index, network in enumerate(model.scale_models):
         x = model.at_scale(images, index)
         here = x if index == 0 else x["images"]
-        params = np.asarray(network(x, training=False), "float64")
-        nats = np.where(here == 1, -np.logaddexp(0, -params), -np.logaddexp(0, params))
+        logits = np.asarray(network(x, training=False), "float64")
+        of_values = logits - np.logaddexp.reduce(logits, axis=-1, keepdims=True)
+        nats = np.where(here == 1, of_values[..., 1], of_values[..., 0])
         if index > 0:
-            small, large = model.scales[index - 1 : index + 1]
-            factors = (large[0] // small[0], large[1] // small[1])
-            nats[:, :: factors[0], :: factors[1]] = 0
+            small, large = scales[index - 1 : index + 1]
+            nats[:, :: large[0] // small[0], :: large[1] // small[1]] = 0
         total += nats.sum((1, 2, 3))
-    alone = network.log_prob(x)
+    options = {"batch_size": 1024, "verbose": 0}
+    alone = network.log_prob(x, **options)
     np.testing.assert_allclose(alone, nats.sum((1, 2, 3)), rtol=1e-5)
-    np.testing.assert_allclose(model.log_prob(images), total, rtol=1e-5)
+    log_prob = model.log_prob(images, **options)
+    np.testing.assert_allclose(log_prob, total, rtol=1e-5)
+    np.testing.assert_allclose(np.exp(log_prob).sum(), 1, rtol=1e-5)
 
 
 def test_a_pixel_depends_on_earlier_ones_and_on_all_of_the_small_image():
@@ -181,7 +179,7 @@ def test_trains_and_reports_each_scale(images, subsampling):
 
 
 @pytest.mark.slow
-def test_networks_draw_alone(model, images):
+def test_networks_draw_and_complete_alone(model, images):
     network = model.scale_models[2]
     small = images[:, ::2, ::4]
     drawn = network.generate(6, seed=0, conditions=small)
@@ -193,12 +191,7 @@ def test_networks_draw_alone(model, images):
     for call in (network.log_prob, network.evaluate):
         with pytest.raises(ValueError, match=r"top-left.*images\[:, ::2, ::4\]"):
             call(other)
-
-
-@pytest.mark.slow
-def test_a_network_completes_what_its_small_images_leave_open(model, images):
-    network = model.scale_models[2]
-    small = images[:, ::2, ::4]
+    # A network completes what its small images leave open.
     known = np.zeros((4, 8))
     known[:, :3] = 1
     options = {"seed": 3, "num_candidates": 4, "conditions": small}
