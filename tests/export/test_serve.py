@@ -87,7 +87,7 @@ MALFORMED = {
 }
 
 
-def test_more_than_one_output(drawn, server):
+def test_more_than_one_output(drawn, log_prob, server):
     images = drawn("pixels", [1, 2], 0)
     columns = {"images": images.tolist(), "label": [0, 0]}
     instances = [{"images": image.tolist(), "label": 0} for image in images]
@@ -98,6 +98,9 @@ def test_more_than_one_output(drawn, server):
     assert predictions == [
         {name: values[i] for name, values in outputs.items()} for i in range(2)
     ]
+    nats = log_prob(images, 0)
+    np.testing.assert_allclose(outputs["log_prob"], nats, rtol=1e-6)
+    np.testing.assert_allclose(outputs["bits_per_dim"], -nats / np.log(2) / 60, 1e-6)
 
 
 def test_every_type_comes_back_as_it_was_sent(server):
