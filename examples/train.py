@@ -91,7 +91,8 @@ def parse_arguments():
         help="change an argument of the preset's model, such as num_glimpses=16; may "
         "be given several times",
     )
-    held_out = "last training images to hold out (default: 5000 or a tenth)"
+    held_out = "number of training images kept for validation (default: those that the "
+    held_out += "data set has for it, else 5000 or a tenth)"
     add("--held-out", type=integer(0), metavar="N", help=held_out)
     samples = "images in a picture, 0 for none"
     add("--samples", type=integer(0), default=64, metavar="N", help=samples)
@@ -260,17 +261,18 @@ def load_splits(options, batch_size, held_out, likelihood):
         size = int(
             datasets.load(split="train", **{**once, "batch_size": 1}).cardinality()
         )
-        count = min(HELD_OUT, size // 10) if held_out is None else held_out
-        if count >= size:
-            raise ValueError(
-                f"--held-out must be below {size}, the number of training images. "
-                f"Received: {count}"
-            )
-        train, held = f"train[:{size - count}]", f"train[{size - count}:]"
         if str(name).startswith("downsampled_imagenet"):
-            test = "validation"  # Which the papers report.
-        if count == 0:
-            held = None
+            test = "validation"  # The papers report it.
+        if held_out is not None or not has_validation_split(name):
+            count = min(HELD_OUT, size // 10) if held_out is None else held_out
+            if count >= size:
+                raise ValueError(
+                    f"--held-out must be below {size}, the number of training images. "
+                    f"Received: {count}"
+                )
+            train, held = f"train[:{size - count}]", f"train[{size - count}:]"
+            if count == 0:
+                held = None
     return (
         datasets.load(
             split=train,
@@ -282,6 +284,20 @@ def load_splits(options, batch_size, held_out, likelihood):
         held and datasets.as_array(datasets.load(split=held, **once)),
         datasets.as_array(datasets.load(split=test, **once)),
     )
+
+
+def has_validation_split(name):
+    """Return whether a data set comes with validation images that are no test images."""
+    import tensorflow_datasets as tfds
+
+    from keras_genimg.datasets.readers import READERS
+
+    if isinstance(name, pathlib.Path) or name in READERS:
+        return False
+    if name.startswith("downsampled_imagenet"):
+        return False  # The papers report its validation images, so they are the test.
+    builder = tfds.builder(name, data_dir=os.environ.get("TFDS_DATA_DIR"))
+    return "validation" in builder.info.splits
 
 
 def data_facts(options, train, held_out, test):
@@ -419,7 +435,7 @@ def make_model(family, name, likelihood, image_shape, arguments):
     return model
 
 
-def make_callbacks(output, epochs, arguments, chief):
+def make_callbacks(output, epochs, arguments, chief, has_held_out):
     """Return the callbacks of a run. The chief alone writes log and weights."""
     import keras
 
@@ -437,7 +453,7 @@ def make_callbacks(output, epochs, arguments, chief):
             self.bar = None
 
     callbacks: list[Any] = []
-    if chief and not arguments.preset and arguments.held_out != 0:
+    if chief and has_held_out:
         best = keras.callbacks.ModelCheckpoint(
             str(output / BEST),
             monitor="val_loss",
@@ -618,7 +634,9 @@ def main():
         epochs=recipe.epochs,
         validation_data=held_out,
         verbose=1 if sys.stdout.isatty() else 2,
-        callbacks=make_callbacks(output, recipe.epochs, arguments, chief),
+        callbacks=make_callbacks(
+            output, recipe.epochs, arguments, chief, held_out is not None
+        ),
     )
     seconds = time.monotonic() - start
     # This also waits until the first worker has saved.
