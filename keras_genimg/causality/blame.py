@@ -8,7 +8,14 @@ from keras_genimg.ops.color_masks import color_groups
 from keras_genimg.sampling.program import is_functional
 
 
-def leaking_layer(model, leak, before, after, image_shape=None):
+def outputs_in_inference(graph, inputs):
+    """Return the outputs of a functional model in inference, as a flat list."""
+    return graph(inputs, training=False)
+
+
+def leaking_layer(
+    model, leak, before, after, image_shape=None, outputs_of=outputs_in_inference
+):
     """Return type and name of the layer that leaks, or None if it cannot be found.
 
     The search follows the changed image through the graph. If the change reaches an
@@ -24,14 +31,16 @@ def leaking_layer(model, leak, before, after, image_shape=None):
         before: Inputs of `model` for one image.
         after: Inputs for the same image, changed from `leak.changed` on. For a leak of
             the kind `"batch"`, for a batch that has the same image at its places 0 and
-            -2.
+            -2; for one of the kind `"call"`, the same inputs.
         image_shape: `(height, width, colors)`, by default that of the first input.
+        outputs_of: Function of a functional model and its inputs that returns the
+            outputs.
     """
     image_shape = image_shape or before[0].shape[1:]
     steps = _steps(model)
     tensors = [*model.inputs, *(tensor for step in steps for tensor in step.outputs)]
     graph = keras.Model(model.inputs, tensors)
-    both = graph(before, training=False), graph(after, training=False)
+    both = outputs_of(graph, before), outputs_of(graph, after)
     values = {id(x): pair for x, *pair in zip(tensors, *both, strict=True)}
     effects = {key: _effect(leak, image_shape, *pair) for key, pair in values.items()}
     # Of the tensors that change: whether they leak.
@@ -45,7 +54,7 @@ def leaking_layer(model, leak, before, after, image_shape=None):
         if is_functional(operation):
             pairs = [values[id(tensor)] for tensor in step.input_tensors]
             both = zip(*pairs, strict=True)
-            inner = leaking_layer(operation, leak, *both, image_shape)
+            inner = leaking_layer(operation, leak, *both, image_shape, outputs_of)
         return inner or f"{type(operation).__name__} '{operation.name}'"
 
     leaking = [step for step in steps if any(leaks_of(step.outputs))]
@@ -85,6 +94,8 @@ def _effect(leak, image_shape, before, after):
         changes = np.abs(before - after) > 1e-4 * np.abs(before).max(initial=0)
         return changes.any(), changes.any()
     changes = before != after
+    if leak.kind == "call":
+        return changes.any(), changes.any()
     height, width, num_colors = image_shape
     if changes.ndim < 4 or changes.shape[1:3] != (height, width):
         return changes.any(), None

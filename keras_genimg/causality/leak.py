@@ -28,6 +28,7 @@ _REMEDIES = {
     'mask_type="A", such as MaskedConv2D(..., mask_type="A").',
     "batch": "Use layers that treat each example alone, without noise, and no "
     "training=True.",
+    "call": "Use layers without noise or state of their own outside of training.",
 }
 
 
@@ -35,32 +36,40 @@ _REMEDIES = {
 class Leak:
     """A sub-pixel whose value changes its own parameters or those of an earlier one.
 
-    Or, of kind `"batch"`, parameters that depend on more than one image.
+    Or, of kind `"batch"`, parameters that depend on more than one image; of kind
+    `"call"`, parameters that change from call to call.
 
     `str(leak)` describes the leak and how to fix it.
 
     Attributes:
         changed: Row, column and color of the first changed sub-pixel. The color is
-            left out if the likelihood couples the colors of a pixel. Of kind `"batch"`,
-            the sub-pixel whose parameters changed.
+            left out if the likelihood couples the colors of a pixel. Of kind `"batch"`
+            and `"call"`, the sub-pixel whose parameters changed.
         seen_by: Row, column and color of the sub-pixel whose parameters changed, with
             the same exception.
         kind: `"pixel"` if `seen_by` is another pixel than `changed`, `"color"` if it is
             another color of the same pixel, `"batch"` if the parameters of an image
-            change with the other images of its batch or from call to call, else
-            `"itself"`.
+            change with the other images of its batch, `"call"` if they change from
+            call to call, else `"itself"`.
         layer: Type and name of the first layer that lets the change through, such as
             "Conv2D 'conv2d'". None if it cannot be found.
+        in_training: Whether the leak is in the forward pass of training alone.
     """
 
     changed: tuple[int, ...]
     seen_by: tuple[int, ...]
     kind: str
     layer: str | None = None
+    in_training: bool = False
 
     def __str__(self) -> str:
         where = f" It enters through {self.layer}." if self.layer else ""
-        if self.kind == "batch":
+        if self.kind == "call":
+            effect = (
+                f"The parameters of an image, such as those of "
+                f"{name_sub_pixel(self.seen_by)}, change from call to call."
+            )
+        elif self.kind == "batch":
             effect = (
                 f"The parameters of an image, such as those of "
                 f"{name_sub_pixel(self.seen_by)}, depend on the other images of its "
@@ -68,7 +77,8 @@ class Leak:
             )
         else:
             changed = name_sub_pixel(self.changed)
-            effect = f"Changing images from {changed} on {effect_of(self)}"
+            start = "In training, changing" if self.in_training else "Changing"
+            effect = f"{start} images from {changed} on {effect_of(self)}"
         return f"{effect}{where} {_REMEDIES[self.kind]}"
 
 

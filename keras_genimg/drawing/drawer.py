@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from keras_genimg.causality import is_causal
 from keras_genimg.causality.image_pairs import random_conditions
-from keras_genimg.causality.probing import announce_proof, check_causal
+from keras_genimg.causality.probing import announce_check, check_causal
 from keras_genimg.causality.proof import check_difference
 from keras_genimg.causality.random_weights import jittered_values, random_values
 from keras_genimg.drawing.candidates import completion_of_candidates, temperatures
@@ -98,14 +98,21 @@ class Drawer:
         networks = self._network_shapes(image_shape)
         return max(largest_small_batch(*network) for network in networks)
 
-    def check_causal(self, image_shape):
-        """Raise an error unless each graph is causal, which is checked once."""
+    def check_causal(self, image_shape, training=False):
+        """Raise an error unless each graph is causal, which is checked once.
+
+        Args:
+            image_shape: `(height, width, colors)`.
+            training: Whether to check the forward pass of training too.
+        """
         if not self._model.check_causality:
             return
         for model, shape in self._network_shapes(image_shape):
-            if model.check_causality:
-                check = functools.partial(check_causal, model, shape)
-                model._function_cache.get(("causal", shape), check)
+            if not model.check_causality:
+                continue
+            for in_training in (False, True) if training else (False,):
+                check = functools.partial(check_causal, model, shape, in_training)
+                model._function_cache.get(("causal", shape, in_training), check)
 
     def from_seeds(
         self, method, image_shape, jit_compile=False, num_candidates=None, **options
@@ -433,7 +440,7 @@ class TracedSampler:
             elif is_half or is_quantized(model) or is_on_gpu():
                 model._drawer.check_causal(image_shape)
             else:
-                announce_proof(model, image_shape)
+                announce_check(model, image_shape)
             both = random_values(model), jittered_values(model)
             try:
                 drawn = [(weights, self._drawn_under(weights)) for weights in both]

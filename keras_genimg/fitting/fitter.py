@@ -24,6 +24,7 @@ from keras_genimg.inputs.images import (
     checked_inputs,
     images_of,
     inputs_of,
+    known_image_shape,
     like,
     refuse_targets,
     with_shape,
@@ -73,7 +74,7 @@ class Fitter:
         check_scope(model, "fit")
         given = self._checked(_by_name(keras_fit, *args, **kwargs), "fit")
         x = given.pop("x")
-        model._check_before_fit(x)
+        self._check_graph(known_image_shape(x, model), training=True)
         if isinstance(x, tf.data.Dataset) or hasattr(x, "__next__"):
             given.setdefault("shuffle", False)  # Keras warns of its own default.
         if (validation := given.get("validation_data")) is not None:
@@ -115,6 +116,7 @@ class Fitter:
         if kwargs.get("_use_cached_eval_dataset"):
             return keras_evaluate(*args, **kwargs)
         given = self._checked(_by_name(keras_evaluate, *args, **kwargs), "evaluate")
+        self._check_graph(known_image_shape(given["x"], self._model))
         with self.iterators.freed_at_the_end():
             return keras_evaluate(**given)
 
@@ -132,6 +134,7 @@ class Fitter:
         images, *conditions = inputs_of(given.get("x"), model)
         shape = np.shape(images)
         check_shape(shape, model, f"{model.name}.{method}")
+        self._check_graph(shape[1:], training=method == "train_on_batch")
         conditions = [
             with_shape(model, tensor, np.asarray(values), shape)
             for tensor, values in zip(model.inputs[1:], conditions, strict=True)
@@ -158,6 +161,16 @@ class Fitter:
             y = images_of(x, model)
             checked_condition(model, SAMPLE_WEIGHT, weights, y.shape)
         return {**given, "x": x, "y": y}
+
+    def _check_graph(self, image_shape, training=False):
+        """Check the model's graph for images of a size, once; if the size is known.
+
+        A step checks the size of its batch too, see `StepCheck` for one that only the
+        step knows.
+        """
+        image_shape = tuple(image_shape)
+        if None not in image_shape:
+            self._model._check_graph(image_shape, training)
 
     def _refuse_class_weight(self, given, method):
         if given.get("class_weight") is not None:
@@ -218,6 +231,8 @@ class Fitter:
                 f"Received: sample_weight of shape {tuple(sample_weight.shape)}"
             )
         x, sample_weight = self._check.inputs(x, sample_weight, owner)
+        shape = images_of(x, self._model).shape[1:]
+        self._check_graph(shape, training=what == "Training")
         # Not Keras' own packing, which drops such weights too.
         return x, y, sample_weight
 
@@ -246,7 +261,12 @@ class Fitter:
             function: Result of `make_train_function` or `make_test_function`.
             what: `"Training"` or `"Evaluation"`, for error texts.
         """
-        return self._check.after(function, f"{what} of {self._model.name}")
+
+        def check_graph(image_shape):
+            self._check_graph(image_shape, training=what == "Training")
+
+        owner = f"{what} of {self._model.name}"
+        return self._check.after(function, owner, check_graph)
 
 
 def _by_name(method, *args, **kwargs):

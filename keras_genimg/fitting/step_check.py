@@ -1,4 +1,4 @@
-"""Check of the images and conditions in the steps of training and evaluation."""
+"""Check of what steps of training and evaluation receive: values and sizes."""
 
 from typing import Any
 
@@ -26,6 +26,10 @@ class StepCheck:
     it after each call. The step gets zeros instead of a bad batch, of the sizes that it
     should have, so that it ends and leaves no NaN in the weights.
 
+    For a model of images of any size, a step may not know the size of its batch before
+    it runs. It writes the size to another variable, and the host checks the graph for
+    each new size after the step, before its loss is reported.
+
     Args:
         model: A `GenerativeModel`.
     """
@@ -37,7 +41,8 @@ class StepCheck:
     def __init__(self, model):
         self.model = model
         self.received: Any = None  # Until `after` makes the variable.
-        self._is_read = False  # Whether the host reads `received` after this step.
+        self._sizes: Any = None  # Until a step does not know the size of its batch.
+        self._is_read = False  # Whether the host reads the variables after this step.
         self._tensors = [*model.inputs, SAMPLE_WEIGHT]
         # A row for each input: whether it was bad; the smallest, the largest and the
         # first bad value of the batch, and their dtype; then the shape.
@@ -62,6 +67,9 @@ class StepCheck:
             images = checked[0] if checked else None
             checked.append(_Input(self.model, tensor, value, images, owner))
         values = [each.value for each in checked]
+        size = values[0].shape[1:3]
+        if self._is_read and not size.is_fully_defined():
+            self._note_size(tf.shape(values[0])[1:3])
         is_good = tf.reduce_all([each.is_good for each in checked])
 
         received = self.received
@@ -90,6 +98,11 @@ class StepCheck:
         weights = None if sample_weight is None else values.pop()
         return like(x, values, self.model), weights
 
+    def _note_size(self, size):
+        """Write the height and width of a batch, for the host."""
+        # One row for each step that runs between two looks of the host.
+        self._sizes.assign(tf.concat([self._sizes[1:], size[None]], axis=0))
+
     def with_flag(self, logs):
         """Add a flag to the logs of a step: above 0 after a value was out of range.
 
@@ -99,22 +112,24 @@ class StepCheck:
             return logs
         return {**logs, self.key: tf.reduce_max(self.received[:, 0])}
 
-    def after(self, function, owner):
+    def after(self, function, owner, check_graph):
         """Return `function`, which runs steps, followed by the check on the host.
 
         Args:
             function: Result of `make_train_function` or `make_test_function`.
             owner: The call that received the inputs, for error texts.
+            check_graph: Function of the shape of an image that raises if the model
+                must not be used on such images.
         """
-        strategy = self.model.distribute_strategy
+        model, strategy = self.model, self.model.distribute_strategy
         if self.received is None:
-            with strategy.scope():
-                self.received = tf.Variable(
-                    tf.zeros((len(self._tensors), self._row_size)),
-                    trainable=False,
-                    synchronization=tf.VariableSynchronization.ON_READ,
-                    aggregation=tf.VariableAggregation.NONE,
-                )
+            self.received = self._variable(
+                tf.zeros((len(self._tensors), self._row_size))
+            )
+        has_any_size = None in model.image_shape
+        if has_any_size:
+            steps = model.steps_per_execution or 1
+            self._sizes = self._variable(tf.zeros((steps, 2), tf.int32))
         replicas = strategy.experimental_local_results(self.received)
 
         def checked(iterator):
@@ -140,9 +155,29 @@ class StepCheck:
                         f"{owner} ends here, since another worker received values out "
                         f"of range. The error of that worker says which"
                     )
+            if has_any_size:
+                self._check_sizes(check_graph)
             return logs
 
         return checked
+
+    def _variable(self, value):
+        """Return a variable of which each replica has its own value."""
+        with self.model.distribute_strategy.scope():
+            return tf.Variable(
+                value,
+                trainable=False,
+                synchronization=tf.VariableSynchronization.ON_READ,
+                aggregation=tf.VariableAggregation.NONE,
+            )
+
+    def _check_sizes(self, check_graph):
+        """Check the graph for the sizes that the last steps have written."""
+        local = self.model.distribute_strategy.experimental_local_results
+        colors = self.model.image_shape[2]
+        for sizes in local(self._sizes):
+            for size in {tuple(row) for row in sizes.numpy().tolist()} - {(0, 0)}:
+                check_graph((*size, colors))
 
     def _raise(self, rows, replicas, owner):
         for received in replicas:

@@ -5,8 +5,13 @@ import functools
 import keras
 import tensorflow as tf
 
-# Attributes that every layer has are Keras' own bookkeeping.
+# Attributes that every layer or model has are Keras' own bookkeeping.
 _BOOKKEEPING = set(vars(keras.Layer()))
+_BOOKKEEPING_OF_MODELS = {
+    *vars(keras.Model()),
+    *vars(keras.Sequential()),
+    *vars(keras.Model(*[keras.Input((1,))] * 2)),
+}
 _BY_VALUE = (bool, int, float, complex, str, bytes)
 
 
@@ -57,10 +62,13 @@ def _is_same(value, other):
 
 def _state(model):
     """Return the objects that traced functions of a model hold on to."""
-    state, own = [*model.variables], []
+    state, own = [*model.variables, model.likelihood], []
     for layer in model._flatten_layers():
         attributes = vars(layer)
         state += (layer, layer.dtype_policy, attributes.get("call"))
-        if not isinstance(layer, keras.Model):
-            own += [attributes[x] for x in attributes if x not in _BOOKKEEPING]
+        if layer is model:  # Compiling and training it sets attributes.
+            continue
+        is_model = isinstance(layer, keras.Model)
+        known = _BOOKKEEPING_OF_MODELS if is_model else _BOOKKEEPING
+        own += [attributes[name] for name in attributes if name not in known]
     return state + keras.tree.flatten(own)

@@ -12,7 +12,6 @@ from keras_genimg.inputs.calls import image_seeds, map_images
 from keras_genimg.inputs.images import (
     check_condition_ranges,
     condition_arrays,
-    known_image_shape,
 )
 from keras_genimg.metrics import BitsPerDim
 from keras_genimg.models.generative_model import GenerativeModel
@@ -118,8 +117,8 @@ class AutoregressiveModel(GenerativeModel):
     def _own_metrics(self):
         return [BitsPerDim(self.likelihood)]
 
-    def _check_before_fit(self, x):
-        self._drawer.check_causal(known_image_shape(x, self))
+    def _check_graph(self, image_shape, training=False):
+        self._drawer.check_causal(image_shape, training)
 
     def generate(
         self,
@@ -285,9 +284,15 @@ class AutoregressiveModel(GenerativeModel):
             ValueError: If there are no images, or their shape or pixels do not fit.
             RuntimeError: If it is called in a `tf.function`.
         """
-        function = self._function_cache.compiled(
+        compiled = self._function_cache.compiled(
             "log_prob", self._drawer.log_prob, reduce_retracing=True
         )
+
+        def function(images, *conditions):
+            # Here, since the batches of a data set may differ in size.
+            self._check_graph(tuple(images.shape[1:]))
+            return compiled(images, *conditions)
+
         return map_images(self, function, images, "log_prob", batch_size, verbose)
 
     def endpoints(

@@ -577,11 +577,12 @@ class GenerativeModel(keras.Model):
             owner: The call that received them, for the error text.
         """
 
-    def _check_before_fit(self, x):
-        """Raise if the model cannot be trained.
+    def _check_graph(self, image_shape, training=False):
+        """Raise if numbers of the model would be wrong, which is checked once.
 
         Args:
-            x: What `fit` was given, checked.
+            image_shape: `(height, width, colors)`, all known.
+            training: Whether to check the forward pass of training too.
         """
 
 

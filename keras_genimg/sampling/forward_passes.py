@@ -8,10 +8,10 @@ import tensorflow as tf
 from keras import ops
 
 
-def forward_pass(model, images, conditions=()):
+def forward_pass(model, images, conditions=(), training=False):
     """Return the parameters of images, with conditions in the order of the inputs."""
     images = tf.cast(images, model.inputs[0].dtype)
-    return model([images, *conditions] if conditions else images, training=False)
+    return model([images, *conditions] if conditions else images, training=training)
 
 
 def ancestral_sampler(
