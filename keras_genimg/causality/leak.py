@@ -28,6 +28,8 @@ _REMEDIES = {
     'mask_type="A", such as MaskedConv2D(..., mask_type="A").',
     "batch": "Use layers that treat each example alone, without noise, and no "
     "training=True.",
+    "training": "Move or turn images before they enter the model, for example in "
+    "`dataset.map`, and use layers that see only earlier pixels in training too.",
     "call": "Use layers without noise or state of their own outside of training.",
 }
 
@@ -79,7 +81,8 @@ class Leak:
             changed = name_sub_pixel(self.changed)
             start = "In training, changing" if self.in_training else "Changing"
             effect = f"{start} images from {changed} on {effect_of(self)}"
-        return f"{effect}{where} {_REMEDIES[self.kind]}"
+        remedy = _REMEDIES["training" if self.in_training else self.kind]
+        return f"{effect}{where} {remedy}"
 
 
 def effect_of(leak):

@@ -70,11 +70,14 @@ def check_causal(model, image_shape, training=False):
         return
     if leak is None:
         return
+    fault = "is not causal, so"
     result = "it learns to copy pixels that are not available during generation"
     if leak.kind in ("batch", "call"):
-        result = "no number or image of it can be reproduced"
+        result = "no image of it can be reproduced"
+    if leak.kind == "call":
+        fault = "does not compute the same twice, so no number and"
     raise ValueError(
-        f"{model.name} is not causal, so {result}. {leak} If this is intended, "
+        f"{model.name} {fault} {result}. {leak} If this is intended, "
         f"`check_causality = False` on the model turns the check off, except for "
         f"exports with the incremental sampler."
     )

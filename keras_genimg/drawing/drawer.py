@@ -18,7 +18,7 @@ from keras_genimg.inputs.calls import cost_of_image, draw_images, eager_task
 from keras_genimg.inputs.images import check_shape, sized_image_shape
 from keras_genimg.ops.checks import check_choice, check_temperature
 from keras_genimg.ops.devices import is_on_gpu, num_cores
-from keras_genimg.ops.graphs import shared_eager_traces
+from keras_genimg.ops.graphs import random_operations, shared_eager_traces
 from keras_genimg.ops.precision import has_half_precision, in_float32, is_quantized
 from keras_genimg.ops.uniforms import seeded_uniforms
 from keras_genimg.sampling import METHODS
@@ -156,7 +156,14 @@ class Drawer:
         return sample if num_candidates is None else complete
 
     def traced(
-        self, method, image_size, jit_compile, num_candidates, batch_size, first=0
+        self,
+        method,
+        image_size,
+        jit_compile,
+        num_candidates,
+        batch_size,
+        first=0,
+        owner="generate",
     ):
         """Return the `TracedSampler` for batches of a size.
 
@@ -168,12 +175,13 @@ class Drawer:
                 images.
             batch_size: Number of images, each candidate one.
             first: Index of the first scale to draw, see `ScalesDrawer.sampler`.
+            owner: Name of the public method, for error texts.
 
         Raises:
             ValueError: If the method is unknown, or the size does not fit.
         """
-        method = self.checked_method(method)
-        shape = sized_image_shape(self._model, image_size, "generate")
+        method = self.checked_method(method, owner)
+        shape = sized_image_shape(self._model, image_size, owner)
         is_small = (
             method == "incremental"
             and not jit_compile
@@ -198,11 +206,11 @@ class Drawer:
         with shared_eager_traces(sampler.kind[1][0]):
             self._model._function_cache.get(("proven", *sampler.kind), sampler.prove)
 
-    def checked_method(self, method):
+    def checked_method(self, method, owner):
         """Return a sampling method, that of the model for None."""
         if method is None:
             return self._model.sampling_method
-        return check_choice("method", method, tuple(METHODS), "generate")
+        return check_choice("method", method, tuple(METHODS), owner)
 
     def draw(
         self, sampler, temperature, inputs, batch_size, verbose, owner, num_candidates=1
@@ -360,12 +368,27 @@ class TracedSampler:
             owners = [
                 f"{type(layer).__name__} '{layer.name}'"
                 for layer in model._flatten_layers(include_self=False)
-                if any(id(variable) in changed for variable in layer.variables)
+                if any(id(variable) in changed for variable in _variables_of(layer))
             ]
             error = Refusal(
                 f"No image of {model.name} can be reproduced from its seed, since "
-                f"layers draw random numbers of their own. Let them do so only in "
-                f"training. Received: {', '.join(owners) or 'a graph with noise'}"
+                f"layers draw random numbers or keep a state of their own. Let them do "
+                f"so only in training, and leave out `stateful=True`. Received: "
+                f"{', '.join(owners) or 'a graph with noise'}"
+            )
+            error.depends_on_batch = True
+            raise error
+
+    def _refuse_random_operations(self, traced):
+        """Raise an error if a traced graph has noise that no seed decides."""
+        operations = random_operations(traced)
+        if operations:
+            error = Refusal(
+                f"No image of {self._model.name} can be reproduced from its seed, "
+                f"since layers or the likelihood draw numbers with `tf.random`. Layers "
+                f"may do so only in training, and `sample` of a likelihood must use "
+                f"the `uniforms` that it is given. Received: a graph with the "
+                f"operations {', '.join(operations)}"
             )
             error.depends_on_batch = True
             raise error
@@ -400,7 +423,9 @@ class TracedSampler:
             try:
                 with tf.init_scope():
                     # There is only one graph; a look-up by TensorFlow costs 0.3 ms.
-                    self._traced = self._function.get_concrete_function()
+                    traced = self._function.get_concrete_function()
+                self._refuse_random_operations(traced)
+                self._traced = traced
             except Refusal as error:
                 if error.depends_on_batch or not is_causal(self._model, self.kind[1]):
                     raise
@@ -487,6 +512,16 @@ class TracedSampler:
                 self._networks, recorded, strict=True
             )
         ]
+
+
+def _variables_of(layer):
+    """Return the variables of a layer, those included that Keras does not list.
+
+    Recurrent layers with `stateful=True` do not list their states.
+    """
+    attributes = keras.tree.flatten(list(vars(layer).values()))
+    unlisted = [each for each in attributes if isinstance(each, keras.Variable)]
+    return [*layer.variables, *unlisted]
 
 
 def checked_completion(images, known, model):

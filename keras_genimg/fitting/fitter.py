@@ -74,6 +74,7 @@ class Fitter:
         check_scope(model, "fit")
         given = self._checked(_by_name(keras_fit, *args, **kwargs), "fit")
         x = given.pop("x")
+        self._check.forget_sizes()
         self._check_graph(known_image_shape(x, model), training=True)
         if isinstance(x, tf.data.Dataset) or hasattr(x, "__next__"):
             given.setdefault("shuffle", False)  # Keras warns of its own default.
@@ -116,6 +117,7 @@ class Fitter:
         if kwargs.get("_use_cached_eval_dataset"):
             return keras_evaluate(*args, **kwargs)
         given = self._checked(_by_name(keras_evaluate, *args, **kwargs), "evaluate")
+        self._check.forget_sizes()
         self._check_graph(known_image_shape(given["x"], self._model))
         with self.iterators.freed_at_the_end():
             return keras_evaluate(**given)

@@ -42,6 +42,7 @@ class StepCheck:
         self.model = model
         self.received: Any = None  # Until `after` makes the variable.
         self._sizes: Any = None  # Until a step does not know the size of its batch.
+        self._checked_sizes: set[tuple[int, ...]] = set()
         self._is_read = False  # Whether the host reads the variables after this step.
         self._tensors = [*model.inputs, SAMPLE_WEIGHT]
         # A row for each input: whether it was bad; the smallest, the largest and the
@@ -176,8 +177,15 @@ class StepCheck:
         local = self.model.distribute_strategy.experimental_local_results
         colors = self.model.image_shape[2]
         for sizes in local(self._sizes):
-            for size in {tuple(row) for row in sizes.numpy().tolist()} - {(0, 0)}:
+            found = {tuple(row) for row in sizes.numpy().tolist()} - {(0, 0)}
+            for size in found - self._checked_sizes:
                 check_graph((*size, colors))
+                # The model remembers its checks too, but a look there takes longer.
+                self._checked_sizes.add(size)
+
+    def forget_sizes(self):
+        """Check each size again, since the graph may have changed."""
+        self._checked_sizes.clear()
 
     def _raise(self, rows, replicas, owner):
         for received in replicas:

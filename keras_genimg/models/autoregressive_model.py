@@ -15,7 +15,8 @@ from keras_genimg.inputs.images import (
 )
 from keras_genimg.metrics import BitsPerDim
 from keras_genimg.models.generative_model import GenerativeModel
-from keras_genimg.ops.checks import check_positive_int
+from keras_genimg.ops.checks import check_choice, check_positive_int
+from keras_genimg.sampling import METHODS
 from keras_genimg.serving.endpoint import Endpoint
 from keras_genimg.serving.model_endpoints import autoregressive_endpoints
 from keras_genimg.types import (
@@ -112,7 +113,9 @@ class AutoregressiveModel(GenerativeModel):
             }
             check_condition_ranges(self)
         self._drawer = Drawer(self)
-        self.sampling_method: Method = self._drawer.checked_method(sampling_method)
+        self.sampling_method: Method = check_choice(
+            "sampling_method", sampling_method, tuple(METHODS), type(self).__name__
+        )
 
     def _own_metrics(self):
         return [BitsPerDim(self.likelihood)]
@@ -254,7 +257,7 @@ class AutoregressiveModel(GenerativeModel):
         at_once = max(1, batch_size // num_candidates)
         num_drawn = min(count, at_once) * num_candidates
         sampler = drawer.traced(
-            method, shape[:2], jit_compile, num_candidates, num_drawn
+            method, shape[:2], jit_compile, num_candidates, num_drawn, owner=owner
         )
         arrays = condition_arrays(self, conditions, count, shape)
         images, known = drawer.known(images, known, arrays)

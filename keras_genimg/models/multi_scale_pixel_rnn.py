@@ -533,6 +533,7 @@ class MultiScalePixelRNN(AutoregressiveModel):
             None,
             min(num_images, batch_size),
             first=shapes.index(shape) + 1,
+            owner=owner,
         )
         inputs = [image_seeds(num_images, seed), small_images.astype("float32")]
         return drawer.draw(sampler, temperature, inputs, batch_size, verbose, owner)

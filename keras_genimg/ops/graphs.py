@@ -101,6 +101,44 @@ def traced_once(function, batched=0):
     return call
 
 
+# Operations of `tf.random` and `tf.random.Generator` that keep a state.
+_RANDOM = {
+    "Multinomial",
+    "ParameterizedTruncatedNormal",
+    "RandomGamma",
+    "RandomPoisson",
+    "RandomPoissonV2",
+    "RandomShuffle",
+    "RandomStandardNormal",
+    "RandomUniform",
+    "RandomUniformInt",
+    "RngReadAndSkip",
+    "RngSkip",
+    "StatefulRandomBinomial",
+    "StatefulStandardNormal",
+    "StatefulStandardNormalV2",
+    "StatefulTruncatedNormal",
+    "StatefulUniform",
+    "StatefulUniformFullInt",
+    "StatefulUniformInt",
+    "TruncatedNormal",
+}
+
+
+def random_operations(function) -> list[str]:
+    """Return the operations of a concrete function that draw numbers without a seed.
+
+    Args:
+        function: Result of `tf.function.get_concrete_function`. Functions that it calls
+            are searched too.
+    """
+    graph = function.graph.as_graph_def()
+    nodes = [*graph.node]
+    for called in graph.library.function:
+        nodes += called.node_def
+    return sorted({node.op for node in nodes} & _RANDOM)
+
+
 @contextlib.contextmanager
 def shared_eager_traces(num_rows: int):
     """Return a context in which eager loops over the rows of images are compiled.

@@ -39,7 +39,7 @@ def autoregressive_endpoints(
     """
     num_candidates = check_positive_int("num_candidates", num_candidates, "endpoints")
     image_shape, drawer = tuple(image_shape), model._drawer
-    method = drawer.checked_method(method)
+    method = drawer.checked_method(method, "export")
     drawer.prove(method, image_shape[:2], jit_compile)
     likelihood = model.likelihood
     conditions = served_conditions(model, image_shape)
@@ -160,7 +160,7 @@ def enlarge_endpoint(model, jit_compile, method):
         An `Endpoint` with the inputs `images`, of the last scale but one, and `seed`.
     """
     small, large = model.scales[-2:]
-    method = model._drawer.checked_method(method)
+    method = model._drawer.checked_method(method, "export")
     enlarge = model._drawer.from_seeds(
         method, model.image_shape, jit_compile, first=len(model.scales) - 1
     )
