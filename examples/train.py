@@ -287,7 +287,7 @@ def load_splits(options, batch_size, held_out, likelihood):
 
 
 def has_validation_split(name):
-    """Return whether a data set comes with validation images that are no test images."""
+    """Return whether a data set has validation images that are not its test images."""
     import tensorflow_datasets as tfds
 
     from keras_genimg.datasets.readers import READERS

@@ -29,6 +29,12 @@ CALLS = {
     "fixed_point": lambda model, path: model.generate(1, method="fixed_point"),
     "ancestral": lambda model, path: model.generate(1, method="ancestral"),
     "complete": lambda model, path: model.complete(IMAGES, IMAGES[0, ..., 0]),
+    "log_prob": lambda model, path: model.log_prob(IMAGES),
+    "bits_per_dim": lambda model, path: model.bits_per_dim(IMAGES),
+    "evaluate": lambda model, path: model.evaluate(IMAGES, verbose=0),
+    "train_on_batch": lambda model, path: model.train_on_batch(IMAGES),
+    "test_on_batch": lambda model, path: model.test_on_batch(IMAGES),
+    "train_step": lambda model, path: model.train_step((tf.constant(IMAGES),)),
     "export": lambda model, path: model.export(path / "model", verbose=False),
     "export fixed_point": lambda model, path: model.export(
         path / "model", method="fixed_point", verbose=False
@@ -37,7 +43,7 @@ CALLS = {
 
 
 @pytest.mark.parametrize(
-    "name", slow_but(CALLS, "fit", "generate", "ancestral", "complete", "export")
+    "name", slow_but(CALLS, "ancestral", "export", "log_prob", "evaluate", "train_step")
 )
 def test_calls_that_refuse_it(name, tmp_path):
     call, model = CALLS[name], wired(mask="B")

@@ -1,0 +1,182 @@
+"""A graph is checked before each number that is computed with it."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+
+from keras_genimg.layers import MaskedConv2D
+from keras_genimg.likelihoods import Bernoulli
+from keras_genimg.models import AutoregressiveModel
+from tests.causality.wired import wired
+
+IMAGES = np.random.default_rng(0).integers(2, size=(4, 4, 5, 1)).astype("uint8")
+
+
+class Noise(layers.Layer):
+    """Adds noise that no seed decides, in inference too."""
+
+    def call(self, x):
+        return x + tf.random.normal(tf.shape(x))
+
+
+class Counter(layers.Layer):
+    """Multiplies by the number of its calls, or only counts them."""
+
+    def __init__(self, multiplies, **kwargs):
+        super().__init__(**kwargs)
+        self.multiplies = multiplies
+
+    def build(self, input_shape):
+        self.calls = self.add_weight(trainable=False, initializer="zeros", name="calls")
+
+    def call(self, x):
+        self.calls.assign(self.calls + 1)
+        return x * self.calls if self.multiplies else x
+
+
+@pytest.mark.parametrize("layer", [Noise(name="guilty"), Counter(True, name="guilty")])
+def test_graphs_that_do_not_compute_the_same_twice_are_refused(layer):
+    model = wired(layer)
+    text = f"does not compute the same twice.*{type(layer).__name__} 'guilty'"
+    for number in (model.log_prob, model.test_on_batch):
+        with pytest.raises(ValueError, match=text):
+            number(IMAGES)
+
+
+def test_a_state_that_changes_no_number_is_allowed():
+    model = wired(Counter(False))
+    model.sampling_method = "fixed_point"
+    before = model.log_prob(IMAGES)
+    np.testing.assert_array_equal(before, model.log_prob(IMAGES))
+
+
+def test_the_state_of_a_recurrent_layer_is_named():
+    images = keras.Input(batch_shape=(2, 4, 4, 1))
+    x = MaskedConv2D(8, 3, mask_type="A")(images)
+    x = layers.Reshape((16, 8))(x)
+    x = layers.LSTM(8, return_sequences=True, stateful=True, name="guilty")(x)
+    x = layers.Reshape((4, 4, 8))(x)
+    params = MaskedConv2D(1, 1, mask_type="B")(x)
+    model = AutoregressiveModel(images, params, sampling_method="fixed_point")
+    with pytest.raises(ValueError, match="keep a state.*LSTM 'guilty'"):
+        model.generate(2, seed=0)
+
+
+# Models of any size, whose middle convolution sees the future in images from 9 pixels.
+
+
+def of_any_size():
+    far = layers.Conv2D(6, 3, padding="same", dilation_rate=8, name="guilty")
+    model = wired(far, shape=(None, None, 1))
+    model.sampling_method = "fixed_point"
+    return model
+
+
+def squares(*sizes):
+    return [np.zeros((2, size, size, 1), "float32") for size in sizes]
+
+
+def unknown(*sizes):
+    return tf.data.Dataset.from_generator(
+        lambda: squares(*sizes), output_signature=tf.TensorSpec((None, None, None, 1))
+    )
+
+
+class Batches(keras.utils.PyDataset):
+    def __init__(self, *sizes):
+        super().__init__()
+        self._batches = squares(*sizes)
+
+    def __len__(self):
+        return len(self._batches)
+
+    def __getitem__(self, index):
+        return (self._batches[index],)
+
+
+SOURCES = {
+    "generator": lambda *sizes: ((images,) for images in squares(*sizes)),
+    "data set": unknown,
+    "PyDataset": Batches,
+}
+
+
+@pytest.mark.filterwarnings("ignore:Your input ran out of data")
+@pytest.mark.parametrize("source", SOURCES)
+def test_training_checks_each_size_that_a_source_turns_out_to_have(source):
+    model, make = of_any_size(), SOURCES[source]
+    model.fit(make(8, 8), verbose=0)
+    with pytest.raises(ValueError, match="Conv2D 'guilty'"):
+        model.fit(make(9, 9), verbose=0)
+
+
+@pytest.mark.filterwarnings("ignore:Your input ran out of data")
+@pytest.mark.parametrize("steps", [1, 3])
+def test_sizes_that_change_in_the_course_of_an_epoch(steps):
+    model = of_any_size()
+    model.compile("adam", steps_per_execution=steps)
+    model.fit(unknown(8, 7, 6), verbose=0)
+    for call in (model.fit, model.evaluate):
+        with pytest.raises(ValueError, match="Conv2D 'guilty'"):
+            call(unknown(8, 9, 8), verbose=0)
+
+
+def test_numbers_of_batches_of_another_size():
+    model = of_any_size()
+    step = {
+        "log_prob": lambda images: model.log_prob(tf.data.Dataset.from_tensors(images)),
+        "train_on_batch": model.train_on_batch,
+        "train_step": lambda images: model.train_step((tf.constant(images),)),
+    }
+    small, large = squares(8, 9)
+    for call in step.values():
+        call(small)
+        with pytest.raises(ValueError, match="Conv2D 'guilty'"):
+            call(large)
+
+
+# What is watched.
+
+
+class Block(keras.Model):
+    """A model of its own `call` inside of another."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.convolution = MaskedConv2D(9, 3, "B")
+        self.leak, self.gain = 0.0, 1.0
+
+    def call(self, x):
+        x = self.convolution(x) * self.gain
+        return x + self.leak * tf.roll(x, -1, axis=2) if self.leak else x
+
+
+def test_attributes_of_a_block_that_is_a_model_are_watched():
+    block = Block(name="guilty")
+    model = wired(block)
+    for call in (model.log_prob, lambda _: model.generate(8, seed=0)):
+        block.gain = 1.0
+        before = call(IMAGES)
+        block.gain = -4.0
+        assert (call(IMAGES) != before).any()
+    block.leak = 1.0
+    with pytest.raises(ValueError, match="is not causal"):
+        model.log_prob(IMAGES)
+
+
+class Unseeded(Bernoulli):
+    """Draws pixels from noise of its own."""
+
+    def sample(self, params, uniforms, temperature=1.0):
+        noise = tf.random.uniform(tf.shape(uniforms))
+        return super().sample(params, noise, temperature)
+
+
+@pytest.mark.parametrize("method", ["incremental", "fixed_point"])
+def test_a_sampler_has_no_noise_that_no_seed_decides(method):
+    model = wired()
+    model.likelihood = Unseeded()
+    with pytest.raises(ValueError, match="tf.random.*RandomUniform"):
+        model._drawer.traced(method, None, False, None, 4).prepare()
