@@ -69,7 +69,7 @@ class StepCheck:
             checked.append(_Input(self.model, tensor, value, images, owner))
         values = [each.value for each in checked]
         size = values[0].shape[1:3]
-        if self._is_read and not size.is_fully_defined():
+        if self._is_read and self._sizes is not None and not size.is_fully_defined():
             self._note_size(tf.shape(values[0])[1:3])
         is_good = tf.reduce_all([each.is_good for each in checked])
 
