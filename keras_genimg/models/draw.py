@@ -146,7 +146,7 @@ class DRAW(LatentModel):
             seed: Integer seed of the first image, with consecutive seeds for the next
                 ones, or one integer per image. By default random, which
                 `keras.utils.set_random_seed` makes reproducible. An image depends only
-                on its own seed.
+                on its own seed, up to rounding.
             sample_pixels: Whether to draw pixels from the likelihood, instead of its
                 mean.
             jit_compile: Whether to compile with XLA.
