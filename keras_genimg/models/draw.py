@@ -43,8 +43,9 @@ class DRAW(LatentModel):
             attention.
         write_size: Side of the grid of write filters; None writes the whole canvas
             without attention.
-        likelihood: `"bernoulli"`, `"gaussian"`, `"categorical"` or an object;
-            `Bernoulli(intensities=True)` for color images, as in the paper.
+        likelihood: `"bernoulli"`, `"gaussian"`, `"categorical"`, `"logistic_mixture"`
+            or an object; `Bernoulli(intensities=True)` for color images, as in the
+            paper.
         seed: Integer that makes the training noise reproducible.
         dtype: Dtype policy of the layers; canvas and latents are float32.
         **kwargs: Arguments of `keras.Model`, such as `name`.
