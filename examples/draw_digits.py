@@ -12,8 +12,8 @@ digits at random places, as in figure 8 of the paper. It needs the extra `exampl
     python examples/draw_digits.py --preset mnist
 
 The animation shows the canvas after each glimpse, with the attention as a red
-rectangle, like figures 1 and 7 of DRAW: A Recurrent Neural Network for Image
-Generation, https://arxiv.org/abs/1502.04623.
+rectangle, like figure 1 of DRAW: A Recurrent Neural Network for Image Generation,
+https://arxiv.org/abs/1502.04623.
 """
 
 import argparse

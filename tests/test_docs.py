@@ -149,6 +149,26 @@ def test_scripts_and_manifests_parse():
     assert {language for language, _ in blocks} == {"bash", "python", "yaml"}
 
 
+def test_results_of_generated_images_are_those_of_the_cards():
+    from keras_genimg.presets import FAMILIES, presets_with_weights, read_card
+
+    text = (ROOT / "docs" / "results.md").read_text()
+    section = text.partition("## Generated images against test images")[2]
+    table = section.partition("\n## ")[0]
+    rows = re.findall(r"^\| `(.*)/(.*)`.*?\| (.*?) \| (.*?) \|", table, re.M)
+    expected = set()
+    for owner in FAMILIES:
+        for name in presets_with_weights(owner):
+            card = read_card(owner, name)
+            digits = 0 if card["data"]["name"] == "cifar10" else 2
+            nats = [
+                f"{of['nats']:,.{digits}f} ± {of['nats_standard_error']:.{digits}f}"
+                for of in (card["drawn"], card)
+            ]
+            expected.add((owner, name, *nats))
+    assert set(rows) == expected
+
+
 def test_the_documentation_has_a_page_for_each_package():
     import keras_genimg
 

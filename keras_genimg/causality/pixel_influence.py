@@ -266,8 +266,8 @@ def dependency_field(
 
     The field depends on the graph, not on the weights. A pixel belongs to it if the
     gradient of the output with respect to that pixel is not exactly 0 in one of several
-    draws of random weights and inputs. The weights of the model are restored
-    afterwards, also after an error. Other inputs of the model are zeros.
+    draws of random weights and inputs. The weights of the model are not changed. Other
+    inputs of the model are zeros.
 
     Args:
         model: A functional `keras.Model` from maps `(batch, height, width, channels)`

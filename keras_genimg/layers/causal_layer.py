@@ -21,11 +21,12 @@ class CausalLayer:
     A subclass that overrides `call`, or a method that `call` uses, must also override
     the methods for the sampler. Otherwise, the model is refused.
 
-    The sampler calls `prepare` and `initial_cache` once. For each row, it then calls
-    `begin_row`, `step` for each pixel, and `end_row`. All of them build a graph, so
-    `step` is traced once for all pixels. Tensors are in the layer's compute dtype. A
-    pixel has the shape `(batch, channels)`, a row `(width, batch, channels)`. The
-    shapes of a cache must not change.
+    The sampler calls `prepare`, then `initial_cache` for the state before the first
+    row, and for each row `begin_row`, `step` for each pixel, and `end_row`. All of them
+    build a graph, for any number of pixels. Each may be traced several times, such as
+    once for each way of drawing, so none may have side effects. Tensors are in the
+    layer's compute dtype. A pixel has the shape `(batch, channels)`, a row
+    `(width, batch, channels)`. The shapes of a cache must not change.
 
     The sampler steps the layer that reads the image before the pixel is drawn, with
     zeros for the colors not yet drawn, and again after all colors are drawn. If its

@@ -48,7 +48,7 @@ class AutoregressiveModel(GenerativeModel):
     Before the first `fit`, the graph is proven to be causal, see
     `keras_genimg.causality.first_leak`; before the first image and `export` also that
     the incremental sampler computes what a forward pass does. This is done once for a
-    graph and a size, and takes about three seconds for seven diagonal layers at 28x28.
+    graph and a size.
 
     Args:
         inputs: `keras.Input` of images in the likelihood's own range,
@@ -57,7 +57,7 @@ class AutoregressiveModel(GenerativeModel):
             else the first.
         outputs: Float32 parameters of the likelihood: `(batch, height, width, colors)`,
             with one more axis for `Categorical`, see `Likelihood.params_shape`.
-        likelihood: `"bernoulli"`, `"categorical"` or an object.
+        likelihood: `"bernoulli"`, `"categorical"`, `"logistic_mixture"` or an object.
         condition_ranges: `(lowest, highest)` by input name, for conditions that are
             integers in a range, such as labels; by default the range of the dtype.
             Other values are refused.
@@ -143,15 +143,17 @@ class AutoregressiveModel(GenerativeModel):
             seed: Integer seed of the first image, with consecutive seeds for the next
                 ones, or one integer per image. By default random, which
                 `keras.utils.set_random_seed` makes reproducible. An image depends only
-                on its own seed.
+                on its own seed, up to rounding: another batch size or method, or an
+                export, changes about one in twenty images of 32x32 pixels with 256
+                values. Of some 400 binary images, none changed.
             temperature: Number above 0 that divides the logits; values below 1 give
                 likelier images.
-            method: Sampler, which affects the speed but not the images; by default the
-                model's `sampling_method`. `"incremental"` evaluates each pixel once,
-                for graphs of causal and pointwise layers. `"fixed_point"` runs forward
-                passes until nothing changes, and `"ancestral"` one forward pass per
-                sub-pixel (per pixel if the likelihood couples its colors), for any
-                causal graph.
+            method: Sampler, which affects the speed but not the images, up to rounding;
+                by default the model's `sampling_method`. `"incremental"` evaluates each
+                pixel once, for graphs of causal and pointwise layers. `"fixed_point"`
+                runs forward passes until nothing changes, and `"ancestral"` one forward
+                pass per sub-pixel (per pixel if the likelihood couples its colors), for
+                any causal graph.
             jit_compile: Whether to compile with XLA.
             conditions: Inputs of the model besides the images, with one element per
                 image: an array for a single input, else a dict by input name.

@@ -43,8 +43,9 @@ class DRAW(LatentModel):
             attention.
         write_size: Side of the grid of write filters; None writes the whole canvas
             without attention.
-        likelihood: `"bernoulli"`, `"gaussian"`, `"categorical"` or an object;
-            `Bernoulli(intensities=True)` for color images, as in the paper.
+        likelihood: `"bernoulli"`, `"gaussian"`, `"categorical"`, `"logistic_mixture"`
+            or an object; `Bernoulli(intensities=True)` for color images, as in the
+            paper.
         seed: Integer that makes the training noise reproducible.
         dtype: Dtype policy of the layers; canvas and latents are float32.
         **kwargs: Arguments of `keras.Model`, such as `name`.
@@ -146,7 +147,7 @@ class DRAW(LatentModel):
             seed: Integer seed of the first image, with consecutive seeds for the next
                 ones, or one integer per image. By default random, which
                 `keras.utils.set_random_seed` makes reproducible. An image depends only
-                on its own seed.
+                on its own seed, up to rounding.
             sample_pixels: Whether to draw pixels from the likelihood, instead of its
                 mean.
             jit_compile: Whether to compile with XLA.

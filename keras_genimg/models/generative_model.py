@@ -196,7 +196,7 @@ class GenerativeModel(keras.Model):
             seed: Integer seed of the first image; the next images have the seeds that
                 follow. Or one integer for each image. By default a random one, which
                 `keras.utils.set_random_seed` makes reproducible. An image depends on
-                its own seed alone, never on the others drawn with it.
+                its own seed alone, up to rounding, never on the others drawn with it.
             batch_size: Number of images to draw at a time.
             verbose: 0 for silence, 1 for a progress bar, 2 for one line at the end;
                 "auto" for silence in the first two seconds, then a bar.

@@ -185,7 +185,7 @@ class LatentModel(GenerativeModel):
             seed: Integer seed of the first image, with consecutive seeds for the next
                 ones, or one integer per image. By default random, which
                 `keras.utils.set_random_seed` makes reproducible. An image depends only
-                on its own seed.
+                on its own seed, up to rounding.
             sample_pixels: Whether to draw pixels from the likelihood. Otherwise, the
                 images are its means, as in the papers: real numbers in the range of
                 pixels.

@@ -152,7 +152,7 @@ def upsampling_network(
 
     References:
         van den Oord, Kalchbrenner and Kavukcuoglu, Pixel Recurrent Neural Networks,
-        2016, section 3.4 (Multi-Scale PixelRNN), https://arxiv.org/abs/1601.06759
+        2016, section 3.6 (Multi-Scale PixelRNN), https://arxiv.org/abs/1601.06759
     """
     x = centered(images, likelihood, name="center_small")
     steps = itertools.zip_longest(*map(_prime_factors, factors), fillvalue=1)
@@ -202,7 +202,7 @@ class EnlargingPixelRNN(PixelNetwork):
         num_layers: Number of LSTM layers.
         layer: `"diagonal"` or `"row"`.
         head_filters: Channels of the head.
-        likelihood: `"bernoulli"`, `"categorical"` or an object.
+        likelihood: `"bernoulli"`, `"categorical"`, `"logistic_mixture"` or an object.
         kernel_size: Odd kernel width of a Row LSTM in pixels; not used by diagonal
             layers.
         first_kernel_size: Odd size of the first convolution in pixels.
@@ -232,7 +232,7 @@ class EnlargingPixelRNN(PixelNetwork):
 
     References:
         van den Oord, Kalchbrenner and Kavukcuoglu, Pixel Recurrent Neural Networks,
-        2016, section 3.4 (Multi-Scale PixelRNN), https://arxiv.org/abs/1601.06759
+        2016, section 3.6 (Multi-Scale PixelRNN), https://arxiv.org/abs/1601.06759
     """
 
     def __init__(
@@ -351,7 +351,7 @@ class MultiScalePixelRNN(AutoregressiveModel):
         num_layers: Number of LSTM layers of each scale.
         layer: `"diagonal"` or `"row"`.
         head_filters: Channels of the heads.
-        likelihood: `"bernoulli"`, `"categorical"` or an object.
+        likelihood: `"bernoulli"`, `"categorical"`, `"logistic_mixture"` or an object.
         kernel_size: Odd kernel width of a Row LSTM in pixels; not used by diagonal
             layers.
         first_kernel_size: Odd size of the first convolutions in pixels.
@@ -394,7 +394,7 @@ class MultiScalePixelRNN(AutoregressiveModel):
 
     References:
         van den Oord, Kalchbrenner and Kavukcuoglu, Pixel Recurrent Neural Networks,
-        2016, section 3.4, https://arxiv.org/abs/1601.06759. The paper publishes neither
+        2016, section 3.6, https://arxiv.org/abs/1601.06759. The paper publishes neither
         the sizes of the networks nor the likelihood of the whole model.
     """
 

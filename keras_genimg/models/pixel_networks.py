@@ -126,7 +126,7 @@ class PixelCNN(PixelNetwork):
             twice as many.
         num_blocks: Number of residual blocks.
         head_filters: Channels of the head.
-        likelihood: `"bernoulli"`, `"categorical"` or an object.
+        likelihood: `"bernoulli"`, `"categorical"`, `"logistic_mixture"` or an object.
         kernel_size: Odd size of the blocks' convolution in pixels.
         first_kernel_size: Odd size of the first convolution in pixels, 7 in the paper.
             With `2 * max(height, width) - 1` or more, each pixel sees all earlier ones;
@@ -208,7 +208,7 @@ class PixelRNN(PixelNetwork):
         num_layers: Number of LSTM layers.
         layer: `"diagonal"` or `"row"`.
         head_filters: Channels of the head.
-        likelihood: `"bernoulli"`, `"categorical"` or an object.
+        likelihood: `"bernoulli"`, `"categorical"`, `"logistic_mixture"` or an object.
         kernel_size: Odd kernel width of a Row LSTM in pixels; not used by diagonal
             layers.
         first_kernel_size: Odd size of the first convolution in pixels.
@@ -308,7 +308,7 @@ class GatedPixelCNN(PixelNetwork):
         units: Channels of a gate, at least `colors`.
         num_blocks: Number of pairs of layers after the first.
         head_filters: Channels of the head.
-        likelihood: `"bernoulli"`, `"categorical"` or an object.
+        likelihood: `"bernoulli"`, `"categorical"`, `"logistic_mixture"` or an object.
         kernel_size: Odd width of all kernels but the first ones, in pixels.
         first_kernel_size: Odd width of the first kernel of each stack, in pixels.
         num_head_layers: Number of 1×1 convolutions in the head.

@@ -46,7 +46,8 @@ class VAE(LatentModel):
         latent_dim: Size of a latent vector.
         hidden_units: Units of the hidden layer of encoder and decoder, or of each of
             several, from the images to the latents.
-        likelihood: `"bernoulli"`, `"gaussian"`, `"categorical"` or an object.
+        likelihood: `"bernoulli"`, `"gaussian"`, `"categorical"`, `"logistic_mixture"`
+            or an object.
         encoder: Functional model from images in the likelihood's own range to features
             `(batch, features)`. Replaces the default layers.
         decoder: Functional model from latent vectors `(batch, latent_dim)` to float32

@@ -6,7 +6,7 @@ paper's two presets compute log variances, as the paper's do.
 
 References:
     van den Oord, Kalchbrenner and Kavukcuoglu, Pixel Recurrent Neural Networks, 2016,
-    sections 5.3 to 5.6 and table 1, https://arxiv.org/abs/1601.06759
+    section 5 and table 1, https://arxiv.org/abs/1601.06759
     van den Oord et al., Conditional Image Generation with PixelCNN Decoders, 2016,
     section 3.1, https://arxiv.org/abs/1606.05328
     Kingma and Welling, Auto-Encoding Variational Bayes, 2013, section 5,

@@ -86,8 +86,8 @@ def verify(directory: PathLike, verbose: bool = True, timeout: float = 600) -> R
     - the graph has nothing that a stock server refuses, and no two functions that merge
       requests in one queue, where they would answer each other's;
     - inputs and outputs have types that clients can send, and the batch as first axis;
-    - the SavedModel loads through the C API, and every signature gives the same bits in
-      C and in Python;
+    - the SavedModel loads through the C API, and every signature that runs gives the
+      same bits in C and in Python;
     - the outputs for an example depend on its own inputs alone;
     - outputs are within the limits in the metadata, so that the incremental sampler
       computes the same as the model;
