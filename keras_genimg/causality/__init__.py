@@ -1,4 +1,4 @@
-"""What each sub-pixel depends on: proofs, reports and influences."""
+"""What each sub-pixel depends on: checks, reports and influences."""
 
 from keras_genimg.causality.leak import Leak
 from keras_genimg.causality.pixel_influence import (

@@ -1,1 +1,1 @@
-"""Images that models draw and complete, by samplers that have been proven."""
+"""Images that models draw and complete, by samplers that have been checked."""

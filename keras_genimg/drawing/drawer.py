@@ -1,4 +1,4 @@
-"""What an autoregressive model draws, by which compiled functions, and their proofs."""
+"""Compiled functions that draw the images of a model, and their checks."""
 
 import functools
 import math
@@ -11,8 +11,8 @@ import tensorflow as tf
 from keras_genimg.causality import is_causal
 from keras_genimg.causality.image_pairs import random_conditions
 from keras_genimg.causality.probing import announce_check, check_causal
-from keras_genimg.causality.proof import check_difference
 from keras_genimg.causality.random_weights import jittered_values, random_values
+from keras_genimg.causality.sampler_check import check_difference
 from keras_genimg.drawing.candidates import completion_of_candidates, temperatures
 from keras_genimg.inputs.calls import cost_of_image, draw_images, eager_task
 from keras_genimg.inputs.images import check_shape, sized_image_shape
@@ -29,7 +29,7 @@ from keras_genimg.sampling.waves import LARGEST_BATCH
 
 # Makes every value of a pixel about equally likely.
 _FLAT = 1e6
-# The proof draws all rows of an image up to so many operations of a forward pass, a few
+# The check draws all rows of an image up to so many operations of a forward pass, a few
 # seconds of two CPU cores, and fewer of larger models.
 _AFFORDABLE = 5e9
 _FEWEST_ROWS = 8
@@ -192,19 +192,20 @@ class Drawer:
             kind, lambda: TracedSampler(self._model, *kind)
         )
 
-    def prove(self, method, image_size, jit_compile):
+    def check_samplers(self, method, image_size, jit_compile):
         """Raise an error unless images are drawn right in batches of all sizes."""
         shape = sized_image_shape(self._model, image_size, "generate")
-        # Between guessed rows, the proof draws rows pixel by pixel, as batches are.
+        # If the sampler may draw whole rows by guessing, the check guesses every second
+        # row and draws the others pixel by pixel, so that both ways are compared.
         guesses_rows = self.largest_small_batch(shape) == 1
         for batch_size in (1,) if guesses_rows else (1, LARGEST_BATCH + 1):
             arguments = method, image_size, jit_compile, None, batch_size
-            self.prove_sampler(self.traced(*arguments))
+            self.check_sampler(self.traced(*arguments))
 
-    def prove_sampler(self, sampler):
+    def check_sampler(self, sampler):
         """Raise an error unless a sampler is right, which is checked once."""
         with shared_eager_traces(sampler.kind[1][0]):
-            self._model._function_cache.get(("proven", *sampler.kind), sampler.prove)
+            self._model._function_cache.get(("checked", *sampler.kind), sampler.check)
 
     def checked_method(self, method, owner):
         """Return a sampling method, that of the model for None."""
@@ -265,9 +266,9 @@ class Drawer:
 class TracedSampler:
     """Compiled function that draws or completes images.
 
-    Before the first image, the incremental sampler is proven: the parameters that it
-    draws an image from must be those of a forward pass. The graph that is proven is the
-    graph that draws, which takes the weights as inputs.
+    Before the first image, the incremental sampler is checked: the parameters that it
+    draws an image from must be those of a forward pass. The graph that is checked is
+    the graph that draws, which takes the weights as inputs.
 
     Args:
         model: An `AutoregressiveModel`.
@@ -294,7 +295,7 @@ class TracedSampler:
 
     Attributes:
         kind: Method, image shape, whether it is compiled with XLA and for small
-            batches, and the first scale. Samplers of one kind need one proof.
+            batches, and the first scale. Samplers of one kind need one check.
     """
 
     def __init__(
@@ -326,10 +327,10 @@ class TracedSampler:
         with tf.init_scope():
             self._read = read.get_concrete_function()
 
-        def run(weights, num_proven, *inputs):
+        def run(weights, num_checked, *inputs):
             records, options = [], {"first": first} if first else {}
             if method == "incremental":
-                options |= {"num_proven": num_proven, "is_small": is_small}
+                options |= {"num_checked": num_checked, "is_small": is_small}
                 options["record"] = lambda *recorded: records.append(recorded)
             kind = method, image_shape, jit_compile, num_candidates
             draw = model._drawer.from_seeds(*kind, **options)
@@ -352,9 +353,9 @@ class TracedSampler:
             *(tf.TensorSpec((None, *shape)) for shape in self._given),
             *(tf.TensorSpec(t.shape, t.dtype) for t in model.inputs[1:]),
         ]
-        # XLA would compile the proof's batch of two images too, for minutes.
-        self._proven = tf.function(run, input_signature=signature, autograph=False)
-        self._function = self._proven
+        # XLA would compile the check's batch of two images too, for minutes.
+        self._without_xla = tf.function(run, input_signature=signature, autograph=False)
+        self._function = self._without_xla
         if jit_compile:
             self._function = tf.function(
                 run, input_signature=signature, autograph=False, jit_compile=True
@@ -394,10 +395,10 @@ class TracedSampler:
             raise error
 
     def prepare(self):
-        """Trace and prove the sampler, if that was not done; return the weights."""
+        """Trace and check the sampler, if that was not done; return the weights."""
         self._trace()
         if self._model.check_causality and not self._has_passed:
-            self._model._drawer.prove_sampler(self)
+            self._model._drawer.check_sampler(self)
             self._has_passed = True
         values = [weight.value for weight in self._model.weights]
         if all(isinstance(value, tf.Variable) for value in values):
@@ -435,15 +436,15 @@ class TracedSampler:
                 ) from error
         return self._traced
 
-    def prove(self):
+    def check(self):
         """Raise an error unless the sampler and the model agree.
 
         Two images are drawn, with pixels of any value, under random weights and under
         the model's own with some noise; of large models their first rows, at least
         eight. The parameters of each are compared with those of a forward pass of it
-        alone. Where rows may be guessed, every second one is. A model in half precision
-        is proven in float32, and then compared as closely as its rounding allows. Where
-        that is not close, and for the other methods, the model is proven to be causal.
+        alone. If rows may be guessed, every second one is. A model in half precision is
+        checked in float32, and then compared as closely as its rounding allows. If that
+        is not close, and for the other methods, the graph alone is checked for leaks.
 
         Returns:
             True.
@@ -461,7 +462,7 @@ class TracedSampler:
             is_half = has_half_precision(model)
             twin = in_float32(model) if is_half else None
             if twin is not None:
-                TracedSampler(twin, *self.kind).prove()
+                TracedSampler(twin, *self.kind).check()
             elif is_half or is_quantized(model) or is_on_gpu():
                 model._drawer.check_causal(image_shape)
             else:
@@ -472,11 +473,11 @@ class TracedSampler:
             except tf.errors.InvalidArgumentError as error:
                 if len(model.inputs) == 1:
                     raise ValueError(
-                        f"The incremental sampler of {model.name} cannot be proven, "
+                        f"The incremental sampler of {model.name} cannot be checked, "
                         f"since it fails under random weights: {error.message}"
                     ) from error
                 warnings.warn(
-                    f"Could not prove the sampler of {model.name}: its graph fails on "
+                    f"Could not check the sampler of {model.name}: its graph fails on "
                     f"random conditions, whose unknown sizes are guessed "
                     f"({type(error).__name__}). Compare some images with those of "
                     f"method='ancestral'.",
@@ -503,7 +504,7 @@ class TracedSampler:
         affordable = int(shape[0] * _AFFORDABLE / max(cost_of_image(model, shape), 1))
         num_rows = min(max(affordable, _FEWEST_ROWS), shape[0])
         seeds = tf.constant([0, 1], tf.int64)
-        _, recorded = self._proven(
+        _, recorded = self._without_xla(
             values, tf.constant(num_rows), seeds, tf.constant(_FLAT), *inputs
         )
         return [

@@ -45,10 +45,10 @@ class AutoregressiveModel(GenerativeModel):
     sub-pixels, so the first layer that reads the image has mask `"A"`. Otherwise, the
     model learns to copy pixels that are not available during generation.
 
-    Before the first `fit`, the graph is proven to be causal, see
-    `keras_genimg.causality.first_leak`; before the first image and `export` also that
-    the incremental sampler computes what a forward pass does. This is done once for a
-    graph and a size.
+    Before the first training step, number or image, the graph is checked under random
+    weights, once for each graph and size. It must be causal, in training too, and
+    compute the same twice, see `keras_genimg.causality.first_leak`. Before the first
+    image and `export`, the incremental sampler must compute what a forward pass does.
 
     Args:
         inputs: `keras.Input` of images in the likelihood's own range,
@@ -67,9 +67,9 @@ class AutoregressiveModel(GenerativeModel):
         **kwargs: Arguments of `keras.Model`, such as `name`.
 
     Attributes:
-        check_causality: Whether to prove the graph before it is trained or draws;
-            `export` with the incremental sampler always does. True in new and loaded
-            models; the value is not saved.
+        check_causality: Whether to check the graph before it trains, computes a number
+            or draws; `export` with the incremental sampler always does. True in new and
+            loaded models; the value is not saved.
 
     Raises:
         ValueError: If the outputs do not fit the images and the likelihood, or a range

@@ -369,8 +369,8 @@ class MultiScalePixelRNN(AutoregressiveModel):
         scale_models: One autoregressive model for each scale, from small to large: a
             `PixelRNN`, then conditional ones, with the inputs `"images"` and
             `"small_images"`.
-        check_causality: Whether to prove the networks before they are trained or draw.
-            True in new and loaded models; the value is not saved.
+        check_causality: Whether to check the networks before they train, compute a
+            number or draw. True in new and loaded models; the value is not saved.
         sampling_method: Sampler that is used unless a call names another,
             `"incremental"`.
 

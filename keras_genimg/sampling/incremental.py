@@ -27,7 +27,7 @@ def incremental_sampler(
     model: keras.Model,
     jit_compile: bool = False,
     record: Callable[..., Any] | None = None,
-    num_proven: tf.Tensor | int = -1,
+    num_checked: tf.Tensor | int = -1,
     is_small: bool | None = None,
 ) -> Callable[..., tf.Tensor]:
     """Return a function that draws images at about the cost of one forward pass.
@@ -48,10 +48,10 @@ def incremental_sampler(
         model: An `AutoregressiveModel`.
         jit_compile: Whether the graph will be compiled with XLA. Otherwise, the program
             uses fused kernels, which XLA lacks.
-        record: Function that each call is reported to, for a proof of the sampler: the
+        record: Function that each call is reported to, for a check of the sampler: the
             model; the first two images; the parameters that they were drawn from, in
             the shape of the model's output; and their conditions.
-        num_proven: Number of rows to draw for a proof, which guesses every second row
+        num_checked: Number of rows to draw for a check, which guesses every second row
             if rows may be guessed. Later rows are zero. By default, -1, all rows are
             drawn, and the batch size decides how often they are guessed.
         is_small: Whether to draw in the model's faster way, if it has one, for batches
@@ -84,7 +84,7 @@ def incremental_sampler(
 
         run = PixelRun(model, given[1], conditions, fused=not jit_compile)
         more = _parameters_of_pixel if record is not None else None
-        num_rows = tf.where(num_proven < 0, run.height, num_proven)
+        num_rows = tf.where(num_checked < 0, run.height, num_checked)
         arguments = given, choose, more, 2, num_rows
         small = is_small
         if small is None:  # A tensor if only the graph knows the size of a batch.
@@ -96,7 +96,7 @@ def incremental_sampler(
         elif run.evaluates_rows and small is not False:
             most = tf.where(run.batch == 1, _MOST_GUESSES, 0)
             # One guess more than there are pixels always suffices.
-            most = tf.where(num_proven < 0, most, -run.width - 1)
+            most = tf.where(num_checked < 0, most, -run.width - 1)
             drawn, *params = run.visit(*arguments, most)
         else:
             drawn, *params = run.visit(*arguments)

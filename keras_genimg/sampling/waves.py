@@ -122,7 +122,7 @@ class Waves:
             above = _rows_where(mask, columns.initial, nothing)
             lines = columns.push(above, lines)
         begun, _ = begin(columns.around(lines), run.weights)
-        # A proof may want more, which are those of a larger scale.
+        # A check may want more, which are those of a larger scale.
         num_rows = tf.minimum(num_rows, run.height)
         num_steps = _num_steps(num_rows, run.width, self.reach)
         results = tf.TensorArray(run.dtype, num_steps, element_shape=(None, None))

@@ -313,7 +313,7 @@ def main():
     directory, tags, requests = pickle.load(sys.stdin.buffer)
     session = Session(load_library())
     if "tensorflow" in sys.modules:
-        raise RuntimeError("TensorFlow was imported, so the run proves nothing.")
+        raise RuntimeError("TensorFlow was imported, so the run shows nothing.")
     calls = [(session.run, *request) for request in requests]
     for function, *arguments in [(session.load, directory, tags), *calls]:
         try:

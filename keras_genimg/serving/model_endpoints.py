@@ -5,7 +5,7 @@ import math
 import tensorflow as tf
 
 from keras_genimg.causality.image_pairs import ImagePairs
-from keras_genimg.causality.proof import sampler_difference, tolerance
+from keras_genimg.causality.sampler_check import sampler_difference, tolerance
 from keras_genimg.ops.checks import check_positive_int
 from keras_genimg.ops.scales import factors_between, is_copied, placed
 from keras_genimg.ops.uniforms import LATENTS, POSTERIOR
@@ -40,7 +40,7 @@ def autoregressive_endpoints(
     num_candidates = check_positive_int("num_candidates", num_candidates, "endpoints")
     image_shape, drawer = tuple(image_shape), model._drawer
     method = drawer.checked_method(method, "export")
-    drawer.prove(method, image_shape[:2], jit_compile)
+    drawer.check_samplers(method, image_shape[:2], jit_compile)
     likelihood = model.likelihood
     conditions = served_conditions(model, image_shape)
     # A `tf.function`, so that all drawing signatures share its graph.

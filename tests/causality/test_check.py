@@ -62,7 +62,7 @@ def test_calls_that_refuse_it(name, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_graph_is_proven_once(monkeypatch):
+def test_a_graph_is_checked_once(monkeypatch):
     leaks, compared = mock.Mock(wraps=first_leak), mock.Mock()
     monkeypatch.setattr(probing, "first_leak", leaks)
     monkeypatch.setattr(drawer, "check_difference", compared)
@@ -125,7 +125,7 @@ def test_conditions_whose_size_is_not_known():
     drawn = model.generate(3, conditions=conditions, **options)
     assert drawn.shape == (3, 4, 4, 1)
     options["method"] = "incremental"
-    with pytest.warns(UserWarning, match="Could not prove the sampler.*ancestral"):
+    with pytest.warns(UserWarning, match="Could not check the sampler.*ancestral"):
         again = model.generate(3, seed=0, conditions=conditions, **options)
     options["method"] = "ancestral"
     expected = model.generate(3, seed=0, conditions=conditions, **options)
@@ -145,7 +145,7 @@ class Small(CausalLayer, keras.layers.Layer):
 
 def test_a_sampler_that_fails_under_random_weights():
     model = wired(Small(), kernel_initializer="zeros")
-    with pytest.raises(ValueError, match="sampler of wired cannot be proven.*random"):
+    with pytest.raises(ValueError, match="sampler of wired cannot be checked.*random"):
         model.generate(1)
     model.check_causality = False
     assert model.generate(1).shape == (1, 4, 5, 1)
@@ -158,7 +158,7 @@ def test_the_switch_is_not_saved(tmp_path):
     assert keras.saving.load_model(tmp_path / "model.keras").check_causality
 
 
-def test_a_proof_that_takes_long_is_announced(monkeypatch, capsys):
+def test_a_check_that_takes_long_is_announced(monkeypatch, capsys):
     monkeypatch.setattr(probing, "_ANNOUNCED", 1e3)
     model = wired()
     model.generate(1, verbose=0)

@@ -27,7 +27,7 @@ def test_logits_are_float32_and_images_reproducible(name):
     keras.mixed_precision.set_global_policy("float32")
     model = case.make()
     labels = {"conditions": x["label"][:2]} if isinstance(x, dict) else {}
-    model.check_causality = False  # To save proofs; latent models have none.
+    model.check_causality = False  # To save checks; latent models have none.
     drawn = model.generate(2, seed=5, **labels)
     assert drawn.shape[1:] == model.image_shape == case.shape
     assert drawn.max() < (case.num_values or 1)

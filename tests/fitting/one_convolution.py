@@ -8,7 +8,7 @@ from keras_genimg.models import AutoregressiveModel
 
 
 def one_convolution(shape, kind=AutoregressiveModel, conditions=(), **options):
-    """Return a causal model of one convolution, which need not be proven.
+    """Return a causal model of one convolution, which need not be checked.
 
     It adds any `conditions`, which are `keras.Input`s: numbers, vectors or maps.
     """

@@ -57,7 +57,7 @@ def test_latent_models_draw_the_same_means(name, jit_compile, device):
 
 @pytest.mark.parametrize("name", AUTOREGRESSIVE)
 def test_rounding_to_tensor_float_32_is_explained(name, device):
-    """The default of recent GPUs, which the proof of the sampler must not refuse."""
+    """The default of recent GPUs, which the check of the sampler must not refuse."""
     tf.config.experimental.enable_tensor_float_32_execution(True)
     case = MODELS[name]
     model, _ = random_twins(case)

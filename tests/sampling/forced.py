@@ -5,7 +5,7 @@ import functools
 import numpy as np
 import tensorflow as tf
 
-from keras_genimg.causality.proof import difference_of_params, tolerance
+from keras_genimg.causality.sampler_check import difference_of_params, tolerance
 from keras_genimg.inputs.images import condition_arrays, sized_image_shape
 from keras_genimg.sampling import teacher_forced_params
 

@@ -116,7 +116,7 @@ def test_bad_verbose_before_anything_is_drawn(model, monkeypatch):
     assert not began
 
 
-def test_the_model_is_traced_and_proven_once(monkeypatch):
+def test_the_model_is_traced_and_checked_once(monkeypatch):
     model = PixelCNN((5, 5, 1), 4, 1)
     meet(monkeypatch, 3)
     model.generate(3, batch_size=1)

@@ -383,7 +383,7 @@ def noise_on_a_condition_behind_a_minimum(noise):
         (noise_on_a_condition_behind_a_minimum, own.Noisy(always=True), "Noisy 'noisy"),
     ],
 )
-def test_noise_that_the_proof_may_not_see_is_refused(make, noise, named):
+def test_noise_that_the_check_may_not_see_is_refused(make, noise, named):
     model = make(noise)
     given = np.zeros((1, 1, 1, 6)) if len(model.inputs) > 1 else None
     with pytest.raises(ValueError, match=f"from its seed.*Received: {named}"):
@@ -399,7 +399,7 @@ def test_layers_cast_what_they_are_given(images_dtype, dtype):
         return ops.cast(own.Above(dtype=dtype)(x) - own.Left(dtype=dtype)(x), "float32")
 
     model = model_of(body)
-    model.check_causality = False  # To save proofs.
+    model.check_causality = False  # To save checks.
     assert_ancestral(model, model.generate(4, seed=0), slack=0.06)
 
 
@@ -486,7 +486,7 @@ CAUSAL = {
     "Concatenate": lambda x: ops.glu(ops.concatenate([x, x], 2), axis=2),
     "Clip": lambda x: ops.clip(x, np.zeros((4, 6)), np.ones((4, 6))),
 }
-UNPROVEN = {
+UNCHECKED = {
     "Conv2D": lambda x: layers.Conv2D(6, 3, padding="same")(x),
     "BatchNormalization": lambda x: layers.BatchNormalization()(x, training=True),
     "SpatialDropout2D": lambda x: layers.SpatialDropout2D(0.1)(x, training=True),
@@ -515,12 +515,12 @@ ADVICE = {
 }
 
 
-@pytest.mark.parametrize("kind", [*CAUSAL, *UNPROVEN])
+@pytest.mark.parametrize("kind", [*CAUSAL, *UNCHECKED])
 def test_other_layers_are_refused_by_name(kind):
-    model, advice = model_of({**CAUSAL, **UNPROVEN}[kind]), ADVICE.get(kind, "")
+    model, advice = model_of({**CAUSAL, **UNCHECKED}[kind]), ADVICE.get(kind, "")
     with pytest.raises(ValueError, match=f"(?s){kind}.*{advice}") as caught:
         model.generate(1, seed=0)
-    # Only for graphs that it does not prove wrong does it recommend other samplers.
+    # It recommends other samplers only for graphs that it does not find wrong.
     assert ("fixed_point" in str(caught.value)) == (kind in CAUSAL)
 
 
@@ -639,7 +639,7 @@ def test_quantized_layers_are_sampled_as_they_compute():
     x = layers.Dense(256)(layers.Dense(12, activation="relu")(x))
     model = AutoregressiveModel(images, SplitColors(1)(x), "categorical")
     randomize(model)
-    model.check_causality = False  # To save proofs.
+    model.check_causality = False  # To save checks.
     before = model.generate(16, seed=0)
     model.quantize("int8")
     assert_sampled_as_computed(model)
@@ -679,7 +679,7 @@ CHANGES = {
 def test_functions_are_made_anew_when_layers_change(name):
     layer, attribute, value = CHANGES[name]
     model = model_of(layer)
-    model.check_causality = False  # To save proofs.
+    model.check_causality = False  # To save checks.
     images = model.generate(8, seed=0)
     nats = model.log_prob(images)
     assert model.log_prob(images).tolist() == nats.tolist()

@@ -39,7 +39,7 @@ def model_of(layer, shape=SHAPE, kernel_size=3, dtype="float32"):
 
 def randomized(model):
     randomize(model, seed=1, gain=1.0, vector_scale=0.1)
-    model.check_causality = False  # To save proofs.
+    model.check_causality = False  # To save checks.
     return model
 
 
@@ -135,7 +135,7 @@ def test_waves_draw_what_single_pixels_give(name, drawn):
 def row():
     """Return a model, and images that it drew pixel by pixel."""
     model = randomized(IN_WAVES["row"]())
-    model.check_causality = True  # Both ways must be proven here.
+    model.check_causality = True  # Both ways must be checked here.
     return model, model.generate(LARGEST_BATCH + 1, seed=0)
 
 
@@ -166,7 +166,7 @@ def test_completions_in_waves(options, drawn):
     )
 
 
-def test_a_scale_of_fewer_rows_than_the_image_is_proven_in_waves():
+def test_a_scale_of_fewer_rows_than_the_image_is_checked_in_waves():
     model = multi_scale()
     for each in model.scale_models:
         size = incremental.largest_small_batch(each, each.image_shape)
@@ -174,12 +174,12 @@ def test_a_scale_of_fewer_rows_than_the_image_is_proven_in_waves():
     assert model.generate(1, seed=0).any()
 
 
-def test_rows_after_those_of_a_proof_are_zero():
+def test_rows_after_those_of_a_check_are_zero():
     model = randomized(model_of(RowLSTM(4)))
     uniforms = seeded_uniforms(tf.constant([0, 1], tf.int64), SHAPE)
     for is_small in (True, False):
         draw = incremental.incremental_sampler(
-            model, num_proven=tf.constant(3), is_small=is_small
+            model, num_checked=tf.constant(3), is_small=is_small
         )
         images = tf.function(draw)(uniforms, 1.0, []).numpy()
         assert images[:, :3].any() and not images[:, 3:].any()
@@ -240,7 +240,7 @@ def test_the_way_of_small_batches():
 @pytest.mark.parametrize("layer, largest", [("row", LARGEST_BATCH), ("diagonal", 1)])
 def test_each_way_is_traced_once_when_a_batch_takes_it(layer, largest):
     model = PixelRNN(SHAPE, 4, 1, layer=layer, **NARROW)
-    model.check_causality = False  # To save proofs.
+    model.check_causality = False  # To save checks.
     for num_images in (1, 2, LARGEST_BATCH, LARGEST_BATCH + 1):
         model.generate(num_images, seed=0)
         functions = model._function_cache.functions.values()
@@ -285,7 +285,7 @@ def randomized_by_rows(name):
     return model
 
 
-def test_a_kernel_of_one_column_is_proven():
+def test_a_kernel_of_one_column_is_checked():
     model = model_of(DiagonalBiLSTM(3), kernel_size=(3, 1))
     assert incremental.largest_small_batch(model, SHAPE) == 1
     one, four = model.generate(1, seed=0), model.generate(4, seed=0)
@@ -334,7 +334,7 @@ def test_a_row_that_differs_from_its_pixels_is_refused():
         with pytest.raises(ValueError, match="step_row.*Wrong"):
             model.generate(1, seed=0)
     model.generate(1, seed=0, method="ancestral")
-    # Without a proof, the fault shows that one image is drawn by rows, and two not.
+    # Without a check, the fault shows that one image is drawn by rows, and two not.
     layer.factor = -1
     randomize(model, seed=1, gain=3.0, vector_scale=0.1)
     model.check_causality = False

@@ -130,7 +130,7 @@ def test_export_refuses_a_sampler_that_does_not_compute_the_model(tmp_path):
 
 
 def test_verify_runs_check_sampler(tmp_path, monkeypatch):
-    # The proof of `endpoints` would refuse the model.
+    # The check of `endpoints` would refuse the model.
     monkeypatch.setattr(drawer, "check_difference", lambda *arguments: None)
     write_endpoints(wrong_model(), tmp_path / "wrong", "sample", "check_sampler")
     trial = Trial(tmp_path / "wrong", timeout=100)

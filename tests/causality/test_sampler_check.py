@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from keras_genimg.causality.proof import (
+from keras_genimg.causality.sampler_check import (
     first_disagreement,
     sampler_difference,
     tolerance,
@@ -66,7 +66,7 @@ def test_a_planted_fault_exceeds_the_tolerance_of_every_precision(policy):
     assert difference > limit
 
 
-def test_parameters_that_are_not_finite_are_no_proof():
+def test_parameters_that_are_not_finite_pass_no_check():
     model = PixelCNN(SHAPE, 4, 1)
     model.set_weights([w * np.nan for w in model.get_weights()])
     assert np.isinf(sampler_difference(model, random_images(model))).all()
@@ -103,7 +103,7 @@ def test_images_that_change_with_those_before_or_after_them(reverse):
 
 
 @pytest.mark.slow
-def test_the_first_rows_of_a_large_model_are_proven(monkeypatch):
+def test_the_first_rows_of_a_large_model_are_checked(monkeypatch):
     check = mock.Mock(wraps=drawer.check_difference)
     monkeypatch.setattr(drawer, "check_difference", check)
     monkeypatch.setattr(drawer, "_AFFORDABLE", 0)
