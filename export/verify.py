@@ -1,6 +1,7 @@
-"""Check that TensorFlow Serving can serve a SavedModel.
+"""Check that TensorFlow Serving can serve a SavedModel, and that it is as exported.
 
-Prints one line per check. The exit code is 0 if all pass, else 1.
+Prints one line per check. The exit code is 0 if all pass, else 1. The line `content`
+has the SHA-256 of graph, weights and metadata, which `genimg-export` printed too.
 
     python export/verify.py models/digits/1
 

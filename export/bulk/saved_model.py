@@ -90,15 +90,31 @@ class SavedModel:
             )
 
     def sha256(self):
-        """Return a hash of the graph and its weights, without the metadata."""
+        """Return the SHA-256 of graph, weights and metadata, which identifies a model.
+
+        It is what `genimg-verify` prints, computed here since workers run without
+        `keras_genimg`.
+
+        Raises:
+            BulkError: If it differs from the one that the metadata recorded.
+        """
         root = pathlib.Path(self.directory)
-        digest = hashlib.sha256()
-        for path in sorted(root.rglob("*")):
-            relative = path.relative_to(root)
-            if path.is_file() and relative.parts[0] != "assets.extra":
-                content = hashlib.sha256(path.read_bytes()).hexdigest()
-                digest.update(f"{relative.as_posix()} {content}\n".encode())
-        return digest.hexdigest()
+        files = {}
+        for path in root.rglob("*"):
+            name = path.relative_to(root).as_posix()
+            if path.is_file() and not name.startswith("assets.extra/"):
+                files[name] = hashlib.sha256(path.read_bytes()).hexdigest()
+        metadata = {k: v for k, v in self.metadata.items() if k != "sha256"}
+        content = json.dumps({"files": files, "metadata": metadata}, sort_keys=True)
+        found = hashlib.sha256(content.encode()).hexdigest()
+        expected = self.metadata.get("sha256", found)  # Earlier exports have none.
+        if found != expected:
+            raise BulkError(
+                f"{self.directory} has the SHA-256 {found}, but its metadata.json "
+                f"expects {expected}: a file or an entry of the metadata was changed, "
+                f"added or lost. Copy the directory again, or export the model again"
+            )
+        return found
 
     def load(self, threads=None):
         """Load the model; return a function from inputs to outputs by name.

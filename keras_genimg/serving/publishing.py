@@ -14,6 +14,7 @@ import keras
 from keras_genimg.files import sync_tree
 from keras_genimg.ops.checks import check_int, check_positive_int
 from keras_genimg.ops.workers import is_chief
+from keras_genimg.serving.saved_model import content_hash, read_metadata
 from keras_genimg.serving.verifying import VerificationError
 from keras_genimg.serving.verifying import verify as verify_saved_model
 from keras_genimg.serving.versions import Versions
@@ -40,11 +41,9 @@ def publish(
     overwrites nothing, even if this process is killed or others publish at the same
     time. A failure leaves at most `<base_dir>/<name>/`, without the version.
 
-    Publishing the same `.keras` file or SavedModel again gives the same bytes in every
-    file, in any process with the same versions of TensorFlow, Keras and this library
-    and the same kind of device. The exception is a class that creates layers without
-    names: Keras numbers these (`dense_3`) in the order in which a process creates them,
-    and the names are stored in the graph and with the weights.
+    `sha256` in the metadata identifies the version and its copies. A SavedModel that is
+    published keeps its own. Publishing a `.keras` file twice gives two, see
+    `write_saved_model`.
 
     Of several workers that train a model only the first one publishes. The others
     return at once. The path of a file is published by every process that passes it.
@@ -69,7 +68,7 @@ def publish(
             in which a server may be loading them.
         verify: Whether to `verify` the version and publish it only if it passes.
         timeout: Seconds for the verification's runs through TensorFlow's C API.
-        verbose: Whether to print each check and the path of the version.
+        verbose: Whether to print each check, the version's SHA-256 and its path.
         **options: Options of `GenerativeModel.export`: `image_size`, `max_examples`,
             `xla_twins`, `metadata`, `batching`, which is true by
             default, and the options of `endpoints`, such as `num_candidates`.
@@ -108,9 +107,11 @@ def publish(
             if not report.passed:
                 report.directory = f"A new version of {directory}"
                 raise VerificationError(report)
+        content = content_hash(written, read_metadata(written))
         sync_tree(written)
         path = versions.add(written, workspace, version)
         if verbose:
+            print(f"SHA-256 {content}")
             print(f"Published {path}", flush=True)
         if keep is not None:
             _prune(versions, keep, workspace, verbose)

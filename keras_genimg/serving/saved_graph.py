@@ -7,7 +7,6 @@ import pathlib
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from keras_genimg.serving.canonical import used_functions
 from keras_genimg.serving.saved_model import read_metadata
 
 TAG = "serve"
@@ -118,9 +117,25 @@ class SavedGraph:
             if name in self._nodes and name not in nodes:
                 nodes[name] = self._nodes[name]
                 names.extend(nodes[name].input)
-        functions = used_functions(nodes.values(), self._functions).values()
+        functions = self._called(nodes.values())
         inner = [node for function in functions for node in function.node_def]
-        return [*nodes.values(), *inner], list(functions)
+        return [*nodes.values(), *inner], functions
+
+    def _called(self, nodes):
+        """Return a list of the functions that nodes call, also through others."""
+        called = {}
+
+        def visit(nodes):
+            for node in nodes:
+                attrs = node.attr.values()
+                inner = [f.name for attr in attrs for f in (attr.func, *attr.list.func)]
+                for name in (node.op, *inner):
+                    if name in self._functions and name not in called:
+                        called[name] = self._functions[name]
+                        visit(called[name].node_def)
+
+        visit(nodes)
+        return list(called.values())
 
 
 def _specs(infos):

@@ -1,18 +1,20 @@
 """SavedModels that can be served without this library installed."""
 
 import contextlib
+import hashlib
 import json
 import logging
 import os
 import pathlib
+import uuid
 from typing import Any
 
 import keras
 import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
 
 from keras_genimg.files import atomic_path
 from keras_genimg.ops.workers import is_chief
-from keras_genimg.serving.canonical import make_canonical
 from keras_genimg.serving.endpoint import Endpoint
 from keras_genimg.types import PathLike
 from keras_genimg.version import __version__
@@ -35,11 +37,10 @@ def write_saved_model(
     written atomically. Of several workers only the first one writes. The others return
     at once.
 
-    Equal models give equal bytes in every file, in any process with the same versions
-    of TensorFlow, Keras and this library and the same kind of device. Names are part of
-    the model: Keras numbers unnamed layers and models (`dense_3`) in the order in which
-    a process creates them. A `.keras` file stores the name of the model and, for a
-    functional model, the names of its layers.
+    The metadata have a SHA-256 of the content, see `content_hash`. It identifies this
+    export and its copies. A second export of the same model has another one, since
+    TensorFlow numbers functions by the work that the process did before, and queues get
+    random names.
 
     Args:
         model: The Keras model whose variables the endpoints read.
@@ -47,8 +48,8 @@ def write_saved_model(
         endpoints: Dict of `Endpoint` by signature name; `sample` is the default.
         max_examples: Largest number of examples per call of a signature, counting every
             candidate.
-        metadata: Dict of JSON values, added to that of `saved_metadata` in the file
-            `METADATA_FILE`, which has other keys.
+        metadata: Dict of JSON values, added to those of `saved_metadata` and `sha256`
+            in the file `METADATA_FILE`. It must have other keys.
         batching: Whether mergeable signatures merge the requests of several clients.
             In Python, `tf.saved_model.load(path).unmerged` has them without that, by
             name.
@@ -75,16 +76,21 @@ def write_saved_model(
     if batching:
         merged = [name for name in endpoints if endpoints[name].mergeable]
         module.unmerged = {name: signatures[name] for name in merged}
-        for name in merged:  # `make_canonical` adds a hash of the model.
-            signatures[name] = endpoints[name].concrete(max_examples, queue=name)
+        # Functions that share a queue answer each other's requests. A server may load
+        # other versions of this model, whose signatures have the same names.
+        export = uuid.uuid4().hex
+        for name in merged:
+            queue = f"{export}/{name}"
+            signatures[name] = endpoints[name].concrete(max_examples, queue)
     described = saved_metadata(model, endpoints, signatures, max_examples)
     metadata = metadata or {}
-    if taken := sorted(described.keys() & metadata.keys()):
+    if taken := sorted({*described, "sha256"} & metadata.keys()):
         raise ValueError(
             "`metadata` of export must have other keys than those of the model itself. "
             f"Received: {', '.join(taken)}"
         )
-    text = json.dumps({**described, **metadata}, indent=1, allow_nan=False)
+    # Read again, since JSON has neither tuples nor keys that are numbers.
+    content = json.loads(json.dumps({**described, **metadata}, allow_nan=False))
     signatures["serving_default"] = signatures["sample"]
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as unfinished:
@@ -92,16 +98,34 @@ def write_saved_model(
         options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
         with quiet("tensorflow"):  # It would name the unfinished directory.
             tf.saved_model.save(module, str(unfinished), signatures, options)
-        make_canonical(unfinished)
+        _forget_gradients(unfinished)
+        content["sha256"] = content_hash(unfinished, content)
         file = unfinished / METADATA_FILE
         file.parent.mkdir()
-        file.write_text(text)
+        file.write_text(json.dumps(content, indent=1))
     if verbose:
         print(f"Saved {path} with the signatures")
         by_name = described["signatures"]
         for name, each in {**by_name, "serving_default": by_name["sample"]}.items():
             given, returned = _listed(each["inputs"]), _listed(each["outputs"])
             print(f"  {name}: {given} -> {returned}")
+
+
+def _forget_gradients(directory):
+    """Rename gradients, which are not saved, so that looking one up fails.
+
+    Their names are numbers of this process. In a process that loads the SavedModel, the
+    same number may belong to another gradient, which TensorFlow would take.
+    """
+    file = directory / "saved_model.pb"
+    saved = saved_model_pb2.SavedModel.FromString(file.read_bytes())
+    for function in saved.meta_graphs[0].graph_def.library.function:
+        for node in function.node_def:
+            if "_gradient_op_type" in node.attr:
+                node.attr["_gradient_op_type"].s = b"unsaved"
+    file.write_bytes(saved.SerializeToString())
+    # It holds hashes of the graph before. No loader needs it.
+    (directory / "fingerprint.pb").unlink(missing_ok=True)
 
 
 def _listed(tensors):
@@ -160,6 +184,32 @@ def saved_metadata(model, endpoints, signatures, max_examples):
             "keras": keras.__version__,
         },
     }
+
+
+def content_hash(directory: PathLike, metadata: dict[str, Any]) -> str:
+    """Return the SHA-256 of a SavedModel's content, which identifies it.
+
+    The content is every file outside of `assets.extra/`, with its name: graph, weights
+    and assets. It is also the metadata, whose `sha256` is left out, in any layout. The
+    warm-up records are not part of it: they change no answer, and may be written later.
+
+    `genimg_export.bulk`, which runs without this library, computes the same.
+
+    Args:
+        directory: Path of the SavedModel.
+        metadata: Its metadata, as JSON gives them.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    files = {}
+    for path in pathlib.Path(directory).rglob("*"):
+        name = path.relative_to(directory).as_posix()
+        if path.is_file() and not name.startswith("assets.extra/"):
+            files[name] = hashlib.sha256(path.read_bytes()).hexdigest()
+    described = {key: value for key, value in metadata.items() if key != "sha256"}
+    content = json.dumps({"files": files, "metadata": described}, sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()
 
 
 def read_metadata(directory: PathLike) -> dict[str, Any]:

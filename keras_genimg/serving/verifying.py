@@ -10,7 +10,7 @@ from keras_genimg.serving import probes
 from keras_genimg.serving.clean_process import NOT_RUN, serve
 from keras_genimg.serving.comparison import TOLERANCES, close, difference, same_bits
 from keras_genimg.serving.saved_graph import SENDABLE, SavedGraph, is_batched
-from keras_genimg.serving.saved_model import quiet
+from keras_genimg.serving.saved_model import content_hash, quiet
 from keras_genimg.serving.warmup import recorded_requests
 from keras_genimg.types import PathLike
 
@@ -83,6 +83,9 @@ def verify(directory: PathLike, verbose: bool = True, timeout: float = 600) -> R
     The checks, which end after the first or the fourth if there is nothing to run:
 
     - the files can be read;
+    - graph, weights and metadata are those of the export, by the SHA-256 in the
+      metadata; without one, as in exports of earlier versions, the check passes and
+      says so;
     - the graph has nothing that a stock server refuses, and no two functions that merge
       requests in one queue, where they would answer each other's;
     - inputs and outputs have types that clients can send, and the batch as first axis;
@@ -170,6 +173,23 @@ def check_files(trial):
     skipped = [s.name for s in trial.graph.signatures.values() if s.needs_xla]
     rest = f"; not run because of XLA: {', '.join(skipped)}" if skipped else ""
     return [], f"signatures {', '.join(trial.graph.signatures)}{rest}"
+
+
+def check_content(trial):
+    """Check that graph, weights and metadata are those of the export."""
+    graph = trial.graph
+    found = content_hash(graph.directory, graph.metadata)
+    expected = graph.metadata.get("sha256")
+    if expected is None:
+        return [], f"SHA-256 {found}, not compared: metadata.json has no sha256"
+    if found != expected:
+        fault = (
+            f"SHA-256 {found}, but metadata.json expects {expected}: a file or an "
+            "entry of the metadata was changed, added or lost. Copy the directory "
+            "again, or export the model again"
+        )
+        return [fault], ""
+    return [], f"SHA-256 {found}, as exported"
 
 
 def check_graph(trial):
@@ -317,6 +337,7 @@ def check_records(trial):
 
 CHECKS = {
     "files": check_files,
+    "content": check_content,
     "graph": check_graph,
     "signatures": check_signatures,
     "C API": check_c_api,

@@ -26,7 +26,9 @@ def exported(tmp_path_factory):
     scales = MultiScalePixelRNN((4, 4, 1), ((2, 2), (4, 4)), 4, 1)
     names = ("sample", "sample_png", "complete", "enlarge")
     write_endpoints(scales, folder / "scales", *names, batching=True)
-    return {name: folder / name for name in ("vae", "scales")}
+    vae.set_weights([weight + 1 for weight in vae.get_weights()])
+    write_endpoints(vae, folder / "newer_vae", "sample", "decode", batching=True)
+    return {name: folder / name for name in ("vae", "scales", "newer_vae")}
 
 
 def session_of(path):
@@ -52,10 +54,10 @@ def run_at_once(run, requests):
 
 
 @pytest.mark.slow
-def test_merged_signatures_of_two_models_at_once(exported):
+def test_merged_signatures_of_models_versions_and_copies_at_once(exported):
     """Each request gets the outputs of the unmerged signature."""
     requests, expected = [], []
-    for path in exported.values():
+    for path in (*exported.values(), exported["vae"]):
         session, signatures = session_of(path), SavedGraph(path).signatures
         unmerged = tf.saved_model.load(str(path)).unmerged
         for name, function in unmerged.items():
@@ -84,10 +86,17 @@ def test_each_signature_has_a_queue_of_its_own(exported):
     sample = ["sample", "serving_default"]
     assert sorted(names) == [["complete"], ["enlarge"], sample, ["sample_png"]]
     assert all(len(functions) == 1 for functions in found.values())
-    content = {queue.partition("/")[0] for queue in found}
-    others = SavedGraph(exported["vae"]).queues()
-    assert len(content) == 1
-    assert not content & {queue.partition("/")[0] for queue in others}
+
+
+@pytest.mark.slow
+def test_versions_of_a_model_share_no_queue(tmp_path):
+    """Also those with the same weights, of which both have the same signatures."""
+    model = VAE((3, 4, 1), 2, 3)
+    for name in ("1", "2"):
+        write_endpoints(model, tmp_path / name, "sample", batching=True)
+    first, second = (SavedGraph(tmp_path / name).queues() for name in ("1", "2"))
+    assert len(first) == len(second) == 1
+    assert not first.keys() & second.keys()
 
 
 NETWORKS = {
@@ -129,19 +138,6 @@ def test_signatures_with_like_names_have_queues_of_their_own(tmp_path):
     endpoints = {name: sample for name in ("sample", "a/sample", "b/sample")}
     write_saved_model(model, tmp_path / "1", endpoints, 4, batching=True, verbose=False)
     assert len(SavedGraph(tmp_path / "1").queues()) == 3
-
-
-@pytest.mark.slow
-def test_queues_are_named_by_the_weights(tmp_path):
-    """Also in a folder whose name is a pattern of names."""
-    model = VAE((3, 4, 1), 2, 3)
-    found = []
-    for name in ("1", "2"):
-        path = tmp_path / "[a]" / name
-        write_endpoints(model, path, "sample", batching=True)
-        found.append(SavedGraph(path).queues().keys())
-        model.set_weights([weight + 1 for weight in model.get_weights()])
-    assert len(found[0]) == 1 and found[0] != found[1]
 
 
 def counter(queue):

@@ -66,7 +66,8 @@ def test_a_model_is_verified_and_published(model, tmp_path, capsys):
     assert (metadata["max_examples"], metadata["license"]) == (4, "none")
     printed = capsys.readouterr().out
     assert "pass  warm-up: 3 records run" in printed
-    assert printed.endswith(f"Published {path}\n")
+    assert f"pass  content: SHA-256 {metadata['sha256']}, as exported\n" in printed
+    assert printed.endswith(f"\nSHA-256 {metadata['sha256']}\nPublished {path}\n")
     loaded = tf.saved_model.load(str(path))
     drawn = loaded.signatures["sample"](seed=tf.constant([3, 4], tf.int64))["images"]
     expected = model.likelihood.to_display(model.generate(2, seed=3))
@@ -79,7 +80,11 @@ def test_a_keras_file_and_a_saved_model(model, exported, tmp_path):
     second = put(str(exported), tmp_path)
     third = put(first, tmp_path)
     assert [p.name for p in (first, second, third)] == ["1", "2", "3"]
-    assert read_metadata(first) == read_metadata(second) == read_metadata(third)
+    metadata = [read_metadata(path) for path in (first, second, third, exported)]
+    hashes = [each.pop("sha256") for each in metadata]
+    assert metadata[0] == metadata[1] == metadata[2]
+    # Copies keep the hash; another export has another.
+    assert hashes[0] == hashes[2] != hashes[1] == hashes[3]
     assert (exported / "saved_model.pb").exists()
 
 

@@ -18,6 +18,7 @@ from export.bulk.engines import local
 from export.bulk.saved_model import SavedModel
 from export.bulk.shards import BulkError, claim
 from export.bulk.sources import find_source
+from keras_genimg.serving import read_metadata
 from tests.export.bulk.files import LABELS, content, seeds_and_pixels, write_all
 
 pytestmark = pytest.mark.slow
@@ -202,16 +203,32 @@ def test_damaged_shards_are_drawn_again(job, call, tmp_path, capsys, monkeypatch
     assert content(tmp_path / "other") == whole
 
 
-def test_the_hash_is_of_weights_and_graph(saved, base_dir, tmp_path):
+def test_the_hash_is_that_of_the_export(saved, base_dir, tmp_path):
+    """A copy has it, and a changed copy is refused."""
+    exported = saved("vae").sha256()
+    assert exported == read_metadata(base_dir / "vae" / "1")["sha256"]
     copy = shutil.copytree(base_dir / "vae" / "1", tmp_path / "1")
+    assert SavedModel(copy, "sample").sha256() == exported
+    for name in ("variables/variables.data-00000-of-00001", "saved_model.pb"):
+        whole = (copy / name).read_bytes()
+        change_last_byte(copy / name)
+        with pytest.raises(BulkError, match=f"expects {exported}.*Copy the directory"):
+            SavedModel(copy, "sample").sha256()
+        (copy / name).write_bytes(whole)
     metadata = {**saved("vae").metadata, "license": "CC0"}
     (copy / "assets.extra" / "metadata.json").write_text(json.dumps(metadata))
-    assert SavedModel(copy, "sample").sha256() == saved("vae").sha256()
-    hashes = {saved("vae").sha256()}
-    for name in ("variables/variables.data-00000-of-00001", "saved_model.pb"):
-        change_last_byte(copy / name)
-        hashes.add(SavedModel(copy, "sample").sha256())
-    assert len(hashes) == 3
+    with pytest.raises(BulkError, match="an entry of the metadata was changed"):
+        SavedModel(copy, "sample").sha256()
+
+
+def test_exports_of_earlier_versions_have_a_hash_too(saved, base_dir, tmp_path):
+    copy = shutil.copytree(base_dir / "vae" / "1", tmp_path / "1")
+    metadata = {k: v for k, v in saved("vae").metadata.items() if k != "sha256"}
+    (copy / "assets.extra" / "metadata.json").write_text(json.dumps(metadata))
+    hashes = {saved("vae").sha256(), SavedModel(copy, "sample").sha256()}
+    change_last_byte(copy / "saved_model.pb")
+    hashes.add(SavedModel(copy, "sample").sha256())
+    assert len(hashes) == 2
 
 
 @pytest.mark.parametrize(
