@@ -1,6 +1,7 @@
 """Check that a likelihood's samples have its probabilities, for random parameters."""
 
 import itertools
+import math
 import random
 import types
 import weakref
@@ -23,10 +24,12 @@ _SCALES = (0.5, 1.0, 2.0)
 # Distributions that are enumerated, and drawn from with even uniforms.
 _NUM_DISTRIBUTIONS = 3
 # Evenly spaced uniforms on a line, and points in the cube of several colors.
-_NUM_ON_LINE, _NUM_IN_CUBE = 2**12, 2**14
+_NUM_ON_LINE, _NUM_IN_CUBE = 2**12, 2**13
 # Largest differences of a distribution function: a few draws, since each end of a step
 # may be off by one; and several times what was found for points in cubes.
 _LINE_TOLERANCE, _CUBE_TOLERANCE = 4 / _NUM_ON_LINE, 0.01
+# Pixels that are drawn twice, fewer if they have more than 2**20 parameters.
+_NUM_REPEATED, _MOST_PARAMS = 2**11, 2**20
 # Pixels whose intervals of uniforms are measured, if values cannot be enumerated.
 _NUM_MEASURED = {None: 16, 0.7: 6}
 # A search for the end of an interval has five steps, each to a sixteenth.
@@ -50,6 +53,7 @@ def check_likelihood(likelihood: Likelihood, num_colors: int) -> None:
 
     - `sample` and `log_prob` return the documented shapes, values in range, and the
       same for the same arguments. `sample` may not use random numbers of its own.
+    - `log_prob_of_pixels` and `log_prob_of_images` return sums of `log_prob`.
     - A unit depends on its own parameters and uniforms alone, not on other examples,
       pixels or, unless colors are coupled, colors. A unit is a pixel if they are
       coupled, else a sub-pixel. Single units are drawn as in an image.
@@ -71,8 +75,10 @@ def check_likelihood(likelihood: Likelihood, num_colors: int) -> None:
     the class overrides `head`, they are what it returns for such numbers in place of
     its convolutions.
 
-    A likelihood is checked once for each class, attributes and number of colors. Parts
-    of the code that are neither, such as global variables, may change unnoticed.
+    A likelihood is checked once for each class, attributes and number of colors, or, if
+    it has attributes that cannot be compared, such as layers, once for each object.
+    What else its methods use, such as global variables, may change unnoticed. `mean` is
+    not checked, since it may be an approximation.
 
     Args:
         likelihood: A `Likelihood`. One without `num_values` passes unchecked.
@@ -83,15 +89,17 @@ def check_likelihood(likelihood: Likelihood, num_colors: int) -> None:
     """
     if likelihood.num_values is None:
         return
-    key = _key(likelihood, num_colors)
-    instance = _passed_instances.get((id(likelihood), num_colors))
-    if key in _passed or (instance is not None and instance() is likelihood):
-        return
+    instance = id(likelihood), num_colors
     # Eager even while the caller is being traced. On the CPU, where neither other
     # precisions nor other kernels for other shapes can look like a fault.
     with tf.init_scope(), tf.device("CPU"):
+        key = _key(likelihood, num_colors)
+        reference = _passed_instances.get(instance)
+        if key in _passed or (reference is not None and reference() is likelihood):
+            return
         methods = _Methods(likelihood, num_colors)
         _check_repetition(methods)
+        _check_totals(methods)
         _check_separation(methods)
         _check_single_units(methods)
         for temperature in methods.temperatures:
@@ -100,8 +108,7 @@ def check_likelihood(likelihood: Likelihood, num_colors: int) -> None:
             else:
                 _check_some_values(methods, temperature)
     if key is None:
-        instance = weakref.ref(likelihood)
-        _passed_instances[id(likelihood), num_colors] = instance
+        _passed_instances[instance] = weakref.ref(likelihood)
     else:
         _passed.add(key)
 
@@ -163,7 +170,11 @@ class _Methods:
             self._normal((num_images, height, width, *each.shape[3:]))
             for each in self.head.inputs
         ]
-        params = np.asarray(self.head(inputs), "float32")
+        try:
+            params = np.asarray(self.head(inputs), "float32")
+        except Exception as error:
+            given = f"features {inputs[0].shape}"
+            raise self._error("head", given, error) from error
         self._check_shape("head", params, shape)
         return params
 
@@ -194,7 +205,7 @@ class _Methods:
     def log_prob(self, params, images, temperature=None):
         """Return nats of each unit, float64."""
         if temperature is not None:
-            params = self.at_temperature(params, temperature)
+            params = self.at_temperature(params, _as_argument(temperature))
         nats = self._call("log_prob", params, images)
         shape = images.shape[:-1] if self.couples else images.shape
         self._check_shape("log_prob", nats, shape)
@@ -207,6 +218,15 @@ class _Methods:
             )
         return nats
 
+    def total(self, name, params, images, shape):
+        """Return the sums of log-probabilities of a method, which have a shape."""
+        nats = self._call(name, params, images)
+        if nats.shape != shape:
+            self.fail(
+                f"`{name}` must return the shape {shape}. Received: {nats.shape}."
+            )
+        return nats
+
     def at_temperature(self, params, temperature):
         """Return the parameters at a temperature, which may have another shape."""
         return self._call("at_temperature", params, temperature)
@@ -214,11 +234,11 @@ class _Methods:
     def _has_temperature(self):
         params = self.params(1, 1, 1)
         try:
-            self.likelihood.at_temperature(tf.constant(params), _TEMPERATURE)
-        except NotImplementedError:
-            return False
-        except Exception:  # `_call` has the text.
-            self.at_temperature(params, _TEMPERATURE)
+            self.at_temperature(params, _as_argument(_TEMPERATURE))
+        except ValueError as error:
+            if isinstance(error.__cause__, NotImplementedError):
+                return False
+            raise
         return True
 
     def _call(self, name, *arguments):
@@ -234,11 +254,15 @@ class _Methods:
             return np.asarray(tf.convert_to_tensor(result)).astype(dtype)
         except Exception as error:
             shapes = ", ".join(str(tuple(np.shape(x))) for x in given)
-            raise ValueError(
-                f"`{name}` of {self.name} must work for the arguments in the docstring "
-                f"of `Likelihood.{name}`. It raised {type(error).__name__} for "
-                f"arguments of the shapes {shapes}: {error}"
+            raise self._error(
+                name, f"arguments of the shapes {shapes}", error
             ) from error
+
+    def _error(self, name, given, error):
+        return ValueError(
+            f"`{name}` of {self.name} must work for the arguments in the docstring of "
+            f"`Likelihood.{name}`. It raised {type(error).__name__} for {given}: {error}"
+        )
 
     def _check_shape(self, name, result, expected):
         if result.shape != tuple(expected):
@@ -281,23 +305,25 @@ class _Methods:
             params = self.likelihood.head(features, self.num_colors, convolve)
             return keras.Function(inputs, params)
         except Exception as error:
-            raise ValueError(
-                f"`head` of {self.name} must return parameters, computed from features "
-                f"{tuple(features.shape)}. It raised {type(error).__name__}: {error}"
-            ) from error
+            given = f"features {tuple(features.shape)}"
+            raise self._error("head", given, error) from error
         finally:
             random.setstate(state)
 
 
 def _check_repetition(methods):
     """Check that `sample` and `log_prob` have no random numbers of their own."""
-    size = (2, 2, 2)
+    most = _MOST_PARAMS // max(1, math.prod(methods.pixel_shape))
+    size = (1, 1, max(8, min(_NUM_REPEATED, most)))
     params, images = methods.params(*size), methods.images(*size)
     uniforms = methods.uniforms(*size)
-    temperature = np.ones((2, 1, 1, 1), "float32")
-    drawn = [methods.sample(params, uniforms, temperature) for _ in range(2)]
+    drawn = [methods.sample(params, uniforms) for _ in range(2)]
     if (drawn[0] != drawn[1]).any():
-        _fail_repetition(methods)
+        methods.fail(
+            "`sample` returned other pixels when it was called again with the same "
+            "arguments. An image must depend on its seed alone: use the `uniforms`, "
+            "and neither `tf.random` nor state."
+        )
     nats = [methods.log_prob(params, images) for _ in range(2)]
     if _differ(*nats).any():
         methods.fail(
@@ -306,12 +332,20 @@ def _check_repetition(methods):
         )
 
 
-def _fail_repetition(methods):
-    methods.fail(
-        "`sample` returned other pixels when it was called again with the same "
-        "arguments. An image must depend on its seed alone: use the `uniforms`, and "
-        "neither `tf.random` nor state."
-    )
+def _check_totals(methods):
+    """Check the sums of `log_prob` that models use, which a class may override."""
+    size = (2, 2, 2)
+    params, images = methods.params(*size), methods.images(*size)
+    nats = methods.log_prob(params, images).reshape(*size, -1)
+    for name, axes in (("log_prob_of_pixels", 3), ("log_prob_of_images", (1, 2, 3))):
+        expected = nats.sum(axis=axes)
+        total = methods.total(name, params, images, expected.shape)
+        if _differ(total, expected).any():
+            methods.fail(
+                f"`{name}` must return sums of `log_prob`. Received: "
+                f"{total.flat[0]:.6g}. Expected: {expected.flat[0]:.6g}. Leave the "
+                f"method to the base class."
+            )
 
 
 def _check_separation(methods):
@@ -403,9 +437,7 @@ def _check_all_values(methods, temperature):
         _check_sums(methods, probabilities.sum(axis=0), temperature)
         repeated = np.repeat(params, num_draws, axis=2)
         arguments = repeated, uniforms[None, None], _as_argument(temperature)
-        drawn, again = (methods.sample(*arguments)[0, 0] for _ in range(2))
-        if (drawn != again).any():
-            _fail_repetition(methods)
+        drawn = methods.sample(*arguments)[0, 0]
         _check_shares(methods, drawn, values, probabilities, temperature)
 
 
@@ -471,43 +503,30 @@ def _fail_draws(methods, temperature, difference):
 
 def _check_some_values(methods, temperature):
     """Compare probabilities of drawn pixels with the volumes of their uniforms."""
-    count, colors, axes = (
-        _NUM_MEASURED[temperature],
-        methods.num_colors,
-        methods.num_axes,
-    )
+    count = _NUM_MEASURED[temperature]
     params = methods.params(1, 1, count)
-    points = _even_uniforms(count, colors).astype("float64")
+    points = _even_uniforms(count, methods.num_colors).astype("float64")
     # More of them near 0 and 1, where the smallest and largest values are.
     ticks = np.floor(points**2 * (3 - 2 * points) * _TICKS).astype("int64")
-    drawn = _drawn_at(methods, params, ticks[None], temperature)[0]
+    drawn = _drawn_at(methods, params, ticks, temperature)
     nats = methods.log_prob(params, drawn[None, None].astype("float32"), temperature)
-    # Of each axis, the last tick at which a pixel is still drawn, and the first.
-    sides = list(itertools.product(range(axes), (1, -1)))
+    # How many ticks each uniform can be moved, up and down, and draw the same pixel.
+    sides = list(itertools.product(range(methods.num_axes), (1, -1)))
     inside = np.zeros((len(sides), *nats.shape[2:]), "int64")
-    start = ticks if not methods.couples else ticks.T
-    room = np.stack(
-        [
-            _TICKS - each if direction > 0 else each + 1
-            for axis, direction in sides
-            for each in [start[axis] if methods.couples else start]
-        ]
-    )
     step = _TICKS
     for _ in range(_STEPS):
         step //= _PARTS
         reached = np.arange(1, _PARTS).reshape(-1, *[1] * inside.ndim) * step + inside
-        shifts = np.zeros((_PARTS - 1, len(sides), count, colors), "int64")
+        moved = np.tile(ticks, (_PARTS - 1, len(sides), 1, 1))
         for side, (axis, direction) in enumerate(sides):
             color = axis if methods.couples else slice(None)
-            shifts[:, side, :, color] = direction * reached[:, side]
-        moved = np.clip(ticks + shifts, 0, _TICKS - 1).reshape(-1, count, colors)
-        found = _drawn_at(methods, params, moved, temperature)
-        equal = (found == drawn).reshape(shifts.shape)
+            moved[:, side, :, color] += direction * reached[:, side]
+        allowed = np.clip(moved, 0, _TICKS - 1)
+        found = _drawn_at(methods, params, allowed, temperature)
+        equal = (found == drawn) & (moved == allowed)
         equal = equal.all(axis=-1) if methods.couples else equal
-        # An interval: nothing after the first tick that differs.
-        equal = np.cumprod(equal & (reached < room), axis=0)
-        inside += step * equal.sum(axis=0)
+        # An interval ends at the first tick that differs.
+        inside += step * np.cumprod(equal, axis=0).sum(axis=0)
     lengths = (inside[0::2] + inside[1::2] + 1) / _TICKS
     volumes = lengths.prod(axis=0)
     probabilities = np.exp(np.minimum(nats[0, 0], 80))
@@ -526,12 +545,12 @@ def _check_some_values(methods, temperature):
 
 
 def _drawn_at(methods, params, ticks, temperature):
-    """Return pixels `(n, count, colors)` drawn for uniforms in ticks, of that shape."""
+    """Return pixels `(..., count, colors)` for uniforms of that shape, in ticks."""
     uniforms = (ticks / _TICKS).astype("float32").reshape(1, 1, -1, ticks.shape[-1])
-    params = np.tile(params, (1, 1, len(ticks), *[1] * (params.ndim - 3)))
-    return methods.sample(params, uniforms, _as_argument(temperature)).reshape(
-        ticks.shape
-    )
+    repeats = uniforms.shape[2] // params.shape[2]
+    params = np.tile(params, (1, 1, repeats, *[1] * (params.ndim - 3)))
+    drawn = methods.sample(params, uniforms, _as_argument(temperature))
+    return drawn.reshape(ticks.shape)
 
 
 def _even_uniforms(count, num_axes):
@@ -592,7 +611,7 @@ def _key(likelihood, num_colors):
     attributes += vars(likelihood).items()
     try:
         return type(likelihood), num_colors, _comparable(attributes)
-    except TypeError:
+    except (TypeError, NotImplementedError):  # Symbolic tensors have no values.
         return None
 
 
@@ -604,8 +623,10 @@ def _comparable(value):
         return type(value), tuple(map(_comparable, value))
     if isinstance(value, np.ndarray | np.generic | tf.Tensor | tf.Variable):
         value = np.asarray(value)
+        if value.dtype == object:
+            raise TypeError("the contents of objects may change")
         return value.dtype.str, value.shape, value.tobytes()
     code = types.FunctionType, property, staticmethod, classmethod
     if value is None or isinstance(value, bool | int | float | str | type | code):
         return type(value), value
-    raise TypeError(type(value))
+    raise TypeError(f"no comparison for {type(value)}")
