@@ -39,12 +39,19 @@ _TICKS = _PARTS**_STEPS
 _TEMPERATURE = 0.7
 _TEMPERATURES = (0.7, 1.5)
 
+# Attributes with `==` that is True only if they are the same.
+_COMPARABLE = (
+    *(type(None), bool, int, float, str, type),
+    *(types.FunctionType, property, staticmethod, classmethod),
+)
+
 # Likelihoods that passed: what their classes and attributes are, see `_key`, and those
 # of which that cannot be said, by their address.
 _passed = set()
 _passed_instances = {}
 
 
+@tf.autograph.experimental.do_not_convert  # Even if the caller is being converted.
 def check_likelihood(likelihood: Likelihood, num_colors: int) -> None:
     """Raise an error unless a likelihood's samples have its probabilities.
 
@@ -261,7 +268,8 @@ class _Methods:
     def _error(self, name, given, error):
         return ValueError(
             f"`{name}` of {self.name} must work for the arguments in the docstring of "
-            f"`Likelihood.{name}`. It raised {type(error).__name__} for {given}: {error}"
+            f"`Likelihood.{name}`. It raised {type(error).__name__} for {given}: "
+            f"{error}"
         )
 
     def _check_shape(self, name, result, expected):
@@ -626,7 +634,6 @@ def _comparable(value):
         if value.dtype == object:
             raise TypeError("the contents of objects may change")
         return value.dtype.str, value.shape, value.tobytes()
-    code = types.FunctionType, property, staticmethod, classmethod
-    if value is None or isinstance(value, bool | int | float | str | type | code):
+    if isinstance(value, _COMPARABLE):
         return type(value), value
     raise TypeError(f"no comparison for {type(value)}")
