@@ -28,16 +28,19 @@ _NUM_ON_LINE, _NUM_IN_CUBE = 2**12, 2**13
 # Largest differences of a distribution function: a few draws, since each end of a step
 # may be off by one; and several times what was found for points in cubes.
 _LINE_TOLERANCE, _CUBE_TOLERANCE = 4 / _NUM_ON_LINE, 0.01
-# Pixels that are drawn twice, fewer if they have more than 2**20 parameters.
-_NUM_REPEATED, _MOST_PARAMS = 2**11, 2**20
-# Pixels whose intervals of uniforms are measured, if values cannot be enumerated.
-_NUM_MEASURED = {None: 16, 0.7: 6}
+# Pixels that are drawn twice.
+_NUM_REPEATED = 2**11
+# Most parameters of one call, 16 MB, for which fewer pixels are drawn.
+_MOST_PARAMS = 2**22
 # A search for the end of an interval has five steps, each to a sixteenth.
 _PARTS, _STEPS = 16, 5
 _TICKS = _PARTS**_STEPS
 # A temperature besides 1, and two for the two images.
 _TEMPERATURE = 0.7
 _TEMPERATURES = (0.7, 1.5)
+# Pixels whose intervals of uniforms are measured, by temperature, if values are not
+# enumerated. A `DiscretizedLogisticMixture` takes longer to draw at a temperature.
+_NUM_MEASURED = {None: 16, _TEMPERATURE: 6}
 
 # Attributes with `==` that is True only if they are the same.
 _COMPARABLE = (
@@ -143,6 +146,7 @@ class _Methods:
         self.generator = np.random.default_rng(0)
         self.pixel_shape = self.params_shape(1, 1)[2:]
         self.splits_colors = not self.couples and self.pixel_shape[:1] == (num_colors,)
+        self.params_per_pixel = max(1, math.prod(self.pixel_shape))
         self.head = self._own_head()
         self.temperatures = [None]
         if self._has_temperature():
@@ -321,8 +325,8 @@ class _Methods:
 
 def _check_repetition(methods):
     """Check that `sample` and `log_prob` have no random numbers of their own."""
-    most = _MOST_PARAMS // max(1, math.prod(methods.pixel_shape))
-    size = (1, 1, max(8, min(_NUM_REPEATED, most)))
+    most = _MOST_PARAMS // methods.params_per_pixel
+    size = (1, 1, max(1, min(_NUM_REPEATED, most)))
     params, images = methods.params(*size), methods.images(*size)
     uniforms = methods.uniforms(*size)
     drawn = [methods.sample(params, uniforms) for _ in range(2)]
@@ -438,7 +442,9 @@ def _check_all_values(methods, temperature):
     uniforms = _even_uniforms(num_draws, methods.num_axes)
     if not methods.couples:
         uniforms = np.repeat(uniforms, methods.num_colors, axis=-1)
-    for params in np.split(methods.params(1, 1, _NUM_DISTRIBUTIONS), 3, axis=2):
+    for params in np.split(
+        methods.params(1, 1, _NUM_DISTRIBUTIONS), _NUM_DISTRIBUTIONS, axis=2
+    ):
         repeated = np.repeat(params, len(values), axis=2)
         nats = methods.log_prob(repeated, values[None, None], temperature)[0, 0]
         probabilities = np.exp(np.minimum(nats, 80)).reshape(len(values), -1)
@@ -511,15 +517,17 @@ def _fail_draws(methods, temperature, difference):
 
 def _check_some_values(methods, temperature):
     """Compare probabilities of drawn pixels with the volumes of their uniforms."""
-    count = _NUM_MEASURED[temperature]
+    # Ways to move the uniforms of a pixel: up and down.
+    sides = list(itertools.product(range(methods.num_axes), (1, -1)))
+    most = _MOST_PARAMS // (methods.params_per_pixel * len(sides) * _PARTS)
+    count = max(1, min(_NUM_MEASURED[temperature], most))
     params = methods.params(1, 1, count)
     points = _even_uniforms(count, methods.num_colors).astype("float64")
     # More of them near 0 and 1, where the smallest and largest values are.
     ticks = np.floor(points**2 * (3 - 2 * points) * _TICKS).astype("int64")
     drawn = _drawn_at(methods, params, ticks, temperature)
     nats = methods.log_prob(params, drawn[None, None].astype("float32"), temperature)
-    # How many ticks each uniform can be moved, up and down, and draw the same pixel.
-    sides = list(itertools.product(range(methods.num_axes), (1, -1)))
+    # How many ticks each uniform can be moved, and draw the same pixel.
     inside = np.zeros((len(sides), *nats.shape[2:]), "int64")
     step = _TICKS
     for _ in range(_STEPS):
