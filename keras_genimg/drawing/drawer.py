@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from keras_genimg.causality import is_causal
 from keras_genimg.causality.image_pairs import random_conditions
+from keras_genimg.causality.likelihood_check import check_likelihood
 from keras_genimg.causality.probing import announce_check, check_causal
 from keras_genimg.causality.random_weights import jittered_values, random_values
 from keras_genimg.causality.sampler_check import check_difference
@@ -204,7 +205,9 @@ class Drawer:
 
     def check_sampler(self, sampler):
         """Raise an error unless a sampler is right, which is checked once."""
-        with shared_eager_traces(sampler.kind[1][0]):
+        shape = sampler.kind[1]
+        check_likelihood(self._model.likelihood, shape[-1])
+        with shared_eager_traces(shape[0]):
             self._model._function_cache.get(("checked", *sampler.kind), sampler.check)
 
     def checked_method(self, method, owner):

@@ -39,6 +39,12 @@ class Likelihood(Configurable):
     - `at_temperature`, to complete images with more than one candidate;
     - `mean`, for models with latent variables.
 
+    A likelihood with finitely many values is checked before the first number that a
+    model computes with it, once for each class and its attributes: called with random
+    parameters, its probabilities must sum to 1, and `sample` must draw with them.
+    Parameters may be any real numbers, unless the class overrides `head` and its last
+    layer limits them.
+
     Attributes:
         num_values: Number of values, for pixels from 0 to `num_values - 1`; None for
             real intensities from 0 to 1.

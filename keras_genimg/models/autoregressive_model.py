@@ -121,6 +121,7 @@ class AutoregressiveModel(GenerativeModel):
         return [BitsPerDim(self.likelihood)]
 
     def _check_graph(self, image_shape, training=False):
+        super()._check_graph(image_shape, training)
         self._drawer.check_causal(image_shape, training)
 
     def generate(

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_genimg import likelihoods
+from keras_genimg.causality.likelihood_check import check_likelihood
 from keras_genimg.fitting.distribution import check_compile, check_strategy
 from keras_genimg.fitting.fitter import Fitter
 from keras_genimg.fitting.workarounds import any_batch, outside_replicas
@@ -326,6 +327,7 @@ class GenerativeModel(keras.Model):
         max_examples = check_positive_int("max_examples", max_examples, "export")
         shape = sized_image_shape(self, image_size, "export")
         self._check_endpoint_options(kwargs)
+        check_likelihood(self.likelihood, shape[-1])
         endpoints = self.endpoints(shape, **kwargs)
         if xla_twins:
             twins = self.endpoints(shape, jit_compile=True, **kwargs)
@@ -584,6 +586,7 @@ class GenerativeModel(keras.Model):
             image_shape: `(height, width, colors)`, all known.
             training: Whether to check the forward pass of training too.
         """
+        check_likelihood(self.likelihood, image_shape[-1])
 
 
 def _check_arguments(cls, received):

@@ -128,6 +128,7 @@ class LatentModel(GenerativeModel):
         """
         method, *_ = key
         num_images = check_positive_int("num_images", num_images, method)
+        self._check_graph(self.image_shape)
         draw = self._function_cache.compiled(
             (*key, jit_compile),
             function,
@@ -154,6 +155,7 @@ class LatentModel(GenerativeModel):
             **options: Options of `map_images`.
         """
         method, *_ = key
+        self._check_graph(self.image_shape)
         run = self._function_cache.compiled(
             key,
             function,
