@@ -8,7 +8,7 @@ from keras import layers
 
 from keras_genimg.layers import MaskedConv2D
 from keras_genimg.likelihoods import Bernoulli
-from keras_genimg.models import AutoregressiveModel
+from keras_genimg.models import VAE, AutoregressiveModel
 from tests.causality.wired import wired
 
 IMAGES = np.random.default_rng(0).integers(2, size=(4, 4, 5, 1)).astype("uint8")
@@ -180,3 +180,52 @@ def test_a_sampler_has_no_noise_that_no_seed_decides(method):
     model.likelihood = Unseeded()
     with pytest.raises(ValueError, match="tf.random.*RandomUniform"):
         model._drawer.traced(method, None, False, None, 4).prepare()
+
+
+# Likelihoods.
+
+
+class Unnormalized(Bernoulli):
+    def log_prob(self, params, images):
+        return super().log_prob(params, images) + 0.1
+
+
+PIXELS = {
+    "fit": lambda model, path: model.fit(IMAGES, verbose=0),
+    "log_prob": lambda model, path: model.log_prob(IMAGES),
+    "evaluate": lambda model, path: model.evaluate(IMAGES, verbose=0),
+    "generate": lambda model, path: model.generate(1),
+    "ancestral": lambda model, path: model.generate(1, method="ancestral"),
+    "export": lambda model, path: model.export(path / "model", verbose=False),
+}
+LATENTS = {
+    name: call for name, call in PIXELS.items() if name not in ("ancestral",)
+} | {
+    "elbo": lambda model, path: model.elbo(IMAGES),
+    "reconstruct": lambda model, path: model.reconstruct(IMAGES),
+}
+
+
+def autoregressive():
+    model = wired()
+    model.likelihood = Unnormalized()
+    return model
+
+
+def latent():
+    model = VAE((4, 5, 1), 2, hidden_units=4, likelihood=Unnormalized())
+    model.compile("adam")
+    return model
+
+
+@pytest.mark.parametrize(
+    ("make", "call"),
+    [
+        *((autoregressive, call) for call in PIXELS.values()),
+        *((latent, call) for call in LATENTS.values()),
+    ],
+    ids=[*PIXELS, *(f"latent {name}" for name in LATENTS)],
+)
+def test_the_likelihood_is_checked_before(make, call, tmp_path):
+    with pytest.raises(ValueError, match="Unnormalized.*must sum to 1"):
+        call(make(), tmp_path)
