@@ -72,11 +72,13 @@ class RunningServer:
 
 
 @contextlib.contextmanager
-def running(directory, *arguments):
+def running(directory, *arguments, warm_up=False):
     """Run the server where Keras and this library cannot be imported."""
     block(directory)
     log = directory / "log.txt"
     command = [sys.executable, ROOT / "export" / "serve.py", "--port", 0, *arguments]
+    if not warm_up:  # It takes longer than the first requests of a test.
+        command.append("--no-warm-up")
     options = {"cwd": directory, "env": {**os.environ, "PYTHONPATH": str(directory)}}
 
     def address():
