@@ -55,13 +55,13 @@ class RunningServer:
         return self.log_file.read_text()
 
     def get(self, path):
-        return self.session.get(self.address + path, timeout=60)
+        return self.session.get(self.address + path, timeout=150)
 
     def post(self, path, body):
         """Send `body`: bytes unchanged, anything else as JSON."""
         kind = "data" if isinstance(body, (bytes, str)) else "json"
         url = f"{self.address}/v1/models/{path}"
-        return self.session.post(url, **{kind: body}, timeout=60)
+        return self.session.post(url, **{kind: body}, timeout=150)
 
     def predict(self, path, **body):
         """Send a predict request, which must succeed; return the reply."""
