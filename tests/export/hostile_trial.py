@@ -275,7 +275,8 @@ class Trial:
         self.statuses[name][status] += 1
 
     def _post(self, session, path, body):
-        return session.post(f"{self._url}/v1/models/{path}", data=body, timeout=60)
+        # Longer than the time-out of a server, so that it answers.
+        return session.post(f"{self._url}/v1/models/{path}", data=body, timeout=150)
 
 
 def _same(got, expected):

@@ -85,7 +85,7 @@ def running(directory, *arguments, warm_up=False):
         return re.search(r"running on (http://\S+)", log.read_text())
 
     with (
-        started(command, log, address, **options) as process,
+        started(command, log, address, 300, **options) as process,
         requests.Session() as session,
     ):
         yield RunningServer(process, log, address()[1], session)

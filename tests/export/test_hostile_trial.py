@@ -20,13 +20,14 @@ def served(tmp_path_factory):
     """Directory of models, address of a server of them, and the honest requests."""
     base = tmp_path_factory.mktemp("trial")
     directory = tmp_path_factory.mktemp("server")
-    options = ("--max-concurrent", 32, "--max-body-bytes", 2**23, "--timeout", 60)
+    options = ("--max-concurrent", 32, "--max-body-bytes", 2**23)
     with pytest.MonkeyPatch.context() as patch:
         # Its signatures are called at once by tests/serving/test_batching.py.
         patch.delitem(hostile_trial.MODELS, "scales")
         hostile_trial.write_models(base)
         honest = hostile_trial.honest_requests(base)
-        with running(directory, "--base-dir", base, *options) as server:
+        served = ("--base-dir", base, *options)
+        with running(directory, *served, warm_up=True) as server:
             yield base, server.address, honest
 
 
