@@ -50,6 +50,15 @@ def parse_arguments(arguments=None):
     add("--host", default="127.0.0.1", help="address to listen on (default: loopback)")
     add("--port", type=int, default=8501, help="default: 8501; 0 for a free one")
     add(
+        "--allowed-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="another name of this server, such as that of a proxy in front, whose "
+        "requests are accepted besides those to loopback and --host; * for any; may be "
+        "repeated",
+    )
+    add(
         "--all-versions",
         action="store_true",
         help="load every version, not only the newest",
@@ -65,9 +74,15 @@ def parse_arguments(arguments=None):
         metavar="NAME:LABEL=VERSION",
         help="label a version; may be repeated",
     )
+    add(
+        "--no-warm-up",
+        dest="warm_up",
+        action="store_false",
+        help="serve models once they are loaded; their first requests are then slow",
+    )
     numbers = {
         "poll-seconds": (float, 2, "time between two scans for new versions"),
-        "timeout": (float, 30, "seconds from a request's arrival to its reply"),
+        "timeout": (float, 120, "seconds from a request's arrival to its reply"),
         "max-body-bytes": (int, 16 * 2**20, "largest request body"),
         "max-concurrent": (
             int,
@@ -115,12 +130,16 @@ def main():
     logging.basicConfig(format="serve: %(message)s", level=logging.WARNING)
     logging.getLogger("serve").setLevel(logging.INFO)
     tf.get_logger().setLevel("ERROR")
-    service = Service(Catalog(arguments), arguments)
+    catalog = Catalog(arguments)
     print(NOTICE, flush=True)
     if arguments.host not in ("127.0.0.1", "::1", "localhost"):
         print(f"Anyone who can reach {arguments.host} can use it.", flush=True)
+    try:
+        catalog.start()
+    except KeyboardInterrupt:
+        sys.exit("serve: stopped")
     uvicorn.run(
-        create_app(service),
+        create_app(Service(catalog, arguments), arguments.host, arguments.allowed_host),
         host=arguments.host,
         port=arguments.port,
         access_log=False,
