@@ -49,15 +49,11 @@ COLOR_PRESET, COLOR_RATE = "cifar10_small", 1e-3
 ORIENTATION = 0x0112  # The EXIF tag of a picture.
 # About ten minutes of two cores.
 FOLDER_PIXELS, COLOR_PIXELS, FOLDER_EPOCHS = 40e6, 20e6, 100
-# What more images and more epochs saved, see docs/tutorials/own_images.md.
-MORE = "twice as many gray glyphs meant 1.038 bits per dimension instead of 1.086"
-LONGER = {
-    1: "4,000 gray digits went from 1.197 to 1.163 bits per dimension",
-    3: "500 crops of photographs went from 3.332 to 3.312 bits per dimension",
-}
-# In the run folder, the weights of the best epoch for held-out images.
-BEST = "best.weights.h5"
-TEST_SEED = 777
+# In the run folder: the weights of the best epoch for held-out images, and the score of
+# the weights that training begins with. `log.csv` is left to Keras, which has no row
+# for them.
+BEST, START, LOG = "best.weights.h5", "start.json", "log.csv"
+SEED, TEST_SEED = 0, 777
 HELD_OUT = 5000
 IMAGENET_NOTE = (
     "The official downsampled images of today, which are easier than those of the "
@@ -414,6 +410,16 @@ def run_config(arguments, preset_name, recipe, options):
     }
 
 
+def optimizer_facts(optimizer):
+    """Return the class and the settings of an optimizer as JSON values."""
+    config = optimizer.get_config()
+    rate = config["learning_rate"]
+    if isinstance(rate, dict):
+        config["learning_rate"] = {"schedule": rate["class_name"], **rate["config"]}
+    given = {key: value for key, value in config.items() if value is not None}
+    return {**given, "name": type(optimizer).__name__}
+
+
 def changed_recipe(recipe, arguments):
     """Return the recipe of a preset with the options of the command line."""
     names = ("epochs", "batch_size", "learning_rate")
@@ -460,12 +466,11 @@ def make_callbacks(output, epochs, arguments, chief, has_held_out):
             mode="min",
             save_best_only=True,
             save_weights_only=True,
-            initial_value_threshold=best_epoch(output / "log.csv")[1],
+            initial_value_threshold=best_epoch(output)[1],
         )
         callbacks.append(best)
     if chief:
-        log = output / "log.csv"
-        callbacks.append(keras.callbacks.CSVLogger(str(log), append=True))
+        callbacks.append(keras.callbacks.CSVLogger(str(output / LOG), append=True))
     if arguments.samples:
         every = max(epochs // 10, 1)
         grid = SampleGrid(output / "samples", arguments.samples, every=every)
@@ -476,42 +481,116 @@ def make_callbacks(output, epochs, arguments, chief, has_held_out):
     return callbacks
 
 
-def best_epoch(log):
-    """Return the best epoch for the held-out images, from 1, and their loss."""
-    if not log.exists():
-        return None, None
-    with log.open() as file:
-        losses = [float(row.get("val_loss") or "nan") for row in csv.DictReader(file)]
-    numbered = [(x, n) for n, x in enumerate(losses, 1) if math.isfinite(x)]
-    loss, epoch = min(numbered, default=(None, None))
-    return epoch, loss
+def held_out_losses(output):
+    """Return the losses of held-out images by epoch; 0 is the start, if scored."""
+    losses = {}
+    if (output / START).exists():
+        losses[0] = json.loads((output / START).read_text())["val_loss"]
+    if (output / LOG).exists():
+        with (output / LOG).open() as file:
+            for row in csv.DictReader(file):  # Keras counts from 0.
+                losses[int(row["epoch"]) + 1] = float(row.get("val_loss") or "nan")
+    return {epoch: loss for epoch, loss in losses.items() if math.isfinite(loss)}
+
+
+def best_epoch(output):
+    """Return the best epoch for the held-out images, and their loss, or None twice."""
+    losses = held_out_losses(output)
+    return min(losses.items(), key=lambda item: item[1], default=(None, None))
+
+
+def score_start(model, held_out, epochs, output, chief):
+    """Score the weights that a run begins with as its epoch 0, if nobody has yet.
+
+    They are kept until an epoch is better. All workers must call this. The noise of
+    training stays what it would be without the score, so that a run that was killed
+    early ends with the same weights as one that was not.
+    """
+    from keras_genimg.ops.workers import sum_over_workers
+
+    strategy = model.distribute_strategy
+    if not sum_over_workers(strategy, float(not (output / START).exists())):
+        return
+    with strategy.scope():  # The file of weights has the optimizer's variables too.
+        model.optimizer.build(model.trainable_variables)
+    states = [(v, v.numpy()) for v in model.non_trainable_variables]
+    loss = model.evaluate(held_out, verbose=0, return_dict=True)["loss"]
+    for variable, value in states:
+        variable.assign(value)
+    if chief:
+        _, best = best_epoch(output)
+        if best is None or loss < best:
+            model.save_weights(output / BEST)
+        write_json(output / START, {"val_loss": loss})
+        print(f"Epoch 0/{epochs}, before training - val_loss: {loss:.4f}", flush=True)
 
 
 def keep_best(model, held_out, output):
-    """Give a trained model the weights of its best epoch, if they are better."""
+    """Give a trained model its best weights, if better; return which weights it has."""
+    average = ", averaged over the last steps" if model.optimizer.use_ema else ""
+    trained = f"the end of training{average}"
     if not (output / BEST).exists():
-        return
-    epoch, loss = best_epoch(output / "log.csv")
-    # Nor is NaN better, where training diverged.
-    if not model.evaluate(held_out, verbose=0, return_dict=True)["loss"] <= loss:
-        model.load_weights(output / BEST)
-        print(
-            f"Kept: the weights of epoch {epoch}, best for held-out images", flush=True
+        return trained
+    epoch, loss = best_epoch(output)
+    # NaN is not better, where training diverged.
+    if model.evaluate(held_out, verbose=0, return_dict=True)["loss"] <= loss:
+        return trained
+    model.load_weights(output / BEST)
+    kept = f"{f'epoch {epoch}' if epoch else 'the start'}, best for held-out images"
+    print(f"Kept: the weights of {kept}.", flush=True)
+    return kept
+
+
+def what_to_try(losses, epochs, output, dimensions):
+    """Return what to try after a folder was trained, from the run itself.
+
+    Args:
+        losses: See `held_out_losses`.
+        epochs: Number of epochs.
+        output: Run folder.
+        dimensions: Number of sub-pixels of an image.
+    """
+    bits = {epoch: x / dimensions / math.log(2) for epoch, x in losses.items()}
+    if not bits:
+        return (
+            "What to try next: more images, so that --held-out can keep some of them "
+            "to judge each epoch by."
         )
-
-
-def what_to_try(log, epochs, output, colors):
-    """Return what to try after a folder was trained, from its log."""
-    best = best_epoch(log)[0] or epochs
+    if epochs not in bits:
+        return (
+            f"What to try next: a lower --learning-rate. Training diverged after "
+            f"epoch {max(bits)}."
+        )
+    best = min(bits, key=bits.__getitem__)
+    reached = f"{bits[best]:.3f} bits per dimension, {bits[epochs]:.3f} at the end"
+    if best == 0:
+        return (
+            f"What to try next: a lower --learning-rate, or more images. No epoch "
+            f"described the held-out images better than the weights that training "
+            f"began with ({reached})."
+        )
     if best < 0.9 * epochs:
         return (
             f"What to try next: more images. The held-out ones were described best "
-            f"after epoch {best} of {epochs}; more epochs would learn these by heart. "
-            f"In a trial, {MORE}."
+            f"after epoch {best} of {epochs} ({reached}); more epochs would learn the "
+            f"training images by heart."
+        )
+    # The rate falls to 0, so the very last epochs change little in any run.
+    recent = max(epochs // 4, 1)
+    before = bits.get(epochs - recent)
+    longer = f"train twice as long with --epochs {2 * epochs} --output {output}_longer"
+    if before is None:
+        return f"What to try next: {longer}. One epoch is too short to judge by."
+    lately = f"In the last {recent} epochs" if recent > 1 else "In the last epoch"
+    change = f"from {before:.3f} to {bits[best]:.3f} bits per dimension"
+    if before - bits[best] < 0.001 * bits[best]:
+        return (
+            f"What to try next: more images or a larger model. {lately}, held-out "
+            f"images went {change}: training has settled."
         )
     return (
-        f"What to try next: --epochs {2 * epochs} --output {output}_longer, in twice "
-        f"the time. In a trial, {LONGER[colors]}."
+        f"What to try next: {longer}. Still improving: {lately.lower()}, held-out "
+        f"images went {change}."
     )
 
 
@@ -546,7 +625,7 @@ def main():
 
     strategy = make_strategy(arguments.strategy)  # Before TensorFlow does anything.
     chief = strategy is None or is_chief(strategy)
-    keras.utils.set_random_seed(0)
+    keras.utils.set_random_seed(SEED)
     if arguments.mixed_precision:
         keras.mixed_precision.set_global_policy(f"mixed_{arguments.mixed_precision}")
     try:
@@ -625,10 +704,15 @@ def main():
         model.compile(recipe.optimizer(len(train)))
     if chief:
         output.mkdir(parents=True, exist_ok=True)
+        config |= {"seed": SEED, "optimizer": optimizer_facts(model.optimizer)}
         write_json(output / "config.json", config)
 
-    print("[4/4] Training; the first step is checked and compiled before", flush=True)
+    print(
+        "[4/4] Training (checking and compiling first; may take a minute)", flush=True
+    )
     start = time.monotonic()
+    if arguments.start_from and held_out is not None:
+        score_start(model, held_out, recipe.epochs, output, chief)
     model.fit(
         train,
         epochs=recipe.epochs,
@@ -643,11 +727,12 @@ def main():
     replicas_here = len(strategy.extended.worker_devices) if strategy else 1
     share = num_cores() / replicas_here
     cores = round(sum_over_workers(model.distribute_strategy, share))
-    keep_best(model, held_out, output)
+    kept = keep_best(model, held_out, output)
     model.save(output / "model.keras")
     report = {
         **config,
         "likelihood": str(likelihood),
+        "weights_of": kept,
         **data_facts(options, train, held_out, test),
         **report_of(model, test, arguments.test_samples),
         "seconds_of_last_start": seconds,
@@ -657,8 +742,9 @@ def main():
         write_json(output / "report.json", report)
         print(json.dumps(report, indent=1))
         if not arguments.preset:
-            log, colors = output / "log.csv", test.shape[-1]
-            print(what_to_try(log, recipe.epochs, output, colors))
+            dimensions = math.prod(test.shape[1:])
+            losses = held_out_losses(output)
+            print(what_to_try(losses, recipe.epochs, output, dimensions))
     if arguments.export:
         from keras_genimg.serving import publish
 

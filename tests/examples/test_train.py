@@ -1,5 +1,7 @@
 import json
 import pathlib
+import re
+import shutil
 
 import keras
 import numpy as np
@@ -121,7 +123,7 @@ def test_a_color_folder_alone_keeps_all_levels(train_here, tmp_path):
     assert "Model: PixelCNN/photo_patches, DiscretizedLogisticMixture(" in printed
     assert "Training: 1 epochs" in printed and "ounded" not in printed
     assert "genimg-serve --base-dir served" in printed
-    assert "What to try next: --epochs 2 --output run_longer" in printed
+    assert "What to try next: train twice as long with --epochs 2" in printed
     assert pathlib.Path("run/best.weights.h5").exists()
     assert "Mixture(num_values=256" in read_json("run/report.json")["likelihood"]
     with Image.open(folder / "other.png") as original:
@@ -172,17 +174,55 @@ def test_pixels_decide_their_likelihood_and_size(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "losses, text",
+    "bits, text",
     [
-        (("3", "2", "1"), "next: --epochs 6 --output run_longer,"),
-        (("2", "1", "3"), "after epoch 2 of 3;"),
-        (("", "", ""), "--epochs 6"),  # No images were held out.
+        (
+            {1: 3, 2: 2.5, 3: 2},
+            "with --epochs 6 --output run_longer. .* in the last epoch, .* from 2.500 "
+            "to 2.000 bits",
+        ),
+        ({1: 2, 2: 1, 3: 3}, r"after epoch 2 of 3 \(1.000 .* 3.000 at the end\)"),
+        ({1: 3, 2: 2.0001, 3: 2}, "larger model. .* to 2.000 .* has settled"),
+        ({0: 1, 1: 3, 2: 2, 3: 1.5}, "lower --learning-rate.* 1.500 at the end"),
+        ({0: 3, 3: 2}, "with --epochs 6"),
+        ({}, "more images, so that --held-out"),
+        ({1: 3, 2: 2}, "lower --learning-rate. Training diverged after epoch 2"),
     ],
 )
-def test_what_to_try_next(losses, text, tmp_path):
-    log = tmp_path / "log.csv"
-    log.write_text("epoch,val_loss\n" + "".join(f"0,{loss}\n" for loss in losses))
-    assert text in train.what_to_try(log, 3, "run", colors=1)
+def test_what_to_try_next(bits, text):
+    losses = {epoch: 64 * np.log(2) * each for epoch, each in bits.items()}
+    assert re.search(text, train.what_to_try(losses, 3, "run", 64))
+    assert "too short to judge" in train.what_to_try({1: 2.0}, 1, "run", 64)
+
+
+@pytest.mark.parametrize("rate, ends_worse", [(0.003, False), (0.5, True)])
+@pytest.mark.slow
+def test_the_start_is_epoch_0_and_kept_if_it_is_best(rate, ends_worse, train_here):
+    """Also by a model whose loss has noise; a killed run has the same noise again."""
+    train_here("--preset VAE/digits --epochs 2 --samples 0 --output run")
+    command = "--preset VAE/digits --epochs 1 --samples 0 --start-from run --output"
+    printed = train_here(f"{command} on --learning-rate {rate}")
+    score = read_json("on/start.json")["val_loss"]
+    assert f"Epoch 0/1, before training - val_loss: {score:.4f}" in printed
+    model = keras.models.load_model("on/model.keras")
+    started = keras.models.load_model("run/model.keras").get_weights()
+    kept = "the start, best for held-out images"
+    if ends_worse:
+        assert f"Kept: the weights of {kept}." in printed
+        np.testing.assert_equal(model.get_weights(), started)
+    assert (read_json("on/report.json")["weights_of"] == kept) is ends_worse
+    assert len(pathlib.Path("on/log.csv").read_text().splitlines()) == 2
+
+    # Killed after the score, before the first state.
+    pathlib.Path("killed").mkdir()
+    for name in ("start.json", "best.weights.h5"):
+        shutil.copy(f"on/{name}", "killed")
+    printed = train_here(f"{command} killed --learning-rate {rate}")
+    assert "Epoch 0/" not in printed
+    logs = (pathlib.Path(each, "log.csv").read_text() for each in ("on", "killed"))
+    assert len(set(logs)) == 1
+    again = keras.models.load_model("killed/model.keras").get_weights()
+    np.testing.assert_equal(again, model.get_weights())
 
 
 @pytest.mark.slow
