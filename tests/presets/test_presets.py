@@ -141,7 +141,11 @@ SHIPPED = [
 ]
 
 
-LICENSES = {"mnist": ("CC BY-SA", "777"), "cifar10": ("Krizhevsky", "as is")}
+LICENSES = {
+    "mnist": ("CC BY-SA", "777"),
+    "binarized_mnist": ("CC BY-SA", "fixed bits"),
+    "cifar10": ("Krizhevsky", "as is"),
+}
 
 
 def test_the_shipped_weights_are_small_and_have_cards():
