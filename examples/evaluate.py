@@ -9,8 +9,9 @@ of their card. A folder that `genimg-train` wrote gives the weights of the run, 
 to half precision. `--card` writes weights and card of a run as files of the package,
 and adds the figures of a preset to its card. Binary test images are binarized once,
 with the seed that the card names; `binarized_mnist` is the fixed set of the papers, and
-the test set of what was trained on it. Images of 256 levels are also written as PNG and WebP files and, with the
-package `pillow-jxl-plugin`, as JPEG XL, all lossless, to compare the bits.
+the test set of what was trained on it. Images of 256 levels are also written as PNG and
+WebP files and, with the package `pillow-jxl-plugin`, as JPEG XL, all lossless, to
+compare the bits.
 
 Autoregressive models also draw 768 images and compute their nats. The entropies of
 the sub-pixels, each given those drawn before it, are what these nats are on average if
@@ -30,6 +31,7 @@ import sys
 from typing import Any
 
 from genimg_export.arguments import command_parser
+from genimg_export.preset_names import find_preset
 from train import TEST_SEED, mean_of, nats_of
 
 FIRST = 1000
@@ -201,6 +203,14 @@ def main():
     if arguments.card and arguments.images:
         parser.error("--card describes all test images, so leave out --images")
 
+    run = pathlib.Path(arguments.model)
+    is_run = (run / "model.keras").is_file()
+    if not is_run:
+        try:
+            family, name = find_preset(arguments.model)
+        except ValueError as error:
+            parser.error(f"{run} is no folder of genimg-train. {error}")
+
     from genimg_export.quiet_start import import_tensorflow
 
     import_tensorflow()
@@ -208,10 +218,8 @@ def main():
     import numpy as np
 
     from keras_genimg import datasets, models
-    from keras_genimg.presets import find_preset, read_card, write_weights
+    from keras_genimg.presets import read_card, write_weights
 
-    run = pathlib.Path(arguments.model)
-    is_run = (run / "model.keras").is_file()
     card = None
     if is_run:
         if arguments.card and arguments.data:
@@ -241,12 +249,10 @@ def main():
         model.set_weights([w.astype("float32") for w in rounded])
     else:
         try:
-            family, name = find_preset(arguments.model)
-            family = getattr(models, family)
-            model = family.from_preset(name, weights=True)
+            model = getattr(models, family).from_preset(name, weights=True)
         except ValueError as error:
-            sys.exit(f"{run} is no folder of genimg-train. {error}")
-        card = read_card(family.__name__, name)
+            sys.exit(str(error))
+        card = read_card(family, name)
         own = data_of(card["preset"], card["data"]["name"])
     options = {"likelihood": model.likelihood, "seed": TEST_SEED}
     data = {"name": arguments.data} if arguments.data else own

@@ -10,8 +10,8 @@ Without a preset, the images decide the size, the likelihood and the number of e
 for about ten minutes of two cores. Color images then train `PixelCNN/cifar10_small`,
 which begins with its trained weights, unless `--set` changes the model. The weights of
 the epoch that describes the held-out images best are kept. With a preset, its recipe
-decides. A name that several families have needs its family, as in `DRAW/mnist`. The run
-folder holds `config.json`, `log.csv`, pictures of samples in `samples/`, the states to
+decides. If several families share a preset name, write FAMILY/NAME. The run folder
+holds `config.json`, `log.csv`, pictures of samples in `samples/`, the states to
 resume from in `states/`, the trained `model.keras`, and `report.json` with the nats of
 the test images. It needs the extra `examples`.
 
@@ -40,15 +40,21 @@ import textwrap
 import time
 from typing import Any
 
-from genimg_export.arguments import command_parser, integer, positive
+from genimg_export.arguments import (
+    command_parser,
+    integer,
+    positive,
+    stopped_by_ctrl_c,
+)
+from genimg_export.preset_names import argument_names, did_you_mean, find_preset
 
 # What a folder of images is trained with, at most this large by default.
 FOLDER_PRESET, FOLDER_SIZE = "PixelCNN/photo_patches", 32
 # In color, a larger model of the same family that begins with its trained weights.
 COLOR_PRESET, COLOR_RATE = "cifar10_small", 1e-3
 ORIENTATION = 0x0112  # The EXIF tag of a picture.
-# About ten minutes of two cores.
 FOLDER_PIXELS, COLOR_PIXELS, FOLDER_EPOCHS = 40e6, 20e6, 100
+ABOUT_TEN_MINUTES = ", about ten minutes on two cores; change with --epochs"
 # In the run folder: the weights of the best epoch for held-out images, and the score of
 # the weights that training begins with. `log.csv` is left to Keras, which has no row
 # for them.
@@ -64,12 +70,12 @@ PACKAGES = ("tensorflow", "keras", "tensorflow-probability", "numpy")
 
 def parse_arguments():
     """Parse the command line."""
-    parser = command_parser(__doc__)
-    parser.prog = "genimg-train"
+    parser = command_parser(__doc__, "genimg-train")
     add = parser.add_argument
     add("--list", action="store_true", help="print the presets")
     add("--preset", metavar="[FAMILY/]NAME", help="default: one that fits the images")
-    add("--data", help="images to train on (default: those of the preset)")
+    data = "images to train on (default: those of the preset)"
+    add("--data", type=image_source, help=data)
     add("--image-size", type=integer(1), metavar="N", help="resize images to N by N")
     crop = "then crop them to N by N: anywhere in training, at the center in tests"
     add("--crop-size", type=integer(1), metavar="N", help=crop)
@@ -112,12 +118,63 @@ def parse_arguments():
     if not (arguments.data or arguments.preset or arguments.list):
         parser.error("--data, --preset or --list is needed")
     arguments.set = dict(arguments.set)
+    check_names(parser, arguments)
     if arguments.strategy == "multi_worker" and "TF_CONFIG" not in os.environ:
         parser.error(
             "--strategy multi_worker needs the environment variable TF_CONFIG, with "
             "the addresses of all workers and the number of this one"
         )
     return arguments
+
+
+def image_source(text):
+    """Return the path of local images, or the name of a data set as it is."""
+    path = pathlib.Path(text).expanduser()
+    # Names of tensorflow_datasets may have slashes too.
+    is_path = text.startswith((".", "~")) or path.is_absolute()
+    is_path |= path.suffix == ".mat" or (os.sep in text and path.exists())
+    if is_path and not path.exists():
+        kind = "file" if path.suffix == ".mat" else "folder"
+        raise argparse.ArgumentTypeError(f"There is no {kind} {text!r}.")
+    return path if is_path else text
+
+
+def check_names(parser, arguments):
+    """End with an error if preset, data, `--set` or `--start-from` name nothing.
+
+    This needs no TensorFlow, whose import takes seconds.
+    """
+    try:
+        family, _ = find_preset(arguments.preset or FOLDER_PRESET)
+    except ValueError as error:
+        parser.error(str(error))
+    if isinstance(arguments.data, str) and not arguments.preset:
+        parser.error(
+            f"{arguments.data!r} is taken as a data set name, and needs --preset. For "
+            f"a folder, write ./{arguments.data}."
+        )
+    known = argument_names(family)
+    for name, value in arguments.set.items():
+        if name not in known:
+            parser.error(
+                f"{family} has no argument {name}.{did_you_mean(name, known)} Its "
+                f"arguments are {', '.join(known)}."
+            )
+        if name in ("num_classes", "condition_shape") and value is not None:
+            parser.error(
+                f"This command trains on images without labels, so leave out {name}. "
+                f'"How do I draw one class?" in docs/questions.md shows how. '
+                f"Received: {name}={value!r}"
+            )
+    start = arguments.start_from
+    if start not in (None, "weights"):
+        if not pathlib.Path(start).is_dir():
+            parser.error(f"--start-from: There is no folder {start!r}.")
+        if not pathlib.Path(start, "model.keras").is_file():
+            parser.error(
+                f"--start-from: {start!r} holds no model.keras, which a run writes at "
+                f"its end."
+            )
 
 
 def named_value(change):
@@ -156,11 +213,7 @@ def image_options(arguments, preset):
     """Return the arguments of `datasets.load` that name and resize the images."""
     options: dict[str, Any] = dict(preset.data)
     if arguments.data is not None:
-        path = pathlib.Path(arguments.data).expanduser()
-        # Names of tensorflow_datasets may have slashes too.
-        is_path = arguments.data.startswith((".", "~")) or path.is_absolute()
-        is_path |= path.suffix == ".mat" or (os.sep in arguments.data and path.exists())
-        options = {"name": path if is_path else arguments.data}
+        options = {"name": arguments.data}
     for size in ("image_size", "crop_size"):
         if getattr(arguments, size) is not None:
             options[size] = getattr(arguments, size)
@@ -209,11 +262,6 @@ def fit_to_images(arguments, options):
     """Return images and likelihood of a folder; complete the options for them."""
     from keras_genimg import datasets
 
-    if not isinstance(options["name"], pathlib.Path):
-        raise ValueError(
-            f"--data {options['name']} needs a --preset, which a folder does not, such "
-            f"as ./photos; --list prints them"
-        )
     size = fitting_size(options["name"])
     if size is not None:
         options.setdefault("image_size", size)
@@ -283,7 +331,7 @@ def load_splits(options, batch_size, held_out, likelihood):
 
 
 def has_validation_split(name):
-    """Return whether a data set comes with validation images that are no test images."""
+    """Return whether a data set has validation images that are no test images."""
     import tensorflow_datasets as tfds
 
     from keras_genimg.datasets.readers import READERS
@@ -606,8 +654,13 @@ def print_presets():
 
 
 def main():
-    """Run the whole example."""
-    arguments = parse_arguments()
+    """Train, or print the presets."""
+    with stopped_by_ctrl_c("Stopped. Run the same command to continue."):
+        run_command(parse_arguments())
+
+
+def run_command(arguments):
+    """Do what the command line asks for."""
     from genimg_export.quiet_start import import_tensorflow
 
     if arguments.list:
@@ -621,29 +674,15 @@ def main():
     from keras_genimg import datasets, likelihoods, models
     from keras_genimg.ops.devices import num_cores
     from keras_genimg.ops.workers import is_chief, sum_over_workers
-    from keras_genimg.presets import find_preset
 
     strategy = make_strategy(arguments.strategy)  # Before TensorFlow does anything.
     chief = strategy is None or is_chief(strategy)
     keras.utils.set_random_seed(SEED)
     if arguments.mixed_precision:
         keras.mixed_precision.set_global_policy(f"mixed_{arguments.mixed_precision}")
-    try:
-        family, name = find_preset(arguments.preset or FOLDER_PRESET)
-        family = getattr(models, family)
-    except ValueError as error:
-        sys.exit(str(error))
+    family, name = find_preset(arguments.preset or FOLDER_PRESET)
+    family = getattr(models, family)
     preset = family.presets[name]
-    unknown = arguments.set.keys() - inspect.signature(family).parameters.keys()
-    if unknown:
-        sys.exit(f"{family.__name__} has no argument {', '.join(sorted(unknown))}")
-    for argument in ("num_classes", "condition_shape"):
-        if arguments.set.get(argument) is not None:
-            sys.exit(
-                "This command trains on images without labels, so leave out "
-                f'{argument}. "How do I draw one class?" in docs/questions.md shows '
-                f"how. Received: {argument}={arguments.set[argument]!r}"
-            )
     if arguments.preset and not preset.recipe.tried:
         print(
             f"No model was trained to the end by the recipe of {name}; it is a guess."
@@ -692,8 +731,8 @@ def main():
             f"{likelihood.num_values} levels\n"
             f"Model: {family.__name__}/{name}, {likelihood}"
             f"{', from its trained weights' if trained else ''}\n"
-            f"Training: {recipe.epochs} epochs; about ten minutes of two cores without "
-            f"--epochs"
+            f"Training: {recipe.epochs} epochs"
+            f"{'' if arguments.epochs else ABOUT_TEN_MINUTES}"
         )
     config = run_config(arguments, f"{family.__name__}/{name}", recipe, options)
     check_same_run(output / "config.json", config)

@@ -111,10 +111,12 @@ def read_local(path, image_size):
         images = _read_folder(path, image_size)
     elif path.suffix == ".mat" and path.is_file():
         images = _read_frey_face(path)
+    elif not path.exists():
+        raise ValueError(f"There is no folder {str(path)!r}.")
     else:
         raise ValueError(
-            f"A local path must be a folder of images, or the file of Frey Face, "
-            f"frey_rawface.mat. Received: {path}"
+            f"A file of local images must be that of Frey Face, frey_rawface.mat. Give "
+            f"the folder of others. Received: {path}"
         )
     tenth = max(len(images) // 10, 1) if len(images) > 2 else 0
     sizes = {"train": len(images) - 2 * tenth, "validation": tenth, "test": tenth}
@@ -138,7 +140,7 @@ def _read_folder(folder, image_size):
     """
     visible = visible_files(folder)
     if not visible:
-        raise ValueError(f"A folder of images must hold some. Received: {folder}")
+        raise ValueError(f"No images found in {str(folder)!r}.")
     images = []
     for file in visible:
         image = _read_picture(file)

@@ -81,7 +81,7 @@ FRAME = Image.new("L", (8, 8))
 RED, CLEAR = np.full((1, 8, 8, 3), [200, 0, 0], "u1"), np.zeros((1, 8, 8, 4), "u1")
 DEEP = np.full((1, 8, 8), 300, "uint16")
 REFUSED = [
-    (lambda f: (f / ".hidden").touch(), "must hold some"),
+    (lambda f: (f / ".hidden").touch(), "No images found in"),
     (lambda f: (f / "a.csv").write_bytes(b""), "a.csv, which cannot be read"),
     (lambda f: (f / "a.csv").write_text("no image"), "a.csv, which cannot be read"),
     *((lambda f, s=s: truncate(f, s), "001.* be read") for s in ("png", "jpg", "bmp")),
@@ -115,8 +115,8 @@ def test_gray_and_color_are_refused_when_they_are_resized_too(tmp_path):
     "path, split, options, text",
     [
         ("", "all", {"labels": True}, "has none.*labels=True"),
-        ("000.png", "all", {}, "folder of images, or the file of Frey Face"),
-        ("nothing", "all", {}, "Received: .*nothing"),
+        ("000.png", "all", {}, "must be that of Frey Face"),
+        ("nothing", "all", {}, "There is no folder .*nothing"),
         ("", "tests", {}, r"\['train', 'validation', 'test', 'all'"),
         ("", "test", {}, "no examples.*test"),
     ],

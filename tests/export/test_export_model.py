@@ -99,7 +99,7 @@ def test_options_reach_the_export(command, files, tmp_path):
 @pytest.mark.parametrize(
     "model, options, code, text",
     [
-        ("nowhere.keras", [], 1, "path of a `.keras` file"),
+        ("nowhere.keras", [], 2, "There is no file or folder 'nowhere.keras'"),
         ("any_size.keras", [], 1, "export needs `image_size="),
         ("any_size.keras", [*SIZE, "--num-candidates", 300], 1, "must have room"),
         ("vae.keras", ["--num-candidates", 2], 1, "VAE has no argument `num_cand"),
@@ -109,6 +109,7 @@ def test_options_reach_the_export(command, files, tmp_path):
         ("vae.keras", ["--metadata", "nowhere.json"], 2, "nowhere.json cannot be read"),
         ("vae.keras", ["--metadata", "list.json"], 2, "must hold a JSON object"),
         ("vae.keras", ["--preset", "VAE/digits"], 2, "either MODEL or --preset"),
+        ("--preset", ["VAE/digit"], 2, "Did you mean VAE/digits"),
     ],
 )
 def test_faults_are_told_without_a_traceback(
@@ -126,13 +127,16 @@ def test_faults_are_told_without_a_traceback(
     [
         (planted.sound, 0, "can be served", "pass  Python"),
         (planted.calls_python, 1, "must not be served", "FAIL  graph: calls_python"),
-        (None, 1, "must not be served", "FAIL  files: FileNotFoundError"),
+        (None, 1, "must not be served", "FAIL  files: "),
     ],
 )
 def test_verdict_of_verify(function, code, last, told, tmp_path, run_command):
     path = tmp_path / "model"
+    path.mkdir()
     if function:
         planted.save(path, {function.__name__: (function, [planted.SEED])})
     printed, _ = run_command(verify, path, code=code)
     assert told in printed
     assert printed.endswith(f"{path} {last}\n")
+    _, errors = run_command(verify, tmp_path / "gone", code=2)
+    assert f"There is no folder '{tmp_path / 'gone'}'." in errors
