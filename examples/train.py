@@ -1,6 +1,7 @@
 """Train a model on a folder of images, or a preset. Run it again to continue.
 
     genimg-train --data ./photos
+    genimg-train --data ./photos --labels
     genimg-train --preset digits_diagonal
     genimg-train --preset DRAW/mnist_small --data fashion_mnist
     genimg-train --preset mnist_diagonal_1x32 --output outputs/mnist_1x32
@@ -19,7 +20,8 @@ Data is `digits`, which is embedded; a name of tensorflow_datasets, such as `mni
 `fashion_mnist`, `binarized_mnist`, `cifar10` or `svhn_cropped`, read from the folder
 that TFDS_DATA_DIR names, or downloaded; `frey_face`, whose file you put into that
 folder; or a folder of images, such as `./photos`. The model takes the size of the
-images.
+images. With `--labels`, it learns to draw images of a class. The classes of a folder
+are its subfolders, in the order of their names, which `config.json` lists.
 
 With `--strategy multi_worker`, start the same command on each machine, with TF_CONFIG
 set and an output folder that all of them share; see docs/tutorials/training.md.
@@ -46,7 +48,12 @@ from genimg_export.arguments import (
     positive,
     stopped_by_ctrl_c,
 )
-from genimg_export.preset_names import argument_names, did_you_mean, find_preset
+from genimg_export.preset_names import (
+    argument_names,
+    did_you_mean,
+    find_preset,
+    preset_names,
+)
 
 # What a folder of images is trained with, at most this large by default.
 FOLDER_PRESET, FOLDER_SIZE = "PixelCNN/photo_patches", 32
@@ -76,6 +83,9 @@ def parse_arguments():
     add("--preset", metavar="[FAMILY/]NAME", help="default: one that fits the images")
     data = "images to train on (default: those of the preset)"
     add("--data", type=image_source, help=data)
+    labels = "train a model that draws images of a class; the classes of a folder are "
+    labels += "its subfolders"
+    add("--labels", action="store_true", help=labels)
     add("--image-size", type=integer(1), metavar="N", help="resize images to N by N")
     crop = "then crop them to N by N: anywhere in training, at the center in tests"
     add("--crop-size", type=integer(1), metavar="N", help=crop)
@@ -162,10 +172,16 @@ def check_names(parser, arguments):
             )
         if name in ("num_classes", "condition_shape") and value is not None:
             parser.error(
-                f"This command trains on images without labels, so leave out {name}. "
-                f'"How do I draw one class?" in docs/questions.md shows how. '
-                f"Received: {name}={value!r}"
+                f"--set cannot change {name}. --labels takes the classes from the "
+                f"images; other conditions need code of your own. Received: "
+                f"{name}={value!r}"
             )
+    if arguments.labels and "num_classes" not in known:
+        others = [x for x in preset_names() if "num_classes" in argument_names(x)]
+        parser.error(
+            f"{family} takes no labels. Leave out --labels, or choose a preset of "
+            f"{', '.join(others)}."
+        )
     start = arguments.start_from
     if start not in (None, "weights"):
         if not pathlib.Path(start).is_dir():
@@ -193,7 +209,10 @@ def named_value(change):
 
 
 def set_first_weights(model, start_from, family, name):
-    """Let a model begin with the weights of a run, or with those in the package."""
+    """Let a model begin with the weights of a run, or with those in the package.
+
+    A model that takes labels gets those that fit.
+    """
     import keras
 
     try:
@@ -204,9 +223,37 @@ def set_first_weights(model, start_from, family, name):
     except ValueError as error:
         sys.exit(f"--start-from {start_from} cannot be loaded: {error}")
     try:
-        model.set_weights(other.get_weights())
+        if len(model.inputs) > 1:
+            print(set_fitting_weights(model, other))
+        else:
+            model.set_weights(other.get_weights())
     except ValueError as error:
         sys.exit(f"--start-from {start_from} has other weights than {name}: {error}")
+
+
+def set_fitting_weights(model, other):
+    """Give a model the weights of another that fit; return which do not, as a text.
+
+    Those that the other one lacks are 0, except the embedding of classes. A model that
+    takes labels then begins as the one without them, whatever the label.
+    """
+    given = {weight.path: weight for weight in other.weights}
+    new = []
+    for weight in model.weights:
+        found = given.get(weight.path)
+        if found is not None and found.shape == weight.shape:
+            weight.assign(found.numpy())
+            continue
+        new.append(weight.path)
+        if found is None and not weight.path.startswith("class_embedding/"):
+            weight.assign(weight.numpy() * 0)
+    count = len(model.weights) - len(new)
+    return f"Weights: {count} are loaded, {len(new)} are new: {', '.join(new)}"
+
+
+def images_in(data):
+    """Return the images of an array, or of a dict of images and labels."""
+    return data["images"] if isinstance(data, dict) else data
 
 
 def image_options(arguments, preset):
@@ -265,7 +312,7 @@ def fit_to_images(arguments, options):
     size = fitting_size(options["name"])
     if size is not None:
         options.setdefault("image_size", size)
-    images = datasets.as_array(datasets.load(split="all", **options))
+    images = images_in(datasets.as_array(datasets.load(split="all", **options)))
     if images.shape[-1] == 1:  # Strokes depend on distant pixels, textures do not.
         width = min(2 * max(images.shape[1:3]) - 1, FOLDER_SIZE - 1)
         arguments.set.setdefault("first_kernel_size", width)
@@ -354,8 +401,8 @@ def data_facts(options, train, held_out, test):
     facts = {
         "data_version": name,
         "train_split": train.epochs.description["split"],
-        "held_out_images": 0 if held_out is None else len(held_out),
-        "test_images": len(test),
+        "held_out_images": 0 if held_out is None else len(images_in(held_out)),
+        "test_images": len(images_in(test)),
     }
     if isinstance(options["name"], pathlib.Path) or name in datasets.READERS:
         return facts
@@ -433,12 +480,13 @@ def mean_of(name, values):
 def report_of(model, test, num_samples):
     """Return the mean nats of the test images with standard error."""
     found = nats_of(model, test, num_samples)
-    report: dict[str, Any] = {"images": len(test), "weights": model.count_params()}
+    images = images_in(test)
+    report: dict[str, Any] = {"images": len(images), "weights": model.count_params()}
     if "elbo" in found:
         report["num_samples"] = num_samples
     for name, nats in found.items():
         report |= mean_of(name, nats)
-    bits = report["nats"] / math.prod(test.shape[1:]) / math.log(2)
+    bits = report["nats"] / math.prod(images.shape[1:]) / math.log(2)
     return {**report, "bits_per_dim": bits}
 
 
@@ -476,9 +524,11 @@ def changed_recipe(recipe, arguments):
     return dataclasses.replace(recipe, **given)
 
 
-def make_model(family, name, likelihood, image_shape, arguments):
+def make_model(family, name, likelihood, image_shape, class_names, arguments):
     """Return the model of a preset for images of a size, with its first weights."""
     options = size_options(family.presets[name], image_shape) | arguments.set
+    if class_names:
+        options["num_classes"] = len(class_names)
     options["likelihood"] = likelihood
     try:
         model = family.from_preset(name, name=name, **options)
@@ -489,7 +539,25 @@ def make_model(family, name, likelihood, image_shape, arguments):
     return model
 
 
-def make_callbacks(output, epochs, arguments, chief, has_held_out):
+def names_of_classes(train):
+    """Return the names of the classes of training images, None without labels."""
+    if not isinstance(train.element_spec, dict):
+        return None
+    if hasattr(train, "class_names"):
+        return train.class_names
+    largest = max(int(batch["label"].numpy().max()) for batch in train)
+    return [str(label) for label in range(largest + 1)]
+
+
+def labels_of_samples(count, num_classes):
+    """Return labels of the images in a picture, a class per row, and its columns."""
+    import numpy as np
+
+    columns = max(count // num_classes, 1)
+    return np.repeat(np.arange(num_classes), columns)[:count], columns
+
+
+def make_callbacks(output, epochs, arguments, chief, has_held_out, class_names):
     """Return the callbacks of a run. The chief alone writes log and weights."""
     import keras
 
@@ -521,7 +589,16 @@ def make_callbacks(output, epochs, arguments, chief, has_held_out):
         callbacks.append(keras.callbacks.CSVLogger(str(output / LOG), append=True))
     if arguments.samples:
         every = max(epochs // 10, 1)
-        grid = SampleGrid(output / "samples", arguments.samples, every=every)
+        conditions, columns = None, None
+        if class_names:
+            conditions, columns = labels_of_samples(arguments.samples, len(class_names))
+        grid = SampleGrid(
+            output / "samples",
+            arguments.samples if conditions is None else len(conditions),
+            every=every,
+            conditions=conditions,
+            columns=columns,
+        )
         callbacks.append(grid)
     callbacks.append(Resume(output / "states", arguments.save_every))
     if sys.stdout.isatty():
@@ -689,6 +766,8 @@ def run_command(arguments):
         )
     recipe = changed_recipe(preset.recipe, arguments)
     options = image_options(arguments, preset)
+    if arguments.labels:
+        options["labels"] = True
     run = f"{family.__name__}_{name}"
     if not arguments.preset:
         run = pathlib.Path(options["name"]).resolve().stem
@@ -707,7 +786,7 @@ def run_command(arguments):
                 recipe = changed_recipe(recipe, arguments)
                 arguments.start_from = arguments.start_from or "weights"
         elif arguments.data:
-            batches = datasets.load(batch_size=1000, **options)
+            batches = datasets.load(batch_size=1000, **{**options, "labels": False})
             print(end=rounding_notice(batches, likelihood), flush=True)
         train, held_out, test = load_splits(
             options, recipe.batch_size, arguments.held_out, likelihood
@@ -717,16 +796,17 @@ def run_command(arguments):
         if isinstance(data, str) and pathlib.Path(data).is_dir():
             hint = f". For the folder of that name, pass --data ./{data}"
         sys.exit(f"{error}{hint}")
+    shape, class_names = images_in(test).shape[1:], names_of_classes(train)
     if not (arguments.preset or arguments.epochs):
-        pixels = len(train) * recipe.batch_size * math.prod(test.shape[1:3])
+        pixels = len(train) * recipe.batch_size * math.prod(shape[:2])
         budget = COLOR_PIXELS if name == COLOR_PRESET else FOLDER_PIXELS
         epochs = min(max(round(budget / pixels), 1), FOLDER_EPOCHS)
         recipe = dataclasses.replace(recipe, epochs=epochs)
     if not arguments.preset:
         trained = arguments.start_from == "weights"
         print(
-            f"Images: {len(images)} of {options['name']}, {test.shape[1]}x"
-            f"{test.shape[2]}, {'gray' if test.shape[3] == 1 else 'color'}"
+            f"Images: {len(images)} of {options['name']}, {shape[0]}x{shape[1]}, "
+            f"{'gray' if shape[2] == 1 else 'color'}"
             f"{', resized' if 'image_size' in options else ''}, all "
             f"{likelihood.num_values} levels\n"
             f"Model: {family.__name__}/{name}, {likelihood}"
@@ -734,16 +814,19 @@ def run_command(arguments):
             f"Training: {recipe.epochs} epochs"
             f"{'' if arguments.epochs else ABOUT_TEN_MINUTES}"
         )
+    if class_names:
+        print(f"Classes: {len(class_names)}, {', '.join(class_names)}")
     config = run_config(arguments, f"{family.__name__}/{name}", recipe, options)
     check_same_run(output / "config.json", config)
 
     print(f"[3/4] Building {family.__name__}/{name}", flush=True)
     with strategy.scope() if strategy else contextlib.nullcontext():
-        model = make_model(family, name, likelihood, test.shape[1:], arguments)
+        model = make_model(family, name, likelihood, shape, class_names, arguments)
         model.compile(recipe.optimizer(len(train)))
     if chief:
         output.mkdir(parents=True, exist_ok=True)
         config |= {"seed": SEED, "optimizer": optimizer_facts(model.optimizer)}
+        config |= {"class_names": class_names} if class_names else {}
         write_json(output / "config.json", config)
 
     print(
@@ -758,7 +841,7 @@ def run_command(arguments):
         validation_data=held_out,
         verbose=1 if sys.stdout.isatty() else 2,
         callbacks=make_callbacks(
-            output, recipe.epochs, arguments, chief, held_out is not None
+            output, recipe.epochs, arguments, chief, held_out is not None, class_names
         ),
     )
     seconds = time.monotonic() - start
@@ -781,9 +864,8 @@ def run_command(arguments):
         write_json(output / "report.json", report)
         print(json.dumps(report, indent=1))
         if not arguments.preset:
-            dimensions = math.prod(test.shape[1:])
             losses = held_out_losses(output)
-            print(what_to_try(losses, recipe.epochs, output, dimensions))
+            print(what_to_try(losses, recipe.epochs, output, math.prod(shape)))
     if arguments.export:
         from keras_genimg.serving import publish
 

@@ -2,6 +2,7 @@
 
 import sys
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -36,6 +37,35 @@ def test_a_folder_gives_its_images_in_a_fixed_order(colors, tmp_path):
     parts = [as_array(load(folder, s)) for s in ("train", "validation", "test")]
     assert [len(part) for part in parts] == [16, 2, 2]
     np.testing.assert_array_equal(np.concatenate(parts), loaded)
+
+
+def test_subfolders_are_classes_as_in_keras(tmp_path):
+    images = digits(9)
+    write(tmp_path / "dog", images[3:8])
+    write(tmp_path / "cat" / "at home", images[:3])
+    write(tmp_path / "eel", images[8:])
+    (tmp_path / "cat" / ".hidden").write_text("not an image")
+    dataset = load(tmp_path, "all", labels=True)
+    loaded = as_array(dataset)
+    by_keras = keras.utils.image_dataset_from_directory(
+        tmp_path,
+        color_mode="grayscale",
+        image_size=(8, 8),
+        shuffle=False,
+        interpolation="nearest",
+        verbose=False,
+    )
+    assert dataset.class_names == by_keras.class_names == ["cat", "dog", "eel"]
+    order = np.random.default_rng(1797).permutation(9)
+    expected, labels = (np.concatenate(each) for each in zip(*by_keras, strict=True))
+    np.testing.assert_array_equal(loaded["images"], expected[order])
+    np.testing.assert_array_equal(loaded["label"], labels[order])
+    assert len(set(labels)) == 3 and loaded["label"].dtype == np.int32
+    unlabeled = load(tmp_path, "all")
+    np.testing.assert_array_equal(as_array(unlabeled), loaded["images"])
+    assert not hasattr(unlabeled, "class_names")
+    parts = [as_array(load(tmp_path, s, labels=True)) for s in ("train", "test")]
+    assert [len(part["label"]) for part in parts] == [7, 1]
 
 
 def test_mixed_sizes_are_resized_as_images_of_tfds_are(tmp_path, write_set):
@@ -114,7 +144,7 @@ def test_gray_and_color_are_refused_when_they_are_resized_too(tmp_path):
 @pytest.mark.parametrize(
     "path, split, options, text",
     [
-        ("", "all", {"labels": True}, "has none.*labels=True"),
+        ("", "all", {"labels": True}, "subfolders .* Move each .* Received: .*000.png"),
         ("000.png", "all", {}, "must be that of Frey Face"),
         ("nothing", "all", {}, "There is no folder .*nothing"),
         ("", "tests", {}, r"\['train', 'validation', 'test', 'all'"),

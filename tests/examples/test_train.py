@@ -144,6 +144,66 @@ def test_a_color_folder_begins_with_trained_weights(train_here, tmp_path):
         np.testing.assert_allclose(weight, expected, atol=1e-5)
 
 
+@pytest.mark.slow
+def test_subfolders_become_classes(train_here, tmp_path):
+    """With black and white images, dark ones in one folder and light ones in another."""
+    for name, share in (("dark", 0.1), ("light", 0.9)):
+        (tmp_path / "images" / name).mkdir(parents=True)
+        drawn = np.random.default_rng(0).random((30, 6, 6)) < share
+        for index, image in enumerate(drawn * np.uint8(255)):
+            Image.fromarray(image).save(tmp_path / "images" / name / f"{index}.png")
+    options = "--data ./images --set units=4 --set num_blocks=1 --epochs 8 --samples 5"
+    train_here(f"{options} --output plain")
+    printed = train_here(f"{options} --start-from plain --labels --output run")
+    assert "Classes: 2, dark, light" in printed
+    assert re.search(
+        "Weights: 12 are loaded, 2 are new: class_embedding/emb.*", printed
+    )
+    config = read_json("run/config.json")
+    assert config["class_names"] == ["dark", "light"]
+    assert config["data"]["labels"] == "True"
+    with Image.open("run/samples/epoch_0008.png") as picture:
+        assert picture.size[0] < picture.size[1] * 1.2  # Two rows of two images.
+    before = keras.models.load_model("plain/model.keras")
+    model = keras.models.load_model("run/model.keras")
+    test = as_array(load(tmp_path / "images", "test", labels=True))
+    images, label = test["images"] // 255, test["label"]
+    right, wrong = (model.log_prob([images, x]).mean() for x in (label, 1 - label))
+    assert right > before.log_prob(images).mean() > wrong
+    assert read_json("run/report.json")["test_images"] == len(images) == 6
+
+
+def test_a_model_with_labels_begins_as_the_one_without():
+    other = PixelCNN((4, 4, 1), 3, 1, head_filters=4)
+    model = PixelCNN((4, 4, 1), 3, 1, head_filters=4, num_classes=2)
+    text = train.set_fitting_weights(model, other)
+    assert text.endswith(
+        "2 are new: class_embedding/embeddings, layer_0/project/kernel"
+    )
+    images = np.random.default_rng(0).integers(2, size=(4, 4, 4, 1)).astype("uint8")
+    for label in (0, 1):
+        nats = model.log_prob([images, np.full(4, label)])
+        np.testing.assert_allclose(nats, other.log_prob(images), rtol=1e-5)
+    # With another number of classes, what is known of the others stays.
+    third = PixelCNN((4, 4, 1), 3, 1, head_filters=4, num_classes=3)
+    model.get_layer("layer_0").set_weights(
+        [weight + 1 for weight in model.get_layer("layer_0").get_weights()]
+    )
+    assert train.set_fitting_weights(third, model).endswith(
+        "1 are new: class_embedding/embeddings"
+    )
+    for layer in ("layer_0", "logits"):
+        found, expected = (m.get_layer(layer).get_weights() for m in (third, model))
+        np.testing.assert_equal(found, expected)
+
+
+def test_a_picture_of_samples_has_a_row_for_each_class():
+    labels, columns = train.labels_of_samples(9, 4)
+    assert columns == 2 and labels.tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
+    labels, columns = train.labels_of_samples(3, 4)
+    assert columns == 1 and labels.tolist() == [0, 1, 2]
+
+
 def test_pixels_decide_their_likelihood_and_size(tmp_path):
     likelihood = train.fitting_likelihood
     digits = as_array(load("digits", "test"))
