@@ -143,9 +143,6 @@ def image_source(text):
     # Names of tensorflow_datasets may have slashes too.
     is_path = text.startswith((".", "~")) or path.is_absolute()
     is_path |= path.suffix == ".mat" or (os.sep in text and path.exists())
-    if is_path and not path.exists():
-        kind = "file" if path.suffix == ".mat" else "folder"
-        raise argparse.ArgumentTypeError(f"There is no {kind} {text!r}.")
     return path if is_path else text
 
 
@@ -158,10 +155,14 @@ def check_names(parser, arguments):
         family, _ = find_preset(arguments.preset or FOLDER_PRESET)
     except ValueError as error:
         parser.error(str(error))
-    if isinstance(arguments.data, str) and not arguments.preset:
+    data = arguments.data
+    if isinstance(data, pathlib.Path) and not data.exists():
+        kind = "file" if data.suffix == ".mat" else "folder"
+        parser.error(f"There is no {kind} {str(data)!r}.")
+    if isinstance(data, str) and not arguments.preset:
         parser.error(
-            f"{arguments.data!r} is taken as a data set name, and needs --preset. For "
-            f"a folder, write ./{arguments.data}."
+            f"{data!r} is taken as a data set name, and needs --preset. For a folder, "
+            f"write ./{data}."
         )
     known = argument_names(family)
     for name, value in arguments.set.items():
@@ -825,9 +826,10 @@ def run_command(arguments):
         model.compile(recipe.optimizer(len(train)))
     if chief:
         output.mkdir(parents=True, exist_ok=True)
-        config |= {"seed": SEED, "optimizer": optimizer_facts(model.optimizer)}
-        config |= {"class_names": class_names} if class_names else {}
-        write_json(output / "config.json", config)
+        facts = {"seed": SEED, "optimizer": optimizer_facts(model.optimizer)}
+        if class_names:
+            facts["class_names"] = class_names
+        write_json(output / "config.json", {**config, **facts})
 
     print(
         "[4/4] Training (checking and compiling first; may take a minute)", flush=True

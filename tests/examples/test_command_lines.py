@@ -24,7 +24,7 @@ REFUSED = {
     "train.py --preset VAE/frey_face": "Download frey_rawface.mat",
     "train.py --preset VAE/digits --data ./empty": "No images found in 'empty'",
     "train.py --preset VAE/digits --data ../fotos": "There is no folder '../fotos'",
-    "train.py --preset VAE/frey_face --data ./no.mat": "There is no file './no.mat'",
+    "train.py --preset VAE/frey_face --data ./no.mat": "There is no file 'no.mat'",
     "train.py --data images": "'images' is taken as a data set name, .* write ./images",
     "train.py --data ./images --start-from gone": "There is no folder 'gone'",
     "train.py --data ./images --start-from empty": "'empty' holds no model.keras",
