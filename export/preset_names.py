@@ -8,6 +8,7 @@ import ast
 import difflib
 import importlib.util
 import pathlib
+from typing import Any
 
 
 def find_preset(name):
@@ -54,8 +55,8 @@ def did_you_mean(name, known):
 
 def preset_names():
     """Return the names of the presets of each family, as `FAMILIES` has them."""
-    dicts = {
-        node.targets[0].id: node.value
+    dicts: dict[str, Any] = {
+        ast.unparse(node.targets[0]): node.value
         for node in _parsed("presets/settings.py").body
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict)
     }
@@ -83,7 +84,8 @@ def argument_names(family):
 
 def _package():
     """Return the folder of keras_genimg, which is not imported."""
-    return pathlib.Path(importlib.util.find_spec("keras_genimg").origin).parent
+    spec: Any = importlib.util.find_spec("keras_genimg")
+    return pathlib.Path(spec.origin).parent
 
 
 def _parsed(file):
