@@ -31,6 +31,8 @@ import sys
 logging.getLogger("absl").setLevel("ERROR")  # Otherwise, it warns of gradients.
 sys.modules["keras_genimg"] = sys.modules["keras"] = None
 import numpy as np
+from genimg_export.quiet_start import import_tensorflow
+import_tensorflow()
 import tensorflow as tf
 path, output, seed, num_images = sys.argv[1:]
 model = tf.saved_model.load(path)

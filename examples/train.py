@@ -632,6 +632,7 @@ def score_start(model, held_out, epochs, output, chief):
     training stays what it would be without the score, so that a run that was killed
     early ends with the same weights as one that was not.
     """
+    from keras_genimg.files import atomic_path
     from keras_genimg.ops.workers import sum_over_workers
 
     strategy = model.distribute_strategy
@@ -647,7 +648,8 @@ def score_start(model, held_out, epochs, output, chief):
         _, best = best_epoch(output)
         if best is None or loss < best:
             model.save_weights(output / BEST)
-        write_json(output / START, {"val_loss": loss})
+        with atomic_path(output / START) as unfinished:
+            write_json(unfinished, {"val_loss": loss})
         print(f"Epoch 0/{epochs}, before training - val_loss: {loss:.4f}", flush=True)
 
 
