@@ -18,7 +18,6 @@ tf_keras, draws a whole batch in a graph, and is asked which pixels it sees.
 
 import argparse
 import functools
-import os
 import time
 
 from genimg_export.arguments import integer
@@ -246,7 +245,9 @@ def parse_arguments():
 def main():
     """Run the whole example."""
     arguments = parse_arguments()
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    from genimg_export.quiet_start import import_tensorflow
+
+    import_tensorflow()
     import keras
 
     keras.utils.set_random_seed(0)

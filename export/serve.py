@@ -3,14 +3,12 @@
 For laptops and tests. The REST paths, replies and error codes are TF-Serving's, and a
 page at / draws images in the browser. Needs the extra `serving`, not Keras.
 
-    python export/serve.py --base-dir models
-    python export/serve.py --base-dir models --all-versions --label digits:stable=1
-    python export/serve.py --model digits=models/mine --model faces=more/faces
+    genimg-serve --base-dir models
+    genimg-serve --base-dir models --all-versions --label digits:stable=1
+    genimg-serve --model digits=models/mine --model faces=more/faces
 
-Models are directories <base-dir>/<name>/<version>/, as `export_model.py` writes them.
-The newest version is served, and a newer one takes over as soon as it is loaded.
-
-The command `genimg-serve` of an installed package does the same.
+Models are directories <base-dir>/<name>/<version>/, as `genimg-export` writes them. The
+newest version is served, and a newer one takes over as soon as it is loaded.
 """
 
 import argparse
@@ -36,7 +34,7 @@ NOTICE = (
 
 def parse_arguments(arguments=None):
     """Parse the command line."""
-    parser = command_parser(__doc__)
+    parser = command_parser(__doc__, "genimg-serve")
     add = parser.add_argument
     models = parser.add_mutually_exclusive_group(required=True)
     models.add_argument("--base-dir", metavar="DIR", help="directory of the models")
@@ -87,7 +85,7 @@ def parse_arguments(arguments=None):
         "max-concurrent": (
             int,
             os.cpu_count(),
-            "requests computed at the same time, which published models merge",
+            "requests to run at once",
         ),
         "max-queued": (int, 64, "requests that may wait; more get a 503"),
     }
