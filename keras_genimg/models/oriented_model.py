@@ -64,10 +64,10 @@ class OrientedModel(AutoregressiveModel):
 
     `fit` trains each image of a batch in one order. Successive images of a batch have
     successive orders, beginning with one that is drawn at random in each step, by the
-    model's seed and independent of the number of replicas. The loss is the mean of `-log
-    p[o](x)`. `evaluate` and validation data report `-log p(x)` of the mixture, which is
-    never above the mean of the orders. It takes a forward pass for each order, as
-    `log_prob` does; `generate` and `complete` cost as much as with one order.
+    model's seed and independent of the number of replicas. The loss is `-log p[o](x)`
+    of these orders. `evaluate` and validation data report `-log p(x)` of the mixture,
+    which is never above the mean over all orders. It takes a forward pass for each
+    order, as `log_prob` does; `generate` and `complete` cost as much as with one order.
 
     Args:
         network: Autoregressive model of images of a known size with one class for each
@@ -201,7 +201,7 @@ class OrientedModel(AutoregressiveModel):
         return tf.math.log(num_orders) - tf.reduce_logsumexp(-nats, axis=0)
 
     def _nats(self, images, conditions, index, training=False):
-        """Return `-log p[o](x)`, `(batch,)`, for the index of an order of each image."""
+        """Return `-log p[o](x)`, `(batch,)`, given the index of each image's order."""
         images = turned(images, self._pixels(index))
         conditions = self._network_conditions(conditions, index)
         params = self.network([images, *conditions], training=training)
@@ -405,8 +405,8 @@ def _check_network(network, owner):
     is_model = isinstance(network, AutoregressiveModel)
     if not is_model or type(network._drawer) is not Drawer:
         raise ValueError(
-            f"`network` of {owner} must be an AutoregressiveModel that draws all pixels "
-            f"in raster order, such as PixelRNN or PixelCNN. Received: "
+            f"`network` of {owner} must be an AutoregressiveModel that draws all "
+            f"pixels in raster order, such as PixelRNN or PixelCNN. Received: "
             f"{type(network).__name__}"
         )
 
@@ -420,9 +420,10 @@ def _checked_orders(orders, image_shape, owner):
     found = tuple(orders) if np.iterable(orders) else ()
     if not found or {*found} - {*possible} or len({*found}) < len(found):
         raise ValueError(
-            f"`orders` of {owner} must be some of the numbers from 0 to {possible[-1]}, "
-            f"each once; those from {NUM_FLIPS} on transpose, which only square images "
-            f"allow. Received: orders={orders!r}, images of {height}x{width} pixels"
+            f"`orders` of {owner} must be some of the numbers from 0 to "
+            f"{possible[-1]}, each once; those from {NUM_FLIPS} on go column by "
+            f"column, which only square images can. Received: orders={orders!r}, "
+            f"images of {height}x{width} pixels"
         )
     return tuple(map(int, found))
 
@@ -450,8 +451,8 @@ def _check_maps(conditions, image_shape, owner):
         is_any = len(tensor.shape) != 4 or tuple(tensor.shape[1:3]) == (1, 1)
         if not is_any and not _is_map(tensor, image_shape):
             raise ValueError(
-                f"A condition map of {owner} is turned with the images, so it must have "
-                f"their size, {image_shape[:2]}, or (1, 1). Received: "
+                f"A condition map of {owner} is turned with the images, so it must "
+                f"have their size, {image_shape[:2]}, or (1, 1). Received: "
                 f"'{tensor.name}' of shape {tuple(tensor.shape)}"
             )
 

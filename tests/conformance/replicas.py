@@ -28,8 +28,8 @@ from tests.fitting.test_steps import IMAGES, SHAPE, batches, pixels
 from tests.serving.some_endpoints import check_export
 from tests.untuned import leave_datasets_untuned
 
-# With labels, of several scales, in several orders, with noise, and with a loop of steps. Attention is
-# among the layers.
+# With labels, of several scales, in several orders, with noise, and with a loop of
+# steps. Attention is among the layers.
 REPLICATED = (
     "PixelCNN_classes",
     "MultiScalePixelRNN",
