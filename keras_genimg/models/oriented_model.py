@@ -401,7 +401,7 @@ class OrientedModel(AutoregressiveModel):
 
 
 def _check_network(network, owner):
-    """Raise unless a network draws one image of known size in raster order."""
+    """Raise unless a network draws in raster order, and has a loss of images only."""
     is_model = isinstance(network, AutoregressiveModel)
     if not is_model or type(network._drawer) is not Drawer:
         raise ValueError(
@@ -409,6 +409,15 @@ def _check_network(network, owner):
             f"pixels in raster order, such as PixelRNN or PixelCNN. Received: "
             f"{type(network).__name__}"
         )
+    for layer in network._flatten_layers():
+        # Keras cannot collect their losses from the loop over the orders.
+        if getattr(layer, "activity_regularizer", None) is not None:
+            raise ValueError(
+                f"The network of {owner} must have no layer with an "
+                f"`activity_regularizer`. Leave it out; regularizers of weights work. "
+                f"Received: {type(layer).__name__} '{layer.name}' with "
+                f"{layer.activity_regularizer}"
+            )
 
 
 def _checked_orders(orders, image_shape, owner):

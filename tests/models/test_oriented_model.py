@@ -18,20 +18,21 @@ from keras_genimg.models import (
 from keras_genimg.ops import seeded_uniforms
 from keras_genimg.ops.uniforms import ORDER
 from tests.sampling.drawn import draw_one_by_one
+from tests.seldom import slow_but
 from tests.serving.some_endpoints import write_endpoints
 
 
-def with_random_weights(model, scale=0.7):
+def with_random_weights(model):
     generator = np.random.default_rng(0)
     model.set_weights(
-        [generator.normal(size=w.shape, scale=scale) for w in model.get_weights()]
+        [generator.normal(size=w.shape, scale=1.1) for w in model.get_weights()]
     )
     return model
 
 
-def make(shape=(2, 3, 1), num_orders=4, orders=None, scale=0.5):
+def make(shape=(2, 3, 1), num_orders=4, orders=None):
     network = PixelCNN(shape, 4, 1, 4, first_kernel_size=5, num_classes=num_orders)
-    return with_random_weights(OrientedModel(network, orders, seed=1), scale)
+    return with_random_weights(OrientedModel(network, orders, seed=1))
 
 
 def make_recurrent():
@@ -54,12 +55,12 @@ def make_with_conditions():
     ranges = {"order": (0, 7), "label": (0, 2)}
     inputs = [images, noise, order, label]
     network = AutoregressiveModel(inputs, logits, condition_ranges=ranges)
-    return with_random_weights(OrientedModel(network, condition="order"), scale=1)
+    return with_random_weights(OrientedModel(network, condition="order"))
 
 
 @pytest.fixture(scope="module")
 def model():
-    return make(scale=1.1)
+    return make()
 
 
 def all_images(shape):
@@ -139,7 +140,7 @@ def assert_turned_back(model, found, turned, indices):
         np.testing.assert_array_equal(image, expected)
 
 
-@pytest.mark.parametrize("orders", [None, (6, 1)])
+@pytest.mark.parametrize("orders", slow_but([None, (6, 1)], None))
 def test_images_are_drawn_in_the_order_of_their_seed(orders):
     num_orders = len(orders or range(8))
     model = make((3, 3, 1), num_orders, orders)
@@ -244,6 +245,7 @@ def test_completions_are_exact_where_it_is_promised(model):
     assert standardized(~exact) > 30  # The test sees a distribution that is not.
 
 
+@pytest.mark.slow
 def test_candidates_approach_the_conditional_of_the_order(model):
     """Total variation, where no order is exact."""
     image = np.array([[0, 1, 1], [1, 0, 1]])[..., None]
@@ -345,9 +347,10 @@ def test_the_network_must_be_causal():
 # Served.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "make",
-    [pytest.param(make_recurrent, marks=pytest.mark.slow), make_with_conditions],
+    [pytest.param(make_recurrent, marks=pytest.mark.weekly), make_with_conditions],
 )
 def test_served_as_in_python(make, tmp_path):
     model = make()
@@ -391,6 +394,13 @@ def network_of(shape, num_classes):
     return PixelCNN(shape, 3, 1, 4, num_classes=num_classes)
 
 
+def regularized():
+    images, order = keras.Input((4, 4, 1)), keras.Input((), dtype="int32", name="order")
+    layer = MaskedConv2D(1, 3, "A", activity_regularizer="l2", name="first")
+    ranges = {"order": (0, 7)}
+    return AutoregressiveModel([images, order], layer(images), condition_ranges=ranges)
+
+
 def with_map(shape):
     images, order = keras.Input((4, 4, 1)), keras.Input((), dtype="int32", name="order")
     condition = keras.Input(shape, name="map")
@@ -409,6 +419,7 @@ def with_map(shape):
             lambda: OrientedModel(MultiScalePixelRNN((4, 4, 1), (2, 4), 4, 1)),
             "in raster order.*Received: MultiScalePixelRNN",
         ),
+        (lambda: OrientedModel(regularized()), "activity_reg.*MaskedConv2D 'first'"),
         (lambda: OrientedModel(network_of((4, 4, 1), None)), "num_classes=8.*{}"),
         (lambda: OrientedModel(network_of((4, 5, 1), 8)), r"4 classes.*\(0, 7\)"),
         (lambda: OrientedModel(network_of((4, 4, 1), 8), range(4)), "num_classes=4"),
