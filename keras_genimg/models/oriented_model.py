@@ -8,7 +8,6 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from numpy.typing import ArrayLike
 
 from keras_genimg.drawing.drawer import Drawer
 from keras_genimg.drawing.oriented import OrientedDrawer
@@ -26,12 +25,10 @@ from keras_genimg.ops.orientations import (
 from keras_genimg.ops.replicas import place_in_batch
 from keras_genimg.ops.uniforms import next_seed
 from keras_genimg.types import (
-    Conditions,
     Config,
     Images,
     Method,
     Policy,
-    Seeds,
     Verbose,
 )
 
@@ -58,16 +55,22 @@ class OrientedModel(AutoregressiveModel):
     | 6 | column by column | bottom left |
     | 7 | column by column | bottom right |
 
-    `complete` takes for each image the order in which the fewest known pixels follow an
-    unknown one. If none does, the unknown pixels are an exact sample given all known
-    ones. The upper, the lower, the left or the right part of an image may be unknown.
+    `complete` takes for each image the order `o` in which the fewest known pixels
+    follow the first unknown one, of several the first in `orders`. Unknown pixels are
+    drawn in this order, each conditioned on the pixels before it. If no known pixel
+    follows an unknown one, the result is an exact sample of `p[o](unknown | known)`,
+    the distribution of that order, not of the mixture. So it is if an upper or a lower
+    part is known, and for square images also a left or a right part. Otherwise,
+    `num_candidates` and the effective sample size are as in other models.
 
     `fit` trains each image of a batch in one order. Successive images of a batch have
     successive orders, beginning with one that is drawn at random in each step, by the
     model's seed and independent of the number of replicas. The loss is `-log p[o](x)`
     of these orders. `evaluate` and validation data report `-log p(x)` of the mixture,
-    which is never above the mean over all orders. It takes a forward pass for each
-    order, as `log_prob` does; `generate` and `complete` cost as much as with one order.
+    which is never above the mean over all orders.
+
+    `evaluate` and `log_prob` make a forward pass for each order, one after the other. A
+    step of `fit`, `generate` and `complete` take as long as with one order.
 
     Args:
         network: Autoregressive model of images of a known size with one class for each
@@ -97,7 +100,8 @@ class OrientedModel(AutoregressiveModel):
 
     Output shape:
         `(batch,)`: `-log p(x)` in nats, float32; in training, that of one order. A
-        metric in `compile` receives it as `y_pred`.
+        metric in `compile` receives it as `y_pred`. The attribute `outputs` has the
+        parameters of the network for class 0 and images that are not turned.
 
     Raises:
         ValueError: If an argument is not as described.
@@ -134,7 +138,7 @@ class OrientedModel(AutoregressiveModel):
         images, *conditions = network.inputs
         conditions = {tensor.name: tensor for tensor in conditions}
         _check_maps(conditions, shape, owner)
-        # The graph of the network in its first order. `call` does not use it.
+        # Keras finds layers and inputs in this graph; `call` computes something else.
         order = keras.ops.zeros_like(images[:, 0, 0, 0], dtype="int32")
         params = network([images, *{**conditions, condition: order}.values()])
         del conditions[condition]
@@ -235,8 +239,6 @@ class OrientedModel(AutoregressiveModel):
                 found.append(next(given))
         return found
 
-    # Methods of other models with another argument, or another meaning.
-
     def log_prob(
         self,
         images: Images,
@@ -286,83 +288,6 @@ class OrientedModel(AutoregressiveModel):
         )
         function = functools.partial(function, indices)
         return map_images(self, function, images, "log_prob", batch_size, verbose)
-
-    def complete(
-        self,
-        images: ArrayLike,
-        known: ArrayLike,
-        *,
-        seed: Seeds | None = None,
-        num_candidates: int = 1,
-        return_effective_sample_size: bool = False,
-        temperature: float = 1.0,
-        method: Method | None = None,
-        jit_compile: bool = False,
-        conditions: Conditions | None = None,
-        batch_size: int = 64,
-        verbose: Verbose = "auto",
-    ) -> Any:
-        """Draw the unknown pixels of images.
-
-        Each image is completed in one order `o`: that in which the fewest known pixels
-        follow the first unknown one, of several the first in `orders`. Unknown pixels
-        are drawn in this order, each conditioned on the pixels before it.
-
-        If no known pixel follows an unknown one, the result is an exact sample of
-        `p[o](unknown pixels | known pixels)`, the distribution of the chosen order, not
-        of the mixture. So it is if an upper or a lower part is known, and for square
-        images a left or a right part, since they have orders that go column by column.
-        Otherwise, with `num_candidates` above 1, one of that many completions is
-        chosen, see `AutoregressiveModel.complete`. The more candidates, the closer the
-        result is to a sample of that distribution, and the effective sample size
-        measures it.
-
-        Args:
-            images: `(num_images, height, width, colors)`, known pixels in the
-                likelihood's own range; unknown ones are ignored.
-            known: 1 or True at known pixels, else 0 or False,
-                `(num_images, height, width)`, or `(height, width)` for all images.
-            seed: Integer seed of the first image, with consecutive seeds for the next
-                ones, or one integer per image. By default random.
-            num_candidates: Number of completions to choose from. A candidate does not
-                depend on their number. If no known pixel follows an unknown one, the
-                result is candidate 0, the completion for `num_candidates=1`.
-            return_effective_sample_size: Whether to return effective sample sizes too.
-            temperature: Number above 0 that divides the logits; values below 1 give
-                likelier images.
-            method: Sampler, which affects the speed but not the images, see `generate`.
-            jit_compile: Whether to compile with XLA.
-            conditions: Inputs of the model besides the images, with one element per
-                image: an array for a single input, else a dict by input name.
-            batch_size: Number of completions in a batch, counting every candidate; at
-                least all candidates of one image. Without a GPU, every core draws a
-                batch at a time.
-            verbose: 0 for silence, 1 for a progress bar, 2 for one line at the end;
-                "auto" for silence in the first two seconds, then a bar.
-
-        Returns:
-            NumPy array of the shape of `images`, with known pixels unchanged. With
-            `return_effective_sample_size`, a tuple of it and of a float32 array of
-            shape `(num_images,)`, from 1 to `num_candidates`.
-
-        Raises:
-            ValueError: If an argument is not as described, the network is not causal,
-                or the incremental sampler does not support a layer.
-            RuntimeError: If it is called in a `tf.function`.
-        """
-        return super().complete(
-            images,
-            known,
-            seed=seed,
-            num_candidates=num_candidates,
-            return_effective_sample_size=return_effective_sample_size,
-            temperature=temperature,
-            method=method,
-            jit_compile=jit_compile,
-            conditions=conditions,
-            batch_size=batch_size,
-            verbose=verbose,
-        )
 
     def _own_loss(self):
         return GivenNats()
