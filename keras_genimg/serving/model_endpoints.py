@@ -121,7 +121,9 @@ def _check_sampler(model, image_shape, inputs):
         conditions = [given[name] for name in inputs if name != "images"]
         networks = model._drawer.networks(images, conditions)
         differences = [sampler_difference(*network) for network in networks]
-        return {"largest_difference": tf.reduce_max(differences, axis=0)}
+        # A network may have several images for each of those given.
+        by_image = tf.reshape(differences, (-1, tf.shape(images)[0]))
+        return {"largest_difference": tf.reduce_max(by_image, axis=0)}
 
     pairs = ImagePairs(model, image_shape)
     images, *conditions = (tf.constant(values[:_NUM_TRIED]) for values in pairs.before)
