@@ -91,8 +91,8 @@ class OrientedModel(AutoregressiveModel):
         network: The network. `network.generate` and its other methods take the index of
             an order as a condition, and turned images.
         orders: The orders as a tuple.
-        check_causality: Whether to prove the network before it is trained or draws.
-            True in new and loaded models; the value is not saved.
+        check_causality: Whether to check the network before it trains, computes a
+            number or draws. True in new and loaded models; the value is not saved.
 
     Input shape:
         Images in the likelihood's own range, `(batch, height, width, colors)`, or a
@@ -282,6 +282,7 @@ class OrientedModel(AutoregressiveModel):
             images = tf.cast(images, self.inputs[0].dtype)
             return -self._mixture_nats(images, conditions, indices)
 
+        self._check_graph(self.image_shape)
         # The orders are an argument, so that others need no other graph.
         function = self._function_cache.compiled(
             "log_prob", log_prob, reduce_retracing=True
