@@ -146,7 +146,7 @@ class Resume(ArrangingCallback):
         with tf.device("CPU:0"):
             self._next_epoch = tf.Variable(0, dtype=tf.int64, trainable=False)
             self._next_start = tf.Variable(0, dtype=tf.int64, trainable=False)
-        (validation,) = arguments.get("validation_data") or (None,)
+        validation, *_ = arguments.get("validation_data") or (None,)
         epochs = epochs_of(validation)
         if epochs is not None:
             arguments["validation_data"] = epochs.read(self._next_epoch)
