@@ -178,7 +178,7 @@ def seconds_of_predict(model, num_images, pixels):
     for index in range(pixels):
         row, column = divmod(index, width)
         params = model.predict(images, verbose=0)[:, row, column]
-        # Which value is drawn does not change the time.
+        # The time does not depend on the value that is drawn.
         images[:, row, column] = params.reshape(num_images, -1)[:, :1] > 0
     return (time.perf_counter() - start) / pixels * height * width
 

@@ -275,12 +275,12 @@ def fitting_size(folder):
 
     with optional("Reading image files needs Pillow", "examples"):
         from PIL import Image
-    # Which `load` names.
+    # `load` reports such files by name.
     unfit = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
     sizes = set()
     for file in visible_files(folder):
         with contextlib.suppress(*unfit), Image.open(file) as image:
-            turned = image.getexif().get(ORIENTATION, 1) > 4  # As `load` turns it.
+            turned = image.getexif().get(ORIENTATION, 1) > 4  # `load` turns it so.
             sizes.add(image.size[::-1] if turned else image.size)
     if len(sizes) > 1:
         return FOLDER_SIZE, FOLDER_SIZE

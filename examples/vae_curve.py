@@ -291,7 +291,7 @@ class Run:
         first = {}
         for rate in RATES:
             model = self.train(rate, num_batches)
-            # Where training diverged, only the bound says so.
+            # Only the bound shows that training diverged.
             marginal = self.method == "mcem"
             nats = self.evaluate(model, self.data.evaluated[0], marginal)
             first[rate] = nats if np.isfinite(nats) else -np.inf

@@ -151,7 +151,7 @@ class LoadedModel:
             raise TimeoutError from None
         except tf.errors.OpError as error:
             raise from_tensorflow(error) from None
-        # Of one string, a session returns bytes, which NumPy would cut at zeros.
+        # For one string, a session returns bytes, which NumPy would cut at zeros.
         return {
             name: np.asarray(value, object if isinstance(value, bytes) else None)
             for name, value in outputs.items()

@@ -303,7 +303,8 @@ class Resume(ArrangingCallback):
             )
         if self._first_epoch + self._position == 0:
             return
-        for swap in self._swaps:  # As at the end of the epoch, to the last bit.
+        # The same bits as at the end of the epoch.
+        for swap in self._swaps:
             swap._ema_weights_in_model = False
             if self._position == 0:
                 swap.on_epoch_end(self._first_epoch - 1)

@@ -1,4 +1,4 @@
-"""What `tf.distribute` needs of a model beyond Keras, and what it cannot do."""
+"""Support for `tf.distribute`, and checks of unsupported options."""
 
 import warnings
 
@@ -25,13 +25,13 @@ def check_strategy(owner: str) -> None:
 
 
 def check_compile(model, optimizer, arguments):
-    """Raise if a model cannot be compiled so under its strategy.
+    """Raise if the strategy does not support these `compile` arguments.
 
     Layers that replicas normalize differently are only a warning.
 
     Args:
         model: The model.
-        optimizer: Optimizer, or what names it.
+        optimizer: Optimizer or its name.
         arguments: The other arguments of `compile`.
 
     Raises:

@@ -56,8 +56,9 @@ class ArrangingCallback(keras.callbacks.Callback):
 class Fitter:
     """Training and evaluation of a model on images alone, which are its targets.
 
-    All that Keras would read is checked before it: arrays at once, other sources in
-    each step. A step weighs the loss of a replica by its part of the batch.
+    Inputs are validated before Keras sees them: arrays once, up front; data sets and
+    generators batch by batch. A step weighs the loss of a replica by its part of the
+    batch.
 
     Args:
         model: A `GenerativeModel`.
@@ -87,7 +88,8 @@ class Fitter:
         callbacks = _as_list(given.get("callbacks"))
         self._check_restart(callbacks)
         with contextlib.ExitStack() as stack:
-            # Left there by `BackupAndRestore`, it would be where the next `fit` begins.
+            # `BackupAndRestore` sets this attribute and does not clear it. The next
+            # `fit` would start at that epoch.
             stack.callback(setattr, model, "_initial_epoch", None)
             stack.enter_context(self.iterators.freed_at_the_end())
             for callback in callbacks:
@@ -215,8 +217,8 @@ class Fitter:
             data: What the step received.
             what: `"Training"` or `"Evaluation"`, for error texts.
         """
-        # Where a data set of unknown length ends, a graph would run all that does not
-        # need a batch: it would count a step, and Adam would move the weights.
+        # At the end of a data set of unknown length, a graph would run all that does
+        # not need a batch: it would count a step, and Adam would move the weights.
         with tf.control_dependencies(
             [part for part in tf.nest.flatten(data) if part is not None]
         ):

@@ -159,10 +159,10 @@ class StepCheck:
                     if rows[:, 0].any():
                         self._raise(rows, replicas, owner)
                 if flag is not None:
-                    # Without the other worker, the next step would never end.
+                    # The next step would wait for the other worker forever.
                     raise ValueError(
-                        f"{owner} ends here, since another worker received values out "
-                        f"of range. The error of that worker says which"
+                        f"{owner} stopped: another worker received values out of "
+                        f"range. See that worker's error for the values"
                     )
             if has_any_size:
                 self._check_sizes(check_graph)

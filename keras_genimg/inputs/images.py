@@ -220,7 +220,7 @@ def _check_dataset(dataset, model, owner, in_steps):
         for spec in tf.nest.flatten(element)
         if isinstance(spec, tf.TensorSpec)  # Others stand for None.
     )
-    if in_steps and unknown:  # Which Keras cannot read.
+    if in_steps and unknown:  # Keras cannot read such data.
         raise ValueError(
             f"{owner} needs to know the number of axes of each input. Tell them with "
             f"`dataset.map(lambda images: tf.ensure_shape(images, (None, height, width,"

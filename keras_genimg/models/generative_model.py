@@ -53,8 +53,8 @@ class GenerativeModel(keras.Model):
         outputs: Parameters of the likelihood, float32.
         likelihood: Name or object, see `keras_genimg.likelihoods.get`.
         dtype: Dtype policy that the model reports; its layers have their own.
-        targets_shape: Shape of what the outputs are parameters of, if not of the
-            images, see `_targets_of`.
+        targets_shape: Shape of the tensor whose distribution the outputs describe, see
+            `_targets_of`. By default, the shape of the images.
         **kwargs: `name` and `trainable` of `keras.Model`.
 
     Attributes:
@@ -73,7 +73,7 @@ class GenerativeModel(keras.Model):
 
     # Names of the attributes that `_keep` has stored.
     _kept: tuple[str, ...] = ()
-    # Whether all of the loss is per image, so that `sample_weight` weighs it.
+    # True if the loss is a mean over images. Only then can `sample_weight` be used.
     _weighs_images = True
 
     def __init__(
@@ -115,7 +115,8 @@ class GenerativeModel(keras.Model):
                 f"{outputs.dtype}"
             )
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
-        if dtype is not None:  # Which functional models do not take.
+        # A functional `keras.Model` accepts no `dtype` argument.
+        if dtype is not None:
             self.dtype_policy = keras.dtype_policies.get(dtype)
         self.likelihood: likelihoods.Likelihood = likelihood
         self._function_cache = FunctionCache(self)
@@ -593,7 +594,7 @@ class GenerativeModel(keras.Model):
         return NegativeLogLikelihood(self.likelihood)
 
     def _targets_of(self, x):
-        """Return what the outputs for the inputs `x` are parameters of."""
+        """Return the targets of the loss for inputs `x`; by default the images."""
         return images_of(x, self)
 
     def _epoch_variables(self):
