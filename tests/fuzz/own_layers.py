@@ -372,6 +372,7 @@ class Shaken(_SameShape):
 # A model of its own `call` as a layer.
 
 
+@keras.saving.register_keras_serializable(package="fuzz")
 class Block(keras.Model):
     """A convolution times a number, which a user may change."""
 
