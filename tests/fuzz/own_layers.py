@@ -342,12 +342,6 @@ class Sketch(layers.Layer):
         return {**super().get_config(), "shape": self.shape}
 
 
-# Registered, so that models with them can be loaded.
-for _name, _made in list(vars().items()):
-    if not _name.startswith("_") and getattr(_made, "__module__", None) == __name__:
-        keras.saving.register_keras_serializable("fuzz")(_made)
-
-
 # Layers that act in training alone.
 
 
@@ -372,7 +366,6 @@ class Shaken(_SameShape):
 # A model of its own `call` as a layer.
 
 
-@keras.saving.register_keras_serializable(package="fuzz")
 class Block(keras.Model):
     """A convolution times a number, which a user may change."""
 
@@ -391,3 +384,9 @@ class Block(keras.Model):
             "colors": self.colors,
             "scale": self.scale,
         }
+
+
+# Registered, so that models with them can be loaded.
+for _name, _made in list(vars().items()):
+    if not _name.startswith("_") and getattr(_made, "__module__", None) == __name__:
+        keras.saving.register_keras_serializable("fuzz")(_made)
