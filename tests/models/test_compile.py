@@ -18,7 +18,7 @@ STRUCTURES = {
 @pytest.mark.parametrize("name", ["metrics", "weighted_metrics"])
 @pytest.mark.parametrize("arrange", STRUCTURES.values(), ids=STRUCTURES)
 def test_metrics_of_every_structure_are_computed_and_saved(arrange, name, tmp_path):
-    """Of a dict, the keys were taken for metrics."""
+    """The keys of a dict were taken for metrics."""
     model = one_convolution((3, 4, 1))
     metrics = keras.metrics.MeanSquaredError(name="squared"), "mae"
     model.compile("sgd", run_eagerly=True, **{name: arrange(metrics)})
