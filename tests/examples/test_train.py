@@ -82,7 +82,6 @@ def test_a_preset_is_trained_and_goes_on(train_here):
     for preset, start, text in (
         ("VAE/mnist_50", "on", "has other weights than mnist_50"),
         ("VAE/digits", "weights", "--start-from weights cannot be loaded"),
-        ("VAE/digits", "nowhere", "nowhere cannot be loaded"),
     ):
         with pytest.raises(SystemExit, match=text):
             options = f"--preset {preset} --data digits --start-from {start}"
@@ -130,10 +129,14 @@ def test_ctrl_c_says_how_to_continue(tmp_path):
             stdout=subprocess.DEVNULL,
             stderr=errors,
         )
-    while process.poll() is None and not (tmp_path / "run" / "log.csv").exists():
-        time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
-    assert process.wait(60) == 130
+    try:
+        while process.poll() is None and not (tmp_path / "run" / "log.csv").exists():
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(300) == 130
+    finally:
+        process.kill()
+        process.wait()
     told = "\nStopped. Run the same command to continue.\n"
     assert (tmp_path / "errors").read_text() == told
 
