@@ -50,7 +50,7 @@ class WithoutSample(VAE):
 
 def test_endpoints_without_sample_are_refused(tmp_path):
     model = WithoutSample((3, 4, 1), 2, 4)
-    text = "`endpoints` of WithoutSample must return an endpoint 'sample'.*'log_prob'"
+    text = "`endpoints` of WithoutSample must return an endpoint 'sample'.*'sample_png'"
     with pytest.raises(ValueError, match=text):
         model.export(tmp_path / "model")
     assert not list(tmp_path.iterdir())
