@@ -84,6 +84,7 @@ def _warn_of_statistics(model, replicas):
         if isinstance(layer, keras.layers.BatchNormalization)
         and layer.trainable
         and not layer.synchronized
+        and not _is_always_inference(layer)
     ]
     if names:
         warnings.warn(
@@ -93,6 +94,14 @@ def _warn_of_statistics(model, replicas):
             f"`synchronized=True`, or use LayerNormalization.",
             stacklevel=4,  # The caller of `compile`.
         )
+
+
+def _is_always_inference(layer):
+    """Return whether each call of a layer in a graph says `training=False`."""
+    calls = layer._inbound_nodes
+    return bool(calls) and all(
+        call.arguments.kwargs.get("training") is False for call in calls
+    )
 
 
 def check_scope(model, method):

@@ -241,6 +241,31 @@ def check_own_loop(one, two):
         np.testing.assert_allclose(logs[1][name], value, 1e-5, err_msg=name)
 
 
+def check_weights(one, two):
+    """Check that weights come with the images, and other targets of a device raise."""
+    weights = np.linspace(0, 2, len(IMAGES), dtype="float32")
+    ended = []
+    for strategy in (one, two):
+        keras.utils.set_random_seed(0)
+        with strategy.scope():
+            model = pixels()
+
+        def triples(targets):
+            data = tf.data.Dataset.from_tensor_slices((IMAGES, targets, weights))
+            return data.batch(4)
+
+        model.fit(triples(IMAGES), verbose=0)
+        ended.append([*model.get_weights(), model.evaluate(triples(IMAGES), verbose=0)])
+        for index in (0, len(IMAGES) - 1):
+            targets = IMAGES.copy()
+            targets[index] = 1 - targets[index]
+            for call in (model.fit, model.evaluate):
+                with pytest.raises(ValueError, match="takes no targets.*With weights"):
+                    call(triples(targets), verbose=0)
+    for value, other in zip(*ended, strict=True):
+        np.testing.assert_allclose(value, other, atol=1e-5)
+
+
 def check_metrics(strategy):
     """Check that each replica gets back its own part of a metric, not only the sum."""
     with strategy.scope():
@@ -298,5 +323,6 @@ def main(folder):
     check_causality(two)
     check_files(two, folder)
     check_data(one, two)
+    check_weights(one, two)
     check_own_loop(one, two)
     check_metrics(two)

@@ -42,6 +42,7 @@ def check_warnings():
             keras.Sequential([normalization(name="inner")]),
             normalization(name="frozen", trainable=False),
             normalization(name="whole", synchronized=True),
+            lambda x: normalization(name="inference")(x, training=False),
         )
         text = "'first', 'inner' of .*2 replicas.*`synchronized=True`"
         with pytest.warns(UserWarning, match=text) as caught:
