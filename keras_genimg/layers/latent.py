@@ -53,8 +53,9 @@ class Latent(keras.layers.Layer):
         `(batch * num_samples, latent_dim)`; the samples of an image are consecutive.
 
     Raises:
-        ValueError: If an argument is not as described, or TFP has no closed form of the
-            divergence.
+        ValueError: If an argument is not as described, if TFP has no closed form of the
+            divergence, if a family's members are not distributions over vectors, or if
+            samples of the posterior are not reparameterized.
 
     Example:
         >>> features = keras.layers.Dense(500, "tanh")(flat_images)
@@ -113,6 +114,9 @@ class Latent(keras.layers.Layer):
                 f"shape={tuple(input_shape)}"
             )
         self.parameters.build(input_shape)
+        _check_members("posterior", self.posterior, self.latent_dim, self.name)
+        _check_members("prior", self.prior, self.latent_dim, self.name)
+        _check_reparameterized(self.posterior, self.latent_dim, self.name)
         if self.estimator == "analytic":
             # Raise an error here rather than in the first step of training.
             self.divergence(self.posterior.standard(self.latent_dim))
@@ -169,6 +173,77 @@ class Latent(keras.layers.Layer):
 
     def get_config(self) -> Config:
         return {**super().get_config(), **arguments_of(self, Latent)}
+
+
+def _check_members(role, family, latent_dim, owner):
+    """Raise unless the members of a family are distributions over vectors.
+
+    Otherwise the coordinates of a vector would be examples of a batch, and the mean of
+    the divergence over the batch would be a mean over coordinates too.
+
+    Args:
+        role: `"posterior"` or `"prior"`, for the error text.
+        family: A `LatentFamily`.
+        latent_dim: Length of a vector.
+        owner: Name of the layer, for the error text.
+
+    Raises:
+        ValueError: If an event shape or a batch shape differs.
+    """
+    params = tf.zeros((2, family.params_size(latent_dim)))
+    for name, member, batch_shape in (
+        ("distribution(params)", family.distribution(params), (2,)),
+        ("standard(latent_dim)", family.standard(latent_dim), ()),
+    ):
+        shapes = member.batch_shape, member.event_shape
+        expected = batch_shape, (latent_dim,)
+        fits = [
+            tf.TensorShape(shape).is_compatible_with(want)
+            for shape, want in zip(shapes, expected, strict=True)
+        ]
+        if not all(fits):
+            raise ValueError(
+                f"`{name}` of the {role} of {owner} must be one distribution over "
+                f"vectors for each example: batch shape {expected[0]} and event shape "
+                f"{expected[1]} with latent_dim={latent_dim}. If coordinates are "
+                f"independent, join them with `return tfp.distributions.Independent("
+                f"distribution, reinterpreted_batch_ndims=1)`. Received: {family}, "
+                f"batch shape {tuple(shapes[0])} and event shape {tuple(shapes[1])}"
+            )
+
+
+def _check_reparameterized(family, latent_dim, owner):
+    """Raise unless gradients pass from samples of a family to its parameters.
+
+    Args:
+        family: A `LatentFamily`.
+        latent_dim: Length of a vector.
+        owner: Name of the layer, for the error text.
+
+    Raises:
+        ValueError: If TFP cannot reparameterize the family, or there is no gradient.
+    """
+    tfp = import_probability()
+
+    params = tf.zeros((2, family.params_size(latent_dim)))
+    with tf.GradientTape() as tape:
+        tape.watch(params)
+        member = family.distribution(params)
+        samples = member.sample(seed=(0, 0))
+    kind = member.reparameterization_type
+    received = None
+    if kind != tfp.distributions.FULLY_REPARAMETERIZED:
+        received = str(kind)
+    elif tape.gradient(samples, params) is None:
+        received = "samples without a gradient for `params`"
+    if received:
+        raise ValueError(
+            f"Samples of the posterior of {owner} must be differentiable functions of "
+            f"its parameters, or the network before it would not learn. Return a "
+            f"distribution with the `reparameterization_type` FULLY_REPARAMETERIZED, "
+            f"such as Normal, Laplace, Logistic or StudentT, computed from `params` "
+            f"with differentiable functions. Received: {family}, {received}"
+        )
 
 
 def add_divergence(layer, divergence):

@@ -8,6 +8,7 @@ import tensorflow_probability as tfp
 
 from keras_genimg.latents import LatentFamily
 from keras_genimg.layers import GaussianLatent, Latent
+from keras_genimg.models import VAE
 
 tfd = tfp.distributions
 FAMILIES = pytest.mark.parametrize(
@@ -175,3 +176,80 @@ def test_own_families_are_estimated_from_samples():
     log_p = np.asarray(tfd.StudentT(4.0, 0.0, 1.0).log_prob(z))
     exact = (np.exp(log_q) * (log_q - log_p)).sum() * (z[1] - z[0])
     np.testing.assert_allclose(layer.losses[0], exact, atol=0.05)
+
+
+class Scalars(LatentFamily):
+    """A family that forgets to join the coordinates of a vector."""
+
+    def params_size(self, latent_dim):
+        return 2 * latent_dim
+
+    def distribution(self, params):
+        location, log_scale = tf.split(params, 2, axis=-1)
+        return tfd.Normal(location, tf.exp(log_scale))
+
+
+class OneForAll(Scalars):
+    """A family that joins the examples of a batch too."""
+
+    def distribution(self, params):
+        numbers = super().distribution(params)
+        return tfd.Independent(numbers, len(numbers.batch_shape))
+
+
+class ScalarStandard(StudentT):
+    def standard(self, latent_dim):
+        return tfd.StudentT(5.0, tf.zeros(latent_dim), 1.0)
+
+
+class Counts(Scalars):
+    def distribution(self, params):
+        rates = tf.exp(tf.split(params, 2, axis=-1)[0])
+        return tfd.Independent(tfd.Poisson(rates), 1)
+
+
+class Stopped(StudentT):
+    def distribution(self, params):
+        return super().distribution(tf.stop_gradient(params))
+
+
+class Mixture(Scalars):
+    """Two normal distributions, whose samples TFP does not reparameterize."""
+
+    def distribution(self, params):
+        numbers = super().distribution(params[..., None, :])
+        halves = tfd.Categorical(tf.zeros((*params.shape[:-1], 1)))
+        return tfd.MixtureSameFamily(halves, tfd.Independent(numbers, 1))
+
+
+JOIN = r"return tfp.distributions.Independent\(.*, reinterpreted_batch_ndims=1\)"
+
+
+@pytest.mark.parametrize("latent_dim", [1, 2, 3])
+@pytest.mark.parametrize("family", [Scalars(), OneForAll(), ScalarStandard()], ids=str)
+def test_members_that_are_no_distributions_of_vectors_are_refused(family, latent_dim):
+    """The loss had the mean over coordinates of the divergence, not the sum."""
+    inputs = keras.Input((4,))
+    with pytest.raises(ValueError, match=f"posterior of z must be .*{JOIN}.*Received"):
+        Latent(latent_dim, family, name="z")(inputs)
+    with pytest.raises(ValueError, match="prior of z must be one distribution"):
+        Latent(latent_dim, prior=family, name="z")(inputs)
+    with pytest.raises(ValueError, match="posterior of latent must be"):
+        VAE((3, 4, 1), latent_dim, 4, posterior=family)
+
+
+@pytest.mark.parametrize(
+    "family, received",
+    [(Counts(), "NOT_REPARAMETERIZED"), (Stopped(), "without a gradient")],
+    ids=str,
+)
+def test_posteriors_without_gradients_are_refused(family, received):
+    with pytest.raises(ValueError, match=f"of z must be differentiable.*{received}"):
+        Latent(2, family, estimator="monte_carlo", name="z")(keras.Input((4,)))
+
+
+def test_a_prior_needs_no_gradients():
+    layer = Latent(2, prior=Mixture(), estimator="monte_carlo")
+    assert layer(keras.Input((4,))).shape == (None, 2)
+    with pytest.raises(ValueError, match="NOT_REPARAMETERIZED"):
+        Latent(2, Mixture(), estimator="monte_carlo")(keras.Input((4,)))
