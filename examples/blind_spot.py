@@ -34,6 +34,9 @@ def main():
     if not (0 <= row < height and 0 <= column < width):
         parser.error(f"--pixel must lie in an image of {height} by {width} pixels")
 
+    from genimg_export.quiet_start import import_tensorflow
+
+    import_tensorflow()
     import numpy as np
 
     from keras_genimg.causality import dependency_field

@@ -87,6 +87,9 @@ def main():
     )
     arguments = parser.parse_args()
 
+    from genimg_export.quiet_start import import_tensorflow
+
+    import_tensorflow()
     import keras
     import numpy as np
 

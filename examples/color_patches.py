@@ -23,9 +23,13 @@ import math
 import pathlib
 import time
 
+from genimg_export.arguments import integer, positive
+from genimg_export.quiet_start import import_tensorflow
+
+import_tensorflow()
+
 import keras
 import numpy as np
-from genimg_export.arguments import integer, positive
 from PIL import Image
 
 from keras_genimg import datasets, likelihoods

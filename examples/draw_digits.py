@@ -78,6 +78,9 @@ def main():
     parser.add_argument("--output", type=pathlib.Path, default="outputs/draw_digits")
     arguments = parser.parse_args()
 
+    from genimg_export.quiet_start import import_tensorflow
+
+    import_tensorflow()
     import keras
 
     from keras_genimg import datasets

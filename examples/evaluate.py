@@ -5,12 +5,13 @@
     python examples/evaluate.py outputs/mnist_1x32 --card keras_genimg/presets/trained
 
 A preset's name loads its trained weights and prints what they reach, with the figures
-of their card. A folder that `examples/train.py` wrote gives the weights of the run,
-rounded to half precision. `--card` writes weights and card of a run as files of the
-package, and adds the figures of a preset to its card. Binary test images are binarized
-once, with the seed that the card names; `binarized_mnist` is the fixed set of the
-papers. Images of 256 levels are also written as PNG and WebP files and, with the
-package `pillow-jxl-plugin`, as JPEG XL, all lossless, to compare the bits.
+of their card. A folder that `genimg-train` wrote gives the weights of the run, rounded
+to half precision. `--card` writes weights and card of a run as files of the package,
+and adds the figures of a preset to its card. Binary test images are binarized once,
+with the seed that the card names; `binarized_mnist` is the fixed set of the papers, and
+the test set of what was trained on it. Images of 256 levels are also written as PNG and
+WebP files and, with the package `pillow-jxl-plugin`, as JPEG XL, all lossless, to
+compare the bits.
 
 Autoregressive models also draw 768 images and compute their nats. The entropies of
 the sub-pixels, each given those drawn before it, are what these nats are on average if
@@ -30,12 +31,17 @@ import sys
 from typing import Any
 
 from genimg_export.arguments import command_parser
+from genimg_export.preset_names import find_preset
 from train import TEST_SEED, mean_of, nats_of
 
 FIRST = 1000
+# Sets of pixels that are 0 or 1 for good, by the set that they were drawn from once.
+FIXED_BITS = {"binarized_mnist": "mnist"}
 NUM_DRAWN, DRAWN_SEED = 768, 0
+MNIST_LICENSE = "MNIST: CC BY-SA 3.0, Yann LeCun and Corinna Cortes"
 LICENSES = {
-    "mnist": "MNIST: CC BY-SA 3.0, Yann LeCun and Corinna Cortes",
+    "mnist": MNIST_LICENSE,
+    "binarized_mnist": f"{MNIST_LICENSE}; bits of Salakhutdinov and Murray, 2008",
     "cifar10": "CIFAR-10: Alex Krizhevsky, 2009; its site states no license",
 }
 
@@ -84,18 +90,24 @@ def report_of(model, images, num_samples):
     return report
 
 
-def own_data(preset):
-    """Return what a preset is trained on, as the `config.json` of a run writes it."""
+def data_of(preset, name=None):
+    """Return the arguments of `load` for a preset's images, or for a set like them."""
     from keras_genimg.presets import FAMILIES
 
-    family, name = preset.split("/")
-    return {key: str(value) for key, value in FAMILIES[family][name].data.items()}
+    family, own_name = preset.split("/")
+    data = FAMILIES[family][own_name].data
+    return {**data, "name": name or data["name"]}
+
+
+def as_written(data):
+    """Return arguments of `load` as the `config.json` of a run has them."""
+    return {key: str(value) for key, value in data.items()}
 
 
 def command_of(config):
     """Return the command that made a run."""
-    command = f"python examples/train.py --preset {config['preset']}"
-    own = own_data(config["preset"])
+    command = f"genimg-train --preset {config['preset']}"
+    own = as_written(data_of(config["preset"]))
     for name, value in config["data"].items():
         if value != own.get(name):
             option = "data" if name == "name" else name.replace("_", "-")
@@ -130,23 +142,42 @@ def started_from(config):
     }
 
 
+def how_images_were_made(config, trained, binarizes):
+    """Return what a card says of images for training, holding out and testing.
+
+    Args:
+        config: Content of `config.json` of a run.
+        trained: Content of its `report.json`.
+        binarizes: Whether the model's likelihood has gray levels drawn as bits.
+    """
+    training, test = "as is", "as is"
+    if config["data"]["name"] in FIXED_BITS:
+        training, test = "fixed bits", "fixed bits"
+    elif binarizes:
+        training = "binarized again in each epoch"
+        test = f"binarized once, with seed {TEST_SEED}"
+    count = trained.get("held_out_images", 5000)  # Older runs do not say.
+    held_out = f"the last {count:,} training images" if count else "none"
+    if count and trained.get("train_split") == "train":
+        held_out = f"its validation split, {count:,} images"
+    return {"training_images": training, "held_out": held_out, "test_images": test}
+
+
 def card_of(run, model, report):
     """Return how a model was trained and what it reached."""
     config = json.loads((run / "config.json").read_text())
     trained = json.loads((run / "report.json").read_text())
     curve = (run / "log.csv").read_text().splitlines()
-    binarizes = model.likelihood.binarizes
-    once = f"binarized once, with seed {TEST_SEED}"
-    held_out = trained.get("held_out_images", 5000)  # Older runs do not say.
     return {
         "preset": config["preset"],
         "data": config["data"],
         "data_version": trained.get("data_version"),
         "license": LICENSES[config["data"]["name"]],
-        "training_images": "binarized again in each epoch" if binarizes else "as is",
-        "held_out": f"the last {held_out:,} training images",
-        "test_images": once if binarizes else "as is",
+        **how_images_were_made(config, trained, model.likelihood.binarizes),
         "command": command_of(config),
+        "seed": config.get("seed"),  # Older runs say none of these.
+        "optimizer": config.get("optimizer"),
+        "weights_of": trained.get("weights_of"),
         "epochs": config["epochs"],
         "batch_size": config["batch_size"],
         "seconds_of_last_start": round(trained["seconds_of_last_start"]),
@@ -172,6 +203,14 @@ def main():
     if arguments.card and arguments.images:
         parser.error("--card describes all test images, so leave out --images")
 
+    run = pathlib.Path(arguments.model)
+    is_run = (run / "model.keras").is_file()
+    if not is_run:
+        try:
+            family, name = find_preset(arguments.model)
+        except ValueError as error:
+            parser.error(f"{run} is no folder of genimg-train. {error}")
+
     from genimg_export.quiet_start import import_tensorflow
 
     import_tensorflow()
@@ -179,20 +218,20 @@ def main():
     import numpy as np
 
     from keras_genimg import datasets, models
-    from keras_genimg.presets import find_preset, read_card, write_weights
+    from keras_genimg.presets import read_card, write_weights
 
-    run = pathlib.Path(arguments.model)
-    is_run = (run / "model.keras").is_file()
     card = None
     if is_run:
         if arguments.card and arguments.data:
             parser.error("--card of a run begins without --data")
         config = json.loads((run / "config.json").read_text())
-        own = own_data(config["preset"])
-        if config["data"] != own:
+        own, found = data_of(config["preset"]), config["data"]
+        if FIXED_BITS.get(found["name"]) == own["name"]:
+            own = data_of(config["preset"], found["name"])
+        if found != as_written(own):
             sys.exit(
                 f"{run} was not trained on the images of its preset, {own}. Received: "
-                f"{config['data']}"
+                f"{found}"
             )
         if arguments.card and config["data"]["name"] not in LICENSES:
             sys.exit(f"--card needs a license of {config['data']['name']} in LICENSES")
@@ -210,13 +249,11 @@ def main():
         model.set_weights([w.astype("float32") for w in rounded])
     else:
         try:
-            family, name = find_preset(arguments.model)
-            family = getattr(models, family)
-            model = family.from_preset(name, weights=True)
+            model = getattr(models, family).from_preset(name, weights=True)
         except ValueError as error:
-            sys.exit(f"{run} is no folder of examples/train.py. {error}")
-        card = read_card(family.__name__, name)
-        own = family.presets[name].data
+            sys.exit(str(error))
+        card = read_card(family, name)
+        own = data_of(card["preset"], card["data"]["name"])
     options = {"likelihood": model.likelihood, "seed": TEST_SEED}
     data = {"name": arguments.data} if arguments.data else own
     test = datasets.as_array(datasets.load(split="test", **data, **options))

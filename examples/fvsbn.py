@@ -15,6 +15,10 @@ import argparse
 import math
 import pathlib
 
+from genimg_export.quiet_start import import_tensorflow
+
+import_tensorflow()
+
 import keras
 import numpy as np
 import tensorflow as tf

@@ -18,7 +18,6 @@ tf_keras, draws a whole batch in a graph, and is asked which pixels it sees.
 
 import argparse
 import functools
-import os
 import time
 
 from genimg_export.arguments import integer
@@ -179,7 +178,7 @@ def seconds_of_predict(model, num_images, pixels):
     for index in range(pixels):
         row, column = divmod(index, width)
         params = model.predict(images, verbose=0)[:, row, column]
-        # Which value is drawn does not change the time.
+        # The time does not depend on the value that is drawn.
         images[:, row, column] = params.reshape(num_images, -1)[:, :1] > 0
     return (time.perf_counter() - start) / pixels * height * width
 
@@ -246,7 +245,9 @@ def parse_arguments():
 def main():
     """Run the whole example."""
     arguments = parse_arguments()
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    from genimg_export.quiet_start import import_tensorflow
+
+    import_tensorflow()
     import keras
 
     keras.utils.set_random_seed(0)

@@ -31,6 +31,8 @@ import sys
 logging.getLogger("absl").setLevel("ERROR")  # Otherwise, it warns of gradients.
 sys.modules["keras_genimg"] = sys.modules["keras"] = None
 import numpy as np
+from genimg_export.quiet_start import import_tensorflow
+import_tensorflow()
 import tensorflow as tf
 path, output, seed, num_images = sys.argv[1:]
 model = tf.saved_model.load(path)
@@ -41,8 +43,9 @@ np.save(output, model.signatures["sample"](seed=tf.constant(seeds))["images"])
 
 def draw_with_trained_models(picture):
     """Draw digits of 28x28 pixels with weights that are in the package."""
+    from genimg_export.preset_names import find_preset
+
     from keras_genimg import models
-    from keras_genimg.presets import find_preset
     from keras_genimg.visualization import save_comparison
 
     panels = {}

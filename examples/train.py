@@ -1,6 +1,7 @@
 """Train a model on a folder of images, or a preset. Run it again to continue.
 
     genimg-train --data ./photos
+    genimg-train --data ./photos --labels
     genimg-train --preset digits_diagonal
     genimg-train --preset DRAW/mnist_small --data fashion_mnist
     genimg-train --preset mnist_diagonal_1x32 --output outputs/mnist_1x32
@@ -10,8 +11,8 @@ Without a preset, the images decide the size, the likelihood and the number of e
 for about ten minutes of two cores. Color images then train `PixelCNN/cifar10_small`,
 which begins with its trained weights, unless `--set` changes the model. The weights of
 the epoch that describes the held-out images best are kept. With a preset, its recipe
-decides. A name that several families have needs its family, as in `DRAW/mnist`. The run
-folder holds `config.json`, `log.csv`, pictures of samples in `samples/`, the states to
+decides. If several families share a preset name, write FAMILY/NAME. The run folder
+holds `config.json`, `log.csv`, pictures of samples in `samples/`, the states to
 resume from in `states/`, the trained `model.keras`, and `report.json` with the nats of
 the test images. It needs the extra `examples`.
 
@@ -19,7 +20,8 @@ Data is `digits`, which is embedded; a name of tensorflow_datasets, such as `mni
 `fashion_mnist`, `binarized_mnist`, `cifar10` or `svhn_cropped`, read from the folder
 that TFDS_DATA_DIR names, or downloaded; `frey_face`, whose file you put into that
 folder; or a folder of images, such as `./photos`. The model takes the size of the
-images.
+images. With `--labels`, it learns to draw images of a class. The classes of a folder
+are its subfolders, in the order of their names, which `config.json` lists.
 
 With `--strategy multi_worker`, start the same command on each machine, with TF_CONFIG
 set and an output folder that all of them share; see docs/tutorials/training.md.
@@ -40,24 +42,31 @@ import textwrap
 import time
 from typing import Any
 
-from genimg_export.arguments import command_parser, integer, positive
+from genimg_export.arguments import (
+    command_parser,
+    integer,
+    positive,
+    stopped_by_ctrl_c,
+)
+from genimg_export.preset_names import (
+    argument_names,
+    did_you_mean,
+    find_preset,
+    preset_names,
+)
 
 # What a folder of images is trained with, at most this large by default.
 FOLDER_PRESET, FOLDER_SIZE = "PixelCNN/photo_patches", 32
 # In color, a larger model of the same family that begins with its trained weights.
 COLOR_PRESET, COLOR_RATE = "cifar10_small", 1e-3
 ORIENTATION = 0x0112  # The EXIF tag of a picture.
-# About ten minutes of two cores.
 FOLDER_PIXELS, COLOR_PIXELS, FOLDER_EPOCHS = 40e6, 20e6, 100
-# What more images and more epochs saved, see docs/tutorials/own_images.md.
-MORE = "twice as many gray glyphs meant 1.038 bits per dimension instead of 1.086"
-LONGER = {
-    1: "4,000 gray digits went from 1.197 to 1.163 bits per dimension",
-    3: "500 crops of photographs went from 3.332 to 3.312 bits per dimension",
-}
-# In the run folder, the weights of the best epoch for held-out images.
-BEST = "best.weights.h5"
-TEST_SEED = 777
+ABOUT_TEN_MINUTES = ", about ten minutes on two cores; change with --epochs"
+# In the run folder: the weights of the best epoch for held-out images, and the score of
+# the weights that training begins with. `log.csv` is left to Keras, which has no row
+# for them.
+BEST, START, LOG = "best.weights.h5", "start.json", "log.csv"
+SEED, TEST_SEED = 0, 777
 HELD_OUT = 5000
 IMAGENET_NOTE = (
     "The official downsampled images of today, which are easier than those of the "
@@ -68,12 +77,15 @@ PACKAGES = ("tensorflow", "keras", "tensorflow-probability", "numpy")
 
 def parse_arguments():
     """Parse the command line."""
-    parser = command_parser(__doc__)
-    parser.prog = "genimg-train"
+    parser = command_parser(__doc__, "genimg-train")
     add = parser.add_argument
     add("--list", action="store_true", help="print the presets")
     add("--preset", metavar="[FAMILY/]NAME", help="default: one that fits the images")
-    add("--data", help="images to train on (default: those of the preset)")
+    data = "images to train on (default: those of the preset)"
+    add("--data", type=image_source, help=data)
+    labels = "train a model that draws images of a class; the classes of a folder are "
+    labels += "its subfolders"
+    add("--labels", action="store_true", help=labels)
     add("--image-size", type=integer(1), metavar="N", help="resize images to N by N")
     crop = "then crop them to N by N: anywhere in training, at the center in tests"
     add("--crop-size", type=integer(1), metavar="N", help=crop)
@@ -116,12 +128,70 @@ def parse_arguments():
     if not (arguments.data or arguments.preset or arguments.list):
         parser.error("--data, --preset or --list is needed")
     arguments.set = dict(arguments.set)
+    check_names(parser, arguments)
     if arguments.strategy == "multi_worker" and "TF_CONFIG" not in os.environ:
         parser.error(
             "--strategy multi_worker needs the environment variable TF_CONFIG, with "
             "the addresses of all workers and the number of this one"
         )
     return arguments
+
+
+def image_source(text):
+    """Return the path of local images, or the name of a data set as it is."""
+    path = pathlib.Path(text).expanduser()
+    # Names of tensorflow_datasets may have slashes too.
+    is_path = text.startswith((".", "~")) or path.is_absolute()
+    is_path |= path.suffix == ".mat" or (os.sep in text and path.exists())
+    return path if is_path else text
+
+
+def check_names(parser, arguments):
+    """End with an error if preset, data, `--set` or `--start-from` name nothing.
+
+    This needs no TensorFlow, whose import takes seconds.
+    """
+    try:
+        family, _ = find_preset(arguments.preset or FOLDER_PRESET)
+    except ValueError as error:
+        parser.error(str(error))
+    data = arguments.data
+    if isinstance(data, pathlib.Path) and not data.exists():
+        kind = "file" if data.suffix == ".mat" else "folder"
+        parser.error(f"There is no {kind} {str(data)!r}.")
+    if isinstance(data, str) and not arguments.preset:
+        parser.error(
+            f"{data!r} is taken as a data set name, and needs --preset. For a folder, "
+            f"write ./{data}."
+        )
+    known = argument_names(family)
+    for name, value in arguments.set.items():
+        if name not in known:
+            parser.error(
+                f"{family} has no argument {name}.{did_you_mean(name, known)} Its "
+                f"arguments are {', '.join(known)}."
+            )
+        if name in ("num_classes", "condition_shape") and value is not None:
+            parser.error(
+                f"--set cannot change {name}. --labels takes the classes from the "
+                f"images; other conditions need code of your own. Received: "
+                f"{name}={value!r}"
+            )
+    if arguments.labels and "num_classes" not in known:
+        others = [x for x in preset_names() if "num_classes" in argument_names(x)]
+        parser.error(
+            f"{family} takes no labels. Leave out --labels, or choose a preset of "
+            f"{', '.join(others)}."
+        )
+    start = arguments.start_from
+    if start not in (None, "weights"):
+        if not pathlib.Path(start).is_dir():
+            parser.error(f"--start-from: There is no folder {start!r}.")
+        if not pathlib.Path(start, "model.keras").is_file():
+            parser.error(
+                f"--start-from: {start!r} holds no model.keras, which a run writes at "
+                f"its end."
+            )
 
 
 def named_value(change):
@@ -140,7 +210,10 @@ def named_value(change):
 
 
 def set_first_weights(model, start_from, family, name):
-    """Let a model begin with the weights of a run, or with those in the package."""
+    """Let a model begin with the weights of a run, or with those in the package.
+
+    A model that takes labels gets those that fit.
+    """
     import keras
 
     try:
@@ -151,20 +224,44 @@ def set_first_weights(model, start_from, family, name):
     except ValueError as error:
         sys.exit(f"--start-from {start_from} cannot be loaded: {error}")
     try:
-        model.set_weights(other.get_weights())
+        if len(model.inputs) > 1:
+            print(set_fitting_weights(model, other))
+        else:
+            model.set_weights(other.get_weights())
     except ValueError as error:
         sys.exit(f"--start-from {start_from} has other weights than {name}: {error}")
+
+
+def set_fitting_weights(model, other):
+    """Give a model the weights of another that fit; return which do not, as a text.
+
+    Those that the other one lacks are 0, except the embedding of classes. A model that
+    takes labels then begins as the one without them, whatever the label.
+    """
+    given = {weight.path: weight for weight in other.weights}
+    new = []
+    for weight in model.weights:
+        found = given.get(weight.path)
+        if found is not None and found.shape == weight.shape:
+            weight.assign(found.numpy())
+            continue
+        new.append(weight.path)
+        if found is None and not weight.path.startswith("class_embedding/"):
+            weight.assign(weight.numpy() * 0)
+    count = len(model.weights) - len(new)
+    return f"Weights: {count} are loaded, {len(new)} are new: {', '.join(new)}"
+
+
+def images_in(data):
+    """Return the images of an array, or of a dict of images and labels."""
+    return data["images"] if isinstance(data, dict) else data
 
 
 def image_options(arguments, preset):
     """Return the arguments of `datasets.load` that name and resize the images."""
     options: dict[str, Any] = dict(preset.data)
     if arguments.data is not None:
-        path = pathlib.Path(arguments.data).expanduser()
-        # Names of tensorflow_datasets may have slashes too.
-        is_path = arguments.data.startswith((".", "~")) or path.is_absolute()
-        is_path |= path.suffix == ".mat" or (os.sep in arguments.data and path.exists())
-        options = {"name": path if is_path else arguments.data}
+        options = {"name": arguments.data}
     for size in ("image_size", "crop_size"):
         if getattr(arguments, size) is not None:
             options[size] = getattr(arguments, size)
@@ -178,12 +275,12 @@ def fitting_size(folder):
 
     with optional("Reading image files needs Pillow", "examples"):
         from PIL import Image
-    # Which `load` names.
+    # `load` reports such files by name.
     unfit = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
     sizes = set()
     for file in visible_files(folder):
         with contextlib.suppress(*unfit), Image.open(file) as image:
-            turned = image.getexif().get(ORIENTATION, 1) > 4  # As `load` turns it.
+            turned = image.getexif().get(ORIENTATION, 1) > 4  # `load` turns it so.
             sizes.add(image.size[::-1] if turned else image.size)
     if len(sizes) > 1:
         return FOLDER_SIZE, FOLDER_SIZE
@@ -213,15 +310,10 @@ def fit_to_images(arguments, options):
     """Return images and likelihood of a folder; complete the options for them."""
     from keras_genimg import datasets
 
-    if not isinstance(options["name"], pathlib.Path):
-        raise ValueError(
-            f"--data {options['name']} needs a --preset, which a folder does not, such "
-            f"as ./photos; --list prints them"
-        )
     size = fitting_size(options["name"])
     if size is not None:
         options.setdefault("image_size", size)
-    images = datasets.as_array(datasets.load(split="all", **options))
+    images = images_in(datasets.as_array(datasets.load(split="all", **options)))
     if images.shape[-1] == 1:  # Strokes depend on distant pixels, textures do not.
         width = min(2 * max(images.shape[1:3]) - 1, FOLDER_SIZE - 1)
         arguments.set.setdefault("first_kernel_size", width)
@@ -287,7 +379,7 @@ def load_splits(options, batch_size, held_out, likelihood):
 
 
 def has_validation_split(name):
-    """Return whether a data set has validation images that are not its test images."""
+    """Return whether a data set has validation images that are no test images."""
     import tensorflow_datasets as tfds
 
     from keras_genimg.datasets.readers import READERS
@@ -310,8 +402,8 @@ def data_facts(options, train, held_out, test):
     facts = {
         "data_version": name,
         "train_split": train.epochs.description["split"],
-        "held_out_images": 0 if held_out is None else len(held_out),
-        "test_images": len(test),
+        "held_out_images": 0 if held_out is None else len(images_in(held_out)),
+        "test_images": len(images_in(test)),
     }
     if isinstance(options["name"], pathlib.Path) or name in datasets.READERS:
         return facts
@@ -389,12 +481,13 @@ def mean_of(name, values):
 def report_of(model, test, num_samples):
     """Return the mean nats of the test images with standard error."""
     found = nats_of(model, test, num_samples)
-    report: dict[str, Any] = {"images": len(test), "weights": model.count_params()}
+    images = images_in(test)
+    report: dict[str, Any] = {"images": len(images), "weights": model.count_params()}
     if "elbo" in found:
         report["num_samples"] = num_samples
     for name, nats in found.items():
         report |= mean_of(name, nats)
-    bits = report["nats"] / math.prod(test.shape[1:]) / math.log(2)
+    bits = report["nats"] / math.prod(images.shape[1:]) / math.log(2)
     return {**report, "bits_per_dim": bits}
 
 
@@ -414,6 +507,16 @@ def run_config(arguments, preset_name, recipe, options):
     }
 
 
+def optimizer_facts(optimizer):
+    """Return the class and the settings of an optimizer as JSON values."""
+    config = optimizer.get_config()
+    rate = config["learning_rate"]
+    if isinstance(rate, dict):
+        config["learning_rate"] = {"schedule": rate["class_name"], **rate["config"]}
+    given = {key: value for key, value in config.items() if value is not None}
+    return {**given, "name": type(optimizer).__name__}
+
+
 def changed_recipe(recipe, arguments):
     """Return the recipe of a preset with the options of the command line."""
     names = ("epochs", "batch_size", "learning_rate")
@@ -422,9 +525,11 @@ def changed_recipe(recipe, arguments):
     return dataclasses.replace(recipe, **given)
 
 
-def make_model(family, name, likelihood, image_shape, arguments):
+def make_model(family, name, likelihood, image_shape, class_names, arguments):
     """Return the model of a preset for images of a size, with its first weights."""
     options = size_options(family.presets[name], image_shape) | arguments.set
+    if class_names:
+        options["num_classes"] = len(class_names)
     options["likelihood"] = likelihood
     try:
         model = family.from_preset(name, name=name, **options)
@@ -435,7 +540,25 @@ def make_model(family, name, likelihood, image_shape, arguments):
     return model
 
 
-def make_callbacks(output, epochs, arguments, chief, has_held_out):
+def names_of_classes(train):
+    """Return the names of the classes of training images, None without labels."""
+    if not isinstance(train.element_spec, dict):
+        return None
+    if hasattr(train, "class_names"):
+        return train.class_names
+    largest = max(int(batch["label"].numpy().max()) for batch in train)
+    return [str(label) for label in range(largest + 1)]
+
+
+def labels_of_samples(count, num_classes):
+    """Return labels of the images in a picture, a class per row, and its columns."""
+    import numpy as np
+
+    columns = max(count // num_classes, 1)
+    return np.repeat(np.arange(num_classes), columns)[:count], columns
+
+
+def make_callbacks(output, epochs, arguments, chief, has_held_out, class_names):
     """Return the callbacks of a run. The chief alone writes log and weights."""
     import keras
 
@@ -460,15 +583,23 @@ def make_callbacks(output, epochs, arguments, chief, has_held_out):
             mode="min",
             save_best_only=True,
             save_weights_only=True,
-            initial_value_threshold=best_epoch(output / "log.csv")[1],
+            initial_value_threshold=best_epoch(output)[1],
         )
         callbacks.append(best)
     if chief:
-        log = output / "log.csv"
-        callbacks.append(keras.callbacks.CSVLogger(str(log), append=True))
+        callbacks.append(keras.callbacks.CSVLogger(str(output / LOG), append=True))
     if arguments.samples:
         every = max(epochs // 10, 1)
-        grid = SampleGrid(output / "samples", arguments.samples, every=every)
+        conditions, columns = None, None
+        if class_names:
+            conditions, columns = labels_of_samples(arguments.samples, len(class_names))
+        grid = SampleGrid(
+            output / "samples",
+            arguments.samples if conditions is None else len(conditions),
+            every=every,
+            conditions=conditions,
+            columns=columns,
+        )
         callbacks.append(grid)
     callbacks.append(Resume(output / "states", arguments.save_every))
     if sys.stdout.isatty():
@@ -476,42 +607,118 @@ def make_callbacks(output, epochs, arguments, chief, has_held_out):
     return callbacks
 
 
-def best_epoch(log):
-    """Return the best epoch for the held-out images, from 1, and their loss."""
-    if not log.exists():
-        return None, None
-    with log.open() as file:
-        losses = [float(row.get("val_loss") or "nan") for row in csv.DictReader(file)]
-    numbered = [(x, n) for n, x in enumerate(losses, 1) if math.isfinite(x)]
-    loss, epoch = min(numbered, default=(None, None))
-    return epoch, loss
+def held_out_losses(output):
+    """Return the losses of held-out images by epoch; 0 is the start, if scored."""
+    losses = {}
+    if (output / START).exists():
+        losses[0] = json.loads((output / START).read_text())["val_loss"]
+    if (output / LOG).exists():
+        with (output / LOG).open() as file:
+            for row in csv.DictReader(file):  # Keras counts from 0.
+                losses[int(row["epoch"]) + 1] = float(row.get("val_loss") or "nan")
+    return {epoch: loss for epoch, loss in losses.items() if math.isfinite(loss)}
+
+
+def best_epoch(output):
+    """Return the best epoch for the held-out images, and their loss, or None twice."""
+    losses = held_out_losses(output)
+    return min(losses.items(), key=lambda item: item[1], default=(None, None))
+
+
+def score_start(model, held_out, epochs, output, chief):
+    """Score the weights that a run begins with as its epoch 0, if nobody has yet.
+
+    They are kept until an epoch is better. All workers must call this. The noise of
+    training stays what it would be without the score, so that a run that was killed
+    early ends with the same weights as one that was not.
+    """
+    from keras_genimg.files import atomic_path
+    from keras_genimg.ops.workers import sum_over_workers
+
+    strategy = model.distribute_strategy
+    if not sum_over_workers(strategy, float(not (output / START).exists())):
+        return
+    with strategy.scope():  # The file of weights has the optimizer's variables too.
+        model.optimizer.build(model.trainable_variables)
+    states = [(v, v.numpy()) for v in model.non_trainable_variables]
+    loss = model.evaluate(held_out, verbose=0, return_dict=True)["loss"]
+    for variable, value in states:
+        variable.assign(value)
+    if chief:
+        _, best = best_epoch(output)
+        if best is None or loss < best:
+            model.save_weights(output / BEST)
+        with atomic_path(output / START) as unfinished:
+            write_json(unfinished, {"val_loss": loss})
+        print(f"Epoch 0/{epochs}, before training - val_loss: {loss:.4f}", flush=True)
 
 
 def keep_best(model, held_out, output):
-    """Give a trained model the weights of its best epoch, if they are better."""
+    """Give a trained model its best weights, if better; return which weights it has."""
+    average = ", averaged over the last steps" if model.optimizer.use_ema else ""
+    trained = f"the end of training{average}"
     if not (output / BEST).exists():
-        return
-    epoch, loss = best_epoch(output / "log.csv")
-    # Nor is NaN better, where training diverged.
-    if not model.evaluate(held_out, verbose=0, return_dict=True)["loss"] <= loss:
-        model.load_weights(output / BEST)
-        print(
-            f"Kept: the weights of epoch {epoch}, best for held-out images", flush=True
+        return trained
+    epoch, loss = best_epoch(output)
+    # NaN is not better, where training diverged.
+    if model.evaluate(held_out, verbose=0, return_dict=True)["loss"] <= loss:
+        return trained
+    model.load_weights(output / BEST)
+    kept = f"{f'epoch {epoch}' if epoch else 'the start'}, best for held-out images"
+    print(f"Kept: the weights of {kept}.", flush=True)
+    return kept
+
+
+def what_to_try(losses, epochs, output, dimensions):
+    """Return what to try after a folder was trained, from the run itself.
+
+    Args:
+        losses: See `held_out_losses`.
+        epochs: Number of epochs.
+        output: Run folder.
+        dimensions: Number of sub-pixels of an image.
+    """
+    bits = {epoch: x / dimensions / math.log(2) for epoch, x in losses.items()}
+    if not bits:
+        return (
+            "What to try next: more images, so that --held-out can keep some of them "
+            "to judge each epoch by."
         )
-
-
-def what_to_try(log, epochs, output, colors):
-    """Return what to try after a folder was trained, from its log."""
-    best = best_epoch(log)[0] or epochs
+    if epochs not in bits:
+        return (
+            f"What to try next: a lower --learning-rate. Training diverged after "
+            f"epoch {max(bits)}."
+        )
+    best = min(bits, key=bits.__getitem__)
+    reached = f"{bits[best]:.3f} bits per dimension, {bits[epochs]:.3f} at the end"
+    if best == 0:
+        return (
+            f"What to try next: a lower --learning-rate, or more images. No epoch "
+            f"described the held-out images better than the weights that training "
+            f"began with ({reached})."
+        )
     if best < 0.9 * epochs:
         return (
             f"What to try next: more images. The held-out ones were described best "
-            f"after epoch {best} of {epochs}; more epochs would learn these by heart. "
-            f"In a trial, {MORE}."
+            f"after epoch {best} of {epochs} ({reached}); more epochs would learn the "
+            f"training images by heart."
+        )
+    # The rate falls to 0, so the very last epochs change little in any run.
+    recent = max(epochs // 4, 1)
+    before = bits.get(epochs - recent)
+    longer = f"train twice as long with --epochs {2 * epochs} --output {output}_longer"
+    if before is None:
+        return f"What to try next: {longer}. One epoch is too short to judge by."
+    lately = f"In the last {recent} epochs" if recent > 1 else "In the last epoch"
+    change = f"from {before:.3f} to {bits[best]:.3f} bits per dimension"
+    if before - bits[best] < 0.001 * bits[best]:
+        return (
+            f"What to try next: more images or a larger model. {lately}, held-out "
+            f"images went {change}: training has settled."
         )
     return (
-        f"What to try next: --epochs {2 * epochs} --output {output}_longer, in twice "
-        f"the time. In a trial, {LONGER[colors]}."
+        f"What to try next: {longer}. Still improving: {lately.lower()}, held-out "
+        f"images went {change}."
     )
 
 
@@ -527,8 +734,13 @@ def print_presets():
 
 
 def main():
-    """Run the whole example."""
-    arguments = parse_arguments()
+    """Train, or print the presets."""
+    with stopped_by_ctrl_c("Stopped. Run the same command to continue."):
+        run_command(parse_arguments())
+
+
+def run_command(arguments):
+    """Do what the command line asks for."""
     from genimg_export.quiet_start import import_tensorflow
 
     if arguments.list:
@@ -542,35 +754,23 @@ def main():
     from keras_genimg import datasets, likelihoods, models
     from keras_genimg.ops.devices import num_cores
     from keras_genimg.ops.workers import is_chief, sum_over_workers
-    from keras_genimg.presets import find_preset
 
     strategy = make_strategy(arguments.strategy)  # Before TensorFlow does anything.
     chief = strategy is None or is_chief(strategy)
-    keras.utils.set_random_seed(0)
+    keras.utils.set_random_seed(SEED)
     if arguments.mixed_precision:
         keras.mixed_precision.set_global_policy(f"mixed_{arguments.mixed_precision}")
-    try:
-        family, name = find_preset(arguments.preset or FOLDER_PRESET)
-        family = getattr(models, family)
-    except ValueError as error:
-        sys.exit(str(error))
+    family, name = find_preset(arguments.preset or FOLDER_PRESET)
+    family = getattr(models, family)
     preset = family.presets[name]
-    unknown = arguments.set.keys() - inspect.signature(family).parameters.keys()
-    if unknown:
-        sys.exit(f"{family.__name__} has no argument {', '.join(sorted(unknown))}")
-    for argument in ("num_classes", "condition_shape"):
-        if arguments.set.get(argument) is not None:
-            sys.exit(
-                "This command trains on images without labels, so leave out "
-                f'{argument}. "How do I draw one class?" in docs/questions.md shows '
-                f"how. Received: {argument}={arguments.set[argument]!r}"
-            )
     if arguments.preset and not preset.recipe.tried:
         print(
             f"No model was trained to the end by the recipe of {name}; it is a guess."
         )
     recipe = changed_recipe(preset.recipe, arguments)
     options = image_options(arguments, preset)
+    if arguments.labels:
+        options["labels"] = True
     run = f"{family.__name__}_{name}"
     if not arguments.preset:
         run = pathlib.Path(options["name"]).resolve().stem
@@ -589,7 +789,7 @@ def main():
                 recipe = changed_recipe(recipe, arguments)
                 arguments.start_from = arguments.start_from or "weights"
         elif arguments.data:
-            batches = datasets.load(batch_size=1000, **options)
+            batches = datasets.load(batch_size=1000, **{**options, "labels": False})
             print(end=rounding_notice(batches, likelihood), flush=True)
         train, held_out, test = load_splits(
             options, recipe.batch_size, arguments.held_out, likelihood
@@ -599,43 +799,53 @@ def main():
         if isinstance(data, str) and pathlib.Path(data).is_dir():
             hint = f". For the folder of that name, pass --data ./{data}"
         sys.exit(f"{error}{hint}")
+    shape, class_names = images_in(test).shape[1:], names_of_classes(train)
     if not (arguments.preset or arguments.epochs):
-        pixels = len(train) * recipe.batch_size * math.prod(test.shape[1:3])
+        pixels = len(train) * recipe.batch_size * math.prod(shape[:2])
         budget = COLOR_PIXELS if name == COLOR_PRESET else FOLDER_PIXELS
         epochs = min(max(round(budget / pixels), 1), FOLDER_EPOCHS)
         recipe = dataclasses.replace(recipe, epochs=epochs)
     if not arguments.preset:
         trained = arguments.start_from == "weights"
         print(
-            f"Images: {len(images)} of {options['name']}, {test.shape[1]}x"
-            f"{test.shape[2]}, {'gray' if test.shape[3] == 1 else 'color'}"
+            f"Images: {len(images)} of {options['name']}, {shape[0]}x{shape[1]}, "
+            f"{'gray' if shape[2] == 1 else 'color'}"
             f"{', resized' if 'image_size' in options else ''}, all "
             f"{likelihood.num_values} levels\n"
             f"Model: {family.__name__}/{name}, {likelihood}"
             f"{', from its trained weights' if trained else ''}\n"
-            f"Training: {recipe.epochs} epochs; about ten minutes of two cores without "
-            f"--epochs"
+            f"Training: {recipe.epochs} epochs"
+            f"{'' if arguments.epochs else ABOUT_TEN_MINUTES}"
         )
+    if class_names:
+        print(f"Classes: {len(class_names)}, {', '.join(class_names)}")
     config = run_config(arguments, f"{family.__name__}/{name}", recipe, options)
     check_same_run(output / "config.json", config)
 
     print(f"[3/4] Building {family.__name__}/{name}", flush=True)
     with strategy.scope() if strategy else contextlib.nullcontext():
-        model = make_model(family, name, likelihood, test.shape[1:], arguments)
+        model = make_model(family, name, likelihood, shape, class_names, arguments)
         model.compile(recipe.optimizer(len(train)))
     if chief:
         output.mkdir(parents=True, exist_ok=True)
-        write_json(output / "config.json", config)
+        facts = {"seed": SEED, "optimizer": optimizer_facts(model.optimizer)}
+        if class_names:
+            facts["class_names"] = class_names
+        write_json(output / "config.json", {**config, **facts})
 
-    print("[4/4] Training; the first step is checked and compiled before", flush=True)
+    print(
+        "[4/4] Training (checking and compiling first; may take a minute)", flush=True
+    )
     start = time.monotonic()
+    if arguments.start_from and held_out is not None:
+        score_start(model, held_out, recipe.epochs, output, chief)
     model.fit(
         train,
         epochs=recipe.epochs,
         validation_data=held_out,
         verbose=1 if sys.stdout.isatty() else 2,
         callbacks=make_callbacks(
-            output, recipe.epochs, arguments, chief, held_out is not None
+            output, recipe.epochs, arguments, chief, held_out is not None, class_names
         ),
     )
     seconds = time.monotonic() - start
@@ -643,11 +853,12 @@ def main():
     replicas_here = len(strategy.extended.worker_devices) if strategy else 1
     share = num_cores() / replicas_here
     cores = round(sum_over_workers(model.distribute_strategy, share))
-    keep_best(model, held_out, output)
+    kept = keep_best(model, held_out, output)
     model.save(output / "model.keras")
     report = {
         **config,
         "likelihood": str(likelihood),
+        "weights_of": kept,
         **data_facts(options, train, held_out, test),
         **report_of(model, test, arguments.test_samples),
         "seconds_of_last_start": seconds,
@@ -657,8 +868,8 @@ def main():
         write_json(output / "report.json", report)
         print(json.dumps(report, indent=1))
         if not arguments.preset:
-            log, colors = output / "log.csv", test.shape[-1]
-            print(what_to_try(log, recipe.epochs, output, colors))
+            losses = held_out_losses(output)
+            print(what_to_try(losses, recipe.epochs, output, math.prod(shape)))
     if arguments.export:
         from keras_genimg.serving import publish
 

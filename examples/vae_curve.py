@@ -30,11 +30,15 @@ import pathlib
 import time
 from typing import Any
 
+from genimg_export.arguments import integer
+from genimg_export.quiet_start import import_tensorflow
+
+import_tensorflow()
+
 import keras
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
-from genimg_export.arguments import integer
 
 from keras_genimg import datasets
 from keras_genimg.models import VAE
@@ -287,7 +291,7 @@ class Run:
         first = {}
         for rate in RATES:
             model = self.train(rate, num_batches)
-            # Where training diverged, only the bound says so.
+            # Only the bound shows that training diverged.
             marginal = self.method == "mcem"
             nats = self.evaluate(model, self.data.evaluated[0], marginal)
             first[rate] = nats if np.isfinite(nats) else -np.inf

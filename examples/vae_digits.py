@@ -32,6 +32,9 @@ def main():
     parser.add_argument("--output", type=pathlib.Path, default="outputs/vae_digits")
     arguments = parser.parse_args()
 
+    from genimg_export.quiet_start import import_tensorflow
+
+    import_tensorflow()
     import keras
     import numpy as np
 

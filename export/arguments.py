@@ -1,13 +1,32 @@
-"""Parsers of command lines, and types of arguments."""
+"""Parsers of command lines, types of arguments, and the end by Ctrl-C."""
 
 import argparse
+import contextlib
+import os
+import sys
 
 
-def command_parser(text):
-    """Return a parser whose help begins with the docstring of a command, as it is."""
+def command_parser(text, name=None):
+    """Return a parser whose help begins with the docstring of a command, as it is.
+
+    Args:
+        text: The docstring.
+        name: Name of the installed command, if it is one.
+    """
     return argparse.ArgumentParser(
-        description=text, formatter_class=argparse.RawDescriptionHelpFormatter
+        name, description=text, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+
+
+@contextlib.contextmanager
+def stopped_by_ctrl_c(line):
+    """End the process with exit code 130 and one line if Ctrl-C stops the body."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        sys.stdout.flush()
+        print(f"\n{line}", file=sys.stderr, flush=True)
+        os._exit(130)  # Do not wait for threads that still compute.
 
 
 def integer(low, high=2**31 - 1):

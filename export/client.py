@@ -3,15 +3,12 @@
 Runs without Keras and keras_genimg; only --grpc needs TensorFlow. The image of seed s
 is written to <output>/s.png, and is the same in every run.
 
-    python export/client.py --model digits status
-    python export/client.py --model digits sample --num-images 64 --output drawn
-    python export/client.py --model digits complete a.png mask.png --output completed
-    python export/client.py --grpc 127.0.0.1:8500 --model digits sample --output drawn
-
-The command `genimg-client` of an installed package does the same.
+    genimg-client --model digits status
+    genimg-client --model digits sample --num-images 64 --output drawn
+    genimg-client --model digits complete a.png mask.png --output completed
+    genimg-client --grpc 127.0.0.1:8500 --model digits sample --output drawn
 """
 
-import os
 import pathlib
 import sys
 
@@ -20,7 +17,7 @@ if not __package__:  # Run as a file, which is part of no package.
 
     __package__ = script_package.NAME
 
-from .arguments import command_parser, integer, positive
+from .arguments import command_parser, integer, positive, stopped_by_ctrl_c
 from .clients import ClientError, ImageClient
 from .install_hint import install_hint
 from .quiet_start import import_tensorflow
@@ -28,7 +25,7 @@ from .quiet_start import import_tensorflow
 
 def parse_arguments(arguments=None):
     """Parse the command line."""
-    parser = command_parser(__doc__)
+    parser = command_parser(__doc__, "genimg-client")
     add = parser.add_argument
     server = parser.add_mutually_exclusive_group()
     server.add_argument(
@@ -82,7 +79,12 @@ def parse_arguments(arguments=None):
         existing.add_argument(
             "--skip-existing", action="store_true", help="draw only missing images"
         )
-    return parser.parse_args(arguments)
+    given = parser.parse_args(arguments)
+    if given.command == "complete":
+        for file in (given.image, given.mask):
+            if not pathlib.Path(file).is_file():
+                parser.error(f"There is no file {file!r}.")
+    return given
 
 
 def connect(arguments):
@@ -105,6 +107,13 @@ def connect(arguments):
 def main():
     """Run a command; return its exit code."""
     arguments = parse_arguments()
+    more = "" if arguments.command == "status" else " with --skip-existing"
+    with stopped_by_ctrl_c(f"Stopped. Run the same command{more} to continue."):
+        return run_command(arguments)
+
+
+def run_command(arguments):
+    """Run a command; return its exit code."""
     try:
         from .clients import commands
 
@@ -113,9 +122,6 @@ def main():
         print(f"client: {error}: {install_hint('serving')}", file=sys.stderr)
     except (ClientError, OSError) as error:
         print(f"client: {error}", file=sys.stderr)
-    except KeyboardInterrupt:
-        print("client: interrupted", file=sys.stderr, flush=True)
-        os._exit(130)  # Do not wait for requests in flight.
     else:
         return 0
     return 1

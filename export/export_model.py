@@ -4,13 +4,10 @@ Writes BASE_DIR/NAME/VERSION/, a SavedModel that needs no Keras, with warm-up re
 and metadata. The version is verified first, then renamed into place, so a server never
 loads half of it. Nothing is overwritten.
 
-    python export/export_model.py digits.keras --name digits --base-dir served
-    python export/export_model.py digits.keras --name digits --base-dir served \
-        --batch-sizes 1,8,32 --keep 3
-    python export/export_model.py --preset PixelRNN/mnist_diagonal_1x32 \
-        --name mnist --base-dir served
-
-The command `genimg-export` of an installed package does the same.
+    genimg-export digits.keras --name digits --base-dir served
+    genimg-export digits.keras --name digits --base-dir served --batch-sizes 1,8,32 \
+        --keep 3
+    genimg-export --preset PixelRNN/mnist_diagonal_1x32 --name mnist --base-dir served
 """
 
 import argparse
@@ -24,7 +21,8 @@ if not __package__:  # Run as a file, which is part of no package.
 
     __package__ = script_package.NAME
 
-from .arguments import command_parser
+from .arguments import command_parser, stopped_by_ctrl_c
+from .preset_names import find_preset
 from .quiet_start import import_tensorflow
 
 
@@ -74,7 +72,7 @@ def what_next(path):
 
 def parse_arguments():
     """Parse the command line."""
-    parser = command_parser(__doc__)
+    parser = command_parser(__doc__, "genimg-export")
     add = parser.add_argument
     add(
         "model",
@@ -159,13 +157,20 @@ def parse_arguments():
     arguments = parser.parse_args()
     if (arguments.model is None) == (arguments.preset is None):
         parser.error("expected either MODEL or --preset")
+    if arguments.model is not None and not pathlib.Path(arguments.model).exists():
+        parser.error(f"There is no file or folder {arguments.model!r}.")
+    try:
+        if arguments.preset is not None:
+            find_preset(arguments.preset)
+    except ValueError as error:
+        parser.error(str(error))
     return arguments
 
 
 def trained_preset(name):
     """Return a preset with its weights, and its card as metadata."""
     from keras_genimg import models
-    from keras_genimg.presets import find_preset, read_card
+    from keras_genimg.presets import read_card
 
     family, name = find_preset(name)
     model = getattr(models, family).from_preset(name, weights=True)
@@ -176,7 +181,12 @@ def main():
     """Publish the model; return the exit code."""
     arguments = vars(parse_arguments())
     given = {key: value for key, value in arguments.items() if value is not None}
+    with stopped_by_ctrl_c("Stopped. Run the same command to start again."):
+        return run_command(given)
 
+
+def run_command(given):
+    """Publish a model with the given arguments; return the exit code."""
     import_tensorflow()
     import tensorflow as tf
 

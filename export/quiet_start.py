@@ -4,13 +4,16 @@ import os
 
 
 def import_tensorflow():
-    """Import TensorFlow quietly, unless TF_CPP_MIN_LOG_LEVEL asks for messages.
+    """Import TensorFlow quietly, unless TF_CPP_MIN_LOG_LEVEL is 0 or 1.
 
-    Some notices are written before that variable is read, so standard error is closed
-    to them during the import. An import that fails still raises its exception.
+    Some notices are written before that variable is read, and a machine without a GPU
+    is told so as an error, so standard error is closed to them during the import. An
+    import that fails still raises its exception.
     """
     # A process that this one starts finds the 3, and is to be quiet as well.
-    if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") != "3":
+    level = os.environ.get("TF_CPP_MIN_LOG_LEVEL") or "3"
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = level
+    if level in ("0", "1"):
         return
     stderr = os.dup(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)

@@ -3,14 +3,12 @@
 For laptops and tests. The REST paths, replies and error codes are TF-Serving's, and a
 page at / draws images in the browser. Needs the extra `serving`, not Keras.
 
-    python export/serve.py --base-dir models
-    python export/serve.py --base-dir models --all-versions --label digits:stable=1
-    python export/serve.py --model digits=models/mine --model faces=more/faces
+    genimg-serve --base-dir models
+    genimg-serve --base-dir models --all-versions --label digits:stable=1
+    genimg-serve --model digits=models/mine --model faces=more/faces
 
-Models are directories <base-dir>/<name>/<version>/, as `export_model.py` writes them.
-The newest version is served, and a newer one takes over as soon as it is loaded.
-
-The command `genimg-serve` of an installed package does the same.
+Models are directories <base-dir>/<name>/<version>/, as `genimg-export` writes them. The
+newest version is served, and a newer one takes over as soon as it is loaded.
 """
 
 import argparse
@@ -36,7 +34,7 @@ NOTICE = (
 
 def parse_arguments(arguments=None):
     """Parse the command line."""
-    parser = command_parser(__doc__)
+    parser = command_parser(__doc__, "genimg-serve")
     add = parser.add_argument
     models = parser.add_mutually_exclusive_group(required=True)
     models.add_argument("--base-dir", metavar="DIR", help="directory of the models")
@@ -49,6 +47,15 @@ def parse_arguments(arguments=None):
     )
     add("--host", default="127.0.0.1", help="address to listen on (default: loopback)")
     add("--port", type=int, default=8501, help="default: 8501; 0 for a free one")
+    add(
+        "--allowed-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="another name of this server, such as that of a proxy in front, whose "
+        "requests are accepted besides those to loopback and --host; * for any; may be "
+        "repeated",
+    )
     add(
         "--all-versions",
         action="store_true",
@@ -65,14 +72,20 @@ def parse_arguments(arguments=None):
         metavar="NAME:LABEL=VERSION",
         help="label a version; may be repeated",
     )
+    add(
+        "--no-warm-up",
+        dest="warm_up",
+        action="store_false",
+        help="serve models once they are loaded; their first requests are then slow",
+    )
     numbers = {
         "poll-seconds": (float, 2, "time between two scans for new versions"),
-        "timeout": (float, 30, "seconds from a request's arrival to its reply"),
+        "timeout": (float, 120, "seconds from a request's arrival to its reply"),
         "max-body-bytes": (int, 16 * 2**20, "largest request body"),
         "max-concurrent": (
             int,
             os.cpu_count(),
-            "requests computed at the same time, which published models merge",
+            "requests to run at once",
         ),
         "max-queued": (int, 64, "requests that may wait; more get a 503"),
     }
@@ -115,12 +128,16 @@ def main():
     logging.basicConfig(format="serve: %(message)s", level=logging.WARNING)
     logging.getLogger("serve").setLevel(logging.INFO)
     tf.get_logger().setLevel("ERROR")
-    service = Service(Catalog(arguments), arguments)
+    catalog = Catalog(arguments)
     print(NOTICE, flush=True)
     if arguments.host not in ("127.0.0.1", "::1", "localhost"):
         print(f"Anyone who can reach {arguments.host} can use it.", flush=True)
+    try:
+        catalog.start()
+    except KeyboardInterrupt:
+        sys.exit("serve: stopped")
     uvicorn.run(
-        create_app(service),
+        create_app(Service(catalog, arguments), arguments.host, arguments.allowed_host),
         host=arguments.host,
         port=arguments.port,
         access_log=False,

@@ -3,11 +3,10 @@
 Prints one line per check. The exit code is 0 if all pass, else 1. The line `content`
 has the SHA-256 of graph, weights and metadata, which `genimg-export` printed too.
 
-    python export/verify.py models/digits/1
-
-The command `genimg-verify` of an installed package does the same.
+    genimg-verify models/digits/1
 """
 
+import os
 import sys
 
 if not __package__:  # Run as a file, which is part of no package.
@@ -15,13 +14,13 @@ if not __package__:  # Run as a file, which is part of no package.
 
     __package__ = script_package.NAME
 
-from .arguments import command_parser
+from .arguments import command_parser, stopped_by_ctrl_c
 from .quiet_start import import_tensorflow
 
 
 def main():
     """Verify a directory; return the exit code."""
-    parser = command_parser(__doc__)
+    parser = command_parser(__doc__, "genimg-verify")
     parser.add_argument("directory", metavar="DIR", help="directory of saved_model.pb")
     parser.add_argument(
         "--timeout",
@@ -31,11 +30,13 @@ def main():
         help="limit for all runs through TensorFlow's C API (default: 600)",
     )
     arguments = parser.parse_args()
+    if not os.path.isdir(arguments.directory):
+        parser.error(f"There is no folder {arguments.directory!r}.")
+    with stopped_by_ctrl_c("Stopped. Run the same command to start again."):
+        import_tensorflow()
+        from keras_genimg.serving.verifying import verify
 
-    import_tensorflow()
-    from keras_genimg.serving.verifying import verify
-
-    report = verify(arguments.directory, timeout=arguments.timeout)
+        report = verify(arguments.directory, timeout=arguments.timeout)
     print(str(report).splitlines()[-1])
     return 0 if report.passed else 1
 

@@ -17,7 +17,7 @@ _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(["tests.callbacks.worker"])
 
 
-def run_python(*arguments, timeout=300, cwd=ROOT, **environment):
+def run_python(*arguments, timeout=300, cwd=ROOT, input=None, **environment):
     """Run Python with `arguments`; return its output, or fail and show it."""
     environment = {
         **os.environ,
@@ -31,6 +31,7 @@ def run_python(*arguments, timeout=300, cwd=ROOT, **environment):
         text=True,
         timeout=timeout,
         cwd=cwd,
+        input=input,
         env=environment,
     )
     assert finished.returncode == 0, finished.stdout + finished.stderr

@@ -100,7 +100,7 @@ def run(job, arguments):
         covered, total = (sum(map(job.size, part)) for part in (there, everything))
         print(f"{covered:,} of {total:,} {job.unit}s written.", flush=True)
     if len(there) == job.num_shards:
-        for index in set(everything) - set(indexes):  # Of other tasks.
+        for index in set(everything) - set(indexes):  # Those of other tasks.
             if not is_whole(job.path(index)):
                 raise BulkError(
                     f"{job.path(index)} is damaged, or has lost its record; run the "

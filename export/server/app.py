@@ -9,6 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from .errors import ServingError, invalid
+from .hosts import HostCheck
 from .models import VERSION
 
 _PAGE = pathlib.Path(__file__).parent / "page"
@@ -25,8 +26,14 @@ _PAGE_HEADERS = {
 }
 
 
-def create_app(service):
-    """Return the FastAPI application of a `Service`."""
+def create_app(service, host, allowed_hosts):
+    """Return the FastAPI application of a `Service`.
+
+    Args:
+        service: The `Service`.
+        host: Name or address that the server listens on.
+        allowed_hosts: Further hosts whose requests are accepted, see `HostCheck`.
+    """
     app = fastapi.FastAPI(
         title="keras_genimg embedded server",
         lifespan=service.lifespan,
@@ -37,6 +44,7 @@ def create_app(service):
     app.add_exception_handler(HTTPException, _answer_http_error)
     app.add_exception_handler(ClientDisconnect, _answer_nobody)
     app.add_exception_handler(Exception, _answer_bug)
+    app.add_middleware(HostCheck, listens_on=host, allowed=allowed_hosts)
 
     async def predict(request: fastapi.Request):
         reply = await service.predict(request, **_named(request))

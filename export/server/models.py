@@ -1,5 +1,6 @@
 """The models of a server: loaded SavedModels, their versions, and the watched disk."""
 
+import concurrent.futures
 import contextlib
 import dataclasses
 import gc
@@ -9,6 +10,7 @@ import os
 import pathlib
 import re
 import threading
+import time
 from typing import Any
 
 import numpy as np
@@ -69,6 +71,46 @@ class LoadedModel:
             )
         return self.signatures[name]
 
+    def warm_up(self, threads, seconds):
+        """Run the signatures that clients call, each once with one example.
+
+        TensorFlow prepares a graph in its first run, which takes it seconds. A
+        signature that fails is reported, and does not keep the others from being
+        served. Signatures that `metadata` does not describe are left out.
+
+        Args:
+            threads: Number of signatures to run at the same time.
+            seconds: Time limit of each run.
+        """
+        described = (self.metadata or {}).get("signatures", {})
+        wanted = {
+            name: each["inputs"]
+            for name, each in described.items()
+            if each.get("warm_up", True) and not each.get("xla", False)
+        }
+        if "sample" in wanted:  # Its graph is prepared for each name.
+            wanted["serving_default"] = wanted["sample"]
+
+        def run(name):
+            inputs = {key: _example(given) for key, given in wanted[name].items()}
+            try:
+                self.run(name, inputs, seconds)
+            except TimeoutError:
+                _log.warning(
+                    "%s takes more than %g s for one example; requests for it need a "
+                    "longer --timeout",
+                    name,
+                    seconds,
+                )
+            except ServingError as error:
+                _log.warning("%s cannot be warmed up: %s", name, error.message)
+
+        pool = concurrent.futures.ThreadPoolExecutor(threads)
+        try:
+            list(pool.map(run, wanted))
+        finally:  # Do not wait for the others if the user interrupts.
+            pool.shutdown(wait=False, cancel_futures=True)
+
     def signature_defs(self):
         """Return all signatures as in TensorFlow Serving's metadata reply."""
         return {
@@ -109,11 +151,25 @@ class LoadedModel:
             raise TimeoutError from None
         except tf.errors.OpError as error:
             raise from_tensorflow(error) from None
-        # Of one string, a session returns bytes, which NumPy would cut at zeros.
+        # For one string, a session returns bytes, which NumPy would cut at zeros.
         return {
             name: np.asarray(value, object if isinstance(value, bytes) else None)
             for name, value in outputs.items()
         }
+
+
+def _example(given):
+    """Return an array of one example in the range of an input, from its metadata."""
+    shape = [1 if size is None else size for size in given["shape"]]
+    dtype = tf.as_dtype(given["dtype"])
+    if dtype == tf.string:
+        return np.full(shape, b"", object)
+    value = 0 if given["low"] is None else given["low"]
+    if given["low_open"]:
+        value += 1
+    if given["high"] is not None:
+        value = min(value, given["high"])
+    return np.full(shape, value, dtype.as_numpy_dtype)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,15 +191,15 @@ class ModelVersions:
     Args:
         name: Name of the model in the URLs.
         path: Directory of the version directories.
-        all_versions: Whether to load all versions, not only the newest.
-        labels: Version number by label. Labeled versions are loaded too.
+        options: See `Catalog`.
     """
 
-    def __init__(self, name, path, all_versions, labels):
-        self.labels = labels
+    def __init__(self, name, path, options):
+        # Version number by label. Labeled versions are loaded too.
+        self.labels = {k: int(v) for n, k, v in options.label if n == name}
         self._name = name
         self._path = path
-        self._all_versions = all_versions
+        self._options = options
         self._versions = {}
 
     def sync(self):
@@ -154,7 +210,7 @@ class ModelVersions:
         """
         directories = version_directories(self._path)
         wanted = set(directories)
-        if wanted and not self._all_versions:
+        if wanted and not self._options.all_versions:
             wanted &= {max(wanted), *self.labels.values()}
         for number in sorted(directories, reverse=True):
             # Others stand in if the newest is broken and the server has just started.
@@ -237,7 +293,10 @@ class ModelVersions:
             return
         self._set(number, "LOADING")
         try:
-            self._set(number, "AVAILABLE", model=LoadedModel(directory))
+            model = LoadedModel(directory)
+            if self._options.warm_up:
+                self._warm_up(number, model)
+            self._set(number, "AVAILABLE", model=model)
         except Exception as error:
             code: Any = getattr(error, "error_code", 2)  # UNKNOWN
             text = str(getattr(error, "message", error))
@@ -249,6 +308,18 @@ class ModelVersions:
                 failed_files=files,
             )
             _log.error("%s version %d: %s", self._name, number, text)
+
+    def _warm_up(self, number, model):
+        """Let the first requests for a version not be the slow ones."""
+        _log.info(
+            "%s version %d is warming up; --no-warm-up leaves that out",
+            self._name,
+            number,
+        )
+        start = time.monotonic()
+        model.warm_up(self._options.max_concurrent, self._options.timeout)
+        seconds = time.monotonic() - start
+        _log.info("%s version %d is warm after %.0f s", self._name, number, seconds)
 
     def _unload(self, numbers):
         """Unload versions; requests in progress keep the version that they use."""
@@ -284,8 +355,8 @@ class Catalog:
     """The served models, kept in step with the disk.
 
     Args:
-        options: Options of `serve.py`: `base_dir` or `model`, `all_versions`, `label`
-            and `poll_seconds`.
+        options: Options of `serve.py`: `base_dir` or `model`, `all_versions`, `label`,
+            `poll_seconds`, `warm_up`, `max_concurrent` and `timeout`.
 
     Attributes:
         models: `ModelVersions` by name.
@@ -300,9 +371,9 @@ class Catalog:
     def start(self):
         """Load the models, then watch the disk in the background."""
         self._sync()
-        if not self.models:
+        for text in self._missing():
             seconds = self._options.poll_seconds
-            _log.warning("no models yet; scanning again every %g s", seconds)
+            _log.warning("%s Scanning again every %g s.", text, seconds)
         self._watcher.start()
 
     def stop(self):
@@ -316,8 +387,7 @@ class Catalog:
         """Scan the disk once; load new versions and unload old ones."""
         for name, path in self._find_models().items():
             if name not in self.models:
-                labels = {k: int(v) for n, k, v in self._options.label if n == name}
-                model = ModelVersions(name, path, self._options.all_versions, labels)
+                model = ModelVersions(name, path, self._options)
                 # A new dict, since requests read the old one meanwhile.
                 self.models = {**self.models, name: model}
         for model in self.models.values():
@@ -335,6 +405,25 @@ class Catalog:
             for path in sorted(base.iterdir())
             if not re.search(r"^\.|:", path.name) and version_directories(path)
         }
+
+    def _missing(self):
+        """Return texts about directories without models, and what they should hold."""
+        base = self._options.base_dir
+        if base is not None:
+            if self.models:
+                return []
+            text = f"There are no models in {base}. Expected: {base}/NAME/VERSION/"
+            text += f"saved_model.pb, such as {base}/digits/1/saved_model.pb."
+            if version_directories(base):
+                text += f" {base} is a model itself: use --model digits={base}."
+            return [text]
+        texts = []
+        for name, path in self._options.model:
+            if not version_directories(path):
+                text = f"There are no versions of {name} in {path}. Expected: {path}/"
+                text += f"VERSION/saved_model.pb, such as {path}/1/saved_model.pb."
+                texts.append(text)
+        return texts
 
     def _watch(self):
         failure = None

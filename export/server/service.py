@@ -20,7 +20,7 @@ class Service:
     number of requests that are computed at the same time.
 
     Args:
-        catalog: `Catalog`.
+        catalog: `Catalog` that was started.
         options: Options of `serve.py`: `max_body_bytes`, `max_concurrent`,
             `max_queued` and `timeout`.
     """
@@ -33,8 +33,7 @@ class Service:
 
     @contextlib.asynccontextmanager
     async def lifespan(self, _):
-        """Load the models of the application, and unload them at its end."""
-        await asyncio.to_thread(self._catalog.start)
+        """Unload the models at the end of the application."""
         yield
         self._pool.shutdown(wait=False, cancel_futures=True)
         await asyncio.to_thread(self._catalog.stop)
@@ -60,13 +59,17 @@ class Service:
                 {"Retry-After": "1"},
             )
         self._in_progress += 1
+        num_images = 0  # Known once the body is parsed.
         try:
             with anyio.fail_after(timeout):
                 body = await self._read_body(request)
                 _, model = self._find(name, **which)
 
                 def answer():  # Called in a thread: waiting for it counts too.
+                    nonlocal num_images
                     signature, inputs, num_examples = parse_call(model, body)
+                    sizes = [len(x) for x in inputs.values() if x.ndim]
+                    num_images = max(sizes, default=0)
                     seconds = deadline - time.monotonic()
                     outputs = model.run(signature, inputs, seconds)
                     return render_reply(outputs, num_examples)
@@ -74,10 +77,11 @@ class Service:
                 loop = asyncio.get_running_loop()
                 return await loop.run_in_executor(self._pool, answer)
         except TimeoutError:
+            advice = "Ask for fewer images, or start" if num_images > 1 else "Start"
             raise ServingError(
                 504,
-                f"Timed out after {timeout:g} s. Send fewer examples, or start the "
-                f"server with a longer --timeout.",
+                f"Timed out after {timeout:g} s. {advice} the server with a longer "
+                f"--timeout.",
             ) from None
         finally:
             self._in_progress -= 1
@@ -156,6 +160,6 @@ class Service:
         raise ServingError(
             413,
             f"The request body has {size} bytes or more, and at most {most} are "
-            f"accepted. Send fewer examples, or start the server with a larger "
+            f"accepted. Ask for fewer images, or start the server with a larger "
             f"--max-body-bytes.",
         )

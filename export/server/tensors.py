@@ -38,7 +38,7 @@ def to_array(value, dtype, where) -> np.ndarray:
         example = next(value for value in values if type(value) in wrong)
         raise invalid(f"{where} must be of type {dtype.name}. Received {example!r:.80}")
     if not dtype.is_bool and values:
-        # As Python's numbers, which compare exactly.
+        # Python's numbers compare exactly.
         low, high = np.array([dtype.min, dtype.max], dtype.as_numpy_dtype).tolist()
         for extreme in (min(values), max(values)):
             if not low <= extreme <= high:

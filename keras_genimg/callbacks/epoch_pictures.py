@@ -119,7 +119,7 @@ class EpochPictures(keras.callbacks.Callback):
         if self.log_dir is None or picture is None:
             return
         if self._writer is None:
-            # Without a queue, each picture is in the log when its epoch ends.
+            # A queue of 0 writes each picture to the log before its epoch ends.
             self._writer = tf.summary.create_file_writer(str(self.log_dir), max_queue=0)
         picture = picture.reshape(1, *picture.shape[:2], -1)
         with self._writer.as_default(step=epoch):

@@ -146,7 +146,7 @@ class Resume(ArrangingCallback):
         with tf.device("CPU:0"):
             self._next_epoch = tf.Variable(0, dtype=tf.int64, trainable=False)
             self._next_start = tf.Variable(0, dtype=tf.int64, trainable=False)
-        (validation,) = arguments.get("validation_data") or (None,)
+        validation, *_ = arguments.get("validation_data") or (None,)
         epochs = epochs_of(validation)
         if epochs is not None:
             arguments["validation_data"] = epochs.read(self._next_epoch)
@@ -303,7 +303,8 @@ class Resume(ArrangingCallback):
             )
         if self._first_epoch + self._position == 0:
             return
-        for swap in self._swaps:  # As at the end of the epoch, to the last bit.
+        # The same bits as at the end of the epoch.
+        for swap in self._swaps:
             swap._ema_weights_in_model = False
             if self._position == 0:
                 swap.on_epoch_end(self._first_epoch - 1)

@@ -43,7 +43,7 @@ def leaking_layer(
     both = outputs_of(graph, before), outputs_of(graph, after)
     values = {id(x): pair for x, *pair in zip(tensors, *both, strict=True)}
     effects = {key: _effect(leak, image_shape, *pair) for key, pair in values.items()}
-    # Of the tensors that change: whether they leak.
+    # For each changed tensor: True if the change violates causality.
     leaks = {key: here for key, (changes, here) in effects.items() if changes}
 
     def leaks_of(tensors):

@@ -115,7 +115,7 @@ def influence(
             values = [x for _, x in random_values(model, generator.integers(2**31))]
         compute = functools.partial(params, values)
         seen |= _influence_in_image(model, compute, image, others, given, batch_size)
-    # Of a unit's sub-pixels together.
+    # The sub-pixels of a unit count together.
     seen = seen.reshape(num_units, -1, num_units).any(axis=1)
     return seen.reshape(*units, *units)
 

@@ -208,7 +208,7 @@ ORDER = 0
 PIXELS = 1
 CROPS = 2
 CANVASES = 3
-TIES = 4  # Of the draws of `PIXELS`.
+TIES = 4  # Ties between the draws of `PIXELS`.
 
 
 def stream(key, kind, index):

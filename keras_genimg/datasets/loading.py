@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from keras_genimg.datasets.batches import batch_options, checked_size, make_batches
 from keras_genimg.datasets.patches import resize
-from keras_genimg.datasets.readers import READERS, read_local
+from keras_genimg.datasets.readers import READERS, class_names, read_local
 from keras_genimg.datasets.tfds_images import parts_of_split, read_tfds
 from keras_genimg.likelihoods import Likelihood
 from keras_genimg.types import Config, Shape
@@ -94,14 +94,17 @@ def load(
             shuffled within windows of that size.
         drop_remainder: Whether to drop an incomplete last batch.
         labels: Whether elements are `{"images": images, "label": labels}` with `int32`
-            labels of shape `(batch,)`, for class-conditional models.
+            labels of shape `(batch,)`, for class-conditional models. The classes of a
+            folder are its subfolders, in the order of their names, as in
+            `keras.utils.image_dataset_from_directory`; each image must be in one.
         likelihood: `None`, or a likelihood by name or object, such as
             `model.likelihood`. The three arguments above may repeat what it asks for;
             `binarize` may choose otherwise for a likelihood of two values.
 
     Returns:
         A `tf.data.Dataset` of known cardinality. Its attribute `epochs`, an `Epochs`,
-        gives the batches of any epoch from any position on.
+        gives the batches of any epoch from any position on. With the labels of a
+        folder, its attribute `class_names` is the list of their names.
 
     Raises:
         FileNotFoundError: If Frey Face has not been downloaded, or another data set is
@@ -142,7 +145,7 @@ def load(
     is_path = isinstance(name, pathlib.PurePath)
     arrays: dict[str, Any] = {}
     if is_path or name in READERS:
-        splits = read_local(name, size) if is_path else READERS[name]()
+        splits = read_local(name, size, labels) if is_path else READERS[name]()
         arrays = checked_arrays(select(splits, split, str(name)), str(name))
         if labels and "label" not in arrays:
             raise ValueError(
@@ -160,7 +163,10 @@ def load(
 
         dataset = dataset.map(resized, num_parallel_calls=tf.data.AUTOTUNE)
     parts = None if labels else ("images",)
-    return make_batches(dataset, options, arrays, parts)
+    batches: Any = make_batches(dataset, options, arrays, parts)
+    if labels and is_path:
+        batches.class_names = class_names(name)
+    return batches
 
 
 def from_arrays(

@@ -90,7 +90,7 @@ def _crops(photograph, stride):
     return windows.reshape(-1, SIDE, SIDE, windows.shape[-1])
 
 
-def read_local(path, image_size):
+def read_local(path, image_size, labels=False):
     """Return the images of a local path by split, see `load`.
 
     Position `i` of `"all"` holds image `permutation[i]` in the order of the file names,
@@ -102,23 +102,56 @@ def read_local(path, image_size):
         path: `pathlib.Path` of a folder of images, or of the file `frey_rawface.mat`.
         image_size: `(height, width)` to resize the images of a folder to, or None if
             all have one size.
+        labels: Whether to return labels too, which only a folder has: the position of
+            the image's subfolder in `class_names`.
 
     Raises:
         ImportError: If a package that reads the files is not installed.
-        ValueError: If there is no such path, or a file is unfit.
+        ValueError: If there is no such path, a file is unfit, or an image with a label
+            is in no subfolder.
     """
+    found = {}
     if path.is_dir():
+        if labels:
+            names = class_names(path)
+            files = visible_files(path)
+            found["label"] = np.array([names.index(_class(path, f)) for f in files])
         images = _read_folder(path, image_size)
     elif path.suffix == ".mat" and path.is_file():
         images = _read_frey_face(path)
+    elif not path.exists():
+        raise ValueError(f"There is no folder {str(path)!r}.")
     else:
         raise ValueError(
-            f"A local path must be a folder of images, or the file of Frey Face, "
-            f"frey_rawface.mat. Received: {path}"
+            f"A file of local images must be that of Frey Face, frey_rawface.mat. Give "
+            f"the folder of others. Received: {path}"
         )
     tenth = max(len(images) // 10, 1) if len(images) > 2 else 0
     sizes = {"train": len(images) - 2 * tenth, "validation": tenth, "test": tenth}
-    return _permuted({"images": images}, **sizes)
+    return _permuted({"images": images, **found}, **sizes)
+
+
+def class_names(folder):
+    """Return the names of a folder's subfolders that hold images, sorted.
+
+    Args:
+        folder: `pathlib.Path`.
+
+    Raises:
+        ValueError: If an image is in no subfolder.
+    """
+    return sorted({_class(folder, file) for file in visible_files(folder)})
+
+
+def _class(folder, file):
+    """Return the name of the subfolder of `folder` that a file is in."""
+    name, *others = file.relative_to(folder).parts
+    if not others:
+        raise ValueError(
+            f"`labels=True` takes the subfolders of a folder for its classes. Move "
+            f"each image into one. Received: {file}"
+        )
+    return name
 
 
 def _permuted(arrays, **sizes):
@@ -138,7 +171,7 @@ def _read_folder(folder, image_size):
     """
     visible = visible_files(folder)
     if not visible:
-        raise ValueError(f"A folder of images must hold some. Received: {folder}")
+        raise ValueError(f"No images found in {str(folder)!r}.")
     images = []
     for file in visible:
         image = _read_picture(file)

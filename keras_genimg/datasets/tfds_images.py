@@ -45,8 +45,8 @@ def read_tfds(name, split, labels, any_size):
     except ValueError as error:
         if os.path.exists(name):
             raise ValueError(
-                f"A local path is given as one: pass pathlib.Path({name!r}). Received: "
-                f"name={name!r}"
+                f"Strings name data sets. For a folder, pass pathlib.Path({name!r}). "
+                f"Received: name={name!r}"
             ) from error
         if not isinstance(error, tfds.core.DatasetNotFoundError):
             raise

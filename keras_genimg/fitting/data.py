@@ -133,7 +133,7 @@ def _arrays_in_order(x, arguments, seed):
         return x, {**arguments, "validation_split": split}  # Keras says what is wrong.
     parts = (x, arguments.pop("y", None), arguments.pop("sample_weight", None))
     parts = tuple(part for part in parts if part is not None)
-    if split:  # As Keras does with arrays, but not with data sets.
+    if split:  # Keras splits arrays, but not data sets.
         num_examples = math.floor(num_examples * (1 - split))
         arguments["validation_data"] = _slice(parts, slice(num_examples, None))
         parts = _slice(parts, slice(num_examples))

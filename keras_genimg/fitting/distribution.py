@@ -1,5 +1,8 @@
-"""What `tf.distribute` needs of a model beyond Keras, and what it cannot do."""
+"""Support for `tf.distribute`, and checks of unsupported options."""
 
+import warnings
+
+import keras
 import tensorflow as tf
 
 from keras_genimg.fitting.workarounds import parts_of
@@ -22,11 +25,13 @@ def check_strategy(owner: str) -> None:
 
 
 def check_compile(model, optimizer, arguments):
-    """Raise if a model cannot be compiled so under its strategy.
+    """Raise if the strategy does not support these `compile` arguments.
+
+    Layers that replicas normalize differently are only a warning.
 
     Args:
         model: The model.
-        optimizer: Optimizer, or what names it.
+        optimizer: Optimizer or its name.
         arguments: The other arguments of `compile`.
 
     Raises:
@@ -67,6 +72,27 @@ def check_compile(model, optimizer, arguments):
                 f"`{name}` works {where}. Leave it out of compile under {kind}. "
                 f"Received: {name}={value!r} with num_replicas={replicas}"
             )
+    if replicas > 1:
+        _warn_of_statistics(model, replicas)
+
+
+def _warn_of_statistics(model, replicas):
+    """Warn of layers that use the statistics of a replica's part of the batch."""
+    names = [
+        f"'{layer.name}'"
+        for layer in model._flatten_layers()
+        if isinstance(layer, keras.layers.BatchNormalization)
+        and layer.trainable
+        and not layer.synchronized
+    ]
+    if names:
+        warnings.warn(
+            f"BatchNormalization {', '.join(names)} of {model.name} normalizes each "
+            f"part of a batch on its own, so that training with {replicas} replicas "
+            f"differs from training on one device. Give these layers "
+            f"`synchronized=True`, or use LayerNormalization.",
+            stacklevel=4,  # The caller of `compile`.
+        )
 
 
 def check_scope(model, method):

@@ -20,13 +20,15 @@ from keras_genimg.fitting.workarounds import (
 from keras_genimg.inputs.images import (
     SAMPLE_WEIGHT,
     check_shape,
+    check_targets,
+    check_use_of_targets,
     checked_condition,
     checked_inputs,
     images_of,
     inputs_of,
     known_image_shape,
     like,
-    refuse_targets,
+    unpacked,
     with_shape,
 )
 from keras_genimg.ops.workers import is_multi_worker
@@ -54,8 +56,9 @@ class ArrangingCallback(keras.callbacks.Callback):
 class Fitter:
     """Training and evaluation of a model on images alone, which are its targets.
 
-    All that Keras would read is checked before it: arrays at once, other sources in
-    each step. A step weighs the loss of a replica by its part of the batch.
+    Inputs are validated before Keras sees them: arrays once, up front; data sets and
+    generators batch by batch. A step weighs the loss of a replica by its part of the
+    batch.
 
     Args:
         model: A `GenerativeModel`.
@@ -79,12 +82,14 @@ class Fitter:
         if isinstance(x, tf.data.Dataset) or hasattr(x, "__next__"):
             given.setdefault("shuffle", False)  # Keras warns of its own default.
         if (validation := given.get("validation_data")) is not None:
-            validation = checked_inputs(validation, model, "validation_data", True)
-            given["validation_data"] = (validation,)  # Keras unpacks a tuple.
+            given["validation_data"] = self._checked_data(
+                *unpacked(validation, model), "validation_data"
+            )
         callbacks = _as_list(given.get("callbacks"))
         self._check_restart(callbacks)
         with contextlib.ExitStack() as stack:
-            # Left there by `BackupAndRestore`, it would be where the next `fit` begins.
+            # `BackupAndRestore` sets this attribute and does not clear it. The next
+            # `fit` would start at that epoch.
             stack.callback(setattr, model, "_initial_epoch", None)
             stack.enter_context(self.iterators.freed_at_the_end())
             for callback in callbacks:
@@ -142,27 +147,46 @@ class Fitter:
             for tensor, values in zip(model.inputs[1:], conditions, strict=True)
         ]
         given["x"] = like(given["x"], [images, *conditions], model)
-        if (weights := given.get("sample_weight")) is not None:
+        y, weights = given.get("y"), given.get("sample_weight")
+        check_use_of_targets(model, y, weights, f"{model.name}.{method}")
+        if y is not None:
+            check_targets(model, y, images, f"{model.name}.{method}")
+            given["y"] = None
+        if weights is not None:
             weights = with_shape(model, SAMPLE_WEIGHT, np.asarray(weights), shape)
             given["sample_weight"] = weights
         return keras_method(**given)
 
     def _checked(self, given, method):
-        """Return the arguments of `fit` or `evaluate` with checked `x`.
+        """Return the arguments of `fit` or `evaluate` with checked data."""
+        self._refuse_class_weight(given, method)
+        names = "x", "y", "sample_weight"
+        data = map(given.get, names)
+        checked = self._checked_data(*data, f"{self._model.name}.{method}")
+        return {**given, **dict(zip(names, checked, strict=True))}
 
-        As `y`, weights get the images, since Keras drops weights without targets.
+    def _checked_data(self, x, y, weights, owner):
+        """Return checked inputs, targets and weights, for Keras.
+
+        With weights of arrays, targets are the images, since Keras drops weights
+        without targets.
+
+        Args:
+            x: Inputs or a data source, see `checked_inputs`.
+            y: The images, which may come with weights; or None.
+            weights: Weights of the images, or None.
+            owner: The call that received them, for error texts.
         """
         model = self._model
-        owner = f"{model.name}.{method}"
-        if (y := given.get("y")) is not None:
-            refuse_targets(model, owner, f"y of type {type(y).__name__}")
-        self._refuse_class_weight(given, method)
-        x = checked_inputs(given.get("x"), model, owner, in_steps=True)
-        y, weights = None, given.get("sample_weight")
+        check_use_of_targets(model, y, weights, owner)
+        x = checked_inputs(x, model, owner, in_steps=True)
         if weights is not None and are_arrays(x):  # Keras refuses others.
-            y = images_of(x, model)
-            checked_condition(model, SAMPLE_WEIGHT, weights, y.shape)
-        return {**given, "x": x, "y": y}
+            images = images_of(x, model)
+            if y is not None:
+                check_targets(model, y, images, owner)
+            weights = checked_condition(model, SAMPLE_WEIGHT, weights, images.shape)
+            y = images
+        return x, y, weights
 
     def _check_graph(self, image_shape, training=False):
         """Check the model's graph for images of a size, once; if the size is known.
@@ -193,8 +217,8 @@ class Fitter:
             data: What the step received.
             what: `"Training"` or `"Evaluation"`, for error texts.
         """
-        # Where a data set of unknown length ends, a graph would run all that does not
-        # need a batch: it would count a step, and Adam would move the weights.
+        # At the end of a data set of unknown length, a graph would run all that does
+        # not need a batch: it would count a step, and Adam would move the weights.
         with tf.control_dependencies(
             [part for part in tf.nest.flatten(data) if part is not None]
         ):
@@ -223,20 +247,12 @@ class Fitter:
     def _checked_batch(self, data, what):
         owner = f"{what} of {self._model.name}"
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        # Keras drops weights that come without targets, so `fit` adds targets to them.
-        if sample_weight is None and y is not None:
-            refuse_targets(self._model, owner, f"y of type {type(y).__name__}")
-        if sample_weight is not None and not self._model._weighs_images:
-            raise ValueError(
-                f"{owner} takes no `sample_weight`, since it would not weigh the whole "
-                f"loss of an image. Leave it out, or repeat images in the data. "
-                f"Received: sample_weight of shape {tuple(sample_weight.shape)}"
-            )
-        x, sample_weight = self._check.inputs(x, sample_weight, owner)
+        check_use_of_targets(self._model, y, sample_weight, owner)
+        x, sample_weight = self._check.inputs(x, y, sample_weight, owner)
         shape = images_of(x, self._model).shape[1:]
         self._check_graph(shape, training=what == "Training")
-        # Not Keras' own packing, which drops such weights too.
-        return x, y, sample_weight
+        # Not Keras' own packing, which drops weights without targets.
+        return x, None, sample_weight
 
     def weighed(self, loss):
         """Return the loss of a step, weighed by the replica's part of the batch."""

@@ -6,12 +6,14 @@ import tensorflow as tf
 
 from keras_genimg.inputs.images import (
     SAMPLE_WEIGHT,
+    TARGETS,
     check_condition_shape,
     check_condition_values,
     check_shape,
     in_range,
     inputs_of,
     like,
+    refuse_targets,
     wanted_shape,
     with_shape,
 )
@@ -44,16 +46,17 @@ class StepCheck:
         self._sizes: Any = None  # Until a step does not know the size of its batch.
         self._checked_sizes: set[tuple[int, ...]] = set()
         self._is_read = False  # Whether the host reads the variables after this step.
-        self._tensors = [*model.inputs, SAMPLE_WEIGHT]
+        self._tensors = [*model.inputs, SAMPLE_WEIGHT, TARGETS]
         # A row for each input: whether it was bad; the smallest, the largest and the
         # first bad value of the batch, and their dtype; then the shape.
         self._row_size = 5 + max(len(tensor.shape) for tensor in self._tensors)
 
-    def inputs(self, x, sample_weight, owner):
+    def inputs(self, x, y, sample_weight, owner):
         """Return a step's inputs and weights, with zeros instead of a bad batch.
 
         Args:
             x: The inputs of the model, see `inputs_of`.
+            y: Targets, which must be the images and come with weights, or None.
             sample_weight: Weights of the images, or None.
             owner: The call that received them, for error texts.
 
@@ -61,8 +64,8 @@ class StepCheck:
             ValueError: If `x` does not hold the inputs, or a known shape is wrong.
         """
         values = inputs_of(x, self.model)
-        if sample_weight is not None:
-            values.append(sample_weight)
+        num_inputs = len(values)
+        values += [value for value in (sample_weight, y) if value is not None]
         checked = []
         for tensor, value in zip(self._tensors, values, strict=False):
             images = checked[0] if checked else None
@@ -77,7 +80,12 @@ class StepCheck:
         if not self._is_read:
             # A custom training loop calls the step directly.
             check = tf.debugging.Assert(
-                is_good, [f"{owner} received values out of range", values[0]]
+                is_good,
+                [
+                    f"{owner} received values out of range, or targets that are not "
+                    f"the images",
+                    values[0],
+                ],
             )
             with tf.control_dependencies([check]):
                 values = [tf.identity(value) for value in values]
@@ -96,8 +104,8 @@ class StepCheck:
             values = [
                 each.resized(value) for each, value in zip(checked, values, strict=True)
             ]
-        weights = None if sample_weight is None else values.pop()
-        return like(x, values, self.model), weights
+        weights = None if sample_weight is None else values[num_inputs]
+        return like(x, values[:num_inputs], self.model), weights
 
     def _note_size(self, size):
         """Write the height and width of a batch, for the host."""
@@ -151,10 +159,10 @@ class StepCheck:
                     if rows[:, 0].any():
                         self._raise(rows, replicas, owner)
                 if flag is not None:
-                    # Without the other worker, the next step would never end.
+                    # The next step would wait for the other worker forever.
                     raise ValueError(
-                        f"{owner} ends here, since another worker received values out "
-                        f"of range. The error of that worker says which"
+                        f"{owner} stopped: another worker received values out of "
+                        f"range. See that worker's error for the values"
                     )
             if has_any_size:
                 self._check_sizes(check_graph)
@@ -200,6 +208,11 @@ class StepCheck:
                 continue
             # Let the checks of arrays describe the fault, on these few values.
             values = row[1:4].astype(tf.as_dtype(int(row[4])).as_numpy_dtype)
+            if tensor is TARGETS:
+                received = f"y of shape {tuple(shape)}"
+                if shape == images_shape:
+                    received += f", with {values[2]} where an image has another pixel"
+                refuse_targets(self.model, owner, received, weighed=True)
             if tensor is self._tensors[0]:
                 check_shape(shape, self.model, owner)
                 self.model.likelihood.check_images(values, owner)
@@ -218,7 +231,7 @@ class _Input:
 
     Args:
         model: A `GenerativeModel`.
-        tensor: The input of the model, or `SAMPLE_WEIGHT`.
+        tensor: The input of the model, `SAMPLE_WEIGHT` or `TARGETS`.
         value: What the step received.
         images: The `_Input` of the images; None if this is it.
         owner: The call that received it, for error texts.
@@ -231,13 +244,13 @@ class _Input:
             value = tf.ensure_shape(value, (None,) * len(tensor.shape))
         if images is None:
             check_shape(value.shape, model, owner)
-            is_good = model.likelihood.all_in_range(value)
             self._in_range = model.likelihood.in_range
+        elif tensor is TARGETS:
+            _check_static_targets(model, value, images.value, owner)
+            self._in_range = lambda value: _is_same(value, images.value)
         else:
             value = with_shape(model, tensor, value, images.value.shape)
             self._in_range = lambda value: in_range(model, tensor, value)
-            is_good = tf.reduce_all(self._in_range(value))
-        self.value = value
         # With scalar tensors for unknown sizes.
         self.sizes = [
             tf.shape(value)[axis] if size is None else size
@@ -250,6 +263,12 @@ class _Input:
             for size, want in zip(self.sizes, self._wanted, strict=True)
             if size is not want and (tf.is_tensor(size) or tf.is_tensor(want))
         ]
+        # Targets of another size cannot be compared with the images.
+        self.value = self.resized(value) if tensor is TARGETS else value
+        if images is None:
+            is_good = model.likelihood.all_in_range(value)
+        else:
+            is_good = tf.reduce_all(self._in_range(self.value))
         for fits in self._fits:
             is_good &= fits
         self.is_good = is_good
@@ -275,3 +294,16 @@ class _Input:
         margins = tf.stack([tf.zeros_like(kept), self._wanted - kept], axis=1)
         sizes = [None if tf.is_tensor(size) else size for size in self._wanted]
         return tf.ensure_shape(tf.pad(cut, margins), sizes)
+
+
+def _check_static_targets(model, y, images, owner):
+    """Raise if what is known before a step runs tells that targets are no images."""
+    is_number = y.dtype.is_floating or y.dtype.is_integer or y.dtype.is_bool
+    if not is_number or not y.shape.is_compatible_with(images.shape):
+        received = f"y of shape {y.shape} and dtype {y.dtype.name}"
+        refuse_targets(model, owner, received, weighed=True)
+
+
+def _is_same(y, images):
+    """Return where targets are the images, in float32, which models compute with."""
+    return tf.equal(tf.cast(y, tf.float32), tf.cast(images, tf.float32))

@@ -15,9 +15,9 @@ from keras_genimg.ops.workers import is_multi_worker
 def any_batch(inputs, model):
     """Return the inputs of a model in a graph, with an unknown number of examples.
 
-    `keras.ops.add` takes `(batch, 1, 1, 1)` for the bias of a map that has as many rows
-    or channels as there are known to be examples (Keras 3.15.1). A number that is no
-    size of a weight or of a tensor of the model stays known, for speed.
+    This works around a bug of Keras 3.15.1: if the static batch size equals the number
+    of rows or channels, `keras.ops.add` mistakes a `(batch, 1, 1, 1)` tensor for a
+    bias. The static size is erased only in that case, because a known size is faster.
     """
     if tf.executing_eagerly():
         return inputs

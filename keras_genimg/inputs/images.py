@@ -9,6 +9,8 @@ from keras_genimg.ops.checks import check_image_shape
 
 # The weights of images in a loss are checked like a condition.
 SAMPLE_WEIGHT = keras.KerasTensor((None,), "float32", name="sample_weight")
+# Targets, which come with weights only, are checked to be the images.
+TARGETS = keras.KerasTensor((None, None, None, None), "float32", name="targets")
 
 
 def images_of(x, model):
@@ -208,12 +210,17 @@ def _check_dataset(dataset, model, owner, in_steps):
     if int(dataset.cardinality()) == 0:
         raise ValueError(f"{owner} received an empty data set: {dataset}")
     element = dataset.element_spec
-    if isinstance(element, tuple) and len(element) > 1:
-        received = f"a data set whose elements are {len(element)}-tuples: {element}"
+    count = len(element) if isinstance(element, tuple) else 1
+    if count == 2 or count > 3 or (count == 3 and not in_steps):
+        received = f"a data set whose elements are {count}-tuples: {element}"
         refuse_targets(model, owner, received)
     specs = inputs_of(without_tuple(element), model)
-    unknown = any(spec.shape.rank is None for spec in specs)
-    if in_steps and unknown:  # Which Keras cannot read.
+    unknown = any(
+        spec.shape.rank is None
+        for spec in tf.nest.flatten(element)
+        if isinstance(spec, tf.TensorSpec)  # Others stand for None.
+    )
+    if in_steps and unknown:  # Keras cannot read such data.
         raise ValueError(
             f"{owner} needs to know the number of axes of each input. Tell them with "
             f"`dataset.map(lambda images: tf.ensure_shape(images, (None, height, width,"
@@ -223,14 +230,77 @@ def _check_dataset(dataset, model, owner, in_steps):
     check_shape(images.shape, model, owner)
 
 
-def refuse_targets(model, owner, received):
+def check_use_of_targets(model, y, sample_weight, owner):
+    """Raise if there are targets without weights, or weights that the model ignores.
+
+    Keras drops weights without targets, so data with weights has the images in place of
+    the targets. The values are left to `check_targets` or `StepCheck`.
+
+    Args:
+        model: A `GenerativeModel`.
+        y: Targets, or None.
+        sample_weight: Weights of the images, or None.
+        owner: The call that received them, for error texts.
+
+    Raises:
+        ValueError: If either does not belong there.
+    """
+    received = f"y of type {type(y).__name__}"
+    if sample_weight is None:
+        if y is not None:
+            refuse_targets(model, owner, received)
+    elif not model._weighs_images:
+        raise ValueError(
+            f"{owner} takes no `sample_weight`, since it would not weigh the whole "
+            f"loss of an image. Leave it out, or repeat images in the data. Received: "
+            f"sample_weight of type {type(sample_weight).__name__}"
+        )
+    elif isinstance(y, (dict, list, tuple)):
+        refuse_targets(model, owner, received, weighed=True)
+
+
+def check_targets(model, y, images, owner):
+    """Raise unless targets that come with weights are the images.
+
+    Args:
+        model: A `GenerativeModel`.
+        y: Array of targets.
+        images: Array of images, checked or with NaN.
+        owner: The call that received them, for error texts.
+
+    Raises:
+        ValueError: If a number differs in float32, which models compute with.
+    """
+    y, images = np.asarray(y), np.asarray(images)
+    is_real = y.dtype.kind in "biuf"
+    same = is_real and np.array_equal(
+        y.astype("float32"), images.astype("float32"), equal_nan=True
+    )
+    if not same:
+        received = f"y of shape {y.shape} and dtype {y.dtype}, with other values"
+        refuse_targets(model, owner, received, weighed=True)
+
+
+def refuse_targets(model, owner, received, weighed=False):
     """Raise, and say where conditions belong.
+
+    Args:
+        model: A `GenerativeModel`.
+        owner: The call that received targets.
+        received: What they are.
+        weighed: Whether they came with weights.
 
     Raises:
         ValueError: Always.
     """
     names = [tensor.name for tensor in model.inputs]
-    if len(names) == 1:
+    if weighed:
+        images = "inputs" if len(names) == 1 else f'inputs["{names[0]}"]'
+        mend = (
+            f"With weights, give the images in place of targets, for a data set "
+            f"`.map(lambda inputs, y, weights: (inputs, {images}, weights))`."
+        )
+    elif len(names) == 1:
         mend = "Pass the images alone, for a data set `.map(lambda images, y: images)`."
     else:
         pairs = ", ".join(f'"{name}": {name}' for name in names)
@@ -245,8 +315,27 @@ def refuse_targets(model, owner, received):
     )
 
 
+def unpacked(data, model):
+    """Return inputs, targets and weights of `validation_data`.
+
+    A tuple of as many arrays as the model has inputs holds the inputs.
+
+    Args:
+        data: Inputs, a data source, or a tuple of inputs, targets and weights.
+        model: A `GenerativeModel`.
+
+    Returns:
+        Inputs or a data source; targets or None; weights or None.
+    """
+    if isinstance(data, tuple) and len(data) <= 3:
+        is_nested = isinstance(data[0], (dict, list, tuple)) if data else False
+        if is_nested or len(data) != len(model.inputs):
+            return keras.utils.unpack_x_y_sample_weight(data)
+    return data, None, None
+
+
 def without_tuple(element):
-    """Return the inputs in an element of a data set, which may be a 1-tuple of them."""
+    """Return the inputs in an element of a data set, the first of a tuple."""
     return element[0] if isinstance(element, tuple) else element
 
 
@@ -367,10 +456,12 @@ def wanted_shape(tensor, shape, images_shape):
     column, which Keras would repeat for an image of more.
 
     Args:
-        tensor: The input, or `SAMPLE_WEIGHT`.
+        tensor: The input, `SAMPLE_WEIGHT` or `TARGETS`.
         shape: Shape of the condition: integers, None or scalar tensors.
         images_shape: Shape of the images, with the same kinds of sizes.
     """
+    if tensor is TARGETS:
+        return [*images_shape]
     wanted = [images_shape[0], *tensor.shape[1:]]
     for axis, size in enumerate(shape):
         if wanted[axis] is not None:

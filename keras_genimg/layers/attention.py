@@ -62,7 +62,7 @@ class GridAttention(keras.layers.Layer):
             )
 
     def compute_output_spec(self, *inputs, **named):
-        # Of what `call` returns, since the attention is float32 under any policy.
+        # The dtypes of what `call` returns: the attention is float32 under any policy.
         return keras.Operation.compute_output_spec(self, *inputs, **named)
 
     def get_config(self) -> Config:

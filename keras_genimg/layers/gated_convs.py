@@ -360,7 +360,7 @@ class GatedHorizontalConv(GatedConv):
             name="convolution",
             **self.weight_arguments(),
         )
-        # Without a bias, which would only repeat that of the convolution.
+        # A bias would only repeat that of the convolution.
         self.link = keras.layers.Dense(
             2 * self.filters, name="link", **self.weight_arguments(use_bias=False)
         )

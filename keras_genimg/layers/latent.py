@@ -252,7 +252,8 @@ def add_divergence(layer, divergence):
     # Mean over the batch; 0 for the empty batch of an idle replica.
     batch_size = tf.cast(tf.size(divergence), tf.float32)
     mean = tf.math.divide_no_nan(tf.reduce_sum(divergence), batch_size)
-    layer.add_loss(tf.cast(mean, keras.config.floatx()))  # As Keras' other losses.
+    # Keras adds losses, so all must have one dtype.
+    layer.add_loss(tf.cast(mean, keras.config.floatx()))
 
 
 @keras.saving.register_keras_serializable(package="keras_genimg")

@@ -432,7 +432,7 @@ class DiagonalBiLSTM(PixelLSTM):
         recurrent = tf.cast(self.recurrent_kernel, kernel.dtype)
         prepared = []
         for direction in range(2):
-            # As a step's input has them: the input, the condition, the hidden state
+            # The order of a step's input: the input, the condition, the hidden state
             # above; then that of the left neighbor, an LSTM's own hidden state.
             kernels = [kernel[:, direction], *tf.unstack(recurrent[direction])]
             prepared.append(

@@ -126,7 +126,7 @@ class DiscretizedLogisticMixture(Likelihood):
                 here, temperature = uniforms[..., color], temperatures[color]
                 logits = components.logits_of_values(color, *given)
                 drawn = Categorical(self.num_values).sample(logits, here, temperature)
-                # As in a batch in which all temperatures are 1.
+                # The same value as in a batch in which all temperatures are 1.
                 exact = components.quantile(here, color, *given)
                 return tf.where(temperature == 1, exact, drawn)
 
@@ -351,7 +351,7 @@ class _Components:
         """
         means = self._means(color, [value[..., None] for value in earlier])[..., None]
         inverse_scales = self.inverse_scales[color][..., None]
-        # As in `log_mass`, but neighbors share the edge between them.
+        # The formula is that of `log_mass`, but neighbors share the edge between them.
         edges = self._scaled(tf.range(self.max_value, dtype=tf.float32), 1)
 
         def below(edges):

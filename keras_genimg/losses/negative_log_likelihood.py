@@ -68,3 +68,10 @@ class MaskedNegativeLogLikelihood(NegativeLogLikelihood):
     def call(self, y_true, y_pred):
         nats = self.likelihood.log_prob_of_pixels(y_pred, y_true)
         return -tf.reduce_sum(tf.where(self.counted, nats, 0.0), axis=(1, 2))
+
+
+class GivenNats(keras.losses.Loss):
+    """Loss of models that return the nats of each image instead of parameters."""
+
+    def call(self, y_true, y_pred):
+        return y_pred

@@ -53,8 +53,8 @@ class GenerativeModel(keras.Model):
         outputs: Parameters of the likelihood, float32.
         likelihood: Name or object, see `keras_genimg.likelihoods.get`.
         dtype: Dtype policy that the model reports; its layers have their own.
-        targets_shape: Shape of what the outputs are parameters of, if not of the
-            images, see `_targets_of`.
+        targets_shape: Shape of the tensor whose distribution the outputs describe, see
+            `_targets_of`. By default, the shape of the images.
         **kwargs: `name` and `trainable` of `keras.Model`.
 
     Attributes:
@@ -73,7 +73,7 @@ class GenerativeModel(keras.Model):
 
     # Names of the attributes that `_keep` has stored.
     _kept: tuple[str, ...] = ()
-    # Whether all of the loss is per image, so that `sample_weight` weighs it.
+    # True if the loss is a mean over images. Only then can `sample_weight` be used.
     _weighs_images = True
 
     def __init__(
@@ -91,6 +91,7 @@ class GenerativeModel(keras.Model):
         if isinstance(inputs, dict):  # Keras would sort it by name.
             inputs = sorted(inputs.values(), key=lambda tensor: tensor.name != "images")
         images, *others = tf.nest.flatten(inputs)
+        _check_dtypes([images, *others])
         inputs = [images, *others] if others else images
         outputs = tf.nest.flatten(outputs)
         shapes = [tuple(tensor.shape) for tensor in outputs]
@@ -114,7 +115,8 @@ class GenerativeModel(keras.Model):
                 f"{outputs.dtype}"
             )
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
-        if dtype is not None:  # Which functional models do not take.
+        # A functional `keras.Model` accepts no `dtype` argument.
+        if dtype is not None:
             self.dtype_policy = keras.dtype_policies.get(dtype)
         self.likelihood: likelihoods.Likelihood = likelihood
         self._function_cache = FunctionCache(self)
@@ -298,7 +300,9 @@ class GenerativeModel(keras.Model):
 
         Args:
             filepath: Directory to create; must not exist.
-            format: `"tf_saved_model"`; any other goes to `keras.Model.export`.
+            format: `"tf_saved_model"`; any other goes to `keras.Model.export`, which
+                writes the forward pass alone. The options of a SavedModel, here up to
+                `batching` and those of `endpoints`, are then refused.
             image_size: `(height, width)` to serve, for a model of any size.
             max_examples: Largest number of examples that a signature takes in one call.
                 A signature that draws several candidates for an example counts all of
@@ -318,9 +322,18 @@ class GenerativeModel(keras.Model):
 
         Raises:
             ValueError: If `filepath` exists, the image size is not known, or an
-                argument is not as described.
+                argument is not as described or not for this format.
         """
         if format != "tf_saved_model":
+            given = {
+                "image_size": image_size,
+                "max_examples": None if max_examples == 256 else max_examples,
+                "xla_twins": xla_twins or None,
+                "metadata": metadata,
+                "batching": batching or None,
+                **{name: kwargs.get(name) for name in self._endpoint_options()},
+            }
+            _refuse_options(format, given)
             if is_chief(self.distribute_strategy):
                 super().export(filepath, format=format, verbose=verbose, **kwargs)
             return
@@ -338,12 +351,17 @@ class GenerativeModel(keras.Model):
 
     def _check_endpoint_options(self, options):
         """Raise if `endpoints` takes no option of that name."""
-        _, _, *taken = inspect.signature(self.endpoints).parameters.values()
-        if all(each.kind is not each.VAR_KEYWORD for each in taken):
-            names = [each.name for each in taken]
+        parameters = inspect.signature(self.endpoints).parameters.values()
+        if all(each.kind is not each.VAR_KEYWORD for each in parameters):
+            names = self._endpoint_options()
             unknown = {k: v for k, v in options.items() if k not in names}
             *own, _ = inspect.signature(self.export).parameters
             _refuse(unknown, own + names, f"`export` of {type(self).__name__}")
+
+    def _endpoint_options(self):
+        """Return the names of the options of `endpoints` of the model's own kind."""
+        _, _, *taken = inspect.signature(self.endpoints).parameters.values()
+        return [each.name for each in taken if each.kind is not each.VAR_KEYWORD]
 
     # Methods of `keras.Model`.
 
@@ -354,7 +372,7 @@ class GenerativeModel(keras.Model):
         self,
         optimizer: str | keras.optimizers.Optimizer = "rmsprop",
         loss: None = None,
-        metrics: list[Any] | None = None,
+        metrics: list[Any] | tuple[Any, ...] | dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         """Configure training; the model knows its loss.
@@ -362,24 +380,32 @@ class GenerativeModel(keras.Model):
         Args:
             optimizer: Name or `keras.optimizers.Optimizer`.
             loss: Must be left out.
-            metrics: List of metrics besides the model's own.
+            metrics: Metrics besides the model's own, in a list, a tuple or a dict. As
+                in Keras, a dict has them by output name, and all apply to the only
+                output.
             **kwargs: The other arguments of `keras.Model.compile`, such as
                 `jit_compile`.
 
         Raises:
-            ValueError: If a loss is given, if the model or its optimizer was made in
-                another scope, or if replicas cannot train with an argument.
+            ValueError: If a loss or a single metric is given, if the model or its
+                optimizer was made in another scope, or if replicas cannot train with
+                an argument.
         """
         if loss is not None:
             raise ValueError(
                 f"{self.name} is trained on its own negative log-likelihood, so leave "
                 f"`loss` out of compile. Received: loss={loss!r}"
             )
+        if not isinstance(metrics, (list, tuple, dict, type(None))):
+            raise ValueError(
+                f"`metrics` of compile must be a list, a tuple or a dict, such as "
+                f"metrics=[{metrics!r}]. Received: metrics={metrics!r}"
+            )
         check_compile(self, optimizer, kwargs)
         super().compile(
             optimizer,
             loss=self._own_loss(),
-            metrics=[*self._own_metrics(), *(metrics or [])],
+            metrics=[*self._own_metrics(), *keras.tree.flatten(metrics or [])],
             **kwargs,
         )
 
@@ -400,22 +426,31 @@ class GenerativeModel(keras.Model):
     ) -> keras.callbacks.History:
         """Train as `keras.Model.fit` does, on images alone.
 
+        Images can have weights in the loss. Beside arrays, pass `sample_weight`. A data
+        set, a generator or a loader yields tuples `(x, images, weights)`: the inputs,
+        the images once more in place of targets, and a number for each image.
+        `validation_data` of arrays is such a tuple too. `VAE` and `DRAW` take no
+        weights, since these would not weigh all of their loss.
+
         Args:
             x: Images in the likelihood's own range, as an array, a `tf.data.Dataset`,
                 a PyTorch `DataLoader` or anything else that Keras reads. A model with
                 conditions takes a list or a dict of all its inputs.
-            y: Must be left out: the images are the targets.
+            y: Must be left out, since the images are the targets; with weights, the
+                images.
             *args: The next arguments of `keras.Model.fit`.
             **kwargs: The other arguments of `keras.Model.fit`, such as `epochs`. Like
-                `x`, `validation_data` is images alone or a data set of them.
+                `x`, `validation_data` is images alone or a data set of them, or has
+                weights too.
 
         Returns:
             A `keras.callbacks.History`.
 
         Raises:
             ValueError: If there are no images, or their shape, a pixel, a condition or
-                a weight does not fit. Arrays are checked at once, other sources batch
-                by batch. Also if the model was made in another scope, if workers have
+                a weight does not fit, or if there are targets other than the images.
+                Arrays are checked at once, other sources batch by batch. Also if the
+                model takes no weights, if it was made in another scope, if workers have
                 different global seeds, or if `keras.callbacks.BackupAndRestore` is used
                 by several workers or together with `keras_genimg.callbacks.Resume`.
         """
@@ -428,7 +463,7 @@ class GenerativeModel(keras.Model):
             x: Images in the likelihood's own range, as an array, a `tf.data.Dataset`,
                 a PyTorch `DataLoader` or anything else that Keras reads. A model with
                 conditions takes a list or a dict of all its inputs.
-            y: Must be left out.
+            y: Must be left out; with weights, the images. See `fit`.
             *args: The next arguments of `keras.Model.evaluate`.
             **kwargs: The other arguments of `keras.Model.evaluate`, such as
                 `batch_size`.
@@ -438,8 +473,8 @@ class GenerativeModel(keras.Model):
 
         Raises:
             ValueError: If there are no images, or their shape, a pixel, a condition or
-                a weight does not fit. Arrays are checked at once, other sources batch
-                by batch.
+                a weight does not fit, or if there are targets other than the images.
+                Arrays are checked at once, other sources batch by batch.
         """
         return self._fitter.evaluate(super().evaluate, x, y, *args, **kwargs)
 
@@ -559,7 +594,7 @@ class GenerativeModel(keras.Model):
         return NegativeLogLikelihood(self.likelihood)
 
     def _targets_of(self, x):
-        """Return what the outputs for the inputs `x` are parameters of."""
+        """Return the targets of the loss for inputs `x`; by default the images."""
         return images_of(x, self)
 
     def _epoch_variables(self):
@@ -605,6 +640,43 @@ def _check_arguments(cls, received):
     names = [*parameters, *("name", "trainable", "dtype")]
     accepted = [x for x in dict.fromkeys(names) if x not in ("self", "args", "kwargs")]
     _refuse(unknown, accepted, cls.__name__)
+
+
+def _check_dtypes(inputs):
+    """Raise if an input of a model holds no real numbers.
+
+    Raises:
+        ValueError: If it holds texts, for example.
+    """
+    for tensor in inputs:
+        dtype = tf.as_dtype(tensor.dtype)
+        if not (dtype.is_floating or dtype.is_integer or dtype.is_bool):
+            raise ValueError(
+                f"The input '{tensor.name}' must hold real numbers or booleans. Number "
+                f"texts in the data, such as with keras.layers.StringLookup in "
+                f"`dataset.map`. Received: keras.Input of dtype {dtype.name}"
+            )
+
+
+def _refuse_options(format, given):
+    """Raise if a format other than a SavedModel cannot have options.
+
+    Args:
+        format: That of `export`.
+        given: Dict of options by name; None for those that were not given.
+
+    Raises:
+        ValueError: If there is another value than None.
+    """
+    given = {name: value for name, value in given.items() if value is not None}
+    if given:
+        listed = ", ".join(f"{name}={value!r}" for name, value in given.items())
+        raise ValueError(
+            f"`export` with format={format!r} writes the model's forward pass, which "
+            f"does not draw images, so it takes no {', '.join(given)}. Leave these "
+            f"out, or write a SavedModel with format='tf_saved_model'. Received: "
+            f"{listed}"
+        )
 
 
 def _refuse(unknown, accepted, owner):

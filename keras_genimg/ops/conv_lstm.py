@@ -57,8 +57,8 @@ def conv_lstm_scan(
     kernel = tf.cast(kernel, inputs.dtype)
     kernel = tf.reshape(kernel, (directions, taps * units, 4 * units))
     if directions == 1:
-        # Without this axis, products are not batched and slices need no copy. The
-        # gradient of an index such as `[:, 0]` would copy all steps.
+        # If this axis is left out, products are not batched and slices need no copy.
+        # The gradient of an index such as `[:, 0]` would copy all steps.
         arguments = (
             tf.squeeze(inputs, 1),
             *(tf.squeeze(tensor, 0) for tensor in (kernel, hidden, cell)),

@@ -1,7 +1,7 @@
 """Settings of models by name, how they are trained, and trained weights."""
 
 from keras_genimg.presets.preset import Preset, Recipe
-from keras_genimg.presets.settings import FAMILIES, find_preset
+from keras_genimg.presets.settings import FAMILIES
 from keras_genimg.presets.weights import (
     load_weights,
     presets_with_weights,
@@ -13,7 +13,6 @@ __all__ = [
     "FAMILIES",
     "Preset",
     "Recipe",
-    "find_preset",
     "load_weights",
     "presets_with_weights",
     "read_card",

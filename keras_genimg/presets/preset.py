@@ -16,7 +16,8 @@ class Recipe:
         learning_rate: Highest learning rate.
         final_fraction: Fraction of that rate that the decay ends at; 1 for a constant
             rate.
-        warmup_steps: Number of steps in which the rate first rises from 0.
+        warmup_steps: Number of steps in which the rate first rises from 0. Short runs
+            take at most a tenth of their steps.
         ema_momentum: Highest momentum of the moving average of the weights, which are
             those of the trained model; None for no average. Shorter runs take a lower
             one, so that the average does not hold the first weights.
@@ -47,12 +48,13 @@ class Recipe:
             A `keras.optimizers.Adam`.
         """
         total = steps_per_epoch * (epochs or self.epochs)
+        warmup = min(self.warmup_steps, total // 10)
         rate = keras.optimizers.schedules.CosineDecay(
-            0.0 if self.warmup_steps else self.learning_rate,
-            max(total - self.warmup_steps, 1),
+            0.0 if warmup else self.learning_rate,
+            total - warmup,
             self.final_fraction,
-            warmup_target=self.learning_rate if self.warmup_steps else None,
-            warmup_steps=self.warmup_steps,
+            warmup_target=self.learning_rate if warmup else None,
+            warmup_steps=warmup,
         )
         averages: dict[str, Any] = {}
         if self.ema_momentum is not None:

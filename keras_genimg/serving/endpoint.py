@@ -147,6 +147,8 @@ class Endpoint:
         mergeable: Whether `concrete` may merge the requests of several clients. Images
             hide the rounding that depends on the number of examples; a log-probability
             shows it.
+        pairs_apart: Whether to compute two examples one after the other. True for
+            models that have a quicker way for single images, but not for two.
         warm_up: Whether to write warm-up requests for it.
         at_most: Largest value of an output, by name of output. `verify` fails above it.
     """
@@ -156,6 +158,7 @@ class Endpoint:
     jit_compile: bool = False
     num_candidates: int = 1
     mergeable: bool = False
+    pairs_apart: bool = False
     warm_up: bool = True
     at_most: dict[str, float] = dataclasses.field(default_factory=dict)
 
@@ -192,6 +195,12 @@ class Endpoint:
         """
         most_examples = self.most_examples(max_examples)
         function = self.function
+        specs = {
+            name: tf.TensorSpec.from_spec(given.spec, name)
+            for name, given in self.inputs.items()
+        }
+        if self.pairs_apart:
+            function = _pairs_apart(function, specs)
         if self.jit_compile:
             compiled = tf.function(function, jit_compile=True, autograph=False)
             function = _in_few_sizes(compiled, most_examples)
@@ -207,10 +216,6 @@ class Endpoint:
                 inputs = {name: tf.identity(given) for name, given in inputs.items()}
             return function(**inputs)
 
-        specs = {
-            name: tf.TensorSpec.from_spec(given.spec, name)
-            for name, given in self.inputs.items()
-        }
         return tf.function(run, autograph=False).get_concrete_function(**specs)
 
     def _merged(self, function, most_examples, queue):
@@ -300,6 +305,45 @@ def with_png(endpoints):
 
     png = dataclasses.replace(sample, function=run_sample_png)
     return {**endpoints, "sample": sample, "sample_png": png}
+
+
+def _pairs_apart(function, specs):
+    """Return `function` as one that computes two examples one after the other.
+
+    All other numbers are computed together. A loop of one or two iterations holds the
+    graph once, while a branch for pairs would hold it twice.
+    """
+    traced = tf.function(function, autograph=False).get_concrete_function(**specs)
+    results = traced.structured_outputs
+
+    def run(**inputs):
+        count = tf.shape(next(iter(inputs.values())))[0]
+        num_parts = tf.where(count == 2, 2, 1)
+        size = count // num_parts
+
+        def compute(part, found):
+            here = slice(part * size, (part + 1) * size)
+            outputs = traced(**{name: given[here] for name, given in inputs.items()})
+            return part + 1, {
+                name: found[name].write(part, output)
+                for name, output in outputs.items()
+            }
+
+        empty = {
+            name: tf.TensorArray(
+                result.dtype, num_parts, element_shape=result.shape, infer_shape=False
+            )
+            for name, result in results.items()
+        }
+        _, found = tf.while_loop(
+            lambda part, _: part < num_parts, compute, (tf.constant(0), empty)
+        )
+        return {
+            name: tf.ensure_shape(parts.concat(), results[name].shape)
+            for name, parts in found.items()
+        }
+
+    return run
 
 
 def _in_few_sizes(function, most_examples):

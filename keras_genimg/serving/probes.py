@@ -99,7 +99,7 @@ def random_inputs(signature, batch_size, seed=0):
         elif spec.dtype == tf.bool:
             values = generator.random(shape) < 0.5
         elif spec.dtype.is_floating:
-            # Without values close to an open limit, which can be rounded to it.
+            # Values close to an open limit can be rounded to it, so they are left out.
             size = high - low
             values = generator.uniform(low + size / 4, high - size / 8, shape)
         else:

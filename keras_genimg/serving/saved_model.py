@@ -60,6 +60,12 @@ def write_saved_model(
     """
     if not is_chief(model.distribute_strategy):
         return
+    if "sample" not in endpoints:
+        raise ValueError(
+            f"`endpoints` of {type(model).__name__} must return an endpoint 'sample', "
+            f"which becomes the default signature. Received: endpoints "
+            f"{sorted(endpoints)}"
+        )
     path = pathlib.Path(os.path.abspath(path))
     if os.path.lexists(path):
         raise ValueError(

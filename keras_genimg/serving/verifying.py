@@ -242,7 +242,7 @@ def check_python(trial):
         with quiet("absl"):  # It warns about gradients.
             loaded = tf.saved_model.load(trial.graph.directory)
         for batch in trial.of("batch"):
-            if not batch.outcome.succeeded:  # Which the check before has told.
+            if not batch.outcome.succeeded:  # The check before has said so.
                 continue
             name = batch.signature.name
             given = {key: tf.constant(value) for key, value in batch.inputs.items()}

@@ -212,7 +212,7 @@ def save_kl_per_step(path: PathLike, kl: ArrayLike | dict[str, Any]) -> None:
         from matplotlib.figure import Figure
         from matplotlib.ticker import MaxNLocator
 
-    # Without pyplot, which keeps global state and may need a display.
+    # `pyplot` keeps global state and may need a display, so it is not used.
     figure = Figure(figsize=(6.4, 4), dpi=150, facecolor="white", layout="constrained")
     axes = figure.add_subplot()
     lines = []
@@ -231,7 +231,7 @@ def save_kl_per_step(path: PathLike, kl: ArrayLike | dict[str, Any]) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.3)
-    # As plain text: labels may begin with an underscore or contain a dollar sign.
+    # Labels are plain text: they may begin with an underscore or contain a dollar sign.
     legend = axes.legend(lines, ["-"] * len(lines), frameon=False)
     for text, (label, values) in zip(legend.get_texts(), curves.items(), strict=True):
         text.set_parse_math(False)

@@ -142,7 +142,7 @@ def save_comparison(
     with optional("`save_comparison` needs matplotlib", "examples"):
         from matplotlib.figure import Figure
 
-    # Without pyplot, which keeps global state and may need a display.
+    # `pyplot` keeps global state and may need a display, so it is not used.
     figure = Figure(dpi=_DPI, facecolor="white")
     style = {"fontsize": 12, "color": "#202020", "parse_math": False}
     left = _MARGIN

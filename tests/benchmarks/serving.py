@@ -1,7 +1,8 @@
 """Many clients drawing images from the embedded server at the same time.
 
     python -m tests.benchmarks.serving
-    python -m tests.benchmarks.serving --clients 1 --seconds 20 --presets PixelCNN/mnist
+    python -m tests.benchmarks.serving --clients 1 2 8 --seconds 20 \\
+        --presets PixelCNN/mnist
 
 Each reply is compared with the images of its seeds. Wrong images, refused requests and
 missing replies are counted. The bound is the same signature called directly in one
@@ -18,10 +19,11 @@ import time
 import numpy as np
 import requests
 import tensorflow as tf
+from genimg_export.preset_names import find_preset
 
 import keras_genimg.models
 from keras_genimg.models import DRAW
-from keras_genimg.presets import find_preset, presets_with_weights
+from keras_genimg.presets import presets_with_weights
 from tests.benchmarks.timing import Benchmark
 from tests.export.running_server import calling, running
 
@@ -88,20 +90,20 @@ def direct_rows(benchmark, name, path, clients):
 def main():
     benchmark = Benchmark(__doc__, rounds=3)
     add = benchmark.parser.add_argument
-    add("--clients", type=int, default=32)
+    add("--clients", type=int, nargs="+", default=[32], help="numbers of clients")
     add("--seconds", type=float, default=60, help="of each run")
     add("--presets", nargs="+", default=PRESETS, help="with weights, if there are any")
     options = benchmark.start()
     models = {}
     if options.quick:
-        options.clients, options.seconds = 4, 1
+        options.clients, options.seconds = [1, 4], 1
         options.presets, models = [], {"draw": DRAW((4, 4, 1), 2, 4, 2, 2, 2)}
     for preset in options.presets:
         owner, name = find_preset(preset)
         make = getattr(keras_genimg.models, owner).from_preset
         weights = name in presets_with_weights(owner)
         models[preset.replace("/", "_")] = make(name, weights=weights)
-    load = options.clients, options.seconds
+    most = max(options.clients)
     rows = []
     with tempfile.TemporaryDirectory() as directory:
         base = pathlib.Path(directory, "models")
@@ -113,16 +115,18 @@ def main():
                 path = base / served / "1"
                 model.export(path, batching=batching, verbose=False)
                 if not batching:
-                    rows += direct_rows(benchmark, name, path, options.clients)
+                    rows += direct_rows(benchmark, name, path, most)
                 scratch = pathlib.Path(tempfile.mkdtemp(dir=directory))
-                flags = ["--max-concurrent", options.clients] if batching else []
+                flags = ["--max-concurrent", most] if batching else []
                 with running(scratch, "--base-dir", base, *flags) as server:
                     url = f"{server.address}/v1/models/{served}:predict"
-                    put_load(url, known, options.clients, min(2, options.seconds))
-                    cells = put_load(url, known, *load)
-                merged = "yes" if batching else "no"
-                rows.append({"model": name, "merged in the graph": merged, **cells})
-    note = "{} clients, {:g} s per run, 1 image per request".format(*load)
+                    put_load(url, known, most, min(2, options.seconds))
+                    for clients in options.clients:
+                        cells = put_load(url, known, clients, options.seconds)
+                        merged = "yes" if batching else "no"
+                        given = {"merged in the graph": merged, "clients": clients}
+                        rows.append({"model": name, **given, **cells})
+    note = f"{options.seconds:g} s per run, 1 image per request"
     benchmark.table("Serving under load", rows, note)
 
 

@@ -11,7 +11,7 @@ import tensorflow as tf
 from keras_genimg.callbacks import Resume
 from keras_genimg.callbacks.resume import check_same_run, describe_run
 from keras_genimg.datasets import cluttered_digits, load, two_digits
-from keras_genimg.models import VAE, PixelCNN
+from keras_genimg.models import VAE, OrientedModel, PixelCNN
 from tests.datasets.written_sets import write_set
 from tests.fitting.one_convolution import one_convolution
 from tests.inputs.test_sizes import Batches
@@ -89,6 +89,15 @@ def assert_resumes(folder, *stops, save_every=1, repeats_exactly=False, **option
 @pytest.mark.parametrize("stops", [(1,), (4, 3), (5,), (7, 1)])
 def test_ends_with_the_same_bits_wherever_it_was_stopped(stops, tmp_path):
     assert_resumes(tmp_path, *stops, save_every=2)
+
+
+def test_orders_of_pixels_continue(tmp_path):
+    def make_oriented():
+        keras.utils.set_random_seed(1)
+        network = PixelCNN(SHAPE, 3, 1, 4, num_classes=8)
+        return make(OrientedModel, (network,))
+
+    assert_resumes(tmp_path, 3, 4, make=make_oriented)
 
 
 def test_stopped_between_the_last_batch_and_the_end_of_the_epoch(

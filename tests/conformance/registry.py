@@ -152,6 +152,17 @@ def model_case(name, shape, *arguments, **options):
     )
 
 
+def oriented_case(name, shape, *arguments, **options):
+    """Return a name and the case of an `OrientedModel` of a PixelCNN."""
+
+    def make():
+        network = models.PixelCNN(shape, *arguments, **options)
+        return models.OrientedModel(network, seed=1)
+
+    likelihood = likelihoods.get(options.get("likelihood", "bernoulli"))
+    return name, ModelCase(make, shape, likelihood.num_values)
+
+
 _FOUR, _FIVE = likelihoods.Categorical(4), likelihoods.Categorical(5)
 _MIXTURE = likelihoods.DiscretizedLogisticMixture(5, 2)
 _REAL = likelihoods.Bernoulli(intensities=True)
@@ -180,6 +191,13 @@ MODELS = dict(
             likelihood=_FOUR,
             first_kernel_size=3,
             condition_filters=4,
+        ),
+        oriented_case("OrientedModel", (4, 4, 1), 3, 1, 4, num_classes=8),
+        oriented_case(
+            "OrientedModel_mixture",
+            *((4, 5, 3), 4, 1, 8),
+            likelihood=_MIXTURE,
+            num_classes=4,
         ),
         model_case("VAE", (4, 5, 1), 3, 8, num_samples=2, posterior=_VARIANCE),
         model_case(

@@ -1,6 +1,6 @@
 """Check layers and models on two CPU devices, in one process; run by a test.
 
-Each layer and four models are trained on one device and on two.
+Each layer and five models are trained on one device and on two.
 
 Models end with the same weights, noise and uneven batches included. In a custom model,
 layers that draw noise end with different weights; the devices must draw different noise
@@ -28,9 +28,15 @@ from tests.fitting.test_steps import IMAGES, SHAPE, batches, pixels
 from tests.serving.some_endpoints import check_export
 from tests.untuned import leave_datasets_untuned
 
-# With labels, of several scales, with noise, and with a loop of steps. Attention is
-# among the layers.
-REPLICATED = ("PixelCNN_classes", "MultiScalePixelRNN", "VAE", "DRAW_whole")
+# With labels, of several scales, in several orders, with noise, and with a loop of
+# steps. Attention is among the layers.
+REPLICATED = (
+    "PixelCNN_classes",
+    "MultiScalePixelRNN",
+    "OrientedModel",
+    "VAE",
+    "DRAW_whole",
+)
 
 
 class Squares(keras.Model):

@@ -2,6 +2,7 @@
 
 import sys
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -36,6 +37,35 @@ def test_a_folder_gives_its_images_in_a_fixed_order(colors, tmp_path):
     parts = [as_array(load(folder, s)) for s in ("train", "validation", "test")]
     assert [len(part) for part in parts] == [16, 2, 2]
     np.testing.assert_array_equal(np.concatenate(parts), loaded)
+
+
+def test_subfolders_are_classes_as_in_keras(tmp_path):
+    images = digits(9)
+    write(tmp_path / "dog", images[3:8])
+    write(tmp_path / "cat" / "at home", images[:3])
+    write(tmp_path / "eel", images[8:])
+    (tmp_path / "cat" / ".hidden").write_text("not an image")
+    dataset = load(tmp_path, "all", labels=True)
+    loaded = as_array(dataset)
+    by_keras = keras.utils.image_dataset_from_directory(
+        tmp_path,
+        color_mode="grayscale",
+        image_size=(8, 8),
+        shuffle=False,
+        interpolation="nearest",
+        verbose=False,
+    )
+    assert dataset.class_names == by_keras.class_names == ["cat", "dog", "eel"]
+    order = np.random.default_rng(1797).permutation(9)
+    expected, labels = (np.concatenate(each) for each in zip(*by_keras, strict=True))
+    np.testing.assert_array_equal(loaded["images"], expected[order])
+    np.testing.assert_array_equal(loaded["label"], labels[order])
+    assert len(set(labels)) == 3 and loaded["label"].dtype == np.int32
+    unlabeled = load(tmp_path, "all")
+    np.testing.assert_array_equal(as_array(unlabeled), loaded["images"])
+    assert not hasattr(unlabeled, "class_names")
+    parts = [as_array(load(tmp_path, s, labels=True)) for s in ("train", "test")]
+    assert [len(part["label"]) for part in parts] == [7, 1]
 
 
 def test_mixed_sizes_are_resized_as_images_of_tfds_are(tmp_path, write_set):
@@ -81,7 +111,7 @@ FRAME = Image.new("L", (8, 8))
 RED, CLEAR = np.full((1, 8, 8, 3), [200, 0, 0], "u1"), np.zeros((1, 8, 8, 4), "u1")
 DEEP = np.full((1, 8, 8), 300, "uint16")
 REFUSED = [
-    (lambda f: (f / ".hidden").touch(), "must hold some"),
+    (lambda f: (f / ".hidden").touch(), "No images found in"),
     (lambda f: (f / "a.csv").write_bytes(b""), "a.csv, which cannot be read"),
     (lambda f: (f / "a.csv").write_text("no image"), "a.csv, which cannot be read"),
     *((lambda f, s=s: truncate(f, s), "001.* be read") for s in ("png", "jpg", "bmp")),
@@ -114,9 +144,9 @@ def test_gray_and_color_are_refused_when_they_are_resized_too(tmp_path):
 @pytest.mark.parametrize(
     "path, split, options, text",
     [
-        ("", "all", {"labels": True}, "has none.*labels=True"),
-        ("000.png", "all", {}, "folder of images, or the file of Frey Face"),
-        ("nothing", "all", {}, "Received: .*nothing"),
+        ("", "all", {"labels": True}, "subfolders .* Move each .* Received: .*000.png"),
+        ("000.png", "all", {}, "must be that of Frey Face"),
+        ("nothing", "all", {}, "There is no folder .*nothing"),
         ("", "tests", {}, r"\['train', 'validation', 'test', 'all'"),
         ("", "test", {}, "no examples.*test"),
     ],

@@ -1,11 +1,16 @@
 import json
+import os
 import pathlib
+import re
 
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from keras_genimg.models import PixelRNN
+from examples import train
+from keras_genimg.datasets import as_array, load
+from keras_genimg.likelihoods import Bernoulli
+from keras_genimg.models import VAE, PixelRNN
 from keras_genimg.presets import weights as preset_weights
 from tests.datasets.written_sets import write_set
 
@@ -24,8 +29,8 @@ def test_a_run_gets_a_card_that_its_weights_reproduce(
     for name in ("fashion_mnist", "mnist"):
         version = pathlib.Path(tfds.builder(name, data_dir=data_dir).data_dir).name
         write_set(data_dir, name, images, images.shape[1:], version=version, **options)
-    train = "train.py --preset VAE/mnist --epochs 1 --samples 0"
-    run_example(train, "--output", run)
+    command = "train.py --preset VAE/mnist --epochs 1 --samples 0"
+    run_example(command, "--output", run)
 
     printed = run_example("evaluate.py --samples 3", run, "--card", weights)
     card = preset_weights.read_card("VAE", "mnist")
@@ -35,20 +40,27 @@ def test_a_run_gets_a_card_that_its_weights_reproduce(
     assert len(card["curve"]) == 2 and card["started_from"] is None
     assert "--preset VAE/mnist --epochs 1" in card["command"]
     assert card["held_out"] == "the last 1 training images"
+    assert card["training_images"] == "binarized again in each epoch"
+    assert card["test_images"] == "binarized once, with seed 777"
+    assert card["seed"] == 0 and card["weights_of"].startswith(("epoch 1", "the end"))
+    assert card["optimizer"]["name"] == "Adam"
+    rate = card["optimizer"]["learning_rate"]
+    assert rate["schedule"] == "CosineDecay"
+    np.testing.assert_allclose(rate["initial_learning_rate"], 1e-3)
 
     printed = run_example("evaluate.py VAE/mnist --samples 3")
     assert printed.count(f'"nats": {card["nats"]}') == 2  # Measured, and of the card.
 
     second, third = tmp_path / "second", tmp_path / "third"
     other = "--data fashion_mnist --image-size 28"
-    run_example(f"{train} {other} --start-from weights --output", second)
+    run_example(f"{command} {other} --start-from weights --output", second)
     changed = "--held-out 0 --mixed-precision bfloat16 --learning-rate 0.002"
-    run_example(f"{train} {changed} --output", third, "--start-from", second)
+    run_example(f"{command} {changed} --output", third, "--start-from", second)
     run_example("evaluate.py --samples 3", third, "--card", weights)
     last = preset_weights.read_card("VAE", "mnist")
     assert "--held-out 0 --mixed-precision bfloat16" in last["command"]
     assert f"--learning-rate 0.002 --start-from {second}" in last["command"]
-    assert last["held_out"] == "the last 0 training images"
+    assert last["held_out"] == "none"
     begun = last["started_from"]
     other = "--preset VAE/mnist --data fashion_mnist --image-size 28 --epochs 1"
     assert other in begun["command"] and begun["started_from"] == card
@@ -64,6 +76,60 @@ def test_a_run_gets_a_card_that_its_weights_reproduce(
         (run / "config.json").write_text(json.dumps({**config, **change}))
         with pytest.raises(SystemExit, match=text):
             run_example("evaluate.py --card", weights, run)
+
+
+@pytest.fixture
+def binarized_mnist():
+    """Skip unless the prepared data set is there, which no other one can replace."""
+    folder = os.environ.get("TFDS_DATA_DIR")
+    if not folder or not pathlib.Path(folder, "binarized_mnist").is_dir():
+        pytest.skip("TFDS_DATA_DIR has no prepared binarized_mnist")
+
+
+@pytest.mark.slow
+def test_a_validation_split_is_held_out(binarized_mnist):
+    options = {"name": "binarized_mnist"}
+    splits = train.load_splits(options, 100, None, Bernoulli())
+    facts = train.data_facts(options, *splits)
+    assert facts["train_split"] == "train" and facts["held_out_images"] == 10_000
+    training, held_out, test = splits
+    assert len(training) == 500 and test.shape == (10_000, 28, 28, 1)
+    validation = as_array(load("binarized_mnist", "validation"))
+    np.testing.assert_array_equal(held_out * np.uint8(255), validation)
+    # Each epoch has the same bits, in another order.
+    first, second = (as_array(training.epochs.read(n, 0)) for n in (0, 1))
+    assert (first != second).any()
+    np.testing.assert_array_equal(*(each.sum(0, int) for each in (first, second)))
+
+    chosen, held_out, _ = train.load_splits(options, 100, 7, Bernoulli())
+    assert chosen.epochs.description["split"] == "train[:49993]" and len(held_out) == 7
+    for name in ("digits", pathlib.Path("photos"), "downsampled_imagenet/32x32"):
+        assert not train.has_validation_split(name)
+
+
+@pytest.mark.slow
+def test_the_card_of_a_run_on_the_papers_set_says_so(
+    run_example, tmp_path, monkeypatch, binarized_mnist
+):
+    monkeypatch.setattr(preset_weights, "FOLDER", tmp_path)
+    command = "train.py --preset VAE/mnist --data binarized_mnist --epochs 1"
+    options = "--samples 0 --test-samples 1 --output"
+    run_example(f"{command} {options}", tmp_path / "run")
+    run_example("evaluate.py --samples 1", tmp_path / "run", "--card", tmp_path)
+    card = preset_weights.read_card("VAE", "mnist")
+    assert card["data"] == {"name": "binarized_mnist"} and card["images"] == 10_000
+    assert card["training_images"] == card["test_images"] == "fixed bits"
+    assert card["held_out"] == "its validation split, 10,000 images"
+    assert card["license"].startswith("MNIST: CC BY-SA 3.0")
+    assert "--preset VAE/mnist --data binarized_mnist --epochs 1" in card["command"]
+    assert 90 < card["nats"] < 784 * np.log(2)  # Those of random bits.
+
+    printed = run_example("evaluate.py VAE/mnist --samples 1 --images 100")
+    test = as_array(load("binarized_mnist", "test[:100]", likelihood=Bernoulli()))
+    model = VAE.from_preset("mnist", weights=True)
+    nats = -model.log_prob(test, num_samples=1, seed=777, batch_size=100).mean()
+    found = re.search(r'"nats": ([\d.]+)', printed)[1]
+    np.testing.assert_allclose(float(found), nats, rtol=1e-5)
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ import types
 import numpy as np
 import pytest
 
-from examples.train import image_options, load_splits, size_options
+from examples.train import image_options, image_source, load_splits, size_options
 from keras_genimg import likelihoods, models
 from keras_genimg.presets import FAMILIES
 from tests.datasets.written_sets import write_set
@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.weekly]
 
 
 def write_data(preset, folder):
-    """Write images of a preset's form; return the value of --data that names them."""
+    """Write images of a preset's form; return `--data` that names them, as parsed."""
     *size, colors = preset.config["image_shape"]
     name = preset.data["name"]
     images = random_images(4, size, colors)
@@ -30,9 +30,9 @@ def write_data(preset, folder):
         from scipy.io import savemat
 
         savemat(folder / "frey_rawface.mat", {"ff": images.reshape(4, -1).T})
-        return str(folder / "frey_rawface.mat")
+        return image_source(str(folder / "frey_rawface.mat"))
     if name in ("digits", "photo_patches"):
-        return str(write_images(folder / "images", 4, size, colors))
+        return image_source(str(write_images(folder / "images", 4, size, colors)))
     import tensorflow_datasets as tfds
 
     any_size = "imagenet" in name

@@ -1,5 +1,12 @@
 import json
+import os
 import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
 
 import keras
 import numpy as np
@@ -16,6 +23,7 @@ from keras_genimg.likelihoods import (
     Gaussian,
 )
 from keras_genimg.models import PixelCNN
+from tests.subprocesses import ROOT
 
 
 def random_images(count, size=(8, 8), colors=1):
@@ -109,6 +117,28 @@ def test_a_folder_of_images_becomes_a_served_model(train_here, tmp_path):
 
 
 @pytest.mark.slow
+def test_ctrl_c_says_how_to_continue(tmp_path):
+    (tmp_path / "genimg_export").symlink_to(ROOT / "export")
+    command = "--preset VAE/digits --epochs 100000 --samples 0 --output run"
+    path = os.pathsep.join([str(tmp_path), str(ROOT)])
+    quiet = {"PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": ""}
+    with open(tmp_path / "errors", "w") as errors:
+        process = subprocess.Popen(
+            [sys.executable, ROOT / "examples" / "train.py", *command.split()],
+            cwd=tmp_path,
+            env={**os.environ, **quiet},
+            stdout=subprocess.DEVNULL,
+            stderr=errors,
+        )
+    while process.poll() is None and not (tmp_path / "run" / "log.csv").exists():
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 130
+    told = "\nStopped. Run the same command to continue.\n"
+    assert (tmp_path / "errors").read_text() == told
+
+
+@pytest.mark.slow
 def test_a_color_folder_alone_keeps_all_levels(train_here, tmp_path):
     folder = write_images(tmp_path / "images", 20, size=(9, 10), colors=3)
     Image.new("RGB", (70, 40), (1, 2, 3)).save(folder / "other.png")
@@ -121,7 +151,7 @@ def test_a_color_folder_alone_keeps_all_levels(train_here, tmp_path):
     assert "Model: PixelCNN/photo_patches, DiscretizedLogisticMixture(" in printed
     assert "Training: 1 epochs" in printed and "ounded" not in printed
     assert "genimg-serve --base-dir served" in printed
-    assert "What to try next: --epochs 2 --output run_longer" in printed
+    assert "What to try next: train twice as long with --epochs 2" in printed
     assert pathlib.Path("run/best.weights.h5").exists()
     assert "Mixture(num_values=256" in read_json("run/report.json")["likelihood"]
     with Image.open(folder / "other.png") as original:
@@ -140,6 +170,63 @@ def test_a_color_folder_begins_with_trained_weights(train_here, tmp_path):
     trained = PixelCNN.from_preset("cifar10_small", weights=True).get_weights()
     for weight, expected in zip(found, trained, strict=True):
         np.testing.assert_allclose(weight, expected, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_subfolders_become_classes(train_here, tmp_path):
+    """Dark images are in one folder, light ones in another."""
+    for name, share in (("dark", 0.1), ("light", 0.9)):
+        (tmp_path / "images" / name).mkdir(parents=True)
+        drawn = np.random.default_rng(0).random((30, 6, 6)) < share
+        for index, image in enumerate(drawn * np.uint8(255)):
+            Image.fromarray(image).save(tmp_path / "images" / name / f"{index}.png")
+    options = "--data ./images --set units=4 --set num_blocks=1 --samples 5 --epochs 8"
+    options += " --learning-rate 0.03"
+    train_here(f"{options} --output plain")
+    printed = train_here(f"{options} --start-from plain --labels --output run")
+    assert "Classes: 2, dark, light" in printed
+    assert re.search(r"Weights: 16 are loaded, 2 are new: class_embedding/", printed)
+    config = read_json("run/config.json")
+    assert config["class_names"] == ["dark", "light"]
+    assert config["data"]["labels"] == "True"
+    with Image.open("run/samples/epoch_0008.png") as picture:
+        assert picture.size[0] < picture.size[1] * 1.2  # Two rows of two images.
+    model = keras.models.load_model("run/model.keras")
+    test = as_array(load(tmp_path / "images", "test", labels=True))
+    images, label = test["images"] // 255, test["label"]
+    right, wrong = (model.log_prob([images, x]).mean() for x in (label, 1 - label))
+    assert right > wrong + 0.1
+    assert read_json("run/report.json")["test_images"] == len(images) == 6
+
+
+def test_a_model_with_labels_begins_as_the_one_without():
+    other = PixelCNN((4, 4, 1), 3, 1, head_filters=4)
+    model = PixelCNN((4, 4, 1), 3, 1, head_filters=4, num_classes=2)
+    text = train.set_fitting_weights(model, other)
+    new = "class_embedding/embeddings, layer_0/project/kernel"
+    assert text.endswith(f"2 are new: {new}")
+    images = np.random.default_rng(0).integers(2, size=(4, 4, 4, 1)).astype("uint8")
+    for label in (0, 1):
+        nats = model.log_prob([images, np.full(4, label)])
+        np.testing.assert_allclose(nats, other.log_prob(images), rtol=1e-5)
+    # With another number of classes, what is known of the others stays.
+    third = PixelCNN((4, 4, 1), 3, 1, head_filters=4, num_classes=3)
+    model.get_layer("layer_0").set_weights(
+        [weight + 1 for weight in model.get_layer("layer_0").get_weights()]
+    )
+    assert train.set_fitting_weights(third, model).endswith(
+        "1 are new: class_embedding/embeddings"
+    )
+    for layer in ("layer_0", "logits"):
+        found, expected = (m.get_layer(layer).get_weights() for m in (third, model))
+        np.testing.assert_equal(found, expected)
+
+
+def test_a_picture_of_samples_has_a_row_for_each_class():
+    labels, columns = train.labels_of_samples(9, 4)
+    assert columns == 2 and labels.tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
+    labels, columns = train.labels_of_samples(3, 4)
+    assert columns == 1 and labels.tolist() == [0, 1, 2]
 
 
 def test_pixels_decide_their_likelihood_and_size(tmp_path):
@@ -172,17 +259,55 @@ def test_pixels_decide_their_likelihood_and_size(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "losses, text",
+    "bits, text",
     [
-        (("3", "2", "1"), "next: --epochs 6 --output run_longer,"),
-        (("2", "1", "3"), "after epoch 2 of 3;"),
-        (("", "", ""), "--epochs 6"),  # No images were held out.
+        (
+            {1: 3, 2: 2.5, 3: 2},
+            "with --epochs 6 --output run_longer. .* in the last epoch, .* from 2.500 "
+            "to 2.000 bits",
+        ),
+        ({1: 2, 2: 1, 3: 3}, r"after epoch 2 of 3 \(1.000 .* 3.000 at the end\)"),
+        ({1: 3, 2: 2.0001, 3: 2}, "larger model. .* to 2.000 .* has settled"),
+        ({0: 1, 1: 3, 2: 2, 3: 1.5}, "lower --learning-rate.* 1.500 at the end"),
+        ({0: 3, 3: 2}, "with --epochs 6"),
+        ({}, "more images, so that --held-out"),
+        ({1: 3, 2: 2}, "lower --learning-rate. Training diverged after epoch 2"),
     ],
 )
-def test_what_to_try_next(losses, text, tmp_path):
-    log = tmp_path / "log.csv"
-    log.write_text("epoch,val_loss\n" + "".join(f"0,{loss}\n" for loss in losses))
-    assert text in train.what_to_try(log, 3, "run", colors=1)
+def test_what_to_try_next(bits, text):
+    losses = {epoch: 64 * np.log(2) * each for epoch, each in bits.items()}
+    assert re.search(text, train.what_to_try(losses, 3, "run", 64))
+    assert "too short to judge" in train.what_to_try({1: 2.0}, 1, "run", 64)
+
+
+@pytest.mark.parametrize("rate, ends_worse", [(0.003, False), (0.5, True)])
+@pytest.mark.slow
+def test_the_start_is_epoch_0_and_kept_if_it_is_best(rate, ends_worse, train_here):
+    """Also by a model whose loss has noise; a killed run has the same noise again."""
+    train_here("--preset VAE/digits --epochs 2 --samples 0 --output run")
+    command = "--preset VAE/digits --epochs 1 --samples 0 --start-from run --output"
+    printed = train_here(f"{command} on --learning-rate {rate}")
+    score = read_json("on/start.json")["val_loss"]
+    assert f"Epoch 0/1, before training - val_loss: {score:.4f}" in printed
+    model = keras.models.load_model("on/model.keras")
+    started = keras.models.load_model("run/model.keras").get_weights()
+    kept = "the start, best for held-out images"
+    if ends_worse:
+        assert f"Kept: the weights of {kept}." in printed
+        np.testing.assert_equal(model.get_weights(), started)
+    assert (read_json("on/report.json")["weights_of"] == kept) is ends_worse
+    assert len(pathlib.Path("on/log.csv").read_text().splitlines()) == 2
+
+    # Killed after the score, before the first state.
+    pathlib.Path("killed").mkdir()
+    for name in ("start.json", "best.weights.h5"):
+        shutil.copy(f"on/{name}", "killed")
+    printed = train_here(f"{command} killed --learning-rate {rate}")
+    assert "Epoch 0/" not in printed
+    logs = (pathlib.Path(each, "log.csv").read_text() for each in ("on", "killed"))
+    assert len(set(logs)) == 1
+    again = keras.models.load_model("killed/model.keras").get_weights()
+    np.testing.assert_equal(again, model.get_weights())
 
 
 @pytest.mark.slow

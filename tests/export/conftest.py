@@ -86,9 +86,9 @@ def server(base_dir, tmp_path_factory):
     from tests.export.running_server import running
 
     directory = tmp_path_factory.mktemp("server")
-    limits = ("--max-body-bytes", 1_000_000, "--timeout", 20)
+    limit = ("--max-body-bytes", 1_000_000)
     label = ("--label", "vae:stable=1")
-    with running(directory, "--base-dir", base_dir, *limits, *label) as started:
+    with running(directory, "--base-dir", base_dir, *limit, *label) as started:
         yield started
 
 

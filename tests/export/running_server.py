@@ -55,13 +55,13 @@ class RunningServer:
         return self.log_file.read_text()
 
     def get(self, path):
-        return self.session.get(self.address + path, timeout=60)
+        return self.session.get(self.address + path, timeout=150)
 
     def post(self, path, body):
         """Send `body`: bytes unchanged, anything else as JSON."""
         kind = "data" if isinstance(body, (bytes, str)) else "json"
         url = f"{self.address}/v1/models/{path}"
-        return self.session.post(url, **{kind: body}, timeout=60)
+        return self.session.post(url, **{kind: body}, timeout=150)
 
     def predict(self, path, **body):
         """Send a predict request, which must succeed; return the reply."""
@@ -72,18 +72,20 @@ class RunningServer:
 
 
 @contextlib.contextmanager
-def running(directory, *arguments):
+def running(directory, *arguments, warm_up=False):
     """Run the server where Keras and this library cannot be imported."""
     block(directory)
     log = directory / "log.txt"
     command = [sys.executable, ROOT / "export" / "serve.py", "--port", 0, *arguments]
+    if not warm_up:  # It takes longer than the first requests of a test.
+        command.append("--no-warm-up")
     options = {"cwd": directory, "env": {**os.environ, "PYTHONPATH": str(directory)}}
 
     def address():
         return re.search(r"running on (http://\S+)", log.read_text())
 
     with (
-        started(command, log, address, **options) as process,
+        started(command, log, address, 300, **options) as process,
         requests.Session() as session,
     ):
         yield RunningServer(process, log, address()[1], session)

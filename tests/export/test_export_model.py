@@ -69,11 +69,11 @@ def test_a_preset_is_published_with_its_card(command, tmp_path, monkeypatch):
     options = ["--name", "vae", "--batch-sizes", ""]
     command("--preset", "VAE/digits", *options)
     assert read_metadata(tmp_path / "vae" / "1")["card"] == {"nats": 1.5}
-    for preset, text in (
-        ("VAE/mnist", "has no trained weights. Presets of VAE that have: digits"),
-        ("nothing", "no family has 'nothing'"),
+    for preset, code, text in (
+        ("VAE/mnist", 1, "has no trained weights. Presets of VAE that have: digits"),
+        ("VAE/digit", 2, "no preset 'VAE/digit'. Did you mean VAE/digits"),
     ):
-        assert text in command("--preset", preset, *options, code=1)[1]
+        assert text in command("--preset", preset, *options, code=code)[1]
 
 
 def test_options_reach_the_export(command, files, tmp_path):
@@ -99,7 +99,7 @@ def test_options_reach_the_export(command, files, tmp_path):
 @pytest.mark.parametrize(
     "model, options, code, text",
     [
-        ("nowhere.keras", [], 1, "path of a `.keras` file"),
+        ("nowhere.keras", [], 2, "There is no file or folder 'nowhere.keras'"),
         ("any_size.keras", [], 1, "export needs `image_size="),
         ("any_size.keras", [*SIZE, "--num-candidates", 300], 1, "must have room"),
         ("vae.keras", ["--num-candidates", 2], 1, "VAE has no argument `num_cand"),
@@ -126,13 +126,16 @@ def test_faults_are_told_without_a_traceback(
     [
         (planted.sound, 0, "can be served", "pass  Python"),
         (planted.calls_python, 1, "must not be served", "FAIL  graph: calls_python"),
-        (None, 1, "must not be served", "FAIL  files: FileNotFoundError"),
+        (None, 1, "must not be served", "FAIL  files: "),
     ],
 )
 def test_verdict_of_verify(function, code, last, told, tmp_path, run_command):
     path = tmp_path / "model"
+    path.mkdir()
     if function:
         planted.save(path, {function.__name__: (function, [planted.SEED])})
     printed, _ = run_command(verify, path, code=code)
     assert told in printed
     assert printed.endswith(f"{path} {last}\n")
+    _, errors = run_command(verify, tmp_path / "gone", code=2)
+    assert f"There is no folder '{tmp_path / 'gone'}'." in errors

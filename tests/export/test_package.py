@@ -1,4 +1,6 @@
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -9,11 +11,19 @@ PROJECT = (ROOT / "pyproject.toml").read_text()
 QUIET = """
 import os, sys
 os.dup2(1, 2)
-del os.environ["TF_CPP_MIN_LOG_LEVEL"]
 from genimg_export.quiet_start import import_tensorflow
 import_tensorflow()
 sys.modules["tensorflow"].constant(1.0) + 1.0
 print("on standard error", file=sys.stderr, flush=True)
+"""
+STOPPED = """
+import os, signal, threading, time
+from export.arguments import stopped_by_ctrl_c
+threading.Thread(target=time.sleep, args=(300,)).start()
+with stopped_by_ctrl_c("Run it again."):
+    print("drawn", end="")
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(300)
 """
 LIGHT = """
 import importlib, sys
@@ -53,7 +63,16 @@ def test_commands_are_functions_of_modules_in_the_wheel():
 
 
 @pytest.mark.slow
-def test_tensorflow_is_imported_without_notices(tmp_path):
+@pytest.mark.parametrize("level", ["", "2"])
+def test_tensorflow_is_imported_without_notices(level, tmp_path):
     (tmp_path / "genimg_export").symlink_to(ROOT / "export")
     options = {"cwd": tmp_path, "PYTHONPATH": str(tmp_path)}
+    options["TF_CPP_MIN_LOG_LEVEL"] = level
     assert run_python("-c", QUIET, **options) == "on standard error\n"
+
+
+def test_ctrl_c_ends_with_one_line():
+    command = [sys.executable, "-c", STOPPED]
+    stopped = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert stopped.returncode == 130 and stopped.stdout == "drawn"
+    assert stopped.stderr == "\nRun it again.\n"

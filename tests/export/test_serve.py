@@ -30,8 +30,8 @@ def named(signature, **body):
 MALFORMED = {
     "vae": [
         # Not JSON, or not of the form of a request.
-        (b'{"instances": [1]} more', "Extra data"),
         (b'{"instances": [1], "instances": [2]}', "'instances' occurs twice"),
+        (b'{"inputs": {"seed": [1], "seed": [2]}}', "'seed' occurs twice"),
         (b'{"instances": ["\xff"]}', "utf-8"),
         (DEEP, "maximum recursion depth"),
         (b'{"instances": [' + b"1" * 5000 + b"]}", "integer string conversion"),
@@ -62,9 +62,10 @@ MALFORMED = {
         ({"instances": [1]}, "an object with the keys label, seed"),
         ({"instances": [{"seed": 1}]}, "Received: seed"),
         (
-            {"inputs": {"seed": [1], "label": [0], "top": [1]}},
+            {"instances": [{"seed": 1, "label": 0, "top": 1}]},
             "Received: label, seed, top",
         ),
+        ({"inputs": {"seed": [1], "top": [1]}}, "Received: seed, top"),
         ({"inputs": {"seed": [1, 2], "label": [0]}}, "same number of examples"),
         ({"instances": [{"seed": 1, "label": 2**31}]}, "label must be of type int32"),
         (
@@ -182,6 +183,46 @@ def test_says_how_to_install_what_is_missing(run_command, monkeypatch):
     assert "uvicorn" in errors and 'pip install ".[serving]"' in errors
 
 
+def test_what_tensorflow_serving_ignores_is_ignored(server):
+    expected = server.predict("vae", inputs=[1, 2])
+    more = {"inputs": {"seed": [1, 2], "more": [3]}}
+    for body in (
+        more,
+        b' {"inputs": [1, 2]} more',
+        b'{"inputs": [1, 2]}{"inputs": []}',
+    ):
+        answer = server.post("vae:predict", body)
+        assert answer.status_code == 200 and answer.json() == {"outputs": expected}
+
+
+def test_many_keys_take_time_in_proportion_to_their_number(server):
+    """As many as fit; with a search through all keys for each, they took minutes."""
+    keys = b", ".join(b'"%d": 0' % number for number in range(80_000))
+    start = time.monotonic()
+    answer = server.post("vae:predict", b'{%s, "79999": 0}' % keys)
+    assert answer.status_code == 400 and "'79999' occurs twice" in answer.text
+    answer = server.post("vae:predict", b"{%s}" % keys)
+    assert answer.status_code == 400 and "Unknown keys '0', '1'" in answer.text
+    assert len(answer.text) < 500
+    assert time.monotonic() - start < 15
+
+
+def test_requests_to_other_hosts_are_refused(server):
+    """The page of another site can point its name at this server."""
+    for path in ("/", "/v1/models/vae", "/v1/models", "/docs"):
+        url, headers = server.address + path, {"Host": "rebound.example:8501"}
+        answer = server.session.get(url, headers=headers, timeout=60)
+        assert answer.status_code == 403
+        assert "'rebound.example:8501'" in error_of(answer)
+        assert "--allowed-host" in error_of(answer)
+    url = f"{server.address}/v1/models/vae:predict"
+    answer = server.session.post(url, b"{}", headers=headers, timeout=60)
+    assert answer.status_code == 403
+    headers = {"Host": "localhost:1"}
+    body = {"instances": [1]}
+    assert server.session.post(url, json=body, headers=headers, timeout=60).ok
+
+
 def error_of(answer):
     """Return the error of a reply, which has nothing else."""
     ((key, error),) = answer.json().items()
@@ -257,7 +298,8 @@ def test_a_request_that_takes_too_long_is_given_up(small):
     answer = small.post("plain:predict", FOREVER)
     took = time.monotonic() - start
     assert answer.status_code == 504, answer.text
-    assert "Timed out after 2 s" in answer.json()["error"]
+    error = answer.json()["error"]
+    assert error == "Timed out after 2 s. Start the server with a longer --timeout."
     assert 1.5 < took < 5
     # Its work has ended too.
     time.sleep(0.5)
@@ -266,6 +308,9 @@ def test_a_request_that_takes_too_long_is_given_up(small):
     time.sleep(1)
     assert sum(process.cpu_times()[:2]) - before < 0.5
     assert small.predict("vae", instances=[1])
+    # One that asks for several can ask for fewer.
+    answer = small.post("plain:predict", {**FOREVER, "instances": [2**60, 1]})
+    assert answer.status_code == 504 and "Ask for fewer images" in answer.text
 
 
 def test_requests_above_the_limit_are_told_to_come_back(small):

@@ -6,7 +6,9 @@ import pytest
 import tensorflow as tf
 
 from keras_genimg.fitting.distribution import check_strategy
+from tests.fitting import normalizations
 from tests.fitting.one_convolution import one_convolution
+from tests.subprocesses import run_forked
 
 IMAGES = np.zeros((4, 4, 4, 1))
 
@@ -50,3 +52,13 @@ def test_training_in_the_scope_of_another_strategy_is_refused():
                 text = f"made in {made}.* {method.__name__} was called in the scope of"
                 with pytest.raises(ValueError, match=text):
                     method(IMAGES)
+
+
+@pytest.mark.slow
+def test_batch_normalization_on_two_replicas_is_a_warning(tmp_path):
+    run_forked(normalizations.check_warnings, output=tmp_path / "printed")
+
+
+@pytest.mark.slow
+def test_synchronized_batch_normalization_trains_as_on_one_device(tmp_path):
+    run_forked(normalizations.check_training, output=tmp_path / "printed")

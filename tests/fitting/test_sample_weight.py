@@ -1,8 +1,11 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
+from keras_genimg.callbacks import Resume
 from keras_genimg.models import VAE, GatedPixelCNN
+from tests.fitting.test_step_check import LABELS, with_labels
 from tests.inputs.test_sizes import IMAGES, Batches, small
 
 WEIGHTS = np.array([2, 0, 1, 0.5] * 2, "float32")
@@ -13,8 +16,15 @@ def model():
     return small()
 
 
+class Triples(Batches):
+    """Batches of inputs, targets and weights."""
+
+    def __getitem__(self, index):
+        return self.batches[index]
+
+
 class Weighted(Batches):
-    """Batches of images, unused targets and weights."""
+    """Batches of images, which are their targets, and weights."""
 
     def __getitem__(self, index):
         return IMAGES, IMAGES, self.batches[index]
@@ -127,3 +137,198 @@ def test_weights_that_would_not_weigh_the_loss_are_refused():
     ):
         with pytest.raises(ValueError, match="takes no `sample_weight`"):
             call()
+
+
+def triples(x, y, weights=WEIGHTS):
+    """Return two batches of inputs, targets and weights."""
+    return [
+        tf.nest.map_structure(lambda array, i=index: array[i : i + 4], (x, y, weights))
+        for index in (0, 4)
+    ]
+
+
+def known(batches):
+    return tf.data.Dataset.from_tensor_slices(
+        tf.nest.map_structure(lambda *parts: np.concatenate(parts), *batches)
+    ).batch(4)
+
+
+def unknown(batches):
+    """Return a data set that knows the ranks only."""
+    signature = tf.nest.map_structure(
+        lambda array: tf.TensorSpec([None] * np.ndim(array), array.dtype), batches[0]
+    )
+    data = tf.data.Dataset.from_generator(
+        lambda: iter(batches), output_signature=signature
+    )
+    return data.apply(tf.data.experimental.assert_cardinality(len(batches)))
+
+
+def torch_loader(batches):
+    data = pytest.importorskip("torch.utils.data")
+    return data.DataLoader(batches, batch_size=None)
+
+
+SOURCES = {
+    "PyDataset": Triples,
+    "generator": lambda batches: (batch for batch in batches),
+    "tf.data": known,
+    "tf.data of unknown sizes": unknown,
+    "torch": torch_loader,
+}
+EVERY_SOURCE = pytest.mark.parametrize("source", SOURCES.values(), ids=SOURCES)
+# A pixel of one image in the second batch.
+OTHER = IMAGES.copy()
+OTHER[6, 1, 2] = 1 - OTHER[6, 1, 2]
+OTHERS = (
+    r"With weights, give the images in place of targets, .*\.map\(lambda.*Received: "
+)
+
+
+@EVERY_SOURCE
+def test_weights_of_every_source_come_with_the_images(model, source):
+    weighed = pytest.approx(WEIGHTS @ -model.log_prob(IMAGES) / 8, rel=1e-5)
+    loss, _ = model.evaluate(source(triples(IMAGES, IMAGES)), verbose=0, steps=2)
+    assert loss == weighed
+    fitted = small()
+    fitted.set_weights(model.get_weights())
+    fitted.optimizer.learning_rate = 0
+    history = fitted.fit(
+        source(triples(IMAGES, IMAGES)),
+        validation_data=source(triples(IMAGES, IMAGES)),
+        steps_per_epoch=2,
+        validation_steps=2,
+        verbose=0,
+    ).history
+    assert history["loss"] == history["val_loss"] == [weighed]
+
+
+@pytest.mark.parametrize(
+    "mode, source",
+    [
+        ("plain", "PyDataset"),
+        ("plain", "tf.data of unknown sizes"),
+        ("plain", "torch"),
+        ("eager", "generator"),
+        ("steps", "tf.data"),
+        pytest.param("xla", "tf.data", marks=pytest.mark.slow),
+        pytest.param("steps with xla", "PyDataset", marks=pytest.mark.slow),
+    ],
+)
+def test_other_targets_beside_weights_are_refused(mode, source):
+    """They were dropped, and training was that of the images."""
+    model, make = small(mode), SOURCES[source]
+    text = f"of cnn takes.*{OTHERS}.*{OTHER[6, 1, 2, 0]} where an image has another"
+    for call, what in ((model.evaluate, "Evaluation"), (model.fit, "Training")):
+        with pytest.raises(ValueError, match=f"^{what} {text}"):
+            call(make(triples(IMAGES, OTHER)), verbose=0)
+    # The errors leave no state behind.
+    assert np.isfinite(model.evaluate(IMAGES, sample_weight=WEIGHTS, verbose=0)).all()
+    with pytest.raises(ValueError, match=f"^Evaluation {text}"):
+        model.fit(IMAGES, validation_data=make(triples(IMAGES, OTHER)), verbose=0)
+    assert all(np.isfinite(weight).all() for weight in model.get_weights())
+
+
+@pytest.mark.parametrize(
+    "targets",
+    [
+        np.arange(8),
+        IMAGES[:, :2],
+        IMAGES[..., :1, :1, :1],
+        np.full((8, 3, 4, 1), "a"),
+        IMAGES * np.nan,
+    ],
+    ids=["labels", "rows", "pixels", "strings", "NaN"],
+)
+def test_targets_of_other_shapes_and_kinds_are_refused(targets):
+    model = small()
+    data = triples(IMAGES, targets)
+    for call in (
+        lambda: model.evaluate(known(data), verbose=0),
+        lambda: model.evaluate(unknown(data), verbose=0),
+        lambda: model.train_on_batch(IMAGES, targets, WEIGHTS),
+        lambda: model.fit(IMAGES, targets, sample_weight=WEIGHTS, verbose=0),
+    ):
+        with pytest.raises(ValueError, match=OTHERS):
+            call()
+
+
+def test_bad_images_are_named_before_their_targets(model):
+    spoiled = IMAGES * np.nan
+    for data in ((spoiled, spoiled), (spoiled, IMAGES)):
+        with pytest.raises(ValueError, match="of cnn expects pixels"):
+            model.evaluate(Triples(triples(*data)), verbose=0)
+        with pytest.raises(ValueError, match="of cnn expects pixels"):
+            model.test_on_batch(spoiled, spoiled, WEIGHTS)
+
+
+def test_weights_of_arrays_may_come_with_the_images(model):
+    expected = model.test_on_batch(IMAGES, sample_weight=WEIGHTS)
+    weighed = pytest.approx(expected[0])
+    for targets in (None, IMAGES, IMAGES.astype(bool), tf.constant(IMAGES)):
+        data = IMAGES, targets, WEIGHTS
+        assert model.test_on_batch(*data) == expected
+        loss, _ = model.evaluate(data[0], data[1], sample_weight=data[2], verbose=0)
+        assert loss == weighed
+        fitted = model.fit(IMAGES[:1], validation_data=data, verbose=0).history
+        expected = model.test_on_batch(IMAGES, sample_weight=WEIGHTS)
+        weighed = pytest.approx(expected[0])
+        assert fitted["val_loss"] == [weighed]
+    for data, text in (
+        ((IMAGES, OTHER, WEIGHTS), f"takes no targets.*{OTHERS}"),
+        ((IMAGES, IMAGES), "takes no targets.*Pass the images alone"),
+        ((IMAGES, IMAGES, WEIGHTS + np.inf), "`sample_weight` of cnn must be finite"),
+    ):
+        with pytest.raises(ValueError, match=text):
+            model.fit(IMAGES, validation_data=data, verbose=0)
+        for call in (model.train_on_batch, model.test_on_batch):
+            with pytest.raises(ValueError, match=text):
+                call(*data)
+
+
+def test_weights_with_conditions():
+    model = with_labels()
+    x = {"images": IMAGES, "label": LABELS}
+    expected = model.test_on_batch(x, sample_weight=WEIGHTS)[0]
+    for data in (Triples(triples(x, IMAGES)), known(triples(x, IMAGES))):
+        loss = model.evaluate(data, verbose=0)[0]
+        assert loss == pytest.approx(expected)
+    pair = [IMAGES, LABELS]
+    model.optimizer.learning_rate = 0
+    for validation in ((x, IMAGES, WEIGHTS), (pair, None, WEIGHTS)):
+        history = model.fit(x, validation_data=validation, verbose=0).history
+        assert history["val_loss"] == [pytest.approx(expected)]
+    # A tuple of as many arrays as inputs holds these.
+    history = model.fit(x, validation_data=(IMAGES, LABELS), verbose=0).history
+    assert history["val_loss"] == [pytest.approx(model.test_on_batch(x)[0])]
+    with pytest.raises(ValueError, match=r'inputs\["images"\], weights\)\)`'):
+        model.evaluate(Triples(triples(x, LABELS)), verbose=0)
+    with pytest.raises(ValueError, match="takes no targets"):
+        model.fit(x, validation_data=(x, IMAGES), verbose=0)
+
+
+def test_data_without_targets_and_with_weights(model):
+    """`tf.data` and generators can say so; `PyDataset`s of Keras cannot."""
+    expected = model.test_on_batch(IMAGES, sample_weight=WEIGHTS)
+    data = known(triples(IMAGES, IMAGES)).map(lambda x, y, w: (x, None, w))
+    assert model.evaluate(data, verbose=0) == pytest.approx(expected)
+    batches = ((x, None, w) for x, _, w in triples(IMAGES, IMAGES))
+    assert model.evaluate(batches, steps=2, verbose=0) == pytest.approx(expected)
+
+
+def test_resume_keeps_weights_of_validation_data(tmp_path, model):
+    fitted = model.fit(
+        IMAGES,
+        validation_data=(IMAGES, IMAGES, WEIGHTS),
+        callbacks=[Resume(tmp_path)],
+        verbose=0,
+    ).history
+    loss, _ = model.test_on_batch(IMAGES, sample_weight=WEIGHTS)
+    assert fitted["val_loss"] == [pytest.approx(loss)]
+
+
+def test_a_loop_of_ones_own_refuses_other_targets():
+    model = small()
+    assert set(model.train_step((IMAGES, IMAGES, WEIGHTS))) == {"loss", "bits_per_dim"}
+    with pytest.raises(tf.errors.InvalidArgumentError, match="are not the images"):
+        model.train_step((IMAGES, OTHER, WEIGHTS))

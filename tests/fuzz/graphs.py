@@ -25,13 +25,14 @@ from keras_genimg.layers import (
 )
 from keras_genimg.networks import likelihood_head
 from tests.fuzz import own_layers as own
+from tests.fuzz import own_likelihoods
 
 # Square ones too, in which a row can be taken for a column.
 SIZES = [(3, 4), (4, 3), (4, 4), (2, 3), (1, 5), (5, 1)]
 NUM_CLASSES = 3
 
 # Steps of models for images of any size.
-_KINDS = "convolution lstm block gated composite stacked arithmetic shift"
+_KINDS = "convolution lstm block gated composite stacked arithmetic shift model far"
 ANY_SIZE = [f"add_{kind}" for kind in _KINDS.split()]
 
 # Shapes and dtypes of conditions, as functions of the images' height and width.
@@ -61,6 +62,7 @@ class RandomGraph:
         refusable: What the graph holds that the library may refuse, a list of names.
         half: Whether a part computes in half precision.
         any_size: Whether the model takes images of any size.
+        wrong_likelihood: Whether the likelihood must be refused.
     """
 
     def __init__(self, seed):
@@ -76,12 +78,18 @@ class RandomGraph:
         self.likelihood = self.pick(kinds)
         if self.chance(0.1) and not self.half:
             self.likelihood = likelihoods.DiscretizedLogisticMixture(4, 2)
+        elif self.chance(0.15):
+            self.likelihood = self.pick(own_likelihoods.RIGHT)()
+        self.wrong_likelihood = self.step == "bad_likelihood"
+        if self.wrong_likelihood:
+            self.likelihood = self.pick(own_likelihoods.WRONG)()
         self.image_colors = 1 if gray else int(self.pick([1, 1, 3]))
         self.colors = self.likelihood.mask_colors(self.image_colors)
         self.channels = 2 * self.colors * int(self.pick([1, 2]))
         self.size = self.pick(SIZES)
         self.shape = (*self.size, self.image_colors)
-        self.any_size = self.step in ANY_SIZE and self.chance(0.3)
+        chance_of_any = 1.0 if self.step == "add_far" else 0.3
+        self.any_size = self.step in ANY_SIZE and self.chance(chance_of_any)
         if self.half and self.step != "add_half":
             keras.mixed_precision.set_global_policy("mixed_bfloat16")
         self.model = self._model()
@@ -347,6 +355,27 @@ class RandomGraph:
             params = ops.tanh(params[..., 0] - params[..., 2])
             self.allow("a slice of parameters")
         return MaskedConv2D(self.channels, 1, "B", self.colors)(params)
+
+    def add_model(self):
+        """A block that subclasses `keras.Model`."""
+        return own.Block(self.channels, self.colors, self.number())(self.value())
+
+    def add_far(self):
+        """A convolution that sees the future only in images from a size on."""
+        if not self.any_size:
+            return self.masked(self.value(), "B")
+        self.allow("a leak in large images")
+        layer = layers.Conv2D(self.channels, 3, dilation_rate=6, padding="same")
+        return layer(self.value())
+
+    def add_training_noise(self):
+        layer = self.one_of(
+            lambda: layers.Dropout(0.5),
+            lambda: layers.GaussianNoise(0.5),
+            lambda: own.Noisy(),
+            lambda: own.Shaken(),
+        )
+        return layer(self.value())
 
     def add_sequence(self):
         start = self.pick([[], [keras.Input((*self.size, self.channels))]])
@@ -681,6 +710,20 @@ class RandomGraph:
             return layer(self.image)
         if isinstance(layer, layers.Layer) and self.chance(0.3):
             layer.trainable = False
+        return layer(self.value())
+
+    def bad_likelihood(self):
+        return self.masked(self.value(), "B")
+
+    def bad_training(self):
+        """Layers that leak in training alone, or mix the images of a batch."""
+        layer = self.one_of(
+            lambda: layers.RandomTranslation(0.4, 0.4),
+            lambda: layers.RandomFlip("horizontal"),
+            lambda: layers.RandomRotation(0.3),
+            lambda: own.Ahead(),
+            lambda: layers.BatchNormalization(),
+        )
         return layer(self.value())
 
     def bad_batch(self):

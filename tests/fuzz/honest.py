@@ -1,5 +1,6 @@
 """What a model computes, by eager forward passes of one image at a time."""
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -25,13 +26,13 @@ class Honest:
         self.half = half
         self._params = {}
 
-    def forward(self, images, rows):
+    def forward(self, images, rows, training=False):
         """Return the parameters of images with the conditions of `rows`, eagerly."""
         first, *others = self.model.inputs
         given = [tf.cast(images, first.dtype)]
         for tensor in others:
             given.append(tf.constant(self.conditions[tensor.name][rows]))
-        params = self.model(given if others else given[0], training=False)
+        params = self.model(given if others else given[0], training=training)
         return tf.cast(params, tf.float32)
 
     def params(self, images):
@@ -77,6 +78,66 @@ class Honest:
         before, after = (self.forward(each, rows).numpy() for each in (images, changed))
         place = np.arange(size).reshape(units)
         seen = place <= positions.reshape(-1, *[1] * len(units))
+        seen = seen.reshape(seen.shape + (1,) * (before.ndim - seen.ndim))
+        difference = np.where(seen, abs(before - after), 0)
+        return bool(difference.max() > limit * (1 + abs(before).max()))
+
+    def leaks_in_training(self, images, generator):
+        """Return whether a unit sees itself or a later one in training.
+
+        The noise of Keras is the same before and after a change. The statistics of a
+        batch are none of its pixels, so `BatchNormalization` computes as in inference.
+        """
+        weights = {id(weight) for weight in self.model.weights}
+        states = [x for x in self.model.variables if id(x) not in weights]
+        states = [(state, state.numpy()) for state in states]
+        normalizations = [
+            layer
+            for layer in self.model._flatten_layers()
+            if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable
+        ]
+        rows = np.arange(len(images))
+        size = int(np.prod(self.model.likelihood.unit_shape(images.shape[1:])))
+
+        def forward(images):
+            for state, value in states:
+                state.assign(value)
+            with tf.init_scope():
+                tf.random.set_seed(3)  # Noise of TensorFlow begins anew, too.
+            return self.forward(images, rows, training=True).numpy()
+
+        for layer in normalizations:
+            layer.trainable = False
+        try:
+            before = forward(images)
+            for _ in range(4):
+                position = generator.integers(size)
+                changed = self._changed(images, position, generator)
+                after = forward(changed)
+                if self._sees_later(before, after, images.shape[1:], position):
+                    return True
+        finally:
+            for layer in normalizations:
+                layer.trainable = True
+            for state, value in states:
+                state.assign(value)
+        return False
+
+    def _changed(self, images, position, generator):
+        """Return images with other values from a unit on."""
+        couples = self.model.likelihood.couples_colors
+        units = self.model.likelihood.unit_shape(images.shape[1:])
+        later = np.arange(np.prod(units)) >= position
+        later = later.reshape(1, *units, *[1] * couples)
+        values = self.model.likelihood.num_values
+        others = (images + generator.integers(1, values, size=images.shape)) % values
+        return np.where(later, others, images).astype("float32")
+
+    def _sees_later(self, before, after, image_shape, position):
+        """Return whether parameters up to a unit differ."""
+        limit = 0.02 if self.half else 1e-4
+        units = self.model.likelihood.unit_shape(image_shape)
+        seen = np.arange(np.prod(units)).reshape(1, *units) <= position
         seen = seen.reshape(seen.shape + (1,) * (before.ndim - seen.ndim))
         difference = np.where(seen, abs(before - after), 0)
         return bool(difference.max() > limit * (1 + abs(before).max()))

@@ -342,6 +342,50 @@ class Sketch(layers.Layer):
         return {**super().get_config(), "shape": self.shape}
 
 
+# Layers that act in training alone.
+
+
+class Ahead(_SameShape):
+    """Gives each pixel the features of the next one, in training."""
+
+    pointwise = True
+
+    def call(self, inputs, training=False):
+        return tf.roll(inputs, -1, axis=2) if training else inputs
+
+
+class Shaken(_SameShape):
+    """Adds noise of TensorFlow's own generator, in training."""
+
+    pointwise = True
+
+    def call(self, inputs, training=False):
+        return inputs + tf.random.normal(tf.shape(inputs)) if training else inputs
+
+
+# A model of its own `call` as a layer.
+
+
+class Block(keras.Model):
+    """A convolution times a number, which a user may change."""
+
+    def __init__(self, channels, colors, scale=1.5, **kwargs):
+        super().__init__(**kwargs)
+        self.channels, self.colors, self.scale = channels, colors, scale
+        self.convolution = MaskedConv2D(channels, 3, "B", colors)
+
+    def call(self, inputs):
+        return self.convolution(inputs) * self.scale
+
+    def get_config(self):
+        return {
+            "name": self.name,
+            "channels": self.channels,
+            "colors": self.colors,
+            "scale": self.scale,
+        }
+
+
 # Registered, so that models with them can be loaded.
 for _name, _made in list(vars().items()):
     if not _name.startswith("_") and getattr(_made, "__module__", None) == __name__:

@@ -16,7 +16,9 @@ import tensorflow as tf
 import keras_genimg
 from keras_genimg.ops.precision import is_quantized
 from keras_genimg.sampling import METHODS, waves
+from keras_genimg.sampling.program import is_functional
 from tests.fuzz import own_layers
+from tests.fuzz.families import faults_of_family
 from tests.fuzz.graphs import RandomGraph
 from tests.fuzz.honest import Honest
 from tests.serving.some_endpoints import write_endpoints
@@ -66,7 +68,11 @@ class Trial:
             self.check_after(self.change())
         if chance(0.6):
             self.check_log_prob()
+        if chance(0.3):
+            self.check_evaluation()
         self.check_generate()
+        if self.graph.any_size:
+            self.check_larger_images()
         if chance(0.5):
             self.check_generate(self.graph.pick(["fixed_point", "ancestral"]))
         if chance(0.3):
@@ -88,14 +94,26 @@ class Trial:
         """Compute the properties of the model as it is now."""
         self.honest = Honest(self.model, self.conditions, self.graph.half)
         self.broken = None
-        if self.honest.is_random(self.images):
+        if self.graph.wrong_likelihood:
+            self.broken = "the likelihood is wrong"
+        elif self.honest.is_random(self.images):
             self.broken = "the forward pass is random"
         elif self.honest.leaks(self.images, self.generator):
             self.broken = LEAKS
             self.has_leaked = True  # Other weights can hide it, not mend it.
 
-    def attempt(self, name, call, *args, must_refuse=True, **options):
-        """Return the result of a call, or None if the library refuses it."""
+    def attempt(self, name, call, *args, broken="", must_refuse=True, **options):
+        """Return the result of a call, or None if the library refuses it.
+
+        Args:
+            name: What is called, for texts.
+            call: The function.
+            *args: Its arguments.
+            broken: Why it must be refused, if not for what the model is in inference.
+            must_refuse: Whether a broken model must be refused.
+            **options: Further arguments of the function.
+        """
+        broken = broken or self.broken
         try:
             result = call(*args, **options)
         except Exception as error:
@@ -104,11 +122,11 @@ class Trial:
                 self.fault(f"{name} crashes: {''.join(where_and_what)}")
                 return None
             self.refusals[f"{name.split()[0]}: {kind_of(error)}"] += 1
-            if not (self.graph.refusable or self.broken or self.has_leaked):
+            if not (self.graph.refusable or broken or self.has_leaked):
                 self.fault(f"{name} is refused without need: {error}")
             return None
-        if self.broken and must_refuse:
-            self.fault(f"{name} is not refused, though {self.broken}")
+        if broken and must_refuse:
+            self.fault(f"{name} is not refused, though {broken}")
             return None
         return result
 
@@ -155,17 +173,58 @@ class Trial:
         for size in self.generator.permutation([1, 2, 4, NUM_IMAGES])[:3]:
             # In another order, so that an image has other batch mates.
             order = self.generator.permutation(NUM_IMAGES)
-            options = {"batch_size": int(size), "verbose": 0, "must_refuse": False}
+            options = {"batch_size": int(size), "verbose": 0}
             found = self.attempt(
                 name, self.model.log_prob, self.inputs(order), **options
             )
-            if found is None or self.broken:
+            if found is None:
                 return
             difference = abs(found - expected[order])
             if not np.all(difference <= self.limit * (1 + abs(expected[order]))):
                 self.fault(
                     f"{name}, batch_size={size}: off by {difference.max():.3g} nats"
                 )
+
+    def check_evaluation(self):
+        """Compare the bits of `evaluate` or `test_on_batch`, compiled anew."""
+        self.model.compile(jit_compile=False)
+        everything = self.inputs(np.arange(NUM_IMAGES))
+        name = self.graph.pick(["evaluate", "test_on_batch"])
+        options = {"return_dict": True}
+        if name == "evaluate":
+            options |= {"batch_size": 4, "verbose": 0}
+        found = self.attempt(name, getattr(self.model, name), everything, **options)
+        if found is None:
+            return
+        nats = -self.honest.log_prob(self.images).mean()
+        expected = nats / (self.images[0].size * np.log(2))
+        bits = float(found["bits_per_dim"])
+        if not abs(bits - expected) <= self.limit * (1 + expected):
+            self.fault(f"{name}: {bits} instead of {expected} bits")
+
+    def check_larger_images(self):
+        """Try images of another size, of which a data set does not tell."""
+        height, width = self.graph.size
+        size = height + 7, width + 7
+        shape = NUM_IMAGES, *size, self.graph.image_colors
+        values = self.model.likelihood.num_values
+        images = self.generator.integers(values, size=shape).astype("float32")
+        honest = Honest(self.model, {}, self.graph.half)
+        broken = LEAKS if honest.leaks(images, self.generator) else self.broken
+        data = tf.data.Dataset.from_generator(
+            lambda: iter([images]),
+            output_signature=tf.TensorSpec((None, None, None, shape[-1])),
+        )
+        name = self.graph.pick(["log_prob", "evaluate", "fit"])
+        self.model.compile(keras.optimizers.SGD(0.0))
+        options = {"verbose": 0, "broken": broken}
+        found = self.attempt(
+            f"{name} of larger images", getattr(self.model, name), data, **options
+        )
+        if found is not None and name == "log_prob":
+            expected = honest.log_prob(images)
+            if not np.all(abs(found - expected) <= self.limit * (1 + abs(expected))):
+                self.fault("log_prob of larger images is off")
 
     @property
     def limit(self):
@@ -204,9 +263,15 @@ class Trial:
 
     def change_by_fit(self):
         self.model.compile(keras.optimizers.SGD(0.3, clipnorm=1.0))
-        options = {"batch_size": 3, "epochs": 1, "must_refuse": self.broken == LEAKS}
         everything = self.inputs(np.arange(NUM_IMAGES))
-        self.attempt("fit", self.model.fit, everything, verbose=0, **options)
+        broken = self.broken
+        if not broken and self.honest.leaks_in_training(self.images, self.generator):
+            broken = "the forward pass of training leaks"
+        if self.graph.chance(0.5):
+            train, options = self.model.fit, {"batch_size": 3, "verbose": 0}
+        else:
+            train, options = self.model.train_on_batch, {}
+        self.attempt(train.__name__, train, everything, broken=broken, **options)
         self.look_again()
         if self.broken or self.graph.chance(0.5):
             return
@@ -278,8 +343,8 @@ def layers_of(model):
     """Return the layers of a graph and of models in it, without parts of layers."""
     found = []
     for layer in model.layers:
-        inner = isinstance(layer, keras.Model)
-        found += layers_of(layer) if inner else [layer]
+        is_graph = is_functional(layer)
+        found += layers_of(layer) if is_graph else [layer]
     return found
 
 
@@ -310,6 +375,7 @@ def try_graph(seed):
             warnings.simplefilter("always")
             trial = Trial(seed)
             outcome = trial.run()
+            trial.faults += faults_of_family(seed)
     finally:
         keras.config.enable_traceback_filtering()
         keras.mixed_precision.set_global_policy("float32")

@@ -11,12 +11,14 @@ from tests.sampling.drawn import TIE, assert_ancestral
 from tests.sampling.forced import assert_sampled_as_computed
 
 AUTOREGRESSIVE = [name for name, case in MODELS.items() if not case.random]
+# An `OrientedModel` returns nats, and its network is one of the others.
+WITH_PARAMS = [name for name in AUTOREGRESSIVE if "OrientedModel" not in name]
 LATENT = [name for name, case in MODELS.items() if case.random]
 
 
 @pytest.mark.parametrize("jit_compile", [False, True])
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("name", AUTOREGRESSIVE)
+@pytest.mark.parametrize("name", WITH_PARAMS)
 def test_samplers_agree(name, method, jit_compile, device):
     case = MODELS[name]
     labels = labels_of(case, 8)
@@ -55,7 +57,7 @@ def test_latent_models_draw_the_same_means(name, jit_compile, device):
     assert np.ptp(drawn) > 0.01
 
 
-@pytest.mark.parametrize("name", AUTOREGRESSIVE)
+@pytest.mark.parametrize("name", WITH_PARAMS)
 def test_rounding_to_tensor_float_32_is_explained(name, device):
     """The default of recent GPUs, which the check of the sampler must not refuse."""
     tf.config.experimental.enable_tensor_float_32_execution(True)

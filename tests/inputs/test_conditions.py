@@ -266,3 +266,14 @@ def test_a_dict_of_inputs_has_the_images_by_name_or_first():
     outputs += keras.layers.Dense(1)(condition)
     model = AutoregressiveModel({"picture": other, "condition": condition}, outputs)
     assert model.inputs[0].name == "picture"
+
+
+@pytest.mark.parametrize("dtype", ["string", "complex64"])
+def test_inputs_that_are_no_real_numbers_are_refused(dtype):
+    """Such a model was made, and failed in its first step."""
+    text = keras.Input((), dtype=dtype, name="caption")
+    images = keras.Input((3, 4, 1))
+    logits = MaskedConv2D(1, 3, "A")(images)
+    message = f"input 'caption' must hold real numbers .*StringLookup.* dtype {dtype}"
+    with pytest.raises(ValueError, match=message):
+        AutoregressiveModel([images, text], logits)

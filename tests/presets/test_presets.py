@@ -75,6 +75,14 @@ def test_the_first_weights_have_next_to_no_weight_in_the_average():
         assert momentum**steps < 1e-4, steps
 
 
+@pytest.mark.parametrize("steps, warmup", [(5, 0), (100, 10), (5000, 200)])
+def test_a_short_run_warms_up_in_a_tenth_of_its_steps(steps, warmup):
+    rate = Recipe(1, 16, 0.5, warmup_steps=200).optimizer(steps)._learning_rate
+    rates = np.array([rate(step) for step in range(steps + 1)])
+    assert rates.argmax() == warmup and rates.max() == 0.5
+    assert rates[0] == (0 if warmup else 0.5) and abs(rates[-1]) < 1e-6
+
+
 def test_a_short_run_ends_with_trained_weights():
     """`fit` leaves the average in the model."""
     keras.utils.set_random_seed(0)
@@ -133,7 +141,11 @@ SHIPPED = [
 ]
 
 
-LICENSES = {"mnist": ("CC BY-SA", "777"), "cifar10": ("Krizhevsky", "as is")}
+LICENSES = {
+    "mnist": ("CC BY-SA", "777"),
+    "binarized_mnist": ("CC BY-SA", "fixed bits"),
+    "cifar10": ("Krizhevsky", "as is"),
+}
 
 
 def test_the_shipped_weights_are_small_and_have_cards():

@@ -140,7 +140,7 @@ def test_signatures_with_like_names_have_queues_of_their_own(tmp_path):
     assert len(SavedGraph(tmp_path / "1").queues()) == 3
 
 
-def counter(queue):
+def counter(queue, **options):
     """Return a function that returns how many examples ran together, and its input."""
 
     def run(x):
@@ -154,7 +154,7 @@ def counter(queue):
         return {"size": tf.fill((tf.size(x),), size), "x": x}
 
     given = Input(tf.TensorSpec((None,), tf.int32), low=0)
-    return Endpoint(run, {"x": given}, mergeable=True).concrete(4, queue)
+    return Endpoint(run, {"x": given}, mergeable=True, **options).concrete(4, queue)
 
 
 def test_requests_are_merged_up_to_the_limit_of_one_and_refused_alone():
@@ -179,6 +179,31 @@ def test_requests_are_merged_up_to_the_limit_of_one_and_refused_alone():
     assert 1 < max(sizes) <= 4
     assert all("x must be integers of at least 0" in str(e) for e in negative)
     assert all("1 to 4 examples" in str(error) for error in empty + large)
+
+
+@pytest.mark.parametrize("queue", [None, "test_pairs"])
+def test_two_examples_are_computed_one_by_one_where_that_is_faster(queue):
+    function = counter(queue, pairs_apart=True)
+    for together in ([1], [1, 1], [3] * 3, [4] * 4):
+        x = list(range(len(together)))
+        outputs = function(x=tf.constant(x, tf.int32))
+        assert outputs["size"].numpy().tolist() == together
+        assert outputs["x"].numpy().tolist() == x
+
+
+def test_pairs_of_models_that_guess_rows_are_computed_one_by_one():
+    model = PixelCNN((4, 4, 1), 4, 1)
+    found = model.endpoints(model.image_shape)
+    apart = {name for name, endpoint in found.items() if endpoint.pairs_apart}
+    drawing = {"sample", "sample_png", "sample_with_temperature", "complete"}
+    assert apart == drawing
+    found = model.endpoints(model.image_shape, num_candidates=2)
+    assert found["sample"].pairs_apart and not found["complete"].pairs_apart
+    found = model.endpoints(model.image_shape, jit_compile=True)
+    assert not any(endpoint.pairs_apart for endpoint in found.values())
+    color = PixelCNN((4, 4, 3), 6, 1)  # Has no quicker way for single images.
+    found = color.endpoints(color.image_shape)
+    assert not any(endpoint.pairs_apart for endpoint in found.values())
 
 
 def test_two_functions_with_one_queue_are_a_fault(tmp_path):

@@ -1,4 +1,4 @@
-"""Where shards are written: on this machine, on Ray, or on a runner of Apache Beam.
+"""Engines that write shards: on this machine, on Ray, or on a runner of Apache Beam.
 
 Each engine is a module with a function `run(job, indexes, arguments)`, which returns
 when all shards of these indexes are there.

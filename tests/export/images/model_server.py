@@ -1,12 +1,14 @@
 """`tensorflow_model_server` and the entry point of its image, replaced by stand-ins.
 
 The embedded server answers REST, `grpc_stand_in` answers gRPC. The flags are those of
-the real server. An unknown flag ends the process, like there.
+the real server. Like there, an unknown flag ends the process, and so does a lack of an
+address for gRPC.
 """
 
 import argparse
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import time
@@ -25,6 +27,7 @@ def parse_arguments(arguments):
     parser = argparse.ArgumentParser(allow_abbrev=False)
     add = parser.add_argument
     add("--port", type=int, default=8500)
+    add("--grpc_socket_path", default="")
     add("--rest_api_port", type=int, default=8501)
     add("--model_name")
     add("--model_base_path")
@@ -37,7 +40,10 @@ def parse_arguments(arguments):
     add("--max_num_load_retries", type=int)
     add("--tensorflow_intra_op_parallelism", type=int)
     add("--enable_model_warmup")
-    return parser.parse_args(arguments)
+    given = parser.parse_args(arguments)
+    if not given.port and not given.grpc_socket_path:
+        parser.error("at least one of port and grpc_socket_path must be set")
+    return given
 
 
 def read_config(text):
@@ -78,10 +84,17 @@ def main():
     name = os.environ.get("MODEL_NAME", "model")
     base = os.environ.get("MODEL_BASE_PATH", "/models")
     given = parse_arguments(sys.argv[1:])
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # Ends its child too.
     command = [sys.executable, str(CHECKOUT / "export" / "serve.py")]
     command += ["--host", "0.0.0.0", "--port", str(given.rest_api_port)]
     command += ["--timeout", str(given.rest_api_timeout_in_ms / 1000)]
-    with grpc_stand_in.serving(base, f"0.0.0.0:{given.port}"):
+    command += ["--allowed-host", "*"]  # The real server does not check it.
+    if given.enable_model_warmup == "false":
+        command.append("--no-warm-up")
+    address = f"unix:{given.grpc_socket_path}"
+    if given.port:
+        address = f"0.0.0.0:{given.port}"
+    with grpc_stand_in.serving(base, address):
         if given.model_config_file:
             serve(command, given.model_config_file)
         path = given.model_base_path or f"{base}/{name}"

@@ -1,0 +1,398 @@
+"""Models of images in several orders of pixels."""
+
+import functools
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_genimg.drawing.drawer import Drawer
+from keras_genimg.drawing.oriented import OrientedDrawer
+from keras_genimg.inputs.calls import map_images
+from keras_genimg.inputs.images import inputs_of
+from keras_genimg.losses.negative_log_likelihood import GivenNats
+from keras_genimg.models.autoregressive_model import AutoregressiveModel
+from keras_genimg.ops.checks import check_image_shape
+from keras_genimg.ops.orientations import (
+    NUM_FLIPS,
+    NUM_ORDERS,
+    pixel_orders,
+    turned,
+)
+from keras_genimg.ops.replicas import place_in_batch
+from keras_genimg.ops.uniforms import next_seed
+from keras_genimg.types import (
+    Config,
+    Images,
+    Method,
+    Policy,
+    Verbose,
+)
+
+
+@keras.saving.register_keras_serializable(package="keras_genimg")
+class OrientedModel(AutoregressiveModel):
+    """Model of images in up to eight orders of pixels, by one autoregressive network.
+
+    The orders are the symmetries of the square. An image is mirrored and transposed
+    before it enters the network, which reads the order as one of its classes. So one
+    set of weights has a joint distribution `p[o]` of all pixels for each order `o`, and
+    the model is their mixture:
+
+        p(x) = 1 / n * sum over the n orders o of p[o](x)
+
+    | order | rows or columns | begins at |
+    |---|---|---|
+    | 0 | row by row | top left: raster order |
+    | 1 | row by row | top right |
+    | 2 | row by row | bottom left |
+    | 3 | row by row | bottom right |
+    | 4 | column by column | top left |
+    | 5 | column by column | top right |
+    | 6 | column by column | bottom left |
+    | 7 | column by column | bottom right |
+
+    `complete` takes for each image the order `o` in which the fewest known pixels
+    follow the first unknown one, of several the first in `orders`. Unknown pixels are
+    drawn in this order, each conditioned on the pixels before it. If no known pixel
+    follows an unknown one, the result is an exact sample of `p[o](unknown | known)`,
+    the distribution of that order, not of the mixture. So it is if an upper or a lower
+    part is known, and for square images also a left or a right part. Otherwise,
+    `num_candidates` and the effective sample size are as in other models.
+
+    `fit` trains each image of a batch in one order. Successive images of a batch have
+    successive orders, beginning with one that is drawn at random in each step, by the
+    model's seed and independent of the number of replicas. The loss is `-log p[o](x)`
+    of these orders. `evaluate` and validation data report `-log p(x)` of the mixture,
+    which is never above the mean over all orders.
+
+    `evaluate` and `log_prob` make a forward pass for each order, one after the other. A
+    step of `fit`, `generate` and `complete` take as long as with one order.
+
+    Args:
+        network: Autoregressive model of images of a known size with one class for each
+            order, such as `PixelRNN(..., num_classes=8)`. Other conditions become
+            conditions of this model. Condition maps of the size of the images are
+            turned with them; others must have the size 1×1.
+        orders: Numbers from the table, each once; the order at index `k` is class `k`
+            of the network. By default all: eight, or the first four for images that are
+            not square, which cannot be transposed.
+        condition: Name of the network's input that is the order.
+        seed: Integer that makes the orders of training reproducible.
+        sampling_method: Sampler that is used unless a call names another; by default
+            that of the network.
+        dtype: Dtype policy that the model reports; the network has its own.
+        **kwargs: Arguments of `keras.Model`, such as `name`.
+
+    Attributes:
+        network: The network. `network.generate` and its other methods take the index of
+            an order as a condition, and turned images.
+        orders: The orders as a tuple.
+        check_causality: Whether to check the network before it trains, computes a
+            number or draws. True in new and loaded models; the value is not saved.
+
+    Input shape:
+        Images in the likelihood's own range, `(batch, height, width, colors)`, or a
+        list or a dict of them and the conditions.
+
+    Output shape:
+        `(batch,)`: `-log p(x)` in nats, float32; in training, that of one order. A
+        metric in `compile` receives it as `y_pred`. The attribute `outputs` has the
+        parameters of the network for class 0 and images that are not turned.
+
+    Raises:
+        ValueError: If an argument is not as described.
+
+    Example:
+        >>> network = PixelRNN((28, 28, 1), units=16, num_layers=7, num_classes=8)
+        >>> model = OrientedModel(network)
+        >>> model.compile("adam")
+        >>> history = model.fit(images, epochs=10)
+        >>> known = np.arange(28) >= 14  # The right half.
+        >>> completed = model.complete(images[:4], np.tile(known, (28, 1)), seed=0)
+
+    References:
+        Jain, Abbeel and Pathak, Locally Masked Convolution for Autoregressive Models,
+        2020, https://arxiv.org/abs/2006.12486, trains eight orders in one network, with
+        masks instead of flips.
+    """
+
+    def __init__(
+        self,
+        network: AutoregressiveModel,
+        orders: Sequence[int] | None = None,
+        condition: str = "label",
+        seed: int | None = None,
+        sampling_method: Method | None = None,
+        dtype: Policy | None = None,
+        **kwargs: Any,
+    ):
+        owner = type(self).__name__
+        _check_network(network, owner)
+        shape = check_image_shape(network.image_shape, f"the network of {owner}")
+        orders = _checked_orders(orders, shape, owner)
+        _check_classes(network, condition, len(orders), owner)
+        images, *conditions = network.inputs
+        conditions = {tensor.name: tensor for tensor in conditions}
+        _check_maps(conditions, shape, owner)
+        # Keras finds layers and inputs in this graph; `call` computes something else.
+        order = keras.ops.zeros_like(images[:, 0, 0, 0], dtype="int32")
+        params = network([images, *{**conditions, condition: order}.values()])
+        del conditions[condition]
+        ranges = {
+            name: limits
+            for name, limits in network.condition_ranges.items()
+            if name != condition
+        }
+        super().__init__(
+            [images, *conditions.values()],
+            params,
+            network.likelihood,
+            ranges or None,
+            sampling_method or network.sampling_method,
+            dtype=network.dtype_policy if dtype is None else dtype,
+            **kwargs,
+        )
+        self.network = network
+        self.orders = orders
+        self.condition = condition
+        self.seed = seed
+        self._seed_generator = keras.random.SeedGenerator(seed)
+        self._table = pixel_orders(shape[:2], orders)
+        self._drawer = OrientedDrawer(self)
+
+    def call(self, inputs, training=None, mask=None):
+        images, *conditions = inputs_of(inputs, self)
+        images = tf.cast(images, self.inputs[0].dtype)
+        if training:
+            index = self._training_orders(images)
+            return self._nats(images, conditions, index, training=True)
+        return self._mixture_nats(images, conditions, tf.range(len(self.orders)))
+
+    def _training_orders(self, images):
+        """Return the index of the order of each image in a step of training."""
+        count, num_orders = tf.shape(images)[0], len(self.orders)
+        first = tf.random.stateless_uniform(
+            (), next_seed(self._seed_generator), 0, num_orders, tf.int32, alg="philox"
+        )
+        place, _ = place_in_batch(count)
+        return (first + place + tf.range(count)) % num_orders
+
+    def _mixture_nats(self, images, conditions, indices):
+        """Return `-log p(x)` of the mixture of some orders, `(batch,)`.
+
+        Args:
+            images: Float32 images.
+            conditions: Those of this model, in order.
+            indices: Index of each of the orders, int32 `(orders,)`.
+        """
+
+        def nats_of(index):
+            index = tf.repeat(index, tf.shape(images)[0])
+            return self._nats(images, conditions, index)
+
+        # One order at a time needs the memory of one.
+        nats = tf.map_fn(
+            nats_of,
+            indices,
+            parallel_iterations=1,
+            fn_output_signature=tf.TensorSpec((None,), tf.float32),
+        )
+        num_orders = tf.cast(tf.shape(indices)[0], tf.float32)
+        return tf.math.log(num_orders) - tf.reduce_logsumexp(-nats, axis=0)
+
+    def _nats(self, images, conditions, index, training=False):
+        """Return `-log p[o](x)`, `(batch,)`, given the index of each image's order."""
+        images = turned(images, self._pixels(index))
+        conditions = self._network_conditions(conditions, index)
+        params = self.network([images, *conditions], training=training)
+        return -self.likelihood.log_prob_of_images(params, images)
+
+    # For the drawer.
+
+    def _pixels(self, index):
+        """Return the pixels in the order that each image has, for `turned`."""
+        return tf.gather(self._table, index)
+
+    def _places(self, index):
+        """Return the place of each pixel in that order, which turns images back."""
+        return tf.gather(np.argsort(self._table, axis=1).astype("int32"), index)
+
+    def _network_conditions(self, conditions, index):
+        """Return the conditions of the network.
+
+        Args:
+            conditions: Those of this model, in order.
+            index: Index of the order of each image, int32 `(batch,)`.
+        """
+        given = iter(conditions)
+        found = []
+        for tensor in self.network.inputs[1:]:
+            if tensor.name == self.condition:
+                found.append(tf.cast(index, tensor.dtype))
+            elif _is_map(tensor, self.image_shape):
+                found.append(turned(next(given), self._pixels(index)))
+            else:
+                found.append(next(given))
+        return found
+
+    def log_prob(
+        self,
+        images: Images,
+        *,
+        orders: Sequence[int] | int | None = None,
+        batch_size: int = 64,
+        verbose: Verbose = "auto",
+    ) -> np.ndarray:
+        """Return the exact log-probability of each image.
+
+            log p(x) = log(1 / n * sum over n orders o of p[o](x))
+
+        Args:
+            images: Images in the likelihood's own range, as an array or a
+                `tf.data.Dataset` of batches. A model with conditions takes a list or
+                a dict of all its inputs.
+            orders: The orders of the mixture, some of the model's, or one of them; by
+                default all.
+            batch_size: Images per batch, for arrays. One order is computed after the
+                other.
+            verbose: 0 for silence, 1 for a progress bar, 2 for one line at the end;
+                "auto" for silence in the first two seconds, then a bar.
+
+        Returns:
+            Nats, a NumPy float32 array of shape `(num_images,)`.
+
+        Raises:
+            ValueError: If there are no images, their shape or pixels do not fit, or the
+                model has no such order.
+            RuntimeError: If it is called in a `tf.function`.
+        """
+        chosen = self.orders if orders is None else tuple(np.atleast_1d(orders))
+        if not chosen or {*chosen} - {*self.orders} or len({*chosen}) < len(chosen):
+            raise ValueError(
+                f"`orders` of {self.name}.log_prob must be some of {self.orders}, each "
+                f"once. Received: orders={orders!r}"
+            )
+        indices = tf.constant([self.orders.index(order) for order in chosen])
+
+        def log_prob(indices, images, *conditions):
+            images = tf.cast(images, self.inputs[0].dtype)
+            return -self._mixture_nats(images, conditions, indices)
+
+        self._check_graph(self.image_shape)
+        # The orders are an argument, so that others need no other graph.
+        function = self._function_cache.compiled(
+            "log_prob", log_prob, reduce_retracing=True
+        )
+        function = functools.partial(function, indices)
+        return map_images(self, function, images, "log_prob", batch_size, verbose)
+
+    def _own_loss(self):
+        return GivenNats()
+
+    def _own_metrics(self):
+        num_dims = math.prod(self.image_shape)
+
+        def bits(y_true, y_pred):
+            return y_pred / (math.log(2) * num_dims)
+
+        metric = keras.metrics.MeanMetricWrapper(bits, "bits_per_dim")
+        # For `EarlyStopping` in auto mode; Keras has no public setting.
+        metric._direction = "down"
+        return [metric]
+
+    def _raster_models(self):
+        return [self.network]
+
+    def get_config(self) -> Config:
+        return {
+            **self._base_config(),
+            "network": keras.saving.serialize_keras_object(self.network),
+            "orders": self.orders,
+            "condition": self.condition,
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_config(
+        cls, config: Config, custom_objects: dict[str, Any] | None = None
+    ) -> "OrientedModel":
+        network = keras.saving.deserialize_keras_object(
+            config["network"], custom_objects=custom_objects
+        )
+        return cls(**{**config, "network": network})
+
+
+def _check_network(network, owner):
+    """Raise unless a network draws in raster order, and has a loss of images only."""
+    is_model = isinstance(network, AutoregressiveModel)
+    if not is_model or type(network._drawer) is not Drawer:
+        raise ValueError(
+            f"`network` of {owner} must be an AutoregressiveModel that draws all "
+            f"pixels in raster order, such as PixelRNN or PixelCNN. Received: "
+            f"{type(network).__name__}"
+        )
+    for layer in network._flatten_layers():
+        # Keras cannot collect their losses from the loop over the orders.
+        if getattr(layer, "activity_regularizer", None) is not None:
+            raise ValueError(
+                f"The network of {owner} must have no layer with an "
+                f"`activity_regularizer`. Leave it out; regularizers of weights work. "
+                f"Received: {type(layer).__name__} '{layer.name}' with "
+                f"{layer.activity_regularizer}"
+            )
+
+
+def _checked_orders(orders, image_shape, owner):
+    """Return the orders as a tuple of integers; all of an image shape for None."""
+    height, width, _ = image_shape
+    possible = range(NUM_ORDERS if height == width else NUM_FLIPS)
+    if orders is None:
+        return tuple(possible)
+    found = tuple(orders) if np.iterable(orders) else ()
+    if not found or {*found} - {*possible} or len({*found}) < len(found):
+        raise ValueError(
+            f"`orders` of {owner} must be some of the numbers from 0 to "
+            f"{possible[-1]}, each once; those from {NUM_FLIPS} on go column by "
+            f"column, which only square images can. Received: orders={orders!r}, "
+            f"images of {height}x{width} pixels"
+        )
+    return tuple(map(int, found))
+
+
+def _check_classes(network, condition, num_orders, owner):
+    """Raise unless a condition of the network has a class for each order."""
+    limits = network.condition_ranges.get(condition, ())
+    shapes = {tensor.name: tuple(tensor.shape) for tensor in network.inputs[1:]}
+    fits = tuple(limits) == (0, num_orders - 1)
+    if not fits or shapes[condition] != (None,):
+        received = (
+            f"`condition_ranges` {network.condition_ranges} and conditions of shape "
+            f"{shapes}"
+        )
+        raise ValueError(
+            f"The network of {owner} must have an input '{condition}' of {num_orders} "
+            f"classes, one for each order: make it with num_classes={num_orders}, or "
+            f"name another input with `condition`. Received: a network with {received}"
+        )
+
+
+def _check_maps(conditions, image_shape, owner):
+    """Raise if a condition map has another size than the images or 1×1."""
+    for tensor in conditions.values():
+        is_any = len(tensor.shape) != 4 or tuple(tensor.shape[1:3]) == (1, 1)
+        if not is_any and not _is_map(tensor, image_shape):
+            raise ValueError(
+                f"A condition map of {owner} is turned with the images, so it must "
+                f"have their size, {image_shape[:2]}, or (1, 1). Received: "
+                f"'{tensor.name}' of shape {tuple(tensor.shape)}"
+            )
+
+
+def _is_map(tensor, image_shape):
+    """Return whether a condition is a map of the size of the images."""
+    shape = tuple(tensor.shape)
+    return len(shape) == 4 and shape[1:3] == tuple(image_shape[:2]) != (1, 1)
