@@ -19,11 +19,11 @@ class FunctionCache:
     """Cache of compiled functions, cleared when the layers of their model change.
 
     A traced function keeps the variables, dtype policies, activations and other
-    attributes of layers that it was traced with. After `model.quantize("int8")`, for
-    example, it would return results of the old model. Attributes are compared by value
-    if they are numbers or strings, in containers too, and by identity otherwise: an
-    array that is changed in place goes unnoticed. New values of the weights do not
-    clear the cache.
+    attributes that layers and the likelihood had when it was traced. After
+    `model.quantize("int8")`, for example, it would return results of the old model.
+    Attributes are compared by value if they are numbers or strings, in containers too,
+    and by identity otherwise: an array that is changed in place goes unnoticed. New
+    values of the weights do not clear the cache.
 
     Args:
         model: The model.
@@ -45,6 +45,12 @@ class FunctionCache:
             self.functions[key] = make()
         return self.functions[key]
 
+    def is_new(self, key):
+        """Return whether layers have changed since the last call with this key."""
+        calls = []
+        self.get(key, lambda: calls.append(key))
+        return bool(calls)
+
     def compiled(self, key, function, **options):
         """Return `function` as a `tf.function` with some options, cached."""
         # TensorFlow counts traces by the code of a function, and would warn when the
@@ -62,7 +68,8 @@ def _is_same(value, other):
 
 def _state(model):
     """Return the objects that traced functions of a model hold on to."""
-    state, own = [*model.variables, model.likelihood], []
+    state = [*model.variables, model.likelihood]
+    own = [*vars(model.likelihood).values()]
     for layer in model._flatten_layers():
         attributes = vars(layer)
         state += (layer, layer.dtype_policy, attributes.get("call"))

@@ -518,16 +518,24 @@ class GenerativeModel(keras.Model):
             return {}
         return super().get_metrics_result()
 
+    # Keras keeps a traced step, though attributes of layers have changed since.
+
     def make_train_function(self, force: bool = False) -> None:
+        force |= self._function_cache.is_new("train_function")
         if self.train_function is None or force:
             self._fitter.prepare_optimizer()
             super().make_train_function(force)
             self.train_function = self._fitter.checked(self.train_function, "Training")
 
     def make_test_function(self, force: bool = False) -> None:
+        force |= self._function_cache.is_new("test_function")
         if self.test_function is None or force:
             super().make_test_function(force)
             self.test_function = self._fitter.checked(self.test_function, "Evaluation")
+
+    def make_predict_function(self, force: bool = False) -> Any:
+        force |= self._function_cache.is_new("predict_function")
+        return super().make_predict_function(force)
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
         """Build with a replica's part of the first batch.

@@ -166,6 +166,70 @@ def test_attributes_of_a_block_that_is_a_model_are_watched():
         model.log_prob(IMAGES)
 
 
+def test_training_and_evaluation_watch_attributes_too():
+    model = wired(block := Block())
+    model.compile(keras.optimizers.SGD(0.0))
+    calls = {
+        "evaluate": lambda: model.evaluate(IMAGES, verbose=0)[0],
+        "test_on_batch": lambda: model.test_on_batch(IMAGES)[0],
+        "fit": lambda: model.fit(IMAGES, verbose=0).history["loss"][0],
+        "train_on_batch": lambda: model.train_on_batch(IMAGES)[0],
+        "predict": lambda: model.predict(IMAGES, verbose=0).mean(),
+    }
+    before = {name: call() for name, call in calls.items()}
+    assert before == {name: call() for name, call in calls.items()}
+    block.gain = -4.0
+    expected = -model.log_prob(IMAGES).mean()
+    after = {name: call() for name, call in calls.items()}
+    assert after.pop("predict") != before["predict"]
+    np.testing.assert_allclose(list(after.values()), expected, rtol=1e-5)
+
+
+def test_training_is_not_traced_again_without_a_change():
+    model = wired(Block())
+    model.train_on_batch(IMAGES)
+    model.test_on_batch(IMAGES)
+    functions = model.train_function, model.test_function
+    model.fit(IMAGES, verbose=0)
+    model.evaluate(IMAGES, verbose=0)
+    assert (model.train_function, model.test_function) == functions
+
+
+class Steep(Bernoulli):
+    """Multiplies its logits by a number."""
+
+    slope = 1.0
+
+    def log_prob(self, params, images):
+        return super().log_prob(self.slope * params, images)
+
+    def sample(self, params, uniforms, temperature=1.0):
+        return super().sample(self.slope * params, uniforms, temperature)
+
+    def at_temperature(self, params, temperature):
+        return super().at_temperature(params, temperature)
+
+
+def test_attributes_of_a_likelihood_are_watched():
+    model = wired(lambda x: 9 * x)
+    model.likelihood = Steep()
+    model.compile("sgd")
+    calls = {
+        "log_prob": lambda: model.log_prob(IMAGES),
+        "evaluate": lambda: model.evaluate(IMAGES, verbose=0)[0],
+        "generate": lambda: model.generate(8, seed=0),
+    }
+    for call in calls.values():
+        call()
+    model.likelihood.slope = -3.0
+    found = {name: call() for name, call in calls.items()}
+    model.likelihood = Steep()
+    model.likelihood.slope = -3.0
+    model.compile("sgd")
+    for name, call in calls.items():
+        np.testing.assert_allclose(found[name], call(), rtol=1e-5, err_msg=name)
+
+
 class Unseeded(Bernoulli):
     """Draws pixels from noise of its own."""
 
