@@ -160,8 +160,10 @@ class ReplicaStep:
             return None
         tensor = tf.convert_to_tensor(tensor)  # It also gives arrays to an eager step.
         missing = tf.maximum(1 - self.num_examples, 0)
-        margins = [(0, missing), *[(0, 0)] * (tensor.shape.rank - 1)]
-        return tf.pad(tensor, margins)
+        zeros = tf.zeros([missing, *tf.unstack(tf.shape(tensor))[1:]], tensor.dtype)
+        # `tf.concat` copies, unlike `tf.pad`. Several replicas may share the memory of
+        # an array that a generator yielded, and TensorFlow 2.21 would write to it.
+        return tf.concat([tensor, zeros], axis=0)
 
     def whole_batch(self):
         """Return a context in which layers know the size of the whole batch."""

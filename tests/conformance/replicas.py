@@ -266,6 +266,32 @@ def check_weights(one, two):
         np.testing.assert_allclose(value, other, atol=1e-5)
 
 
+def check_arrays_stay(strategy):
+    """Check that steps do not write to the arrays that a generator yielded."""
+    with strategy.scope():
+        model = pixels()
+    images = aligned(IMAGES[:4].astype("float32"))
+    weights = aligned(np.array([1, 2, 3, 0.5], "float32"))
+    calls = (
+        lambda data: model.evaluate(data, steps=2, verbose=0),
+        lambda data: model.fit(data, steps_per_epoch=2, verbose=0),
+    )
+    for arrays in ((images,), (images, images, weights)):
+        expected = [array.copy() for array in arrays]
+        for call in calls:
+            call(arrays for _ in range(2))
+            np.testing.assert_equal(list(arrays), expected)
+
+
+def aligned(array):
+    """Return a copy that begins at a multiple of 64 bytes, which TensorFlow shares."""
+    memory = np.zeros(array.nbytes + 64, "uint8")
+    start = -memory.ctypes.data % 64
+    copy = memory[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
+    copy[...] = array
+    return copy
+
+
 def check_metrics(strategy):
     """Check that each replica gets back its own part of a metric, not only the sum."""
     with strategy.scope():
@@ -324,5 +350,6 @@ def main(folder):
     check_files(two, folder)
     check_data(one, two)
     check_weights(one, two)
+    check_arrays_stay(two)
     check_own_loop(one, two)
     check_metrics(two)
