@@ -12,6 +12,7 @@ from keras_genimg.layers.causal_layer import CausalLayer, has_step_row, is_stepp
 from keras_genimg.ops.convolution import for_batch
 from keras_genimg.ops.devices import is_on_gpu
 from keras_genimg.ops.precision import has_half_precision, is_quantized
+from keras_genimg.sampling.packing import Packer, Stacks, tensors_in
 from keras_genimg.sampling.pointwise import autocast
 from keras_genimg.sampling.program import Level, Program, step_arguments
 from keras_genimg.sampling.simplified import simplified
@@ -67,7 +68,7 @@ def incremental_sampler(
     """
 
     def draw(uniforms, temperature, conditions, images=None, known=None):
-        # Of gray images, a stack then holds both, see `_Stacks`.
+        # Of gray images, a stack then holds both, see `Stacks`.
         given = [temperature * tf.ones_like(uniforms[..., :1]), uniforms]
         if known is not None:
             known = tf.cast(tf.broadcast_to(known, tf.shape(images)), tf.float32)
@@ -287,7 +288,7 @@ class PixelRun:
     def for_loop(self, batch):
         """Return a function that gives this run to the body of a loop.
 
-        The body then reads few tensors from outside, see `_Stacks`.
+        The body then reads few tensors from outside, see `Stacks`.
 
         Args:
             batch: Number of examples that the body evaluates.
@@ -299,11 +300,11 @@ class PixelRun:
         stacked = {
             key: weights
             for key, weights in causal.items()
-            if all(x.shape.is_fully_defined() for x in _tensors(weights))
+            if all(x.shape.is_fully_defined() for x in tensors_in(weights))
         }
         stacked |= {id(s): for_batch(s.weights, batch) for s in self.products}
         # Not the dict, which would be sorted by its keys, addresses in memory.
-        stacks = _Stacks(list(stacked.values()))
+        stacks = Stacks(list(stacked.values()))
 
         def in_body():
             run = copy.copy(self)
@@ -347,23 +348,22 @@ class PixelRun:
             List of the pixels, `(height, width, batch, colors)`; and of the further
             result, `(height, width, num_examples, n)`, if there is one.
         """
-        layout = {}
+        packer, shapes = Packer(self.dtype), []
 
         def visit_row(r, caches, rows, above, guesses):
             values = {value: tensor[r] for value, tensor in self.maps.items()}
             carries, of_layers = self.begin_row(values, caches)
             known = [merged(values[value], 2) for value in self.known]
             groups = [[tensor[r] for tensor in given], known, *of_layers]
-            row_of = _Stacks(groups, axis=1)
+            row_of = Stacks(groups, axis=1)
 
             def pack(pixel, params, values, kept):
                 inputs = [values[value] for value in self.inputs_kept]
                 results = [pixel] if more is None else [pixel, more(params, values)]
-                layout["kept"] = self.bundle([results, *kept, inputs])
-                return layout["kept"].packed
+                return packer.pack([results, *kept, inputs])
 
             def visit_pixel(c, carries, kept):
-                here, known, *of_layers = row_of.parts(lambda stack: stack[c])
+                here, known, *of_layers = row_of.parts_at(c)
                 pixel, params, values, states = self.for_pixel().draw_pixel(
                     lambda *arguments: choose(*arguments, *here),
                     self.known_values(known),
@@ -432,12 +432,12 @@ class PixelRun:
                     -guesses,
                     tf.where(changed, guesses // 2, more_guesses),
                 )
-            kept.set_shape((*above.shape[:2], layout["kept"].size))
+            kept.set_shape((*above.shape[:2], packer.size))
             above = kept[..., : self.colors]
-            (pixels, *others), *kept, inputs = layout["kept"].unpack(kept)
+            (pixels, *others), *kept, inputs = packer.unpack(kept)
             values.update(zip(self.inputs_kept, inputs, strict=True))
             results = [pixels, *(other[:, :num_examples] for other in others)]
-            layout["shapes"] = [result.shape for result in results]
+            shapes[:] = [result.shape for result in results]
             rows = [row.write(r, x) for row, x in zip(rows, results, strict=True)]
             caches = _like(self.end_row(caches, values, kept), caches)
             return r + 1, caches, rows, above, guesses
@@ -456,13 +456,9 @@ class PixelRun:
             maximum_iterations=self.height,
         )
         results = [row.stack() for row in rows]
-        for result, shape in zip(results, layout["shapes"], strict=True):
+        for result, shape in zip(results, shapes, strict=True):
             result.set_shape((None, *shape))
         return results
-
-    def bundle(self, groups):
-        """Return lists of tensors as one wide tensor."""
-        return _Bundle(groups, self.dtype)
 
     def initial_caches(self):
         """Return the cache of each causal layer before the first row."""
@@ -650,76 +646,6 @@ class PixelRun:
         found = layer.step_row(*state, inputs, **others)
         outputs, kept = tf.nest.map_structure(_examples, found)
         return outputs, (), kept
-
-
-class _Stacks:
-    """Tensors, stacked by shape, of which a loop takes parts without a copy.
-
-    A tensor that the body of a loop reads from outside costs 0.25 µs in each iteration,
-    as much as a small operation. To take a stack apart copies nothing if its parts are
-    aligned in memory, in contrast to a split of the last axis. Equal tensors are not
-    stacked twice, see `prepare_lstm`.
-
-    Args:
-        structure: Nested structure of tensors and other leaves.
-        axis: Axis of the stacks.
-    """
-
-    def __init__(self, structure, axis=0):
-        self.structure = structure
-        kinds: dict[Any, dict] = {}
-        for tensor in _tensors(structure):
-            kind = tuple(tensor.shape), tensor.dtype
-            kinds.setdefault(kind, {})[id(tensor)] = tensor
-        self.stacks = [
-            (list(tensors), tf.stack(list(tensors.values()), axis))
-            for tensors in kinds.values()
-        ]
-
-    def parts(self, select=lambda stack: stack):
-        """Return the structure with the tensors, or with what `select` takes of them.
-
-        Args:
-            select: Function of a stack. The parts are on its result's first axis.
-        """
-        parts: dict[int, Any] = {}
-        for keys, stack in self.stacks:
-            parts.update(zip(keys, tf.unstack(select(stack)), strict=True))
-        return tf.nest.map_structure(
-            lambda leaf: parts.get(id(leaf), leaf), self.structure
-        )
-
-
-class _Bundle:
-    """Tensors, concatenated on the last axis and split again.
-
-    Slicing and splitting one wide tensor takes two operations; slicing narrow tensors
-    takes one operation each. For single pixels, the number of operations determines the
-    speed. Half-precision tensors are stored as float32, which is lossless.
-
-    Args:
-        groups: Lists of tensors that agree in all axes but the last.
-        dtype: Type of the wide tensor, float32 or float64.
-    """
-
-    def __init__(self, groups, dtype):
-        self.groups = [[tensor.dtype for tensor in group] for group in groups]
-        tensors = [tensor for group in groups for tensor in group]
-        self.sizes = [tensor.shape[-1] for tensor in tensors]
-        self.size = sum(self.sizes)
-        self.packed = tf.concat([tf.cast(t, dtype) for t in tensors], axis=-1)
-        self.packed.set_shape((*tensors[0].shape[:-1], self.size))
-
-    def unpack(self, packed):
-        """Return the groups of tensors in `packed`."""
-        parts = iter(tf.split(packed, self.sizes, axis=-1))
-        return [
-            [tf.cast(next(parts), dtype) for dtype in group] for group in self.groups
-        ]
-
-
-def _tensors(structure):
-    return [leaf for leaf in tf.nest.flatten(structure) if isinstance(leaf, tf.Tensor)]
 
 
 def _examples(row):

@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_genimg.layers.causal_layer import is_stepped, reach_of
+from keras_genimg.sampling.packing import Packer
 
 # Above, the products of a step take longer than starting its operations.
 LARGEST_BATCH = 24
@@ -82,8 +83,8 @@ class Waves:
         no_carry = nothing[:, :0]  # Not all models have a carry to bundle.
         known = [run.maps[value] for value in run.known]
         groups = [[self._skewed(x) for x in given], [self._skewed(x) for x in known]]
-        table = run.bundle(groups)
-        layout = {}
+        table, found, carried = (Packer(run.dtype) for _ in range(3))
+        packed = table.pack(groups)
 
         def begin(caches, weights):
             begun = [
@@ -91,29 +92,28 @@ class Waves:
                 for step, cache in zip(run.causal, caches, strict=True)
             ]
             carries = [*(carry for carry, _ in begun), [no_carry]]
-            return run.bundle(carries), [row for _, row in begun]
+            return carried.pack(carries), [row for _, row in begun]
 
         def step(t, lines, carries, results):
-            here, known = table.unpack(table.packed[t])
+            here, known = table.unpack(packed[t])
             caches = columns.around(lines)
             lanes = self.for_lanes()
             begun, rows = begin(caches, lanes.weights)
-            carries = _rows_where(is_first[t], begun.packed, carries)
+            carries = _rows_where(is_first[t], begun, carries)
             pixel, params, values, states = lanes.draw_pixel(
                 lambda *arguments: choose(*arguments, *here),
                 run.known_values(known),
-                begun.unpack(carries),
+                carried.unpack(carries),
                 rows,
             )
-            found = [pixel] if more is None else [pixel, more(params, values)]
-            layout["found"] = run.bundle([found])
+            results_here = [pixel] if more is None else [pixel, more(params, values)]
             kept = [list(kept) for _, kept in states]
             ended = lanes.end_row([_center(cache) for cache in caches], {}, kept)
             above = _rows_where(is_above[t + self.history], columns.initial, nothing)
             drawn = _rows_where(is_drawn[t], columns.pack(ended), above)
             lines = columns.push(drawn, lines)
-            carries = run.bundle([*(carry for carry, _ in states), [no_carry]]).packed
-            results = results.write(t, layout["found"].packed)
+            carries = carried.pack([*(carry for carry, _ in states), [no_carry]])
+            results = results.write(t, found.pack([results_here]))
             return t + 1, lines, carries, results
 
         # No line is longer than the history, which fills it.
@@ -129,18 +129,18 @@ class Waves:
         *_, results = tf.while_loop(
             lambda t, *_: t < num_steps,
             step,
-            (tf.constant(0), lines, begun.packed, results),
+            (tf.constant(0), lines, begun, results),
             maximum_iterations=num_steps,
             parallel_iterations=2,  # 10 by default, which is slower.
         )
         row, column = np.indices((run.height, run.width), "int32")
         index = self.num_slots * (column + self.lag * row) + row % self.num_slots
-        results = tf.reshape(results.stack(), (-1, run.batch, layout["found"].size))
+        results = tf.reshape(results.stack(), (-1, run.batch, found.size))
         results = tf.gather(results, tf.minimum(index, tf.shape(results)[0] - 1))
         # In the rest of an image, idle slots may have left what is not a number.
         is_visited = tf.constant(row)[..., None, None] < num_rows
         results = tf.where(is_visited, results, 0)
-        ((pixels, *others),) = layout["found"].unpack(results)
+        ((pixels, *others),) = found.unpack(results)
         return [pixels, *(other[:, :, :num_examples] for other in others)]
 
     def _skewed(self, tensor):
