@@ -4,7 +4,6 @@ Drawing runs thousands of operations that take a microsecond each. Whatever a lo
 from outside, or takes apart in its body, therefore costs as much as its arithmetic.
 """
 
-import dataclasses
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -67,7 +66,6 @@ class Layout(NamedTuple):
     sizes: tuple[int, ...]
 
 
-@dataclasses.dataclass(eq=False)
 class Packer:
     """Concatenates groups of tensors on the last axis, and splits them again.
 
@@ -75,18 +73,29 @@ class Packer:
     takes one operation each. For single pixels, the number of operations determines the
     speed. Half-precision tensors are stored as float32, which is lossless.
 
-    The first call of `pack` sets `layout`, which all later calls must fit. A loop's
+    The first call of `pack` sets the layout, which all later calls must fit. A loop's
     body can therefore pack what is unpacked after the loop: TensorFlow has traced the
     body by then. A layout holds sizes and types alone, so nothing of the body's graph
     leaves it.
 
     Args:
         dtype: Type of the wide tensor, float32 or float64.
-        layout: Not for callers.
     """
 
-    dtype: tf.DType
-    layout: Layout | None = dataclasses.field(default=None, init=False)
+    def __init__(self, dtype):
+        self._dtype = dtype
+        self._layout: Layout | None = None  # Set once, by the first `pack`.
+
+    @property
+    def layout(self):
+        """The `Layout`.
+
+        Raises:
+            ValueError: If nothing was packed yet.
+        """
+        if self._layout is None:
+            raise ValueError("A Packer has a layout after its first `pack`.")
+        return self._layout
 
     def pack(self, groups):
         """Return lists of tensors that agree in all axes but the last as one tensor."""
@@ -95,15 +104,15 @@ class Packer:
             tuple(tuple(tensor.dtype for tensor in group) for group in groups),
             tuple(tensor.shape[-1] for tensor in tensors),
         )
-        if self.layout is None:
-            self.layout = layout
-        elif self.layout != layout:
+        if self._layout is None:
+            self._layout = layout
+        elif self._layout != layout:
             raise ValueError(
                 f"The methods of a layer must return tensors of the same sizes and "
                 f"types for each pixel, also `step_row`. Received: {layout} after "
-                f"{self.layout}"
+                f"{self._layout}"
             )
-        packed = tf.concat([tf.cast(t, self.dtype) for t in tensors], axis=-1)
+        packed = tf.concat([tf.cast(t, self._dtype) for t in tensors], axis=-1)
         packed.set_shape((*tensors[0].shape[:-1], self.size))
         return packed
 
