@@ -313,8 +313,6 @@ class TracedSampler:
     ):
         self._model = model
         self.kind = (method, tuple(image_shape), jit_compile, is_small, first)
-        # The number of rows to draw, and that this is no check.
-        self._all_rows = tf.constant(image_shape[0]), tf.constant(False)
         self._traced = None
         self._has_passed = False
         self._networks = []
@@ -415,8 +413,9 @@ class TracedSampler:
 
     def __call__(self, weights, seeds, temperature, *others):
         function = self._trace()
+        num_rows, is_check = tf.constant(self.kind[1][0]), tf.constant(False)
         (images, *sizes), _ = function(
-            weights, *self._all_rows, seeds, temperature, *others
+            weights, num_rows, is_check, seeds, temperature, *others
         )
         return (images, *sizes) if sizes else images
 

@@ -117,7 +117,6 @@ def _visit(model, values, batches, guess_every_second, choice, num_rows):
     small = None
     if batches != "large":
         small = small_batch_order(model, values, guess_every_second)
-    # The orders of both branches stack their weights here, outside of the branches.
     if batches == "small":
         order = small or Pixels(values)
         return order.visit(choice, num_rows)
@@ -129,6 +128,7 @@ def _visit(model, values, batches, guess_every_second, choice, num_rows):
         return order.visit(choice, num_rows)
     if isinstance(small, Rows):  # It draws larger batches pixel by pixel.
         return small.visit(choice, num_rows)
+    # An order stacks weights when it is made, so both are made outside of the branches.
     large = Pixels(values)
     return tf.cond(
         is_small,
