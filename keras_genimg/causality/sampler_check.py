@@ -1,5 +1,8 @@
 """Check that the incremental sampler and the forward pass agree, up to rounding."""
 
+import dataclasses
+import functools
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -9,13 +12,12 @@ from keras_genimg.layers.causal_layer import CausalLayer, has_step_row, reach_of
 from keras_genimg.ops.devices import full_float32, is_on_gpu
 from keras_genimg.ops.precision import has_half_precision, in_float32, is_quantized
 from keras_genimg.sampling.forward_passes import forward_pass
-from keras_genimg.sampling.incremental import (
-    PixelRun,
-    given_pixel,
-    merged,
-    teacher_forced_params,
-)
-from keras_genimg.sampling.program import Level
+from keras_genimg.sampling.orders.order import Choice
+from keras_genimg.sampling.orders.pixels import Pixels
+from keras_genimg.sampling.plan import Plan
+from keras_genimg.sampling.program import on_maps
+from keras_genimg.sampling.sampler import given_pixel, teacher_forced_params
+from keras_genimg.sampling.values import PlanValues, merged
 
 # Relative to the largest parameter, for models in float32 or float64.
 FLOAT32_TOLERANCE = 1e-4
@@ -120,24 +122,26 @@ def first_disagreement(model, images, conditions=(), limit=FLOAT32_TOLERANCE):
         The layer or operation, or None if all agree.
     """
     given = tf.transpose(images, (1, 2, 0, 3))
-    run = PixelRun(model, given, conditions, fused=True, simplify=False)
-    compared = [
-        (step, value)
-        for step in run.program.instructions
-        if step.level != Level.FIXED
-        for value in step.outputs
-    ]
-    run.known += [value for _, value in compared if value.level == Level.ROWS]
+    # Not rewritten, so that each layer has the output that it has on maps.
+    plan = Plan.of(model)
+    compared = [(step, value) for step in plan.steps for value in step.outputs]
+    plan = dataclasses.replace(plan, observed=tuple(value for _, value in compared))
+    plan_values = PlanValues.of(plan, given, conditions, fused=True)
 
-    def more(params, values):
+    def observe(params, values):
         parts = [merged(values[value], 1) for _, value in compared]
         return tf.concat([tf.cast(x, tf.float32) for x in parts], axis=-1)
 
-    visit = tf.function(run.visit, autograph=False)
-    _, pixels = visit([given], given_pixel, more)
-    maps = run.program.on_maps([tf.cast(images, model.inputs[0].dtype), *conditions])
+    @functools.partial(tf.function, autograph=False)
+    def observed():
+        choice = Choice([given], given_pixel, observe)
+        return Pixels(plan_values).visit(choice, plan_values.height).observed
+
+    pixels = tf.transpose(observed(), (2, 0, 1, 3))
+    inputs = tf.cast(images, model.inputs[0].dtype), *conditions
+    steps = (*plan.fixed_steps, *plan.steps)
+    maps = on_maps(steps, dict(zip(plan.inputs, inputs, strict=True)))
     maps = [tf.cast(merged(maps[value], 3), tf.float32) for _, value in compared]
-    pixels = tf.transpose(pixels, (2, 0, 1, 3))
     pixels = tf.split(pixels, [each.shape[-1] for each in maps], axis=-1)
     for (step, _), *both in zip(compared, pixels, maps, strict=True):
         if not tf.reduce_max(difference_of_params(*both)) <= limit:

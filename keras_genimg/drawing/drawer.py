@@ -24,9 +24,9 @@ from keras_genimg.ops.precision import has_half_precision, in_float32, is_quanti
 from keras_genimg.ops.uniforms import seeded_uniforms
 from keras_genimg.sampling import METHODS
 from keras_genimg.sampling.forward_passes import forward_pass
-from keras_genimg.sampling.incremental import largest_small_batch
+from keras_genimg.sampling.orders.waves import LARGEST_BATCH
 from keras_genimg.sampling.program import Refusal
-from keras_genimg.sampling.waves import LARGEST_BATCH
+from keras_genimg.sampling.sampler import largest_small_batch
 
 # Makes every value of a pixel about equally likely.
 _FLAT = 1e6
@@ -278,7 +278,7 @@ class TracedSampler:
         method: A key of `keras_genimg.sampling.METHODS`.
         image_shape: `(height, width, colors)`.
         jit_compile: Whether to compile with XLA.
-        is_small: See `incremental_sampler`.
+        is_small: Whether batches are at most as large as `Drawer.largest_small_batch`.
         first: Index of the first scale to draw, see `ScalesDrawer.sampler`.
         num_candidates: Number of candidates, for completions; None to draw new images.
 
@@ -330,10 +330,11 @@ class TracedSampler:
         with tf.init_scope():
             self._read = read.get_concrete_function()
 
-        def run(weights, num_checked, *inputs):
+        def run(weights, num_rows, is_check, *inputs):
             records, options = [], {"first": first} if first else {}
             if method == "incremental":
-                options |= {"num_checked": num_checked, "is_small": is_small}
+                options["batches"] = "small" if is_small else "large"
+                options |= {"num_rows": num_rows, "guess_every_second": is_check}
                 options["record"] = lambda *recorded: records.append(recorded)
             kind = method, image_shape, jit_compile, num_candidates
             draw = model._drawer.from_seeds(*kind, **options)
@@ -351,6 +352,7 @@ class TracedSampler:
         signature = [
             [tf.TensorSpec(weight.shape, weight.dtype) for weight in variables],
             tf.TensorSpec((), tf.int32),
+            tf.TensorSpec((), tf.bool),
             tf.TensorSpec((None,), tf.int64),
             tf.TensorSpec((), tf.float32),
             *(tf.TensorSpec((None, *shape)) for shape in self._given),
@@ -411,8 +413,9 @@ class TracedSampler:
 
     def __call__(self, weights, seeds, temperature, *others):
         function = self._trace()
+        num_rows, is_check = tf.constant(self.kind[1][0]), tf.constant(False)
         (images, *sizes), _ = function(
-            weights, tf.constant(-1), seeds, temperature, *others
+            weights, num_rows, is_check, seeds, temperature, *others
         )
         return (images, *sizes) if sizes else images
 
@@ -508,7 +511,12 @@ class TracedSampler:
         num_rows = min(max(affordable, _FEWEST_ROWS), shape[0])
         seeds = tf.constant([0, 1], tf.int64)
         _, recorded = self._without_xla(
-            values, tf.constant(num_rows), seeds, tf.constant(_FLAT), *inputs
+            values,
+            tf.constant(num_rows),
+            tf.constant(True),
+            seeds,
+            tf.constant(_FLAT),
+            *inputs,
         )
         return [
             (network, images, params[:, :num_rows], given)

@@ -7,7 +7,7 @@ from keras_genimg.sampling.forward_passes import (
     ancestral_sampler,
     fixed_point_sampler,
 )
-from keras_genimg.sampling.incremental import (
+from keras_genimg.sampling.sampler import (
     incremental_sampler,
     teacher_forced_params,
 )

@@ -11,7 +11,8 @@ from keras import layers, ops
 
 from keras_genimg.layers.masked_conv2d import MaskedConv2D
 from keras_genimg.layers.split_colors import SplitColors
-from keras_genimg.ops.convolution import affine, prepare_affine
+from keras_genimg.ops.convolution import affine
+from keras_genimg.sampling.formulas import AffineWeights, Formula
 
 _ELEMENTWISE_LAYERS = (
     layers.Average,
@@ -219,7 +220,7 @@ class Linear:
         activation: Its activation.
 
     Call arguments:
-        weights: Result of `prepare`, which is called outside of all loops.
+        weights: The tensors of `weights_of`, computed outside of all loops.
         inputs: Shape `(batch, channels)`, or a list of inputs to join.
     """
 
@@ -231,14 +232,22 @@ class Linear:
         """Whether there is no activation."""
         return self.activation is keras.activations.linear
 
-    def prepare(self, layer):
-        """Return the weights of a layer for which `is_linear` holds."""
-        kernel = ops.convert_to_tensor(layer.kernel)
-        if isinstance(layer, MaskedConv2D):
-            kernel = layer.masked_kernel(kernel)
-        kernel = tf.cast(tf.reshape(kernel, kernel.shape[-2:]), self.dtype)
-        bias = None if layer.bias is None else tf.cast(layer.bias, self.dtype)
-        return prepare_affine(kernel, bias)
+    def weights_of(self, layer):
+        """Return the `AffineWeights` of a layer for which `is_linear` holds."""
+
+        def kernel():
+            kernel = ops.convert_to_tensor(layer.kernel)
+            if isinstance(layer, MaskedConv2D):
+                kernel = layer.masked_kernel(kernel)
+            return tf.cast(tf.reshape(kernel, kernel.shape[-2:]), self.dtype)
+
+        def negative_bias():
+            return -tf.cast(layer.bias, self.dtype)
+
+        has_bias = layer.bias is not None
+        return AffineWeights(
+            Formula(kernel), Formula(negative_bias) if has_bias else None
+        )
 
     def __call__(self, weights, inputs):
         if isinstance(inputs, (list, tuple)):

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_genimg.layers.causal_layer import CausalLayer, is_stepped
+from keras_genimg.sampling.formulas import AffineWeights
 from keras_genimg.sampling.pointwise import (
     ELEMENTWISE,
     Linear,
@@ -49,9 +50,9 @@ class Value:
     spec: keras.KerasTensor
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Instruction:
-    """One operation of the graph.
+    """One operation of the graph. It is a key of dicts, such as that of its weights.
 
     Attributes:
         operation: The Keras layer or operation, or a function that makes a constant.
@@ -60,7 +61,7 @@ class Instruction:
         outputs: List of the `Value`s it computes, in the order of its flat output.
         pixel: Result of `pointwise_function`, for a pointwise operation above level
             `FIXED`. None for a causal layer.
-        weights: First argument of `pixel`, if it takes prepared weights.
+        weights: `AffineWeights` of the first argument of `pixel`, if it takes weights.
     """
 
     operation: Any
@@ -68,7 +69,7 @@ class Instruction:
     kwargs: dict
     outputs: list
     pixel: Callable | None = None
-    weights: Any = None
+    weights: AffineWeights | None = None
 
     @property
     def level(self):
@@ -99,8 +100,8 @@ class Program:
     residual blocks and nested models. A layer that is called twice gives two
     instructions.
 
-    A program built inside a `tf.function` belongs to that graph, where it reads the
-    weights of products, and those that composite layers pass to operations.
+    A program has no tensors but those that composite layers pass to operations, such as
+    their own weights. If it is built inside a `tf.function`, these belong to its graph.
 
     Args:
         model: A functional Keras model whose first input is the image.
@@ -124,21 +125,6 @@ class Program:
         if not is_functional(model):
             raise refusal(model, reason="computes more than its graph")
         (self.output,) = _values_in(self._inline(model, self.inputs))
-
-    def on_maps(self, inputs, level=Level.PIXEL):
-        """Return all values up to a level by `Value`, computed on whole maps.
-
-        Args:
-            inputs: Tensors of the inputs, in order.
-            level: Highest `Level`.
-        """
-        values = dict(zip(self.inputs, inputs, strict=True))
-        for step in self.instructions:
-            if step.level <= level:
-                args, kwargs = step.fill(values)
-                outputs = tf.nest.flatten(step.operation(*args, **kwargs))
-                values.update(zip(step.outputs, outputs, strict=True))
-        return values
 
     def _inline(self, model, values, dtype=None):
         """Append the operations of a functional model; return its outputs' structure.
@@ -212,7 +198,7 @@ class Program:
 
     def _instruction(self, operation, args, kwargs, specs, level, pixel=None):
         outputs = [Value(level, spec) for spec in keras.tree.flatten(specs)]
-        weights = pixel.prepare(operation) if isinstance(pixel, Linear) else None
+        weights = pixel.weights_of(operation) if isinstance(pixel, Linear) else None
         self.instructions.append(
             Instruction(operation, args, kwargs, outputs, pixel, weights)
         )
@@ -267,6 +253,21 @@ class Program:
             return tf.reshape(tf.convert_to_tensor(leaf), shape)
 
         return self._instruction(constant, (), {}, spec, Level.FIXED)[0]
+
+
+def on_maps(steps, values):
+    """Return values by `Value` with those that instructions compute on whole maps.
+
+    Args:
+        steps: List of `Instruction`, in the order of computation.
+        values: Dict of tensors by `Value`, those of the model's inputs.
+    """
+    values = dict(values)
+    for step in steps:
+        args, kwargs = step.fill(values)
+        outputs = tf.nest.flatten(step.operation(*args, **kwargs))
+        values.update(zip(step.outputs, outputs, strict=True))
+    return values
 
 
 def step_arguments(layer, args, kwargs):

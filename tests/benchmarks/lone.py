@@ -12,7 +12,10 @@ import tensorflow as tf
 
 from keras_genimg import models
 from keras_genimg.presets import FAMILIES, presets_with_weights
-from keras_genimg.sampling.incremental import PixelRun
+from keras_genimg.sampling.orders.waves import Waves
+from keras_genimg.sampling.plan import Plan
+from keras_genimg.sampling.sampler import small_batch_order
+from keras_genimg.sampling.values import PlanValues
 from tests.benchmarks.timing import Benchmark, timed
 
 SEED, WARM_UP = 100, 3
@@ -24,11 +27,12 @@ def main():
     rows = []
     for name, preset, model in programs():
         template = tf.zeros((*model.image_shape[:2], 1, model.image_shape[2]))
-        run = PixelRun(model, template, [], fused=True)
-        has_waves = run.wave_reach is not None
-        if not (has_waves or run.evaluates_rows):
+        values = PlanValues.of(Plan.of(model), template, [], fused=True)
+        order = small_batch_order(model, values)
+        if order is None:
             continue
-        pixel_by_pixel = graph_of(model, is_small=False)
+        has_waves = isinstance(order, Waves)
+        pixel_by_pixel = graph_of(model, batches="large")
         draws = graph_of(model), pixel_by_pixel
         for batch in (1, 8) if has_waves else (1,):
             row = {"program": f"{name}/{preset}", "images": batch}

@@ -17,9 +17,11 @@ from keras_genimg.layers import (
 from keras_genimg.likelihoods import Categorical
 from keras_genimg.models import AutoregressiveModel, PixelCNN
 from keras_genimg.sampling import incremental_sampler
-from keras_genimg.sampling.incremental import PixelRun
+from keras_genimg.sampling.plan import Plan
 from keras_genimg.sampling.pointwise import Linear
 from keras_genimg.sampling.program import Level, Program, Refusal
+from keras_genimg.sampling.rewrites import rewritten
+from keras_genimg.sampling.values import PlanValues
 from tests.fuzz import own_layers as own
 from tests.sampling.drawn import assert_ancestral, assert_served_as_drawn, model_of
 from tests.sampling.forced import assert_sampled_as_computed
@@ -579,10 +581,11 @@ def test_operations_of_a_pixel_cnn():
 
     @tf.function
     def run_of(images):
-        run = PixelRun(model, images, [], fused=True)
-        for step in run.pixel_steps:
+        plan = rewritten(Plan.of(model))
+        values = PlanValues.of(plan, images, [], fused=True)
+        for step in plan.pixel_steps:
             if isinstance(step.pixel, Linear):
-                kernel, bias = step.weights
+                kernel, bias = values.weights[step]
                 products.append((tuple(kernel.shape), bias is not None))
 
     products = []

@@ -22,8 +22,13 @@ from keras_genimg.models import (
     PixelRNN,
 )
 from keras_genimg.ops.uniforms import seeded_uniforms
-from keras_genimg.sampling import incremental
-from keras_genimg.sampling.waves import LARGEST_BATCH
+from keras_genimg.sampling import incremental_sampler
+from keras_genimg.sampling.orders import rows
+from keras_genimg.sampling.orders.rows import Rows
+from keras_genimg.sampling.orders.waves import LARGEST_BATCH, Waves
+from keras_genimg.sampling.plan import Plan
+from keras_genimg.sampling.sampler import largest_small_batch, small_batch_order
+from keras_genimg.sampling.values import PlanValues
 from tests.fuzz.own_layers import Left, Sides, WrongReach
 from tests.seldom import slow_but
 
@@ -148,7 +153,7 @@ def test_one_image_and_a_batch_are_the_same(row):
 @pytest.mark.parametrize("batch", slow_but([1, LARGEST_BATCH + 1], LARGEST_BATCH + 1))
 def test_a_batch_of_known_size_is_drawn_in_one_way(batch, row):
     model, many = row
-    draw = incremental.incremental_sampler(model)
+    draw = incremental_sampler(model)
     uniforms = seeded_uniforms(tf.range(batch, dtype=tf.int64), SHAPE)
     compiled = tf.function(lambda uniforms: draw(uniforms, tf.ones(()), []))
     images = compiled(tf.constant(uniforms.numpy()))
@@ -169,7 +174,7 @@ def test_completions_in_waves(options, drawn):
 def test_a_scale_of_fewer_rows_than_the_image_is_checked_in_waves():
     model = multi_scale()
     for each in model.scale_models:
-        size = incremental.largest_small_batch(each, each.image_shape)
+        size = largest_small_batch(each, each.image_shape)
         assert size == LARGEST_BATCH
     assert model.generate(1, seed=0).any()
 
@@ -177,10 +182,8 @@ def test_a_scale_of_fewer_rows_than_the_image_is_checked_in_waves():
 def test_rows_after_those_of_a_check_are_zero():
     model = randomized(model_of(RowLSTM(4)))
     uniforms = seeded_uniforms(tf.constant([0, 1], tf.int64), SHAPE)
-    for is_small in (True, False):
-        draw = incremental.incremental_sampler(
-            model, num_checked=tf.constant(3), is_small=is_small
-        )
+    for batches in ("small", "large"):
+        draw = incremental_sampler(model, num_rows=tf.constant(3), batches=batches)
         images = tf.function(draw)(uniforms, 1.0, []).numpy()
         assert images[:, :3].any() and not images[:, 3:].any()
 
@@ -197,7 +200,7 @@ def test_a_wrong_reach_is_refused():
 
 
 def test_the_way_of_small_batches():
-    class Rows(MaskedConv2D):
+    class ChangedRows(MaskedConv2D):
         """Changes rows, and does not say how far it sees."""
 
         def begin_row(self, weights, cache):
@@ -218,7 +221,7 @@ def test_the_way_of_small_batches():
         PixelCNN(SHAPE, 4, 1): 1,
         PixelRNN(SHAPE, 4, 1, **NARROW): 1,
         GatedPixelCNN(SHAPE, 4, 1): 1,
-        model_of(Rows(4, 3, "B")): 1,
+        model_of(ChangedRows(4, 3, "B")): 1,
         # Pixel by pixel.
         model_of(Steps(4)): 0,
         model_of(Left()): 0,
@@ -228,13 +231,13 @@ def test_the_way_of_small_batches():
         PixelCNN((*SHAPE[:2], 3), 4, 1): 0,
     }
     for model, largest in models.items():
-        assert incremental.largest_small_batch(model, model.image_shape) == largest
+        assert largest_small_batch(model, model.image_shape) == largest
         template = tf.zeros((*SHAPE[:2], 2, model.image_shape[2]))
-        run = incremental.PixelRun(model, template, [], fused=True)
-        assert (run.wave_reach is not None) == (largest == LARGEST_BATCH)
-        assert run.evaluates_rows == (largest == 1)
-        run = incremental.PixelRun(model, template, [], fused=False)  # With XLA.
-        assert run.wave_reach is None and not run.evaluates_rows
+        values = PlanValues.of(Plan.of(model), template, [], fused=True)
+        kind = {LARGEST_BATCH: Waves, 1: Rows, 0: type(None)}[largest]
+        assert type(small_batch_order(model, values)) is kind
+        values = PlanValues.of(Plan.of(model), template, [], fused=False)  # With XLA.
+        assert small_batch_order(model, values) is None
 
 
 @pytest.mark.parametrize("layer, largest", [("row", LARGEST_BATCH), ("diagonal", 1)])
@@ -275,7 +278,7 @@ def guess(monkeypatch):
     Graphs read the number when they run, so one graph draws in all ways.
     """
     most = tf.Variable(0)
-    monkeypatch.setattr(incremental, "_MOST_GUESSES", most)
+    monkeypatch.setattr(rows, "MOST_GUESSES", most)
     return most.assign
 
 
@@ -287,7 +290,7 @@ def randomized_by_rows(name):
 
 def test_a_kernel_of_one_column_is_checked():
     model = model_of(DiagonalBiLSTM(3), kernel_size=(3, 1))
-    assert incremental.largest_small_batch(model, SHAPE) == 1
+    assert largest_small_batch(model, SHAPE) == 1
     one, four = model.generate(1, seed=0), model.generate(4, seed=0)
     np.testing.assert_array_equal(one, four[:1])
 

@@ -1,13 +1,13 @@
-"""Algebra that saves operations of a pixel, where the number of them counts.
-
-Biases are negated throughout, see `prepare_affine`.
-"""
+"""Rewrites of a plan that save operations of a pixel."""
 
 import dataclasses
+import functools
+import operator
 
 import keras
 import tensorflow as tf
 
+from keras_genimg.sampling.formulas import AffineWeights, Formula
 from keras_genimg.sampling.pointwise import Linear
 
 
@@ -22,18 +22,35 @@ def floor(weights, inputs):
     return tf.maximum(inputs, negative_bias)
 
 
-def simplified(steps, output):
-    """Return steps that compute the same in fewer operations, up to rounding.
+def rewritten(plan):
+    """Return a plan that computes the same in fewer operations, up to rounding.
+
+    For single pixels, the number of operations determines the speed, not their size.
+    There are three rewrites, in this order. `W` and `V` are kernels, `b` and `c` are
+    biases, and `[x, y]` are joined channels:
+
+    1. A sum of products becomes one product:
+       `(x @ W + b) + (y @ V + c) = [x, y] @ [W; V] + (b + c)`.
+    2. A product of a sum becomes a product of its terms, if these have fewer channels
+       than the sums: `(x + y @ V + c) @ W + b = [x, y] @ [W; V @ W] + (c @ W + b)`.
+       Skip connections read sums of what residual blocks add, which are products of
+       fewer channels.
+    3. A bias is added as late as possible, see `_with_late_biases`:
+       `relu(x + c) @ W + b = max(x, -c) @ W + (c @ W + b)`.
+
+    Values that no step reads any more are not computed. All of this changes the
+    formulas of weights, which `PlanValues` computes once in a call.
 
     Args:
-        steps: All `Instruction`s above level `FIXED`, in order.
-        output: `Value` of the program's output.
+        plan: A `Plan` whose user reads the output alone, not the values of layers.
     """
+    steps, output = list(plan.steps), plan.output
     steps = _steps_read([_sum_of_products(step, steps) for step in steps], output)
     for position, step in enumerate(steps):
         if isinstance(step.pixel, Linear) and _is_float32(step):
             steps[position] = _product_of_terms(step, steps[:position])
-    return _with_late_biases(_steps_read(steps, output), output)
+    steps = _with_late_biases(_steps_read(steps, output), output)
+    return dataclasses.replace(plan, steps=tuple(steps))
 
 
 def _steps_read(steps, output):
@@ -64,7 +81,7 @@ def _sum_of_products(step, steps):
         return step
     kernels, biases = zip(*(product.weights for product in products), strict=True)
     biases = [bias for bias in biases if bias is not None]
-    weights = tf.concat(kernels, axis=0), tf.add_n(biases) if biases else None
+    weights = _joined(kernels), _sum_of(biases) if biases else None
     inputs = [value for product in products for value in product.inputs]
     return _product(step, inputs, weights, products[0].pixel)
 
@@ -72,7 +89,11 @@ def _sum_of_products(step, steps):
 def _product(step, inputs, weights, linear):
     """Return an instruction that computes the product of joined inputs instead."""
     return dataclasses.replace(
-        step, args=(inputs,), kwargs={}, pixel=linear, weights=weights
+        step,
+        args=(inputs,),
+        kwargs={},
+        pixel=linear,
+        weights=AffineWeights(*weights),
     )
 
 
@@ -99,11 +120,20 @@ def _product_of_terms(step, before):
     def read(values, parts):
         for value, part in zip(values, parts, strict=True):
             others = kernels.get(value)
-            kernels[value] = part if others is None else part + others
+            if others is not None:
+                part = Formula(tf.add, (part, others))
+            kernels[value] = part
 
     def read_joined(values, kernel):
         sizes = [value.spec.shape[-1] for value in values]
-        read(values, tf.split(kernel, sizes) if len(values) > 1 else [kernel])
+        if len(values) == 1:
+            read(values, [kernel])
+            return
+        split = Formula(
+            functools.partial(tf.split, num_or_size_splits=sizes), (kernel,)
+        )
+        parts = [Formula(operator.itemgetter(n), (split,)) for n in range(len(sizes))]
+        read(values, parts)
 
     read_joined(step.inputs, kernel)
     for maker in replaced:
@@ -111,10 +141,10 @@ def _product_of_terms(step, before):
         if _is_product(maker):
             weights, of_maker = maker.weights
             bias = _plus(bias, of_maker, kernel)
-            read_joined(maker.inputs, weights @ kernel)
+            read_joined(maker.inputs, Formula(tf.matmul, (weights, kernel)))
         else:
             read(maker.inputs, [kernel] * len(maker.inputs))
-    kernel = tf.concat([kernels[value] for value in terms], axis=0)
+    kernel = _joined([kernels[value] for value in terms])
     return _product(step, list(terms), (kernel, bias), step.pixel)
 
 
@@ -142,17 +172,17 @@ def _with_late_biases(steps, output):
             kernel, bias = step.weights
             if given:
                 parts = [
-                    late.get(value, tf.zeros(value.spec.shape[-1]))
+                    late[value] if value in late else _zeros(value.spec.shape[-1])
                     for value in step.inputs
                 ]
-                bias = _plus(bias, tf.concat(parts, axis=0), kernel)
+                bias = _plus(bias, _joined(parts), kernel)
             if can_wait[made] and step.pixel.is_product and bias is not None:
                 late[made], bias = bias, None
-            step = dataclasses.replace(step, weights=(kernel, bias))
+            step = dataclasses.replace(step, weights=AffineWeights(kernel, bias))
         elif given:
-            late[made] = tf.add_n(given)
+            late[made] = _sum_of(given)
             if _is_relu(step.operation):
-                weights = None, late[made]
+                weights = AffineWeights(None, late[made])
                 step = dataclasses.replace(step, pixel=floor, weights=weights)
         changed.append(step)
     return changed
@@ -162,8 +192,22 @@ def _plus(bias, more, kernel):
     """Return a bias plus `more @ kernel`; None stands for zeros."""
     if more is None:
         return bias
-    more = tf.linalg.matvec(kernel, more, transpose_a=True)
-    return more if bias is None else bias + more
+    product = functools.partial(tf.linalg.matvec, transpose_a=True)
+    more = Formula(product, (kernel, more))
+    return more if bias is None else Formula(tf.add, (bias, more))
+
+
+def _joined(formulas):
+    """Return the formula of tensors that are concatenated on the first axis."""
+    return Formula(lambda *tensors: tf.concat(tensors, axis=0), tuple(formulas))
+
+
+def _sum_of(formulas):
+    return Formula(lambda *tensors: tf.add_n(tensors), tuple(formulas))
+
+
+def _zeros(size):
+    return Formula(lambda: tf.zeros(size))
 
 
 def _width(values):

@@ -1,0 +1,84 @@
+"""The loop over rows that all orders share which finish a row before the next."""
+
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from keras_genimg.sampling.orders.order import Visited
+from keras_genimg.sampling.packing import Packer
+from keras_genimg.sampling.values import with_shapes_of
+from keras_genimg.types import Tensors
+
+
+class _State(NamedTuple):
+    """State of the loop.
+
+    Attributes:
+        row: Index of the next row.
+        caches: The cache of each causal layer.
+        results: TensorArrays of rows: pixels, and what is observed.
+        of_order: What the order passes from row to row.
+    """
+
+    row: tf.Tensor
+    caches: tuple[Tensors, ...]
+    results: list[tf.TensorArray]
+    of_order: Any
+
+
+def visit_rows(values, choice, num_rows, draw_row, of_order=()):
+    """Visit an image row by row. See `Order.visit` for the result.
+
+    Args:
+        values: The `PlanValues`.
+        choice: The `Choice`.
+        num_rows: Number of rows to visit.
+        draw_row: Function of `(row, given, pack, of_order)`, which draws a row: its
+            `Row`; the given tensors of the choice in this row, `(width, batch, n)`; a
+            function that packs what is kept of a `Drawn`; and the state that the order
+            passes from row to row. It returns the packed tensors of all pixels,
+            `(width, batch, n)`, pixels first, and the next state.
+        of_order: The first state of the order.
+    """
+    plan, packer = values.plan, Packer(values.plan.dtype)
+
+    def pack(drawn):
+        inputs = [drawn.evaluated.values[value] for value in plan.row_inputs]
+        return packer.pack([choice.results(drawn), *drawn.kept, inputs])
+
+    def visit_row(state):
+        row = values.begin_row(state.row, state.caches)
+        given = [tensor[state.row] for tensor in choice.given]
+        packed, of_order = draw_row(row, given, pack, state.of_order)
+        packed.set_shape((*values.static_sizes, packer.size))
+        (pixels, *observed), *kept, inputs = packer.unpack(packed)
+        results = [pixels, *(each[:, : choice.num_observed] for each in observed)]
+        of_row = {**row.values, **dict(zip(plan.row_inputs, inputs, strict=True))}
+        caches = values.end_row(state.caches, of_row, kept)
+        next_state = _State(
+            row=state.row + 1,
+            caches=with_shapes_of(caches, state.caches),
+            results=[
+                array.write(state.row, result)
+                for array, result in zip(state.results, results, strict=True)
+            ],
+            of_order=of_order,
+        )
+        return [next_state]
+
+    results = [
+        tf.TensorArray(tf.float32, values.height, element_shape=(None,) * 3)
+        for _ in range(1 if choice.observe is None else 2)
+    ]
+    state = _State(tf.constant(0), values.initial_caches(), results, of_order)
+    (state,) = tf.while_loop(
+        lambda state: state.row < num_rows,
+        visit_row,
+        [state],
+        maximum_iterations=values.height,
+    )
+    stacks = [array.stack() for array in state.results]
+    sizes = packer.layout.sizes
+    for stack, size in zip(stacks, sizes, strict=False):
+        stack.set_shape((None, values.static_sizes[0], None, size))
+    return Visited(*stacks)

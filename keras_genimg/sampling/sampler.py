@@ -1,0 +1,246 @@
+"""The fast sampler: evaluates each pixel once, with caches of earlier results."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import keras
+import tensorflow as tf
+
+from keras_genimg.layers.causal_layer import CausalLayer, has_step_row, is_stepped
+from keras_genimg.ops.devices import is_on_gpu
+from keras_genimg.ops.precision import has_half_precision, is_quantized
+from keras_genimg.sampling.orders.order import Choice
+from keras_genimg.sampling.orders.pixels import Pixels
+from keras_genimg.sampling.orders.rows import Rows
+from keras_genimg.sampling.orders.waves import (
+    Waves,
+    has_columns,
+    wave_reach,
+)
+from keras_genimg.sampling.plan import Plan
+from keras_genimg.sampling.rewrites import rewritten
+from keras_genimg.sampling.values import PlanValues, merged
+from keras_genimg.types import Shape, TensorLike
+
+
+def incremental_sampler(
+    model: keras.Model,
+    jit_compile: bool = False,
+    record: Callable[..., Any] | None = None,
+    num_rows: tf.Tensor | int | None = None,
+    guess_every_second: tf.Tensor | bool = False,
+    batches: Literal["any", "small", "large"] = "any",
+) -> Callable[..., tf.Tensor]:
+    """Return a function that draws images at about the cost of one forward pass.
+
+    The model's graph becomes a `Plan` of what is computed once, per row and per pixel.
+    Layers that implement `CausalLayer` are stepped, and pointwise layers are called on
+    single pixels. The images are those of the ancestral sampler.
+
+    An `Order` visits the pixels by this plan: `Pixels`, or a faster one for small
+    batches. If all layers have a `reach`, several rows are drawn at once, each some
+    columns behind the one above, see `Waves`. Otherwise, a single image of two-valued
+    pixels is drawn row by row, if all layers evaluate rows at once, see `Rows`.
+
+    Args:
+        model: An `AutoregressiveModel`.
+        jit_compile: Whether the graph will be compiled with XLA. Otherwise, the program
+            uses fused kernels, which XLA lacks.
+        record: Function that each call is reported to, for a check of the sampler: the
+            model; the first two images; the parameters that they were drawn from, in
+            the shape of the model's output; and their conditions.
+        num_rows: Number of rows to draw, for a check; None for all. Later rows are
+            zero.
+        guess_every_second: Whether rows that may be guessed are guessed in turns: every
+            second row until it settles, and no other. A check then compares both ways
+            to draw a row. By default, the batch size decides how often they are
+            guessed.
+        batches: The sizes that the graph will get: `"small"` ones, up to
+            `largest_small_batch`, are drawn in the model's faster order, if it has one.
+            For `"any"` size, the graph has both orders, and the batch size decides.
+
+    Returns:
+        A function of `uniforms` (batch, height, width, colors), a `temperature` that
+        broadcasts against those of one color, a list of conditions, and optionally
+        `images` and `known`, that returns float32 images of the shape of `uniforms`. A
+        `ValueError` names any layer whose output depends on the image and that is
+        neither causal nor pointwise.
+    """
+
+    def draw(uniforms, temperature, conditions, images=None, known=None):
+        choice = _choice_of_images(model, uniforms, temperature, images, known)
+        if record is not None:
+            options = {"observe": _parameters_of_pixel, "num_observed": 2}
+            choice = dataclasses.replace(choice, **options)
+        values = _values(model, choice.given[1], conditions, jit_compile)
+        rows = values.height if num_rows is None else num_rows
+        visited = _visit(model, values, batches, guess_every_second, choice, rows)
+        drawn = tf.transpose(visited.pixels, (2, 0, 1, 3))
+        drawn = tf.ensure_shape(drawn, uniforms.shape)  # See `Plan.doubled`.
+        if record is not None:
+            params = _as_output(visited.observed, model)
+            record(model, drawn[:2], params, [given[:2] for given in conditions])
+        return drawn
+
+    return draw
+
+
+def _values(model, template, conditions, jit_compile):
+    """Return the `PlanValues` of a model's rewritten plan."""
+    plan = rewritten(Plan.of(model))
+    return PlanValues.of(plan, template, conditions, fused=not jit_compile)
+
+
+def _choice_of_images(model, uniforms, temperature, images, known):
+    """Return the `Choice` that draws pixels, or takes those that are known."""
+    # The temperature gets one color. For gray images, the two tensors then have the
+    # same shape, so `Stacks` keeps them in one stack.
+    given = [temperature * tf.ones_like(uniforms[..., :1]), uniforms]
+    if known is not None:
+        known = tf.cast(tf.broadcast_to(known, tf.shape(images)), tf.float32)
+        given += [images, known]
+
+    def choose(params, here, temperature, uniforms, *completed):
+        drawn = model.likelihood.sample(params, uniforms[:, here], temperature)
+        if completed:
+            images, known = completed
+            drawn = tf.where(known[:, here] > 0, images[:, here], drawn)
+        return drawn
+
+    # By row, then column: (height, width, batch, colors).
+    return Choice([tf.transpose(tensor, (1, 2, 0, 3)) for tensor in given], choose)
+
+
+def _visit(model, values, batches, guess_every_second, choice, num_rows):
+    """Visit all pixels in the order for the sizes of batches."""
+    small = None
+    if batches != "large":
+        small = small_batch_order(model, values, guess_every_second)
+    if batches == "small":
+        order = small or Pixels(values)
+        return order.visit(choice, num_rows)
+    if small is None:
+        return Pixels(values).visit(choice, num_rows)
+    is_small = values.batch <= small.largest_batch
+    if isinstance(is_small, bool):  # The graph is for batches of one size.
+        order = small if is_small else Pixels(values)
+        return order.visit(choice, num_rows)
+    if isinstance(small, Rows):  # It draws larger batches pixel by pixel.
+        return small.visit(choice, num_rows)
+    # An order stacks weights when it is made, so both are made outside of the branches.
+    large = Pixels(values)
+    return tf.cond(
+        is_small,
+        lambda: small.visit(choice, num_rows),
+        lambda: large.visit(choice, num_rows),
+    )
+
+
+def small_batch_order(model, values, guess_every_second=False):
+    """Return the faster `Order` for small batches, or None if there is none.
+
+    Args:
+        model: An `AutoregressiveModel`.
+        values: The `PlanValues` of its plan.
+        guess_every_second: See `incremental_sampler`.
+    """
+    if not values.fused or values.plan.dtype == tf.float64:
+        return None
+    layers = [step.operation for step in values.plan.causal_layers]
+    reach, guesses_rows = _faster_ways(model, layers, values.height, values.width)
+    if guesses_rows:
+        return Rows(values, Pixels(values, in_pairs=False), guess_every_second)
+    # Without any columns, a wave would have nothing to pass on.
+    if reach is not None and any(
+        map(has_columns, tf.nest.flatten(values.initial_caches()))
+    ):
+        return Waves(values, reach)
+    return None
+
+
+def largest_small_batch(model: keras.Model, image_shape: Shape) -> int:
+    """Return the size up to which batches are drawn in a faster way; 0 for none.
+
+    Args:
+        model: An `AutoregressiveModel`.
+        image_shape: `(height, width, colors)`.
+    """
+    layers = [x for x in model._flatten_layers() if isinstance(x, CausalLayer)]
+    reach, guesses_rows = _faster_ways(model, layers, *image_shape[:2])
+    if reach is not None:
+        return Waves.largest_batch
+    return Rows.largest_batch if guesses_rows else 0
+
+
+def _faster_ways(model, layers, height, width):
+    """Return how small batches are drawn, if images do not depend on it, without XLA.
+
+    Args:
+        model: An `AutoregressiveModel`.
+        layers: Its causal layers.
+        height: See `wave_reach`.
+        width: See `wave_reach`.
+
+    Returns:
+        The reach of waves, or None for no waves; and whether the rows of single images
+        are guessed.
+    """
+    if has_half_precision(model) or is_quantized(model) or is_on_gpu():
+        return None, False
+    reach = wave_reach(layers, height, width)
+    # With few values, a row settles soon.
+    is_binary = model.likelihood.num_values == 2 and model.image_shape[-1] == 1
+    steps_rows = all(has_step_row(x) for x in layers if is_stepped(x))
+    return reach, reach is None and is_binary and steps_rows
+
+
+def teacher_forced_params(
+    model: keras.Model,
+    images: TensorLike,
+    conditions: Sequence[TensorLike] = (),
+    jit_compile: bool = False,
+) -> tf.Tensor:
+    """Compute the parameters of given images with the incremental sampler.
+
+    The sampler's program runs pixel by pixel with the same caches, but on given images
+    instead of drawn ones. If the program is correct, the parameters equal those of a
+    forward pass, up to rounding.
+
+    Args:
+        model: An `AutoregressiveModel`.
+        images: Float32 images in the likelihood's own range, `(batch, height, width,
+            colors)`.
+        conditions: The model's inputs besides the images, in order.
+        jit_compile: Whether the graph will be compiled with XLA.
+
+    Returns:
+        Parameters of every sub-pixel, in the shape of the model's output.
+
+    Raises:
+        ValueError: If the output of a layer depends on the image and the layer is
+            neither causal nor pointwise. The error names the layer.
+    """
+    given = tf.transpose(images, (1, 2, 0, 3))
+    values = _values(model, given, conditions, jit_compile)
+    choice = Choice([given], given_pixel, _parameters_of_pixel)
+    visited = Pixels(values).visit(choice, values.height)
+    return _as_output(visited.observed, model)
+
+
+def given_pixel(params, here, pixel):
+    """Return some colors of a given pixel, instead of drawn ones."""
+    return pixel[:, here]
+
+
+def _parameters_of_pixel(params, values):
+    """Return the parameters of all colors of a pixel, concatenated."""
+    parts = [merged(part, 1) for part in params]
+    return tf.concat(parts, axis=-1) if len(parts) > 1 else parts[0]
+
+
+def _as_output(params, model):
+    """Return `(height, width, batch, n)` in the shape of the model's output."""
+    sizes = tf.unstack(tf.shape(params)[:3])
+    params = tf.reshape(params, (*sizes, *model.outputs[0].shape[3:]))
+    return tf.transpose(params, (2, 0, 1, *range(3, params.shape.rank)))
