@@ -43,9 +43,10 @@ class StepCheck:
     def __init__(self, model):
         self.model = model
         self.received: Any = None  # Until `after` makes the variable.
-        self._sizes: Any = None  # Until a step does not know the size of its batch.
-        self._checked_sizes: set[tuple[int, ...]] = set()
         self._is_read = False  # Whether the host reads the variables after this step.
+        # Has the sizes that the running steps write, if the host reads them afterwards.
+        self._sizes: Any = None
+        self._checked_sizes: set[tuple[str, tuple[int, ...]]] = set()
         self._tensors = [*model.inputs, SAMPLE_WEIGHT, TARGETS]
         # A row for each input: whether it was bad; the smallest, the largest and the
         # first bad value of the batch, and their dtype; then the shape.
@@ -72,7 +73,7 @@ class StepCheck:
             checked.append(_Input(self.model, tensor, value, images, owner))
         values = [each.value for each in checked]
         size = values[0].shape[1:3]
-        if self._is_read and self._sizes is not None and not size.is_fully_defined():
+        if self._sizes is not None and not size.is_fully_defined():
             self._note_size(tf.shape(values[0])[1:3])
         is_good = tf.reduce_all([each.is_good for each in checked])
 
@@ -135,18 +136,20 @@ class StepCheck:
             self.received = self._variable(
                 tf.zeros((len(self._tensors), self._row_size))
             )
-        has_any_size = None in model.image_shape
-        if has_any_size:
+        # A variable for each function: training and evaluation are traced at different
+        # times, and each writes for ever to the one that it was traced with.
+        sizes = None
+        if None in model.image_shape:
             steps = model.steps_per_execution or 1
-            self._sizes = self._variable(tf.zeros((steps, 2), tf.int32))
+            sizes = self._variable(tf.zeros((steps, 2), tf.int32))
         replicas = strategy.experimental_local_results(self.received)
 
         def checked(iterator):
-            self._is_read = True
+            self._is_read, self._sizes = True, sizes
             try:
                 logs = function(iterator)
             finally:
-                self._is_read = False
+                self._is_read, self._sizes = False, None
             if not isinstance(logs, dict):
                 raise ValueError(
                     f"{owner} needs a step that returns a dict by name, such as "
@@ -164,8 +167,8 @@ class StepCheck:
                         f"{owner} stopped: another worker received values out of "
                         f"range. See that worker's error for the values"
                     )
-            if has_any_size:
-                self._check_sizes(check_graph)
+            if sizes is not None:
+                self._check_sizes(sizes, owner, check_graph)
             return logs
 
         return checked
@@ -180,16 +183,17 @@ class StepCheck:
                 aggregation=tf.VariableAggregation.NONE,
             )
 
-    def _check_sizes(self, check_graph):
+    def _check_sizes(self, sizes, owner, check_graph):
         """Check the graph for the sizes that the last steps have written."""
         local = self.model.distribute_strategy.experimental_local_results
         colors = self.model.image_shape[2]
-        for sizes in local(self._sizes):
-            found = {tuple(row) for row in sizes.numpy().tolist()} - {(0, 0)}
-            for size in found - self._checked_sizes:
-                check_graph((*size, colors))
+        for written in local(sizes):
+            found = {tuple(row) for row in written.numpy().tolist()} - {(0, 0)}
+            for size in found:
                 # The model remembers its checks too, but a look there takes longer.
-                self._checked_sizes.add(size)
+                if (owner, size) not in self._checked_sizes:
+                    check_graph((*size, colors))
+                    self._checked_sizes.add((owner, size))
 
     def forget_sizes(self):
         """Check each size again, since the graph may have changed."""

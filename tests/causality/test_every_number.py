@@ -123,6 +123,36 @@ def test_sizes_that_change_in_the_course_of_an_epoch(steps):
             call(unknown(8, 9, 8), verbose=0)
 
 
+@pytest.mark.filterwarnings("ignore:Your input ran out of data")
+def test_training_checks_new_sizes_after_an_evaluation():
+    model = of_any_size()
+    model.fit(unknown(8), verbose=0)
+    model.evaluate(unknown(8), verbose=0)
+    with pytest.raises(ValueError, match="Conv2D 'guilty'"):
+        model.fit(unknown(9), verbose=0)
+
+
+class InTraining(layers.Conv2D):
+    """A convolution that acts in training alone."""
+
+    def call(self, x, training=False):
+        return x + super().call(x) if training else x
+
+
+@pytest.mark.filterwarnings("ignore:Your input ran out of data")
+def test_training_checks_a_size_that_evaluation_has_checked():
+    far = InTraining(9, 3, padding="same", dilation_rate=8, name="guilty")
+    model = wired(far, shape=(None, None, 1))
+    with pytest.raises(ValueError, match="InTraining 'guilty'"):
+        model.fit(
+            unknown(8, 9),
+            epochs=2,
+            steps_per_epoch=1,
+            validation_data=unknown(9),
+            verbose=0,
+        )
+
+
 def test_numbers_of_batches_of_another_size():
     model = of_any_size()
     step = {
