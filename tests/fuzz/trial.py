@@ -15,7 +15,8 @@ import tensorflow as tf
 
 import keras_genimg
 from keras_genimg.ops.precision import is_quantized
-from keras_genimg.sampling import METHODS, waves
+from keras_genimg.sampling import METHODS
+from keras_genimg.sampling.orders import waves
 from keras_genimg.sampling.program import is_functional
 from tests.fuzz import own_layers
 from tests.fuzz.families import faults_of_family
