@@ -3,7 +3,9 @@
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
+from scipy import special, stats
 
+from keras_genimg.causality.random_weights import randomize
 from keras_genimg.latents import LatentFamily
 from keras_genimg.models import VAE
 
@@ -50,6 +52,23 @@ def counts(location, log_scale):
     return tfd.Independent(tfd.Poisson(log_rate=location + log_scale), 1)
 
 
+def mixture(location, log_scale):
+    """A choice between two components has no gradient."""
+    both = tf.stack([location, location + 2], axis=-1)
+    scales = tf.stack([tf.exp(log_scale)] * 2, axis=-1)
+    return tfd.Independent(
+        tfd.MixtureSameFamily(
+            tfd.Categorical(logits=tf.zeros_like(both)), tfd.Normal(both, scales)
+        ),
+        1,
+    )
+
+
+def detached(location, log_scale):
+    """No gradient reaches its parameters."""
+    return normal(tf.stop_gradient(location), tf.stop_gradient(log_scale))
+
+
 def one_for_all(location, log_scale):
     """One distribution of the whole batch."""
     return tfd.Independent(tfd.Normal(location, tf.exp(log_scale)), None)
@@ -61,60 +80,94 @@ def pairs(location, log_scale):
     return tfd.Independent(tfd.Normal(both, tf.ones_like(both)), 1)
 
 
-RIGHT, WRONG = (normal, logistic, student), (coordinates, counts, one_for_all, pairs)
+# Right ones, with the standard member of a coordinate in SciPy.
+RIGHT = {normal: stats.norm(), logistic: stats.logistic(), student: stats.t(5)}
+WRONG = [coordinates, counts, mixture, detached, one_for_all, pairs]
+WRONG_PRIORS = [coordinates, one_for_all, pairs]
 
 
 def faults_of_family(seed):
     """Return texts of faults of a model with a random family.
 
-    A wrong family must be refused. The KL divergence of a right one, estimated from
-    samples, must be that of its density, with sums over coordinates written out.
+    A wrong family must be refused. For a right one, the KL divergence in training and
+    the log-probabilities must be those of its density, with sums over coordinates
+    written out in NumPy.
     """
     generator = np.random.default_rng(seed)
-    make = generator.choice([*RIGHT, *WRONG])
-    latent_dim, name = int(generator.integers(1, 5)), make.__name__
-    images = generator.integers(2, size=(64, 3, 3, 1))
+    right, wrong = [*RIGHT], [*WRONG]
+    posterior = prior = right[generator.integers(len(right))]
+    fault = generator.random()
+    if fault < 0.35:
+        posterior = prior = wrong[generator.integers(len(wrong))]
+    elif fault < 0.45:
+        prior = WRONG_PRIORS[generator.integers(len(WRONG_PRIORS))]
+    elif fault < 0.7:
+        prior = right[generator.integers(len(right))]
+    is_wrong = fault < 0.45
+    latent_dim = int(generator.integers(1, 4))
     estimator = generator.choice(["analytic", "monte_carlo"])
-    if make in (logistic, student):
-        estimator = "monte_carlo"  # They have no closed form.
+    if posterior is not normal or prior is not normal:
+        # Of these, only normal distributions have a closed form.
+        estimator = "monte_carlo"
+    name = f"the posterior `{posterior.__name__}` with the prior `{prior.__name__}`"
+    images = generator.integers(2, size=(64, 3, 3, 1))
     try:
         model = VAE(
             (3, 3, 1),
             latent_dim,
             hidden_units=4,
-            posterior=Family(make),
+            posterior=Family(posterior),
+            prior=Family(prior),
             estimator=str(estimator),
         )
+        randomize(model)
         model.compile("sgd", jit_compile=False)
         kl = model.evaluate(images, verbose=0, return_dict=True)["kl"]
     except ValueError as error:
         is_named = "Family" in str(error) or "latent" in str(error).lower()
-        if make in RIGHT or not is_named:
-            return [f"the family `{name}` is refused without need: {error}"]
+        if not is_wrong or not is_named:
+            return [f"{name} is refused without need: {error}"]
         return []
-    if make in WRONG:
-        return [f"the family `{name}` is not refused"]
-    expected, error = _divergence(model, make, images)
+    if is_wrong:
+        return [f"{name} is not refused"]
+    faults = []
+    expected, error = _divergence(model, posterior, prior, images)
     if abs(kl - expected) > 8 * error + 1e-3 * abs(expected):
-        return [f"the KL divergence of `{name}` is {kl} instead of {expected}"]
-    return []
+        faults.append(f"the KL divergence of {name} is {kl} instead of {expected}")
+    if generator.random() < 0.3:
+        num_samples = int(generator.choice([1, 3, 10]))
+        options = {"num_samples": num_samples, "seed": 0, "verbose": 0}
+        nats = model.log_prob(images, **options).mean()
+        expected, error = _bound(model, posterior, prior, images, num_samples)
+        if abs(nats - expected) > 8 * error + 1e-3 * abs(expected):
+            faults.append(f"log_prob of {name} is {nats} instead of {expected}")
+    return faults
 
 
-def _divergence(model, make, images):
+def _divergence(model, posterior, prior, images):
     """Return an estimate of the mean divergence, and the standard error of `kl`."""
-    params = model._posterior_params(tf.constant(images, tf.float32))
-    location, log_scale = tf.split(params, 2, axis=-1)
-    family = {normal: tfd.Normal, logistic: tfd.Logistic}.get(make)
+    _, ratios = _samples(model, posterior, prior, images)
+    return -ratios.mean(), ratios.std() / np.sqrt(len(images))
 
-    def of_coordinates(location, scale):
-        if make is student:
-            return tfd.StudentT(5.0, location, scale)
-        return family(location, scale)
 
-    posterior = of_coordinates(location, tf.exp(log_scale))
-    prior = of_coordinates(0.0, 1.0)
-    samples = posterior.sample(2000, seed=1)
-    ratios = posterior.log_prob(samples) - prior.log_prob(samples)
-    ratios = tf.reduce_sum(ratios, axis=-1).numpy()
-    # `kl` has one sample for each image.
-    return ratios.mean(), ratios.std() / np.sqrt(len(images))
+def _samples(model, posterior, prior, images):
+    """Return latents of images, and `log p(z) - log q(z | x)`, `(samples, images)`."""
+    params = model._posterior_params(tf.constant(images, tf.float32)).numpy()
+    location, log_scale = np.split(params.astype("float64"), 2, axis=-1)
+    noise = RIGHT[posterior].rvs((1200, *location.shape), random_state=1)
+    latents = location + np.exp(log_scale) * noise
+    ratios = RIGHT[prior].logpdf(latents) - RIGHT[posterior].logpdf(noise) + log_scale
+    return latents, ratios.sum(axis=-1)
+
+
+def _bound(model, posterior, prior, images, num_samples):
+    """Return the mean importance-weighted bound, and the standard error of one try."""
+    latents, ratios = _samples(model, posterior, prior, images)
+    flat = latents.reshape(-1, model.latent_dim).astype("float32")
+    logits = model.decoder(flat, training=False).numpy().astype("float64")
+    logits = logits.reshape(*ratios.shape, -1)
+    signs = 2.0 * images.reshape(len(images), -1) - 1
+    weights = special.log_expit(signs * logits).sum(axis=-1) + ratios
+    weights = weights.reshape(-1, num_samples, len(images))
+    bounds = special.logsumexp(weights, axis=1) - np.log(num_samples)
+    return bounds.mean(), bounds.std() / np.sqrt(len(images))

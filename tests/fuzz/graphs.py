@@ -62,7 +62,6 @@ class RandomGraph:
         refusable: What the graph holds that the library may refuse, a list of names.
         half: Whether a part computes in half precision.
         any_size: Whether the model takes images of any size.
-        wrong_likelihood: Whether the likelihood must be refused.
     """
 
     def __init__(self, seed):
@@ -78,12 +77,15 @@ class RandomGraph:
         self.likelihood = self.pick(kinds)
         if self.chance(0.1) and not self.half:
             self.likelihood = likelihoods.DiscretizedLogisticMixture(4, 2)
-        elif self.chance(0.15):
-            self.likelihood = self.pick(own_likelihoods.RIGHT)()
-        self.wrong_likelihood = self.step == "bad_likelihood"
-        if self.wrong_likelihood:
+        elif self.chance(0.25):
+            own = own_likelihoods
+            # In half precision, honest draws of coupled colors are not compared well.
+            self.likelihood = self.pick(own.INDEPENDENT if self.half else own.RIGHT)()
+        if self.step == "bad_likelihood":
             self.likelihood = self.pick(own_likelihoods.WRONG)()
         self.image_colors = 1 if gray else int(self.pick([1, 1, 3]))
+        if getattr(self.likelihood, "of_colors", False):
+            self.image_colors = 3
         self.colors = self.likelihood.mask_colors(self.image_colors)
         self.channels = 2 * self.colors * int(self.pick([1, 2]))
         self.size = self.pick(SIZES)
@@ -357,15 +359,29 @@ class RandomGraph:
         return MaskedConv2D(self.channels, 1, "B", self.colors)(params)
 
     def add_model(self):
-        """A block that subclasses `keras.Model`."""
-        return own.Block(self.channels, self.colors, self.number())(self.value())
+        """A block that subclasses `keras.Model`, alone or in another model."""
+        sizes = self.channels, self.colors, self.number()
+        block = own.Block(*sizes, depth=self.pick([1, 2]), mode=self.pick(own.MODES))
+        inner = keras.Input((None, None, self.channels))
+        return self.one_of(
+            lambda: block(self.value()),
+            lambda: [block(self.value()), block(self.value())],
+            lambda: keras.Sequential([inner, block, layers.ReLU()])(self.value()),
+            lambda: keras.Model(inner, block(inner) - inner)(self.value()),
+        )
 
     def add_far(self):
         """A convolution that sees the future only in images from a size on."""
         if not self.any_size:
             return self.masked(self.value(), "B")
         self.allow("a leak in large images")
-        layer = layers.Conv2D(self.channels, 3, dilation_rate=6, padding="same")
+        rate = self.pick([5, 6, 8])
+        options = {"dilation_rate": rate, "padding": "same"}
+        layer = self.one_of(
+            lambda: layers.Conv2D(self.channels, 3, **options),
+            lambda: layers.DepthwiseConv2D(3, **options),
+            lambda: keras.Sequential([layers.Conv2D(self.channels, 3, **options)]),
+        )
         return layer(self.value())
 
     def add_training_noise(self):
@@ -721,9 +737,13 @@ class RandomGraph:
             lambda: layers.RandomTranslation(0.4, 0.4),
             lambda: layers.RandomFlip("horizontal"),
             lambda: layers.RandomRotation(0.3),
+            lambda: layers.RandomZoom(0.4),
             lambda: own.Ahead(),
+            lambda: own.Block(self.channels, self.colors, training_leak=1.0),
             lambda: layers.BatchNormalization(),
         )
+        if self.chance(0.3):
+            layer = keras.Sequential([layer, layers.Activation("tanh")])
         return layer(self.value())
 
     def bad_batch(self):

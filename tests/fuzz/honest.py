@@ -5,14 +5,15 @@ import numpy as np
 import tensorflow as tf
 
 from keras_genimg.ops.precision import is_quantized
+from tests.fuzz.own_likelihoods import log_prob_of_images
 from tests.sampling.drawn import TIE, differences
 
 
 class Honest:
     """Parameters and images of a model's forward pass, and its properties in numbers.
 
-    It uses no sampler, no compiled function and no batch of the library, but its random
-    numbers and the formulas of its likelihoods.
+    It uses no sampler, no compiled function and no batch of the library, and computes
+    nats by itself. It uses the library's random numbers, and `sample` of likelihoods.
 
     Args:
         model: An `AutoregressiveModel`.
@@ -156,5 +157,17 @@ class Honest:
         return int(np.count_nonzero(wrong))
 
     def log_prob(self, images):
+        """Return nats, computed in NumPy."""
         params = self.params(images)
-        return self.model.likelihood.log_prob_of_images(params, images).numpy()
+        return log_prob_of_images(self.model.likelihood, params, images)
+
+    def training_log_prob(self, images):
+        """Return nats of a batch in training, or None if no seed repeats them."""
+        rows = np.arange(len(images))
+        with keras.StatelessScope():  # It keeps the statistics of a batch, and seeds.
+            params, again = (
+                self.forward(images, rows, training=True).numpy() for _ in range(2)
+            )
+        if np.any(params != again):
+            return None
+        return log_prob_of_images(self.model.likelihood, params, images)

@@ -366,27 +366,72 @@ class Shaken(_SameShape):
 # A model of its own `call` as a layer.
 
 
-class Block(keras.Model):
-    """A convolution times a number, which a user may change."""
+MODES = "linear", "tanh"
 
-    def __init__(self, channels, colors, scale=1.5, **kwargs):
+
+class Block(keras.Model):
+    """A convolution with attributes, which a user may change, and a block inside.
+
+    Args:
+        channels: Number of channels.
+        colors: Number of colors.
+        scale: Factor of the convolution.
+        depth: Number of blocks, one inside of another.
+        mode: One of `MODES`.
+        leak: Factor of the next pixel, which makes it a layer that leaks.
+        training_leak: The same, in training alone.
+    """
+
+    def __init__(
+        self,
+        channels,
+        colors,
+        scale=1.5,
+        depth=1,
+        mode="linear",
+        leak=0.0,
+        training_leak=0.0,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.channels, self.colors, self.scale = channels, colors, scale
+        self.depth, self.mode = depth, mode
+        self.leak, self.training_leak = leak, training_leak
         self.convolution = MaskedConv2D(channels, 3, "B", colors)
+        self.inner = Block(channels, colors, 0.5, depth - 1) if depth > 1 else None
 
-    def call(self, inputs):
-        return self.convolution(inputs) * self.scale
+    def call(self, inputs, training=False):
+        x = self.convolution(inputs) * self.scale
+        if self.inner is not None:
+            x = self.inner(x, training=training)
+        leak = self.leak + (self.training_leak if training else 0)
+        if leak:
+            x = x + leak * tf.roll(x, -1, axis=2)
+        return ops.tanh(x) if self.mode == "tanh" else x
 
     def get_config(self):
-        return {
-            "name": self.name,
-            "channels": self.channels,
-            "colors": self.colors,
-            "scale": self.scale,
-        }
+        names = "name channels colors scale depth mode leak training_leak".split()
+        return {name: getattr(self, name) for name in names}
 
 
 # Registered, so that models with them can be loaded.
 for _name, _made in list(vars().items()):
     if not _name.startswith("_") and getattr(_made, "__module__", None) == __name__:
         keras.saving.register_keras_serializable("fuzz")(_made)
+
+
+# Sources of images.
+
+
+class Batches(keras.utils.PyDataset):
+    """Batches of images, which may have different sizes."""
+
+    def __init__(self, batches):
+        super().__init__()
+        self.batches = batches
+
+    def __len__(self):
+        return len(self.batches)
+
+    def __getitem__(self, index):
+        return (self.batches[index],)

@@ -1,38 +1,150 @@
 """Likelihoods as users write them: right ones, and wrong ones that must be refused."""
 
 import keras
+import numpy as np
 import tensorflow as tf
+from scipy import special
 
-from keras_genimg.likelihoods import Bernoulli, Categorical, Likelihood
+from keras_genimg.likelihoods import (
+    Bernoulli,
+    Categorical,
+    DiscretizedLogisticMixture,
+    Likelihood,
+)
+from tests.likelihoods.coupled import PixelTable
+from tests.likelihoods.test_logistic_mixture import joint
+from tests.sampling.drawn import all_logits
 
 registered = keras.saving.register_keras_serializable(package="fuzz")
 
-# Right.
+
+# Right. Each has its logits in plain NumPy too, for the honest reference.
 
 
-@registered
-class Levels(Likelihood):
-    """Ordered values, whose logits are a parabola of the value."""
-
-    params_size = 2
+class _Drawn(Likelihood):
+    """A likelihood with logits of all values."""
 
     def __init__(self, num_values=4):
         self.num_values = num_values
 
-    def _logits(self, params):
-        slope, bend = tf.unstack(tf.cast(params, tf.float32)[..., None, :], axis=-1)
-        x = tf.linspace(-1.0, 1.0, self.num_values)
-        return slope * x + bend * x**2
+    def logits(self, params):
+        """Return logits `(..., num_values)` of parameters."""
+        raise NotImplementedError
 
     def log_prob(self, params, images):
-        return Categorical(self.num_values).log_prob(self._logits(params), images)
+        params = tf.cast(params, tf.float32)
+        return Categorical(self.num_values).log_prob(self.logits(params), images)
 
     def sample(self, params, uniforms, temperature=1.0):
-        categorical = Categorical(self.num_values)
-        return categorical.sample(self._logits(params), uniforms, temperature)
+        logits = self.logits(tf.cast(params, tf.float32))
+        return Categorical(self.num_values).sample(logits, uniforms, temperature)
 
     def get_config(self):
         return {"num_values": self.num_values}
+
+
+@registered
+class Levels(_Drawn):
+    """Ordered values, whose logits are a parabola of the value.
+
+    Args:
+        num_values: Number of values.
+        stretch: Factor of the logits, which a user may change.
+    """
+
+    params_size = 2
+
+    def __init__(self, num_values=4, stretch=1.0):
+        super().__init__(num_values)
+        self.stretch = stretch
+
+    def logits(self, params):
+        slope, bend = tf.unstack(params[..., None, :], axis=-1)
+        x = tf.linspace(-1.0, 1.0, self.num_values)
+        return self.stretch * (slope * x + bend * x**2)
+
+    def numpy_logits(self, params):
+        x = np.linspace(-1, 1, self.num_values)
+        return self.stretch * (params[..., :1] * x + params[..., 1:] * x**2)
+
+    def get_config(self):
+        return {**super().get_config(), "stretch": self.stretch}
+
+
+@registered
+class Binomial(_Drawn):
+    """The number of successes of trials with the same probability."""
+
+    params_size = 1
+
+    def logits(self, params):
+        k, n = tf.range(float(self.num_values)), self.num_values - 1.0
+        counts = tf.math.lgamma(n + 1) - tf.math.lgamma(k + 1)
+        return params[..., None] * k + counts - tf.math.lgamma(n - k + 1)
+
+    def numpy_logits(self, params):
+        k, n = np.arange(self.num_values), self.num_values - 1
+        successes = k * special.log_expit(params[..., None])
+        failures = (n - k) * special.log_expit(-params[..., None])
+        return np.log(special.comb(n, k)) + successes + failures
+
+
+@registered
+class Truncated(_Drawn):
+    """A Poisson distribution of the values in range."""
+
+    params_size = 1
+
+    def logits(self, params):
+        k = tf.range(float(self.num_values))
+        return params[..., None] * k - tf.math.lgamma(k + 1)
+
+    def numpy_logits(self, params):
+        k = np.arange(self.num_values)
+        return params[..., None] * k - np.log(special.factorial(k))
+
+
+@registered
+class TwoSoftmaxes(Likelihood):
+    """An even mixture, drawn with what the choice leaves of a uniform."""
+
+    num_values, params_size = 3, 6
+
+    def log_prob(self, params, images):
+        both = [
+            Categorical(3).log_prob(each, images)
+            for each in tf.split(params, 2, axis=-1)
+        ]
+        return tf.reduce_logsumexp(both, axis=0) - np.log(2)
+
+    def sample(self, params, uniforms, temperature=1.0):
+        first, second = tf.split(params, 2, axis=-1)
+        chosen = tf.where(uniforms[..., None] < 0.5, first, second)
+        return Categorical(3).sample(chosen, 2 * uniforms % 1, temperature)
+
+    def numpy_logits(self, params):
+        halves = np.split(params, 2, axis=-1)
+        return np.log(sum(special.softmax(half, axis=-1) for half in halves))
+
+
+@registered
+class Probabilities(Likelihood):
+    """Parameters are probabilities, which the network's last layer sums to 1."""
+
+    num_values, params_size = 4, 4
+
+    def head(self, x, num_colors, convolve):
+        x = super().head(x, num_colors, convolve)
+        return keras.layers.Softmax(dtype="float32")(x)
+
+    def log_prob(self, params, images):
+        return Categorical(4).log_prob(tf.math.log(params), images)
+
+    def sample(self, params, uniforms, temperature=1.0):
+        return Categorical(4).sample(tf.math.log(params), uniforms, temperature)
+
+    def numpy_logits(self, params):
+        return np.log(params)
 
 
 @registered
@@ -45,37 +157,126 @@ class Mirrored(Bernoulli):
     def sample(self, params, uniforms, temperature=1.0):
         return super().sample(-params, uniforms, temperature)
 
+    def numpy_logits(self, params):
+        return np.stack([params, np.zeros_like(params)], axis=-1)
 
-# Wrong.
+
+def log_prob_of_images(likelihood, params, images):
+    """Return nats of images in plain NumPy, float64, `(batch,)`."""
+    params, images = np.asarray(params, "float64"), images.astype(int)
+    if isinstance(likelihood, DiscretizedLogisticMixture):
+        sizes = likelihood.num_values, likelihood.num_components
+        nats = np.zeros(images.shape[:3])
+        for place in np.ndindex(nats.shape):
+            nats[place] = np.log(joint(params[place], images[place], *sizes))
+        return nats.sum(axis=(1, 2))
+    if isinstance(likelihood, PixelTable):
+        places = likelihood.num_values ** np.arange(images.shape[-1])[::-1]
+        logits, images = params, np.sum(images * places, axis=-1)
+    elif hasattr(likelihood, "numpy_logits"):
+        logits = likelihood.numpy_logits(params)
+    else:
+        logits = all_logits(params) if likelihood.params_size == 1 else params
+    logs = logits - special.logsumexp(logits, axis=-1, keepdims=True)
+    nats = np.take_along_axis(logs, images[..., None], axis=-1)
+    return nats.reshape(len(images), -1).sum(axis=-1)
+
+
+# Wrong, unless an argument makes it right.
 
 
 @registered
 class Unnormalized(Bernoulli):
-    """Its probabilities sum to 1.49."""
+    """Its probabilities sum to `exp(excess)`, which a user may change."""
+
+    def __init__(self, excess=0.0):
+        super().__init__()
+        self.excess = excess
+
+    @property
+    def is_wrong(self):
+        return self.excess != 0
 
     def log_prob(self, params, images):
-        return super().log_prob(params, images) + 0.4
+        return super().log_prob(params, images) + self.excess
+
+    def get_config(self):
+        return {"excess": self.excess}
+
+
+class _Wrong:
+    is_wrong = True
+    of_colors = False  # Whether it is wrong for images of several colors alone.
 
 
 @registered
-class OtherLogits(Categorical):
-    """Draws from flatter logits than it scores."""
+class OtherLogits(_Wrong, Categorical):
+    """Draws from other logits than it scores."""
+
+    def __init__(self, num_values=3, factor=0.5):
+        super().__init__(num_values)
+        self.factor = factor
 
     def sample(self, params, uniforms, temperature=1.0):
-        return super().sample(0.5 * params, uniforms, temperature)
+        return super().sample(self.factor * params, uniforms, temperature)
+
+    def get_config(self):
+        return {**super().get_config(), "factor": self.factor}
 
 
 @registered
-class OwnNoise(Bernoulli):
-    """Draws with random numbers that no seed decides."""
+class HalfUniforms(_Wrong, Categorical):
+    """Draws small values alone."""
 
     def sample(self, params, uniforms, temperature=1.0):
-        noise = tf.random.uniform(tf.shape(uniforms))
-        return super().sample(params, noise, temperature)
+        return super().sample(params, uniforms / 2, temperature)
 
 
 @registered
-class OutOfRange(Categorical):
+class OneValueLess(_Wrong, Categorical):
+    """Never draws its last value, but scores it."""
+
+    def sample(self, params, uniforms, temperature=1.0):
+        fewer = Categorical(self.num_values - 1)
+        return fewer.sample(params[..., :-1], uniforms, temperature)
+
+
+@registered
+class Floored(_Wrong, Categorical):
+    """Improbable values count as less improbable than they are."""
+
+    def log_prob(self, params, images):
+        return tf.maximum(super().log_prob(params, images), -2.0)
+
+
+@registered
+class OwnNoise(_Wrong, Bernoulli):
+    """Draws with random numbers that no seed decides, all of them or some noise."""
+
+    def __init__(self, stddev=None):
+        super().__init__()
+        self.stddev = stddev
+
+    def sample(self, params, uniforms, temperature=1.0):
+        if self.stddev is None:
+            uniforms = tf.random.uniform(tf.shape(uniforms))
+        else:
+            params += tf.random.normal(tf.shape(params), stddev=self.stddev)
+        return super().sample(params, uniforms, temperature)
+
+    def get_config(self):
+        return {"stddev": self.stddev}
+
+
+@registered
+class NoisyNats(_Wrong, Bernoulli):
+    def log_prob(self, params, images):
+        noise = tf.random.normal(tf.shape(params), stddev=0.01)
+        return super().log_prob(params + noise, images)
+
+
+@registered
+class OutOfRange(_Wrong, Categorical):
     """Draws values from 1."""
 
     def sample(self, params, uniforms, temperature=1.0):
@@ -83,27 +284,95 @@ class OutOfRange(Categorical):
 
 
 @registered
-class MixedExamples(Bernoulli):
-    """Centers the logits over the batch."""
+class Halves(_Wrong, Bernoulli):
+    """Draws 0 and a half."""
 
-    def log_prob(self, params, images):
-        return super().log_prob(params - tf.reduce_mean(params, axis=0), images)
+    def sample(self, params, uniforms, temperature=1.0):
+        return super().sample(params, uniforms, temperature) / 2
 
 
 @registered
-class MixedPixels(Bernoulli):
-    """Smooths the logits along the last axes."""
+class MixedNats(_Wrong, Categorical):
+    """Adds a part of the logits of another example, row, column or color."""
+
+    def __init__(self, num_values=3, axis=0):
+        super().__init__(num_values)
+        self.axis = axis
+
+    @property
+    def of_colors(self):
+        return self.axis == 3
+
+    def log_prob(self, params, images):
+        other = 0.3 * tf.reverse(params, [self.axis])
+        return super().log_prob(params + other, images)
+
+    def get_config(self):
+        return {**super().get_config(), "axis": self.axis}
+
+
+@registered
+class MixedDraws(MixedNats):
+    """Draws with the uniforms of another example, row, column or color."""
+
+    log_prob = Categorical.log_prob
 
     def sample(self, params, uniforms, temperature=1.0):
-        return super().sample(tf.roll(params, 1, axis=0), uniforms, temperature)
+        axis = self.axis if len(uniforms.shape) == 4 else 0
+        uniforms = tf.reverse(uniforms, [axis])
+        return Categorical.sample(self, params, uniforms, temperature)
 
 
-RIGHT = [lambda: Levels(3), lambda: Levels(5), Mirrored]
-WRONG = [
+@registered
+class MeanOfImages(_Wrong, Bernoulli):
+    """Its nats of images are means over sub-pixels."""
+
+    def log_prob_of_images(self, params, images):
+        return tf.reduce_mean(self.log_prob(params, images), axis=(1, 2, 3))
+
+
+@registered
+class IgnoresTemperature(_Wrong, Bernoulli):
+    def sample(self, params, uniforms, temperature=1.0):
+        return super().sample(params, uniforms)
+
+
+@registered
+class OtherDigits(_Wrong, PixelTable):
+    """Scores the colors of a pixel in another order than it draws them."""
+
+    of_colors = True
+
+    def log_prob(self, params, images):
+        return super().log_prob(params, images[..., ::-1])
+
+
+INDEPENDENT = [
+    lambda: Levels(3),
+    lambda: Levels(5, -1.5),
+    lambda: Binomial(3),
+    lambda: Binomial(6),
+    lambda: Truncated(4),
+    TwoSoftmaxes,
+    Probabilities,
+    Mirrored,
     Unnormalized,
-    lambda: OtherLogits(3),
+]
+RIGHT = [*INDEPENDENT, lambda: PixelTable(2), lambda: PixelTable(2)]
+WRONG = [
+    *(lambda excess=excess: Unnormalized(excess) for excess in (0.4, -0.1, 0.01)),
+    *(lambda factor=factor: OtherLogits(4, factor) for factor in (0.5, 0.93, 1.1)),
+    lambda: HalfUniforms(3),
+    lambda: OneValueLess(3),
+    lambda: Floored(5),
     OwnNoise,
+    lambda: OwnNoise(0.02),
+    NoisyNats,
     lambda: OutOfRange(3),
-    MixedExamples,
-    MixedPixels,
+    Halves,
+    *(lambda axis=axis: MixedNats(3, axis) for axis in range(4)),
+    *(lambda axis=axis: MixedDraws(3, axis) for axis in range(4)),
+    MeanOfImages,
+    IgnoresTemperature,
+    lambda: OtherDigits(2),
 ]

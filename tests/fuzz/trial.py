@@ -52,7 +52,7 @@ class Trial:
         self.conditions = self.graph.condition_arrays(NUM_IMAGES)
         self.images = self.graph.images(NUM_IMAGES)
         self.seeds = np.arange(FIRST_SEED, FIRST_SEED + NUM_IMAGES)
-        self.is_refused = self.has_leaked = False
+        self.is_refused = self.has_leaked = self.is_warned = False
         self.faults = []
 
     def run(self):
@@ -73,7 +73,7 @@ class Trial:
             self.check_evaluation()
         self.check_generate()
         if self.graph.any_size:
-            self.check_larger_images()
+            self.check_other_sizes()
         if chance(0.5):
             self.check_generate(self.graph.pick(["fixed_point", "ancestral"]))
         if chance(0.3):
@@ -90,12 +90,14 @@ class Trial:
             self.check_generate(suffix=f" after {change}")
             if self.graph.chance(0.3):
                 self.check_log_prob(f"log_prob after {change}")
+            if self.graph.chance(0.3):
+                self.check_evaluation(f" after {change}")
 
     def look_again(self):
         """Compute the properties of the model as it is now."""
         self.honest = Honest(self.model, self.conditions, self.graph.half)
         self.broken = None
-        if self.graph.wrong_likelihood:
+        if getattr(self.model.likelihood, "is_wrong", False):
             self.broken = "the likelihood is wrong"
         elif self.honest.is_random(self.images):
             self.broken = "the forward pass is random"
@@ -186,46 +188,97 @@ class Trial:
                     f"{name}, batch_size={size}: off by {difference.max():.3g} nats"
                 )
 
-    def check_evaluation(self):
-        """Compare the bits of `evaluate` or `test_on_batch`, compiled anew."""
-        self.model.compile(jit_compile=False)
+    def check_evaluation(self, suffix=""):
+        """Compare the bits of `evaluate` or `test_on_batch`."""
+        if not self.model.compiled:
+            self.model.compile(jit_compile=False)
         everything = self.inputs(np.arange(NUM_IMAGES))
         name = self.graph.pick(["evaluate", "test_on_batch"])
         options = {"return_dict": True}
         if name == "evaluate":
             options |= {"batch_size": 4, "verbose": 0}
-        found = self.attempt(name, getattr(self.model, name), everything, **options)
-        if found is None:
-            return
-        nats = -self.honest.log_prob(self.images).mean()
-        expected = nats / (self.images[0].size * np.log(2))
-        bits = float(found["bits_per_dim"])
-        if not abs(bits - expected) <= self.limit * (1 + expected):
+        call = getattr(self.model, name)
+        found = self.attempt(name + suffix, call, everything, **options)
+        if found is not None:
+            nats = self.honest.log_prob(self.images)
+            self.compare_bits(name + suffix, found["bits_per_dim"], nats)
+
+    def compare_bits(self, name, bits, nats, images=None):
+        """Note a fault unless bits per sub-pixel are those of the images' nats."""
+        size = (self.images if images is None else images)[0].size
+        expected = -nats.mean() / (size * np.log(2))
+        if not abs(float(bits) - expected) <= self.limit * (1 + expected):
             self.fault(f"{name}: {bits} instead of {expected} bits")
 
-    def check_larger_images(self):
-        """Try images of another size, of which a data set does not tell."""
-        height, width = self.graph.size
-        size = height + 7, width + 7
-        shape = NUM_IMAGES, *size, self.graph.image_colors
-        values = self.model.likelihood.num_values
-        images = self.generator.integers(values, size=shape).astype("float32")
+    def check_other_sizes(self):
+        """Try images of other sizes, of which a source does not tell."""
+        colors, values = self.graph.image_colors, self.model.likelihood.num_values
+        sizes = [self.graph.size]
+        for _ in range(self.graph.pick([1, 2])):
+            more = self.generator.integers(1, 9, size=2)
+            sizes.append(tuple(int(n) for n in more + self.graph.size))
+        self.generator.shuffle(sizes)
+        batches = [
+            self.generator.integers(values, size=(4, *size, colors)).astype("float32")
+            for size in sizes
+        ]
         honest = Honest(self.model, {}, self.graph.half)
-        broken = LEAKS if honest.leaks(images, self.generator) else self.broken
-        data = tf.data.Dataset.from_generator(
-            lambda: iter([images]),
-            output_signature=tf.TensorSpec((None, None, None, shape[-1])),
+        leaks = [honest.leaks(images, self.generator) for images in batches]
+        broken = self.broken or (LEAKS if any(leaks) else None)
+        signature = tf.TensorSpec((None, None, None, colors))
+        source = self.graph.one_of(
+            lambda: tf.data.Dataset.from_generator(
+                lambda: iter(batches), output_signature=signature
+            ),
+            lambda: ((images,) for images in batches),
+            lambda: own_layers.Batches(batches),
         )
-        name = self.graph.pick(["log_prob", "evaluate", "fit"])
+        calls = ["fit", "evaluate", "train_on_batch", "test_on_batch", "generate"]
+        if isinstance(source, tf.data.Dataset):
+            calls += ["log_prob", "log_prob"]
+        name = self.graph.pick(calls)
+        call, options = getattr(self.model, name), {"verbose": 0, "broken": broken}
         self.model.compile(keras.optimizers.SGD(0.0))
-        options = {"verbose": 0, "broken": broken}
-        found = self.attempt(
-            f"{name} of larger images", getattr(self.model, name), data, **options
-        )
-        if found is not None and name == "log_prob":
-            expected = honest.log_prob(images)
-            if not np.all(abs(found - expected) <= self.limit * (1 + abs(expected))):
-                self.fault("log_prob of larger images is off")
+        name += " of other sizes"
+        if name.startswith(("train", "test")):
+
+            def on_batches():
+                logs = []
+                for images in batches:
+                    self.model.reset_metrics()  # A mean runs on from call to call.
+                    logs.append(call(images, return_dict=True))
+                return logs
+
+            found = self.attempt(name, on_batches, broken=broken)
+            for images, logs in zip(batches, found or [], strict=False):
+                self.compare_sizes(name, logs["bits_per_dim"], honest, images)
+        elif name.startswith("generate"):
+            options |= {"image_size": sizes[-1], "seed": self.seeds[:4]}
+            options["broken"] = self.broken or (LEAKS if leaks[-1] else None)
+            options["method"] = self.graph.pick([*METHODS])
+            found = self.attempt(name, call, 4, **options)
+            if found is not None:
+                drawn = np.asarray(found, "float32")
+                wrong = honest.wrong_subpixels(drawn, self.seeds[:4])
+                if wrong:
+                    self.fault(f"{name}: {wrong} sub-pixels are wrong")
+        else:
+            found = self.attempt(name, call, source, **options)
+            if found is not None and name.startswith("log_prob"):
+                expected = np.concatenate([honest.log_prob(each) for each in batches])
+                far = abs(found - expected) > self.limit * (1 + abs(expected))
+                if np.any(far):
+                    self.fault(f"{name} is off")
+
+    def compare_sizes(self, name, bits, honest, images):
+        """Compare bits of a batch of another size."""
+        if name.startswith("train"):
+            nats = honest.training_log_prob(images)
+            if nats is None:
+                return
+        else:
+            nats = honest.log_prob(images)
+        self.compare_bits(name, bits, nats, images)
 
     @property
     def limit(self):
@@ -258,8 +311,8 @@ class Trial:
 
     def change(self):
         """Change the model in one way, and return its name."""
-        names = ["fit", "fit", "weights", "quantize", "lora", "attribute", "saved"]
-        name = self.graph.pick(names)
+        names = "fit fit weights quantize lora attribute attribute saved".split()
+        name = self.graph.pick([*names, "likelihood"])
         return getattr(self, f"change_by_{name}")() or name
 
     def change_by_fit(self):
@@ -268,21 +321,30 @@ class Trial:
         broken = self.broken
         if not broken and self.honest.leaks_in_training(self.images, self.generator):
             broken = "the forward pass of training leaks"
-        if self.graph.chance(0.5):
-            train, options = self.model.fit, {"batch_size": 3, "verbose": 0}
-        else:
-            train, options = self.model.train_on_batch, {}
-        self.attempt(train.__name__, train, everything, broken=broken, **options)
-        self.look_again()
-        if self.broken or self.graph.chance(0.5):
+        nats = None if broken else self.honest.training_log_prob(self.images)
+        name = self.graph.pick(["fit", "train_on_batch"])
+        options = {"batch_size": 3, "verbose": 0}
+        if name == "train_on_batch":
+            options = {"return_dict": True}
+        train = getattr(self.model, name)
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
+            found = self.attempt(name, train, everything, broken=broken, **options)
+        texts = [str(warning.message) for warning in warned]
+        self.is_warned |= any("mixes the images of a batch" in text for text in texts)
+        if found is None:
             return
-        options = {"batch_size": 4, "verbose": 0, "return_dict": True}
-        found = self.attempt("evaluate", self.model.evaluate, everything, **options)
-        nats = -self.honest.log_prob(self.images).mean()
-        expected = nats / (self.images[0].size * np.log(2))
-        bits = found and found["bits_per_dim"]
-        if found and not abs(bits - expected) <= self.limit * (1 + expected):
-            self.fault(f"evaluate: {bits} instead of {expected} bits")
+        normalizes = any(
+            isinstance(layer, keras.layers.BatchNormalization) and layer.trainable
+            for layer in self.model._flatten_layers()
+        )
+        if normalizes and not self.is_warned:
+            self.fault(f"{name} does not warn of BatchNormalization")
+        if name == "train_on_batch" and nats is not None:
+            self.compare_bits(name, found["bits_per_dim"], nats)
+        self.look_again()
+        if not self.broken and self.graph.chance(0.5):
+            self.check_evaluation(f" after {name}")
 
     def change_by_weights(self):
         self.graph.randomize_weights()
@@ -310,13 +372,30 @@ class Trial:
                     found.append((layer, name, 1.5 * vars(layer)[name] + 0.25))
             if isinstance(layer, own_layers.Settings):
                 found.append((layer, "numbers", {"scale": -1.0, "shift": [0.3]}))
+            if isinstance(layer, own_layers.Block):
+                found.append((layer, "mode", self.graph.pick(own_layers.MODES)))
+                found.append((layer, "leak", 1.0))
+                if layer.inner is not None:
+                    found.append((layer.inner, "scale", -2.0))
+                    found.append((layer.inner, "leak", 1.0))
             if "activation" in vars(layer):
                 found.append((layer, "activation", keras.activations.softsign))
         if not found:
             return self.change_by_weights()
         layer, name, value = self.graph.pick(found)
         setattr(layer, name, value)
+        if name == "leak":
+            self.graph.allow("a block that reads the next pixel, if there is one")
         return f"{type(layer).__name__}.{name}"
+
+    def change_by_likelihood(self):
+        """Change an attribute of an own likelihood, if it has one."""
+        likelihood = self.model.likelihood
+        for name, value in (("stretch", 0.4), ("excess", 0.2)):
+            if hasattr(likelihood, name):
+                setattr(likelihood, name, value)
+                return f"likelihood.{name}"
+        return self.change_by_attribute()
 
     def change_by_saved(self):
         with tempfile.TemporaryDirectory() as folder:
