@@ -47,9 +47,8 @@ class FunctionCache:
 
     def is_new(self, key):
         """Return whether layers have changed since the last call with this key."""
-        calls = []
-        self.get(key, lambda: calls.append(key))
-        return bool(calls)
+        mark = object()
+        return self.get(key, lambda: mark) is mark
 
     def compiled(self, key, function, **options):
         """Return `function` as a `tf.function` with some options, cached."""

@@ -18,6 +18,8 @@ _MIN_LOG_SCALE = -7.0
 # Added to the logarithms of scales. A logistic of scale exp(-1) is nearest to uniform:
 # on 256 values, 0.23 nats of 5.55 from it.
 _INITIAL_LOG_SCALE = -1.0
+# Below, 1 - exp(-width) is the width, to the precision of float32.
+_SMALL_WIDTH = 1e-8
 # The smallest probability that float32 holds with full precision.
 _SMALLEST = float(np.finfo("float32").tiny)
 
@@ -254,11 +256,12 @@ class _Components:
         num_groups = (num_colors + 1) * (num_colors + 2) // 2
         self.logits, *groups = tf.split(params, num_groups, axis=-1)
         self.means = groups[:num_colors]
-        # A product with the inverse has finite gradients even if a scale overflows.
-        self.inverse_scales = [
-            tf.exp(-tf.maximum(group + _INITIAL_LOG_SCALE, _MIN_LOG_SCALE))
+        self.log_scales = [
+            tf.maximum(group + _INITIAL_LOG_SCALE, _MIN_LOG_SCALE)
             for group in groups[num_colors : 2 * num_colors]
         ]
+        # A product with the inverse has finite gradients even if a scale overflows.
+        self.inverse_scales = [tf.exp(-log_scale) for log_scale in self.log_scales]
         # By color, then by earlier color: (1, 0), (2, 0), (2, 1), ...
         self.coefficients = [tf.tanh(group) for group in groups[2 * num_colors :]]
 
@@ -329,9 +332,15 @@ class _Components:
         below = (self._scaled(values, -1) - means) * inverse_scales
         above = (self._scaled(values, 1) - means) * inverse_scales
         has_lower, has_upper = values > 0, values < self.max_value
-        # At least 1e-30, since a huge scale makes the width 0 and its logarithm -inf.
-        width = tf.maximum(2 / self.max_value * inverse_scales, 1e-30)
-        log_inside = tf.math.log(-tf.math.expm1(-width))
+        width = 2 / self.max_value * inverse_scales
+        # For a small d, 1 - exp(-d) is d. The width of a huge scale rounds to 0, but
+        # its logarithm does not.
+        is_small = width < _SMALL_WIDTH
+        log_inside = tf.where(
+            is_small,
+            math.log(2 / self.max_value) - self.log_scales[color],
+            tf.math.log(-tf.math.expm1(-tf.where(is_small, 1.0, width))),
+        )
         return (
             tf.where(has_lower & has_upper, log_inside, 0.0)
             - tf.where(has_lower, tf.math.softplus(below), 0.0)

@@ -35,6 +35,9 @@ from keras_genimg.types import (
     Verbose,
 )
 
+# Default of the largest number of examples that a signature takes in one call.
+_MAX_EXAMPLES = 256
+
 # The class that `from_preset` is called on.
 _Model = TypeVar("_Model", bound="GenerativeModel")
 
@@ -284,7 +287,7 @@ class GenerativeModel(keras.Model):
         filepath: PathLike,
         format: str = "tf_saved_model",
         image_size: Shape | None = None,
-        max_examples: int = 256,
+        max_examples: int = _MAX_EXAMPLES,
         xla_twins: bool = False,
         metadata: dict[str, Any] | None = None,
         batching: bool = False,
@@ -327,7 +330,7 @@ class GenerativeModel(keras.Model):
         if format != "tf_saved_model":
             given = {
                 "image_size": image_size,
-                "max_examples": None if max_examples == 256 else max_examples,
+                "max_examples": None if max_examples == _MAX_EXAMPLES else max_examples,
                 "xla_twins": xla_twins or None,
                 "metadata": metadata,
                 "batching": batching or None,

@@ -12,7 +12,6 @@ from keras_genimg.likelihoods import (
     Likelihood,
 )
 from tests.likelihoods.coupled import PixelTable
-from tests.likelihoods.test_logistic_mixture import joint
 from tests.sampling.drawn import all_logits
 
 registered = keras.saving.register_keras_serializable(package="fuzz")
@@ -161,6 +160,37 @@ class Mirrored(Bernoulli):
         return np.stack([params, np.zeros_like(params)], axis=-1)
 
 
+def mixture_log_prob(params, pixel, num_values, num_components):
+    """Return nats of a pixel under a mixture of logistics, by its definition.
+
+    In logarithms, since random graphs have parameters of which `exp` overflows.
+    """
+    params = params.reshape(-1, num_components)
+    num_colors = len(pixel)
+    pairs = [(c, d) for c in range(num_colors) for d in range(c)]
+    pixel = 2 * pixel / (num_values - 1) - 1
+    total = special.log_softmax(params[0])
+    for c, center in enumerate(pixel):
+        mean = params[1 + c].copy()
+        log_scale = np.maximum(params[1 + num_colors + c] - 1, -7)
+        for d in range(c):
+            coefficient = params[1 + 2 * num_colors + pairs.index((c, d))]
+            mean += np.tanh(coefficient) * pixel[d]
+        low = (center - 1 / (num_values - 1) - mean) * np.exp(-log_scale)
+        high = (center + 1 / (num_values - 1) - mean) * np.exp(-log_scale)
+        if center == -1:
+            total += special.log_expit(high)
+        elif center == 1:
+            total += special.log_expit(-low)
+        else:  # sigmoid(high) - sigmoid(low)
+            total += special.log_expit(high) + special.log_expit(-low)
+            # log(1 - exp(-width)), which is the width's logarithm for a small one.
+            log_width = np.log(2 / (num_values - 1)) - log_scale
+            width = np.exp(np.maximum(log_width, -30))
+            total += np.where(log_width < -30, log_width, np.log(-np.expm1(-width)))
+    return special.logsumexp(total)
+
+
 def log_prob_of_images(likelihood, params, images):
     """Return nats of images in plain NumPy, float64, `(batch,)`."""
     params, images = np.asarray(params, "float64"), images.astype(int)
@@ -168,7 +198,7 @@ def log_prob_of_images(likelihood, params, images):
         sizes = likelihood.num_values, likelihood.num_components
         nats = np.zeros(images.shape[:3])
         for place in np.ndindex(nats.shape):
-            nats[place] = np.log(joint(params[place], images[place], *sizes))
+            nats[place] = mixture_log_prob(params[place], images[place], *sizes)
         return nats.sum(axis=(1, 2))
     if isinstance(likelihood, PixelTable):
         places = likelihood.num_values ** np.arange(images.shape[-1])[::-1]

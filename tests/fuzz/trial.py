@@ -213,10 +213,14 @@ class Trial:
     def check_other_sizes(self):
         """Try images of other sizes, of which a source does not tell."""
         colors, values = self.graph.image_colors, self.model.likelihood.num_values
+        # All heights differ, and all widths: Keras learns from the first two batches of
+        # a generator which of its sizes change.
+        count = self.graph.pick([1, 2])
+        more = [self.generator.permutation(range(1, 9))[:count] for _ in range(2)]
         sizes = [self.graph.size]
-        for _ in range(self.graph.pick([1, 2])):
-            more = self.generator.integers(1, 9, size=2)
-            sizes.append(tuple(int(n) for n in more + self.graph.size))
+        for rows, columns in zip(*more, strict=True):
+            height, width = self.graph.size
+            sizes.append((int(height + rows), int(width + columns)))
         self.generator.shuffle(sizes)
         batches = [
             self.generator.integers(values, size=(4, *size, colors)).astype("float32")

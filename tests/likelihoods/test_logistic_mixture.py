@@ -100,6 +100,15 @@ def test_log_prob_in_the_tails(log_scale):
         np.testing.assert_allclose(np.exp(actual.astype("float64")).sum(), 1, rtol=2e-4)
 
 
+@pytest.mark.parametrize("log_scale", [12.0, 20.0, 80.0, 1e4])
+def test_inner_values_of_a_huge_scale(log_scale):
+    """Each has the width of its interval times the density at the mean, 1/4."""
+    params = np.tile(np.array([0, 0, log_scale], "float32"), (254, 1))
+    actual = DiscretizedLogisticMixture(256, 1).log_prob(params, np.c_[1:255])
+    expected = np.log(2 / 255) - (log_scale - 1) + np.log(1 / 4)
+    np.testing.assert_allclose(actual, np.full(254, expected), rtol=1e-5)
+
+
 EXTREMES = (-1e30, -1e4, -50.0, 0.0, 1e4, 1e30)
 
 
