@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from keras_genimg.datasets import Epochs
 from keras_genimg.datasets.epochs import make_epochs
+from keras_genimg.inputs.images import images_of, refuse_targets
 from keras_genimg.ops.workers import is_multi_worker, shared_seed, sum_over_workers
 
 
@@ -148,6 +149,50 @@ def _arrays_in_order(x, arguments, seed):
 
 def _slice(arrays, examples):
     return tf.nest.map_structure(lambda array: array[examples], arrays)
+
+
+def with_images_as_targets(x: Any, model: keras.Model, owner: str) -> Any:
+    """Return a data source with the images in place of targets that are None.
+
+    Keras reads weights beside None from some sources alone, and several replicas from
+    none.
+
+    Args:
+        x: A data source, checked.
+        model: A `GenerativeModel`.
+        owner: The call that received `x`, for error texts.
+
+    Raises:
+        ValueError: If the first batch of a `PyDataset` has None beside weights. Such a
+            data set may be copied to other processes, which could not read the model.
+    """
+
+    def completed(batch):
+        if not _is_without_targets(batch):
+            return batch
+        inputs, _, weights = batch
+        return inputs, images_of(inputs, model), weights
+
+    if isinstance(x, tf.data.Dataset):
+        # The spec of None has no public name. A structure is refused by the step.
+        others = tf.TensorSpec, dict, list, tuple
+        spec = x.element_spec
+        if (
+            isinstance(spec, tuple)
+            and len(spec) == 3
+            and not isinstance(spec[1], others)
+        ):
+            return x.map(lambda *batch: completed(batch))
+    elif isinstance(x, keras.utils.PyDataset):
+        if x.num_batches != 0 and _is_without_targets(x[0]):
+            refuse_targets(model, owner, "y=None", weighed=True)
+    elif hasattr(x, "__next__"):
+        return (completed(batch) for batch in x)
+    return x
+
+
+def _is_without_targets(batch):
+    return isinstance(batch, tuple) and len(batch) == 3 and batch[1] is None
 
 
 class SameOrder(keras.utils.PyDataset):

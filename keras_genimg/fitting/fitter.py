@@ -9,7 +9,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_genimg.fitting.data import are_arrays, for_workers, without_pauses
+from keras_genimg.fitting.data import (
+    are_arrays,
+    for_workers,
+    with_images_as_targets,
+    without_pauses,
+)
 from keras_genimg.fitting.distribution import ReplicaStep, check_scope
 from keras_genimg.fitting.step_check import StepCheck
 from keras_genimg.fitting.workarounds import (
@@ -180,6 +185,7 @@ class Fitter:
         model = self._model
         check_use_of_targets(model, y, weights, owner)
         x = checked_inputs(x, model, owner, in_steps=True)
+        x = with_images_as_targets(x, model, owner)
         if weights is not None and are_arrays(x):  # Keras refuses others.
             images = images_of(x, model)
             if y is not None:

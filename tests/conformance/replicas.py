@@ -10,6 +10,8 @@ Unsupported uses must be refused. Callbacks draw and files are written, and step
 all kinds of data.
 """
 
+import copy
+
 import keras
 import numpy as np
 import pytest
@@ -276,8 +278,8 @@ def check_arrays_stay(strategy):
         lambda data: model.evaluate(data, steps=2, verbose=0),
         lambda data: model.fit(data, steps_per_epoch=2, verbose=0),
     )
-    for arrays in ((images,), (images, images, weights)):
-        expected = [array.copy() for array in arrays]
+    for arrays in ((images,), (images, images, weights), (images, None, weights)):
+        expected = copy.deepcopy([*arrays])
         for call in calls:
             call(arrays for _ in range(2))
             np.testing.assert_equal(list(arrays), expected)

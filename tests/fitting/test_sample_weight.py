@@ -4,6 +4,7 @@ import pytest
 import tensorflow as tf
 
 from keras_genimg.callbacks import Resume
+from keras_genimg.fitting.data import with_images_as_targets
 from keras_genimg.models import VAE, GatedPixelCNN
 from tests.fitting.test_step_check import LABELS, with_labels
 from tests.inputs.test_sizes import IMAGES, Batches, small
@@ -201,6 +202,40 @@ def test_weights_of_every_source_come_with_the_images(model, source):
         verbose=0,
     ).history
     assert history["loss"] == history["val_loss"] == [weighed]
+
+
+def without_images():
+    return [(images, None, w) for images, _, w in triples(IMAGES, IMAGES)]
+
+
+def without_targets(dataset):
+    return dataset.map(lambda images, targets, weights: (images, None, weights))
+
+
+WITHOUT_TARGETS = {
+    "generator": lambda: (batch for batch in without_images()),
+    "tf.data": lambda: without_targets(known(triples(IMAGES, IMAGES))),
+    "tf.data of unknown sizes": lambda: without_targets(
+        unknown(triples(IMAGES, IMAGES))
+    ),
+}
+
+
+@pytest.mark.parametrize("make", WITHOUT_TARGETS.values(), ids=WITHOUT_TARGETS)
+def test_none_in_place_of_the_images(model, make):
+    """Several replicas could not read it; see also `tests.conformance.replicas`."""
+    weighed = pytest.approx(WEIGHTS @ -model.log_prob(IMAGES) / 8, rel=1e-5)
+    loss, _ = model.evaluate(make(), verbose=0, steps=2)
+    assert loss == weighed
+    _, targets, _ = next(iter(with_images_as_targets(make(), model, "fit")))
+    np.testing.assert_array_equal(targets, IMAGES[:4])
+
+
+def test_a_py_dataset_needs_the_images(model):
+    """Keras fails on None in it, in a thread of its own."""
+    for call in (model.evaluate, model.fit):
+        with pytest.raises(ValueError, match="give the images in place.*y=None"):
+            call(Triples(without_images()), verbose=0)
 
 
 @pytest.mark.parametrize(
