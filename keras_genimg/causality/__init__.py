@@ -1,23 +1,10 @@
-"""What each sub-pixel depends on: checks, reports and influences."""
+"""What each sub-pixel depends on: leaks and dependency fields."""
 
+from keras_genimg.causality.fields import dependency_field
 from keras_genimg.causality.leak import Leak
-from keras_genimg.causality.pixel_influence import (
-    CausalityReport,
-    assert_causal,
-    dependency_field,
-    influence,
-)
 from keras_genimg.causality.probing import first_leak, is_causal
 
-__all__ = [
-    "CausalityReport",
-    "Leak",
-    "assert_causal",
-    "dependency_field",
-    "first_leak",
-    "influence",
-    "is_causal",
-]
+__all__ = ["Leak", "dependency_field", "first_leak", "is_causal"]
 
 
 def __dir__():

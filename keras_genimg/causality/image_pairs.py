@@ -30,17 +30,19 @@ class ImagePairs:
     Args:
         model: An `AutoregressiveModel`.
         shape: `(height, width, colors)`.
+        conditions: List of one array per condition, whose elements are repeated as
+            often as there are pairs. By default, see `random_conditions`.
 
     Attributes:
         unit_shape: Shape of an image in units.
         units: Flat index of the first changed unit of each image, `(pairs,)`; the
             number of units for none.
         before: The model's inputs, one array each, with one element per pair: the
-            original images, then the conditions, see `random_conditions`.
+            original images, then the conditions.
         after: The same, with the changed images.
     """
 
-    def __init__(self, model, shape):
+    def __init__(self, model, shape, conditions=None):
         generator = np.random.default_rng(0)
         num_values = model.likelihood.num_values
         self.unit_shape = model.likelihood.unit_shape(shape)
@@ -53,7 +55,11 @@ class ImagePairs:
         later = (flat >= self.units[:, None]).reshape(-1, *self.unit_shape, *color_axis)
         others = other_values(generator, images, num_values)
         changed = np.where(later, others, images)
-        conditions = random_conditions(model, images.shape, generator)
+        if conditions is None:
+            conditions = random_conditions(model, images.shape, generator)
+        else:
+            count = len(self.units)
+            conditions = [np.resize(x, (count, *x.shape[1:])) for x in conditions]
         self.before, self.after = [images, *conditions], [changed, *conditions]
 
 

@@ -80,12 +80,12 @@ class Leak:
         else:
             changed = name_sub_pixel(self.changed)
             start = "In training, changing" if self.in_training else "Changing"
-            effect = f"{start} images from {changed} on {effect_of(self)}"
+            effect = f"{start} images from {changed} on {_effect_of(self)}"
         remedy = _REMEDIES["training" if self.in_training else self.kind]
         return f"{effect}{where} {remedy}"
 
 
-def effect_of(leak):
+def _effect_of(leak):
     """Return the end of a sentence about a changed sub-pixel: what changes, and why."""
     seen_by = name_sub_pixel(leak.seen_by)
     text = f"changes the parameters of {seen_by}, {_REASONS[leak.kind]}."

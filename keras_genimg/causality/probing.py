@@ -20,9 +20,11 @@ from keras_genimg.causality.leak import Leak, worst_leak
 from keras_genimg.causality.random_weights import jittered_values, random_values
 from keras_genimg.causality.training_leak import training_leak
 from keras_genimg.inputs.calls import cost_of_image
+from keras_genimg.inputs.images import condition_arrays
 from keras_genimg.ops.devices import is_on_gpu
 from keras_genimg.ops.graphs import shared_eager_traces
 from keras_genimg.ops.precision import has_half_precision, in_float32, is_quantized
+from keras_genimg.types import Conditions
 
 # A leak must exceed the difference between two runs by this factor.
 _NOISE_FACTOR = 10
@@ -64,7 +66,7 @@ def check_causal(model, image_shape, training=False):
         warnings.warn(
             f"Could not check whether {model.name} is causal: it fails on random "
             f"images and conditions ({type(error).__name__}). Check it with "
-            f"keras_genimg.causality.assert_causal(model, images, conditions=...), "
+            f"keras_genimg.causality.first_leak(model, image_shape, conditions=...), "
             f"then set `check_causality = False` on the model.",
             stacklevel=2,
         )
@@ -114,6 +116,7 @@ def first_leak(
     model: keras.Model,
     image_shape: Sequence[int | None] | None = None,
     training: bool = False,
+    conditions: Conditions | None = None,
 ) -> Leak | None:
     """Find a sub-pixel that sees itself or a later one, or another image.
 
@@ -143,24 +146,43 @@ def first_leak(
             `keras.layers.RandomTranslation` act in training only. What images pass to
             each other through the statistics of a batch is no leak, but a warning
             names the layers.
+        conditions: The model's further inputs, for one image or for several: a dict of
+            arrays by input name, or an array if there is only one such input. Random by
+            default.
 
     Returns:
         A `Leak`, or None. `str(leak)` says what is wrong, where, and how to fix it.
 
     Raises:
         ValueError: If `model` is another model.
-        Exception: Any error of the graph. Values for the conditions are guesses:
-            unknown sizes are those of the images, and integers of unknown range are 0
-            or 1, or 0 alone if the graph fails on 1.
+        Exception: Any error of the graph. Random conditions are guesses: unknown sizes
+            are those of the images, and integers of unknown range are 0 or 1, or 0
+            alone if the graph fails on 1.
+
+    Example:
+        >>> images = keras.Input((8, 8, 1))
+        >>> x = MaskedConv2D(8, 3, mask_type="A")(images)
+        >>> x = keras.layers.Conv2D(8, 3, padding="same")(x)
+        >>> model = AutoregressiveModel(images, MaskedConv2D(1, 1, mask_type="B")(x))
+        >>> first_leak(model).layer
+        "Conv2D 'conv2d'"
+
+    References:
+        van den Oord, Kalchbrenner and Kavukcuoglu, Pixel Recurrent Neural Networks,
+        2016, sections 2 and 3.4, https://arxiv.org/abs/1601.06759
     """
     networks = raster_models(model)
+    shape = tuple(size or _SIZE for size in image_shape or model.image_shape)
+    if conditions is not None:
+        given = conditions.values() if isinstance(conditions, dict) else [conditions]
+        count = max(map(len, given), default=0)
+        conditions = condition_arrays(model, conditions, count, shape)
     if networks != [model]:
         leaks = (first_leak(network, training=training) for network in networks)
         return next(filter(None, leaks), None)
-    shape = tuple(size or _SIZE for size in image_shape or model.image_shape)
     # Eager even while the caller is being traced: only the loops are worth a trace.
     with tf.init_scope(), shared_eager_traces(shape[0]):
-        pairs = ImagePairs(model, shape)
+        pairs = ImagePairs(model, shape, conditions)
         if has_half_precision(model):
             model = in_float32(model) or model
         if training:

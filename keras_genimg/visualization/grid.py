@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from keras_genimg.causality.pixel_influence import check_pixel
+from keras_genimg.causality.fields import check_pixel
 from keras_genimg.extras import optional
 from keras_genimg.files import atomic_path
 from keras_genimg.ops.checks import check_int, check_positive_int

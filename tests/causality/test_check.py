@@ -117,7 +117,7 @@ def test_conditions_whose_size_is_not_known():
     enlarge = keras.layers.UpSampling2D(2)
     model = wired(lambda x, small: x + enlarge(small), (None, None, 1), "A", [small])
     x = {"images": IMAGES[:, :, :4], "small": np.zeros((16, 2, 2, 9))}
-    with pytest.warns(UserWarning, match="Could not check whether.*assert_causal"):
+    with pytest.warns(UserWarning, match="Could not check whether.*first_leak"):
         model.fit(x, verbose=0)
     conditions = {"small": x["small"][:3]}
     options = {"image_size": (4, 4), "method": "ancestral"}

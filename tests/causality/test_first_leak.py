@@ -5,9 +5,10 @@ from functools import partial
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers, ops
 
-from keras_genimg.causality import assert_causal, first_leak, is_causal
+from keras_genimg.causality import first_leak, is_causal
 from keras_genimg.layers import DiagonalBiLSTM, MaskedConv2D, RowLSTM
 from keras_genimg.likelihoods import Categorical
 from keras_genimg.models import AutoregressiveModel, PixelCNN, PixelRNN
@@ -341,7 +342,33 @@ def test_graphs_that_fail():
     assert not is_causal(model, (4, 6, 1))
 
 
-@pytest.mark.parametrize("check", [first_leak, is_causal, assert_causal])
+class Table(keras.layers.Layer):
+    """Adds rows of a table, of which it has only those from 3 to 5."""
+
+    def build(self, *shapes):
+        self.rows = self.add_weight(shape=(3, 9), initializer="ones", name="rows")
+
+    def call(self, x, index):
+        return x + tf.gather(self.rows, index - 3)[:, None, None]
+
+
+def test_conditions_that_cannot_be_guessed_are_given():
+    """Integers of unknown range are taken for 0 or 1."""
+    index = keras.Input((), name="index", dtype="int32")
+    model = wired(Table(), SHAPE, conditions=[index])
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        first_leak(model)
+    assert first_leak(model, conditions={"index": [3, 5]}) is None
+    assert first_leak(model, conditions=np.array([4])) is None
+    leaky = wired(Table(), SHAPE, mask="B", conditions=[index])
+    leak = first_leak(leaky, conditions=[3])
+    assert leak is not None and leak.kind == "itself"
+    for conditions in ({"other": [3]}, {"index": [[3, 4]]}, {}):
+        with pytest.raises(ValueError, match="`conditions` of wired|must have the sh"):
+            first_leak(model, conditions=conditions)
+
+
+@pytest.mark.parametrize("check", [first_leak, is_causal])
 def test_other_models_are_refused(check):
     """Also causal ones; `is_causal` returned False."""
     inputs = keras.Input(SHAPE)

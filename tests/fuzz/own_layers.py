@@ -401,7 +401,9 @@ class Block(keras.Model):
         self.inner = Block(channels, colors, 0.5, depth - 1) if depth > 1 else None
 
     def call(self, inputs, training=False):
-        x = self.convolution(inputs) * self.scale
+        # For Keras 3.15, a symbolic tensor times a number is sparse, and a block inside
+        # of another cannot be called on it. The sum is dense again.
+        x = self.convolution(inputs) * self.scale + 0.0
         if self.inner is not None:
             x = self.inner(x, training=training)
         leak = self.leak + (self.training_leak if training else 0)
