@@ -111,7 +111,7 @@ def command_of(config):
     for name, value in config["data"].items():
         if value != own.get(name):
             option = "data" if name == "name" else name.replace("_", "-")
-            command += f" --{option} {value}"
+            command += f" --{option}" if value == "True" else f" --{option} {value}"
     options = ("epochs", "batch_size", "held_out", "mixed_precision")
     for name in (*options, "learning_rate", "start_from"):
         if config.get(name) is not None:
@@ -156,6 +156,8 @@ def how_images_were_made(config, trained, binarizes):
     elif binarizes:
         training = "binarized again in each epoch"
         test = f"binarized once, with seed {TEST_SEED}"
+    if "random_flip" in config["data"]:
+        training += ", half of them mirrored, drawn again in each epoch"
     count = trained.get("held_out_images", 5000)  # Older runs do not say.
     held_out = f"the last {count:,} training images" if count else "none"
     if count and trained.get("train_split") == "train":
@@ -225,7 +227,8 @@ def main():
         if arguments.card and arguments.data:
             parser.error("--card of a run begins without --data")
         config = json.loads((run / "config.json").read_text())
-        own, found = data_of(config["preset"]), config["data"]
+        own, found = data_of(config["preset"]), dict(config["data"])
+        found.pop("random_flip", None)  # Test images are as they are.
         if FIXED_BITS.get(found["name"]) == own["name"]:
             own = data_of(config["preset"], found["name"])
         if found != as_written(own):

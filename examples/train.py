@@ -89,6 +89,8 @@ def parse_arguments():
     add("--image-size", type=integer(1), metavar="N", help="resize images to N by N")
     crop = "then crop them to N by N: anywhere in training, at the center in tests"
     add("--crop-size", type=integer(1), metavar="N", help=crop)
+    flip = "mirror half of the training images left to right, drawn anew in each epoch"
+    add("--random-flip", action="store_true", help=flip)
     epochs = "number of epochs (default: that of the recipe)"
     add("--epochs", type=integer(1), help=epochs)
     add("--batch-size", type=integer(1), metavar="N", help="default: the recipe's")
@@ -265,6 +267,8 @@ def image_options(arguments, preset):
     for size in ("image_size", "crop_size"):
         if getattr(arguments, size) is not None:
             options[size] = getattr(arguments, size)
+    if arguments.random_flip:
+        options["random_flip"] = True
     return options
 
 
@@ -339,13 +343,14 @@ def rounding_notice(batches, likelihood):
 def load_splits(options, batch_size, held_out, likelihood):
     """Return training images in batches, and arrays of held-out and of test images.
 
-    Only training images are shuffled, cropped and binarized anew in each epoch.
+    Only training images are shuffled, cropped, mirrored and binarized anew in each
+    epoch.
     """
     from keras_genimg import datasets
 
     name = options["name"]
     options = {**options, "likelihood": likelihood}
-    once = {**options, "seed": TEST_SEED, "batch_size": 1000}
+    once = {**options, "seed": TEST_SEED, "batch_size": 1000, "random_flip": False}
     if likelihood.binarizes:
         once["binarize"] = "fixed"
     train, held, test = "train", "validation", "test"

@@ -8,7 +8,14 @@ from typing import Any
 import tensorflow as tf
 
 from keras_genimg import likelihoods
-from keras_genimg.datasets.epochs import CROPS, PIXELS, TIES, make_epochs, stream
+from keras_genimg.datasets.epochs import (
+    CROPS,
+    FLIPS,
+    PIXELS,
+    TIES,
+    make_epochs,
+    stream,
+)
 from keras_genimg.datasets.patches import cut, free_places, random_integers
 from keras_genimg.ops.checks import check_choice, check_int, check_positive_int, is_int
 
@@ -64,6 +71,7 @@ def batch_options(given, fixed=False, **others):
         drop_remainder=arguments["drop_remainder"],
         crop_size=crop_size,
         random_crop=random_crop,
+        random_flip=arguments.get("random_flip", False),
         **pixels,
     )
 
@@ -163,6 +171,11 @@ def make_batches(examples, options, arrays, parts, num_examples=None):
         elif crop_size is not None:
             top, left = ((place - 1) // 2 for place in places)
             images = images[:, top : top + crop_size[0], left : left + crop_size[1]]
+        if options.random_flip:
+            flip_seed = stream(key, FLIPS, index)
+            is_flipped = random_integers(flip_seed, tf.shape(images)[:1], (2,))
+            is_flipped = tf.reshape(is_flipped, (-1, 1, 1, 1)) > 0
+            images = tf.where(is_flipped, images[:, :, ::-1], images)
         if options.binarize == "dynamic":
             seeds = (stream(key, kind, index) for kind in (PIXELS, TIES))
             images = _bernoulli_by_8_bits(images, *seeds)
@@ -210,6 +223,8 @@ def describe(arguments, arrays):
     With checksums, a name says nothing more: the path of a folder may change.
     """
     texts = {name: str(value) for name, value in arguments.items()}
+    if not arguments.get("random_flip"):
+        texts.pop("random_flip", None)  # Runs from before it was added can go on.
     if arrays:
         texts.pop("name", None)
     checksums = {key: zlib.crc32(array) for key, array in arrays.items()}

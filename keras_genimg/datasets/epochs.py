@@ -209,6 +209,7 @@ PIXELS = 1
 CROPS = 2
 CANVASES = 3
 TIES = 4  # Ties between the draws of `PIXELS`.
+FLIPS = 5
 
 
 def stream(key, kind, index):

@@ -23,6 +23,7 @@ def load(
     image_size: int | Shape | None = None,
     crop_size: int | Shape | None = None,
     random_crop: bool = False,
+    random_flip: bool = False,
     binarize: Literal["dynamic", "fixed"] | None = None,
     num_values: int | None = None,
     intensities: bool = False,
@@ -55,8 +56,8 @@ def load(
     shape `(images,)`.
 
     The number of batches is known to Keras. The same `seed` gives the same draws and
-    order in each run. With `"dynamic"`, `shuffle` and `random_crop` they also depend on
-    TensorFlow's global seed if it is set, for example by
+    order in each run. With `"dynamic"`, `shuffle`, `random_crop` and `random_flip` they
+    also depend on TensorFlow's global seed if it is set, for example by
     `keras.utils.set_random_seed`.
 
     Args:
@@ -85,10 +86,12 @@ def load(
         random_crop: Whether to crop at a random place, drawn uniformly for each image
             in each epoch. Otherwise the center is kept (with an odd margin, half a
             pixel up or left of it).
+        random_flip: Whether to mirror each image left to right with probability 1/2,
+            drawn again in each epoch. Fixed bits are mirrored after they were drawn.
         binarize: `None`, `"dynamic"` or `"fixed"`.
         num_values: Number of values of a pixel, 2 to 256. `None` is 256.
         intensities: Whether pixels are real numbers in [0, 1].
-        seed: Integer seed of binarization, places and order.
+        seed: Integer seed of binarization, places, mirroring and order.
         shuffle: Whether to shuffle in each epoch. Splits of up to 512 MiB are read at
             once and held in memory, and each order is equally likely. Larger ones are
             shuffled within windows of that size.
@@ -175,6 +178,7 @@ def from_arrays(
     batch_size: int = 32,
     crop_size: int | Shape | None = None,
     random_crop: bool = False,
+    random_flip: bool = False,
     binarize: Literal["dynamic", "fixed"] | None = None,
     num_values: int | None = None,
     intensities: bool = False,
@@ -199,11 +203,13 @@ def from_arrays(
             does not crop.
         random_crop: Whether to crop at a random place, drawn for each image in each
             epoch. Otherwise the center is kept.
+        random_flip: Whether to mirror each image left to right with probability 1/2 in
+            each epoch.
         binarize: `None`; `"dynamic"` to draw pixels that are 1 with probability `v /
             255` again in each epoch; or `"fixed"` to draw them once.
         num_values: Number of values of a pixel, 2 to 256. `None` is 256.
         intensities: Whether pixels are real numbers in [0, 1].
-        seed: Integer seed of binarization, places and order.
+        seed: Integer seed of binarization, places, mirroring and order.
         shuffle: Whether to shuffle in each epoch.
         drop_remainder: Whether to drop an incomplete last batch.
         likelihood: `None`, or a likelihood by name or object, such as

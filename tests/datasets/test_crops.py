@@ -76,3 +76,43 @@ class TestRandomCrop:
         places = as_array(load("pairs", **kwargs)).ravel() == 121
         pixels = as_array(load("pairs", binarize="dynamic", **kwargs)).ravel()
         assert abs(np.corrcoef(places, pixels)[0, 1]) < 0.08
+
+
+class TestRandomFlip:
+    def test_mirrors_each_image_with_probability_one_half(self, numbered):
+        dataset = load("numbered", batch_size=5, random_flip=True)
+        found = as_array(dataset.repeat(150))
+        whole = np.concatenate([numbered] * 150)
+        is_same = (found == whole).all((1, 2, 3))
+        is_flipped = (found == whole[:, :, ::-1]).all((1, 2, 3))
+        assert (is_same ^ is_flipped).all()
+        check_shares(is_flipped.astype(int), np.ones(2))
+        # Neighbors in a batch, and an image in two epochs, are independent.
+        for distance in (1, 12):
+            pairs = is_flipped[:-distance] * 2 + is_flipped[distance:]
+            check_shares(pairs, np.ones(4))
+
+    def test_is_independent_of_places_and_bits(self, add_set):
+        gray = np.full((4000, 1, 3, 1), [[[100], [120], [140]]], "uint8")
+        add_set("triples", gray)
+        kwargs = {"batch_size": 4000, "random_flip": True, "seed": 2}
+        crops = {**kwargs, "crop_size": (1, 2), "random_crop": True}
+        first, second = as_array(load("triples", **crops))[:, 0, :, 0].astype(int).T
+        is_flipped, is_right = second < first, first + second == 260
+        whole = as_array(load("triples", **kwargs)).astype(int)
+        np.testing.assert_array_equal(is_flipped, whole[:, 0, 0, 0] == 140)
+        bits = as_array(load("triples", binarize="dynamic", **kwargs))[:, 0, 1, 0]
+        for other in (is_right, bits):
+            assert abs(np.corrcoef(is_flipped, other)[0, 1]) < 0.08
+
+    def test_leaves_order_and_labels_and_describes_itself(self):
+        plain = load("digits", "test", shuffle=True, labels=True)
+        kwargs = {"shuffle": True, "labels": True, "random_flip": True}
+        flipped = load("digits", "test", **kwargs)
+        assert flipped.epochs.description != plain.epochs.description
+        assert "random_flip" not in plain.epochs.description
+        plain, flipped = as_array(plain), as_array(flipped)
+        np.testing.assert_array_equal(plain["label"], flipped["label"])
+        np.testing.assert_array_equal(
+            plain["images"].sum(axis=2), flipped["images"].sum(axis=2)
+        )

@@ -25,6 +25,7 @@ SETS = {
     "shuffled": partial(digits, shuffle=True),
     "binarized": partial(digits, binarize="dynamic"),
     "cropped": partial(digits, crop_size=5, random_crop=True),
+    "flipped": partial(digits, random_flip=True),
     "dropped": partial(digits, shuffle=True, binarize="dynamic", drop_remainder=True),
     "cluttered": partial(cluttered_digits, "digits", "test", batch_size=48),
     "pairs": partial(two_digits, "digits", "test", batch_size=77, binarize="dynamic"),

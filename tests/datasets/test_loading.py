@@ -236,6 +236,7 @@ class TestFromArrays:
         [
             {"num_values": 17, "batch_size": 30, "drop_remainder": True},
             {"crop_size": 5, "random_crop": True, "shuffle": True, "seed": 3},
+            {"random_flip": True, "seed": 3},
             {"likelihood": "bernoulli", "shuffle": True},
             {"binarize": "fixed"},
             {"intensities": True},

@@ -55,11 +55,14 @@ def test_a_run_gets_a_card_that_its_weights_reproduce(
     other = "--data fashion_mnist --image-size 28"
     run_example(f"{command} {other} --start-from weights --output", second)
     changed = "--held-out 0 --mixed-precision bfloat16 --learning-rate 0.002"
+    changed += " --random-flip"
     run_example(f"{command} {changed} --output", third, "--start-from", second)
     run_example("evaluate.py --samples 3", third, "--card", weights)
     last = preset_weights.read_card("VAE", "mnist")
     assert "--held-out 0 --mixed-precision bfloat16" in last["command"]
     assert f"--learning-rate 0.002 --start-from {second}" in last["command"]
+    assert "--preset VAE/mnist --random-flip --epochs 1" in last["command"]
+    assert "epoch, half of them mirrored, drawn again" in last["training_images"]
     assert last["held_out"] == "none"
     begun = last["started_from"]
     other = "--preset VAE/mnist --data fashion_mnist --image-size 28 --epochs 1"
