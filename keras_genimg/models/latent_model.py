@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_genimg.inputs.calls import (
-    draw_images,
+    call_in_batches,
     image_seeds,
     map_images,
     seeded_batches,
@@ -136,7 +136,7 @@ class LatentModel(GenerativeModel):
             jit_compile=jit_compile,
         )
         seeds = image_seeds(num_images, seed)
-        return draw_images(self, draw, [seeds], batch_size, verbose, method)
+        return call_in_batches(self, draw, [seeds], batch_size, verbose, method)
 
     def _map(
         self, key, function, images, seed, batch_size, verbose, counts=(), **options
