@@ -1,13 +1,8 @@
 """What one sampler of a model differs in from another."""
 
 import dataclasses
-from typing import Literal, TypeAlias
 
-from keras_genimg.types import Method
-
-# "small" batches have a faster order of pixels, "large" ones do not; "any" for a graph
-# that has both orders.
-BatchSizes: TypeAlias = Literal["small", "large", "any"]
+from keras_genimg.types import BatchSizes, Method
 
 
 @dataclasses.dataclass(frozen=True)

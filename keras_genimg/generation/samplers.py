@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_genimg.generation.sampler import Sampler
-from keras_genimg.generation.sampler_key import BatchSizes, SamplerKey
+from keras_genimg.generation.sampler_key import SamplerKey
 from keras_genimg.generation.scheme import SamplingScheme
 from keras_genimg.inputs.calls import call_in_batches, cost_of_image
 from keras_genimg.inputs.function_cache import LayerVersion, UntilChange
@@ -15,7 +15,7 @@ from keras_genimg.inputs.images import sized_image_shape
 from keras_genimg.ops.checks import check_choice, check_temperature
 from keras_genimg.ops.devices import num_cores
 from keras_genimg.sampling import METHODS
-from keras_genimg.types import Method, Shape, Verbose
+from keras_genimg.types import BatchSizes, Method, Shape, Verbose
 
 
 class Samplers:
@@ -27,11 +27,12 @@ class Samplers:
 
     Attributes:
         scheme: The `SamplingScheme`.
+        by_key: The samplers that were used since the model's layers changed.
     """
 
     def __init__(self, scheme: SamplingScheme, version: LayerVersion):
         self.scheme = scheme
-        self._samplers: UntilChange[SamplerKey, Sampler] = UntilChange(version)
+        self.by_key: UntilChange[SamplerKey, Sampler] = UntilChange(version)
         self._passed: UntilChange[SamplerKey, bool] = UntilChange(version)
 
     def key(
@@ -87,7 +88,7 @@ class Samplers:
 
     def sampler(self, key: SamplerKey) -> Sampler:
         """Return the sampler of a key, which is traced when it is first used."""
-        return self._samplers.get(key, lambda: Sampler(self.scheme, key, self._passed))
+        return self.by_key.get(key, lambda: Sampler(self.scheme, key, self._passed))
 
     def check(self, key: SamplerKey) -> None:
         """Raise an error unless batches of all sizes are sampled right.

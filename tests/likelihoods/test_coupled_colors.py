@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from keras_genimg.causality import assert_causal, influence
+from keras_genimg.generation.sampler_key import SamplerKey
 from keras_genimg.layers import MaskedConv2D
 from keras_genimg.likelihoods import DiscretizedLogisticMixture
 from keras_genimg.models import DRAW, AutoregressiveModel, PixelCNN, PixelRNN
@@ -99,8 +100,8 @@ def test_one_evaluation_a_pixel(monkeypatch):
     shapes.clear()
     tf.config.run_functions_eagerly(True)
     try:
-        draw = model._drawer.from_seeds("ancestral", SHAPE)
-        draw(tf.constant([5]), 1.0)
+        key = SamplerKey("ancestral", SHAPE, False, "any")
+        model._samplers.scheme.generate(key, tf.constant([5]), 1.0)
     finally:
         tf.config.run_functions_eagerly(False)
     assert len(shapes) == 12
