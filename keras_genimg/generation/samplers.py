@@ -65,26 +65,21 @@ class Samplers:
             method = model.sampling_method
         method = check_choice("method", method, tuple(METHODS), owner)
         shape = tuple(sized_image_shape(model, image_size, owner))
-        batches: BatchSizes = "any"
-        if batch_size is not None:
-            is_small = batch_size <= self._largest_small_batch(
-                method, shape, jit_compile
-            )
-            batches = "small" if is_small else "large"
-        return SamplerKey(
-            method, shape, jit_compile, batches, num_candidates, first_scale
-        )
+        key = SamplerKey(method, shape, jit_compile, "any", num_candidates, first_scale)
+        if batch_size is None:
+            return key
+        is_small = batch_size <= self._largest_small_batch(key)
+        return dataclasses.replace(key, batches="small" if is_small else "large")
 
-    def _largest_small_batch(self, method, image_shape, jit_compile):
+    def _largest_small_batch(self, key: SamplerKey) -> int:
         """Return the size up to which batches have a faster order; 0 for none."""
-        if method != "incremental" or jit_compile:
+        if key.method != "incremental" or key.jit_compile:
             return 0
-        return self.scheme.largest_small_batch(image_shape)
+        return self.scheme.largest_small_batch(key.image_shape)
 
     def guesses_rows(self, key: SamplerKey) -> bool:
         """Return whether the rows of a single image may be guessed, see `Rows`."""
-        parts = key.method, key.image_shape, key.jit_compile
-        return self._largest_small_batch(*parts) == 1
+        return self._largest_small_batch(key) == 1
 
     def sampler(self, key: SamplerKey) -> Sampler:
         """Return the sampler of a key, which is traced when it is first used."""
@@ -96,13 +91,13 @@ class Samplers:
         Args:
             key: A `SamplerKey`, whose `batches` does not matter.
         """
-        parts = key.method, key.image_shape, key.jit_compile
-        largest = self._largest_small_batch(*parts)
-        sizes: list[BatchSizes] = ["small", "large"] if largest else ["large"]
+        sizes: list[BatchSizes] = ["large"]
         if self.guesses_rows(key):
             # The check guesses every second row and samples the others pixel by pixel,
             # as in large batches, so that both ways are compared.
             sizes = ["small"]
+        elif self._largest_small_batch(key) > 0:
+            sizes = ["small", "large"]
         for batches in sizes:
             self.sampler(dataclasses.replace(key, batches=batches)).check_once()
 

@@ -1,7 +1,7 @@
 """Compiled functions of a model, and all else that a change of its layers outdates."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any, Generic, TypeVar
 
 import keras
@@ -86,11 +86,11 @@ class UntilChange(Generic[Key, Entry]):
         return entries[key]
 
 
-class FunctionCache(UntilChange[str, Callable[..., Any]]):
+class FunctionCache(UntilChange[Hashable, Callable[..., Any]]):
     """Compiled functions of a model, compiled again when its layers have changed."""
 
     def compiled(
-        self, key: str, function: Callable[..., Any], **options: Any
+        self, key: Hashable, function: Callable[..., Any], **options: Any
     ) -> Callable[..., Any]:
         """Return `function` as a `tf.function` with some options, cached."""
         # TensorFlow counts traces by the code of a function, and would warn when the

@@ -72,8 +72,8 @@ class AutoregressiveModel(GenerativeModel):
 
     Attributes:
         check_causality: Whether to check the graph before it trains, computes a number
-            or draws; `export` with the incremental sampler always does. True in new and
-            loaded models; the value is not saved.
+            or draws; `export` with the incremental sampler always does. The likelihood
+            is always checked. True in new and loaded models; the value is not saved.
 
     Raises:
         ValueError: If the outputs do not fit the images and the likelihood, or a range
