@@ -157,7 +157,7 @@ class Sampler:
         return [tf.cast(images, self._model.likelihood.dtype), *sizes], recorded
 
     def _refuse_noise(self, scope):
-        """Raise an error if drawing changed the state of a random generator."""
+        """Raise an error if sampling changed the state of a random generator."""
         model = self._model
         changed = scope.state_mapping.keys() - set(map(id, model.weights))
         if changed:
@@ -245,12 +245,14 @@ class Sampler:
     def check(self) -> None:
         """Raise an error unless the sampler and the model agree.
 
-        Two images are drawn, with pixels of any value, under random weights and under
-        the model's own with some noise; of large models their first rows, at least
-        eight. The parameters of each are compared with those of a forward pass of it
-        alone. If rows may be guessed, every second one is. A model in half precision is
-        checked in float32, and then compared as closely as its rounding allows. If that
-        is not close, and for the other methods, the graph alone is checked for leaks.
+        The check samples two images, with pixels of any value, under random weights and
+        under the model's own with some noise; of large models their first rows, at
+        least eight. It compares the parameters of each image with those of a forward
+        pass of this image alone. If the sampler may guess whole rows, the check guesses
+        every second row and samples the others pixel by pixel. A model in half
+        precision is checked in float32, and then compared as closely as its rounding
+        allows. If that is not close, and for the other methods, the graph alone is
+        checked for leaks.
 
         Raises:
             ValueError: If they disagree, the sampler fails, or the model is not causal.

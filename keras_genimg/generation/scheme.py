@@ -21,7 +21,7 @@ from keras_genimg.sampling.sampler import incremental_sampler, largest_small_bat
 class Inspection:
     """What a check asks of a graph that generates images, see `incremental_sampler`.
 
-    Other methods than `"incremental"` do not heed it.
+    Only the method `"incremental"` supports it.
     """
 
     record: Callable[..., Any] | None = None
