@@ -38,6 +38,8 @@ Config: TypeAlias = dict[str, Any]
 Identifier: TypeAlias = str | Config | Callable[..., Any]
 Policy: TypeAlias = str | Config | keras.DTypePolicy
 
+# Batches that a graph is for: small ones may have a faster order of pixels.
+BatchSizes: TypeAlias = Literal["any", "small", "large"]
 Method: TypeAlias = Literal["incremental", "fixed_point", "ancestral"]
 Verbose: TypeAlias = Literal["auto", 0, 1, 2]
 PathLike: TypeAlias = str | os.PathLike[str]

@@ -22,7 +22,7 @@ LINES = [
     ["inputs"],
     ["sampling"],
     ["causality"],
-    ["drawing"],
+    ["generation"],
     ["serving"],
     ["fitting"],
     ["models"],

@@ -92,25 +92,25 @@ def seeded_batches(function, seed):
     return call
 
 
-def draw_images(
-    model, draw, inputs, batch_size, verbose, method, note="", cost=0, num_threads=1
+def call_in_batches(
+    model, function, inputs, batch_size, verbose, method, note="", cost=0, num_threads=1
 ):
-    """Call a function that draws images, batch by batch.
+    """Call a function that generates images, batch by batch.
 
     Args:
-        model: The model that draws, for messages.
-        draw: Function of one tensor per array in `inputs` that returns a tensor or a
-            structure of tensors.
-        inputs: Arrays with one element per image to draw.
+        model: The model that generates, for messages.
+        function: Function of one tensor per array in `inputs` that returns a tensor or
+            a structure of tensors.
+        inputs: Arrays with one element per image to generate.
         batch_size: Number of images in a batch.
         verbose: See `reported`.
         method: Name of the public method, for messages.
         note: See `reported`.
         cost: Operations that an image takes. If a batch may take long, it is announced.
-        num_threads: Largest number of batches to draw at the same time.
+        num_threads: Largest number of batches to generate at the same time.
 
     Returns:
-        NumPy arrays for all images, in the structure that `draw` returns.
+        NumPy arrays for all images, in the structure that `function` returns.
 
     Raises:
         ValueError: If `batch_size` is not an integer of at least 1.
@@ -122,9 +122,8 @@ def draw_images(
     slow = cost * min(total, batch_size) > SLOW
     parts = slices(total, batch_size)
     num_threads = num_threads if total > batch_size else 1
-    return _called(
-        draw, _batches(inputs, parts), num_threads, task, total, verbose, note, slow
-    )
+    batches = _batches(inputs, parts)
+    return _called(function, batches, num_threads, task, total, verbose, note, slow)
 
 
 def map_images(

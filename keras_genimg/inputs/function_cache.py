@@ -1,6 +1,8 @@
-"""Compiled functions of a model, rebuilt when its layers change."""
+"""Compiled functions of a model, and all else that a change of its layers outdates."""
 
 import functools
+from collections.abc import Callable, Hashable
+from typing import Any, Generic, TypeVar
 
 import keras
 import tensorflow as tf
@@ -15,42 +17,81 @@ _BOOKKEEPING_OF_MODELS = {
 _BY_VALUE = (bool, int, float, complex, str, bytes)
 
 
-class FunctionCache:
-    """Cache of compiled functions, cleared when the layers of their model change.
+Key = TypeVar("Key")
+Entry = TypeVar("Entry")
+
+
+class LayerVersion:
+    """Mark of the layers of a model, a new one whenever they have changed.
 
     A traced function keeps the variables, dtype policies, activations and other
     attributes that layers and the likelihood had when it was traced. After
     `model.quantize("int8")`, for example, it would return results of the old model.
     Attributes are compared by value if they are numbers or strings, in containers too,
     and by identity otherwise: an array that is changed in place goes unnoticed. New
-    values of the weights do not clear the cache.
+    values of the weights are no change.
 
     Args:
         model: The model.
     """
 
-    def __init__(self, model):
-        self.functions = {}
+    def __init__(self, model: keras.Model):
         self._model = model
-        self._state = ()
+        self._state: list[Any] = []
+        self._mark = object()
+        self._seen: dict[str, object] = {}
 
-    def get(self, key, make):
-        """Return the function of a key, made by `make()` if it is not cached."""
+    def mark(self) -> object:
+        """Return an object to be compared by identity, the same until a change."""
         state = _state(self._model)
         same = len(state) == len(self._state)
         if not (same and all(map(_is_same, state, self._state))):
-            self.functions.clear()
             self._state = state
-        if key not in self.functions:
-            self.functions[key] = make()
-        return self.functions[key]
+            self._mark = object()
+        return self._mark
 
-    def is_new(self, key):
-        """Return whether layers have changed since the last call with this key."""
-        mark = object()
-        return self.get(key, lambda: mark) is mark
+    def is_new_to(self, reader: str) -> bool:
+        """Return whether layers have changed since the last call of a reader."""
+        mark = self.mark()
+        is_new = self._seen.get(reader) is not mark
+        self._seen[reader] = mark
+        return is_new
 
-    def compiled(self, key, function, **options):
+
+class UntilChange(Generic[Key, Entry]):
+    """What was made of a model, or found out about it, since its layers changed.
+
+    Args:
+        version: The `LayerVersion` of the model.
+    """
+
+    def __init__(self, version: LayerVersion):
+        self._version = version
+        self._mark: object = None  # Read when the model is complete.
+        self._entries: dict[Key, Entry] = {}
+
+    def entries(self) -> dict[Key, Entry]:
+        """Return a dict to read and to add to. It is empty after a change."""
+        mark = self._version.mark()
+        if mark is not self._mark:
+            self._mark = mark
+            self._entries.clear()
+        return self._entries
+
+    def get(self, key: Key, make: Callable[[], Entry]) -> Entry:
+        """Return the entry of a key, made by `make()` if there is none."""
+        entries = self.entries()
+        if key not in entries:
+            entries[key] = make()
+        return entries[key]
+
+
+class FunctionCache(UntilChange[Hashable, Callable[..., Any]]):
+    """Compiled functions of a model, compiled again when its layers have changed."""
+
+    def compiled(
+        self, key: Hashable, function: Callable[..., Any], **options: Any
+    ) -> Callable[..., Any]:
         """Return `function` as a `tf.function` with some options, cached."""
         # TensorFlow counts traces by the code of a function, and would warn when the
         # fifth model is used. A partial has no code.

@@ -7,7 +7,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from keras_genimg import likelihoods
-from keras_genimg.drawing.drawer import Drawer, checked_completion
+from keras_genimg.causality.causal_check import CausalCheck
+from keras_genimg.generation.completion_inputs import checked_completion
+from keras_genimg.generation.samplers import Samplers
+from keras_genimg.generation.scheme import SamplingScheme
 from keras_genimg.inputs.calls import image_seeds, map_images
 from keras_genimg.inputs.images import (
     check_condition_ranges,
@@ -17,6 +20,7 @@ from keras_genimg.metrics import BitsPerDim
 from keras_genimg.models.generative_model import GenerativeModel
 from keras_genimg.ops.checks import check_choice, check_positive_int
 from keras_genimg.sampling import METHODS
+from keras_genimg.sampling.forward_passes import forward_pass
 from keras_genimg.serving.endpoint import Endpoint
 from keras_genimg.serving.model_endpoints import autoregressive_endpoints
 from keras_genimg.types import (
@@ -68,8 +72,8 @@ class AutoregressiveModel(GenerativeModel):
 
     Attributes:
         check_causality: Whether to check the graph before it trains, computes a number
-            or draws; `export` with the incremental sampler always does. True in new and
-            loaded models; the value is not saved.
+            or draws; `export` with the incremental sampler always does. The likelihood
+            is always checked. True in new and loaded models; the value is not saved.
 
     Raises:
         ValueError: If the outputs do not fit the images and the likelihood, or a range
@@ -112,7 +116,8 @@ class AutoregressiveModel(GenerativeModel):
                 name: (low, high) for name, (low, high) in condition_ranges.items()
             }
             check_condition_ranges(self)
-        self._drawer = Drawer(self)
+        self._causal_check = CausalCheck(self, self._layer_version)
+        self._samplers = Samplers(SamplingScheme(self), self._layer_version)
         self.sampling_method: Method = check_choice(
             "sampling_method", sampling_method, tuple(METHODS), type(self).__name__
         )
@@ -122,7 +127,13 @@ class AutoregressiveModel(GenerativeModel):
 
     def _check_graph(self, image_shape, training=False):
         super()._check_graph(image_shape, training)
-        self._drawer.check_causal(image_shape, training)
+        self._samplers.scheme.check_causal(image_shape, training)
+
+    def _log_prob_graph(self, images, *conditions):
+        """Return the log-probability of images in nats, `(batch,)`, for a graph."""
+        params = forward_pass(self, images, conditions)
+        targets = self._targets_of([images, *conditions])
+        return -self._own_loss().call(targets, params)
 
     def generate(
         self,
@@ -173,15 +184,14 @@ class AutoregressiveModel(GenerativeModel):
                 the incremental sampler does not support a layer.
             RuntimeError: If it is called in a `tf.function`.
         """
-        owner, drawer = "generate", self._drawer
+        owner, samplers = "generate", self._samplers
         num_images = check_positive_int("num_images", num_images, owner)
         batch_size = check_positive_int("batch_size", batch_size, owner)
         at_once = min(num_images, batch_size)
-        sampler = drawer.traced(method, image_size, jit_compile, None, at_once)
-        shape = sampler.kind[1]
-        arrays = condition_arrays(self, conditions, num_images, shape)
+        key = samplers.key(owner, method, image_size, jit_compile, at_once)
+        arrays = condition_arrays(self, conditions, num_images, key.image_shape)
         inputs = [image_seeds(num_images, seed), *arrays]
-        return drawer.draw(sampler, temperature, inputs, batch_size, verbose, owner)
+        return samplers.run(key, temperature, inputs, batch_size, verbose, owner)
 
     def complete(
         self,
@@ -252,21 +262,21 @@ class AutoregressiveModel(GenerativeModel):
             Kong, Liu and Wong, Sequential Imputations and Bayesian Missing Data
             Problems, 1994.
         """
-        owner, drawer = "complete", self._drawer
+        owner, samplers = "complete", self._samplers
         num_candidates = check_positive_int("num_candidates", num_candidates, owner)
         batch_size = check_positive_int("batch_size", batch_size, owner)
         images, known = checked_completion(images, known, self)
         count, *shape = images.shape
         at_once = max(1, batch_size // num_candidates)
-        num_drawn = min(count, at_once) * num_candidates
-        sampler = drawer.traced(
-            method, shape[:2], jit_compile, num_candidates, num_drawn, owner=owner
+        num_sampled = min(count, at_once) * num_candidates
+        key = samplers.key(
+            owner, method, shape[:2], jit_compile, num_sampled, num_candidates
         )
         arrays = condition_arrays(self, conditions, count, shape)
-        images, known = drawer.known(images, known, arrays)
+        images, known = samplers.scheme.known(images, known, arrays)
         inputs = [image_seeds(count, seed), images, known, *arrays]
-        completed, sizes = drawer.draw(
-            sampler, temperature, inputs, at_once, verbose, owner, num_candidates
+        completed, sizes = samplers.run(
+            key, temperature, inputs, at_once, verbose, owner
         )
         return (completed, sizes) if return_effective_sample_size else completed
 
@@ -291,7 +301,7 @@ class AutoregressiveModel(GenerativeModel):
             RuntimeError: If it is called in a `tf.function`.
         """
         compiled = self._function_cache.compiled(
-            "log_prob", self._drawer.log_prob, reduce_retracing=True
+            "log_prob", self._log_prob_graph, reduce_retracing=True
         )
 
         def function(images, *conditions):

@@ -174,7 +174,9 @@ class DRAW(LatentModel):
             }
 
         key = "generate_canvases", sample_pixels
-        return self._draw(key, draw, num_images, seed, batch_size, verbose, jit_compile)
+        return self._generate(
+            key, draw, num_images, seed, batch_size, verbose, jit_compile
+        )
 
     def reconstruct_canvases(
         self,

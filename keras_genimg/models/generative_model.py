@@ -13,7 +13,7 @@ from keras_genimg.causality.likelihood_check import check_likelihood
 from keras_genimg.fitting.distribution import check_compile, check_strategy
 from keras_genimg.fitting.fitter import Fitter
 from keras_genimg.fitting.workarounds import any_batch, outside_replicas
-from keras_genimg.inputs.function_cache import FunctionCache
+from keras_genimg.inputs.function_cache import FunctionCache, LayerVersion
 from keras_genimg.inputs.images import images_of, sized_image_shape
 from keras_genimg.inputs.torch_loader import is_torch_loader
 from keras_genimg.losses import NegativeLogLikelihood
@@ -122,7 +122,8 @@ class GenerativeModel(keras.Model):
         if dtype is not None:
             self.dtype_policy = keras.dtype_policies.get(dtype)
         self.likelihood: likelihoods.Likelihood = likelihood
-        self._function_cache = FunctionCache(self)
+        self._layer_version = LayerVersion(self)
+        self._function_cache = FunctionCache(self._layer_version)
         self._fitter = Fitter(self)
 
     @property
@@ -524,20 +525,20 @@ class GenerativeModel(keras.Model):
     # Keras keeps a traced step, though attributes of layers have changed since.
 
     def make_train_function(self, force: bool = False) -> None:
-        force |= self._function_cache.is_new("train_function")
+        force |= self._layer_version.is_new_to("train_function")
         if self.train_function is None or force:
             self._fitter.prepare_optimizer()
             super().make_train_function(force)
             self.train_function = self._fitter.checked(self.train_function, "Training")
 
     def make_test_function(self, force: bool = False) -> None:
-        force |= self._function_cache.is_new("test_function")
+        force |= self._layer_version.is_new_to("test_function")
         if self.test_function is None or force:
             super().make_test_function(force)
             self.test_function = self._fitter.checked(self.test_function, "Evaluation")
 
     def make_predict_function(self, force: bool = False) -> Any:
-        force |= self._function_cache.is_new("predict_function")
+        force |= self._layer_version.is_new_to("predict_function")
         return super().make_predict_function(force)
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):

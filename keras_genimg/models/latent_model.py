@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_genimg.inputs.calls import (
-    draw_images,
+    call_in_batches,
     image_seeds,
     map_images,
     seeded_batches,
@@ -113,7 +113,9 @@ class LatentModel(GenerativeModel):
         uniforms = seeded_uniforms(seeds, self.image_shape)
         return tf.cast(self.likelihood.sample(params, uniforms), self.likelihood.dtype)
 
-    def _draw(self, key, function, num_images, seed, batch_size, verbose, jit_compile):
+    def _generate(
+        self, key, function, num_images, seed, batch_size, verbose, jit_compile
+    ):
         """Call `function(seeds)`, compiled, for batches of new images.
 
         Args:
@@ -129,14 +131,14 @@ class LatentModel(GenerativeModel):
         method, *_ = key
         num_images = check_positive_int("num_images", num_images, method)
         self._check_graph(self.image_shape)
-        draw = self._function_cache.compiled(
+        generate = self._function_cache.compiled(
             (*key, jit_compile),
             function,
             input_signature=[tf.TensorSpec((None,), tf.int64)],
             jit_compile=jit_compile,
         )
         seeds = image_seeds(num_images, seed)
-        return draw_images(self, draw, [seeds], batch_size, verbose, method)
+        return call_in_batches(self, generate, [seeds], batch_size, verbose, method)
 
     def _map(
         self, key, function, images, seed, batch_size, verbose, counts=(), **options
@@ -205,11 +207,13 @@ class LatentModel(GenerativeModel):
             RuntimeError: If it is called in a `tf.function`.
         """
 
-        def draw(seeds):
+        def generate(seeds):
             return self._images_from(self.prior_params(seeds), seeds, sample_pixels)
 
         key = "generate", sample_pixels
-        return self._draw(key, draw, num_images, seed, batch_size, verbose, jit_compile)
+        return self._generate(
+            key, generate, num_images, seed, batch_size, verbose, jit_compile
+        )
 
     def elbo(
         self,

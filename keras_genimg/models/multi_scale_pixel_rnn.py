@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from keras_genimg import likelihoods
-from keras_genimg.drawing.scales import EnlargingDrawer, ScalesDrawer
+from keras_genimg.generation.samplers import Samplers
+from keras_genimg.generation.scales import EnlargingScheme, ScalesScheme
 from keras_genimg.inputs.calls import image_seeds
 from keras_genimg.inputs.images import check_shape
 from keras_genimg.losses.negative_log_likelihood import MaskedNegativeLogLikelihood
@@ -274,12 +275,14 @@ class EnlargingPixelRNN(PixelNetwork):
         self.condition_ranges = {"small_images": (0, self.likelihood.max_value)}
         self.factors = factors
         if subsampling == "top_left":
-            self._drawer = EnlargingDrawer(self, scales)
+            scheme = EnlargingScheme(self, scales)
+            self._samplers = Samplers(scheme, self._layer_version)
 
     def _own_loss(self):
         if self.subsampling == "box":
             return super()._own_loss()
-        return MaskedNegativeLogLikelihood(self.likelihood, self._drawer.drawn_pixels)
+        is_sampled = ~is_copied(self.image_shape[:2], self.factors)
+        return MaskedNegativeLogLikelihood(self.likelihood, is_sampled)
 
     def _own_metrics(self):
         return super()._own_metrics() if self.subsampling == "box" else []
@@ -455,7 +458,8 @@ class MultiScalePixelRNN(AutoregressiveModel):
         )
         self._keep(**arguments, scales=tuple(scales))
         self.scale_models = models
-        self._drawer = ScalesDrawer(self)
+        scheme = ScalesScheme(self, [each._samplers.scheme for each in models])
+        self._samplers = Samplers(scheme, self._layer_version)
 
     def at_scale(self, images: ArrayLike, index: int) -> Any:
         """Return what `scale_models[index]` is trained on.
@@ -524,19 +528,18 @@ class MultiScalePixelRNN(AutoregressiveModel):
                 f"{self.scales[:-1]}. Received: shape={small_images.shape}"
             )
         self.likelihood.check_images(small_images, f"{self.name}.enlarge")
-        owner, drawer, num_images = "enlarge", self._drawer, len(small_images)
+        owner, num_images = "enlarge", len(small_images)
         batch_size = check_positive_int("batch_size", batch_size, owner)
-        sampler = drawer.traced(
+        key = self._samplers.key(
+            owner,
             method,
             None,
             jit_compile,
-            None,
             min(num_images, batch_size),
-            first=shapes.index(shape) + 1,
-            owner=owner,
+            first_scale=shapes.index(shape) + 1,
         )
         inputs = [image_seeds(num_images, seed), small_images.astype("float32")]
-        return drawer.draw(sampler, temperature, inputs, batch_size, verbose, owner)
+        return self._samplers.run(key, temperature, inputs, batch_size, verbose, owner)
 
     def endpoints(
         self,

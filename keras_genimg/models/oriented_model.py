@@ -9,8 +9,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_genimg.drawing.drawer import Drawer
-from keras_genimg.drawing.oriented import OrientedDrawer
+from keras_genimg.generation.oriented import OrientedScheme
+from keras_genimg.generation.samplers import Samplers
+from keras_genimg.generation.scheme import SamplingScheme
 from keras_genimg.inputs.calls import map_images
 from keras_genimg.inputs.images import inputs_of
 from keras_genimg.losses.negative_log_likelihood import GivenNats
@@ -162,7 +163,8 @@ class OrientedModel(AutoregressiveModel):
         self.seed = seed
         self._seed_generator = keras.random.SeedGenerator(seed)
         self._table = pixel_orders(shape[:2], orders)
-        self._drawer = OrientedDrawer(self)
+        scheme = OrientedScheme(self, network._samplers.scheme)
+        self._samplers = Samplers(scheme, self._layer_version)
 
     def call(self, inputs, training=None, mask=None):
         images, *conditions = inputs_of(inputs, self)
@@ -211,7 +213,7 @@ class OrientedModel(AutoregressiveModel):
         params = self.network([images, *conditions], training=training)
         return -self.likelihood.log_prob_of_images(params, images)
 
-    # For the drawer.
+    # For the `OrientedScheme` too.
 
     def _pixels(self, index):
         """Return the pixels in the order that each image has, for `turned`."""
@@ -329,7 +331,7 @@ class OrientedModel(AutoregressiveModel):
 def _check_network(network, owner):
     """Raise unless a network draws in raster order, and has a loss of images only."""
     is_model = isinstance(network, AutoregressiveModel)
-    if not is_model or type(network._drawer) is not Drawer:
+    if not is_model or type(network._samplers.scheme) is not SamplingScheme:
         raise ValueError(
             f"`network` of {owner} must be an AutoregressiveModel that draws all "
             f"pixels in raster order, such as PixelRNN or PixelCNN. Received: "

@@ -10,7 +10,7 @@ import tensorflow as tf
 from numpy.typing import ArrayLike
 
 from keras_genimg import likelihoods
-from keras_genimg.inputs.calls import draw_images
+from keras_genimg.inputs.calls import call_in_batches
 from keras_genimg.latents import LatentFamily
 from keras_genimg.latents.inference import Inference, repeated
 from keras_genimg.layers import Latent
@@ -273,7 +273,7 @@ class VAE(LatentModel):
             lambda z: self.likelihood.mean(self.decoder(z, training=False)),
             input_signature=[tf.TensorSpec((None, self.latent_dim))],
         )
-        return draw_images(self, decode, [latents], batch_size, verbose, "decode")
+        return call_in_batches(self, decode, [latents], batch_size, verbose, "decode")
 
     def marginal_log_likelihood(
         self,

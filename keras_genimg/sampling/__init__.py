@@ -1,18 +1,18 @@
 """Samplers of causal models."""
 
 from collections.abc import Callable
-from typing import Any
 
 from keras_genimg.sampling.forward_passes import (
     ancestral_sampler,
     fixed_point_sampler,
 )
+from keras_genimg.sampling.pixel_sampler import PixelSampler
 from keras_genimg.sampling.sampler import (
     incremental_sampler,
     teacher_forced_params,
 )
 
-METHODS: dict[str, Callable[..., Any]] = {
+METHODS: dict[str, Callable[..., PixelSampler]] = {
     "incremental": incremental_sampler,
     "fixed_point": fixed_point_sampler,
     "ancestral": ancestral_sampler,

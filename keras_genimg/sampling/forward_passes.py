@@ -1,11 +1,12 @@
 """Samplers of any causal graph, by forward passes of whole images."""
 
 import math
-from collections.abc import Callable
 
 import keras
 import tensorflow as tf
 from keras import ops
+
+from keras_genimg.sampling.pixel_sampler import PixelSampler
 
 
 def forward_pass(model, images, conditions=(), training=False):
@@ -14,9 +15,7 @@ def forward_pass(model, images, conditions=(), training=False):
     return model([images, *conditions] if conditions else images, training=training)
 
 
-def ancestral_sampler(
-    model: keras.Model, jit_compile: bool = False
-) -> Callable[..., tf.Tensor]:
+def ancestral_sampler(model: keras.Model, jit_compile: bool = False) -> PixelSampler:
     """Return a function that draws images with one forward pass for each sub-pixel.
 
     If the likelihood couples the colors of a pixel, they are drawn together.
@@ -35,9 +34,7 @@ def ancestral_sampler(
     return _sampler(model, one_by_one=True)
 
 
-def fixed_point_sampler(
-    model: keras.Model, jit_compile: bool = False
-) -> Callable[..., tf.Tensor]:
+def fixed_point_sampler(model: keras.Model, jit_compile: bool = False) -> PixelSampler:
     """Return a function that draws by forward passes until nothing changes.
 
     Each pass computes the parameters of all sub-pixels and draws all of them again from
@@ -66,30 +63,30 @@ def _sampler(model, one_by_one):
             Otherwise, it keeps all, and passes end when nothing changes.
     """
 
-    def draw(uniforms, temperature, conditions, images=None, known=None):
+    def sample(uniforms, temperature, conditions, images=None, known=None):
         units = model.likelihood.unit_shape(ops.shape(uniforms)[1:])
         size = math.prod(units)
         position = tf.reshape(tf.range(size), (1, *units, *[1] * (3 - len(units))))
 
-        def with_known(drawn):
-            return drawn if known is None else tf.where(known > 0, images, drawn)
+        def with_known(sampled):
+            return sampled if known is None else tf.where(known > 0, images, sampled)
 
         def step(index, before, _):
             params = forward_pass(model, before, conditions)
-            drawn = with_known(model.likelihood.sample(params, uniforms, temperature))
+            sampled = with_known(model.likelihood.sample(params, uniforms, temperature))
             if one_by_one:
-                drawn = tf.where(position == index, drawn, before)
-                return index + 1, drawn, True
-            return index + 1, drawn, tf.reduce_any(drawn != before)
+                sampled = tf.where(position == index, sampled, before)
+                return index + 1, sampled, True
+            return index + 1, sampled, tf.reduce_any(sampled != before)
 
         start = tf.zeros_like(uniforms)
         start = start if one_by_one else with_known(start)
-        _, drawn, _ = tf.while_loop(
+        _, sampled, _ = tf.while_loop(
             lambda index, before, unsettled: unsettled,
             step,
             (tf.constant(0), start, tf.constant(True)),
             maximum_iterations=size if one_by_one else size + 1,
         )
-        return drawn
+        return sampled
 
-    return draw
+    return sample

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 
+import keras
 import tensorflow as tf
 
 from keras_genimg.sampling.program import Instruction, Level, Program, Value
@@ -36,7 +37,7 @@ class Plan:
     observed: tuple[Value, ...] = ()
 
     @classmethod
-    def of(cls, model):
+    def of(cls, model: keras.Model) -> "Plan":
         """Return the plan of an `AutoregressiveModel`.
 
         Raises:

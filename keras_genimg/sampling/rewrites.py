@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from keras_genimg.sampling.formulas import AffineWeights, Formula
+from keras_genimg.sampling.plan import Plan
 from keras_genimg.sampling.pointwise import Linear
 
 
@@ -22,7 +23,7 @@ def floor(weights, inputs):
     return tf.maximum(inputs, negative_bias)
 
 
-def rewritten(plan):
+def rewritten(plan: Plan) -> Plan:
     """Return a plan that computes the same in fewer operations, up to rounding.
 
     For single pixels, the number of operations determines the speed, not their size.

@@ -2,15 +2,16 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import keras
 import tensorflow as tf
 
 from keras_genimg.layers.causal_layer import CausalLayer, has_step_row, is_stepped
+from keras_genimg.likelihoods import Likelihood
 from keras_genimg.ops.devices import is_on_gpu
 from keras_genimg.ops.precision import has_half_precision, is_quantized
-from keras_genimg.sampling.orders.order import Choice
+from keras_genimg.sampling.orders.order import Choice, Visited
 from keras_genimg.sampling.orders.pixels import Pixels
 from keras_genimg.sampling.orders.rows import Rows
 from keras_genimg.sampling.orders.waves import (
@@ -18,10 +19,11 @@ from keras_genimg.sampling.orders.waves import (
     has_columns,
     wave_reach,
 )
+from keras_genimg.sampling.pixel_sampler import PixelSampler
 from keras_genimg.sampling.plan import Plan
 from keras_genimg.sampling.rewrites import rewritten
 from keras_genimg.sampling.values import PlanValues, merged
-from keras_genimg.types import Shape, TensorLike
+from keras_genimg.types import BatchSizes, Shape, TensorLike
 
 
 def incremental_sampler(
@@ -30,8 +32,8 @@ def incremental_sampler(
     record: Callable[..., Any] | None = None,
     num_rows: tf.Tensor | int | None = None,
     guess_every_second: tf.Tensor | bool = False,
-    batches: Literal["any", "small", "large"] = "any",
-) -> Callable[..., tf.Tensor]:
+    batches: BatchSizes = "any",
+) -> PixelSampler:
     """Return a function that draws images at about the cost of one forward pass.
 
     The model's graph becomes a `Plan` of what is computed once, per row and per pixel.
@@ -68,7 +70,7 @@ def incremental_sampler(
         neither causal nor pointwise.
     """
 
-    def draw(uniforms, temperature, conditions, images=None, known=None):
+    def sample(uniforms, temperature, conditions, images=None, known=None):
         choice = _choice_of_images(model, uniforms, temperature, images, known)
         if record is not None:
             options = {"observe": _parameters_of_pixel, "num_observed": 2}
@@ -76,24 +78,25 @@ def incremental_sampler(
         values = _values(model, choice.given[1], conditions, jit_compile)
         rows = values.height if num_rows is None else num_rows
         visited = _visit(model, values, batches, guess_every_second, choice, rows)
-        drawn = tf.transpose(visited.pixels, (2, 0, 1, 3))
-        drawn = tf.ensure_shape(drawn, uniforms.shape)  # See `Plan.doubled`.
+        sampled = tf.transpose(visited.pixels, (2, 0, 1, 3))
+        sampled = tf.ensure_shape(sampled, uniforms.shape)  # See `Plan.doubled`.
         if record is not None:
             params = _as_output(visited.observed, model)
-            record(model, drawn[:2], params, [given[:2] for given in conditions])
-        return drawn
+            record(model, sampled[:2], params, [given[:2] for given in conditions])
+        return sampled
 
-    return draw
+    return sample
 
 
-def _values(model, template, conditions, jit_compile):
+def _values(model, template, conditions, jit_compile) -> PlanValues:
     """Return the `PlanValues` of a model's rewritten plan."""
     plan = rewritten(Plan.of(model))
     return PlanValues.of(plan, template, conditions, fused=not jit_compile)
 
 
-def _choice_of_images(model, uniforms, temperature, images, known):
+def _choice_of_images(model, uniforms, temperature, images, known) -> Choice:
     """Return the `Choice` that draws pixels, or takes those that are known."""
+    likelihood: Likelihood = model.likelihood
     # The temperature gets one color. For gray images, the two tensors then have the
     # same shape, so `Stacks` keeps them in one stack.
     given = [temperature * tf.ones_like(uniforms[..., :1]), uniforms]
@@ -102,17 +105,24 @@ def _choice_of_images(model, uniforms, temperature, images, known):
         given += [images, known]
 
     def choose(params, here, temperature, uniforms, *completed):
-        drawn = model.likelihood.sample(params, uniforms[:, here], temperature)
+        sampled = likelihood.sample(params, uniforms[:, here], temperature)
         if completed:
             images, known = completed
-            drawn = tf.where(known[:, here] > 0, images[:, here], drawn)
-        return drawn
+            sampled = tf.where(known[:, here] > 0, images[:, here], sampled)
+        return sampled
 
     # By row, then column: (height, width, batch, colors).
     return Choice([tf.transpose(tensor, (1, 2, 0, 3)) for tensor in given], choose)
 
 
-def _visit(model, values, batches, guess_every_second, choice, num_rows):
+def _visit(
+    model,
+    values: PlanValues,
+    batches: BatchSizes,
+    guess_every_second,
+    choice: Choice,
+    num_rows,
+) -> Visited:
     """Visit all pixels in the order for the sizes of batches."""
     small = None
     if batches != "large":
@@ -137,7 +147,9 @@ def _visit(model, values, batches, guess_every_second, choice, num_rows):
     )
 
 
-def small_batch_order(model, values, guess_every_second=False):
+def small_batch_order(
+    model, values: PlanValues, guess_every_second: tf.Tensor | bool = False
+) -> Rows | Waves | None:
     """Return the faster `Order` for small batches, or None if there is none.
 
     Args:

@@ -1,6 +1,7 @@
 """The tensors of a plan in one call, and what they compute of rows and pixels."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -62,8 +63,8 @@ class Evaluated(NamedTuple):
     states: list[tuple[Tensors, Tensors]]
 
 
-class Drawn(NamedTuple):
-    """A drawn pixel, or the drawn pixels of a row as a batch.
+class Sampled(NamedTuple):
+    """A sampled pixel, or the sampled pixels of a row as a batch.
 
     Attributes:
         pixel: `(batch, colors)`.
@@ -115,7 +116,7 @@ class PlanValues:
     maps: dict[Value, tf.Tensor]
 
     @classmethod
-    def of(cls, plan, template, conditions, fused):
+    def of(cls, plan: Plan, template, conditions, fused: bool) -> "PlanValues":
         """Prepare the weights of a plan, and compute what is fixed.
 
         Args:
@@ -142,7 +143,7 @@ class PlanValues:
         sizes = self.width, self.batch
         return tuple(size if isinstance(size, int) else None for size in sizes)
 
-    def for_loop(self, num_pixels):
+    def for_loop(self, num_pixels) -> "LoopValues":
         """Return these values for the body of a loop, see `LoopValues`.
 
         Args:
@@ -174,7 +175,7 @@ class PlanValues:
             for step in self.plan.causal_layers
         )
 
-    def begin_row(self, row, caches):
+    def begin_row(self, row, caches) -> Row:
         """Compute everything that depends only on finished rows.
 
         Args:
@@ -249,8 +250,10 @@ class PlanValues:
 
     # Pixels.
 
-    def draw_pixel(self, choose, given, place):
-        """Draw one pixel, color by color or all colors together.
+    def sample_pixel(
+        self, choose: Callable[..., tf.Tensor], given, place: Place
+    ) -> Sampled:
+        """Sample one pixel, color by color or all colors together.
 
         Args:
             choose: `Choice.choose`.
@@ -258,7 +261,7 @@ class PlanValues:
             place: The `Place` of the pixel.
 
         Returns:
-            A `Drawn`.
+            A `Sampled`.
         """
         couples_colors = self.plan.couples_colors
         pixel, params, evaluated = tf.zeros((self.batch, self.colors)), [], None
@@ -269,18 +272,20 @@ class PlanValues:
             if not couples_colors:
                 here = slice(color, color + 1)
                 params[-1] = params[-1][:, here]
-            drawn = choose(params[-1], here, *given)
+            sampled = choose(params[-1], here, *given)
             if couples_colors or self.colors == 1:
-                pixel = drawn
+                pixel = sampled
                 pixel.set_shape((None, self.colors))
             else:
                 rest = tf.zeros_like(pixel[:, color + 1 :])
-                pixel = tf.concat([pixel[:, :color], drawn, rest], axis=-1)
+                pixel = tf.concat([pixel[:, :color], sampled, rest], axis=-1)
         # Run the readers of the pixel again, now with its last color.
-        return Drawn(pixel, params, self._evaluate(pixel, place, earlier=evaluated))
+        return Sampled(pixel, params, self._evaluate(pixel, place, earlier=evaluated))
 
-    def draw_row(self, choose, given, pixels, place):
-        """Draw all pixels of a row at once, as they are if the row is as given.
+    def sample_row(
+        self, choose: Callable[..., tf.Tensor], given, pixels, place: Place
+    ) -> Sampled:
+        """Sample all pixels of a row at once, as they are if the row is as given.
 
         Only for models whose colors are drawn together, and whose layers all have a
         `CausalLayer.step_row`.
@@ -292,15 +297,17 @@ class PlanValues:
             place: The `Place` of the row.
 
         Returns:
-            A `Drawn`. Its tensors are `(width * batch, n)`.
+            A `Sampled`. Its tensors are `(width * batch, n)`.
         """
         flat = place._replace(known=[_as_batch(tensor) for tensor in place.known])
         evaluated = self._evaluate(_as_batch(pixels), flat, step_layer=self._step_row)
         params = evaluated.values[self.plan.output]
-        drawn = choose(params, slice(None), *(_as_batch(tensor) for tensor in given))
-        return Drawn(drawn, [params], evaluated)
+        sampled = choose(params, slice(None), *(_as_batch(tensor) for tensor in given))
+        return Sampled(sampled, [params], evaluated)
 
-    def _evaluate(self, pixel, place, earlier=None, step_layer=None):
+    def _evaluate(
+        self, pixel, place: Place, earlier: Evaluated | None = None, step_layer=None
+    ) -> Evaluated:
         """Run the plan on one pixel, or on all pixels of a row.
 
         Args:
@@ -395,7 +402,7 @@ class LoopValues:
     steps: list[Instruction]
     stacks: Stacks
 
-    def in_body(self):
+    def in_body(self) -> PlanValues:
         """Return the `PlanValues` for the body of the loop."""
         parts = dict(zip(self.steps, self.stacks.parts(), strict=True))
         weights = {**self.values.weights, **parts}

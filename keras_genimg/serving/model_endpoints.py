@@ -1,5 +1,7 @@
 """Endpoints of the model families."""
 
+import dataclasses
+import functools
 import math
 
 import tensorflow as tf
@@ -38,15 +40,15 @@ def autoregressive_endpoints(
             incremental sampler and the model disagree.
     """
     num_candidates = check_positive_int("num_candidates", num_candidates, "endpoints")
-    image_shape, drawer = tuple(image_shape), model._drawer
-    method = drawer.checked_method(method, "export")
-    drawer.check_samplers(method, image_shape[:2], jit_compile)
+    image_shape, samplers = tuple(image_shape), model._samplers
+    key = samplers.key("export", method, image_shape[:2], jit_compile, batch_size=None)
+    samplers.check(key)
+    completion_key = dataclasses.replace(key, num_candidates=num_candidates)
     likelihood = model.likelihood
     conditions = served_conditions(model, image_shape)
-    # A `tf.function`, so that all drawing signatures share its graph.
-    draw = drawer.from_seeds(method, image_shape, jit_compile)
-    draw = tf.function(draw, autograph=False)
-    complete = drawer.from_seeds(method, image_shape, jit_compile, num_candidates)
+    generate = functools.partial(samplers.scheme.generate, key)
+    # All signatures that generate images share its graph.
+    generate = tf.function(generate, autograph=False)
     bits = 1 / (math.log(2) * math.prod(image_shape))
 
     def in_order(given):
@@ -55,12 +57,13 @@ def autoregressive_endpoints(
     def run_sample(seed, temperature=None, **given):
         if temperature is None:
             temperature = tf.ones_like(seed, tf.float32)
-        images = draw(seed, temperature, *in_order(given))
+        images = generate(seed, temperature, *in_order(given))
         return {"images": likelihood.to_display(images)}
 
     def run_complete(images, known, seed, **given):
         known = known[..., None]
-        completed, effective_sample_size = complete(
+        completed, effective_sample_size = samplers.scheme.complete(
+            completion_key,
             seed,
             1.0,
             likelihood.from_display(images),
@@ -77,7 +80,7 @@ def autoregressive_endpoints(
 
     def run_log_prob(images, **given):
         images = likelihood.from_display(images)
-        nats = drawer.log_prob(images, *in_order(given))
+        nats = model._log_prob_graph(images, *in_order(given))
         return {"log_prob": nats, "bits_per_dim": -nats * bits}
 
     seed = {"seed": SEED, **conditions}
@@ -88,27 +91,26 @@ def autoregressive_endpoints(
     # Two images take longer than twice the time of a single one whose rows are guessed:
     # 105 and 44 ms (PixelCNN "mnist"), 47 and 14 ms (PixelRNN "mnist_diagonal_1x32").
     # Three take 110 and 43 ms.
-    guesses_rows = method == "incremental" and not jit_compile
-    guesses_rows = guesses_rows and drawer.largest_small_batch(image_shape) == 1
-    drawing = {
+    guesses_rows = samplers.guesses_rows(key)
+    options = {
         "jit_compile": jit_compile,
         "mergeable": True,
         "pairs_apart": guesses_rows,
     }
     endpoints = {
-        "sample": Endpoint(run_sample, seed, **drawing),
+        "sample": Endpoint(run_sample, seed, **options),
         "sample_with_temperature": Endpoint(
-            run_sample, {**seed, "temperature": temperature}, **drawing
+            run_sample, {**seed, "temperature": temperature}, **options
         ),
         "complete": Endpoint(
             run_complete,
             {**images, "known": known, **seed},
             num_candidates=num_candidates,
-            **{**drawing, "pairs_apart": guesses_rows and num_candidates == 1},
+            **{**options, "pairs_apart": guesses_rows and num_candidates == 1},
         ),
         "log_prob": Endpoint(run_log_prob, images, jit_compile),
     }
-    if method == "incremental" and not jit_compile:
+    if key.method == "incremental" and not jit_compile:
         endpoints["check_sampler"] = _check_sampler(model, image_shape, images)
     return with_png(endpoints)
 
@@ -119,7 +121,7 @@ def _check_sampler(model, image_shape, inputs):
     def run(images, **given):
         images = model.likelihood.from_display(images)
         conditions = [given[name] for name in inputs if name != "images"]
-        networks = model._drawer.networks(images, conditions)
+        networks = model._samplers.scheme.networks(images, conditions)
         differences = [sampler_difference(*network) for network in networks]
         # A network may have several images for each of those given.
         by_image = tf.reshape(differences, (-1, tf.shape(images)[0]))
@@ -127,7 +129,7 @@ def _check_sampler(model, image_shape, inputs):
 
     pairs = ImagePairs(model, image_shape)
     images, *conditions = (tf.constant(values[:_NUM_TRIED]) for values in pairs.before)
-    networks = model._drawer.networks(tf.cast(images, tf.float32), conditions)
+    networks = model._samplers.scheme.networks(tf.cast(images, tf.float32), conditions)
     limit = max(tolerance(*network) for network in networks)
     return Endpoint(
         run, inputs, warm_up=False, at_most={"largest_difference": float(limit)}
@@ -160,7 +162,7 @@ def served_conditions(model, image_shape):
 
 
 def enlarge_endpoint(model, jit_compile, method):
-    """Return the endpoint `enlarge`: it draws large images of given small ones.
+    """Return the endpoint `enlarge`: it generates large images of given small ones.
 
     Args:
         model: A `MultiScalePixelRNN`.
@@ -171,15 +173,16 @@ def enlarge_endpoint(model, jit_compile, method):
         An `Endpoint` with the inputs `images`, of the last scale but one, and `seed`.
     """
     small, large = model.scales[-2:]
-    method = model._drawer.checked_method(method, "export")
-    enlarge = model._drawer.from_seeds(
-        method, model.image_shape, jit_compile, first=len(model.scales) - 1
+    samplers, first_scale = model._samplers, len(model.scales) - 1
+    key = samplers.key(
+        "export", method, None, jit_compile, batch_size=None, first_scale=first_scale
     )
     likelihood = model.likelihood
 
     def run(images, seed):
         given = tf.cast(likelihood.from_display(images), tf.float32)
-        displayed = likelihood.to_display(enlarge(seed, 1.0, given))
+        enlarged = samplers.scheme.generate(key, seed, 1.0, given)
+        displayed = likelihood.to_display(enlarged)
         if model.subsampling == "top_left":
             # Return the small images exactly as sent, as `complete` does.
             factors = factors_between(small, large)

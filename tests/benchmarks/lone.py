@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_genimg import models
+from keras_genimg.generation.sampler_key import SamplerKey
 from keras_genimg.presets import FAMILIES, presets_with_weights
 from keras_genimg.sampling.orders.waves import Waves
 from keras_genimg.sampling.plan import Plan
@@ -32,8 +33,8 @@ def main():
         if order is None:
             continue
         has_waves = isinstance(order, Waves)
-        pixel_by_pixel = graph_of(model, batches="large")
-        draws = graph_of(model), pixel_by_pixel
+        pixel_by_pixel = graph_of(model, "large")
+        draws = graph_of(model, "any"), pixel_by_pixel
         for batch in (1, 8) if has_waves else (1,):
             row = {"program": f"{name}/{preset}", "images": batch}
             row["way"] = "waves" if has_waves else "rows"
@@ -78,11 +79,11 @@ def row_of(draws, model, batch, count):
     }
 
 
-def graph_of(model, **options):
-    """Return a compiled function of seeds, given options of `incremental_sampler`."""
-    draw = model._drawer.from_seeds("incremental", model.image_shape, **options)
+def graph_of(model, batches):
+    """Return a compiled function of seeds, for `batches` as in a `SamplerKey`."""
+    key = SamplerKey("incremental", model.image_shape, False, batches)
     return tf.function(
-        lambda seeds: draw(seeds, tf.constant(1.0)),
+        lambda seeds: model._samplers.scheme.generate(key, seeds, tf.constant(1.0)),
         input_signature=[tf.TensorSpec((None,), tf.int64)],
         autograph=False,
     ).get_concrete_function()

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from keras_genimg.causality import first_leak, probing
-from keras_genimg.drawing import drawer
+from keras_genimg.generation import sampler
 from keras_genimg.layers import CausalLayer
 from keras_genimg.models import PixelCNN
 from tests.causality.wired import wired
@@ -65,7 +65,7 @@ def test_calls_that_refuse_it(name, tmp_path):
 def test_a_graph_is_checked_once(monkeypatch):
     leaks, compared = mock.Mock(wraps=first_leak), mock.Mock()
     monkeypatch.setattr(probing, "first_leak", leaks)
-    monkeypatch.setattr(drawer, "check_difference", compared)
+    monkeypatch.setattr(sampler, "check_difference", compared)
 
     def counts():
         return leaks.call_count, compared.call_count

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
+from keras_genimg.causality.likelihood_check import check_likelihood
 from keras_genimg.layers import MaskedConv2D
 from keras_genimg.likelihoods import Bernoulli
 from keras_genimg.models import VAE, AutoregressiveModel
@@ -261,19 +262,20 @@ def test_attributes_of_a_likelihood_are_watched():
 
 
 class Unseeded(Bernoulli):
-    """Draws pixels from noise of its own."""
+    """Has noise of its own, which happens to change no pixel."""
 
     def sample(self, params, uniforms, temperature=1.0):
-        noise = tf.random.uniform(tf.shape(uniforms))
-        return super().sample(params, noise, temperature)
+        noise = 0 * tf.random.uniform(tf.shape(uniforms))
+        return super().sample(params, uniforms + noise, temperature)
 
 
 @pytest.mark.parametrize("method", ["incremental", "fixed_point"])
 def test_a_sampler_has_no_noise_that_no_seed_decides(method):
     model = wired()
     model.likelihood = Unseeded()
+    check_likelihood(model.likelihood, 1)  # It sees values alone.
     with pytest.raises(ValueError, match="tf.random.*RandomUniform"):
-        model._drawer.traced(method, None, False, None, 4).prepare()
+        model.generate(4, method=method)
 
 
 # Likelihoods.
@@ -323,3 +325,11 @@ def latent():
 def test_the_likelihood_is_checked_before(make, call, tmp_path):
     with pytest.raises(ValueError, match="Unnormalized.*must sum to 1"):
         call(make(), tmp_path)
+
+
+@pytest.mark.parametrize("name", ["generate", "ancestral", "log_prob", "evaluate"])
+def test_the_likelihood_is_checked_with_the_switch_off(name, tmp_path):
+    model = autoregressive()
+    model.check_causality = False
+    with pytest.raises(ValueError, match="Unnormalized.*must sum to 1"):
+        PIXELS[name](model, tmp_path)

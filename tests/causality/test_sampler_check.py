@@ -12,7 +12,7 @@ from keras_genimg.causality.sampler_check import (
     sampler_difference,
     tolerance,
 )
-from keras_genimg.drawing import drawer
+from keras_genimg.generation import sampler
 from keras_genimg.layers import DiagonalBiLSTM
 from keras_genimg.models import PixelCNN
 from tests.causality.wired import wired
@@ -104,9 +104,9 @@ def test_images_that_change_with_those_before_or_after_them(reverse):
 
 @pytest.mark.slow
 def test_the_first_rows_of_a_large_model_are_checked(monkeypatch):
-    check = mock.Mock(wraps=drawer.check_difference)
-    monkeypatch.setattr(drawer, "check_difference", check)
-    monkeypatch.setattr(drawer, "_AFFORDABLE", 0)
+    check = mock.Mock(wraps=sampler.check_difference)
+    monkeypatch.setattr(sampler, "check_difference", check)
+    monkeypatch.setattr(sampler, "_AFFORDABLE", 0)
     model = PixelCNN((12, 5, 1), 4, 1)
     drawn = model.generate(3, seed=0)
     np.testing.assert_array_equal(drawn, model.generate(3, seed=0, method="ancestral"))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_genimg.drawing.drawer import TracedSampler
+from keras_genimg.generation.sampler_key import SamplerKey
 from keras_genimg.likelihoods import DiscretizedLogisticMixture
 from keras_genimg.models import PixelCNN
 from tests.conformance.registry import MODELS as CASES
@@ -58,8 +58,8 @@ def training_graph(model):
 
 
 def sampler_graph(model, method="incremental", **options):
-    sampler = TracedSampler(model, method, model.image_shape, False, False, **options)
-    return sampler._function.get_concrete_function().graph
+    key = SamplerKey(method, model.image_shape, False, "large", **options)
+    return model._samplers.sampler(key)._function.get_concrete_function().graph
 
 
 def assert_only_allowed(graph):
@@ -102,7 +102,7 @@ def test_latent_models_draw_and_evaluate(name):
     model = MODELS[name]()
     model.generate(1, sample_pixels=True)
     model.log_prob(np.zeros((1, *model.image_shape)), num_samples=1)
-    functions = model._function_cache.functions.values()
+    functions = model._function_cache.entries().values()
     assert len(functions) == 2
     for function in functions:
         assert_only_allowed(function.get_concrete_function().graph)

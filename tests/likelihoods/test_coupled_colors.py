@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from keras_genimg.causality import first_leak
 from keras_genimg.causality.random_weights import randomize
+from keras_genimg.generation.sampler_key import SamplerKey
 from keras_genimg.layers import MaskedConv2D
 from keras_genimg.likelihoods import DiscretizedLogisticMixture
 from keras_genimg.models import DRAW, AutoregressiveModel, PixelCNN, PixelRNN
@@ -102,8 +103,8 @@ def test_one_evaluation_a_pixel(monkeypatch):
     shapes.clear()
     tf.config.run_functions_eagerly(True)
     try:
-        draw = model._drawer.from_seeds("ancestral", SHAPE)
-        draw(tf.constant([5]), 1.0)
+        key = SamplerKey("ancestral", SHAPE, False, "any")
+        model._samplers.scheme.generate(key, tf.constant([5]), 1.0)
     finally:
         tf.config.run_functions_eagerly(False)
     assert len(shapes) == 12

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from keras_genimg.causality import first_leak, is_causal
-from keras_genimg.drawing.candidates import later_known
+from keras_genimg.generation.candidates import later_known
 from keras_genimg.likelihoods import Categorical
 from keras_genimg.models import MultiScalePixelRNN
 from keras_genimg.ops.scales import scale_order

@@ -7,8 +7,8 @@ import keras
 import numpy as np
 import pytest
 
-from keras_genimg.drawing import drawer
-from keras_genimg.drawing.drawer import TracedSampler
+from keras_genimg.generation import samplers
+from keras_genimg.generation.sampler import Sampler
 from keras_genimg.models import MultiScalePixelRNN, PixelCNN
 from tests.seldom import slow_but
 
@@ -23,14 +23,14 @@ OPTIONS = {"seed": 0, "conditions": {"label": [0, 1, 2, 0, 1, 2, 0]}}
 
 def watch(monkeypatch, before, cores):
     """Call `before` with the seeds of each batch before it is drawn."""
-    draw = TracedSampler.__call__
+    draw = Sampler.__call__
 
     def watched(self, weights, seeds, *rest):
         before(seeds.numpy())
         return draw(self, weights, seeds, *rest)
 
-    monkeypatch.setattr(TracedSampler, "__call__", watched)
-    monkeypatch.setattr(drawer, "num_cores", lambda: cores)
+    monkeypatch.setattr(Sampler, "__call__", watched)
+    monkeypatch.setattr(samplers, "num_cores", lambda: cores)
 
 
 def meet(monkeypatch, count):
@@ -76,7 +76,7 @@ def test_enlargements_at_the_same_time(monkeypatch):
 def test_threads_use_the_weights_of_a_stateless_scope(model, monkeypatch):
     """Which is that of the calling thread alone."""
     ones = [(weight, np.ones(weight.shape, "float32")) for weight in model.weights]
-    monkeypatch.setattr(drawer, "num_cores", lambda: 2)
+    monkeypatch.setattr(samplers, "num_cores", lambda: 2)
     own = model.generate(7, **OPTIONS)
     with keras.StatelessScope(state_mapping=ones):
         expected = model.generate(7, **OPTIONS)
@@ -120,6 +120,5 @@ def test_the_model_is_traced_and_checked_once(monkeypatch):
     model = PixelCNN((5, 5, 1), 4, 1)
     meet(monkeypatch, 3)
     model.generate(3, batch_size=1)
-    functions = model._function_cache.functions
-    (sampler,) = (f for f in functions.values() if isinstance(f, TracedSampler))
+    (sampler,) = model._samplers.by_key.entries().values()
     assert sampler._function.experimental_get_tracing_count() == 1

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from keras_genimg.causality.random_weights import randomize
-from keras_genimg.drawing.candidates import candidate_uniforms, effective_size
+from keras_genimg.generation.candidates import candidate_uniforms, effective_size
 from keras_genimg.layers import MaskedConv2D
 from keras_genimg.likelihoods import Categorical
 from keras_genimg.models import AutoregressiveModel, PixelCNN, PixelRNN

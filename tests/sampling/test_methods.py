@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 
 from keras_genimg.causality.random_weights import randomize
+from keras_genimg.generation.sampler_key import SamplerKey
 from keras_genimg.layers import MaskedConv2D
 from keras_genimg.likelihoods import Categorical, DiscretizedLogisticMixture
 from keras_genimg.models import AutoregressiveModel, GatedPixelCNN, PixelCNN, PixelRNN
@@ -110,8 +111,9 @@ def test_seed_none_follows_the_global_seed():
 def test_images_are_drawn_eagerly():
     """As a debugger would step through it."""
     model = make("row", RGB)
-    eager = model._drawer.from_seeds("incremental", model.image_shape)
-    drawn = eager(tf.constant(SEEDS[:2]), tf.constant(1.0)).numpy()
+    key = SamplerKey("incremental", model.image_shape, False, "any")
+    given = tf.constant(SEEDS[:2]), tf.constant(1.0)
+    drawn = model._samplers.scheme.generate(key, *given).numpy()
     assert_ancestral(model, drawn, slack=TIE)
 
 

@@ -11,7 +11,6 @@ import tensorflow as tf
 from keras import layers
 
 from keras_genimg.causality.random_weights import randomize
-from keras_genimg.drawing.drawer import TracedSampler
 from keras_genimg.layers import DiagonalBiLSTM, MaskedConv2D, RowLSTM
 from keras_genimg.likelihoods import Categorical, DiscretizedLogisticMixture
 from keras_genimg.models import (
@@ -113,7 +112,7 @@ def drawn(monkeypatch):
     """Return a function that draws with another largest batch of waves."""
 
     def draw(model, largest, function, *arguments, **options):
-        kind = type(model._drawer)
+        kind = type(model._samplers.scheme)
         monkeypatch.setattr(kind, "largest_small_batch", lambda *_: largest)
         return getattr(model, function)(*arguments, **options)
 
@@ -246,9 +245,9 @@ def test_each_way_is_traced_once_when_a_batch_takes_it(layer, largest):
     model.check_causality = False  # To save checks.
     for num_images in (1, 2, LARGEST_BATCH, LARGEST_BATCH + 1):
         model.generate(num_images, seed=0)
-        functions = model._function_cache.functions.values()
-        samplers = [f for f in functions if isinstance(f, TracedSampler)]
-        counts = [f._function.experimental_get_tracing_count() for f in samplers]
+        samplers = model._samplers.by_key.entries().values()
+        functions = [each._function for each in samplers]
+        counts = [each.experimental_get_tracing_count() for each in functions]
         assert counts == ([1, 1] if num_images > largest else [1])
 
 
@@ -284,7 +283,7 @@ def guess(monkeypatch):
 
 def randomized_by_rows(name):
     model = randomized(BY_ROWS[name]())
-    assert model._drawer.largest_small_batch(model.image_shape) == 1
+    assert model._samplers.scheme.largest_small_batch(model.image_shape) == 1
     return model
 
 

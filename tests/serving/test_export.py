@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_genimg.drawing import drawer
+from keras_genimg.generation import sampler
 from keras_genimg.layers import MaskedConv2D
 from keras_genimg.models import DRAW, VAE, AutoregressiveModel, PixelCNN, PixelRNN
 from keras_genimg.serving import Endpoint, Input, read_metadata, verify
@@ -131,7 +131,7 @@ def test_export_refuses_a_sampler_that_does_not_compute_the_model(tmp_path):
 
 def test_verify_runs_check_sampler(tmp_path, monkeypatch):
     # The check of `endpoints` would refuse the model.
-    monkeypatch.setattr(drawer, "check_difference", lambda *arguments: None)
+    monkeypatch.setattr(sampler, "check_difference", lambda *arguments: None)
     write_endpoints(wrong_model(), tmp_path / "wrong", "sample", "check_sampler")
     trial = Trial(tmp_path / "wrong", timeout=100)
     (fault,), _ = CHECKS["limits"](trial)

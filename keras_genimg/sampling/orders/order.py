@@ -6,6 +6,8 @@ from typing import Any, NamedTuple, Protocol
 
 import tensorflow as tf
 
+from keras_genimg.sampling.values import Sampled
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Choice:
@@ -30,12 +32,12 @@ class Choice:
     observe: Callable[..., tf.Tensor] | None = None
     num_observed: int | None = None
 
-    def results(self, drawn):
-        """Return a list of what is kept of a `Drawn`: pixels, and what is observed."""
+    def results(self, sampled: Sampled) -> list[tf.Tensor]:
+        """Return a list of what is kept of a pixel: itself, and what is observed."""
         if self.observe is None:
-            return [drawn.pixel]
-        observed = self.observe(drawn.params, drawn.evaluated.values)
-        return [drawn.pixel, observed]
+            return [sampled.pixel]
+        observed = self.observe(sampled.params, sampled.evaluated.values)
+        return [sampled.pixel, observed]
 
 
 class Visited(NamedTuple):

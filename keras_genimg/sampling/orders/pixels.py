@@ -1,13 +1,14 @@
 """Pixel by pixel: row by row, and from left to right."""
 
 import functools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from keras_genimg.sampling.orders.order import Choice, Visited
 from keras_genimg.sampling.orders.row_loop import visit_rows
 from keras_genimg.sampling.packing import Stacks
-from keras_genimg.sampling.values import Place, with_shapes_of
+from keras_genimg.sampling.values import Place, PlanValues, Row, with_shapes_of
 from keras_genimg.types import Tensors
 
 
@@ -35,22 +36,22 @@ class Pixels:
             which does not pay off for rows that are rarely drawn.
     """
 
-    def __init__(self, values, in_pairs=True):
+    def __init__(self, values: PlanValues, in_pairs: bool = True):
         self._values = values
         self._in_loop = values.for_loop(values.batch)
         is_even = isinstance(values.width, int) and values.width % 2 == 0
         self._in_pairs = in_pairs and values.fused and is_even
 
-    def visit(self, choice, num_rows):
+    def visit(self, choice: Choice, num_rows: Any) -> Visited:
         """Visit all pixels, see `Order.visit`."""
-        draw_row = functools.partial(self._draw_row, choice)
-        return visit_rows(self._values, choice, num_rows, draw_row)
+        sample_row = functools.partial(self._sample_row, choice)
+        return visit_rows(self._values, choice, num_rows, sample_row)
 
-    def _draw_row(self, choice, row, given, pack, of_order):
-        return self.draw_row(choice, row, given, pack), of_order
+    def _sample_row(self, choice, row, given, pack, of_order):
+        return self.sample_row(choice, row, given, pack), of_order
 
-    def draw_row(self, choice, row, given, pack):
-        """Draw a row; return what `pack` keeps of its pixels, `(width, batch, n)`.
+    def sample_row(self, choice: Choice, row: Row, given, pack) -> tf.Tensor:
+        """Sample a row; return what `pack` keeps of its pixels, `(width, batch, n)`.
 
         Args:
             choice: The `Choice`.
@@ -63,11 +64,11 @@ class Pixels:
 
         def visit_pixel(state):
             here, known, of_layers = of_pixels.parts_at(state.column)
-            drawn = self._in_loop.in_body().draw_pixel(
+            sampled = self._in_loop.in_body().sample_pixel(
                 choice.choose, here, Place(known, state.carries, of_layers)
             )
-            packed = state.packed.write(state.column, pack(drawn))
-            carries = with_shapes_of(drawn.carries, state.carries)
+            packed = state.packed.write(state.column, pack(sampled))
+            carries = with_shapes_of(sampled.carries, state.carries)
             return _State(state.column + 1, carries, packed)
 
         def visit_pixels(state):

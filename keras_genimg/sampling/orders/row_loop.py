@@ -1,12 +1,13 @@
 """The loop over rows that all orders share which finish a row before the next."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from keras_genimg.sampling.orders.order import Visited
+from keras_genimg.sampling.orders.order import Choice, Visited
 from keras_genimg.sampling.packing import Packer
-from keras_genimg.sampling.values import with_shapes_of
+from keras_genimg.sampling.values import PlanValues, with_shapes_of
 from keras_genimg.types import Tensors
 
 
@@ -26,30 +27,36 @@ class _State(NamedTuple):
     of_order: Any
 
 
-def visit_rows(values, choice, num_rows, draw_row, of_order=()):
+def visit_rows(
+    values: PlanValues,
+    choice: Choice,
+    num_rows: Any,
+    sample_row: Callable[..., tuple[tf.Tensor, Any]],
+    of_order: Any = (),
+) -> Visited:
     """Visit an image row by row. See `Order.visit` for the result.
 
     Args:
         values: The `PlanValues`.
         choice: The `Choice`.
         num_rows: Number of rows to visit.
-        draw_row: Function of `(row, given, pack, of_order)`, which draws a row: its
+        sample_row: Function of `(row, given, pack, of_order)`, which samples a row: its
             `Row`; the given tensors of the choice in this row, `(width, batch, n)`; a
-            function that packs what is kept of a `Drawn`; and the state that the order
-            passes from row to row. It returns the packed tensors of all pixels,
+            function that packs what is kept of a `Sampled`; and the state that the
+            order passes from row to row. It returns the packed tensors of all pixels,
             `(width, batch, n)`, pixels first, and the next state.
         of_order: The first state of the order.
     """
     plan, packer = values.plan, Packer(values.plan.dtype)
 
-    def pack(drawn):
-        inputs = [drawn.evaluated.values[value] for value in plan.row_inputs]
-        return packer.pack([choice.results(drawn), *drawn.kept, inputs])
+    def pack(sampled):
+        inputs = [sampled.evaluated.values[value] for value in plan.row_inputs]
+        return packer.pack([choice.results(sampled), *sampled.kept, inputs])
 
     def visit_row(state):
         row = values.begin_row(state.row, state.caches)
         given = [tensor[state.row] for tensor in choice.given]
-        packed, of_order = draw_row(row, given, pack, state.of_order)
+        packed, of_order = sample_row(row, given, pack, state.of_order)
         packed.set_shape((*values.static_sizes, packer.size))
         (pixels, *observed), *kept, inputs = packer.unpack(packed)
         results = [pixels, *(each[:, : choice.num_observed] for each in observed)]

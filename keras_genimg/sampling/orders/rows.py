@@ -1,16 +1,26 @@
 """Row by row: a row is guessed, and evaluated until it no longer changes."""
 
 import functools
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import tensorflow as tf
 
+from keras_genimg.sampling.orders.order import Choice, Visited
 from keras_genimg.sampling.orders.row_loop import visit_rows
+from keras_genimg.sampling.values import PlanValues, Row
 
 # An evaluation of a row takes about four times as long as that of a pixel. If no row
 # settles, the budget halves after each failure (16, 8, 4, 2, 1), so an image wastes at
 # most 31 evaluations of rows.
 MOST_GUESSES = 16
+
+
+class RowSampler(Protocol):
+    """An order that can sample a row by itself, such as `Pixels`."""
+
+    def sample_row(self, choice: Choice, row: Row, given, pack) -> tf.Tensor:
+        """Sample a row, see `Pixels.sample_row`."""
+        ...
 
 
 class _Guess(NamedTuple):
@@ -53,8 +63,7 @@ class Rows:
 
     Args:
         values: The `PlanValues`, of layers that all have a `CausalLayer.step_row`.
-        pixels: Draws the rows that do not settle: a `Pixels`, or another object with
-            such a `draw_row`.
+        pixels: The order that samples rows that do not settle, such as `Pixels`.
         every_second: Whether to guess every second row until it settles and no other,
             whatever the batch size; a boolean or a scalar tensor. A check compares both
             ways so.
@@ -62,31 +71,36 @@ class Rows:
 
     largest_batch = 1
 
-    def __init__(self, values, pixels, every_second=False):
+    def __init__(
+        self,
+        values: PlanValues,
+        pixels: RowSampler,
+        every_second: tf.Tensor | bool = False,
+    ):
         self._values, self._pixels = values, pixels
         self._every_second = every_second
         self._in_loop = values.for_loop(values.width * values.batch)
 
-    def visit(self, choice, num_rows):
+    def visit(self, choice: Choice, num_rows: Any) -> Visited:
         """Visit all pixels, see `Order.visit`."""
         values = self._values
         sizes = values.width, values.batch, values.colors
         most = tf.where(values.batch == self.largest_batch, MOST_GUESSES, 0)
         first = tf.where(self._every_second, 0, most)
         budget = _Budget(tf.zeros(sizes, values.plan.dtype), first)
-        draw_row = functools.partial(self._draw_row, choice, most)
-        return visit_rows(values, choice, num_rows, draw_row, budget)
+        sample_row = functools.partial(self._sample_row, choice, most)
+        return visit_rows(values, choice, num_rows, sample_row, budget)
 
-    def _draw_row(self, choice, most, row, given, pack, budget):
+    def _sample_row(self, choice: Choice, most, row: Row, given, pack, budget: _Budget):
         width, colors = self._values.width, self._values.colors
 
         def guess(before):
             pixels = before.packed[..., :colors]
             pixels.set_shape((None, None, colors))
-            drawn = self._in_loop.in_body().draw_row(
+            sampled = self._in_loop.in_body().sample_row(
                 choice.choose, given, pixels, row.place
             )
-            packed = pack(drawn)
+            packed = pack(sampled)
             packed = tf.reshape(packed, (width, -1, packed.shape[-1]))
             has_changed = tf.reduce_any(packed[..., :colors] != pixels)
             return [_Guess(before.count + 1, has_changed, packed)]
@@ -102,7 +116,7 @@ class Rows:
         )
         packed = tf.cond(
             last.has_changed,
-            lambda: self._pixels.draw_row(choice, row, given, pack),
+            lambda: self._pixels.sample_row(choice, row, given, pack),
             lambda: last.packed,
         )
         above = packed[..., :colors]

@@ -1,15 +1,15 @@
 """Several rows of an image at once, each some columns behind the one above."""
 
 import dataclasses
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from keras_genimg.layers.causal_layer import is_stepped, reach_of
-from keras_genimg.sampling.orders.order import Visited
+from keras_genimg.sampling.orders.order import Choice, Visited
 from keras_genimg.sampling.packing import Packer
-from keras_genimg.sampling.values import Place
+from keras_genimg.sampling.values import LoopValues, Place, PlanValues
 
 # Above, the products of a step take longer than starting its operations.
 LARGEST_BATCH = 24
@@ -64,7 +64,7 @@ class _Schedule:
             initial states above the image.
         is_above: Whether a slot has a column of that row, `(history + num_steps,
             num_slots)`.
-        is_drawn: Whether a slot has a pixel, `(num_steps, num_slots)`.
+        is_sampled: Whether a slot has a pixel, `(num_steps, num_slots)`.
         is_first: Whether a slot has the first column of a row.
         pixels: Flat index of the pixel of each slot; 0 for none.
     """
@@ -82,9 +82,9 @@ class _Schedule:
         inside = columns < width
         self.is_above = inside & (rows == -1)
         rows, columns, inside = (x[self.history :] for x in (rows, columns, inside))
-        self.is_drawn = inside & (0 <= rows) & (rows < height)
+        self.is_sampled = inside & (0 <= rows) & (rows < height)
         self.is_first = columns == 0
-        self.pixels = np.where(self.is_drawn, rows * width + columns, 0)
+        self.pixels = np.where(self.is_sampled, rows * width + columns, 0)
 
     def by_step(self, tensor, batch):
         """Return `(height, width, batch, n)` as `(num_steps, num_slots * batch, n)`."""
@@ -123,7 +123,7 @@ class _State(NamedTuple):
 
 
 class Waves:
-    """Order of drawing in which each row is `reach + 1` columns behind the one above.
+    """Order in which each row is `reach + 1` columns behind the one above.
 
     Args:
         values: `PlanValues` of a plan whose causal layers all have a `reach`.
@@ -132,7 +132,7 @@ class Waves:
 
     largest_batch = LARGEST_BATCH
 
-    def __init__(self, values, reach):
+    def __init__(self, values: PlanValues, reach: int):
         self._values = values
         self._schedule = _Schedule(values.height, values.width, reach)
         # The slots are a batch of images of one column.
@@ -140,7 +140,7 @@ class Waves:
         self._lanes = dataclasses.replace(values, batch=num_lanes, width=1)
         self._in_loop = self._lanes.for_loop(num_lanes)
 
-    def visit(self, choice, num_rows):
+    def visit(self, choice: Choice, num_rows: Any) -> Visited:
         """Visit all pixels, see `Order.visit`."""
         values, schedule = self._values, self._schedule
         visit = _Visit(values, self._lanes, self._in_loop, schedule, choice)
@@ -174,12 +174,19 @@ class _Visit:
         found: The `Packer` of what is kept of each pixel.
     """
 
-    def __init__(self, values, lanes, in_loop, schedule, choice):
+    def __init__(
+        self,
+        values: PlanValues,
+        lanes: PlanValues,
+        in_loop: LoopValues,
+        schedule: _Schedule,
+        choice: Choice,
+    ):
         self._values, self._in_loop = values, in_loop
         self._schedule, self._choice = schedule, choice
         self._columns = _Columns(values, lanes.initial_caches())
-        masks = schedule.is_drawn, schedule.is_first, schedule.is_above
-        self._is_drawn, self._is_first, self._is_above = (
+        masks = schedule.is_sampled, schedule.is_first, schedule.is_above
+        self._is_sampled, self._is_first, self._is_above = (
             tf.repeat(tf.constant(mask), values.batch, axis=1) for mask in masks
         )
         self._nothing = tf.zeros_like(self._columns.initial)
@@ -207,24 +214,24 @@ class _Visit:
         return _State(tf.constant(0), lines, carries, results)
 
     def step(self, state):
-        """Draw a pixel of each slot; return the next state."""
+        """Sample a pixel of each slot; return the next state."""
         here, known = self._table.unpack(self._by_step[state.step])
         caches = self._columns.around(state.lines)
         lanes = self._in_loop.in_body()
         begun, of_layers = self._begin(caches, lanes)
         carries = _rows_where(self._is_first[state.step], begun, state.carries)
         place = Place(known, self._carried.unpack(carries), of_layers)
-        drawn = lanes.draw_pixel(self._choice.choose, here, place)
-        kept = [list(kept) for kept in drawn.kept]
+        sampled = lanes.sample_pixel(self._choice.choose, here, place)
+        kept = [list(kept) for kept in sampled.kept]
         ended = lanes.end_row([_center(cache) for cache in caches], {}, kept)
         above = self._where_above(self._is_above[state.step + self._schedule.history])
         packed = self._columns.pack(ended)
-        columns = _rows_where(self._is_drawn[state.step], packed, above)
-        results = self.found.pack([self._choice.results(drawn)])
+        columns = _rows_where(self._is_sampled[state.step], packed, above)
+        results = self.found.pack([self._choice.results(sampled)])
         return _State(
             step=state.step + 1,
             lines=self._columns.push(columns, state.lines),
-            carries=self._pack_carries(drawn.carries),
+            carries=self._pack_carries(sampled.carries),
             results=state.results.write(state.step, results),
         )
 

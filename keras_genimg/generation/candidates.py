@@ -6,6 +6,7 @@ import tensorflow as tf
 from keras_genimg.likelihoods import Categorical
 from keras_genimg.ops.uniforms import CANDIDATES, CHOICE, seeded_uniforms
 from keras_genimg.sampling.forward_passes import forward_pass
+from keras_genimg.sampling.pixel_sampler import PixelSampler
 from keras_genimg.types import TensorLike
 
 
@@ -25,7 +26,15 @@ def temperatures(temperature: float | TensorLike) -> tf.Tensor:
 
 
 def completion_of_candidates(
-    model, draw, num_candidates, seeds, temperature, images, known, conditions
+    model,
+    sample: PixelSampler,
+    order: np.ndarray | None,
+    num_candidates: int,
+    seeds,
+    temperature,
+    images,
+    known,
+    conditions,
 ):
     """Complete images by sampling importance resampling, for a graph.
 
@@ -43,8 +52,8 @@ def completion_of_candidates(
 
     Args:
         model: An `AutoregressiveModel`.
-        draw: Function of `(uniforms, temperature, conditions, images, known)`, made by
-            a sampler.
+        sample: The function that draws the pixels of candidates.
+        order: See `later_known`.
         num_candidates: Number of candidates per image, at least 2.
         seeds: Integers of shape `(batch,)`.
         temperature: Result of `temperatures`.
@@ -70,11 +79,11 @@ def completion_of_candidates(
         )
     )
     uniforms = candidate_uniforms(seeds, image_shape, num_candidates)
-    candidates = draw(uniforms, temperature, conditions, given, given_known)
+    candidates = sample(uniforms, temperature, conditions, given, given_known)
     params = forward_pass(model, candidates, conditions)
     params = model.likelihood.at_temperature(params, temperature)
     log_prob = model.likelihood.log_prob_of_pixels(params, candidates)
-    evidence = later_known(known, model._drawer.order)
+    evidence = later_known(known, order)
     shape = (batch, num_candidates, *image_shape)
     log_prob = tf.where(evidence[:, None], tf.reshape(log_prob, shape[:-1]), 0.0)
     # In float64: a large image has thousands of nats, which float32 resolves only to
@@ -83,9 +92,9 @@ def completion_of_candidates(
     largest = tf.reduce_max(sums, axis=1, keepdims=True)
     log_weights = tf.cast(sums - largest, tf.float32)
     uniforms = seeded_uniforms(seeds, (), (CHOICE, 0))
-    drawn = Categorical(num_candidates).sample(log_weights, uniforms)
+    sampled = Categorical(num_candidates).sample(log_weights, uniforms)
     has_evidence = tf.reduce_any(evidence, axis=(1, 2))
-    chosen = tf.where(has_evidence, tf.cast(drawn, tf.int32), 0)
+    chosen = tf.where(has_evidence, tf.cast(sampled, tf.int32), 0)
     candidates = tf.reshape(candidates, shape)
     completed = tf.gather(candidates, chosen, axis=1, batch_dims=1)
     return completed, effective_size(log_weights)

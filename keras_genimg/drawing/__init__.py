@@ -1,1 +1,0 @@
-"""Images that models draw and complete, by samplers that have been checked."""

@@ -1,0 +1,1 @@
+"""Generation and completion of images, by samplers that have been checked."""

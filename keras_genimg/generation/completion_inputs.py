@@ -1,0 +1,32 @@
+"""Check of the images and masks that `complete` receives."""
+
+import numpy as np
+
+from keras_genimg.inputs.calls import eager_task
+from keras_genimg.inputs.images import check_shape
+
+
+def checked_completion(images, known, model):
+    """Validate the images and the masks of `complete`.
+
+    Unknown pixels become 0. Both get the shape of `images`, in float32.
+    """
+    owner = eager_task(model, "complete")
+    images, known = np.asarray(images), np.asarray(known)
+    check_shape(images.shape, model, owner)
+    if len(images) == 0:
+        raise ValueError(f"{owner} received no images: shape={images.shape}")
+    if known.shape not in (images.shape[:3], images.shape[1:3]):
+        raise ValueError(
+            f"`known` of {owner} must have the shape {images.shape[:3]} or "
+            f"{images.shape[1:3]}. Received: shape={known.shape}"
+        )
+    if not np.isin(known, (0, 1)).all():
+        raise ValueError(
+            f"`known` of {owner} must be 0 or 1 everywhere. Received: values "
+            f"{np.unique(known)[:10]}"
+        )
+    known = np.broadcast_to((known == 1)[..., None], images.shape)
+    model.likelihood.check_images(images[known], owner)
+    images = np.where(known, images, 0)
+    return images.astype("float32"), known.astype("float32")
