@@ -17,6 +17,7 @@ from keras_genimg.causality.sampler_check import check_difference
 from keras_genimg.drawing.candidates import completion_of_candidates, temperatures
 from keras_genimg.inputs.calls import cost_of_image, draw_images, eager_task
 from keras_genimg.inputs.images import check_shape, sized_image_shape
+from keras_genimg.keras_private import all_layers
 from keras_genimg.ops.checks import check_choice, check_temperature
 from keras_genimg.ops.devices import is_on_gpu, num_cores
 from keras_genimg.ops.graphs import random_operations, shared_eager_traces
@@ -373,7 +374,7 @@ class TracedSampler:
         if changed:
             owners = [
                 f"{type(layer).__name__} '{layer.name}'"
-                for layer in model._flatten_layers(include_self=False)
+                for layer in all_layers(model, include_self=False)
                 if any(id(variable) in changed for variable in _variables_of(layer))
             ]
             error = Refusal(

@@ -5,6 +5,8 @@ import functools
 import keras
 import tensorflow as tf
 
+from keras_genimg.keras_private import all_layers
+
 # Attributes that every layer or model has are Keras' own bookkeeping.
 _BOOKKEEPING = set(vars(keras.Layer()))
 _BOOKKEEPING_OF_MODELS = {
@@ -70,7 +72,7 @@ def _state(model):
     """Return the objects that traced functions of a model hold on to."""
     state = [*model.variables, model.likelihood]
     own = [*vars(model.likelihood).values()]
-    for layer in model._flatten_layers():
+    for layer in all_layers(model):
         attributes = vars(layer)
         state += (layer, layer.dtype_policy, attributes.get("call"))
         if layer is model:  # Compiling and training it sets attributes.

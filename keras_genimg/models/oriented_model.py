@@ -13,6 +13,7 @@ from keras_genimg.drawing.drawer import Drawer
 from keras_genimg.drawing.oriented import OrientedDrawer
 from keras_genimg.inputs.calls import map_images
 from keras_genimg.inputs.images import inputs_of
+from keras_genimg.keras_private import all_layers
 from keras_genimg.losses.negative_log_likelihood import GivenNats
 from keras_genimg.models.autoregressive_model import AutoregressiveModel
 from keras_genimg.ops.checks import check_image_shape
@@ -335,7 +336,7 @@ def _check_network(network, owner):
             f"pixels in raster order, such as PixelRNN or PixelCNN. Received: "
             f"{type(network).__name__}"
         )
-    for layer in network._flatten_layers():
+    for layer in all_layers(network):
         # Keras cannot collect their losses from the loop over the orders.
         if getattr(layer, "activity_regularizer", None) is not None:
             raise ValueError(

@@ -14,9 +14,9 @@ import numpy as np
 import tensorflow as tf
 
 import keras_genimg
+from keras_genimg.keras_private import all_layers, runs_its_graph
 from keras_genimg.ops.precision import is_quantized
 from keras_genimg.sampling import METHODS, waves
-from keras_genimg.sampling.program import is_functional
 from tests.fuzz import own_layers
 from tests.fuzz.families import faults_of_family
 from tests.fuzz.graphs import RandomGraph
@@ -292,7 +292,7 @@ class Trial:
         self.model.quantize("int8")
 
     def change_by_lora(self):
-        for layer in self.model._flatten_layers():
+        for layer in all_layers(self.model):
             if not hasattr(layer, "enable_lora") or layer.lora_enabled:
                 continue
             constrained = getattr(layer, "kernel_constraint", None) is not None
@@ -343,7 +343,7 @@ def layers_of(model):
     """Return the layers of a graph and of models in it, without parts of layers."""
     found = []
     for layer in model.layers:
-        is_graph = is_functional(layer)
+        is_graph = runs_its_graph(layer)
         found += layers_of(layer) if is_graph else [layer]
     return found
 
