@@ -254,6 +254,20 @@ def metrics_given(model: keras.Model) -> list[Any]:
     return keras.tree.flatten(model._compile_metrics._user_metrics)
 
 
+def set_direction(metric: keras.metrics.Metric, direction: str) -> None:
+    """Tell callbacks in auto mode, such as `EarlyStopping`, which values are better.
+
+    Keras' own metrics have a direction; others cannot be given one by argument.
+
+    Args:
+        metric: The metric.
+        direction: `"up"` if larger values are better, else `"down"`.
+
+    Seen in Keras 3.12.1 to 3.16.0.dev (`Metric._direction`).
+    """
+    metric._direction = direction
+
+
 def forget_initial_epoch(model: keras.Model) -> None:
     """Let the next `fit` begin at its argument `initial_epoch`.
 
@@ -323,18 +337,19 @@ def is_for_xla(graph: tf.Graph) -> bool:
     return control_flow_util.GraphOrParentsInXlaContext(graph)
 
 
-def forget_gradients(function: Any) -> None:
-    """Rename the custom gradients of a function, so that looking one up fails.
+def forget_gradients(nodes: Iterable[Any]) -> None:
+    """Rename the custom gradients of operations, so that looking one up fails.
 
-    Their names are numbers of this process. In a process that loads the function from
-    a file, the same number may belong to another gradient, and TensorFlow would take
-    it. `tf.saved_model.SaveOptions` can save gradients, but not leave out their names.
+    Their names are numbers of this process. In a process that loads the operations
+    from a file, the same number may belong to another gradient, and TensorFlow would
+    take it. `tf.saved_model.SaveOptions` can save gradients, but not leave out their
+    names.
 
     Args:
-        function: A `FunctionDef` of a SavedModel, changed in place.
+        nodes: `NodeDef`s of a SavedModel, changed in place.
 
     Seen in TensorFlow 2.21.0 and 2.22.0rc0 (attribute `_gradient_op_type` of nodes).
     """
-    for node in function.node_def:
+    for node in nodes:
         if "_gradient_op_type" in node.attr:
             node.attr["_gradient_op_type"].s = b"unsaved"

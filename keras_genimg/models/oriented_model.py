@@ -13,7 +13,7 @@ from keras_genimg.drawing.drawer import Drawer
 from keras_genimg.drawing.oriented import OrientedDrawer
 from keras_genimg.inputs.calls import map_images
 from keras_genimg.inputs.images import inputs_of
-from keras_genimg.keras_private import all_layers
+from keras_genimg.keras_private import all_layers, set_direction
 from keras_genimg.losses.negative_log_likelihood import GivenNats
 from keras_genimg.models.autoregressive_model import AutoregressiveModel
 from keras_genimg.ops.checks import check_image_shape
@@ -301,8 +301,7 @@ class OrientedModel(AutoregressiveModel):
             return y_pred / (math.log(2) * num_dims)
 
         metric = keras.metrics.MeanMetricWrapper(bits, "bits_per_dim")
-        # For `EarlyStopping` in auto mode; Keras has no public setting.
-        metric._direction = "down"
+        set_direction(metric, "down")
         return [metric]
 
     def _raster_models(self):

@@ -127,7 +127,7 @@ def _forget_gradients(directory):
     file = directory / "saved_model.pb"
     saved = saved_model_pb2.SavedModel.FromString(file.read_bytes())
     for function in saved.meta_graphs[0].graph_def.library.function:
-        forget_gradients(function)
+        forget_gradients(function.node_def)
     file.write_bytes(saved.SerializeToString())
     # It holds hashes of the graph before. No loader needs it.
     (directory / "fingerprint.pb").unlink(missing_ok=True)
