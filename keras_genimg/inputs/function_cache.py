@@ -7,12 +7,13 @@ import tensorflow as tf
 
 from keras_genimg.keras_private import all_layers
 
+_INPUT = keras.Input((1,))
 # Attributes that every layer or model has are Keras' own bookkeeping.
 _BOOKKEEPING = set(vars(keras.Layer()))
 _BOOKKEEPING_OF_MODELS = {
     *vars(keras.Model()),
     *vars(keras.Sequential()),
-    *vars(keras.Model(*[keras.Input((1,))] * 2)),
+    *vars(keras.Model(_INPUT, keras.layers.Identity()(_INPUT))),
 }
 _BY_VALUE = (bool, int, float, complex, str, bytes)
 
