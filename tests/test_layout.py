@@ -13,7 +13,7 @@ PACKAGE = ROOT / "keras_genimg"
 # From the bottom up. A package imports only from lines above; packages on the same line
 # do not import each other.
 LINES = [
-    ["backend_check", "version", "extras", "files", "types"],
+    ["backend_check", "version", "extras", "files", "types", "keras_private"],
     ["ops"],
     ["latents", "likelihoods"],
     ["datasets", "losses"],

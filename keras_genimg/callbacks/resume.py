@@ -18,8 +18,14 @@ from keras_genimg.files import atomic_path, file_lock, sync
 from keras_genimg.fitting.data import are_arrays, array_epochs, epochs_of
 from keras_genimg.fitting.fitter import ArrangingCallback
 from keras_genimg.fitting.workarounds import parts_of
+from keras_genimg.keras_private import (
+    averages_of,
+    build_for_step,
+    expect_no_averages,
+    is_multi_worker,
+)
 from keras_genimg.ops.checks import check_int, check_positive_int
-from keras_genimg.ops.workers import is_chief, is_multi_worker, sum_over_workers
+from keras_genimg.ops.workers import is_chief, sum_over_workers
 from keras_genimg.types import PathLike
 
 LOCK = ".lock"
@@ -108,9 +114,13 @@ class Resume(ArrangingCallback):
             if self._writes:
                 self._lock(stack)
             # Make all variables, which Keras would make in the first step.
-            model._assert_compile_called("fit")
+            if not model.compiled:
+                raise ValueError(
+                    f"{model.name}.fit needs a compiled model. Call `compile` before "
+                    f"it. Received: a model without an optimizer"
+                )
             with strategy.scope():
-                model._symbolic_build(data_batch=next(iter(x)))
+                build_for_step(model, next(iter(x)))
             self._run = describe_run(model, description)
             self._restore(model, load_state(self.directory))
             self._check_workers(strategy)
@@ -243,7 +253,7 @@ class Resume(ArrangingCallback):
     def _read_unswapped(self, epoch, logs):
         variables = list(self.model.trainable_variables)
         for part in parts_of(self.model.optimizer):
-            variables += getattr(part, "_model_variables_moving_average", ())
+            variables += averages_of(part)
         self._unswapped = {id(v): np.asarray(v.numpy()) for v in variables}
 
     def _lock(self, stack):
@@ -305,7 +315,7 @@ class Resume(ArrangingCallback):
             return
         # The same bits as at the end of the epoch.
         for swap in self._swaps:
-            swap._ema_weights_in_model = False
+            expect_no_averages(swap)
             if self._position == 0:
                 swap.on_epoch_end(self._first_epoch - 1)
 

@@ -3,9 +3,9 @@
 import keras
 import numpy as np
 
+from keras_genimg.keras_private import calls_in_order, runs_its_graph
 from keras_genimg.layers.causal_layer import CausalLayer
 from keras_genimg.ops.color_masks import color_groups
-from keras_genimg.sampling.program import is_functional
 
 
 def outputs_in_inference(graph, inputs):
@@ -51,25 +51,23 @@ def leaking_layer(
 
     def name(step):
         operation, inner = step.operation, None
-        if is_functional(operation):
-            pairs = [values[id(tensor)] for tensor in step.input_tensors]
+        if runs_its_graph(operation):
+            pairs = [values[id(tensor)] for tensor in step.inputs]
             both = zip(*pairs, strict=True)
             inner = leaking_layer(operation, leak, *both, image_shape, outputs_of)
         return inner or f"{type(operation).__name__} '{operation.name}'"
 
     leaking = [step for step in steps if any(leaks_of(step.outputs))]
     for step in leaking:
-        if any(leaks_of(step.input_tensors)):
+        if any(leaks_of(step.inputs)):
             continue
         # The map was made from a tensor without image axes, as by Reshape after
         # Flatten. Go back to the operation that read a map.
-        while flat := [
-            t for t in step.input_tensors if leaks.get(id(t), False) is None
-        ]:
+        while flat := [t for t in step.inputs if leaks.get(id(t), False) is None]:
             step = next(maker for maker in steps if flat[0] in maker.outputs)
         return name(step)
     for step in leaking:
-        joins = not all(leaks_of(step.input_tensors))
+        joins = not all(leaks_of(step.inputs))
         if joins or isinstance(step.operation, CausalLayer):
             return name(step)
     weighted = (step for step in leaking if getattr(step.operation, "weights", []))
@@ -77,10 +75,8 @@ def leaking_layer(
 
 
 def _steps(model):
-    """Return the nodes of a model's graph, in the order of computation."""
-    graph = keras.Function(model.inputs, model.outputs)
-    depths = sorted(graph._nodes_by_depth.items(), reverse=True)
-    return [node for _, nodes in depths for node in nodes if not node.is_input]
+    """Return the calls in a model's graph, in the order of computation."""
+    return calls_in_order(keras.Function(model.inputs, model.outputs))
 
 
 def _effect(leak, image_shape, before, after):

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_genimg.causality.probing import check_causal
+from keras_genimg.keras_private import all_layers
 from keras_genimg.layers.causal_layer import CausalLayer, has_step_row, reach_of
 from keras_genimg.ops.devices import full_float32, is_on_gpu
 from keras_genimg.ops.precision import has_half_precision, in_float32, is_quantized
@@ -88,7 +89,7 @@ def check_difference(model, weights, params, images, conditions=()):
         )
     else:
         why = "Pixel by pixel, no single layer disagrees."
-        causal = (x for x in model._flatten_layers() if isinstance(x, CausalLayer))
+        causal = (x for x in all_layers(model) if isinstance(x, CausalLayer))
         kinds = {
             type(each).__name__
             for each in causal

@@ -13,6 +13,7 @@ from keras_genimg.causality.blame import leaking_layer
 from keras_genimg.causality.changes import leaks_between, params_of, some_of
 from keras_genimg.causality.leak import worst_leak
 from keras_genimg.causality.random_weights import random_values
+from keras_genimg.keras_private import all_layers
 from keras_genimg.sampling.forward_passes import forward_pass
 
 
@@ -56,7 +57,7 @@ def training_leak(model, pairs):
             return None
     normalizations = [
         layer
-        for layer in model._flatten_layers()
+        for layer in all_layers(model)
         if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable
     ]
     if normalizations:

@@ -11,7 +11,8 @@ import tensorflow as tf
 from keras_genimg.datasets import Epochs
 from keras_genimg.datasets.epochs import make_epochs
 from keras_genimg.inputs.images import images_of, refuse_targets
-from keras_genimg.ops.workers import is_multi_worker, shared_seed, sum_over_workers
+from keras_genimg.keras_private import is_multi_worker
+from keras_genimg.ops.workers import shared_seed, sum_over_workers
 
 
 def are_arrays(x: Any) -> bool:

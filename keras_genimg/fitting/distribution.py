@@ -6,6 +6,12 @@ import keras
 import tensorflow as tf
 
 from keras_genimg.fitting.workarounds import parts_of
+from keras_genimg.keras_private import (
+    all_layers,
+    arguments_of_calls,
+    scope_of,
+    scope_of_optimizer,
+)
 from keras_genimg.ops.replicas import whole_batch
 
 
@@ -43,8 +49,8 @@ def check_compile(model, optimizer, arguments):
     replicas = strategy.num_replicas_in_sync
     parts = parts_of(optimizer)
     for part in parts:
-        if getattr(part, "_distribution_strategy", strategy) is not strategy:
-            scope = _scope(model._distribute_strategy)
+        if (scope_of_optimizer(part) or strategy) is not strategy:
+            scope = _scope(scope_of(model))
             raise ValueError(
                 f"{model.name} was made in {scope}, and its optimizer {part.name} in "
                 f"another one. Make the optimizer in the same: `with "
@@ -80,7 +86,7 @@ def _warn_of_statistics(model, replicas):
     """Warn of layers that use the statistics of a replica's part of the batch."""
     names = [
         f"'{layer.name}'"
-        for layer in model._flatten_layers()
+        for layer in all_layers(model)
         if isinstance(layer, keras.layers.BatchNormalization)
         and layer.trainable
         and not layer.synchronized
@@ -98,10 +104,8 @@ def _warn_of_statistics(model, replicas):
 
 def _is_always_inference(layer):
     """Return whether each call of a layer in a graph says `training=False`."""
-    calls = layer._inbound_nodes
-    return bool(calls) and all(
-        call.arguments.kwargs.get("training") is False for call in calls
-    )
+    calls = arguments_of_calls(layer)
+    return bool(calls) and all(call.get("training") is False for call in calls)
 
 
 def check_scope(model, method):
@@ -116,7 +120,7 @@ def check_scope(model, method):
         ValueError: If the scope is not the one that the model was made in.
     """
     # None if there was no scope; `distribute_strategy` would then be the present one.
-    made_in = model._distribute_strategy
+    made_in = scope_of(model)
     here = tf.distribute.get_strategy() if tf.distribute.has_strategy() else None
     if made_in is not here and (here is not None or method == "compile"):
         raise ValueError(

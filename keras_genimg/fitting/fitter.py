@@ -36,7 +36,13 @@ from keras_genimg.inputs.images import (
     unpacked,
     with_shape,
 )
-from keras_genimg.ops.workers import is_multi_worker
+from keras_genimg.keras_private import (
+    forget_initial_epoch,
+    is_evaluation_in_fit,
+    is_multi_worker,
+    metrics_given,
+    metrics_of_compile,
+)
 
 
 class ArrangingCallback(keras.callbacks.Callback):
@@ -95,7 +101,7 @@ class Fitter:
         with contextlib.ExitStack() as stack:
             # `BackupAndRestore` sets this attribute and does not clear it. The next
             # `fit` would start at that epoch.
-            stack.callback(setattr, model, "_initial_epoch", None)
+            stack.callback(forget_initial_epoch, model)
             stack.enter_context(self.iterators.freed_at_the_end())
             for callback in callbacks:
                 if isinstance(callback, ArrangingCallback):
@@ -124,7 +130,7 @@ class Fitter:
     def evaluate(self, keras_evaluate, *args, **kwargs):
         """Call `keras.Model.evaluate` of the model with checked data."""
         # `fit` evaluates through this method too, on what it has checked already.
-        if kwargs.get("_use_cached_eval_dataset"):
+        if is_evaluation_in_fit(kwargs):
             return keras_evaluate(*args, **kwargs)
         given = self._checked(_by_name(keras_evaluate, *args, **kwargs), "evaluate")
         self._check.forget_sizes()
@@ -236,10 +242,10 @@ class Fitter:
         model = self._model
         if model.distribute_strategy.num_replicas_in_sync == 1:
             return keras_step(self._checked_batch(data, what))
-        variables, compiled = [*model._epoch_variables()], model._compile_metrics
+        variables, compiled = [*model._epoch_variables()], metrics_of_compile(model)
         if compiled is not None and not compiled.built:
             # Keras lists these from the first step on, unless `fit` built them before.
-            for metric in keras.tree.flatten(compiled._user_metrics):
+            for metric in metrics_given(model):
                 variables += getattr(metric, "variables", ())
         here = self._replica.step = ReplicaStep(data, variables)
         try:

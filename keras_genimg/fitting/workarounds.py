@@ -9,7 +9,13 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from keras_genimg.ops.workers import is_multi_worker
+from keras_genimg.keras_private import (
+    all_layers,
+    dataset_of,
+    is_multi_worker,
+    leave_gradients_unsummed,
+    set_dataset_of,
+)
 
 
 def any_batch(inputs, model):
@@ -22,7 +28,7 @@ def any_batch(inputs, model):
     if tf.executing_eagerly():
         return inputs
     sizes = {size for weight in model.weights for size in weight.shape}
-    for layer in model._flatten_layers():
+    for layer in all_layers(model):
         for operation in getattr(layer, "operations", ()):
             for tensor in keras.tree.flatten(operation.output):
                 sizes.update(tensor.shape[1:])
@@ -73,7 +79,7 @@ def sum_gradients_first(optimizer):
         optimizer: A built `keras.optimizers.Optimizer`.
     """
     for part in parts_of(optimizer):
-        part._all_reduce_sum_gradients = list
+        leave_gradients_unsummed(part)
     optimizer.apply = types.MethodType(_apply_sum, optimizer)
 
 
@@ -119,10 +125,11 @@ class IteratorKeeper:
         Args:
             epoch_iterator: Keras' `TFEpochIterator`.
         """
-        dataset = getattr(epoch_iterator, "_distributed_dataset", None)
+        dataset = dataset_of(epoch_iterator)
         if dataset is not None and not isinstance(dataset, _KeptIterators):
-            epoch_iterator._distributed_dataset = _KeptIterators(dataset)
-            self._kept.append(epoch_iterator._distributed_dataset)
+            kept = _KeptIterators(dataset)
+            set_dataset_of(epoch_iterator, kept)
+            self._kept.append(kept)
 
     @contextlib.contextmanager
     def freed_at_the_end(self) -> Iterator[None]:

@@ -17,6 +17,7 @@ from keras_genimg.generation.sampler_key import SamplerKey
 from keras_genimg.generation.scheme import Inspection, SamplingScheme
 from keras_genimg.inputs.calls import cost_of_image
 from keras_genimg.inputs.function_cache import UntilChange
+from keras_genimg.keras_private import all_layers
 from keras_genimg.ops.devices import is_on_gpu
 from keras_genimg.ops.graphs import random_operations, shared_eager_traces
 from keras_genimg.ops.precision import has_half_precision, in_float32, is_quantized
@@ -163,7 +164,7 @@ class Sampler:
         if changed:
             owners = [
                 f"{type(layer).__name__} '{layer.name}'"
-                for layer in model._flatten_layers(include_self=False)
+                for layer in all_layers(model, include_self=False)
                 if any(id(variable) in changed for variable in _variables_of(layer))
             ]
             error = Refusal(

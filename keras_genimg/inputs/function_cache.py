@@ -7,12 +7,15 @@ from typing import Any, Generic, TypeVar
 import keras
 import tensorflow as tf
 
+from keras_genimg.keras_private import all_layers
+
+_INPUT = keras.Input((1,))
 # Attributes that every layer or model has are Keras' own bookkeeping.
 _BOOKKEEPING = set(vars(keras.Layer()))
 _BOOKKEEPING_OF_MODELS = {
     *vars(keras.Model()),
     *vars(keras.Sequential()),
-    *vars(keras.Model(*[keras.Input((1,))] * 2)),
+    *vars(keras.Model(_INPUT, keras.layers.Identity()(_INPUT))),
 }
 _BY_VALUE = (bool, int, float, complex, str, bytes)
 
@@ -110,7 +113,7 @@ def _state(model):
     """Return the objects that traced functions of a model hold on to."""
     state = [*model.variables, model.likelihood]
     own = [*vars(model.likelihood).values()]
-    for layer in model._flatten_layers():
+    for layer in all_layers(model):
         attributes = vars(layer)
         state += (layer, layer.dtype_policy, attributes.get("call"))
         if layer is model:  # Compiling and training it sets attributes.

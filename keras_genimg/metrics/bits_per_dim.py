@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from keras_genimg import likelihoods
+from keras_genimg.keras_private import set_direction
 from keras_genimg.types import Config, Policy, TensorLike
 
 
@@ -43,8 +44,7 @@ class BitsPerDim(keras.metrics.Mean):
         super().__init__(name=name, dtype=dtype)
         self.num_dims = num_dims
         self.likelihood = likelihoods.get(likelihood)
-        # For `EarlyStopping` in auto mode; Keras has no public setting.
-        self._direction = "down"
+        set_direction(self, "down")
 
     def update_state(
         self,

@@ -2,6 +2,8 @@
 
 import keras
 
+from keras_genimg.keras_private import set_direction
+
 
 class ReportedValue(keras.metrics.Metric):
     """Reports a value that other metrics collect, and the direction of improvement.
@@ -17,8 +19,7 @@ class ReportedValue(keras.metrics.Metric):
 
     def __init__(self, name, direction, value):
         super().__init__(name=name)
-        # Keras has no public setting for the direction.
-        self._direction = direction
+        set_direction(self, direction)
         self.value = value
 
     def update_state(self, y_true, y_pred, sample_weight=None):

@@ -16,6 +16,7 @@ from keras_genimg.fitting.workarounds import any_batch, outside_replicas
 from keras_genimg.inputs.function_cache import FunctionCache, LayerVersion
 from keras_genimg.inputs.images import images_of, sized_image_shape
 from keras_genimg.inputs.torch_loader import is_torch_loader
+from keras_genimg.keras_private import GraphModel, metrics_of_compile, scope_of
 from keras_genimg.losses import NegativeLogLikelihood
 from keras_genimg.ops.checks import check_positive_int
 from keras_genimg.ops.configurable import own_arguments
@@ -42,7 +43,7 @@ _MAX_EXAMPLES = 256
 _Model = TypeVar("_Model", bound="GenerativeModel")
 
 
-class GenerativeModel(keras.Model):
+class GenerativeModel(GraphModel):
     """A functional Keras model of images, which trains on images alone and draws them.
 
     The first input is the batch of images, in the likelihood's own range; further
@@ -369,8 +370,8 @@ class GenerativeModel(keras.Model):
 
     # Methods of `keras.Model`.
 
-    def call(self, inputs, training=None, mask=None):
-        return super().call(any_batch(inputs, self), training, mask)
+    def _inputs_of_graph(self, inputs):
+        return any_batch(inputs, self)
 
     def compile(
         self,
@@ -517,7 +518,7 @@ class GenerativeModel(keras.Model):
 
     def get_metrics_result(self) -> dict[str, Any]:
         # A user's `train_step` may leave out the metrics of `compile`.
-        metrics = self._compile_metrics
+        metrics = metrics_of_compile(self)
         if metrics is not None and not metrics.built:
             return {}
         return super().get_metrics_result()
@@ -541,7 +542,7 @@ class GenerativeModel(keras.Model):
         force |= self._layer_version.is_new_to("predict_function")
         return super().make_predict_function(force)
 
-    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+    def _build_for_steps(self, iterator, batch):
         """Build with a replica's part of the first batch.
 
         Keras averages the parts of all replicas, which fails if they differ in size or
@@ -549,25 +550,23 @@ class GenerativeModel(keras.Model):
         """
         if iterator is not None:  # Keras calls this before it reads from it.
             self._fitter.iterators.keep(iterator)
-        if self._distribute_strategy is None:
+        strategy = scope_of(self)
+        if strategy is None:
             return
         if iterator is not None:
-            local = self._distribute_strategy.experimental_local_results
+            local = strategy.experimental_local_results
             _, _, batches = next(iter(iterator))
-            data_batch = tf.nest.map_structure(lambda x: local(x)[0], next(batches))
-        super()._maybe_symbolic_build(data_batch=data_batch)
+            batch = tf.nest.map_structure(lambda x: local(x)[0], next(batches))
+        super()._build_for_steps(None, batch)
 
-    def _run_through_graph(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
-        # Only `clone_model` passes a function to a model that is built.
-        if self.built and "call_fn" in kwargs:
-            raise ValueError(
-                f"keras.models.clone_model would return a plain keras.Model, without "
-                f"the loss and the methods of {self.name}. Use {type(self).__name__}."
-                f"from_config(model.get_config()); or clone keras.Model(model.inputs, "
-                f"model.outputs), for the network alone. Received: model of type "
-                f"{type(self).__name__}"
-            )
-        return super()._run_through_graph(inputs, *args, **kwargs)
+    def _check_may_be_cloned(self):
+        raise ValueError(
+            f"keras.models.clone_model would return a plain keras.Model, without "
+            f"the loss and the methods of {self.name}. Use {type(self).__name__}."
+            f"from_config(model.get_config()); or clone keras.Model(model.inputs, "
+            f"model.outputs), for the network alone. Received: model of type "
+            f"{type(self).__name__}"
+        )
 
     def save(self, filepath: PathLike, *args: Any, **kwargs: Any) -> None:
         """Write a `.keras` file as `keras.Model.save` does.

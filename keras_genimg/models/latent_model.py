@@ -14,6 +14,7 @@ from keras_genimg.inputs.calls import (
     seeded_batches,
 )
 from keras_genimg.inputs.images import images_of
+from keras_genimg.keras_private import set_direction
 from keras_genimg.latents.inference import (
     Inference,
     importance_weighted_bound,
@@ -43,8 +44,7 @@ class LatentModel(GenerativeModel):
     def _own_metrics(self):
         nats = NegativeLogLikelihood(self.likelihood, None, dtype="float32")
         reconstruction = keras.metrics.MeanMetricWrapper(nats, "reconstruction")
-        # For `EarlyStopping` in auto mode; Keras has no public setting.
-        reconstruction._direction = "down"
+        set_direction(reconstruction, "down")
 
         def elbo():
             return -(reconstruction.result() + self._kl.result())

@@ -13,6 +13,7 @@ from keras_genimg.generation.samplers import Samplers
 from keras_genimg.generation.scales import EnlargingScheme, ScalesScheme
 from keras_genimg.inputs.calls import image_seeds
 from keras_genimg.inputs.images import check_shape
+from keras_genimg.keras_private import set_direction
 from keras_genimg.losses.negative_log_likelihood import MaskedNegativeLogLikelihood
 from keras_genimg.metrics import BitsPerDim
 from keras_genimg.models.autoregressive_model import AutoregressiveModel
@@ -587,8 +588,7 @@ class MultiScalePixelRNN(AutoregressiveModel):
             )
             name = f"nats_{rows}x{columns}"
             metrics.append(keras.metrics.MeanMetricWrapper(nats, name))
-            # For `EarlyStopping` in auto mode; Keras has no public setting.
-            metrics[-1]._direction = "down"
+            set_direction(metrics[-1], "down")
         return metrics
 
     def _raster_models(self):

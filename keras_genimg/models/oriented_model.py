@@ -14,6 +14,7 @@ from keras_genimg.generation.samplers import Samplers
 from keras_genimg.generation.scheme import SamplingScheme
 from keras_genimg.inputs.calls import map_images
 from keras_genimg.inputs.images import inputs_of
+from keras_genimg.keras_private import all_layers, set_direction
 from keras_genimg.losses.negative_log_likelihood import GivenNats
 from keras_genimg.models.autoregressive_model import AutoregressiveModel
 from keras_genimg.ops.checks import check_image_shape
@@ -302,8 +303,7 @@ class OrientedModel(AutoregressiveModel):
             return y_pred / (math.log(2) * num_dims)
 
         metric = keras.metrics.MeanMetricWrapper(bits, "bits_per_dim")
-        # For `EarlyStopping` in auto mode; Keras has no public setting.
-        metric._direction = "down"
+        set_direction(metric, "down")
         return [metric]
 
     def _raster_models(self):
@@ -337,7 +337,7 @@ def _check_network(network, owner):
             f"pixels in raster order, such as PixelRNN or PixelCNN. Received: "
             f"{type(network).__name__}"
         )
-    for layer in network._flatten_layers():
+    for layer in all_layers(network):
         # Keras cannot collect their losses from the loop over the orders.
         if getattr(layer, "activity_regularizer", None) is not None:
             raise ValueError(

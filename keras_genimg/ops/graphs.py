@@ -7,7 +7,8 @@ import weakref
 from collections.abc import Callable
 
 import tensorflow as tf
-from tensorflow.python.ops import control_flow_util
+
+from keras_genimg.keras_private import is_for_xla
 
 _functions = weakref.WeakKeyDictionary()
 _FEWEST_ROWS = 16
@@ -92,7 +93,7 @@ def traced_once(function, batched=0):
         # XLA would compile a training step again for each batch. Its gradient takes
         # shapes from the trace, and to XLA (TensorFlow 2.21) all arguments of a call
         # are constants if one of its results must be.
-        if control_flow_util.GraphOrParentsInXlaContext(graph):
+        if is_for_xla(graph):
             return function(*arguments)
         shared = _functions.setdefault(graph, {})
         traced = shared.setdefault(function, tf.function(function, autograph=False))

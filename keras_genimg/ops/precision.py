@@ -3,6 +3,8 @@
 import keras
 import numpy as np
 
+from keras_genimg.keras_private import all_layers
+
 _HALF_PRECISION = ("bfloat16", "float16", "mixed_bfloat16", "mixed_float16")
 
 
@@ -13,12 +15,12 @@ def is_half_precision(dtype):
 
 def has_half_precision(model):
     """Return whether a layer of a model computes in half precision."""
-    return any(is_half_precision(x.compute_dtype) for x in model._flatten_layers())
+    return any(is_half_precision(x.compute_dtype) for x in all_layers(model))
 
 
 def is_quantized(model):
     """Return whether a layer of a model is quantized."""
-    return any(getattr(x, "quantization_mode", None) for x in model._flatten_layers())
+    return any(getattr(x, "quantization_mode", None) for x in all_layers(model))
 
 
 def in_float32(model):
@@ -28,7 +30,7 @@ def in_float32(model):
         The model; or None if a config does not describe it, as with LoRA inside a
         composite layer.
     """
-    kinds = {type(layer) for layer in model._flatten_layers()}
+    kinds = {type(layer) for layer in all_layers(model)}
     # Keras knows its own, of which a layer and an operation may share a name.
     known = {x.__name__: x for x in kinds if x.__module__.partition(".")[0] != "keras"}
     policy = keras.config.dtype_policy()

@@ -5,11 +5,6 @@ import random
 import tensorflow as tf
 
 
-def is_multi_worker(strategy: tf.distribute.Strategy) -> bool:
-    """Return whether replicas are in several processes."""
-    return strategy.extended._in_multi_worker_mode()
-
-
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
     """Return whether this process writes files for all workers."""
     return strategy.extended.should_checkpoint

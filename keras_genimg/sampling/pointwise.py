@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 from keras import layers, ops
 
+from keras_genimg.keras_private import operation_classes
 from keras_genimg.layers.masked_conv2d import MaskedConv2D
 from keras_genimg.layers.split_colors import SplitColors
 from keras_genimg.ops.convolution import affine
@@ -40,22 +41,25 @@ _NO_EFFECT_IN_INFERENCE = (
     layers.GaussianNoise,
     layers.SpatialDropout2D,
 )
-# Class names of elementwise operations of `keras.ops`, with broadcasting.
-ELEMENTWISE = set(
+# Classes of elementwise operations of `keras.ops`, with broadcasting.
+ELEMENTWISE = operation_classes(
     """
-    Abs Absolute Add Arctan Arctan2 Cast Ceil Celu Clip Cos Cosh Divide DivideNoNan
+    Absolute Add Arctan Arctan2 Cast Ceil Celu Clip Cos Cosh Divide DivideNoNan
     Elu Equal Erf Exp Expm1 Floor FloorDivide Gelu Greater GreaterEqual HardShrink
-    HardSigmoid HardSilu HardTanh Hypot Identity LeakyRelu Less LessEqual Log Log10
+    HardSigmoid HardSilu HardTanh Hypot LeakyRelu Less LessEqual Log Log10
     Log1p Log2 Logaddexp LogicalAnd LogicalNot LogicalOr LogSigmoid Maximum Minimum
     Mod Multiply Negative NotEqual Power Reciprocal Relu Relu6 Round Rsqrt Selu
     Sigmoid Sign Silu Sin Sinh Softplus SoftShrink Softsign SparsePlus Sqrt Square
-    SquarePlus StopGradient Subtract Tan Tanh TanhShrink Threshold TrueDivide Where
+    Squareplus StopGradient Subtract Tan Tanh TanhShrink Threshold TrueDivide Where
     """.split()
 )
 # Operations along an axis, which must be the channel axis.
-_ALONG_AXIS = {"Concatenate", "Glu", "LogSoftmax", "Softmax", "Split"}
+_ALONG_AXIS = operation_classes(
+    ["Concatenate", "Glu", "LogSoftmax", "Softmax", "Split"]
+)
 # Reductions, which must keep the axis that they reduce.
-_REDUCTIONS = {"Max", "Mean", "Min", "Sum"}
+_REDUCTIONS = operation_classes(["Max", "Mean", "Min", "Sum"])
+_INDEXING = operation_classes(["GetItem"])
 
 
 def pointwise_function(operation, args, kwargs):
@@ -113,7 +117,7 @@ def _layer_function(layer, ranks):
 
 
 def _ops_function(operation, args, kwargs, ranks):
-    kind, rank = type(operation).__name__, max(ranks)
+    kind, rank = type(operation), max(ranks)
     if kind in ELEMENTWISE:
         # A constant with more axes may differ between pixels, and maps of different
         # ranks broadcast along other axes than the pixels'.
@@ -123,7 +127,7 @@ def _ops_function(operation, args, kwargs, ranks):
     elif kind in _ALONG_AXIS or (kind in _REDUCTIONS and operation.keepdims):
         if len(ranks) == 1 and _is_last(operation.axis, rank):
             return _along_last_axis(operation)
-    elif kind == "GetItem":
+    elif kind in _INDEXING:
         key = _channel_slice(args[1] if len(args) > 1 else kwargs["key"], rank)
         if key is not None:
             return lambda x, _: x[..., key]

@@ -9,7 +9,9 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from keras import layers
 
+from keras_genimg.keras_private import operation_classes, run_graph, runs_its_graph
 from keras_genimg.layers.causal_layer import CausalLayer, is_stepped
 from keras_genimg.sampling.formulas import AffineWeights
 from keras_genimg.sampling.pointwise import (
@@ -20,14 +22,16 @@ from keras_genimg.sampling.pointwise import (
 )
 
 _ADVICE = {
-    "Conv2D": "use MaskedConv2D instead",
-    "DepthwiseConv2D": "use MaskedConv2D instead",
-    "SeparableConv2D": "use MaskedConv2D instead",
-    "BatchNormalization": "call it with training=False, or use "
+    layers.Conv2D: "use MaskedConv2D instead",
+    layers.DepthwiseConv2D: "use MaskedConv2D instead",
+    layers.SeparableConv2D: "use MaskedConv2D instead",
+    layers.BatchNormalization: "call it with training=False, or use "
     "LayerNormalization(axis=-1)",
-    "Flatten": "keep the map's axes",
-    "Reshape": "keep the map's axes",
+    layers.Flatten: "keep the map's axes",
+    layers.Reshape: "keep the map's axes",
+    **dict.fromkeys(operation_classes(["Reshape"]), "keep the map's axes"),
 }
+_CONVERSIONS = operation_classes(["ConvertToTensor"])
 
 
 class Level(enum.IntEnum):
@@ -122,7 +126,7 @@ class Program:
             Value(Level.FIXED if position else Level.PIXEL, spec)
             for position, spec in enumerate(model.inputs)
         ]
-        if not is_functional(model):
+        if not runs_its_graph(model):
             raise refusal(model, reason="computes more than its graph")
         (self.output,) = _values_in(self._inline(model, self.inputs))
 
@@ -163,7 +167,7 @@ class Program:
         if level != Level.FIXED:
             # Constants of fewer axes than a map broadcast against its last ones.
             is_map = {len(value.spec.shape) for value in inputs} == {4}
-            broadcasts = is_map and type(operation).__name__ in ELEMENTWISE
+            broadcasts = is_map and type(operation) in ELEMENTWISE
             args, kwargs = tf.nest.map_structure(
                 lambda leaf: self._lift(leaf, 2 if broadcasts else 4), (args, kwargs)
             )
@@ -175,7 +179,7 @@ class Program:
             raise error
         if level == Level.FIXED:
             return self._instruction(operation, args, kwargs, specs, level)
-        if type(operation).__name__ == "ConvertToTensor":
+        if type(operation) in _CONVERSIONS:
             # Of an inner model, which casts its inputs.
             return [self._cast(value, specs.dtype) for value in inputs]
         # A single product takes fewer operations per pixel than a causal layer.
@@ -213,7 +217,7 @@ class Program:
 
     def _append_composite(self, layer, args, kwargs):
         """Append the operations in the `call` of a composite layer."""
-        autocast = getattr(layer, "autocast", True) and not is_functional(layer)
+        autocast = getattr(layer, "autocast", True) and not runs_its_graph(layer)
         values = [
             self._cast(value, layer.compute_dtype)
             if autocast and "float" in value.spec.dtype
@@ -234,7 +238,7 @@ class Program:
         try:
             return self._inline(graph, values, layer.compute_dtype)
         except Refusal as error:
-            if is_functional(layer):
+            if runs_its_graph(layer):
                 raise
             reason = f"is made of layers that cannot all be sampled ({error})"
             refused = refusal(layer, args, kwargs, reason)
@@ -353,7 +357,7 @@ def walk(model, values, call):
     """
     # A new one, since subclasses of `keras.Model` may add to the walk.
     graph = keras.Function(list(model.inputs), list(model.outputs))
-    outputs = graph._run_through_graph(values, lambda operation: operation, call)
+    outputs = run_graph(graph, values, call)
     is_sequence = isinstance(model, keras.Sequential)
     structure = model.outputs if is_sequence else model.output
     return keras.tree.pack_sequence_as(structure, outputs)
@@ -362,17 +366,6 @@ def walk(model, values, call):
 def input_like(spec):
     """Return a new symbolic input of the shape and dtype of a `keras.KerasTensor`."""
     return keras.Input(batch_shape=spec.shape, dtype=spec.dtype)
-
-
-def is_functional(operation):
-    """Return whether an operation is a model that runs its own graph.
-
-    That is a functional or sequential one, unless a subclass overrides `call`.
-    """
-    if not isinstance(operation, keras.Model) or "call" in vars(operation):
-        return False
-    definer = next(kind for kind in type(operation).__mro__ if "call" in vars(kind))
-    return definer.__name__ in ("Functional", "Sequential", "GenerativeModel")
 
 
 def is_composite(operation):
@@ -413,7 +406,7 @@ def refusal(
         reason: Why it cannot be sampled.
     """
     kind = type(operation).__name__
-    advice = _ADVICE.get(kind, "use causal or pointwise layers")
+    advice = _ADVICE.get(type(operation), "use causal or pointwise layers")
     shapes = [
         tuple(getattr(leaf, "spec", leaf).shape)
         for leaf in tf.nest.flatten((args, kwargs or {}))

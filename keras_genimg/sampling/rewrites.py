@@ -7,9 +7,13 @@ import operator
 import keras
 import tensorflow as tf
 
+from keras_genimg.keras_private import operation_classes
 from keras_genimg.sampling.formulas import AffineWeights, Formula
 from keras_genimg.sampling.plan import Plan
 from keras_genimg.sampling.pointwise import Linear
+
+_ADDITIONS = {keras.layers.Add, *operation_classes(["Add"])}
+_RELUS = operation_classes(["Relu"])
 
 
 def floor(weights, inputs):
@@ -226,9 +230,7 @@ def _is_float32(step):
 
 def _is_sum(step):
     """Whether an instruction adds values of as many channels, and nothing else."""
-    is_add = type(step.operation) is keras.layers.Add
-    if not isinstance(step.operation, keras.Layer):
-        is_add = type(step.operation).__name__ == "Add"
+    is_add = type(step.operation) in _ADDITIONS
     given = tf.nest.flatten((step.args, step.kwargs))
     widths = {value.spec.shape[-1] for value in step.inputs}
     return is_add and len(widths) == 1 and len(given) == len(step.inputs)
@@ -240,4 +242,4 @@ def _is_relu(operation):
         return options == (None, 0, 0)
     if type(operation) is keras.layers.Activation:
         return operation.activation is keras.activations.relu
-    return type(operation).__name__ == "Relu" and not isinstance(operation, keras.Layer)
+    return type(operation) in _RELUS

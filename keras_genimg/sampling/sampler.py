@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_genimg.keras_private import all_layers
 from keras_genimg.layers.causal_layer import CausalLayer, has_step_row, is_stepped
 from keras_genimg.likelihoods import Likelihood
 from keras_genimg.ops.devices import is_on_gpu
@@ -178,7 +179,7 @@ def largest_small_batch(model: keras.Model, image_shape: Shape) -> int:
         model: An `AutoregressiveModel`.
         image_shape: `(height, width, colors)`.
     """
-    layers = [x for x in model._flatten_layers() if isinstance(x, CausalLayer)]
+    layers = [x for x in all_layers(model) if isinstance(x, CausalLayer)]
     reach, guesses_rows = _faster_ways(model, layers, *image_shape[:2])
     if reach is not None:
         return Waves.largest_batch

@@ -14,6 +14,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from keras_genimg.files import atomic_path
+from keras_genimg.keras_private import forget_gradients
 from keras_genimg.ops.workers import is_chief
 from keras_genimg.serving.endpoint import Endpoint
 from keras_genimg.types import PathLike
@@ -126,9 +127,7 @@ def _forget_gradients(directory):
     file = directory / "saved_model.pb"
     saved = saved_model_pb2.SavedModel.FromString(file.read_bytes())
     for function in saved.meta_graphs[0].graph_def.library.function:
-        for node in function.node_def:
-            if "_gradient_op_type" in node.attr:
-                node.attr["_gradient_op_type"].s = b"unsaved"
+        forget_gradients(function.node_def)
     file.write_bytes(saved.SerializeToString())
     # It holds hashes of the graph before. No loader needs it.
     (directory / "fingerprint.pb").unlink(missing_ok=True)

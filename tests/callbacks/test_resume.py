@@ -399,3 +399,8 @@ def test_not_together_with_backups_of_keras(tmp_path):
         with pytest.raises(ValueError, match="both Resume and BackupAndRest.*over"):
             fit(make(), *callbacks)
     assert not list(tmp_path.iterdir())
+
+
+def test_needs_a_compiled_model(tmp_path):
+    with pytest.raises(ValueError, match="needs a compiled model.*Call `compile`"):
+        fit(PixelCNN(SHAPE, 4, 1), Resume(tmp_path))

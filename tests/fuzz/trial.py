@@ -14,10 +14,10 @@ import numpy as np
 import tensorflow as tf
 
 import keras_genimg
+from keras_genimg.keras_private import all_layers, runs_its_graph
 from keras_genimg.ops.precision import is_quantized
 from keras_genimg.sampling import METHODS
 from keras_genimg.sampling.orders import waves
-from keras_genimg.sampling.program import is_functional
 from tests.fuzz import own_layers
 from tests.fuzz.families import faults_of_family
 from tests.fuzz.graphs import RandomGraph
@@ -340,7 +340,7 @@ class Trial:
             return
         normalizes = any(
             isinstance(layer, keras.layers.BatchNormalization) and layer.trainable
-            for layer in self.model._flatten_layers()
+            for layer in all_layers(self.model)
         )
         if normalizes and not self.is_warned:
             self.fault(f"{name} does not warn of BatchNormalization")
@@ -359,7 +359,7 @@ class Trial:
         self.model.quantize("int8")
 
     def change_by_lora(self):
-        for layer in self.model._flatten_layers():
+        for layer in all_layers(self.model):
             if not hasattr(layer, "enable_lora") or layer.lora_enabled:
                 continue
             constrained = getattr(layer, "kernel_constraint", None) is not None
@@ -427,7 +427,7 @@ def layers_of(model):
     """Return the layers of a graph and of models in it, without parts of layers."""
     found = []
     for layer in model.layers:
-        is_graph = is_functional(layer)
+        is_graph = runs_its_graph(layer)
         found += layers_of(layer) if is_graph else [layer]
     return found
 
