@@ -58,7 +58,7 @@ def text_of(page):
 
 def commands_of(text):
     """Return the commands in a text that are ours, without redirections."""
-    ours = r"(?:python (?:-m )?(?:examples|export|tests)[/.]\w|genimg-\w+ -)"
+    ours = r"(?:python (?:-m )?(?:examples|export|tests)[/.]\w|genimg-[\w-]+ [\w.-])"
     return {command.strip(" '") for command in re.findall(rf"{ours}[^`\n|>&]*", text)}
 
 
