@@ -129,7 +129,7 @@ def test_the_script_of_the_readme_runs_as_printed(tmp_path):
     (tmp_path / "script.py").write_text(script)
     output = run_python("script.py", cwd=tmp_path)
     assert "bits_per_dim" in output
-    written = tmp_path / "readme"  # Of its own, so that nothing else is in the way.
+    written = tmp_path / "readme"  # The script writes into a folder of this name.
     assert (written / "digits.png").exists() and (written / "colors.png").exists()
     assert (written / "served" / "digits" / "1" / "saved_model.pb").exists()
     assert {path.name for path in tmp_path.iterdir()} == {"script.py", "readme"}

@@ -62,7 +62,7 @@ def influence(
     Returns:
         Boolean array of shape `(height, width, colors, height, width, colors)`. The
         first three axes index the changed sub-pixel, and the last three the sub-pixel
-        whose parameters change for at least one of the images. Where the likelihood
+        whose parameters change for at least one of the images. If the likelihood
         couples the colors of a pixel, `(height, width, height, width)`: whether
         changing any color of a pixel changes the parameters of another.
 

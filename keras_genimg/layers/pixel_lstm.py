@@ -501,7 +501,7 @@ def _scan_rows(
     Args:
         inputs: `(batch, height, width, channels)`.
         condition: `(batch, 1 or height, 1 or width, depth)`, or None.
-        kernel: Of live taps and condition, `(taps * channels + depth, 4 * units)`.
+        kernel: `(taps * channels + depth, 4 * units)`, for live taps and condition.
         bias: `(4 * units,)`.
         recurrent_kernel: `(1, taps, units, 4 * units)`.
         initial_hidden: `(1, units)`.
@@ -551,7 +551,7 @@ def _scan_diagonals(
     Args:
         inputs: `(batch, height, width, channels)`.
         condition: `(batch, 1 or height, 1 or width, depth)`, or None.
-        weights: Of the features, `(2, features, 4 * units)`.
+        weights: `(2, features, 4 * units)`, for the features.
         recurrent_kernel: `(2, 2, units, 4 * units)`.
         initial_cell: `(2, units)`.
         num_segments: See `DiagonalBiLSTM`.

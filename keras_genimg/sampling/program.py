@@ -176,7 +176,7 @@ class Program:
         if level == Level.FIXED:
             return self._instruction(operation, args, kwargs, specs, level)
         if type(operation).__name__ == "ConvertToTensor":
-            # Of an inner model, which casts its inputs.
+            # An inner model casts its inputs by this operation.
             return [self._cast(value, specs.dtype) for value in inputs]
         # A single product takes fewer operations per pixel than a causal layer.
         causal = (

@@ -92,7 +92,7 @@ def write(model, folder):
     for name, version in (("chosen", 7), ("next", None)):
         path = publish(model, folder / "served", name, version, **options)
         returned[f"publish {name}"] = str(path.relative_to(folder))
-    if is_chief(model.distribute_strategy):  # As many scripts do.
+    if is_chief(model.distribute_strategy):  # Many scripts do this.
         model.save(folder / "alone.keras")
     return returned
 

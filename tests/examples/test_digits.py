@@ -38,7 +38,7 @@ def test_quickstart_runs_end_to_end(tmp_path):
 def test_logistic_autoregression_beats_independent_pixels(run_example, tmp_path):
     printed = run_example("fvsbn.py", "--output", tmp_path)
     found = float(re.search(r"([\d.]+) nats", printed)[1])
-    # Of independent pixels, when gray levels are the probabilities of 1.
+    # These are the nats of independent pixels with gray levels as probabilities of 1.
     levels = [as_array(load("digits", s, intensities=True)) for s in ("train", "test")]
     p = np.clip(levels[0].mean(0), 1e-3, 1 - 1e-3)
     cross = levels[1] * np.log(p) + (1 - levels[1]) * np.log(1 - p)

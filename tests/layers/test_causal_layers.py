@@ -139,7 +139,7 @@ LSTM_BLOCKS = [
     ([(4, 5, 10)], 5, 3, 3, "B"),
     ([(3, 4, 16)], 8, 3, 3, "B"),
 ]
-# Of LSTMs, for which other cases of a condition and of uneven colors stay.
+# These cases of LSTMs are slow; others with a condition or uneven colors stay fast.
 SLOW = [[(5, 3, 2), (1, 1, 2)], [(3, 5, 8)]]
 # Shapes of images, vertical maps and conditions; units, kernel size, colors, masks.
 CASES = {
@@ -258,7 +258,7 @@ def test_one_initializer_gives_each_weight_other_values():
         lstm.build((None, 4, 5, 3), (None, 1, 1, 3))
         gated = GatedHorizontalConv(2, kernel_initializer=start)
         gated.build((None, 4, 5, 2), (None, 4, 5, 3), (None, 1, 1, 3))
-        # Of equal sizes, so that they would be equal from one seed.
+        # Both have the same size, so that they would be equal from one seed.
         for one, other in [
             (lstm.input_kernel, lstm.condition_kernel),
             (lstm.initial_hidden, lstm.initial_cell),

@@ -45,7 +45,7 @@ BATCH_SIZE = 32
 def held_out_nats(model, images):
     """Return the mean loss of images that were not trained on, in nats."""
     options = {"batch_size": len(images), "verbose": 0}
-    if isinstance(model, LatentModel):  # Of the same noise each time.
+    if isinstance(model, LatentModel):  # The seed gives the same noise each time.
         nats = model.elbo(images, seed=0, num_samples=4, **options)
     else:
         nats = model.log_prob(images, **options)
@@ -104,7 +104,8 @@ def test_mixed_precision_reaches_the_loss_of_float32(name):
         for split in ("train", "test")
     )
     images = train_images[:num_images], test_images
-    noise_nats = 64 * np.log(model.likelihood.num_values or 2)  # Of uniform pixels.
+    # These are the nats of uniform pixels.
+    noise_nats = 64 * np.log(model.likelihood.num_values or 2)
     _, expected = train(family, "float32", starts, *images)
     assert expected.max() < 0.7 * noise_nats  # It has learned.
     for policy in MIXED:

@@ -74,7 +74,7 @@ def test_enlargements_at_the_same_time(monkeypatch):
 
 
 def test_threads_use_the_weights_of_a_stateless_scope(model, monkeypatch):
-    """Which is that of the calling thread alone."""
+    """Keras keeps the scope for the calling thread alone."""
     ones = [(weight, np.ones(weight.shape, "float32")) for weight in model.weights]
     monkeypatch.setattr(drawer, "num_cores", lambda: 2)
     own = model.generate(7, **OPTIONS)

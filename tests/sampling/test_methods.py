@@ -108,7 +108,7 @@ def test_seed_none_follows_the_global_seed():
 
 
 def test_images_are_drawn_eagerly():
-    """As a debugger would step through it."""
+    """A debugger steps through the eager sampler."""
     model = make("row", RGB)
     eager = model._drawer.from_seeds("incremental", model.image_shape)
     drawn = eager(tf.constant(SEEDS[:2]), tf.constant(1.0)).numpy()

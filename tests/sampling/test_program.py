@@ -298,7 +298,7 @@ def test_graphs_without_causal_layers():
 
 
 def test_layers_on_the_values_of_each_color():
-    """Of a pixel, these have an axis of colors, `(batch, colors, n)`."""
+    """The values of a pixel then have an axis of colors, `(batch, colors, n)`."""
     images = keras.Input((3, 4, 3))
     x = SplitColors(3)(MaskedConv2D(12, 3, "A", 3)(images))
     shared = SplitColors(1)(MaskedConv2D(4, 3, "A")(images))

@@ -196,7 +196,7 @@ def test_a_wrong_reach_is_refused():
     model.generate(1, seed=0, method="ancestral")
 
 
-# Which way is taken.
+# The tests below check which way is taken.
 
 
 def test_the_way_of_small_batches():
@@ -337,7 +337,7 @@ def test_a_row_that_differs_from_its_pixels_is_refused():
         with pytest.raises(ValueError, match="step_row.*Wrong"):
             model.generate(1, seed=0)
     model.generate(1, seed=0, method="ancestral")
-    # Without a check, the fault shows that one image is drawn by rows, and two not.
+    # The fault shows that one image is drawn by rows and two are not, with no check.
     layer.factor = -1
     randomize(model, seed=1, gain=3.0, vector_scale=0.1)
     model.check_causality = False

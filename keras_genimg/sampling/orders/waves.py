@@ -42,7 +42,7 @@ def _num_steps(height, width, reach):
 
 
 class _Schedule:
-    """Which row and column each slot has at each step, in NumPy.
+    """Rows and columns of the slots at each step, as NumPy arrays.
 
     A step draws one pixel of each row that is being drawn. Row `r` is in slot
     `r % num_slots`. Two rows of a slot are at least `reach` idle steps apart, which
