@@ -93,7 +93,7 @@ def test_commands_take_their_options(command, monkeypatch):
         raise Parsed
 
     def error(self, message):
-        # In running text, a command may leave out what goes without saying.
+        # A command in running text may leave out required options.
         assert command not in BLOCKS and "required" in message, message
         raise Parsed
 

@@ -263,7 +263,7 @@ class Reconstructions(EpochPictures):
                 for images in (images_of(self.images, self.model), drawn)
             ]
         )
-        grids = grids.reshape(*grids.shape[:3], -1)  # With an axis for colors.
+        grids = grids.reshape(*grids.shape[:3], -1)  # This adds an axis for colors.
         picture = image_grid(grids, columns=2, padding=_GAP)
         save_picture(path, picture)
         return picture

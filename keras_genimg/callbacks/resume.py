@@ -94,7 +94,7 @@ class Resume(ArrangingCallback):
         self.seed = check_int("seed", seed)
         self.repeats_exactly = repeats_exactly
         self.verbose = verbose
-        self._epoch_values: Any = None  # Until `fit` calls `arranged`.
+        self._epoch_values: Any = None  # `arranged` sets it in `fit`.
 
     @contextlib.contextmanager
     def arranged(

@@ -527,7 +527,7 @@ def _check_some_values(methods, temperature):
     ticks = np.floor(points**2 * (3 - 2 * points) * _TICKS).astype("int64")
     drawn = _drawn_at(methods, params, ticks, temperature)
     nats = methods.log_prob(params, drawn[None, None].astype("float32"), temperature)
-    # How many ticks each uniform can be moved, and draw the same pixel.
+    # `inside` counts the ticks that each uniform can move and draw the same pixel.
     inside = np.zeros((len(sides), *nats.shape[2:]), "int64")
     step = _TICKS
     for _ in range(_STEPS):

@@ -205,7 +205,7 @@ def _leak_under(weights, model, pairs):
     seeds = [(x, x.value + 1) for x in model.variables if id(x) not in weighed]
     # Eleven changed images of thirteen, see `ImagePairs`.
     count = len(pairs.units) - (2 if len(pairs.units) > 10 else 1)
-    # Not their own order, and mirroring does not undo it.
+    # This order is not the images' own, and mirroring does not undo it.
     order = np.roll(np.random.default_rng(0).permutation(count), 1)
     with keras.StatelessScope(state_mapping=weights):
         before = params_of(model, pairs.before)

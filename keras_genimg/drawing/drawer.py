@@ -55,7 +55,7 @@ class Drawer:
     def __init__(self, model):
         self._model = model
 
-    # What another kind may do in another way.
+    # Subclasses may override the methods up to the next such line.
 
     def sampler(self, method, jit_compile=False, **options):
         """Return a function that draws images, see `keras_genimg.sampling.METHODS`."""
@@ -82,7 +82,7 @@ class Drawer:
         """
         return images, known
 
-    # What all do.
+    # Subclasses share the methods below.
 
     def _network_shapes(self, image_shape):
         """Return `(model, image_shape)` of each network that draws."""
@@ -245,7 +245,7 @@ class Drawer:
             if method == "fixed_point":
                 note = f"up to {passes + 1} forward passes per batch"
 
-        # Not in the threads, which know no `keras.StatelessScope` around this call.
+        # The threads do not see a `keras.StatelessScope` around this call.
         weights = sampler.prepare()
 
         def draw(seeds, *others):

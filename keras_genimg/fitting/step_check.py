@@ -42,10 +42,12 @@ class StepCheck:
 
     def __init__(self, model):
         self.model = model
-        self.received: Any = None  # Until `after` makes the variable.
-        self._sizes: Any = None  # Until a step does not know the size of its batch.
+        self.received: Any = None  # `after` makes this variable.
+        # A step that does not know the size of its batch makes this variable.
+        self._sizes: Any = None
         self._checked_sizes: set[tuple[int, ...]] = set()
-        self._is_read = False  # Whether the host reads the variables after this step.
+        # True if the host reads the variables after this step.
+        self._is_read = False
         self._tensors = [*model.inputs, SAMPLE_WEIGHT, TARGETS]
         # A row for each input: whether it was bad; the smallest, the largest and the
         # first bad value of the batch, and their dtype; then the shape.
@@ -251,13 +253,13 @@ class _Input:
         else:
             value = with_shape(model, tensor, value, images.value.shape)
             self._in_range = lambda value: in_range(model, tensor, value)
-        # With scalar tensors for unknown sizes.
+        # Unknown sizes are scalar tensors.
         self.sizes = [
             tf.shape(value)[axis] if size is None else size
             for axis, size in enumerate(value.shape)
         ]
         self._wanted = wanted_shape(tensor, self.sizes, (images or self).sizes)
-        # Whether the unknown sizes are right.
+        # Each entry is true if an unknown size is right.
         self._fits = [
             size == want
             for size, want in zip(self.sizes, self._wanted, strict=True)

@@ -447,7 +447,7 @@ class DiagonalBiLSTM(PixelLSTM):
             [tf.cast(self.initial_hidden, dtype), tf.cast(self.initial_cell, dtype)]
         )
         states = tf.broadcast_to(states[:, :, None], (2, 2, batch, units))
-        # What lies above a row in either direction, and the states before a row.
+        # These are the rows above in either direction, and the states before a row.
         return nothing, nothing, states
 
     def begin_row(self, weights, cache):
@@ -527,7 +527,7 @@ def _scan_rows(
         tf.broadcast_to(state[:, None, :], (1, width * batch, units))
         for state in (initial_hidden, initial_cell)
     )
-    # In parts, to keep the gradient's tensors over all steps small.
+    # The loop runs in parts, to keep the gradient's tensors over all steps small.
     parts = [summed]
     if isinstance(height, int) and height > 1:
         sizes = map(len, np.array_split(range(height), min(height, 4)))

@@ -43,7 +43,7 @@ class BitsPerDim(keras.metrics.Mean):
         super().__init__(name=name, dtype=dtype)
         self.num_dims = num_dims
         self.likelihood = likelihoods.get(likelihood)
-        # For `EarlyStopping` in auto mode; Keras has no public setting.
+        # `EarlyStopping` in auto mode reads it; Keras has no public setting.
         self._direction = "down"
 
     def update_state(

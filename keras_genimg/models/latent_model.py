@@ -43,7 +43,7 @@ class LatentModel(GenerativeModel):
     def _own_metrics(self):
         nats = NegativeLogLikelihood(self.likelihood, None, dtype="float32")
         reconstruction = keras.metrics.MeanMetricWrapper(nats, "reconstruction")
-        # For `EarlyStopping` in auto mode; Keras has no public setting.
+        # `EarlyStopping` in auto mode reads it; Keras has no public setting.
         reconstruction._direction = "down"
 
         def elbo():

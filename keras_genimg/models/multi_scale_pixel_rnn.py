@@ -584,7 +584,7 @@ class MultiScalePixelRNN(AutoregressiveModel):
             )
             name = f"nats_{rows}x{columns}"
             metrics.append(keras.metrics.MeanMetricWrapper(nats, name))
-            # For `EarlyStopping` in auto mode; Keras has no public setting.
+            # `EarlyStopping` in auto mode reads it; Keras has no public setting.
             metrics[-1]._direction = "down"
         return metrics
 

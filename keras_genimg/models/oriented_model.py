@@ -211,7 +211,7 @@ class OrientedModel(AutoregressiveModel):
         params = self.network([images, *conditions], training=training)
         return -self.likelihood.log_prob_of_images(params, images)
 
-    # For the drawer.
+    # The drawer calls these.
 
     def _pixels(self, index):
         """Return the pixels in the order that each image has, for `turned`."""
@@ -300,7 +300,7 @@ class OrientedModel(AutoregressiveModel):
             return y_pred / (math.log(2) * num_dims)
 
         metric = keras.metrics.MeanMetricWrapper(bits, "bits_per_dim")
-        # For `EarlyStopping` in auto mode; Keras has no public setting.
+        # `EarlyStopping` in auto mode reads it; Keras has no public setting.
         metric._direction = "down"
         return [metric]
 

@@ -8,9 +8,9 @@ import tensorflow as tf
 from keras_genimg.serving.clean_process import Request
 from keras_genimg.serving.saved_graph import is_batched
 
-NUM_EXAMPLES = 3  # In a batch.
+NUM_EXAMPLES = 3  # A batch has this many.
 REFUSED = "INVALID_ARGUMENT"
-UNKNOWN_SIZE = 4  # For axes of any size.
+UNKNOWN_SIZE = 4  # Axes of any size get this size.
 # For numbers without limits in the metadata. Older exports and SavedModels of other
 # libraries state none, and these values suit every input of this library.
 DEFAULT_RANGES = {"seed": (0, 2**31 - 1)}

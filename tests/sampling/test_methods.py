@@ -54,7 +54,7 @@ def make(family, case, **options):
     *arguments, likelihood = case
     options = {"likelihood": likelihood, "head_filters": 9, **options}
     model = FAMILIES[family](*arguments, **options)
-    model.check_causality = False  # To save a check.
+    model.check_causality = False  # This saves a check.
     # With seed 3, all images of a small gated network are white.
     randomize(model, seed=5 if family == "gated" else 3)
     return model

@@ -401,7 +401,7 @@ def test_layers_cast_what_they_are_given(images_dtype, dtype):
         return ops.cast(own.Above(dtype=dtype)(x) - own.Left(dtype=dtype)(x), "float32")
 
     model = model_of(body)
-    model.check_causality = False  # To save checks.
+    model.check_causality = False  # This saves checks.
     assert_ancestral(model, model.generate(4, seed=0), slack=0.06)
 
 
@@ -642,7 +642,7 @@ def test_quantized_layers_are_sampled_as_they_compute():
     x = layers.Dense(256)(layers.Dense(12, activation="relu")(x))
     model = AutoregressiveModel(images, SplitColors(1)(x), "categorical")
     randomize(model)
-    model.check_causality = False  # To save checks.
+    model.check_causality = False  # This saves checks.
     before = model.generate(16, seed=0)
     model.quantize("int8")
     assert_sampled_as_computed(model)
@@ -682,7 +682,7 @@ CHANGES = {
 def test_functions_are_made_anew_when_layers_change(name):
     layer, attribute, value = CHANGES[name]
     model = model_of(layer)
-    model.check_causality = False  # To save checks.
+    model.check_causality = False  # This saves checks.
     images = model.generate(8, seed=0)
     nats = model.log_prob(images)
     assert model.log_prob(images).tolist() == nats.tolist()

@@ -101,7 +101,7 @@ class _Schedule:
         index = self.num_slots * (column + self.lag * row) + row % self.num_slots
         tensor = tf.reshape(tensor, (-1, batch, size))
         tensor = tf.gather(tensor, tf.minimum(index, tf.shape(tensor)[0] - 1))
-        # In the rest of an image, idle slots may have left what is not a number.
+        # Idle slots may have left values that are not numbers in the rest of the image.
         is_visited = tf.constant(row)[..., None, None] < num_rows
         return tf.where(is_visited, tensor, 0)
 
