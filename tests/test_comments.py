@@ -12,7 +12,7 @@ FOLDERS = ("keras_genimg", "export", "examples", "tests")
 
 
 def beginnings(path):
-    """Return line and text of docstrings and comments of a file that may have a fault."""
+    """Return line and text of docstrings and comments, if a file may have faults."""
     source, found = path.read_text(), []
     if not re.search(rf"[#\"]{BANNED.pattern}", source):
         return found  # Parsing takes most of the time.
