@@ -8,15 +8,11 @@ from PIL import Image
 
 from keras_genimg.datasets import as_array, load
 from keras_genimg.models import MultiScalePixelRNN
+from tests.examples.printed import nats
 from tests.subprocesses import ROOT, run_python
 
 pytestmark = pytest.mark.slow
 weekly = pytest.mark.weekly
-
-
-def nats(output, before, after=" nats"):
-    """Return the number between two strings in the output."""
-    return float(output.split(before)[1].split(after)[0])
 
 
 @weekly

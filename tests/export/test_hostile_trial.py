@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
+from tests.export.nginx import running_nginx
 from tests.export.running_server import requests, running
-from tests.export.test_proxy import running_nginx
 from tests.subprocesses import ROOT
 
 pytestmark = pytest.mark.slow

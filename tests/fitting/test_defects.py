@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.fitting.test_freed_graphs import collect, graphs
+from tests.fitting.alive import collect, graphs
 from tests.subprocesses import run_python
 
 pytestmark = [pytest.mark.slow, pytest.mark.weekly]

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from keras_genimg.fitting.workarounds import _KeptIterators
-from tests.inputs.test_sizes import IMAGES, small
+from tests.inputs.sources import IMAGES, small
 
 
 @pytest.fixture(params=["no strategy", "mirrored"])

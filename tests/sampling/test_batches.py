@@ -10,6 +10,7 @@ import pytest
 from keras_genimg.drawing import drawer
 from keras_genimg.drawing.drawer import TracedSampler
 from keras_genimg.models import MultiScalePixelRNN, PixelCNN
+from tests.sampling.watched import watch
 from tests.seldom import slow_but
 
 
@@ -19,18 +20,6 @@ def model():
 
 
 OPTIONS = {"seed": 0, "conditions": {"label": [0, 1, 2, 0, 1, 2, 0]}}
-
-
-def watch(monkeypatch, before, cores):
-    """Call `before` with the seeds of each batch before it is drawn."""
-    draw = TracedSampler.__call__
-
-    def watched(self, weights, seeds, *rest):
-        before(seeds.numpy())
-        return draw(self, weights, seeds, *rest)
-
-    monkeypatch.setattr(TracedSampler, "__call__", watched)
-    monkeypatch.setattr(drawer, "num_cores", lambda: cores)
 
 
 def meet(monkeypatch, count):

@@ -13,7 +13,7 @@ from keras_genimg.models import AutoregressiveModel, PixelCNN, PixelRNN
 from keras_genimg.ops.uniforms import CHOICE, seeded_uniforms
 from keras_genimg.sampling import METHODS
 from tests.sampling.drawn import all_logits, draw_one_by_one
-from tests.sampling.test_batches import watch
+from tests.sampling.watched import watch
 from tests.seldom import weekly_but
 
 pytestmark = pytest.mark.slow
