@@ -32,9 +32,9 @@ _BATCH_TOLERANCE = 1e-3
 _COARSE_BATCH_TOLERANCE = 0.05
 # Two runs on a GPU may differ by this fraction of the largest parameter.
 _GPU_NOISE = 1e-5
-# Operations of a forward pass. A check of more takes over 15 seconds of two CPU cores.
+# A check of a forward pass of more operations takes over 15 seconds of two CPU cores.
 _ANNOUNCED = 4e10
-# Height and width of the images for a model of any size.
+# A model of any size is checked with images of this height and width.
 _SIZE = 8
 
 

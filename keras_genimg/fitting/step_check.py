@@ -155,7 +155,7 @@ class StepCheck:
                     f'{{"loss": loss}}. Received: {type(logs).__name__}'
                 )
             flag = logs.pop(self.key, None)
-            if flag is None or flag.numpy() > 0:  # None from a user's step.
+            if flag is None or flag.numpy() > 0:  # A user's step has none.
                 for received in replicas:
                     rows = received.numpy()
                     if rows[:, 0].any():

@@ -565,7 +565,7 @@ def _scan_diagonals(
     first_row = end_row = 0
     outputs = []
     for segment, window in zip(skewed.skew(features), skewed.segments, strict=True):
-        # Rows that no diagonal crosses any more leave the state, new ones enter.
+        # Rows that no diagonal crosses any more leave the state, and new ones enter.
         gone = (window[2] - first_row) * batch
         entering = (window[3] - end_row) * batch
         first_row, end_row = window[2:]

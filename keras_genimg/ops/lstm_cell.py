@@ -42,7 +42,7 @@ def prepare_lstm(kernel, bias, fused):
     none = b[:units]
     return {
         **{"w": w, "b": b, "wci": none, "wcf": none, "wco": none},
-        "forget_bias": 0.0,  # Already in the bias, as in every Keras layer.
+        "forget_bias": 0.0,  # The bias has it, as in every Keras layer.
         "cell_clip": -1.0,
         "use_peephole": False,
     }

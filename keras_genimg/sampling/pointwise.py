@@ -183,7 +183,7 @@ def _channel_slice(key, rank):
 
 def _has_axes(constant):
     """Return whether a constant has more axes than the channels'."""
-    if hasattr(constant, "spec"):  # Not a constant.
+    if hasattr(constant, "spec"):  # It is a layer's output.
         return False
     if isinstance(constant, (list, tuple)):
         if any(hasattr(leaf, "spec") for leaf in tf.nest.flatten(constant)):

@@ -171,7 +171,7 @@ class Program:
         if _bound_arguments(operation, args, kwargs).get("training"):
             reason = "is called with training=True, which the sampler cannot repeat"
             error = refusal(operation, args, kwargs, reason)
-            error.depends_on_batch = True  # Batch statistics, or noise.
+            error.depends_on_batch = True  # Batch statistics or noise do.
             raise error
         if level == Level.FIXED:
             return self._instruction(operation, args, kwargs, specs, level)
