@@ -227,7 +227,7 @@ CASES = {
 def test_equals_reference_and_sees_its_whole_field(kind, case, mask_type):
     make, expected, field = KINDS[kind]
     given = {**case._asdict(), "mask_type": mask_type}
-    taken = (given.keys() - {"units"}) & inspect.signature(make).parameters
+    taken = (given.keys() & inspect.signature(make).parameters) - {"units"}
     layer = make(case.units, **{name: given[name] for name in taken})
     randomized(layer, *case.shapes)
     # An influence may be lost to rounding, but not in all images.
