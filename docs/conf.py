@@ -25,7 +25,7 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
 ]
-exclude_patterns = ["README.md"]
+exclude_patterns = ["README.md", "notes"]  # Notes are for contributors.
 default_role = "code"
 html_theme = "furo"
 html_title = f"keras_genimg {release}"

@@ -55,16 +55,16 @@ from genimg_export.preset_names import (
     preset_names,
 )
 
-# What a folder of images is trained with, at most this large by default.
+# A folder of images trains this preset, by default at most this large.
 FOLDER_PRESET, FOLDER_SIZE = "PixelCNN/photo_patches", 32
-# In color, a larger model of the same family that begins with its trained weights.
+# Color images train a larger model that begins with its trained weights.
 COLOR_PRESET, COLOR_RATE = "cifar10_small", 1e-3
 ORIENTATION = 0x0112  # The EXIF tag of a picture.
 FOLDER_PIXELS, COLOR_PIXELS, FOLDER_EPOCHS = 40e6, 20e6, 100
 ABOUT_TEN_MINUTES = ", about ten minutes on two cores; change with --epochs"
-# In the run folder: the weights of the best epoch for held-out images, and the score of
-# the weights that training begins with. `log.csv` is left to Keras, which has no row
-# for them.
+# These files of the run folder are the weights of the best epoch for held-out images,
+# and the score of the weights that training begins with. `log.csv` is Keras', which has
+# no row for them.
 BEST, START, LOG = "best.weights.h5", "start.json", "log.csv"
 SEED, TEST_SEED = 0, 777
 HELD_OUT = 5000

@@ -11,10 +11,11 @@ It writes `vae_curve.png` and `vae_curve.csv`, and needs the extra `examples`.
     python examples/vae_curve.py --data mnist --latents 3 --hidden-units 100 \
         --methods aevb wake_sleep mcem --train-images 1000 50000 --marginal
 
-As in section 5 of Auto-Encoding Variational Bayes, https://arxiv.org/abs/1312.6114:
-batches of 100 images, one sample of the latents for each, a prior N(0, I) on all
-weights, and Adagrad with one of three rates, chosen by training images after the first
-iterations. The plots are like its figures 2 and, by the last command, 3. The methods:
+The training follows section 5 of Auto-Encoding Variational Bayes,
+https://arxiv.org/abs/1312.6114: batches of 100 images, one sample of the latents for
+each, a prior N(0, I) on all weights, and Adagrad with one of three rates, chosen by
+training images after the first iterations. The plots are like its figures 2 and, by
+the last command, 3. The methods:
 
 - `aevb`, the paper's, is what `fit` of a VAE does, and `aevb_adam` the same with Adam;
 - `full_vb`, full variational Bayes, also has a posterior of the decoder's weights, as

@@ -63,7 +63,7 @@ def file_lock(path, wait=True):
         path: Path of the lock file.
         wait: Whether to wait for the lock; otherwise raise a `BlockingIOError`.
     """
-    import fcntl  # Not on Windows, where the rest of the package still imports.
+    import fcntl  # Windows lacks it; the rest of the package imports there.
 
     with open(path, "a") as opened:
         fcntl.flock(opened, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))

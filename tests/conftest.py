@@ -9,7 +9,7 @@ import pytest
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 # `pytest -n 2` has a worker per core; more threads would only compete.
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
-# Nor does the first of them take all memory of a GPU.
+# By default, the first worker would take all memory of a GPU.
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 
 CHROMIUM_FLAGS = (

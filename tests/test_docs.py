@@ -58,7 +58,7 @@ def text_of(page):
 
 def commands_of(text):
     """Return the commands in a text that are ours, without redirections."""
-    ours = r"(?:python (?:-m )?(?:examples|export|tests)[/.]\w|genimg-\w+ -)"
+    ours = r"(?:python (?:-m )?(?:examples|export|tests)[/.]\w|genimg-[\w-]+ [\w.-])"
     return {command.strip(" '") for command in re.findall(rf"{ours}[^`\n|>&]*", text)}
 
 
@@ -93,7 +93,7 @@ def test_commands_take_their_options(command, monkeypatch):
         raise Parsed
 
     def error(self, message):
-        # In running text, a command may leave out what goes without saying.
+        # A command in running text may leave out required options.
         assert command not in BLOCKS and "required" in message, message
         raise Parsed
 
@@ -129,7 +129,7 @@ def test_the_script_of_the_readme_runs_as_printed(tmp_path):
     (tmp_path / "script.py").write_text(script)
     output = run_python("script.py", cwd=tmp_path)
     assert "bits_per_dim" in output
-    written = tmp_path / "readme"  # Of its own, so that nothing else is in the way.
+    written = tmp_path / "readme"  # The script writes into a folder of this name.
     assert (written / "digits.png").exists() and (written / "colors.png").exists()
     assert (written / "served" / "digits" / "1" / "saved_model.pb").exists()
     assert {path.name for path in tmp_path.iterdir()} == {"script.py", "readme"}

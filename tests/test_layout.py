@@ -110,3 +110,10 @@ def test_hints_name_extras_that_exist():
         named |= {*re.findall(r"pip install [^\n]*[.g]\[([\w-]+)\]", text)}
     expected = {"examples", "photos", "serving", "tensorboard"}
     assert named == expected | {"bulk", "bulk-ray", "bulk-beam"} <= extras
+
+
+def test_tests_do_not_import_from_each_other():
+    """What several test modules need is in a module beside them."""
+    pattern = re.compile(r"^ *from tests\.(\S*\btest_|\S+ import .*\btest_)")
+    for path in sorted(ROOT.glob("tests/**/*.py")):
+        assert not list(filter(pattern.match, path.read_text().splitlines())), path

@@ -53,7 +53,7 @@ assert "matplotlib.pyplot" not in set(sys.modules) - before
 
 
 def test_other_backends_are_refused_by_name():
-    """Where the backend itself is missing, `import keras` would be what fails."""
+    """If the backend itself were missing, `import keras` would fail instead."""
     script = "try:\n import keras_genimg\nexcept ImportError as error: print(error)"
     output = run_python("-c", script, KERAS_BACKEND="jax")
     assert "variable KERAS_BACKEND=tensorflow" in output

@@ -24,7 +24,7 @@ class ScoreJob:
 
     Attributes:
         model: `SavedModel` of the signature `log_prob`.
-        source: Where images are read from.
+        source: Source that the images are read from.
         prefix: Absolute path that the names of all files begin with.
         format: A member of `FORMATS`.
         batch_size: Images per call of the model.

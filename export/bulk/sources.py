@@ -143,8 +143,8 @@ class TfdsSplit:
 def _record_of(files):
     """Return the number of files, and a hash of their names and sizes.
 
-    Of shards, it is that of their recorded content, which is the same for those that
-    were damaged and drawn again.
+    For shards, the hash is that of their recorded content, which is the same for
+    shards that were damaged and drawn again.
     """
     digest = hashlib.sha256()
     for file in files:

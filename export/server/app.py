@@ -62,7 +62,7 @@ def create_app(service, host, allowed_hosts):
         app.add_api_route(place + ":predict", predict, methods=["POST"])
         get(place, service.status)
         get(place + "/metadata", service.metadata)
-        # Not in TensorFlow Serving; for the page.
+        # The page needs this; TensorFlow Serving does not have it.
         get(place + "/assets/metadata", service.asset_metadata)
     get("/v1/models", service.models)
     for suffix, media_type in _MEDIA_TYPES.items():

@@ -28,7 +28,7 @@ _GAP = 24  # Between the grids of `Reconstructions`, in pixels of the picture.
 class EpochPictures(keras.callbacks.Callback):
     """Write `epoch_0001.png` and so on, a picture after every few epochs.
 
-    Of several workers only the first one writes.
+    Only the first of several workers writes.
 
     A subclass implements `write`.
 
@@ -130,7 +130,7 @@ class SampleGrid(EpochPictures):
     """Draw images after every few epochs, always with the same seeds.
 
     Writes `epoch_0001.png`, `epoch_0002.png` and so on: grids of samples. Images of the
-    same seeds show how the model changes. Of several workers only the first one writes.
+    same seeds show how the model changes. Only the first of several workers writes.
 
     Args:
         directory: Directory of the pictures, made if there is none.
@@ -209,7 +209,7 @@ class Reconstructions(EpochPictures):
 
     Writes `epoch_0001.png`, `epoch_0002.png` and so on: a grid of the images, and on
     its right a grid of their reconstructions by a VAE or DRAW. The latent variables are
-    drawn with the same seeds each time. Of several workers only the first one writes.
+    drawn with the same seeds each time. Only the first of several workers writes.
 
     Args:
         directory: Directory of the pictures, made if there is none.
@@ -263,7 +263,7 @@ class Reconstructions(EpochPictures):
                 for images in (images_of(self.images, self.model), drawn)
             ]
         )
-        grids = grids.reshape(*grids.shape[:3], -1)  # With an axis for colors.
+        grids = grids.reshape(*grids.shape[:3], -1)  # This adds an axis for colors.
         picture = image_grid(grids, columns=2, padding=_GAP)
         save_picture(path, picture)
         return picture
@@ -275,7 +275,7 @@ class CanvasAnimation(EpochPictures):
     Writes `epoch_0001.gif`, `epoch_0002.gif` and so on: all canvases after each
     glimpse, with a red box around the pixels that the glimpse wrote. With `images`,
     DRAW reconstructs these. They are shown on the left, with a red box around the
-    pixels that the glimpse read. Of several workers only the first one writes.
+    pixels that the glimpse read. Only the first of several workers writes.
 
     Args:
         directory: Directory of the animations, made if there is none.

@@ -29,7 +29,7 @@ from keras_genimg.ops.workers import is_chief, sum_over_workers
 from keras_genimg.types import PathLike
 
 LOCK = ".lock"
-# The last complete file and the one before it.
+# A folder keeps the last complete file and the one before it.
 NUM_KEPT = 2
 _NAME = re.compile(r"state-(\d+)-(\d+)\.npz")
 # Keras numbers the names of layers and models in the order of their making, and a class
@@ -100,7 +100,7 @@ class Resume(ArrangingCallback):
         self.seed = check_int("seed", seed)
         self.repeats_exactly = repeats_exactly
         self.verbose = verbose
-        self._epoch_values: Any = None  # Until `fit` calls `arranged`.
+        self._epoch_values: Any = None  # `arranged` sets it in `fit`.
 
     @contextlib.contextmanager
     def arranged(
@@ -124,7 +124,8 @@ class Resume(ArrangingCallback):
             self._run = describe_run(model, description)
             self._restore(model, load_state(self.directory))
             self._check_workers(strategy)
-            reads_skipped = "batch_size" not in description  # A source of others.
+            # Only sources that this library made describe their batch size.
+            reads_skipped = "batch_size" not in description
             if self._position:
                 stack.enter_context(self._skipped_steps(model, reads_skipped))
             self._epoch_values = ReplicaValues(strategy, model._epoch_variables())

@@ -38,15 +38,15 @@ _REMEDIES = {
 class Leak:
     """A sub-pixel whose value changes its own parameters or those of an earlier one.
 
-    Or, of kind `"batch"`, parameters that depend on more than one image; of kind
-    `"call"`, parameters that change from call to call.
+    A leak of kind `"batch"` means that parameters depend on more than one image, and
+    one of kind `"call"` that they change from call to call.
 
     `str(leak)` describes the leak and how to fix it.
 
     Attributes:
         changed: Row, column and color of the first changed sub-pixel. The color is
-            left out if the likelihood couples the colors of a pixel. Of kind `"batch"`
-            and `"call"`, the sub-pixel whose parameters changed.
+            left out if the likelihood couples the colors of a pixel. For the kinds
+            `"batch"` and `"call"`, it is the sub-pixel whose parameters changed.
         seen_by: Row, column and color of the sub-pixel whose parameters changed, with
             the same exception.
         kind: `"pixel"` if `seen_by` is another pixel than `changed`, `"color"` if it is

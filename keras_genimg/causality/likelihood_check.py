@@ -19,11 +19,11 @@ _MOST_VALUES = 512
 _SUM_TOLERANCE = 1e-3
 # An output counts as changed from this part of its size on, because of rounding.
 _TOLERANCE = 1e-4
-# Standard deviations of random parameters, pixel after pixel.
+# Random parameters have these standard deviations, pixel after pixel.
 _SCALES = (0.5, 1.0, 2.0)
-# Distributions that are enumerated, and drawn from with even uniforms.
+# So many distributions are enumerated, and drawn from with even uniforms.
 _NUM_DISTRIBUTIONS = 3
-# Evenly spaced uniforms on a line, and points in the cube of several colors.
+# One color is drawn by uniforms evenly spaced on a line, several by points in a cube.
 _NUM_ON_LINE, _NUM_IN_CUBE = 2**12, 2**13
 # Largest differences of a distribution function: a few draws, since each end of a step
 # may be off by one; and several times what was found for points in cubes.
@@ -35,7 +35,7 @@ _MOST_PARAMS = 2**22
 # A search for the end of an interval has five steps, each to a sixteenth.
 _PARTS, _STEPS = 16, 5
 _TICKS = _PARTS**_STEPS
-# A temperature besides 1, and two for the two images.
+# Draws are also checked at this temperature, and two images at one each.
 _TEMPERATURE = 0.7
 _TEMPERATURES = (0.7, 1.5)
 # Pixels whose intervals of uniforms are measured, by temperature, if values are not
@@ -527,7 +527,7 @@ def _check_some_values(methods, temperature):
     ticks = np.floor(points**2 * (3 - 2 * points) * _TICKS).astype("int64")
     drawn = _drawn_at(methods, params, ticks, temperature)
     nats = methods.log_prob(params, drawn[None, None].astype("float32"), temperature)
-    # How many ticks each uniform can be moved, and draw the same pixel.
+    # `inside` counts the ticks that each uniform can move and draw the same pixel.
     inside = np.zeros((len(sides), *nats.shape[2:]), "int64")
     step = _TICKS
     for _ in range(_STEPS):
@@ -586,7 +586,7 @@ def _even_uniforms(count, num_axes):
             place /= base
             points[:, axis] += place * (index % base)
             index //= base
-    return (np.floor(points * _TICKS) / _TICKS).astype("float32")  # Never 1.
+    return (np.floor(points * _TICKS) / _TICKS).astype("float32")  # It is never 1.
 
 
 def _as_argument(temperature):

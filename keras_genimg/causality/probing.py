@@ -34,9 +34,9 @@ _BATCH_TOLERANCE = 1e-3
 _COARSE_BATCH_TOLERANCE = 0.05
 # Two runs on a GPU may differ by this fraction of the largest parameter.
 _GPU_NOISE = 1e-5
-# Operations of a forward pass. A check of more takes over 15 seconds of two CPU cores.
+# A check of a forward pass of more operations takes over 15 seconds of two CPU cores.
 _ANNOUNCED = 4e10
-# Height and width of the images for a model of any size.
+# A model of any size is checked with images of this height and width.
 _SIZE = 8
 
 
@@ -230,7 +230,7 @@ def _leak_under(weights, model, pairs):
     seeds = [(x, x.value + 1) for x in model.variables if id(x) not in weighed]
     # Eleven changed images of thirteen, see `ImagePairs`.
     count = len(pairs.units) - (2 if len(pairs.units) > 10 else 1)
-    # Not their own order, and mirroring does not undo it.
+    # This order is not the images' own, and mirroring does not undo it.
     order = np.roll(np.random.default_rng(0).permutation(count), 1)
     with keras.StatelessScope(state_mapping=weights):
         before = params_of(model, pairs.before)

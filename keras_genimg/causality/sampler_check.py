@@ -20,14 +20,14 @@ from keras_genimg.sampling.program import on_maps
 from keras_genimg.sampling.sampler import given_pixel, teacher_forced_params
 from keras_genimg.sampling.values import PlanValues, merged
 
-# Relative to the largest parameter, for models in float32 or float64.
+# Tolerances are relative to the largest parameter; this is for float32 and float64.
 FLOAT32_TOLERANCE = 1e-4
 # A quantized layer rounds its inputs to 1/127 of the largest. A difference in the last
 # bit can change how one of them is rounded.
 QUANTIZED_TOLERANCE = 0.05
-# For models in half precision of which no twin in float32 can be made.
+# It is for models in half precision that cannot be copied in float32.
 UNKNOWN_TOLERANCE = 0.3
-# Half precision rounds two programs differently, each about as far from float32.
+# Half precision rounds two programs differently. Each is about as far from float32.
 HALF_PRECISION_FACTOR = 4
 
 
@@ -123,7 +123,7 @@ def first_disagreement(model, images, conditions=(), limit=FLOAT32_TOLERANCE):
         The layer or operation, or None if all agree.
     """
     given = tf.transpose(images, (1, 2, 0, 3))
-    # Not rewritten, so that each layer has the output that it has on maps.
+    # The plan is not rewritten, so that each layer has the output that it has on maps.
     plan = Plan.of(model)
     compared = [(step, value) for step in plan.steps for value in step.outputs]
     plan = dataclasses.replace(plan, observed=tuple(value for _, value in compared))

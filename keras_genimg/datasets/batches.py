@@ -91,7 +91,7 @@ def _with_likelihood(likelihood, given, fixed):
             f"`likelihood` no more. Received: likelihood={likelihood}"
         )
     if values == 2 and list(given) == ["binarize"]:
-        return given  # How pixels become 0 and 1 is left to the caller.
+        return given  # The caller decides how pixels become 0 and 1.
     for name, value in given.items():
         if wanted.get(name) != value:
             asked = ", ".join(f"{key}={value!r}" for key, value in wanted.items())

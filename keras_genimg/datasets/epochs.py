@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-NUM_PREFETCHED = 4  # Batches.
+NUM_PREFETCHED = 4  # So many batches are read ahead.
 # Examples in memory are read in blocks of whole batches, up to this size. A call has a
 # fixed cost, about half that of drawing the bits of a hundred images of MNIST. Another
 # size draws other bits from the same seed.
@@ -203,7 +203,7 @@ def _permutation(size, key, window):
     return tf.cast(tf.argsort(numbers, stable=True), tf.int64)
 
 
-# Streams of a key.
+# Each key has these streams of random numbers.
 ORDER = 0
 PIXELS = 1
 CROPS = 2

@@ -274,7 +274,7 @@ def _read_frey_face(path):
             f"'ff' of Frey Face must be uint8 of shape ({height * width}, frames). "
             f"Received: {path} with {frames.dtype} of shape {frames.shape}"
         )
-    # One frame a column, its pixels in raster order.
+    # Each column is a frame, with its pixels in raster order.
     return np.ascontiguousarray(frames.T).reshape(-1, height, width, 1)
 
 

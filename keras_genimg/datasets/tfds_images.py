@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from keras_genimg.datasets.readers import READERS
 
-# Stored as 0 and 1. All others are displayable.
+# These sets store 0 and 1. All others store displayable values.
 _ZERO_ONE_SETS = ("binarized_mnist",)
 
 
@@ -113,7 +113,7 @@ def parts_of_split(split, infos, owner):
     """
     if str(split) in infos and infos[str(split)].num_examples > 0:
         return [(str(split), slice(None))]
-    import tensorflow_datasets as tfds  # Slow, and needed for slices and sums alone.
+    import tensorflow_datasets as tfds  # Slow; slices and sums need it.
 
     try:
         parts = tfds.core.ReadInstruction.from_spec(split).to_absolute(infos)

@@ -98,7 +98,7 @@ def _warn_of_statistics(model, replicas):
             f"part of a batch on its own, so that training with {replicas} replicas "
             f"differs from training on one device. Give these layers "
             f"`synchronized=True`, or use LayerNormalization.",
-            stacklevel=4,  # The caller of `compile`.
+            stacklevel=4,  # The warning names the caller of `compile`.
         )
 
 

@@ -263,7 +263,7 @@ class Fitter:
         x, sample_weight = self._check.inputs(x, y, sample_weight, owner)
         shape = images_of(x, self._model).shape[1:]
         self._check_graph(shape, training=what == "Training")
-        # Not Keras' own packing, which drops weights without targets.
+        # Keras' own packing would drop weights without targets.
         return x, None, sample_weight
 
     def weighed(self, loss):

@@ -42,9 +42,10 @@ class StepCheck:
 
     def __init__(self, model):
         self.model = model
-        self.received: Any = None  # Until `after` makes the variable.
-        self._is_read = False  # Whether the host reads the variables after this step.
-        # Has the sizes that the running steps write, if the host reads them afterwards.
+        self.received: Any = None  # `after` makes this variable.
+        # True if the host reads the variables after this step.
+        self._is_read = False
+        # The sizes that the running steps write, if the host reads them afterwards.
         self._sizes: Any = None
         self._checked_sizes: set[tuple[str, tuple[int, ...]]] = set()
         self._tensors = [*model.inputs, SAMPLE_WEIGHT, TARGETS]
@@ -156,7 +157,7 @@ class StepCheck:
                     f'{{"loss": loss}}. Received: {type(logs).__name__}'
                 )
             flag = logs.pop(self.key, None)
-            if flag is None or flag.numpy() > 0:  # None from a user's step.
+            if flag is None or flag.numpy() > 0:  # A user's step has none.
                 for received in replicas:
                     rows = received.numpy()
                     if rows[:, 0].any():
@@ -255,13 +256,13 @@ class _Input:
         else:
             value = with_shape(model, tensor, value, images.value.shape)
             self._in_range = lambda value: in_range(model, tensor, value)
-        # With scalar tensors for unknown sizes.
+        # Unknown sizes are scalar tensors.
         self.sizes = [
             tf.shape(value)[axis] if size is None else size
             for axis, size in enumerate(value.shape)
         ]
         self._wanted = wanted_shape(tensor, self.sizes, (images or self).sizes)
-        # Whether the unknown sizes are right.
+        # Each entry is true if an unknown size is right.
         self._fits = [
             size == want
             for size, want in zip(self.sizes, self._wanted, strict=True)

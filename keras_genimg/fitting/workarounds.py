@@ -111,7 +111,7 @@ class IteratorKeeper:
     """Keeps the iterators of `fit` and `evaluate`, to free them in another thread.
 
     To free an iterator, TensorFlow waits for the thread that tunes it, which may sleep
-    for a minute. Keras makes new iterators in each epoch. Where a strategy has several
+    for a minute. Keras makes new iterators in each epoch. If a strategy has several
     replicas, it makes them of internal data sets, whose tuning no option turns off,
     and an epoch could take twice as long.
     """

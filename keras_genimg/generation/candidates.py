@@ -86,7 +86,7 @@ def completion_of_candidates(
     evidence = later_known(known, order)
     shape = (batch, num_candidates, *image_shape)
     log_prob = tf.where(evidence[:, None], tf.reshape(log_prob, shape[:-1]), 0.0)
-    # In float64: a large image has thousands of nats, which float32 resolves only to
+    # Sum in float64: a large image has thousands of nats, which float32 resolves to
     # thousandths. Differences of a few nats decide.
     sums = tf.reduce_sum(tf.cast(log_prob, tf.float64), axis=(2, 3))
     largest = tf.reduce_max(sums, axis=1, keepdims=True)

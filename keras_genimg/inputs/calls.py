@@ -208,7 +208,7 @@ def _called(function, batches, num_threads, task, *report, **options):
         reports = reported(pairs(), task, *report, **options)
         results = [arrays for images, arrays in reports if len(images)]
     finally:
-        pool.shutdown(cancel_futures=True)  # After an error or Ctrl+C.
+        pool.shutdown(cancel_futures=True)  # There was an error or Ctrl+C.
     if not results:
         raise ValueError(f"{task} received no images: all batches are empty")
     return tf.nest.map_structure(lambda *parts: np.concatenate(parts), *results)

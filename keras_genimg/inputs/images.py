@@ -452,7 +452,7 @@ def check_condition_shape(model, tensor, shape, images_shape):
 def wanted_shape(tensor, shape, images_shape):
     """Return the shape that a condition must have, also in a graph.
 
-    Where the input has no size, any will do. The exception is a map of one row or
+    If the input has no size, any will do. The exception is a map of one row or
     column, which Keras would repeat for an image of more.
 
     Args:

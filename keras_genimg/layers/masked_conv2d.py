@@ -24,7 +24,7 @@ from keras_genimg.ops.convolution import (
 )
 from keras_genimg.types import Config, Shape
 
-# For some arguments of Conv2D, the value that a causal convolution has.
+# A causal convolution has these values of some arguments of Conv2D.
 _FIXED = {
     "strides": (1, 1),
     "padding": "same",

@@ -447,7 +447,7 @@ class DiagonalBiLSTM(PixelLSTM):
             [tf.cast(self.initial_hidden, dtype), tf.cast(self.initial_cell, dtype)]
         )
         states = tf.broadcast_to(states[:, :, None], (2, 2, batch, units))
-        # What lies above a row in either direction, and the states before a row.
+        # These are the rows above in either direction, and the states before a row.
         return nothing, nothing, states
 
     def begin_row(self, weights, cache):
@@ -501,7 +501,7 @@ def _scan_rows(
     Args:
         inputs: `(batch, height, width, channels)`.
         condition: `(batch, 1 or height, 1 or width, depth)`, or None.
-        kernel: Of live taps and condition, `(taps * channels + depth, 4 * units)`.
+        kernel: `(taps * channels + depth, 4 * units)`, for live taps and condition.
         bias: `(4 * units,)`.
         recurrent_kernel: `(1, taps, units, 4 * units)`.
         initial_hidden: `(1, units)`.
@@ -527,7 +527,7 @@ def _scan_rows(
         tf.broadcast_to(state[:, None, :], (1, width * batch, units))
         for state in (initial_hidden, initial_cell)
     )
-    # In parts, to keep the gradient's tensors over all steps small.
+    # The loop runs in parts, to keep the gradient's tensors over all steps small.
     parts = [summed]
     if isinstance(height, int) and height > 1:
         sizes = map(len, np.array_split(range(height), min(height, 4)))
@@ -551,7 +551,7 @@ def _scan_diagonals(
     Args:
         inputs: `(batch, height, width, channels)`.
         condition: `(batch, 1 or height, 1 or width, depth)`, or None.
-        weights: Of the features, `(2, features, 4 * units)`.
+        weights: `(2, features, 4 * units)`, for the features.
         recurrent_kernel: `(2, 2, units, 4 * units)`.
         initial_cell: `(2, units)`.
         num_segments: See `DiagonalBiLSTM`.
@@ -565,7 +565,7 @@ def _scan_diagonals(
     first_row = end_row = 0
     outputs = []
     for segment, window in zip(skewed.skew(features), skewed.segments, strict=True):
-        # Rows that no diagonal crosses any more leave the state, new ones enter.
+        # Rows that no diagonal crosses any more leave the state, and new ones enter.
         gone = (window[2] - first_row) * batch
         entering = (window[3] - end_row) * batch
         first_row, end_row = window[2:]

@@ -243,7 +243,7 @@ class Likelihood(Configurable):
     def in_range(self, images: TensorLike) -> tf.Tensor:
         """Return a boolean mask of the pixels that are in range."""
         images = _as_float(images)
-        return images == self._nearest(images)  # False for NaN.
+        return images == self._nearest(images)  # NaN gives False.
 
     def all_in_range(self, images: TensorLike) -> tf.Tensor:
         """Return whether every pixel is in range, as a boolean scalar.
@@ -253,7 +253,7 @@ class Likelihood(Configurable):
         passes, since its squared distance underflows to 0.
         """
         images = _as_float(images)
-        return tf.nn.l2_loss(images - self._nearest(images)) == 0  # False for NaN.
+        return tf.nn.l2_loss(images - self._nearest(images)) == 0  # NaN gives False.
 
     def _nearest(self, images):
         nearest = images if self.num_values is None else tf.round(images)
@@ -277,7 +277,7 @@ class Likelihood(Configurable):
         if images.dtype.kind in "cSUO":
             raise ValueError(f"{owner} {_NEEDS_NUMBERS} {images.dtype}")
         low, high = images.min(), images.max()
-        in_range = low >= 0 and high <= self.max_value  # False for NaN.
+        in_range = low >= 0 and high <= self.max_value  # NaN gives False.
         if in_range and images.dtype.kind not in "iu" and self.num_values is not None:
             in_range = (images % 1 == 0).all()
         if not in_range:

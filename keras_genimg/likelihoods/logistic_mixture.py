@@ -111,7 +111,7 @@ class DiscretizedLogisticMixture(Likelihood):
         params = tf.cast(params, tf.float32)
         uniforms = tf.cast(uniforms, tf.float32)
         num_colors = uniforms.shape[-1]
-        self._components(params, num_colors)  # Checks the shape.
+        self._components(params, num_colors)  # This checks the shape.
 
         def draw(params, uniforms):
             components = self._components(params, num_colors)
@@ -204,7 +204,7 @@ class DiscretizedLogisticMixture(Likelihood):
         num_colors = 1
         while self._num_params(num_colors) < params.shape[-1]:
             num_colors += 1
-        self._components(params, num_colors)  # Checks the shape.
+        self._components(params, num_colors)  # This checks the shape.
         return num_colors
 
     def _components(self, params, num_colors):

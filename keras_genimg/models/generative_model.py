@@ -300,7 +300,7 @@ class GenerativeModel(GraphModel):
 
         Its signatures are those of `endpoints`; `serving_default` is `sample`. The file
         `assets.extra/metadata.json` in it describes the model and the signatures. The
-        directory is written atomically. Of several workers only the first one writes.
+        directory is written atomically. Only the first of several workers writes.
         The others return at once.
 
         Args:
@@ -571,7 +571,7 @@ class GenerativeModel(GraphModel):
     def save(self, filepath: PathLike, *args: Any, **kwargs: Any) -> None:
         """Write a `.keras` file as `keras.Model.save` does.
 
-        Of several workers only the first one writes. The others return at once.
+        Only the first of several workers writes. The others return at once.
 
         Args:
             filepath: Path of the file.
@@ -584,7 +584,7 @@ class GenerativeModel(GraphModel):
     def save_weights(self, filepath: PathLike, *args: Any, **kwargs: Any) -> None:
         """Write a `.weights.h5` file as `keras.Model.save_weights` does.
 
-        Of several workers only the first one writes. The others return at once.
+        Only the first of several workers writes. The others return at once.
 
         Args:
             filepath: Path of the file.

@@ -214,7 +214,7 @@ class OrientedModel(AutoregressiveModel):
         params = self.network([images, *conditions], training=training)
         return -self.likelihood.log_prob_of_images(params, images)
 
-    # For the `OrientedScheme` too.
+    # `OrientedScheme` calls these too.
 
     def _pixels(self, index):
         """Return the pixels in the order that each image has, for `turned`."""

@@ -53,7 +53,8 @@ def arguments_of(layer, owner):
         layer: Layer that stores each argument under its own name.
         owner: The class with the constructor, the layer's or one above it.
     """
-    _, *names, _ = inspect.signature(owner.__init__).parameters  # Not self and kwargs.
+    # The first and the last parameter are self and kwargs.
+    _, *names, _ = inspect.signature(owner.__init__).parameters
     serialize = keras.saving.serialize_keras_object
     return {name: serialize(getattr(layer, name)) for name in names}
 

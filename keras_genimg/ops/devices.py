@@ -25,7 +25,7 @@ def is_on_gpu() -> bool:
 
 def num_cores() -> int:
     """Return the number of CPU cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):  # Not on macOS and Windows.
+    if hasattr(os, "sched_getaffinity"):  # macOS and Windows lack it.
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 

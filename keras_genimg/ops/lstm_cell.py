@@ -36,12 +36,13 @@ def prepare_lstm(kernel, bias, fused):
     if num_inputs % 2:  # See `_even`.
         w = tf.concat([w[:num_inputs], tf.zeros_like(w[:1]), w[num_inputs:]], axis=0)
     b = reordered(bias)
-    # Not read. Constants of zeros would be equal in all layers. In TensorFlow 2.21, a
-    # stack of equal tensors in one branch of a condition breaks the graph.
+    # The cell does not read it. Constants of zeros would be equal in all layers. In
+    # TensorFlow 2.21, a stack of equal tensors in one branch of a condition breaks
+    # the graph.
     none = b[:units]
     return {
         **{"w": w, "b": b, "wci": none, "wcf": none, "wco": none},
-        "forget_bias": 0.0,  # Already in the bias, as in every Keras layer.
+        "forget_bias": 0.0,  # The bias has it, as in every Keras layer.
         "cell_clip": -1.0,
         "use_peephole": False,
     }

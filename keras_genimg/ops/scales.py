@@ -1,8 +1,8 @@
 """Images at several scales.
 
 A scale is `(height, width)`. A smaller image holds the top-left pixel of each cell of
-the larger one, or the mean of each cell. Where it holds the top-left pixels, these are
-the copied pixels of the larger image, and the others are its new pixels.
+the larger one, or the mean of each cell. If it holds the top-left pixels, these are the
+copied pixels of the larger image, and the others are its new pixels.
 """
 
 import itertools

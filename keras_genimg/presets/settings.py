@@ -21,7 +21,7 @@ from keras_genimg.likelihoods import Bernoulli, Categorical
 from keras_genimg.presets.preset import Preset, Recipe
 
 _CLIP = {"global_clipnorm": 1.0}
-# For PixelRNN and PixelCNN on MNIST, binarized again in each epoch.
+# PixelRNN and PixelCNN train by this on MNIST, binarized again in each epoch.
 _MNIST_RECIPE = Recipe(
     40,
     64,
@@ -50,7 +50,7 @@ _CIFAR10 = {
     "head_filters": 1024,
     "likelihood": Categorical(256),
 }
-# For small models of color images.
+# Small models of color images have these arguments.
 _MIXTURE = {
     "image_shape": (32, 32, 3),
     "head_filters": 64,
@@ -90,7 +90,7 @@ _imagenet64 = _presets_on(
     {**_CIFAR10, "image_shape": (64, 64, 3), "units": 512},
     _LARGE_RECIPE,
 )
-# For VAE and DRAW.
+# VAE and DRAW have these presets.
 _latent_mnist = _presets_on(
     {"name": "mnist"}, {"image_shape": (28, 28, 1)}, _DRAW_RECIPE
 )

@@ -55,7 +55,7 @@ class Stacks:
 
 
 class Layout(NamedTuple):
-    """Where a wide tensor has the tensors that were packed.
+    """Positions, in a wide tensor, of the tensors that were packed into it.
 
     Attributes:
         dtypes: The types of the tensors, a tuple for each group.

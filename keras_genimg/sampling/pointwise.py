@@ -98,7 +98,7 @@ def _layer_function(layer, ranks):
     if isinstance(layer, layers.Concatenate) and layer.axis in (-1, rank - 1):
         return lambda inputs: tf.concat(autocast(layer, inputs), axis=-1)
     if is_linear(layer) and rank == 4:
-        # Keras takes None too, from who sets it later.
+        # `activation` is None if somebody assigned None later, which Keras allows.
         activation = layer.activation or keras.activations.linear
         return Linear(layer.compute_dtype, activation)
     is_elementwise = isinstance(layer, _ELEMENTWISE_LAYERS) and len(ranks) == 1
@@ -187,7 +187,7 @@ def _channel_slice(key, rank):
 
 def _has_axes(constant):
     """Return whether a constant has more axes than the channels'."""
-    if hasattr(constant, "spec"):  # Not a constant.
+    if hasattr(constant, "spec"):  # It is a layer's output.
         return False
     if isinstance(constant, (list, tuple)):
         if any(hasattr(leaf, "spec") for leaf in tf.nest.flatten(constant)):

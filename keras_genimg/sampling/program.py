@@ -175,12 +175,12 @@ class Program:
         if _bound_arguments(operation, args, kwargs).get("training"):
             reason = "is called with training=True, which the sampler cannot repeat"
             error = refusal(operation, args, kwargs, reason)
-            error.depends_on_batch = True  # Batch statistics, or noise.
+            error.depends_on_batch = True  # Batch statistics or noise do.
             raise error
         if level == Level.FIXED:
             return self._instruction(operation, args, kwargs, specs, level)
         if type(operation) in _CONVERSIONS:
-            # Of an inner model, which casts its inputs.
+            # An inner model casts its inputs by this operation.
             return [self._cast(value, specs.dtype) for value in inputs]
         # A single product takes fewer operations per pixel than a causal layer.
         causal = (

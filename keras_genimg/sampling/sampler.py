@@ -164,7 +164,7 @@ def small_batch_order(
     reach, guesses_rows = _faster_ways(model, layers, values.height, values.width)
     if guesses_rows:
         return Rows(values, Pixels(values, in_pairs=False), guess_every_second)
-    # Without any columns, a wave would have nothing to pass on.
+    # A wave passes on columns; with none it would pass on nothing.
     if reach is not None and any(
         map(has_columns, tf.nest.flatten(values.initial_caches()))
     ):

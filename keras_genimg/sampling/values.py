@@ -370,7 +370,7 @@ class PlanValues:
         """Call a layer's `step_row`; return outputs and kept of all pixels."""
         _, carry, row = state
         if not row and not any(each.shape[-1] for each in carry):
-            # A layer of single pixels.
+            # The layer acts on single pixels.
             return self._step(layer, state, inputs, others)
 
         def wide(leaf):

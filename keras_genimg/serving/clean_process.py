@@ -128,7 +128,7 @@ def serve(graph, requests, timeout):
         ended, ending = error, "it took too long"
     loading, *outcomes = [*_outcomes(ended.stdout or b""), Outcome(CRASH, ending)]
     not_run = Outcome(NOT_RUN, "since an earlier request ended the process")
-    outcomes += [not_run] * len(requests)  # More than enough.
+    outcomes += [not_run] * len(requests)  # These are more than enough.
     for request, outcome in zip(requests, outcomes, strict=False):
         request.outcome = outcome
     return loading
@@ -170,7 +170,7 @@ def load_library():
         for file in sorted(glob.glob(os.path.join(folder, "libtensorflow_cc.*"))):
             library = ctypes.CDLL(file)
             _declare(library)
-            # The default of a server.
+            # A server disables XLA by default.
             if hasattr(library, "_ZN10tensorflow21DisableXlaCompilationEv"):
                 library._ZN10tensorflow21DisableXlaCompilationEv()
             return library
@@ -239,7 +239,7 @@ class Session:
                 self.library.TF_DeleteTensor(tensor)
 
     def _checked(self, function, *arguments):
-        status = self.library.TF_NewStatus()  # Threads share none.
+        status = self.library.TF_NewStatus()  # Threads may not share one.
         try:
             result = function(*arguments, status)
             code = self.library.TF_GetCode(status)

@@ -8,11 +8,11 @@ import tensorflow as tf
 from keras_genimg.serving.clean_process import Request
 from keras_genimg.serving.saved_graph import is_batched
 
-NUM_EXAMPLES = 3  # In a batch.
+NUM_EXAMPLES = 3  # A batch has this many.
 REFUSED = "INVALID_ARGUMENT"
-UNKNOWN_SIZE = 4  # For axes of any size.
-# For numbers without limits in the metadata. Older exports and SavedModels of other
-# libraries state none, and these values suit every input of this library.
+UNKNOWN_SIZE = 4  # Axes of any size get this size.
+# Numbers without limits in the metadata are taken from these ranges. Older exports and
+# SavedModels of other libraries state none. The ranges suit all inputs of this library.
 DEFAULT_RANGES = {"seed": (0, 2**31 - 1)}
 DEFAULT_RANGE = (0, 1)
 
@@ -147,7 +147,7 @@ def wrong_shapes(signature, name, batch_size):
     full = _full_shape(signature.inputs[name], batch_size)
     sizes = full[1:]
     candidates = [
-        (0,),  # `[]` in JSON.
+        (0,),  # A client sends `[]` for it in JSON.
         (),
         full[:-1],
         sizes,

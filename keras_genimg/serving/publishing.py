@@ -45,7 +45,7 @@ def publish(
     published keeps its own. Publishing a `.keras` file twice gives two, see
     `write_saved_model`.
 
-    Of several workers that train a model only the first one publishes. The others
+    Only the first of several workers that train a model publishes. The others
     return at once. The path of a file is published by every process that passes it.
 
     Example:

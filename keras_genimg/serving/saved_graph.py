@@ -10,7 +10,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 from keras_genimg.serving.saved_model import read_metadata
 
 TAG = "serve"
-REFUSED = ("PyFunc", "EagerPyFunc", "Xla", "Cudnn")  # How ops that need more begin.
+REFUSED = ("PyFunc", "EagerPyFunc", "Xla", "Cudnn")  # Prefixes of ops that need more.
 SENDABLE = (tf.float32, tf.uint8, tf.int32, tf.int64, tf.bool, tf.string)
 HIDDEN = "__saved_model"  # Prefix of the operations that run on loading.
 

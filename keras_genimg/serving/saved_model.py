@@ -35,7 +35,7 @@ def write_saved_model(
     """Write a model's endpoints as the signatures of a SavedModel.
 
     Weights are stored once, unlike with `keras.export.ExportArchive`. The directory is
-    written atomically. Of several workers only the first one writes. The others return
+    written atomically. Only the first of several workers writes. The others return
     at once.
 
     The metadata have a SHA-256 of the content, see `content_hash`. It identifies this

@@ -239,7 +239,7 @@ def check_python(trial):
     """Check that `tf.saved_model.load` gives the same bits as the C API."""
     faults = []
     with tf.device("CPU"):
-        with quiet("absl"):  # It warns about gradients.
+        with quiet("absl"):  # Loading warns about gradients.
             loaded = tf.saved_model.load(trial.graph.directory)
         for batch in trial.of("batch"):
             if not batch.outcome.succeeded:  # The check before has said so.

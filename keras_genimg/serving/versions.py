@@ -12,7 +12,7 @@ from keras_genimg.files import file_lock, sync
 RECORD = ".last_version"
 LOCK = ".lock"
 UNFINISHED = ".unfinished-"
-LOADING_SECONDS = 600  # In which servers load and warm up a version.
+LOADING_SECONDS = 600  # Servers load a version in this time.
 MAX_VERSION = 2**63 - 1  # Largest number that a server accepts.
 
 
@@ -115,7 +115,7 @@ class Versions:
                 path = numbers[number]
                 age = time.time() - path.lstat().st_mtime
                 if path.is_dir() and not path.is_symlink() and age >= LOADING_SECONDS:
-                    # To a name that no server reads, before files are deleted.
+                    # No server reads this name, so files can be deleted.
                     os.rename(path, workspace / f"removed-{number}")
                     removed.append(number)
         return removed

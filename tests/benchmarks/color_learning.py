@@ -1,4 +1,4 @@
-"""Which small color model learns most in a given time of one core?
+"""Compare what small color models learn in a given time of one core.
 
     python -m tests.benchmarks.color_learning --minutes 30 --output outputs/color
     python -m tests.benchmarks.color_learning --tables --steps 1500

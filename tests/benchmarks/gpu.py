@@ -37,7 +37,7 @@ if timing.installed("torch"):
 
 SEGMENTS = ", 4 segments"
 FAMILY = "PixelRNN, diagonal"
-TOLERANCE = 1e-4  # Of losses after the same steps, relative.
+TOLERANCE = 1e-4  # Relative difference of losses after the same steps.
 
 
 class Machine:

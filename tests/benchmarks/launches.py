@@ -49,7 +49,7 @@ def torch_launches(run, device):
     from torch.autograd import DeviceType
     from torch.profiler import profile
 
-    with profile() as profiler:  # Of all that this PyTorch can run on.
+    with profile() as profiler:  # It profiles all devices that this PyTorch supports.
         run()
     events = profiler.events()
     if device == "gpu":

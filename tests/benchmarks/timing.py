@@ -157,7 +157,7 @@ def gradient_step(compute, sources, projection=None, jit_compile=False):
 def compared(timings, size):
     """Return rows that compare programs with ours, without and with XLA.
 
-    Of a program that ran with several numbers of threads, the fastest is shown.
+    If a program ran with several numbers of threads, its fastest run is shown.
     """
     fastest = {}
     for name, timing in timings.items():

@@ -74,7 +74,7 @@ def training_programs(model, epoch, strategy, steps):
 
     These are `steps`, or as many as take `TURN_SECONDS` if that is None.
     """
-    # As `epoch` is; tuning would take some of the time.
+    # `epoch` is untuned too; tuning would take some of the time.
     one_batch = untuned(tf.data.Dataset.from_tensors(next(iter(epoch))))
     in_memory, read = one_batch.repeat(), epoch.epochs.endless()
     if strategy:
@@ -143,7 +143,7 @@ def measure(key, policy, replicas, num_steps, rounds, quick):
         batch_size = QUICK_BATCH
     label, images = load_images(quick)
     keras.utils.set_random_seed(0)
-    # As `datasets.load` returns training images.
+    # `datasets.load` returns training images with these options.
     options = {"binarize": "dynamic", "shuffle": True, "drop_remainder": True}
     epoch = datasets.from_arrays(images, batch_size=batch_size, **options)
     with strategy.scope() if strategy else contextlib.nullcontext():

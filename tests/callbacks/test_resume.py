@@ -14,7 +14,7 @@ from keras_genimg.datasets import cluttered_digits, load, two_digits
 from keras_genimg.models import VAE, OrientedModel, PixelCNN
 from tests.datasets.written_sets import write_set
 from tests.fitting.one_convolution import one_convolution
-from tests.inputs.test_sizes import Batches
+from tests.inputs.sources import Batches
 
 pytestmark = pytest.mark.slow
 

@@ -17,7 +17,7 @@ from keras_genimg.models import DRAW, VAE, AutoregressiveModel, PixelCNN, PixelR
 from keras_genimg.ops.workers import is_chief
 from keras_genimg.serving import publish
 from tests.fitting.one_convolution import one_convolution
-from tests.inputs.test_sizes import Batches
+from tests.inputs.sources import Batches
 from tests.untuned import leave_datasets_untuned
 
 SHAPE = (8, 8, 1)
@@ -92,7 +92,7 @@ def write(model, folder):
     for name, version in (("chosen", 7), ("next", None)):
         path = publish(model, folder / "served", name, version, **options)
         returned[f"publish {name}"] = str(path.relative_to(folder))
-    if is_chief(model.distribute_strategy):  # As many scripts do.
+    if is_chief(model.distribute_strategy):  # Many scripts do this.
         model.save(folder / "alone.keras")
     return returned
 

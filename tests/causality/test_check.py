@@ -11,17 +11,9 @@ from keras_genimg.causality import first_leak, probing
 from keras_genimg.generation import sampler
 from keras_genimg.layers import CausalLayer
 from keras_genimg.models import PixelCNN
+from tests.causality.refused import IMAGES, TEXT
 from tests.causality.wired import wired
 from tests.seldom import slow_but
-
-IMAGES = np.random.default_rng(0).integers(2, size=(16, 4, 5, 1)).astype("uint8")
-TEXT = (
-    "(?s)wired is not causal.*from \\(row 0, column 0, color 0\\) on changes the "
-    "parameters of \\(row 0, column 0, color 0\\).*"
-    "enters through MaskedConv2D 'first'.*"
-    'mask_type="A".*check_causality = False'
-)
-
 
 CALLS = {
     "fit": lambda model, path: model.fit(IMAGES, verbose=0),

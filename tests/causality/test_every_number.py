@@ -11,6 +11,7 @@ from keras_genimg.layers import MaskedConv2D
 from keras_genimg.likelihoods import Bernoulli
 from keras_genimg.models import VAE, AutoregressiveModel
 from tests.causality.wired import wired
+from tests.inputs.sources import SOURCES, dataset
 
 IMAGES = np.random.default_rng(0).integers(2, size=(4, 4, 5, 1)).astype("uint8")
 
@@ -80,37 +81,17 @@ def squares(*sizes):
 
 
 def unknown(*sizes):
-    return tf.data.Dataset.from_generator(
-        lambda: squares(*sizes), output_signature=tf.TensorSpec((None, None, None, 1))
-    )
-
-
-class Batches(keras.utils.PyDataset):
-    def __init__(self, *sizes):
-        super().__init__()
-        self._batches = squares(*sizes)
-
-    def __len__(self):
-        return len(self._batches)
-
-    def __getitem__(self, index):
-        return (self._batches[index],)
-
-
-SOURCES = {
-    "generator": lambda *sizes: ((images,) for images in squares(*sizes)),
-    "data set": unknown,
-    "PyDataset": Batches,
-}
+    """Return a data set that does not know the sizes of its images."""
+    return dataset(squares(*sizes))
 
 
 @pytest.mark.filterwarnings("ignore:Your input ran out of data")
 @pytest.mark.parametrize("source", SOURCES)
 def test_training_checks_each_size_that_a_source_turns_out_to_have(source):
     model, make = of_any_size(), SOURCES[source]
-    model.fit(make(8, 8), verbose=0)
+    model.fit(make(squares(8, 8)), verbose=0)
     with pytest.raises(ValueError, match="Conv2D 'guilty'"):
-        model.fit(make(9, 9), verbose=0)
+        model.fit(make(squares(9, 9)), verbose=0)
 
 
 @pytest.mark.filterwarnings("ignore:Your input ran out of data")

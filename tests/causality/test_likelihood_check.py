@@ -411,7 +411,7 @@ def test_objects_that_cannot_be_compared_are_checked_one_by_one():
     assert is_refused(wrong)
 
 
-# Where it is called.
+# These are the places that call the check.
 
 
 def test_while_the_caller_is_traced():

@@ -23,10 +23,11 @@ from keras_genimg.callbacks.resume import ReplicaValues
 from keras_genimg.models import VAE
 from keras_genimg.serving import publish
 from keras_genimg.visualization import image_grid
-from tests.causality import test_check
+from tests.causality.refused import IMAGES as WIRED_IMAGES
+from tests.causality.refused import TEXT
 from tests.causality.wired import wired
 from tests.conformance.registry import LAYERS, MODELS
-from tests.fitting.test_steps import IMAGES, SHAPE, batches, pixels
+from tests.fitting.pixels import IMAGES, SHAPE, batches, pixels
 from tests.serving.some_endpoints import check_export
 from tests.untuned import leave_datasets_untuned
 
@@ -161,7 +162,7 @@ def check_refusals(strategy):
 
 def check_causality(strategy):
     """Check that causal models train and draw, and that others are refused."""
-    images, text = test_check.IMAGES, test_check.TEXT
+    images, text = WIRED_IMAGES, TEXT
     with strategy.scope():
         good, bad = wired(), wired(mask="B")
         hidden = wired(mask="B", kernel_initializer="zeros")

@@ -108,7 +108,7 @@ def test_xla_compiles_a_step_once(case):
         history = model.fit(x, batch_size=2, verbose=0, validation_data=x).history
         seconds.append(time.perf_counter() - began)
         assert np.isfinite([history["loss"], history["val_loss"]]).all()
-    if not case.random:  # Without XLA.
+    if not case.random:  # `log_prob` runs without XLA, so it is a check.
         nats = -model.log_prob(x).mean()
         np.testing.assert_allclose(history["val_loss"], [nats], rtol=1e-4)
     assert seconds[1] < seconds[0] / 3

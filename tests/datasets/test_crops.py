@@ -25,7 +25,7 @@ class TestCenterCrop:
         [
             (3, slice(1, 4), slice(2, 5)),
             ((5, 7), slice(0, 5), slice(0, 7)),
-            # Where a margin is odd, its larger part is below and right.
+            # If a margin is odd, its larger part is below and right.
             ((2, 4), slice(1, 3), slice(1, 5)),
             ((1, 7), slice(2, 3), slice(0, 7)),
         ],

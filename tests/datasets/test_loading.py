@@ -96,7 +96,7 @@ class TestBinarize:
         assert len(np.unique(drawn, axis=0)) == 40
 
     def test_dynamic_draws_are_exact_and_independent(self):
-        """Of equal images of a batch, and of the neighbors within an image."""
+        """Draws of equal images of a batch, and of neighbors in an image, differ."""
         images = np.zeros((4, 1000, 1000, 1), "uint8")
         images += np.uint8([0, 255, 128, 128])[:, None, None, None]
         drawn = next(iter(from_arrays(images, binarize="dynamic"))).numpy()

@@ -1,6 +1,6 @@
 import re
 
-from tests.visualization.test_grid import red_and_blue
+from tests.visualization.pictures import red_and_blue
 
 
 def test_only_the_plain_model_has_a_blind_spot(run_example, tmp_path):

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from tests.examples.test_train import write_images
+from tests.examples.image_folders import write_images
 from tests.subprocesses import ROOT, run_python
 
 ON_IMAGES = "train.py --preset VAE/digits --data ./images"

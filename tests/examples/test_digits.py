@@ -8,15 +8,11 @@ from PIL import Image
 
 from keras_genimg.datasets import as_array, load
 from keras_genimg.models import MultiScalePixelRNN
+from tests.examples.printed import nats
 from tests.subprocesses import ROOT, run_python
 
 pytestmark = pytest.mark.slow
 weekly = pytest.mark.weekly
-
-
-def nats(output, before, after=" nats"):
-    """Return the number between two strings in the output."""
-    return float(output.split(before)[1].split(after)[0])
 
 
 @weekly
@@ -38,7 +34,7 @@ def test_quickstart_runs_end_to_end(tmp_path):
 def test_logistic_autoregression_beats_independent_pixels(run_example, tmp_path):
     printed = run_example("fvsbn.py", "--output", tmp_path)
     found = float(re.search(r"([\d.]+) nats", printed)[1])
-    # Of independent pixels, when gray levels are the probabilities of 1.
+    # These are the nats of independent pixels with gray levels as probabilities of 1.
     levels = [as_array(load("digits", s, intensities=True)) for s in ("train", "test")]
     p = np.clip(levels[0].mean(0), 1e-3, 1 - 1e-3)
     cross = levels[1] * np.log(p) + (1 - levels[1]) * np.log(1 - p)

@@ -16,7 +16,7 @@ from examples.train import image_options, image_source, load_splits, size_option
 from keras_genimg import likelihoods, models
 from keras_genimg.presets import FAMILIES
 from tests.datasets.written_sets import write_set
-from tests.examples.test_train import random_images, write_images
+from tests.examples.image_folders import random_images, write_images
 
 pytestmark = [pytest.mark.slow, pytest.mark.weekly]
 

@@ -23,21 +23,8 @@ from keras_genimg.likelihoods import (
     Gaussian,
 )
 from keras_genimg.models import PixelCNN
+from tests.examples.image_folders import write_images
 from tests.subprocesses import ROOT
-
-
-def random_images(count, size=(8, 8), colors=1):
-    return np.random.default_rng(0).integers(
-        256, size=(count, *size, colors), dtype="uint8"
-    )
-
-
-def write_images(folder, *arguments, **options):
-    """Write random images as PNG files."""
-    folder.mkdir(parents=True)
-    for index, image in enumerate(random_images(*arguments, **options)):
-        Image.fromarray(image.squeeze()).save(folder / f"{index:03d}.png")
-    return folder
 
 
 def read_json(path):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.examples.test_digits import nats
+from tests.examples.printed import nats
 
 pytestmark = pytest.mark.slow
 

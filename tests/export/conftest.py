@@ -103,7 +103,7 @@ def run_command(monkeypatch, capsys):
         except SystemExit as error:
             ended = error.code
         output, errors = capsys.readouterr()
-        if isinstance(ended, str):  # As Python ends with a text.
+        if isinstance(ended, str):  # Python prints a text and ends with code 1.
             ended, errors = 1, ended
         assert ended == code, errors
         return output, errors

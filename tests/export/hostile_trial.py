@@ -216,7 +216,7 @@ class Trial:
     def __init__(self, url, honest, bad):
         self._url, self._honest, self._bad = url, honest, list(bad.items())
         self._turns, self._bad_turns = itertools.count(), itertools.count()
-        self.seconds = []  # Of each honest request.
+        self.seconds = []  # One entry per honest request.
         self.failed = []  # Texts about honest requests.
         self.statuses = collections.defaultdict(collections.Counter)  # By form.
 

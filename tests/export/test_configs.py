@@ -33,7 +33,7 @@ def flags_of_compose():
 )
 def test_models_and_labeled_versions_are_loaded(name, labels):
     (model,) = model_server.read_config((TF_SERVING / name).read_text())
-    # Where the container has them.
+    # The container has its models in this folder.
     assert model.base_path == f"/models/{model.name}"
     assert model.model_platform == "tensorflow"
     assert dict(model.version_labels) == labels

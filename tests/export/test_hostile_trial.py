@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
+from tests.export.nginx import running_nginx
 from tests.export.running_server import requests, running
-from tests.export.test_proxy import running_nginx
 from tests.subprocesses import ROOT
 
 pytestmark = pytest.mark.slow
@@ -50,7 +50,7 @@ def test_hostile_clients_have_no_victims(served, proxy, tmp_path):
             assert not trial.failed
         assert hostile_trial.answers(address)
     assert not trial.accepted
-    # As TensorFlow Serving does.
+    # TensorFlow Serving ignores these, too.
     ignored = ("one input too many", "two objects", "text after the object")
     answers = {hostile_trial.IGNORED}
     assert all(set(trial.statuses[form]) == answers for form in ignored)

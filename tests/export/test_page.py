@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.export.nginx import running_nginx
 from tests.export.running_server import requests
-from tests.export.test_proxy import running_nginx
 
 pytestmark = pytest.mark.slow
 

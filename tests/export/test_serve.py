@@ -196,7 +196,7 @@ def test_what_tensorflow_serving_ignores_is_ignored(server):
 
 
 def test_many_keys_take_time_in_proportion_to_their_number(server):
-    """As many as fit; with a search through all keys for each, they took minutes."""
+    """A body full of keys took minutes when each key was searched among all others."""
     keys = b", ".join(b'"%d": 0' % number for number in range(80_000))
     start = time.monotonic()
     answer = server.post("vae:predict", b'{%s, "79999": 0}' % keys)

@@ -11,7 +11,7 @@ from keras_genimg.layers import MaskedConv2D
 from keras_genimg.models import AutoregressiveModel
 from tests.untuned import leave_datasets_untuned
 
-# Of two batches of 8, the last has 5 images: 3 on the first replica, 2 on the second.
+# The last of two batches of 8 has 5 images: 3 on the first replica, 2 on the second.
 IMAGES = (np.random.RandomState(0).rand(13, 4, 4, 1) < 0.7).astype("uint8")
 
 

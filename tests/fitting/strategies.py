@@ -16,7 +16,7 @@ from keras_genimg.layers import MaskedConv2D
 from keras_genimg.models import AutoregressiveModel
 from tests.untuned import leave_datasets_untuned
 
-# Of three batches of 8, the last has 5 images: 3 on the first replica, 2 on the second.
+# The last of three batches of 8 has 5 images: 3 on the first replica, 2 on the second.
 IMAGES = (np.random.RandomState(0).rand(21, 4, 4, 1) < 0.7).astype("uint8")
 # Only images of the second replica have a gradient.
 ON_THE_SECOND = np.where(np.arange(21) % 8 < 4, 0.0, 10.0)

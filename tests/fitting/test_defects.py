@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.fitting.test_freed_graphs import collect, graphs
+from tests.fitting.alive import collect, graphs
 from tests.subprocesses import run_python
 
 pytestmark = [pytest.mark.slow, pytest.mark.weekly]
@@ -55,7 +55,7 @@ def test_each_replica_clips_its_own_gradient():
 
 
 def test_a_scalar_cannot_be_averaged_over_the_first_axis():
-    """As Keras does with the logs of workers (keras-team/keras#20585)."""
+    """Keras tries this with the logs of workers (keras-team/keras#20585)."""
     strategy = tf.distribute.OneDeviceStrategy("/cpu:0")
     with pytest.raises(ValueError, match="reduction dimension"):
         strategy.reduce("MEAN", tf.constant(1.0), axis=0)

@@ -3,15 +3,14 @@
 import ctypes
 import gc
 import os
-import weakref
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow.python.framework.func_graph import FuncGraph
 
 from keras_genimg.models import DRAW, PixelCNN, PixelRNN
+from tests.fitting.alive import collect, graphs
 from tests.seldom import weekly_but
 from tests.subprocesses import run_forked
 
@@ -25,17 +24,6 @@ MODELS = {
     "diagonal": lambda: PixelRNN(SHAPE, 2, 1, head_filters=2),
     "draw": lambda: DRAW(SHAPE, 2, 3, 2, read_size=2, write_size=2),
 }
-
-
-def graphs():
-    """Return the function graphs that are alive."""
-    return weakref.WeakSet(o for o in gc.get_objects() if isinstance(o, FuncGraph))
-
-
-def collect():
-    # Some graphs become garbage only after others are collected.
-    while gc.collect():
-        pass
 
 
 def megabytes():

@@ -6,8 +6,7 @@ import tensorflow as tf
 from keras_genimg.callbacks import Resume
 from keras_genimg.fitting.data import with_images_as_targets
 from keras_genimg.models import VAE, GatedPixelCNN
-from tests.fitting.test_step_check import LABELS, with_labels
-from tests.inputs.test_sizes import IMAGES, Batches, small
+from tests.inputs.sources import IMAGES, LABELS, Batches, dataset, small, with_labels
 
 WEIGHTS = np.array([2, 0, 1, 0.5] * 2, "float32")
 
@@ -154,17 +153,6 @@ def known(batches):
     ).batch(4)
 
 
-def unknown(batches):
-    """Return a data set that knows the ranks only."""
-    signature = tf.nest.map_structure(
-        lambda array: tf.TensorSpec([None] * np.ndim(array), array.dtype), batches[0]
-    )
-    data = tf.data.Dataset.from_generator(
-        lambda: iter(batches), output_signature=signature
-    )
-    return data.apply(tf.data.experimental.assert_cardinality(len(batches)))
-
-
 def torch_loader(batches):
     data = pytest.importorskip("torch.utils.data")
     return data.DataLoader(batches, batch_size=None)
@@ -174,7 +162,7 @@ SOURCES = {
     "PyDataset": Triples,
     "generator": lambda batches: (batch for batch in batches),
     "tf.data": known,
-    "tf.data of unknown sizes": unknown,
+    "tf.data of unknown sizes": dataset,
     "torch": torch_loader,
 }
 EVERY_SOURCE = pytest.mark.parametrize("source", SOURCES.values(), ids=SOURCES)
@@ -216,7 +204,7 @@ WITHOUT_TARGETS = {
     "generator": lambda: (batch for batch in without_images()),
     "tf.data": lambda: without_targets(known(triples(IMAGES, IMAGES))),
     "tf.data of unknown sizes": lambda: without_targets(
-        unknown(triples(IMAGES, IMAGES))
+        dataset(triples(IMAGES, IMAGES))
     ),
 }
 
@@ -280,7 +268,7 @@ def test_targets_of_other_shapes_and_kinds_are_refused(targets):
     data = triples(IMAGES, targets)
     for call in (
         lambda: model.evaluate(known(data), verbose=0),
-        lambda: model.evaluate(unknown(data), verbose=0),
+        lambda: model.evaluate(dataset(data), verbose=0),
         lambda: model.train_on_batch(IMAGES, targets, WEIGHTS),
         lambda: model.fit(IMAGES, targets, sample_weight=WEIGHTS, verbose=0),
     ):

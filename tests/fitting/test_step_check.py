@@ -7,27 +7,25 @@ import tensorflow as tf
 
 from keras_genimg.likelihoods import Bernoulli, Categorical
 from keras_genimg.models import VAE, PixelCNN
-from tests.inputs.test_sizes import IMAGES, SOURCES, Batches, dataset, generator, small
+from tests.inputs.sources import (
+    IMAGES,
+    LABELS,
+    SOURCES,
+    Batches,
+    dataset,
+    generator,
+    small,
+    spoiled,
+    with_labels,
+)
 from tests.seldom import slow_but
 
-LABELS = np.array([0, 1, 2, 0, 1, 2, 0, 1], "int32")
 ONCE = {"verbose": 0, "shuffle": False, "steps_per_epoch": 4}
 
 
 @pytest.fixture(scope="module")
 def model():
     return small()
-
-
-def with_labels():
-    label = keras.Input((), dtype="int32", name="label")
-    return small("eager", conditions=[label], condition_ranges={"label": (0, 2)})
-
-
-def spoiled(value):
-    images = IMAGES.copy()
-    images[5, 2, 3] = value
-    return images
 
 
 def pairs(images):

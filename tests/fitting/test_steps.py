@@ -11,21 +11,8 @@ from keras_genimg.datasets.epochs import make_epochs
 from keras_genimg.fitting.data import without_pauses
 from keras_genimg.models import VAE, AutoregressiveModel
 from tests.fitting.one_convolution import one_convolution
+from tests.fitting.pixels import IMAGES, SHAPE, batches, pixels
 from tests.seldom import slow_but
-
-SHAPE = (4, 4, 1)
-IMAGES = np.random.default_rng(0).integers(2, size=(6, *SHAPE)).astype("uint8")
-
-
-def pixels(make=one_convolution, **options):
-    model = make(SHAPE)
-    model.compile(keras.optimizers.Adam(0.01), **options)
-    return model
-
-
-def batches(images, known=True):
-    dataset = tf.data.Dataset.from_tensor_slices(images).batch(2)
-    return dataset if known else dataset.filter(lambda batch: True)
 
 
 def vae(shape):

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from keras_genimg.fitting.workarounds import _KeptIterators
-from tests.inputs.test_sizes import IMAGES, small
+from tests.inputs.sources import IMAGES, small
 
 
 @pytest.fixture(params=["no strategy", "mirrored"])
@@ -50,7 +50,7 @@ def number_alive(freed):
 @pytest.mark.slow
 @pytest.mark.parametrize("arrays", [True, False])
 def test_fit_frees_iterators_in_another_thread(model, freed, arrays):
-    """As it goes, so that few are kept."""
+    """`fit` frees each iterator while it runs, so that few are kept."""
     data = IMAGES if arrays else tf.data.Dataset.from_tensors(IMAGES).repeat(2)
     model.fit(data, epochs=5, validation_data=data, verbose=0)
     assert number_alive(freed) == 0

@@ -1,7 +1,7 @@
 """Every operation of training and sampling has a kernel for GPUs.
 
 Needs no GPU: TensorFlow's wheel for Linux registers the kernels for GPUs everywhere.
-Where an operation has none, TensorFlow runs it on the CPU, and copies its inputs and
+If an operation has none, TensorFlow runs it on the CPU, and copies its inputs and
 outputs at each step.
 """
 

@@ -8,7 +8,7 @@ from keras_genimg.causality.random_weights import randomize
 from keras_genimg.models import PixelCNN
 from tests.conformance.registry import LAYERS, MODELS
 from tests.gpu.placement import CPU, assert_close, assert_on, on, random_twins
-from tests.layers.test_causal_layers import ops_of
+from tests.layers.graph_ops import ops_of
 
 
 def outputs_and_gradients(case, device):

@@ -16,7 +16,7 @@ from keras_genimg.models import (
 )
 from keras_genimg.networks import pixel_stack
 from keras_genimg.ops.checks import check_temperature
-from tests.inputs.test_sizes import small
+from tests.inputs.sources import small
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import tensorflow as tf
 from keras_genimg.layers import MaskedConv2D
 from keras_genimg.models import AutoregressiveModel
 from keras_genimg.serving.model_endpoints import served_conditions
-from tests.inputs.test_sizes import IMAGES, SOURCES, dataset, small
+from tests.inputs.sources import IMAGES, SOURCES, dataset, small
 from tests.seldom import slow_but
 
 MAPS = np.random.default_rng(1).normal(size=(8, 3, 4, 2)).astype("float32")

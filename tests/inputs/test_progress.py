@@ -11,7 +11,7 @@ import tensorflow as tf
 from keras_genimg.inputs import calls
 from keras_genimg.inputs.calls import reported, timed_slices
 from keras_genimg.models import VAE, PixelCNN
-from tests.sampling.test_batches import watch
+from tests.sampling.watched import watch
 from tests.seldom import slow_but
 
 SHAPE = (5, 4, 1)

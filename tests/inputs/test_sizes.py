@@ -1,56 +1,13 @@
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from keras_genimg.models import VAE, PixelCNN
-from tests.fitting.one_convolution import one_convolution
+from tests.inputs.sources import IMAGES, SOURCES, dataset, small
 
-IMAGES = np.random.default_rng(0).integers(0, 2, (8, 3, 4, 1)).astype("float32")
 TURNED = np.moveaxis(IMAGES, 1, 2)
-MODES = {
-    "plain": {},
-    "xla": {"jit_compile": True},
-    "eager": {"run_eagerly": True},
-    "steps": {"steps_per_execution": 2},
-    "steps with xla": {"steps_per_execution": 2, "jit_compile": True},
-}
 
 
-def small(mode="plain", shape=(3, 4, 1), **options):
-    model = one_convolution(shape, **options)
-    model.compile(keras.optimizers.SGD(0.01), **MODES[mode])
-    return model
-
-
-class Batches(keras.utils.PyDataset):
-    def __init__(self, batches):
-        super().__init__()
-        self.batches = batches
-
-    def __len__(self):
-        return len(self.batches)
-
-    def __getitem__(self, index):
-        return (self.batches[index],)
-
-
-def generator(batches):
-    return ((batch,) for batch in batches)
-
-
-def dataset(batches):
-    """Return a data set that knows the ranks only."""
-    signature = tf.nest.map_structure(
-        lambda array: tf.TensorSpec([None] * np.ndim(array), array.dtype), batches[0]
-    )
-    data = tf.data.Dataset.from_generator(
-        lambda: iter(batches), output_signature=signature
-    )
-    return data.apply(tf.data.experimental.assert_cardinality(len(batches)))
-
-
-SOURCES = {"PyDataset": Batches, "generator": generator, "tf.data": dataset}
 OTHER_SIZE = (
     r"of cnn expects images of shape \(batch, height, width, colors\) = "
     r"\(None, 3, 4, 1\)\. Received: shape=\(8, 4, 3, 1\)"

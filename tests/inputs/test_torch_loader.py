@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 
 from keras_genimg.models import PixelCNN
-from tests.fitting.test_step_check import LABELS, spoiled, with_labels
-from tests.inputs.test_sizes import IMAGES, small
+from tests.inputs.sources import IMAGES, LABELS, small, spoiled, with_labels
 
 data = pytest.importorskip("torch.utils.data")
 torch = pytest.importorskip("torch")

@@ -146,7 +146,7 @@ def test_four_latents_and_a_narrow_density():
     np.testing.assert_allclose(drawn.mean(), -70, atol=0.1)
     assert drawn.std() < 0.3
     assert np.isfinite(estimate(noise + 1, 5)).all()
-    # Without spread, the first steps are zero.
+    # The first steps are zero if there is no spread.
     assert np.isfinite(estimate(np.zeros((20, 30, 4)), 20)).all()
 
 

@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -28,6 +29,7 @@ from tests.causality import (
     row_lstm_field,
     to_field,
 )
+from tests.layers.graph_ops import ops_of
 
 
 def masked_conv2d(layer, images):
@@ -123,92 +125,116 @@ KINDS = {
     "GatedHorizontalConv": (GatedHorizontalConv, horizontal_conv, row_field),
     "GatedVerticalConv": (GatedVerticalConv, vertical_conv, rectangle_above),
 }
+
+
+class Case(NamedTuple):
+    """Arguments of a layer, and the shapes of what it is called with."""
+
+    shapes: list  # Images, then a vertical map or a condition, or both.
+    units: int
+    kernel_size: int | tuple = 3
+    num_colors: int = 1
+    masks: str = "AB"  # Each one is a test.
+
+
 LSTMS = [
-    ([(6, 7, 1)], 3, 3, 1, "AB"),
-    ([(4, 9, 1), (4, 9, 2)], 3, 5, 1, "AB"),
-    ([(5, 3, 2), (1, 1, 2)], 4, 5, 1, "AB"),
-    ([(4, 6, 3), (1, 6, 2)], 3, 3, 3, "AB"),
-    ([(5, 3, 3), (5, 1, 2)], 5, 5, 3, "AB"),
-    ([(3, 5, 8)], 8, 3, 3, "AB"),
-    ([(3, 4, 5)], 10, 3, 3, "AB"),
-    ([(1, 6, 3)], 5, 3, 3, "AB"),
-    ([(5, 1, 3)], 5, 3, 3, "AB"),
+    Case([(6, 7, 1)], units=3),
+    Case([(4, 9, 1), (4, 9, 2)], units=3, kernel_size=5),
+    Case([(5, 3, 2), (1, 1, 2)], units=4, kernel_size=5),
+    Case([(4, 6, 3), (1, 6, 2)], units=3, num_colors=3),
+    Case([(5, 3, 3), (5, 1, 2)], units=5, kernel_size=5, num_colors=3),
+    Case([(3, 5, 8)], units=8, num_colors=3),
+    Case([(3, 4, 5)], units=10, num_colors=3),
+    Case([(1, 6, 3)], units=5, num_colors=3),
+    Case([(5, 1, 3)], units=5, num_colors=3),
 ]
 LSTM_BLOCKS = [
-    ([(4, 6, 6)], 3, 3, 1, "B"),
-    ([(4, 5, 10)], 5, 3, 3, "B"),
-    ([(3, 4, 16)], 8, 3, 3, "B"),
+    Case([(4, 6, 6)], units=3, masks="B"),
+    Case([(4, 5, 10)], units=5, num_colors=3, masks="B"),
+    Case([(3, 4, 16)], units=8, num_colors=3, masks="B"),
 ]
-# Of LSTMs, for which other cases of a condition and of uneven colors stay.
+# These cases of LSTMs are slow; others with a condition or uneven colors stay fast.
 SLOW = [[(5, 3, 2), (1, 1, 2)], [(3, 5, 8)]]
-# Shapes of images, vertical maps and conditions; units, kernel size, colors, masks.
 CASES = {
     "MaskedConv2D": [
-        ([(6, 6, 1)], 2, 3, 1, "AB"),
-        ([(4, 6, 1)], 1, 7, 1, "AB"),
-        ([(5, 3, 2)], 4, (3, 5), 1, "AB"),
-        ([(4, 6, 3)], 3, 3, 3, "AB"),
-        ([(5, 3, 3)], 5, 5, 3, "AB"),
-        ([(4, 6, 8)], 8, 3, 3, "AB"),
-        ([(5, 3, 5)], 10, (5, 3), 3, "AB"),
+        Case([(6, 6, 1)], units=2),
+        Case([(4, 6, 1)], units=1, kernel_size=7),
+        Case([(5, 3, 2)], units=4, kernel_size=(3, 5)),
+        Case([(4, 6, 3)], units=3, num_colors=3),
+        Case([(5, 3, 3)], units=5, kernel_size=5, num_colors=3),
+        Case([(4, 6, 8)], units=8, num_colors=3),
+        Case([(5, 3, 5)], units=10, kernel_size=(5, 3), num_colors=3),
         # A single pixel, all of which mask A hides.
-        ([(4, 6, 1)], 1, 1, 1, "B"),
-        ([(4, 6, 5)], 8, 1, 3, "B"),
+        Case([(4, 6, 1)], units=1, kernel_size=1, masks="B"),
+        Case([(4, 6, 5)], units=8, kernel_size=1, num_colors=3, masks="B"),
     ],
     "masked block": [
-        ([(4, 6, 6)], 3, 3, 1, "B"),
-        ([(5, 3, 8)], 4, 5, 1, "B"),
-        ([(4, 6, 10)], 5, 3, 3, "B"),
-        ([(3, 5, 16)], 8, 3, 3, "B"),
+        Case([(4, 6, 6)], units=3, masks="B"),
+        Case([(5, 3, 8)], units=4, kernel_size=5, masks="B"),
+        Case([(4, 6, 10)], units=5, num_colors=3, masks="B"),
+        Case([(3, 5, 16)], units=8, num_colors=3, masks="B"),
     ],
     "RowLSTM": LSTMS,
     "row block": LSTM_BLOCKS,
     # Mask "A" hides all of one color from a diagonal.
-    "DiagonalBiLSTM": [(*row[:4], row[4] if row[3] > 1 else "B") for row in LSTMS],
+    "DiagonalBiLSTM": [
+        case if case.num_colors > 1 else case._replace(masks="B") for case in LSTMS
+    ],
     "diagonal block": LSTM_BLOCKS,
     "GatedHorizontalConv": [
-        ([(4, 6, 1), (4, 6, 4), (4, 6, 3)], 1, 3, 1, "AB"),
-        ([(3, 5, 2), (3, 5, 4), (3, 1, 3)], 3, 5, 1, "A"),
-        ([(3, 5, 3), (3, 5, 4), (3, 1, 3)], 3, 5, 1, "B"),
-        ([(4, 3, 3), (4, 3, 4), (1, 1, 3)], 3, 3, 3, "AB"),
-        ([(3, 4, 3), (3, 4, 4), (1, 4, 3)], 5, 7, 3, "A"),
-        ([(3, 4, 5), (3, 4, 4), (1, 4, 3)], 5, 7, 3, "B"),
-        ([(1, 4, 5), (1, 4, 4)], 8, 3, 3, "A"),
-        ([(1, 4, 8), (1, 4, 4)], 8, 3, 3, "B"),
+        Case([(4, 6, 1), (4, 6, 4), (4, 6, 3)], units=1),
+        Case([(3, 5, 2), (3, 5, 4), (3, 1, 3)], units=3, kernel_size=5, masks="A"),
+        Case([(3, 5, 3), (3, 5, 4), (3, 1, 3)], units=3, kernel_size=5, masks="B"),
+        Case([(4, 3, 3), (4, 3, 4), (1, 1, 3)], units=3, num_colors=3),
+        Case(
+            [(3, 4, 3), (3, 4, 4), (1, 4, 3)],
+            units=5,
+            kernel_size=7,
+            num_colors=3,
+            masks="A",
+        ),
+        Case(
+            [(3, 4, 5), (3, 4, 4), (1, 4, 3)],
+            units=5,
+            kernel_size=7,
+            num_colors=3,
+            masks="B",
+        ),
+        Case([(1, 4, 5), (1, 4, 4)], units=8, num_colors=3, masks="A"),
+        Case([(1, 4, 8), (1, 4, 4)], units=8, num_colors=3, masks="B"),
     ],
     "GatedVerticalConv": [
-        ([(4, 6, 2), (4, 6, 3)], 1, 3, 1, "AB"),
-        ([(5, 3, 4), (1, 3, 3)], 3, 5, 1, "AB"),
-        ([(1, 4, 2), (1, 1, 3)], 2, 3, 1, "AB"),
-        ([(3, 1, 6)], 2, 7, 1, "AB"),
+        Case([(4, 6, 2), (4, 6, 3)], units=1),
+        Case([(5, 3, 4), (1, 3, 3)], units=3, kernel_size=5),
+        Case([(1, 4, 2), (1, 1, 3)], units=2),
+        Case([(3, 1, 6)], units=2, kernel_size=7),
     ],
 }
 
 
 @pytest.mark.parametrize(
-    ("kind", "shapes", "units", "kernel_size", "num_colors", "mask_type"),
+    ("kind", "case", "mask_type"),
     [
         pytest.param(
-            *(kind, *row[:4], mask_type),
-            marks=[pytest.mark.slow] * (row[0] in SLOW),
+            *(kind, case, mask_type),
+            marks=[pytest.mark.slow] * (case.shapes in SLOW),
         )
-        for kind, rows in CASES.items()
-        for row in rows
-        for mask_type in row[4]
+        for kind, cases in CASES.items()
+        for case in cases
+        for mask_type in case.masks
     ],
 )
-def test_equals_reference_and_sees_its_whole_field(
-    kind, shapes, units, kernel_size, num_colors, mask_type
-):
+def test_equals_reference_and_sees_its_whole_field(kind, case, mask_type):
     make, expected, field = KINDS[kind]
-    given = {"kernel_size": kernel_size, "num_colors": num_colors}
-    given = {**given, "mask_type": mask_type}
-    taken = given.keys() & inspect.signature(make).parameters
-    layer = make(units, **{name: given[name] for name in taken})
-    randomized(layer, *shapes)
+    given = {**case._asdict(), "mask_type": mask_type}
+    taken = (given.keys() & inspect.signature(make).parameters) - {"units"}
+    layer = make(case.units, **{name: given[name] for name in taken})
+    randomized(layer, *case.shapes)
     # An influence may be lost to rounding, but not in all images.
     count = 2 if "LSTM" in kind else 4
-    inputs = [random_images(count, *shape, seed=i) for i, shape in enumerate(shapes)]
+    inputs = [
+        random_images(count, *shape, seed=i) for i, shape in enumerate(case.shapes)
+    ]
     outputs = layer(*inputs)
     np.testing.assert_allclose(outputs, expected(layer, *inputs), rtol=1e-5, atol=1e-6)
 
@@ -222,7 +248,8 @@ def test_equals_reference_and_sees_its_whole_field(
     def call(images):
         return layer(images, *(np.repeat(x[:1], len(images), 0) for x in others))
 
-    field = field(*shapes[0][:2], num_colors, mask_type, kernel_size)
+    size = case.shapes[0][:2]
+    field = field(*size, case.num_colors, mask_type, case.kernel_size)
     assert_sees_exactly(call, images, field)
 
 
@@ -258,22 +285,13 @@ def test_one_initializer_gives_each_weight_other_values():
         lstm.build((None, 4, 5, 3), (None, 1, 1, 3))
         gated = GatedHorizontalConv(2, kernel_initializer=start)
         gated.build((None, 4, 5, 2), (None, 4, 5, 3), (None, 1, 1, 3))
-        # Of equal sizes, so that they would be equal from one seed.
+        # Both have the same size, so that they would be equal from one seed.
         for one, other in [
             (lstm.input_kernel, lstm.condition_kernel),
             (lstm.initial_hidden, lstm.initial_cell),
             (gated.link.kernel, gated.project.kernel),
         ]:
             assert (np.ravel(one) != np.ravel(other)).all()
-
-
-def ops_of(num_segments):
-    """Return the ops of the layer's graph and its functions, sorted."""
-    layer = DiagonalBiLSTM(3, num_segments=num_segments)
-    call = tf.function(layer, autograph=False)
-    graph = call.get_concrete_function(tf.TensorSpec((2, 6, 4, 3))).graph.as_graph_def()
-    nodes = [*graph.node, *(n for f in graph.library.function for n in f.node_def)]
-    return sorted(node.op for node in nodes)
 
 
 @pytest.mark.slow

@@ -224,7 +224,7 @@ def test_mean(num_colors):
     np.testing.assert_allclose(found[0], expected[0], rtol=1e-5)
     # Later colors lose the effect of the edges, at most.
     np.testing.assert_allclose(found, expected, atol=0.1)
-    # Without coefficients, all colors are exact.
+    # All colors are exact if there are no coefficients.
     params[..., 2 * (1 + 2 * num_colors) :] = 0
     np.testing.assert_allclose(*found_and_expected(params), rtol=1e-5)
 

@@ -4,7 +4,7 @@ import pytest
 
 from keras_genimg.models import VAE
 from tests.fitting.one_convolution import one_convolution
-from tests.inputs.test_sizes import IMAGES
+from tests.inputs.sources import IMAGES
 
 STRUCTURES = {
     "list": list,

@@ -1,4 +1,5 @@
 import re
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -12,19 +13,31 @@ from keras_genimg.models import DRAW
 from tests import reference
 from tests.conformance.registry import model_case
 
-# Image shape, sizes of read and write attention, and likelihood.
+
+class Kind(NamedTuple):
+    """Arguments of a DRAW."""
+
+    image_shape: tuple
+    read_size: int | None
+    write_size: int | None
+    likelihood: object
+
+
 KINDS = {
-    "attention": ((5, 7, 1), 3, 2, "bernoulli"),
-    "read_only": ((5, 7, 1), 3, None, "bernoulli"),
-    "write_only": ((7, 5, 3), None, 4, Bernoulli(intensities=True)),
-    "without": ((4, 6, 3), None, None, Categorical(6)),
-    "gaussian": ((5, 4, 1), 1, 1, "gaussian"),
+    "attention": Kind((5, 7, 1), 3, 2, "bernoulli"),
+    "read_only": Kind((5, 7, 1), 3, None, "bernoulli"),
+    "write_only": Kind((7, 5, 3), None, 4, Bernoulli(intensities=True)),
+    "without": Kind((4, 6, 3), None, None, Categorical(6)),
+    "gaussian": Kind((5, 4, 1), 1, 1, "gaussian"),
 }
 
 
-def case_of(kind):
-    shape, *sizes, likelihood = KINDS[kind]
-    return model_case("DRAW", shape, 3, 6, 4, *sizes, likelihood=likelihood)[1]
+def case_of(name):
+    kind = KINDS[name]
+    sizes = kind.read_size, kind.write_size
+    return model_case(
+        "DRAW", kind.image_shape, 3, 6, 4, *sizes, likelihood=kind.likelihood
+    )[1]
 
 
 IMAGES = case_of("attention").example(3)
@@ -49,7 +62,8 @@ def test_loop_equals_a_plain_loop_over_the_papers_equations(kind):
             x / model.likelihood.max_value,
             noise,
             weights,
-            *KINDS[kind][1:3],
+            KINDS[kind].read_size,
+            KINDS[kind].write_size,
             model.likelihood.params_shape(model.image_shape),
             lambda params: (
                 np.asarray(model.likelihood.mean(params)) / model.likelihood.max_value

@@ -21,7 +21,7 @@ def test_field_is_a_rectangle_where_a_pixel_cnn_has_a_blind_spot(pixel, kernel_s
     np.testing.assert_array_equal(field, near & past)
     plain = dependency_field(PixelCNN((9, 11, 1), 4, 2, **sizes), pixel)
     assert (field | ~plain).all()
-    # Where there are columns to the right, plain masks hide the end of the row above.
+    # If there are columns to the right, plain masks hide the end of the row above.
     assert (field & ~plain)[row - 1, column + 1 :].any() == (column < 10)
 
 

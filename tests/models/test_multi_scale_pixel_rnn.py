@@ -88,7 +88,8 @@ def test_a_pixel_depends_on_earlier_ones_and_on_all_of_the_small_image():
     # One copy for each changed pixel and each change, evaluated together.
     changes = np.eye(32, dtype=int).reshape(32, 4, 8, 1)
     changed = np.concatenate([images + changes, images + 2 * changes]) % 3
-    unchanged = np.repeat(images, 64, axis=0)  # As many, so that rounding is the same.
+    # The batch has the same size, so that rounding is the same.
+    unchanged = np.repeat(images, 64, axis=0)
     differs = np.asarray(model(changed)) != np.asarray(model(unchanged))
     reached = differs.any((-1, -2)).reshape(2, 4, 8, 4, 8).any(0)
     small = [(r, c) for r in range(0, 4, 2) for c in range(0, 8, 4)]

@@ -3,7 +3,9 @@
 Training in mixed precision is as good as in float32, on the 8x8 digits.
 """
 
+from collections.abc import Callable
 from functools import partial
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -25,19 +27,38 @@ REAL = Bernoulli(intensities=True)
 
 PIXELS = {"likelihood": GRAYS, "first_kernel_size": 3}
 
-# Model, number of images and of epochs, and learning rate.
+
+class Family(NamedTuple):
+    """A model, and how it is trained."""
+
+    make: Callable
+    num_images: int
+    epochs: int
+    learning_rate: float
+
+
+def pixel_family(*arguments):
+    """Return the training of a model that draws pixel by pixel."""
+    make = partial(*arguments, **PIXELS)
+    return Family(make, num_images=256, epochs=6, learning_rate=0.006)
+
+
 FAMILIES = {
-    "PixelCNN": (partial(PixelCNN, SHAPE, 8, 1, 16, **PIXELS), 256, 6, 0.006),
-    "PixelRNN_row": (
-        partial(PixelRNN, SHAPE, 8, 1, "row", 16, **PIXELS),
-        *(256, 6, 0.006),
+    "PixelCNN": pixel_family(PixelCNN, SHAPE, 8, 1, 16),
+    "PixelRNN_row": pixel_family(PixelRNN, SHAPE, 8, 1, "row", 16),
+    "PixelRNN_diagonal": pixel_family(PixelRNN, SHAPE, 8, 1, "diagonal", 16),
+    "VAE": Family(
+        partial(VAE, SHAPE, 4, 32, REAL, weight_stddev=0.1),
+        num_images=512,
+        epochs=12,
+        learning_rate=0.01,
     ),
-    "PixelRNN_diagonal": (
-        partial(PixelRNN, SHAPE, 8, 1, "diagonal", 16, **PIXELS),
-        *(256, 6, 0.006),
+    "DRAW": Family(
+        partial(DRAW, SHAPE, 2, 16, 4, 4, 4, REAL),
+        num_images=512,
+        epochs=7,
+        learning_rate=0.006,
     ),
-    "VAE": (partial(VAE, SHAPE, 4, 32, REAL, weight_stddev=0.1), 512, 12, 0.01),
-    "DRAW": (partial(DRAW, SHAPE, 2, 16, 4, 4, 4, REAL), 512, 7, 0.006),
 }
 BATCH_SIZE = 32
 
@@ -45,7 +66,7 @@ BATCH_SIZE = 32
 def held_out_nats(model, images):
     """Return the mean loss of images that were not trained on, in nats."""
     options = {"batch_size": len(images), "verbose": 0}
-    if isinstance(model, LatentModel):  # Of the same noise each time.
+    if isinstance(model, LatentModel):  # The seed gives the same noise each time.
         nats = model.elbo(images, seed=0, num_samples=4, **options)
     else:
         nats = model.log_prob(images, **options)
@@ -70,10 +91,9 @@ def train(family, policy, starts, train_images, test_images):
     """
     keras.mixed_precision.set_global_policy(policy)
     keras.utils.set_random_seed(0)
-    make, _, epochs, learning_rate = family
-    model = make()
+    model = family.make()
     model.check_causality = False  # Others test it.
-    model.compile(keras.optimizers.Adam(learning_rate))
+    model.compile(keras.optimizers.Adam(family.learning_rate))
     model.fit(train_images, batch_size=BATCH_SIZE, verbose=0)
     optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
     losses = []
@@ -83,7 +103,7 @@ def train(family, policy, starts, train_images, test_images):
         for variable in optimizer.variables:
             if variable.path != optimizer.learning_rate.path:
                 variable.assign(np.zeros(variable.shape))
-        model.fit(train_images, batch_size=BATCH_SIZE, epochs=epochs, verbose=0)
+        model.fit(train_images, batch_size=BATCH_SIZE, epochs=family.epochs, verbose=0)
         losses.append(held_out_nats(model, test_images))
     return model, np.array(losses)
 
@@ -93,23 +113,23 @@ def train(family, policy, starts, train_images, test_images):
 @pytest.mark.parametrize("name", FAMILIES)
 def test_mixed_precision_reaches_the_loss_of_float32(name):
     family = FAMILIES[name]
-    make, num_images, epochs, _ = family
     starts = []
     for seed in SEEDS:
         keras.utils.set_random_seed(seed)
-        model = make()
+        model = family.make()
         starts.append(model.get_weights())
     train_images, test_images = (
         datasets.as_array(datasets.load("digits", split, likelihood=model.likelihood))
         for split in ("train", "test")
     )
-    images = train_images[:num_images], test_images
-    noise_nats = 64 * np.log(model.likelihood.num_values or 2)  # Of uniform pixels.
+    images = train_images[: family.num_images], test_images
+    # These are the nats of uniform pixels.
+    noise_nats = 64 * np.log(model.likelihood.num_values or 2)
     _, expected = train(family, "float32", starts, *images)
     assert expected.max() < 0.7 * noise_nats  # It has learned.
     for policy in MIXED:
         model, losses = train(family, policy, starts, *images)
-        num_steps = epochs * num_images // BATCH_SIZE
+        num_steps = family.epochs * family.num_images // BATCH_SIZE
         check_loss_scale(model.optimizer, policy, num_steps)
         # Short runs from the same weights differ by rounding alone, far less than runs
         # from other weights. So the mean of three differences is well within the range

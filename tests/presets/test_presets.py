@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -14,21 +15,32 @@ from keras_genimg.models import GatedPixelCNN, PixelCNN, PixelRNN
 from keras_genimg.presets import weights as preset_weights
 from keras_genimg.presets.preset import Recipe
 
-KEYS = ("num_layers", "units", "head_filters", "image_shape", "layer")
+
+class Published(NamedTuple):
+    """Settings of a model in the PixelRNN paper."""
+
+    num_layers: int
+    units: int
+    head_filters: int
+    image_shape: tuple
+    layer: str
+
+
 PAPER = {
-    "mnist_diagonal_1x32": (1, 32, 32, (28, 28, 1), "diagonal"),
-    "mnist_diagonal_7x16": (7, 16, 32, (28, 28, 1), "diagonal"),
-    "cifar10_row_12x128": (12, 128, 1024, (32, 32, 3), "row"),
-    "cifar10_diagonal_12x128": (12, 128, 1024, (32, 32, 3), "diagonal"),
-    "imagenet32_row_12x384": (12, 384, 1024, (32, 32, 3), "row"),
-    "imagenet64_row_4x512": (4, 512, 1024, (64, 64, 3), "row"),
+    "mnist_diagonal_1x32": Published(1, 32, 32, (28, 28, 1), "diagonal"),
+    "mnist_diagonal_7x16": Published(7, 16, 32, (28, 28, 1), "diagonal"),
+    "cifar10_row_12x128": Published(12, 128, 1024, (32, 32, 3), "row"),
+    "cifar10_diagonal_12x128": Published(12, 128, 1024, (32, 32, 3), "diagonal"),
+    "imagenet32_row_12x384": Published(12, 384, 1024, (32, 32, 3), "row"),
+    "imagenet64_row_4x512": Published(4, 512, 1024, (64, 64, 3), "row"),
 }
 
 
 @pytest.mark.parametrize("name", PAPER)
 def test_published_settings(name):
     config = PixelRNN.presets[name].config
-    assert tuple(config[key] for key in KEYS) == PAPER[name]
+    published = PAPER[name]._asdict()
+    assert {key: config[key] for key in published} == published
     assert config.get("residual", True) == (name != "imagenet64_row_4x512")
     likelihood = "bernoulli" if name.startswith("mnist") else Categorical(256)
     assert config["likelihood"] == likelihood

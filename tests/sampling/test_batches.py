@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from keras_genimg.generation import samplers
-from keras_genimg.generation.sampler import Sampler
 from keras_genimg.models import MultiScalePixelRNN, PixelCNN
+from tests.sampling.watched import watch
 from tests.seldom import slow_but
 
 
@@ -19,18 +19,6 @@ def model():
 
 
 OPTIONS = {"seed": 0, "conditions": {"label": [0, 1, 2, 0, 1, 2, 0]}}
-
-
-def watch(monkeypatch, before, cores):
-    """Call `before` with the seeds of each batch before it is drawn."""
-    draw = Sampler.__call__
-
-    def watched(self, weights, seeds, *rest):
-        before(seeds.numpy())
-        return draw(self, weights, seeds, *rest)
-
-    monkeypatch.setattr(Sampler, "__call__", watched)
-    monkeypatch.setattr(samplers, "num_cores", lambda: cores)
 
 
 def meet(monkeypatch, count):
@@ -74,7 +62,7 @@ def test_enlargements_at_the_same_time(monkeypatch):
 
 
 def test_threads_use_the_weights_of_a_stateless_scope(model, monkeypatch):
-    """Which is that of the calling thread alone."""
+    """Keras keeps the scope for the calling thread alone."""
     ones = [(weight, np.ones(weight.shape, "float32")) for weight in model.weights]
     monkeypatch.setattr(samplers, "num_cores", lambda: 2)
     own = model.generate(7, **OPTIONS)

@@ -13,7 +13,7 @@ from keras_genimg.models import AutoregressiveModel, PixelCNN, PixelRNN
 from keras_genimg.ops.uniforms import CHOICE, seeded_uniforms
 from keras_genimg.sampling import METHODS
 from tests.sampling.drawn import all_logits, draw_one_by_one
-from tests.sampling.test_batches import watch
+from tests.sampling.watched import watch
 from tests.seldom import weekly_but
 
 pytestmark = pytest.mark.slow
@@ -112,7 +112,7 @@ def test_completions_are_those_of_the_definition(case, request, monkeypatch):
         assert got.dtype == np.float32
         np.testing.assert_allclose(got, sizes, rtol=1e-3)
     if name == "cnn":  # Completions of the others are in tests/sampling.
-        monkeypatch.setattr(model, "check_causality", False)  # To save a check.
+        monkeypatch.setattr(model, "check_causality", False)  # This saves a check.
         compiled = model.complete(images, known, jit_compile=True, **options)
         np.testing.assert_array_equal(compiled, expected)
 

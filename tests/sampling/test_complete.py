@@ -20,7 +20,7 @@ MODELS = {
 )
 def test_known_pixels_stay_and_methods_agree(name):
     model = MODELS[name]()
-    model.check_causality = False  # To save checks.
+    model.check_causality = False  # This saves checks.
     generator = np.random.default_rng(0)
     shape = model.image_shape
     images = generator.integers(model.likelihood.num_values, size=(6, *shape))

@@ -55,7 +55,7 @@ def make(family, case, **options):
     *arguments, likelihood = case
     options = {"likelihood": likelihood, "head_filters": 9, **options}
     model = FAMILIES[family](*arguments, **options)
-    model.check_causality = False  # To save a check.
+    model.check_causality = False  # This saves a check.
     # With seed 3, all images of a small gated network are white.
     randomize(model, seed=5 if family == "gated" else 3)
     return model
@@ -109,7 +109,7 @@ def test_seed_none_follows_the_global_seed():
 
 
 def test_images_are_drawn_eagerly():
-    """As a debugger would step through it."""
+    """A debugger steps through the eager sampler."""
     model = make("row", RGB)
     key = SamplerKey("incremental", model.image_shape, False, "any")
     given = tf.constant(SEEDS[:2]), tf.constant(1.0)

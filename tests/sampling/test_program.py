@@ -298,7 +298,7 @@ def test_graphs_without_causal_layers():
 
 
 def test_layers_on_the_values_of_each_color():
-    """Of a pixel, these have an axis of colors, `(batch, colors, n)`."""
+    """The values of a pixel then have an axis of colors, `(batch, colors, n)`."""
     images = keras.Input((3, 4, 3))
     x = SplitColors(3)(MaskedConv2D(12, 3, "A", 3)(images))
     shared = SplitColors(1)(MaskedConv2D(4, 3, "A")(images))
@@ -471,7 +471,7 @@ def test_layers_cast_what_they_are_given(images_dtype, dtype):
         return ops.cast(own.Above(dtype=dtype)(x) - own.Left(dtype=dtype)(x), "float32")
 
     model = model_of(body)
-    model.check_causality = False  # To save checks.
+    model.check_causality = False  # This saves checks.
     assert_ancestral(model, model.generate(4, seed=0), slack=0.06)
 
 
@@ -718,7 +718,7 @@ def test_quantized_layers_are_sampled_as_they_compute():
     x = layers.Dense(256)(layers.Dense(12, activation="relu")(x))
     model = AutoregressiveModel(images, SplitColors(1)(x), "categorical")
     randomize(model)
-    model.check_causality = False  # To save checks.
+    model.check_causality = False  # This saves checks.
     before = model.generate(16, seed=0)
     model.quantize("int8")
     assert_sampled_as_computed(model)
@@ -758,7 +758,7 @@ CHANGES = {
 def test_functions_are_made_anew_when_layers_change(name):
     layer, attribute, value = CHANGES[name]
     model = model_of(layer)
-    model.check_causality = False  # To save checks.
+    model.check_causality = False  # This saves checks.
     images = model.generate(8, seed=0)
     nats = model.log_prob(images)
     assert model.log_prob(images).tolist() == nats.tolist()

@@ -43,7 +43,7 @@ def model_of(layer, shape=SHAPE, kernel_size=3, dtype="float32"):
 
 def randomized(model):
     randomize(model, seed=1, gain=1.0, vector_scale=0.1)
-    model.check_causality = False  # To save checks.
+    model.check_causality = False  # This saves checks.
     return model
 
 
@@ -195,7 +195,7 @@ def test_a_wrong_reach_is_refused():
     model.generate(1, seed=0, method="ancestral")
 
 
-# Which way is taken.
+# The tests below check which way is taken.
 
 
 def test_the_way_of_small_batches():
@@ -242,7 +242,7 @@ def test_the_way_of_small_batches():
 @pytest.mark.parametrize("layer, largest", [("row", LARGEST_BATCH), ("diagonal", 1)])
 def test_each_way_is_traced_once_when_a_batch_takes_it(layer, largest):
     model = PixelRNN(SHAPE, 4, 1, layer=layer, **NARROW)
-    model.check_causality = False  # To save checks.
+    model.check_causality = False  # This saves checks.
     for num_images in (1, 2, LARGEST_BATCH, LARGEST_BATCH + 1):
         model.generate(num_images, seed=0)
         samplers = model._samplers.by_key.entries().values()
@@ -336,7 +336,7 @@ def test_a_row_that_differs_from_its_pixels_is_refused():
         with pytest.raises(ValueError, match="step_row.*Wrong"):
             model.generate(1, seed=0)
     model.generate(1, seed=0, method="ancestral")
-    # Without a check, the fault shows that one image is drawn by rows, and two not.
+    # The check is off, so a fault shows that one image is drawn by rows, and two not.
     layer.factor = -1
     randomize(model, seed=1, gain=3.0, vector_scale=0.1)
     model.check_causality = False

@@ -9,7 +9,7 @@ OPTIONS = {
     "xla_twins": True,
     "metadata": {"license": "MIT"},
     "batching": True,
-    "method": "incremental",  # Of `endpoints`.
+    "method": "incremental",  # This and the next go to `endpoints`.
     "num_candidates": 2,
 }
 

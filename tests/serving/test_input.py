@@ -63,7 +63,7 @@ def test_values_at_the_limits_of_integers():
 
 
 def test_metadata_without_numbers_are_not_probed():
-    """As exports wrote before, with the range in words alone."""
+    """Older exports have the range in words alone."""
     old = {"dtype": "int32", "shape": [None], "must_be": "integers from 0 to 9"}
     assert values_at_limits(tf.int32, old) == {}
     assert set(values_in_range("label", tf.int32, old)) == {0, 1}

@@ -150,7 +150,7 @@ def test_no_saved_model(tmp_path):
 
 
 def test_unknown_op(tmp_path):
-    """As an op of a library that a server does not load. Other faults are told, too."""
+    """A server does not know the ops of libraries that it does not load."""
     text = planted.text_without_bytes
     planted.save(tmp_path / "model", {"text": (text, [planted.SEED])})
     file = tmp_path / "model" / "saved_model.pb"

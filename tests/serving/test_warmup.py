@@ -80,7 +80,7 @@ def test_batch_sizes_are_checked(color_export, sizes, text):
 
 
 def test_only_records_need_the_protocol_buffers(tmp_path, monkeypatch):
-    """Where the extra `serving` is not installed."""
+    """Verification works without the extra `serving` if there are no records."""
     planted.save(tmp_path, {"sound": (planted.sound, [planted.SEED])})
     record = planted.record("sound", seed=[1])
     monkeypatch.setitem(sys.modules, "tensorflow_serving.apis", None)

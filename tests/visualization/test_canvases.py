@@ -5,7 +5,7 @@ import pytest
 from PIL import Image, ImageSequence
 
 from keras_genimg.visualization import attention_box, image_grid, save_canvases
-from tests.visualization.test_grid import images_of
+from tests.visualization.pictures import images_of
 
 RED = (255, 0, 0)
 PADDING, GAP = 2, 24

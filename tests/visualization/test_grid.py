@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from keras_genimg.visualization import (
     image_grid,
@@ -10,18 +9,7 @@ from keras_genimg.visualization import (
     save_dependency_fields,
     save_grid,
 )
-
-
-def images_of(*shape, high=256):
-    return np.random.default_rng(0).integers(0, high, shape, "uint8")
-
-
-def read_back(path, mode="RGB"):
-    """Return the pixels of the only file in its folder."""
-    assert list(path.parent.iterdir()) == [path]
-    with Image.open(path) as picture:
-        assert picture.format == "PNG"
-        return np.asarray(picture.convert(mode)).astype(int)
+from tests.visualization.pictures import images_of, read_back, red_and_blue
 
 
 def test_layout_by_hand():
@@ -71,12 +59,6 @@ def test_comparison_holds_each_grid_pixel_by_pixel(tmp_path):
 def contains(page, grid):
     windows = np.lib.stride_tricks.sliding_window_view(page, grid.shape)
     return (windows == grid).all(axis=(-3, -2, -1)).any()
-
-
-def red_and_blue(path):
-    """Return how many pixels of a picture are red, and how many blue."""
-    red, _, blue = np.moveaxis(read_back(path), -1, 0)
-    return (red > blue + 50).sum(), (blue > red + 50).sum()
 
 
 def test_dependency_fields_by_hand(tmp_path):

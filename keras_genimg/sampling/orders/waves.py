@@ -42,7 +42,7 @@ def _num_steps(height, width, reach):
 
 
 class _Schedule:
-    """Which row and column each slot has at each step, in NumPy.
+    """Rows and columns of the slots at each step, as NumPy arrays.
 
     A step draws one pixel of each row that is being drawn. Row `r` is in slot
     `r % num_slots`. Two rows of a slot are at least `reach` idle steps apart, which
@@ -101,7 +101,7 @@ class _Schedule:
         index = self.num_slots * (column + self.lag * row) + row % self.num_slots
         tensor = tf.reshape(tensor, (-1, batch, size))
         tensor = tf.gather(tensor, tf.minimum(index, tf.shape(tensor)[0] - 1))
-        # In the rest of an image, idle slots may have left what is not a number.
+        # Idle slots may have left values that are not numbers in the rest of the image.
         is_visited = tf.constant(row)[..., None, None] < num_rows
         return tf.where(is_visited, tensor, 0)
 

@@ -25,7 +25,7 @@ def start(name, folder, *arguments):
     folder = folder / "blocked"
     block(folder)
     environment = {**os.environ, "PYTHONPATH": str(folder)}
-    # As a user has it, who is not to see TensorFlow's notices.
+    # A user does not set this variable, and should not see TensorFlow's notices.
     environment.pop("TF_CPP_MIN_LOG_LEVEL", None)
     command = [sys.executable, ROOT / "export" / "bulk" / name, *map(str, arguments)]
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
