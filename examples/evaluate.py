@@ -32,7 +32,6 @@ from typing import Any
 
 from genimg_export.arguments import command_parser
 from genimg_export.preset_names import find_preset
-from train import TEST_SEED, mean_of, nats_of
 
 FIRST = 1000
 # Sets of pixels that are 0 or 1 for good, by the set that they were drawn from once.
@@ -53,6 +52,8 @@ def drawn_nats_of(model):
     is left out if the colors of a pixel are coupled.
     """
     import tensorflow as tf
+
+    from keras_genimg.commands.reports import mean_of
 
     images = model.generate(NUM_DRAWN, seed=DRAWN_SEED)
     params = tf.constant(model.predict(images, verbose=0))
@@ -80,6 +81,8 @@ def bits_of(report, images):
 
 def report_of(model, images, num_samples):
     """Return nats with their standard error, of all images and of the first ones."""
+    from keras_genimg.commands.reports import mean_of, nats_of
+
     found = nats_of(model, images, num_samples, batch_size=100)
     report: dict[str, float] = {"images": len(images)}
     for name, nats in found.items():
@@ -150,6 +153,8 @@ def how_images_were_made(config, trained, binarizes):
         trained: Content of its `report.json`.
         binarizes: Whether the model's likelihood has gray levels drawn as bits.
     """
+    from keras_genimg.commands.training_images import TEST_SEED
+
     training, test = "as is", "as is"
     if config["data"]["name"] in FIXED_BITS:
         training, test = "fixed bits", "fixed bits"
@@ -220,6 +225,7 @@ def main():
     import numpy as np
 
     from keras_genimg import datasets, models
+    from keras_genimg.commands.training_images import TEST_SEED
     from keras_genimg.presets import read_card, write_weights
 
     card = None

@@ -2,7 +2,7 @@
 # Starts the workers of one training run on this machine. If one of them dies, stops the
 # others and starts all of them again, which then continue.
 #
-#     examples/run_workers.sh 2 python examples/train.py --preset digits_diagonal \
+#     examples/run_workers.sh 2 genimg-train --preset digits_diagonal \
 #         --strategy multi_worker
 #
 # Set MAX_RESTARTS to give up earlier or later than after ten restarts.

@@ -1,10 +1,14 @@
 import gc
 import os
+import runpy
 import shutil
+import sys
 from contextlib import nullcontext
 from unittest import mock
 
 import pytest
+
+from tests.subprocesses import ROOT
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 # `pytest -n 2` has a worker per core; more threads would only compete.
@@ -42,6 +46,25 @@ def fixed_seed():
         keras.utils.set_random_seed(0)
     yield
     keras.mixed_precision.set_global_policy("float32")
+
+
+@pytest.fixture
+def run_example(monkeypatch, capsys):
+    """Return a function that runs an example or `genimg-train` in this process."""
+
+    def run(command, *options):
+        folder = ROOT / "examples"
+        name, *given = command.split()
+        monkeypatch.setattr(sys, "argv", [name, *given, *map(str, options)])
+        monkeypatch.setattr(sys, "path", [str(folder), *sys.path])
+        capsys.readouterr()
+        if name == "genimg-train":
+            runpy.run_module("genimg_export.train", run_name="__main__")
+        else:
+            runpy.run_path(str(folder / name), run_name="__main__")
+        return capsys.readouterr().out
+
+    return run
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ from unittest import mock
 import pytest
 
 ROOT = pathlib.Path(__file__).parent.parent
+SOURCES = os.pathsep.join([str(ROOT), str(ROOT / "export")])  # A PYTHONPATH.
 
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(["tests.callbacks.worker"])
@@ -22,7 +23,7 @@ def run_python(*arguments, timeout=300, cwd=ROOT, input=None, **environment):
     environment = {
         **os.environ,
         "TF_CPP_MIN_LOG_LEVEL": "2",
-        "PYTHONPATH": str(ROOT),
+        "PYTHONPATH": SOURCES,
         **environment,
     }
     finished = subprocess.run(
@@ -50,7 +51,7 @@ def start_forked(function, *arguments, output, **environment):
         target=_call, args=(function, arguments, str(output), environment)
     )
     # The server reads it when it starts; `pythonpath` of pytest does not reach it.
-    with mock.patch.dict(os.environ, PYTHONPATH=str(ROOT), TF_CPP_MIN_LOG_LEVEL="2"):
+    with mock.patch.dict(os.environ, PYTHONPATH=SOURCES, TF_CPP_MIN_LOG_LEVEL="2"):
         process.start()
     return process
 

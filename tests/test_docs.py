@@ -20,15 +20,10 @@ PAGES = [
     ROOT / "export" / "README.md",
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
-SCRIPTS = {
-    "genimg-train": "examples/train.py",
-    "genimg-export": "export/export_model.py",
-    "genimg-verify": "export/verify.py",
-    "genimg-serve": "export/serve.py",
-    "genimg-client": "export/client.py",
-    "genimg-bulk-sample": "export/bulk/sample.py",
-    "genimg-bulk-score": "export/bulk/score.py",
-}
+COMMAND_LINE = r'^(genimg-[\w-]+) = "(.+):main"$'
+PROJECT = (ROOT / "pyproject.toml").read_text()
+# Modules of the installed commands.
+MODULES = dict(re.findall(COMMAND_LINE, PROJECT, re.MULTILINE))
 # Languages of blocks that are shown and not executed, and what they would need.
 # Commands in them are parsed.
 NOT_EXECUTED = {
@@ -58,7 +53,8 @@ def text_of(page):
 
 def commands_of(text):
     """Return the commands in a text that are ours, without redirections."""
-    ours = r"(?:python (?:-m )?(?:examples|export|tests)[/.]\w|genimg-[\w-]+ [\w.-])"
+    scripts = r"python (?:-m )?(?:examples|genimg_export|tests)[/.]\w"
+    ours = rf"(?:{scripts}|genimg-[\w-]+ [\w.-])"
     return {command.strip(" '") for command in re.findall(rf"{ours}[^`\n|>&]*", text)}
 
 
@@ -75,17 +71,15 @@ def test_there_are_commands():
 def test_commands_take_their_options(command, monkeypatch):
     # The variables of our commands are numbers.
     program, *rest = shlex.split(re.sub(r"\$[A-Z_]+", "0", command))
-    script = SCRIPTS.get(program)
-    if program == "python":
-        module = rest[0] == "-m"
-        script, *rest = rest[module:]
-        if module:
-            script = script.replace(".", "/")
-            script += "/__main__.py" if (ROOT / script).is_dir() else ".py"
-    path = ROOT / script
-    assert path.is_file()
-    monkeypatch.setattr(sys, "argv", [str(path), *rest])
-    monkeypatch.syspath_prepend(path.parent)
+    module = MODULES.get(program)
+    if program == "python" and rest[0] == "-m":
+        _, module, *rest = rest
+        if (ROOT / module.replace(".", "/")).is_dir():
+            module += ".__main__"
+    elif program == "python":
+        path, *rest = rest
+        monkeypatch.syspath_prepend((ROOT / path).parent)
+    monkeypatch.setattr(sys, "argv", [command, *rest])
     original = argparse.ArgumentParser.parse_args
 
     def parse_args(self, *arguments, **options):
@@ -100,11 +94,10 @@ def test_commands_take_their_options(command, monkeypatch):
     monkeypatch.setattr(argparse.ArgumentParser, "parse_args", parse_args)
     monkeypatch.setattr(argparse.ArgumentParser, "error", error)
     with pytest.raises(Parsed):
-        if script.startswith("tests/"):
-            name = script.removesuffix(".py").replace("/", ".")
-            importlib.import_module(name).main()
+        if module:
+            importlib.import_module(module).main()
         else:
-            runpy.run_path(str(path), run_name="__main__")
+            runpy.run_path(str(ROOT / path), run_name="__main__")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -28,6 +28,7 @@ LINES = [
     ["models"],
     ["visualization"],
     ["callbacks"],
+    ["commands"],
     ["__init__"],
 ]
 HEIGHT = {name: height for height, line in enumerate(LINES) for name in line}

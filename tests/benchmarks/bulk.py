@@ -3,7 +3,7 @@
     python -m tests.benchmarks.bulk --model outputs/served/digits/1 --kills 3
     python -m tests.benchmarks.bulk --model outputs/served/digits/1 --workers 1 2
 
-Runs `export/bulk/sample.py` with this Python, once for each number of workers. Kills as
+Runs `genimg-bulk-sample` with this Python, once for each number of workers. Kills as
 many of its worker processes as asked for, at random times, and starts the command again
 if that ended it. Then reads all shards: seeds must be complete, each there once. Prints
 images a second and a SHA-256 hash over all seeds and pixels, which is equal for all
@@ -23,11 +23,11 @@ import time
 import numpy as np
 import psutil
 
-SAMPLE = pathlib.Path(__file__).parents[2] / "export" / "bulk" / "sample.py"
+SAMPLE = "genimg_export.bulk.sample"
 SHARDS = "--format npz --num-shards 40 --batch-size 256".split()
 LONGEST = 20  # Seconds between two kills.
 # In the command line of a worker process. Beam's own runner has threads.
-WORKERS = {"local": "spawn_main", "ray": "ray::MapWorker", "beam": "bulk/sample.py"}
+WORKERS = {"local": "spawn_main", "ray": "ray::MapWorker", "beam": SAMPLE}
 
 
 def worker_processes(engine, number):
@@ -88,7 +88,7 @@ def main():
     for workers in given.workers:
         with tempfile.TemporaryDirectory() as folder:
             prefix = pathlib.Path(folder) / "digits"
-            command = [sys.executable, SAMPLE, *SHARDS, "--output", prefix]
+            command = [sys.executable, "-m", SAMPLE, *SHARDS, "--output", prefix]
             command += ["--model", given.model, "--engine", given.engine]
             command += ["--num-images", str(given.num_images)]
             command += ["--workers", str(workers)]

@@ -19,9 +19,9 @@ import time
 import numpy as np
 import requests
 import tensorflow as tf
-from genimg_export.preset_names import find_preset
 
 import keras_genimg.models
+from genimg_export.preset_names import find_preset
 from keras_genimg.models import DRAW
 from keras_genimg.presets import presets_with_weights
 from tests.benchmarks.timing import Benchmark

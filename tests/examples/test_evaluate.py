@@ -7,7 +7,11 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from examples import train
+from keras_genimg.commands.training_images import (
+    data_facts,
+    has_validation_split,
+    load_splits,
+)
 from keras_genimg.datasets import as_array, load
 from keras_genimg.likelihoods import Bernoulli
 from keras_genimg.models import VAE, PixelRNN
@@ -29,7 +33,7 @@ def test_a_run_gets_a_card_that_its_weights_reproduce(
     for name in ("fashion_mnist", "mnist"):
         version = pathlib.Path(tfds.builder(name, data_dir=data_dir).data_dir).name
         write_set(data_dir, name, images, images.shape[1:], version=version, **options)
-    command = "train.py --preset VAE/mnist --epochs 1 --samples 0"
+    command = "genimg-train --preset VAE/mnist --epochs 1 --samples 0"
     run_example(command, "--output", run)
 
     printed = run_example("evaluate.py --samples 3", run, "--card", weights)
@@ -92,8 +96,8 @@ def binarized_mnist():
 @pytest.mark.slow
 def test_a_validation_split_is_held_out(binarized_mnist):
     options = {"name": "binarized_mnist"}
-    splits = train.load_splits(options, 100, None, Bernoulli())
-    facts = train.data_facts(options, *splits)
+    splits = load_splits(options, 100, None, Bernoulli())
+    facts = data_facts(options, *splits)
     assert facts["train_split"] == "train" and facts["held_out_images"] == 10_000
     training, held_out, test = splits
     assert len(training) == 500 and test.shape == (10_000, 28, 28, 1)
@@ -104,10 +108,10 @@ def test_a_validation_split_is_held_out(binarized_mnist):
     assert (first != second).any()
     np.testing.assert_array_equal(*(each.sum(0, int) for each in (first, second)))
 
-    chosen, held_out, _ = train.load_splits(options, 100, 7, Bernoulli())
+    chosen, held_out, _ = load_splits(options, 100, 7, Bernoulli())
     assert chosen.epochs.description["split"] == "train[:49993]" and len(held_out) == 7
     for name in ("digits", pathlib.Path("photos"), "downsampled_imagenet/32x32"):
-        assert not train.has_validation_split(name)
+        assert not has_validation_split(name)
 
 
 @pytest.mark.slow
@@ -115,7 +119,7 @@ def test_the_card_of_a_run_on_the_papers_set_says_so(
     run_example, tmp_path, monkeypatch, binarized_mnist
 ):
     monkeypatch.setattr(preset_weights, "FOLDER", tmp_path)
-    command = "train.py --preset VAE/mnist --data binarized_mnist --epochs 1"
+    command = "genimg-train --preset VAE/mnist --data binarized_mnist --epochs 1"
     options = "--samples 0 --test-samples 1 --output"
     run_example(f"{command} {options}", tmp_path / "run")
     run_example("evaluate.py --samples 1", tmp_path / "run", "--card", tmp_path)

@@ -19,8 +19,8 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
-from export.server.errors import ServingError
-from export.server.models import LoadedModel
+from genimg_export.server.errors import ServingError
+from genimg_export.server.models import LoadedModel
 
 
 class StandIn(

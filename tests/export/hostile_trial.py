@@ -13,7 +13,7 @@ there.
     python -m tests.export.hostile_trial --laptop --minutes 1
     python -m tests.export.hostile_trial --url http://127.0.0.1:8501 --base MODELS
 
-`--laptop` starts `export/serve.py`. The last one expects a server with the models that
+`--laptop` starts `genimg-serve`. The last one expects a server with the models that
 an earlier run wrote to MODELS, and `--proxy` adds forms that only nginx refuses. Prints
 Markdown.
 """
@@ -37,7 +37,6 @@ from keras_genimg.serving import publish
 from keras_genimg.serving.probes import random_inputs
 from keras_genimg.serving.saved_graph import SavedGraph
 from tests.export.running_server import calling, free_port, started
-from tests.subprocesses import ROOT
 
 HONEST, HOSTILE = 8, 2
 IGNORED = "answered without the ignored part"
@@ -315,7 +314,7 @@ def server_of(given, base, log):
         return url, started(command, log, lambda: answers(url), seconds=300)
 
     if given.laptop:
-        command = [sys.executable, ROOT / "export" / "serve.py", "--base-dir", base]
+        command = [sys.executable, "-m", "genimg_export.serve", "--base-dir", base]
         return start([*command, "--port", port, "--max-concurrent", 64])
     if given.server:
         # It refuses to run without gRPC, and a port would be open to other machines.
@@ -336,7 +335,7 @@ def main():
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--server", help="path of tensorflow_model_server")
     which.add_argument("--docker", help="image of TensorFlow Serving")
-    which.add_argument("--laptop", action="store_true", help="run export/serve.py")
+    which.add_argument("--laptop", action="store_true", help="run genimg-serve")
     which.add_argument("--url", help="address of a running server or its proxy")
     parser.add_argument("--base", type=pathlib.Path, help="directory of the models")
     parser.add_argument("--proxy", action="store_true", help="a proxy is in front")

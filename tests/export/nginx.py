@@ -11,7 +11,7 @@ from tests.export.running_server import free_port, listens, started
 from tests.subprocesses import ROOT
 
 TF_SERVING = ROOT / "export" / "tf_serving"
-PAGE = ROOT / "export" / "server" / "page"
+PAGE = ROOT / "export" / "genimg_export" / "server" / "page"
 NGINX = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
 
 

@@ -15,7 +15,6 @@ import time
 import pytest
 
 from tests.export.blocked import block
-from tests.subprocesses import ROOT
 
 requests = pytest.importorskip("requests", reason='needs the extra "serving"')
 for name in ("fastapi", "uvicorn"):
@@ -43,7 +42,7 @@ def started(command, log, ready, seconds=60, **options):
 
 @dataclasses.dataclass
 class RunningServer:
-    """A process of `export/serve.py`, and how to talk with it."""
+    """A process of `genimg-serve`, and how to talk with it."""
 
     process: subprocess.Popen
     log_file: pathlib.Path
@@ -74,12 +73,12 @@ class RunningServer:
 @contextlib.contextmanager
 def running(directory, *arguments, warm_up=False):
     """Run the server where Keras and this library cannot be imported."""
-    block(directory)
+    path = block(directory)
     log = directory / "log.txt"
-    command = [sys.executable, ROOT / "export" / "serve.py", "--port", 0, *arguments]
+    command = [sys.executable, "-m", "genimg_export.serve", "--port", 0, *arguments]
     if not warm_up:  # It takes longer than the first requests of a test.
         command.append("--no-warm-up")
-    options = {"cwd": directory, "env": {**os.environ, "PYTHONPATH": str(directory)}}
+    options = {"cwd": directory, "env": {**os.environ, "PYTHONPATH": path}}
 
     def address():
         return re.search(r"running on (http://\S+)", log.read_text())

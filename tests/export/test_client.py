@@ -5,15 +5,15 @@ from PIL import Image
 grpc = pytest.importorskip("grpc", reason='needs the extra "serving"')
 pytest.importorskip("tensorflow_serving", reason='needs the extra "serving"')
 
-from export import client as command_line  # noqa: E402
-from export.bulk.saved_model import SavedModel  # noqa: E402
-from export.clients import ClientError, ImageClient  # noqa: E402
-from export.clients.grpc import GrpcModel  # noqa: E402
-from export.clients.rest import RestModel  # noqa: E402
+from genimg_export import client as command_line  # noqa: E402
+from genimg_export.bulk.saved_model import SavedModel  # noqa: E402
+from genimg_export.clients import ClientError, ImageClient  # noqa: E402
+from genimg_export.clients.grpc import GrpcModel  # noqa: E402
+from genimg_export.clients.rest import RestModel  # noqa: E402
 from tests.export.blocked import block  # noqa: E402
 from tests.export.flaky_proxy import flaky_proxy  # noqa: E402
 from tests.export.grpc_stand_in import serving  # noqa: E402
-from tests.subprocesses import ROOT, run_python  # noqa: E402
+from tests.subprocesses import run_python  # noqa: E402
 
 pytestmark = pytest.mark.slow
 
@@ -275,8 +275,8 @@ def test_command_fails_in_one_line(arguments, code, text, run_client):
 
 
 def test_command_by_rest_needs_no_tensorflow(server, tmp_path):
-    block(tmp_path, "tensorflow", "tensorflow_serving", "grpc")
+    path = block(tmp_path, "tensorflow", "tensorflow_serving", "grpc")
     out = tmp_path / "out"
-    command = (ROOT / "export" / "client.py", "--url", server.address, "--model", "vae")
-    run_python(*command, "sample", "--output", out, PYTHONPATH=str(tmp_path))
+    command = ("-m", "genimg_export.client", "--url", server.address, "--model", "vae")
+    run_python(*command, "sample", "--output", out, cwd=tmp_path, PYTHONPATH=path)
     assert len(pictures(out)) == 16

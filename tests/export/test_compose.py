@@ -18,9 +18,9 @@ from tests.export.running_server import calling, listens, requests, wait_until
 from tests.subprocesses import ROOT
 
 pytest.importorskip("tensorflow_serving", reason='needs the extra "serving"')
-from export.clients import ClientError, ImageClient  # noqa: E402
-from export.clients.grpc import GrpcModel  # noqa: E402
-from export.clients.rest import RestModel  # noqa: E402
+from genimg_export.clients import ClientError, ImageClient  # noqa: E402
+from genimg_export.clients.grpc import GrpcModel  # noqa: E402
+from genimg_export.clients.rest import RestModel  # noqa: E402
 
 README = (ROOT / "export" / "README.md").read_text()
 TF_SERVING = ROOT / "export" / "tf_serving"

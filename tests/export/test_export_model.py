@@ -5,7 +5,7 @@ import os
 import keras
 import pytest
 
-from export import export_model, verify
+from genimg_export import export_model, verify
 from keras_genimg.layers import MaskedConv2D
 from keras_genimg.models import VAE, AutoregressiveModel
 from keras_genimg.presets import weights
@@ -13,7 +13,7 @@ from keras_genimg.serving import read_metadata
 from keras_genimg.serving.saved_graph import SavedGraph
 from keras_genimg.serving.saved_model import METADATA_FILE
 from tests.serving import planted
-from tests.subprocesses import ROOT, run_python
+from tests.subprocesses import run_python
 
 pytestmark = pytest.mark.slow
 
@@ -42,8 +42,7 @@ def test_a_trained_model_becomes_a_version(files, tmp_path):
     (tmp_path / "notes.json").write_text(json.dumps({"license": "CC0"}))
     arguments = [files / "vae.keras", "--name", "vae", "--base-dir", tmp_path]
     options = ["--batch-sizes", "1,8", "--metadata", tmp_path / "notes.json"]
-    script = ROOT / "export" / "export_model.py"
-    printed = run_python(script, *arguments, *options)
+    printed = run_python("-m", "genimg_export.export_model", *arguments, *options)
     path = tmp_path / "vae" / "1"
     assert f"Published {path}\n" in printed
     assert "pass  warm-up: 14 records run" in printed

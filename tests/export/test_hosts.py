@@ -4,7 +4,7 @@ import json
 import pytest
 
 pytest.importorskip("starlette", reason='needs the extra "serving"')
-from export.server.hosts import HostCheck  # noqa: E402
+from genimg_export.server.hosts import HostCheck  # noqa: E402
 
 
 def status(*hosts, listens_on="127.0.0.1", allowed=()):

@@ -1,6 +1,8 @@
+import pathlib
 import re
 import subprocess
 import sys
+import zipfile
 
 import pytest
 
@@ -18,7 +20,7 @@ print("on standard error", file=sys.stderr, flush=True)
 """
 STOPPED = """
 import os, signal, threading, time
-from export.arguments import stopped_by_ctrl_c
+from genimg_export.arguments import stopped_by_ctrl_c
 threading.Thread(target=time.sleep, args=(300,)).start()
 with stopped_by_ctrl_c("Run it again."):
     print("drawn", end="")
@@ -34,45 +36,53 @@ print({"keras", "keras_genimg", "tensorflow"} & set(sys.modules))
 """
 
 
-def test_a_wheel_has_the_package_and_its_client_needs_no_tensorflow(tmp_path):
-    # Installed as the wheel does it, by pyproject.toml.
-    table = PROJECT.split(".wheel.force-include]")[1]
-    source, target = re.search(r'^(\w+) = "(\w+)"', table, re.MULTILINE).groups()
-    (tmp_path / target).symlink_to(ROOT / source)
-    options = {"cwd": tmp_path, "PYTHONPATH": str(tmp_path)}
+def test_commands_import_neither_tensorflow_nor_keras(tmp_path):
+    options = {"cwd": tmp_path, "PYTHONPATH": str(ROOT / "export")}
     assert run_python("-W", "error", "-c", LIGHT, *MODULES, **options) == "set()\n"
 
 
-@pytest.mark.parametrize("script", ["verify.py", "bulk/score.py"])
-def test_scripts_of_a_checkout_use_its_files(script, tmp_path):
-    """`tests/test_docs.py` runs the first lines of the others."""
-    (tmp_path / "genimg_export").mkdir()
-    installed = tmp_path / "genimg_export" / "__init__.py"
-    installed.write_text("raise ImportError('not the checkout')")
-    options = {"cwd": tmp_path, "PYTHONPATH": str(tmp_path)}
-    path = ROOT / "export" / script
-    assert run_python("-W", "error", path, "--help", **options).startswith("usage: ")
-
-
-def test_commands_are_functions_of_modules_in_the_wheel():
+def test_commands_are_functions_of_modules():
     table = PROJECT.split("[project.scripts]")[1].split("\n\n")[0].strip()
     found = re.findall(r'^genimg-[\w-]+ = "genimg_export\.(.+):main"$', table, re.M)
     assert len(found) == len(table.splitlines())
     assert set(found) == {*MODULES, "train"}
-    assert '"examples/train.py" = "genimg_export/train.py"' in PROJECT
+
+
+def build(version, folder):
+    """Build a wheel of the checkout; return the opened file."""
+    wheels = pytest.importorskip("hatchling.builders.wheel", reason="needs hatchling")
+    pytest.importorskip("hatch_fancy_pypi_readme", reason="needs its package")
+    builder = wheels.WheelBuilder(str(ROOT))
+    (path,) = builder.build(directory=str(folder), versions=[version])
+    return zipfile.ZipFile(path)
+
+
+def test_a_wheel_has_both_packages_and_nothing_else(tmp_path):
+    with build("standard", tmp_path) as wheel:
+        names = wheel.namelist()
+    folders = {name.split("/")[0] for name in names if ".dist-info/" not in name}
+    assert folders == {"keras_genimg", "genimg_export"}
+    assert "genimg_export/server/page/index.html" in names
+    assert "keras_genimg/presets/trained/VAE-mnist_50.npz" in names
+
+
+def test_an_editable_install_imports_from_the_checkout(tmp_path):
+    with build("editable", tmp_path) as wheel:
+        (path,) = [name for name in wheel.namelist() if name.endswith(".pth")]
+        folders = wheel.read(path).decode().split()
+    assert {pathlib.Path(folder) for folder in folders} == {ROOT, ROOT / "export"}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("level", ["", "2"])
 def test_tensorflow_is_imported_without_notices(level, tmp_path):
-    (tmp_path / "genimg_export").symlink_to(ROOT / "export")
-    options = {"cwd": tmp_path, "PYTHONPATH": str(tmp_path)}
-    options["TF_CPP_MIN_LOG_LEVEL"] = level
+    options = {"cwd": tmp_path, "TF_CPP_MIN_LOG_LEVEL": level}
     assert run_python("-c", QUIET, **options) == "on standard error\n"
 
 
 def test_ctrl_c_ends_with_one_line():
     command = [sys.executable, "-c", STOPPED]
-    stopped = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    options = {"cwd": ROOT / "export", "capture_output": True, "text": True}
+    stopped = subprocess.run(command, **options)
     assert stopped.returncode == 130 and stopped.stdout == "drawn"
     assert stopped.stderr == "\nRun it again.\n"

@@ -1,8 +1,8 @@
 import inspect
 
 import pytest
-from genimg_export.preset_names import argument_names, find_preset, preset_names
 
+from genimg_export.preset_names import argument_names, find_preset, preset_names
 from keras_genimg import models
 from keras_genimg.presets import FAMILIES
 

@@ -10,7 +10,7 @@ import pytest
 from google.protobuf import json_format
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
-from export import serve
+from genimg_export import serve
 from tests.export.plain_model import TYPES
 from tests.export.running_server import calling, requests, running, send_as_is
 

@@ -4,7 +4,7 @@ import pytest
 
 from keras_genimg.models import VAE
 from tests.export.running_server import calling, running, wait_until
-from tests.subprocesses import ROOT, run_python
+from tests.subprocesses import run_python
 
 pytestmark = pytest.mark.slow
 
@@ -122,7 +122,7 @@ def test_an_older_version_stands_in_for_one_that_was_broken_from_the_start(
     model.wait_for({2: "END"})
 
     # The client tells a version that was unloaded from one that failed.
-    client = [ROOT / "export" / "client.py", "--url", model.server.address]
+    client = ["-m", "genimg_export.client", "--url", model.server.address]
     printed = run_python(*client, "--model", "fallback", "status")
     lines = dict(line.split(": ", 1) for line in printed.splitlines()[:3])
     assert lines["fallback version 4"] == "AVAILABLE"

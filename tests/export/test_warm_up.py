@@ -4,12 +4,12 @@ import time
 import pytest
 import tensorflow as tf
 
-from export import serve
+from genimg_export import serve
 from keras_genimg.serving import Input
 from tests.export.running_server import running
 
 pytest.importorskip("google.protobuf")
-from export.server.models import Catalog, LoadedModel, _example  # noqa: E402
+from genimg_export.server.models import Catalog, LoadedModel, _example  # noqa: E402
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 
 import tensorflow as tf  # noqa: E402
-from genimg_export.arguments import command_parser  # noqa: E402
 
+from genimg_export.arguments import command_parser  # noqa: E402
 from tests.fuzz.trial import try_graphs  # noqa: E402
 from tests.untuned import leave_datasets_untuned  # noqa: E402
 

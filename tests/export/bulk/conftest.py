@@ -3,8 +3,8 @@ import functools
 import numpy as np
 import pytest
 
-from export.bulk.sampling import SampleJob
-from export.bulk.saved_model import SavedModel
+from genimg_export.bulk.sampling import SampleJob
+from genimg_export.bulk.saved_model import SavedModel
 
 
 @pytest.fixture(scope="session")

@@ -10,12 +10,11 @@ import time
 import numpy as np
 import pytest
 
-from export.bulk.engines import local
-from export.bulk.shards import BulkError
+from genimg_export.bulk.engines import local
+from genimg_export.bulk.shards import BulkError
 from tests.benchmarks.bulk import worker_processes
 from tests.export.blocked import block
 from tests.export.bulk.files import LABELS, BrokenJob, content, seeds_and_pixels
-from tests.subprocesses import ROOT
 
 pytestmark = pytest.mark.slow
 
@@ -23,13 +22,12 @@ pytestmark = pytest.mark.slow
 def start(name, folder, *arguments):
     """Start a command where the library is not installed."""
     folder = folder / "blocked"
-    block(folder)
-    environment = {**os.environ, "PYTHONPATH": str(folder)}
+    environment = {**os.environ, "PYTHONPATH": block(folder)}
     # A user does not set this variable, and should not see TensorFlow's notices.
     environment.pop("TF_CPP_MIN_LOG_LEVEL", None)
-    command = [sys.executable, ROOT / "export" / "bulk" / name, *map(str, arguments)]
+    command = [sys.executable, "-m", f"genimg_export.bulk.{name}", *map(str, arguments)]
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen(command, env=environment, **options)
+    return subprocess.Popen(command, cwd=folder, env=environment, **options)
 
 
 def end(process, code=0):
@@ -45,7 +43,7 @@ def sample(folder, job, *more):
     options += ("--format", job.format, "--first-seed", job.first_seed)
     options += ("--num-images", job.num_images, "--num-shards", job.num_shards)
     options += ("--batch-size", job.batch_size)
-    return start("sample.py", folder, *options, *more)
+    return start("sample", folder, *options, *more)
 
 
 def test_killed_processes_are_started_again(job, expected, tmp_path):
@@ -88,7 +86,7 @@ def test_array_tasks_going_on_and_scores(job, expected, log_prob, tmp_path):
 
     options = ["--model", drawn.model.directory, "--data", drawn.prefix]
     options += ["--output", tmp_path / "scored" / "a", "--format", "csv"]
-    score = start("score.py", tmp_path, *options, "--batch-size", 2)
+    score = start("score", tmp_path, *options, "--batch-size", 2)
     assert end(score)[0].startswith("3 of 3 shards written.\n11 images: ")
     summary = json.loads((tmp_path / "scored" / "a-summary.json").read_text())
     nats = -log_prob(expected("pixels", 11, LABELS), LABELS)

@@ -12,12 +12,12 @@ import pytest
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from export.bulk import sample as command
-from export.bulk.command import run
-from export.bulk.engines import local
-from export.bulk.saved_model import SavedModel
-from export.bulk.shards import BulkError, claim
-from export.bulk.sources import find_source
+from genimg_export.bulk import sample as command
+from genimg_export.bulk.command import run
+from genimg_export.bulk.engines import local
+from genimg_export.bulk.saved_model import SavedModel
+from genimg_export.bulk.shards import BulkError, claim
+from genimg_export.bulk.sources import find_source
 from keras_genimg.serving import read_metadata
 from tests.export.bulk.files import LABELS, content, seeds_and_pixels, write_all
 

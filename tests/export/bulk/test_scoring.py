@@ -12,11 +12,11 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from export.bulk.command import run
-from export.bulk.sampling import SampleJob
-from export.bulk.scoring import ScoreJob
-from export.bulk.shards import BulkError
-from export.bulk.sources import find_source
+from genimg_export.bulk.command import run
+from genimg_export.bulk.sampling import SampleJob
+from genimg_export.bulk.scoring import ScoreJob
+from genimg_export.bulk.shards import BulkError
+from genimg_export.bulk.sources import find_source
 from tests.export.bulk.files import LABELS, write_all
 
 pytestmark = pytest.mark.slow

@@ -17,7 +17,7 @@ from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
 
 CHECKOUT = pathlib.Path(__file__).parents[3]
-sys.path[:0] = [str(CHECKOUT), str(CHECKOUT / "tests" / "export")]
+sys.path[:0] = [str(CHECKOUT / "export"), str(CHECKOUT / "tests" / "export")]
 
 import grpc_stand_in  # noqa: E402
 
@@ -53,7 +53,7 @@ def read_config(text):
 
 
 def models_in(text):
-    """Return the arguments of `serve.py` for the models of a models.config."""
+    """Return the arguments of `genimg-serve` for the models of a models.config."""
     arguments = []
     for model in read_config(text):
         arguments += ["--model", f"{model.name}={model.base_path}"]
@@ -85,7 +85,8 @@ def main():
     base = os.environ.get("MODEL_BASE_PATH", "/models")
     given = parse_arguments(sys.argv[1:])
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # Ends its child too.
-    command = [sys.executable, str(CHECKOUT / "export" / "serve.py")]
+    os.environ["PYTHONPATH"] = str(CHECKOUT / "export")
+    command = [sys.executable, "-m", "genimg_export.serve"]
     command += ["--host", "0.0.0.0", "--port", str(given.rest_api_port)]
     command += ["--timeout", str(given.rest_api_timeout_in_ms / 1000)]
     command += ["--allowed-host", "*"]  # The real server does not check it.

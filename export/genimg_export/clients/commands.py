@@ -1,4 +1,4 @@
-"""The commands of `client.py`, and the image files that they read and write.
+"""The commands of `genimg-client`, and the image files that they read and write.
 
 Each takes an `ImageClient` and the arguments of the command line.
 """

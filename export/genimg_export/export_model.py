@@ -16,11 +16,6 @@ import pathlib
 import shlex
 import sys
 
-if not __package__:  # Run as a file, which is part of no package.
-    import script_package
-
-    __package__ = script_package.NAME
-
 from .arguments import command_parser, stopped_by_ctrl_c
 from .preset_names import find_preset
 from .quiet_start import import_tensorflow

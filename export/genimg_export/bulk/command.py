@@ -1,4 +1,4 @@
-"""What `sample.py` and `score.py` have in common."""
+"""What `genimg-bulk-sample` and `genimg-bulk-score` have in common."""
 
 import contextlib
 import importlib

@@ -12,11 +12,6 @@ is written to <output>/s.png, and is the same in every run.
 import pathlib
 import sys
 
-if not __package__:  # Run as a file, which is part of no package.
-    import script_package
-
-    __package__ = script_package.NAME
-
 from .arguments import command_parser, integer, positive, stopped_by_ctrl_c
 from .clients import ClientError, ImageClient
 from .install_hint import install_hint

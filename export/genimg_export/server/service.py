@@ -21,7 +21,7 @@ class Service:
 
     Args:
         catalog: `Catalog` that was started.
-        options: Options of `serve.py`: `max_body_bytes`, `max_concurrent`,
+        options: Options of `genimg-serve`: `max_body_bytes`, `max_concurrent`,
             `max_queued` and `timeout`.
     """
 

@@ -14,7 +14,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from examples import train
+from keras_genimg.commands import best_epoch, train, training_images
 from keras_genimg.datasets import as_array, load
 from keras_genimg.likelihoods import (
     Bernoulli,
@@ -23,8 +23,8 @@ from keras_genimg.likelihoods import (
     Gaussian,
 )
 from keras_genimg.models import PixelCNN
-from tests.examples.image_folders import write_images
-from tests.subprocesses import ROOT
+from tests.commands.image_folders import write_images
+from tests.subprocesses import SOURCES
 
 
 def read_json(path):
@@ -35,7 +35,7 @@ def read_json(path):
 def train_here(run_example, tmp_path, monkeypatch):
     """Return a function that trains, in a folder for the images and the runs."""
     monkeypatch.chdir(tmp_path)
-    return lambda command: run_example(f"train.py {command}")
+    return lambda command: run_example(f"genimg-train {command}")
 
 
 @pytest.mark.slow
@@ -104,13 +104,11 @@ def test_a_folder_of_images_becomes_a_served_model(train_here, tmp_path):
 
 @pytest.mark.slow
 def test_ctrl_c_says_how_to_continue(tmp_path):
-    (tmp_path / "genimg_export").symlink_to(ROOT / "export")
     command = "--preset VAE/digits --epochs 100000 --samples 0 --output run"
-    path = os.pathsep.join([str(tmp_path), str(ROOT)])
-    quiet = {"PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": ""}
+    quiet = {"PYTHONPATH": SOURCES, "TF_CPP_MIN_LOG_LEVEL": ""}
     with open(tmp_path / "errors", "w") as errors:
         process = subprocess.Popen(
-            [sys.executable, ROOT / "examples" / "train.py", *command.split()],
+            [sys.executable, "-m", "genimg_export.train", *command.split()],
             cwd=tmp_path,
             env={**os.environ, **quiet},
             stdout=subprocess.DEVNULL,
@@ -220,7 +218,7 @@ def test_a_picture_of_samples_has_a_row_for_each_class():
 
 
 def test_pixels_decide_their_likelihood_and_size(tmp_path):
-    likelihood = train.fitting_likelihood
+    likelihood = training_images.fitting_likelihood
     digits = as_array(load("digits", "test"))
     black_and_white = np.where(digits > 99, 255, 0).astype("uint8")
     assert likelihood(black_and_white) == Bernoulli()
@@ -229,7 +227,7 @@ def test_pixels_decide_their_likelihood_and_size(tmp_path):
     colors = black_and_white.repeat(3, axis=-1)
     assert likelihood(colors) == DiscretizedLogisticMixture(256)
 
-    size = train.fitting_size
+    size = training_images.fitting_size
     folder = write_images(tmp_path / "small", 3, (8, 30))
     write_images(folder / ".thumbnails", 1, (4, 15))  # Hidden, which `load` leaves out.
     broken = bytearray((folder / "000.png").read_bytes())
@@ -242,7 +240,7 @@ def test_pixels_decide_their_likelihood_and_size(tmp_path):
     write_images(folder / "other", 1, (40, 81))
     assert size(folder) == (32, 32)
     exif = Image.Exif()
-    exif[train.ORIENTATION] = 6  # The top row was the right side.
+    exif[training_images.ORIENTATION] = 6  # The top row was the right side.
     (tmp_path / "turned").mkdir()
     Image.new("L", (80, 40)).save(tmp_path / "turned" / "a.png", exif=exif)
     assert size(tmp_path / "turned") == (32, 16)
@@ -266,8 +264,8 @@ def test_pixels_decide_their_likelihood_and_size(tmp_path):
 )
 def test_what_to_try_next(bits, text):
     losses = {epoch: 64 * np.log(2) * each for epoch, each in bits.items()}
-    assert re.search(text, train.what_to_try(losses, 3, "run", 64))
-    assert "too short to judge" in train.what_to_try({1: 2.0}, 1, "run", 64)
+    assert re.search(text, best_epoch.what_to_try(losses, 3, "run", 64))
+    assert "too short to judge" in best_epoch.what_to_try({1: 2.0}, 1, "run", 64)
 
 
 @pytest.mark.parametrize("rate, ends_worse", [(0.003, False), (0.5, True)])
@@ -305,7 +303,7 @@ def test_the_best_epoch_is_kept(tmp_path, capsys):
     held_out = np.random.default_rng(0).integers(2, size=(4, 4, 4, 1)).astype("uint8")
     model = PixelCNN((4, 4, 1), 2, 1)
     model.compile("adam")
-    train.keep_best(model, held_out, tmp_path)  # No images were held out.
+    best_epoch.keep_best(model, held_out, tmp_path)  # No images were held out.
     trained = model.get_weights()
     model.set_weights([weight + 1 for weight in trained])
     model.save_weights(tmp_path / "best.weights.h5")
@@ -314,17 +312,17 @@ def test_the_best_epoch_is_kept(tmp_path, capsys):
     for loss, expected in ((99.0, trained), (0.0, best)):
         model.set_weights(trained)
         (tmp_path / "log.csv").write_text(f"epoch,val_loss\n0,{loss}\n1,99.0\n")
-        train.keep_best(model, held_out, tmp_path)
+        best_epoch.keep_best(model, held_out, tmp_path)
         np.testing.assert_equal(model.get_weights(), expected)
     model.set_weights([weight * np.nan for weight in trained])  # It diverged.
     (tmp_path / "log.csv").write_text("epoch,val_loss\n0,99.0\n1,nan\n")
-    train.keep_best(model, held_out, tmp_path)
+    best_epoch.keep_best(model, held_out, tmp_path)
     np.testing.assert_equal(model.get_weights(), best)
     assert "weights of epoch 1" in capsys.readouterr().out
 
 
 def test_rounding_is_announced():
-    notice = train.rounding_notice
+    notice = training_images.rounding_notice
     digits = load("digits", "test", batch_size=100)
     assert not notice(digits, Categorical(17)) and not notice(digits, Gaussian())
     gray = tf.reshape(tf.range(256), (1, 16, 16, 1))
@@ -337,10 +335,10 @@ def test_rounding_is_announced():
 
 
 def test_presets_are_listed_and_the_help_names_the_command(run_example, capsys):
-    printed = run_example("train.py", "--list")
+    printed = run_example("genimg-train", "--list")
     assert "PixelRNN/mnist_diagonal_7x16 (weights)" in printed
     assert "DRAW/svhn " in printed.replace("\n", " ")
     with pytest.raises(SystemExit):
-        run_example("train.py", "--help")
+        run_example("genimg-train", "--help")
     printed = capsys.readouterr().out
     assert "usage: genimg-train" in printed and "train.py" not in printed

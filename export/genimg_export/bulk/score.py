@@ -1,27 +1,20 @@
 r"""Compute the log-likelihood of many images with an exported model, in shards.
 
-    python export/bulk/score.py --model models/digits/1 --data drawn/digits \
+    genimg-bulk-score --model models/digits/1 --data drawn/digits \
         --output scores/digits --format parquet --workers 2
-    python export/bulk/score.py --model models/mnist/1 --data mnist:test \
+    genimg-bulk-score --model models/mnist/1 --data mnist:test \
         --num-shards 10 --output scores/mnist --format csv
 
-Images are those of TFRecord files as `sample.py` writes them, of a folder of PNG files,
-or of a data set of tensorflow-datasets, as NAME:SPLIT or FOLDER:SPLIT. Each shard gives
-a table of id, nats and bits per dimension. PREFIX-summary.json has the means of all
-images and their standard errors.
+Images are those of TFRecord files as `genimg-bulk-sample` writes them, of a folder of
+PNG files, or of a data set of tensorflow-datasets, as NAME:SPLIT or FOLDER:SPLIT. Each
+shard gives a table of id, nats and bits per dimension. PREFIX-summary.json has the
+means of all images and their standard errors.
 
-Engines are those of `sample.py`. Run the same command to continue. The command
-`genimg-bulk-score` of an installed package does the same.
+Engines are those of `genimg-bulk-sample`. Run the same command to continue.
 """
 
 import os
 import sys
-
-if not __package__:  # Run as a file, which is part of no package.
-    sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    import script_package
-
-    __package__ = f"{script_package.NAME}.bulk"
 
 from ..arguments import command_parser, integer
 from .command import call, parse
@@ -32,7 +25,7 @@ from .sources import find_source
 
 def parse_arguments(arguments=None):
     """Parse the command line."""
-    parser = command_parser(__doc__)
+    parser = command_parser(__doc__, "genimg-bulk-score")
     add = parser.add_argument
     add(
         "--data",

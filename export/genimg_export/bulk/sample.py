@@ -1,6 +1,6 @@
 r"""Draw many images with an exported model, in shards.
 
-    python export/bulk/sample.py --model models/digits/1 --num-images 100000 \
+    genimg-bulk-sample --model models/digits/1 --num-images 100000 \
         --num-shards 20 --output drawn/digits --format tfrecord --workers 2
 
 The images of seeds S to S + N - 1 are written to K files PREFIX-00000-of-0000K, and are
@@ -13,19 +13,13 @@ prefix's folder; `npz` has arrays; `png` has a folder of PNG files per shard.
 
 Engines: `local` starts processes on this machine, `ray` uses Ray Data, `beam` Apache
 Beam, whose flags may follow, as in `-- --runner=FlinkRunner`. Workers need TensorFlow
-and NumPy. The command `genimg-bulk-sample` of an installed package does the same.
+and NumPy.
 """
 
 import os
 import sys
 
 import numpy as np
-
-if not __package__:  # Run as a file, which is part of no package.
-    sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    import script_package
-
-    __package__ = f"{script_package.NAME}.bulk"
 
 from ..arguments import command_parser, integer
 from .command import call, parse
@@ -37,7 +31,7 @@ from .shards import BulkError
 
 def parse_arguments(arguments=None):
     """Parse the command line."""
-    parser = command_parser(__doc__)
+    parser = command_parser(__doc__, "genimg-bulk-sample")
     add = parser.add_argument
     add(
         "--first-seed",

@@ -17,11 +17,6 @@ import os
 import re
 import sys
 
-if not __package__:  # Run as a file, which is part of no package.
-    import script_package
-
-    __package__ = script_package.NAME
-
 from .arguments import command_parser, positive
 from .install_hint import install_hint
 from .quiet_start import import_tensorflow

@@ -1,7 +1,7 @@
 """Each preset is trained for one step, on images of the form of its data set.
 
 The images are random, but come from a data set of tensorflow_datasets that is written
-for the purpose, or from files, by the way that `examples/train.py` takes. They are
+for the purpose, or from files, by the way that `genimg-train` takes. They are
 small, unless the environment variable OWN_SIZE is set.
 """
 
@@ -12,11 +12,16 @@ import types
 import numpy as np
 import pytest
 
-from examples.train import image_options, image_source, load_splits, size_options
+from genimg_export.train import image_source
 from keras_genimg import likelihoods, models
+from keras_genimg.commands.training_images import (
+    image_options,
+    load_splits,
+    size_options,
+)
 from keras_genimg.presets import FAMILIES
+from tests.commands.image_folders import random_images, write_images
 from tests.datasets.written_sets import write_set
-from tests.examples.image_folders import random_images, write_images
 
 pytestmark = [pytest.mark.slow, pytest.mark.weekly]
 
@@ -63,6 +68,7 @@ def test_every_preset_trains_a_step(family, name, tmp_path, monkeypatch):
     preset = kind.presets[name]
     data = write_data(preset, tmp_path)
     arguments = {"preset": name, "data": data, "image_size": None, "crop_size": size}
+    arguments["random_flip"] = False
     likelihood = likelihoods.get(preset.config.get("likelihood", "bernoulli"))
     options = image_options(types.SimpleNamespace(**arguments), preset)
     train, held_out, test = load_splits(options, 2, 1, likelihood)

@@ -13,7 +13,7 @@ class SavedModel:
     """What the metadata of a SavedModel say of a signature.
 
     Args:
-        directory: Path of the SavedModel, as `export_model.py` writes it.
+        directory: Path of the SavedModel, as `genimg-export` writes it.
         signature: Name of the signature.
 
     Attributes:

@@ -355,8 +355,8 @@ class Catalog:
     """The served models, kept in step with the disk.
 
     Args:
-        options: Options of `serve.py`: `base_dir` or `model`, `all_versions`, `label`,
-            `poll_seconds`, `warm_up`, `max_concurrent` and `timeout`.
+        options: Options of `genimg-serve`: `base_dir` or `model`, `all_versions`,
+            `label`, `poll_seconds`, `warm_up`, `max_concurrent` and `timeout`.
 
     Attributes:
         models: `ModelVersions` by name.

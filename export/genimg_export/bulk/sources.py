@@ -30,7 +30,7 @@ _OTHER_IMAGES = {".bmp", ".gif", ".jpeg", ".jpg", ".tif", ".tiff", ".webp"}
 
 @dataclasses.dataclass(frozen=True)
 class TFRecords:
-    """Files of `tf.train.Example`, each a shard, as `sample.py` writes them.
+    """Files of `tf.train.Example`, each a shard, as `genimg-bulk-sample` writes them.
 
     An example has a PNG or JPEG file `image`, and maybe `seed` and `label`. Its id is
     its seed, or else `FILE:POSITION`.

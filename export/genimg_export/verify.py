@@ -9,11 +9,6 @@ has the SHA-256 of graph, weights and metadata, which `genimg-export` printed to
 import os
 import sys
 
-if not __package__:  # Run as a file, which is part of no package.
-    import script_package
-
-    __package__ = script_package.NAME
-
 from .arguments import command_parser, stopped_by_ctrl_c
 from .quiet_start import import_tensorflow
 

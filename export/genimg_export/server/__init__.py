@@ -1,0 +1,1 @@
+"""The parts of `genimg-serve`, the embedded server."""

@@ -1,1 +1,0 @@
-"""The parts of `export/serve.py`, the embedded server."""

@@ -1,0 +1,1 @@
+"""Work of commands, whose options `genimg_export` parses."""

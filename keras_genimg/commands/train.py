@@ -1,0 +1,438 @@
+"""Training by the command `genimg-train`, whose options `genimg_export` parses."""
+
+import contextlib
+import dataclasses
+import functools
+import importlib.metadata
+import inspect
+import json
+import math
+import pathlib
+import sys
+import time
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_genimg import datasets, likelihoods, models
+from keras_genimg.callbacks import Resume, SampleGrid
+from keras_genimg.commands.best_epoch import (
+    BEST,
+    LOG,
+    best_epoch,
+    held_out_losses,
+    keep_best,
+    score_start,
+    what_to_try,
+)
+from keras_genimg.commands.reports import report_of
+from keras_genimg.commands.training_images import (
+    data_facts,
+    fit_to_images,
+    image_options,
+    images_in,
+    load_splits,
+    rounding_notice,
+    size_options,
+)
+from keras_genimg.ops.devices import num_cores
+from keras_genimg.ops.workers import is_chief, sum_over_workers
+from keras_genimg.presets import Recipe
+
+# A folder of color images trains a larger model that begins with its trained weights.
+COLOR_PRESET, COLOR_RATE = "cifar10_small", 1e-3
+FOLDER_PIXELS, COLOR_PIXELS, FOLDER_EPOCHS = 40e6, 20e6, 100
+ABOUT_TEN_MINUTES = ", about ten minutes on two cores; change with --epochs"
+SEED = 0
+PACKAGES = ("tensorflow", "keras", "tensorflow-probability", "numpy")
+
+
+@dataclasses.dataclass
+class Run:
+    """A training run: a preset, changed by the command line and by the images.
+
+    Attributes:
+        arguments: Options of the command line.
+        family: Class of the model.
+        name: Name of its preset.
+        recipe: The `Recipe` that trains it.
+        options: Arguments of `datasets.load`, see `image_options`.
+        likelihood: Likelihood of the model.
+        output: Run folder.
+        strategy: Strategy of several devices, or None.
+        train: Training images in batches.
+        held_out: Images, or a dict of images and labels, to judge each epoch by; None
+            if there are none.
+        test: Images, or a dict, for the report.
+    """
+
+    arguments: Any
+    family: type
+    name: str
+    recipe: Recipe
+    options: dict[str, Any]
+    likelihood: likelihoods.Likelihood
+    output: pathlib.Path
+    strategy: tf.distribute.Strategy | None
+    train: Any = None
+    held_out: Any = None
+    test: Any = None
+
+    @property
+    def preset(self):
+        """Family and name of the preset, as command lines have them."""
+        return f"{self.family.__name__}/{self.name}"
+
+    @property
+    def chief(self):
+        """Whether this process writes the files of the run."""
+        return self.strategy is None or is_chief(self.strategy)
+
+    @property
+    def image_shape(self):
+        """Height, width and colors of an image."""
+        return images_in(self.test).shape[1:]
+
+    @functools.cached_property
+    def class_names(self):
+        """Names of the classes of the training images, None without labels."""
+        if not isinstance(self.train.element_spec, dict):
+            return None
+        if hasattr(self.train, "class_names"):
+            return self.train.class_names
+        largest = max(int(batch["label"].numpy().max()) for batch in self.train)
+        return [str(label) for label in range(largest + 1)]
+
+    @property
+    def config(self):
+        """The settings of a run, which those of its folder must equal."""
+        arguments, recipe = self.arguments, self.recipe
+        return {
+            "preset": self.preset,
+            "data": {key: str(value) for key, value in self.options.items()},
+            "held_out": arguments.held_out,
+            "epochs": recipe.epochs,
+            "batch_size": recipe.batch_size,
+            "mixed_precision": arguments.mixed_precision,
+            "learning_rate": arguments.learning_rate,
+            "set": arguments.set,
+            "start_from": arguments.start_from,
+            "versions": {p: importlib.metadata.version(p) for p in PACKAGES},
+        }
+
+
+def train(arguments, family, name):
+    """Train a preset as the command line asks for.
+
+    Args:
+        arguments: Options of the command line, see `genimg_export.train`.
+        family: Name of the model's class.
+        name: Name of its preset. Without `arguments.preset`, the images of the folder
+            `arguments.data` decide size, likelihood and epochs.
+
+    Returns:
+        The trained model and the run folder.
+    """
+    strategy = make_strategy(arguments.strategy)  # Before TensorFlow does anything.
+    keras.utils.set_random_seed(SEED)
+    if arguments.mixed_precision:
+        keras.mixed_precision.set_global_policy(f"mixed_{arguments.mixed_precision}")
+    run = planned_run(arguments, getattr(models, family), name, strategy)
+    print(f"[2/4] Reading {run.options['name']}", flush=True)
+    images = read_images(run)
+    if not arguments.preset:
+        fit_epochs(run)
+        print(described(run, len(images)))
+    if run.class_names:
+        print(f"Classes: {len(run.class_names)}, {', '.join(run.class_names)}")
+    config = run.config
+    check_same_run(run.output / "config.json", config)
+
+    print(f"[3/4] Building {run.preset}", flush=True)
+    with strategy.scope() if strategy else contextlib.nullcontext():
+        model = make_model(run)
+        model.compile(run.recipe.optimizer(len(run.train)))
+    if run.chief:
+        run.output.mkdir(parents=True, exist_ok=True)
+        facts = {"seed": SEED, "optimizer": optimizer_facts(model.optimizer)}
+        if run.class_names:
+            facts["class_names"] = run.class_names
+        write_json(run.output / "config.json", {**config, **facts})
+
+    print(
+        "[4/4] Training (checking and compiling first; may take a minute)", flush=True
+    )
+    found = fit(run, model)
+    model.save(run.output / "model.keras")
+    report = {
+        **config,
+        "likelihood": str(run.likelihood),
+        "weights_of": found.pop("weights_of"),
+        **data_facts(run.options, run.train, run.held_out, run.test),
+        **report_of(model, run.test, arguments.test_samples),
+        **found,
+    }
+    if run.chief:
+        write_json(run.output / "report.json", report)
+        print(json.dumps(report, indent=1))
+        if not arguments.preset:
+            losses, dimensions = held_out_losses(run.output), math.prod(run.image_shape)
+            print(what_to_try(losses, run.recipe.epochs, run.output, dimensions))
+    return model, run.output
+
+
+def planned_run(arguments, family, name, strategy):
+    """Return the run that a command line asks for, before its images are read."""
+    preset = family.presets[name]
+    if arguments.preset and not preset.recipe.tried:
+        print(
+            f"No model was trained to the end by the recipe of {name}; it is a guess."
+        )
+    options = image_options(arguments, preset)
+    if arguments.labels:
+        options["labels"] = True
+    folder = f"{family.__name__}_{name}"
+    if not arguments.preset:
+        folder = pathlib.Path(options["name"]).resolve().stem
+    default = inspect.signature(family).parameters["likelihood"].default
+    return Run(
+        arguments,
+        family,
+        name,
+        changed_recipe(preset.recipe, arguments),
+        options,
+        likelihoods.get(preset.config.get("likelihood", default)),
+        arguments.output or pathlib.Path("outputs", folder),
+        strategy,
+    )
+
+
+def read_images(run):
+    """Read the images of a run; return those of a folder that decide its settings."""
+    arguments, images = run.arguments, None
+    try:
+        if not arguments.preset:
+            images, run.likelihood = fit_to_images(arguments, run.options)
+            if images.shape[-1] == 3 and not arguments.set:
+                run.name = COLOR_PRESET
+                recipe = dataclasses.replace(
+                    run.family.presets[run.name].recipe, learning_rate=COLOR_RATE
+                )
+                run.recipe = changed_recipe(recipe, arguments)
+                arguments.start_from = arguments.start_from or "weights"
+        elif arguments.data:
+            batches = datasets.load(batch_size=1000, **{**run.options, "labels": False})
+            print(end=rounding_notice(batches, run.likelihood), flush=True)
+        run.train, run.held_out, run.test = load_splits(
+            run.options, run.recipe.batch_size, arguments.held_out, run.likelihood
+        )
+    except (ValueError, FileNotFoundError) as error:
+        data, hint = run.options["name"], ""
+        if isinstance(data, str) and pathlib.Path(data).is_dir():
+            hint = f". For the folder of that name, pass --data ./{data}"
+        sys.exit(f"{error}{hint}")
+    return images
+
+
+def fit_epochs(run):
+    """Choose a number of epochs for a folder that train in about ten minutes."""
+    if run.arguments.epochs:
+        return
+    pixels = len(run.train) * run.recipe.batch_size * math.prod(run.image_shape[:2])
+    budget = COLOR_PIXELS if run.name == COLOR_PRESET else FOLDER_PIXELS
+    epochs = min(max(round(budget / pixels), 1), FOLDER_EPOCHS)
+    run.recipe = dataclasses.replace(run.recipe, epochs=epochs)
+
+
+def described(run, num_images):
+    """Return what the images of a folder decided, for the user."""
+    arguments, (height, width, colors) = run.arguments, run.image_shape
+    trained = arguments.start_from == "weights"
+    return (
+        f"Images: {num_images} of {run.options['name']}, {height}x{width}, "
+        f"{'gray' if colors == 1 else 'color'}"
+        f"{', resized' if 'image_size' in run.options else ''}, all "
+        f"{run.likelihood.num_values} levels\n"
+        f"Model: {run.preset}, {run.likelihood}"
+        f"{', from its trained weights' if trained else ''}\n"
+        f"Training: {run.recipe.epochs} epochs"
+        f"{'' if arguments.epochs else ABOUT_TEN_MINUTES}"
+    )
+
+
+def fit(run, model):
+    """Train a model, and give it its best weights; return facts for the report."""
+    output, epochs, held_out = run.output, run.recipe.epochs, run.held_out
+    start = time.monotonic()
+    if run.arguments.start_from and held_out is not None:
+        score_start(model, held_out, epochs, output, run.chief)
+    model.fit(
+        run.train,
+        epochs=epochs,
+        validation_data=held_out,
+        verbose=1 if sys.stdout.isatty() else 2,
+        callbacks=make_callbacks(run),
+    )
+    seconds = time.monotonic() - start
+    # This also waits until the first worker has saved.
+    replicas_here = len(run.strategy.extended.worker_devices) if run.strategy else 1
+    share = num_cores() / replicas_here
+    cores = round(sum_over_workers(model.distribute_strategy, share))
+    kept = keep_best(model, held_out, output)
+    return {"weights_of": kept, "seconds_of_last_start": seconds, "cores": cores}
+
+
+def changed_recipe(recipe, arguments):
+    """Return the recipe of a preset with the options of the command line."""
+    names = ("epochs", "batch_size", "learning_rate")
+    changes = {name: getattr(arguments, name) for name in names}
+    given = {name: value for name, value in changes.items() if value is not None}
+    return dataclasses.replace(recipe, **given)
+
+
+def make_strategy(name):
+    """Return a strategy, or None to train on one device."""
+    if name == "multi_worker":
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    return tf.distribute.MirroredStrategy() if name == "mirrored" else None
+
+
+def make_model(run):
+    """Return the model of a run, with its first weights."""
+    family, arguments = run.family, run.arguments
+    options = size_options(family.presets[run.name], run.image_shape) | arguments.set
+    if run.class_names:
+        options["num_classes"] = len(run.class_names)
+    options["likelihood"] = run.likelihood
+    try:
+        model = family.from_preset(run.name, name=run.name, **options)
+    except (TypeError, ValueError) as error:
+        sys.exit(f"The model cannot be built: {error}")
+    if arguments.start_from:
+        set_first_weights(model, arguments.start_from, family, run.name)
+    return model
+
+
+def set_first_weights(model, start_from, family, name):
+    """Let a model begin with the weights of a run, or with those in the package.
+
+    A model that takes labels gets those that fit.
+    """
+    try:
+        if start_from == "weights":
+            other = family.from_preset(name, weights=True)
+        else:
+            other = keras.models.load_model(pathlib.Path(start_from, "model.keras"))
+    except ValueError as error:
+        sys.exit(f"--start-from {start_from} cannot be loaded: {error}")
+    try:
+        if len(model.inputs) > 1:
+            print(set_fitting_weights(model, other))
+        else:
+            model.set_weights(other.get_weights())
+    except ValueError as error:
+        sys.exit(f"--start-from {start_from} has other weights than {name}: {error}")
+
+
+def set_fitting_weights(model, other):
+    """Give a model the weights of another that fit; return which do not, as a text.
+
+    Those that the other one lacks are 0, except the embedding of classes. A model that
+    takes labels then begins as the one without them, whatever the label.
+    """
+    given = {weight.path: weight for weight in other.weights}
+    new = []
+    for weight in model.weights:
+        found = given.get(weight.path)
+        if found is not None and found.shape == weight.shape:
+            weight.assign(found.numpy())
+            continue
+        new.append(weight.path)
+        if found is None and not weight.path.startswith("class_embedding/"):
+            weight.assign(weight.numpy() * 0)
+    count = len(model.weights) - len(new)
+    return f"Weights: {count} are loaded, {len(new)} are new: {', '.join(new)}"
+
+
+def make_callbacks(run):
+    """Return the callbacks of a run. The chief alone writes log and weights."""
+    arguments, output = run.arguments, run.output
+    callbacks: list[Any] = []
+    if run.chief and run.held_out is not None:
+        best = keras.callbacks.ModelCheckpoint(
+            str(output / BEST),
+            monitor="val_loss",
+            mode="min",
+            save_best_only=True,
+            save_weights_only=True,
+            initial_value_threshold=best_epoch(output)[1],
+        )
+        callbacks.append(best)
+    if run.chief:
+        callbacks.append(keras.callbacks.CSVLogger(str(output / LOG), append=True))
+    if arguments.samples:
+        every = max(run.recipe.epochs // 10, 1)
+        conditions, columns = None, None
+        if run.class_names:
+            count = len(run.class_names)
+            conditions, columns = labels_of_samples(arguments.samples, count)
+        grid = SampleGrid(
+            output / "samples",
+            arguments.samples if conditions is None else len(conditions),
+            every=every,
+            conditions=conditions,
+            columns=columns,
+        )
+        callbacks.append(grid)
+    callbacks.append(Resume(output / "states", arguments.save_every))
+    if sys.stdout.isatty():
+        callbacks.append(FirstBar())
+    return callbacks
+
+
+class FirstBar(keras.callbacks.Callback):
+    """Show the progress bar while the first step compiles."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.bar = getattr(self, "bar", keras.utils.Progbar(self.params["steps"]))
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if self.bar is not None:
+            self.bar.update(batch)
+        self.bar = None
+
+
+def labels_of_samples(count, num_classes):
+    """Return labels of the images in a picture, a class per row, and its columns."""
+    columns = max(count // num_classes, 1)
+    return np.repeat(np.arange(num_classes), columns)[:count], columns
+
+
+def check_same_run(path, config):
+    """Exit if a run folder holds another run, before anything in it is changed."""
+    if not path.exists():
+        return
+    saved = json.loads(path.read_text())
+    for key in config.keys() - {"versions"}:
+        if saved.get(key, {} if key == "set" else None) != config[key]:
+            sys.exit(
+                f"{path.parent} holds a run with {key}={saved.get(key)!r}. Use another "
+                f"--output. Received: {key}={config[key]!r}"
+            )
+
+
+def optimizer_facts(optimizer):
+    """Return the class and the settings of an optimizer as JSON values."""
+    config = optimizer.get_config()
+    rate = config["learning_rate"]
+    if isinstance(rate, dict):
+        config["learning_rate"] = {"schedule": rate["class_name"], **rate["config"]}
+    given = {key: value for key, value in config.items() if value is not None}
+    return {**given, "name": type(optimizer).__name__}
+
+
+def write_json(path, content):
+    """Write a JSON file."""
+    path.write_text(json.dumps(content, indent=1) + "\n")
