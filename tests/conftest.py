@@ -53,13 +53,15 @@ def run_example(monkeypatch, capsys):
     """Return a function that runs an example or `genimg-train` in this process."""
 
     def run(command, *options):
+        from genimg_export import train
+
         folder = ROOT / "examples"
         name, *given = command.split()
         monkeypatch.setattr(sys, "argv", [name, *given, *map(str, options)])
         monkeypatch.setattr(sys, "path", [str(folder), *sys.path])
         capsys.readouterr()
         if name == "genimg-train":
-            runpy.run_module("genimg_export.train", run_name="__main__")
+            train.main()
         else:
             runpy.run_path(str(folder / name), run_name="__main__")
         return capsys.readouterr().out
