@@ -18,8 +18,8 @@ from keras import layers, ops
 from keras_genimg import keras_private as private
 from keras_genimg.models import GenerativeModel
 from keras_genimg.sampling import pointwise, program, rewrites
+from tests.modules import modules
 from tests.subprocesses import ROOT, run_forked, start_forked, worker_environments
-from tests.test_layout import modules
 
 ONES = np.ones((4, 3), "float32")
 
@@ -218,7 +218,7 @@ def made_by(name):
     return keras.Function(x, outputs).operations[-1]
 
 
-KNOWN = {
+_KINDS = {
     *pointwise.ELEMENTWISE,
     *pointwise._ALONG_AXIS,
     *pointwise._REDUCTIONS,
@@ -227,6 +227,8 @@ KNOWN = {
     *rewrites._RELUS,
     *private.operation_classes(["Add", "Reshape"]),
 }
+# Sorted, so that all processes of a parallel run collect the tests in the same order.
+KNOWN = sorted(_KINDS, key=lambda kind: kind.__name__)
 
 
 @pytest.mark.parametrize("kind", KNOWN, ids=lambda kind: kind.__name__)
@@ -291,7 +293,7 @@ def test_averages_are_swapped_again_after_weights_were_restored():
     swap.set_params({"epochs": 9})
     swap.on_epoch_end(0)
     assert_same_arrays(model.get_weights(), averages)
-    # As after a restart: the weights of the model, and the averages beside them.
+    # A restart leaves this: the weights of the model, and the averages beside them.
     for variables, values in (
         (model.trainable_variables, weights),
         (private.averages_of(sgd), averages),

@@ -6,9 +6,8 @@ import graphlib
 import importlib
 import re
 
+from tests.modules import PACKAGE, modules
 from tests.subprocesses import ROOT
-
-PACKAGE = ROOT / "keras_genimg"
 
 # From the bottom up. A package imports only from lines above; packages on the same line
 # do not import each other.
@@ -32,16 +31,6 @@ LINES = [
     ["__init__"],
 ]
 HEIGHT = {name: height for height, line in enumerate(LINES) for name in line}
-
-
-@functools.cache
-def modules():
-    """Return the path of each module by its dotted name."""
-    found = {}
-    for path in sorted(PACKAGE.rglob("*.py")):
-        parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
-        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
-    return found
 
 
 @functools.cache

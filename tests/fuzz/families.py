@@ -107,7 +107,7 @@ def faults_of_family(seed):
     latent_dim = int(generator.integers(1, 4))
     estimator = generator.choice(["analytic", "monte_carlo"])
     if posterior is not normal or prior is not normal:
-        # Of these, only normal distributions have a closed form.
+        # Only normal distributions have a closed form here.
         estimator = "monte_carlo"
     name = f"the posterior `{posterior.__name__}` with the prior `{prior.__name__}`"
     images = generator.integers(2, size=(64, 3, 3, 1))

@@ -55,14 +55,16 @@ def differences(likelihood, params, images, seeds, temperature=1.0, slack=0.0):
     A random number may fall on either side of a threshold no farther than `slack`.
     """
     uniforms = seeded_uniforms(seeds, images.shape[1:])
-    lowest, exact, highest = (
+    # Several numbers in between, since a likelihood need not draw larger values from
+    # larger numbers.
+    drawn = [
         likelihood.sample(params, tf.clip_by_value(u, 0, 1), temperature).numpy()
-        for u in (uniforms - slack, uniforms, uniforms + slack)
-    )
+        for u in (uniforms + shift * slack for shift in np.linspace(-1, 1, 9))
+    ]
     if likelihood.couples_colors:
         # Another first color gives other ones after it, so all are compared.
-        return (images != lowest) & (images != exact) & (images != highest)
-    return (images < lowest) | (images > highest)
+        return np.all([images != each for each in drawn], axis=0)
+    return (images < np.min(drawn, axis=0)) | (images > np.max(drawn, axis=0))
 
 
 def assert_served_as_drawn(model, path):
