@@ -4,7 +4,9 @@ import ast
 import functools
 import graphlib
 import importlib
+import pathlib
 import re
+import sys
 
 from tests.modules import PACKAGE, modules
 from tests.subprocesses import ROOT
@@ -12,7 +14,7 @@ from tests.subprocesses import ROOT
 # From the bottom up. A package imports only from lines above; packages on the same line
 # do not import each other.
 LINES = [
-    ["backend_check", "version", "extras", "files", "types", "keras_private"],
+    ["backend_check", "version", "extras", "types", "keras_private"],
     ["ops"],
     ["latents", "likelihoods"],
     ["datasets", "losses"],
@@ -60,7 +62,7 @@ def place(module):
 def test_imports_point_down():
     """Modules import only from lower lines, and nothing that is not in the package."""
     assert {place(module) for module in modules()} == set(HEIGHT)
-    beside = {"export", "genimg_export", "examples", "tests", "docs"}
+    beside = {"export", "examples", "tests", "docs"}
     for module, path in modules().items():
         assert not beside & {name.split(".")[0] for name in imports_of(path)}, path
         for imported in own_imports_of(path):
@@ -73,6 +75,67 @@ def test_no_modules_import_each_other():
     """No cycles within a package either; a package is its `__init__`."""
     graph = {module: own_imports_of(path) for module, path in modules().items()}
     graphlib.TopologicalSorter(graph).prepare()  # Raises an error with the cycle.
+
+
+EXPORTER = ROOT / "export" / "genimg_export"
+# Modules that the library uses, too, where it writes files or looks up a preset. They
+# import the standard library alone.
+LEAVES = {"files", "metadata", "preset_names", "quiet_start"}
+
+
+def statements_run_on_import(tree):
+    """Yield the import statements of a module that run when it is imported."""
+    for node in tree.body:
+        if isinstance(node, ast.If):
+            assert ast.unparse(node.test) in ("TYPE_CHECKING", "__name__ == '__main__'")
+        elif not isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            yield from (each for each in ast.walk(node) if is_import(each))
+
+
+def is_import(node):
+    return isinstance(node, (ast.Import, ast.ImportFrom))
+
+
+def test_the_library_imports_only_leaves_of_the_exporter_and_only_late():
+    """It can be imported without the exporter, which imports the library at will."""
+    for path in modules().values():
+        tree = ast.parse(path.read_text())
+        early = [ast.unparse(node) for node in statements_run_on_import(tree)]
+        assert "genimg_export" not in " ".join(early), path
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef):
+                late = [ast.unparse(each) for each in ast.walk(node) if is_import(each)]
+                used = set(re.findall(r"genimg_export\.(\w+)", " ".join(late)))
+                assert used <= LEAVES, path
+
+
+def test_leaves_import_the_standard_library_alone():
+    for name in LEAVES:
+        tree = ast.parse((EXPORTER / f"{name}.py").read_text())
+        for node in statements_run_on_import(tree):
+            of = [node.module] if isinstance(node, ast.ImportFrom) else []
+            of += [each.name for each in node.names if isinstance(node, ast.Import)]
+            assert {each.split(".")[0] for each in of} <= sys.stdlib_module_names, name
+
+
+def test_no_modules_of_the_exporter_import_each_other():
+    graph = {}
+    for path in sorted(EXPORTER.rglob("*.py")):
+        folder = path.relative_to(EXPORTER).parts[:-1]
+        found = graph[*folder, path.stem] = set()
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.level:
+                above = folder[: len(folder) + 1 - node.level]
+                module = tuple(node.module.split(".")) if node.module else ()
+                files = [(*above, *module, each.name) for each in node.names]
+                found |= {
+                    file
+                    if pathlib.Path(EXPORTER, *file).with_suffix(".py").exists()
+                    else (*above, *module)
+                    for file in files
+                }
+    assert ("files",) in graph["versions",] and ("shards",) not in graph
+    graphlib.TopologicalSorter(graph).prepare()
 
 
 def test_a_name_is_a_function_or_a_module():

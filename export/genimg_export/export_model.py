@@ -17,6 +17,7 @@ import shlex
 import sys
 
 from .arguments import command_parser, stopped_by_ctrl_c
+from .metadata import read_metadata
 from .preset_names import find_preset
 from .quiet_start import import_tensorflow
 
@@ -41,8 +42,6 @@ def metadata(file):
 
 def what_next(path):
     """Return the commands that serve a version and draw images with it."""
-    from keras_genimg.serving import read_metadata
-
     name = path.parent.name
     folder, base_dir = (shlex.quote(str(p)) for p in path.parents[:2])
     lines = [
@@ -185,7 +184,7 @@ def run_command(given):
     import_tensorflow()
     import tensorflow as tf
 
-    from keras_genimg.serving import publish
+    from .publishing import publish
 
     try:
         if "preset" in given:

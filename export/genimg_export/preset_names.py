@@ -11,7 +11,7 @@ import pathlib
 from typing import Any
 
 
-def find_preset(name):
+def find_preset(name: str) -> tuple[str, str]:
     """Return the class and the name of a preset, as command lines name them.
 
     Args:

@@ -1,5 +1,7 @@
-"""TensorFlow without the notices that it prints when it is imported."""
+"""TensorFlow without the notices that it prints."""
 
+import contextlib
+import logging
 import os
 
 
@@ -26,3 +28,15 @@ def import_tensorflow():
         os.dup2(stderr, 2)
         os.close(stderr)
         os.close(nowhere)
+
+
+@contextlib.contextmanager
+def quiet(name):
+    """Let the logger called `name` report errors only."""
+    logger = logging.getLogger(name)
+    level = logger.level
+    logger.setLevel("ERROR")
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

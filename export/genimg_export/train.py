@@ -205,7 +205,8 @@ def run_command(arguments):
     import_tensorflow()
     from keras_genimg.commands.train import train
     from keras_genimg.ops.workers import is_chief
-    from keras_genimg.serving import publish
+
+    from .publishing import publish
 
     family, name = find_preset(arguments.preset or FOLDER_PRESET)
     model, output = train(arguments, family, name)

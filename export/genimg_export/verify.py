@@ -29,7 +29,7 @@ def main():
         parser.error(f"There is no folder {arguments.directory!r}.")
     with stopped_by_ctrl_c("Stopped. Run the same command to start again."):
         import_tensorflow()
-        from keras_genimg.serving.verifying import verify
+        from .verifying import verify
 
         report = verify(arguments.directory, timeout=arguments.timeout)
     print(str(report).splitlines()[-1])

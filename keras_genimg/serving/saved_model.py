@@ -1,9 +1,6 @@
 """SavedModels that can be served without this library installed."""
 
-import contextlib
-import hashlib
 import json
-import logging
 import os
 import pathlib
 import uuid
@@ -13,14 +10,11 @@ import keras
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from keras_genimg.files import atomic_path
 from keras_genimg.keras_private import forget_gradients
 from keras_genimg.ops.workers import is_chief
 from keras_genimg.serving.endpoint import Endpoint
 from keras_genimg.types import PathLike
 from keras_genimg.version import __version__
-
-METADATA_FILE = "assets.extra/metadata.json"
 
 
 def write_saved_model(
@@ -59,6 +53,10 @@ def write_saved_model(
     Raises:
         ValueError: If `path` exists, or an argument is invalid.
     """
+    from genimg_export.files import atomic_path
+    from genimg_export.metadata import METADATA_FILE, content_hash
+    from genimg_export.quiet_start import quiet
+
     if not is_chief(model.distribute_strategy):
         return
     if "sample" not in endpoints:
@@ -189,51 +187,3 @@ def saved_metadata(model, endpoints, signatures, max_examples):
             "keras": keras.__version__,
         },
     }
-
-
-def content_hash(directory: PathLike, metadata: dict[str, Any]) -> str:
-    """Return the SHA-256 of a SavedModel's content, which identifies it.
-
-    The content is every file outside of `assets.extra/`, with its name: graph, weights
-    and assets. It is also the metadata, whose `sha256` is left out, in any layout. The
-    warm-up records are not part of it: they change no answer, and may be written later.
-
-    `genimg_export.bulk`, which runs without this library, computes the same.
-
-    Args:
-        directory: Path of the SavedModel.
-        metadata: Its metadata, as JSON gives them.
-
-    Returns:
-        64 hexadecimal digits.
-    """
-    files = {}
-    for path in pathlib.Path(directory).rglob("*"):
-        name = path.relative_to(directory).as_posix()
-        if path.is_file() and not name.startswith("assets.extra/"):
-            files[name] = hashlib.sha256(path.read_bytes()).hexdigest()
-    described = {key: value for key, value in metadata.items() if key != "sha256"}
-    content = json.dumps({"files": files, "metadata": described}, sort_keys=True)
-    return hashlib.sha256(content.encode()).hexdigest()
-
-
-def read_metadata(directory: PathLike) -> dict[str, Any]:
-    """Return the metadata of a SavedModel, or an empty dict if it has none.
-
-    Args:
-        directory: Path of the SavedModel.
-    """
-    file = pathlib.Path(directory, METADATA_FILE)
-    return json.loads(file.read_text()) if file.exists() else {}
-
-
-@contextlib.contextmanager
-def quiet(name):
-    """Let the logger called `name` report errors only."""
-    logger = logging.getLogger(name)
-    level = logger.level
-    logger.setLevel("ERROR")
-    try:
-        yield
-    finally:
-        logger.setLevel(level)

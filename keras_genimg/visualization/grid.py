@@ -10,7 +10,6 @@ from numpy.typing import ArrayLike
 
 from keras_genimg.causality.fields import check_pixel
 from keras_genimg.extras import optional
-from keras_genimg.files import atomic_path
 from keras_genimg.ops.checks import check_int, check_positive_int
 from keras_genimg.types import PathLike
 
@@ -130,6 +129,8 @@ def save_comparison(
         >>> binary = as_array(load("digits", "test", binarize="fixed")) * 255
         >>> save_comparison("digits.png", {"gray": gray[:16], "binary": binary[:16]})
     """
+    from genimg_export.files import atomic_path
+
     path = check_suffix(path, ".png")
     _check_titled("panels", "images", panels)
     grids = []
@@ -222,6 +223,8 @@ def save_picture(path, picture):
         path: Path of the file, ending in `.png`. Its folder is made if need be.
         picture: `uint8` of shape `(height, width)` or `(height, width, 3)`.
     """
+    from genimg_export.files import atomic_path
+
     path = check_suffix(path, ".png")
     with optional("PNG files need Pillow", "examples"):
         from PIL import Image

@@ -32,10 +32,10 @@ import time
 import numpy as np
 import requests
 
+from genimg_export.probes import random_inputs
+from genimg_export.saved_graph import SavedGraph
 from keras_genimg.models import DRAW, VAE, MultiScalePixelRNN, PixelRNN
 from keras_genimg.serving import publish
-from keras_genimg.serving.probes import random_inputs
-from keras_genimg.serving.saved_graph import SavedGraph
 from tests.export.running_server import calling, free_port, started
 
 HONEST, HOSTILE = 8, 2

@@ -6,12 +6,12 @@ import keras
 import pytest
 
 from genimg_export import export_model, verify
+from genimg_export.metadata import METADATA_FILE
+from genimg_export.saved_graph import SavedGraph
 from keras_genimg.layers import MaskedConv2D
 from keras_genimg.models import VAE, AutoregressiveModel
 from keras_genimg.presets import weights
 from keras_genimg.serving import read_metadata
-from keras_genimg.serving.saved_graph import SavedGraph
-from keras_genimg.serving.saved_model import METADATA_FILE
 from tests.serving import planted
 from tests.subprocesses import run_python
 

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from genimg_export.comparison import close, difference
+from genimg_export.probes import random_inputs
+from genimg_export.saved_graph import SavedGraph
+from genimg_export.verifying import check_graph
 from keras_genimg.likelihoods import DiscretizedLogisticMixture
 from keras_genimg.models import VAE, MultiScalePixelRNN, PixelCNN, PixelRNN
 from keras_genimg.serving import Endpoint, Input, write_saved_model
-from keras_genimg.serving.comparison import close, difference
-from keras_genimg.serving.probes import random_inputs
-from keras_genimg.serving.saved_graph import SavedGraph
-from keras_genimg.serving.verifying import check_graph
 from tests.serving.some_endpoints import write_endpoints
 
 

@@ -9,12 +9,12 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
+from genimg_export.metadata import METADATA_FILE
+from genimg_export.saved_graph import SavedGraph
+from genimg_export.verifying import TEXT_LENGTH, check_content, verify
+from genimg_export.warmup import WARMUP_FILE
 from keras_genimg.models import VAE
 from keras_genimg.serving import Endpoint, Input, read_metadata, write_saved_model
-from keras_genimg.serving.saved_graph import SavedGraph
-from keras_genimg.serving.saved_model import METADATA_FILE
-from keras_genimg.serving.verifying import TEXT_LENGTH, check_content, verify
-from keras_genimg.serving.warmup import WARMUP_FILE
 from tests.serving.some_endpoints import write_endpoints
 
 pytestmark = pytest.mark.slow

@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from genimg_export.saved_graph import SavedGraph
+from genimg_export.verifying import CHECKS, Trial
 from keras_genimg.generation import sampler
 from keras_genimg.layers import MaskedConv2D
 from keras_genimg.models import DRAW, VAE, AutoregressiveModel, PixelCNN, PixelRNN
 from keras_genimg.serving import Endpoint, Input, read_metadata, verify
-from keras_genimg.serving.saved_graph import SavedGraph
-from keras_genimg.serving.verifying import CHECKS, Trial
 from tests.fuzz.own_layers import WrongStep
 from tests.serving.some_endpoints import write_endpoints
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from genimg_export.probes import random_inputs, values_at_limits
+from genimg_export.saved_graph import Signature
 from keras_genimg.serving import Input
 from keras_genimg.serving.endpoint import SEED, images_input
-from keras_genimg.serving.probes import random_inputs, values_at_limits
-from keras_genimg.serving.saved_graph import Signature
 
 FLOATS = tf.TensorSpec((None,), tf.float32)
 INTEGERS = tf.TensorSpec((None,), tf.int32)

@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from genimg_export import versions
+from genimg_export.metadata import METADATA_FILE
+from genimg_export.saved_graph import SavedGraph
+from genimg_export.warmup import WARMUP_FILE
 from keras_genimg.models import VAE
-from keras_genimg.serving import VerificationError, publish, read_metadata, versions
-from keras_genimg.serving.saved_graph import SavedGraph
-from keras_genimg.serving.saved_model import METADATA_FILE
-from keras_genimg.serving.warmup import WARMUP_FILE
+from keras_genimg.serving import VerificationError, publish, read_metadata
 from tests.serving import planted
 from tests.subprocesses import run_forked
 

@@ -7,13 +7,13 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
+from genimg_export.metadata import METADATA_FILE
+from genimg_export.probes import random_inputs
+from genimg_export.saved_graph import SavedGraph, Signature
+from genimg_export.verifying import CHECKS, Trial
+from genimg_export.warmup import recorded_requests
 from keras_genimg.models import VAE
 from keras_genimg.serving import verify, write_saved_model
-from keras_genimg.serving.probes import random_inputs
-from keras_genimg.serving.saved_graph import SavedGraph, Signature
-from keras_genimg.serving.saved_model import METADATA_FILE
-from keras_genimg.serving.verifying import CHECKS, Trial
-from keras_genimg.serving.warmup import recorded_requests
 from tests.conformance import registry
 from tests.seldom import weekly_but
 from tests.serving import planted

@@ -7,9 +7,9 @@ import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
+from genimg_export.saved_graph import SavedGraph
+from genimg_export.warmup import WARMUP_FILE, recorded_requests
 from keras_genimg.serving import verify, write_warmup
-from keras_genimg.serving.saved_graph import SavedGraph
-from keras_genimg.serving.warmup import WARMUP_FILE, recorded_requests
 from tests.serving import planted
 
 pytestmark = pytest.mark.slow

@@ -8,8 +8,8 @@ import sys
 import threading
 
 from ..arguments import integer
+from ..files import remove, remove_leftovers
 from ..install_hint import install_hint
-from ..whole_files import remove, remove_leftovers
 from .shards import BulkError, claim, is_whole
 
 ENGINES = ("local", "ray", "beam")

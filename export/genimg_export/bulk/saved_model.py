@@ -1,10 +1,8 @@
 """A SavedModel that this library exported, and one of its signatures."""
 
-import hashlib
-import json
 import os
-import pathlib
 
+from ..metadata import content_hash, read_metadata
 from ..quiet_start import import_tensorflow
 from .shards import BulkError
 
@@ -36,9 +34,8 @@ class SavedModel:
                 f"{directory} has no saved_model.pb. Give the directory of a version, "
                 f"such as models/digits/1"
             )
-        file = pathlib.Path(self.directory, "assets.extra", "metadata.json")
         try:
-            self.metadata = json.loads(file.read_text("utf-8"))
+            self.metadata = read_metadata(self.directory)
             found = self.metadata["signatures"]
             self.image_shape = tuple(self.metadata["image_shape"])
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -92,21 +89,12 @@ class SavedModel:
     def sha256(self):
         """Return the SHA-256 of graph, weights and metadata, which identifies a model.
 
-        It is what `genimg-verify` prints, computed here since workers run without
-        `keras_genimg`.
+        It is what `genimg-verify` prints.
 
         Raises:
             BulkError: If it differs from the one that the metadata recorded.
         """
-        root = pathlib.Path(self.directory)
-        files = {}
-        for path in root.rglob("*"):
-            name = path.relative_to(root).as_posix()
-            if path.is_file() and not name.startswith("assets.extra/"):
-                files[name] = hashlib.sha256(path.read_bytes()).hexdigest()
-        metadata = {k: v for k, v in self.metadata.items() if k != "sha256"}
-        content = json.dumps({"files": files, "metadata": metadata}, sort_keys=True)
-        found = hashlib.sha256(content.encode()).hexdigest()
+        found = content_hash(self.directory, self.metadata)
         expected = self.metadata.get("sha256", found)  # Earlier exports have none.
         if found != expected:
             raise BulkError(

@@ -8,8 +8,8 @@ import math
 
 import numpy as np
 
+from ..files import write_bytes
 from ..install_hint import install_hint
-from ..whole_files import write_bytes
 from .saved_model import SavedModel
 from .shards import BulkError, shard_path, write_shard
 from .sources import ImageFolder, TfdsSplit, TFRecords

@@ -6,7 +6,7 @@ import os
 import pathlib
 import time
 
-from ..whole_files import write_bytes, write_whole
+from ..files import atomic_path, write_bytes
 
 
 class BulkError(Exception):
@@ -50,15 +50,17 @@ def write_shard(path, write):
         path: Path of the shard, a file or a folder.
         write: Function that writes to the path that it is given.
     """
-
-    def write_and_record(hidden):
-        write(hidden)
-        record = _record_path(path)
-        record.parent.mkdir(exist_ok=True)
-        # Before the shard is there, so that it never lacks a record.
-        write_bytes(record, json.dumps(_described(hidden)).encode())
-
-    write_whole(path, write_and_record)
+    try:
+        with atomic_path(path) as unfinished:
+            write(str(unfinished))
+            record = _record_path(path)
+            record.parent.mkdir(exist_ok=True)
+            # The record is written first, so that no shard lacks one.
+            write_bytes(record, json.dumps(_described(unfinished)).encode())
+    except OSError:
+        # A folder does not replace another. Then another process was faster.
+        if not pathlib.Path(path).is_dir():
+            raise
 
 
 def read_record(path):

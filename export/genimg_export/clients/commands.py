@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from ..whole_files import write_bytes
+from ..files import write_bytes
 from .image_client import ClientError
 
 MODES = {1: "L", 3: "RGB"}

@@ -4,7 +4,6 @@ import concurrent.futures
 import contextlib
 import dataclasses
 import gc
-import json
 import logging
 import os
 import pathlib
@@ -18,6 +17,7 @@ import tensorflow as tf
 from google.protobuf import json_format
 from tensorflow.core.protobuf import error_codes_pb2
 
+from ..metadata import read_metadata
 from .errors import ServingError, from_tensorflow, invalid
 
 VERSION = re.compile("[0-9]{1,19}")
@@ -54,8 +54,7 @@ class LoadedModel:
             self._session = tf.compat.v1.Session(graph=graph, config=config)
             loaded = tf.compat.v1.saved_model.load(self._session, ["serve"], directory)
         self.signatures = dict(loaded.signature_def)
-        file = pathlib.Path(directory, "assets.extra", "metadata.json")
-        self.metadata = json.loads(file.read_text("utf-8")) if file.exists() else None
+        self.metadata = read_metadata(directory) or None
 
     def signature(self, name):
         """Return the `SignatureDef` called `name`, which clients can call.

@@ -6,13 +6,15 @@ import os
 
 import tensorflow as tf
 
-from keras_genimg.serving import probes
-from keras_genimg.serving.clean_process import NOT_RUN, serve
-from keras_genimg.serving.comparison import TOLERANCES, close, difference, same_bits
-from keras_genimg.serving.saved_graph import SENDABLE, SavedGraph, is_batched
-from keras_genimg.serving.saved_model import content_hash, quiet
-from keras_genimg.serving.warmup import recorded_requests
 from keras_genimg.types import PathLike
+
+from . import probes
+from .clean_process import NOT_RUN, serve
+from .comparison import TOLERANCES, close, difference, same_bits
+from .metadata import content_hash
+from .quiet_start import quiet
+from .saved_graph import SENDABLE, SavedGraph, is_batched
+from .warmup import recorded_requests
 
 NUM_ATTEMPTS = 3
 TEXT_LENGTH = 300

@@ -7,12 +7,13 @@ from collections.abc import Iterable
 import tensorflow as tf
 
 from keras_genimg.extras import optional
-from keras_genimg.files import atomic_path
 from keras_genimg.ops.checks import check_positive_int
-from keras_genimg.serving.clean_process import Request
-from keras_genimg.serving.probes import random_inputs
-from keras_genimg.serving.saved_graph import SavedGraph
 from keras_genimg.types import PathLike
+
+from .clean_process import Request
+from .files import atomic_path
+from .probes import random_inputs
+from .saved_graph import SavedGraph
 
 WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
 MAX_RECORDS = 1000

@@ -1,6 +1,6 @@
 import pytest
 
-from keras_genimg.files import atomic_path
+from genimg_export.files import atomic_path
 
 
 @pytest.fixture

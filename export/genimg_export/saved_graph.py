@@ -7,7 +7,7 @@ import pathlib
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from keras_genimg.serving.saved_model import read_metadata
+from .metadata import read_metadata
 
 TAG = "serve"
 REFUSED = ("PyFunc", "EagerPyFunc", "Xla", "Cudnn")  # Prefixes of ops that need more.

@@ -11,15 +11,16 @@ from typing import Any
 
 import keras
 
-from keras_genimg.files import sync_tree
 from keras_genimg.ops.checks import check_int, check_positive_int
 from keras_genimg.ops.workers import is_chief
-from keras_genimg.serving.saved_model import content_hash, read_metadata
-from keras_genimg.serving.verifying import VerificationError
-from keras_genimg.serving.verifying import verify as verify_saved_model
-from keras_genimg.serving.versions import Versions
-from keras_genimg.serving.warmup import checked_batch_sizes, write_warmup
 from keras_genimg.types import PathLike
+
+from .files import sync_tree
+from .metadata import content_hash, read_metadata
+from .verifying import VerificationError
+from .verifying import verify as verify_saved_model
+from .versions import Versions
+from .warmup import checked_batch_sizes, write_warmup
 
 
 def publish(

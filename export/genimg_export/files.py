@@ -1,4 +1,4 @@
-"""Atomic writing of files and directories."""
+"""Files and directories that are written atomically, flushed and locked."""
 
 import contextlib
 import os
@@ -31,11 +31,40 @@ def atomic_path(path):
         yield unfinished
         os.replace(unfinished, path)
     except BaseException:
-        if unfinished.is_dir():
-            shutil.rmtree(unfinished, ignore_errors=True)
-        else:
-            unfinished.unlink(missing_ok=True)
+        remove(unfinished)
         raise
+
+
+def write_bytes(path, content):
+    """Write bytes to a file, which appears only when complete.
+
+    Args:
+        path: Path of the file; overwritten if it exists.
+        content: Bytes.
+    """
+    with atomic_path(path) as unfinished:
+        unfinished.write_bytes(content)
+
+
+def remove_leftovers(paths):
+    """Remove what killed processes left of unfinished files or folders.
+
+    Args:
+        paths: Paths in one folder, all of them there, so that nobody writes them any
+            more.
+    """
+    names = {pathlib.Path(path).name for path in paths}
+    for hidden in pathlib.Path(paths[0]).parent.glob(".*"):
+        if hidden.name[1:].rpartition(".")[0] in names:
+            remove(hidden)
+
+
+def remove(path):
+    """Remove a file or folder, a `pathlib.Path`, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def sync(path):

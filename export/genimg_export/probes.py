@@ -5,8 +5,8 @@ import math
 import numpy as np
 import tensorflow as tf
 
-from keras_genimg.serving.clean_process import Request
-from keras_genimg.serving.saved_graph import is_batched
+from .clean_process import Request
+from .saved_graph import is_batched
 
 NUM_EXAMPLES = 3  # A batch has this many.
 REFUSED = "INVALID_ARGUMENT"

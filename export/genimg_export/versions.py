@@ -7,7 +7,7 @@ import shutil
 import time
 import uuid
 
-from keras_genimg.files import file_lock, sync
+from .files import file_lock, sync
 
 RECORD = ".last_version"
 LOCK = ".lock"
