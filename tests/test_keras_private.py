@@ -446,7 +446,7 @@ def test_names_of_gradients_are_forgotten():
         gradient_of(graph_def)
 
 
-# Nowhere else.
+# Private names stand nowhere else.
 
 PRIVATE_FILE = ROOT / "keras_genimg" / "keras_private.py"
 OTHER_FILES = [

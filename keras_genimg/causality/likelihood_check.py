@@ -19,9 +19,9 @@ _MOST_VALUES = 512
 _SUM_TOLERANCE = 1e-3
 # An output counts as changed from this part of its size on, because of rounding.
 _TOLERANCE = 1e-4
-# Random parameters have these standard deviations, pixel after pixel.
+# Standard deviations of the random parameters, which alternate from pixel to pixel.
 _SCALES = (0.5, 1.0, 2.0)
-# So many distributions are enumerated, and drawn from with even uniforms.
+# Number of distributions that are enumerated and drawn from with even uniforms.
 _NUM_DISTRIBUTIONS = 3
 # One color is drawn by uniforms evenly spaced on a line, several by points in a cube.
 _NUM_ON_LINE, _NUM_IN_CUBE = 2**12, 2**13
@@ -35,7 +35,7 @@ _MOST_PARAMS = 2**22
 # A search for the end of an interval has five steps, each to a sixteenth.
 _PARTS, _STEPS = 16, 5
 _TICKS = _PARTS**_STEPS
-# Draws are also checked at this temperature, and two images at one each.
+# Besides 1, pixels are drawn at this temperature, and two images at one of these each.
 _TEMPERATURE = 0.7
 _TEMPERATURES = (0.7, 1.5)
 # Pixels whose intervals of uniforms are measured, by temperature, if values are not

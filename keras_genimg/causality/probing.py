@@ -34,7 +34,7 @@ _BATCH_TOLERANCE = 1e-3
 _COARSE_BATCH_TOLERANCE = 0.05
 # Two runs on a GPU may differ by this fraction of the largest parameter.
 _GPU_NOISE = 1e-5
-# A check of a forward pass of more operations takes over 15 seconds of two CPU cores.
+# A check takes over 15 seconds of two CPU cores if a forward pass has more operations.
 _ANNOUNCED = 4e10
 # A model of any size is checked with images of this height and width.
 _SIZE = 8
@@ -146,15 +146,15 @@ def first_leak(
             `keras.layers.RandomTranslation` act in training only. What images pass to
             each other through the statistics of a batch is no leak, but a warning
             names the layers.
-        conditions: The model's further inputs, for one image or for several: a dict of
-            arrays by input name, or an array if there is only one such input. Random by
-            default.
+        conditions: The model's further inputs, with one element for each of some
+            images: a dict of arrays by input name, or an array if there is only one
+            such input. Random by default. Only for a model with a single network.
 
     Returns:
         A `Leak`, or None. `str(leak)` says what is wrong, where, and how to fix it.
 
     Raises:
-        ValueError: If `model` is another model.
+        ValueError: If `model` is another model, or the conditions do not fit.
         Exception: Any error of the graph. Random conditions are guesses: unknown sizes
             are those of the images, and integers of unknown range are 0 or 1, or 0
             alone if the graph fails on 1.
@@ -174,9 +174,7 @@ def first_leak(
     networks = raster_models(model)
     shape = tuple(size or _SIZE for size in image_shape or model.image_shape)
     if conditions is not None:
-        given = conditions.values() if isinstance(conditions, dict) else [conditions]
-        count = max(map(len, given), default=0)
-        conditions = condition_arrays(model, conditions, count, shape)
+        conditions = _given_conditions(model, networks, conditions, shape)
     if networks != [model]:
         leaks = (first_leak(network, training=training) for network in networks)
         return next(filter(None, leaks), None)
@@ -197,6 +195,24 @@ def first_leak(
         if not _shows_leak(own, model, pairs):
             return None
         return _leak_under(own, model, pairs)
+
+
+def _given_conditions(model, networks, conditions, image_shape):
+    """Return the conditions that a user gave as arrays, with at least one element."""
+    if networks != [model]:
+        raise ValueError(
+            f"`conditions` of first_leak are those of one network. Pass the networks "
+            f"of {model.name} one by one: {[network.name for network in networks]}. "
+            f"Received: a {type(model).__name__} and conditions"
+        )
+    arrays = conditions.values() if isinstance(conditions, dict) else [conditions]
+    lengths = [np.shape(array)[0] if np.ndim(array) else 0 for array in arrays]
+    if 0 in lengths:
+        raise ValueError(
+            f"`conditions` of first_leak must have an element for each of some images, "
+            f"at least one. Received: shapes {[np.shape(array) for array in arrays]}"
+        )
+    return condition_arrays(model, conditions, max(lengths, default=0), image_shape)
 
 
 def raster_models(model):

@@ -25,7 +25,7 @@ FLOAT32_TOLERANCE = 1e-4
 # A quantized layer rounds its inputs to 1/127 of the largest. A difference in the last
 # bit can change how one of them is rounded.
 QUANTIZED_TOLERANCE = 0.05
-# It is for models in half precision that cannot be copied in float32.
+# For models in half precision that cannot be copied in float32.
 UNKNOWN_TOLERANCE = 0.3
 # Half precision rounds two programs differently. Each is about as far from float32.
 HALF_PRECISION_FACTOR = 4

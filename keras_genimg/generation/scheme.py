@@ -188,7 +188,9 @@ class SamplingScheme:
         networks = self._network_shapes(image_shape)
         return max(largest_small_batch(*network) for network in networks)
 
-    def check_causal(self, image_shape: tuple[int, ...], training: bool = False):
+    def check_causal(
+        self, image_shape: tuple[int, ...], training: bool = False
+    ) -> None:
         """Raise an error unless each network is causal, which is checked once.
 
         Args:

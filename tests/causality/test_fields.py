@@ -1,6 +1,6 @@
 """Dependency fields of models and layers.
 
-tests/causality/test_report.py compares those of all families with another method.
+tests/causality/test_past.py compares those of all families with another method.
 """
 
 import keras

@@ -11,7 +11,12 @@ from keras import layers, ops
 from keras_genimg.causality import first_leak, is_causal
 from keras_genimg.layers import DiagonalBiLSTM, MaskedConv2D, RowLSTM
 from keras_genimg.likelihoods import Categorical
-from keras_genimg.models import AutoregressiveModel, PixelCNN, PixelRNN
+from keras_genimg.models import (
+    AutoregressiveModel,
+    MultiScalePixelRNN,
+    PixelCNN,
+    PixelRNN,
+)
 from tests.causality.wired import wired
 from tests.fuzz.own_layers import BatchMean, Noisy
 from tests.seldom import slow_but
@@ -363,9 +368,22 @@ def test_conditions_that_cannot_be_guessed_are_given():
     leaky = wired(Table(), SHAPE, mask="B", conditions=[index])
     leak = first_leak(leaky, conditions=[3])
     assert leak is not None and leak.kind == "itself"
-    for conditions in ({"other": [3]}, {"index": [[3, 4]]}, {}):
-        with pytest.raises(ValueError, match="`conditions` of wired|must have the sh"):
+    for conditions, text in (
+        ({"other": [3]}, "`conditions` of wired must give the inputs"),
+        ({}, "`conditions` of wired must give the inputs"),
+        ({"index": [[3, 4]]}, "must have the shape"),
+        ({"index": 3}, r"at least one. Received: shapes \[\(\)\]"),
+        ([], r"at least one. Received: shapes \[\(0,\)\]"),
+    ):
+        with pytest.raises(ValueError, match=text):
             first_leak(model, conditions=conditions)
+
+
+def test_conditions_of_several_networks_are_refused():
+    """They would be dropped."""
+    model = MultiScalePixelRNN((4, 4, 1), (2, 4), 4, 1)
+    with pytest.raises(ValueError, match="one by one: .*a MultiScalePixelRNN"):
+        first_leak(model, conditions=[1])
 
 
 @pytest.mark.parametrize("check", [first_leak, is_causal])

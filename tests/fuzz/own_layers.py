@@ -420,20 +420,3 @@ class Block(keras.Model):
 for _name, _made in list(vars().items()):
     if not _name.startswith("_") and getattr(_made, "__module__", None) == __name__:
         keras.saving.register_keras_serializable("fuzz")(_made)
-
-
-# Sources of images.
-
-
-class Batches(keras.utils.PyDataset):
-    """Batches of images, which may have different sizes."""
-
-    def __init__(self, batches):
-        super().__init__()
-        self.batches = batches
-
-    def __len__(self):
-        return len(self.batches)
-
-    def __getitem__(self, index):
-        return (self.batches[index],)

@@ -22,6 +22,7 @@ from tests.fuzz import own_layers
 from tests.fuzz.families import faults_of_family
 from tests.fuzz.graphs import RandomGraph
 from tests.fuzz.honest import Honest
+from tests.inputs.sources import Batches
 from tests.serving.some_endpoints import write_endpoints
 
 LIBRARY = str(pathlib.Path(keras_genimg.__file__).parent)
@@ -235,7 +236,7 @@ class Trial:
                 lambda: iter(batches), output_signature=signature
             ),
             lambda: ((images,) for images in batches),
-            lambda: own_layers.Batches(batches),
+            lambda: Batches(batches),
         )
         calls = ["fit", "evaluate", "train_on_batch", "test_on_batch", "generate"]
         if isinstance(source, tf.data.Dataset):
