@@ -147,8 +147,8 @@ def main():
     import numpy as np
     from color_patches import OCCLUDED_COLOR, save_panels
 
-    from genimg_export.preset_names import find_preset
     from keras_genimg import datasets, models
+    from keras_genimg.presets import find_preset
     from keras_genimg.visualization import save_comparison
 
     keras.utils.set_random_seed(0)

@@ -43,8 +43,8 @@ np.save(output, model.signatures["sample"](seed=tf.constant(seeds))["images"])
 
 def draw_with_trained_models(picture):
     """Draw digits of 28x28 pixels with weights that are in the package."""
-    from genimg_export.preset_names import find_preset
     from keras_genimg import models
+    from keras_genimg.presets import find_preset
     from keras_genimg.visualization import save_comparison
 
     panels = {}

@@ -7,10 +7,7 @@ library and no Python ops.
 """
 
 import contextlib
-import ctypes
 import dataclasses
-import glob
-import importlib.util
 import io
 import os
 import pickle
@@ -25,12 +22,6 @@ import numpy as np
 
 CRASH = "CRASH"
 NOT_RUN = "NOT_RUN"
-
-# Values of the enum `TF_DataType` that clients can send and receive.
-TYPES = {1: np.float32, 3: np.int32, 4: np.uint8, 9: np.int64, 10: np.bool_}
-STRING = 7
-STRING_BYTES = 24  # sizeof(TF_TString)
-ENUMS = {np.dtype(numpy_type): enum for enum, numpy_type in TYPES.items()}
 
 CODES = (
     "OK CANCELLED UNKNOWN INVALID_ARGUMENT DEADLINE_EXCEEDED NOT_FOUND ALREADY_EXISTS "
@@ -96,7 +87,7 @@ class Request:
 
 
 def serve(graph, requests, timeout):
-    """Run requests in a process that does not import TensorFlow.
+    """Run requests in a process that imports nothing but TensorFlow.
 
     Each gets its `outcome`.
 
@@ -112,7 +103,6 @@ def serve(graph, requests, timeout):
     environment = {
         **os.environ,
         "CUDA_VISIBLE_DEVICES": "-1",
-        "PYTHONSAFEPATH": "1",
         "TF_CPP_MIN_LOG_LEVEL": "3",
     }
     try:
@@ -152,178 +142,57 @@ def _outcomes(pickles):
             yield Outcome(*pickle.load(opened))
 
 
-class Pointer(ctypes.c_void_p):
-    """A pointer that ctypes does not turn into an integer."""
-
-
-class Output(ctypes.Structure):
-    """`TF_Output`."""
-
-    _fields_ = [("operation", Pointer), ("index", ctypes.c_int)]
-
-
-def load_library():
-    """Load TensorFlow's library from the installed wheel."""
-    spec = importlib.util.find_spec("tensorflow")
-    folders = (spec and spec.submodule_search_locations) or []
-    for folder in folders:
-        for file in sorted(glob.glob(os.path.join(folder, "libtensorflow_cc.*"))):
-            library = ctypes.CDLL(file)
-            _declare(library)
-            # A server disables XLA by default.
-            if hasattr(library, "_ZN10tensorflow21DisableXlaCompilationEv"):
-                library._ZN10tensorflow21DisableXlaCompilationEv()
-            return library
-    raise OSError(f"there is no libtensorflow_cc in {list(folders)}")
-
-
-def _declare(library):
-    """Declare functions that return pointers and sizes; ctypes assumes int."""
-    pointers = (
-        "NewStatus NewGraph NewSessionOptions AllocateTensor TensorData "
-        "LoadSessionFromSavedModel GraphOperationByName StringGetDataPointer"
-    )
-    for name in pointers.split():
-        getattr(library, f"TF_{name}").restype = Pointer
-    for name in ("TF_StringGetSize", "TF_TensorByteSize"):
-        getattr(library, name).restype = ctypes.c_size_t
-    library.TF_Dim.restype = ctypes.c_int64
-    library.TF_Message.restype = ctypes.c_char_p
-
-
-class Failure(Exception):
-    """An error status: its code and message."""
-
-
-class Session:
-    """Session of TensorFlow's C API.
-
-    Args:
-        library: Library returned by `load_library`.
-    """
-
-    def __init__(self, library):
-        self.library = library
-        self.graph = library.TF_NewGraph()
-        self.session = None
-
-    def load(self, directory, tags):
-        """Load the graph with `tags` from a SavedModel."""
-        load = self.library.TF_LoadSessionFromSavedModel
-        options = self.library.TF_NewSessionOptions()
-        path = os.fsencode(directory)
-        tags = (ctypes.c_char_p * len(tags))(*map(str.encode, tags))
-        self.session = self._checked(
-            load, options, None, path, tags, len(tags), self.graph, None
-        )
-
-    def run(self, inputs, outputs):
-        """Run the graph and return arrays by name of output.
-
-        Args:
-            inputs: Dict of arrays by name of tensor; strings are arrays of objects.
-            outputs: Dict of names of tensors by name of output.
-        """
-        run = self.library.TF_SessionRun
-        places = (Output * len(inputs))(*map(self._output, inputs))
-        values = (Pointer * len(inputs))(*map(self._tensor, inputs.values()))
-        fetched = (Output * len(outputs))(*map(self._output, outputs.values()))
-        results = (Pointer * len(outputs))()
-        given = places, values, len(inputs)
-        wanted = fetched, results, len(outputs)
-        try:
-            self._checked(run, self.session, None, *given, *wanted, None, 0, None)
-            return dict(zip(outputs, map(self._array, results), strict=True))
-        finally:
-            for tensor in filter(None, (*values, *results)):
-                self.library.TF_DeleteTensor(tensor)
-
-    def _checked(self, function, *arguments):
-        status = self.library.TF_NewStatus()  # Threads may not share one.
-        try:
-            result = function(*arguments, status)
-            code = self.library.TF_GetCode(status)
-            if code:
-                text = self.library.TF_Message(status).decode(errors="replace")
-                raise Failure(CODES[code], text)
-            return result
-        finally:
-            self.library.TF_DeleteStatus(status)
-
-    def _output(self, name):
-        operation, _, index = name.partition(":")
-        found = self.library.TF_GraphOperationByName(self.graph, operation.encode())
-        if not found:
-            raise Failure("NOT_FOUND", f"the graph has no operation {operation!r}")
-        return Output(found, int(index or 0))
-
-    def _tensor(self, array):
-        strings = array.dtype == object
-        if not strings and array.dtype not in ENUMS:
-            raise Failure("UNIMPLEMENTED", f"an input is {array.dtype}")
-        dims = (ctypes.c_int64 * array.ndim)(*array.shape)
-        size = array.size * STRING_BYTES if strings else array.nbytes
-        enum = STRING if strings else ENUMS[array.dtype]
-        tensor = self.library.TF_AllocateTensor(
-            enum, dims, array.ndim, ctypes.c_size_t(size)
-        )
-        if strings:
-            places = self._strings(tensor, array.size)
-            for place, text in zip(places, array.flat, strict=True):
-                self.library.TF_StringInit(place)
-                self.library.TF_StringCopy(place, text, ctypes.c_size_t(len(text)))
-        else:
-            data = self.library.TF_TensorData(tensor)
-            ctypes.memmove(data, np.ascontiguousarray(array).ctypes.data, size)
-        return tensor
-
-    def _array(self, tensor):
-        enum = self.library.TF_TensorType(tensor)
-        shape = [
-            self.library.TF_Dim(tensor, i)
-            for i in range(self.library.TF_NumDims(tensor))
-        ]
-        if enum in TYPES:
-            size = self.library.TF_TensorByteSize(tensor)
-            raw = ctypes.string_at(self.library.TF_TensorData(tensor), size)
-            return np.frombuffer(raw, TYPES[enum]).reshape(shape)
-        if enum != STRING:
-            raise Failure("UNIMPLEMENTED", f"an output has the TF_DataType {enum}")
-        array = np.empty(shape, object)
-        array.flat[:] = [
-            ctypes.string_at(
-                self.library.TF_StringGetDataPointer(place),
-                self.library.TF_StringGetSize(place),
-            )
-            for place in self._strings(tensor, array.size)
-        ]
-        return array
-
-    def _strings(self, tensor, count):
-        """Return pointers to the strings of a tensor."""
-        data = self.library.TF_TensorData(tensor).value
-        return [Pointer(data + i * STRING_BYTES) for i in range(count)]
-
-
 def main():
     """Load the SavedModel and run every request."""
     # TensorFlow may print, too.
     results = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
+    # A script finds the modules beside it by bare names, which others may have as well.
+    folder = os.path.dirname(os.path.abspath(__file__))
+    sys.path[:] = [path for path in sys.path if os.path.abspath(path) != folder]
+    import tensorflow as tf
+
     directory, tags, requests = pickle.load(sys.stdin.buffer)
-    session = Session(load_library())
-    if "tensorflow" in sys.modules:
-        raise RuntimeError("TensorFlow was imported, so the run shows nothing.")
-    calls = [(session.run, *request) for request in requests]
-    for function, *arguments in [(session.load, directory, tags), *calls]:
-        try:
-            result = "OK", "", function(*arguments)
-        except Failure as failure:
-            result = *failure.args, None
-        pickle.dump(result, results)
-        results.flush()
-        if session.session is None:
-            break
+    arrays = {name: array for inputs, _ in requests for name, array in inputs.items()}
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        # These replace the placeholders of the graph. They have no shape, since
+        # `session.run` would refuse a wrong one before the graph does.
+        feeds = {
+            name: tf.compat.v1.placeholder(array.dtype, name=f"clean_process_{index}")
+            for index, (name, array) in enumerate(arrays.items())
+        }
+
+        def load():
+            tf.compat.v1.saved_model.load(session, tags, directory, input_map=feeds)
+
+        def run(inputs, outputs):
+            given = {feeds[name]: array for name, array in inputs.items()}
+            found = session.run(outputs, given)
+            return {key: as_array(value) for key, value in found.items()}
+
+        for function, *arguments in [(load,), *((run, *each) for each in requests)]:
+            result = attempt(function, *arguments)
+            pickle.dump(result, results)
+            results.flush()
+            if function is load and result[0] != "OK":
+                break
+
+
+def attempt(function, *arguments):
+    """Call a function; return its code, message and result, as `Outcome` takes them."""
+    import tensorflow as tf
+
+    try:
+        return "OK", "", function(*arguments)
+    except tf.errors.OpError as error:
+        return CODES[error.error_code], error.message, None
+    except Exception as error:  # Of Python code that loads and feeds a graph.
+        return "UNKNOWN", f"{type(error).__name__}: {error}", None
+
+
+def as_array(value):
+    """Return a value of a session as an array; a scalar is a number or bytes."""
+    return np.asarray(value, object if isinstance(value, bytes) else None)
 
 
 if __name__ == "__main__":

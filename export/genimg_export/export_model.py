@@ -184,7 +184,7 @@ def run_command(given):
     import_tensorflow()
     import tensorflow as tf
 
-    from .publishing import publish
+    from keras_genimg.serving import publish  # The library reads its `.keras` files.
 
     try:
         if "preset" in given:

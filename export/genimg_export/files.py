@@ -6,6 +6,8 @@ import pathlib
 import shutil
 import uuid
 
+PathLike = str | os.PathLike[str]
+
 
 @contextlib.contextmanager
 def atomic_path(path):

@@ -2,15 +2,15 @@
 
 import hashlib
 import json
-import os
 import pathlib
 from typing import Any
 
+from .files import PathLike
+
 METADATA_FILE = "assets.extra/metadata.json"
-Path = str | os.PathLike
 
 
-def content_hash(directory: Path, metadata: dict[str, Any]) -> str:
+def content_hash(directory: PathLike, metadata: dict[str, Any]) -> str:
     """Return the SHA-256 of a SavedModel's content, which identifies it.
 
     The content is every file outside of `assets.extra/`, with its name: graph, weights
@@ -34,7 +34,7 @@ def content_hash(directory: Path, metadata: dict[str, Any]) -> str:
     return hashlib.sha256(content.encode()).hexdigest()
 
 
-def read_metadata(directory: Path) -> dict[str, Any]:
+def read_metadata(directory: PathLike) -> dict[str, Any]:
     """Return the metadata of a SavedModel, or an empty dict if it has none.
 
     Args:

@@ -11,11 +11,8 @@ from typing import Any
 
 import keras
 
-from keras_genimg.ops.checks import check_int, check_positive_int
-from keras_genimg.ops.workers import is_chief
-from keras_genimg.types import PathLike
-
-from .files import sync_tree
+from .checks import check_int
+from .files import PathLike, sync_tree
 from .metadata import content_hash, read_metadata
 from .verifying import VerificationError
 from .verifying import verify as verify_saved_model
@@ -86,14 +83,14 @@ def publish(
     """
     directory = _model_directory(base_dir, name)
     if version is not None:
-        version = check_positive_int("version", version, "publish")
+        version = check_int("version", version, "publish")
     if keep is not None:
         keep = check_int("keep", keep, "publish", smallest=2)
     # Before the export, which takes long.
     batch_sizes = checked_batch_sizes(batch_sizes, owner="publish")
     write = _writer(model, options)
     strategy = getattr(model, "distribute_strategy", None)  # A path has none.
-    if strategy is not None and not is_chief(strategy):
+    if strategy is not None and not strategy.extended.should_checkpoint:
         return directory if version is None else directory / str(version)
 
     versions = Versions(directory)

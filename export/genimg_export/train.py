@@ -205,8 +205,7 @@ def run_command(arguments):
     import_tensorflow()
     from keras_genimg.commands.train import train
     from keras_genimg.ops.workers import is_chief
-
-    from .publishing import publish
+    from keras_genimg.serving import publish
 
     family, name = find_preset(arguments.preset or FOLDER_PRESET)
     model, output = train(arguments, family, name)

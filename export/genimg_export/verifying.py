@@ -6,11 +6,10 @@ import os
 
 import tensorflow as tf
 
-from keras_genimg.types import PathLike
-
 from . import probes
 from .clean_process import NOT_RUN, serve
 from .comparison import TOLERANCES, close, difference, same_bits
+from .files import PathLike
 from .metadata import content_hash
 from .quiet_start import quiet
 from .saved_graph import SENDABLE, SavedGraph, is_batched

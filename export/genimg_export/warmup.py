@@ -6,12 +6,10 @@ from collections.abc import Iterable
 
 import tensorflow as tf
 
-from keras_genimg.extras import optional
-from keras_genimg.ops.checks import check_positive_int
-from keras_genimg.types import PathLike
-
+from .checks import check_int
 from .clean_process import Request
-from .files import atomic_path
+from .files import PathLike, atomic_path
+from .install_hint import install_hint
 from .probes import random_inputs
 from .saved_graph import SavedGraph
 
@@ -69,7 +67,7 @@ def checked_batch_sizes(batch_sizes, max_examples=None, owner="write_warmup"):
             f"`batch_sizes` of {owner} must be integers, such as (1, 8). "
             f"Received: batch_sizes={batch_sizes!r}"
         )
-    sizes = [check_positive_int("batch_sizes", size, owner) for size in batch_sizes]
+    sizes = [check_int("batch_sizes", size, owner) for size in batch_sizes]
     if max_examples is not None and max(sizes, default=0) > max_examples:
         raise ValueError(
             f"`batch_sizes` of {owner} must be at most {max_examples}, the "
@@ -141,10 +139,11 @@ def _record(signature, batch_size):
 
 def _log():
     """Return an empty warm-up record, a `PredictionLog`."""
-    need = (
-        "Warm-up records, which `publish` leaves out with `batch_sizes=()`, need the "
-        "protocol buffers of TensorFlow Serving"
-    )
-    with optional(need, "serving"):
+    try:
         from tensorflow_serving.apis import prediction_log_pb2
+    except ImportError as error:
+        raise ImportError(
+            "Warm-up records, which `publish` leaves out with `batch_sizes=()`, need "
+            f"the protocol buffers of TensorFlow Serving: {install_hint('serving')}"
+        ) from error
     return prediction_log_pb2.PredictionLog()

@@ -13,6 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from genimg_export.files import atomic_path, file_lock, sync
 from keras_genimg.datasets.batches import describe
 from keras_genimg.fitting.data import are_arrays, array_epochs, epochs_of
 from keras_genimg.fitting.fitter import ArrangingCallback
@@ -257,8 +258,6 @@ class Resume(ArrangingCallback):
         self._unswapped = {id(v): np.asarray(v.numpy()) for v in variables}
 
     def _lock(self, stack):
-        from genimg_export.files import file_lock
-
         try:
             stack.enter_context(file_lock(self.directory / LOCK, wait=False))
         except BlockingIOError as error:
@@ -438,8 +437,6 @@ def save_state(directory: pathlib.Path, state: RunState) -> None:
 
     A file appears under its name when it is complete and on the disk.
     """
-    from genimg_export.files import atomic_path, sync
-
     about = json.dumps([state.epoch, state.position, state.history, state.run])
     arrays = {f"{i}": value for i, value in enumerate(state.values)}
     path = directory / f"state-{state.epoch:06d}-{state.position:09d}.npz"

@@ -4,6 +4,7 @@ import csv
 import json
 import math
 
+from genimg_export.files import atomic_path
 from keras_genimg.ops.workers import sum_over_workers
 
 # These files of the run folder are the weights of the best epoch for held-out images,
@@ -37,8 +38,6 @@ def score_start(model, held_out, epochs, output, chief):
     training stays what it would be without the score, so that a run that was killed
     early ends with the same weights as one that was not.
     """
-    from genimg_export.files import atomic_path
-
     strategy = model.distribute_strategy
     if not sum_over_workers(strategy, float(not (output / START).exists())):
         return

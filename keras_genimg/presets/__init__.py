@@ -1,7 +1,6 @@
 """Settings of models by name, how they are trained, and trained weights."""
 
-from typing import TYPE_CHECKING
-
+from genimg_export.preset_names import find_preset
 from keras_genimg.presets.preset import Preset, Recipe
 from keras_genimg.presets.settings import FAMILIES
 from keras_genimg.presets.weights import (
@@ -10,9 +9,6 @@ from keras_genimg.presets.weights import (
     read_card,
     write_weights,
 )
-
-if TYPE_CHECKING:
-    from genimg_export.preset_names import find_preset
 
 __all__ = [
     "FAMILIES",
@@ -24,14 +20,6 @@ __all__ = [
     "read_card",
     "write_weights",
 ]
-
-
-def __getattr__(name):
-    if name == "find_preset":  # Commands call it before they import TensorFlow.
-        from genimg_export.preset_names import find_preset
-
-        return find_preset
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__():

@@ -7,6 +7,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from genimg_export.files import atomic_path
+
 FOLDER = pathlib.Path(__file__).with_name("trained")
 
 
@@ -47,8 +49,6 @@ def write_weights(
     Raises:
         ValueError: If a weight does not fit half precision.
     """
-    from genimg_export.files import atomic_path
-
     largest = np.finfo("float16").max
     for index, array in enumerate(weights):
         if not (np.abs(array) <= largest).all():

@@ -10,6 +10,9 @@ import keras
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
+from genimg_export.files import atomic_path
+from genimg_export.metadata import METADATA_FILE, content_hash
+from genimg_export.quiet_start import quiet
 from keras_genimg.keras_private import forget_gradients
 from keras_genimg.ops.workers import is_chief
 from keras_genimg.serving.endpoint import Endpoint
@@ -53,10 +56,6 @@ def write_saved_model(
     Raises:
         ValueError: If `path` exists, or an argument is invalid.
     """
-    from genimg_export.files import atomic_path
-    from genimg_export.metadata import METADATA_FILE, content_hash
-    from genimg_export.quiet_start import quiet
-
     if not is_chief(model.distribute_strategy):
         return
     if "sample" not in endpoints:

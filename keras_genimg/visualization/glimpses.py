@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from genimg_export.files import atomic_path
 from keras_genimg.extras import optional
 from keras_genimg.ops.checks import check_positive_int
 from keras_genimg.types import PathLike
@@ -122,8 +123,6 @@ def save_canvases(
         Gregor et al., DRAW: A Recurrent Neural Network For Image Generation, 2015,
         figure 1, https://arxiv.org/abs/1502.04623
     """
-    from genimg_export.files import atomic_path
-
     path = check_suffix(path, ".gif")
     axes = ("images", "glimpses", "height", "width", "colors")
     canvases = check_images("canvases", canvases, axes)
@@ -199,8 +198,6 @@ def save_kl_per_step(path: PathLike, kl: ArrayLike | dict[str, Any]) -> None:
         Gregor et al., DRAW: A Recurrent Neural Network For Image Generation, 2015,
         equations 10 and 11, https://arxiv.org/abs/1502.04623
     """
-    from genimg_export.files import atomic_path
-
     path = check_suffix(path, ".png")
     if isinstance(kl, dict):
         if not kl:

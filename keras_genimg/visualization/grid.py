@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from genimg_export.files import atomic_path
 from keras_genimg.causality.fields import check_pixel
 from keras_genimg.extras import optional
 from keras_genimg.ops.checks import check_int, check_positive_int
@@ -129,8 +130,6 @@ def save_comparison(
         >>> binary = as_array(load("digits", "test", binarize="fixed")) * 255
         >>> save_comparison("digits.png", {"gray": gray[:16], "binary": binary[:16]})
     """
-    from genimg_export.files import atomic_path
-
     path = check_suffix(path, ".png")
     _check_titled("panels", "images", panels)
     grids = []
@@ -223,8 +222,6 @@ def save_picture(path, picture):
         path: Path of the file, ending in `.png`. Its folder is made if need be.
         picture: `uint8` of shape `(height, width)` or `(height, width, 3)`.
     """
-    from genimg_export.files import atomic_path
-
     path = check_suffix(path, ".png")
     with optional("PNG files need Pillow", "examples"):
         from PIL import Image

@@ -21,9 +21,8 @@ import requests
 import tensorflow as tf
 
 import keras_genimg.models
-from genimg_export.preset_names import find_preset
 from keras_genimg.models import DRAW
-from keras_genimg.presets import presets_with_weights
+from keras_genimg.presets import find_preset, presets_with_weights
 from tests.benchmarks.timing import Benchmark
 from tests.export.running_server import calling, running
 
