@@ -185,7 +185,10 @@ def attempt(function, *arguments):
     try:
         return "OK", "", function(*arguments)
     except tf.errors.OpError as error:
-        return CODES[error.error_code], error.message, None
+        # A session raises the graph's error again, with lines of Python in the text.
+        original = error.__context__
+        told = original if isinstance(original, tf.errors.OpError) else error
+        return CODES[error.error_code], told.message, None
     except Exception as error:  # Of Python code that loads and feeds a graph.
         return "UNKNOWN", f"{type(error).__name__}: {error}", None
 
