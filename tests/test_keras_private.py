@@ -455,9 +455,8 @@ OTHER_FILES = [
     for path in sorted((ROOT / folder).rglob("*.py"))
     if path != PRIVATE_FILE
 ]
-# Private by their name alone: of the standard library, and a C++ symbol that exists in
-# TensorFlow's shared library and has no other name.
-NOT_OF_KERAS = {"_exit", "_replace", "_ZN10tensorflow21DisableXlaCompilationEv"}
+# Private by their name alone: of the standard library.
+NOT_OF_KERAS = {"_exit", "_replace"}
 PRIVATE_MODULES = "keras.src", "tensorflow.python"
 KERAS_HOOKS = {"_maybe_symbolic_build", "_run_through_graph"}
 DEFINITIONS = ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef

@@ -1,9 +1,25 @@
-"""Run a SavedModel through TensorFlow's C API, in a process without its Python.
+"""Run a SavedModel in a process that imports nothing but TensorFlow.
 
-`serve` starts this file as a script. The script reads a pickle of work from its input
-and writes a pickle per result to its output, so that earlier results survive if a
-request ends the process. Like a server, the process has the kernels of TensorFlow's
-library and no Python ops.
+`serve` starts this file as a script, which runs the graph in a plain session, as a
+server does. The script reads a pickle of work from its input and writes a pickle per
+result to its output, so that earlier results survive if a request ends the process.
+
+An earlier version called the C API of TensorFlow's shared library by `ctypes`, in a
+process without Python's TensorFlow. With TensorFlow 2.21, a session showed the same:
+the bits of every output and the status of every request were equal, for exports of
+models and for SavedModels with planted faults. Three differences are covered:
+
+- Python's TensorFlow adds operations to those of the library, and refuses none of them:
+  `PyFunc`, `PyFuncStateless` and `EagerPyFunc`, whose functions this process lacks,
+  `AudioMicrofrontend`, and those of TensorFlow's own tests. `SavedGraph.refused_parts`
+  finds the first four by name.
+- XLA cannot be turned off, as it is on a server, by anything public. `refused_parts`
+  finds what needs it: the names of all operations that only XLA has begin with `Xla`.
+- Python refuses to feed a wrong shape to a placeholder. The script feeds others that
+  have no shape, so that the graph itself has to refuse it.
+
+A plugin that Python's TensorFlow loads when it is imported (the folder
+`tensorflow-plugins`) is loaded here too, and a server may lack it.
 """
 
 import contextlib
@@ -158,8 +174,10 @@ def main():
         # These replace the placeholders of the graph. They have no shape, since
         # `session.run` would refuse a wrong one before the graph does.
         feeds = {
-            name: tf.compat.v1.placeholder(array.dtype, name=f"clean_process_{index}")
-            for index, (name, array) in enumerate(arrays.items())
+            name: tf.compat.v1.placeholder(
+                array.dtype, name=f"fed/{name.replace(':', '_')}"
+            )
+            for name, array in arrays.items()
         }
 
         def load():

@@ -105,7 +105,7 @@ def parse_arguments():
         type=float,
         default=600,
         metavar="SECONDS",
-        help="limit for the verification's runs in TensorFlow's C API (default: 600)",
+        help="limit for the verification's runs of the model (default: 600)",
     )
     options = parser.add_argument_group("export of a .keras file or preset")
     add = options.add_argument

@@ -65,7 +65,7 @@ def publish(
             Older ones are removed, except in the ten minutes after their publication,
             in which a server may be loading them.
         verify: Whether to `verify` the version and publish it only if it passes.
-        timeout: Seconds for the verification's runs through TensorFlow's C API.
+        timeout: Seconds for the verification's runs of the model.
         verbose: Whether to print each check, the version's SHA-256 and its path.
         **options: Options of `GenerativeModel.export`: `image_size`, `max_examples`,
             `xla_twins`, `metadata`, `batching`, which is true by

@@ -10,7 +10,8 @@ from tensorflow.core.protobuf import saved_model_pb2
 from .metadata import read_metadata
 
 TAG = "serve"
-REFUSED = ("PyFunc", "EagerPyFunc", "Xla", "Cudnn")  # Prefixes of ops that need more.
+# Prefixes of ops that need more. The first three are Python's alone.
+REFUSED = ("PyFunc", "EagerPyFunc", "AudioMicrofrontend", "Xla", "Cudnn")
 SENDABLE = (tf.float32, tf.uint8, tf.int32, tf.int64, tf.bool, tf.string)
 HIDDEN = "__saved_model"  # Prefix of the operations that run on loading.
 

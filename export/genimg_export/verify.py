@@ -22,7 +22,7 @@ def main():
         type=float,
         default=600,
         metavar="SECONDS",
-        help="limit for all runs through TensorFlow's C API (default: 600)",
+        help="limit for all runs of the model (default: 600)",
     )
     arguments = parser.parse_args()
     if not os.path.isdir(arguments.directory):

@@ -76,10 +76,9 @@ class VerificationError(ValueError):
 def verify(directory: PathLike, verbose: bool = True, timeout: float = 600) -> Report:
     """Check that TensorFlow Serving can load a SavedModel and returns correct results.
 
-    Nothing is changed. The signatures run through TensorFlow's C API in a subprocess
-    that does not import TensorFlow, with XLA off as on a server. A request that ends
-    that process fails the check. Signatures whose names end in `_xla` are read, not
-    run.
+    Nothing is changed. The signatures run in a subprocess that imports nothing but
+    TensorFlow, see `genimg_export.clean_process`. A request that ends that process
+    fails the check. Signatures whose names end in `_xla` are read, not run.
 
     The checks, which end after the first or the fourth if there is nothing to run:
 
@@ -90,8 +89,8 @@ def verify(directory: PathLike, verbose: bool = True, timeout: float = 600) -> R
     - the graph has nothing that a stock server refuses, and no two functions that merge
       requests in one queue, where they would answer each other's;
     - inputs and outputs have types that clients can send, and the batch as first axis;
-    - the SavedModel loads through the C API, and every signature that runs gives the
-      same bits in C and in Python;
+    - the SavedModel loads in a session of the subprocess, and every signature that runs
+      gives the same bits there and by `tf.saved_model.load`;
     - the outputs for an example depend on its own inputs alone;
     - outputs are within the limits in the metadata, so that the incremental sampler
       computes the same as the model;
@@ -106,7 +105,7 @@ def verify(directory: PathLike, verbose: bool = True, timeout: float = 600) -> R
     Args:
         directory: Path of the SavedModel.
         verbose: Whether to print each check.
-        timeout: Seconds that the requests may take together through the C API.
+        timeout: Seconds that the requests may take together in the subprocess.
             Examples that depend on others are tried up to twice more, with the same
             limit each time.
 
@@ -128,7 +127,7 @@ def verify(directory: PathLike, verbose: bool = True, timeout: float = 600) -> R
         report.checks.append(check)
         if verbose:
             print(check, flush=True)
-        if trial is None or (name == "C API" and not trial.loading.succeeded):
+        if trial is None or (name == "session" and not trial.loading.succeeded):
             break  # There is nothing that the others could check.
     return report
 
@@ -229,15 +228,17 @@ def check_signatures(trial):
     return faults, "all begin with the batch, in types that can be sent"
 
 
-def check_c_api(trial):
-    """Check that the SavedModel loads and runs through the C API."""
+def check_session(trial):
+    """Check that the SavedModel loads and runs in a clean process."""
     if not trial.loading.succeeded:
         return [f"it does not load: {trial.loading}"], ""
-    return check_statuses("batch", "signatures run without TensorFlow's Python", trial)
+    return check_statuses(
+        "batch", "signatures run in a process without this library", trial
+    )
 
 
 def check_python(trial):
-    """Check that `tf.saved_model.load` gives the same bits as the C API."""
+    """Check that `tf.saved_model.load` gives the same bits as the session."""
     faults = []
     with tf.device("CPU"):
         with quiet("absl"):  # Loading warns about gradients.
@@ -256,13 +257,13 @@ def check_python(trial):
                 continue
             found = {key: tensor.numpy() for key, tensor in outputs.items()}
             if fault := difference(batch.outcome.outputs, found, same_bits):
-                faults.append(f"{name}: {fault} than through the C API")
-    return faults, "signatures give the same bits as through the C API"
+                faults.append(f"{name}: {fault} than in the session")
+    return faults, "signatures give the same bits as in the session"
 
 
 def check_examples(trial):
     """Check that the outputs for an example depend on its own inputs alone."""
-    # The check of the C API has told of the others.
+    # The check of the session has told of the others.
     tried = [each for each in trial.right if each[0].outcome.succeeded]
     count = len(tried)
     # A pixel close to a tie can fall the other way in a batch of another size, which
@@ -341,7 +342,7 @@ CHECKS = {
     "content": check_content,
     "graph": check_graph,
     "signatures": check_signatures,
-    "C API": check_c_api,
+    "session": check_session,
     "Python": check_python,
     "examples": check_examples,
     "limits": check_limits,
