@@ -63,6 +63,12 @@ def test_a_wheel_has_both_packages_and_nothing_else(tmp_path):
     folders = {name.split("/")[0] for name in names if ".dist-info/" not in name}
     assert folders == {"keras_genimg", "genimg_export"}
     assert "genimg_export/server/page/index.html" in names
+    # Each file at its place in the checkout: none is copied there from elsewhere.
+    for package in (ROOT / "keras_genimg", ROOT / "export" / "genimg_export"):
+        files = {path for path in package.rglob("*.py") if path.is_file()}
+        expected = {path.relative_to(package.parent).as_posix() for path in files}
+        inside = {name for name in names if name.startswith(f"{package.name}/")}
+        assert {name for name in inside if name.endswith(".py")} == expected
     assert "keras_genimg/presets/trained/VAE-mnist_50.npz" in names
 
 
