@@ -88,7 +88,7 @@ def autoregressive_endpoints(
     temperature = Input(tf.TensorSpec((None,), tf.float32), 0, low_open=True)
     # 1 for each pixel that is given.
     known = Input(tf.TensorSpec((None, *image_shape[:2]), tf.int32), 0, 1)
-    # Three images of PixelCNN "mnist" take 81 ms together and 54 ms one after the other,
+    # Three images of PixelCNN "mnist" take 81 ms together and 54 ms one after another,
     # since the rows of a single image are guessed. PixelRNN "mnist_diagonal_1x32" takes
     # 37 and 34 ms. For four images, the times are 80 and 71 ms, and 38 and 46 ms.
     guesses_rows = samplers.guesses_rows(key)
