@@ -43,7 +43,9 @@ def test_predict_takes_a_data_set_of_images(model):
 
 
 @pytest.mark.parametrize(
-    "given", [[IMAGES, LABELS], {"label": LABELS, "images": BYTES}]
+    "given",
+    [[IMAGES, LABELS], {"label": LABELS, "images": BYTES}],
+    ids=["list", "dict"],
 )
 def test_predict_takes_labels_too(given):
     model = PixelCNN((3, 4, 1), 2, 1, head_filters=2, num_classes=3)
