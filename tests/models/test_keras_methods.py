@@ -102,9 +102,7 @@ HAS_PYDOT = importlib.util.find_spec("pydot") is not None
 @pytest.mark.skipif(HAS_PYDOT, reason="pydot is installed")
 @pytest.mark.parametrize("name", ["plot_model", "model_to_dot"])
 def test_a_plot_needs_what_keras_says(name, model):
-    with pytest.raises(
-        ImportError, match=f"pip install pydot.* for `?{name}`? to work"
-    ):
+    with pytest.raises(ImportError, match=f"pip install pydot.*{name}"):
         getattr(keras.utils, name)(model)
 
 
@@ -114,7 +112,8 @@ def test_a_plot_names_all_layers(model):
     assert all(layer.name in dot for layer in model.layers)
 
 
-def test_fit_reports_metrics_given_by_the_name_of_the_output(model):
+def test_fit_reports_metrics_given_by_the_name_of_the_output():
+    model = one_convolution((3, 4, 1))
     model.compile("sgd", metrics={"logits": "mae"}, run_eagerly=True)
     history = model.fit(IMAGES, validation_data=IMAGES, verbose=0).history
     expected = {"loss", "bits_per_dim", "mae"}

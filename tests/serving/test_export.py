@@ -214,6 +214,15 @@ def test_a_failed_write_is_removed(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_saved_model_has_a_format_of_keras(tmp_path):
+    """It is the default of Keras too."""
+    model = VAE((3, 4, 1), 2, 4)
+    model.export(tmp_path / "model", format="tf_saved_model", verbose=False)
+    loaded = tf.saved_model.load(str(tmp_path / "model"))
+    drawn = loaded.signatures["serving_default"](seed=given()["seed"])
+    np.testing.assert_array_equal(drawn["images"], displayed(model, 3, seed=5))
+
+
 def test_other_formats_go_to_keras(color_model, tmp_path):
     with pytest.raises(ValueError, match="format"):
         color_model.export(tmp_path / "model", format="no such format")
