@@ -216,7 +216,7 @@ def _given_conditions(model, networks, conditions, image_shape):
 
 
 def raster_models(model):
-    """Return the networks of a model that draw in raster order, or raise an error."""
+    """Return the networks of a model that sample in raster order, or raise an error."""
     if not hasattr(model, "check_causality"):
         raise ValueError(
             f"`model` must be an AutoregressiveModel or a MultiScalePixelRNN: build an "

@@ -14,7 +14,7 @@ def temperatures(temperature: float | TensorLike) -> tf.Tensor:
     """Return temperatures that broadcast against images, none below 1e-30.
 
     Logits divided by less overflow, and their softmax is not a number. At 1e-30, the
-    likeliest value is drawn all the same.
+    likeliest value is sampled all the same.
 
     Args:
         temperature: Numbers above 0, a scalar or `(batch,)`.
@@ -38,7 +38,7 @@ def completion_of_candidates(
 ):
     """Complete images by sampling importance resampling, for a graph.
 
-    Candidates are drawn in raster order, so they do not depend on the known pixels
+    Candidates are sampled in raster order, so they do not depend on the known pixels
     after their first unknown one. Each candidate is weighted by the probability of
     those pixels:
 
@@ -52,7 +52,7 @@ def completion_of_candidates(
 
     Args:
         model: An `AutoregressiveModel`.
-        sample: The function that draws the pixels of candidates.
+        sample: The function that samples the pixels of candidates.
         order: See `later_known`.
         num_candidates: Number of candidates per image, at least 2.
         seeds: Integers of shape `(batch,)`.
@@ -130,7 +130,7 @@ def later_known(known, order=None):
     Args:
         known: 1 or 0, `(batch, height, width, colors)`; the colors of a pixel are all
             known or all unknown.
-        order: Flat indices of the pixels in the order in which they are drawn, an
+        order: Flat indices of the pixels in the order in which they are sampled, an
             array; by default raster order.
 
     Returns:

@@ -137,7 +137,7 @@ class Latent(keras.layers.Layer):
         return tf.cast(samples, self.compute_dtype)
 
     def _samples(self, params):
-        """Draw `(samples, batch, latent_dim)`, the same for any number of replicas."""
+        """Sample `(samples, batch, latent_dim)`, equal for any number of replicas."""
         here = tf.shape(params)[0]
         first, whole = place_in_batch(here)
         padded = tf.pad(params, [[first, whole - first - here], [0, 0]])

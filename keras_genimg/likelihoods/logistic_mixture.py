@@ -46,10 +46,10 @@ class DiscretizedLogisticMixture(Likelihood):
     contiguous over the components. The 1 is not in the paper: with it, parameters near
     0, those of an untrained network, give an almost uniform distribution.
 
-    `sample` draws each color from its exact distribution given the earlier ones, which
+    `sample` takes each color from its exact distribution given the earlier ones, which
     is a mixture too: its weights are those of the components given the earlier colors.
     Temperature sharpens each of these distributions, over all of their values, as in
-    `Categorical`. Values less probable than 1e-38 are not drawn at any temperature.
+    `Categorical`. Values less probable than 1e-38 are not sampled at any temperature.
 
     Args:
         num_values: Number of values, at least 2; 256 for 8-bit images.

@@ -44,7 +44,7 @@ _Model = TypeVar("_Model", bound="GenerativeModel")
 
 
 class GenerativeModel(GraphModel):
-    """A functional Keras model of images, which trains on images alone and draws them.
+    """A functional Keras model that trains on images alone and generates images.
 
     The first input is the batch of images, in the likelihood's own range; further
     inputs are conditions, such as labels.
@@ -197,15 +197,15 @@ class GenerativeModel(GraphModel):
         batch_size: int = 64,
         verbose: Verbose = "auto",
     ) -> np.ndarray:
-        """Draw images.
+        """Generate images.
 
         Args:
             num_images: Number of images.
             seed: Integer seed of the first image; the next images have the seeds that
                 follow. Or one integer for each image. By default a random one, which
                 `keras.utils.set_random_seed` makes reproducible. An image depends on
-                its own seed alone, up to rounding, never on the others drawn with it.
-            batch_size: Number of images to draw at a time.
+                its own seed alone, up to rounding, never on the others in its batch.
+            batch_size: Number of images to generate at a time.
             verbose: 0 for silence, 1 for a progress bar, 2 for one line at the end;
                 "auto" for silence in the first two seconds, then a bar.
 
@@ -296,7 +296,7 @@ class GenerativeModel(GraphModel):
         verbose: bool = True,
         **kwargs: Any,
     ) -> None:
-        """Write a SavedModel that draws images without this library.
+        """Write a SavedModel that generates images without this library.
 
         Its signatures are those of `endpoints`; `serving_default` is `sample`. The file
         `assets.extra/metadata.json` in it describes the model and the signatures. The
@@ -310,16 +310,16 @@ class GenerativeModel(GraphModel):
                 `batching` and those of `endpoints`, are then refused.
             image_size: `(height, width)` to serve, for a model of any size.
             max_examples: Largest number of examples that a signature takes in one call.
-                A signature that draws several candidates for an example counts all of
-                them.
-            xla_twins: Whether to add signatures `<name>_xla`, which draw the same
+                A signature that computes several candidates for an example counts all
+                of them.
+            xla_twins: Whether to add signatures `<name>_xla`, which generate the same
                 images faster on a server that was started with
                 `--xla_cpu_compilation_enabled`, and fail on others.
             metadata: Dict to add to the metadata, such as training figures and a
                 license note.
-            batching: Whether signatures that draw images merge the requests of several
-                clients. The graph merges them after it has checked each, so a bad
-                request fails alone. `publish` sets this.
+            batching: Whether signatures that generate images merge the requests of
+                several clients. The graph merges them after it has checked each, so a
+                bad request fails alone. `publish` sets this.
             verbose: Whether to print the signatures.
             **kwargs: Options of `endpoints`, such as `method` and `num_candidates` of
                 autoregressive models; for other formats, arguments of
@@ -613,7 +613,7 @@ class GenerativeModel(GraphModel):
         return self.metrics_variables
 
     def _raster_models(self):
-        """Return the models that draw pixels in raster order: itself, or its parts."""
+        """Return the models that sample in raster order: itself, or its parts."""
         return [self]
 
     def _check_together(self, images, conditions, owner):

@@ -13,7 +13,7 @@ NUM_FLIPS = 4
 
 
 def pixel_orders(size: Sequence[int], orders: Sequence[int]) -> np.ndarray:
-    """Return the pixels of an image in the order in which each order draws them.
+    """Return the pixels of an image in the order in which each order samples them.
 
     The bits of an order say what is done to the image, in this sequence: 1 mirrors each
     row, 2 turns the rows upside down, 4 transposes. So order 0 is raster order, 1 goes

@@ -157,7 +157,7 @@ def smallest_scales(scales: Sequence[Scale]) -> np.ndarray:
 
 
 def scale_order(scales: Sequence[Scale]) -> np.ndarray:
-    """Return the pixels of the last scale in the order in which they are drawn.
+    """Return the pixels of the last scale in the order in which they are sampled.
 
     Scales follow each other from small to large. Within one, the new pixels are in
     raster order.

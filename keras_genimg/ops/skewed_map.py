@@ -70,7 +70,7 @@ class SkewedMap(typing.NamedTuple):
         """Add the maps of the two directions, the second one shifted down by one row.
 
         The second map is mirrored back first. The shift keeps the sum causal: in the
-        second map, a pixel has seen the part of its row that is drawn later.
+        second map, a pixel has seen the part of its row that is sampled later.
 
         Args:
             segments: A tensor of shape `(steps, 2, rows, ...)` for each segment.

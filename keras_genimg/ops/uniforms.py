@@ -1,4 +1,4 @@
-"""Random numbers for drawing images: uniform for pixels, normal for latents."""
+"""Random numbers of images: uniform for pixels, normal for latents."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ POSTERIOR = 2
 # number from 0 may be a stream without an index.
 CANDIDATES = -1  # Candidate k of a completion, from 1; candidate 0 uses `PIXELS`.
 CHOICE = -2  # Choice of the candidate to return; the only index is 0.
-ORDER = -3  # Order in which an oriented model draws; the only index is 0.
+ORDER = -3  # Order of an oriented model; the only index is 0.
 
 MAX_SEED = 2**62 - 1
 

@@ -1,7 +1,8 @@
 """Many small tensors as few large ones.
 
-Drawing runs thousands of operations that take a microsecond each. Whatever a loop reads
-from outside, or takes apart in its body, therefore costs as much as its arithmetic.
+Sampling runs thousands of operations that take a microsecond each. Whatever a loop
+reads from outside, or takes apart in its body, therefore costs as much as its
+arithmetic.
 """
 
 from typing import Any, NamedTuple

@@ -22,7 +22,7 @@ from keras_genimg.types import Tensors
 
 
 class Place(NamedTuple):
-    """What is known of a pixel before it is drawn.
+    """What is known of a pixel before it is sampled.
 
     The tensors are `(batch, n)`. Those of all pixels of a row are `(width, batch, n)`.
 
@@ -38,7 +38,7 @@ class Place(NamedTuple):
 
 
 class Row(NamedTuple):
-    """What is known of a row before its pixels are drawn.
+    """What is known of a row before its pixels are sampled.
 
     Attributes:
         values: Dict of `(width, batch, n)` tensors by `Value`, fixed or of finished
@@ -287,7 +287,7 @@ class PlanValues:
     ) -> Sampled:
         """Sample all pixels of a row at once, as they are if the row is as given.
 
-        Only for models whose colors are drawn together, and whose layers all have a
+        Only for models whose colors are sampled together, and whose layers all have a
         `CausalLayer.step_row`.
 
         Args:
@@ -311,7 +311,7 @@ class PlanValues:
         """Run the plan on one pixel, or on all pixels of a row.
 
         Args:
-            pixel: `(batch, colors)`, with zeros for colors not drawn yet. Pixels of a
+            pixel: `(batch, colors)`, with zeros for colors not sampled yet. Pixels of a
                 row are `(width * batch, colors)`.
             place: The `Place` of the pixel or of the row.
             earlier: The `Evaluated` of a pixel that differs in its last color, or in

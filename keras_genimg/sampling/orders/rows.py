@@ -52,14 +52,14 @@ class _Budget(NamedTuple):
 class Rows:
     """Order that guesses rows, for single images of two-valued pixels.
 
-    A row is guessed to be the one above. All its pixels are evaluated and drawn from
+    A row is guessed to be the one above. All its pixels are evaluated and sampled from
     the guess, which gives the next guess. The first pixel is right after one
     evaluation, the second after two at most, and so on. A row that equals its guess is
-    therefore the row that is drawn pixel by pixel. With few values, two or three
+    therefore the row that is sampled pixel by pixel. With few values, two or three
     evaluations usually suffice.
 
-    Batches of several images are drawn pixel by pixel, so that one graph draws batches
-    of all sizes.
+    Batches of several images are sampled pixel by pixel, so that one graph samples
+    batches of all sizes.
 
     Args:
         values: The `PlanValues`, of layers that all have a `CausalLayer.step_row`.

@@ -44,7 +44,7 @@ def _num_steps(height, width, reach):
 class _Schedule:
     """Rows and columns of the slots at each step, as NumPy arrays.
 
-    A step draws one pixel of each row that is being drawn. Row `r` is in slot
+    A step samples one pixel of each row that is being sampled. Row `r` is in slot
     `r % num_slots`. Two rows of a slot are at least `reach` idle steps apart, which
     stand for the zeros beyond the ends of a row.
 
@@ -58,7 +58,7 @@ class _Schedule:
         width: Their width.
         reach: See `Waves`.
         lag: Number of columns that a row is behind the one above.
-        num_slots: Number of rows that are drawn at a time.
+        num_slots: Number of rows that are sampled at a time.
         num_steps: Number of steps that an image takes.
         history: Number of steps before the first. They pass columns of the row of
             initial states above the image.
@@ -283,7 +283,7 @@ class _Columns:
         self.initial = self.pack(
             [[x[0] if has_columns(x) else x for x in cache] for cache in caches]
         )
-        # A slot reads what the one before it has drawn.
+        # A slot reads what the one before it has sampled.
         batch = tf.shape(self.initial)[0]
         slots_above = (tf.range(batch) - values.batch) % batch
         self._widths, self._rows_above = [], []
