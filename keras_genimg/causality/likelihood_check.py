@@ -54,7 +54,7 @@ _passed = set()
 _passed_instances = {}
 
 
-@tf.autograph.experimental.do_not_convert  # Even if the caller is being converted.
+@tf.autograph.experimental.do_not_convert  # The caller may be in a `tf.function`.
 def check_likelihood(likelihood: Likelihood, num_colors: int) -> None:
     """Raise an error unless a likelihood's samples have its probabilities.
 
@@ -100,8 +100,9 @@ def check_likelihood(likelihood: Likelihood, num_colors: int) -> None:
     if likelihood.num_values is None:
         return
     instance = id(likelihood), num_colors
-    # Eager even while the caller is being traced. On the CPU, where neither other
-    # precisions nor other kernels for other shapes can look like a fault.
+    # The check runs eagerly, even while the caller is being traced. It runs on the CPU,
+    # where results do not depend on kernels for other shapes or precisions, which could
+    # look like a fault.
     with tf.init_scope(), tf.device("CPU"):
         key = _key(likelihood, num_colors)
         reference = _passed_instances.get(instance)
@@ -523,7 +524,7 @@ def _check_some_values(methods, temperature):
     count = max(1, min(_NUM_MEASURED[temperature], most))
     params = methods.params(1, 1, count)
     points = _even_uniforms(count, methods.num_colors).astype("float64")
-    # More of them near 0 and 1, where the smallest and largest values are.
+    # There are more points near 0 and 1, where the smallest and largest values are.
     ticks = np.floor(points**2 * (3 - 2 * points) * _TICKS).astype("int64")
     drawn = _drawn_at(methods, params, ticks, temperature)
     nats = methods.log_prob(params, drawn[None, None].astype("float32"), temperature)
@@ -590,7 +591,7 @@ def _even_uniforms(count, num_axes):
 
 
 def _as_argument(temperature):
-    # A tensor where models pass one; a number is allowed, too.
+    # Models pass a tensor. A temperature of 1 is passed as a number, which is allowed.
     if temperature is None:
         return 1.0
     return np.full((1, 1, 1, 1), temperature, "float32")

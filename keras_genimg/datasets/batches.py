@@ -224,7 +224,7 @@ def describe(arguments, arrays):
     """
     texts = {name: str(value) for name, value in arguments.items()}
     if not arguments.get("random_flip"):
-        texts.pop("random_flip", None)  # Runs from before it was added can go on.
+        texts.pop("random_flip", None)  # Runs from before it was added can resume.
     if arrays:
         texts.pop("name", None)
     checksums = {key: zlib.crc32(array) for key, array in arrays.items()}

@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-NUM_PREFETCHED = 4  # So many batches are read ahead.
+NUM_PREFETCHED = 4  # Number of batches that are read ahead.
 # Examples in memory are read in blocks of whole batches, up to this size. A call has a
 # fixed cost, about half that of drawing the bits of a hundred images of MNIST. Another
 # size draws other bits from the same seed.
@@ -60,7 +60,8 @@ class Epochs:
 
         def begin(_):
             numbers = [tf.cast(number, tf.int64) for number in (self.seed, epoch)]
-            # Random, so that `stream` may add to it.
+            # The key is a hash of seed and epoch, so that `stream` can derive others by
+            # addition without meeting those of another epoch.
             key = tf.random.fold_in(tf.stack(numbers), 0, alg="philox")
             return self.begin(tf.cast(key, tf.int64), tf.cast(start, tf.int64))
 

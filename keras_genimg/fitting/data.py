@@ -175,7 +175,8 @@ def with_images_as_targets(x: Any, model: keras.Model, owner: str) -> Any:
         return inputs, images_of(inputs, model), weights
 
     if isinstance(x, tf.data.Dataset):
-        # The spec of None has no public name. A structure is refused by the step.
+        # Any other spec stands for None, whose own spec has no public name. The step
+        # refuses structures.
         others = tf.TensorSpec, dict, list, tuple
         spec = x.element_spec
         if (
@@ -228,5 +229,5 @@ class SameOrder(keras.utils.PyDataset):
 
     def on_epoch_end(self) -> None:
         self._dataset.on_epoch_end()
-        # The next epoch's batches are asked for before it begins.
+        # Keras asks for batches of the next epoch before that begins.
         self._shuffle()

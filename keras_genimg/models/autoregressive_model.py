@@ -307,7 +307,7 @@ class AutoregressiveModel(GenerativeModel):
         )
 
         def function(images, *conditions):
-            # Here, since the batches of a data set may differ in size.
+            # Each batch is checked, since those of a data set may differ in size.
             self._check_graph(tuple(images.shape[1:]))
             return compiled(images, *conditions)
 

@@ -161,7 +161,8 @@ def upsampling_network(
     for index, strides in enumerate(steps):
         x = keras.layers.Conv2DTranspose(
             filters,
-            # At least the stride, so that no pixel is left out, and its neighbors.
+            # A kernel as large as the stride reaches every pixel once. Two more rows
+            # and columns let neighbors overlap.
             tuple(stride + 2 for stride in strides),
             strides,
             padding="same",

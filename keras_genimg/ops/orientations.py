@@ -69,6 +69,7 @@ def fewest_later_known(known: TensorLike, table: np.ndarray) -> tf.Tensor:
     in_orders = tf.gather(flat, table, axis=1)  # (batch, orders, pixels)
     begun = tf.cumsum(tf.cast(~in_orders, tf.int32), axis=2) > 0
     later = tf.reduce_sum(tf.cast(in_orders & begun, tf.int32), axis=2)
-    # All different, since TensorFlow does not say which of equal numbers it returns.
+    # Make all numbers different, since TensorFlow does not say which of equal ones
+    # `tf.argmin` returns.
     later = later * num_orders + tf.range(num_orders)
     return tf.argmin(later, axis=1, output_type=tf.int32)

@@ -89,7 +89,8 @@ def reduced(images: Any, factors: Scale, subsampling: str) -> Any:
     shape = (-1, rows, factors[0], columns, factors[1], colors)
     cells = tf.reshape(tf.cast(images, tf.int32), shape)
     sums = tf.reduce_sum(cells, axis=(2, 4))
-    # In integers, since XLA and plain graphs round a mean of floats differently.
+    # Means are computed in integers, since XLA and plain graphs round a mean of floats
+    # differently.
     count = factors[0] * factors[1]
     means = tf.cast((2 * sums + count) // (2 * count), images.dtype)
     return means.numpy() if isinstance(images, np.ndarray) else means

@@ -111,7 +111,8 @@ class SkewedMap(typing.NamedTuple):
     def positions(self) -> tuple[tf.Tensor, tf.Tensor]:
         """Return the index of each pixel in the flattened segments, per direction."""
         size = self.height * self.width + 1
-        # Both directions count their pixels, and the padding, one after the other.
+        # Each direction has a number for each pixel and one for its padding. Those of
+        # the second direction follow those of the first.
         starts = tf.stack([0, size])[:, None]
         pixels = _flatten([starts + self.pixels(each) for each in self.segments])
         places = tf.scatter_nd(pixels[:, None], tf.range(tf.size(pixels)), [2 * size])

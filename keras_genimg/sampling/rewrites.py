@@ -160,7 +160,7 @@ def _with_late_biases(steps, output):
     a ReLU, since `relu(x + b) = max(x, -b) + b`. The product that reads the result adds
     `b @ kernel` to its bias.
     """
-    # An entry is true if all that reads a value can do without its bias.
+    # An entry is True if all readers of a value can add its bias later.
     can_wait = {output: False}
     for step in reversed(steps):
         waits = isinstance(step.pixel, Linear)

@@ -165,7 +165,8 @@ def small_batch_order(
     reach, guesses_rows = _faster_ways(model, layers, values.height, values.width)
     if guesses_rows:
         return Rows(values, Pixels(values, in_pairs=False), guess_every_second)
-    # A wave passes on columns; with none it would pass on nothing.
+    # A wave hands columns of caches from one row to the next. Layers that look at no
+    # row above have none.
     if reach is not None and any(
         map(has_columns, tf.nest.flatten(values.initial_caches()))
     ):

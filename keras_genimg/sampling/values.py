@@ -237,7 +237,8 @@ class PlanValues:
         layers = self.plan.causal_layers
         weights = [self.weights[step] for step in layers]
         kinds = [type(step.operation) for step in layers]
-        # Layers of one class may share the work.
+        # A class may end the rows of all its layers at once, which takes fewer
+        # operations.
         for kind in dict.fromkeys(kinds):
             members = [number for number, other in enumerate(kinds) if other is kind]
             ended = kind.end_rows(
@@ -279,7 +280,8 @@ class PlanValues:
             else:
                 rest = tf.zeros_like(pixel[:, color + 1 :])
                 pixel = tf.concat([pixel[:, :color], sampled, rest], axis=-1)
-        # Run the readers of the pixel again, now with its last color.
+        # The caches need features of the whole pixel, so the layers that read the pixel
+        # run again with its last color.
         return Sampled(pixel, params, self._evaluate(pixel, place, earlier=evaluated))
 
     def sample_row(

@@ -105,7 +105,8 @@ class Rows:
             has_changed = tf.reduce_any(packed[..., :colors] != pixels)
             return [_Guess(before.count + 1, has_changed, packed)]
 
-        # The first guess is narrower than the others, which have all that is kept.
+        # The first guess has pixels only. The later ones have all that is kept of a
+        # pixel, so they are wider.
         any_size = tf.TensorShape([None, None, None])
         scalar = tf.TensorShape([])
         (last,) = tf.while_loop(

@@ -11,7 +11,8 @@ from keras_genimg.sampling.orders.order import Choice, Visited
 from keras_genimg.sampling.packing import Packer
 from keras_genimg.sampling.values import LoopValues, Place, PlanValues
 
-# Above, the products of a step take longer than starting its operations.
+# For larger batches, the products of a step take longer than starting its operations,
+# so fewer steps no longer save time.
 LARGEST_BATCH = 24
 
 
@@ -135,7 +136,8 @@ class Waves:
     def __init__(self, values: PlanValues, reach: int):
         self._values = values
         self._schedule = _Schedule(values.height, values.width, reach)
-        # The slots are a batch of images of one column.
+        # Each slot is computed as an image of one column, and all slots as a batch of
+        # these. Layers then need no code for waves.
         num_lanes = self._schedule.num_slots * values.batch
         self._lanes = dataclasses.replace(values, batch=num_lanes, width=1)
         self._in_loop = self._lanes.for_loop(num_lanes)
@@ -144,7 +146,7 @@ class Waves:
         """Visit all pixels, see `Order.visit`."""
         values, schedule = self._values, self._schedule
         visit = _Visit(values, self._lanes, self._in_loop, schedule, choice)
-        # A check may want more, which are those of a larger scale.
+        # A check of several scales may ask for the rows of a larger one.
         num_rows = tf.minimum(num_rows, values.height)
         num_steps = _num_steps(num_rows, values.width, schedule.reach)
         (state,) = tf.while_loop(
@@ -152,7 +154,7 @@ class Waves:
             lambda state: [visit.step(state)],
             [visit.first_state(num_steps)],
             maximum_iterations=num_steps,
-            parallel_iterations=2,  # 10 by default, which is slower.
+            parallel_iterations=2,  # TensorFlow's default, 10, is slower.
         )
         results, found = state.results.stack(), visit.found
         results = schedule.by_pixel(results, values.batch, found.size, num_rows)
@@ -204,7 +206,7 @@ class _Visit:
     def first_state(self, num_steps):
         """Return the state before the first of a number of steps."""
         lines = self._columns.empty_lines(self._schedule.lag)
-        # No line is longer than the history, which fills it.
+        # The history has as many steps as the longest line, so it fills all lines.
         for mask in tf.unstack(self._is_above[: self._schedule.history]):
             lines = self._columns.push(self._where_above(mask), lines)
         carries, _ = self._begin(self._columns.around(lines), self._values)
