@@ -69,9 +69,8 @@ def test_predict_draws_latent_variables_as_a_call_does(name):
         np.testing.assert_allclose(params, twin(IMAGES), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", LATENT)
-def test_predict_puts_batches_of_latent_models_together(name):
-    params = LATENT[name]().predict(BYTES[:7], batch_size=3, verbose=0)
+def test_predict_puts_batches_of_latent_models_together():
+    params = LATENT["VAE"]().predict(BYTES[:7], batch_size=3, verbose=0)
     assert params.shape == (7, 3, 4, 1) and np.isfinite(params).all()
 
 
