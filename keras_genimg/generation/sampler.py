@@ -93,8 +93,8 @@ class Sampler:
             *(tf.TensorSpec((None, *shape)) for shape in scheme.given_shapes(key)),
             *(tf.TensorSpec(t.shape, t.dtype) for t in self._model.inputs[1:]),
         ]
-        # The check uses this function, whose batch has two images. XLA would compile for
-        # minutes.
+        # The check uses this function. XLA would compile for minutes for its batch of
+        # two images.
         self._without_xla = tf.function(
             self._run, input_signature=signature, autograph=False
         )
