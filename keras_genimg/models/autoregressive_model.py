@@ -158,7 +158,7 @@ class AutoregressiveModel(GenerativeModel):
                 `keras.utils.set_random_seed` makes reproducible. An image depends only
                 on its own seed, up to rounding: another batch size or method, or an
                 export, changes about one in twenty images of 32x32 pixels with 256
-                values. Of some 400 binary images, none changed.
+                values. None of some 400 binary images changed.
             temperature: Number above 0 that divides the logits; values below 1 give
                 likelier images.
             method: Sampler, which affects the speed but not the images, up to rounding;
