@@ -498,7 +498,7 @@ def describe_run(model, data):
 
 
 def check_same_run(saved, now, directory):
-    """Raise unless two descriptions are equal, and name what differs.
+    """Raise if two descriptions differ, and name the difference.
 
     Raises:
         ValueError: If they differ.

@@ -82,7 +82,7 @@ def check_likelihood(likelihood: Likelihood, num_colors: int) -> None:
     drawn, and faults that are confined to values that none of the drawn pixels has.
 
     Parameters are independent normal numbers, with a standard deviation of up to 2. If
-    the class overrides `head`, they are what it returns for such numbers in place of
+    the class overrides `head`, they are what it returns for such numbers instead of
     its convolutions.
 
     A likelihood is checked once for each class, attributes and number of colors, or, if
@@ -614,7 +614,7 @@ def _where(mask, new, old):
 
 
 def _key(likelihood, num_colors):
-    """Return what the results of a likelihood depend on, or None if it is not known.
+    """Return all that the results of a likelihood depend on, or None if unknown.
 
     A class that was defined again, as in a notebook, has other methods. An instance may
     have attributes that its configuration lacks.

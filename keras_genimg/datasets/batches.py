@@ -25,7 +25,7 @@ MAX_BYTES = 2**29
 
 
 def batch_options(given, fixed=False, **others):
-    """Return what `make_batches` needs of the arguments of `load`, checked.
+    """Return the arguments of `load` that `make_batches` needs, checked.
 
     Args:
         given: Arguments of `load`, or of a function that has some of them, by name.
@@ -218,7 +218,7 @@ def make_batches(examples, options, arrays, parts, num_examples=None):
 
 
 def describe(arguments, arrays):
-    """Return what tells a data set from another: arguments, and checksums of arrays.
+    """Return arguments and checksums of arrays, which tell data sets apart.
 
     With checksums, a name says nothing more: the path of a folder may change.
     """

@@ -18,7 +18,7 @@ def resize(image, size):
 
 
 def random_integers(seed, shape, limits):
-    """Draw integers uniformly, such as indices of images and places of patches.
+    """Return uniform random integers, such as indices of images and places of patches.
 
     Args:
         seed: Pair of integers.

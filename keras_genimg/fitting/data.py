@@ -153,9 +153,9 @@ def _slice(arrays, examples):
 
 
 def with_images_as_targets(x: Any, model: keras.Model, owner: str) -> Any:
-    """Return a data source with the images in place of targets that are None.
+    """Return a data source with the images instead of targets that are None.
 
-    Keras reads weights beside None from some sources alone, and several replicas from
+    Keras reads weights next to None from some sources only; with several replicas, from
     none.
 
     Args:
@@ -164,7 +164,7 @@ def with_images_as_targets(x: Any, model: keras.Model, owner: str) -> Any:
         owner: The call that received `x`, for error texts.
 
     Raises:
-        ValueError: If the first batch of a `PyDataset` has None beside weights. Such a
+        ValueError: If the first batch of a `PyDataset` has None next to weights. Such a
             data set may be copied to other processes, which could not read the model.
     """
 

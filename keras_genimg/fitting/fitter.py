@@ -1,4 +1,4 @@
-"""What `fit`, `evaluate` and their steps need beyond Keras."""
+"""Support for `fit`, `evaluate` and their steps beyond Keras."""
 
 import contextlib
 import inspect
@@ -51,7 +51,7 @@ class ArrangingCallback(keras.callbacks.Callback):
     def arranged(
         self, model: keras.Model, x: Any, arguments: dict[str, Any]
     ) -> contextlib.AbstractContextManager[tuple[Any, dict[str, Any]]]:
-        """Return a context that restores a model and yields what it is to train on.
+        """Return a context that yields the training data, and restores a model at its end.
 
         Args:
             model: The compiled model.

@@ -1,4 +1,4 @@
-"""Check of what steps of training and evaluation receive: values and sizes."""
+"""Checks of the values and sizes that steps of training and evaluation receive."""
 
 from typing import Any
 
@@ -285,7 +285,7 @@ class _Input:
         """Return a row of `StepCheck.received`."""
         mask = tf.reshape(self._in_range(self.value), (-1,))
         flat = tf.reshape(tf.cast(self.value, tf.float32), (-1,))
-        # GPUs have no kernel of `argmin` for integers. With an index in place of
+        # GPUs have no kernel of `argmin` for integers. With an index instead of
         # `gather`, XLA would compile the step again for each batch.
         first = tf.gather(flat, tf.argmin(tf.cast(mask, tf.float32)))
         values = [tf.reduce_min(flat), tf.reduce_max(flat), first]
@@ -305,7 +305,7 @@ class _Input:
 
 
 def _check_static_targets(model, y, images, owner):
-    """Raise if what is known before a step runs tells that targets are no images."""
+    """Raise if targets cannot be images, by what is known before a step runs."""
     is_number = y.dtype.is_floating or y.dtype.is_integer or y.dtype.is_bool
     if not is_number or not y.shape.is_compatible_with(images.shape):
         received = f"y of shape {y.shape} and dtype {y.dtype.name}"

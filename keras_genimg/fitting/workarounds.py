@@ -1,4 +1,4 @@
-"""What works around defects of Keras and TensorFlow, each with the version seen."""
+"""Workarounds for defects of Keras and TensorFlow, each with the version seen."""
 
 import contextlib
 import threading

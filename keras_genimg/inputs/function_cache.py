@@ -1,4 +1,4 @@
-"""Compiled functions of a model, and all else that a change of its layers outdates."""
+"""Compiled functions of a model and other values, kept until its layers change."""
 
 import functools
 from collections.abc import Callable, Hashable
@@ -62,7 +62,7 @@ class LayerVersion:
 
 
 class UntilChange(Generic[Key, Entry]):
-    """What was made of a model, or found out about it, since its layers changed.
+    """Values that belong to a model, forgotten when its layers change.
 
     Args:
         version: The `LayerVersion` of the model.

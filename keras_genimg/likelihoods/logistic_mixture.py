@@ -291,7 +291,7 @@ class _Components:
         """Return the values at which a color's distribution function exceeds uniforms.
 
         Two searches, among values that are far apart and then among those between two
-        of them, take 30 evaluations in place of the 255 of all values.
+        of them, take 30 evaluations instead of the 255 of all values.
 
         Args:
             uniforms: From 0 to 1, `(...)`.

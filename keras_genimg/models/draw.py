@@ -138,7 +138,7 @@ class DRAW(LatentModel):
         batch_size: int = 64,
         verbose: Verbose = "auto",
     ) -> dict[str, np.ndarray]:
-        """Draw images, and also return the canvas after each step.
+        """Generate images, and also return the canvas after each step.
 
         The images are those that `generate` draws for the same arguments.
 

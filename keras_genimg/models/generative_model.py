@@ -272,12 +272,12 @@ class GenerativeModel(GraphModel):
     def endpoints(
         self, image_shape: Shape, jit_compile: bool = False, **options: Any
     ) -> dict[str, Endpoint]:
-        """Return what a server can ask of the model.
+        """Return the endpoints of the model, which become signatures of its export.
 
         Args:
             image_shape: `(height, width, colors)`, all known.
             jit_compile: Whether to compile with XLA.
-            **options: Options of the model's own kind.
+            **options: Model-specific options.
 
         Returns:
             Dict of `keras_genimg.serving.Endpoint` by signature name.
@@ -364,7 +364,7 @@ class GenerativeModel(GraphModel):
             _refuse(unknown, own + names, f"`export` of {type(self).__name__}")
 
     def _endpoint_options(self):
-        """Return the names of the options of `endpoints` of the model's own kind."""
+        """Return the names of the model-specific options of `endpoints`."""
         _, _, *taken = inspect.signature(self.endpoints).parameters.values()
         return [each.name for each in taken if each.kind is not each.VAR_KEYWORD]
 
@@ -431,9 +431,9 @@ class GenerativeModel(GraphModel):
     ) -> keras.callbacks.History:
         """Train as `keras.Model.fit` does, on images alone.
 
-        Images can have weights in the loss. Beside arrays, pass `sample_weight`. A data
+        Images can have weights in the loss. With arrays, pass `sample_weight`. A data
         set, a generator or a loader yields tuples `(x, images, weights)`: the inputs,
-        the images once more in place of targets, and a number for each image.
+        the images once more instead of targets, and a number for each image.
         `validation_data` of arrays is such a tuple too. `VAE` and `DRAW` take no
         weights, since these would not weigh all of their loss.
 
@@ -609,7 +609,7 @@ class GenerativeModel(GraphModel):
         return images_of(x, self)
 
     def _epoch_variables(self):
-        """Return what a running epoch has summed up."""
+        """Return the variables that hold sums over the running epoch."""
         return self.metrics_variables
 
     def _raster_models(self):

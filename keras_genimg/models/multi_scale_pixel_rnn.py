@@ -344,7 +344,7 @@ class MultiScalePixelRNN(AutoregressiveModel):
     does not work, since known pixels would not determine the smaller images.
 
     `fit` on images of the full size trains all scales together, and reports the nats of
-    each scale beside the loss, which is their sum. Each of `scale_models` can also be
+    each scale, next to the loss, which is their sum. Each of `scale_models` can also be
     trained alone, on `at_scale`.
 
     Args:
@@ -465,7 +465,7 @@ class MultiScalePixelRNN(AutoregressiveModel):
         self._samplers = Samplers(scheme, self._layer_version)
 
     def at_scale(self, images: ArrayLike, index: int) -> Any:
-        """Return what `scale_models[index]` is trained on.
+        """Return the inputs that `scale_models[index]` is trained on.
 
         Args:
             images: Images of the full size, `(num_images, height, width, colors)`.

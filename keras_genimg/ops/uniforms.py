@@ -25,7 +25,7 @@ _LOW_31_BITS = 0x7FFFFFFF
 def seeded_uniforms(
     seeds: TensorLike, shape: Sequence[int | tf.Tensor], stream: Stream = PIXELS
 ) -> tf.Tensor:
-    """Draw uniform numbers for each seed that depend on that seed alone.
+    """Return uniform numbers for each seed that depend on that seed alone.
 
     The numbers are made from integer random bits, which are the same with and without
     XLA; floating-point draws are not. This holds only for non-negative seeds, so each
@@ -68,7 +68,7 @@ def seeded_uniforms(
 def seeded_normals(
     seeds: TensorLike, shape: Sequence[int | tf.Tensor], stream: Stream = LATENTS
 ) -> tf.Tensor:
-    """Draw standard normal numbers for each seed that depend on that seed alone.
+    """Return standard normal numbers for each seed that depend on that seed alone.
 
     Args:
         seeds: Integers of shape `(batch,)`, from 0 to `MAX_SEED`.

@@ -1,4 +1,4 @@
-"""The loop over rows that all orders share which finish a row before the next."""
+"""The loop over rows, shared by all orders that finish a row before the next."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
