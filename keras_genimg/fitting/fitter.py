@@ -51,7 +51,7 @@ class ArrangingCallback(keras.callbacks.Callback):
     def arranged(
         self, model: keras.Model, x: Any, arguments: dict[str, Any]
     ) -> contextlib.AbstractContextManager[tuple[Any, dict[str, Any]]]:
-        """Return a context that yields the training data, and restores a model at its end.
+        """Return a context that yields training data, and restores a model at its end.
 
         Args:
             model: The compiled model.
