@@ -245,8 +245,7 @@ class AutoregressiveModel(GenerativeModel):
             batch_size: Number of completions in a batch, counting every candidate; at
                 least all candidates of one image. Without a GPU, every core computes a
                 batch at a time.
-            verbose: 0 for silence, 1 for a progress bar, 2 for one line at the end;
-                "auto" for silence in the first two seconds, then a bar.
+            verbose: See `generate`.
 
         Returns:
             NumPy array of the shape of `images`, with known pixels unchanged. With
@@ -292,8 +291,7 @@ class AutoregressiveModel(GenerativeModel):
                 `tf.data.Dataset` of batches. A model with conditions takes a list or
                 a dict of all its inputs.
             batch_size: Images per batch, for arrays.
-            verbose: 0 for silence, 1 for a progress bar, 2 for one line at the end;
-                "auto" for silence in the first two seconds, then a bar.
+            verbose: See `generate`.
 
         Returns:
             Nats, a NumPy float32 array of shape `(num_images,)`.

@@ -152,8 +152,7 @@ class DRAW(LatentModel):
                 mean.
             jit_compile: Whether to compile with XLA.
             batch_size: Number of images to draw at once.
-            verbose: 0 for silence, 1 for a progress bar, 2 for one line at the end;
-                "auto" for silence in the first two seconds, then a bar.
+            verbose: See `generate`.
 
         Returns:
             Dict of NumPy arrays: `images`, `(num_images, height, width, colors)`;
@@ -192,16 +191,14 @@ class DRAW(LatentModel):
         The images are those that `reconstruct` draws for the same arguments.
 
         Args:
-            images: Images in the likelihood's own range, as an array or a
-                `tf.data.Dataset` of batches.
+            images: See `log_prob`.
             seed: Integer seed of the first image, with consecutive seeds for the next
                 ones. By default random.
             sample_pixels: Whether to draw pixels from the likelihood, instead of its
                 mean.
             batch_size: Images per batch, for arrays. The last bits of the result may
                 depend on it.
-            verbose: 0 for silence, 1 for a progress bar, 2 for one line at the end;
-                "auto" for silence in the first two seconds, then a bar.
+            verbose: See `generate`.
 
         Returns:
             Dict of NumPy arrays: `images`, `canvases` and `write_attention`, see

@@ -228,8 +228,7 @@ class GenerativeModel(GraphModel):
                 `tf.data.Dataset` of batches. A model with conditions takes a list or
                 a dict of all its inputs.
             batch_size: Images per batch, for arrays.
-            verbose: 0 for silence, 1 for a progress bar, 2 for one line at the end;
-                "auto" for silence in the first two seconds, then a bar.
+            verbose: See `generate`.
 
         Returns:
             Nats, a NumPy float32 array of shape `(num_images,)`.
@@ -245,12 +244,9 @@ class GenerativeModel(GraphModel):
         """Return the negative log-probability of each image in bits per sub-pixel.
 
         Args:
-            images: Images in the likelihood's own range, as an array or a
-                `tf.data.Dataset` of batches. A model with conditions takes a list or
-                a dict of all its inputs.
+            images: See `log_prob`.
             batch_size: Images per batch, for arrays.
-            verbose: 0 for silence, 1 for a progress bar, 2 for one line at the end;
-                "auto" for silence in the first two seconds, then a bar.
+            verbose: See `generate`.
 
         Returns:
             NumPy float32 array of shape `(num_images,)`.

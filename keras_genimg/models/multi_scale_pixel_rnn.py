@@ -509,8 +509,7 @@ class MultiScalePixelRNN(AutoregressiveModel):
             method: Sampler, see `generate`; affects the speed but not the images.
             jit_compile: Whether to compile with XLA.
             batch_size: Number of images to generate at once.
-            verbose: 0 for silence, 1 for a progress bar, 2 for one line at the end;
-                "auto" for silence in the first two seconds, then a bar.
+            verbose: See `generate`.
 
         Returns:
             NumPy array of images of the full size. The small ones are their top-left

@@ -263,8 +263,7 @@ class OrientedModel(AutoregressiveModel):
                 default all.
             batch_size: Images per batch, for arrays. One order is computed after the
                 other.
-            verbose: 0 for silence, 1 for a progress bar, 2 for one line at the end;
-                "auto" for silence in the first two seconds, then a bar.
+            verbose: See `generate`.
 
         Returns:
             Nats, a NumPy float32 array of shape `(num_images,)`.
