@@ -529,6 +529,7 @@ def _check_some_values(methods, temperature):
     drawn = _drawn_at(methods, params, ticks, temperature)
     nats = methods.log_prob(params, drawn[None, None].astype("float32"), temperature)
     # `inside` counts the ticks that each uniform can move and draw the same pixel.
+    # Each round tries all parts of the interval that is left, on all sides at once.
     inside = np.zeros((len(sides), *nats.shape[2:]), "int64")
     step = _TICKS
     for _ in range(_STEPS):
@@ -544,6 +545,7 @@ def _check_some_values(methods, temperature):
         equal = equal.all(axis=-1) if methods.couples else equal
         # An interval ends at the first tick that differs.
         inside += step * np.cumprod(equal, axis=0).sum(axis=0)
+    # The uniforms of a pixel are a box, whose volume must be its probability.
     lengths = (inside[0::2] + inside[1::2] + 1) / _TICKS
     volumes = lengths.prod(axis=0)
     probabilities = np.exp(np.minimum(nats[0, 0], 80))

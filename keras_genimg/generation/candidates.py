@@ -89,10 +89,13 @@ def completion_of_candidates(
     # Sum in float64: a large image has thousands of nats, which float32 resolves to
     # thousandths. Differences of a few nats decide.
     sums = tf.reduce_sum(tf.cast(log_prob, tf.float64), axis=(2, 3))
+    # Only ratios of weights count. The largest weight becomes 1, so none overflows.
     largest = tf.reduce_max(sums, axis=1, keepdims=True)
     log_weights = tf.cast(sums - largest, tf.float32)
     uniforms = seeded_uniforms(seeds, (), (CHOICE, 0))
     sampled = Categorical(num_candidates).sample(log_weights, uniforms)
+    # If no known pixel follows an unknown one, all candidates are exact samples. The
+    # first one is that of a call without candidates.
     has_evidence = tf.reduce_any(evidence, axis=(1, 2))
     chosen = tf.where(has_evidence, tf.cast(sampled, tf.int32), 0)
     candidates = tf.reshape(candidates, shape)
@@ -141,7 +144,7 @@ def later_known(known, order=None):
     if order is not None:
         unknown = tf.gather(unknown, order, axis=1)
     begun = tf.cumsum(unknown, axis=1) > 0
-    if order is not None:
+    if order is not None:  # Return to raster order.
         begun = tf.gather(begun, np.argsort(order), axis=1)
     return known & tf.reshape(begun, tf.shape(known))
 

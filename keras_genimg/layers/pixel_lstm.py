@@ -513,6 +513,9 @@ def _scan_rows(
     """
     batch, height, width, channels = ops.shape(inputs)
     reach, gates = recurrent_kernel.shape[1] // 2, kernel.shape[1]
+    # Columns and examples share an axis, so that a row is one matrix. The mask leaves
+    # the taps from the left end of the kernel to the pixel itself. Their product is
+    # computed for all rows at once, before the loop.
     rows = tf.reshape(
         tf.transpose(inputs, (1, 2, 0, 3)), (height, width * batch, channels)
     )

@@ -141,6 +141,8 @@ def _skew(flat_map, skewed, shift=0):
 
 @traced_once
 def _skew_gradient(d_segments, skewed):
+    # Each direction reads a pixel once, so its gradient is gathered from the place where
+    # it was read, instead of scattered and summed.
     left, right = skewed.positions()
     flat = _flatten(d_segments)
     return _padded(tf.gather(flat, left) + tf.gather(flat, right))
@@ -150,6 +152,7 @@ def _skew_gradient(d_segments, skewed):
 def _unskew(segments, skewed):
     left, right = skewed.positions()
     flat = _flatten(segments)
+    # Nothing is shifted into the first row, so it reads the zeros of the padding.
     first_row = tf.fill((skewed.width,), tf.shape(flat)[0])
     above = right[: (skewed.height - 1) * skewed.width]
     flat = _padded(flat)

@@ -26,6 +26,7 @@ class Stacks:
     def __init__(self, structure, axis=0):
         self._structure = structure
         kinds: dict[Any, dict] = {}
+        # The keys are ids, so that a tensor that occurs twice is stacked once.
         for tensor in tensors_in(structure):
             kind = tuple(tensor.shape), tensor.dtype
             kinds.setdefault(kind, {})[id(tensor)] = tensor

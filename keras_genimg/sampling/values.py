@@ -131,6 +131,8 @@ class PlanValues:
         weights |= {step: step.operation.prepare(fused) for step in plan.causal_layers}
         given = dict(zip(plan.inputs[1:], conditions, strict=True))
         fixed, maps = on_maps(plan.fixed_steps, given), {}
+        # A loop visits one place of all images at a time, so rows and columns come
+        # before the batch.
         for value in plan.maps:
             tensor = merged(fixed[value], 3)
             tensor = tf.broadcast_to(tensor, (batch, height, width, tensor.shape[-1]))
@@ -266,6 +268,8 @@ class PlanValues:
         """
         couples_colors = self.plan.couples_colors
         pixel, params, evaluated = tf.zeros((self.batch, self.colors)), [], None
+        # Green may depend on red, and blue on both, so the plan runs once per color,
+        # unless the likelihood samples all colors from one set of parameters.
         for color in range(1 if couples_colors else self.colors):
             evaluated = self._evaluate(pixel, place)
             params.append(evaluated.values[self.plan.output])
@@ -333,6 +337,8 @@ class PlanValues:
             values[value] = tf.reshape(tensor, (-1, *value.spec.shape[3:]))
         images = plan.inputs[0]
         values[images] = tf.cast(pixel, images.spec.dtype)
+        # Carries are in the order of the causal layers, which have no function of one
+        # pixel. `position` counts them.
         position = -1
         for step in plan.pixel_steps:
             position += step.pixel is None
@@ -348,6 +354,8 @@ class PlanValues:
                     (self.weights[step], *state),
                     *step_arguments(step.operation, args, kwargs),
                 )
+                # The output of such a layer hides the pixel, so it is still right. Only
+                # the state of the layer has changed.
                 if earlier is not None and hides_pixel(step):
                     continue
             outputs = tf.nest.flatten(outputs)

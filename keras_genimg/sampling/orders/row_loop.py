@@ -62,6 +62,7 @@ def visit_rows(
         results = [pixels, *(each[:, : choice.num_observed] for each in observed)]
         of_row = {**row.values, **dict(zip(plan.row_inputs, inputs, strict=True))}
         caches = values.end_row(state.caches, of_row, kept)
+        # A loop's variables must keep their static shapes, which a layer may lose.
         next_state = _State(
             row=state.row + 1,
             caches=with_shapes_of(caches, state.caches),

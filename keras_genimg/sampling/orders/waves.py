@@ -221,6 +221,7 @@ class _Visit:
         caches = self._columns.around(state.lines)
         lanes = self._in_loop.in_body()
         begun, of_layers = self._begin(caches, lanes)
+        # A slot at the first column begins a row. The others continue theirs.
         carries = _rows_where(self._is_first[state.step], begun, state.carries)
         place = Place(known, self._carried.unpack(carries), of_layers)
         sampled = lanes.sample_pixel(self._choice.choose, here, place)
@@ -228,6 +229,8 @@ class _Visit:
         ended = lanes.end_row([_center(cache) for cache in caches], {}, kept)
         above = self._where_above(self._is_above[state.step + self._schedule.history])
         packed = self._columns.pack(ended)
+        # A slot without a pixel hands on a column of the row above the image, or of the
+        # zeros beyond the end of a row.
         columns = _rows_where(self._is_sampled[state.step], packed, above)
         results = self.found.pack([self._choice.results(sampled)])
         return _State(
