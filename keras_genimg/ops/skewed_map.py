@@ -141,8 +141,8 @@ def _skew(flat_map, skewed, shift=0):
 
 @traced_once
 def _skew_gradient(d_segments, skewed):
-    # Each direction reads a pixel once, so its gradient is gathered from the place where
-    # it was read, instead of scattered and summed.
+    # Each direction reads a pixel once, so its gradient is gathered from that place,
+    # instead of scattered and summed.
     left, right = skewed.positions()
     flat = _flatten(d_segments)
     return _padded(tf.gather(flat, left) + tf.gather(flat, right))
