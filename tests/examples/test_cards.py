@@ -63,7 +63,7 @@ def first(folder, run_example, evaluate):
 
 @pytest.fixture(scope="module")
 def third(folder, first, run_example, evaluate):
-    """A run that went on from a second one, which went on from the first."""
+    """A run that continued a second one, which continued the first."""
     second, run, cards = (folder / name for name in ("second", "third", "cards"))
     run_example(f"{TRAIN} {FASHION} --start-from weights --output", second)
     changed = "--held-out 0 --mixed-precision bfloat16 --learning-rate 0.002"

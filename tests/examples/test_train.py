@@ -92,7 +92,7 @@ def test_a_run_with_other_arguments_is_refused(digits_run, train_here):
 
 
 @pytest.mark.slow
-def test_a_run_goes_on_from_another_with_other_settings(digits_run, train_here):
+def test_a_run_continues_another_with_other_settings(digits_run, train_here):
     train_here(
         "--preset VAE/digits --epochs 1 --samples 0 --learning-rate 0.002 "
         f"--set weight_stddev=0.02 --start-from {digits_run} --output on"
