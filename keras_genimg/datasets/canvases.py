@@ -113,7 +113,7 @@ def cluttered_digits(
 ) -> tf.data.Dataset:
     """Return images of a digit among fragments of other digits, with its label.
 
-    A digit of the split is placed uniformly at random within the canvas. So are
+    A digit of the split is placed uniformly at random within the canvas, and with it
     `num_clutter` fragments, each cut at a uniform place out of another random digit.
     Overlapping pixels are added and clipped at 1. Images are new in each epoch, unless
     `fixed`. The papers put digits of MNIST on canvases of 100 by 100 pixels with 8

@@ -57,7 +57,7 @@ def completion_of_candidates(
         num_candidates: Number of candidates per image, at least 2.
         seeds: Integers of shape `(batch,)`.
         temperature: Result of `temperatures`.
-        images: Float32 images of known shape but for the batch.
+        images: Float32 images, whose shape is known except for the batch.
         known: 1 at known pixels, else 0; it broadcasts against the images.
         conditions: The model's inputs besides the images, in order.
 

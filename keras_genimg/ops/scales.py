@@ -114,8 +114,8 @@ def packed(parts: Sequence[TensorLike]) -> tf.Tensor:
     """Return maps of all scales as one map of width 1, from small to large.
 
     Args:
-        parts: Maps of shape `(batch, height, width, ...)`, of known sizes but for the
-            batch.
+        parts: Maps of shape `(batch, height, width, ...)`, whose sizes are known except
+            for the batch.
 
     Returns:
         A map of shape `(batch, all pixels, 1, ...)`.

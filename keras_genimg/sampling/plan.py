@@ -59,7 +59,7 @@ class Plan:
 
     @functools.cached_property
     def products(self):
-        """The instructions that take weights, but for causal layers."""
+        """The instructions that take weights, without those of causal layers."""
         return [step for step in self.steps if step.weights is not None]
 
     @functools.cached_property

@@ -97,10 +97,10 @@ class PlanValues:
     Attributes:
         plan: The `Plan`.
         fused: Whether TensorFlow's fused kernels may be used, which XLA lacks.
-        height: Height of the images, an integer or a scalar tensor. So are the others.
-        width: Their width.
-        batch: Their number.
-        colors: Their number of colors.
+        height: Height of the images, an integer or a scalar tensor.
+        width: Width of the images, an integer or a scalar tensor.
+        batch: Size of the batch, an integer or a scalar tensor.
+        colors: Number of colors.
         weights: Dict of prepared weights by `Instruction`, of products and of causal
             layers.
         maps: Dict of fixed tensors by `Value`, `(height, width, batch, n)`.

@@ -65,8 +65,8 @@ class Rows:
         values: The `PlanValues`, of layers that all have a `CausalLayer.step_row`.
         pixels: The order that samples rows that do not settle, such as `Pixels`.
         every_second: Whether to guess every second row until it settles and no other,
-            whatever the batch size; a boolean or a scalar tensor. A check compares both
-            ways so.
+            whatever the batch size; a boolean or a scalar tensor. A check then compares
+            both ways.
     """
 
     largest_batch = 1
