@@ -79,10 +79,11 @@ def check_likelihood(likelihood: Likelihood, num_colors: int) -> None:
     More than 512 values of a unit, such as three coupled colors with 256 values each,
     are not enumerated. Some pixels are sampled instead. A pixel is sampled for all
     uniforms in a box, with an interval for each color, because `sample` inverts a
-    distribution function. The ends of the intervals are searched for, and the volume of the box must
-    be the probability of the pixel. Since volumes sum to 1, so do the probabilities of
-    all pixels that can be sampled. The check does not see probabilities of pixels that
-    are never sampled, nor faults of values that none of the sampled pixels has.
+    distribution function. The ends of the intervals are searched for, and the volume of
+    the box must be the probability of the pixel. Since volumes sum to 1, so do the
+    probabilities of all pixels that can be sampled. The check does not see
+    probabilities of pixels that are never sampled, nor faults of values that none of
+    the sampled pixels has.
 
     Parameters are independent normal numbers, with a standard deviation of up to 2. If
     the class overrides `head`, they are what it returns for such numbers instead of

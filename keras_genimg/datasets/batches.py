@@ -240,11 +240,11 @@ def _bernoulli(images, seed):
 
 
 def _bernoulli_by_8_bits(images, seed, tie_seed):
-    # A quarter as many random numbers, whose drawing is most of the time to read binary
-    # images. A number of 0..255, less 1 where it is above a second one of 0..254, is
-    # each of 0..254 with equal probability, so it is below v with probability v / 255
-    # exactly. All images of a call share the second numbers, which matter for one
-    # pixel in 256.
+    # Random numbers take most of the time to read binary images. A quarter as many
+    # suffice if each byte is a number. A number of 0..255, less 1 where it is above a
+    # second one of 0..254, is each of 0..254 with equal probability, so it is below v
+    # with probability v / 255 exactly. All images of a call share the second numbers,
+    # which matter for one pixel in 256.
     size = tf.size(images)
     draws = tf.random.stateless_uniform(
         ((size + 3) // 4,), seed, None, None, tf.int32, alg="philox"

@@ -217,7 +217,7 @@ def cluttered_digits(
 def _read_split(name, split, labels):
     """Return all images of a split as a tensor, or a dict of images and labels."""
     arrays = as_array(load(name, split, batch_size=1024, labels=labels))
-    # Canvases are drawn on the CPU, whatever device the model runs on.
+    # Canvases are made on the CPU, whatever device the model runs on.
     with tf.device("CPU:0"):
         return tf.nest.map_structure(tf.constant, arrays)
 

@@ -86,7 +86,7 @@ class Epochs:
         """
         return self._endless
 
-    # One data set for all calls: a second one would repeat the epochs of the first.
+    # All calls share one data set: a second one would repeat the epochs of the first.
     @functools.cached_property
     def _endless(self):
         return self._finished(self._new_epochs(-1), tf.data.INFINITE_CARDINALITY)
@@ -200,7 +200,7 @@ def _permutation(size, key, window):
     numbers = tf.random.stateless_uniform(
         (size,), stream(key, ORDER, window), None, None, tf.int64, alg="philox"
     )
-    # Stable, so that equal numbers do not leave the order to the sorting algorithm.
+    # A stable sort does not leave the order of equal numbers to the algorithm.
     return tf.cast(tf.argsort(numbers, stable=True), tf.int64)
 
 

@@ -70,7 +70,7 @@ class UntilChange(Generic[Key, Entry]):
 
     def __init__(self, version: LayerVersion):
         self._version = version
-        self._mark: object = None  # Read when the model is complete.
+        self._mark: object = None  # It is read when the model is complete.
         self._entries: dict[Key, Entry] = {}
 
     def entries(self) -> dict[Key, Entry]:

@@ -15,8 +15,8 @@ from keras_genimg.types import Config, Temperature, TensorLike
 
 # The smallest logarithm of a scale, as in the authors' code. The paper gives no bound.
 _MIN_LOG_SCALE = -7.0
-# Added to the logarithms of scales. A logistic of scale exp(-1) is nearest to uniform:
-# on 256 values, 0.23 nats of 5.55 from it.
+# This is added to the logarithms of scales. A logistic of scale exp(-1) is nearest to
+# uniform: on 256 values, it is 0.23 nats of 5.55 from it.
 _INITIAL_LOG_SCALE = -1.0
 # Below, 1 - exp(-width) is the width, to the precision of float32.
 _SMALL_WIDTH = 1e-8
@@ -128,7 +128,7 @@ class DiscretizedLogisticMixture(Likelihood):
                 here, temperature = uniforms[..., color], temperatures[color]
                 logits = components.logits_of_values(color, *given)
                 drawn = Categorical(self.num_values).sample(logits, here, temperature)
-                # The same value as in a batch in which all temperatures are 1.
+                # This is the same value as in a batch in which all temperatures are 1.
                 exact = components.quantile(here, color, *given)
                 return tf.where(temperature == 1, exact, drawn)
 
@@ -280,7 +280,7 @@ class _Components:
         values, log_probs = [], []
         for color in range(len(self.means)):
             value = choose(color, log_weights, values)
-            # Bayes' rule: the weights of the components given this color too.
+            # By Bayes' rule, this gives the weights given this color too.
             log_weights += self.log_mass(value, color, values)
             log_probs.append(tf.reduce_logsumexp(log_weights, axis=-1))
             log_weights -= log_probs[-1][..., None]
