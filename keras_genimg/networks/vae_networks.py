@@ -35,8 +35,8 @@ def normal_weights(stddev: float | None, weight_prior: int | None) -> dict[str, 
     """
     arguments = {}
     for prefix in ("kernel", "bias"):
-        # Separate objects, since an initializer that is used twice gives the same
-        # values.
+        # Both get objects of their own, since an initializer that is used twice gives
+        # the same values.
         if stddev is not None:
             normal = keras.initializers.RandomNormal(stddev=stddev)
             arguments[f"{prefix}_initializer"] = normal
